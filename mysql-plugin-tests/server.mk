@@ -1,0 +1,9 @@
+# The test server and MySQL's own test runner. Included by the main Makefile; paths are relative to it.
+
+.PHONY: mysql mtr
+
+mysql: ## Find a MySQL server for the tests, or unpack one under target/mysql (MYSQLD= picks one)
+	@mysql-plugin-tests/get-mysql.sh
+
+mtr: mysql build ## Run the suite keyring_external on a real server (MTR_ARGS='TEST... --record')
+	@mysql-plugin-tests/mtr.sh $(MTR_ARGS)
