@@ -12,6 +12,8 @@
 #
 # Settings: MYSQL_SUITE (Debian suite, default sid), MYSQL_MIRROR (archive, default: the machine's own).
 set -euo pipefail
+# What apt and mysqld say is read below.
+export LC_ALL=C
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 dest=$repo/target/mysql
@@ -31,10 +33,10 @@ megabytes() { du -sm "$1" 2>/dev/null | cut -f1; }
 
 # --- an installed server -----------------------------------------------------------------------
 
-# The version of a mysqld, or nothing when it is not MySQL 8.0 or later. LC_ALL keeps it readable.
+# The version of a mysqld, or nothing when it is not MySQL 8.0 or later.
 version_of() {
     local text major
-    text=$(LC_ALL=C "$1" --no-defaults --version 2>/dev/null) || return 1
+    text=$("$1" --no-defaults --version 2>/dev/null) || return 1
     [[ $text != *[Mm]aria[Dd][Bb]* && $text =~ Ver\ ([0-9]+)\.([0-9]+)\.([0-9]+) ]] || return 1
     major=${BASH_REMATCH[1]}
     ((major >= 8 && major < 10)) || return 1
@@ -79,7 +81,7 @@ use_installed() {
     # shellcheck disable=SC2064 # the name is fixed now, on purpose
     trap "rm -f '$settings'" EXIT
     # As root mysqld answers nothing without --user.
-    LC_ALL=C "$server" --no-defaults --user="$(id -un)" --verbose --help >"$settings" 2>/dev/null ||
+    "$server" --no-defaults --user="$(id -un)" --verbose --help >"$settings" 2>/dev/null ||
         die "$server does not tell its settings (mysqld --verbose --help failed)"
     basedir=$(server_setting basedir "$settings")
     share=$(server_setting lc-messages-dir "$settings")
@@ -159,7 +161,7 @@ mirrors() {
 # proxies and certificates stays in force; its hooks, pins and other archives do not.
 private_apt() {
     local dir=$1 mirror=$2 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    mkdir -p "$dir"/{lists,archives}/partial "$dir/sources"
+    mkdir -p "$dir"/{lists,archives,empty}/partial "$dir/sources"
     {
         printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$mirror" "$suite"
         printf 'Architectures: %s\n' "$(dpkg --print-architecture)"
@@ -209,14 +211,18 @@ declare_stubs() {
 with_progress() {
     local dir=$1 total=$2 log=$3 pid ticks=0
     shift 3
-    "$@" >"$log" 2>&1 &
+    "$@" >"$log" 2>&1 9>&- &
     pid=$!
+    # A background job doesn't get the terminal's interrupt.
+    # shellcheck disable=SC2064 # the number is fixed now, on purpose
+    trap "kill $pid 2>/dev/null" EXIT
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2
         if ((++ticks % 15 == 0)); then
             say "  $(megabytes "$dir") of $total MB"
         fi
     done
+    trap - EXIT
     wait "$pid"
 }
 
@@ -236,11 +242,13 @@ fetch() {
     [[ -n $found ]] ||
         die "no Debian archive with MySQL could be reached. Install MySQL 8.0 or later, or set MYSQLD= or MYSQL_MIRROR="
     declare_stubs "$apt"
-    plan=$(apt-get -c "$apt/apt.conf" -q install -y --print-uris "${packages[@]}" 2>"$apt/log" |
+    # Asked with an empty cache, apt also names what an interrupted run has already brought.
+    plan=$(apt-get -c "$apt/apt.conf" -q -o Dir::Cache::archives="$apt/empty" install -y --print-uris \
+        "${packages[@]}" 2>"$apt/log" |
         sed -n -E "s/^'[^']*' +([^ ]+) +([0-9]+) .*/\1 \2/p") ||
         die "the packages of MySQL do not fit together in Debian $suite today: $(tail -n 3 "$apt/log")"
     [[ -n $plan ]] || die "Debian $suite has nothing to install for ${packages[*]}"
-    # A run that was stopped leaves whole packages behind; only those of today's plan may be unpacked.
+    # Only the packages of today's plan may be unpacked.
     local file
     for file in "$apt"/archives/*.deb; do
         [[ ! -e $file ]] || grep -q -F -x "${file##*/}" <(cut -d' ' -f1 <<<"$plan") || rm -f "$file"
@@ -280,7 +288,7 @@ patch_programs() {
     find "$root/usr/bin" "$root/usr/sbin" "$root/usr/lib/mysql" "$root/usr/lib/mysql-test/bin" \
         "${libs%%:*}" -maxdepth 2 -type f ! -name patchelf \
         \( -perm -u+x -o -name '*.so*' \) -print0 2>/dev/null |
-        LC_ALL=C xargs -0 grep -l -a -P -m 1 '\A\x7fELF' >"$list" || true
+        xargs -0 grep -l -a -P -m 1 '\A\x7fELF' >"$list" || true
     while IFS= read -r file; do
         [[ -w $file ]] || chmod u+w "$file"
         if [[ $file != *.so* ]] && patchelf --print-interpreter "$file" >/dev/null 2>&1; then
