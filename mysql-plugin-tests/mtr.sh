@@ -159,7 +159,7 @@ log=$work/log
 say "suite $suite on MySQL $MYSQL_VERSION"
 code=0
 (cd "$base/mysql-test" &&
-    exec "$PERL" mysql-test-run.pl --suite="$suite" --parallel="${MTR_PARALLEL:-2}" --force --max-test-fail=0 \
+    exec "$PERL" mysql-test-run.pl --suite="$suite" --parallel="${MTR_PARALLEL:-2}" --force --max-test-fail=0 --retry=0 \
         --vardir="$work/var" --tmpdir="$tmp/t" --timer "${args[@]}" 8>&- 2>&1) | tee "$log" || code=$?
 
 # Its own last check, shutdown_report, is no test of ours unless it fails.
