@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A cursor over untrusted bytes. Integers are little-endian.
+
+/// Takes fields off the front of a slice; every read is bounds-checked.
+pub(super) struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (front, rest) = self.0.split_at_checked(n)?;
+        self.0 = rest;
+        Some(front)
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (front, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*front)
+    }
+
+    pub fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[b]| b)
+    }
+
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// A text of at most `room` bytes in a field of one length byte and `room` bytes.
+    pub fn text(&mut self, room: usize) -> Option<String> {
+        let len = usize::from(self.u8()?);
+        let field = self.take(room)?;
+        Some(String::from_utf8_lossy(field.get(..len)?).into_owned())
+    }
+}
+
+/// Appends fields to a block and pads it with zeros to its size.
+pub(super) struct Writer(pub Vec<u8>);
+
+impl Writer {
+    pub fn with_capacity(n: usize) -> Self {
+        Self(Vec::with_capacity(n))
+    }
+
+    pub fn put(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub fn pad_to(&mut self, n: usize) -> &mut Self {
+        self.0.resize(n, 0);
+        self
+    }
+
+    /// The field that [`Reader::text`] reads; cut at a character boundary when longer than `room`.
+    pub fn text(&mut self, text: &str, room: usize) -> &mut Self {
+        let mut len = text.len().min(room).min(255);
+        while !text.is_char_boundary(len) {
+            len -= 1;
+        }
+        let end = self.0.len() + 1 + room;
+        self.0.push(len as u8);
+        self.put(text.get(..len).unwrap_or_default().as_bytes()).pad_to(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_at_a_character_and_read_back() {
+        let mut w = Writer::with_capacity(8);
+        w.text("abcdé", 5);
+        assert_eq!(w.0, [4, b'a', b'b', b'c', b'd', 0]);
+        assert_eq!(Reader(&w.0).text(5).unwrap(), "abcd");
+    }
+
+    #[test]
+    fn a_length_beyond_its_field_is_refused() {
+        assert_eq!(Reader(&[6, 0, 0, 0, 0, 0]).text(5), None);
+        assert_eq!(Reader(&[1]).u32(), None);
+    }
+}

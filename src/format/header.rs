@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The header: who the keyring is and how it is opened. It lies in the file twice; a copy that is
+//! damaged does no harm while the other is whole.
+
+use super::bytes::{Reader, Writer};
+use super::crypto::{self, Keys, TAG_LEN, Tag};
+use super::slots::{self, SLOT_COUNT, SLOT_LEN, Slot, UnlockSecret};
+use super::{FormatError, Result};
+use crate::secret::random_array;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Bytes of one copy of the header.
+pub const HEADER_LEN: usize = 4096;
+/// The version this program writes and reads.
+pub const VERSION: u32 = 1;
+/// Longest label in bytes.
+pub const LABEL_LEN: usize = 63;
+/// A keyring file begins with these bytes.
+pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
+/// Bytes of the epoch.
+pub const EPOCH_LEN: usize = 16;
+
+const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
+const CHECKSUM_LEN: usize = 32;
+
+/// What the header says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// The keyring's identity, kept for life.
+    pub id: Uuid,
+    /// Random, new each time the file is written whole: records of one writing do not fit another.
+    pub epoch: [u8; EPOCH_LEN],
+    /// When the keyring was made, in seconds since 1970.
+    pub created: u64,
+    /// A name for people, at most [`LABEL_LEN`] bytes.
+    pub label: String,
+    /// The unlock slots, at most [`SLOT_COUNT`].
+    pub slots: Vec<Slot>,
+}
+
+impl Header {
+    /// A header for a new keyring, still without slots.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub fn new(label: &str, created: u64) -> Result<Self> {
+        Ok(Header {
+            id: uuid::Builder::from_random_bytes(random_array()?).into_uuid(),
+            epoch: random_array()?,
+            created,
+            label: Reader(&Writer::with_capacity(64).text(label, LABEL_LEN).0)
+                .text(LABEL_LEN)
+                .unwrap_or_default(),
+            slots: Vec::new(),
+        })
+    }
+
+    /// Adds a slot.
+    ///
+    /// # Errors
+    /// [`FormatError::NoFreeSlot`].
+    pub fn add(&mut self, slot: Slot) -> Result<()> {
+        if self.slots.len() >= SLOT_COUNT {
+            return Err(FormatError::NoFreeSlot);
+        }
+        self.slots.push(slot);
+        Ok(())
+    }
+
+    /// The kinds of the slots, as messages name them.
+    pub fn slot_kinds(&self) -> String {
+        let kinds: Vec<_> = self.slots.iter().map(|s| s.kind.to_string()).collect();
+        if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") }
+    }
+
+    /// One copy of the header, and the MAC in it that the chain of records begins with.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn encode(&self, keys: &Keys) -> Result<(Vec<u8>, Tag)> {
+        let mut w = Writer::with_capacity(HEADER_LEN);
+        w.put(MAGIC)
+            .put(&VERSION.to_le_bytes())
+            .pad_to(24)
+            .put(self.id.as_bytes())
+            .put(&self.epoch)
+            .put(&self.created.to_le_bytes())
+            .text(&self.label, LABEL_LEN);
+        for slot in &self.slots {
+            w.put(&slot.encode());
+        }
+        w.pad_to(MAC_AT);
+        let tag = crypto::mac(keys.header_mac(), &[&w.0])?;
+        w.put(&tag);
+        let checksum = Sha256::digest(&w.0);
+        w.put(&checksum);
+        Ok((w.0, tag))
+    }
+}
+
+/// A header as read: its checksum is right, but nobody has vouched for it yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unchecked {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+impl Unchecked {
+    /// What the header claims. For showing only.
+    pub fn claims(&self) -> &Header {
+        &self.header
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        let damaged = |what| FormatError::Damaged { offset: 0, what };
+        let mut r = Reader(bytes);
+        if r.array() != Some(*MAGIC) {
+            return Err(FormatError::NotAKeyring);
+        }
+        let (body, checksum) =
+            bytes.split_at_checked(HEADER_LEN - CHECKSUM_LEN).ok_or_else(|| damaged("header cut short"))?;
+        if Sha256::digest(body)[..] != *checksum {
+            return Err(damaged("header"));
+        }
+        let version = r.u32().unwrap_or_default();
+        if version != VERSION {
+            return Err(FormatError::Newer(version));
+        }
+        let header = Self::fields(r).ok_or_else(|| damaged("header fields"))?;
+        Ok(Self { header, bytes: bytes.to_vec() })
+    }
+
+    fn fields(mut r: Reader<'_>) -> Option<Header> {
+        r.array::<4>()?;
+        let mut header = Header {
+            id: Uuid::from_bytes(r.array()?),
+            epoch: r.array()?,
+            created: r.u64()?,
+            label: r.text(LABEL_LEN)?,
+            slots: Vec::new(),
+        };
+        for _ in 0..SLOT_COUNT {
+            header.slots.extend(Slot::decode(r.take(SLOT_LEN)?)?);
+        }
+        Some(header)
+    }
+
+    /// The keys of an open keyring vouch for this header: returns the MAC that the chain begins with.
+    ///
+    /// # Errors
+    /// [`FormatError::Damaged`] when they do not.
+    pub fn check(&self, keys: &Keys) -> Result<Tag> {
+        let mut r = Reader(&self.bytes);
+        let body = r.take(MAC_AT).unwrap_or_default();
+        let tag: Tag = r.array().unwrap_or_default();
+        if crypto::mac_fits(keys.header_mac(), &[body], &tag)? {
+            Ok(tag)
+        } else {
+            Err(FormatError::Damaged { offset: 0, what: "header authentication" })
+        }
+    }
+
+    /// Opens the header with an unlock secret.
+    ///
+    /// # Errors
+    /// [`FormatError::WrongSecret`] when no slot opens, [`FormatError::Damaged`] when one does but the
+    /// header is not what was written with it.
+    pub fn unlock(&self, secret: &UnlockSecret) -> Result<(Keys, Tag)> {
+        let data_key = slots::open_any(&self.header.slots, secret, &self.header.id)?
+            .ok_or_else(|| FormatError::WrongSecret { slots: self.header.slot_kinds() })?;
+        let keys = Keys::derive(&data_key, &self.header.id)?;
+        let tag = self.check(&keys)?;
+        Ok((keys, tag))
+    }
+}
+
+/// The copies of the header at the front of a file: those whose checksum is right, each once.
+#[derive(Debug)]
+pub struct Copies {
+    /// The readable copies, at least one.
+    pub readable: Vec<Unchecked>,
+    /// Whether a copy was unreadable.
+    pub damaged: bool,
+}
+
+/// Reads both copies of the header from the front of a file.
+///
+/// # Errors
+/// When neither can be read: not a keyring, of a newer version, or damaged.
+pub fn read(front: &[u8]) -> Result<Copies> {
+    if front.len() < 2 * HEADER_LEN {
+        let begins = !front.is_empty() && front.iter().zip(MAGIC).all(|(a, b)| a == b);
+        return Err(if begins {
+            FormatError::Damaged { offset: front.len() as u64, what: "the file ends inside its header" }
+        } else {
+            FormatError::NotAKeyring
+        });
+    }
+    let mut readable: Vec<Unchecked> = Vec::new();
+    let mut first_error = None;
+    for bytes in front.chunks_exact(HEADER_LEN).take(2) {
+        match Unchecked::parse(bytes) {
+            Ok(copy) if readable.contains(&copy) => {}
+            Ok(copy) => readable.push(copy),
+            Err(e @ FormatError::NotAKeyring) => {
+                first_error.get_or_insert(e);
+            }
+            // Damaged or newer says more than "not a keyring".
+            Err(e) => first_error = Some(e),
+        }
+    }
+    match first_error {
+        Some(e) if readable.is_empty() => Err(e),
+        e => Ok(Copies { damaged: e.is_some() || readable.len() > 1, readable }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::slots::{Cost, SlotKind};
+    use crate::secret::Locked;
+
+    fn made() -> (Header, Keys, Vec<u8>) {
+        let mut header = Header::new("biobank", 11).unwrap();
+        let keys = Keys::generate(&header.id).unwrap();
+        let slot =
+            Slot::seal(SlotKind::SecretFile, Cost::NONE, "server", 5, &[3; 32], keys.data(), &header.id);
+        header.add(slot.unwrap()).unwrap();
+        let front = header.encode(&keys).unwrap().0.repeat(2);
+        (header, keys, front)
+    }
+
+    #[test]
+    fn a_header_is_read_back_and_opened() {
+        let (header, keys, front) = made();
+        let copies = read(&front).unwrap();
+        assert!(!copies.damaged);
+        assert_eq!(copies.readable[0].claims(), &header);
+        let secret = UnlockSecret::new(Locked::copy_of(&[3; 32]).unwrap());
+        assert_eq!(copies.readable[0].unlock(&secret).unwrap().0.data(), keys.data());
+        let wrong = UnlockSecret::new(Locked::copy_of(&[4; 32]).unwrap());
+        assert!(matches!(copies.readable[0].unlock(&wrong), Err(FormatError::WrongSecret { .. })));
+    }
+
+    #[test]
+    fn one_damaged_copy_does_no_harm_and_two_are_damage() {
+        let (header, _, front) = made();
+        for at in 0..2 * HEADER_LEN {
+            let mut changed = front.clone();
+            changed[at] ^= 0x40;
+            let copies = read(&changed).unwrap();
+            assert!(copies.damaged);
+            assert_eq!(copies.readable[0].claims(), &header);
+        }
+        let mut changed = front.clone();
+        changed[100] ^= 1;
+        changed[HEADER_LEN + 100] ^= 1;
+        assert!(matches!(read(&changed), Err(FormatError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_forged_checksum_does_not_pass_the_keys() {
+        let (mut header, keys, _) = made();
+        let other = Keys::generate(&header.id).unwrap();
+        header.label = "forged".to_owned();
+        let front = header.encode(&other).unwrap().0.repeat(2);
+        let copies = read(&front).unwrap();
+        assert!(matches!(copies.readable[0].check(&keys), Err(FormatError::Damaged { .. })));
+    }
+
+    #[test]
+    fn other_files_and_versions_are_told_apart() {
+        assert!(matches!(read(b""), Err(FormatError::NotAKeyring)));
+        assert!(matches!(read(&[0; 10000]), Err(FormatError::NotAKeyring)));
+        let (_, _, front) = made();
+        assert!(matches!(read(&front[..5000]), Err(FormatError::Damaged { .. })));
+        let mut newer = front[..HEADER_LEN].to_vec();
+        newer[16] = 2;
+        let checksum = Sha256::digest(&newer[..HEADER_LEN - 32]);
+        newer[HEADER_LEN - 32..].copy_from_slice(&checksum);
+        assert!(matches!(read(&newer.repeat(2)), Err(FormatError::Newer(2))));
+    }
+
+    #[test]
+    fn the_ninth_slot_is_refused() {
+        let (mut header, _, _) = made();
+        let slot = header.slots[0].clone();
+        for _ in 1..SLOT_COUNT {
+            header.add(slot.clone()).unwrap();
+        }
+        assert!(matches!(header.add(slot), Err(FormatError::NoFreeSlot)));
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Bytes to types and back: the keyring file as docs/FORMAT.md lays it down. Pure: no file is touched
+//! here, and nothing here trusts a byte that was not authenticated first (invariant 3).
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod bytes;
+pub mod commit;
+pub mod crypto;
+pub mod header;
+pub mod image;
+pub mod records;
+pub mod slots;
+
+use std::io;
+use thiserror::Error;
+
+/// Bytes before the first record: two copies of the header, two commit slots, 4096 each.
+pub const FIXED_LEN: usize = 16384;
+
+/// Why bytes are not an open keyring.
+#[derive(Debug, Error)]
+pub enum FormatError {
+    /// They do not begin like a keyring.
+    #[error("not a keyring")]
+    NotAKeyring,
+    /// They have a later format version.
+    #[error("format version {0}")]
+    Newer(u32),
+    /// They fail authentication.
+    #[error("damaged at byte {offset}: {what}")]
+    Damaged {
+        /// Offset in the file.
+        offset: u64,
+        /// The part of the file.
+        what: &'static str,
+    },
+    /// No slot opens with the secret given.
+    #[error("wrong secret")]
+    WrongSecret {
+        /// The kinds of the slots, for the message.
+        slots: String,
+    },
+    /// All slots are taken.
+    #[error("no free slot")]
+    NoFreeSlot,
+    /// No memory or no randomness.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// The result of reading or making parts of a keyring file.
+pub type Result<T> = std::result::Result<T, FormatError>;

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Sealed records: one key each, encrypted, and chained by their MACs so that none can be changed,
+//! left out, repeated or reordered.
+
+use super::bytes::Reader;
+use super::commit::{Commit, Committed};
+use super::crypto::{self, IV_LEN, Keys, TAG_LEN, Tag};
+use super::{FIXED_LEN, FormatError, Result};
+use crate::key::{KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef, check_length};
+use crate::secret::{Locked, random_array};
+
+/// Bytes of a record around its ciphertext: length, iv, tag.
+pub const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
+/// Bytes of a record's fields before type, id, user and key.
+const FIELDS_LEN: usize = 1 + 8 + 1 + 1 + 1 + 4;
+/// Most bytes of a record before encryption.
+pub const MAX_BODY: usize = FIELDS_LEN + MAX_TYPE + MAX_ID + MAX_USER + MAX_DATA;
+/// The only kind of record of version 1.
+const KIND_KEY: u8 = 1;
+
+/// A key as it goes into a record or comes out of one.
+#[derive(Clone, Copy)]
+pub struct KeyRecord<'a> {
+    /// Id and user.
+    pub name: NameRef<'a>,
+    /// Type.
+    pub key_type: &'a KeyType,
+    /// When it was stored, in seconds since 1970.
+    pub created: u64,
+    /// The key's bytes. Never shown.
+    pub data: &'a [u8],
+}
+
+impl KeyRecord<'_> {
+    /// Bytes of the sealed record.
+    pub fn sealed_len(&self) -> usize {
+        RECORD_OVERHEAD + self.body_len()
+    }
+
+    fn body_len(&self) -> usize {
+        FIELDS_LEN
+            + self.key_type.bytes().len()
+            + self.name.id().len()
+            + self.name.user().len()
+            + self.data.len()
+    }
+
+    /// Lays the fields out in `body`, which has [`KeyRecord::body_len`] bytes.
+    fn lay_out(&self, body: &mut [u8]) {
+        let created = self.created.to_le_bytes();
+        // The lengths were checked when the name, the type and the key were made.
+        let lengths =
+            [self.key_type.bytes().len() as u8, self.name.id().len() as u8, self.name.user().len() as u8];
+        let data_len = (self.data.len() as u32).to_le_bytes();
+        let fields: [&[u8]; 8] = [
+            &[KIND_KEY],
+            &created,
+            &lengths,
+            &data_len,
+            self.key_type.bytes(),
+            self.name.id(),
+            self.name.user(),
+            self.data,
+        ];
+        let mut rest = body;
+        for field in fields {
+            if let Some((to, tail)) = rest.split_at_mut_checked(field.len()) {
+                to.copy_from_slice(field);
+                rest = tail;
+            } else {
+                rest = &mut [];
+            }
+        }
+    }
+}
+
+/// Seals records and opens them; has the locked memory in which a record lies in clear.
+#[derive(Debug)]
+pub struct Sealer(Locked);
+
+impl Sealer {
+    /// # Errors
+    /// No memory.
+    pub fn new() -> Result<Self> {
+        Ok(Self(Locked::new(MAX_BODY)?))
+    }
+
+    /// Appends the sealed `record`, which follows the record with MAC `chain`, to `out` and returns its MAC.
+    ///
+    /// # Errors
+    /// No randomness, or a key that is longer than a record takes.
+    pub fn seal(
+        &mut self,
+        keys: &Keys,
+        chain: &Tag,
+        record: &KeyRecord<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Tag> {
+        let len = record.body_len();
+        let body = self
+            .0
+            .get_mut(..len)
+            .ok_or(FormatError::Damaged { offset: 0, what: "record too long to write" })?;
+        record.lay_out(body);
+        let iv = random_array()?;
+        crypto::aes_ctr(keys.record_encryption(), &iv, body)?;
+        let len = (len as u32).to_le_bytes();
+        let tag = crypto::mac(keys.record_mac(), &[chain, &len, &iv, body])?;
+        for part in [&len[..], &iv, body, &tag] {
+            out.extend_from_slice(part);
+        }
+        Ok(tag)
+    }
+
+    /// Opens the record at the front of `bytes`. `None`: no whole, authentic record follows there.
+    fn open<'a>(
+        &'a mut self,
+        keys: &Keys,
+        chain: &Tag,
+        bytes: &mut Reader<'_>,
+    ) -> Result<Option<(Body<'a>, Tag)>> {
+        let Some((len, iv, sealed, tag)) = (|| {
+            let len: [u8; 4] = bytes.array()?;
+            let n = u32::from_le_bytes(len) as usize;
+            (n <= MAX_BODY).then_some(())?;
+            Some((len, bytes.array::<IV_LEN>()?, bytes.take(n)?, bytes.array::<TAG_LEN>()?))
+        })() else {
+            return Ok(None);
+        };
+        if !crypto::mac_fits(keys.record_mac(), &[chain, &len, &iv, sealed], &tag)? {
+            return Ok(None);
+        }
+        let body = self.0.get_mut(..sealed.len()).unwrap_or_default();
+        body.copy_from_slice(sealed);
+        crypto::aes_ctr(keys.record_encryption(), &iv, body)?;
+        Ok(Some((Body(body), tag)))
+    }
+}
+
+/// A record in clear, in locked memory.
+struct Body<'a>(&'a [u8]);
+
+impl Body<'_> {
+    /// Hands the record's fields to `each`. `None` when it is not a record of version 1.
+    fn read<R>(&self, each: impl FnOnce(KeyRecord<'_>) -> R) -> Option<R> {
+        let mut r = Reader(self.0);
+        (r.u8()? == KIND_KEY).then_some(())?;
+        let created = r.u64()?;
+        let [type_len, id_len, user_len] = r.array::<3>()?.map(usize::from);
+        let data_len = r.u32()? as usize;
+        let key_type = KeyType::new(r.take(type_len)?).ok()?;
+        let id = r.take(id_len)?;
+        let name = NameRef::new(id, r.take(user_len)?).ok()?;
+        let data = r.take(data_len)?;
+        (check_length(data_len).is_ok() && r.0.is_empty()).then_some(())?;
+        Some(each(KeyRecord { name, key_type: &key_type, created, data }))
+    }
+}
+
+/// What reading the records came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tail {
+    /// The state that the keys handed over belong to.
+    pub commit: Commit,
+    /// One record behind the committed ones was whole and was taken, because the commit slot that
+    /// would name it is unreadable.
+    pub rolled_forward: bool,
+    /// Bytes behind the last record that do not count.
+    pub ignored: u64,
+}
+
+/// Verifies and opens all records. `bytes` is the file from [`FIXED_LEN`] on, `start` the header's MAC.
+/// Hands each key to `each`, in the order in which they were stored.
+///
+/// # Errors
+/// [`FormatError::Damaged`] when fewer bytes or records verify than were committed: nothing that was
+/// handed over may be used then. What `each` answers.
+pub fn read(
+    bytes: &[u8],
+    keys: &Keys,
+    start: &Tag,
+    committed: &Committed,
+    sealer: &mut Sealer,
+    mut each: impl FnMut(KeyRecord<'_>) -> Result<()>,
+) -> Result<Tail> {
+    let Committed { mut commit, other_unreadable } = *committed;
+    let all = bytes.len();
+    let at = |r: &Reader<'_>| (FIXED_LEN + all - r.0.len()) as u64;
+    let mut r = Reader(bytes);
+    let mut chain = *start;
+    let damaged = |offset, what| Err(FormatError::Damaged { offset, what });
+    for _ in 0..commit.count {
+        let offset = at(&r);
+        match sealer.open(keys, &chain, &mut r)? {
+            None => return damaged(offset, "record"),
+            Some((body, tag)) => {
+                chain = tag;
+                match body.read(&mut each) {
+                    None => return damaged(offset, "record fields"),
+                    Some(answer) => answer?,
+                }
+            }
+        }
+    }
+    if at(&r) != commit.length || chain != commit.chain {
+        return damaged(at(&r), "records do not end where the commit slot says");
+    }
+    let mut rolled_forward = false;
+    let mut tail = Reader(r.0);
+    if other_unreadable
+        && let Some((body, tag)) = sealer.open(keys, &chain, &mut tail)?
+        && let Some(answer) = body.read(&mut each)
+    {
+        answer?;
+        rolled_forward = true;
+        commit = Commit {
+            generation: commit.generation.saturating_add(1),
+            length: at(&tail),
+            count: commit.count + 1,
+            chain: tag,
+        };
+        r = tail;
+    }
+    Ok(Tail { commit, rolled_forward, ignored: r.0.len() as u64 })
+}
