@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What can go wrong, as sentences for a database administrator: what happened, to which path, and
+//! what to do next. No error ever holds a secret.
+
+use crate::format::FormatError;
+use crate::key::KeyError;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// Everything a keyring operation can answer instead of success.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Bad name, type or length.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+
+    /// A key of that name is there already; it was not touched.
+    #[error("a key {name} exists already and was left as it is: remove it first, or choose another id")]
+    Exists {
+        /// The key's name.
+        name: String,
+    },
+
+    /// There is no key of that name.
+    #[error("there is no key {name}")]
+    NoSuchKey {
+        /// The key's name.
+        name: String,
+    },
+
+    /// The keyring may not be changed.
+    #[error("the keyring {} is read-only here: set keyring_external_read_only=OFF (or drop the read-only option) to change it", path.display())]
+    ReadOnly {
+        /// The keyring file.
+        path: PathBuf,
+    },
+
+    /// There is no file at the path.
+    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. Only if there has never been a keyring here, make one with: keyringctl init {}", path.display(), path.display())]
+    Missing {
+        /// The keyring file.
+        path: PathBuf,
+        /// What was found on the way to it.
+        found: String,
+    },
+
+    /// The file is something else.
+    #[error("{} is not a keyring of keyring_external (it does not begin like one): check the path; nothing was changed", path.display())]
+    NotAKeyring {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The file was written by a later version.
+    #[error("{} has format version {version} and this program reads version 1: install the keyring_external that wrote it; nothing was changed", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format version.
+        version: u32,
+    },
+
+    /// Bytes of the file fail authentication.
+    #[error("the keyring {} is damaged at byte {offset} ({what}): nothing was changed and no key was taken from it. Keep the file, and put a copy of this keyring from a mirror or a backup in its place; `keyringctl verify` shows whether a copy is whole", path.display())]
+    Damaged {
+        /// The keyring file.
+        path: PathBuf,
+        /// Where the damage was found.
+        offset: u64,
+        /// Which part it is.
+        what: &'static str,
+    },
+
+    /// No slot opens with the secret.
+    #[error("the unlock secret from {source_name} does not open the keyring {}: none of its slots ({slots}) fits. Check that the unlock source holds the secret made for this keyring; nothing was changed", path.display())]
+    WrongSecret {
+        /// The keyring file.
+        path: PathBuf,
+        /// Where the secret came from.
+        source_name: String,
+        /// The kinds of its slots.
+        slots: String,
+    },
+
+    /// Another keyring lies where ours was.
+    #[error("{} now holds another keyring ({found}) than the one in use ({expected}): mount the volume of {expected}; nothing was changed", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The id found there.
+        found: Uuid,
+        /// The id in use.
+        expected: Uuid,
+    },
+
+    /// The file is older than what was already seen of this keyring.
+    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Mount the volume with the newer one; nothing was changed", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The keyring's id.
+        id: Uuid,
+        /// The generation found.
+        found: u64,
+        /// The generation in use.
+        expected: u64,
+    },
+
+    /// Somebody else wrote to the file.
+    #[error("{} was changed by another program ({detail}): nothing was written. Find out which other server or tool uses this keyring, then have it read again (SET GLOBAL keyring_external_data, or a restart)", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        detail: String,
+    },
+
+    /// The keyring lies beside the data it protects.
+    #[error("{} is on the same filesystem as the data directory {}: whoever takes that disk has both. Is the volume mounted? Mount it, choose a path on another volume, or set keyring_external_allow_same_device=ON if that is meant", path.display(), datadir.display())]
+    SameDevice {
+        /// The keyring file.
+        path: PathBuf,
+        /// The server's data directory.
+        datadir: PathBuf,
+    },
+
+    /// The path is not a regular file.
+    #[error("{} is {kind}, and a keyring must be a regular file: give the path of the file itself", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        kind: &'static str,
+    },
+
+    /// The file or its directory is open to others.
+    #[error("{} is open to other users (mode {mode:04o}): run chmod {fix} {} and try again", path.display(), path.display())]
+    Exposed {
+        /// File or directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The mode it should have, in octal.
+        fix: &'static str,
+    },
+
+    /// The file or its directory belongs to somebody else.
+    #[error("{} belongs to user id {owner}, but this program runs as user id {user}: run chown {user} {}", path.display(), path.display())]
+    Owner {
+        /// File or directory.
+        path: PathBuf,
+        /// Who owns it.
+        owner: u32,
+        /// Who runs.
+        user: u32,
+    },
+
+    /// A file is where a new one was to be made.
+    #[error("{} exists already and was left as it is: choose another path, or move the file away", path.display())]
+    AlreadyThere {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// Another program holds the lock of the file.
+    #[error("{} has been locked by another program for {seconds} seconds: nothing was written; see who uses it (fuser {})", path.display(), path.display())]
+    Locked {
+        /// The keyring file.
+        path: PathBuf,
+        /// How long was waited.
+        seconds: u64,
+    },
+
+    /// An unlock source that cannot be read or is unusable.
+    #[error("the unlock secret could not be read from {source_name}: {why}")]
+    Unlock {
+        /// The source, as configured.
+        source_name: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+
+    /// A setting that cannot be.
+    #[error("{0}")]
+    Config(String),
+
+    /// The keyring is not open.
+    #[error(
+        "the keyring is not available: see the server's error log for the reason it was not opened at start"
+    )]
+    Unavailable,
+
+    /// Every slot of the header is in use.
+    #[error("all 8 unlock slots are in use: remove one first")]
+    NoFreeSlot,
+
+    /// The system refused an operation.
+    #[error("cannot {doing} {}: {cause}{}", path.display(), remedy(cause))]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's answer.
+        cause: io::Error,
+    },
+
+    /// The system has no memory or no randomness.
+    #[error("the system refused memory or randomness: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Error {
+    /// An I/O error with its path.
+    pub fn io(doing: &'static str, path: &Path, cause: io::Error) -> Self {
+        Error::Io { doing, path: path.to_owned(), cause }
+    }
+
+    /// Adds the path (and the name of the unlock source) to an error of the format.
+    pub fn format(path: &Path, source_name: &str, e: FormatError) -> Self {
+        let path = path.to_owned();
+        match e {
+            FormatError::NotAKeyring => Error::NotAKeyring { path },
+            FormatError::Newer(version) => Error::Newer { path, version },
+            FormatError::Damaged { offset, what } => Error::Damaged { path, offset, what },
+            FormatError::WrongSecret { slots } => {
+                Error::WrongSecret { path, source_name: source_name.to_owned(), slots }
+            }
+            FormatError::NoFreeSlot => Error::NoFreeSlot,
+            FormatError::System(e) => Error::System(e),
+        }
+    }
+}
+
+/// The next step for the I/O errors that administrators meet.
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ". Give the file and its directory to the user that mysqld runs as (chown), and on hosts with AppArmor or SELinux allow the path there"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ". Free some space on the volume; the keyring is as it was before"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => ". Mount the volume writable; the keyring is as it was before",
+        io::ErrorKind::NotFound => ". Is the volume mounted?",
+        _ => ". Check the volume (dmesg); `keyringctl verify` shows whether the keyring is whole",
+    }
+}
+
+/// The result of a keyring operation.
+pub type Result<T> = std::result::Result<T, Error>;

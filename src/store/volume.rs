@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The rules that a path must keep before a keyring is read from it (invariants 4 and 5): each broken
+//! rule has its own message, and nothing is created or changed on disk.
+
+use super::fs::{Fs, Kind, Meta};
+use super::real;
+use crate::error::{Error, Result};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Access for anyone but the owner of a file.
+const OTHERS_ANY: u32 = 0o077;
+/// Reading or writing for anyone but the owner of a directory.
+const OTHERS_READ_WRITE: u32 = 0o066;
+
+/// The directory that holds `path`.
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// [`Error::Missing`] when `e` says that there is nothing at `path`, else the I/O error.
+pub fn missing_or(path: &Path, doing: &'static str, e: io::Error) -> Error {
+    match e.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::Missing { path: path.to_owned(), found: what_is_there(&real::RealFs, path) }
+        }
+        _ => Error::io(doing, path, e),
+    }
+}
+
+/// Describes the way to a missing file: which directory ends it, and whether a volume is mounted there.
+fn what_is_there(fs: &dyn Fs, path: &Path) -> String {
+    let dir = directory_of(path);
+    let Some((there, meta)) = dir.ancestors().find_map(|a| fs.meta(a).ok().map(|m| (a, m))) else {
+        return format!("the directory {} does not exist", dir.display());
+    };
+    let mount =
+        there.ancestors().take_while(|a| fs.meta(a).is_ok_and(|m| m.dev == meta.dev)).last().unwrap_or(there);
+    let volume = if mount == Path::new("/") {
+        "no volume is mounted there".to_owned()
+    } else {
+        format!("the volume mounted at {} does not have it", mount.display())
+    };
+    if there == dir {
+        format!("the directory {} is there, but the file is not, and {volume}", dir.display())
+    } else {
+        format!("the directory {} does not exist, and {volume}", dir.display())
+    }
+}
+
+/// Checks a keyring file and its directory.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::NotAFile`], [`Error::Exposed`], [`Error::Owner`].
+pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
+    let meta = fs.meta(path).map_err(|e| missing_or(path, "look at", e))?;
+    let not_a_file = |kind| Error::NotAFile { path: path.to_owned(), kind };
+    match meta.kind {
+        Kind::File => {}
+        Kind::Directory => return Err(not_a_file("a directory")),
+        Kind::Link => return Err(not_a_file("a symbolic link")),
+        Kind::Other => return Err(not_a_file("a device, pipe or socket")),
+    }
+    if meta.mode & OTHERS_ANY != 0 {
+        return Err(Error::Exposed { path: path.to_owned(), mode: meta.mode, fix: "0600" });
+    }
+    check_owner(path, &meta)?;
+    check_directory(fs, path)?;
+    Ok(meta)
+}
+
+/// Checks the directory of a keyring file: nobody but its owner reads or writes it, and its owner is
+/// this user or root.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Exposed`], [`Error::Owner`].
+pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
+    let dir = directory_of(path);
+    let meta = follow(fs, dir).map_err(|e| missing_or(path, "look at", e))?;
+    if meta.mode & OTHERS_READ_WRITE != 0 {
+        return Err(Error::Exposed { path: dir.to_owned(), mode: meta.mode, fix: "0700" });
+    }
+    check_owner(dir, &meta)
+}
+
+/// Looks at a directory, through links in its own name.
+fn follow(fs: &dyn Fs, dir: &Path) -> io::Result<Meta> {
+    let meta = fs.meta(dir)?;
+    if meta.kind == Kind::Link { fs.meta(&std::fs::canonicalize(dir)?) } else { Ok(meta) }
+}
+
+fn check_owner(path: &Path, meta: &Meta) -> Result<()> {
+    let user = real::effective_user();
+    if user == 0 || meta.uid == 0 || meta.uid == user {
+        return Ok(());
+    }
+    Err(Error::Owner { path: path.to_owned(), owner: meta.uid, user })
+}
+
+/// Refuses a keyring on the filesystem of the data directory.
+///
+/// # Errors
+/// [`Error::SameDevice`], [`Error::Missing`] when the keyring's directory is not there.
+pub fn check_device(fs: &dyn Fs, path: &Path, datadir: &Path) -> Result<()> {
+    let ours = follow(fs, directory_of(path)).map_err(|e| missing_or(path, "look at", e))?;
+    let theirs = follow(fs, datadir).map_err(|e| Error::io("look at", datadir, e))?;
+    if ours.dev == theirs.dev {
+        return Err(Error::SameDevice { path: path.to_owned(), datadir: PathBuf::from(datadir) });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::real::RealFs;
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn private_dir() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        chmod(dir.path(), 0o700);
+        dir
+    }
+
+    fn file(dir: &Path, mode: u32) -> PathBuf {
+        let path = dir.join("keyring");
+        std::fs::write(&path, b"x").unwrap();
+        chmod(&path, mode);
+        path
+    }
+
+    #[test]
+    fn a_private_file_in_a_private_directory_passes() {
+        let dir = private_dir();
+        assert_eq!(check_file(&RealFs, &file(dir.path(), 0o600)).unwrap().len, 1);
+    }
+
+    #[test]
+    fn a_file_or_directory_open_to_others_is_refused() {
+        let dir = private_dir();
+        for mode in [0o640, 0o604, 0o620, 0o602, 0o610] {
+            let path = file(dir.path(), mode);
+            let e = check_file(&RealFs, &path).unwrap_err();
+            assert!(matches!(&e, Error::Exposed { path: p, fix: "0600", .. } if *p == path), "{e}");
+        }
+        let path = file(dir.path(), 0o600);
+        for mode in [0o770, 0o707, 0o750, 0o1777] {
+            chmod(dir.path(), mode);
+            let e = check_file(&RealFs, &path).unwrap_err();
+            assert!(matches!(&e, Error::Exposed { path: p, fix: "0700", .. } if p == dir.path()), "{e}");
+        }
+        chmod(dir.path(), 0o711);
+        assert!(check_file(&RealFs, &path).is_ok());
+    }
+
+    #[test]
+    fn links_directories_and_pipes_are_refused() {
+        let dir = private_dir();
+        let target = file(dir.path(), 0o600);
+        let link = dir.path().join("link");
+        symlink(&target, &link).unwrap();
+        let e = check_file(&RealFs, &link).unwrap_err();
+        assert!(matches!(e, Error::NotAFile { kind: "a symbolic link", .. }), "{e}");
+        let e = check_file(&RealFs, dir.path()).unwrap_err();
+        assert!(matches!(e, Error::NotAFile { kind: "a directory", .. }), "{e}");
+        let e = check_file(&RealFs, Path::new("/dev/null")).unwrap_err();
+        assert!(matches!(e, Error::NotAFile { .. }), "{e}");
+    }
+
+    #[test]
+    fn a_missing_file_says_what_is_there_instead() {
+        let dir = private_dir();
+        let path = dir.path().join("gone/deeper/keyring");
+        let text = check_file(&RealFs, &path).unwrap_err().to_string();
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        assert!(text.contains("gone/deeper does not exist"), "{text}");
+        let text = check_file(&RealFs, &dir.path().join("keyring")).unwrap_err().to_string();
+        assert!(text.contains("is there, but the file is not"), "{text}");
+    }
+
+    #[test]
+    fn the_datadirs_own_filesystem_is_refused() {
+        let dir = private_dir();
+        let e = check_device(&RealFs, &dir.path().join("keyring"), dir.path()).unwrap_err();
+        assert!(matches!(e, Error::SameDevice { .. }), "{e}");
+        assert!(check_device(&RealFs, Path::new("/proc/keyring"), dir.path()).is_ok());
+    }
+}
