@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keyring: what the server's calls and `keyringctl` come down to. A change goes to the store
+//! first and into memory when it is durable there; reads are answered from memory alone.
+
+mod memory;
+mod open;
+mod status;
+mod writer;
+
+pub use open::{NewKeyring, inspect, load};
+pub use status::{Counters, State, Status};
+
+use crate::error::{Error, Result};
+use crate::format::records::KeyRecord;
+use crate::key::{KeyName, KeyType, NameRef, check_length};
+use crate::secret::fill_random;
+use memory::Memory;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
+use writer::Writer;
+
+/// An open keyring. All methods may be called from many threads at once; fetches do not block one
+/// another.
+#[derive(Debug)]
+pub struct Keyring {
+    memory: RwLock<Memory>,
+    /// Held through every change, so that changes come one after the other.
+    writer: Mutex<Writer>,
+    read_only: AtomicBool,
+    id: Uuid,
+    counters: Counters,
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+impl Keyring {
+    /// The keyring's identity.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The path of its file.
+    pub fn path(&self) -> std::path::PathBuf {
+        self.lock_writer().path().to_owned()
+    }
+
+    /// Refuses changes from now on, or allows them again.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.read_only.store(read_only, Ordering::Relaxed);
+    }
+
+    /// Stores a key. When this returns, the key is durable (invariant 1).
+    ///
+    /// # Errors
+    /// [`Error::Exists`] for a name that is taken, whatever the type or bytes; a bad length; a file that
+    /// is not the one in use any more; what the filesystem answers. Nothing changed then, as far as this
+    /// server sees it.
+    pub fn store(&self, name: NameRef<'_>, key_type: &KeyType, data: &[u8]) -> Result<()> {
+        self.add(name, key_type, data.len(), |place| {
+            place.copy_from_slice(data);
+            Ok(())
+        })
+    }
+
+    /// Makes a key of `len` random bytes and stores it. The bytes never leave locked memory.
+    ///
+    /// # Errors
+    /// As [`Keyring::store`]; a failing random generator.
+    pub fn generate(&self, name: NameRef<'_>, key_type: &KeyType, len: usize) -> Result<()> {
+        self.add(name, key_type, len, fill_random)
+    }
+
+    fn add(
+        &self,
+        name: NameRef<'_>,
+        key_type: &KeyType,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> Result<()> {
+        self.counted(|| {
+            check_length(len)?;
+            let mut writer = self.writable()?;
+            if self.read_memory().get(&name).is_some() {
+                return Err(Error::Exists { name: name.to_string() });
+            }
+            let place = self.write_memory().reserve(len, fill)?;
+            let created = now();
+            let stored = {
+                let memory = self.read_memory();
+                writer.add(&memory, &KeyRecord { name, key_type, created, data: memory.secret(place) })
+            };
+            let mut memory = self.write_memory();
+            match &stored {
+                Ok(()) => memory.link(name.to_owned(), key_type.clone(), created, place),
+                Err(_) => memory.release(place),
+            }
+            stored
+        })
+        .inspect(|()| self.counters.stored())
+    }
+
+    /// Hands the key of that name to `look`, or answers `None`.
+    pub fn fetch<R>(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>) -> R) -> Option<R> {
+        self.counters.fetched();
+        self.read_memory().get(name).as_ref().map(look)
+    }
+
+    /// Removes a key. When this returns, its bytes are in the file no more (invariant 8).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchKey`]; else as [`Keyring::store`].
+    pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
+        self.counted(|| {
+            let mut writer = self.writable()?;
+            if self.read_memory().get(&name).is_none() {
+                return Err(Error::NoSuchKey { name: name.to_string() });
+            }
+            writer.remove(&self.read_memory(), &name)?;
+            self.write_memory().unlink(&name);
+            Ok(())
+        })
+    }
+
+    /// The names of all keys, ordered by user and id: a snapshot that later changes do not disturb.
+    pub fn names(&self) -> Vec<KeyName> {
+        self.read_memory().names()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.read_memory().len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Hands every key to `look`, ordered by user and id.
+    pub fn for_each(&self, mut look: impl FnMut(&KeyRecord<'_>)) {
+        let memory = self.read_memory();
+        for name in memory.names() {
+            memory.get(&name.as_ref()).as_ref().map(&mut look);
+        }
+    }
+
+    /// How many keys of `self` are missing in `other`, or differ there.
+    pub fn missing_in(&self, other: &Keyring) -> usize {
+        let mut missing = 0;
+        self.for_each(|key| {
+            let same = other
+                .read_memory()
+                .get(&key.name)
+                .is_some_and(|o| subtle::ConstantTimeEq::ct_eq(o.data, key.data).into());
+            missing += usize::from(!same);
+        });
+        missing
+    }
+
+    /// What an administrator wants to know, looked up now: the file is compared with memory.
+    pub fn status(&self) -> Status {
+        let read_only = self.read_only.load(Ordering::Relaxed);
+        // A write under way must not make a status query wait: what it last came to is shown.
+        if let Ok(writer) = self.writer.try_lock() {
+            self.counters.note_copy(writer.generation(), writer.probe());
+        }
+        self.counters.status(self.id, self.len(), read_only)
+    }
+
+    /// Notes a failure that an operation answered with, for the status variables.
+    fn counted<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
+        operation().inspect_err(|e| self.counters.failed(e))
+    }
+
+    fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
+        let writer = self.lock_writer();
+        if self.read_only.load(Ordering::Relaxed) {
+            return Err(Error::ReadOnly { path: writer.path().to_owned() });
+        }
+        Ok(writer)
+    }
+
+    // A panic elsewhere while a lock was held must not end the keyring: the writer marks itself before
+    // it touches the file, and memory changes only by whole entries.
+    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_memory(&self) -> std::sync::RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_memory(&self) -> std::sync::RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether two paths name one place, as far as their text tells.
+pub fn same_path(a: &Path, b: &Path) -> bool {
+    std::fs::canonicalize(a).ok().zip(std::fs::canonicalize(b).ok()).map_or(a == b, |(a, b)| a == b)
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a keyring tells about itself.
+
+use crate::error::Error;
+use serde::Serialize;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use uuid::Uuid;
+
+/// The state of a keyring in the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum State {
+    /// The file is reachable and is what memory holds.
+    Attached,
+    /// The file cannot be reached, or is not the one in use: reads are answered from memory.
+    Detached,
+    /// Changes are refused by configuration.
+    #[serde(rename = "READ_ONLY")]
+    ReadOnly,
+    /// No keyring is open.
+    Unavailable,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Attached => "ATTACHED",
+            State::Detached => "DETACHED",
+            State::ReadOnly => "READ_ONLY",
+            State::Unavailable => "UNAVAILABLE",
+        })
+    }
+}
+
+/// A keyring's state and figures.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its state.
+    pub state: State,
+    /// How many keys it holds.
+    pub keys: usize,
+    /// Its identity.
+    pub id: Uuid,
+    /// Its generation.
+    pub generation: u64,
+    /// Copies that are reachable and up to date, and copies configured.
+    pub copies: (usize, usize),
+    /// Fetches since it was opened.
+    pub fetches: u64,
+    /// Stores and generates that succeeded.
+    pub stores: u64,
+    /// Operations that failed.
+    pub failures: u64,
+    /// The last failure's message; empty when there was none.
+    pub last_error: String,
+}
+
+/// What is counted while a keyring is open.
+#[derive(Debug, Default)]
+pub struct Counters {
+    fetches: AtomicU64,
+    stores: AtomicU64,
+    failures: AtomicU64,
+    generation: AtomicU64,
+    reachable: AtomicBool,
+    last_error: Mutex<String>,
+}
+
+impl Counters {
+    pub(super) fn fetched(&self) {
+        self.fetches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stored(&self) {
+        self.stores.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, e: &Error) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.set_last_error(e);
+    }
+
+    fn set_last_error(&self, e: &Error) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = e.to_string();
+    }
+
+    pub(super) fn note_copy(&self, generation: u64, reachable: Result<(), Error>) {
+        self.generation.store(generation, Ordering::Relaxed);
+        self.reachable.store(reachable.is_ok(), Ordering::Relaxed);
+        if let Err(e) = reachable {
+            self.set_last_error(&e);
+        }
+    }
+
+    pub(super) fn status(&self, id: Uuid, keys: usize, read_only: bool) -> Status {
+        let reachable = self.reachable.load(Ordering::Relaxed);
+        Status {
+            state: match (reachable, read_only) {
+                (false, _) => State::Detached,
+                (true, true) => State::ReadOnly,
+                (true, false) => State::Attached,
+            },
+            keys,
+            id,
+            generation: self.generation.load(Ordering::Relaxed),
+            copies: (usize::from(reachable), 1),
+            fetches: self.fetches.load(Ordering::Relaxed),
+            stores: self.stores.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

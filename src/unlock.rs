@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where the unlock secret comes from. A configuration names a source, never the secret.
+
+use crate::error::{Error, Result};
+use crate::format::slots::UnlockSecret;
+use crate::secret::Locked;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::sync::mpsc;
+use std::time::Duration;
+use zeroize::Zeroize;
+
+/// Most bytes of an unlock secret.
+pub const MAX_UNLOCK: usize = 4096;
+/// How long a `command:` source may take.
+pub const COMMAND_WAIT: Duration = Duration::from_secs(30);
+
+/// A source of the unlock secret, written `file:PATH`, `credential:NAME`, `env:NAME` or
+/// `command:PROGRAM ARGS`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UnlockSource {
+    /// A file that only its owner reads.
+    File(PathBuf),
+    /// A file of this name in `$CREDENTIALS_DIRECTORY` (systemd's LoadCredential=).
+    Credential(String),
+    /// An environment variable.
+    Env(String),
+    /// What a program prints; no shell is between. Words are separated by spaces.
+    Command(Vec<String>),
+}
+
+impl FromStr for UnlockSource {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = |why: &str| {
+            Error::Config(format!(
+                "the unlock source {why}: give file:PATH, credential:NAME, env:NAME or command:PROGRAM ARGS"
+            ))
+        };
+        let (kind, rest) = text.split_once(':').ok_or_else(|| bad("has no kind"))?;
+        match (kind, rest) {
+            (_, "") => Err(bad("names nothing")),
+            ("file", path) => Ok(Self::File(path.into())),
+            ("credential", name) if name.contains('/') => Err(bad("credential: takes a name, not a path")),
+            ("credential", name) => Ok(Self::Credential(name.to_owned())),
+            ("env", name) => Ok(Self::Env(name.to_owned())),
+            ("command", line) => {
+                let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+                match words.first() {
+                    Some(program) if program.starts_with('/') => Ok(Self::Command(words)),
+                    _ => Err(bad("command: needs the program's full path")),
+                }
+            }
+            // Not repeated in the message: somebody may have put the secret itself here.
+            _ => Err(bad("has an unknown kind")),
+        }
+    }
+}
+
+impl fmt::Display for UnlockSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Credential(name) => write!(f, "credential:{name}"),
+            Self::Env(name) => write!(f, "env:{name}"),
+            // Arguments may be telling; the program is enough to find the line.
+            Self::Command(words) => write!(f, "command:{}", words.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+impl UnlockSource {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// [`Error::Unlock`] says what is wrong with the source.
+    pub fn read(&self) -> Result<UnlockSecret> {
+        let secret = match self {
+            Self::File(path) => read_file(path, 0o077),
+            Self::Credential(name) => read_credential(name),
+            Self::Env(name) => read_env(name),
+            Self::Command(words) => read_command(words),
+        };
+        secret
+            .map(UnlockSecret::new)
+            .map_err(|e| Error::Unlock { source_name: self.to_string(), why: e.to_string() })
+    }
+}
+
+fn refused(why: String) -> io::Error {
+    io::Error::other(why)
+}
+
+fn read_file(path: &Path, closed_to: u32) -> io::Result<Locked> {
+    let file =
+        std::fs::File::open(path).map_err(|e| refused(format!("{e}. Check the path and its owner")))?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(refused("it is not a regular file".to_owned()));
+    }
+    if meta.mode() & closed_to != 0 {
+        return Err(refused(format!(
+            "it is open to other users (mode {:04o}): run chmod 0600 {}",
+            meta.mode() & 0o7777,
+            path.display()
+        )));
+    }
+    read_bounded(file)
+}
+
+fn read_credential(name: &str) -> io::Result<Locked> {
+    let dir = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+        refused(format!(
+            "$CREDENTIALS_DIRECTORY is not set: give mysqld's systemd unit LoadCredential={name}:PATH"
+        ))
+    })?;
+    // systemd opens credentials to the unit's user with an ACL, which shows as group permission.
+    read_file(&Path::new(&dir).join(name), 0o007)
+}
+
+fn read_env(name: &str) -> io::Result<Locked> {
+    use std::os::unix::ffi::OsStringExt;
+    let value = std::env::var_os(name).ok_or_else(|| refused("the variable is not set".to_owned()))?;
+    let mut value = value.into_vec();
+    let secret = read_bounded(&value[..]);
+    value.zeroize();
+    secret
+}
+
+fn read_command(words: &[String]) -> io::Result<Locked> {
+    let (program, args) = words.split_first().ok_or_else(|| refused("no program".to_owned()))?;
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| refused(format!("cannot run {program}: {e}")))?;
+    let stdout = child.stdout.take().ok_or_else(|| refused("no output".to_owned()))?;
+    let (send, receive) = mpsc::channel();
+    // A thread of its own, so that a program that never ends cannot hold the server.
+    std::thread::spawn(move || {
+        let _ = send.send(read_bounded(stdout));
+    });
+    let answer = receive.recv_timeout(COMMAND_WAIT);
+    if answer.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let secret = answer.map_err(|_| {
+        refused(format!("{program} did not end within {} seconds and was stopped", COMMAND_WAIT.as_secs()))
+    })??;
+    if !status.success() {
+        return Err(refused(format!("{program} failed ({status})")));
+    }
+    Ok(secret)
+}
+
+/// Reads into locked memory only.
+fn read_bounded(mut from: impl Read) -> io::Result<Locked> {
+    let mut buf = Locked::new(MAX_UNLOCK + 1)?;
+    let mut len = 0;
+    while len < buf.len() {
+        match from.read(&mut buf[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    match len {
+        0 => Err(refused("it is empty".to_owned())),
+        n if n > MAX_UNLOCK => Err(refused(format!("it is longer than {MAX_UNLOCK} bytes"))),
+        n => Locked::copy_of(&buf[..n]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn source(text: &str) -> UnlockSource {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn sources_are_parsed_and_shown_without_arguments() {
+        assert_eq!(source("file:/a:b").to_string(), "file:/a:b");
+        assert_eq!(source("command:/bin/echo  a b").to_string(), "command:/bin/echo");
+        for bad in ["", "secret", "file:", "pass:word", "credential:a/b", "command:echo a"] {
+            let e = bad.parse::<UnlockSource>().unwrap_err().to_string();
+            assert!(e.contains("file:PATH") && !e.contains("word"), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_byte_for_byte_and_as_a_passphrase() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        std::fs::write(&path, b"pass phrase\r\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let secret = UnlockSource::File(path.clone()).read().unwrap();
+        assert_eq!(secret.raw(), b"pass phrase\r\n");
+        assert_eq!(secret.passphrase(), b"pass phrase");
+        assert!(secret.is_text());
+        std::fs::write(&path, [0xff; 32]).unwrap();
+        assert!(!UnlockSource::File(path.clone()).read().unwrap().is_text());
+        for (content, mode, expected) in [
+            (vec![], 0o600, "empty"),
+            (vec![b'a'; MAX_UNLOCK + 1], 0o600, "longer"),
+            (vec![b'a'], 0o640, "chmod 0600"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let e = UnlockSource::File(path.clone()).read().unwrap_err().to_string();
+            assert!(e.contains(expected) && e.contains(&path.display().to_string()), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_run_without_a_shell() {
+        assert_eq!(source("command:/bin/echo a;b $HOME").read().unwrap().passphrase(), b"a;b $HOME");
+        let e = source("command:/bin/false").read().unwrap_err().to_string();
+        assert!(e.contains("empty") || e.contains("failed"), "{e}");
+        let e = source("command:/no/such/program").read().unwrap_err().to_string();
+        assert!(e.contains("cannot run"), "{e}");
+    }
+
+    #[test]
+    fn the_environment_is_read() {
+        assert_eq!(source("env:PATH").read().unwrap().raw(), std::env::var("PATH").unwrap().as_bytes());
+        assert!(source("env:NO_SUCH_VARIABLE_HERE").read().unwrap_err().to_string().contains("not set"));
+        assert!(source("credential:x").read().is_err());
+    }
+}
