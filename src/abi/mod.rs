@@ -1,2 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The C boundary: the only place where C is spoken, and the only unsafe code.
+//! The C boundary: the only place where C is spoken, and the only unsafe code. docs/ABI.md has a row
+//! for every entry point. Raw pointers do not leave this folder; no panic does either (invariant 7).
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+#![allow(unsafe_code)]
+
+mod guard;
+mod handles;
+mod instance;
+pub mod plugin;
+mod pointers;
+pub mod services;
+#[allow(non_camel_case_types, missing_docs, clippy::indexing_slicing)]
+#[rustfmt::skip]
+pub mod sys;

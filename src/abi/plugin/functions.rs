@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The seven functions of a keyring plugin. `true` is failure.
+
+use crate::abi::guard::guard;
+use crate::abi::handles::Handles;
+use crate::abi::instance;
+use crate::abi::pointers::{bytes, c_bytes, put_c_bytes};
+use crate::abi::services::{Level, log, server_copy, server_free};
+use crate::error::{Error, Result};
+use crate::key::{KeyError, KeyName, KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
+use crate::keyring::Keyring;
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+/// The key types that a keyring plugin knows, compared exactly.
+const TYPES: [&[u8]; 4] = [b"AES", b"RSA", b"DSA", b"SECRET"];
+
+/// Open iterators: the names that were there when each was opened.
+static ITERATORS: Handles<std::vec::IntoIter<KeyName>> = Handles::new(0x6b78_0000);
+
+/// How many iterators the server has open.
+pub(super) fn open_iterators() -> usize {
+    ITERATORS.count()
+}
+
+/// Runs an operation on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
+fn on_keyring(doing: &str, operation: impl FnOnce(&Arc<Keyring>) -> Result<()>) -> bool {
+    guard(true, || {
+        let done = instance::get().ok_or(Error::Unavailable).and_then(|keyring| operation(&keyring));
+        match done {
+            Ok(()) => false,
+            Err(e) => {
+                log(Level::Error, &format!("Error while {doing} key: {e}"));
+                true
+            }
+        }
+    })
+}
+
+/// # Safety
+/// NULL or C strings.
+unsafe fn name<'a>(key_id: *const c_char, user_id: *const c_char) -> Result<NameRef<'a>> {
+    // SAFETY: promised by the caller.
+    let (id, user) = unsafe { (c_bytes(key_id, MAX_ID), c_bytes(user_id, MAX_USER)) };
+    Ok(NameRef::new(id, user)?)
+}
+
+/// # Safety
+/// NULL or a C string.
+unsafe fn key_type(key_type: *const c_char) -> Result<KeyType> {
+    // SAFETY: promised by the caller.
+    let text = unsafe { c_bytes(key_type, MAX_TYPE) };
+    if TYPES.contains(&text) { Ok(KeyType::new(text)?) } else { Err(KeyError::BadType.into()) }
+}
+
+pub(super) unsafe extern "C" fn store(
+    id: *const c_char,
+    type_: *const c_char,
+    user: *const c_char,
+    key: *const c_void,
+    len: usize,
+) -> bool {
+    on_keyring("storing", |keyring| {
+        // SAFETY: the server passes NULL or C strings, and `len` bytes at `key`.
+        let (name, key_type, data) =
+            unsafe { (name(id, user)?, key_type(type_)?, bytes(key, len, MAX_DATA)) };
+        let data = data.ok_or(if len > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
+        keyring.store(name, &key_type, data)
+    })
+}
+
+pub(super) unsafe extern "C" fn generate(
+    id: *const c_char,
+    type_: *const c_char,
+    user: *const c_char,
+    len: usize,
+) -> bool {
+    on_keyring("generating", |keyring| {
+        // SAFETY: the server passes NULL or C strings.
+        let (name, key_type) = unsafe { (name(id, user)?, key_type(type_)?) };
+        keyring.generate(name, &key_type, len)
+    })
+}
+
+pub(super) unsafe extern "C" fn remove(id: *const c_char, user: *const c_char) -> bool {
+    on_keyring("removing", |keyring| {
+        // SAFETY: the server passes NULL or C strings.
+        keyring.remove(unsafe { name(id, user)? })
+    })
+}
+
+pub(super) unsafe extern "C" fn fetch(
+    id: *const c_char,
+    type_out: *mut *mut c_char,
+    user: *const c_char,
+    key_out: *mut *mut c_void,
+    len_out: *mut usize,
+) -> bool {
+    on_keyring("fetching", |keyring| {
+        if type_out.is_null() || key_out.is_null() || len_out.is_null() {
+            return Err(Error::Config("the caller gave no place for the key".to_owned()));
+        }
+        // SAFETY: not NULL, so they are the caller's variables. A key that is not there is a success
+        // with a NULL key.
+        unsafe {
+            *type_out = std::ptr::null_mut();
+            *key_out = std::ptr::null_mut();
+            *len_out = 0;
+        }
+        // SAFETY: the server passes NULL or C strings.
+        let name = unsafe { name(id, user)? };
+        let copies = keyring
+            .fetch(&name, |key| (server_copy(key.data), server_copy(key.key_type.bytes()), key.data.len()));
+        match copies {
+            None => Ok(()),
+            Some((Some(key), Some(type_), len)) => {
+                // SAFETY: as above.
+                unsafe {
+                    *type_out = type_.as_ptr().cast();
+                    *key_out = key.as_ptr().cast();
+                    *len_out = len;
+                }
+                Ok(())
+            }
+            Some((key, type_, _)) => {
+                for copy in [key, type_].into_iter().flatten() {
+                    // SAFETY: just allocated there, and nobody has it.
+                    unsafe { server_free(copy.as_ptr().cast()) };
+                }
+                Err(Error::System(std::io::ErrorKind::OutOfMemory.into()))
+            }
+        }
+    })
+}
+
+pub(super) unsafe extern "C" fn iterator_init(iterator: *mut *mut c_void) {
+    if iterator.is_null() {
+        return;
+    }
+    let handle = guard(std::ptr::null_mut(), || match instance::get() {
+        Some(keyring) => ITERATORS.open(keyring.names().into_iter()),
+        None => std::ptr::null_mut(),
+    });
+    // SAFETY: not NULL, so it is the caller's variable.
+    unsafe { *iterator = handle };
+}
+
+pub(super) unsafe extern "C" fn iterator_deinit(iterator: *mut c_void) {
+    guard((), || ITERATORS.close(iterator));
+}
+
+pub(super) unsafe extern "C" fn iterator_get_key(
+    iterator: *mut c_void,
+    id: *mut c_char,
+    user: *mut c_char,
+) -> bool {
+    guard(true, || {
+        let Some(key) = ITERATORS.with(iterator, Iterator::next).flatten() else {
+            return true;
+        };
+        // SAFETY: the callers' buffers hold at least 64 bytes and, where a name can be longer, as much
+        // as the longest name that a keyring takes (255 bytes and the terminator).
+        unsafe {
+            put_c_bytes(id, key.as_ref().id());
+            put_c_bytes(user, key.as_ref().user());
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+#[path = "functions_tests.rs"]
+mod tests;

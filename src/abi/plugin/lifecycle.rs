@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Loading and unloading.
+
+use super::{functions, variables};
+use crate::abi::guard::guard;
+use crate::abi::instance;
+use crate::abi::services::{Level, log, set_plugin};
+use std::ffi::{c_int, c_void};
+
+/// Keys that the server itself needs: InnoDB, the binary log, persisted variables.
+const SERVER_KEYS: [&[u8]; 3] = [b"INNODBKey-", b"MySQLReplicationKey_", b"persisted_variables_key"];
+
+/// Opens the keyring. Without one the plugin does not load; nothing is left open or changed then.
+pub(super) unsafe extern "C" fn init(plugin: *mut c_void) -> c_int {
+    guard(1, || {
+        set_plugin(plugin);
+        match variables::config().and_then(|config| instance::open(&config)) {
+            Ok(keyring) => {
+                instance::set(Some(keyring));
+                0
+            }
+            Err(e) => {
+                log(Level::Error, &format!("the keyring was not opened: {e}"));
+                instance::set(None);
+                set_plugin(std::ptr::null_mut());
+                1
+            }
+        }
+    })
+}
+
+/// Refuses UNINSTALL PLUGIN while the server depends on the keyring: nothing else would.
+pub(super) unsafe extern "C" fn check_uninstall(_plugin: *mut c_void) -> c_int {
+    guard(1, || {
+        let Some(keyring) = instance::get() else { return 0 };
+        let needed = keyring
+            .names()
+            .iter()
+            .filter(|n| SERVER_KEYS.iter().any(|k| n.as_ref().id().starts_with(k)))
+            .count();
+        let why = match (needed, functions::open_iterators()) {
+            (0, 0) => return 0,
+            (0, open) => format!("{open} iterators over its keys are open; try again"),
+            (needed, _) => format!(
+                "it holds {needed} keys of the server itself (InnoDB, binary log), without which encrypted data \
+                 cannot be read. To take the keyring away all the same, stop the server and remove it from \
+                 early-plugin-load"
+            ),
+        };
+        log(Level::Error, &format!("the plugin cannot be uninstalled: {why}"));
+        1
+    })
+}
+
+/// Closes the keyring and wipes its memory.
+pub(super) unsafe extern "C" fn deinit(_plugin: *mut c_void) -> c_int {
+    guard(1, || {
+        instance::set(None);
+        variables::forget();
+        set_plugin(std::ptr::null_mut());
+        0
+    })
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The status variables, computed when they are asked for.
+
+use crate::abi::guard::guard;
+use crate::abi::instance;
+use crate::abi::pointers::{Shared, put_c_bytes};
+use crate::abi::sys::{
+    KX_SHOW_BUFFER, KX_SHOW_CHAR, KX_SHOW_FUNC, KX_SHOW_LONGLONG, KX_SHOW_SCOPE_GLOBAL, kx_show_function,
+    kx_show_var,
+};
+use crate::keyring::{State, Status};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+/// What a status variable shows.
+enum Shown {
+    Text(String),
+    Number(u64),
+}
+
+const fn var(
+    name: &'static CStr,
+    show: unsafe extern "C" fn(*mut c_void, *mut kx_show_var, *mut c_char) -> c_int,
+) -> kx_show_var {
+    kx_show_var {
+        name: name.as_ptr(),
+        // A function pointer, as KX_SHOW_FUNC says.
+        value: show as *mut c_char,
+        type_: KX_SHOW_FUNC as c_int,
+        scope: KX_SHOW_SCOPE_GLOBAL as c_int,
+    }
+}
+
+macro_rules! shown {
+    ($name:ident, $status:ident => $shown:expr, $none:expr) => {
+        unsafe extern "C" fn $name(_thd: *mut c_void, out: *mut kx_show_var, buffer: *mut c_char) -> c_int {
+            // SAFETY: the server's variable and its buffer of KX_SHOW_BUFFER bytes.
+            unsafe { show(out, buffer, |$status| $shown, $none) }
+        }
+        // The type that the server calls it by.
+        const _: kx_show_function = Some($name);
+    };
+}
+
+shown!(state, s => Shown::Text(s.state.to_string()), Shown::Text(State::Unavailable.to_string()));
+shown!(keys, s => Shown::Number(s.keys as u64), Shown::Number(0));
+shown!(id, s => Shown::Text(s.id.to_string()), Shown::Text(String::new()));
+shown!(generation, s => Shown::Number(s.generation), Shown::Number(0));
+shown!(copies, s => Shown::Text(format!("{}/{}", s.copies.0, s.copies.1)), Shown::Text("0/0".to_owned()));
+shown!(fetches, s => Shown::Number(s.fetches), Shown::Number(0));
+shown!(stores, s => Shown::Number(s.stores), Shown::Number(0));
+shown!(failures, s => Shown::Number(s.failures), Shown::Number(0));
+shown!(last_error, s => Shown::Text(s.last_error.clone()), Shown::Text(String::new()));
+
+/// The list that the descriptor names, ended by one without a name.
+pub(super) static VARS: Shared<[kx_show_var; 10]> = Shared::new([
+    var(c"Keyring_external_state", state),
+    var(c"Keyring_external_keys", keys),
+    var(c"Keyring_external_id", id),
+    var(c"Keyring_external_generation", generation),
+    var(c"Keyring_external_copies", copies),
+    var(c"Keyring_external_fetches", fetches),
+    var(c"Keyring_external_stores", stores),
+    var(c"Keyring_external_failures", failures),
+    var(c"Keyring_external_last_error", last_error),
+    kx_show_var { name: std::ptr::null(), value: null_mut(), type_: 0, scope: 0 },
+]);
+
+/// # Safety
+/// `out` is NULL or the server's variable, `buffer` NULL or [`KX_SHOW_BUFFER`] bytes.
+unsafe fn show(
+    out: *mut kx_show_var,
+    buffer: *mut c_char,
+    of: impl FnOnce(&Status) -> Shown,
+    none: Shown,
+) -> c_int {
+    if out.is_null() || buffer.is_null() {
+        return 1;
+    }
+    let shown = guard(None, || Some(instance::get().map_or(none, |keyring| of(&keyring.status()))));
+    let type_ = match shown {
+        None => return 1,
+        Some(Shown::Text(text)) => {
+            let mut cut = text.len().min(KX_SHOW_BUFFER as usize - 1);
+            while !text.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            // SAFETY: at most KX_SHOW_BUFFER bytes with the terminator.
+            unsafe { put_c_bytes(buffer, text.get(..cut).unwrap_or_default().as_bytes()) };
+            KX_SHOW_CHAR
+        }
+        Some(Shown::Number(n)) => {
+            // SAFETY: 8 bytes fit; nothing is assumed of the alignment.
+            unsafe { buffer.cast::<u64>().write_unaligned(n) };
+            KX_SHOW_LONGLONG
+        }
+    };
+    // SAFETY: not NULL, so it is the server's variable.
+    unsafe {
+        (*out).type_ = type_ as c_int;
+        (*out).value = buffer;
+    }
+    0
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The system variables. The server puts `keyring_external_` before their names.
+
+use crate::abi::guard::guard;
+use crate::abi::instance;
+use crate::abi::pointers::{Shared, c_bytes};
+use crate::abi::services::{Level, log, server_copy, server_free};
+use crate::abi::sys::{
+    KX_VAR_BOOL, KX_VAR_INT, KX_VAR_MEMALLOC, KX_VAR_NOPERSIST, KX_VAR_READONLY, KX_VAR_STR, KX_VAR_UNSIGNED,
+    kx_sysvar, kx_sysvar_bool, kx_sysvar_str, kx_sysvar_uint, kx_value,
+};
+use crate::config::{Config, MAX_WAIT};
+use crate::error::{Error, Result};
+use crate::keyring::{Keyring, same_path};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::ptr::null_mut;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Longest path that a variable takes.
+const MAX_PATH: usize = 4096;
+
+// Not persistable: an early plugin is loaded before persisted values are known.
+const STARTUP: u32 = KX_VAR_READONLY | KX_VAR_NOPERSIST;
+
+type Update = unsafe extern "C" fn(*mut c_void, *mut kx_sysvar, *mut c_void, *const c_void);
+type Check = unsafe extern "C" fn(*mut c_void, *mut kx_sysvar, *mut c_void, *mut kx_value) -> c_int;
+
+const fn head(
+    flags: u32,
+    name: &CStr,
+    comment: &CStr,
+    check: Option<Check>,
+    update: Option<Update>,
+) -> kx_sysvar {
+    kx_sysvar { flags: flags as c_int, name: name.as_ptr(), comment: comment.as_ptr(), check, update }
+}
+
+static DATA_VALUE: Shared<*mut c_char> = Shared::new(null_mut());
+static DATA: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
+    head: head(
+        KX_VAR_STR | KX_VAR_MEMALLOC | KX_VAR_NOPERSIST,
+        c"data",
+        c"Path of the keyring file on its external volume",
+        Some(check_data),
+        Some(update_data),
+    ),
+    value: DATA_VALUE.get(),
+    def_val: c"".as_ptr(),
+});
+
+static UNLOCK_VALUE: Shared<*mut c_char> = Shared::new(null_mut());
+static UNLOCK: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
+    head: head(
+        KX_VAR_STR | KX_VAR_MEMALLOC | STARTUP,
+        c"unlock",
+        c"Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or command:PROGRAM ARGS",
+        None,
+        None,
+    ),
+    value: UNLOCK_VALUE.get(),
+    def_val: c"".as_ptr(),
+});
+
+static READ_ONLY_VALUE: Shared<bool> = Shared::new(false);
+static READ_ONLY: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
+    head: head(
+        KX_VAR_BOOL | KX_VAR_NOPERSIST,
+        c"read_only",
+        c"Refuse to store, generate and remove keys",
+        None,
+        Some(update_read_only),
+    ),
+    value: READ_ONLY_VALUE.get(),
+    def_val: false,
+});
+
+static SAME_DEVICE_VALUE: Shared<bool> = Shared::new(false);
+static SAME_DEVICE: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
+    head: head(
+        KX_VAR_BOOL | STARTUP,
+        c"allow_same_device",
+        c"Allow the keyring on the filesystem of the data directory",
+        None,
+        None,
+    ),
+    value: SAME_DEVICE_VALUE.get(),
+    def_val: false,
+});
+
+static AUTO_CREATE_VALUE: Shared<bool> = Shared::new(false);
+static AUTO_CREATE: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
+    head: head(
+        KX_VAR_BOOL | STARTUP,
+        c"auto_create",
+        c"Make a new keyring where there is none (for tests and containers)",
+        None,
+        None,
+    ),
+    value: AUTO_CREATE_VALUE.get(),
+    def_val: false,
+});
+
+static WAIT_VALUE: Shared<c_uint> = Shared::new(0);
+static WAIT: Shared<kx_sysvar_uint> = Shared::new(kx_sysvar_uint {
+    head: head(
+        KX_VAR_INT | KX_VAR_UNSIGNED | STARTUP,
+        c"wait",
+        c"Seconds to wait at start for a volume that mounts late",
+        None,
+        None,
+    ),
+    value: WAIT_VALUE.get(),
+    def_val: 0,
+    min_val: 0,
+    max_val: MAX_WAIT,
+    blk_sz: 0,
+});
+
+/// The list that the descriptor names, ended by NULL.
+pub(super) static VARS: Shared<[*mut kx_sysvar; 7]> = Shared::new([
+    DATA.get().cast(),
+    UNLOCK.get().cast(),
+    READ_ONLY.get().cast(),
+    SAME_DEVICE.get().cast(),
+    AUTO_CREATE.get().cast(),
+    WAIT.get().cast(),
+    null_mut(),
+]);
+
+/// A copy of a variable's value.
+fn value<T: Copy>(of: &Shared<T>) -> T {
+    // SAFETY: the server fills the value before init and changes it only in update functions, which it
+    // runs one at a time; both are the callers here.
+    unsafe { *of.get() }
+}
+
+fn text(of: &Shared<*mut c_char>) -> String {
+    // SAFETY: NULL or the server's C string, which stays until the next update.
+    String::from_utf8_lossy(unsafe { c_bytes(value(of).cast_const(), MAX_PATH) }).into_owned()
+}
+
+fn path(bytes: &[u8]) -> Result<PathBuf> {
+    let path = PathBuf::from(OsStr::from_bytes(bytes));
+    let wrong = match bytes.len() {
+        0 => "is not set: give the path of the keyring file on its external volume",
+        n if n > MAX_PATH => "is too long",
+        _ if !path.is_absolute() => "must be an absolute path",
+        _ => return Ok(path),
+    };
+    Err(Error::Config(format!("keyring_external_data {wrong}")))
+}
+
+/// The configuration that the variables make.
+pub(super) fn config() -> Result<Config> {
+    // SAFETY: as in `text`.
+    config_for(path(unsafe { c_bytes(value(&DATA_VALUE).cast_const(), MAX_PATH) })?)
+}
+
+fn config_for(path: PathBuf) -> Result<Config> {
+    let unlock = text(&UNLOCK_VALUE);
+    if unlock.is_empty() {
+        return Err(Error::Config(
+            "keyring_external_unlock is not set: name the source of the unlock secret, such as \
+             file:/etc/mysql/keyring.secret"
+                .to_owned(),
+        ));
+    }
+    Ok(Config {
+        path,
+        unlock: unlock.parse()?,
+        read_only: value(&READ_ONLY_VALUE),
+        allow_same_device: value(&SAME_DEVICE_VALUE),
+        auto_create: value(&AUTO_CREATE_VALUE),
+        wait: value(&WAIT_VALUE),
+        // mysqld changes into its data directory before it loads any plugin.
+        datadir: std::env::current_dir().ok(),
+    })
+}
+
+/// A keyring that `SET GLOBAL keyring_external_data` has opened and not yet put in place: the server
+/// checks all assignments of a statement before it carries out any.
+static PENDING: Mutex<Option<Arc<Keyring>>> = Mutex::new(None);
+
+fn pending(keyring: Option<Arc<Keyring>>) -> Option<Arc<Keyring>> {
+    std::mem::replace(&mut *PENDING.lock().unwrap_or_else(PoisonError::into_inner), keyring)
+}
+
+/// Forgets a keyring that was opened and never put in place.
+pub(super) fn forget() {
+    drop(pending(None));
+}
+
+unsafe extern "C" fn check_data(
+    _thd: *mut c_void,
+    _var: *mut kx_sysvar,
+    save: *mut c_void,
+    value: *mut kx_value,
+) -> c_int {
+    guard(1, || {
+        // With a buffer too small for any string, the server hands out a copy that lives as long as
+        // the statement.
+        let mut buffer: [c_char; 1] = [0];
+        let mut len: c_int = 1;
+        // SAFETY: the server's value object, and a buffer of the length told.
+        let text = unsafe {
+            match (*value).val_str {
+                Some(val_str) => val_str(value, buffer.as_mut_ptr(), &mut len),
+                None => std::ptr::null(),
+            }
+        };
+        // SAFETY: NULL or a C string.
+        match open_other(unsafe { c_bytes(text, MAX_PATH) }) {
+            Ok(keyring) => {
+                forget();
+                pending(Some(keyring));
+                // SAFETY: the server's place for the checked value of a string variable.
+                unsafe { *save.cast::<*const c_char>() = text };
+                0
+            }
+            Err(e) => {
+                log(
+                    Level::Error,
+                    &format!("keyring_external_data was not changed, the keyring in use goes on: {e}"),
+                );
+                1
+            }
+        }
+    })
+}
+
+/// Opens the keyring that is to take the place of the one in use.
+fn open_other(bytes: &[u8]) -> Result<Arc<Keyring>> {
+    let mut config = config_for(path(bytes)?)?;
+    // A client waits for the answer, and a keyring is never made in passing.
+    config.wait = 0;
+    config.auto_create = false;
+    let new = instance::open(&config)?;
+    if let Some(old) = instance::get() {
+        let (was, is) = (old.status(), new.status());
+        if was.id == is.id && is.generation < was.generation {
+            return Err(Error::Older {
+                path: config.path,
+                id: is.id,
+                found: is.generation,
+                expected: was.generation,
+            });
+        }
+        let missing = old.missing_in(&new);
+        if missing > 0 && !same_path(&old.path(), &config.path) {
+            log(
+                Level::Warning,
+                &format!(
+                    "{missing} keys of the keyring at {} are not in the one at {}: data encrypted with them cannot \
+                     be read after a restart with the new one",
+                    old.path().display(),
+                    config.path.display()
+                ),
+            );
+        }
+    }
+    Ok(new)
+}
+
+unsafe extern "C" fn update_data(
+    _thd: *mut c_void,
+    _var: *mut kx_sysvar,
+    target: *mut c_void,
+    save: *const c_void,
+) {
+    guard((), || {
+        let Some(keyring) = pending(None) else { return };
+        // SAFETY: `save` is what check_data put there, `target` the variable's value; the old value came
+        // from the server's allocator because the variable has KX_VAR_MEMALLOC.
+        unsafe {
+            let text = c_bytes(*save.cast::<*const c_char>(), MAX_PATH);
+            let Some(copy) = server_copy(text) else {
+                log(Level::Error, "keyring_external_data was not changed: the server has no memory");
+                return;
+            };
+            let value = target.cast::<*mut c_char>();
+            server_free(*value);
+            *value = copy.as_ptr().cast();
+        }
+        keyring.set_read_only(value(&READ_ONLY_VALUE));
+        instance::set(Some(keyring));
+    });
+}
+
+unsafe extern "C" fn update_read_only(
+    _thd: *mut c_void,
+    _var: *mut kx_sysvar,
+    target: *mut c_void,
+    save: *const c_void,
+) {
+    guard((), || {
+        // SAFETY: both are the server's, of the variable's type.
+        let read_only = unsafe {
+            *target.cast::<bool>() = *save.cast::<bool>();
+            *target.cast::<bool>()
+        };
+        if let Some(keyring) = instance::get() {
+            keyring.set_read_only(read_only);
+        }
+    });
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! C pointers to Rust values and back.
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_char, c_void};
+
+/// The bytes of a C string, without its terminator; empty for NULL. Looks at no more than `max + 1`
+/// bytes: a longer string comes back with `max + 1` of them, which the check of its length refuses.
+///
+/// # Safety
+/// `text` is NULL, or points to bytes that stay as they are during `'a` and are readable up to a
+/// terminator or for `max + 1` bytes.
+pub(super) unsafe fn c_bytes<'a>(text: *const c_char, max: usize) -> &'a [u8] {
+    if text.is_null() {
+        return &[];
+    }
+    let text = text.cast::<u8>();
+    let mut len = 0;
+    // SAFETY: no byte behind the terminator or behind max + 1 is looked at.
+    while len <= max && unsafe { *text.add(len) } != 0 {
+        len += 1;
+    }
+    // SAFETY: these bytes were just read.
+    unsafe { std::slice::from_raw_parts(text, len) }
+}
+
+/// `len` bytes at `data`; `None` for NULL or for more than `max`.
+///
+/// # Safety
+/// `data` is NULL, or points to `len` bytes that stay as they are during `'a` when `len <= max`.
+pub(super) unsafe fn bytes<'a>(data: *const c_void, len: usize, max: usize) -> Option<&'a [u8]> {
+    if data.is_null() || len > max {
+        return None;
+    }
+    // SAFETY: promised by the caller.
+    Some(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// Writes `text` and a terminator to `to`, unless that is NULL.
+///
+/// # Safety
+/// `to` is NULL or has room for `text.len() + 1` bytes.
+pub(super) unsafe fn put_c_bytes(to: *mut c_char, text: &[u8]) {
+    if to.is_null() {
+        return;
+    }
+    // SAFETY: the caller has the room, and Rust's slice is none of the server's memory.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), to.cast(), text.len());
+        *to.add(text.len()) = 0;
+    }
+}
+
+/// Static memory that the server reads and writes: its variables, descriptors and defaults. It is
+/// never in a read-only segment, where the server's writes would end the process.
+#[repr(transparent)]
+pub(super) struct Shared<T>(UnsafeCell<T>);
+
+// SAFETY: the server orders its own accesses by its locks (LOCK_plugin, LOCK_global_system_variables);
+// this library reads only in calls that the server makes under them.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Holds `value` to begin with.
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// Where it lies.
+    pub const fn get(&self) -> *mut T {
+        self.0.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_bounded() {
+        // SAFETY: C literals.
+        unsafe {
+            assert_eq!(c_bytes(std::ptr::null(), 5), b"");
+            assert_eq!(c_bytes(c"abc".as_ptr(), 5), b"abc");
+            assert_eq!(c_bytes(c"abcdef".as_ptr(), 5), b"abcdef");
+            assert_eq!(c_bytes(c"abcdefgh".as_ptr(), 5), b"abcdef");
+        }
+    }
+
+    #[test]
+    fn data_is_bounded() {
+        let data = [1u8, 2, 3];
+        // SAFETY: three bytes are there.
+        unsafe {
+            assert_eq!(bytes(data.as_ptr().cast(), 3, 3), Some(&data[..]));
+            assert_eq!(bytes(data.as_ptr().cast(), usize::MAX, 3), None);
+            assert_eq!(bytes(std::ptr::null(), 3, 3), None);
+        }
+    }
+}

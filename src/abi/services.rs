@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Services that the server links by name: it looks for a symbol of the service's name that holds
+//! the version wanted, and puts the address of its table there before it calls init.
+
+use super::sys::{
+    KX_LOG_ERROR, KX_LOG_NOTE, KX_LOG_WARNING, KX_SERVICE_VERSION, kx_log_service, kx_malloc_service,
+};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The server's allocator: whatever the server frees comes from here.
+#[unsafe(export_name = "mysql_malloc_service")]
+pub static MALLOC_SERVICE: AtomicPtr<kx_malloc_service> =
+    AtomicPtr::new(ptr::without_provenance_mut(KX_SERVICE_VERSION as usize));
+
+/// The server's error log.
+#[unsafe(export_name = "my_plugin_log_service")]
+pub static LOG_SERVICE: AtomicPtr<kx_log_service> =
+    AtomicPtr::new(ptr::without_provenance_mut(KX_SERVICE_VERSION as usize));
+
+/// The server's handle of this plugin, for log lines.
+static PLUGIN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// The table of a service, once the server has put it there.
+fn table<T>(service: &AtomicPtr<T>) -> Option<&'static T> {
+    let table = service.load(Ordering::Acquire);
+    if table.addr() <= KX_SERVICE_VERSION as usize {
+        return None;
+    }
+    // SAFETY: anything but the version is the server's table, which lives as long as the server.
+    Some(unsafe { &*table })
+}
+
+/// Remembers the handle that init was called with; NULL forgets it.
+pub(super) fn set_plugin(plugin: *mut c_void) {
+    PLUGIN.store(plugin, Ordering::Release);
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Level {
+    Error,
+    Warning,
+    Note,
+}
+
+/// Writes a line to the server's error log, or to standard error when there is none. The server sends
+/// its standard error to the error log too.
+pub(super) fn log(level: Level, message: &str) {
+    let plugin = PLUGIN.load(Ordering::Acquire);
+    let write = table(&LOG_SERVICE).and_then(|t| t.my_plugin_log_message);
+    let (Some(write), false) = (write, plugin.is_null()) else {
+        eprintln!("keyring_external: {message}");
+        return;
+    };
+    let level = match level {
+        Level::Error => KX_LOG_ERROR,
+        Level::Warning => KX_LOG_WARNING,
+        Level::Note => KX_LOG_NOTE,
+    };
+    let text = CString::new(message.replace('\0', " ")).unwrap_or_default();
+    let mut plugin = plugin;
+    // SAFETY: the server's own function and handle; the format takes one string.
+    unsafe { write(&mut plugin, level as c_int, c"%s".as_ptr(), text.as_ptr()) };
+}
+
+/// A copy of `bytes` in the server's memory, with a NUL behind it. `None` when the server has no memory.
+pub(super) fn server_copy(bytes: &[u8]) -> Option<NonNull<u8>> {
+    let malloc = table(&MALLOC_SERVICE)?.mysql_malloc?;
+    // SAFETY: the server's allocator; key 0 names no instrument, flags 0 ask for nothing special.
+    let memory = NonNull::new(unsafe { malloc(0, bytes.len() + 1, 0) }.cast::<u8>())?;
+    // SAFETY: bytes.len() + 1 bytes were just allocated.
+    unsafe {
+        ptr::copy_nonoverlapping(bytes.as_ptr(), memory.as_ptr(), bytes.len());
+        *memory.as_ptr().add(bytes.len()) = 0;
+    }
+    Some(memory)
+}
+
+/// Gives memory back that came from the server's allocator; NULL is fine.
+///
+/// # Safety
+/// `memory` is NULL or came from the server's allocator and is not used any more.
+pub(super) unsafe fn server_free(memory: *mut c_char) {
+    if let Some(free) = table(&MALLOC_SERVICE).and_then(|t| t.mysql_free)
+        && !memory.is_null()
+    {
+        // SAFETY: promised by the caller.
+        unsafe { free(memory.cast()) };
+    }
+}
