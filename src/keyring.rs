@@ -31,6 +31,8 @@ pub struct Keyring {
     /// Held through every change, so that changes come one after the other.
     writer: Mutex<Writer>,
     read_only: AtomicBool,
+    /// Set under the writer's lock when another keyring has taken this one's place.
+    retired: AtomicBool,
     id: Uuid,
     counters: Counters,
 }
@@ -179,8 +181,28 @@ impl Keyring {
         operation().inspect_err(|e| self.counters.failed(e))
     }
 
+    /// Has another keyring take this one's place: runs `swap` while no change is under way, and when it
+    /// answers `true`, refuses all later changes with [`Error::Retired`].
+    pub fn retire(&self, swap: impl FnOnce() -> bool) {
+        let _writer = self.lock_writer();
+        if swap() {
+            self.retired.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the file is there and is what memory holds.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_file(&self) -> Result<()> {
+        self.lock_writer().probe()
+    }
+
     fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
         let writer = self.lock_writer();
+        if self.retired.load(Ordering::Relaxed) {
+            return Err(Error::Retired);
+        }
         if self.read_only.load(Ordering::Relaxed) {
             return Err(Error::ReadOnly { path: writer.path().to_owned() });
         }

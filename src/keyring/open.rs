@@ -117,6 +117,7 @@ fn open_copy(copy: Copy, secret: &UnlockSecret, source_name: &str) -> Result<(Ke
             whole,
         )),
         read_only: AtomicBool::new(false),
+        retired: AtomicBool::new(false),
         id,
         counters,
     };

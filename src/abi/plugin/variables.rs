@@ -4,7 +4,7 @@
 use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, c_bytes};
-use crate::abi::services::{Level, log, server_copy, server_free};
+use crate::abi::services::{Level, log};
 use crate::abi::sys::{
     KX_VAR_BOOL, KX_VAR_INT, KX_VAR_MEMALLOC, KX_VAR_NOPERSIST, KX_VAR_READONLY, KX_VAR_STR, KX_VAR_UNSIGNED,
     kx_sysvar, kx_sysvar_bool, kx_sysvar_str, kx_sysvar_uint, kx_value,
@@ -269,22 +269,30 @@ unsafe extern "C" fn update_data(
     target: *mut c_void,
     save: *const c_void,
 ) {
+    // SAFETY: for a string with KX_VAR_MEMALLOC the server hands over a copy of its own in `save` and
+    // frees the old value after this call: the new one must be taken, whatever else happens.
+    unsafe { *target.cast::<*mut c_char>() = *save.cast::<*mut c_char>() };
     guard((), || {
-        let Some(keyring) = pending(None) else { return };
-        // SAFETY: `save` is what check_data put there, `target` the variable's value; the old value came
-        // from the server's allocator because the variable has KX_VAR_MEMALLOC.
-        unsafe {
-            let text = c_bytes(*save.cast::<*const c_char>(), MAX_PATH);
-            let Some(copy) = server_copy(text) else {
-                log(Level::Error, "keyring_external_data was not changed: the server has no memory");
-                return;
+        let Some(new) = pending(None) else { return };
+        let Some(old) = instance::get() else { return instance::set(Some(new)) };
+        old.retire(|| {
+            // The file may have got another key since it was opened.
+            let fresh = match new.check_file() {
+                Ok(()) => Ok(new),
+                Err(_) => config().and_then(|config| instance::open(&config)),
             };
-            let value = target.cast::<*mut c_char>();
-            server_free(*value);
-            *value = copy.as_ptr().cast();
-        }
-        keyring.set_read_only(value(&READ_ONLY_VALUE));
-        instance::set(Some(keyring));
+            match fresh {
+                Ok(keyring) => {
+                    keyring.set_read_only(value(&READ_ONLY_VALUE));
+                    instance::set(Some(keyring));
+                    true
+                }
+                Err(e) => {
+                    log(Level::Error, &format!("the keyring in use before goes on: {e}"));
+                    false
+                }
+            }
+        });
     });
 }
 
