@@ -7,7 +7,7 @@ mod open;
 mod status;
 mod writer;
 
-pub use open::{NewKeyring, inspect, load};
+pub use open::{Claims, NewKeyring, inspect, load, load_with};
 pub use status::{Counters, State, Status};
 
 use crate::error::{Error, Result};

@@ -1,8 +1,109 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl`.
+//! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
+
+mod init;
+mod list;
+mod output;
+mod secret;
+mod status;
+mod verify;
+
+use crate::error::Error;
+use clap::{Parser, Subcommand};
+use output::Output;
 use std::process::ExitCode;
 
-/// Runs `keyringctl`.
+/// What was checked is not fine.
+const NOT_FINE: u8 = 1;
+/// Usage or I/O.
+const FAILED: u8 = 2;
+
+#[derive(Parser)]
+#[command(name = "keyringctl", version, about = "Makes and looks after keyrings of keyring_external", long_about = None)]
+#[command(after_help = "Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O error.")]
+struct Cli {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Status(status::Args),
+    List(list::Args),
+    Verify(verify::Args),
+}
+
+/// How a command ended that could be carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Fine,
+    NotFine,
+}
+
+impl Verdict {
+    fn and(self, other: Verdict) -> Verdict {
+        if self == Verdict::Fine { other } else { self }
+    }
+}
+
+/// Runs `keyringctl` with the process's arguments.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are answers, not errors.
+            let code = if e.use_stderr() { FAILED } else { 0 };
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let mut out = Output::new(cli.json);
+    let done = match cli.command {
+        Command::Init(args) => init::run(&args, &mut out),
+        Command::Status(args) => status::run(&args, &mut out),
+        Command::List(args) => list::run(&args, &mut out),
+        Command::Verify(args) => verify::run(&args, &mut out),
+    };
+    let code = match done {
+        Ok(Verdict::Fine) => 0,
+        Ok(Verdict::NotFine) => NOT_FINE,
+        Err(e) => {
+            out.error(&e);
+            if is_about_the_keyring(&e) { NOT_FINE } else { FAILED }
+        }
+    };
+    ExitCode::from(if out.finish().is_ok() { code } else { FAILED })
+}
+
+/// Whether an error is a finding about a keyring, rather than a command that could not be carried out.
+fn is_about_the_keyring(e: &Error) -> bool {
+    matches!(
+        e,
+        Error::Missing { .. }
+            | Error::NotAKeyring { .. }
+            | Error::Newer { .. }
+            | Error::Damaged { .. }
+            | Error::WrongSecret { .. }
+            | Error::Foreign { .. }
+            | Error::Older { .. }
+            | Error::Changed { .. }
+            | Error::NotAFile { .. }
+            | Error::Exposed { .. }
+            | Error::Owner { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

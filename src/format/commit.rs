@@ -121,6 +121,17 @@ pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Commit
     }
 }
 
+/// The newest generation that the slots claim, unauthenticated: for showing only.
+pub fn claimed_generation(front: &[u8]) -> Option<u64> {
+    (0..2)
+        .filter_map(|index| {
+            let mut r = Reader(front.get(FIRST_AT + index * COMMIT_BLOCK..)?);
+            (r.array()? == *MAGIC).then_some(())?;
+            r.u64()
+        })
+        .max()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use super::writer::Writer;
 use super::{Keyring, now};
 use crate::config::{Config, MAX_WAIT};
 use crate::error::{Error, Result};
+use crate::format::commit;
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Header};
 use crate::format::image::{self, Image, Note, Opener};
@@ -75,11 +76,24 @@ fn wait_for(fs: &dyn Fs, config: &Config) {
 /// # Errors
 /// As [`Keyring::open`], without the rules about the data directory.
 pub fn load(fs: &Arc<dyn Fs>, path: &Path, unlock: &UnlockSource) -> Result<(Keyring, Vec<Note>)> {
+    load_with(fs, path, &unlock.to_string(), || unlock.read())
+}
+
+/// Opens the keyring at `path` with the secret that `read` answers; messages call it `source_name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    fs: &Arc<dyn Fs>,
+    path: &Path,
+    source_name: &str,
+    read: impl FnOnce() -> Result<UnlockSecret>,
+) -> Result<(Keyring, Vec<Note>)> {
     let copy = Copy::new(Arc::clone(fs), path);
     copy.check()?;
     // The secret is asked for only when there is something to open.
     header::read(&copy.read()?.front.0).map_err(|e| Error::format(path, "", e))?;
-    open_copy(copy, &unlock.read()?, &unlock.to_string())
+    open_copy(copy, &read()?, source_name)
 }
 
 /// Opens `copy` with a secret that was read from `source_name`.
@@ -124,17 +138,32 @@ fn open_copy(copy: Copy, secret: &UnlockSecret, source_name: &str) -> Result<(Ke
     Ok((keyring, front.notes))
 }
 
-/// What the header of a file claims, without a secret: nothing of it is authenticated.
+/// What a file claims to be, read without a secret: nothing of it is authenticated.
+#[derive(Debug)]
+pub struct Claims {
+    /// Its header.
+    pub header: Header,
+    /// Its generation; `None` when neither commit slot looks like one.
+    pub generation: Option<u64>,
+    /// Whether one of the copies of the header is damaged.
+    pub damaged: bool,
+}
+
+/// Reads what a file claims to be.
 ///
 /// # Errors
 /// Missing, exposed, not a keyring, newer, damaged.
-pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Header> {
+pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
     let copy = Copy::new(Arc::clone(fs), path);
     copy.check()?;
     let front = copy.read()?.front;
     let copies = header::read(&front.0).map_err(|e| Error::format(path, "", e))?;
     let first = copies.readable.first().ok_or(Error::NotAKeyring { path: path.to_owned() })?;
-    Ok(first.claims().clone())
+    Ok(Claims {
+        header: first.claims().clone(),
+        generation: commit::claimed_generation(&front.0),
+        damaged: copies.damaged,
+    })
 }
 
 /// A keyring that is not on disk yet.

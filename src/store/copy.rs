@@ -195,8 +195,16 @@ impl Copy {
     /// # Errors
     /// [`Error::AlreadyThere`], or what the filesystem answers; then no file is left behind.
     pub fn create(&self, bytes: &[u8]) -> Result<()> {
+        self.create_for(&self.path, bytes)
+    }
+
+    /// As [`Copy::create`]; the file goes to whoever owns the directory of `keyring`.
+    ///
+    /// # Errors
+    /// As [`Copy::create`].
+    pub fn create_for(&self, keyring: &Path, bytes: &[u8]) -> Result<()> {
         let dir = volume::directory_of(&self.path);
-        let owner = self.fs.meta(dir).map_err(|e| volume::missing_or(&self.path, "look at", e))?;
+        let owner = volume::owner_of_directory(self.fs.as_ref(), keyring)?;
         let made = self.fs.create_new(&self.path).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: self.path.clone() },
             _ => volume::missing_or(&self.path, "create", e),

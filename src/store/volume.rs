@@ -86,6 +86,14 @@ pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
     check_owner(dir, &meta)
 }
 
+/// What the filesystem says about the directory of `path`; a new file there goes to its owner.
+///
+/// # Errors
+/// [`Error::Missing`], or what the filesystem answers.
+pub fn owner_of_directory(fs: &dyn Fs, path: &Path) -> Result<Meta> {
+    follow(fs, directory_of(path)).map_err(|e| missing_or(path, "look at", e))
+}
+
 /// Looks at a directory, through links in its own name.
 fn follow(fs: &dyn Fs, dir: &Path) -> io::Result<Meta> {
     let meta = fs.meta(dir)?;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl init`: makes a new keyring.
+
+use super::output::Output;
+use super::{Verdict, secret};
+use crate::error::{Error, Result};
+use crate::format::slots::{Cost, MIN_SECRET};
+use crate::keyring::NewKeyring;
+use crate::secret::Locked;
+use crate::store::copy::Copy;
+use crate::store::fs::Fs;
+use crate::store::real::RealFs;
+use crate::store::volume;
+use crate::unlock::UnlockSource;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Make a new keyring and print its recovery key, once
+#[derive(clap::Args)]
+#[command(after_help = "Example: keyringctl init /mnt/keyring/hospital.keyring \\
+           --unlock file:/etc/mysql/keyring.secret --generate-secret --label 'Biobank, server 1'")]
+pub(super) struct Args {
+    /// The keyring file to make, in a directory of mode 0700 on the external volume
+    path: PathBuf,
+    #[command(flatten)]
+    secret: secret::Args,
+    /// First write 32 random bytes to the file that --unlock file:PATH names
+    #[arg(long, requires = "unlock")]
+    generate_secret: bool,
+    /// A name for people, shown by status; readable without the secret
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    label: String,
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let path = std::path::absolute(&args.path).map_err(|e| Error::io("look at", &args.path, e))?;
+    if fs.meta(&path).is_ok() {
+        return Err(Error::AlreadyThere { path });
+    }
+    volume::check_directory(fs.as_ref(), &path)?;
+    let made_secret = if args.generate_secret { Some(generate_secret(&fs, args, &path)?) } else { None };
+    let (new, recovery) = make(args, &fs, &path).inspect_err(|_| {
+        // A secret that opens nothing would only be in the way of the next try.
+        if let Some(made) = &made_secret {
+            let _ = fs.unlink(made);
+        }
+    })?;
+    let header = new.header();
+    out.line(format_args!("Made the keyring {} at {}", header.id, path.display()));
+    if let Some(made) = &made_secret {
+        out.line(format_args!("Wrote a new unlock secret to {}", made.display()));
+    }
+    let same_disk = secret_beside_keyring(fs.as_ref(), args, &path);
+    if let Some(secret) = &same_disk {
+        out.line(format_args!(
+            "WARNING: {} is on the same filesystem as the keyring: whoever takes that volume has both. \
+             Keep the secret on the server.",
+            secret.display()
+        ));
+    }
+    out.line("");
+    out.line("The recovery key opens the keyring when the unlock secret is lost. It is shown this once:");
+    out.line("");
+    out.line(format_args!("    {recovery}"));
+    out.line("");
+    out.line("Write it on paper and lock that away, neither with the server nor with the volume.");
+    out.document(&json!({
+        "path": path,
+        "id": header.id,
+        "label": header.label,
+        "slots": header.slots.iter().map(|s| s.kind).collect::<Vec<_>>(),
+        "secret_file": made_secret,
+        "secret_on_keyring_volume": same_disk.is_some(),
+        "recovery_key": recovery,
+    }));
+    Ok(Verdict::Fine)
+}
+
+fn make(args: &Args, fs: &Arc<dyn Fs>, path: &Path) -> Result<(NewKeyring, String)> {
+    let secret = args.secret.read_new()?;
+    let mut new = NewKeyring::new(&args.label, &secret, &args.secret.name(), Cost::RECOMMENDED)?;
+    let mut recovery = String::new();
+    // Writing to a String does not fail.
+    let _ = new.add_recovery()?.write_to(&mut recovery);
+    new.write(fs, path)?;
+    Ok((new, recovery))
+}
+
+/// Writes a new secret file that belongs to whoever the keyring will belong to.
+fn generate_secret(fs: &Arc<dyn Fs>, args: &Args, keyring: &Path) -> Result<PathBuf> {
+    let Some(UnlockSource::File(file)) = &args.secret.unlock else {
+        return Err(Error::Config("--generate-secret writes a file: give --unlock file:PATH".to_owned()));
+    };
+    Copy::new(Arc::clone(fs), file).create_for(keyring, &Locked::random(MIN_SECRET)?)?;
+    Ok(file.clone())
+}
+
+/// The secret's file, when it lies on the keyring's own filesystem.
+fn secret_beside_keyring(fs: &dyn Fs, args: &Args, keyring: &Path) -> Option<PathBuf> {
+    let Some(UnlockSource::File(file)) = &args.secret.unlock else { return None };
+    let dev = |path: &Path| fs.meta(path).ok().map(|m| m.dev);
+    (dev(file)? == dev(keyring)?).then(|| file.clone())
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl status`: what keyring files are, with or without their secret.
+
+use super::output::{Output, time};
+use super::{Verdict, is_about_the_keyring, secret};
+use crate::error::{Error, Result};
+use crate::format::header::Header;
+use crate::format::slots::{Cost, Slot, SlotKind};
+use crate::keyring::inspect;
+use crate::store::fs::Fs;
+use crate::store::real::RealFs;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Show what keyring files are: identity, label, unlock slots, generation; no secret is needed
+#[derive(clap::Args)]
+#[command(after_help = "Example: keyringctl status /mnt/keyring/hospital.keyring")]
+pub(super) struct Args {
+    /// Keyring files
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    secret: secret::Args,
+}
+
+#[derive(Serialize)]
+struct Found {
+    path: PathBuf,
+    fine: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    about: Option<About>,
+}
+
+#[derive(Serialize)]
+struct About {
+    id: Uuid,
+    label: String,
+    created: u64,
+    generation: Option<u64>,
+    /// Whether the secret vouched for all of this.
+    authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<usize>,
+    slots: Vec<SlotRow>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SlotRow {
+    kind: SlotKind,
+    name: String,
+    created: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Cost>,
+}
+
+impl From<&Slot> for SlotRow {
+    fn from(slot: &Slot) -> Self {
+        SlotRow {
+            kind: slot.kind,
+            name: slot.name.clone(),
+            created: slot.created,
+            cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let mut verdict = Verdict::Fine;
+    let mut all = Vec::new();
+    for path in &args.paths {
+        let found = match look(&fs, path, &args.secret) {
+            Ok(found) => found,
+            Err(e) if is_about_the_keyring(&e) => {
+                Found { path: path.clone(), fine: false, error: Some(e.to_string()), about: None }
+            }
+            Err(e) => return Err(e),
+        };
+        print(out, &found);
+        verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
+        all.push(found);
+    }
+    out.document(&all);
+    Ok(verdict)
+}
+
+fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
+    let claims = inspect(fs, path)?;
+    let mut about = describe(&claims.header);
+    about.generation = claims.generation;
+    let mut fine = !claims.damaged;
+    if claims.damaged {
+        about.notes.push("one of the two copies of the header is damaged".to_owned());
+    }
+    if secret.unlock.is_some() {
+        let (keyring, notes) = secret.load(fs, path)?;
+        let status = keyring.status();
+        about.authenticated = true;
+        about.generation = Some(status.generation);
+        about.keys = Some(status.keys);
+        fine &= !notes.iter().any(crate::format::image::Note::wants_rewrite);
+        about.notes = notes.iter().map(ToString::to_string).collect();
+    } else if claims.generation.is_none() {
+        return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });
+    }
+    Ok(Found { path: path.to_owned(), fine, error: None, about: Some(about) })
+}
+
+fn describe(header: &Header) -> About {
+    About {
+        id: header.id,
+        label: header.label.clone(),
+        created: header.created,
+        generation: None,
+        authenticated: false,
+        keys: None,
+        slots: header.slots.iter().map(SlotRow::from).collect(),
+        notes: Vec::new(),
+    }
+}
+
+fn print(out: &mut Output, found: &Found) {
+    out.line(found.path.display());
+    if let Some(error) = &found.error {
+        out.field("NOT FINE", error);
+    }
+    let Some(about) = &found.about else { return };
+    out.field("keyring", about.id);
+    if !about.label.is_empty() {
+        out.field("label", about.label.escape_debug());
+    }
+    out.field("made", time(about.created));
+    let vouched = if about.authenticated { "" } else { " (as the file claims; --unlock checks it)" };
+    if let Some(generation) = about.generation {
+        out.field("generation", format_args!("{generation}{vouched}"));
+    }
+    if let Some(keys) = about.keys {
+        out.field("keys", keys);
+    }
+    for (i, slot) in about.slots.iter().enumerate() {
+        let cost = slot.cost.map_or_else(String::new, |c| {
+            format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
+        });
+        out.field(
+            &format!("slot {}", i + 1),
+            format_args!("{} ({}), made {}{cost}", slot.kind, slot.name.escape_debug(), time(slot.created)),
+        );
+    }
+    for note in &about.notes {
+        out.field("note", note);
+    }
+}
