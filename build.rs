@@ -5,6 +5,7 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=KX_BINDINGS_OUT");
+    println!("cargo:rerun-if-env-changed=KX_BINDINGS_RUN");
     #[cfg(feature = "bindgen")]
     bindings();
 }

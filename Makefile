@@ -1,0 +1,46 @@
+# keyring_external: `make` lists the targets.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+PLUGIN_DIR ?= /usr/lib/mysql/plugin
+DESTDIR ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build bindings lint fmt docs install clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build mysql ## Show the main job from nothing: encrypt, take the volume away, bring it back
+	@scripts/demo.sh
+
+test: ## Run all tests, on a real MySQL server too
+	@scripts/test.sh
+
+build: ## Build the library and keyringctl into target/release
+	@echo "build: the library and keyringctl, into target/release"
+	@$(CARGO) build --release --locked
+
+bindings: ## Make src/abi/sys.rs anew from include/ (installs Debian's libclang-dev when it is missing)
+	@scripts/bindings.sh
+
+lint: ## Check formatting, clippy's and the project's own rules
+	@$(CARGO) fmt --check
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
+	@scripts/rules.sh
+
+fmt: ## Format the code
+	@$(CARGO) fmt
+
+docs: ## Build the documentation of the code into target/doc
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# Two copies, never links: mysqld keeps a loaded library's statics per file.
+install: build ## Install the plugin and keyringctl (DESTDIR, PREFIX, PLUGIN_DIR)
+	install -D -m 0644 target/release/libkeyring_external.so $(DESTDIR)$(PLUGIN_DIR)/keyring_external.so
+	install -D -m 0755 target/release/keyringctl $(DESTDIR)$(PREFIX)/bin/keyringctl
+
+clean: ## Remove what was built, the test server included
+	rm -rf target
+
+include mysql-plugin-tests/server.mk

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# All tests (make test). Each step says what it does and how long it took; its whole output is in
+# target/test-logs. Ends in a line of counts; exits non-zero when anything failed.
+#
+# As root the tests on the real server run twice: as root, and as an ordinary user.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+logs=target/test-logs
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+began=$SECONDS
+
+# step NAME TEXT COMMAND... : runs the command and adds up the counts that it printed. A command that
+# prints none counts as one test; exit code 77 is a skipped one.
+step() {
+    local name=$1 text=$2 log=$logs/$1.log at=$SECONDS code=0 p f s
+    shift 2
+    printf '== %-14s %s\n' "$name" "$text"
+    "$@" >"$log" 2>&1 </dev/null || code=$?
+    read -r p f s < <(awk '
+        /^test result: / { gsub(/[;.]/, ""); for (i = 1; i < NF; i++) {
+            if ($(i + 1) == "passed") p += $i; if ($(i + 1) == "failed") f += $i; if ($(i + 1) == "ignored") s += $i } }
+        /^mtr: [0-9]+ passed, / { gsub(/,/, ""); p += $2; f += $4; s += $6 }
+        END { print p + 0, f + 0, s + 0 }' "$log")
+    if ((p + f + s == 0)); then
+        case $code in
+            0) p=1 ;;
+            77) s=1 ;;
+            *) f=1 ;;
+        esac
+    elif ((code != 0 && f == 0)); then
+        f=1 # it failed outside of what it counted
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    printf '   %-14s %d passed, %d failed, %d skipped, %d s\n' '' "$p" "$f" "$s" $((SECONDS - at))
+    grep -hE '^(SKIPPED|skipped)|\.\.\. ignored' "$log" | sort -u | head -n 20 | sed 's/^/   /'
+    if ((f > 0)); then
+        printf '   FAILED; the end of %s:\n' "$log"
+        tail -n 60 "$log" | sed 's/^/   | /'
+    fi
+}
+
+lint() {
+    if ! cargo clippy --version >/dev/null 2>&1 || ! cargo fmt --version >/dev/null 2>&1; then
+        echo "skipped: this Rust toolchain has no clippy or rustfmt (rustup component add clippy rustfmt)"
+        return 77
+    fi
+    make lint
+}
+
+step build "the library and keyringctl" make build
+step lint "formatting, clippy, the project's own rules" lint
+step code "unit tests, file format, crashes, mutations" cargo test --locked --lib --bins --tests
+step bindings "src/abi/sys.rs against include/" scripts/bindings.sh --check
+step exports "what the library exports and needs" scripts/exports.sh
+step mysql "a MySQL server for the tests" make mysql
+step server "keyring and faults on a real server" mysql-plugin-tests/server.sh
+step mtr "MySQL's own test runner on the project's suite" mysql-plugin-tests/mtr.sh
+if [[ $(id -u) == 0 ]]; then
+    step server-user "the same as an ordinary user" mysql-plugin-tests/server.sh --as-user
+    step mtr-user "the same as an ordinary user" mysql-plugin-tests/mtr.sh --as-user
+fi
+
+printf '\nall tests: %d s; logs in %s\n' $((SECONDS - began)) "$logs"
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+((failed == 0 && passed > 0))
