@@ -5,6 +5,7 @@
 use super::bytes::{Reader, Writer};
 use super::crypto::{self, Keys, TAG_LEN, Tag};
 use super::header::{EPOCH_LEN, HEADER_LEN};
+use super::records::MAX_RECORD;
 use super::{FIXED_LEN, FormatError, Result};
 
 /// Bytes from one commit slot to the next; what is not used is zero.
@@ -89,35 +90,61 @@ impl Commit {
     }
 }
 
+/// What there is beside the newest readable commit slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Other {
+    /// The slot of the same generation, or of the one before.
+    Fits,
+    /// A slot that cannot be read, or that an earlier write should have replaced.
+    Unreadable,
+    /// A slot that cannot be read, but of which enough is left to show that it named the next record:
+    /// that record was acknowledged, or its slot was torn when it was durable already. It must be there.
+    NamesNextRecord,
+}
+
 /// What the two slots say together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Committed {
     /// The newest commit that can be read.
     pub commit: Commit,
-    /// Whether the other slot is unreadable: torn while the next commit was written, or damaged. Only
-    /// then may one more record be taken from behind [`Commit::length`].
-    pub other_unreadable: bool,
+    /// The slot beside it.
+    pub other: Other,
+}
+
+impl Commit {
+    /// What an unreadable `slot` beside this commit was. Of its four telling fields three are enough, so
+    /// that no single damaged byte hides a lost record, or invents one.
+    fn unreadable(&self, slot: &[u8]) -> Other {
+        let mut r = Reader(slot);
+        let magic = r.array() == Some(*MAGIC);
+        let generation = r.u64().and_then(|g| g.checked_sub(self.generation)) == Some(1);
+        let added = r.u64().and_then(|l| l.checked_sub(self.length)).unwrap_or_default();
+        let length = (1..=MAX_RECORD as u64).contains(&added);
+        let count = r.u64().and_then(|c| c.checked_sub(self.count)) == Some(1);
+        let telling = [magic, generation, length, count].iter().filter(|fits| **fits).count();
+        if telling >= 3 { Other::NamesNextRecord } else { Other::Unreadable }
+    }
 }
 
 /// Reads the commit slots from the fixed front of a file.
 ///
 /// # Errors
-/// [`FormatError::Damaged`] when neither can be read, or they contradict each other.
+/// [`FormatError::Damaged`] when neither can be read.
 pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Committed> {
-    let slot = |index: usize| {
+    let bytes = |index: usize| {
         let at = FIRST_AT + index * COMMIT_BLOCK;
-        Commit::decode(front.get(at..at + COMMIT_BLOCK).unwrap_or_default(), keys, epoch, index)
+        front.get(at..at + COMMIT_BLOCK).unwrap_or_default()
     };
-    let damaged = |what| FormatError::Damaged { offset: FIRST_AT as u64, what };
-    match (slot(0)?, slot(1)?) {
-        (Some(a), Some(b)) if a.generation.abs_diff(b.generation) > 1 => {
-            Err(damaged("commit slots contradict each other"))
-        }
+    let (first, second) = (bytes(0), bytes(1));
+    match (Commit::decode(first, keys, epoch, 0)?, Commit::decode(second, keys, epoch, 1)?) {
         (Some(a), Some(b)) => {
-            Ok(Committed { commit: if a.generation > b.generation { a } else { b }, other_unreadable: false })
+            let (older, commit) = if a.generation < b.generation { (a, b) } else { (b, a) };
+            let fits = commit.generation - older.generation <= 1;
+            Ok(Committed { commit, other: if fits { Other::Fits } else { Other::Unreadable } })
         }
-        (Some(commit), None) | (None, Some(commit)) => Ok(Committed { commit, other_unreadable: true }),
-        (None, None) => Err(damaged("both commit slots")),
+        (Some(commit), None) => Ok(Committed { commit, other: commit.unreadable(second) }),
+        (None, Some(commit)) => Ok(Committed { commit, other: commit.unreadable(first) }),
+        (None, None) => Err(FormatError::Damaged { offset: FIRST_AT as u64, what: "both commit slots" }),
     }
 }
 
@@ -155,21 +182,46 @@ mod tests {
         let keys = Keys::generate(&Uuid::from_u128(1)).unwrap();
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let mut front = front(&keys, &one);
-        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: one, other_unreadable: false });
+        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: one, other: Other::Fits });
         let two = Commit { generation: 2, length: 17000, count: 1, chain: [2; 32] };
         put(&mut front, &keys, &two);
-        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: two, other_unreadable: false });
+        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: two, other: Other::Fits });
         let three = Commit { generation: 3, length: 18000, count: 2, chain: [3; 32] };
         let bytes = three.encode(&keys, &EPOCH).unwrap();
         for torn in 9..COMMIT_LEN {
             let mut front = front.clone();
             let at = three.offset() as usize;
             front[at..at + torn].copy_from_slice(&bytes[..torn]);
-            assert_eq!(
-                read(&front, &keys, &EPOCH).unwrap(),
-                Committed { commit: two, other_unreadable: true }
-            );
+            let read = read(&front, &keys, &EPOCH).unwrap();
+            assert_eq!(read.commit, two);
+            // The magic, the generation and the length that is 18000, not 17000, are written by then.
+            assert_eq!(read.other == Other::NamesNextRecord, torn >= 18, "torn at {torn}");
         }
+    }
+
+    #[test]
+    fn an_unreadable_slot_shows_whether_a_record_must_follow() {
+        let commit = Commit { generation: 8, length: 16384, count: 0, chain: [1; 32] };
+        let slot = |generation: u64, length: u64, count: u64| {
+            [&MAGIC[..], &generation.to_le_bytes(), &length.to_le_bytes(), &count.to_le_bytes()].concat()
+        };
+        let next = slot(9, 16500, 1);
+        let older = slot(7, 16384, 0);
+        assert_eq!(commit.unreadable(&next), Other::NamesNextRecord);
+        assert_eq!(commit.unreadable(&older), Other::Unreadable);
+        for at in 0..next.len() {
+            for bit in 0..8 {
+                let flipped = |slot: &[u8]| {
+                    let mut slot = slot.to_vec();
+                    slot[at] ^= 1 << bit;
+                    slot
+                };
+                assert_eq!(commit.unreadable(&flipped(&next)), Other::NamesNextRecord, "byte {at}");
+                assert_eq!(commit.unreadable(&flipped(&older)), Other::Unreadable, "byte {at}");
+            }
+        }
+        assert_eq!(commit.unreadable(&[0; COMMIT_BLOCK]), Other::Unreadable);
+        assert_eq!(commit.unreadable(&[0xff; COMMIT_BLOCK]), Other::Unreadable);
     }
 
     #[test]
@@ -185,15 +237,19 @@ mod tests {
         assert!(read(&swapped, &keys, &EPOCH).is_err());
         let mut padded = front.clone();
         padded[FIRST_AT + COMMIT_LEN + 10] = 1;
-        assert!(read(&padded, &keys, &EPOCH).unwrap().other_unreadable);
+        assert_eq!(read(&padded, &keys, &EPOCH).unwrap().other, Other::Unreadable);
     }
 
     #[test]
-    fn slots_that_contradict_each_other_are_damage() {
+    fn a_stale_slot_is_noticed() {
         let keys = Keys::generate(&Uuid::from_u128(1)).unwrap();
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let mut front = front(&keys, &one);
-        put(&mut front, &keys, &Commit { generation: 4, ..one });
-        assert!(read(&front, &keys, &EPOCH).is_err());
+        let four = Commit { generation: 4, ..one };
+        put(&mut front, &keys, &four);
+        assert_eq!(
+            read(&front, &keys, &EPOCH).unwrap(),
+            Committed { commit: four, other: Other::Unreadable }
+        );
     }
 }

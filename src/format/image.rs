@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A whole keyring file: made from keys, or read back into them.
 
-use super::commit::{self, Commit};
+use super::commit::{self, Commit, Other};
 use super::crypto::Keys;
 use super::header::{self, Header, Unchecked};
 use super::records::{self, KeyRecord, Sealer, Tail};
@@ -9,6 +9,9 @@ use super::slots::UnlockSecret;
 use super::{FIXED_LEN, FormatError, Result};
 use crate::secret::random_array;
 use std::fmt;
+
+/// How many records are looked for behind the committed ones. An interrupted write leaves one.
+const TAIL_RECORDS: u64 = 64;
 
 /// A file made whole.
 #[derive(Debug)]
@@ -51,23 +54,24 @@ impl Image {
     }
 }
 
-/// Something worth saying about a file that was opened all the same.
+/// Something worth saying about a file that was opened all the same. The next write of a file with
+/// any of them writes it whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
     /// One copy of the header is damaged.
     HeaderCopy,
-    /// One commit slot is unreadable.
+    /// One commit slot is unreadable or stale.
     CommitSlot,
-    /// A record that the unreadable commit slot would have named was taken.
-    RolledForward,
+    /// This many whole records behind the last committed one were taken.
+    RolledForward(u64),
     /// Bytes behind the last record do not count: an interrupted write.
     Ignored(u64),
 }
 
 impl Note {
-    /// Whether the next write should write the file whole.
+    /// Whether it may be damage. The others are what any interrupted write leaves.
     pub fn wants_rewrite(&self) -> bool {
-        !matches!(self, Note::Ignored(_))
+        matches!(self, Note::HeaderCopy | Note::CommitSlot)
     }
 }
 
@@ -75,8 +79,8 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Note::HeaderCopy => f.write_str("one of the two copies of the header is damaged; the other is whole and was used, and the next write repairs it"),
-            Note::CommitSlot => f.write_str("one of the two commit slots is unreadable (a write was interrupted, or the volume is failing); the other was used, and the next write repairs it"),
-            Note::RolledForward => f.write_str("the last record was written completely, but its commit slot is unreadable; the record was taken"),
+            Note::CommitSlot => f.write_str("one of the two commit slots is unreadable or stale (a write was interrupted, or the volume is failing); the other was used, and the next write repairs it"),
+            Note::RolledForward(n) => write!(f, "{n} of the records were written completely, but no commit slot names them; they were taken"),
             Note::Ignored(n) => write!(f, "{n} bytes behind the last acknowledged record are left over from an interrupted write and do not count"),
         }
     }
@@ -109,6 +113,13 @@ impl Front {
     pub fn commit(&self) -> Commit {
         self.committed.commit
     }
+
+    /// How many bytes behind the front [`read_records`] looks at in a file of `file_len` bytes: the
+    /// committed ones, and room for records that follow. A file that was made huge costs no memory.
+    pub fn wanted(&self, file_len: u64) -> u64 {
+        let room = TAIL_RECORDS * records::MAX_RECORD as u64;
+        self.commit().length.saturating_add(room).min(file_len).saturating_sub(FIXED_LEN as u64)
+    }
 }
 
 /// Opens the first [`FIXED_LEN`] bytes of a file.
@@ -126,7 +137,9 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
                 }
                 return Ok(opened);
             }
-            Err(e) => error = error.or(Some(e)),
+            // Damage says more than a secret that fits one copy only.
+            Err(e) if matches!(error, None | Some(FormatError::WrongSecret { .. })) => error = Some(e),
+            Err(_) => {}
         }
     }
     Err(error.unwrap_or(FormatError::NotAKeyring))
@@ -149,29 +162,32 @@ fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front
         (None, Opener::Secret(_)) => return Err(FormatError::NotAKeyring),
     };
     let committed = commit::read(front, keys, &header.epoch)?;
-    let notes = if committed.other_unreadable { vec![Note::CommitSlot] } else { Vec::new() };
+    let notes = if committed.other == Other::Fits { Vec::new() } else { vec![Note::CommitSlot] };
     Ok(Front { header, keys: own, start, committed, notes })
 }
 
-/// Reads the records of a file whose front was opened; `bytes` begins at [`FIXED_LEN`].
+/// Reads the records of a file whose front was opened and that has `file_len` bytes; `bytes` are the
+/// [`Front::wanted`] ones from [`FIXED_LEN`] on.
 ///
 /// # Errors
 /// As [`records::read`].
 pub fn read_records(
     bytes: &[u8],
+    file_len: u64,
     keys: &Keys,
     front: &mut Front,
     sealer: &mut Sealer,
     each: impl FnMut(KeyRecord<'_>) -> Result<()>,
-) -> Result<Tail> {
-    let tail = records::read(bytes, keys, &front.start, &front.committed, sealer, each)?;
-    if tail.rolled_forward {
-        front.notes.push(Note::RolledForward);
+) -> Result<Commit> {
+    let Tail { commit, rolled_forward } =
+        records::read(bytes, keys, &front.start, &front.committed, sealer, each)?;
+    if rolled_forward > 0 {
+        front.notes.push(Note::RolledForward(rolled_forward));
     }
-    if tail.ignored > 0 {
-        front.notes.push(Note::Ignored(tail.ignored));
+    if file_len > commit.length {
+        front.notes.push(Note::Ignored(file_len - commit.length));
     }
-    Ok(tail)
+    Ok(commit)
 }
 
 #[cfg(test)]
@@ -204,13 +220,14 @@ mod tests {
         (keys, image)
     }
 
-    fn open(bytes: &[u8]) -> Result<(Found, Vec<Note>, Tail)> {
+    fn open(bytes: &[u8]) -> Result<(Found, Vec<Note>, Commit)> {
         let secret = secret();
         let mut front = open_front(&bytes[..bytes.len().min(FIXED_LEN)], Opener::Secret(&secret))?;
         let keys = front.keys.take().unwrap();
         let mut found = Vec::new();
-        let tail = read_records(
+        let commit = read_records(
             bytes.get(FIXED_LEN..).unwrap_or_default(),
+            bytes.len() as u64,
             &keys,
             &mut front,
             &mut Sealer::new()?,
@@ -219,7 +236,7 @@ mod tests {
                 Ok(())
             },
         )?;
-        Ok((found, front.notes, tail))
+        Ok((found, front.notes, commit))
     }
 
     fn found(names: &[&str]) -> Found {
@@ -229,14 +246,14 @@ mod tests {
     #[test]
     fn keys_are_read_back() {
         let (_, image) = made(&["one", "two"]);
-        let (keys, notes, tail) = open(&image.bytes).unwrap();
+        let (keys, notes, commit) = open(&image.bytes).unwrap();
         assert_eq!((keys, notes), (found(&["one", "two"]), vec![]));
-        assert_eq!(tail.commit, image.commit);
+        assert_eq!(commit, image.commit);
     }
 
-    /// An append whose commit slot is whole, unwritten, or torn.
+    /// An append whose commit slot is unwritten, torn, or whole, and then its record cut short.
     #[test]
-    fn a_tail_counts_only_when_a_commit_slot_is_unreadable() {
+    fn a_record_counts_when_it_is_whole_and_a_slot_that_names_it_calls_for_it() {
         let (keys, image) = made(&["one"]);
         let key_type = KeyType::new(b"AES").unwrap();
         let record = KeyRecord {
@@ -247,30 +264,41 @@ mod tests {
         };
         let mut bytes = image.bytes.clone();
         let chain = Sealer::new().unwrap().seal(&keys, &image.commit.chain, &record, &mut bytes).unwrap();
-        let grown = (bytes.len() - image.bytes.len()) as u64;
-        assert_eq!(grown as usize, record.sealed_len());
-
-        let (found_keys, notes, _) = open(&bytes).unwrap();
-        assert_eq!((found_keys, notes), (found(&["one"]), vec![Note::Ignored(grown)]));
-
+        let grown = bytes.len() - image.bytes.len();
+        assert_eq!(grown, record.sealed_len());
         let next = Commit { generation: 2, length: bytes.len() as u64, count: 2, chain };
         let slot = next.encode(&keys, &image.header.epoch).unwrap();
         let at = next.offset() as usize;
-        let mut torn = bytes.clone();
-        torn[at..at + 20].copy_from_slice(&slot[..20]);
-        let (found_keys, notes, tail) = open(&torn).unwrap();
-        assert_eq!(
-            (found_keys, notes),
-            (found(&["one", "two"]), vec![Note::CommitSlot, Note::RolledForward])
-        );
-        assert_eq!(tail.commit, next);
+        let (one, both) = (found(&["one"]), found(&["one", "two"]));
 
+        assert_eq!(open(&bytes).unwrap(), (both.clone(), vec![Note::RolledForward(1)], next));
+        for cut in 1..grown {
+            let ignored = vec![Note::Ignored((grown - cut) as u64)];
+            assert_eq!(open(&bytes[..bytes.len() - cut]).unwrap(), (one.clone(), ignored, image.commit));
+        }
+        for torn in [9, 20, 40, 95] {
+            let mut bytes = bytes.clone();
+            bytes[at..at + torn].copy_from_slice(&slot[..torn]);
+            let notes = vec![Note::CommitSlot, Note::RolledForward(1)];
+            assert_eq!(open(&bytes).unwrap(), (both.clone(), notes, next));
+            // Enough of the slot is there to miss the record.
+            let lost = open(&bytes[..bytes.len() - 1]);
+            assert_eq!(matches!(lost, Err(FormatError::Damaged { .. })), torn >= 20, "torn at {torn}");
+        }
         bytes[at..at + slot.len()].copy_from_slice(&slot);
-        let (found_keys, notes, tail) = open(&bytes).unwrap();
-        assert_eq!((found_keys, notes, tail.commit), (found(&["one", "two"]), vec![], next));
-
-        // Now that the second record is acknowledged, its loss is damage.
+        assert_eq!(open(&bytes).unwrap(), (both, vec![], next));
         assert!(matches!(open(&bytes[..bytes.len() - 1]), Err(FormatError::Damaged { .. })));
+    }
+
+    #[test]
+    fn only_what_may_be_records_is_looked_at() {
+        let (_, image) = made(&["one"]);
+        let secret = secret();
+        let front = open_front(&image.bytes[..FIXED_LEN], Opener::Secret(&secret)).unwrap();
+        let records = image.bytes.len() as u64 - FIXED_LEN as u64;
+        assert_eq!(front.wanted(image.bytes.len() as u64), records);
+        assert!((records..2 << 20).contains(&front.wanted(u64::MAX)));
+        assert_eq!(front.wanted(0), 0);
     }
 
     #[test]

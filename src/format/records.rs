@@ -3,7 +3,7 @@
 //! left out, repeated or reordered.
 
 use super::bytes::Reader;
-use super::commit::{Commit, Committed};
+use super::commit::{Commit, Committed, Other};
 use super::crypto::{self, IV_LEN, Keys, TAG_LEN, Tag};
 use super::{FIXED_LEN, FormatError, Result};
 use crate::key::{KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef, check_length};
@@ -15,6 +15,8 @@ pub const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
 const FIELDS_LEN: usize = 1 + 8 + 1 + 1 + 1 + 4;
 /// Most bytes of a record before encryption.
 pub const MAX_BODY: usize = FIELDS_LEN + MAX_TYPE + MAX_ID + MAX_USER + MAX_DATA;
+/// Most bytes of a sealed record.
+pub const MAX_RECORD: usize = RECORD_OVERHEAD + MAX_BODY;
 /// The only kind of record of version 1.
 const KIND_KEY: u8 = 1;
 
@@ -162,15 +164,15 @@ impl Body<'_> {
 pub struct Tail {
     /// The state that the keys handed over belong to.
     pub commit: Commit,
-    /// One record behind the committed ones was whole and was taken, because the commit slot that
-    /// would name it is unreadable.
-    pub rolled_forward: bool,
-    /// Bytes behind the last record that do not count.
-    pub ignored: u64,
+    /// Records behind the committed ones that were whole and were taken.
+    pub rolled_forward: u64,
 }
 
 /// Verifies and opens all records. `bytes` is the file from [`FIXED_LEN`] on, `start` the header's MAC.
 /// Hands each key to `each`, in the order in which they were stored.
+///
+/// The commit slot says how much must verify. What verifies behind that was written by a holder of the
+/// keys in its place, and is taken too: it may have been acknowledged, and its commit slot lost.
 ///
 /// # Errors
 /// [`FormatError::Damaged`] when fewer bytes or records verify than were committed: nothing that was
@@ -183,43 +185,44 @@ pub fn read(
     sealer: &mut Sealer,
     mut each: impl FnMut(KeyRecord<'_>) -> Result<()>,
 ) -> Result<Tail> {
-    let Committed { mut commit, other_unreadable } = *committed;
-    let all = bytes.len();
-    let at = |r: &Reader<'_>| (FIXED_LEN + all - r.0.len()) as u64;
+    let Committed { mut commit, other } = *committed;
+    let at = |r: &Reader<'_>| (FIXED_LEN + bytes.len() - r.0.len()) as u64;
     let mut r = Reader(bytes);
     let mut chain = *start;
+    let mut next = |r: &mut Reader<'_>, chain: &mut Tag| -> Result<bool> {
+        let offset = at(r);
+        let Some((body, tag)) = sealer.open(keys, chain, r)? else { return Ok(false) };
+        *chain = tag;
+        body.read(&mut each).unwrap_or(Err(FormatError::Damaged { offset, what: "record fields" }))?;
+        Ok(true)
+    };
     let damaged = |offset, what| Err(FormatError::Damaged { offset, what });
     for _ in 0..commit.count {
         let offset = at(&r);
-        match sealer.open(keys, &chain, &mut r)? {
-            None => return damaged(offset, "record"),
-            Some((body, tag)) => {
-                chain = tag;
-                match body.read(&mut each) {
-                    None => return damaged(offset, "record fields"),
-                    Some(answer) => answer?,
-                }
-            }
+        if !next(&mut r, &mut chain)? {
+            return damaged(offset, "record");
         }
     }
     if at(&r) != commit.length || chain != commit.chain {
         return damaged(at(&r), "records do not end where the commit slot says");
     }
-    let mut rolled_forward = false;
-    let mut tail = Reader(r.0);
-    if other_unreadable
-        && let Some((body, tag)) = sealer.open(keys, &chain, &mut tail)?
-        && let Some(answer) = body.read(&mut each)
-    {
-        answer?;
-        rolled_forward = true;
+    let mut rolled_forward = 0;
+    loop {
+        let mut tail = Reader(r.0);
+        if !next(&mut tail, &mut chain)? {
+            break;
+        }
+        r = tail;
+        rolled_forward += 1;
         commit = Commit {
             generation: commit.generation.saturating_add(1),
-            length: at(&tail),
+            length: at(&r),
             count: commit.count + 1,
-            chain: tag,
+            chain,
         };
-        r = tail;
     }
-    Ok(Tail { commit, rolled_forward, ignored: r.0.len() as u64 })
+    if other == Other::NamesNextRecord && rolled_forward == 0 {
+        return damaged(commit.length, "the last record and the commit slot that names it");
+    }
+    Ok(Tail { commit, rolled_forward })
 }

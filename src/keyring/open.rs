@@ -105,8 +105,9 @@ fn open_copy(copy: Copy, secret: &UnlockSecret, source_name: &str) -> Result<(Ke
     let keys = front.keys.take().ok_or(Error::Unavailable)?;
     let mut sealer = Sealer::new().map_err(told)?;
     let mut memory = Memory::default();
-    let rest = reading.rest()?;
-    let tail = image::read_records(&rest, &keys, &mut front, &mut sealer, |record| {
+    let file_len = reading.file_len()?;
+    let rest = reading.rest(front.wanted(file_len))?;
+    let commit = image::read_records(&rest, file_len, &keys, &mut front, &mut sealer, |record| {
         if memory.insert(&record)? {
             Ok(())
         } else {
@@ -115,21 +116,13 @@ fn open_copy(copy: Copy, secret: &UnlockSecret, source_name: &str) -> Result<(Ke
     })
     .map_err(told)?;
     let front_bytes = reading.front.clone();
-    let whole = front.notes.iter().any(Note::wants_rewrite);
+    let whole = !front.notes.is_empty();
     let id = front.header.id;
     let counters = Counters::default();
-    counters.note_copy(tail.commit.generation, Ok(()));
+    counters.note_copy(commit.generation, Ok(()));
     let keyring = Keyring {
         memory: RwLock::new(memory),
-        writer: Mutex::new(Writer::new(
-            copy.clone(),
-            keys,
-            front.header,
-            tail.commit,
-            front_bytes,
-            sealer,
-            whole,
-        )),
+        writer: Mutex::new(Writer::new(copy.clone(), keys, front.header, commit, front_bytes, sealer, whole)),
         read_only: AtomicBool::new(false),
         retired: AtomicBool::new(false),
         id,

@@ -86,17 +86,24 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The bytes behind the front.
+    /// How long the file is.
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn rest(&self) -> Result<Vec<u8>> {
+    pub fn file_len(&self) -> Result<u64> {
+        Ok(self.file.meta().map_err(|e| Error::io("look at", &self.copy.path, e))?.len)
+    }
+
+    /// The bytes behind the front, at most `most`.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn rest(&self, most: u64) -> Result<Vec<u8>> {
         let read = || {
-            let len = self.file.meta()?.len.saturating_sub(FRONT_LEN as u64);
             let mut rest = Vec::new();
             // A file that lies about its size must not end the server.
-            rest.try_reserve_exact(len as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
-            rest.resize(len as usize, 0);
+            rest.try_reserve_exact(most as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
+            rest.resize(most as usize, 0);
             let got = self.file.read_at(&mut rest, FRONT_LEN as u64)?;
             rest.truncate(got);
             Ok(rest)
