@@ -107,12 +107,18 @@ impl Cost {
     /// No Argon2id.
     pub const NONE: Cost = Cost { memory_kib: 0, passes: 0, lanes: 0 };
 
-    /// What a file may ask of the machine that opens it: 1 GiB, and 4 GiB over all passes.
+    /// What Argon2id takes, and what a file may ask of the machine that opens it: 1 GiB, and 4 GiB over
+    /// all passes.
     pub fn is_bounded(&self) -> bool {
-        self.memory_kib <= 1 << 20
-            && self.passes <= 16
-            && self.lanes <= 16
+        (1..=16).contains(&self.passes)
+            && (1..=16).contains(&self.lanes)
+            && (8 * self.lanes..=1 << 20).contains(&self.memory_kib)
             && u64::from(self.memory_kib) * u64::from(self.passes) <= 4 << 20
+    }
+
+    /// Whether a slot of this kind may have this cost.
+    fn fits(&self, kind: SlotKind) -> bool {
+        if kind == SlotKind::Passphrase { self.is_bounded() } else { *self == Cost::NONE }
     }
 }
 
@@ -244,7 +250,7 @@ impl Slot {
             },
         };
         // Re-encoding shows whether reserved bytes were set.
-        (cost.is_bounded() && slot.encode() == bytes).then_some(Some(slot))
+        (cost.fits(kind) && slot.encode() == bytes).then_some(Some(slot))
     }
 }
 
@@ -352,13 +358,23 @@ mod tests {
             Cost { memory_kib: u32::MAX, passes: 1, lanes: 1 },
             Cost { memory_kib: 1 << 20, passes: 5, lanes: 1 },
             Cost { memory_kib: 64, passes: 17, lanes: 1 },
-            Cost { memory_kib: 64, passes: 1, lanes: 17 },
+            Cost { memory_kib: 256, passes: 1, lanes: 17 },
+            Cost { memory_kib: 64, passes: 0, lanes: 1 },
+            Cost { memory_kib: 64, passes: 1, lanes: 0 },
+            Cost { memory_kib: 7, passes: 1, lanes: 1 },
+            Cost { memory_kib: 16, passes: 1, lanes: 3 },
+            Cost { memory_kib: 0, passes: 1, lanes: 0x2000_0000 },
+            Cost::NONE,
         ] {
             slot.cost = cost;
             assert_eq!(Slot::decode(&slot.encode()), None);
             assert!(slot.open(b"secret", &id).is_err());
         }
         assert!(Cost::RECOMMENDED.is_bounded());
+        assert!(Cost { memory_kib: 8, passes: 1, lanes: 1 }.is_bounded());
+        slot.kind = SlotKind::SecretFile;
+        slot.cost = CHEAP;
+        assert_eq!(Slot::decode(&slot.encode()), None);
         assert_eq!(Slot::decode(&[0; SLOT_LEN]), Some(None));
     }
 }
