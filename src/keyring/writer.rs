@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Header};
-use crate::format::image::{Image, Opener, open_front};
+use crate::format::image::{Front, Image, Opener, open_front, read_records};
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
 use crate::store::copy::{Append, Copy, Failed, FrontBytes};
@@ -24,10 +24,8 @@ pub struct Writer {
     sealer: Sealer,
     /// The next change writes the file whole: it has damage to heal, or a write ended unknown.
     whole: bool,
-    /// The newest generation that a write may have left behind.
-    attempted_generation: u64,
-    /// The epoch of a whole write that ended unknown.
-    attempted_epoch: Option<[u8; header::EPOCH_LEN]>,
+    /// The states that failed writes may have left in the file, since the last write that did not fail.
+    attempted: Vec<Commit>,
 }
 
 impl Writer {
@@ -49,8 +47,7 @@ impl Writer {
             front,
             sealer,
             whole,
-            attempted_generation: commit.generation,
-            attempted_epoch: None,
+            attempted: Vec::new(),
         }
     }
 
@@ -69,8 +66,7 @@ impl Writer {
     /// # Errors
     /// What is wrong with it.
     pub fn probe(&self) -> Result<()> {
-        let found = self.copy.read()?.front;
-        if found == self.front { Ok(()) } else { self.recognise(&found) }
+        self.recognise(&self.copy.read()?.front)
     }
 
     /// Adds a key to the file: appends it, or writes the file whole when that is due.
@@ -78,7 +74,7 @@ impl Writer {
         if !self.whole {
             match self.append(record) {
                 Ok(()) => return Ok(()),
-                // The right file, but in part damaged: what is in memory heals it.
+                // The right file, but damaged in part or with a tail: what is in memory heals it.
                 Err(Failed::Unexpected(found)) => self.recognise(&found)?,
                 Err(Failed::Before(e) | Failed::Between(e)) => return Err(e),
             }
@@ -104,6 +100,7 @@ impl Writer {
         let slot = next.encode(&self.keys, &self.header.epoch).map_err(format)?;
         // Set before the file is touched, so that even a panic leaves the writer wary.
         self.whole = true;
+        self.attempted.push(next);
         let written = self.copy.append(
             &self.front,
             &Append {
@@ -117,28 +114,31 @@ impl Writer {
             Ok(()) => {
                 self.front.patch(next.offset(), &slot);
                 self.commit = next;
-                self.attempted_generation = next.generation;
+                self.attempted.clear();
                 self.whole = false;
             }
-            Err(Failed::Between(_)) => self.attempted_generation = next.generation,
-            Err(Failed::Before(_) | Failed::Unexpected(_)) => self.whole = false,
+            Err(Failed::Between(_)) => {}
+            Err(Failed::Before(_) | Failed::Unexpected(_)) => {
+                self.attempted.pop();
+                self.whole = false;
+            }
         }
         written
     }
 
     fn next_generation(&self) -> u64 {
-        self.attempted_generation.max(self.commit.generation).saturating_add(1)
+        let newest = self.attempted.iter().map(|c| c.generation).fold(self.commit.generation, u64::max);
+        newest.saturating_add(1)
     }
 
     fn rewrite<'a>(&mut self, records: impl Iterator<Item = KeyRecord<'a>>) -> Result<()> {
         let image = Image::seal(&self.header, &self.keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copy.path(), "", e))?;
-        let accept = |found: &FrontBytes| *found == self.front || self.recognise(found).is_ok();
+        let accept = |found: &FrontBytes| self.recognise(found).is_ok();
         match self.copy.replace(&accept, &image.bytes) {
             Ok(()) => {
                 self.front = FrontBytes::of(&image.bytes);
-                self.attempted_generation = image.commit.generation;
-                self.attempted_epoch = None;
+                self.attempted.clear();
                 self.header = image.header;
                 self.commit = image.commit;
                 self.whole = false;
@@ -151,8 +151,7 @@ impl Writer {
                 .unwrap_or_else(|| self.changed("while it was locked".to_owned()))),
             Err(Failed::Between(e)) => {
                 self.whole = true;
-                self.attempted_generation = image.commit.generation;
-                self.attempted_epoch = Some(image.header.epoch);
+                self.attempted.push(image.commit);
                 Err(e)
             }
         }
@@ -162,34 +161,44 @@ impl Writer {
         Error::Changed { path: self.copy.path().to_owned(), detail }
     }
 
-    /// Tells what a front is that is not byte for byte the expected one. `Ok`: it is the file that this
-    /// writer wrote, in a state that a failed write or damage explains.
+    /// `Ok` when the front is of the file that memory holds, or one that a failed write of this writer or
+    /// damage explains. Everything acknowledged in it is in memory then.
     fn recognise(&self, found: &FrontBytes) -> Result<()> {
+        if *found == self.front {
+            return Ok(());
+        }
         let path = self.copy.path();
-        let opened = match open_front(&found.0, Opener::Keys(&self.keys)) {
-            Ok(opened) => opened,
-            Err(e) => return Err(self.unopened(found, e)),
-        };
-        let generation = opened.commit().generation;
-        if generation < self.commit.generation {
+        let opened = open_front(&found.0, Opener::Keys(&self.keys)).map_err(|e| self.unopened(found, e))?;
+        let in_slots = opened.commit();
+        // Opening would take records behind that: they must be known too. Damaged ones can only be
+        // what is in memory.
+        let commit = self.read_on(found, opened).unwrap_or(in_slots);
+        // The chain in a commit tells it from all others, also from a fork's of the same generation.
+        if commit == self.commit || self.attempted.contains(&commit) {
+            return Ok(());
+        }
+        if commit.generation < self.commit.generation {
             return Err(Error::Older {
                 path: path.to_owned(),
                 id: self.header.id,
-                found: generation,
+                found: commit.generation,
                 expected: self.commit.generation,
             });
         }
-        if generation > self.attempted_generation {
-            return Err(self.changed(format!(
-                "it holds generation {generation}, this program wrote {}",
-                self.commit.generation
-            )));
-        }
-        let epoch = opened.header.epoch;
-        if epoch != self.header.epoch && Some(epoch) != self.attempted_epoch {
-            return Err(self.changed(format!("another writing of generation {generation}")));
-        }
-        Ok(())
+        Err(self.changed(format!(
+            "it holds another generation {} than this program, which has {}",
+            commit.generation, self.commit.generation
+        )))
+    }
+
+    /// The state that opening the file would come to. `None`: the records cannot be read, or the file
+    /// has another front by now.
+    fn read_on(&self, found: &FrontBytes, mut front: Front) -> Option<Commit> {
+        let reading = self.copy.read().ok().filter(|r| r.front == *found)?;
+        let file_len = reading.file_len().ok()?;
+        let rest = reading.rest(front.wanted(file_len)).ok()?;
+        let mut sealer = Sealer::new().ok()?;
+        read_records(&rest, file_len, &self.keys, &mut front, &mut sealer, |_| Ok(())).ok()
     }
 
     /// Why the keys in memory do not open a front.

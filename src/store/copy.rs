@@ -63,7 +63,7 @@ pub struct Append<'a> {
 pub enum Failed {
     /// Nothing was written.
     Before(Error),
-    /// The file holds another front than expected; nothing was written.
+    /// The file holds this front and is not what was expected; nothing was written.
     Unexpected(FrontBytes),
     /// Something was written: the file is in the state before or after the change.
     Between(Error),
@@ -225,12 +225,16 @@ impl Copy {
         })
     }
 
-    /// Appends a record and commits it.
+    /// Appends a record and commits it, when the file has the expected front and ends where the record
+    /// is to begin.
     ///
     /// # Errors
     /// See [`Failed`].
     pub fn append(&self, expected: &FrontBytes, append: &Append<'_>) -> std::result::Result<(), Failed> {
         let file = self.open_expecting(&|found| found == expected)?;
+        if file.meta().map_err(self.io("look at")).map_err(Failed::Before)?.len != append.record_at {
+            return Err(Failed::Unexpected(expected.clone()));
+        }
         let write = || {
             file.write_at(append.record, append.record_at)?;
             file.sync()?;
