@@ -40,7 +40,8 @@ impl Keyring {
         let path = &config.path;
         let is_new = match fs.meta(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                if !config.auto_create {
+                // What an interrupted write left may be the keyring: no new one in its place.
+                if !config.auto_create || fs.meta(&volume::temporary_of(path)).is_ok() {
                     return Err(volume::missing_or(path, "look at", e));
                 }
                 true

@@ -127,13 +127,6 @@ impl Copy {
         move |e| Error::io(doing, &self.path, e)
     }
 
-    /// Where a new version of the file is made before it is renamed over the old one.
-    fn temporary(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        name.into()
-    }
-
     /// Checks that the path names a file that may hold a keyring: a regular file, not a link, closed to
     /// others, in a directory closed to others.
     ///
@@ -197,10 +190,11 @@ impl Copy {
         }
     }
 
-    /// Makes a new file with these bytes.
+    /// Makes a new file with these bytes: under another name first, so that an interruption leaves none.
     ///
     /// # Errors
-    /// [`Error::AlreadyThere`], or what the filesystem answers; then no file is left behind.
+    /// [`Error::AlreadyThere`], also when an earlier interruption left something; or what the filesystem
+    /// answers, and then no file is left behind.
     pub fn create(&self, bytes: &[u8]) -> Result<()> {
         self.create_for(&self.path, bytes)
     }
@@ -210,19 +204,35 @@ impl Copy {
     /// # Errors
     /// As [`Copy::create`].
     pub fn create_for(&self, keyring: &Path, bytes: &[u8]) -> Result<()> {
-        let dir = volume::directory_of(&self.path);
         let owner = volume::owner_of_directory(self.fs.as_ref(), keyring)?;
-        let made = self.fs.create_new(&self.path).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: self.path.clone() },
+        self.check_free()?;
+        let temporary = volume::temporary_of(&self.path);
+        // Only one of several programs that create this file gets the temporary, and the right to the name.
+        let made = self.fs.create_new(&temporary).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: temporary.clone() },
             _ => volume::missing_or(&self.path, "create", e),
         })?;
-        let written =
-            write_new(made.as_ref(), bytes, owner.uid, owner.gid).and_then(|()| self.fs.sync_dir(dir));
-        written.map_err(|e| {
-            // Nobody has relied on the new file yet; a failure to remove it changes nothing.
-            let _ = self.fs.unlink(&self.path);
+        let place = || {
+            self.check_free()?;
+            write_new(made.as_ref(), bytes, owner.uid, owner.gid)
+                .and_then(|()| self.fs.rename(&temporary, &self.path))
+                .map_err(self.io("write"))
+        };
+        // Nobody has relied on the new file yet; a failure to remove it changes nothing.
+        place().inspect_err(|_| drop(self.fs.unlink(&temporary)))?;
+        self.fs.sync_dir(volume::directory_of(&self.path)).map_err(|e| {
+            drop(self.fs.unlink(&self.path));
             Error::io("write", &self.path, e)
         })
+    }
+
+    /// There is nothing at the path.
+    fn check_free(&self) -> Result<()> {
+        match self.fs.meta(&self.path) {
+            Ok(_) => Err(Error::AlreadyThere { path: self.path.clone() }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(volume::missing_or(&self.path, "look at", e)),
+        }
     }
 
     /// Appends a record and commits it, when the file has the expected front and ends where the record
@@ -254,7 +264,7 @@ impl Copy {
         bytes: &[u8],
     ) -> std::result::Result<(), Failed> {
         let old = self.open_expecting(accept)?;
-        let temporary = self.temporary();
+        let temporary = volume::temporary_of(&self.path);
         let failed = |doing| {
             let temporary = &temporary;
             move |e| Failed::Before(Error::io(doing, temporary, e))

@@ -21,6 +21,15 @@ pub fn directory_of(path: &Path) -> &Path {
     }
 }
 
+/// Where a new version of a file is made before it is renamed over the old one. It is found there only
+/// after an interruption; when the file itself is gone then, because the filesystem's rename is not
+/// atomic, it is whole, and all that there is of the keyring.
+pub fn temporary_of(path: &Path) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".new");
+    name.into()
+}
+
 /// [`Error::Missing`] when `e` says that there is nothing at `path`, else the I/O error.
 pub fn missing_or(path: &Path, doing: &'static str, e: io::Error) -> Error {
     match e.kind() {
@@ -44,7 +53,14 @@ fn what_is_there(fs: &dyn Fs, path: &Path) -> String {
     } else {
         format!("the volume mounted at {} does not have it", mount.display())
     };
-    if there == dir {
+    let temporary = temporary_of(path);
+    if fs.meta(&temporary).is_ok() {
+        let t = temporary.display();
+        format!(
+            "an interrupted write left {t}, which may be all there is of it: when `keyringctl verify {t}` finds it whole, rename it to {}",
+            path.display()
+        )
+    } else if there == dir {
         format!("the directory {} is there, but the file is not, and {volume}", dir.display())
     } else {
         format!("the directory {} does not exist, and {volume}", dir.display())
@@ -191,6 +207,15 @@ mod tests {
         assert!(text.contains("gone/deeper does not exist"), "{text}");
         let text = check_file(&RealFs, &dir.path().join("keyring")).unwrap_err().to_string();
         assert!(text.contains("is there, but the file is not"), "{text}");
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_named() {
+        let dir = private_dir();
+        let path = dir.path().join("keyring");
+        std::fs::write(temporary_of(&path), b"x").unwrap();
+        let text = check_file(&RealFs, &path).unwrap_err().to_string();
+        assert!(text.contains("keyring.new` finds it whole, rename it"), "{text}");
     }
 
     #[test]
