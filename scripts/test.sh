@@ -4,7 +4,7 @@
 #
 # As root the tests on the real server run twice: as root, and as an ordinary user.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 2
 logs=target/test-logs
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
