@@ -17,6 +17,7 @@ use zeroize::Zeroize;
 const TERMINAL: &str = "the terminal";
 
 #[derive(clap::Args)]
+#[group(id = "secret")]
 pub(super) struct Args {
     /// Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or
     /// "command:PROGRAM ARGS". Without it, a terminal is asked for a passphrase or recovery key

@@ -3,6 +3,7 @@
 //! damaged does no harm while the other is whole.
 
 use super::bytes::{Reader, Writer};
+use super::commit::Commit;
 use super::crypto::{self, Keys, TAG_LEN, Tag};
 use super::slots::{self, SLOT_COUNT, SLOT_LEN, Slot, UnlockSecret};
 use super::{FormatError, Result};
@@ -20,9 +21,40 @@ pub const LABEL_LEN: usize = 63;
 pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
 /// Bytes of the epoch.
 pub const EPOCH_LEN: usize = 16;
+/// How many earlier writings a header remembers.
+pub const PARENT_COUNT: usize = 40;
+/// Bytes of one of them: epoch, generation, half of the chain.
+const PARENT_LEN: usize = EPOCH_LEN + 8 + TAG_LEN / 2;
 
+const SLOTS_AT: usize = 24 + 16 + EPOCH_LEN + 8 + 1 + LABEL_LEN;
+const PARENTS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
 const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 32;
+
+/// An earlier writing of the file, in the state in which it was replaced. It tells a copy that lagged
+/// behind, and may be replaced, from one that went its own way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Parent {
+    epoch: [u8; EPOCH_LEN],
+    generation: u64,
+    chain: [u8; TAG_LEN / 2],
+}
+
+impl Parent {
+    /// The writing with this epoch, replaced at this commit.
+    pub fn new(epoch: &[u8; EPOCH_LEN], commit: &Commit) -> Self {
+        let mut chain = [0; TAG_LEN / 2];
+        chain.iter_mut().zip(commit.chain).for_each(|(to, from)| *to = from);
+        Self { epoch: *epoch, generation: commit.generation, chain }
+    }
+
+    /// Whether `other` is this writing, in this state or an earlier one.
+    fn covers(&self, other: &Parent) -> bool {
+        self.epoch == other.epoch
+            && (other.generation < self.generation
+                || (other.generation == self.generation && other.chain == self.chain))
+    }
+}
 
 /// What the header says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +69,8 @@ pub struct Header {
     pub label: String,
     /// The unlock slots, at most [`SLOT_COUNT`].
     pub slots: Vec<Slot>,
+    /// Earlier writings, the newest first, at most [`PARENT_COUNT`].
+    pub parents: Vec<Parent>,
 }
 
 impl Header {
@@ -53,7 +87,15 @@ impl Header {
                 .text(LABEL_LEN)
                 .unwrap_or_default(),
             slots: Vec::new(),
+            parents: Vec::new(),
         })
+    }
+
+    /// Whether a copy with this epoch and commit is an earlier state of this keyring, so that nothing is
+    /// lost when this one takes its place.
+    pub fn descends_from(&self, epoch: &[u8; EPOCH_LEN], commit: &Commit) -> bool {
+        let other = Parent::new(epoch, commit);
+        self.parents.iter().any(|parent| parent.covers(&other))
     }
 
     /// Adds a slot.
@@ -89,6 +131,10 @@ impl Header {
             .text(&self.label, LABEL_LEN);
         for slot in &self.slots {
             w.put(&slot.encode());
+        }
+        w.pad_to(PARENTS_AT);
+        for parent in self.parents.iter().take(PARENT_COUNT) {
+            w.put(&parent.epoch).put(&parent.generation.to_le_bytes()).put(&parent.chain);
         }
         w.pad_to(MAC_AT);
         let tag = crypto::mac(keys.header_mac(), &[&w.0])?;
@@ -139,9 +185,18 @@ impl Unchecked {
             created: r.u64()?,
             label: r.text(LABEL_LEN)?,
             slots: Vec::new(),
+            parents: Vec::new(),
         };
         for _ in 0..SLOT_COUNT {
             header.slots.extend(Slot::decode(r.take(SLOT_LEN)?)?);
+        }
+        for _ in 0..PARENT_COUNT {
+            let mut r = Reader(r.take(PARENT_LEN)?);
+            let parent = Parent { epoch: r.array()?, generation: r.u64()?, chain: r.array()? };
+            // Generations begin at 1: this one is unused.
+            if parent.generation > 0 {
+                header.parents.push(parent);
+            }
         }
         Some(header)
     }
@@ -281,6 +336,24 @@ mod tests {
         let checksum = Sha256::digest(&newer[..HEADER_LEN - 32]);
         newer[HEADER_LEN - 32..].copy_from_slice(&checksum);
         assert!(matches!(read(&newer.repeat(2)), Err(FormatError::Newer(2))));
+    }
+
+    #[test]
+    fn earlier_states_are_told_from_others() {
+        let (mut header, keys, _) = made();
+        let at = |generation, chain| Commit { generation, length: 0, count: 0, chain: [chain; 32] };
+        let (a, b) = ([1; EPOCH_LEN], [2; EPOCH_LEN]);
+        header.parents = vec![Parent::new(&a, &at(9, 3)), Parent::new(&b, &at(4, 3))];
+        let front = header.encode(&keys).unwrap().0.repeat(2);
+        let read = read(&front).unwrap().readable.remove(0).header;
+        assert_eq!(read, header);
+        assert!(read.descends_from(&a, &at(9, 3)));
+        assert!(read.descends_from(&a, &at(8, 7)));
+        assert!(!read.descends_from(&a, &at(9, 4)), "another state of the same generation");
+        assert!(!read.descends_from(&a, &at(10, 3)), "a later one");
+        assert!(!read.descends_from(&[3; EPOCH_LEN], &at(1, 3)));
+        header.parents = vec![Parent::new(&a, &at(9, 3)); PARENT_COUNT + 1];
+        assert_eq!(header.encode(&keys).unwrap().0.len(), HEADER_LEN);
     }
 
     #[test]

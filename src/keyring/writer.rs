@@ -6,7 +6,7 @@ use super::memory::Memory;
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
-use crate::format::header::{self, Header};
+use crate::format::header::{self, Header, Parent};
 use crate::format::image::{Front, Image, Opener, open_front, read_records};
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
@@ -24,8 +24,9 @@ pub struct Writer {
     sealer: Sealer,
     /// The next change writes the file whole: it has damage to heal, or a write ended unknown.
     whole: bool,
-    /// The states that failed writes may have left in the file, since the last write that did not fail.
-    attempted: Vec<Commit>,
+    /// The states that failed writes may have left in the file, each with the epoch it was written
+    /// under, since the last write that did not fail.
+    attempted: Vec<([u8; header::EPOCH_LEN], Commit)>,
 }
 
 impl Writer {
@@ -39,16 +40,7 @@ impl Writer {
         sealer: Sealer,
         whole: bool,
     ) -> Self {
-        Self {
-            copy,
-            keys,
-            header,
-            commit,
-            front,
-            sealer,
-            whole,
-            attempted: Vec::new(),
-        }
+        Self { copy, keys, header, commit, front, sealer, whole, attempted: Vec::new() }
     }
 
     /// The file's path.
@@ -100,7 +92,7 @@ impl Writer {
         let slot = next.encode(&self.keys, &self.header.epoch).map_err(format)?;
         // Set before the file is touched, so that even a panic leaves the writer wary.
         self.whole = true;
-        self.attempted.push(next);
+        self.attempted.push((self.header.epoch, next));
         let written = self.copy.append(
             &self.front,
             &Append {
@@ -127,12 +119,25 @@ impl Writer {
     }
 
     fn next_generation(&self) -> u64 {
-        let newest = self.attempted.iter().map(|c| c.generation).fold(self.commit.generation, u64::max);
+        let newest = self.attempted.iter().map(|(_, c)| c.generation).fold(self.commit.generation, u64::max);
         newest.saturating_add(1)
     }
 
+    /// What a new writing of the file replaces: the states that it may be in, then what those replaced.
+    fn parents(&self) -> Vec<Parent> {
+        let states = self.attempted.iter().rev().map(|(epoch, commit)| Parent::new(epoch, commit));
+        let known = self.header.parents.iter().copied();
+        states
+            .chain([Parent::new(&self.header.epoch, &self.commit)])
+            .chain(known)
+            .take(header::PARENT_COUNT)
+            .collect()
+    }
+
     fn rewrite<'a>(&mut self, records: impl Iterator<Item = KeyRecord<'a>>) -> Result<()> {
-        let image = Image::seal(&self.header, &self.keys, self.next_generation(), records, &mut self.sealer)
+        let mut header = self.header.clone();
+        header.parents = self.parents();
+        let image = Image::seal(&header, &self.keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copy.path(), "", e))?;
         let accept = |found: &FrontBytes| self.recognise(found).is_ok();
         match self.copy.replace(&accept, &image.bytes) {
@@ -151,7 +156,7 @@ impl Writer {
                 .unwrap_or_else(|| self.changed("while it was locked".to_owned()))),
             Err(Failed::Between(e)) => {
                 self.whole = true;
-                self.attempted.push(image.commit);
+                self.attempted.push((image.header.epoch, image.commit));
                 Err(e)
             }
         }
@@ -174,7 +179,7 @@ impl Writer {
         // what is in memory.
         let commit = self.read_on(found, opened).unwrap_or(in_slots);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
-        if commit == self.commit || self.attempted.contains(&commit) {
+        if commit == self.commit || self.attempted.iter().any(|(_, c)| *c == commit) {
             return Ok(());
         }
         if commit.generation < self.commit.generation {
