@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tests on a real MySQL server: mysql-plugin-tests/server.sh builds and runs them.
+//!
+//! A test that cannot run here is counted as ignored, never as passed, and says so.
+
+mod everyday;
+mod rig;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+/// What a test needs that not every machine and user has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// A loop-mounted ext4 volume.
+    Ext4,
+}
+
+use Needs::{Ext4, Nothing};
+
+const TESTS: &[(&str, Needs, fn())] =
+    &[("everyday::a_key_serves_over_restarts_and_rotations", Nothing, everyday::restarts_and_rotations)];
+
+impl Needs {
+    /// Why it isn't there, when it isn't.
+    fn missing(self) -> Option<String> {
+        match self {
+            Nothing => None,
+            Ext4 => rig::Volume::why_no_ext4(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    in_own_mount_namespace();
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(2);
+    let run = match tempfile::Builder::new().prefix("kx").tempdir_in(short_directory()) {
+        Ok(run) => run,
+        Err(e) => return refuse(&format!("no directory for temporary files: {e}")),
+    };
+    if let Err(why) = rig::set_up(run.path()) {
+        return refuse(&why);
+    }
+    eprintln!("MySQL {} as user id {}", rig::place().version, rustix::process::geteuid().as_raw());
+    let trials = TESTS.iter().map(|&(name, needs, test)| {
+        Trial::ignorable_test(name, move || {
+            if let Some(why) = needs.missing() {
+                eprintln!("SKIPPED ({why}): {name}");
+                return Ok(Completion::ignored_with(why));
+            }
+            test();
+            Ok(Completion::Completed)
+        })
+    });
+    libtest_mimic::run(&args, trials.collect()).exit_code()
+}
+
+fn refuse(why: &str) -> ExitCode {
+    eprintln!("server tests: {why}");
+    ExitCode::from(2)
+}
+
+/// The directory for temporary files, unless a socket's path below it would be too long.
+fn short_directory() -> PathBuf {
+    let dir = std::env::temp_dir();
+    if dir.as_os_str().len() <= 60 { dir } else { PathBuf::from("/tmp") }
+}
+
+/// Root gets mounts of its own: whatever happens, none is left when the last process here has ended.
+fn in_own_mount_namespace() {
+    const DONE: &str = "KX_OWN_MOUNTS";
+    if !rustix::process::geteuid().is_root() || std::env::var_os(DONE).is_some() {
+        return;
+    }
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--"]);
+        command
+    };
+    if unshare().arg("true").output().is_ok_and(|o| o.status.success())
+        && let Ok(this) = std::env::current_exe()
+    {
+        let e = unshare().arg(this).args(std::env::args_os().skip(1)).env(DONE, "1").exec();
+        eprintln!("server tests: no mount namespace of their own: {e}");
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A host: a data directory and the options that a server on it is started with.
+
+use super::server::{Failure, Server};
+use super::{Keyring, place};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A data directory and the options of its server. Its files vanish with it.
+#[derive(Clone, Debug)]
+pub struct Host {
+    dir: PathBuf,
+    mysqld: PathBuf,
+    options: Vec<String>,
+}
+
+impl Host {
+    /// A fresh data directory.
+    pub fn new() -> Host {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let dir = place().run.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+        fs::create_dir(&dir).unwrap();
+        fs::create_dir(dir.join("tmp")).unwrap();
+        place().new_datadir(&dir.join("data"));
+        Host { dir, mysqld: place().mysqld.clone(), options: Vec::new() }
+    }
+
+    /// With a further option.
+    pub fn option(mut self, option: impl Into<String>) -> Host {
+        self.options.push(option.into());
+        self
+    }
+
+    /// With the keyring plugin loaded early; without it the server doesn't start.
+    pub fn keyring(self, keyring: &Keyring) -> Host {
+        self.option("--early-plugin-load=keyring_external.so")
+            .option("--keyring-external=FORCE_PLUS_PERMANENT")
+            .keyring_options("--keyring-external-", keyring)
+    }
+
+    /// With the plugin's settings, for an INSTALL PLUGIN to come.
+    pub fn keyring_later(self, keyring: &Keyring) -> Host {
+        self.keyring_options("--loose-keyring-external-", keyring)
+    }
+
+    fn keyring_options(self, prefix: &str, keyring: &Keyring) -> Host {
+        self.option(format!("{prefix}data={}", keyring.path.display()))
+            .option(format!("{prefix}unlock=file:{}", keyring.secret.display()))
+    }
+
+    /// With another mysqld.
+    pub fn mysqld(mut self, mysqld: PathBuf) -> Host {
+        self.mysqld = mysqld;
+        self
+    }
+
+    /// The host's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The data directory.
+    pub fn datadir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("s")
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.dir.join("log.err")
+    }
+
+    /// The error log of all servers that ran here.
+    pub fn log(&self) -> String {
+        fs::read(self.log_path())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = place().command(&self.mysqld, &self.datadir(), &self.log_path());
+        command
+            .arg(format!("--socket={}", self.socket().display()))
+            .arg(format!("--pid-file={}", self.dir.join("pid").display()))
+            .arg(format!("--tmpdir={}", self.dir.join("tmp").display()))
+            .args(&self.options);
+        command
+    }
+
+    /// Starts a server and waits until it answers.
+    pub fn start(&self) -> Server {
+        self.try_start().unwrap_or_else(|e| panic!("the server did not start: {e}"))
+    }
+
+    /// Starts a server that may fail.
+    pub fn try_start(&self) -> Result<Server, Failure> {
+        self.launch().ready()
+    }
+
+    /// Starts a server and doesn't wait for it.
+    pub fn launch(&self) -> Server {
+        Server::launch(self)
+    }
+}

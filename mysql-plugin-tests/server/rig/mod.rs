@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the tests stand on: servers, volumes and keyrings in temporary directories.
+
+mod host;
+mod keyring;
+mod place;
+mod power;
+mod search;
+mod server;
+mod volume;
+
+pub use host::Host;
+pub use keyring::Keyring;
+pub use place::{Place, place, set_up};
+pub use search::{Snapshot, files_with, found_in, hex_forms};
+pub use server::Server;
+pub use volume::Volume;
+
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// Runs a program that must succeed.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
+    assert!(output.status.success(), "{command:?}: {}", told(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// How a program ended and what it said.
+pub fn told(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Asks again and again until `done`, at most `limit`.
+pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        if done() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

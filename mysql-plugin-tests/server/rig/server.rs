@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A running mysqld. It never outlives its value, not even when a test panics.
+
+use super::{Host, wait_until};
+use mysql::prelude::{FromRow, FromValue, Queryable};
+use mysql::{Conn, OptsBuilder};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// Longest time that a server may take to start or to stop.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running mysqld.
+#[derive(Debug)]
+pub struct Server {
+    host: Host,
+    child: Child,
+    /// Where its part of the error log begins.
+    log_from: usize,
+}
+
+/// Why a server did not start: how it ended, and what it wrote to its error log.
+#[derive(Debug)]
+pub struct Failure {
+    /// `None`: it was still trying when the time was up.
+    pub status: Option<ExitStatus>,
+    /// What it wrote to its error log.
+    pub log: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(status) => write!(f, "{status}")?,
+            None => write!(f, "no answer within {} s", LIMIT.as_secs())?,
+        }
+        let lines: Vec<_> = self.log.lines().collect();
+        write!(f, "; the end of its log:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
+    }
+}
+
+impl Server {
+    pub(super) fn launch(host: &Host) -> Server {
+        let socket = host.socket();
+        assert!(socket.as_os_str().len() < 108, "a socket's path must be shorter: {}", socket.display());
+        let _ = std::fs::remove_file(socket);
+        let log_from = host.log().len();
+        let child = host
+            .command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mysqld runs");
+        Server { host: host.clone(), child, log_from }
+    }
+
+    /// Waits until it answers.
+    pub fn ready(mut self) -> Result<Server, Failure> {
+        let mut status = None;
+        let ended_or_ready = wait_until(LIMIT, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some() || self.try_connect().is_ok()
+        });
+        if ended_or_ready && status.is_none() { Ok(self) } else { Err(Failure { status, log: self.log() }) }
+    }
+
+    /// Whether it is still running.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to its error log.
+    pub fn log(&self) -> String {
+        self.host.log().split_off(self.log_from)
+    }
+
+    fn try_connect(&self) -> mysql::Result<Conn> {
+        connect(self.host.socket())
+    }
+
+    /// Opens a connection as root.
+    pub fn connect(&self) -> Conn {
+        self.try_connect().unwrap_or_else(|e| panic!("cannot connect: {e}"))
+    }
+
+    /// For threads of a test: how to connect without this value.
+    pub fn connector(&self) -> impl Fn() -> mysql::Result<Conn> + Clone + Send + 'static {
+        let socket = self.host.socket();
+        move || connect(socket.clone())
+    }
+
+    /// Carries out statements.
+    pub fn sql(&self, statements: &str) {
+        let mut conn = self.connect();
+        for statement in statements.split(';').map(str::trim).filter(|s| !s.is_empty()) {
+            conn.query_drop(statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
+        }
+    }
+
+    /// The error that a statement fails with.
+    pub fn sql_error(&self, statement: &str) -> String {
+        match self.connect().query_drop(statement) {
+            Ok(()) => panic!("{statement} was to fail"),
+            Err(e) => e.to_string(),
+        }
+    }
+
+    /// The one value that a query answers.
+    pub fn value<T: FromValue>(&self, query: &str) -> T {
+        self.connect()
+            .query_first(query)
+            .unwrap_or_else(|e| panic!("{query}: {e}"))
+            .unwrap_or_else(|| panic!("{query}: no row"))
+    }
+
+    /// The rows that a query answers.
+    pub fn rows<T: FromRow>(&self, query: &str) -> Vec<T> {
+        self.connect().query(query).unwrap_or_else(|e| panic!("{query}: {e}"))
+    }
+
+    /// The plugin's status variables, without their common prefix.
+    pub fn status(&self) -> HashMap<String, String> {
+        const PREFIX: &str = "Keyring_external_";
+        self.rows::<(String, String)>(&format!("SHOW GLOBAL STATUS LIKE '{PREFIX}%'"))
+            .into_iter()
+            .map(|(name, value)| (name[PREFIX.len()..].to_owned(), value))
+            .collect()
+    }
+
+    /// Makes the functions of keyring_udf known.
+    pub fn install_udfs(&self) {
+        self.sql("INSTALL PLUGIN keyring_udf SONAME 'keyring_udf.so'");
+        for (name, returns) in [
+            ("store", "INTEGER"),
+            ("generate", "INTEGER"),
+            ("remove", "INTEGER"),
+            ("fetch", "STRING"),
+            ("length_fetch", "INTEGER"),
+            ("type_fetch", "STRING"),
+        ] {
+            self.sql(&format!(
+                "CREATE FUNCTION keyring_key_{name} RETURNS {returns} SONAME 'keyring_udf.so'"
+            ));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
+        // It may have ended by itself.
+        let _ = kill_process(pid, signal);
+    }
+
+    /// Shuts it down as an administrator does.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let mut status = None;
+        wait_until(LIMIT, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let ended_well = status.is_some_and(|s| s.success());
+        assert!(ended_well, "the server did not shut down: {}", Failure { status, log: self.log() });
+    }
+
+    /// kill -9.
+    pub fn kill(self) {
+        drop(self);
+    }
+}
+
+fn connect(socket: PathBuf) -> mysql::Result<Conn> {
+    let limit = Some(LIMIT);
+    let opts = OptsBuilder::new()
+        .socket(Some(socket.display().to_string()))
+        .user(Some("root"))
+        .read_timeout(limit)
+        .write_timeout(limit);
+    Conn::new(opts)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let failure = Failure { status: self.child.try_wait().ok().flatten(), log: self.log() };
+            eprintln!("the server of the failed test: {failure}");
+        }
+        // An error says that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
