@@ -276,13 +276,17 @@ impl Copy {
             _ => {}
         }
         let new = self.fs.create_new(&temporary).map_err(failed("create"))?;
-        if let Err(e) = write_new(new.as_ref(), bytes, owner.uid, owner.gid) {
+        let directory = volume::directory_of(&self.path);
+        // The new name is durable before the old one may go: where rename is not atomic, one remains.
+        let written =
+            write_new(new.as_ref(), bytes, owner.uid, owner.gid).and_then(|()| self.fs.sync_dir(directory));
+        if let Err(e) = written {
             let _ = self.fs.unlink(&temporary);
             return Err(failed("write")(e));
         }
         self.fs
             .rename(&temporary, &self.path)
-            .and_then(|()| self.fs.sync_dir(volume::directory_of(&self.path)))
+            .and_then(|()| self.fs.sync_dir(directory))
             .map_err(self.io("replace"))
             .map_err(Failed::Between)
     }
