@@ -122,27 +122,30 @@ impl Front {
     }
 }
 
-/// Opens the first [`FIXED_LEN`] bytes of a file.
+/// Opens the first [`FIXED_LEN`] bytes of a file. When its two headers are of two writings, the newest
+/// commit that either of them vouches for says what must follow.
 ///
 /// # Errors
 /// Not a keyring, newer, damaged, wrong secret.
 pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
     let copies = header::read(front)?;
+    let mut best: Option<Front> = None;
     let mut error = None;
     for copy in &copies.readable {
         match open_copy(front, copy, opener) {
-            Ok(mut opened) => {
-                if copies.damaged {
-                    opened.notes.insert(0, Note::HeaderCopy);
-                }
-                return Ok(opened);
-            }
+            Ok(opened)
+                if best.as_ref().is_some_and(|b| b.commit().generation >= opened.commit().generation) => {}
+            Ok(opened) => best = Some(opened),
             // Damage says more than a secret that fits one copy only.
             Err(e) if matches!(error, None | Some(FormatError::WrongSecret { .. })) => error = Some(e),
             Err(_) => {}
         }
     }
-    Err(error.unwrap_or(FormatError::NotAKeyring))
+    let mut opened = best.ok_or(error.unwrap_or(FormatError::NotAKeyring))?;
+    if copies.damaged {
+        opened.notes.insert(0, Note::HeaderCopy);
+    }
+    Ok(opened)
 }
 
 fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front> {
