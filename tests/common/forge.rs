@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Makes keyring files that are authentic in every byte and say whatever a test wants.
+
+use super::SECRET;
+use keyring_external::format::FIXED_LEN;
+use keyring_external::format::commit::Commit;
+use keyring_external::format::crypto::{Keys, Tag, aes_ctr, mac};
+use keyring_external::format::header::Header;
+use keyring_external::format::slots::{Cost, Slot, SlotKind};
+use keyring_external::secret::random_array;
+
+/// A file under construction, with the keys to make it authentic.
+pub struct Forge {
+    pub header: Header,
+    pub keys: Keys,
+    pub bytes: Vec<u8>,
+    pub chain: Tag,
+    pub count: u64,
+}
+
+impl Forge {
+    /// A file that [`SECRET`] opens.
+    pub fn new() -> Self {
+        Self::with_header("", |header, keys| {
+            let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, &SECRET, keys.data(), &header.id);
+            header.add(slot.unwrap()).unwrap();
+        })
+    }
+
+    /// A file with a label and the slots that `slots` adds.
+    pub fn with_header(label: &str, slots: impl FnOnce(&mut Header, &Keys)) -> Self {
+        let mut header = Header::new(label, 1).unwrap();
+        let keys = Keys::generate(&header.id).unwrap();
+        slots(&mut header, &keys);
+        let (copy, chain) = header.encode(&keys).unwrap();
+        let mut bytes = copy.repeat(2);
+        bytes.resize(FIXED_LEN, 0);
+        Self { header, keys, bytes, chain, count: 0 }
+    }
+
+    /// Adds a sealed record with any content.
+    pub fn seal(mut self, body: &[u8]) -> Self {
+        let iv = random_array().unwrap();
+        let mut body = body.to_vec();
+        aes_ctr(self.keys.record_encryption(), &iv, &mut body).unwrap();
+        let len = (body.len() as u32).to_le_bytes();
+        self.chain = mac(self.keys.record_mac(), &[&self.chain, &len, &iv, &body]).unwrap();
+        for part in [&len[..], &iv, &body, &self.chain] {
+            self.bytes.extend_from_slice(part);
+        }
+        self.count += 1;
+        self
+    }
+
+    pub fn commit(&self) -> Commit {
+        Commit { generation: 5, length: self.bytes.len() as u64, count: self.count, chain: self.chain }
+    }
+
+    /// The file with a commit in each slot.
+    pub fn with_slots(&self, first: &Commit, second: &Commit) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        let slot = |c: &Commit| c.encode_both(&self.keys, &self.header.epoch).unwrap();
+        bytes[8192..12288].copy_from_slice(&slot(first)[..4096]);
+        bytes[12288..16384].copy_from_slice(&slot(second)[4096..]);
+        bytes
+    }
+
+    /// The file as it is when it was written whole.
+    pub fn file(&self) -> Vec<u8> {
+        self.with_slots(&self.commit(), &self.commit())
+    }
+}
+
+/// The fields of a record, each of which may lie.
+pub struct Fields<'a> {
+    pub kind: u8,
+    pub lengths: (u8, u8, u8, u32),
+    pub key_type: &'a [u8],
+    pub id: &'a [u8],
+    pub user: &'a [u8],
+    pub data: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    pub fn honest(key_type: &'a [u8], id: &'a [u8], user: &'a [u8], data: &'a [u8]) -> Self {
+        let lengths = (key_type.len() as u8, id.len() as u8, user.len() as u8, data.len() as u32);
+        Self { kind: 1, lengths, key_type, id, user, data }
+    }
+
+    pub fn body(&self) -> Vec<u8> {
+        let (t, id, user, data) = self.lengths;
+        let mut body = vec![self.kind];
+        body.extend(7_u64.to_le_bytes());
+        body.extend([t, id, user]);
+        body.extend(data.to_le_bytes());
+        for field in [self.key_type, self.id, self.user, self.data] {
+            body.extend_from_slice(field);
+        }
+        body
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the integration tests share.
+#![allow(dead_code, reason = "every test program uses its own part of it")]
+
+pub mod forge;
+pub mod sim;
+mod states;
+
+use keyring_external::error::Error;
+use keyring_external::format::image::Note;
+use keyring_external::format::slots::{Cost, UnlockSecret};
+use keyring_external::key::{KeyType, NameRef};
+use keyring_external::keyring::{Keyring, NewKeyring, load};
+use keyring_external::secret::Locked;
+use keyring_external::store::fs::Fs;
+use keyring_external::unlock::UnlockSource;
+use sim::Sim;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// Where the keyring lies in simulated filesystems.
+pub const PATH: &str = "/volume/keyring";
+/// Where a new version of it is made.
+pub const TEMPORARY: &str = "/volume/keyring.new";
+/// The unlock secret of all test keyrings: no text, so that it goes into a secret-file slot.
+pub const SECRET: [u8; 40] = [0xe7; 40];
+/// An Argon2id cost that takes no time.
+pub const CHEAP: Cost = Cost { memory_kib: 32, passes: 1, lanes: 1 };
+
+/// A keyring's keys: (user, id) to (type, bytes).
+pub type Set = BTreeMap<(Vec<u8>, Vec<u8>), (Vec<u8>, Vec<u8>)>;
+
+pub fn keyring_path() -> &'static Path {
+    Path::new(PATH)
+}
+
+/// A directory that is closed to others and vanishes.
+pub fn private_dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    dir
+}
+
+/// A file, closed to others, that lives as long as the test program.
+pub fn secret_file(bytes: &[u8]) -> PathBuf {
+    static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let dir = DIR.get_or_init(|| tempfile::tempdir().unwrap());
+    let name: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let path = dir.path().join(&name[..name.len().min(200)]);
+    if !path.exists() {
+        // Renamed into place, so that a test running beside this one never reads half of it.
+        let file = tempfile::NamedTempFile::new_in(dir.path()).unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+        file.persist(&path).unwrap();
+    }
+    path
+}
+
+pub fn unlock() -> UnlockSource {
+    UnlockSource::File(secret_file(&SECRET))
+}
+
+pub fn secret(bytes: &[u8]) -> UnlockSecret {
+    UnlockSecret::new(Locked::copy_of(bytes).unwrap())
+}
+
+/// Makes an empty keyring at [`PATH`].
+pub fn create(fs: &Arc<dyn Fs>) -> Result<(), Error> {
+    NewKeyring::new("test", &secret(&SECRET), "test", CHEAP)?.write(fs, keyring_path())
+}
+
+pub fn open(fs: &Arc<dyn Fs>) -> Result<(Keyring, Vec<Note>), Error> {
+    load(fs, keyring_path(), &unlock())
+}
+
+pub fn name<'a>(id: &'a str, user: &'a str) -> NameRef<'a> {
+    NameRef::new(id.as_bytes(), user.as_bytes()).unwrap()
+}
+
+pub fn key_type(text: &str) -> KeyType {
+    KeyType::new(text.as_bytes()).unwrap()
+}
+
+/// A keyring that was filled by appending, so that its commit slots are of two generations.
+pub fn filled() -> (Sim, Set) {
+    let sim = Sim::default();
+    create(&sim.fs()).unwrap();
+    let (keyring, _) = open(&sim.fs()).unwrap();
+    let mut set = Set::new();
+    for (id, user, t, len) in [
+        ("INNODBKey-1", "", "AES", 32),
+        ("short", "anna", "SECRET", 1),
+        ("short", "bert", "AES", 16),
+        ("long", "anna", "SECRET", 300),
+    ] {
+        let bytes = data(len as u64, len);
+        keyring.store(name(id, user), &key_type(t), &bytes).unwrap();
+        put(&mut set, id, user, t, &bytes);
+    }
+    drop(keyring);
+    (sim.fork(), set)
+}
+
+/// All that is in a keyring.
+pub fn contents(keyring: &Keyring) -> Set {
+    let mut set = Set::new();
+    keyring.for_each(|r| {
+        let old = set.insert(
+            (r.name.user().to_vec(), r.name.id().to_vec()),
+            (r.key_type.bytes().to_vec(), r.data.to_vec()),
+        );
+        assert!(old.is_none(), "a key is listed twice");
+    });
+    assert_eq!(set.len(), keyring.len());
+    set
+}
+
+/// Puts a key into a set that a test expects.
+pub fn put(set: &mut Set, id: &str, user: &str, key_type: &str, data: &[u8]) {
+    set.insert((user.into(), id.into()), (key_type.into(), data.to_vec()));
+}
+
+/// Bytes that differ from key to key.
+pub fn data(seed: u64, len: usize) -> Vec<u8> {
+    let mut rng = Rng(seed);
+    (0..len).map(|_| rng.next() as u8).collect()
+}
+
+/// SplitMix64: small, seeded, the same on every machine.
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}
+
+/// A change of a keyring that a test makes.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Store { id: &'static str, user: &'static str, key_type: &'static str, data: Vec<u8> },
+    Generate { id: &'static str, user: &'static str, key_type: &'static str, len: usize },
+    Remove { id: &'static str, user: &'static str },
+}
+
+impl Op {
+    pub fn run(&self, keyring: &Keyring) -> Result<(), Error> {
+        match self {
+            Op::Store { id, user, key_type: t, data } => keyring.store(name(id, user), &key_type(t), data),
+            Op::Generate { id, user, key_type: t, len } => {
+                keyring.generate(name(id, user), &key_type(t), *len)
+            }
+            Op::Remove { id, user } => keyring.remove(name(id, user)),
+        }
+    }
+
+    /// The keys after it. The bytes of a generated key are taken from `found`, when they are as many as
+    /// were asked for.
+    pub fn after(&self, before: &Set, found: &Set) -> Set {
+        let mut after = before.clone();
+        match self {
+            Op::Store { id, user, key_type, data } => put(&mut after, id, user, key_type, data),
+            Op::Generate { id, user, key_type, len } => {
+                let bytes = found.get(&(user.as_bytes().to_vec(), id.as_bytes().to_vec()));
+                let bytes = bytes.map_or(&[][..], |(_, bytes)| bytes);
+                assert!(bytes.is_empty() || bytes.len() == *len, "a generated key of another length");
+                put(&mut after, id, user, key_type, bytes);
+            }
+            Op::Remove { id, user } => {
+                after.remove(&(user.as_bytes().to_vec(), id.as_bytes().to_vec()));
+            }
+        }
+        after
+    }
+}
