@@ -10,18 +10,18 @@
 # It exits 0 when every test that ran passed and at least one ran, else 1; 2 means that it could not start.
 #
 # Settings: KEYRING_EXTERNAL_SO (the plugin to test), MTR_SUITE_DIR (the suite's directory),
-# MTR_PARALLEL (default 2), MTR_STD_DATA=all (for stock suites that unpack large data).
+# MTR_PARALLEL (default 2), MTR_STD_DATA=all (for stock suites that unpack large data), MTR_WORK (where
+# everything is written, default target/mtr: another place lets two runs go side by side, and lets a
+# user run the suite of a checkout and of an unpacked server that belong to somebody else).
 #
 # Nothing is written into the source tree except by --record, and nothing into the unpacked test suite:
-# mysql-test-run.pl sees a directory of links under target/, made anew each time.
+# mysql-test-run.pl sees a directory of links under MTR_WORK, made anew each time.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 repo=${here%/*}
 target=$repo/target
-work=$target/mtr
-base=$work/base
-plugins=$target/mysql-plugins
+work=${MTR_WORK:-$target/mtr}
 library=${KEYRING_EXTERNAL_SO:-$target/release/libkeyring_external.so}
 suite_dir=${MTR_SUITE_DIR:-$here/mtr/keyring_external}
 
@@ -57,7 +57,17 @@ while (($#)); do
 done
 [[ -z $stock || -z $recording ]] || die "a stock suite's results are not ours to record"
 
-"$here/get-mysql.sh"
+mkdir -p "$work"
+work=$(cd "$work" && pwd -P)
+base=$work/base
+plugins=$work/plugins
+[[ $work != *[[:space:]]* ]] || die "the path of MTR_WORK has a blank, which mysql-test-run.pl can't take: $work"
+
+if [[ -r $target/mysql/env && ! -w $target/mysql ]]; then
+    say "using the server that $target/mysql/env names, as it is"
+else
+    "$here/get-mysql.sh"
+fi
 # shellcheck source=/dev/null # made by the line above
 . "$target/mysql/env"
 [[ -n $MTR_DIR ]] ||
@@ -69,7 +79,6 @@ if [[ -z $stock ]]; then
 fi
 
 # Some tests rewrite the manifest beside mysqld and the files beside the plugins, so runs take turns.
-mkdir -p "$work"
 exec 8>"$work/.lock"
 flock -n 8 || {
     say "another run is at work, waiting"
