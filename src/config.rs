@@ -7,11 +7,18 @@ use std::path::PathBuf;
 /// Longest `wait` in seconds.
 pub const MAX_WAIT: u32 = 3600;
 
+/// Most copies, the first included.
+pub const MAX_COPIES: u32 = 8;
+
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Path of the keyring file.
     pub path: PathBuf,
+    /// Paths of further copies on other volumes.
+    pub mirrors: Vec<PathBuf>,
+    /// How many copies a change must reach.
+    pub min_copies: u32,
     /// Where the unlock secret comes from.
     pub unlock: UnlockSource,
     /// Refuse store, generate and remove.

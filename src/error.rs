@@ -157,6 +157,106 @@ pub enum Error {
         user: u32,
     },
 
+    /// Two copies claim the same generation with different content.
+    #[error("the copies {} and {} both hold generation {generation} of the keyring, but not the same keys: they were changed apart. Compare them with `keyringctl list`, and take the one that is not wanted out of the configuration; nothing was changed", path.display(), other.display())]
+    Fork {
+        /// One copy.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+        /// Their generation.
+        generation: u64,
+    },
+
+    /// An older copy holds keys that the newest one does not have.
+    #[error("the copy {} holds generation {found}, older than {expected}, but {keys} keys that the newest copy does not have: it was changed apart and is left as it is. Compare with `keyringctl list`; to give it up, remove the file and run keyringctl sync", path.display())]
+    Diverged {
+        /// The copy.
+        path: PathBuf,
+        /// Its generation.
+        found: u64,
+        /// The newest.
+        expected: u64,
+        /// How many keys would be lost.
+        keys: usize,
+    },
+
+    /// The newest copy is damaged.
+    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every whole copy ({best}): keys may be missing there, so none was opened. Keep the file; if it cannot be had back, take it out of the configuration to go on with generation {best}", path.display())]
+    DamagedNewest {
+        /// The damaged copy.
+        path: PathBuf,
+        /// Where it is damaged.
+        offset: u64,
+        /// Which part.
+        what: &'static str,
+        /// Its generation.
+        found: u64,
+        /// The newest whole copy's.
+        best: u64,
+    },
+
+    /// Fewer copies can be written than a change must reach.
+    #[error(
+        "only {reachable} of the {needed} copies that a change must reach can be written, so nothing was changed: {why}"
+    )]
+    TooFewCopies {
+        /// How many can be written.
+        reachable: usize,
+        /// `min_copies`.
+        needed: usize,
+        /// What is wrong with the others.
+        why: String,
+    },
+
+    /// A volume does not answer.
+    #[error("the volume of {} has not answered for {seconds} seconds, and nothing more is tried on it until it does: check the mount (a network server that is gone, a failing disk)", path.display())]
+    Hung {
+        /// The copy on it.
+        path: PathBuf,
+        /// How long was waited.
+        seconds: u64,
+    },
+
+    /// The data directory was used with another keyring.
+    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected}, says {}: mount the volume of {expected}. If the data really belongs to {found}, accept it with: keyringctl witness accept {}", path.display(), witness.display(), path.display())]
+    WitnessForeign {
+        /// The keyring file.
+        path: PathBuf,
+        /// Its id.
+        found: Uuid,
+        /// The id that the witness names.
+        expected: Uuid,
+        /// The witness.
+        witness: PathBuf,
+    },
+
+    /// The data directory was used with a newer state of this keyring.
+    #[error("{} holds generation {found} of keyring {id}, but this data directory has seen generation {expected}, says {}: this is an older copy, and keys are missing in it. Mount the volume with the newer one. If that is lost for good, accept this one with: keyringctl witness accept {}", path.display(), witness.display(), path.display())]
+    WitnessOlder {
+        /// The keyring file.
+        path: PathBuf,
+        /// Its id.
+        id: Uuid,
+        /// Its generation.
+        found: u64,
+        /// The generation that the witness names.
+        expected: u64,
+        /// The witness.
+        witness: PathBuf,
+    },
+
+    /// The data directory was used with another state of the same generation.
+    #[error("{} holds generation {generation}, which this data directory has seen with other content, says {}: the keyring was changed apart from this server. Mount the other copy; to accept this one: keyringctl witness accept {}", path.display(), witness.display(), path.display())]
+    WitnessFork {
+        /// The keyring file.
+        path: PathBuf,
+        /// Its generation.
+        generation: u64,
+        /// The witness.
+        witness: PathBuf,
+    },
+
     /// A file is where a new one was to be made.
     #[error("{} exists already and was left as it is: choose another path, or move the file away", path.display())]
     AlreadyThere {

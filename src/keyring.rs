@@ -2,12 +2,18 @@
 //! The keyring: what the server's calls and `keyringctl` come down to. A change goes to the store
 //! first and into memory when it is durable there; reads are answered from memory alone.
 
+mod copies;
+mod load;
 mod memory;
+mod new;
 mod open;
 mod status;
+mod witness;
 mod writer;
 
-pub use open::{Claims, NewKeyring, inspect, load, load_with};
+pub use copies::{Report, Severity, Standing};
+pub use new::NewKeyring;
+pub use open::{Claims, Trust, inspect, load, load_all, load_with};
 pub use status::{Counters, State, Status};
 
 use crate::error::{Error, Result};
@@ -16,11 +22,12 @@ use crate::key::{KeyName, KeyType, NameRef, check_length};
 use crate::secret::fill_random;
 use memory::Memory;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
+use witness::WitnessFile;
 use writer::Writer;
 
 /// An open keyring. All methods may be called from many threads at once; fetches do not block one
@@ -49,7 +56,7 @@ impl Keyring {
     }
 
     /// The path of its file.
-    pub fn path(&self) -> std::path::PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.lock_writer().path().to_owned()
     }
 
@@ -166,14 +173,44 @@ impl Keyring {
         missing
     }
 
-    /// What an administrator wants to know, looked up now: the file is compared with memory.
+    /// What an administrator wants to know, looked up now: the copies are compared with memory, and those
+    /// that came back are brought up to date.
     pub fn status(&self) -> Status {
         let read_only = self.read_only.load(Ordering::Relaxed);
         // A write under way must not make a status query wait: what it last came to is shown.
-        if let Ok(writer) = self.writer.try_lock() {
-            self.counters.note_copy(writer.generation(), writer.probe());
+        if let Ok(mut writer) = self.writer.try_lock() {
+            let mut wrong = writer.probe().err();
+            if wrong.is_none() && writer.lags() && !read_only {
+                wrong = writer.heal(&self.read_memory()).err();
+            }
+            self.counters.note_copies(writer.commit().generation, writer.count(), wrong.as_ref());
         }
         self.counters.status(self.id, self.len(), read_only)
+    }
+
+    /// How each copy stands, as the last change or status query found it.
+    pub fn standings(&self) -> Vec<(PathBuf, Standing)> {
+        self.lock_writer().standings()
+    }
+
+    /// Brings copies that lag behind or are damaged up to date, unless the keyring is read-only, and has
+    /// the witness follow. To be called when the keyring was opened and is put to use.
+    ///
+    /// # Errors
+    /// As [`Keyring::store`]; the keyring can be used all the same.
+    pub fn settle(&self) -> Result<()> {
+        let mut writer = self.lock_writer();
+        if writer.lags() && !self.read_only.load(Ordering::Relaxed) {
+            writer.heal(&self.read_memory())?;
+        }
+        self.counters.note_copies(writer.commit().generation, writer.count(), None);
+        writer.renew_witness(self.id)
+    }
+
+    /// Has the witness in the data directory look at this keyring and follow it from now on.
+    fn ask_witness(&mut self, witness: WitnessFile, trust: Trust) -> Result<()> {
+        let id = self.id;
+        self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).ask_witness(witness, &id, trust)
     }
 
     /// Notes a failure that an operation answered with, for the status variables.

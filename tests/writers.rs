@@ -239,7 +239,7 @@ mod on_real_files {
     use std::sync::{Arc, Barrier};
 
     fn create(fs: &Arc<dyn Fs>, path: &Path) -> Result<(), Error> {
-        NewKeyring::new("", &secret(&SECRET), "test", Cost::NONE)?.write(fs, path)
+        NewKeyring::new("", &secret(&SECRET), "test", Cost::NONE)?.write(fs, &[path.to_owned()])
     }
 
     /// Two servers at one file, each of which has it read again whenever it is refused.

@@ -4,7 +4,7 @@
 use super::services::{Level, log};
 use crate::config::Config;
 use crate::error::Result;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, Severity, Trust};
 use crate::secret;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
@@ -24,9 +24,9 @@ pub(super) fn set(keyring: Option<Arc<Keyring>>) {
 }
 
 /// Opens the keyring of `config` and tells the log what it found.
-pub(super) fn open(config: &Config) -> Result<Arc<Keyring>> {
+pub(super) fn open(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let (keyring, notes) = Keyring::open(&fs, config)?;
+    let (keyring, notes) = Keyring::open(&fs, config, trust, report)?;
     let status = keyring.status();
     log(
         Level::Note,
@@ -49,5 +49,18 @@ pub(super) fn open(config: &Config) -> Result<Arc<Keyring>> {
              limit (LimitMEMLOCK= in its systemd unit, or ulimit -l)",
         );
     }
+    // The keyring can be used all the same.
+    if let Err(e) = keyring.settle() {
+        log(Level::Warning, &e.to_string());
+    }
     Ok(Arc::new(keyring))
+}
+
+/// Takes what a keyring in use reports to the error log.
+fn report(severity: Severity, message: &str) {
+    let level = match severity {
+        Severity::Warning => Level::Warning,
+        Severity::Note => Level::Note,
+    };
+    log(level, message);
 }

@@ -84,7 +84,7 @@ fn make(args: &Args, fs: &Arc<dyn Fs>, path: &Path) -> Result<(NewKeyring, Strin
     let mut recovery = String::new();
     // Writing to a String does not fail.
     let _ = new.add_recovery()?.write_to(&mut recovery);
-    new.write(fs, path)?;
+    new.write(fs, &[path.to_owned()])?;
     Ok((new, recovery))
 }
 

@@ -13,6 +13,7 @@ pub mod header;
 pub mod image;
 pub mod records;
 pub mod slots;
+pub mod witness;
 
 use std::io;
 use thiserror::Error;

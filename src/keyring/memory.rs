@@ -6,6 +6,7 @@ use crate::key::{KeyName, KeyType, NameRef};
 use crate::secret::{Place, Vault};
 use hashbrown::HashMap;
 use std::io;
+use subtle::ConstantTimeEq;
 
 #[derive(Debug)]
 struct Entry {
@@ -99,6 +100,14 @@ impl Memory {
         let mut names: Vec<_> = self.keys.keys().cloned().collect();
         names.sort_unstable();
         names
+    }
+
+    /// How many keys are missing in `other`, or have other bytes there.
+    pub fn missing_in(&self, other: &Memory) -> usize {
+        let same = |key: &KeyRecord<'_>| {
+            other.get(&key.name).is_some_and(|o| o.data.ct_eq(key.data).into() && o.key_type == key.key_type)
+        };
+        self.records().filter(|key| !same(key)).count()
     }
 
     /// How many keys there are.

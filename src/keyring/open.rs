@@ -1,76 +1,132 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! From a path to an open keyring, or to the one message that says why not (invariants 4 and 5).
+//! From paths to an open keyring, or to the one message that says why not (invariants 4 and 5).
 
-use super::memory::Memory;
+use super::copies::{Copies, Member, Report, Severity, Standing};
+use super::load::{Loaded, Outcome, read_copy};
 use super::status::Counters;
-use super::writer::Writer;
-use super::{Keyring, now};
-use crate::config::{Config, MAX_WAIT};
+use super::witness::WitnessFile;
+use super::writer::{Start, Writer};
+use super::{Keyring, NewKeyring};
+use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
 use crate::format::commit;
-use crate::format::crypto::Keys;
 use crate::format::header::{self, Header};
-use crate::format::image::{self, Image, Note, Opener};
+use crate::format::image::{Note, Opener};
 use crate::format::records::Sealer;
-use crate::format::slots::{Cost, MIN_SECRET, Slot, SlotKind, UnlockSecret};
-use crate::format::{self, FormatError};
-use crate::recovery::RecoveryKey;
+use crate::format::slots::{Cost, UnlockSecret};
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::volume;
 use crate::unlock::UnlockSource;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-/// Fewest bytes of a passphrase.
-const MIN_PASSPHRASE: usize = 8;
 /// How often a late volume is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(200);
 
+/// What of the witness is asked for when a keyring is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// Refuse what the witness contradicts.
+    Witness,
+    /// The administrator named this keyring just now: another one than the witness knows is meant.
+    Administrator,
+}
+
 impl Keyring {
-    /// Opens the keyring that a server is configured for, under all rules for its volume.
+    /// Opens the keyring that a server is configured for, under all rules for its volumes. Nothing is
+    /// written; [`Keyring::settle`] does that.
     ///
     /// # Errors
-    /// Every rule that is broken and every fault of the file has its own; nothing was changed on disk.
-    pub fn open(fs: &Arc<dyn Fs>, config: &Config) -> Result<(Keyring, Vec<Note>)> {
-        wait_for(fs.as_ref(), config);
+    /// Every rule that is broken and every fault of the files has its own; nothing was changed on disk.
+    pub fn open(
+        fs: &Arc<dyn Fs>,
+        config: &Config,
+        trust: Trust,
+        report: Report,
+    ) -> Result<(Keyring, Vec<Note>)> {
+        let paths = copies_of(config)?;
+        wait_for(fs.as_ref(), &paths, config);
         let path = &config.path;
         let is_new = match fs.meta(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let any_left =
+                    paths.iter().any(|p| fs.meta(p).is_ok() || fs.meta(&volume::temporary_of(p)).is_ok());
                 // What an interrupted write left may be the keyring: no new one in its place.
-                if !config.auto_create || fs.meta(&volume::temporary_of(path)).is_ok() {
+                if !config.auto_create && paths.len() == 1 {
                     return Err(volume::missing_or(path, "look at", e));
                 }
-                true
+                config.auto_create && !any_left
             }
             // Other errors are told by the checks below.
             _ => false,
         };
         if let Some(datadir) = config.datadir.as_deref().filter(|_| !config.allow_same_device) {
-            volume::check_device(fs.as_ref(), path, datadir)?;
+            for path in paths.iter().filter(|p| is_new || fs.meta(p).is_ok()) {
+                volume::check_device(fs.as_ref(), path, datadir)?;
+            }
         }
         if is_new {
-            volume::check_directory(fs.as_ref(), path)?;
-            let new =
-                NewKeyring::new("", &config.unlock.read()?, &config.unlock.to_string(), Cost::RECOMMENDED)?;
-            new.write(fs, path)?;
+            paths.iter().try_for_each(|path| volume::check_directory(fs.as_ref(), path))?;
+            let (secret, name) = (config.unlock.read()?, config.unlock.to_string());
+            NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write(fs, &paths)?;
         }
-        let (keyring, notes) = load(fs, path, &config.unlock)?;
+        let (mut keyring, notes) = load_all(
+            fs,
+            &paths,
+            config.min_copies as usize,
+            &config.unlock.to_string(),
+            || config.unlock.read(),
+            report,
+        )?;
         keyring.set_read_only(config.read_only);
+        if let Some(datadir) = &config.datadir {
+            keyring.ask_witness(WitnessFile::new(fs, datadir, report), trust)?;
+        }
         Ok((keyring, notes))
     }
 }
 
-/// Waits until the file is there, at most `config.wait` seconds.
-fn wait_for(fs: &dyn Fs, config: &Config) {
+/// The configured paths, the first copy first.
+fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
+    let mut paths = vec![config.path.clone()];
+    for mirror in &config.mirrors {
+        if !mirror.is_absolute() {
+            return Err(Error::Config(format!("the mirror {} must be an absolute path", mirror.display())));
+        }
+        if paths.contains(mirror) {
+            return Err(Error::Config(format!(
+                "{} is named twice: each copy needs a path of its own",
+                mirror.display()
+            )));
+        }
+        paths.push(mirror.clone());
+    }
+    let (n, most) = (paths.len() as u32, MAX_COPIES);
+    if n > most {
+        return Err(Error::Config(format!("{n} copies are configured, at most {most} are possible")));
+    }
+    if config.min_copies == 0 || config.min_copies > n {
+        return Err(Error::Config(format!(
+            "min_copies is {}, but {n} copies are configured: it must be between 1 and {n}",
+            config.min_copies
+        )));
+    }
+    Ok(paths)
+}
+
+/// Waits until all copies are there, at most `config.wait` seconds.
+fn wait_for(fs: &dyn Fs, paths: &[PathBuf], config: &Config) {
     let deadline = Instant::now() + Duration::from_secs(u64::from(config.wait.min(MAX_WAIT)));
-    while fs.meta(&config.path).is_err() && Instant::now() < deadline {
+    while paths.iter().any(|p| fs.meta(p).is_err()) && Instant::now() < deadline {
         std::thread::sleep(WAIT_STEP);
     }
 }
+
+fn silent(_: Severity, _: &str) {}
 
 /// Opens the keyring at `path` with the secret from `unlock`.
 ///
@@ -90,46 +146,149 @@ pub fn load_with(
     source_name: &str,
     read: impl FnOnce() -> Result<UnlockSecret>,
 ) -> Result<(Keyring, Vec<Note>)> {
-    let copy = Copy::new(Arc::clone(fs), path);
-    copy.check()?;
-    // The secret is asked for only when there is something to open.
-    header::read(&copy.read()?.front.0).map_err(|e| Error::format(path, "", e))?;
-    open_copy(copy, &read()?, source_name)
+    load_all(fs, &[path.to_owned()], 1, source_name, read, silent)
 }
 
-/// Opens `copy` with a secret that was read from `source_name`.
-fn open_copy(copy: Copy, secret: &UnlockSecret, source_name: &str) -> Result<(Keyring, Vec<Note>)> {
-    let path = copy.path().to_owned();
-    let told = |e| Error::format(&path, source_name, e);
-    let reading = copy.read()?;
-    let mut front = image::open_front(&reading.front.0, Opener::Secret(secret)).map_err(told)?;
-    let keys = front.keys.take().ok_or(Error::Unavailable)?;
-    let mut sealer = Sealer::new().map_err(told)?;
-    let mut memory = Memory::default();
-    let file_len = reading.file_len()?;
-    let rest = reading.rest(front.wanted(file_len))?;
-    let commit = image::read_records(&rest, file_len, &keys, &mut front, &mut sealer, |record| {
-        if memory.insert(&record)? {
-            Ok(())
-        } else {
-            Err(FormatError::Damaged { offset: format::FIXED_LEN as u64, what: "two records of one name" })
+/// Opens the copies of a keyring: the newest whole one counts.
+///
+/// # Errors
+/// The first copy's error when none can be opened; [`Error::Fork`] and [`Error::DamagedNewest`] when it
+/// cannot be told which counts.
+pub fn load_all(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    min_copies: usize,
+    source_name: &str,
+    read: impl FnOnce() -> Result<UnlockSecret>,
+    report: Report,
+) -> Result<(Keyring, Vec<Note>)> {
+    let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+    // The secret is asked for only when there is something to open.
+    let mut first_error = None;
+    let mut readable = false;
+    for copy in &copies {
+        match copy
+            .read()
+            .and_then(|r| header::read(&r.front.0).map_err(|e| Error::format(copy.path(), source_name, e)))
+        {
+            Ok(_) => readable = true,
+            Err(e) => drop(first_error.get_or_insert(e)),
         }
-    })
-    .map_err(told)?;
-    let front_bytes = reading.front.clone();
-    let whole = !front.notes.is_empty();
-    let id = front.header.id;
+    }
+    if !readable {
+        return Err(first_error.unwrap_or(Error::Unavailable));
+    }
+    let secret = read()?;
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut keys = None;
+    for copy in &copies {
+        let outcome = match &keys {
+            None => read_copy(copy, &[Opener::Secret(&secret)], source_name),
+            // A copy that lags behind may have other slots, but the same data key.
+            Some(keys) => read_copy(copy, &[Opener::Keys(keys), Opener::Secret(&secret)], source_name),
+        };
+        if let (Outcome::Whole(loaded), None) = (&outcome, &keys) {
+            keys = Some(loaded.keys_again()?);
+        }
+        outcomes.push(outcome);
+    }
+    match choose(&copies, &outcomes)? {
+        Some(best) => assemble(copies, outcomes, best, min_copies, report),
+        None => Err(outcomes.into_iter().find_map(Outcome::into_error).unwrap_or(Error::Unavailable)),
+    }
+}
+
+/// The index of the copy that counts; `None` when none is whole.
+fn choose(copies: &[Copy], outcomes: &[Outcome]) -> Result<Option<usize>> {
+    let whole = || outcomes.iter().enumerate().filter_map(|(i, o)| Some((i, o.whole()?)));
+    // The first path says which keyring is meant, while it can be read.
+    let id = whole().next().map(|(_, l)| l.header.id);
+    let ours = || whole().filter(|(_, l)| Some(l.header.id) == id);
+    let path = |i: usize| copies.get(i).map_or(Path::new(""), Copy::path).to_owned();
+    let Some(newest) = ours().map(|(_, l)| l.commit.generation).max() else {
+        return Ok(None);
+    };
+    let mut best: Option<(usize, &Loaded)> = None;
+    for (i, loaded) in ours().filter(|(_, l)| l.commit.generation == newest) {
+        match best {
+            Some((b, of)) if of.commit != loaded.commit => {
+                return Err(Error::Fork { path: path(b), other: path(i), generation: newest });
+            }
+            Some(_) => {}
+            None => best = Some((i, loaded)),
+        }
+    }
+    for (i, outcome) in outcomes.iter().enumerate() {
+        if let Outcome::Damaged { generation: Some(found), offset, what, id: of, .. } = outcome
+            && Some(*of) == id
+            && *found > newest
+        {
+            return Err(Error::DamagedNewest {
+                path: path(i),
+                offset: *offset,
+                what,
+                found: *found,
+                best: newest,
+            });
+        }
+    }
+    Ok(best.map(|(i, _)| i))
+}
+
+/// Makes the keyring from the copy that counts, and judges the others by it.
+fn assemble(
+    copies: Vec<Copy>,
+    mut outcomes: Vec<Outcome>,
+    best: usize,
+    min_copies: usize,
+    report: Report,
+) -> Result<(Keyring, Vec<Note>)> {
+    if best >= outcomes.len() {
+        return Err(Error::Unavailable);
+    }
+    let Outcome::Whole(best_loaded) = outcomes.remove(best) else { return Err(Error::Unavailable) };
+    let best_loaded = *best_loaded;
+    let mut members = Vec::new();
+    let mut behind = false;
+    let mut others = outcomes.into_iter();
+    for (i, copy) in copies.into_iter().enumerate() {
+        let member = if i == best {
+            Member::new(copy, Some(best_loaded.commit), Standing::Current)
+        } else {
+            let outcome = others.next().ok_or(Error::Unavailable)?;
+            let (commit, standing) = outcome.stands_to(&best_loaded, copy.path());
+            behind |= standing == Standing::Behind;
+            let path = copy.path().display();
+            match &standing {
+                Standing::Current => {}
+                Standing::Behind => report(
+                    Severity::Warning,
+                    &format!("the copy {path} lags behind or is damaged; it is brought up to date"),
+                ),
+                Standing::Out(why) => {
+                    report(Severity::Warning, &format!("the copy {path} is out of use: {why}"))
+                }
+            }
+            Member::new(copy, commit, standing)
+        };
+        members.push(member);
+    }
+    let Loaded { keys, header, commit, front, memory, notes } = best_loaded;
+    let start = Start { keys, commit, front, whole: behind || !notes.is_empty(), header };
+    let id = start.header.id;
+    let sealer = Sealer::new().map_err(|e| Error::format(Path::new(""), "", e))?;
+    let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);
     let counters = Counters::default();
-    counters.note_copy(commit.generation, Ok(()));
+    counters.note_copies(commit.generation, writer.count(), None);
     let keyring = Keyring {
         memory: RwLock::new(memory),
-        writer: Mutex::new(Writer::new(copy.clone(), keys, front.header, commit, front_bytes, sealer, whole)),
+        writer: Mutex::new(writer),
         read_only: AtomicBool::new(false),
         retired: AtomicBool::new(false),
         id,
         counters,
     };
-    Ok((keyring, front.notes))
+    Ok((keyring, notes))
 }
 
 /// What a file claims to be, read without a secret: nothing of it is authenticated.
@@ -148,9 +307,7 @@ pub struct Claims {
 /// # Errors
 /// Missing, exposed, not a keyring, newer, damaged.
 pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
-    let copy = Copy::new(Arc::clone(fs), path);
-    copy.check()?;
-    let front = copy.read()?.front;
+    let front = Copy::new(Arc::clone(fs), path).read()?.front;
     let copies = header::read(&front.0).map_err(|e| Error::format(path, "", e))?;
     let first = copies.readable.first().ok_or(Error::NotAKeyring { path: path.to_owned() })?;
     Ok(Claims {
@@ -158,73 +315,4 @@ pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
         generation: commit::claimed_generation(&front.0),
         damaged: copies.damaged,
     })
-}
-
-/// A keyring that is not on disk yet.
-#[derive(Debug)]
-pub struct NewKeyring {
-    header: Header,
-    keys: Keys,
-}
-
-impl NewKeyring {
-    /// A new keyring that opens with `secret`, read from `source_name`: text is a passphrase and goes
-    /// through Argon2id with `cost`, at least 32 bytes of anything else are a random secret.
-    ///
-    /// # Errors
-    /// A secret that is too short; no memory or randomness.
-    pub fn new(label: &str, secret: &UnlockSecret, source_name: &str, cost: Cost) -> Result<Self> {
-        let (kind, bytes) = if secret.is_text() {
-            (SlotKind::Passphrase, secret.passphrase())
-        } else {
-            (SlotKind::SecretFile, secret.raw())
-        };
-        let least = if kind == SlotKind::Passphrase { MIN_PASSPHRASE } else { MIN_SECRET };
-        if bytes.len() < least {
-            return Err(Error::Unlock {
-                source_name: source_name.to_owned(),
-                why: format!("a {kind} needs at least {least} bytes, it has {}", bytes.len()),
-            });
-        }
-        let told = |e| Error::format(Path::new(""), source_name, e);
-        let header = Header::new(label, now()).map_err(told)?;
-        let keys = Keys::generate(&header.id).map_err(told)?;
-        let mut new = Self { header, keys };
-        new.add_slot(kind, cost, "unlock secret", bytes)?;
-        Ok(new)
-    }
-
-    /// Adds a slot for a new recovery key.
-    ///
-    /// # Errors
-    /// No memory or randomness.
-    pub fn add_recovery(&mut self) -> Result<RecoveryKey> {
-        let key = RecoveryKey::generate()?;
-        self.add_slot(SlotKind::Recovery, Cost::NONE, "recovery key", key.bytes())?;
-        Ok(key)
-    }
-
-    fn add_slot(&mut self, kind: SlotKind, cost: Cost, name: &str, secret: &[u8]) -> Result<()> {
-        let told = |e| Error::format(Path::new(""), name, e);
-        let slot =
-            Slot::seal(kind, cost, name, now(), secret, self.keys.data(), &self.header.id).map_err(told)?;
-        self.header.add(slot).map_err(told)
-    }
-
-    /// What its header will say.
-    pub fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// Writes it to a path where nothing is yet, durably.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyThere`], or what the filesystem answers.
-    pub fn write(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<()> {
-        let told = |e| Error::format(path, "", e);
-        let mut sealer = Sealer::new().map_err(told)?;
-        let image =
-            Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer).map_err(told)?;
-        Copy::new(Arc::clone(fs), path).create(&image.bytes)
-    }
 }

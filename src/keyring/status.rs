@@ -4,7 +4,7 @@
 use crate::error::Error;
 use serde::Serialize;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
@@ -12,9 +12,11 @@ use uuid::Uuid;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum State {
-    /// The file is reachable and is what memory holds.
+    /// Every copy is reachable and is what memory holds.
     Attached,
-    /// The file cannot be reached, or is not the one in use: reads are answered from memory.
+    /// Some copy is missing, behind or out of use.
+    Degraded,
+    /// No copy can be reached, or none is the one in use: reads are answered from memory.
     Detached,
     /// Changes are refused by configuration.
     #[serde(rename = "READ_ONLY")]
@@ -27,6 +29,7 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             State::Attached => "ATTACHED",
+            State::Degraded => "DEGRADED",
             State::Detached => "DETACHED",
             State::ReadOnly => "READ_ONLY",
             State::Unavailable => "UNAVAILABLE",
@@ -64,7 +67,8 @@ pub struct Counters {
     stores: AtomicU64,
     failures: AtomicU64,
     generation: AtomicU64,
-    reachable: AtomicBool,
+    current: AtomicUsize,
+    configured: AtomicUsize,
     last_error: Mutex<String>,
 }
 
@@ -86,26 +90,35 @@ impl Counters {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = e.to_string();
     }
 
-    pub(super) fn note_copy(&self, generation: u64, reachable: Result<(), Error>) {
+    /// Notes how the copies are: how many are up to date, of how many, and what is wrong.
+    pub(super) fn note_copies(
+        &self,
+        generation: u64,
+        (current, configured): (usize, usize),
+        wrong: Option<&Error>,
+    ) {
         self.generation.store(generation, Ordering::Relaxed);
-        self.reachable.store(reachable.is_ok(), Ordering::Relaxed);
-        if let Err(e) = reachable {
-            self.set_last_error(&e);
+        self.current.store(current, Ordering::Relaxed);
+        self.configured.store(configured, Ordering::Relaxed);
+        if let Some(e) = wrong {
+            self.set_last_error(e);
         }
     }
 
     pub(super) fn status(&self, id: Uuid, keys: usize, read_only: bool) -> Status {
-        let reachable = self.reachable.load(Ordering::Relaxed);
+        let (current, configured) =
+            (self.current.load(Ordering::Relaxed), self.configured.load(Ordering::Relaxed));
         Status {
-            state: match (reachable, read_only) {
-                (false, _) => State::Detached,
-                (true, true) => State::ReadOnly,
-                (true, false) => State::Attached,
+            state: match (current, read_only) {
+                (0, _) => State::Detached,
+                (n, _) if n < configured => State::Degraded,
+                (_, true) => State::ReadOnly,
+                (_, false) => State::Attached,
             },
             keys,
             id,
             generation: self.generation.load(Ordering::Relaxed),
-            copies: (usize::from(reachable), 1),
+            copies: (current, configured),
             fetches: self.fetches.load(Ordering::Relaxed),
             stores: self.stores.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),

@@ -1,121 +1,302 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Changes to the file. The writer knows the file's front byte for byte and refuses to write to any
-//! other; after a write of which it does not know how it ended, it writes the file whole.
+//! Changes to the copies. The writer knows the front of an up-to-date copy byte for byte and writes to
+//! no other file; after a write of which it does not know how it ended, and when a copy lags behind, it
+//! writes all copies whole.
 
+use super::copies::{Copies, Open, Standing};
 use super::memory::Memory;
+use super::open::Trust;
+use super::witness::{Testimony, WitnessFile};
 use crate::error::{Error, Result};
+use crate::format::FormatError;
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
-use crate::format::header::{self, Header, Parent};
+use crate::format::header::{self, EPOCH_LEN, Header, Parent};
 use crate::format::image::{Front, Image, Opener, open_front, read_records};
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
-use crate::store::copy::{Append, Copy, Failed, FrontBytes};
-use std::path::Path;
+use crate::store::copy::{Changing, FrontBytes, Reading};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a copy turned out to be.
+enum Judged {
+    /// It is what memory holds, byte for byte.
+    Current,
+    /// Memory holds all that was acknowledged in it; it is to be written anew.
+    Stale,
+}
 
 /// Makes the changes of one keyring.
 #[derive(Debug)]
 pub struct Writer {
-    copy: Copy,
+    copies: Copies,
     keys: Keys,
     header: Header,
     commit: Commit,
     front: FrontBytes,
     sealer: Sealer,
-    /// The next change writes the file whole: it has damage to heal, or a write ended unknown.
+    /// The next change writes the copies whole: there is damage to heal, or a write ended unknown.
     whole: bool,
-    /// The states that failed writes may have left in the file, each with the epoch it was written
-    /// under, since the last write that did not fail.
-    attempted: Vec<([u8; header::EPOCH_LEN], Commit)>,
+    /// The states that failed writes may have left, each with the epoch it was written under, since the
+    /// last write that did not fail.
+    attempted: Vec<([u8; EPOCH_LEN], Commit)>,
+    witness: Option<(WitnessFile, Testimony)>,
+    /// Whether the witness may be written before a change is made.
+    witness_renewable: bool,
+}
+
+/// What a [`Writer`] begins with: the state of an up-to-date copy.
+#[derive(Debug)]
+pub struct Start {
+    /// The keys.
+    pub keys: Keys,
+    /// The header.
+    pub header: Header,
+    /// The acknowledged state.
+    pub commit: Commit,
+    /// The front, byte for byte.
+    pub front: FrontBytes,
+    /// Whether the next change is to write the copies whole.
+    pub whole: bool,
 }
 
 impl Writer {
-    /// The writer of a file that was read. `whole`: it has damage that the next write should heal.
-    pub fn new(
-        copy: Copy,
-        keys: Keys,
-        header: Header,
-        commit: Commit,
-        front: FrontBytes,
-        sealer: Sealer,
-        whole: bool,
-    ) -> Self {
-        Self { copy, keys, header, commit, front, sealer, whole, attempted: Vec::new() }
+    /// The writer of copies, one of which at least was read.
+    pub fn new(copies: Copies, start: Start, sealer: Sealer) -> Self {
+        let Start { keys, header, commit, front, whole } = start;
+        Self {
+            copies,
+            keys,
+            header,
+            commit,
+            front,
+            sealer,
+            whole,
+            attempted: Vec::new(),
+            witness: None,
+            witness_renewable: false,
+        }
     }
 
-    /// The file's path.
+    /// The path that the keyring is known by.
     pub fn path(&self) -> &Path {
-        self.copy.path()
+        self.copies.path()
     }
 
-    /// The generation in memory.
-    pub fn generation(&self) -> u64 {
-        self.commit.generation
+    /// The acknowledged state.
+    pub fn commit(&self) -> Commit {
+        self.commit
     }
 
-    /// Whether the file is there and is the one in memory.
+    /// Copies that are up to date, and all.
+    pub fn count(&self) -> (usize, usize) {
+        self.copies.count()
+    }
+
+    /// How each copy stands.
+    pub fn standings(&self) -> Vec<(PathBuf, Standing)> {
+        self.copies.members().iter().map(|m| (m.copy().path().to_owned(), m.standing().clone())).collect()
+    }
+
+    /// Asks a witness about this keyring; from now on it notes every change.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn probe(&self) -> Result<()> {
-        self.recognise(&self.copy.read()?.front)
+    /// What the witness contradicts, unless the administrator named another keyring on purpose.
+    pub fn ask_witness(&mut self, witness: WitnessFile, id: &Uuid, trust: Trust) -> Result<()> {
+        let testimony = match witness.testify(self.path(), &self.keys, id, &self.commit) {
+            Err(Error::WitnessForeign { .. }) if trust == Trust::Administrator => None,
+            testimony => Some(testimony?),
+        };
+        // A keyring that was only looked at does not take the place of the one that the data needs: it
+        // does with its first change.
+        self.witness = Some((witness, testimony.unwrap_or(Testimony::Fits)));
+        self.witness_renewable = testimony.is_some();
+        Ok(())
     }
 
-    /// Adds a key to the file: appends it, or writes the file whole when that is due.
-    pub fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
-        if !self.whole {
-            match self.append(record) {
-                Ok(()) => return Ok(()),
-                // The right file, but damaged in part or with a tail: what is in memory heals it.
-                Err(Failed::Unexpected(found)) => self.recognise(&found)?,
-                Err(Failed::Before(e) | Failed::Between(e)) => return Err(e),
+    /// Writes the witness of the present state.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn renew_witness(&mut self, id: Uuid) -> Result<()> {
+        match &mut self.witness {
+            Some((witness, testimony)) if self.witness_renewable => {
+                witness.renew(*testimony, &self.keys, &id, &self.commit)?;
+                *testimony = Testimony::Fits;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at every copy. An error when none is up to date, or one was changed by another program.
+    ///
+    /// # Errors
+    /// What is wrong with the first.
+    pub fn probe(&mut self) -> Result<()> {
+        let mut first_error = None;
+        let mut changed = None;
+        let mut current = false;
+        for index in 0..self.copies.members().len() {
+            let judged = self.member_reading(index).and_then(|reading| self.judge(index, &reading));
+            match judged {
+                Ok(Judged::Current) => {
+                    current = true;
+                    self.copies.stands(index, Standing::Current);
+                }
+                Ok(Judged::Stale) => self.copies.stands(index, Standing::Behind),
+                Err(e) => {
+                    self.copies.fails(index, &e);
+                    let place =
+                        if matches!(e, Error::Changed { .. }) { &mut changed } else { &mut first_error };
+                    place.get_or_insert(e);
+                }
             }
         }
-        self.rewrite(memory.records().chain([*record]))
+        match (changed, current, first_error) {
+            (Some(e), ..) | (None, false, Some(e)) => Err(e),
+            _ => Ok(()),
+        }
     }
 
-    /// Removes a key: the file is written whole without it.
+    fn member_reading(&self, index: usize) -> Result<Reading> {
+        self.copies.members().get(index).ok_or(Error::Unavailable)?.copy().look()
+    }
+
+    /// Whether some copy is known to lag behind.
+    pub fn lags(&self) -> bool {
+        self.copies.members().iter().any(|m| *m.standing() == Standing::Behind)
+    }
+
+    /// Brings the copies that lag behind or are damaged up to date.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
+    pub fn heal(&mut self, memory: &Memory) -> Result<()> {
+        let (open, all_current) = self.open_copies()?;
+        if all_current && !self.whole {
+            return Ok(());
+        }
+        self.rewrite(open, memory.records())
+    }
+
+    /// Adds a key: appends it to every copy, or writes them whole when that is due.
+    ///
+    /// # Errors
+    /// When fewer copies than must be reached were, and memory is to stay as it is.
+    pub fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
+        let (open, all_current) = self.open_copies()?;
+        if all_current && !self.whole {
+            self.append(open, record)
+        } else {
+            self.rewrite(open, memory.records().chain([*record]))
+        }
+    }
+
+    /// Removes a key: the copies are written whole without it.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
     pub fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
-        self.rewrite(memory.records().filter(|r| r.name != *name))
+        let (open, _) = self.open_copies()?;
+        self.rewrite(open, memory.records().filter(|r| r.name != *name))
     }
 
-    fn append(&mut self, record: &KeyRecord<'_>) -> std::result::Result<(), Failed> {
-        let format = |e| Failed::Before(Error::format(self.copy.path(), "", e));
+    /// Opens and locks all copies that a change can go to, and tells whether each is up to date and ends
+    /// where its last record does.
+    fn open_copies(&mut self) -> Result<(Vec<Open>, bool)> {
+        let mut open = Vec::new();
+        let mut damaged = Vec::new();
+        let mut all_current = true;
+        let mut first_error = None;
+        for index in 0..self.copies.members().len() {
+            let Some(member) = self.copies.members().get(index) else { continue };
+            let file = match member.copy().open_to_change() {
+                Ok(file) => file,
+                Err(e) => {
+                    self.copies.fails(index, &e);
+                    first_error.get_or_insert(e);
+                    continue;
+                }
+            };
+            match self.judge(index, file.reading()) {
+                Ok(Judged::Current) => all_current &= file.len() == self.commit.length,
+                Ok(Judged::Stale) => all_current = false,
+                // Another program writes here: its keys must not be lost.
+                Err(e @ Error::Changed { .. }) => {
+                    self.copies.fails(index, &e);
+                    return Err(e);
+                }
+                Err(e) => {
+                    // Only where another copy proves that memory is what counts.
+                    if matches!(e, Error::Damaged { .. }) && self.claims_our_id(file.front()) {
+                        damaged.push(Open { index, file });
+                    }
+                    self.copies.fails(index, &e);
+                    first_error.get_or_insert(e);
+                    continue;
+                }
+            }
+            open.push(Open { index, file });
+        }
+        if open.is_empty() {
+            return Err(self.copies.too_few(&open, first_error));
+        }
+        all_current &= damaged.is_empty();
+        open.extend(damaged);
+        open.sort_by_key(|o| o.index);
+        if !self.copies.enough(&open) {
+            return Err(self.copies.too_few(&open, first_error));
+        }
+        Ok((open, all_current))
+    }
+
+    fn append(&mut self, mut open: Vec<Open>, record: &KeyRecord<'_>) -> Result<()> {
         let mut sealed = Vec::with_capacity(record.sealed_len());
-        let chain = self.sealer.seal(&self.keys, &self.commit.chain, record, &mut sealed).map_err(format)?;
+        let told = |path: &Path, e| Error::format(path, "", e);
+        let chain = self
+            .sealer
+            .seal(&self.keys, &self.commit.chain, record, &mut sealed)
+            .map_err(|e| told(self.copies.path(), e))?;
+        let at = self.commit.length;
         let next = Commit {
             generation: self.next_generation(),
-            length: self.commit.length + sealed.len() as u64,
+            length: at + sealed.len() as u64,
             count: self.commit.count + 1,
             chain,
         };
-        let slot = next.encode(&self.keys, &self.header.epoch).map_err(format)?;
-        // Set before the file is touched, so that even a panic leaves the writer wary.
+        let slot = next.encode(&self.keys, &self.header.epoch).map_err(|e| told(self.copies.path(), e))?;
+        // Set before a file is touched, so that even a panic leaves the writer wary.
         self.whole = true;
         self.attempted.push((self.header.epoch, next));
-        let written = self.copy.append(
-            &self.front,
-            &Append {
-                record_at: self.commit.length,
-                record: &sealed,
-                commit_at: next.offset(),
-                commit: &slot,
-            },
-        );
-        match written {
-            Ok(()) => {
-                self.front.patch(next.offset(), &slot);
-                self.commit = next;
-                self.attempted.clear();
-                self.whole = false;
-            }
-            Err(Failed::Between(_)) => {}
-            Err(Failed::Before(_) | Failed::Unexpected(_)) => {
-                self.attempted.pop();
-                self.whole = false;
-            }
+        let failed = self.copies.step(&mut open, Some(next), |file| file.append(at, &sealed));
+        if !self.copies.enough(&open) {
+            // What was written does not count yet, and must not begin to.
+            self.copies.step(&mut open, Some(next), |file| file.cut(at));
+            return Err(self.copies.too_few(&open, failed));
         }
-        written
+        let failed = self.copies.step(&mut open, Some(next), |file| file.commit(next.offset(), &slot));
+        self.end(&open, next, failed)?;
+        self.front.patch(next.offset(), &slot);
+        Ok(())
+    }
+
+    /// The end of a change that counts on the copies in `open`: when they are enough, memory follows.
+    fn end(&mut self, open: &[Open], next: Commit, failed: Option<Error>) -> Result<()> {
+        if !self.copies.enough(open) {
+            open.iter().for_each(|o| self.copies.may_have_reached(o.index, next));
+            return Err(self.copies.too_few(open, failed));
+        }
+        self.copies.reached(open, next);
+        self.commit = next;
+        self.attempted.clear();
+        self.whole = false;
+        if let Some((witness, _)) = &mut self.witness {
+            witness.saw(&self.keys, &self.header.id, &next);
+        }
+        Ok(())
     }
 
     fn next_generation(&self) -> u64 {
@@ -123,7 +304,7 @@ impl Writer {
         newest.saturating_add(1)
     }
 
-    /// What a new writing of the file replaces: the states that it may be in, then what those replaced.
+    /// What a new writing replaces: the states that the copies may be in, then what those replaced.
     fn parents(&self) -> Vec<Parent> {
         let states = self.attempted.iter().rev().map(|(epoch, commit)| Parent::new(epoch, commit));
         let known = self.header.parents.iter().copied();
@@ -134,53 +315,50 @@ impl Writer {
             .collect()
     }
 
-    fn rewrite<'a>(&mut self, records: impl Iterator<Item = KeyRecord<'a>>) -> Result<()> {
+    fn rewrite<'a>(
+        &mut self,
+        mut open: Vec<Open>,
+        records: impl Iterator<Item = KeyRecord<'a>>,
+    ) -> Result<()> {
         let mut header = self.header.clone();
         header.parents = self.parents();
         let image = Image::seal(&header, &self.keys, self.next_generation(), records, &mut self.sealer)
-            .map_err(|e| Error::format(self.copy.path(), "", e))?;
-        let accept = |found: &FrontBytes| self.recognise(found).is_ok();
-        match self.copy.replace(&accept, &image.bytes) {
-            Ok(()) => {
-                self.front = FrontBytes::of(&image.bytes);
-                self.attempted.clear();
-                self.header = image.header;
-                self.commit = image.commit;
-                self.whole = false;
-                Ok(())
-            }
-            Err(Failed::Before(e)) => Err(e),
-            Err(Failed::Unexpected(found)) => Err(self
-                .recognise(&found)
-                .err()
-                .unwrap_or_else(|| self.changed("while it was locked".to_owned()))),
-            Err(Failed::Between(e)) => {
-                self.whole = true;
-                self.attempted.push((image.header.epoch, image.commit));
-                Err(e)
-            }
+            .map_err(|e| Error::format(self.copies.path(), "", e))?;
+        let bytes: Arc<[u8]> = image.bytes.into();
+        let failed = self.copies.step(&mut open, None, |file| file.prepare(&bytes));
+        if !self.copies.enough(&open) {
+            open.iter().for_each(|o| o.file.abandon());
+            return Err(self.copies.too_few(&open, failed));
         }
+        self.whole = true;
+        self.attempted.push((image.header.epoch, image.commit));
+        let failed = self.copies.step(&mut open, Some(image.commit), Changing::put_in_place);
+        self.end(&open, image.commit, failed)?;
+        self.front = FrontBytes::of(&bytes);
+        self.header = image.header;
+        Ok(())
     }
 
-    fn changed(&self, detail: String) -> Error {
-        Error::Changed { path: self.copy.path().to_owned(), detail }
+    fn changed(&self, path: &Path, detail: String) -> Error {
+        Error::Changed { path: path.to_owned(), detail }
     }
 
-    /// `Ok` when the front is of the file that memory holds, or one that a failed write of this writer or
-    /// damage explains. Everything acknowledged in it is in memory then.
-    fn recognise(&self, found: &FrontBytes) -> Result<()> {
-        if *found == self.front {
-            return Ok(());
+    /// Tells what a copy is. An error: not one that this writer may write to.
+    fn judge(&self, index: usize, reading: &Reading) -> Result<Judged> {
+        if reading.front == self.front {
+            return Ok(Judged::Current);
         }
-        let path = self.copy.path();
-        let opened = open_front(&found.0, Opener::Keys(&self.keys)).map_err(|e| self.unopened(found, e))?;
+        let member = self.copies.members().get(index).ok_or(Error::Unavailable)?;
+        let path = member.copy().path();
+        let opened = open_front(&reading.front.0, Opener::Keys(&self.keys))
+            .map_err(|e| self.unopened(path, &reading.front, e))?;
         let in_slots = opened.commit();
         // Opening would take records behind that: they must be known too. Damaged ones can only be
         // what is in memory.
-        let commit = self.read_on(found, opened).unwrap_or(in_slots);
+        let commit = self.read_on(reading, opened).unwrap_or(in_slots);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
-        if commit == self.commit || self.attempted.iter().any(|(_, c)| *c == commit) {
-            return Ok(());
+        if commit == self.commit || member.may_be(&commit) {
+            return Ok(Judged::Stale);
         }
         if commit.generation < self.commit.generation {
             return Err(Error::Older {
@@ -190,25 +368,29 @@ impl Writer {
                 expected: self.commit.generation,
             });
         }
-        Err(self.changed(format!(
-            "it holds another generation {} than this program, which has {}",
-            commit.generation, self.commit.generation
-        )))
+        Err(self.changed(
+            path,
+            format!(
+                "it holds another generation {} than this program, which has {}",
+                commit.generation, self.commit.generation
+            ),
+        ))
     }
 
-    /// The state that opening the file would come to. `None`: the records cannot be read, or the file
-    /// has another front by now.
-    fn read_on(&self, found: &FrontBytes, mut front: Front) -> Option<Commit> {
-        let reading = self.copy.read().ok().filter(|r| r.front == *found)?;
-        let file_len = reading.file_len().ok()?;
-        let rest = reading.rest(front.wanted(file_len)).ok()?;
+    /// The state that opening the file would come to. `None`: the records cannot be read.
+    fn read_on(&self, reading: &Reading, mut front: Front) -> Option<Commit> {
+        let rest = reading.rest(front.wanted(reading.len)).ok()?;
         let mut sealer = Sealer::new().ok()?;
-        read_records(&rest, file_len, &self.keys, &mut front, &mut sealer, |_| Ok(())).ok()
+        read_records(&rest, reading.len, &self.keys, &mut front, &mut sealer, |_| Ok(())).ok()
+    }
+
+    /// Whether a readable copy of the header in a front names this keyring.
+    fn claims_our_id(&self, found: &FrontBytes) -> bool {
+        header::read(&found.0).is_ok_and(|c| c.readable.iter().any(|h| h.claims().id == self.header.id))
     }
 
     /// Why the keys in memory do not open a front.
-    fn unopened(&self, found: &FrontBytes, e: crate::format::FormatError) -> Error {
-        let path = self.copy.path();
+    fn unopened(&self, path: &Path, found: &FrontBytes, e: FormatError) -> Error {
         if let Ok(copies) = header::read(&found.0)
             && let Some(claims) = copies.readable.first().map(header::Unchecked::claims)
         {
@@ -216,7 +398,7 @@ impl Writer {
                 return Error::Foreign { path: path.to_owned(), found: claims.id, expected: self.header.id };
             }
             if copies.readable.iter().all(|c| c.check(&self.keys).is_err()) {
-                return self.changed("its data key is another".to_owned());
+                return self.changed(path, "its data key is another".to_owned());
             }
         }
         Error::format(path, "", e)

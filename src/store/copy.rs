@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One copy of a keyring: a file at a path. Three ways to change it, each before-or-after at every
-//! instant (invariant 2) and durable when it returns (invariant 1): create, append, replace.
+//! One copy of a keyring: a file at a path. It is changed in two steps, so that several copies can be
+//! kept alike: first what does not count yet (a record behind the last one, a new file under another
+//! name), then what makes it count (the commit slot, the rename). Each step is durable when it returns
+//! (invariant 1), and at every instant the file is in the state before or after (invariant 2).
 //!
 //! This is the seam at which another kind of store could stand beside files.
 
-use super::fs::{Access, File, Fs, Meta};
+use super::deadline::{Deadline, Late};
+use super::fs::{Access, File, Fs};
 use super::real;
 use super::volume;
 use crate::error::{Error, Result};
@@ -19,6 +22,10 @@ pub const FRONT_LEN: usize = crate::format::FIXED_LEN;
 
 /// How long a write waits for another program's lock.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// How long one step of reading or changing a file may take before its volume counts as hung.
+pub const STEP_WAIT: Duration = Duration::from_secs(30);
+/// The same for a look at the file for a status query.
+pub const PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// The bytes of a file's front, fewer than [`FRONT_LEN`] when the file is shorter.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,77 +52,51 @@ impl FrontBytes {
     }
 }
 
-/// What an append writes: first the record, then, when that is durable, the commit slot.
-#[derive(Clone, Copy, Debug)]
-pub struct Append<'a> {
-    /// Where the record goes: the end of the acknowledged records.
-    pub record_at: u64,
-    /// The sealed record.
-    pub record: &'a [u8],
-    /// Where the commit slot goes.
-    pub commit_at: u64,
-    /// The commit slot.
-    pub commit: &'a [u8],
-}
-
-/// Why a change did not happen, and whether the file may still have been touched.
-#[derive(Debug)]
-pub enum Failed {
-    /// Nothing was written.
-    Before(Error),
-    /// The file holds this front and is not what was expected; nothing was written.
-    Unexpected(FrontBytes),
-    /// Something was written: the file is in the state before or after the change.
-    Between(Error),
-}
-
 /// A file that holds a copy of the keyring.
 #[derive(Clone, Debug)]
 pub struct Copy {
     fs: Arc<dyn Fs>,
     path: PathBuf,
+    deadline: Deadline,
 }
 
 /// An open copy, to be read.
 #[derive(Debug)]
-pub struct Reading<'a> {
-    copy: &'a Copy,
-    file: Box<dyn File>,
+pub struct Reading {
+    copy: Copy,
+    file: Arc<dyn File>,
     /// Its front.
     pub front: FrontBytes,
+    /// How long the file is.
+    pub len: u64,
 }
 
-impl Reading<'_> {
-    /// How long the file is.
-    ///
-    /// # Errors
-    /// What the filesystem answers.
-    pub fn file_len(&self) -> Result<u64> {
-        Ok(self.file.meta().map_err(|e| Error::io("look at", &self.copy.path, e))?.len)
-    }
-
+impl Reading {
     /// The bytes behind the front, at most `most`.
     ///
     /// # Errors
     /// What the filesystem answers.
     pub fn rest(&self, most: u64) -> Result<Vec<u8>> {
-        let read = || {
-            let mut rest = Vec::new();
-            // A file that lies about its size must not end the server.
-            rest.try_reserve_exact(most as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
-            rest.resize(most as usize, 0);
-            let got = self.file.read_at(&mut rest, FRONT_LEN as u64)?;
-            rest.truncate(got);
-            Ok(rest)
-        };
-        read().map_err(|e| Error::io("read", &self.copy.path, e))
+        let file = Arc::clone(&self.file);
+        self.copy.timed(STEP_WAIT, move |copy| {
+            let read = || {
+                let mut rest = Vec::new();
+                // A file that lies about its size must not end the server.
+                rest.try_reserve_exact(most as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
+                rest.resize(most as usize, 0);
+                let got = file.read_at(&mut rest, FRONT_LEN as u64)?;
+                rest.truncate(got);
+                Ok(rest)
+            };
+            read().map_err(copy.io("read"))
+        })
     }
 }
 
 impl Copy {
     /// The copy at `path`.
     pub fn new(fs: Arc<dyn Fs>, path: &Path) -> Self {
-        Self { fs, path: path.to_owned() }
+        Self { fs, path: path.to_owned(), deadline: Deadline::default() }
     }
 
     /// Its path.
@@ -127,67 +108,88 @@ impl Copy {
         move |e| Error::io(doing, &self.path, e)
     }
 
-    /// Checks that the path names a file that may hold a keyring: a regular file, not a link, closed to
-    /// others, in a directory closed to others.
-    ///
-    /// # Errors
-    /// Each finding has its own.
-    pub fn check(&self) -> Result<Meta> {
-        volume::check_file(self.fs.as_ref(), &self.path)
+    /// Runs one step on this copy; a volume that does not answer in time fails it, and every further step
+    /// until it does.
+    fn timed<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        step: impl FnOnce(&Copy) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let copy = self.clone();
+        self.deadline.run(limit, move || step(&copy)).unwrap_or_else(|late| {
+            Err(match late {
+                Late::Hung => Error::Hung { path: self.path.clone(), seconds: limit.as_secs() },
+                Late::NotStarted(e) => Error::System(e),
+                Late::Panicked => self.io("work on")(io::Error::other("an internal error")),
+            })
+        })
     }
 
-    /// Opens the file and reads its front.
+    /// Checks that the path names a file that may hold a keyring (a regular file, not a link, closed to
+    /// others, in a directory closed to others), opens it and reads its front.
+    ///
+    /// # Errors
+    /// Each finding has its own; what the filesystem answers.
+    pub fn read(&self) -> Result<Reading> {
+        self.timed(STEP_WAIT, |copy| {
+            volume::check_file(copy.fs.as_ref(), &copy.path)?;
+            copy.open(Access::Read)
+        })
+    }
+
+    /// As [`Copy::read`], for a status query: without the checks, and with less patience.
     ///
     /// # Errors
     /// [`Error::Missing`], or what the filesystem answers.
-    pub fn read(&self) -> Result<Reading<'_>> {
-        let (file, front) = self.open(Access::Read)?;
-        Ok(Reading { copy: self, file, front })
+    pub fn look(&self) -> Result<Reading> {
+        self.timed(PROBE_WAIT, |copy| copy.open(Access::Read))
     }
 
-    fn open(&self, access: Access) -> Result<(Box<dyn File>, FrontBytes)> {
+    fn open(&self, access: Access) -> Result<Reading> {
+        self.reading(self.open_file(access)?)
+    }
+
+    fn open_file(&self, access: Access) -> Result<Arc<dyn File>> {
         let file = self.fs.open(&self.path, access).map_err(|e| volume::missing_or(&self.path, "open", e))?;
-        let front = self.front(file.as_ref())?;
-        Ok((file, front))
+        Ok(file.into())
     }
 
-    fn front(&self, file: &dyn File) -> Result<FrontBytes> {
-        let mut front = vec![0; FRONT_LEN];
-        let got = file.read_at(&mut front, 0).map_err(self.io("read"))?;
-        front.truncate(got);
-        Ok(FrontBytes(front.into()))
+    fn reading(&self, file: Arc<dyn File>) -> Result<Reading> {
+        let read = || {
+            let mut front = vec![0; FRONT_LEN];
+            let got = file.read_at(&mut front, 0)?;
+            front.truncate(got);
+            Ok((FrontBytes(front.into()), file.meta()?.len))
+        };
+        let (front, len) = read().map_err(self.io("read"))?;
+        Ok(Reading { copy: self.clone(), file, front, len })
     }
 
-    /// Opens the file to be changed: locks it, and makes sure that it is still the file at the path and
-    /// has a front that memory accepts.
-    fn open_expecting(
-        &self,
-        accept: &dyn Fn(&FrontBytes) -> bool,
-    ) -> std::result::Result<Box<dyn File>, Failed> {
-        let deadline = Instant::now() + LOCK_WAIT;
-        loop {
-            let file = self
-                .fs
-                .open(&self.path, Access::Write)
-                .map_err(|e| Failed::Before(volume::missing_or(&self.path, "open", e)))?;
-            let locked = file.try_lock().map_err(self.io("lock")).map_err(Failed::Before)?;
-            // Whoever had the lock may have renamed another file over this one.
-            let same = || -> io::Result<bool> {
-                let (open, named) = (file.meta()?, self.fs.meta(&self.path)?);
-                Ok((open.dev, open.ino) == (named.dev, named.ino))
-            };
-            if locked && same().map_err(self.io("look at")).map_err(Failed::Before)? {
-                let found = self.front(file.as_ref()).map_err(Failed::Before)?;
-                return if accept(&found) { Ok(file) } else { Err(Failed::Unexpected(found)) };
+    /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads
+    /// its front. The lock is held until the answer is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Locked`], or what the filesystem answers.
+    pub fn open_to_change(&self) -> Result<Changing> {
+        self.timed(STEP_WAIT, |copy| {
+            let deadline = Instant::now() + LOCK_WAIT;
+            loop {
+                let file = copy.open_file(Access::Write)?;
+                let locked = file.try_lock().map_err(copy.io("lock"))?;
+                // Whoever had the lock may have renamed another file over this one.
+                let same = || -> io::Result<bool> {
+                    let (open, named) = (file.meta()?, copy.fs.meta(&copy.path)?);
+                    Ok((open.dev, open.ino) == (named.dev, named.ino))
+                };
+                if locked && same().map_err(copy.io("look at"))? {
+                    return Ok(Changing { reading: copy.reading(file)? });
+                }
+                if Instant::now() >= deadline {
+                    return Err(Error::Locked { path: copy.path.clone(), seconds: LOCK_WAIT.as_secs() });
+                }
+                std::thread::sleep(Duration::from_millis(10));
             }
-            if Instant::now() >= deadline {
-                return Err(Failed::Before(Error::Locked {
-                    path: self.path.clone(),
-                    seconds: LOCK_WAIT.as_secs(),
-                }));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        })
     }
 
     /// Makes a new file with these bytes: under another name first, so that an interruption leaves none.
@@ -234,61 +236,115 @@ impl Copy {
             Err(e) => Err(volume::missing_or(&self.path, "look at", e)),
         }
     }
+}
 
-    /// Appends a record and commits it, when the file has the expected front and ends where the record
-    /// is to begin.
-    ///
-    /// # Errors
-    /// See [`Failed`].
-    pub fn append(&self, expected: &FrontBytes, append: &Append<'_>) -> std::result::Result<(), Failed> {
-        let file = self.open_expecting(&|found| found == expected)?;
-        if file.meta().map_err(self.io("look at")).map_err(Failed::Before)?.len != append.record_at {
-            return Err(Failed::Unexpected(expected.clone()));
-        }
-        let write = || {
-            file.write_at(append.record, append.record_at)?;
-            file.sync()?;
-            file.write_at(append.commit, append.commit_at)?;
-            file.sync()
-        };
-        write().map_err(self.io("write to")).map_err(Failed::Between)
+/// A copy that is open to be changed: locked, and the file at its path.
+#[derive(Debug)]
+pub struct Changing {
+    reading: Reading,
+}
+
+impl Changing {
+    /// Its front.
+    pub fn front(&self) -> &FrontBytes {
+        &self.reading.front
     }
 
-    /// Puts a new file in the place of the old one, when `accept` takes the old one's front.
+    /// How long the file is.
+    pub fn len(&self) -> u64 {
+        self.reading.len
+    }
+
+    /// Whether the file is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The file, to read on.
+    pub fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    fn write(&self, doing: &'static str, offset: u64, bytes: &[u8]) -> Result<()> {
+        let (file, bytes) = (Arc::clone(&self.reading.file), bytes.to_vec());
+        self.reading.copy.timed(STEP_WAIT, move |copy| {
+            file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io(doing))
+        })
+    }
+
+    /// Writes a record behind the acknowledged ones, durably. It does not count yet.
     ///
     /// # Errors
-    /// See [`Failed`].
-    pub fn replace(
-        &self,
-        accept: &dyn Fn(&FrontBytes) -> bool,
-        bytes: &[u8],
-    ) -> std::result::Result<(), Failed> {
-        let old = self.open_expecting(accept)?;
-        let temporary = volume::temporary_of(&self.path);
-        let failed = |doing| {
-            let temporary = &temporary;
-            move |e| Failed::Before(Error::io(doing, temporary, e))
-        };
-        let owner = old.meta().map_err(self.io("look at")).map_err(Failed::Before)?;
-        match self.fs.unlink(&temporary) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(e)),
-            // Left over from an interrupted replacement, which by that did not happen.
-            _ => {}
-        }
-        let new = self.fs.create_new(&temporary).map_err(failed("create"))?;
-        let directory = volume::directory_of(&self.path);
-        // The new name is durable before the old one may go: where rename is not atomic, one remains.
-        let written =
-            write_new(new.as_ref(), bytes, owner.uid, owner.gid).and_then(|()| self.fs.sync_dir(directory));
-        if let Err(e) = written {
-            let _ = self.fs.unlink(&temporary);
-            return Err(failed("write")(e));
-        }
-        self.fs
-            .rename(&temporary, &self.path)
-            .and_then(|()| self.fs.sync_dir(directory))
-            .map_err(self.io("replace"))
-            .map_err(Failed::Between)
+    /// What the filesystem answers; the record may be there all the same, in part or whole.
+    pub fn append(&self, offset: u64, record: &[u8]) -> Result<()> {
+        self.write("write to", offset, record)
+    }
+
+    /// Writes a commit slot, durably: what was appended counts now.
+    ///
+    /// # Errors
+    /// What the filesystem answers; the slot may be there all the same, in part or whole.
+    pub fn commit(&self, offset: u64, slot: &[u8]) -> Result<()> {
+        self.write("write to", offset, slot)
+    }
+
+    /// Takes back what was appended.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn cut(&self, len: u64) -> Result<()> {
+        let file = Arc::clone(&self.reading.file);
+        self.reading
+            .copy
+            .timed(STEP_WAIT, move |copy| file.cut(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
+    }
+
+    /// Writes a new version of the file beside it, durably. It does not count yet.
+    ///
+    /// # Errors
+    /// What the filesystem answers; nothing is left behind then, where that can be had.
+    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Result<()> {
+        let (old, bytes) = (Arc::clone(&self.reading.file), Arc::clone(bytes));
+        self.reading.copy.timed(STEP_WAIT, move |copy| {
+            let temporary = volume::temporary_of(&copy.path);
+            let failed = |doing| {
+                let temporary = &temporary;
+                move |e| Error::io(doing, temporary, e)
+            };
+            let owner = old.meta().map_err(copy.io("look at"))?;
+            match copy.fs.unlink(&temporary) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(e)),
+                // Left over from an interrupted replacement, which by that did not happen.
+                _ => {}
+            }
+            let new = copy.fs.create_new(&temporary).map_err(failed("create"))?;
+            // The name too: where rename is not atomic, the new file must be found if the old one is not.
+            write_new(new.as_ref(), &bytes, owner.uid, owner.gid)
+                .and_then(|()| copy.fs.sync_dir(volume::directory_of(&temporary)))
+                .map_err(failed("write"))
+                .inspect_err(|_| drop(copy.fs.unlink(&temporary)))
+        })
+    }
+
+    /// Removes what [`Changing::prepare`] wrote.
+    pub fn abandon(&self) {
+        // What is left is removed before the next replacement.
+        drop(self.reading.copy.timed(STEP_WAIT, |copy| {
+            copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove"))
+        }));
+    }
+
+    /// Puts what [`Changing::prepare`] wrote in the place of the file, durably.
+    ///
+    /// # Errors
+    /// What the filesystem answers; the new file may be in place all the same.
+    pub fn put_in_place(&self) -> Result<()> {
+        self.reading.copy.timed(STEP_WAIT, |copy| {
+            copy.fs
+                .rename(&volume::temporary_of(&copy.path), &copy.path)
+                .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))
+                .map_err(copy.io("replace"))
+        })
     }
 }
 

@@ -64,11 +64,13 @@ pub trait Fs: Send + Sync + Debug {
 }
 
 /// An open file.
-pub trait File: Send + Debug {
+pub trait File: Send + Sync + Debug {
     /// Reads at `offset` until `buf` is full or the file ends; returns the bytes read.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `buf` at `offset`.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts the file to `len` bytes.
+    fn cut(&self, len: u64) -> io::Result<()>;
     /// Makes what was written durable, with the file's size.
     fn sync(&self) -> io::Result<()>;
     /// Looks at the open file.

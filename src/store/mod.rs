@@ -6,6 +6,8 @@
 )]
 
 pub mod copy;
+mod deadline;
 pub mod fs;
 pub mod real;
 pub mod volume;
+pub mod witness;

@@ -69,7 +69,7 @@ pub fn secret(bytes: &[u8]) -> UnlockSecret {
 
 /// Makes an empty keyring at [`PATH`].
 pub fn create(fs: &Arc<dyn Fs>) -> Result<(), Error> {
-    NewKeyring::new("test", &secret(&SECRET), "test", CHEAP)?.write(fs, keyring_path())
+    NewKeyring::new("test", &secret(&SECRET), "test", CHEAP)?.write(fs, &[keyring_path().to_owned()])
 }
 
 pub fn open(fs: &Arc<dyn Fs>) -> Result<(Keyring, Vec<Note>), Error> {

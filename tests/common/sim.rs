@@ -57,7 +57,11 @@ impl Inode {
     }
 }
 
+/// Makes a write count. One of no bytes cuts the file there.
 pub(super) fn apply(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return file.truncate(offset);
+    }
     let end = offset + bytes.len();
     if file.len() < end {
         file.resize(end, 0);
@@ -382,6 +386,17 @@ impl File for SimFile {
             let write =
                 Write { offset: offset as usize, bytes: buf[..len].into(), state: Certainty::Pending };
             inode.log.push(write);
+            Ok(())
+        })
+    }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.sim.world().step("cut", |w, now| {
+            if now.effect() == Effect::Whole {
+                let inode = &mut w.inodes[self.ino];
+                apply(&mut inode.seen, len as usize, &[]);
+                inode.log.push(Write { offset: len as usize, bytes: [].into(), state: Certainty::Pending });
+            }
             Ok(())
         })
     }

@@ -5,6 +5,7 @@ use super::{functions, variables};
 use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::services::{Level, log, set_plugin};
+use crate::keyring::Trust;
 use std::ffi::{c_int, c_void};
 
 /// Keys that the server itself needs: InnoDB, the binary log, persisted variables.
@@ -14,7 +15,7 @@ const SERVER_KEYS: [&[u8]; 3] = [b"INNODBKey-", b"MySQLReplicationKey_", b"persi
 pub(super) unsafe extern "C" fn init(plugin: *mut c_void) -> c_int {
     guard(1, || {
         set_plugin(plugin);
-        match variables::config().and_then(|config| instance::open(&config)) {
+        match variables::config().and_then(|config| instance::open(&config, Trust::Witness)) {
             Ok(keyring) => {
                 instance::set(Some(keyring));
                 0

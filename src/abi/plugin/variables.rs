@@ -9,9 +9,9 @@ use crate::abi::sys::{
     KX_VAR_BOOL, KX_VAR_INT, KX_VAR_MEMALLOC, KX_VAR_NOPERSIST, KX_VAR_READONLY, KX_VAR_STR, KX_VAR_UNSIGNED,
     kx_sysvar, kx_sysvar_bool, kx_sysvar_str, kx_sysvar_uint, kx_value,
 };
-use crate::config::{Config, MAX_WAIT};
+use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
-use crate::keyring::{Keyring, same_path};
+use crate::keyring::{Keyring, Trust, same_path};
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -61,6 +61,35 @@ static UNLOCK: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
     ),
     value: UNLOCK_VALUE.get(),
     def_val: c"".as_ptr(),
+});
+
+static MIRRORS_VALUE: Shared<*mut c_char> = Shared::new(null_mut());
+static MIRRORS: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
+    head: head(
+        KX_VAR_STR | KX_VAR_MEMALLOC | STARTUP,
+        c"mirrors",
+        c"Paths of further copies of the keyring file on other volumes, separated by colons",
+        None,
+        None,
+    ),
+    value: MIRRORS_VALUE.get(),
+    def_val: c"".as_ptr(),
+});
+
+static MIN_COPIES_VALUE: Shared<c_uint> = Shared::new(1);
+static MIN_COPIES: Shared<kx_sysvar_uint> = Shared::new(kx_sysvar_uint {
+    head: head(
+        KX_VAR_INT | KX_VAR_UNSIGNED | STARTUP,
+        c"min_copies",
+        c"How many copies a new key must be durable on before it is acknowledged",
+        None,
+        None,
+    ),
+    value: MIN_COPIES_VALUE.get(),
+    def_val: 1,
+    min_val: 1,
+    max_val: MAX_COPIES,
+    blk_sz: 0,
 });
 
 static READ_ONLY_VALUE: Shared<bool> = Shared::new(false);
@@ -119,8 +148,10 @@ static WAIT: Shared<kx_sysvar_uint> = Shared::new(kx_sysvar_uint {
 });
 
 /// The list that the descriptor names, ended by NULL.
-pub(super) static VARS: Shared<[*mut kx_sysvar; 7]> = Shared::new([
+pub(super) static VARS: Shared<[*mut kx_sysvar; 9]> = Shared::new([
     DATA.get().cast(),
+    MIRRORS.get().cast(),
+    MIN_COPIES.get().cast(),
     UNLOCK.get().cast(),
     READ_ONLY.get().cast(),
     SAME_DEVICE.get().cast(),
@@ -169,6 +200,8 @@ fn config_for(path: PathBuf) -> Result<Config> {
     }
     Ok(Config {
         path,
+        mirrors: text(&MIRRORS_VALUE).split(':').filter(|p| !p.is_empty()).map(PathBuf::from).collect(),
+        min_copies: value(&MIN_COPIES_VALUE),
         unlock: unlock.parse()?,
         read_only: value(&READ_ONLY_VALUE),
         allow_same_device: value(&SAME_DEVICE_VALUE),
@@ -236,7 +269,7 @@ fn open_other(bytes: &[u8]) -> Result<Arc<Keyring>> {
     // A client waits for the answer, and a keyring is never made in passing.
     config.wait = 0;
     config.auto_create = false;
-    let new = instance::open(&config)?;
+    let new = instance::open(&config, Trust::Administrator)?;
     if let Some(old) = instance::get() {
         let (was, is) = (old.status(), new.status());
         if was.id == is.id && is.generation < was.generation {
@@ -279,7 +312,7 @@ unsafe extern "C" fn update_data(
             // The file may have got another key since it was opened.
             let fresh = match new.check_file() {
                 Ok(()) => Ok(new),
-                Err(_) => config().and_then(|config| instance::open(&config)),
+                Err(_) => config().and_then(|config| instance::open(&config, Trust::Administrator)),
             };
             match fresh {
                 Ok(keyring) => {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The witness: a small file in the data directory that remembers which keyring was used there, and how
+//! far it had come. Nothing in it is secret.
+
+use super::Result;
+use super::bytes::{Reader, Writer};
+use super::commit::Commit;
+use super::crypto::{self, Keys, TAG_LEN, Tag};
+use uuid::Uuid;
+
+/// Bytes of a witness.
+pub const WITNESS_LEN: usize = 128;
+const MAGIC: &[u8; 16] = b"KEYRING_WITNESS\x01";
+
+/// What a witness says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Witness {
+    /// The keyring's identity.
+    pub id: Uuid,
+    /// The last generation that was seen.
+    pub generation: u64,
+    /// The MAC chain of that generation: two states of one generation differ in it.
+    pub chain: Tag,
+}
+
+impl Witness {
+    /// The witness of a state.
+    pub fn new(id: Uuid, commit: &Commit) -> Self {
+        Self { id, generation: commit.generation, chain: commit.chain }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let mut w = Writer::with_capacity(WITNESS_LEN);
+        w.put(MAGIC)
+            .put(self.id.as_bytes())
+            .put(&self.generation.to_le_bytes())
+            .put(&self.chain)
+            .pad_to(WITNESS_LEN - TAG_LEN);
+        w.0
+    }
+
+    /// The witness as it lies in its file.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn encode(&self, keys: &Keys) -> Result<Vec<u8>> {
+        let mut bytes = self.body();
+        let tag = crypto::mac(keys.witness_mac(), &[&bytes])?;
+        bytes.extend_from_slice(&tag);
+        Ok(bytes)
+    }
+
+    /// Reads what a file claims; `None` when it is no witness. Nothing is authenticated yet.
+    pub fn claims(bytes: &[u8]) -> Option<Self> {
+        let mut r = Reader(bytes);
+        (r.array()? == *MAGIC && bytes.len() == WITNESS_LEN).then_some(())?;
+        Some(Self { id: Uuid::from_bytes(r.array()?), generation: r.u64()?, chain: r.array()? })
+    }
+
+    /// Whether the keyring with these keys wrote these bytes.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn is_authentic(bytes: &[u8], keys: &Keys) -> Result<bool> {
+        let mut r = Reader(bytes);
+        let body = r.take(WITNESS_LEN - TAG_LEN).unwrap_or_default();
+        crypto::mac_fits(keys.witness_mac(), &[body], r.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_is_read_back_and_every_byte_counts() {
+        let id = Uuid::from_u128(5);
+        let keys = Keys::generate(&id).unwrap();
+        let witness = Witness { id, generation: 9, chain: [7; TAG_LEN] };
+        let bytes = witness.encode(&keys).unwrap();
+        assert_eq!(bytes.len(), WITNESS_LEN);
+        assert_eq!(Witness::claims(&bytes), Some(witness));
+        assert!(Witness::is_authentic(&bytes, &keys).unwrap());
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(!Witness::is_authentic(&changed, &keys).unwrap(), "byte {at}");
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(Witness::claims(&bytes[..len]), None);
+            assert!(!Witness::is_authentic(&bytes[..len], &keys).unwrap());
+        }
+        assert!(!Witness::is_authentic(&bytes, &Keys::generate(&id).unwrap()).unwrap());
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The copies of an open keyring, and what is known of each: a mirror that went away may come back in
+//! the state in which it went, and in no other.
+
+use crate::error::{Error, Result};
+use crate::format::commit::Commit;
+use crate::store::copy::{Changing, Copy};
+use std::path::Path;
+
+/// How much something matters that is reported while a keyring is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// Somebody must act.
+    Warning,
+    /// For the record.
+    Note,
+}
+
+/// Where reports go: the server's error log, or standard error.
+pub type Report = fn(Severity, &str);
+
+/// How a copy stands to the keyring in memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It is what memory holds.
+    Current,
+    /// It lags behind, or is damaged in part: the next change writes it anew.
+    Behind,
+    /// It cannot be used, for this reason.
+    Out(String),
+}
+
+/// One copy.
+#[derive(Debug)]
+pub struct Member {
+    copy: Copy,
+    /// Every state that this program may have left the file in.
+    states: Vec<Commit>,
+    standing: Standing,
+}
+
+impl Member {
+    /// A copy in the state `commit`.
+    pub fn new(copy: Copy, commit: Option<Commit>, standing: Standing) -> Self {
+        Self { copy, states: commit.into_iter().collect(), standing }
+    }
+
+    /// The copy.
+    pub fn copy(&self) -> &Copy {
+        &self.copy
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Whether this program may have left the file in that state.
+    pub fn may_be(&self, commit: &Commit) -> bool {
+        self.states.contains(commit)
+    }
+
+    /// A change reached it.
+    pub fn reached(&mut self, commit: Commit, report: Report) {
+        self.states.clear();
+        self.states.push(commit);
+        self.stands(Standing::Current, report);
+    }
+
+    /// A change may have reached it.
+    pub fn may_have_reached(&mut self, commit: Commit) {
+        self.states.push(commit);
+    }
+
+    /// Notes how it stands, and reports what is new of that.
+    pub fn stands(&mut self, standing: Standing, report: Report) {
+        let path = self.copy.path().display();
+        match (&self.standing, &standing) {
+            (Standing::Current | Standing::Behind, Standing::Out(why)) => {
+                report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
+            }
+            (Standing::Out(was), Standing::Out(why)) if was != why => {
+                report(Severity::Warning, &format!("the copy {path} is still out of use: {why}"));
+            }
+            (Standing::Out(_) | Standing::Behind, Standing::Current) => {
+                report(Severity::Note, &format!("the copy {path} is up to date again"));
+            }
+            _ => {}
+        }
+        self.standing = standing;
+    }
+}
+
+/// The copies, and how many of them a change must reach.
+#[derive(Debug)]
+pub struct Copies {
+    members: Vec<Member>,
+    min: usize,
+    report: Report,
+}
+
+/// A copy that is open for the change under way.
+#[derive(Debug)]
+pub struct Open {
+    /// Which one.
+    pub index: usize,
+    /// The file.
+    pub file: Changing,
+}
+
+impl Copies {
+    /// `min` is at least 1.
+    pub fn new(members: Vec<Member>, min: usize, report: Report) -> Self {
+        Self { members, min: min.max(1), report }
+    }
+
+    /// All of them, the configured order kept.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The path that the keyring is known by: the first copy's.
+    pub fn path(&self) -> &Path {
+        self.members.first().map_or(Path::new(""), |m| m.copy.path())
+    }
+
+    /// Copies that are up to date, and all.
+    pub fn count(&self) -> (usize, usize) {
+        (self.members.iter().filter(|m| m.standing == Standing::Current).count(), self.members.len())
+    }
+
+    /// Notes how a copy stands.
+    pub fn stands(&mut self, index: usize, standing: Standing) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.stands(standing, self.report);
+        }
+    }
+
+    /// Notes an error of a copy.
+    pub fn fails(&mut self, index: usize, e: &Error) {
+        self.stands(index, Standing::Out(e.to_string()));
+    }
+
+    /// A change reached these copies.
+    pub fn reached(&mut self, open: &[Open], commit: Commit) {
+        for copy in open {
+            if let Some(member) = self.members.get_mut(copy.index) {
+                member.reached(commit, self.report);
+            }
+        }
+    }
+
+    /// A change may have reached this copy.
+    pub fn may_have_reached(&mut self, index: usize, commit: Commit) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.may_have_reached(commit);
+        }
+    }
+
+    /// Takes a step of a change on every open copy; those that fail it drop out. The first error of those.
+    pub fn step(
+        &mut self,
+        open: &mut Vec<Open>,
+        failed_may_hold: Option<Commit>,
+        step: impl Fn(&Changing) -> Result<()>,
+    ) -> Option<Error> {
+        let mut first = None;
+        open.retain(|copy| match step(&copy.file) {
+            Ok(()) => true,
+            Err(e) => {
+                if let Some(commit) = failed_may_hold {
+                    self.may_have_reached(copy.index, commit);
+                }
+                self.fails(copy.index, &e);
+                first.get_or_insert(e);
+                false
+            }
+        });
+        first
+    }
+
+    /// Whether so many copies are enough.
+    pub fn enough(&self, open: &[Open]) -> bool {
+        open.len() >= self.min
+    }
+
+    /// The error for too few copies: what happened to the only one, or to all.
+    pub fn too_few(&self, open: &[Open], cause: Option<Error>) -> Error {
+        match cause {
+            Some(cause) if self.members.len() == 1 => cause,
+            cause => Error::TooFewCopies {
+                reachable: open.len(),
+                needed: self.min,
+                why: {
+                    let out = self.members.iter().filter_map(|m| match &m.standing {
+                        Standing::Out(why) => Some(why.clone()),
+                        _ => None,
+                    });
+                    let all: Vec<_> = out.collect();
+                    if all.is_empty() {
+                        cause.map(|e| e.to_string()).unwrap_or_default()
+                    } else {
+                        all.join("; ")
+                    }
+                },
+            },
+        }
+    }
+}

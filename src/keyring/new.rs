@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A keyring that is not on disk yet.
+
+use super::now;
+use crate::error::{Error, Result};
+use crate::format::crypto::Keys;
+use crate::format::header::Header;
+use crate::format::image::Image;
+use crate::format::records::Sealer;
+use crate::format::slots::{Cost, MIN_SECRET, Slot, SlotKind, UnlockSecret};
+use crate::recovery::RecoveryKey;
+use crate::store::copy::Copy;
+use crate::store::fs::Fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Fewest bytes of a passphrase.
+const MIN_PASSPHRASE: usize = 8;
+
+/// A keyring that is not on disk yet.
+#[derive(Debug)]
+pub struct NewKeyring {
+    header: Header,
+    keys: Keys,
+}
+
+impl NewKeyring {
+    /// A new keyring that opens with `secret`, read from `source_name`: text is a passphrase and goes
+    /// through Argon2id with `cost`, at least 32 bytes of anything else are a random secret.
+    ///
+    /// # Errors
+    /// A secret that is too short; no memory or randomness.
+    pub fn new(label: &str, secret: &UnlockSecret, source_name: &str, cost: Cost) -> Result<Self> {
+        let (kind, bytes) = if secret.is_text() {
+            (SlotKind::Passphrase, secret.passphrase())
+        } else {
+            (SlotKind::SecretFile, secret.raw())
+        };
+        let least = if kind == SlotKind::Passphrase { MIN_PASSPHRASE } else { MIN_SECRET };
+        if bytes.len() < least {
+            return Err(Error::Unlock {
+                source_name: source_name.to_owned(),
+                why: format!("a {kind} needs at least {least} bytes, it has {}", bytes.len()),
+            });
+        }
+        let told = |e| Error::format(Path::new(""), source_name, e);
+        let header = Header::new(label, now()).map_err(told)?;
+        let keys = Keys::generate(&header.id).map_err(told)?;
+        let mut new = Self { header, keys };
+        new.add_slot(kind, cost, "unlock secret", bytes)?;
+        Ok(new)
+    }
+
+    /// Adds a slot for a new recovery key.
+    ///
+    /// # Errors
+    /// No memory or randomness.
+    pub fn add_recovery(&mut self) -> Result<RecoveryKey> {
+        let key = RecoveryKey::generate()?;
+        self.add_slot(SlotKind::Recovery, Cost::NONE, "recovery key", key.bytes())?;
+        Ok(key)
+    }
+
+    fn add_slot(&mut self, kind: SlotKind, cost: Cost, name: &str, secret: &[u8]) -> Result<()> {
+        let told = |e| Error::format(Path::new(""), name, e);
+        let slot =
+            Slot::seal(kind, cost, name, now(), secret, self.keys.data(), &self.header.id).map_err(told)?;
+        self.header.add(slot).map_err(told)
+    }
+
+    /// What its header will say.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Writes it, durably, to paths where nothing is yet: the same bytes to each.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyThere`], or what the filesystem answers; then no copy is left.
+    pub fn write(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
+        let told = |e| Error::format(Path::new(""), "", e);
+        let mut sealer = Sealer::new().map_err(told)?;
+        let image =
+            Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer).map_err(told)?;
+        for (made, path) in paths.iter().enumerate() {
+            Copy::new(Arc::clone(fs), path).create(&image.bytes).inspect_err(|_| {
+                for path in paths.iter().take(made) {
+                    drop(fs.unlink(path));
+                }
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The witness of an open keyring: what it lets pass at start, and how it follows the keyring.
+
+use super::copies::{Report, Severity};
+use crate::error::{Error, Result};
+use crate::format::commit::Commit;
+use crate::format::crypto::Keys;
+use crate::format::witness::{WITNESS_LEN, Witness};
+use crate::store::fs::Fs;
+use crate::store::witness::WitnessPlace;
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The witness in a data directory.
+#[derive(Debug)]
+pub struct WitnessFile {
+    place: WitnessPlace,
+    report: Report,
+    /// A failure to write it was reported.
+    failing: bool,
+}
+
+/// What a witness knows of a keyring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Testimony {
+    /// There is no witness.
+    None,
+    /// The file is no witness, or this keyring did not write it.
+    Unreliable,
+    /// The keyring is as far as it was seen, or further.
+    Fits,
+}
+
+impl WitnessFile {
+    /// The one in this data directory.
+    pub fn new(fs: &Arc<dyn Fs>, datadir: &Path, report: Report) -> Self {
+        Self { place: WitnessPlace::new(Arc::clone(fs), datadir), report, failing: false }
+    }
+
+    /// What the witness claims, unauthenticated.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn claims(&self) -> Result<Option<Witness>> {
+        Ok(self.bytes()?.as_deref().and_then(Witness::claims))
+    }
+
+    fn bytes(&self) -> Result<Option<Vec<u8>>> {
+        self.place.read(WITNESS_LEN).map_err(|e| Error::io("read", self.place.path(), e))
+    }
+
+    /// Asks the witness about a keyring that was opened from `path`.
+    ///
+    /// # Errors
+    /// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`].
+    pub fn testify(&self, path: &Path, keys: &Keys, id: &Uuid, commit: &Commit) -> Result<Testimony> {
+        let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
+        let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
+        let (path, witness) = (path.to_owned(), self.place.path().to_owned());
+        if seen.id != *id {
+            return Err(Error::WitnessForeign { path, found: *id, expected: seen.id, witness });
+        }
+        // An older keyring may be one from before its data key was renewed, which cannot vouch for this
+        // witness: what it claims is enough to refuse.
+        if seen.generation > commit.generation {
+            return Err(Error::WitnessOlder {
+                path,
+                id: *id,
+                found: commit.generation,
+                expected: seen.generation,
+                witness,
+            });
+        }
+        if !Witness::is_authentic(&bytes, keys).map_err(|e| Error::format(self.place.path(), "", e))? {
+            return Ok(Testimony::Unreliable);
+        }
+        if seen.generation == commit.generation && seen.chain != commit.chain {
+            return Err(Error::WitnessFork { path, generation: commit.generation, witness });
+        }
+        Ok(Testimony::Fits)
+    }
+
+    /// Writes the witness of a state durably, and reports when there was none to rely on.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn renew(&mut self, testimony: Testimony, keys: &Keys, id: &Uuid, commit: &Commit) -> Result<()> {
+        let path = self.place.path().display();
+        match testimony {
+            Testimony::Fits => {}
+            Testimony::None => (self.report)(
+                Severity::Note,
+                &format!(
+                    "there was no witness {path}: made one. From now on an older or another keyring is noticed"
+                ),
+            ),
+            Testimony::Unreliable => (self.report)(
+                Severity::Warning,
+                &format!(
+                    "the witness {path} was not written by this keyring (damaged, forged, or from before its data \
+                     key was renewed) and was replaced: whether the keyring is the newest cannot be told"
+                ),
+            ),
+        }
+        self.write(keys, id, commit, true)
+    }
+
+    fn write(&self, keys: &Keys, id: &Uuid, commit: &Commit, durable: bool) -> Result<()> {
+        let told = |e| Error::format(self.place.path(), "", e);
+        let bytes = Witness::new(*id, commit).encode(keys).map_err(told)?;
+        self.place.write(&bytes, durable).map_err(|e| Error::io("write", self.place.path(), e))
+    }
+
+    /// Follows the keyring to a new state. A failure is reported once; the keyring does not depend on it.
+    pub fn saw(&mut self, keys: &Keys, id: &Uuid, commit: &Commit) {
+        match self.write(keys, id, commit, false) {
+            Ok(()) => self.failing = false,
+            Err(e) if !self.failing => {
+                self.failing = true;
+                (self.report)(Severity::Warning, &format!("the witness does not follow the keyring: {e}"));
+            }
+            Err(_) => {}
+        }
+    }
+}
