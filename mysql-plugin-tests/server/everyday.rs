@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What every server does every day.
 
-use crate::rig::{Host, Keyring, Volume};
-
-const ROTATE: &str = "ALTER INSTANCE ROTATE INNODB MASTER KEY";
+use crate::rig::{Host, Keyring, ROTATE, Server, Volume};
 
 /// An encrypted table is read back after a restart and after twenty rotations of the master key, and
 /// the server and `keyringctl` agree about the keyring.
@@ -38,12 +36,12 @@ pub fn restarts_and_rotations() {
     server.stop();
 }
 
-fn names(server: &crate::rig::Server) -> Vec<String> {
+fn names(server: &Server) -> Vec<String> {
     server.rows("SELECT name FROM biobank.patient ORDER BY id")
 }
 
 /// The status variables, `keyringctl status`, `verify` and `list` and performance_schema agree.
-fn agree(server: &crate::rig::Server, keyring: &Keyring) {
+fn agree(server: &Server, keyring: &Keyring) {
     let shown = server.status();
     assert_eq!(shown["state"], "ATTACHED", "{shown:?}");
     assert_eq!(shown["copies"], "1/1", "{shown:?}");

@@ -3,8 +3,16 @@
 //!
 //! A test that cannot run here is counted as ignored, never as passed, and says so.
 
+mod clear_text;
+mod cost;
 mod everyday;
+mod kill;
+mod memory;
+mod power_cut;
+mod refusal;
 mod rig;
+mod threads;
+mod volume_gone;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::os::unix::process::CommandExt;
@@ -17,19 +25,46 @@ enum Needs {
     Nothing,
     /// A loop-mounted ext4 volume.
     Ext4,
+    /// gdb's gcore, and leave to use it.
+    Gcore,
 }
 
-use Needs::{Ext4, Nothing};
+use Needs::{Ext4, Gcore, Nothing};
+use rig::Volume;
 
-const TESTS: &[(&str, Needs, fn())] =
-    &[("everyday::a_key_serves_over_restarts_and_rotations", Nothing, everyday::restarts_and_rotations)];
+const TESTS: &[(&str, Needs, fn())] = &[
+    ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
+    (
+        "power_cut::component_keyring_file_loses_the_instance",
+        Ext4,
+        power_cut::component_keyring_file_loses_the_instance,
+    ),
+    ("kill::while_rotating", Nothing, kill::while_rotating),
+    ("clear_text::canary", Nothing, clear_text::canary),
+    ("clear_text::keys", Nothing, clear_text::keys),
+    ("everyday::restarts_and_rotations", Nothing, everyday::restarts_and_rotations),
+    ("volume_gone::at_start", Nothing, || volume_gone::at_start(&Volume::directory())),
+    ("volume_gone::at_start_ext4", Ext4, || volume_gone::at_start(&Volume::ext4())),
+    ("volume_gone::while_running", Nothing, || volume_gone::while_running(&Volume::directory())),
+    ("volume_gone::while_running_ext4", Ext4, || volume_gone::while_running(&Volume::ext4())),
+    ("volume_gone::mounted_late", Nothing, || volume_gone::mounted_late(&Volume::directory())),
+    ("volume_gone::mounted_late_ext4", Ext4, || volume_gone::mounted_late(&Volume::ext4())),
+    ("refusal::at_start", Nothing, refusal::at_start),
+    ("refusal::beside_the_data", Nothing, refusal::beside_the_data),
+    ("refusal::without_force", Nothing, refusal::without_force),
+    ("memory::no_key_in_a_core", Gcore, memory::no_key_in_a_core),
+    ("cost::of_storing", Nothing, cost::of_storing),
+    ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
+    ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
+];
 
 impl Needs {
     /// Why it isn't there, when it isn't.
     fn missing(self) -> Option<String> {
         match self {
             Nothing => None,
-            Ext4 => rig::Volume::why_no_ext4(),
+            Ext4 => Volume::why_no_ext4(),
+            Gcore => memory::why_no_gcore(),
         }
     }
 }

@@ -11,13 +11,16 @@ mod volume;
 
 pub use host::Host;
 pub use keyring::Keyring;
-pub use place::{Place, place, set_up};
+pub use place::{place, set_up};
 pub use search::{Snapshot, files_with, found_in, hex_forms};
 pub use server::Server;
 pub use volume::Volume;
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+
+/// The statement that makes a new master key and seals every tablespace key with it.
+pub const ROTATE: &str = "ALTER INSTANCE ROTATE INNODB MASTER KEY";
 
 /// Runs a program that must succeed.
 pub fn run(command: &mut Command) -> String {

@@ -38,9 +38,13 @@ impl fmt::Display for Failure {
             Some(status) => write!(f, "{status}")?,
             None => write!(f, "no answer within {} s", LIMIT.as_secs())?,
         }
-        let lines: Vec<_> = self.log.lines().collect();
-        write!(f, "; the end of its log:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
+        write!(f, "; the end of its log:\n{}", end_of(&self.log))
     }
+}
+
+fn end_of(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 impl Server {
@@ -190,8 +194,7 @@ fn connect(socket: PathBuf) -> mysql::Result<Conn> {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let failure = Failure { status: self.child.try_wait().ok().flatten(), log: self.log() };
-            eprintln!("the server of the failed test: {failure}");
+            eprintln!("the end of the server's log:\n{}", end_of(&self.log()));
         }
         // An error says that it has ended already.
         let _ = self.child.kill();
