@@ -20,11 +20,13 @@ use crate::error::{Error, Result};
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef, check_length};
 use crate::secret::fill_random;
+use crate::store::copy::Copy;
+use crate::store::fs::Fs;
 use memory::Memory;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 use witness::WitnessFile;
@@ -205,6 +207,15 @@ impl Keyring {
         }
         self.counters.note_copies(writer.commit().generation, writer.count(), None);
         writer.renew_witness(self.id)
+    }
+
+    /// Makes new copies of the keyring at paths where nothing is yet.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyThere`], or what the filesystems answer.
+    pub fn create_copies(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
+        let new: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+        self.lock_writer().create_copies(&new)
     }
 
     /// Has the witness in the data directory look at this keyring and follow it from now on.

@@ -106,6 +106,8 @@ pub struct Open {
     pub index: usize,
     /// The file.
     pub file: Changing,
+    /// Whether it is what memory holds, to the last byte.
+    pub current: bool,
 }
 
 impl Copies {
@@ -138,7 +140,14 @@ impl Copies {
 
     /// Notes an error of a copy.
     pub fn fails(&mut self, index: usize, e: &Error) {
-        self.stands(index, Standing::Out(e.to_string()));
+        let why = match e {
+            // Whoever made a new keyring there would have two.
+            Error::Missing { found, .. } if self.members.len() > 1 => {
+                format!("{found}. Mount its volume, or put a new copy there with keyringctl sync")
+            }
+            e => e.to_string(),
+        };
+        self.stands(index, Standing::Out(why));
     }
 
     /// A change reached these copies.

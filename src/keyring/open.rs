@@ -249,7 +249,6 @@ fn assemble(
     let Outcome::Whole(best_loaded) = outcomes.remove(best) else { return Err(Error::Unavailable) };
     let best_loaded = *best_loaded;
     let mut members = Vec::new();
-    let mut behind = false;
     let mut others = outcomes.into_iter();
     for (i, copy) in copies.into_iter().enumerate() {
         let member = if i == best {
@@ -257,7 +256,6 @@ fn assemble(
         } else {
             let outcome = others.next().ok_or(Error::Unavailable)?;
             let (commit, standing) = outcome.stands_to(&best_loaded, copy.path());
-            behind |= standing == Standing::Behind;
             let path = copy.path().display();
             match &standing {
                 Standing::Current => {}
@@ -274,7 +272,7 @@ fn assemble(
         members.push(member);
     }
     let Loaded { keys, header, commit, front, memory, notes } = best_loaded;
-    let start = Start { keys, commit, front, whole: behind || !notes.is_empty(), header };
+    let start = Start { keys, commit, front, whole: !notes.is_empty(), header };
     let id = start.header.id;
     let sealer = Sealer::new().map_err(|e| Error::format(Path::new(""), "", e))?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);

@@ -15,7 +15,7 @@ use crate::format::header::{self, EPOCH_LEN, Header, Parent};
 use crate::format::image::{Front, Image, Opener, open_front, read_records};
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
-use crate::store::copy::{Changing, FrontBytes, Reading};
+use crate::store::copy::{Changing, Copy, FRONT_LEN, FrontBytes, Reading};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -175,11 +175,8 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn heal(&mut self, memory: &Memory) -> Result<()> {
-        let (open, all_current) = self.open_copies()?;
-        if all_current && !self.whole {
-            return Ok(());
-        }
-        self.rewrite(open, memory.records())
+        let open = self.open_ready()?;
+        if self.can_append(&open) { Ok(()) } else { self.rewrite(open, memory.records()) }
     }
 
     /// Adds a key: appends it to every copy, or writes them whole when that is due.
@@ -187,8 +184,8 @@ impl Writer {
     /// # Errors
     /// When fewer copies than must be reached were, and memory is to stay as it is.
     pub fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
-        let (open, all_current) = self.open_copies()?;
-        if all_current && !self.whole {
+        let open = self.open_ready()?;
+        if self.can_append(&open) {
             self.append(open, record)
         } else {
             self.rewrite(open, memory.records().chain([*record]))
@@ -200,18 +197,62 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
-        let (open, _) = self.open_copies()?;
+        let open = self.open_copies(&[])?;
         self.rewrite(open, memory.records().filter(|r| r.name != *name))
     }
 
-    /// Opens and locks all copies that a change can go to, and tells whether each is up to date and ends
-    /// where its last record does.
-    fn open_copies(&mut self) -> Result<(Vec<Open>, bool)> {
+    /// Makes new copies, of the same bytes as those that are up to date.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyThere`], or what the filesystems answer.
+    pub fn create_copies(&mut self, new: &[Copy]) -> Result<()> {
+        let open = self.open_ready()?;
+        let bytes = open.iter().find_map(|o| self.whole_bytes(o)).ok_or(Error::Unavailable)?;
+        new.iter().try_for_each(|copy| copy.create(&bytes))
+    }
+
+    fn can_append(&self, open: &[Open]) -> bool {
+        !self.whole && open.iter().all(|o| o.current)
+    }
+
+    /// Opens and locks all copies that a change can go to, and brings those that lag behind up to date
+    /// first, from one that is.
+    fn open_ready(&mut self) -> Result<Vec<Open>> {
+        let open = self.open_copies(&[])?;
+        if self.whole || open.iter().all(|o| o.current) {
+            return Ok(open);
+        }
+        let Some(bytes) = open.iter().find_map(|o| self.whole_bytes(o)) else { return Ok(open) };
+        let mut failed = Vec::new();
+        for copy in open.iter().filter(|o| !o.current) {
+            match copy.file.prepare(&bytes).and_then(|()| copy.file.put_in_place()) {
+                Ok(()) => self.copies.reached(std::slice::from_ref(copy), self.commit),
+                Err(e) => {
+                    self.copies.may_have_reached(copy.index, self.commit);
+                    self.copies.fails(copy.index, &e);
+                    failed.push(copy.index);
+                }
+            }
+        }
+        drop(open);
+        self.open_copies(&failed)
+    }
+
+    /// All bytes of an up-to-date copy, when its records still verify.
+    fn whole_bytes(&self, open: &Open) -> Option<Arc<[u8]>> {
+        let reading = open.file.reading();
+        let opened = open_front(&reading.front.0, Opener::Keys(&self.keys)).ok().filter(|_| open.current)?;
+        let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64)).ok()?;
+        (self.read_on(&rest, reading.len, opened)? == self.commit).then_some(())?;
+        Some([&reading.front.0[..], &rest].concat().into())
+    }
+
+    /// Opens and locks all copies that a change can go to, but for those in `without`.
+    fn open_copies(&mut self, without: &[usize]) -> Result<Vec<Open>> {
         let mut open = Vec::new();
         let mut damaged = Vec::new();
-        let mut all_current = true;
         let mut first_error = None;
-        for index in 0..self.copies.members().len() {
+        for index in (0..self.copies.members().len()).filter(|i| !without.contains(i)) {
             let Some(member) = self.copies.members().get(index) else { continue };
             let file = match member.copy().open_to_change() {
                 Ok(file) => file,
@@ -222,8 +263,10 @@ impl Writer {
                 }
             };
             match self.judge(index, file.reading()) {
-                Ok(Judged::Current) => all_current &= file.len() == self.commit.length,
-                Ok(Judged::Stale) => all_current = false,
+                Ok(judged) => {
+                    let ends_here = file.len() == self.commit.length;
+                    open.push(Open { index, current: matches!(judged, Judged::Current) && ends_here, file });
+                }
                 // Another program writes here: its keys must not be lost.
                 Err(e @ Error::Changed { .. }) => {
                     self.copies.fails(index, &e);
@@ -232,25 +275,22 @@ impl Writer {
                 Err(e) => {
                     // Only where another copy proves that memory is what counts.
                     if matches!(e, Error::Damaged { .. }) && self.claims_our_id(file.front()) {
-                        damaged.push(Open { index, file });
+                        damaged.push(Open { index, file, current: false });
                     }
                     self.copies.fails(index, &e);
                     first_error.get_or_insert(e);
-                    continue;
                 }
             }
-            open.push(Open { index, file });
         }
         if open.is_empty() {
             return Err(self.copies.too_few(&open, first_error));
         }
-        all_current &= damaged.is_empty();
         open.extend(damaged);
         open.sort_by_key(|o| o.index);
         if !self.copies.enough(&open) {
             return Err(self.copies.too_few(&open, first_error));
         }
-        Ok((open, all_current))
+        Ok(open)
     }
 
     fn append(&mut self, mut open: Vec<Open>, record: &KeyRecord<'_>) -> Result<()> {
@@ -355,7 +395,8 @@ impl Writer {
         let in_slots = opened.commit();
         // Opening would take records behind that: they must be known too. Damaged ones can only be
         // what is in memory.
-        let commit = self.read_on(reading, opened).unwrap_or(in_slots);
+        let rest = reading.rest(opened.wanted(reading.len)).unwrap_or_default();
+        let commit = self.read_on(&rest, reading.len, opened).unwrap_or(in_slots);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
         if commit == self.commit || member.may_be(&commit) {
             return Ok(Judged::Stale);
@@ -377,11 +418,10 @@ impl Writer {
         ))
     }
 
-    /// The state that opening the file would come to. `None`: the records cannot be read.
-    fn read_on(&self, reading: &Reading, mut front: Front) -> Option<Commit> {
-        let rest = reading.rest(front.wanted(reading.len)).ok()?;
+    /// The state that opening a file of `len` bytes would come to. `None`: its records cannot be read.
+    fn read_on(&self, rest: &[u8], len: u64, mut front: Front) -> Option<Commit> {
         let mut sealer = Sealer::new().ok()?;
-        read_records(&rest, reading.len, &self.keys, &mut front, &mut sealer, |_| Ok(())).ok()
+        read_records(rest, len, &self.keys, &mut front, &mut sealer, |_| Ok(())).ok()
     }
 
     /// Whether a readable copy of the header in a front names this keyring.

@@ -55,7 +55,10 @@ fn a_panic_in_the_store_is_a_failed_call_and_the_keyring_goes_on() {
     let panicking = Arc::new(PanickingFs::default());
     let fs: Arc<dyn Fs> = panicking.clone();
     let secret = UnlockSecret::new(Locked::copy_of(&[0xfe; 32]).unwrap());
-    NewKeyring::new("", &secret, "test", Cost::NONE).unwrap().write(&fs, std::slice::from_ref(&path)).unwrap();
+    NewKeyring::new("", &secret, "test", Cost::NONE)
+        .unwrap()
+        .write(&fs, std::slice::from_ref(&path))
+        .unwrap();
     instance::set(Some(Arc::new(load(&fs, &path, &source).unwrap().0)));
 
     let store = |id: &std::ffi::CStr| {
