@@ -219,7 +219,7 @@ pub enum Error {
     },
 
     /// The data directory was used with another keyring.
-    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected}, says {}: mount the volume of {expected}. If the data really belongs to {found}, accept it with: keyringctl witness accept {}", path.display(), witness.display(), path.display())]
+    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected}, says {}: mount the volume of {expected}. If the data really belongs to {found}, accept it with: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness))]
     WitnessForeign {
         /// The keyring file.
         path: PathBuf,
@@ -232,7 +232,7 @@ pub enum Error {
     },
 
     /// The data directory was used with a newer state of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but this data directory has seen generation {expected}, says {}: this is an older copy, and keys are missing in it. Mount the volume with the newer one. If that is lost for good, accept this one with: keyringctl witness accept {}", path.display(), witness.display(), path.display())]
+    #[error("{} holds generation {found} of keyring {id}, but this data directory has seen generation {expected}, says {}: this is an older copy, and keys are missing in it. Mount the volume with the newer one. If that is lost for good, accept this one with: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness))]
     WitnessOlder {
         /// The keyring file.
         path: PathBuf,
@@ -247,7 +247,7 @@ pub enum Error {
     },
 
     /// The data directory was used with another state of the same generation.
-    #[error("{} holds generation {generation}, which this data directory has seen with other content, says {}: the keyring was changed apart from this server. Mount the other copy; to accept this one: keyringctl witness accept {}", path.display(), witness.display(), path.display())]
+    #[error("{} holds generation {generation}, which this data directory has seen with other content, says {}: the keyring was changed apart from this server. Mount the other copy; to accept this one: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness))]
     WitnessFork {
         /// The keyring file.
         path: PathBuf,
@@ -336,6 +336,10 @@ impl Error {
             FormatError::System(e) => Error::System(e),
         }
     }
+}
+
+fn directory(path: &Path) -> std::path::Display<'_> {
+    path.parent().unwrap_or(path).display()
 }
 
 /// The next step for the I/O errors that administrators meet.

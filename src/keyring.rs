@@ -15,6 +15,7 @@ pub use copies::{Report, Severity, Standing};
 pub use new::NewKeyring;
 pub use open::{Claims, Trust, inspect, load, load_all, load_with};
 pub use status::{Counters, State, Status};
+pub use witness::witness_claims;
 
 use crate::error::{Error, Result};
 use crate::format::records::KeyRecord;
@@ -216,6 +217,21 @@ impl Keyring {
     pub fn create_copies(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
         let new: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
         self.lock_writer().create_copies(&new)
+    }
+
+    /// Whether there is a key of that id that belongs to the server itself.
+    pub fn has_instance_key(&self, id: &str) -> bool {
+        NameRef::new(id.as_bytes(), b"").is_ok_and(|name| self.read_memory().get(&name).is_some())
+    }
+
+    /// Makes this keyring the one that the witness in a data directory knows, whatever it knew before.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn accept_for(&mut self, fs: &Arc<dyn Fs>, datadir: &Path, report: Report) -> Result<()> {
+        let id = self.id;
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        writer.accept_witness(WitnessFile::new(fs, datadir, report), &id)
     }
 
     /// Has the witness in the data directory look at this keyring and follow it from now on.

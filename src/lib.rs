@@ -20,4 +20,5 @@ pub mod keyring;
 pub mod recovery;
 pub mod secret;
 pub mod store;
+pub mod tablespace;
 pub mod unlock;

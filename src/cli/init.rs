@@ -2,7 +2,7 @@
 //! `keyringctl init`: makes a new keyring.
 
 use super::output::Output;
-use super::{Verdict, secret};
+use super::{Verdict, secret, sync};
 use crate::error::{Error, Result};
 use crate::format::slots::{Cost, MIN_SECRET};
 use crate::keyring::NewKeyring;
@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// First write 32 random bytes to the file that --unlock file:PATH names
     #[arg(long, requires = "unlock")]
     generate_secret: bool,
+    /// A further copy, on another volume (repeatable)
+    #[arg(long = "mirror", value_name = "PATH")]
+    mirrors: Vec<PathBuf>,
     /// A name for people, shown by status; readable without the secret
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     label: String,
@@ -35,13 +38,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let path = std::path::absolute(&args.path).map_err(|e| Error::io("look at", &args.path, e))?;
-    if fs.meta(&path).is_ok() {
-        return Err(Error::AlreadyThere { path });
+    let paths = sync::paths(&args.path, &args.mirrors)?;
+    for path in &paths {
+        if fs.meta(path).is_ok() {
+            return Err(Error::AlreadyThere { path: path.clone() });
+        }
+        volume::check_directory(fs.as_ref(), path)?;
     }
-    volume::check_directory(fs.as_ref(), &path)?;
+    let path = paths.first().cloned().unwrap_or_default();
     let made_secret = if args.generate_secret { Some(generate_secret(&fs, args, &path)?) } else { None };
-    let (new, recovery) = make(args, &fs, &path).inspect_err(|_| {
+    let (new, recovery) = make(args, &fs, &paths).inspect_err(|_| {
         // A secret that opens nothing would only be in the way of the next try.
         if let Some(made) = &made_secret {
             let _ = fs.unlink(made);
@@ -49,10 +55,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     })?;
     let header = new.header();
     out.line(format_args!("Made the keyring {} at {}", header.id, path.display()));
+    for mirror in paths.iter().skip(1) {
+        out.line(format_args!("and a copy of it at {}", mirror.display()));
+    }
     if let Some(made) = &made_secret {
         out.line(format_args!("Wrote a new unlock secret to {}", made.display()));
     }
-    let same_disk = secret_beside_keyring(fs.as_ref(), args, &path);
+    warn_of_shared_volumes(fs.as_ref(), &paths, out);
+    let same_disk = secret_beside_keyring(fs.as_ref(), args, &paths);
     if let Some(secret) = &same_disk {
         out.line(format_args!(
             "WARNING: {} is on the same filesystem as the keyring: whoever takes that volume has both. \
@@ -68,6 +78,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     out.line("Write it on paper and lock that away, neither with the server nor with the volume.");
     out.document(&json!({
         "path": path,
+        "mirrors": paths.get(1..).unwrap_or_default(),
         "id": header.id,
         "label": header.label,
         "slots": header.slots.iter().map(|s| s.kind).collect::<Vec<_>>(),
@@ -78,13 +89,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(Verdict::Fine)
 }
 
-fn make(args: &Args, fs: &Arc<dyn Fs>, path: &Path) -> Result<(NewKeyring, String)> {
+fn make(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<(NewKeyring, String)> {
     let secret = args.secret.read_new()?;
     let mut new = NewKeyring::new(&args.label, &secret, &args.secret.name(), Cost::RECOMMENDED)?;
     let mut recovery = String::new();
     // Writing to a String does not fail.
     let _ = new.add_recovery()?.write_to(&mut recovery);
-    new.write(fs, &[path.to_owned()])?;
+    new.write(fs, paths)?;
     Ok((new, recovery))
 }
 
@@ -97,9 +108,27 @@ fn generate_secret(fs: &Arc<dyn Fs>, args: &Args, keyring: &Path) -> Result<Path
     Ok(file.clone())
 }
 
-/// The secret's file, when it lies on the keyring's own filesystem.
-fn secret_beside_keyring(fs: &dyn Fs, args: &Args, keyring: &Path) -> Option<PathBuf> {
+/// The secret's file, when it lies on the filesystem of a copy.
+fn secret_beside_keyring(fs: &dyn Fs, args: &Args, paths: &[PathBuf]) -> Option<PathBuf> {
     let Some(UnlockSource::File(file)) = &args.secret.unlock else { return None };
-    let dev = |path: &Path| fs.meta(path).ok().map(|m| m.dev);
-    (dev(file)? == dev(keyring)?).then(|| file.clone())
+    let of_secret = device(fs, file)?;
+    paths.iter().any(|path| device(fs, path) == Some(of_secret)).then(|| file.clone())
+}
+
+/// Copies on one volume are lost together.
+fn warn_of_shared_volumes(fs: &dyn Fs, paths: &[PathBuf], out: &mut Output) {
+    for (i, path) in paths.iter().enumerate() {
+        if let Some(other) = paths.iter().take(i).find(|other| device(fs, other) == device(fs, path)) {
+            out.line(format_args!(
+                "WARNING: {} and {} are on the same filesystem: they are lost together. Put the copies on \
+                 volumes of their own.",
+                other.display(),
+                path.display()
+            ));
+        }
+    }
+}
+
+fn device(fs: &dyn Fs, path: &Path) -> Option<u64> {
+    fs.meta(path).ok().map(|m| m.dev)
 }

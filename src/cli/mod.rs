@@ -6,7 +6,9 @@ mod list;
 mod output;
 mod secret;
 mod status;
+mod sync;
 mod verify;
+mod witness;
 
 use crate::error::Error;
 use clap::{Parser, Subcommand};
@@ -35,6 +37,8 @@ enum Command {
     Status(status::Args),
     List(list::Args),
     Verify(verify::Args),
+    Sync(sync::Args),
+    Witness(witness::Args),
 }
 
 /// How a command ended that could be carried out.
@@ -67,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &mut out),
         Command::List(args) => list::run(&args, &mut out),
         Command::Verify(args) => verify::run(&args, &mut out),
+        Command::Sync(args) => sync::run(&args, &mut out),
+        Command::Witness(args) => witness::run(&args, &mut out),
     };
     let code = match done {
         Ok(Verdict::Fine) => 0,
@@ -91,6 +97,12 @@ fn is_about_the_keyring(e: &Error) -> bool {
             | Error::Foreign { .. }
             | Error::Older { .. }
             | Error::Changed { .. }
+            | Error::Fork { .. }
+            | Error::Diverged { .. }
+            | Error::DamagedNewest { .. }
+            | Error::WitnessForeign { .. }
+            | Error::WitnessOlder { .. }
+            | Error::WitnessFork { .. }
             | Error::NotAFile { .. }
             | Error::Exposed { .. }
             | Error::Owner { .. }

@@ -2,6 +2,7 @@
 //! What a command prints: text for people, or one JSON document.
 
 use crate::error::Error;
+use crate::keyring::Severity;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Display;
@@ -24,6 +25,14 @@ impl Output {
     pub fn line(&mut self, line: impl Display) {
         self.text.push_str(&line.to_string());
         self.text.push('\n');
+    }
+
+    /// Prints what there is of text, before something is asked.
+    pub fn flush_text(&mut self) {
+        if !self.json {
+            print!("{}", std::mem::take(&mut self.text));
+            let _ = io::stdout().flush();
+        }
     }
 
     /// `name: value`, aligned.
@@ -58,6 +67,13 @@ impl Output {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         }
+    }
+}
+
+/// Takes what a keyring reports while it is used.
+pub(super) fn stderr_report(severity: Severity, message: &str) {
+    if severity == Severity::Warning {
+        eprintln!("keyringctl: {message}");
     }
 }
 

@@ -47,6 +47,8 @@ struct About {
     keys: Option<usize>,
     slots: Vec<SlotRow>,
     notes: Vec<String>,
+    #[serde(skip)]
+    chain: Option<[u8; 32]>,
 }
 
 #[derive(Serialize)]
@@ -81,18 +83,48 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             }
             Err(e) => return Err(e),
         };
-        print(out, &found);
-        verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
         all.push(found);
+    }
+    compare(&mut all);
+    for found in &all {
+        print(out, found);
+        verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
+    }
+    if all.len() > 1 {
+        let fine = all.iter().filter(|f| f.fine).count();
+        out.line(format_args!("{fine}/{} copies are up to date", all.len()));
     }
     out.document(&all);
     Ok(verdict)
 }
 
+/// Several files are taken for copies of one keyring: the first that can be read says which, the newest
+/// says how far the others should be.
+fn compare(all: &mut [Found]) {
+    let Some(id) = all.iter().find_map(|f| f.about.as_ref()).map(|a| a.id) else { return };
+    let of_keyring = || all.iter().filter_map(|f| f.about.as_ref()).filter(|a| a.id == id);
+    let newest = of_keyring().filter_map(|a| a.generation).max();
+    let chain = of_keyring().find(|a| a.generation == newest).and_then(|a| a.chain);
+    for found in all {
+        let Some(about) = &found.about else { continue };
+        let wrong = match about.generation {
+            _ if about.id != id => format!("this is another keyring than {id}"),
+            generation if generation != newest => {
+                format!("it lags behind: the newest copy has generation {}", newest.unwrap_or_default())
+            }
+            _ if about.chain != chain => "it has the newest generation with other content: a fork".to_owned(),
+            _ => continue,
+        };
+        found.fine = false;
+        found.error = Some(wrong);
+    }
+}
+
 fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
     let claims = inspect(fs, path)?;
     let mut about = describe(&claims.header);
-    about.generation = claims.generation;
+    about.generation = claims.commit.map(|c| c.generation);
+    about.chain = claims.commit.map(|c| c.chain);
     let mut fine = !claims.damaged;
     if claims.damaged {
         about.notes.push("one of the two copies of the header is damaged".to_owned());
@@ -105,7 +137,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
         about.keys = Some(status.keys);
         fine &= !notes.iter().any(crate::format::image::Note::wants_rewrite);
         about.notes = notes.iter().map(ToString::to_string).collect();
-    } else if claims.generation.is_none() {
+    } else if claims.commit.is_none() {
         return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });
     }
     Ok(Found { path: path.to_owned(), fine, error: None, about: Some(about) })
@@ -121,6 +153,7 @@ fn describe(header: &Header) -> About {
         keys: None,
         slots: header.slots.iter().map(SlotRow::from).collect(),
         notes: Vec::new(),
+        chain: None,
     }
 }
 

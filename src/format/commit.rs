@@ -148,15 +148,15 @@ pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Commit
     }
 }
 
-/// The newest generation that the slots claim, unauthenticated: for showing only.
-pub fn claimed_generation(front: &[u8]) -> Option<u64> {
+/// The newest state that the slots claim, unauthenticated: for showing only.
+pub fn claimed(front: &[u8]) -> Option<Commit> {
     (0..2)
         .filter_map(|index| {
             let mut r = Reader(front.get(FIRST_AT + index * COMMIT_BLOCK..)?);
             (r.array()? == *MAGIC).then_some(())?;
-            r.u64()
+            Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()? })
         })
-        .max()
+        .max_by_key(|c| c.generation)
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ pub fn read_copy(copy: &Copy, openers: &[Opener<'_>], source_name: &str) -> Outc
             Err(e) => failed(e, Some(generation)),
         };
     }
-    failed(error, commit::claimed_generation(&reading.front.0))
+    failed(error, commit::claimed(&reading.front.0).map(|c| c.generation))
 }
 
 fn load(mut front: Front, opener: Opener<'_>, rest: &[u8], len: u64) -> format::Result<Loaded> {

@@ -9,7 +9,7 @@ use super::writer::{Start, Writer};
 use super::{Keyring, NewKeyring};
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
-use crate::format::commit;
+use crate::format::commit::{self, Commit};
 use crate::format::header::{self, Header};
 use crate::format::image::{Note, Opener};
 use crate::format::records::Sealer;
@@ -294,8 +294,8 @@ fn assemble(
 pub struct Claims {
     /// Its header.
     pub header: Header,
-    /// Its generation; `None` when neither commit slot looks like one.
-    pub generation: Option<u64>,
+    /// Its state; `None` when neither commit slot looks like one.
+    pub commit: Option<Commit>,
     /// Whether one of the copies of the header is damaged.
     pub damaged: bool,
 }
@@ -308,9 +308,5 @@ pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
     let front = Copy::new(Arc::clone(fs), path).read()?.front;
     let copies = header::read(&front.0).map_err(|e| Error::format(path, "", e))?;
     let first = copies.readable.first().ok_or(Error::NotAKeyring { path: path.to_owned() })?;
-    Ok(Claims {
-        header: first.claims().clone(),
-        generation: commit::claimed_generation(&front.0),
-        damaged: copies.damaged,
-    })
+    Ok(Claims { header: first.claims().clone(), commit: commit::claimed(&front.0), damaged: copies.damaged })
 }

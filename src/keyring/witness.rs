@@ -32,18 +32,19 @@ pub enum Testimony {
     Fits,
 }
 
+/// What the witness in a data directory claims, unauthenticated; `None` when there is none to be read.
+///
+/// # Errors
+/// What the filesystem answers.
+pub fn witness_claims(fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Option<Witness>> {
+    let witness = WitnessFile::new(fs, datadir, |_, _| {});
+    Ok(witness.bytes()?.as_deref().and_then(Witness::claims))
+}
+
 impl WitnessFile {
     /// The one in this data directory.
     pub fn new(fs: &Arc<dyn Fs>, datadir: &Path, report: Report) -> Self {
         Self { place: WitnessPlace::new(Arc::clone(fs), datadir), report, failing: false }
-    }
-
-    /// What the witness claims, unauthenticated.
-    ///
-    /// # Errors
-    /// What the filesystem answers.
-    pub fn claims(&self) -> Result<Option<Witness>> {
-        Ok(self.bytes()?.as_deref().and_then(Witness::claims))
     }
 
     fn bytes(&self) -> Result<Option<Vec<u8>>> {

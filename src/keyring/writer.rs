@@ -116,6 +116,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes the present state what a witness knows.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn accept_witness(&mut self, mut witness: WitnessFile, id: &Uuid) -> Result<()> {
+        witness.renew(Testimony::Fits, &self.keys, id, &self.commit)
+    }
+
     /// Writes the witness of the present state.
     ///
     /// # Errors

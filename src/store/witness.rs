@@ -2,6 +2,7 @@
 //! The witness's file in the server's data directory.
 
 use super::fs::{Access, Fs};
+use super::real;
 use super::volume;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,11 @@ impl WitnessPlace {
             _ => {}
         }
         let file = self.fs.create_new(&temporary)?;
+        // What root writes must be the server's, like the directory.
+        let owner = self.fs.meta(volume::directory_of(&self.path))?;
+        if real::effective_user() == 0 && owner.uid != 0 {
+            file.set_owner(owner.uid, owner.gid)?;
+        }
         file.write_at(bytes, 0)?;
         if durable {
             file.sync()?;

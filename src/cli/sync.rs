@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl sync`: brings copies up to date, and makes those that are not there yet.
+
+use super::output::{Output, stderr_report};
+use super::{Verdict, secret};
+use crate::error::{Error, Result};
+use crate::keyring::{Standing, load_all};
+use crate::store::fs::Fs;
+use crate::store::real::RealFs;
+use crate::store::volume;
+use serde::Serialize;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Bring copies of a keyring up to date, and make those that are not there yet
+///
+/// The newest whole copy counts, whichever path it is at. A server may go on using the keyring.
+#[derive(clap::Args)]
+#[command(after_help = "Example, after a dead stick was replaced:\n  \
+    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret")]
+pub(super) struct Args {
+    /// The keyring file
+    path: PathBuf,
+    /// Another copy, on another volume (repeatable)
+    #[arg(long = "mirror", value_name = "PATH", required = true)]
+    mirrors: Vec<PathBuf>,
+    #[command(flatten)]
+    secret: secret::Args,
+}
+
+#[derive(Serialize)]
+struct Row {
+    path: PathBuf,
+    fine: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    made: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let all = paths(&args.path, &args.mirrors)?;
+    let (missing, there): (Vec<_>, Vec<_>) =
+        all.iter().cloned().partition(|p| fs.meta(p).is_err_and(|e| e.kind() == io::ErrorKind::NotFound));
+    missing.iter().try_for_each(|path| volume::check_directory(fs.as_ref(), path))?;
+    let Some(first) = there.first() else {
+        return Err(volume::missing_or(&args.path, "look at", io::ErrorKind::NotFound.into()));
+    };
+    let name = args.secret.name();
+    let (keyring, _) = load_all(&fs, &there, 1, &name, || args.secret.read(first), stderr_report)?;
+    keyring.settle()?;
+    keyring.create_copies(&fs, &missing)?;
+    let status = keyring.status();
+    let mut rows: Vec<_> = keyring
+        .standings()
+        .into_iter()
+        .map(|(path, standing)| {
+            let error = match standing {
+                Standing::Current => None,
+                Standing::Behind => Some("it could not be brought up to date".to_owned()),
+                Standing::Out(why) => Some(why),
+            };
+            Row { fine: error.is_none(), path, error, made: false }
+        })
+        .collect();
+    rows.extend(missing.into_iter().map(|path| Row { path, fine: true, error: None, made: true }));
+    let fine = rows.iter().filter(|r| r.fine).count();
+    for row in &rows {
+        let text = match (&row.error, row.made) {
+            (Some(why), _) => format!("NOT FINE {}: {why}", row.path.display()),
+            (None, true) => format!("MADE     {}", row.path.display()),
+            (None, false) => format!("OK       {}", row.path.display()),
+        };
+        out.line(text);
+    }
+    out.line(format_args!(
+        "keyring {}, generation {}: {fine}/{} copies",
+        status.id,
+        status.generation,
+        rows.len()
+    ));
+    out.document(&rows);
+    Ok(if fine == rows.len() { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// All paths, absolute, each once.
+pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    for path in [first].into_iter().chain(mirrors) {
+        let path = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
+        if all.contains(&path) {
+            return Err(Error::Config(format!(
+                "{} is named twice: each copy needs a path of its own",
+                path.display()
+            )));
+        }
+        all.push(path);
+    }
+    Ok(all)
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl witness`: shows the witness in a data directory, or accepts a keyring that it contradicts.
+
+use super::output::{Output, stderr_report};
+use super::{Verdict, secret};
+use crate::error::{Error, Result};
+use crate::keyring::witness_claims;
+use crate::store::fs::Fs;
+use crate::store::real::RealFs;
+use crate::tablespace;
+use serde_json::json;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Show the witness of a data directory, or accept a keyring that it contradicts
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Show which keyring and generation the data directory was used with
+    Show {
+        /// The server's data directory
+        #[arg(long, value_name = "DIR")]
+        datadir: PathBuf,
+    },
+    /// Accept this keyring for the data directory, although it is older or another one
+    #[command(after_help = "The server must be stopped. Example:\n  \
+        keyringctl witness accept /mnt/keyring/keys/main.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring.secret")]
+    Accept {
+        /// The keyring file
+        path: PathBuf,
+        /// The server's data directory
+        #[arg(long, value_name = "DIR")]
+        datadir: PathBuf,
+        #[command(flatten)]
+        secret: secret::Args,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    match &args.command {
+        Command::Show { datadir } => {
+            let seen = witness_claims(&fs, datadir)?;
+            match &seen {
+                Some(w) => out.line(format_args!(
+                    "{} was last used with keyring {}, generation {}",
+                    datadir.display(),
+                    w.id,
+                    w.generation
+                )),
+                None => out.line(format_args!("there is no witness in {}", datadir.display())),
+            }
+            out.document(&json!({ "datadir": datadir, "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
+            Ok(if seen.is_some() { Verdict::Fine } else { Verdict::NotFine })
+        }
+        Command::Accept { path, datadir, secret, yes } => {
+            let seen = witness_claims(&fs, datadir)?;
+            let (mut keyring, _) = secret.load(&fs, path)?;
+            let status = keyring.status();
+            let needed = tablespace::master_keys(datadir)?;
+            let missing: Vec<_> = needed.iter().filter(|(id, _)| !keyring.has_instance_key(id)).collect();
+            out.line(format_args!(
+                "this keyring:        {}, generation {}, {} keys",
+                status.id, status.generation, status.keys
+            ));
+            match &seen {
+                Some(w) => {
+                    out.line(format_args!("the witness has seen: {}, generation {}", w.id, w.generation))
+                }
+                None => out.line("the witness has seen: nothing, or it cannot be read"),
+            }
+            if missing.is_empty() {
+                out.line(format_args!(
+                    "all {} master keys that the files in {} need are in it",
+                    needed.len(),
+                    datadir.display()
+                ));
+            }
+            for (id, files) in &missing {
+                out.line(format_args!(
+                    "MISSING {id}, needed by {} files, such as {}",
+                    files.len(),
+                    files.first().map_or_else(String::new, |f| f.display().to_string())
+                ));
+            }
+            out.document(&json!({
+                "keyring": { "id": status.id, "generation": status.generation, "keys": status.keys },
+                "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })),
+                "needed": needed.len(),
+                "missing": missing.iter().map(|(id, files)| json!({ "key": id, "files": files })).collect::<Vec<_>>(),
+            }));
+            if !yes {
+                confirm(out, missing.len())?;
+            }
+            keyring.accept_for(&fs, datadir, stderr_report)?;
+            out.line("accepted: the server will start with it");
+            Ok(Verdict::Fine)
+        }
+    }
+}
+
+/// Asks on a terminal.
+fn confirm(out: &mut Output, missing: usize) -> Result<()> {
+    let refused = |why: &str| Error::Config(format!("nothing was accepted: {why}"));
+    if !io::stdin().is_terminal() {
+        return Err(refused("there is no terminal to ask; look at the above and give --yes"));
+    }
+    out.flush_text();
+    let lost = if missing > 0 {
+        format!(" Data encrypted with the {missing} missing keys cannot be read with it.")
+    } else {
+        String::new()
+    };
+    eprint!("Accept this keyring for the data directory?{lost} [yes/no] ");
+    let _ = io::stderr().flush();
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(refused("the answer was not yes")) }
+}
