@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Golden vectors: keyring files as text, each with what opening it must come to. They hold
+//! docs/FORMAT.md and this implementation together, and old files readable: a vector is never edited,
+//! only added. `cargo test --test vectors -- --ignored` makes those that are missing.
+
+mod common;
+#[path = "vectors/make.rs"]
+mod make;
+#[path = "vectors/text.rs"]
+mod text;
+
+use common::sim::Sim;
+use common::{PATH, secret_file};
+use keyring_external::error::Error;
+use keyring_external::format::image::Note;
+use keyring_external::format::slots::SlotKind;
+use keyring_external::keyring::{inspect, load};
+use keyring_external::unlock::UnlockSource;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use text::{Expect, Key, Opened, Vector};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
+}
+
+fn note(note: &Note) -> String {
+    match note {
+        Note::HeaderCopy => "header_copy".to_owned(),
+        Note::CommitSlot => "commit_slot".to_owned(),
+        Note::RolledForward(n) => format!("rolled_forward {n}"),
+        Note::Ignored(n) => format!("ignored {n}"),
+    }
+}
+
+fn kind(kind: SlotKind) -> &'static str {
+    match kind {
+        SlotKind::Passphrase => "passphrase",
+        SlotKind::SecretFile => "secret_file",
+        SlotKind::Recovery => "recovery",
+    }
+}
+
+/// What opening a file with a secret comes to.
+fn outcome(file: &[u8], secret: &[u8]) -> Expect {
+    let sim = Sim::default();
+    sim.put(PATH, file.to_vec());
+    let unlock = UnlockSource::File(secret_file(secret));
+    match load(&sim.fs(), Path::new(PATH), &unlock) {
+        Ok((keyring, notes)) => {
+            let header = inspect(&sim.fs(), Path::new(PATH)).unwrap().header;
+            let mut keys = Vec::new();
+            keyring.for_each(|k| {
+                keys.push(Key {
+                    user: k.name.user().to_vec(),
+                    id: k.name.id().to_vec(),
+                    key_type: k.key_type.bytes().to_vec(),
+                    created: k.created,
+                    data: k.data.to_vec(),
+                });
+            });
+            Expect::Opened(Opened {
+                id: keyring.id().to_string(),
+                label: header.label.clone(),
+                created: header.created,
+                slots: header.slots.iter().map(|s| format!("{} {:?}", kind(s.kind), s.name)).collect(),
+                generation: keyring.status().generation,
+                notes: notes.iter().map(note).collect(),
+                keys,
+            })
+        }
+        Err(Error::Damaged { .. }) => Expect::Damaged,
+        Err(Error::NotAKeyring { .. }) => Expect::NotAKeyring,
+        Err(Error::Newer { .. }) => Expect::Newer,
+        Err(Error::WrongSecret { .. }) => Expect::WrongSecret,
+        Err(e) => panic!("{e}"),
+    }
+}
+
+#[test]
+fn every_vector_opens_as_it_says() {
+    for (name, _, _) in make::VECTORS {
+        let text = std::fs::read_to_string(directory().join(format!("{name}.vector")))
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        let vector = Vector::parse(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(vector.name, *name);
+        assert_eq!(vector.to_text(), text, "{name}: is not in the one form that there is");
+        assert_eq!(outcome(&vector.file, &vector.secret), vector.expect, "{name}");
+    }
+}
+
+/// The second reader, made from docs/FORMAT.md, agrees.
+#[test]
+fn a_reader_made_from_the_document_reads_every_vector_alike() {
+    let files = make::VECTORS.iter().map(|(name, _, _)| directory().join(format!("{name}.vector")));
+    let run = Command::new("python3").arg("-B").arg(directory().join("reader.py")).args(files).output();
+    let run = match run {
+        Err(e) if e.kind() == ErrorKind::NotFound => return println!("skipped: there is no python3"),
+        run => run.unwrap(),
+    };
+    let said = [run.stdout, run.stderr].concat();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn every_file_in_the_directory_is_a_known_vector() {
+    let mut found: Vec<_> = std::fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| name.strip_suffix(".vector").map(str::to_owned))
+        .collect();
+    found.sort();
+    let mut known: Vec<_> = make::VECTORS.iter().map(|(name, _, _)| (*name).to_owned()).collect();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+#[test]
+#[ignore = "writes the vectors that are missing"]
+fn make_vectors() {
+    for (name, about, make) in make::VECTORS {
+        let path = directory().join(format!("{name}.vector"));
+        if path.exists() {
+            continue;
+        }
+        let make::Made { file, secret, expect } = make();
+        let found = outcome(&file, &secret);
+        assert_eq!(found.word(), expect, "{name}");
+        let vector = Vector { name: (*name).into(), note: (*about).into(), secret, expect: found, file };
+        std::fs::write(path, vector.to_text()).unwrap();
+    }
+}

@@ -1,0 +1,422 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A second reader of keyring files, made from docs/FORMAT.md alone, in plain Python: opens the vectors
+given and compares what comes of it with what they say. For tests: slow, and careless with secrets."""
+
+import hashlib
+import hmac
+import struct
+import sys
+import uuid
+
+
+class Refused(Exception):
+    """Opening ends in args[0]."""
+
+
+def damaged():
+    return Refused("damaged")
+
+
+# --- AES-256 in counter mode (FIPS 197, SP 800-38A) ---
+
+
+def times_x(a):
+    return (a << 1) ^ (0x11B if a & 0x80 else 0)
+
+
+def make_sbox():
+    sbox, p, q = [0x63] * 256, 1, 1
+    while True:
+        p = p ^ times_x(p)
+        for shift in (1, 2, 4):
+            q ^= q << shift
+        q &= 0xFF
+        if q & 0x80:
+            q ^= 0x09
+        rotated = [(q << n | q >> (8 - n)) & 0xFF for n in range(5)]
+        sbox[p] = rotated[0] ^ rotated[1] ^ rotated[2] ^ rotated[3] ^ rotated[4] ^ 0x63
+        if p == 1:
+            return sbox
+
+
+SBOX = make_sbox()
+
+
+def round_keys(key):
+    words, constant = [list(key[i : i + 4]) for i in range(0, 32, 4)], 1
+    while len(words) < 60:
+        word = words[-1]
+        if len(words) % 8 == 0:
+            word = [SBOX[b] for b in word[1:] + word[:1]]
+            word[0] ^= constant
+            constant <<= 1
+        elif len(words) % 8 == 4:
+            word = [SBOX[b] for b in word]
+        words.append([a ^ b for a, b in zip(words[-8], word)])
+    return [sum(words[i : i + 4], []) for i in range(0, 60, 4)]
+
+
+def encrypt_block(keys, block):
+    state = [a ^ b for a, b in zip(block, keys[0])]
+    for number, key in enumerate(keys[1:], 1):
+        state = [SBOX[state[(i + 4 * (i % 4)) % 16]] for i in range(16)]
+        if number < 14:
+            mixed = []
+            for c in range(0, 16, 4):
+                column = state[c : c + 4]
+                every = column[0] ^ column[1] ^ column[2] ^ column[3]
+                mixed += [b ^ every ^ times_x(b ^ column[(i + 1) % 4]) for i, b in enumerate(column)]
+            state = mixed
+        state = [a ^ b for a, b in zip(state, key)]
+    return bytes(state)
+
+
+def ctr(key, iv, data):
+    keys, counter, out = round_keys(key), int.from_bytes(iv, "big"), b""
+    for at in range(0, len(data), 16):
+        stream = encrypt_block(keys, counter.to_bytes(16, "big"))
+        out += bytes(a ^ b for a, b in zip(data[at : at + 16], stream))
+        counter = (counter + 1) % (1 << 128)
+    return out
+
+
+# --- HMAC, HKDF (RFC 5869), Argon2id (RFC 9106) ---
+
+
+def mac(key, *parts):
+    return hmac.new(key, b"".join(parts), hashlib.sha256).digest()
+
+
+def hkdf(salt, secret, info, length):
+    key, block, out = mac(salt, secret), b"", b""
+    while len(out) < length:
+        block = mac(key, block, info, bytes([len(out) // 32 + 1]))
+        out += block
+    return out[:length]
+
+
+def long_hash(data, length):
+    data = struct.pack("<I", length) + data
+    if length <= 64:
+        return hashlib.blake2b(data, digest_size=length).digest()
+    block = hashlib.blake2b(data).digest()
+    out = block[:32]
+    while length - len(out) > 64:
+        block = hashlib.blake2b(block).digest()
+        out += block[:32]
+    return out + hashlib.blake2b(block, digest_size=length - len(out)).digest()
+
+
+M = (1 << 64) - 1
+
+
+def permute(v, places):
+    x = [v[p] for p in places]
+
+    def mix(a, b, c, d):
+        for first, second in ((32, 24), (16, 63)):
+            x[a] = (x[a] + x[b] + 2 * (x[a] & 0xFFFFFFFF) * (x[b] & 0xFFFFFFFF)) & M
+            x[d] ^= x[a]
+            x[d] = (x[d] >> first | x[d] << (64 - first)) & M
+            x[c] = (x[c] + x[d] + 2 * (x[c] & 0xFFFFFFFF) * (x[d] & 0xFFFFFFFF)) & M
+            x[b] ^= x[c]
+            x[b] = (x[b] >> second | x[b] << (64 - second)) & M
+
+    for i in range(4):
+        mix(i, i + 4, i + 8, i + 12)
+    for i in range(4):
+        mix(i, (i + 1) % 4 + 4, (i + 2) % 4 + 8, (i + 3) % 4 + 12)
+    for p, value in zip(places, x):
+        v[p] = value
+
+
+def compress(a, b):
+    r = [x ^ y for x, y in zip(a, b)]
+    v = list(r)
+    for row in range(8):
+        permute(v, range(16 * row, 16 * row + 16))
+    for column in range(8):
+        permute(v, [16 * row + 2 * column + i for row in range(8) for i in range(2)])
+    return [x ^ y for x, y in zip(r, v)]
+
+
+def argon2id(passphrase, salt, memory, passes, lanes, length):
+    numbers = struct.pack("<6I", lanes, length, memory, passes, 0x13, 2)
+    seed = b"".join(struct.pack("<I", len(x)) + x for x in (passphrase, salt, b"", b""))
+    seed = hashlib.blake2b(numbers + seed).digest()
+    columns = memory // (4 * lanes) * 4
+    segment = columns // 4
+    rows = [[None] * columns for _ in range(lanes)]
+    for lane in range(lanes):
+        for i in range(2):
+            rows[lane][i] = list(struct.unpack("<128Q", long_hash(seed + struct.pack("<2I", i, lane), 1024)))
+    for n in range(passes):
+        for part in range(4):
+            for lane in range(lanes):
+                independent = n == 0 and part < 2
+                count, addresses = 0, []
+                for i in range(segment):
+                    if independent and i % 128 == 0:
+                        count += 1
+                        zero = [0] * 128
+                        given = [n, lane, part, lanes * columns, passes, 2, count] + [0] * 121
+                        addresses = compress(zero, compress(zero, given))
+                    column = part * segment + i
+                    if n == 0 and column < 2:
+                        continue
+                    before = rows[lane][(column - 1) % columns]
+                    pseudo = addresses[i % 128] if independent else before[0]
+                    other = lane if n == 0 and part == 0 else (pseudo >> 32) % lanes
+                    if n == 0:
+                        area = column - 1 if part == 0 or other == lane else part * segment - (i == 0)
+                    else:
+                        area = columns - segment + (i - 1 if other == lane else -(i == 0))
+                    x = (pseudo & 0xFFFFFFFF) ** 2 >> 32
+                    offset = area - 1 - (area * x >> 32)
+                    start = 0 if n == 0 else (part + 1) * segment
+                    block = compress(before, rows[other][(start + offset) % columns])
+                    old = rows[lane][column] if n else [0] * 128
+                    rows[lane][column] = [a ^ b for a, b in zip(block, old)]
+    last = [0] * 128
+    for row in rows:
+        last = [a ^ b for a, b in zip(last, row[-1])]
+    return long_hash(struct.pack("<128Q", *last), length)
+
+
+# --- The keyring file ---
+
+KINDS = {1: "passphrase", 2: "secret_file", 3: "recovery"}
+INFO = {1: b"passphrase", 2: b"secret", 3: b"recovery"}
+MAX_RECORD = 17217
+
+
+def text(field):
+    length = field[0]
+    if length >= len(field):
+        raise damaged()
+    return field[1 : 1 + length], field[1 + length :]
+
+
+class Slot:
+    def __init__(self, raw):
+        self.raw, self.kind = raw, raw[0]
+        self.cost = struct.unpack("<3I", raw[4:16])
+        memory, passes, lanes = self.cost
+        if self.kind == 1:
+            bounded = 1 <= passes <= 16 and 1 <= lanes <= 16 and 8 * lanes <= memory <= 1048576
+            bounded = bounded and memory * passes <= 4194304
+        else:
+            bounded = self.cost == (0, 0, 0)
+        name, padding = text(raw[104:168])
+        if self.kind not in KINDS or not bounded or any(raw[1:4]) or any(padding) or any(raw[168:224]):
+            raise damaged()
+        try:
+            self.name = name.decode("utf-8")
+        except UnicodeDecodeError:
+            raise damaged()
+
+    def open(self, secret, keyring):
+        salt = self.raw[24:56]
+        if self.kind == 1:
+            secret = argon2id(secret, salt, *self.cost, 32)
+        keys = hkdf(salt, secret, b"keyring_external 1 " + INFO[self.kind] + b" slot", 64)
+        if mac(keys[32:], keyring, self.raw[:224]) == self.raw[224:]:
+            return ctr(keys[:32], self.raw[56:72], self.raw[72:104])
+        return None
+
+
+def recovery_key(secret):
+    alphabet = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    typed = bytes(c for c in secret if c not in b" \t\r\n\f-").upper()
+    typed = typed.translate(bytes.maketrans(b"ILOU", b"110V"))
+    if len(typed) != 40 or any(c not in alphabet for c in typed):
+        return None
+    bits = 0
+    for group in range(8):
+        *symbols, check = (alphabet.index(c) for c in typed[5 * group : 5 * group + 5])
+        total = 0
+        for symbol in symbols:
+            total = (total ^ symbol) << 1
+            total ^= 0b100101 if total & 32 else 0
+            bits = bits << 5 | symbol
+        if check != total ^ (3 * group + 1):
+            return None
+    return bits.to_bytes(20, "big")
+
+
+class Header:
+    def __init__(self, raw):
+        if raw[:16] != b"KEYRING_EXTERNAL":
+            raise Refused("not_a_keyring")
+        if hashlib.sha256(raw[:4064]).digest() != raw[4064:]:
+            raise damaged()
+        if struct.unpack("<I", raw[16:20])[0] != 1:
+            raise Refused("newer")
+        self.raw, self.id, self.epoch = raw, raw[24:40], raw[40:56]
+        self.created = struct.unpack("<Q", raw[56:64])[0]
+        self.label = text(raw[64:128])[0].decode("utf-8", "replace")
+        slots = [raw[at : at + 256] for at in range(128, 2176, 256)]
+        self.slots = [Slot(slot) for slot in slots if any(slot)]
+
+    def unlock(self, secret):
+        line = secret[:-1] if secret.endswith(b"\n") else secret
+        line = line[:-1] if line.endswith(b"\r") else line
+        tries = {2: secret if len(secret) >= 32 else None, 3: recovery_key(secret), 1: line}
+        for kind, given in tries.items():
+            for slot in self.slots:
+                key = slot.open(given, self.id) if slot.kind == kind and given is not None else None
+                if key:
+                    return key
+        raise Refused("wrong_secret")
+
+
+class Front:
+    """One header, opened, with the newest commit that it vouches for."""
+
+    def __init__(self, file, header, secret):
+        data_key = header.unlock(secret)
+        key = lambda purpose: hkdf(header.id, data_key, b"keyring_external 1 " + purpose, 32)
+        self.header, self.start = header, header.raw[4032:4064]
+        if mac(key(b"header mac"), header.raw[:4032]) != self.start or len(file) < 16384:
+            raise damaged()
+        self.encryption, self.record_mac = key(b"record encryption"), key(b"record mac")
+        commits, unreadable = [], None
+        for index in (0, 1):
+            slot = file[8192 + 4096 * index :][:4096]
+            tag = mac(key(b"commit mac"), header.epoch, bytes([index]), slot[:64])
+            magic, generation, length, count, chain = struct.unpack("<8sQQQ32s", slot[:64])
+            whole = tag == slot[64:96] and magic == b"KXCOMMIT" and length >= 16384 and not any(slot[96:])
+            if whole:
+                commits.append((generation, length, count, chain))
+            else:
+                unreadable = (magic, generation, length, count)
+        if not commits:
+            raise damaged()
+        self.generation, self.length, self.count, self.chain = max(commits)
+        self.slots_fit = len(commits) == 2 and abs(commits[0][0] - commits[1][0]) <= 1
+        self.must_follow = unreadable is not None and 3 <= sum(
+            (
+                unreadable[0] == b"KXCOMMIT",
+                unreadable[1] == self.generation + 1,
+                1 <= unreadable[2] - self.length <= MAX_RECORD,
+                unreadable[3] == self.count + 1,
+            )
+        )
+
+    def record(self, file, at, chain):
+        """The body of the record at an offset, its end and its tag; None when none verifies."""
+        (length,) = struct.unpack("<I", file[at : at + 4].ljust(4, b"\xff"))
+        end = at + 52 + length
+        if length > 17165 or end > len(file):
+            return None
+        iv, sealed, tag = file[at + 4 : at + 20], file[at + 20 : end - 32], file[end - 32 : end]
+        if mac(self.record_mac, chain, file[at : at + 4], iv, sealed) != tag:
+            return None
+        return ctr(self.encryption, iv, sealed), end, tag
+
+
+def fields(body):
+    if len(body) < 16 or body[0] != 1:
+        raise damaged()
+    created, t, i, u, d = struct.unpack("<QBBBI", body[1:16])
+    kind, name, user, data = (body[16:][a:b] for a, b in ((0, t), (t, t + i), (t + i, t + i + u), (t + i + u, None)))
+    if len(data) != d or not 1 <= d <= 16384 or not kind or not name or 0 in kind + name + user:
+        raise damaged()
+    return user, name, kind, created, data
+
+
+def open_keyring(file, secret):
+    if len(file) < 8192:
+        begins = file and b"KEYRING_EXTERNAL".startswith(file[:16])
+        raise Refused("damaged" if begins else "not_a_keyring")
+    headers, reasons = [], []
+    for at in (0, 4096):
+        try:
+            header = Header(file[at : at + 4096])
+            if all(header.raw != other.raw for other in headers):
+                headers.append(header)
+        except Refused as reason:
+            reasons.append(reason.args[0])
+    if not headers:
+        raise Refused(next((r for r in reversed(reasons) if r != "not_a_keyring"), "not_a_keyring"))
+    fronts, errors = [], []
+    for header in headers:
+        try:
+            fronts.append(Front(file, header, secret))
+        except Refused as reason:
+            errors.append(reason.args[0])
+    if not fronts:
+        raise Refused("damaged" if "damaged" in errors else "wrong_secret")
+    front = max(fronts, key=lambda f: f.generation)
+    notes = ["header_copy"] if reasons or len(headers) > 1 else []
+    notes += [] if front.slots_fit else ["commit_slot"]
+    at, chain, keys, taken = 16384, front.start, {}, 0
+    while True:
+        if taken == front.count and (at, chain) != (front.length, front.chain):
+            raise damaged()
+        found = front.record(file, at, chain)
+        if found is None:
+            break
+        body, at, chain = found
+        user, name, *rest = fields(body)
+        if (user, name) in keys:
+            raise damaged()
+        keys[user, name] = rest
+        taken += 1
+    more = taken - front.count
+    if more < 0 or (front.must_follow and more == 0):
+        raise damaged()
+    notes += [f"rolled_forward {more}"] if more else []
+    notes += [f"ignored {len(file) - at}"] if len(file) > at else []
+    return front, front.generation + more, notes, keys
+
+
+# --- The vectors ---
+
+
+def unhex(digits):
+    return b"" if digits == "-" else bytes.fromhex(digits)
+
+
+def compare(path):
+    lines, given, file = [], {}, b""
+    for line in open(path, encoding="utf-8").read().splitlines():
+        if line.startswith("@"):
+            offset, data = line[1:].split(" ")
+            data = unhex(data)
+            file = file[: int(offset)] + data + file[int(offset) + len(data) :]
+        else:
+            word, value = line.split(": ", 1)
+            given[word] = value
+            if word == "length":
+                file = bytes(int(value))
+            elif word not in ("name", "note", "secret-hex"):
+                lines.append((word, value))
+    try:
+        front, generation, notes, keys = open_keyring(file, unhex(given["secret-hex"]))
+    except Refused as reason:
+        found = [("expect", reason.args[0])]
+    else:
+        header, show = front.header, lambda data: data.hex() or "-"
+        found = [
+            ("expect", "opened"),
+            ("id", str(uuid.UUID(bytes=header.id))),
+            ("label", f'"{header.label}"'),
+            ("created", str(header.created)),
+            *(("slot", f'{KINDS[s.kind]} "{s.name}"') for s in header.slots),
+            ("generation", str(generation)),
+            *(("opened-with", note) for note in notes),
+        ]
+        for (user, name), (kind, created, data) in sorted(keys.items()):
+            found.append(("key", " ".join((show(user), show(name), show(kind), str(created), show(data)))))
+    if found == lines:
+        return True
+    print(f"{path}: says\n  {lines}\nand this reader found\n  {found}")
+    return False
+
+
+if __name__ == "__main__":
+    results = [compare(path) for path in sys.argv[1:]]
+    print(f"{sum(results)} of {len(results)} vectors are read as they say")
+    sys.exit(not results or not all(results))
