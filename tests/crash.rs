@@ -125,7 +125,7 @@ fn crash_everywhere(
 #[test]
 fn every_crash_in_a_change_leaves_the_keys_before_or_after_it() {
     let mut n = 0;
-    let (points, states) = crash_everywhere(160, false, |left, what| {
+    let (points, states) = crash_everywhere(100, false, |left, what| {
         let found = reopened(left).unwrap_or_else(|e| panic!("{what}: {e}"));
         n += 1;
         if n % 7 == 0 {

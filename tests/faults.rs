@@ -120,8 +120,10 @@ fn two_failed_changes_in_a_row_lose_nothing() {
     let mut rng = Rng(4);
     let [store, _, remove] = operations();
     let mut pairs = 0;
-    for (first, second) in [(&store, &remove), (&remove, &store)] {
-        for (effect, second_effect) in EFFECTS.into_iter().flat_map(|a| EFFECTS.map(|b| (a, b))) {
+    for (n, (first, second)) in [(&store, &remove), (&remove, &store)].into_iter().enumerate() {
+        for (effect, second_effect) in
+            EFFECTS.into_iter().flat_map(|a| [Effect::None, Effect::Whole].map(|b| (a, b)))
+        {
             for at in 1..40 {
                 for second_at in 1..40 {
                     let sim = start.fork();
@@ -135,9 +137,7 @@ fn two_failed_changes_in_a_row_lose_nothing() {
                         break;
                     }
                     pairs += 1;
-                    let what = format!(
-                        "{first:?} fails at {at} {effect:?}, {second:?} at {second_at} {second_effect:?}"
-                    );
+                    let what = format!("{n}: faults at {at}, {effect:?}, and {second_at}, {second_effect:?}");
                     assert_eq!(contents(&keyring), set, "{what}: memory changed");
                     sim.reset();
                     if pairs % 5 == 0 {
