@@ -95,7 +95,7 @@ fn the_lowest_bit_of_every_byte_counts() {
 fn the_other_bits_of_every_byte_that_says_something_count() {
     let subject = Subject::new();
     // The rest of the file is padding: every 16th byte of it stands for the others.
-    let says = |at: usize| at % 16 == 0 || subject.bytes[at] != 0 || at >= FIXED_LEN;
+    let says = |at: usize| at.is_multiple_of(16) || subject.bytes[at] != 0 || at >= FIXED_LEN;
     for pattern in [0x80, 0x5e] {
         subject.flip_bytes(pattern, says);
     }
