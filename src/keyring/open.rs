@@ -16,9 +16,7 @@ use crate::format::records::Sealer;
 use crate::format::slots::{Cost, UnlockSecret};
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
-use crate::store::volume;
 use crate::unlock::UnlockSource;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
@@ -49,30 +47,21 @@ impl Keyring {
         report: Report,
     ) -> Result<(Keyring, Vec<Note>)> {
         let paths = copies_of(config)?;
-        wait_for(fs.as_ref(), &paths, config);
-        let path = &config.path;
-        let is_new = match fs.meta(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let any_left =
-                    paths.iter().any(|p| fs.meta(p).is_ok() || fs.meta(&volume::temporary_of(p)).is_ok());
-                // What an interrupted write left may be the keyring: no new one in its place.
-                if !config.auto_create && paths.len() == 1 {
-                    return Err(volume::missing_or(path, "look at", e));
-                }
-                config.auto_create && !any_left
-            }
-            // Other errors are told by the checks below.
-            _ => false,
-        };
-        if let Some(datadir) = config.datadir.as_deref().filter(|_| !config.allow_same_device) {
-            for path in paths.iter().filter(|p| is_new || fs.meta(p).is_ok()) {
-                volume::check_device(fs.as_ref(), path, datadir)?;
-            }
+        let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+        wait_for(&copies, config.wait);
+        let there: Vec<_> = copies.iter().filter(|c| c.is_there()).collect();
+        // What an interrupted write left may be the keyring: no new one in its place.
+        let is_new = config.auto_create && there.is_empty() && !copies.iter().any(Copy::has_leftover);
+        if let ([only], [], false) = (&copies[..], &there[..], is_new) {
+            return Err(only.missing());
         }
+        let datadir = config.datadir.as_deref().filter(|_| !config.allow_same_device);
         if is_new {
-            paths.iter().try_for_each(|path| volume::check_directory(fs.as_ref(), path))?;
+            copies.iter().try_for_each(|copy| copy.check_place(true, datadir))?;
             let (secret, name) = (config.unlock.read()?, config.unlock.to_string());
             NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write(fs, &paths)?;
+        } else {
+            there.iter().try_for_each(|copy| copy.check_place(false, datadir))?;
         }
         let (mut keyring, notes) = load_all(
             fs,
@@ -118,10 +107,10 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Waits until all copies are there, at most `config.wait` seconds.
-fn wait_for(fs: &dyn Fs, paths: &[PathBuf], config: &Config) {
-    let deadline = Instant::now() + Duration::from_secs(u64::from(config.wait.min(MAX_WAIT)));
-    while paths.iter().any(|p| fs.meta(p).is_err()) && Instant::now() < deadline {
+/// Waits until all copies are there, at most so many seconds.
+fn wait_for(copies: &[Copy], seconds: u32) {
+    let deadline = Instant::now() + Duration::from_secs(u64::from(seconds.min(MAX_WAIT)));
+    while Instant::now() < deadline && !copies.iter().all(Copy::is_there) {
         std::thread::sleep(WAIT_STEP);
     }
 }

@@ -137,6 +137,43 @@ impl Copy {
         })
     }
 
+    /// Whether there is something at the path, or what an interrupted write left beside it. A volume that
+    /// does not answer counts as nothing.
+    pub fn is_there(&self) -> bool {
+        self.looks_like(|copy| copy.fs.meta(&copy.path).is_ok())
+    }
+
+    /// Whether an interrupted write left a file beside the path.
+    pub fn has_leftover(&self) -> bool {
+        self.looks_like(|copy| copy.fs.meta(&volume::temporary_of(&copy.path)).is_ok())
+    }
+
+    fn looks_like(&self, look: impl FnOnce(&Copy) -> bool + Send + 'static) -> bool {
+        self.timed(PROBE_WAIT, |copy| Ok(look(copy))).unwrap_or(false)
+    }
+
+    /// What is found at the path instead of a file.
+    pub fn missing(&self) -> Error {
+        let missing = self.timed(PROBE_WAIT, |copy| {
+            Ok(volume::missing_or(&copy.path, "look at", io::ErrorKind::NotFound.into()))
+        });
+        missing.unwrap_or_else(|e| e)
+    }
+
+    /// Refuses a path whose directory others can change, or that is on the data directory's filesystem.
+    ///
+    /// # Errors
+    /// As [`volume::check_directory`] and [`volume::check_device`].
+    pub fn check_place(&self, private: bool, datadir: Option<&Path>) -> Result<()> {
+        let datadir = datadir.map(Path::to_owned);
+        self.timed(STEP_WAIT, move |copy| {
+            if let Some(datadir) = &datadir {
+                volume::check_device(copy.fs.as_ref(), &copy.path, datadir)?;
+            }
+            if private { volume::check_directory(copy.fs.as_ref(), &copy.path) } else { Ok(()) }
+        })
+    }
+
     /// As [`Copy::read`], for a status query: without the checks, and with less patience.
     ///
     /// # Errors
