@@ -3,19 +3,20 @@
 //! no other file; after a write of which it does not know how it ended, and when a copy lags behind, it
 //! writes all copies whole.
 
+mod judge;
+
 use super::copies::{Copies, Open, Standing};
 use super::memory::Memory;
 use super::open::Trust;
 use super::witness::{Testimony, WitnessFile};
 use crate::error::{Error, Result};
-use crate::format::FormatError;
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
 use crate::format::header::{self, EPOCH_LEN, Header, Parent};
-use crate::format::image::{Front, Image, Opener, open_front, read_records};
+use crate::format::image::Image;
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
-use crate::store::copy::{Changing, Copy, FRONT_LEN, FrontBytes, Reading};
+use crate::store::copy::{Changing, Copy, FrontBytes, Reading};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -246,15 +247,6 @@ impl Writer {
         self.open_copies(&failed)
     }
 
-    /// All bytes of an up-to-date copy, when its records still verify.
-    fn whole_bytes(&self, open: &Open) -> Option<Arc<[u8]>> {
-        let reading = open.file.reading();
-        let opened = open_front(&reading.front.0, Opener::Keys(&self.keys)).ok().filter(|_| open.current)?;
-        let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64)).ok()?;
-        (self.read_on(&rest, reading.len, opened)? == self.commit).then_some(())?;
-        Some([&reading.front.0[..], &rest].concat().into())
-    }
-
     /// Opens and locks all copies that a change can go to, but for those in `without`.
     fn open_copies(&mut self, without: &[usize]) -> Result<Vec<Open>> {
         let mut open = Vec::new();
@@ -385,70 +377,5 @@ impl Writer {
         self.front = FrontBytes::of(&bytes);
         self.header = image.header;
         Ok(())
-    }
-
-    fn changed(&self, path: &Path, detail: String) -> Error {
-        Error::Changed { path: path.to_owned(), detail }
-    }
-
-    /// Tells what a copy is. An error: not one that this writer may write to.
-    fn judge(&self, index: usize, reading: &Reading) -> Result<Judged> {
-        if reading.front == self.front {
-            return Ok(Judged::Current);
-        }
-        let member = self.copies.members().get(index).ok_or(Error::Unavailable)?;
-        let path = member.copy().path();
-        let opened = open_front(&reading.front.0, Opener::Keys(&self.keys))
-            .map_err(|e| self.unopened(path, &reading.front, e))?;
-        let in_slots = opened.commit();
-        // Opening would take records behind that: they must be known too. Damaged ones can only be
-        // what is in memory.
-        let rest = reading.rest(opened.wanted(reading.len)).unwrap_or_default();
-        let commit = self.read_on(&rest, reading.len, opened).unwrap_or(in_slots);
-        // The chain in a commit tells it from all others, also from a fork's of the same generation.
-        if commit == self.commit || member.may_be(&commit) {
-            return Ok(Judged::Stale);
-        }
-        if commit.generation < self.commit.generation {
-            return Err(Error::Older {
-                path: path.to_owned(),
-                id: self.header.id,
-                found: commit.generation,
-                expected: self.commit.generation,
-            });
-        }
-        Err(self.changed(
-            path,
-            format!(
-                "it holds another generation {} than this program, which has {}",
-                commit.generation, self.commit.generation
-            ),
-        ))
-    }
-
-    /// The state that opening a file of `len` bytes would come to. `None`: its records cannot be read.
-    fn read_on(&self, rest: &[u8], len: u64, mut front: Front) -> Option<Commit> {
-        let mut sealer = Sealer::new().ok()?;
-        read_records(rest, len, &self.keys, &mut front, &mut sealer, |_| Ok(())).ok()
-    }
-
-    /// Whether a readable copy of the header in a front names this keyring.
-    fn claims_our_id(&self, found: &FrontBytes) -> bool {
-        header::read(&found.0).is_ok_and(|c| c.readable.iter().any(|h| h.claims().id == self.header.id))
-    }
-
-    /// Why the keys in memory do not open a front.
-    fn unopened(&self, path: &Path, found: &FrontBytes, e: FormatError) -> Error {
-        if let Ok(copies) = header::read(&found.0)
-            && let Some(claims) = copies.readable.first().map(header::Unchecked::claims)
-        {
-            if claims.id != self.header.id {
-                return Error::Foreign { path: path.to_owned(), found: claims.id, expected: self.header.id };
-            }
-            if copies.readable.iter().all(|c| c.check(&self.keys).is_err()) {
-                return self.changed(path, "its data key is another".to_owned());
-            }
-        }
-        Error::format(path, "", e)
     }
 }
