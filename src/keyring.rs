@@ -24,6 +24,7 @@ use crate::secret::fill_random;
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use memory::Memory;
+use open::Reopen;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,9 +44,14 @@ pub struct Keyring {
     read_only: AtomicBool,
     /// Set under the writer's lock when another keyring has taken this one's place.
     retired: AtomicBool,
+    /// How it is read again; `None` where a change by another program is refused.
+    reopen: Option<Reopen>,
     id: Uuid,
     counters: Counters,
 }
+
+/// How often one change may find that another program was faster.
+const CATCH_UPS: usize = 20;
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
@@ -94,28 +100,84 @@ impl Keyring {
         name: NameRef<'_>,
         key_type: &KeyType,
         len: usize,
-        fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
+        fill: impl Fn(&mut [u8]) -> io::Result<()>,
     ) -> Result<()> {
         self.counted(|| {
             check_length(len)?;
             let mut writer = self.writable()?;
-            if self.read_memory().get(&name).is_some() {
-                return Err(Error::Exists { name: name.to_string() });
-            }
-            let place = self.write_memory().reserve(len, fill)?;
-            let created = now();
-            let stored = {
-                let memory = self.read_memory();
-                writer.add(&memory, &KeyRecord { name, key_type, created, data: memory.secret(place) })
-            };
-            let mut memory = self.write_memory();
-            match &stored {
-                Ok(()) => memory.link(name.to_owned(), key_type.clone(), created, place),
-                Err(_) => memory.release(place),
-            }
-            stored
+            self.catching_up(&mut writer, |writer| {
+                if self.knows(writer, &name, true) {
+                    return Err(Error::Exists { name: name.to_string() });
+                }
+                let place = self.write_memory().reserve(len, &fill)?;
+                let created = now();
+                let stored = {
+                    let memory = self.read_memory();
+                    let data = memory.secret(place);
+                    writer.add(&memory, &KeyRecord { name, key_type, created, data })
+                };
+                let mut memory = self.write_memory();
+                match &stored {
+                    Ok(()) => memory.link(name.to_owned(), key_type.clone(), created, place),
+                    Err(_) => memory.release(place),
+                }
+                stored
+            })
         })
         .inspect(|()| self.counters.stored())
+    }
+
+    /// Makes a change; when another program has changed the keyring in the meantime, goes on from that
+    /// and makes it then. Nothing that either has stored is lost.
+    fn catching_up(&self, writer: &mut Writer, change: impl Fn(&mut Writer) -> Result<()>) -> Result<()> {
+        let mut done = change(writer);
+        for _ in 0..CATCH_UPS {
+            match done {
+                Err(e @ Error::Changed { .. }) => {
+                    self.catch_up(writer).map_err(|_| e)?;
+                    done = change(writer);
+                }
+                done => return done,
+            }
+        }
+        done
+    }
+
+    /// Whether there is a key of that name. Before the answer `refusal`, which ends a change, the copies
+    /// are looked at: another program may have made it untrue.
+    fn knows(&self, writer: &mut Writer, name: &NameRef<'_>, refusal: bool) -> bool {
+        let known = || self.read_memory().get(name).is_some();
+        if known() == refusal && self.reopen.is_some() && matches!(writer.probe(), Err(Error::Changed { .. }))
+        {
+            // Without success the answer is of the keyring as this program knows it.
+            drop(self.catch_up(writer));
+        }
+        known()
+    }
+
+    /// Reads a keyring again that another program has changed, when it is this one in a later state.
+    fn catch_up(&self, writer: &mut Writer) -> Result<()> {
+        let reopen = self.reopen.as_ref().ok_or(Error::Unavailable)?;
+        let fresh = reopen.read(writer.keys())?;
+        let memory = fresh.memory.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let newer = fresh.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let later = newer.commit().generation > writer.commit().generation;
+        let nothing_lost = writer.is_before(&newer) || self.read_memory().missing_in(&memory) == 0;
+        if fresh.id != self.id || !later || !nothing_lost {
+            return Err(Error::Unavailable);
+        }
+        (reopen.report)(
+            Severity::Note,
+            &format!(
+                "the keyring {} was changed by another program: went on from generation {} to {}",
+                writer.path().display(),
+                writer.commit().generation,
+                newer.commit().generation
+            ),
+        );
+        writer.go_on_from(newer);
+        *self.write_memory() = memory;
+        Ok(())
     }
 
     /// Hands the key of that name to `look`, or answers `None`.
@@ -131,12 +193,14 @@ impl Keyring {
     pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
         self.counted(|| {
             let mut writer = self.writable()?;
-            if self.read_memory().get(&name).is_none() {
-                return Err(Error::NoSuchKey { name: name.to_string() });
-            }
-            writer.remove(&self.read_memory(), &name)?;
-            self.write_memory().unlink(&name);
-            Ok(())
+            self.catching_up(&mut writer, |writer| {
+                if !self.knows(writer, &name, false) {
+                    return Err(Error::NoSuchKey { name: name.to_string() });
+                }
+                writer.remove(&self.read_memory(), &name)?;
+                self.write_memory().unlink(&name);
+                Ok(())
+            })
         })
     }
 
@@ -183,6 +247,9 @@ impl Keyring {
         // A write under way must not make a status query wait: what it last came to is shown.
         if let Ok(mut writer) = self.writer.try_lock() {
             let mut wrong = writer.probe().err();
+            if matches!(wrong, Some(Error::Changed { .. })) && self.catch_up(&mut writer).is_ok() {
+                wrong = None;
+            }
             if wrong.is_none() && writer.lags() && !read_only {
                 wrong = writer.heal(&self.read_memory()).err();
             }

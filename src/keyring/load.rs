@@ -118,36 +118,29 @@ impl Loaded {
     }
 }
 
-/// Reads a copy, opened in the first way that fits.
-pub fn read_copy(copy: &Copy, openers: &[Opener<'_>], source_name: &str) -> Outcome {
+/// Reads a copy.
+pub fn read_copy(copy: &Copy, opener: Opener<'_>, source_name: &str) -> Outcome {
     let reading = match copy.read() {
         Ok(reading) => reading,
         Err(e) => return Outcome::Out(e),
     };
     let failed = |e, generation| not_whole(copy.path(), source_name, &reading.front, e, generation);
-    let mut error = FormatError::NotAKeyring;
-    for opener in openers {
-        let front = match image::open_front(&reading.front.0, *opener) {
-            Ok(front) => front,
-            Err(e) => {
-                error = e;
-                continue;
-            }
-        };
-        let generation = front.commit().generation;
-        let rest = match reading.rest(front.wanted(reading.len)) {
-            Ok(rest) => rest,
-            Err(e) => return Outcome::Out(e),
-        };
-        return match load(front, *opener, &rest, reading.len) {
-            Ok(mut loaded) => {
-                loaded.front = reading.front.clone();
-                Outcome::Whole(Box::new(loaded))
-            }
-            Err(e) => failed(e, Some(generation)),
-        };
+    let front = match image::open_front(&reading.front.0, opener) {
+        Ok(front) => front,
+        Err(e) => return failed(e, commit::claimed(&reading.front.0).map(|c| c.generation)),
+    };
+    let generation = front.commit().generation;
+    let rest = match reading.rest(front.wanted(reading.len)) {
+        Ok(rest) => rest,
+        Err(e) => return Outcome::Out(e),
+    };
+    match load(front, opener, &rest, reading.len) {
+        Ok(mut loaded) => {
+            loaded.front = reading.front.clone();
+            Outcome::Whole(Box::new(loaded))
+        }
+        Err(e) => failed(e, Some(generation)),
     }
-    failed(error, commit::claimed(&reading.front.0).map(|c| c.generation))
 }
 
 fn load(mut front: Front, opener: Opener<'_>, rest: &[u8], len: u64) -> format::Result<Loaded> {

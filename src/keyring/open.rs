@@ -10,6 +10,7 @@ use super::{Keyring, NewKeyring};
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
 use crate::format::commit::{self, Commit};
+use crate::format::crypto::Keys;
 use crate::format::header::{self, Header};
 use crate::format::image::{Note, Opener};
 use crate::format::records::Sealer;
@@ -72,6 +73,9 @@ impl Keyring {
             report,
         )?;
         keyring.set_read_only(config.read_only);
+        let (fs_again, unlock) = (Arc::clone(fs), config.unlock.clone());
+        let min_copies = config.min_copies as usize;
+        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock, report });
         if let Some(datadir) = &config.datadir {
             keyring.ask_witness(WitnessFile::new(fs, datadir, report), trust)?;
         }
@@ -138,6 +142,25 @@ pub fn load_with(
     load_all(fs, &[path.to_owned()], 1, source_name, read, silent)
 }
 
+/// How a keyring in use is read again, when another program has changed it.
+#[derive(Debug)]
+pub struct Reopen {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) min_copies: usize,
+    pub(super) unlock: UnlockSource,
+    pub(super) report: Report,
+}
+
+impl Reopen {
+    /// Reads it, with the keys in use or, where the data key was renewed, with the unlock secret.
+    pub(super) fn read(&self, keys: &Keys) -> Result<Keyring> {
+        let name = self.unlock.to_string();
+        let read = || self.unlock.read();
+        Ok(load_known(&self.fs, &self.paths, self.min_copies, &name, Some(keys), read, self.report)?.0)
+    }
+}
+
 /// Opens the copies of a keyring: the newest whole one counts.
 ///
 /// # Errors
@@ -148,6 +171,19 @@ pub fn load_all(
     paths: &[PathBuf],
     min_copies: usize,
     source_name: &str,
+    read: impl FnOnce() -> Result<UnlockSecret>,
+    report: Report,
+) -> Result<(Keyring, Vec<Note>)> {
+    load_known(fs, paths, min_copies, source_name, None, read, report)
+}
+
+/// As [`load_all`]; the secret is not needed for copies that `known` keys open.
+fn load_known(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    min_copies: usize,
+    source_name: &str,
+    known: Option<&Keys>,
     read: impl FnOnce() -> Result<UnlockSecret>,
     report: Report,
 ) -> Result<(Keyring, Vec<Note>)> {
@@ -167,14 +203,22 @@ pub fn load_all(
     if !readable {
         return Err(first_error.unwrap_or(Error::Unavailable));
     }
-    let secret = read()?;
+    let mut secret = None;
+    let mut read = Some(read);
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut keys = None;
     for copy in &copies {
-        let outcome = match &keys {
-            None => read_copy(copy, &[Opener::Secret(&secret)], source_name),
-            // A copy that lags behind may have other slots, but the same data key.
-            Some(keys) => read_copy(copy, &[Opener::Keys(keys), Opener::Secret(&secret)], source_name),
+        // A copy that lags behind may have other slots, but the same data key.
+        let by_keys = keys.as_ref().or(known).map(|keys| read_copy(copy, Opener::Keys(keys), source_name));
+        let outcome = match by_keys {
+            Some(whole @ Outcome::Whole(_)) => whole,
+            _ => {
+                if let Some(read) = read.take() {
+                    secret = Some(read()?);
+                }
+                let secret = secret.as_ref().ok_or(Error::Unavailable)?;
+                read_copy(copy, Opener::Secret(secret), source_name)
+            }
         };
         if let (Outcome::Whole(loaded), None) = (&outcome, &keys) {
             keys = Some(loaded.keys_again()?);
@@ -272,6 +316,7 @@ fn assemble(
         writer: Mutex::new(writer),
         read_only: AtomicBool::new(false),
         retired: AtomicBool::new(false),
+        reopen: None,
         id,
         counters,
     };

@@ -140,6 +140,28 @@ impl Writer {
         }
     }
 
+    /// The keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Whether this state is an earlier one of the keyring that `newer` writes.
+    pub fn is_before(&self, newer: &Writer) -> bool {
+        newer.commit.generation > self.commit.generation
+            && newer.header.descends_from(&self.header.epoch, &self.commit)
+    }
+
+    /// Goes on from the state of another writer of the same keyring; the witness follows.
+    pub fn go_on_from(&mut self, newer: Writer) {
+        let (witness, renewable) = (self.witness.take(), self.witness_renewable);
+        *self = newer;
+        self.witness = witness;
+        self.witness_renewable = renewable;
+        if let Some((witness, _)) = &mut self.witness {
+            witness.saw(&self.keys, &self.header.id, &self.commit);
+        }
+    }
+
     /// Looks at every copy. An error when none is up to date, or one was changed by another program.
     ///
     /// # Errors
