@@ -4,6 +4,7 @@
 #   mtr.sh                       the whole suite keyring_external
 #   mtr.sh TEST...               some of its tests
 #   mtr.sh --record TEST         writes mtr/keyring_external/r/TEST.result
+#   mtr.sh --as-user [...]       root runs it as the user nobody instead, wherever the checkout is
 #   mtr.sh --stock SUITE [TEST...]   one of the server's own suites, with our plugin at hand if it is built
 #
 # Anything else (--big-test, --mem, --do-test=..., --mysqld=...) goes to mysql-test-run.pl as it is.
@@ -33,6 +34,7 @@ die() {
 
 suite=keyring_external
 stock=
+as_user=
 recording=
 args=()
 while (($#)); do
@@ -47,6 +49,7 @@ while (($#)); do
             stock=1
             shift
             ;;
+        --as-user) as_user=1 ;;
         --record)
             recording=1
             args+=("$1")
@@ -56,6 +59,24 @@ while (($#)); do
     shift
 done
 [[ -z $stock || -z $recording ]] || die "a stock suite's results are not ours to record"
+
+# What nobody needs, in a place that nobody reaches: this script sees a checkout there, and a server that it
+# may only read.
+if [[ -n $as_user && $(id -u) == 0 ]]; then
+    "$here/get-mysql.sh"
+    user=65534 # nobody
+    place=$(mktemp -d /tmp/kxmtr.XXXXXX)
+    trap 'rm -rf "$place"' EXIT
+    chmod 0755 "$place"
+    install -D -m 0755 "$library" "$place/target/release/libkeyring_external.so"
+    install -D -m 0644 "$target/mysql/env" "$place/target/mysql/env"
+    cp -r "$here" "$place/mysql-plugin-tests"
+    chmod -R a+rX "$place"
+    install -d -m 0700 -o "$user" -g "$user" "$place/home"
+    "$here/as-nobody.sh" "$place/home" "$target/mysql" env MTR_WORK="$place/home/mtr" \
+        "$place/mysql-plugin-tests/mtr.sh" ${stock:+--stock "$suite"} "${args[@]}"
+    exit
+fi
 
 mkdir -p "$work"
 work=$(cd "$work" && pwd -P)

@@ -70,43 +70,7 @@ install -m 0755 "$binary" "$work/tests"
 install -m 0644 "$KX_MYSQL_ENV" "$work/env"
 install -d -m 0700 -o "$user" -g "$user" "$work/tmp"
 
-as_nobody=(setpriv --reuid="$user" --regid="$user" --clear-groups --)
-
-# The outermost directory on the way to a path that nobody may not pass.
-closed_to_nobody() {
-    local path=$1 way=
-    while [[ -n $path ]]; do
-        path=${path#/}
-        way+=/${path%%/*}
-        "${as_nobody[@]}" test -x "$way" || {
-            printf '%s\n' "$way"
-            return
-        }
-        [[ $path == */* ]] || return 0
-        path=/${path#*/}
-    done
-}
-
-run=("${as_nobody[@]}" env -C "$work" HOME="$work/tmp" TMPDIR="$work/tmp"
-    KX_MYSQL_ENV="$work/env" KX_LIBRARY_DIR="$work" "$work/tests" "${args[@]}")
-
+# All that its programs need is below their base directory.
 basedir=$(sed -n 's/^MYSQL_BASEDIR=//p' "$KX_MYSQL_ENV")
-closed=$(closed_to_nobody "$basedir")
-if [[ -z $closed ]]; then
-    "${run[@]}"
-else
-    # The unpacked server knows its own place by absolute paths, so it must be seen right there: in mounts
-    # of its own, an empty directory that all may pass covers the closed one, and the server is put into it.
-    say "$closed is closed to nobody: showing nobody the server below it, and nothing else"
-    mkdir "$work/hold"
-    # shellcheck disable=SC2016 # the inner shell's own
-    unshare --mount --propagation private -- bash -euc '
-        basedir=$1 closed=$2 hold=$3
-        shift 3
-        umask 022
-        mount --bind "$basedir" "$hold"
-        mount -t tmpfs -o mode=0755 tmpfs "$closed"
-        mkdir -p "$basedir"
-        mount --move "$hold" "$basedir"
-        exec "$@"' - "$basedir" "$closed" "$work/hold" "${run[@]}"
-fi
+"$here/as-nobody.sh" "$work/tmp" "$basedir" env KX_MYSQL_ENV="$work/env" KX_LIBRARY_DIR="$work" \
+    "$work/tests" "${args[@]}"
