@@ -49,8 +49,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let head = if checked.fine { "OK      " } else { "NOT FINE" };
         match (&checked.error, checked.id, checked.generation, checked.keys) {
             (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(
-                "{head} {}: keyring {id}, generation {generation}, {keys} keys, every byte authenticated",
-                path.display()
+                "{head} {}: keyring {id}, generation {generation}, {keys} keys, {}",
+                path.display(),
+                if checked.fine { "every byte authenticated" } else { "all of them whole, but" }
             )),
             (error, ..) => {
                 out.line(format_args!("{head} {}: {}", path.display(), error.as_deref().unwrap_or_default()))
