@@ -5,7 +5,9 @@
 use crate::rig::{Host, Keyring, ROTATE, Server, Volume, place};
 use std::fs;
 
-/// Five times: generate a key, use it, cut the power, start again; nothing acknowledged is lost.
+/// Six times: change the keyring, cut the power, start again; nothing acknowledged is lost. In turn the
+/// last change before the cut is an append (a stored key, a new master key in use) and a rewriting of the
+/// file (a removed key): the one would make the other durable too.
 pub fn acknowledged_keys_are_there() {
     let volume = Volume::ext4();
     let keyring = Keyring::init(&volume);
@@ -15,25 +17,36 @@ pub fn acknowledged_keys_are_there() {
     let host = Host::new().keyring(&keyring);
     let mut server = host.start();
     server.install_udfs();
-    for round in 1..=5 {
-        server.sql(&format!(
-            "{ROTATE};
-             CREATE TABLE mysql.t{round} (a VARCHAR(99)) ENCRYPTION='Y';
-             INSERT INTO mysql.t{round} VALUES ('row {round}');
-             DO keyring_key_store('kept{round}', 'SECRET', 'value {round}');
-             DO keyring_key_store('removed', 'SECRET', 'value')",
-        ));
-        assert_eq!(server.value::<i32>("SELECT keyring_key_remove('removed')"), 1);
-        cut_power(&volume, Some(server));
-
-        server = host.start();
-        for r in 1..=round {
-            assert_eq!(server.value::<String>(&format!("SELECT a FROM mysql.t{r}")), format!("row {r}"));
-            let kept = server.value::<String>(&format!("SELECT keyring_key_fetch('kept{r}')"));
-            assert_eq!(kept, format!("value {r}"));
+    let fetch = |server: &Server, id: &str| {
+        server.value::<Option<String>>(&format!("SELECT keyring_key_fetch('{id}')"))
+    };
+    for round in 1..=6 {
+        if round % 3 == 0 {
+            let last = format!("kept{}", round - 1);
+            assert_eq!(server.value::<i32>(&format!("SELECT keyring_key_remove('{last}')")), 1);
+            cut_power(&volume, Some(server));
+            server = host.start();
+            assert_eq!(fetch(&server, &last), None, "the removed key is gone");
+        } else if round % 3 == 1 {
+            server.sql(&format!("DO keyring_key_store('kept{round}', 'SECRET', 'value {round}')"));
+            cut_power(&volume, Some(server));
+            server = host.start();
+        } else {
+            server.sql(&format!(
+                "DO keyring_key_store('kept{round}', 'SECRET', 'to be removed');
+                 {ROTATE};
+                 CREATE TABLE mysql.t{round} (a VARCHAR(99)) ENCRYPTION='Y';
+                 INSERT INTO mysql.t{round} VALUES ('row {round}')"
+            ));
+            cut_power(&volume, Some(server));
+            server = host.start();
         }
-        let removed = server.value::<Option<String>>("SELECT keyring_key_fetch('removed')");
-        assert_eq!(removed, None, "a removed key is gone");
+        for r in (1..=round).filter(|r| r % 3 == 2) {
+            assert_eq!(server.value::<String>(&format!("SELECT a FROM mysql.t{r}")), format!("row {r}"));
+        }
+        for r in (1..=round).filter(|r| r % 3 == 1) {
+            assert_eq!(fetch(&server, &format!("kept{r}")), Some(format!("value {r}")));
+        }
         assert_eq!(server.status()["state"], "ATTACHED");
     }
     server.stop();
