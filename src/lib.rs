@@ -11,6 +11,7 @@ compile_error!(
 );
 
 pub mod abi;
+pub mod aes;
 pub mod cli;
 pub mod config;
 pub mod error;
