@@ -153,4 +153,125 @@ struct kx_log_service {
   int (*my_plugin_log_message)(void **plugin, int level, const char *format, ...);
 };
 
+/* ---- Component ----------------------------------------------------------------------------- */
+
+/* The one function that a component exports is list_components: it answers the descriptor. Each list
+ * in it ends with an entry of NULL pointers. All functions answer 0 for success, other than where it
+ * is said; `int` also serves callers that look at a `bool`, as long as only 0 and 1 are answered. */
+
+/* What a component offers: "SERVICE.IMPLEMENTATION" and its table of functions. */
+struct kx_provided {
+  const char *name;
+  const void *implementation;
+};
+
+/* What a component wants: a service's name, and where the host puts the address of its table before
+ * init. The registry is always to be had. */
+struct kx_required {
+  const char *name;
+  void **place;
+};
+
+struct kx_metadata {
+  const char *key;
+  const char *value;
+};
+
+struct kx_component {
+  const char *name;
+  const struct kx_provided *provides;
+  const struct kx_required *requires_;
+  const struct kx_metadata *metadata;
+  int (*init)(void);
+  int (*deinit)(void);
+};
+
+/* "registry": a service handle is a pointer to that service's table. */
+struct kx_registry {
+  int (*acquire)(const char *name, void **service);
+  int (*acquire_related)(const char *name, void *service, void **related);
+  int (*release)(void *service);
+};
+
+/* Severities of kx_simple_error_log. */
+#define KX_SEVERITY_ERROR 1
+#define KX_SEVERITY_WARNING 2
+#define KX_SEVERITY_NOTE 3
+
+/* "mysql_simple_error_log": the text comes from the server's own table by its number, and the arguments
+ * behind fill it in. */
+struct kx_simple_error_log {
+  int (*emit)(const char *component, const char *file, int line, int severity, int number, ...);
+};
+
+/* Numbers of that table. The first takes one string and is nothing but that. */
+#define KX_MESSAGE_TEXT 11197
+#define KX_MESSAGE_INITIALIZED 13713
+#define KX_MESSAGE_NOT_INITIALIZED 13714
+#define KX_MESSAGE_NOT_AES 13719
+#define KX_MESSAGE_NOT_FOUND 13721
+
+/* "keyring_load". Both paths may be NULL. */
+struct kx_keyring_load {
+  int (*load)(const char *component_path, const char *instance_path);
+};
+
+/* "keyring_component_status". True when the keyring can be used. */
+struct kx_keyring_component_status {
+  int (*keyring_initialized)(void);
+};
+
+/* "keyring_component_metadata_query". Lengths count the terminator. */
+struct kx_keyring_component_metadata_query {
+  int (*init)(void **iterator);
+  int (*deinit)(void *iterator);
+  int (*is_valid)(void *iterator); /* true when there is a row */
+  int (*next)(void *iterator);
+  int (*get_length)(void *iterator, size_t *key_size, size_t *value_size);
+  int (*get)(void *iterator, char *key, size_t key_size, char *value, size_t value_size);
+};
+
+/* "keyring_reader_with_status". A key that is not there is a success with a NULL reader. Lengths do not
+ * count a terminator, and there need not be room for one. */
+struct kx_keyring_reader {
+  int (*init)(const char *data_id, const char *auth_id, void **reader);
+  int (*deinit)(void *reader);
+  int (*fetch_length)(void *reader, size_t *data_size, size_t *type_size);
+  int (*fetch)(void *reader, unsigned char *data, size_t data_room, size_t *data_size, char *type,
+               size_t type_room, size_t *type_size);
+};
+
+/* "keyring_writer" */
+struct kx_keyring_writer {
+  int (*store)(const char *data_id, const char *auth_id, const unsigned char *data, size_t data_size,
+               const char *type);
+  int (*remove)(const char *data_id, const char *auth_id);
+};
+
+/* "keyring_generator" */
+struct kx_keyring_generator {
+  int (*generate)(const char *data_id, const char *auth_id, const char *type, size_t data_size);
+};
+
+/* "keyring_keys_metadata_iterator". Lengths do not count the terminator; there must be room for it. */
+struct kx_keyring_keys_metadata_iterator {
+  int (*init)(void **iterator);
+  int (*deinit)(void *iterator);
+  int (*is_valid)(void *iterator); /* true when there is a key */
+  int (*next)(void *iterator);
+  int (*get_length)(void *iterator, size_t *data_id_size, size_t *auth_id_size);
+  int (*get)(void *iterator, char *data_id, size_t data_id_room, char *auth_id, size_t auth_id_room);
+};
+
+/* "keyring_aes". The padding flag is a byte, whatever type the caller gives it: 0 is off. */
+struct kx_keyring_aes {
+  int (*get_size)(size_t input_size, const char *mode, size_t block_size, size_t *output_size);
+  int (*encrypt)(const char *data_id, const char *auth_id, const char *mode, size_t block_size,
+                 const unsigned char *iv, unsigned char padding, const unsigned char *input,
+                 size_t input_size, unsigned char *output, size_t output_room, size_t *output_size);
+  int (*decrypt)(const char *data_id, const char *auth_id, const char *mode, size_t block_size,
+                 const unsigned char *iv, unsigned char padding, const unsigned char *input,
+                 size_t input_size, unsigned char *output, size_t output_room, size_t *output_size);
+};
+
 #endif

@@ -22,6 +22,14 @@ pub const KX_SERVICE_VERSION: u32 = 256;
 pub const KX_LOG_ERROR: u32 = 0;
 pub const KX_LOG_WARNING: u32 = 1;
 pub const KX_LOG_NOTE: u32 = 2;
+pub const KX_SEVERITY_ERROR: u32 = 1;
+pub const KX_SEVERITY_WARNING: u32 = 2;
+pub const KX_SEVERITY_NOTE: u32 = 3;
+pub const KX_MESSAGE_TEXT: u32 = 11197;
+pub const KX_MESSAGE_INITIALIZED: u32 = 13713;
+pub const KX_MESSAGE_NOT_INITIALIZED: u32 = 13714;
+pub const KX_MESSAGE_NOT_AES: u32 = 13719;
+pub const KX_MESSAGE_NOT_FOUND: u32 = 13721;
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct kx_keyring {
@@ -472,4 +480,486 @@ const _: () = {
     [
         "Offset of field: kx_log_service::my_plugin_log_message",
     ][::std::mem::offset_of!(kx_log_service, my_plugin_log_message) - 0usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_provided {
+    pub name: *const ::std::os::raw::c_char,
+    pub implementation: *const ::std::os::raw::c_void,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_provided"][::std::mem::size_of::<kx_provided>() - 16usize];
+    ["Alignment of kx_provided"][::std::mem::align_of::<kx_provided>() - 8usize];
+    [
+        "Offset of field: kx_provided::name",
+    ][::std::mem::offset_of!(kx_provided, name) - 0usize];
+    [
+        "Offset of field: kx_provided::implementation",
+    ][::std::mem::offset_of!(kx_provided, implementation) - 8usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_required {
+    pub name: *const ::std::os::raw::c_char,
+    pub place: *mut *mut ::std::os::raw::c_void,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_required"][::std::mem::size_of::<kx_required>() - 16usize];
+    ["Alignment of kx_required"][::std::mem::align_of::<kx_required>() - 8usize];
+    [
+        "Offset of field: kx_required::name",
+    ][::std::mem::offset_of!(kx_required, name) - 0usize];
+    [
+        "Offset of field: kx_required::place",
+    ][::std::mem::offset_of!(kx_required, place) - 8usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_metadata {
+    pub key: *const ::std::os::raw::c_char,
+    pub value: *const ::std::os::raw::c_char,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_metadata"][::std::mem::size_of::<kx_metadata>() - 16usize];
+    ["Alignment of kx_metadata"][::std::mem::align_of::<kx_metadata>() - 8usize];
+    [
+        "Offset of field: kx_metadata::key",
+    ][::std::mem::offset_of!(kx_metadata, key) - 0usize];
+    [
+        "Offset of field: kx_metadata::value",
+    ][::std::mem::offset_of!(kx_metadata, value) - 8usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_component {
+    pub name: *const ::std::os::raw::c_char,
+    pub provides: *const kx_provided,
+    pub requires_: *const kx_required,
+    pub metadata: *const kx_metadata,
+    pub init: ::std::option::Option<unsafe extern "C" fn() -> ::std::os::raw::c_int>,
+    pub deinit: ::std::option::Option<unsafe extern "C" fn() -> ::std::os::raw::c_int>,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_component"][::std::mem::size_of::<kx_component>() - 48usize];
+    ["Alignment of kx_component"][::std::mem::align_of::<kx_component>() - 8usize];
+    [
+        "Offset of field: kx_component::name",
+    ][::std::mem::offset_of!(kx_component, name) - 0usize];
+    [
+        "Offset of field: kx_component::provides",
+    ][::std::mem::offset_of!(kx_component, provides) - 8usize];
+    [
+        "Offset of field: kx_component::requires_",
+    ][::std::mem::offset_of!(kx_component, requires_) - 16usize];
+    [
+        "Offset of field: kx_component::metadata",
+    ][::std::mem::offset_of!(kx_component, metadata) - 24usize];
+    [
+        "Offset of field: kx_component::init",
+    ][::std::mem::offset_of!(kx_component, init) - 32usize];
+    [
+        "Offset of field: kx_component::deinit",
+    ][::std::mem::offset_of!(kx_component, deinit) - 40usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_registry {
+    pub acquire: ::std::option::Option<
+        unsafe extern "C" fn(
+            name: *const ::std::os::raw::c_char,
+            service: *mut *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub acquire_related: ::std::option::Option<
+        unsafe extern "C" fn(
+            name: *const ::std::os::raw::c_char,
+            service: *mut ::std::os::raw::c_void,
+            related: *mut *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub release: ::std::option::Option<
+        unsafe extern "C" fn(
+            service: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_registry"][::std::mem::size_of::<kx_registry>() - 24usize];
+    ["Alignment of kx_registry"][::std::mem::align_of::<kx_registry>() - 8usize];
+    [
+        "Offset of field: kx_registry::acquire",
+    ][::std::mem::offset_of!(kx_registry, acquire) - 0usize];
+    [
+        "Offset of field: kx_registry::acquire_related",
+    ][::std::mem::offset_of!(kx_registry, acquire_related) - 8usize];
+    [
+        "Offset of field: kx_registry::release",
+    ][::std::mem::offset_of!(kx_registry, release) - 16usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_simple_error_log {
+    pub emit: ::std::option::Option<
+        unsafe extern "C" fn(
+            component: *const ::std::os::raw::c_char,
+            file: *const ::std::os::raw::c_char,
+            line: ::std::os::raw::c_int,
+            severity: ::std::os::raw::c_int,
+            number: ::std::os::raw::c_int,
+            ...
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_simple_error_log",
+    ][::std::mem::size_of::<kx_simple_error_log>() - 8usize];
+    [
+        "Alignment of kx_simple_error_log",
+    ][::std::mem::align_of::<kx_simple_error_log>() - 8usize];
+    [
+        "Offset of field: kx_simple_error_log::emit",
+    ][::std::mem::offset_of!(kx_simple_error_log, emit) - 0usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_load {
+    pub load: ::std::option::Option<
+        unsafe extern "C" fn(
+            component_path: *const ::std::os::raw::c_char,
+            instance_path: *const ::std::os::raw::c_char,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_keyring_load"][::std::mem::size_of::<kx_keyring_load>() - 8usize];
+    ["Alignment of kx_keyring_load"][::std::mem::align_of::<kx_keyring_load>() - 8usize];
+    [
+        "Offset of field: kx_keyring_load::load",
+    ][::std::mem::offset_of!(kx_keyring_load, load) - 0usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_component_status {
+    pub keyring_initialized: ::std::option::Option<
+        unsafe extern "C" fn() -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_keyring_component_status",
+    ][::std::mem::size_of::<kx_keyring_component_status>() - 8usize];
+    [
+        "Alignment of kx_keyring_component_status",
+    ][::std::mem::align_of::<kx_keyring_component_status>() - 8usize];
+    [
+        "Offset of field: kx_keyring_component_status::keyring_initialized",
+    ][::std::mem::offset_of!(kx_keyring_component_status, keyring_initialized) - 0usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_component_metadata_query {
+    pub init: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub deinit: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub is_valid: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub next: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub get_length: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+            key_size: *mut usize,
+            value_size: *mut usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub get: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+            key: *mut ::std::os::raw::c_char,
+            key_size: usize,
+            value: *mut ::std::os::raw::c_char,
+            value_size: usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_keyring_component_metadata_query",
+    ][::std::mem::size_of::<kx_keyring_component_metadata_query>() - 48usize];
+    [
+        "Alignment of kx_keyring_component_metadata_query",
+    ][::std::mem::align_of::<kx_keyring_component_metadata_query>() - 8usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::init",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, init) - 0usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::deinit",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, deinit) - 8usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::is_valid",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, is_valid) - 16usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::next",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, next) - 24usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::get_length",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, get_length) - 32usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::get",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, get) - 40usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_reader {
+    pub init: ::std::option::Option<
+        unsafe extern "C" fn(
+            data_id: *const ::std::os::raw::c_char,
+            auth_id: *const ::std::os::raw::c_char,
+            reader: *mut *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub deinit: ::std::option::Option<
+        unsafe extern "C" fn(
+            reader: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub fetch_length: ::std::option::Option<
+        unsafe extern "C" fn(
+            reader: *mut ::std::os::raw::c_void,
+            data_size: *mut usize,
+            type_size: *mut usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub fetch: ::std::option::Option<
+        unsafe extern "C" fn(
+            reader: *mut ::std::os::raw::c_void,
+            data: *mut ::std::os::raw::c_uchar,
+            data_room: usize,
+            data_size: *mut usize,
+            type_: *mut ::std::os::raw::c_char,
+            type_room: usize,
+            type_size: *mut usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_keyring_reader"][::std::mem::size_of::<kx_keyring_reader>() - 32usize];
+    [
+        "Alignment of kx_keyring_reader",
+    ][::std::mem::align_of::<kx_keyring_reader>() - 8usize];
+    [
+        "Offset of field: kx_keyring_reader::init",
+    ][::std::mem::offset_of!(kx_keyring_reader, init) - 0usize];
+    [
+        "Offset of field: kx_keyring_reader::deinit",
+    ][::std::mem::offset_of!(kx_keyring_reader, deinit) - 8usize];
+    [
+        "Offset of field: kx_keyring_reader::fetch_length",
+    ][::std::mem::offset_of!(kx_keyring_reader, fetch_length) - 16usize];
+    [
+        "Offset of field: kx_keyring_reader::fetch",
+    ][::std::mem::offset_of!(kx_keyring_reader, fetch) - 24usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_writer {
+    pub store: ::std::option::Option<
+        unsafe extern "C" fn(
+            data_id: *const ::std::os::raw::c_char,
+            auth_id: *const ::std::os::raw::c_char,
+            data: *const ::std::os::raw::c_uchar,
+            data_size: usize,
+            type_: *const ::std::os::raw::c_char,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub remove: ::std::option::Option<
+        unsafe extern "C" fn(
+            data_id: *const ::std::os::raw::c_char,
+            auth_id: *const ::std::os::raw::c_char,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_keyring_writer"][::std::mem::size_of::<kx_keyring_writer>() - 16usize];
+    [
+        "Alignment of kx_keyring_writer",
+    ][::std::mem::align_of::<kx_keyring_writer>() - 8usize];
+    [
+        "Offset of field: kx_keyring_writer::store",
+    ][::std::mem::offset_of!(kx_keyring_writer, store) - 0usize];
+    [
+        "Offset of field: kx_keyring_writer::remove",
+    ][::std::mem::offset_of!(kx_keyring_writer, remove) - 8usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_generator {
+    pub generate: ::std::option::Option<
+        unsafe extern "C" fn(
+            data_id: *const ::std::os::raw::c_char,
+            auth_id: *const ::std::os::raw::c_char,
+            type_: *const ::std::os::raw::c_char,
+            data_size: usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_keyring_generator",
+    ][::std::mem::size_of::<kx_keyring_generator>() - 8usize];
+    [
+        "Alignment of kx_keyring_generator",
+    ][::std::mem::align_of::<kx_keyring_generator>() - 8usize];
+    [
+        "Offset of field: kx_keyring_generator::generate",
+    ][::std::mem::offset_of!(kx_keyring_generator, generate) - 0usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_keys_metadata_iterator {
+    pub init: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub deinit: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub is_valid: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub next: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub get_length: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+            data_id_size: *mut usize,
+            auth_id_size: *mut usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub get: ::std::option::Option<
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+            data_id: *mut ::std::os::raw::c_char,
+            data_id_room: usize,
+            auth_id: *mut ::std::os::raw::c_char,
+            auth_id_room: usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_keyring_keys_metadata_iterator",
+    ][::std::mem::size_of::<kx_keyring_keys_metadata_iterator>() - 48usize];
+    [
+        "Alignment of kx_keyring_keys_metadata_iterator",
+    ][::std::mem::align_of::<kx_keyring_keys_metadata_iterator>() - 8usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::init",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, init) - 0usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::deinit",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, deinit) - 8usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::is_valid",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, is_valid) - 16usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::next",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, next) - 24usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::get_length",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, get_length) - 32usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::get",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, get) - 40usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_aes {
+    pub get_size: ::std::option::Option<
+        unsafe extern "C" fn(
+            input_size: usize,
+            mode: *const ::std::os::raw::c_char,
+            block_size: usize,
+            output_size: *mut usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub encrypt: ::std::option::Option<
+        unsafe extern "C" fn(
+            data_id: *const ::std::os::raw::c_char,
+            auth_id: *const ::std::os::raw::c_char,
+            mode: *const ::std::os::raw::c_char,
+            block_size: usize,
+            iv: *const ::std::os::raw::c_uchar,
+            padding: ::std::os::raw::c_uchar,
+            input: *const ::std::os::raw::c_uchar,
+            input_size: usize,
+            output: *mut ::std::os::raw::c_uchar,
+            output_room: usize,
+            output_size: *mut usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+    pub decrypt: ::std::option::Option<
+        unsafe extern "C" fn(
+            data_id: *const ::std::os::raw::c_char,
+            auth_id: *const ::std::os::raw::c_char,
+            mode: *const ::std::os::raw::c_char,
+            block_size: usize,
+            iv: *const ::std::os::raw::c_uchar,
+            padding: ::std::os::raw::c_uchar,
+            input: *const ::std::os::raw::c_uchar,
+            input_size: usize,
+            output: *mut ::std::os::raw::c_uchar,
+            output_room: usize,
+            output_size: *mut usize,
+        ) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kx_keyring_aes"][::std::mem::size_of::<kx_keyring_aes>() - 24usize];
+    ["Alignment of kx_keyring_aes"][::std::mem::align_of::<kx_keyring_aes>() - 8usize];
+    [
+        "Offset of field: kx_keyring_aes::get_size",
+    ][::std::mem::offset_of!(kx_keyring_aes, get_size) - 0usize];
+    [
+        "Offset of field: kx_keyring_aes::encrypt",
+    ][::std::mem::offset_of!(kx_keyring_aes, encrypt) - 8usize];
+    [
+        "Offset of field: kx_keyring_aes::decrypt",
+    ][::std::mem::offset_of!(kx_keyring_aes, decrypt) - 16usize];
 };
