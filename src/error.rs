@@ -300,6 +300,21 @@ pub enum Error {
     #[error("all 8 unlock slots are in use: remove one first")]
     NoFreeSlot,
 
+    /// There is no such slot.
+    #[error("{}", no_such_slot(*number, *count))]
+    NoSuchSlot {
+        /// Its number, counted from 1; 0 when it was looked for by its secret.
+        number: usize,
+        /// How many there are.
+        count: usize,
+    },
+
+    /// The last slot cannot go.
+    #[error(
+        "this is the last unlock slot, without which nothing opens the keyring: add another one first (keyringctl slot add)"
+    )]
+    LastSlot,
+
     /// The system refused an operation.
     #[error("cannot {doing} {}: {cause}{}", path.display(), remedy(cause))]
     Io {
@@ -335,6 +350,13 @@ impl Error {
             FormatError::NoFreeSlot => Error::NoFreeSlot,
             FormatError::System(e) => Error::System(e),
         }
+    }
+}
+
+fn no_such_slot(number: usize, count: usize) -> String {
+    match number {
+        0 => format!("none of the {count} unlock slots opens with that secret: nothing was changed"),
+        n => format!("there is no unlock slot {n}: keyringctl slot list shows the {count} there are"),
     }
 }
 

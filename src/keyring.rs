@@ -7,6 +7,7 @@ mod load;
 mod memory;
 mod new;
 mod open;
+mod slots;
 mod status;
 mod witness;
 mod writer;

@@ -5,6 +5,7 @@ mod init;
 mod list;
 mod output;
 mod secret;
+mod slot;
 mod status;
 mod sync;
 mod verify;
@@ -37,6 +38,7 @@ enum Command {
     Status(status::Args),
     List(list::Args),
     Verify(verify::Args),
+    Slot(slot::Args),
     Sync(sync::Args),
     Witness(witness::Args),
 }
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, &mut out),
         Command::List(args) => list::run(&args, &mut out),
         Command::Verify(args) => verify::run(&args, &mut out),
+        Command::Slot(args) => slot::run(&args, &mut out),
         Command::Sync(args) => sync::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
     };

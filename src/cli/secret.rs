@@ -39,6 +39,11 @@ impl Args {
         }
     }
 
+    /// The same secret once more, for another reader.
+    pub fn read_again(&self, secret: &UnlockSecret) -> Result<UnlockSecret> {
+        Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
+    }
+
     /// Reads the secret for a new keyring: a terminal is asked twice.
     pub fn read_new(&self) -> Result<UnlockSecret> {
         if let Some(source) = &self.unlock {

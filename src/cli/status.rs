@@ -52,7 +52,7 @@ struct About {
 }
 
 #[derive(Serialize)]
-struct SlotRow {
+pub(super) struct SlotRow {
     kind: SlotKind,
     name: String,
     created: u64,
@@ -68,6 +68,16 @@ impl From<&Slot> for SlotRow {
             created: slot.created,
             cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
         }
+    }
+}
+
+impl SlotRow {
+    /// As people read it.
+    pub fn text(&self) -> String {
+        let cost = self.cost.map_or_else(String::new, |c| {
+            format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
+        });
+        format!("{} ({}), made {}{cost}", self.kind, self.name.escape_debug(), time(self.created))
     }
 }
 
@@ -176,13 +186,7 @@ fn print(out: &mut Output, found: &Found) {
         out.field("keys", keys);
     }
     for (i, slot) in about.slots.iter().enumerate() {
-        let cost = slot.cost.map_or_else(String::new, |c| {
-            format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
-        });
-        out.field(
-            &format!("slot {}", i + 1),
-            format_args!("{} ({}), made {}{cost}", slot.kind, slot.name.escape_debug(), time(slot.created)),
-        );
+        out.field(&format!("slot {}", i + 1), slot.text());
     }
     for note in &about.notes {
         out.field("note", note);

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A keyring that is not on disk yet.
 
-use super::now;
+use super::{now, slots};
 use crate::error::{Error, Result};
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
 use crate::format::image::Image;
 use crate::format::records::Sealer;
-use crate::format::slots::{Cost, MIN_SECRET, Slot, SlotKind, UnlockSecret};
+use crate::format::slots::{Cost, UnlockSecret};
 use crate::recovery::RecoveryKey;
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Fewest bytes of a passphrase.
-const MIN_PASSPHRASE: usize = 8;
 
 /// A keyring that is not on disk yet.
 #[derive(Debug)]
@@ -31,23 +28,12 @@ impl NewKeyring {
     /// # Errors
     /// A secret that is too short; no memory or randomness.
     pub fn new(label: &str, secret: &UnlockSecret, source_name: &str, cost: Cost) -> Result<Self> {
-        let (kind, bytes) = if secret.is_text() {
-            (SlotKind::Passphrase, secret.passphrase())
-        } else {
-            (SlotKind::SecretFile, secret.raw())
-        };
-        let least = if kind == SlotKind::Passphrase { MIN_PASSPHRASE } else { MIN_SECRET };
-        if bytes.len() < least {
-            return Err(Error::Unlock {
-                source_name: source_name.to_owned(),
-                why: format!("a {kind} needs at least {least} bytes, it has {}", bytes.len()),
-            });
-        }
         let told = |e| Error::format(Path::new(""), source_name, e);
         let header = Header::new(label, now()).map_err(told)?;
         let keys = Keys::generate(&header.id).map_err(told)?;
+        let slot = slots::seal(secret, source_name, "unlock secret", cost, &keys, &header.id)?;
         let mut new = Self { header, keys };
-        new.add_slot(kind, cost, "unlock secret", bytes)?;
+        new.header.add(slot).map_err(told)?;
         Ok(new)
     }
 
@@ -56,16 +42,9 @@ impl NewKeyring {
     /// # Errors
     /// No memory or randomness.
     pub fn add_recovery(&mut self) -> Result<RecoveryKey> {
-        let key = RecoveryKey::generate()?;
-        self.add_slot(SlotKind::Recovery, Cost::NONE, "recovery key", key.bytes())?;
+        let (key, slot) = slots::seal_recovery(&self.keys, &self.header.id)?;
+        self.header.add(slot).map_err(|e| Error::format(Path::new(""), "", e))?;
         Ok(key)
-    }
-
-    fn add_slot(&mut self, kind: SlotKind, cost: Cost, name: &str, secret: &[u8]) -> Result<()> {
-        let told = |e| Error::format(Path::new(""), name, e);
-        let slot =
-            Slot::seal(kind, cost, name, now(), secret, self.keys.data(), &self.header.id).map_err(told)?;
-        self.header.add(slot).map_err(told)
     }
 
     /// What its header will say.

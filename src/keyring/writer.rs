@@ -232,6 +232,20 @@ impl Writer {
         self.rewrite(open, memory.records().filter(|r| r.name != *name))
     }
 
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Puts another header in the place of this one: the copies are written whole with it.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
+    pub fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
+        let open = self.open_copies(&[])?;
+        self.rewrite_with(open, header, memory.records())
+    }
+
     /// Makes new copies, of the same bytes as those that are up to date.
     ///
     /// # Errors
@@ -377,12 +391,17 @@ impl Writer {
             .collect()
     }
 
-    fn rewrite<'a>(
+    fn rewrite<'a>(&mut self, open: Vec<Open>, records: impl Iterator<Item = KeyRecord<'a>>) -> Result<()> {
+        let header = self.header.clone();
+        self.rewrite_with(open, header, records)
+    }
+
+    fn rewrite_with<'a>(
         &mut self,
         mut open: Vec<Open>,
+        mut header: Header,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
-        let mut header = self.header.clone();
         header.parents = self.parents();
         let image = Image::seal(&header, &self.keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copies.path(), "", e))?;
