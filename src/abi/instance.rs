@@ -3,14 +3,18 @@
 
 use super::services::{Level, log};
 use crate::config::Config;
-use crate::error::Result;
-use crate::keyring::{Keyring, Severity, Trust};
+use crate::error::{Error, Result};
+use crate::keyring::{Keyring, Severity, Trust, same_path};
 use crate::secret;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 static CURRENT: RwLock<Option<Arc<Keyring>>> = RwLock::new(None);
+
+/// The keyring in use was opened by [`open_untouched`] and not yet settled.
+static UNSETTLED: AtomicBool = AtomicBool::new(false);
 
 /// The open keyring.
 pub(super) fn get() -> Option<Arc<Keyring>> {
@@ -23,11 +27,35 @@ pub(super) fn set(keyring: Option<Arc<Keyring>>) {
     drop(old);
 }
 
-/// Opens the keyring of `config` and tells the log what it found.
+/// Opens the keyring of `config`, brings its copies up to date and tells the log what it found.
 pub(super) fn open(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
+    let keyring = open_and_tell(config, trust)?;
+    settle(&keyring);
+    Ok(keyring)
+}
+
+/// As [`open`] at a server's start, but writes nothing; [`settle_if_due`] does that later.
+pub(super) fn open_untouched(config: &Config) -> Result<Arc<Keyring>> {
+    let config = Config { auto_create: false, ..config.clone() };
+    let keyring = open_and_tell(&config, Trust::Witness)?;
+    UNSETTLED.store(true, Ordering::Relaxed);
+    Ok(keyring)
+}
+
+/// Does what [`open_untouched`] left to be done.
+pub(super) fn settle_if_due(keyring: &Keyring) {
+    if UNSETTLED.load(Ordering::Relaxed) && UNSETTLED.swap(false, Ordering::Relaxed) {
+        settle(keyring);
+    }
+}
+
+fn open_and_tell(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let (keyring, notes) = Keyring::open(&fs, config, trust, report)?;
+    // A status query brings copies up to date, unless the keyring is read-only.
+    keyring.set_read_only(true);
     let status = keyring.status();
+    keyring.set_read_only(config.read_only);
     log(
         Level::Note,
         &format!(
@@ -49,11 +77,74 @@ pub(super) fn open(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
              limit (LimitMEMLOCK= in its systemd unit, or ulimit -l)",
         );
     }
-    // The keyring can be used all the same.
+    Ok(Arc::new(keyring))
+}
+
+/// The keyring can be used whether this succeeds or not.
+fn settle(keyring: &Keyring) {
     if let Err(e) = keyring.settle() {
         log(Level::Warning, &e.to_string());
     }
-    Ok(Arc::new(keyring))
+}
+
+/// Opens the keyring that is to take the place of the one in use, for an administrator who waits for the
+/// answer. It is never made in passing.
+pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
+    let config = Config { wait: 0, auto_create: false, ..config.clone() };
+    let new = open(&config, Trust::Administrator)?;
+    if let Some(old) = get() {
+        let (was, is) = (old.status(), new.status());
+        if was.id == is.id && is.generation < was.generation {
+            return Err(Error::Older {
+                path: config.path,
+                id: is.id,
+                found: is.generation,
+                expected: was.generation,
+            });
+        }
+        let missing = old.missing_in(&new);
+        if missing > 0 && !same_path(&old.path(), &config.path) {
+            log(
+                Level::Warning,
+                &format!(
+                    "{missing} keys of the keyring at {} are not in the one at {}: data encrypted with them cannot \
+                     be read after a restart with the new one",
+                    old.path().display(),
+                    config.path.display()
+                ),
+            );
+        }
+    }
+    Ok(new)
+}
+
+/// Puts a keyring from [`open_other`] in the place of the one in use, between two changes of that one.
+/// When its file was changed since it was opened, it is opened once more `again`. The one in use goes on
+/// when that fails.
+pub(super) fn replace(new: Arc<Keyring>, again: impl FnOnce() -> Result<Arc<Keyring>>) -> Result<()> {
+    let Some(old) = get() else {
+        set(Some(new));
+        return Ok(());
+    };
+    let mut done = Ok(());
+    old.retire(|| {
+        let fresh = match new.check_file() {
+            Ok(()) => Ok(new),
+            Err(_) => again(),
+        };
+        match fresh {
+            Ok(keyring) => {
+                UNSETTLED.store(false, Ordering::Relaxed);
+                set(Some(keyring));
+                true
+            }
+            Err(e) => {
+                done = Err(e);
+                false
+            }
+        }
+    });
+    done
 }
 
 /// Takes what a keyring in use reports to the error log.

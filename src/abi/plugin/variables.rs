@@ -11,7 +11,7 @@ use crate::abi::sys::{
 };
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
-use crate::keyring::{Keyring, Trust, same_path};
+use crate::keyring::{Keyring, Trust};
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -244,7 +244,8 @@ unsafe extern "C" fn check_data(
             }
         };
         // SAFETY: NULL or a C string.
-        match open_other(unsafe { c_bytes(text, MAX_PATH) }) {
+        let bytes = unsafe { c_bytes(text, MAX_PATH) };
+        match path(bytes).and_then(config_for).and_then(|config| instance::open_other(&config)) {
             Ok(keyring) => {
                 forget();
                 pending(Some(keyring));
@@ -263,39 +264,6 @@ unsafe extern "C" fn check_data(
     })
 }
 
-/// Opens the keyring that is to take the place of the one in use.
-fn open_other(bytes: &[u8]) -> Result<Arc<Keyring>> {
-    let mut config = config_for(path(bytes)?)?;
-    // A client waits for the answer, and a keyring is never made in passing.
-    config.wait = 0;
-    config.auto_create = false;
-    let new = instance::open(&config, Trust::Administrator)?;
-    if let Some(old) = instance::get() {
-        let (was, is) = (old.status(), new.status());
-        if was.id == is.id && is.generation < was.generation {
-            return Err(Error::Older {
-                path: config.path,
-                id: is.id,
-                found: is.generation,
-                expected: was.generation,
-            });
-        }
-        let missing = old.missing_in(&new);
-        if missing > 0 && !same_path(&old.path(), &config.path) {
-            log(
-                Level::Warning,
-                &format!(
-                    "{missing} keys of the keyring at {} are not in the one at {}: data encrypted with them cannot \
-                     be read after a restart with the new one",
-                    old.path().display(),
-                    config.path.display()
-                ),
-            );
-        }
-    }
-    Ok(new)
-}
-
 unsafe extern "C" fn update_data(
     _thd: *mut c_void,
     _var: *mut kx_sysvar,
@@ -307,25 +275,12 @@ unsafe extern "C" fn update_data(
     unsafe { *target.cast::<*mut c_char>() = *save.cast::<*mut c_char>() };
     guard((), || {
         let Some(new) = pending(None) else { return };
-        let Some(old) = instance::get() else { return instance::set(Some(new)) };
-        old.retire(|| {
-            // The file may have got another key since it was opened.
-            let fresh = match new.check_file() {
-                Ok(()) => Ok(new),
-                Err(_) => config().and_then(|config| instance::open(&config, Trust::Administrator)),
-            };
-            match fresh {
-                Ok(keyring) => {
-                    keyring.set_read_only(value(&READ_ONLY_VALUE));
-                    instance::set(Some(keyring));
-                    true
-                }
-                Err(e) => {
-                    log(Level::Error, &format!("the keyring in use before goes on: {e}"));
-                    false
-                }
-            }
-        });
+        // It may have been changed since the keyring was opened.
+        new.set_read_only(value(&READ_ONLY_VALUE));
+        let again = || config().and_then(|config| instance::open(&config, Trust::Administrator));
+        if let Err(e) = instance::replace(new, again) {
+            log(Level::Error, &format!("the keyring in use before goes on: {e}"));
+        }
     });
 }
 
