@@ -36,8 +36,9 @@ docs: ## Build the documentation of the code into target/doc
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Two copies, never links: mysqld keeps a loaded library's statics per file.
-install: build ## Install the plugin and keyringctl (DESTDIR, PREFIX, PLUGIN_DIR)
+install: build ## Install plugin, component and keyringctl (DESTDIR, PREFIX, PLUGIN_DIR)
 	install -D -m 0644 target/release/libkeyring_external.so $(DESTDIR)$(PLUGIN_DIR)/keyring_external.so
+	install -D -m 0644 target/release/libkeyring_external.so $(DESTDIR)$(PLUGIN_DIR)/component_keyring_external.so
 	install -D -m 0755 target/release/keyringctl $(DESTDIR)$(PREFIX)/bin/keyringctl
 
 clean: ## Remove what was built, the test server included

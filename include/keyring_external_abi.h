@@ -207,7 +207,6 @@ struct kx_simple_error_log {
 /* Numbers of that table. The first takes one string and is nothing but that. */
 #define KX_MESSAGE_TEXT 11197
 #define KX_MESSAGE_INITIALIZED 13713
-#define KX_MESSAGE_NOT_INITIALIZED 13714
 #define KX_MESSAGE_NOT_AES 13719
 #define KX_MESSAGE_NOT_FOUND 13721
 
@@ -264,14 +263,14 @@ struct kx_keyring_keys_metadata_iterator {
 };
 
 /* "keyring_aes". The padding flag is a byte, whatever type the caller gives it: 0 is off. */
+typedef int (*kx_aes_operation)(const char *data_id, const char *auth_id, const char *mode,
+                                size_t block_size, const unsigned char *iv, unsigned char padding,
+                                const unsigned char *input, size_t input_size, unsigned char *output,
+                                size_t output_room, size_t *output_size);
 struct kx_keyring_aes {
   int (*get_size)(size_t input_size, const char *mode, size_t block_size, size_t *output_size);
-  int (*encrypt)(const char *data_id, const char *auth_id, const char *mode, size_t block_size,
-                 const unsigned char *iv, unsigned char padding, const unsigned char *input,
-                 size_t input_size, unsigned char *output, size_t output_room, size_t *output_size);
-  int (*decrypt)(const char *data_id, const char *auth_id, const char *mode, size_t block_size,
-                 const unsigned char *iv, unsigned char padding, const unsigned char *input,
-                 size_t input_size, unsigned char *output, size_t output_room, size_t *output_size);
+  kx_aes_operation encrypt;
+  kx_aes_operation decrypt;
 };
 
 #endif

@@ -8,6 +8,7 @@ library=${1:-target/release/libkeyring_external.so}
 expected="_mysql_plugin_declarations_
 _mysql_plugin_interface_version_
 _mysql_sizeof_struct_st_plugin_
+list_components
 my_plugin_log_service
 mysql_malloc_service"
 exported=$(nm -D --defined-only "$library" | awk '{ print $3 }' | LC_ALL=C sort)

@@ -7,6 +7,7 @@
 )]
 #![allow(unsafe_code)]
 
+pub mod component;
 mod guard;
 mod handles;
 mod instance;

@@ -51,6 +51,15 @@ pub(super) unsafe fn put_c_bytes(to: *mut c_char, text: &[u8]) {
     }
 }
 
+/// Writes `bytes` to `to`.
+///
+/// # Safety
+/// `to` has room for them.
+pub(super) unsafe fn put_bytes(to: *mut u8, bytes: &[u8]) {
+    // SAFETY: the caller has the room, and Rust's slice is none of the server's memory.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+}
+
 /// Static memory that the server reads and writes: its variables, descriptors and defaults. It is
 /// never in a read-only segment, where the server's writes would end the process.
 #[repr(transparent)]

@@ -51,7 +51,9 @@ pub(super) fn log(level: Level, message: &str) {
     let plugin = PLUGIN.load(Ordering::Acquire);
     let write = table(&LOG_SERVICE).and_then(|t| t.my_plugin_log_message);
     let (Some(write), false) = (write, plugin.is_null()) else {
-        eprintln!("keyring_external: {message}");
+        if !super::component::log::text(level, message) {
+            eprintln!("keyring_external: {message}");
+        }
         return;
     };
     let level = match level {

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `component_keyring_external.cnf`: JSON, beside the component, or in the data directory when the one
+//! beside the component says so.
+
+use super::NAME;
+use crate::config::{Config, MAX_COPIES, MAX_WAIT};
+use crate::error::{Error, Result};
+use crate::store::real::effective_user;
+use crate::unlock::UnlockSource;
+use serde::Deserialize;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Most bytes of a configuration file.
+const MAX_LEN: u64 = 64 * 1024;
+/// Writing for anyone but the owner.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// The file's keys, as they stand there.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    read_local_config: Option<bool>,
+    path: Option<PathBuf>,
+    mirrors: Option<Vec<PathBuf>>,
+    min_copies: Option<u32>,
+    // Looked at by hand: serde's message would show what stands there, which may be the secret itself.
+    unlock: Option<serde_json::Value>,
+    read_only: Option<bool>,
+    allow_same_device: Option<bool>,
+    auto_create: Option<bool>,
+    wait: Option<u32>,
+}
+
+impl Keys {
+    fn names_anything(&self) -> bool {
+        self.path.is_some()
+            || self.mirrors.is_some()
+            || self.min_copies.is_some()
+            || self.unlock.is_some()
+            || self.read_only.is_some()
+            || self.allow_same_device.is_some()
+            || self.auto_create.is_some()
+            || self.wait.is_some()
+    }
+}
+
+/// Reads the configuration of a component in `component_path` for the server in `instance_path`.
+pub(super) fn read(component_path: Option<&Path>, instance_path: Option<&Path>) -> Result<Config> {
+    let dir = component_path
+        .ok_or_else(|| Error::Config("cannot read config file: the server named no directory".to_owned()))?;
+    let file = file_in(dir);
+    let (keys, owner) = read_file(&file)?;
+    if keys.read_local_config != Some(true) {
+        return config(keys, &file, owner, instance_path);
+    }
+    if keys.names_anything() {
+        return Err(Error::Config(format!(
+            "config file {} says read_local_config, so no other key may stand there: move them to {} in the data \
+             directory, or take read_local_config out",
+            file.display(),
+            file_name()
+        )));
+    }
+    let dir = instance_path.ok_or_else(|| {
+        Error::Config(format!(
+            "cannot read config file: {} points to the data directory (read_local_config), and there is none here",
+            file.display()
+        ))
+    })?;
+    let file = file_in(dir);
+    let (keys, owner) = read_file(&file)?;
+    if keys.read_local_config == Some(true) {
+        return Err(Error::Config(format!(
+            "config file {} is the local one already: take read_local_config out of it",
+            file.display()
+        )));
+    }
+    config(keys, &file, owner, instance_path)
+}
+
+fn file_name() -> String {
+    format!("{}.cnf", NAME.to_string_lossy())
+}
+
+fn file_in(dir: &Path) -> PathBuf {
+    dir.join(file_name())
+}
+
+/// The keys of a file, and who owns it.
+fn read_file(path: &Path) -> Result<(Keys, u32)> {
+    let shown = path.display();
+    let cannot = |e: std::io::Error| {
+        Error::Config(format!(
+            "cannot read config file {shown}: {e}. Write it as JSON with at least \"path\" and \"unlock\", readable \
+             for the user that mysqld runs as"
+        ))
+    };
+    let file = File::open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
+    if !meta.is_file() {
+        return Err(cannot(std::io::Error::other("it is not a regular file")));
+    }
+    if meta.mode() & OTHERS_WRITE != 0 {
+        return Err(Error::Config(format!(
+            "config file {shown} can be written by other users (mode {:04o}): run chmod go-w {shown}",
+            meta.mode() & 0o7777
+        )));
+    }
+    let user = effective_user();
+    if user != 0 && meta.uid() != 0 && meta.uid() != user {
+        return Err(Error::Config(format!(
+            "config file {shown} belongs to user id {}, neither root nor the user that mysqld runs as ({user}): run \
+             chown root {shown}",
+            meta.uid()
+        )));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_LEN + 1).read_to_end(&mut text).map_err(cannot)?;
+    if text.len() as u64 > MAX_LEN {
+        return Err(cannot(std::io::Error::other(format!("it is longer than {MAX_LEN} bytes"))));
+    }
+    let keys = serde_json::from_slice(&text).map_err(|e| {
+        Error::Config(format!("config file {shown} has not valid format: {e}. It must be one JSON object"))
+    })?;
+    Ok((keys, meta.uid()))
+}
+
+fn config(keys: Keys, file: &Path, owner: u32, datadir: Option<&Path>) -> Result<Config> {
+    let wrong = |what: String| Error::Config(format!("config file {}: {what}", file.display()));
+    let path = keys.path.unwrap_or_default();
+    if path.as_os_str().is_empty() {
+        return Err(wrong(
+            "\"path\" is missing: give the path of the keyring file on its external volume".to_owned(),
+        ));
+    }
+    if !path.is_absolute() {
+        return Err(wrong("\"path\" must be an absolute path".to_owned()));
+    }
+    let unlock = match &keys.unlock {
+        Some(serde_json::Value::String(text)) if !text.is_empty() => text.parse::<UnlockSource>()?,
+        None => {
+            return Err(wrong(
+                "\"unlock\" is missing: name the source of the unlock secret, such as \
+                 file:/etc/mysql/keyring.secret"
+                    .to_owned(),
+            ));
+        }
+        _ => {
+            return Err(wrong("\"unlock\" must be a text such as file:/etc/mysql/keyring.secret".to_owned()));
+        }
+    };
+    // A server that was started as root runs this before it becomes another user, who could otherwise have
+    // root run anything.
+    if effective_user() == 0 && owner != 0 && matches!(unlock, UnlockSource::Command(_)) {
+        return Err(wrong(format!(
+            "\"unlock\" names a program, but the file belongs to user id {owner} and mysqld still runs as root: run \
+             chown root {}, or start mysqld as its own user",
+            file.display()
+        )));
+    }
+    let min_copies = keys.min_copies.unwrap_or(1);
+    if !(1..=MAX_COPIES).contains(&min_copies) {
+        return Err(wrong(format!("\"min_copies\" is {min_copies}: it must be between 1 and {MAX_COPIES}")));
+    }
+    let wait = keys.wait.unwrap_or(0);
+    if wait > MAX_WAIT {
+        return Err(wrong(format!("\"wait\" is {wait}: at most {MAX_WAIT} seconds are possible")));
+    }
+    Ok(Config {
+        path,
+        mirrors: keys.mirrors.unwrap_or_default(),
+        min_copies,
+        unlock,
+        read_only: keys.read_only.unwrap_or(false),
+        allow_same_device: keys.allow_same_device.unwrap_or(false),
+        auto_create: keys.auto_create.unwrap_or(false),
+        wait,
+        datadir: datadir.map(Path::to_owned),
+    })
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyring_keys_metadata_iterator`: the names of all keys that were there when it was made.
+
+use crate::abi::guard::guard;
+use crate::abi::handles::Handles;
+use crate::abi::instance;
+use crate::abi::pointers::{Shared, put_c_bytes};
+use crate::abi::sys::kx_keyring_keys_metadata_iterator;
+use crate::key::KeyName;
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+pub(super) static SERVICE: Shared<kx_keyring_keys_metadata_iterator> =
+    Shared::new(kx_keyring_keys_metadata_iterator {
+        init: Some(init),
+        deinit: Some(deinit),
+        is_valid: Some(is_valid),
+        next: Some(next),
+        get_length: Some(get_length),
+        get: Some(get),
+    });
+
+/// Names, and how far the caller is.
+struct Names {
+    names: Vec<KeyName>,
+    at: usize,
+}
+
+static ITERATORS: Handles<Names> = Handles::new(0x4900_0000_0000);
+
+unsafe extern "C" fn init(iterator: *mut *mut c_void) -> c_int {
+    guard(1, || {
+        if iterator.is_null() {
+            return 1;
+        }
+        // SAFETY: not NULL, so it is the caller's variable.
+        unsafe { *iterator = null_mut() };
+        let Some(keyring) = instance::get() else { return 1 };
+        let handle = ITERATORS.open(Names { names: keyring.names(), at: 0 });
+        // SAFETY: as above.
+        unsafe { *iterator = handle };
+        0
+    })
+}
+
+unsafe extern "C" fn deinit(iterator: *mut c_void) -> c_int {
+    guard(1, || {
+        ITERATORS.close(iterator);
+        0
+    })
+}
+
+/// 1 when it stands on a key.
+unsafe extern "C" fn is_valid(iterator: *mut c_void) -> c_int {
+    guard(0, || c_int::from(ITERATORS.with(iterator, |i| i.at < i.names.len()) == Some(true)))
+}
+
+/// Stepping behind the last key succeeds once.
+unsafe extern "C" fn next(iterator: *mut c_void) -> c_int {
+    guard(1, || {
+        let stepped = ITERATORS.with(iterator, |i| {
+            let more = i.at < i.names.len();
+            i.at += usize::from(more);
+            more
+        });
+        super::success(stepped == Some(true))
+    })
+}
+
+fn current(iterator: *mut c_void) -> Option<KeyName> {
+    ITERATORS.with(iterator, |i| i.names.get(i.at).cloned()).flatten()
+}
+
+unsafe extern "C" fn get_length(
+    iterator: *mut c_void,
+    data_id_size: *mut usize,
+    auth_id_size: *mut usize,
+) -> c_int {
+    guard(1, || {
+        let Some(name) = current(iterator) else { return 1 };
+        if data_id_size.is_null() || auth_id_size.is_null() {
+            return 1;
+        }
+        // SAFETY: not NULL, so they are the caller's variables.
+        unsafe {
+            *data_id_size = name.as_ref().id().len();
+            *auth_id_size = name.as_ref().user().len();
+        }
+        0
+    })
+}
+
+unsafe extern "C" fn get(
+    iterator: *mut c_void,
+    data_id: *mut c_char,
+    data_id_room: usize,
+    auth_id: *mut c_char,
+    auth_id_room: usize,
+) -> c_int {
+    guard(1, || {
+        let Some(name) = current(iterator) else { return 1 };
+        let (id, user) = (name.as_ref().id(), name.as_ref().user());
+        // A name cut short would be another key's.
+        if data_id.is_null() || auth_id.is_null() || id.len() >= data_id_room || user.len() >= auth_id_room {
+            return 1;
+        }
+        // SAFETY: the caller's buffers, whose room was compared.
+        unsafe {
+            put_c_bytes(data_id, id);
+            put_c_bytes(auth_id, user);
+        }
+        0
+    })
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyring_load`: reads the configuration and opens the keyring, at the server's start and at ALTER
+//! INSTANCE RELOAD KEYRING. When that fails, what was in use goes on.
+
+use super::config;
+use super::log;
+use crate::abi::guard::guard;
+use crate::abi::instance;
+use crate::abi::pointers::{Shared, c_bytes};
+use crate::abi::services::{self, Level};
+use crate::abi::sys::kx_keyring_load;
+use crate::config::Config;
+use crate::error::Result;
+use crate::keyring::Trust;
+use crate::store::real::effective_user;
+use std::ffi::{OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Longest path that is taken.
+const MAX_PATH: usize = 4096;
+
+pub(super) static SERVICE: Shared<kx_keyring_load> = Shared::new(kx_keyring_load { load: Some(load) });
+
+/// What the last calls came to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome {
+    /// The configuration of the keyring in use; without one, the one that the last call wanted.
+    pub config: Option<Config>,
+    /// Why the last call failed; empty when it did not.
+    pub failure: String,
+}
+
+static OUTCOME: Mutex<Option<Outcome>> = Mutex::new(None);
+/// Held through a call: the server makes one at a time, others need not.
+static LOADING: Mutex<()> = Mutex::new(());
+
+pub(super) fn outcome() -> Outcome {
+    OUTCOME.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+}
+
+pub(super) fn forget() {
+    *OUTCOME.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c_char) -> c_int {
+    guard(1, || {
+        let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: NULL or C strings.
+        let paths = unsafe { (path(component_path), path(instance_path)) };
+        let (config, loaded) = match config::read(paths.0.as_deref(), paths.1.as_deref()) {
+            Ok(config) => {
+                let loaded = open(&config);
+                (Some(config), loaded)
+            }
+            Err(e) => (None, Err(e)),
+        };
+        let in_use = instance::get().is_some();
+        let failure = match &loaded {
+            Ok(()) => {
+                log::initialized();
+                String::new()
+            }
+            Err(e) => {
+                let so = if in_use {
+                    "the keyring was not loaded again, the one in use goes on"
+                } else {
+                    "the keyring was not opened"
+                };
+                services::log(Level::Error, &format!("{so}: {e}"));
+                e.to_string()
+            }
+        };
+        let failed = loaded.is_err();
+        let mut outcome = OUTCOME.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = outcome.get_or_insert_default();
+        outcome.failure = failure;
+        if !(failed && in_use) {
+            outcome.config = config;
+        }
+        c_int::from(failed)
+    })
+}
+
+fn open(config: &Config) -> Result<()> {
+    if instance::get().is_some() {
+        let again = || instance::open(config, Trust::Administrator);
+        return instance::replace(instance::open_other(config)?, again);
+    }
+    let keyring = if still_root_for(config.datadir.as_deref()) {
+        instance::open_untouched(config)
+    } else {
+        instance::open(config, Trust::Witness)
+    };
+    instance::set(Some(keyring?));
+    Ok(())
+}
+
+/// Whether the server is going to drop its privileges: it runs as root, and its data belong to another
+/// user. A file made now could not be written later.
+fn still_root_for(datadir: Option<&Path>) -> bool {
+    effective_user() == 0
+        && datadir.is_some_and(|dir| std::fs::metadata(dir).is_ok_and(|meta| meta.uid() != 0))
+}
+
+/// # Safety
+/// NULL or a C string.
+unsafe fn path(text: *const c_char) -> Option<PathBuf> {
+    // SAFETY: promised by the caller.
+    let bytes = unsafe { c_bytes(text, MAX_PATH) };
+    (1..=MAX_PATH).contains(&bytes.len()).then(|| OsStr::from_bytes(bytes).into())
+}

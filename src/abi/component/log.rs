@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The component's lines in the server's error log.
+//!
+//! `mysql_simple_error_log` is asked for at each line, and given back: the minimal hosts of a keyring
+//! (`mysql_migrate_keyring`) do not have it, and nothing must be held when the component is unloaded.
+//! Without it lines go to standard error, which the server sends to its error log too.
+
+use super::NAME;
+use crate::abi::services::Level;
+use crate::abi::sys::{
+    KX_MESSAGE_INITIALIZED, KX_MESSAGE_NOT_AES, KX_MESSAGE_NOT_FOUND, KX_MESSAGE_TEXT, KX_SEVERITY_ERROR,
+    KX_SEVERITY_NOTE, KX_SEVERITY_WARNING, kx_registry, kx_simple_error_log,
+};
+use crate::key::NameRef;
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+/// Where the host puts the registry before init.
+pub(in crate::abi) static REGISTRY: AtomicPtr<kx_registry> = AtomicPtr::new(null_mut());
+
+/// Between init and deinit.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn start() {
+    STARTED.store(true, Ordering::Release);
+}
+
+pub(super) fn stop() {
+    STARTED.store(false, Ordering::Release);
+}
+
+/// A line of the component's own words. Answers whether this library was loaded as a component.
+pub(in crate::abi) fn text(level: Level, message: &str) -> bool {
+    if !STARTED.load(Ordering::Acquire) {
+        return false;
+    }
+    let text = c_string(message.as_bytes());
+    if !emit(level, KX_MESSAGE_TEXT, &text, None) {
+        to_stderr(level, KX_MESSAGE_TEXT, message);
+    }
+    true
+}
+
+/// The keyring was loaded. A number of the server's own, which tools look for.
+pub(super) fn initialized() {
+    if !emit(Level::Note, KX_MESSAGE_INITIALIZED, &CString::default(), None) {
+        to_stderr(Level::Note, KX_MESSAGE_INITIALIZED, "the keyring was loaded");
+    }
+}
+
+/// `keyring_aes` was asked to use a key that is not there.
+pub(super) fn not_found(name: &NameRef<'_>) {
+    let (id, user) = (c_string(name.id()), c_string(name.user()));
+    if !emit(Level::Note, KX_MESSAGE_NOT_FOUND, &id, Some(&user)) {
+        to_stderr(Level::Note, KX_MESSAGE_NOT_FOUND, &format!("there is no key {name}"));
+    }
+}
+
+/// `keyring_aes` was asked to use a key of another type.
+pub(super) fn not_aes(name: &NameRef<'_>) {
+    let (id, user) = (c_string(name.id()), c_string(name.user()));
+    if !emit(Level::Note, KX_MESSAGE_NOT_AES, &id, Some(&user)) {
+        to_stderr(Level::Note, KX_MESSAGE_NOT_AES, &format!("the key {name} is no AES key"));
+    }
+}
+
+/// Writes the server's message of that number, which takes these strings. Answers whether it could.
+fn emit(level: Level, number: u32, first: &CString, second: Option<&CString>) -> bool {
+    let registry = REGISTRY.load(Ordering::Acquire);
+    if registry.is_null() || !STARTED.load(Ordering::Acquire) {
+        return false;
+    }
+    // SAFETY: the host's table, which lives as long as the host.
+    let registry = unsafe { &*registry };
+    let (Some(acquire), Some(release)) = (registry.acquire, registry.release) else { return false };
+    let mut service: *mut c_void = null_mut();
+    // SAFETY: the host's function, a C string and a place for the answer.
+    if unsafe { acquire(c"mysql_simple_error_log".as_ptr(), &mut service) } != 0 || service.is_null() {
+        return false;
+    }
+    // SAFETY: a service handle is the address of its table, which stays until it is released.
+    let write = unsafe { (*service.cast::<kx_simple_error_log>()).emit };
+    let severity = match level {
+        Level::Error => KX_SEVERITY_ERROR,
+        Level::Warning => KX_SEVERITY_WARNING,
+        Level::Note => KX_SEVERITY_NOTE,
+    } as c_int;
+    let written = write.is_some_and(|write| {
+        let (component, file): (*const c_char, *const c_char) = (NAME.as_ptr(), c"keyring".as_ptr());
+        let number = number as c_int;
+        // SAFETY: the host's function; the messages named by KX_MESSAGE_... take these strings and nothing
+        // else, or fewer.
+        let failed = unsafe {
+            match second {
+                Some(second) => write(component, file, 0, severity, number, first.as_ptr(), second.as_ptr()),
+                None => write(component, file, 0, severity, number, first.as_ptr()),
+            }
+        };
+        failed == 0
+    });
+    // SAFETY: acquired above, and not used any more.
+    unsafe { release(service) };
+    written
+}
+
+fn c_string(bytes: &[u8]) -> CString {
+    CString::new(bytes.iter().map(|b| if *b == 0 { b' ' } else { *b }).collect::<Vec<_>>())
+        .unwrap_or_default()
+}
+
+/// A line that looks like those of the server's error log.
+fn to_stderr(level: Level, number: u32, message: &str) {
+    let level = match level {
+        Level::Error => "ERROR",
+        Level::Warning => "Warning",
+        Level::Note => "Note",
+    };
+    let now = humantime::format_rfc3339_micros(std::time::SystemTime::now());
+    let name = NAME.to_string_lossy();
+    eprintln!("{now} 0 [{level}] [MY-{number:06}] [Keyring] Component {name} reported: '{message}'");
+}

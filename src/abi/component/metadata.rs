@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyring_component_metadata_query`: the rows of `performance_schema.keyring_component_status`. They
+//! are there when the keyring is not, and never hold a secret.
+
+use super::{AUTHOR, LICENSE, NAME, load};
+use crate::abi::guard::guard;
+use crate::abi::handles::Handles;
+use crate::abi::instance;
+use crate::abi::pointers::{Shared, put_c_bytes};
+use crate::abi::sys::kx_keyring_component_metadata_query;
+use crate::keyring::State;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+/// Longest value in bytes that the table's column takes.
+const MAX_VALUE: usize = 1023;
+
+pub(super) static SERVICE: Shared<kx_keyring_component_metadata_query> =
+    Shared::new(kx_keyring_component_metadata_query {
+        init: Some(init),
+        deinit: Some(deinit),
+        is_valid: Some(is_valid),
+        next: Some(next),
+        get_length: Some(get_length),
+        get: Some(get),
+    });
+
+type Row = (&'static str, String);
+
+/// Rows, and how far the caller is.
+struct Rows {
+    rows: Vec<Row>,
+    at: usize,
+}
+
+static QUERIES: Handles<Rows> = Handles::new(0x4d00_0000_0000);
+
+fn rows() -> Vec<Row> {
+    let text = |text: &CStr| text.to_string_lossy().into_owned();
+    let keyring = instance::get();
+    let load::Outcome { config, failure } = load::outcome();
+    if let Some(keyring) = &keyring {
+        instance::settle_if_due(keyring);
+    }
+    let status = keyring.as_ref().map(|keyring| keyring.status());
+    let shown = |path: &std::path::Path| path.display().to_string();
+    // What a reload failed on matters more than what a call did.
+    let last_error = match (&status, failure.is_empty()) {
+        (Some(status), true) => status.last_error.clone(),
+        _ => failure,
+    };
+    let of = |value: Option<String>| value.unwrap_or_default();
+    let rows = vec![
+        ("Component_name", text(NAME)),
+        ("Author", text(AUTHOR)),
+        ("License", text(LICENSE)),
+        ("Implementation_name", text(NAME)),
+        ("Version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("Component_status", if keyring.is_some() { "Active" } else { "Disabled" }.to_owned()),
+        ("Data_file", of(config.as_ref().map(|c| shown(&c.path)))),
+        ("Read_only", of(config.as_ref().map(|c| if c.read_only { "Yes" } else { "No" }.to_owned()))),
+        (
+            "Mirrors",
+            of(config.as_ref().map(|c| c.mirrors.iter().map(|p| shown(p)).collect::<Vec<_>>().join(":"))),
+        ),
+        ("State", status.as_ref().map_or(State::Unavailable, |s| s.state).to_string()),
+        ("Keyring_id", of(status.as_ref().map(|s| s.id.to_string()))),
+        ("Generation", of(status.as_ref().map(|s| s.generation.to_string()))),
+        ("Keys", of(status.as_ref().map(|s| s.keys.to_string()))),
+        ("Copies", of(status.as_ref().map(|s| format!("{}/{}", s.copies.0, s.copies.1)))),
+        ("Last_error", last_error),
+    ];
+    rows.into_iter().map(|(key, value)| (key, presentable(value))).collect()
+}
+
+/// Without NUL, and no longer than the table takes.
+fn presentable(value: String) -> String {
+    let mut value = value.replace('\0', " ");
+    let mut len = value.len().min(MAX_VALUE);
+    while !value.is_char_boundary(len) {
+        len -= 1;
+    }
+    value.truncate(len);
+    value
+}
+
+unsafe extern "C" fn init(iterator: *mut *mut c_void) -> c_int {
+    guard(1, || {
+        if iterator.is_null() {
+            return 1;
+        }
+        // SAFETY: not NULL, so it is the caller's variable.
+        unsafe { *iterator = null_mut() };
+        let handle = QUERIES.open(Rows { rows: rows(), at: 0 });
+        // SAFETY: as above.
+        unsafe { *iterator = handle };
+        0
+    })
+}
+
+unsafe extern "C" fn deinit(iterator: *mut c_void) -> c_int {
+    guard(1, || {
+        QUERIES.close(iterator);
+        0
+    })
+}
+
+/// 1 when it stands on a row.
+unsafe extern "C" fn is_valid(iterator: *mut c_void) -> c_int {
+    guard(0, || c_int::from(QUERIES.with(iterator, |q| q.at < q.rows.len()) == Some(true)))
+}
+
+/// Stepping behind the last row succeeds once.
+unsafe extern "C" fn next(iterator: *mut c_void) -> c_int {
+    guard(1, || {
+        let stepped = QUERIES.with(iterator, |q| {
+            let more = q.at < q.rows.len();
+            q.at += usize::from(more);
+            more
+        });
+        super::success(stepped == Some(true))
+    })
+}
+
+fn current(iterator: *mut c_void) -> Option<Row> {
+    QUERIES.with(iterator, |q| q.rows.get(q.at).cloned()).flatten()
+}
+
+/// The terminators are counted.
+unsafe extern "C" fn get_length(
+    iterator: *mut c_void,
+    key_size: *mut usize,
+    value_size: *mut usize,
+) -> c_int {
+    guard(1, || {
+        let Some((key, value)) = current(iterator) else { return 1 };
+        if key_size.is_null() || value_size.is_null() {
+            return 1;
+        }
+        // SAFETY: not NULL, so they are the caller's variables.
+        unsafe {
+            *key_size = key.len() + 1;
+            *value_size = value.len() + 1;
+        }
+        0
+    })
+}
+
+unsafe extern "C" fn get(
+    iterator: *mut c_void,
+    key: *mut c_char,
+    key_room: usize,
+    value: *mut c_char,
+    value_room: usize,
+) -> c_int {
+    guard(1, || {
+        let Some((name, text)) = current(iterator) else { return 1 };
+        if key.is_null() || value.is_null() || name.len() >= key_room || text.len() >= value_room {
+            return 1;
+        }
+        // SAFETY: the caller's buffers, whose room was compared.
+        unsafe {
+            put_c_bytes(key, name.as_bytes());
+            put_c_bytes(value, text.as_bytes());
+        }
+        0
+    })
+}

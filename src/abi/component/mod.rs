@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keyring component `component_keyring_external`: the symbol that the server looks up, and the
+//! descriptor that it leads to. One file per service.
+
+mod aes;
+mod config;
+mod generator;
+mod iterator;
+mod load;
+pub(super) mod log;
+mod metadata;
+mod reader;
+mod status;
+mod writer;
+
+use super::guard::guard;
+use super::instance;
+use super::pointers::{Shared, c_bytes};
+use super::services::{self, Level};
+use super::sys::{kx_component, kx_metadata, kx_provided, kx_required};
+use crate::error::{Error, Result};
+use crate::key::{KeyType, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
+use crate::keyring::Keyring;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::{null, null_mut};
+use std::sync::Arc;
+
+/// The component's name, and the name of its implementation of every service.
+const NAME: &CStr = c"component_keyring_external";
+const AUTHOR: &CStr = c"The keyring_external developers";
+const LICENSE: &CStr = c"GPL";
+
+/// What the server looks up.
+#[unsafe(export_name = "list_components")]
+pub extern "C" fn list_components() -> *const c_void {
+    COMPONENT.get().cast()
+}
+
+static COMPONENT: Shared<kx_component> = Shared::new(kx_component {
+    name: NAME.as_ptr(),
+    provides: PROVIDES.get().cast(),
+    requires_: REQUIRES.get().cast(),
+    metadata: METADATA.get().cast(),
+    init: Some(init),
+    deinit: Some(deinit),
+});
+
+macro_rules! provides {
+    ($($service:literal => $table:expr,)*) => {
+        [
+            $(kx_provided {
+                name: concat!($service, ".component_keyring_external\0").as_ptr().cast(),
+                implementation: $table.get().cast(),
+            },)*
+            kx_provided { name: null(), implementation: null() },
+        ]
+    };
+}
+
+static PROVIDES: Shared<[kx_provided; 9]> = Shared::new(provides! {
+    "keyring_aes" => aes::SERVICE,
+    "keyring_generator" => generator::SERVICE,
+    "keyring_load" => load::SERVICE,
+    "keyring_keys_metadata_iterator" => iterator::SERVICE,
+    "keyring_component_status" => status::SERVICE,
+    "keyring_component_metadata_query" => metadata::SERVICE,
+    "keyring_reader_with_status" => reader::SERVICE,
+    "keyring_writer" => writer::SERVICE,
+});
+
+// Only what every host of a keyring has, mysql_migrate_keyring too.
+static REQUIRES: Shared<[kx_required; 2]> = Shared::new([
+    kx_required { name: c"registry".as_ptr(), place: log::REGISTRY.as_ptr().cast() },
+    kx_required { name: null(), place: null_mut() },
+]);
+
+static METADATA: Shared<[kx_metadata; 4]> = Shared::new([
+    kx_metadata { key: c"mysql.author".as_ptr(), value: AUTHOR.as_ptr() },
+    kx_metadata { key: c"mysql.license".as_ptr(), value: LICENSE.as_ptr() },
+    kx_metadata { key: c"mysql.dev".as_ptr(), value: NAME.as_ptr() },
+    kx_metadata { key: null(), value: null() },
+]);
+
+/// Opens nothing: the server calls `keyring_load` when it is far enough.
+unsafe extern "C" fn init() -> c_int {
+    guard(1, || {
+        log::start();
+        0
+    })
+}
+
+/// Closes the keyring and wipes its memory.
+unsafe extern "C" fn deinit() -> c_int {
+    guard(1, || {
+        // From here on nothing is asked of the registry, which the server is changing.
+        log::stop();
+        instance::set(None);
+        load::forget();
+        0
+    })
+}
+
+/// Runs a change on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
+fn on_keyring(doing: &str, operation: impl Fn(&Arc<Keyring>) -> Result<()>) -> c_int {
+    guard(1, || {
+        let once = || {
+            let keyring = instance::get().ok_or(Error::Unavailable)?;
+            instance::settle_if_due(&keyring);
+            operation(&keyring)
+        };
+        let done = match once() {
+            // Another one was loaded between.
+            Err(Error::Retired) => once(),
+            done => done,
+        };
+        match done {
+            Ok(()) => 0,
+            Err(e) => {
+                let level = match e {
+                    // The caller's own affair.
+                    Error::Key(_) | Error::Exists { .. } | Error::NoSuchKey { .. } => Level::Note,
+                    _ => Level::Error,
+                };
+                services::log(level, &format!("Error while {doing} key: {e}"));
+                1
+            }
+        }
+    })
+}
+
+/// # Safety
+/// NULL or C strings.
+unsafe fn name<'a>(data_id: *const c_char, auth_id: *const c_char) -> Result<NameRef<'a>> {
+    // SAFETY: promised by the caller.
+    let (id, user) = unsafe { (c_bytes(data_id, MAX_ID), c_bytes(auth_id, MAX_USER)) };
+    Ok(NameRef::new(id, user)?)
+}
+
+/// # Safety
+/// NULL or a C string.
+unsafe fn key_type(key_type: *const c_char) -> Result<KeyType> {
+    // SAFETY: promised by the caller.
+    Ok(KeyType::new(unsafe { c_bytes(key_type, MAX_TYPE) })?)
+}
+
+/// 0 for `true`, the success of a service.
+fn success(ok: bool) -> c_int {
+    c_int::from(!ok)
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyring_writer`: stores and removes keys.
+
+use super::{key_type, name, on_keyring};
+use crate::abi::pointers::{Shared, bytes};
+use crate::abi::sys::kx_keyring_writer;
+use crate::key::{KeyError, MAX_DATA};
+use std::ffi::{c_char, c_int, c_uchar};
+
+pub(super) static SERVICE: Shared<kx_keyring_writer> =
+    Shared::new(kx_keyring_writer { store: Some(store), remove: Some(remove) });
+
+unsafe extern "C" fn store(
+    data_id: *const c_char,
+    auth_id: *const c_char,
+    data: *const c_uchar,
+    size: usize,
+    type_: *const c_char,
+) -> c_int {
+    on_keyring("storing", |keyring| {
+        // SAFETY: the server passes NULL or C strings, and `size` bytes at `data`.
+        let (name, key_type, data) =
+            unsafe { (name(data_id, auth_id)?, key_type(type_)?, bytes(data.cast(), size, MAX_DATA)) };
+        let data = data.ok_or(if size > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
+        keyring.store(name, &key_type, data)
+    })
+}
+
+/// A key that is not there is a failure, as keyring_udf's callers expect.
+unsafe extern "C" fn remove(data_id: *const c_char, auth_id: *const c_char) -> c_int {
+    on_keyring("removing", |keyring| {
+        // SAFETY: the server passes NULL or C strings.
+        keyring.remove(unsafe { name(data_id, auth_id)? })
+    })
+}
