@@ -62,9 +62,13 @@ impl Fs for RealFs {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let dir =
-            rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(rustix::fs::fsync(dir)?)
+        let open =
+            || rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        rustix::fs::fsync(open()?)?;
+        // XFS, when it has shut itself down (its device is gone), answers success to the sync of a
+        // directory all the same, and the name is lost. It does not let anything be opened then.
+        open()?;
+        Ok(())
     }
 
     fn meta(&self, path: &Path) -> io::Result<Meta> {
