@@ -117,6 +117,13 @@ pub enum Error {
         detail: String,
     },
 
+    /// The file has this keyring's id, but the keys in use do not open it.
+    #[error("{} has the id of the keyring in use, but was written with another data key: its key was renewed by another program, or somebody forged it. Nothing was written to it", path.display())]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// The keyring lies beside the data it protects.
     #[error("{} is on the same filesystem as the data directory {}: whoever takes that disk has both. Is the volume mounted? Mount it, choose a path on another volume, or set keyring_external_allow_same_device=ON if that is meant", path.display(), datadir.display())]
     SameDevice {
@@ -335,6 +342,11 @@ impl Error {
     /// An I/O error with its path.
     pub fn io(doing: &'static str, path: &Path, cause: io::Error) -> Self {
         Error::Io { doing, path: path.to_owned(), cause }
+    }
+
+    /// Whether another program may have changed the keyring, so that it is worth reading again.
+    pub fn is_by_another(&self) -> bool {
+        matches!(self, Error::Changed { .. } | Error::OtherKey { .. })
     }
 
     /// Adds the path (and the name of the unlock source) to an error of the format.

@@ -134,7 +134,7 @@ impl Keyring {
         let mut done = change(writer);
         for _ in 0..CATCH_UPS {
             match done {
-                Err(e @ Error::Changed { .. }) => {
+                Err(e) if e.is_by_another() => {
                     self.catch_up(writer).map_err(|_| e)?;
                     done = change(writer);
                 }
@@ -248,7 +248,10 @@ impl Keyring {
         // A write under way must not make a status query wait: what it last came to is shown.
         if let Ok(mut writer) = self.writer.try_lock() {
             let mut wrong = writer.probe().err();
-            if matches!(wrong, Some(Error::Changed { .. })) && self.catch_up(&mut writer).is_ok() {
+            if wrong.as_ref().is_some_and(Error::is_by_another)
+                && self.counters.may_catch_up()
+                && self.catch_up(&mut writer).is_ok()
+            {
                 wrong = None;
             }
             if wrong.is_none() && writer.lags() && !read_only {
@@ -284,7 +287,7 @@ impl Keyring {
     /// [`Error::AlreadyThere`], or what the filesystems answer.
     pub fn create_copies(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
         let new: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
-        self.lock_writer().create_copies(&new)
+        self.lock_writer().create_copies(&self.read_memory(), &new)
     }
 
     /// Whether there is a key of that id that belongs to the server itself.

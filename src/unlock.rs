@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::format::slots::UnlockSecret;
 use crate::secret::Locked;
+use rustix::fs::{Mode, OFlags};
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zeroize::Zeroize;
 
 /// Most bytes of an unlock secret.
@@ -97,8 +98,11 @@ fn refused(why: String) -> io::Error {
 }
 
 fn read_file(path: &Path, closed_to: u32) -> io::Result<Locked> {
-    let file =
-        std::fs::File::open(path).map_err(|e| refused(format!("{e}. Check the path and its owner")))?;
+    // A pipe in the file's place must not block.
+    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file: std::fs::File = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|e| refused(format!("{}. Check the path and its owner", io::Error::from(e))))?
+        .into();
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(refused("it is not a regular file".to_owned()));
@@ -146,14 +150,24 @@ fn read_command(words: &[String]) -> io::Result<Locked> {
     std::thread::spawn(move || {
         let _ = send.send(read_bounded(stdout));
     });
+    let deadline = Instant::now() + COMMAND_WAIT;
     let answer = receive.recv_timeout(COMMAND_WAIT);
-    if answer.is_err() {
-        let _ = child.kill();
-    }
-    let status = child.wait()?;
-    let secret = answer.map_err(|_| {
-        refused(format!("{program} did not end within {} seconds and was stopped", COMMAND_WAIT.as_secs()))
-    })?;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            // It may have closed its output and live on.
+            None if answer.is_err() || Instant::now() >= deadline => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(refused(format!(
+                    "{program} did not end within {} seconds and was stopped",
+                    COMMAND_WAIT.as_secs()
+                )));
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let secret = answer.map_err(|_| refused(format!("{program} printed nothing")))?;
     if !status.success() {
         return Err(refused(format!("{program} failed ({status})")));
     }
@@ -219,6 +233,17 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let e = UnlockSource::File(path.clone()).read().unwrap_err().to_string();
             assert!(e.contains(expected) && e.contains(&path.display().to_string()), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_or_directory_is_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR).unwrap();
+        for path in [pipe, dir.path().to_owned()] {
+            let e = UnlockSource::File(path).read().unwrap_err().to_string();
+            assert!(e.contains("not a regular file"), "{e}");
         }
     }
 

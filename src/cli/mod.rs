@@ -100,6 +100,7 @@ fn is_about_the_keyring(e: &Error) -> bool {
             | Error::Foreign { .. }
             | Error::Older { .. }
             | Error::Changed { .. }
+            | Error::OtherKey { .. }
             | Error::Fork { .. }
             | Error::Diverged { .. }
             | Error::DamagedNewest { .. }

@@ -279,7 +279,7 @@ mod tests {
             let ignored = vec![Note::Ignored((grown - cut) as u64)];
             assert_eq!(open(&bytes[..bytes.len() - cut]).unwrap(), (one.clone(), ignored, image.commit));
         }
-        for torn in [9, 20, 40, 95] {
+        for torn in [9, 20, 40, 80] {
             let mut bytes = bytes.clone();
             bytes[at..at + torn].copy_from_slice(&slot[..torn]);
             let notes = vec![Note::CommitSlot, Note::RolledForward(1)];

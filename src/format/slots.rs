@@ -41,7 +41,8 @@ impl UnlockSecret {
     /// Whether it is text as a person types it. Such a secret is stretched like a passphrase, however
     /// long it is.
     pub fn is_text(&self) -> bool {
-        std::str::from_utf8(self.passphrase()).is_ok_and(|t| !t.chars().any(char::is_control))
+        let typed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+        std::str::from_utf8(&self.0).is_ok_and(|t| t.chars().all(typed))
     }
 }
 

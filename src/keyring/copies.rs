@@ -196,7 +196,7 @@ impl Copies {
     /// The error for too few copies: what happened to the only one, or to all.
     pub fn too_few(&self, open: &[Open], cause: Option<Error>) -> Error {
         match cause {
-            Some(cause) if self.members.len() == 1 => cause,
+            Some(cause) if self.members.len() == 1 || cause.is_by_another() => cause,
             cause => Error::TooFewCopies {
                 reachable: open.len(),
                 needed: self.min,

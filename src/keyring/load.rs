@@ -127,7 +127,11 @@ pub fn read_copy(copy: &Copy, opener: Opener<'_>, source_name: &str) -> Outcome 
     let failed = |e, generation| not_whole(copy.path(), source_name, &reading.front, e, generation);
     let front = match image::open_front(&reading.front.0, opener) {
         Ok(front) => front,
-        Err(e) => return failed(e, commit::claimed(&reading.front.0).map(|c| c.generation)),
+        // Behind an authentic header, what the commit slots claim is worth heeding although they are damaged.
+        Err(e @ FormatError::Damaged { offset: 1.., .. }) => {
+            return failed(e, commit::claimed(&reading.front.0).map(|c| c.generation));
+        }
+        Err(e) => return failed(e, None),
     };
     let generation = front.commit().generation;
     let rest = match reading.rest(front.wanted(reading.len)) {

@@ -294,7 +294,9 @@ fn assemble(
                 Standing::Current => {}
                 Standing::Behind => report(
                     Severity::Warning,
-                    &format!("the copy {path} lags behind or is damaged; it is brought up to date"),
+                    &format!(
+                        "the copy {path} lags behind or is damaged; the next change brings it up to date"
+                    ),
                 ),
                 Standing::Out(why) => {
                     report(Severity::Warning, &format!("the copy {path} is out of use: {why}"))

@@ -6,6 +6,7 @@ use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// The state of a keyring in the server.
@@ -70,9 +71,24 @@ pub struct Counters {
     current: AtomicUsize,
     configured: AtomicUsize,
     last_error: Mutex<String>,
+    caught_up: Mutex<Option<Instant>>,
 }
 
+/// How often status queries read a keyring again that another program changed: nine variables are asked
+/// for at once, and reading may mean Argon2id.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(10);
+
 impl Counters {
+    /// Whether a status query may read the keyring again.
+    pub(super) fn may_catch_up(&self) -> bool {
+        let mut last = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|at| at.elapsed() >= CATCH_UP_EVERY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+
     pub(super) fn fetched(&self) {
         self.fetches.fetch_add(1, Ordering::Relaxed);
     }

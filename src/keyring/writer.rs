@@ -250,8 +250,9 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::AlreadyThere`], or what the filesystems answer.
-    pub fn create_copies(&mut self, new: &[Copy]) -> Result<()> {
-        let open = self.open_ready()?;
+    pub fn create_copies(&mut self, memory: &Memory, new: &[Copy]) -> Result<()> {
+        self.heal(memory)?;
+        let open = self.open_copies(&[])?;
         let bytes = open.iter().find_map(|o| self.whole_bytes(o)).ok_or(Error::Unavailable)?;
         new.iter().try_for_each(|copy| copy.create(&bytes))
     }

@@ -137,19 +137,22 @@ impl Copy {
         })
     }
 
-    /// Whether there is something at the path, or what an interrupted write left beside it. A volume that
-    /// does not answer counts as nothing.
+    /// Whether there may be something at the path: only a filesystem that says that there is nothing is
+    /// believed. What cannot be looked at is told when it is read.
     pub fn is_there(&self) -> bool {
-        self.looks_like(|copy| copy.fs.meta(&copy.path).is_ok())
+        self.is_at(|copy| copy.path.clone())
     }
 
-    /// Whether an interrupted write left a file beside the path.
+    /// Whether an interrupted write may have left a file beside the path.
     pub fn has_leftover(&self) -> bool {
-        self.looks_like(|copy| copy.fs.meta(&volume::temporary_of(&copy.path)).is_ok())
+        self.is_at(|copy| volume::temporary_of(&copy.path))
     }
 
-    fn looks_like(&self, look: impl FnOnce(&Copy) -> bool + Send + 'static) -> bool {
-        self.timed(PROBE_WAIT, |copy| Ok(look(copy))).unwrap_or(false)
+    fn is_at(&self, path: impl FnOnce(&Copy) -> PathBuf + Send + 'static) -> bool {
+        let nothing =
+            |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        self.timed(PROBE_WAIT, move |copy| Ok(!copy.fs.meta(&path(copy)).as_ref().is_err_and(nothing)))
+            .unwrap_or(true)
     }
 
     /// What is found at the path instead of a file.
@@ -376,7 +379,10 @@ impl Changing {
     /// # Errors
     /// What the filesystem answers; the new file may be in place all the same.
     pub fn put_in_place(&self) -> Result<()> {
-        self.reading.copy.timed(STEP_WAIT, |copy| {
+        // The lock goes with the file: a step that was left behind must not come after somebody else's.
+        let locked = Arc::clone(&self.reading.file);
+        self.reading.copy.timed(STEP_WAIT, move |copy| {
+            let _locked = locked;
             copy.fs
                 .rename(&volume::temporary_of(&copy.path), &copy.path)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))

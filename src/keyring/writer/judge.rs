@@ -73,7 +73,7 @@ impl Writer {
                 return Error::Foreign { path: path.to_owned(), found: claims.id, expected: self.header.id };
             }
             if copies.readable.iter().all(|c| c.check(&self.keys).is_err()) {
-                return self.changed(path, "its data key is another".to_owned());
+                return Error::OtherKey { path: path.to_owned() };
             }
         }
         Error::format(path, "", e)
