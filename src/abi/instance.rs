@@ -8,6 +8,9 @@ use crate::keyring::{Keyring, Severity, Trust, same_path};
 use crate::secret;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
+use crate::store::volume;
+use std::iter;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -51,6 +54,7 @@ pub(super) fn settle_if_due(keyring: &Keyring) {
 
 fn open_and_tell(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let config = &without_datadir(config)?;
     let (keyring, notes) = Keyring::open(&fs, config, trust, report)?;
     // A status query brings copies up to date, unless the keyring is read-only.
     keyring.set_read_only(true);
@@ -78,6 +82,27 @@ fn open_and_tell(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
         );
     }
     Ok(Arc::new(keyring))
+}
+
+/// The witness belongs into a data directory. `mysqld --initialize` makes its own after it has loaded
+/// components, `mysql_migrate_keyring` names a directory with nothing but a configuration, and mysqld migrates
+/// keys wherever it was started: there it has no place, and only the rule about the volume is kept.
+fn without_datadir(config: &Config) -> Result<Config> {
+    let mut config = config.clone();
+    let other = |dir: &mut PathBuf| !dir.join("mysql.ibd").exists();
+    if let Some(dir) = config.datadir.take_if(other)
+        && let Some(there) = dir.ancestors().find(|dir| dir.is_dir())
+        && !config.allow_same_device
+    {
+        for path in iter::once(&config.path).chain(&config.mirrors) {
+            match volume::check_device(&RealFs, path, there) {
+                // What is not there is told when it is opened.
+                Ok(()) | Err(Error::Missing { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(config)
 }
 
 /// The keyring can be used whether this succeeds or not.

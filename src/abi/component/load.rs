@@ -10,7 +10,7 @@ use crate::abi::pointers::{Shared, c_bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_load;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keyring::Trust;
 use crate::store::real::effective_user;
 use std::ffi::{OsStr, c_char, c_int};
@@ -90,7 +90,15 @@ fn open(config: &Config) -> Result<()> {
         return instance::replace(instance::open_other(config)?, again);
     }
     let keyring = if still_root_for(config.datadir.as_deref()) {
-        instance::open_untouched(config)
+        instance::open_untouched(config).inspect_err(|e| {
+            if config.auto_create && matches!(e, Error::Missing { .. }) {
+                services::log(
+                    Level::Warning,
+                    "auto_create makes no keyring while mysqld still runs as root: ALTER INSTANCE RELOAD KEYRING \
+                     makes it, or start mysqld as its own user",
+                );
+            }
+        })
     } else {
         instance::open(config, Trust::Witness)
     };

@@ -87,7 +87,8 @@ fn emit(level: Level, number: u32, first: &CString, second: Option<&CString>) ->
         Level::Note => KX_SEVERITY_NOTE,
     } as c_int;
     let written = write.is_some_and(|write| {
-        let (component, file): (*const c_char, *const c_char) = (NAME.as_ptr(), c"keyring".as_ptr());
+        // The server shows no more than a dozen bytes of it, as the subsystem.
+        let (component, file): (*const c_char, *const c_char) = (c"Keyring".as_ptr(), c"keyring".as_ptr());
         let number = number as c_int;
         // SAFETY: the host's function; the messages named by KX_MESSAGE_... take these strings and nothing
         // else, or fewer.
