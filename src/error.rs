@@ -176,7 +176,7 @@ pub enum Error {
     },
 
     /// An older copy holds keys that the newest one does not have.
-    #[error("the copy {} holds generation {found}, older than {expected}, but {keys} keys that the newest copy does not have: it was changed apart and is left as it is. Compare with `keyringctl list`; to give it up, remove the file and run keyringctl sync", path.display())]
+    #[error("the copy {} holds generation {found} and the other {expected}, and {keys} keys are in one of them only: they were changed apart, and both are left as they are. Compare with `keyringctl list`; to give it up, remove the file and run keyringctl sync", path.display())]
     Diverged {
         /// The copy.
         path: PathBuf,

@@ -241,6 +241,28 @@ impl Keyring {
         missing
     }
 
+    /// Whether `new` may take this keyring's place: the same keyring must be in this state or a later one.
+    /// Answers how many keys of this one are missing in another keyring.
+    ///
+    /// # Errors
+    /// [`Error::Older`]; [`Error::Diverged`] when it went its own way.
+    pub fn check_successor(&self, new: &Keyring) -> Result<usize> {
+        let missing = self.missing_in(new);
+        if self.id != new.id {
+            return Ok(missing);
+        }
+        let (old, new) = (self.lock_writer(), new.lock_writer());
+        let (expected, found) = (old.commit().generation, new.commit().generation);
+        let path = new.path().to_owned();
+        if found < expected {
+            return Err(Error::Older { path, id: self.id, found, expected });
+        }
+        if missing > 0 && !old.is_before(&new) {
+            return Err(Error::Diverged { path, found, expected, keys: missing });
+        }
+        Ok(0)
+    }
+
     /// What an administrator wants to know, looked up now: the copies are compared with memory, and those
     /// that came back are brought up to date.
     pub fn status(&self) -> Status {
@@ -357,9 +379,4 @@ impl Keyring {
     fn write_memory(&self) -> std::sync::RwLockWriteGuard<'_, Memory> {
         self.memory.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether two paths name one place, as far as their text tells.
-pub fn same_path(a: &Path, b: &Path) -> bool {
-    std::fs::canonicalize(a).ok().zip(std::fs::canonicalize(b).ok()).map_or(a == b, |(a, b)| a == b)
 }

@@ -4,7 +4,7 @@
 use super::services::{Level, log};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::keyring::{Keyring, Severity, Trust, same_path};
+use crate::keyring::{Keyring, Severity, Trust};
 use crate::secret;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
@@ -116,19 +116,10 @@ fn settle(keyring: &Keyring) {
 /// answer. It is never made in passing.
 pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
     let config = Config { wait: 0, auto_create: false, ..config.clone() };
-    let new = open(&config, Trust::Administrator)?;
+    let new = open_and_tell(&config, Trust::Administrator)?;
     if let Some(old) = get() {
-        let (was, is) = (old.status(), new.status());
-        if was.id == is.id && is.generation < was.generation {
-            return Err(Error::Older {
-                path: config.path,
-                id: is.id,
-                found: is.generation,
-                expected: was.generation,
-            });
-        }
-        let missing = old.missing_in(&new);
-        if missing > 0 && !same_path(&old.path(), &config.path) {
+        let missing = old.check_successor(&new)?;
+        if missing > 0 {
             log(
                 Level::Warning,
                 &format!(
@@ -148,6 +139,7 @@ pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
 /// when that fails.
 pub(super) fn replace(new: Arc<Keyring>, again: impl FnOnce() -> Result<Arc<Keyring>>) -> Result<()> {
     let Some(old) = get() else {
+        settle(&new);
         set(Some(new));
         return Ok(());
     };
@@ -160,6 +152,7 @@ pub(super) fn replace(new: Arc<Keyring>, again: impl FnOnce() -> Result<Arc<Keyr
         match fresh {
             Ok(keyring) => {
                 UNSETTLED.store(false, Ordering::Relaxed);
+                settle(&keyring);
                 set(Some(keyring));
                 true
             }

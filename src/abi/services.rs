@@ -6,6 +6,7 @@ use super::sys::{
     KX_LOG_ERROR, KX_LOG_NOTE, KX_LOG_WARNING, KX_SERVICE_VERSION, kx_log_service, kx_malloc_service,
 };
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::io::Write;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -52,7 +53,8 @@ pub(super) fn log(level: Level, message: &str) {
     let write = table(&LOG_SERVICE).and_then(|t| t.my_plugin_log_message);
     let (Some(write), false) = (write, plugin.is_null()) else {
         if !super::component::log::text(level, message) {
-            eprintln!("keyring_external: {message}");
+            // Unlike eprintln!, this cannot panic.
+            let _ = writeln!(std::io::stderr(), "keyring_external: {message}");
         }
         return;
     };

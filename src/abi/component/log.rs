@@ -13,6 +13,7 @@ use crate::abi::sys::{
 };
 use crate::key::NameRef;
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::io::Write;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -119,5 +120,8 @@ fn to_stderr(level: Level, number: u32, message: &str) {
     };
     let now = humantime::format_rfc3339_micros(std::time::SystemTime::now());
     let name = NAME.to_string_lossy();
-    eprintln!("{now} 0 [{level}] [MY-{number:06}] [Keyring] Component {name} reported: '{message}'");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{now} 0 [{level}] [MY-{number:06}] [Keyring] Component {name} reported: '{message}'"
+    );
 }

@@ -4,7 +4,7 @@
 use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, c_bytes};
-use crate::abi::services::{Level, log};
+use crate::abi::services::{Level, log, server_copy};
 use crate::abi::sys::{
     KX_VAR_BOOL, KX_VAR_INT, KX_VAR_MEMALLOC, KX_VAR_NOPERSIST, KX_VAR_READONLY, KX_VAR_STR, KX_VAR_UNSIGNED,
     kx_sysvar, kx_sysvar_bool, kx_sysvar_str, kx_sysvar_uint, kx_value,
@@ -167,9 +167,17 @@ fn value<T: Copy>(of: &Shared<T>) -> T {
     unsafe { *of.get() }
 }
 
-fn text(of: &Shared<*mut c_char>) -> String {
+/// Longest text of a variable that holds no path, or several.
+const MAX_TEXT: usize = 65536;
+
+fn text(of: &Shared<*mut c_char>, name: &str) -> Result<String> {
     // SAFETY: NULL or the server's C string, which stays until the next update.
-    String::from_utf8_lossy(unsafe { c_bytes(value(of).cast_const(), MAX_PATH) }).into_owned()
+    let bytes = unsafe { c_bytes(value(of).cast_const(), MAX_TEXT) };
+    let wrong = |why| Error::Config(format!("keyring_external_{name} {why}"));
+    if bytes.len() > MAX_TEXT {
+        return Err(wrong("is too long"));
+    }
+    String::from_utf8(bytes.to_vec()).map_err(|_| wrong("is not UTF-8"))
 }
 
 fn path(bytes: &[u8]) -> Result<PathBuf> {
@@ -190,7 +198,7 @@ pub(super) fn config() -> Result<Config> {
 }
 
 fn config_for(path: PathBuf) -> Result<Config> {
-    let unlock = text(&UNLOCK_VALUE);
+    let unlock = text(&UNLOCK_VALUE, "unlock")?;
     if unlock.is_empty() {
         return Err(Error::Config(
             "keyring_external_unlock is not set: name the source of the unlock secret, such as \
@@ -200,7 +208,11 @@ fn config_for(path: PathBuf) -> Result<Config> {
     }
     Ok(Config {
         path,
-        mirrors: text(&MIRRORS_VALUE).split(':').filter(|p| !p.is_empty()).map(PathBuf::from).collect(),
+        mirrors: text(&MIRRORS_VALUE, "mirrors")?
+            .split(':')
+            .filter(|p| !p.is_empty())
+            .map(PathBuf::from)
+            .collect(),
         min_copies: value(&MIN_COPIES_VALUE),
         unlock: unlock.parse()?,
         read_only: value(&READ_ONLY_VALUE),
@@ -214,15 +226,37 @@ fn config_for(path: PathBuf) -> Result<Config> {
 
 /// A keyring that `SET GLOBAL keyring_external_data` has opened and not yet put in place: the server
 /// checks all assignments of a statement before it carries out any.
-static PENDING: Mutex<Option<Arc<Keyring>>> = Mutex::new(None);
+/// Each with the path that it was opened from, because sessions do this at the same time, and a statement
+/// that fails later leaves its own behind.
+static PENDING: Mutex<Vec<(Vec<u8>, Arc<Keyring>)>> = Mutex::new(Vec::new());
 
-fn pending(keyring: Option<Arc<Keyring>>) -> Option<Arc<Keyring>> {
-    std::mem::replace(&mut *PENDING.lock().unwrap_or_else(PoisonError::into_inner), keyring)
+/// How many are kept that were opened and not put in place.
+const MAX_PENDING: usize = 4;
+
+fn pending() -> std::sync::MutexGuard<'static, Vec<(Vec<u8>, Arc<Keyring>)>> {
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Forgets a keyring that was opened and never put in place.
+/// Keeps a keyring that was opened from `path`, in the place of an earlier one.
+fn keep(path: &[u8], keyring: Arc<Keyring>) {
+    let mut pending = pending();
+    pending.retain(|(of, _)| of != path);
+    if pending.len() >= MAX_PENDING {
+        pending.remove(0);
+    }
+    pending.push((path.to_vec(), keyring));
+}
+
+/// Takes the keyring that was opened from `path`.
+fn take(path: &[u8]) -> Option<Arc<Keyring>> {
+    let mut pending = pending();
+    let at = pending.iter().position(|(of, _)| of == path)?;
+    Some(pending.remove(at).1)
+}
+
+/// Forgets keyrings that were opened and never put in place.
 pub(super) fn forget() {
-    drop(pending(None));
+    pending().clear();
 }
 
 unsafe extern "C" fn check_data(
@@ -247,8 +281,7 @@ unsafe extern "C" fn check_data(
         let bytes = unsafe { c_bytes(text, MAX_PATH) };
         match path(bytes).and_then(config_for).and_then(|config| instance::open_other(&config)) {
             Ok(keyring) => {
-                forget();
-                pending(Some(keyring));
+                keep(bytes, keyring);
                 // SAFETY: the server's place for the checked value of a string variable.
                 unsafe { *save.cast::<*const c_char>() = text };
                 0
@@ -270,16 +303,38 @@ unsafe extern "C" fn update_data(
     target: *mut c_void,
     save: *const c_void,
 ) {
-    // SAFETY: for a string with KX_VAR_MEMALLOC the server hands over a copy of its own in `save` and
-    // frees the old value after this call: the new one must be taken, whatever else happens.
-    unsafe { *target.cast::<*mut c_char>() = *save.cast::<*mut c_char>() };
     guard((), || {
-        let Some(new) = pending(None) else { return };
-        // It may have been changed since the keyring was opened.
-        new.set_read_only(value(&READ_ONLY_VALUE));
-        let again = || config().and_then(|config| instance::open(&config, Trust::Administrator));
-        if let Err(e) = instance::replace(new, again) {
-            log(Level::Error, &format!("the keyring in use before goes on: {e}"));
+        // SAFETY: the server's own copy of the new value.
+        let path = unsafe { c_bytes(*save.cast::<*const c_char>(), MAX_PATH) };
+        let done = match take(path) {
+            Some(new) => {
+                // It may have been changed since the keyring was opened.
+                new.set_read_only(value(&READ_ONLY_VALUE));
+                let again = || {
+                    let path = PathBuf::from(OsStr::from_bytes(path));
+                    config_for(path).and_then(|config| instance::open(&config, Trust::Administrator))
+                };
+                instance::replace(new, again)
+            }
+            // DEFAULT comes here without a check.
+            None => Err(Error::Config("it needs the path of a keyring".to_owned())),
+        };
+        // SAFETY: for a string with KX_VAR_MEMALLOC the server hands over a copy of its own in `save` and
+        // frees the old value after this call. So either the new value is taken, or a copy of the old one;
+        // the copy that was handed over then stays behind.
+        unsafe {
+            let target = target.cast::<*mut c_char>();
+            match done {
+                Ok(()) => *target = *save.cast::<*mut c_char>(),
+                Err(e) => {
+                    log(
+                        Level::Error,
+                        &format!("keyring_external_data was not changed, the keyring in use goes on: {e}"),
+                    );
+                    let old = server_copy(c_bytes((*target).cast_const(), MAX_PATH));
+                    *target = old.map_or_else(|| *save.cast::<*mut c_char>(), |copy| copy.as_ptr().cast());
+                }
+            }
         }
     });
 }
