@@ -40,12 +40,16 @@ trap finish EXIT
 as_user=()
 [[ $(id -u) != 0 ]] || as_user=(--user=root)
 
+program=$MYSQLD
+plugin_options() {
+    options=(--early-plugin-load=keyring_external.so --keyring-external=FORCE_PLUS_PERMANENT
+        --keyring-external-data="$keyring" --keyring-external-unlock="file:$secret")
+}
+
 start() { # starts mysqld with the keyring; returns 1 when it ends before it is ready
-    "$MYSQLD" --no-defaults "${as_user[@]}" --datadir="$data" --plugin-dir="$plugins" --secure-file-priv=NULL \
+    "$program" --no-defaults --basedir="$MYSQL_BASEDIR" "${as_user[@]}" --datadir="$data" --plugin-dir="$plugins" --secure-file-priv=NULL \
         --skip-networking --mysqlx=OFF --socket="$run/s" --pid-file="$run/pid" --log-error="$log" \
-        --innodb-redo-log-capacity=8M \
-        --early-plugin-load=keyring_external.so --keyring-external=FORCE_PLUS_PERMANENT \
-        --keyring-external-data="$keyring" --keyring-external-unlock="file:$secret" >>"$run/out" 2>&1 &
+        --innodb-redo-log-capacity=8M "${options[@]}" >>"$run/out" 2>&1 &
     server=$!
     for _ in $(seq 600); do
         if ! kill -0 "$server" 2>/dev/null; then
@@ -121,7 +125,7 @@ mkdir -m 0700 "$volume/keys"
 bold "2. A keyring on it, its unlock secret on the server"
 "$keyringctl" init "$keyring" --unlock "file:$secret" --generate-secret --label 'Biobank demo' | sed 's/^/   /'
 
-bold "3. A MySQL $MYSQL_VERSION server that loads the keyring"
+bold "3. A MySQL $MYSQL_VERSION server that loads the keyring plugin"
 mkdir "$plugins"
 ln -s "$MYSQL_PLUGIN_DIR"/* "$plugins/"
 rm -f "$plugins/keyring_external.so"
@@ -129,6 +133,7 @@ cp target/release/libkeyring_external.so "$plugins/keyring_external.so"
 say "making a data directory ..."
 "$MYSQLD" --no-defaults "${as_user[@]}" --initialize-insecure --datadir="$data" --secure-file-priv=NULL \
     --innodb-redo-log-capacity=8M --log-error="$log" >>"$run/out" 2>&1 || die "mysqld --initialize failed"
+plugin_options
 start || die "the server did not start"
 table "SHOW STATUS WHERE Variable_name IN ('Keyring_external_state', 'Keyring_external_id', 'Keyring_external_copies')"
 
@@ -173,6 +178,26 @@ table "SELECT * FROM biobank.patients"
 [[ $(sql "SELECT name FROM biobank.patients WHERE id = 1") == "Astrid Lindqvist" ]] || die "the patient was not read back"
 stop
 "$keyringctl" verify "$keyring" --unlock "file:$secret" | sed 's/^/   /'
+
+bold "8. The same keyring through the component, which is how 8.4 and 9.x want it"
+# The manifest lies beside the program, so the program is given a place of its own.
+mkdir "$demo/server/bin"
+program=$demo/server/bin/mysqld
+ln "$MYSQLD" "$program" 2>/dev/null || cp "$MYSQLD" "$program"
+rm -f "$plugins/component_keyring_external.so"
+cp target/release/libkeyring_external.so "$plugins/component_keyring_external.so"
+printf '{ "components": "file://component_keyring_external" }\n' >"$program.my"
+printf '{ "path": "%s", "unlock": "file:%s" }\n' "$keyring" "$secret" >"$plugins/component_keyring_external.cnf"
+say "$program.my:"
+say "   $(cat "$program.my")"
+say "$plugins/component_keyring_external.cnf:"
+say "   $(cat "$plugins/component_keyring_external.cnf")"
+options=()
+start || die "the server did not start with the component"
+table "SELECT * FROM performance_schema.keyring_component_status WHERE STATUS_KEY IN ('Component_status', 'State', 'Keys')"
+table "SELECT * FROM biobank.patients"
+[[ $(sql "SELECT name FROM biobank.patients WHERE id = 1") == "Astrid Lindqvist" ]] || die "the patient was not read back"
+stop
 
 bold "Summary"
 say "A table encrypted with a key that lies on another volume; no name in its file; no start without"
