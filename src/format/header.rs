@@ -21,7 +21,7 @@ pub const LABEL_LEN: usize = 63;
 pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
 /// Bytes of the epoch.
 pub const EPOCH_LEN: usize = 16;
-/// How many earlier writings a header remembers.
+/// How many earlier states a header remembers.
 pub const PARENT_COUNT: usize = 40;
 /// Bytes of one of them: epoch, generation, half of the chain.
 const PARENT_LEN: usize = EPOCH_LEN + 8 + TAG_LEN / 2;
@@ -31,8 +31,8 @@ const PARENTS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
 const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 32;
 
-/// An earlier writing of the file, in the state in which it was replaced. It tells a copy that lagged
-/// behind, and may be replaced, from one that went its own way.
+/// An earlier state of the keyring. It tells a copy that lagged behind, and may be replaced, from one
+/// that went its own way, which may have the same epoch and a lower generation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Parent {
     epoch: [u8; EPOCH_LEN],
@@ -41,18 +41,11 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// The writing with this epoch, replaced at this commit.
+    /// The state of the writing with this epoch at this commit.
     pub fn new(epoch: &[u8; EPOCH_LEN], commit: &Commit) -> Self {
         let mut chain = [0; TAG_LEN / 2];
         chain.iter_mut().zip(commit.chain).for_each(|(to, from)| *to = from);
         Self { epoch: *epoch, generation: commit.generation, chain }
-    }
-
-    /// Whether `other` is this writing, in this state or an earlier one.
-    fn covers(&self, other: &Parent) -> bool {
-        self.epoch == other.epoch
-            && (other.generation < self.generation
-                || (other.generation == self.generation && other.chain == self.chain))
     }
 }
 
@@ -69,7 +62,7 @@ pub struct Header {
     pub label: String,
     /// The unlock slots, at most [`SLOT_COUNT`].
     pub slots: Vec<Slot>,
-    /// Earlier writings, the newest first, at most [`PARENT_COUNT`].
+    /// Earlier states, the newest first, at most [`PARENT_COUNT`].
     pub parents: Vec<Parent>,
 }
 
@@ -94,8 +87,7 @@ impl Header {
     /// Whether a copy with this epoch and commit is an earlier state of this keyring, so that nothing is
     /// lost when this one takes its place.
     pub fn descends_from(&self, epoch: &[u8; EPOCH_LEN], commit: &Commit) -> bool {
-        let other = Parent::new(epoch, commit);
-        self.parents.iter().any(|parent| parent.covers(&other))
+        self.parents.contains(&Parent::new(epoch, commit))
     }
 
     /// Adds a slot.
@@ -348,7 +340,7 @@ mod tests {
         let read = read(&front).unwrap().readable.remove(0).header;
         assert_eq!(read, header);
         assert!(read.descends_from(&a, &at(9, 3)));
-        assert!(read.descends_from(&a, &at(8, 7)));
+        assert!(!read.descends_from(&a, &at(8, 7)), "perhaps a fork from before that");
         assert!(!read.descends_from(&a, &at(9, 4)), "another state of the same generation");
         assert!(!read.descends_from(&a, &at(10, 3)), "a later one");
         assert!(!read.descends_from(&[3; EPOCH_LEN], &at(1, 3)));

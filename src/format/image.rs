@@ -3,7 +3,7 @@
 
 use super::commit::{self, Commit, Other};
 use super::crypto::Keys;
-use super::header::{self, Header, Unchecked};
+use super::header::{self, Header, Parent, Unchecked};
 use super::records::{self, KeyRecord, Sealer, Tail};
 use super::slots::UnlockSecret;
 use super::{FIXED_LEN, FormatError, Result};
@@ -106,6 +106,8 @@ pub struct Front {
     committed: commit::Committed,
     /// Things worth saying.
     pub notes: Vec<Note>,
+    /// Earlier states of this writing, the newest first, when the records were read.
+    pub before: Vec<Parent>,
 }
 
 impl Front {
@@ -166,7 +168,7 @@ fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front
     };
     let committed = commit::read(front, keys, &header.epoch)?;
     let notes = if committed.other == Other::Fits { Vec::new() } else { vec![Note::CommitSlot] };
-    Ok(Front { header, keys: own, start, committed, notes })
+    Ok(Front { header, keys: own, start, committed, notes, before: Vec::new() })
 }
 
 /// Reads the records of a file whose front was opened and that has `file_len` bytes; `bytes` are the
@@ -182,7 +184,7 @@ pub fn read_records(
     sealer: &mut Sealer,
     each: impl FnMut(KeyRecord<'_>) -> Result<()>,
 ) -> Result<Commit> {
-    let Tail { commit, rolled_forward } =
+    let Tail { commit, rolled_forward, before } =
         records::read(bytes, keys, &front.start, &front.committed, sealer, each)?;
     if rolled_forward > 0 {
         front.notes.push(Note::RolledForward(rolled_forward));
@@ -190,6 +192,7 @@ pub fn read_records(
     if file_len > commit.length {
         front.notes.push(Note::Ignored(file_len - commit.length));
     }
+    front.before = before.iter().map(|state| Parent::new(&front.header.epoch, state)).collect();
     Ok(commit)
 }
 

@@ -5,9 +5,11 @@
 use super::bytes::Reader;
 use super::commit::{Commit, Committed, Other};
 use super::crypto::{self, IV_LEN, Keys, TAG_LEN, Tag};
+use super::header::PARENT_COUNT;
 use super::{FIXED_LEN, FormatError, Result};
 use crate::key::{KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef, check_length};
 use crate::secret::{Locked, random_array};
+use std::collections::VecDeque;
 
 /// Bytes of a record around its ciphertext: length, iv, tag.
 pub const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
@@ -160,12 +162,14 @@ impl Body<'_> {
 }
 
 /// What reading the records came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tail {
     /// The state that the keys handed over belong to.
     pub commit: Commit,
     /// Records behind the committed ones that were whole and were taken.
     pub rolled_forward: u64,
+    /// The states of this writing before that, the newest first, at most [`PARENT_COUNT`].
+    pub before: Vec<Commit>,
 }
 
 /// Verifies and opens all records. `bytes` is the file from [`FIXED_LEN`] on, `start` the header's MAC.
@@ -189,6 +193,11 @@ pub fn read(
     let at = |r: &Reader<'_>| (FIXED_LEN + bytes.len() - r.0.len()) as u64;
     let mut r = Reader(bytes);
     let mut chain = *start;
+    let mut states = VecDeque::new();
+    let mut note = |length, count, chain| {
+        states.truncate(PARENT_COUNT - 1);
+        states.push_front(Commit { generation: 0, length, count, chain });
+    };
     let mut next = |r: &mut Reader<'_>, chain: &mut Tag| -> Result<bool> {
         let offset = at(r);
         let Some((body, tag)) = sealer.open(keys, chain, r)? else { return Ok(false) };
@@ -197,8 +206,9 @@ pub fn read(
         Ok(true)
     };
     let damaged = |offset, what| Err(FormatError::Damaged { offset, what });
-    for _ in 0..commit.count {
+    for count in 0..commit.count {
         let offset = at(&r);
+        note(offset, count, chain);
         if !next(&mut r, &mut chain)? {
             return damaged(offset, "record");
         }
@@ -212,6 +222,7 @@ pub fn read(
         if !next(&mut tail, &mut chain)? {
             break;
         }
+        note(commit.length, commit.count, commit.chain);
         r = tail;
         rolled_forward += 1;
         commit = Commit {
@@ -224,5 +235,11 @@ pub fn read(
     if other == Other::NamesNextRecord && rolled_forward == 0 {
         return damaged(commit.length, "the last record and the commit slot that names it");
     }
-    Ok(Tail { commit, rolled_forward })
+    // Every record behind those that the file was written with raised the generation by one. States
+    // before those never were a commit, and do no harm.
+    let before = states.into_iter().filter_map(|state| {
+        let generation = commit.generation.checked_sub(commit.count - state.count)?;
+        (generation > 0).then_some(Commit { generation, ..state })
+    });
+    Ok(Tail { commit, rolled_forward, before: before.collect() })
 }

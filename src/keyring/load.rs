@@ -6,7 +6,7 @@ use super::memory::Memory;
 use crate::error::{Error, Result};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
-use crate::format::header::{self, Header};
+use crate::format::header::{self, Header, Parent};
 use crate::format::image::{self, Front, Note, Opener};
 use crate::format::records::Sealer;
 use crate::format::{self, FormatError};
@@ -29,6 +29,8 @@ pub struct Loaded {
     pub memory: Memory,
     /// Things worth saying.
     pub notes: Vec<Note>,
+    /// Its earlier states that its header does not know yet, the newest first.
+    pub before: Vec<Parent>,
 }
 
 impl Loaded {
@@ -161,7 +163,8 @@ fn load(mut front: Front, opener: Opener<'_>, rest: &[u8], len: u64) -> format::
             Err(FormatError::Damaged { offset: format::FIXED_LEN as u64, what: "two records of one name" })
         }
     })?;
-    Ok(Loaded { keys, header: front.header, commit, front: FrontBytes::of(&[]), memory, notes: front.notes })
+    let Front { header, notes, before, .. } = front;
+    Ok(Loaded { keys, header, commit, front: FrontBytes::of(&[]), memory, notes, before })
 }
 
 /// What a copy is that could not be read whole; `generation` is what is known of how far it had come.

@@ -306,8 +306,8 @@ fn assemble(
         };
         members.push(member);
     }
-    let Loaded { keys, header, commit, front, memory, notes } = best_loaded;
-    let start = Start { keys, commit, front, whole: !notes.is_empty(), header };
+    let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
+    let start = Start { keys, commit, front, before, whole: !notes.is_empty(), header };
     let id = start.header.id;
     let sealer = Sealer::new().map_err(|e| Error::format(Path::new(""), "", e))?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);

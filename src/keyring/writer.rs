@@ -36,6 +36,8 @@ pub struct Writer {
     keys: Keys,
     header: Header,
     commit: Commit,
+    /// Earlier states that the header does not know, the newest first.
+    before: Vec<Parent>,
     front: FrontBytes,
     sealer: Sealer,
     /// The next change writes the copies whole: there is damage to heal, or a write ended unknown.
@@ -57,6 +59,8 @@ pub struct Start {
     pub header: Header,
     /// The acknowledged state.
     pub commit: Commit,
+    /// Earlier states that the header does not know, the newest first.
+    pub before: Vec<Parent>,
     /// The front, byte for byte.
     pub front: FrontBytes,
     /// Whether the next change is to write the copies whole.
@@ -66,12 +70,13 @@ pub struct Start {
 impl Writer {
     /// The writer of copies, one of which at least was read.
     pub fn new(copies: Copies, start: Start, sealer: Sealer) -> Self {
-        let Start { keys, header, commit, front, whole } = start;
+        let Start { keys, header, commit, before, front, whole } = start;
         Self {
             copies,
             keys,
             header,
             commit,
+            before,
             front,
             sealer,
             whole,
@@ -355,8 +360,11 @@ impl Writer {
             return Err(self.copies.too_few(&open, failed));
         }
         let failed = self.copies.step(&mut open, Some(next), |file| file.commit(next.offset(), &slot));
+        let replaced = self.commit;
         self.end(&open, next, failed)?;
         self.front.patch(next.offset(), &slot);
+        self.before.truncate(header::PARENT_COUNT - 1);
+        self.before.insert(0, Parent::new(&self.header.epoch, &replaced));
         Ok(())
     }
 
@@ -387,6 +395,7 @@ impl Writer {
         let known = self.header.parents.iter().copied();
         states
             .chain([Parent::new(&self.header.epoch, &self.commit)])
+            .chain(self.before.iter().copied())
             .chain(known)
             .take(header::PARENT_COUNT)
             .collect()
@@ -417,6 +426,7 @@ impl Writer {
         let failed = self.copies.step(&mut open, Some(image.commit), Changing::put_in_place);
         self.end(&open, image.commit, failed)?;
         self.front = FrontBytes::of(&bytes);
+        self.before.clear();
         self.header = image.header;
         Ok(())
     }
