@@ -134,6 +134,21 @@ fn an_old_commit_slot_loses_no_acknowledged_key() {
     }
 }
 
+/// Each header has its own commit slot, and the records are of one of them: the newest commit decides,
+/// whichever header it belongs to.
+#[test]
+fn of_two_headers_the_newest_commit_decides() {
+    let versions = versions(&[remove("short"), store("one", 32)]);
+    let ((older, _), (newer, newest)) = (&versions[beginning().len()], versions.last().unwrap());
+    for (header, slot) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
+        let old = |n: usize| n == header || n == slot;
+        let what = format!("header {header} and slot {slot} are old");
+        assert_eq!(opened(mixed(newer, older, 4096, old), &what).as_ref(), Some(newest), "{what}");
+        let old = |n: usize| old(n) || n >= 4;
+        assert_eq!(opened(mixed(newer, older, 4096, old), &what), None, "{what}, and the records");
+    }
+}
+
 /// A header of before and one of after a change of the unlock secret: what the secret opens counts, and
 /// what does not fit it is damage, not a wrong secret.
 #[test]

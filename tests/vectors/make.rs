@@ -90,6 +90,14 @@ pub const VECTORS: &[Recipe] = &[
     ("header_mac_flipped", "one bit of the header's MAC; the checksum is made to fit", || {
         patch_header(4040, &[0, 1, 2])
     }),
+    ("header_label_forged", "another label; the checksum is made to fit, the MAC is not", || {
+        patch_header(65, b"best")
+    }),
+    (
+        "header_and_slot_of_an_earlier_writing",
+        "a header, a commit slot and the records are from before",
+        old_but_one,
+    ),
     ("header_both_copies_flipped", "one bit of each header", || flip_several(&[300, 4096 + 3000], "damaged")),
     ("header_magics_flipped", "one bit of each header's magic", || {
         flip_several(&[3, 4096 + 3], "not_a_keyring")
@@ -292,6 +300,13 @@ fn before_and_after() -> (Vec<u8>, Vec<u8>) {
 fn old_header() -> Made {
     let (before, after) = before_and_after();
     opened([&before[..HEADER_LEN], &after[HEADER_LEN..]].concat())
+}
+
+fn old_but_one() -> Made {
+    let (before, after) = before_and_after();
+    let parts =
+        [&before[..4096], &after[4096..8192], &before[8192..12288], &after[12288..16384], &before[16384..]];
+    damaged(parts.concat())
 }
 
 fn record_of_an_earlier_writing() -> Made {
