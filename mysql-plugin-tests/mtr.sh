@@ -13,7 +13,8 @@
 # Settings: KEYRING_EXTERNAL_SO (the plugin to test), MTR_SUITE_DIR (the suite's directory),
 # MTR_PARALLEL (default 2), MTR_STD_DATA=all (for stock suites that unpack large data), MTR_WORK (where
 # everything is written, default target/mtr: another place lets two runs go side by side, and lets a
-# user run the suite of a checkout and of an unpacked server that belong to somebody else).
+# user run the suite of a checkout and of an unpacked server that belong to somebody else), MTR_ADJUST (a
+# program that is called with the directory of links before the tests; upstream/run.sh has one).
 #
 # Nothing is written into the source tree except by --record, and nothing into the unpacked test suite:
 # mysql-test-run.pl sees a directory of links under MTR_WORK, made anew each time.
@@ -176,6 +177,7 @@ make_base() {
 
 make_plugin_dir
 make_base
+[[ -z ${MTR_ADJUST:-} ]] || "$MTR_ADJUST" "$base/mysql-test" || die "$MTR_ADJUST failed"
 
 # Sockets live here: their paths may not be longer than 107 bytes, and target/ can be deep.
 tmp=$(mktemp -d /tmp/mtr.XXXXXX)

@@ -1,9 +1,12 @@
 # The test server and MySQL's own test runner. Included by the main Makefile; paths are relative to it.
 
-.PHONY: mysql mtr
+.PHONY: mysql mtr mtr-upstream
 
 mysql: ## Find a MySQL server for the tests, or unpack one under target/mysql (MYSQLD= picks one)
 	@mysql-plugin-tests/get-mysql.sh
 
 mtr: mysql build ## Run the suite keyring_external on a real server (MTR_ARGS='TEST... --record')
 	@mysql-plugin-tests/mtr.sh $(MTR_ARGS)
+
+mtr-upstream: mysql build ## Run MySQL's own suite for keyring components on ours and on Oracle's (MTR_ARGS=--big-test)
+	@mysql-plugin-tests/upstream/run.sh $(MTR_ARGS)

@@ -1,0 +1,72 @@
+#!/bin/bash
+# Runs MySQL's own suite for keyring components, as it is installed, twice: against Oracle's
+# component_keyring_file, which is the reference, and against component_keyring_external.
+#
+#   run.sh                  the tests of the suite that a release server can run
+#   run.sh --big-test       the long ones too
+#   run.sh TEST...          some of them
+#
+# Prints a list of both and fails when a test that passes for the reference does not pass for ours.
+# Anything else goes to mysql-test-run.pl. Settings: as mtr.sh; MTR_WORK (default target/mtr-upstream).
+#
+# Nothing of the suite is changed but, in a copy, the name of the component, its configuration, and what two
+# results show of what each component says of itself (adjust.sh).
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+repo=$(cd "$here/../.." && pwd -P)
+work=${MTR_WORK:-$repo/target/mtr-upstream}
+suite=component_keyring_file
+
+mkdir -p "$work"
+(umask 077 && head -c 32 /dev/urandom >"$work/secret.new" && mv "$work/secret.new" "$work/secret")
+export KX_UPSTREAM_SECRET=$work/secret
+
+# run COMPONENT ARGUMENTS...: writes "TEST pass|fail|skip" lines to $work/COMPONENT.list
+run() {
+    local component=$1 list=$work/$1.list
+    shift
+    printf '== upstream: suite %s with %s\n' "$suite" "$component"
+    KX_UPSTREAM_COMPONENT=$component MTR_WORK=$work/$component MTR_ADJUST=$here/adjust.sh \
+        "$here/../mtr.sh" --stock "$suite" "$@" >"$work/$component.out" 2>&1 || true
+    # A combination ('mix') is a test of its own; a line without a worker comes from --parallel=1.
+    sed -n -E "s/^(\[ *[0-9]+%\] )?$suite\.([a-z0-9_-]+( '[^']*')*) +(w[0-9]+ +)?\[ (pass|fail|skipped|disabled) \].*/\2 \5/p" \
+        "$work/$component.out" | sort -u >"$list"
+    grep -q ' pass$' "$list" || {
+        tail -n 30 "$work/$component.out" >&2
+        echo "upstream: no test passed with $component" >&2
+        exit 1
+    }
+}
+run component_keyring_file "$@"
+run component_keyring_external "$@"
+
+reference=$work/component_keyring_file.list
+ours=$work/component_keyring_external.list
+worse=0
+passed=0
+printf '\n%-52s %-10s %s\n' 'test' 'reference' 'ours'
+while read -r test; do
+    of() { sed -n "s/^$test //p" "$1" | sort -r | head -n 1; }
+    was=$(of "$reference") is=$(of "$ours")
+    [[ $was == skipped && $is == skipped ]] && continue
+    note=
+    if [[ $was == pass && $is != pass ]]; then
+        note='  <-- worse'
+        worse=$((worse + 1))
+    fi
+    [[ $is != pass ]] || passed=$((passed + 1))
+    printf '%-52s %-10s %s%s\n' "$test" "${was:--}" "${is:--}" "$note"
+done < <(sed 's/ [a-z]*$//' "$reference" "$ours" | sort -u)
+
+count() { grep -c " $2\$" "$1" || true; }
+for list in "$reference" "$ours"; do
+    printf 'upstream: %-28s %s passed, %s failed, %s skipped\n' "$(basename "$list" .list)" \
+        "$(count "$list" pass)" "$(count "$list" fail)" "$(count "$list" skipped)"
+done
+if ((worse)); then
+    printf 'upstream: %s tests pass with the reference and not with ours; see %s\n' "$worse" "$work"
+fi
+# For make test's count.
+printf 'mtr: %d passed, %d failed, %d skipped\n' "$passed" "$worse" "$(count "$ours" skipped)"
+((worse == 0))
