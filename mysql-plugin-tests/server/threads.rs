@@ -54,7 +54,7 @@ pub fn fetches_while_storing() {
     let fetched: Vec<usize> =
         fetchers.into_iter().map(|f| f.join().expect("every fetch was right")).collect();
     eprintln!("fetches of 4 connections during 900 changes: {fetched:?}");
-    assert!(fetched.iter().all(|&n| n > 100), "{fetched:?}");
+    assert!(fetched.iter().all(|&n| n > 20), "{fetched:?}");
     let status = server.status();
     assert_eq!((status["keys"].as_str(), status["failures"].as_str()), ("320", "0"), "{status:?}");
     server.stop();

@@ -92,7 +92,7 @@ pub fn mounted_late(volume: &Volume) {
     assert!(server.is_running(), "it did not wait:\n{}", server.log());
     volume.mount();
     let server = server.ready().unwrap_or_else(|e| panic!("it did not start: {e}"));
-    assert!(began.elapsed() < Duration::from_secs(15), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(18), "it took {:?}", began.elapsed());
     assert_eq!(server.status()["state"], "ATTACHED");
     server.stop();
 }
