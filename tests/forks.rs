@@ -43,7 +43,7 @@ fn a_copy_that_went_its_own_way_is_never_overwritten() {
     ];
     for way in ways {
         let (ours, theirs) = (base.fork(), base.fork());
-        change(&ours, &[own.clone()]);
+        change(&ours, std::slice::from_ref(&own));
         change(&theirs, way);
         let our_file = ours.bytes(PATH).unwrap();
         for ours_is_first in [true, false] {

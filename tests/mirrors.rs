@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A keyring in two copies, under power cuts and failing operations (invariants 1 and 2): opened from
+//! both, or from one when the other is lost, it holds the keys from before a change or after it, and
+//! those from after it on as many copies as were asked for when the change was acknowledged.
+
+mod common;
+
+use common::sim::{Effect, Sim};
+use common::{Op, PATH, Rng, Set, contents, data, filled, unlock};
+use keyring_external::error::Error;
+use keyring_external::keyring::{Keyring, load_all};
+use std::path::PathBuf;
+
+const MIRROR: &str = "/volume/mirror";
+const EIO: i32 = 5;
+
+fn open(sim: &Sim, paths: &[&str], min_copies: usize) -> Result<Keyring, Error> {
+    let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
+    load_all(&sim.fs(), &paths, min_copies, "test", || unlock().read(), |_, _| {}).map(|(k, _)| k)
+}
+
+fn both(sim: &Sim, min_copies: usize) -> Keyring {
+    open(sim, &[PATH, MIRROR], min_copies).unwrap()
+}
+
+/// Two copies that are alike; or the mirror lags behind by an append and a removal.
+fn starts() -> Vec<(&'static str, Sim, Set)> {
+    let (sim, set) = filled();
+    let old = sim.bytes(PATH).unwrap();
+    let alike = sim.fork();
+    alike.put(MIRROR, old.clone());
+    let (keyring, _) = common::open(&sim.fs()).unwrap();
+    let ops = [
+        Op::Store { id: "since", user: "", key_type: "AES", data: data(1, 32) },
+        Op::Remove { id: "short", user: "bert" },
+    ];
+    ops.iter().for_each(|op| op.run(&keyring).unwrap());
+    let lagging_set = contents(&keyring);
+    let lagging = sim.fork();
+    lagging.put(MIRROR, old);
+    vec![("alike", alike, set), ("one lags behind", lagging, lagging_set)]
+}
+
+fn operations() -> [Op; 2] {
+    [
+        Op::Store { id: "new", user: "anna", key_type: "AES", data: data(77, 32) },
+        Op::Remove { id: "short", user: "anna" },
+    ]
+}
+
+/// After whatever happened, the next change makes the copies alike.
+fn goes_on(sim: &Sim, what: &str) {
+    let next = Op::Store { id: "next", user: "", key_type: "AES", data: data(78, 32) };
+    let keyring = both(sim, 2);
+    let before = contents(&keyring);
+    next.run(&keyring).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(sim.bytes(PATH), sim.bytes(MIRROR), "{what}");
+    assert_eq!(contents(&both(sim, 2)), next.after(&before, &before), "{what}");
+}
+
+/// What is found when both copies can be reached, and when only one of them can.
+fn found(sim: &Sim, what: &str) -> [Set; 3] {
+    [&[PATH, MIRROR][..], &[PATH], &[MIRROR]]
+        .map(|paths| contents(&open(sim, paths, 1).unwrap_or_else(|e| panic!("{what}, {paths:?}: {e}"))))
+}
+
+#[test]
+fn every_crash_leaves_the_copies_before_or_after_the_change() {
+    let mut rng = Rng(7);
+    let mut states = 0;
+    for (start, sim, set) in starts() {
+        // A copy that lags behind may be found as it was.
+        let old = contents(&open(&sim, &[MIRROR], 1).unwrap());
+        for (op, min_copies) in operations().into_iter().flat_map(|op| [(op.clone(), 1), (op, 2)]) {
+            for at in 1.. {
+                let sim = sim.fork();
+                let keyring = both(&sim, min_copies);
+                sim.crash_at(at);
+                let acknowledged = op.run(&keyring).is_ok();
+                // One copy was enough, and the power failed under the other.
+                let crashed = sim.counts().operations.len() >= at;
+                let after = op.after(&set, &set);
+                for left in sim.after_crash(&mut rng, 8, false) {
+                    states += 1;
+                    let what = format!("{start}, {op:?}, {min_copies} copies, crash at operation {at}");
+                    let [both, first, mirror] = found(&left, &what);
+                    if acknowledged {
+                        assert_eq!(both, after, "{what}");
+                    }
+                    if !crashed {
+                        assert_eq!([&first, &mirror], [&after; 2], "{what}");
+                    } else {
+                        assert!([&set, &after].contains(&&both), "{what}: {both:?}");
+                        assert!([&set, &after].contains(&&first), "{what}: {first:?}");
+                        assert!([&set, &after, &old].contains(&&mirror), "{what}: {mirror:?}");
+                    }
+                    if states % 5 == 0 {
+                        goes_on(&left, &what);
+                    }
+                }
+                assert!(crashed || acknowledged);
+                if !crashed {
+                    break;
+                }
+            }
+        }
+    }
+    println!("{states} states");
+    assert!(states > 1000, "{states}");
+}
+
+#[test]
+fn a_failing_copy_fails_the_change_only_when_it_is_needed() {
+    let mut rng = Rng(8);
+    let (mut failed, mut succeeded) = (0, 0);
+    for (start, sim, set) in starts() {
+        for (op, min_copies) in operations().into_iter().flat_map(|op| [(op.clone(), 1), (op, 2)]) {
+            for effect in [Effect::None, Effect::Whole] {
+                for at in 1.. {
+                    let sim = sim.fork();
+                    let keyring = both(&sim, min_copies);
+                    sim.fail_at(at, effect, EIO);
+                    let done = op.run(&keyring);
+                    if sim.counts().operations.len() < at {
+                        done.unwrap();
+                        break;
+                    }
+                    let what = format!("{start}, {op:?}, {min_copies} copies, {effect:?} of operation {at}");
+                    let after = op.after(&set, &set);
+                    let in_memory = contents(&keyring);
+                    match done {
+                        Ok(()) => {
+                            succeeded += 1;
+                            assert_eq!(in_memory, after, "{what}");
+                        }
+                        Err(_) => {
+                            failed += 1;
+                            assert_eq!(in_memory, set, "{what}");
+                        }
+                    }
+                    for left in [sim.fork()].into_iter().chain(sim.after_crash(&mut rng, 2, false)) {
+                        let [both, ..] = found(&left, &what);
+                        let possible: &[&Set] = if done.is_ok() { &[&after] } else { &[&set, &after] };
+                        assert!(possible.contains(&&both), "{what}: {both:?}");
+                    }
+                    sim.reset();
+                    goes_on(&sim, &what);
+                }
+            }
+        }
+    }
+    println!("{failed} failed, {succeeded} succeeded");
+    assert!(failed > 100 && succeeded > 100, "{failed} {succeeded}");
+}
