@@ -37,12 +37,16 @@ pub struct Member {
     /// Every state that this program may have left the file in.
     states: Vec<Commit>,
     standing: Standing,
+    /// It was read whole and is not what memory holds, although its front may be: until a change reached
+    /// it, the front proves nothing.
+    suspect: bool,
 }
 
 impl Member {
     /// A copy in the state `commit`.
     pub fn new(copy: Copy, commit: Option<Commit>, standing: Standing) -> Self {
-        Self { copy, states: commit.into_iter().collect(), standing }
+        let suspect = standing == Standing::Behind;
+        Self { copy, states: commit.into_iter().collect(), standing, suspect }
     }
 
     /// The copy.
@@ -55,6 +59,11 @@ impl Member {
         &self.standing
     }
 
+    /// Whether a front that is what memory holds says so of the whole file.
+    pub fn is_told_by_its_front(&self) -> bool {
+        !self.suspect
+    }
+
     /// Whether this program may have left the file in that state.
     pub fn may_be(&self, commit: &Commit) -> bool {
         self.states.contains(commit)
@@ -64,6 +73,7 @@ impl Member {
     pub fn reached(&mut self, commit: Commit, report: Report) {
         self.states.clear();
         self.states.push(commit);
+        self.suspect = false;
         self.stands(Standing::Current, report);
     }
 

@@ -101,7 +101,8 @@ impl Loaded {
                 expected: best.header.id,
             });
         }
-        if self.front == best.front {
+        // With the same front, one may have a record behind the acknowledged ones that the other lacks.
+        if self.front == best.front && self.commit == best.commit {
             return Ok(Standing::Current);
         }
         if self.commit == best.commit || best.header.descends_from(&self.header.epoch, &self.commit) {

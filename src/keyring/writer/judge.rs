@@ -20,10 +20,10 @@ impl Writer {
 
     /// Tells what a copy is. An error: not one that this writer may write to.
     pub(super) fn judge(&self, index: usize, reading: &Reading) -> Result<Judged> {
-        if reading.front == self.front {
-            return Ok(Judged::Current);
-        }
         let member = self.copies.members().get(index).ok_or(Error::Unavailable)?;
+        if reading.front == self.front {
+            return Ok(if member.is_told_by_its_front() { Judged::Current } else { Judged::Stale });
+        }
         let path = member.copy().path();
         let opened = open_front(&reading.front.0, Opener::Keys(&self.keys))
             .map_err(|e| self.unopened(path, &reading.front, e))?;
