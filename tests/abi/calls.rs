@@ -382,7 +382,7 @@ impl ComponentStep<'_> {
         let (mut len, mut kind_len) = (0, 0);
         let failed = unsafe { self.component.reader.fetch_length.unwrap()(reader, &mut len, &mut kind_len) };
         // After a reload it may look at the keyring before.
-        if before % 2 == 0 && before == RELOADS.load(Ordering::SeqCst) {
+        if before.is_multiple_of(2) && before == RELOADS.load(Ordering::SeqCst) {
             assert_eq!(failed, 1, "a removed key was handed out");
         }
         unsafe {

@@ -78,7 +78,7 @@ fn init_and_deinit_in_every_order() {
     let calls_fail = || {
         assert!(store(&plugin, c"k", b"data"));
         assert_eq!(fetch(&plugin, c"k"), Err(()));
-        let mut iterator = 1 as *mut c_void;
+        let mut iterator = std::ptr::dangling_mut::<c_void>();
         unsafe { plugin.keyring.iterator_init.unwrap()(&mut iterator) };
         assert!(iterator.is_null());
     };
