@@ -6,10 +6,16 @@
 mod clear_text;
 mod cost;
 mod everyday;
+mod faults_disk;
+#[allow(dead_code)] // faults_mounts::remote is not run yet
+mod faults_mounts;
+mod faults_power;
 mod kill;
 mod memory;
+mod mirrors;
 mod power_cut;
 mod refusal;
+#[allow(dead_code)] // what faults_mounts::remote needs
 mod rig;
 mod threads;
 mod volume_gone;
@@ -23,14 +29,19 @@ use std::process::{Command, ExitCode};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,
-    /// A loop-mounted ext4 volume.
-    Ext4,
+    /// Volumes of that kind.
+    Mounts(Kind),
     /// gdb's gcore, and leave to use it.
     Gcore,
 }
 
-use Needs::{Ext4, Gcore, Nothing};
-use rig::Volume;
+use Needs::{Gcore, Mounts, Nothing};
+use rig::{Kind, Volume};
+
+#[allow(non_upper_case_globals)]
+const Ext4: Needs = Mounts(Kind::Ext4);
+const BTRFS: Needs = Mounts(Kind::Btrfs);
+const XFS: Needs = Mounts(Kind::Xfs);
 
 const TESTS: &[(&str, Needs, fn())] = &[
     ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
@@ -56,6 +67,25 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
+    ("mirrors::come_and_go", Ext4, mirrors::come_and_go),
+    ("mirrors::dead_and_replaced", Ext4, mirrors::dead_and_replaced),
+    ("mirrors::older_copy_while_running", Ext4, mirrors::older_copy_while_running),
+    ("mirrors::older_and_foreign_at_start", Nothing, mirrors::older_and_foreign_at_start),
+    ("mirrors::too_few", Nothing, mirrors::too_few),
+    ("mirrors::fork", Nothing, mirrors::fork),
+    ("mirrors::damage", Nothing, mirrors::damage),
+    ("faults_power::ext4", Ext4, || faults_power::cuts(Kind::Ext4)),
+    ("faults_power::xfs", XFS, || faults_power::cuts(Kind::Xfs)),
+    ("faults_power::mirrors", Ext4, faults_power::cuts_of_mirrors),
+    ("faults_disk::full_ext4", Ext4, || faults_disk::full(Kind::Ext4)),
+    ("faults_disk::read_only_ext4", Ext4, || faults_disk::read_only(Kind::Ext4)),
+    ("faults_disk::read_only_xfs", XFS, || faults_disk::read_only(Kind::Xfs)),
+    ("faults_disk::pulled_xfs", XFS, || faults_disk::pulled(Kind::Xfs)),
+    ("faults_mounts::everyday_xfs", XFS, || faults_mounts::everyday(Kind::Xfs)),
+    ("faults_mounts::everyday_btrfs", BTRFS, || faults_mounts::everyday(Kind::Btrfs)),
+    ("faults_mounts::everyday_ntfs", Mounts(Kind::Ntfs), || faults_mounts::everyday(Kind::Ntfs)),
+    ("faults_mounts::killed_ntfs", Mounts(Kind::Ntfs), || faults_mounts::killed(Kind::Ntfs)),
+    ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),
 ];
 
 impl Needs {
@@ -63,13 +93,16 @@ impl Needs {
     fn missing(self) -> Option<String> {
         match self {
             Nothing => None,
-            Ext4 => Volume::why_no_ext4(),
+            Mounts(kind) => kind.why_not(),
             Gcore => memory::why_no_gcore(),
         }
     }
 }
 
 fn main() -> ExitCode {
+    if let Some(done) = rig::worker::work_if_asked() {
+        return done;
+    }
     in_own_mount_namespace();
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(2);

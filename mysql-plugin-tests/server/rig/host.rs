@@ -46,8 +46,15 @@ impl Host {
     }
 
     fn keyring_options(self, prefix: &str, keyring: &Keyring) -> Host {
-        self.option(format!("{prefix}data={}", keyring.path.display()))
-            .option(format!("{prefix}unlock=file:{}", keyring.secret.display()))
+        let host = self
+            .option(format!("{prefix}data={}", keyring.path.display()))
+            .option(format!("{prefix}unlock=file:{}", keyring.secret.display()));
+        if keyring.mirrors.is_empty() {
+            return host;
+        }
+        let mirrors: Vec<_> = keyring.mirrors.iter().map(|m| m.display().to_string()).collect();
+        host.option(format!("{prefix}mirrors={}", mirrors.join(":")))
+            .option(format!("{prefix}min-copies={}", keyring.min_copies))
     }
 
     /// With another mysqld.

@@ -3,12 +3,14 @@
 //! the test's own process by the library.
 
 use super::{Volume, place};
+use keyring_external::error::Result;
 use keyring_external::key::NameRef;
 use keyring_external::keyring::{self, Keyring as Open};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -17,32 +19,61 @@ use std::sync::Arc;
 pub struct Keyring {
     pub path: PathBuf,
     pub secret: PathBuf,
+    /// Further copies.
+    pub mirrors: Vec<PathBuf>,
+    pub min_copies: usize,
 }
 
 impl Keyring {
     /// Makes a keyring on a volume; its secret is on the server's side.
     pub fn init(volume: &Volume) -> Keyring {
+        Keyring::init_on(&[volume])
+    }
+
+    /// Makes a keyring with a copy on each volume.
+    pub fn init_on(volumes: &[&Volume]) -> Keyring {
+        let volume = volumes[0];
         let name = volume.mount_point().parent().unwrap().file_name().unwrap().display().to_string();
         let made = Keyring {
             path: volume.keys().join("keyring"),
             secret: place().run.join(format!("{name}.secret")),
+            mirrors: volumes[1..].iter().map(|v| v.keys().join("keyring")).collect(),
+            min_copies: 1,
         };
         let unlock = format!("file:{}", made.secret.display());
         let init = Command::new(&place().keyringctl)
             .arg("init")
             .arg(&made.path)
             .args(["--unlock", &unlock, "--generate-secret", "--label", "server tests"])
+            .args(made.mirrors.iter().flat_map(|m| ["--mirror".as_ref(), m.as_os_str()]))
             .output()
             .unwrap();
         assert!(init.status.success(), "keyringctl init: {}", super::told(&init));
         made
     }
 
-    /// Runs a command of `keyringctl` on it.
+    /// All copies.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        [&self.path].into_iter().chain(&self.mirrors).cloned().collect()
+    }
+
+    /// One of its copies, as a keyring of its own.
+    pub fn copy(&self, path: &Path) -> Keyring {
+        Keyring { path: path.to_owned(), mirrors: Vec::new(), min_copies: 1, ..self.clone() }
+    }
+
+    /// Runs a command of `keyringctl` on all its copies.
     pub fn ctl(&self, command: &str) -> Output {
+        let paths = self.paths();
+        self.ctl_with(&[command], paths.iter().map(|p| p.as_os_str()))
+    }
+
+    /// Runs `keyringctl` with that command and those arguments, and the secret.
+    pub fn ctl_with<'a>(&self, command: &[&str], args: impl IntoIterator<Item = &'a OsStr>) -> Output {
         Command::new(&place().keyringctl)
-            .args(["--json", command])
-            .arg(&self.path)
+            .arg("--json")
+            .args(command)
+            .args(args)
             .args(["--unlock", &format!("file:{}", self.secret.display())])
             .output()
             .unwrap()
@@ -62,9 +93,16 @@ impl Keyring {
 
     /// Opens it in this process: a second reader beside the server.
     pub fn open(&self) -> Open {
+        self.try_open().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Opens all its copies in this process, as a server would.
+    pub fn try_open(&self) -> Result<Open> {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
         let source = UnlockSource::File(self.secret.clone());
-        keyring::load(&fs, &self.path, &source).unwrap_or_else(|e| panic!("{e}")).0
+        let read = || source.read();
+        let name = source.to_string();
+        keyring::load_all(&fs, &self.paths(), self.min_copies, &name, read, |_, _| {}).map(|(open, _)| open)
     }
 
     /// The bytes of a key that root@localhost stored.

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the tests stand on: servers, volumes and keyrings in temporary directories.
 
+mod agree;
 mod host;
 mod keyring;
 mod place;
 mod power;
+mod remote;
 mod search;
 mod server;
 mod volume;
+pub mod worker;
 
+pub use agree::agree;
 pub use host::Host;
 pub use keyring::Keyring;
 pub use place::{place, set_up};
+pub use remote::Remote;
 pub use search::{Snapshot, files_with, found_in, hex_forms};
 pub use server::Server;
-pub use volume::Volume;
+pub use volume::{Kind, Volume};
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -27,6 +33,17 @@ pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
     assert!(output.status.success(), "{command:?}: {}", told(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Sends a process a signal; it may have ended.
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid as i32).expect("a process");
+    let _ = kill_process(pid, signal);
+}
+
+/// Whether this is the long run (make test-faults), and how many times a fault is injected in it or else.
+pub fn times(normal: usize, long: usize) -> usize {
+    if std::env::var_os("KX_LONG").is_some_and(|v| v == "1") { long } else { normal }
 }
 
 /// How a program ended and what it said.
