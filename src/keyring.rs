@@ -241,17 +241,49 @@ impl Keyring {
         missing
     }
 
-    /// Whether `new` may take this keyring's place: the same keyring must be in this state or a later one.
-    /// Answers how many keys of this one are missing in another keyring.
+    /// Opens the keyring that is to take this one's place, while no change is under way: both may be of the
+    /// same files. Answers also how many keys of this one are missing in it when it is another keyring.
     ///
     /// # Errors
-    /// [`Error::Older`]; [`Error::Diverged`] when it went its own way.
-    pub fn check_successor(&self, new: &Keyring) -> Result<usize> {
+    /// What `open` answers; [`Error::Older`]; [`Error::Diverged`] when it went its own way; [`Error::Retired`].
+    pub fn open_successor(
+        &self,
+        open: impl FnOnce() -> Result<Arc<Keyring>>,
+    ) -> Result<(Arc<Keyring>, usize)> {
+        let writer = self.lock_in_use()?;
+        let new = open()?;
+        let missing = self.check_successor(&writer, &new)?;
+        Ok((new, missing))
+    }
+
+    /// Has `new` take this one's place: runs `swap` while no change is under way, and refuses all later ones
+    /// with [`Error::Retired`]. `new` is opened `again` first when this keyring or its own files were changed
+    /// since it was opened.
+    ///
+    /// # Errors
+    /// As [`Keyring::open_successor`]; this keyring goes on then.
+    pub fn give_way(
+        &self,
+        new: Arc<Keyring>,
+        again: impl FnOnce() -> Result<Arc<Keyring>>,
+        swap: impl FnOnce(Arc<Keyring>),
+    ) -> Result<()> {
+        let writer = self.lock_in_use()?;
+        let current = self.check_successor(&writer, &new).is_ok() && new.lock_writer().probe().is_ok();
+        let new = if current { new } else { again()? };
+        self.check_successor(&writer, &new)?;
+        swap(new);
+        self.retired.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether `new` may take this keyring's place: the same keyring must be in this state or a later one.
+    fn check_successor(&self, old: &Writer, new: &Keyring) -> Result<usize> {
         let missing = self.missing_in(new);
         if self.id != new.id {
             return Ok(missing);
         }
-        let (old, new) = (self.lock_writer(), new.lock_writer());
+        let new = new.lock_writer();
         let (expected, found) = (old.commit().generation, new.commit().generation);
         let path = new.path().to_owned();
         if found < expected {
@@ -267,8 +299,11 @@ impl Keyring {
     /// that came back are brought up to date.
     pub fn status(&self) -> Status {
         let read_only = self.read_only.load(Ordering::Relaxed);
-        // A write under way must not make a status query wait: what it last came to is shown.
-        if let Ok(mut writer) = self.writer.try_lock() {
+        // A write under way must not make a status query wait: what it last came to is shown. And the files
+        // are no more the affair of one that has given way.
+        if let Ok(mut writer) = self.writer.try_lock()
+            && !self.retired.load(Ordering::Relaxed)
+        {
             let mut wrong = writer.probe().err();
             if wrong.as_ref().is_some_and(Error::is_by_another)
                 && self.counters.may_catch_up()
@@ -338,32 +373,17 @@ impl Keyring {
         operation().inspect_err(|e| self.counters.failed(e))
     }
 
-    /// Has another keyring take this one's place: runs `swap` while no change is under way, and when it
-    /// answers `true`, refuses all later changes with [`Error::Retired`].
-    pub fn retire(&self, swap: impl FnOnce() -> bool) {
-        let _writer = self.lock_writer();
-        if swap() {
-            self.retired.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the file is there and is what memory holds.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check_file(&self) -> Result<()> {
-        self.lock_writer().probe()
-    }
-
     fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
-        let writer = self.lock_writer();
-        if self.retired.load(Ordering::Relaxed) {
-            return Err(Error::Retired);
-        }
+        let writer = self.lock_in_use()?;
         if self.read_only.load(Ordering::Relaxed) {
             return Err(Error::ReadOnly { path: writer.path().to_owned() });
         }
         Ok(writer)
+    }
+
+    fn lock_in_use(&self) -> Result<MutexGuard<'_, Writer>> {
+        let writer = self.lock_writer();
+        if self.retired.load(Ordering::Relaxed) { Err(Error::Retired) } else { Ok(writer) }
     }
 
     // A panic elsewhere while a lock was held must not end the keyring: the writer marks itself before

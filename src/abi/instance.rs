@@ -16,12 +16,28 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 static CURRENT: RwLock<Option<Arc<Keyring>>> = RwLock::new(None);
 
+/// How often a call follows keyrings that give way to others.
+const MOST_TURNS: u32 = 1000;
+
 /// The keyring in use was opened by [`open_untouched`] and not yet settled.
 static UNSETTLED: AtomicBool = AtomicBool::new(false);
 
 /// The open keyring.
 pub(super) fn get() -> Option<Arc<Keyring>> {
     CURRENT.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Runs an operation on the open keyring, and again when that one gave way to another meanwhile.
+pub(super) fn on_open<R>(operation: impl Fn(&Arc<Keyring>) -> Result<R>) -> Result<R> {
+    let once = || get().ok_or(Error::Unavailable).and_then(|keyring| operation(&keyring));
+    // An administrator's statement is behind each turn, so that few are enough.
+    for _ in 0..MOST_TURNS {
+        match once() {
+            Err(Error::Retired) => {}
+            done => return done,
+        }
+    }
+    once()
 }
 
 /// Puts another one in its place, or none. The old one goes when the last call on it has ended.
@@ -116,53 +132,52 @@ fn settle(keyring: &Keyring) {
 /// answer. It is never made in passing.
 pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
     let config = Config { wait: 0, auto_create: false, ..config.clone() };
-    let new = open_and_tell(&config, Trust::Administrator)?;
-    if let Some(old) = get() {
-        let missing = old.check_successor(&new)?;
-        if missing > 0 {
-            log(
-                Level::Warning,
-                &format!(
-                    "{missing} keys of the keyring at {} are not in the one at {}: data encrypted with them cannot \
-                     be read after a restart with the new one",
-                    old.path().display(),
-                    config.path.display()
-                ),
-            );
+    let open = || open_and_tell(&config, Trust::Administrator);
+    let (old, new, missing) = loop {
+        let Some(old) = get() else { return open() };
+        match old.open_successor(open) {
+            // Another session was faster: the one in use is another now.
+            Err(Error::Retired) => {}
+            opened => {
+                let (new, missing) = opened?;
+                break (old, new, missing);
+            }
         }
+    };
+    if missing > 0 {
+        log(
+            Level::Warning,
+            &format!(
+                "{missing} keys of the keyring at {} are not in the one at {}: data encrypted with them cannot \
+                 be read after a restart with the new one",
+                old.path().display(),
+                config.path.display()
+            ),
+        );
     }
     Ok(new)
 }
 
 /// Puts a keyring from [`open_other`] in the place of the one in use, between two changes of that one.
-/// When its file was changed since it was opened, it is opened once more `again`. The one in use goes on
+/// When something was changed since it was opened, it is opened once more `again`. The one in use goes on
 /// when that fails.
-pub(super) fn replace(new: Arc<Keyring>, again: impl FnOnce() -> Result<Arc<Keyring>>) -> Result<()> {
-    let Some(old) = get() else {
-        settle(&new);
-        set(Some(new));
-        return Ok(());
+pub(super) fn replace(new: Arc<Keyring>, again: impl Fn() -> Result<Arc<Keyring>>) -> Result<()> {
+    let swap = |keyring: Arc<Keyring>| {
+        UNSETTLED.store(false, Ordering::Relaxed);
+        settle(&keyring);
+        set(Some(keyring));
     };
-    let mut done = Ok(());
-    old.retire(|| {
-        let fresh = match new.check_file() {
-            Ok(()) => Ok(new),
-            Err(_) => again(),
+    loop {
+        let Some(old) = get() else {
+            swap(new);
+            return Ok(());
         };
-        match fresh {
-            Ok(keyring) => {
-                UNSETTLED.store(false, Ordering::Relaxed);
-                settle(&keyring);
-                set(Some(keyring));
-                true
-            }
-            Err(e) => {
-                done = Err(e);
-                false
-            }
+        match old.give_way(Arc::clone(&new), &again, swap) {
+            // Another session was faster: the one in use is another now.
+            Err(Error::Retired) => {}
+            done => return done,
         }
-    });
-    done
+    }
 }
 
 /// Takes what a keyring in use reports to the error log.

@@ -51,8 +51,14 @@ impl Keyring {
         let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
         wait_for(&copies, config.wait);
         let there: Vec<_> = copies.iter().filter(|c| c.is_there()).collect();
-        // What an interrupted write left may be the keyring: no new one in its place.
-        let is_new = config.auto_create && there.is_empty() && !copies.iter().any(Copy::has_leftover);
+        // What an interrupted write left may be the keyring, and a data directory with a witness has one: no
+        // new one in their place.
+        let has_witness =
+            || config.datadir.as_ref().is_some_and(|d| WitnessFile::new(fs, d, report).is_there());
+        let is_new = config.auto_create
+            && there.is_empty()
+            && !copies.iter().any(Copy::has_leftover)
+            && !has_witness();
         if let ([only], [], false) = (&copies[..], &there[..], is_new) {
             return Err(only.missing());
         }

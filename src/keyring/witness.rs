@@ -47,6 +47,11 @@ impl WitnessFile {
         Self { place: WitnessPlace::new(Arc::clone(fs), datadir), report, failing: false }
     }
 
+    /// Whether there is one, or may be one.
+    pub fn is_there(&self) -> bool {
+        !matches!(self.bytes(), Ok(None))
+    }
+
     fn bytes(&self) -> Result<Option<Vec<u8>>> {
         self.place.read(WITNESS_LEN).map_err(|e| Error::io("read", self.place.path(), e))
     }

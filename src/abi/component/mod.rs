@@ -103,16 +103,10 @@ unsafe extern "C" fn deinit() -> c_int {
 /// Runs a change on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
 fn on_keyring(doing: &str, operation: impl Fn(&Arc<Keyring>) -> Result<()>) -> c_int {
     guard(1, || {
-        let once = || {
-            let keyring = instance::get().ok_or(Error::Unavailable)?;
-            instance::settle_if_due(&keyring);
-            operation(&keyring)
-        };
-        let done = match once() {
-            // Another one was loaded between.
-            Err(Error::Retired) => once(),
-            done => done,
-        };
+        let done = instance::on_open(|keyring| {
+            instance::settle_if_due(keyring);
+            operation(keyring)
+        });
         match done {
             Ok(()) => 0,
             Err(e) => {

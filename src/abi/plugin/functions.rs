@@ -25,19 +25,11 @@ pub(super) fn open_iterators() -> usize {
 
 /// Runs an operation on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
 fn on_keyring(doing: &str, operation: impl Fn(&Arc<Keyring>) -> Result<()>) -> bool {
-    guard(true, || {
-        let once = || instance::get().ok_or(Error::Unavailable).and_then(|keyring| operation(&keyring));
-        let done = match once() {
-            // SET GLOBAL keyring_external_data came between.
-            Err(Error::Retired) => once(),
-            done => done,
-        };
-        match done {
-            Ok(()) => false,
-            Err(e) => {
-                log(Level::Error, &format!("Error while {doing} key: {e}"));
-                true
-            }
+    guard(true, || match instance::on_open(&operation) {
+        Ok(()) => false,
+        Err(e) => {
+            log(Level::Error, &format!("Error while {doing} key: {e}"));
+            true
         }
     })
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A keyring gives way to another in a running server, and no key that was acknowledged meanwhile is lost.
+
+use keyring_external::config::Config;
+use keyring_external::error::{Error, Result};
+use keyring_external::format::slots::{Cost, UnlockSecret};
+use keyring_external::key::{KeyType, NameRef};
+use keyring_external::keyring::{Keyring, NewKeyring, Trust};
+use keyring_external::secret::Locked;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::unlock::UnlockSource;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+struct Place(tempfile::TempDir);
+
+fn fs() -> Arc<dyn Fs> {
+    Arc::new(RealFs)
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        std::fs::set_permissions(place.0.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::write(place.path("secret"), [0xfe; 32]).unwrap();
+        std::fs::set_permissions(place.path("secret"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        place
+    }
+
+    fn with_keyring() -> Self {
+        let place = Self::new();
+        let secret = UnlockSecret::new(Locked::copy_of(&[0xfe; 32]).unwrap());
+        let new = NewKeyring::new("", &secret, "test", Cost::NONE).unwrap();
+        new.write(&fs(), &[place.path("keyring")]).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn config(&self, name: &str) -> Config {
+        Config {
+            path: self.path(name),
+            mirrors: Vec::new(),
+            min_copies: 1,
+            unlock: UnlockSource::File(self.path("secret")),
+            read_only: false,
+            allow_same_device: true,
+            auto_create: false,
+            wait: 0,
+            datadir: None,
+        }
+    }
+
+    fn open(&self, name: &str) -> Result<Arc<Keyring>> {
+        Ok(Arc::new(Keyring::open(&fs(), &self.config(name), Trust::Administrator, |_, _| {})?.0))
+    }
+}
+
+fn generate(keyring: &Keyring, id: &str) -> Result<()> {
+    let name = NameRef::new(id.as_bytes(), b"").unwrap();
+    keyring.generate(name, &KeyType::new(b"AES").unwrap(), 32)
+}
+
+#[test]
+fn a_key_stored_between_check_and_swap_is_in_the_successor() {
+    let place = Place::with_keyring();
+    let old = place.open("keyring").unwrap();
+    let (new, missing) = old.open_successor(|| place.open("keyring")).unwrap();
+    assert_eq!(missing, 0);
+    generate(&old, "late").unwrap();
+    let mut swapped = None;
+    old.give_way(new, || place.open("keyring"), |keyring| swapped = Some(keyring)).unwrap();
+    let new = swapped.unwrap();
+    assert_eq!(new.len(), 1);
+    generate(&new, "later").unwrap();
+    assert!(matches!(generate(&old, "too late"), Err(Error::Retired)));
+    assert!(matches!(old.open_successor(|| place.open("keyring")), Err(Error::Retired)));
+}
+
+#[test]
+fn a_copy_that_fell_behind_between_check_and_swap_is_refused() {
+    let place = Place::with_keyring();
+    std::fs::copy(place.path("keyring"), place.path("copy")).unwrap();
+    let old = place.open("keyring").unwrap();
+    let (new, _) = old.open_successor(|| place.open("copy")).unwrap();
+    generate(&old, "late").unwrap();
+    let swapped = old.give_way(new, || place.open("copy"), |_| panic!("it lacks a key"));
+    assert!(matches!(swapped, Err(Error::Older { .. })), "{swapped:?}");
+    generate(&old, "later").unwrap();
+    let opened = old.open_successor(|| place.open("copy"));
+    assert!(matches!(opened, Err(Error::Older { .. })), "{opened:?}");
+}
+
+#[test]
+fn where_a_witness_is_no_keyring_is_made() {
+    let place = Place::new();
+    let auto_create = |datadir: &Path| {
+        let config =
+            Config { auto_create: true, datadir: Some(datadir.to_owned()), ..place.config("keyring") };
+        Keyring::open(&fs(), &config, Trust::Witness, |_, _| {}).map(|(keyring, _)| keyring.settle())
+    };
+    let datadir = place.path("datadir");
+    std::fs::create_dir(&datadir).unwrap();
+    std::fs::write(datadir.join("keyring_external.witness"), b"damaged or not").unwrap();
+    let refused = auto_create(&datadir);
+    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    assert!(!place.path("keyring").exists());
+    std::fs::remove_file(datadir.join("keyring_external.witness")).unwrap();
+    auto_create(&datadir).unwrap().unwrap();
+    assert!(place.path("keyring").exists() && datadir.join("keyring_external.witness").exists());
+}
