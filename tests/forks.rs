@@ -111,9 +111,10 @@ fn a_copy_that_lagged_behind_is_brought_up_to_date() {
         &[remove(), store("one"), Op::Remove { id: "one", user: "" }],
         &[store("one"), remove(), store("two"), Op::Remove { id: "one", user: "" }, store("three")],
     ];
-    for way in ways {
+    // All changes by one program; and each by another, which knows of those before only from the file.
+    for (way, at_once) in ways.into_iter().flat_map(|way| [(way, 5), (way, 1)]) {
         let newer = base.fork();
-        let set = change(&newer, way);
+        let set = way.chunks(at_once).map(|ops| change(&newer, ops)).last().unwrap();
         let sim = Sim::default();
         sim.put(PATH, newer.bytes(PATH).unwrap());
         sim.put(MIRROR, base.bytes(PATH).unwrap());
