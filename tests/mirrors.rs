@@ -152,3 +152,73 @@ fn a_failing_copy_fails_the_change_only_when_it_is_needed() {
     println!("{failed} failed, {succeeded} succeeded");
     assert!(failed > 100 && succeeded > 100, "{failed} {succeeded}");
 }
+
+/// Each copy in turn is away during changes, and comes back as it went.
+#[test]
+fn a_copy_that_was_away_is_brought_up_to_date() {
+    let store = |id| Op::Store { id, user: "", key_type: "AES", data: data(3, 32) };
+    let [_, remove] = operations();
+    for (away, min_copies) in [(PATH, 1), (MIRROR, 1), (PATH, 2), (MIRROR, 2)] {
+        let (_, sim, _) = starts().remove(0);
+        let keyring = both(&sim, min_copies);
+        store("one").run(&keyring).unwrap();
+        let gone = sim.bytes(away).unwrap();
+        sim.remove(away);
+        let before = contents(&keyring);
+        for op in [store("two"), remove.clone(), store("three")] {
+            let done = op.run(&keyring);
+            if min_copies == 2 {
+                assert!(matches!(done, Err(Error::TooFewCopies { reachable: 1, needed: 2, .. })), "{done:?}");
+                assert_eq!(contents(&keyring), before);
+            } else {
+                done.unwrap();
+            }
+        }
+        assert_eq!(keyring.status().copies, (1, 2));
+        sim.put(away, gone);
+        store("four").run(&keyring).unwrap();
+        assert_eq!(keyring.status().copies, (2, 2));
+        assert_eq!(sim.bytes(PATH), sim.bytes(MIRROR), "{away} was away");
+        assert_eq!(contents(&both(&sim, 2)), contents(&keyring));
+    }
+}
+
+/// A damaged copy is healed from a whole one that is as new; when it is newer than every whole one, keys
+/// may be missing there, and that is not passed over.
+#[test]
+fn a_damaged_copy_is_healed_from_one_that_is_as_new_only() {
+    let flips = |at: usize| {
+        move |mut bytes: Vec<u8>| {
+            bytes[at] ^= 1;
+            bytes
+        }
+    };
+    let (_, alike, set) = starts().remove(0);
+    for damaged in [PATH, MIRROR] {
+        for at in [16384 + 30, 17000] {
+            let sim = alike.fork();
+            sim.overwrite(damaged, flips(at)(sim.bytes(damaged).unwrap()));
+            let keyring = both(&sim, 1);
+            assert_eq!(contents(&keyring), set);
+            goes_on(&sim, damaged);
+        }
+    }
+    let (_, lagging, set) = starts().remove(1);
+    for at in [16384 + 30, 16900] {
+        for (newest, older) in [(PATH, MIRROR), (MIRROR, PATH)] {
+            let sim = Sim::default();
+            sim.put(newest, flips(at)(lagging.bytes(PATH).unwrap()));
+            sim.put(older, lagging.bytes(MIRROR).unwrap());
+            let e = open(&sim, &[PATH, MIRROR], 1).unwrap_err();
+            assert!(matches!(e, Error::DamagedNewest { found: 7, best: 5, .. }), "{e:?}");
+            assert_eq!(sim.counts().changes(), 0);
+            // The other way about it does no harm.
+            sim.put(newest, lagging.bytes(PATH).unwrap());
+            sim.put(older, flips(at)(lagging.bytes(MIRROR).unwrap()));
+            let keyring = both(&sim, 1);
+            assert_eq!(contents(&keyring), set);
+            operations()[0].run(&keyring).unwrap();
+            assert_eq!(contents(&both(&sim, 1)), operations()[0].after(&set, &set));
+        }
+    }
+}
