@@ -48,6 +48,19 @@ fi
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export KX_LIBRARY_DIR=$target/release
 
+# Filesystems that the tests put volumes on.
+if [[ $(id -u) == 0 && -z $as_user ]]; then
+    missing=()
+    for need in mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
+    done
+    if ((${#missing[@]})); then
+        say "installing ${missing[*]}, for volumes of other filesystems"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
+            >/dev/null 2>&1 || say "could not install them; what needs them is skipped"
+    fi
+fi
+
 say "building"
 cargo build --release --locked
 # The tests are built for debugging, so that what they need doesn't change what is shipped.

@@ -331,10 +331,15 @@ impl Keyring {
     /// As [`Keyring::store`]; the keyring can be used all the same.
     pub fn settle(&self) -> Result<()> {
         let mut writer = self.lock_writer();
-        if writer.lags() && !self.read_only.load(Ordering::Relaxed) {
-            writer.heal(&self.read_memory())?;
-        }
-        self.counters.note_copies(writer.commit().generation, writer.count(), None);
+        let (current, all) = writer.count();
+        // Also a copy that is out of use: damage is put right where another copy shows what counts.
+        let healed = if current < all && !self.read_only.load(Ordering::Relaxed) {
+            writer.heal(&self.read_memory())
+        } else {
+            Ok(())
+        };
+        self.counters.note_copies(writer.commit().generation, writer.count(), healed.as_ref().err());
+        healed?;
         writer.renew_witness(self.id)
     }
 

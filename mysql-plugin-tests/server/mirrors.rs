@@ -312,6 +312,8 @@ pub fn damage() {
         let status = keyring.ctl("status");
         assert!(!status.status.success(), "{what}: {}", told(&status));
         let server = host.start();
+        agree(&server, &keyring, "ATTACHED", "2/2");
+        same(&keyring);
         if n == 0 {
             server.install_udfs();
         }
