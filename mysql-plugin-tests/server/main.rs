@@ -4,6 +4,7 @@
 //! A test that cannot run here is counted as ignored, never as passed, and says so.
 
 mod clear_text;
+mod component;
 mod cost;
 mod everyday;
 mod faults_disk;
@@ -64,6 +65,13 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("refusal::beside_the_data", Nothing, refusal::beside_the_data),
     ("refusal::without_force", Nothing, refusal::without_force),
     ("memory::no_key_in_a_core", Gcore, memory::no_key_in_a_core),
+    ("component::migrated_by_the_tool", Nothing, component::migrated_by_the_tool),
+    (
+        "component::migrated_between_plugin_and_component",
+        Nothing,
+        component::migrated_between_plugin_and_component,
+    ),
+    ("component::volume_gone_at_start", Nothing, component::volume_gone_at_start),
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
