@@ -65,9 +65,12 @@ pub struct kx_keyring {
             key_len: usize,
         ) -> bool,
     >,
-    pub iterator_init:
-        ::std::option::Option<unsafe extern "C" fn(iterator: *mut *mut ::std::os::raw::c_void)>,
-    pub iterator_deinit: ::std::option::Option<unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void)>,
+    pub iterator_init: ::std::option::Option<
+        unsafe extern "C" fn(iterator: *mut *mut ::std::os::raw::c_void),
+    >,
+    pub iterator_deinit: ::std::option::Option<
+        unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void),
+    >,
     pub iterator_get_key: ::std::option::Option<
         unsafe extern "C" fn(
             iterator: *mut ::std::os::raw::c_void,
@@ -80,24 +83,37 @@ pub struct kx_keyring {
 const _: () = {
     ["Size of kx_keyring"][::std::mem::size_of::<kx_keyring>() - 64usize];
     ["Alignment of kx_keyring"][::std::mem::align_of::<kx_keyring>() - 8usize];
-    ["Offset of field: kx_keyring::interface_version"]
-        [::std::mem::offset_of!(kx_keyring, interface_version) - 0usize];
-    ["Offset of field: kx_keyring::store"][::std::mem::offset_of!(kx_keyring, store) - 8usize];
-    ["Offset of field: kx_keyring::fetch"][::std::mem::offset_of!(kx_keyring, fetch) - 16usize];
-    ["Offset of field: kx_keyring::remove"][::std::mem::offset_of!(kx_keyring, remove) - 24usize];
-    ["Offset of field: kx_keyring::generate"][::std::mem::offset_of!(kx_keyring, generate) - 32usize];
-    ["Offset of field: kx_keyring::iterator_init"]
-        [::std::mem::offset_of!(kx_keyring, iterator_init) - 40usize];
-    ["Offset of field: kx_keyring::iterator_deinit"]
-        [::std::mem::offset_of!(kx_keyring, iterator_deinit) - 48usize];
-    ["Offset of field: kx_keyring::iterator_get_key"]
-        [::std::mem::offset_of!(kx_keyring, iterator_get_key) - 56usize];
+    [
+        "Offset of field: kx_keyring::interface_version",
+    ][::std::mem::offset_of!(kx_keyring, interface_version) - 0usize];
+    [
+        "Offset of field: kx_keyring::store",
+    ][::std::mem::offset_of!(kx_keyring, store) - 8usize];
+    [
+        "Offset of field: kx_keyring::fetch",
+    ][::std::mem::offset_of!(kx_keyring, fetch) - 16usize];
+    [
+        "Offset of field: kx_keyring::remove",
+    ][::std::mem::offset_of!(kx_keyring, remove) - 24usize];
+    [
+        "Offset of field: kx_keyring::generate",
+    ][::std::mem::offset_of!(kx_keyring, generate) - 32usize];
+    [
+        "Offset of field: kx_keyring::iterator_init",
+    ][::std::mem::offset_of!(kx_keyring, iterator_init) - 40usize];
+    [
+        "Offset of field: kx_keyring::iterator_deinit",
+    ][::std::mem::offset_of!(kx_keyring, iterator_deinit) - 48usize];
+    [
+        "Offset of field: kx_keyring::iterator_get_key",
+    ][::std::mem::offset_of!(kx_keyring, iterator_get_key) - 56usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct kx_value {
-    pub value_type:
-        ::std::option::Option<unsafe extern "C" fn(value: *mut kx_value) -> ::std::os::raw::c_int>,
+    pub value_type: ::std::option::Option<
+        unsafe extern "C" fn(value: *mut kx_value) -> ::std::os::raw::c_int,
+    >,
     pub val_str: ::std::option::Option<
         unsafe extern "C" fn(
             value: *mut kx_value,
@@ -106,7 +122,10 @@ pub struct kx_value {
         ) -> *const ::std::os::raw::c_char,
     >,
     pub val_real: ::std::option::Option<
-        unsafe extern "C" fn(value: *mut kx_value, out: *mut f64) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            value: *mut kx_value,
+            out: *mut f64,
+        ) -> ::std::os::raw::c_int,
     >,
     pub val_int: ::std::option::Option<
         unsafe extern "C" fn(
@@ -114,18 +133,29 @@ pub struct kx_value {
             out: *mut ::std::os::raw::c_longlong,
         ) -> ::std::os::raw::c_int,
     >,
-    pub is_unsigned:
-        ::std::option::Option<unsafe extern "C" fn(value: *mut kx_value) -> ::std::os::raw::c_int>,
+    pub is_unsigned: ::std::option::Option<
+        unsafe extern "C" fn(value: *mut kx_value) -> ::std::os::raw::c_int,
+    >,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of kx_value"][::std::mem::size_of::<kx_value>() - 40usize];
     ["Alignment of kx_value"][::std::mem::align_of::<kx_value>() - 8usize];
-    ["Offset of field: kx_value::value_type"][::std::mem::offset_of!(kx_value, value_type) - 0usize];
-    ["Offset of field: kx_value::val_str"][::std::mem::offset_of!(kx_value, val_str) - 8usize];
-    ["Offset of field: kx_value::val_real"][::std::mem::offset_of!(kx_value, val_real) - 16usize];
-    ["Offset of field: kx_value::val_int"][::std::mem::offset_of!(kx_value, val_int) - 24usize];
-    ["Offset of field: kx_value::is_unsigned"][::std::mem::offset_of!(kx_value, is_unsigned) - 32usize];
+    [
+        "Offset of field: kx_value::value_type",
+    ][::std::mem::offset_of!(kx_value, value_type) - 0usize];
+    [
+        "Offset of field: kx_value::val_str",
+    ][::std::mem::offset_of!(kx_value, val_str) - 8usize];
+    [
+        "Offset of field: kx_value::val_real",
+    ][::std::mem::offset_of!(kx_value, val_real) - 16usize];
+    [
+        "Offset of field: kx_value::val_int",
+    ][::std::mem::offset_of!(kx_value, val_int) - 24usize];
+    [
+        "Offset of field: kx_value::is_unsigned",
+    ][::std::mem::offset_of!(kx_value, is_unsigned) - 32usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -154,11 +184,21 @@ pub struct kx_sysvar {
 const _: () = {
     ["Size of kx_sysvar"][::std::mem::size_of::<kx_sysvar>() - 40usize];
     ["Alignment of kx_sysvar"][::std::mem::align_of::<kx_sysvar>() - 8usize];
-    ["Offset of field: kx_sysvar::flags"][::std::mem::offset_of!(kx_sysvar, flags) - 0usize];
-    ["Offset of field: kx_sysvar::name"][::std::mem::offset_of!(kx_sysvar, name) - 8usize];
-    ["Offset of field: kx_sysvar::comment"][::std::mem::offset_of!(kx_sysvar, comment) - 16usize];
-    ["Offset of field: kx_sysvar::check"][::std::mem::offset_of!(kx_sysvar, check) - 24usize];
-    ["Offset of field: kx_sysvar::update"][::std::mem::offset_of!(kx_sysvar, update) - 32usize];
+    [
+        "Offset of field: kx_sysvar::flags",
+    ][::std::mem::offset_of!(kx_sysvar, flags) - 0usize];
+    [
+        "Offset of field: kx_sysvar::name",
+    ][::std::mem::offset_of!(kx_sysvar, name) - 8usize];
+    [
+        "Offset of field: kx_sysvar::comment",
+    ][::std::mem::offset_of!(kx_sysvar, comment) - 16usize];
+    [
+        "Offset of field: kx_sysvar::check",
+    ][::std::mem::offset_of!(kx_sysvar, check) - 24usize];
+    [
+        "Offset of field: kx_sysvar::update",
+    ][::std::mem::offset_of!(kx_sysvar, update) - 32usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -171,9 +211,15 @@ pub struct kx_sysvar_str {
 const _: () = {
     ["Size of kx_sysvar_str"][::std::mem::size_of::<kx_sysvar_str>() - 56usize];
     ["Alignment of kx_sysvar_str"][::std::mem::align_of::<kx_sysvar_str>() - 8usize];
-    ["Offset of field: kx_sysvar_str::head"][::std::mem::offset_of!(kx_sysvar_str, head) - 0usize];
-    ["Offset of field: kx_sysvar_str::value"][::std::mem::offset_of!(kx_sysvar_str, value) - 40usize];
-    ["Offset of field: kx_sysvar_str::def_val"][::std::mem::offset_of!(kx_sysvar_str, def_val) - 48usize];
+    [
+        "Offset of field: kx_sysvar_str::head",
+    ][::std::mem::offset_of!(kx_sysvar_str, head) - 0usize];
+    [
+        "Offset of field: kx_sysvar_str::value",
+    ][::std::mem::offset_of!(kx_sysvar_str, value) - 40usize];
+    [
+        "Offset of field: kx_sysvar_str::def_val",
+    ][::std::mem::offset_of!(kx_sysvar_str, def_val) - 48usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -186,9 +232,15 @@ pub struct kx_sysvar_bool {
 const _: () = {
     ["Size of kx_sysvar_bool"][::std::mem::size_of::<kx_sysvar_bool>() - 56usize];
     ["Alignment of kx_sysvar_bool"][::std::mem::align_of::<kx_sysvar_bool>() - 8usize];
-    ["Offset of field: kx_sysvar_bool::head"][::std::mem::offset_of!(kx_sysvar_bool, head) - 0usize];
-    ["Offset of field: kx_sysvar_bool::value"][::std::mem::offset_of!(kx_sysvar_bool, value) - 40usize];
-    ["Offset of field: kx_sysvar_bool::def_val"][::std::mem::offset_of!(kx_sysvar_bool, def_val) - 48usize];
+    [
+        "Offset of field: kx_sysvar_bool::head",
+    ][::std::mem::offset_of!(kx_sysvar_bool, head) - 0usize];
+    [
+        "Offset of field: kx_sysvar_bool::value",
+    ][::std::mem::offset_of!(kx_sysvar_bool, value) - 40usize];
+    [
+        "Offset of field: kx_sysvar_bool::def_val",
+    ][::std::mem::offset_of!(kx_sysvar_bool, def_val) - 48usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -204,12 +256,24 @@ pub struct kx_sysvar_uint {
 const _: () = {
     ["Size of kx_sysvar_uint"][::std::mem::size_of::<kx_sysvar_uint>() - 64usize];
     ["Alignment of kx_sysvar_uint"][::std::mem::align_of::<kx_sysvar_uint>() - 8usize];
-    ["Offset of field: kx_sysvar_uint::head"][::std::mem::offset_of!(kx_sysvar_uint, head) - 0usize];
-    ["Offset of field: kx_sysvar_uint::value"][::std::mem::offset_of!(kx_sysvar_uint, value) - 40usize];
-    ["Offset of field: kx_sysvar_uint::def_val"][::std::mem::offset_of!(kx_sysvar_uint, def_val) - 48usize];
-    ["Offset of field: kx_sysvar_uint::min_val"][::std::mem::offset_of!(kx_sysvar_uint, min_val) - 52usize];
-    ["Offset of field: kx_sysvar_uint::max_val"][::std::mem::offset_of!(kx_sysvar_uint, max_val) - 56usize];
-    ["Offset of field: kx_sysvar_uint::blk_sz"][::std::mem::offset_of!(kx_sysvar_uint, blk_sz) - 60usize];
+    [
+        "Offset of field: kx_sysvar_uint::head",
+    ][::std::mem::offset_of!(kx_sysvar_uint, head) - 0usize];
+    [
+        "Offset of field: kx_sysvar_uint::value",
+    ][::std::mem::offset_of!(kx_sysvar_uint, value) - 40usize];
+    [
+        "Offset of field: kx_sysvar_uint::def_val",
+    ][::std::mem::offset_of!(kx_sysvar_uint, def_val) - 48usize];
+    [
+        "Offset of field: kx_sysvar_uint::min_val",
+    ][::std::mem::offset_of!(kx_sysvar_uint, min_val) - 52usize];
+    [
+        "Offset of field: kx_sysvar_uint::max_val",
+    ][::std::mem::offset_of!(kx_sysvar_uint, max_val) - 56usize];
+    [
+        "Offset of field: kx_sysvar_uint::blk_sz",
+    ][::std::mem::offset_of!(kx_sysvar_uint, blk_sz) - 60usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -223,10 +287,18 @@ pub struct kx_show_var {
 const _: () = {
     ["Size of kx_show_var"][::std::mem::size_of::<kx_show_var>() - 24usize];
     ["Alignment of kx_show_var"][::std::mem::align_of::<kx_show_var>() - 8usize];
-    ["Offset of field: kx_show_var::name"][::std::mem::offset_of!(kx_show_var, name) - 0usize];
-    ["Offset of field: kx_show_var::value"][::std::mem::offset_of!(kx_show_var, value) - 8usize];
-    ["Offset of field: kx_show_var::type_"][::std::mem::offset_of!(kx_show_var, type_) - 16usize];
-    ["Offset of field: kx_show_var::scope"][::std::mem::offset_of!(kx_show_var, scope) - 20usize];
+    [
+        "Offset of field: kx_show_var::name",
+    ][::std::mem::offset_of!(kx_show_var, name) - 0usize];
+    [
+        "Offset of field: kx_show_var::value",
+    ][::std::mem::offset_of!(kx_show_var, value) - 8usize];
+    [
+        "Offset of field: kx_show_var::type_",
+    ][::std::mem::offset_of!(kx_show_var, type_) - 16usize];
+    [
+        "Offset of field: kx_show_var::scope",
+    ][::std::mem::offset_of!(kx_show_var, scope) - 20usize];
 };
 pub type kx_show_function = ::std::option::Option<
     unsafe extern "C" fn(
@@ -245,13 +317,19 @@ pub struct kx_plugin {
     pub descr: *const ::std::os::raw::c_char,
     pub license: ::std::os::raw::c_int,
     pub init: ::std::option::Option<
-        unsafe extern "C" fn(plugin: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            plugin: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub check_uninstall: ::std::option::Option<
-        unsafe extern "C" fn(plugin: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            plugin: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub deinit: ::std::option::Option<
-        unsafe extern "C" fn(plugin: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            plugin: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub version: ::std::os::raw::c_uint,
     pub status_vars: *mut kx_show_var,
@@ -263,21 +341,48 @@ pub struct kx_plugin {
 const _: () = {
     ["Size of kx_plugin"][::std::mem::size_of::<kx_plugin>() - 112usize];
     ["Alignment of kx_plugin"][::std::mem::align_of::<kx_plugin>() - 8usize];
-    ["Offset of field: kx_plugin::type_"][::std::mem::offset_of!(kx_plugin, type_) - 0usize];
-    ["Offset of field: kx_plugin::info"][::std::mem::offset_of!(kx_plugin, info) - 8usize];
-    ["Offset of field: kx_plugin::name"][::std::mem::offset_of!(kx_plugin, name) - 16usize];
-    ["Offset of field: kx_plugin::author"][::std::mem::offset_of!(kx_plugin, author) - 24usize];
-    ["Offset of field: kx_plugin::descr"][::std::mem::offset_of!(kx_plugin, descr) - 32usize];
-    ["Offset of field: kx_plugin::license"][::std::mem::offset_of!(kx_plugin, license) - 40usize];
-    ["Offset of field: kx_plugin::init"][::std::mem::offset_of!(kx_plugin, init) - 48usize];
-    ["Offset of field: kx_plugin::check_uninstall"]
-        [::std::mem::offset_of!(kx_plugin, check_uninstall) - 56usize];
-    ["Offset of field: kx_plugin::deinit"][::std::mem::offset_of!(kx_plugin, deinit) - 64usize];
-    ["Offset of field: kx_plugin::version"][::std::mem::offset_of!(kx_plugin, version) - 72usize];
-    ["Offset of field: kx_plugin::status_vars"][::std::mem::offset_of!(kx_plugin, status_vars) - 80usize];
-    ["Offset of field: kx_plugin::system_vars"][::std::mem::offset_of!(kx_plugin, system_vars) - 88usize];
-    ["Offset of field: kx_plugin::reserved"][::std::mem::offset_of!(kx_plugin, reserved) - 96usize];
-    ["Offset of field: kx_plugin::flags"][::std::mem::offset_of!(kx_plugin, flags) - 104usize];
+    [
+        "Offset of field: kx_plugin::type_",
+    ][::std::mem::offset_of!(kx_plugin, type_) - 0usize];
+    [
+        "Offset of field: kx_plugin::info",
+    ][::std::mem::offset_of!(kx_plugin, info) - 8usize];
+    [
+        "Offset of field: kx_plugin::name",
+    ][::std::mem::offset_of!(kx_plugin, name) - 16usize];
+    [
+        "Offset of field: kx_plugin::author",
+    ][::std::mem::offset_of!(kx_plugin, author) - 24usize];
+    [
+        "Offset of field: kx_plugin::descr",
+    ][::std::mem::offset_of!(kx_plugin, descr) - 32usize];
+    [
+        "Offset of field: kx_plugin::license",
+    ][::std::mem::offset_of!(kx_plugin, license) - 40usize];
+    [
+        "Offset of field: kx_plugin::init",
+    ][::std::mem::offset_of!(kx_plugin, init) - 48usize];
+    [
+        "Offset of field: kx_plugin::check_uninstall",
+    ][::std::mem::offset_of!(kx_plugin, check_uninstall) - 56usize];
+    [
+        "Offset of field: kx_plugin::deinit",
+    ][::std::mem::offset_of!(kx_plugin, deinit) - 64usize];
+    [
+        "Offset of field: kx_plugin::version",
+    ][::std::mem::offset_of!(kx_plugin, version) - 72usize];
+    [
+        "Offset of field: kx_plugin::status_vars",
+    ][::std::mem::offset_of!(kx_plugin, status_vars) - 80usize];
+    [
+        "Offset of field: kx_plugin::system_vars",
+    ][::std::mem::offset_of!(kx_plugin, system_vars) - 88usize];
+    [
+        "Offset of field: kx_plugin::reserved",
+    ][::std::mem::offset_of!(kx_plugin, reserved) - 96usize];
+    [
+        "Offset of field: kx_plugin::flags",
+    ][::std::mem::offset_of!(kx_plugin, flags) - 104usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -297,9 +402,12 @@ pub struct kx_malloc_service {
             flags: ::std::os::raw::c_int,
         ) -> *mut ::std::os::raw::c_void,
     >,
-    pub mysql_claim:
-        ::std::option::Option<unsafe extern "C" fn(ptr: *const ::std::os::raw::c_void, claim: bool)>,
-    pub mysql_free: ::std::option::Option<unsafe extern "C" fn(ptr: *mut ::std::os::raw::c_void)>,
+    pub mysql_claim: ::std::option::Option<
+        unsafe extern "C" fn(ptr: *const ::std::os::raw::c_void, claim: bool),
+    >,
+    pub mysql_free: ::std::option::Option<
+        unsafe extern "C" fn(ptr: *mut ::std::os::raw::c_void),
+    >,
     pub my_memdup: ::std::option::Option<
         unsafe extern "C" fn(
             key: ::std::os::raw::c_uint,
@@ -327,21 +435,30 @@ pub struct kx_malloc_service {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of kx_malloc_service"][::std::mem::size_of::<kx_malloc_service>() - 56usize];
-    ["Alignment of kx_malloc_service"][::std::mem::align_of::<kx_malloc_service>() - 8usize];
-    ["Offset of field: kx_malloc_service::mysql_malloc"]
-        [::std::mem::offset_of!(kx_malloc_service, mysql_malloc) - 0usize];
-    ["Offset of field: kx_malloc_service::mysql_realloc"]
-        [::std::mem::offset_of!(kx_malloc_service, mysql_realloc) - 8usize];
-    ["Offset of field: kx_malloc_service::mysql_claim"]
-        [::std::mem::offset_of!(kx_malloc_service, mysql_claim) - 16usize];
-    ["Offset of field: kx_malloc_service::mysql_free"]
-        [::std::mem::offset_of!(kx_malloc_service, mysql_free) - 24usize];
-    ["Offset of field: kx_malloc_service::my_memdup"]
-        [::std::mem::offset_of!(kx_malloc_service, my_memdup) - 32usize];
-    ["Offset of field: kx_malloc_service::my_strdup"]
-        [::std::mem::offset_of!(kx_malloc_service, my_strdup) - 40usize];
-    ["Offset of field: kx_malloc_service::my_strndup"]
-        [::std::mem::offset_of!(kx_malloc_service, my_strndup) - 48usize];
+    [
+        "Alignment of kx_malloc_service",
+    ][::std::mem::align_of::<kx_malloc_service>() - 8usize];
+    [
+        "Offset of field: kx_malloc_service::mysql_malloc",
+    ][::std::mem::offset_of!(kx_malloc_service, mysql_malloc) - 0usize];
+    [
+        "Offset of field: kx_malloc_service::mysql_realloc",
+    ][::std::mem::offset_of!(kx_malloc_service, mysql_realloc) - 8usize];
+    [
+        "Offset of field: kx_malloc_service::mysql_claim",
+    ][::std::mem::offset_of!(kx_malloc_service, mysql_claim) - 16usize];
+    [
+        "Offset of field: kx_malloc_service::mysql_free",
+    ][::std::mem::offset_of!(kx_malloc_service, mysql_free) - 24usize];
+    [
+        "Offset of field: kx_malloc_service::my_memdup",
+    ][::std::mem::offset_of!(kx_malloc_service, my_memdup) - 32usize];
+    [
+        "Offset of field: kx_malloc_service::my_strdup",
+    ][::std::mem::offset_of!(kx_malloc_service, my_strdup) - 40usize];
+    [
+        "Offset of field: kx_malloc_service::my_strndup",
+    ][::std::mem::offset_of!(kx_malloc_service, my_strndup) - 48usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -359,8 +476,9 @@ pub struct kx_log_service {
 const _: () = {
     ["Size of kx_log_service"][::std::mem::size_of::<kx_log_service>() - 8usize];
     ["Alignment of kx_log_service"][::std::mem::align_of::<kx_log_service>() - 8usize];
-    ["Offset of field: kx_log_service::my_plugin_log_message"]
-        [::std::mem::offset_of!(kx_log_service, my_plugin_log_message) - 0usize];
+    [
+        "Offset of field: kx_log_service::my_plugin_log_message",
+    ][::std::mem::offset_of!(kx_log_service, my_plugin_log_message) - 0usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -372,9 +490,12 @@ pub struct kx_provided {
 const _: () = {
     ["Size of kx_provided"][::std::mem::size_of::<kx_provided>() - 16usize];
     ["Alignment of kx_provided"][::std::mem::align_of::<kx_provided>() - 8usize];
-    ["Offset of field: kx_provided::name"][::std::mem::offset_of!(kx_provided, name) - 0usize];
-    ["Offset of field: kx_provided::implementation"]
-        [::std::mem::offset_of!(kx_provided, implementation) - 8usize];
+    [
+        "Offset of field: kx_provided::name",
+    ][::std::mem::offset_of!(kx_provided, name) - 0usize];
+    [
+        "Offset of field: kx_provided::implementation",
+    ][::std::mem::offset_of!(kx_provided, implementation) - 8usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -386,8 +507,12 @@ pub struct kx_required {
 const _: () = {
     ["Size of kx_required"][::std::mem::size_of::<kx_required>() - 16usize];
     ["Alignment of kx_required"][::std::mem::align_of::<kx_required>() - 8usize];
-    ["Offset of field: kx_required::name"][::std::mem::offset_of!(kx_required, name) - 0usize];
-    ["Offset of field: kx_required::place"][::std::mem::offset_of!(kx_required, place) - 8usize];
+    [
+        "Offset of field: kx_required::name",
+    ][::std::mem::offset_of!(kx_required, name) - 0usize];
+    [
+        "Offset of field: kx_required::place",
+    ][::std::mem::offset_of!(kx_required, place) - 8usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -399,8 +524,12 @@ pub struct kx_metadata {
 const _: () = {
     ["Size of kx_metadata"][::std::mem::size_of::<kx_metadata>() - 16usize];
     ["Alignment of kx_metadata"][::std::mem::align_of::<kx_metadata>() - 8usize];
-    ["Offset of field: kx_metadata::key"][::std::mem::offset_of!(kx_metadata, key) - 0usize];
-    ["Offset of field: kx_metadata::value"][::std::mem::offset_of!(kx_metadata, value) - 8usize];
+    [
+        "Offset of field: kx_metadata::key",
+    ][::std::mem::offset_of!(kx_metadata, key) - 0usize];
+    [
+        "Offset of field: kx_metadata::value",
+    ][::std::mem::offset_of!(kx_metadata, value) - 8usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -416,12 +545,24 @@ pub struct kx_component {
 const _: () = {
     ["Size of kx_component"][::std::mem::size_of::<kx_component>() - 48usize];
     ["Alignment of kx_component"][::std::mem::align_of::<kx_component>() - 8usize];
-    ["Offset of field: kx_component::name"][::std::mem::offset_of!(kx_component, name) - 0usize];
-    ["Offset of field: kx_component::provides"][::std::mem::offset_of!(kx_component, provides) - 8usize];
-    ["Offset of field: kx_component::requires_"][::std::mem::offset_of!(kx_component, requires_) - 16usize];
-    ["Offset of field: kx_component::metadata"][::std::mem::offset_of!(kx_component, metadata) - 24usize];
-    ["Offset of field: kx_component::init"][::std::mem::offset_of!(kx_component, init) - 32usize];
-    ["Offset of field: kx_component::deinit"][::std::mem::offset_of!(kx_component, deinit) - 40usize];
+    [
+        "Offset of field: kx_component::name",
+    ][::std::mem::offset_of!(kx_component, name) - 0usize];
+    [
+        "Offset of field: kx_component::provides",
+    ][::std::mem::offset_of!(kx_component, provides) - 8usize];
+    [
+        "Offset of field: kx_component::requires_",
+    ][::std::mem::offset_of!(kx_component, requires_) - 16usize];
+    [
+        "Offset of field: kx_component::metadata",
+    ][::std::mem::offset_of!(kx_component, metadata) - 24usize];
+    [
+        "Offset of field: kx_component::init",
+    ][::std::mem::offset_of!(kx_component, init) - 32usize];
+    [
+        "Offset of field: kx_component::deinit",
+    ][::std::mem::offset_of!(kx_component, deinit) - 40usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -440,17 +581,24 @@ pub struct kx_registry {
         ) -> ::std::os::raw::c_int,
     >,
     pub release: ::std::option::Option<
-        unsafe extern "C" fn(service: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            service: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of kx_registry"][::std::mem::size_of::<kx_registry>() - 24usize];
     ["Alignment of kx_registry"][::std::mem::align_of::<kx_registry>() - 8usize];
-    ["Offset of field: kx_registry::acquire"][::std::mem::offset_of!(kx_registry, acquire) - 0usize];
-    ["Offset of field: kx_registry::acquire_related"]
-        [::std::mem::offset_of!(kx_registry, acquire_related) - 8usize];
-    ["Offset of field: kx_registry::release"][::std::mem::offset_of!(kx_registry, release) - 16usize];
+    [
+        "Offset of field: kx_registry::acquire",
+    ][::std::mem::offset_of!(kx_registry, acquire) - 0usize];
+    [
+        "Offset of field: kx_registry::acquire_related",
+    ][::std::mem::offset_of!(kx_registry, acquire_related) - 8usize];
+    [
+        "Offset of field: kx_registry::release",
+    ][::std::mem::offset_of!(kx_registry, release) - 16usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -468,10 +616,15 @@ pub struct kx_simple_error_log {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of kx_simple_error_log"][::std::mem::size_of::<kx_simple_error_log>() - 8usize];
-    ["Alignment of kx_simple_error_log"][::std::mem::align_of::<kx_simple_error_log>() - 8usize];
-    ["Offset of field: kx_simple_error_log::emit"]
-        [::std::mem::offset_of!(kx_simple_error_log, emit) - 0usize];
+    [
+        "Size of kx_simple_error_log",
+    ][::std::mem::size_of::<kx_simple_error_log>() - 8usize];
+    [
+        "Alignment of kx_simple_error_log",
+    ][::std::mem::align_of::<kx_simple_error_log>() - 8usize];
+    [
+        "Offset of field: kx_simple_error_log::emit",
+    ][::std::mem::offset_of!(kx_simple_error_log, emit) - 0usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -487,35 +640,51 @@ pub struct kx_keyring_load {
 const _: () = {
     ["Size of kx_keyring_load"][::std::mem::size_of::<kx_keyring_load>() - 8usize];
     ["Alignment of kx_keyring_load"][::std::mem::align_of::<kx_keyring_load>() - 8usize];
-    ["Offset of field: kx_keyring_load::load"][::std::mem::offset_of!(kx_keyring_load, load) - 0usize];
+    [
+        "Offset of field: kx_keyring_load::load",
+    ][::std::mem::offset_of!(kx_keyring_load, load) - 0usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct kx_keyring_component_status {
-    pub keyring_initialized: ::std::option::Option<unsafe extern "C" fn() -> ::std::os::raw::c_int>,
+    pub keyring_initialized: ::std::option::Option<
+        unsafe extern "C" fn() -> ::std::os::raw::c_int,
+    >,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of kx_keyring_component_status"][::std::mem::size_of::<kx_keyring_component_status>() - 8usize];
-    ["Alignment of kx_keyring_component_status"]
-        [::std::mem::align_of::<kx_keyring_component_status>() - 8usize];
-    ["Offset of field: kx_keyring_component_status::keyring_initialized"]
-        [::std::mem::offset_of!(kx_keyring_component_status, keyring_initialized) - 0usize];
+    [
+        "Size of kx_keyring_component_status",
+    ][::std::mem::size_of::<kx_keyring_component_status>() - 8usize];
+    [
+        "Alignment of kx_keyring_component_status",
+    ][::std::mem::align_of::<kx_keyring_component_status>() - 8usize];
+    [
+        "Offset of field: kx_keyring_component_status::keyring_initialized",
+    ][::std::mem::offset_of!(kx_keyring_component_status, keyring_initialized) - 0usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct kx_keyring_component_metadata_query {
     pub init: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub deinit: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub is_valid: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub next: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub get_length: ::std::option::Option<
         unsafe extern "C" fn(
@@ -536,22 +705,30 @@ pub struct kx_keyring_component_metadata_query {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of kx_keyring_component_metadata_query"]
-        [::std::mem::size_of::<kx_keyring_component_metadata_query>() - 48usize];
-    ["Alignment of kx_keyring_component_metadata_query"]
-        [::std::mem::align_of::<kx_keyring_component_metadata_query>() - 8usize];
-    ["Offset of field: kx_keyring_component_metadata_query::init"]
-        [::std::mem::offset_of!(kx_keyring_component_metadata_query, init) - 0usize];
-    ["Offset of field: kx_keyring_component_metadata_query::deinit"]
-        [::std::mem::offset_of!(kx_keyring_component_metadata_query, deinit) - 8usize];
-    ["Offset of field: kx_keyring_component_metadata_query::is_valid"]
-        [::std::mem::offset_of!(kx_keyring_component_metadata_query, is_valid) - 16usize];
-    ["Offset of field: kx_keyring_component_metadata_query::next"]
-        [::std::mem::offset_of!(kx_keyring_component_metadata_query, next) - 24usize];
-    ["Offset of field: kx_keyring_component_metadata_query::get_length"]
-        [::std::mem::offset_of!(kx_keyring_component_metadata_query, get_length) - 32usize];
-    ["Offset of field: kx_keyring_component_metadata_query::get"]
-        [::std::mem::offset_of!(kx_keyring_component_metadata_query, get) - 40usize];
+    [
+        "Size of kx_keyring_component_metadata_query",
+    ][::std::mem::size_of::<kx_keyring_component_metadata_query>() - 48usize];
+    [
+        "Alignment of kx_keyring_component_metadata_query",
+    ][::std::mem::align_of::<kx_keyring_component_metadata_query>() - 8usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::init",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, init) - 0usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::deinit",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, deinit) - 8usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::is_valid",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, is_valid) - 16usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::next",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, next) - 24usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::get_length",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, get_length) - 32usize];
+    [
+        "Offset of field: kx_keyring_component_metadata_query::get",
+    ][::std::mem::offset_of!(kx_keyring_component_metadata_query, get) - 40usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -564,7 +741,9 @@ pub struct kx_keyring_reader {
         ) -> ::std::os::raw::c_int,
     >,
     pub deinit: ::std::option::Option<
-        unsafe extern "C" fn(reader: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            reader: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub fetch_length: ::std::option::Option<
         unsafe extern "C" fn(
@@ -588,13 +767,21 @@ pub struct kx_keyring_reader {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of kx_keyring_reader"][::std::mem::size_of::<kx_keyring_reader>() - 32usize];
-    ["Alignment of kx_keyring_reader"][::std::mem::align_of::<kx_keyring_reader>() - 8usize];
-    ["Offset of field: kx_keyring_reader::init"][::std::mem::offset_of!(kx_keyring_reader, init) - 0usize];
-    ["Offset of field: kx_keyring_reader::deinit"]
-        [::std::mem::offset_of!(kx_keyring_reader, deinit) - 8usize];
-    ["Offset of field: kx_keyring_reader::fetch_length"]
-        [::std::mem::offset_of!(kx_keyring_reader, fetch_length) - 16usize];
-    ["Offset of field: kx_keyring_reader::fetch"][::std::mem::offset_of!(kx_keyring_reader, fetch) - 24usize];
+    [
+        "Alignment of kx_keyring_reader",
+    ][::std::mem::align_of::<kx_keyring_reader>() - 8usize];
+    [
+        "Offset of field: kx_keyring_reader::init",
+    ][::std::mem::offset_of!(kx_keyring_reader, init) - 0usize];
+    [
+        "Offset of field: kx_keyring_reader::deinit",
+    ][::std::mem::offset_of!(kx_keyring_reader, deinit) - 8usize];
+    [
+        "Offset of field: kx_keyring_reader::fetch_length",
+    ][::std::mem::offset_of!(kx_keyring_reader, fetch_length) - 16usize];
+    [
+        "Offset of field: kx_keyring_reader::fetch",
+    ][::std::mem::offset_of!(kx_keyring_reader, fetch) - 24usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -618,10 +805,15 @@ pub struct kx_keyring_writer {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of kx_keyring_writer"][::std::mem::size_of::<kx_keyring_writer>() - 16usize];
-    ["Alignment of kx_keyring_writer"][::std::mem::align_of::<kx_keyring_writer>() - 8usize];
-    ["Offset of field: kx_keyring_writer::store"][::std::mem::offset_of!(kx_keyring_writer, store) - 0usize];
-    ["Offset of field: kx_keyring_writer::remove"]
-        [::std::mem::offset_of!(kx_keyring_writer, remove) - 8usize];
+    [
+        "Alignment of kx_keyring_writer",
+    ][::std::mem::align_of::<kx_keyring_writer>() - 8usize];
+    [
+        "Offset of field: kx_keyring_writer::store",
+    ][::std::mem::offset_of!(kx_keyring_writer, store) - 0usize];
+    [
+        "Offset of field: kx_keyring_writer::remove",
+    ][::std::mem::offset_of!(kx_keyring_writer, remove) - 8usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -637,25 +829,38 @@ pub struct kx_keyring_generator {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of kx_keyring_generator"][::std::mem::size_of::<kx_keyring_generator>() - 8usize];
-    ["Alignment of kx_keyring_generator"][::std::mem::align_of::<kx_keyring_generator>() - 8usize];
-    ["Offset of field: kx_keyring_generator::generate"]
-        [::std::mem::offset_of!(kx_keyring_generator, generate) - 0usize];
+    [
+        "Size of kx_keyring_generator",
+    ][::std::mem::size_of::<kx_keyring_generator>() - 8usize];
+    [
+        "Alignment of kx_keyring_generator",
+    ][::std::mem::align_of::<kx_keyring_generator>() - 8usize];
+    [
+        "Offset of field: kx_keyring_generator::generate",
+    ][::std::mem::offset_of!(kx_keyring_generator, generate) - 0usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub struct kx_keyring_keys_metadata_iterator {
     pub init: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub deinit: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub is_valid: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub next: ::std::option::Option<
-        unsafe extern "C" fn(iterator: *mut ::std::os::raw::c_void) -> ::std::os::raw::c_int,
+        unsafe extern "C" fn(
+            iterator: *mut ::std::os::raw::c_void,
+        ) -> ::std::os::raw::c_int,
     >,
     pub get_length: ::std::option::Option<
         unsafe extern "C" fn(
@@ -676,22 +881,30 @@ pub struct kx_keyring_keys_metadata_iterator {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of kx_keyring_keys_metadata_iterator"]
-        [::std::mem::size_of::<kx_keyring_keys_metadata_iterator>() - 48usize];
-    ["Alignment of kx_keyring_keys_metadata_iterator"]
-        [::std::mem::align_of::<kx_keyring_keys_metadata_iterator>() - 8usize];
-    ["Offset of field: kx_keyring_keys_metadata_iterator::init"]
-        [::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, init) - 0usize];
-    ["Offset of field: kx_keyring_keys_metadata_iterator::deinit"]
-        [::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, deinit) - 8usize];
-    ["Offset of field: kx_keyring_keys_metadata_iterator::is_valid"]
-        [::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, is_valid) - 16usize];
-    ["Offset of field: kx_keyring_keys_metadata_iterator::next"]
-        [::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, next) - 24usize];
-    ["Offset of field: kx_keyring_keys_metadata_iterator::get_length"]
-        [::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, get_length) - 32usize];
-    ["Offset of field: kx_keyring_keys_metadata_iterator::get"]
-        [::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, get) - 40usize];
+    [
+        "Size of kx_keyring_keys_metadata_iterator",
+    ][::std::mem::size_of::<kx_keyring_keys_metadata_iterator>() - 48usize];
+    [
+        "Alignment of kx_keyring_keys_metadata_iterator",
+    ][::std::mem::align_of::<kx_keyring_keys_metadata_iterator>() - 8usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::init",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, init) - 0usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::deinit",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, deinit) - 8usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::is_valid",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, is_valid) - 16usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::next",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, next) - 24usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::get_length",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, get_length) - 32usize];
+    [
+        "Offset of field: kx_keyring_keys_metadata_iterator::get",
+    ][::std::mem::offset_of!(kx_keyring_keys_metadata_iterator, get) - 40usize];
 };
 pub type kx_aes_operation = ::std::option::Option<
     unsafe extern "C" fn(
@@ -726,7 +939,13 @@ pub struct kx_keyring_aes {
 const _: () = {
     ["Size of kx_keyring_aes"][::std::mem::size_of::<kx_keyring_aes>() - 24usize];
     ["Alignment of kx_keyring_aes"][::std::mem::align_of::<kx_keyring_aes>() - 8usize];
-    ["Offset of field: kx_keyring_aes::get_size"][::std::mem::offset_of!(kx_keyring_aes, get_size) - 0usize];
-    ["Offset of field: kx_keyring_aes::encrypt"][::std::mem::offset_of!(kx_keyring_aes, encrypt) - 8usize];
-    ["Offset of field: kx_keyring_aes::decrypt"][::std::mem::offset_of!(kx_keyring_aes, decrypt) - 16usize];
+    [
+        "Offset of field: kx_keyring_aes::get_size",
+    ][::std::mem::offset_of!(kx_keyring_aes, get_size) - 0usize];
+    [
+        "Offset of field: kx_keyring_aes::encrypt",
+    ][::std::mem::offset_of!(kx_keyring_aes, encrypt) - 8usize];
+    [
+        "Offset of field: kx_keyring_aes::decrypt",
+    ][::std::mem::offset_of!(kx_keyring_aes, decrypt) - 16usize];
 };
