@@ -27,6 +27,7 @@ bindings: ## Make src/abi/sys.rs anew from include/ (installs Debian's libclang-
 lint: ## Check formatting, clippy's and the project's own rules
 	@$(CARGO) fmt --check
 	@$(CARGO) clippy --locked --all-targets -- -D warnings
+	@$(CARGO) clippy --locked --test server -- -D warnings
 	@scripts/rules.sh
 
 fmt: ## Format the code

@@ -3,10 +3,12 @@
 //! there, what was removed is gone, and the change in flight has happened or not (invariants 1 and 2).
 
 use crate::rig::worker::{Book, random};
-use crate::rig::{Host, Keyring, Kind, ROTATE, Volume, agree, times};
+use crate::rig::{Host, Keyring, Kind, ROTATE, Volume, agree, times, wait_until};
 use mysql::prelude::Queryable;
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A moment while a worker works.
@@ -81,6 +83,8 @@ pub fn cuts_under_mysqld() {
     for round in 0..rounds {
         let connect = server.connector();
         let mut keys = known.clone();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&begun);
         let working = std::thread::spawn(move || {
             let mut conn = connect().unwrap();
             let (mut done, mut rotated) = (0, 0);
@@ -110,11 +114,13 @@ pub fn cuts_under_mysqld() {
                         return (keys, None, done, rotated);
                     }
                     rotated += 1;
+                    counter.fetch_add(1, Ordering::Relaxed);
                 }
             }
             unreachable!()
         });
-        std::thread::sleep(Duration::from_millis(60 + random(300)));
+        wait_until(Duration::from_secs(60), || begun.load(Ordering::Relaxed) > 0 || working.is_finished());
+        std::thread::sleep(Duration::from_millis(random(300)));
         volume.cut_power();
         let (keys, mut in_flight, done, rotated) = working.join().unwrap();
         acknowledged += done;

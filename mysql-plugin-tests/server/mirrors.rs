@@ -294,7 +294,8 @@ pub fn fork() {
 pub fn damage() {
     let (a, b, keyring, host) = at_rest();
     let second = keyring.mirrors[0].clone();
-    let spoilt: [(&str, &dyn Fn(&mut Vec<u8>)); 4] = [
+    type Spoil = dyn Fn(&mut Vec<u8>);
+    let spoilt: [(&str, &Spoil); 4] = [
         ("flipped bytes", &|bytes| bytes[8192..].iter_mut().step_by(97).for_each(|b| *b ^= 0x20)),
         ("a sector of zeros in the records", &|bytes| {
             let end = bytes.len();
