@@ -129,9 +129,9 @@ fn settle(keyring: &Keyring) {
 }
 
 /// Opens the keyring that is to take the place of the one in use, for an administrator who waits for the
-/// answer. It is never made in passing.
+/// answer.
 pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
-    let config = Config { wait: 0, auto_create: false, ..config.clone() };
+    let config = Config { wait: 0, ..config.clone() };
     let open = || open_and_tell(&config, Trust::Administrator);
     let (old, new, missing) = loop {
         let Some(old) = get() else { return open() };

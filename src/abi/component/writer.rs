@@ -3,7 +3,9 @@
 
 use super::{key_type, name, on_keyring};
 use crate::abi::pointers::{Shared, bytes};
+use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_writer;
+use crate::error::Error;
 use crate::key::{KeyError, MAX_DATA};
 use std::ffi::{c_char, c_int, c_uchar};
 
@@ -21,6 +23,15 @@ unsafe extern "C" fn store(
         // SAFETY: the server passes NULL or C strings, and `size` bytes at `data`.
         let (name, key_type, data) =
             unsafe { (name(data_id, auth_id)?, key_type(type_)?, bytes(data.cast(), size, MAX_DATA)) };
+        if size == 0 {
+            // keyring_udf's callers expect a success. To every reader a key without bytes is one that is not
+            // there, so there is nothing to keep.
+            if keyring.fetch(&name, |_| ()).is_some() {
+                return Err(Error::Exists { name: name.to_string() });
+            }
+            services::log(Level::Note, &format!("the key {name} has no bytes: nothing was stored"));
+            return Ok(());
+        }
         let data = data.ok_or(if size > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
         keyring.store(name, &key_type, data)
     })

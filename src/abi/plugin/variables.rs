@@ -279,7 +279,9 @@ unsafe extern "C" fn check_data(
         };
         // SAFETY: NULL or a C string.
         let bytes = unsafe { c_bytes(text, MAX_PATH) };
-        match path(bytes).and_then(config_for).and_then(|config| instance::open_other(&config)) {
+        // A keyring is never made in passing.
+        let config = path(bytes).and_then(config_for).map(|config| Config { auto_create: false, ..config });
+        match config.and_then(|config| instance::open_other(&config)) {
             Ok(keyring) => {
                 keep(bytes, keyring);
                 // SAFETY: the server's place for the checked value of a string variable.
