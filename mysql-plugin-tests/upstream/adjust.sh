@@ -32,6 +32,11 @@ for file in "$from"/inc/*.inc; do
     # It refuses a keyring in a directory that others may read.
     sed -i '1i --chmod 0700 $MYSQLTEST_VARDIR' "$suite/inc/${file##*/}"
     changed=$((changed + 1))
+    # Tests that exchange the keyring are told what is missing in the other one, and mean it.
+    [[ $file == */setup_* ]] || continue
+    sed -i '1i --disable_query_log\
+CALL mtr.add_suppression("keys of the keyring at .* are not in the one at");\
+--enable_query_log' "$suite/inc/${file##*/}"
 done
 ((changed >= 3)) || {
     echo "adjust.sh: the suite's setup files have another form than expected" >&2
@@ -54,5 +59,18 @@ grep -q '^--replace_regex' "$mat" || {
     echo "adjust.sh: $mat has another form than expected" >&2
     exit 1
 }
+# Tests that put an empty keyring in the place of another, or bring that one back, mean it: they give up the
+# witness too, which would refuse the exchange.
+for file in local_keyring_file_backup local_keyring_file_restore local_keyring_file_remove; do
+    file=$tests/include/keyring_tests/helper/$file.inc
+    cat "$file" - >"$file.new" <<'INC'
+
+--perl
+  use File::Find;
+  find({ no_chdir => 1, wanted => sub { unlink if /\/keyring_external\.witness$/ } }, $ENV{MYSQLTEST_VARDIR});
+EOF
+INC
+    mv "$file.new" "$file"
+done
 # Where there is no server, the component's log lines go to standard error, which this test does not show.
 sed -i '/^TIMESTAMP /d' "$suite/r/keyring_encryption_test.result"
