@@ -37,8 +37,9 @@ static OUTCOME: Mutex<Option<Outcome>> = Mutex::new(None);
 /// Held through a call: the server makes one at a time, others need not.
 static LOADING: Mutex<()> = Mutex::new(());
 
-pub(super) fn outcome() -> Outcome {
-    OUTCOME.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+/// `None` before the first call.
+pub(super) fn outcome() -> Option<Outcome> {
+    OUTCOME.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 pub(super) fn forget() {
@@ -52,7 +53,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
         let paths = unsafe { (path(component_path), path(instance_path)) };
         let (config, loaded) = match config::read(paths.0.as_deref(), paths.1.as_deref()) {
             Ok(config) => {
-                let loaded = open(&config);
+                let loaded = open(&config, outcome().is_none());
                 (Some(config), loaded)
             }
             Err(e) => (None, Err(e)),
@@ -84,9 +85,11 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
     })
 }
 
-fn open(config: &Config) -> Result<()> {
+fn open(config: &Config, first: bool) -> Result<()> {
+    // A client waits for the answer of a reload, and all others for the keyring.
+    let config = &Config { wait: if first { config.wait } else { 0 }, ..config.clone() };
     if instance::get().is_some() {
-        let again = || instance::open(config, Trust::Administrator);
+        let again = || instance::open(&Config { auto_create: false, ..config.clone() }, Trust::Administrator);
         return instance::replace(instance::open_other(config)?, again);
     }
     let keyring = if still_root_for(config.datadir.as_deref()) {

@@ -38,7 +38,7 @@ static QUERIES: Handles<Rows> = Handles::new(0x4d00_0000_0000);
 fn rows() -> Vec<Row> {
     let text = |text: &CStr| text.to_string_lossy().into_owned();
     let keyring = instance::get();
-    let load::Outcome { config, failure } = load::outcome();
+    let load::Outcome { config, failure } = load::outcome().unwrap_or_default();
     if let Some(keyring) = &keyring {
         instance::settle_if_due(keyring);
     }
