@@ -163,6 +163,14 @@ impl Copy {
         missing.unwrap_or_else(|e| e)
     }
 
+    /// Refuses when the path leads to another filesystem by now than that of the file opened there.
+    fn same_volume(&self, was: u64, is: u64) -> Result<()> {
+        if was == is {
+            return Ok(());
+        }
+        Err(volume::missing_or(&self.path, "look at", io::ErrorKind::NotFound.into()))
+    }
+
     /// Refuses a path whose directory others can change, or that is on the data directory's filesystem.
     ///
     /// # Errors
@@ -358,6 +366,11 @@ impl Changing {
                 _ => {}
             }
             let new = copy.fs.create_new(&temporary).map_err(failed("create"))?;
+            // A volume that was pulled since the file was opened leaves its mount point behind, a directory
+            // of another filesystem: nothing may be made there.
+            let here =
+                new.meta().map_err(failed("look at")).and_then(|new| copy.same_volume(owner.dev, new.dev));
+            here.inspect_err(|_| drop(copy.fs.unlink(&temporary)))?;
             // The name too: where rename is not atomic, the new file must be found if the old one is not.
             write_new(new.as_ref(), &bytes, owner.uid, owner.gid)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&temporary)))
@@ -382,11 +395,14 @@ impl Changing {
         // The lock goes with the file: a step that was left behind must not come after somebody else's.
         let locked = Arc::clone(&self.reading.file);
         self.reading.copy.timed(STEP_WAIT, move |copy| {
-            let _locked = locked;
             copy.fs
                 .rename(&volume::temporary_of(&copy.path), &copy.path)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))
-                .map_err(copy.io("replace"))
+                .map_err(copy.io("replace"))?;
+            // Else it was the mount point's directory that was synced, not the volume's.
+            let was = locked.meta().map_err(copy.io("look at"))?;
+            let is = copy.fs.meta(&copy.path).map_err(|e| volume::missing_or(&copy.path, "look at", e))?;
+            copy.same_volume(was.dev, is.dev)
         })
     }
 }

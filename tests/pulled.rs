@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A volume that is pulled in the middle of a change: its mount point is another filesystem's directory
+//! from then on, and nothing of a keyring may be made there or acknowledged.
+
+mod common;
+
+use common::{PATH, TEMPORARY, create, name, open};
+use keyring_external::key::KeyType;
+use keyring_external::store::fs::{Access, File, Fs, Meta};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A volume mounted at a directory of another filesystem, pulled at a chosen operation on a path. Files
+/// that are open stay on the volume.
+#[derive(Debug)]
+struct Mounted {
+    volume: common::sim::Sim,
+    beneath: common::sim::Sim,
+    left: AtomicUsize,
+}
+
+impl Mounted {
+    /// The filesystem that a path leads to now.
+    fn seen(&self) -> Below {
+        let left = self.left.load(Ordering::SeqCst);
+        if left == 0 {
+            return Below { fs: self.beneath.fs(), dev: 2 };
+        }
+        self.left.store(left.saturating_sub(1), Ordering::SeqCst);
+        Below { fs: self.volume.fs(), dev: 1 }
+    }
+}
+
+struct Below {
+    fs: Arc<dyn Fs>,
+    dev: u64,
+}
+
+/// A file that knows its device.
+#[derive(Debug)]
+struct On(Box<dyn File>, u64);
+
+impl Fs for Mounted {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>> {
+        let b = self.seen();
+        Ok(Box::new(On(b.fs.open(path, access)?, b.dev)))
+    }
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let b = self.seen();
+        Ok(Box::new(On(b.fs.create_new(path)?, b.dev)))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.seen().fs.rename(from, to)
+    }
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.seen().fs.unlink(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.seen().fs.sync_dir(path)
+    }
+    fn meta(&self, path: &Path) -> io::Result<Meta> {
+        let b = self.seen();
+        Ok(Meta { dev: b.dev, ..b.fs.meta(path)? })
+    }
+}
+
+impl File for On {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buf, offset)
+    }
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_at(buf, offset)
+    }
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.0.cut(len)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+    fn meta(&self) -> io::Result<Meta> {
+        Ok(Meta { dev: self.1, ..self.0.meta()? })
+    }
+    fn try_lock(&self) -> io::Result<bool> {
+        self.0.try_lock()
+    }
+    fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {
+        self.0.set_owner(uid, gid)
+    }
+}
+
+fn mounted() -> Arc<Mounted> {
+    Arc::new(Mounted { volume: Default::default(), beneath: Default::default(), left: usize::MAX.into() })
+}
+
+/// Pulled at every operation of a removal, which writes the file whole, and of a store.
+#[test]
+fn nothing_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
+    let aes = KeyType::new(b"AES").unwrap();
+    let (mut refused, mut done) = (0, 0);
+    for remove in [true, false] {
+        for at in 1..40 {
+            let place = mounted();
+            let fs: Arc<dyn Fs> = place.clone();
+            create(&fs).unwrap();
+            let (keyring, _) = open(&fs).unwrap();
+            keyring.store(name("kept", ""), &aes, b"one").unwrap();
+            keyring.store(name("gone", ""), &aes, b"two").unwrap();
+            place.left.store(at, Ordering::SeqCst);
+            let beneath = || place.beneath.bytes(PATH).is_some() || place.beneath.bytes(TEMPORARY).is_some();
+            let change = |n: &str| {
+                if remove {
+                    keyring.remove(name(n, ""))
+                } else {
+                    keyring.store(name(&format!("new {n}"), ""), &aes, b"three")
+                }
+            };
+            let first = change("gone");
+            assert!(!beneath(), "made on the other filesystem, pulled at {at}");
+            // With the volume away for good, nothing more is acknowledged.
+            place.left.store(0, Ordering::SeqCst);
+            assert!(change("kept").is_err(), "acknowledged without a volume, pulled at {at}");
+            assert!(!beneath(), "made on the other filesystem, pulled at {at}");
+            // What was acknowledged is on the volume, durably for all that the directory tells.
+            let (found, _) = open(&place.volume.fs()).unwrap();
+            let ids: Vec<_> = found.names().iter().map(|n| n.as_ref().id().to_vec()).collect();
+            assert!(ids.contains(&b"kept".to_vec()), "pulled at {at}: {ids:?}");
+            if first.is_ok() {
+                done += 1;
+                assert_eq!(ids.contains(&b"gone".to_vec()), !remove, "pulled at {at}: {ids:?}");
+            } else {
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 5 && done > 5, "{refused} refused, {done} done: both must happen");
+}
