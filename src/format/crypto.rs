@@ -45,6 +45,12 @@ macro_rules! key {
     };
 }
 
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(self.data(), other.data()).into()
+    }
+}
+
 impl Keys {
     /// A new random data key for the keyring `id`.
     ///
@@ -70,6 +76,14 @@ impl Keys {
             hkdf(id.as_bytes(), data_key, info, out)?;
         }
         Ok(Self(all))
+    }
+
+    /// The same keys once more.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn again(&self) -> Result<Self> {
+        Ok(Self(Locked::copy_of(&self.0)?))
     }
 
     key!(/** The data key that the slots wrap. */ data, 0);

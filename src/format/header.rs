@@ -5,6 +5,7 @@
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
 use super::crypto::{self, Keys, TAG_LEN, Tag};
+use super::renewal::X25519_LEN;
 use super::slots::{self, SLOT_COUNT, SLOT_LEN, Slot, UnlockSecret};
 use super::{FormatError, Result};
 use crate::secret::random_array;
@@ -28,6 +29,7 @@ const PARENT_LEN: usize = EPOCH_LEN + 8 + TAG_LEN / 2;
 
 const SLOTS_AT: usize = 24 + 16 + EPOCH_LEN + 8 + 1 + LABEL_LEN;
 const PARENTS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
+const PUBLICS_AT: usize = PARENTS_AT + PARENT_COUNT * PARENT_LEN;
 const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 32;
 
@@ -128,6 +130,10 @@ impl Header {
         for parent in self.parents.iter().take(PARENT_COUNT) {
             w.put(&parent.epoch).put(&parent.generation.to_le_bytes()).put(&parent.chain);
         }
+        w.pad_to(PUBLICS_AT);
+        for slot in &self.slots {
+            w.put(&slot.public.unwrap_or_default());
+        }
         w.pad_to(MAC_AT);
         let tag = crypto::mac(keys.header_mac(), &[&w.0])?;
         w.put(&tag);
@@ -179,8 +185,11 @@ impl Unchecked {
             slots: Vec::new(),
             parents: Vec::new(),
         };
-        for _ in 0..SLOT_COUNT {
-            header.slots.extend(Slot::decode(r.take(SLOT_LEN)?)?);
+        let mut used = Vec::new();
+        for index in 0..SLOT_COUNT {
+            let slot = Slot::decode(r.take(SLOT_LEN)?)?;
+            used.extend(slot.is_some().then_some(index));
+            header.slots.extend(slot);
         }
         for _ in 0..PARENT_COUNT {
             let mut r = Reader(r.take(PARENT_LEN)?);
@@ -189,6 +198,13 @@ impl Unchecked {
             if parent.generation > 0 {
                 header.parents.push(parent);
             }
+        }
+        // Written with all slots in a row; a file may have them otherwise.
+        let publics = r;
+        for (slot, index) in header.slots.iter_mut().zip(used) {
+            let mut r = Reader(publics.0);
+            r.take(index * X25519_LEN)?;
+            slot.public = slots::public(r.array()?);
         }
         Some(header)
     }

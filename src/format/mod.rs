@@ -8,10 +8,12 @@
 
 mod bytes;
 pub mod commit;
+mod cost;
 pub mod crypto;
 pub mod header;
 pub mod image;
 pub mod records;
+mod renewal;
 pub mod slots;
 pub mod witness;
 

@@ -3,14 +3,13 @@
 
 use super::Result;
 use super::bytes::{Reader, Writer};
+pub use super::cost::Cost;
 use super::crypto::{self, IV_LEN, KEY_LEN, TAG_LEN, Tag};
+use super::renewal::{Private, Public, X25519_LEN};
 use crate::recovery::RecoveryKey;
 use crate::secret::{Locked, random_array};
-use argon2::{Algorithm, Argon2, Block, Params, Version};
 use std::fmt;
-use std::io;
 use uuid::Uuid;
-use zeroize::Zeroize;
 
 /// What an unlock source yielded.
 #[derive(Debug)]
@@ -33,9 +32,21 @@ impl UnlockSecret {
         line.strip_suffix(b"\r").unwrap_or(line)
     }
 
-    /// As a recovery key, when it is one.
-    pub fn recovery_key(&self) -> Option<RecoveryKey> {
-        RecoveryKey::parse(&self.0).ok()
+    /// Hands the bytes that slots of this kind are opened with to `work`; `None` when it can open none.
+    fn for_kind<R>(
+        &self,
+        kind: SlotKind,
+        work: impl FnOnce(&[u8]) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        match kind {
+            SlotKind::Passphrase => work(self.passphrase()),
+            SlotKind::SecretFile if self.raw().len() >= MIN_SECRET => work(self.raw()),
+            SlotKind::SecretFile => Ok(None),
+            SlotKind::Recovery => match RecoveryKey::parse(&self.0) {
+                Ok(key) => work(key.bytes()),
+                Err(_) => Ok(None),
+            },
+        }
     }
 
     /// Whether it is text as a person types it. Such a secret is stretched like a passphrase, however
@@ -91,32 +102,7 @@ impl fmt::Display for SlotKind {
     }
 }
 
-/// Argon2id's cost. All zero in slots that do not use it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
-pub struct Cost {
-    /// Memory in KiB.
-    pub memory_kib: u32,
-    /// Passes over it.
-    pub passes: u32,
-    /// Lanes.
-    pub lanes: u32,
-}
-
 impl Cost {
-    /// The second recommended option of RFC 9106, section 4: 64 MiB, 3 passes, 4 lanes.
-    pub const RECOMMENDED: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
-    /// No Argon2id.
-    pub const NONE: Cost = Cost { memory_kib: 0, passes: 0, lanes: 0 };
-
-    /// What Argon2id takes, and what a file may ask of the machine that opens it: 1 GiB, and 4 GiB over
-    /// all passes.
-    pub fn is_bounded(&self) -> bool {
-        (1..=16).contains(&self.passes)
-            && (1..=16).contains(&self.lanes)
-            && (8 * self.lanes..=1 << 20).contains(&self.memory_kib)
-            && u64::from(self.memory_kib) * u64::from(self.passes) <= 4 << 20
-    }
-
     /// Whether a slot of this kind may have this cost.
     fn fits(&self, kind: SlotKind) -> bool {
         if kind == SlotKind::Passphrase { self.is_bounded() } else { *self == Cost::NONE }
@@ -137,7 +123,11 @@ pub struct Slot {
     salt: [u8; 32],
     iv: [u8; IV_LEN],
     wrapped: [u8; KEY_LEN],
+    /// The public key that the data key was last wrapped with, when that was done without the secret.
+    renewal: Option<Public>,
     tag: Tag,
+    /// What [`Slot::renew`] needs. Lies in the header, not in the slot's own bytes.
+    pub(super) public: Option<Public>,
 }
 
 impl Slot {
@@ -162,16 +152,58 @@ impl Slot {
                 .text(SLOT_NAME_LEN)
                 .unwrap_or_default(),
             salt: random_array()?,
-            iv: random_array()?,
+            iv: [0; IV_LEN],
             wrapped: [0; KEY_LEN],
+            renewal: None,
             tag: [0; TAG_LEN],
+            public: None,
         };
-        let keys = slot.keys(secret)?;
-        let mut buf = Locked::copy_of(data_key)?;
-        crypto::aes_ctr(keys.encryption(), &slot.iv, &mut buf)?;
-        slot.wrapped.iter_mut().zip(buf.iter()).for_each(|(to, from)| *to = *from);
-        slot.tag = crypto::mac(keys.mac(), &[id.as_bytes(), &slot.authenticated()])?;
+        let input = slot.input(secret)?;
+        slot.public = Some(Private::of_slot(&slot.salt, &input)?.public());
+        if let Some(keys) = slot.keys(&input)? {
+            slot.wrap(&keys, data_key, id)?;
+        }
         Ok(slot)
+    }
+
+    /// Wraps another data key for whoever has the slot's secret, without that. `None` when the slot has no
+    /// public key.
+    ///
+    /// # Errors
+    /// No memory or randomness.
+    pub fn renew(&self, data_key: &[u8], id: &Uuid) -> Result<Option<Self>> {
+        let Some(public) = &self.public else { return Ok(None) };
+        let private = Private::random()?;
+        let renewal = private.public();
+        let mut slot = Slot { renewal: Some(renewal), ..self.clone() };
+        let mut keys = Locked::new(2 * KEY_LEN)?;
+        if !private.agree(public, &renewal, public, &self.salt, &mut keys)? {
+            return Ok(None);
+        }
+        slot.wrap(&SlotKeys(keys), data_key, id)?;
+        Ok(Some(slot))
+    }
+
+    /// Wraps another data key with the secret, as [`Slot::seal`] does. `None` when it is not this slot's.
+    ///
+    /// # Errors
+    /// No memory or randomness.
+    pub fn renew_with(&self, secret: &UnlockSecret, data_key: &[u8], id: &Uuid) -> Result<Option<Self>> {
+        secret.for_kind(self.kind, |bytes| {
+            if self.open(bytes, id)?.is_none() {
+                return Ok(None);
+            }
+            Slot::seal(self.kind, self.cost, &self.name, self.created, bytes, data_key, id).map(Some)
+        })
+    }
+
+    fn wrap(&mut self, keys: &SlotKeys, data_key: &[u8], id: &Uuid) -> Result<()> {
+        self.iv = random_array()?;
+        let mut buf = Locked::copy_of(data_key)?;
+        crypto::aes_ctr(keys.encryption(), &self.iv, &mut buf)?;
+        self.wrapped.iter_mut().zip(buf.iter()).for_each(|(to, from)| *to = *from);
+        self.tag = crypto::mac(keys.mac(), &[id.as_bytes(), &self.authenticated()])?;
+        Ok(())
     }
 
     /// The data key, when `secret` is the one that fits.
@@ -179,7 +211,7 @@ impl Slot {
     /// # Errors
     /// No memory. A wrong secret is `Ok(None)`.
     pub fn open(&self, secret: &[u8], id: &Uuid) -> Result<Option<Locked>> {
-        let keys = self.keys(secret)?;
+        let Some(keys) = self.keys(&self.input(secret)?)? else { return Ok(None) };
         if !crypto::mac_fits(keys.mac(), &[id.as_bytes(), &self.authenticated()], &self.tag)? {
             return Ok(None);
         }
@@ -188,19 +220,31 @@ impl Slot {
         Ok(Some(data_key))
     }
 
-    fn keys(&self, secret: &[u8]) -> Result<SlotKeys> {
+    /// The secret as the keys are derived from it: a passphrase is stretched first.
+    fn input(&self, secret: &[u8]) -> Result<Locked> {
+        if self.kind != SlotKind::Passphrase {
+            return Ok(Locked::copy_of(secret)?);
+        }
         let mut stretched = Locked::new(KEY_LEN)?;
-        let (secret, info): (&[u8], &[u8]) = match self.kind {
-            SlotKind::Passphrase => {
-                argon2id(secret, &self.salt, self.cost, &mut stretched)?;
-                (&stretched, b"keyring_external 1 passphrase slot")
-            }
-            SlotKind::SecretFile => (secret, b"keyring_external 1 secret slot"),
-            SlotKind::Recovery => (secret, b"keyring_external 1 recovery slot"),
-        };
+        self.cost.stretch(secret, &self.salt, &mut stretched)?;
+        Ok(stretched)
+    }
+
+    /// The keys that wrap the data key; `None` when the slot names a public key that is none.
+    fn keys(&self, input: &[u8]) -> Result<Option<SlotKeys>> {
         let mut keys = Locked::new(2 * KEY_LEN)?;
-        crypto::hkdf(&self.salt, secret, info, &mut keys)?;
-        Ok(SlotKeys(keys))
+        if let Some(renewal) = &self.renewal {
+            let private = Private::of_slot(&self.salt, input)?;
+            let agreed = private.agree(renewal, renewal, &private.public(), &self.salt, &mut keys)?;
+            return Ok(agreed.then_some(SlotKeys(keys)));
+        }
+        let info: &[u8] = match self.kind {
+            SlotKind::Passphrase => b"keyring_external 1 passphrase slot",
+            SlotKind::SecretFile => b"keyring_external 1 secret slot",
+            SlotKind::Recovery => b"keyring_external 1 recovery slot",
+        };
+        crypto::hkdf(&self.salt, input, info, &mut keys)?;
+        Ok(Some(SlotKeys(keys)))
     }
 
     /// The slot's bytes up to its tag.
@@ -215,6 +259,7 @@ impl Slot {
             .put(&self.iv)
             .put(&self.wrapped)
             .text(&self.name, SLOT_NAME_LEN)
+            .put(&self.renewal.unwrap_or_default())
             .pad_to(SLOT_LEN - TAG_LEN);
         w.0
     }
@@ -244,6 +289,8 @@ impl Slot {
             iv: r.array()?,
             wrapped: r.array()?,
             name: r.text(SLOT_NAME_LEN)?,
+            renewal: public(r.array()?),
+            public: None,
             tag: {
                 let used = bytes.len() - r.0.len();
                 r.take((SLOT_LEN - TAG_LEN).checked_sub(used)?)?;
@@ -255,30 +302,21 @@ impl Slot {
     }
 }
 
+/// A public key as it lies in a file: all zero is none.
+pub(super) fn public(bytes: [u8; X25519_LEN]) -> Option<Public> {
+    (bytes != [0; X25519_LEN]).then_some(bytes)
+}
+
 /// Tries `secret` on every slot that it fits, the cheap ones first.
 ///
 /// # Errors
 /// No memory. When no slot opens: `Ok(None)`.
 pub fn open_any(slots: &[Slot], secret: &UnlockSecret, id: &Uuid) -> Result<Option<Locked>> {
-    let recovery = secret.recovery_key();
-    let of = |kind| slots.iter().filter(move |s| s.kind == kind);
-    if secret.raw().len() >= MIN_SECRET {
-        for slot in of(SlotKind::SecretFile) {
-            if let Some(key) = slot.open(secret.raw(), id)? {
+    for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
+        for slot in slots.iter().filter(|slot| slot.kind == kind) {
+            if let Some(key) = secret.for_kind(kind, |bytes| slot.open(bytes, id))? {
                 return Ok(Some(key));
             }
-        }
-    }
-    if let Some(recovery) = recovery {
-        for slot in of(SlotKind::Recovery) {
-            if let Some(key) = slot.open(recovery.bytes(), id)? {
-                return Ok(Some(key));
-            }
-        }
-    }
-    for slot in of(SlotKind::Passphrase) {
-        if let Some(key) = slot.open(secret.passphrase(), id)? {
-            return Ok(Some(key));
         }
     }
     Ok(None)
@@ -297,25 +335,6 @@ impl SlotKeys {
     }
 }
 
-/// Argon2id version 0x13 without secret and associated data. The work area is wiped.
-fn argon2id(passphrase: &[u8], salt: &[u8], cost: Cost, out: &mut [u8]) -> Result<()> {
-    let invalid = |e: argon2::Error| io::Error::new(io::ErrorKind::InvalidInput, format!("Argon2id: {e}"));
-    if !cost.is_bounded() {
-        return Err(invalid(argon2::Error::MemoryTooMuch).into());
-    }
-    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(KEY_LEN)).map_err(invalid)?;
-    let mut area: Vec<Block> = Vec::new();
-    let blocks = params.block_count();
-    area.try_reserve_exact(blocks).map_err(|_| {
-        io::Error::new(io::ErrorKind::OutOfMemory, format!("Argon2id needs {blocks} KiB of memory"))
-    })?;
-    area.resize(blocks, Block::default());
-    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(passphrase, salt, out, &mut area);
-    area.iter_mut().for_each(|block| block.zeroize());
-    Ok(done.map_err(invalid)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,7 +349,25 @@ mod tests {
             assert_eq!(slot.open(b"secret", &id).unwrap().unwrap()[..], [9; 32]);
             assert!(slot.open(b"Secret", &id).unwrap().is_none());
             assert!(slot.open(b"secret", &Uuid::from_u128(8)).unwrap().is_none());
-            assert_eq!(Slot::decode(&slot.encode()), Some(Some(slot)));
+            assert_eq!(Slot::decode(&slot.encode()), Some(Some(Slot { public: None, ..slot })));
+        }
+    }
+
+    #[test]
+    fn a_renewed_slot_opens_with_the_same_secret_to_the_new_key() {
+        let id = Uuid::from_u128(7);
+        for kind in [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery] {
+            let slot = Slot::seal(kind, CHEAP, "a name", 5, b"secret", &[9; 32], &id).unwrap();
+            let once = slot.renew(&[8; 32], &id).unwrap().unwrap();
+            let twice = once.renew(&[7; 32], &id).unwrap().unwrap();
+            assert_eq!(once.open(b"secret", &id).unwrap().unwrap()[..], [8; 32]);
+            assert_eq!(twice.open(b"secret", &id).unwrap().unwrap()[..], [7; 32]);
+            assert!(twice.open(b"Secret", &id).unwrap().is_none());
+            assert!(twice.open(b"secret", &Uuid::from_u128(8)).unwrap().is_none());
+            assert_eq!(Slot::decode(&twice.encode()), Some(Some(Slot { public: None, ..twice.clone() })));
+            assert_eq!((twice.kind, &twice.name, twice.created), (kind, &slot.name, 5));
+            let none = Slot { public: None, ..slot };
+            assert!(none.renew(&[8; 32], &id).unwrap().is_none());
         }
     }
 
@@ -338,16 +375,18 @@ mod tests {
     fn every_byte_of_a_slot_counts() {
         let id = Uuid::from_u128(7);
         let slot = Slot::seal(SlotKind::SecretFile, CHEAP, "n", 5, b"secret", &[9; 32], &id).unwrap();
-        let bytes = slot.encode();
-        assert_eq!(bytes.len(), SLOT_LEN);
-        for at in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[at] ^= 1;
-            let opened = match Slot::decode(&changed) {
-                Some(Some(s)) => s.open(b"secret", &id).unwrap(),
-                _ => None,
-            };
-            assert!(opened.is_none(), "byte {at}");
+        for slot in [slot.renew(&[9; 32], &id).unwrap().unwrap(), slot] {
+            let bytes = slot.encode();
+            assert_eq!(bytes.len(), SLOT_LEN);
+            for at in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1;
+                let opened = match Slot::decode(&changed) {
+                    Some(Some(s)) => s.open(b"secret", &id).unwrap(),
+                    _ => None,
+                };
+                assert!(opened.is_none(), "byte {at}");
+            }
         }
     }
 

@@ -32,6 +32,11 @@ impl Forge {
         let mut header = Header::new(label, 1).unwrap();
         let keys = Keys::generate(&header.id).unwrap();
         slots(&mut header, &keys);
+        Self::of(header, keys)
+    }
+
+    /// A file with that header.
+    pub fn of(header: Header, keys: Keys) -> Self {
         let (copy, chain) = header.encode(&keys).unwrap();
         let mut bytes = copy.repeat(2);
         bytes.resize(FIXED_LEN, 0);

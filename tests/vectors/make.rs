@@ -25,6 +25,8 @@ type Recipe = (&'static str, &'static str, fn() -> Made);
 
 /// Where the unlock slots lie in a header.
 const SLOTS_AT: usize = 128;
+/// Where the renewal's public key lies in a slot.
+const RENEWAL_AT: usize = 168;
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
 
 pub const VECTORS: &[Recipe] = &[
@@ -41,6 +43,14 @@ pub const VECTORS: &[Recipe] = &[
     ("slot_secret_file", "the secret ends in a line ending, which is part of it", slot_secret_file),
     ("slot_recovery", "the secret is a recovery key as a person types it", slot_recovery),
     ("slots_all_eight", "eight slots; the secret opens the last", slots_all_eight),
+    ("renewed_secret_file", "the slot follows a new data key by its public key", renewed_secret_file),
+    ("renewed_passphrase", "the same with a passphrase", renewed_passphrase),
+    ("renewed_recovery", "the same, twice in a row, with a recovery key", renewed_recovery),
+    ("renewed_by_a_key_of_low_order", "the slot's renewal key is one that anybody could agree with", || {
+        let made = renewed_secret_file();
+        let file = patch(made.file, SLOTS_AT + RENEWAL_AT, &low_order());
+        Made { file, secret: made.secret, expect: "wrong_secret" }
+    }),
     ("label_non_ascii", "a label of 63 bytes, not all of them ASCII", label_non_ascii),
     ("longest_names", "id, user and type of 255 bytes, and not UTF-8", longest_names),
     ("longest_key", "a key of 16384 bytes", longest_key),
@@ -229,6 +239,43 @@ fn slot_recovery() -> Made {
     let (file, key) = with_recovery();
     let typed = key.to_lowercase().replace('-', " ").replace('1', "l").replace('0', "o");
     Made { file, secret: typed.into_bytes(), expect: "opened" }
+}
+
+/// A keyring whose first slot was renewed so often without its secret.
+fn renewed(times: usize, slot: impl FnOnce(&mut Header, &Keys)) -> Vec<u8> {
+    let mut forge = Forge::with_header("", slot);
+    let mut header = forge.header.clone();
+    for _ in 0..times {
+        forge.keys = Keys::generate(&header.id).unwrap();
+        header.slots[0] = header.slots[0].renew(forge.keys.data(), &header.id).unwrap().unwrap();
+    }
+    Forge::of(header, forge.keys).seal(&Fields::honest(b"AES", b"renewed", b"", &[5; 32]).body()).file()
+}
+
+fn renewed_secret_file() -> Made {
+    opened(renewed(1, |header, keys| add_slot(header, keys, SlotKind::SecretFile, Cost::NONE, "", &SECRET)))
+}
+
+fn renewed_passphrase() -> Made {
+    let file = renewed(1, |header, keys| {
+        add_slot(header, keys, SlotKind::Passphrase, CHEAP, "", PASSPHRASE);
+    });
+    Made { file, secret: PASSPHRASE.into(), expect: "opened" }
+}
+
+fn renewed_recovery() -> Made {
+    let key = RecoveryKey::generate().unwrap();
+    let mut text = String::new();
+    key.write_to(&mut text).unwrap();
+    let file = renewed(2, |header, keys| {
+        add_slot(header, keys, SlotKind::Recovery, Cost::NONE, "paper", key.bytes());
+    });
+    Made { file, secret: text.into_bytes(), expect: "opened" }
+}
+
+/// A point that makes every agreement zero: 1, of order 4.
+fn low_order() -> [u8; 32] {
+    std::array::from_fn(|i| u8::from(i == 0))
 }
 
 fn wrong_recovery() -> Made {

@@ -191,6 +191,27 @@ INFO = {1: b"passphrase", 2: b"secret", 3: b"recovery"}
 MAX_RECORD = 17217
 
 
+def x25519(private, point):
+    """RFC 7748, section 5: the Montgomery ladder over the field of 2^255 - 19."""
+    prime = 2**255 - 19
+    scalar = int.from_bytes(private, "little") & ~7 & (1 << 255) - 1 | 1 << 254
+    base = (int.from_bytes(point, "little") & (1 << 255) - 1) % prime
+    (x, z), (next_x, next_z) = (1, 0), (base, 1)
+    for bit in range(254, -1, -1):
+        swap = scalar >> bit & 1
+        if swap:
+            x, z, next_x, next_z = next_x, next_z, x, z
+        plus, minus = (x + z) % prime, (x - z) % prime
+        cross = (next_x - next_z) * plus % prime, (next_x + next_z) * minus % prime
+        next_x, next_z = (cross[0] + cross[1]) ** 2 % prime, base * (cross[0] - cross[1]) ** 2 % prime
+        plus, minus = plus * plus % prime, minus * minus % prime
+        part = plus - minus
+        x, z = plus * minus % prime, part * (plus + 121665 * part) % prime
+        if swap:
+            x, z, next_x, next_z = next_x, next_z, x, z
+    return (x * pow(z, prime - 2, prime) % prime).to_bytes(32, "little")
+
+
 def text(field):
     length = field[0]
     if length >= len(field):
@@ -209,7 +230,7 @@ class Slot:
         else:
             bounded = self.cost == (0, 0, 0)
         name, padding = text(raw[104:168])
-        if self.kind not in KINDS or not bounded or any(raw[1:4]) or any(padding) or any(raw[168:224]):
+        if self.kind not in KINDS or not bounded or any(raw[1:4]) or any(padding) or any(raw[200:224]):
             raise damaged()
         try:
             self.name = name.decode("utf-8")
@@ -220,7 +241,16 @@ class Slot:
         salt = self.raw[24:56]
         if self.kind == 1:
             secret = argon2id(secret, salt, *self.cost, 32)
-        keys = hkdf(salt, secret, b"keyring_external 1 " + INFO[self.kind] + b" slot", 64)
+        renewal = self.raw[168:200]
+        if any(renewal):
+            private = hkdf(salt, secret, b"keyring_external 1 slot private key", 32)
+            common = x25519(private, renewal)
+            if not any(common):
+                return None
+            known = common + renewal + x25519(private, (9).to_bytes(32, "little"))
+            keys = hkdf(salt, known, b"keyring_external 1 renewed slot", 64)
+        else:
+            keys = hkdf(salt, secret, b"keyring_external 1 " + INFO[self.kind] + b" slot", 64)
         if mac(keys[32:], keyring, self.raw[:224]) == self.raw[224:]:
             return ctr(keys[:32], self.raw[56:72], self.raw[72:104])
         return None

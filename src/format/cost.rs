@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What opening a passphrase slot costs: Argon2id (RFC 9106) and its parameters.
+
+use super::Result;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use std::io;
+use std::time::{Duration, Instant};
+use zeroize::Zeroize;
+
+/// How long opening a new passphrase slot is to take about, on the machine that makes it.
+const AIM: Duration = Duration::from_secs(1);
+
+/// Most passes of a measured cost.
+const MOST_PASSES: u32 = 12;
+
+/// Argon2id's cost. All zero in slots that do not use it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Cost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Cost {
+    /// The second recommended option of RFC 9106, section 4: 64 MiB, 3 passes, 4 lanes.
+    pub const RECOMMENDED: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
+    /// No Argon2id.
+    pub const NONE: Cost = Cost { memory_kib: 0, passes: 0, lanes: 0 };
+
+    /// What Argon2id takes, and what a file may ask of the machine that opens it: 1 GiB, and 4 GiB over
+    /// all passes.
+    pub fn is_bounded(&self) -> bool {
+        (1..=16).contains(&self.passes)
+            && (1..=16).contains(&self.lanes)
+            && (8 * self.lanes..=1 << 20).contains(&self.memory_kib)
+            && u64::from(self.memory_kib) * u64::from(self.passes) <= 4 << 20
+    }
+
+    /// [`Cost::RECOMMENDED`] with as many passes, up to 12, as this machine makes in about a second: more work for
+    /// whoever guesses, and a start of the server that is not delayed by more.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn measured() -> Result<Cost> {
+        let one = Cost { passes: 1, ..Self::RECOMMENDED };
+        let began = Instant::now();
+        one.stretch(b"measured", &[0; 32], &mut [0; 32])?;
+        let passes = AIM.as_micros() / began.elapsed().as_micros().max(1);
+        Ok(Cost { passes: (passes as u32).clamp(Self::RECOMMENDED.passes, MOST_PASSES), ..one })
+    }
+
+    /// Argon2id version 0x13 of `passphrase`, without secret and associated data. The work area is wiped.
+    ///
+    /// # Errors
+    /// No memory; a cost out of bounds.
+    pub(super) fn stretch(&self, passphrase: &[u8], salt: &[u8], out: &mut [u8]) -> Result<()> {
+        let invalid =
+            |e: argon2::Error| io::Error::new(io::ErrorKind::InvalidInput, format!("Argon2id: {e}"));
+        if !self.is_bounded() {
+            return Err(invalid(argon2::Error::MemoryTooMuch).into());
+        }
+        let params =
+            Params::new(self.memory_kib, self.passes, self.lanes, Some(out.len())).map_err(invalid)?;
+        let mut area: Vec<Block> = Vec::new();
+        let blocks = params.block_count();
+        area.try_reserve_exact(blocks).map_err(|_| {
+            io::Error::new(io::ErrorKind::OutOfMemory, format!("Argon2id needs {blocks} KiB of memory"))
+        })?;
+        area.resize(blocks, Block::default());
+        let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into_with_memory(passphrase, salt, out, &mut area);
+        area.iter_mut().for_each(|block| block.zeroize());
+        Ok(done.map_err(invalid)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measured_cost_is_at_least_the_recommended_one_and_bounded() {
+        let cost = Cost::measured().unwrap();
+        assert!(cost.is_bounded());
+        assert!((Cost::RECOMMENDED.passes..=MOST_PASSES).contains(&cost.passes));
+        assert_eq!(Cost { passes: 3, ..cost }, Cost::RECOMMENDED);
+    }
+}

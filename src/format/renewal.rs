@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! X25519 (RFC 7748) for unlock slots: a renewed data key is wrapped for a slot whose secret is not at
+//! hand, by the public key that the secret left behind when the slot was made.
+
+use super::Result;
+use super::crypto;
+use crate::secret::Locked;
+use subtle::ConstantTimeEq;
+use x25519_dalek::{PublicKey, StaticSecret};
+
+/// Bytes of a public key, a private key and a shared secret.
+pub const X25519_LEN: usize = 32;
+
+/// A public key. All zero stands for none.
+pub type Public = [u8; X25519_LEN];
+
+/// The private key of a slot: what its secret comes to, told apart from the slot's other keys by `info`.
+#[derive(Debug)]
+pub struct Private(Locked);
+
+impl Private {
+    /// The one that follows from a slot's secret (stretched already) and salt.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn of_slot(salt: &[u8], secret: &[u8]) -> Result<Self> {
+        let mut key = Locked::new(X25519_LEN)?;
+        crypto::hkdf(salt, secret, b"keyring_external 1 slot private key", &mut key)?;
+        Ok(Self(key))
+    }
+
+    /// A random one, for one use.
+    ///
+    /// # Errors
+    /// No memory or randomness.
+    pub fn random() -> Result<Self> {
+        Ok(Self(Locked::random(X25519_LEN)?))
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&StaticSecret) -> R) -> R {
+        let mut bytes = zeroize::Zeroizing::new([0; X25519_LEN]);
+        bytes.iter_mut().zip(self.0.iter()).for_each(|(to, from)| *to = *from);
+        // Wiped when it is dropped.
+        work(&StaticSecret::from(*bytes))
+    }
+
+    /// Its public key.
+    pub fn public(&self) -> Public {
+        self.with(|key| PublicKey::from(key).to_bytes())
+    }
+
+    /// Fills `keys` with what the holders of this key and of `other`'s private key have in common.
+    /// `renewal` is the public key made for the renewal and `slot` the slot's own: one of the two is `other`.
+    /// `false`, and nothing is filled, for a public key that anybody could agree with.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn agree(
+        &self,
+        other: &Public,
+        renewal: &Public,
+        slot: &Public,
+        salt: &[u8],
+        keys: &mut [u8],
+    ) -> Result<bool> {
+        let mut common = Locked::new(3 * X25519_LEN)?;
+        let contributed = self.with(|key| {
+            let shared = key.diffie_hellman(&PublicKey::from(*other));
+            let parts = shared.as_bytes().iter().chain(renewal).chain(slot);
+            common.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+            !bool::from(shared.as_bytes().ct_eq(&[0; X25519_LEN]))
+        });
+        if contributed {
+            crypto::hkdf(salt, &common, b"keyring_external 1 renewed slot", keys)?;
+        }
+        Ok(contributed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(hex: &str) -> [u8; 32] {
+        std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+    }
+
+    /// RFC 7748, section 6.1: the crate is used as the standard means it.
+    #[test]
+    fn public_keys_are_those_of_the_standard() {
+        for (private, public) in [
+            (
+                "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+                "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
+            ),
+            (
+                "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+                "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
+            ),
+        ] {
+            assert_eq!(Private(Locked::copy_of(&of(private)).unwrap()).public(), of(public));
+        }
+    }
+
+    #[test]
+    fn both_sides_agree_and_no_other() {
+        let slot = Private::of_slot(&[1; 32], b"a secret").unwrap();
+        let renewal = Private::random().unwrap();
+        let (s, r) = (slot.public(), renewal.public());
+        let agreed = |key: &Private, other, r: &Public, s: &Public, salt: &[u8]| {
+            let mut keys = [0; 64];
+            assert!(key.agree(other, r, s, salt, &mut keys).unwrap());
+            keys
+        };
+        let keys = agreed(&renewal, &s, &r, &s, &[1; 32]);
+        assert_eq!(agreed(&slot, &r, &r, &s, &[1; 32]), keys);
+        assert_ne!(agreed(&slot, &r, &r, &s, &[2; 32]), keys);
+        let other = Private::of_slot(&[1; 32], b"another secret").unwrap();
+        assert_ne!(agreed(&other, &r, &r, &s, &[1; 32]), keys);
+        let mut keys = [0; 64];
+        assert!(!slot.agree(&[0; 32], &[0; 32], &s, &[1; 32], &mut keys).unwrap(), "a key of low order");
+    }
+}
