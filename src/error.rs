@@ -322,6 +322,17 @@ pub enum Error {
     )]
     LastSlot,
 
+    /// A slot cannot follow to a new data key without its secret.
+    #[error(
+        "unlock slot {number} ({name}) was made before slots had a public key, and cannot follow to a new data key: set its secret anew first (keyringctl slot change), or remove it"
+    )]
+    SlotWithoutPublicKey {
+        /// Its number, from 1.
+        number: usize,
+        /// Its name.
+        name: String,
+    },
+
     /// The system refused an operation.
     #[error("cannot {doing} {}: {cause}{}", path.display(), remedy(cause))]
     Io {

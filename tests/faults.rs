@@ -14,11 +14,13 @@ const ENOSPC: i32 = 28;
 const EFFECTS: [Effect; 3] = [Effect::None, Effect::Half, Effect::Whole];
 
 /// The changes that are made to fail.
-fn operations() -> [Op; 3] {
+fn operations() -> [Op; 5] {
     [
         Op::Store { id: "new", user: "anna", key_type: "AES", data: data(77, 200) },
         Op::Generate { id: "made", user: "", key_type: "AES", len: 24 },
         Op::Remove { id: "short", user: "anna" },
+        Op::AddSlot,
+        Op::Rekey,
     ]
 }
 
@@ -118,7 +120,7 @@ fn a_crash_after_a_failed_change_leaves_the_keys_before_or_after_it() {
 fn two_failed_changes_in_a_row_lose_nothing() {
     let (start, set) = filled();
     let mut rng = Rng(4);
-    let [store, _, remove] = operations();
+    let [store, _, remove, ..] = operations();
     let mut pairs = 0;
     for (n, (first, second)) in [(&store, &remove), (&remove, &store)].into_iter().enumerate() {
         for (effect, second_effect) in
@@ -191,7 +193,7 @@ fn create_fails_cleanly() {
 fn a_rename_that_lost_the_old_file_is_not_made_worse() {
     let (sim, set) = filled();
     let (keyring, _) = open(&sim.fs()).unwrap();
-    let [store, _, remove] = operations();
+    let [store, _, remove, ..] = operations();
     let at = {
         let trial = sim.fork();
         let (keyring, _) = open(&trial.fs()).unwrap();

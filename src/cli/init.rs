@@ -2,9 +2,10 @@
 //! `keyringctl init`: makes a new keyring.
 
 use super::output::Output;
-use super::{Verdict, secret, sync};
+use super::secret::{self, measured_cost};
+use super::{Verdict, sync};
 use crate::error::{Error, Result};
-use crate::format::slots::{Cost, MIN_SECRET};
+use crate::format::slots::MIN_SECRET;
 use crate::keyring::NewKeyring;
 use crate::secret::Locked;
 use crate::store::copy::Copy;
@@ -24,7 +25,7 @@ pub(super) struct Args {
     /// The keyring file to make, in a directory of mode 0700 on the external volume
     path: PathBuf,
     #[command(flatten)]
-    secret: secret::Args,
+    secret: secret::Source,
     /// First write 32 random bytes to the file that --unlock file:PATH names
     #[arg(long, requires = "unlock")]
     generate_secret: bool,
@@ -91,7 +92,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 
 fn make(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<(NewKeyring, String)> {
     let secret = args.secret.read_new()?;
-    let mut new = NewKeyring::new(&args.label, &secret, &args.secret.name(), Cost::RECOMMENDED)?;
+    let mut new = NewKeyring::new(&args.label, &secret, &args.secret.name(), measured_cost(&secret)?)?;
     let mut recovery = String::new();
     // Writing to a String does not fail.
     let _ = new.add_recovery()?.write_to(&mut recovery);

@@ -4,6 +4,7 @@
 mod init;
 mod list;
 mod output;
+mod rekey;
 mod secret;
 mod slot;
 mod status;
@@ -39,6 +40,7 @@ enum Command {
     List(list::Args),
     Verify(verify::Args),
     Slot(slot::Args),
+    Rekey(rekey::Args),
     Sync(sync::Args),
     Witness(witness::Args),
 }
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::run(&args, &mut out),
         Command::Verify(args) => verify::run(&args, &mut out),
         Command::Slot(args) => slot::run(&args, &mut out),
+        Command::Rekey(args) => rekey::run(&args, &mut out),
         Command::Sync(args) => sync::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
     };

@@ -4,18 +4,32 @@
 
 use crate::error::{Error, Result};
 use crate::format::image::Note;
-use crate::format::slots::UnlockSecret;
+use crate::format::slots::{Cost, UnlockSecret};
 use crate::keyring::{Keyring, load_with};
+use crate::recovery::RecoveryKey;
 use crate::secret::Locked;
 use crate::store::fs::Fs;
-use crate::unlock::UnlockSource;
-use std::io::IsTerminal;
+use crate::unlock::{MAX_UNLOCK, UnlockSource};
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 const TERMINAL: &str = "the terminal";
+const RECOVERY: &str = "the recovery key";
+const RECOVERY_TRIES: usize = 3;
 
+/// Where the secret of a new keyring or slot comes from.
+#[derive(clap::Args)]
+#[group(id = "source")]
+pub(super) struct Source {
+    /// Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or
+    /// "command:PROGRAM ARGS". Without it, a terminal is asked for a passphrase
+    #[arg(long, value_name = "SOURCE")]
+    pub unlock: Option<UnlockSource>,
+}
+
+/// Where the secret of an existing keyring comes from.
 #[derive(clap::Args)]
 #[group(id = "secret")]
 pub(super) struct Args {
@@ -23,28 +37,22 @@ pub(super) struct Args {
     /// "command:PROGRAM ARGS". Without it, a terminal is asked for a passphrase or recovery key
     #[arg(long, value_name = "SOURCE")]
     pub unlock: Option<UnlockSource>,
+    /// Open with the recovery key: a terminal is asked for it, else it is read from standard input
+    #[arg(long, conflicts_with = "unlock")]
+    pub recovery: bool,
 }
 
-impl Args {
+fn name_of(source: &Option<UnlockSource>) -> String {
+    source.as_ref().map_or_else(|| TERMINAL.to_owned(), UnlockSource::to_string)
+}
+
+impl Source {
     /// What messages call the source.
     pub fn name(&self) -> String {
-        self.unlock.as_ref().map_or_else(|| TERMINAL.to_owned(), UnlockSource::to_string)
+        name_of(&self.unlock)
     }
 
-    /// Reads the secret of an existing keyring.
-    pub fn read(&self, path: &Path) -> Result<UnlockSecret> {
-        match &self.unlock {
-            Some(source) => source.read(),
-            None => ask(&format!("Passphrase or recovery key of {}: ", path.display())),
-        }
-    }
-
-    /// The same secret once more, for another reader.
-    pub fn read_again(&self, secret: &UnlockSecret) -> Result<UnlockSecret> {
-        Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
-    }
-
-    /// Reads the secret for a new keyring: a terminal is asked twice.
+    /// Reads the secret: a terminal is asked twice.
     pub fn read_new(&self) -> Result<UnlockSecret> {
         if let Some(source) = &self.unlock {
             return source.read();
@@ -56,11 +64,65 @@ impl Args {
         }
         Ok(first)
     }
+}
+
+impl Args {
+    /// What messages call the source.
+    pub fn name(&self) -> String {
+        if self.recovery { RECOVERY.to_owned() } else { name_of(&self.unlock) }
+    }
+
+    /// Reads the secret.
+    pub fn read(&self, path: &Path) -> Result<UnlockSecret> {
+        match &self.unlock {
+            Some(source) => source.read(),
+            None if self.recovery => read_recovery_key(path),
+            None => ask(&format!("Passphrase or recovery key of {}: ", path.display())),
+        }
+    }
+
+    /// The same secret once more, for another reader.
+    pub fn read_again(&self, secret: &UnlockSecret) -> Result<UnlockSecret> {
+        Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
+    }
 
     /// Opens a keyring.
     pub fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
         load_with(fs, path, &self.name(), || self.read(path))
     }
+}
+
+/// Reads a recovery key. A typing mistake is pointed at, and on a terminal another try given.
+fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
+    let terminal = std::io::stdin().is_terminal();
+    for tries_left in (0..RECOVERY_TRIES).rev() {
+        let secret = if terminal {
+            ask(&format!("Recovery key of {}: ", path.display()))?
+        } else {
+            // A line at most: what follows is for somebody else.
+            let mut line = Zeroizing::new(Vec::new());
+            std::io::stdin()
+                .lock()
+                .take(MAX_UNLOCK as u64)
+                .read_until(b'\n', &mut line)
+                .map_err(|e| Error::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() })?;
+            UnlockSecret::new(Locked::copy_of(&line)?)
+        };
+        match RecoveryKey::parse(secret.raw()) {
+            Ok(_) => return Ok(secret),
+            Err(e) if terminal && tries_left > 0 => eprintln!("{e}: try again"),
+            Err(e) => {
+                return Err(Error::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() });
+            }
+        }
+    }
+    Err(refused("no recovery key was typed"))
+}
+
+/// What Argon2id may cost on this machine, when the new secret is a passphrase.
+pub(super) fn measured_cost(secret: &UnlockSecret) -> Result<Cost> {
+    let cost = if secret.is_text() { Cost::measured() } else { Ok(Cost::NONE) };
+    cost.map_err(|e| Error::format(Path::new(""), "", e))
 }
 
 fn refused(why: &str) -> Error {

@@ -2,10 +2,11 @@
 //! `keyringctl slot`: the secrets that open a keyring.
 
 use super::output::{Output, stderr_report};
+use super::secret::{self, measured_cost};
 use super::status::SlotRow;
-use super::{Verdict, secret, sync};
+use super::{Verdict, sync};
 use crate::error::Result;
-use crate::format::slots::Cost;
+use crate::format::slots::UnlockSecret;
 use crate::keyring::{Keyring, inspect, load_all};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
@@ -23,8 +24,9 @@ pub(super) struct Args {
     command: Command,
 }
 
+/// A keyring to change, and how it is opened.
 #[derive(clap::Args)]
-struct Target {
+pub(super) struct Target {
     /// The keyring file
     path: PathBuf,
     /// A further copy (repeatable)
@@ -42,8 +44,8 @@ struct New {
 }
 
 impl New {
-    fn args(&self) -> secret::Args {
-        secret::Args { unlock: self.source.clone() }
+    fn source(&self) -> secret::Source {
+        secret::Source { unlock: self.source.clone() }
     }
 }
 
@@ -59,8 +61,17 @@ enum Command {
         after_help = "Example: keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --recovery"
     )]
     Add {
-        #[command(flatten)]
-        target: Target,
+        /// The keyring file
+        path: PathBuf,
+        /// A further copy (repeatable)
+        #[arg(long = "mirror", value_name = "PATH")]
+        mirrors: Vec<PathBuf>,
+        /// Where the unlock secret comes from, as of the other commands
+        #[arg(long, value_name = "SOURCE")]
+        unlock: Option<UnlockSource>,
+        /// Open with the recovery key, as --recovery does for the other commands
+        #[arg(long, conflicts_with = "unlock")]
+        with_recovery: bool,
         #[command(flatten)]
         new: New,
         /// Make a recovery key and print it, once
@@ -96,29 +107,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     match &args.command {
         Command::List { path } => show(out, inspect(&fs, path)?.header.slots.iter().map(SlotRow::from), None),
-        Command::Add { target, new, recovery: true, .. } => {
-            debug_assert!(new.source.is_none(), "clap refuses both");
-            let keyring = target.open(&fs)?;
-            let mut key = String::new();
-            // Writing to a String does not fail.
-            let _ = keyring.add_recovery_slot()?.write_to(&mut key);
-            out.line("The new recovery key. It is shown this once:");
-            out.line("");
-            out.line(format_args!("    {key}"));
-            out.line("");
-            show(out, keyring.slots().iter().map(SlotRow::from), Some(key));
-        }
-        Command::Add { target, new, recovery: false, name } => {
-            let keyring = target.open(&fs)?;
-            let secret = new.args().read_new()?;
-            keyring.add_slot(&secret, &new.args().name(), name, Cost::RECOMMENDED)?;
-            show(out, keyring.slots().iter().map(SlotRow::from), None);
+        Command::Add { path, mirrors, unlock, with_recovery, new, recovery, name } => {
+            let secret = secret::Args { unlock: unlock.clone(), recovery: *with_recovery };
+            let keyring = Target { path: path.clone(), mirrors: mirrors.clone(), secret }.open(&fs)?;
+            let mut key = None;
+            if *recovery {
+                let text = key.insert(String::new());
+                // Writing to a String does not fail.
+                let _ = keyring.add_recovery_slot()?.write_to(text);
+                out.line("The new recovery key. It is shown this once:");
+                out.line("");
+                out.line(format_args!("    {text}"));
+                out.line("");
+            } else {
+                let secret = new.source().read_new()?;
+                keyring.add_slot(&secret, &new.source().name(), name, measured_cost(&secret)?)?;
+            }
+            show(out, keyring.slots().iter().map(SlotRow::from), key);
         }
         Command::Change { target, new } => {
-            let old = target.secret.read(&target.path)?;
-            let keyring = target.open_with(&fs, || target.secret.read_again(&old))?;
-            let secret = new.args().read_new()?;
-            let number = keyring.change_slot(&old, &secret, &new.args().name(), Cost::RECOMMENDED)?;
+            let (keyring, old) = target.open_and_keep(&fs)?;
+            let secret = new.source().read_new()?;
+            let number = keyring.change_slot(&old, &secret, &new.source().name(), measured_cost(&secret)?)?;
             out.line(format_args!(
                 "slot {number} opens with the new secret now, and with the old one no more"
             ));
@@ -134,16 +144,19 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 impl Target {
+    /// Opens it with the secret, read anew, and answers both.
+    pub(super) fn open_and_keep(&self, fs: &Arc<dyn Fs>) -> Result<(Keyring, UnlockSecret)> {
+        let secret = self.secret.read(&self.path)?;
+        let keyring = self.open_with(fs, || self.secret.read_again(&secret))?;
+        Ok((keyring, secret))
+    }
+
     fn open(&self, fs: &Arc<dyn Fs>) -> Result<Keyring> {
         self.open_with(fs, || self.secret.read(&self.path))
     }
 
     /// Opens all copies and brings them up to date: a change of slots must reach each of them.
-    fn open_with(
-        &self,
-        fs: &Arc<dyn Fs>,
-        read: impl FnOnce() -> Result<crate::format::slots::UnlockSecret>,
-    ) -> Result<Keyring> {
+    fn open_with(&self, fs: &Arc<dyn Fs>, read: impl FnOnce() -> Result<UnlockSecret>) -> Result<Keyring> {
         let paths = sync::paths(&self.path, &self.mirrors)?;
         let (keyring, _) = load_all(fs, &paths, paths.len(), &self.secret.name(), read, stderr_report)?;
         keyring.settle()?;
@@ -151,7 +164,8 @@ impl Target {
     }
 }
 
-fn show(out: &mut Output, slots: impl Iterator<Item = SlotRow>, recovery_key: Option<String>) {
+/// Shows slots, and once a new recovery key.
+pub(super) fn show(out: &mut Output, slots: impl Iterator<Item = SlotRow>, recovery_key: Option<String>) {
     let slots: Vec<_> = slots.collect();
     for (i, slot) in slots.iter().enumerate() {
         out.field(&format!("slot {}", i + 1), slot.text());

@@ -141,6 +141,17 @@ impl Copies {
         (self.members.iter().filter(|m| m.standing == Standing::Current).count(), self.members.len())
     }
 
+    /// Takes over what `earlier` knew of copies that cannot be read now: in which state they went.
+    pub fn remember(&mut self, earlier: Copies) {
+        for old in earlier.members {
+            let away = |m: &&mut Member| m.copy.path() == old.copy.path() && m.states.is_empty();
+            if let Some(member) = self.members.iter_mut().find(away) {
+                member.states = old.states;
+                member.suspect |= old.suspect;
+            }
+        }
+    }
+
     /// Notes how a copy stands.
     pub fn stands(&mut self, index: usize, standing: Standing) {
         if let Some(member) = self.members.get_mut(index) {

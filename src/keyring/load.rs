@@ -36,7 +36,7 @@ pub struct Loaded {
 impl Loaded {
     /// The keys once more.
     pub fn keys_again(&self) -> Result<Keys> {
-        Keys::derive(self.keys.data(), &self.header.id).map_err(|e| Error::format(Path::new(""), "", e))
+        self.keys.again().map_err(|e| Error::format(Path::new(""), "", e))
     }
 }
 

@@ -288,6 +288,12 @@ fn assemble(
     let Outcome::Whole(best_loaded) = outcomes.remove(best) else { return Err(Error::Unavailable) };
     let best_loaded = *best_loaded;
     let mut members = Vec::new();
+    let mut other_keys: Vec<Keys> = Vec::new();
+    for loaded in outcomes.iter().filter_map(Outcome::whole) {
+        if loaded.keys != best_loaded.keys && !other_keys.contains(&loaded.keys) {
+            other_keys.push(loaded.keys_again()?);
+        }
+    }
     let mut others = outcomes.into_iter();
     for (i, copy) in copies.into_iter().enumerate() {
         let member = if i == best {
@@ -313,7 +319,7 @@ fn assemble(
         members.push(member);
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
-    let start = Start { keys, commit, front, before, whole: !notes.is_empty(), header };
+    let start = Start { keys, other_keys, commit, front, before, whole: !notes.is_empty(), header };
     let id = start.header.id;
     let sealer = Sealer::new().map_err(|e| Error::format(Path::new(""), "", e))?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);

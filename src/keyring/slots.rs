@@ -125,6 +125,30 @@ impl Keyring {
         })
     }
 
+    /// Renews the data key: all records are sealed anew and all slots kept. The slots that `secret` opens
+    /// wrap the new one as at their making, the others by their public keys.
+    ///
+    /// # Errors
+    /// [`Error::SlotWithoutPublicKey`] for a slot from before there were public keys that `secret` does not
+    /// open; as [`Keyring::store`].
+    pub fn rekey(&self, secret: &UnlockSecret) -> Result<()> {
+        self.counted(|| {
+            let mut writer = self.writable()?;
+            let mut header = writer.header().clone();
+            let id = header.id;
+            let keys = Keys::generate(&id).map_err(told)?;
+            for (index, slot) in header.slots.iter_mut().enumerate() {
+                let renewed = match slot.renew_with(secret, keys.data(), &id).map_err(told)? {
+                    Some(slot) => Some(slot),
+                    None => slot.renew(keys.data(), &id).map_err(told)?,
+                };
+                let (number, name) = (index + 1, slot.name.clone());
+                *slot = renewed.ok_or(Error::SlotWithoutPublicKey { number, name })?;
+            }
+            writer.rekey(&self.read_memory(), header, keys)
+        })
+    }
+
     fn change_header<R>(&self, change: impl Fn(&mut Header, &Keys) -> Result<R>) -> Result<R> {
         let mut answer = None;
         self.counted(|| {

@@ -34,6 +34,9 @@ enum Judged {
 pub struct Writer {
     copies: Copies,
     keys: Keys,
+    /// Other keys that a copy of this keyring may be sealed with: from before a renewal, or from one that
+    /// failed. They only tell what such a copy is.
+    other_keys: Vec<Keys>,
     header: Header,
     commit: Commit,
     /// Earlier states that the header does not know, the newest first.
@@ -55,6 +58,8 @@ pub struct Writer {
 pub struct Start {
     /// The keys.
     pub keys: Keys,
+    /// Keys of copies that have others.
+    pub other_keys: Vec<Keys>,
     /// The header.
     pub header: Header,
     /// The acknowledged state.
@@ -70,10 +75,11 @@ pub struct Start {
 impl Writer {
     /// The writer of copies, one of which at least was read.
     pub fn new(copies: Copies, start: Start, sealer: Sealer) -> Self {
-        let Start { keys, header, commit, before, front, whole } = start;
+        let Start { keys, other_keys, header, commit, before, front, whole } = start;
         Self {
             copies,
             keys,
+            other_keys,
             header,
             commit,
             before,
@@ -159,12 +165,26 @@ impl Writer {
     /// Goes on from the state of another writer of the same keyring; the witness follows.
     pub fn go_on_from(&mut self, newer: Writer) {
         let (witness, renewable) = (self.witness.take(), self.witness_renewable);
-        *self = newer;
+        let old = std::mem::replace(self, newer);
+        // A copy that is away now may come back as it went, and with the data key of then.
+        self.copies.remember(old.copies);
+        self.other_keys.extend(old.other_keys.into_iter().chain([old.keys]));
+        self.forget_same_keys();
         self.witness = witness;
         self.witness_renewable = renewable;
         if let Some((witness, _)) = &mut self.witness {
             witness.saw(&self.keys, &self.header.id, &self.commit);
         }
+    }
+
+    fn forget_same_keys(&mut self) {
+        let mut different: Vec<Keys> = Vec::new();
+        for keys in self.other_keys.drain(..) {
+            if keys != self.keys && !different.contains(&keys) {
+                different.push(keys);
+            }
+        }
+        self.other_keys = different;
     }
 
     /// Looks at every copy. An error when none is up to date, or one was changed by another program.
@@ -248,7 +268,19 @@ impl Writer {
     /// As [`Writer::add`].
     pub fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
         let open = self.open_copies(&[])?;
-        self.rewrite_with(open, header, memory.records())
+        self.rewrite_with(open, header, None, memory.records())
+    }
+
+    /// Puts a header with renewed slots and the keys that they open to in the place of these: all records are
+    /// sealed anew.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
+    pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
+        let open = self.open_copies(&[])?;
+        // Known from now on, also when it is not told how the writing ended.
+        self.other_keys.push(keys.again().map_err(|e| Error::format(self.copies.path(), "", e))?);
+        self.rewrite_with(open, header, Some(keys), memory.records())
     }
 
     /// Makes new copies, of the same bytes as those that are up to date.
@@ -361,7 +393,7 @@ impl Writer {
         }
         let failed = self.copies.step(&mut open, Some(next), |file| file.commit(next.offset(), &slot));
         let replaced = self.commit;
-        self.end(&open, next, failed)?;
+        self.end(&open, next, None, failed)?;
         self.front.patch(next.offset(), &slot);
         self.before.truncate(header::PARENT_COUNT - 1);
         self.before.insert(0, Parent::new(&self.header.epoch, &replaced));
@@ -369,13 +401,22 @@ impl Writer {
     }
 
     /// The end of a change that counts on the copies in `open`: when they are enough, memory follows.
-    fn end(&mut self, open: &[Open], next: Commit, failed: Option<Error>) -> Result<()> {
+    fn end(
+        &mut self,
+        open: &[Open],
+        next: Commit,
+        new_keys: Option<Keys>,
+        failed: Option<Error>,
+    ) -> Result<()> {
         if !self.copies.enough(open) {
             open.iter().for_each(|o| self.copies.may_have_reached(o.index, next));
             return Err(self.copies.too_few(open, failed));
         }
         self.copies.reached(open, next);
         self.commit = next;
+        if let Some(new) = new_keys {
+            self.other_keys.push(std::mem::replace(&mut self.keys, new));
+        }
         self.attempted.clear();
         self.whole = false;
         if let Some((witness, _)) = &mut self.witness {
@@ -403,17 +444,19 @@ impl Writer {
 
     fn rewrite<'a>(&mut self, open: Vec<Open>, records: impl Iterator<Item = KeyRecord<'a>>) -> Result<()> {
         let header = self.header.clone();
-        self.rewrite_with(open, header, records)
+        self.rewrite_with(open, header, None, records)
     }
 
     fn rewrite_with<'a>(
         &mut self,
         mut open: Vec<Open>,
         mut header: Header,
+        new_keys: Option<Keys>,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
         header.parents = self.parents();
-        let image = Image::seal(&header, &self.keys, self.next_generation(), records, &mut self.sealer)
+        let keys = new_keys.as_ref().unwrap_or(&self.keys);
+        let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copies.path(), "", e))?;
         let bytes: Arc<[u8]> = image.bytes.into();
         let failed = self.copies.step(&mut open, None, |file| file.prepare(&bytes));
@@ -424,7 +467,7 @@ impl Writer {
         self.whole = true;
         self.attempted.push((image.header.epoch, image.commit));
         let failed = self.copies.step(&mut open, Some(image.commit), Changing::put_in_place);
-        self.end(&open, image.commit, failed)?;
+        self.end(&open, image.commit, new_keys, failed)?;
         self.front = FrontBytes::of(&bytes);
         self.before.clear();
         self.header = image.header;

@@ -150,9 +150,26 @@ impl Rng {
 /// A change of a keyring that a test makes.
 #[derive(Clone, Debug)]
 pub enum Op {
-    Store { id: &'static str, user: &'static str, key_type: &'static str, data: Vec<u8> },
-    Generate { id: &'static str, user: &'static str, key_type: &'static str, len: usize },
-    Remove { id: &'static str, user: &'static str },
+    Store {
+        id: &'static str,
+        user: &'static str,
+        key_type: &'static str,
+        data: Vec<u8>,
+    },
+    Generate {
+        id: &'static str,
+        user: &'static str,
+        key_type: &'static str,
+        len: usize,
+    },
+    Remove {
+        id: &'static str,
+        user: &'static str,
+    },
+    /// A slot more. The keys stay.
+    AddSlot,
+    /// A new data key. The keys stay.
+    Rekey,
 }
 
 impl Op {
@@ -163,7 +180,14 @@ impl Op {
                 keyring.generate(name(id, user), &key_type(t), *len)
             }
             Op::Remove { id, user } => keyring.remove(name(id, user)),
+            Op::AddSlot => keyring.add_slot(&secret(&[7; 32]), "test", "another", CHEAP),
+            Op::Rekey => keyring.rekey(&secret(&SECRET)),
         }
+    }
+
+    /// Whether the keyring holds other keys after it.
+    pub fn changes_keys(&self) -> bool {
+        !matches!(self, Op::AddSlot | Op::Rekey)
     }
 
     /// The keys after it. The bytes of a generated key are taken from `found`, when they are as many as
@@ -181,6 +205,7 @@ impl Op {
             Op::Remove { id, user } => {
                 after.remove(&(user.as_bytes().to_vec(), id.as_bytes().to_vec()));
             }
+            Op::AddSlot | Op::Rekey => {}
         }
         after
     }

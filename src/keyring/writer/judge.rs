@@ -5,6 +5,7 @@ use super::{Judged, Writer};
 use crate::error::{Error, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
+use crate::format::crypto::Keys;
 use crate::format::header;
 use crate::format::image::{Front, Opener, open_front, read_records};
 use crate::format::records::Sealer;
@@ -25,13 +26,12 @@ impl Writer {
             return Ok(if member.is_told_by_its_front() { Judged::Current } else { Judged::Stale });
         }
         let path = member.copy().path();
-        let opened = open_front(&reading.front.0, Opener::Keys(&self.keys))
-            .map_err(|e| self.unopened(path, &reading.front, e))?;
+        let (opened, keys) = self.open_front(path, &reading.front)?;
         let in_slots = opened.commit();
         // Opening would take records behind that: they must be known too. Damaged ones can only be
         // what is in memory.
         let rest = reading.rest(opened.wanted(reading.len)).unwrap_or_default();
-        let commit = self.read_on(&rest, reading.len, opened).unwrap_or(in_slots);
+        let commit = self.read_on(&rest, reading.len, opened, keys).unwrap_or(in_slots);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
         if commit == self.commit || member.may_be(&commit) {
             return Ok(Judged::Stale);
@@ -53,10 +53,19 @@ impl Writer {
         ))
     }
 
+    /// Opens a front with the keys, or the other keys that a copy may be sealed with.
+    fn open_front(&self, path: &Path, front: &FrontBytes) -> Result<(Front, &Keys)> {
+        let with = |keys| open_front(&front.0, Opener::Keys(keys)).map(|opened| (opened, keys));
+        with(&self.keys).or_else(|e| {
+            let other = self.other_keys.iter().find_map(|keys| with(keys).ok());
+            other.ok_or_else(|| self.unopened(path, front, e))
+        })
+    }
+
     /// The state that opening a file of `len` bytes would come to. `None`: its records cannot be read.
-    fn read_on(&self, rest: &[u8], len: u64, mut front: Front) -> Option<Commit> {
+    fn read_on(&self, rest: &[u8], len: u64, mut front: Front, keys: &Keys) -> Option<Commit> {
         let mut sealer = Sealer::new().ok()?;
-        read_records(rest, len, &self.keys, &mut front, &mut sealer, |_| Ok(())).ok()
+        read_records(rest, len, keys, &mut front, &mut sealer, |_| Ok(())).ok()
     }
 
     /// Whether a readable copy of the header in a front names this keyring.
@@ -84,7 +93,7 @@ impl Writer {
         let reading = open.file.reading();
         let opened = open_front(&reading.front.0, Opener::Keys(&self.keys)).ok().filter(|_| open.current)?;
         let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64)).ok()?;
-        (self.read_on(&rest, reading.len, opened)? == self.commit).then_some(())?;
+        (self.read_on(&rest, reading.len, opened, &self.keys)? == self.commit).then_some(())?;
         Some([&reading.front.0[..], &rest].concat().into())
     }
 }
