@@ -87,7 +87,7 @@ fn open_and_tell(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
         ),
     );
     for note in notes {
-        let level = if note.wants_rewrite() { Level::Warning } else { Level::Note };
+        let level = if note.is_damage() { Level::Warning } else { Level::Note };
         log(level, &format!("{}: {note}", config.path.display()));
     }
     if secret::lock_failure_to_report() {

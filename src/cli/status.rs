@@ -145,7 +145,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
         about.authenticated = true;
         about.generation = Some(status.generation);
         about.keys = Some(status.keys);
-        fine &= !notes.iter().any(crate::format::image::Note::wants_rewrite);
+        fine &= !notes.iter().any(crate::format::image::Note::is_damage);
         about.notes = notes.iter().map(ToString::to_string).collect();
     } else if claims.commit.is_none() {
         return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });

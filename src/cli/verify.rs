@@ -81,7 +81,7 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Checked
         Ok((keyring, notes)) => {
             let status = keyring.status();
             // Bytes left over from an interrupted write are normal after a power cut.
-            checked.fine = !notes.iter().any(Note::wants_rewrite);
+            checked.fine = !notes.iter().any(Note::is_damage);
             checked.id = Some(status.id);
             checked.generation = Some(status.generation);
             checked.keys = Some(status.keys);

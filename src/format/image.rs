@@ -70,7 +70,7 @@ pub enum Note {
 
 impl Note {
     /// Whether it may be damage. The others are what any interrupted write leaves.
-    pub fn wants_rewrite(&self) -> bool {
+    pub fn is_damage(&self) -> bool {
         matches!(self, Note::HeaderCopy | Note::CommitSlot)
     }
 }
