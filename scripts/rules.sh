@@ -20,6 +20,8 @@ rule() { # rule TEXT, findings on standard input
     { grep -vE '^src/(abi|cli)/' || true; } | rule "nobody imports abi or cli"
 { grep -rnE 'crate::(store|keyring|cli|abi)\b' src/format src/key.rs src/secret.rs || true; } |
     { grep -v '//' || true; } | rule "format and the vocabulary do not know store or keyring"
+{ grep -rnE 'crate::(store|keyring|format|cli|abi)\b' src/legacy || true; } |
+    rule "legacy knows keys and secrets only"
 { grep -rnE 'crate::(keyring|cli|abi)\b' src/store || true; } | rule "store does not know keyring"
 { find src include scripts mysql-plugin-tests tests -name '*.rs' -o -name '*.h' -o -name '*.sh' 2>/dev/null || true; } |
     xargs grep -L -E 'SPDX-License-Identifier|^#!' | rule "every source file begins with its licence"

@@ -89,12 +89,20 @@ impl<'a> NameRef<'a> {
 
 impl fmt::Display for NameRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}'", self.id.escape_ascii())?;
-        if !self.user.is_empty() {
-            write!(f, " of user '{}'", self.user.escape_ascii())?;
-        }
-        Ok(())
+        show_name(f, self.id, self.user)
     }
+}
+
+/// Writes a key's name, whatever bytes it is of, as messages have it.
+///
+/// # Errors
+/// What the formatter answers.
+pub fn show_name(f: &mut fmt::Formatter<'_>, id: &[u8], user: &[u8]) -> fmt::Result {
+    write!(f, "'{}'", id.escape_ascii())?;
+    if !user.is_empty() {
+        write!(f, " of user '{}'", user.escape_ascii())?;
+    }
+    Ok(())
 }
 
 impl Hash for NameRef<'_> {

@@ -18,6 +18,7 @@ pub mod error;
 pub mod format;
 pub mod key;
 pub mod keyring;
+pub mod legacy;
 pub mod recovery;
 pub mod secret;
 pub mod store;
