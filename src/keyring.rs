@@ -4,6 +4,7 @@
 
 mod copies;
 mod load;
+mod many;
 mod memory;
 mod new;
 mod open;
@@ -14,7 +15,7 @@ mod writer;
 
 pub use copies::{Report, Severity, Standing};
 pub use new::NewKeyring;
-pub use open::{Claims, Trust, inspect, load, load_all, load_with};
+pub use open::{Claims, Trust, inspect, load, load_all, load_beside_others, load_with};
 pub use status::{Counters, State, Status};
 pub use witness::witness_claims;
 
@@ -130,12 +131,15 @@ impl Keyring {
 
     /// Makes a change; when another program has changed the keyring in the meantime, goes on from that
     /// and makes it then. Nothing that either has stored is lost.
-    fn catching_up(&self, writer: &mut Writer, change: impl Fn(&mut Writer) -> Result<()>) -> Result<()> {
+    fn catching_up<R>(&self, writer: &mut Writer, change: impl Fn(&mut Writer) -> Result<R>) -> Result<R> {
         let mut done = change(writer);
         for _ in 0..CATCH_UPS {
             match done {
                 Err(e) if e.is_by_another() => {
+                    // Whoever makes change after change would else always be faster.
+                    let locks = writer.lock_copies();
                     self.catch_up(writer).map_err(|_| e)?;
+                    drop(locks);
                     done = change(writer);
                 }
                 done => return done,
@@ -334,7 +338,7 @@ impl Keyring {
         let (current, all) = writer.count();
         // Also a copy that is out of use: damage is put right where another copy shows what counts.
         let healed = if current < all && !self.read_only.load(Ordering::Relaxed) {
-            writer.heal(&self.read_memory())
+            self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
         } else {
             Ok(())
         };
@@ -349,7 +353,8 @@ impl Keyring {
     /// [`Error::AlreadyThere`], or what the filesystems answer.
     pub fn create_copies(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
         let new: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
-        self.lock_writer().create_copies(&self.read_memory(), &new)
+        let mut writer = self.lock_writer();
+        self.catching_up(&mut writer, |writer| writer.create_copies(&self.read_memory(), &new))
     }
 
     /// Whether there is a key of that id that belongs to the server itself.

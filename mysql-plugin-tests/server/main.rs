@@ -4,10 +4,13 @@
 //! A test that cannot run here is counted as ignored, never as passed, and says so.
 
 mod clear_text;
+#[path = "../../tests/common/mod.rs"]
+mod common;
 mod component;
 mod cost;
 mod everyday;
 mod faults_disk;
+mod faults_fuse;
 #[allow(dead_code)] // faults_mounts::remote is not run yet
 mod faults_mounts;
 mod faults_power;
@@ -18,6 +21,7 @@ mod power_cut;
 mod refusal;
 #[allow(dead_code)] // what faults_mounts::remote needs
 mod rig;
+mod slots;
 mod threads;
 mod volume_gone;
 
@@ -75,6 +79,10 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
+    ("slots::changed_under_a_rotating_server", Nothing, slots::changed_under_a_rotating_server),
+    ("slots::renewed_while_the_server_is_down", Nothing, slots::renewed_while_the_server_is_down),
+    ("slots::keyringctl_killed", Nothing, slots::keyringctl_killed),
+    ("slots::recovery_key", Nothing, slots::recovery_key),
     ("mirrors::come_and_go", Ext4, mirrors::come_and_go),
     ("mirrors::dead_and_replaced", Ext4, mirrors::dead_and_replaced),
     ("mirrors::older_copy_while_running", Ext4, mirrors::older_copy_while_running),
@@ -93,6 +101,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_mounts::everyday_btrfs", BTRFS, || faults_mounts::everyday(Kind::Btrfs)),
     ("faults_mounts::everyday_ntfs", Mounts(Kind::Ntfs), || faults_mounts::everyday(Kind::Ntfs)),
     ("faults_mounts::killed_ntfs", Mounts(Kind::Ntfs), || faults_mounts::killed(Kind::Ntfs)),
+    ("faults_fuse::one", Nothing, faults_fuse::one),
     ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),
 ];
 

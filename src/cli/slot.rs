@@ -7,7 +7,7 @@ use super::status::SlotRow;
 use super::{Verdict, sync};
 use crate::error::Result;
 use crate::format::slots::UnlockSecret;
-use crate::keyring::{Keyring, inspect, load_all};
+use crate::keyring::{Keyring, inspect, load_beside_others};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::unlock::UnlockSource;
@@ -28,12 +28,12 @@ pub(super) struct Args {
 #[derive(clap::Args)]
 pub(super) struct Target {
     /// The keyring file
-    path: PathBuf,
+    pub path: PathBuf,
     /// A further copy (repeatable)
     #[arg(long = "mirror", value_name = "PATH")]
-    mirrors: Vec<PathBuf>,
+    pub mirrors: Vec<PathBuf>,
     #[command(flatten)]
-    secret: secret::Args,
+    pub secret: secret::Args,
 }
 
 #[derive(clap::Args)]
@@ -158,7 +158,7 @@ impl Target {
     /// Opens all copies and brings them up to date: a change of slots must reach each of them.
     fn open_with(&self, fs: &Arc<dyn Fs>, read: impl FnOnce() -> Result<UnlockSecret>) -> Result<Keyring> {
         let paths = sync::paths(&self.path, &self.mirrors)?;
-        let (keyring, _) = load_all(fs, &paths, paths.len(), &self.secret.name(), read, stderr_report)?;
+        let keyring = load_beside_others(fs, &paths, paths.len(), &self.secret.name(), read, stderr_report)?;
         keyring.settle()?;
         Ok(keyring)
     }

@@ -4,7 +4,7 @@
 use super::output::{Output, stderr_report};
 use super::{Verdict, secret};
 use crate::error::{Error, Result};
-use crate::keyring::{Standing, load_all};
+use crate::keyring::{Standing, load_beside_others};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::store::volume;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Err(volume::missing_or(&args.path, "look at", io::ErrorKind::NotFound.into()));
     };
     let name = args.secret.name();
-    let (keyring, _) = load_all(&fs, &there, 1, &name, || args.secret.read(first), stderr_report)?;
+    let keyring = load_beside_others(&fs, &there, 1, &name, || args.secret.read(first), stderr_report)?;
     keyring.settle()?;
     keyring.create_copies(&fs, &missing)?;
     let status = keyring.status();

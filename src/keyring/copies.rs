@@ -36,6 +36,9 @@ pub struct Member {
     copy: Copy,
     /// Every state that this program may have left the file in.
     states: Vec<Commit>,
+    /// The state in which the keyring was when there was no such file: somebody may have been putting a copy of
+    /// that there meanwhile.
+    absent_in: Option<Commit>,
     standing: Standing,
     /// It was read whole and is not what memory holds, although its front may be: until a change reached
     /// it, the front proves nothing.
@@ -46,7 +49,7 @@ impl Member {
     /// A copy in the state `commit`.
     pub fn new(copy: Copy, commit: Option<Commit>, standing: Standing) -> Self {
         let suspect = standing == Standing::Behind;
-        Self { copy, states: commit.into_iter().collect(), standing, suspect }
+        Self { copy, states: commit.into_iter().collect(), absent_in: None, standing, suspect }
     }
 
     /// The copy.
@@ -64,15 +67,16 @@ impl Member {
         !self.suspect
     }
 
-    /// Whether this program may have left the file in that state.
+    /// Whether this program may have left the file in that state, or a copy may just have been made of it.
     pub fn may_be(&self, commit: &Commit) -> bool {
-        self.states.contains(commit)
+        self.states.contains(commit) || self.absent_in == Some(*commit)
     }
 
     /// A change reached it.
     pub fn reached(&mut self, commit: Commit, report: Report) {
         self.states.clear();
         self.states.push(commit);
+        self.absent_in = None;
         self.suspect = false;
         self.stands(Standing::Current, report);
     }
@@ -169,6 +173,13 @@ impl Copies {
             e => e.to_string(),
         };
         self.stands(index, Standing::Out(why));
+    }
+
+    /// There is no file in the place of a copy, while the keyring is in this state.
+    pub fn is_absent(&mut self, index: usize, commit: Commit) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.absent_in = Some(commit);
+        }
     }
 
     /// A change reached these copies.

@@ -81,7 +81,7 @@ impl Keyring {
         keyring.set_read_only(config.read_only);
         let (fs_again, unlock) = (Arc::clone(fs), config.unlock.clone());
         let min_copies = config.min_copies as usize;
-        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock, report });
+        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock: Some(unlock), report });
         if let Some(datadir) = &config.datadir {
             keyring.ask_witness(WitnessFile::new(fs, datadir, report), trust)?;
         }
@@ -154,15 +154,16 @@ pub struct Reopen {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) paths: Vec<PathBuf>,
     pub(super) min_copies: usize,
-    pub(super) unlock: UnlockSource,
+    /// `None`: only with the keys in use.
+    pub(super) unlock: Option<UnlockSource>,
     pub(super) report: Report,
 }
 
 impl Reopen {
     /// Reads it, with the keys in use or, where the data key was renewed, with the unlock secret.
     pub(super) fn read(&self, keys: &Keys) -> Result<Keyring> {
-        let name = self.unlock.to_string();
-        let read = || self.unlock.read();
+        let name = self.unlock.as_ref().map_or_else(String::new, UnlockSource::to_string);
+        let read = || self.unlock.as_ref().ok_or(Error::Unavailable)?.read();
         Ok(load_known(&self.fs, &self.paths, self.min_copies, &name, Some(keys), read, self.report)?.0)
     }
 }
@@ -181,6 +182,29 @@ pub fn load_all(
     report: Report,
 ) -> Result<(Keyring, Vec<Note>)> {
     load_known(fs, paths, min_copies, source_name, None, read, report)
+}
+
+/// As [`load_all`], for a tool that changes the keyring while a server may: what that changes meanwhile is gone on
+/// from.
+///
+/// # Errors
+/// As [`load_all`].
+pub fn load_beside_others(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    min_copies: usize,
+    source_name: &str,
+    read: impl FnOnce() -> Result<UnlockSecret>,
+    report: Report,
+) -> Result<Keyring> {
+    // All copies are read in one state, not before and behind somebody's change.
+    let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+    let locks: Vec<_> = copies.iter().filter_map(|copy| copy.open_to_change().ok()).collect();
+    let (mut keyring, _) = load_all(fs, paths, min_copies, source_name, read, report)?;
+    drop(locks);
+    let (fs, paths) = (Arc::clone(fs), paths.to_vec());
+    keyring.reopen = Some(Reopen { fs, paths, min_copies, unlock: None, report: silent });
+    Ok(keyring)
 }
 
 /// As [`load_all`]; the secret is not needed for copies that `known` keys open.

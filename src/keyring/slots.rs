@@ -2,6 +2,7 @@
 //! Unlock slots of a keyring: added, changed and removed on all copies at once. Nothing is encrypted
 //! anew, and a server that uses the keyring goes on.
 
+use super::writer::Writer;
 use super::{Keyring, now};
 use crate::error::{Error, Result};
 use crate::format::crypto::Keys;
@@ -13,6 +14,8 @@ use uuid::Uuid;
 
 /// Fewest bytes of a passphrase.
 const MIN_PASSPHRASE: usize = 8;
+/// How often a change of slots is prepared anew because others change them too.
+const MOST_PREPARED: usize = 20;
 /// What a slot for a recovery key is called.
 const RECOVERY_NAME: &str = "recovery key";
 
@@ -49,9 +52,13 @@ pub(super) fn seal(
 /// No memory or randomness.
 pub(super) fn seal_recovery(keys: &Keys, id: &Uuid) -> Result<(RecoveryKey, Slot)> {
     let key = RecoveryKey::generate()?;
-    let slot = Slot::seal(SlotKind::Recovery, Cost::NONE, RECOVERY_NAME, now(), key.bytes(), keys.data(), id)
-        .map_err(told)?;
+    let slot = seal_for(&key, keys, id)?;
     Ok((key, slot))
+}
+
+fn seal_for(key: &RecoveryKey, keys: &Keys, id: &Uuid) -> Result<Slot> {
+    Slot::seal(SlotKind::Recovery, Cost::NONE, RECOVERY_NAME, now(), key.bytes(), keys.data(), id)
+        .map_err(told)
 }
 
 fn told(e: crate::format::FormatError) -> Error {
@@ -69,9 +76,10 @@ impl Keyring {
     /// # Errors
     /// A secret that is too short; [`Error::NoFreeSlot`]; as [`Keyring::store`].
     pub fn add_slot(&self, secret: &UnlockSecret, source_name: &str, name: &str, cost: Cost) -> Result<()> {
-        self.change_header(|header, keys| {
-            header.add(seal(secret, source_name, name, cost, keys, &header.id)?).map_err(told)
-        })
+        self.change_slots(
+            |_, keys, id| seal(secret, source_name, name, cost, keys, id),
+            |header, slot| header.add(slot.clone()).map_err(told),
+        )
     }
 
     /// Adds a slot for a new recovery key, and answers that.
@@ -79,14 +87,15 @@ impl Keyring {
     /// # Errors
     /// [`Error::NoFreeSlot`]; as [`Keyring::store`].
     pub fn add_recovery_slot(&self) -> Result<RecoveryKey> {
-        self.change_header(|header, keys| {
-            let (key, slot) = seal_recovery(keys, &header.id)?;
-            header.add(slot).map_err(told)?;
-            Ok(key)
-        })
+        let key = RecoveryKey::generate()?;
+        self.change_slots(
+            |_, keys, id| seal_for(&key, keys, id),
+            |header, slot| header.add(slot.clone()).map_err(told),
+        )?;
+        Ok(key)
     }
 
-    /// Has the slot that opens with `old` open with `new`, read from `source_name`, instead.
+    /// Has the slot that opens with `old` open with `new`, read from `source_name`, instead. Answers its number.
     ///
     /// # Errors
     /// [`Error::NoSuchSlot`] when `old` opens none; a secret that is too short; as [`Keyring::store`].
@@ -97,14 +106,18 @@ impl Keyring {
         source_name: &str,
         cost: Cost,
     ) -> Result<usize> {
-        self.change_header(|header, keys| {
-            let index = header.slots.iter().position(|slot| opens(slot, old, &header.id));
-            let index = index.ok_or(Error::NoSuchSlot { number: 0, count: header.slots.len() })?;
-            let id = header.id;
-            let slot = header.slots.get_mut(index).ok_or(Error::Unavailable)?;
-            *slot = seal(new, source_name, &slot.name.clone(), cost, keys, &id)?;
-            Ok(index + 1)
-        })
+        self.change_slots(
+            |slots, keys, id| {
+                let index = slots.iter().position(|slot| opens(slot, old, id));
+                let index = index.ok_or(Error::NoSuchSlot { number: 0, count: slots.len() })?;
+                let name = slots.get(index).map_or("", |slot| &slot.name);
+                Ok((index, seal(new, source_name, name, cost, keys, id)?))
+            },
+            |header, (index, slot)| {
+                *header.slots.get_mut(*index).ok_or(Error::Unavailable)? = slot.clone();
+                Ok(index + 1)
+            },
+        )
     }
 
     /// Removes slot `number`, counted from 1.
@@ -112,17 +125,17 @@ impl Keyring {
     /// # Errors
     /// [`Error::NoSuchSlot`], [`Error::LastSlot`]; as [`Keyring::store`].
     pub fn remove_slot(&self, number: usize) -> Result<()> {
-        self.change_header(|header, _| {
-            let count = header.slots.len();
-            if number == 0 || number > count {
-                return Err(Error::NoSuchSlot { number, count });
-            }
-            if count == 1 {
-                return Err(Error::LastSlot);
-            }
-            header.slots.remove(number - 1);
-            Ok(())
-        })
+        self.change_slots(
+            |slots, _, _| match slots.len() {
+                count if number == 0 || number > count => Err(Error::NoSuchSlot { number, count }),
+                1 => Err(Error::LastSlot),
+                _ => Ok(()),
+            },
+            |header, ()| {
+                header.slots.remove(number - 1);
+                Ok(())
+            },
+        )
     }
 
     /// Renews the data key: all records are sealed anew and all slots kept. The slots that `secret` opens
@@ -132,32 +145,60 @@ impl Keyring {
     /// [`Error::SlotWithoutPublicKey`] for a slot from before there were public keys that `secret` does not
     /// open; as [`Keyring::store`].
     pub fn rekey(&self, secret: &UnlockSecret) -> Result<()> {
-        self.counted(|| {
-            let mut writer = self.writable()?;
-            let mut header = writer.header().clone();
-            let id = header.id;
-            let keys = Keys::generate(&id).map_err(told)?;
-            for (index, slot) in header.slots.iter_mut().enumerate() {
-                let renewed = match slot.renew_with(secret, keys.data(), &id).map_err(told)? {
+        let renew = |slots: &[Slot], _: &Keys, id: &Uuid| {
+            let keys = Keys::generate(id).map_err(told)?;
+            let renewed = slots.iter().enumerate().map(|(index, slot)| {
+                let renewed = match slot.renew_with(secret, keys.data(), id).map_err(told)? {
                     Some(slot) => Some(slot),
-                    None => slot.renew(keys.data(), &id).map_err(told)?,
+                    None => slot.renew(keys.data(), id).map_err(told)?,
                 };
-                let (number, name) = (index + 1, slot.name.clone());
-                *slot = renewed.ok_or(Error::SlotWithoutPublicKey { number, name })?;
-            }
-            writer.rekey(&self.read_memory(), header, keys)
+                renewed.ok_or(Error::SlotWithoutPublicKey { number: index + 1, name: slot.name.clone() })
+            });
+            Ok((renewed.collect::<Result<Vec<_>>>()?, keys))
+        };
+        self.prepared(renew, |writer, (slots, keys)| {
+            let header = Header { slots: slots.clone(), ..writer.header().clone() };
+            writer.rekey(&self.read_memory(), header, keys.again().map_err(told)?)
         })
     }
 
-    fn change_header<R>(&self, change: impl Fn(&mut Header, &Keys) -> Result<R>) -> Result<R> {
-        let mut answer = None;
+    /// Changes the header by what was prepared.
+    fn change_slots<P, R>(
+        &self,
+        prepare: impl Fn(&[Slot], &Keys, &Uuid) -> Result<P>,
+        change: impl Fn(&mut Header, &P) -> Result<R>,
+    ) -> Result<R> {
+        self.prepared(prepare, |writer, prepared| {
+            let mut header = writer.header().clone();
+            let answer = change(&mut header, prepared)?;
+            writer.change_header(&self.read_memory(), header)?;
+            Ok(answer)
+        })
+    }
+
+    /// Makes a change for which Argon2id may have to run. That is done before, and again only when the slots or
+    /// the keys are others by then: a server that stores key after key would else always be faster.
+    fn prepared<P, R>(
+        &self,
+        prepare: impl Fn(&[Slot], &Keys, &Uuid) -> Result<P>,
+        change: impl Fn(&mut Writer, &P) -> Result<R>,
+    ) -> Result<R> {
         self.counted(|| {
             let mut writer = self.writable()?;
-            let mut header = writer.header().clone();
-            answer = Some(change(&mut header, writer.keys())?);
-            writer.change_header(&self.read_memory(), header)
-        })?;
-        answer.ok_or(Error::Unavailable)
+            for _ in 0..MOST_PREPARED {
+                let (slots, keys) = (writer.header().slots.clone(), writer.keys().again().map_err(told)?);
+                let prepared = prepare(&slots, &keys, &self.id)?;
+                let done = self.catching_up(&mut writer, |writer| {
+                    let fits = writer.header().slots == slots && *writer.keys() == keys;
+                    if fits { change(writer, &prepared).map(Some) } else { Ok(None) }
+                });
+                if let Some(answer) = done? {
+                    return Ok(answer);
+                }
+            }
+            let detail = "its slots change again and again".to_owned();
+            Err(Error::Changed { path: writer.path().to_owned(), detail })
+        })
     }
 }
 

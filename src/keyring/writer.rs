@@ -248,6 +248,15 @@ impl Writer {
         }
     }
 
+    /// Adds keys, all in one step: the copies are written whole with them.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
+    pub fn add_all(&mut self, memory: &Memory, records: &[KeyRecord<'_>]) -> Result<()> {
+        let open = self.open_copies(&[])?;
+        self.rewrite(open, memory.records().chain(records.iter().copied()))
+    }
+
     /// Removes a key: the copies are written whole without it.
     ///
     /// # Errors
@@ -298,6 +307,11 @@ impl Writer {
         !self.whole && open.iter().all(|o| o.current)
     }
 
+    /// Keeps other programs from changing the copies until the answer is dropped; not those that cannot be locked.
+    pub fn lock_copies(&self) -> Vec<Changing> {
+        self.copies.members().iter().filter_map(|m| m.copy().open_to_change().ok()).collect()
+    }
+
     /// Opens and locks all copies that a change can go to, and brings those that lag behind up to date
     /// first, from one that is.
     fn open_ready(&mut self) -> Result<Vec<Open>> {
@@ -331,6 +345,9 @@ impl Writer {
             let file = match member.copy().open_to_change() {
                 Ok(file) => file,
                 Err(e) => {
+                    if matches!(e, Error::Missing { .. }) {
+                        self.copies.is_absent(index, self.commit);
+                    }
                     self.copies.fails(index, &e);
                     first_error.get_or_insert(e);
                     continue;
