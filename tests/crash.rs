@@ -53,6 +53,7 @@ fn operations() -> Vec<Op> {
         Op::Store { id: "big", user: "", key_type: "SECRET", data: data(78, 16384) },
         Op::Generate { id: "made", user: "", key_type: "AES", len: 24 },
         Op::Remove { id: "short", user: "anna" },
+        Op::StoreAll { keys: vec![("many1", data(80, 32)), ("many2", data(81, 300))] },
         Op::AddSlot,
         Op::Rekey,
     ]

@@ -14,11 +14,12 @@ const ENOSPC: i32 = 28;
 const EFFECTS: [Effect; 3] = [Effect::None, Effect::Half, Effect::Whole];
 
 /// The changes that are made to fail.
-fn operations() -> [Op; 5] {
+fn operations() -> [Op; 6] {
     [
         Op::Store { id: "new", user: "anna", key_type: "AES", data: data(77, 200) },
         Op::Generate { id: "made", user: "", key_type: "AES", len: 24 },
         Op::Remove { id: "short", user: "anna" },
+        Op::StoreAll { keys: vec![("many1", data(80, 32)), ("many2", data(81, 300))] },
         Op::AddSlot,
         Op::Rekey,
     ]

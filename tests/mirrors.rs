@@ -41,10 +41,11 @@ fn starts() -> Vec<(&'static str, Sim, Set)> {
     vec![("alike", alike, set), ("one lags behind", lagging, lagging_set)]
 }
 
-fn operations() -> [Op; 3] {
+fn operations() -> [Op; 4] {
     [
         Op::Store { id: "new", user: "anna", key_type: "AES", data: data(77, 32) },
         Op::Remove { id: "short", user: "anna" },
+        Op::StoreAll { keys: vec![("many1", data(80, 32)), ("many2", data(81, 300))] },
         Op::Rekey,
     ]
 }
@@ -158,7 +159,7 @@ fn a_failing_copy_fails_the_change_only_when_it_is_needed() {
 #[test]
 fn a_copy_that_was_away_is_brought_up_to_date() {
     let store = |id| Op::Store { id, user: "", key_type: "AES", data: data(3, 32) };
-    let [_, remove, _] = operations();
+    let [_, remove, ..] = operations();
     for (away, min_copies) in [(PATH, 1), (MIRROR, 1), (PATH, 2), (MIRROR, 2)] {
         let (_, sim, _) = starts().remove(0);
         let keyring = both(&sim, min_copies);

@@ -30,6 +30,7 @@ fn is_refused(sim: &Sim, keyring: &Keyring, what: &str, expected: impl Fn(&Error
     for op in [
         store("refused"),
         Op::Generate { id: "refused", user: "", key_type: "AES", len: 16 },
+        Op::StoreAll { keys: vec![("refused", data(1, 32)), ("refused too", data(2, 32))] },
         Op::Remove { id: "short", user: "anna" },
     ] {
         sim.reset();

@@ -8,6 +8,7 @@ mod states;
 
 use keyring_external::error::Error;
 use keyring_external::format::image::Note;
+use keyring_external::format::records::KeyRecord;
 use keyring_external::format::slots::{Cost, UnlockSecret};
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, load};
@@ -156,6 +157,10 @@ pub enum Op {
         key_type: &'static str,
         data: Vec<u8>,
     },
+    /// Keys of the server itself, in one step.
+    StoreAll {
+        keys: Vec<(&'static str, Vec<u8>)>,
+    },
     Generate {
         id: &'static str,
         user: &'static str,
@@ -176,6 +181,11 @@ impl Op {
     pub fn run(&self, keyring: &Keyring) -> Result<(), Error> {
         match self {
             Op::Store { id, user, key_type: t, data } => keyring.store(name(id, user), &key_type(t), data),
+            Op::StoreAll { keys } => {
+                let key_type = &key_type("AES");
+                let record = |(id, data)| KeyRecord { name: name(id, ""), key_type, created: 7, data };
+                keyring.store_all(&keys.iter().map(|(id, data)| record((id, data))).collect::<Vec<_>>())
+            }
             Op::Generate { id, user, key_type: t, len } => {
                 keyring.generate(name(id, user), &key_type(t), *len)
             }
@@ -196,6 +206,9 @@ impl Op {
         let mut after = before.clone();
         match self {
             Op::Store { id, user, key_type, data } => put(&mut after, id, user, key_type, data),
+            Op::StoreAll { keys } => {
+                keys.iter().for_each(|(id, data)| put(&mut after, id, "", "AES", data));
+            }
             Op::Generate { id, user, key_type, len } => {
                 let bytes = found.get(&(user.as_bytes().to_vec(), id.as_bytes().to_vec()));
                 let bytes = bytes.map_or(&[][..], |(_, bytes)| bytes);

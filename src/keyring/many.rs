@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Many keys stored at once: all of them or none.
+
+use super::Keyring;
+use crate::error::{Error, Result};
+use crate::format::records::KeyRecord;
+use crate::key::check_length;
+use hashbrown::HashSet;
+
+impl Keyring {
+    /// Stores all of `keys`, or none: the copies are written whole with them, in one step each.
+    ///
+    /// # Errors
+    /// As [`Keyring::store`]; [`Error::Exists`] also for two of one name.
+    pub fn store_all(&self, keys: &[KeyRecord<'_>]) -> Result<()> {
+        self.counted(|| {
+            let mut names = HashSet::new();
+            for key in keys {
+                check_length(key.data.len())?;
+                if !names.insert(key.name.to_owned()) {
+                    return Err(Error::Exists { name: key.name.to_string() });
+                }
+            }
+            let mut writer = self.writable()?;
+            self.catching_up(&mut writer, |writer| {
+                if let Some(taken) = keys.iter().find(|key| self.knows(writer, &key.name, true)) {
+                    return Err(Error::Exists { name: taken.name.to_string() });
+                }
+                let mut places = Vec::with_capacity(keys.len());
+                let stored = keys
+                    .iter()
+                    .try_for_each(|key| {
+                        places.push(self.write_memory().reserve(key.data.len(), |place| {
+                            place.copy_from_slice(key.data);
+                            Ok(())
+                        })?);
+                        Ok(())
+                    })
+                    .and_then(|()| writer.add_all(&self.read_memory(), keys));
+                let mut memory = self.write_memory();
+                for (key, place) in keys.iter().zip(places) {
+                    match &stored {
+                        Ok(()) => memory.link(key.name.to_owned(), key.key_type.clone(), key.created, place),
+                        Err(_) => memory.release(place),
+                    }
+                }
+                stored
+            })
+        })
+        .inspect(|()| keys.iter().for_each(|_| self.counters.stored()))
+    }
+}
