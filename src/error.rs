@@ -264,6 +264,17 @@ pub enum Error {
         witness: PathBuf,
     },
 
+    /// A file is not what another keyring writes.
+    #[error("{} cannot be read as a file of {format}: {why}. Nothing was changed", path.display())]
+    OtherKeyring {
+        /// The file.
+        path: PathBuf,
+        /// The other keyring.
+        format: &'static str,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+
     /// A file is where a new one was to be made.
     #[error("{} exists already and was left as it is: choose another path, or move the file away", path.display())]
     AlreadyThere {

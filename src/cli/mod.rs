@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
 
+mod export;
+mod foreign;
+mod import;
 mod init;
 mod list;
 mod output;
@@ -41,6 +44,8 @@ enum Command {
     Verify(verify::Args),
     Slot(slot::Args),
     Rekey(rekey::Args),
+    Import(import::Args),
+    Export(export::Args),
     Sync(sync::Args),
     Witness(witness::Args),
 }
@@ -77,6 +82,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args, &mut out),
         Command::Slot(args) => slot::run(&args, &mut out),
         Command::Rekey(args) => rekey::run(&args, &mut out),
+        Command::Import(args) => import::run(&args, &mut out),
+        Command::Export(args) => export::run(&args, &mut out),
         Command::Sync(args) => sync::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
     };
@@ -110,6 +117,7 @@ fn is_about_the_keyring(e: &Error) -> bool {
             | Error::WitnessForeign { .. }
             | Error::WitnessOlder { .. }
             | Error::WitnessFork { .. }
+            | Error::OtherKeyring { .. }
             | Error::NotAFile { .. }
             | Error::Exposed { .. }
             | Error::Owner { .. }
