@@ -344,6 +344,17 @@ pub enum Error {
         name: String,
     },
 
+    /// A MySQL server cannot be reached, or refused a statement.
+    #[error("cannot {doing}: {why}")]
+    Server {
+        /// What was tried. No secret.
+        doing: String,
+        /// MySQL's number of the error; 0 when it was not the server that refused.
+        code: u16,
+        /// The answer.
+        why: String,
+    },
+
     /// The system refused an operation.
     #[error("cannot {doing} {}: {cause}{}", path.display(), remedy(cause))]
     Io {

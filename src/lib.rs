@@ -21,6 +21,7 @@ pub mod keyring;
 pub mod legacy;
 pub mod recovery;
 pub mod secret;
+pub mod server;
 pub mod store;
 pub mod tablespace;
 pub mod unlock;

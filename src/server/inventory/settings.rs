@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The global variables that say what is encrypted and where else data goes.
+
+use crate::error::Result;
+use crate::server::Session;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+const NAMES: [&str; 26] = [
+    "binlog_encryption",
+    "datadir",
+    "default_table_encryption",
+    "general_log",
+    "general_log_file",
+    "innodb_buffer_pool_size",
+    "innodb_change_buffering",
+    "innodb_data_file_path",
+    "innodb_doublewrite",
+    "innodb_doublewrite_dir",
+    "innodb_file_per_table",
+    "innodb_redo_log_capacity",
+    "innodb_redo_log_encrypt",
+    "innodb_undo_log_encrypt",
+    "log_bin",
+    "log_error",
+    "log_output",
+    "persisted_globals_load",
+    "read_only",
+    "require_secure_transport",
+    "slow_query_log",
+    "slow_query_log_file",
+    "super_read_only",
+    "table_encryption_privilege_check",
+    "tmpdir",
+    "innodb_tmpdir",
+];
+
+/// Global variables by name; those that the server does not have are missing.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Settings(BTreeMap<String, String>);
+
+impl Settings {
+    pub(super) fn of(session: &mut Session) -> Result<Settings> {
+        let names = NAMES.map(|name| format!("'{name}'")).join(", ");
+        let query = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
+        let rows = session.rows::<(String, Option<String>)>(&query)?;
+        Ok(Settings(rows.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect()))
+    }
+
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Whether a variable is `ON`.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("ON") || value == "1")
+    }
+
+    /// A variable's value as a number.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.parse().ok()
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A running MySQL server as `keyringctl` sees it: how it is reached, what it holds and in which state.
+//! Reads only; what changes a server is in `cli`. The library that mysqld loads uses none of this.
+
+mod here;
+mod inventory;
+mod keyring;
+mod names;
+mod options;
+mod session;
+
+pub use here::Here;
+pub use inventory::{
+    About, BinaryLog, ForeignKey, Inventory, Place, Schema, Settings, Table, Tablespace, TablespaceKind,
+};
+pub use keyring::{ServerKeyring, Way};
+pub use names::{Pattern, quoted, quoted_text};
+pub use options::{Options, Protocol, SslMode};
+pub use session::{LOCK_WAIT_TIMEOUT, Session};
