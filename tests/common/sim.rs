@@ -113,6 +113,7 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     Fail { at: usize, effect: Effect, errno: i32 },
+    FailFrom { at: usize, errno: i32 },
     Crash { at: usize },
 }
 
@@ -192,6 +193,7 @@ impl World {
                 let _ = perform(self, Now::Fails(effect));
                 Err(io::Error::from_raw_os_error(errno))
             }
+            Some(Plan::FailFrom { at, errno }) if at <= number => Err(io::Error::from_raw_os_error(errno)),
             _ => perform(self, Now::Works),
         }
     }
@@ -232,6 +234,11 @@ impl Sim {
     /// Operation number `at` from now on fails with `errno`.
     pub fn fail_at(&self, at: usize, effect: Effect, errno: i32) {
         self.plan(Some(Plan::Fail { at, effect, errno }));
+    }
+
+    /// Operation number `at` from now on fails with `errno`, and so does every later one. Nothing of them happens.
+    pub fn fail_from(&self, at: usize, errno: i32) {
+        self.plan(Some(Plan::FailFrom { at, errno }));
     }
 
     /// The power fails in operation number `at` from now on.
@@ -282,7 +289,19 @@ impl Sim {
         world.seen.get(path.as_ref()).map(|ino| world.inodes[*ino].seen.clone())
     }
 
-    fn file(&self, ino: usize) -> Box<dyn File> {
+    /// The number of the file that has this name, told without an operation.
+    pub fn ino(&self, path: impl AsRef<Path>) -> Option<usize> {
+        self.world().seen.get(path.as_ref()).copied()
+    }
+
+    /// Opens a file by its number.
+    pub fn open_file(&self, ino: usize) -> io::Result<Box<dyn File>> {
+        self.world().step("open", |_, _| Ok(()))?;
+        Ok(self.file(ino))
+    }
+
+    /// A file that is open already, by its number.
+    pub fn file(&self, ino: usize) -> Box<dyn File> {
         Box::new(SimFile { sim: self.clone(), ino, locked: Mutex::new(false) })
     }
 }

@@ -2,6 +2,7 @@
 //! What the tests stand on: servers, volumes and keyrings in temporary directories.
 
 mod agree;
+pub mod fuse;
 mod host;
 mod keyring;
 mod place;

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A keyring with a copy on each of two volumes of these tests, what was acknowledged of it, and the
+//! comparison of both.
+
+use super::Fuse;
+use crate::common::sim::Sim;
+use crate::common::{Op, Set, contents, put, unlock};
+use crate::rig::{place, told};
+use keyring_external::config::Config;
+use keyring_external::error::{Error, Result};
+use keyring_external::keyring::{Keyring, Trust, load};
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// What the kernel calls the error that is injected.
+const TOLD: &str = "Input/output error";
+const WITNESS: &str = "keyring_external.witness";
+
+/// The keyring, its volumes, and what was promised.
+pub struct Life {
+    pub a: Fuse,
+    pub b: Fuse,
+    datadir: TempDir,
+    witness: Option<Vec<u8>>,
+    open: Option<Keyring>,
+    pub promised: Promised,
+    /// What the run of a scenario is called in messages.
+    pub what: String,
+}
+
+/// What was acknowledged.
+#[derive(Clone, Default)]
+pub struct Promised {
+    /// There is a keyring.
+    made: bool,
+    /// There is a copy on the second volume.
+    mirrored: bool,
+    min_copies: u32,
+    /// The keys.
+    keys: Set,
+    /// Changes that failed since the last that was acknowledged: each has happened or not.
+    doubtful: Vec<Op>,
+    /// All keys that there ever were, oldest first: what a copy that is alone may hold.
+    before: Vec<Set>,
+    /// Steps that failed, and that were acknowledged.
+    pub failed: usize,
+    pub acknowledged: usize,
+}
+
+/// A state to begin from: the volumes, the witness and what was promised.
+#[derive(Clone)]
+pub struct Start {
+    a: Sim,
+    b: Sim,
+    witness: Option<Vec<u8>>,
+    promised: Promised,
+}
+
+impl Start {
+    /// Nothing anywhere.
+    pub fn empty() -> Start {
+        let promised = Promised { min_copies: 1, ..Promised::default() };
+        Start { a: Sim::default(), b: Sim::default(), witness: None, promised }
+    }
+
+    /// The same, and so many copies must be reached.
+    pub fn with_min_copies(&self, min_copies: u32) -> Start {
+        let mut start = self.clone();
+        start.promised.min_copies = min_copies;
+        start
+    }
+}
+
+impl Life {
+    /// Two empty volumes.
+    pub fn new() -> Life {
+        let datadir = tempfile::Builder::new().prefix("d").tempdir_in(&place().run).unwrap();
+        let promised = Promised::default();
+        let (a, b) = (Fuse::new(), Fuse::new());
+        Life { a, b, datadir, witness: None, open: None, promised, what: String::new() }
+    }
+
+    /// Goes back to a state.
+    pub fn begin(&mut self, start: &Start) {
+        self.open = None;
+        self.a.comes_back_as(&start.a);
+        self.b.comes_back_as(&start.b);
+        self.witness = start.witness.clone();
+        self.promised = start.promised.clone();
+        self.put_witness();
+    }
+
+    /// The state now. Nothing is in doubt.
+    pub fn state(&mut self) -> Start {
+        self.open = None;
+        assert_eq!(self.promised.failed, 0, "{}", self.what);
+        let promised = Promised { acknowledged: 0, ..self.promised.clone() };
+        Start { a: self.a.durable(), b: self.b.durable(), witness: self.read_witness(), promised }
+    }
+
+    fn witness_path(&self) -> PathBuf {
+        self.datadir.path().join(WITNESS)
+    }
+
+    fn read_witness(&self) -> Option<Vec<u8>> {
+        fs::read(self.witness_path()).ok()
+    }
+
+    fn put_witness(&self) {
+        match &self.witness {
+            Some(bytes) => fs::write(self.witness_path(), bytes).unwrap(),
+            None => drop(fs::remove_file(self.witness_path())),
+        }
+    }
+
+    fn paths(&self) -> [PathBuf; 2] {
+        [&self.a, &self.b].map(|volume| volume.keys().join("keyring"))
+    }
+
+    fn config(&self) -> Config {
+        let [path, mirror] = self.paths();
+        Config {
+            path,
+            mirrors: self.promised.mirrored.then_some(mirror).into_iter().collect(),
+            min_copies: self.promised.min_copies,
+            unlock: unlock(),
+            read_only: false,
+            allow_same_device: false,
+            auto_create: false,
+            wait: 0,
+            datadir: Some(self.datadir.path().to_owned()),
+        }
+    }
+
+    fn try_open(&self) -> Result<Keyring> {
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let (keyring, _) = Keyring::open(&fs, &self.config(), Trust::Witness, |_, _| {})?;
+        Ok(keyring)
+    }
+
+    fn fails(&mut self, text: &str) {
+        self.promised.failed += 1;
+        assert!(text.contains(TOLD), "{}: the error is told as {text}", self.what);
+    }
+
+    /// Runs `keyringctl`; whether it said that all is done.
+    fn ctl(&mut self, command: &str) -> bool {
+        let [path, mirror] = self.paths();
+        let output = Command::new(&place().keyringctl)
+            .arg(command)
+            .arg(path)
+            .arg("--mirror")
+            .arg(mirror)
+            .args(["--unlock", &unlock().to_string()])
+            .output()
+            .unwrap();
+        let done = output.status.success();
+        if done {
+            self.promised.acknowledged += 1;
+        } else {
+            self.fails(&told(&output));
+        }
+        done
+    }
+
+    // The steps of a scenario.
+
+    /// `keyringctl init`, with a copy on each volume.
+    pub fn init(&mut self) {
+        let done = self.ctl("init");
+        self.promised.made = done;
+        self.promised.mirrored = done;
+    }
+
+    /// `keyringctl sync`, which makes the copy on the second volume.
+    pub fn sync(&mut self) {
+        self.promised.mirrored |= self.ctl("sync");
+    }
+
+    /// From now on the second volume is not asked for.
+    pub fn without_mirror(&mut self) {
+        self.promised.mirrored = false;
+    }
+
+    /// Opens it as a server does, with another try when that fails.
+    pub fn load(&mut self) {
+        for _ in 0..2 {
+            match self.try_open().and_then(|keyring| keyring.settle().map(|()| keyring)) {
+                Ok(keyring) => {
+                    self.promised.acknowledged += 1;
+                    self.judge(&contents(&keyring), "loaded");
+                    self.open = Some(keyring);
+                    return;
+                }
+                Err(e) => self.fails(&e.to_string()),
+            }
+        }
+    }
+
+    /// Makes a change.
+    pub fn change(&mut self, op: Op) {
+        let Some(keyring) = self.open.take() else { return };
+        match op.run(&keyring) {
+            Ok(()) => {
+                let found = contents(&keyring);
+                let keys = op.after(&self.promised.keys, &found);
+                assert_eq!(found, keys, "{}: {op:?}", self.what);
+                self.promised.before.push(std::mem::replace(&mut self.promised.keys, keys));
+                self.promised.doubtful.clear();
+                self.promised.acknowledged += 1;
+            }
+            // The key that it was to remove was not stored.
+            Err(Error::NoSuchKey { .. }) if self.promised.failed > 0 => {}
+            Err(e) => {
+                self.fails(&e.to_string());
+                let memory = contents(&keyring);
+                assert_eq!(memory, self.promised.keys, "{}: {op:?} failed and changed memory", self.what);
+                self.promised.doubtful.push(op);
+            }
+        }
+        self.open = Some(keyring);
+    }
+
+    /// Ends the program that has it open.
+    pub fn close(&mut self) {
+        self.open = None;
+        self.witness = self.read_witness();
+    }
+
+    // What is found afterwards.
+
+    /// What was found is what was acknowledged, or that and a change in doubt.
+    fn judge(&mut self, found: &Set, when: &str) {
+        let p = &mut self.promised;
+        if *found == p.keys {
+            return;
+        }
+        let after = p.doubtful.iter().any(|op| *found == op.after(&p.keys, found));
+        assert!(after, "{}, {when}: acknowledged {:#?}, found {found:#?}", self.what, p.keys);
+        // It has happened, for good.
+        p.keys = found.clone();
+    }
+
+    /// A copy that is looked at alone holds what there was at some time.
+    fn judge_alone(&self, index: usize, found: &Set, when: &str) {
+        let p = &self.promised;
+        let known = p.before.iter().chain([&p.keys]).any(|set| {
+            found == set || p.doubtful.iter().any(|op| *found == op.after(set, found))
+        });
+        assert!(known, "{}, {when}: copy {index} holds {found:#?}", self.what);
+    }
+
+    /// Checks all that was promised, when no fault is there any more, and that all goes on.
+    pub fn check(&mut self, when: &str) {
+        let promised = self.promised.clone();
+        self.put_witness();
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let copies = self.paths();
+        for (index, path) in copies.iter().enumerate() {
+            let due = if index == 0 { promised.made } else { promised.mirrored };
+            match load(&fs, path, &unlock()) {
+                Ok((copy, _)) => self.judge_alone(index, &contents(&copy), when),
+                Err(Error::Missing { .. }) if !due => {}
+                Err(e) => panic!("{}, {when}: copy {index} does not open: {e}", self.what),
+            }
+        }
+        if !promised.made {
+            self.init_again(&copies, when);
+        } else if !promised.mirrored && self.b.bytes("keyring.new").is_some() {
+            // As the message says.
+            fs::remove_file(copies[1].with_extension("new")).unwrap();
+        }
+        let open = self.try_open().unwrap_or_else(|e| panic!("{}, {when}: {e}", self.what));
+        open.settle().unwrap_or_else(|e| panic!("{}, {when}: {e}", self.what));
+        let mut keys = contents(&open);
+        self.judge(&keys, when);
+        let next = Op::Store { id: "next", user: "", key_type: "AES", data: vec![7; 32] };
+        next.run(&open).unwrap_or_else(|e| panic!("{}, {when}, next: {e}", self.what));
+        put(&mut keys, "next", "", "AES", &[7; 32]);
+        assert_eq!(contents(&open), keys, "{}, {when}", self.what);
+        let status = open.status();
+        let all = 1 + usize::from(self.promised.mirrored);
+        assert_eq!(status.copies, (all, all), "{}, {when}: {status:?}", self.what);
+        drop(open);
+        let (a, b) = (self.a.bytes("keyring"), self.b.bytes("keyring"));
+        assert!(!self.promised.mirrored || a == b, "{}, {when}: the copies differ", self.what);
+        for path in copies.iter().take(all) {
+            let (copy, notes) = load(&fs, path, &unlock()).unwrap();
+            assert_eq!((contents(&copy), notes), (keys.clone(), vec![]), "{}, {when}", self.what);
+        }
+        self.promised = promised;
+    }
+
+    /// What a failed init left must not be in the way, but for what its message names.
+    fn init_again(&mut self, copies: &[PathBuf], when: &str) {
+        for path in copies {
+            let _ = fs::remove_file(path);
+            let _ = fs::remove_file(path.with_extension("new"));
+        }
+        self.what.push_str(when);
+        self.init();
+        assert!(self.promised.made, "{}", self.what);
+    }
+
+    /// What a power cut on both volumes now may leave, some of it.
+    pub fn after_cut(&self, rng: &mut crate::common::Rng, most: usize) -> Vec<(Sim, Sim)> {
+        let (a, b) = (self.a.after_cut(rng, most), self.b.after_cut(rng, most));
+        // The first of each: nothing that was not synced arrived.
+        let mut states = vec![(a[0].clone(), b[0].clone())];
+        while states.len() < most.min(a.len().max(b.len())) {
+            states.push((a[rng.below(a.len())].clone(), b[rng.below(b.len())].clone()));
+        }
+        states
+    }
+
+    /// Has the volumes come back as a power cut left them.
+    pub fn come_back(&mut self, (a, b): &(Sim, Sim)) {
+        self.a.comes_back_as(a);
+        self.b.comes_back_as(b);
+    }
+}

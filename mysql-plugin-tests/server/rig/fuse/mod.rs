@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A volume that a filesystem of these tests serves through the kernel (FUSE): it fails at any request
+//! that a test names, and it loses its power and with that what was not synced, or a part of that.
+
+mod life;
+mod serve;
+
+pub use life::{Life, Start};
+
+use super::place;
+use crate::common::Rng;
+use crate::common::sim::{Effect, Sim};
+use fuser::{BackgroundSession, Config, MountOption};
+use serve::{DIRECTORY, Requests, Served};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// The device's error.
+pub const EIO: i32 = 5;
+
+/// A volume of these tests.
+#[derive(Debug)]
+pub struct Fuse {
+    base: TempDir,
+    sim: Sim,
+    requests: Requests,
+    cached: bool,
+    session: Option<BackgroundSession>,
+}
+
+impl Fuse {
+    /// An empty one, mounted. The kernel keeps no pages of its files: each read and write is a request.
+    pub fn new() -> Fuse {
+        Fuse::with(false)
+    }
+
+    /// As [`Fuse::new`], with the kernel's page cache.
+    pub fn cached() -> Fuse {
+        Fuse::with(true)
+    }
+
+    fn with(cached: bool) -> Fuse {
+        let base = tempfile::Builder::new().prefix("f").tempdir_in(&place().run).unwrap();
+        fs::create_dir(base.path().join("mnt")).unwrap();
+        let mut volume =
+            Fuse { base, sim: Sim::default(), requests: Requests::default(), cached, session: None };
+        volume.mount().unwrap();
+        volume
+    }
+
+    /// Why there can be no such volume here, when there can't.
+    pub fn why_not() -> Option<String> {
+        static WHY: OnceLock<Option<String>> = OnceLock::new();
+        let try_it = || {
+            if !rustix::process::geteuid().is_root() {
+                return Some("needs root".to_owned());
+            }
+            if let Err(e) = fs::File::options().read(true).write(true).open("/dev/fuse") {
+                return Some(format!("/dev/fuse: {e}"));
+            }
+            let base = tempfile::tempdir_in(&place().run).unwrap();
+            let mount_point = base.path().join("mnt");
+            fs::create_dir(&mount_point).unwrap();
+            let served = Served { sim: Sim::default(), requests: Requests::default(), cached: false };
+            match fuser::spawn_mount(served, &mount_point, &options()) {
+                Ok(session) => {
+                    detach(&mount_point);
+                    drop(session);
+                    None
+                }
+                Err(e) => Some(e.to_string()),
+            }
+        };
+        WHY.get_or_init(try_it).clone()
+    }
+
+    /// Plugs it in.
+    pub fn mount(&mut self) -> std::io::Result<()> {
+        let (sim, requests) = (self.sim.clone(), Requests::clone(&self.requests));
+        let served = Served { sim, requests, cached: self.cached };
+        self.session = Some(fuser::spawn_mount(served, self.keys(), &options())?);
+        Ok(())
+    }
+
+    /// Takes it away.
+    pub fn unmount(&mut self) {
+        if let Some(session) = self.session.take() {
+            detach(&self.keys());
+            drop(session);
+        }
+    }
+
+    /// The directory on it for keyrings: its root.
+    pub fn keys(&self) -> PathBuf {
+        self.base.path().join("mnt")
+    }
+
+    /// Request number `at` from now on fails.
+    pub fn fail_at(&self, at: usize, effect: Effect) {
+        self.requests.lock().unwrap().clear();
+        self.sim.fail_at(at, effect, EIO);
+    }
+
+    /// All requests from number `at` on fail.
+    pub fn fail_from(&self, at: usize) {
+        self.requests.lock().unwrap().clear();
+        self.sim.fail_from(at, EIO);
+    }
+
+    /// The power is cut in request number `at`: that and all later ones fail.
+    pub fn cut_at(&self, at: usize) {
+        self.requests.lock().unwrap().clear();
+        self.sim.crash_at(at);
+    }
+
+    /// No request fails any more.
+    pub fn heal(&self) {
+        self.requests.lock().unwrap().clear();
+        self.sim.reset();
+    }
+
+    /// Which requests there were since the last fault was set.
+    pub fn requests(&self) -> Vec<&'static str> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// What a power cut now may leave: see [`Sim::after_crash`].
+    pub fn after_cut(&self, rng: &mut Rng, most: usize) -> Vec<Sim> {
+        self.sim.after_crash(rng, most, false)
+    }
+
+    /// What is on it, all of it durable.
+    pub fn durable(&self) -> Sim {
+        let durable = Sim::default();
+        for name in ["keyring", "keyring.new"] {
+            if let Some(bytes) = self.bytes(name) {
+                durable.put(PathBuf::from(DIRECTORY).join(name), bytes);
+            }
+        }
+        durable
+    }
+
+    /// Has that come back in the place of what was there, mounted anew.
+    pub fn comes_back_as(&mut self, sim: &Sim) {
+        self.unmount();
+        self.sim = sim.fork();
+        self.heal();
+        self.mount().unwrap();
+    }
+
+    /// The bytes of a file at its root, as programs see them.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        self.sim.bytes(PathBuf::from(DIRECTORY).join(name))
+    }
+}
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+fn options() -> Config {
+    let mut config = Config::default();
+    config.mount_options =
+        vec![MountOption::FSName("keyring_external_tests".to_owned()), MountOption::DefaultPermissions];
+    config
+}
+
+/// Unmounts, whoever uses it: a program that another test starts may hold a file for an instant.
+fn detach(mount_point: &std::path::Path) {
+    super::run(Command::new("umount").arg("-l").arg(mount_point));
+}
