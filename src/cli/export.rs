@@ -11,6 +11,7 @@ use crate::legacy::{Fault, Format, Key, Keys, component_keyring_file};
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
+use crate::store::volume;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             return Err(Error::AlreadyThere { path });
         }
     }
+    let directory = volume::directory_of(&args.dst);
+    fs.meta(directory).map_err(|e| Error::io("look at", directory, e))?;
     let (keyring, _) = args.secret.load(&fs, &args.path)?;
     let (file, len) = component_keyring_file::write(|put| {
         keyring.for_each(|key| {
