@@ -4,6 +4,10 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 PLUGIN_DIR ?= /usr/lib/mysql/plugin
 DESTDIR ?=
+MAN_DIR ?= $(PREFIX)/share/man/man1
+BASH_DIR ?= $(PREFIX)/share/bash-completion/completions
+ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
+FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test build bindings lint fmt docs install clean
@@ -37,10 +41,16 @@ docs: ## Build the documentation of the code into target/doc
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Two copies, never links: mysqld keeps a loaded library's statics per file.
-install: build ## Install plugin, component and keyringctl (DESTDIR, PREFIX, PLUGIN_DIR)
+install: build ## Install plugin, component, keyringctl, its manual and completions (DESTDIR, PREFIX, PLUGIN_DIR)
 	install -D -m 0644 target/release/libkeyring_external.so $(DESTDIR)$(PLUGIN_DIR)/keyring_external.so
 	install -D -m 0644 target/release/libkeyring_external.so $(DESTDIR)$(PLUGIN_DIR)/component_keyring_external.so
 	install -D -m 0755 target/release/keyringctl $(DESTDIR)$(PREFIX)/bin/keyringctl
+	install -d $(DESTDIR)$(MAN_DIR)
+	target/release/keyringctl man $(DESTDIR)$(MAN_DIR)
+	install -d $(DESTDIR)$(BASH_DIR) $(DESTDIR)$(ZSH_DIR) $(DESTDIR)$(FISH_DIR)
+	target/release/keyringctl completions bash > $(DESTDIR)$(BASH_DIR)/keyringctl
+	target/release/keyringctl completions zsh > $(DESTDIR)$(ZSH_DIR)/_keyringctl
+	target/release/keyringctl completions fish > $(DESTDIR)$(FISH_DIR)/keyringctl.fish
 
 clean: ## Remove what was built, the test server included
 	rm -rf target

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
 
+mod backup;
 mod export;
 mod foreign;
 mod import;
 mod init;
 mod list;
 mod output;
+mod pages;
 mod rekey;
 mod secret;
 mod slot;
@@ -47,7 +49,10 @@ enum Command {
     Import(import::Args),
     Export(export::Args),
     Sync(sync::Args),
+    Backup(backup::Args),
     Witness(witness::Args),
+    Completions(pages::CompletionsArgs),
+    Man(pages::ManArgs),
 }
 
 /// How a command ended that could be carried out.
@@ -86,6 +91,9 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&args, &mut out),
         Command::Sync(args) => sync::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
+        Command::Backup(args) => backup::run(&args, &mut out),
+        Command::Completions(args) => pages::completions(&args, &mut out),
+        Command::Man(args) => pages::man(&args, &mut out),
     };
     let code = match done {
         Ok(Verdict::Fine) => 0,

@@ -106,6 +106,10 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
                 .take(MAX_UNLOCK as u64)
                 .read_until(b'\n', &mut line)
                 .map_err(|e| Error::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() })?;
+            if line.is_empty() {
+                let why = "standard input ended: type or pipe it in".to_owned();
+                return Err(Error::Unlock { source_name: RECOVERY.to_owned(), why });
+            }
             UnlockSecret::new(Locked::copy_of(&line)?)
         };
         match RecoveryKey::parse(secret.raw()) {

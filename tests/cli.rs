@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `keyringctl` prints and how it ends, compared with tests/snapshots: one snapshot for each behaviour, and
+//! named by it. `INSTA_UPDATE=always cargo test --test cli` takes what it prints now.
+
+mod common;
+
+use common::private_dir;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A directory with a keyring, a mirror's place and secrets in it.
+struct Place {
+    dir: TempDir,
+}
+
+/// How a command ended, what it printed and what it complained of.
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { dir: private_dir() };
+        place.write("phrase", b"correct horse battery");
+        place.write("other", b"another passphrase");
+        place
+    }
+
+    /// With a keyring that the secret in the file `secret` opens.
+    fn with_keyring() -> Self {
+        let place = Self::new();
+        let ended =
+            place.run("init DIR/main.keyring --unlock file:DIR/secret --generate-secret --label Biobank");
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Runs `keyringctl` with these words, `DIR` in them being the directory.
+    fn run(&self, line: &str) -> Ended {
+        let dir = self.dir.path().to_str().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
+            .args(line.split_whitespace().map(|word| word.replace("DIR", dir)))
+            .stdin(Stdio::null())
+            .env_remove("CREDENTIALS_DIRECTORY")
+            .env("COLUMNS", "100")
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir, "DIR");
+        Ended {
+            code: output.status.code().unwrap(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    /// What a snapshot shows of a command.
+    fn shown(&self, line: &str) -> String {
+        let Ended { code, stdout, stderr } = self.run(line);
+        let mut shown = format!("$ keyringctl {line}\n{stdout}");
+        if !stderr.is_empty() {
+            shown += &format!("--- standard error\n{stderr}");
+        }
+        shown + &format!("--- exit code {code}")
+    }
+}
+
+/// Compares what the commands show with the snapshot of that name; what differs from run to run left out.
+fn check(name: &str, place: &Place, lines: &[&str]) {
+    let shown: Vec<_> = lines.iter().map(|line| place.shown(line)).collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for (pattern, word) in [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[UUID]"),
+        (r"([0-9A-Z]{5}-){7}[0-9A-Z]{5}", "[RECOVERY KEY]"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]"),
+        (r"\b1[0-9]{9}\b", "[SECONDS]"),
+        (r"\b[0-9a-f]{64}\b", "[SHA-256]"),
+        (r"\b([3-9]|1[0-2]) passes", "[PASSES] passes"),
+        (r#""passes": ([3-9]|1[0-2])"#, r#""passes": [PASSES]"#),
+    ] {
+        settings.add_filter(pattern, word);
+    }
+    settings.bind(|| insta::assert_snapshot!(name, shown.join("\n\n")));
+}
+
+const UNLOCK: &str = "--unlock file:DIR/secret";
+
+#[test]
+fn init() {
+    let place = Place::new();
+    check(
+        "init_shows_the_recovery_key_once",
+        &place,
+        &["init DIR/main.keyring --unlock file:DIR/secret --generate-secret --label Biobank"],
+    );
+    check("init_does_not_overwrite", &place, &["init DIR/main.keyring --unlock file:DIR/secret"]);
+    check(
+        "init_refuses_a_short_passphrase",
+        &{
+            place.write("short", b"1234567");
+            place
+        },
+        &["init DIR/other.keyring --unlock file:DIR/short"],
+    );
+    let place = Place::new();
+    fs::create_dir(place.path("open")).unwrap();
+    fs::set_permissions(place.path("open"), fs::Permissions::from_mode(0o755)).unwrap();
+    check(
+        "init_refuses_a_directory_that_others_can_change",
+        &{
+            fs::set_permissions(place.path("open"), fs::Permissions::from_mode(0o777)).unwrap();
+            place
+        },
+        &["init DIR/open/main.keyring --unlock file:DIR/phrase"],
+    );
+}
+
+#[test]
+fn looking_at_a_keyring() {
+    let place = Place::with_keyring();
+    check(
+        "status_list_and_verify_of_a_new_keyring",
+        &place,
+        &[
+            "status DIR/main.keyring",
+            &format!("list DIR/main.keyring {UNLOCK}"),
+            &format!("verify DIR/main.keyring {UNLOCK}"),
+            &format!("verify DIR/main.keyring {UNLOCK} --json"),
+            "slot list DIR/main.keyring --json",
+        ],
+    );
+    check(
+        "a_missing_keyring_is_no_reason_for_a_new_one",
+        &place,
+        &["status DIR/none.keyring", &format!("verify DIR/none.keyring {UNLOCK}")],
+    );
+    check(
+        "a_wrong_secret_is_told_from_damage",
+        &place,
+        &["verify DIR/main.keyring --unlock file:DIR/phrase"],
+    );
+    let mut bytes = fs::read(place.path("main.keyring")).unwrap();
+    bytes[100] ^= 1;
+    bytes[4096 + 100] ^= 1;
+    place.write("damaged.keyring", &bytes);
+    check("damage_is_told_with_its_place", &place, &[&format!("verify DIR/damaged.keyring {UNLOCK}")]);
+    place.write("foreign.keyring", b"not one");
+    check("another_file_is_told", &place, &[&format!("verify DIR/foreign.keyring {UNLOCK}")]);
+}
+
+#[test]
+fn secrets() {
+    let place = Place::with_keyring();
+    check(
+        "a_secret_never_comes_from_the_command_line",
+        &place,
+        &[
+            "list DIR/main.keyring --unlock hunter2",
+            "list DIR/main.keyring",
+            "list DIR/main.keyring --recovery",
+        ],
+    );
+    fs::set_permissions(place.path("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+    check("a_secret_that_others_can_read_is_refused", &place, &[&format!("list DIR/main.keyring {UNLOCK}")]);
+}
+
+#[test]
+fn slots() {
+    let place = Place::with_keyring();
+    check(
+        "slots_are_added_changed_and_removed",
+        &place,
+        &[
+            &format!("slot add DIR/main.keyring {UNLOCK} --new file:DIR/phrase --name administrator"),
+            "slot change DIR/main.keyring --unlock file:DIR/phrase --new file:DIR/other",
+            &format!("slot remove DIR/main.keyring 2 {UNLOCK}"),
+        ],
+    );
+    check("rekey_keeps_the_slots", &place, &[&format!("rekey DIR/main.keyring {UNLOCK}")]);
+    check(
+        "the_last_slot_is_not_removed",
+        &place,
+        &[
+            &format!("slot remove DIR/main.keyring 2 {UNLOCK}"),
+            &format!("slot remove DIR/main.keyring 1 {UNLOCK}"),
+            &format!("slot remove DIR/main.keyring 9 {UNLOCK}"),
+        ],
+    );
+}
+
+#[test]
+fn copies() {
+    let place = Place::with_keyring();
+    check(
+        "backup_is_verified_and_does_not_overwrite",
+        &place,
+        &[
+            &format!("backup DIR/main.keyring DIR/backup.keyring {UNLOCK}"),
+            &format!("backup DIR/main.keyring DIR/backup.keyring {UNLOCK}"),
+            &format!("verify DIR/backup.keyring {UNLOCK}"),
+        ],
+    );
+    assert!(fs::read(place.path("main.keyring")).unwrap() == fs::read(place.path("backup.keyring")).unwrap());
+    check(
+        "sync_makes_a_missing_copy",
+        &place,
+        &[&format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK}")],
+    );
+    check(
+        "backup_of_a_damaged_keyring_makes_nothing",
+        &{
+            let mut bytes = fs::read(place.path("main.keyring")).unwrap();
+            bytes[8192..].fill(0);
+            place.write("damaged.keyring", &bytes);
+            place
+        },
+        &[&format!("backup DIR/damaged.keyring DIR/none.keyring {UNLOCK}"), "status DIR/none.keyring"],
+    );
+}
+
+#[test]
+fn usage() {
+    let place = Place::new();
+    check("usage_errors_end_in_2", &place, &["status", "frobnicate"]);
+    let help = place.run("--help");
+    assert_eq!(help.code, 0);
+    // Every command has a help of its own, with an example where it takes arguments.
+    let commands =
+        help.stdout.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
+    // Lines that go on are indented deeper.
+    let own_line = |l: &&str| l.starts_with("  ") && !l.starts_with("   ");
+    let names: Vec<_> = commands
+        .filter(own_line)
+        .filter_map(|l| l.split_whitespace().next())
+        .filter(|n| *n != "help")
+        .collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        let own = place.run(&format!("{name} --help"));
+        assert_eq!(own.code, 0, "{name}");
+        assert!(own.stdout.contains("Example") || own.stdout.contains("Commands:"), "{name} has no example");
+    }
+}
+
+#[test]
+fn manual_and_completions() {
+    let place = Place::new();
+    assert_eq!(place.run("man DIR").code, 0);
+    let page = fs::read_to_string(place.path("keyringctl-slot-add.1")).unwrap();
+    assert!(page.contains("recovery"), "{page}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = place.run(&format!("completions {shell}"));
+        assert_eq!(script.code, 0);
+        assert!(script.stdout.contains("rekey"), "{shell}");
+    }
+}
