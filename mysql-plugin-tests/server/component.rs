@@ -12,7 +12,7 @@ use std::process::Command;
 const KEYS: usize = 200;
 
 /// (user, id) to (type, bytes).
-type Keys = BTreeMap<(String, String), (String, Vec<u8>)>;
+pub type Keys = BTreeMap<(String, String), (String, Vec<u8>)>;
 
 /// As many keys of all lengths that there can be, some of users.
 fn some_keys() -> Keys {
@@ -40,7 +40,7 @@ fn write_json(path: &Path, keys: &Keys) {
     fs::write(path, file.to_string()).unwrap();
 }
 
-fn read_json(path: &Path) -> Keys {
+pub fn read_json(path: &Path) -> Keys {
     let file: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let elements = file["elements"].as_array().unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -56,7 +56,7 @@ fn read_json(path: &Path) -> Keys {
 }
 
 /// What a keyring of ours holds.
-fn keys_of(keyring: &Keyring) -> Keys {
+pub fn keys_of(keyring: &Keyring) -> Keys {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let mut keys = Keys::new();
     keyring.open().for_each(|key| {
@@ -67,7 +67,7 @@ fn keys_of(keyring: &Keyring) -> Keys {
 }
 
 /// The rig's plugins in a directory of their own, with configurations.
-fn plugins_in(dir: &Path, configurations: &[(&str, String)]) -> PathBuf {
+pub fn plugins_in(dir: &Path, configurations: &[(&str, String)]) -> PathBuf {
     let plugins = dir.join("plugins");
     fs::create_dir(&plugins).unwrap();
     for entry in fs::read_dir(&place().plugins).unwrap() {
@@ -82,14 +82,14 @@ fn plugins_in(dir: &Path, configurations: &[(&str, String)]) -> PathBuf {
     plugins
 }
 
-fn configure(dir: &Path, component: &str, text: &str) {
+pub fn configure(dir: &Path, component: &str, text: &str) {
     let file = dir.join(format!("{component}.cnf"));
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-const OURS: &str = "component_keyring_external";
-const ORACLES: &str = "component_keyring_file";
+pub const OURS: &str = "component_keyring_external";
+pub const ORACLES: &str = "component_keyring_file";
 
 fn our_configuration(keyring: &Keyring) -> String {
     format!(
@@ -200,18 +200,34 @@ pub fn migrated_between_plugin_and_component() {
 
 /// A host whose server loads the component.
 fn host_with(keyring: &Keyring) -> Host {
+    let host = host_with_components(&[(OURS, configuration_of(keyring))]);
+    load_component(&host, OURS);
+    host
+}
+
+/// The component's configuration for a keyring on a volume of its own.
+pub fn configuration_of(keyring: &Keyring) -> String {
+    our_configuration(keyring).replace(r#", "allow_same_device": true"#, "")
+}
+
+/// A host with configured components, of which [`load_component`] says which its server loads.
+pub fn host_with_components(configurations: &[(&str, String)]) -> Host {
     let host = Host::new();
     // A manifest is looked for beside the program: this server has one of its own.
     let bin = host.dir().join("bin");
     fs::create_dir(&bin).unwrap();
     fs::copy(&place().mysqld, bin.join("mysqld")).unwrap();
-    fs::write(bin.join("mysqld.my"), format!(r#"{{"components": "file://{OURS}"}}"#)).unwrap();
-    let text = our_configuration(keyring).replace(r#", "allow_same_device": true"#, "");
-    let plugins = plugins_in(host.dir(), &[(OURS, text)]);
+    let plugins = plugins_in(host.dir(), configurations);
     host.mysqld(bin.join("mysqld")).option(format!("--plugin-dir={}", plugins.display()))
 }
 
-fn row(server: &Server, key: &str) -> String {
+/// Has the host's servers load this component from now on.
+pub fn load_component(host: &Host, component: &str) {
+    let manifest = format!(r#"{{"components": "file://{component}"}}"#);
+    fs::write(host.dir().join("bin/mysqld.my"), manifest).unwrap();
+}
+
+pub fn row(server: &Server, key: &str) -> String {
     let table = "performance_schema.keyring_component_status";
     server.value(&format!("SELECT status_value FROM {table} WHERE status_key = '{key}'"))
 }

@@ -16,6 +16,7 @@ mod faults_mounts;
 mod faults_power;
 mod kill;
 mod memory;
+mod migrate_offline;
 mod mirrors;
 mod power_cut;
 mod refusal;
@@ -38,9 +39,11 @@ enum Needs {
     Mounts(Kind),
     /// gdb's gcore, and leave to use it.
     Gcore,
+    /// The files of MySQL's test suite.
+    StdData,
 }
 
-use Needs::{Gcore, Mounts, Nothing};
+use Needs::{Gcore, Mounts, Nothing, StdData};
 use rig::{Kind, Volume};
 
 #[allow(non_upper_case_globals)]
@@ -76,6 +79,12 @@ const TESTS: &[(&str, Needs, fn())] = &[
         component::migrated_between_plugin_and_component,
     ),
     ("component::volume_gone_at_start", Nothing, component::volume_gone_at_start),
+    (
+        "migrate_offline::from_oracles_component_and_back",
+        Nothing,
+        migrate_offline::from_oracles_component_and_back,
+    ),
+    ("migrate_offline::real_files_of_keyring_file", StdData, migrate_offline::real_files_of_keyring_file),
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
@@ -112,6 +121,7 @@ impl Needs {
             Nothing => None,
             Mounts(kind) => kind.why_not(),
             Gcore => memory::why_no_gcore(),
+            StdData => migrate_offline::why_no_std_data(),
         }
     }
 }
