@@ -304,7 +304,7 @@ fn a_file_that_is_damaged_or_another_one_is_told() {
     place.refuses(2, "keyring_file", "none", &[], &["cannot open none"]);
     place.refuses(1, "keyring_file", "mirror", &[], &["mirror is a directory"]);
     let huge = fs::File::create(place.path("huge")).unwrap();
-    huge.set_len(65 << 20).unwrap();
+    huge.set_len(257 << 20).unwrap();
     place.import("keyring_file", "huge", &[]).says(1, &["more than any such file"]);
 }
 

@@ -7,7 +7,7 @@ use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::keyring::Keyring;
 use crate::legacy::compare::same;
-use crate::legacy::{Fault, Format, Key, Keys, component_keyring_file};
+use crate::legacy::{Fault, Format, Key, Keys, MAX_FILE, component_keyring_file};
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
@@ -75,6 +75,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Fault::System(e) => Error::System(e),
         fault => Error::Config(fault.to_string()),
     })?;
+    if len as u64 > MAX_FILE {
+        return Err(Error::Config(format!(
+            "nothing was written: {} would have {len} bytes, more than the {MAX_FILE} that are read back",
+            args.dst.display()
+        )));
+    }
     Copy::new(Arc::clone(&fs), &args.dst).create(file.get(..len).unwrap_or_default())?;
     let lost = lost(&keyring, &foreign::read(fs.as_ref(), format, &args.dst, b"")?.keys);
     let (dst, count) = (args.dst.display(), keyring.len());

@@ -21,8 +21,8 @@ use std::io;
 use std::ops::Range;
 use thiserror::Error;
 
-/// Most bytes of a file that is read: hundreds of thousands of keys.
-pub const MAX_FILE: u64 = 64 * 1024 * 1024;
+/// Most bytes of a file that is read: a million keys of 32 bytes, 8000 of the longest.
+pub const MAX_FILE: u64 = 256 * 1024 * 1024;
 
 /// The keyrings whose files are understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
