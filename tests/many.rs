@@ -31,7 +31,9 @@ fn one_that_is_there_or_cannot_be_stops_all() {
     let (keyring, _) = open(&sim.fs()).unwrap();
     let disk = sim.bytes(PATH);
     let too_long = Op::StoreAll { keys: vec![("one", data(1, 32)), ("two", data(2, 16385))] };
-    for (op, exists) in [(all(&["one", "INNODBKey-1"]), true), (all(&["one", "one"]), true), (too_long, false)] {
+    for (op, exists) in
+        [(all(&["one", "INNODBKey-1"]), true), (all(&["one", "one"]), true), (too_long, false)]
+    {
         sim.reset();
         let e = op.run(&keyring).unwrap_err();
         assert_eq!(matches!(e, Error::Exists { .. }), exists, "{e}");
