@@ -4,6 +4,8 @@
 #
 # As root the tests on the real server run twice: as root, and as an ordinary user.
 set -uo pipefail
+# Snapshots are compared, never written.
+export INSTA_UPDATE=no
 cd "$(dirname "$0")/.." || exit 2
 logs=target/test-logs
 mkdir -p "$logs"
@@ -52,10 +54,12 @@ step build "the library and keyringctl" make build
 step lint "formatting, clippy, the project's own rules" lint
 step code "unit tests, file format, crashes, mutations" cargo test --locked --lib --bins --tests
 step bindings "src/abi/sys.rs against include/" scripts/bindings.sh --check
+step valgrind "the C boundary under Valgrind" env KX_ABI_CALLS=1500 scripts/valgrind-abi.sh
 step exports "what the library exports and needs" scripts/exports.sh
 step mysql "a MySQL server for the tests" make mysql
 step server "keyring and faults on a real server" mysql-plugin-tests/server.sh
 step mtr "MySQL's own test runner on the project's suite" mysql-plugin-tests/mtr.sh
+step upstream "short tests of MySQL's own suite for components" mysql-plugin-tests/upstream/run.sh --quick
 if [[ $(id -u) == 0 ]]; then
     step server-user "the same as an ordinary user" mysql-plugin-tests/server.sh --as-user
     step mtr-user "the same as an ordinary user" mysql-plugin-tests/mtr.sh --as-user
