@@ -6,7 +6,7 @@
 mod common;
 
 use common::sim::Sim;
-use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, open};
+use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, open, take_into_use};
 use keyring_external::error::Error;
 use std::collections::BTreeSet;
 
@@ -85,13 +85,18 @@ fn crash_everywhere(
     let mut rng = Rng(1);
     let (mut points, mut states) = (0, 0);
     for start in starts() {
-        for op in operations() {
+        // A writer that was just opened writes the file whole, later it appends.
+        let later = operations().into_iter().filter(Op::appends).map(|op| (op, true));
+        for (op, in_use) in operations().into_iter().map(|op| (op, false)).chain(later) {
             if start.set.is_empty() && matches!(op, Op::Remove { .. }) {
                 continue;
             }
             for at in 1.. {
                 let sim = start.sim.fork();
                 let (keyring, _) = open(&sim.fs()).unwrap();
+                if in_use {
+                    take_into_use(&keyring);
+                }
                 sim.crash_at(at);
                 let done = op.run(&keyring);
                 let crashed = sim.counts().operations.len() >= at;
@@ -99,7 +104,7 @@ fn crash_everywhere(
                 let in_memory = contents(&keyring);
                 assert_eq!(in_memory == start.set, crashed || !op.changes_keys(), "memory and answer differ");
                 points += 1;
-                let what = format!("{}, {op:?}, crash at operation {at}", start.name);
+                let what = format!("{}, {op:?}, in use: {in_use}, crash at operation {at}", start.name);
                 let mut outcomes = BTreeSet::new();
                 for left in sim.after_crash(&mut rng, most, rename_in_two) {
                     states += 1;

@@ -5,7 +5,7 @@
 mod common;
 
 use common::sim::{Counts, Effect, Sim};
-use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, key_type, name, open};
+use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, key_type, name, open, take_into_use};
 use keyring_external::error::Error;
 use keyring_external::keyring::Keyring;
 
@@ -44,18 +44,23 @@ fn check_before_or_after(found: &Set, before: &Set, ops: &[&Op], what: &str) {
 fn fail_everywhere(mut check: impl FnMut(&Sim, &Keyring, &Set, &Op, &str)) -> usize {
     let (start, set) = filled();
     let mut faults = 0;
-    for op in operations() {
+    // A writer that was just opened writes the file whole, later it appends.
+    let later = operations().into_iter().filter(Op::appends).map(|op| (op, true));
+    for (op, in_use) in operations().into_iter().map(|op| (op, false)).chain(later) {
         for effect in EFFECTS {
             for at in 1.. {
                 let sim = start.fork();
                 let (keyring, _) = open(&sim.fs()).unwrap();
+                if in_use {
+                    take_into_use(&keyring);
+                }
                 sim.fail_at(at, effect, if at % 2 == 0 { EIO } else { ENOSPC });
                 let done = op.run(&keyring);
                 if sim.counts().operations.len() < at {
                     done.unwrap();
                     break;
                 }
-                let what = format!("{op:?}, {effect:?} of operation {at} fails");
+                let what = format!("{op:?}, in use: {in_use}, {effect:?} of operation {at} fails");
                 assert!(matches!(done, Err(Error::Io { .. })), "{what}: {done:?}");
                 faults += 1;
                 check(&sim, &keyring, &set, &op, &what);
@@ -131,6 +136,7 @@ fn two_failed_changes_in_a_row_lose_nothing() {
                 for second_at in 1..40 {
                     let sim = start.fork();
                     let (keyring, _) = open(&sim.fs()).unwrap();
+                    take_into_use(&keyring);
                     sim.fail_at(at, effect, EIO);
                     if first.run(&keyring).is_ok() {
                         break;

@@ -6,7 +6,7 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, data, filled, unlock};
+use common::{Op, PATH, Rng, Set, contents, data, filled, take_into_use, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, load_all};
 use std::path::PathBuf;
@@ -50,6 +50,16 @@ fn operations() -> [Op; 4] {
     ]
 }
 
+/// How each change is made: on how many copies it must be, and whether the writer was in use before: then it
+/// appends where it can.
+fn ways(start: &str) -> impl Iterator<Item = (Op, usize, bool)> {
+    // Whatever lags behind is healed before.
+    let in_use = start == "alike";
+    let ways = operations().into_iter().flat_map(|op| [1, 2].map(|min| (op.clone(), min, false)));
+    let later = operations().into_iter().filter(move |op| in_use && op.appends());
+    ways.chain(later.flat_map(|op| [1, 2].map(|min| (op.clone(), min, true))))
+}
+
 /// After whatever happened, the next change makes the copies alike.
 fn goes_on(sim: &Sim, what: &str) {
     let next = Op::Store { id: "next", user: "", key_type: "AES", data: data(78, 32) };
@@ -73,10 +83,13 @@ fn every_crash_leaves_the_copies_before_or_after_the_change() {
     for (start, sim, set) in starts() {
         // A copy that lags behind may be found as it was.
         let old = contents(&open(&sim, &[MIRROR], 1).unwrap());
-        for (op, min_copies) in operations().into_iter().flat_map(|op| [(op.clone(), 1), (op, 2)]) {
+        for (op, min_copies, in_use) in ways(start) {
             for at in 1.. {
                 let sim = sim.fork();
                 let keyring = both(&sim, min_copies);
+                if in_use {
+                    take_into_use(&keyring);
+                }
                 sim.crash_at(at);
                 let acknowledged = op.run(&keyring).is_ok();
                 // One copy was enough, and the power failed under the other.
@@ -84,7 +97,7 @@ fn every_crash_leaves_the_copies_before_or_after_the_change() {
                 let after = op.after(&set, &set);
                 for left in sim.after_crash(&mut rng, 8, false) {
                     states += 1;
-                    let what = format!("{start}, {op:?}, {min_copies} copies, crash at operation {at}");
+                    let what = format!("{start}, {op:?}, {min_copies} copies, in use: {in_use}, crash at operation {at}");
                     let [both, first, mirror] = found(&left, &what);
                     if acknowledged {
                         assert_eq!(both, after, "{what}");
@@ -116,18 +129,21 @@ fn a_failing_copy_fails_the_change_only_when_it_is_needed() {
     let mut rng = Rng(8);
     let (mut failed, mut succeeded) = (0, 0);
     for (start, sim, set) in starts() {
-        for (op, min_copies) in operations().into_iter().flat_map(|op| [(op.clone(), 1), (op, 2)]) {
+        for (op, min_copies, in_use) in ways(start) {
             for effect in [Effect::None, Effect::Whole] {
                 for at in 1.. {
                     let sim = sim.fork();
                     let keyring = both(&sim, min_copies);
+                    if in_use {
+                        take_into_use(&keyring);
+                    }
                     sim.fail_at(at, effect, EIO);
                     let done = op.run(&keyring);
                     if sim.counts().operations.len() < at {
                         done.unwrap();
                         break;
                     }
-                    let what = format!("{start}, {op:?}, {min_copies} copies, {effect:?} of operation {at}");
+                    let what = format!("{start}, {op:?}, {min_copies} copies, in use: {in_use}, {effect:?} of operation {at}");
                     let after = op.after(&set, &set);
                     let in_memory = contents(&keyring);
                     match done {

@@ -40,8 +40,8 @@ pub struct Member {
     /// that there meanwhile.
     absent_in: Option<Commit>,
     standing: Standing,
-    /// It was read whole and is not what memory holds, although its front may be: until a change reached
-    /// it, the front proves nothing.
+    /// It was read whole and is not what memory holds, although its front may be, or that may not be durable:
+    /// until a change reached it, the front proves nothing.
     suspect: bool,
 }
 
@@ -195,6 +195,22 @@ impl Copies {
     pub fn may_have_reached(&mut self, index: usize, commit: Commit) {
         if let Some(member) = self.members.get_mut(index) {
             member.may_have_reached(commit);
+        }
+    }
+
+    /// This copy may look like the one in memory without being durable: what a failed sync left can be read
+    /// until the power is cut.
+    pub fn doubt(&mut self, index: usize) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.suspect = true;
+        }
+    }
+
+    /// A change counts that failed on copies in its last step: those that it may have reached are doubted.
+    pub fn doubt_others(&mut self, open: &[Open], commit: Commit) {
+        let reached = |index| open.iter().any(|o| o.index == index);
+        for (index, member) in self.members.iter_mut().enumerate() {
+            member.suspect |= !reached(index) && member.states.contains(&commit);
         }
     }
 

@@ -29,6 +29,10 @@ enum Judged {
     Stale,
 }
 
+fn all_current(open: &[Open]) -> bool {
+    open.iter().all(|o| o.current)
+}
+
 /// Makes the changes of one keyring.
 #[derive(Debug)]
 pub struct Writer {
@@ -45,6 +49,9 @@ pub struct Writer {
     sealer: Sealer,
     /// The next change writes the copies whole: there is damage to heal, or a write ended unknown.
     whole: bool,
+    /// No change was made yet. The next one writes the copies whole: a failed sync of the program before may have
+    /// left what can be read and is not durable, and nothing may be built on that.
+    only_read: bool,
     /// The states that failed writes may have left, each with the epoch it was written under, since the
     /// last write that did not fail.
     attempted: Vec<([u8; EPOCH_LEN], Commit)>,
@@ -86,6 +93,7 @@ impl Writer {
             front,
             sealer,
             whole,
+            only_read: true,
             attempted: Vec::new(),
             witness: None,
             witness_renewable: false,
@@ -232,7 +240,7 @@ impl Writer {
     /// As [`Writer::add`].
     pub fn heal(&mut self, memory: &Memory) -> Result<()> {
         let open = self.open_ready()?;
-        if self.can_append(&open) { Ok(()) } else { self.rewrite(open, memory.records()) }
+        if !self.whole && all_current(&open) { Ok(()) } else { self.rewrite(open, memory.records()) }
     }
 
     /// Adds a key: appends it to every copy, or writes them whole when that is due.
@@ -304,7 +312,7 @@ impl Writer {
     }
 
     fn can_append(&self, open: &[Open]) -> bool {
-        !self.whole && open.iter().all(|o| o.current)
+        !self.whole && !self.only_read && all_current(open)
     }
 
     /// Keeps other programs from changing the copies until the answer is dropped; not those that cannot be locked.
@@ -316,7 +324,7 @@ impl Writer {
     /// first, from one that is.
     fn open_ready(&mut self) -> Result<Vec<Open>> {
         let open = self.open_copies(&[])?;
-        if self.whole || open.iter().all(|o| o.current) {
+        if self.whole || all_current(&open) {
             return Ok(open);
         }
         let Some(bytes) = open.iter().find_map(|o| self.whole_bytes(o)) else { return Ok(open) };
@@ -326,6 +334,7 @@ impl Writer {
                 Ok(()) => self.copies.reached(std::slice::from_ref(copy), self.commit),
                 Err(e) => {
                     self.copies.may_have_reached(copy.index, self.commit);
+                    self.copies.doubt(copy.index);
                     self.copies.fails(copy.index, &e);
                     failed.push(copy.index);
                 }
@@ -430,12 +439,14 @@ impl Writer {
             return Err(self.copies.too_few(open, failed));
         }
         self.copies.reached(open, next);
+        self.copies.doubt_others(open, next);
         self.commit = next;
         if let Some(new) = new_keys {
             self.other_keys.push(std::mem::replace(&mut self.keys, new));
         }
         self.attempted.clear();
         self.whole = false;
+        self.only_read = false;
         if let Some((witness, _)) = &mut self.witness {
             witness.saw(&self.keys, &self.header.id, &next);
         }

@@ -77,6 +77,12 @@ pub fn open(fs: &Arc<dyn Fs>) -> Result<(Keyring, Vec<Note>), Error> {
     load(fs, keyring_path(), &unlock())
 }
 
+/// Changes a keyring that was just opened, and takes that back: only from then on its writer appends.
+pub fn take_into_use(keyring: &Keyring) {
+    keyring.store(name("passing", ""), &key_type("AES"), &data(5, 32)).unwrap();
+    keyring.remove(name("passing", "")).unwrap();
+}
+
 pub fn name<'a>(id: &'a str, user: &'a str) -> NameRef<'a> {
     NameRef::new(id.as_bytes(), user.as_bytes()).unwrap()
 }
@@ -193,6 +199,11 @@ impl Op {
             Op::AddSlot => keyring.add_slot(&secret(&[7; 32]), "test", "another", CHEAP),
             Op::Rekey => keyring.rekey(&secret(&SECRET)),
         }
+    }
+
+    /// Whether it is appended, by a writer that may.
+    pub fn appends(&self) -> bool {
+        matches!(self, Op::Store { .. } | Op::Generate { .. })
     }
 
     /// Whether the keyring holds other keys after it.

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a failed sync left can be read for as long as the system runs, and is gone after a power cut. A
+//! program that is started in between must not build on it (invariant 1).
+
+mod common;
+
+use common::sim::{Effect, Sim};
+use common::{Op, PATH, Rng, Set, contents, data, filled, open, unlock};
+use keyring_external::error::Error;
+use keyring_external::keyring::{Keyring, load_all};
+use std::path::PathBuf;
+
+const EIO: i32 = 5;
+const MIRROR: &str = "/volume/mirror";
+
+fn operations() -> [Op; 4] {
+    [
+        Op::Store { id: "new", user: "anna", key_type: "AES", data: data(77, 2000) },
+        Op::Remove { id: "short", user: "anna" },
+        Op::AddSlot,
+        Op::Rekey,
+    ]
+}
+
+fn next(id: &'static str) -> Op {
+    Op::Store { id, user: "", key_type: "AES", data: data(78, 32) }
+}
+
+fn failed(op: &Op, at: usize) -> String {
+    let name = match op {
+        Op::Store { .. } => "store",
+        Op::Remove { .. } => "remove",
+        Op::AddSlot => "a slot added",
+        _ => "rekey",
+    };
+    format!("{name}, operation {at} failed")
+}
+
+/// What is found after every kind of power cut.
+fn after_cut(sim: &Sim, rng: &mut Rng, check: impl Fn(&Sim)) -> usize {
+    let states = sim.after_crash(rng, 20, false);
+    states.iter().for_each(check);
+    states.len()
+}
+
+#[test]
+fn a_change_after_a_restart_does_not_build_on_one_that_failed() {
+    let (start, _) = filled();
+    let mut rng = Rng(11);
+    let mut states = 0;
+    for op in operations() {
+        for at in 1.. {
+            let sim = start.fork();
+            let (keyring, _) = open(&sim.fs()).unwrap();
+            sim.fail_at(at, Effect::None, EIO);
+            let done = op.run(&keyring);
+            if sim.counts().operations.len() < at {
+                done.unwrap();
+                break;
+            }
+            drop(keyring);
+            sim.reset();
+            let what = failed(&op, at);
+            let (keyring, _) = open(&sim.fs()).unwrap();
+            for id in ["next", "and the next"] {
+                next(id).run(&keyring).unwrap();
+                let set = contents(&keyring);
+                states += after_cut(&sim, &mut rng, |left| {
+                    let found = open(&left.fs()).unwrap_or_else(|e| panic!("{what}, then {id}: {e}")).0;
+                    assert_eq!(contents(&found), set, "{what}, then {id}");
+                });
+            }
+        }
+    }
+    println!("{states} states");
+    assert!(states > 100, "{states}");
+}
+
+fn both(sim: &Sim) -> Keyring {
+    let paths = [PATH, MIRROR].map(PathBuf::from);
+    load_all(&sim.fs(), &paths, 1, "test", || unlock().read(), |_, _| {}).unwrap().0
+}
+
+fn alone(sim: &Sim, path: &str) -> Result<Set, Error> {
+    let paths = [PathBuf::from(path)];
+    load_all(&sim.fs(), &paths, 1, "test", || unlock().read(), |_, _| {}).map(|(k, _)| contents(&k))
+}
+
+/// One copy fails once; the change reaches the other. From the next change on both hold all.
+#[test]
+fn a_copy_that_failed_counts_again_only_when_it_holds_all() {
+    let (start, _) = filled();
+    start.put(MIRROR, start.bytes(PATH).unwrap());
+    let mut rng = Rng(12);
+    let mut states = 0;
+    for op in operations() {
+        for at in 1.. {
+            let sim = start.fork();
+            let keyring = both(&sim);
+            sim.fail_at(at, Effect::None, EIO);
+            let _ = op.run(&keyring);
+            if sim.counts().operations.len() < at {
+                break;
+            }
+            sim.reset();
+            let what = failed(&op, at);
+            for id in ["next", "and the next"] {
+                next(id).run(&keyring).unwrap();
+                assert_eq!(keyring.status().copies, (2, 2), "{what}");
+                let set = contents(&keyring);
+                states += after_cut(&sim, &mut rng, |left| {
+                    for path in [PATH, MIRROR] {
+                        let found = alone(left, path).unwrap_or_else(|e| panic!("{what}, then {id}: {e}"));
+                        assert_eq!(found, set, "{what}, then {id}: {path}");
+                    }
+                });
+            }
+        }
+    }
+    println!("{states} states");
+    assert!(states > 100, "{states}");
+}
