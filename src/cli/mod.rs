@@ -2,6 +2,7 @@
 //! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
 
 mod backup;
+mod encrypt;
 mod export;
 mod foreign;
 mod import;
@@ -11,6 +12,7 @@ mod output;
 mod pages;
 mod rekey;
 mod secret;
+mod server;
 mod slot;
 mod status;
 mod sync;
@@ -51,6 +53,7 @@ enum Command {
     Sync(sync::Args),
     Backup(backup::Args),
     Witness(witness::Args),
+    Encrypt(encrypt::Args),
     Completions(pages::CompletionsArgs),
     Man(pages::ManArgs),
 }
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&args, &mut out),
         Command::Sync(args) => sync::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
+        Command::Encrypt(args) => encrypt::run(&args, &mut out),
         Command::Backup(args) => backup::run(&args, &mut out),
         Command::Completions(args) => pages::completions(&args, &mut out),
         Command::Man(args) => pages::man(&args, &mut out),

@@ -2,6 +2,7 @@
 //! A running MySQL server as `keyringctl` sees it: how it is reached, what it holds and in which state.
 //! Reads only; what changes a server is in `cli`. The library that mysqld loads uses none of this.
 
+mod coverage;
 mod here;
 mod inventory;
 mod keyring;
@@ -9,6 +10,7 @@ mod names;
 mod options;
 mod session;
 
+pub use coverage::{Item, Kind, Remedy, State, coverage};
 pub use here::Here;
 pub use inventory::{
     About, BinaryLog, ForeignKey, Inventory, Place, Schema, Settings, Table, Tablespace, TablespaceKind,

@@ -195,6 +195,9 @@ fn told(e: &mysql::Error) -> String {
     match e {
         mysql::Error::MySqlError(e) => format!("{} (MySQL error {})", e.message, e.code),
         mysql::Error::IoError(e) => e.to_string(),
+        mysql::Error::DriverError(e) => e.to_string(),
+        mysql::Error::CodecError(e) => e.to_string(),
+        mysql::Error::TlsError(e) => e.to_string(),
         other => other.to_string(),
     }
 }

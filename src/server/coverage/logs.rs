@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Logs, and the settings that say whether what is written from now on is encrypted.
+
+use super::{Item, Kind, Remedy, State};
+use crate::server::{Inventory, Settings};
+
+pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
+    let settings = &inventory.settings;
+    let mut items = vec![redo(settings), binary_logs(inventory)];
+    items.extend(relay_logs(inventory));
+    items.push(doublewrite(settings));
+    items.push(change_buffer(settings));
+    items.push(query_log(settings, Kind::GeneralLog, "general_log", "general_log_file", "every statement"));
+    items.push(query_log(
+        settings,
+        Kind::SlowLog,
+        "slow_query_log",
+        "slow_query_log_file",
+        "slow statements",
+    ));
+    items.push(Item {
+        kind: Kind::ErrorLog,
+        name: format!("error log {}", settings.get("log_error").unwrap_or_default()),
+        bytes: 0,
+        state: State::Cannot,
+        about: "MySQL cannot encrypt the error log. It holds no rows, but can name tables and parts of statements".to_owned(),
+        remedy: Remedy::None,
+    });
+    items.push(Item {
+        kind: Kind::Dumps,
+        name: "dumps and exports".to_owned(),
+        bytes: 0,
+        state: State::Cannot,
+        about: "what mysqldump and SELECT INTO OUTFILE write is in clear, and so are backups made before"
+            .to_owned(),
+        remedy: Remedy::ByHand("encrypt dumps as they are made; find and destroy old ones".to_owned()),
+    });
+    for (name, about) in [
+        ("default_table_encryption", "new schemas are in clear"),
+        ("table_encryption_privilege_check", "whoever may make a table may make it in clear"),
+    ] {
+        items.push(setting(settings, name, about));
+    }
+    items
+}
+
+fn setting(settings: &Settings, name: &str, about: &str) -> Item {
+    let on = settings.is_on(name);
+    Item {
+        kind: Kind::Setting,
+        name: name.to_owned(),
+        bytes: 0,
+        state: if on { State::Encrypted } else { State::Clear },
+        about: if on { "ON".to_owned() } else { format!("OFF: {about}") },
+        remedy: if on { Remedy::None } else { Remedy::Apply },
+    }
+}
+
+fn redo(settings: &Settings) -> Item {
+    let on = settings.is_on("innodb_redo_log_encrypt");
+    Item {
+        kind: Kind::Redo,
+        name: "redo log".to_owned(),
+        bytes: settings.number("innodb_redo_log_capacity").unwrap_or(0),
+        state: if on { State::Encrypted } else { State::Clear },
+        about: "changes of rows".to_owned(),
+        remedy: if on { Remedy::None } else { Remedy::Apply },
+    }
+}
+
+fn binary_logs(inventory: &Inventory) -> Item {
+    let (clear, encrypted): (Vec<_>, Vec<_>) = inventory.binary_logs.iter().partition(|log| !log.encrypted);
+    let bytes = inventory.binary_logs.iter().map(|log| log.bytes).sum();
+    let on = inventory.settings.is_on("binlog_encryption");
+    let (state, about, remedy) = match (on, clear.len()) {
+        _ if !inventory.settings.is_on("log_bin") => (State::Unused, "off".to_owned(), Remedy::None),
+        (true, 0) => (State::Encrypted, format!("{} files", encrypted.len()), Remedy::None),
+        (true, old) => (
+            State::Clear,
+            format!(
+                "{old} of {} files are from before and stay in clear until they are purged",
+                old + encrypted.len()
+            ),
+            Remedy::ByHand(
+                "when all replicas and backups have them: keyringctl encrypt apply --purge-binary-logs"
+                    .to_owned(),
+            ),
+        ),
+        (false, all) => (State::Clear, format!("{all} files"), Remedy::Apply),
+    };
+    Item { kind: Kind::BinaryLog, name: "binary logs".to_owned(), bytes, state, about, remedy }
+}
+
+fn relay_logs(inventory: &Inventory) -> Option<Item> {
+    let on = inventory.settings.is_on("binlog_encryption");
+    inventory.relay_log_bytes.map(|bytes| Item {
+        kind: Kind::RelayLog,
+        name: "relay logs".to_owned(),
+        bytes,
+        state: if on { State::Encrypted } else { State::Clear },
+        about: "encrypted with binlog_encryption; old files go as they are applied".to_owned(),
+        remedy: if on { Remedy::None } else { Remedy::Apply },
+    })
+}
+
+fn doublewrite(settings: &Settings) -> Item {
+    let off = settings.get("innodb_doublewrite").is_some_and(|v| v.eq_ignore_ascii_case("OFF"));
+    Item {
+        kind: Kind::Doublewrite,
+        name: "doublewrite files (*.dblwr)".to_owned(),
+        bytes: 0,
+        state: if off { State::Unused } else { State::Encrypted },
+        about: if off {
+            "off".to_owned()
+        } else {
+            "pages lie there as in their tablespace; old ones in clear stay until the files are deleted after a clean shutdown"
+                .to_owned()
+        },
+        remedy: Remedy::None,
+    }
+}
+
+/// Entries of secondary indexes, of encrypted tables too, wait in clear in ibdata1.
+fn change_buffer(settings: &Settings) -> Item {
+    let none = settings.get("innodb_change_buffering").is_none_or(|v| v.eq_ignore_ascii_case("none"));
+    Item {
+        kind: Kind::ChangeBuffer,
+        name: "innodb_change_buffering".to_owned(),
+        bytes: 0,
+        state: if none { State::Encrypted } else { State::Clear },
+        about: if none {
+            "none".to_owned()
+        } else {
+            "entries of secondary indexes, of encrypted tables too, are kept in clear in ibdata1".to_owned()
+        },
+        remedy: if none { Remedy::None } else { Remedy::Apply },
+    }
+}
+
+fn query_log(settings: &Settings, kind: Kind, switch: &str, file: &str, what: &str) -> Item {
+    let on =
+        settings.is_on(switch) && settings.get("log_output").is_none_or(|o| !o.eq_ignore_ascii_case("NONE"));
+    let path = settings.get(file).unwrap_or_default();
+    Item {
+        kind,
+        name: format!("{} {path}", kind.to_string().replace('-', " ")),
+        bytes: 0,
+        state: if on { State::Clear } else { State::Unused },
+        about: if on {
+            format!("ON: {what} with their values, in a log that MySQL cannot encrypt")
+        } else {
+            "off; an old file may still be there".to_owned()
+        },
+        remedy: if on {
+            Remedy::ByHand(format!("SET PERSIST {switch} = OFF; and delete {path}"))
+        } else {
+            Remedy::None
+        },
+    }
+}

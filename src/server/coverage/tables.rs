@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tables, tablespaces and the defaults of schemas.
+
+use super::{ABOUT_SYSTEM, Item, Kind, Remedy, State};
+use crate::server::{Inventory, Place, Schema, Table, Tablespace, TablespaceKind, quoted};
+
+pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
+    let tables = inventory.tables.iter().filter_map(table);
+    let spaces = inventory.tablespaces.iter().map(|space| tablespace(space, inventory));
+    tables.chain(spaces).chain(inventory.schemas.iter().map(schema)).collect()
+}
+
+/// `None` for a table in a general tablespace, which is encrypted with it.
+fn table(table: &Table) -> Option<Item> {
+    let item = |kind, state, about: String, remedy| Item {
+        kind,
+        name: table.full_name(),
+        bytes: table.bytes,
+        state,
+        about,
+        remedy,
+    };
+    let quoted = table.quoted();
+    Some(match &table.place {
+        Place::General(_) | Place::Dictionary => return None,
+        Place::Own if table.discarded => {
+            item(Kind::Table, State::Unused, "its tablespace was discarded".to_owned(), Remedy::None)
+        }
+        Place::Own if table.is_encrypted() => item(Kind::Table, State::Encrypted, files(table), Remedy::None),
+        Place::Own => item(Kind::Table, State::Clear, files(table), Remedy::Apply),
+        Place::System => item(
+            Kind::SystemTable,
+            State::Clear,
+            "lies in the system tablespace; is given a tablespace of its own, but its old pages stay in ibdata1".to_owned(),
+            Remedy::Apply,
+        ),
+        Place::Engine(engine) if is_log_table(table) => item(
+            Kind::OtherEngine,
+            if table.bytes == 0 { State::Unused } else { State::Clear },
+            format!("a log of the server as a {engine} table, which MySQL cannot encrypt"),
+            Remedy::ByHand(format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {quoted};")),
+        ),
+        Place::Engine(engine) if engine == "MEMORY" || engine == "BLACKHOLE" => {
+            item(Kind::OtherEngine, State::Unused, format!("{engine} tables are not on disk"), Remedy::None)
+        }
+        Place::Engine(engine) => item(
+            Kind::OtherEngine,
+            State::Clear,
+            format!("MySQL encrypts InnoDB tables only, not {engine}"),
+            Remedy::ByHand(format!("ALTER TABLE {quoted} ENGINE = InnoDB, ENCRYPTION = 'Y';")),
+        ),
+    })
+}
+
+/// CSV tables that the server writes logs to.
+fn is_log_table(table: &Table) -> bool {
+    table.schema == "mysql" && matches!(table.name.as_str(), "general_log" | "slow_log")
+}
+
+fn files(table: &Table) -> String {
+    match (table.encrypted_files, table.files) {
+        (_, 0 | 1) => String::new(),
+        (0, all) => format!("{all} partitions"),
+        (some, all) if some == all => format!("{all} partitions"),
+        (some, all) => format!("{some} of {all} partitions are encrypted"),
+    }
+}
+
+fn tablespace(space: &Tablespace, inventory: &Inventory) -> Item {
+    let by_server = if space.encrypted { State::Encrypted } else { State::Clear };
+    let (kind, state, about, remedy) = match space.kind {
+        TablespaceKind::Mysql => {
+            (Kind::MysqlTablespace, by_server, "the data dictionary, accounts, comments".to_owned(), Remedy::Apply)
+        }
+        TablespaceKind::General => {
+            let tables = inventory.tables.iter().filter(|t| t.place == Place::General(space.name.clone())).count();
+            (Kind::Tablespace, by_server, format!("{tables} tables"), Remedy::Apply)
+        }
+        TablespaceKind::Undo => (Kind::Undo, by_server, space.state.clone(), Remedy::Apply),
+        TablespaceKind::Temporary => (
+            Kind::Temporary,
+            State::Cannot,
+            "MySQL cannot encrypt temporary tablespaces (ibtmp1 and #innodb_temp) and sort files in tmpdir. They are made anew at each start"
+                .to_owned(),
+            Remedy::ByHand("put them and tmpdir on an encrypted filesystem or in memory (tmpfs)".to_owned()),
+        ),
+        TablespaceKind::System => (Kind::SystemTablespace, State::Cannot, ABOUT_SYSTEM.to_owned(), Remedy::None),
+        TablespaceKind::FullText => {
+            (Kind::FullText, by_server, "encrypted with the table that it belongs to".to_owned(), Remedy::Apply)
+        }
+        TablespaceKind::Leftover => (
+            Kind::Leftover,
+            by_server,
+            "a statement is rebuilding a table, or one was broken off".to_owned(),
+            Remedy::ByHand(format!("when no ALTER TABLE runs: DROP TABLE {};", leftover_table(&space.name))),
+        ),
+    };
+    let remedy = if state == State::Encrypted { Remedy::None } else { remedy };
+    let name = match space.kind {
+        TablespaceKind::System => "ibdata1".to_owned(),
+        TablespaceKind::Temporary => "temporary tables".to_owned(),
+        TablespaceKind::Mysql | TablespaceKind::General => format!("tablespace {}", space.name),
+        TablespaceKind::Undo => format!("undo tablespace {}", space.name),
+        TablespaceKind::FullText | TablespaceKind::Leftover => space.name.clone(),
+    };
+    Item { kind, name, bytes: space.bytes, state, about, remedy }
+}
+
+/// `schema/#sql-1f_2` as a table.
+fn leftover_table(name: &str) -> String {
+    let (schema, table) = name.split_once('/').unwrap_or(("", name));
+    format!("{}.{}", quoted(schema), quoted(table))
+}
+
+fn schema(schema: &Schema) -> Item {
+    let (state, about, remedy) = if schema.default_encryption {
+        (State::Encrypted, "new tables are encrypted", Remedy::None)
+    } else {
+        (State::Clear, "new tables are in clear", Remedy::Apply)
+    };
+    Item { kind: Kind::Schema, name: schema.name.clone(), bytes: 0, state, about: about.to_owned(), remedy }
+}
