@@ -1,28 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl verify`: checks every byte of keyring files.
+//! `keyringctl verify`: checks every byte of keyring files, and with `--datadir` whether a keyring opens the files of a server.
+
+mod datadir;
 
 use super::output::Output;
 use super::{Verdict, is_about_the_keyring, secret};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::image::Note;
+use crate::format::slots::UnlockSecret;
+use crate::keyring::{Keyring, load_with};
+use crate::secret::Locked;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use serde::Serialize;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Check every byte of keyring files
+/// Check every byte of keyring files; with --datadir, whether a keyring opens every encrypted file of a server
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example: keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret"
-)]
+#[command(after_help = "Examples:\n  \
+        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret\n  \
+        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret --datadir /backup/mysql")]
 pub(super) struct Args {
     /// Keyring files
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     secret: secret::Args,
+    #[command(flatten)]
+    server: datadir::Args,
 }
 
 #[derive(Serialize)]
@@ -44,8 +52,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let mut verdict = Verdict::Fine;
     let mut all = Vec::new();
+    let mut newest: Option<Opened> = None;
     for path in &args.paths {
-        let checked = check(&fs, path, &args.secret)?;
+        let (checked, opened) = check(&fs, path, &args.secret)?;
+        newest = Opened::newest(newest, opened)?;
         let head = if checked.fine { "OK      " } else { "NOT FINE" };
         match (&checked.error, checked.id, checked.generation, checked.keys) {
             (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(
@@ -63,11 +73,46 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         verdict = verdict.and(if checked.fine { Verdict::Fine } else { Verdict::NotFine });
         all.push(checked);
     }
-    out.document(&all);
-    Ok(verdict)
+    if args.server.datadir.is_empty() {
+        out.document(&all);
+        return Ok(verdict);
+    }
+    datadir::run(&args.server, &fs, newest, &json!(all), out).map(|of_files| verdict.and(of_files))
 }
 
-fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Checked> {
+/// A keyring that was opened, and how it is opened again.
+struct Opened {
+    path: PathBuf,
+    keyring: Keyring,
+    secret: UnlockSecret,
+    source_name: String,
+}
+
+impl Opened {
+    /// Reads it again: a server may have stored keys meanwhile.
+    fn again(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
+        let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
+        let (keyring, _) = load_with(fs, &self.path, &self.source_name, secret)?;
+        self.keyring = keyring;
+        Ok(())
+    }
+
+    /// The newer of two copies of a keyring.
+    fn newest(first: Option<Opened>, second: Option<Opened>) -> Result<Option<Opened>> {
+        let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
+        if a.keyring.id() != b.keyring.id() {
+            return Err(Error::Config(format!(
+                "{} and {} are two keyrings: verify one at a time",
+                a.path.display(),
+                b.path.display()
+            )));
+        }
+        let newer = b.keyring.status().generation > a.keyring.status().generation;
+        Ok(if newer { second } else { first })
+    }
+}
+
+fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(Checked, Option<Opened>)> {
     let mut checked = Checked {
         path: path.to_owned(),
         fine: false,
@@ -77,7 +122,14 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Checked
         keys: None,
         notes: Vec::new(),
     };
-    match secret.load(fs, path) {
+    let mut kept = None;
+    let source_name = secret.name();
+    let loaded = load_with(fs, path, &source_name, || {
+        let read = secret.read(path)?;
+        kept = Some(secret.read_again(&read)?);
+        Ok(read)
+    });
+    match loaded {
         Ok((keyring, notes)) => {
             let status = keyring.status();
             // Bytes left over from an interrupted write are normal after a power cut.
@@ -86,9 +138,11 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Checked
             checked.generation = Some(status.generation);
             checked.keys = Some(status.keys);
             checked.notes = notes.iter().map(ToString::to_string).collect();
+            let path = path.to_owned();
+            return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
         }
         Err(e) if is_about_the_keyring(&e) => checked.error = Some(e.to_string()),
         Err(e) => return Err(e),
     }
-    Ok(checked)
+    Ok((checked, None))
 }

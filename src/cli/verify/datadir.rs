@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl verify --datadir`: whether the keyring opens every encrypted file of a server, without the server.
+
+use super::Opened;
+use crate::cli::Verdict;
+use crate::cli::output::Output;
+use crate::error::{Error, Result};
+use crate::store::fs::Fs;
+use crate::tablespace::{Depth, FileReport, Found, Kind, State, check, find};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// After this time, a terminal is shown how far it is.
+const LONG: Duration = Duration::from_millis(500);
+/// How often the keyring is read again because a server stored new keys while files were looked at.
+const READINGS: usize = 3;
+
+#[derive(clap::Args)]
+#[group(id = "server")]
+pub(in crate::cli) struct Args {
+    /// The data directory of a server, in use, copied or from a backup: look whether the keyring opens every
+    /// encrypted file in it. Can be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub datadir: Vec<PathBuf>,
+    /// A further directory with files of the server, such as innodb_undo_directory or a table's DATA
+    /// DIRECTORY. Can be given more than once
+    #[arg(long, value_name = "DIR", requires = "datadir")]
+    also: Vec<PathBuf>,
+    /// Fail, too, when something is in clear that MySQL could encrypt, and name it
+    #[arg(long, requires = "datadir")]
+    all_encrypted: bool,
+    /// Decrypt every page of every tablespace instead of one
+    #[arg(long, requires = "datadir")]
+    every_page: bool,
+}
+
+pub(super) fn run(
+    args: &Args,
+    fs: &Arc<dyn Fs>,
+    keyring: Option<Opened>,
+    keyrings: &Value,
+    out: &mut Output,
+) -> Result<Verdict> {
+    let Some(mut keyring) = keyring else {
+        out.line("the files were not looked at: there is no keyring to open them with");
+        out.document(&json!({ "keyrings": keyrings, "files": null }));
+        return Ok(Verdict::NotFine);
+    };
+    let directories: Vec<_> = args.datadir.iter().chain(&args.also).cloned().collect();
+    let found = find(&directories)?;
+    let depth = if args.every_page { Depth::EveryPage } else { Depth::OnePage };
+    let mut files = look(&found, &keyring, depth);
+    for _ in 0..READINGS {
+        let missing = |file: &FileReport| file.state == State::KeyMissing;
+        let before = keyring.keyring.status().generation;
+        if !files.iter().any(missing)
+            || keyring.again(fs).is_err()
+            || keyring.keyring.status().generation == before
+        {
+            break;
+        }
+        files = look(&found, &keyring, depth);
+    }
+    let failed: Vec<_> = files.iter().filter(|file| file.state.is_failure()).collect();
+    let in_clear: Vec<_> = files.iter().filter(|file| file.in_clear).collect();
+    let fine = failed.is_empty() && (in_clear.is_empty() || !args.all_encrypted);
+    tell(args, &files, &found, out);
+    out.document(&json!({
+        "keyrings": keyrings,
+        "keyring": { "id": keyring.keyring.id(), "generation": keyring.keyring.status().generation },
+        "fine": fine,
+        "in_clear": in_clear.len(),
+        "links_not_followed": found.links,
+        "files": files,
+    }));
+    let unreadable = files.iter().filter(|file| file.state == State::Unreadable).count();
+    if unreadable > 0 {
+        return Err(Error::Config(format!("{unreadable} files or directories could not be read")));
+    }
+    Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// Looks at all files; a terminal sees how far it is when that takes long.
+fn look(found: &Found, keyring: &Opened, depth: Depth) -> Vec<FileReport> {
+    let start = Instant::now();
+    let mut bar: Option<ProgressBar> = None;
+    let files = check(found, &keyring.keyring, depth, &mut |done, all| {
+        if start.elapsed() >= LONG {
+            let bar = bar.get_or_insert_with(|| {
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left");
+                ProgressBar::with_draw_target(Some(all as u64), ProgressDrawTarget::stderr())
+                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            });
+            bar.set_position(done as u64);
+        }
+    });
+    bar.inspect(ProgressBar::finish_and_clear);
+    files
+}
+
+fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
+    let mut kinds: BTreeMap<Kind, BTreeMap<State, usize>> = BTreeMap::new();
+    for file in files {
+        *kinds.entry(file.kind).or_default().entry(file.state).or_default() += 1;
+    }
+    for (kind, states) in kinds {
+        let counts: Vec<_> = states.iter().map(|(state, n)| format!("{n} {}", state.name())).collect();
+        let why =
+            if matches!(kind, Kind::System | Kind::Temporary) { " (MySQL cannot encrypt it)" } else { "" };
+        out.line(format_args!("  {:<24} {}{why}", kind.name(), counts.join(", ")));
+    }
+    for file in files.iter().filter(|file| file.state.is_failure()) {
+        let mut why: Vec<_> = match (&file.key, file.state) {
+            (Some(key), State::KeyMissing) => vec![format!("needs {key}")],
+            (Some(key), State::WrongKey) => {
+                vec![format!(
+                    "the keyring has a key {key}, but another one than this file was encrypted with, or the file's header is damaged"
+                )]
+            }
+            _ => Vec::new(),
+        };
+        why.extend(file.notes.iter().cloned());
+        let state = file.state.name().to_uppercase();
+        out.line(format_args!("{state:<13} {}: {}", file.path.display(), why.join("; ")));
+    }
+    let in_clear: Vec<_> = files.iter().filter(|file| file.in_clear).collect();
+    if args.all_encrypted {
+        for file in &in_clear {
+            let part = if file.state == State::Opened { "IN PART CLEAR" } else { "NOT ENCRYPTED" };
+            out.line(
+                format_args!("{part} {}: {}", file.path.display(), file.notes.join("; "))
+                    .to_string()
+                    .trim_end_matches([':', ' ']),
+            );
+        }
+    } else if !in_clear.is_empty() {
+        out.line(format_args!(
+            "note: {} files hold, all or in part, in clear what MySQL could encrypt: --all-encrypted names them",
+            in_clear.len()
+        ));
+    }
+    if let Some(link) = found.links.first() {
+        out.line(format_args!(
+            "note: {} symbolic links were not followed, such as {}: name the directories with --also",
+            found.links.len(),
+            link.display()
+        ));
+    }
+    let count = |state| files.iter().filter(|file| file.state == state).count();
+    let failed = files.iter().filter(|file| file.state.is_failure()).count();
+    let proved = files.iter().filter(|f| f.state == State::Opened && f.checked_page.is_some()).count();
+    out.line(match failed {
+        0 => format!(
+            "every encrypted file opens with this keyring: {} files, {proved} of them with a page or block that was decrypted and has the right checksum",
+            count(State::Opened)
+        ),
+        n => format!("{n} files do not open with this keyring, {} do", count(State::Opened)),
+    });
+}

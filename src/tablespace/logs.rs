@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Judges a file of the redo log, and a binary or relay log.
+
+use super::binlog::{self, Front};
+use super::info::SpaceKey;
+use super::read::Source;
+use super::redo::{self, BLOCK, Form, Header};
+use super::space::{Opening, Verdict, open_info};
+use super::{Kind, MasterKeys, State};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How many blocks of a redo file are looked at, spread over it.
+const BLOCKS: u64 = 64;
+
+/// Judges a file of the redo log. `files` are all files of that log, this one among them.
+///
+/// # Errors
+/// What the filesystem answers.
+pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKeys) -> io::Result<Verdict> {
+    let kind = Kind::Redo;
+    let front = source.read(0, redo::FRONT)?;
+    let header = match Header::parse(&front) {
+        Ok(Some(header)) => header,
+        Ok(None) => return Ok(Verdict::new(kind, State::Empty)),
+        Err(why) => {
+            let mut verdict = Verdict::damaged(kind, why);
+            verdict.saw(&front);
+            return Ok(verdict);
+        }
+    };
+    let current = current(files)?;
+    let is_current = current.as_ref().is_some_and(|c| c.start_lsn == header.start_lsn);
+    let mut blocks: Vec<(u64, Form, Vec<u8>)> = Vec::new();
+    let all = source.len() / BLOCK as u64;
+    let first = (redo::HEADER / BLOCK) as u64;
+    for step in 0..BLOCKS {
+        let index = first + step * all.saturating_sub(first) / BLOCKS;
+        let block = source.read(index * BLOCK as u64, BLOCK)?;
+        let form = header.form(&block, index);
+        if blocks.last().is_none_or(|(last, ..)| *last < index) && form != Form::Empty {
+            blocks.push((index, form, block));
+        }
+    }
+    let in_clear = blocks.iter().any(|(_, form, _)| *form == Form::Clear);
+    let encrypted = || blocks.iter().filter(|(_, form, _)| *form == Form::Encrypted);
+    let mut verdict = Verdict::new(kind, State::Opened);
+    verdict.in_clear = in_clear;
+    verdict.saw(&front);
+    if encrypted().next().is_none() && !(is_current && header.info.is_some()) {
+        verdict.state = if in_clear { State::NotEncrypted } else { State::Empty };
+        return Ok(verdict);
+    }
+    if in_clear {
+        verdict.note("blocks in it are in clear, from before the redo log was encrypted");
+    }
+    // The key of the log is in the file with the checkpoint; in older files it is that of before.
+    let infos = [current.and_then(|c| c.info), header.info];
+    let mut faults = Vec::new();
+    for info in infos.iter().flatten() {
+        let (state, id) = match open_info(info, keys)? {
+            Opening::Opened(key, id) => match open_blocks(encrypted(), &key) {
+                (checked, true) => {
+                    verdict.key = Some(id);
+                    verdict.checked_page = checked;
+                    return Ok(verdict);
+                }
+                (_, false) => (State::Damaged, id),
+            },
+            Opening::Public(_) => {
+                verdict.in_clear = true;
+                (State::NotEncrypted, String::new())
+            }
+            Opening::Missing(id) => (State::KeyMissing, id),
+            Opening::Wrong(id) => (State::WrongKey, id),
+        };
+        faults.push((state, id));
+    }
+    // That the blocks are of another key counts only when no key is missing.
+    let fault = faults.iter().find(|(state, _)| *state != State::Damaged).or(faults.first());
+    verdict.state = fault.map_or(State::Damaged, |(state, _)| *state);
+    verdict.key = fault.map(|(_, id)| id.clone()).filter(|id| !id.is_empty());
+    match (verdict.state, fault) {
+        (State::Damaged, Some(_)) => verdict.note("its encrypted blocks do not open with the key of the log"),
+        (State::Damaged, None) => {
+            verdict.note("it has encrypted blocks, but no file of the log holds their key")
+        }
+        _ => {}
+    }
+    blocks.iter().for_each(|(.., block)| verdict.saw(block));
+    Ok(verdict)
+}
+
+/// The block that opens with a key, and whether all is well: one opens, or there is none.
+fn open_blocks<'a>(
+    blocks: impl Iterator<Item = &'a (u64, Form, Vec<u8>)>,
+    key: &SpaceKey,
+) -> (Option<u64>, bool) {
+    let mut none = true;
+    for (index, _, block) in blocks {
+        none = false;
+        if redo::opens(block, key) {
+            return (Some(*index), true);
+        }
+    }
+    (None, none)
+}
+
+/// The header of the file that the newest checkpoint is in, from which the server takes the log's key; in logs of
+/// before 8.0.30, which have it in the first file, that one's.
+fn current(files: &[PathBuf]) -> io::Result<Option<Header>> {
+    let mut headers = Vec::new();
+    for file in files {
+        if let Some((len, front)) = gone_is_none(read_front(file))?
+            && let Ok(Some(header)) = Header::parse(&front)
+        {
+            headers.push((len, header));
+        }
+    }
+    let checkpoint = headers.iter().filter_map(|(_, header)| header.checkpoint).max();
+    let holds = |(len, header): &(u64, Header)| {
+        let bytes = len.saturating_sub(redo::HEADER as u64);
+        checkpoint.and_then(|lsn| lsn.checked_sub(header.start_lsn)).is_some_and(|offset| offset < bytes)
+    };
+    let at = headers.iter().position(|h| holds(h) && h.1.info.is_some());
+    let at = at.or_else(|| headers.iter().position(|(_, header)| header.info.is_some()));
+    Ok(at.map(|at| headers.swap_remove(at).1))
+}
+
+fn read_front(file: &Path) -> io::Result<(u64, Vec<u8>)> {
+    let source = Source::open(file)?;
+    Ok((source.len(), source.read(0, redo::FRONT)?))
+}
+
+fn gone_is_none<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Judges a file that is named like a binary log; `None` when it is none.
+///
+/// # Errors
+/// What the filesystem answers.
+pub(super) fn judge_binlog(source: &Source, keys: &dyn MasterKeys) -> io::Result<Option<Verdict>> {
+    let kind = Kind::BinaryLog;
+    let front = source.read(0, binlog::FRONT)?;
+    let mut verdict = match Front::parse(&front) {
+        Ok(Front::Other) => return Ok(None),
+        Ok(Front::Clear) => {
+            let mut verdict = Verdict::new(kind, State::NotEncrypted);
+            verdict.in_clear = true;
+            verdict
+        }
+        Ok(Front::Encrypted(header)) => {
+            let mut opened = Ok(None);
+            let there = keys.look(header.key, &mut |master| opened = header.opens(master));
+            let mut verdict = match opened? {
+                _ if !there => Verdict::new(kind, State::KeyMissing),
+                Some(true) => Verdict::new(kind, State::Opened),
+                Some(false) => Verdict::new(kind, State::WrongKey),
+                None => Verdict::damaged(kind, "it breaks off behind its encryption header"),
+            };
+            verdict.key = Some(header.key.to_owned());
+            verdict
+        }
+        Err(why) => Verdict::damaged(kind, why),
+    };
+    verdict.saw(&front);
+    Ok(Some(verdict))
+}

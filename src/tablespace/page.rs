@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A page of a tablespace: its checksum, and its way back from encrypted, perhaps compressed, to clear.
+//!
+//! A page begins with 38 bytes that stay in clear: checksum, number, the newest change's log sequence number
+//! (LSN), type, 8 bytes of various use, and the tablespace's number. The rest is encrypted with AES-256-CBC;
+//! where it is no multiple of 16 bytes, its last 32 bytes are encrypted once more, so that all of it is.
+//! The type says that the page is encrypted, the type it had before is put into the 8 bytes.
+//! Source of the facts: MySQL's os0enc.cc, fil0types.h, page0zip.cc, buf0checksum, and files of MySQL 9.7.4.
+
+use super::bytes::{be16, be32, is_zero, part, put};
+use super::info::{BLOCK, SpaceKey};
+use super::page0::Geometry;
+use aes::Aes256;
+use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
+use std::io::Read;
+use zeroize::Zeroizing;
+
+// Offsets in a page.
+const CHECKSUM: usize = 0;
+pub(super) const NUMBER: usize = 4;
+const LSN: usize = 16;
+pub(super) const TYPE: usize = 24;
+const VARIOUS: usize = 26;
+const ALGORITHM: usize = 27;
+const OLD_TYPE: usize = 28;
+const OLD_LEN: usize = 30;
+const COMPRESSED_LEN: usize = 32;
+pub(super) const SPACE: usize = 34;
+const DATA: usize = 38;
+/// Bytes of the end of a page: the checksum once more, and the lower half of the LSN.
+const END: usize = 8;
+
+// Types of encrypted pages.
+const TYPE_COMPRESSED: u16 = 14;
+const TYPE_ENCRYPTED: u16 = 15;
+const TYPE_COMPRESSED_ENCRYPTED: u16 = 16;
+const TYPE_ENCRYPTED_RTREE: u16 = 17;
+/// The type of an R-tree's page in clear.
+const TYPE_RTREE: u16 = 17854;
+
+/// What stands in the place of a checksum where `innodb_checksum_algorithm` is `none`.
+const NO_CHECKSUM: u32 = 0xdead_beef;
+
+/// Which checksum a page has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sum {
+    /// CRC-32C.
+    Crc32,
+    /// InnoDB's own, of before 5.7.
+    Innodb,
+    /// None, but the constant that stands for none.
+    None,
+    /// Nothing that fits.
+    Bad,
+}
+
+/// What a page is, as its type says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// Never written.
+    Empty,
+    Clear,
+    Encrypted,
+}
+
+pub(super) fn form(page: &[u8]) -> Form {
+    match be16(page, TYPE) {
+        Some(TYPE_ENCRYPTED | TYPE_COMPRESSED_ENCRYPTED | TYPE_ENCRYPTED_RTREE) => Form::Encrypted,
+        _ if is_zero(page) => Form::Empty,
+        _ => Form::Clear,
+    }
+}
+
+/// The checksum of a page in clear.
+pub(super) fn sum(page: &[u8], zip: bool) -> Sum {
+    let found = if zip { zip_sum(page) } else { plain_sum(page) };
+    found.unwrap_or(Sum::Bad)
+}
+
+/// Of a page that ROW_FORMAT=COMPRESSED made: what changes without the page being written anew is left out.
+fn zip_sum(page: &[u8]) -> Option<Sum> {
+    let stored = be32(page, CHECKSUM)?;
+    let parts = [page.get(NUMBER..LSN)?, page.get(TYPE..VARIOUS)?, page.get(SPACE..)?];
+    let crc = parts.iter().fold(0, |crc, part| crc ^ crc32c::crc32c(part));
+    let adler = || {
+        // From 0, where others begin with 1.
+        let mut adler = adler2::Adler32::from_checksum(0);
+        parts.iter().for_each(|part| adler.write_slice(part));
+        adler.checksum()
+    };
+    Some(match stored {
+        _ if stored == crc => Sum::Crc32,
+        _ if stored == adler() => Sum::Innodb,
+        NO_CHECKSUM => Sum::None,
+        _ => return None,
+    })
+}
+
+fn plain_sum(page: &[u8]) -> Option<Sum> {
+    let end = page.len().checked_sub(END)?;
+    let stored = [be32(page, CHECKSUM)?, be32(page, end)?];
+    // A page that was written in part only begins with one LSN and ends with another.
+    if be32(page, LSN + 4)? != be32(page, end + 4)? {
+        return None;
+    }
+    let (header, data) = (page.get(NUMBER..VARIOUS)?, page.get(DATA..end)?);
+    let crc = crc32c::crc32c(header) ^ crc32c::crc32c(data);
+    if stored == [crc, crc] {
+        return Some(Sum::Crc32);
+    }
+    if stored == [NO_CHECKSUM, NO_CHECKSUM] {
+        return Some(Sum::None);
+    }
+    let new = fold(header).wrapping_add(fold(data));
+    let old = fold(page.get(..VARIOUS)?);
+    (stored == [new, old]).then_some(Sum::Innodb)
+}
+
+/// InnoDB's own hash of bytes.
+fn fold(bytes: &[u8]) -> u32 {
+    const MASK: u32 = 1_463_735_687;
+    const MASK2: u32 = 1_653_893_711;
+    bytes.iter().fold(0, |sum: u32, byte| {
+        let byte = u32::from(*byte);
+        ((((sum ^ byte ^ MASK2) << 8).wrapping_add(sum)) ^ MASK).wrapping_add(byte)
+    })
+}
+
+/// Decrypts a page and looks at its checksum. The page must be that of its number and tablespace.
+pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, key: &SpaceKey) -> bool {
+    let Some(page) = part(page, 0, geometry.physical) else { return false };
+    if be32(page, NUMBER) != Some(number) || be32(page, SPACE) != Some(space) {
+        return false;
+    }
+    // Somebody's data: wiped when it was looked at.
+    let mut clear = Zeroizing::new(page.to_vec());
+    match be16(page, TYPE) {
+        Some(TYPE_COMPRESSED_ENCRYPTED) => {
+            put(&mut clear, TYPE, &TYPE_COMPRESSED.to_be_bytes());
+            block_sizes(page).any(|len| {
+                let mut clear = clear.clone();
+                let decrypted = clear.get_mut(DATA..len).is_some_and(|data| decrypt(data, key));
+                let whole = decrypted.then(|| decompress(&clear, geometry.logical)).flatten();
+                whole.is_some_and(|page| sum(&page, false) != Sum::Bad)
+            })
+        }
+        Some(kind @ (TYPE_ENCRYPTED | TYPE_ENCRYPTED_RTREE)) => {
+            if !clear.get_mut(DATA..).is_some_and(|data| decrypt(data, key)) {
+                return false;
+            }
+            let old = if kind == TYPE_ENCRYPTED_RTREE {
+                TYPE_RTREE
+            } else {
+                be16(page, OLD_TYPE).unwrap_or_default()
+            };
+            put(&mut clear, TYPE, &old.to_be_bytes());
+            if kind == TYPE_ENCRYPTED {
+                put(&mut clear, OLD_TYPE, &[0; 2]);
+            }
+            sum(&clear, geometry.zip) != Sum::Bad
+        }
+        _ => false,
+    }
+}
+
+/// Decrypts what lies behind the front of a page, or of a block of the redo log.
+pub(super) fn decrypt(data: &mut [u8], key: &SpaceKey) -> bool {
+    let whole = data.len() / BLOCK * BLOCK;
+    let cbc = || cbc::Decryptor::<Aes256>::new_from_slices(key.key(), key.iv()).ok();
+    let cbc_part = |data: &mut [u8]| cbc().is_some_and(|cbc| cbc.decrypt_padded::<NoPadding>(data).is_ok());
+    let mut done = true;
+    if whole < data.len() {
+        let last = data.len().saturating_sub(2 * BLOCK);
+        done = data.get_mut(last..).is_some_and(cbc_part);
+    }
+    done && data.get_mut(..whole).is_some_and(cbc_part)
+}
+
+/// How many bytes of a compressed page may be encrypted: those it has, rounded up to the block size of the
+/// filesystem on which it was written, which nobody wrote down.
+fn block_sizes(page: &[u8]) -> impl Iterator<Item = usize> {
+    let len = usize::from(be16(page, COMPRESSED_LEN).unwrap_or_default()) + DATA;
+    let most = page.len();
+    [4096, 512, 1024, 2048, 8192, 16384, 32768, 65536]
+        .into_iter()
+        .map(move |block| len.next_multiple_of(block))
+        .filter(move |len| *len <= most)
+}
+
+/// Brings a page that InnoDB compressed for a hole in the file (COMPRESSION=...) to its full size.
+fn decompress(page: &[u8], logical: usize) -> Option<Zeroizing<Vec<u8>>> {
+    const ZLIB: u8 = 1;
+    const LZ4: u8 = 2;
+    let data = part(page, DATA, usize::from(be16(page, COMPRESSED_LEN)?))?;
+    let len = usize::from(be16(page, OLD_LEN)?);
+    if len + DATA != logical {
+        return None;
+    }
+    let mut whole = Zeroizing::new(page.get(..DATA)?.to_vec());
+    whole.resize(logical, 0);
+    let room = whole.get_mut(DATA..)?;
+    match *page.get(ALGORITHM)? {
+        ZLIB => flate2::read::ZlibDecoder::new(data).read_exact(room).ok()?,
+        LZ4 => (lz4_flex::block::decompress_into(data, room).ok()? == len).then_some(())?,
+        _ => return None,
+    }
+    put(&mut whole, TYPE, &be16(page, OLD_TYPE)?.to_be_bytes());
+    put(&mut whole, VARIOUS, &[0; 8]);
+    Some(whole)
+}

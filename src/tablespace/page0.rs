@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Page 0 of a tablespace: page sizes, and where the encryption information lies.
+//!
+//! After the 38 bytes that every page begins with come the tablespace's header of 112 bytes and an array of
+//! extent descriptors, whose length depends on the page size; behind it the encryption information, and 115
+//! bytes further on how far an encryption in place has come. Page 0 itself is never encrypted.
+//! Source of the facts: MySQL's storage/innobase/include/fsp0fsp.h and fsp0types.h, and files of MySQL 9.7.4.
+
+use super::bytes::{be16, be32, part};
+use super::info::{Info, MAX_LEN};
+use super::page::{self, Sum};
+
+/// The largest page.
+pub(super) const MAX_PAGE: usize = 64 * 1024;
+/// Bytes of page 0 that tell its size.
+pub(super) const FRONT: usize = FLAGS + 4;
+/// The page size that is not written down.
+const DEFAULT_PAGE: usize = 16 * 1024;
+
+// Offsets in page 0.
+const HEADER_SPACE: usize = 38;
+const SIZE: usize = 46;
+const FREE_LIMIT: usize = 50;
+const FLAGS: usize = 54;
+const DESCRIPTORS: usize = 150;
+
+/// The type of page 0.
+const TYPE_HEADER: u16 = 8;
+
+/// The sizes of a tablespace's pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Geometry {
+    /// Bytes of a page in memory.
+    pub logical: usize,
+    /// Bytes of a page in the file: with ROW_FORMAT=COMPRESSED they may be fewer.
+    pub physical: usize,
+    /// Whether pages are compressed by ROW_FORMAT=COMPRESSED: these have another checksum.
+    pub zip: bool,
+}
+
+impl Geometry {
+    /// From the tablespace's flags; `None` when no tablespace has such flags.
+    pub fn from_flags(flags: u32) -> Option<Geometry> {
+        // Above bit 14 there is nothing.
+        if flags >> 15 != 0 {
+            return None;
+        }
+        // 0 stands for the default, n for 512 bytes doubled n times.
+        let size = |code: u32| (code > 0).then(|| 512usize << code);
+        let logical = size(flags >> 6 & 0xf).unwrap_or(DEFAULT_PAGE);
+        let zip = size(flags >> 1 & 0xf);
+        let physical = zip.unwrap_or(logical);
+        let smallest = if zip.is_some() { 1024 } else { 4096 };
+        let largest = if zip.is_some() { DEFAULT_PAGE.min(logical) } else { MAX_PAGE };
+        let sizes = (4096..=MAX_PAGE).contains(&logical) && (smallest..=largest).contains(&physical);
+        sizes.then_some(Geometry { logical, physical, zip: zip.is_some() })
+    }
+
+    /// Where in page 0 the encryption information begins.
+    pub fn info_at(self) -> usize {
+        // Pages that one extent descriptor speaks of: 1 MiB of them, but at least 64.
+        let extent = (1024 * 1024 / self.logical).max(64);
+        // A descriptor has 24 bytes and two bits for each page.
+        let descriptor = 24 + extent / 4;
+        DESCRIPTORS + descriptor * (self.physical / extent)
+    }
+}
+
+/// A change of the whole tablespace that was not at its end when page 0 was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    None,
+    /// Encrypted up to this page.
+    Encrypting(u32),
+    /// Decrypted up to this page.
+    Decrypting(u32),
+}
+
+/// What page 0 says.
+#[derive(Debug)]
+pub(super) struct Page0 {
+    pub space: u32,
+    pub geometry: Geometry,
+    /// Pages that the tablespace has.
+    pub size: u32,
+    /// Pages from here on were never used.
+    pub free_limit: u32,
+    /// Whether it says that it is encrypted. Undo tablespaces may be encrypted without saying so.
+    pub encrypted: bool,
+    /// Whether several tables may lie in it.
+    pub shared: bool,
+    pub info: Option<Info>,
+    pub change: Change,
+    pub sum: Sum,
+}
+
+/// The page sizes, from the first [`FRONT`] bytes.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn geometry(front: &[u8]) -> Result<Geometry, &'static str> {
+    let flags = be32(front, FLAGS).ok_or("it is too short for a tablespace")?;
+    Geometry::from_flags(flags).ok_or("its first page names an impossible page size")
+}
+
+impl Page0 {
+    /// Reads page 0, which is whole. `checked`: whether it must have the right checksum.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(page: &[u8], checked: bool) -> Result<Page0, &'static str> {
+        const SHORT: &str = "its first page breaks off";
+        let geometry = geometry(page)?;
+        let page = part(page, 0, geometry.physical).ok_or(SHORT)?;
+        let field = |at| be32(page, at).ok_or(SHORT);
+        let space = field(page::SPACE)?;
+        let sum = page::sum(page, geometry.zip);
+        let kind = be16(page, page::TYPE).ok_or(SHORT)?;
+        if checked && sum == Sum::Bad {
+            return Err("its first page has a wrong checksum");
+        }
+        if kind != TYPE_HEADER || field(page::NUMBER)? != 0 {
+            return Err("it does not begin with a tablespace's first page");
+        }
+        if field(HEADER_SPACE)? != space {
+            return Err("its first page names two tablespaces");
+        }
+        let at = geometry.info_at();
+        let info = Info::parse(page.get(at..).unwrap_or_default())?;
+        let done = be32(page, at + MAX_LEN + 1).unwrap_or(0);
+        let change = match page.get(at + MAX_LEN) {
+            Some(1) => Change::Encrypting(done),
+            Some(2) => Change::Decrypting(done),
+            _ => Change::None,
+        };
+        let flags = field(FLAGS)?;
+        Ok(Page0 {
+            space,
+            geometry,
+            size: field(SIZE)?,
+            free_limit: field(FREE_LIMIT)?,
+            encrypted: flags >> 13 & 1 == 1,
+            shared: flags >> 11 & 1 == 1,
+            info,
+            change,
+            sum,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(logical_code: u32, zip_code: u32) -> u32 {
+        logical_code << 6 | zip_code << 1
+    }
+
+    #[test]
+    fn sizes_and_places_are_those_of_real_files() {
+        // Read off files of MySQL 9.7.4: tests in mysql-plugin-tests/server/verify_datadir.rs.
+        for (logical_code, zip_code, logical, physical, at) in [
+            (0, 0, 16384, 16384, 10390),
+            (5, 0, 16384, 16384, 10390),
+            (3, 0, 4096, 4096, 1558),
+            (4, 0, 8192, 8192, 3734),
+            (6, 0, 32768, 32768, 20630),
+            (7, 0, 65536, 65536, 41110),
+            (0, 4, 16384, 8192, 5270),
+            (0, 3, 16384, 4096, 2710),
+            (0, 1, 16384, 1024, 790),
+            (0, 5, 16384, 16384, 10390),
+            (4, 3, 8192, 4096, 1942),
+        ] {
+            let geometry = Geometry::from_flags(flags(logical_code, zip_code)).unwrap();
+            assert_eq!(geometry, Geometry { logical, physical, zip: zip_code > 0 });
+            assert_eq!(geometry.info_at(), at, "{geometry:?}");
+            assert!(at + MAX_LEN + 5 <= physical, "{geometry:?}");
+        }
+    }
+
+    #[test]
+    fn impossible_flags_are_refused_and_none_panics() {
+        for (logical_code, zip_code) in [(1, 0), (2, 0), (8, 0), (15, 0), (3, 5), (0, 6), (7, 7), (0, 15)] {
+            assert_eq!(
+                Geometry::from_flags(flags(logical_code, zip_code)),
+                None,
+                "{logical_code} {zip_code}"
+            );
+        }
+        assert_eq!(Geometry::from_flags(1 << 15), None);
+        for flags in 0..=0xffff {
+            if let Some(geometry) = Geometry::from_flags(flags) {
+                assert!(geometry.info_at() + MAX_LEN + 5 <= geometry.physical);
+            }
+        }
+    }
+}
