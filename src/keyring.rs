@@ -336,8 +336,12 @@ impl Keyring {
     pub fn settle(&self) -> Result<()> {
         let mut writer = self.lock_writer();
         let (current, all) = writer.count();
+        let read_only = self.read_only.load(Ordering::Relaxed);
         // Also a copy that is out of use: damage is put right where another copy shows what counts.
-        let healed = if current < all && !self.read_only.load(Ordering::Relaxed) {
+        let healed = if writer.is_ahead_of_witness() && !read_only {
+            // A failed write, perhaps, that a power cut takes back: whoever reads it now relies on it.
+            self.catching_up(&mut writer, |writer| writer.make_durable(&self.read_memory()))
+        } else if current < all && !read_only {
             self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
         } else {
             Ok(())

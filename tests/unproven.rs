@@ -5,10 +5,11 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, data, filled, open, unlock};
+use common::{Op, PATH, Rng, Set, contents, data, filled, keyring_path, open, unlock};
+use keyring_external::config::Config;
 use keyring_external::error::Error;
-use keyring_external::keyring::{Keyring, load_all};
-use std::path::PathBuf;
+use keyring_external::keyring::{Keyring, Trust, load_all};
+use std::path::{Path, PathBuf};
 
 const EIO: i32 = 5;
 const MIRROR: &str = "/volume/mirror";
@@ -119,4 +120,53 @@ fn a_copy_that_failed_counts_again_only_when_it_holds_all() {
     }
     println!("{states} states");
     assert!(states > 100, "{states}");
+}
+
+fn served(sim: &Sim) -> Result<Keyring, Error> {
+    let config = Config {
+        path: keyring_path().to_owned(),
+        mirrors: Vec::new(),
+        min_copies: 1,
+        unlock: unlock(),
+        read_only: false,
+        allow_same_device: true,
+        auto_create: false,
+        wait: 0,
+        datadir: Some(Path::new("/volume").to_owned()),
+    };
+    let (keyring, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, |_, _| {})?;
+    keyring.settle()?;
+    Ok(keyring)
+}
+
+/// The witness must not have seen what a power cut takes back, nor anybody read it.
+#[test]
+fn a_server_that_starts_after_a_failed_change_keeps_what_it_read() {
+    let (start, _) = filled();
+    drop(served(&start).unwrap());
+    let start = start.fork();
+    let mut rng = Rng(13);
+    let mut states = 0;
+    for op in operations() {
+        for at in 1.. {
+            let sim = start.fork();
+            let keyring = served(&sim).unwrap();
+            sim.fail_at(at, Effect::None, EIO);
+            let done = op.run(&keyring);
+            if sim.counts().operations.len() < at {
+                done.unwrap();
+                break;
+            }
+            drop(keyring);
+            sim.reset();
+            let what = failed(&op, at);
+            let set = contents(&served(&sim).unwrap_or_else(|e| panic!("{what}: {e}")));
+            states += after_cut(&sim, &mut rng, |left| {
+                let found = served(left).unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_eq!(contents(&found), set, "{what}");
+            });
+        }
+    }
+    println!("{states} states");
+    assert!(states > 50, "{states}");
 }

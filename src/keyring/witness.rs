@@ -28,7 +28,9 @@ pub enum Testimony {
     None,
     /// The file is no witness, or this keyring did not write it.
     Unreliable,
-    /// The keyring is as far as it was seen, or further.
+    /// The keyring is further than it was seen.
+    Behind,
+    /// The keyring is as far as it was seen.
     Fits,
 }
 
@@ -84,7 +86,7 @@ impl WitnessFile {
         if seen.generation == commit.generation && seen.chain != commit.chain {
             return Err(Error::WitnessFork { path, generation: commit.generation, witness });
         }
-        Ok(Testimony::Fits)
+        Ok(if seen.generation < commit.generation { Testimony::Behind } else { Testimony::Fits })
     }
 
     /// Writes the witness of a state durably, and reports when there was none to rely on.
@@ -94,7 +96,7 @@ impl WitnessFile {
     pub fn renew(&mut self, testimony: Testimony, keys: &Keys, id: &Uuid, commit: &Commit) -> Result<()> {
         let path = self.place.path().display();
         match testimony {
-            Testimony::Fits => {}
+            Testimony::Fits | Testimony::Behind => {}
             Testimony::None => (self.report)(
                 Severity::Note,
                 &format!(

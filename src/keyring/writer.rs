@@ -159,6 +159,11 @@ impl Writer {
         }
     }
 
+    /// Whether what was read may be more than the witness has seen: then it may not be durable.
+    pub fn is_ahead_of_witness(&self) -> bool {
+        self.only_read && matches!(self.witness, Some((_, Testimony::Behind | Testimony::Unreliable)))
+    }
+
     /// The keys.
     pub fn keys(&self) -> &Keys {
         &self.keys
@@ -241,6 +246,18 @@ impl Writer {
     pub fn heal(&mut self, memory: &Memory) -> Result<()> {
         let open = self.open_ready()?;
         if !self.whole && all_current(&open) { Ok(()) } else { self.rewrite(open, memory.records()) }
+    }
+
+    /// Writes the copies whole, unless this program has done so: then what was read is durable.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
+    pub fn make_durable(&mut self, memory: &Memory) -> Result<()> {
+        if !self.only_read {
+            return Ok(());
+        }
+        let open = self.open_copies(&[])?;
+        self.rewrite(open, memory.records())
     }
 
     /// Adds a key: appends it to every copy, or writes them whole when that is due.
