@@ -85,6 +85,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
         migrate_offline::from_oracles_component_and_back,
     ),
     ("migrate_offline::real_files_of_keyring_file", StdData, migrate_offline::real_files_of_keyring_file),
+    ("migrate_offline::real_data_of_keyring_file", StdData, migrate_offline::real_data_of_keyring_file),
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),

@@ -5,11 +5,13 @@
 use crate::component::{
     ORACLES, OURS, configuration_of, configure, host_with_components, keys_of, load_component, read_json, row,
 };
-use crate::rig::{Host, Keyring, ROTATE, Server, Volume, place, told};
+use crate::rig::{Host, Keyring, ROTATE, Server, Volume, place, run, told};
 use mysql::prelude::Queryable;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A server encrypted with Oracle's component is killed in the middle of its work; its keyring is imported, our
 /// component is put in the place of Oracle's, and the server recovers and reads all. Then the way back.
@@ -60,6 +62,10 @@ pub fn from_oracles_component_and_back() {
     assert_eq!([&count["source"], &count["after"], &count["verified"]], [keys.len(); 3]);
     assert!(keys_of(&keyring) == keys, "the keys differ");
     assert_eq!(import(&[])["present"], keys.len());
+    // Before any server is started: no file needs a key that is not there.
+    let found = states(&keyring, &host.datadir());
+    let lacking = found.iter().find(|(_, state)| ["key_missing", "wrong_key"].contains(&&***state));
+    assert_eq!(lacking, None, "{found:?}");
 
     load_component(&host, OURS);
     // Whoever reads what follows reads it with our keyring.
@@ -74,6 +80,12 @@ pub fn from_oracles_component_and_back() {
     let server = host.start();
     reads_all(&server, 310);
     server.stop();
+    let found = states(&keyring, &host.datadir());
+    for file in
+        ["mysql.ibd", "shared.ibd", "biobank/own.ibd", "biobank/ours.ibd", "undo_001", "binlog.000001"]
+    {
+        assert_eq!(found.get(file).map(String::as_str), Some("opened"), "{file} in {found:?}");
+    }
 
     let back = host.dir().join("exported");
     let export = keyring.ctl_with(
@@ -168,4 +180,36 @@ pub fn real_files_of_keyring_file() {
     let lengths: Vec<_> =
         keys.iter().filter(|(name, _)| name.1.starts_with(binlog)).map(|(_, k)| k.1.len()).collect();
     assert_eq!((keys.len(), lengths), (5, vec![16, 32]));
+}
+
+/// The data directory of a server of 8.0.21, with its keyring: its encrypted table opens with the imported key,
+/// and with nothing before.
+pub fn real_data_of_keyring_file() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let dir = tempfile::tempdir_in(&place().run).unwrap();
+    let unpack = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
+    run(Command::new("python3").args(["-c", unpack]).arg(std_data().join("data_8021.zip")).arg(dir.path()));
+    let datadir = dir.path().join("data");
+    assert_eq!(states(&keyring, &datadir)["test/t1.ibd"], "key_missing");
+    let file = datadir.join("keyring");
+    let import =
+        keyring.ctl_with(&["import", "--from", "keyring_file"], [file.as_os_str(), keyring.path.as_os_str()]);
+    assert!(import.status.success(), "{}", told(&import));
+    assert_eq!(states(&keyring, &datadir)["test/t1.ibd"], "opened");
+}
+
+/// What `keyringctl verify --datadir` says of each file.
+fn states(keyring: &Keyring, datadir: &Path) -> BTreeMap<String, String> {
+    let output = keyring.ctl_with(&["verify", "--datadir"], [datadir.as_os_str(), keyring.path.as_os_str()]);
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
+    let files = report["files"].as_array().unwrap().iter();
+    files
+        .map(|file| {
+            let path = Path::new(file["path"].as_str().unwrap());
+            let path = path.strip_prefix(datadir).unwrap().display().to_string();
+            (path, file["state"].as_str().unwrap().to_owned())
+        })
+        .collect()
 }
