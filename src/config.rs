@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The settings of a keyring in the server, whichever way they were given.
 
+pub mod file;
+
 use crate::unlock::UnlockSource;
 use std::path::PathBuf;
 

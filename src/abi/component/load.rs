@@ -2,14 +2,13 @@
 //! `keyring_load`: reads the configuration and opens the keyring, at the server's start and at ALTER
 //! INSTANCE RELOAD KEYRING. When that fails, what was in use goes on.
 
-use super::config;
 use super::log;
 use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, c_bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_load;
-use crate::config::Config;
+use crate::config::{Config, file};
 use crate::error::{Error, Result};
 use crate::keyring::Trust;
 use crate::store::real::effective_user;
@@ -51,7 +50,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
         let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: NULL or C strings.
         let paths = unsafe { (path(component_path), path(instance_path)) };
-        let (config, loaded) = match config::read(paths.0.as_deref(), paths.1.as_deref()) {
+        let (config, loaded) = match file::read(paths.0.as_deref(), paths.1.as_deref(), effective_user()) {
             Ok(config) => {
                 let loaded = open(&config, outcome().is_none());
                 (Some(config), loaded)

@@ -3,7 +3,6 @@
 //! descriptor that it leads to. One file per service.
 
 mod aes;
-mod config;
 mod generator;
 mod iterator;
 mod load;

@@ -2,16 +2,17 @@
 //! `component_keyring_external.cnf`: JSON, beside the component, or in the data directory when the one
 //! beside the component says so.
 
-use super::NAME;
-use crate::config::{Config, MAX_COPIES, MAX_WAIT};
+use super::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
-use crate::store::real::effective_user;
 use crate::unlock::UnlockSource;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// The component's name, and its configuration file's without `.cnf`.
+pub const COMPONENT: &str = "component_keyring_external";
 
 /// Most bytes of a configuration file.
 const MAX_LEN: u64 = 64 * 1024;
@@ -47,14 +48,18 @@ impl Keys {
     }
 }
 
-/// Reads the configuration of a component in `component_path` for the server in `instance_path`.
-pub(super) fn read(component_path: Option<&Path>, instance_path: Option<&Path>) -> Result<Config> {
+/// Reads the configuration of a component in `component_path` for the server in `instance_path`, as far as a
+/// server that runs as `user` believes it.
+///
+/// # Errors
+/// [`Error::Config`] names the file and what is wrong with it.
+pub fn read(component_path: Option<&Path>, instance_path: Option<&Path>, user: u32) -> Result<Config> {
     let dir = component_path
         .ok_or_else(|| Error::Config("cannot read config file: the server named no directory".to_owned()))?;
     let file = file_in(dir);
-    let (keys, owner) = read_file(&file)?;
+    let (keys, owner) = read_file(&file, user)?;
     if keys.read_local_config != Some(true) {
-        return config(keys, &file, owner, instance_path);
+        return config(keys, &file, (user, owner), instance_path);
     }
     if keys.names_anything() {
         return Err(Error::Config(format!(
@@ -71,26 +76,27 @@ pub(super) fn read(component_path: Option<&Path>, instance_path: Option<&Path>) 
         ))
     })?;
     let file = file_in(dir);
-    let (keys, owner) = read_file(&file)?;
+    let (keys, owner) = read_file(&file, user)?;
     if keys.read_local_config == Some(true) {
         return Err(Error::Config(format!(
             "config file {} is the local one already: take read_local_config out of it",
             file.display()
         )));
     }
-    config(keys, &file, owner, instance_path)
+    config(keys, &file, (user, owner), instance_path)
 }
 
 fn file_name() -> String {
-    format!("{}.cnf", NAME.to_string_lossy())
+    format!("{COMPONENT}.cnf")
 }
 
-fn file_in(dir: &Path) -> PathBuf {
+/// The configuration file in that directory.
+pub fn file_in(dir: &Path) -> PathBuf {
     dir.join(file_name())
 }
 
 /// The keys of a file, and who owns it.
-fn read_file(path: &Path) -> Result<(Keys, u32)> {
+fn read_file(path: &Path, user: u32) -> Result<(Keys, u32)> {
     let shown = path.display();
     let cannot = |e: std::io::Error| {
         Error::Config(format!(
@@ -109,7 +115,6 @@ fn read_file(path: &Path) -> Result<(Keys, u32)> {
             meta.mode() & 0o7777
         )));
     }
-    let user = effective_user();
     if user != 0 && meta.uid() != 0 && meta.uid() != user {
         return Err(Error::Config(format!(
             "config file {shown} belongs to user id {}, neither root nor the user that mysqld runs as ({user}): run \
@@ -128,7 +133,7 @@ fn read_file(path: &Path) -> Result<(Keys, u32)> {
     Ok((keys, meta.uid()))
 }
 
-fn config(keys: Keys, file: &Path, owner: u32, datadir: Option<&Path>) -> Result<Config> {
+fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&Path>) -> Result<Config> {
     let wrong = |what: String| Error::Config(format!("config file {}: {what}", file.display()));
     let path = keys.path.unwrap_or_default();
     if path.as_os_str().is_empty() {
@@ -154,7 +159,7 @@ fn config(keys: Keys, file: &Path, owner: u32, datadir: Option<&Path>) -> Result
     };
     // A server that was started as root runs this before it becomes another user, who could otherwise have
     // root run anything.
-    if effective_user() == 0 && owner != 0 && matches!(unlock, UnlockSource::Command(_)) {
+    if user == 0 && owner != 0 && matches!(unlock, UnlockSource::Command(_)) {
         return Err(wrong(format!(
             "\"unlock\" names a program, but the file belongs to user id {owner} and mysqld still runs as root: run \
              chown root {}, or start mysqld as its own user",
@@ -183,5 +188,5 @@ fn config(keys: Keys, file: &Path, owner: u32, datadir: Option<&Path>) -> Result
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
+#[path = "file_tests.rs"]
 mod tests;

@@ -2,6 +2,7 @@
 //! What a configuration file may say, and what is said about its mistakes.
 
 use super::*;
+use crate::store::real::effective_user;
 use std::os::unix::fs::PermissionsExt;
 
 const GOOD: &str = r#"{"path": "/v/keyring", "unlock": "file:/s"}"#;
@@ -24,7 +25,7 @@ impl Dirs {
     }
 
     fn read(&self) -> Result<Config> {
-        read(Some(&self.0.path().join("plugins")), Some(&self.0.path().join("data")))
+        read(Some(&self.0.path().join("plugins")), Some(&self.0.path().join("data")), effective_user())
     }
 
     fn refusal(&self, text: &str) -> String {
@@ -60,7 +61,7 @@ fn the_local_file_is_read_when_the_global_one_says_so() {
     dirs.write("data", GOOD);
     assert_eq!(dirs.read().unwrap().path, Path::new("/v/keyring"));
     assert!(
-        read(Some(&dirs.0.path().join("plugins")), None)
+        read(Some(&dirs.0.path().join("plugins")), None, effective_user())
             .unwrap_err()
             .to_string()
             .contains("there is none here")
@@ -76,7 +77,7 @@ fn every_mistake_has_its_message() {
     let dirs = Dirs::new();
     let e = dirs.read().unwrap_err().to_string();
     assert!(e.contains("cannot read config file") && e.contains("component_keyring_external.cnf"), "{e}");
-    assert!(read(None, None).unwrap_err().to_string().contains("cannot read config file"));
+    assert!(read(None, None, 0).unwrap_err().to_string().contains("cannot read config file"));
     for (text, expected) in [
         ("", "has not valid format"),
         (r#"{"xxx":  ,, e }"#, "has not valid format"),
