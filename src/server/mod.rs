@@ -7,6 +7,7 @@ mod here;
 mod inventory;
 mod keyring;
 mod names;
+mod option_file;
 mod options;
 mod session;
 
@@ -17,5 +18,6 @@ pub use inventory::{
 };
 pub use keyring::{ServerKeyring, Way};
 pub use names::{Pattern, quoted, quoted_text};
+pub use option_file::{Entry, OptionFile};
 pub use options::{Options, Protocol, SslMode};
 pub use session::{LOCK_WAIT_TIMEOUT, Session};

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How to reach a server: what MySQL's option files say, read as the mysql client reads them.
 
+use super::option_file::OptionFile;
 use crate::error::{Error, Result};
 use std::fmt;
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -13,8 +12,6 @@ use std::str::FromStr;
 const GROUPS: [&str; 3] = ["client", "mysql", "keyringctl"];
 /// Files of all users, in MySQL's order.
 const GLOBAL_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
-/// How deep `!include` may go.
-const DEPTH: usize = 8;
 
 /// How to reach a server. What is `None` is left to the defaults of the mysql client.
 #[derive(Clone, Default)]
@@ -118,7 +115,7 @@ impl Options {
             options.read_if_there(Path::new(file))?;
         }
         if let Some(extra) = extra {
-            options.read(extra, 0)?;
+            options.read(extra)?;
         }
         if let Some(home) = std::env::var_os("HOME") {
             options.read_if_there(&Path::new(&home).join(".my.cnf"))?;
@@ -132,7 +129,7 @@ impl Options {
     /// As [`Options::from_files`]; a file that is not there.
     pub fn from_file(file: &Path) -> Result<Options> {
         let mut options = Options::default();
-        options.read(file, 0)?;
+        options.read(file)?;
         Ok(options)
     }
 
@@ -156,7 +153,7 @@ impl Options {
     }
 
     fn read_if_there(&mut self, file: &Path) -> Result<()> {
-        match self.read(file, 0) {
+        match self.read(file) {
             Err(Error::Io { cause, .. })
                 if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
             {
@@ -166,45 +163,21 @@ impl Options {
         }
     }
 
-    fn read(&mut self, file: &Path, depth: usize) -> Result<()> {
-        let told = |e| Error::io("read", file, e);
-        let mode = fs::metadata(file).map_err(told)?.permissions().mode();
-        if mode & 0o002 != 0 {
-            // As the mysql client: whoever may write to it could send us to a server of his own.
-            eprintln!("keyringctl: {} is ignored: everybody may write to it (chmod o-w)", file.display());
-            return Ok(());
+    fn read(&mut self, file: &Path) -> Result<()> {
+        let read = OptionFile::read(file, Path::new("/"))?;
+        for ignored in &read.ignored {
+            eprintln!("keyringctl: {} is ignored: everybody may write to it (chmod o-w)", ignored.display());
         }
-        let text = fs::read(file).map_err(told)?;
-        let mut counts = false;
-        for (number, line) in String::from_utf8_lossy(&text).lines().enumerate() {
-            let wrong =
-                |why: String| Error::Config(format!("{}, line {}: {why}", file.display(), number + 1));
-            let line = line.trim();
-            if line.is_empty() || line.starts_with(['#', ';']) {
-                continue;
-            }
-            if let Some(directive) = line.strip_prefix('!') {
-                if depth == DEPTH {
-                    return Err(wrong("includes are nested too deep".to_owned()));
-                }
-                for included in included(directive, file)? {
-                    self.read(&included, depth + 1)?;
-                }
-            } else if let Some(group) = line.strip_prefix('[') {
-                counts = group.split(']').next().is_some_and(|g| GROUPS.contains(&g.trim()));
-            } else if counts {
-                let (name, value) = assignment(line);
-                self.set(&name, value).map_err(wrong)?;
-            }
+        for entry in read.entries.iter().filter(|e| GROUPS.contains(&e.group.as_str())) {
+            self.set(&entry.name, entry.value.clone()).map_err(|why| entry.wrong(&why))?;
         }
         Ok(())
     }
 
     /// What other options of these groups are for is of no interest here.
     fn set(&mut self, name: &str, value: Option<String>) -> std::result::Result<(), String> {
-        let name = name.replace('_', "-");
         let Some(value) = value else { return Ok(()) };
-        match name.strip_prefix("loose-").unwrap_or(&name) {
+        match name {
             "user" => self.user = Some(value),
             "password" => self.password = Some(value),
             "host" => self.host = Some(value),
@@ -222,68 +195,11 @@ impl Options {
     }
 }
 
-/// The files of `!include FILE` and `!includedir DIRECTORY`.
-fn included(directive: &str, from: &Path) -> Result<Vec<PathBuf>> {
-    let (word, path) = directive.split_once(char::is_whitespace).unwrap_or((directive, ""));
-    let path = PathBuf::from(path.trim());
-    match word {
-        "include" => Ok(vec![path]),
-        "includedir" => {
-            let told = |e| Error::io("read", &path, e);
-            let mut files = Vec::new();
-            for entry in fs::read_dir(&path).map_err(told)? {
-                let file = entry.map_err(told)?.path();
-                if file.extension().is_some_and(|e| e == "cnf") {
-                    files.push(file);
-                }
-            }
-            files.sort();
-            Ok(files)
-        }
-        _ => Err(Error::Config(format!("{}: there is no directive !{word}", from.display()))),
-    }
-}
-
-/// `name = value`, with MySQL's quotes, escapes and comments at the end of a line.
-fn assignment(line: &str) -> (String, Option<String>) {
-    let Some((name, value)) = line.split_once('=') else {
-        return (line.split('#').next().unwrap_or_default().trim().to_owned(), None);
-    };
-    let value = value.trim();
-    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let body = match quote {
-        Some(quote) => value.get(1..).and_then(|rest| Some(&rest[..rest.rfind(quote)?])).unwrap_or(value),
-        None => value.split(" #").next().unwrap_or_default().trim_end(),
-    };
-    (name.trim().to_owned(), Some(unescaped(body)))
-}
-
-fn unescaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('b') => out.push('\u{8}'),
-            Some('s') => out.push(' '),
-            Some('\\') => out.push('\\'),
-            // An escape that is none stays as it is.
-            Some(other) => out.extend(['\\', other]),
-            None => out.push('\\'),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn option_files_are_read_as_the_mysql_client_does() {
