@@ -16,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod format;
+pub mod host;
 pub mod key;
 pub mod keyring;
 pub mod legacy;

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The accounts of a host, as `/etc/passwd` and `getent` write them.
+
+/// An account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its user id.
+    pub uid: u32,
+    /// The id of its main group.
+    pub gid: u32,
+}
+
+/// The account of that name, in a text with the lines of `/etc/passwd`.
+pub fn find(passwd: &str, name: &str) -> Option<Account> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        if fields.next()? != name {
+            return None;
+        }
+        let mut id = || fields.next()?.parse().ok();
+        // The second field is the password's place.
+        id();
+        Some(Account { name: name.to_owned(), uid: id()?, gid: id()? })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_found_by_its_whole_name() {
+        let text = "root:x:0:0:root:/root:/bin/bash\nmysqlx:x:7:8::/:\nmysql:x:101:102:MySQL Server,,,:/nonexistent:/bin/false\n";
+        assert_eq!(find(text, "mysql").map(|a| (a.uid, a.gid)), Some((101, 102)));
+        assert_eq!(find(text, "mysq"), None);
+        assert_eq!(find("mysql:x:a:b\n", "mysql"), None);
+    }
+}

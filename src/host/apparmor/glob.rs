@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The patterns of AppArmor's path rules (apparmor.d(5), "Globbing").
+
+/// Most patterns that alternatives and variables may come to.
+const MOST: usize = 512;
+
+/// Whether a path matches a pattern without variables. A directory's path ends in a slash.
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
+    let path: Vec<char> = path.chars().collect();
+    alternatives(pattern).iter().any(|one| {
+        let one: Vec<char> = collapse(one).chars().collect();
+        matches_one(&one, &path, None)
+    })
+}
+
+/// Two slashes are one, as they are for the kernel: a variable often brings the second.
+fn collapse(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    for c in pattern.chars() {
+        if c != '/' || !out.ends_with('/') {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// `a{b,c}d` as `abd` and `acd`.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let mut done = Vec::new();
+    let mut open = vec![pattern.to_owned()];
+    while let Some(one) = open.pop() {
+        match first_braces(&one) {
+            Some((before, inside, after)) if open.len() + done.len() < MOST => {
+                open.extend(split(inside).map(|choice| format!("{before}{choice}{after}")));
+            }
+            _ => done.push(one),
+        }
+    }
+    done
+}
+
+/// What is before, in and after the first pair of braces.
+fn first_braces(pattern: &str) -> Option<(&str, &str, &str)> {
+    let mut depth = 0_usize;
+    let mut from = 0;
+    let mut escaped = false;
+    for (i, c) in pattern.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '{' => {
+                if depth == 0 {
+                    from = i;
+                }
+                depth += 1;
+            }
+            '}' if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some((&pattern[..from], &pattern[from + 1..i], &pattern[i + 1..]));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// At commas that are in no inner braces.
+fn split(inside: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_i32;
+    let mut escaped = false;
+    inside.split(move |c| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' => return depth == 0,
+            _ => {}
+        }
+        false
+    })
+}
+
+fn matches_one(pattern: &[char], path: &[char], before: Option<char>) -> bool {
+    let Some((&first, rest)) = pattern.split_first() else { return path.is_empty() };
+    match first {
+        '*' => {
+            let stars = pattern.iter().take_while(|&&c| c == '*').count();
+            let rest = pattern.get(stars..).unwrap_or_default();
+            // A whole name is never empty: /a/* and /a/** do not match /a/.
+            let least = usize::from(before == Some('/') && rest.first().is_none_or(|&c| c == '/'));
+            (least..=path.len())
+                .take_while(|&n| {
+                    let within = path.get(..n).unwrap_or_default();
+                    if stars > 1 {
+                        least == 0 || within.first() != Some(&'/')
+                    } else {
+                        !within.contains(&'/')
+                    }
+                })
+                .any(|n| matches_one(rest, path.get(n..).unwrap_or_default(), None))
+        }
+        '[' => {
+            let Some(end) = pattern.iter().skip(2).position(|&c| c == ']').map(|i| i + 2) else {
+                return false;
+            };
+            let Some((&c, path)) = path.split_first() else { return false };
+            let class = pattern.get(1..end).unwrap_or_default();
+            c != '/'
+                && in_class(class, c)
+                && matches_one(pattern.get(end + 1..).unwrap_or_default(), path, Some(c))
+        }
+        '?' => path.split_first().is_some_and(|(&c, path)| c != '/' && matches_one(rest, path, Some(c))),
+        '\\' => rest.split_first().is_some_and(|(&literal, rest)| literally(literal, rest, path)),
+        literal => literally(literal, rest, path),
+    }
+}
+
+fn literally(literal: char, rest: &[char], path: &[char]) -> bool {
+    path.split_first().is_some_and(|(&c, path)| c == literal && matches_one(rest, path, Some(c)))
+}
+
+fn in_class(class: &[char], c: char) -> bool {
+    let (wanted, class) = match class.split_first() {
+        Some(('^', rest)) => (false, rest),
+        _ => (true, class),
+    };
+    let mut found = false;
+    let mut i = 0;
+    while let Some(&from) = class.get(i) {
+        match (class.get(i + 1), class.get(i + 2)) {
+            (Some('-'), Some(&to)) => {
+                found |= (from..=to).contains(&c);
+                i += 3;
+            }
+            _ => {
+                found |= from == c;
+                i += 1;
+            }
+        }
+    }
+    found == wanted
+}
+
+/// A path as a pattern that matches it and nothing else.
+pub(super) fn literal(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '^' | '"' | '\\' | '@' | ',') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    if path.contains(char::is_whitespace) { format!("\"{out}\"") } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_apparmor_d_says() {
+        for (pattern, yes, no) in [
+            ("/etc/mysql/**", &["/etc/mysql/a", "/etc/mysql/a/b"][..], &["/etc/mysql/", "/etc/mysqlx/a"][..]),
+            ("/etc/mysql/*", &["/etc/mysql/a"], &["/etc/mysql/a/b", "/etc/mysql/"]),
+            ("/p/*.so*", &["/p/a.so", "/p/.so.1"], &["/p/a.cnf", "/p/q/a.so", "/p/a.so/b"]),
+            ("/run/mysqld/*/", &["/run/mysqld/a/"], &["/run/mysqld/a", "/run/mysqld//"]),
+            ("/{,var/}run/x", &["/run/x", "/var/run/x"], &["/varrun/x"]),
+            ("/a{b,c{d,e}}f", &["/abf", "/acdf", "/acef"], &["/acf", "/abdf"]),
+            ("/a?[0-9][^x]", &["/ab7y", "/a_0-"], &["/ab7x", "/a/7y", "/abay"]),
+            ("/a\\*b", &["/a*b"], &["/axb"]),
+            ("/home//x", &["/home/x"], &["/home//x"]),
+            ("/**", &["/a", "/a/b/"], &["/"]),
+            ("/a**", &["/a", "/ab/c", "/a/"], &["/b"]),
+            ("/m/a/keys/", &["/m/a/keys/"], &["/m/a/keys", "/m/a/keys/x"]),
+        ] {
+            for path in yes {
+                assert!(matches(pattern, path), "{pattern} is to match {path}");
+            }
+            for path in no {
+                assert!(!matches(pattern, path), "{pattern} is not to match {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_literal_matches_only_itself() {
+        for path in ["/a b/[x]{y}*?\\\"@^,z", "/plain"] {
+            let pattern = literal(path);
+            let bare = pattern.trim_matches('"');
+            let bare = if pattern.starts_with('"') { bare } else { pattern.as_str() };
+            assert!(matches(bare, path), "{pattern}");
+        }
+        assert!(!matches(&literal("/a*"), "/ab"));
+        assert!(literal("/a b").starts_with('"'));
+    }
+
+    #[test]
+    fn many_alternatives_end() {
+        assert!(!matches(&"{a,b}".repeat(64), "/x"));
+    }
+}

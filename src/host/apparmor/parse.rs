@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Reads AppArmor's policy texts as far as path rules go (apparmor.d(5)).
+
+use super::{Profile, Rule};
+use std::collections::HashMap;
+
+/// How deep includes may go, and how many there may be.
+const DEPTH: usize = 16;
+const MOST_TEXTS: usize = 2000;
+/// Statements that are no path rules.
+const OTHER_RULES: [&str; 19] = [
+    "capability",
+    "network",
+    "signal",
+    "ptrace",
+    "unix",
+    "dbus",
+    "mount",
+    "umount",
+    "remount",
+    "pivot_root",
+    "change_profile",
+    "change_hat",
+    "rlimit",
+    "set",
+    "userns",
+    "io_uring",
+    "mqueue",
+    "link",
+    "abi",
+];
+const ACCESS: &str = "rwaklmixpPcCuUdD";
+
+/// Answers the texts of an include: of a file, or of all files in a directory. `None`: there is nothing.
+pub type Include<'a> = dyn Fn(&str) -> Option<Vec<String>> + 'a;
+
+/// All profiles of a policy text.
+pub fn parse(text: &str, include: &Include<'_>) -> Vec<Profile> {
+    let mut parser = Parser {
+        include,
+        variables: HashMap::new(),
+        aliases: Vec::new(),
+        profiles: Vec::new(),
+        blocks: 0,
+        pending: String::new(),
+        texts: 0,
+    };
+    parser.text(text, 0);
+    let Parser { mut profiles, variables, aliases, .. } = parser;
+    for profile in &mut profiles {
+        profile.variables.clone_from(&variables);
+        profile.aliases.clone_from(&aliases);
+    }
+    profiles
+}
+
+struct Parser<'a> {
+    include: &'a Include<'a>,
+    variables: HashMap<String, Vec<String>>,
+    aliases: Vec<(String, String)>,
+    profiles: Vec<Profile>,
+    /// How many blocks are open. Only the outermost ones are profiles of their own.
+    blocks: usize,
+    /// What has not come to its end yet.
+    pending: String,
+    /// How many texts were read.
+    texts: usize,
+}
+
+impl Parser<'_> {
+    fn text(&mut self, text: &str, depth: usize) {
+        self.texts += 1;
+        for line in text.lines() {
+            let line = line.trim();
+            if let Some(what) = included(line) {
+                self.included(what, depth);
+                continue;
+            }
+            let line = without_comment(line);
+            if line.is_empty() {
+                continue;
+            }
+            self.pending.push(' ');
+            self.pending.push_str(line);
+            self.statements();
+        }
+    }
+
+    fn included(&mut self, what: &str, depth: usize) {
+        if depth == DEPTH || self.texts > MOST_TEXTS {
+            return;
+        }
+        match (self.include)(what) {
+            Some(texts) => texts.iter().for_each(|text| self.text(text, depth + 1)),
+            None => {
+                if let (1, Some(profile)) = (self.blocks, self.profiles.last_mut()) {
+                    profile.not_found.push(what.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Takes what is complete: a header up to its brace, a rule up to its comma, a block's end, a variable's line.
+    fn statements(&mut self) {
+        loop {
+            let pending = self.pending.trim();
+            if pending.starts_with('@') && pending.contains('=') && !pending.ends_with(',') {
+                let line = pending.to_owned();
+                self.pending.clear();
+                return self.variable(&line);
+            }
+            let Some((statement, end, rest)) = first_statement(pending) else { return };
+            let (statement, rest) = (statement.trim().to_owned(), rest.to_owned());
+            self.pending = rest;
+            match end {
+                '{' => {
+                    if self.blocks == 0 {
+                        self.profiles.push(header(&statement));
+                    }
+                    self.blocks += 1;
+                }
+                '}' => self.blocks = self.blocks.saturating_sub(1),
+                _ => self.rule(&statement),
+            }
+        }
+    }
+
+    fn variable(&mut self, line: &str) {
+        let Some((name, values)) = line.split_once('=') else { return };
+        let (name, adds) = name.trim().strip_suffix('+').map_or((name.trim(), false), |n| (n.trim(), true));
+        let values = words(values).into_iter().collect::<Vec<_>>();
+        let known = self.variables.entry(name.to_owned()).or_default();
+        if !adds {
+            known.clear();
+        }
+        known.extend(values);
+    }
+
+    fn rule(&mut self, statement: &str) {
+        let words = words(statement);
+        if let [first, from, arrow, to] = words.as_slice()
+            && first == "alias"
+            && arrow == "->"
+        {
+            self.aliases.push((from.clone(), to.clone()));
+        }
+        if let (1, Some(profile), Some(rule)) = (self.blocks, self.profiles.last_mut(), rule(&words)) {
+            profile.rules.push(rule);
+        }
+    }
+}
+
+/// What an include line names.
+fn included(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix('#').unwrap_or(line).strip_prefix("include")?;
+    let rest = rest.strip_prefix(char::is_whitespace)?.trim_start();
+    let rest = rest.strip_prefix("if exists").unwrap_or(rest).trim();
+    let name = rest.split_once('<').map_or(rest, |(_, name)| name);
+    Some(name.split(['>', ',']).next().unwrap_or(name).trim_matches('"').trim())
+}
+
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut before = ' ';
+    for (i, c) in line.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '#' if !quoted && before.is_whitespace() => return line[..i].trim(),
+            _ => {}
+        }
+        before = c;
+    }
+    line
+}
+
+/// Up to the first brace that stands alone, or the first comma that is in no braces, brackets or quotes.
+fn first_statement(text: &str) -> Option<(&str, char, &str)> {
+    let (mut quoted, mut escaped, mut depth) = (false, false, 0_usize);
+    let mut before = ' ';
+    for (i, c) in text.char_indices() {
+        let after = text[i + c.len_utf8()..].chars().next();
+        let alone = before.is_whitespace() && after.is_none_or(char::is_whitespace);
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '{' if alone && depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
+            '}' if alone && depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
+            '{' | '(' => depth += 1,
+            '}' | ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
+            _ => {}
+        }
+        before = c;
+    }
+    None
+}
+
+/// At blanks that are in no quotes; quotes are taken off.
+fn words(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let (mut word, mut quoted, mut escaped) = (String::new(), false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => {
+                word.push(c);
+                escaped = false;
+            }
+            '\\' => {
+                word.push(c);
+                escaped = true;
+            }
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => {
+                if !word.is_empty() {
+                    all.push(std::mem::take(&mut word));
+                }
+            }
+            c => word.push(c),
+        }
+    }
+    if !word.is_empty() {
+        all.push(word);
+    }
+    all
+}
+
+fn header(statement: &str) -> Profile {
+    let (names, flags) = statement.split_once("flags").unwrap_or((statement, ""));
+    let names: Vec<String> = words(names).into_iter().filter(|w| w != "profile").collect();
+    let is_path = |name: &&String| name.starts_with(['/', '@']);
+    Profile {
+        name: names.first().cloned().unwrap_or_default(),
+        attachment: names.iter().rev().find(is_path).cloned().unwrap_or_default(),
+        flags: flags
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|f| !f.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        ..Profile::default()
+    }
+}
+
+fn rule(words: &[String]) -> Option<Rule> {
+    let mut rule = Rule { pattern: String::new(), access: String::new(), deny: false, owner: false };
+    let mut rest = words;
+    while let Some((word, tail)) = rest.split_first() {
+        match word.as_str() {
+            "deny" => rule.deny = true,
+            "owner" => rule.owner = true,
+            "allow" | "audit" | "quiet" => {}
+            word if word.starts_with("priority=") => {}
+            "file" | "all" if tail.is_empty() => {
+                return Some(Rule { pattern: "/{,**}".to_owned(), access: ACCESS.to_owned(), ..rule });
+            }
+            "file" => {}
+            _ => break,
+        }
+        rest = tail;
+    }
+    let is_path = |word: &str| word.starts_with(['/', '@']);
+    let is_access = |word: &str| !word.is_empty() && word.chars().all(|c| ACCESS.contains(c));
+    match rest {
+        [first, ..] if OTHER_RULES.contains(&first.as_str()) => None,
+        // `-> target` of an execution may follow.
+        [path, access, ..] if is_path(path) && is_access(access) => {
+            Some(Rule { pattern: path.clone(), access: access.clone(), ..rule })
+        }
+        [access, path, ..] if is_path(path) && is_access(access) => {
+            Some(Rule { pattern: path.clone(), access: access.clone(), ..rule })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The rules for `/etc/apparmor.d/local/usr.sbin.mysqld`, between marks of our own in what else is there.
+
+use super::glob::literal;
+use crate::host::needs::Need;
+
+/// The profile that the packages of Debian, Ubuntu and Oracle bring, below `/etc/apparmor.d`.
+pub const PROFILE_FILE: &str = "/etc/apparmor.d/usr.sbin.mysqld";
+/// The file that it includes for the site's own rules.
+pub const LOCAL_FILE: &str = "/etc/apparmor.d/local/usr.sbin.mysqld";
+
+const BEGIN: &str = "# BEGIN keyring_external: written by keyringctl setup, which replaces all up to END";
+const BEGIN_MARK: &str = "# BEGIN keyring_external";
+const END: &str = "# END keyring_external";
+
+/// The rules for these needs.
+pub fn local_rules(needs: &[Need]) -> String {
+    let mut text = format!("{BEGIN}\n");
+    for need in needs {
+        let path = literal(&need.path.to_string_lossy());
+        // A program that hands out the secret runs with rights of its own, and a clean environment.
+        let access = if need.access == "x" { "Ux" } else { need.access };
+        text.push_str(&format!("{path} {access},\n"));
+    }
+    text.push_str(END);
+    text.push('\n');
+    text
+}
+
+/// A local file with these rules in the place of those that an earlier setup wrote; all else stays.
+pub fn merged(existing: &str, rules: &str) -> String {
+    let Some(from) = existing.find(BEGIN_MARK) else {
+        let gap = if existing.is_empty() || existing.ends_with('\n') { "" } else { "\n" };
+        return format!("{existing}{gap}{rules}");
+    };
+    let (before, ours) = existing.split_at(from);
+    let after = ours.find(END).map_or("", |at| ours[at + END.len()..].trim_start_matches('\n'));
+    format!("{before}{rules}{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_stays_and_ours_is_replaced() {
+        let first = merged("/data/** r,", &local_rules(&[]));
+        assert!(first.starts_with("/data/** r,\n# BEGIN"), "{first}");
+        let with_more = format!("{first}/more r,\n");
+        let need = Need { path: "/k".into(), access: "rwk", what: "", owned: true };
+        let second = merged(&with_more, &local_rules(&[need]));
+        assert_eq!(second.matches("BEGIN").count(), 1);
+        assert!(second.contains("\n/k rwk,\n") && second.starts_with("/data/** r,\n"), "{second}");
+        assert!(second.ends_with("# END keyring_external\n/more r,\n"), "{second}");
+        assert_eq!(merged(&second, &local_rules(&[])), with_more);
+    }
+}

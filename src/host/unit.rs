@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A systemd unit with its drop-ins, as far as a keyring depends on it (systemd.unit(5), systemd.exec(5)).
+
+use std::path::{Path, PathBuf};
+
+/// What the unit says, later files over earlier ones.
+#[derive(Clone, Default, Debug)]
+pub struct Unit {
+    settings: Vec<(String, String)>,
+}
+
+impl Unit {
+    /// Adds a file: the unit's own first, then its drop-ins in the order of their names.
+    pub fn add(&mut self, text: &str) {
+        let mut pending = String::new();
+        for line in text.lines() {
+            let line = line.trim();
+            if line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some(part) = line.strip_suffix('\\') {
+                pending.push_str(part);
+                pending.push(' ');
+                continue;
+            }
+            pending.push_str(line);
+            let line = std::mem::take(&mut pending);
+            let Some((name, value)) = line.split_once('=') else { continue };
+            let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+            // Nothing takes back what was said before.
+            if value.is_empty() {
+                self.settings.retain(|(n, _)| *n != name);
+            } else {
+                self.settings.push((name, value));
+            }
+        }
+    }
+
+    fn all<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s str> {
+        self.settings.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
+        self.all(name).last()
+    }
+
+    /// Whether the unit starts after that mount, and not without it when `required`.
+    pub fn waits_for(&self, mount_point: &Path, required: bool) -> bool {
+        let paths =
+            |name| self.all(name).flat_map(str::split_whitespace).map(|p| PathBuf::from(unescaped(p)));
+        let by_path = |name| paths(name).any(|path| path.starts_with(mount_point));
+        let unit = mount_unit(mount_point);
+        let by_unit = |name| self.all(name).flat_map(str::split_whitespace).any(|u| u == unit);
+        let after = by_unit("After");
+        by_path("RequiresMountsFor")
+            || (by_unit("Requires") || by_unit("BindsTo") || by_unit("Requisite")) && after
+            || !required && (by_path("WantsMountsFor") || after)
+    }
+
+    /// Bytes that the service may lock; `None` when the unit does not say, `Some(None)` without a limit.
+    pub fn memlock(&self) -> Option<Option<u64>> {
+        let value = self.last("LimitMEMLOCK")?;
+        let soft = value.split(':').next().unwrap_or(value);
+        if soft == "infinity" {
+            return Some(None);
+        }
+        let digits = soft.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match soft[digits.len()..].chars().next().map(|c| c.to_ascii_uppercase()) {
+            Some('K') => 1 << 10,
+            Some('M') => 1 << 20,
+            Some('G') => 1 << 30,
+            Some('T') => 1 << 40,
+            _ => 1,
+        };
+        Some(Some(digits.trim().parse::<u64>().ok()?.saturating_mul(unit)))
+    }
+
+    /// The file behind a credential of that name; `Some(None)` when it is sealed or has no file.
+    pub fn credential(&self, name: &str) -> Option<Option<PathBuf>> {
+        let of = |setting| {
+            self.all(setting).filter_map(|value| {
+                let (n, file) = value.split_once(':').unwrap_or((value, ""));
+                (n == name).then(|| file.to_owned())
+            })
+        };
+        let plain = of("LoadCredential").last();
+        let sealed = of("LoadCredentialEncrypted").chain(of("SetCredentialEncrypted")).next().is_some();
+        match plain {
+            Some(file) if file.starts_with('/') => Some(Some(PathBuf::from(file.replace("%%", "%")))),
+            Some(_) => Some(None),
+            None => sealed.then_some(None),
+        }
+    }
+
+    /// The account that the service runs as.
+    pub fn user(&self) -> Option<&str> {
+        self.last("User")
+    }
+
+    /// Whether the unit makes that directory unwritable for the service.
+    pub fn closes(&self, directory: &Path) -> bool {
+        let below = |name: &str| {
+            let paths = self.all(name).flat_map(str::split_whitespace);
+            paths.map(|p| p.trim_start_matches(['-', '+'])).any(|p| directory.starts_with(p))
+        };
+        let strict = self.last("ProtectSystem") == Some("strict");
+        (strict && !below("ReadWritePaths")) || below("ReadOnlyPaths") || below("InaccessiblePaths")
+    }
+
+    /// Whether a variable of the environment is set in the unit itself.
+    pub fn sets_environment(&self, name: &str) -> bool {
+        self.all("Environment")
+            .flat_map(str::split_whitespace)
+            .any(|word| word.trim_start_matches(['"', '\'']).split('=').next() == Some(name))
+    }
+}
+
+/// `\x20` and `%%`.
+fn unescaped(path: &str) -> String {
+    path.replace("\\x20", " ").replace("%%", "%")
+}
+
+/// The name of the unit that mounts there.
+pub fn mount_unit(point: &Path) -> String {
+    let path = point.to_string_lossy();
+    let path = path.trim_matches('/');
+    if path.is_empty() {
+        return "-.mount".to_owned();
+    }
+    let mut name = String::new();
+    for (i, byte) in path.bytes().enumerate() {
+        match byte {
+            b'/' => name.push('-'),
+            b'.' if i > 0 => name.push('.'),
+            b if b.is_ascii_alphanumeric() || b == b':' || b == b'_' => name.push(b as char),
+            b => name.push_str(&format!("\\x{b:02x}")),
+        }
+    }
+    name.push_str(".mount");
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(texts: &[&str]) -> Unit {
+        let mut unit = Unit::default();
+        texts.iter().for_each(|text| unit.add(text));
+        unit
+    }
+
+    #[test]
+    fn a_unit_waits_for_a_mount_that_its_paths_are_on() {
+        let one = unit(&["[Unit]\nRequiresMountsFor=/mnt/a/keys \\\n  /mnt/my\\x20stick/keys\n"]);
+        assert!(one.waits_for(Path::new("/mnt/a"), true) && one.waits_for(Path::new("/mnt/my stick"), true));
+        assert!(!one.waits_for(Path::new("/mnt/b"), false));
+        let wants = unit(&["WantsMountsFor=/mnt/a/keys"]);
+        assert!(wants.waits_for(Path::new("/mnt/a"), false) && !wants.waits_for(Path::new("/mnt/a"), true));
+        let by_unit = unit(&["Requires=mnt-a.mount\nAfter=network.target mnt-a.mount\n"]);
+        assert!(by_unit.waits_for(Path::new("/mnt/a"), true));
+        assert!(
+            !unit(&["RequiresMountsFor=/mnt/a", "RequiresMountsFor="]).waits_for(Path::new("/mnt/a"), true)
+        );
+        assert_eq!(mount_unit(Path::new("/mnt/key-ring")), "mnt-key\\x2dring.mount");
+    }
+
+    #[test]
+    fn limits_are_read() {
+        for (text, expected) in [
+            ("", None),
+            ("LimitMEMLOCK=64M", Some(Some(64 << 20))),
+            ("LimitMEMLOCK=65536:infinity", Some(Some(65536))),
+            ("LimitMEMLOCK=8K\n", Some(Some(8192))),
+            ("LimitMEMLOCK=infinity", Some(None)),
+        ] {
+            assert_eq!(unit(&["LimitMEMLOCK=1", "LimitMEMLOCK=", text]).memlock(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_found() {
+        let one = unit(&["LoadCredential=a:/etc/a\nLoadCredential=b\n", "LoadCredentialEncrypted=c:/etc/c"]);
+        assert_eq!(one.credential("a"), Some(Some("/etc/a".into())));
+        assert_eq!(one.credential("b"), Some(None));
+        assert_eq!(one.credential("c"), Some(None));
+        assert_eq!(one.credential("d"), None);
+    }
+
+    #[test]
+    fn what_a_unit_closes_is_told() {
+        let strict = unit(&["ProtectSystem=strict\nReadWritePaths=/var/lib/mysql -/mnt/a\n"]);
+        assert!(strict.closes(Path::new("/mnt/b/keys")) && !strict.closes(Path::new("/mnt/a/keys")));
+        assert!(unit(&["ReadOnlyPaths=/mnt"]).closes(Path::new("/mnt/b/keys")));
+        assert!(!unit(&["ProtectSystem=full"]).closes(Path::new("/mnt/b/keys")));
+        assert!(unit(&["Environment=\"A=1\" KEY=2"]).sets_environment("KEY"));
+    }
+}
