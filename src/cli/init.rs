@@ -5,6 +5,7 @@ use super::output::Output;
 use super::secret::{self, measured_cost};
 use super::{Verdict, sync};
 use crate::error::{Error, Result};
+use crate::format::header::Header;
 use crate::format::slots::MIN_SECRET;
 use crate::keyring::NewKeyring;
 use crate::secret::Locked;
@@ -37,30 +38,26 @@ pub(super) struct Args {
     label: String,
 }
 
+/// A keyring that was made.
+pub(super) struct Made {
+    pub header: Header,
+    pub recovery: String,
+    /// The file with a new secret.
+    pub secret_file: Option<PathBuf>,
+}
+
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths = sync::paths(&args.path, &args.mirrors)?;
-    for path in &paths {
-        if fs.meta(path).is_ok() {
-            return Err(Error::AlreadyThere { path: path.clone() });
-        }
-        volume::check_directory(fs.as_ref(), path)?;
-    }
     let path = paths.first().cloned().unwrap_or_default();
-    let made_secret = if args.generate_secret { Some(generate_secret(&fs, args, &path)?) } else { None };
-    let (new, recovery) = make(args, &fs, &paths).inspect_err(|_| {
-        // A secret that opens nothing would only be in the way of the next try.
-        if let Some(made) = &made_secret {
-            let _ = fs.unlink(made);
-        }
-    })?;
-    let header = new.header();
+    let made = make(&fs, &paths, &args.secret, &args.secret.name(), &args.label, args.generate_secret)?;
+    let header = &made.header;
     out.line(format_args!("Made the keyring {} at {}", header.id, path.display()));
     for mirror in paths.iter().skip(1) {
         out.line(format_args!("and a copy of it at {}", mirror.display()));
     }
-    if let Some(made) = &made_secret {
-        out.line(format_args!("Wrote a new unlock secret to {}", made.display()));
+    if let Some(secret) = &made.secret_file {
+        out.line(format_args!("Wrote a new unlock secret to {}", secret.display()));
     }
     warn_of_shared_volumes(fs.as_ref(), &paths, out);
     let same_disk = secret_beside_keyring(fs.as_ref(), args, &paths);
@@ -71,28 +68,66 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             secret.display()
         ));
     }
-    out.line("");
-    out.line("The recovery key opens the keyring when the unlock secret is lost. It is shown this once:");
-    out.line("");
-    out.line(format_args!("    {recovery}"));
-    out.line("");
-    out.line("Write it on paper and lock that away, neither with the server nor with the volume.");
+    show_recovery(&made.recovery, out);
     out.document(&json!({
         "path": path,
         "mirrors": paths.get(1..).unwrap_or_default(),
         "id": header.id,
         "label": header.label,
         "slots": header.slots.iter().map(|s| s.kind).collect::<Vec<_>>(),
-        "secret_file": made_secret,
+        "secret_file": made.secret_file,
         "secret_on_keyring_volume": same_disk.is_some(),
-        "recovery_key": recovery,
+        "recovery_key": made.recovery,
     }));
     Ok(Verdict::Fine)
 }
 
-fn make(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<(NewKeyring, String)> {
-    let secret = args.secret.read_new()?;
-    let mut new = NewKeyring::new(&args.label, &secret, &args.secret.name(), measured_cost(&secret)?)?;
+/// Shows the recovery key of a new keyring.
+pub(super) fn show_recovery(recovery: &str, out: &mut Output) {
+    out.line("");
+    out.line("The recovery key opens the keyring when the unlock secret is lost. It is shown this once:");
+    out.line("");
+    out.line(format_args!("    {recovery}"));
+    out.line("");
+    out.line("Write it on paper and lock that away, neither with the server nor with the volume.");
+}
+
+/// Makes a keyring where there is none, with a secret from `source`, which its slot calls `name`; first
+/// generates the secret if asked to.
+pub(super) fn make(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    source: &secret::Source,
+    name: &str,
+    label: &str,
+    generate: bool,
+) -> Result<Made> {
+    for path in paths {
+        if fs.meta(path).is_ok() {
+            return Err(Error::AlreadyThere { path: path.clone() });
+        }
+        volume::check_directory(fs.as_ref(), path)?;
+    }
+    let keyring = paths.first().cloned().unwrap_or_default();
+    let secret_file = if generate { Some(generate_secret(fs, source, &keyring)?) } else { None };
+    let (new, recovery) = write(fs, paths, source, name, label).inspect_err(|_| {
+        // A secret that opens nothing would only be in the way of the next try.
+        if let Some(made) = &secret_file {
+            let _ = fs.unlink(made);
+        }
+    })?;
+    Ok(Made { header: new.header().clone(), recovery, secret_file })
+}
+
+fn write(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    source: &secret::Source,
+    name: &str,
+    label: &str,
+) -> Result<(NewKeyring, String)> {
+    let secret = source.read_new()?;
+    let mut new = NewKeyring::new(label, &secret, name, measured_cost(&secret)?)?;
     let mut recovery = String::new();
     // Writing to a String does not fail.
     let _ = new.add_recovery()?.write_to(&mut recovery);
@@ -101,8 +136,8 @@ fn make(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<(NewKeyring,
 }
 
 /// Writes a new secret file that belongs to whoever the keyring will belong to.
-fn generate_secret(fs: &Arc<dyn Fs>, args: &Args, keyring: &Path) -> Result<PathBuf> {
-    let Some(UnlockSource::File(file)) = &args.secret.unlock else {
+fn generate_secret(fs: &Arc<dyn Fs>, source: &secret::Source, keyring: &Path) -> Result<PathBuf> {
+    let Some(UnlockSource::File(file)) = &source.unlock else {
         return Err(Error::Config("--generate-secret writes a file: give --unlock file:PATH".to_owned()));
     };
     Copy::new(Arc::clone(fs), file).create_for(keyring, &Locked::random(MIN_SECRET)?)?;
