@@ -6,9 +6,11 @@ use super::{Verdict, is_about_the_keyring, secret};
 use crate::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::slots::{Cost, Slot, SlotKind};
-use crate::keyring::inspect;
+use crate::format::witness::Witness;
+use crate::keyring::{inspect, witness_claims};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
+use crate::store::witness::WITNESS_NAME;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,11 +18,16 @@ use uuid::Uuid;
 
 /// Show what keyring files are: identity, label, unlock slots, generation; no secret is needed
 #[derive(clap::Args)]
-#[command(after_help = "Example: keyringctl status /mnt/keyring/hospital.keyring")]
+#[command(
+    after_help = "Example: keyringctl status /mnt/a/keys/main.keyring /mnt/b/keys/main.keyring --datadir /var/lib/mysql"
+)]
 pub(super) struct Args {
-    /// Keyring files
+    /// Keyring files: the copies of one keyring
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    /// The server's data directory: its witness tells whether these are the newest copies of its keyring
+    #[arg(long, value_name = "DIR")]
+    datadir: Option<PathBuf>,
     #[command(flatten)]
     secret: secret::Args,
 }
@@ -47,6 +54,7 @@ struct About {
     keys: Option<usize>,
     slots: Vec<SlotRow>,
     notes: Vec<String>,
+    /// Tells two states of one generation apart, where it is known.
     #[serde(skip)]
     chain: Option<[u8; 32]>,
 }
@@ -83,17 +91,25 @@ impl SlotRow {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let witness = args.datadir.as_ref().map(|datadir| witness_claims(&fs, datadir)).transpose()?.flatten();
     let mut verdict = Verdict::Fine;
     let mut all = Vec::new();
+    let mut unreadable = None;
     for path in &args.paths {
-        let found = match look(&fs, path, &args.secret) {
-            Ok(found) => found,
-            Err(e) if is_about_the_keyring(&e) => {
-                Found { path: path.clone(), fine: false, error: Some(e.to_string()), about: None }
+        let found = look(&fs, path, &args.secret).or_else(|e| {
+            let found = Found { path: path.clone(), fine: false, error: Some(e.to_string()), about: None };
+            match e {
+                // What there is of the other copies is still to be told.
+                Error::Io { .. } | Error::Hung { .. } => drop(unreadable.get_or_insert(e)),
+                e if !is_about_the_keyring(&e) => return Err(e),
+                _ => {}
             }
-            Err(e) => return Err(e),
-        };
-        all.push(found);
+            Ok(found)
+        });
+        all.push(found?);
+    }
+    if let (Some(witness), Some(datadir)) = (&witness, &args.datadir) {
+        compare_with_witness(&mut all, witness, datadir);
     }
     compare(&mut all);
     for found in &all {
@@ -104,8 +120,40 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let fine = all.iter().filter(|f| f.fine).count();
         out.line(format_args!("{fine}/{} copies are up to date", all.len()));
     }
+    if let (None, Some(datadir)) = (&witness, &args.datadir) {
+        out.line(format_args!("there is no witness in {}", datadir.display()));
+    }
     out.document(&all);
-    Ok(verdict)
+    unreadable.map_or(Ok(verdict), Err)
+}
+
+/// What the server in that data directory would not use is not fine.
+fn compare_with_witness(all: &mut [Found], witness: &Witness, datadir: &Path) {
+    for found in all {
+        let (Some(about), None) = (&found.about, &found.error) else { continue };
+        let path = found.path.clone();
+        let place = datadir.join(WITNESS_NAME);
+        let contradicted = match about.generation {
+            _ if about.id != witness.id => {
+                Error::WitnessForeign { path, found: about.id, expected: witness.id, witness: place }
+            }
+            Some(generation) if generation < witness.generation => Error::WitnessOlder {
+                path,
+                id: about.id,
+                found: generation,
+                expected: witness.generation,
+                witness: place,
+            },
+            Some(generation)
+                if generation == witness.generation && about.chain.is_some_and(|c| c != witness.chain) =>
+            {
+                Error::WitnessFork { path, generation, witness: place }
+            }
+            _ => continue,
+        };
+        found.fine = false;
+        found.error = Some(contradicted.to_string());
+    }
 }
 
 /// Several files are taken for copies of one keyring: the first that can be read says which, the newest
@@ -114,7 +162,7 @@ fn compare(all: &mut [Found]) {
     let Some(id) = all.iter().find_map(|f| f.about.as_ref()).map(|a| a.id) else { return };
     let of_keyring = || all.iter().filter_map(|f| f.about.as_ref()).filter(|a| a.id == id);
     let newest = of_keyring().filter_map(|a| a.generation).max();
-    let chain = of_keyring().find(|a| a.generation == newest).and_then(|a| a.chain);
+    let chain = of_keyring().filter(|a| a.generation == newest).find_map(|a| a.chain);
     for found in all {
         let Some(about) = &found.about else { continue };
         let wrong = match about.generation {
@@ -122,11 +170,13 @@ fn compare(all: &mut [Found]) {
             generation if generation != newest => {
                 format!("it lags behind: the newest copy has generation {}", newest.unwrap_or_default())
             }
-            _ if about.chain != chain => "it has the newest generation with other content: a fork".to_owned(),
+            _ if about.chain.is_some() && about.chain != chain => {
+                "it has the newest generation with other content: a fork".to_owned()
+            }
             _ => continue,
         };
         found.fine = false;
-        found.error = Some(wrong);
+        found.error.get_or_insert(wrong);
     }
 }
 
@@ -143,7 +193,11 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
         let (keyring, notes) = secret.load(fs, path)?;
         let status = keyring.status();
         about.authenticated = true;
-        about.generation = Some(status.generation);
+        if about.generation != Some(status.generation) {
+            // Records behind the state that the front names were whole: it is theirs.
+            about.generation = Some(status.generation);
+            about.chain = None;
+        }
         about.keys = Some(status.keys);
         fine &= !notes.iter().any(crate::format::image::Note::is_damage);
         about.notes = notes.iter().map(ToString::to_string).collect();
