@@ -124,21 +124,19 @@ pub fn read_only(kind: Kind) {
     eprintln!("read-only remount, {}: 3 faults; 0 lost, 0 false", kind.name());
 }
 
-/// Pulled (lazily unmounted) while it is written to; or its device stops answering.
+/// Pulled while it is written to: lazily unmounted, or its device stops answering, or both.
 pub fn pulled(kind: Kind) {
     let volume = Volume::of(kind);
     let keyring = Keyring::init(&volume);
     let mut book = Book::default();
-    for n in 0..times(8, 60) {
-        book.round(&keyring, Duration::from_micros(500 + random(60_000)), |_| {
-            if n % 2 == 0 {
-                volume.pull();
-            } else {
-                volume.kill_device();
-            }
+    for n in 0..times(9, 60) {
+        book.round(&keyring, Duration::from_micros(500 + random(60_000)), |_| match n % 3 {
+            0 => volume.pull(),
+            1 => volume.kill_device(),
+            _ => volume.pull_out(),
         });
         assert!(book.error.is_some(), "the worker noticed nothing");
-        if n % 2 == 1 {
+        if n % 3 == 1 {
             volume.unmount();
         }
         volume.mount_when_free();

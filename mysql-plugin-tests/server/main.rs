@@ -11,7 +11,6 @@ mod cost;
 mod everyday;
 mod faults_disk;
 mod faults_fuse;
-#[allow(dead_code)] // faults_mounts::remote is not run yet
 mod faults_mounts;
 mod faults_power;
 mod kill;
@@ -20,7 +19,7 @@ mod migrate_offline;
 mod mirrors;
 mod power_cut;
 mod refusal;
-#[allow(dead_code)] // what faults_mounts::remote needs
+#[allow(dead_code)] // what faults_fuse is to need
 mod rig;
 mod slots;
 mod threads;
@@ -104,12 +103,20 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_power::xfs", XFS, || faults_power::cuts(Kind::Xfs)),
     ("faults_power::mirrors", Ext4, faults_power::cuts_of_mirrors),
     ("faults_disk::full_ext4", Ext4, || faults_disk::full(Kind::Ext4)),
+    ("faults_disk::full_xfs", XFS, || faults_disk::full(Kind::Xfs)),
+    ("faults_disk::full_btrfs", BTRFS, || faults_disk::full(Kind::Btrfs)),
     ("faults_disk::read_only_ext4", Ext4, || faults_disk::read_only(Kind::Ext4)),
     ("faults_disk::read_only_xfs", XFS, || faults_disk::read_only(Kind::Xfs)),
+    ("faults_disk::pulled_ext4", Ext4, || faults_disk::pulled(Kind::Ext4)),
+    ("faults_disk::pulled_btrfs", BTRFS, || faults_disk::pulled(Kind::Btrfs)),
     ("faults_disk::pulled_xfs", XFS, || faults_disk::pulled(Kind::Xfs)),
     ("faults_mounts::everyday_xfs", XFS, || faults_mounts::everyday(Kind::Xfs)),
     ("faults_mounts::everyday_btrfs", BTRFS, || faults_mounts::everyday(Kind::Btrfs)),
     ("faults_mounts::everyday_ntfs", Mounts(Kind::Ntfs), || faults_mounts::everyday(Kind::Ntfs)),
+    ("faults_mounts::everyday_exfat", Mounts(Kind::Exfat), || faults_mounts::everyday(Kind::Exfat)),
+    ("faults_mounts::killed_exfat", Mounts(Kind::Exfat), || faults_mounts::killed(Kind::Exfat)),
+    ("faults_mounts::killed_sshfs", Mounts(Kind::Sshfs), || faults_mounts::killed(Kind::Sshfs)),
+    ("faults_mounts::remote", Mounts(Kind::Sshfs), faults_mounts::remote),
     ("faults_mounts::killed_ntfs", Mounts(Kind::Ntfs), || faults_mounts::killed(Kind::Ntfs)),
     ("faults_fuse::one", Nothing, faults_fuse::one),
     ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),

@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The server's status variables and `keyringctl status` are asked about the same copies.
 
-use super::{Keyring, Server};
+use super::{Keyring, Server, place};
+use serde_json::Value;
+use std::process::{Child, Command, Stdio};
 
 /// The server and `keyringctl status` agree: that state, and so many copies of all up to date.
 pub fn agree(server: &Server, keyring: &Keyring, state: &str, copies: &str) {
+    let status = Asked::about(keyring, server);
+    let (all, fine) = status.told_and_ended();
+    assert_eq!(fine, state == "ATTACHED", "{all:#?}");
+    same(server, &all, state, copies);
+}
+
+/// As [`agree`] with what was asked while a volume hung: a process that waits for one tells, but cannot end.
+pub fn agree_with(server: &Server, asked: &mut Asked, state: &str, copies: &str) {
+    same(server, &asked.told(), state, copies);
+}
+
+fn same(server: &Server, all: &[Value], state: &str, copies: &str) {
     let shown = server.status();
     assert_eq!((shown["state"].as_str(), shown["copies"].as_str()), (state, copies), "{shown:?}");
-
-    let output = keyring.ctl("status");
-    let all: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|e| panic!("keyringctl status: {e}: {}", super::told(&output)));
     let fine = all.iter().filter(|c| c["fine"] == true).count();
     let told = match fine {
         n if n == all.len() => "ATTACHED",
@@ -18,10 +28,49 @@ pub fn agree(server: &Server, keyring: &Keyring, state: &str, copies: &str) {
         _ => "DEGRADED",
     };
     assert_eq!((told, format!("{fine}/{}", all.len()).as_str()), (state, copies), "{all:#?}");
-    assert_eq!(output.status.success(), state == "ATTACHED", "{}", super::told(&output));
     for copy in all.iter().filter(|c| c["fine"] == true) {
         assert_eq!(copy["id"], shown["id"].as_str(), "{copy}");
         assert_eq!(copy["generation"].to_string(), shown["generation"], "{copy}");
         assert_eq!(copy["keys"].to_string(), shown["keys"], "{copy}");
+    }
+}
+
+/// A `keyringctl status` under way.
+#[derive(Debug)]
+pub struct Asked {
+    child: Child,
+}
+
+impl Asked {
+    /// Asks about all copies of a keyring, as a server's data directory knows it.
+    pub fn about(keyring: &Keyring, server: &Server) -> Asked {
+        let mut command = Command::new(&place().keyringctl);
+        command.args(["--json", "status"]).args(keyring.paths());
+        command.arg("--unlock").arg(format!("file:{}", keyring.secret.display()));
+        command.arg("--datadir").arg(server.datadir());
+        Asked {
+            child: command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap(),
+        }
+    }
+
+    /// What it tells, whether it ends then or not.
+    pub fn told(&mut self) -> Vec<Value> {
+        let stdout = self.child.stdout.as_mut().expect("not asked before");
+        let document = serde_json::Deserializer::from_reader(stdout).into_iter().next();
+        document
+            .expect("keyringctl status tells something")
+            .unwrap_or_else(|e| panic!("keyringctl status: {e}"))
+    }
+
+    fn told_and_ended(mut self) -> (Vec<Value>, bool) {
+        let told = self.told();
+        (told, self.child.wait().unwrap().success())
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // Not waited for: it may not be able to end yet.
+        let _ = self.child.kill();
     }
 }

@@ -2,9 +2,11 @@
 //! What the tests stand on: servers, volumes and keyrings in temporary directories.
 
 mod agree;
+mod faults;
 pub mod fuse;
 mod host;
 mod keyring;
+mod kind;
 mod place;
 mod power;
 mod remote;
@@ -13,14 +15,15 @@ mod server;
 mod volume;
 pub mod worker;
 
-pub use agree::agree;
+pub use agree::{Asked, agree, agree_with};
 pub use host::Host;
 pub use keyring::Keyring;
+pub use kind::Kind;
 pub use place::{place, set_up};
-pub use remote::Remote;
+pub use remote::{Hang, Remote};
 pub use search::{Snapshot, files_with, found_in, hex_forms};
 pub use server::Server;
-pub use volume::{Kind, Volume};
+pub use volume::Volume;
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Command, Output};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A file server on this host: an sshd with a key and a configuration of its own, and sshfs mounts of it.
 
-use super::volume::ended_well;
+use super::kind::ended_well;
 use super::{signal, wait_until};
 use rustix::process::Signal;
 use std::fs;
@@ -34,8 +34,14 @@ impl Remote {
             }
             fs::copy(dir.join("user.pub"), dir.join("authorized_keys")).map_err(io)?;
         }
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(io)?.port();
+        // The port stays when it is started again: a mount finds it there.
+        let free = || TcpListener::bind("127.0.0.1:0")?.local_addr().map(|address| address.port());
         let config = dir.join("config");
+        let port = match fs::read_to_string(dir.join("port")) {
+            Ok(port) => port.parse().map_err(|_| "no port".to_owned())?,
+            Err(_) => free().map_err(io)?,
+        };
+        fs::write(dir.join("port"), port.to_string()).map_err(io)?;
         let d = dir.display();
         fs::write(
             &config,
@@ -70,7 +76,7 @@ impl Remote {
         command.args(["-p", &self.port.to_string()]);
         for option in [
             "uid=0,gid=0,umask=077",
-            "default_permissions",
+            "default_permissions,reconnect",
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
             &format!("IdentityFile={}/user", self.dir.display()),
@@ -100,14 +106,9 @@ impl Remote {
         all
     }
 
-    /// It stops answering, and its connections stay.
-    pub fn hang(&self) {
-        self.all().into_iter().for_each(|pid| signal(pid, Signal::STOP));
-    }
-
-    /// It goes on.
-    pub fn go_on(&self) {
-        self.all().into_iter().rev().for_each(|pid| signal(pid, Signal::CONT));
+    /// It stops answering, and its connections stay, until the answer is dropped.
+    pub fn hang(&self) -> Hang {
+        Hang::of(self.all())
     }
 
     /// It ends, and its connections with it.
@@ -120,6 +121,28 @@ impl Remote {
     pub fn restart(&mut self) {
         let base = self.dir.parent().unwrap().to_owned();
         *self = Remote::start(&base).unwrap();
+    }
+}
+
+/// Stopped processes. They go on when this is dropped, also by a test that fails: nobody who waits for
+/// them can be ended before that.
+#[derive(Debug)]
+#[must_use]
+pub struct Hang {
+    pids: Vec<u32>,
+}
+
+impl Hang {
+    /// Stops processes.
+    pub fn of(pids: Vec<u32>) -> Hang {
+        pids.iter().for_each(|pid| signal(*pid, Signal::STOP));
+        Hang { pids }
+    }
+}
+
+impl Drop for Hang {
+    fn drop(&mut self) {
+        self.pids.iter().rev().for_each(|pid| signal(*pid, Signal::CONT));
     }
 }
 

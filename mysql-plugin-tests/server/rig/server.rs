@@ -82,6 +82,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Its data directory.
+    pub fn datadir(&self) -> PathBuf {
+        self.host.datadir()
+    }
+
     /// What it wrote to its error log.
     pub fn log(&self) -> String {
         self.host.log().split_off(self.log_from)

@@ -2,106 +2,23 @@
 //! External volumes: a filesystem of its own on an image, as root, or a directory on another filesystem
 //! than the data directories, which comes and goes by being renamed (anybody).
 
-use super::{Remote, place, power, run, wait_until};
+use super::kind::{Kind, make_image, mount, umount};
+use super::{Remote, place, run, wait_until};
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// An external volume.
 #[derive(Debug)]
 pub struct Volume {
-    base: TempDir,
-    kind: Kind,
-    mounted: Cell<bool>,
-    remote: RefCell<Option<Remote>>,
-}
-
-/// What stands for the volume.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    Directory,
-    Ext4,
-    Xfs,
-    Btrfs,
-    /// Through FUSE, and so are those that follow: no modes, the mount says whose all files are.
-    Exfat,
-    Ntfs,
-    /// A directory behind an sshd on this host.
-    Sshfs,
-}
-
-impl Kind {
-    /// Its name, as mount knows it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Directory => "directory",
-            Kind::Ext4 => "ext4",
-            Kind::Xfs => "xfs",
-            Kind::Btrfs => "btrfs",
-            Kind::Exfat => "exfat",
-            Kind::Ntfs => "ntfs",
-            Kind::Sshfs => "sshfs",
-        }
-    }
-
-    /// The program that makes it, and its arguments before the image.
-    fn mkfs(self) -> (&'static str, &'static [&'static str]) {
-        match self {
-            Kind::Ext4 => ("mkfs.ext4", &["-q", "-F", "-m", "0"]),
-            Kind::Xfs => ("mkfs.xfs", &["-q", "-f"]),
-            Kind::Btrfs => ("mkfs.btrfs", &["-q", "-f", "--mixed"]),
-            Kind::Exfat => ("mkfs.exfat", &[]),
-            Kind::Ntfs => ("mkntfs", &["-Q", "-q", "-F"]),
-            Kind::Directory | Kind::Sshfs => ("true", &[]),
-        }
-    }
-
-    /// Bytes of its image: xfs is never made smaller than that.
-    fn size(self) -> u64 {
-        if self == Kind::Xfs { 300 << 20 } else { 32 << 20 }
-    }
-
-    fn mount_command(self) -> Command {
-        let (program, args): (_, &[&str]) = match self {
-            // Left to itself, ext4 writes its journal out every 5 seconds: a lucky moment for who doesn't sync.
-            Kind::Ext4 => ("mount", &["-t", "ext4", "-o", "loop,commit=300"]),
-            Kind::Xfs => ("mount", &["-t", "xfs", "-o", "loop"]),
-            Kind::Btrfs => ("mount", &["-t", "btrfs", "-o", "loop,commit=300"]),
-            Kind::Exfat => ("mount.exfat-fuse", &["-o", "umask=077,uid=0,gid=0"]),
-            Kind::Ntfs => ("ntfs-3g", &["-o", "umask=077,uid=0,gid=0"]),
-            Kind::Directory | Kind::Sshfs => ("true", &[]),
-        };
-        let mut command = Command::new(program);
-        command.args(args);
-        command
-    }
-
-    /// Why there can be no such volume here, when there can't.
-    pub fn why_not(self) -> Option<String> {
-        static WHY: [OnceLock<Option<String>>; 7] = [const { OnceLock::new() }; 7];
-        let try_it = || {
-            if self == Kind::Directory {
-                return Ok(());
-            }
-            if !rustix::process::geteuid().is_root() {
-                return Err("needs root".to_owned());
-            }
-            let base = tempfile::tempdir_in(&place().run).map_err(|e| e.to_string())?;
-            if self == Kind::Sshfs {
-                return Remote::start(base.path()).map(drop);
-            }
-            make_image(self, base.path())?;
-            fs::create_dir(base.path().join("mnt")).map_err(|e| e.to_string())?;
-            mount(self, base.path())?;
-            umount(&base.path().join("mnt"))
-        };
-        WHY[self as usize].get_or_init(|| try_it().err()).clone()
-    }
+    pub(super) base: TempDir,
+    pub(super) kind: Kind,
+    pub(super) mounted: Cell<bool>,
+    pub(super) remote: RefCell<Option<Remote>>,
 }
 
 impl Volume {
@@ -203,12 +120,6 @@ impl Volume {
         self.mounted.set(false);
     }
 
-    /// Pulls it: gone from its place at once, whoever uses it.
-    pub fn pull(&self) {
-        run(Command::new("umount").arg("-l").arg(self.mount_point()));
-        self.mounted.set(false);
-    }
-
     /// Keeps what is on it, while it is away, for [`Volume::put_back`].
     pub fn keep_as(&self, name: &str) {
         assert!(!self.mounted.get(), "only a volume at rest can be copied");
@@ -236,73 +147,6 @@ impl Volume {
         }
         self.mount();
         self.make_keys();
-    }
-
-    /// Cuts its power: what is not on the device by now is lost. It is still mounted, and dead.
-    pub fn cut_power(&self) {
-        assert!(matches!(self.kind, Kind::Ext4 | Kind::Xfs), "only these lose their power");
-        power::cut(&self.mount_point()).unwrap();
-    }
-
-    /// Its device stops answering: every later read and write of it fails.
-    pub fn kill_device(&self) {
-        power::shrink(&self.device()).unwrap();
-    }
-
-    fn device(&self) -> PathBuf {
-        let source = run(Command::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(self.mount_point()));
-        PathBuf::from(source.trim())
-    }
-
-    /// The server behind it.
-    pub fn remote(&self) -> std::cell::RefMut<'_, Remote> {
-        std::cell::RefMut::map(self.remote.borrow_mut(), |r| r.as_mut().expect("a remote volume"))
-    }
-
-    /// Ends the program that serves it, without warning, and unmounts what is left.
-    pub fn kill_fuse(&self) {
-        let mount_point = self.mount_point().display().to_string();
-        let served_by: Vec<u32> = fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter(|pid| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                String::from_utf8_lossy(&line).split('\0').any(|arg| arg == mount_point)
-            })
-            .collect();
-        let [pid] = served_by[..] else { panic!("{served_by:?} serve {mount_point}") };
-        super::signal(pid, rustix::process::Signal::KILL);
-        umount(&self.mount_point()).unwrap();
-        self.mounted.set(false);
-    }
-
-    /// Mounts it for reading only, or for writing again.
-    pub fn remount(&self, how: &str) {
-        run(Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.mount_point()));
-    }
-
-    /// Fills it to the last block. The files that do it are removed by [`Volume::make_room`].
-    pub fn fill(&self) {
-        let dir = self.mount_point().join("filler");
-        fs::create_dir_all(&dir).unwrap();
-        // In ever smaller pieces, until not a block is left, and again when the filesystem has found some.
-        for round in 0..3 {
-            for shift in (12..=23).rev() {
-                let piece = vec![b'x'; 1 << shift];
-                let put = |i| {
-                    let file = dir.join(format!("{round}.{shift}.{i}"));
-                    fs::write(&file, &piece).and_then(|()| fs::File::open(&file)?.sync_all())
-                };
-                // Files of one block each use up the inodes too: a few will do.
-                (0..if shift == 12 { 300 } else { 100 }).take_while(|i| put(*i).is_ok()).count();
-            }
-        }
-    }
-
-    /// Frees what [`Volume::fill`] took.
-    pub fn make_room(&self) {
-        fs::remove_dir_all(self.mount_point().join("filler")).unwrap();
-        run(Command::new("sync").arg("-f").arg(self.mount_point()));
     }
 
     /// What of it a process holds on to: open files, mapped ones, its working directory.
@@ -343,51 +187,4 @@ fn other_filesystem() -> PathBuf {
 
 fn make_private(dir: &Path) -> std::io::Result<()> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-}
-
-fn make_image(kind: Kind, base: &Path) -> Result<(), String> {
-    let image = base.join("image");
-    let (program, args) = kind.mkfs();
-    let make = || -> std::io::Result<_> {
-        fs::File::create(&image)?.set_len(kind.size())?;
-        Command::new(program).args(args).arg(&image).env("PATH", path_with_sbin()).output()
-    };
-    ended_well(program, make())
-}
-
-fn mount(kind: Kind, base: &Path) -> Result<(), String> {
-    let (mut command, mut source) = (kind.mount_command(), base.join("image"));
-    if kind == Kind::Exfat {
-        // It takes a block device only. The device goes with the mount.
-        source = run(Command::new("losetup").args(["-f", "--show"]).arg(&source)).trim().into();
-    }
-    command.arg(&source).arg(base.join("mnt"));
-    let mounted = ended_well("mount", command.env("PATH", path_with_sbin()).output());
-    if kind == Kind::Exfat {
-        run(Command::new("losetup").arg("-d").arg(&source));
-    }
-    mounted
-}
-
-/// A command that another test starts holds all of this process's open files for an instant, so a busy
-/// volume is tried again; what a server holds it holds for longer.
-pub(super) fn umount(mount_point: &Path) -> Result<(), String> {
-    let mut answer = Ok(());
-    wait_until(Duration::from_secs(2), || {
-        answer = ended_well("umount", Command::new("umount").arg(mount_point).output());
-        answer.is_ok()
-    });
-    answer
-}
-
-pub(super) fn ended_well(what: &str, output: std::io::Result<std::process::Output>) -> Result<(), String> {
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("{what} failed: {}", super::told(&output))),
-        Err(e) => Err(format!("{what}: {e}")),
-    }
-}
-
-pub(super) fn path_with_sbin() -> String {
-    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
