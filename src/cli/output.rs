@@ -21,6 +21,16 @@ impl Output {
         Self { json, text: String::new(), document: None }
     }
 
+    /// Whether one JSON document is printed, and no text.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether it is one JSON document.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// A line of text.
     pub fn line(&mut self, line: impl Display) {
         self.text.push_str(&line.to_string());
@@ -30,8 +40,10 @@ impl Output {
     /// Prints what there is of text, before something is asked.
     pub fn flush_text(&mut self) {
         if !self.json {
-            print!("{}", std::mem::take(&mut self.text));
-            let _ = io::stdout().flush();
+            // Whoever reads may have seen enough; what is being done goes on.
+            let mut stdout = io::stdout().lock();
+            let _ = stdout.write_all(std::mem::take(&mut self.text).as_bytes());
+            let _ = stdout.flush();
         }
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 /// The options of the mysql client. A password is never taken from the arguments, which everybody can see.
 #[derive(clap::Args)]
+#[group(id = "server")]
 #[command(next_help_heading = "The server, as for the mysql client")]
 pub(super) struct Args {
     /// Read this option file and no other

@@ -98,6 +98,13 @@ const KINDS: [(Kind, &str); 21] = [
     (Kind::Setting, "setting"),
 ];
 
+impl Kind {
+    /// Whether it is one table.
+    pub fn is_table(self) -> bool {
+        matches!(self, Kind::Table | Kind::SystemTable)
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(KINDS.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))

@@ -1,8 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt`: encrypts all that a server holds, and proves it.
 
+mod apply;
+mod binary_logs;
+mod direction;
+mod job;
+mod next_steps;
+mod pace;
 mod plan;
+mod preflight;
+mod progress;
+mod redo;
+mod scratch;
+mod settings;
 mod sizes;
+mod spaces;
+mod stop;
+mod tables;
+mod undo_logs;
 
 use super::output::Output;
 use super::{Verdict, server};
@@ -19,10 +34,12 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 enum Command {
     Plan(plan::Args),
+    Apply(apply::Args),
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     match &args.command {
         Command::Plan(args) => plan::run(args, out),
+        Command::Apply(args) => apply::run(args, out),
     }
 }

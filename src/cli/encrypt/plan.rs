@@ -188,15 +188,19 @@ fn tables(args: &Args, plan: &Plan, out: &mut Output) {
             .items
             .iter()
             .filter(|i| matches!(i.kind, Kind::Table | Kind::SystemTable | Kind::OtherEngine))
-            .map(|i| vec![i.name.clone(), state(i.state).to_owned(), sizes::bytes(i.bytes), i.about.clone()])
+            .map(|i| vec![i.name.clone(), state(i).to_owned(), sizes::bytes(i.bytes), i.about.clone()])
             .collect();
         out.line("");
         table(out, &["table", "is", "size", ""], &rows);
     }
 }
 
-fn state(state: State) -> &'static str {
-    match state {
+/// An item's state in a word.
+pub(super) fn state(item: &Item) -> &'static str {
+    let is_setting = matches!(item.kind, Kind::Setting | Kind::ChangeBuffer | Kind::Schema);
+    match item.state {
+        State::Encrypted if is_setting => "set",
+        State::Clear if is_setting => "NOT SET",
         State::Encrypted => "encrypted",
         State::Clear => "IN CLEAR",
         State::Cannot => "can't be",
@@ -217,7 +221,7 @@ fn others(plan: &Plan, out: &mut Output) {
         .filter(shown)
         .map(|i| {
             let size = if i.bytes == 0 { String::new() } else { sizes::bytes(i.bytes) };
-            vec![i.name.clone(), state(i.state).to_owned(), size, short(&i.about)]
+            vec![i.name.clone(), state(i).to_owned(), size, short(&i.about)]
         })
         .collect();
     table(out, &["place", "is", "size", ""], &rows);
