@@ -324,7 +324,7 @@ impl Writer {
     pub fn create_copies(&mut self, memory: &Memory, new: &[Copy]) -> Result<()> {
         self.heal(memory)?;
         let open = self.open_copies(&[])?;
-        let bytes = open.iter().find_map(|o| self.whole_bytes(o)).ok_or(Error::Unavailable)?;
+        let bytes = self.whole_bytes(&open)?;
         new.iter().try_for_each(|copy| copy.create(&bytes))
     }
 
@@ -344,7 +344,7 @@ impl Writer {
         if self.whole || all_current(&open) {
             return Ok(open);
         }
-        let Some(bytes) = open.iter().find_map(|o| self.whole_bytes(o)) else { return Ok(open) };
+        let Ok(bytes) = self.whole_bytes(&open) else { return Ok(open) };
         let mut failed = Vec::new();
         for copy in open.iter().filter(|o| !o.current) {
             match copy.file.prepare(&bytes).and_then(|()| copy.file.put_in_place()) {

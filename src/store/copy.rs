@@ -293,6 +293,11 @@ pub struct Changing {
 }
 
 impl Changing {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.reading.copy.path()
+    }
+
     /// Its front.
     pub fn front(&self) -> &FrontBytes {
         &self.reading.front

@@ -88,12 +88,24 @@ impl Writer {
         Error::format(path, "", e)
     }
 
-    /// All bytes of an up-to-date copy, when its records still verify.
-    pub(super) fn whole_bytes(&self, open: &Open) -> Option<Arc<[u8]>> {
-        let reading = open.file.reading();
-        let opened = open_front(&reading.front.0, Opener::Keys(&self.keys)).ok().filter(|_| open.current)?;
-        let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64)).ok()?;
-        (self.read_on(&rest, reading.len, opened, &self.keys)? == self.commit).then_some(())?;
-        Some([&reading.front.0[..], &rest].concat().into())
+    /// All bytes of an up-to-date copy, when its records still verify. The error of the first that cannot be read,
+    /// when there is none.
+    pub(super) fn whole_bytes(&self, open: &[Open]) -> Result<Arc<[u8]>> {
+        let mut failed = None;
+        for copy in open.iter().filter(|o| o.current) {
+            let reading = copy.file.reading();
+            let whole = || -> Result<_> {
+                let (opened, keys) = self.open_front(copy.file.path(), &reading.front)?;
+                let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64))?;
+                let whole = self.read_on(&rest, reading.len, opened, keys) == Some(self.commit);
+                Ok(whole.then(|| [&reading.front.0[..], &rest].concat().into()))
+            };
+            match whole() {
+                Ok(Some(bytes)) => return Ok(bytes),
+                Ok(None) => {}
+                Err(e) => drop(failed.get_or_insert(e)),
+            }
+        }
+        Err(failed.unwrap_or(Error::Unavailable))
     }
 }
