@@ -68,7 +68,7 @@ impl Keyring {
             let (secret, name) = (config.unlock.read()?, config.unlock.to_string());
             NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write(fs, &paths)?;
         } else {
-            there.iter().try_for_each(|copy| copy.check_place(false, datadir))?;
+            check_places(&there, datadir)?;
         }
         let (mut keyring, notes) = load_all(
             fs,
@@ -115,6 +115,22 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
         )));
     }
     Ok(paths)
+}
+
+/// Checks the places of copies. One on a volume that cannot be looked at does not keep the others from being used:
+/// it is out of use for that.
+fn check_places(copies: &[&Copy], datadir: Option<&Path>) -> Result<()> {
+    let (mut seen, mut unseen) = (0, None);
+    for copy in copies {
+        match copy.check_place(false, datadir) {
+            Ok(()) => seen += 1,
+            Err(e @ (Error::Io { .. } | Error::Hung { .. } | Error::Missing { .. })) => {
+                unseen.get_or_insert(e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    unseen.filter(|_| seen == 0).map_or(Ok(()), Err)
 }
 
 /// Waits until all copies are there, at most so many seconds.
