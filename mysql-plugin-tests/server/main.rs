@@ -36,13 +36,15 @@ enum Needs {
     Nothing,
     /// Volumes of that kind.
     Mounts(Kind),
+    /// Volumes of a filesystem of these tests.
+    Fuse,
     /// gdb's gcore, and leave to use it.
     Gcore,
     /// The files of MySQL's test suite.
     StdData,
 }
 
-use Needs::{Gcore, Mounts, Nothing, StdData};
+use Needs::{Fuse, Gcore, Mounts, Nothing, StdData};
 use rig::{Kind, Volume};
 
 #[allow(non_upper_case_globals)]
@@ -118,7 +120,11 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_mounts::killed_sshfs", Mounts(Kind::Sshfs), || faults_mounts::killed(Kind::Sshfs)),
     ("faults_mounts::remote", Mounts(Kind::Sshfs), faults_mounts::remote),
     ("faults_mounts::killed_ntfs", Mounts(Kind::Ntfs), || faults_mounts::killed(Kind::Ntfs)),
-    ("faults_fuse::one", Nothing, faults_fuse::one),
+    ("faults_fuse::init", Fuse, faults_fuse::init),
+    ("faults_fuse::one_copy", Fuse, faults_fuse::one_copy),
+    ("faults_fuse::either_copy", Fuse, faults_fuse::either_copy),
+    ("faults_fuse::both_copies", Fuse, faults_fuse::both_copies),
+    ("faults_fuse::sync", Fuse, faults_fuse::sync),
     ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),
 ];
 
@@ -128,6 +134,7 @@ impl Needs {
         match self {
             Nothing => None,
             Mounts(kind) => kind.why_not(),
+            Fuse => rig::fuse::Fuse::why_not(),
             Gcore => memory::why_no_gcore(),
             StdData => migrate_offline::why_no_std_data(),
         }

@@ -4,7 +4,7 @@
 
 use super::Fuse;
 use crate::common::sim::Sim;
-use crate::common::{Op, Set, contents, put, unlock};
+use crate::common::{Op, Rng, Set, contents, put, unlock};
 use crate::rig::{place, told};
 use keyring_external::config::Config;
 use keyring_external::error::{Error, Result};
@@ -23,8 +23,7 @@ const WITNESS: &str = "keyring_external.witness";
 
 /// The keyring, its volumes, and what was promised.
 pub struct Life {
-    pub a: Fuse,
-    pub b: Fuse,
+    volumes: [Fuse; 2],
     datadir: TempDir,
     witness: Option<Vec<u8>>,
     open: Option<Keyring>,
@@ -55,8 +54,7 @@ pub struct Promised {
 /// A state to begin from: the volumes, the witness and what was promised.
 #[derive(Clone)]
 pub struct Start {
-    a: Sim,
-    b: Sim,
+    volumes: [Sim; 2],
     witness: Option<Vec<u8>>,
     promised: Promised,
 }
@@ -65,7 +63,15 @@ impl Start {
     /// Nothing anywhere.
     pub fn empty() -> Start {
         let promised = Promised { min_copies: 1, ..Promised::default() };
-        Start { a: Sim::default(), b: Sim::default(), witness: None, promised }
+        Start { volumes: Default::default(), witness: None, promised }
+    }
+
+    /// The same without the second copy.
+    pub fn with_one_copy(&self) -> Start {
+        let mut start = self.clone();
+        start.volumes[1] = Sim::default();
+        start.promised.mirrored = false;
+        start
     }
 
     /// The same, and so many copies must be reached.
@@ -80,16 +86,14 @@ impl Life {
     /// Two empty volumes.
     pub fn new() -> Life {
         let datadir = tempfile::Builder::new().prefix("d").tempdir_in(&place().run).unwrap();
-        let promised = Promised::default();
-        let (a, b) = (Fuse::new(), Fuse::new());
-        Life { a, b, datadir, witness: None, open: None, promised, what: String::new() }
+        let (volumes, promised) = ([Fuse::new(), Fuse::new()], Promised::default());
+        Life { volumes, datadir, witness: None, open: None, promised, what: String::new() }
     }
 
     /// Goes back to a state.
     pub fn begin(&mut self, start: &Start) {
         self.open = None;
-        self.a.comes_back_as(&start.a);
-        self.b.comes_back_as(&start.b);
+        self.come_back(&start.volumes);
         self.witness = start.witness.clone();
         self.promised = start.promised.clone();
         self.put_witness();
@@ -100,7 +104,8 @@ impl Life {
         self.open = None;
         assert_eq!(self.promised.failed, 0, "{}", self.what);
         let promised = Promised { acknowledged: 0, ..self.promised.clone() };
-        Start { a: self.a.durable(), b: self.b.durable(), witness: self.read_witness(), promised }
+        let volumes = [0, 1].map(|n| self.volumes[n].durable());
+        Start { volumes, witness: self.read_witness(), promised }
     }
 
     fn witness_path(&self) -> PathBuf {
@@ -119,7 +124,7 @@ impl Life {
     }
 
     fn paths(&self) -> [PathBuf; 2] {
-        [&self.a, &self.b].map(|volume| volume.keys().join("keyring"))
+        [0, 1].map(|n| self.volumes[n].keys().join("keyring"))
     }
 
     fn config(&self) -> Config {
@@ -163,7 +168,10 @@ impl Life {
         if done {
             self.promised.acknowledged += 1;
         } else {
-            self.fails(&told(&output));
+            let text = told(&output);
+            // The error was over when it looked again.
+            let over = text.contains("put a new copy there with keyringctl sync");
+            self.fails(if over { TOLD } else { &text });
         }
         done
     }
@@ -180,11 +188,6 @@ impl Life {
     /// `keyringctl sync`, which makes the copy on the second volume.
     pub fn sync(&mut self) {
         self.promised.mirrored |= self.ctl("sync");
-    }
-
-    /// From now on the second volume is not asked for.
-    pub fn without_mirror(&mut self) {
-        self.promised.mirrored = false;
     }
 
     /// Opens it as a server does, with another try when that fails.
@@ -249,9 +252,11 @@ impl Life {
     /// A copy that is looked at alone holds what there was at some time.
     fn judge_alone(&self, index: usize, found: &Set, when: &str) {
         let p = &self.promised;
-        let known = p.before.iter().chain([&p.keys]).any(|set| {
-            found == set || p.doubtful.iter().any(|op| *found == op.after(set, found))
-        });
+        let known = p
+            .before
+            .iter()
+            .chain([&p.keys])
+            .any(|set| found == set || p.doubtful.iter().any(|op| *found == op.after(set, found)));
         assert!(known, "{}, {when}: copy {index} holds {found:#?}", self.what);
     }
 
@@ -271,7 +276,7 @@ impl Life {
         }
         if !promised.made {
             self.init_again(&copies, when);
-        } else if !promised.mirrored && self.b.bytes("keyring.new").is_some() {
+        } else if !promised.mirrored && self.volumes[1].bytes("keyring.new").is_some() {
             // As the message says.
             fs::remove_file(copies[1].with_extension("new")).unwrap();
         }
@@ -287,7 +292,7 @@ impl Life {
         let all = 1 + usize::from(self.promised.mirrored);
         assert_eq!(status.copies, (all, all), "{}, {when}: {status:?}", self.what);
         drop(open);
-        let (a, b) = (self.a.bytes("keyring"), self.b.bytes("keyring"));
+        let [a, b] = [0, 1].map(|n| self.volumes[n].bytes("keyring"));
         assert!(!self.promised.mirrored || a == b, "{}, {when}: the copies differ", self.what);
         for path in copies.iter().take(all) {
             let (copy, notes) = load(&fs, path, &unlock()).unwrap();
@@ -308,19 +313,30 @@ impl Life {
     }
 
     /// What a power cut on both volumes now may leave, some of it.
-    pub fn after_cut(&self, rng: &mut crate::common::Rng, most: usize) -> Vec<(Sim, Sim)> {
-        let (a, b) = (self.a.after_cut(rng, most), self.b.after_cut(rng, most));
+    pub fn after_cut(&self, rng: &mut Rng, most: usize) -> Vec<[Sim; 2]> {
+        let left = [0, 1].map(|n| self.volumes[n].after_cut(rng, most));
         // The first of each: nothing that was not synced arrived.
-        let mut states = vec![(a[0].clone(), b[0].clone())];
-        while states.len() < most.min(a.len().max(b.len())) {
-            states.push((a[rng.below(a.len())].clone(), b[rng.below(b.len())].clone()));
+        let mut states = vec![[0, 1].map(|n| left[n][0].clone())];
+        while states.len() < most.min(left[0].len().max(left[1].len())) {
+            states.push([0, 1].map(|n| left[n][rng.below(left[n].len())].clone()));
         }
         states
     }
 
     /// Has the volumes come back as a power cut left them.
-    pub fn come_back(&mut self, (a, b): &(Sim, Sim)) {
-        self.a.comes_back_as(a);
-        self.b.comes_back_as(b);
+    pub fn come_back(&mut self, state: &[Sim; 2]) {
+        for (volume, sim) in self.volumes.iter_mut().zip(state) {
+            volume.comes_back_as(sim);
+        }
+    }
+
+    /// No request fails any more.
+    pub fn heal(&self) {
+        self.volumes.iter().for_each(Fuse::heal);
+    }
+
+    /// A volume: 0 has the copy that is named first.
+    pub fn volume(&self, number: usize) -> &Fuse {
+        &self.volumes[number]
     }
 }

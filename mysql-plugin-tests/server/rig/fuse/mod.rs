@@ -10,22 +10,24 @@ pub use life::{Life, Start};
 use super::place;
 use crate::common::Rng;
 use crate::common::sim::{Effect, Sim};
-use fuser::{BackgroundSession, Config, MountOption};
+use fuser::{BackgroundSession, Config, INodeNo, MountOption};
 use serve::{DIRECTORY, Requests, Served};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use tempfile::TempDir;
 
 /// The device's error.
 pub const EIO: i32 = 5;
+/// The names of a keyring's files there.
+const NAMES: [&str; 2] = ["keyring", "keyring.new"];
 
 /// A volume of these tests.
 #[derive(Debug)]
 pub struct Fuse {
     base: TempDir,
-    sim: Sim,
+    sim: Arc<Mutex<Sim>>,
     requests: Requests,
     cached: bool,
     session: Option<BackgroundSession>,
@@ -45,8 +47,8 @@ impl Fuse {
     fn with(cached: bool) -> Fuse {
         let base = tempfile::Builder::new().prefix("f").tempdir_in(&place().run).unwrap();
         fs::create_dir(base.path().join("mnt")).unwrap();
-        let mut volume =
-            Fuse { base, sim: Sim::default(), requests: Requests::default(), cached, session: None };
+        let (sim, requests) = Default::default();
+        let mut volume = Fuse { base, sim, requests, cached, session: None };
         volume.mount().unwrap();
         volume
     }
@@ -64,7 +66,8 @@ impl Fuse {
             let base = tempfile::tempdir_in(&place().run).unwrap();
             let mount_point = base.path().join("mnt");
             fs::create_dir(&mount_point).unwrap();
-            let served = Served { sim: Sim::default(), requests: Requests::default(), cached: false };
+            let (sim, requests) = Default::default();
+            let served = Served { sim, requests, cached: false };
             match fuser::spawn_mount(served, &mount_point, &options()) {
                 Ok(session) => {
                     detach(&mount_point);
@@ -79,7 +82,7 @@ impl Fuse {
 
     /// Plugs it in.
     pub fn mount(&mut self) -> std::io::Result<()> {
-        let (sim, requests) = (self.sim.clone(), Requests::clone(&self.requests));
+        let (sim, requests) = (Arc::clone(&self.sim), Requests::clone(&self.requests));
         let served = Served { sim, requests, cached: self.cached };
         self.session = Some(fuser::spawn_mount(served, self.keys(), &options())?);
         Ok(())
@@ -101,25 +104,25 @@ impl Fuse {
     /// Request number `at` from now on fails.
     pub fn fail_at(&self, at: usize, effect: Effect) {
         self.requests.lock().unwrap().clear();
-        self.sim.fail_at(at, effect, EIO);
+        self.sim().fail_at(at, effect, EIO);
     }
 
     /// All requests from number `at` on fail.
     pub fn fail_from(&self, at: usize) {
         self.requests.lock().unwrap().clear();
-        self.sim.fail_from(at, EIO);
+        self.sim().fail_from(at, EIO);
     }
 
     /// The power is cut in request number `at`: that and all later ones fail.
     pub fn cut_at(&self, at: usize) {
         self.requests.lock().unwrap().clear();
-        self.sim.crash_at(at);
+        self.sim().crash_at(at);
     }
 
     /// No request fails any more.
     pub fn heal(&self) {
         self.requests.lock().unwrap().clear();
-        self.sim.reset();
+        self.sim().reset();
     }
 
     /// Which requests there were since the last fault was set.
@@ -129,13 +132,13 @@ impl Fuse {
 
     /// What a power cut now may leave: see [`Sim::after_crash`].
     pub fn after_cut(&self, rng: &mut Rng, most: usize) -> Vec<Sim> {
-        self.sim.after_crash(rng, most, false)
+        self.sim().after_crash(rng, most, false)
     }
 
     /// What is on it, all of it durable.
     pub fn durable(&self) -> Sim {
         let durable = Sim::default();
-        for name in ["keyring", "keyring.new"] {
+        for name in NAMES {
             if let Some(bytes) = self.bytes(name) {
                 durable.put(PathBuf::from(DIRECTORY).join(name), bytes);
             }
@@ -143,17 +146,37 @@ impl Fuse {
         durable
     }
 
-    /// Has that come back in the place of what was there, mounted anew.
+    /// Has that come back in the place of what was there.
     pub fn comes_back_as(&mut self, sim: &Sim) {
-        self.unmount();
-        self.sim = sim.fork();
+        // Where the kernel keeps nothing, it notices no difference; a new mount takes a while.
+        if self.cached {
+            self.unmount();
+        }
+        *self.sim.lock().unwrap() = sim.fork();
         self.heal();
-        self.mount().unwrap();
+        if self.cached {
+            self.mount().unwrap();
+        } else {
+            self.forget_names();
+        }
+    }
+
+    /// Has the kernel forget the names that it knows, so that it asks the same each time.
+    fn forget_names(&self) {
+        let session = self.session.as_ref().expect("it is mounted");
+        for name in NAMES {
+            // An error says that it knows no such name.
+            let _ = session.notifier().inval_entry(INodeNo::ROOT, name.as_ref());
+        }
+    }
+
+    fn sim(&self) -> Sim {
+        self.sim.lock().unwrap().clone()
     }
 
     /// The bytes of a file at its root, as programs see them.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        self.sim.bytes(PathBuf::from(DIRECTORY).join(name))
+        self.sim().bytes(PathBuf::from(DIRECTORY).join(name))
     }
 }
 

@@ -30,7 +30,8 @@ pub type Requests = Arc<Mutex<Vec<&'static str>>>;
 /// The filesystem behind a mount.
 #[derive(Debug)]
 pub struct Served {
-    pub sim: Sim,
+    /// What is behind it now.
+    pub sim: Arc<Mutex<Sim>>,
     pub requests: Requests,
     /// Whether the kernel may keep pages of open files.
     pub cached: bool,
@@ -85,10 +86,14 @@ impl Served {
         self.requests.lock().unwrap().push(request);
     }
 
+    fn sim(&self) -> Sim {
+        self.sim.lock().unwrap().clone()
+    }
+
     fn meta(&self, node: INodeNo) -> io::Result<Meta> {
         match node {
-            INodeNo::ROOT => self.sim.meta(DIRECTORY.as_ref()),
-            node => self.sim.file(ino(node)).meta(),
+            INodeNo::ROOT => self.sim().meta(DIRECTORY.as_ref()),
+            node => self.sim().file(ino(node)).meta(),
         }
     }
 
@@ -114,7 +119,7 @@ impl Filesystem for Served {
 
     fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.asks("lookup");
-        answer!(reply, self.sim.meta(&path(name)), |meta| reply.entry(
+        answer!(reply, self.sim().meta(&path(name)), |meta| reply.entry(
             &NEVER,
             &attributes(meta),
             Generation(0)
@@ -149,7 +154,7 @@ impl Filesystem for Served {
             return reply.error(Errno::EPERM);
         }
         self.asks("setattr");
-        let file = self.sim.file(ino(node));
+        let file = self.sim().file(ino(node));
         let done = match size {
             Some(size) => file.cut(size),
             None => file.set_owner(0, 0),
@@ -161,29 +166,13 @@ impl Filesystem for Served {
         answer!(reply, answered, |meta| reply.attr(&NEVER, &attributes(meta)));
     }
 
-    fn create(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        name: &OsStr,
-        _: u32,
-        _: u32,
-        _: i32,
-        reply: ReplyCreate,
-    ) {
+    fn create(&self, _: &Request, _: INodeNo, name: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
         self.asks("create");
         let path = path(name);
-        let made = self.sim.create_new(&path).map(|_| self.sim.ino(&path).expect("it was just made"));
+        let made = self.sim().create_new(&path).map(|_| self.sim().ino(&path).expect("it was just made"));
         answer!(reply, made, |ino| {
-            let meta = Meta {
-                kind: Kind::File,
-                mode: 0o600,
-                uid: 0,
-                gid: 0,
-                dev: 0,
-                ino: ino as u64,
-                len: 0,
-            };
+            let meta =
+                Meta { kind: Kind::File, mode: 0o600, uid: 0, gid: 0, dev: 0, ino: ino as u64, len: 0 };
             let (node, flags) = (FileHandle(ino as u64), self.open_flags());
             reply.created(&NEVER, &attributes(meta), Generation(0), node, flags)
         });
@@ -191,7 +180,7 @@ impl Filesystem for Served {
 
     fn open(&self, _: &Request, node: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         self.asks("open");
-        answer!(reply, self.sim.open_file(ino(node)), |_| reply
+        answer!(reply, self.sim().open_file(ino(node)), |_| reply
             .opened(FileHandle(ino(node) as u64), self.open_flags()));
     }
 
@@ -208,7 +197,8 @@ impl Filesystem for Served {
     ) {
         self.asks("read");
         let mut bytes = vec![0; size as usize];
-        answer!(reply, self.sim.file(ino(node)).read_at(&mut bytes, offset), |got| reply.data(&bytes[..got]));
+        answer!(reply, self.sim().file(ino(node)).read_at(&mut bytes, offset), |got| reply
+            .data(&bytes[..got]));
     }
 
     fn write(
@@ -224,12 +214,13 @@ impl Filesystem for Served {
         reply: ReplyWrite,
     ) {
         self.asks("write");
-        answer!(reply, self.sim.file(ino(node)).write_at(data, offset), |()| reply.written(data.len() as u32));
+        answer!(reply, self.sim().file(ino(node)).write_at(data, offset), |()| reply
+            .written(data.len() as u32));
     }
 
     fn fsync(&self, _: &Request, node: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
         self.asks("fsync");
-        answer!(reply, self.sim.file(ino(node)).sync(), |()| reply.ok());
+        answer!(reply, self.sim().file(ino(node)).sync(), |()| reply.ok());
     }
 
     fn opendir(&self, _: &Request, node: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -239,7 +230,7 @@ impl Filesystem for Served {
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
         self.asks("fsyncdir");
-        answer!(reply, self.sim.sync_dir(DIRECTORY.as_ref()), |()| reply.ok());
+        answer!(reply, self.sim().sync_dir(DIRECTORY.as_ref()), |()| reply.ok());
     }
 
     fn rename(
@@ -253,12 +244,12 @@ impl Filesystem for Served {
         reply: ReplyEmpty,
     ) {
         self.asks("rename");
-        answer!(reply, self.sim.rename(&path(from), &path(to)), |()| reply.ok());
+        answer!(reply, self.sim().rename(&path(from), &path(to)), |()| reply.ok());
     }
 
     fn unlink(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         self.asks("unlink");
-        answer!(reply, self.sim.unlink(&path(name)), |()| reply.ok());
+        answer!(reply, self.sim().unlink(&path(name)), |()| reply.ok());
     }
 
     // Those that the kernel asks for by itself, and that cannot fail to a program's harm.
