@@ -164,6 +164,16 @@ fn looking_at_a_keyring() {
 }
 
 #[test]
+fn figures_for_prometheus() {
+    let place = Place::with_keyring();
+    check(
+        "status_prometheus_tells_the_copy_that_is_missing",
+        &place,
+        &[&format!("status DIR/main.keyring DIR/none.keyring --prometheus {UNLOCK}")],
+    );
+}
+
+#[test]
 fn secrets() {
     let place = Place::with_keyring();
     check(

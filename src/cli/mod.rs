@@ -10,6 +10,7 @@ mod init;
 mod list;
 mod output;
 mod pages;
+mod prometheus;
 mod rekey;
 mod secret;
 mod server;

@@ -26,15 +26,16 @@ impl Output {
         self.json
     }
 
-    /// Whether it is one JSON document.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// A line of text.
     pub fn line(&mut self, line: impl Display) {
         self.text.push_str(&line.to_string());
         self.text.push('\n');
+    }
+
+    /// This text in the place of all that a command would print.
+    pub fn only(&mut self, text: String) {
+        self.json = false;
+        self.text = text;
     }
 
     /// Prints what there is of text, before something is asked.

@@ -2,12 +2,13 @@
 //! `keyringctl status`: what keyring files are, with or without their secret.
 
 use super::output::{Output, time};
+use super::prometheus::{Labels, Metrics};
 use super::{Verdict, is_about_the_keyring, secret};
 use crate::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::slots::{Cost, Slot, SlotKind};
 use crate::format::witness::Witness;
-use crate::keyring::{inspect, witness_claims};
+use crate::keyring::{inspect, now, witness_claims};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::store::witness::WITNESS_NAME;
@@ -28,6 +29,9 @@ pub(super) struct Args {
     /// The server's data directory: its witness tells whether these are the newest copies of its keyring
     #[arg(long, value_name = "DIR")]
     datadir: Option<PathBuf>,
+    /// Print figures for Prometheus instead (node_exporter's textfile collector)
+    #[arg(long, conflicts_with = "json")]
+    prometheus: bool,
     #[command(flatten)]
     secret: secret::Args,
 }
@@ -124,7 +128,59 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line(format_args!("there is no witness in {}", datadir.display()));
     }
     out.document(&all);
+    if args.prometheus {
+        metrics(&all, witness.as_ref()).print(out);
+    }
     unreadable.map_or(Ok(verdict), Err)
+}
+
+/// The same as figures.
+fn metrics(all: &[Found], witness: Option<&Witness>) -> Metrics {
+    let mut metrics = Metrics::default();
+    let each = |metrics: &mut Metrics, name: &str, help: &str, value: &dyn Fn(&Found) -> Option<String>| {
+        metrics.family(name, help);
+        for found in all {
+            let id = found.about.as_ref().map_or_else(String::new, |a| a.id.to_string());
+            let labels: Labels<'_> = &[("path", &found.path.display()), ("keyring", &id)];
+            value(found).into_iter().for_each(|value| metrics.sample(name, labels, value));
+        }
+    };
+    let about =
+        |found: &Found, value: &dyn Fn(&About) -> Option<String>| found.about.as_ref().and_then(value);
+    each(
+        &mut metrics,
+        "keyring_external_copy_fine",
+        "Whether a copy of the keyring is whole and up to date.",
+        &|f| Some(u8::from(f.fine).to_string()),
+    );
+    each(
+        &mut metrics,
+        "keyring_external_copy_generation",
+        "How often the keyring was changed, as this copy says.",
+        &|f| about(f, &|a| a.generation.map(|n| n.to_string())),
+    );
+    each(
+        &mut metrics,
+        "keyring_external_copy_authenticated",
+        "Whether the unlock secret vouched for every byte.",
+        &|f| about(f, &|a| Some(u8::from(a.authenticated).to_string())),
+    );
+    each(
+        &mut metrics,
+        "keyring_external_copy_keys",
+        "Keys in this copy, known with the unlock secret.",
+        &|f| about(f, &|a| a.keys.map(|n| n.to_string())),
+    );
+    each(&mut metrics, "keyring_external_copy_slots", "Unlock slots of this copy.", &|f| {
+        about(f, &|a| Some(a.slots.len().to_string()))
+    });
+    let name = "keyring_external_witness_generation";
+    metrics.family(name, "The newest generation that the server's data directory has seen.");
+    witness.into_iter().for_each(|w| metrics.sample(name, &[("keyring", &w.id)], w.generation));
+    let name = "keyring_external_status_time_seconds";
+    metrics.family(name, "When this was looked at, in seconds since 1970.");
+    metrics.sample(name, &[], now());
+    metrics
 }
 
 /// What the server in that data directory would not use is not fine.

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Figures for a monitoring system: the text format of Prometheus (version 0.0.4), as node_exporter's textfile
+//! collector reads it.
+
+use super::output::Output;
+use std::fmt::{Display, Write};
+
+/// What a sample says of itself: name and value of each label.
+pub(super) type Labels<'a> = &'a [(&'a str, &'a dyn Display)];
+
+/// Metrics, collected family by family.
+#[derive(Default)]
+pub(super) struct Metrics {
+    text: String,
+}
+
+impl Metrics {
+    /// Begins a family of gauges; its samples follow.
+    pub fn family(&mut self, name: &str, help: &str) {
+        // Writing to a String does not fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
+    }
+
+    /// A sample.
+    pub fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl Display) {
+        let labels: Vec<_> =
+            labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(&value.to_string()))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.text, "{name}{labels} {value}");
+    }
+
+    /// Prints them in place of what the command would have printed.
+    pub fn print(self, out: &mut Output) {
+        out.only(self.text);
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut metrics = Metrics::default();
+        metrics.family("up", "Whether.");
+        metrics.sample("up", &[("path", &"a\"b\\c\nd"), ("n", &1)], 0);
+        metrics.sample("down", &[], 2.5);
+        let expected =
+            "# HELP up Whether.\n# TYPE up gauge\nup{path=\"a\\\"b\\\\c\\nd\",n=\"1\"} 0\ndown 2.5\n";
+        assert_eq!(metrics.text, expected);
+    }
+}
