@@ -2,6 +2,7 @@
 //! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
 
 mod backup;
+mod doctor;
 mod encrypt;
 mod export;
 mod foreign;
@@ -14,6 +15,8 @@ mod prometheus;
 mod rekey;
 mod secret;
 mod server;
+mod setup;
+mod site;
 mod slot;
 mod status;
 mod sync;
@@ -43,6 +46,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Setup(setup::Args),
+    Doctor(doctor::Args),
     Init(init::Args),
     Status(status::Args),
     List(list::Args),
@@ -85,6 +90,8 @@ pub fn main() -> ExitCode {
     };
     let mut out = Output::new(cli.json);
     let done = match cli.command {
+        Command::Setup(args) => setup::run(&args, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Init(args) => init::run(&args, &mut out),
         Command::Status(args) => status::run(&args, &mut out),
         Command::List(args) => list::run(&args, &mut out),

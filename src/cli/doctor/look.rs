@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the checks look at: the server's installation, how it loads the keyring, and what is mounted.
+
+use super::configured;
+use super::finding::Findings;
+use crate::cli::site::Site;
+use crate::host::Host;
+use crate::host::mounts::{self, Entry, Mount, mount_of};
+use crate::unlock::UnlockSource;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What the checks look at.
+pub(super) struct Look<'a> {
+    pub site: &'a Site,
+    /// The keyring as the server is configured for it.
+    pub host: Host,
+    pub read_only: bool,
+    pub auto_create: bool,
+    /// Where to read the secret, when it was said.
+    pub secret: Option<UnlockSource>,
+    pub mounts: Vec<Mount>,
+    pub fstab: Vec<Entry>,
+    /// Where the kernel tells of itself; elsewhere in tests.
+    pub sys: PathBuf,
+    pub proc: PathBuf,
+}
+
+impl<'a> Look<'a> {
+    /// Looks. `None`: the server is not configured for a keyring of ours, and that was found.
+    pub fn at(site: &'a Site, secret: Option<UnlockSource>, found: &mut Findings) -> Option<Look<'a>> {
+        let configured = configured::find(site, found)?;
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let fstab = site.text(Path::new("/etc/fstab")).ok().flatten().unwrap_or_default();
+        Some(Look {
+            site,
+            host: configured.host,
+            read_only: configured.read_only,
+            auto_create: configured.auto_create,
+            secret,
+            mounts: mounts::mounts(&mountinfo, &site.root),
+            fstab: mounts::fstab(&fstab),
+            sys: "/sys".into(),
+            proc: "/proc".into(),
+        })
+    }
+
+    /// A path of the server's, as this process names it.
+    pub fn at_root(&self, path: &Path) -> PathBuf {
+        self.site.at(path)
+    }
+
+    /// The mount that a path of the server's lies on.
+    pub fn mount(&self, path: &Path) -> Option<&Mount> {
+        mount_of(&self.mounts, path)
+    }
+
+    /// The filesystem that a path lies on, or the nearest directory that is there.
+    pub fn device(&self, path: &Path) -> Option<u64> {
+        let place = self.at_root(path);
+        place.ancestors().find_map(|p| fs::metadata(p).ok()).map(|m| m.dev())
+    }
+
+    /// The disk that a filesystem is on, by its name in the kernel; `None` when it is on none of its own.
+    pub fn disk(&self, device: u64) -> Option<String> {
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let link = self.sys.join(format!("dev/block/{major}:{minor}"));
+        let device = fs::canonicalize(link).ok()?;
+        // A partition lies in its disk's directory.
+        let disk = if device.join("partition").exists() { device.parent()? } else { &device };
+        Some(disk.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The source that the keyring is verified with: where root finds what mysqld gets.
+    pub fn secret(&self) -> Option<UnlockSource> {
+        if let Some(secret) = &self.secret {
+            return Some(secret.clone());
+        }
+        match &self.host.unlock {
+            UnlockSource::File(file) => Some(UnlockSource::File(self.at_root(file))),
+            UnlockSource::Credential(_) => {
+                self.host.credential.as_ref().map(|file| UnlockSource::File(self.at_root(file)))
+            }
+            // Those are mysqld's own.
+            UnlockSource::Env(_) | UnlockSource::Command(_) => None,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl doctor`: whether all around a keyring is as it should be, and the fix for what is not.
+
+mod apparmor;
+mod configured;
+mod files;
+mod finding;
+mod keyring;
+pub(super) mod leftovers;
+mod look;
+mod selinux;
+mod server;
+mod systemd;
+mod unlock;
+mod volumes;
+
+use super::output::Output;
+use super::{Verdict, server as connection, site};
+use crate::error::Result;
+use crate::unlock::UnlockSource;
+use finding::{Findings, Level};
+use look::Look;
+use serde_json::json;
+
+/// Check all that a server's keyring depends on, and the running server
+///
+/// Each finding says what is wrong, why that matters and how to mend it. WRONG keeps the server from its keys or the keys
+/// from being safe, RISK may do so one day; NOTE is what could not be checked, and does not count.
+#[derive(clap::Args)]
+#[group(id = "doctor")]
+#[command(after_help = "Examples:\n  keyringctl doctor\n  keyringctl doctor --ignore one-copy --json\n\n\
+    Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be looked at.")]
+pub(super) struct Args {
+    /// Leave out what this check finds, when it is meant to be so (repeatable)
+    #[arg(long, value_name = "CHECK")]
+    ignore: Vec<String>,
+    /// Where to read the unlock secret, to verify every byte [default: where mysqld reads it]
+    #[arg(long, value_name = "SOURCE")]
+    unlock: Option<UnlockSource>,
+    /// Do not ask the running server
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    site: site::Args,
+    #[command(flatten)]
+    server: connection::Args,
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let site = args.site.look()?;
+    let mut found = Findings::default();
+    let look = Look::at(&site, args.unlock.clone(), &mut found);
+    if let Some(look) = &look {
+        files::check(look, &mut found);
+        keyring::check(look, &mut found);
+        volumes::check(look, &mut found);
+        unlock::check(look, &mut found);
+        apparmor::check(look, &mut found);
+        selinux::check(look, &mut found);
+        systemd::check(look, &mut found);
+    }
+    leftovers::check(&site, look.as_ref().map(|l| &l.host), &mut found);
+    if !args.offline {
+        server::check(&args.server, look.as_ref(), &mut found);
+    }
+    found.ignore(&args.ignore);
+    let verdict = if found.count(Level::Wrong) + found.count(Level::Risk) == 0 {
+        Verdict::Fine
+    } else {
+        Verdict::NotFine
+    };
+    found.print(out);
+    out.document(&json!({
+        "fine": verdict == Verdict::Fine,
+        "findings": found.all(),
+        "passed": found.passed(),
+        "way": look.as_ref().map(|l| l.host.way),
+        "copies": look.as_ref().map(|l| l.host.copies().map(std::path::Path::to_owned).collect::<Vec<_>>()),
+    }));
+    Ok(verdict)
+}

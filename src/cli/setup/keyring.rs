@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keyring and its unlock secret, as setup makes them or finds them.
+
+use super::change::{is_root, make_directory};
+use crate::cli::init::{self, Made};
+use crate::cli::secret;
+use crate::cli::site::Site;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::keyring::load_with;
+use crate::store::fs::{Fs, Meta};
+use crate::store::real::RealFs;
+use crate::store::volume::{self, directory_of};
+use crate::unlock::UnlockSource;
+use serde::Serialize;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is to be done about the keyring.
+#[derive(Serialize)]
+pub(super) struct Plan {
+    /// Directories to be made, with mode 0700, for mysqld's user.
+    directories: Vec<PathBuf>,
+    /// Copies to be made; none when the keyring is there.
+    make: Vec<PathBuf>,
+    /// Copies that are there.
+    there: Vec<PathBuf>,
+    /// The file for 32 random bytes.
+    make_secret: Option<PathBuf>,
+    /// Who the secret's file belongs to.
+    secret_owner: String,
+}
+
+impl Plan {
+    /// As people read it.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self
+            .directories
+            .iter()
+            .map(|d| format!("DIRECTORY  {} (mode 0700, for mysqld's user)", d.display()))
+            .collect();
+        if let Some(secret) = &self.make_secret {
+            lines.push(format!(
+                "SECRET     {} (32 random bytes, mode 0600, for {})",
+                secret.display(),
+                self.secret_owner
+            ));
+        }
+        lines.extend(self.make.iter().map(|path| format!("KEYRING    {} (new)", path.display())));
+        lines.extend(
+            self.there.iter().map(|path| format!("KEYRING    {} (there already, and used)", path.display())),
+        );
+        lines
+    }
+}
+
+/// Looks what there is, and refuses what cannot be.
+pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
+    let (there, make): (Vec<_>, Vec<_>) =
+        host.copies().map(Path::to_owned).partition(|copy| site.at(copy).symlink_metadata().is_ok());
+    if let (Some(found), Some(missing)) = (there.first(), make.first()) {
+        return Err(Error::Config(format!(
+            "the keyring {} is there, but not its copy {}: make it with keyringctl sync {} --mirror {}, then run setup again",
+            found.display(),
+            missing.display(),
+            site.at(found).display(),
+            site.at(missing).display()
+        )));
+    }
+    if site.account.is_none() && is_root() {
+        return Err(Error::Config(format!(
+            "there is no account {} on this host: install MySQL first, or say with --mysqld-user which account mysqld runs as",
+            site.user
+        )));
+    }
+    let mut directories = Vec::new();
+    for copy in host.copies() {
+        let dir = directory_of(copy);
+        check_volume(site, host, dir)?;
+        if !site.at(dir).exists() && !directories.iter().any(|d| d == dir) {
+            directories.push(dir.to_owned());
+        }
+    }
+    let file = secret_file(host);
+    let make_secret = file.filter(|_| there.is_empty()).filter(|file| !site.at(file).exists()).cloned();
+    if !there.is_empty() {
+        opens(site, host, &there)?;
+    }
+    let secret_owner = if host.credential.is_some() { "root".to_owned() } else { site.user.clone() };
+    Ok(Plan { directories, make, there, make_secret, secret_owner })
+}
+
+/// The file with the unlock secret.
+fn secret_file(host: &Host) -> Option<&PathBuf> {
+    match (&host.unlock, &host.credential) {
+        (UnlockSource::File(file), _) | (UnlockSource::Credential(_), Some(file)) => Some(file),
+        _ => None,
+    }
+}
+
+/// The source as this process reads it.
+fn source(site: &Site, host: &Host) -> UnlockSource {
+    secret_file(host).map_or_else(|| host.unlock.clone(), |file| UnlockSource::File(site.at(file)))
+}
+
+/// The directory's volume is mounted, and another one than the data directory's.
+fn check_volume(site: &Site, host: &Host, dir: &Path) -> Result<()> {
+    let place = site.at(dir);
+    let parent = place.parent().unwrap_or(&place);
+    if !parent.is_dir() {
+        return Err(Error::Config(format!(
+            "there is no directory {}: mount the keyring's volume there, or give another path; nothing was changed",
+            parent.display()
+        )));
+    }
+    let near = if place.exists() { &place } else { parent };
+    let meta = |path: &Path| fs::metadata(path).map_err(|e| Error::io("look at", path, e));
+    let datadir = site.at(&host.datadir);
+    if !host.allow_same_device && datadir.exists() && meta(near)?.dev() == meta(&datadir)?.dev() {
+        return Err(Error::SameDevice { path: dir.to_owned(), datadir: host.datadir.clone() });
+    }
+    Ok(())
+}
+
+/// Whether the secret opens what is there.
+fn opens(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let source = source(site, host);
+    let name = host.unlock.to_string();
+    there.iter().try_for_each(|copy| load_with(&fs, &site.at(copy), &name, || source.read()).map(drop))
+}
+
+/// Makes directories, secret and keyring.
+pub(super) fn carry_out(site: &Site, host: &Host, plan: &Plan, label: &str) -> Result<Option<Made>> {
+    let owner = site.account.as_ref().filter(|_| is_root()).map(|a| (a.uid, a.gid));
+    for dir in &plan.directories {
+        make_directory(&site.at(dir), owner)?;
+    }
+    if plan.make.is_empty() {
+        return Ok(None);
+    }
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
+    for path in &paths {
+        is_mysqlds(site, &volume::owner_of_directory(fs.as_ref(), path)?, directory_of(path))?;
+    }
+    let source = secret::Source { unlock: Some(source(site, host)) };
+    let made = init::make(&fs, &paths, &source, &host.unlock.to_string(), label, plan.make_secret.is_some())?;
+    if let (Some(secret), true, true) = (&made.secret_file, host.credential.is_some(), is_root()) {
+        // Only systemd is to read it.
+        let closed = chown(secret, Some(0), Some(0))
+            .and_then(|()| fs::set_permissions(secret, fs::Permissions::from_mode(0o600)));
+        closed.map_err(|e| Error::io("give to root", secret, e))?;
+    }
+    Ok(Some(made))
+}
+
+/// The keyring goes to the owner of its directory.
+fn is_mysqlds(site: &Site, meta: &Meta, dir: &Path) -> Result<()> {
+    match &site.account {
+        Some(account) if meta.uid != account.uid && is_root() => {
+            Err(Error::Owner { path: dir.to_owned(), owner: meta.uid, user: account.uid })
+        }
+        _ => Ok(()),
+    }
+}
