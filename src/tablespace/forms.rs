@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Goes through all of a file and counts what is encrypted and what is in clear, as each page or block says
+//! of itself. Needs no key, and so cannot say whether a key opens it.
+
+use super::bytes::{be16, be32, be64, is_zero};
+use super::page::{self, Form, NUMBER, SPACE, TYPE};
+use super::page0::{self, MAX_PAGE};
+use super::read::Source;
+use super::{Kind, redo};
+use serde::Serialize;
+use std::io;
+use std::path::Path;
+
+/// Bytes that are read at once: a multiple of every page's and block's size.
+const AT_ONCE: usize = 16 * MAX_PAGE;
+/// Page size of a system tablespace that does not say it.
+const DEFAULT_PAGE: usize = 16 * 1024;
+
+/// What a file holds, in pages, or in blocks of the redo log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Forms {
+    /// Encrypted.
+    pub encrypted: u64,
+    /// In clear. Of the system tablespace, which is never encrypted, only pages with what does not belong there for good:
+    /// entries that wait, or once waited, in the change buffer, and rows.
+    pub clear: u64,
+    /// Never written.
+    pub empty: u64,
+}
+
+/// Counts the pages of a tablespace, its first one left out, or the blocks of a file of the redo log. `None` for other
+/// files.
+///
+/// # Errors
+/// What the filesystem answers.
+pub fn forms(path: &Path, kind: Kind) -> io::Result<Option<Forms>> {
+    let source = Source::open(path)?;
+    match kind {
+        Kind::Table | Kind::General | Kind::Dictionary | Kind::Undo => {
+            of_pages(&source, page::form).map(Some)
+        }
+        Kind::System => of_pages(&source, form_in_system).map(Some),
+        Kind::Redo => of_redo(&source).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn of_pages(source: &Source, form: impl Fn(&[u8]) -> Form) -> io::Result<Forms> {
+    let front = source.read(0, DEFAULT_PAGE)?;
+    let size = page0::geometry(&front).map_or(DEFAULT_PAGE, |g| g.physical);
+    let mut forms = Forms::default();
+    // Page 0 is never encrypted, and holds no rows.
+    let mut first = true;
+    each_part(source, 0, size, &mut |page| {
+        if !std::mem::take(&mut first) {
+            forms.count(form(page));
+        }
+    })?;
+    Ok(forms)
+}
+
+/// Blocks left over from an earlier use of a file count: they are on the disk.
+fn of_redo(source: &Source) -> io::Result<Forms> {
+    let mut forms = Forms::default();
+    each_part(source, redo::HEADER as u64, redo::BLOCK, &mut |block| {
+        let is_encrypted = be16(block, BLOCK_LEN).is_some_and(|len| len & BLOCK_ENCRYPTED != 0);
+        let data = block.get(BLOCK_DATA..redo::BLOCK - 4).unwrap_or_default();
+        forms.count(match is_encrypted {
+            true => Form::Encrypted,
+            false if holds_more_than(data, 0) => Form::Clear,
+            false => Form::Empty,
+        });
+    })?;
+    Ok(forms)
+}
+
+fn holds_more_than(bytes: &[u8], count: usize) -> bool {
+    bytes.iter().filter(|byte| **byte != 0).nth(count).is_some()
+}
+
+impl Forms {
+    fn count(&mut self, form: Form) {
+        match form {
+            Form::Encrypted => self.encrypted += 1,
+            Form::Clear => self.clear += 1,
+            Form::Empty => self.empty += 1,
+        }
+    }
+}
+
+/// Hands each whole part of a file from `at` on to `look`.
+fn each_part(source: &Source, mut at: u64, size: usize, look: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    loop {
+        let bytes = source.read(at, AT_ONCE)?;
+        if bytes.len() < size {
+            return Ok(());
+        }
+        bytes.chunks_exact(size).for_each(&mut *look);
+        at += AT_ONCE as u64;
+    }
+}
+
+// In a block of the redo log: the bytes in it, with the bit that says that they are encrypted, and the bytes.
+const BLOCK_LEN: usize = 4;
+const BLOCK_ENCRYPTED: u16 = 0x8000;
+const BLOCK_DATA: usize = 12;
+
+// Types of pages that hold entries of indexes, or parts of long values.
+const TYPE_INDEX: u16 = 17855;
+const TYPE_RTREE: u16 = 17854;
+const TYPE_CHANGE_BUFFER_FREE: u16 = 4;
+const TYPES_OF_LONG_VALUES: [std::ops::RangeInclusive<u16>; 2] = [10..=13, 18..=28];
+/// Where the entries of an index page begin, behind its headers and its smallest and largest entry.
+const ENTRIES: usize = 120;
+/// An entry has a header, so that so many bytes are none.
+const LEAST: usize = 16;
+/// The end of a page: directory and trailer.
+const END: usize = 16;
+
+/// A page of the system tablespace counts as in clear when it holds entries or parts of values; the rest of it are
+/// InnoDB's own structures.
+fn form_in_system(page: &[u8]) -> Form {
+    let kind = be16(page, TYPE).unwrap_or(0);
+    let holds_data = match kind {
+        TYPE_INDEX | TYPE_RTREE | TYPE_CHANGE_BUFFER_FREE => true,
+        _ => TYPES_OF_LONG_VALUES.iter().any(|types| types.contains(&kind)),
+    };
+    // A copy of another tablespace's page: the doublewrite buffer of servers before 8.0.20.
+    let is_copy =
+        be32(page, SPACE).is_some_and(|space| space != 0) && be64(page, NUMBER).is_some_and(|n| n != 0);
+    let end = page.len().saturating_sub(END);
+    let data = page.get(ENTRIES..end).unwrap_or_default();
+    if is_zero(page) {
+        Form::Empty
+    } else if page::form(page) == Form::Encrypted {
+        Form::Encrypted
+    } else if (holds_data || is_copy) && holds_more_than(data, LEAST) {
+        Form::Clear
+    } else {
+        Form::Empty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tablespace::bytes::put;
+
+    fn page(kind: u16, fill: u8) -> Vec<u8> {
+        let mut page = vec![fill; DEFAULT_PAGE];
+        put(&mut page, NUMBER, &[0, 0, 0, 5, 0, 0, 0, 0]);
+        put(&mut page, SPACE, &[0; 4]);
+        put(&mut page, TYPE, &kind.to_be_bytes());
+        page
+    }
+
+    #[test]
+    fn the_system_tablespace_is_in_clear_where_it_holds_what_came_from_elsewhere() {
+        assert_eq!(form_in_system(&vec![0; DEFAULT_PAGE]), Form::Empty);
+        assert_eq!(form_in_system(&page(TYPE_INDEX, b'x')), Form::Clear);
+        assert_eq!(form_in_system(&page(TYPE_INDEX, 0)), Form::Empty);
+        assert_eq!(form_in_system(&page(TYPE_CHANGE_BUFFER_FREE, b'x')), Form::Clear);
+        assert_eq!(form_in_system(&page(22, b'x')), Form::Clear);
+        // InnoDB's own: the transaction system, file segments.
+        assert_eq!(form_in_system(&page(7, b'x')), Form::Empty);
+        let mut copy = page(7, b'x');
+        put(&mut copy, SPACE, &[0, 0, 0, 9]);
+        assert_eq!(form_in_system(&copy), Form::Clear);
+    }
+
+    #[test]
+    fn pages_and_blocks_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.ibd");
+        let pages = [page(8, 0), page(15, 1), page(TYPE_INDEX, 1), vec![0; DEFAULT_PAGE]];
+        std::fs::write(&path, pages.concat()).unwrap();
+        let wanted = Forms { encrypted: 1, clear: 1, empty: 1 };
+        assert_eq!(forms(&path, Kind::Table).unwrap(), Some(wanted));
+        assert_eq!(forms(&path, Kind::Temporary).unwrap(), None);
+
+        let mut log = vec![0; redo::HEADER + 4 * redo::BLOCK];
+        let block = |i: usize| redo::HEADER + i * redo::BLOCK;
+        put(&mut log, block(0) + BLOCK_LEN, &[0x80, 50]);
+        put(&mut log, block(1) + BLOCK_DATA, b"Astrid");
+        put(&mut log, block(2), &[1; BLOCK_DATA]);
+        put(&mut log, block(2) + BLOCK_LEN, &[0, 12]);
+        std::fs::write(&path, log).unwrap();
+        let wanted = Forms { encrypted: 1, clear: 1, empty: 2 };
+        assert_eq!(forms(&path, Kind::Redo).unwrap(), Some(wanted));
+    }
+}
