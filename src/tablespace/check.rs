@@ -4,7 +4,8 @@
 use super::doublewrite::{self, Spaces};
 use super::logs::{judge_binlog, judge_redo};
 use super::read::Source;
-use super::space::{self, Verdict};
+use super::space;
+use super::verdict::Verdict;
 use super::walk::{self, Found};
 use super::{Depth, FileReport, Kind, MasterKeys, State};
 use crate::error::{Error, Result};

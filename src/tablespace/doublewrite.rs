@@ -4,10 +4,11 @@
 
 use super::bytes::be32;
 use super::info::SpaceKey;
-use super::page::{self, Form, NUMBER, SPACE};
+use super::page::{self, Form, NUMBER, Proof, SPACE};
 use super::page0::{Geometry, MAX_PAGE};
 use super::read::Source;
-use super::space::{OpenSpace, Verdict};
+use super::space::OpenSpace;
+use super::verdict::Verdict;
 use super::{Kind, State};
 use crate::secret::{Place, Vault};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -62,7 +63,7 @@ impl Spaces {
     fn opens(&self, page: &[u8], number: u32, space: u32) -> bool {
         self.open.get(&space).into_iter().flatten().any(|(place, geometry)| {
             let key = SpaceKey::new(self.vault.get(*place));
-            key.is_ok_and(|key| page::opens(page, number, space, *geometry, &key))
+            key.is_ok_and(|key| page::opens(page, number, space, *geometry, &key) != Proof::Fails)
         })
     }
 }

@@ -22,6 +22,8 @@ use std::io;
 
 /// The most bytes that the information takes.
 pub(super) const MAX_LEN: usize = 115;
+/// What the newest version begins with.
+pub(super) const NEWEST: &[u8] = b"lCC";
 const UUID: usize = 36;
 const SEALED: usize = 64;
 /// Bytes of a key.
@@ -180,5 +182,75 @@ impl SpaceKey {
 impl fmt::Debug for SpaceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SpaceKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aes::cipher::BlockCipherEncrypt;
+
+    const MASTER: [u8; KEY] = [9; KEY];
+    const SERVER: &[u8; UUID] = b"dd687905-e7cf-11f1-848c-02fc00000001";
+
+    /// Information of any version, sealed as a server does.
+    fn sealed(version: &[u8; 3], between: &[u8], server: &[u8], master: &[u8; KEY]) -> Vec<u8> {
+        let mut key: Vec<u8> = (0..SEALED as u8).collect();
+        let crc = crc32c::crc32c(&key);
+        let cipher = Aes256::new(master.into());
+        for block in key.as_chunks_mut::<BLOCK>().0 {
+            cipher.encrypt_block(block.into());
+        }
+        [&version[..], &7u32.to_be_bytes(), between, server, &key, &crc.to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn all_versions_are_read() {
+        let named = MasterKey::Named("INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-7".to_owned());
+        for (bytes, key) in [
+            (sealed(b"lCC", b"", SERVER, &MASTER), named.clone()),
+            (sealed(b"lCB", b"", SERVER, &MASTER), named.clone()),
+            (sealed(b"lCB", &[0; 4], SERVER, &MASTER), named),
+            (sealed(b"lCA", b"", b"", &MASTER), MasterKey::OfServerId(7)),
+            (sealed(b"lCA", &[0; 4], b"", &MASTER), MasterKey::OfServerId(7)),
+        ] {
+            let info = Info::parse(&bytes).unwrap().unwrap();
+            assert_eq!(info.master_key(), key);
+            let opened = info.open(&MASTER).unwrap().unwrap();
+            assert!(opened.key().iter().zip(0..32).all(|(a, b)| *a == b));
+            assert_eq!(opened.iv(), (32..48).collect::<Vec<u8>>());
+            assert!(info.open(&[8; KEY]).unwrap().is_none());
+            for len in 3..bytes.len() {
+                assert!(Info::parse(&bytes[..len]).is_err(), "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_information_is_none_and_what_is_wrong_in_it_is_said() {
+        assert_eq!(Info::parse(&[0; 115]), Ok(None));
+        assert_eq!(Info::parse(b"lC"), Ok(None));
+        let mut bytes = sealed(b"lCC", b"", SERVER, &MASTER);
+        bytes[3 + 4 + 8] = b'x';
+        assert!(Info::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn the_constant_that_everybody_knows_is_recognised() {
+        let mut constant = [0; KEY];
+        constant[..16].copy_from_slice(b"DefaultMasterKey");
+        let mut bytes = sealed(b"lCC", b"", &[0; UUID], &constant);
+        bytes[3..7].fill(0);
+        let info = Info::parse(&bytes).unwrap().unwrap();
+        assert_eq!(info.master_key(), MasterKey::Public);
+        assert!(info.open_public().unwrap().is_some());
+    }
+
+    #[test]
+    fn keys_of_a_server_id_are_told_by_their_number() {
+        assert!(MasterKey::may_be("INNODBKey-1-7", 7));
+        for other in ["INNODBKey-1-8", "INNODBKey--7", "INNODBKey-x-7", "XBKey-1-7", "INNODBKey-1-2-7"] {
+            assert!(!MasterKey::may_be(other, 7), "{other}");
+        }
     }
 }

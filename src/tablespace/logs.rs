@@ -5,7 +5,7 @@ use super::binlog::{self, Front};
 use super::info::SpaceKey;
 use super::read::Source;
 use super::redo::{self, BLOCK, Form, Header};
-use super::space::{Opening, Verdict, open_info};
+use super::verdict::{Opening, Verdict, open_info};
 use super::{Kind, MasterKeys, State};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -163,6 +163,7 @@ pub(super) fn judge_binlog(source: &Source, keys: &dyn MasterKeys) -> io::Result
                 None => Verdict::damaged(kind, "it breaks off behind its encryption header"),
             };
             verdict.key = Some(header.key.to_owned());
+            verdict.checked_page = (verdict.state == State::Opened).then_some(0);
             verdict
         }
         Err(why) => Verdict::damaged(kind, why),

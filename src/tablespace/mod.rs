@@ -15,7 +15,7 @@
 //! it needs, which page proves it, and whether it holds in clear what MySQL could encrypt.
 //!
 //! `info`, `page0`, `page`, `redo` and `binlog` understand bytes and touch no file; `walk` finds files, `read` reads them,
-//! `space`, `logs` and `doublewrite` judge one file, `check` all. Nothing here trusts a byte of a file. Keys of tablespaces are
+//! `space`, `logs` and `doublewrite` judge one file with a `verdict`, `check` all. Nothing here trusts a byte of a file. Keys of tablespaces are
 //! in locked memory; pages in clear are wiped when they were looked at.
 #![cfg_attr(
     not(test),
@@ -26,18 +26,21 @@ mod binlog;
 mod bytes;
 mod check;
 mod doublewrite;
-mod forms;
 mod info;
 mod logs;
 mod page;
 mod page0;
 mod read;
 mod redo;
+#[cfg(test)]
+mod samples;
 mod space;
+#[cfg(test)]
+mod tests;
+mod verdict;
 mod walk;
 
 pub use check::{check, check_datadir, find, master_keys};
-pub use forms::{Forms, forms};
 pub use walk::Found;
 
 use crate::key::NameRef;
@@ -147,8 +150,8 @@ pub struct FileReport {
     /// The id of the master key that its header names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The number of a page (of the redo log, a block) that was decrypted with the file's own key, and whose
-    /// checksum is right: that key is the right one. `None` where there was no such page.
+    /// The number of a page that was decrypted with the file's own key, and whose checksum is right: that key is the right
+    /// one. Of the redo log a block; of a binary log 0, its beginning. `None` where there was no such page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_page: Option<u64>,
     /// Whether it holds, in clear, what MySQL could encrypt; also of a file that is encrypted in part.
@@ -166,6 +169,9 @@ pub struct FileReport {
 pub struct PageCounts {
     /// Decrypted with the tablespace's key, with the right checksum.
     pub encrypted: u64,
+    /// Encrypted, without a checksum that would show whether they were decrypted rightly (ROW_FORMAT=COMPRESSED where
+    /// `innodb_checksum_algorithm` is `none`).
+    pub without_checksum: u64,
     /// In clear.
     pub clear: u64,
     /// Never written.

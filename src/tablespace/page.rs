@@ -40,7 +40,7 @@ const TYPE_ENCRYPTED_RTREE: u16 = 17;
 const TYPE_RTREE: u16 = 17854;
 
 /// What stands in the place of a checksum where `innodb_checksum_algorithm` is `none`.
-const NO_CHECKSUM: u32 = 0xdead_beef;
+pub(super) const NO_CHECKSUM: u32 = 0xdead_beef;
 
 /// Which checksum a page has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,27 +127,38 @@ fn fold(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Whether a page was decrypted with the right key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Proof {
+    /// Its checksum is right.
+    Opens,
+    /// There is nothing in it to tell that by: ROW_FORMAT=COMPRESSED without checksums.
+    NoChecksum,
+    /// Another key, or damage.
+    Fails,
+}
+
 /// Decrypts a page and looks at its checksum. The page must be that of its number and tablespace.
-pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, key: &SpaceKey) -> bool {
-    let Some(page) = part(page, 0, geometry.physical) else { return false };
+pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, key: &SpaceKey) -> Proof {
+    let Some(page) = part(page, 0, geometry.physical) else { return Proof::Fails };
     if be32(page, NUMBER) != Some(number) || be32(page, SPACE) != Some(space) {
-        return false;
+        return Proof::Fails;
     }
     // Somebody's data: wiped when it was looked at.
     let mut clear = Zeroizing::new(page.to_vec());
-    match be16(page, TYPE) {
-        Some(TYPE_COMPRESSED_ENCRYPTED) => {
-            put(&mut clear, TYPE, &TYPE_COMPRESSED.to_be_bytes());
-            block_sizes(page).any(|len| {
+    let sum = match be16(page, TYPE) {
+        Some(TYPE_COMPRESSED_ENCRYPTED) => encrypted_lens(page)
+            .find_map(|len| {
                 let mut clear = clear.clone();
+                put(&mut clear, TYPE, &TYPE_COMPRESSED.to_be_bytes());
                 let decrypted = clear.get_mut(DATA..len).is_some_and(|data| decrypt(data, key));
-                let whole = decrypted.then(|| decompress(&clear, geometry.logical)).flatten();
-                whole.is_some_and(|page| sum(&page, false) != Sum::Bad)
+                let whole = decrypted.then(|| decompress(&clear, geometry.logical)).flatten()?;
+                Some(sum(&whole, false)).filter(|sum| *sum != Sum::Bad)
             })
-        }
+            .unwrap_or(Sum::Bad),
         Some(kind @ (TYPE_ENCRYPTED | TYPE_ENCRYPTED_RTREE)) => {
             if !clear.get_mut(DATA..).is_some_and(|data| decrypt(data, key)) {
-                return false;
+                return Proof::Fails;
             }
             let old = if kind == TYPE_ENCRYPTED_RTREE {
                 TYPE_RTREE
@@ -155,12 +166,16 @@ pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, ke
                 be16(page, OLD_TYPE).unwrap_or_default()
             };
             put(&mut clear, TYPE, &old.to_be_bytes());
-            if kind == TYPE_ENCRYPTED {
-                put(&mut clear, OLD_TYPE, &[0; 2]);
-            }
-            sum(&clear, geometry.zip) != Sum::Bad
+            sum(&clear, geometry.zip)
         }
-        _ => false,
+        _ => Sum::Bad,
+    };
+    match sum {
+        Sum::Crc32 | Sum::Innodb => Proof::Opens,
+        // The end of a page, which is encrypted, has the constant and the LSN.
+        Sum::None if !geometry.zip => Proof::Opens,
+        Sum::None => Proof::NoChecksum,
+        Sum::Bad => Proof::Fails,
     }
 }
 
@@ -177,14 +192,14 @@ pub(super) fn decrypt(data: &mut [u8], key: &SpaceKey) -> bool {
     done && data.get_mut(..whole).is_some_and(cbc_part)
 }
 
-/// How many bytes of a compressed page may be encrypted: those it has, rounded up to the block size of the
-/// filesystem on which it was written, which nobody wrote down.
-fn block_sizes(page: &[u8]) -> impl Iterator<Item = usize> {
+/// How many bytes of a compressed page may be encrypted: those it has, but at least two blocks of data. Older servers
+/// rounded them up to the block size of the filesystem on which they wrote, and noted that nowhere.
+fn encrypted_lens(page: &[u8]) -> impl Iterator<Item = usize> {
     let len = usize::from(be16(page, COMPRESSED_LEN).unwrap_or_default()) + DATA;
     let most = page.len();
-    [4096, 512, 1024, 2048, 8192, 16384, 32768, 65536]
+    [1, 4096, 512, 1024, 2048, 8192, 16384, 32768, 65536]
         .into_iter()
-        .map(move |block| len.next_multiple_of(block))
+        .map(move |block| len.next_multiple_of(block).max(DATA + 2 * BLOCK))
         .filter(move |len| *len <= most)
 }
 

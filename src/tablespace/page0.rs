@@ -2,8 +2,9 @@
 //! Page 0 of a tablespace: page sizes, and where the encryption information lies.
 //!
 //! After the 38 bytes that every page begins with come the tablespace's header of 112 bytes and an array of
-//! extent descriptors, whose length depends on the page size; behind it the encryption information, and 115
-//! bytes further on how far an encryption in place has come. Page 0 itself is never encrypted.
+//! extent descriptors, whose length depends on the page size; behind it the encryption information with room for
+//! 115 bytes, 8 bytes about the tablespace's dictionary, and 5 that say how far an encryption in place has come:
+//! what is done (1 encrypts, 2 decrypts) and the last page that was. Page 0 itself is never encrypted.
 //! Source of the facts: MySQL's storage/innobase/include/fsp0fsp.h and fsp0types.h, and files of MySQL 9.7.4.
 
 use super::bytes::{be16, be32, part};
@@ -24,8 +25,12 @@ const FREE_LIMIT: usize = 50;
 const FLAGS: usize = 54;
 const DESCRIPTORS: usize = 150;
 
-/// The type of page 0.
+/// Behind the encryption information.
+const CHANGE: usize = MAX_LEN + 8;
+
+/// The type of page 0, and the one it has at first.
 const TYPE_HEADER: u16 = 8;
+const TYPE_ALLOCATED: u16 = 0;
 
 /// The sizes of a tablespace's pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +90,9 @@ pub(super) struct Page0 {
     pub size: u32,
     /// Pages from here on were never used.
     pub free_limit: u32,
+    /// Whether it is as the server writes it before the file has any content: with page sizes and flags only. What
+    /// the tablespace holds by now is in memory and in the redo log.
+    pub new: bool,
     /// Whether it says that it is encrypted. Undo tablespaces may be encrypted without saying so.
     pub encrypted: bool,
     /// Whether several tables may lie in it.
@@ -119,7 +127,9 @@ impl Page0 {
         if checked && sum == Sum::Bad {
             return Err("its first page has a wrong checksum");
         }
-        if kind != TYPE_HEADER || field(page::NUMBER)? != 0 {
+        let size = field(SIZE)?;
+        let new = kind == TYPE_ALLOCATED && size == 0;
+        if (kind != TYPE_HEADER && !new) || field(page::NUMBER)? != 0 {
             return Err("it does not begin with a tablespace's first page");
         }
         if field(HEADER_SPACE)? != space {
@@ -127,8 +137,8 @@ impl Page0 {
         }
         let at = geometry.info_at();
         let info = Info::parse(page.get(at..).unwrap_or_default())?;
-        let done = be32(page, at + MAX_LEN + 1).unwrap_or(0);
-        let change = match page.get(at + MAX_LEN) {
+        let done = be32(page, at + CHANGE + 1).unwrap_or(0);
+        let change = match page.get(at + CHANGE) {
             Some(1) => Change::Encrypting(done),
             Some(2) => Change::Decrypting(done),
             _ => Change::None,
@@ -137,8 +147,9 @@ impl Page0 {
         Ok(Page0 {
             space,
             geometry,
-            size: field(SIZE)?,
+            size,
             free_limit: field(FREE_LIMIT)?,
+            new,
             encrypted: flags >> 13 & 1 == 1,
             shared: flags >> 11 & 1 == 1,
             info,
@@ -175,7 +186,7 @@ mod tests {
             let geometry = Geometry::from_flags(flags(logical_code, zip_code)).unwrap();
             assert_eq!(geometry, Geometry { logical, physical, zip: zip_code > 0 });
             assert_eq!(geometry.info_at(), at, "{geometry:?}");
-            assert!(at + MAX_LEN + 5 <= physical, "{geometry:?}");
+            assert!(at + CHANGE + 5 <= physical, "{geometry:?}");
         }
     }
 
@@ -191,7 +202,7 @@ mod tests {
         assert_eq!(Geometry::from_flags(1 << 15), None);
         for flags in 0..=0xffff {
             if let Some(geometry) = Geometry::from_flags(flags) {
-                assert!(geometry.info_at() + MAX_LEN + 5 <= geometry.physical);
+                assert!(geometry.info_at() + CHANGE + 5 <= geometry.physical);
             }
         }
     }

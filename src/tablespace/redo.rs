@@ -10,7 +10,7 @@
 //! Source of the facts: MySQL's storage/innobase/include/log0constants.h and os0enc.cc, and files of MySQL 9.7.4.
 
 use super::bytes::{be16, be32, be64, is_zero, part, put};
-use super::info::{Info, SpaceKey};
+use super::info::{Info, NEWEST, SpaceKey};
 use super::page;
 use zeroize::Zeroizing;
 
@@ -76,7 +76,11 @@ impl Header {
             .filter_map(|b| be64(b, 8));
         Ok(Some(Header {
             start_lsn: be64(block, START_LSN).ok_or(SHORT)?,
-            info: Info::parse(header.get(INFO..).unwrap_or_default())?,
+            // Of redo logs a server reads the newest version only.
+            info: match header.get(INFO..).filter(|info| info.starts_with(NEWEST)) {
+                Some(info) => Info::parse(info)?,
+                None => None,
+            },
             checkpoint: checkpoint.max(),
             written_once: format >= FORMAT_WRITTEN_ONCE,
         }))
@@ -97,9 +101,10 @@ impl Header {
     }
 }
 
-/// Whether a block in clear has its checksum.
+/// Whether a block in clear has its checksum, or the constant that stands for none (`innodb_log_checksums = OFF`).
 fn sums(block: &[u8]) -> bool {
-    block.get(..SUM).map(crc32c::crc32c) == be32(block, SUM)
+    let stored = be32(block, SUM);
+    stored == Some(page::NO_CHECKSUM) || stored == block.get(..SUM).map(crc32c::crc32c)
 }
 
 /// Decrypts a block and looks at its checksum.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges one tablespace: its first page, its key, and pages decrypted with that key.
 
-use super::info::{Info, MasterKey, SpaceKey};
-use super::page::{self, Form};
+use super::info::SpaceKey;
+use super::page::{self, Form, Proof};
 use super::page0::{self, Change, FRONT, Geometry, Page0};
 use super::read::Source;
+use super::verdict::{Opening, Verdict, open_info};
 use super::{Depth, Kind, MasterKeys, PageCounts, State};
 use std::io;
 
@@ -17,96 +18,7 @@ const SPREAD: u32 = 64;
 const MOST_BAD: usize = 4;
 /// Pages that are read at once when all are.
 const AT_ONCE: u32 = 32;
-
-/// What was found out about a file.
-#[derive(Debug)]
-pub(super) struct Verdict {
-    pub kind: Kind,
-    pub state: State,
-    pub key: Option<String>,
-    pub checked_page: Option<u64>,
-    pub in_clear: bool,
-    pub pages: Option<PageCounts>,
-    pub notes: Vec<String>,
-    /// A number that another reading of the same bytes comes to, too.
-    pub seen: u32,
-}
-
-impl Verdict {
-    pub fn new(kind: Kind, state: State) -> Verdict {
-        Verdict {
-            kind,
-            state,
-            key: None,
-            checked_page: None,
-            in_clear: false,
-            pages: None,
-            notes: Vec::new(),
-            seen: 0,
-        }
-    }
-
-    pub fn damaged(kind: Kind, why: impl Into<String>) -> Verdict {
-        let mut verdict = Verdict::new(kind, State::Damaged);
-        verdict.notes.push(why.into());
-        verdict
-    }
-
-    pub fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
-    }
-
-    /// Takes in bytes that it came from.
-    pub fn saw(&mut self, bytes: &[u8]) {
-        self.seen = crc32c::crc32c_append(self.seen, bytes);
-    }
-}
-
-/// What the keyring does to encryption information.
-pub(super) enum Opening {
-    /// A key of the keyring opens it, the one of that id.
-    Opened(SpaceKey, String),
-    /// A constant that everybody knows opens it.
-    Public(SpaceKey),
-    /// There is no key of that id.
-    Missing(String),
-    /// The key of that id does not open it.
-    Wrong(String),
-}
-
-/// Opens encryption information with the keys of a keyring.
-///
-/// # Errors
-/// When the system has no memory.
-pub(super) fn open_info(info: &Info, keys: &dyn MasterKeys) -> io::Result<Opening> {
-    let candidates = match info.master_key() {
-        MasterKey::Named(id) => vec![id],
-        MasterKey::OfServerId(number) => {
-            let mut ids = keys.ids();
-            ids.retain(|id| MasterKey::may_be(id, number));
-            ids.sort();
-            if ids.is_empty() {
-                ids.push(format!("INNODBKey-SERVER_ID-{number}"));
-            }
-            ids
-        }
-        MasterKey::Public => {
-            let opened = info.open_public()?;
-            return Ok(opened.map_or_else(|| Opening::Wrong("DefaultMasterKey".to_owned()), Opening::Public));
-        }
-    };
-    let mut answer = None;
-    for id in candidates {
-        let mut opened = Ok(None);
-        let there = keys.look(&id, &mut |master| opened = info.open(master));
-        match opened? {
-            Some(key) => return Ok(Opening::Opened(key, id)),
-            None if there => answer = Some(Opening::Wrong(id)),
-            None => drop(answer.get_or_insert(Opening::Missing(id))),
-        }
-    }
-    Ok(answer.unwrap_or(Opening::Missing(String::new())))
-}
+const NO_CHECKSUM: &str = "its pages have no checksums, which would show whether they were decrypted rightly";
 
 /// A tablespace that was opened, for the pages of it that lie in other files.
 pub(super) struct OpenSpace<'a> {
@@ -168,6 +80,11 @@ fn judge_page0(
         let why = format!("it is cut short: it has {pages} of its {} pages", page0.size);
         return Ok(Verdict::damaged(kind, why));
     }
+    if page0.new {
+        let mut verdict = Verdict::new(kind, State::Empty);
+        verdict.note("it is new: what it is to hold is in the redo log yet, the server writes it later");
+        return Ok(verdict);
+    }
     let Some(info) = &page0.info else {
         if page0.encrypted {
             return Ok(Verdict::damaged(
@@ -218,12 +135,12 @@ fn judge_page0(
         Change::Encrypting(done) => {
             verdict.in_clear = true;
             verdict.note(format!(
-                "its encryption is under way, {done} pages are done: the server goes on with it"
+                "it is being encrypted, page {done} is done: a server that starts goes on with it"
             ));
         }
         Change::Decrypting(done) => {
             verdict.in_clear = true;
-            verdict.note(format!("it is being decrypted, {done} pages are done"));
+            verdict.note(format!("it is being decrypted, page {done} is done"));
         }
     }
     if verdict.state == State::Opened || verdict.state == State::NotEncrypted {
@@ -242,7 +159,7 @@ struct Space<'a> {
 }
 
 impl Space<'_> {
-    fn opens(&self, page: &[u8], number: u32) -> bool {
+    fn opens(&self, page: &[u8], number: u32) -> Proof {
         page::opens(page, number, self.page0.space, self.page0.geometry, self.key)
     }
 
@@ -254,18 +171,22 @@ impl Space<'_> {
         let near = [4, 3].into_iter().chain(5..NEAR).chain([2, 1]);
         let spread = (0..SPREAD).map(|i| NEAR + (u64::from(i) * u64::from(used) / u64::from(SPREAD)) as u32);
         let mut bad: Vec<u32> = Vec::new();
-        let (mut clear, mut looked) = (0, 0);
+        let (mut clear, mut looked, mut unproved) = (0, 0, 0);
         for number in near.chain(spread).filter(|number| *number < used) {
             let page = self.source.read(u64::from(number) * size as u64, size)?;
             looked += 1;
-            match page::form(&page) {
-                Form::Empty => {}
-                Form::Clear => clear += 1,
-                Form::Encrypted if self.opens(&page, number) => {
-                    verdict.checked_page = Some(u64::from(number));
-                    break;
+            let proof = match page::form(&page) {
+                Form::Empty => continue,
+                Form::Clear => {
+                    clear += 1;
+                    continue;
                 }
-                Form::Encrypted => {
+                Form::Encrypted => self.opens(&page, number),
+            };
+            match proof {
+                Proof::Opens => drop(verdict.checked_page.get_or_insert(u64::from(number))),
+                Proof::NoChecksum => unproved += 1,
+                Proof::Fails => {
                     verdict.saw(&page);
                     bad.push(number);
                     if bad.len() >= MOST_BAD {
@@ -273,13 +194,18 @@ impl Space<'_> {
                     }
                 }
             }
+            // A table is encrypted as a whole. Others may be encrypted in place, page by page.
+            if verdict.kind == Kind::Table && proof != Proof::Fails {
+                break;
+            }
         }
         if clear > 0 {
             verdict.in_clear = true;
-            verdict.note(format!("{clear} of the {looked} pages looked at are in clear"));
+            verdict.note(format!("{clear} of the {looked} pages that were looked at are in clear"));
         }
         match (&bad[..], verdict.checked_page) {
             ([], Some(_)) => {}
+            ([], None) if unproved > 0 => verdict.note(NO_CHECKSUM),
             ([], None) => verdict.note(format!("none of the {looked} pages looked at is encrypted")),
             (bad, checked) => verdict.spoilt(bad, checked),
         }
@@ -296,19 +222,29 @@ impl Space<'_> {
             for (number, page) in
                 (first..self.limit).zip(pages.chunks(size)).filter(|(number, _)| *number > 0)
             {
-                match page::form(page) {
-                    Form::Empty => counts.empty += 1,
-                    Form::Clear => counts.clear += 1,
-                    // A page that is being written is there the second time.
-                    Form::Encrypted
-                        if self.opens(page, number)
-                            || self
-                                .opens(&self.source.read(u64::from(number) * size as u64, size)?, number) =>
-                    {
+                let again = || self.source.read(u64::from(number) * size as u64, size);
+                let proof = match page::form(page) {
+                    Form::Empty => {
+                        counts.empty += 1;
+                        continue;
+                    }
+                    Form::Clear => {
+                        counts.clear += 1;
+                        continue;
+                    }
+                    Form::Encrypted => match self.opens(page, number) {
+                        // A page that was being written is whole the second time.
+                        Proof::Fails => self.opens(&again()?, number),
+                        proof => proof,
+                    },
+                };
+                match proof {
+                    Proof::Opens => {
                         counts.encrypted += 1;
                         verdict.checked_page.get_or_insert(u64::from(number));
                     }
-                    Form::Encrypted => {
+                    Proof::NoChecksum => counts.without_checksum += 1,
+                    Proof::Fails => {
                         counts.damaged += 1;
                         verdict.saw(page);
                         if bad.len() < MOST_BAD {
@@ -317,6 +253,9 @@ impl Space<'_> {
                     }
                 }
             }
+        }
+        if counts.without_checksum > 0 {
+            verdict.note(NO_CHECKSUM);
         }
         verdict.in_clear |= counts.clear > 0;
         if counts.clear > 0 {
@@ -327,20 +266,5 @@ impl Space<'_> {
         }
         verdict.pages = Some(counts);
         Ok(())
-    }
-}
-
-impl Verdict {
-    /// Pages do not open with the key that the header holds.
-    fn spoilt(&mut self, bad: &[u32], checked: Option<u64>) {
-        self.state = State::Damaged;
-        let bad: Vec<_> = bad.iter().map(u32::to_string).collect();
-        let bad = bad.join(", ");
-        self.note(match checked {
-            Some(good) => {
-                format!("damaged pages, such as {bad}; its key is right, page {good} opens with it")
-            }
-            None => format!("its header opens, but no page does: {bad} do not open with its key"),
-        });
     }
 }

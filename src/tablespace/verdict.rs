@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What was found out about one file, and what the keyring does to the encryption information in it.
+
+use super::info::{Info, MasterKey, SpaceKey};
+use super::{Kind, MasterKeys, PageCounts, State};
+use std::io;
+
+/// What was found out about a file.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub kind: Kind,
+    pub state: State,
+    pub key: Option<String>,
+    pub checked_page: Option<u64>,
+    pub in_clear: bool,
+    pub pages: Option<PageCounts>,
+    pub notes: Vec<String>,
+    /// A number that another reading of the same bytes comes to, too.
+    pub seen: u32,
+}
+
+impl Verdict {
+    pub fn new(kind: Kind, state: State) -> Verdict {
+        Verdict {
+            kind,
+            state,
+            key: None,
+            checked_page: None,
+            in_clear: false,
+            pages: None,
+            notes: Vec::new(),
+            seen: 0,
+        }
+    }
+
+    pub fn damaged(kind: Kind, why: impl Into<String>) -> Verdict {
+        let mut verdict = Verdict::new(kind, State::Damaged);
+        verdict.notes.push(why.into());
+        verdict
+    }
+
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Pages do not open with the key that the header holds.
+    pub fn spoilt(&mut self, bad: &[u32], checked: Option<u64>) {
+        self.state = State::Damaged;
+        let bad: Vec<_> = bad.iter().map(u32::to_string).collect();
+        let bad = bad.join(", ");
+        self.note(match checked {
+            Some(good) => {
+                format!("damaged pages, such as {bad}; its key is right, page {good} opens with it")
+            }
+            None => format!("its header opens, but no page does: {bad} do not open with its key"),
+        });
+    }
+
+    /// Takes in bytes that it came from.
+    pub fn saw(&mut self, bytes: &[u8]) {
+        self.seen = crc32c::crc32c_append(self.seen, bytes);
+    }
+}
+
+/// What the keyring does to encryption information.
+pub(super) enum Opening {
+    /// A key of the keyring opens it, the one of that id.
+    Opened(SpaceKey, String),
+    /// A constant that everybody knows opens it.
+    Public(SpaceKey),
+    /// There is no key of that id.
+    Missing(String),
+    /// The key of that id does not open it.
+    Wrong(String),
+}
+
+/// Opens encryption information with the keys of a keyring.
+///
+/// # Errors
+/// When the system has no memory.
+pub(super) fn open_info(info: &Info, keys: &dyn MasterKeys) -> io::Result<Opening> {
+    let candidates = match info.master_key() {
+        MasterKey::Named(id) => vec![id],
+        MasterKey::OfServerId(number) => {
+            let mut ids = keys.ids();
+            ids.retain(|id| MasterKey::may_be(id, number));
+            ids.sort();
+            if ids.is_empty() {
+                ids.push(format!("INNODBKey-SERVER_ID-{number}"));
+            }
+            ids
+        }
+        MasterKey::Public => {
+            let opened = info.open_public()?;
+            return Ok(opened.map_or_else(|| Opening::Wrong("DefaultMasterKey".to_owned()), Opening::Public));
+        }
+    };
+    let mut answer = None;
+    for id in candidates {
+        let mut opened = Ok(None);
+        let there = keys.look(&id, &mut |master| opened = info.open(master));
+        match opened? {
+            Some(key) => return Ok(Opening::Opened(key, id)),
+            None if there => answer = Some(Opening::Wrong(id)),
+            None => drop(answer.get_or_insert(Opening::Missing(id))),
+        }
+    }
+    Ok(answer.unwrap_or(Opening::Missing(String::new())))
+}
