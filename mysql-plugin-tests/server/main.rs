@@ -10,6 +10,7 @@ mod component;
 mod cost;
 mod everyday;
 mod faults_disk;
+mod faults_eio;
 mod faults_fuse;
 mod faults_mounts;
 mod faults_power;
@@ -125,6 +126,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_fuse::either_copy", Fuse, faults_fuse::either_copy),
     ("faults_fuse::both_copies", Fuse, faults_fuse::both_copies),
     ("faults_fuse::sync", Fuse, faults_fuse::sync),
+    ("faults_eio::power_cuts", Fuse, faults_eio::power_cuts),
+    ("faults_eio::while_rotating", Fuse, faults_eio::while_rotating),
     ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),
 ];
 

@@ -7,7 +7,7 @@ mod serve;
 
 pub use life::{Life, Start};
 
-use super::place;
+use super::{Keyring, place};
 use crate::common::Rng;
 use crate::common::sim::{Effect, Sim};
 use fuser::{BackgroundSession, Config, INodeNo, MountOption};
@@ -117,6 +117,29 @@ impl Fuse {
     pub fn cut_at(&self, at: usize) {
         self.requests.lock().unwrap().clear();
         self.sim().crash_at(at);
+    }
+
+    /// The power is cut now.
+    pub fn cut_now(&self) {
+        self.cut_at(1);
+    }
+
+    /// The power is back: the volume is mounted anew, in one of the states that the cut may have left.
+    pub fn power_returns(&mut self, rng: &mut Rng) {
+        let states = self.after_cut(rng, 50);
+        self.comes_back_as(&states[rng.below(states.len())]);
+    }
+
+    /// Makes a keyring on it; its secret is beside the mount point.
+    pub fn init(&self) -> Keyring {
+        let secret = self.base.path().join("secret");
+        let path = self.keys().join("keyring");
+        super::run(Command::new(&place().keyringctl).arg("init").arg(&path).args([
+            "--generate-secret",
+            "--unlock",
+            &format!("file:{}", secret.display()),
+        ]));
+        Keyring { path, secret, mirrors: Vec::new(), min_copies: 1 }
     }
 
     /// No request fails any more.
