@@ -26,6 +26,7 @@ mod binlog;
 mod bytes;
 mod check;
 mod doublewrite;
+mod forms;
 mod info;
 mod logs;
 mod page;
@@ -41,6 +42,7 @@ mod verdict;
 mod walk;
 
 pub use check::{check, check_datadir, find, master_keys};
+pub use forms::{Forms, forms};
 pub use walk::Found;
 
 use crate::key::NameRef;
