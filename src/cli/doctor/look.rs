@@ -8,7 +8,6 @@ use crate::host::Host;
 use crate::host::mounts::{self, Entry, Mount, mount_of};
 use crate::unlock::UnlockSource;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What the checks look at.
@@ -56,17 +55,14 @@ impl<'a> Look<'a> {
         mount_of(&self.mounts, path)
     }
 
-    /// The filesystem that a path lies on, or the nearest directory that is there.
-    pub fn device(&self, path: &Path) -> Option<u64> {
-        let place = self.at_root(path);
-        place.ancestors().find_map(|p| fs::metadata(p).ok()).map(|m| m.dev())
+    /// The filesystem that a path lies on, by its device's number, `major:minor`.
+    pub fn device(&self, path: &Path) -> Option<&str> {
+        self.mount(path).map(|mount| mount.device.as_str())
     }
 
     /// The disk that a filesystem is on, by its name in the kernel; `None` when it is on none of its own.
-    pub fn disk(&self, device: u64) -> Option<String> {
-        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-        let link = self.sys.join(format!("dev/block/{major}:{minor}"));
-        let device = fs::canonicalize(link).ok()?;
+    pub fn disk(&self, device: &str) -> Option<String> {
+        let device = fs::canonicalize(self.sys.join("dev/block").join(device)).ok()?;
         // A partition lies in its disk's directory.
         let disk = if device.join("partition").exists() { device.parent()? } else { &device };
         Some(disk.file_name()?.to_string_lossy().into_owned())

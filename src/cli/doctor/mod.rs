@@ -15,7 +15,8 @@ mod unlock;
 mod volumes;
 
 use super::output::Output;
-use super::{Verdict, server as connection, site};
+use super::site::{self, Site};
+use super::{Verdict, server as connection};
 use crate::error::Result;
 use crate::unlock::UnlockSource;
 use finding::{Findings, Level};
@@ -50,16 +51,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let site = args.site.look()?;
     let mut found = Findings::default();
     let look = Look::at(&site, args.unlock.clone(), &mut found);
-    if let Some(look) = &look {
-        files::check(look, &mut found);
-        keyring::check(look, &mut found);
-        volumes::check(look, &mut found);
-        unlock::check(look, &mut found);
-        apparmor::check(look, &mut found);
-        selinux::check(look, &mut found);
-        systemd::check(look, &mut found);
-    }
-    leftovers::check(&site, look.as_ref().map(|l| &l.host), &mut found);
+    check(&site, look.as_ref(), &mut found);
     if !args.offline {
         server::check(&args.server, look.as_ref(), &mut found);
     }
@@ -79,3 +71,20 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }));
     Ok(verdict)
 }
+
+/// All checks but those that ask the server.
+fn check(site: &Site, look: Option<&Look<'_>>, found: &mut Findings) {
+    if let Some(look) = look {
+        files::check(look, found);
+        keyring::check(look, found);
+        volumes::check(look, found);
+        unlock::check(look, found);
+        apparmor::check(look, found);
+        selinux::check(look, found);
+        systemd::check(look, found);
+    }
+    leftovers::check(site, look.map(|l| &l.host), found);
+}
+
+#[cfg(test)]
+mod tests;

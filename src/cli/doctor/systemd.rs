@@ -133,3 +133,17 @@ fn say(look: &Look<'_>, what: String, found: &mut Findings) {
         ],
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_a_process_is_read() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+            Max locked memory         65536                8388608              bytes\n";
+        assert_eq!(limit(text), Some(Some(65536)));
+        assert_eq!(limit(&text.replace("65536    ", "unlimited")), Some(None));
+        assert_eq!(limit(""), None);
+    }
+}

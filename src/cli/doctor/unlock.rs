@@ -71,7 +71,11 @@ fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &m
             );
         }
     }
-    let on = look.host.copies().find(|copy| look.device(directory_of(copy)) == Some(meta.dev()));
+    let on = look
+        .host
+        .copies()
+        .filter(|_| look.device(file).is_some())
+        .find(|copy| look.device(directory_of(copy)) == look.device(file));
     if let Some(copy) = on {
         found.wrong(
             ON_VOLUME,

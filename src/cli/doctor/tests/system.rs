@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Findings about volumes, systemd, AppArmor, SELinux and the running server.
+
+use super::super::{selinux, server};
+use super::*;
+use crate::host::apparmor::{LOCAL_FILE, PROFILE_FILE, local_rules};
+use crate::host::needs::needs;
+use crate::server::{ServerKeyring, Way};
+
+fn mounted(from: &str, to: &str) -> impl Fn(&mut Look<'_>) {
+    let text = MOUNTS.replace(from, to);
+    assert_ne!(text, MOUNTS, "{from} is in none");
+    move |look| look.mounts = mounts::mounts(&text, Path::new("/"))
+}
+
+#[test]
+fn a_volume_that_is_not_mounted_is_told() {
+    let guest = Guest::new();
+    let found = guest.with(&mounted("/mnt/a", "/mnt/x"));
+    wrong(&found, "volume", "no volume is mounted there");
+    wrong(&found, "same-device", "/var/lib/mysql");
+}
+
+#[test]
+fn a_keyring_beside_the_data_is_told() {
+    let guest = Guest::new();
+    wrong(&guest.with(&mounted("8:17", "8:1")), "same-device", "filesystem of the data directory");
+    let text = fs::read_to_string(guest.at(CNF)).unwrap();
+    guest.write(CNF, &text.replacen('{', r#"{"allow_same_device": true, "#, 1));
+    risk(&guest.with(&mounted("8:17", "8:1")), "same-device", "allow_same_device is ON");
+    fine(&guest.findings());
+}
+
+#[test]
+fn partitions_of_one_disk_are_told() {
+    let guest = Guest::new();
+    let disk = |name: &str, partition: &str, number: &str| {
+        guest.write(&format!("sys/devices/{name}/{partition}/partition"), "1");
+        fs::create_dir_all(guest.at("sys/dev/block")).unwrap();
+        let link = guest.at("sys/dev/block").join(number);
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(format!("../../devices/{name}/{partition}"), link).unwrap();
+    };
+    disk("sda", "sda1", "8:1");
+    disk("sdb", "sdb1", "8:17");
+    disk("sdc", "sdc1", "8:33");
+    fine(&guest.findings());
+    disk("sda", "sda2", "8:17");
+    risk(&guest.findings(), "same-disk", "one disk (sda)");
+    disk("sdb", "sdb1", "8:17");
+    disk("sdb", "sdb2", "8:33");
+    risk(&guest.findings(), "mirrors-apart", "one filesystem or disk");
+}
+
+#[test]
+fn mirrors_on_one_volume_are_told() {
+    risk(&Guest::new().with(&mounted("8:33", "8:17")), "mirrors-apart", "one filesystem");
+}
+
+#[test]
+fn a_volume_that_forgets_or_cannot_be_written_is_told() {
+    let guest = Guest::new();
+    wrong(&guest.with(&mounted("ext4 /dev/sdb1", "tmpfs tmpfs")), "volatile", "tmpfs");
+    wrong(&guest.with(&mounted("/mnt/a rw", "/mnt/a ro")), "read-only-volume", "/mnt/a is mounted read-only");
+    risk(&guest.with(&mounted("nodev,noexec - xfs", "rw - xfs")), "mount-options", "nodev, noexec");
+}
+
+#[test]
+fn a_volume_that_is_not_mounted_at_boot_is_told() {
+    let guest = Guest::new();
+    risk(&guest.with(&|look| look.fstab.truncate(1)), "fstab", "/mnt/b is not in /etc/fstab");
+    guest.write("etc/systemd/system/mnt-b.mount", "");
+    fine(&guest.with(&|look| look.fstab.truncate(1)));
+    risk(&guest.with(&|look| look.fstab[0].options.clear()), "fstab", "without nofail");
+}
+
+#[test]
+fn a_unit_that_does_not_wait_is_told() {
+    let guest = Guest::new();
+    let drop_in = "etc/systemd/system/mysql.service.d/keyring_external.conf";
+    guest.write(drop_in, &DROP_IN.replace("/mnt/a/keys ", ""));
+    risk(&guest.findings(), "mounts-for", "does not wait for /mnt/a");
+    guest.write(drop_in, &DROP_IN.replace(" /mnt/b/keys", "\nAfter=mnt-b.mount"));
+    fine(&guest.findings());
+}
+
+#[test]
+fn a_unit_that_closes_the_volume_is_told() {
+    let guest = Guest::new();
+    guest.write(
+        "etc/systemd/system/mysql.service.d/hard.conf",
+        "[Service]\nProtectSystem=strict\nReadWritePaths=/var/lib/mysql /mnt/a\n",
+    );
+    let found = guest.findings();
+    wrong(&found, "unit-closes-volume", "/mnt/b/keys");
+    assert_eq!(found.of("unit-closes-volume").len(), 1);
+}
+
+#[test]
+fn too_little_memory_that_may_be_locked_is_told() {
+    let guest = Guest::new();
+    let drop_in = "etc/systemd/system/mysql.service.d/keyring_external.conf";
+    guest.write(drop_in, &DROP_IN.replace("64M", "64K"));
+    risk(&guest.findings(), "memlock", "64 KiB");
+    guest.write(drop_in, &DROP_IN.replace("LimitMEMLOCK=64M", ""));
+    risk(&guest.findings(), "memlock", "does not say");
+    guest.write(drop_in, &DROP_IN.replace("64M", "infinity"));
+    fine(&guest.findings());
+}
+
+#[test]
+fn a_host_without_systemd_is_a_note() {
+    let guest = Guest::new();
+    let mut site = guest.site();
+    site.unit = None;
+    let found = findings(&site, &|_| {});
+    note(&found, "systemd", "no systemd unit");
+    fine(&found);
+}
+
+/// As far as these paths go, what MySQL's packages bring.
+const PROFILE: &str = "/usr/sbin/mysqld {\n  /etc/mysql/** r,\n  /usr/lib/mysql/plugin/ r,\n  /usr/lib/mysql/plugin/*.so* mr,\n\
+    /var/lib/mysql/** rwk,\n  #include <local/usr.sbin.mysqld>\n}\n";
+
+#[test]
+fn an_apparmor_profile_without_our_rules_is_told() {
+    let guest = Guest::new();
+    let profile = PROFILE_FILE.trim_start_matches('/');
+    guest.write(profile, PROFILE);
+    let found = guest.findings();
+    for file in [
+        "/usr/sbin/mysqld.my",
+        "component_keyring_external.cnf",
+        "/mnt/a/keys/main.keyring",
+        "/mnt/b/keys/main.keyring.new",
+    ] {
+        wrong(&found, "apparmor-rules", file);
+    }
+    let finding = found.of("apparmor-rules")[0];
+    assert!(finding.fix.iter().any(|l| l.contains("/usr/sbin/mysqld.my r,")), "{:?}", finding.fix);
+    assert!(!finding.what.contains("/etc/mysql/secret"), "{}", finding.what);
+
+    let site = guest.site();
+    let rules = local_rules(&needs(&Look::at(&site, None, &mut Findings::default()).unwrap().host));
+    let local = LOCAL_FILE.trim_start_matches('/');
+    guest.write(local, &rules);
+    fine(&guest.findings());
+    guest.write(local, &format!("{rules}deny /mnt/** w,\n"));
+    wrong(&guest.findings(), "apparmor-rules", "denied by a rule");
+}
+
+#[test]
+fn a_profile_that_is_not_in_force_is_a_note() {
+    let guest = Guest::new();
+    // A name of their own, as administrators give them.
+    guest.write(
+        "etc/apparmor.d/mysql",
+        &PROFILE.replace("/usr/sbin/mysqld {", "profile mysqld /usr/{,local/}sbin/mysqld flags=(complain) {"),
+    );
+    let found = guest.findings();
+    note(&found, "apparmor-rules", "only reports");
+    fine(&found);
+    guest.write("etc/apparmor.d/mysql", PROFILE);
+    wrong(&guest.findings(), "apparmor-rules", "does not let mysqld open");
+    guest.write("etc/apparmor.d/disable/mysql", "");
+    note(&guest.findings(), "apparmor-rules", "is disabled");
+}
+
+#[test]
+fn a_label_that_mysqld_may_not_write_is_told() {
+    let guest = Guest::new();
+    let site = guest.site();
+    let mut found = Findings::default();
+    let look = Look::at(&site, None, &mut found).unwrap();
+    let label = |label: &str| {
+        let context = format!("system_u:object_r:{label}:s0");
+        let mut found = Findings::default();
+        selinux::check_labels(&look, &|_| Some(context.clone()), &mut found);
+        found
+    };
+    assert!(label("mysqld_db_t").all().is_empty());
+    let found = label("unlabeled_t");
+    wrong(&found, "selinux-label", "unlabeled_t");
+    assert!(found.all()[0].fix.iter().any(|l| l.contains("semanage fcontext")), "{:?}", found.all());
+    let mut found = Findings::default();
+    selinux::check_labels(&look, &|_| None, &mut found);
+    note(&found, "selinux-label", "cannot be read");
+}
+
+fn server_keyring(way: Way, state: &str) -> ServerKeyring {
+    ServerKeyring {
+        way,
+        state: state.to_owned(),
+        id: String::new(),
+        generation: 1,
+        keys: 0,
+        copies: (1, 2),
+        paths: vec!["/mnt/a/keys/main.keyring".into(), "/mnt/b/keys/main.keyring".into()],
+        last_error: "the reason".to_owned(),
+    }
+}
+
+#[test]
+fn the_state_of_the_running_server_is_told() {
+    let guest = Guest::new();
+    let site = guest.site();
+    let look = Look::at(&site, None, &mut Findings::default()).unwrap();
+    let judge = |keyring: &ServerKeyring| {
+        let mut found = Findings::default();
+        server::judge(keyring, Some(&look), &mut found);
+        found
+    };
+    for state in ["ATTACHED", "READ_ONLY"] {
+        assert!(judge(&server_keyring(Way::Component, state)).all().is_empty());
+    }
+    risk(
+        &judge(&server_keyring(Way::Plugin, "DEGRADED")),
+        "server-state",
+        "1 of 2 copies are up to date: the reason",
+    );
+    wrong(&judge(&server_keyring(Way::Component, "DETACHED")), "server-state", "DETACHED");
+    wrong(&judge(&server_keyring(Way::Component, "UNAVAILABLE")), "server-state", "UNAVAILABLE: the reason");
+    wrong(&judge(&server_keyring(Way::Component, "")), "server-state", "no known state");
+    wrong(&judge(&server_keyring(Way::None, "")), "server-keyring", "has no keyring");
+    wrong(
+        &judge(&server_keyring(Way::Other("component_keyring_file".to_owned()), "")),
+        "server-keyring",
+        "component_keyring_file",
+    );
+    let mut elsewhere = server_keyring(Way::Component, "ATTACHED");
+    elsewhere.paths.pop();
+    risk(&judge(&elsewhere), "server-keyring", "its configuration names");
+}
