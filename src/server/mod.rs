@@ -3,6 +3,7 @@
 //! Reads only; what changes a server is in `cli`. The library that mysqld loads uses none of this.
 
 mod coverage;
+mod files;
 mod here;
 mod inventory;
 mod keyring;
@@ -12,6 +13,7 @@ mod options;
 mod session;
 
 pub use coverage::{Item, Kind, Remedy, State, coverage};
+pub use files::ServerFiles;
 pub use here::Here;
 pub use inventory::{
     About, BinaryLog, ForeignKey, Inventory, Place, Schema, Settings, Table, Tablespace, TablespaceKind,

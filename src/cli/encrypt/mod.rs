@@ -18,6 +18,7 @@ mod spaces;
 mod stop;
 mod tables;
 mod undo_logs;
+mod verify;
 
 use super::output::Output;
 use super::{Verdict, server};
@@ -35,11 +36,13 @@ pub(super) struct Args {
 enum Command {
     Plan(plan::Args),
     Apply(apply::Args),
+    Verify(verify::Args),
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     match &args.command {
         Command::Plan(args) => plan::run(args, out),
         Command::Apply(args) => apply::run(args, out),
+        Command::Verify(args) => verify::run(args, out),
     }
 }
