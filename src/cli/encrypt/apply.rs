@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let keyring = ServerKeyring::of(&mut session)?;
     let estimate = Estimate::of(&inventory, &chosen, &here, 1);
-    preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides)?;
+    preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction)?;
     let pace = Pace { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
     pace.why_wait(&mut session)?;
 
@@ -155,10 +155,8 @@ fn work(args: &Args, job: &mut Job<'_>, here: &Here, direction: Direction) -> Re
         return Ok(Step::Stopped);
     }
     let inventory = Inventory::of(&mut job.watch)?;
-    if direction == Direction::Encrypt {
-        let left = binary_logs::purge(job, &inventory, args.purge_binary_logs)?;
-        job.account.next_steps.extend(left);
-    }
+    let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
+    job.account.next_steps.extend(left);
     let (step, left) = redo::renew(job)?;
     job.account.next_steps.extend(left);
     Ok(step)

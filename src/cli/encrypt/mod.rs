@@ -11,6 +11,7 @@ mod plan;
 mod preflight;
 mod progress;
 mod redo;
+mod rotate;
 mod scratch;
 mod settings;
 mod sizes;
@@ -37,6 +38,7 @@ enum Command {
     Plan(plan::Args),
     Apply(apply::Args),
     Verify(verify::Args),
+    Rotate(rotate::Args),
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -44,5 +46,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Command::Plan(args) => plan::run(args, out),
         Command::Apply(args) => apply::run(args, out),
         Command::Verify(args) => verify::run(args, out),
+        Command::Rotate(args) => rotate::run(args, out),
     }
 }

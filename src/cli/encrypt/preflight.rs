@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What must hold before anything is encrypted.
 
+use super::direction::Direction;
 use super::plan::Estimate;
 use super::sizes;
 use crate::error::{Error, Result};
@@ -33,10 +34,11 @@ pub(super) fn check(
     here: &Here,
     estimate: &Estimate,
     overrides: &Overrides,
+    direction: Direction,
 ) -> Result<()> {
     let mut why = Vec::new();
     why.extend(keyring_in_order(keyring));
-    if why.is_empty() && !overrides.without_second_copy {
+    if why.is_empty() && direction == Direction::Encrypt && !overrides.without_second_copy {
         why.extend(second_copy(keyring));
     }
     if !overrides.without_space_check {
