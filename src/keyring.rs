@@ -23,8 +23,8 @@ use crate::error::{Error, Result};
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef, check_length};
 use crate::secret::fill_random;
-use crate::store::copy::Copy;
 use crate::store::fs::Fs;
+use crate::store::vacancy::Vacancy;
 use memory::Memory;
 use open::Reopen;
 use std::io;
@@ -351,14 +351,13 @@ impl Keyring {
         writer.renew_witness(self.id)
     }
 
-    /// Makes new copies of the keyring at paths where nothing is yet.
+    /// Makes new copies of the keyring at places where nothing is yet.
     ///
     /// # Errors
-    /// [`Error::AlreadyThere`], or what the filesystems answer.
-    pub fn create_copies(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
-        let new: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+    /// As [`Vacancy::create`].
+    pub fn create_copies(&self, places: &[Vacancy]) -> Result<()> {
         let mut writer = self.lock_writer();
-        self.catching_up(&mut writer, |writer| writer.create_copies(&self.read_memory(), &new))
+        self.catching_up(&mut writer, |writer| writer.create_copies(&self.read_memory(), places))
     }
 
     /// Whether there is a key of that id that belongs to the server itself.

@@ -4,8 +4,11 @@
 
 mod common;
 
-use common::{PATH, TEMPORARY, create, name, open};
+use common::{CHEAP, PATH, Rng, SECRET, TEMPORARY, contents, create, keyring_path, name, open, secret};
+use keyring_external::error::Error;
 use keyring_external::key::KeyType;
+use keyring_external::keyring::NewKeyring;
+use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::{Access, File, Fs, Meta};
 use std::io;
 use std::path::Path;
@@ -19,6 +22,8 @@ struct Mounted {
     volume: common::sim::Sim,
     beneath: common::sim::Sim,
     left: AtomicUsize,
+    /// For so many operations it is away then, and back after that.
+    away: AtomicUsize,
 }
 
 impl Mounted {
@@ -26,6 +31,11 @@ impl Mounted {
     fn seen(&self) -> Below {
         let left = self.left.load(Ordering::SeqCst);
         if left == 0 {
+            let away = self.away.load(Ordering::SeqCst);
+            if away == 1 {
+                self.left.store(usize::MAX, Ordering::SeqCst);
+            }
+            self.away.store(away.saturating_sub(1), Ordering::SeqCst);
             return Below { fs: self.beneath.fs(), dev: 2 };
         }
         self.left.store(left.saturating_sub(1), Ordering::SeqCst);
@@ -91,7 +101,8 @@ impl File for On {
 }
 
 fn mounted() -> Arc<Mounted> {
-    Arc::new(Mounted { volume: Default::default(), beneath: Default::default(), left: usize::MAX.into() })
+    let (volume, beneath) = Default::default();
+    Arc::new(Mounted { volume, beneath, left: usize::MAX.into(), away: usize::MAX.into() })
 }
 
 /// Pulled at every operation of a removal, which writes the file whole, and of a store.
@@ -108,7 +119,6 @@ fn nothing_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
             keyring.store(name("kept", ""), &aes, b"one").unwrap();
             keyring.store(name("gone", ""), &aes, b"two").unwrap();
             place.left.store(at, Ordering::SeqCst);
-            let beneath = || place.beneath.bytes(PATH).is_some() || place.beneath.bytes(TEMPORARY).is_some();
             let change = |n: &str| {
                 if remove {
                     keyring.remove(name(n, ""))
@@ -117,11 +127,11 @@ fn nothing_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
                 }
             };
             let first = change("gone");
-            assert!(!beneath(), "made on the other filesystem, pulled at {at}");
+            assert!(!place.holds_beneath(), "made on the other filesystem, pulled at {at}");
             // With the volume away for good, nothing more is acknowledged.
             place.left.store(0, Ordering::SeqCst);
             assert!(change("kept").is_err(), "acknowledged without a volume, pulled at {at}");
-            assert!(!beneath(), "made on the other filesystem, pulled at {at}");
+            assert!(!place.holds_beneath(), "made on the other filesystem, pulled at {at}");
             // What was acknowledged is on the volume, durably for all that the directory tells.
             let (found, _) = open(&place.volume.fs()).unwrap();
             let ids: Vec<_> = found.names().iter().map(|n| n.as_ref().id().to_vec()).collect();
@@ -135,4 +145,74 @@ fn nothing_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
         }
     }
     assert!(refused > 5 && done > 5, "{refused} refused, {done} done: both must happen");
+}
+
+impl Mounted {
+    fn holds_beneath(&self) -> bool {
+        self.beneath.bytes(PATH).is_some() || self.beneath.bytes(TEMPORARY).is_some()
+    }
+}
+
+/// Pulled at every operation of making a keyring's first file, or a copy of it elsewhere, after its place
+/// was looked at.
+#[test]
+fn no_new_file_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
+    let (elsewhere, set) = common::filled();
+    let (keyring, _) = open(&elsewhere.fs()).unwrap();
+    let new = NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap();
+    let mut rng = Rng(21);
+    for copy in [true, false] {
+        let (mut refused, mut done) = (0, 0);
+        for at in 0..30 {
+            let place = mounted();
+            // Somebody's file in the mount point is nothing to be replaced or removed.
+            if at % 2 == 0 {
+                place.beneath.put(PATH, vec![7]);
+            }
+            let vacancy = Copy::new(place.clone(), keyring_path()).vacancy().unwrap();
+            place.left.store(at, Ordering::SeqCst);
+            let made = if copy { keyring.create_copies(&[vacancy]) } else { new.write_to(&[vacancy]) };
+            assert_eq!(place.beneath.bytes(PATH), (at % 2 == 0).then(|| vec![7]), "pulled at {at}");
+            assert_eq!(place.beneath.bytes(TEMPORARY), None, "made on the other filesystem, pulled at {at}");
+            match made {
+                Ok(()) => {
+                    done += 1;
+                    for left in place.volume.after_crash(&mut rng, 20, false) {
+                        let (found, notes) = open(&left.fs()).unwrap();
+                        assert_eq!(notes, []);
+                        assert_eq!(
+                            contents(&found).len(),
+                            if copy { set.len() } else { 0 },
+                            "pulled at {at}"
+                        );
+                    }
+                }
+                Err(e) => {
+                    refused += 1;
+                    let told = matches!(e, Error::Missing { .. } | Error::AlreadyThere { .. });
+                    assert!(told, "pulled at {at}: {e}");
+                }
+            }
+        }
+        assert!(refused > 5 && done > 5, "{refused} refused, {done} done: both must happen");
+    }
+}
+
+/// The same when the volume was there a moment ago and is back when the file is looked for: it was made
+/// in between, beneath.
+#[test]
+fn a_file_that_is_not_where_its_path_leads_is_not_acknowledged() {
+    let new = NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap();
+    for at in 1..20 {
+        for back in at + 1..20 {
+            let place = mounted();
+            let vacancy = Copy::new(place.clone(), keyring_path()).vacancy().unwrap();
+            place.left.store(at, Ordering::SeqCst);
+            place.away.store(back - at, Ordering::SeqCst);
+            if new.write_to(&[vacancy]).is_ok() {
+                assert!(place.volume.bytes(PATH).is_some(), "away from {at} to {back}");
+                assert!(!place.holds_beneath(), "away from {at} to {back}");
+            }
+        }
+    }
 }

@@ -36,9 +36,7 @@ const TRIES: usize = 5;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    if fs.meta(&args.destination).is_ok() {
-        return Err(Error::AlreadyThere { path: args.destination.clone() });
-    }
+    let place = Copy::new(Arc::clone(&fs), &args.destination).vacancy()?;
     volume::check_directory(fs.as_ref(), &args.destination)?;
     let secret = args.secret.read(&args.path)?;
     let name = args.secret.name();
@@ -48,8 +46,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let (made, sha256) = loop {
         tries += 1;
         let bytes = read(&fs, &args.path)?;
-        let copy = Copy::new(Arc::clone(&fs), &args.destination);
-        copy.create(&bytes)?;
+        let file = place.create(&bytes)?;
         // Nothing is said of the copy but what is found in it, read anew.
         let made = open(&args.destination).and_then(|(made, _)| {
             let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
@@ -64,7 +61,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             Ok(done) => break done,
             Err(e) => {
                 // A server may have been writing while the file was read.
-                let _ = fs.unlink(&args.destination);
+                file.remove();
                 if tries == TRIES {
                     return Err(e);
                 }

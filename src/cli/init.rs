@@ -12,6 +12,7 @@ use crate::secret::Locked;
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
+use crate::store::vacancy::Vacancy;
 use crate::store::volume;
 use crate::unlock::UnlockSource;
 use serde_json::json;
@@ -102,15 +103,14 @@ pub(super) fn make(
     label: &str,
     generate: bool,
 ) -> Result<Made> {
+    let mut places = Vec::new();
     for path in paths {
-        if fs.meta(path).is_ok() {
-            return Err(Error::AlreadyThere { path: path.clone() });
-        }
+        places.push(Copy::new(Arc::clone(fs), path).vacancy()?);
         volume::check_directory(fs.as_ref(), path)?;
     }
     let keyring = paths.first().cloned().unwrap_or_default();
     let secret_file = if generate { Some(generate_secret(fs, source, &keyring)?) } else { None };
-    let (new, recovery) = write(fs, paths, source, name, label).inspect_err(|_| {
+    let (new, recovery) = write(&places, source, name, label).inspect_err(|_| {
         // A secret that opens nothing would only be in the way of the next try.
         if let Some(made) = &secret_file {
             let _ = fs.unlink(made);
@@ -120,8 +120,7 @@ pub(super) fn make(
 }
 
 fn write(
-    fs: &Arc<dyn Fs>,
-    paths: &[PathBuf],
+    places: &[Vacancy],
     source: &secret::Source,
     name: &str,
     label: &str,
@@ -131,7 +130,7 @@ fn write(
     let mut recovery = String::new();
     // Writing to a String does not fail.
     let _ = new.add_recovery()?.write_to(&mut recovery);
-    new.write(fs, paths)?;
+    new.write_to(places)?;
     Ok((new, recovery))
 }
 

@@ -5,6 +5,7 @@ use super::output::{Output, stderr_report};
 use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::keyring::{Standing, load_beside_others};
+use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::store::volume;
@@ -43,14 +44,18 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let all = paths(&args.path, &args.mirrors)?;
     let (missing, there): (Vec<_>, Vec<_>) =
         all.iter().cloned().partition(|p| fs.meta(p).is_err_and(|e| e.kind() == io::ErrorKind::NotFound));
-    missing.iter().try_for_each(|path| volume::check_directory(fs.as_ref(), path))?;
+    let vacancy = |path: &PathBuf| {
+        let vacancy = Copy::new(Arc::clone(&fs), path).vacancy()?;
+        volume::check_directory(fs.as_ref(), path).map(|()| vacancy)
+    };
+    let places = missing.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
     let Some(first) = there.first() else {
         return Err(volume::missing_or(&args.path, "look at", io::ErrorKind::NotFound.into()));
     };
     let name = args.secret.name();
     let keyring = load_beside_others(&fs, &there, 1, &name, || args.secret.read(first), stderr_report)?;
     keyring.settle()?;
-    keyring.create_copies(&fs, &missing)?;
+    keyring.create_copies(&places)?;
     let status = keyring.status();
     let mut rows: Vec<_> = keyring
         .standings()

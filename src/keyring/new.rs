@@ -11,6 +11,7 @@ use crate::format::slots::{Cost, UnlockSecret};
 use crate::recovery::RecoveryKey;
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
+use crate::store::vacancy::{Made, Vacancy};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,16 +58,22 @@ impl NewKeyring {
     /// # Errors
     /// [`Error::AlreadyThere`], or what the filesystem answers; then no copy is left.
     pub fn write(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
+        let vacancy = |path: &PathBuf| Copy::new(Arc::clone(fs), path).vacancy();
+        self.write_to(&paths.iter().map(vacancy).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// As [`NewKeyring::write`], to places that were looked at before.
+    ///
+    /// # Errors
+    /// As [`NewKeyring::write`]; [`Error::Missing`] when the volume of one is not there any more.
+    pub fn write_to(&self, places: &[Vacancy]) -> Result<()> {
         let told = |e| Error::format(Path::new(""), "", e);
         let mut sealer = Sealer::new().map_err(told)?;
         let image =
             Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer).map_err(told)?;
-        for (made, path) in paths.iter().enumerate() {
-            Copy::new(Arc::clone(fs), path).create(&image.bytes).inspect_err(|_| {
-                for path in paths.iter().take(made) {
-                    drop(fs.unlink(path));
-                }
-            })?;
+        let mut made = Vec::new();
+        for place in places {
+            made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(Made::remove))?);
         }
         Ok(())
     }

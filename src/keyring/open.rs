@@ -64,9 +64,10 @@ impl Keyring {
         }
         let datadir = config.datadir.as_deref().filter(|_| !config.allow_same_device);
         if is_new {
+            let places = copies.iter().map(Copy::vacancy).collect::<Result<Vec<_>>>()?;
             copies.iter().try_for_each(|copy| copy.check_place(true, datadir))?;
             let (secret, name) = (config.unlock.read()?, config.unlock.to_string());
-            NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write(fs, &paths)?;
+            NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write_to(&places)?;
         } else {
             check_places(&there, datadir)?;
         }

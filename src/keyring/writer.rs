@@ -16,7 +16,8 @@ use crate::format::header::{self, EPOCH_LEN, Header, Parent};
 use crate::format::image::Image;
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
-use crate::store::copy::{Changing, Copy, FrontBytes, Reading};
+use crate::store::copy::{Changing, FrontBytes, Reading};
+use crate::store::vacancy::Vacancy;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -320,12 +321,12 @@ impl Writer {
     /// Makes new copies, of the same bytes as those that are up to date.
     ///
     /// # Errors
-    /// [`Error::AlreadyThere`], or what the filesystems answer.
-    pub fn create_copies(&mut self, memory: &Memory, new: &[Copy]) -> Result<()> {
+    /// As [`Vacancy::create`].
+    pub fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
         self.heal(memory)?;
         let open = self.open_copies(&[])?;
         let bytes = self.whole_bytes(&open)?;
-        new.iter().try_for_each(|copy| copy.create(&bytes))
+        places.iter().try_for_each(|place| place.create(&bytes).map(drop))
     }
 
     fn can_append(&self, open: &[Open]) -> bool {

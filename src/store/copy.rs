@@ -104,6 +104,11 @@ impl Copy {
         &self.path
     }
 
+    /// The filesystem that its path is of.
+    pub(super) fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
     fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> Error + '_ {
         move |e| Error::io(doing, &self.path, e)
     }
@@ -239,51 +244,6 @@ impl Copy {
             }
         })
     }
-
-    /// Makes a new file with these bytes: under another name first, so that an interruption leaves none.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyThere`], also when an earlier interruption left something; or what the filesystem
-    /// answers, and then no file is left behind.
-    pub fn create(&self, bytes: &[u8]) -> Result<()> {
-        self.create_for(&self.path, bytes)
-    }
-
-    /// As [`Copy::create`]; the file goes to whoever owns the directory of `keyring`.
-    ///
-    /// # Errors
-    /// As [`Copy::create`].
-    pub fn create_for(&self, keyring: &Path, bytes: &[u8]) -> Result<()> {
-        let owner = volume::owner_of_directory(self.fs.as_ref(), keyring)?;
-        self.check_free()?;
-        let temporary = volume::temporary_of(&self.path);
-        // Only one of several programs that create this file gets the temporary, and the right to the name.
-        let made = self.fs.create_new(&temporary).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: temporary.clone() },
-            _ => volume::missing_or(&self.path, "create", e),
-        })?;
-        let place = || {
-            self.check_free()?;
-            write_new(made.as_ref(), bytes, owner.uid, owner.gid)
-                .and_then(|()| self.fs.rename(&temporary, &self.path))
-                .map_err(self.io("write"))
-        };
-        // Nobody has relied on the new file yet; a failure to remove it changes nothing.
-        place().inspect_err(|_| drop(self.fs.unlink(&temporary)))?;
-        self.fs.sync_dir(volume::directory_of(&self.path)).map_err(|e| {
-            drop(self.fs.unlink(&self.path));
-            Error::io("write", &self.path, e)
-        })
-    }
-
-    /// There is nothing at the path.
-    fn check_free(&self) -> Result<()> {
-        match self.fs.meta(&self.path) {
-            Ok(_) => Err(Error::AlreadyThere { path: self.path.clone() }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(volume::missing_or(&self.path, "look at", e)),
-        }
-    }
 }
 
 /// A copy that is open to be changed: locked, and the file at its path.
@@ -414,7 +374,7 @@ impl Changing {
 
 /// Fills a new file and makes its content durable. Root gives it to the owner that its place calls
 /// for, or mysqld could not open what an administrator made.
-fn write_new(file: &dyn File, bytes: &[u8], uid: u32, gid: u32) -> io::Result<()> {
+pub(super) fn write_new(file: &dyn File, bytes: &[u8], uid: u32, gid: u32) -> io::Result<()> {
     if real::effective_user() == 0 && file.meta()?.uid != uid {
         file.set_owner(uid, gid)?;
     }

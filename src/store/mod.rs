@@ -9,5 +9,6 @@ pub mod copy;
 mod deadline;
 pub mod fs;
 pub mod real;
+pub mod vacancy;
 pub mod volume;
 pub mod witness;

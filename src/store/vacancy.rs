@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A place for a new copy. It is on the filesystem on which it was when it was looked at, or nothing is
+//! made: a volume that is pulled meanwhile leaves its mount point behind, a directory of another filesystem.
+
+use super::copy::{Copy, write_new};
+use super::fs::{File, Fs, Meta};
+use super::volume;
+use crate::error::{Error, Result};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A path where there is nothing yet.
+#[derive(Clone, Debug)]
+pub struct Vacancy {
+    fs: Arc<dyn Fs>,
+    path: PathBuf,
+    directory: Meta,
+}
+
+/// A file that was made, by its device and number there.
+#[derive(Clone, Debug)]
+pub struct Made {
+    fs: Arc<dyn Fs>,
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+impl Copy {
+    /// The place for a new file at this path. To be asked for before anything else is looked at that says
+    /// that the file belongs there.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyThere`]; [`Error::Missing`] when there is no such directory; what the filesystem answers.
+    pub fn vacancy(&self) -> Result<Vacancy> {
+        let (fs, path) = (Arc::clone(self.fs()), self.path().to_owned());
+        let directory = volume::owner_of_directory(fs.as_ref(), &path)?;
+        let vacancy = Vacancy { fs, path, directory };
+        vacancy.check_free()?;
+        Ok(vacancy)
+    }
+
+    /// Makes a new file with these bytes, as [`Vacancy::create`].
+    ///
+    /// # Errors
+    /// As [`Copy::vacancy`] and [`Vacancy::create`].
+    pub fn create(&self, bytes: &[u8]) -> Result<Made> {
+        self.vacancy()?.create(bytes)
+    }
+
+    /// As [`Copy::create`]; the file goes to whoever owns the directory of `keyring`.
+    ///
+    /// # Errors
+    /// As [`Copy::create`].
+    pub fn create_for(&self, keyring: &Path, bytes: &[u8]) -> Result<Made> {
+        let owner = volume::owner_of_directory(self.fs().as_ref(), keyring)?;
+        self.vacancy()?.create_owned_by(bytes, &owner)
+    }
+}
+
+impl Vacancy {
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a file with these bytes, durably: under another name first, so that an interruption leaves none.
+    /// It goes to the owner of its directory.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyThere`], also when an earlier interruption left something; [`Error::Missing`] when the
+    /// volume is not there any more; or what the filesystem answers. Then no file is left behind where the path
+    /// leads.
+    pub fn create(&self, bytes: &[u8]) -> Result<Made> {
+        self.create_owned_by(bytes, &self.directory)
+    }
+
+    fn create_owned_by(&self, bytes: &[u8], owner: &Meta) -> Result<Made> {
+        let temporary = volume::temporary_of(&self.path);
+        self.check_volume()?;
+        self.check_free()?;
+        // Only one of several programs that create this file gets the temporary, and the right to the name.
+        let file = self.fs.create_new(&temporary).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: temporary.clone() },
+            _ => volume::missing_or(&self.path, "create", e),
+        })?;
+        let new = self.made(temporary.clone(), file.as_ref()).inspect_err(|_| {
+            if self.check_volume().is_ok() {
+                drop(self.fs.unlink(&temporary));
+            }
+        })?;
+        let place = || {
+            self.check_volume()?;
+            self.check_free()?;
+            write_new(file.as_ref(), bytes, owner.uid, owner.gid)
+                .and_then(|()| self.fs.rename(&temporary, &self.path))
+                .map_err(|e| volume::missing_or(&self.path, "write", e))
+        };
+        // Nobody has relied on the new file yet; a failure to remove it changes nothing.
+        place().inspect_err(|_| new.remove())?;
+        let made = Made { path: self.path.clone(), ..new };
+        let synced = self.fs.sync_dir(volume::directory_of(&self.path));
+        synced
+            .map_err(|e| Error::io("write", &self.path, e))
+            // Else it was the mount point's directory that was synced, not the volume's.
+            .and_then(|()| if made.is_there()? { Ok(()) } else { Err(self.gone()) })
+            .inspect_err(|_| made.remove())?;
+        Ok(made)
+    }
+
+    fn made(&self, path: PathBuf, file: &dyn File) -> Result<Made> {
+        let meta = file.meta().map_err(|e| Error::io("look at", &path, e))?;
+        Ok(Made { fs: Arc::clone(&self.fs), path, file: (meta.dev, meta.ino) })
+    }
+
+    /// The path leads to the filesystem to which it led before.
+    fn check_volume(&self) -> Result<()> {
+        // Directories are compared with directories: an overlay says another device for files.
+        let now = volume::owner_of_directory(self.fs.as_ref(), &self.path)?;
+        if now.dev == self.directory.dev { Ok(()) } else { Err(self.gone()) }
+    }
+
+    fn gone(&self) -> Error {
+        volume::missing_or(&self.path, "look at", io::ErrorKind::NotFound.into())
+    }
+
+    /// There is nothing at the path.
+    fn check_free(&self) -> Result<()> {
+        match self.fs.meta(&self.path) {
+            Ok(_) => Err(Error::AlreadyThere { path: self.path.clone() }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(volume::missing_or(&self.path, "look at", e)),
+        }
+    }
+}
+
+impl Made {
+    /// Whether it is where its path leads.
+    fn is_there(&self) -> Result<bool> {
+        match self.fs.meta(&self.path) {
+            Ok(meta) => Ok((meta.dev, meta.ino) == self.file),
+            Err(e) => Err(volume::missing_or(&self.path, "look at", e)),
+        }
+    }
+
+    /// Removes it, unless its path leads to another file by now.
+    pub fn remove(&self) {
+        if self.is_there().is_ok_and(|there| there) {
+            drop(self.fs.unlink(&self.path));
+        }
+    }
+}
