@@ -3,19 +3,30 @@
 
 use super::finding::{Findings, Level};
 use super::look::Look;
+use crate::cli::site::Site;
 use crate::config::file::{COMPONENT, file_in};
 use crate::host::accounts::Account;
+use crate::host::needs::needs;
 use crate::host::{Way, manifest_of};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;
+const PASS: u32 = 0o1;
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&["library", "manifest", "component-configuration", "auto-create", "read-only"]);
+    found.checks(&[
+        "library",
+        "manifest",
+        "component-configuration",
+        "closed-directory",
+        "auto-create",
+        "read-only",
+    ]);
     library(look, found);
+    passages(look, found);
     if look.host.way == Way::Component {
         let mut manifests = vec![manifest_of(&look.host.mysqld)];
         if look.host.local_manifest {
@@ -104,6 +115,42 @@ fn library(look: &Look<'_>, found: &mut Findings) {
             &[format!("rm {1} && cp {0} {1}", place.display(), sibling.display())],
         );
     }
+}
+
+/// mysqld gets to all that it opens.
+fn passages(look: &Look<'_>, found: &mut Findings) {
+    let mut told = Vec::new();
+    for need in needs(&look.host).iter().filter(|n| n.owned || look.host.way == Way::Component) {
+        let Some((dir, mode)) = closed_on_the_way(look.site, &need.path) else { continue };
+        if told.contains(&dir) {
+            continue;
+        }
+        found.wrong(
+            "closed-directory",
+            &need.path,
+            format!(
+                "{} lets {} not through to {} (mode {mode:04o})",
+                dir.display(),
+                look.site.user,
+                need.path.display()
+            ),
+            &format!("mysqld cannot open {}.", need.what),
+            &[format!("chmod o+x {0}; or chown {1}: {0}", dir.display(), look.site.user)],
+        );
+        told.push(dir);
+    }
+}
+
+/// The first directory on the way to a path that mysqld's user cannot pass, and its mode.
+pub(in crate::cli) fn closed_on_the_way(site: &Site, path: &Path) -> Option<(PathBuf, u32)> {
+    let account = site.account.as_ref()?;
+    let place = site.at(path);
+    // What is above the root is nobody's way there.
+    let below = place.ancestors().skip(1).filter(|dir| dir.starts_with(&site.root));
+    let closed = |dir: &&Path| fs::metadata(dir).is_ok_and(|m| m.is_dir() && !may(&m, Some(account), PASS));
+    let dir = below.filter(closed).last()?;
+    let mode = fs::metadata(dir).map_or(0, |m| m.mode() & 0o7777);
+    (dir != site.root || !site.is_below()).then(|| (dir.to_owned(), mode))
 }
 
 fn readable(look: &Look<'_>, path: &Path, check: &'static str, what: &str, found: &mut Findings) {

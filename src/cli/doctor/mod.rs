@@ -3,7 +3,7 @@
 
 mod apparmor;
 mod configured;
-mod files;
+pub(super) mod files;
 mod finding;
 mod keyring;
 pub(super) mod leftovers;

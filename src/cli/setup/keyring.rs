@@ -2,6 +2,7 @@
 //! The keyring and its unlock secret, as setup makes them or finds them.
 
 use super::change::{is_root, make_directory};
+use crate::cli::doctor::files::closed_on_the_way;
 use crate::cli::init::{self, Made};
 use crate::cli::secret;
 use crate::cli::site::Site;
@@ -79,6 +80,15 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
     for copy in host.copies() {
         let dir = directory_of(copy);
         check_volume(site, host, dir)?;
+        if let Some((closed, mode)) = closed_on_the_way(site, dir) {
+            return Err(Error::Config(format!(
+                "{} lets {} not through to {} (mode {mode:04o}): run chmod o+x {}, and setup again; nothing was changed",
+                closed.display(),
+                site.user,
+                dir.display(),
+                closed.display()
+            )));
+        }
         if !site.at(dir).exists() && !directories.iter().any(|d| d == dir) {
             directories.push(dir.to_owned());
         }

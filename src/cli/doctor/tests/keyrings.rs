@@ -47,6 +47,21 @@ fn a_copy_that_is_open_to_others_or_belongs_to_others_is_told() {
 }
 
 #[test]
+fn a_directory_that_mysqld_cannot_pass_is_told() {
+    let guest = Guest::new();
+    fs::set_permissions(guest.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let closed = |found: &Findings| {
+        found.of("closed-directory").iter().filter(|f| f.what.contains("mnt/b lets")).count()
+    };
+    assert_eq!(closed(&findings(&guest.strangers_site(), &|_| {})), 0);
+    guest.chmod("mnt/b", 0o700);
+    let found = findings(&guest.strangers_site(), &|_| {});
+    wrong(&found, "closed-directory", "lets mysql not through to /mnt/b/keys");
+    assert_eq!(closed(&found), 1);
+    fine(&guest.findings());
+}
+
+#[test]
 fn one_copy_is_a_risk() {
     let guest = Guest::new();
     guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "unlock": "file:/etc/mysql/secret"}"#);
