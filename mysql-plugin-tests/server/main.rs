@@ -22,6 +22,7 @@ mod power_cut;
 mod refusal;
 #[allow(dead_code)] // what faults_fuse is to need
 mod rig;
+mod setup;
 mod slots;
 mod threads;
 mod volume_gone;
@@ -43,9 +44,11 @@ enum Needs {
     Gcore,
     /// The files of MySQL's test suite.
     StdData,
+    /// A host of its own, and strace.
+    Guest,
 }
 
-use Needs::{Fuse, Gcore, Mounts, Nothing, StdData};
+use Needs::{Fuse, Gcore, Guest, Mounts, Nothing, StdData};
 use rig::{Kind, Volume};
 
 #[allow(non_upper_case_globals)]
@@ -91,6 +94,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
+    ("setup::component", Guest, setup::component),
+    ("setup::plugin", Guest, setup::plugin),
     ("slots::changed_under_a_rotating_server", Nothing, slots::changed_under_a_rotating_server),
     ("slots::renewed_while_the_server_is_down", Nothing, slots::renewed_while_the_server_is_down),
     ("slots::keyringctl_killed", Nothing, slots::keyringctl_killed),
@@ -140,6 +145,7 @@ impl Needs {
             Fuse => rig::fuse::Fuse::why_not(),
             Gcore => memory::why_no_gcore(),
             StdData => migrate_offline::why_no_std_data(),
+            Guest => setup::why_not(),
         }
     }
 }
