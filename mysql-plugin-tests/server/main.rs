@@ -25,6 +25,7 @@ mod rig;
 mod setup;
 mod slots;
 mod threads;
+mod verify_datadir;
 mod volume_gone;
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -134,6 +135,10 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_eio::power_cuts", Fuse, faults_eio::power_cuts),
     ("faults_eio::while_rotating", Fuse, faults_eio::while_rotating),
     ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),
+    ("verify_datadir::every_kind", Nothing, verify_datadir::every_kind),
+    ("verify_datadir::page_sizes", Nothing, verify_datadir::page_sizes),
+    ("verify_datadir::one_key_missing", Nothing, verify_datadir::one_key_missing),
+    ("verify_datadir::while_running", Nothing, verify_datadir::while_running),
 ];
 
 impl Needs {
