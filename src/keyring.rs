@@ -17,7 +17,7 @@ pub use copies::{Report, Severity, Standing};
 pub use new::NewKeyring;
 pub use open::{Claims, Trust, inspect, load, load_all, load_beside_others, load_with};
 pub use status::{Counters, State, Status};
-pub use witness::witness_claims;
+pub use witness::{Testimony, hear_claims, witness_claims};
 
 use crate::error::{Error, Result};
 use crate::format::records::KeyRecord;
@@ -363,6 +363,14 @@ impl Keyring {
     /// Whether there is a key of that id that belongs to the server itself.
     pub fn has_instance_key(&self, id: &str) -> bool {
         NameRef::new(id.as_bytes(), b"").is_ok_and(|name| self.read_memory().get(&name).is_some())
+    }
+
+    /// What the witness in a data directory says of this keyring. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`]; what the filesystem answers.
+    pub fn hear_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Testimony> {
+        self.lock_writer().hear(&WitnessFile::new(fs, datadir, |_, _| {}))
     }
 
     /// Makes this keyring the one that the witness in a data directory knows, whatever it knew before.

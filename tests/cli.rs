@@ -5,10 +5,15 @@
 mod common;
 
 use common::private_dir;
+use keyring_external::keyring::load;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A directory with a keyring, a mirror's place and secrets in it.
@@ -164,6 +169,56 @@ fn looking_at_a_keyring() {
 }
 
 #[test]
+fn the_witness() {
+    let place = Place::with_keyring();
+    fs::create_dir(place.path("data")).unwrap();
+    let store = |id: &str| {
+        let unlock = UnlockSource::File(place.path("secret"));
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let (keyring, _) = load(&fs, &place.path("main.keyring"), &unlock).unwrap();
+        keyring.store(common::name(id, ""), &common::key_type("AES"), &[7; 32]).unwrap();
+    };
+    let asked = "status DIR/main.keyring --datadir DIR/data";
+    check("status_without_a_witness", &place, &[asked, "status DIR/main.keyring --datadir DIR/none"]);
+
+    fs::copy(place.path("main.keyring"), place.path("old.keyring")).unwrap();
+    store("one");
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
+    assert_eq!(place.run(&accept).code, 0);
+    let old = "status DIR/old.keyring --datadir DIR/data";
+    check(
+        "status_of_a_keyring_that_is_as_the_witness_says",
+        &place,
+        &[asked, &format!("{asked} {UNLOCK} --json")],
+    );
+    check(
+        "status_of_a_keyring_that_is_older_than_the_witness",
+        &place,
+        &[old, &format!("{old} {UNLOCK} --json")],
+    );
+    store("two");
+    check("status_of_a_keyring_that_is_newer_than_the_witness", &place, &[&format!("{asked} {UNLOCK}")]);
+
+    let other = place.run("init DIR/other.keyring --unlock file:DIR/secret");
+    assert_eq!(other.code, 0, "{}", other.stderr);
+    let other = format!("status DIR/other.keyring --datadir DIR/data {UNLOCK}");
+    check("status_of_another_keyring_than_the_witness_knows", &place, &[&other]);
+
+    // Somebody went on from the old copy: the same generation, with other keys.
+    assert_eq!(place.run(&accept).code, 0);
+    fs::copy(place.path("old.keyring"), place.path("main.keyring")).unwrap();
+    store("apart");
+    store("two");
+    check("status_of_a_fork_of_what_the_witness_has_seen", &place, &[asked, &format!("{asked} {UNLOCK}")]);
+
+    let witness = place.path("data/keyring_external.witness");
+    let mut bytes = fs::read(&witness).unwrap();
+    bytes[60] ^= 1;
+    fs::write(&witness, bytes).unwrap();
+    check("status_with_a_forged_witness", &place, &[&format!("{asked} {UNLOCK}")]);
+}
+
+#[test]
 fn figures_for_prometheus() {
     let place = Place::with_keyring();
     check(
@@ -305,4 +360,73 @@ fn manual_and_completions() {
         assert_eq!(script.code, 0);
         assert!(script.stdout.contains("rekey"), "{shell}");
     }
+}
+
+/// The files of a throw-away server, with the keys that open them (src/tablespace/samples.rs).
+#[test]
+fn verify_of_a_data_directory() {
+    const SERVER: &str = "e6e52dec-e7fc-11f1-ada4-02fc00000001";
+    let key = |id: &str, data: &str| {
+        format!(
+            r#"{{"user":"","data_id":"{id}","data_type":"AES","data":"{data}","extension":[]}}"#,
+            id = id.replace('*', SERVER)
+        )
+    };
+    let innodb = key("INNODBKey-*-2", "102516995E5F513135D5306F6E41AF36F4CEF177BD2A86C5AA96763B52D8B40B");
+    let binlog =
+        key("MySQLReplicationKey_*_1", "4656FD198522A0695C931968868D71D4E20AE34ADF9255360BC0E41B7F8DF5DE");
+    let other = key("INNODBKey-*-2", &"AB".repeat(32));
+    let place = Place::with_keyring();
+    for (name, keys) in
+        [("main", vec![&innodb, &binlog]), ("less", vec![&binlog]), ("wrong", vec![&other, &binlog])]
+    {
+        let keys: Vec<_> = keys.iter().map(|key| key.as_str()).collect();
+        let json = format!(r#"{{"version":"1.0","elements":[{}]}}"#, keys.join(","));
+        place.write("keys.json", json.as_bytes());
+        if name != "main" {
+            let made = place.run(&format!("init DIR/{name}.keyring {UNLOCK}"));
+            assert_eq!(made.code, 0, "{}", made.stderr);
+        }
+        let from = "import --from component_keyring_file DIR/keys.json";
+        let imported = place.run(&format!("{from} DIR/{name}.keyring {UNLOCK}"));
+        assert_eq!(imported.code, 0, "{}", imported.stderr);
+    }
+    let sample: &[u8] = include_bytes!("../src/tablespace/samples/table");
+    let mut table = vec![0; 7 * 4096];
+    table[..4096].copy_from_slice(&sample[..4096]);
+    table[4 * 4096..5 * 4096].copy_from_slice(&sample[4096..]);
+    fs::create_dir_all(place.path("data/clinic")).unwrap();
+    fs::create_dir(place.path("empty")).unwrap();
+    place.write("data/clinic/patients.ibd", &table);
+    place.write("data/binlog.000001", include_bytes!("../src/tablespace/samples/binlog"));
+    place.write("data/binlog.000002", b"\xfebin");
+    let verify = |rest: &str| format!("verify DIR/{rest} {UNLOCK} --datadir DIR/data");
+    check(
+        "verify_shows_that_a_keyring_opens_a_data_directory",
+        &place,
+        &[
+            &verify("main.keyring"),
+            &verify("main.keyring --all-encrypted"),
+            &verify("main.keyring --every-page --json"),
+        ],
+    );
+    check(
+        "verify_names_files_whose_key_is_missing_or_another_one",
+        &place,
+        &[&verify("less.keyring"), &verify("wrong.keyring")],
+    );
+    check(
+        "verify_needs_one_keyring_and_files",
+        &place,
+        &[
+            &format!("verify DIR/main.keyring DIR/less.keyring {UNLOCK}"),
+            &verify("main.keyring DIR/less.keyring"),
+            &verify("none.keyring"),
+            &format!("verify DIR/main.keyring {UNLOCK} --datadir DIR/empty"),
+            &format!("verify DIR/main.keyring {UNLOCK} --datadir DIR/gone"),
+        ],
+    );
+    table[100] ^= 1;
+    place.write("data/clinic/patients.ibd", &table);
+    check("verify_names_damaged_files", &place, &[&verify("main.keyring")]);
 }

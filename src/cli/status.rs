@@ -8,10 +8,9 @@ use crate::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::slots::{Cost, Slot, SlotKind};
 use crate::format::witness::Witness;
-use crate::keyring::{inspect, now, witness_claims};
+use crate::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
-use crate::store::witness::WITNESS_NAME;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +57,9 @@ struct About {
     keys: Option<usize>,
     slots: Vec<SlotRow>,
     notes: Vec<String>,
+    /// How it stands to the witness of the data directory that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness: Option<Stands>,
     /// Tells two states of one generation apart, where it is known.
     #[serde(skip)]
     chain: Option<[u8; 32]>,
@@ -95,12 +97,15 @@ impl SlotRow {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    if let Some(datadir) = &args.datadir {
+        fs.meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
+    }
     let witness = args.datadir.as_ref().map(|datadir| witness_claims(&fs, datadir)).transpose()?.flatten();
     let mut verdict = Verdict::Fine;
     let mut all = Vec::new();
     let mut unreadable = None;
     for path in &args.paths {
-        let found = look(&fs, path, &args.secret).or_else(|e| {
+        let found = look(&fs, path, args).or_else(|e| {
             let found = Found { path: path.clone(), fine: false, error: Some(e.to_string()), about: None };
             match e {
                 // What there is of the other copies is still to be told.
@@ -111,9 +116,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             Ok(found)
         });
         all.push(found?);
-    }
-    if let (Some(witness), Some(datadir)) = (&witness, &args.datadir) {
-        compare_with_witness(&mut all, witness, datadir);
     }
     compare(&mut all);
     for found in &all {
@@ -183,33 +185,59 @@ fn metrics(all: &[Found], witness: Option<&Witness>) -> Metrics {
     metrics
 }
 
-/// What the server in that data directory would not use is not fine.
-fn compare_with_witness(all: &mut [Found], witness: &Witness, datadir: &Path) {
-    for found in all {
-        let (Some(about), None) = (&found.about, &found.error) else { continue };
-        let path = found.path.clone();
-        let place = datadir.join(WITNESS_NAME);
-        let contradicted = match about.generation {
-            _ if about.id != witness.id => {
-                Error::WitnessForeign { path, found: about.id, expected: witness.id, witness: place }
+/// How a keyring stands to the witness in a data directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Stands {
+    /// The witness has seen this state.
+    Same,
+    /// The witness has seen an earlier one.
+    Newer,
+    /// The witness has seen a later one.
+    Older,
+    /// The witness has seen another keyring.
+    Another,
+    /// The witness has seen other content of this generation.
+    Fork,
+    /// The keys of this keyring did not write the witness.
+    Unknown,
+}
+
+impl Stands {
+    fn text(self) -> &'static str {
+        match self {
+            Stands::Same => "has seen this generation",
+            Stands::Newer => "has seen an earlier generation",
+            Stands::Older => "has seen a later generation",
+            Stands::Another => "has seen another keyring",
+            Stands::Fork => "has seen other content of this generation",
+            Stands::Unknown => {
+                "was not written by this keyring (damaged, forged, or from before its data key was renewed): \
+                 whether this is the newest cannot be told"
             }
-            Some(generation) if generation < witness.generation => Error::WitnessOlder {
-                path,
-                id: about.id,
-                found: generation,
-                expected: witness.generation,
-                witness: place,
-            },
-            Some(generation)
-                if generation == witness.generation && about.chain.is_some_and(|c| c != witness.chain) =>
-            {
-                Error::WitnessFork { path, generation, witness: place }
-            }
-            _ => continue,
-        };
-        found.fine = false;
-        found.error = Some(contradicted.to_string());
+        }
     }
+}
+
+/// What the server in that data directory would not use is not fine.
+fn compare_with_witness(found: &mut Found, heard: Result<Testimony>) -> Result<()> {
+    let Some(about) = &mut found.about else { return Ok(()) };
+    let (stands, contradicted) = match heard {
+        Ok(Testimony::None) => return Ok(()),
+        Ok(Testimony::Fits) => (Stands::Same, None),
+        Ok(Testimony::Behind) => (Stands::Newer, None),
+        Ok(Testimony::Unreliable) => (Stands::Unknown, None),
+        Err(e @ Error::WitnessOlder { .. }) => (Stands::Older, Some(e)),
+        Err(e @ Error::WitnessForeign { .. }) => (Stands::Another, Some(e)),
+        Err(e @ Error::WitnessFork { .. }) => (Stands::Fork, Some(e)),
+        Err(e) => return Err(e),
+    };
+    about.witness = Some(stands);
+    if let Some(e) = contradicted {
+        found.fine = false;
+        found.error = Some(e.to_string());
+    }
+    Ok(())
 }
 
 /// Several files are taken for copies of one keyring: the first that can be read says which, the newest
@@ -236,8 +264,9 @@ fn compare(all: &mut [Found]) {
     }
 }
 
-fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
+fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
     let claims = inspect(fs, path)?;
+    let heard;
     let mut about = describe(&claims.header);
     about.generation = claims.commit.map(|c| c.generation);
     about.chain = claims.commit.map(|c| c.chain);
@@ -245,8 +274,9 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
     if claims.damaged {
         about.notes.push("one of the two copies of the header is damaged".to_owned());
     }
-    if secret.unlock.is_some() {
-        let (keyring, notes) = secret.load(fs, path)?;
+    if args.secret.unlock.is_some() {
+        let (keyring, notes) = args.secret.load(fs, path)?;
+        heard = args.datadir.as_ref().map(|datadir| keyring.hear_witness(fs, datadir));
         let status = keyring.status();
         about.authenticated = true;
         if about.generation != Some(status.generation) {
@@ -257,10 +287,15 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<Found> {
         about.keys = Some(status.keys);
         fine &= !notes.iter().any(crate::format::image::Note::is_damage);
         about.notes = notes.iter().map(ToString::to_string).collect();
-    } else if claims.commit.is_none() {
+    } else if let Some(commit) = &claims.commit {
+        let hear = |datadir: &PathBuf| hear_claims(fs, datadir, path, &about.id, commit);
+        heard = args.datadir.as_ref().map(hear);
+    } else {
         return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });
     }
-    Ok(Found { path: path.to_owned(), fine, error: None, about: Some(about) })
+    let mut found = Found { path: path.to_owned(), fine, error: None, about: Some(about) };
+    heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard))?;
+    Ok(found)
 }
 
 fn describe(header: &Header) -> About {
@@ -273,6 +308,7 @@ fn describe(header: &Header) -> About {
         keys: None,
         slots: header.slots.iter().map(SlotRow::from).collect(),
         notes: Vec::new(),
+        witness: None,
         chain: None,
     }
 }
@@ -291,6 +327,10 @@ fn print(out: &mut Output, found: &Found) {
     let vouched = if about.authenticated { "" } else { " (as the file claims; --unlock checks it)" };
     if let Some(generation) = about.generation {
         out.field("generation", format_args!("{generation}{vouched}"));
+    }
+    if let Some(stands) = about.witness {
+        let vouched = if about.authenticated { "" } else { " (as both files claim; --unlock checks it)" };
+        out.field("witness", format_args!("{}{vouched}", stands.text()));
     }
     if let Some(keys) = about.keys {
         out.field("keys", keys);

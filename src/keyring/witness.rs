@@ -43,6 +43,21 @@ pub fn witness_claims(fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Option<Witness
     Ok(witness.bytes()?.as_deref().and_then(Witness::claims))
 }
 
+/// What the witness in a data directory says of a file that claims to be in a state of a keyring: nothing of either
+/// is authenticated.
+///
+/// # Errors
+/// As [`WitnessFile::testify`].
+pub fn hear_claims(
+    fs: &Arc<dyn Fs>,
+    datadir: &Path,
+    path: &Path,
+    id: &Uuid,
+    commit: &Commit,
+) -> Result<Testimony> {
+    WitnessFile::new(fs, datadir, |_, _| {}).testify_to(path, None, id, commit)
+}
+
 impl WitnessFile {
     /// The one in this data directory.
     pub fn new(fs: &Arc<dyn Fs>, datadir: &Path, report: Report) -> Self {
@@ -63,6 +78,11 @@ impl WitnessFile {
     /// # Errors
     /// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`].
     pub fn testify(&self, path: &Path, keys: &Keys, id: &Uuid, commit: &Commit) -> Result<Testimony> {
+        self.testify_to(path, Some(keys), id, commit)
+    }
+
+    /// As [`WitnessFile::testify`]; without keys the witness is believed.
+    fn testify_to(&self, path: &Path, keys: Option<&Keys>, id: &Uuid, commit: &Commit) -> Result<Testimony> {
         let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
         let (path, witness) = (path.to_owned(), self.place.path().to_owned());
@@ -80,7 +100,8 @@ impl WitnessFile {
                 witness,
             });
         }
-        if !Witness::is_authentic(&bytes, keys).map_err(|e| Error::format(self.place.path(), "", e))? {
+        let authentic = |keys| Witness::is_authentic(&bytes, keys);
+        if !keys.map_or(Ok(true), authentic).map_err(|e| Error::format(self.place.path(), "", e))? {
             return Ok(Testimony::Unreliable);
         }
         if seen.generation == commit.generation && seen.chain != commit.chain {

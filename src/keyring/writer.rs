@@ -137,6 +137,14 @@ impl Writer {
         Ok(())
     }
 
+    /// What a witness says of the present state; it does not follow.
+    ///
+    /// # Errors
+    /// As [`WitnessFile::testify`].
+    pub fn hear(&self, witness: &WitnessFile) -> Result<Testimony> {
+        witness.testify(self.path(), &self.keys, &self.header.id, &self.commit)
+    }
+
     /// Makes the present state what a witness knows.
     ///
     /// # Errors
