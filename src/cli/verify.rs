@@ -55,7 +55,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut newest: Option<Opened> = None;
     for path in &args.paths {
         let (checked, opened) = check(&fs, path, &args.secret)?;
-        newest = Opened::newest(newest, opened)?;
+        if !args.server.datadir.is_empty() {
+            newest = Opened::newest(newest, opened)?;
+        }
         let head = if checked.fine { "OK      " } else { "NOT FINE" };
         match (&checked.error, checked.id, checked.generation, checked.keys) {
             (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_millis(500);
 /// How often the keyring is read again because a server stored new keys while files were looked at.
 const READINGS: usize = 3;
+/// Files of one kind that text names.
+const MOST_LINES: usize = 50;
 
 #[derive(clap::Args)]
 #[group(id = "server")]
@@ -52,6 +54,14 @@ pub(super) fn run(
     };
     let directories: Vec<_> = args.datadir.iter().chain(&args.also).cloned().collect();
     let found = find(&directories)?;
+    for datadir in &args.datadir {
+        if !found.files.iter().any(|(path, _)| path.starts_with(datadir)) {
+            return Err(Error::Config(format!(
+                "there is no file of a MySQL server below {}: check the path",
+                datadir.display()
+            )));
+        }
+    }
     let depth = if args.every_page { Depth::EveryPage } else { Depth::OnePage };
     let mut files = look(&found, &keyring, depth);
     for _ in 0..READINGS {
@@ -109,38 +119,35 @@ fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
     }
     for (kind, states) in kinds {
         let counts: Vec<_> = states.iter().map(|(state, n)| format!("{n} {}", state.name())).collect();
-        let why =
-            if matches!(kind, Kind::System | Kind::Temporary) { " (MySQL cannot encrypt it)" } else { "" };
+        let why = match kind {
+            Kind::System | Kind::Temporary => " (MySQL cannot encrypt it)",
+            _ => "",
+        };
         out.line(format_args!("  {:<24} {}{why}", kind.name(), counts.join(", ")));
     }
-    for file in files.iter().filter(|file| file.state.is_failure()) {
-        let mut why: Vec<_> = match (&file.key, file.state) {
-            (Some(key), State::KeyMissing) => vec![format!("needs {key}")],
-            (Some(key), State::WrongKey) => {
-                vec![format!(
-                    "the keyring has a key {key}, but another one than this file was encrypted with, or the file's header is damaged"
-                )]
-            }
-            _ => Vec::new(),
-        };
-        why.extend(file.notes.iter().cloned());
-        let state = file.state.name().to_uppercase();
-        out.line(format_args!("{state:<13} {}: {}", file.path.display(), why.join("; ")));
-    }
-    let in_clear: Vec<_> = files.iter().filter(|file| file.in_clear).collect();
-    if args.all_encrypted {
-        for file in &in_clear {
-            let part = if file.state == State::Opened { "IN PART CLEAR" } else { "NOT ENCRYPTED" };
-            out.line(
-                format_args!("{part} {}: {}", file.path.display(), file.notes.join("; "))
-                    .to_string()
-                    .trim_end_matches([':', ' ']),
-            );
+    for (state, advice) in FAILURES {
+        let lines = files.iter().filter(|file| file.state == *state).map(|file| {
+            let needs =
+                file.key.iter().filter(|_| *state != State::Damaged).map(|key| format!("needs {key}"));
+            let why: Vec<_> = needs.chain(file.notes.iter().cloned()).collect();
+            format!("{:<13} {}: {}", state.name().to_uppercase(), file.path.display(), why.join("; "))
+        });
+        if some_lines(lines, out) {
+            out.line(format_args!("  -> {advice}"));
         }
-    } else if !in_clear.is_empty() {
+    }
+    let in_clear = || files.iter().filter(|file| file.in_clear);
+    if args.all_encrypted {
+        let lines = in_clear().map(|file| {
+            let state = if file.state == State::Opened { "PARTLY CLEAR" } else { "IN CLEAR" };
+            let why: String = file.notes.iter().map(|note| format!(": {note}")).collect();
+            format!("{state:<13} {}{why}", file.path.display())
+        });
+        some_lines(lines, out);
+    } else if in_clear().next().is_some() {
         out.line(format_args!(
-            "note: {} files hold, all or in part, in clear what MySQL could encrypt: --all-encrypted names them",
-            in_clear.len()
+            "note: {} files hold in clear, all or in part, what MySQL could encrypt: --all-encrypted names them",
+            in_clear().count()
         ));
     }
     if let Some(link) = found.links.first() {
@@ -150,14 +157,49 @@ fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
             link.display()
         ));
     }
-    let count = |state| files.iter().filter(|file| file.state == state).count();
     let failed = files.iter().filter(|file| file.state.is_failure()).count();
+    let opened = files.iter().filter(|file| file.state == State::Opened).count();
     let proved = files.iter().filter(|f| f.state == State::Opened && f.checked_page.is_some()).count();
-    out.line(match failed {
-        0 => format!(
-            "every encrypted file opens with this keyring: {} files, {proved} of them with a page or block that was decrypted and has the right checksum",
-            count(State::Opened)
+    out.line(match (failed, opened) {
+        (0, 0) => "NOTHING is encrypted in these files".to_owned(),
+        (0, _) => format!(
+            "OK       this keyring opens every encrypted file: {opened}. Of {proved} a page or block was decrypted and has the right checksum"
         ),
-        n => format!("{n} files do not open with this keyring, {} do", count(State::Opened)),
+        _ => format!("NOT FINE this keyring opens {opened} files, and {failed} not"),
     });
+    if args.all_encrypted && in_clear().next().is_some() {
+        out.line(format_args!(
+            "NOT FINE {} files hold in clear what MySQL could encrypt",
+            in_clear().count()
+        ));
+    }
+}
+
+/// What is not fine, and what to do about it.
+const FAILURES: &[(State, &str)] = &[
+    (
+        State::KeyMissing,
+        "these files cannot be read with this keyring: find the keyring, or the backup of it, from the time of these files",
+    ),
+    (
+        State::WrongKey,
+        "the keyring has a key of that name, but these files were encrypted with another one of the same name (or are damaged): find the keyring from the time of these files",
+    ),
+    (State::Damaged, "put these files back from a backup, and check the disk that they are on (dmesg)"),
+    (State::Unreadable, "nothing is known about these"),
+];
+
+/// Prints lines, but not thousands; `false` when there is none.
+fn some_lines(lines: impl Iterator<Item = String>, out: &mut Output) -> bool {
+    let mut count = 0;
+    for line in lines {
+        count += 1;
+        if count <= MOST_LINES {
+            out.line(line);
+        }
+    }
+    if count > MOST_LINES {
+        out.line(format_args!("... and {} more, see --json", count - MOST_LINES));
+    }
+    count > 0
 }
