@@ -7,7 +7,7 @@ use super::read::Source;
 use super::space;
 use super::verdict::Verdict;
 use super::walk::{self, Found};
-use super::{Depth, FileReport, Kind, MasterKeys, State};
+use super::{Depth, FileReport, Kind, MasterKeys, NoKeys, State};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -49,15 +49,6 @@ pub fn find(directories: &[PathBuf]) -> Result<Found> {
 /// # Errors
 /// A directory or file that cannot be read.
 pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
-    struct NoKeys;
-    impl MasterKeys for NoKeys {
-        fn look(&self, _: &str, _: &mut dyn FnMut(&[u8])) -> bool {
-            false
-        }
-        fn ids(&self) -> Vec<String> {
-            Vec::new()
-        }
-    }
     let mut keys: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for file in check_datadir(datadir, &NoKeys)? {
         if file.state == State::Unreadable {
