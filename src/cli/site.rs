@@ -104,10 +104,12 @@ impl Args {
         let plugin_dir = setting(&self.plugin_dir, "plugin-dir", &plugins.to_string_lossy())?;
         let datadir = setting(&self.datadir, "datadir", DATADIR)?;
         (site.plugin_dir, site.datadir) = (plugin_dir, datadir);
-        let names: Vec<_> = self.unit.as_deref().map_or(UNITS.to_vec(), |name| vec![name]);
-        site.unit_name = names.first().map(|n| (*n).to_owned()).unwrap_or_default();
+        let names = self.unit.as_deref().map_or(UNITS.to_vec(), |name| vec![name]);
+        let names =
+            names.iter().map(|n| if n.contains('.') { (*n).to_owned() } else { format!("{n}.service") });
+        let names: Vec<String> = names.collect();
+        site.unit_name = names.first().cloned().unwrap_or_default();
         for name in names {
-            let name = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
             if let Some(unit) = site.read_unit(&name)? {
                 (site.unit_name, site.unit) = (name, Some(unit));
                 break;
@@ -298,5 +300,8 @@ mod tests {
         assert_eq!(site.unit.as_ref().and_then(Unit::memlock), Some(Some(1 << 20)));
         assert_eq!(site.option_dir, Path::new("/etc/mysql/conf.d"));
         assert_eq!(site.seen(&site.at(Path::new("/a"))), Path::new("/a"));
+        let named = Args { root: dir.path().into(), unit: Some("mysql".to_owned()), ..Args::default() };
+        let named = named.look().unwrap();
+        assert!(named.unit_name == "mysql.service" && named.unit.is_none());
     }
 }
