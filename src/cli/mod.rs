@@ -13,6 +13,7 @@ mod output;
 mod pages;
 mod prometheus;
 mod rekey;
+mod report;
 mod secret;
 mod server;
 mod setup;
@@ -60,6 +61,7 @@ enum Command {
     Backup(backup::Args),
     Witness(witness::Args),
     Encrypt(encrypt::Args),
+    Report(report::Args),
     Completions(pages::CompletionsArgs),
     Man(pages::ManArgs),
 }
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Sync(args) => sync::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
         Command::Encrypt(args) => encrypt::run(&args, &mut out),
+        Command::Report(args) => report::run(&args, &mut out),
         Command::Backup(args) => backup::run(&args, &mut out),
         Command::Completions(args) => pages::completions(&args, &mut out),
         Command::Man(args) => pages::man(&args, &mut out),

@@ -69,8 +69,8 @@ impl Output {
         let mut stdout = io::stdout().lock();
         let printed = match (self.json, self.document) {
             (true, Some(document)) => {
-                serde_json::to_writer_pretty(&mut stdout, &document).map_err(io::Error::from)?;
-                writeln!(stdout)
+                let text = document_text(&document).map_err(io::Error::from)?;
+                stdout.write_all(text.as_bytes())
             }
             (true, None) => Ok(()),
             (false, _) => stdout.write_all(self.text.as_bytes()),
@@ -81,6 +81,11 @@ impl Output {
             done => done,
         }
     }
+}
+
+/// A JSON document as it is printed.
+pub(super) fn document_text(document: &Value) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
 }
 
 /// Takes what a keyring reports while it is used.

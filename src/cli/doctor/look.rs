@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the checks look at.
-pub(super) struct Look<'a> {
+pub(in crate::cli) struct Look<'a> {
     pub site: &'a Site,
     /// The keyring as the server is configured for it.
     pub host: Host,

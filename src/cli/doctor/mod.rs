@@ -4,12 +4,12 @@
 mod apparmor;
 mod configured;
 pub(super) mod files;
-mod finding;
+pub(super) mod finding;
 mod keyring;
 pub(super) mod leftovers;
-mod look;
+pub(super) mod look;
 mod selinux;
-mod server;
+pub(super) mod server;
 mod systemd;
 mod unlock;
 mod volumes;

@@ -17,7 +17,7 @@ pub(super) fn check(args: &Args, look: Option<&Look<'_>>, found: &mut Findings) 
     }
 }
 
-pub(super) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>>, found: &mut Findings) {
+pub(in crate::cli) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>>, found: &mut Findings) {
     found.checks(&[STATE, KEYRING]);
     match &keyring.way {
         Way::None => {

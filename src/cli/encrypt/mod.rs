@@ -14,12 +14,12 @@ mod redo;
 mod rotate;
 mod scratch;
 mod settings;
-mod sizes;
+pub(super) mod sizes;
 mod spaces;
 mod stop;
 mod tables;
 mod undo_logs;
-mod verify;
+pub(super) mod verify;
 
 use super::output::Output;
 use super::{Verdict, server};

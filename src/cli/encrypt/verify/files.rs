@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// What was looked at.
 #[derive(Default, Serialize)]
-pub(super) struct Seen {
+pub(in crate::cli) struct Seen {
     files: usize,
     bytes: u64,
     /// Pages of tablespaces and blocks of the redo log.
@@ -61,7 +61,7 @@ impl MasterKeys for NoKeys {
 }
 
 /// Looks at every file. With `keyring`, whether it opens what is encrypted, too.
-pub(super) fn look(
+pub(in crate::cli) fn look(
     files: &ServerFiles,
     inventory: &Inventory,
     keyring: Option<&Keyring>,

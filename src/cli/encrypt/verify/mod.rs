@@ -3,7 +3,7 @@
 //! text that is written and looked for.
 
 mod canary;
-mod files;
+pub(in crate::cli) mod files;
 mod undone;
 
 use super::plan::keyring_line;
@@ -54,7 +54,7 @@ struct Report {
 
 /// Something that is not as it should be.
 #[derive(Serialize)]
-pub(super) struct Finding {
+pub(in crate::cli) struct Finding {
     pub kind: Kind,
     pub what: String,
     pub why: String,

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The copies of a keyring and the volumes that they are on.
+
+use super::facts::Known;
+use crate::cli::{secret, status::SlotRow};
+use crate::error::{Error, Result};
+use crate::format::slots::SlotKind;
+use crate::host::mounts::{Mount, mount_of, mounts};
+use crate::keyring::{Keyring, inspect};
+use crate::store::fs::Fs;
+use crate::store::volume::directory_of;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+use uuid::Uuid;
+
+/// Why a keyring was not opened.
+const NO_SECRET: &str = "the unlock secret was not given (--unlock): what the file says of itself is shown";
+
+/// A copy as the server names it.
+#[derive(Serialize)]
+pub(super) struct Copy {
+    pub path: PathBuf,
+    pub volume: Known<Volume>,
+    pub file: Known<CopyFile>,
+}
+
+/// What a copy's file is.
+#[derive(Serialize)]
+pub(super) struct CopyFile {
+    pub id: Uuid,
+    pub label: String,
+    /// When the keyring was made, in seconds since 1970.
+    pub created: u64,
+    /// When the file was last written, as its filesystem says.
+    pub written: Option<u64>,
+    pub generation: Option<u64>,
+    /// Whether one of the two copies of its header is damaged.
+    pub damaged: bool,
+    /// What opens it; no secrets.
+    pub slots: Vec<SlotRow>,
+    pub has_recovery_slot: bool,
+    /// Every byte was checked with the unlock secret; what was odd.
+    pub verified: Known<Vec<String>>,
+}
+
+/// The volume that a copy is on.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Volume {
+    pub mounted_at: PathBuf,
+    pub filesystem: String,
+    pub source: String,
+    pub device: String,
+    pub read_only: bool,
+    /// Whether all on it is gone when the machine stops.
+    pub volatile: bool,
+    /// Whether the data directory is on another filesystem.
+    pub apart_from_data: bool,
+}
+
+/// Where a server's files are, as the kernel of this machine has them.
+pub(super) struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    pub fn read() -> Mounts {
+        let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Mounts(mounts(&text, Path::new("/")))
+    }
+
+    fn volume(&self, path: &Path, datadir: &Path) -> Known<Volume> {
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let find = |path: &Path| mount_of(&self.0, &real(path));
+        let (Some(mount), Some(data)) = (find(directory_of(path)), find(datadir)) else {
+            return Known::NotMeasured("what is mounted there cannot be seen".to_owned());
+        };
+        Known::Measured(Volume {
+            mounted_at: mount.point.clone(),
+            filesystem: mount.kind.clone(),
+            source: mount.source.clone(),
+            device: mount.device.clone(),
+            read_only: mount.has("ro"),
+            volatile: mount.is_volatile(),
+            apart_from_data: mount.device != data.device,
+        })
+    }
+}
+
+/// Looks at one copy; answers the keyring, too, when the secret opens it.
+pub(super) fn look(
+    fs: &Arc<dyn Fs>,
+    path: &Path,
+    datadir: &Path,
+    mounts: &Mounts,
+    secret: &secret::Args,
+) -> (Copy, Result<Keyring>) {
+    let (file, opened) = match file(fs, path, secret) {
+        Ok((file, opened)) => (Known::Measured(file), opened),
+        Err(e) => (Known::NotMeasured(e.to_string()), Err(Error::Unavailable)),
+    };
+    (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, opened)
+}
+
+fn file(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(CopyFile, Result<Keyring>)> {
+    let claims = inspect(fs, path)?;
+    let mut verified = Known::NotMeasured(NO_SECRET.to_owned());
+    let mut opened = Err(Error::Config(NO_SECRET.to_owned()));
+    let mut generation = claims.commit.map(|c| c.generation);
+    if secret.unlock.is_some() || secret.recovery {
+        match secret.load(fs, path) {
+            Ok((keyring, notes)) => {
+                generation = Some(keyring.status().generation);
+                let odd = notes.iter().filter(|n| n.is_damage());
+                verified = Known::Measured(odd.map(ToString::to_string).collect());
+                opened = Ok(keyring);
+            }
+            Err(e) => {
+                verified = Known::NotMeasured(e.to_string());
+                opened = Err(e);
+            }
+        }
+    }
+    let written = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let header = &claims.header;
+    let file = CopyFile {
+        id: header.id,
+        label: header.label.clone(),
+        created: header.created,
+        written: written.map(|d| d.as_secs()),
+        generation,
+        damaged: claims.damaged,
+        slots: header.slots.iter().map(SlotRow::from).collect(),
+        has_recovery_slot: header.slots.iter().any(|s| s.kind == SlotKind::Recovery),
+        verified,
+    };
+    Ok((file, opened))
+}
+
+/// A copy that was not looked at.
+pub(super) fn unseen(path: &Path, why: &str) -> Copy {
+    let why = why.to_owned();
+    Copy { path: path.to_owned(), volume: Known::NotMeasured(why.clone()), file: Known::NotMeasured(why) }
+}
