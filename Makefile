@@ -10,7 +10,7 @@ ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
 FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bindings lint fmt docs install clean
+.PHONY: help demo test build bindings lint fmt docs install deb clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ install: build ## Install plugin, component, keyringctl, its manual and completi
 	target/release/keyringctl completions bash > $(DESTDIR)$(BASH_DIR)/keyringctl
 	target/release/keyringctl completions zsh > $(DESTDIR)$(ZSH_DIR)/_keyringctl
 	target/release/keyringctl completions fish > $(DESTDIR)$(FISH_DIR)/keyringctl.fish
+
+deb: ## Build a Debian package into target/deb, for glibc 2.28 and later
+	@scripts/deb.sh
 
 clean: ## Remove what was built, the test server included
 	rm -rf target

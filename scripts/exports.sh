@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks what the library shows to the server: exactly the symbols that mysqld looks up, and no library
-# beside the C library's own (libc, libm, its loader) and libgcc_s.
+# beside the C library's own (libc, libm, its loader; libpthread and libdl, which are parts of it since 2.34) and
+# libgcc_s.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 library=${1:-target/release/libkeyring_external.so}
@@ -17,7 +18,7 @@ if ! diff <(echo "$expected") <(echo "$exported"); then
     exit 1
 fi
 needed=$(readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
-if others=$(grep -vE '^(libc\.so\.6|libm\.so\.6|libgcc_s\.so\.1|ld-linux-.*\.so\.[0-9]+)$' <<<"$needed"); then
+if others=$(grep -vE '^(libc\.so\.6|libm\.so\.6|libpthread\.so\.0|libdl\.so\.2|libgcc_s\.so\.1|ld-linux-.*\.so\.[0-9]+)$' <<<"$needed"); then
     echo "exports: $library needs other libraries: $others" >&2
     exit 1
 fi

@@ -57,6 +57,7 @@ step bindings "src/abi/sys.rs against include/" scripts/bindings.sh --check
 step valgrind "the C boundary under Valgrind" env KX_ABI_CALLS=1500 scripts/valgrind-abi.sh
 step exports "what the library exports and needs" scripts/exports.sh
 step mysql "a MySQL server for the tests" make mysql
+step deb "a Debian package, and a real server with its files" scripts/deb-check.sh
 step server "keyring and faults on a real server" mysql-plugin-tests/server.sh
 step mtr "MySQL's own test runner on the project's suite" mysql-plugin-tests/mtr.sh
 step upstream "short tests of MySQL's own suite for components" mysql-plugin-tests/upstream/run.sh --quick
