@@ -97,18 +97,19 @@ pub(super) fn run(
 /// Looks at all files; a terminal sees how far it is when that takes long.
 fn look(found: &Found, keyring: &Opened, depth: Depth) -> Vec<FileReport> {
     let start = Instant::now();
-    let mut bar: Option<ProgressBar> = None;
-    let files = check(found, &keyring.keyring, depth, &mut |done, all| {
-        if start.elapsed() >= LONG {
-            let bar = bar.get_or_insert_with(|| {
-                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left");
-                ProgressBar::with_draw_target(Some(all as u64), ProgressDrawTarget::stderr())
-                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-            });
-            bar.set_position(done as u64);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left");
+    // It counts from the beginning, so that what it says is left is right when it is shown.
+    let bar = ProgressBar::with_draw_target(Some(found.files.len() as u64), ProgressDrawTarget::hidden())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut shown = false;
+    let files = check(found, &keyring.keyring, depth, &mut |done, _| {
+        bar.set_position(done as u64);
+        if !shown && start.elapsed() >= LONG {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            shown = true;
         }
     });
-    bar.inspect(ProgressBar::finish_and_clear);
+    bar.finish_and_clear();
     files
 }
 
