@@ -139,7 +139,7 @@ pub(super) struct SchemaRow {
 }
 
 impl SchemaRow {
-    /// All schemas that have tables. A table in a shared tablespace is as that is; those that hold nothing on disk
+    /// All schemas, and those of the server's own that have tables. A table in a shared tablespace is as that is; those that hold nothing on disk
     /// are left out.
     pub fn all(inventory: &Inventory) -> Vec<SchemaRow> {
         let mut rows: BTreeMap<&str, SchemaRow> = BTreeMap::new();
@@ -147,7 +147,6 @@ impl SchemaRow {
             rows.entry(&schema.name).or_default().new_tables = Some(schema.default_encryption);
         }
         for table in inventory.tables.iter().filter(|t| !t.discarded) {
-            let row = rows.entry(&table.schema).or_default();
             let encrypted = match &table.place {
                 Place::Own => table.is_encrypted(),
                 Place::General(name) => inventory.tablespaces.iter().any(|s| s.name == *name && s.encrypted),
@@ -155,6 +154,7 @@ impl SchemaRow {
                 Place::Engine(_) if table.bytes == 0 => continue,
                 Place::Engine(_) => false,
             };
+            let row = rows.entry(&table.schema).or_default();
             let (count, bytes) = if encrypted {
                 (&mut row.encrypted, &mut row.encrypted_bytes)
             } else {

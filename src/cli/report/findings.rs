@@ -189,8 +189,9 @@ fn keyring(facts: &Facts, found: &mut Findings) {
         let fix = ["keyringctl setup, then restart the server".to_owned()];
         let why = "Without one the server can encrypt nothing, and reads nothing that is encrypted.";
         found.add(Level::Wrong, "server-keyring", "the server has no keyring", why, &fix);
+    } else {
+        server::judge(&facts.keyring, None, found);
     }
-    server::judge(&facts.keyring, None, found);
 }
 
 fn copies(facts: &Facts, found: &mut Findings) {

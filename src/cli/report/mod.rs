@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let document =
         document.map_err(|e| Error::Config(format!("the facts cannot be written as JSON: {e}")))?;
     let hash = hex(&Sha256::digest(document.as_bytes()));
-    out.line(format_args!("{} on {}: {headline}\n", facts.server.version, facts.server.hostname));
+    out.line(format_args!("MySQL {} on {}: {headline}\n", facts.server.version, facts.server.hostname));
     found.print(out);
     if let Some(path) = &args.html {
         let page = html::page(&facts, &found, outcome, &headline, &hash);

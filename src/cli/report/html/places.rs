@@ -127,17 +127,17 @@ fn list(facts: &Facts, state: State, caption: &str, none: &str) -> Markup {
         } @else {
             table {
                 caption { (caption) }
-                thead { tr { th scope="col" { "Place" } th scope="col" { "Kind" } th scope="col" class="number" { "Size" } th scope="col" { "What there is to know, and the remedy" } } }
+                thead { tr { th scope="col" class="place" { "Place" } th scope="col" { "Kind" } th scope="col" class="number" { "Size" } th scope="col" { "What there is to know, and the remedy" } } }
                 tbody { @for item in items {
                     tr {
                         th scope="row" { (Name(&item.name)) }
-                        td { (item.kind.to_string()) }
+                        td class="nowrap" { (item.kind.to_string()) }
                         td class="number" { (size(item.bytes)) }
                         td {
                             (visible(&item.about))
                             @match &item.remedy {
-                                Remedy::Apply if state == State::Clear => { " " code { "keyringctl encrypt apply" } }
-                                Remedy::ByHand(how) => { " " code { (visible(how)) } }
+                                Remedy::Apply if state == State::Clear => { (remedy(item, "keyringctl encrypt apply")) }
+                                Remedy::ByHand(how) => { (remedy(item, how)) }
                                 _ => {}
                             }
                         }
@@ -146,6 +146,10 @@ fn list(facts: &Facts, state: State, caption: &str, none: &str) -> Markup {
             }
         }
     }
+}
+
+fn remedy(item: &Item, how: &str) -> Markup {
+    html! { @if !item.about.is_empty() { ". " } "Remedy: " code { (visible(how)) } }
 }
 
 fn files(files: &Files) -> Markup {
@@ -157,7 +161,7 @@ fn files(files: &Files) -> Markup {
         } @else {
             table {
                 caption { "In the files, in clear or not opened" }
-                thead { tr { th scope="col" { "File" } th scope="col" { "What" } th scope="col" { "Remedy" } } }
+                thead { tr { th scope="col" class="file" { "File" } th scope="col" { "What" } th scope="col" { "Remedy" } } }
                 tbody { @for finding in &files.findings {
                     tr {
                         th scope="row" { (Name(&finding.what)) }
