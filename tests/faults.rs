@@ -5,7 +5,9 @@
 mod common;
 
 use common::sim::{Counts, Effect, Sim};
-use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, key_type, name, open, take_into_use};
+use common::{
+    Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, key_type, name, open, take_into_use,
+};
 use keyring_external::error::Error;
 use keyring_external::keyring::Keyring;
 

@@ -97,7 +97,9 @@ fn every_crash_leaves_the_copies_before_or_after_the_change() {
                 let after = op.after(&set, &set);
                 for left in sim.after_crash(&mut rng, 8, false) {
                     states += 1;
-                    let what = format!("{start}, {op:?}, {min_copies} copies, in use: {in_use}, crash at operation {at}");
+                    let what = format!(
+                        "{start}, {op:?}, {min_copies} copies, in use: {in_use}, crash at operation {at}"
+                    );
                     let [both, first, mirror] = found(&left, &what);
                     if acknowledged {
                         assert_eq!(both, after, "{what}");
@@ -143,7 +145,9 @@ fn a_failing_copy_fails_the_change_only_when_it_is_needed() {
                         done.unwrap();
                         break;
                     }
-                    let what = format!("{start}, {op:?}, {min_copies} copies, in use: {in_use}, {effect:?} of operation {at}");
+                    let what = format!(
+                        "{start}, {op:?}, {min_copies} copies, in use: {in_use}, {effect:?} of operation {at}"
+                    );
                     let after = op.after(&set, &set);
                     let in_memory = contents(&keyring);
                     match done {
