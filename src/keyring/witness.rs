@@ -47,7 +47,7 @@ pub fn witness_claims(fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Option<Witness
 /// is authenticated.
 ///
 /// # Errors
-/// As [`WitnessFile::testify`].
+/// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`]; what the filesystem answers.
 pub fn hear_claims(
     fs: &Arc<dyn Fs>,
     datadir: &Path,
