@@ -69,7 +69,7 @@ install_without_services() {
 if [[ $(id -u) == 0 && -z $as_user ]]; then
     missing=()
     for need in mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g \
-        mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs fusermount3:fuse3 sshfs:sshfs sshd:openssh-server gcore:gdb strace:strace; do
+        mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs fusermount3:fuse3 sshfs:sshfs sshd:openssh-server gcore:gdb strace:strace chromium:chromium; do
         PATH=$PATH:/usr/sbin:/sbin command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
     done
     if ((${#missing[@]})); then

@@ -20,6 +20,7 @@ mod migrate_offline;
 mod mirrors;
 mod power_cut;
 mod refusal;
+mod report;
 #[allow(dead_code)] // what faults_fuse is to need
 mod rig;
 mod setup;
@@ -43,13 +44,15 @@ enum Needs {
     Fuse,
     /// gdb's gcore, and leave to use it.
     Gcore,
+    /// A browser.
+    Chromium,
     /// The files of MySQL's test suite.
     StdData,
     /// A host of its own, and strace.
     Guest,
 }
 
-use Needs::{Fuse, Gcore, Guest, Mounts, Nothing, StdData};
+use Needs::{Chromium, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
 use rig::{Kind, Volume};
 
 #[allow(non_upper_case_globals)]
@@ -134,6 +137,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_fuse::sync", Fuse, faults_fuse::sync),
     ("faults_eio::power_cuts", Fuse, faults_eio::power_cuts),
     ("faults_eio::while_rotating", Fuse, faults_eio::while_rotating),
+    ("report::half_and_whole", Nothing, report::half_and_whole),
+    ("report::in_a_browser", Chromium, report::in_a_browser),
     ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),
     ("verify_datadir::every_kind", Nothing, verify_datadir::every_kind),
     ("verify_datadir::page_sizes", Nothing, verify_datadir::page_sizes),
@@ -149,6 +154,7 @@ impl Needs {
             Mounts(kind) => kind.why_not(),
             Fuse => rig::fuse::Fuse::why_not(),
             Gcore => memory::why_no_gcore(),
+            Chromium => report::why_no_chromium(),
             StdData => migrate_offline::why_no_std_data(),
             Guest => setup::why_not(),
         }
