@@ -140,22 +140,32 @@ impl Manifest {
 
 /// The drop-in for mysqld's unit.
 pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
-    let (mut required, mut wanted) = (Vec::new(), Vec::new());
+    let (mut required, mut wanted, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for (i, copy) in host.copies().enumerate() {
+        let directory = directory_of(copy).to_string_lossy().replace('%', "%%").replace(' ', "\\x20");
+        let mount = mount_of(mounts, copy).filter(|m| m.point != Path::new("/"));
         // A server that may start with one copy is not to be kept from it by the other's volume.
         if i == 0 || host.min_copies as usize > i {
-            required.push(directory_of(copy).to_string_lossy().replace('%', "%%").replace(' ', "\\x20"));
-        } else if let Some(mount) = mount_of(mounts, copy) {
+            required.push(directory);
+        } else if let Some(mount) = mount {
             wanted.push(mount_unit(&mount.point).replace('%', "%%"));
+        } else {
+            unknown.push(directory);
         }
     }
     let mut text = "# Written by keyringctl setup.\n[Unit]\n".to_owned();
     text.push_str("# mysqld starts when the keyring's volume is mounted, and not without it.\n");
     text.push_str(&format!("RequiresMountsFor={}\n", required.join(" ")));
+    if !(wanted.is_empty() && unknown.is_empty()) {
+        text.push_str("# The mirrors' volumes are waited for, but the server starts without them.\n");
+    }
     if !wanted.is_empty() {
         let wanted = wanted.join(" ");
-        text.push_str("# The mirrors' volumes are waited for, but the server starts without them.\n");
         text.push_str(&format!("Wants={wanted}\nAfter={wanted}\n"));
+    }
+    if !unknown.is_empty() {
+        // For a volume that is not mounted now, so that its unit's name is not known. Systemd 256 and later.
+        text.push_str(&format!("WantsMountsFor={}\n", unknown.join(" ")));
     }
     text.push_str("[Service]\n# Memory for keys is locked, so that none is written to swap.\n");
     text.push_str(&format!("LimitMEMLOCK={MEMLOCK}\n"));
@@ -245,6 +255,7 @@ mod tests {
         assert!(text.contains("\nRequiresMountsFor=/mnt/a/keys\n"), "{text}");
         assert!(text.contains("\nWants=mnt-b.mount\nAfter=mnt-b.mount\n"), "{text}");
         assert!(!text.contains("LoadCredential"), "{text}");
+        assert!(drop_in_text(&host, &[]).contains("\nWantsMountsFor=/mnt/b/keys\n"));
         host.min_copies = 2;
         host.unlock = UnlockSource::Credential("keyring".to_owned());
         host.credential = Some("/etc/keyring.secret".into());
