@@ -145,6 +145,10 @@ fn opens(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
 /// Makes directories, secret and keyring.
 pub(super) fn carry_out(site: &Site, host: &Host, plan: &Plan, label: &str) -> Result<Option<Made>> {
     let owner = site.account.as_ref().filter(|_| is_root()).map(|a| (a.uid, a.gid));
+    if !plan.make.is_empty() && plan.make_secret.is_none() {
+        // A source that does not answer is told before anything is made.
+        source(site, host).read()?;
+    }
     for dir in &plan.directories {
         make_directory(&site.at(dir), owner)?;
     }
