@@ -11,6 +11,7 @@ use crate::store::real::RealFs;
 use crate::store::volume::{self, directory_of, temporary_of};
 use crate::store::witness::WITNESS_NAME;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -58,7 +59,18 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
 /// A copy's file: what it claims to be, if it is one.
 fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Claims> {
     let place = look.at_root(copy);
-    if let Err(e) = volume::check_file(fs.as_ref(), &place) {
+    let checked = volume::check_file(fs.as_ref(), &place);
+    if let Err(Error::Io { cause, .. }) = &checked
+        && cause.kind() == io::ErrorKind::PermissionDenied
+    {
+        found.note(
+            "keyring-file",
+            format!("{} cannot be looked at by this user: run keyringctl doctor as root", place.display()),
+            "",
+        );
+        return None;
+    }
+    if let Err(e) = checked {
         let why = match &e {
             Error::Missing { .. } => "The server cannot open it: it starts without its keys, or not at all.",
             _ => "mysqld refuses it so.",

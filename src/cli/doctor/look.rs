@@ -9,6 +9,11 @@ use crate::host::mounts::{self, Entry, Mount, mount_of};
 use crate::unlock::UnlockSource;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a volume may take to answer the first question.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// What the checks look at.
 pub(in crate::cli) struct Look<'a> {
@@ -31,6 +36,18 @@ impl<'a> Look<'a> {
     pub fn at(site: &'a Site, secret: Option<UnlockSource>, found: &mut Findings) -> Option<Look<'a>> {
         let configured = configured::find(site, found)?;
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        if let Some(copy) =
+            configured.host.copies().find(|copy| !answers(&site.at(copy), ANSWER, |p| drop(fs::metadata(p))))
+        {
+            found.wrong(
+                "volume",
+                copy,
+                format!("the volume of {} does not answer within {} seconds", copy.display(), ANSWER.as_secs()),
+                "The running server reads on from memory; no key can be made there, and nothing else was checked here.",
+                &["look at the mount: a network server that is gone, a failing disk (dmesg)".to_owned(), "umount -f breaks a hung one off".to_owned()],
+            );
+            return None;
+        }
         let fstab = site.text(Path::new("/etc/fstab")).ok().flatten().unwrap_or_default();
         Some(Look {
             site,
@@ -81,5 +98,30 @@ impl<'a> Look<'a> {
             // Those are mysqld's own.
             UnlockSource::Env(_) | UnlockSource::Command(_) => None,
         }
+    }
+}
+
+/// Whether looking at a path comes to an end in that time. A system call on a hung mount cannot be broken off: it is
+/// left behind on a thread of its own.
+fn answers(path: &Path, limit: Duration, look: impl FnOnce(&Path) + Send + 'static) -> bool {
+    let (send, receive) = mpsc::channel();
+    let path = path.to_owned();
+    std::thread::spawn(move || {
+        look(&path);
+        let _ = send.send(());
+    });
+    receive.recv_timeout(limit).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_does_not_answer_is_left_behind() {
+        let (release, held) = mpsc::channel::<()>();
+        assert!(answers(Path::new("/"), ANSWER, |_| {}));
+        assert!(!answers(Path::new("/"), Duration::from_millis(1), move |_| held.recv().unwrap_or(())));
+        drop(release);
     }
 }

@@ -8,6 +8,7 @@ use crate::host::accounts::Account;
 use crate::store::volume::directory_of;
 use crate::unlock::UnlockSource;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -30,15 +31,27 @@ fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &m
     let place = look.at_root(file);
     let shown = place.display();
     let reads = reader.map_or("root", |a| a.name.as_str());
-    let Ok(meta) = fs::metadata(&place) else {
-        found.wrong(
-            SECRET,
-            file,
-            format!("there is no {shown}, or it cannot be looked at"),
-            "Nothing opens the keyring at the next start.",
-            &["bring it back from where it is kept, or write the recovery key to it (mode 0600)".to_owned()],
-        );
-        return;
+    let meta = match fs::metadata(&place) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            found.note(
+                SECRET,
+                format!("{shown} cannot be looked at by this user: run keyringctl doctor as root"),
+                "",
+            );
+            return;
+        }
+        Err(e) => {
+            found.wrong(
+                SECRET,
+                file,
+                format!("there is no {shown} ({e})"),
+                "Nothing opens the keyring at the next start.",
+                &["bring it back from where it is kept, or write the recovery key to it (mode 0600)"
+                    .to_owned()],
+            );
+            return;
+        }
     };
     let mode = meta.mode() & 0o7777;
     if mode & 0o077 != 0 {
