@@ -179,7 +179,7 @@ pub fn init() {
 /// Changes of a keyring with one copy.
 pub fn one_copy() {
     let mut life = Life::new();
-    let start = two_copies(&mut life).with_one_copy();
+    let start = two_copies(&mut life).with_one_copy().with_leftover();
     assert!(everywhere(&mut life, "one copy", &start, all_changes) > 0);
 }
 

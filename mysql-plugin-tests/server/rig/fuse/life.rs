@@ -3,6 +3,7 @@
 //! comparison of both.
 
 use super::Fuse;
+use super::serve::DIRECTORY;
 use crate::common::sim::Sim;
 use crate::common::{Op, Rng, Set, contents, put, unlock};
 use crate::rig::{place, told};
@@ -12,7 +13,7 @@ use keyring_external::keyring::{Keyring, Trust, load};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -71,6 +72,13 @@ impl Start {
         let mut start = self.clone();
         start.volumes[1] = Sim::default();
         start.promised.mirrored = false;
+        start
+    }
+
+    /// The same with what an interrupted write left beside the first copy.
+    pub fn with_leftover(&self) -> Start {
+        let start = self.clone();
+        start.volumes[0].put(Path::new(DIRECTORY).join("keyring.new"), vec![7; 20_000]);
         start
     }
 
