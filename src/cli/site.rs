@@ -19,6 +19,8 @@ const PROGRAMS: [&str; 5] = [
 ];
 const PLUGIN_DIRS: [&str; 3] =
     ["/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/local/mysql/lib/plugin"];
+/// The same below a base directory of its own.
+const BELOW_BASEDIR: [&str; 3] = ["lib/plugin", "lib/mysql/plugin", "lib64/mysql/plugin"];
 const DATADIR: &str = "/var/lib/mysql";
 /// Option files of a server, in MySQL's order. Debian's second one is a link to the third.
 const OPTION_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
@@ -39,10 +41,10 @@ pub(super) struct Args {
     /// The mysqld program [default: where packages put it]
     #[arg(long, value_name = "PATH")]
     pub mysqld: Option<PathBuf>,
-    /// The directory for plugins and components [default: what mysqld says]
+    /// The directory for plugins and components [default: what the option files say, else where packages put it]
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
-    /// The data directory [default: what the option files or mysqld say]
+    /// The data directory [default: what the option files say, else /var/lib/mysql]
     #[arg(long, value_name = "DIR")]
     pub datadir: Option<PathBuf>,
     /// The account that mysqld runs as
@@ -86,23 +88,17 @@ impl Args {
             None => first(&site, &PROGRAMS),
         };
         (site.options, site.option_error) = self.options(&site)?;
-        let help = site.ask_mysqld(&["--verbose", "--help"]);
-        let said = |name: &str| {
-            help.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::trim)
-        };
-        site.version = version(&site.ask_mysqld(&["--version"]));
-        let setting = |flag: &Option<PathBuf>, name: &str, default: &str| match flag {
+        // Not asked for its settings: for that mysqld would load the keyring itself.
+        site.version = version(&site.ask_mysqld("--version"));
+        let setting = |flag: &Option<PathBuf>, name: &str, default: &Path| match flag {
             Some(path) => absolute(path),
             None => {
                 let configured = site.option(name).and_then(|e| e.value.as_deref());
-                Ok(tidy(Path::new(
-                    configured.or_else(|| said(name)).filter(|p| p.starts_with('/')).unwrap_or(default),
-                )))
+                Ok(tidy(configured.filter(|p| p.starts_with('/')).map_or(default, Path::new)))
             }
         };
-        let plugins = first(&site, &PLUGIN_DIRS);
-        let plugin_dir = setting(&self.plugin_dir, "plugin-dir", &plugins.to_string_lossy())?;
-        let datadir = setting(&self.datadir, "datadir", DATADIR)?;
+        let plugin_dir = setting(&self.plugin_dir, "plugin-dir", &plugin_dir(&site))?;
+        let datadir = setting(&self.datadir, "datadir", Path::new(DATADIR))?;
         (site.plugin_dir, site.datadir) = (plugin_dir, datadir);
         let names = self.unit.as_deref().map_or(UNITS.to_vec(), |name| vec![name]);
         let names =
@@ -196,7 +192,7 @@ impl Site {
     }
 
     /// What mysqld prints; nothing when it does not run.
-    fn ask_mysqld(&self, args: &[&str]) -> String {
+    fn ask_mysqld(&self, question: &str) -> String {
         let mut command = if self.is_below() {
             let mut chroot = Command::new("chroot");
             chroot.arg(&self.root).arg(&self.mysqld);
@@ -205,7 +201,7 @@ impl Site {
             Command::new(&self.mysqld)
         };
         // Root is refused without an account, and the option files may name plugins.
-        command.args(["--no-defaults", "--user=root"]).args(args).stdin(Stdio::null()).stderr(Stdio::null());
+        command.args(["--no-defaults", "--user=root", question]).stdin(Stdio::null()).stderr(Stdio::null());
         command.output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
     }
 
@@ -244,6 +240,13 @@ impl Site {
         }
         Ok(unit)
     }
+}
+
+/// Where packages put plugins, or a base directory that the option files name.
+fn plugin_dir(site: &Site) -> PathBuf {
+    let basedir = site.option("basedir").and_then(|e| e.value.as_deref()).map(Path::new);
+    let below = basedir.into_iter().flat_map(|base| BELOW_BASEDIR.map(|dir| base.join(dir)));
+    below.into_iter().find(|dir| site.at(dir).is_dir()).unwrap_or_else(|| first(site, &PLUGIN_DIRS))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -299,6 +302,10 @@ mod tests {
         assert_eq!(site.unit_name, "mysqld.service");
         assert_eq!(site.unit.as_ref().and_then(Unit::memlock), Some(Some(1 << 20)));
         assert_eq!(site.option_dir, Path::new("/etc/mysql/conf.d"));
+        write("etc/mysql/conf.d/a.cnf", "[mysqld]\nbasedir=/srv/own\n");
+        write("srv/own/lib/plugin/x.so", "");
+        let own = Args { root: dir.path().into(), ..Args::default() }.look().unwrap();
+        assert_eq!((own.plugin_dir, own.datadir), ("/srv/own/lib/plugin".into(), DATADIR.into()));
         assert_eq!(site.seen(&site.at(Path::new("/a"))), Path::new("/a"));
         let named = Args { root: dir.path().into(), unit: Some("mysql".to_owned()), ..Args::default() };
         let named = named.look().unwrap();
