@@ -152,7 +152,9 @@ impl Keyring {
     /// are looked at: another program may have made it untrue.
     fn knows(&self, writer: &mut Writer, name: &NameRef<'_>, refusal: bool) -> bool {
         let known = || self.read_memory().get(name).is_some();
-        if known() == refusal && self.reopen.is_some() && matches!(writer.probe(), Err(Error::Changed { .. }))
+        if known() == refusal
+            && self.reopen.is_some()
+            && matches!(writer.probe(false), Err(Error::Changed { .. }))
         {
             // Without success the answer is of the keyring as this program knows it.
             drop(self.catch_up(writer));
@@ -273,7 +275,7 @@ impl Keyring {
         swap: impl FnOnce(Arc<Keyring>),
     ) -> Result<()> {
         let writer = self.lock_in_use()?;
-        let current = self.check_successor(&writer, &new).is_ok() && new.lock_writer().probe().is_ok();
+        let current = self.check_successor(&writer, &new).is_ok() && new.lock_writer().probe(false).is_ok();
         let new = if current { new } else { again()? };
         self.check_successor(&writer, &new)?;
         swap(new);
@@ -308,14 +310,14 @@ impl Keyring {
         if let Ok(mut writer) = self.writer.try_lock()
             && !self.retired.load(Ordering::Relaxed)
         {
-            let mut wrong = writer.probe().err();
+            let mut wrong = writer.probe(!read_only).err();
             if wrong.as_ref().is_some_and(Error::is_by_another)
                 && self.counters.may_catch_up()
                 && self.catch_up(&mut writer).is_ok()
             {
                 wrong = None;
             }
-            if wrong.is_none() && writer.lags() && !read_only {
+            if wrong.is_none() && writer.is_to_heal() && !read_only {
                 wrong = writer.heal(&self.read_memory()).err();
             }
             self.counters.note_copies(writer.commit().generation, writer.count(), wrong.as_ref());

@@ -9,6 +9,7 @@ use crate::format::header::Header;
 use crate::format::slots::{Cost, Slot, SlotKind};
 use crate::format::witness::Witness;
 use crate::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
+use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use serde::Serialize;
@@ -57,6 +58,9 @@ struct About {
     keys: Option<usize>,
     slots: Vec<SlotRow>,
     notes: Vec<String>,
+    /// Why a server could change nothing here now: the volume is full or mounted read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchangeable: Option<String>,
     /// How it stands to the witness of the data directory that was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     witness: Option<Stands>,
@@ -293,6 +297,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
     } else {
         return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });
     }
+    about.unchangeable = Copy::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let mut found = Found { path: path.to_owned(), fine, error: None, about: Some(about) };
     heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard))?;
     Ok(found)
@@ -308,6 +313,7 @@ fn describe(header: &Header) -> About {
         keys: None,
         slots: header.slots.iter().map(SlotRow::from).collect(),
         notes: Vec::new(),
+        unchangeable: None,
         witness: None,
         chain: None,
     }
@@ -338,7 +344,7 @@ fn print(out: &mut Output, found: &Found) {
     for (i, slot) in about.slots.iter().enumerate() {
         out.field(&format!("slot {}", i + 1), slot.text());
     }
-    for note in &about.notes {
+    for note in about.notes.iter().chain(&about.unchangeable) {
         out.field("note", note);
     }
 }

@@ -105,6 +105,15 @@ impl Member {
     }
 }
 
+/// How many copies a writing must reach.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// As many as are configured: somebody will rely on it.
+    Enough,
+    /// Whichever there are: they are put right, and nothing new is acknowledged.
+    Any,
+}
+
 /// The copies, and how many of them a change must reach.
 #[derive(Debug)]
 pub struct Copies {
@@ -237,8 +246,12 @@ impl Copies {
     }
 
     /// Whether so many copies are enough.
-    pub fn enough(&self, open: &[Open]) -> bool {
-        open.len() >= self.min
+    pub fn enough(&self, open: &[Open], reach: Reach) -> bool {
+        let needed = match reach {
+            Reach::Enough => self.min,
+            Reach::Any => 1,
+        };
+        open.len() >= needed
     }
 
     /// The error for too few copies: what happened to the only one, or to all.

@@ -6,7 +6,7 @@ use super::memory::Memory;
 use crate::error::{Error, Result};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
-use crate::format::header::{self, Header, Parent};
+use crate::format::header::{self, EPOCH_LEN, Header, Parent};
 use crate::format::image::{self, Front, Note, Opener};
 use crate::format::records::Sealer;
 use crate::format::{self, FormatError};
@@ -51,6 +51,8 @@ pub enum Outcome {
         id: Uuid,
         /// The generation that it claims.
         generation: Option<u64>,
+        /// The state that its authentic front names, and the epoch of that.
+        state: Option<([u8; EPOCH_LEN], Commit)>,
         /// Where it is damaged.
         offset: u64,
         /// Which part.
@@ -86,7 +88,13 @@ impl Outcome {
                 Ok(standing) => (Some(loaded.commit), standing),
                 Err(e) => (None, Standing::Out(e.to_string())),
             },
-            Outcome::Damaged { id, .. } if *id == best.header.id => (None, Standing::Behind),
+            Outcome::Damaged { id, state, .. } if *id == best.header.id => {
+                // It holds nothing that the best one lacks, however much of it can still be read.
+                let earlier = |(epoch, commit): &([u8; EPOCH_LEN], Commit)| {
+                    *commit == best.commit || best.header.descends_from(epoch, commit)
+                };
+                (state.filter(earlier).map(|(_, commit)| commit), Standing::Behind)
+            }
             Outcome::Damaged { error, .. } | Outcome::Out(error) => (None, Standing::Out(error.to_string())),
         }
     }
@@ -127,16 +135,22 @@ pub fn read_copy(copy: &Copy, opener: Opener<'_>, source_name: &str) -> Outcome 
         Ok(reading) => reading,
         Err(e) => return Outcome::Out(e),
     };
-    let failed = |e, generation| not_whole(copy.path(), source_name, &reading.front, e, generation);
+    let failed = |e, generation, state| {
+        let mut outcome = not_whole(copy.path(), source_name, &reading.front, e, generation);
+        if let Outcome::Damaged { state: known, .. } = &mut outcome {
+            *known = state;
+        }
+        outcome
+    };
     let front = match image::open_front(&reading.front.0, opener) {
         Ok(front) => front,
         // Behind an authentic header, what the commit slots claim is worth heeding although they are damaged.
         Err(e @ FormatError::Damaged { offset: 1.., .. }) => {
-            return failed(e, commit::claimed(&reading.front.0).map(|c| c.generation));
+            return failed(e, commit::claimed(&reading.front.0).map(|c| c.generation), None);
         }
-        Err(e) => return failed(e, None),
+        Err(e) => return failed(e, None, None),
     };
-    let generation = front.commit().generation;
+    let state = (front.header.epoch, front.commit());
     let rest = match reading.rest(front.wanted(reading.len)) {
         Ok(rest) => rest,
         Err(e) => return Outcome::Out(e),
@@ -146,7 +160,7 @@ pub fn read_copy(copy: &Copy, opener: Opener<'_>, source_name: &str) -> Outcome 
             loaded.front = reading.front.clone();
             Outcome::Whole(Box::new(loaded))
         }
-        Err(e) => failed(e, Some(generation)),
+        Err(e) => failed(e, Some(state.1.generation), Some(state)),
     }
 }
 
@@ -183,7 +197,9 @@ fn not_whole(
     let error = Error::format(path, source_name, e);
     let id = header::read(&front.0).ok().and_then(|c| c.readable.first().map(|h| h.claims().id));
     match (damage, id) {
-        (Some((offset, what)), Some(id)) => Outcome::Damaged { id, generation, offset, what, error },
+        (Some((offset, what)), Some(id)) => {
+            Outcome::Damaged { id, generation, state: None, offset, what, error }
+        }
         _ => Outcome::Out(error),
     }
 }

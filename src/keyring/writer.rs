@@ -5,7 +5,7 @@
 
 mod judge;
 
-use super::copies::{Copies, Open, Standing};
+use super::copies::{Copies, Open, Reach, Standing};
 use super::memory::Memory;
 use super::open::Trust;
 use super::witness::{Testimony, WitnessFile};
@@ -209,22 +209,30 @@ impl Writer {
         self.other_keys = different;
     }
 
-    /// Looks at every copy. An error when none is up to date, or one was changed by another program.
+    /// Looks at every copy, and `to_change` whether it could be changed. An error when none can be used, or one was changed
+    /// by another program.
     ///
     /// # Errors
     /// What is wrong with the first.
-    pub fn probe(&mut self) -> Result<()> {
+    pub fn probe(&mut self, to_change: bool) -> Result<()> {
         let mut first_error = None;
         let mut changed = None;
-        let mut current = false;
+        let mut usable = false;
         for index in 0..self.copies.members().len() {
-            let judged = self.member_reading(index).and_then(|reading| self.judge(index, &reading));
+            let judged = self.member_reading(index, to_change).and_then(|r| self.judge(index, &r));
             match judged {
                 Ok(Judged::Current) => {
-                    current = true;
-                    self.copies.stands(index, Standing::Current);
+                    usable = true;
+                    // Only what a writing comes to tells whether it can be written to again, and what is behind the
+                    // records that count.
+                    if !to_change || self.attempted.is_empty() {
+                        self.copies.stands(index, Standing::Current);
+                    }
                 }
-                Ok(Judged::Stale) => self.copies.stands(index, Standing::Behind),
+                Ok(Judged::Stale) => {
+                    usable = true;
+                    self.copies.stands(index, Standing::Behind);
+                }
                 Err(e) => {
                     self.copies.fails(index, &e);
                     let place =
@@ -233,28 +241,35 @@ impl Writer {
                 }
             }
         }
-        match (changed, current, first_error) {
+        match (changed, usable, first_error) {
             (Some(e), ..) | (None, false, Some(e)) => Err(e),
             _ => Ok(()),
         }
     }
 
-    fn member_reading(&self, index: usize) -> Result<Reading> {
-        self.copies.members().get(index).ok_or(Error::Unavailable)?.copy().look()
+    fn member_reading(&self, index: usize, to_change: bool) -> Result<Reading> {
+        let copy = self.copies.members().get(index).ok_or(Error::Unavailable)?.copy();
+        let reading = copy.look()?;
+        if to_change { copy.check_room().map(|()| reading) } else { Ok(reading) }
     }
 
-    /// Whether some copy is known to lag behind.
-    pub fn lags(&self) -> bool {
-        self.copies.members().iter().any(|m| *m.standing() == Standing::Behind)
+    /// Whether some copy is known to lag behind, or may hold what a failed write left.
+    pub fn is_to_heal(&self) -> bool {
+        !self.attempted.is_empty() || self.copies.members().iter().any(|m| *m.standing() == Standing::Behind)
     }
 
-    /// Brings the copies that lag behind or are damaged up to date.
+    /// Brings the copies that lag behind, are damaged or hold what a failed write left up to date: all that can be
+    /// reached, whether they are enough for a change or not.
     ///
     /// # Errors
-    /// As [`Writer::add`].
+    /// When none could be reached.
     pub fn heal(&mut self, memory: &Memory) -> Result<()> {
-        let open = self.open_ready()?;
-        if !self.whole && all_current(&open) { Ok(()) } else { self.rewrite(open, memory.records()) }
+        let open = self.open_ready(Reach::Any)?;
+        if !self.whole && all_current(&open) {
+            Ok(())
+        } else {
+            self.rewrite(open, Reach::Any, memory.records())
+        }
     }
 
     /// Writes the copies whole, unless this program has done so: then what was read is durable.
@@ -265,8 +280,8 @@ impl Writer {
         if !self.only_read {
             return Ok(());
         }
-        let open = self.open_copies(&[])?;
-        self.rewrite(open, memory.records())
+        let open = self.open_copies(&[], Reach::Enough)?;
+        self.rewrite(open, Reach::Enough, memory.records())
     }
 
     /// Adds a key: appends it to every copy, or writes them whole when that is due.
@@ -274,11 +289,11 @@ impl Writer {
     /// # Errors
     /// When fewer copies than must be reached were, and memory is to stay as it is.
     pub fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
-        let open = self.open_ready()?;
+        let open = self.open_ready(Reach::Enough)?;
         if self.can_append(&open) {
             self.append(open, record)
         } else {
-            self.rewrite(open, memory.records().chain([*record]))
+            self.rewrite(open, Reach::Enough, memory.records().chain([*record]))
         }
     }
 
@@ -287,8 +302,8 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn add_all(&mut self, memory: &Memory, records: &[KeyRecord<'_>]) -> Result<()> {
-        let open = self.open_copies(&[])?;
-        self.rewrite(open, memory.records().chain(records.iter().copied()))
+        let open = self.open_copies(&[], Reach::Enough)?;
+        self.rewrite(open, Reach::Enough, memory.records().chain(records.iter().copied()))
     }
 
     /// Removes a key: the copies are written whole without it.
@@ -296,8 +311,8 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
-        let open = self.open_copies(&[])?;
-        self.rewrite(open, memory.records().filter(|r| r.name != *name))
+        let open = self.open_copies(&[], Reach::Enough)?;
+        self.rewrite(open, Reach::Enough, memory.records().filter(|r| r.name != *name))
     }
 
     /// The header.
@@ -310,8 +325,8 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
-        let open = self.open_copies(&[])?;
-        self.rewrite_with(open, header, None, memory.records())
+        let open = self.open_copies(&[], Reach::Enough)?;
+        self.rewrite_with(open, Reach::Enough, header, None, memory.records())
     }
 
     /// Puts a header with renewed slots and the keys that they open to in the place of these: all records are
@@ -320,10 +335,10 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
-        let open = self.open_copies(&[])?;
+        let open = self.open_copies(&[], Reach::Enough)?;
         // Known from now on, also when it is not told how the writing ended.
         self.other_keys.push(keys.again().map_err(|e| Error::format(self.copies.path(), "", e))?);
-        self.rewrite_with(open, header, Some(keys), memory.records())
+        self.rewrite_with(open, Reach::Enough, header, Some(keys), memory.records())
     }
 
     /// Makes new copies, of the same bytes as those that are up to date.
@@ -332,7 +347,7 @@ impl Writer {
     /// As [`Vacancy::create`].
     pub fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
         self.heal(memory)?;
-        let open = self.open_copies(&[])?;
+        let open = self.open_copies(&[], Reach::Enough)?;
         let bytes = self.whole_bytes(&open)?;
         places.iter().try_for_each(|place| place.create(&bytes).map(drop))
     }
@@ -348,8 +363,8 @@ impl Writer {
 
     /// Opens and locks all copies that a change can go to, and brings those that lag behind up to date
     /// first, from one that is.
-    fn open_ready(&mut self) -> Result<Vec<Open>> {
-        let open = self.open_copies(&[])?;
+    fn open_ready(&mut self, reach: Reach) -> Result<Vec<Open>> {
+        let open = self.open_copies(&[], reach)?;
         if self.whole || all_current(&open) {
             return Ok(open);
         }
@@ -367,11 +382,11 @@ impl Writer {
             }
         }
         drop(open);
-        self.open_copies(&failed)
+        self.open_copies(&failed, reach)
     }
 
     /// Opens and locks all copies that a change can go to, but for those in `without`.
-    fn open_copies(&mut self, without: &[usize]) -> Result<Vec<Open>> {
+    fn open_copies(&mut self, without: &[usize], reach: Reach) -> Result<Vec<Open>> {
         let mut open = Vec::new();
         let mut damaged = Vec::new();
         let mut first_error = None;
@@ -413,7 +428,7 @@ impl Writer {
         }
         open.extend(damaged);
         open.sort_by_key(|o| o.index);
-        if !self.copies.enough(&open) {
+        if !self.copies.enough(&open, reach) {
             return Err(self.copies.too_few(&open, first_error));
         }
         Ok(open)
@@ -438,14 +453,14 @@ impl Writer {
         self.whole = true;
         self.attempted.push((self.header.epoch, next));
         let failed = self.copies.step(&mut open, Some(next), |file| file.append(at, &sealed));
-        if !self.copies.enough(&open) {
+        if !self.copies.enough(&open, Reach::Enough) {
             // What was written does not count yet, and must not begin to.
             self.copies.step(&mut open, Some(next), |file| file.cut(at));
             return Err(self.copies.too_few(&open, failed));
         }
         let failed = self.copies.step(&mut open, Some(next), |file| file.commit(next.offset(), &slot));
         let replaced = self.commit;
-        self.end(&open, next, None, failed)?;
+        self.end(&open, Reach::Enough, next, None, failed)?;
         self.front.patch(next.offset(), &slot);
         self.before.truncate(header::PARENT_COUNT - 1);
         self.before.insert(0, Parent::new(&self.header.epoch, &replaced));
@@ -456,11 +471,12 @@ impl Writer {
     fn end(
         &mut self,
         open: &[Open],
+        reach: Reach,
         next: Commit,
         new_keys: Option<Keys>,
         failed: Option<Error>,
     ) -> Result<()> {
-        if !self.copies.enough(open) {
+        if !self.copies.enough(open, reach) {
             open.iter().for_each(|o| self.copies.may_have_reached(o.index, next));
             return Err(self.copies.too_few(open, failed));
         }
@@ -496,14 +512,20 @@ impl Writer {
             .collect()
     }
 
-    fn rewrite<'a>(&mut self, open: Vec<Open>, records: impl Iterator<Item = KeyRecord<'a>>) -> Result<()> {
+    fn rewrite<'a>(
+        &mut self,
+        open: Vec<Open>,
+        reach: Reach,
+        records: impl Iterator<Item = KeyRecord<'a>>,
+    ) -> Result<()> {
         let header = self.header.clone();
-        self.rewrite_with(open, header, None, records)
+        self.rewrite_with(open, reach, header, None, records)
     }
 
     fn rewrite_with<'a>(
         &mut self,
         mut open: Vec<Open>,
+        reach: Reach,
         mut header: Header,
         new_keys: Option<Keys>,
         records: impl Iterator<Item = KeyRecord<'a>>,
@@ -514,14 +536,14 @@ impl Writer {
             .map_err(|e| Error::format(self.copies.path(), "", e))?;
         let bytes: Arc<[u8]> = image.bytes.into();
         let failed = self.copies.step(&mut open, None, |file| file.prepare(&bytes));
-        if !self.copies.enough(&open) {
+        if !self.copies.enough(&open, reach) {
             open.iter().for_each(|o| o.file.abandon());
             return Err(self.copies.too_few(&open, failed));
         }
         self.whole = true;
         self.attempted.push((image.header.epoch, image.commit));
         let failed = self.copies.step(&mut open, Some(image.commit), Changing::put_in_place);
-        self.end(&open, image.commit, new_keys, failed)?;
+        self.end(&open, reach, image.commit, new_keys, failed)?;
         self.front = FrontBytes::of(&bytes);
         self.before.clear();
         self.header = image.header;

@@ -190,6 +190,18 @@ impl Copy {
         })
     }
 
+    /// Whether a change could be made here now: an error when the volume is mounted read-only, or has no room for
+    /// the file once more.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn check_room(&self) -> Result<()> {
+        self.timed(PROBE_WAIT, |copy| {
+            let room = || copy.fs.room_beside(&copy.path, copy.fs.meta(&copy.path)?.len);
+            room().map_err(copy.io("change"))
+        })
+    }
+
     /// As [`Copy::read`], for a status query: without the checks, and with less patience.
     ///
     /// # Errors

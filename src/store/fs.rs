@@ -61,6 +61,12 @@ pub trait Fs: Send + Sync + Debug {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Looks at a path without following a link in its last component.
     fn meta(&self, path: &Path) -> io::Result<Meta>;
+    /// Whether a new version of a file, of about `len` bytes, could be made beside it now: an error when the
+    /// filesystem is mounted read-only or has less room than that. Not every filesystem tells.
+    fn room_beside(&self, path: &Path, len: u64) -> io::Result<()> {
+        let _ = (path, len);
+        Ok(())
+    }
 }
 
 /// An open file.

@@ -2,7 +2,8 @@
 //! The operating system's files.
 
 use super::fs::{Access, File, Fs, Kind, Meta};
-use rustix::fs::{FileType, FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::fs::{Advice, FileType, FlockOperation, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
+use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
@@ -39,13 +40,19 @@ fn file(fd: OwnedFd) -> Box<dyn File> {
 
 impl Fs for RealFs {
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>> {
-        let access = match access {
+        let access_flags = match access {
             Access::Read => OFlags::RDONLY,
             Access::Write => OFlags::RDWR,
         };
         // NONBLOCK: a pipe in the file's place must not block the server.
-        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        Ok(file(rustix::fs::open(path, flags, Mode::empty())?))
+        let flags = access_flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        if access == Access::Read {
+            // What is on the volume counts, not what the system remembers of a device that has died since. A
+            // filesystem that cannot forget is read as it is.
+            let _ = rustix::fs::fadvise(&fd, 0, None, Advice::DontNeed);
+        }
+        Ok(file(fd))
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn File>> {
@@ -73,6 +80,18 @@ impl Fs for RealFs {
 
     fn meta(&self, path: &Path) -> io::Result<Meta> {
         Ok(meta(rustix::fs::lstat(path)?))
+    }
+
+    fn room_beside(&self, path: &Path, len: u64) -> io::Result<()> {
+        let told = rustix::fs::statvfs(path)?;
+        if told.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(Errno::ROFS.into());
+        }
+        // Some filesystems know nothing of blocks.
+        if told.f_blocks > 0 && told.f_bavail.saturating_mul(told.f_frsize) < len {
+            return Err(Errno::NOSPC.into());
+        }
+        Ok(())
     }
 }
 
@@ -109,11 +128,9 @@ impl File for RealFile {
     fn try_lock(&self) -> io::Result<bool> {
         match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(false),
             // A volume without locks: the comparison of the front before each write is left.
-            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOLCK) => {
-                Ok(true)
-            }
+            Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => Ok(true),
             Err(e) => Err(e.into()),
         }
     }
