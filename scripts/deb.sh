@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the Debian package, into target/deb (make deb).
 #
-#   deb.sh            built with zig as linker, for glibc 2.28 (Debian 10, Ubuntu 20.04, Red Hat 8); with the native
-#                     toolchain when zig cannot be had
+#   deb.sh            built with zig as linker, for glibc 2.28 (Debian 10, Ubuntu 20.04); with the native toolchain when
+#                     zig cannot be had
 #   deb.sh --native   from what `make build` made, or makes now
 #
 # cargo-zigbuild and ziglang come from PyPI into target/tools, once. Settings: CARGO, CARGO_TARGET_DIR.
