@@ -11,9 +11,13 @@ mod cost;
 mod everyday;
 mod faults_disk;
 mod faults_eio;
+mod faults_full;
 mod faults_fuse;
+mod faults_hung;
 mod faults_mounts;
 mod faults_power;
+mod faults_rotation;
+mod faults_server;
 mod kill;
 mod memory;
 mod migrate_offline;
@@ -21,9 +25,9 @@ mod mirrors;
 mod power_cut;
 mod refusal;
 mod report;
-#[allow(dead_code)] // what faults_fuse is to need
 mod rig;
 mod setup;
+mod situations;
 mod slots;
 mod threads;
 mod verify_datadir;
@@ -114,9 +118,10 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_power::ext4", Ext4, || faults_power::cuts(Kind::Ext4)),
     ("faults_power::xfs", XFS, || faults_power::cuts(Kind::Xfs)),
     ("faults_power::mirrors", Ext4, faults_power::cuts_of_mirrors),
-    ("faults_disk::full_ext4", Ext4, || faults_disk::full(Kind::Ext4)),
-    ("faults_disk::full_xfs", XFS, || faults_disk::full(Kind::Xfs)),
-    ("faults_disk::full_btrfs", BTRFS, || faults_disk::full(Kind::Btrfs)),
+    ("faults_full::each_change_ext4", Ext4, || faults_full::each_change(Kind::Ext4)),
+    ("faults_full::each_change_xfs", XFS, || faults_full::each_change(Kind::Xfs)),
+    ("faults_full::each_change_btrfs", BTRFS, || faults_full::each_change(Kind::Btrfs)),
+    ("faults_full::server", Ext4, faults_full::server),
     ("faults_disk::read_only_ext4", Ext4, || faults_disk::read_only(Kind::Ext4)),
     ("faults_disk::read_only_xfs", XFS, || faults_disk::read_only(Kind::Xfs)),
     ("faults_disk::pulled_ext4", Ext4, || faults_disk::pulled(Kind::Ext4)),
@@ -128,7 +133,9 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_mounts::everyday_exfat", Mounts(Kind::Exfat), || faults_mounts::everyday(Kind::Exfat)),
     ("faults_mounts::killed_exfat", Mounts(Kind::Exfat), || faults_mounts::killed(Kind::Exfat)),
     ("faults_mounts::killed_sshfs", Mounts(Kind::Sshfs), || faults_mounts::killed(Kind::Sshfs)),
-    ("faults_mounts::remote", Mounts(Kind::Sshfs), faults_mounts::remote),
+    ("faults_hung::remote", Mounts(Kind::Sshfs), faults_hung::remote),
+    ("faults_hung::mirror", Mounts(Kind::Sshfs), faults_hung::mirror),
+    ("faults_hung::sticks", Mounts(Kind::Ntfs), faults_hung::sticks),
     ("faults_mounts::killed_ntfs", Mounts(Kind::Ntfs), || faults_mounts::killed(Kind::Ntfs)),
     ("faults_fuse::init", Fuse, faults_fuse::init),
     ("faults_fuse::one_copy", Fuse, faults_fuse::one_copy),
@@ -139,7 +146,14 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_eio::while_rotating", Fuse, faults_eio::while_rotating),
     ("report::half_and_whole", Nothing, report::half_and_whole),
     ("report::in_a_browser", Chromium, report::in_a_browser),
-    ("faults_power::mysqld", Ext4, faults_power::cuts_under_mysqld),
+    ("faults_server::cuts_ext4", Ext4, || faults_server::cuts(Kind::Ext4)),
+    ("faults_server::cuts_xfs", XFS, || faults_server::cuts(Kind::Xfs)),
+    ("faults_rotation::mirror_dies", Ext4, || faults_rotation::mirror_dies(1)),
+    ("faults_rotation::mirror_dies_both_needed", Ext4, || faults_rotation::mirror_dies(2)),
+    ("situations::older", Ext4, situations::older),
+    ("situations::foreign", Nothing, situations::foreign),
+    ("situations::fork", Ext4, situations::fork),
+    ("situations::read_only", Ext4, situations::read_only),
     ("verify_datadir::every_kind", Nothing, verify_datadir::every_kind),
     ("verify_datadir::page_sizes", Nothing, verify_datadir::page_sizes),
     ("verify_datadir::one_key_missing", Nothing, verify_datadir::one_key_missing),

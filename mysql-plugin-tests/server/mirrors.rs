@@ -253,19 +253,9 @@ pub fn too_few() {
 fn at_rest() -> (Volume, Volume, Keyring, Host) {
     let (a, b) = (Volume::directory(), Volume::directory());
     let keyring = Keyring::init_on(&[&a, &b]);
-    store(&keyring, &["one", "two", "three"]);
+    ["one", "two", "three"].iter().for_each(|id| keyring.store(id));
     let host = Host::new().keyring(&keyring);
     (a, b, keyring, host)
-}
-
-/// Stores keys with the library.
-fn store(keyring: &Keyring, ids: &[&str]) {
-    use keyring_external::key::{KeyType, NameRef};
-    let open = keyring.open();
-    for id in ids {
-        open.store(NameRef::new(id.as_bytes(), b"").unwrap(), &KeyType::new(b"AES").unwrap(), &[7; 32])
-            .unwrap();
-    }
 }
 
 fn refused(host: &Host, volumes: [&Volume; 2], parts: &[&str]) {
@@ -282,8 +272,8 @@ fn refused(host: &Host, volumes: [&Volume; 2], parts: &[&str]) {
 pub fn fork() {
     let (a, b, keyring, host) = at_rest();
     let (first, second) = (keyring.path.clone(), keyring.mirrors[0].clone());
-    store(&keyring.copy(&first), &["here"]);
-    store(&keyring.copy(&second), &["there"]);
+    keyring.copy(&first).store("here");
+    keyring.copy(&second).store("there");
     let names = [first.display().to_string(), second.display().to_string()];
     refused(&host, [&a, &b], &[&names[0], &names[1], "they were changed apart"]);
     let status = keyring.ctl("status");
@@ -326,7 +316,7 @@ pub fn damage() {
         server.stop();
     }
 
-    store(&keyring.copy(&second), &["four", "five"]);
+    ["four", "five"].iter().for_each(|id| keyring.copy(&second).store(id));
     spoil_records(&second);
     let name = second.display().to_string();
     refused(&host, [&a, &b], &[&name, "is damaged at byte", "newer than every whole copy"]);

@@ -3,32 +3,37 @@
 
 use super::{Keyring, Server, place};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 
 /// The server and `keyringctl status` agree: that state, and so many copies of all up to date.
 pub fn agree(server: &Server, keyring: &Keyring, state: &str, copies: &str) {
-    let status = Asked::about(keyring, server);
-    let (all, fine) = status.told_and_ended();
-    assert_eq!(fine, state == "ATTACHED", "{all:#?}");
-    same(server, &all, state, copies);
+    // The server first: a copy that is back or lags behind is brought up to date when it is asked.
+    let shown = server.status();
+    let (all, fine) = Asked::about(keyring, server).told_and_ended();
+    same(&shown, &all, state, copies);
+    assert_eq!(fine, all.iter().all(|c| c["fine"] == true), "{all:#?}");
 }
 
 /// As [`agree`] with what was asked while a volume hung: a process that waits for one tells, but cannot end.
 pub fn agree_with(server: &Server, asked: &mut Asked, state: &str, copies: &str) {
-    same(server, &asked.told(), state, copies);
+    same(&server.status(), &asked.told(), state, copies);
 }
 
-fn same(server: &Server, all: &[Value], state: &str, copies: &str) {
-    let shown = server.status();
+fn same(shown: &HashMap<String, String>, all: &[Value], state: &str, copies: &str) {
     assert_eq!((shown["state"].as_str(), shown["copies"].as_str()), (state, copies), "{shown:?}");
-    let fine = all.iter().filter(|c| c["fine"] == true).count();
+    // The files are fine on a full volume too, and keyringctl says that nothing can be changed there.
+    let in_use = |c: &&Value| c["fine"] == true && (c["unchangeable"].is_null() || state == "READ_ONLY");
+    let fine = all.iter().filter(in_use).count();
     let told = match fine {
+        // What the server's own setting forbids it is no affair of the files.
+        n if n == all.len() && state == "READ_ONLY" => "READ_ONLY",
         n if n == all.len() => "ATTACHED",
         0 => "DETACHED",
         _ => "DEGRADED",
     };
     assert_eq!((told, format!("{fine}/{}", all.len()).as_str()), (state, copies), "{all:#?}");
-    for copy in all.iter().filter(|c| c["fine"] == true) {
+    for copy in all.iter().filter(in_use) {
         assert_eq!(copy["id"], shown["id"].as_str(), "{copy}");
         assert_eq!(copy["generation"].to_string(), shown["generation"], "{copy}");
         assert_eq!(copy["keys"].to_string(), shown["keys"], "{copy}");

@@ -57,6 +57,12 @@ impl Host {
             .option(format!("{prefix}min-copies={}", keyring.min_copies))
     }
 
+    /// The same data directory, with the first copy alone.
+    pub fn without_mirrors(mut self) -> Host {
+        self.options.retain(|o| !o.contains("keyring-external-mirrors=") && !o.contains("-min-copies="));
+        self
+    }
+
     /// With another mysqld.
     pub fn mysqld(mut self, mysqld: PathBuf) -> Host {
         self.mysqld = mysqld;

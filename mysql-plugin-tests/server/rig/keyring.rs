@@ -4,7 +4,7 @@
 
 use super::{Volume, place};
 use keyring_external::error::Result;
-use keyring_external::key::NameRef;
+use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{self, Keyring as Open};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -32,11 +32,19 @@ impl Keyring {
 
     /// Makes a keyring with a copy on each volume.
     pub fn init_on(volumes: &[&Volume]) -> Keyring {
-        let volume = volumes[0];
-        let name = volume.mount_point().parent().unwrap().file_name().unwrap().display().to_string();
+        let name = volumes[0].mount_point().parent().unwrap().file_name().unwrap().display().to_string();
+        Keyring::make(volumes, place().run.join(format!("{name}.secret")), &["--generate-secret"])
+    }
+
+    /// Makes a keyring on a volume that a secret opens which there is already.
+    pub fn init_with(volume: &Volume, secret: &Path) -> Keyring {
+        Keyring::make(&[volume], secret.to_owned(), &[])
+    }
+
+    fn make(volumes: &[&Volume], secret: PathBuf, options: &[&str]) -> Keyring {
         let made = Keyring {
-            path: volume.keys().join("keyring"),
-            secret: place().run.join(format!("{name}.secret")),
+            path: volumes[0].keys().join("keyring"),
+            secret,
             mirrors: volumes[1..].iter().map(|v| v.keys().join("keyring")).collect(),
             min_copies: 1,
         };
@@ -44,7 +52,8 @@ impl Keyring {
         let init = Command::new(&place().keyringctl)
             .arg("init")
             .arg(&made.path)
-            .args(["--unlock", &unlock, "--generate-secret", "--label", "server tests"])
+            .args(["--unlock", &unlock, "--label", "server tests"])
+            .args(options)
             .args(made.mirrors.iter().flat_map(|m| ["--mirror".as_ref(), m.as_os_str()]))
             .output()
             .unwrap();
@@ -103,6 +112,12 @@ impl Keyring {
         let read = || source.read();
         let name = source.to_string();
         keyring::load_all(&fs, &self.paths(), self.min_copies, &name, read, |_, _| {}).map(|(open, _)| open)
+    }
+
+    /// Stores a key for nobody, with the library.
+    pub fn store(&self, id: &str) {
+        let name = NameRef::new(id.as_bytes(), b"").unwrap();
+        self.open().store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
     }
 
     /// The bytes of a key that root@localhost stored.
