@@ -30,6 +30,9 @@ fn of_volume(facts: &mut Facts) -> &mut super::super::copies::Volume {
     }
 }
 
+/// What a rule finds, and facts that make it do so.
+type Rule = (&'static str, fn(&mut Facts));
+
 #[test]
 fn nothing_is_found_on_a_server_that_is_fine() {
     let (facts, found, outcome) = with(|_| {});
@@ -40,7 +43,7 @@ fn nothing_is_found_on_a_server_that_is_fine() {
 
 #[test]
 fn each_wrong_is_found_and_spoils_the_verdict() {
-    let rules: [(&str, fn(&mut Facts)); 12] = [
+    let rules: [Rule; 12] = [
         ("in-clear", |f| f.places.push(item(Kind::Table, "clinic.names", State::Clear))),
         ("in-clear", |f| f.places.push(item(Kind::Redo, "redo log", State::Clear))),
         ("new-data", |f| f.places.push(item(Kind::Setting, "default_table_encryption", State::Clear))),
@@ -67,7 +70,7 @@ fn each_wrong_is_found_and_spoils_the_verdict() {
 
 #[test]
 fn each_risk_is_found_and_does_not_spoil_the_verdict() {
-    let rules: [(&str, fn(&mut Facts)); 17] = [
+    let rules: [Rule; 17] = [
         ("server-state", |f| f.keyring.state = "DEGRADED".to_owned()),
         ("one-copy", |f| f.keyring.copies = (1, 1)),
         ("same-device", |f| of_volume(f).apart_from_data = false),
