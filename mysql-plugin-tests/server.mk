@@ -1,9 +1,13 @@
 # The test server and MySQL's own test runner. Included by the main Makefile; paths are relative to it.
 
-.PHONY: mysql mtr mtr-upstream
+.PHONY: mysql mtr mtr-upstream test-faults
 
 mysql: ## Find a MySQL server for the tests, or unpack one under target/mysql (MYSQLD= picks one)
 	@mysql-plugin-tests/get-mysql.sh
+
+test-faults: mysql ## Inject faults for long: hundreds of power cuts, pulled and hung volumes, kills (as root)
+	@KX_LONG=1 mysql-plugin-tests/server.sh faults_
+	@KX_LONG=1 mysql-plugin-tests/server.sh kill::
 
 mtr: mysql build ## Run the suite keyring_external on a real server (MTR_ARGS='TEST... --record')
 	@mysql-plugin-tests/mtr.sh $(MTR_ARGS)
