@@ -84,8 +84,11 @@ impl Guest {
             fs::set_permissions(guest.at(point), fs::Permissions::from_mode(0o755)).unwrap();
         }
         place().new_datadir(&guest.at("var/lib/mysql"));
-        let owned = ["var/lib/mysql", "run/mysqld", "var/log/mysql", "tmp"].map(|dir| guest.at(dir));
-        run(Command::new("chown").args(["-R", &format!("{USER}:{USER}")]).args(owned));
+        let owned = ["var/lib/mysql", "run/mysqld", "var/log/mysql"].map(|dir| guest.at(dir));
+        let owner = format!("{USER}:{USER}");
+        run(Command::new("chown").args(["-R", &owner]).args(owned));
+        // Alone: the programs may be mounted below it.
+        run(Command::new("chown").arg(&owner).arg(guest.at("tmp")));
         guest
     }
 
