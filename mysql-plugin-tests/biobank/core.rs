@@ -291,6 +291,6 @@ pub fn odd() -> Vec<Table> {
             .options("ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8"),
         Table::new("call_lists", 20_000, &[("id", Number), ("full_name", Name), ("called", OldDate)]).least(1_000),
         Table::new("patients of 1998", 5_000, &[("id", Id), ("full name", Name), ("born", OldDate)]).options("ROW_FORMAT=REDUNDANT"),
-        Table::new("settings", 100, &[("id", Id), ("title", Word), ("value", Code)]).options("TABLESPACE innodb_system"),
+        Table::new("settings", 100, &[("id", Id), ("title", Word), ("value", Code)]),
     ]
 }

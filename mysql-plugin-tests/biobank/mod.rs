@@ -2,8 +2,8 @@
 //! A sample biobank: a database of some 150 tables with participants, visits, specimens, consents, forms and audit
 //! trails, all of them made up. The same seed and scale make the same rows.
 //!
-//! It has what a database that has grown has: foreign keys, partitions and subpartitions, a general tablespace, a table
-//! in the system tablespace, full-text and spatial indexes, generated columns, compressed rows, long values, triggers, a
+//! It has what a database that has grown has: foreign keys, partitions and subpartitions, a general tablespace,
+//! full-text and spatial indexes, generated columns, compressed rows, long values, triggers, a
 //! table without a primary key, old dates, names with blanks. Among the people are 1,000 with planted names.
 
 mod core;

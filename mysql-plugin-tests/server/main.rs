@@ -3,11 +3,14 @@
 //!
 //! A test that cannot run here is counted as ignored, never as passed, and says so.
 
+#[path = "../biobank/mod.rs"]
+mod biobank;
 mod clear_text;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod component;
 mod cost;
+mod encrypt;
 mod everyday;
 mod faults_disk;
 mod faults_eio;
@@ -65,6 +68,12 @@ const BTRFS: Needs = Mounts(Kind::Btrfs);
 const XFS: Needs = Mounts(Kind::Xfs);
 
 const TESTS: &[(&str, Needs, fn())] = &[
+    ("encrypt::under_load", Nothing, encrypt::under_load),
+    ("encrypt::refuses_to_start", Nothing, encrypt::refuses_to_start),
+    ("encrypt::in_use_and_left", Nothing, encrypt::in_use_and_left),
+    ("encrypt::and_back", Nothing, encrypt::and_back),
+    ("encrypt::verify_finds_what_is_in_clear", Nothing, encrypt::verify_finds_what_is_in_clear),
+    ("encrypt::as_the_mysql_client", Nothing, encrypt::as_the_mysql_client),
     ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
     (
         "power_cut::component_keyring_file_loses_the_instance",

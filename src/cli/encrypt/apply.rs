@@ -10,7 +10,7 @@ use super::plan::{self, Estimate};
 use super::{Verdict, binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
-use crate::server::{Here, Inventory, Pattern, Place, Remedy, ServerKeyring, State, Table, coverage};
+use crate::server::{Here, Inventory, Kind, Pattern, Place, Remedy, ServerKeyring, State, Table, coverage};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let pace = Pace { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
     pace.why_wait(&mut session)?;
 
-    let mut job = Job::new(session, pace, out)?;
+    let mut job = Job::new(session, pace, args.lock_wait, out)?;
     job.say(plan::keyring_line(&keyring));
     let worked = work(args, &mut job, &here, direction);
     job.finish();
@@ -140,7 +140,7 @@ fn work(args: &Args, job: &mut Job<'_>, here: &Here, direction: Direction) -> Re
         job.work.run("SET SESSION sql_log_bin = 0")?;
     }
     if args.is_whole() {
-        settings::apply(job, &inventory, direction)?;
+        settings::apply(job, &inventory, direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, direction)? {
             return Ok(Step::Stopped);
         }
@@ -155,6 +155,7 @@ fn work(args: &Args, job: &mut Job<'_>, here: &Here, direction: Direction) -> Re
         return Ok(Step::Stopped);
     }
     let inventory = Inventory::of(&mut job.watch)?;
+    settings::apply(job, &inventory, direction, true)?;
     let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
     job.account.next_steps.extend(left);
     let (step, left) = redo::renew(job)?;
@@ -172,7 +173,10 @@ fn finish(args: &Args, mut job: Job<'_>, here: &Here) -> Result<Verdict> {
         let others = items.iter().filter(|item| {
             item.state == State::Clear && item.remedy == Remedy::Apply && !item.kind.is_table()
         });
-        account.left.extend(others.map(|item| item.name.clone()));
+        account.left.extend(others.map(|item| match item.kind {
+            Kind::Schema => format!("schema {}", item.name),
+            _ => item.name.clone(),
+        }));
     }
     let left = std::mem::take(&mut account.next_steps);
     if args.is_whole() && !account.interrupted {

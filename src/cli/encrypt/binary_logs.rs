@@ -34,9 +34,7 @@ pub(super) fn purge(
     };
     // The statement takes a plain literal only.
     let name: String = keep.name.chars().filter(|c| !matches!(c, '\'' | '\\')).collect();
-    job.attempt(
-        &format!("{count} binary logs purged, which were {old}"),
-        &format!("PURGE BINARY LOGS TO '{name}'"),
-    )?;
+    let what = format!("{count} binary logs purged, which were {old}");
+    job.attempt(&what, &format!("PURGE BINARY LOGS TO '{name}'"), true)?;
     Ok(None)
 }

@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::sizes;
 use super::stop::{Stop, Wish};
 use crate::error::{Error, Result};
-use crate::server::Session;
+use crate::server::{LOCK_WAIT_TIMEOUT, Session};
 use serde::Serialize;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +22,11 @@ const LOCK: &str = "keyring_external.encrypt";
 const TICK: Duration = Duration::from_millis(50);
 /// How often the server is asked how far a statement is.
 const POLL: Duration = Duration::from_millis(500);
+
+/// How often something is tried whose locks are not to be had.
+pub(super) const ATTEMPTS: u32 = 3;
+/// Pause before it is tried again, when there is nothing else to do.
+pub(super) const BEFORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// What became of it all.
 #[derive(Default, Serialize)]
@@ -67,10 +72,11 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Connects a second time, and waits for another run to end.
-    pub fn new(mut watch: Session, pace: Pace, out: &'a mut Output) -> Result<Job<'a>> {
+    /// Connects a second time. No statement waits longer than `lock_wait` seconds for locks, while others wait behind it.
+    pub fn new(mut watch: Session, pace: Pace, lock_wait: u32, out: &'a mut Output) -> Result<Job<'a>> {
         let stop = Stop::listen()?;
-        let work = watch.again()?;
+        let mut work = watch.again()?;
+        work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
         let stages_were_off = switch_on_stages(&mut watch);
         let progress = Progress::new(!out.is_json());
         Ok(Job { work, watch, stop, pace, progress, account: Account::default(), out, stages_were_off })
@@ -126,16 +132,26 @@ impl<'a> Job<'a> {
         self.account.failed.push(Failed { what: what.to_owned(), why: why.to_owned() });
     }
 
-    /// A step that changes settings: a failure is noted, and the rest goes on.
-    pub fn attempt(&mut self, what: &str, statement: &str) -> Result<bool> {
-        match self.work.run(statement) {
-            Ok(()) => {
-                self.done(what, 0, Duration::ZERO);
-                Ok(true)
-            }
-            Err(e) => {
-                self.note_failure(what, e)?;
-                Ok(false)
+    /// A step that changes settings. Without its locks it is left for later, unless this is the `last` time: then it is
+    /// tried a few times. A failure is noted, and the rest goes on.
+    pub fn attempt(&mut self, what: &str, statement: &str, last: bool) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            match self.work.run(statement) {
+                Ok(()) => {
+                    self.done(what, 0, Duration::ZERO);
+                    return Ok(());
+                }
+                Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) if !last => {
+                    self.say(format_args!("LATER   {what}: in use by open transactions"));
+                    return Ok(());
+                }
+                Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. })
+                    if attempt < ATTEMPTS && self.pause(BEFORE_AGAIN) =>
+                {
+                    attempt += 1;
+                }
+                Err(e) => return self.note_failure(what, e),
             }
         }
     }

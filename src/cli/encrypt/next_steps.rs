@@ -44,7 +44,7 @@ pub(super) fn of(inventory: &Inventory, items: &[Item], here: &Here, left: Vec<S
 pub(super) fn of_undo(left: Vec<String>) -> Vec<String> {
     let mut steps = left;
     steps.push(
-        "The keyring is still needed for what was written before: restart the server, then keyringctl encrypt verify --undo says whether anything needs it"
+        "The redo log still names a master key: restart the server, and run this once more. Then keyringctl encrypt verify --undo says whether anything needs the keyring; keep it as long as old backups need it"
             .to_owned(),
     );
     steps

@@ -27,6 +27,8 @@ impl Scratch {
                 "the schema {NAME} holds tables that are not of keyringctl: rename it, that name is needed for a moment"
             )));
         }
+        // A backup's lock, for instance, is not waited for.
+        session.run("SET SESSION lock_wait_timeout = 30")?;
         session.run("SET SESSION sql_log_bin = 0")?;
         session.run(&format!("DROP SCHEMA IF EXISTS {NAME}"))?;
         session.run(&format!("CREATE SCHEMA {NAME} DEFAULT ENCRYPTION = 'Y'"))?;

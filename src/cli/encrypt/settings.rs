@@ -17,7 +17,13 @@ const SWITCHES: [&str; 5] = [
 ];
 const CHECK: &str = "table_encryption_privilege_check";
 
-pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<()> {
+/// Done first, so that what is made meanwhile is encrypted, and a `last` time in the end, for schemas that were in use.
+pub(super) fn apply(
+    job: &mut Job<'_>,
+    inventory: &Inventory,
+    direction: Direction,
+    last: bool,
+) -> Result<()> {
     let mut switches = SWITCHES;
     if direction == Direction::Undo {
         switches.reverse();
@@ -29,25 +35,30 @@ pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Directi
         job.attempt(
             "setting innodb_change_buffering = none",
             "SET PERSIST innodb_change_buffering = 'none'",
+            last,
         )?;
     }
     for name in switches {
         if name == CHECK && direction == Direction::Encrypt {
-            schemas(job, inventory, direction)?;
+            schemas(job, inventory, direction, last)?;
         }
         let is_known = inventory.settings.get(name).is_some();
         if is_known && !direction.is_reached(inventory.settings.is_on(name)) {
             let switch = direction.switch();
-            job.attempt(&format!("setting {name} = {switch}"), &format!("SET PERSIST {name} = {switch}"))?;
+            job.attempt(
+                &format!("setting {name} = {switch}"),
+                &format!("SET PERSIST {name} = {switch}"),
+                last,
+            )?;
         }
     }
     if direction == Direction::Undo {
-        schemas(job, inventory, direction)?;
+        schemas(job, inventory, direction, last)?;
     }
     Ok(())
 }
 
-fn schemas(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<()> {
+fn schemas(job: &mut Job<'_>, inventory: &Inventory, direction: Direction, last: bool) -> Result<()> {
     for schema in &inventory.schemas {
         if !direction.is_reached(schema.default_encryption) {
             let statement = format!(
@@ -56,7 +67,7 @@ fn schemas(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Re
                 direction.letter()
             );
             let kind = if direction == Direction::Encrypt { "encrypted" } else { "in clear" };
-            job.attempt(&format!("schema {}: new tables are {kind}", schema.name), &statement)?;
+            job.attempt(&format!("schema {}: new tables are {kind}", schema.name), &statement, last)?;
         }
     }
     Ok(())

@@ -2,17 +2,13 @@
 //! Tables, one after the other: each is copied by the server into an encrypted tablespace.
 
 use super::direction::Direction;
-use super::job::{Job, Step};
+use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
 use super::{plan, sizes};
 use crate::error::{Error, Result};
 use crate::server::{Here, LOCK_WAIT_TIMEOUT, Place, Table, quoted_text};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How often a table is tried whose locks are not to be had.
-const ATTEMPTS: u32 = 3;
-/// Pause before a table is tried again, when no other is left.
-const BEFORE_AGAIN: Duration = Duration::from_secs(5);
 /// MySQL's errors for a table, or a schema, that is not there any more.
 const GONE: [u16; 2] = [1146, 1049];
 
@@ -33,8 +29,7 @@ struct Todo<'a> {
     attempt: u32,
 }
 
-/// Encrypts or decrypts tables, the smallest first. `lock_wait`: seconds that one may wait for locks while
-/// others wait behind it.
+/// Encrypts or decrypts tables, the smallest first. `lock_wait`: seconds that a statement waits for locks.
 pub(super) fn apply(
     job: &mut Job<'_>,
     tables: &[&Table],
@@ -44,7 +39,6 @@ pub(super) fn apply(
 ) -> Result<Step> {
     // An account without leave for one of these has none of what they are for.
     SESSION.iter().for_each(|set| drop(job.work.run(set)));
-    job.work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
     let mut sorted = tables.to_vec();
     sorted.sort_by_key(|t| t.bytes);
     let mut todo: VecDeque<_> = sorted.into_iter().map(|table| Todo { table, attempt: 1 }).collect();

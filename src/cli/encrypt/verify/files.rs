@@ -105,7 +105,7 @@ fn judge(report: &FileReport, forms: Forms, said: Option<bool>, with_keys: bool)
     let what = report.path.display().to_string();
     let kind = kind(report.kind);
     let is_undo = report.kind == tablespace::Kind::Undo;
-    if with_keys && report.state.is_failure() {
+    if report.state == State::Unreadable || with_keys && report.state.is_failure() {
         let why = format!("{}{}", report.state.name(), notes(report));
         let remedy = "keyringctl verify --datadir tells more".to_owned();
         return Some(Finding::new(kind, what, why, Some(remedy)));
