@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt rotate`: new master keys. Tablespaces' own keys are sealed anew with them, no page is
-//! written anew; old master keys stay in the keyring, because old backups need them.
+//! written anew; InnoDB's old master keys stay in the keyring, because old backups need them. The old one of the binary logs
+//! is removed by the server.
 
 use super::plan::keyring_line;
 use super::{Verdict, server};
@@ -65,7 +66,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         before.keys, after.keys, before.generation, after.generation, after.copies.0, after.copies.1
     ));
     out.line(
-        "Next: back the keyring up. Old keys stay in it, because old backups of the database need them.",
+        "Next: back the keyring up. InnoDB's old keys stay in it, because old backups of the database need them.\n\
+         The server removes the binary logs' old key: copies of binary logs from before need a backup of the keyring from before.",
     );
     let fine = after.state == "ATTACHED";
     out.document(&Report { rotated, before, after });
