@@ -57,8 +57,12 @@ install_without_services() {
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 0755 "$policy"
     fi
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
-        >/dev/null 2>&1 || say "could not install them; what needs them is skipped"
+    local package get=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends)
+    { apt-get update -qq && "${get[@]}" "$@"; } >/dev/null 2>&1 ||
+        # One that cannot be had must not keep the others away.
+        for package in "$@"; do
+            "${get[@]}" "$package" >/dev/null 2>&1 || say "could not install $package; what needs it is skipped"
+        done
     [[ -z $(trap -p EXIT) ]] || rm -f "$policy"
     trap - EXIT
     if [[ " $* " == *" openssh-server "* ]] && command -v systemctl >/dev/null; then
