@@ -53,15 +53,13 @@ enum Needs {
     Gcore,
     /// A browser.
     Chromium,
-    /// The long run: what is not sure to pass yet, and says so.
-    Long,
     /// The files of MySQL's test suite.
     StdData,
     /// A host of its own, and strace.
     Guest,
 }
 
-use Needs::{Chromium, Fuse, Gcore, Guest, Long, Mounts, Nothing, StdData};
+use Needs::{Chromium, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
 use rig::{Kind, Volume};
 
 #[allow(non_upper_case_globals)]
@@ -70,7 +68,8 @@ const BTRFS: Needs = Mounts(Kind::Btrfs);
 const XFS: Needs = Mounts(Kind::Xfs);
 
 const TESTS: &[(&str, Needs, fn())] = &[
-    ("encrypt::under_load", Long, encrypt::under_load),
+    ("encrypt::under_load", Nothing, encrypt::under_load),
+    ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),
     ("encrypt::refuses_to_start", Nothing, encrypt::refuses_to_start),
     ("encrypt::in_use_and_left", Nothing, encrypt::in_use_and_left),
     ("encrypt::and_back", Nothing, encrypt::and_back),
@@ -180,9 +179,6 @@ impl Needs {
             Fuse => rig::fuse::Fuse::why_not(),
             Gcore => memory::why_no_gcore(),
             Chromium => report::why_no_chromium(),
-            // Now and then a few pages of undo tablespaces are still in clear after the last steps.
-            Long if rig::times(0, 1) == 0 => Some("in the long run only: KX_LONG=1".to_owned()),
-            Long => None,
             StdData => migrate_offline::why_no_std_data(),
             Guest => setup::why_not(),
         }

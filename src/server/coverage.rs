@@ -72,9 +72,11 @@ pub enum Kind {
     Schema,
     /// A setting of the server.
     Setting,
+    /// A setting that is heeded too late in a start.
+    LateSetting,
 }
 
-const KINDS: [(Kind, &str); 21] = [
+const KINDS: [(Kind, &str); 22] = [
     (Kind::Table, "table"),
     (Kind::SystemTable, "system-table"),
     (Kind::OtherEngine, "other-engine"),
@@ -96,6 +98,7 @@ const KINDS: [(Kind, &str); 21] = [
     (Kind::Dumps, "dumps"),
     (Kind::Schema, "schema"),
     (Kind::Setting, "setting"),
+    (Kind::LateSetting, "late-setting"),
 ];
 
 impl Kind {

@@ -26,13 +26,7 @@ pub struct Forms {
     pub clear: u64,
     /// Never written.
     pub empty: u64,
-    /// Blocks of the redo log in clear that a start of the server wrote: it redefines tables of its own before it
-    /// encrypts the log.
-    pub of_starts: u64,
 }
-
-/// At a start MySQL 9.7.4 writes about 75 blocks in clear. A longer run of them is something else.
-const MOST_OF_A_START: u64 = 200;
 
 /// Counts the pages of a tablespace, its first one left out, or the blocks of a file of the redo log. `None` for other
 /// files.
@@ -68,21 +62,15 @@ fn of_pages(source: &Source, form: impl Fn(&[u8]) -> Form) -> io::Result<Forms> 
 /// Blocks left over from an earlier use of a file count: they are on the disk.
 fn of_redo(source: &Source) -> io::Result<Forms> {
     let mut forms = Forms::default();
-    let mut run = 0;
     each_part(source, redo::HEADER as u64, redo::BLOCK, &mut |block| {
         let is_encrypted = be16(block, BLOCK_LEN).is_some_and(|len| len & BLOCK_ENCRYPTED != 0);
         let data = block.get(BLOCK_DATA..redo::BLOCK - 4).unwrap_or_default();
-        match is_encrypted {
-            true => {
-                forms.end_run(&mut run);
-                forms.encrypted += 1;
-            }
-            false if holds_more_than(data, 0) => run += 1,
-            // Lies between those of a start, too.
-            false => forms.empty += 1,
-        }
+        forms.count(match is_encrypted {
+            true => Form::Encrypted,
+            false if holds_more_than(data, 0) => Form::Clear,
+            false => Form::Empty,
+        });
     })?;
-    forms.end_run(&mut run);
     Ok(forms)
 }
 
@@ -91,13 +79,6 @@ fn holds_more_than(bytes: &[u8], count: usize) -> bool {
 }
 
 impl Forms {
-    /// Counts blocks in clear that lie together. What comes before the first encrypted block is from before the log
-    /// was encrypted.
-    fn end_run(&mut self, run: &mut u64) {
-        let of_a_start = self.encrypted > 0 && *run <= MOST_OF_A_START;
-        *(if of_a_start { &mut self.of_starts } else { &mut self.clear }) += std::mem::take(run);
-    }
-
     fn count(&mut self, form: Form) {
         match form {
             Form::Encrypted => self.encrypted += 1,
@@ -193,7 +174,7 @@ mod tests {
         let path = dir.path().join("t.ibd");
         let pages = [page(8, 0), page(15, 1), page(TYPE_INDEX, 1), vec![0; DEFAULT_PAGE]];
         std::fs::write(&path, pages.concat()).unwrap();
-        let wanted = Forms { encrypted: 1, clear: 1, empty: 1, of_starts: 0 };
+        let wanted = Forms { encrypted: 1, clear: 1, empty: 1 };
         assert_eq!(forms(&path, Kind::Table).unwrap(), Some(wanted));
         assert_eq!(forms(&path, Kind::Temporary).unwrap(), None);
 
@@ -211,13 +192,10 @@ mod tests {
                 log.extend(block);
             }
             std::fs::write(&path, log).unwrap();
-            let Forms { encrypted, clear, empty, of_starts } = forms(&path, Kind::Redo).unwrap().unwrap();
-            (encrypted, clear, empty, of_starts)
+            let Forms { encrypted, clear, empty } = forms(&path, Kind::Redo).unwrap().unwrap();
+            (encrypted, clear, empty)
         };
-        assert_eq!(counted("CCEHE"), (2, 2, 1, 0));
-        assert_eq!(counted("ECHCE"), (2, 0, 1, 2));
-        assert_eq!(counted("ECC"), (1, 0, 0, 2));
-        assert_eq!(counted(&format!("E{}E", "C".repeat(201))), (2, 201, 0, 0));
-        assert_eq!(counted("CCC"), (0, 3, 0, 0));
+        assert_eq!(counted("CCEHE"), (2, 2, 1));
+        assert_eq!(counted("EHC"), (1, 1, 1));
     }
 }

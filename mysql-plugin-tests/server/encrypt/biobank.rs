@@ -81,7 +81,7 @@ pub fn under_load() {
     assert!(differing.is_empty() && new.len() == sums.len(), "other checksums than before: {differing:?}");
     acknowledged.compare(&mut server.connect(), SCHEMA);
 
-    let server = last_steps(&host, server);
+    let (host, server) = last_steps(host, server);
     let unlock = format!("--unlock=file:{}", keyring.secret.display());
     let (code, report) = encrypt_json(&host, &["verify", &unlock]);
     assert_eq!((code, report["fine"].as_bool()), (0, Some(true)), "{:#}", report["findings"]);

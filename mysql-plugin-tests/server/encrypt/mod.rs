@@ -9,7 +9,7 @@ mod small;
 
 pub use biobank::under_load;
 pub use connecting::as_the_mysql_client;
-pub use small::{and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
+pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
 
 use crate::rig::{Host, Server, place};
 use std::os::unix::fs::PermissionsExt;
@@ -47,8 +47,18 @@ fn encrypt_json(host: &Host, args: &[&str]) -> (i32, serde_json::Value) {
     (output.status.code().expect("an exit code"), document)
 }
 
-/// The steps that apply leaves to the administrator: a clean shutdown, and no old doublewrite file.
-fn last_steps(host: &Host, server: Server) -> Server {
+/// The steps that apply leaves to the administrator: settings that count from the beginning of a start, a clean shutdown,
+/// and no old doublewrite file.
+fn last_steps(mut host: Host, server: Server) -> (Host, Server) {
+    for (name, value) in [
+        ("innodb_redo_log_encrypt", "ON"),
+        ("innodb_undo_log_encrypt", "ON"),
+        ("innodb_change_buffering", "none"),
+    ] {
+        // As in an option file.
+        host = host.option(format!("--{name}={value}"));
+        server.sql(&format!("RESET PERSIST IF EXISTS {name}"));
+    }
     server.sql("SET GLOBAL innodb_fast_shutdown = 0");
     server.stop();
     for entry in std::fs::read_dir(host.datadir()).unwrap() {
@@ -57,7 +67,8 @@ fn last_steps(host: &Host, server: Server) -> Server {
             std::fs::remove_file(path).unwrap();
         }
     }
-    host.start()
+    let server = host.start();
+    (host, server)
 }
 
 /// How many tables a server has, with files of their own, in clear.

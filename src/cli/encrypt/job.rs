@@ -19,7 +19,7 @@ const QUERY_INTERRUPTED: u16 = 1317;
 /// last statement has ended.
 const LOCK: &str = "keyring_external.encrypt";
 /// How often is looked whether a statement has ended.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(10);
 /// How often the server is asked how far a statement is.
 const POLL: Duration = Duration::from_millis(500);
 

@@ -6,9 +6,14 @@ use crate::server::{Here, Inventory, Item, Kind, Remedy, State};
 /// The steps, in their order. `left`: what single steps of apply left to do.
 pub(super) fn of(inventory: &Inventory, items: &[Item], here: &Here, left: Vec<String>) -> Vec<String> {
     let mut steps = left;
-    for item in items.iter().filter(|item| item.state == State::Clear) {
-        // Dumps, temporary files and binary logs are told elsewhere.
-        if let (Remedy::ByHand(how), false) = (&item.remedy, item.kind == Kind::BinaryLog) {
+    let in_clear = || items.iter().filter(|item| item.state == State::Clear);
+    steps.extend(late(
+        &in_clear().filter(|item| item.kind == Kind::LateSetting).collect::<Vec<_>>(),
+        inventory,
+    ));
+    // Dumps, temporary files and binary logs are told elsewhere.
+    for item in in_clear().filter(|item| !matches!(item.kind, Kind::BinaryLog | Kind::LateSetting)) {
+        if let Remedy::ByHand(how) = &item.remedy {
             steps.push(format!("{}: {}. {how}", item.name, item.about));
         }
     }
@@ -40,9 +45,26 @@ pub(super) fn of(inventory: &Inventory, items: &[Item], here: &Here, left: Vec<S
     steps
 }
 
+/// One step for all settings that are persisted only.
+fn late(items: &[&Item], inventory: &Inventory) -> Option<String> {
+    let lines = items
+        .iter()
+        .map(|item| format!("{} = {}", item.name, inventory.settings.get(&item.name).unwrap_or_default()));
+    let resets = items.iter().map(|item| format!("RESET PERSIST IF EXISTS {};", item.name));
+    items.first()?;
+    Some(format!(
+        "At a start the server heeds what SET PERSIST keeps too late: after a crash it writes old values of rows in clear before. Write into the group [mysqld] of its option file\n\n       {}\n\n   and then, in the server, {}",
+        lines.collect::<Vec<_>>().join("\n       "),
+        resets.collect::<Vec<_>>().join(" ").trim_end_matches(';')
+    ))
+}
+
 /// The steps after `--undo`.
 pub(super) fn of_undo(left: Vec<String>) -> Vec<String> {
     let mut steps = left;
+    steps.push(
+        "Take innodb_redo_log_encrypt and innodb_undo_log_encrypt out of the server's option file, if they are there".to_owned(),
+    );
     steps.push(
         "The redo log still names a master key: restart the server, and run this once more. Then keyringctl encrypt verify --undo says whether anything needs the keyring; keep it as long as old backups need it"
             .to_owned(),

@@ -41,7 +41,30 @@ pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
     ] {
         items.push(setting(settings, name, about));
     }
+    items.extend(
+        ["innodb_redo_log_encrypt", "innodb_undo_log_encrypt", "innodb_change_buffering"]
+            .iter()
+            .filter_map(|name| late(settings, name)),
+    );
     items
+}
+
+/// What SET PERSIST and SET GLOBAL say, InnoDB heeds only when a start is almost over. Until then it writes in clear: undo
+/// and redo of the server's own tables, and after a crash old values of rows.
+fn late(settings: &Settings, name: &str) -> Option<Item> {
+    let value =
+        settings.get(name).filter(|v| v.eq_ignore_ascii_case("ON") || v.eq_ignore_ascii_case("none"))?;
+    settings.is_late(name).then(|| Item {
+        kind: Kind::LateSetting,
+        name: name.to_owned(),
+        bytes: 0,
+        state: State::Clear,
+        about: "set with SET PERSIST or SET GLOBAL only, which a server heeds at the end of its start. After a crash it writes old values of rows in clear before"
+            .to_owned(),
+        remedy: Remedy::ByHand(format!(
+            "write {name} = {value} into the group [mysqld] of the server's option file, then: RESET PERSIST IF EXISTS {name};"
+        )),
+    })
 }
 
 fn setting(settings: &Settings, name: &str, about: &str) -> Item {

@@ -37,20 +37,36 @@ const NAMES: [&str; 26] = [
 
 /// Global variables by name; those that the server does not have are missing.
 #[derive(Clone, Debug, Default, Serialize)]
-#[serde(transparent)]
-pub struct Settings(BTreeMap<String, String>);
+pub struct Settings {
+    #[serde(flatten)]
+    values: BTreeMap<String, String>,
+    /// Where the server has them from, in its words: `PERSISTED`, `GLOBAL`, `COMMAND_LINE`, ...
+    #[serde(skip)]
+    sources: BTreeMap<String, String>,
+}
 
 impl Settings {
     pub(super) fn of(session: &mut Session) -> Result<Settings> {
         let names = NAMES.map(|name| format!("'{name}'")).join(", ");
         let query = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
         let rows = session.rows::<(String, Option<String>)>(&query)?;
-        Ok(Settings(rows.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect()))
+        let values = rows.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+        let query = format!(
+            "SELECT VARIABLE_NAME, VARIABLE_SOURCE FROM performance_schema.variables_info WHERE VARIABLE_NAME IN ({names})"
+        );
+        // Nothing is said of sources without leave to read that table.
+        let sources = session.rows(&query).unwrap_or_default().into_iter().collect();
+        Ok(Settings { values, sources })
+    }
+
+    /// Whether a variable was set when the server was up already, or is so at each start.
+    pub fn is_late(&self, name: &str) -> bool {
+        self.sources.get(name).is_some_and(|source| matches!(source.as_str(), "PERSISTED" | "DYNAMIC"))
     }
 
     /// A variable's value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 
     /// Whether a variable is `ON`.

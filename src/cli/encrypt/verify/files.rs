@@ -19,8 +19,6 @@ pub(in crate::cli) struct Seen {
     /// Pages of tablespaces and blocks of the redo log.
     encrypted: u64,
     clear: u64,
-    /// Blocks of the redo log that starts of the server wrote in clear, about tables of its own.
-    of_starts: u64,
     /// Whether the keyring's keys were tried on them.
     with_keys: bool,
 }
@@ -32,14 +30,8 @@ impl Seen {
         } else {
             ""
         };
-        let starts = match self.of_starts {
-            0 => String::new(),
-            n => format!(
-                ", and {n} blocks of the redo log that the server writes in clear when it starts, about its own tables"
-            ),
-        };
         format!(
-            "The files: {} were read, {}: {} pages and blocks are encrypted, {} are in clear{starts}{keys}",
+            "The files: {} were read, {}: {} pages and blocks are encrypted, {} are in clear{keys}",
             self.files,
             sizes::bytes(self.bytes),
             self.encrypted,
@@ -86,7 +78,6 @@ pub(in crate::cli) fn look(
         seen.bytes += std::fs::metadata(&report.path).map_or(0, |m| m.len());
         seen.encrypted += forms.encrypted;
         seen.clear += forms.clear;
-        seen.of_starts += forms.of_starts;
         let said = files.tablespaces.get(&report.path).and_then(|name| by_server.get(name)).copied();
         findings.extend(judge(report, forms, said, keyring.is_some()));
     }
@@ -125,8 +116,6 @@ fn judge(report: &FileReport, forms: Forms, said: Option<bool>, with_keys: bool)
     }
     let is_clear = match report.kind {
         tablespace::Kind::Temporary => false,
-        // The report is of samples, and does not know what a start of the server wrote.
-        tablespace::Kind::Redo => forms.clear > 0,
         _ => report.in_clear || report.state == State::NotEncrypted || forms.clear > 0,
     };
     if !is_clear {

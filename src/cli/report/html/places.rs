@@ -8,7 +8,7 @@ use crate::server::{Item, Kind, Remedy, State};
 use maud::{Markup, html};
 
 /// Kinds of places in the order of the summary, as people call them.
-const KINDS: [(Kind, &str); 21] = [
+const KINDS: [(Kind, &str); 22] = [
     (Kind::Table, "Tables"),
     (Kind::SystemTable, "Tables in the system tablespace"),
     (Kind::OtherEngine, "Tables of other engines"),
@@ -30,6 +30,7 @@ const KINDS: [(Kind, &str); 21] = [
     (Kind::Dumps, "Dumps and exports"),
     (Kind::Schema, "Defaults of schemas for new tables"),
     (Kind::Setting, "Settings for new tables"),
+    (Kind::LateSetting, "Settings that are heeded late in a start"),
 ];
 
 /// Every kind of place: how many are how.
