@@ -3,7 +3,7 @@
 //! of itself. Needs no key, and so cannot say whether a key opens it.
 
 use super::bytes::{be16, be32, be64, is_zero};
-use super::page::{self, Form, NUMBER, SPACE, TYPE};
+use super::page::{self, Form, NUMBER, SPACE, TYPE, TYPE_RTREE};
 use super::page0::{self, MAX_PAGE};
 use super::read::Source;
 use super::{Kind, redo};
@@ -63,8 +63,8 @@ fn of_pages(source: &Source, form: impl Fn(&[u8]) -> Form) -> io::Result<Forms> 
 fn of_redo(source: &Source) -> io::Result<Forms> {
     let mut forms = Forms::default();
     each_part(source, redo::HEADER as u64, redo::BLOCK, &mut |block| {
-        let is_encrypted = be16(block, BLOCK_LEN).is_some_and(|len| len & BLOCK_ENCRYPTED != 0);
-        let data = block.get(BLOCK_DATA..redo::BLOCK - 4).unwrap_or_default();
+        let is_encrypted = be16(block, redo::LEN).is_some_and(|len| len & redo::ENCRYPTED != 0);
+        let data = block.get(redo::DATA..redo::SUM).unwrap_or_default();
         forms.count(match is_encrypted {
             true => Form::Encrypted,
             false if holds_more_than(data, 0) => Form::Clear,
@@ -100,14 +100,8 @@ fn each_part(source: &Source, mut at: u64, size: usize, look: &mut dyn FnMut(&[u
     }
 }
 
-// In a block of the redo log: the bytes in it, with the bit that says that they are encrypted, and the bytes.
-const BLOCK_LEN: usize = 4;
-const BLOCK_ENCRYPTED: u16 = 0x8000;
-const BLOCK_DATA: usize = 12;
-
 // Types of pages that hold entries of indexes, or parts of long values.
 const TYPE_INDEX: u16 = 17855;
-const TYPE_RTREE: u16 = 17854;
 const TYPE_CHANGE_BUFFER_FREE: u16 = 4;
 const TYPES_OF_LONG_VALUES: [std::ops::RangeInclusive<u16>; 2] = [10..=13, 18..=28];
 /// Where the entries of an index page begin, behind its headers and its smallest and largest entry.
@@ -185,9 +179,9 @@ mod tests {
                 let mut block = vec![0; redo::BLOCK];
                 put(&mut block, 0, &[1; 4]);
                 match c {
-                    'C' => put(&mut block, BLOCK_DATA, b"Astrid"),
-                    'E' => put(&mut block, BLOCK_LEN, &[0x80, 50]),
-                    _ => put(&mut block, BLOCK_LEN, &[0, 12]),
+                    'C' => put(&mut block, redo::DATA, b"Astrid"),
+                    'E' => put(&mut block, redo::LEN, &[0x80, 50]),
+                    _ => put(&mut block, redo::LEN, &[0, 12]),
                 }
                 log.extend(block);
             }

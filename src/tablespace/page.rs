@@ -37,7 +37,7 @@ const TYPE_ENCRYPTED: u16 = 15;
 const TYPE_COMPRESSED_ENCRYPTED: u16 = 16;
 const TYPE_ENCRYPTED_RTREE: u16 = 17;
 /// The type of an R-tree's page in clear.
-const TYPE_RTREE: u16 = 17854;
+pub(super) const TYPE_RTREE: u16 = 17854;
 
 /// What stands in the place of a checksum where `innodb_checksum_algorithm` is `none`.
 pub(super) const NO_CHECKSUM: u32 = 0xdead_beef;

@@ -28,10 +28,10 @@ const CHECKPOINTS: [usize; 2] = [BLOCK, 3 * BLOCK];
 const INFO: usize = 2 * BLOCK + 48;
 
 // In a block.
-const LEN: usize = 4;
-const ENCRYPTED: u16 = 0x8000;
-const DATA: usize = 12;
-const SUM: usize = BLOCK - 4;
+pub(super) const LEN: usize = 4;
+pub(super) const ENCRYPTED: u16 = 0x8000;
+pub(super) const DATA: usize = 12;
+pub(super) const SUM: usize = BLOCK - 4;
 const MOST_BLOCKS: u64 = 0x4000_0000;
 
 /// What the header of a redo file says.
