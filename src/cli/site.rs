@@ -3,8 +3,11 @@
 
 use crate::error::{Error, Result};
 use crate::host::accounts::{self, Account};
+use crate::host::mounts::{self, Mount};
 use crate::host::unit::Unit;
+use crate::host::{Host, Way};
 use crate::server::{Entry, OptionFile};
+use crate::unlock::UnlockSource;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -181,6 +184,26 @@ impl Site {
         self.options.entries.iter().filter(move |e| e.name == name)
     }
 
+    /// This server with a keyring that nothing is said of but where it is and how it is opened.
+    pub fn host(&self, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
+        Host {
+            way,
+            keyring,
+            mirrors: Vec::new(),
+            min_copies: 1,
+            wait: 0,
+            allow_same_device: false,
+            unlock,
+            credential: None,
+            mysqld: self.mysqld.clone(),
+            plugin_dir: self.plugin_dir.clone(),
+            datadir: self.datadir.clone(),
+            unit: self.unit_name.clone(),
+            option_dir: self.option_dir.clone(),
+            local_manifest: false,
+        }
+    }
+
     /// A file's text; `None` when there is none.
     pub fn text(&self, path: &Path) -> Result<Option<String>> {
         let path = self.at(path);
@@ -240,6 +263,11 @@ impl Site {
         }
         Ok(unit)
     }
+}
+
+/// What is mounted below a directory, with paths as they are from there.
+pub(super) fn mounts_below(root: &Path) -> Vec<Mount> {
+    mounts::mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), root)
 }
 
 /// Where packages put plugins, or a base directory that the option files name.

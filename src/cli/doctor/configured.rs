@@ -140,22 +140,7 @@ fn host(site: &Site, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
         UnlockSource::Credential(name) => site.unit.as_ref().and_then(|unit| unit.credential(name)).flatten(),
         _ => None,
     };
-    Host {
-        way,
-        keyring,
-        mirrors: Vec::new(),
-        min_copies: 1,
-        wait: 0,
-        allow_same_device: false,
-        unlock,
-        credential,
-        mysqld: site.mysqld.clone(),
-        plugin_dir: site.plugin_dir.clone(),
-        datadir: site.datadir.clone(),
-        unit: site.unit_name.clone(),
-        option_dir: site.option_dir.clone(),
-        local_manifest: false,
-    }
+    Host { credential, ..site.host(way, keyring, unlock) }
 }
 
 fn from_component(site: &Site, manifest: &Named, found: &mut Findings) -> Option<Configured> {

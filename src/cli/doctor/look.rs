@@ -3,7 +3,7 @@
 
 use super::configured;
 use super::finding::Findings;
-use crate::cli::site::Site;
+use crate::cli::site::{Site, mounts_below};
 use crate::host::Host;
 use crate::host::mounts::{self, Entry, Mount, mount_of};
 use crate::unlock::UnlockSource;
@@ -35,7 +35,6 @@ impl<'a> Look<'a> {
     /// Looks. `None`: the server is not configured for a keyring of ours, and that was found.
     pub fn at(site: &'a Site, secret: Option<UnlockSource>, found: &mut Findings) -> Option<Look<'a>> {
         let configured = configured::find(site, found)?;
-        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         if let Some(copy) =
             configured.host.copies().find(|copy| !answers(&site.at(copy), ANSWER, |p| drop(fs::metadata(p))))
         {
@@ -55,7 +54,7 @@ impl<'a> Look<'a> {
             read_only: configured.read_only,
             auto_create: configured.auto_create,
             secret,
-            mounts: mounts::mounts(&mountinfo, &site.root),
+            mounts: mounts_below(&site.root),
             fstab: mounts::fstab(&fstab),
             sys: "/sys".into(),
             proc: "/proc".into(),

@@ -2,10 +2,11 @@
 //! The copies of a keyring and the volumes that they are on.
 
 use super::facts::Known;
+use crate::cli::site::mounts_below;
 use crate::cli::{secret, status::SlotRow};
 use crate::error::{Error, Result};
 use crate::format::slots::SlotKind;
-use crate::host::mounts::{Mount, mount_of, mounts};
+use crate::host::mounts::{Mount, mount_of};
 use crate::keyring::{Keyring, inspect};
 use crate::store::fs::Fs;
 use crate::store::volume::directory_of;
@@ -64,8 +65,7 @@ pub(super) struct Mounts(Vec<Mount>);
 
 impl Mounts {
     pub fn read() -> Mounts {
-        let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        Mounts(mounts(&text, Path::new("/")))
+        Mounts(mounts_below(Path::new("/")))
     }
 
     fn volume(&self, path: &Path, datadir: &Path) -> Known<Volume> {

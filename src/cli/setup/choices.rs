@@ -69,20 +69,14 @@ pub(super) fn choose(args: &Args, site: &Site, ask: &mut Ask<'_>) -> Result<Host
     }
     let local_manifest = manifest(site, &manifest_of(&site.mysqld))?.is_some_and(|m| m.local);
     Ok(Host {
-        way: way(args, site)?,
-        keyring,
         mirrors,
         min_copies: args.min_copies,
         wait: args.wait,
         allow_same_device: args.allow_same_device,
-        unlock,
         credential,
-        mysqld: site.mysqld.clone(),
-        plugin_dir: site.plugin_dir.clone(),
-        datadir: site.datadir.clone(),
-        unit: site.unit_name.clone(),
         option_dir: args.option_dir.clone().unwrap_or_else(|| site.option_dir.clone()),
         local_manifest,
+        ..site.host(way(args, site)?, keyring, unlock)
     })
 }
 

@@ -4,15 +4,13 @@
 use super::change::{Change, is_root};
 use super::choices::manifest;
 use super::{Args, Part};
-use crate::cli::site::Site;
+use crate::cli::site::{Site, mounts_below};
 use crate::config::file::{COMPONENT, file_in};
 use crate::error::{Error, Result};
 use crate::host::apparmor::{LOCAL_FILE, local_rules, merged};
 use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_file, option_text};
-use crate::host::mounts::mounts;
 use crate::host::needs::needs;
 use crate::host::{Host, Way};
-use std::fs;
 use std::path::Path;
 
 /// All files, those that stay as they are among them.
@@ -42,8 +40,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<Chang
         }
     }
     if has_systemd(args, site) {
-        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let text = drop_in_text(host, &mounts(&mountinfo, &site.root));
+        let text = drop_in_text(host, &mounts_below(&site.root));
         all.push(Change::new(
             site,
             &drop_in(&host.unit),
