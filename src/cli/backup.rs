@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl backup`: a verified copy of a keyring file.
 
-use super::output::Output;
+use super::output::{Output, hex};
 use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::keyring::load_with;
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         }
     };
     let status = made.status();
-    let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&sha256);
     out.line(format_args!(
         "Copied {} to {}: keyring {}, generation {}, {} keys, every byte authenticated",
         args.path.display(),

@@ -104,6 +104,11 @@ pub(super) fn time(seconds: u64) -> String {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Rows under headings, in columns as wide as they need.
 pub(super) fn table(out: &mut Output, headings: &[&str], rows: &[Vec<String>]) {
     let widths: Vec<usize> = headings

@@ -13,7 +13,7 @@ mod picture;
 mod sample;
 mod transit;
 
-use super::output::{Output, document_text};
+use super::output::{Output, document_text, hex};
 use super::{Verdict, secret, server};
 use crate::error::{Error, Result};
 use crate::server::Kind;
@@ -84,8 +84,4 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     out.document(&report);
     Ok(if outcome == Outcome::Fine { Verdict::Fine } else { Verdict::NotFine })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

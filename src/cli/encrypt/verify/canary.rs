@@ -148,8 +148,7 @@ fn holds(path: &Path, text: &[u8]) -> Result<bool> {
 fn random_text(start: &str) -> Result<String> {
     let mut bytes = [0; 16];
     fill_random(&mut bytes).map_err(Error::System)?;
-    let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    Ok(format!("{start}_{digits}"))
+    Ok(format!("{start}_{:032x}", u128::from_be_bytes(bytes)))
 }
 
 #[cfg(test)]
