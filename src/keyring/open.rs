@@ -329,12 +329,12 @@ fn assemble(
     let Outcome::Whole(best_loaded) = outcomes.remove(best) else { return Err(Error::Unavailable) };
     let best_loaded = *best_loaded;
     let mut members = Vec::new();
-    let mut other_keys: Vec<Keys> = Vec::new();
-    for loaded in outcomes.iter().filter_map(Outcome::whole) {
-        if loaded.keys != best_loaded.keys && !other_keys.contains(&loaded.keys) {
-            other_keys.push(loaded.keys_again()?);
-        }
-    }
+    let other_keys = outcomes
+        .iter()
+        .filter_map(Outcome::whole)
+        .filter(|loaded| loaded.keys != best_loaded.keys)
+        .map(Loaded::keys_again)
+        .collect::<Result<_>>()?;
     let mut others = outcomes.into_iter();
     for (i, copy) in copies.into_iter().enumerate() {
         let member = if i == best {

@@ -84,10 +84,10 @@ impl Writer {
     /// The writer of copies, one of which at least was read.
     pub fn new(copies: Copies, start: Start, sealer: Sealer) -> Self {
         let Start { keys, other_keys, header, commit, before, front, whole } = start;
-        Self {
+        let mut writer = Self {
             copies,
             keys,
-            other_keys,
+            other_keys: Vec::new(),
             header,
             commit,
             before,
@@ -98,7 +98,9 @@ impl Writer {
             attempted: Vec::new(),
             witness: None,
             witness_renewable: false,
-        }
+        };
+        writer.remember_keys(other_keys);
+        writer
     }
 
     /// The path that the keyring is known by.
@@ -190,8 +192,7 @@ impl Writer {
         let old = std::mem::replace(self, newer);
         // A copy that is away now may come back as it went, and with the data key of then.
         self.copies.remember(old.copies);
-        self.other_keys.extend(old.other_keys.into_iter().chain([old.keys]));
-        self.forget_same_keys();
+        self.remember_keys(old.other_keys.into_iter().chain([old.keys]));
         self.witness = witness;
         self.witness_renewable = renewable;
         if let Some((witness, _)) = &mut self.witness {
@@ -199,14 +200,12 @@ impl Writer {
         }
     }
 
-    fn forget_same_keys(&mut self) {
-        let mut different: Vec<Keys> = Vec::new();
-        for keys in self.other_keys.drain(..) {
-            if keys != self.keys && !different.contains(&keys) {
-                different.push(keys);
+    fn remember_keys(&mut self, others: impl IntoIterator<Item = Keys>) {
+        for keys in others {
+            if keys != self.keys && !self.other_keys.contains(&keys) {
+                self.other_keys.push(keys);
             }
         }
-        self.other_keys = different;
     }
 
     /// Looks at every copy, and `to_change` whether it could be changed. An error when none can be used, or one was changed
@@ -337,7 +336,8 @@ impl Writer {
     pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
         let open = self.open_copies(&[], Reach::Enough)?;
         // Known from now on, also when it is not told how the writing ended.
-        self.other_keys.push(keys.again().map_err(|e| Error::format(self.copies.path(), "", e))?);
+        let again = keys.again().map_err(|e| Error::format(self.copies.path(), "", e))?;
+        self.remember_keys([again]);
         self.rewrite_with(open, Reach::Enough, header, Some(keys), memory.records())
     }
 
@@ -484,7 +484,8 @@ impl Writer {
         self.copies.doubt_others(open, next);
         self.commit = next;
         if let Some(new) = new_keys {
-            self.other_keys.push(std::mem::replace(&mut self.keys, new));
+            let old = std::mem::replace(&mut self.keys, new);
+            self.remember_keys([old]);
         }
         self.attempted.clear();
         self.whole = false;
