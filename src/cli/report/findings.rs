@@ -126,7 +126,8 @@ fn in_clear(facts: &Facts, found: &mut Findings) {
         groups.entry((item.kind, fix)).or_default().push(item);
     }
     for ((kind, fix), items) in groups {
-        let is_setting = matches!(kind, Kind::Setting | Kind::LateSetting | Kind::Schema | Kind::ChangeBuffer);
+        let is_setting =
+            matches!(kind, Kind::Setting | Kind::LateSetting | Kind::Schema | Kind::ChangeBuffer);
         let (check, why) = if is_setting {
             ("new-data", "What is written from now on may be in clear.")
         } else {
