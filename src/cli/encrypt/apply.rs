@@ -23,8 +23,6 @@ use std::time::Duration;
     keyringctl encrypt apply --max-load Threads_running=25 --skip 'biobank.audit_*'\n  \
     keyringctl encrypt apply --only biobank.patients")]
 pub(super) struct Args {
-    #[command(flatten)]
-    server: server::Args,
     /// These tables only, and nothing else: neither settings nor logs (repeatable; * and ? as in file names)
     #[arg(long, value_name = "SCHEMA.TABLE")]
     only: Vec<Pattern>,
@@ -57,6 +55,8 @@ pub(super) struct Args {
     all: bool,
     #[command(flatten)]
     overrides: preflight::Overrides,
+    #[command(flatten)]
+    server: server::Args,
 }
 
 impl Args {

@@ -21,14 +21,14 @@ const MARGIN: u64 = 64 << 20;
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl encrypt plan --defaults-file /etc/mysql/debian.cnf")]
 pub(super) struct Args {
-    #[command(flatten)]
-    server: server::Args,
     /// Assume that tables are copied with so many MB a second
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rate: Option<u64>,
     /// List every table
     #[arg(long)]
     tables: bool,
+    #[command(flatten)]
+    server: server::Args,
 }
 
 #[derive(Serialize)]

@@ -14,17 +14,17 @@ use serde::Serialize;
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl encrypt rotate")]
 pub(super) struct Args {
-    #[command(flatten)]
-    server: server::Args,
-    /// Leave InnoDB's master key as it is
-    #[arg(long, conflicts_with = "skip_binary_logs")]
-    skip_innodb: bool,
-    /// Leave the master key of the binary logs as it is
+    /// InnoDB's master key only
+    #[arg(long, conflicts_with = "only_binary_logs")]
+    only_innodb: bool,
+    /// The master key of the binary logs only
     #[arg(long)]
-    skip_binary_logs: bool,
+    only_binary_logs: bool,
     /// Leave no trace in the binary log, so that replicas do not do the same
     #[arg(long)]
     skip_binary_log: bool,
+    #[command(flatten)]
+    server: server::Args,
 }
 
 #[derive(Serialize)]
@@ -46,10 +46,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if args.skip_binary_log {
         session.run("SET SESSION sql_log_bin = 0")?;
     }
-    let binary_logs = !args.skip_binary_logs && is_on(&mut session, "binlog_encryption")?;
+    let binary_logs = !args.only_innodb && is_on(&mut session, "binlog_encryption")?;
     let mut rotated = Vec::new();
     for (name, keyword, wanted) in
-        [("InnoDB", "INNODB", !args.skip_innodb), ("the binary logs", "BINLOG", binary_logs)]
+        [("InnoDB", "INNODB", !args.only_binary_logs), ("the binary logs", "BINLOG", binary_logs)]
     {
         if wanted {
             session.run(&format!("ALTER INSTANCE ROTATE {keyword} MASTER KEY"))?;
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             rotated.push(name);
         }
     }
-    if !args.skip_binary_logs && !binary_logs {
+    if !args.only_innodb && !binary_logs {
         out.line("The binary logs are not encrypted and have no key");
     }
     let after = ServerKeyring::of(&mut session)?;

@@ -24,8 +24,6 @@ use serde::Serialize;
     keyringctl encrypt verify\n  \
     keyringctl encrypt verify --unlock file:/etc/mysql/keyring.secret --accept slow-log")]
 pub(super) struct Args {
-    #[command(flatten)]
-    server: server::Args,
     /// Take upon yourself that places of this kind are in clear (repeatable): slow-log, general-log, other-engine,
     /// binary-log, doublewrite, system-tablespace, setting, ...
     #[arg(long, value_name = "KIND")]
@@ -38,6 +36,8 @@ pub(super) struct Args {
     undo: bool,
     #[command(flatten)]
     secret: secret::Args,
+    #[command(flatten)]
+    server: server::Args,
 }
 
 #[derive(Serialize)]
