@@ -126,11 +126,20 @@ pub fn and_back() {
     let server = started(&host);
     let verify_undo = || encrypt(&host, &["verify", "--undo"]).status.code();
     for (args, code) in
-        [(&["apply"][..], 0), (&["rotate"], 0), (&["apply", "--undo", "--only=clinic.no*"], 0)]
+        // The binary logs have no key yet.
+        [(&["rotate", "--only-binary-logs"][..], 1), (&["apply"], 0), (&["rotate"], 0)]
     {
         let output = encrypt(&host, args);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
     }
+    let keys = || (keyring.ids("INNODBKey-"), keyring.ids("MySQLReplicationKey_"));
+    let before = keys();
+    let output = encrypt(&host, &["rotate", "--only-innodb"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let after = keys();
+    assert_eq!((after.0.len(), &after.1), (before.0.len() + 1, &before.1), "{}", told(&output));
+    let output = encrypt(&host, &["apply", "--undo", "--only=clinic.no*"]);
+    assert!(output.status.success(), "{}", told(&output));
     assert_eq!(tables_in_clear(&server), 1);
     assert!(keyring.ids("INNODBKey-").len() >= 2 && keyring.ids("MySQLReplicationKey_").len() >= 2);
     assert_eq!(verify_undo(), Some(1));

@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "Next: back the keyring up. InnoDB's old keys stay in it, because old backups of the database need them.\n\
          The server removes the binary logs' old key: copies of binary logs from before need a backup of the keyring from before.",
     );
-    let fine = after.state == "ATTACHED";
+    let fine = after.state == "ATTACHED" && !rotated.is_empty();
     out.document(&Report { rotated, before, after });
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
