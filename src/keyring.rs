@@ -3,6 +3,7 @@
 //! first and into memory when it is durable there; reads are answered from memory alone.
 
 mod copies;
+mod found;
 mod load;
 mod many;
 mod memory;
@@ -14,6 +15,7 @@ mod witness;
 mod writer;
 
 pub use copies::{Report, Severity, Standing};
+pub use found::Found;
 pub use new::NewKeyring;
 pub use open::{Claims, Trust, inspect, load, load_all, load_beside_others, load_with};
 pub use status::{Counters, State, Status};
@@ -29,7 +31,7 @@ use memory::Memory;
 use open::Reopen;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
@@ -50,6 +52,8 @@ pub struct Keyring {
     reopen: Option<Reopen>,
     id: Uuid,
     counters: Counters,
+    /// How often memory lost keys that it had. Changed while nobody else looks at it.
+    losses: AtomicU64,
 }
 
 /// How often one change may find that another program was faster.
@@ -183,7 +187,9 @@ impl Keyring {
             ),
         );
         writer.go_on_from(newer);
-        *self.write_memory() = memory;
+        let mut known = self.write_memory();
+        *known = memory;
+        self.losses.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -205,7 +211,9 @@ impl Keyring {
                     return Err(Error::NoSuchKey { name: name.to_string() });
                 }
                 writer.remove(&self.read_memory(), &name)?;
-                self.write_memory().unlink(&name);
+                let mut memory = self.write_memory();
+                memory.unlink(&name);
+                self.losses.fetch_add(1, Ordering::Release);
                 Ok(())
             })
         })

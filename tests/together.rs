@@ -110,6 +110,38 @@ fn a_status_query_notices_the_other() {
 }
 
 #[test]
+fn what_was_found_follows_what_the_other_did() {
+    let place = Place::new();
+    let (a, b) = (place.open(), place.open());
+    let store = |keyring: &Keyring, data: &[u8]| {
+        keyring.store(name("k"), &KeyType::new(b"AES").unwrap(), data).unwrap();
+    };
+    store(&a, b"first");
+    generate(&a, "other").unwrap();
+    let found = a.find(&name("k"), |_| ()).unwrap();
+    let seen = || {
+        let data = a.fetch_found(&found, &name("k"), |key| key.data.to_vec());
+        assert_eq!(a.lengths(&found, &name("k")), data.as_ref().map(|data| (data.len(), 3)));
+        data
+    };
+    assert_eq!(seen(), Some(b"first".to_vec()));
+    a.remove(name("other")).unwrap();
+    assert_eq!(seen(), Some(b"first".to_vec()), "another key was removed");
+    (0..20).for_each(|i| generate(&a, &format!("more{i}")).unwrap());
+    assert_eq!(seen(), Some(b"first".to_vec()), "the table has grown");
+    b.remove(name("k")).unwrap();
+    assert_eq!(a.status().keys, 20);
+    assert_eq!(seen(), None);
+    store(&b, b"the second");
+    generate(&a, "a1").unwrap();
+    assert_eq!(seen(), Some(b"the second".to_vec()));
+    a.remove(name("k")).unwrap();
+    assert_eq!(seen(), None);
+    store(&a, b"third");
+    assert_eq!(seen(), Some(b"third".to_vec()));
+}
+
+#[test]
 fn two_at_full_speed_lose_nothing() {
     let place = Place::new();
     let all: Vec<_> = ["a", "b", "c"]

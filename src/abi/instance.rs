@@ -11,10 +11,12 @@ use crate::store::real::RealFs;
 use crate::store::volume;
 use std::iter;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 static CURRENT: RwLock<Option<Arc<Keyring>>> = RwLock::new(None);
+/// How often another one took its place.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// How often a call follows keyrings that give way to others.
 const MOST_TURNS: u32 = 1000;
@@ -25,6 +27,12 @@ static UNSETTLED: AtomicBool = AtomicBool::new(false);
 /// The open keyring.
 pub(super) fn get() -> Option<Arc<Keyring>> {
     CURRENT.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// How often another keyring, or none, took the place of the one that is open. Whoever keeps what [`get`] answered asks
+/// for this first: while it is the same, so is the open keyring.
+pub(super) fn count() -> u64 {
+    COUNT.load(Ordering::Acquire)
 }
 
 /// Runs an operation on the open keyring, and again when that one gave way to another meanwhile.
@@ -42,7 +50,10 @@ pub(super) fn on_open<R>(operation: impl Fn(&Arc<Keyring>) -> Result<R>) -> Resu
 
 /// Puts another one in its place, or none. The old one goes when the last call on it has ended.
 pub(super) fn set(keyring: Option<Arc<Keyring>>) {
-    let old = std::mem::replace(&mut *CURRENT.write().unwrap_or_else(PoisonError::into_inner), keyring);
+    let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+    let old = std::mem::replace(&mut *current, keyring);
+    COUNT.fetch_add(1, Ordering::Release);
+    drop(current);
     drop(old);
 }
 

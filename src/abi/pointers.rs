@@ -4,6 +4,11 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
 
+unsafe extern "C" {
+    /// The C library's: many bytes at once.
+    fn strnlen(text: *const c_char, max: usize) -> usize;
+}
+
 /// The bytes of a C string, without its terminator; empty for NULL. Looks at no more than `max + 1`
 /// bytes: a longer string comes back with `max + 1` of them, which the check of its length refuses.
 ///
@@ -14,14 +19,8 @@ pub(super) unsafe fn c_bytes<'a>(text: *const c_char, max: usize) -> &'a [u8] {
     if text.is_null() {
         return &[];
     }
-    let text = text.cast::<u8>();
-    let mut len = 0;
-    // SAFETY: no byte behind the terminator or behind max + 1 is looked at.
-    while len <= max && unsafe { *text.add(len) } != 0 {
-        len += 1;
-    }
-    // SAFETY: these bytes were just read.
-    unsafe { std::slice::from_raw_parts(text, len) }
+    // SAFETY: no byte behind the terminator or behind max + 1 is looked at; those before were.
+    unsafe { std::slice::from_raw_parts(text.cast(), strnlen(text, max + 1)) }
 }
 
 /// `len` bytes at `data`; `None` for NULL or for more than `max`.

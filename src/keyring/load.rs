@@ -8,7 +8,7 @@ use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
 use crate::format::header::{self, EPOCH_LEN, Header, Parent};
 use crate::format::image::{self, Front, Note, Opener};
-use crate::format::records::Sealer;
+use crate::format::records::{RECORD_OVERHEAD, Sealer};
 use crate::format::{self, FormatError};
 use crate::store::copy::{Copy, FrontBytes};
 use std::path::Path;
@@ -171,6 +171,8 @@ fn load(mut front: Front, opener: Opener<'_>, rest: &[u8], len: u64) -> format::
         (None, Opener::Secret(_)) => return Err(FormatError::NotAKeyring),
     };
     let mut memory = Memory::default();
+    // What is claimed is authentic, and still no more than the bytes at hand can hold.
+    memory.expect((rest.len() / RECORD_OVERHEAD).min(front.commit().count as usize));
     let commit = image::read_records(rest, len, &keys, &mut front, &mut Sealer::new()?, |record| {
         if memory.insert(&record)? {
             Ok(())

@@ -1,26 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keys in memory: names in a map, bytes in a [`Vault`].
+//! The keys in memory: names in a table, bytes in a [`Vault`].
 
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef};
 use crate::secret::{Place, Vault};
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 
 #[derive(Debug)]
 struct Entry {
+    /// Of the name.
+    hash: u64,
+    /// Tells it from every other entry that there ever was in this process.
+    number: u64,
+    name: KeyName,
     key_type: KeyType,
     created: u64,
     place: Place,
 }
 
+impl Entry {
+    fn is(&self, hash: u64, name: &NameRef<'_>) -> bool {
+        self.hash == hash && self.name.as_ref() == *name
+    }
+}
+
+/// Where a key was found. What stands there later is told from it by its number.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found {
+    at: usize,
+    number: u64,
+}
+
 /// All keys of an open keyring.
 #[derive(Debug, Default)]
 pub struct Memory {
-    keys: HashMap<KeyName, Entry>,
+    // A fetch from many keys is a wait for memory: the entries lie in the table itself.
+    entries: HashTable<Entry>,
+    hasher: DefaultHashBuilder,
     vault: Vault,
 }
+
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Memory {
     /// Room for a key of `len` bytes, filled by `fill`; not yet a key until [`Memory::link`].
@@ -49,36 +73,55 @@ impl Memory {
         self.vault.release(place);
     }
 
+    fn find_hashed(&self, hash: u64, name: &NameRef<'_>) -> Option<&Entry> {
+        self.entries.find(hash, |e| e.is(hash, name))
+    }
+
     /// Makes the bytes at `place` the key `name`.
     pub fn link(&mut self, name: KeyName, key_type: KeyType, created: u64, place: Place) {
-        if let Some(old) = self.keys.insert(name, Entry { key_type, created, place }) {
-            self.vault.release(old.place);
-        }
+        self.unlink(&name.as_ref());
+        self.link_new(self.hasher.hash_one(name.as_ref()), name, key_type, created, place);
+    }
+
+    /// As [`Memory::link`], for a name that is not there, with its hash.
+    fn link_new(&mut self, hash: u64, name: KeyName, key_type: KeyType, created: u64, place: Place) {
+        // Never 0, which is found nowhere.
+        let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
+        let entry = Entry { hash, number, name, key_type, created, place };
+        self.entries.insert_unique(hash, entry, |e| e.hash);
+    }
+
+    /// Makes room for so many more keys, their bytes apart.
+    pub fn expect(&mut self, keys: usize) {
+        self.entries.reserve(keys, |e| e.hash);
     }
 
     /// Adds a key as it was read from the file; `false` when the name is there already.
     pub fn insert(&mut self, record: &KeyRecord<'_>) -> io::Result<bool> {
-        if self.keys.contains_key(&record.name) {
+        let hash = self.hasher.hash_one(record.name);
+        if self.find_hashed(hash, &record.name).is_some() {
             return Ok(false);
         }
         let place = self.reserve(record.data.len(), |to| {
             to.copy_from_slice(record.data);
             Ok(())
         })?;
-        self.link(record.name.to_owned(), record.key_type.clone(), record.created, place);
+        self.link_new(hash, record.name.to_owned(), record.key_type.clone(), record.created, place);
         Ok(true)
     }
 
     /// Removes and wipes a key.
     pub fn unlink(&mut self, name: &NameRef<'_>) {
-        if let Some(entry) = self.keys.remove(name) {
+        let hash = self.hasher.hash_one(name);
+        if let Ok(known) = self.entries.find_entry(hash, |e| e.is(hash, name)) {
+            let (entry, _) = known.remove();
             self.vault.release(entry.place);
         }
     }
 
-    fn record<'a>(&'a self, name: &'a KeyName, entry: &'a Entry) -> KeyRecord<'a> {
+    fn record<'a>(&'a self, entry: &'a Entry) -> KeyRecord<'a> {
         KeyRecord {
-            name: name.as_ref(),
+            name: entry.name.as_ref(),
             key_type: &entry.key_type,
             created: entry.created,
             data: self.vault.get(entry.place),
@@ -87,17 +130,31 @@ impl Memory {
 
     /// The key of that name.
     pub fn get(&self, name: &NameRef<'_>) -> Option<KeyRecord<'_>> {
-        self.keys.get_key_value(name).map(|(name, entry)| self.record(name, entry))
+        self.find_hashed(self.hasher.hash_one(name), name).map(|entry| self.record(entry))
+    }
+
+    /// Finds the key of that name, to be looked at later.
+    pub fn find(&self, name: &NameRef<'_>) -> Option<(Found, KeyRecord<'_>)> {
+        let hash = self.hasher.hash_one(name);
+        let at = self.entries.find_bucket_index(hash, |e| e.is(hash, name))?;
+        let entry = self.entries.get_bucket(at)?;
+        Some((Found { at, number: entry.number }, self.record(entry)))
+    }
+
+    /// A key that was found before; `None` when it was removed or moved since, or is another memory's.
+    pub fn at(&self, found: Found) -> Option<KeyRecord<'_>> {
+        let entry = self.entries.get_bucket(found.at).filter(|entry| entry.number == found.number)?;
+        Some(self.record(entry))
     }
 
     /// All keys, in no order.
     pub fn records(&self) -> impl Iterator<Item = KeyRecord<'_>> {
-        self.keys.iter().map(|(name, entry)| self.record(name, entry))
+        self.entries.iter().map(|entry| self.record(entry))
     }
 
     /// All names, ordered by user and id.
     pub fn names(&self) -> Vec<KeyName> {
-        let mut names: Vec<_> = self.keys.keys().cloned().collect();
+        let mut names: Vec<_> = self.entries.iter().map(|entry| entry.name.clone()).collect();
         names.sort_unstable();
         names
     }
@@ -112,6 +169,77 @@ impl Memory {
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory_with(data: &[u8]) -> Memory {
+        let mut memory = Memory::default();
+        put(&mut memory, data);
+        memory
+    }
+
+    fn put(memory: &mut Memory, data: &[u8]) {
+        let key_type = KeyType::new(b"AES").unwrap();
+        let record = KeyRecord { name: name(), key_type: &key_type, created: 1, data };
+        assert!(memory.insert(&record).unwrap());
+    }
+
+    fn name() -> NameRef<'static> {
+        NameRef::new(b"key", b"user").unwrap()
+    }
+
+    fn find(memory: &Memory) -> Found {
+        memory.find(&name()).unwrap().0
+    }
+
+    fn data(memory: &Memory, found: Found) -> Option<Vec<u8>> {
+        memory.at(found).map(|key| key.data.to_vec())
+    }
+
+    #[test]
+    fn what_was_found_is_that_key_or_none() {
+        let mut memory = memory_with(b"first");
+        let found = find(&memory);
+        assert_eq!(data(&memory, found), Some(b"first".to_vec()));
+        memory.unlink(&name());
+        assert_eq!(data(&memory, found), None);
+        // In the same place, and of the same name.
+        put(&mut memory, b"other");
+        assert_eq!((find(&memory).at, data(&memory, found)), (found.at, None));
+        assert_eq!(data(&memory, find(&memory)), Some(b"other".to_vec()));
+        assert_eq!(data(&memory_with(b"second"), found), None, "of another memory");
+        assert_eq!(data(&memory, Found::default()), None);
+        let place = memory.reserve(5, |_| Ok(())).unwrap();
+        let found = find(&memory);
+        memory.link(name().to_owned(), KeyType::new(b"AES").unwrap(), 1, place);
+        assert_eq!((data(&memory, found), memory.len()), (None, 1), "replaced");
+    }
+
+    #[test]
+    fn many_keys_come_and_go() {
+        let mut memory = Memory::default();
+        let key_type = KeyType::new(b"AES").unwrap();
+        let id = |i: u32| format!("key{i}");
+        for i in 0..3000u32 {
+            let (id, bytes) = (id(i), i.to_le_bytes());
+            let name = NameRef::new(id.as_bytes(), b"").unwrap();
+            let record = KeyRecord { name, key_type: &key_type, created: 1, data: &bytes };
+            assert!(memory.insert(&record).unwrap());
+            assert!(!memory.insert(&record).unwrap());
+            if i % 3 == 0 {
+                memory.unlink(&name);
+            }
+        }
+        assert_eq!((memory.len(), memory.records().count(), memory.names().len()), (2000, 2000, 2000));
+        for i in 0..3000u32 {
+            let id = id(i);
+            let got = memory.get(&NameRef::new(id.as_bytes(), b"").unwrap()).map(|key| key.data.to_vec());
+            assert_eq!(got, (i % 3 != 0).then(|| i.to_le_bytes().to_vec()));
+        }
     }
 }

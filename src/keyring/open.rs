@@ -19,7 +19,7 @@ use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -374,6 +374,7 @@ fn assemble(
         reopen: None,
         id,
         counters,
+        losses: AtomicU64::new(0),
     };
     Ok((keyring, notes))
 }

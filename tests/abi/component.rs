@@ -131,6 +131,35 @@ fn a_failed_reload_leaves_the_keyring_and_its_configuration() {
 }
 
 #[test]
+fn a_reader_answers_what_its_key_is_now() {
+    let dir = Dir::new();
+    let component = Component::set_up(&dir);
+    assert_eq!(store(&component, c"k", b"data"), 0);
+    let (reader, other) = (open(&component, c"k").unwrap(), open(&component, c"k").unwrap());
+    let remove = || unsafe { component.writer.remove.unwrap()(c"k".as_ptr(), null()) };
+    assert_ne!(reader, other);
+    for data in [&b"as long"[..], b"longer by some", b"shorter"] {
+        assert_eq!((read(&component, reader).is_some(), remove()), (true, 0));
+        assert_eq!((read(&component, reader), read(&component, other)), (None, None));
+        assert_eq!(store(&component, c"k", data), 0);
+        assert_eq!(
+            (read(&component, reader), read(&component, other)),
+            (Some(data.into()), Some(data.into()))
+        );
+    }
+    for handle in [other, reader, reader] {
+        assert_eq!(unsafe { component.reader.deinit.unwrap()(handle) }, 0);
+        assert_eq!(read(&component, handle), None);
+    }
+    // Their places are used again, their handles are not.
+    let again: Vec<_> = (0..100).map(|_| open(&component, c"k").unwrap()).collect();
+    assert!(!again.contains(&reader) && !again.contains(&other));
+    assert_eq!((read(&component, reader), read(&component, other)), (None, None));
+    assert_eq!(read(&component, again[99]), Some(b"shorter".to_vec()));
+    assert_eq!(component.deinit(), 0);
+}
+
+#[test]
 fn init_load_and_deinit_in_every_order() {
     let dir = Dir::new();
     dir.configure_well();

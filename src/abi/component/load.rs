@@ -3,6 +3,7 @@
 //! INSTANCE RELOAD KEYRING. When that fails, what was in use goes on.
 
 use super::log;
+use super::readers;
 use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, c_bytes};
@@ -57,6 +58,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
             }
             Err(e) => (None, Err(e)),
         };
+        readers::forget_others();
         let in_use = instance::get().is_some();
         let failure = match &loaded {
             Ok(()) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The keyring component `component_keyring_external`: the symbol that the server looks up, and the
-//! descriptor that it leads to. One file per service.
+//! descriptor that it leads to. One file per service, and one for the readers that are open.
 
 mod aes;
 mod generator;
@@ -9,6 +9,7 @@ mod load;
 pub(super) mod log;
 mod metadata;
 mod reader;
+mod readers;
 mod status;
 mod writer;
 
@@ -94,6 +95,7 @@ unsafe extern "C" fn deinit() -> c_int {
         // From here on nothing is asked of the registry, which the server is changing.
         log::stop();
         instance::set(None);
+        readers::forget_others();
         load::forget();
         0
     })
