@@ -24,7 +24,7 @@ rule() { # rule TEXT, findings on standard input
     rule "legacy knows keys and secrets only"
 { grep -rnE 'crate::(keyring|cli|abi)\b' src/store || true; } | rule "store does not know keyring"
 { grep -rohE 'crate::[a-z]+' src/server || true; } | { grep -vxE 'crate::(error|server)' || true; } | rule "server knows error only"
-{ find src include scripts mysql-plugin-tests tests -name '*.rs' -o -name '*.h' -o -name '*.sh' 2>/dev/null || true; } |
+{ find src include scripts mysql-plugin-tests tests benches -name '*.rs' -o -name '*.h' -o -name '*.sh' 2>/dev/null || true; } |
     xargs grep -L -E 'SPDX-License-Identifier|^#!' | rule "every source file begins with its licence"
 { grep -rnE 'pub\(super\) unsafe extern "C" fn|pub unsafe extern "C" fn' -A 12 src/abi --include='*.rs' |
     awk '/extern "C" fn/ { if (name && !seen) print name; name = $0; seen = 0 }

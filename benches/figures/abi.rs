@@ -2,7 +2,7 @@
 //! Both components through the C ABI, each job in a process of its own, ours and the peer's in turn so that
 //! drift hits both alike.
 
-use crate::disk::{Disk, make_private};
+use crate::disk::{Disk, make_private, settle};
 use crate::figure::{Row, Table, Unit};
 use crate::launch::Launcher;
 use crate::names;
@@ -70,7 +70,9 @@ impl Place {
         match which {
             Which::Ours => {
                 let secret = bench.base.join("secret");
-                names::make_ours(&place.template, &secret, keys)?;
+                if !place.template.exists() {
+                    names::make_ours(&place.template, &secret, keys)?;
+                }
                 place.configure(&format!(
                     r#"{{"path": "{}", "unlock": "file:{}", "allow_same_device": true}}"#,
                     place.file.display(),
@@ -94,20 +96,23 @@ impl Place {
 
     /// Runs a job on a fresh copy of the keyring.
     fn run(&self, bench: &Bench<'_>, task: Task) -> Result<Done, String> {
-        self.renew().map_err(|e| format!("{}: {e}", self.file.display()))?;
+        self.renew()?;
         bench.launcher.run(&self.job(task))
     }
 
-    fn renew(&self) -> std::io::Result<()> {
+    fn renew(&self) -> Result<(), String> {
+        self.copy().map_err(|e| format!("{}: {e}", self.file.display()))?;
+        settle(&self.file)
+    }
+
+    fn copy(&self) -> std::io::Result<()> {
         for left in [self.dir.join("data/keyring_external.witness"), self.file.with_extension("backup")] {
             match fs::remove_file(left) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
         }
-        fs::copy(&self.template, &self.file)?;
-        // Nothing of this is left to be written while something else is measured.
-        Ok(rustix::fs::syncfs(fs::File::open(&self.file)?)?)
+        fs::copy(&self.template, &self.file).map(drop)
     }
 
     fn job(&self, task: Task) -> Job {
@@ -119,6 +124,13 @@ impl Place {
             task,
         }
     }
+}
+
+/// A job for our component on a fresh keyring of that many keys, to be run behind another program.
+pub fn job_of_ours(bench: &Bench<'_>, keys: u64, task: Task) -> Result<Job, String> {
+    let place = Place::new(bench, Which::Ours, keys)?;
+    place.renew()?;
+    Ok(place.job(task))
 }
 
 /// What was measured of one keyring.
@@ -153,7 +165,7 @@ pub fn measure(bench: &Bench<'_>, plan: &Plan, progress: &Progress) -> Result<Ve
                 progress.step();
             }
         }
-        rows.add(plan, keys, &taken);
+        rows.add(keys, &taken);
         for place in places.into_iter().flatten() {
             let _ = fs::remove_dir_all(place.file.parent().unwrap_or(&place.file));
         }
@@ -168,15 +180,13 @@ fn take(bench: &Bench<'_>, plan: &Plan, place: &Place, round: u32, taken: &mut T
         taken.residents.push(done.resident);
         taken.peaks.push(done.peak);
     }
-    if plan.fetch_sizes.contains(&place.keys) {
-        for threads in THREADS {
-            let task = Task::Fetch { threads, rounds: plan.fetch_rounds, millis: plan.fetch_millis };
-            let done = place.run(bench, task)?;
-            taken.done.fetch.extend(done.fetch);
-            match taken.fetches.iter_mut().find(|(t, _)| *t == threads) {
-                Some((_, all)) => all.extend(done.fetches),
-                None => taken.fetches.push((threads, done.fetches)),
-            }
+    for threads in THREADS {
+        let task = Task::Fetch { threads, rounds: plan.fetch_rounds, millis: plan.fetch_millis };
+        let done = place.run(bench, task)?;
+        taken.done.fetch.extend(done.fetch);
+        match taken.fetches.iter_mut().find(|(t, _)| *t == threads) {
+            Some((_, all)) => all.extend(done.fetches),
+            None => taken.fetches.push((threads, done.fetches)),
         }
     }
     let floor = bench.disk.dir().join("floor");
@@ -206,19 +216,17 @@ struct Tables {
 }
 
 impl Tables {
-    fn add(&mut self, plan: &Plan, keys: u64, [ours, peer]: &[Taken; 2]) {
+    fn add(&mut self, keys: u64, [ours, peer]: &[Taken; 2]) {
         let row = |what: &str, unit, of: &dyn Fn(&Taken) -> Vec<f64>| {
             Row::new(what, Some(keys), unit, &of(ours), &of(peer))
         };
-        // The floor of both is one: what stood beside ours and what stood beside the peer's.
-        let floor = [&ours.done.floor[..], &peer.done.floor].concat();
-        if plan.fetch_sizes.contains(&keys) {
-            self.fetch.push(row("a fetch", Unit::Time, &|t| t.done.fetch.clone()));
-            for (i, threads) in THREADS.iter().enumerate() {
-                let what = format!("fetches, {threads} thread{}", if *threads == 1 { "" } else { "s" });
-                let of = |t: &Taken| t.fetches.get(i).map(|(_, all)| all.clone()).unwrap_or_default();
-                self.fetch.push(row(&what, Unit::PerSecond, &of));
-            }
+        // What stood beside ours. Beside the peer's, a sync of the floor's file has to write what the peer left unwritten.
+        let floor = ours.done.floor.clone();
+        self.fetch.push(row("a fetch", Unit::Time, &|t| t.done.fetch.clone()));
+        for (i, threads) in THREADS.iter().enumerate() {
+            let what = format!("fetches, {threads} thread{}", if *threads == 1 { "" } else { "s" });
+            let of = |t: &Taken| t.fetches.get(i).map(|(_, all)| all.clone()).unwrap_or_default();
+            self.fetch.push(row(&what, Unit::PerSecond, &of));
         }
         self.change.extend([
             row("a store", Unit::Time, &|t| t.done.store.clone()).with_floor(&floor),
@@ -260,7 +268,8 @@ impl Tables {
                 "Store, generate, remove",
                 format!(
                     "On {is}. The floor is an append of as many bytes as a store of ours appends ({}) and an fdatasync, \
-                     to another file there, after each store. component_keyring_file syncs nothing: its figures are \
+                     to another file there, after each store of ours. The first store after a load writes the keyring whole, as \
+                     a remove does; later ones append. component_keyring_file syncs nothing: its figures are \
                      of keys that a power cut takes back.",
                     names::record_len()
                 ),

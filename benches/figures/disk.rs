@@ -77,6 +77,13 @@ impl Drop for Disk {
     }
 }
 
+/// Writes what is yet to be written to the filesystem of `path`, so that nothing of it is left while something else is
+/// measured.
+pub fn settle(path: &Path) -> Result<(), String> {
+    let sync = || -> std::io::Result<()> { Ok(rustix::fs::syncfs(std::fs::File::open(path)?)?) };
+    sync().map_err(|e| format!("syncfs {}: {e}", path.display()))
+}
+
 /// Only its owner opens it.
 pub fn make_private(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt;

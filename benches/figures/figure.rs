@@ -67,8 +67,10 @@ impl Figure {
     pub fn of(samples: &[f64]) -> Option<Figure> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let at = |part: f64| sorted.get(((sorted.len().max(1) - 1) as f64 * part).round() as usize).copied();
-        Some(Figure { median: at(0.5)?, low: at(0.1)?, high: at(0.9)?, samples: sorted.len() })
+        let last = sorted.len().checked_sub(1)?;
+        let at = |part: f64| sorted[(last as f64 * part).round() as usize];
+        let median = (sorted[last / 2] + sorted[last.div_ceil(2)]) / 2.0;
+        Some(Figure { median, low: at(0.1), high: at(0.9), samples: sorted.len() })
     }
 
     fn write(&self, unit: Unit) -> String {

@@ -6,21 +6,30 @@
 mod abi;
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[allow(dead_code, unused_imports)] // what its tests need
+#[path = "../../mysql-plugin-tests/server/component.rs"]
+mod component;
+mod counts;
 mod disk;
 mod figure;
 mod host;
 mod launch;
+mod machine;
 mod names;
 mod plan;
+mod plot;
 mod progress;
+mod report;
 #[allow(dead_code, unused_imports)] // what other tests need
 #[path = "../../mysql-plugin-tests/server/rig/mod.rs"]
 mod rig;
+mod server;
 mod work;
 
-use clap::Parser;
-use std::path::PathBuf;
+use clap::{Parser, ValueEnum};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// What is asked for.
 #[derive(Parser, Debug)]
@@ -29,23 +38,63 @@ use std::process::ExitCode;
     about = "Measures this keyring beside component_keyring_file of the same server"
 )]
 struct Args {
-    /// Few samples, in a few minutes; docs/ is left as it is
+    /// Few samples, in a few minutes; written to the target directory instead of docs/
     #[arg(long)]
     quick: bool,
     /// Measure keyrings in this directory instead of on an ext4 of its own
     #[arg(long)]
     dir: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    work: Option<String>,
+    /// Record the instruction counts instead of comparing them
+    #[arg(long)]
+    record: bool,
+    /// Only this part (again for more); nothing is written then
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+    /// Where to write BENCHMARKS.md and the plots
+    #[arg(long)]
+    out: PathBuf,
     #[arg(long, hide = true)]
     bench: bool,
 }
 
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Part {
+    /// Instruction counts
+    Counts,
+    /// Both components through the C ABI
+    Abi,
+    /// Stores through keyring_udf
+    Stores,
+    /// Encrypted tablespaces: new master keys, starts
+    Tablespaces,
+    /// A read-write OLTP workload
+    Oltp,
+}
+
+impl Part {
+    /// The tables of a part; of the counts there are none.
+    fn measure(
+        self,
+        bench: &abi::Bench<'_>,
+        plan: &plan::Plan,
+        progress: &progress::Progress,
+    ) -> Result<Vec<figure::Table>, String> {
+        match self {
+            Part::Counts => Ok(Vec::new()),
+            Part::Abi => abi::measure(bench, plan, progress),
+            Part::Stores => server::stores::measure(bench, plan, progress),
+            Part::Tablespaces => server::spaces::measure(bench, plan, progress),
+            Part::Oltp => server::oltp::measure(bench, plan, progress),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let done = match &args.work {
-        Some(job) => work::work(job).map(|()| true),
-        None => measure(&args),
+    let mut args = std::env::args().skip(1);
+    let done = match (args.next().as_deref(), args.next()) {
+        (Some(launch::WORK), Some(job)) => work::work(&job).map(|()| true),
+        _ => measure(&Args::parse()),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -57,6 +106,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Measures, prints and writes it all; `false` when an instruction count is not fine.
 fn measure(args: &Args) -> Result<bool, String> {
     let plan = if args.quick { plan::QUICK } else { plan::FULL };
     let run = tempfile::Builder::new().prefix("kxb").tempdir().map_err(|e| e.to_string())?;
@@ -71,10 +121,42 @@ fn measure(args: &Args) -> Result<bool, String> {
     disk::make_private(&secret)?;
     let libraries = abi::BOTH.map(|which| rig::place().plugins.join(format!("{}.so", which.component())));
     let bench = abi::Bench { launcher: &launcher, disk: &disk, base: &base, libraries };
+    let mut machine = machine::describe(&disk);
     let progress = progress::Progress::new();
-    let tables = abi::measure(&bench, &plan, &progress)?;
-    for table in &tables {
-        progress.print(&format!("\n{}\n{}", table.title, table.markdown()));
+    progress.print(&machine);
+    let wanted = |part: &Part| args.only.is_empty() || args.only.contains(part);
+    let (mut tables, mut took) = (Vec::new(), Vec::new());
+    let mut counts = counts::Counts { text: String::new(), fine: true };
+    for part in Part::value_variants().iter().filter(|part| wanted(part)) {
+        let began = Instant::now();
+        let name = part.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+        let failed = |why| format!("the part {name}: {why}");
+        if *part == Part::Counts {
+            counts = counts::check(&bench, args.record, &progress).map_err(failed)?;
+            progress.print(&format!("{}\n", counts.text));
+        }
+        for table in part.measure(&bench, &plan, &progress).map_err(failed)? {
+            progress.print(&format!("\n{}\n{}\n{}", table.title, table.about, table.markdown()));
+            tables.push(table);
+        }
+        took.push(format!("{name} {} s", began.elapsed().as_secs()));
     }
-    Ok(true)
+    let took = format!("* took: {}\n", took.join(", "));
+    progress.print(&took);
+    machine.push_str(&took);
+    if args.only.is_empty() {
+        write(args, &machine, &tables, &counts.text)?;
+    }
+    Ok(counts.fine)
+}
+
+fn write(args: &Args, machine: &str, tables: &[figure::Table], counts: &str) -> Result<(), String> {
+    let command = if args.quick { "make bench QUICK=1" } else { "make bench" };
+    report::write(&args.out, command, machine, tables, counts)?;
+    plot::write(&args.out.join("bench"), tables)?;
+    let json = serde_json::to_string_pretty(tables).map_err(|e| e.to_string())?;
+    let file = Path::new(&args.out).join("bench/figures.json");
+    std::fs::write(&file, json).map_err(|e| format!("{}: {e}", file.display()))?;
+    println!("\nwritten: {}", args.out.join("BENCHMARKS.md").display());
+    Ok(())
 }

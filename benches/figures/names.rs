@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// Bytes of a name, with its terminator: as long as the name of one of InnoDB's master keys.
 const NAME_LEN: usize = 10 + 36 + 1 + 8 + 1;
 
+/// Text of as many bytes as keys have, for keyring_udf.
+pub const KEY_HEX: &str = "0123456789abcdef0123456789abcdef";
+
 /// The name of a key.
 pub struct Name([u8; NAME_LEN]);
 
@@ -32,16 +35,18 @@ impl Name {
     }
 
     /// Makes it the name of the `i`th key, without a look at memory that a fetch must wait for.
-    pub fn set(&mut self, mut i: u64) {
-        for digit in self.0[NAME_LEN - 9..NAME_LEN - 1].iter_mut().rev() {
-            *digit = b'0' + (i % 10) as u8;
-            i /= 10;
+    #[inline]
+    pub fn set(&mut self, i: u64) {
+        for (digit, to) in self.0[NAME_LEN - 9..NAME_LEN - 1].iter_mut().enumerate() {
+            *to = b"0123456789abcdef"[(i >> (28 - 4 * digit)) as usize & 15];
         }
     }
 
     /// As C wants it.
+    #[inline]
     pub fn c(&self) -> &CStr {
-        CStr::from_bytes_with_nul(&self.0).expect("one zero, at its end")
+        // SAFETY: the only zero is the last byte; `set` writes digits before it.
+        unsafe { CStr::from_bytes_with_nul_unchecked(&self.0) }
     }
 
     fn id(&self) -> &[u8] {

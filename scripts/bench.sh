@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Measures this keyring beside component_keyring_file of the same server (make bench), and writes docs/BENCHMARKS.md and
+# docs/bench/*.svg. Takes about half an hour; nothing else should run meanwhile. Fails when an instruction count is off,
+# never because of a time.
+#
+#   bench.sh [--quick] [--record] [--only PART]... [--dir DIR] [--out DIR]
+#
+# A PART is counts, abi, stores, tablespaces or oltp; with --only nothing is written.
+#
+# Settings: QUICK=1 (a few minutes, written below the target directory), RECORD=1 (writes benches/instructions.toml),
+# ONLY="PART ...", DIR=/path (keyrings there instead of on an ext4 of their own), CARGO_TARGET_DIR; KX_MYSQL_ENV as in server.sh.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'bench: %s\n' "$*" >&2; }
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+args=("$@")
+[[ ${QUICK:-} != 1 ]] || args+=(--quick)
+[[ ${RECORD:-} != 1 ]] || args+=(--record)
+for part in ${ONLY:-}; do args+=(--only "$part"); done
+[[ -z ${DIR:-} ]] || args+=(--dir "$(realpath "$DIR")")
+if [[ " ${args[*]} " != *" --out "* ]]; then
+    out=$PWD/docs
+    [[ " ${args[*]} " != *" --quick "* ]] || out=$target/bench
+    args+=(--out "$out")
+fi
+
+if [[ -z ${KX_MYSQL_ENV:-} ]]; then
+    mysql-plugin-tests/get-mysql.sh
+    export KX_MYSQL_ENV=$PWD/target/mysql/env
+fi
+export KX_LIBRARY_DIR=$target/release
+
+if [[ $(id -u) == 0 ]]; then
+    missing=()
+    for need in sysbench:sysbench valgrind:valgrind mkfs.ext4:e2fsprogs; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
+    done
+    if ((${#missing[@]})) && command -v apt-get >/dev/null; then
+        say "installing ${missing[*]}"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
+            >/dev/null 2>&1 || say "could not install them; the figures say what stands in, or is skipped"
+    fi
+fi
+
+say "building"
+binary=$(cargo bench --locked --no-run --bench figures --message-format=json |
+    sed -n '/"kind":\["bench"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
+[[ -x $binary ]] || {
+    say "cargo named no program"
+    exit 2
+}
+# What is measured is what is shipped.
+cargo build --release --locked
+
+# Whatever happens, nothing is left: servers die with the program, root's mounts are its own.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/kxb.XXXXXX")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+own=()
+if [[ $(id -u) == 0 ]] && unshare --mount --propagation private -- true 2>/dev/null; then
+    own=(unshare --mount --propagation private --)
+fi
+"${own[@]}" "$binary" "${args[@]}"
