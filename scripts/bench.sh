@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures this keyring beside component_keyring_file of the same server (make bench), and writes docs/BENCHMARKS.md and
-# docs/bench/*.svg. Takes about half an hour; nothing else should run meanwhile. Fails when an instruction count is off,
+# docs/bench/*.svg. Takes about twenty minutes; nothing else should run meanwhile. Fails when an instruction count is off,
 # never because of a time.
 #
 #   bench.sh [--quick] [--record] [--only PART]... [--dir DIR] [--out DIR]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How much is measured: all of it in half an hour, or little of it in a few minutes.
+//! How much is measured: all of it in twenty minutes, or little of it in a few minutes.
 
 /// Sizes, rounds and limits.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Plan {
 /// The whole of it.
 pub const FULL: Plan = Plan {
     sizes: &[10, 1_000, 10_000, 100_000],
-    rounds: 3,
+    rounds: 5,
     loads: 3,
     fetch_rounds: 3,
     fetch_millis: 300,
@@ -42,7 +42,7 @@ pub const FULL: Plan = Plan {
     rotations: 20,
     starts: 7,
     oltp_rows: 20_000,
-    oltp_rounds: 20,
+    oltp_rounds: 40,
     oltp_seconds: 5,
 };
 
