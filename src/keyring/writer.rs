@@ -3,23 +3,23 @@
 //! no other file; after a write of which it does not know how it ended, and when a copy lags behind, it
 //! writes all copies whole.
 
+mod heal;
 mod judge;
+mod write;
 
-use super::copies::{Copies, Open, Reach, Standing};
+use super::copies::{Copies, Reach, Standing};
 use super::memory::Memory;
 use super::open::Trust;
 use super::witness::{Testimony, WitnessFile};
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
-use crate::format::header::{self, EPOCH_LEN, Header, Parent};
-use crate::format::image::Image;
+use crate::format::header::{EPOCH_LEN, Header, Parent};
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
-use crate::store::copy::{Changing, FrontBytes, Reading};
+use crate::store::copy::{Changing, FrontBytes};
 use crate::store::vacancy::Vacancy;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// What a copy turned out to be.
@@ -28,10 +28,6 @@ enum Judged {
     Current,
     /// Memory holds all that was acknowledged in it; it is to be written anew.
     Stale,
-}
-
-fn all_current(open: &[Open]) -> bool {
-    open.iter().all(|o| o.current)
 }
 
 /// Makes the changes of one keyring.
@@ -208,69 +204,6 @@ impl Writer {
         }
     }
 
-    /// Looks at every copy, and `to_change` whether it could be changed. An error when none can be used, or one was changed
-    /// by another program.
-    ///
-    /// # Errors
-    /// What is wrong with the first.
-    pub fn probe(&mut self, to_change: bool) -> Result<()> {
-        let mut first_error = None;
-        let mut changed = None;
-        let mut usable = false;
-        for index in 0..self.copies.members().len() {
-            let judged = self.member_reading(index, to_change).and_then(|r| self.judge(index, &r));
-            match judged {
-                Ok(Judged::Current) => {
-                    usable = true;
-                    // Only what a writing comes to tells whether it can be written to again, and what is behind the
-                    // records that count.
-                    if !to_change || self.attempted.is_empty() {
-                        self.copies.stands(index, Standing::Current);
-                    }
-                }
-                Ok(Judged::Stale) => {
-                    usable = true;
-                    self.copies.stands(index, Standing::Behind);
-                }
-                Err(e) => {
-                    self.copies.fails(index, &e);
-                    let place =
-                        if matches!(e, Error::Changed { .. }) { &mut changed } else { &mut first_error };
-                    place.get_or_insert(e);
-                }
-            }
-        }
-        match (changed, usable, first_error) {
-            (Some(e), ..) | (None, false, Some(e)) => Err(e),
-            _ => Ok(()),
-        }
-    }
-
-    fn member_reading(&self, index: usize, to_change: bool) -> Result<Reading> {
-        let copy = self.copies.members().get(index).ok_or(Error::Unavailable)?.copy();
-        let reading = copy.look()?;
-        if to_change { copy.check_room().map(|()| reading) } else { Ok(reading) }
-    }
-
-    /// Whether some copy is known to lag behind, or may hold what a failed write left.
-    pub fn is_to_heal(&self) -> bool {
-        !self.attempted.is_empty() || self.copies.members().iter().any(|m| *m.standing() == Standing::Behind)
-    }
-
-    /// Brings the copies that lag behind, are damaged or hold what a failed write left up to date: all that can be
-    /// reached, whether they are enough for a change or not.
-    ///
-    /// # Errors
-    /// When none could be reached.
-    pub fn heal(&mut self, memory: &Memory) -> Result<()> {
-        let open = self.open_ready(Reach::Any)?;
-        if !self.whole && all_current(&open) {
-            Ok(())
-        } else {
-            self.rewrite(open, Reach::Any, memory.records())
-        }
-    }
-
     /// Writes the copies whole, unless this program has done so: then what was read is durable.
     ///
     /// # Errors
@@ -352,202 +285,8 @@ impl Writer {
         places.iter().try_for_each(|place| place.create(&bytes).map(drop))
     }
 
-    fn can_append(&self, open: &[Open]) -> bool {
-        !self.whole && !self.only_read && all_current(open)
-    }
-
     /// Keeps other programs from changing the copies until the answer is dropped; not those that cannot be locked.
     pub fn lock_copies(&self) -> Vec<Changing> {
         self.copies.members().iter().filter_map(|m| m.copy().open_to_change().ok()).collect()
-    }
-
-    /// Opens and locks all copies that a change can go to, and brings those that lag behind up to date
-    /// first, from one that is.
-    fn open_ready(&mut self, reach: Reach) -> Result<Vec<Open>> {
-        let open = self.open_copies(&[], reach)?;
-        if self.whole || all_current(&open) {
-            return Ok(open);
-        }
-        let Ok(bytes) = self.whole_bytes(&open) else { return Ok(open) };
-        let mut failed = Vec::new();
-        for copy in open.iter().filter(|o| !o.current) {
-            match copy.file.prepare(&bytes).and_then(|()| copy.file.put_in_place()) {
-                Ok(()) => self.copies.reached(std::slice::from_ref(copy), self.commit),
-                Err(e) => {
-                    self.copies.may_have_reached(copy.index, self.commit);
-                    self.copies.doubt(copy.index);
-                    self.copies.fails(copy.index, &e);
-                    failed.push(copy.index);
-                }
-            }
-        }
-        drop(open);
-        self.open_copies(&failed, reach)
-    }
-
-    /// Opens and locks all copies that a change can go to, but for those in `without`.
-    fn open_copies(&mut self, without: &[usize], reach: Reach) -> Result<Vec<Open>> {
-        let mut open = Vec::new();
-        let mut damaged = Vec::new();
-        let mut first_error = None;
-        for index in (0..self.copies.members().len()).filter(|i| !without.contains(i)) {
-            let Some(member) = self.copies.members().get(index) else { continue };
-            let file = match member.copy().open_to_change() {
-                Ok(file) => file,
-                Err(e) => {
-                    if matches!(e, Error::Missing { .. }) {
-                        self.copies.is_absent(index, self.commit);
-                    }
-                    self.copies.fails(index, &e);
-                    first_error.get_or_insert(e);
-                    continue;
-                }
-            };
-            match self.judge(index, file.reading()) {
-                Ok(judged) => {
-                    let ends_here = file.len() == self.commit.length;
-                    open.push(Open { index, current: matches!(judged, Judged::Current) && ends_here, file });
-                }
-                // Another program writes here: its keys must not be lost.
-                Err(e @ Error::Changed { .. }) => {
-                    self.copies.fails(index, &e);
-                    return Err(e);
-                }
-                Err(e) => {
-                    // Only where another copy proves that memory is what counts.
-                    if matches!(e, Error::Damaged { .. }) && self.claims_our_id(file.front()) {
-                        damaged.push(Open { index, file, current: false });
-                    }
-                    self.copies.fails(index, &e);
-                    first_error.get_or_insert(e);
-                }
-            }
-        }
-        if open.is_empty() {
-            return Err(self.copies.too_few(&open, first_error));
-        }
-        open.extend(damaged);
-        open.sort_by_key(|o| o.index);
-        if !self.copies.enough(&open, reach) {
-            return Err(self.copies.too_few(&open, first_error));
-        }
-        Ok(open)
-    }
-
-    fn append(&mut self, mut open: Vec<Open>, record: &KeyRecord<'_>) -> Result<()> {
-        let mut sealed = Vec::with_capacity(record.sealed_len());
-        let told = |path: &Path, e| Error::format(path, "", e);
-        let chain = self
-            .sealer
-            .seal(&self.keys, &self.commit.chain, record, &mut sealed)
-            .map_err(|e| told(self.copies.path(), e))?;
-        let at = self.commit.length;
-        let next = Commit {
-            generation: self.next_generation(),
-            length: at + sealed.len() as u64,
-            count: self.commit.count + 1,
-            chain,
-        };
-        let slot = next.encode(&self.keys, &self.header.epoch).map_err(|e| told(self.copies.path(), e))?;
-        // Set before a file is touched, so that even a panic leaves the writer wary.
-        self.whole = true;
-        self.attempted.push((self.header.epoch, next));
-        let failed = self.copies.step(&mut open, Some(next), |file| file.append(at, &sealed));
-        if !self.copies.enough(&open, Reach::Enough) {
-            // What was written does not count yet, and must not begin to.
-            self.copies.step(&mut open, Some(next), |file| file.cut(at));
-            return Err(self.copies.too_few(&open, failed));
-        }
-        let failed = self.copies.step(&mut open, Some(next), |file| file.commit(next.offset(), &slot));
-        let replaced = self.commit;
-        self.end(&open, Reach::Enough, next, None, failed)?;
-        self.front.patch(next.offset(), &slot);
-        self.before.truncate(header::PARENT_COUNT - 1);
-        self.before.insert(0, Parent::new(&self.header.epoch, &replaced));
-        Ok(())
-    }
-
-    /// The end of a change that counts on the copies in `open`: when they are enough, memory follows.
-    fn end(
-        &mut self,
-        open: &[Open],
-        reach: Reach,
-        next: Commit,
-        new_keys: Option<Keys>,
-        failed: Option<Error>,
-    ) -> Result<()> {
-        if !self.copies.enough(open, reach) {
-            open.iter().for_each(|o| self.copies.may_have_reached(o.index, next));
-            return Err(self.copies.too_few(open, failed));
-        }
-        self.copies.reached(open, next);
-        self.copies.doubt_others(open, next);
-        self.commit = next;
-        if let Some(new) = new_keys {
-            let old = std::mem::replace(&mut self.keys, new);
-            self.remember_keys([old]);
-        }
-        self.attempted.clear();
-        self.whole = false;
-        self.only_read = false;
-        if let Some((witness, _)) = &mut self.witness {
-            witness.saw(&self.keys, &self.header.id, &next);
-        }
-        Ok(())
-    }
-
-    fn next_generation(&self) -> u64 {
-        let newest = self.attempted.iter().map(|(_, c)| c.generation).fold(self.commit.generation, u64::max);
-        newest.saturating_add(1)
-    }
-
-    /// What a new writing replaces: the states that the copies may be in, then what those replaced.
-    fn parents(&self) -> Vec<Parent> {
-        let states = self.attempted.iter().rev().map(|(epoch, commit)| Parent::new(epoch, commit));
-        let known = self.header.parents.iter().copied();
-        states
-            .chain([Parent::new(&self.header.epoch, &self.commit)])
-            .chain(self.before.iter().copied())
-            .chain(known)
-            .take(header::PARENT_COUNT)
-            .collect()
-    }
-
-    fn rewrite<'a>(
-        &mut self,
-        open: Vec<Open>,
-        reach: Reach,
-        records: impl Iterator<Item = KeyRecord<'a>>,
-    ) -> Result<()> {
-        let header = self.header.clone();
-        self.rewrite_with(open, reach, header, None, records)
-    }
-
-    fn rewrite_with<'a>(
-        &mut self,
-        mut open: Vec<Open>,
-        reach: Reach,
-        mut header: Header,
-        new_keys: Option<Keys>,
-        records: impl Iterator<Item = KeyRecord<'a>>,
-    ) -> Result<()> {
-        header.parents = self.parents();
-        let keys = new_keys.as_ref().unwrap_or(&self.keys);
-        let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
-            .map_err(|e| Error::format(self.copies.path(), "", e))?;
-        let bytes: Arc<[u8]> = image.bytes.into();
-        let failed = self.copies.step(&mut open, None, |file| file.prepare(&bytes));
-        if !self.copies.enough(&open, reach) {
-            open.iter().for_each(|o| o.file.abandon());
-            return Err(self.copies.too_few(&open, failed));
-        }
-        self.whole = true;
-        self.attempted.push((image.header.epoch, image.commit));
-        let failed = self.copies.step(&mut open, Some(image.commit), Changing::put_in_place);
-        self.end(&open, reach, image.commit, new_keys, failed)?;
-        self.front = FrontBytes::of(&bytes);
-        self.before.clear();
-        self.header = image.header;
-        Ok(())
     }
 }
