@@ -102,6 +102,11 @@ const KINDS: [(Kind, &str); 22] = [
 ];
 
 impl Kind {
+    /// Whether it is a setting, which is set or not, and decides over what is written later.
+    pub fn is_setting(self) -> bool {
+        matches!(self, Kind::Setting | Kind::LateSetting | Kind::ChangeBuffer | Kind::Schema)
+    }
+
     /// Whether it is one table.
     pub fn is_table(self) -> bool {
         matches!(self, Kind::Table | Kind::SystemTable)

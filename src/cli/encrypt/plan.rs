@@ -197,8 +197,7 @@ fn tables(args: &Args, plan: &Plan, out: &mut Output) {
 
 /// An item's state in a word.
 pub(super) fn state(item: &Item) -> &'static str {
-    let is_setting =
-        matches!(item.kind, Kind::Setting | Kind::LateSetting | Kind::ChangeBuffer | Kind::Schema);
+    let is_setting = item.kind.is_setting();
     match item.state {
         State::Encrypted if is_setting => "set",
         State::Clear if is_setting => "NOT SET",

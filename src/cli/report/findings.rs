@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The rules by which facts are judged. Pure: the same facts, the same findings.
 
+mod outcome;
+
+pub(super) use outcome::{Outcome, not_measured};
+
 use super::copies::{Copy, CopyFile};
 use super::facts::{Facts, Known};
 use super::keys::Purpose;
@@ -8,7 +12,6 @@ use crate::cli::doctor::finding::{Findings, Level};
 use crate::cli::doctor::server;
 use crate::cli::output::time;
 use crate::server::{Item, Kind, Remedy, State, Way};
-use serde::Serialize;
 use std::collections::BTreeMap;
 
 const DAY: u64 = 86_400;
@@ -19,69 +22,8 @@ const ROTATION_DAYS: u64 = 366;
 /// So many names are said; the page's tables and the JSON have all.
 const NAMES: usize = 12;
 
-/// What comes of it all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// Everything that can be encrypted is, and all was looked at.
-    Fine,
-    /// Nothing is wrong with what was looked at, but something that matters was not.
-    Incomplete,
-    /// Something is in clear, or wrong.
-    NotFine,
-}
-
-impl Outcome {
-    pub fn of(facts: &Facts, found: &Findings) -> Outcome {
-        if found.count(Level::Wrong) > 0 {
-            Outcome::NotFine
-        } else if not_measured(facts).is_empty() {
-            Outcome::Fine
-        } else {
-            Outcome::Incomplete
-        }
-    }
-
-    /// In a sentence.
-    pub fn headline(self, facts: &Facts, found: &Findings) -> String {
-        let clear =
-            facts.places.iter().filter(|i| i.state == State::Clear && !accepts(facts, i.kind)).count();
-        match self {
-            Outcome::Fine => "Everything that MySQL can encrypt is encrypted".to_owned(),
-            Outcome::Incomplete => "Everything that MySQL can encrypt is encrypted, as the server says; not all that matters could be looked at".to_owned(),
-            Outcome::NotFine if clear > 0 => {
-                format!("Not everything is encrypted: {} in clear", count(clear, "place or setting leaves data", "places or settings leave data"))
-            }
-            Outcome::NotFine => format!(
-                "Everything is encrypted as the server says, but {} wrong",
-                count(found.count(Level::Wrong), "thing is", "things are")
-            ),
-        }
-    }
-}
-
-fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
 fn accepts(facts: &Facts, kind: Kind) -> bool {
     facts.accepted.contains(&kind)
-}
-
-/// What matters for the verdict and was not measured, with the reason.
-pub(super) fn not_measured(facts: &Facts) -> Vec<(&'static str, String)> {
-    let mut all = Vec::new();
-    let mut add = |what, why: Option<&str>| all.extend(why.map(|why| (what, why.to_owned())));
-    add("whether the server's files are encrypted, page by page", facts.files.why_not());
-    add("the master keys and their dates", facts.keys.why_not());
-    add("the witness in the data directory", facts.witness.why_not());
-    for copy in &facts.copies {
-        add("a copy of the keyring", copy.file.why_not());
-        add("the volume of a copy", copy.volume.why_not());
-        add("every byte of a copy", copy.file.measured().and_then(|f| f.verified.why_not()));
-    }
-    all.dedup();
-    all
 }
 
 /// All rules.
@@ -126,9 +68,7 @@ fn in_clear(facts: &Facts, found: &mut Findings) {
         groups.entry((item.kind, fix)).or_default().push(item);
     }
     for ((kind, fix), items) in groups {
-        let is_setting =
-            matches!(kind, Kind::Setting | Kind::LateSetting | Kind::Schema | Kind::ChangeBuffer);
-        let (check, why) = if is_setting {
+        let (check, why) = if kind.is_setting() {
             ("new-data", "What is written from now on may be in clear.")
         } else {
             ("in-clear", "Whoever has the disk, or a copy of the file, can read it.")
@@ -139,7 +79,8 @@ fn in_clear(facts: &Facts, found: &mut Findings) {
             [only] => format!("in clear ({kind}): {list}: {}", only.about),
             all => format!("{} in clear ({kind}): {list}", all.len()),
         };
-        let what = if is_setting { what.replacen("in clear", "not set for encryption", 1) } else { what };
+        let what =
+            if kind.is_setting() { what.replacen("in clear", "not set for encryption", 1) } else { what };
         add(facts, found, kind, check, what, why, fix);
     }
 }
