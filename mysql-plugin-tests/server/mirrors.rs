@@ -12,12 +12,7 @@ fn two_sticks(kind: fn() -> Volume) -> (Volume, Volume, Keyring, Host, Server) {
     let keyring = Keyring::init_on(&[&a, &b]);
     let host = Host::new().keyring(&keyring);
     let server = host.start();
-    server.install_udfs();
-    server.sql(
-        "CREATE TABLE mysql.t (a INT) ENCRYPTION='Y';
-         INSERT INTO mysql.t VALUES (7);
-         DO keyring_key_store('mine', 'SECRET', 'value')",
-    );
+    server.put_to_use();
     agree(&server, &keyring, "ATTACHED", "2/2");
     same(&keyring);
     (a, b, keyring, host, server)

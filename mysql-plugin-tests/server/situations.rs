@@ -11,12 +11,7 @@ fn one_stick(volume: &Volume) -> (Keyring, Host, Server) {
     let keyring = Keyring::init(volume);
     let host = Host::new().keyring(&keyring);
     let server = host.start();
-    server.install_udfs();
-    server.sql(
-        "CREATE TABLE mysql.t (a INT) ENCRYPTION='Y';
-         INSERT INTO mysql.t VALUES (7);
-         DO keyring_key_store('mine', 'SECRET', 'value')",
-    );
+    server.put_to_use();
     agree(&server, &keyring, "ATTACHED", "1/1");
     (keyring, host, server)
 }

@@ -40,12 +40,7 @@ pub fn while_running(volume: &Volume) {
     let keyring = Keyring::init(volume);
     let host = Host::new().keyring(&keyring);
     let server = host.start();
-    server.install_udfs();
-    server.sql(
-        "CREATE TABLE mysql.t (a INT) ENCRYPTION='Y';
-         INSERT INTO mysql.t VALUES (7);
-         DO keyring_key_store('mine', 'SECRET', 'value')",
-    );
+    server.put_to_use();
     server.sql(ROTATE);
 
     assert_eq!(volume.held_by(server.pid()), Vec::<String>::new());

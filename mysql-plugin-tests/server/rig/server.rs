@@ -162,6 +162,16 @@ impl Server {
         }
     }
 
+    /// Makes an encrypted table `mysql.t` with a row, 7, and a key `mine` of root's own with the bytes `value`.
+    pub fn put_to_use(&self) {
+        self.install_udfs();
+        self.sql(
+            "CREATE TABLE mysql.t (a INT) ENCRYPTION='Y';
+             INSERT INTO mysql.t VALUES (7);
+             DO keyring_key_store('mine', 'SECRET', 'value')",
+        );
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
         // It may have ended by itself.
