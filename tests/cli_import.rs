@@ -4,12 +4,13 @@
 
 mod common;
 
+use common::ended::Ended;
 use common::{Set, contents, private_dir, put, secret_file};
 use keyring_external::keyring::load;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,33 +25,8 @@ const CANARY: &str = "c4n4ry!";
 /// A directory with keyrings and files of others.
 struct Place(tempfile::TempDir);
 
-/// How a command ended.
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-
-    #[track_caller]
-    fn says(&self, code: i32, texts: &[&str]) -> &Self {
-        assert_eq!(self.code, code, "{self:?}");
-        for text in texts {
-            assert!(self.out.contains(text) || self.err.contains(text), "no {text:?} in {self:?}");
-        }
-        self
-    }
-}
-
 fn ended(output: &Output) -> Ended {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let ended =
-        Ended { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) };
+    let ended = Ended::of(output);
     let hex: String = CANARY.bytes().map(|b| format!("{b:02x}")).collect();
     for secret in [CANARY, &hex, &hex.to_uppercase()] {
         assert!(!ended.out.contains(secret) && !ended.err.contains(secret), "a key was shown: {ended:?}");
@@ -130,8 +106,7 @@ impl Place {
     #[track_caller]
     fn refuses(&self, code: i32, from: &str, src: &str, more: &[&str], texts: &[&str]) -> Ended {
         let before = self.everything();
-        let ended = self.import(from, src, more);
-        ended.says(code, texts);
+        let ended = self.import(from, src, more).says(code, texts);
         assert!(self.everything() == before, "a refused import changed a file");
         ended
     }
@@ -199,8 +174,7 @@ fn all_keys_of_either_file_are_imported_and_a_second_time_nothing_changes() {
         dry.says(0, &["3 to import, 0 there already", "16384", "anna@host", "nothing was changed"]);
         assert!(place.bytes("keyring") == empty, "a dry run changed the keyring");
 
-        let done = place.import(from, "src", &["--json"]);
-        done.says(0, &[]);
+        let done = place.import(from, "src", &["--json"]).says(0, &[]);
         let count = &done.json()["count"];
         assert_eq!(
             *count,
@@ -209,8 +183,7 @@ fn all_keys_of_either_file_are_imported_and_a_second_time_nothing_changes() {
         assert_eq!(place.keys("keyring"), set(&some_keys()));
 
         let full = place.bytes("keyring");
-        let again = place.import(from, "src", &["--json"]);
-        again.says(0, &[]);
+        let again = place.import(from, "src", &["--json"]).says(0, &[]);
         assert_eq!(
             (&again.json()["count"]["present"], &again.json()["count"]["verified"]),
             (&json!(3), &json!(3))
@@ -427,8 +400,7 @@ fn what_was_exported_is_whole_private_and_can_be_imported() {
     place.import("component_keyring_file", "src", &[]).says(0, &[]);
     let keyring = place.bytes("keyring");
     let export = |dst: &str| place.ctl(&["export", "--to", "component_keyring_file", "keyring", dst]);
-    let done = export("dst");
-    done.says(0, &["exported 3 keys"]);
+    let done = export("dst").says(0, &["exported 3 keys"]);
     assert!(done.err.contains("WARNING: dst holds all keys in clear"), "{done:?}");
     assert_eq!(fs::metadata(place.path("dst")).unwrap().permissions().mode() & 0o7777, 0o600);
     assert!(place.bytes("keyring") == keyring, "an export changed the keyring");

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl setup` and `doctor` on a host below a directory: what is shown, asked, written and refused.
 
+mod common;
+
+use common::ended::Ended;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 const MANIFEST: &str = "usr/sbin/mysqld.my";
@@ -19,33 +22,6 @@ const KEYRING: &str = "mnt/a/keys/main.keyring";
 const ARGS: [&str; 4] = ["/mnt/a/keys/main.keyring", "--allow-same-device", "--as", "component"];
 
 struct Host(TempDir);
-
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ended {
-    #[track_caller]
-    fn says(self, code: i32, texts: &[&str]) -> Ended {
-        assert_eq!(self.code, code, "{self:?}");
-        for text in texts {
-            assert!(self.out.contains(text) || self.err.contains(text), "no {text:?} in {self:?}");
-        }
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-}
-
-fn ended(output: &Output) -> Ended {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ended { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
-}
 
 impl Host {
     /// With AppArmor, systemd, two mount points and an account for mysqld that is this process's own.
@@ -92,7 +68,7 @@ impl Host {
     }
 
     fn run(&self, args: &[&str]) -> Ended {
-        ended(&self.command(args).stdin(Stdio::null()).output().unwrap())
+        Ended::of(&self.command(args).stdin(Stdio::null()).output().unwrap())
     }
 
     fn setup(&self, args: &[&str]) -> Ended {
@@ -330,7 +306,7 @@ fn a_terminal_is_asked_and_may_say_no() {
             .spawn();
         let mut script = script.ok()?;
         script.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-        Some(ended(&script.wait_with_output().unwrap()))
+        Some(Ended::of(&script.wait_with_output().unwrap()))
     };
     let before = host.files();
     let Some(no) = on_terminal("/mnt/a/keys/main.keyring\n\n\nn\n") else {
@@ -364,5 +340,5 @@ fn the_doctor_ends_in_2_when_there_is_nothing_to_look_at() {
         .args(["doctor", "--root", "/no/such/place"])
         .output()
         .unwrap();
-    ended(&none).says(2, &["/no/such/place"]);
+    Ended::of(&none).says(2, &["/no/such/place"]);
 }
