@@ -146,14 +146,19 @@ impl<'a> Job<'a> {
                     self.say(format_args!("LATER   {what}: in use by open transactions"));
                     return Ok(());
                 }
-                Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. })
-                    if attempt < ATTEMPTS && self.pause(BEFORE_AGAIN) =>
-                {
-                    attempt += 1;
-                }
+                Err(e) if self.tries_again(&e, &mut attempt) => {}
                 Err(e) => return self.note_failure(what, e),
             }
         }
+    }
+
+    /// Whether a statement that failed is tried again, after a pause: its locks were not to be had.
+    pub fn tries_again(&mut self, e: &Error, attempt: &mut u32) -> bool {
+        let again = matches!(e, Error::Server { code: LOCK_WAIT_TIMEOUT, .. })
+            && *attempt < ATTEMPTS
+            && self.pause(BEFORE_AGAIN);
+        *attempt += u32::from(again);
+        again
     }
 
     /// Notes a failure of a statement. A lost connection ends the run.

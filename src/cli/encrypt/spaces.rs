@@ -2,9 +2,9 @@
 //! The tablespace `mysql` and general tablespaces: the server encrypts their pages in place.
 
 use super::direction::Direction;
-use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
-use crate::error::{Error, Result};
-use crate::server::{Inventory, LOCK_WAIT_TIMEOUT, TablespaceKind, quoted};
+use super::job::{Job, Step};
+use crate::error::Result;
+use crate::server::{Inventory, TablespaceKind, quoted};
 use std::time::Instant;
 
 pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<Step> {
@@ -21,23 +21,20 @@ pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Directi
             format!("ALTER TABLESPACE {} ENCRYPTION = '{}'", quoted(&space.name), direction.letter());
         let began = Instant::now();
         let mut attempt = 1;
-        loop {
+        let ended = loop {
             match job.carry_out(&name, &statement, space.bytes) {
-                // Broken off, the server has taken back what it did.
-                Ok(Step::Stopped) => return Ok(Step::Stopped),
-                Ok(Step::Done) => {
-                    let what = format!("{name} {}", direction.done());
-                    job.done(&what, space.bytes, began.elapsed());
-                }
-                Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. })
-                    if attempt < ATTEMPTS && job.pause(BEFORE_AGAIN) =>
-                {
-                    attempt += 1;
-                    continue;
-                }
-                Err(e) => job.note_failure(&name, e)?,
+                Err(e) if job.tries_again(&e, &mut attempt) => {}
+                ended => break ended,
             }
-            break;
+        };
+        match ended {
+            // Broken off, the server has taken back what it did.
+            Ok(Step::Stopped) => return Ok(Step::Stopped),
+            Ok(Step::Done) => {
+                let what = format!("{name} {}", direction.done());
+                job.done(&what, space.bytes, began.elapsed());
+            }
+            Err(e) => job.note_failure(&name, e)?,
         }
     }
     Ok(Step::Done)
