@@ -111,6 +111,13 @@ impl Findings {
         self.add(Level::Note, check, what, why, &[]);
     }
 
+    /// A file that this user may not look at: not known whether it is fine.
+    pub fn unseen(&mut self, check: &'static str, file: &Path) {
+        let what =
+            format!("{} cannot be looked at by this user: run keyringctl doctor as root", file.display());
+        self.note(check, what, "");
+    }
+
     /// Leaves these checks out.
     pub fn ignore(&mut self, names: &[String]) {
         self.all.retain(|f| !names.iter().any(|n| n == f.check));
