@@ -135,13 +135,8 @@ pub fn read_copy(copy: &Copy, opener: Opener<'_>, source_name: &str) -> Outcome 
         Ok(reading) => reading,
         Err(e) => return Outcome::Out(e),
     };
-    let failed = |e, generation, state| {
-        let mut outcome = not_whole(copy.path(), source_name, &reading.front, e, generation);
-        if let Outcome::Damaged { state: known, .. } = &mut outcome {
-            *known = state;
-        }
-        outcome
-    };
+    let failed =
+        |e, generation, state| not_whole(copy.path(), source_name, &reading.front, e, generation, state);
     let front = match image::open_front(&reading.front.0, opener) {
         Ok(front) => front,
         // Behind an authentic header, what the commit slots claim is worth heeding although they are damaged.
@@ -184,13 +179,15 @@ fn load(mut front: Front, opener: Opener<'_>, rest: &[u8], len: u64) -> format::
     Ok(Loaded { keys, header, commit, front: FrontBytes::of(&[]), memory, notes, before })
 }
 
-/// What a copy is that could not be read whole; `generation` is what is known of how far it had come.
+/// What a copy is that could not be read whole; `generation` is what is known of how far it had come, `state` what its front
+/// proves of that.
 fn not_whole(
     path: &Path,
     source_name: &str,
     front: &FrontBytes,
     e: FormatError,
     generation: Option<u64>,
+    state: Option<([u8; EPOCH_LEN], Commit)>,
 ) -> Outcome {
     let damage = match e {
         FormatError::Damaged { offset, what } => Some((offset, what)),
@@ -199,9 +196,7 @@ fn not_whole(
     let error = Error::format(path, source_name, e);
     let id = header::read(&front.0).ok().and_then(|c| c.readable.first().map(|h| h.claims().id));
     match (damage, id) {
-        (Some((offset, what)), Some(id)) => {
-            Outcome::Damaged { id, generation, state: None, offset, what, error }
-        }
+        (Some((offset, what)), Some(id)) => Outcome::Damaged { id, generation, state, offset, what, error },
         _ => Outcome::Out(error),
     }
 }
