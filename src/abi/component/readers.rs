@@ -97,18 +97,22 @@ impl Drop for Held {
 /// Each twice as large as the one before it.
 static PLACES: [OnceLock<Box<[Place]>>; DOUBLINGS] = [const { OnceLock::new() }; DOUBLINGS];
 
+/// The number of a block's first place.
+const fn first_of(block: usize) -> usize {
+    FIRST_PLACES * ((1 << block) - 1)
+}
+
 /// The places of a block that is there or is made now.
 fn block(number: usize) -> Option<&'static [Place]> {
-    let first = FIRST_PLACES * ((1 << number) - 1);
+    let first = first_of(number);
     let make = || (first..first + (FIRST_PLACES << number)).map(Place::new).collect();
     Some(PLACES.get(number)?.get_or_init(make))
 }
 
 fn reader(handle: usize) -> Option<Held> {
     let number = handle >> PLACE_BITS;
-    let of_block = (number / FIRST_PLACES + 1).ilog2() as usize;
-    let first = FIRST_PLACES * ((1 << of_block) - 1);
-    let reader = PLACES.get(of_block)?.get()?.get(number - first)?.hold();
+    let block = (number / FIRST_PLACES + 1).ilog2() as usize;
+    let reader = PLACES.get(block)?.get()?.get(number - first_of(block))?.hold();
     (reader.open && reader.handle == handle).then_some(reader)
 }
 
