@@ -8,7 +8,9 @@ mod common;
 use common::sim::Sim;
 use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, open, take_into_use};
 use keyring_external::error::Error;
+use keyring_external::store::witness::WitnessPlace;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// A keyring to begin with.
 struct Start {
@@ -226,4 +228,26 @@ fn a_long_life_with_many_crashes_loses_nothing_acknowledged() {
         }
     }
     assert_eq!(crashes, 300);
+}
+
+/// The witness follows a keyring without its directory being synced: after a power cut it is whole, an earlier one or the
+/// later.
+#[test]
+fn a_witness_is_whole_after_a_power_cut() {
+    let mut rng = Rng(8);
+    let (earlier, later) = ([1; 128], [2; 128]);
+    let place = |sim: &Sim| WitnessPlace::new(sim.fs(), Path::new("/volume"));
+    for at in 1.. {
+        let sim = Sim::default();
+        place(&sim).write(&earlier, true).unwrap();
+        sim.crash_at(at);
+        let done = place(&sim).write(&later, false).is_ok();
+        for left in sim.after_crash(&mut rng, 50, false) {
+            let found = place(&left).read(128).unwrap().unwrap();
+            assert!(found == earlier || found == later, "power cut at {at}: {found:?}");
+        }
+        if done {
+            break;
+        }
+    }
 }

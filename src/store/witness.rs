@@ -46,7 +46,8 @@ impl WitnessPlace {
     }
 
     /// Replaces it. Not `durable`: it survives the end of the server, and after a power cut it may be an
-    /// earlier one, which does no harm: it then knows less.
+    /// earlier one, which does no harm: it then knows less. It is never half a one or empty, because its bytes are
+    /// on the disk before its name is.
     ///
     /// # Errors
     /// What the filesystem answers; the old one is still there then.
@@ -63,9 +64,7 @@ impl WitnessPlace {
             file.set_owner(owner.uid, owner.gid)?;
         }
         file.write_at(bytes, 0)?;
-        if durable {
-            file.sync()?;
-        }
+        file.sync()?;
         self.fs.rename(&temporary, &self.path)?;
         if durable { self.fs.sync_dir(volume::directory_of(&self.path)) } else { Ok(()) }
     }
