@@ -175,17 +175,15 @@ pub enum Error {
         generation: u64,
     },
 
-    /// An older copy holds keys that the newest one does not have.
-    #[error("the copy {} holds generation {found} and the other {expected}, and {keys} keys are in one of them only: they were changed apart, and both are left as they are. Compare with `keyringctl list`; to give it up, remove the file and run keyringctl sync", path.display())]
+    /// A copy went its own way: it holds keys, or changes, that the one in use does not know.
+    #[error("the copy {} has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither follows from the other. No key is stored until they are one again, and both are left as they are. `keyringctl verify COPY --datadir DIR` shows which one the data needs; `keyringctl sync COPY --mirror OTHER --merge` puts the keys of both together", path.display())]
     Diverged {
         /// The copy.
         path: PathBuf,
         /// Its generation.
         found: u64,
-        /// The newest.
+        /// That of the keyring in use.
         expected: u64,
-        /// How many keys would be lost.
-        keys: usize,
     },
 
     /// The newest copy is damaged.
@@ -291,6 +289,15 @@ pub enum Error {
         seconds: u64,
     },
 
+    /// Two of the configured paths lead to one file.
+    #[error("{} and {} are one file under two names (a link, or a volume that is mounted twice), so there is one copy and not two: give the second copy a path on another volume", path.display(), other.display())]
+    OneFile {
+        /// One path.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+
     /// An unlock source that cannot be read or is unusable.
     #[error("the unlock secret could not be read from {source_name}: {why}")]
     Unlock {
@@ -379,7 +386,7 @@ impl Error {
 
     /// Whether another program may have changed the keyring, so that it is worth reading again.
     pub fn is_by_another(&self) -> bool {
-        matches!(self, Error::Changed { .. } | Error::OtherKey { .. })
+        matches!(self, Error::Changed { .. } | Error::OtherKey { .. } | Error::Diverged { .. })
     }
 
     /// Adds the path (and the name of the unlock source) to an error of the format.

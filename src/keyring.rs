@@ -4,6 +4,7 @@
 
 mod copies;
 mod found;
+mod lineage;
 mod load;
 mod many;
 mod memory;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef, check_length};
 use crate::secret::fill_random;
+use crate::store::copy::{CHANGE_WAIT, Changing, PROBE_WAIT};
 use crate::store::fs::Fs;
 use crate::store::vacancy::Vacancy;
 use memory::Memory;
@@ -32,7 +34,7 @@ use open::Reopen;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 use witness::WitnessFile;
@@ -139,11 +141,11 @@ impl Keyring {
         let mut done = change(writer);
         for _ in 0..CATCH_UPS {
             match done {
-                Err(e) if e.is_by_another() => {
-                    // Whoever makes change after change would else always be faster.
-                    let locks = writer.lock_copies();
-                    self.catch_up(writer).map_err(|_| e)?;
-                    drop(locks);
+                Err(e) if e.is_by_another() && self.reopen.is_some() => {
+                    // Keep the locks while re-reading, or a busy writer could starve us.
+                    let locked = writer.lock_copies()?;
+                    self.catch_up(writer, Some(&locked)).map_err(|_| e)?;
+                    drop(locked);
                     done = change(writer);
                 }
                 done => return done,
@@ -156,22 +158,30 @@ impl Keyring {
     /// are looked at: another program may have made it untrue.
     fn knows(&self, writer: &mut Writer, name: &NameRef<'_>, refusal: bool) -> bool {
         let known = || self.read_memory().get(name).is_some();
-        if known() == refusal
-            && self.reopen.is_some()
-            && matches!(writer.probe(false), Err(Error::Changed { .. }))
-        {
-            // Without success the answer is of the keyring as this program knows it.
-            drop(self.catch_up(writer));
+        if known() == refusal && self.reopen.is_some() {
+            let looked = writer.probe(&self.read_memory(), false, false);
+            if looked.is_err_and(|e| e.is_by_another()) {
+                // Without success the answer is of the keyring as this program knows it.
+                drop(self.catch_up(writer, None));
+            }
         }
         known()
     }
 
-    /// Reads a keyring again that another program has changed, when it is this one in a later state.
-    fn catch_up(&self, writer: &mut Writer) -> Result<()> {
+    /// Reads a keyring again that another program has changed, when it is this one in a later state; through the
+    /// descriptors that hold the locks of its copies, where they are `locked`.
+    ///
+    /// # Errors
+    /// When there is nothing to go on from.
+    fn catch_up(&self, writer: &mut Writer, locked: Option<&[Result<Changing>]>) -> Result<()> {
         let reopen = self.reopen.as_ref().ok_or(Error::Unavailable)?;
-        let fresh = reopen.read(writer.keys())?;
+        let fresh = reopen.read(&writer.all_keys().collect::<Vec<_>>(), locked)?;
         let memory = fresh.memory.into_inner().unwrap_or_else(PoisonError::into_inner);
         let newer = fresh.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if fresh.id == self.id && newer.commit() == writer.commit() {
+            // A copy that was away while the data key was renewed.
+            return if writer.learn_keys(newer) { Ok(()) } else { Err(Error::Unavailable) };
+        }
         let later = newer.commit().generation > writer.commit().generation;
         let nothing_lost = writer.is_before(&newer) || self.read_memory().missing_in(&memory) == 0;
         if fresh.id != self.id || !later || !nothing_lost {
@@ -270,23 +280,23 @@ impl Keyring {
         Ok((new, missing))
     }
 
-    /// Has `new` take this one's place: runs `swap` while no change is under way, and refuses all later ones
-    /// with [`Error::Retired`]. `new` is opened `again` first when this keyring or its own files were changed
-    /// since it was opened.
+    /// Has `new`, which [`Keyring::open_successor`] opened, take this one's place: runs `swap` while no change is under
+    /// way, and refuses all later ones with [`Error::Retired`]. No file is touched. What was changed here since `new`
+    /// was opened is handed over, when both are one keyring.
     ///
     /// # Errors
-    /// As [`Keyring::open_successor`]; this keyring goes on then.
-    pub fn give_way(
-        &self,
-        new: Arc<Keyring>,
-        again: impl FnOnce() -> Result<Arc<Keyring>>,
-        swap: impl FnOnce(Arc<Keyring>),
-    ) -> Result<()> {
+    /// [`Error::Retired`]; no memory. This keyring goes on then.
+    pub fn give_way(&self, new: &Keyring, swap: impl FnOnce()) -> Result<()> {
         let writer = self.lock_in_use()?;
-        let current = self.check_successor(&writer, &new).is_ok() && new.lock_writer().probe(false).is_ok();
-        let new = if current { new } else { again()? };
-        self.check_successor(&writer, &new)?;
-        swap(new);
+        let mut theirs = new.lock_writer();
+        if self.id == new.id && writer.commit().generation > theirs.commit().generation {
+            let mut memory = Memory::default();
+            memory.copy_from(&self.read_memory())?;
+            theirs.take_over(&writer)?;
+            *new.write_memory() = memory;
+        }
+        drop(theirs);
+        swap();
         self.retired.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -304,33 +314,74 @@ impl Keyring {
             return Err(Error::Older { path, id: self.id, found, expected });
         }
         if missing > 0 && !old.is_before(&new) {
-            return Err(Error::Diverged { path, found, expected, keys: missing });
+            return Err(Error::Diverged { path, found, expected });
         }
         Ok(0)
     }
 
-    /// What an administrator wants to know, looked up now: the copies are compared with memory, and those
-    /// that came back are brought up to date.
+    /// What an administrator wants to know. The copies are looked at, once a second at most, and nothing is written to
+    /// them. A change under way is not waited for: what it last came to is shown.
     pub fn status(&self) -> Status {
-        let read_only = self.read_only.load(Ordering::Relaxed);
-        // A write under way must not make a status query wait: what it last came to is shown. And the files
-        // are no more the affair of one that has given way.
-        if let Ok(mut writer) = self.writer.try_lock()
+        // A retired keyring no longer touches the files.
+        if let Some(mut writer) = self.try_lock_writer()
             && !self.retired.load(Ordering::Relaxed)
         {
-            let mut wrong = writer.probe(!read_only).err();
-            if wrong.as_ref().is_some_and(Error::is_by_another)
-                && self.counters.may_catch_up()
-                && self.catch_up(&mut writer).is_ok()
-            {
-                wrong = None;
+            writer.let_witness_follow(false);
+            if self.counters.look_is_due() {
+                self.look(&mut writer);
             }
-            if wrong.is_none() && writer.is_to_heal() && !read_only {
-                wrong = writer.heal(&self.read_memory()).err();
-            }
-            self.counters.note_copies(writer.commit().generation, writer.count(), wrong.as_ref());
         }
-        self.counters.status(self.id, self.len(), read_only)
+        self.known_status()
+    }
+
+    /// The status as the last change, or the last look at the copies, found it.
+    pub fn known_status(&self) -> Status {
+        self.counters.status(self.id, self.len(), self.read_only.load(Ordering::Relaxed))
+    }
+
+    /// Looks at the copies and compares them with memory. Nothing is written.
+    fn look(&self, writer: &mut Writer) {
+        let read_only = self.read_only.load(Ordering::Relaxed);
+        writer.begin(PROBE_WAIT);
+        // A later state of this keyring is no error; [`Keyring::tend`] takes it over, or says what is wrong.
+        let may_follow = self.reopen.is_some();
+        let wrong = writer.probe(&self.read_memory(), !read_only, !may_follow).err();
+        let (by_another, wrong) = match wrong {
+            Some(e) if e.is_by_another() && may_follow => (true, None),
+            wrong => (false, wrong),
+        };
+        self.note(writer, wrong.as_ref(), by_another);
+    }
+
+    fn note(&self, writer: &Writer, wrong: Option<&Error>, by_another: bool) {
+        let needs_care = by_another || writer.needs_care();
+        self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);
+    }
+
+    /// Whether [`Keyring::tend`] may have something to do: a copy is away, behind or changed by another program, as far
+    /// as is known.
+    pub fn needs_care(&self) -> bool {
+        self.counters.needs_care() && !self.retired.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what another program has changed, and brings copies up to date that came back, that lag behind or
+    /// may hold what a failed write left. Waits for a change under way.
+    pub fn tend(&self) {
+        let Ok(mut writer) = self.lock_in_use() else { return };
+        writer.begin(CHANGE_WAIT);
+        let tended = if self.read_only.load(Ordering::Relaxed) {
+            let look = |writer: &mut Writer, told| writer.probe(&self.read_memory(), false, told);
+            match look(&mut writer, false) {
+                Err(e) if e.is_by_another() => {
+                    drop(self.catch_up(&mut writer, None));
+                    look(&mut writer, true)
+                }
+                looked => looked,
+            }
+        } else {
+            self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
+        };
+        self.note(&writer, tended.as_ref().err(), false);
     }
 
     /// How each copy stands, as the last change or status query found it.
@@ -338,27 +389,28 @@ impl Keyring {
         self.lock_writer().standings()
     }
 
-    /// Brings copies that lag behind or are damaged up to date, unless the keyring is read-only, and has
-    /// the witness follow. To be called when the keyring was opened and is put to use.
+    /// Brings copies that lag behind or are damaged up to date, and makes durable what was read, where it may not be;
+    /// not when the keyring is read-only. To be called when the keyring was opened and is to be put to use. The witness
+    /// is left as it is: it follows when the keyring is used.
     ///
     /// # Errors
     /// As [`Keyring::store`]; the keyring can be used all the same.
     pub fn settle(&self) -> Result<()> {
         let mut writer = self.lock_writer();
+        writer.begin(CHANGE_WAIT);
         let (current, all) = writer.count();
         let read_only = self.read_only.load(Ordering::Relaxed);
         // Also a copy that is out of use: damage is put right where another copy shows what counts.
         let healed = if writer.is_ahead_of_witness() && !read_only {
-            // A failed write, perhaps, that a power cut takes back: whoever reads it now relies on it.
+            // This may be the leftover of a failed sync; make it durable before the server relies on it.
             self.catching_up(&mut writer, |writer| writer.make_durable(&self.read_memory()))
         } else if current < all && !read_only {
             self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
         } else {
             Ok(())
         };
-        self.counters.note_copies(writer.commit().generation, writer.count(), healed.as_ref().err());
-        healed?;
-        writer.renew_witness(self.id)
+        self.note(&writer, healed.as_ref().err(), false);
+        healed
     }
 
     /// Makes new copies of the keyring at places where nothing is yet.
@@ -367,6 +419,7 @@ impl Keyring {
     /// As [`Vacancy::create`].
     pub fn create_copies(&self, places: &[Vacancy]) -> Result<()> {
         let mut writer = self.lock_writer();
+        writer.begin(CHANGE_WAIT);
         self.catching_up(&mut writer, |writer| writer.create_copies(&self.read_memory(), places))
     }
 
@@ -395,20 +448,31 @@ impl Keyring {
 
     /// Has the witness in the data directory look at this keyring and follow it from now on.
     fn ask_witness(&mut self, witness: WitnessFile, trust: Trust) -> Result<()> {
-        let id = self.id;
-        self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).ask_witness(witness, &id, trust)
+        self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).ask_witness(witness, trust)
     }
 
-    /// Notes a failure that an operation answered with, for the status variables.
+    /// Where the writer reports what happens to the copies.
+    fn report_to(&mut self, report: Report) {
+        self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).report_to(report);
+    }
+
+    /// Notes what an operation came to, for the status variables.
     fn counted<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
-        operation().inspect_err(|e| self.counters.failed(e))
+        let done = operation().inspect_err(|e| self.counters.failed(e));
+        if let Some(writer) = self.try_lock_writer() {
+            self.note(&writer, None, false);
+        }
+        done
     }
 
+    /// The writer, for a change that begins.
     fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
-        let writer = self.lock_in_use()?;
+        let mut writer = self.lock_in_use()?;
         if self.read_only.load(Ordering::Relaxed) {
             return Err(Error::ReadOnly { path: writer.path().to_owned() });
         }
+        writer.begin(CHANGE_WAIT);
+        writer.let_witness_follow(true);
         Ok(writer)
     }
 
@@ -421,6 +485,14 @@ impl Keyring {
     // it touches the file, and memory changes only by whole entries.
     fn lock_writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_lock_writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn read_memory(&self) -> std::sync::RwLockReadGuard<'_, Memory> {

@@ -5,10 +5,10 @@
 mod common;
 
 use common::sim::Sim;
-use common::{Op, PATH, Set, contents, data, filled, open, unlock};
+use common::{Op, PATH, Set, contents, data, filled, open, tended, unlock};
 use keyring_external::config::Config;
 use keyring_external::error::Error;
-use keyring_external::keyring::{Keyring, Trust, load_all};
+use keyring_external::keyring::{Keyring, State, Trust, load_all};
 
 const MIRROR: &str = "/volume/mirror";
 
@@ -54,9 +54,13 @@ fn a_copy_that_went_its_own_way_is_never_overwritten() {
             match open_both(&sim) {
                 Err(Error::Fork { .. }) => {}
                 Err(e) => panic!("{way:?}: {e}"),
+                // The newest counts, and no key is made until the two are one again.
                 Ok(keyring) => {
-                    store("next").run(&keyring).unwrap();
+                    let stored = store("next").run(&keyring);
+                    assert!(matches!(stored, Err(Error::Diverged { .. })), "{way:?}: {stored:?}");
+                    assert_eq!(tended(&keyring).state, State::Degraded, "{way:?}");
                     assert_eq!(sim.bytes(first).unwrap(), our_file, "{way:?}: an acknowledged key is gone");
+                    assert_eq!(sim.bytes(second), theirs.bytes(PATH), "{way:?}: an acknowledged key is gone");
                 }
             }
         }
@@ -94,7 +98,7 @@ fn a_file_that_went_its_own_way_is_not_gone_on_from() {
             stored.unwrap();
             assert_eq!(keyring.len(), 4 - 1 + 3);
         } else {
-            assert!(matches!(stored, Err(Error::Changed { .. })), "{stored:?}");
+            assert!(matches!(stored, Err(Error::Diverged { .. })), "{stored:?}");
             assert_eq!(sim.bytes(PATH), theirs.bytes(PATH));
             assert_eq!(keyring.len(), 4 + 1);
         }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, data, filled, keyring_path, open, unlock};
+use common::{Op, PATH, Rng, Set, contents, data, filled, keyring_path, open, tended, unlock};
 use keyring_external::config::Config;
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, Trust, load_all};
@@ -107,7 +107,7 @@ fn a_copy_that_failed_counts_again_only_when_it_holds_all() {
             let what = failed(&op, at);
             for id in ["next", "and the next"] {
                 next(id).run(&keyring).unwrap();
-                assert_eq!(keyring.status().copies, (2, 2), "{what}");
+                assert_eq!(tended(&keyring).copies, (2, 2), "{what}");
                 let set = contents(&keyring);
                 states += after_cut(&sim, &mut rng, |left| {
                     for path in [PATH, MIRROR] {

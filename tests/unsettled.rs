@@ -5,7 +5,7 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, contents, data, filled, take_into_use, unlock};
+use common::{Op, PATH, contents, data, filled, take_into_use, tended, unlock};
 use keyring_external::error::Error;
 use keyring_external::format::FIXED_LEN;
 use keyring_external::keyring::{Keyring, State, load_all};
@@ -58,10 +58,10 @@ fn after_each_failure(paths: &[&str], min_copies: usize, check: impl Fn(&Sim, &K
 #[test]
 fn one_copy() {
     after_each_failure(&[PATH], 1, |sim, keyring, what| {
-        let status = keyring.status();
+        let status = tended(keyring);
         assert_eq!((status.state, status.copies), (State::Attached, (1, 1)), "{what}: {status:?}");
         let found = open(sim, &[PATH], 1).unwrap_or_else(|e| panic!("{what}: {e}"));
-        assert_eq!(found.status().generation, status.generation, "{what}");
+        assert_eq!(found.known_status().generation, status.generation, "{what}");
         assert_eq!(contents(&found), contents(keyring), "{what}");
     });
 }
@@ -72,10 +72,10 @@ fn one_of_two_that_are_needed() {
     for (gone, there) in [(PATH, MIRROR), (MIRROR, PATH)] {
         after_each_failure(&[PATH, MIRROR], 2, |sim, keyring, what| {
             sim.remove(gone);
-            let status = keyring.status();
+            let status = tended(keyring);
             assert_eq!((status.state, status.copies), (State::Degraded, (1, 2)), "{what}: {status:?}");
             let found = open(sim, &[there], 1).unwrap_or_else(|e| panic!("{what}: {e}"));
-            assert_eq!(found.status().generation, status.generation, "{what}");
+            assert_eq!(found.known_status().generation, status.generation, "{what}");
             assert_eq!(contents(&found), contents(keyring), "{what}");
             let next = Op::Store { id: "next", user: "", key_type: "AES", data: data(78, 32) };
             let refused = next.run(keyring);
@@ -107,7 +107,7 @@ fn a_damaged_copy_that_lags_behind_is_healed_at_start() {
         let next = open(&sim, &[PATH, MIRROR], 1).unwrap();
         next.settle().unwrap();
         let what = format!("operation {at}: {healed:?}, {:?}", next.standings());
-        assert_eq!(next.status().copies, (2, 2), "{what}");
+        assert_eq!(tended(&next).copies, (2, 2), "{what}");
         assert!(sim.bytes(PATH) == sim.bytes(MIRROR), "{what}");
     }
 }

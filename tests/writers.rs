@@ -6,7 +6,7 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, contents, create, data, filled, open};
+use common::{Op, PATH, contents, create, data, filled, open, tended};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, State};
 
@@ -38,7 +38,7 @@ fn is_refused(sim: &Sim, keyring: &Keyring, what: &str, expected: impl Fn(&Error
         assert!(expected(&e), "{what}, {op:?}: {e:?}");
         assert_eq!(sim.counts().changes(), 0, "{what}, {op:?}: something was written");
     }
-    let status = keyring.status();
+    let status = tended(keyring);
     assert_eq!(status.state, State::Detached, "{what}");
     assert!(!status.last_error.is_empty(), "{what}");
     assert_eq!((sim.bytes(PATH), contents(keyring)), (disk, memory), "{what}");
@@ -62,7 +62,7 @@ fn a_second_writer_stops_the_first_and_neither_loses_a_key() {
     for (what, change) in changes {
         let (sim, _) = filled();
         let (first, _) = open(&sim.fs()).unwrap();
-        assert_eq!(first.status().state, State::Attached);
+        assert_eq!(tended(&first).state, State::Attached);
         change(&sim);
         let second = contents(&open(&sim.fs()).unwrap().0);
         is_refused(&sim, &first, what, |e| matches!(e, Error::Changed { .. }));
@@ -105,13 +105,13 @@ fn the_fork_of_a_keyring_is_not_overwritten() {
     store("here").run(&keyring).unwrap();
     append(&fork, "there");
     sim.put(PATH, fork.bytes(PATH).unwrap());
-    is_refused(&sim, &keyring, "a fork", |e| matches!(e, Error::Changed { .. }));
+    is_refused(&sim, &keyring, "a fork", |e| matches!(e, Error::Diverged { .. }));
     // A damaged commit slot of the fork makes it no less a fork.
     for slot in [8192, 12288] {
         let mut bytes = fork.bytes(PATH).unwrap();
         bytes[slot + 90] ^= 1;
         sim.put(PATH, bytes);
-        is_refused(&sim, &keyring, "a damaged fork", |e| matches!(e, Error::Changed { .. }));
+        is_refused(&sim, &keyring, "a damaged fork", |e| matches!(e, Error::Diverged { .. }));
     }
 }
 
@@ -131,7 +131,7 @@ fn an_older_copy_is_refused() {
         let old = sim.bytes(PATH).unwrap();
         change(&sim);
         let (keyring, _) = open(&sim.fs()).unwrap();
-        let generation = keyring.status().generation;
+        let generation = keyring.known_status().generation;
         sim.put(PATH, old);
         is_refused(
             &sim,
@@ -170,7 +170,7 @@ fn another_keyring_or_none_is_refused() {
     sim.put(PATH, ours);
     let op = store("back");
     op.run(&keyring).unwrap();
-    assert_eq!(keyring.status().state, State::Attached);
+    assert_eq!(tended(&keyring).state, State::Attached);
     assert_eq!(contents(&open(&sim.fs()).unwrap().0), op.after(&set, &set));
 }
 

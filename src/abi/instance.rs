@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The one keyring that this loaded library serves.
 
+use super::care;
 use super::services::{Level, log};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::keyring::{Keyring, Severity, Trust};
+use crate::keyring::{Keyring, Severity, Status, Trust};
 use crate::secret;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
@@ -21,7 +22,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// How often a call follows keyrings that give way to others.
 const MOST_TURNS: u32 = 1000;
 
-/// The keyring in use was opened by [`open_untouched`] and not yet settled.
+/// The keyring in use was put to use by [`open_untouched`] or [`replace`] and not yet settled.
 static UNSETTLED: AtomicBool = AtomicBool::new(false);
 
 /// The open keyring.
@@ -37,7 +38,12 @@ pub(super) fn count() -> u64 {
 
 /// Runs an operation on the open keyring, and again when that one gave way to another meanwhile.
 pub(super) fn on_open<R>(operation: impl Fn(&Arc<Keyring>) -> Result<R>) -> Result<R> {
-    let once = || get().ok_or(Error::Unavailable).and_then(|keyring| operation(&keyring));
+    let once = || {
+        let keyring = get().ok_or(Error::Unavailable)?;
+        let done = operation(&keyring);
+        care::start_for(&keyring);
+        done
+    };
     // An administrator's statement is behind each turn, so that few are enough.
     for _ in 0..MOST_TURNS {
         match once() {
@@ -46,6 +52,14 @@ pub(super) fn on_open<R>(operation: impl Fn(&Arc<Keyring>) -> Result<R>) -> Resu
         }
     }
     once()
+}
+
+/// The status of the open keyring, for a client that asks.
+pub(super) fn status() -> Option<Status> {
+    let keyring = get()?;
+    let status = keyring.status();
+    care::start_for(&keyring);
+    Some(status)
 }
 
 /// Puts another one in its place, or none. The old one goes when the last call on it has ended.
@@ -72,21 +86,23 @@ pub(super) fn open_untouched(config: &Config) -> Result<Arc<Keyring>> {
     Ok(keyring)
 }
 
-/// Does what [`open_untouched`] left to be done.
+/// Does what [`open_untouched`] or [`replace`] left to be done.
 pub(super) fn settle_if_due(keyring: &Keyring) {
-    if UNSETTLED.load(Ordering::Relaxed) && UNSETTLED.swap(false, Ordering::Relaxed) {
+    if is_unsettled() && UNSETTLED.swap(false, Ordering::Relaxed) {
         settle(keyring);
     }
+}
+
+/// Whether [`settle_if_due`] has something to do.
+pub(super) fn is_unsettled() -> bool {
+    UNSETTLED.load(Ordering::Relaxed)
 }
 
 fn open_and_tell(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let config = &without_datadir(config)?;
     let (keyring, notes) = Keyring::open(&fs, config, trust, report)?;
-    // A status query brings copies up to date, unless the keyring is read-only.
-    keyring.set_read_only(true);
-    let status = keyring.status();
-    keyring.set_read_only(config.read_only);
+    let status = keyring.known_status();
     log(
         Level::Note,
         &format!(
@@ -169,24 +185,27 @@ pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
     Ok(new)
 }
 
-/// Puts a keyring from [`open_other`] in the place of the one in use, between two changes of that one.
-/// When something was changed since it was opened, it is opened once more `again`. The one in use goes on
-/// when that fails.
-pub(super) fn replace(new: Arc<Keyring>, again: impl Fn() -> Result<Arc<Keyring>>) -> Result<()> {
-    let swap = |keyring: Arc<Keyring>| {
-        UNSETTLED.store(false, Ordering::Relaxed);
-        settle(&keyring);
-        set(Some(keyring));
-    };
+/// Puts a keyring from [`open_other`] in the place of the one in use, between two changes of that one. No file is
+/// touched: copies that are not up to date are seen to afterwards, on a thread of its own.
+pub(super) fn replace(new: &Arc<Keyring>) -> Result<()> {
     loop {
-        let Some(old) = get() else {
-            swap(new);
-            return Ok(());
+        let swap = || set(Some(Arc::clone(new)));
+        let done = match get() {
+            Some(old) => old.give_way(new, swap),
+            None => {
+                swap();
+                Ok(())
+            }
         };
-        match old.give_way(Arc::clone(&new), &again, swap) {
+        match done {
             // Another session was faster: the one in use is another now.
             Err(Error::Retired) => {}
-            done => return done,
+            done => {
+                done?;
+                UNSETTLED.store(true, Ordering::Relaxed);
+                care::start();
+                return Ok(());
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 )]
 #![allow(unsafe_code)]
 
+mod care;
 pub mod component;
 mod guard;
 mod handles;

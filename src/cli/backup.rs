@@ -5,7 +5,7 @@ use super::output::{Output, hex};
 use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::keyring::load_with;
-use crate::store::copy::{Copy, FRONT_LEN};
+use crate::store::copy::{CHANGE_WAIT, Copy, FRONT_LEN};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::store::volume;
@@ -96,6 +96,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 
 fn read(fs: &Arc<dyn Fs>, path: &Path) -> Result<Vec<u8>> {
     let reading = Copy::new(Arc::clone(fs), path).read()?;
-    let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64))?;
+    let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), CHANGE_WAIT)?;
     Ok([&reading.front.0[..], &rest].concat())
 }

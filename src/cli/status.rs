@@ -229,8 +229,8 @@ fn compare_with_witness(found: &mut Found, heard: Result<Testimony>) -> Result<(
     let (stands, contradicted) = match heard {
         Ok(Testimony::None) => return Ok(()),
         Ok(Testimony::Fits) => (Stands::Same, None),
-        Ok(Testimony::Behind) => (Stands::Newer, None),
-        Ok(Testimony::Unreliable) => (Stands::Unknown, None),
+        Ok(Testimony::KeyringAhead) => (Stands::Newer, None),
+        Ok(Testimony::Unreliable | Testimony::Foreign) => (Stands::Unknown, None),
         Err(e @ Error::WitnessOlder { .. }) => (Stands::Older, Some(e)),
         Err(e @ Error::WitnessForeign { .. }) => (Stands::Another, Some(e)),
         Err(e @ Error::WitnessFork { .. }) => (Stands::Fork, Some(e)),

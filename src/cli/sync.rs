@@ -62,9 +62,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         .into_iter()
         .map(|(path, standing)| {
             let error = match standing {
-                Standing::Current => None,
+                Standing::Current | Standing::Read => None,
                 Standing::Behind => Some("it could not be brought up to date".to_owned()),
-                Standing::Out(why) => Some(why),
+                Standing::Out(why) | Standing::Changed(why) => Some(why),
             };
             Row { fine: error.is_none(), path, error, made: false }
         })

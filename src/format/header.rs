@@ -49,6 +49,16 @@ impl Parent {
         chain.iter_mut().zip(commit.chain).for_each(|(to, from)| *to = from);
         Self { epoch: *epoch, generation: commit.generation, chain }
     }
+
+    /// Its generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether a chain of MACs, of which this remembers half, is that of this state.
+    pub fn has_chain(&self, chain: &Tag) -> bool {
+        chain.starts_with(&self.chain)
+    }
 }
 
 /// What the header says.

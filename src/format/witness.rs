@@ -6,11 +6,14 @@ use super::Result;
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
 use super::crypto::{self, Keys, TAG_LEN, Tag};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Bytes of a witness.
 pub const WITNESS_LEN: usize = 128;
 const MAGIC: &[u8; 16] = b"KEYRING_WITNESS\x01";
+/// Bytes of the checksum.
+const CHECKSUM_LEN: usize = 24;
 
 /// What a witness says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,11 +34,9 @@ impl Witness {
 
     fn body(&self) -> Vec<u8> {
         let mut w = Writer::with_capacity(WITNESS_LEN);
-        w.put(MAGIC)
-            .put(self.id.as_bytes())
-            .put(&self.generation.to_le_bytes())
-            .put(&self.chain)
-            .pad_to(WITNESS_LEN - TAG_LEN);
+        w.put(MAGIC).put(self.id.as_bytes()).put(&self.generation.to_le_bytes()).put(&self.chain);
+        let checksum = checksum(&w.0);
+        w.put(&checksum);
         w.0
     }
 
@@ -50,10 +51,12 @@ impl Witness {
         Ok(bytes)
     }
 
-    /// Reads what a file claims; `None` when it is no witness. Nothing is authenticated yet.
+    /// Reads what a file claims; `None` when it is no witness, or a damaged one. Nothing is authenticated yet.
     pub fn claims(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader(bytes);
         (r.array()? == *MAGIC && bytes.len() == WITNESS_LEN).then_some(())?;
+        let (claims, rest) = bytes.split_at_checked(WITNESS_LEN - TAG_LEN - CHECKSUM_LEN)?;
+        rest.starts_with(&checksum(claims)).then_some(())?;
         Some(Self { id: Uuid::from_bytes(r.array()?), generation: r.u64()?, chain: r.array()? })
     }
 
@@ -66,6 +69,13 @@ impl Witness {
         let body = r.take(WITNESS_LEN - TAG_LEN).unwrap_or_default();
         crypto::mac_fits(keys.witness_mac(), &[body], r.0)
     }
+}
+
+/// Tells a damaged witness from one that somebody wrote so.
+fn checksum(claims: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let mut checksum = [0; CHECKSUM_LEN];
+    checksum.iter_mut().zip(Sha256::digest(claims)).for_each(|(to, from)| *to = from);
+    checksum
 }
 
 #[cfg(test)]
@@ -85,6 +95,8 @@ mod tests {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             assert!(!Witness::is_authentic(&changed, &keys).unwrap(), "byte {at}");
+            let tag = at >= WITNESS_LEN - TAG_LEN;
+            assert_eq!(Witness::claims(&changed), tag.then_some(witness), "byte {at}");
         }
         for len in 0..bytes.len() {
             assert_eq!(Witness::claims(&bytes[..len]), None);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The copies of an open keyring, and what is known of each: a mirror that went away may come back in
-//! the state in which it went, and in no other.
+//! The copies of an open keyring, and what is known of each. They are opened, locked and changed side by
+//! side, and a change as a whole has one deadline.
 
 use crate::error::{Error, Result};
-use crate::format::commit::Commit;
-use crate::store::copy::{Changing, Copy};
+use crate::format::header::Parent;
+use crate::store::copy::{CHANGE_WAIT, Changing, Copy, GRACE, Opened, Reading, SLOW_WAIT, side_by_side};
+use crate::store::deadline::{Limits, Work};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// How much something matters that is reported while a keyring is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,37 +21,55 @@ pub enum Severity {
 /// Where reports go: the server's error log, or standard error.
 pub type Report = fn(Severity, &str);
 
-/// How a copy stands to the keyring in memory.
+/// What is known of a copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It is what memory holds.
+    /// A change of this program reached it: what memory holds is durable there.
     Current,
-    /// It lags behind, or is damaged in part: the next change writes it anew.
+    /// It reads as what memory holds. A failed sync before this program may have left it so, and not durably: it
+    /// is written whole before anything is built on it.
+    Read,
+    /// It lags behind, is damaged where memory shows what counts, or holds what a failed write may have left: the
+    /// next change writes it whole.
     Behind,
-    /// It cannot be used, for this reason.
+    /// It cannot be reached or used, for this reason.
     Out(String),
+    /// Another program changed it, and this one has not taken that over: until then no key is stored.
+    Changed(String),
 }
+
+impl Standing {
+    /// Whether it holds what memory holds.
+    pub fn is_up_to_date(&self) -> bool {
+        matches!(self, Standing::Current | Standing::Read)
+    }
+
+    /// Why it is not used.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Standing::Out(why) | Standing::Changed(why) => Some(why),
+            Standing::Current | Standing::Read | Standing::Behind => None,
+        }
+    }
+}
+
+/// Most states that are remembered of one copy.
+const MOST_LEFT: usize = 24;
 
 /// One copy.
 #[derive(Debug)]
 pub struct Member {
     copy: Copy,
-    /// Every state that this program may have left the file in.
-    states: Vec<Commit>,
-    /// The state in which the keyring was when there was no such file: somebody may have been putting a copy of
-    /// that there meanwhile.
-    absent_in: Option<Commit>,
     standing: Standing,
-    /// It was read whole and is not what memory holds, although its front may be, or that may not be durable:
-    /// until a change reached it, the front proves nothing.
-    suspect: bool,
+    /// The states in which this program may have left the file since it was last current. When the state of the
+    /// keyring itself is among them, it may be there without being durable or whole.
+    left: Vec<Parent>,
 }
 
 impl Member {
-    /// A copy in the state `commit`.
-    pub fn new(copy: Copy, commit: Option<Commit>, standing: Standing) -> Self {
-        let suspect = standing == Standing::Behind;
-        Self { copy, states: commit.into_iter().collect(), absent_in: None, standing, suspect }
+    /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
+    pub fn new(copy: Copy, standing: Standing, left: Option<Parent>) -> Self {
+        Self { copy, standing, left: left.into_iter().collect() }
     }
 
     /// The copy.
@@ -57,46 +77,39 @@ impl Member {
         &self.copy
     }
 
-    /// How it stands.
+    /// What is known of it.
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    /// Whether a front that is what memory holds says so of the whole file.
-    pub fn is_told_by_its_front(&self) -> bool {
-        !self.suspect
+    /// Whether this program may have left the file in that state.
+    pub fn may_be_in(&self, state: &Parent) -> bool {
+        self.left.contains(state)
     }
 
-    /// Whether this program may have left the file in that state, or a copy may just have been made of it.
-    pub fn may_be(&self, commit: &Commit) -> bool {
-        self.states.contains(commit) || self.absent_in == Some(*commit)
-    }
-
-    /// A change reached it.
-    pub fn reached(&mut self, commit: Commit, report: Report) {
-        self.states.clear();
-        self.states.push(commit);
-        self.absent_in = None;
-        self.suspect = false;
-        self.stands(Standing::Current, report);
-    }
-
-    /// A change may have reached it.
-    pub fn may_have_reached(&mut self, commit: Commit) {
-        self.states.push(commit);
+    /// This program may have left the file in that state.
+    pub fn may_be_left_in(&mut self, state: Parent) {
+        if self.left.contains(&state) {
+            return;
+        }
+        if self.left.len() >= MOST_LEFT {
+            // The first is the one in which it went, which matters most when it comes back.
+            self.left.remove(1);
+        }
+        self.left.push(state);
     }
 
     /// Notes how it stands, and reports what is new of that.
-    pub fn stands(&mut self, standing: Standing, report: Report) {
+    fn stands(&mut self, standing: Standing, report: Report) {
         let path = self.copy.path().display();
-        match (&self.standing, &standing) {
-            (Standing::Current | Standing::Behind, Standing::Out(why)) => {
+        match (self.standing.refusal(), standing.refusal()) {
+            (None, Some(why)) => {
                 report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
             }
-            (Standing::Out(was), Standing::Out(why)) if was != why => {
+            (Some(was), Some(why)) if was != why => {
                 report(Severity::Warning, &format!("the copy {path} is still out of use: {why}"));
             }
-            (Standing::Out(_) | Standing::Behind, Standing::Current) => {
+            _ if standing.is_up_to_date() && !self.standing.is_up_to_date() => {
                 report(Severity::Note, &format!("the copy {path} is up to date again"));
             }
             _ => {}
@@ -120,6 +133,8 @@ pub struct Copies {
     members: Vec<Member>,
     min: usize,
     report: Report,
+    /// When the change under way, with all that it waits for, must have ended.
+    until: Instant,
 }
 
 /// A copy that is open for the change under way.
@@ -129,14 +144,31 @@ pub struct Open {
     pub index: usize,
     /// The file.
     pub file: Changing,
-    /// Whether it is what memory holds, to the last byte.
+    /// Whether it reads as what memory holds, to the last byte.
+    pub same: bool,
+    /// Whether that is durable too, so that it can be built on.
     pub current: bool,
 }
 
 impl Copies {
     /// `min` is at least 1.
     pub fn new(members: Vec<Member>, min: usize, report: Report) -> Self {
-        Self { members, min: min.max(1), report }
+        Self { members, min: min.max(1), report, until: Instant::now() + CHANGE_WAIT }
+    }
+
+    /// Something begins that may take so long, with all that it waits for.
+    pub fn begin(&mut self, limit: Duration) {
+        self.until = Instant::now() + limit;
+    }
+
+    /// Where it is reported what happens to them.
+    pub fn report_to(&mut self, report: Report) {
+        self.report = report;
+    }
+
+    /// How much of that is left.
+    pub fn time_left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
     }
 
     /// All of them, the configured order kept.
@@ -151,16 +183,39 @@ impl Copies {
 
     /// Copies that are up to date, and all.
     pub fn count(&self) -> (usize, usize) {
-        (self.members.iter().filter(|m| m.standing == Standing::Current).count(), self.members.len())
+        (self.members.iter().filter(|m| m.standing.is_up_to_date()).count(), self.members.len())
     }
 
-    /// Takes over what `earlier` knew of copies that cannot be read now: in which state they went.
+    /// Whether a change of this program has reached none yet.
+    pub fn are_only_read(&self) -> bool {
+        !self.members.iter().any(|m| m.standing == Standing::Current)
+    }
+
+    /// Takes over what `earlier` knew: in which states this program may have left each.
     pub fn remember(&mut self, earlier: Copies) {
         for old in earlier.members {
-            let away = |m: &&mut Member| m.copy.path() == old.copy.path() && m.states.is_empty();
-            if let Some(member) = self.members.iter_mut().find(away) {
-                member.states = old.states;
-                member.suspect |= old.suspect;
+            let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
+            if let Some(member) = self.members.iter_mut().find(same) {
+                old.left.into_iter().for_each(|state| member.may_be_left_in(state));
+            }
+        }
+    }
+
+    /// Takes over what is known of the copies of `earlier`, which went on from the state `was` of these to another:
+    /// those that it does not have were left in that one.
+    pub fn take_over(&mut self, earlier: &Copies, was: Parent) {
+        for member in &mut self.members {
+            match earlier.members.iter().find(|old| old.copy.path() == member.copy.path()) {
+                Some(old) => {
+                    member.standing = old.standing.clone();
+                    member.left.clone_from(&old.left);
+                }
+                None => {
+                    member.may_be_left_in(was);
+                    if member.standing.is_up_to_date() {
+                        member.standing = Standing::Behind;
+                    }
+                }
             }
         }
     }
@@ -175,83 +230,171 @@ impl Copies {
     /// Notes an error of a copy.
     pub fn fails(&mut self, index: usize, e: &Error) {
         let why = match e {
-            // Whoever made a new keyring there would have two.
+            // A new keyring made there would be a second one.
             Error::Missing { found, .. } if self.members.len() > 1 => {
                 format!("{found}. Mount its volume, or put a new copy there with keyringctl sync")
             }
             e => e.to_string(),
         };
-        self.stands(index, Standing::Out(why));
+        // What another program wrote there is not taken over by the copy's going away.
+        let changed = matches!(self.members.get(index).map(Member::standing), Some(Standing::Changed(_)));
+        let standing = match e {
+            e if e.is_by_another() => Standing::Changed(why),
+            e if changed && is_away(e) => return,
+            _ => Standing::Out(why),
+        };
+        self.stands(index, standing);
     }
 
-    /// There is no file in the place of a copy, while the keyring is in this state.
-    pub fn is_absent(&mut self, index: usize, commit: Commit) {
+    /// This program may have left a copy in that state.
+    pub fn may_be_left_in(&mut self, index: usize, state: Parent) {
         if let Some(member) = self.members.get_mut(index) {
-            member.absent_in = Some(commit);
+            member.may_be_left_in(state);
         }
     }
 
-    /// A change reached these copies.
-    pub fn reached(&mut self, open: &[Open], commit: Commit) {
+    /// These copies are about to be written to: whatever comes of it, they are to be written whole next.
+    pub fn are_touched(&mut self, open: &[Open], state: Parent) {
         for copy in open {
+            self.may_be_left_in(copy.index, state);
             if let Some(member) = self.members.get_mut(copy.index) {
-                member.reached(commit, self.report);
+                member.standing = Standing::Behind;
             }
         }
     }
 
-    /// A change may have reached this copy.
-    pub fn may_have_reached(&mut self, index: usize, commit: Commit) {
-        if let Some(member) = self.members.get_mut(index) {
-            member.may_have_reached(commit);
-        }
-    }
-
-    /// This copy may look like the one in memory without being durable: what a failed sync left can be read
-    /// until the power is cut.
-    pub fn doubt(&mut self, index: usize) {
-        if let Some(member) = self.members.get_mut(index) {
-            member.suspect = true;
-        }
-    }
-
-    /// A change counts that failed on copies in its last step: those that it may have reached are doubted.
-    pub fn doubt_others(&mut self, open: &[Open], commit: Commit) {
-        let reached = |index| open.iter().any(|o| o.index == index);
+    /// A change reached these copies, and no other.
+    pub fn reached(&mut self, open: &[Open], replaced: Parent) {
         for (index, member) in self.members.iter_mut().enumerate() {
-            member.suspect |= !reached(index) && member.states.contains(&commit);
+            if open.iter().any(|o| o.index == index) {
+                member.left.clear();
+                member.stands(Standing::Current, self.report);
+            } else {
+                member.may_be_left_in(replaced);
+                if member.standing.is_up_to_date() {
+                    member.standing = Standing::Behind;
+                }
+            }
         }
     }
 
-    /// Takes a step of a change on every open copy; those that fail it drop out. The first error of those.
+    /// What memory holds was written whole to these copies.
+    pub fn healed(&mut self, open: &[Open]) {
+        for copy in open {
+            if let Some(member) = self.members.get_mut(copy.index) {
+                member.left.clear();
+                member.stands(Standing::Current, self.report);
+            }
+        }
+    }
+
+    /// Takes a step of a change on every open copy, side by side; those that fail it drop out. The first error of those.
     pub fn step(
         &mut self,
         open: &mut Vec<Open>,
-        failed_may_hold: Option<Commit>,
-        step: impl Fn(&Changing) -> Result<()>,
+        reach: Reach,
+        step: impl Fn(&Open) -> Work<Result<()>>,
     ) -> Option<Error> {
+        let limits = Limits { until: self.until, enough: self.needed(reach), slow: SLOW_WAIT };
+        let done = side_by_side(open.iter().map(|o| (o.file.copy(), step(o))), limits);
         let mut first = None;
-        open.retain(|copy| match step(&copy.file) {
-            Ok(()) => true,
-            Err(e) => {
-                if let Some(commit) = failed_may_hold {
-                    self.may_have_reached(copy.index, commit);
-                }
+        let mut done = done.into_iter();
+        open.retain(|copy| match done.next() {
+            Some(Ok(())) => true,
+            Some(Err(e)) => {
                 self.fails(copy.index, &e);
                 first.get_or_insert(e);
                 false
             }
+            None => false,
         });
         first
     }
 
-    /// Whether so many copies are enough.
-    pub fn enough(&self, open: &[Open], reach: Reach) -> bool {
-        let needed = match reach {
+    /// Opens and locks all copies that can be reached. A copy that another program has locked is being changed: it is
+    /// waited for, and never passed over.
+    ///
+    /// # Errors
+    /// [`Error::Locked`]; [`Error::OneFile`].
+    pub fn lock(&self) -> Result<Vec<Result<Changing>>> {
+        let began = Instant::now();
+        loop {
+            let tried = self.open_side_by_side();
+            let Some(held) = tried.iter().position(|t| matches!(t, Ok(Opened::Held { .. }))) else {
+                return self.locked(tried.into_iter().map(only_locked).collect());
+            };
+            let held = self.members.get(held).map(|m| m.copy.clone()).ok_or(Error::Unavailable)?;
+            let order = in_order(&tried);
+            // Nothing is held on to here: another program may hold one of these and wait for the others.
+            let errors = tried.into_iter().map(Result::err).collect();
+            if let Some(open) = self.lock_in_turn(&order, errors)? {
+                return self.locked(open);
+            }
+            if Instant::now() >= self.until {
+                return Err(held.held(began.elapsed()));
+            }
+            std::thread::sleep(pause());
+        }
+    }
+
+    fn open_side_by_side(&self) -> Vec<Result<Opened>> {
+        let limits = Limits { until: self.until, enough: self.min, slow: SLOW_WAIT };
+        side_by_side(self.members.iter().map(|m| (&m.copy, m.copy.open_to_change(None))), limits)
+    }
+
+    /// Locks one copy after the other, in the order that all programs on this host keep; not those that had `errors`.
+    /// `None`: one was not had in a while, perhaps because a program on another host, where the order is another,
+    /// holds it and waits for one of these.
+    fn lock_in_turn(
+        &self,
+        order: &[usize],
+        errors: Vec<Option<Error>>,
+    ) -> Result<Option<Vec<Result<Changing>>>> {
+        let mut open: Vec<_> = errors.into_iter().map(|e| Err(e.unwrap_or(Error::Unavailable))).collect();
+        for index in order {
+            let (Some(member), Some(place)) = (self.members.get(*index), open.get_mut(*index)) else {
+                continue;
+            };
+            let wait = self.time_left().min(HOLD_WAIT);
+            let work = member.copy.open_to_change(Some(Instant::now() + wait));
+            let opened = side_by_side([(&member.copy, work)], Limits::within(wait + GRACE)).pop();
+            *place = match opened.unwrap_or(Err(Error::Unavailable)) {
+                Ok(Opened::Locked(file)) => Ok(file),
+                Ok(Opened::Held { .. }) => return Ok(None),
+                Err(e) => Err(e),
+            };
+        }
+        Ok(Some(open))
+    }
+
+    /// Refuses one file under two names, which could neither be locked twice nor count as two copies.
+    fn locked(&self, open: Vec<Result<Changing>>) -> Result<Vec<Result<Changing>>> {
+        let files: Vec<_> = open.iter().filter_map(|o| o.as_ref().ok()).collect();
+        for (i, file) in files.iter().enumerate() {
+            if let Some(other) = files.iter().skip(i + 1).find(|other| other.id() == file.id()) {
+                let (path, other) = (file.path().to_owned(), other.path().to_owned());
+                return Err(Error::OneFile { path, other });
+            }
+        }
+        Ok(open)
+    }
+
+    /// Looks at all copies side by side, `to_change` at whether they could be changed too.
+    pub fn look(&self, to_change: bool) -> Vec<Result<Reading>> {
+        let looks = self.members.iter().map(|m| (&m.copy, m.copy.look(to_change)));
+        side_by_side(looks, Limits::within(self.time_left()))
+    }
+
+    fn needed(&self, reach: Reach) -> usize {
+        match reach {
             Reach::Enough => self.min,
             Reach::Any => 1,
-        };
-        open.len() >= needed
+        }
+    }
+
+    /// Whether so many copies are enough.
+    pub fn enough(&self, open: &[Open], reach: Reach) -> bool {
+        open.len() >= self.needed(reach)
     }
 
     /// The error for too few copies: what happened to the only one, or to all.
@@ -262,11 +405,7 @@ impl Copies {
                 reachable: open.len(),
                 needed: self.min,
                 why: {
-                    let out = self.members.iter().filter_map(|m| match &m.standing {
-                        Standing::Out(why) => Some(why.clone()),
-                        _ => None,
-                    });
-                    let all: Vec<_> = out.collect();
+                    let all: Vec<_> = self.members.iter().filter_map(|m| m.standing.refusal()).collect();
                     if all.is_empty() {
                         cause.map(|e| e.to_string()).unwrap_or_default()
                     } else {
@@ -275,5 +414,38 @@ impl Copies {
                 },
             },
         }
+    }
+}
+
+/// How long one lock is waited for while others are held.
+const HOLD_WAIT: Duration = Duration::from_secs(2);
+
+/// A random moment of a few milliseconds, so that two programs do not meet again and again.
+fn pause() -> Duration {
+    let random = crate::secret::random_array::<1>().map_or(7, |[byte]| byte);
+    Duration::from_micros(500 + 50 * u64::from(random))
+}
+
+/// Whether an error says that the copy could not be looked at, rather than what it is.
+fn is_away(e: &Error) -> bool {
+    matches!(e, Error::Missing { .. } | Error::Hung { .. } | Error::Io { .. } | Error::System(_))
+}
+
+/// The copies that could be opened, in the order in which every program on this host locks them.
+fn in_order(tried: &[Result<Opened>]) -> Vec<usize> {
+    let file = |opened: &Opened| match opened {
+        Opened::Locked(file) => file.id(),
+        Opened::Held { file } => *file,
+    };
+    let mut order: Vec<_> =
+        tried.iter().enumerate().filter_map(|(i, t)| Some((file(t.as_ref().ok()?), i))).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, index)| index).collect()
+}
+
+fn only_locked(opened: Result<Opened>) -> Result<Changing> {
+    match opened? {
+        Opened::Locked(file) => Ok(file),
+        Opened::Held { .. } => Err(Error::Unavailable),
     }
 }

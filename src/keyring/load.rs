@@ -2,15 +2,18 @@
 //! One copy read into memory, and what came of it.
 
 use super::copies::Standing;
+use super::lineage::Lineage;
 use super::memory::Memory;
+use super::writer::claimed;
 use crate::error::{Error, Result};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
-use crate::format::header::{self, EPOCH_LEN, Header, Parent};
+use crate::format::header::{self, Header, Parent};
 use crate::format::image::{self, Front, Note, Opener};
 use crate::format::records::{RECORD_OVERHEAD, Sealer};
 use crate::format::{self, FormatError};
-use crate::store::copy::{Copy, FrontBytes};
+use crate::store::copy::{FrontBytes, Reading};
+use crate::store::deadline::Work;
 use std::path::Path;
 use uuid::Uuid;
 
@@ -51,12 +54,19 @@ pub enum Outcome {
         id: Uuid,
         /// The generation that it claims.
         generation: Option<u64>,
-        /// The state that its authentic front names, and the epoch of that.
-        state: Option<([u8; EPOCH_LEN], Commit)>,
+        /// The state that its authentic front names.
+        state: Option<Parent>,
         /// Where it is damaged.
         offset: u64,
         /// Which part.
         what: &'static str,
+        /// The whole error.
+        error: Error,
+    },
+    /// Neither the keys nor the secret open it.
+    Sealed {
+        /// The state that it claims to be in.
+        claimed: Option<Parent>,
         /// The whole error.
         error: Error,
     },
@@ -77,30 +87,45 @@ impl Outcome {
     pub fn into_error(self) -> Option<Error> {
         match self {
             Outcome::Whole(_) => None,
-            Outcome::Damaged { error, .. } | Outcome::Out(error) => Some(error),
+            Outcome::Damaged { error, .. } | Outcome::Sealed { error, .. } | Outcome::Out(error) => {
+                Some(error)
+            }
         }
     }
 
-    /// How this copy at `path` stands to the one that counts, and in which state it is.
-    pub fn stands_to(&self, best: &Loaded, path: &Path) -> (Option<Commit>, Standing) {
+    /// How this copy at `path` stands to the one that counts, and in which state it is, when that one went through it.
+    pub fn stands_to(&self, best: &Loaded, path: &Path) -> (Standing, Option<Parent>) {
+        let lineage = best.lineage();
+        let known = |state: &Parent| *state == lineage.state() || lineage.went_through(state);
         match self {
             Outcome::Whole(loaded) => match loaded.stands_to(best, path) {
-                Ok(standing) => (Some(loaded.commit), standing),
-                Err(e) => (None, Standing::Out(e.to_string())),
+                // Its front may be the same, and what is behind it not.
+                Ok(Standing::Behind) => (Standing::Behind, Some(loaded.lineage().state())),
+                Ok(standing) => (standing, None),
+                Err(e) if e.is_by_another() => (Standing::Changed(e.to_string()), None),
+                Err(e) => (Standing::Out(e.to_string()), None),
             },
+            // It holds nothing that the best one lacks, however much of it can still be read.
             Outcome::Damaged { id, state, .. } if *id == best.header.id => {
-                // It holds nothing that the best one lacks, however much of it can still be read.
-                let earlier = |(epoch, commit): &([u8; EPOCH_LEN], Commit)| {
-                    *commit == best.commit || best.header.descends_from(epoch, commit)
-                };
-                (state.filter(earlier).map(|(_, commit)| commit), Standing::Behind)
+                (Standing::Behind, state.filter(known))
             }
-            Outcome::Damaged { error, .. } | Outcome::Out(error) => (None, Standing::Out(error.to_string())),
+            // A copy from before a renewal of the data key. At worst a forged file is replaced.
+            Outcome::Sealed { claimed: Some(state), .. } if lineage.went_through(state) => {
+                (Standing::Behind, Some(*state))
+            }
+            Outcome::Damaged { error, .. } | Outcome::Sealed { error, .. } | Outcome::Out(error) => {
+                (Standing::Out(error.to_string()), None)
+            }
         }
     }
 }
 
 impl Loaded {
+    /// Its state and its earlier ones.
+    pub fn lineage(&self) -> Lineage<'_> {
+        Lineage { header: &self.header, before: &self.before, commit: &self.commit }
+    }
+
     fn stands_to(&self, best: &Loaded, path: &Path) -> Result<Standing> {
         if self.header.id != best.header.id {
             return Err(Error::Foreign {
@@ -111,63 +136,89 @@ impl Loaded {
         }
         // With the same front, one may have a record behind the acknowledged ones that the other lacks.
         if self.front == best.front && self.commit == best.commit {
-            return Ok(Standing::Current);
+            return Ok(Standing::Read);
         }
-        if self.commit == best.commit || best.header.descends_from(&self.header.epoch, &self.commit) {
+        let (state, lineage) = (self.lineage().state(), best.lineage());
+        if state == lineage.state() || lineage.is_later_than(&state, || self.memory.missing_in(&best.memory))
+        {
             return Ok(Standing::Behind);
         }
-        // Nobody vouches for how it came about: nothing may be lost with it.
-        match self.memory.missing_in(&best.memory) {
-            0 => Ok(Standing::Behind),
-            keys => Err(Error::Diverged {
-                path: path.to_owned(),
-                found: self.commit.generation,
-                expected: best.commit.generation,
-                keys,
-            }),
+        // Nothing proves how it came about: no key that it holds may be lost.
+        let (found, expected) = (self.commit.generation, best.commit.generation);
+        Err(Error::Diverged { path: path.to_owned(), found, expected })
+    }
+}
+
+/// A copy whose front was opened.
+#[derive(Debug)]
+pub struct Begun {
+    reading: Reading,
+    front: Front,
+    keys: Keys,
+}
+
+impl Begun {
+    /// The keys that it is sealed with.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// What is to be read behind the front.
+    pub fn rest(&self) -> Work<Result<Vec<u8>>> {
+        self.reading.rest_work(self.front.wanted(self.reading.len))
+    }
+
+    /// Reads the records.
+    pub fn finish(self, path: &Path, source_name: &str, rest: Result<Vec<u8>>) -> Outcome {
+        let rest = match rest {
+            Ok(rest) => rest,
+            Err(e) => return Outcome::Out(e),
+        };
+        let Begun { reading, front, keys } = self;
+        let (header, commit) = (front.header.clone(), front.commit());
+        let state = Parent::new(&header.epoch, &commit);
+        match load(front, keys, &rest, reading.len) {
+            Ok(mut loaded) => {
+                loaded.front = reading.front;
+                Outcome::Whole(Box::new(loaded))
+            }
+            Err(e) => not_whole(path, source_name, &reading.front, e, Some(commit.generation), Some(state)),
         }
     }
 }
 
-/// Reads a copy.
-pub fn read_copy(copy: &Copy, opener: Opener<'_>, source_name: &str) -> Outcome {
-    let reading = match copy.read() {
-        Ok(reading) => reading,
-        Err(e) => return Outcome::Out(e),
-    };
-    let failed =
-        |e, generation, state| not_whole(copy.path(), source_name, &reading.front, e, generation, state);
-    let front = match image::open_front(&reading.front.0, opener) {
+/// Opens the front of a copy.
+///
+/// # Errors
+/// What the copy is then.
+pub fn begin(
+    path: &Path,
+    reading: Reading,
+    opener: Opener<'_>,
+    source_name: &str,
+) -> std::result::Result<Begun, Box<Outcome>> {
+    let failed = |e, generation| Box::new(not_whole(path, source_name, &reading.front, e, generation, None));
+    let mut front = match image::open_front(&reading.front.0, opener) {
         Ok(front) => front,
         // Behind an authentic header, what the commit slots claim is worth heeding although they are damaged.
         Err(e @ FormatError::Damaged { offset: 1.., .. }) => {
-            return failed(e, commit::claimed(&reading.front.0).map(|c| c.generation), None);
+            return Err(failed(e, commit::claimed(&reading.front.0).map(|c| c.generation)));
         }
-        Err(e) => return failed(e, None, None),
+        Err(e) => return Err(failed(e, None)),
     };
-    let state = (front.header.epoch, front.commit());
-    let rest = match reading.rest(front.wanted(reading.len)) {
-        Ok(rest) => rest,
-        Err(e) => return Outcome::Out(e),
+    let keys = match (front.keys.take(), opener) {
+        (Some(keys), _) => Ok(keys),
+        (None, Opener::Keys(keys)) => keys.again(),
+        (None, Opener::Secret(_)) => Err(FormatError::NotAKeyring),
     };
-    match load(front, opener, &rest, reading.len) {
-        Ok(mut loaded) => {
-            loaded.front = reading.front.clone();
-            Outcome::Whole(Box::new(loaded))
-        }
-        Err(e) => failed(e, Some(state.1.generation), Some(state)),
-    }
+    let keys = keys.map_err(|e| failed(e, None))?;
+    Ok(Begun { reading, front, keys })
 }
 
-fn load(mut front: Front, opener: Opener<'_>, rest: &[u8], len: u64) -> format::Result<Loaded> {
-    let keys = match (front.keys.take(), opener) {
-        (Some(keys), _) => keys,
-        (None, Opener::Keys(keys)) => Keys::derive(keys.data(), &front.header.id)?,
-        (None, Opener::Secret(_)) => return Err(FormatError::NotAKeyring),
-    };
+fn load(mut front: Front, keys: Keys, rest: &[u8], len: u64) -> format::Result<Loaded> {
     let mut memory = Memory::default();
     // What is claimed is authentic, and still no more than the bytes at hand can hold.
-    memory.expect((rest.len() / RECORD_OVERHEAD).min(front.commit().count as usize));
+    memory.reserve_entries((rest.len() / RECORD_OVERHEAD).min(front.commit().count as usize));
     let commit = image::read_records(rest, len, &keys, &mut front, &mut Sealer::new()?, |record| {
         if memory.insert(&record)? {
             Ok(())
@@ -187,16 +238,18 @@ fn not_whole(
     front: &FrontBytes,
     e: FormatError,
     generation: Option<u64>,
-    state: Option<([u8; EPOCH_LEN], Commit)>,
+    state: Option<Parent>,
 ) -> Outcome {
-    let damage = match e {
-        FormatError::Damaged { offset, what } => Some((offset, what)),
-        _ => None,
+    let (damage, sealed) = match &e {
+        FormatError::Damaged { offset, what } => (Some((*offset, *what)), false),
+        FormatError::WrongSecret { .. } => (None, true),
+        _ => (None, false),
     };
     let error = Error::format(path, source_name, e);
     let id = header::read(&front.0).ok().and_then(|c| c.readable.first().map(|h| h.claims().id));
     match (damage, id) {
         (Some((offset, what)), Some(id)) => Outcome::Damaged { id, generation, state, offset, what, error },
+        _ if sealed => Outcome::Sealed { claimed: claimed(front), error },
         _ => Outcome::Out(error),
     }
 }

@@ -91,8 +91,8 @@ impl Memory {
         self.entries.insert_unique(hash, entry, |e| e.hash);
     }
 
-    /// Makes room for so many more keys, their bytes apart.
-    pub fn expect(&mut self, keys: usize) {
+    /// Reserves room in the table for so many more keys, not for their bytes.
+    pub fn reserve_entries(&mut self, keys: usize) {
         self.entries.reserve(keys, |e| e.hash);
     }
 
@@ -159,12 +159,22 @@ impl Memory {
         names
     }
 
+    /// Whether there is a key of that name, type and bytes.
+    pub fn has(&self, key: &KeyRecord<'_>) -> bool {
+        self.get(&key.name).is_some_and(|o| o.data.ct_eq(key.data).into() && o.key_type == key.key_type)
+    }
+
     /// How many keys are missing in `other`, or have other bytes there.
     pub fn missing_in(&self, other: &Memory) -> usize {
-        let same = |key: &KeyRecord<'_>| {
-            other.get(&key.name).is_some_and(|o| o.data.ct_eq(key.data).into() && o.key_type == key.key_type)
-        };
-        self.records().filter(|key| !same(key)).count()
+        self.records().filter(|key| !other.has(key)).count()
+    }
+
+    /// Takes in all keys of `other`; those of names that are here stay as they are.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn copy_from(&mut self, other: &Memory) -> io::Result<()> {
+        other.records().try_for_each(|key| self.insert(&key).map(drop))
     }
 
     /// How many keys there are.

@@ -2,7 +2,7 @@
 //! From paths to an open keyring, or to the one message that says why not (invariants 4 and 5).
 
 use super::copies::{Copies, Member, Report, Severity, Standing};
-use super::load::{Loaded, Outcome, read_copy};
+use super::load::{Begun, Loaded, Outcome, begin};
 use super::status::Counters;
 use super::witness::WitnessFile;
 use super::writer::{Start, Writer};
@@ -12,10 +12,11 @@ use crate::error::{Error, Result};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Header};
-use crate::format::image::{Note, Opener};
+use crate::format::image::{Note, Opener, open_front};
 use crate::format::records::Sealer;
 use crate::format::slots::{Cost, UnlockSecret};
-use crate::store::copy::Copy;
+use crate::store::copy::{CHANGE_WAIT, Changing, Copy, GRACE, PROBE_WAIT, Reading, side_by_side};
+use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
 use crate::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -136,9 +137,19 @@ fn check_places(copies: &[&Copy], datadir: Option<&Path>) -> Result<()> {
 
 /// Waits until all copies are there, at most so many seconds.
 fn wait_for(copies: &[Copy], seconds: u32) {
-    let deadline = Instant::now() + Duration::from_secs(u64::from(seconds.min(MAX_WAIT)));
-    while Instant::now() < deadline && !copies.iter().all(Copy::is_there) {
-        std::thread::sleep(WAIT_STEP);
+    let until = Instant::now() + Duration::from_secs(u64::from(seconds.min(MAX_WAIT)));
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        let looks = copies.iter().map(|copy| (copy, copy.presence()));
+        let there = side_by_side(looks, Limits::within(left.min(PROBE_WAIT)));
+        // What cannot be looked at is told when it is read.
+        if there.into_iter().all(|there| there.unwrap_or(true)) {
+            return;
+        }
+        std::thread::sleep(WAIT_STEP.min(left));
     }
 }
 
@@ -177,11 +188,22 @@ pub struct Reopen {
 }
 
 impl Reopen {
-    /// Reads it, with the keys in use or, where the data key was renewed, with the unlock secret.
-    pub(super) fn read(&self, keys: &Keys) -> Result<Keyring> {
+    /// Reads it, with the keys in use or, where the data key was renewed, with the unlock secret; through the
+    /// descriptors that hold the locks of the copies, where they are `locked`.
+    pub(super) fn read(&self, keys: &[&Keys], locked: Option<&[Result<Changing>]>) -> Result<Keyring> {
         let name = self.unlock.as_ref().map_or_else(String::new, UnlockSource::to_string);
-        let read = || self.unlock.as_ref().ok_or(Error::Unavailable)?.read();
-        Ok(load_known(&self.fs, &self.paths, self.min_copies, &name, Some(keys), read, self.report)?.0)
+        let secret = || self.unlock.as_ref().ok_or(Error::Unavailable)?.read();
+        let read = match locked {
+            Some(locked) => {
+                let readings = read_locked(&self.fs, &self.paths, locked);
+                Read { paths: &self.paths, readings, min_copies: self.min_copies }
+            }
+            None => Read::all(&self.fs, &self.paths, self.min_copies),
+        };
+        // What is wrong with a copy is told of the keyring in use, not of this reading of it.
+        let (mut keyring, _) = load_known(&self.fs, read, &name, keys, secret, silent)?;
+        keyring.report_to(self.report);
+        Ok(keyring)
     }
 }
 
@@ -198,14 +220,14 @@ pub fn load_all(
     read: impl FnOnce() -> Result<UnlockSecret>,
     report: Report,
 ) -> Result<(Keyring, Vec<Note>)> {
-    load_known(fs, paths, min_copies, source_name, None, read, report)
+    load_known(fs, Read::all(fs, paths, min_copies), source_name, &[], read, report)
 }
 
 /// As [`load_all`], for a tool that changes the keyring while a server may: what that changes meanwhile is gone on
-/// from.
+/// from. The copies are locked while they are read, so that all are in one state.
 ///
 /// # Errors
-/// As [`load_all`].
+/// As [`load_all`]; [`Error::Locked`].
 pub fn load_beside_others(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],
@@ -214,68 +236,144 @@ pub fn load_beside_others(
     read: impl FnOnce() -> Result<UnlockSecret>,
     report: Report,
 ) -> Result<Keyring> {
-    // All copies are read in one state, not before and behind somebody's change.
-    let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
-    let locks: Vec<_> = copies.iter().filter_map(|copy| copy.open_to_change().ok()).collect();
-    let (mut keyring, _) = load_all(fs, paths, min_copies, source_name, read, report)?;
-    drop(locks);
+    let members =
+        paths.iter().map(|path| Member::new(Copy::new(Arc::clone(fs), path), Standing::Behind, None));
+    let locked = Copies::new(members.collect(), 1, silent).lock()?;
+    let readings = read_locked(fs, paths, &locked);
+    let copies = Read { paths, readings, min_copies };
+    let (mut keyring, _) = load_known(fs, copies, source_name, &[], read, report)?;
+    drop(locked);
     let (fs, paths) = (Arc::clone(fs), paths.to_vec());
     keyring.reopen = Some(Reopen { fs, paths, min_copies, unlock: None, report: silent });
     Ok(keyring)
 }
 
-/// As [`load_all`]; the secret is not needed for copies that `known` keys open.
+/// What copies that are locked hold, read through the descriptors that hold the locks: where locks are mandatory, no
+/// other can read. Copies that could not be locked are tried without.
+fn read_locked(fs: &Arc<dyn Fs>, paths: &[PathBuf], locked: &[Result<Changing>]) -> Vec<Result<Reading>> {
+    let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+    let all = copies.iter().zip(locked).map(|(copy, locked)| match locked {
+        Ok(file) => (copy, file.read_again()),
+        Err(_) => (copy, copy.read_work()),
+    });
+    side_by_side(all, Limits::within(CHANGE_WAIT + GRACE))
+}
+
+/// Copies that were read as far as their fronts.
+struct Read<'a> {
+    paths: &'a [PathBuf],
+    readings: Vec<Result<Reading>>,
+    min_copies: usize,
+}
+
+impl<'a> Read<'a> {
+    /// Reads the copies at `paths`, side by side.
+    fn all(fs: &Arc<dyn Fs>, paths: &'a [PathBuf], min_copies: usize) -> Self {
+        let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+        let all = copies.iter().map(|copy| (copy, copy.read_work()));
+        let readings = side_by_side(all, Limits::within(CHANGE_WAIT + GRACE));
+        Self { paths, readings, min_copies }
+    }
+
+    /// Refuses one file under two names; warns of copies that one disk takes with it.
+    fn check_apart(&self, report: Report) -> Result<()> {
+        let read = |i: usize| self.readings.get(i).and_then(|r| r.as_ref().ok());
+        for (i, path) in self.paths.iter().enumerate() {
+            let others = self.paths.iter().enumerate().skip(i + 1);
+            let both = others.filter_map(|(j, other)| Some((other, read(i)?, read(j)?)));
+            for (other, this, that) in both {
+                if this.id == that.id {
+                    return Err(Error::OneFile { path: path.clone(), other: other.clone() });
+                }
+                if this.id.0 == that.id.0 {
+                    report(
+                        Severity::Warning,
+                        &format!(
+                            "the copies {} and {} are on one filesystem: when it fails, both are lost. Put one of \
+                             them on another volume",
+                            path.display(),
+                            other.display()
+                        ),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As [`load_all`], of copies that were read; the secret is not needed for those that `known` keys open.
 fn load_known(
     fs: &Arc<dyn Fs>,
-    paths: &[PathBuf],
-    min_copies: usize,
+    read_copies: Read<'_>,
     source_name: &str,
-    known: Option<&Keys>,
+    known: &[&Keys],
     read: impl FnOnce() -> Result<UnlockSecret>,
     report: Report,
 ) -> Result<(Keyring, Vec<Note>)> {
+    read_copies.check_apart(report)?;
+    let Read { paths, readings, min_copies } = read_copies;
     let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
     // The secret is asked for only when there is something to open.
-    let mut first_error = None;
-    let mut readable = false;
-    for copy in &copies {
-        match copy
-            .read()
-            .and_then(|r| header::read(&r.front.0).map_err(|e| Error::format(copy.path(), source_name, e)))
-        {
-            Ok(_) => readable = true,
-            Err(e) => drop(first_error.get_or_insert(e)),
-        }
+    let readable = |reading: &Result<Reading>| {
+        reading.as_ref().is_ok_and(|reading| header::read(&reading.front.0).is_ok())
+    };
+    if !readings.iter().any(readable) {
+        let first = copies.iter().zip(readings).find_map(|(copy, reading)| match reading {
+            Ok(reading) => {
+                header::read(&reading.front.0).err().map(|e| Error::format(copy.path(), source_name, e))
+            }
+            Err(e) => Some(e),
+        });
+        return Err(first.unwrap_or(Error::Unavailable));
     }
-    if !readable {
-        return Err(first_error.unwrap_or(Error::Unavailable));
-    }
-    let mut secret = None;
     let mut read = Some(read);
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut keys = None;
-    for copy in &copies {
+    let mut secret = None;
+    let mut begun: Vec<std::result::Result<Begun, Box<Outcome>>> = Vec::new();
+    for (copy, reading) in copies.iter().zip(readings) {
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(e) => {
+                begun.push(Err(Box::new(Outcome::Out(e))));
+                continue;
+            }
+        };
         // A copy that lags behind may have other slots, but the same data key.
-        let by_keys = keys.as_ref().or(known).map(|keys| read_copy(copy, Opener::Keys(keys), source_name));
-        let outcome = match by_keys {
-            Some(whole @ Outcome::Whole(_)) => whole,
-            _ => {
+        let opened = begun.iter().filter_map(|b| b.as_ref().ok()).map(Begun::keys);
+        let fits = |keys: &&Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
+        let by_keys = opened.chain(known.iter().copied()).find(fits);
+        let opened = match by_keys {
+            Some(keys) => begin(copy.path(), reading, Opener::Keys(keys), source_name),
+            None => {
                 if let Some(read) = read.take() {
                     secret = Some(read()?);
                 }
                 let secret = secret.as_ref().ok_or(Error::Unavailable)?;
-                read_copy(copy, Opener::Secret(secret), source_name)
+                begin(copy.path(), reading, Opener::Secret(secret), source_name)
             }
         };
-        if let (Outcome::Whole(loaded), None) = (&outcome, &keys) {
-            keys = Some(loaded.keys_again()?);
-        }
-        outcomes.push(outcome);
+        begun.push(opened);
     }
+    let outcomes = finish_all(&copies, begun, source_name);
     match choose(&copies, &outcomes)? {
         Some(best) => assemble(copies, outcomes, best, min_copies, report),
         None => Err(outcomes.into_iter().find_map(Outcome::into_error).unwrap_or(Error::Unavailable)),
     }
+}
+
+/// Reads the records of all copies whose fronts were opened, side by side.
+fn finish_all(
+    copies: &[Copy],
+    begun: Vec<std::result::Result<Begun, Box<Outcome>>>,
+    source_name: &str,
+) -> Vec<Outcome> {
+    let work = copies.iter().zip(&begun).filter_map(|(copy, b)| Some((copy, b.as_ref().ok()?.rest())));
+    let mut rests = side_by_side(work, Limits::within(CHANGE_WAIT)).into_iter();
+    let finish = |(copy, begun): (&Copy, std::result::Result<Begun, Box<Outcome>>)| match begun {
+        Ok(begun) => begun.finish(copy.path(), source_name, rests.next().unwrap_or(Err(Error::Unavailable))),
+        Err(outcome) => *outcome,
+    };
+    copies.iter().zip(begun).map(finish).collect()
 }
 
 /// The index of the copy that counts; `None` when none is whole.
@@ -337,35 +435,27 @@ fn assemble(
         .collect::<Result<_>>()?;
     let mut others = outcomes.into_iter();
     for (i, copy) in copies.into_iter().enumerate() {
-        let member = if i == best {
-            Member::new(copy, Some(best_loaded.commit), Standing::Current)
-        } else {
-            let outcome = others.next().ok_or(Error::Unavailable)?;
-            let (commit, standing) = outcome.stands_to(&best_loaded, copy.path());
-            let path = copy.path().display();
-            match &standing {
-                Standing::Current => {}
-                Standing::Behind => report(
-                    Severity::Warning,
-                    &format!(
-                        "the copy {path} lags behind or is damaged; the next change brings it up to date"
-                    ),
-                ),
-                Standing::Out(why) => {
-                    report(Severity::Warning, &format!("the copy {path} is out of use: {why}"))
-                }
-            }
-            Member::new(copy, commit, standing)
-        };
-        members.push(member);
+        if i == best {
+            members.push(Member::new(copy, Standing::Read, None));
+            continue;
+        }
+        let (standing, state) = others.next().ok_or(Error::Unavailable)?.stands_to(&best_loaded, copy.path());
+        let path = copy.path().display();
+        if let Some(why) = standing.refusal() {
+            report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
+        } else if standing == Standing::Behind {
+            let message = "lags behind or is damaged; the next change brings it up to date";
+            report(Severity::Warning, &format!("the copy {path} {message}"));
+        }
+        members.push(Member::new(copy, standing, state));
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
-    let start = Start { keys, other_keys, commit, front, before, whole: !notes.is_empty(), header };
+    let start = Start { keys, other_keys, commit, front, before, header };
     let id = start.header.id;
     let sealer = Sealer::new().map_err(|e| Error::format(Path::new(""), "", e))?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);
     let counters = Counters::default();
-    counters.note_copies(commit.generation, writer.count(), None);
+    counters.note_copies(commit.generation, writer.count(), None, writer.needs_care());
     let keyring = Keyring {
         memory: RwLock::new(memory),
         writer: Mutex::new(writer),

@@ -4,7 +4,7 @@
 use crate::error::Error;
 use serde::Serialize;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -71,22 +71,25 @@ pub struct Counters {
     current: AtomicUsize,
     configured: AtomicUsize,
     last_error: Mutex<String>,
-    caught_up: Mutex<Option<Instant>>,
+    /// When the last look at the copies ended.
+    looked: Mutex<Option<Instant>>,
+    needs_care: AtomicBool,
 }
 
-/// How often status queries read a keyring again that another program changed: nine variables are asked
-/// for at once, and reading may mean Argon2id.
-const CATCH_UP_EVERY: Duration = Duration::from_secs(10);
+/// How long the answer of a look at the copies is good for: one statement asks for many variables, and many agents
+/// ask one after the other.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Counters {
-    /// Whether a status query may read the keyring again.
-    pub(super) fn may_catch_up(&self) -> bool {
-        let mut last = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|at| at.elapsed() >= CATCH_UP_EVERY);
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
+    /// Whether the copies are to be looked at for a status query.
+    pub(super) fn look_is_due(&self) -> bool {
+        let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
+    }
+
+    /// Whether some copy is known not to be up to date.
+    pub(super) fn needs_care(&self) -> bool {
+        self.needs_care.load(Ordering::Relaxed)
     }
 
     pub(super) fn fetched(&self) {
@@ -112,10 +115,13 @@ impl Counters {
         generation: u64,
         (current, configured): (usize, usize),
         wrong: Option<&Error>,
+        needs_care: bool,
     ) {
         self.generation.store(generation, Ordering::Relaxed);
         self.current.store(current, Ordering::Relaxed);
         self.configured.store(configured, Ordering::Relaxed);
+        self.needs_care.store(needs_care, Ordering::Relaxed);
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if let Some(e) = wrong {
             self.set_last_error(e);
         }

@@ -2,6 +2,7 @@
 //! The witness of an open keyring: what it lets pass at start, and how it follows the keyring.
 
 use super::copies::{Report, Severity};
+use super::lineage::Lineage;
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
@@ -28,8 +29,10 @@ pub enum Testimony {
     None,
     /// The file is no witness, or this keyring did not write it.
     Unreliable,
-    /// The keyring is further than it was seen.
-    Behind,
+    /// It is of another keyring, and the administrator named this one on purpose.
+    Foreign,
+    /// The keyring is newer than the state that the witness has seen.
+    KeyringAhead,
     /// The keyring is as far as it was seen.
     Fits,
 }
@@ -55,7 +58,7 @@ pub fn hear_claims(
     id: &Uuid,
     commit: &Commit,
 ) -> Result<Testimony> {
-    WitnessFile::new(fs, datadir, |_, _| {}).testify_to(path, None, id, commit)
+    WitnessFile::new(fs, datadir, |_, _| {}).testify_to_claims(path, id, commit)
 }
 
 impl WitnessFile {
@@ -77,37 +80,57 @@ impl WitnessFile {
     ///
     /// # Errors
     /// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`].
-    pub fn testify(&self, path: &Path, keys: &Keys, id: &Uuid, commit: &Commit) -> Result<Testimony> {
-        self.testify_to(path, Some(keys), id, commit)
-    }
-
-    /// As [`WitnessFile::testify`]; without keys the witness is believed.
-    fn testify_to(&self, path: &Path, keys: Option<&Keys>, id: &Uuid, commit: &Commit) -> Result<Testimony> {
+    pub fn testify(&self, path: &Path, keys: &Keys, lineage: &Lineage<'_>) -> Result<Testimony> {
         let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
+        // An older keyring may be one from before its data key was renewed, which cannot vouch for this
+        // witness: what it claims is enough to refuse.
+        self.compare(path, &seen, &lineage.header.id, lineage.commit)?;
+        let fits = || match seen.generation == lineage.commit.generation {
+            true => Testimony::Fits,
+            false => Testimony::KeyringAhead,
+        };
+        match lineage.was_in(seen.generation, &seen.chain) {
+            // The keyring vouches for it, whoever wrote it.
+            Some(true) => Ok(fits()),
+            // Nor can a keyring that parted from that state and had its data key renewed vouch for the witness.
+            Some(false) => Err(self.fork(path, &seen)),
+            None => {
+                let authentic = Witness::is_authentic(&bytes, keys)
+                    .map_err(|e| Error::format(self.place.path(), "", e))?;
+                Ok(if authentic { fits() } else { Testimony::Unreliable })
+            }
+        }
+    }
+
+    /// What the witness claims of a file that claims to be in a state of a keyring.
+    fn testify_to_claims(&self, path: &Path, id: &Uuid, commit: &Commit) -> Result<Testimony> {
+        let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
+        let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
+        self.compare(path, &seen, id, commit)?;
+        match (seen.generation == commit.generation, seen.chain == commit.chain) {
+            (true, true) => Ok(Testimony::Fits),
+            (true, false) => Err(self.fork(path, &seen)),
+            (false, _) => Ok(Testimony::KeyringAhead),
+        }
+    }
+
+    /// Refuses another keyring, and an older state.
+    fn compare(&self, path: &Path, seen: &Witness, id: &Uuid, commit: &Commit) -> Result<()> {
         let (path, witness) = (path.to_owned(), self.place.path().to_owned());
         if seen.id != *id {
             return Err(Error::WitnessForeign { path, found: *id, expected: seen.id, witness });
         }
-        // An older keyring may be one from before its data key was renewed, which cannot vouch for this
-        // witness: what it claims is enough to refuse.
         if seen.generation > commit.generation {
-            return Err(Error::WitnessOlder {
-                path,
-                id: *id,
-                found: commit.generation,
-                expected: seen.generation,
-                witness,
-            });
+            let (found, expected) = (commit.generation, seen.generation);
+            return Err(Error::WitnessOlder { path, id: *id, found, expected, witness });
         }
-        let authentic = |keys| Witness::is_authentic(&bytes, keys);
-        if !keys.map_or(Ok(true), authentic).map_err(|e| Error::format(self.place.path(), "", e))? {
-            return Ok(Testimony::Unreliable);
-        }
-        if seen.generation == commit.generation && seen.chain != commit.chain {
-            return Err(Error::WitnessFork { path, generation: commit.generation, witness });
-        }
-        Ok(if seen.generation < commit.generation { Testimony::Behind } else { Testimony::Fits })
+        Ok(())
+    }
+
+    fn fork(&self, path: &Path, seen: &Witness) -> Error {
+        let witness = self.place.path().to_owned();
+        Error::WitnessFork { path: path.to_owned(), generation: seen.generation, witness }
     }
 
     /// Writes the witness of a state durably, and reports when there was none to rely on.
@@ -117,7 +140,7 @@ impl WitnessFile {
     pub fn renew(&mut self, testimony: Testimony, keys: &Keys, id: &Uuid, commit: &Commit) -> Result<()> {
         let path = self.place.path().display();
         match testimony {
-            Testimony::Fits | Testimony::Behind => {}
+            Testimony::Fits | Testimony::KeyringAhead | Testimony::Foreign => {}
             Testimony::None => (self.report)(
                 Severity::Note,
                 &format!(
@@ -141,9 +164,22 @@ impl WitnessFile {
         self.place.write(&bytes, durable).map_err(|e| Error::io("write", self.place.path(), e))
     }
 
+    /// Begins to follow a keyring that is put to use. A failure is reported once; the keyring does not depend on it.
+    pub fn follow(&mut self, testimony: Testimony, keys: &Keys, id: &Uuid, commit: &Commit) {
+        if testimony != Testimony::Fits {
+            let done = self.renew(testimony, keys, id, commit);
+            self.note(done);
+        }
+    }
+
     /// Follows the keyring to a new state. A failure is reported once; the keyring does not depend on it.
     pub fn saw(&mut self, keys: &Keys, id: &Uuid, commit: &Commit) {
-        match self.write(keys, id, commit, false) {
+        let done = self.write(keys, id, commit, false);
+        self.note(done);
+    }
+
+    fn note(&mut self, done: Result<()>) {
+        match done {
             Ok(()) => self.failing = false,
             Err(e) if !self.failing => {
                 self.failing = true;

@@ -1,33 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Changes to the copies. The writer knows the front of an up-to-date copy byte for byte and writes to
-//! no other file; after a write of which it does not know how it ended, and when a copy lags behind, it
-//! writes all copies whole.
+//! Changes to the copies. The writer knows the front of an up-to-date copy byte for byte. It appends to copies
+//! that a change of its own has reached, and writes all others whole.
 
 mod heal;
 mod judge;
 mod write;
 
-use super::copies::{Copies, Reach, Standing};
+pub(super) use judge::claimed;
+
+use super::copies::{Copies, Reach, Report, Standing};
+use super::lineage::Lineage;
 use super::memory::Memory;
 use super::open::Trust;
 use super::witness::{Testimony, WitnessFile};
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
-use crate::format::header::{EPOCH_LEN, Header, Parent};
+use crate::format::header::{Header, Parent};
 use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
 use crate::store::copy::{Changing, FrontBytes};
 use crate::store::vacancy::Vacancy;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What a copy turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Judged {
-    /// It is what memory holds, byte for byte.
-    Current,
-    /// Memory holds all that was acknowledged in it; it is to be written anew.
-    Stale,
+    /// What memory holds, byte for byte.
+    Same,
+    /// A state that this program may have left there, or the present one, damaged or not to be relied on: memory holds
+    /// all that was acknowledged in it.
+    Ours,
+    /// An earlier state of this keyring.
+    Earlier(u64),
 }
 
 /// Makes the changes of one keyring.
@@ -44,17 +51,19 @@ pub struct Writer {
     before: Vec<Parent>,
     front: FrontBytes,
     sealer: Sealer,
-    /// The next change writes the copies whole: there is damage to heal, or a write ended unknown.
-    whole: bool,
-    /// No change was made yet. The next one writes the copies whole: a failed sync of the program before may have
-    /// left what can be read and is not durable, and nothing may be built on that.
-    only_read: bool,
-    /// The states that failed writes may have left, each with the epoch it was written under, since the
-    /// last write that did not fail.
-    attempted: Vec<([u8; EPOCH_LEN], Commit)>,
-    witness: Option<(WitnessFile, Testimony)>,
-    /// Whether the witness may be written before a change is made.
-    witness_renewable: bool,
+    /// The states that failed writes may have left, since the last write that did not fail.
+    attempted: Vec<Parent>,
+    witness: Option<Seen>,
+}
+
+/// The witness of an open keyring.
+#[derive(Debug)]
+struct Seen {
+    file: WitnessFile,
+    testimony: Testimony,
+    /// Whether the witness follows the keyring: not before the keyring was put to use, so that a server that does not
+    /// get through its start leaves the witness as it was.
+    follows: bool,
 }
 
 /// What a [`Writer`] begins with: the state of an up-to-date copy.
@@ -72,14 +81,12 @@ pub struct Start {
     pub before: Vec<Parent>,
     /// The front, byte for byte.
     pub front: FrontBytes,
-    /// Whether the next change is to write the copies whole.
-    pub whole: bool,
 }
 
 impl Writer {
     /// The writer of copies, one of which at least was read.
     pub fn new(copies: Copies, start: Start, sealer: Sealer) -> Self {
-        let Start { keys, other_keys, header, commit, before, front, whole } = start;
+        let Start { keys, other_keys, header, commit, before, front } = start;
         let mut writer = Self {
             copies,
             keys,
@@ -89,14 +96,16 @@ impl Writer {
             before,
             front,
             sealer,
-            whole,
-            only_read: true,
             attempted: Vec::new(),
             witness: None,
-            witness_renewable: false,
         };
         writer.remember_keys(other_keys);
         writer
+    }
+
+    /// Something begins that may take so long, with all that it waits for.
+    pub fn begin(&mut self, limit: Duration) {
+        self.copies.begin(limit);
     }
 
     /// The path that the keyring is known by.
@@ -109,6 +118,11 @@ impl Writer {
         self.commit
     }
 
+    /// The present state and the earlier ones.
+    pub fn lineage(&self) -> Lineage<'_> {
+        Lineage { header: &self.header, before: &self.before, commit: &self.commit }
+    }
+
     /// Copies that are up to date, and all.
     pub fn count(&self) -> (usize, usize) {
         self.copies.count()
@@ -119,19 +133,17 @@ impl Writer {
         self.copies.members().iter().map(|m| (m.copy().path().to_owned(), m.standing().clone())).collect()
     }
 
-    /// Asks a witness about this keyring; from now on it notes every change.
+    /// Asks a witness about this keyring.
     ///
     /// # Errors
     /// What the witness contradicts, unless the administrator named another keyring on purpose.
-    pub fn ask_witness(&mut self, witness: WitnessFile, id: &Uuid, trust: Trust) -> Result<()> {
-        let testimony = match witness.testify(self.path(), &self.keys, id, &self.commit) {
-            Err(Error::WitnessForeign { .. }) if trust == Trust::Administrator => None,
-            testimony => Some(testimony?),
+    pub fn ask_witness(&mut self, file: WitnessFile, trust: Trust) -> Result<()> {
+        let testimony = match file.testify(self.path(), &self.keys, &self.lineage()) {
+            // Its own state takes the place of the other keyring's with its first change.
+            Err(Error::WitnessForeign { .. }) if trust == Trust::Administrator => Testimony::Foreign,
+            testimony => testimony?,
         };
-        // A keyring that was only looked at does not take the place of the one that the data needs: it
-        // does with its first change.
-        self.witness = Some((witness, testimony.unwrap_or(Testimony::Fits)));
-        self.witness_renewable = testimony.is_some();
+        self.witness = Some(Seen { file, testimony, follows: false });
         Ok(())
     }
 
@@ -140,7 +152,7 @@ impl Writer {
     /// # Errors
     /// As [`WitnessFile::testify`].
     pub fn hear(&self, witness: &WitnessFile) -> Result<Testimony> {
-        witness.testify(self.path(), &self.keys, &self.header.id, &self.commit)
+        witness.testify(self.path(), &self.keys, &self.lineage())
     }
 
     /// Makes the present state what a witness knows.
@@ -151,24 +163,35 @@ impl Writer {
         witness.renew(Testimony::Fits, &self.keys, id, &self.commit)
     }
 
-    /// Writes the witness of the present state.
-    ///
-    /// # Errors
-    /// What the filesystem answers.
-    pub fn renew_witness(&mut self, id: Uuid) -> Result<()> {
-        match &mut self.witness {
-            Some((witness, testimony)) if self.witness_renewable => {
-                witness.renew(*testimony, &self.keys, &id, &self.commit)?;
-                *testimony = Testimony::Fits;
-                Ok(())
-            }
-            _ => Ok(()),
+    /// The keyring is in use: the witness follows it from now on. One of another keyring does so with the first change
+    /// only: a keyring that was just looked at does not take the place of the one that the data needs.
+    pub fn let_witness_follow(&mut self, to_change: bool) {
+        let Some(seen) = self.witness.as_mut().filter(|seen| !seen.follows) else { return };
+        if seen.testimony == Testimony::Foreign {
+            seen.follows = to_change;
+        } else {
+            seen.follows = true;
+            seen.file.follow(seen.testimony, &self.keys, &self.header.id, &self.commit);
+            seen.testimony = Testimony::Fits;
+        }
+    }
+
+    /// A change was made: that of a keyring in use is noted by the witness, whatever it knew.
+    fn tell_witness(&mut self) {
+        if let Some(seen) = self.witness.as_mut().filter(|seen| seen.follows) {
+            seen.file.saw(&self.keys, &self.header.id, &self.commit);
         }
     }
 
     /// Whether what was read may be more than the witness has seen: then it may not be durable.
     pub fn is_ahead_of_witness(&self) -> bool {
-        self.only_read && matches!(self.witness, Some((_, Testimony::Behind | Testimony::Unreliable)))
+        let behind = |seen: &Seen| seen.testimony != Testimony::Fits;
+        self.copies.are_only_read() && self.witness.as_ref().is_some_and(behind)
+    }
+
+    /// The keys, and the others that copies may be sealed with.
+    pub fn all_keys(&self) -> impl Iterator<Item = &Keys> {
+        std::iter::once(&self.keys).chain(&self.other_keys)
     }
 
     /// The keys.
@@ -179,21 +202,52 @@ impl Writer {
     /// Whether this state is an earlier one of the keyring that `newer` writes.
     pub fn is_before(&self, newer: &Writer) -> bool {
         newer.commit.generation > self.commit.generation
-            && newer.header.descends_from(&self.header.epoch, &self.commit)
+            && newer.lineage().went_through(&self.lineage().state())
     }
 
     /// Goes on from the state of another writer of the same keyring; the witness follows.
     pub fn go_on_from(&mut self, newer: Writer) {
-        let (witness, renewable) = (self.witness.take(), self.witness_renewable);
+        let witness = self.witness.take();
         let old = std::mem::replace(self, newer);
         // A copy that is away now may come back as it went, and with the data key of then.
         self.copies.remember(old.copies);
         self.remember_keys(old.other_keys.into_iter().chain([old.keys]));
         self.witness = witness;
-        self.witness_renewable = renewable;
-        if let Some((witness, _)) = &mut self.witness {
-            witness.saw(&self.keys, &self.header.id, &self.commit);
-        }
+        self.tell_witness();
+    }
+
+    /// Takes over the state of a writer of the same keyring that has gone further. No file is touched: copies that
+    /// only this writer has lag behind then.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn take_over(&mut self, old: &Writer) -> Result<()> {
+        let told = |e| Error::format(self.copies.path(), "", e);
+        let keys = old.keys.again().map_err(told)?;
+        let others = old.other_keys.iter().map(Keys::again).collect::<std::result::Result<Vec<_>, _>>();
+        let others = others.map_err(told)?;
+        let was = self.lineage().state();
+        self.copies.take_over(&old.copies, was);
+        let mine = std::mem::replace(&mut self.keys, keys);
+        self.remember_keys(others.into_iter().chain([mine]));
+        self.header = old.header.clone();
+        self.commit = old.commit;
+        self.before.clone_from(&old.before);
+        self.front = old.front.clone();
+        self.attempted.clone_from(&old.attempted);
+        Ok(())
+    }
+
+    /// Where it is reported what happens to the copies.
+    pub fn report_to(&mut self, report: Report) {
+        self.copies.report_to(report);
+    }
+
+    /// Learns the keys of copies that another writer of the same state opened. Whether there were any.
+    pub fn learn_keys(&mut self, other: Writer) -> bool {
+        let known = self.other_keys.len();
+        self.remember_keys(other.other_keys);
+        self.other_keys.len() > known
     }
 
     fn remember_keys(&mut self, others: impl IntoIterator<Item = Keys>) {
@@ -209,23 +263,22 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn make_durable(&mut self, memory: &Memory) -> Result<()> {
-        if !self.only_read {
+        if !self.copies.are_only_read() {
             return Ok(());
         }
-        let open = self.open_copies(&[], Reach::Enough)?;
+        let open = self.open_copies(memory, Reach::Enough)?;
         self.rewrite(open, Reach::Enough, memory.records())
     }
 
-    /// Adds a key: appends it to every copy, or writes them whole when that is due.
+    /// Adds a key: appends it to the copies that a change has reached, and writes the others whole.
     ///
     /// # Errors
     /// When fewer copies than must be reached were, and memory is to stay as it is.
     pub fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
-        let open = self.open_ready(Reach::Enough)?;
-        if self.can_append(&open) {
-            self.append(open, record)
-        } else {
-            self.rewrite(open, Reach::Enough, memory.records().chain([*record]))
+        let open = self.open_copies(memory, Reach::Enough)?;
+        match self.base(&open) {
+            Some(base) => self.append(open, &base, record),
+            None => self.rewrite(open, Reach::Enough, memory.records().chain([*record])),
         }
     }
 
@@ -234,7 +287,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn add_all(&mut self, memory: &Memory, records: &[KeyRecord<'_>]) -> Result<()> {
-        let open = self.open_copies(&[], Reach::Enough)?;
+        let open = self.open_copies(memory, Reach::Enough)?;
         self.rewrite(open, Reach::Enough, memory.records().chain(records.iter().copied()))
     }
 
@@ -243,7 +296,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
-        let open = self.open_copies(&[], Reach::Enough)?;
+        let open = self.open_copies(memory, Reach::Enough)?;
         self.rewrite(open, Reach::Enough, memory.records().filter(|r| r.name != *name))
     }
 
@@ -257,7 +310,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
-        let open = self.open_copies(&[], Reach::Enough)?;
+        let open = self.open_copies(memory, Reach::Enough)?;
         self.rewrite_with(open, Reach::Enough, header, None, memory.records())
     }
 
@@ -267,7 +320,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
-        let open = self.open_copies(&[], Reach::Enough)?;
+        let open = self.open_copies(memory, Reach::Enough)?;
         // Known from now on, also when it is not told how the writing ended.
         let again = keys.again().map_err(|e| Error::format(self.copies.path(), "", e))?;
         self.remember_keys([again]);
@@ -280,13 +333,16 @@ impl Writer {
     /// As [`Vacancy::create`].
     pub fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
         self.heal(memory)?;
-        let open = self.open_copies(&[], Reach::Enough)?;
-        let bytes = self.whole_bytes(&open)?;
+        let open = self.open_copies(memory, Reach::Enough)?;
+        let bytes = self.whole_bytes(&open, |o| o.same)?;
         places.iter().try_for_each(|place| place.create(&bytes).map(drop))
     }
 
-    /// Keeps other programs from changing the copies until the answer is dropped; not those that cannot be locked.
-    pub fn lock_copies(&self) -> Vec<Changing> {
-        self.copies.members().iter().filter_map(|m| m.copy().open_to_change().ok()).collect()
+    /// Opens and locks the copies, so that no other program changes them while they are read again.
+    ///
+    /// # Errors
+    /// As [`Copies::lock`].
+    pub fn lock_copies(&mut self) -> Result<Vec<Result<Changing>>> {
+        self.copies.lock()
     }
 }

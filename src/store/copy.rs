@@ -6,7 +6,7 @@
 //!
 //! This is the seam at which another kind of store could stand beside files.
 
-use super::deadline::{Deadline, Late};
+use super::deadline::{self, Late, Limits, Work};
 use super::fs::{Access, File, Fs};
 use super::real;
 use super::volume;
@@ -20,12 +20,16 @@ use std::time::{Duration, Instant};
 /// file is still the one that memory knows.
 pub const FRONT_LEN: usize = crate::format::FIXED_LEN;
 
-/// How long a write waits for another program's lock.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
-/// How long one step of reading or changing a file may take before its volume counts as hung.
-pub const STEP_WAIT: Duration = Duration::from_secs(30);
-/// The same for a look at the file for a status query.
+/// How long a whole change, or opening a keyring's copies, may take: locks, reading and writing, on all copies.
+pub const CHANGE_WAIT: Duration = Duration::from_secs(30);
+/// How long one step of a change waits for a slow copy when enough others have done it.
+pub const SLOW_WAIT: Duration = Duration::from_secs(10);
+/// How long a look at the file for a status query may take.
 pub const PROBE_WAIT: Duration = Duration::from_secs(5);
+/// How often a lock that another program holds is asked for.
+const LOCK_STEP: Duration = Duration::from_millis(5);
+/// How much later than its own end a thread that waits for a lock counts as hung.
+pub const GRACE: Duration = Duration::from_secs(2);
 
 /// The bytes of a file's front, fewer than [`FRONT_LEN`] when the file is shorter.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,7 +61,6 @@ impl FrontBytes {
 pub struct Copy {
     fs: Arc<dyn Fs>,
     path: PathBuf,
-    deadline: Deadline,
 }
 
 /// An open copy, to be read.
@@ -65,6 +68,8 @@ pub struct Copy {
 pub struct Reading {
     copy: Copy,
     file: Arc<dyn File>,
+    /// The file's device and number there: the same for two names of one file.
+    pub id: (u64, u64),
     /// Its front.
     pub front: FrontBytes,
     /// How long the file is.
@@ -72,13 +77,19 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The bytes behind the front, at most `most`.
+    /// The bytes behind the front, at most `most`, read within `limit`.
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn rest(&self, most: u64) -> Result<Vec<u8>> {
+    pub fn rest(&self, most: u64, limit: Duration) -> Result<Vec<u8>> {
+        let work = self.rest_work(most);
+        self.copy.answer(deadline::run(&self.copy.path, limit, work.run))
+    }
+
+    /// As [`Reading::rest`], to be done side by side with others.
+    pub fn rest_work(&self, most: u64) -> Work<Result<Vec<u8>>> {
         let file = Arc::clone(&self.file);
-        self.copy.timed(STEP_WAIT, move |copy| {
+        self.copy.work(move |copy| {
             let read = || {
                 let mut rest = Vec::new();
                 // A file that lies about its size must not end the server.
@@ -96,7 +107,7 @@ impl Reading {
 impl Copy {
     /// The copy at `path`.
     pub fn new(fs: Arc<dyn Fs>, path: &Path) -> Self {
-        Self { fs, path: path.to_owned(), deadline: Deadline::default() }
+        Self { fs, path: path.to_owned() }
     }
 
     /// Its path.
@@ -113,21 +124,34 @@ impl Copy {
         move |e| Error::io(doing, &self.path, e)
     }
 
-    /// Runs one step on this copy; a volume that does not answer in time fails it, and every further step
-    /// until it does.
+    /// Work on this copy, to be done side by side with that on others.
+    pub fn work<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Copy) -> Result<T> + Send + 'static,
+    ) -> Work<Result<T>> {
+        let copy = self.clone();
+        Work { path: self.path.clone(), run: Box::new(move || step(&copy)) }
+    }
+
+    /// What work on this copy came to; a volume that has not answered in time fails it, and all further work until
+    /// it does.
+    fn answer<T>(&self, done: std::result::Result<Result<T>, Late>) -> Result<T> {
+        done.unwrap_or_else(|late| {
+            Err(match late {
+                Late::Hung(since) => Error::Hung { path: self.path.clone(), seconds: since.as_secs() },
+                Late::NotStarted(e) => Error::System(e),
+                Late::Panicked => self.io("work on")(io::Error::other("an internal error")),
+            })
+        })
+    }
+
+    /// Runs one step on this copy, for at most `limit`.
     fn timed<T: Send + 'static>(
         &self,
         limit: Duration,
         step: impl FnOnce(&Copy) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let copy = self.clone();
-        self.deadline.run(limit, move || step(&copy)).unwrap_or_else(|late| {
-            Err(match late {
-                Late::Hung => Error::Hung { path: self.path.clone(), seconds: limit.as_secs() },
-                Late::NotStarted(e) => Error::System(e),
-                Late::Panicked => self.io("work on")(io::Error::other("an internal error")),
-            })
-        })
+        self.answer(deadline::run(&self.path, limit, self.work(step).run))
     }
 
     /// Checks that the path names a file that may hold a keyring (a regular file, not a link, closed to
@@ -136,28 +160,44 @@ impl Copy {
     /// # Errors
     /// Each finding has its own; what the filesystem answers.
     pub fn read(&self) -> Result<Reading> {
-        self.timed(STEP_WAIT, |copy| {
+        self.answer(deadline::run(&self.path, CHANGE_WAIT + GRACE, self.read_work().run))
+    }
+
+    /// As [`Copy::read`], to be done side by side with others. Where a lock keeps others from reading too, it is waited
+    /// for.
+    pub fn read_work(&self) -> Work<Result<Reading>> {
+        let until = Instant::now() + CHANGE_WAIT;
+        self.work(move |copy| {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
-            copy.open(Access::Read)
+            loop {
+                match copy.open(Access::Read) {
+                    Err(Error::Locked { .. }) if Instant::now() < until => std::thread::sleep(LOCK_STEP),
+                    done => return done,
+                }
+            }
         })
     }
 
     /// Whether there may be something at the path: only a filesystem that says that there is nothing is
     /// believed. What cannot be looked at is told when it is read.
     pub fn is_there(&self) -> bool {
-        self.is_at(|copy| copy.path.clone())
+        self.answer(deadline::run(&self.path, PROBE_WAIT, self.presence().run)).unwrap_or(true)
+    }
+
+    /// As [`Copy::is_there`], to be done side by side with others.
+    pub fn presence(&self) -> Work<Result<bool>> {
+        self.work(|copy| Ok(copy.may_be_at(&copy.path)))
     }
 
     /// Whether an interrupted write may have left a file beside the path.
     pub fn has_leftover(&self) -> bool {
-        self.is_at(|copy| volume::temporary_of(&copy.path))
+        self.timed(PROBE_WAIT, |copy| Ok(copy.may_be_at(&volume::temporary_of(&copy.path)))).unwrap_or(true)
     }
 
-    fn is_at(&self, path: impl FnOnce(&Copy) -> PathBuf + Send + 'static) -> bool {
+    fn may_be_at(&self, path: &Path) -> bool {
         let nothing =
             |e: &io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-        self.timed(PROBE_WAIT, move |copy| Ok(!copy.fs.meta(&path(copy)).as_ref().is_err_and(nothing)))
-            .unwrap_or(true)
+        !self.fs.meta(path).as_ref().is_err_and(nothing)
     }
 
     /// What is found at the path instead of a file.
@@ -182,7 +222,7 @@ impl Copy {
     /// As [`volume::check_directory`] and [`volume::check_device`].
     pub fn check_place(&self, private: bool, datadir: Option<&Path>) -> Result<()> {
         let datadir = datadir.map(Path::to_owned);
-        self.timed(STEP_WAIT, move |copy| {
+        self.timed(CHANGE_WAIT, move |copy| {
             if let Some(datadir) = &datadir {
                 volume::check_device(copy.fs.as_ref(), &copy.path, datadir)?;
             }
@@ -196,18 +236,24 @@ impl Copy {
     /// # Errors
     /// What the filesystem answers.
     pub fn check_room(&self) -> Result<()> {
-        self.timed(PROBE_WAIT, |copy| {
-            let room = || copy.fs.room_beside(&copy.path, copy.fs.meta(&copy.path)?.len);
-            room().map_err(copy.io("change"))
-        })
+        self.timed(PROBE_WAIT, Copy::room)
     }
 
-    /// As [`Copy::read`], for a status query: without the checks, and with less patience.
-    ///
-    /// # Errors
-    /// [`Error::Missing`], or what the filesystem answers.
-    pub fn look(&self) -> Result<Reading> {
-        self.timed(PROBE_WAIT, |copy| copy.open(Access::Read))
+    fn room(&self) -> Result<()> {
+        let room = || self.fs.room_beside(&self.path, self.fs.meta(&self.path)?.len);
+        room().map_err(self.io("change"))
+    }
+
+    /// Reads the file's front for a status query, without the checks of [`Copy::read`], and looks `to_change`
+    /// whether a change could be made.
+    pub fn look(&self, to_change: bool) -> Work<Result<Reading>> {
+        self.work(move |copy| {
+            let reading = copy.open(Access::Read)?;
+            if to_change {
+                copy.room()?;
+            }
+            Ok(reading)
+        })
     }
 
     fn open(&self, access: Access) -> Result<Reading> {
@@ -224,38 +270,76 @@ impl Copy {
             let mut front = vec![0; FRONT_LEN];
             let got = file.read_at(&mut front, 0)?;
             front.truncate(got);
-            Ok((FrontBytes(front.into()), file.meta()?.len))
+            Ok((FrontBytes(front.into()), file.meta()?))
         };
-        let (front, len) = read().map_err(self.io("read"))?;
-        Ok(Reading { copy: self.clone(), file, front, len })
+        let (front, meta) = read().map_err(|e: io::Error| match e.kind() {
+            // The file could be opened, so this is no matter of its mode: on some network filesystems (SMB) a lock
+            // keeps all others from reading too.
+            io::ErrorKind::PermissionDenied => self.locked(Duration::ZERO),
+            _ => self.io("read")(e),
+        })?;
+        Ok(Reading { copy: self.clone(), file, id: (meta.dev, meta.ino), front, len: meta.len })
     }
 
-    /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads
-    /// its front. The lock is held until the answer is dropped.
+    fn locked(&self, waited: Duration) -> Error {
+        Error::Locked { path: self.path.clone(), seconds: waited.as_secs() }
+    }
+
+    /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads its front
+    /// through the descriptor that holds the lock. The lock is held until the answer is dropped. A lock that another
+    /// program holds is waited for until `until`; without that the answer comes at once.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Locked`], or what the filesystem answers.
-    pub fn open_to_change(&self) -> Result<Changing> {
-        self.timed(STEP_WAIT, |copy| {
-            let deadline = Instant::now() + LOCK_WAIT;
+    /// [`Error::Missing`], or what the filesystem answers.
+    pub fn open_to_change(&self, until: Option<Instant>) -> Work<Result<Opened>> {
+        self.work(move |copy| {
             loop {
                 let file = copy.open_file(Access::Write)?;
                 let locked = file.try_lock().map_err(copy.io("lock"))?;
-                // Whoever had the lock may have renamed another file over this one.
-                let same = || -> io::Result<bool> {
-                    let (open, named) = (file.meta()?, copy.fs.meta(&copy.path)?);
-                    Ok((open.dev, open.ino) == (named.dev, named.ino))
-                };
-                if locked && same().map_err(copy.io("look at"))? {
-                    return Ok(Changing { reading: copy.reading(file)? });
+                let (open, named) = file
+                    .meta()
+                    .and_then(|o| Ok((o, copy.fs.meta(&copy.path)?)))
+                    .map_err(copy.io("look at"))?;
+                // Another program may have renamed a new file over this one while it held the lock.
+                if locked && (open.dev, open.ino) == (named.dev, named.ino) {
+                    return Ok(Opened::Locked(Changing { reading: copy.reading(file)? }));
                 }
-                if Instant::now() >= deadline {
-                    return Err(Error::Locked { path: copy.path.clone(), seconds: LOCK_WAIT.as_secs() });
+                if until.is_none_or(|until| Instant::now() >= until) {
+                    return Ok(Opened::Held { file: (open.dev, open.ino) });
                 }
-                std::thread::sleep(Duration::from_millis(10));
+                drop(file);
+                std::thread::sleep(LOCK_STEP);
             }
         })
     }
+
+    /// The error for a copy whose lock could not be had.
+    pub fn held(&self, waited: Duration) -> Error {
+        self.locked(waited)
+    }
+}
+
+/// What trying to lock a copy came to.
+#[derive(Debug)]
+pub enum Opened {
+    /// It is open to be changed.
+    Locked(Changing),
+    /// Another program holds the lock: it is changing the copy.
+    Held {
+        /// The file's device and number there.
+        file: (u64, u64),
+    },
+}
+
+/// Does work on copies side by side; `limits` as for [`deadline::side_by_side`]. The answers are in the order of the
+/// copies.
+pub fn side_by_side<'a, T: Send + 'static>(
+    work: impl IntoIterator<Item = (&'a Copy, Work<Result<T>>)>,
+    limits: Limits,
+) -> Vec<Result<T>> {
+    let (copies, work): (Vec<_>, Vec<_>) = work.into_iter().unzip();
+    let done = deadline::side_by_side(work, limits, Result::is_ok);
+    copies.into_iter().zip(done).map(|(copy, done)| copy.answer(done)).collect()
 }
 
 /// A copy that is open to be changed: locked, and the file at its path.
@@ -268,6 +352,16 @@ impl Changing {
     /// Its path.
     pub fn path(&self) -> &Path {
         self.reading.copy.path()
+    }
+
+    /// The copy.
+    pub fn copy(&self) -> &Copy {
+        &self.reading.copy
+    }
+
+    /// The device and the number there of the locked file: the same for two names of one file.
+    pub fn id(&self) -> (u64, u64) {
+        self.reading.id
     }
 
     /// Its front.
@@ -285,52 +379,55 @@ impl Changing {
         self.len() == 0
     }
 
+    /// Reads the front once more, through the descriptor that holds the lock.
+    pub fn read_again(&self) -> Work<Result<Reading>> {
+        let file = Arc::clone(&self.reading.file);
+        self.reading.copy.work(move |copy| {
+            volume::check_file(copy.fs.as_ref(), &copy.path)?;
+            copy.reading(file)
+        })
+    }
+
     /// The file, to read on.
     pub fn reading(&self) -> &Reading {
         &self.reading
     }
 
-    fn write(&self, doing: &'static str, offset: u64, bytes: &[u8]) -> Result<()> {
-        let (file, bytes) = (Arc::clone(&self.reading.file), bytes.to_vec());
-        self.reading.copy.timed(STEP_WAIT, move |copy| {
-            file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io(doing))
+    /// A step of a change. The lock goes with it: one that is left behind must not come after somebody else's.
+    fn step(&self, step: impl FnOnce(&Copy, &dyn File) -> Result<()> + Send + 'static) -> Work<Result<()>> {
+        let file = Arc::clone(&self.reading.file);
+        self.reading.copy.work(move |copy| step(copy, file.as_ref()))
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Work<Result<()>> {
+        let bytes = bytes.to_vec();
+        self.step(move |copy, file| {
+            file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io("write to"))
         })
     }
 
-    /// Writes a record behind the acknowledged ones, durably. It does not count yet.
-    ///
-    /// # Errors
-    /// What the filesystem answers; the record may be there all the same, in part or whole.
-    pub fn append(&self, offset: u64, record: &[u8]) -> Result<()> {
-        self.write("write to", offset, record)
+    /// Writes a record behind the acknowledged ones, durably. It does not count yet. After a failure it may be there
+    /// all the same, in part or whole.
+    pub fn append(&self, offset: u64, record: &[u8]) -> Work<Result<()>> {
+        self.write(offset, record)
     }
 
-    /// Writes a commit slot, durably: what was appended counts now.
-    ///
-    /// # Errors
-    /// What the filesystem answers; the slot may be there all the same, in part or whole.
-    pub fn commit(&self, offset: u64, slot: &[u8]) -> Result<()> {
-        self.write("write to", offset, slot)
+    /// Writes a commit slot, durably: what was appended counts now. After a failure the slot may be there all the
+    /// same, in part or whole.
+    pub fn commit(&self, offset: u64, slot: &[u8]) -> Work<Result<()>> {
+        self.write(offset, slot)
     }
 
     /// Takes back what was appended.
-    ///
-    /// # Errors
-    /// What the filesystem answers.
-    pub fn cut(&self, len: u64) -> Result<()> {
-        let file = Arc::clone(&self.reading.file);
-        self.reading
-            .copy
-            .timed(STEP_WAIT, move |copy| file.cut(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
+    pub fn cut(&self, len: u64) -> Work<Result<()>> {
+        self.step(move |copy, file| file.cut(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
     }
 
-    /// Writes a new version of the file beside it, durably. It does not count yet.
-    ///
-    /// # Errors
-    /// What the filesystem answers; nothing is left behind then, where that can be had.
-    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Result<()> {
-        let (old, bytes) = (Arc::clone(&self.reading.file), Arc::clone(bytes));
-        self.reading.copy.timed(STEP_WAIT, move |copy| {
+    /// Writes a new version of the file beside it, durably. It does not count yet. After a failure nothing is left
+    /// behind, where that can be had.
+    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Work<Result<()>> {
+        let bytes = Arc::clone(bytes);
+        self.step(move |copy, old| {
             let temporary = volume::temporary_of(&copy.path);
             let failed = |doing| {
                 let temporary = &temporary;
@@ -339,7 +436,7 @@ impl Changing {
             let owner = old.meta().map_err(copy.io("look at"))?;
             match copy.fs.unlink(&temporary) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(e)),
-                // Left over from an interrupted replacement, which by that did not happen.
+                // A leftover of a replacement that was interrupted before it took effect.
                 _ => {}
             }
             let new = copy.fs.create_new(&temporary).map_err(failed("create"))?;
@@ -356,22 +453,15 @@ impl Changing {
         })
     }
 
-    /// Removes what [`Changing::prepare`] wrote.
-    pub fn abandon(&self) {
-        // What is left is removed before the next replacement.
-        drop(self.reading.copy.timed(STEP_WAIT, |copy| {
-            copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove"))
-        }));
+    /// Removes what [`Changing::prepare`] wrote. What is left in spite of that is removed before the next replacement.
+    pub fn abandon(&self) -> Work<Result<()>> {
+        self.step(|copy, _| copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove")))
     }
 
-    /// Puts what [`Changing::prepare`] wrote in the place of the file, durably.
-    ///
-    /// # Errors
-    /// What the filesystem answers; the new file may be in place all the same.
-    pub fn put_in_place(&self) -> Result<()> {
-        // The lock goes with the file: a step that was left behind must not come after somebody else's.
-        let locked = Arc::clone(&self.reading.file);
-        self.reading.copy.timed(STEP_WAIT, move |copy| {
+    /// Puts what [`Changing::prepare`] wrote in the place of the file, durably. After a failure the new file may be
+    /// in place all the same.
+    pub fn put_in_place(&self) -> Work<Result<()>> {
+        self.step(|copy, locked| {
             copy.fs
                 .rename(&volume::temporary_of(&copy.path), &copy.path)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))

@@ -6,7 +6,7 @@
 )]
 
 pub mod copy;
-mod deadline;
+pub mod deadline;
 pub mod fs;
 pub mod real;
 pub mod vacancy;

@@ -12,7 +12,7 @@ use keyring_external::format::image::Note;
 use keyring_external::format::records::KeyRecord;
 use keyring_external::format::slots::{Cost, UnlockSecret};
 use keyring_external::key::{KeyType, NameRef};
-use keyring_external::keyring::{Keyring, NewKeyring, load};
+use keyring_external::keyring::{Keyring, NewKeyring, Status, load};
 use keyring_external::secret::Locked;
 use keyring_external::store::fs::Fs;
 use keyring_external::unlock::UnlockSource;
@@ -110,6 +110,12 @@ pub fn filled() -> (Sim, Set) {
     }
     drop(keyring);
     (sim.fork(), set)
+}
+
+/// The status after the keyring was looked after, as the server does when a copy is not up to date.
+pub fn tended(keyring: &Keyring) -> Status {
+    keyring.tend();
+    keyring.known_status()
 }
 
 /// All that is in a keyring.

@@ -90,8 +90,7 @@ fn open(config: &Config, first: bool) -> Result<()> {
     // A client waits for the answer of a reload, and all others for the keyring.
     let config = &Config { wait: if first { config.wait } else { 0 }, ..config.clone() };
     if instance::get().is_some() {
-        let again = || instance::open(&Config { auto_create: false, ..config.clone() }, Trust::Administrator);
-        return instance::replace(instance::open_other(config)?, again);
+        return instance::replace(&instance::open_other(config)?);
     }
     let keyring = if still_root_for(config.datadir.as_deref()) {
         instance::open_untouched(config).inspect_err(|e| {

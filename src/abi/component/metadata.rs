@@ -37,12 +37,8 @@ static QUERIES: Handles<Rows> = Handles::new(0x4d00_0000_0000);
 
 fn rows() -> Vec<Row> {
     let text = |text: &CStr| text.to_string_lossy().into_owned();
-    let keyring = instance::get();
+    let status = instance::status();
     let load::Outcome { config, failure } = load::outcome().unwrap_or_default();
-    if let Some(keyring) = &keyring {
-        instance::settle_if_due(keyring);
-    }
-    let status = keyring.as_ref().map(|keyring| keyring.status());
     let shown = |path: &std::path::Path| path.display().to_string();
     // What a reload failed on matters more than what a call did.
     let last_error = match (&status, failure.is_empty()) {
@@ -56,7 +52,7 @@ fn rows() -> Vec<Row> {
         ("License", text(LICENSE)),
         ("Implementation_name", text(NAME)),
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("Component_status", if keyring.is_some() { "Active" } else { "Disabled" }.to_owned()),
+        ("Component_status", if status.is_some() { "Active" } else { "Disabled" }.to_owned()),
         ("Data_file", of(config.as_ref().map(|c| shown(&c.path)))),
         ("Read_only", of(config.as_ref().map(|c| if c.read_only { "Yes" } else { "No" }.to_owned()))),
         (

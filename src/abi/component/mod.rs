@@ -13,6 +13,7 @@ mod readers;
 mod status;
 mod writer;
 
+use super::care;
 use super::guard::guard;
 use super::instance;
 use super::pointers::{Shared, c_bytes};
@@ -92,6 +93,7 @@ unsafe extern "C" fn init() -> c_int {
 /// Closes the keyring and wipes its memory.
 unsafe extern "C" fn deinit() -> c_int {
     guard(1, || {
+        care::stop();
         // From here on nothing is asked of the registry, which the server is changing.
         log::stop();
         instance::set(None);

@@ -2,6 +2,7 @@
 //! Loading and unloading.
 
 use super::{functions, variables};
+use crate::abi::care;
 use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::services::{Level, log, set_plugin};
@@ -56,6 +57,7 @@ pub(super) unsafe extern "C" fn check_uninstall(_plugin: *mut c_void) -> c_int {
 /// Closes the keyring and wipes its memory.
 pub(super) unsafe extern "C" fn deinit(_plugin: *mut c_void) -> c_int {
     guard(1, || {
+        care::stop();
         instance::set(None);
         variables::forget();
         set_plugin(std::ptr::null_mut());

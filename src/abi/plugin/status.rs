@@ -77,7 +77,7 @@ unsafe fn show(
     if out.is_null() || buffer.is_null() {
         return 1;
     }
-    let shown = guard(None, || Some(instance::get().map_or(none, |keyring| of(&keyring.status()))));
+    let shown = guard(None, || Some(instance::status().map_or(none, |status| of(&status))));
     let type_ = match shown {
         None => return 1,
         Some(Shown::Text(text)) => {

@@ -11,7 +11,7 @@ use crate::abi::sys::{
 };
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
-use crate::keyring::{Keyring, Trust};
+use crate::keyring::Keyring;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -312,11 +312,7 @@ unsafe extern "C" fn update_data(
             Some(new) => {
                 // It may have been changed since the keyring was opened.
                 new.set_read_only(value(&READ_ONLY_VALUE));
-                let again = || {
-                    let path = PathBuf::from(OsStr::from_bytes(path));
-                    config_for(path).and_then(|config| instance::open(&config, Trust::Administrator))
-                };
-                instance::replace(new, again)
+                instance::replace(&new)
             }
             // DEFAULT comes here without a check.
             None => Err(Error::Config("it needs the path of a keyring".to_owned())),

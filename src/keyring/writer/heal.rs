@@ -1,61 +1,77 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Looking at the copies, and bringing those up to date that are not.
 
-use super::write::all_current;
 use super::{Judged, Writer};
 use crate::error::{Error, Result};
 use crate::keyring::copies::{Reach, Standing};
 use crate::keyring::memory::Memory;
-use crate::store::copy::Reading;
 
 impl Writer {
-    /// Looks at every copy, and `to_change` whether it could be changed. An error when none can be used, or one was changed
-    /// by another program.
+    /// Looks at every copy, and `to_change` whether it could be changed. Nothing is written. An error when none can be
+    /// used, or one was changed by another program; the latter is noted of the copy only when it is `told`, because
+    /// it may be taken over yet.
     ///
     /// # Errors
     /// What is wrong with the first.
-    pub fn probe(&mut self, to_change: bool) -> Result<()> {
+    pub fn probe(&mut self, memory: &Memory, to_change: bool, told: bool) -> Result<()> {
         let mut first_error = None;
         let mut changed = None;
-        let mut usable = false;
-        for index in 0..self.copies.members().len() {
-            let judged = self.member_reading(index, to_change).and_then(|r| self.judge(index, &r));
+        let judged: Vec<_> = self
+            .copies
+            .look(to_change)
+            .into_iter()
+            .enumerate()
+            .map(|(index, reading)| reading.and_then(|r| self.judge(index, &r, memory)))
+            .collect();
+        let held = judged.iter().any(|j| matches!(j, Ok(Judged::Same | Judged::Ours)));
+        for (index, judged) in judged.into_iter().enumerate() {
             match judged {
-                Ok(Judged::Current) => {
-                    usable = true;
+                Ok(Judged::Same) => {
                     // Only what a writing comes to tells whether it can be written to again, and what is behind the
                     // records that count.
                     if !to_change || self.attempted.is_empty() {
-                        self.copies.stands(index, Standing::Current);
+                        self.reads_as_memory(index);
                     }
                 }
-                Ok(Judged::Stale) => {
-                    usable = true;
-                    self.copies.stands(index, Standing::Behind);
+                Ok(Judged::Ours) => self.copies.stands(index, Standing::Behind),
+                Ok(Judged::Earlier(_)) if held => self.copies.stands(index, Standing::Behind),
+                Ok(Judged::Earlier(found)) => {
+                    let e = self.older(index, found);
+                    self.copies.fails(index, &e);
+                    first_error.get_or_insert(e);
+                }
+                // Another program is changing it at this moment.
+                Err(Error::Locked { .. }) => {}
+                Err(e) if e.is_by_another() => {
+                    if told {
+                        self.copies.fails(index, &e);
+                    }
+                    changed.get_or_insert(e);
                 }
                 Err(e) => {
                     self.copies.fails(index, &e);
-                    let place =
-                        if matches!(e, Error::Changed { .. }) { &mut changed } else { &mut first_error };
-                    place.get_or_insert(e);
+                    first_error.get_or_insert(e);
                 }
             }
         }
-        match (changed, usable, first_error) {
-            (Some(e), ..) | (None, false, Some(e)) => Err(e),
+        match (changed, first_error) {
+            (Some(e), _) => Err(e),
+            (None, Some(e)) if !held => Err(e),
             _ => Ok(()),
         }
     }
 
-    fn member_reading(&self, index: usize, to_change: bool) -> Result<Reading> {
-        let copy = self.copies.members().get(index).ok_or(Error::Unavailable)?.copy();
-        let reading = copy.look()?;
-        if to_change { copy.check_room().map(|()| reading) } else { Ok(reading) }
+    /// A copy reads as what memory holds; what a change of this program reached stays current.
+    pub(super) fn reads_as_memory(&mut self, index: usize) {
+        let current = self.copies.members().get(index).is_some_and(|m| *m.standing() == Standing::Current);
+        if !current {
+            self.copies.stands(index, Standing::Read);
+        }
     }
 
-    /// Whether some copy is known to lag behind, or may hold what a failed write left.
-    pub fn is_to_heal(&self) -> bool {
-        !self.attempted.is_empty() || self.copies.members().iter().any(|m| *m.standing() == Standing::Behind)
+    /// Whether some copy is not up to date, or may hold what a failed write left.
+    pub fn needs_care(&self) -> bool {
+        !self.attempted.is_empty() || self.copies.members().iter().any(|m| !m.standing().is_up_to_date())
     }
 
     /// Brings the copies that lag behind, are damaged or hold what a failed write left up to date: all that can be
@@ -64,11 +80,25 @@ impl Writer {
     /// # Errors
     /// When none could be reached.
     pub fn heal(&mut self, memory: &Memory) -> Result<()> {
-        let open = self.open_ready(Reach::Any)?;
-        if !self.whole && all_current(&open) {
-            Ok(())
-        } else {
-            self.rewrite(open, Reach::Any, memory.records())
+        let mut open = self.open_copies(memory, Reach::Any)?;
+        let failed_before = !self.attempted.is_empty();
+        let whole = |o: &super::write::Open| o.current || o.same && !failed_before;
+        if open.iter().all(whole) {
+            open.iter().for_each(|o| self.reads_as_memory(o.index));
+            return Ok(());
+        }
+        let Ok(bytes) = self.whole_bytes(&open, whole) else {
+            return self.rewrite(open, Reach::Any, memory.records());
+        };
+        open.retain(|o| !whole(o));
+        let state = self.lineage().state();
+        let failed = self.copies.step(&mut open, Reach::Any, |o| o.file.prepare(&bytes));
+        self.copies.are_touched(&open, state);
+        let failed_in_place = self.copies.step(&mut open, Reach::Any, |o| o.file.put_in_place());
+        self.copies.healed(&open);
+        match failed.or(failed_in_place) {
+            Some(e) if open.is_empty() => Err(e),
+            _ => Ok(()),
         }
     }
 }

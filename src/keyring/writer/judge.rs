@@ -4,14 +4,16 @@
 use super::{Judged, Writer};
 use crate::error::{Error, Result};
 use crate::format::FormatError;
-use crate::format::commit::Commit;
+use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
-use crate::format::header;
+use crate::format::header::{self, Parent};
 use crate::format::image::{Front, Opener, open_front, read_records};
-use crate::format::records::Sealer;
+use crate::format::records::{KeyRecord, Sealer};
 use crate::keyring::copies::Open;
+use crate::keyring::lineage::Lineage;
+use crate::keyring::memory::Memory;
 use crate::store::copy::{FRONT_LEN, FrontBytes, Reading};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 impl Writer {
@@ -19,38 +21,59 @@ impl Writer {
         Error::Changed { path: path.to_owned(), detail }
     }
 
+    /// The error for a copy in an earlier state, when none at hand holds the present one.
+    pub(super) fn older(&self, index: usize, found: u64) -> Error {
+        let path = self.copies.members().get(index).map_or_else(PathBuf::new, |m| m.copy().path().to_owned());
+        Error::Older { path, id: self.header.id, found, expected: self.commit.generation }
+    }
+
     /// Tells what a copy is. An error: not one that this writer may write to.
-    pub(super) fn judge(&self, index: usize, reading: &Reading) -> Result<Judged> {
+    pub(super) fn judge(&self, index: usize, reading: &Reading, memory: &Memory) -> Result<Judged> {
         let member = self.copies.members().get(index).ok_or(Error::Unavailable)?;
+        let present = self.lineage().state();
         if reading.front == self.front {
-            return Ok(if member.is_told_by_its_front() { Judged::Current } else { Judged::Stale });
+            // What a failed sync left shows the present state too.
+            return Ok(if member.may_be_in(&present) { Judged::Ours } else { Judged::Same });
         }
         let path = member.copy().path();
-        let (opened, keys) = self.open_front(path, &reading.front)?;
+        let (opened, keys) = match self.open_front(path, &reading.front) {
+            Ok(opened) => opened,
+            // Sealed with a data key from before a renewal. What it claims is believed: at worst a forged file is
+            // replaced.
+            Err(e @ Error::OtherKey { .. }) => {
+                let earlier = claimed(&reading.front).filter(|state| self.lineage().went_through(state));
+                return earlier.map(|state| Judged::Earlier(state.generation())).ok_or(e);
+            }
+            Err(e) => return Err(e),
+        };
         let in_slots = opened.commit();
+        let header = opened.header.clone();
         // Opening would take records behind that: they must be known too. Damaged ones can only be
         // what is in memory.
-        let rest = reading.rest(opened.wanted(reading.len)).unwrap_or_default();
-        let commit = self.read_on(&rest, reading.len, opened, keys).unwrap_or(in_slots);
+        let rest = reading.rest(opened.wanted(reading.len), self.copies.time_left()).unwrap_or_default();
+        let mut missing = 0;
+        let read =
+            self.read_on(&rest, reading.len, opened, keys, |key| missing += usize::from(!memory.has(key)));
+        let (commit, before) = read.unwrap_or_else(|| {
+            missing = usize::MAX;
+            (in_slots, Vec::new())
+        });
+        let state = Parent::new(&header.epoch, &commit);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
-        if commit == self.commit || member.may_be(&commit) {
-            return Ok(Judged::Stale);
+        if state == present || member.may_be_in(&state) || self.attempted.contains(&state) {
+            return Ok(Judged::Ours);
         }
-        if commit.generation < self.commit.generation {
-            return Err(Error::Older {
-                path: path.to_owned(),
-                id: self.header.id,
-                found: commit.generation,
-                expected: self.commit.generation,
-            });
+        if self.lineage().is_later_than(&state, || missing) {
+            return Ok(Judged::Earlier(state.generation()));
         }
-        Err(self.changed(
-            path,
-            format!(
-                "it holds another generation {} than this program, which has {}",
-                commit.generation, self.commit.generation
-            ),
-        ))
+        let (found, expected) = (commit.generation, self.commit.generation);
+        let theirs = Lineage { header: &header, before: &before, commit: &commit };
+        if found > expected && theirs.went_through(&present) {
+            return Err(
+                self.changed(path, format!("it holds generation {found}, this program has {expected}"))
+            );
+        }
+        Err(Error::Diverged { path: path.to_owned(), found, expected })
     }
 
     /// Opens a front with the keys, or the other keys that a copy may be sealed with.
@@ -62,10 +85,23 @@ impl Writer {
         })
     }
 
-    /// The state that opening a file of `len` bytes would come to. `None`: its records cannot be read.
-    fn read_on(&self, rest: &[u8], len: u64, mut front: Front, keys: &Keys) -> Option<Commit> {
+    /// The state that opening a file of `len` bytes would come to, and those before it under its header; each key is
+    /// handed to `each`. `None`: its records cannot be read.
+    fn read_on(
+        &self,
+        rest: &[u8],
+        len: u64,
+        mut front: Front,
+        keys: &Keys,
+        mut each: impl FnMut(&KeyRecord<'_>),
+    ) -> Option<(Commit, Vec<Parent>)> {
         let mut sealer = Sealer::new().ok()?;
-        read_records(rest, len, keys, &mut front, &mut sealer, |_| Ok(())).ok()
+        let look = |key: KeyRecord<'_>| {
+            each(&key);
+            Ok(())
+        };
+        let commit = read_records(rest, len, keys, &mut front, &mut sealer, look).ok()?;
+        Some((commit, front.before))
     }
 
     /// Whether a readable copy of the header in a front names this keyring.
@@ -88,16 +124,18 @@ impl Writer {
         Error::format(path, "", e)
     }
 
-    /// All bytes of an up-to-date copy, when its records still verify. The error of the first that cannot be read,
-    /// when there is none.
-    pub(super) fn whole_bytes(&self, open: &[Open]) -> Result<Arc<[u8]>> {
+    /// All bytes of an open copy that `counts`, when its records still verify. The error of the first that cannot be
+    /// read, when there is none.
+    pub(super) fn whole_bytes(&self, open: &[Open], counts: impl Fn(&Open) -> bool) -> Result<Arc<[u8]>> {
         let mut failed = None;
-        for copy in open.iter().filter(|o| o.current) {
+        for copy in open.iter().filter(|o| counts(o)) {
             let reading = copy.file.reading();
             let whole = || -> Result<_> {
                 let (opened, keys) = self.open_front(copy.file.path(), &reading.front)?;
-                let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64))?;
-                let whole = self.read_on(&rest, reading.len, opened, keys) == Some(self.commit);
+                let rest =
+                    reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), self.copies.time_left())?;
+                let read = self.read_on(&rest, reading.len, opened, keys, |_| {});
+                let whole = read.is_some_and(|(commit, _)| commit == self.commit);
                 Ok(whole.then(|| [&reading.front.0[..], &rest].concat().into()))
             };
             match whole() {
@@ -108,4 +146,11 @@ impl Writer {
         }
         Err(failed.unwrap_or(Error::Unavailable))
     }
+}
+
+/// The state that the front of a file claims, without proof.
+pub(in crate::keyring) fn claimed(front: &FrontBytes) -> Option<Parent> {
+    let copies = header::read(&front.0).ok()?;
+    let header = copies.readable.first()?.claims();
+    Some(Parent::new(&header.epoch, &commit::claimed(&front.0)?))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One change on its way to the copies: they are opened and locked, then appended to or written whole.
+//! One change on its way to the copies: they are opened and locked, then appended to or written whole, side by side.
 
 use super::{Judged, Writer};
 use crate::error::{Error, Result};
@@ -8,81 +8,83 @@ use crate::format::crypto::Keys;
 use crate::format::header::{self, Header, Parent};
 use crate::format::image::Image;
 use crate::format::records::KeyRecord;
-use crate::keyring::copies::{Open, Reach};
-use crate::store::copy::{Changing, FrontBytes};
+pub(super) use crate::keyring::copies::Open;
+use crate::keyring::copies::{Reach, Standing};
+use crate::keyring::memory::Memory;
+use crate::store::copy::FrontBytes;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) fn all_current(open: &[Open]) -> bool {
-    open.iter().all(|o| o.current)
-}
+/// Most states of failed writes that are remembered.
+const MOST_ATTEMPTED: usize = 24;
 
 impl Writer {
-    /// Opens and locks all copies that a change can go to, and brings those that lag behind up to date
-    /// first, from one that is.
-    pub(super) fn open_ready(&mut self, reach: Reach) -> Result<Vec<Open>> {
-        let open = self.open_copies(&[], reach)?;
-        if self.whole || all_current(&open) {
-            return Ok(open);
-        }
-        let Ok(bytes) = self.whole_bytes(&open) else { return Ok(open) };
-        let mut failed = Vec::new();
-        for copy in open.iter().filter(|o| !o.current) {
-            match copy.file.prepare(&bytes).and_then(|()| copy.file.put_in_place()) {
-                Ok(()) => self.copies.reached(std::slice::from_ref(copy), self.commit),
-                Err(e) => {
-                    self.copies.may_have_reached(copy.index, self.commit);
-                    self.copies.doubt(copy.index);
-                    self.copies.fails(copy.index, &e);
-                    failed.push(copy.index);
-                }
-            }
-        }
-        drop(open);
-        self.open_copies(&failed, reach)
-    }
-
-    /// Opens and locks all copies that a change can go to, but for those in `without`.
-    pub(super) fn open_copies(&mut self, without: &[usize], reach: Reach) -> Result<Vec<Open>> {
+    /// Opens and locks all copies that a change can go to.
+    ///
+    /// # Errors
+    /// A copy that another program has locked, or has changed, also when it can't be reached any more: what it holds
+    /// is not known here. Fewer copies than must be reached.
+    pub(super) fn open_copies(&mut self, memory: &Memory, reach: Reach) -> Result<Vec<Open>> {
         let mut open = Vec::new();
+        let mut earlier = Vec::new();
         let mut damaged = Vec::new();
         let mut first_error = None;
-        for index in (0..self.copies.members().len()).filter(|i| !without.contains(i)) {
-            let Some(member) = self.copies.members().get(index) else { continue };
-            let file = match member.copy().open_to_change() {
+        let mut changed = None;
+        for (index, file) in self.copies.lock()?.into_iter().enumerate() {
+            let judged = match &file {
+                Ok(file) => self.judge(index, file.reading(), memory),
+                Err(_) => Err(Error::Unavailable),
+            };
+            let file = match file {
                 Ok(file) => file,
                 Err(e) => {
-                    if matches!(e, Error::Missing { .. }) {
-                        self.copies.is_absent(index, self.commit);
-                    }
                     self.copies.fails(index, &e);
                     first_error.get_or_insert(e);
                     continue;
                 }
             };
-            match self.judge(index, file.reading()) {
-                Ok(judged) => {
-                    let ends_here = file.len() == self.commit.length;
-                    open.push(Open { index, current: matches!(judged, Judged::Current) && ends_here, file });
+            match judged {
+                Ok(Judged::Same) => self.reads_as_memory(index),
+                Ok(Judged::Ours | Judged::Earlier(_)) => self.copies.stands(index, Standing::Behind),
+                Err(_) => {}
+            }
+            let ends_here = file.len() == self.commit.length;
+            let copy = Open { index, file, same: false, current: false };
+            match judged {
+                Ok(Judged::Same) if ends_here => {
+                    let member = self.copies.members().get(index);
+                    let current = member.is_some_and(|m| *m.standing() == Standing::Current);
+                    open.push(Open { same: true, current, ..copy });
                 }
-                // Another program writes here: its keys must not be lost.
-                Err(e @ Error::Changed { .. }) => {
+                Ok(Judged::Same | Judged::Ours) => open.push(copy),
+                Ok(Judged::Earlier(found)) => earlier.push((copy, found)),
+                Err(e) if e.is_by_another() => {
                     self.copies.fails(index, &e);
-                    return Err(e);
+                    changed.get_or_insert(e);
                 }
                 Err(e) => {
                     // Only where another copy proves that memory is what counts.
-                    if matches!(e, Error::Damaged { .. }) && self.claims_our_id(file.front()) {
-                        damaged.push(Open { index, file, current: false });
+                    if matches!(e, Error::Damaged { .. }) && self.claims_our_id(copy.file.front()) {
+                        damaged.push(copy);
                     }
                     self.copies.fails(index, &e);
                     first_error.get_or_insert(e);
                 }
             }
         }
+        // Another program writes there: its keys must not be lost.
+        if let Some(e) = changed.or_else(|| self.changed_before()) {
+            return Err(e);
+        }
         if open.is_empty() {
+            for (copy, found) in earlier {
+                let e = self.older(copy.index, found);
+                self.copies.fails(copy.index, &e);
+                first_error.get_or_insert(e);
+            }
             return Err(self.copies.too_few(&open, first_error));
         }
+        open.extend(earlier.into_iter().map(|(copy, _)| copy));
         open.extend(damaged);
         open.sort_by_key(|o| o.index);
         if !self.copies.enough(&open, reach) {
@@ -91,12 +93,30 @@ impl Writer {
         Ok(open)
     }
 
-    /// Whether a record behind the others is enough for a new key.
-    pub(super) fn can_append(&self, open: &[Open]) -> bool {
-        !self.whole && !self.only_read && all_current(open)
+    /// The error for a copy that another program changed before it went away.
+    fn changed_before(&self) -> Option<Error> {
+        self.copies.members().iter().find_map(|member| match member.standing() {
+            Standing::Changed(_) => Some(Error::Changed {
+                path: member.copy().path().to_owned(),
+                detail: "it can't be reached now, and what it held was not taken over".to_owned(),
+            }),
+            _ => None,
+        })
     }
 
-    pub(super) fn append(&mut self, mut open: Vec<Open>, record: &KeyRecord<'_>) -> Result<()> {
+    /// What the copies that lag behind get when a key is appended to those that are current: the bytes of such a one;
+    /// empty when none lags behind. `None`: nothing can be appended to.
+    pub(super) fn base(&self, open: &[Open]) -> Option<Arc<[u8]>> {
+        let current = open.iter().filter(|o| o.current).count();
+        if current == open.len() {
+            return Some(Arc::new([]));
+        }
+        if current == 0 { None } else { self.whole_bytes(open, |o| o.current).ok() }
+    }
+
+    /// Adds a record: behind the others where a copy is current, and where it is not in a whole new file that is `base`
+    /// with the record.
+    pub(super) fn append(&mut self, mut open: Vec<Open>, base: &[u8], record: &KeyRecord<'_>) -> Result<()> {
         let mut sealed = Vec::with_capacity(record.sealed_len());
         let told = |path: &Path, e| Error::format(path, "", e);
         let chain = self
@@ -111,68 +131,56 @@ impl Writer {
             chain,
         };
         let slot = next.encode(&self.keys, &self.header.epoch).map_err(|e| told(self.copies.path(), e))?;
+        let image = image_with(base, next.offset(), &slot, &sealed);
         // Set before a file is touched, so that even a panic leaves the writer wary.
-        self.whole = true;
-        self.attempted.push((self.header.epoch, next));
-        let failed = self.copies.step(&mut open, Some(next), |file| file.append(at, &sealed));
+        self.attempt(Parent::new(&self.header.epoch, &next), &open);
+        let failed = self.copies.step(&mut open, Reach::Enough, |o| match o.current {
+            true => o.file.append(at, &sealed),
+            false => o.file.prepare(&image),
+        });
         if !self.copies.enough(&open, Reach::Enough) {
             // What was written does not count yet, and must not begin to.
-            self.copies.step(&mut open, Some(next), |file| file.cut(at));
+            self.copies.step(&mut open, Reach::Enough, |o| {
+                if o.current { o.file.cut(at) } else { o.file.abandon() }
+            });
             return Err(self.copies.too_few(&open, failed));
         }
-        let failed = self.copies.step(&mut open, Some(next), |file| file.commit(next.offset(), &slot));
-        let replaced = self.commit;
-        self.end(&open, Reach::Enough, next, None, failed)?;
+        let failed = self.copies.step(&mut open, Reach::Enough, |o| match o.current {
+            true => o.file.commit(next.offset(), &slot),
+            false => o.file.put_in_place(),
+        });
+        let replaced = self.lineage().state();
+        self.end(&open, Reach::Enough, next, failed)?;
         self.front.patch(next.offset(), &slot);
         self.before.truncate(header::PARENT_COUNT - 1);
-        self.before.insert(0, Parent::new(&self.header.epoch, &replaced));
+        self.before.insert(0, replaced);
+        self.tell_witness();
         Ok(())
     }
 
-    /// The end of a change that counts on the copies in `open`: when they are enough, memory follows.
-    fn end(
-        &mut self,
-        open: &[Open],
-        reach: Reach,
-        next: Commit,
-        new_keys: Option<Keys>,
-        failed: Option<Error>,
-    ) -> Result<()> {
+    /// Remembers a state that copies are about to be left in.
+    fn attempt(&mut self, state: Parent, open: &[Open]) {
+        if self.attempted.len() >= MOST_ATTEMPTED {
+            self.attempted.remove(0);
+        }
+        self.attempted.push(state);
+        self.copies.are_touched(open, state);
+    }
+
+    /// The end of a change that counts on the copies in `open`, when they are enough.
+    fn end(&mut self, open: &[Open], reach: Reach, next: Commit, failed: Option<Error>) -> Result<()> {
         if !self.copies.enough(open, reach) {
-            open.iter().for_each(|o| self.copies.may_have_reached(o.index, next));
             return Err(self.copies.too_few(open, failed));
         }
-        self.copies.reached(open, next);
-        self.copies.doubt_others(open, next);
+        self.copies.reached(open, self.lineage().state());
         self.commit = next;
-        if let Some(new) = new_keys {
-            let old = std::mem::replace(&mut self.keys, new);
-            self.remember_keys([old]);
-        }
         self.attempted.clear();
-        self.whole = false;
-        self.only_read = false;
-        if let Some((witness, _)) = &mut self.witness {
-            witness.saw(&self.keys, &self.header.id, &next);
-        }
         Ok(())
     }
 
     fn next_generation(&self) -> u64 {
-        let newest = self.attempted.iter().map(|(_, c)| c.generation).fold(self.commit.generation, u64::max);
+        let newest = self.attempted.iter().map(Parent::generation).fold(self.commit.generation, u64::max);
         newest.saturating_add(1)
-    }
-
-    /// What a new writing replaces: the states that the copies may be in, then what those replaced.
-    fn parents(&self) -> Vec<Parent> {
-        let states = self.attempted.iter().rev().map(|(epoch, commit)| Parent::new(epoch, commit));
-        let known = self.header.parents.iter().copied();
-        states
-            .chain([Parent::new(&self.header.epoch, &self.commit)])
-            .chain(self.before.iter().copied())
-            .chain(known)
-            .take(header::PARENT_COUNT)
-            .collect()
     }
 
     pub(super) fn rewrite<'a>(
@@ -193,23 +201,40 @@ impl Writer {
         new_keys: Option<Keys>,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
-        header.parents = self.parents();
+        header.parents = self.lineage().parents(&self.attempted);
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
         let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copies.path(), "", e))?;
         let bytes: Arc<[u8]> = image.bytes.into();
-        let failed = self.copies.step(&mut open, None, |file| file.prepare(&bytes));
+        let failed = self.copies.step(&mut open, reach, |o| o.file.prepare(&bytes));
         if !self.copies.enough(&open, reach) {
-            open.iter().for_each(|o| o.file.abandon());
+            self.copies.step(&mut open, reach, |o| o.file.abandon());
             return Err(self.copies.too_few(&open, failed));
         }
-        self.whole = true;
-        self.attempted.push((image.header.epoch, image.commit));
-        let failed = self.copies.step(&mut open, Some(image.commit), Changing::put_in_place);
-        self.end(&open, reach, image.commit, new_keys, failed)?;
+        self.attempt(Parent::new(&image.header.epoch, &image.commit), &open);
+        let failed = self.copies.step(&mut open, reach, |o| o.file.put_in_place());
+        self.end(&open, reach, image.commit, failed)?;
+        if let Some(new) = new_keys {
+            let old = std::mem::replace(&mut self.keys, new);
+            self.remember_keys([old]);
+        }
         self.front = FrontBytes::of(&bytes);
         self.before.clear();
         self.header = image.header;
+        self.tell_witness();
         Ok(())
     }
+}
+
+/// A whole file with a record behind `base` and the commit slot that names it.
+fn image_with(base: &[u8], slot_at: u64, slot: &[u8], record: &[u8]) -> Arc<[u8]> {
+    if base.is_empty() {
+        return Arc::new([]);
+    }
+    let mut image = [base, record].concat();
+    let at = slot_at as usize;
+    if let Some(place) = image.get_mut(at..at + slot.len()) {
+        place.copy_from_slice(slot);
+    }
+    image.into()
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The states that a keyring went through, as far as it remembers them. One rule tells an earlier state of a
+//! keyring from one that went its own way, when it is opened and while it is in use.
+
+use crate::format::commit::Commit;
+use crate::format::crypto::Tag;
+use crate::format::header::{Header, PARENT_COUNT, Parent};
+
+/// The state of a keyring and its earlier ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Lineage<'a> {
+    /// The header, which remembers the states before it was written.
+    pub header: &'a Header,
+    /// The states since the header was written, the newest first.
+    pub before: &'a [Parent],
+    /// The present state.
+    pub commit: &'a Commit,
+}
+
+impl Lineage<'_> {
+    /// The present state.
+    pub fn state(&self) -> Parent {
+        Parent::new(&self.header.epoch, self.commit)
+    }
+
+    /// Whether the keyring went through that state.
+    pub fn went_through(&self, state: &Parent) -> bool {
+        self.before.contains(state) || self.header.parents.contains(state)
+    }
+
+    /// Whether a copy in `state` is an earlier state of this keyring, so that nothing is lost when it is brought up
+    /// to date. States further back than a keyring remembers are told by their keys: `missing` counts those that
+    /// this keyring does not hold.
+    pub fn is_later_than(&self, state: &Parent, missing: impl FnOnce() -> usize) -> bool {
+        self.went_through(state) || state.generation() < self.commit.generation && missing() == 0
+    }
+
+    /// Whether the keyring was in the state of that generation and chain: `None` when it does not remember its state of
+    /// that generation.
+    pub fn was_in(&self, generation: u64, chain: &Tag) -> Option<bool> {
+        let present = self.state();
+        let states = [&present].into_iter().chain(self.before).chain(&self.header.parents);
+        let mut of_that_generation = states.filter(|state| state.generation() == generation).peekable();
+        of_that_generation.peek()?;
+        Some(of_that_generation.any(|state| state.has_chain(chain)))
+    }
+
+    /// What a header written next is to remember: the present state, those that `attempted` writes may have left, and
+    /// the earlier ones, the newest first.
+    pub fn parents(&self, attempted: &[Parent]) -> Vec<Parent> {
+        let mut parents: Vec<Parent> = Vec::with_capacity(PARENT_COUNT);
+        let present = [self.state()];
+        let states =
+            present.iter().chain(attempted.iter().rev()).chain(self.before).chain(&self.header.parents);
+        for state in states {
+            if parents.len() < PARENT_COUNT && !parents.contains(state) {
+                parents.push(*state);
+            }
+        }
+        parents
+    }
+}
