@@ -320,15 +320,16 @@ impl Copies {
         let began = Instant::now();
         loop {
             let tried = self.open_side_by_side();
+            self.check_apart(&tried)?;
             let Some(held) = tried.iter().position(|t| matches!(t, Ok(Opened::Held { .. }))) else {
-                return self.locked(tried.into_iter().map(only_locked).collect());
+                return Ok(tried.into_iter().map(only_locked).collect());
             };
             let held = self.members.get(held).map(|m| m.copy.clone()).ok_or(Error::Unavailable)?;
             let order = in_order(&tried);
             // Nothing is held on to here: another program may hold one of these and wait for the others.
             let errors = tried.into_iter().map(Result::err).collect();
-            if let Some(open) = self.lock_in_turn(&order, errors)? {
-                return self.locked(open);
+            if let Some(open) = self.lock_in_turn(&order, errors) {
+                return Ok(open);
             }
             if Instant::now() >= self.until {
                 return Err(held.held(began.elapsed()));
@@ -345,11 +346,7 @@ impl Copies {
     /// Locks one copy after the other, in the order that all programs on this host keep; not those that had `errors`.
     /// `None`: one was not had in a while, perhaps because a program on another host, where the order is another,
     /// holds it and waits for one of these.
-    fn lock_in_turn(
-        &self,
-        order: &[usize],
-        errors: Vec<Option<Error>>,
-    ) -> Result<Option<Vec<Result<Changing>>>> {
+    fn lock_in_turn(&self, order: &[usize], errors: Vec<Option<Error>>) -> Option<Vec<Result<Changing>>> {
         let mut open: Vec<_> = errors.into_iter().map(|e| Err(e.unwrap_or(Error::Unavailable))).collect();
         for index in order {
             let (Some(member), Some(place)) = (self.members.get(*index), open.get_mut(*index)) else {
@@ -360,23 +357,24 @@ impl Copies {
             let opened = side_by_side([(&member.copy, work)], Limits::within(wait + GRACE)).pop();
             *place = match opened.unwrap_or(Err(Error::Unavailable)) {
                 Ok(Opened::Locked(file)) => Ok(file),
-                Ok(Opened::Held { .. }) => return Ok(None),
+                Ok(Opened::Held { .. }) => return None,
                 Err(e) => Err(e),
             };
         }
-        Ok(Some(open))
+        Some(open)
     }
 
-    /// Refuses one file under two names, which could neither be locked twice nor count as two copies.
-    fn locked(&self, open: Vec<Result<Changing>>) -> Result<Vec<Result<Changing>>> {
-        let files: Vec<_> = open.iter().filter_map(|o| o.as_ref().ok()).collect();
-        for (i, file) in files.iter().enumerate() {
-            if let Some(other) = files.iter().skip(i + 1).find(|other| other.id() == file.id()) {
-                let (path, other) = (file.path().to_owned(), other.path().to_owned());
-                return Err(Error::OneFile { path, other });
+    /// Refuses one file under two names, which can neither be locked twice nor count as two copies.
+    fn check_apart(&self, tried: &[Result<Opened>]) -> Result<()> {
+        let files: Vec<_> = tried.iter().map(|t| t.as_ref().ok().map(Opened::id)).collect();
+        for (i, file) in files.iter().enumerate().filter(|(_, file)| file.is_some()) {
+            if let Some(j) = files.iter().skip(i + 1).position(|other| other == file) {
+                let path =
+                    |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
+                return Err(Error::OneFile { path: path(i), other: path(i + 1 + j) });
             }
         }
-        Ok(open)
+        Ok(())
     }
 
     /// Looks at all copies side by side, `to_change` at whether they could be changed too.
@@ -433,12 +431,8 @@ fn is_away(e: &Error) -> bool {
 
 /// The copies that could be opened, in the order in which every program on this host locks them.
 fn in_order(tried: &[Result<Opened>]) -> Vec<usize> {
-    let file = |opened: &Opened| match opened {
-        Opened::Locked(file) => file.id(),
-        Opened::Held { file } => *file,
-    };
     let mut order: Vec<_> =
-        tried.iter().enumerate().filter_map(|(i, t)| Some((file(t.as_ref().ok()?), i))).collect();
+        tried.iter().enumerate().filter_map(|(i, t)| Some((t.as_ref().ok()?.id(), i))).collect();
     order.sort_unstable();
     order.into_iter().map(|(_, index)| index).collect()
 }

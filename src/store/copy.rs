@@ -331,6 +331,16 @@ pub enum Opened {
     },
 }
 
+impl Opened {
+    /// The file's device and number there.
+    pub fn id(&self) -> (u64, u64) {
+        match self {
+            Opened::Locked(file) => file.id(),
+            Opened::Held { file } => *file,
+        }
+    }
+}
+
 /// Does work on copies side by side; `limits` as for [`deadline::side_by_side`]. The answers are in the order of the
 /// copies.
 pub fn side_by_side<'a, T: Send + 'static>(

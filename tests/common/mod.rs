@@ -4,6 +4,7 @@
 
 pub mod ended;
 pub mod forge;
+pub mod hooked;
 pub mod sim;
 mod states;
 
