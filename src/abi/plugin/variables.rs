@@ -305,36 +305,54 @@ unsafe extern "C" fn update_data(
     target: *mut c_void,
     save: *const c_void,
 ) {
-    guard((), || {
-        // SAFETY: the server's own copy of the new value.
-        let path = unsafe { c_bytes(*save.cast::<*const c_char>(), MAX_PATH) };
-        let done = match take(path) {
-            Some(new) => {
-                // It may have been changed since the keyring was opened.
-                new.set_read_only(value(&READ_ONLY_VALUE));
-                instance::replace(&new)
-            }
-            // DEFAULT comes here without a check.
-            None => Err(Error::Config("it needs the path of a keyring".to_owned())),
-        };
-        // SAFETY: for a string with KX_VAR_MEMALLOC the server hands over a copy of its own in `save` and
-        // frees the old value after this call. So either the new value is taken, or a copy of the old one;
-        // the copy that was handed over then stays behind.
-        unsafe {
-            let target = target.cast::<*mut c_char>();
-            match done {
-                Ok(()) => *target = *save.cast::<*mut c_char>(),
-                Err(e) => {
-                    log(
-                        Level::Error,
-                        &format!("keyring_external_data was not changed, the keyring in use goes on: {e}"),
-                    );
-                    let old = server_copy(c_bytes((*target).cast_const(), MAX_PATH));
-                    *target = old.map_or_else(|| *save.cast::<*mut c_char>(), |copy| copy.as_ptr().cast());
-                }
-            }
+    // SAFETY: the server's variable and its own copy of the new value.
+    unsafe { assign(target.cast(), save.cast(), put_in_place) }
+}
+
+/// Puts the keyring that `check_data` opened from `path` in the place of the one in use.
+fn put_in_place(path: &[u8]) -> Result<()> {
+    // DEFAULT comes here without a check.
+    let new = take(path).ok_or_else(|| Error::Config("it needs the path of a keyring".to_owned()))?;
+    // It may have been changed since the keyring was opened.
+    new.set_read_only(value(&READ_ONLY_VALUE));
+    instance::replace(&new)
+}
+
+/// Assigns to a string variable with KX_VAR_MEMALLOC what `save` holds, if `change` succeeds with it, and a copy of
+/// the old text if not.
+///
+/// The server handed over a copy of its own in `save`, and frees the old text when this returns. So the assignment
+/// is made in every case and outside of `guard`: a panic must not leave the variable pointing to the old text. When
+/// the old text is kept, the copy in `save` stays behind.
+///
+/// # Safety
+/// `target` and `save` point to a C string or NULL each; `target` may be written to.
+unsafe fn assign(
+    target: *mut *mut c_char,
+    save: *const *mut c_char,
+    change: impl FnOnce(&[u8]) -> Result<()>,
+) {
+    // SAFETY: promised by the caller.
+    let (old, new) = unsafe { (*target, *save) };
+    let changed = guard(false, || {
+        // SAFETY: NULL or a C string that stays until this function returns.
+        let done = change(unsafe { c_bytes(new.cast_const(), MAX_PATH) });
+        if let Err(e) = &done {
+            log(
+                Level::Error,
+                &format!("keyring_external_data was not changed, the keyring in use goes on: {e}"),
+            );
         }
+        done.is_ok()
     });
+    let kept = if changed {
+        None
+    } else {
+        // SAFETY: as above.
+        guard(None, || server_copy(unsafe { c_bytes(old.cast_const(), MAX_PATH) }))
+    };
+    // SAFETY: promised by the caller.
+    unsafe { *target = kept.map_or(new, |copy| copy.as_ptr().cast()) };
 }
 
 unsafe extern "C" fn update_read_only(
@@ -354,3 +372,7 @@ unsafe extern "C" fn update_read_only(
         }
     });
 }
+
+#[cfg(test)]
+#[path = "variables_tests.rs"]
+mod tests;
