@@ -3,6 +3,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_void};
+use std::sync::atomic::AtomicBool;
 
 unsafe extern "C" {
     /// The C library's: many bytes at once.
@@ -64,8 +65,10 @@ pub(super) unsafe fn put_bytes(to: *mut u8, bytes: &[u8]) {
 #[repr(transparent)]
 pub(super) struct Shared<T>(UnsafeCell<T>);
 
-// SAFETY: the server orders its own accesses by its locks (LOCK_plugin, LOCK_global_system_variables);
-// this library reads only in calls that the server makes under them.
+// SAFETY: the server orders its own accesses by its locks (LOCK_plugin, LOCK_global_system_variables). This library
+// reads a value plainly only where nothing can write it: one that is read-only once the plugin runs, or one that is
+// read in init or under those locks. What check functions, which run without a lock, read of a value that may change
+// is read and written through an atomic (`Shared::<bool>::flag`).
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
@@ -80,9 +83,20 @@ impl<T> Shared<T> {
     }
 }
 
+impl Shared<bool> {
+    /// The value as an atomic, for accesses that no lock orders.
+    pub fn flag(&self) -> &AtomicBool {
+        // SAFETY: static memory of a bool, which lives as long as `self`; this library changes it through the atomic
+        // only. The server sets it before init, and later reads it plainly under a lock under which it also calls
+        // the update function that writes here, so that no plain access meets a write.
+        unsafe { AtomicBool::from_ptr(self.0.get()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
 
     #[test]
     fn strings_are_bounded() {
@@ -104,5 +118,15 @@ mod tests {
             assert_eq!(bytes(data.as_ptr().cast(), usize::MAX, 3), None);
             assert_eq!(bytes(std::ptr::null(), 3, 3), None);
         }
+    }
+    #[test]
+    fn a_flag_is_the_value_that_the_server_sees() {
+        let shared = Shared::new(false);
+        shared.flag().store(true, Ordering::Relaxed);
+        // SAFETY: nobody else has it.
+        assert!(unsafe { *shared.get() });
+        // SAFETY: as above.
+        unsafe { *shared.get() = false };
+        assert!(!shared.flag().load(Ordering::Relaxed));
     }
 }

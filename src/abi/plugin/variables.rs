@@ -16,6 +16,7 @@ use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Longest path that a variable takes.
@@ -160,18 +161,24 @@ pub(super) static VARS: Shared<[*mut kx_sysvar; 9]> = Shared::new([
     null_mut(),
 ]);
 
-/// A copy of a variable's value.
+/// A copy of a variable's value, of one that does not change while the plugin runs.
 fn value<T: Copy>(of: &Shared<T>) -> T {
-    // SAFETY: the server fills the value before init and changes it only in update functions, which it
-    // runs one at a time; both are the callers here.
+    // SAFETY: the server fills the value before init. Afterwards it changes only that of `data`, in the update
+    // function, which it calls for a plugin that is initialised; that one is read in init only. `read_only` changes
+    // too and has a function of its own.
     unsafe { *of.get() }
+}
+
+/// The value of `read_only`. Check functions, which run without a lock, read it while an update may write it.
+fn read_only() -> bool {
+    READ_ONLY_VALUE.flag().load(Ordering::Relaxed)
 }
 
 /// Longest text of a variable that holds no path, or several.
 const MAX_TEXT: usize = 65536;
 
 fn text(of: &Shared<*mut c_char>, name: &str) -> Result<String> {
-    // SAFETY: NULL or the server's C string, which stays until the next update.
+    // SAFETY: NULL or the server's C string, which stays: the variable does not change while the plugin runs.
     let bytes = unsafe { c_bytes(value(of).cast_const(), MAX_TEXT) };
     let wrong = |why| Error::Config(format!("keyring_external_{name} {why}"));
     if bytes.len() > MAX_TEXT {
@@ -193,7 +200,7 @@ fn path(bytes: &[u8]) -> Result<PathBuf> {
 
 /// The configuration that the variables make.
 pub(super) fn config() -> Result<Config> {
-    // SAFETY: as in `text`.
+    // SAFETY: NULL or the server's C string, which stays until the next update; init is the only caller, before any.
     config_for(path(unsafe { c_bytes(value(&DATA_VALUE).cast_const(), MAX_PATH) })?)
 }
 
@@ -215,7 +222,7 @@ fn config_for(path: PathBuf) -> Result<Config> {
             .collect(),
         min_copies: value(&MIN_COPIES_VALUE),
         unlock: unlock.parse()?,
-        read_only: value(&READ_ONLY_VALUE),
+        read_only: read_only(),
         allow_same_device: value(&SAME_DEVICE_VALUE),
         auto_create: value(&AUTO_CREATE_VALUE),
         wait: value(&WAIT_VALUE),
@@ -314,7 +321,7 @@ fn put_in_place(path: &[u8]) -> Result<()> {
     // DEFAULT comes here without a check.
     let new = take(path).ok_or_else(|| Error::Config("it needs the path of a keyring".to_owned()))?;
     // It may have been changed since the keyring was opened.
-    new.set_read_only(value(&READ_ONLY_VALUE));
+    new.set_read_only(read_only());
     instance::replace(&new)
 }
 
@@ -362,10 +369,11 @@ unsafe extern "C" fn update_read_only(
     save: *const c_void,
 ) {
     guard((), || {
-        // SAFETY: both are the server's, of the variable's type.
+        // SAFETY: both are the server's, of the variable's type; see `Shared::flag`.
         let read_only = unsafe {
-            *target.cast::<bool>() = *save.cast::<bool>();
-            *target.cast::<bool>()
+            let read_only = *save.cast::<bool>();
+            AtomicBool::from_ptr(target.cast()).store(read_only, Ordering::Relaxed);
+            read_only
         };
         if let Some(keyring) = instance::get() {
             keyring.set_read_only(read_only);
