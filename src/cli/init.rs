@@ -47,11 +47,23 @@ pub(super) struct Made {
     pub secret_file: Option<PathBuf>,
 }
 
+/// The file with the secret of a new keyring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SecretFile {
+    /// Nothing is made: the source has a secret.
+    IsThere,
+    /// To be made, for whoever the keyring will belong to.
+    ForTheKeyringsOwner,
+    /// To be made by root, for this user and group.
+    For(u32, u32),
+}
+
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths = sync::paths(&args.path, &args.mirrors)?;
     let path = paths.first().cloned().unwrap_or_default();
-    let made = make(&fs, &paths, &args.secret, &args.secret.name(), &args.label, args.generate_secret)?;
+    let file = if args.generate_secret { SecretFile::ForTheKeyringsOwner } else { SecretFile::IsThere };
+    let made = make(&fs, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
     let header = &made.header;
     out.line(format_args!("Made the keyring {} at {}", header.id, path.display()));
     for mirror in paths.iter().skip(1) {
@@ -94,14 +106,14 @@ pub(super) fn show_recovery(recovery: &str, out: &mut Output) {
 }
 
 /// Makes a keyring where there is none, with a secret from `source`, which its slot calls `name`; first
-/// generates the secret if asked to.
+/// writes the secret's file if there is to be one.
 pub(super) fn make(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],
     source: &secret::Source,
     name: &str,
     label: &str,
-    generate: bool,
+    file: SecretFile,
 ) -> Result<Made> {
     let mut places = Vec::new();
     for path in paths {
@@ -109,7 +121,7 @@ pub(super) fn make(
         volume::check_directory(fs.as_ref(), path)?;
     }
     let keyring = paths.first().cloned().unwrap_or_default();
-    let secret_file = if generate { Some(generate_secret(fs, source, &keyring)?) } else { None };
+    let secret_file = generate_secret(fs, source, &keyring, file)?;
     let (new, recovery) = write(&places, source, name, label).inspect_err(|_| {
         // A secret that opens nothing would only be in the way of the next try.
         if let Some(made) = &secret_file {
@@ -134,13 +146,26 @@ fn write(
     Ok((new, recovery))
 }
 
-/// Writes a new secret file that belongs to whoever the keyring will belong to.
-fn generate_secret(fs: &Arc<dyn Fs>, source: &secret::Source, keyring: &Path) -> Result<PathBuf> {
-    let Some(UnlockSource::File(file)) = &source.unlock else {
+/// Writes a new secret file, if there is to be one.
+fn generate_secret(
+    fs: &Arc<dyn Fs>,
+    source: &secret::Source,
+    keyring: &Path,
+    file: SecretFile,
+) -> Result<Option<PathBuf>> {
+    let (uid, gid) = match file {
+        SecretFile::IsThere => return Ok(None),
+        SecretFile::ForTheKeyringsOwner => {
+            let owner = volume::owner_of_directory(fs.as_ref(), keyring)?;
+            (owner.uid, owner.gid)
+        }
+        SecretFile::For(uid, gid) => (uid, gid),
+    };
+    let Some(UnlockSource::File(path)) = &source.unlock else {
         return Err(Error::Config("--generate-secret writes a file: give --unlock file:PATH".to_owned()));
     };
-    Copy::new(Arc::clone(fs), file).create_for(keyring, &Locked::random(MIN_SECRET)?)?;
-    Ok(file.clone())
+    Copy::new(Arc::clone(fs), path).create_for(uid, gid, &Locked::random(MIN_SECRET)?)?;
+    Ok(Some(path.clone()))
 }
 
 /// The secret's file, when it lies on the filesystem of a copy.

@@ -48,13 +48,12 @@ impl Copy {
         self.vacancy()?.create(bytes)
     }
 
-    /// As [`Copy::create`]; the file goes to whoever owns the directory of `keyring`.
+    /// As [`Copy::create`]; root gives the file to this user and group.
     ///
     /// # Errors
     /// As [`Copy::create`].
-    pub fn create_for(&self, keyring: &Path, bytes: &[u8]) -> Result<Made> {
-        let owner = volume::owner_of_directory(self.fs().as_ref(), keyring)?;
-        self.vacancy()?.create_owned_by(bytes, &owner)
+    pub fn create_for(&self, uid: u32, gid: u32, bytes: &[u8]) -> Result<Made> {
+        self.vacancy()?.create_owned_by(bytes, uid, gid)
     }
 }
 
@@ -72,10 +71,10 @@ impl Vacancy {
     /// volume is not there any more; or what the filesystem answers. Then no file is left behind where the path
     /// leads.
     pub fn create(&self, bytes: &[u8]) -> Result<Made> {
-        self.create_owned_by(bytes, &self.directory)
+        self.create_owned_by(bytes, self.directory.uid, self.directory.gid)
     }
 
-    fn create_owned_by(&self, bytes: &[u8], owner: &Meta) -> Result<Made> {
+    fn create_owned_by(&self, bytes: &[u8], uid: u32, gid: u32) -> Result<Made> {
         let temporary = volume::temporary_of(&self.path);
         self.check_volume()?;
         self.check_free()?;
@@ -92,7 +91,7 @@ impl Vacancy {
         let place = || {
             self.check_volume()?;
             self.check_free()?;
-            write_new(file.as_ref(), bytes, owner.uid, owner.gid)
+            write_new(file.as_ref(), bytes, uid, gid)
                 .and_then(|()| self.fs.rename(&temporary, &self.path))
                 .map_err(|e| volume::missing_or(&self.path, "write", e))
         };

@@ -3,12 +3,16 @@
 
 use crate::cli::site::Site;
 use crate::error::{Error, Result};
+use crate::store::real::effective_user;
+use crate::store::volume::directory_of;
+use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 use serde::Serialize;
 use similar::TextDiff;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// A file to be written.
@@ -110,7 +114,8 @@ impl Change {
         }
         let place = site.at(&self.path);
         let dir = place.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(dir).map_err(|e| Error::io("create", dir, e))?;
+        let make = fs::DirBuilder::new().recursive(true).mode(0o755).create(dir);
+        make.map_err(|e| Error::io("create", dir, e))?;
         let kept = if matches!(self.found, Found::Other(_)) { Some(keep(&place)?) } else { None };
         let told = |e| Error::io("write", &place, e);
         let mut temporary = OsString::from(&place);
@@ -150,21 +155,48 @@ fn keep(place: &Path) -> Result<PathBuf> {
     Err(Error::Config(format!("{}.bak to .bak99 are there already: move some away", place.display())))
 }
 
-/// Makes a directory for a keyring, its parent there already.
+/// Makes a directory for a keyring, its parent there already, with mode 0700.
+///
+/// The parent may be somebody else's, as below /media: what root gives to mysqld is the directory that it has open, not
+/// what its path leads to by then.
 pub(super) fn make_directory(path: &Path, owner: Option<(u32, u32)>) -> Result<()> {
-    let make = || -> io::Result<()> {
-        fs::DirBuilder::new().create(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-        if let Some((uid, gid)) = owner {
-            chown(path, Some(uid), Some(gid))?;
+    make_directory_and(path, owner, || {})
+}
+
+/// As [`make_directory`]; calls `made` in between.
+fn make_directory_and(path: &Path, owner: Option<(u32, u32)>, made: impl FnOnce()) -> Result<()> {
+    let told = |e: Errno| Error::io("create", path, e.into());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::open(directory_of(path), flags, Mode::empty()).map_err(told)?;
+    let name = path.file_name().ok_or(Errno::INVAL).map_err(told)?;
+    rustix::fs::mkdirat(&parent, name, Mode::RWXU).map_err(told)?;
+    made();
+    let dir = match rustix::fs::openat(&parent, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
+        Ok(dir) if rustix::fs::fstat(&dir).map_err(told)?.st_uid == effective_user() => dir,
+        Ok(_) | Err(Errno::LOOP | Errno::NOTDIR | Errno::NOENT) => {
+            return Err(Error::Config(format!(
+                "something else was put in the place of {} while it was made: somebody else can change {}. Nothing was \
+                 given away; see who that is (ls -la), or make the directory by hand, and run setup again",
+                path.display(),
+                directory_of(path).display()
+            )));
         }
-        File::open(path.parent().unwrap_or(path))?.sync_all()
+        Err(e) => return Err(told(e)),
     };
-    make().map_err(|e| Error::io("create", path, e))
+    let finish = || {
+        // The umask may have taken bits away.
+        rustix::fs::fchmod(&dir, Mode::RWXU)?;
+        if let Some((uid, gid)) = owner {
+            rustix::fs::fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
+        rustix::fs::fsync(&dir)?;
+        rustix::fs::fsync(&parent)
+    };
+    finish().map_err(told)
 }
 
 pub(super) fn is_root() -> bool {
-    crate::store::real::effective_user() == 0
+    effective_user() == 0
 }
 
 fn indented(text: &str) -> String {
@@ -226,5 +258,50 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("etc/x/a.cnf")).unwrap();
         let refused = Change::new(&site, Path::new("/etc/x/a.cnf"), "a", String::new(), 0o644, 0);
         assert!(refused.err().unwrap().to_string().contains("no regular file"));
+    }
+    #[test]
+    fn a_directory_is_made_for_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        make_directory(&keys, None).unwrap();
+        assert_eq!(fs::symlink_metadata(&keys).unwrap().mode() & 0o7777, 0o700);
+        assert!(make_directory(&keys, None).is_err(), "one that is there is left alone");
+    }
+
+    #[test]
+    fn a_directory_that_is_swapped_while_it_is_made_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (keys, target) = (dir.path().join("keys"), dir.path().join("target"));
+        fs::create_dir(&target).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+        // Only root can give it away; 1 is nobody's here.
+        let owner = is_root().then_some((1, 1));
+        let before = fs::metadata(&target).map(|m| (m.mode(), m.uid(), m.gid())).unwrap();
+        let swapped = make_directory_and(&keys, owner, || {
+            fs::rename(&keys, dir.path().join("aside")).unwrap();
+            std::os::unix::fs::symlink(&target, &keys).unwrap();
+        });
+        let told = swapped.unwrap_err().to_string();
+        assert!(told.contains("was put in the place of") && told.contains("keys"), "{told}");
+        assert_eq!(fs::metadata(&target).map(|m| (m.mode(), m.uid(), m.gid())).unwrap(), before);
+        let aside = fs::metadata(dir.path().join("aside")).unwrap();
+        assert_eq!(aside.uid(), effective_user(), "what was made is not given away either");
+    }
+
+    #[test]
+    fn a_directory_of_somebody_else_is_not_taken_for_the_one_made() {
+        if !is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (keys, other) = (dir.path().join("keys"), dir.path().join("other"));
+        fs::create_dir(&other).unwrap();
+        std::os::unix::fs::chown(&other, Some(7), Some(7)).unwrap();
+        let swapped = make_directory_and(&keys, Some((1, 1)), || {
+            fs::remove_dir(&keys).unwrap();
+            fs::rename(&other, &keys).unwrap();
+        });
+        assert!(swapped.is_err());
+        assert_eq!(fs::metadata(&keys).unwrap().uid(), 7);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::change::{is_root, make_directory};
 use crate::cli::doctor::files::closed_on_the_way;
-use crate::cli::init::{self, Made};
+use crate::cli::init::{self, Made, SecretFile};
 use crate::cli::secret;
 use crate::cli::site::Site;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::store::volume::{self, directory_of};
 use crate::unlock::UnlockSource;
 use serde::Serialize;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -161,13 +161,13 @@ pub(super) fn carry_out(site: &Site, host: &Host, plan: &Plan, label: &str) -> R
         is_mysqlds(site, &volume::owner_of_directory(fs.as_ref(), path)?, directory_of(path))?;
     }
     let source = secret::Source { unlock: Some(source(site, host)) };
-    let made = init::make(&fs, &paths, &source, &host.unlock.to_string(), label, plan.make_secret.is_some())?;
-    if let (Some(secret), true, true) = (&made.secret_file, host.credential.is_some(), is_root()) {
+    let file = match plan.make_secret {
         // Only systemd is to read it.
-        let closed = chown(secret, Some(0), Some(0))
-            .and_then(|()| fs::set_permissions(secret, fs::Permissions::from_mode(0o600)));
-        closed.map_err(|e| Error::io("give to root", secret, e))?;
-    }
+        Some(_) if host.credential.is_some() && is_root() => SecretFile::For(0, 0),
+        Some(_) => SecretFile::ForTheKeyringsOwner,
+        None => SecretFile::IsThere,
+    };
+    let made = init::make(&fs, &paths, &source, &host.unlock.to_string(), label, file)?;
     Ok(Some(made))
 }
 

@@ -101,7 +101,7 @@ impl Guest {
         let paths: Vec<_> = paths.iter().map(|p| self.at(p)).collect();
         paths.iter().for_each(|path| drop(std::fs::remove_file(path)));
         let source = secret::Source { unlock: Some(self.source()) };
-        init::make(&fs, &paths, &source, "test", "", false).unwrap();
+        init::make(&fs, &paths, &source, "test", "", init::SecretFile::IsThere).unwrap();
     }
 
     fn site(&self) -> Site {
