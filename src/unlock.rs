@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -136,29 +136,52 @@ fn read_env(name: &str) -> io::Result<Locked> {
     secret
 }
 
+/// A program that is stopped and waited for when it is given up.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail, and do nothing, when it was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn read_command(words: &[String]) -> io::Result<Locked> {
+    read_command_with(words, |read| {
+        std::thread::Builder::new().name("keyring-unlock".to_owned()).spawn(read).map(drop)
+    })
+}
+
+/// As [`read_command`], with what starts the thread that reads.
+fn read_command_with(
+    words: &[String],
+    start: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<()>,
+) -> io::Result<Locked> {
     let (program, args) = words.split_first().ok_or_else(|| refused("no program".to_owned()))?;
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
+        .map(Running)
         .map_err(|e| refused(format!("cannot run {program}: {e}")))?;
-    let stdout = child.stdout.take().ok_or_else(|| refused("no output".to_owned()))?;
+    let stdout = child.0.stdout.take().ok_or_else(|| refused("no output".to_owned()))?;
     let (send, receive) = mpsc::channel();
     // A thread of its own, so that a program that never ends cannot hold the server.
-    std::thread::spawn(move || {
+    start(Box::new(move || {
         let _ = send.send(read_bounded(stdout));
-    });
+    }))
+    .map_err(|e| {
+        refused(format!("no thread could be started to read what {program} prints, which was stopped: {e}"))
+    })?;
     let deadline = Instant::now() + COMMAND_WAIT;
     let answer = receive.recv_timeout(COMMAND_WAIT);
     let status = loop {
-        match child.try_wait()? {
+        match child.0.try_wait()? {
             Some(status) => break status,
             // It may have closed its output and live on.
             None if answer.is_err() || Instant::now() >= deadline => {
-                let _ = child.kill();
-                let _ = child.wait();
                 return Err(refused(format!(
                     "{program} did not end within {} seconds and was stopped",
                     COMMAND_WAIT.as_secs()
@@ -254,6 +277,26 @@ mod tests {
         assert!(e.contains("failed (exit status: 1)"), "{e}");
         let e = source("command:/no/such/program").read().unwrap_err().to_string();
         assert!(e.contains("cannot run"), "{e}");
+    }
+
+    #[test]
+    fn a_command_is_stopped_when_no_thread_can_be_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pid, program) = (dir.path().join("pid"), dir.path().join("program"));
+        let text = format!("echo $$ > {}\nexec sleep 1000\n", pid.display());
+        std::fs::write(&program, text).unwrap();
+        let words = ["/bin/sh".to_owned(), program.display().to_string()];
+        let e = read_command_with(&words, |_| {
+            // It runs by then, or there would be nothing to stop.
+            while !std::fs::read_to_string(&pid).is_ok_and(|p| p.ends_with('\n')) {
+                std::thread::yield_now();
+            }
+            Err(io::Error::from_raw_os_error(11))
+        });
+        let e = e.unwrap_err().to_string();
+        assert!(e.contains("no thread could be started"), "{e}");
+        let pid = std::fs::read_to_string(&pid).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "it was stopped and waited for");
     }
 
     #[test]
