@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::sim::{Counts, Effect, Sim};
+use common::sim::{Counts, Effect, OTHERS, Sim};
 use common::{
     Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, key_type, name, open, take_into_use,
 };
@@ -194,6 +194,31 @@ fn create_fails_cleanly() {
             }
         }
     }
+}
+
+/// Another program makes a file there before any operation of making a keyring: one of the two is made, and nothing is
+/// replaced.
+#[test]
+fn create_replaces_no_file_that_comes_in_between() {
+    let mut refused = 0;
+    for at in 1.. {
+        let sim = Sim::default();
+        sim.made_at(at, PATH);
+        let done = create(&sim.fs());
+        if sim.counts().operations.len() < at {
+            break;
+        }
+        if sim.ever_held(OTHERS) {
+            refused += 1;
+            let e = done.expect_err("a file was replaced");
+            assert!(matches!(e, Error::AlreadyThere { .. }), "{e}");
+            assert_eq!(sim.bytes(PATH).unwrap(), OTHERS, "replaced before operation {at}");
+            assert_eq!(sim.bytes(TEMPORARY), None);
+        } else {
+            assert!(open(&sim.fs()).unwrap().0.is_empty(), "operation {at}");
+        }
+    }
+    assert!(refused > 3, "{refused}");
 }
 
 /// When a rename failed in the middle, reads go on, changes are refused, and nothing is lost: the

@@ -64,6 +64,9 @@ impl Fs for Mounted {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.seen().fs.rename(from, to)
     }
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.seen().fs.rename_new(from, to)
+    }
     fn unlink(&self, path: &Path) -> io::Result<()> {
         self.seen().fs.unlink(path)
     }

@@ -55,6 +55,9 @@ pub trait Fs: Send + Sync + Debug {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn File>>;
     /// Renames `from` over `to`, both in one directory.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Renames `from` to `to`, both in one directory, where there is nothing yet: what is there, though it came a moment
+    /// ago, stays as it is, and the answer is [`io::ErrorKind::AlreadyExists`].
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn unlink(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.

@@ -2,7 +2,9 @@
 //! The operating system's files.
 
 use super::fs::{Access, File, Fs, Kind, Meta};
-use rustix::fs::{Advice, FileType, FlockOperation, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
+use rustix::fs::{
+    Advice, AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatVfsMountFlags, Uid,
+};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -62,6 +64,10 @@ impl Fs for RealFs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         Ok(rustix::fs::rename(from, to)?)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(rename_new(from, to)?)
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
@@ -140,7 +146,65 @@ impl File for RealFile {
     }
 }
 
+/// Gives a file a new name that nothing has; see [`Fs::rename_new`].
+///
+/// # Errors
+/// [`Errno::EXIST`]; what the filesystem answers.
+pub fn rename_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // NFS, CIFS and others know no such renaming.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+        done => return done,
+    }
+    match link_new(from, to) {
+        done @ (Ok(()) | Err(Errno::EXIST)) => done,
+        // Not all of them know two names for one file, and they say so with different errors.
+        Err(_) => look_and_rename(from, to),
+    }
+}
+
+/// As [`rename_new`], by way of a second name.
+fn link_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty())?;
+    // All or nothing.
+    rustix::fs::unlink(from).inspect_err(|_| {
+        let _ = rustix::fs::unlink(to);
+    })
+}
+
+/// As [`rename_new`], for filesystems that know nothing better: what comes between looking and renaming is replaced.
+fn look_and_rename(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    match rustix::fs::lstat(to) {
+        Ok(_) => Err(Errno::EXIST),
+        Err(Errno::NOENT) => rustix::fs::rename(from, to),
+        Err(e) => Err(e),
+    }
+}
+
 /// The user that this program runs as.
 pub fn effective_user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_name_is_given_by_every_way_and_takes_nothing_from_anybody() {
+        type Way = fn(&Path, &Path) -> rustix::io::Result<()>;
+        for way in [rename_new as Way, link_new, look_and_rename] {
+            let dir = tempfile::tempdir().unwrap();
+            let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+            std::fs::write(&from, "new").unwrap();
+            std::fs::write(&to, "other").unwrap();
+            assert_eq!(way(&from, &to).unwrap_err(), Errno::EXIST);
+            assert_eq!(std::fs::read(&from).unwrap(), b"new");
+            assert_eq!(std::fs::read(&to).unwrap(), b"other");
+            std::fs::remove_file(&to).unwrap();
+            way(&from, &to).unwrap();
+            assert_eq!(std::fs::read(&to).unwrap(), b"new");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+    }
 }

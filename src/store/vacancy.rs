@@ -90,10 +90,13 @@ impl Vacancy {
         })?;
         let place = || {
             self.check_volume()?;
-            self.check_free()?;
             write_new(file.as_ref(), bytes, uid, gid)
-                .and_then(|()| self.fs.rename(&temporary, &self.path))
-                .map_err(|e| volume::missing_or(&self.path, "write", e))
+                .and_then(|()| self.fs.rename_new(&temporary, &self.path))
+                .map_err(|e| match e.kind() {
+                    // Somebody's who made it since it was looked for, and does not know of this name.
+                    io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: self.path.clone() },
+                    _ => volume::missing_or(&self.path, "write", e),
+                })
         };
         // Nobody has relied on the new file yet; a failure to remove it changes nothing.
         place().inspect_err(|_| new.remove())?;

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The one directory there is.
 const DIRECTORY: &str = "/volume";
+/// What another program's file holds.
+pub const OTHERS: &[u8] = b"another program's";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Certainty {
@@ -110,11 +112,12 @@ pub enum Effect {
     Whole,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Plan {
     Fail { at: usize, effect: Effect, errno: i32 },
     FailFrom { at: usize, errno: i32 },
     Crash { at: usize },
+    Made { at: usize, path: PathBuf },
 }
 
 /// How an operation is to go.
@@ -183,7 +186,11 @@ impl World {
         }
         self.counts.operations.push(operation);
         let number = self.counts.operations.len();
-        match self.plan {
+        match self.plan.clone() {
+            Some(Plan::Made { at, path }) if at == number && !self.seen.contains_key(&path) => {
+                self.put(path, OTHERS.to_vec());
+                perform(self, Now::Works)
+            }
             Some(Plan::Crash { at }) if at == number => {
                 self.dead = true;
                 let _ = perform(self, Now::Crashes);
@@ -196,6 +203,13 @@ impl World {
             Some(Plan::FailFrom { at, errno }) if at <= number => Err(io::Error::from_raw_os_error(errno)),
             _ => perform(self, Now::Works),
         }
+    }
+
+    fn put(&mut self, path: PathBuf, bytes: Vec<u8>) {
+        let ino = self.inodes.len();
+        self.inodes.push(Inode::durable(bytes));
+        self.base.insert(path.clone(), ino);
+        self.seen.insert(path, ino);
     }
 
     fn change_name(&mut self, now: Now, change: NameChange) {
@@ -246,6 +260,12 @@ impl Sim {
         self.plan(Some(Plan::Crash { at }));
     }
 
+    /// Before operation number `at` from now on, another program makes a file of the bytes [`OTHERS`] at `path`, unless
+    /// there is one.
+    pub fn made_at(&self, at: usize, path: impl AsRef<Path>) {
+        self.plan(Some(Plan::Made { at, path: path.as_ref().to_owned() }));
+    }
+
     /// Counts from here on, and lets everything work.
     pub fn reset(&self) {
         self.plan(None);
@@ -257,11 +277,7 @@ impl Sim {
 
     /// Puts a durable new file there, perhaps in the place of another.
     pub fn put(&self, path: impl AsRef<Path>, bytes: Vec<u8>) {
-        let mut world = self.world();
-        let ino = world.inodes.len();
-        world.inodes.push(Inode::durable(bytes));
-        world.base.insert(path.as_ref().to_owned(), ino);
-        world.seen.insert(path.as_ref().to_owned(), ino);
+        self.world().put(path.as_ref().to_owned(), bytes);
     }
 
     /// Changes a file's bytes where they lie, durably.
@@ -287,6 +303,11 @@ impl Sim {
     pub fn bytes(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let world = self.world();
         world.seen.get(path.as_ref()).map(|ino| world.inodes[*ino].seen.clone())
+    }
+
+    /// Whether there was ever a file with these bytes.
+    pub fn ever_held(&self, bytes: &[u8]) -> bool {
+        self.world().inodes.iter().any(|inode| inode.seen == bytes)
     }
 
     /// The number of the file that has this name, told without an operation.
@@ -330,6 +351,17 @@ impl Fs for Sim {
             let ino = *w.seen.get(from).ok_or_else(gone)?;
             if now == Now::Fails(Effect::TargetGone) {
                 w.change_name(Now::Works, NameChange::Unlink(to.to_owned()));
+            }
+            w.change_name(now, NameChange::Rename(from.to_owned(), to.to_owned(), ino));
+            Ok(())
+        })
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.world().step("rename", |w, now| {
+            let ino = *w.seen.get(from).ok_or_else(gone)?;
+            if w.seen.contains_key(to) {
+                return Err(io::ErrorKind::AlreadyExists.into());
             }
             w.change_name(now, NameChange::Rename(from.to_owned(), to.to_owned(), ino));
             Ok(())

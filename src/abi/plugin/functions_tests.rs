@@ -33,6 +33,9 @@ impl Fs for PanickingFs {
     fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
         self.real().rename(from, to)
     }
+    fn rename_new(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        self.real().rename_new(from, to)
+    }
     fn unlink(&self, path: &Path) -> std::io::Result<()> {
         self.real().unlink(path)
     }

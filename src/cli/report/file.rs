@@ -2,6 +2,7 @@
 //! Writes the page: whole or not at all, for its owner only, over nothing that was there unless told.
 
 use crate::error::{Error, Result};
+use crate::store::real::rename_new;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -37,12 +38,15 @@ pub(super) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
         let mut written = || -> io::Result<()> {
             file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&temporary, path)
+            if force { fs::rename(&temporary, path) } else { Ok(rename_new(&temporary, path)?) }
         };
         written().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
         File::open(dir)?.sync_all()
     };
-    write().map_err(|e| Error::io("write", path, e))
+    write().map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: path.to_owned() },
+        _ => Error::io("write", path, e),
+    })
 }
 
 #[cfg(test)]

@@ -240,11 +240,14 @@ impl Filesystem for Served {
         from: &OsStr,
         _: INodeNo,
         to: &OsStr,
-        _: RenameFlags,
+        flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
         self.asks("rename");
-        answer!(reply, self.sim().rename(&path(from), &path(to)), |()| reply.ok());
+        let (sim, from, to) = (self.sim(), path(from), path(to));
+        let new = flags.contains(RenameFlags::RENAME_NOREPLACE);
+        answer!(reply, if new { sim.rename_new(&from, &to) } else { sim.rename(&from, &to) }, |()| reply
+            .ok());
     }
 
     fn unlink(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEmpty) {
