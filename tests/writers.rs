@@ -228,6 +228,15 @@ fn damage_beyond_recognition_is_refused() {
     }
 }
 
+/// What is told of a missing file is of the filesystem that was asked, not of this host's.
+#[test]
+fn a_missing_file_is_described_by_its_own_filesystem() {
+    let e = open(&Sim::default().fs()).unwrap_err();
+    assert!(matches!(e, Error::Missing { .. }), "{e}");
+    let text = e.to_string();
+    assert!(text.contains("the directory /volume is there, but the file is not"), "{text}");
+}
+
 mod on_real_files {
     use super::common::{SECRET, contents, data, key_type, name, private_dir, secret, unlock};
     use keyring_external::error::Error;

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     };
     let places = missing.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
     let Some(first) = there.first() else {
-        return Err(volume::missing_or(&args.path, "look at", io::ErrorKind::NotFound.into()));
+        return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", io::ErrorKind::NotFound.into()));
     };
     let name = args.secret.name();
     let keyring = load_beside_others(&fs, &there, 1, &name, || args.secret.read(first), stderr_report)?;

@@ -203,7 +203,7 @@ impl Copy {
     /// What is found at the path instead of a file.
     pub fn missing(&self) -> Error {
         let missing = self.timed(PROBE_WAIT, |copy| {
-            Ok(volume::missing_or(&copy.path, "look at", io::ErrorKind::NotFound.into()))
+            Ok(volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", io::ErrorKind::NotFound.into()))
         });
         missing.unwrap_or_else(|e| e)
     }
@@ -213,7 +213,7 @@ impl Copy {
         if was == is {
             return Ok(());
         }
-        Err(volume::missing_or(&self.path, "look at", io::ErrorKind::NotFound.into()))
+        Err(volume::missing_or(self.fs.as_ref(), &self.path, "look at", io::ErrorKind::NotFound.into()))
     }
 
     /// Refuses a path whose directory others can change, or that is on the data directory's filesystem.
@@ -261,7 +261,10 @@ impl Copy {
     }
 
     fn open_file(&self, access: Access) -> Result<Arc<dyn File>> {
-        let file = self.fs.open(&self.path, access).map_err(|e| volume::missing_or(&self.path, "open", e))?;
+        let file = self
+            .fs
+            .open(&self.path, access)
+            .map_err(|e| volume::missing_or(self.fs.as_ref(), &self.path, "open", e))?;
         Ok(file.into())
     }
 
@@ -478,7 +481,10 @@ impl Changing {
                 .map_err(copy.io("replace"))?;
             // Else it was the mount point's directory that was synced, not the volume's.
             let was = locked.meta().map_err(copy.io("look at"))?;
-            let is = copy.fs.meta(&copy.path).map_err(|e| volume::missing_or(&copy.path, "look at", e))?;
+            let is = copy
+                .fs
+                .meta(&copy.path)
+                .map_err(|e| volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", e))?;
             copy.same_volume(was.dev, is.dev)
         })
     }

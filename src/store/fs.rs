@@ -64,6 +64,10 @@ pub trait Fs: Send + Sync + Debug {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Looks at a path without following a link in its last component.
     fn meta(&self, path: &Path) -> io::Result<Meta>;
+    /// Looks at what a path leads to, through links. A filesystem without links need not say more than [`Fs::meta`].
+    fn follow(&self, path: &Path) -> io::Result<Meta> {
+        self.meta(path)
+    }
     /// Whether a new version of a file, of about `len` bytes, could be made beside it now: an error when the
     /// filesystem is mounted read-only or has less room than that. Not every filesystem tells.
     fn room_beside(&self, path: &Path, len: u64) -> io::Result<()> {

@@ -88,6 +88,10 @@ impl Fs for RealFs {
         Ok(meta(rustix::fs::lstat(path)?))
     }
 
+    fn follow(&self, path: &Path) -> io::Result<Meta> {
+        Ok(meta(rustix::fs::stat(path)?))
+    }
+
     fn room_beside(&self, path: &Path, len: u64) -> io::Result<()> {
         let told = rustix::fs::statvfs(path)?;
         if told.f_flag.contains(StatVfsMountFlags::RDONLY) {

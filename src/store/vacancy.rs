@@ -81,7 +81,7 @@ impl Vacancy {
         // Only one of several programs that create this file gets the temporary, and the right to the name.
         let file = self.fs.create_new(&temporary).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: temporary.clone() },
-            _ => volume::missing_or(&self.path, "create", e),
+            _ => volume::missing_or(self.fs.as_ref(), &self.path, "create", e),
         })?;
         let new = self.made(temporary.clone(), file.as_ref()).inspect_err(|_| {
             if self.check_volume().is_ok() {
@@ -95,7 +95,7 @@ impl Vacancy {
                 .map_err(|e| match e.kind() {
                     // Somebody's who made it since it was looked for, and does not know of this name.
                     io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: self.path.clone() },
-                    _ => volume::missing_or(&self.path, "write", e),
+                    _ => volume::missing_or(self.fs.as_ref(), &self.path, "write", e),
                 })
         };
         // Nobody has relied on the new file yet; a failure to remove it changes nothing.
@@ -123,7 +123,7 @@ impl Vacancy {
     }
 
     fn gone(&self) -> Error {
-        volume::missing_or(&self.path, "look at", io::ErrorKind::NotFound.into())
+        volume::missing_or(self.fs.as_ref(), &self.path, "look at", io::ErrorKind::NotFound.into())
     }
 
     /// There is nothing at the path.
@@ -131,7 +131,7 @@ impl Vacancy {
         match self.fs.meta(&self.path) {
             Ok(_) => Err(Error::AlreadyThere { path: self.path.clone() }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(volume::missing_or(&self.path, "look at", e)),
+            Err(e) => Err(volume::missing_or(self.fs.as_ref(), &self.path, "look at", e)),
         }
     }
 }
@@ -141,7 +141,7 @@ impl Made {
     fn is_there(&self) -> Result<bool> {
         match self.fs.meta(&self.path) {
             Ok(meta) => Ok((meta.dev, meta.ino) == self.file),
-            Err(e) => Err(volume::missing_or(&self.path, "look at", e)),
+            Err(e) => Err(volume::missing_or(self.fs.as_ref(), &self.path, "look at", e)),
         }
     }
 

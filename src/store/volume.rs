@@ -31,10 +31,10 @@ pub fn temporary_of(path: &Path) -> PathBuf {
 }
 
 /// [`Error::Missing`] when `e` says that there is nothing at `path`, else the I/O error.
-pub fn missing_or(path: &Path, doing: &'static str, e: io::Error) -> Error {
+pub fn missing_or(fs: &dyn Fs, path: &Path, doing: &'static str, e: io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Error::Missing { path: path.to_owned(), found: what_is_there(&real::RealFs, path) }
+            Error::Missing { path: path.to_owned(), found: what_is_there(fs, path) }
         }
         _ => Error::io(doing, path, e),
     }
@@ -72,7 +72,7 @@ fn what_is_there(fs: &dyn Fs, path: &Path) -> String {
 /// # Errors
 /// [`Error::Missing`], [`Error::NotAFile`], [`Error::Exposed`], [`Error::Owner`].
 pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
-    let meta = fs.meta(path).map_err(|e| missing_or(path, "look at", e))?;
+    let meta = fs.meta(path).map_err(|e| missing_or(fs, path, "look at", e))?;
     let not_a_file = |kind| Error::NotAFile { path: path.to_owned(), kind };
     match meta.kind {
         Kind::File => {}
@@ -95,7 +95,7 @@ pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
 /// [`Error::Missing`], [`Error::Exposed`], [`Error::Owner`].
 pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
     let dir = directory_of(path);
-    let meta = follow(fs, dir).map_err(|e| missing_or(path, "look at", e))?;
+    let meta = fs.follow(dir).map_err(|e| missing_or(fs, path, "look at", e))?;
     if meta.mode & OTHERS_READ_WRITE != 0 {
         return Err(Error::Exposed { path: dir.to_owned(), mode: meta.mode, fix: "0700" });
     }
@@ -107,13 +107,7 @@ pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Missing`], or what the filesystem answers.
 pub fn owner_of_directory(fs: &dyn Fs, path: &Path) -> Result<Meta> {
-    follow(fs, directory_of(path)).map_err(|e| missing_or(path, "look at", e))
-}
-
-/// Looks at a directory, through links in its own name.
-fn follow(fs: &dyn Fs, dir: &Path) -> io::Result<Meta> {
-    let meta = fs.meta(dir)?;
-    if meta.kind == Kind::Link { fs.meta(&std::fs::canonicalize(dir)?) } else { Ok(meta) }
+    fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))
 }
 
 fn check_owner(path: &Path, meta: &Meta) -> Result<()> {
@@ -129,8 +123,8 @@ fn check_owner(path: &Path, meta: &Meta) -> Result<()> {
 /// # Errors
 /// [`Error::SameDevice`], [`Error::Missing`] when the keyring's directory is not there.
 pub fn check_device(fs: &dyn Fs, path: &Path, datadir: &Path) -> Result<()> {
-    let ours = follow(fs, directory_of(path)).map_err(|e| missing_or(path, "look at", e))?;
-    let theirs = follow(fs, datadir).map_err(|e| Error::io("look at", datadir, e))?;
+    let ours = fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))?;
+    let theirs = fs.follow(datadir).map_err(|e| Error::io("look at", datadir, e))?;
     if ours.dev == theirs.dev {
         return Err(Error::SameDevice { path: path.to_owned(), datadir: PathBuf::from(datadir) });
     }

@@ -45,6 +45,9 @@ impl Fs for PanickingFs {
     fn meta(&self, path: &Path) -> std::io::Result<Meta> {
         self.real().meta(path)
     }
+    fn follow(&self, path: &Path) -> std::io::Result<Meta> {
+        self.real().follow(path)
+    }
 }
 
 #[test]
