@@ -429,4 +429,17 @@ fn verify_of_a_data_directory() {
     table[100] ^= 1;
     place.write("data/clinic/patients.ibd", &table);
     check("verify_names_damaged_files", &place, &[&verify("main.keyring")]);
+
+    // Whoever writes to the data directory must not write to root's terminal.
+    let name = |kind: &str| format!("data/clinic/{kind}\u{1b}[2J\u{9b}2J\u{202e}\nOK all.ibd");
+    place.write(&name("table"), &table);
+    std::os::unix::fs::symlink("/nowhere", place.path(&name("link"))).unwrap();
+    place.write(&name("clear"), &[0; 7 * 4096]);
+    let Ended { code, stdout, stderr } = place.run(&verify("main.keyring --all-encrypted"));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stdout.contains(r"table\u{1b}[2J\u{9b}2J\u{202e}\u{a}OK all.ibd"), "{stdout:?}");
+    assert!(stdout.contains(r"link\u{1b}[2J"), "{stdout:?}");
+    let hidden = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(!format!("{stdout}{stderr}").contains(hidden), "{stdout:?}{stderr:?}");
+    assert!(!stdout.contains("\nOK all"), "{stdout:?}");
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::keyring::Severity;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -26,9 +26,9 @@ impl Output {
         self.json
     }
 
-    /// A line of text.
+    /// A line of text, or several.
     pub fn line(&mut self, line: impl Display) {
-        self.text.push_str(&line.to_string());
+        self.text.push_str(&printable(&line.to_string()));
         self.text.push('\n');
     }
 
@@ -60,7 +60,12 @@ impl Output {
 
     /// The error that ended the command: on standard error, and in the JSON document.
     pub fn error(&mut self, e: &Error) {
-        eprintln!("keyringctl: {e}");
+        let text = match e {
+            // Some are lists.
+            Error::Config(text) => printable(text),
+            e => visible(e),
+        };
+        eprintln!("keyringctl: {text}");
         self.document.get_or_insert_with(|| json!({ "error": e.to_string() }));
     }
 
@@ -91,7 +96,7 @@ pub(super) fn document_text(document: &Value) -> serde_json::Result<String> {
 /// Takes what a keyring reports while it is used.
 pub(super) fn stderr_report(severity: Severity, message: &str) {
     if severity == Severity::Warning {
-        eprintln!("keyringctl: {message}");
+        eprintln!("keyringctl: {}", visible(message));
     }
 }
 
@@ -109,8 +114,37 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// A name, path or text that comes from a server, a data directory or a volume, for people: characters that are not seen,
+/// that turn the text around, or that a terminal or browser takes for something to do, are shown as what they are.
+pub(super) fn visible(text: impl Display) -> String {
+    escaped(&text.to_string(), |_| false)
+}
+
+/// The same of lines: their ends and tabulators stay.
+fn printable(text: &str) -> String {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+fn escaped(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) && !stays(c) {
+            // Writing to a String does not fail.
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Rows under headings, in columns as wide as they need.
 pub(super) fn table(out: &mut Output, headings: &[&str], rows: &[Vec<String>]) {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(visible).collect()).collect();
     let widths: Vec<usize> = headings
         .iter()
         .enumerate()
@@ -123,7 +157,7 @@ pub(super) fn table(out: &mut Output, headings: &[&str], rows: &[Vec<String>]) {
         out.line(line.join("  ").trim_end());
     };
     print(&mut headings.iter().copied());
-    for row in rows {
+    for row in &rows {
         print(&mut row.iter().map(String::as_str));
     }
 }
@@ -131,6 +165,16 @@ pub(super) fn table(out: &mut Output, headings: &[&str], rows: &[Vec<String>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_take_for_something_to_do_is_shown() {
+        assert_eq!(visible("a b\u{e9}\u{4e2d}.ibd"), "a b\u{e9}\u{4e2d}.ibd");
+        assert_eq!(visible("\u{1b}[2Jx\r\n\t\u{202e}y"), "\\u{1b}[2Jx\\u{d}\\u{a}\\u{9}\\u{202e}y");
+        let mut out = Output::new(false);
+        out.line("two\nlines\u{1b}[2J\u{9b}2J\u{7}");
+        table(&mut out, &["name"], &[vec!["a\nOK      b".to_owned()]]);
+        assert_eq!(out.text, "two\nlines\\u{1b}[2J\\u{9b}2J\\u{7}\nname\na\\u{a}OK      b\n");
+    }
 
     #[test]
     fn times_are_rfc_3339_and_never_panic() {

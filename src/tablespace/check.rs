@@ -53,7 +53,9 @@ pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
     for file in check_datadir(datadir, &NoKeys)? {
         if file.state == State::Unreadable {
             let why = file.notes.first().cloned().unwrap_or_default();
-            return Err(Error::Config(format!("cannot read {}: {why}", file.path.display())));
+            // The name may be of whoever writes to the directory.
+            let path = file.path.display().to_string();
+            return Err(Error::Config(format!("cannot read {}: {why}", path.escape_debug())));
         }
         if let Some(key) = file.key.filter(|_| file.kind != Kind::Doublewrite) {
             keys.entry(key).or_default().push(file.path);

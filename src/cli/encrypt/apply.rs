@@ -8,7 +8,7 @@ use super::job::{Job, Step};
 use super::pace::{Limit, Pace};
 use super::plan::{self, Estimate};
 use super::{Verdict, binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, visible};
 use crate::error::{Error, Result};
 use crate::server::{Here, Inventory, Kind, Pattern, Place, Remedy, ServerKeyring, State, Table, coverage};
 use std::path::PathBuf;
@@ -199,7 +199,7 @@ fn finish(args: &Args, mut job: Job<'_>, here: &Here) -> Result<Verdict> {
     } else {
         out.line(format_args!("\nFailed: {}. Left: {}", account.failed.len(), listed(&account.left)));
         for failed in &account.failed {
-            out.line(format_args!("  {}: {}", failed.what, failed.why));
+            out.line(visible(format_args!("  {}: {}", failed.what, failed.why)));
         }
         out.line(format_args!("To try those again: {}", again()));
     }
@@ -219,8 +219,8 @@ fn listed(names: &[String]) -> String {
     const MOST: usize = 10;
     match names.len() {
         0 => "nothing".to_owned(),
-        n if n <= MOST => names.join(", "),
-        n => format!("{} and {} more", names[..MOST].join(", "), n - MOST),
+        n if n <= MOST => visible(names.join(", ")),
+        n => format!("{} and {} more", visible(names[..MOST].join(", ")), n - MOST),
     }
 }
 

@@ -2,7 +2,7 @@
 //! What all steps of `encrypt apply` share: two connections, one that works and one that watches; the
 //! user's wish to stop; progress; and the account of what was done.
 
-use super::super::output::Output;
+use super::super::output::{Output, visible};
 use super::pace::Pace;
 use super::progress::Progress;
 use super::sizes;
@@ -110,7 +110,7 @@ impl<'a> Job<'a> {
 
     /// Prints a line at once.
     pub fn say(&mut self, line: impl std::fmt::Display) {
-        self.out.line(line);
+        self.out.line(visible(line));
         let out = &mut *self.out;
         self.progress.suspended(|| out.flush_text());
     }

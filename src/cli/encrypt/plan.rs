@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt plan`: what lies in clear, and what encrypting it takes. Changes nothing.
 
-use super::super::output::{Output, table};
+use super::super::output::{Output, table, visible};
 use super::{Verdict, server, sizes};
 use crate::error::Result;
 use crate::server::{
@@ -228,10 +228,11 @@ fn others(plan: &Plan, out: &mut Output) {
 
     out.line("\nWhat MySQL cannot encrypt, or apply does not do");
     for item in plan.items.iter().filter(|i| i.state != State::Encrypted && i.state != State::Unused) {
+        let (name, about) = (visible(&item.name), visible(&item.about));
         match &item.remedy {
             Remedy::Apply => continue,
-            Remedy::ByHand(how) => out.line(format_args!("* {}: {}.\n  {how}", item.name, item.about)),
-            Remedy::None => out.line(format_args!("* {}: {}.", item.name, item.about)),
+            Remedy::ByHand(how) => out.line(format_args!("* {name}: {about}.\n  {}", visible(how))),
+            Remedy::None => out.line(format_args!("* {name}: {about}.")),
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A progress bar with bytes and time left, on a terminal only.
 
+use crate::cli::output::visible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl Progress {
     }
 
     pub fn begin(&self, what: &str) {
-        self.bar.set_prefix(what.to_owned());
+        self.bar.set_prefix(visible(what));
         self.bar.set_message("");
     }
 
@@ -55,10 +56,11 @@ impl Progress {
     }
 
     pub fn note(&self, text: &str) {
+        let text = visible(text);
         if self.bar.is_hidden() {
             eprintln!("keyringctl: {text}");
         }
-        self.bar.set_message(text.to_owned());
+        self.bar.set_message(text);
     }
 
     /// Prints while the bar is out of the way.

@@ -9,9 +9,8 @@ use super::findings::{Outcome, not_measured};
 use super::picture::picture;
 use super::transit::NO_ISSUER;
 use crate::cli::doctor::finding::{Finding, Findings, Level};
-use crate::cli::output::time;
+use crate::cli::output::{time, visible};
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
-use std::fmt::Write;
 
 const STYLE: &str = include_str!("page.css");
 /// A browser loads nothing and runs nothing, whatever the page holds.
@@ -22,24 +21,8 @@ struct Name<T: std::fmt::Display>(T);
 
 impl<T: std::fmt::Display> Render for Name<T> {
     fn render(&self) -> Markup {
-        html! { span class="name" { (visible(&self.0.to_string())) } }
+        html! { span class="name" { (visible(self.0.to_string())) } }
     }
-}
-
-fn visible(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if hidden(c) {
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// The whole page.
@@ -178,8 +161,8 @@ fn transit(facts: &Facts) -> Markup {
                 dt { "require_secure_transport" } dd { (required) }
                 dt { "tls_version" } dd { (Name(or_none(&transit.tls_version))) }
                 dt { "Server's certificate" } dd { (Name(or_none(&transit.certificate))) }
-                dt { "Valid from" } dd { (visible(&or_none(&transit.not_before))) }
-                dt { "Valid until" } dd { (visible(&or_none(&transit.not_after))) }
+                dt { "Valid from" } dd { (visible(or_none(&transit.not_before))) }
+                dt { "Valid until" } dd { (visible(or_none(&transit.not_after))) }
                 dt { "Issuer" } dd { (unknown(NO_ISSUER)) " " (Name(&transit.certificate)) }
                 dt { "Connections then" }
                 dd {

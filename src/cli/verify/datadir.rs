@@ -3,7 +3,7 @@
 
 use super::Opened;
 use crate::cli::Verdict;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, visible};
 use crate::error::{Error, Result};
 use crate::store::fs::Fs;
 use crate::tablespace::{Depth, FileReport, Found, Kind, State, check, find};
@@ -131,7 +131,12 @@ fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
             let needs =
                 file.key.iter().filter(|_| *state != State::Damaged).map(|key| format!("needs {key}"));
             let why: Vec<_> = needs.chain(file.notes.iter().cloned()).collect();
-            format!("{:<13} {}: {}", state.name().to_uppercase(), file.path.display(), why.join("; "))
+            format!(
+                "{:<13} {}: {}",
+                state.name().to_uppercase(),
+                visible(file.path.display()),
+                visible(why.join("; "))
+            )
         });
         if some_lines(lines, out) {
             out.line(format_args!("  -> {advice}"));
@@ -142,7 +147,7 @@ fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
         let lines = in_clear().map(|file| {
             let state = if file.state == State::Opened { "PARTLY CLEAR" } else { "IN CLEAR" };
             let why: String = file.notes.iter().map(|note| format!(": {note}")).collect();
-            format!("{state:<13} {}{why}", file.path.display())
+            format!("{state:<13} {}{}", visible(file.path.display()), visible(why))
         });
         some_lines(lines, out);
     } else if in_clear().next().is_some() {
@@ -155,7 +160,7 @@ fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
         out.line(format_args!(
             "note: {} symbolic links were not followed, such as {}: name the directories with --also",
             found.links.len(),
-            link.display()
+            visible(link.display())
         ));
     }
     let failed = files.iter().filter(|file| file.state.is_failure()).count();

@@ -8,7 +8,7 @@ mod undone;
 
 use super::plan::keyring_line;
 use super::{Verdict, server, sizes};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, visible};
 use crate::cli::secret;
 use crate::error::Result;
 use crate::server::{
@@ -158,13 +158,14 @@ fn tell(report: &Report, here: &Here, session: &Session, out: &mut Output) {
     }
     for finding in &report.findings {
         let head = if finding.accepted { "ACCEPTED" } else { "NOT FINE" };
-        out.line(format_args!("{head} {} ({}): {}", finding.what, finding.kind, finding.why));
+        let (what, why) = (visible(&finding.what), visible(&finding.why));
+        out.line(format_args!("{head} {what} ({}): {why}", finding.kind));
         if let (Some(remedy), false) = (&finding.remedy, finding.accepted) {
-            out.line(format_args!("         {remedy}"));
+            out.line(format_args!("         {}", visible(remedy)));
         }
     }
     for item in report.items.iter().filter(|i| i.state == State::Cannot) {
-        out.line(format_args!("NOTE     {}: {}", item.name, item.about));
+        out.line(format_args!("NOTE     {}: {}", visible(&item.name), visible(&item.about)));
     }
     out.line(if report.fine { "Fine: nothing was found in clear" } else { "NOT FINE: see above" });
 }

@@ -2,7 +2,7 @@
 //! `encrypt verify --undo`: whether anything still needs the keyring, before it is put away.
 
 use super::{Finding, Verdict};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, visible};
 use crate::error::Result;
 use crate::server::{Here, Inventory, Item, Kind, ServerFiles, Session, State, coverage};
 use crate::tablespace;
@@ -55,7 +55,8 @@ pub(super) fn run(
     };
     let fine = findings.is_empty();
     for finding in &findings {
-        out.line(format_args!("NOT FINE {} ({}): {}", finding.what, finding.kind, finding.why));
+        let (what, why) = (visible(&finding.what), visible(&finding.why));
+        out.line(format_args!("NOT FINE {what} ({}): {why}", finding.kind));
     }
     if files.is_none() {
         out.line("The files: NOT LOOKED AT, they cannot be read from here. Run this as root on the server: the above is the server's word only");

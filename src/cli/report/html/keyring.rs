@@ -4,8 +4,8 @@
 use super::super::copies::{Copy, CopyFile, Volume};
 use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
-use super::{Name, known, unknown, visible};
-use crate::cli::output::time;
+use super::{Name, known, unknown};
+use crate::cli::output::{time, visible};
 use crate::server::Way;
 use maud::{Markup, html};
 
@@ -134,6 +134,6 @@ fn of_file(file: &CopyFile) -> Markup {
             @for note in notes { "; " (visible(note)) }
         })) }
         dt { "Unlock slots" }
-        dd { ol { @for slot in &file.slots { li { (visible(&slot.text())) } } } }
+        dd { ol { @for slot in &file.slots { li { (visible(slot.text())) } } } }
     }
 }

@@ -2,8 +2,9 @@
 //! Tables of the places in which the server keeps data.
 
 use super::super::facts::{Facts, Files};
-use super::{Name, known, visible};
+use super::{Name, known};
 use crate::cli::encrypt::sizes;
+use crate::cli::output::visible;
 use crate::server::{Item, Kind, Remedy, State};
 use maud::{Markup, html};
 
@@ -155,7 +156,7 @@ fn remedy(item: &Item, how: &str) -> Markup {
 
 fn files(files: &Files) -> Markup {
     html! {
-        p { (visible(&files.seen.line())) "." }
+        p { (visible(files.seen.line())) "." }
         p { "Directories: " @for (i, dir) in files.directories.iter().enumerate() { @if i > 0 { ", " } (Name(dir.display())) } "." }
         @if files.findings.is_empty() {
             p { span class="state good" { "Nothing is in clear" } " in them that could be encrypted." }
