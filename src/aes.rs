@@ -25,6 +25,9 @@ pub enum AesError {
     /// What was decrypted does not end in padding: another key, or damage.
     #[error("the padding is wrong: the data was encrypted with another key or is damaged")]
     BadPadding,
+    /// The system has no memory for the output.
+    #[error("there is no memory for {0} bytes")]
+    NoMemory(usize),
 }
 
 /// A mode of operation.
@@ -94,7 +97,7 @@ impl Cipher {
     /// Encrypts. `padding` fills CBC's last block; the other modes need none.
     ///
     /// # Errors
-    /// [`AesError::PartialBlock`].
+    /// [`AesError::PartialBlock`], [`AesError::NoMemory`].
     pub fn encrypt(
         &self,
         mode: Mode,
@@ -108,7 +111,7 @@ impl Cipher {
                 if !padding && !rest.is_empty() {
                     return Err(AesError::PartialBlock);
                 }
-                let mut out = Vec::with_capacity(input.len() + BLOCK);
+                let mut out = room(input.len() + BLOCK)?;
                 let mut chain = *iv;
                 for block in blocks {
                     chain = self.block(&xor(&chain, block));
@@ -122,14 +125,14 @@ impl Cipher {
                 }
                 out
             }
-            _ => self.stream(mode, iv, input, true),
+            _ => self.stream(mode, iv, input, true)?,
         })
     }
 
     /// Decrypts what [`Cipher::encrypt`] made.
     ///
     /// # Errors
-    /// [`AesError::PartialBlock`], [`AesError::BadPadding`].
+    /// [`AesError::PartialBlock`], [`AesError::BadPadding`], [`AesError::NoMemory`].
     pub fn decrypt(
         &self,
         mode: Mode,
@@ -138,13 +141,13 @@ impl Cipher {
         input: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, AesError> {
         if mode != Mode::Cbc {
-            return Ok(Zeroizing::new(self.stream(mode, iv, input, false)));
+            return self.stream(mode, iv, input, false).map(Zeroizing::new);
         }
         let (blocks, rest) = input.as_chunks::<BLOCK>();
         if !rest.is_empty() || (padding && blocks.is_empty()) {
             return Err(AesError::PartialBlock);
         }
-        let mut out = Zeroizing::new(Vec::with_capacity(input.len()));
+        let mut out = Zeroizing::new(room(input.len())?);
         let mut chain = iv;
         for block in blocks {
             let mut plain = Array::from(*block);
@@ -166,34 +169,28 @@ impl Cipher {
 
     /// The modes that turn the cipher into a stream: each takes some bits from the encrypted register
     /// and feeds the register from behind.
-    fn stream(&self, mode: Mode, iv: &[u8; BLOCK], input: &[u8], encrypt: bool) -> Vec<u8> {
+    fn stream(&self, mode: Mode, iv: &[u8; BLOCK], input: &[u8], encrypt: bool) -> Result<Vec<u8>, AesError> {
         let mut register = *iv;
+        let mut out = room(input.len())?;
         match mode {
-            Mode::Cfb1 => input
-                .iter()
-                .map(|byte| {
-                    let mut out = 0;
-                    for bit in (0..8).rev() {
-                        let from = byte >> bit & 1;
-                        let to = from ^ self.block(&register)[0] >> 7;
-                        out |= to << bit;
-                        let fed = if encrypt { to } else { from };
-                        register = (u128::from_be_bytes(register) << 1 | u128::from(fed)).to_be_bytes();
-                    }
-                    out
-                })
-                .collect(),
-            Mode::Cfb8 => input
-                .iter()
-                .map(|from| {
-                    let to = from ^ self.block(&register)[0];
-                    let fed = if encrypt { to } else { *from };
-                    register = (u128::from_be_bytes(register) << 8 | u128::from(fed)).to_be_bytes();
-                    to
-                })
-                .collect(),
+            Mode::Cfb1 => out.extend(input.iter().map(|byte| {
+                let mut out = 0;
+                for bit in (0..8).rev() {
+                    let from = byte >> bit & 1;
+                    let to = from ^ self.block(&register)[0] >> 7;
+                    out |= to << bit;
+                    let fed = if encrypt { to } else { from };
+                    register = (u128::from_be_bytes(register) << 1 | u128::from(fed)).to_be_bytes();
+                }
+                out
+            })),
+            Mode::Cfb8 => out.extend(input.iter().map(|from| {
+                let to = from ^ self.block(&register)[0];
+                let fed = if encrypt { to } else { *from };
+                register = (u128::from_be_bytes(register) << 8 | u128::from(fed)).to_be_bytes();
+                to
+            })),
             Mode::Cfb128 | Mode::Ofb | Mode::Cbc => {
-                let mut out = Vec::with_capacity(input.len());
                 for chunk in input.chunks(BLOCK) {
                     let key = self.block(&register);
                     let at = out.len();
@@ -204,10 +201,17 @@ impl Cipher {
                         register.iter_mut().zip(fed).for_each(|(to, from)| *to = *from);
                     }
                 }
-                out
             }
         }
+        Ok(out)
     }
+}
+
+/// An empty buffer for `len` bytes. A server that has no memory for them is not to end.
+fn room(len: usize) -> Result<Vec<u8>, AesError> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(len).map_err(|_| AesError::NoMemory(len))?;
+    Ok(out)
 }
 
 fn xor(a: &[u8; BLOCK], b: &[u8; BLOCK]) -> [u8; BLOCK] {
@@ -287,6 +291,14 @@ mod tests {
         let hash = bytes("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let direct = Cipher(Aes256::new_from_slice(&hash).unwrap());
         assert_eq!(Cipher::new(b"abc").block(&[1; BLOCK]), direct.block(&[1; BLOCK]));
+    }
+
+    #[test]
+    fn a_length_for_which_there_is_no_memory_is_an_error() {
+        for len in [usize::MAX, isize::MAX as usize, 1 << 60] {
+            assert_eq!(room(len), Err(AesError::NoMemory(len)));
+        }
+        assert!(room(100).unwrap().capacity() >= 100);
     }
 
     #[test]
