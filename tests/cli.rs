@@ -135,6 +135,55 @@ fn init() {
     );
 }
 
+/// Standard outputs that nobody reads.
+fn lost_outputs() -> Vec<(&'static str, Option<Stdio>)> {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (_, nobody_reads) = std::io::pipe().unwrap();
+    vec![("full", Some(full.into())), ("no reader", Some(nobody_reads.into())), ("closed", None)]
+}
+
+impl Place {
+    /// Runs `keyringctl` with its standard output there, or closed.
+    fn run_into(&self, line: &str, stdout: Option<Stdio>) -> Ended {
+        let dir = self.dir.path().to_str().unwrap();
+        let to = if stdout.is_none() { ">&-" } else { "" };
+        let output = Command::new("/bin/sh")
+            .args(["-c", &format!(r#"exec "$0" "$@" {to}"#), env!("CARGO_BIN_EXE_keyringctl")])
+            .args(line.split_whitespace().map(|word| word.replace("DIR", dir)))
+            .stdin(Stdio::null())
+            .stdout(stdout.unwrap_or(Stdio::null()))
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap().replace(dir, "DIR");
+        Ended { code: output.status.code().unwrap(), stdout: String::new(), stderr }
+    }
+}
+
+#[test]
+fn a_recovery_key_that_nobody_sees_opens_nothing() {
+    let place = Place::with_keyring();
+    let before = place.run("slot list DIR/main.keyring").stdout;
+    let new =
+        "init DIR/new.keyring --mirror DIR/mirror.keyring --unlock file:DIR/new.secret --generate-secret";
+    let add = format!("slot add DIR/main.keyring {UNLOCK} --recovery");
+    for line in [new.to_owned(), format!("{new} --json"), add.clone(), format!("{add} --json")] {
+        for (what, stdout) in lost_outputs() {
+            let Ended { code, stderr, .. } = place.run_into(&line, stdout);
+            assert_eq!(code, 2, "{what}, {line}: {stderr}");
+            let told = stderr.contains("recovery key could not be shown") && stderr.contains("removed again");
+            assert!(told, "{what}, {line}: {stderr}");
+            for file in ["new.keyring", "new.keyring.new", "mirror.keyring", "new.secret"] {
+                assert!(!place.path(file).exists(), "{what}, {line} left {file}");
+            }
+            assert_eq!(place.run("slot list DIR/main.keyring").stdout, before, "{what}, {line}");
+        }
+    }
+    assert_eq!(place.run(new).code, 0, "nothing is in its way");
+    // Who says that the key is to go nowhere gets what he asks for.
+    let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+    assert_eq!(place.run_into(&add, Some(null.into())).code, 0);
+}
+
 #[test]
 fn looking_at_a_keyring() {
     let place = Place::with_keyring();

@@ -102,6 +102,23 @@ fn without_a_terminal_nothing_is_written_unasked() {
 }
 
 #[test]
+fn nothing_is_set_up_with_a_recovery_key_that_nobody_sees() {
+    let host = Host::new();
+    // A directory that was made stays.
+    fs::create_dir(host.at("mnt/a/keys")).unwrap();
+    fs::set_permissions(host.at("mnt/a/keys"), fs::Permissions::from_mode(0o700)).unwrap();
+    let before = host.files();
+    for json in [&["--yes"][..], &["--yes", "--json"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = host.command(&[&["setup"], &ARGS[..], json].concat());
+        let ended = Ended::of(&command.stdin(Stdio::null()).stdout(full).output().unwrap());
+        ended.says(2, &["recovery key could not be shown", "removed again"]);
+        assert_eq!(host.files(), before);
+    }
+    host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &["The recovery key opens"]);
+}
+
+#[test]
 fn a_dry_run_shows_every_file_and_writes_nothing() {
     let host = Host::new();
     let before = host.files();

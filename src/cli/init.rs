@@ -12,7 +12,7 @@ use crate::secret::Locked;
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
-use crate::store::vacancy::Vacancy;
+use crate::store::vacancy::{self, Vacancy};
 use crate::store::volume;
 use crate::unlock::UnlockSource;
 use serde_json::json;
@@ -45,6 +45,35 @@ pub(super) struct Made {
     pub recovery: String,
     /// The file with a new secret.
     pub secret_file: Option<PathBuf>,
+    files: Vec<vacancy::Made>,
+}
+
+impl Made {
+    /// Prints what there is so far, the recovery key in it. When nobody gets it, all that was made goes again: a
+    /// keyring whose recovery key nobody has is not what was asked for.
+    ///
+    /// # Errors
+    /// It could not be printed.
+    pub fn deliver(&self, fs: &dyn Fs, out: &mut Output) -> Result<()> {
+        out.deliver().map_err(|e| {
+            self.files.iter().for_each(vacancy::Made::remove);
+            if let Some(secret) = &self.secret_file {
+                let _ = fs.unlink(secret);
+            }
+            let paths = self.files.iter().map(vacancy::Made::path).chain(self.secret_file.as_deref());
+            let left: Vec<_> =
+                paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.display().to_string()).collect();
+            let then = if left.is_empty() {
+                "so the keyring was removed again, and nothing is left of it".to_owned()
+            } else {
+                format!("and these files could not be removed again: {}. Remove them", left.join(", "))
+            };
+            Error::Config(format!(
+                "the recovery key could not be shown ({e}), {then}. Run this again with standard output to a terminal, \
+                 or to a file that only you read"
+            ))
+        })
+    }
 }
 
 /// The file with the secret of a new keyring.
@@ -92,6 +121,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "secret_on_keyring_volume": same_disk.is_some(),
         "recovery_key": made.recovery,
     }));
+    made.deliver(fs.as_ref(), out)?;
     Ok(Verdict::Fine)
 }
 
@@ -122,13 +152,13 @@ pub(super) fn make(
     }
     let keyring = paths.first().cloned().unwrap_or_default();
     let secret_file = generate_secret(fs, source, &keyring, file)?;
-    let (new, recovery) = write(&places, source, name, label).inspect_err(|_| {
+    let (new, recovery, files) = write(&places, source, name, label).inspect_err(|_| {
         // A secret that opens nothing would only be in the way of the next try.
         if let Some(made) = &secret_file {
             let _ = fs.unlink(made);
         }
     })?;
-    Ok(Made { header: new.header().clone(), recovery, secret_file })
+    Ok(Made { header: new.header().clone(), recovery, secret_file, files })
 }
 
 fn write(
@@ -136,14 +166,14 @@ fn write(
     source: &secret::Source,
     name: &str,
     label: &str,
-) -> Result<(NewKeyring, String)> {
+) -> Result<(NewKeyring, String, Vec<vacancy::Made>)> {
     let secret = source.read_new()?;
     let mut new = NewKeyring::new(label, &secret, name, measured_cost(&secret)?)?;
     let mut recovery = String::new();
     // Writing to a String does not fail.
     let _ = new.add_recovery()?.write_to(&mut recovery);
-    new.write_to(places)?;
-    Ok((new, recovery))
+    let files = new.make_at(places)?;
+    Ok((new, recovery, files))
 }
 
 /// Writes a new secret file, if there is to be one.

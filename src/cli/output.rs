@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::keyring::Severity;
+use rustix::fs::{FileType, OFlags};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write as _};
@@ -14,11 +15,13 @@ pub(super) struct Output {
     json: bool,
     text: String,
     document: Option<Value>,
+    /// The document was printed.
+    delivered: bool,
 }
 
 impl Output {
     pub fn new(json: bool) -> Self {
-        Self { json, text: String::new(), document: None }
+        Self { json, text: String::new(), document: None, delivered: false }
     }
 
     /// Whether one JSON document is printed, and no text.
@@ -69,23 +72,51 @@ impl Output {
         self.document.get_or_insert_with(|| json!({ "error": e.to_string() }));
     }
 
+    /// Prints now what there is so far, because it holds something that is shown once: when it does not arrive, the
+    /// command must take back what it did. Of two JSON documents only the first is printed.
+    ///
+    /// # Errors
+    /// What standard output answers, also when its reader is gone, or when there is none.
+    pub fn deliver(&mut self) -> io::Result<()> {
+        if stdout_was_closed() {
+            return Err(io::Error::other("standard output is closed"));
+        }
+        self.print()
+    }
+
     /// Prints it all.
-    pub fn finish(self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        let printed = match (self.json, self.document) {
-            (true, Some(document)) => {
-                let text = document_text(&document).map_err(io::Error::from)?;
-                stdout.write_all(text.as_bytes())
-            }
-            (true, None) => Ok(()),
-            (false, _) => stdout.write_all(self.text.as_bytes()),
-        };
-        match printed.and_then(|()| stdout.flush()) {
+    pub fn finish(mut self) -> io::Result<()> {
+        match self.print() {
             // Whoever reads may have seen enough.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         }
     }
+
+    fn print(&mut self) -> io::Result<()> {
+        let text = match (self.json, self.document.take()) {
+            (true, Some(document)) if !self.delivered => {
+                self.delivered = true;
+                document_text(&document).map_err(io::Error::from)?
+            }
+            (true, _) => String::new(),
+            (false, _) => std::mem::take(&mut self.text),
+        };
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+}
+
+/// Whether this program was started without standard output. Rust puts /dev/null in its place then, open for reading
+/// and writing; a shell's `> /dev/null` is open for writing only, and is somebody's wish.
+fn stdout_was_closed() -> bool {
+    let stdout = io::stdout();
+    let is_null = rustix::fs::fstat(&stdout).is_ok_and(|s| {
+        FileType::from_raw_mode(s.st_mode) == FileType::CharacterDevice
+            && s.st_rdev == rustix::fs::makedev(1, 3)
+    });
+    is_null && rustix::fs::fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }
 
 /// A JSON document as it is printed.

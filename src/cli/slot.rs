@@ -5,14 +5,14 @@ use super::output::{Output, stderr_report};
 use super::secret::{self, measured_cost};
 use super::status::SlotRow;
 use super::{Verdict, sync};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::slots::UnlockSecret;
 use crate::keyring::{Keyring, inspect, load_beside_others};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::unlock::UnlockSource;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Show, add, change and remove the secrets that open a keyring
@@ -123,7 +123,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 let secret = new.source().read_new()?;
                 keyring.add_slot(&secret, &new.source().name(), name, measured_cost(&secret)?)?;
             }
+            let is_new = key.is_some();
             show(out, keyring.slots().iter().map(SlotRow::from), key);
+            if is_new {
+                deliver(&keyring, path, out)?;
+            }
         }
         Command::Change { target, new } => {
             let (keyring, old) = target.open_and_keep(&fs)?;
@@ -141,6 +145,24 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         }
     }
     Ok(Verdict::Fine)
+}
+
+/// Prints what there is so far, the key of the last slot in it. When nobody gets it, the slot goes again.
+fn deliver(keyring: &Keyring, path: &Path, out: &mut Output) -> Result<()> {
+    let number = keyring.slots().len();
+    out.deliver().map_err(|e| {
+        let then = match keyring.remove_slot(number) {
+            Ok(()) => "so its slot was removed again".to_owned(),
+            Err(why) => format!(
+                "and its slot could not be removed again ({why}): remove it with keyringctl slot remove {} {number}",
+                path.display()
+            ),
+        };
+        Error::Config(format!(
+            "the new recovery key could not be shown ({e}), {then}. Run this again with standard output to a terminal, \
+             or to a file that only you read"
+        ))
+    })
 }
 
 impl Target {

@@ -67,6 +67,14 @@ impl NewKeyring {
     /// # Errors
     /// As [`NewKeyring::write`]; [`Error::Missing`] when the volume of one is not there any more.
     pub fn write_to(&self, places: &[Vacancy]) -> Result<()> {
+        self.make_at(places).map(drop)
+    }
+
+    /// As [`NewKeyring::write_to`]; answers the files that were made, to remove them again.
+    ///
+    /// # Errors
+    /// As [`NewKeyring::write_to`].
+    pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<Made>> {
         let told = |e| Error::format(Path::new(""), "", e);
         let mut sealer = Sealer::new().map_err(told)?;
         let image =
@@ -75,6 +83,6 @@ impl NewKeyring {
         for place in places {
             made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(Made::remove))?);
         }
-        Ok(())
+        Ok(made)
     }
 }

@@ -137,6 +137,11 @@ impl Vacancy {
 }
 
 impl Made {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether it is where its path leads.
     fn is_there(&self) -> Result<bool> {
         match self.fs.meta(&self.path) {

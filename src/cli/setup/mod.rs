@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::host::apparmor::PROFILE_FILE;
 use crate::host::files::selinux_commands;
 use crate::host::{Host, Way};
+use crate::store::real::RealFs;
 use crate::store::volume::directory_of;
 use crate::unlock::UnlockSource;
 use ask::Ask;
@@ -143,7 +144,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line("Nothing was written.");
         return Ok(Verdict::NotFine);
     }
-    let made = keyring::carry_out(&site, &host, &plan, &args.label)?;
+    if let Some(made) = keyring::carry_out(&site, &host, &plan, &args.label)? {
+        out.line(format_args!("Made the keyring {} at {}", made.header.id, host.keyring.display()));
+        init::show_recovery(&made.recovery, out);
+        out.line("");
+        document["id"] = json!(made.header.id);
+        document["recovery_key"] = json!(made.recovery);
+        out.document(&document);
+        // Before anything else can fail.
+        made.deliver(&RealFs, out)?;
+    }
     for change in &changes {
         if let Some(kept) = change.write(&site)? {
             out.line(format_args!(
@@ -154,12 +164,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         }
     }
     out.line(format_args!("{} files written.", changes.iter().filter(|c| c.found != Found::Same).count()));
-    if let Some(made) = made {
-        out.line(format_args!("Made the keyring {} at {}", made.header.id, host.keyring.display()));
-        init::show_recovery(&made.recovery, out);
-        document["id"] = json!(made.header.id);
-        document["recovery_key"] = json!(made.recovery);
-    }
     out.line("");
     out.line("What is left to do:");
     for step in &next {
