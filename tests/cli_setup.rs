@@ -262,7 +262,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         assert_eq!(host.files(), before, "{args:?}");
     };
     refused(&["/mnt/a/keys/k", "--as", "component"], 2, "is on the same filesystem as the data directory");
-    refused(&["/mnt/a/keys/k", "--allow-same-device"], 2, "does not say its version");
+    refused(&["/mnt/a/keys/k", "--allow-same-device"], 2, "is not known: nothing below --root is run");
     refused(&["keys/k", "--allow-same-device", "--as", "plugin"], 2, "give an absolute path");
     refused(&["--as", "plugin"], 2, "the keyring was not given");
     refused(&["/mnt/none/keys/k", "--allow-same-device", "--as", "plugin"], 2, "there is no directory");

@@ -91,8 +91,7 @@ impl Args {
             None => first(&site, &PROGRAMS),
         };
         (site.options, site.option_error) = self.options(&site)?;
-        // Not asked for its settings: for that mysqld would load the keyring itself.
-        site.version = version(&site.ask_mysqld("--version"));
+        site.version = site.find_version();
         let setting = |flag: &Option<PathBuf>, name: &str, default: &Path| match flag {
             Some(path) => absolute(path),
             None => {
@@ -214,18 +213,53 @@ impl Site {
         }
     }
 
-    /// What mysqld prints; nothing when it does not run.
-    fn ask_mysqld(&self, question: &str) -> String {
-        let mut command = if self.is_below() {
-            let mut chroot = Command::new("chroot");
-            chroot.arg(&self.root).arg(&self.mysqld);
-            chroot
-        } else {
-            Command::new(&self.mysqld)
+    /// The version of mysqld. The running system's own is asked; nothing of another root is run, as it may be anybody's
+    /// image: there the package that mysqld is of tells it, or nothing does.
+    fn find_version(&self) -> Option<(u32, u32)> {
+        if self.is_below() {
+            return self.packaged_version();
+        }
+        // Root is refused without an account, and the option files may name plugins. Not asked for its settings: for
+        // that mysqld would load the keyring itself.
+        let mut command = Command::new(&self.mysqld);
+        command
+            .args(["--no-defaults", "--user=root", "--version"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        let printed = command.output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+        version(printed.unwrap_or_default().split(" Ver ").nth(1)?)
+    }
+
+    /// The version of the Debian package that mysqld came with.
+    fn packaged_version(&self) -> Option<(u32, u32)> {
+        let status = self.text(Path::new("/var/lib/dpkg/status")).ok()??;
+        let has_mysqld = |name: &str, arch: &str| {
+            let list =
+                |name: String| self.text(&Path::new("/var/lib/dpkg/info").join(format!("{name}.list")));
+            let lists = [list(name.to_owned()), list(format!("{name}:{arch}"))];
+            lists
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|l| l.lines().any(|file| Path::new(file) == self.mysqld))
         };
-        // Root is refused without an account, and the option files may name plugins.
-        command.args(["--no-defaults", "--user=root", question]).stdin(Stdio::null()).stderr(Stdio::null());
-        command.output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
+        status.split("\n\n").find_map(|paragraph| {
+            let field = |name: &str| {
+                let mut values = paragraph.lines().filter_map(|l| l.strip_prefix(name)?.strip_prefix(": "));
+                values.next()
+            };
+            let (name, arch) = (field("Package")?, field("Architecture")?);
+            // The name becomes a part of a path.
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+            if !name.contains("server")
+                || !format!("{name}{arch}").chars().all(is_name)
+                || !has_mysqld(name, arch)
+            {
+                return None;
+            }
+            let text = field("Version")?;
+            version(text.split_once(':').map_or(text, |(_epoch, text)| text))
+        })
     }
 
     fn account_of(&self, name: &str) -> Option<Account> {
@@ -292,9 +326,9 @@ fn first(site: &Site, paths: &[&str]) -> PathBuf {
     PathBuf::from(there.or(paths.first()).copied().unwrap_or_default())
 }
 
-/// Of `... Ver 9.7.4-2 for Linux ...`.
+/// Of `9.7.4-2 for Linux ...`.
 fn version(text: &str) -> Option<(u32, u32)> {
-    let mut parts = text.split(" Ver ").nth(1)?.split(|c: char| !c.is_ascii_digit());
+    let mut parts = text.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
@@ -304,9 +338,33 @@ mod tests {
 
     #[test]
     fn versions_are_read() {
-        assert_eq!(version("/usr/sbin/mysqld  Ver 9.7.4-2 for Linux on x86_64 ((Debian))"), Some((9, 7)));
-        assert_eq!(version("mysqld  Ver 8.0.45"), Some((8, 0)));
+        assert_eq!(version("9.7.4-2 for Linux on x86_64 ((Debian))"), Some((9, 7)));
+        assert_eq!(version("8.0.45"), Some((8, 0)));
         assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn nothing_below_a_root_is_run_to_learn_its_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let version = || Args { root: dir.path().into(), ..Args::default() }.look().unwrap().version;
+        write("usr/sbin/mysqld", "");
+        assert_eq!(version(), None, "nothing tells it");
+        write(
+            "var/lib/dpkg/status",
+            "Package: mysql-server\nArchitecture: all\nVersion: 1:5.5.1\n\n\
+             Package: ../mysql-server\nArchitecture: all\nVersion: 5.7.1\n\n\
+             Package: mysql-server-core\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:9.7.4-2\n",
+        );
+        assert_eq!(version(), None, "no package has mysqld");
+        write("var/lib/dpkg/mysql-server.list", "/usr/sbin/mysqld\n");
+        write("var/lib/dpkg/info/mysql-server.list", "/.\n");
+        write("var/lib/dpkg/info/mysql-server-core:amd64.list", "/.\n/usr/sbin\n/usr/sbin/mysqld\n");
+        assert_eq!(version(), Some((9, 7)));
     }
 
     #[test]

@@ -84,6 +84,11 @@ fn way(args: &Args, site: &Site) -> Result<Way> {
     match (args.load_as, site.version) {
         (Some(way), _) => Ok(way.into()),
         (None, Some(version)) => Ok(Way::for_version(version)),
+        (None, None) if site.is_below() => Err(Error::Config(format!(
+            "the version of {} is not known: nothing below --root is run, and no Debian package there has it. Say how it \
+             is to load the keyring: --as component (for MySQL 8.4 and later) or --as plugin (8.0)",
+            site.at(&site.mysqld).display()
+        ))),
         (None, None) => Err(Error::Config(format!(
             "{} does not say its version: is MySQL installed? Give --mysqld, or --as component (for MySQL 8.4 and later) \
              or --as plugin (8.0)",
