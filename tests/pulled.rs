@@ -9,7 +9,7 @@ use keyring_external::error::Error;
 use keyring_external::key::KeyType;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::store::copy::Copy;
-use keyring_external::store::fs::{Access, File, Fs, Meta};
+use keyring_external::store::fs::{Access, File, Fs, Lock, Meta};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl File for On {
     fn meta(&self) -> io::Result<Meta> {
         Ok(Meta { dev: self.1, ..self.0.meta()? })
     }
-    fn try_lock(&self) -> io::Result<bool> {
+    fn try_lock(&self) -> io::Result<Lock> {
         self.0.try_lock()
     }
     fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {

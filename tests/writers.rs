@@ -6,9 +6,12 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, contents, create, data, filled, open, tended};
+use common::{CHEAP, Op, PATH, SECRET, contents, create, data, filled, open, secret, tended, unlock};
+use keyring_external::config::Config;
 use keyring_external::error::Error;
-use keyring_external::keyring::{Keyring, State};
+use keyring_external::keyring::{Keyring, NewKeyring, Severity, State, Trust};
+use std::path::Path;
+use std::sync::Mutex;
 
 fn store(id: &'static str) -> Op {
     Op::Store { id, user: "", key_type: "AES", data: data(id.len() as u64, 32) }
@@ -235,6 +238,46 @@ fn a_missing_file_is_described_by_its_own_filesystem() {
     assert!(matches!(e, Error::Missing { .. }), "{e}");
     let text = e.to_string();
     assert!(text.contains("the directory /volume is there, but the file is not"), "{text}");
+}
+
+/// A volume without locks is told of at the first change, and not again.
+#[test]
+fn a_volume_without_locks_is_told_once() {
+    static TOLD: Mutex<Vec<(Severity, String)>> = Mutex::new(Vec::new());
+    fn report(severity: Severity, message: &str) {
+        TOLD.lock().unwrap().push((severity, message.to_owned()));
+    }
+    // A name of its own: what is told is kept for each path of the process.
+    let path = Path::new("/volume/without_locks");
+    let config = Config {
+        path: path.to_owned(),
+        mirrors: Vec::new(),
+        min_copies: 1,
+        unlock: unlock(),
+        read_only: false,
+        allow_same_device: true,
+        auto_create: false,
+        wait: 0,
+        datadir: None,
+    };
+    let sim = Sim::default();
+    NewKeyring::new("", &secret(&SECRET), "test", CHEAP)
+        .unwrap()
+        .write(&sim.fs(), &[path.to_owned()])
+        .unwrap();
+    let open = || Keyring::open(&sim.fs(), &config, Trust::Witness, report).unwrap().0;
+    store("with locks").run(&open()).unwrap();
+    assert!(TOLD.lock().unwrap().is_empty());
+    sim.forget_locks();
+    let keyring = open();
+    store("one").run(&keyring).unwrap();
+    store("two").run(&keyring).unwrap();
+    store("three").run(&open()).unwrap();
+    let told = TOLD.lock().unwrap();
+    assert!(
+        matches!(&told[..], [(Severity::Warning, text)] if text.contains("without_locks has no locks")),
+        "{told:?}"
+    );
 }
 
 mod on_real_files {

@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::format::header::Parent;
 use crate::store::copy::{CHANGE_WAIT, Changing, Copy, GRACE, Opened, Reading, SLOW_WAIT, side_by_side};
 use crate::store::deadline::{Limits, Work};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How much something matters that is reported while a keyring is in use.
@@ -20,6 +22,9 @@ pub enum Severity {
 
 /// Where reports go: the server's error log, or standard error.
 pub type Report = fn(Severity, &str);
+
+/// The paths whose volumes were reported to have no locks.
+static WITHOUT_LOCKS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// What is known of a copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -169,6 +174,24 @@ impl Copies {
     /// How much of that is left.
     pub fn time_left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// A copy was opened to be changed: once for each path, a volume without locks is reported.
+    pub fn opened(&self, file: &Changing) {
+        if file.is_locked() {
+            return;
+        }
+        let mut told = WITHOUT_LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(file.path().to_owned()) {
+            (self.report)(
+                Severity::Warning,
+                &format!(
+                    "the volume of {} has no locks: two programs that change this keyring at the same time may lose \
+                     a key. Let one server use it, and stop that before keyringctl changes it",
+                    file.path().display()
+                ),
+            );
+        }
     }
 
     /// All of them, the configured order kept.

@@ -7,7 +7,7 @@
 //! This is the seam at which another kind of store could stand beside files.
 
 use super::deadline::{self, Late, Limits, Work};
-use super::fs::{Access, File, Fs};
+use super::fs::{Access, File, Fs, Lock};
 use super::real;
 use super::volume;
 use crate::error::{Error, Result};
@@ -298,14 +298,14 @@ impl Copy {
         self.work(move |copy| {
             loop {
                 let file = copy.open_file(Access::Write)?;
-                let locked = file.try_lock().map_err(copy.io("lock"))?;
+                let lock = file.try_lock().map_err(copy.io("lock"))?;
                 let (open, named) = file
                     .meta()
                     .and_then(|o| Ok((o, copy.fs.meta(&copy.path)?)))
                     .map_err(copy.io("look at"))?;
                 // Another program may have renamed a new file over this one while it held the lock.
-                if locked && (open.dev, open.ino) == (named.dev, named.ino) {
-                    return Ok(Opened::Locked(Changing { reading: copy.reading(file)? }));
+                if lock != Lock::Held && (open.dev, open.ino) == (named.dev, named.ino) {
+                    return Ok(Opened::Locked(Changing { reading: copy.reading(file)?, lock }));
                 }
                 if until.is_none_or(|until| Instant::now() >= until) {
                     return Ok(Opened::Held { file: (open.dev, open.ino) });
@@ -359,6 +359,7 @@ pub fn side_by_side<'a, T: Send + 'static>(
 #[derive(Debug)]
 pub struct Changing {
     reading: Reading,
+    lock: Lock,
 }
 
 impl Changing {
@@ -375,6 +376,11 @@ impl Changing {
     /// The device and the number there of the locked file: the same for two names of one file.
     pub fn id(&self) -> (u64, u64) {
         self.reading.id
+    }
+
+    /// Whether other programs are kept out. On a volume without locks the comparison of the front is all there is.
+    pub fn is_locked(&self) -> bool {
+        self.lock == Lock::Taken
     }
 
     /// Its front.

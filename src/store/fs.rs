@@ -47,6 +47,17 @@ pub enum Access {
     Write,
 }
 
+/// What came of taking a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lock {
+    /// It is this file's now.
+    Taken,
+    /// Another program has it.
+    Held,
+    /// The volume has no locks.
+    NotSupported,
+}
+
 /// A filesystem.
 pub trait Fs: Send + Sync + Debug {
     /// Opens an existing file. A symbolic link as last component is an error (ELOOP); a pipe does not block.
@@ -88,8 +99,8 @@ pub trait File: Send + Sync + Debug {
     fn sync(&self) -> io::Result<()>;
     /// Looks at the open file.
     fn meta(&self) -> io::Result<Meta>;
-    /// Takes the exclusive lock; `false` when another program has it. Held until the file is closed.
-    fn try_lock(&self) -> io::Result<bool>;
+    /// Takes the exclusive lock, if nobody has it. Held until the file is closed.
+    fn try_lock(&self) -> io::Result<Lock>;
     /// Gives the file to another owner. Only root can.
     fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()>;
 }

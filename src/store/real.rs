@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The operating system's files.
 
-use super::fs::{Access, File, Fs, Kind, Meta};
+use super::fs::{Access, File, Fs, Kind, Lock, Meta};
 use rustix::fs::{
     Advice, AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatVfsMountFlags, Uid,
 };
@@ -135,12 +135,11 @@ impl File for RealFile {
         Ok(meta(rustix::fs::fstat(&self.0)?))
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
+    fn try_lock(&self) -> io::Result<Lock> {
         match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            Err(Errno::WOULDBLOCK) => Ok(false),
-            // A volume without locks: the comparison of the front before each write is left.
-            Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => Ok(true),
+            Ok(()) => Ok(Lock::Taken),
+            Err(Errno::WOULDBLOCK) => Ok(Lock::Held),
+            Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => Ok(Lock::NotSupported),
             Err(e) => Err(e.into()),
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A filesystem that tells a test of each operation before it does it: the test counts it, delays it, or lets it hang.
 
-use keyring_external::store::fs::{Access, File, Fs, Meta};
+use keyring_external::store::fs::{Access, File, Fs, Lock, Meta};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,10 @@ impl Fs for Hooked {
         (self.hook)("rename", to);
         self.inner.rename(from, to)
     }
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        (self.hook)("rename", to);
+        self.inner.rename_new(from, to)
+    }
     fn unlink(&self, path: &Path) -> io::Result<()> {
         (self.hook)("unlink", path);
         self.inner.unlink(path)
@@ -90,7 +94,7 @@ impl File for HookedFile {
     fn meta(&self) -> io::Result<Meta> {
         self.inner.meta()
     }
-    fn try_lock(&self) -> io::Result<bool> {
+    fn try_lock(&self) -> io::Result<Lock> {
         self.inner.try_lock()
     }
     fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()> {

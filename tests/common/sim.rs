@@ -7,7 +7,7 @@
 //! garbage in the gap. What it may leave of names: any of the changes since the last sync of the
 //! directory. What was in flight when a sync failed stays in doubt for ever: the kernel forgets it.
 
-use keyring_external::store::fs::{Access, File, Fs, Kind, Meta};
+use keyring_external::store::fs::{Access, File, Fs, Kind, Lock, Meta};
 use keyring_external::store::real::effective_user;
 use std::collections::BTreeMap;
 use std::io;
@@ -164,6 +164,7 @@ pub(super) struct World {
     counts: Counts,
     plan: Option<Plan>,
     dead: bool,
+    without_locks: bool,
 }
 
 /// The filesystem. Clones are the same one; [`Sim::fork`] makes another.
@@ -264,6 +265,11 @@ impl Sim {
     /// there is one.
     pub fn made_at(&self, at: usize, path: impl AsRef<Path>) {
         self.plan(Some(Plan::Made { at, path: path.as_ref().to_owned() }));
+    }
+
+    /// No file can be locked from now on.
+    pub fn forget_locks(&self) {
+        self.world().without_locks = true;
     }
 
     /// Counts from here on, and lets everything work.
@@ -468,14 +474,17 @@ impl File for SimFile {
         self.sim.world().step("meta", |w, _| Ok(meta(Kind::File, self.ino, w.inodes[self.ino].seen.len())))
     }
 
-    fn try_lock(&self) -> io::Result<bool> {
-        let free = self.sim.world().step("lock", |w, now| {
-            let free = !w.inodes[self.ino].locked;
+    fn try_lock(&self) -> io::Result<Lock> {
+        let lock = self.sim.world().step("lock", |w, now| {
+            if w.without_locks {
+                return Ok(Lock::NotSupported);
+            }
+            let lock = if w.inodes[self.ino].locked { Lock::Held } else { Lock::Taken };
             w.inodes[self.ino].locked |= now == Now::Works;
-            Ok(free)
+            Ok(lock)
         })?;
-        *self.locked.lock().unwrap() = free;
-        Ok(free)
+        *self.locked.lock().unwrap() = lock == Lock::Taken;
+        Ok(lock)
     }
 
     fn set_owner(&self, _: u32, _: u32) -> io::Result<()> {

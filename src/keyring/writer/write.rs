@@ -43,6 +43,7 @@ impl Writer {
                     continue;
                 }
             };
+            self.copies.opened(&file);
             match judged {
                 Ok(Judged::Same) => self.reads_as_memory(index),
                 Ok(Judged::Ours | Judged::Earlier(_)) => self.copies.stands(index, Standing::Behind),
