@@ -373,6 +373,12 @@ pub enum Error {
         cause: io::Error,
     },
 
+    /// What is in memory and of no file did not fit together.
+    #[error(
+        "the keys in memory could not be used ({0}): nothing was changed. This is a fault of keyring_external: please report it"
+    )]
+    Internal(FormatError),
+
     /// The system has no memory or no randomness.
     #[error("the system refused memory or randomness: {0}")]
     System(#[from] io::Error),
@@ -405,6 +411,18 @@ impl Error {
     }
 }
 
+/// An error of the format in what concerns no file: keys and slots in memory.
+pub fn in_memory(e: FormatError) -> Error {
+    match e {
+        FormatError::NoFreeSlot => Error::NoFreeSlot,
+        FormatError::System(e) => Error::System(e),
+        e @ (FormatError::NotAKeyring
+        | FormatError::Newer(_)
+        | FormatError::Damaged { .. }
+        | FormatError::WrongSecret { .. }) => Error::Internal(e),
+    }
+}
+
 fn no_such_slot(number: usize, count: usize) -> String {
     match number {
         0 => format!("none of the {count} unlock slots opens with that secret: nothing was changed"),
@@ -433,3 +451,24 @@ fn remedy(cause: &io::Error) -> &'static str {
 
 /// The result of a keyring operation.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_no_file_names_none() {
+        let all = [
+            FormatError::NotAKeyring,
+            FormatError::Newer(2),
+            FormatError::Damaged { offset: 7, what: "slot" },
+            FormatError::WrongSecret { slots: "passphrase".to_owned() },
+            FormatError::NoFreeSlot,
+            FormatError::System(io::ErrorKind::OutOfMemory.into()),
+        ];
+        for e in all {
+            let text = in_memory(e).to_string();
+            assert!(!text.contains("  ") && !text.starts_with(' '), "an empty path: {text}");
+        }
+    }
+}

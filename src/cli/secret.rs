@@ -2,7 +2,7 @@
 //! How `keyringctl` gets an unlock secret: from a source as the server does, or from the terminal,
 //! without echo. Never from its arguments (invariant 6).
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_memory};
 use crate::format::image::Note;
 use crate::format::slots::{Cost, UnlockSecret};
 use crate::keyring::{Keyring, load_with};
@@ -126,7 +126,7 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
 /// What Argon2id may cost on this machine, when the new secret is a passphrase.
 pub(super) fn measured_cost(secret: &UnlockSecret) -> Result<Cost> {
     let cost = if secret.is_text() { Cost::measured() } else { Ok(Cost::NONE) };
-    cost.map_err(|e| Error::format(Path::new(""), "", e))
+    cost.map_err(in_memory)
 }
 
 fn refused(why: &str) -> Error {

@@ -5,7 +5,7 @@ use super::copies::Standing;
 use super::lineage::Lineage;
 use super::memory::Memory;
 use super::writer::claimed;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_memory};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Header, Parent};
@@ -39,7 +39,7 @@ pub struct Loaded {
 impl Loaded {
     /// The keys once more.
     pub fn keys_again(&self) -> Result<Keys> {
-        self.keys.again().map_err(|e| Error::format(Path::new(""), "", e))
+        self.keys.again().map_err(in_memory)
     }
 }
 

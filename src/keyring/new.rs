@@ -2,7 +2,7 @@
 //! A keyring that is not on disk yet.
 
 use super::{now, slots};
-use crate::error::{Error, Result};
+use crate::error::{Result, in_memory};
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
 use crate::format::image::Image;
@@ -12,7 +12,7 @@ use crate::recovery::RecoveryKey;
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::vacancy::{Made, Vacancy};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A keyring that is not on disk yet.
@@ -29,12 +29,11 @@ impl NewKeyring {
     /// # Errors
     /// A secret that is too short; no memory or randomness.
     pub fn new(label: &str, secret: &UnlockSecret, source_name: &str, cost: Cost) -> Result<Self> {
-        let told = |e| Error::format(Path::new(""), source_name, e);
-        let header = Header::new(label, now()).map_err(told)?;
-        let keys = Keys::generate(&header.id).map_err(told)?;
+        let header = Header::new(label, now()).map_err(in_memory)?;
+        let keys = Keys::generate(&header.id).map_err(in_memory)?;
         let slot = slots::seal(secret, source_name, "unlock secret", cost, &keys, &header.id)?;
         let mut new = Self { header, keys };
-        new.header.add(slot).map_err(told)?;
+        new.header.add(slot).map_err(in_memory)?;
         Ok(new)
     }
 
@@ -44,7 +43,7 @@ impl NewKeyring {
     /// No memory or randomness.
     pub fn add_recovery(&mut self) -> Result<RecoveryKey> {
         let (key, slot) = slots::seal_recovery(&self.keys, &self.header.id)?;
-        self.header.add(slot).map_err(|e| Error::format(Path::new(""), "", e))?;
+        self.header.add(slot).map_err(in_memory)?;
         Ok(key)
     }
 
@@ -75,10 +74,9 @@ impl NewKeyring {
     /// # Errors
     /// As [`NewKeyring::write_to`].
     pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<Made>> {
-        let told = |e| Error::format(Path::new(""), "", e);
-        let mut sealer = Sealer::new().map_err(told)?;
+        let mut sealer = Sealer::new().map_err(in_memory)?;
         let image =
-            Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer).map_err(told)?;
+            Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer).map_err(in_memory)?;
         let mut made = Vec::new();
         for place in places {
             made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(Made::remove))?);

@@ -8,7 +8,7 @@ use super::witness::WitnessFile;
 use super::writer::{Start, Writer};
 use super::{Keyring, NewKeyring};
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_memory};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Header};
@@ -452,7 +452,7 @@ fn assemble(
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
     let start = Start { keys, other_keys, commit, front, before, header };
     let id = start.header.id;
-    let sealer = Sealer::new().map_err(|e| Error::format(Path::new(""), "", e))?;
+    let sealer = Sealer::new().map_err(in_memory)?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);
     let counters = Counters::default();
     counters.note_copies(commit.generation, writer.count(), None, writer.needs_care());

@@ -9,7 +9,6 @@ use crate::format::crypto::Keys;
 use crate::format::header::Header;
 use crate::format::slots::{Cost, MIN_SECRET, Slot, SlotKind, UnlockSecret};
 use crate::recovery::RecoveryKey;
-use std::path::Path;
 use uuid::Uuid;
 
 /// Fewest bytes of a passphrase.
@@ -62,7 +61,7 @@ fn seal_for(key: &RecoveryKey, keys: &Keys, id: &Uuid) -> Result<Slot> {
 }
 
 fn told(e: crate::format::FormatError) -> Error {
-    Error::format(Path::new(""), "", e)
+    crate::error::in_memory(e)
 }
 
 impl Keyring {
