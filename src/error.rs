@@ -390,9 +390,50 @@ impl Error {
         Error::Io { doing, path: path.to_owned(), cause }
     }
 
-    /// Whether another program may have changed the keyring, so that it is worth reading again.
+    /// Whether another program may have changed the keyring, so that it is worth reading again. Each kind is named, so
+    /// that it is decided for a new one.
     pub fn is_by_another(&self) -> bool {
-        matches!(self, Error::Changed { .. } | Error::OtherKey { .. } | Error::Diverged { .. })
+        match self {
+            Error::Changed { .. } | Error::OtherKey { .. } | Error::Diverged { .. } => true,
+            Error::Missing { .. }
+            | Error::NotAKeyring { .. }
+            | Error::Newer { .. }
+            | Error::Damaged { .. }
+            | Error::WrongSecret { .. }
+            | Error::Foreign { .. }
+            | Error::Older { .. }
+            | Error::Fork { .. }
+            | Error::OneFile { .. }
+            | Error::DamagedNewest { .. }
+            | Error::WitnessForeign { .. }
+            | Error::WitnessOlder { .. }
+            | Error::WitnessFork { .. }
+            | Error::OtherKeyring { .. }
+            | Error::NotAFile { .. }
+            | Error::Exposed { .. }
+            | Error::Owner { .. }
+            | Error::Key(_)
+            | Error::Exists { .. }
+            | Error::NoSuchKey { .. }
+            | Error::ReadOnly { .. }
+            | Error::SameDevice { .. }
+            | Error::TooFewCopies { .. }
+            | Error::Hung { .. }
+            | Error::AlreadyThere { .. }
+            | Error::Locked { .. }
+            | Error::Unlock { .. }
+            | Error::Config(_)
+            | Error::Unavailable
+            | Error::Retired
+            | Error::NoFreeSlot
+            | Error::NoSuchSlot { .. }
+            | Error::LastSlot
+            | Error::SlotWithoutPublicKey { .. }
+            | Error::Server { .. }
+            | Error::Io { .. }
+            | Error::Internal(_)
+            | Error::System(_) => false,
+        }
     }
 
     /// Adds the path (and the name of the unlock source) to an error of the format.

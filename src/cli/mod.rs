@@ -115,45 +115,131 @@ pub fn main() -> ExitCode {
         Ok(Verdict::NotFine) => NOT_FINE,
         Err(e) => {
             out.error(&e);
-            if is_about_the_keyring(&e) { NOT_FINE } else { FAILED }
+            exit_code(&e)
         }
     };
     ExitCode::from(if out.finish().is_ok() { code } else { FAILED })
 }
 
-/// Whether an error is a finding about a keyring, rather than a command that could not be carried out.
+/// How a command ends that failed.
+fn exit_code(e: &Error) -> u8 {
+    if is_about_the_keyring(e) { NOT_FINE } else { FAILED }
+}
+
+/// Whether an error is a finding about a keyring, rather than a command that could not be carried out. Each kind is
+/// named: the exit code of a new one is decided here.
 fn is_about_the_keyring(e: &Error) -> bool {
-    matches!(
-        e,
+    match e {
         Error::Missing { .. }
-            | Error::NotAKeyring { .. }
-            | Error::Newer { .. }
-            | Error::Damaged { .. }
-            | Error::WrongSecret { .. }
-            | Error::Foreign { .. }
-            | Error::Older { .. }
-            | Error::Changed { .. }
-            | Error::OtherKey { .. }
-            | Error::Fork { .. }
-            | Error::Diverged { .. }
-            | Error::DamagedNewest { .. }
-            | Error::WitnessForeign { .. }
-            | Error::WitnessOlder { .. }
-            | Error::WitnessFork { .. }
-            | Error::OtherKeyring { .. }
-            | Error::NotAFile { .. }
-            | Error::Exposed { .. }
-            | Error::Owner { .. }
-    )
+        | Error::NotAKeyring { .. }
+        | Error::Newer { .. }
+        | Error::Damaged { .. }
+        | Error::WrongSecret { .. }
+        | Error::Foreign { .. }
+        | Error::Older { .. }
+        | Error::Changed { .. }
+        | Error::OtherKey { .. }
+        | Error::Fork { .. }
+        | Error::Diverged { .. }
+        | Error::OneFile { .. }
+        | Error::DamagedNewest { .. }
+        | Error::WitnessForeign { .. }
+        | Error::WitnessOlder { .. }
+        | Error::WitnessFork { .. }
+        | Error::OtherKeyring { .. }
+        | Error::NotAFile { .. }
+        | Error::Exposed { .. }
+        | Error::Owner { .. } => true,
+        Error::Key(_)
+        | Error::Exists { .. }
+        | Error::NoSuchKey { .. }
+        | Error::ReadOnly { .. }
+        | Error::SameDevice { .. }
+        | Error::TooFewCopies { .. }
+        | Error::Hung { .. }
+        | Error::AlreadyThere { .. }
+        | Error::Locked { .. }
+        | Error::Unlock { .. }
+        | Error::Config(_)
+        | Error::Unavailable
+        | Error::Retired
+        | Error::NoFreeSlot
+        | Error::NoSuchSlot { .. }
+        | Error::LastSlot
+        | Error::SlotWithoutPublicKey { .. }
+        | Error::Server { .. }
+        | Error::Io { .. }
+        | Error::Internal(_)
+        | Error::System(_) => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::FormatError;
+    use crate::key::KeyError;
     use clap::CommandFactory;
+    use std::path::PathBuf;
+    use uuid::Uuid;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+    #[test]
+    fn each_kind_of_error_has_its_exit_code() {
+        let path = || PathBuf::from("/k");
+        let (id, text) = (Uuid::nil(), String::new);
+        let io = || std::io::Error::from(std::io::ErrorKind::Other);
+        let findings = [
+            Error::Missing { path: path(), found: text() },
+            Error::NotAKeyring { path: path() },
+            Error::Newer { path: path(), version: 9 },
+            Error::Damaged { path: path(), offset: 0, what: "" },
+            Error::WrongSecret { path: path(), source_name: text(), slots: text() },
+            Error::Foreign { path: path(), found: id, expected: id },
+            Error::Older { path: path(), id, found: 1, expected: 2 },
+            Error::Changed { path: path(), detail: text() },
+            Error::OtherKey { path: path() },
+            Error::Fork { path: path(), other: path(), generation: 1 },
+            Error::Diverged { path: path(), found: 1, expected: 2 },
+            Error::OneFile { path: path(), other: path() },
+            Error::DamagedNewest { path: path(), offset: 0, what: "", found: 2, best: 1 },
+            Error::WitnessForeign { path: path(), found: id, expected: id, witness: path() },
+            Error::WitnessOlder { path: path(), id, found: 1, expected: 2, witness: path() },
+            Error::WitnessFork { path: path(), generation: 1, witness: path() },
+            Error::OtherKeyring { path: path(), format: "", why: text() },
+            Error::NotAFile { path: path(), kind: "" },
+            Error::Exposed { path: path(), mode: 0o644, fix: "" },
+            Error::Owner { path: path(), owner: 1, user: 2 },
+        ];
+        let failures = [
+            Error::Key(KeyError::EmptyId),
+            Error::Exists { name: text() },
+            Error::NoSuchKey { name: text() },
+            Error::ReadOnly { path: path() },
+            Error::SameDevice { path: path(), datadir: path() },
+            Error::TooFewCopies { reachable: 0, needed: 1, why: text() },
+            Error::Hung { path: path(), seconds: 1 },
+            Error::AlreadyThere { path: path() },
+            Error::Locked { path: path(), seconds: 1 },
+            Error::Unlock { source_name: text(), why: text() },
+            Error::Config(text()),
+            Error::Unavailable,
+            Error::Retired,
+            Error::NoFreeSlot,
+            Error::NoSuchSlot { number: 1, count: 1 },
+            Error::LastSlot,
+            Error::SlotWithoutPublicKey { number: 1, name: text() },
+            Error::Server { doing: text(), code: 0, why: text() },
+            Error::Io { doing: "", path: path(), cause: io() },
+            Error::Internal(FormatError::NotAKeyring),
+            Error::System(io()),
+        ];
+        assert!(findings.iter().all(|e| exit_code(e) == 1), "a finding about a keyring ends in 1");
+        assert!(failures.iter().all(|e| exit_code(e) == 2), "what could not be carried out ends in 2");
+        let by_another = |e: &&Error| e.is_by_another();
+        assert_eq!(findings.iter().chain(&failures).filter(by_another).count(), 2);
     }
 }
