@@ -67,7 +67,7 @@ fn make(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     biobank.make(connect, args.threads)?;
     let mut session = Session::connect(&Options {
         user: Some(args.user.clone()),
-        password: std::env::var("MYSQL_PWD").ok(),
+        password: std::env::var("MYSQL_PWD").ok().map(Into::into),
         socket: args.socket.clone(),
         ..Options::default()
     })?;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::server::{Options, Protocol, Session, SslMode};
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// The options of the mysql client. A password is never taken from the arguments, which everybody can see.
 #[derive(clap::Args)]
@@ -61,7 +62,7 @@ impl Args {
             (None, false) => Options::from_files(self.defaults_extra_file.as_deref())?,
         };
         if options.password.is_none() {
-            options.password = std::env::var("MYSQL_PWD").ok();
+            options.password = std::env::var("MYSQL_PWD").ok().map(Zeroizing::new);
         }
         options.override_with(Options {
             user: self.user.clone(),
@@ -79,10 +80,11 @@ impl Args {
     }
 }
 
-fn ask() -> Result<String> {
+fn ask() -> Result<Zeroizing<String>> {
     let refused = |why: String| Error::Config(format!("the password cannot be asked for: {why}"));
     if !std::io::stdin().is_terminal() {
         return Err(refused("there is no terminal; give it in an option file".to_owned()));
     }
-    rpassword::prompt_password("Password of the MySQL account: ").map_err(|e| refused(e.to_string()))
+    let typed = rpassword::prompt_password("Password of the MySQL account: ");
+    typed.map(Zeroizing::new).map_err(|e| refused(e.to_string()))
 }

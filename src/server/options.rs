@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use zeroize::Zeroizing;
 
 /// The groups that count. What is in `[keyringctl]` the mysql client does not see.
 const GROUPS: [&str; 3] = ["client", "mysql", "keyringctl"];
@@ -18,8 +19,8 @@ const GLOBAL_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
 pub struct Options {
     /// The account; by default the name of the user of this process.
     pub user: Option<String>,
-    /// Its password.
-    pub password: Option<String>,
+    /// Its password, wiped when it is dropped.
+    pub password: Option<Zeroizing<String>>,
     /// The host; `None` and `localhost` mean the socket, unless `protocol` is TCP.
     pub host: Option<String>,
     /// The TCP port, by default 3306.
@@ -164,12 +165,14 @@ impl Options {
     }
 
     fn read(&mut self, file: &Path) -> Result<()> {
-        let read = OptionFile::read(file, Path::new("/"))?;
+        let mut read = OptionFile::read(file, Path::new("/"))?;
         for ignored in &read.ignored {
             eprintln!("keyringctl: {} is ignored: everybody may write to it (chmod o-w)", ignored.display());
         }
-        for entry in read.entries.iter().filter(|e| GROUPS.contains(&e.group.as_str())) {
-            self.set(&entry.name, entry.value.clone()).map_err(|why| entry.wrong(&why))?;
+        for entry in read.entries.iter_mut().filter(|e| GROUPS.contains(&e.group.as_str())) {
+            // Taken, so that no second password is left.
+            let value = entry.value.take();
+            self.set(&entry.name, value).map_err(|why| entry.wrong(&why))?;
         }
         Ok(())
     }
@@ -179,7 +182,7 @@ impl Options {
         let Some(value) = value else { return Ok(()) };
         match name {
             "user" => self.user = Some(value),
-            "password" => self.password = Some(value),
+            "password" => self.password = Some(Zeroizing::new(value)),
             "host" => self.host = Some(value),
             "port" => self.port = Some(value.parse().map_err(|_| format!("{value:?} is not a port"))?),
             "socket" => self.socket = Some(value.into()),
@@ -217,7 +220,7 @@ mod tests {
         fs::write(&main, text).unwrap();
         let read = Options::from_file(&main).unwrap();
         assert_eq!(read.port, Some(3307));
-        assert_eq!(read.password.as_deref(), Some("a #b c"));
+        assert_eq!(read.password.as_ref().map(|p| p.as_str()), Some("a #b c"));
         assert_eq!(read.ssl_mode, Some(SslMode::VerifyCa));
         assert_eq!(read.user.as_deref(), Some("anna"));
         assert_eq!(read.socket, Some("/run/s".into()));

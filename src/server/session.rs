@@ -36,7 +36,7 @@ impl Session {
         let user = user(options);
         let builder = builder
             .user(Some(user.clone()))
-            .pass(options.password.clone())
+            .pass(options.password.as_ref().map(|p| p.as_str()))
             .prefer_socket(false)
             .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
             .tcp_keepalive_time_ms(Some(KEEPALIVE_MS));
