@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Memory for secrets (invariant 6): locked in RAM, left out of core dumps and of forked children,
-//! wiped before it is given back.
+//! Memory for secrets (invariant 6): locked in RAM, left out of core dumps, wiped before it is given back.
+//!
+//! A forked child has it too: `mysqld --daemonize` opens the keyring and forks then. Locks are not inherited, so the
+//! child locks the memory again ([`lock_again`]). A child that executes another program loses all of it.
 
 use memmap2::{Advice, MmapMut};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroize;
 
 static LOCK_FAILED: AtomicBool = AtomicBool::new(false);
@@ -17,6 +20,23 @@ static LOCK_REPORTED: AtomicBool = AtomicBool::new(false);
 /// (`RLIMIT_MEMLOCK` too low); the caller then says so.
 pub fn lock_failure_to_report() -> bool {
     LOCK_FAILED.load(Ordering::Relaxed) && !LOCK_REPORTED.swap(true, Ordering::Relaxed)
+}
+
+/// Every [`Locked`] buffer of the process: address and length of its mapping.
+static LIVE: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+fn live() -> MutexGuard<'static, BTreeMap<usize, usize>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks all secret memory again, in a process that was forked from the one that locked it. `lock` gets the address
+/// and the length of one mapping after the other, which stays where it is meanwhile, and answers whether it could.
+pub fn lock_again(lock: impl Fn(usize, usize) -> bool) {
+    for (address, len) in live().iter() {
+        if !lock(*address, *len) {
+            LOCK_FAILED.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A buffer of pages of its own for secrets.
@@ -31,10 +51,10 @@ impl Locked {
     pub fn new(len: usize) -> io::Result<Self> {
         let map = MmapMut::map_anon(len.max(1))?;
         map.advise(Advice::DontDump)?;
-        map.advise(Advice::DontFork)?;
         if map.lock().is_err() {
             LOCK_FAILED.store(true, Ordering::Relaxed);
         }
+        live().insert(map.as_ptr().addr(), map.len());
         Ok(Self(map))
     }
 
@@ -93,6 +113,8 @@ impl DerefMut for Locked {
 impl Drop for Locked {
     fn drop(&mut self) {
         self.0.zeroize();
+        // Before it is unmapped: another buffer may get the address then.
+        live().remove(&self.0.as_ptr().addr());
     }
 }
 
@@ -191,10 +213,8 @@ impl fmt::Debug for Vault {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_locked_buffer_is_locked_and_kept_out_of_dumps_and_forks() {
-        let buf = Locked::copy_of(b"some secret").unwrap();
-        let address = buf.as_ptr() as usize;
+    /// The kernel's flags of the mapping that holds an address.
+    fn flags(address: usize) -> Vec<String> {
         // The kernel joins mappings that lie side by side: those of tests that run beside this one.
         let holds_it = |line: &str| {
             let ends = line.split(' ').next().and_then(|range| range.split_once('-'));
@@ -205,11 +225,40 @@ mod tests {
         let flags = smaps
             .lines()
             .skip_while(|line| !holds_it(line))
-            .find(|l| l.starts_with("VmFlags:"))
+            .find_map(|line| line.strip_prefix("VmFlags:"))
             .expect("the buffer is mapped");
-        for flag in ["dd", "dc", "lo"] {
-            assert!(flags.split_whitespace().any(|f| f == flag), "{flag} missing in {flags}");
-        }
+        flags.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_locked_buffer_is_locked_kept_out_of_dumps_and_left_to_forked_children() {
+        let buf = Locked::copy_of(b"some secret").unwrap();
+        let flags = flags(buf.as_ptr().addr());
+        let has = |flag: &str| flags.iter().any(|f| f == flag);
+        assert!(has("lo") && has("dd"), "neither locked nor kept out of dumps: {flags:?}");
+        assert!(!has("dc") && !has("wf"), "not copied to a forked child, or wiped there: {flags:?}");
+    }
+
+    #[test]
+    fn every_live_buffer_is_locked_again_and_no_other() {
+        use std::cell::RefCell;
+        let all = || {
+            let seen = RefCell::new(Vec::new());
+            lock_again(|address, len| {
+                seen.borrow_mut().push((address, len));
+                true
+            });
+            seen.into_inner()
+        };
+        let buf = Locked::new(5000).unwrap();
+        let mut vault = Vault::default();
+        vault.reserve(32).unwrap();
+        let place = (buf.as_ptr().addr(), 5000);
+        let chunk = (vault.chunks[0].as_ptr().addr(), CHUNK);
+        assert!(all().contains(&place) && all().contains(&chunk));
+        drop(buf);
+        // Another test may have its address, but not its length.
+        assert!(!all().contains(&place) && all().contains(&chunk));
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod arguments;
 mod calls;
 #[path = "abi/component.rs"]
 mod component;
+#[path = "abi/forks.rs"]
+mod forks;
 #[path = "abi/hosts.rs"]
 mod hosts;
 #[path = "abi/plugin.rs"]

@@ -199,7 +199,7 @@ pub fn migrated_between_plugin_and_component() {
 }
 
 /// A host whose server loads the component.
-fn host_with(keyring: &Keyring) -> Host {
+pub fn host_with(keyring: &Keyring) -> Host {
     let host = host_with_components(&[(OURS, configuration_of(keyring))]);
     load_component(&host, OURS);
     host

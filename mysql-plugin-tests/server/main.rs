@@ -10,6 +10,7 @@ mod clear_text;
 mod common;
 mod component;
 mod cost;
+mod daemonize;
 mod encrypt;
 mod everyday;
 mod faults_disk;
@@ -112,6 +113,10 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
+    ("daemonize::component", Nothing, daemonize::component),
+    ("daemonize::plugin", Nothing, daemonize::plugin),
+    ("daemonize::component_in_a_container", Nothing, daemonize::component_in_a_container),
+    ("daemonize::plugin_in_a_container", Nothing, daemonize::plugin_in_a_container),
     ("setup::component", Guest, setup::component),
     ("setup::plugin", Guest, setup::plugin),
     ("slots::changed_under_a_rotating_server", Nothing, slots::changed_under_a_rotating_server),

@@ -12,7 +12,8 @@ use crate::store::real::RealFs;
 use crate::store::volume;
 use std::iter;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 static CURRENT: RwLock<Option<Arc<Keyring>>> = RwLock::new(None);
@@ -25,9 +26,48 @@ const MOST_TURNS: u32 = 1000;
 /// The keyring in use was put to use by [`open_untouched`] or [`replace`] and not yet settled.
 static UNSETTLED: AtomicBool = AtomicBool::new(false);
 
+/// The process that locked the keys' memory; 0 while none that may fork has.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
 /// The open keyring.
 pub(super) fn get() -> Option<Arc<Keyring>> {
+    lock_memory_after_fork();
     CURRENT.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Has [`get`] look for a fork from now on: the component is loaded before `mysqld --daemonize` forks. The plugin is
+/// loaded after that, and need not pay for asking.
+pub(super) fn expect_fork() {
+    // Where it is known already, the process may be another one meanwhile: that is for `get` to find.
+    let _ = PROCESS.compare_exchange(0, process::id(), Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// A fork does not take locks along. The server forks while no call is under way here, so that all memory that holds
+/// keys is the open keyring's, and no lock of this library is held by a thread that the child does not have.
+fn lock_memory_after_fork() {
+    let locked_by = PROCESS.load(Ordering::Relaxed);
+    // Asking which process this is costs a system call: a fetch does not come here, but for the first one of a thread.
+    if locked_by == 0
+        || locked_by == process::id()
+        || PROCESS.swap(process::id(), Ordering::Relaxed) != locked_by
+    {
+        return;
+    }
+    secret::lock_again(|address, len| {
+        // SAFETY: changes no byte of the mapping, which is the keyring's own and stays while this runs.
+        unsafe { rustix::mm::mlock(std::ptr::without_provenance_mut(address), len) }.is_ok()
+    });
+    tell_lock_failure();
+}
+
+fn tell_lock_failure() {
+    if secret::lock_failure_to_report() {
+        log(
+            Level::Warning,
+            "some memory that holds keys could not be locked and may be written to swap: raise the server's \
+             limit (LimitMEMLOCK= in its systemd unit, or ulimit -l)",
+        );
+    }
 }
 
 /// How often another keyring, or none, took the place of the one that is open. Whoever keeps what [`get`] answered asks
@@ -117,13 +157,7 @@ fn open_and_tell(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
         let level = if note.is_damage() { Level::Warning } else { Level::Note };
         log(level, &format!("{}: {note}", config.path.display()));
     }
-    if secret::lock_failure_to_report() {
-        log(
-            Level::Warning,
-            "some memory that holds keys could not be locked and may be written to swap: raise the server's \
-             limit (LimitMEMLOCK= in its systemd unit, or ulimit -l)",
-        );
-    }
+    tell_lock_failure();
     Ok(Arc::new(keyring))
 }
 

@@ -7,13 +7,13 @@ use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::Ordering;
 
-fn store(component: &Component, id: &CStr, data: &[u8]) -> i32 {
+pub fn store(component: &Component, id: &CStr, data: &[u8]) -> i32 {
     unsafe {
         component.writer.store.unwrap()(id.as_ptr(), null(), data.as_ptr(), data.len(), c"whatever".as_ptr())
     }
 }
 
-fn open(component: &Component, id: &CStr) -> Result<*mut c_void, ()> {
+pub fn open(component: &Component, id: &CStr) -> Result<*mut c_void, ()> {
     let mut reader = 7 as *mut c_void;
     match unsafe { component.reader.init.unwrap()(id.as_ptr(), null(), &mut reader) } {
         0 => Ok(reader),
@@ -25,7 +25,7 @@ fn open(component: &Component, id: &CStr) -> Result<*mut c_void, ()> {
 }
 
 /// The data behind a reader.
-fn read(component: &Component, reader: *mut c_void) -> Option<Vec<u8>> {
+pub fn read(component: &Component, reader: *mut c_void) -> Option<Vec<u8>> {
     let (mut len, mut type_len) = (0, 0);
     if unsafe { component.reader.fetch_length.unwrap()(reader, &mut len, &mut type_len) } != 0 {
         return None;

@@ -87,6 +87,10 @@ impl Host {
         self.dir.join("log.err")
     }
 
+    pub fn pid_file(&self) -> PathBuf {
+        self.dir.join("pid")
+    }
+
     /// The error log of all servers that ran here.
     pub fn log(&self) -> String {
         fs::read(self.log_path())
@@ -98,7 +102,7 @@ impl Host {
         let mut command = place().command(&self.mysqld, &self.datadir(), &self.log_path());
         command
             .arg(format!("--socket={}", self.socket().display()))
-            .arg(format!("--pid-file={}", self.dir.join("pid").display()))
+            .arg(format!("--pid-file={}", self.pid_file().display()))
             .arg(format!("--tmpdir={}", self.dir.join("tmp").display()))
             .args(&self.options);
         command
@@ -107,6 +111,18 @@ impl Host {
     /// Starts a server and waits until it answers.
     pub fn start(&self) -> Server {
         self.try_start().unwrap_or_else(|e| panic!("the server did not start: {e}"))
+    }
+
+    /// Starts a server with `--daemonize`.
+    pub fn daemonize(&self) -> Server {
+        Server::daemonize(self).unwrap_or_else(|e| panic!("the server did not start: {e}"))
+    }
+
+    /// Makes its data directory anew, with the options that a server here gets.
+    pub fn initialize(&self) {
+        fs::remove_dir_all(self.datadir()).unwrap();
+        let output = self.command().arg("--initialize-insecure").output().expect("mysqld runs");
+        assert!(output.status.success(), "mysqld --initialize: {}\n{}", super::told(&output), self.log());
     }
 
     /// Starts a server that may fail.

@@ -9,6 +9,7 @@ mod keyring;
 mod kind;
 mod place;
 mod power;
+mod process;
 mod remote;
 mod search;
 mod server;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A running mysqld. It never outlives its value, not even when a test panics.
 
+use super::process::Process;
 use super::{Host, wait_until};
 use mysql::prelude::{FromRow, FromValue, Queryable};
 use mysql::{Conn, OptsBuilder};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 /// Longest time that a server may take to start or to stop.
@@ -18,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Server {
     host: Host,
-    child: Child,
+    process: Process,
     /// Where its part of the error log begins.
     log_from: usize,
 }
@@ -49,10 +50,7 @@ fn end_of(log: &str) -> String {
 
 impl Server {
     pub(super) fn launch(host: &Host) -> Server {
-        let socket = host.socket();
-        assert!(socket.as_os_str().len() < 108, "a socket's path must be shorter: {}", socket.display());
-        let _ = std::fs::remove_file(socket);
-        let log_from = host.log().len();
+        let log_from = prepare(host);
         let child = host
             .command()
             .stdin(Stdio::null())
@@ -60,14 +58,44 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("mysqld runs");
-        Server { host: host.clone(), child, log_from }
+        Server { host: host.clone(), process: Process::Child(child), log_from }
+    }
+
+    /// Starts it with `--daemonize`: what was started ends when the server, forked from it, answers. That one is not
+    /// this program's child, so nothing but this value stops it.
+    pub(super) fn daemonize(host: &Host) -> Result<Server, Failure> {
+        let log_from = prepare(host);
+        let pid_file = host.pid_file();
+        let _ = std::fs::remove_file(&pid_file);
+        let mut launcher = host
+            .command()
+            .arg("--daemonize")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mysqld runs");
+        let mut status = None;
+        wait_until(LIMIT, || {
+            status = launcher.try_wait().unwrap();
+            status.is_some()
+        });
+        let _ = launcher.kill();
+        let _ = launcher.wait();
+        let daemon = std::fs::read_to_string(&pid_file).ok().and_then(|pid| pid.trim().parse().ok());
+        let server = daemon.map(|pid| Server { host: host.clone(), process: Process::Daemon(pid), log_from });
+        match server {
+            Some(server) if status.is_some_and(|s| s.success()) => Ok(server),
+            // A daemon that there is all the same is stopped here.
+            _ => Err(Failure { status, log: host.log().split_off(log_from) }),
+        }
     }
 
     /// Waits until it answers.
     pub fn ready(mut self) -> Result<Server, Failure> {
         let mut status = None;
         let ended_or_ready = wait_until(LIMIT, || {
-            status = self.child.try_wait().unwrap();
+            status = self.process.try_wait();
             status.is_some() || self.try_connect().is_ok()
         });
         if ended_or_ready && status.is_none() { Ok(self) } else { Err(Failure { status, log: self.log() }) }
@@ -75,11 +103,11 @@ impl Server {
 
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.process.try_wait().is_none()
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Its data directory.
@@ -172,21 +200,16 @@ impl Server {
         );
     }
 
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id() as i32).expect("a process");
-        // It may have ended by itself.
-        let _ = kill_process(pid, signal);
-    }
-
     /// Shuts it down as an administrator does.
     pub fn stop(mut self) {
-        self.signal(Signal::TERM);
+        self.process.signal(Signal::TERM);
         let mut status = None;
         wait_until(LIMIT, || {
-            status = self.child.try_wait().unwrap();
+            status = self.process.try_wait();
             status.is_some()
         });
-        let ended_well = status.is_some_and(|s| s.success());
+        // How a daemon ended is known to nobody here; it says that it did in its log.
+        let ended_well = status.is_some_and(|s| s.success()) && self.log().contains("Shutdown complete");
         assert!(ended_well, "the server did not shut down: {}", Failure { status, log: self.log() });
     }
 
@@ -194,6 +217,14 @@ impl Server {
     pub fn kill(self) {
         drop(self);
     }
+}
+
+/// Makes room for a server's socket. Answers where its part of the error log begins.
+fn prepare(host: &Host) -> usize {
+    let socket = host.socket();
+    assert!(socket.as_os_str().len() < 108, "a socket's path must be shorter: {}", socket.display());
+    let _ = std::fs::remove_file(socket);
+    host.log().len()
 }
 
 fn connect(socket: PathBuf) -> mysql::Result<Conn> {
@@ -211,8 +242,6 @@ impl Drop for Server {
         if std::thread::panicking() {
             eprintln!("the end of the server's log:\n{}", end_of(&self.log()));
         }
-        // An error says that it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
     }
 }
