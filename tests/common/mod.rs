@@ -5,6 +5,7 @@
 pub mod ended;
 pub mod forge;
 pub mod hooked;
+pub mod mandatory;
 pub mod sim;
 mod states;
 
