@@ -23,6 +23,7 @@ mod faults_power;
 mod faults_rotation;
 mod faults_server;
 mod kill;
+mod mandatory_locks;
 mod memory;
 mod migrate_offline;
 mod mirrors;
@@ -159,6 +160,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("faults_fuse::sync", Fuse, faults_fuse::sync),
     ("faults_eio::power_cuts", Fuse, faults_eio::power_cuts),
     ("faults_eio::while_rotating", Fuse, faults_eio::while_rotating),
+    ("mandatory_locks::refuse_others", Fuse, mandatory_locks::refuse_others),
+    ("mandatory_locks::shared_by_server_and_tools", Fuse, mandatory_locks::shared_by_server_and_tools),
     ("report::half_and_whole", Nothing, report::half_and_whole),
     ("report::in_a_browser", Chromium, report::in_a_browser),
     ("faults_server::cuts_ext4", Ext4, || faults_server::cuts(Kind::Ext4)),

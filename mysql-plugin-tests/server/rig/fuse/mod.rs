@@ -3,6 +3,7 @@
 //! that a test names, and it loses its power and with that what was not synced, or a part of that.
 
 mod life;
+mod locks;
 mod serve;
 
 pub use life::{Life, Start};
@@ -11,6 +12,7 @@ use super::{Keyring, place};
 use crate::common::Rng;
 use crate::common::sim::{Effect, Sim};
 use fuser::{BackgroundSession, Config, INodeNo, MountOption};
+use locks::Locks;
 use serve::{DIRECTORY, Requests, Served};
 use std::fs;
 use std::path::PathBuf;
@@ -30,25 +32,32 @@ pub struct Fuse {
     sim: Arc<Mutex<Sim>>,
     requests: Requests,
     cached: bool,
+    /// Whether its locks keep others out.
+    mandatory: bool,
     session: Option<BackgroundSession>,
 }
 
 impl Fuse {
     /// An empty one, mounted. The kernel keeps no pages of its files: each read and write is a request.
     pub fn new() -> Fuse {
-        Fuse::with(false)
+        Fuse::with(false, false)
     }
 
     /// As [`Fuse::new`], with the kernel's page cache.
     pub fn cached() -> Fuse {
-        Fuse::with(true)
+        Fuse::with(true, false)
     }
 
-    fn with(cached: bool) -> Fuse {
+    /// As [`Fuse::new`], with locks that keep all but their holder from reading and changing a file, as SMB's do.
+    pub fn with_mandatory_locks() -> Fuse {
+        Fuse::with(false, true)
+    }
+
+    fn with(cached: bool, mandatory: bool) -> Fuse {
         let base = tempfile::Builder::new().prefix("f").tempdir_in(&place().run).unwrap();
         fs::create_dir(base.path().join("mnt")).unwrap();
         let (sim, requests) = Default::default();
-        let mut volume = Fuse { base, sim, requests, cached, session: None };
+        let mut volume = Fuse { base, sim, requests, cached, mandatory, session: None };
         volume.mount().unwrap();
         volume
     }
@@ -67,7 +76,7 @@ impl Fuse {
             let mount_point = base.path().join("mnt");
             fs::create_dir(&mount_point).unwrap();
             let (sim, requests) = Default::default();
-            let served = Served { sim, requests, cached: false };
+            let served = Served { sim, requests, cached: false, locks: None };
             match fuser::spawn_mount(served, &mount_point, &options()) {
                 Ok(session) => {
                     detach(&mount_point);
@@ -83,7 +92,8 @@ impl Fuse {
     /// Plugs it in.
     pub fn mount(&mut self) -> std::io::Result<()> {
         let (sim, requests) = (Arc::clone(&self.sim), Requests::clone(&self.requests));
-        let served = Served { sim, requests, cached: self.cached };
+        let locks = self.mandatory.then(Locks::default);
+        let served = Served { sim, requests, cached: self.cached, locks };
         self.session = Some(fuser::spawn_mount(served, self.keys(), &options())?);
         Ok(())
     }

@@ -2,11 +2,12 @@
 //! A simulated filesystem ([`Sim`]) served to the kernel. Every request that can fail is one operation of
 //! it, so that any of them can be made to fail, and the order of requests is the order of operations.
 
+use super::locks::Locks;
 use crate::common::sim::Sim;
 use fuser::{
     BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 use keyring_external::store::fs::{Fs, Kind, Meta};
 use std::ffi::OsStr;
@@ -35,6 +36,8 @@ pub struct Served {
     pub requests: Requests,
     /// Whether the kernel may keep pages of open files.
     pub cached: bool,
+    /// Where locks keep others out; else the kernel keeps them, as advice.
+    pub locks: Option<Locks>,
 }
 
 /// The kernel's number of a file. 1 is the root's.
@@ -100,6 +103,24 @@ impl Served {
     fn open_flags(&self) -> FopenFlags {
         if self.cached { FopenFlags::empty() } else { FopenFlags::FOPEN_DIRECT_IO }
     }
+
+    fn handle(&self, ino: usize) -> FileHandle {
+        self.locks.as_ref().map_or(FileHandle(ino as u64), Locks::opened)
+    }
+
+    /// Whether nobody else's lock forbids it.
+    fn check(&self, node: INodeNo, handle: Option<FileHandle>) -> Result<(), Errno> {
+        self.locks.as_ref().map_or(Ok(()), |locks| locks.check(node, handle))
+    }
+}
+
+/// Answers with an error when somebody else's lock forbids it.
+macro_rules! allowed {
+    ($self:expr, $reply:expr, $node:expr, $handle:expr) => {
+        if let Err(e) = $self.check($node, $handle) {
+            return $reply.error(e);
+        }
+    };
 }
 
 /// Answers with what an operation came to.
@@ -114,6 +135,9 @@ macro_rules! answer {
 
 impl Filesystem for Served {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        if self.locks.is_some() && config.add_capabilities(InitFlags::FUSE_FLOCK_LOCKS).is_err() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         config.set_max_write(MAX_WRITE).map(drop).map_err(|_| io::ErrorKind::Unsupported.into())
     }
 
@@ -143,7 +167,7 @@ impl Filesystem for Served {
         _: Option<TimeOrNow>,
         _: Option<TimeOrNow>,
         _: Option<SystemTime>,
-        _: Option<FileHandle>,
+        handle: Option<FileHandle>,
         _: Option<SystemTime>,
         _: Option<SystemTime>,
         _: Option<SystemTime>,
@@ -152,6 +176,9 @@ impl Filesystem for Served {
     ) {
         if node == INodeNo::ROOT {
             return reply.error(Errno::EPERM);
+        }
+        if size.is_some() {
+            allowed!(self, reply, node, handle);
         }
         self.asks("setattr");
         let file = self.sim().file(ino(node));
@@ -173,28 +200,29 @@ impl Filesystem for Served {
         answer!(reply, made, |ino| {
             let meta =
                 Meta { kind: Kind::File, mode: 0o600, uid: 0, gid: 0, dev: 0, ino: ino as u64, len: 0 };
-            let (node, flags) = (FileHandle(ino as u64), self.open_flags());
-            reply.created(&NEVER, &attributes(meta), Generation(0), node, flags)
+            let (handle, flags) = (self.handle(ino), self.open_flags());
+            reply.created(&NEVER, &attributes(meta), Generation(0), handle, flags)
         });
     }
 
     fn open(&self, _: &Request, node: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         self.asks("open");
         answer!(reply, self.sim().open_file(ino(node)), |_| reply
-            .opened(FileHandle(ino(node) as u64), self.open_flags()));
+            .opened(self.handle(ino(node)), self.open_flags()));
     }
 
     fn read(
         &self,
         _: &Request,
         node: INodeNo,
-        _: FileHandle,
+        handle: FileHandle,
         offset: u64,
         size: u32,
         _: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        allowed!(self, reply, node, Some(handle));
         self.asks("read");
         let mut bytes = vec![0; size as usize];
         answer!(reply, self.sim().file(ino(node)).read_at(&mut bytes, offset), |got| reply
@@ -205,7 +233,7 @@ impl Filesystem for Served {
         &self,
         _: &Request,
         node: INodeNo,
-        _: FileHandle,
+        handle: FileHandle,
         offset: u64,
         data: &[u8],
         _: WriteFlags,
@@ -213,6 +241,7 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        allowed!(self, reply, node, Some(handle));
         self.asks("write");
         answer!(reply, self.sim().file(ino(node)).write_at(data, offset), |()| reply
             .written(data.len() as u32));
@@ -253,6 +282,48 @@ impl Filesystem for Served {
     fn unlink(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         self.asks("unlink");
         answer!(reply, self.sim().unlink(&path(name)), |()| reply.ok());
+    }
+
+    // Asked for where locks keep others out.
+
+    fn setlk(
+        &self,
+        _: &Request,
+        node: INodeNo,
+        handle: FileHandle,
+        _: LockOwner,
+        _: u64,
+        _: u64,
+        kind: i32,
+        _: u32,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        // Nobody here waits in the kernel: this filesystem answers one request after the other.
+        let done = match &self.locks {
+            Some(locks) if !sleep => locks.set(node, handle, kind),
+            _ => Err(Errno::ENOSYS),
+        };
+        match done {
+            Ok(()) => reply.ok(),
+            Err(e) => reply.error(e),
+        }
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        node: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        if let Some(locks) = &self.locks {
+            locks.closed(node, handle);
+        }
+        reply.ok();
     }
 
     // Those that the kernel asks for by itself, and that cannot fail to a program's harm.
