@@ -166,7 +166,7 @@ fn programs_that_name_the_copies_in_opposite_orders_lose_nothing() {
             });
         }
         s.spawn(|| {
-            for copies in [&all[..], &all[..1], &all[1..]] {
+            for copies in [&all[..], &all[..1], &all[..]] {
                 let tool = tool(&slow, copies).unwrap();
                 tool.rekey(&secret(&SECRET)).unwrap();
                 tool_changes.fetch_add(1, Ordering::Relaxed);

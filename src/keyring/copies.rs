@@ -69,12 +69,15 @@ pub struct Member {
     /// The states in which this program may have left the file since it was last current. When the state of the
     /// keyring itself is among them, it may be there without being durable or whole.
     left: Vec<Parent>,
+    /// It was found not to be up to date, and will be reported when it is again.
+    missed: bool,
 }
 
 impl Member {
     /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
     pub fn new(copy: Copy, standing: Standing, left: Option<Parent>) -> Self {
-        Self { copy, standing, left: left.into_iter().collect() }
+        let missed = !standing.is_up_to_date();
+        Self { copy, standing, left: left.into_iter().collect(), missed }
     }
 
     /// The copy.
@@ -114,11 +117,12 @@ impl Member {
             (Some(was), Some(why)) if was != why => {
                 report(Severity::Warning, &format!("the copy {path} is still out of use: {why}"));
             }
-            _ if standing.is_up_to_date() && !self.standing.is_up_to_date() => {
+            _ if standing.is_up_to_date() && self.missed => {
                 report(Severity::Note, &format!("the copy {path} is up to date again"));
             }
             _ => {}
         }
+        self.missed = !standing.is_up_to_date();
         self.standing = standing;
     }
 }
