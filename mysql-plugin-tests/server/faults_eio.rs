@@ -79,7 +79,7 @@ pub fn while_rotating() {
     for _ in 0..3 {
         server.sql_error(ROTATE);
     }
-    assert_eq!(server.status()["state"], "DETACHED");
+    server.comes_to(&[("state", "DETACHED")]);
     assert_eq!(data(&server), expected);
     volume.heal();
     conn.query_drop(ROTATE).unwrap();

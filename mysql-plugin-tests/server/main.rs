@@ -127,6 +127,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("mirrors::come_and_go", Ext4, mirrors::come_and_go),
     ("mirrors::dead_and_replaced", Ext4, mirrors::dead_and_replaced),
     ("mirrors::older_copy_while_running", Ext4, mirrors::older_copy_while_running),
+    ("mirrors::away_over_a_restart", Ext4, mirrors::away_over_a_restart),
     ("mirrors::older_and_foreign_at_start", Nothing, mirrors::older_and_foreign_at_start),
     ("mirrors::too_few", Nothing, mirrors::too_few),
     ("mirrors::fork", Nothing, mirrors::fork),

@@ -118,35 +118,50 @@ pub fn dead_and_replaced() {
     host.start().stop();
 }
 
-/// A copy from earlier is mounted in the place of one that the server uses: it is not written to, and
-/// the right one is taken when it is back.
+/// A copy from earlier is mounted in the place of one that the server uses: it is brought up to date from what the
+/// server holds beside it, as at a start.
 pub fn older_copy_while_running() {
-    let (_a, b, keyring, _host, server) = two_sticks(Volume::ext4);
+    let (_a, b, keyring, host, server) = two_sticks(Volume::ext4);
+    let mut server = Some(server);
+    let running = server.as_ref().expect("it runs");
     b.unmount();
     b.keep_as("old");
     b.mount();
-    generate(&server, "newer");
-    server.sql(ROTATE);
-    agree(&server, &keyring, "ATTACHED", "2/2");
-    b.unmount();
-    b.put_back("old", "new");
-    b.mount();
-    let old = fs::read(&keyring.mirrors[0]).unwrap();
-    agree(&server, &keyring, "DEGRADED", "1/2");
-    generate(&server, "newest");
-    agree(&server, &keyring, "DEGRADED", "1/2");
-    let log = server.log();
-    assert!(log.contains(&format!("{} is out of use", keyring.mirrors[0].display())), "{log}");
-    assert!(log.contains("older"), "{log}");
-    assert!(fs::read(&keyring.mirrors[0]).unwrap() == old, "the older copy was changed");
+    generate(running, "newer");
+    running.sql(ROTATE);
+    agree(running, &keyring, "ATTACHED", "2/2");
+    for restarted in [false, true] {
+        let server = if restarted { host.start() } else { server.take().expect("it runs") };
+        b.unmount();
+        b.put_back("old", "new");
+        b.mount();
+        agree(&server, &keyring, "ATTACHED", "2/2");
+        same(&keyring);
+        generate(&server, if restarted { "after" } else { "before" });
+        reads(&server);
+        server.stop();
+    }
+}
 
+/// The stick in a safe: the server is started anew while it is away, keys are made and removed, and it is mounted again.
+pub fn away_over_a_restart() {
+    let (_a, b, keyring, host, server) = two_sticks(Volume::ext4);
     b.unmount();
-    b.put_back("new", "old");
+    generate(&server, "before the restart");
+    server.stop();
+    let server = host.start();
+    agree(&server, &keyring, "DEGRADED", "1/2");
+    for n in 0..60 {
+        server.sql(ROTATE);
+        generate(&server, &format!("passing{n}"));
+        assert_eq!(server.value::<i32>(&format!("SELECT keyring_key_remove('passing{n}')")), 1);
+    }
+    assert_eq!(server.value::<i32>("SELECT keyring_key_remove('mine')"), 1);
     b.mount();
     agree(&server, &keyring, "ATTACHED", "2/2");
     same(&keyring);
-    reads(&server);
     server.stop();
+    host.start().stop();
 }
 
 /// What the data directory has seen is newer than the keyring, or another one.
@@ -270,7 +285,7 @@ pub fn fork() {
     keyring.copy(&first).store("here");
     keyring.copy(&second).store("there");
     let names = [first.display().to_string(), second.display().to_string()];
-    refused(&host, [&a, &b], &[&names[0], &names[1], "they were changed apart"]);
+    refused(&host, [&a, &b], &[&names[0], &names[1], "have diverged"]);
     let status = keyring.ctl("status");
     assert!(!status.status.success() && told(&status).contains("fork"), "{}", told(&status));
 }

@@ -47,7 +47,7 @@ pub fn acknowledged_keys_are_there() {
         for r in (1..=round).filter(|r| r % 3 == 1) {
             assert_eq!(fetch(&server, &format!("kept{r}")), Some(format!("value {r}")));
         }
-        assert_eq!(server.status()["state"], "ATTACHED");
+        server.comes_to(&[("state", "ATTACHED")]);
     }
     server.stop();
     assert_eq!(keyring.report("verify")["fine"], true);

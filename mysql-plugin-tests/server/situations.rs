@@ -90,7 +90,7 @@ pub fn fork() {
     exchange(&volume, "fork", "ours");
     keyring.store("there");
     agree(&server, &keyring, "DETACHED", "0/1");
-    only_reads(&server, &volume, "was changed by another program");
+    only_reads(&server, &volume, "has diverged");
     agree(&server, &keyring, "DETACHED", "0/1");
     exchange(&volume, "ours", "fork");
     all_goes_on(&server, &keyring);

@@ -45,8 +45,8 @@ pub fn while_running(volume: &Volume) {
 
     assert_eq!(volume.held_by(server.pid()), Vec::<String>::new());
     volume.unmount();
-    assert_eq!(server.status()["state"], "DETACHED");
-    assert_eq!(server.status()["copies"], "0/1");
+    server.comes_to(&[("state", "DETACHED")]);
+    server.comes_to(&[("copies", "0/1")]);
     server.sql("FLUSH TABLES");
     assert_eq!(server.value::<i32>("SELECT a FROM mysql.t"), 7);
     assert_eq!(server.value::<String>("SELECT keyring_key_fetch('mine')"), "value");
@@ -64,7 +64,7 @@ pub fn while_running(volume: &Volume) {
     assert_eq!(fs::read_dir(volume.mount_point()).unwrap().count(), 0, "something was created");
 
     volume.mount();
-    assert_eq!(server.status()["state"], "ATTACHED");
+    server.comes_to(&[("state", "ATTACHED")]);
     server.sql(ROTATE);
     assert_eq!(server.value::<i32>("SELECT keyring_key_generate('new', 'AES', 32)"), 1);
     server.stop();
@@ -88,6 +88,6 @@ pub fn mounted_late(volume: &Volume) {
     volume.mount();
     let server = server.ready().unwrap_or_else(|e| panic!("it did not start: {e}"));
     assert!(began.elapsed() < Duration::from_secs(18), "it took {:?}", began.elapsed());
-    assert_eq!(server.status()["state"], "ATTACHED");
+    server.comes_to(&[("state", "ATTACHED")]);
     server.stop();
 }

@@ -6,17 +6,18 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 
-/// The server and `keyringctl status` agree: that state, and so many copies of all up to date.
+/// The server and `keyringctl status` come to agree: that state, and so many copies of all up to date. The server looks
+/// at the copies once a second at most, and sees to those that are not up to date every few seconds.
 pub fn agree(server: &Server, keyring: &Keyring, state: &str, copies: &str) {
-    // The server first: a copy that is back or lags behind is brought up to date when it is asked.
-    let shown = server.status();
+    server.comes_to(&[("state", state), ("copies", copies)]);
     let (all, fine) = Asked::about(keyring, server).told_and_ended();
-    same(&shown, &all, state, copies);
+    same(&server.status(), &all, state, copies);
     assert_eq!(fine, all.iter().all(|c| c["fine"] == true), "{all:#?}");
 }
 
 /// As [`agree`] with what was asked while a volume hung: a process that waits for one tells, but cannot end.
 pub fn agree_with(server: &Server, asked: &mut Asked, state: &str, copies: &str) {
+    server.comes_to(&[("state", state), ("copies", copies)]);
     same(&server.status(), &asked.told(), state, copies);
 }
 

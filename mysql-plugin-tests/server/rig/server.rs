@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Longest time that a server may take to start or to stop.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Longest time until status variables show what became of the copies: a loaded machine takes its time.
+const STATUS_WAIT: Duration = Duration::from_secs(60);
+
 /// A running mysqld.
 #[derive(Debug)]
 pub struct Server {
@@ -171,6 +174,16 @@ impl Server {
             .into_iter()
             .map(|(name, value)| (name[PREFIX.len()..].to_owned(), value))
             .collect()
+    }
+
+    /// Waits until status variables show these values.
+    pub fn comes_to(&self, expected: &[(&str, &str)]) {
+        let shown = || {
+            let status = self.status();
+            expected.iter().all(|(name, value)| status.get(*name).is_some_and(|shown| shown == value))
+        };
+        let came = wait_until(STATUS_WAIT, shown);
+        assert!(came, "{expected:?} was expected: {:#?}\n{}", self.status(), self.log());
     }
 
     /// Makes the functions of keyring_udf known.
