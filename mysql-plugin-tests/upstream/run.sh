@@ -7,7 +7,8 @@
 #   run.sh TEST...          some of them
 #   run.sh --quick          ours alone, with those short ones that pass for the reference (for make test)
 #
-# Prints a list of both and fails when a test that passes for the reference does not pass for ours.
+# Prints a list of both and fails when a test that passes for the reference does not pass for ours. No test is
+# tried twice.
 # Anything else goes to mysql-test-run.pl. Settings: as mtr.sh; MTR_WORK (default target/mtr-upstream).
 #
 # Nothing of the suite is changed but, in a copy, the name of the component, its configuration, and what two
@@ -25,14 +26,6 @@ export KX_UPSTREAM_SECRET=$work/secret
 
 # run COMPONENT ARGUMENTS...: writes "TEST pass|fail|skipped" lines to $work/COMPONENT.list
 run() {
-    suite_with "$@"
-    grep -q ' pass$' "$work/$1.list" || {
-        tail -n 30 "$work/$1.out" >&2
-        echo "upstream: no test passed with $1" >&2
-        exit 1
-    }
-}
-suite_with() {
     local component=$1 list=$work/$1.list
     shift
     printf '== upstream: suite %s with %s\n' "$suite" "$component"
@@ -41,6 +34,11 @@ suite_with() {
     # A combination ('mix') is a test of its own; a line without a worker comes from --parallel=1.
     sed -n -E "s/^(\[ *[0-9]+%\] )?$suite\.([a-z0-9_-]+( '[^']*')*) +(w[0-9]+ +)?\[ (pass|fail|skipped|disabled) \].*/\2 \5/p" \
         "$work/$component.out" | sort -u >"$list"
+    grep -q ' pass$' "$list" || {
+        tail -n 30 "$work/$component.out" >&2
+        echo "upstream: no test passed with $component" >&2
+        exit 1
+    }
 }
 # Short ones that cover what the suite is about: loading, configuration, status, functions, sensitive variables,
 # tables, redo and undo.
@@ -67,19 +65,6 @@ run component_keyring_external "$@"
 
 reference=$work/component_keyring_file.list
 ours=$work/component_keyring_external.list
-# Some of these tests kill servers and wait for things to happen: what only ours failed gets a second try.
-mapfile -t again < <(comm -12 <(sed -n 's/ pass$//p' "$reference" | sort -u) <(sed -n 's/ fail$//p' "$ours" | sort -u))
-if ((${#again[@]})); then
-    printf '== upstream: again, alone: %s\n' "${again[*]}"
-    cp "$ours" "$work/first.list"
-    cp "$work/component_keyring_external.out" "$work/first.out"
-    MTR_PARALLEL=1 suite_with component_keyring_external --big-test "${again[@]}"
-    mv "$ours" "$work/second.list"
-    while read -r test state; do
-        now=$(sed -n "s/^$test //p" "$work/second.list")
-        printf '%s %s\n' "$test" "${now:-$state}"
-    done <"$work/first.list" >"$ours"
-fi
 worse=0
 passed=0
 printf '\n%-52s %-10s %s\n' 'test' 'reference' 'ours'
