@@ -2,8 +2,8 @@
 //! The C boundary, driven as mysqld drives it: the built library is opened with dlopen, plugin and component
 //! each from a copy of its own, and the services around them are stubs that watch what is done to them.
 //!
-//! `KX_ABI_CALLS` is how many random calls are made (default 20,000; 1,000,000 in the long run), `KX_ABI_SEED`
-//! repeats a run, `KX_LIBRARY` names another library than the one just built.
+//! `KX_ABI_CALLS` is how many random calls are made (default 20,000; 1,000,000 in the long run), `KX_SEED`
+//! repeats the choices of a run, `KX_LIBRARY` names another library than the one just built.
 #![allow(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
@@ -22,5 +22,8 @@ mod forks;
 mod hosts;
 #[path = "abi/plugin.rs"]
 mod plugin;
+#[path = "common/seed.rs"]
+#[allow(dead_code, reason = "shared")]
+mod seed;
 #[path = "abi/stubs.rs"]
 mod stubs;

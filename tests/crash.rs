@@ -80,11 +80,11 @@ fn goes_on(sim: &Sim, set: &Set) {
 
 /// A power cut at every operation of every change of every keyring, and every state of the disk.
 fn crash_everywhere(
+    rng: &mut Rng,
     most: usize,
     rename_in_two: bool,
     mut check: impl FnMut(&Sim, &str) -> Set,
 ) -> (usize, usize) {
-    let mut rng = Rng(1);
     let (mut points, mut states) = (0, 0);
     for start in starts() {
         // A writer that was just opened writes the file whole, later it appends.
@@ -108,7 +108,7 @@ fn crash_everywhere(
                 points += 1;
                 let what = format!("{}, {op:?}, in use: {in_use}, crash at operation {at}", start.name);
                 let mut outcomes = BTreeSet::new();
-                for left in sim.after_crash(&mut rng, most, rename_in_two) {
+                for left in sim.after_crash(rng, most, rename_in_two) {
                     states += 1;
                     let found = check(&left, &what);
                     if crashed {
@@ -135,7 +135,8 @@ fn crash_everywhere(
 #[test]
 fn every_crash_in_a_change_leaves_the_keys_before_or_after_it() {
     let mut n = 0;
-    let (points, states) = crash_everywhere(100, false, |left, what| {
+    let mut rng = Rng::of_test("every_crash_in_a_change_leaves_the_keys_before_or_after_it");
+    let (points, states) = crash_everywhere(&mut rng, 100, false, |left, what| {
         let found = reopened(left).unwrap_or_else(|e| panic!("{what}: {e}"));
         n += 1;
         if n % 7 == 0 {
@@ -152,7 +153,9 @@ fn every_crash_in_a_change_leaves_the_keys_before_or_after_it() {
 #[test]
 fn a_crash_within_a_rename_in_two_steps_leaves_the_keyring_under_the_temporary_name() {
     let mut found_there = 0;
-    crash_everywhere(8, true, |left, what| {
+    let mut rng =
+        Rng::of_test("a_crash_within_a_rename_in_two_steps_leaves_the_keyring_under_the_temporary_name");
+    crash_everywhere(&mut rng, 8, true, |left, what| {
         if left.bytes(PATH).is_none() {
             assert!(matches!(reopened(left), Err(Error::Missing { .. })), "{what}");
             assert!(matches!(create(&left.fs()), Err(Error::AlreadyThere { .. })), "{what}");
@@ -167,7 +170,7 @@ fn a_crash_within_a_rename_in_two_steps_leaves_the_keyring_under_the_temporary_n
 
 #[test]
 fn every_crash_in_create_leaves_no_keyring_or_an_empty_one() {
-    let mut rng = Rng(2);
+    let mut rng = Rng::of_test("every_crash_in_create_leaves_no_keyring_or_an_empty_one");
     let mut states = 0;
     for at in 1.. {
         let sim = Sim::default();
@@ -195,15 +198,15 @@ fn every_crash_in_create_leaves_no_keyring_or_an_empty_one() {
 fn a_long_life_with_many_crashes_loses_nothing_acknowledged() {
     let ids = ["a", "b", "c", "d", "e", "f"];
     let mut crashes = 0;
-    for seed in 0..12 {
-        let mut rng = Rng(seed);
+    let mut rng = Rng::of_test("a_long_life_with_many_crashes_loses_nothing_acknowledged");
+    for life in 0..12 {
         let mut sim = Sim::default();
         create(&sim.fs()).unwrap();
         let mut set = Set::new();
         for _ in 0..25 {
             sim.reset();
             let (keyring, _) = open(&sim.fs()).unwrap();
-            assert_eq!(contents(&keyring), set, "seed {seed}");
+            assert_eq!(contents(&keyring), set, "life {life}");
             sim.crash_at(1 + rng.below(60));
             let op = loop {
                 let id = ids[rng.below(ids.len())];
@@ -222,8 +225,8 @@ fn a_long_life_with_many_crashes_loses_nothing_acknowledged() {
             crashes += 1;
             let states = sim.after_crash(&mut rng, 8, false);
             sim = states[rng.below(states.len())].fork();
-            let found = reopened(&sim).unwrap_or_else(|e| panic!("seed {seed}, {op:?}: {e}"));
-            assert!(found == set || found == op.after(&set, &found), "seed {seed}, {op:?}: {found:?}");
+            let found = reopened(&sim).unwrap_or_else(|e| panic!("life {life}, {op:?}: {e}"));
+            assert!(found == set || found == op.after(&set, &found), "life {life}, {op:?}: {found:?}");
             set = found;
         }
     }

@@ -104,7 +104,7 @@ fn a_failed_change_works_when_it_is_tried_again() {
 
 #[test]
 fn a_crash_after_a_failed_change_leaves_the_keys_before_or_after_it() {
-    let mut rng = Rng(3);
+    let mut rng = Rng::of_test("a_crash_after_a_failed_change_leaves_the_keys_before_or_after_it");
     let mut states = 0;
     fail_everywhere(|sim, keyring, set, op, what| {
         for left in sim.after_crash(&mut rng, 100, false) {
@@ -127,7 +127,7 @@ fn a_crash_after_a_failed_change_leaves_the_keys_before_or_after_it() {
 #[test]
 fn two_failed_changes_in_a_row_lose_nothing() {
     let (start, set) = filled();
-    let mut rng = Rng(4);
+    let mut rng = Rng::of_test("two_failed_changes_in_a_row_lose_nothing");
     let [store, _, remove, ..] = operations();
     let mut pairs = 0;
     for (n, (first, second)) in [(&store, &remove), (&remove, &store)].into_iter().enumerate() {

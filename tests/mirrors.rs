@@ -78,7 +78,7 @@ fn found(sim: &Sim, what: &str) -> [Set; 3] {
 
 #[test]
 fn every_crash_leaves_the_copies_before_or_after_the_change() {
-    let mut rng = Rng(7);
+    let mut rng = Rng::of_test("every_crash_leaves_the_copies_before_or_after_the_change");
     let mut states = 0;
     for (start, sim, set) in starts() {
         // A copy that lags behind may be found as it was.
@@ -128,7 +128,7 @@ fn every_crash_leaves_the_copies_before_or_after_the_change() {
 
 #[test]
 fn a_failing_copy_fails_the_change_only_when_it_is_needed() {
-    let mut rng = Rng(8);
+    let mut rng = Rng::of_test("a_failing_copy_fails_the_change_only_when_it_is_needed");
     let (mut failed, mut succeeded) = (0, 0);
     for (start, sim, set) in starts() {
         for (op, min_copies, in_use) in ways(start) {

@@ -163,7 +163,7 @@ fn no_new_file_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
     let (elsewhere, set) = common::filled();
     let (keyring, _) = open(&elsewhere.fs()).unwrap();
     let new = NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap();
-    let mut rng = Rng(21);
+    let mut rng = Rng::of_test("no_new_file_is_made_or_acknowledged_beneath_a_volume_that_was_pulled");
     for copy in [true, false] {
         let (mut refused, mut done) = (0, 0);
         for at in 0..30 {

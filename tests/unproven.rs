@@ -47,7 +47,7 @@ fn after_cut(sim: &Sim, rng: &mut Rng, check: impl Fn(&Sim)) -> usize {
 #[test]
 fn a_change_after_a_restart_does_not_build_on_one_that_failed() {
     let (start, _) = filled();
-    let mut rng = Rng(11);
+    let mut rng = Rng::of_test("a_change_after_a_restart_does_not_build_on_one_that_failed");
     let mut states = 0;
     for op in operations() {
         for at in 1.. {
@@ -92,7 +92,7 @@ fn alone(sim: &Sim, path: &str) -> Result<Set, Error> {
 fn a_copy_that_failed_counts_again_only_when_it_holds_all() {
     let (start, _) = filled();
     start.put(MIRROR, start.bytes(PATH).unwrap());
-    let mut rng = Rng(12);
+    let mut rng = Rng::of_test("a_copy_that_failed_counts_again_only_when_it_holds_all");
     let mut states = 0;
     for op in operations() {
         for at in 1.. {
@@ -145,7 +145,7 @@ fn a_server_that_starts_after_a_failed_change_keeps_what_it_read() {
     let (start, _) = filled();
     drop(served(&start).unwrap());
     let start = start.fork();
-    let mut rng = Rng(13);
+    let mut rng = Rng::of_test("a_server_that_starts_after_a_failed_change_keeps_what_it_read");
     let mut states = 0;
     for op in operations() {
         for at in 1.. {

@@ -2,12 +2,11 @@
 //! A volume that is read-only, pulled or broken while it is written to: a clear error, nothing
 //! acknowledged is lost, and when the fault has passed, all goes on.
 
-use crate::rig::worker::{Book, random};
-use crate::rig::{Keyring, Kind, Volume, times};
+use crate::rig::worker::Book;
+use crate::rig::{Keyring, Kind, Volume, moment, rng, times};
 use keyring_external::error::Result;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::Keyring as Open;
-use std::time::Duration;
 
 fn name(id: &str) -> NameRef<'_> {
     NameRef::new(id.as_bytes(), b"").unwrap()
@@ -62,9 +61,9 @@ pub fn read_only(kind: Kind) {
 pub fn pulled(kind: Kind) {
     let volume = Volume::of(kind);
     let keyring = Keyring::init(&volume);
-    let mut book = Book::default();
+    let (mut book, mut rng) = (Book::default(), rng());
     for n in 0..times(9, 60) {
-        book.round(&keyring, Duration::from_micros(500 + random(60_000)), |_| match n % 3 {
+        book.round(&keyring, moment(&mut rng, 500, 60_000), |_| match n % 3 {
             0 => volume.pull(),
             1 => volume.kill_device(),
             _ => volume.pull_out(),

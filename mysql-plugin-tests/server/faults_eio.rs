@@ -2,22 +2,20 @@
 //! Programs at work on a volume of `rig::fuse` that fails or loses its power: a worker that changes keys
 //! without a pause, and a real server that rotates its master key.
 
-use crate::common::Rng;
 use crate::common::sim::Effect;
 use crate::rig::fuse::Fuse;
-use crate::rig::worker::{Book, random};
-use crate::rig::{Host, ROTATE, Server, agree, times};
+use crate::rig::worker::Book;
+use crate::rig::{Host, ROTATE, Server, agree, moment, rng, times};
 use mysql::prelude::Queryable;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Power cuts at random moments, which leave any part of what was not synced: writes in part, and names or not.
 pub fn power_cuts() {
     let mut volume = Fuse::cached();
     let keyring = volume.init();
-    let (mut book, mut rng) = (Book::default(), Rng(random(u64::MAX)));
+    let (mut book, mut rng) = (Book::default(), rng());
     for _ in 0..times(25, 300) {
-        book.round(&keyring, Duration::from_micros(random(20_000)), |_| volume.cut_now());
+        book.round(&keyring, moment(&mut rng, 0, 20_000), |_| volume.cut_now());
         assert!(book.error.is_some(), "the worker noticed nothing");
         volume.power_returns(&mut rng);
         book.check(&keyring);
@@ -88,7 +86,7 @@ pub fn while_rotating() {
     server = host.start();
     assert_eq!(data(&server), expected);
 
-    let mut rng = Rng(random(u64::MAX));
+    let mut rng = rng();
     let cuts = times(6, 60);
     for round in 0..cuts {
         volume.cut_at(1 + rng.below(40));

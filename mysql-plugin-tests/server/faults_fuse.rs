@@ -5,9 +5,9 @@
 //! which the product uses through the kernel as any other.
 
 use crate::common::sim::Effect;
-use crate::common::{Op, Rng, data};
+use crate::common::{Op, data};
 use crate::rig::fuse::{Life, Start};
-use crate::rig::times;
+use crate::rig::{rng, times};
 use std::collections::BTreeMap;
 
 /// What is done to a request.
@@ -104,7 +104,7 @@ fn two_copies(life: &mut Life) -> Start {
 /// Runs a scenario once for each request that it leads to and each fault of that.
 /// Answers how many of its steps failed.
 fn everywhere(life: &mut Life, name: &str, start: &Start, scenario: fn(&mut Life)) -> usize {
-    let (mut counts, mut rng) = (Counts::default(), Rng(5));
+    let (mut counts, mut rng) = (Counts::default(), rng());
     for volume in 0..2 {
         life.begin(start);
         life.what = name.to_owned();

@@ -2,9 +2,9 @@
 //! Volumes that do not answer: a file server (sshfs) that is stopped, the program that serves a stick. No call
 //! waits longer than the manual says, what needs no key goes on, and when the volume answers again, all works.
 
-use crate::rig::worker::random;
 use crate::rig::{
-    Asked, Hang, Host, Keyring, Kind, ROTATE, Server, Volume, agree, agree_with, times, wait_until,
+    Asked, Hang, Host, Keyring, Kind, ROTATE, Server, Volume, agree, agree_with, moment, rng, times,
+    wait_until,
 };
 use keyring_external::key::{KeyType, NameRef};
 use mysql::prelude::Queryable;
@@ -116,7 +116,9 @@ pub fn mirror() {
 /// The program that serves a stick stops at any moment of a change: whichever request it was that it does
 /// not answer, the call returns, and so does every later one.
 pub fn sticks() {
-    let threads: Vec<_> = (0..times(8, 40)).map(|_| std::thread::spawn(stick)).collect();
+    let mut rng = rng();
+    let moments: Vec<_> = (0..times(8, 40)).map(|_| moment(&mut rng, 0, 100_000)).collect();
+    let threads: Vec<_> = moments.into_iter().map(|after| std::thread::spawn(move || stick(after))).collect();
     let acknowledged: Vec<usize> = threads.into_iter().map(|t| t.join().expect("all was well")).collect();
     eprintln!(
         "hung at any moment, ntfs: {} faults, {} changes acknowledged; 0 lost, 0 false",
@@ -125,7 +127,8 @@ pub fn sticks() {
     );
 }
 
-fn stick() -> usize {
+/// Stops so long after the first changes.
+fn stick(after: Duration) -> usize {
     let volume = Volume::of(Kind::Ntfs);
     let keyring = Keyring::init(&volume);
     let open = keyring.open();
@@ -157,7 +160,7 @@ fn stick() -> usize {
     for _ in 0..3 {
         assert_eq!(told.recv().unwrap(), None);
     }
-    std::thread::sleep(Duration::from_micros(random(100_000)));
+    std::thread::sleep(after);
     let hang = volume.hang_fuse();
     let next =
         || told.recv_timeout(Duration::from_secs(60)).expect("a call on a hung volume does not return");

@@ -3,11 +3,10 @@
 //! whose program ends without warning.
 
 use crate::faults_disk::holds;
-use crate::rig::worker::{Book, random};
-use crate::rig::{Keyring, Kind, Volume, times};
+use crate::rig::worker::Book;
+use crate::rig::{Keyring, Kind, Volume, moment, rng, times};
 use keyring_external::key::{KeyType, NameRef};
 use std::fs;
-use std::time::Duration;
 
 fn name(id: &str) -> NameRef<'_> {
     NameRef::new(id.as_bytes(), b"").unwrap()
@@ -48,9 +47,9 @@ pub fn everyday(kind: Kind) {
 pub fn killed(kind: Kind) {
     let volume = Volume::of(kind);
     let keyring = Keyring::init(&volume);
-    let (mut book, mut by_hand) = (Book::default(), 0);
+    let (mut book, mut by_hand, mut rng) = (Book::default(), 0, rng());
     for _ in 0..times(6, 50) {
-        book.round(&keyring, Duration::from_micros(500 + random(80_000)), |_| match kind {
+        book.round(&keyring, moment(&mut rng, 500, 80_000), |_| match kind {
             Kind::Sshfs => volume.remote().kill(),
             _ => volume.kill_fuse(),
         });

@@ -2,16 +2,14 @@
 //! Power cuts at random moments of a continuous run of generate and remove: what was acknowledged is
 //! there, what was removed is gone, and the change in flight has happened or not (invariants 1 and 2).
 
-use crate::rig::worker::{Book, random};
-use crate::rig::{Keyring, Kind, Volume, times};
+use crate::rig::worker::Book;
+use crate::rig::{Keyring, Kind, Volume, moment, rng, times};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-/// A moment while a worker works.
-fn moment() -> Duration {
-    Duration::from_micros(500 + random(60_000))
-}
+/// A moment while a worker works is so long after its first changes, in microseconds.
+const LEAST: u64 = 500;
+const SPAN: usize = 60_000;
 
 /// Cuts the power of a volume, when there is something to lose; the answer is that.
 pub fn cut(volume: &Volume) -> PathBuf {
@@ -43,11 +41,11 @@ pub fn restore(volume: &Volume) {
 pub fn cuts(kind: Kind) {
     let volume = Volume::of(kind);
     let keyring = Keyring::init(&volume);
-    let mut book = Book::default();
+    let (mut book, mut rng) = (Book::default(), rng());
     let mut lost = 0;
     for _ in 0..times(20, 220) {
         let mut unsynced = PathBuf::new();
-        book.round(&keyring, moment(), |_| unsynced = cut(&volume));
+        book.round(&keyring, moment(&mut rng, LEAST, SPAN), |_| unsynced = cut(&volume));
         restore(&volume);
         lost += usize::from(is_lost(&unsynced));
         book.check(&keyring);
@@ -60,17 +58,18 @@ pub fn cuts(kind: Kind) {
 pub fn cuts_of_mirrors() {
     let (a, b) = (Volume::of(Kind::Ext4), Volume::of(Kind::Xfs));
     let keyring = Keyring::init_on(&[&a, &b]);
-    let mut book = Book::default();
+    let (mut book, mut rng) = (Book::default(), rng());
     for n in 0..times(12, 150) {
-        book.round(&keyring, moment(), |worker| {
+        let (fault, before_the_other) = (moment(&mut rng, LEAST, SPAN), moment(&mut rng, 0, 4000));
+        book.round(&keyring, fault, |worker| {
             let (first, second) = if n % 2 == 0 { (&a, &b) } else { (&b, &a) };
             first.cut_power();
             if n % 3 == 0 {
                 // It goes on with the other for a while.
-                std::thread::sleep(Duration::from_millis(random(40)));
+                std::thread::sleep(before_the_other.mul_f32(10.0));
                 worker.kill();
             } else {
-                std::thread::sleep(Duration::from_micros(random(4000)));
+                std::thread::sleep(before_the_other);
                 second.cut_power();
             }
         });

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One of two copies dies in the middle of a loop of rotations of the master key, and comes back.
 
-use crate::rig::worker::random;
-use crate::rig::{Host, Keyring, ROTATE, Server, Volume, agree, times, wait_until};
+use crate::rig::{Host, Keyring, ROTATE, Server, Volume, agree, moment, rng, times, wait_until};
 use mysql::prelude::Queryable;
 use std::fs;
 use std::sync::Arc;
@@ -69,12 +68,12 @@ pub fn mirror_dies(min_copies: usize) {
     let server = host.start();
     server.sql("CREATE TABLE mysql.t (a INT) ENCRYPTION='Y'; INSERT INTO mysql.t VALUES (7)");
     let same = || fs::read(&keyring.path).unwrap() == fs::read(&keyring.mirrors[0]).unwrap();
-    let (faults, mut made, mut refused) = (times(6, 30), 0, 0);
+    let (faults, mut made, mut refused, mut rng) = (times(6, 30), 0, 0, rng());
     for n in 0..faults {
         let stick = &sticks[(n / 3 + 1) % 2];
         let rotating = Loop::start(&server);
         rotating.makes(2, &server);
-        std::thread::sleep(Duration::from_micros(random(100_000)));
+        std::thread::sleep(moment(&mut rng, 0, 100_000));
         match n % 3 {
             0 => stick.pull(),
             1 => stick.pull_out(),

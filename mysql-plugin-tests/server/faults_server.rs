@@ -2,9 +2,9 @@
 //! Power cuts under a real server that generates, removes and rotates without a pause. After some the server
 //! is started anew, after the others it goes on with the volume that is back.
 
+use crate::common::Rng;
 use crate::faults_power::{cut, is_lost, prove, restore};
-use crate::rig::worker::random;
-use crate::rig::{Host, Keyring, Kind, ROTATE, Server, Volume, agree, times, wait_until};
+use crate::rig::{Host, Keyring, Kind, ROTATE, Server, Volume, agree, moment, rng, times, wait_until};
 use keyring_external::key::NameRef;
 use mysql::Conn;
 use mysql::prelude::Queryable;
@@ -30,7 +30,7 @@ struct Run {
 }
 
 /// Generates two keys, removes one, and rotates now and then, until something fails.
-fn work(mut conn: Conn, round: usize, keys: Keys, changes: &AtomicUsize) -> Run {
+fn work(mut conn: Conn, round: usize, keys: Keys, mut rng: Rng, changes: &AtomicUsize) -> Run {
     let mut run = Run { keys, in_flight: None, changes: 0, rotations: 0 };
     for n in 0.. {
         let id = format!("k{round}.{n}");
@@ -43,7 +43,7 @@ fn work(mut conn: Conn, round: usize, keys: Keys, changes: &AtomicUsize) -> Run 
         run.changes += 1;
         changes.fetch_add(1, Ordering::Relaxed);
         if n % 2 == 1 || run.keys.len() > KEPT {
-            let id = run.keys.keys().nth(random(run.keys.len() as u64) as usize).unwrap().clone();
+            let id = run.keys.keys().nth(rng.below(run.keys.len())).unwrap().clone();
             if !calls(&mut conn, &format!("remove('{id}')")) {
                 run.in_flight = Some((id, false));
                 return run;
@@ -94,12 +94,13 @@ pub fn cuts(kind: Kind) {
     server.sql("CREATE TABLE mysql.t (a INT) ENCRYPTION='Y'; INSERT INTO mysql.t VALUES (7)");
     let (faults, mut lost, mut restarts) = (times(12, 210), 0, 0);
     let (mut known, mut acknowledged, mut rotations) = (Keys::new(), 0, 0);
+    let mut rng = rng();
     for n in 0..faults {
         let (conn, keys, changes) = (server.connect(), known.clone(), Arc::new(AtomicUsize::new(0)));
-        let seen = Arc::clone(&changes);
-        let working = std::thread::spawn(move || work(conn, n, keys, &seen));
+        let (seen, own) = (Arc::clone(&changes), rng.split());
+        let working = std::thread::spawn(move || work(conn, n, keys, own, &seen));
         wait_until(Duration::from_secs(60), || changes.load(Ordering::Relaxed) > 2 || working.is_finished());
-        std::thread::sleep(Duration::from_micros(random(150_000)));
+        std::thread::sleep(moment(&mut rng, 0, 150_000));
         let unsynced: PathBuf = cut(&volume);
         let run = working.join().unwrap();
         assert!(run.changes > 2, "the server failed before the power did: {}", server.log());

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! kill -9 while the master key is rotated again and again.
 
-use crate::rig::worker::random;
-use crate::rig::{Host, Keyring, ROTATE, Server, Volume, times, wait_until};
+use crate::rig::{Host, Keyring, ROTATE, Server, Volume, moment, rng, times, wait_until};
 use mysql::prelude::Queryable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +26,7 @@ pub fn while_rotating() {
     let expected = checksums(&server);
     assert!(expected.iter().all(|(_, checksum)| *checksum != 0), "{expected:?}");
 
-    let (kills, mut acknowledged) = (times(10, 50), 0);
+    let (kills, mut acknowledged, mut rng) = (times(10, 50), 0, rng());
     for round in 0..kills {
         let (mut conn, count) = (server.connect(), Arc::new(AtomicUsize::new(0)));
         let counter = Arc::clone(&count);
@@ -37,7 +36,7 @@ pub fn while_rotating() {
             }
         });
         assert!(wait_until(Duration::from_secs(60), || count.load(Ordering::Relaxed) >= 2), "no rotations");
-        std::thread::sleep(Duration::from_millis(17 * (round % 10) as u64 + random(17)));
+        std::thread::sleep(moment(&mut rng, 17_000 * (round % 10) as u64, 17_000));
         server.kill();
         rotating.join().unwrap();
         acknowledged += count.load(Ordering::Relaxed);

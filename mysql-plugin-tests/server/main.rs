@@ -215,7 +215,7 @@ fn main() -> ExitCode {
                 eprintln!("SKIPPED ({why}): {name}");
                 return Ok(Completion::ignored_with(why));
             }
-            test();
+            rig::as_test(name, test);
             Ok(Completion::Completed)
         })
     });

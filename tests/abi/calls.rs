@@ -4,6 +4,7 @@
 
 use crate::arguments::{Buffer, Random, endless, foreign_handles};
 use crate::hosts::{Component, Dir, Plugin};
+use crate::seed::Rng;
 use crate::stubs;
 use keyring_external::aes::{Cipher, Mode};
 use std::collections::{HashMap, HashSet};
@@ -34,9 +35,9 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(seed: u64, number: u64) -> Actor {
+    fn new(random: Random, number: u64) -> Actor {
         Actor {
-            random: Random(seed ^ number << 32),
+            random,
             user: CString::new(format!("user{number}@host")).unwrap(),
             keys: HashMap::new(),
             calls: 0,
@@ -73,16 +74,15 @@ impl Actor {
 /// Runs `step` in all threads until that many calls were made.
 fn run(name: &str, step: impl Fn(&mut Actor) + Sync) {
     let calls = setting("KX_ABI_CALLS").unwrap_or(20_000) / 2;
-    let seed = setting("KX_ABI_SEED")
-        .unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().map_or(1, |t| t.as_nanos() as u64 >> 10));
-    println!("{name}: {calls} calls by {THREADS} threads, KX_ABI_SEED={seed}");
+    let mut rng = Rng::of_test(name);
+    println!("{name}: {calls} calls by {THREADS} threads");
     let barrier = Barrier::new(THREADS as usize);
     let totals = Mutex::new((0, 0));
     std::thread::scope(|scope| {
         for number in 0..THREADS {
-            let (barrier, totals, step) = (&barrier, &totals, &step);
+            let (barrier, totals, step, random) = (&barrier, &totals, &step, Random(rng.next()));
             scope.spawn(move || {
-                let mut actor = Actor::new(seed, number);
+                let mut actor = Actor::new(random, number);
                 barrier.wait();
                 while actor.calls < calls.div_ceil(THREADS) {
                     step(&mut actor);
@@ -105,7 +105,7 @@ fn random_calls_to_the_plugin() {
     let dir = Dir::new();
     let plugin = Plugin::set_up(&dir);
     assert_eq!(plugin.init(), 0);
-    run("plugin", |actor| PluginStep { plugin: &plugin, actor }.step());
+    run("random_calls_to_the_plugin", |actor| PluginStep { plugin: &plugin, actor }.step());
     assert_eq!(plugin.deinit(), 0);
     assert_eq!(stubs::blocks(), blocks, "memory of the server was lost");
     // All that was acknowledged is in the file: a fresh library finds the same number of keys.
@@ -282,7 +282,7 @@ static CHANGES: RwLock<()> = RwLock::new(());
 fn random_calls_to_the_component() {
     let dir = Dir::new();
     let component = Component::set_up(&dir);
-    run("component", |actor| ComponentStep { component: &component, actor }.step());
+    run("random_calls_to_the_component", |actor| ComponentStep { component: &component, actor }.step());
     assert_eq!(component.load(), 0);
     assert_eq!(component.deinit(), 0);
     assert_eq!(stubs::ACQUIRED.load(Ordering::SeqCst), 0, "a service was not given back");

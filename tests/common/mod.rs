@@ -6,6 +6,7 @@ pub mod ended;
 pub mod forge;
 pub mod hooked;
 pub mod mandatory;
+pub mod seed;
 pub mod sim;
 mod states;
 
@@ -18,6 +19,7 @@ use keyring_external::keyring::{Keyring, NewKeyring, Status, load};
 use keyring_external::secret::Locked;
 use keyring_external::store::fs::Fs;
 use keyring_external::unlock::UnlockSource;
+pub use seed::Rng;
 use sim::Sim;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -143,24 +145,6 @@ pub fn put(set: &mut Set, id: &str, user: &str, key_type: &str, data: &[u8]) {
 pub fn data(seed: u64, len: usize) -> Vec<u8> {
     let mut rng = Rng(seed);
     (0..len).map(|_| rng.next() as u8).collect()
-}
-
-/// SplitMix64: small, seeded, the same on every machine.
-#[derive(Clone, Debug)]
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
 }
 
 /// A change of a keyring that a test makes.

@@ -2,6 +2,7 @@
 //! What the tests stand on: servers, volumes and keyrings in temporary directories.
 
 mod agree;
+mod chance;
 mod faults;
 pub mod fuse;
 mod host;
@@ -17,6 +18,7 @@ mod volume;
 pub mod worker;
 
 pub use agree::{Asked, agree, agree_with};
+pub use chance::{as_test, moment, rng};
 pub use host::Host;
 pub use keyring::Keyring;
 pub use kind::Kind;

@@ -85,17 +85,6 @@ fn names_in(open: &Open) -> Vec<String> {
     mine.map(|n| String::from_utf8_lossy(n.as_ref().id()).into_owned()).collect()
 }
 
-/// Random numbers, good enough to choose moments by.
-pub fn random(below: u64) -> u64 {
-    static STATE: AtomicU64 = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
-    let mut x = STATE.load(Ordering::Relaxed);
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    STATE.store(x, Ordering::Relaxed);
-    x % below
-}
-
 /// Changes that are acknowledged before a fault.
 const LEAST: u64 = 3;
 
