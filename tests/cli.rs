@@ -306,6 +306,7 @@ fn slots() {
         ],
     );
     check("rekey_keeps_the_slots", &place, &[&format!("rekey DIR/main.keyring {UNLOCK}")]);
+    leaving_out_a_copy(&place);
     check(
         "the_last_slot_is_not_removed",
         &place,
@@ -313,6 +314,36 @@ fn slots() {
             &format!("slot remove DIR/main.keyring 2 {UNLOCK}"),
             &format!("slot remove DIR/main.keyring 1 {UNLOCK}"),
             &format!("slot remove DIR/main.keyring 9 {UNLOCK}"),
+        ],
+    );
+}
+
+/// The server's configuration names two copies: neither is left out without a word, and one that is away is no
+/// obstacle.
+fn leaving_out_a_copy(place: &Place) {
+    let dir = place.dir.path().to_str().unwrap();
+    let options = format!(
+        "[mysqld]\nearly-plugin-load=keyring_external.so\nkeyring_external_data={dir}/main.keyring\n\
+         keyring_external_mirrors={dir}/mirror.keyring\nkeyring_external_unlock=file:{dir}/secret\n"
+    );
+    place.write("server.cnf", options.as_bytes());
+    let server = "--option-file DIR/server.cnf --mysqld DIR/none/mysqld";
+    check(
+        "rekey_and_slot_leave_out_no_copy_of_the_servers",
+        place,
+        &[
+            &format!("rekey DIR/main.keyring {UNLOCK} {server}"),
+            &format!("slot add DIR/main.keyring {UNLOCK} --new file:DIR/phrase {server}"),
+            &format!("slot change DIR/main.keyring {UNLOCK} --new file:DIR/phrase {server}"),
+            &format!("slot remove DIR/main.keyring 2 {UNLOCK} {server}"),
+        ],
+    );
+    check(
+        "rekey_reaches_the_copies_that_are_there",
+        place,
+        &[
+            &format!("rekey DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} {server}"),
+            &format!("rekey DIR/main.keyring --only-named-copies {UNLOCK} {server}"),
         ],
     );
 }

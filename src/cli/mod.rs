@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
 
+mod all_copies;
 mod backup;
 mod doctor;
 mod encrypt;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Collects what a command prints, and prints it at the end.
@@ -140,6 +141,17 @@ pub(super) fn time(seconds: u64) -> String {
     }
 }
 
+/// A path as a shell takes it for one word.
+pub(super) fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// Bytes as hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -205,6 +217,15 @@ mod tests {
         out.line("two\nlines\u{1b}[2J\u{9b}2J\u{7}");
         table(&mut out, &["name"], &[vec!["a\nOK      b".to_owned()]]);
         assert_eq!(out.text, "two\nlines\\u{1b}[2J\\u{9b}2J\\u{7}\nname\na\\u{a}OK      b\n");
+    }
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        let word = |path: &str| shell_word(Path::new(path));
+        assert_eq!(word("/mnt/a/keys/main.keyring"), "/mnt/a/keys/main.keyring");
+        assert_eq!(word("/mnt/my stick/k"), "'/mnt/my stick/k'");
+        assert_eq!(word("/mnt/it's;k"), r"'/mnt/it'\''s;k'");
+        assert_eq!(word(""), "''");
     }
 
     #[test]

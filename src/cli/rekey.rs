@@ -14,7 +14,8 @@ use std::sync::Arc;
 ///
 /// To be done when somebody may have learnt the data key, or has left who knew a removed slot's secret and may
 /// have an old copy of the file: with that copy and that secret, the file as it is from now on cannot be opened.
-/// A server that uses the keyring goes on. Copies that are away follow when they come back.
+/// A server that uses the keyring goes on. Name all copies with --mirror, also those that are away, which follow when
+/// they come back: a renewal that leaves out a copy that the server on this host is configured for is refused.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl rekey /mnt/keyring/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret"
@@ -26,7 +27,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let (keyring, secret) = args.target.open_and_keep(&fs)?;
+    let (keyring, secret) = args.target.open_and_keep(&fs, "rekey", "")?;
     keyring.rekey(&secret)?;
     let status = keyring.status();
     out.line(format_args!(

@@ -4,10 +4,11 @@
 use super::output::{Output, stderr_report};
 use super::secret::{self, measured_cost};
 use super::status::SlotRow;
-use super::{Verdict, sync};
+use super::{Verdict, all_copies, sync};
 use crate::error::{Error, Result};
 use crate::format::slots::UnlockSecret;
 use crate::keyring::{Keyring, inspect, load_beside_others};
+use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::unlock::UnlockSource;
@@ -17,7 +18,9 @@ use std::sync::Arc;
 
 /// Show, add, change and remove the secrets that open a keyring
 ///
-/// A server may go on using the keyring meanwhile. Name all copies with --mirror, so that they stay alike.
+/// A server may go on using the keyring meanwhile. Name all copies with --mirror, so that they stay alike: a change
+/// that leaves out a copy that the server on this host is configured for is refused. A copy that is away follows
+/// when it comes back.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -34,6 +37,8 @@ pub(super) struct Target {
     pub mirrors: Vec<PathBuf>,
     #[command(flatten)]
     pub secret: secret::Args,
+    #[command(flatten)]
+    pub all: all_copies::Args,
 }
 
 #[derive(clap::Args)]
@@ -80,6 +85,8 @@ enum Command {
         /// A name for people; readable without the secret
         #[arg(long, value_name = "TEXT", default_value = "added")]
         name: String,
+        #[command(flatten)]
+        all: all_copies::Args,
     },
     /// Have the slot that opens with --unlock open with --new instead
     #[command(
@@ -107,9 +114,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     match &args.command {
         Command::List { path } => show(out, inspect(&fs, path)?.header.slots.iter().map(SlotRow::from), None),
-        Command::Add { path, mirrors, unlock, with_recovery, new, recovery, name } => {
+        Command::Add { path, mirrors, unlock, with_recovery, new, recovery, name, all } => {
             let secret = secret::Args { unlock: unlock.clone(), recovery: *with_recovery };
-            let keyring = Target { path: path.clone(), mirrors: mirrors.clone(), secret }.open(&fs)?;
+            let target = Target { path: path.clone(), mirrors: mirrors.clone(), secret, all: all.clone() };
+            let keyring = target.open(&fs, "slot add", "")?;
             let mut key = None;
             if *recovery {
                 let text = key.insert(String::new());
@@ -130,7 +138,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             }
         }
         Command::Change { target, new } => {
-            let (keyring, old) = target.open_and_keep(&fs)?;
+            let (keyring, old) = target.open_and_keep(&fs, "slot change", "")?;
             let secret = new.source().read_new()?;
             let number = keyring.change_slot(&old, &secret, &new.source().name(), measured_cost(&secret)?)?;
             out.line(format_args!(
@@ -139,7 +147,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             show(out, keyring.slots().iter().map(SlotRow::from), None);
         }
         Command::Remove { target, number } => {
-            let keyring = target.open(&fs)?;
+            let keyring = target.open(&fs, "slot remove", &format!(" {number}"))?;
             keyring.remove_slot(*number)?;
             show(out, keyring.slots().iter().map(SlotRow::from), None);
         }
@@ -166,21 +174,40 @@ fn deliver(keyring: &Keyring, path: &Path, out: &mut Output) -> Result<()> {
 }
 
 impl Target {
-    /// Opens it with the secret, read anew, and answers both.
-    pub(super) fn open_and_keep(&self, fs: &Arc<dyn Fs>) -> Result<(Keyring, UnlockSecret)> {
+    /// Opens it for `command` with the secret, read anew, and answers both.
+    pub(super) fn open_and_keep(
+        &self,
+        fs: &Arc<dyn Fs>,
+        command: &str,
+        last: &str,
+    ) -> Result<(Keyring, UnlockSecret)> {
+        let paths = self.paths(command, last)?;
         let secret = self.secret.read(&self.path)?;
-        let keyring = self.open_with(fs, || self.secret.read_again(&secret))?;
+        let keyring = self.open_with(fs, &paths, || self.secret.read_again(&secret))?;
         Ok((keyring, secret))
     }
 
-    fn open(&self, fs: &Arc<dyn Fs>) -> Result<Keyring> {
-        self.open_with(fs, || self.secret.read(&self.path))
+    fn open(&self, fs: &Arc<dyn Fs>, command: &str, last: &str) -> Result<Keyring> {
+        self.open_with(fs, &self.paths(command, last)?, || self.secret.read(&self.path))
     }
 
-    /// Opens all copies and brings them up to date: a change of slots must reach each of them.
-    fn open_with(&self, fs: &Arc<dyn Fs>, read: impl FnOnce() -> Result<UnlockSecret>) -> Result<Keyring> {
+    /// All copies; a change that would leave out one of the server's is refused.
+    fn paths(&self, command: &str, last: &str) -> Result<Vec<PathBuf>> {
         let paths = sync::paths(&self.path, &self.mirrors)?;
-        let keyring = load_beside_others(fs, &paths, paths.len(), &self.secret.name(), read, stderr_report)?;
+        self.all.check(command, &paths, last)?;
+        Ok(paths)
+    }
+
+    /// Opens the copies and brings them up to date: a change of slots must reach each that is there. One that is
+    /// away is in an earlier state when it comes back, and follows then.
+    fn open_with(
+        &self,
+        fs: &Arc<dyn Fs>,
+        paths: &[PathBuf],
+        read: impl FnOnce() -> Result<UnlockSecret>,
+    ) -> Result<Keyring> {
+        let there = paths.iter().filter(|path| Copy::new(Arc::clone(fs), path).is_there()).count();
+        let keyring = load_beside_others(fs, paths, there.max(1), &self.secret.name(), read, stderr_report)?;
         keyring.settle()?;
         Ok(keyring)
     }

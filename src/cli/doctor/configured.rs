@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "keyring-external-";
 
 /// A keyring of ours, as the server is configured for it.
-pub(super) struct Configured {
+pub(in crate::cli) struct Configured {
     pub host: Host,
     pub read_only: bool,
     pub auto_create: bool,
 }
 
 /// Finds it.
-pub(super) fn find(site: &Site, found: &mut Findings) -> Option<Configured> {
+pub(in crate::cli) fn find(site: &Site, found: &mut Findings) -> Option<Configured> {
     found.checks(&[
         "configured",
         "option-files",

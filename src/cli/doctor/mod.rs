@@ -2,7 +2,7 @@
 //! `keyringctl doctor`: whether all around a keyring is as it should be, and the fix for what is not.
 
 mod apparmor;
-mod configured;
+pub(super) mod configured;
 pub(super) mod files;
 pub(super) mod finding;
 mod keyring;
