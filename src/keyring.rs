@@ -4,6 +4,7 @@
 
 mod copies;
 mod found;
+mod kinship;
 mod lineage;
 mod load;
 mod many;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use copies::{Report, Severity, Standing};
 pub use found::Found;
+pub use kinship::Kinship;
 pub use new::NewKeyring;
 pub use open::{Claims, Trust, inspect, load, load_all, load_beside_others, load_with};
 pub use status::{Counters, State, Status};

@@ -267,6 +267,45 @@ fn the_witness() {
     check("status_with_a_forged_witness", &place, &[&format!("{asked} {UNLOCK}")]);
 }
 
+/// Two copies of one generation with different keys: the data directory knows which of them it was used with, and
+/// that one is not called wrong, whichever is named first and with or without the secret.
+#[test]
+fn diverged_copies() {
+    let place = Place::with_keyring();
+    fs::create_dir(place.path("data")).unwrap();
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let open =
+        |path: &str| load(&fs, &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0;
+    let store = |path: &str, id: &str| {
+        open(path).store(common::name(id, ""), &common::key_type("AES"), &[7; 32]).unwrap();
+    };
+    store("main.keyring", "both");
+    std::fs::copy(place.path("main.keyring"), place.path("mirror.keyring")).unwrap();
+    let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null"));
+    assert_eq!(renewed.code, 0, "{}", renewed.stderr);
+    store("mirror.keyring", "server");
+    open("mirror.keyring").accept_for(&fs, &place.path("data"), |_, _| {}).unwrap();
+    let (ours, mirrors) =
+        ("status DIR/main.keyring DIR/mirror.keyring", "status DIR/mirror.keyring DIR/main.keyring");
+    check(
+        "status_of_diverged_copies_sides_with_the_one_that_the_data_was_used_with",
+        &place,
+        &[
+            &format!("{ours} --datadir DIR/data"),
+            &format!("{ours} --datadir DIR/data {UNLOCK}"),
+            &format!("{mirrors} --datadir DIR/data {UNLOCK} --json"),
+            ours,
+        ],
+    );
+    store("main.keyring", "elsewhere");
+    store("main.keyring", "elsewhere too");
+    check(
+        "status_of_a_diverged_copy_that_is_newer",
+        &place,
+        &[&format!("{ours} --datadir DIR/data"), &format!("{ours} --datadir DIR/data {UNLOCK}")],
+    );
+}
+
 #[test]
 fn figures_for_prometheus() {
     let place = Place::with_keyring();

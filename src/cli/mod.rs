@@ -3,6 +3,7 @@
 
 mod all_copies;
 mod backup;
+mod content;
 mod doctor;
 mod encrypt;
 mod export;

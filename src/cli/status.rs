@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl status`: what keyring files are, with or without their secret.
 
+use super::content::Content;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
 use super::{Verdict, is_about_the_keyring, secret};
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::slots::{Cost, Slot, SlotKind};
 use crate::format::witness::Witness;
-use crate::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
+use crate::keyring::{Kinship, Testimony, hear_claims, inspect, now, witness_claims};
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
@@ -44,6 +45,8 @@ struct Found {
     error: Option<String>,
     #[serde(flatten)]
     about: Option<About>,
+    #[serde(skip)]
+    content: Option<Content>,
 }
 
 #[derive(Serialize)]
@@ -64,9 +67,6 @@ struct About {
     /// How it stands to the witness of the data directory that was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     witness: Option<Stands>,
-    /// Tells two states of one generation apart, where it is known.
-    #[serde(skip)]
-    chain: Option<[u8; 32]>,
 }
 
 #[derive(Serialize)]
@@ -110,7 +110,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut unreadable = None;
     for path in &args.paths {
         let found = look(&fs, path, args).or_else(|e| {
-            let found = Found { path: path.clone(), fine: false, error: Some(e.to_string()), about: None };
+            let error = Some(e.to_string());
+            let found = Found { path: path.clone(), fine: false, error, about: None, content: None };
             match e {
                 // What there is of the other copies is still to be told.
                 Error::Io { .. } | Error::Hung { .. } => drop(unreadable.get_or_insert(e)),
@@ -121,7 +122,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         });
         all.push(found?);
     }
-    compare(&mut all);
+    compare(&mut all, args.datadir.as_deref());
     for found in &all {
         print(out, found);
         verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
@@ -210,7 +211,7 @@ enum Stands {
 impl Stands {
     fn text(self) -> &'static str {
         match self {
-            Stands::Same => "has seen this generation",
+            Stands::Same => "has seen this state: the data directory was last used with it",
             Stands::Newer => "has seen an earlier generation",
             Stands::Older => "has seen a later generation",
             Stands::Another => "has seen another keyring",
@@ -244,28 +245,94 @@ fn compare_with_witness(found: &mut Found, heard: Result<Testimony>) -> Result<(
     Ok(())
 }
 
-/// Several files are taken for copies of one keyring: the first that can be read says which, the newest
-/// says how far the others should be.
-fn compare(all: &mut [Found]) {
+/// Several files are taken for copies of one keyring: the first that can be read says which. The newest says how far
+/// the others should be; but of copies that have diverged, the one that the data directory was last used with counts.
+fn compare(all: &mut [Found], datadir: Option<&Path>) {
     let Some(id) = all.iter().find_map(|f| f.about.as_ref()).map(|a| a.id) else { return };
-    let of_keyring = || all.iter().filter_map(|f| f.about.as_ref()).filter(|a| a.id == id);
-    let newest = of_keyring().filter_map(|a| a.generation).max();
-    let chain = of_keyring().filter(|a| a.generation == newest).find_map(|a| a.chain);
-    for found in all {
-        let Some(about) = &found.about else { continue };
-        let wrong = match about.generation {
-            _ if about.id != id => format!("this is another keyring than {id}"),
-            generation if generation != newest => {
-                format!("it lags behind: the newest copy has generation {}", newest.unwrap_or_default())
+    let Some((counts, is_last_used)) = which_counts(all, &id) else { return };
+    let mut diverged = None;
+    let judged: Vec<_> = all
+        .iter()
+        .map(|found| {
+            let (about, content) = (found.about.as_ref()?, found.content.as_ref()?);
+            if about.id != id {
+                return Some(format!("this is another keyring than {id}"));
             }
-            _ if about.chain.is_some() && about.chain != chain => {
-                "it has the newest generation with other content: a fork".to_owned()
+            let best = all.get(counts)?;
+            let newest = best.about.as_ref().and_then(|a| a.generation).unwrap_or_default();
+            match content.kinship(best.content.as_ref()?) {
+                Kinship::Alike | Kinship::Foreign => None,
+                Kinship::Earlier => {
+                    Some(format!("it lags behind: the newest copy has generation {newest}"))
+                }
+                Kinship::Later => Some(format!("it is newer than {}", best.path.display())),
+                Kinship::Unclear => Some(format!(
+                    "{} has generation {newest}: whether this copy lags behind or has diverged from that, --unlock tells",
+                    best.path.display()
+                )),
+                Kinship::Diverged => {
+                    diverged.get_or_insert(found.path.clone());
+                    let merge = (best.path.as_path(), found.path.as_path());
+                    Some(apart(&best.path, &found.path, merge, is_last_used, datadir))
+                }
             }
-            _ => continue,
-        };
-        found.fine = false;
-        found.error.get_or_insert(wrong);
+        })
+        .collect();
+    for (found, wrong) in all.iter_mut().zip(judged) {
+        if let Some(wrong) = wrong {
+            found.fine = false;
+            found.error.get_or_insert(wrong);
+        }
     }
+    // Nothing tells which of the two is right.
+    if let (Some(other), false, Some(best)) = (diverged, is_last_used, all.get_mut(counts)) {
+        best.fine = false;
+        best.error.get_or_insert_with(|| apart(&other, &best.path, (&best.path, &other), false, datadir));
+    }
+}
+
+/// The copy that the others are compared with, and whether that is so because the data directory was last used with
+/// it.
+fn which_counts(all: &[Found], id: &Uuid) -> Option<(usize, bool)> {
+    let ours = || {
+        let of = |(i, found): (usize, &'_ Found)| {
+            found.content.as_ref().filter(|c| c.claims.header.id == *id).map(|_| i)
+        };
+        all.iter().enumerate().filter_map(of)
+    };
+    let content = |i: usize| all.get(i).and_then(|f| f.content.as_ref());
+    let generation = |i: &usize| content(*i).map_or(0, Content::generation);
+    // The first of several.
+    let newest = ours().rev().max_by_key(generation)?;
+    let is_last_used = |i: &usize| {
+        all.get(*i).and_then(|f| f.about.as_ref()).is_some_and(|a| a.witness == Some(Stands::Same))
+    };
+    let Some(last_used) = ours().find(is_last_used) else { return Some((newest, false)) };
+    match content(last_used)?.kinship(content(newest)?) {
+        Kinship::Earlier => Some((newest, false)),
+        _ => Some((last_used, true)),
+    }
+}
+
+/// Says that the copy `this` has diverged from `other`, and what to do; `merge` names both, in order.
+fn apart(
+    other: &Path,
+    this: &Path,
+    merge: (&Path, &Path),
+    is_last_used: bool,
+    datadir: Option<&Path>,
+) -> String {
+    let last_used = if is_last_used { ", which the data directory was last used with" } else { "" };
+    format!(
+        "it has diverged from {}{last_used}: each may hold keys that the other does not have. Keep both files. See \
+         which one opens the data: keyringctl verify {} --datadir {}; then bring the keys of both together: keyringctl \
+         sync {} --mirror {} --merge",
+        other.display(),
+        this.display(),
+        datadir.unwrap_or(Path::new("DIR")).display(),
+        merge.0.display(),
+        merge.1.display()
+    )
 }
 
 fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
@@ -273,7 +340,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
     let heard;
     let mut about = describe(&claims.header);
     about.generation = claims.commit.map(|c| c.generation);
-    about.chain = claims.commit.map(|c| c.chain);
+    let mut opened = None;
     let mut fine = !claims.damaged;
     if claims.damaged {
         about.notes.push("one of the two copies of the header is damaged".to_owned());
@@ -283,14 +350,12 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
         heard = args.datadir.as_ref().map(|datadir| keyring.hear_witness(fs, datadir));
         let status = keyring.status();
         about.authenticated = true;
-        if about.generation != Some(status.generation) {
-            // Records behind the state that the front names were whole: it is theirs.
-            about.generation = Some(status.generation);
-            about.chain = None;
-        }
+        // Records behind the state that the front names may be whole: it is theirs then.
+        about.generation = Some(status.generation);
         about.keys = Some(status.keys);
         fine &= !notes.iter().any(crate::format::image::Note::is_damage);
         about.notes = notes.iter().map(ToString::to_string).collect();
+        opened = Some(keyring);
     } else if let Some(commit) = &claims.commit {
         let hear = |datadir: &PathBuf| hear_claims(fs, datadir, path, &about.id, commit);
         heard = args.datadir.as_ref().map(hear);
@@ -298,7 +363,8 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
         return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });
     }
     about.unchangeable = Copy::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
-    let mut found = Found { path: path.to_owned(), fine, error: None, about: Some(about) };
+    let content = Some(Content { claims, keyring: opened });
+    let mut found = Found { path: path.to_owned(), fine, error: None, about: Some(about), content };
     heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard))?;
     Ok(found)
 }
@@ -315,7 +381,6 @@ fn describe(header: &Header) -> About {
         notes: Vec::new(),
         unchangeable: None,
         witness: None,
-        chain: None,
     }
 }
 

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a copy holds, and how it stands to another: by its keys when the secret opened both, else by what it claims.
+
+use crate::keyring::{Claims, Keyring, Kinship};
+
+/// What is known of a copy's content.
+pub(super) struct Content {
+    pub claims: Claims,
+    /// When the secret opened it.
+    pub keyring: Option<Keyring>,
+}
+
+impl Content {
+    /// How it stands to another copy.
+    pub fn kinship(&self, other: &Content) -> Kinship {
+        match (&self.keyring, &other.keyring) {
+            (Some(ours), Some(theirs)) => ours.kinship(theirs),
+            _ => self.claims.kinship(&other.claims),
+        }
+    }
+
+    /// The generation, as far as it is known; 0 when it is not.
+    pub fn generation(&self) -> u64 {
+        let claimed = self.claims.commit.map_or(0, |commit| commit.generation);
+        self.keyring.as_ref().map_or(claimed, |keyring| keyring.status().generation)
+    }
+}

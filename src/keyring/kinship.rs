@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How two copies of a keyring stand to each other: by their states, never by their generations alone.
+
+use super::{Claims, Keyring};
+use std::cmp::Ordering;
+
+/// How a copy stands to another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kinship {
+    /// Both are in one state.
+    Alike,
+    /// It is in an earlier state: nothing is lost when the other takes its place.
+    Earlier,
+    /// It is in a later state.
+    Later,
+    /// Both were changed apart: each may hold keys that the other does not have.
+    Diverged,
+    /// It is older or newer. Whether it is an earlier or later state cannot be told without the secret.
+    Unclear,
+    /// It is another keyring.
+    Foreign,
+}
+
+impl Kinship {
+    fn reversed(self) -> Self {
+        match self {
+            Kinship::Earlier => Kinship::Later,
+            Kinship::Later => Kinship::Earlier,
+            same => same,
+        }
+    }
+}
+
+impl Claims {
+    /// How this copy stands to another one, as both claim.
+    pub fn kinship(&self, other: &Claims) -> Kinship {
+        if self.header.id != other.header.id {
+            return Kinship::Foreign;
+        }
+        let (Some(ours), Some(theirs)) = (&self.commit, &other.commit) else { return Kinship::Unclear };
+        if ours == theirs {
+            Kinship::Alike
+        } else if ours.generation > theirs.generation {
+            other.kinship(self).reversed()
+        } else if ours.generation == theirs.generation {
+            Kinship::Diverged
+        } else if other.header.descends_from(&self.header.epoch, ours)
+            // Of one writing: records were appended.
+            || self.header.epoch == other.header.epoch
+        {
+            Kinship::Earlier
+        } else {
+            Kinship::Unclear
+        }
+    }
+}
+
+impl Keyring {
+    /// How this copy stands to another one. Where no header vouches for an earlier state, one that holds no key
+    /// that the later one lacks is taken for earlier, as at a start.
+    pub fn kinship(&self, other: &Keyring) -> Kinship {
+        if self.id != other.id {
+            return Kinship::Foreign;
+        }
+        // One lock after the other: both may be one keyring.
+        let ours = self.lock_writer().lineage().state();
+        let theirs = other.lock_writer().lineage().state();
+        if ours == theirs {
+            return Kinship::Alike;
+        }
+        match ours.generation().cmp(&theirs.generation()) {
+            Ordering::Greater => other.kinship(self).reversed(),
+            Ordering::Equal => Kinship::Diverged,
+            Ordering::Less => {
+                let missing = || self.read_memory().missing_in(&other.read_memory());
+                let earlier = other.lock_writer().lineage().is_later_than(&ours, missing);
+                if earlier { Kinship::Earlier } else { Kinship::Diverged }
+            }
+        }
+    }
+}
