@@ -165,7 +165,7 @@ pub enum Error {
     },
 
     /// Two copies claim the same generation with different content.
-    #[error("the copies {} and {} both hold generation {generation} of the keyring, but not the same keys: they were changed apart. Compare them with `keyringctl list`, and take the one that is not wanted out of the configuration; nothing was changed", path.display(), other.display())]
+    #[error("the copies {} and {} both hold generation {generation} of the keyring, but not the same keys: they have diverged. Nothing was changed. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR`, and the same with the other. Then bring the keys of both together: keyringctl sync {} --mirror {} --merge", path.display(), other.display(), path.display(), path.display(), other.display())]
     Fork {
         /// One copy.
         path: PathBuf,
@@ -176,7 +176,7 @@ pub enum Error {
     },
 
     /// A copy went its own way: it holds keys, or changes, that the one in use does not know.
-    #[error("the copy {} has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither follows from the other. No key is stored until they are one again, and both are left as they are. `keyringctl verify COPY --datadir DIR` shows which one the data needs; `keyringctl sync COPY --mirror OTHER --merge` puts the keys of both together", path.display())]
+    #[error("the copy {} has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither follows from the other. No key is stored until they are one again, and both are left as they are. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR`, and the same with the other. Then bring the keys of both together: keyringctl sync OTHER --mirror {} --merge", path.display(), path.display(), path.display())]
     Diverged {
         /// The copy.
         path: PathBuf,
@@ -187,7 +187,7 @@ pub enum Error {
     },
 
     /// The newest copy is damaged.
-    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every whole copy ({best}): keys may be missing there, so none was opened. Keep the file; if it cannot be had back, take it out of the configuration to go on with generation {best}", path.display())]
+    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every whole copy ({best}): keys may be missing in the others, so none was opened. Keep the file. When there is a backup of this copy, bring its keys together with those of a whole copy: `keyringctl sync COPY --mirror BACKUP --merge`. When there is none, see whether a whole copy opens all of the data without them: `keyringctl verify COPY --datadir DIR`; if it does, rename the damaged file and have it made anew: keyringctl sync COPY --mirror {}", path.display(), path.display())]
     DamagedNewest {
         /// The damaged copy.
         path: PathBuf,
@@ -252,7 +252,7 @@ pub enum Error {
     },
 
     /// The data directory was used with another state of the same generation.
-    #[error("{} holds generation {generation}, which this data directory has seen with other content, says {}: the keyring was changed apart from this server. Mount the other copy; to accept this one: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness))]
+    #[error("{} has diverged from the copy that this data directory was last used with: that was in another state of generation {generation}, says {}. Keep both: mount the other one. See which one opens the data: `keyringctl verify {} --datadir {}`, and the same with the other. Then bring the keys of both together: `keyringctl sync OTHER --mirror {} --merge`. Only if the other one is lost for good, accept this one: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness), path.display(), path.display(), directory(witness))]
     WitnessFork {
         /// The keyring file.
         path: PathBuf,

@@ -297,6 +297,11 @@ fn diverged_copies() {
             ours,
         ],
     );
+    check(
+        "verify_does_not_choose_between_diverged_copies",
+        &place,
+        &[&format!("verify DIR/main.keyring DIR/mirror.keyring {UNLOCK} --datadir DIR/data")],
+    );
     store("main.keyring", "elsewhere");
     store("main.keyring", "elsewhere too");
     check(

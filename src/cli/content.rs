@@ -2,6 +2,7 @@
 //! What a copy holds, and how it stands to another: by its keys when the secret opened both, else by what it claims.
 
 use crate::keyring::{Claims, Keyring, Kinship};
+use std::path::Path;
 
 /// What is known of a copy's content.
 pub(super) struct Content {
@@ -24,4 +25,18 @@ impl Content {
         let claimed = self.claims.commit.map_or(0, |commit| commit.generation);
         self.keyring.as_ref().map_or(claimed, |keyring| keyring.status().generation)
     }
+}
+
+/// How the right keys are found and kept when two copies have diverged: one command or two a line. `first` is the copy
+/// whose slots and data key are to stay.
+pub(super) fn remedy(first: &Path, second: &Path, datadir: Option<&Path>) -> Vec<String> {
+    let (first, second) = (first.display(), second.display());
+    let datadir = datadir.unwrap_or(Path::new("DIR")).display();
+    vec![
+        "keep both files, and see which one opens the data:".to_owned(),
+        format!("keyringctl verify {first} --datadir {datadir}"),
+        format!("keyringctl verify {second} --datadir {datadir}"),
+        "bring the keys of both together, the copy whose slots are to stay first:".to_owned(),
+        format!("keyringctl sync {first} --mirror {second} --merge"),
+    ]
 }

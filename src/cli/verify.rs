@@ -8,7 +8,7 @@ use super::{Verdict, is_about_the_keyring, secret};
 use crate::error::{Error, Result};
 use crate::format::image::Note;
 use crate::format::slots::UnlockSecret;
-use crate::keyring::{Keyring, load_with};
+use crate::keyring::{Keyring, Kinship, load_with};
 use crate::secret::Locked;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
@@ -102,15 +102,16 @@ impl Opened {
     /// The newer of two copies of a keyring.
     fn newest(first: Option<Opened>, second: Option<Opened>) -> Result<Option<Opened>> {
         let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
-        if a.keyring.id() != b.keyring.id() {
-            return Err(Error::Config(format!(
-                "{} and {} are two keyrings: verify one at a time",
-                a.path.display(),
-                b.path.display()
-            )));
+        let one_at_a_time = |what| {
+            let (a, b) = (a.path.display(), b.path.display());
+            Err(Error::Config(format!("{a} and {b} {what}: verify one at a time")))
+        };
+        match a.keyring.kinship(&b.keyring) {
+            Kinship::Foreign => one_at_a_time("are two keyrings"),
+            Kinship::Diverged => one_at_a_time("have diverged and hold different keys"),
+            Kinship::Earlier => Ok(second),
+            Kinship::Alike | Kinship::Later | Kinship::Unclear => Ok(first),
         }
-        let newer = b.keyring.status().generation > a.keyring.status().generation;
-        Ok(if newer { second } else { first })
     }
 }
 

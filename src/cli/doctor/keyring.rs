@@ -3,13 +3,13 @@
 
 use super::finding::{Findings, Level};
 use super::look::Look;
+use crate::cli::content::{Content, remedy};
 use crate::error::Error;
 use crate::format::slots::SlotKind;
-use crate::keyring::{Claims, inspect, load_with, witness_claims};
+use crate::keyring::{Claims, Keyring, Kinship, hear_claims, inspect, load_with};
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::store::volume::{self, directory_of, temporary_of};
-use crate::store::witness::WITNESS_NAME;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -46,13 +46,14 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
             ],
         );
     }
-    alike(&claims, found);
-    if let Some((path, claims)) = claims.first() {
-        slots(path, claims, found);
-        witness(look, &fs, path, claims, found);
-    }
-    for (path, _) in &claims {
-        verify(look, &fs, path, found);
+    let opened: Vec<_> = claims
+        .into_iter()
+        .map(|(path, claims)| (path, Content { claims, keyring: verify(look, &fs, path, found) }))
+        .collect();
+    alike(look, &opened, found);
+    witness(look, &fs, &opened, found);
+    if let Some((path, first)) = opened.first() {
+        slots(path, &first.claims, found);
     }
 }
 
@@ -139,39 +140,74 @@ fn owner(look: &Look<'_>, copy: &Path, found: &mut Findings) {
     }
 }
 
-fn alike(claims: &[(&Path, Claims)], found: &mut Findings) {
-    let Some((first, of_first)) = claims.first() else { return };
-    let generation = |c: &Claims| c.commit.map_or(0, |commit| commit.generation);
-    let newest = claims.iter().map(|(_, c)| generation(c)).max().unwrap_or(0);
-    for (path, of_this) in claims {
-        if of_this.header.id != of_first.header.id {
+fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
+    let newest = |best: Option<usize>, i: usize| match best.and_then(|b| opened.get(b)).zip(opened.get(i)) {
+        Some(((_, best_one), (_, one))) if one.generation() <= best_one.generation() => best,
+        _ => Some(i),
+    };
+    let Some((first, of_first)) = opened.first() else { return };
+    let ours =
+        |i: &usize| opened.get(*i).is_some_and(|(_, c)| c.claims.header.id == of_first.claims.header.id);
+    let newest = (0..opened.len()).filter(ours).fold(None, newest).and_then(|i| opened.get(i));
+    let Some((newest_path, newest)) = newest else { return };
+    for (i, (path, of_this)) in opened.iter().enumerate() {
+        let (shown, generation) = (path.display(), of_this.generation());
+        let before = opened.iter().take(i).find(|(_, other)| of_this.kinship(other) == Kinship::Diverged);
+        if let Some((other, of_other)) = before {
             found.wrong(
                 "copies-alike",
                 path,
                 format!(
-                    "{} is keyring {}, and {} is keyring {}",
-                    path.display(),
-                    of_this.header.id,
-                    first.display(),
-                    of_first.header.id
+                    "{} (generation {}) and {shown} (generation {generation}) have diverged: they hold different keys",
+                    other.display(),
+                    of_other.generation()
                 ),
-                "It is no copy of the keyring that the server uses.",
-                &["mount the right volume there, or take the path out of the configuration".to_owned()],
-            );
-        } else if generation(of_this) < newest {
-            found.risk(
-                "copies-alike",
-                path,
-                format!("{} has generation {}, and the newest copy has {newest}", path.display(), generation(of_this)),
-                "Keys that were made since are on fewer volumes than they should be.",
-                &["a running server brings it up to date at the next status query; else: keyringctl sync --help".to_owned()],
+                "Each may hold keys that the other does not have. A running server changes only one of them, and its next start may be refused.",
+                &remedy(&look.at_root(other), &look.at_root(path), Some(&look.at_root(&look.host.datadir))),
             );
         }
-        if of_this.damaged {
+        match of_this.kinship(newest) {
+            Kinship::Foreign => found.wrong(
+                "copies-alike",
+                path,
+                format!(
+                    "{shown} is keyring {}, and {} is keyring {}",
+                    of_this.claims.header.id,
+                    first.display(),
+                    of_first.claims.header.id
+                ),
+                "It is no copy of the keyring that the server uses.",
+                &["mount the right volume there, or give the right path in the configuration".to_owned()],
+            ),
+            Kinship::Earlier => found.risk(
+                "copies-alike",
+                path,
+                format!("{shown} has generation {generation}, and the newest copy has {}", newest.generation()),
+                "Keys that were made since are on fewer volumes than they should be.",
+                &[
+                    "a running server brings it up to date at the next status query; else:".to_owned(),
+                    format!("keyringctl sync {} --mirror {shown}", newest_path.display()),
+                ],
+            ),
+            Kinship::Unclear => found.risk(
+                "copies-alike",
+                path,
+                format!(
+                    "{shown} has generation {generation}, and {} has {}: without the unlock secret it cannot be told whether it lags behind or has diverged",
+                    newest_path.display(),
+                    newest.generation()
+                ),
+                "Keys that were made since are on fewer volumes than they should be, or each holds keys that the other does not have.",
+                &["give the secret: keyringctl doctor --unlock SOURCE".to_owned()],
+            ),
+            // Two that have diverged are told above.
+            Kinship::Alike | Kinship::Later | Kinship::Diverged => {}
+        }
+        if of_this.claims.damaged {
             found.risk(
                 "copies-alike",
                 path,
-                format!("one of the two copies of the header in {} is damaged", path.display()),
+                format!("one of the two copies of the header in {shown} is damaged"),
                 "The other one is used. The volume may be failing.",
                 &["look at dmesg; the next change of the keyring mends it".to_owned()],
             );
@@ -191,43 +227,44 @@ fn slots(path: &Path, claims: &Claims, found: &mut Findings) {
     }
 }
 
-/// The data directory has seen the newest state of this keyring.
-fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, path: &Path, claims: &Claims, found: &mut Findings) {
+/// The data directory has seen no other state than the copies are in, and none that is newer than all of them.
+fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found: &mut Findings) {
     let datadir = look.at_root(&look.host.datadir);
-    let seen = match witness_claims(fs, &datadir) {
-        Ok(Some(seen)) => seen,
-        Ok(None) => return,
-        Err(e) => {
-            found.note("witness", format!("the witness was not read: {e}"), "");
-            return;
-        }
+    let heard = |path: &Path, content: &Content| match &content.keyring {
+        Some(keyring) => keyring.hear_witness(fs, &datadir).map(drop),
+        None => content.claims.commit.as_ref().map_or(Ok(()), |commit| {
+            hear_claims(fs, &datadir, path, &content.claims.header.id, commit).map(drop)
+        }),
     };
-    let witness = datadir.join(WITNESS_NAME);
-    let told = if claims.header.id != seen.id {
-        Error::WitnessForeign { path: path.to_owned(), found: claims.header.id, expected: seen.id, witness }
-    } else {
-        match claims.commit {
-            Some(commit) if commit.generation < seen.generation => Error::WitnessOlder {
-                path: path.to_owned(),
-                id: seen.id,
-                found: commit.generation,
-                expected: seen.generation,
-                witness,
-            },
-            _ => return,
-        }
-    };
-    found.wrong(
-        "witness",
-        path,
-        told.to_string(),
-        "The server refuses it at its next start.",
-        &["mount the newest copy".to_owned()],
-    );
+    let told: Vec<_> =
+        opened.iter().map(|(path, content)| (path, heard(&look.at_root(path), content).err())).collect();
+    // A mirror that lags behind is told of already, while another copy is as far as the data directory has seen.
+    let all_older = told.iter().all(|(_, e)| matches!(e, Some(Error::WitnessOlder { .. })));
+    for (i, (path, told)) in told.into_iter().enumerate() {
+        let fix = match &told {
+            None => continue,
+            Some(Error::WitnessOlder { .. }) if !all_older || i > 0 => continue,
+            Some(Error::WitnessForeign { .. }) if i > 0 => continue,
+            Some(Error::WitnessFork { .. }) => {
+                let path = look.at_root(path);
+                let other = opened.iter().map(|(other, _)| look.at_root(other)).find(|other| *other != path);
+                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir))
+            }
+            Some(Error::WitnessOlder { .. } | Error::WitnessForeign { .. }) => {
+                vec!["mount the newest copy".to_owned()]
+            }
+            Some(e) => {
+                found.note("witness", format!("the witness was not read: {e}"), "");
+                return;
+            }
+        };
+        let told = told.map(|e| e.to_string()).unwrap_or_default();
+        found.wrong("witness", path, told, "The server refuses it at its next start.", &fix);
+    }
 }
 
 /// Every byte, with the secret.
-fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) {
+fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Keyring> {
     let Some(source) = look.secret() else {
         found.note(
             "verify",
@@ -237,11 +274,11 @@ fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) 
             ),
             "",
         );
-        return;
+        return None;
     };
     let place = look.at_root(copy);
     match load_with(fs, &place, &source.to_string(), || source.read()) {
-        Ok((_, notes)) => {
+        Ok((keyring, notes)) => {
             for note in notes.iter().filter(|n| n.is_damage()) {
                 found.risk(
                     "verify",
@@ -251,6 +288,7 @@ fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) 
                     &["look at dmesg; keyringctl sync mends it from another copy".to_owned()],
                 );
             }
+            return Some(keyring);
         }
         // What is wrong with the source is told by its own check.
         Err(Error::Unlock { .. }) => {
@@ -264,4 +302,5 @@ fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) 
             &[format!("keyringctl status {}", place.display())],
         ),
     }
+    None
 }

@@ -7,7 +7,7 @@ use crate::cli::{secret, status::SlotRow};
 use crate::error::{Error, Result};
 use crate::format::slots::SlotKind;
 use crate::host::mounts::{Mount, mount_of};
-use crate::keyring::{Keyring, inspect};
+use crate::keyring::{Claims, Keyring, Kinship, inspect};
 use crate::store::fs::Fs;
 use crate::store::volume::directory_of;
 use serde::Serialize;
@@ -37,6 +37,8 @@ pub(super) struct CopyFile {
     /// When the file was last written, as its filesystem says.
     pub written: Option<u64>,
     pub generation: Option<u64>,
+    /// Copies before this one that hold different keys: both were changed apart.
+    pub diverged_from: Vec<PathBuf>,
     /// Whether one of the two copies of its header is damaged.
     pub damaged: bool,
     /// What opens it; no secrets.
@@ -86,22 +88,47 @@ impl Mounts {
     }
 }
 
-/// Looks at one copy; answers the keyring, too, when the secret opens it.
+/// What was read of a copy: what it claims, and the keyring when the secret opens it.
+pub(super) struct Read {
+    claims: Option<Claims>,
+    pub opened: Result<Keyring>,
+}
+
+/// Looks at one copy.
 pub(super) fn look(
     fs: &Arc<dyn Fs>,
     path: &Path,
     datadir: &Path,
     mounts: &Mounts,
     secret: &secret::Args,
-) -> (Copy, Result<Keyring>) {
-    let (file, opened) = match file(fs, path, secret) {
-        Ok((file, opened)) => (Known::Measured(file), opened),
-        Err(e) => (Known::NotMeasured(e.to_string()), Err(Error::Unavailable)),
+) -> (Copy, Read) {
+    let (file, read) = match file(fs, path, secret) {
+        Ok((file, claims, opened)) => (Known::Measured(file), Read { claims: Some(claims), opened }),
+        Err(e) => (Known::NotMeasured(e.to_string()), Read { claims: None, opened: Err(Error::Unavailable) }),
     };
-    (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, opened)
+    (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
 }
 
-fn file(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(CopyFile, Result<Keyring>)> {
+/// Notes which copies have diverged.
+pub(super) fn compare(copies: &mut [Copy], read: &[Read]) {
+    let diverged = |one: &Read, other: &Read| match (&one.opened, &other.opened) {
+        (Ok(one), Ok(other)) => one.kinship(other) == Kinship::Diverged,
+        _ => one
+            .claims
+            .as_ref()
+            .zip(other.claims.as_ref())
+            .is_some_and(|(a, b)| a.kinship(b) == Kinship::Diverged),
+    };
+    let paths: Vec<_> = copies.iter().map(|copy| copy.path.clone()).collect();
+    for (i, (copy, this)) in copies.iter_mut().zip(read).enumerate() {
+        let before = paths.iter().zip(read).take(i).filter(|(_, other)| diverged(this, other));
+        if let Known::Measured(file) = &mut copy.file {
+            file.diverged_from = before.map(|(path, _)| path.clone()).collect();
+        }
+    }
+}
+
+fn file(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(CopyFile, Claims, Result<Keyring>)> {
     let claims = inspect(fs, path)?;
     let mut verified = Known::NotMeasured(NO_SECRET.to_owned());
     let mut opened = Err(Error::Config(NO_SECRET.to_owned()));
@@ -129,12 +156,13 @@ fn file(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(CopyFil
         created: header.created,
         written: written.map(|d| d.as_secs()),
         generation,
+        diverged_from: Vec::new(),
         damaged: claims.damaged,
         slots: header.slots.iter().map(SlotRow::from).collect(),
         has_recovery_slot: header.slots.iter().any(|s| s.kind == SlotKind::Recovery),
         verified,
     };
-    Ok((file, opened))
+    Ok((file, claims, opened))
 }
 
 /// A copy that was not looked at.

@@ -8,11 +8,13 @@ pub(super) use outcome::{Outcome, not_measured};
 use super::copies::{Copy, CopyFile};
 use super::facts::{Facts, Known};
 use super::keys::Purpose;
+use crate::cli::content::remedy;
 use crate::cli::doctor::finding::{Findings, Level};
 use crate::cli::doctor::server;
 use crate::cli::output::time;
 use crate::server::{Item, Kind, Remedy, State, Way};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 const DAY: u64 = 86_400;
 /// A certificate that ends in so many days is a risk.
@@ -209,11 +211,18 @@ fn volumes(copy: &Copy, before: &[Copy], found: &mut Findings) {
 
 fn alike(facts: &Facts, copy: &Copy, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
     let path = copy.path.display();
-    let fix = ["keyringctl status, keyringctl sync --help".to_owned()];
+    let fix = ["keyringctl doctor says how".to_owned()];
+    if let Some(other) = file.diverged_from.first() {
+        let what = format!("{} and {path} have diverged: they hold different keys", other.display());
+        let why =
+            "Each may hold keys that the other does not have, and the server's next start may be refused.";
+        let fix = remedy(other, &copy.path, Some(Path::new(&facts.server.datadir)));
+        found.wrong("copies-alike", &copy.path, what, why, &fix);
+    }
     if file.id.to_string() != facts.keyring.id {
         let what = format!("{path} is keyring {}, and the server uses {}", file.id, facts.keyring.id);
         found.wrong("copies-alike", &copy.path, what, "It is no copy of the server's keyring.", &fix);
-    } else if file.generation != newest {
+    } else if file.generation != newest && file.diverged_from.is_empty() {
         let what = format!(
             "{path} has generation {}, and the newest copy has {}",
             file.generation.unwrap_or_default(),

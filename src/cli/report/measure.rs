@@ -30,19 +30,21 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let mounts = Mounts::read();
 
     let mut looked = Vec::new();
-    let mut opened = Err(Error::Config(no_keyring(&keyring, &here)));
+    let mut read = Vec::new();
     if let Some(datadir) = here.datadir() {
         for path in &keyring.paths {
-            let (copy, keys) = copies::look(&fs, path, datadir, &mounts, &args.secret);
+            let (copy, file) = copies::look(&fs, path, datadir, &mounts, &args.secret);
             looked.push(copy);
-            // Of several errors the first one counts: it is that of the first copy.
-            if looked.len() == 1 || keys.is_ok() && opened.is_err() {
-                opened = keys;
-            }
+            read.push(file);
         }
+        copies::compare(&mut looked, &read);
     } else {
         looked.extend(keyring.paths.iter().map(|path| copies::unseen(path, ELSEWHERE)));
     }
+    // Of several errors the first one counts: it is that of the first copy.
+    let opens = read.iter().position(|file| file.opened.is_ok()).unwrap_or(0);
+    let opened = read.into_iter().nth(opens).map(|file| file.opened);
+    let opened = opened.unwrap_or_else(|| Err(Error::Config(no_keyring(&keyring, &here))));
     // A copy of another keyring says nothing about the server's.
     let opened = opened.and_then(|k| {
         let used = k.id().to_string() == keyring.id;

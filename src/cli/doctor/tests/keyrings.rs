@@ -82,6 +82,54 @@ fn copies_that_are_not_alike_are_told() {
     risk(&guest.findings(), "copies-alike", "copies of the header");
 }
 
+/// One generation, but not the same keys: with the secret and without it, and also where the later copy has more
+/// generations.
+#[test]
+fn copies_that_have_diverged_are_told_with_the_commands_that_keep_their_keys() {
+    let guest = Guest::new();
+    let key_type = KeyType::new(b"AES").unwrap();
+    let add = |path: &str, id: &str| {
+        open(&guest, path).store(NameRef::new(id.as_bytes(), b"").unwrap(), &key_type, &[7; 32]).unwrap();
+    };
+    open(&guest, KEYRING).rekey(&guest.source().read().unwrap()).unwrap();
+    add(MIRROR, "server");
+    let claimed =
+        guest.with(&|look| look.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
+    for found in [guest.findings(), claimed] {
+        wrong(&found, "copies-alike", "have diverged");
+        let fix = found.of("copies-alike")[0].fix.join("\n");
+        let (k, m, data) = (guest.at(KEYRING), guest.at(MIRROR), guest.at("var/lib/mysql"));
+        for command in [
+            format!("keyringctl verify {} --datadir {}", k.display(), data.display()),
+            format!("keyringctl verify {} --datadir {}", m.display(), data.display()),
+            format!("keyringctl sync {} --mirror {} --merge", k.display(), m.display()),
+        ] {
+            assert!(fix.contains(&command), "{fix}");
+        }
+    }
+    add(KEYRING, "elsewhere");
+    wrong(&guest.findings(), "copies-alike", "(generation 3) and");
+    let blind = guest.with(&|look| look.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
+    risk(&blind, "copies-alike", "cannot be told whether it lags behind or has diverged");
+}
+
+#[test]
+fn a_copy_that_diverged_from_what_the_data_was_used_with_is_told() {
+    let guest = Guest::new();
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    store(&guest, MIRROR);
+    open(&guest, MIRROR).accept_for(&fs, &guest.at("var/lib/mysql"), |_, _| {}).unwrap();
+    let name = NameRef::new(b"another", b"").unwrap();
+    open(&guest, KEYRING).store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
+    let found = guest.findings();
+    wrong(
+        &found,
+        "witness",
+        "mnt/a/keys/main.keyring holds generation 2, which this data directory has seen",
+    );
+    assert_eq!(found.of("witness").len(), 1, "{:?}", found.of("witness"));
+}
+
 #[test]
 fn a_keyring_without_a_recovery_key_is_told() {
     let guest = Guest::new();
