@@ -410,6 +410,12 @@ fn copies() {
         &place,
         &[&format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK}")],
     );
+    fs::hard_link(place.path("main.keyring"), place.path("link.keyring")).unwrap();
+    check(
+        "one_file_under_two_names_is_no_second_copy",
+        &place,
+        &[&format!("sync DIR/main.keyring --mirror DIR/link.keyring {UNLOCK}")],
+    );
     check(
         "backup_of_a_damaged_keyring_makes_nothing",
         &{

@@ -2,13 +2,12 @@
 //! A change of slots or of the data key goes to all copies that the server on this host is configured for. One that
 //! is left out keeps the old data key, the server may go on with that one, and then the copies diverge.
 
+use super::apart::is_one_file;
 use super::doctor::configured::{self, Configured};
 use super::doctor::finding::{Findings, Level};
 use super::output::shell_word;
 use super::site;
 use crate::error::{Error, Result};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Findings that leave it open which copies the server uses.
@@ -100,15 +99,10 @@ fn left_out<'a>(configured: &'a [PathBuf], named: &[PathBuf]) -> Vec<&'a PathBuf
     }
 }
 
-/// Whether two paths lead to one file: the same path, or the same file under two names.
-pub(super) fn is_one_file(one: &Path, other: &Path) -> bool {
-    let file = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
-    one == other || file(one).is_some_and(|of_one| file(other) == Some(of_one))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     const MANIFEST: &str = r#"{"components": "file://component_keyring_external"}"#;

@@ -3,7 +3,7 @@
 
 use super::output::Output;
 use super::secret::{self, measured_cost};
-use super::{Verdict, sync};
+use super::{Verdict, apart, sync};
 use crate::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::slots::MIN_SECRET;
@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if let Some(secret) = &made.secret_file {
         out.line(format_args!("Wrote a new unlock secret to {}", secret.display()));
     }
-    warn_of_shared_volumes(fs.as_ref(), &paths, out);
+    apart::warn(&paths, out);
     let same_disk = secret_beside_keyring(fs.as_ref(), args, &paths);
     if let Some(secret) = &same_disk {
         out.line(format_args!(
@@ -203,20 +203,6 @@ fn secret_beside_keyring(fs: &dyn Fs, args: &Args, paths: &[PathBuf]) -> Option<
     let Some(UnlockSource::File(file)) = &args.secret.unlock else { return None };
     let of_secret = device(fs, file)?;
     paths.iter().any(|path| device(fs, path) == Some(of_secret)).then(|| file.clone())
-}
-
-/// Copies on one volume are lost together.
-fn warn_of_shared_volumes(fs: &dyn Fs, paths: &[PathBuf], out: &mut Output) {
-    for (i, path) in paths.iter().enumerate() {
-        if let Some(other) = paths.iter().take(i).find(|other| device(fs, other) == device(fs, path)) {
-            out.line(format_args!(
-                "WARNING: {} and {} are on the same filesystem: they are lost together. Put the copies on \
-                 volumes of their own.",
-                other.display(),
-                path.display()
-            ));
-        }
-    }
 }
 
 fn device(fs: &dyn Fs, path: &Path) -> Option<u64> {

@@ -2,6 +2,7 @@
 //! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
 
 mod all_copies;
+mod apart;
 mod backup;
 mod content;
 mod doctor;

@@ -2,7 +2,7 @@
 //! `keyringctl sync`: brings copies up to date, and makes those that are not there yet.
 
 use super::output::{Output, stderr_report};
-use super::{Verdict, secret};
+use super::{Verdict, apart, secret};
 use crate::error::{Error, Result};
 use crate::keyring::{Standing, load_beside_others};
 use crate::store::copy::Copy;
@@ -79,6 +79,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         };
         out.line(text);
     }
+    apart::warn(&all, out);
     out.line(format_args!(
         "keyring {}, generation {}: {fine}/{} copies",
         status.id,
@@ -97,6 +98,14 @@ pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>
         if all.contains(&path) {
             return Err(Error::Config(format!(
                 "{} is named twice: each copy needs a path of its own",
+                path.display()
+            )));
+        }
+        if let Some(other) = all.iter().find(|other| apart::is_one_file(other, &path)) {
+            return Err(Error::Config(format!(
+                "{} and {} are one file under two names (a link, or one directory mounted twice): that is one copy, \
+                 not two. Name another path, on a volume of its own",
+                other.display(),
                 path.display()
             )));
         }

@@ -68,7 +68,15 @@ impl<'a> Look<'a> {
 
     /// The mount that a path of the server's lies on.
     pub fn mount(&self, path: &Path) -> Option<&Mount> {
-        mount_of(&self.mounts, path)
+        mount_of(&self.mounts, &self.real(path))
+    }
+
+    /// A path of the server's without links, as far as it is there.
+    fn real(&self, path: &Path) -> PathBuf {
+        match fs::canonicalize(self.at_root(path)) {
+            Ok(real) if real.starts_with(&self.site.root) => self.site.seen(&real),
+            _ => path.to_owned(),
+        }
     }
 
     /// The filesystem that a path lies on, by its device's number, `major:minor`.

@@ -3,6 +3,7 @@
 
 use super::finding::Findings;
 use super::look::Look;
+use crate::cli::apart::is_one_file;
 use crate::host::mounts::Mount;
 use crate::host::unit::mount_unit;
 use crate::store::volume::directory_of;
@@ -14,6 +15,7 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
         "same-device",
         "same-disk",
         "mirrors-apart",
+        "same-file",
         "volatile",
         "read-only-volume",
         "mount-options",
@@ -72,6 +74,22 @@ fn apart_from_data(look: &Look<'_>, copy: &Path, dir: &Path, found: &mut Finding
 
 fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings) {
     for (i, copy) in copies.iter().enumerate() {
+        let one = copies.iter().take(i).find(|other| is_one_file(&look.at_root(other), &look.at_root(copy)));
+        if let Some(other) = one {
+            found.wrong(
+                "same-file",
+                copy,
+                format!("{} and {} are one file under two names", other.display(), copy.display()),
+                "The keyring has one copy less than it seems: when that file is lost, both are.",
+                &[
+                    "look for links, and for a directory that is mounted twice (findmnt)".to_owned(),
+                    "name a path on a volume of its own in the configuration, and put a copy there:"
+                        .to_owned(),
+                    format!("keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring", other.display()),
+                ],
+            );
+            continue;
+        }
         let Some(device) = look.device(directory_of(copy)) else { continue };
         let shared = copies.iter().take(i).find(|other| {
             look.device(directory_of(other)).is_some_and(|d| {

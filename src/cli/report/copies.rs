@@ -2,6 +2,7 @@
 //! The copies of a keyring and the volumes that they are on.
 
 use super::facts::Known;
+use crate::cli::apart::is_one_file;
 use crate::cli::site::mounts_below;
 use crate::cli::{secret, status::SlotRow};
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub(super) struct CopyFile {
     /// When the file was last written, as its filesystem says.
     pub written: Option<u64>,
     pub generation: Option<u64>,
+    /// A copy before this one that is the same file under another name.
+    pub same_file_as: Option<PathBuf>,
     /// Copies before this one that hold different keys: both were changed apart.
     pub diverged_from: Vec<PathBuf>,
     /// Whether one of the two copies of its header is damaged.
@@ -109,7 +112,7 @@ pub(super) fn look(
     (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
 }
 
-/// Notes which copies have diverged.
+/// Notes which copies have diverged, and which are one file.
 pub(super) fn compare(copies: &mut [Copy], read: &[Read]) {
     let diverged = |one: &Read, other: &Read| match (&one.opened, &other.opened) {
         (Ok(one), Ok(other)) => one.kinship(other) == Kinship::Diverged,
@@ -123,6 +126,7 @@ pub(super) fn compare(copies: &mut [Copy], read: &[Read]) {
     for (i, (copy, this)) in copies.iter_mut().zip(read).enumerate() {
         let before = paths.iter().zip(read).take(i).filter(|(_, other)| diverged(this, other));
         if let Known::Measured(file) = &mut copy.file {
+            file.same_file_as = paths.iter().take(i).find(|other| is_one_file(other, &copy.path)).cloned();
             file.diverged_from = before.map(|(path, _)| path.clone()).collect();
         }
     }
@@ -156,6 +160,7 @@ fn file(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(CopyFil
         created: header.created,
         written: written.map(|d| d.as_secs()),
         generation,
+        same_file_as: None,
         diverged_from: Vec::new(),
         damaged: claims.damaged,
         slots: header.slots.iter().map(SlotRow::from).collect(),

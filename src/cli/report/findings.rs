@@ -147,6 +147,7 @@ fn copies(facts: &Facts, found: &mut Findings) {
         "same-device",
         "volatile",
         "mirrors-apart",
+        "same-file",
         "copies-alike",
         "recovery-slot",
         "verify",
@@ -212,6 +213,11 @@ fn volumes(copy: &Copy, before: &[Copy], found: &mut Findings) {
 fn alike(facts: &Facts, copy: &Copy, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
     let path = copy.path.display();
     let fix = ["keyringctl doctor says how".to_owned()];
+    if let Some(other) = &file.same_file_as {
+        let what = format!("{} and {path} are one file under two names", other.display());
+        let why = "The keyring has one copy less than it seems: when that file is lost, both are.";
+        found.wrong("same-file", &copy.path, what, why, &fix);
+    }
     if let Some(other) = file.diverged_from.first() {
         let what = format!("{} and {path} have diverged: they hold different keys", other.display());
         let why =

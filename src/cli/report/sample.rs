@@ -35,6 +35,7 @@ pub(super) fn copy(path: &str, device: &str) -> Copy {
             created: NOW - 1000,
             written: Some(NOW - 10),
             generation: Some(7),
+            same_file_as: None,
             diverged_from: Vec::new(),
             damaged: false,
             slots: Vec::new(),

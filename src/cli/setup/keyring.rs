@@ -2,10 +2,12 @@
 //! The keyring and its unlock secret, as setup makes them or finds them.
 
 use super::change::{is_root, make_directory};
+use crate::cli::apart;
 use crate::cli::doctor::files::closed_on_the_way;
 use crate::cli::init::{self, Made, SecretFile};
 use crate::cli::secret;
 use crate::cli::site::Site;
+use crate::cli::sync;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::keyring::load_with;
@@ -32,6 +34,8 @@ pub(super) struct Plan {
     make_secret: Option<PathBuf>,
     /// Who the secret's file belongs to.
     secret_owner: String,
+    /// Copies that are not apart from each other.
+    warnings: Vec<String>,
 }
 
 impl Plan {
@@ -53,6 +57,7 @@ impl Plan {
         lines.extend(
             self.there.iter().map(|path| format!("KEYRING    {} (there already, and used)", path.display())),
         );
+        lines.extend(self.warnings.iter().cloned());
         lines
     }
 }
@@ -99,7 +104,10 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
         opens(site, host, &there)?;
     }
     let secret_owner = if host.credential.is_some() { "root".to_owned() } else { site.user.clone() };
-    Ok(Plan { directories, make, there, make_secret, secret_owner })
+    let places =
+        sync::paths(&site.at(&host.keyring), &host.mirrors.iter().map(|m| site.at(m)).collect::<Vec<_>>())?;
+    let warnings = apart::warnings(&places, |path| site.seen(path));
+    Ok(Plan { directories, make, there, make_secret, secret_owner, warnings })
 }
 
 /// The file with the unlock secret.

@@ -58,6 +58,25 @@ fn mirrors_on_one_volume_are_told() {
 }
 
 #[test]
+fn a_mirror_behind_a_link_to_the_same_volume_is_told() {
+    let guest = Guest::new();
+    fs::create_dir_all(guest.at("mnt/a/more")).unwrap();
+    guest.chmod("mnt/a/more", 0o700);
+    fs::rename(guest.at(MIRROR), guest.at("mnt/a/more/main.keyring")).unwrap();
+    fs::remove_dir(guest.at("mnt/b/keys")).unwrap();
+    std::os::unix::fs::symlink(guest.at("mnt/a/more"), guest.at("mnt/b/keys")).unwrap();
+    risk(&guest.findings(), "mirrors-apart", "one filesystem");
+}
+
+#[test]
+fn one_file_under_two_names_is_told() {
+    let guest = Guest::new();
+    fs::remove_file(guest.at(MIRROR)).unwrap();
+    fs::hard_link(guest.at(KEYRING), guest.at(MIRROR)).unwrap();
+    wrong(&guest.findings(), "same-file", "are one file under two names");
+}
+
+#[test]
 fn a_volume_that_forgets_or_cannot_be_written_is_told() {
     let guest = Guest::new();
     wrong(&guest.with(&mounted("ext4 /dev/sdb1", "tmpfs tmpfs")), "volatile", "tmpfs");

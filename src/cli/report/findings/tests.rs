@@ -43,7 +43,7 @@ fn nothing_is_found_on_a_server_that_is_fine() {
 
 #[test]
 fn each_wrong_is_found_and_spoils_the_verdict() {
-    let rules: [Rule; 13] = [
+    let rules: [Rule; 14] = [
         ("in-clear", |f| f.places.push(item(Kind::Table, "clinic.names", State::Clear))),
         ("in-clear", |f| f.places.push(item(Kind::Redo, "redo log", State::Clear))),
         ("new-data", |f| f.places.push(item(Kind::Setting, "default_table_encryption", State::Clear))),
@@ -58,6 +58,7 @@ fn each_wrong_is_found_and_spoils_the_verdict() {
         ("server-state", |f| f.keyring.state = "DETACHED".to_owned()),
         ("server-state", |f| f.keyring.state = "UNAVAILABLE".to_owned()),
         ("copies-alike", |f| of_copy(f).id = Uuid::max()),
+        ("same-file", |f| of_copy(f).same_file_as = Some("/mnt/a/k".into())),
         ("copies-alike", |f| of_copy(f).diverged_from.push("/mnt/a/k".into())),
         ("witness", |f| f.witness = Known::Measured(Some(Witness { id: Uuid::nil(), generation: 8 }))),
         ("witness", |f| f.witness = Known::Measured(Some(Witness { id: Uuid::max(), generation: 1 }))),
