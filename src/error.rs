@@ -96,7 +96,7 @@ pub enum Error {
     },
 
     /// The file is older than what was already seen of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Mount the volume with the newer one; nothing was changed", path.display())]
+    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Nothing was changed. Mount the volume with the newer one, or, when this is a mirror that is to be brought up to date: keyringctl sync KEYRING --mirror {}", path.display(), path.display())]
     Older {
         /// The file.
         path: PathBuf,
@@ -390,6 +390,26 @@ impl Error {
         Error::Io { doing, path: path.to_owned(), cause }
     }
 
+    /// What is wrong with one of several copies, when the one at `keyring` can be used. Whoever made a new keyring in
+    /// the place of a missing copy would have two.
+    pub fn of_copy(&self, keyring: &Path) -> String {
+        let sync = |path: &Path| format!("keyringctl sync {} --mirror {}", keyring.display(), path.display());
+        match self {
+            Error::Missing { path, found } => {
+                format!(
+                    "{found}. Mount its volume, or, when that copy is lost, put a new one there: {}",
+                    sync(path)
+                )
+            }
+            Error::Older { path, found, expected, .. } => format!(
+                "it holds generation {found}, but generation {expected} is in use: this is an older copy. Nothing was \
+                 changed. Bring it up to date: {}",
+                sync(path)
+            ),
+            e => e.to_string(),
+        }
+    }
+
     /// Whether another program may have changed the keyring, so that it is worth reading again. Each kind is named, so
     /// that it is decided for a new one.
     pub fn is_by_another(&self) -> bool {
@@ -479,7 +499,7 @@ fn directory(path: &Path) -> std::path::Display<'_> {
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => {
-            ". Give the file and its directory to the user that mysqld runs as (chown), and on hosts with AppArmor or SELinux allow the path there"
+            ". Look at the owners and modes of the file and its directories (namei -l): they belong to the user that mysqld runs as. On a network volume, what its server allows counts: this host and user must be allowed to write, root is often refused (run keyringctl as that user), and a file that another program has locked may be refused until that has ended. AppArmor and SELinux must allow mysqld the path: `keyringctl doctor` looks at both"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ". Free some space on the volume; the keyring is as it was before"
@@ -511,5 +531,18 @@ mod tests {
             let text = in_memory(e).to_string();
             assert!(!text.contains("  ") && !text.starts_with(' '), "an empty path: {text}");
         }
+    }
+
+    #[test]
+    fn a_copy_is_brought_up_to_date_and_no_second_keyring_made() {
+        let path = PathBuf::from("/mnt/b/k");
+        let told = |e: Error| e.of_copy(Path::new("/mnt/a/k"));
+        let missing = Error::Missing { path: path.clone(), found: "it is not mounted".to_owned() };
+        let older = Error::Older { path: path.clone(), id: Uuid::nil(), found: 3, expected: 5 };
+        for text in [told(missing), told(older)] {
+            assert!(text.ends_with("keyringctl sync /mnt/a/k --mirror /mnt/b/k"), "{text}");
+        }
+        let denied = Error::io("open", &path, io::ErrorKind::PermissionDenied.into()).to_string();
+        assert!(denied.contains("network volume") && denied.contains("AppArmor"), "{denied}");
     }
 }

@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut unreadable = None;
     for path in &args.paths {
         let found = look(&fs, path, args).or_else(|e| {
-            let error = Some(e.to_string());
+            let error = Some(told(&e, path, &args.paths));
             let found = Found { path: path.clone(), fine: false, error, about: None, content: None };
             match e {
                 // What there is of the other copies is still to be told.
@@ -139,6 +139,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         metrics(&all, witness.as_ref()).print(out);
     }
     unreadable.map_or(Ok(verdict), Err)
+}
+
+/// What is wrong with a copy: when others were named too, it is not to be made as a keyring of its own.
+pub(super) fn told(e: &Error, path: &Path, all: &[PathBuf]) -> String {
+    match (e, all.iter().find(|other| *other != path)) {
+        (Error::Missing { .. }, Some(other)) => format!("there is no copy: {}", e.of_copy(other)),
+        _ => e.to_string(),
+    }
 }
 
 /// The same as figures.

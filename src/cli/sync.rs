@@ -102,12 +102,7 @@ pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>
             )));
         }
         if let Some(other) = all.iter().find(|other| apart::is_one_file(other, &path)) {
-            return Err(Error::Config(format!(
-                "{} and {} are one file under two names (a link, or one directory mounted twice): that is one copy, \
-                 not two. Name another path, on a volume of its own",
-                other.display(),
-                path.display()
-            )));
+            return Err(Error::OneFile { path: other.clone(), other: path });
         }
         all.push(path);
     }

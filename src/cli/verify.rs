@@ -4,6 +4,7 @@
 mod datadir;
 
 use super::output::Output;
+use super::status::told;
 use super::{Verdict, is_about_the_keyring, secret};
 use crate::error::{Error, Result};
 use crate::format::image::Note;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut all = Vec::new();
     let mut newest: Option<Opened> = None;
     for path in &args.paths {
-        let (checked, opened) = check(&fs, path, &args.secret)?;
+        let (checked, opened) = check(&fs, path, args)?;
         if !args.server.datadir.is_empty() {
             newest = Opened::newest(newest, opened)?;
         }
@@ -115,7 +116,7 @@ impl Opened {
     }
 }
 
-fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(Checked, Option<Opened>)> {
+fn check(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<(Checked, Option<Opened>)> {
     let mut checked = Checked {
         path: path.to_owned(),
         fine: false,
@@ -125,7 +126,7 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(Checke
         keys: None,
         notes: Vec::new(),
     };
-    let mut kept = None;
+    let (mut kept, secret) = (None, &args.secret);
     let source_name = secret.name();
     let loaded = load_with(fs, path, &source_name, || {
         let read = secret.read(path)?;
@@ -144,7 +145,7 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(Checke
             let path = path.to_owned();
             return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
         }
-        Err(e) if is_about_the_keyring(&e) => checked.error = Some(e.to_string()),
+        Err(e) if is_about_the_keyring(&e) => checked.error = Some(told(&e, path, &args.paths)),
         Err(e) => return Err(e),
     }
     Ok((checked, None))

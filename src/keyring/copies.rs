@@ -256,13 +256,9 @@ impl Copies {
 
     /// Notes an error of a copy.
     pub fn fails(&mut self, index: usize, e: &Error) {
-        let why = match e {
-            // A new keyring made there would be a second one.
-            Error::Missing { found, .. } if self.members.len() > 1 => {
-                format!("{found}. Mount its volume, or put a new copy there with keyringctl sync")
-            }
-            e => e.to_string(),
-        };
+        let mut others = self.members.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, m)| m);
+        let keyring = others.clone().find(|m| m.standing.is_up_to_date()).or_else(|| others.next());
+        let why = keyring.map_or_else(|| e.to_string(), |keyring| e.of_copy(keyring.copy.path()));
         // What another program wrote there is not taken over by the copy's going away.
         let changed = matches!(self.members.get(index).map(Member::standing), Some(Standing::Changed(_)));
         let standing = match e {

@@ -93,8 +93,8 @@ impl Outcome {
         }
     }
 
-    /// How this copy at `path` stands to the one that counts, and in which state it is, when that one went through it.
-    pub fn stands_to(&self, best: &Loaded, path: &Path) -> (Standing, Option<Parent>) {
+    /// How this copy at `path` stands to the one that counts, at `keyring`, and in which state it is, when that one went through it.
+    pub fn stands_to(&self, best: &Loaded, keyring: &Path, path: &Path) -> (Standing, Option<Parent>) {
         let lineage = best.lineage();
         let known = |state: &Parent| *state == lineage.state() || lineage.went_through(state);
         match self {
@@ -114,7 +114,7 @@ impl Outcome {
                 (Standing::Behind, Some(*state))
             }
             Outcome::Damaged { error, .. } | Outcome::Sealed { error, .. } | Outcome::Out(error) => {
-                (Standing::Out(error.to_string()), None)
+                (Standing::Out(error.of_copy(keyring)), None)
             }
         }
     }

@@ -426,6 +426,7 @@ fn assemble(
     }
     let Outcome::Whole(best_loaded) = outcomes.remove(best) else { return Err(Error::Unavailable) };
     let best_loaded = *best_loaded;
+    let keyring = copies.get(best).map_or(Path::new(""), Copy::path).to_owned();
     let mut members = Vec::new();
     let other_keys = outcomes
         .iter()
@@ -439,7 +440,8 @@ fn assemble(
             members.push(Member::new(copy, Standing::Read, None));
             continue;
         }
-        let (standing, state) = others.next().ok_or(Error::Unavailable)?.stands_to(&best_loaded, copy.path());
+        let (standing, state) =
+            others.next().ok_or(Error::Unavailable)?.stands_to(&best_loaded, &keyring, copy.path());
         let path = copy.path().display();
         if let Some(why) = standing.refusal() {
             report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));

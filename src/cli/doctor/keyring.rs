@@ -72,18 +72,29 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
             Error::Missing { .. } => "The server cannot open it: it starts without its keys, or not at all.",
             _ => "mysqld refuses it so.",
         };
-        let fix = match &e {
-            Error::Missing { .. } => vec![
+        let other = look.host.copies().find(|other| *other != copy);
+        let fix = match (&e, other) {
+            (Error::Missing { .. }, Some(other)) => vec![
                 "mount its volume".to_owned(),
                 format!(
-                    "if the copy is lost: keyringctl sync COPY_THAT_IS_THERE --mirror {}",
-                    copy.display()
+                    "if the copy is lost: keyringctl sync {} --mirror {}",
+                    look.at_root(other).display(),
+                    place.display()
                 ),
             ],
-            Error::Exposed { path, fix, .. } => vec![format!("chmod {fix} {}", path.display())],
+            (Error::Missing { .. }, None) => {
+                vec!["mount its volume; if that is lost, put a backup of the keyring there".to_owned()]
+            }
+            (Error::Exposed { path, fix, .. }, _) => vec![format!("chmod {fix} {}", path.display())],
             _ => vec![format!("give the path of the keyring itself, in place of {}", copy.display())],
         };
-        found.wrong("keyring-file", copy, e.to_string(), why, &fix);
+        let what = match other.filter(|_| matches!(e, Error::Missing { .. })) {
+            Some(other) => {
+                format!("there is no copy at {}: {}", place.display(), e.of_copy(&look.at_root(other)))
+            }
+            None => e.to_string(),
+        };
+        found.wrong("keyring-file", copy, what, why, &fix);
         return None;
     }
     owner(look, copy, found);

@@ -3,8 +3,9 @@
 
 use super::facts::Known;
 use crate::cli::apart::is_one_file;
+use crate::cli::secret;
 use crate::cli::site::mounts_below;
-use crate::cli::{secret, status::SlotRow};
+use crate::cli::status::{SlotRow, told};
 use crate::error::{Error, Result};
 use crate::format::slots::SlotKind;
 use crate::host::mounts::{Mount, mount_of};
@@ -97,17 +98,20 @@ pub(super) struct Read {
     pub opened: Result<Keyring>,
 }
 
-/// Looks at one copy.
+/// Looks at one copy of all.
 pub(super) fn look(
     fs: &Arc<dyn Fs>,
     path: &Path,
+    all: &[PathBuf],
     datadir: &Path,
     mounts: &Mounts,
     secret: &secret::Args,
 ) -> (Copy, Read) {
     let (file, read) = match file(fs, path, secret) {
         Ok((file, claims, opened)) => (Known::Measured(file), Read { claims: Some(claims), opened }),
-        Err(e) => (Known::NotMeasured(e.to_string()), Read { claims: None, opened: Err(Error::Unavailable) }),
+        Err(e) => {
+            (Known::NotMeasured(told(&e, path, all)), Read { claims: None, opened: Err(Error::Unavailable) })
+        }
     };
     (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
 }

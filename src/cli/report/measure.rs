@@ -33,7 +33,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let mut read = Vec::new();
     if let Some(datadir) = here.datadir() {
         for path in &keyring.paths {
-            let (copy, file) = copies::look(&fs, path, datadir, &mounts, &args.secret);
+            let (copy, file) = copies::look(&fs, path, &keyring.paths, datadir, &mounts, &args.secret);
             looked.push(copy);
             read.push(file);
         }

@@ -20,7 +20,9 @@ fn store(guest: &Guest, path: &str) {
 fn a_copy_that_is_missing_or_none_is_told() {
     let guest = Guest::new();
     fs::remove_file(guest.at(MIRROR)).unwrap();
-    wrong(&guest.findings(), "keyring-file", "there is no keyring at");
+    wrong(&guest.findings(), "keyring-file", "there is no copy at");
+    let told = &guest.findings().of("keyring-file")[0].what.clone();
+    assert!(told.contains("keyringctl sync") && !told.contains("keyringctl init"), "{told}");
     guest.write(MIRROR, "something else");
     guest.chmod(MIRROR, 0o600);
     wrong(&guest.findings(), "keyring-file", "is not a keyring");
