@@ -223,7 +223,7 @@ impl Stands {
             Stands::Newer => "has seen an earlier generation",
             Stands::Older => "has seen a later generation",
             Stands::Another => "has seen another keyring",
-            Stands::Fork => "has seen other content of this generation",
+            Stands::Fork => "has seen another state, from which this copy has diverged",
             Stands::Unknown => {
                 "was not written by this keyring (damaged, forged, or from before its data key was renewed): \
                  whether this is the newest cannot be told"
@@ -289,7 +289,13 @@ fn compare(all: &mut [Found], datadir: Option<&Path>) {
     for (found, wrong) in all.iter_mut().zip(judged) {
         if let Some(wrong) = wrong {
             found.fine = false;
-            found.error.get_or_insert(wrong);
+            // The copy that is meant by what the witness says is known here.
+            let is_fork = found.about.as_ref().is_some_and(|a| a.witness == Some(Stands::Fork));
+            if is_fork && is_last_used {
+                found.error = Some(wrong);
+            } else {
+                found.error.get_or_insert(wrong);
+            }
         }
     }
     // Nothing tells which of the two is right.

@@ -124,11 +124,7 @@ fn a_copy_that_diverged_from_what_the_data_was_used_with_is_told() {
     let name = NameRef::new(b"another", b"").unwrap();
     open(&guest, KEYRING).store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
     let found = guest.findings();
-    wrong(
-        &found,
-        "witness",
-        "mnt/a/keys/main.keyring holds generation 2, which this data directory has seen",
-    );
+    wrong(&found, "witness", "mnt/a/keys/main.keyring has diverged from the copy that this data directory");
     assert_eq!(found.of("witness").len(), 1, "{:?}", found.of("witness"));
 }
 
