@@ -4,6 +4,7 @@
 
 mod heal;
 mod judge;
+mod merge;
 mod write;
 
 pub(super) use judge::claimed;

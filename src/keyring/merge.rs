@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Copies of one keyring that have diverged, brought together: the keys of both where no name stands for two keys.
+//! Nothing is lost whatever happens in between: both files are kept first, and what is written then makes each of
+//! them an earlier state of itself.
+
+use super::copies::Report;
+use super::{Keyring, Kinship};
+use crate::error::{Error, Result};
+use crate::key::{KeyName, KeyType, NameRef};
+use crate::store::copy::Copy;
+use crate::store::fs::{Access, Fs};
+use crate::store::volume::{directory_of, temporary_of};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use subtle::ConstantTimeEq;
+
+/// What is told of a key; never its bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct About {
+    /// Its type.
+    pub key_type: KeyType,
+    /// How many bytes it has.
+    pub len: usize,
+    /// When it was stored, in seconds since 1970.
+    pub created: u64,
+}
+
+/// A key that one of two copies holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OnlyOne {
+    /// Its name.
+    pub name: KeyName,
+    /// What it is.
+    pub about: About,
+    /// It is older than a key that both hold: so the other copy had it, too, and it was removed there since.
+    pub was_removed: bool,
+}
+
+/// A name that stands for different keys in two copies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conflict {
+    /// The name.
+    pub name: KeyName,
+    /// The key of the first copy.
+    pub here: About,
+    /// The key of the second one.
+    pub there: About,
+}
+
+/// How the keys of two copies stand to each other; all lists are ordered by user and id.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Merge {
+    /// Keys that only the first copy holds.
+    pub only_here: Vec<OnlyOne>,
+    /// Keys that only the second copy holds.
+    pub only_there: Vec<OnlyOne>,
+    /// Names that stand for different keys.
+    pub conflicts: Vec<Conflict>,
+    /// How many keys both hold.
+    pub alike: usize,
+}
+
+/// Which of two keys of one name is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Take {
+    /// That of the first copy.
+    Here,
+    /// That of the second one.
+    There,
+}
+
+impl Keyring {
+    /// How the keys of this copy stand to those of another one.
+    pub fn compare(&self, other: &Keyring) -> Merge {
+        let mut merge = Merge::default();
+        let mut newest_in_both = 0;
+        for name in self.names() {
+            let Some((ours, theirs, same)) = self.both(other, &name.as_ref()) else { continue };
+            match theirs {
+                None => merge.only_here.push(OnlyOne { name, about: ours, was_removed: false }),
+                Some(theirs) if same => {
+                    merge.alike += 1;
+                    newest_in_both = newest_in_both.max(ours.created.min(theirs.created));
+                }
+                Some(there) => merge.conflicts.push(Conflict { name, here: ours, there }),
+            }
+        }
+        for name in other.names() {
+            if let Some((about, None, _)) = other.both(self, &name.as_ref()) {
+                merge.only_there.push(OnlyOne { name, about, was_removed: false });
+            }
+        }
+        for only in merge.only_here.iter_mut().chain(&mut merge.only_there) {
+            only.was_removed = only.about.created < newest_in_both;
+        }
+        merge
+    }
+
+    /// What both say of a key that this one holds, and whether it is the same key.
+    fn both(&self, other: &Keyring, name: &NameRef<'_>) -> Option<(About, Option<About>, bool)> {
+        let (ours, theirs) = (self.read_memory(), other.read_memory());
+        let about = |key: &crate::format::records::KeyRecord<'_>| About {
+            key_type: key.key_type.clone(),
+            len: key.data.len(),
+            created: key.created,
+        };
+        let ours = ours.get(name)?;
+        let theirs = theirs.get(name);
+        let same = theirs
+            .as_ref()
+            .is_some_and(|t| t.key_type == ours.key_type && bool::from(t.data.ct_eq(ours.data)));
+        Some((about(&ours), theirs.as_ref().map(about), same))
+    }
+}
+
+/// Copies that have diverged, read and not yet written.
+#[derive(Debug)]
+pub struct Merging {
+    fs: Arc<dyn Fs>,
+    here: Keyring,
+    there: Keyring,
+    /// Copies in the state of one of the two, or in an earlier one.
+    others: Vec<Keyring>,
+    merge: Merge,
+}
+
+/// What was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Merged {
+    /// Its generation.
+    pub generation: u64,
+    /// How many keys it holds.
+    pub keys: usize,
+    /// Where the two copies are kept as they were.
+    pub kept: Vec<PathBuf>,
+}
+
+impl Merging {
+    /// Reads the copies at `paths`, each by itself with `open`. The first one's slots and data key are kept. `None`
+    /// when no two have diverged.
+    ///
+    /// # Errors
+    /// What `open` answers; copies of several keyrings; a first copy that is an earlier state of another one; more
+    /// than two that have diverged.
+    pub fn read(
+        fs: &Arc<dyn Fs>,
+        paths: &[PathBuf],
+        mut open: impl FnMut(&Path) -> Result<Keyring>,
+    ) -> Result<Option<Merging>> {
+        let mut copies = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+        let mut ends: Vec<usize> = Vec::new();
+        for (i, copy) in copies.iter().enumerate() {
+            let mut is_end = true;
+            for (j, other) in copies.iter().enumerate().filter(|(j, _)| *j != i) {
+                match copy.kinship(other) {
+                    Kinship::Foreign => return Err(two_keyrings(copy, other)),
+                    Kinship::Earlier => is_end = false,
+                    Kinship::Alike if j < i => is_end = false,
+                    Kinship::Alike | Kinship::Later | Kinship::Diverged | Kinship::Unclear => {}
+                }
+            }
+            ends.extend(is_end.then_some(i));
+        }
+        let shown = |i: &usize| copies.get(*i).map(|k| k.path().display().to_string()).unwrap_or_default();
+        match ends[..] {
+            [] | [_] => return Ok(None),
+            [0, _] => {}
+            [first, _] => {
+                return Err(Error::Config(format!(
+                    "{} is an earlier state of a copy that was named behind it: name {} first, whose slots are to stay",
+                    shown(&0),
+                    shown(&first)
+                )));
+            }
+            _ => {
+                let all: Vec<_> = ends.iter().map(shown).collect();
+                return Err(Error::Config(format!(
+                    "more than two copies have diverged ({}): merge two of them first, and then the next with those",
+                    all.join(", ")
+                )));
+            }
+        }
+        let there = copies.remove(ends.get(1).copied().unwrap_or(1));
+        let here = copies.remove(0);
+        let merge = here.compare(&there);
+        Ok(Some(Merging { fs: Arc::clone(fs), here, there, others: copies, merge }))
+    }
+
+    /// The copy whose slots and data key are kept.
+    pub fn here(&self) -> &Keyring {
+        &self.here
+    }
+
+    /// The one that diverged from it.
+    pub fn there(&self) -> &Keyring {
+        &self.there
+    }
+
+    /// How their keys stand to each other.
+    pub fn merge(&self) -> &Merge {
+        &self.merge
+    }
+
+    /// Writes the keys of both to all copies; of two that have one name, that which `take` says. Before that both
+    /// files are kept beside the copies, as `PATH.before-merge-GENERATION`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when `take` answers `None`; [`Error::AlreadyThere`] when other bytes are kept under that
+    /// name; as [`Keyring::store`]. Each copy is as before or as after then.
+    pub fn write(self, report: Report, take: impl Fn(&KeyName) -> Option<Take>) -> Result<Merged> {
+        let Merging { fs, here, there, others, merge } = self;
+        let mut from_there: Vec<KeyName> = merge.only_there.iter().map(|only| only.name.clone()).collect();
+        for conflict in &merge.conflicts {
+            let undecided =
+                || Error::Config(format!("it is not said which key {} is to be kept", conflict.name));
+            if take(&conflict.name).ok_or_else(undecided)? == Take::There {
+                from_there.push(conflict.name.clone());
+            }
+        }
+        from_there.sort_unstable();
+        let is_from_there =
+            |name: &NameRef<'_>| from_there.binary_search_by(|taken| taken.as_ref().cmp(name)).is_ok();
+        let generations = [&here, &there].map(|k| (k.path(), k.lock_writer().commit().generation));
+        let [mut writer, other] =
+            [here.writer, there.writer].map(|w| w.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let [ours, theirs] =
+            [here.memory, there.memory].map(|m| m.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let others =
+            others.into_iter().map(|k| k.writer.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let others = [other].into_iter().chain(others).collect();
+        let records = || {
+            let ours = ours.records().filter(|key| !is_from_there(&key.name));
+            ours.chain(theirs.records().filter(|key| is_from_there(&key.name)))
+        };
+        let mut kept = Vec::new();
+        let keep = |path: &Path, bytes: &[u8]| {
+            let generation = generations.iter().find(|(of, _)| of == path).map_or(0, |(_, g)| *g);
+            kept.push(keep_beside(&fs, path, generation, bytes)?);
+            Ok(())
+        };
+        let keys = records().count();
+        writer.merge(&ours, others, report, keep, records())?;
+        Ok(Merged { generation: writer.commit().generation, keys, kept })
+    }
+}
+
+fn two_keyrings(one: &Keyring, other: &Keyring) -> Error {
+    Error::Config(format!(
+        "{} and {} are two keyrings, not copies of one: nothing was changed",
+        one.path().display(),
+        other.path().display()
+    ))
+}
+
+/// Keeps the bytes of a copy beside it, durably and closed to others. An earlier try may have kept the same.
+fn keep_beside(fs: &Arc<dyn Fs>, path: &Path, generation: u64, bytes: &[u8]) -> Result<PathBuf> {
+    let mut place = path.as_os_str().to_owned();
+    place.push(format!(".before-merge-{generation}"));
+    let place = PathBuf::from(place);
+    // What an interrupted try left. Whoever makes this file holds the lock of the copy, as this program does.
+    match fs.unlink(&temporary_of(&place)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", &temporary_of(&place), e));
+        }
+        _ => {}
+    }
+    match Copy::new(Arc::clone(fs), &place).create(bytes) {
+        Err(Error::AlreadyThere { path }) if path == place && is_kept(fs.as_ref(), &place, bytes)? => {
+            Ok(place)
+        }
+        made => made.map(|_| place),
+    }
+}
+
+/// Whether a file holds these bytes; made durable then.
+fn is_kept(fs: &dyn Fs, place: &Path, bytes: &[u8]) -> Result<bool> {
+    let look = || {
+        let file = fs.open(place, Access::Read)?;
+        // One more, so that a longer file is not taken for it.
+        let mut found = vec![0; bytes.len() + 1];
+        let len = file.read_at(&mut found, 0)?;
+        if found.get(..len) != Some(bytes) {
+            return Ok(false);
+        }
+        file.sync()?;
+        fs.sync_dir(directory_of(place))?;
+        Ok(true)
+    };
+    look().map_err(|e| Error::io("keep", place, e))
+}
