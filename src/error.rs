@@ -406,6 +406,14 @@ impl Error {
                  changed. Bring it up to date: {}",
                 sync(path)
             ),
+            Error::Diverged { path, found, expected } => format!(
+                "it has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither \
+                 follows from the other. No key is stored until they are one again, and both are left as they are. Keep \
+                 both files. See which one opens the data: `keyringctl verify {} --datadir DIR`, and the same with the \
+                 other. Then bring the keys of both together: {} --merge",
+                path.display(),
+                sync(path)
+            ),
             e => e.to_string(),
         }
     }

@@ -311,6 +311,67 @@ fn diverged_copies() {
     );
 }
 
+/// Copies that have diverged are brought together, and nothing is written before each key is decided on.
+#[test]
+fn merging_diverged_copies() {
+    let place = Place::with_keyring();
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let open =
+        |path: &str| load(&fs, &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0;
+    let store = |path: &str, id: &str, user: &str, bytes: &[u8]| {
+        open(path).store(common::name(id, user), &common::key_type("AES"), bytes).unwrap();
+    };
+    store("main.keyring", "both", "", &[1; 32]);
+    std::fs::copy(place.path("main.keyring"), place.path("mirror.keyring")).unwrap();
+    let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null"));
+    assert_eq!(renewed.code, 0, "{}", renewed.stderr);
+    for (path, byte) in [("main.keyring", 3), ("mirror.keyring", 4)] {
+        store(path, &format!("only {path}"), "", &[byte; 32]);
+        store(path, "apart", "", &[byte; 32]);
+        store(path, "apart", "it's", &[byte; 16]);
+    }
+    let merge = format!("sync DIR/mirror.keyring --mirror DIR/main.keyring --merge {UNLOCK}");
+    let taken = "--take apart=DIR/main.keyring --take apart,user=it\\'s=DIR/mirror.keyring";
+    let before = ["main.keyring", "mirror.keyring"].map(|path| fs_bytes(&place, path));
+    check(
+        "merge_writes_nothing_before_each_key_is_decided_on",
+        &place,
+        &[
+            &format!("sync DIR/mirror.keyring --mirror DIR/main.keyring {UNLOCK}"),
+            &merge,
+            &format!("{merge} --take apart=DIR/main.keyring --json"),
+            &format!("{merge} {taken} --dry-run"),
+            &format!("{merge} --take none=DIR/main.keyring"),
+            &format!("{merge} {taken} --take apart=DIR/mirror.keyring"),
+            "sync DIR/mirror.keyring --mirror DIR/main.keyring --dry-run",
+        ],
+    );
+    assert!(before == ["main.keyring", "mirror.keyring"].map(|path| fs_bytes(&place, path)));
+    check(
+        "merge_brings_the_keys_of_both_together",
+        &place,
+        &[
+            &format!("{merge} {taken} --mirror DIR/new.keyring"),
+            &format!("list DIR/new.keyring {UNLOCK}"),
+            &format!("status DIR/main.keyring DIR/mirror.keyring DIR/new.keyring {UNLOCK}"),
+            &format!("{merge} --json"),
+        ],
+    );
+    let kept = ["main.keyring.before-merge-6", "mirror.keyring.before-merge-5"];
+    assert!(before == kept.map(|path| fs_bytes(&place, path)));
+    for path in kept {
+        assert_eq!(fs::metadata(place.path(path)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let [mut ours, mut theirs] = [Vec::new(), Vec::new()];
+    open("new.keyring").fetch(&common::name("apart", ""), |key| ours.extend(key.data)).unwrap();
+    open("new.keyring").fetch(&common::name("apart", "it's"), |key| theirs.extend(key.data)).unwrap();
+    assert_eq!((ours, theirs), (vec![3; 32], vec![4; 16]));
+}
+
+fn fs_bytes(place: &Place, name: &str) -> Vec<u8> {
+    fs::read(place.path(name)).unwrap()
+}
+
 #[test]
 fn figures_for_prometheus() {
     let place = Place::with_keyring();

@@ -23,8 +23,9 @@ fn device(path: &Path) -> Option<u64> {
     path.ancestors().find_map(|path| fs::metadata(path).ok()).map(|m| m.dev())
 }
 
-/// A warning for each copy that is on the filesystem of another one; `seen` says how a path is shown.
-pub(super) fn warnings(paths: &[PathBuf], seen: impl Fn(&Path) -> PathBuf) -> Vec<String> {
+/// A warning for each copy, from number `from` on, that is on the filesystem of one before it; `seen` says how a path
+/// is shown.
+pub(super) fn warnings(paths: &[PathBuf], from: usize, seen: impl Fn(&Path) -> PathBuf) -> Vec<String> {
     let shared = |(i, path): (usize, &PathBuf)| {
         let other =
             paths.iter().take(i).find(|other| device(path).is_some_and(|d| device(other) == Some(d)))?;
@@ -35,12 +36,12 @@ pub(super) fn warnings(paths: &[PathBuf], seen: impl Fn(&Path) -> PathBuf) -> Ve
             seen(path).display()
         ))
     };
-    paths.iter().enumerate().filter_map(shared).collect()
+    paths.iter().enumerate().skip(from).filter_map(shared).collect()
 }
 
 /// Shows the warnings, in whichever form the answer is printed.
-pub(super) fn warn(paths: &[PathBuf], out: &mut Output) {
-    for warning in warnings(paths, Path::to_owned) {
+pub(super) fn warn(paths: &[PathBuf], from: usize, out: &mut Output) {
+    for warning in warnings(paths, from, Path::to_owned) {
         if out.is_json() {
             eprintln!("keyringctl: {warning}");
         }
@@ -74,8 +75,8 @@ mod tests {
     fn copies_on_one_filesystem_are_warned_of() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a/keys/k"), dir.path().join("b/keys/k"));
-        let told = warnings(&[a.clone(), "/proc/k".into(), b], Path::to_owned);
+        let told = warnings(&[a.clone(), "/proc/k".into(), b], 0, Path::to_owned);
         assert!(told.len() == 1 && told[0].contains(&a.display().to_string()), "{told:?}");
-        assert!(warnings(&[a, "/proc/k".into()], Path::to_owned).is_empty());
+        assert!(warnings(&[a, "/proc/k".into()], 0, Path::to_owned).is_empty());
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if let Some(secret) = &made.secret_file {
         out.line(format_args!("Wrote a new unlock secret to {}", secret.display()));
     }
-    apart::warn(&paths, out);
+    apart::warn(&paths, 0, out);
     let same_disk = secret_beside_keyring(fs.as_ref(), args, &paths);
     if let Some(secret) = &same_disk {
         out.line(format_args!(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl sync`: brings copies up to date, and makes those that are not there yet.
 
+mod merge;
+
 use super::output::{Output, stderr_report};
 use super::{Verdict, apart, secret};
 use crate::error::{Error, Result};
@@ -9,7 +11,9 @@ use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::store::volume;
+use crate::unlock::UnlockSource;
 use serde::Serialize;
+use serde_json::json;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,15 +21,34 @@ use std::sync::Arc;
 /// Bring copies of a keyring up to date, and make those that are not there yet
 ///
 /// The newest whole copy counts, whichever path it is at. A server may go on using the keyring.
+///
+/// Copies that have diverged, each of which was changed without the other, are left alone unless --merge is given.
+/// Then the keys of both are written to all copies. Where one name stands for two keys, --take says which one is
+/// kept; until that is said of each, nothing is written. Both files are kept as they were, beside the copies.
 #[derive(clap::Args)]
 #[command(after_help = "Example, after a dead stick was replaced:\n  \
-    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret")]
+    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret\n\n\
+    Example, for copies that have diverged:\n  \
+    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --merge --dry-run --unlock file:/etc/mysql/keyring.secret")]
 pub(super) struct Args {
     /// The keyring file
     path: PathBuf,
     /// Another copy, on another volume (repeatable)
     #[arg(long = "mirror", value_name = "PATH", required = true)]
     mirrors: Vec<PathBuf>,
+    /// Bring the keys of copies together that have diverged. The unlock slots and the data key of the first path stay
+    #[arg(long)]
+    merge: bool,
+    /// Of two keys of one name, keep the one that the copy at PATH holds (repeatable). A key of a user is named by
+    /// ID,user=USER
+    #[arg(long, value_name = "ID=PATH", requires = "merge")]
+    take: Vec<String>,
+    /// Show which keys come from where, and write nothing
+    #[arg(long, requires = "merge")]
+    dry_run: bool,
+    /// Where the secret of the other copies comes from, when the first one's does not open them
+    #[arg(long, value_name = "SOURCE", requires = "merge")]
+    other_unlock: Option<UnlockSource>,
     #[command(flatten)]
     secret: secret::Args,
 }
@@ -52,8 +75,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let Some(first) = there.first() else {
         return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", io::ErrorKind::NotFound.into()));
     };
+    let (mut merged, mut known) = (None, None);
+    if args.merge {
+        match merge::run(args, &fs, &there, out)? {
+            merge::Done::GoOn(document, secret) => (merged, known) = (Some(document), secret),
+            merge::Done::Nothing(verdict) => return Ok(verdict),
+        }
+    }
     let name = args.secret.name();
-    let keyring = load_beside_others(&fs, &there, 1, &name, || args.secret.read(first), stderr_report)?;
+    let read =
+        || known.as_ref().map_or_else(|| args.secret.read(first), |secret| args.secret.read_again(secret));
+    let keyring = load_beside_others(&fs, &there, 1, &name, read, stderr_report)?;
     keyring.settle()?;
     keyring.create_copies(&places)?;
     let status = keyring.status();
@@ -69,6 +101,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             Row { fine: error.is_none(), path, error, made: false }
         })
         .collect();
+    // Of those that were there, opening them has told.
+    apart::warn(&[&there[..], &missing[..]].concat(), there.len(), out);
     rows.extend(missing.into_iter().map(|path| Row { path, fine: true, error: None, made: true }));
     let fine = rows.iter().filter(|r| r.fine).count();
     for row in &rows {
@@ -79,14 +113,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         };
         out.line(text);
     }
-    apart::warn(&all, out);
     out.line(format_args!(
         "keyring {}, generation {}: {fine}/{} copies",
         status.id,
         status.generation,
         rows.len()
     ));
-    out.document(&rows);
+    match merged {
+        Some(merged) => out.document(&json!({ "merge": merged, "copies": rows })),
+        None => out.document(&rows),
+    }
     Ok(if fine == rows.len() { Verdict::Fine } else { Verdict::NotFine })
 }
 

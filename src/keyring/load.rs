@@ -102,7 +102,7 @@ impl Outcome {
                 // Its front may be the same, and what is behind it not.
                 Ok(Standing::Behind) => (Standing::Behind, Some(loaded.lineage().state())),
                 Ok(standing) => (standing, None),
-                Err(e) if e.is_by_another() => (Standing::Changed(e.to_string()), None),
+                Err(e) if e.is_by_another() => (Standing::Changed(e.of_copy(keyring)), None),
                 Err(e) => (Standing::Out(e.to_string()), None),
             },
             // It holds nothing that the best one lacks, however much of it can still be read.

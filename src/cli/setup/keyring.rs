@@ -106,7 +106,7 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
     let secret_owner = if host.credential.is_some() { "root".to_owned() } else { site.user.clone() };
     let places =
         sync::paths(&site.at(&host.keyring), &host.mirrors.iter().map(|m| site.at(m)).collect::<Vec<_>>())?;
-    let warnings = apart::warnings(&places, |path| site.seen(path));
+    let warnings = apart::warnings(&places, 0, |path| site.seen(path));
     Ok(Plan { directories, make, there, make_secret, secret_owner, warnings })
 }
 
