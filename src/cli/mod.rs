@@ -178,6 +178,9 @@ fn is_about_the_keyring(e: &Error) -> bool {
 }
 
 #[cfg(test)]
+mod messages;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::format::FormatError;

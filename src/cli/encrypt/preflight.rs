@@ -94,7 +94,7 @@ fn second_copy(keyring: &ServerKeyring) -> Option<String> {
     if keyring.copies.1 >= 2 {
         return None;
     }
-    let advice = "make a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add --recovery), or take the risk with --without-second-copy";
+    let advice = "make a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add KEYRING --recovery --unlock SOURCE), or take the risk with --without-second-copy";
     let Some(path) = keyring.paths.first() else {
         return Some(format!("the keyring has one copy only: {advice}"));
     };

@@ -98,7 +98,7 @@ fn judge(report: &FileReport, forms: Forms, said: Option<bool>, with_keys: bool)
     let is_undo = report.kind == tablespace::Kind::Undo;
     if report.state == State::Unreadable || with_keys && report.state.is_failure() {
         let why = format!("{}{}", report.state.name(), notes(report));
-        let remedy = "keyringctl verify --datadir tells more".to_owned();
+        let remedy = "keyringctl verify KEYRING --datadir DIR".to_owned();
         return Some(Finding::new(kind, what, why, Some(remedy)));
     }
     if report.kind == tablespace::Kind::System {
