@@ -12,8 +12,11 @@ mod memory;
 mod merge;
 mod new;
 mod open;
+mod read;
 mod slots;
 mod status;
+mod successor;
+mod tend;
 mod witness;
 mod writer;
 
@@ -22,7 +25,8 @@ pub use found::Found;
 pub use kinship::Kinship;
 pub use merge::{About, Conflict, Merge, Merged, Merging, OnlyOne, Take};
 pub use new::NewKeyring;
-pub use open::{Claims, Trust, inspect, load, load_all, load_beside_others, load_with};
+pub use open::{Claims, Trust, inspect, load, load_with};
+pub use read::{load_all, load_beside_others};
 pub use status::{Counters, State, Status};
 pub use witness::{Testimony, hear_claims, witness_claims};
 
@@ -30,11 +34,11 @@ use crate::error::{Error, Result};
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef, check_length};
 use crate::secret::fill_random;
-use crate::store::copy::{CHANGE_WAIT, Changing, PROBE_WAIT};
+use crate::store::copy::CHANGE_WAIT;
 use crate::store::fs::Fs;
 use crate::store::vacancy::Vacancy;
 use memory::Memory;
-use open::Reopen;
+use read::Reopen;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,9 +65,6 @@ pub struct Keyring {
     /// How often memory lost keys that it had. Changed while nobody else looks at it.
     losses: AtomicU64,
 }
-
-/// How often one change may find that another program was faster.
-const CATCH_UPS: usize = 20;
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
@@ -139,74 +140,6 @@ impl Keyring {
         .inspect(|()| self.counters.stored())
     }
 
-    /// Makes a change; when another program has changed the keyring in the meantime, goes on from that
-    /// and makes it then. Nothing that either has stored is lost.
-    fn catching_up<R>(&self, writer: &mut Writer, change: impl Fn(&mut Writer) -> Result<R>) -> Result<R> {
-        let mut done = change(writer);
-        for _ in 0..CATCH_UPS {
-            match done {
-                Err(e) if e.is_by_another() && self.reopen.is_some() => {
-                    // Keep the locks while re-reading, or a busy writer could starve us.
-                    let locked = writer.lock_copies()?;
-                    self.catch_up(writer, Some(&locked)).map_err(|_| e)?;
-                    drop(locked);
-                    done = change(writer);
-                }
-                done => return done,
-            }
-        }
-        done
-    }
-
-    /// Whether there is a key of that name. Before the answer `refusal`, which ends a change, the copies
-    /// are looked at: another program may have made it untrue.
-    fn knows(&self, writer: &mut Writer, name: &NameRef<'_>, refusal: bool) -> bool {
-        let known = || self.read_memory().get(name).is_some();
-        if known() == refusal && self.reopen.is_some() {
-            let looked = writer.probe(&self.read_memory(), false, false);
-            if looked.is_err_and(|e| e.is_by_another()) {
-                // Without success the answer is of the keyring as this program knows it.
-                drop(self.catch_up(writer, None));
-            }
-        }
-        known()
-    }
-
-    /// Reads a keyring again that another program has changed, when it is this one in a later state; through the
-    /// descriptors that hold the locks of its copies, where they are `locked`.
-    ///
-    /// # Errors
-    /// When there is nothing to go on from.
-    fn catch_up(&self, writer: &mut Writer, locked: Option<&[Result<Changing>]>) -> Result<()> {
-        let reopen = self.reopen.as_ref().ok_or(Error::Unavailable)?;
-        let fresh = reopen.read(&writer.all_keys().collect::<Vec<_>>(), locked)?;
-        let memory = fresh.memory.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let newer = fresh.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if fresh.id == self.id && newer.commit() == writer.commit() {
-            // A copy that was away while the data key was renewed.
-            return if writer.learn_keys(newer) { Ok(()) } else { Err(Error::Unavailable) };
-        }
-        let later = newer.commit().generation > writer.commit().generation;
-        let nothing_lost = writer.is_before(&newer) || self.read_memory().missing_in(&memory) == 0;
-        if fresh.id != self.id || !later || !nothing_lost {
-            return Err(Error::Unavailable);
-        }
-        (reopen.report)(
-            Severity::Note,
-            &format!(
-                "the keyring {} was changed by another program: went on from generation {} to {}",
-                writer.path().display(),
-                writer.commit().generation,
-                newer.commit().generation
-            ),
-        );
-        writer.go_on_from(newer);
-        let mut known = self.write_memory();
-        *known = memory;
-        self.losses.fetch_add(1, Ordering::Release);
-        Ok(())
-    }
-
     /// Hands the key of that name to `look`, or answers `None`.
     pub fn fetch<R>(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>) -> R) -> Option<R> {
         self.counters.fetched();
@@ -267,154 +200,6 @@ impl Keyring {
             missing += usize::from(!same);
         });
         missing
-    }
-
-    /// Opens the keyring that is to take this one's place, while no change is under way: both may be of the
-    /// same files. Answers also how many keys of this one are missing in it when it is another keyring.
-    ///
-    /// # Errors
-    /// What `open` answers; [`Error::Older`]; [`Error::Diverged`] when it went its own way; [`Error::Retired`].
-    pub fn open_successor(
-        &self,
-        open: impl FnOnce() -> Result<Arc<Keyring>>,
-    ) -> Result<(Arc<Keyring>, usize)> {
-        let writer = self.lock_in_use()?;
-        let new = open()?;
-        let missing = self.check_successor(&writer, &new)?;
-        Ok((new, missing))
-    }
-
-    /// Has `new`, which [`Keyring::open_successor`] opened, take this one's place: runs `swap` while no change is under
-    /// way, and refuses all later ones with [`Error::Retired`]. No file is touched. What was changed here since `new`
-    /// was opened is handed over, when both are one keyring.
-    ///
-    /// # Errors
-    /// [`Error::Retired`]; no memory. This keyring goes on then.
-    pub fn give_way(&self, new: &Keyring, swap: impl FnOnce()) -> Result<()> {
-        let writer = self.lock_in_use()?;
-        let mut theirs = new.lock_writer();
-        if self.id == new.id && writer.commit().generation > theirs.commit().generation {
-            let mut memory = Memory::default();
-            memory.copy_from(&self.read_memory())?;
-            theirs.take_over(&writer)?;
-            *new.write_memory() = memory;
-        }
-        drop(theirs);
-        swap();
-        self.retired.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Whether `new` may take this keyring's place: the same keyring must be in this state or a later one.
-    fn check_successor(&self, old: &Writer, new: &Keyring) -> Result<usize> {
-        let missing = self.missing_in(new);
-        if self.id != new.id {
-            return Ok(missing);
-        }
-        let new = new.lock_writer();
-        let (expected, found) = (old.commit().generation, new.commit().generation);
-        let path = new.path().to_owned();
-        if found < expected {
-            return Err(Error::Older { path, id: self.id, found, expected });
-        }
-        if missing > 0 && !old.is_before(&new) {
-            return Err(Error::Diverged { path, found, expected });
-        }
-        Ok(0)
-    }
-
-    /// What an administrator wants to know. The copies are looked at, once a second at most, and nothing is written to
-    /// them. A change under way is not waited for: what it last came to is shown.
-    pub fn status(&self) -> Status {
-        // A retired keyring no longer touches the files.
-        if let Some(mut writer) = self.try_lock_writer()
-            && !self.retired.load(Ordering::Relaxed)
-        {
-            writer.let_witness_follow(false);
-            if self.counters.look_is_due() {
-                self.look(&mut writer);
-            }
-        }
-        self.known_status()
-    }
-
-    /// The status as the last change, or the last look at the copies, found it.
-    pub fn known_status(&self) -> Status {
-        self.counters.status(self.id, self.len(), self.read_only.load(Ordering::Relaxed))
-    }
-
-    /// Looks at the copies and compares them with memory. Nothing is written.
-    fn look(&self, writer: &mut Writer) {
-        let read_only = self.read_only.load(Ordering::Relaxed);
-        writer.begin(PROBE_WAIT);
-        // A later state of this keyring is no error; [`Keyring::tend`] takes it over, or says what is wrong.
-        let may_follow = self.reopen.is_some();
-        let wrong = writer.probe(&self.read_memory(), !read_only, !may_follow).err();
-        let (by_another, wrong) = match wrong {
-            Some(e) if e.is_by_another() && may_follow => (true, None),
-            wrong => (false, wrong),
-        };
-        self.note(writer, wrong.as_ref(), by_another);
-    }
-
-    fn note(&self, writer: &Writer, wrong: Option<&Error>, by_another: bool) {
-        let needs_care = by_another || writer.needs_care();
-        self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);
-    }
-
-    /// Whether [`Keyring::tend`] may have something to do: a copy is away, behind or changed by another program, as far
-    /// as is known.
-    pub fn needs_care(&self) -> bool {
-        self.counters.needs_care() && !self.retired.load(Ordering::Relaxed)
-    }
-
-    /// Takes over what another program has changed, and brings copies up to date that came back, that lag behind or
-    /// may hold what a failed write left. Waits for a change under way.
-    pub fn tend(&self) {
-        let Ok(mut writer) = self.lock_in_use() else { return };
-        writer.begin(CHANGE_WAIT);
-        let tended = if self.read_only.load(Ordering::Relaxed) {
-            let look = |writer: &mut Writer, told| writer.probe(&self.read_memory(), false, told);
-            match look(&mut writer, false) {
-                Err(e) if e.is_by_another() => {
-                    drop(self.catch_up(&mut writer, None));
-                    look(&mut writer, true)
-                }
-                looked => looked,
-            }
-        } else {
-            self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
-        };
-        self.note(&writer, tended.as_ref().err(), false);
-    }
-
-    /// How each copy stands, as the last change or status query found it.
-    pub fn standings(&self) -> Vec<(PathBuf, Standing)> {
-        self.lock_writer().standings()
-    }
-
-    /// Brings copies that lag behind or are damaged up to date, and makes durable what was read, where it may not be;
-    /// not when the keyring is read-only. To be called when the keyring was opened and is to be put to use. The witness
-    /// is left as it is: it follows when the keyring is used.
-    ///
-    /// # Errors
-    /// As [`Keyring::store`]; the keyring can be used all the same.
-    pub fn settle(&self) -> Result<()> {
-        let mut writer = self.lock_writer();
-        writer.begin(CHANGE_WAIT);
-        let (current, all) = writer.count();
-        let read_only = self.read_only.load(Ordering::Relaxed);
-        // Also a copy that is out of use: damage is put right where another copy shows what counts.
-        let healed = if writer.is_ahead_of_witness() && !read_only {
-            // This may be the leftover of a failed sync; make it durable before the server relies on it.
-            self.catching_up(&mut writer, |writer| writer.make_durable(&self.read_memory()))
-        } else if current < all && !read_only {
-            self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
-        } else {
-            Ok(())
-        };
-        self.note(&writer, healed.as_ref().err(), false);
-        healed
     }
 
     /// Makes new copies of the keyring at places where nothing is yet.

@@ -2,9 +2,12 @@
 //! The copies of an open keyring, and what is known of each. They are opened, locked and changed side by
 //! side, and a change as a whole has one deadline.
 
+mod lock;
+
 use crate::error::{Error, Result};
 use crate::format::header::Parent;
-use crate::store::copy::{CHANGE_WAIT, Changing, Copy, GRACE, Opened, Reading, SLOW_WAIT, side_by_side};
+use crate::store::change::Changing;
+use crate::store::copy::{CHANGE_WAIT, Copy, Reading, SLOW_WAIT, side_by_side};
 use crate::store::deadline::{Limits, Work};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -334,72 +337,6 @@ impl Copies {
         first
     }
 
-    /// Opens and locks all copies that can be reached. A copy that another program has locked is being changed: it is
-    /// waited for, and never passed over.
-    ///
-    /// # Errors
-    /// [`Error::Locked`]; [`Error::OneFile`].
-    pub fn lock(&self) -> Result<Vec<Result<Changing>>> {
-        let began = Instant::now();
-        loop {
-            let tried = self.open_side_by_side();
-            self.check_apart(&tried)?;
-            let Some(held) = tried.iter().position(|t| matches!(t, Ok(Opened::Held { .. }))) else {
-                return Ok(tried.into_iter().map(only_locked).collect());
-            };
-            let held = self.members.get(held).map(|m| m.copy.clone()).ok_or(Error::Unavailable)?;
-            let order = in_order(&tried);
-            // Nothing is held on to here: another program may hold one of these and wait for the others.
-            let errors = tried.into_iter().map(Result::err).collect();
-            if let Some(open) = self.lock_in_turn(&order, errors) {
-                return Ok(open);
-            }
-            if Instant::now() >= self.until {
-                return Err(held.held(began.elapsed()));
-            }
-            std::thread::sleep(pause());
-        }
-    }
-
-    fn open_side_by_side(&self) -> Vec<Result<Opened>> {
-        let limits = Limits { until: self.until, enough: self.min, slow: SLOW_WAIT };
-        side_by_side(self.members.iter().map(|m| (&m.copy, m.copy.open_to_change(None))), limits)
-    }
-
-    /// Locks one copy after the other, in the order that all programs on this host keep; not those that had `errors`.
-    /// `None`: one was not had in a while, perhaps because a program on another host, where the order is another,
-    /// holds it and waits for one of these.
-    fn lock_in_turn(&self, order: &[usize], errors: Vec<Option<Error>>) -> Option<Vec<Result<Changing>>> {
-        let mut open: Vec<_> = errors.into_iter().map(|e| Err(e.unwrap_or(Error::Unavailable))).collect();
-        for index in order {
-            let (Some(member), Some(place)) = (self.members.get(*index), open.get_mut(*index)) else {
-                continue;
-            };
-            let wait = self.time_left().min(HOLD_WAIT);
-            let work = member.copy.open_to_change(Some(Instant::now() + wait));
-            let opened = side_by_side([(&member.copy, work)], Limits::within(wait + GRACE)).pop();
-            *place = match opened.unwrap_or(Err(Error::Unavailable)) {
-                Ok(Opened::Locked(file)) => Ok(file),
-                Ok(Opened::Held { .. }) => return None,
-                Err(e) => Err(e),
-            };
-        }
-        Some(open)
-    }
-
-    /// Refuses one file under two names, which can neither be locked twice nor count as two copies.
-    fn check_apart(&self, tried: &[Result<Opened>]) -> Result<()> {
-        let files: Vec<_> = tried.iter().map(|t| t.as_ref().ok().map(Opened::id)).collect();
-        for (i, file) in files.iter().enumerate().filter(|(_, file)| file.is_some()) {
-            if let Some(j) = files.iter().skip(i + 1).position(|other| other == file) {
-                let path =
-                    |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
-                return Err(Error::OneFile { path: path(i), other: path(i + 1 + j) });
-            }
-        }
-        Ok(())
-    }
-
     /// Looks at all copies side by side, `to_change` at whether they could be changed too.
     pub fn look(&self, to_change: bool) -> Vec<Result<Reading>> {
         let looks = self.members.iter().map(|m| (&m.copy, m.copy.look(to_change)));
@@ -438,31 +375,7 @@ impl Copies {
     }
 }
 
-/// How long one lock is waited for while others are held.
-const HOLD_WAIT: Duration = Duration::from_secs(2);
-
-/// A random moment of a few milliseconds, so that two programs do not meet again and again.
-fn pause() -> Duration {
-    let random = crate::secret::random_array::<1>().map_or(7, |[byte]| byte);
-    Duration::from_micros(500 + 50 * u64::from(random))
-}
-
 /// Whether an error says that the copy could not be looked at, rather than what it is.
 fn is_away(e: &Error) -> bool {
     matches!(e, Error::Missing { .. } | Error::Hung { .. } | Error::Io { .. } | Error::System(_))
-}
-
-/// The copies that could be opened, in the order in which every program on this host locks them.
-fn in_order(tried: &[Result<Opened>]) -> Vec<usize> {
-    let mut order: Vec<_> =
-        tried.iter().enumerate().filter_map(|(i, t)| Some((t.as_ref().ok()?.id(), i))).collect();
-    order.sort_unstable();
-    order.into_iter().map(|(_, index)| index).collect()
-}
-
-fn only_locked(opened: Result<Opened>) -> Result<Changing> {
-    match opened? {
-        Opened::Locked(file) => Ok(file),
-        Opened::Held { .. } => Err(Error::Unavailable),
-    }
 }

@@ -7,8 +7,7 @@
 //! This is the seam at which another kind of store could stand beside files.
 
 use super::deadline::{self, Late, Limits, Work};
-use super::fs::{Access, File, Fs, Lock};
-use super::real;
+use super::fs::{Access, File, Fs};
 use super::volume;
 use crate::error::{Error, Result};
 use std::io;
@@ -27,7 +26,7 @@ pub const SLOW_WAIT: Duration = Duration::from_secs(10);
 /// How long a look at the file for a status query may take.
 pub const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// How often a lock that another program holds is asked for.
-const LOCK_STEP: Duration = Duration::from_millis(5);
+pub(super) const LOCK_STEP: Duration = Duration::from_millis(5);
 /// How much later than its own end a thread that waits for a lock counts as hung.
 pub const GRACE: Duration = Duration::from_secs(2);
 
@@ -59,15 +58,15 @@ impl FrontBytes {
 /// A file that holds a copy of the keyring.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    fs: Arc<dyn Fs>,
-    path: PathBuf,
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) path: PathBuf,
 }
 
 /// An open copy, to be read.
 #[derive(Debug)]
 pub struct Reading {
-    copy: Copy,
-    file: Arc<dyn File>,
+    pub(super) copy: Copy,
+    pub(super) file: Arc<dyn File>,
     /// The file's device and number there: the same for two names of one file.
     pub id: (u64, u64),
     /// Its front.
@@ -120,7 +119,7 @@ impl Copy {
         &self.fs
     }
 
-    fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> Error + '_ {
+    pub(super) fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> Error + '_ {
         move |e| Error::io(doing, &self.path, e)
     }
 
@@ -209,7 +208,7 @@ impl Copy {
     }
 
     /// Refuses when the path leads to another filesystem by now than that of the file opened there.
-    fn same_volume(&self, was: u64, is: u64) -> Result<()> {
+    pub(super) fn same_volume(&self, was: u64, is: u64) -> Result<()> {
         if was == is {
             return Ok(());
         }
@@ -260,7 +259,7 @@ impl Copy {
         self.reading(self.open_file(access)?)
     }
 
-    fn open_file(&self, access: Access) -> Result<Arc<dyn File>> {
+    pub(super) fn open_file(&self, access: Access) -> Result<Arc<dyn File>> {
         let file = self
             .fs
             .open(&self.path, access)
@@ -268,7 +267,7 @@ impl Copy {
         Ok(file.into())
     }
 
-    fn reading(&self, file: Arc<dyn File>) -> Result<Reading> {
+    pub(super) fn reading(&self, file: Arc<dyn File>) -> Result<Reading> {
         let read = || {
             let mut front = vec![0; FRONT_LEN];
             let got = file.read_at(&mut front, 0)?;
@@ -284,63 +283,8 @@ impl Copy {
         Ok(Reading { copy: self.clone(), file, id: (meta.dev, meta.ino), front, len: meta.len })
     }
 
-    fn locked(&self, waited: Duration) -> Error {
+    pub(super) fn locked(&self, waited: Duration) -> Error {
         Error::Locked { path: self.path.clone(), seconds: waited.as_secs() }
-    }
-
-    /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads its front
-    /// through the descriptor that holds the lock. The lock is held until the answer is dropped. A lock that another
-    /// program holds is waited for until `until`; without that the answer comes at once.
-    ///
-    /// # Errors
-    /// [`Error::Missing`], or what the filesystem answers.
-    pub fn open_to_change(&self, until: Option<Instant>) -> Work<Result<Opened>> {
-        self.work(move |copy| {
-            loop {
-                let file = copy.open_file(Access::Write)?;
-                let lock = file.try_lock().map_err(copy.io("lock"))?;
-                let (open, named) = file
-                    .meta()
-                    .and_then(|o| Ok((o, copy.fs.meta(&copy.path)?)))
-                    .map_err(copy.io("look at"))?;
-                // Another program may have renamed a new file over this one while it held the lock.
-                if lock != Lock::Held && (open.dev, open.ino) == (named.dev, named.ino) {
-                    return Ok(Opened::Locked(Changing { reading: copy.reading(file)?, lock }));
-                }
-                if until.is_none_or(|until| Instant::now() >= until) {
-                    return Ok(Opened::Held { file: (open.dev, open.ino) });
-                }
-                drop(file);
-                std::thread::sleep(LOCK_STEP);
-            }
-        })
-    }
-
-    /// The error for a copy whose lock could not be had.
-    pub fn held(&self, waited: Duration) -> Error {
-        self.locked(waited)
-    }
-}
-
-/// What trying to lock a copy came to.
-#[derive(Debug)]
-pub enum Opened {
-    /// It is open to be changed.
-    Locked(Changing),
-    /// Another program holds the lock: it is changing the copy.
-    Held {
-        /// The file's device and number there.
-        file: (u64, u64),
-    },
-}
-
-impl Opened {
-    /// The file's device and number there.
-    pub fn id(&self) -> (u64, u64) {
-        match self {
-            Opened::Locked(file) => file.id(),
-            Opened::Held { file } => *file,
-        }
     }
 }
 
@@ -353,155 +297,4 @@ pub fn side_by_side<'a, T: Send + 'static>(
     let (copies, work): (Vec<_>, Vec<_>) = work.into_iter().unzip();
     let done = deadline::side_by_side(work, limits, Result::is_ok);
     copies.into_iter().zip(done).map(|(copy, done)| copy.answer(done)).collect()
-}
-
-/// A copy that is open to be changed: locked, and the file at its path.
-#[derive(Debug)]
-pub struct Changing {
-    reading: Reading,
-    lock: Lock,
-}
-
-impl Changing {
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        self.reading.copy.path()
-    }
-
-    /// The copy.
-    pub fn copy(&self) -> &Copy {
-        &self.reading.copy
-    }
-
-    /// The device and the number there of the locked file: the same for two names of one file.
-    pub fn id(&self) -> (u64, u64) {
-        self.reading.id
-    }
-
-    /// Whether other programs are kept out. On a volume without locks the comparison of the front is all there is.
-    pub fn is_locked(&self) -> bool {
-        self.lock == Lock::Taken
-    }
-
-    /// Its front.
-    pub fn front(&self) -> &FrontBytes {
-        &self.reading.front
-    }
-
-    /// How long the file is.
-    pub fn len(&self) -> u64 {
-        self.reading.len
-    }
-
-    /// Whether the file is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Reads the front once more, through the descriptor that holds the lock.
-    pub fn read_again(&self) -> Work<Result<Reading>> {
-        let file = Arc::clone(&self.reading.file);
-        self.reading.copy.work(move |copy| {
-            volume::check_file(copy.fs.as_ref(), &copy.path)?;
-            copy.reading(file)
-        })
-    }
-
-    /// The file, to read on.
-    pub fn reading(&self) -> &Reading {
-        &self.reading
-    }
-
-    /// A step of a change. The lock goes with it: one that is left behind must not come after somebody else's.
-    fn step(&self, step: impl FnOnce(&Copy, &dyn File) -> Result<()> + Send + 'static) -> Work<Result<()>> {
-        let file = Arc::clone(&self.reading.file);
-        self.reading.copy.work(move |copy| step(copy, file.as_ref()))
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8]) -> Work<Result<()>> {
-        let bytes = bytes.to_vec();
-        self.step(move |copy, file| {
-            file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io("write to"))
-        })
-    }
-
-    /// Writes a record behind the acknowledged ones, durably. It does not count yet. After a failure it may be there
-    /// all the same, in part or whole.
-    pub fn append(&self, offset: u64, record: &[u8]) -> Work<Result<()>> {
-        self.write(offset, record)
-    }
-
-    /// Writes a commit slot, durably: what was appended counts now. After a failure the slot may be there all the
-    /// same, in part or whole.
-    pub fn commit(&self, offset: u64, slot: &[u8]) -> Work<Result<()>> {
-        self.write(offset, slot)
-    }
-
-    /// Takes back what was appended.
-    pub fn cut(&self, len: u64) -> Work<Result<()>> {
-        self.step(move |copy, file| file.cut(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
-    }
-
-    /// Writes a new version of the file beside it, durably. It does not count yet. After a failure nothing is left
-    /// behind, where that can be had.
-    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Work<Result<()>> {
-        let bytes = Arc::clone(bytes);
-        self.step(move |copy, old| {
-            let temporary = volume::temporary_of(&copy.path);
-            let failed = |doing| {
-                let temporary = &temporary;
-                move |e| Error::io(doing, temporary, e)
-            };
-            let owner = old.meta().map_err(copy.io("look at"))?;
-            match copy.fs.unlink(&temporary) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(e)),
-                // A leftover of a replacement that was interrupted before it took effect.
-                _ => {}
-            }
-            let new = copy.fs.create_new(&temporary).map_err(failed("create"))?;
-            // A volume that was pulled since the file was opened leaves its mount point behind, a directory
-            // of another filesystem: nothing may be made there.
-            let here =
-                new.meta().map_err(failed("look at")).and_then(|new| copy.same_volume(owner.dev, new.dev));
-            here.inspect_err(|_| drop(copy.fs.unlink(&temporary)))?;
-            // The name too: where rename is not atomic, the new file must be found if the old one is not.
-            write_new(new.as_ref(), &bytes, owner.uid, owner.gid)
-                .and_then(|()| copy.fs.sync_dir(volume::directory_of(&temporary)))
-                .map_err(failed("write"))
-                .inspect_err(|_| drop(copy.fs.unlink(&temporary)))
-        })
-    }
-
-    /// Removes what [`Changing::prepare`] wrote. What is left in spite of that is removed before the next replacement.
-    pub fn abandon(&self) -> Work<Result<()>> {
-        self.step(|copy, _| copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove")))
-    }
-
-    /// Puts what [`Changing::prepare`] wrote in the place of the file, durably. After a failure the new file may be
-    /// in place all the same.
-    pub fn put_in_place(&self) -> Work<Result<()>> {
-        self.step(|copy, locked| {
-            copy.fs
-                .rename(&volume::temporary_of(&copy.path), &copy.path)
-                .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))
-                .map_err(copy.io("replace"))?;
-            // Else it was the mount point's directory that was synced, not the volume's.
-            let was = locked.meta().map_err(copy.io("look at"))?;
-            let is = copy
-                .fs
-                .meta(&copy.path)
-                .map_err(|e| volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", e))?;
-            copy.same_volume(was.dev, is.dev)
-        })
-    }
-}
-
-/// Fills a new file and makes its content durable. Root gives it to the owner that its place calls
-/// for, or mysqld could not open what an administrator made.
-pub(super) fn write_new(file: &dyn File, bytes: &[u8], uid: u32, gid: u32) -> io::Result<()> {
-    if real::effective_user() == 0 && file.meta()?.uid != uid {
-        file.set_owner(uid, gid)?;
-    }
-    file.write_at(bytes, 0)?;
-    file.sync()
 }

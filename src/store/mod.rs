@@ -5,6 +5,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+pub mod change;
 pub mod copy;
 pub mod deadline;
 pub mod fs;

@@ -2,7 +2,8 @@
 //! A place for a new copy. It is on the filesystem on which it was when it was looked at, or nothing is
 //! made: a volume that is pulled meanwhile leaves its mount point behind, a directory of another filesystem.
 
-use super::copy::{Copy, write_new};
+use super::change::write_new;
+use super::copy::Copy;
 use super::fs::{File, Fs, Meta};
 use super::volume;
 use crate::error::{Error, Result};

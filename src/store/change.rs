@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A copy that is locked to be changed. It is changed in two steps, so that several copies can be kept alike: first what
+//! does not count yet (a record behind the last one, a new file under another name), then what makes it count (the commit
+//! slot, the rename). Each step is durable when it returns (invariant 1), and at every instant the file is in the state
+//! before or after (invariant 2).
+
+use super::copy::{Copy, FrontBytes, LOCK_STEP, Reading};
+use super::deadline::Work;
+use super::fs::{Access, File, Lock};
+use super::real;
+use super::volume;
+use crate::error::{Error, Result};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Copy {
+    /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads its front
+    /// through the descriptor that holds the lock. The lock is held until the answer is dropped. A lock that another
+    /// program holds is waited for until `until`; without that the answer comes at once.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or what the filesystem answers.
+    pub fn open_to_change(&self, until: Option<Instant>) -> Work<Result<Opened>> {
+        self.work(move |copy| {
+            loop {
+                let file = copy.open_file(Access::Write)?;
+                let lock = file.try_lock().map_err(copy.io("lock"))?;
+                let (open, named) = file
+                    .meta()
+                    .and_then(|o| Ok((o, copy.fs.meta(&copy.path)?)))
+                    .map_err(copy.io("look at"))?;
+                // Another program may have renamed a new file over this one while it held the lock.
+                if lock != Lock::Held && (open.dev, open.ino) == (named.dev, named.ino) {
+                    return Ok(Opened::Locked(Changing { reading: copy.reading(file)?, lock }));
+                }
+                if until.is_none_or(|until| Instant::now() >= until) {
+                    return Ok(Opened::Held { file: (open.dev, open.ino) });
+                }
+                drop(file);
+                std::thread::sleep(LOCK_STEP);
+            }
+        })
+    }
+
+    /// The error for a copy whose lock could not be had.
+    pub fn held(&self, waited: Duration) -> Error {
+        self.locked(waited)
+    }
+}
+
+/// What trying to lock a copy came to.
+#[derive(Debug)]
+pub enum Opened {
+    /// It is open to be changed.
+    Locked(Changing),
+    /// Another program holds the lock: it is changing the copy.
+    Held {
+        /// The file's device and number there.
+        file: (u64, u64),
+    },
+}
+
+impl Opened {
+    /// The file's device and number there.
+    pub fn id(&self) -> (u64, u64) {
+        match self {
+            Opened::Locked(file) => file.id(),
+            Opened::Held { file } => *file,
+        }
+    }
+}
+
+/// A copy that is open to be changed: locked, and the file at its path.
+#[derive(Debug)]
+pub struct Changing {
+    reading: Reading,
+    lock: Lock,
+}
+
+impl Changing {
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.reading.copy.path()
+    }
+
+    /// The copy.
+    pub fn copy(&self) -> &Copy {
+        &self.reading.copy
+    }
+
+    /// The device and the number there of the locked file: the same for two names of one file.
+    pub fn id(&self) -> (u64, u64) {
+        self.reading.id
+    }
+
+    /// Whether other programs are kept out. On a volume without locks the comparison of the front is all there is.
+    pub fn is_locked(&self) -> bool {
+        self.lock == Lock::Taken
+    }
+
+    /// Its front.
+    pub fn front(&self) -> &FrontBytes {
+        &self.reading.front
+    }
+
+    /// How long the file is.
+    pub fn len(&self) -> u64 {
+        self.reading.len
+    }
+
+    /// Whether the file is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads the front once more, through the descriptor that holds the lock.
+    pub fn read_again(&self) -> Work<Result<Reading>> {
+        let file = Arc::clone(&self.reading.file);
+        self.reading.copy.work(move |copy| {
+            volume::check_file(copy.fs.as_ref(), &copy.path)?;
+            copy.reading(file)
+        })
+    }
+
+    /// The file, to read on.
+    pub fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// A step of a change. The lock goes with it: one that is left behind must not come after somebody else's.
+    fn step(&self, step: impl FnOnce(&Copy, &dyn File) -> Result<()> + Send + 'static) -> Work<Result<()>> {
+        let file = Arc::clone(&self.reading.file);
+        self.reading.copy.work(move |copy| step(copy, file.as_ref()))
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Work<Result<()>> {
+        let bytes = bytes.to_vec();
+        self.step(move |copy, file| {
+            file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io("write to"))
+        })
+    }
+
+    /// Writes a record behind the acknowledged ones, durably. It does not count yet. After a failure it may be there
+    /// all the same, in part or whole.
+    pub fn append(&self, offset: u64, record: &[u8]) -> Work<Result<()>> {
+        self.write(offset, record)
+    }
+
+    /// Writes a commit slot, durably: what was appended counts now. After a failure the slot may be there all the
+    /// same, in part or whole.
+    pub fn commit(&self, offset: u64, slot: &[u8]) -> Work<Result<()>> {
+        self.write(offset, slot)
+    }
+
+    /// Takes back what was appended.
+    pub fn cut(&self, len: u64) -> Work<Result<()>> {
+        self.step(move |copy, file| file.cut(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
+    }
+
+    /// Writes a new version of the file beside it, durably. It does not count yet. After a failure nothing is left
+    /// behind, where that can be had.
+    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Work<Result<()>> {
+        let bytes = Arc::clone(bytes);
+        self.step(move |copy, old| {
+            let temporary = volume::temporary_of(&copy.path);
+            let failed = |doing| {
+                let temporary = &temporary;
+                move |e| Error::io(doing, temporary, e)
+            };
+            let owner = old.meta().map_err(copy.io("look at"))?;
+            match copy.fs.unlink(&temporary) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(e)),
+                // A leftover of a replacement that was interrupted before it took effect.
+                _ => {}
+            }
+            let new = copy.fs.create_new(&temporary).map_err(failed("create"))?;
+            // A volume that was pulled since the file was opened leaves its mount point behind, a directory
+            // of another filesystem: nothing may be made there.
+            let here =
+                new.meta().map_err(failed("look at")).and_then(|new| copy.same_volume(owner.dev, new.dev));
+            here.inspect_err(|_| drop(copy.fs.unlink(&temporary)))?;
+            // The name too: where rename is not atomic, the new file must be found if the old one is not.
+            write_new(new.as_ref(), &bytes, owner.uid, owner.gid)
+                .and_then(|()| copy.fs.sync_dir(volume::directory_of(&temporary)))
+                .map_err(failed("write"))
+                .inspect_err(|_| drop(copy.fs.unlink(&temporary)))
+        })
+    }
+
+    /// Removes what [`Changing::prepare`] wrote. What is left in spite of that is removed before the next replacement.
+    pub fn abandon(&self) -> Work<Result<()>> {
+        self.step(|copy, _| copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove")))
+    }
+
+    /// Puts what [`Changing::prepare`] wrote in the place of the file, durably. After a failure the new file may be
+    /// in place all the same.
+    pub fn put_in_place(&self) -> Work<Result<()>> {
+        self.step(|copy, locked| {
+            copy.fs
+                .rename(&volume::temporary_of(&copy.path), &copy.path)
+                .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))
+                .map_err(copy.io("replace"))?;
+            // Else it was the mount point's directory that was synced, not the volume's.
+            let was = locked.meta().map_err(copy.io("look at"))?;
+            let is = copy
+                .fs
+                .meta(&copy.path)
+                .map_err(|e| volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", e))?;
+            copy.same_volume(was.dev, is.dev)
+        })
+    }
+}
+
+/// Fills a new file and makes its content durable. Root gives it to the owner that its place calls
+/// for, or mysqld could not open what an administrator made.
+pub(super) fn write_new(file: &dyn File, bytes: &[u8], uid: u32, gid: u32) -> io::Result<()> {
+    if real::effective_user() == 0 && file.meta()?.uid != uid {
+        file.set_owner(uid, gid)?;
+    }
+    file.write_at(bytes, 0)?;
+    file.sync()
+}
