@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Words behind the program's name that make no command of a sentence about it.
-const PROSE: [&str; 11] = ["has", "is", "does", "to", "can", "was", "had", "itself", "as", "asks", "when"];
+const PROSE: [&str; 12] =
+    ["has", "is", "does", "to", "can", "was", "had", "itself", "as", "asks", "when", "changes"];
 const VERBS: [&str; 4] = [" shows ", " tells ", " says ", " gives "];
 const ENDS: [char; 11] = ['`', '"', '\n', ';', ',', '(', ')', '#', '|', '>', '*'];
 
@@ -54,7 +55,7 @@ fn named(file: &Path, text: &str) -> Vec<Named> {
         let text = text.split(": ").next().unwrap_or_default().trim_end_matches(['.', ':', ' ', '\\']);
         // A comment is for those who read the code.
         let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
-        let is_comment = line.starts_with("//!");
+        let is_comment = line.starts_with("//") && !line.starts_with("///");
         let begins = before.ends_with(['`', '"', '(']) || before.ends_with("    ") || before.ends_with(": ");
         let ends = rest[stop..].starts_with(['`', '"', '\n', ')']) && !is_sentence && !line.starts_with("//");
         let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();

@@ -15,6 +15,7 @@ use crate::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
+use crate::store::witness::WITNESS_NAME;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,7 +134,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let fine = all.iter().filter(|f| f.fine).count();
         out.line(format_args!("{fine}/{} copies are up to date", all.len()));
     }
-    if let (None, Some(datadir)) = (&witness, &args.datadir) {
+    // One that is damaged claims nothing, and is told of with each copy.
+    if let (None, Some(datadir)) = (&witness, &args.datadir)
+        && fs.meta(&datadir.join(WITNESS_NAME)).is_err()
+    {
         out.line(format_args!("there is no witness in {}", datadir.display()));
     }
     out.document(&all);
