@@ -8,7 +8,7 @@
 #   run.sh --quick          ours alone, with those short ones that pass for the reference (for make test)
 #
 # Prints a list of both and fails when a test that passes for the reference does not pass for ours. No test is
-# tried twice.
+# tried twice. As root log_encrypt_6, a long one, fails for both: it starts a mysqld of its own without --user.
 # Anything else goes to mysql-test-run.pl. Settings: as mtr.sh; MTR_WORK (default target/mtr-upstream).
 #
 # Nothing of the suite is changed but, in a copy, the name of the component, its configuration, and what two

@@ -194,7 +194,7 @@ impl Copies {
                 Severity::Warning,
                 &format!(
                     "the volume of {} has no locks: two programs that change this keyring at the same time may lose \
-                     a key. Let one server use it, and stop that before keyringctl changes it",
+                     a key. Let one server use it, and stop that server before you change the keyring with a tool",
                     file.path().display()
                 ),
             );
