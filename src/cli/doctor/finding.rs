@@ -2,6 +2,7 @@
 //! What a check finds.
 
 use crate::cli::output::Output;
+use crate::store::real::effective_user;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,19 @@ impl Finding {
         for (i, line) in self.fix.iter().enumerate() {
             out.line(format_args!("      {}  {line}", if i == 0 { "fix" } else { "   " }));
         }
+    }
+}
+
+/// Who may look at a file that this user may not.
+fn not_seen(file: &Path, is_root: bool) -> String {
+    let file = file.display();
+    if is_root {
+        // A network volume whose server trusts no root of another host.
+        format!(
+            "{file} cannot be looked at by root: run keyringctl doctor as the user that mysqld runs as (sudo -u mysql)"
+        )
+    } else {
+        format!("{file} cannot be looked at by this user: run keyringctl doctor as root")
     }
 }
 
@@ -113,9 +127,7 @@ impl Findings {
 
     /// A file that this user may not look at: not known whether it is fine.
     pub fn unseen(&mut self, check: &'static str, file: &Path) {
-        let what =
-            format!("{} cannot be looked at by this user: run keyringctl doctor as root", file.display());
-        self.note(check, what, "");
+        self.note(check, not_seen(file, effective_user() == 0), "");
     }
 
     /// Leaves these checks out.
@@ -169,5 +181,17 @@ impl Findings {
     #[cfg(test)]
     pub fn of(&self, check: &str) -> Vec<&Finding> {
         self.all.iter().filter(|f| f.check == check).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_not_sent_to_root() {
+        let file = Path::new("/mnt/a/k");
+        assert!(not_seen(file, false).ends_with("as root"));
+        assert!(not_seen(file, true).contains("as the user that mysqld runs as"));
     }
 }
