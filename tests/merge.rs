@@ -296,6 +296,21 @@ fn a_server_goes_on_from_what_was_merged() {
     assert_eq!(at(&sim, PATH).kinship(&server), Kinship::Earlier);
 }
 
+/// A renewal alone, and more changes of the other copy since: no key is in one of them only, and still the renewal
+/// must not be undone by the newer copy.
+#[test]
+fn a_renewal_that_the_newer_copy_does_not_know_is_not_undone() {
+    let (sim, all) = diverged(&[Op::Rekey], &[store("theirs"), store("and more of theirs")]);
+    assert_eq!(at(&sim, PATH).kinship(&at(&sim, MIRROR)), Kinship::Diverged);
+    assert_eq!(at(&sim, PATH).missing_in(&at(&sim, MIRROR)), 0);
+    let slot = |path: &str| at(&sim, path).slots()[0].clone();
+    let renewed = slot(PATH);
+    assert!(renewed != slot(MIRROR));
+    merge(&sim, &[PATH, MIRROR]).unwrap();
+    assert!(slot(PATH) == renewed && slot(MIRROR) == renewed);
+    assert_eq!(contents(&at(&sim, PATH)), all);
+}
+
 /// Slots that were changed apart: the first copy's open what was merged, the other's do not.
 #[test]
 fn the_slots_of_the_first_copy_stay() {

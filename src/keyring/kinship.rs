@@ -57,7 +57,7 @@ impl Claims {
 
 impl Keyring {
     /// How this copy stands to another one. Where no header vouches for an earlier state, one that holds no key
-    /// that the later one lacks is taken for earlier, as at a start.
+    /// that the later one lacks is taken for earlier, if both have the same data key.
     pub fn kinship(&self, other: &Keyring) -> Kinship {
         if self.id != other.id {
             return Kinship::Foreign;
@@ -72,8 +72,12 @@ impl Keyring {
             Ordering::Greater => other.kinship(self).reversed(),
             Ordering::Equal => Kinship::Diverged,
             Ordering::Less => {
+                let key = self.lock_writer().keys().again();
+                let newer = other.lock_writer();
+                // A renewal of the data key that the newer one does not know of would be undone.
+                let same_key = key.is_ok_and(|key| key == *newer.keys());
                 let missing = || self.read_memory().missing_in(&other.read_memory());
-                let earlier = other.lock_writer().lineage().is_later_than(&ours, missing);
+                let earlier = newer.lineage().is_later_than(&ours, || if same_key { missing() } else { 1 });
                 if earlier { Kinship::Earlier } else { Kinship::Diverged }
             }
         }
