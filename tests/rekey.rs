@@ -12,7 +12,7 @@ use common::{CHEAP, SECRET, contents, key_type, name, private_dir, secret, secre
 use keyring_external::config::Config;
 use keyring_external::error::Error;
 use keyring_external::format::crypto::Keys;
-use keyring_external::format::header::{self, Header};
+use keyring_external::format::header::{self, ClaimedHeader};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Keyring, NewKeyring, Report, State, Trust, load_all};
 use keyring_external::store::fs::Fs;
@@ -70,7 +70,7 @@ fn in_server(dir: &Path, with: &[u8]) -> Keyring {
     Keyring::open(&real(), &config, Trust::Witness, QUIET).unwrap().0
 }
 
-fn header_of(path: &Path) -> Header {
+fn header_of(path: &Path) -> ClaimedHeader {
     header::read(&fs::read(path).unwrap()).unwrap().readable[0].claims().clone()
 }
 
@@ -96,7 +96,7 @@ fn every_slot_opens_the_renewed_keyring_with_its_own_secret() {
         }
         assert!(matches!(open(dir.path(), &[1; 40]), Err(Error::WrongSecret { .. })));
         let new = header_of(&paths(dir.path())[0]);
-        let told = |h: &Header| -> Vec<_> {
+        let told = |h: &ClaimedHeader| -> Vec<_> {
             h.slots.iter().map(|s| (s.kind, s.cost, s.name.clone(), s.created)).collect()
         };
         assert_eq!((new.id, told(&new)), (old.id, told(&old)));
@@ -122,7 +122,11 @@ fn who_knows_the_old_data_key_does_not_open_the_renewed_keyring() {
     assert!(matches!(open(dir.path(), PASSPHRASE), Err(Error::WrongSecret { .. })));
     let file = fs::read(path).unwrap();
     assert!(header::read(&file).unwrap().readable[0].check(&old).is_err());
-    assert!(!file.windows(32).any(|bytes| bytes == old.data() || bytes == keys_of(path, &SECRET).data()));
+    assert!(
+        !file
+            .windows(32)
+            .any(|bytes| bytes == old.data().bytes() || bytes == keys_of(path, &SECRET).data().bytes())
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
 use super::{Verdict, is_about_the_keyring, secret};
 use crate::error::{Error, Result};
-use crate::format::header::Header;
+use crate::format::header::ClaimedHeader;
 use crate::format::slots::{Cost, Slot, SlotKind};
 use crate::format::witness::Witness;
 use crate::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
@@ -293,7 +293,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
     Ok(found)
 }
 
-fn describe(header: &Header) -> About {
+fn describe(header: &ClaimedHeader) -> About {
     About {
         id: header.id,
         label: header.label.clone(),

@@ -3,7 +3,7 @@
 //! is always whole.
 
 use super::bytes::{Reader, Writer};
-use super::crypto::{self, Keys, TAG_LEN, Tag};
+use super::crypto::{Keys, TAG_LEN, Tag};
 use super::header::{EPOCH_LEN, HEADER_LEN};
 use super::records::MAX_RECORD;
 use super::{FIXED_LEN, FormatError, Result};
@@ -48,7 +48,7 @@ impl Commit {
             .put(&self.length.to_le_bytes())
             .put(&self.count.to_le_bytes())
             .put(&self.chain);
-        let tag = crypto::mac(keys.commit_mac(), &[epoch, &[index as u8], &w.0])?;
+        let tag = keys.commit_mac().tag(&[epoch, &[index as u8], &w.0])?;
         w.put(&tag);
         Ok(w.0)
     }
@@ -77,7 +77,7 @@ impl Commit {
         let mut r = Reader(block);
         let body = r.take(COMMIT_LEN - TAG_LEN).unwrap_or_default();
         let tag: Tag = r.array().unwrap_or_default();
-        let authentic = crypto::mac_fits(keys.commit_mac(), &[epoch, &[index as u8], body], &tag)?;
+        let authentic = keys.commit_mac().fits(&[epoch, &[index as u8], body], &tag)?;
         if !authentic || r.0.iter().any(|b| *b != 0) {
             return Ok(None);
         }

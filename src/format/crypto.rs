@@ -32,50 +32,145 @@ const PURPOSES: [&[u8]; 5] = [
     b"keyring_external 1 witness mac",
 ];
 
+/// The random key that the slots wrap and all other keys of a keyring are derived from.
+#[derive(Debug)]
+pub struct DataKey(Locked);
+
+impl DataKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// No memory or no randomness.
+    pub fn random() -> Result<Self> {
+        Ok(Self(Locked::random(KEY_LEN)?))
+    }
+
+    /// The one with these bytes.
+    ///
+    /// # Errors
+    /// No memory, or another number of bytes than [`KEY_LEN`].
+    pub fn copy_of(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() != KEY_LEN {
+            return Err(short_key().into());
+        }
+        Ok(Self(Locked::copy_of(bytes)?))
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl PartialEq for DataKey {
+    fn eq(&self, other: &Self) -> bool {
+        subtle::ConstantTimeEq::ct_eq(self.bytes(), other.bytes()).into()
+    }
+}
+
+/// Makes a type for the keys of one role that authenticate: no such key is taken where another role's is needed.
+macro_rules! authenticates {
+    ($(#[$doc:meta])* $role:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $role<'a>(&'a [u8]);
+
+        impl<'a> $role<'a> {
+            pub(super) fn new(key: &'a [u8]) -> Self {
+                Self(key)
+            }
+
+            /// HMAC-SHA-256 over the concatenation of `parts`. Callers keep the parts' lengths fixed or encoded.
+            ///
+            /// # Errors
+            /// Never in practice: HMAC takes keys of every length.
+            pub fn tag(&self, parts: &[&[u8]]) -> Result<Tag> {
+                mac(self.0, parts)
+            }
+
+            /// Whether `tag` is that of `parts`, in constant time.
+            ///
+            /// # Errors
+            /// Never in practice.
+            pub fn fits(&self, parts: &[&[u8]], tag: &[u8]) -> Result<bool> {
+                mac_fits(self.0, parts, tag)
+            }
+        }
+    };
+}
+
+/// Makes a type for the keys of one role that encrypt.
+macro_rules! encrypts {
+    ($(#[$doc:meta])* $role:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $role<'a>(&'a [u8]);
+
+        impl<'a> $role<'a> {
+            pub(super) fn new(key: &'a [u8]) -> Self {
+                Self(key)
+            }
+
+            /// Encrypts or decrypts `buf` in place with AES-256-CTR (big-endian 128-bit counter).
+            ///
+            /// # Errors
+            /// Never in practice.
+            pub fn apply(&self, iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
+                aes_ctr(self.0, iv, buf)
+            }
+        }
+    };
+}
+
+authenticates!(/** Authenticates headers. */ HeaderMac);
+authenticates!(/** Authenticates commit slots. */ CommitMac);
+authenticates!(/** Authenticates records. */ RecordMac);
+authenticates!(/** Authenticates witnesses. */ WitnessMac);
+authenticates!(/** Authenticates one unlock slot. */ SlotMac);
+encrypts!(/** Encrypts records. */ RecordEncryption);
+encrypts!(/** Encrypts the data key in one unlock slot. */ SlotEncryption);
+
 /// The data key and the keys derived from it, in locked memory.
 #[derive(Debug)]
-pub struct Keys(Locked);
+pub struct Keys {
+    data: DataKey,
+    derived: Locked,
+}
 
 macro_rules! key {
-    ($(#[$doc:meta])* $name:ident, $at:expr) => {
+    ($(#[$doc:meta])* $name:ident, $role:ident, $at:expr) => {
         $(#[$doc])*
-        pub fn $name(&self) -> &[u8] {
-            self.0.get($at * KEY_LEN..($at + 1) * KEY_LEN).unwrap_or_default()
+        pub fn $name(&self) -> $role<'_> {
+            $role::new(self.derived.get($at * KEY_LEN..($at + 1) * KEY_LEN).unwrap_or_default())
         }
     };
 }
 
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
-        subtle::ConstantTimeEq::ct_eq(self.data(), other.data()).into()
+        self.data == other.data
     }
 }
 
 impl Keys {
-    /// A new random data key for the keyring `id`.
+    /// The keys of a new random data key for the keyring `id`.
     ///
     /// # Errors
     /// No memory or no randomness.
     pub fn generate(id: &Uuid) -> Result<Self> {
-        let data_key = Locked::random(KEY_LEN)?;
-        Self::derive(&data_key, id)
+        Self::derive(&DataKey::random()?, id)
     }
 
-    /// The keys that follow from `data_key` ([`KEY_LEN`] bytes are used).
+    /// The keys that follow from `data`.
     ///
     /// # Errors
-    /// No memory, or a data key of another length.
-    pub fn derive(data_key: &[u8], id: &Uuid) -> Result<Self> {
-        let data_key = data_key.get(..KEY_LEN).ok_or_else(short_key)?;
-        let mut all = Locked::new((1 + PURPOSES.len()) * KEY_LEN)?;
-        let mut fields = all.chunks_exact_mut(KEY_LEN);
-        if let Some(first) = fields.next() {
-            first.copy_from_slice(data_key);
+    /// No memory.
+    pub fn derive(data: &DataKey, id: &Uuid) -> Result<Self> {
+        let mut derived = Locked::new(PURPOSES.len() * KEY_LEN)?;
+        for (info, out) in PURPOSES.iter().zip(derived.chunks_exact_mut(KEY_LEN)) {
+            hkdf(id.as_bytes(), data.bytes(), info, out)?;
         }
-        for (info, out) in PURPOSES.iter().zip(fields) {
-            hkdf(id.as_bytes(), data_key, info, out)?;
-        }
-        Ok(Self(all))
+        Ok(Self { data: DataKey::copy_of(data.bytes())?, derived })
     }
 
     /// The same keys once more.
@@ -83,15 +178,19 @@ impl Keys {
     /// # Errors
     /// No memory.
     pub fn again(&self) -> Result<Self> {
-        Ok(Self(Locked::copy_of(&self.0)?))
+        Ok(Self { data: DataKey::copy_of(self.data.bytes())?, derived: Locked::copy_of(&self.derived)? })
     }
 
-    key!(/** The data key that the slots wrap. */ data, 0);
-    key!(/** Authenticates the header. */ header_mac, 1);
-    key!(/** Authenticates commit slots. */ commit_mac, 2);
-    key!(/** Encrypts records. */ record_encryption, 3);
-    key!(/** Authenticates records. */ record_mac, 4);
-    key!(/** Authenticates the witness. */ witness_mac, 5);
+    /// The data key that the slots wrap.
+    pub fn data(&self) -> &DataKey {
+        &self.data
+    }
+
+    key!(/** Authenticates the header. */ header_mac, HeaderMac, 0);
+    key!(/** Authenticates commit slots. */ commit_mac, CommitMac, 1);
+    key!(/** Encrypts records. */ record_encryption, RecordEncryption, 2);
+    key!(/** Authenticates records. */ record_mac, RecordMac, 3);
+    key!(/** Authenticates the witness. */ witness_mac, WitnessMac, 4);
 }
 
 fn short_key() -> io::Error {
@@ -102,7 +201,7 @@ fn short_key() -> io::Error {
 ///
 /// # Errors
 /// When `out` is longer than that.
-pub fn hkdf(salt: &[u8], secret: &[u8], info: &[u8], out: &mut [u8]) -> Result<()> {
+pub(super) fn hkdf(salt: &[u8], secret: &[u8], info: &[u8], out: &mut [u8]) -> Result<()> {
     Ok(Hkdf::<Sha256>::new(Some(salt), secret).expand(info, out).map_err(|_| short_key())?)
 }
 
@@ -110,7 +209,7 @@ pub fn hkdf(salt: &[u8], secret: &[u8], info: &[u8], out: &mut [u8]) -> Result<(
 ///
 /// # Errors
 /// When `key` or `iv` has the wrong length.
-pub fn aes_ctr(key: &[u8], iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
+fn aes_ctr(key: &[u8], iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
     let mut cipher = ctr::Ctr128BE::<Aes256>::new_from_slices(key, iv).map_err(|_| short_key())?;
     Ok(cipher.try_apply_keystream(buf).map_err(|_| short_key())?)
 }
@@ -125,7 +224,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>> {
 ///
 /// # Errors
 /// Never in practice: HMAC takes keys of every length.
-pub fn mac(key: &[u8], parts: &[&[u8]]) -> Result<Tag> {
+fn mac(key: &[u8], parts: &[&[u8]]) -> Result<Tag> {
     Ok(hmac(key, parts)?.finalize().into_bytes().into())
 }
 
@@ -133,7 +232,7 @@ pub fn mac(key: &[u8], parts: &[&[u8]]) -> Result<Tag> {
 ///
 /// # Errors
 /// As [`mac`].
-pub fn mac_fits(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> Result<bool> {
+fn mac_fits(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> Result<bool> {
     Ok(hmac(key, parts)?.verify_slice(tag).is_ok())
 }
 
@@ -180,18 +279,19 @@ mod tests {
     fn every_purpose_has_its_own_key() {
         let keys = Keys::generate(&Uuid::from_u128(1)).unwrap();
         let all = [
-            keys.data(),
-            keys.header_mac(),
-            keys.commit_mac(),
-            keys.record_encryption(),
-            keys.record_mac(),
-            keys.witness_mac(),
+            keys.data().bytes(),
+            keys.header_mac().0,
+            keys.commit_mac().0,
+            keys.record_encryption().0,
+            keys.record_mac().0,
+            keys.witness_mac().0,
         ];
         for (i, a) in all.iter().enumerate() {
             assert_eq!(a.len(), KEY_LEN);
             assert!(all[..i].iter().all(|b| a != b));
         }
         let other = Keys::derive(keys.data(), &Uuid::from_u128(2)).unwrap();
-        assert_ne!(keys.header_mac(), other.header_mac());
+        assert_ne!(keys.header_mac().0, other.header_mac().0);
+        assert!(DataKey::copy_of(&[1; 31]).is_err());
     }
 }

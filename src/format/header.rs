@@ -4,12 +4,13 @@
 
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
-use super::crypto::{self, Keys, TAG_LEN, Tag};
+use super::crypto::{Keys, TAG_LEN, Tag};
 use super::renewal::X25519_LEN;
 use super::slots::{self, SLOT_COUNT, SLOT_LEN, Slot, UnlockSecret};
 use super::{FormatError, Result};
 use crate::secret::random_array;
 use sha2::{Digest, Sha256};
+use std::ops::Deref;
 use uuid::Uuid;
 
 /// Bytes of one copy of the header.
@@ -61,9 +62,9 @@ impl Parent {
     }
 }
 
-/// What the header says.
+/// What a header says, whether anybody vouches for it or not. For showing, and for finding the slots.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Header {
+pub struct ClaimedHeader {
     /// The keyring's identity, kept for life.
     pub id: Uuid,
     /// Random, new each time the file is written whole: records of one writing do not fit another.
@@ -78,13 +79,34 @@ pub struct Header {
     pub parents: Vec<Parent>,
 }
 
+impl ClaimedHeader {
+    /// The kinds of the slots, as messages name them.
+    pub fn slot_kinds(&self) -> String {
+        let kinds: Vec<_> = self.slots.iter().map(|s| s.kind.to_string()).collect();
+        if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") }
+    }
+}
+
+/// A header that the keys of its keyring vouch for: made new, or checked ([`Unchecked::check`]), and perhaps changed
+/// since by a holder of the keys. There is no other way to one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header(ClaimedHeader);
+
+impl Deref for Header {
+    type Target = ClaimedHeader;
+
+    fn deref(&self) -> &ClaimedHeader {
+        &self.0
+    }
+}
+
 impl Header {
     /// A header for a new keyring, still without slots.
     ///
     /// # Errors
     /// No randomness.
     pub fn new(label: &str, created: u64) -> Result<Self> {
-        Ok(Header {
+        Ok(Header(ClaimedHeader {
             id: uuid::Builder::from_random_bytes(random_array()?).into_uuid(),
             epoch: random_array()?,
             created,
@@ -93,7 +115,7 @@ impl Header {
                 .unwrap_or_default(),
             slots: Vec::new(),
             parents: Vec::new(),
-        })
+        }))
     }
 
     /// Whether a copy with this epoch and commit is an earlier state of this keyring, so that nothing is
@@ -110,14 +132,28 @@ impl Header {
         if self.slots.len() >= SLOT_COUNT {
             return Err(FormatError::NoFreeSlot);
         }
-        self.slots.push(slot);
+        self.0.slots.push(slot);
         Ok(())
     }
 
-    /// The kinds of the slots, as messages name them.
-    pub fn slot_kinds(&self) -> String {
-        let kinds: Vec<_> = self.slots.iter().map(|s| s.kind.to_string()).collect();
-        if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") }
+    /// Puts other slots in the place of these.
+    pub fn set_slots(&mut self, slots: Vec<Slot>) {
+        self.0.slots = slots;
+    }
+
+    /// Puts other earlier states in the place of these.
+    pub fn set_parents(&mut self, parents: Vec<Parent>) {
+        self.0.parents = parents;
+    }
+
+    /// The same header for a file that is written whole.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub fn with_new_epoch(&self) -> Result<Self> {
+        let mut header = self.clone();
+        header.0.epoch = random_array()?;
+        Ok(header)
     }
 
     /// One copy of the header, and the MAC in it that the chain of records begins with.
@@ -145,7 +181,7 @@ impl Header {
             w.put(&slot.public.unwrap_or_default());
         }
         w.pad_to(MAC_AT);
-        let tag = crypto::mac(keys.header_mac(), &[&w.0])?;
+        let tag = keys.header_mac().tag(&[&w.0])?;
         w.put(&tag);
         let checksum = Sha256::digest(&w.0);
         w.put(&checksum);
@@ -156,14 +192,14 @@ impl Header {
 /// A header as read: its checksum is right, but nobody has vouched for it yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unchecked {
-    header: Header,
+    claims: ClaimedHeader,
     bytes: Vec<u8>,
 }
 
 impl Unchecked {
     /// What the header claims. For showing only.
-    pub fn claims(&self) -> &Header {
-        &self.header
+    pub fn claims(&self) -> &ClaimedHeader {
+        &self.claims
     }
 
     fn parse(bytes: &[u8]) -> Result<Self> {
@@ -181,13 +217,13 @@ impl Unchecked {
         if version != VERSION {
             return Err(FormatError::Newer(version));
         }
-        let header = Self::fields(r).ok_or_else(|| damaged("header fields"))?;
-        Ok(Self { header, bytes: bytes.to_vec() })
+        let claims = Self::fields(r).ok_or_else(|| damaged("header fields"))?;
+        Ok(Self { claims, bytes: bytes.to_vec() })
     }
 
-    fn fields(mut r: Reader<'_>) -> Option<Header> {
+    fn fields(mut r: Reader<'_>) -> Option<ClaimedHeader> {
         r.array::<4>()?;
-        let mut header = Header {
+        let mut header = ClaimedHeader {
             id: Uuid::from_bytes(r.array()?),
             epoch: r.array()?,
             created: r.u64()?,
@@ -219,16 +255,16 @@ impl Unchecked {
         Some(header)
     }
 
-    /// The keys of an open keyring vouch for this header: returns the MAC that the chain begins with.
+    /// The keys of an open keyring vouch for this header: returns it, and the MAC that the chain begins with.
     ///
     /// # Errors
     /// [`FormatError::Damaged`] when they do not.
-    pub fn check(&self, keys: &Keys) -> Result<Tag> {
+    pub fn check(&self, keys: &Keys) -> Result<(Header, Tag)> {
         let mut r = Reader(&self.bytes);
         let body = r.take(MAC_AT).unwrap_or_default();
         let tag: Tag = r.array().unwrap_or_default();
-        if crypto::mac_fits(keys.header_mac(), &[body], &tag)? {
-            Ok(tag)
+        if keys.header_mac().fits(&[body], &tag)? {
+            Ok((Header(self.claims.clone()), tag))
         } else {
             Err(FormatError::Damaged { offset: 0, what: "header authentication" })
         }
@@ -239,12 +275,12 @@ impl Unchecked {
     /// # Errors
     /// [`FormatError::WrongSecret`] when no slot opens, [`FormatError::Damaged`] when one does but the
     /// header is not what was written with it.
-    pub fn unlock(&self, secret: &UnlockSecret) -> Result<(Keys, Tag)> {
-        let data_key = slots::open_any(&self.header.slots, secret, &self.header.id)?
-            .ok_or_else(|| FormatError::WrongSecret { slots: self.header.slot_kinds() })?;
-        let keys = Keys::derive(&data_key, &self.header.id)?;
-        let tag = self.check(&keys)?;
-        Ok((keys, tag))
+    pub fn unlock(&self, secret: &UnlockSecret) -> Result<(Keys, Header, Tag)> {
+        let data_key = slots::open_any(&self.claims.slots, secret, &self.claims.id)?
+            .ok_or_else(|| FormatError::WrongSecret { slots: self.claims.slot_kinds() })?;
+        let keys = Keys::derive(&data_key, &self.claims.id)?;
+        let (header, tag) = self.check(&keys)?;
+        Ok((keys, header, tag))
     }
 }
 
@@ -310,7 +346,7 @@ mod tests {
         let (header, keys, front) = made();
         let copies = read(&front).unwrap();
         assert!(!copies.damaged);
-        assert_eq!(copies.readable[0].claims(), &header);
+        assert_eq!(copies.readable[0].claims(), &*header);
         let secret = UnlockSecret::new(Locked::copy_of(&[3; 32]).unwrap());
         assert_eq!(copies.readable[0].unlock(&secret).unwrap().0.data(), keys.data());
         let wrong = UnlockSecret::new(Locked::copy_of(&[4; 32]).unwrap());
@@ -325,7 +361,7 @@ mod tests {
             changed[at] ^= 0x40;
             let copies = read(&changed).unwrap();
             assert!(copies.damaged);
-            assert_eq!(copies.readable[0].claims(), &header);
+            assert_eq!(copies.readable[0].claims(), &*header);
         }
         let mut changed = front.clone();
         changed[100] ^= 1;
@@ -337,7 +373,7 @@ mod tests {
     fn a_forged_checksum_does_not_pass_the_keys() {
         let (mut header, keys, _) = made();
         let other = Keys::generate(&header.id).unwrap();
-        header.label = "forged".to_owned();
+        header.0.label = "forged".to_owned();
         let front = header.encode(&other).unwrap().0.repeat(2);
         let copies = read(&front).unwrap();
         assert!(matches!(copies.readable[0].check(&keys), Err(FormatError::Damaged { .. })));
@@ -361,16 +397,16 @@ mod tests {
         let (mut header, keys, _) = made();
         let at = |generation, chain| Commit { generation, length: 0, count: 0, chain: [chain; 32] };
         let (a, b) = ([1; EPOCH_LEN], [2; EPOCH_LEN]);
-        header.parents = vec![Parent::new(&a, &at(9, 3)), Parent::new(&b, &at(4, 3))];
+        header.0.parents = vec![Parent::new(&a, &at(9, 3)), Parent::new(&b, &at(4, 3))];
         let front = header.encode(&keys).unwrap().0.repeat(2);
-        let read = read(&front).unwrap().readable.remove(0).header;
+        let read = read(&front).unwrap().readable[0].check(&keys).unwrap().0;
         assert_eq!(read, header);
         assert!(read.descends_from(&a, &at(9, 3)));
         assert!(!read.descends_from(&a, &at(8, 7)), "perhaps a fork from before that");
         assert!(!read.descends_from(&a, &at(9, 4)), "another state of the same generation");
         assert!(!read.descends_from(&a, &at(10, 3)), "a later one");
         assert!(!read.descends_from(&[3; EPOCH_LEN], &at(1, 3)));
-        header.parents = vec![Parent::new(&a, &at(9, 3)); PARENT_COUNT + 1];
+        header.0.parents = vec![Parent::new(&a, &at(9, 3)); PARENT_COUNT + 1];
         assert_eq!(header.encode(&keys).unwrap().0.len(), HEADER_LEN);
     }
 

@@ -7,7 +7,6 @@ use super::header::{self, Header, Parent, Unchecked};
 use super::records::{self, KeyRecord, Sealer, Tail};
 use super::slots::UnlockSecret;
 use super::{FIXED_LEN, FormatError, Result};
-use crate::secret::random_array;
 use std::fmt;
 
 /// How many records are looked for behind the committed ones. An interrupted write leaves one.
@@ -36,7 +35,7 @@ impl Image {
         records: impl Iterator<Item = KeyRecord<'a>>,
         sealer: &mut Sealer,
     ) -> Result<Self> {
-        let header = Header { epoch: random_array()?, ..header.clone() };
+        let header = header.with_new_epoch()?;
         let (copy, mut chain) = header.encode(keys)?;
         let mut bytes = copy.repeat(2);
         bytes.resize(FIXED_LEN, 0);
@@ -151,9 +150,11 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
 }
 
 fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front> {
-    let header = copy.claims().clone();
-    let (own, start) = match opener {
-        Opener::Secret(secret) => copy.unlock(secret).map(|(keys, start)| (Some(keys), start))?,
+    let (own, (header, start)) = match opener {
+        Opener::Secret(secret) => {
+            let (keys, header, start) = copy.unlock(secret)?;
+            (Some(keys), (header, start))
+        }
         Opener::Keys(keys) => (None, copy.check(keys)?),
     };
     if front.len() < FIXED_LEN {

@@ -4,7 +4,7 @@
 
 use super::bytes::Reader;
 use super::commit::{Commit, Committed, Other};
-use super::crypto::{self, IV_LEN, Keys, TAG_LEN, Tag};
+use super::crypto::{IV_LEN, Keys, TAG_LEN, Tag};
 use super::header::PARENT_COUNT;
 use super::{FIXED_LEN, FormatError, Result};
 use crate::key::{KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef, check_length};
@@ -107,9 +107,9 @@ impl Sealer {
             .ok_or(FormatError::Damaged { offset: 0, what: "record too long to write" })?;
         record.lay_out(body);
         let iv = random_array()?;
-        crypto::aes_ctr(keys.record_encryption(), &iv, body)?;
+        keys.record_encryption().apply(&iv, body)?;
         let len = (len as u32).to_le_bytes();
-        let tag = crypto::mac(keys.record_mac(), &[chain, &len, &iv, body])?;
+        let tag = keys.record_mac().tag(&[chain, &len, &iv, body])?;
         for part in [&len[..], &iv, body, &tag] {
             out.extend_from_slice(part);
         }
@@ -131,12 +131,12 @@ impl Sealer {
         })() else {
             return Ok(None);
         };
-        if !crypto::mac_fits(keys.record_mac(), &[chain, &len, &iv, sealed], &tag)? {
+        if !keys.record_mac().fits(&[chain, &len, &iv, sealed], &tag)? {
             return Ok(None);
         }
         let body = self.0.get_mut(..sealed.len()).unwrap_or_default();
         body.copy_from_slice(sealed);
-        crypto::aes_ctr(keys.record_encryption(), &iv, body)?;
+        keys.record_encryption().apply(&iv, body)?;
         Ok(Some((Body(body), tag)))
     }
 }

@@ -4,7 +4,7 @@
 use super::Result;
 use super::bytes::{Reader, Writer};
 pub use super::cost::Cost;
-use super::crypto::{self, IV_LEN, KEY_LEN, TAG_LEN, Tag};
+use super::crypto::{self, DataKey, IV_LEN, KEY_LEN, SlotEncryption, SlotMac, TAG_LEN, Tag};
 use super::renewal::{Private, Public, X25519_LEN};
 use crate::recovery::RecoveryKey;
 use crate::secret::{Locked, random_array};
@@ -141,7 +141,7 @@ impl Slot {
         name: &str,
         created: u64,
         secret: &[u8],
-        data_key: &[u8],
+        data_key: &DataKey,
         id: &Uuid,
     ) -> Result<Self> {
         let mut slot = Slot {
@@ -171,7 +171,7 @@ impl Slot {
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn renew(&self, data_key: &[u8], id: &Uuid) -> Result<Option<Self>> {
+    pub fn renew(&self, data_key: &DataKey, id: &Uuid) -> Result<Option<Self>> {
         let Some(public) = &self.public else { return Ok(None) };
         let private = Private::random()?;
         let renewal = private.public();
@@ -188,7 +188,7 @@ impl Slot {
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn renew_with(&self, secret: &UnlockSecret, data_key: &[u8], id: &Uuid) -> Result<Option<Self>> {
+    pub fn renew_with(&self, secret: &UnlockSecret, data_key: &DataKey, id: &Uuid) -> Result<Option<Self>> {
         secret.for_kind(self.kind, |bytes| {
             if self.open(bytes, id)?.is_none() {
                 return Ok(None);
@@ -197,12 +197,12 @@ impl Slot {
         })
     }
 
-    fn wrap(&mut self, keys: &SlotKeys, data_key: &[u8], id: &Uuid) -> Result<()> {
+    fn wrap(&mut self, keys: &SlotKeys, data_key: &DataKey, id: &Uuid) -> Result<()> {
         self.iv = random_array()?;
-        let mut buf = Locked::copy_of(data_key)?;
-        crypto::aes_ctr(keys.encryption(), &self.iv, &mut buf)?;
+        let mut buf = Locked::copy_of(data_key.bytes())?;
+        keys.encryption().apply(&self.iv, &mut buf)?;
         self.wrapped.iter_mut().zip(buf.iter()).for_each(|(to, from)| *to = *from);
-        self.tag = crypto::mac(keys.mac(), &[id.as_bytes(), &self.authenticated()])?;
+        self.tag = keys.mac().tag(&[id.as_bytes(), &self.authenticated()])?;
         Ok(())
     }
 
@@ -210,14 +210,14 @@ impl Slot {
     ///
     /// # Errors
     /// No memory. A wrong secret is `Ok(None)`.
-    pub fn open(&self, secret: &[u8], id: &Uuid) -> Result<Option<Locked>> {
+    pub fn open(&self, secret: &[u8], id: &Uuid) -> Result<Option<DataKey>> {
         let Some(keys) = self.keys(&self.input(secret)?)? else { return Ok(None) };
-        if !crypto::mac_fits(keys.mac(), &[id.as_bytes(), &self.authenticated()], &self.tag)? {
+        if !keys.mac().fits(&[id.as_bytes(), &self.authenticated()], &self.tag)? {
             return Ok(None);
         }
         let mut data_key = Locked::copy_of(&self.wrapped)?;
-        crypto::aes_ctr(keys.encryption(), &self.iv, &mut data_key)?;
-        Ok(Some(data_key))
+        keys.encryption().apply(&self.iv, &mut data_key)?;
+        DataKey::copy_of(&data_key).map(Some)
     }
 
     /// The secret as the keys are derived from it: a passphrase is stretched first.
@@ -311,7 +311,7 @@ pub(super) fn public(bytes: [u8; X25519_LEN]) -> Option<Public> {
 ///
 /// # Errors
 /// No memory. When no slot opens: `Ok(None)`.
-pub fn open_any(slots: &[Slot], secret: &UnlockSecret, id: &Uuid) -> Result<Option<Locked>> {
+pub fn open_any(slots: &[Slot], secret: &UnlockSecret, id: &Uuid) -> Result<Option<DataKey>> {
     for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
         for slot in slots.iter().filter(|slot| slot.kind == kind) {
             if let Some(key) = secret.for_kind(kind, |bytes| slot.open(bytes, id))? {
@@ -326,12 +326,12 @@ pub fn open_any(slots: &[Slot], secret: &UnlockSecret, id: &Uuid) -> Result<Opti
 struct SlotKeys(Locked);
 
 impl SlotKeys {
-    fn encryption(&self) -> &[u8] {
-        self.0.get(..KEY_LEN).unwrap_or_default()
+    fn encryption(&self) -> SlotEncryption<'_> {
+        SlotEncryption::new(self.0.get(..KEY_LEN).unwrap_or_default())
     }
 
-    fn mac(&self) -> &[u8] {
-        self.0.get(KEY_LEN..).unwrap_or_default()
+    fn mac(&self) -> SlotMac<'_> {
+        SlotMac::new(self.0.get(KEY_LEN..).unwrap_or_default())
     }
 }
 
@@ -341,12 +341,16 @@ mod tests {
 
     pub(crate) const CHEAP: Cost = Cost { memory_kib: 32, passes: 1, lanes: 1 };
 
+    fn key(byte: u8) -> DataKey {
+        DataKey::copy_of(&[byte; KEY_LEN]).unwrap()
+    }
+
     #[test]
     fn slots_open_with_their_secret_only() {
         let id = Uuid::from_u128(7);
         for kind in [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery] {
-            let slot = Slot::seal(kind, CHEAP, "a name", 5, b"secret", &[9; 32], &id).unwrap();
-            assert_eq!(slot.open(b"secret", &id).unwrap().unwrap()[..], [9; 32]);
+            let slot = Slot::seal(kind, CHEAP, "a name", 5, b"secret", &key(9), &id).unwrap();
+            assert_eq!(slot.open(b"secret", &id).unwrap().unwrap(), key(9));
             assert!(slot.open(b"Secret", &id).unwrap().is_none());
             assert!(slot.open(b"secret", &Uuid::from_u128(8)).unwrap().is_none());
             assert_eq!(Slot::decode(&slot.encode()), Some(Some(Slot { public: None, ..slot })));
@@ -357,25 +361,25 @@ mod tests {
     fn a_renewed_slot_opens_with_the_same_secret_to_the_new_key() {
         let id = Uuid::from_u128(7);
         for kind in [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery] {
-            let slot = Slot::seal(kind, CHEAP, "a name", 5, b"secret", &[9; 32], &id).unwrap();
-            let once = slot.renew(&[8; 32], &id).unwrap().unwrap();
-            let twice = once.renew(&[7; 32], &id).unwrap().unwrap();
-            assert_eq!(once.open(b"secret", &id).unwrap().unwrap()[..], [8; 32]);
-            assert_eq!(twice.open(b"secret", &id).unwrap().unwrap()[..], [7; 32]);
+            let slot = Slot::seal(kind, CHEAP, "a name", 5, b"secret", &key(9), &id).unwrap();
+            let once = slot.renew(&key(8), &id).unwrap().unwrap();
+            let twice = once.renew(&key(7), &id).unwrap().unwrap();
+            assert_eq!(once.open(b"secret", &id).unwrap().unwrap(), key(8));
+            assert_eq!(twice.open(b"secret", &id).unwrap().unwrap(), key(7));
             assert!(twice.open(b"Secret", &id).unwrap().is_none());
             assert!(twice.open(b"secret", &Uuid::from_u128(8)).unwrap().is_none());
             assert_eq!(Slot::decode(&twice.encode()), Some(Some(Slot { public: None, ..twice.clone() })));
             assert_eq!((twice.kind, &twice.name, twice.created), (kind, &slot.name, 5));
             let none = Slot { public: None, ..slot };
-            assert!(none.renew(&[8; 32], &id).unwrap().is_none());
+            assert!(none.renew(&key(8), &id).unwrap().is_none());
         }
     }
 
     #[test]
     fn every_byte_of_a_slot_counts() {
         let id = Uuid::from_u128(7);
-        let slot = Slot::seal(SlotKind::SecretFile, CHEAP, "n", 5, b"secret", &[9; 32], &id).unwrap();
-        for slot in [slot.renew(&[9; 32], &id).unwrap().unwrap(), slot] {
+        let slot = Slot::seal(SlotKind::SecretFile, CHEAP, "n", 5, b"secret", &key(9), &id).unwrap();
+        for slot in [slot.renew(&key(9), &id).unwrap().unwrap(), slot] {
             let bytes = slot.encode();
             assert_eq!(bytes.len(), SLOT_LEN);
             for at in 0..bytes.len() {
@@ -393,7 +397,7 @@ mod tests {
     #[test]
     fn a_cost_out_of_bounds_is_no_slot() {
         let id = Uuid::from_u128(7);
-        let mut slot = Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, b"secret", &[9; 32], &id).unwrap();
+        let mut slot = Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, b"secret", &key(9), &id).unwrap();
         for cost in [
             Cost { memory_kib: u32::MAX, passes: 1, lanes: 1 },
             Cost { memory_kib: 1 << 20, passes: 5, lanes: 1 },

@@ -5,7 +5,7 @@
 use super::Result;
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
-use super::crypto::{self, Keys, TAG_LEN, Tag};
+use super::crypto::{Keys, TAG_LEN, Tag};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ impl Witness {
     /// Never in practice.
     pub fn encode(&self, keys: &Keys) -> Result<Vec<u8>> {
         let mut bytes = self.body();
-        let tag = crypto::mac(keys.witness_mac(), &[&bytes])?;
+        let tag = keys.witness_mac().tag(&[&bytes])?;
         bytes.extend_from_slice(&tag);
         Ok(bytes)
     }
@@ -67,7 +67,7 @@ impl Witness {
     pub fn is_authentic(bytes: &[u8], keys: &Keys) -> Result<bool> {
         let mut r = Reader(bytes);
         let body = r.take(WITNESS_LEN - TAG_LEN).unwrap_or_default();
-        crypto::mac_fits(keys.witness_mac(), &[body], r.0)
+        keys.witness_mac().fits(&[body], r.0)
     }
 }
 

@@ -2,6 +2,7 @@
 //! How two copies of a keyring stand to each other: by their states, never by their generations alone.
 
 use super::{Claims, Keyring};
+use crate::format::header::Parent;
 use std::cmp::Ordering;
 
 /// How a copy stands to another one.
@@ -44,7 +45,7 @@ impl Claims {
             other.kinship(self).reversed()
         } else if ours.generation == theirs.generation {
             Kinship::Diverged
-        } else if other.header.descends_from(&self.header.epoch, ours)
+        } else if other.header.parents.contains(&Parent::new(&self.header.epoch, ours))
             // Of one writing: records were appended.
             || self.header.epoch == other.header.epoch
         {

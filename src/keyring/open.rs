@@ -8,7 +8,7 @@ use super::{Keyring, NewKeyring};
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
 use crate::format::commit::{self, Commit};
-use crate::format::header::{self, Header};
+use crate::format::header::{self, ClaimedHeader};
 use crate::format::image::Note;
 use crate::format::slots::{Cost, UnlockSecret};
 use crate::store::copy::{Copy, PROBE_WAIT, side_by_side};
@@ -173,7 +173,7 @@ pub fn load_with(
 #[derive(Debug)]
 pub struct Claims {
     /// Its header.
-    pub header: Header,
+    pub header: ClaimedHeader,
     /// Its state; `None` when neither commit slot looks like one.
     pub commit: Option<Commit>,
     /// Whether one of the copies of the header is damaged.

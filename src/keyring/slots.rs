@@ -113,7 +113,9 @@ impl Keyring {
                 Ok((index, seal(new, source_name, name, cost, keys, id)?))
             },
             |header, (index, slot)| {
-                *header.slots.get_mut(*index).ok_or(Error::Unavailable)? = slot.clone();
+                let mut slots = header.slots.clone();
+                *slots.get_mut(*index).ok_or(Error::Unavailable)? = slot.clone();
+                header.set_slots(slots);
                 Ok(index + 1)
             },
         )
@@ -131,7 +133,9 @@ impl Keyring {
                 _ => Ok(()),
             },
             |header, ()| {
-                header.slots.remove(number - 1);
+                let mut slots = header.slots.clone();
+                slots.remove(number - 1);
+                header.set_slots(slots);
                 Ok(())
             },
         )
@@ -156,7 +160,8 @@ impl Keyring {
             Ok((renewed.collect::<Result<Vec<_>>>()?, keys))
         };
         self.prepared(renew, |writer, (slots, keys)| {
-            let header = Header { slots: slots.clone(), ..writer.header().clone() };
+            let mut header = writer.header().clone();
+            header.set_slots(slots.clone());
             writer.rekey(&self.read_memory(), header, keys.again().map_err(told)?)
         })
     }

@@ -4,7 +4,7 @@
 use super::SECRET;
 use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::Commit;
-use keyring_external::format::crypto::{Keys, Tag, aes_ctr, mac};
+use keyring_external::format::crypto::{Keys, Tag};
 use keyring_external::format::header::Header;
 use keyring_external::format::slots::{Cost, Slot, SlotKind};
 use keyring_external::secret::random_array;
@@ -47,9 +47,9 @@ impl Forge {
     pub fn seal(mut self, body: &[u8]) -> Self {
         let iv = random_array().unwrap();
         let mut body = body.to_vec();
-        aes_ctr(self.keys.record_encryption(), &iv, &mut body).unwrap();
+        self.keys.record_encryption().apply(&iv, &mut body).unwrap();
         let len = (body.len() as u32).to_le_bytes();
-        self.chain = mac(self.keys.record_mac(), &[&self.chain, &len, &iv, &body]).unwrap();
+        self.chain = self.keys.record_mac().tag(&[&self.chain, &len, &iv, &body]).unwrap();
         for part in [&len[..], &iv, &body, &self.chain] {
             self.bytes.extend_from_slice(part);
         }

@@ -243,13 +243,13 @@ fn slot_recovery() -> Made {
 
 /// A keyring whose first slot was renewed so often without its secret.
 fn renewed(times: usize, slot: impl FnOnce(&mut Header, &Keys)) -> Vec<u8> {
-    let mut forge = Forge::with_header("", slot);
-    let mut header = forge.header.clone();
+    let Forge { mut header, mut keys, .. } = Forge::with_header("", slot);
     for _ in 0..times {
-        forge.keys = Keys::generate(&header.id).unwrap();
-        header.slots[0] = header.slots[0].renew(forge.keys.data(), &header.id).unwrap().unwrap();
+        keys = Keys::generate(&header.id).unwrap();
+        let slots = header.slots.iter().map(|slot| slot.renew(keys.data(), &header.id).unwrap().unwrap());
+        header.set_slots(slots.collect());
     }
-    Forge::of(header, forge.keys).seal(&Fields::honest(b"AES", b"renewed", b"", &[5; 32]).body()).file()
+    Forge::of(header, keys).seal(&Fields::honest(b"AES", b"renewed", b"", &[5; 32]).body()).file()
 }
 
 fn renewed_secret_file() -> Made {

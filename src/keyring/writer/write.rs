@@ -202,7 +202,7 @@ impl Writer {
         new_keys: Option<Keys>,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
-        header.parents = self.lineage().parents(&self.attempted);
+        header.set_parents(self.lineage().parents(&self.attempted));
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
         let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copies.path(), "", e))?;
