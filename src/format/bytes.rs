@@ -29,11 +29,13 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A text of at most `room` bytes in a field of one length byte and `room` bytes.
+    /// A text of at most `room` bytes in a field of one length byte and `room` bytes. `None` when it is too long, is not
+    /// UTF-8, or is followed by anything but zeros.
     pub fn text(&mut self, room: usize) -> Option<String> {
         let len = usize::from(self.u8()?);
-        let field = self.take(room)?;
-        Some(String::from_utf8_lossy(field.get(..len)?).into_owned())
+        let (text, padding) = self.take(room)?.split_at_checked(len)?;
+        padding.iter().all(|b| *b == 0).then_some(())?;
+        std::str::from_utf8(text).ok().map(str::to_owned)
     }
 }
 
@@ -83,5 +85,14 @@ mod tests {
     fn a_length_beyond_its_field_is_refused() {
         assert_eq!(Reader(&[6, 0, 0, 0, 0, 0]).text(5), None);
         assert_eq!(Reader(&[1]).u32(), None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        assert_eq!(Reader(&[1, 0xff, 0, 0, 0, 0]).text(5), None);
+        assert_eq!(Reader(&[1, 0xc3, 0xa9, 0, 0, 0]).text(5), None, "half a character");
+        assert_eq!(Reader(&[1, b'a', b'b', 0, 0, 0]).text(5), None);
+        assert_eq!(Reader(&[1, b'a', 0, 0, 0, 1]).text(5), None);
+        assert_eq!(Reader(&[0; 6]).text(5).unwrap(), "");
     }
 }

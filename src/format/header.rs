@@ -410,6 +410,31 @@ mod tests {
         assert_eq!(header.encode(&keys).unwrap().0.len(), HEADER_LEN);
     }
 
+    /// Puts bytes into a front's headers and makes the checksums fit.
+    fn patched(front: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut copy = front[..HEADER_LEN].to_vec();
+        copy[at..at + bytes.len()].copy_from_slice(bytes);
+        let checksum = Sha256::digest(&copy[..HEADER_LEN - 32]);
+        copy[HEADER_LEN - 32..].copy_from_slice(&checksum);
+        copy.repeat(2)
+    }
+
+    #[test]
+    fn a_label_that_is_no_text_is_damage() {
+        let front = made().2;
+        let damaged = |at, bytes: &[u8]| {
+            matches!(
+                read(&patched(&front, at, bytes)),
+                Err(FormatError::Damaged { what: "header fields", .. })
+            )
+        };
+        assert!(!damaged(65, b"BIO"));
+        assert!(damaged(65, &[0xff]), "not UTF-8");
+        assert!(damaged(72, b"x"), "a byte behind its end");
+        assert!(damaged(64, &[6]), "shorter than its bytes");
+        assert!(damaged(64, &[64]), "longer than its field");
+    }
+
     #[test]
     fn the_ninth_slot_is_refused() {
         let (mut header, _, _) = made();

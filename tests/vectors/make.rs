@@ -96,6 +96,10 @@ pub const VECTORS: &[Recipe] = &[
     }),
     ("slot_cost_unused", "a secret slot with an Argon2id cost", slot_cost_unused),
     ("slot_name_length_overflow", "a slot name that is longer than its field", || patch_slot(104, &[64])),
+    ("header_label_not_utf8", "a label that ends within a character", || {
+        patch_header(64, &[2, b'a', 0xc3, 0])
+    }),
+    ("header_label_padding_set", "a byte behind the end of the label", || patch_header(127, &[1])),
     ("header_label_length_overflow", "a label that is longer than its field", || patch_header(64, &[64])),
     ("header_mac_flipped", "one bit of the header's MAC; the checksum is made to fit", || {
         patch_header(4040, &[0, 1, 2])

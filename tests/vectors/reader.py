@@ -214,9 +214,12 @@ def x25519(private, point):
 
 def text(field):
     length = field[0]
-    if length >= len(field):
+    if length >= len(field) or any(field[1 + length :]):
         raise damaged()
-    return field[1 : 1 + length], field[1 + length :]
+    try:
+        return field[1 : 1 + length].decode("utf-8")
+    except UnicodeDecodeError:
+        raise damaged()
 
 
 class Slot:
@@ -229,13 +232,9 @@ class Slot:
             bounded = bounded and memory * passes <= 4194304
         else:
             bounded = self.cost == (0, 0, 0)
-        name, padding = text(raw[104:168])
-        if self.kind not in KINDS or not bounded or any(raw[1:4]) or any(padding) or any(raw[200:224]):
+        if self.kind not in KINDS or not bounded or any(raw[1:4]) or any(raw[200:224]):
             raise damaged()
-        try:
-            self.name = name.decode("utf-8")
-        except UnicodeDecodeError:
-            raise damaged()
+        self.name = text(raw[104:168])
 
     def open(self, secret, keyring):
         salt = self.raw[24:56]
@@ -285,7 +284,7 @@ class Header:
             raise Refused("newer")
         self.raw, self.id, self.epoch = raw, raw[24:40], raw[40:56]
         self.created = struct.unpack("<Q", raw[56:64])[0]
-        self.label = text(raw[64:128])[0].decode("utf-8", "replace")
+        self.label = text(raw[64:128])
         slots = [raw[at : at + 256] for at in range(128, 2176, 256)]
         self.slots = [Slot(slot) for slot in slots if any(slot)]
 
