@@ -84,6 +84,17 @@ pub enum Error {
         slots: String,
     },
 
+    /// A slot was made for the secret, but is not as it was made.
+    #[error("unlock slot {number} ({}) of the keyring {} was made for this secret, but is not as it was made: it is damaged, or somebody forged it. Nothing was changed. Put a whole copy in the file's place, or open the keyring with another secret, remove the slot (keyringctl slot remove), add it anew (keyringctl slot add) and renew the data key (keyringctl rekey)", name.escape_debug(), path.display())]
+    ForgedSlot {
+        /// The keyring file.
+        path: PathBuf,
+        /// Its number, from 1.
+        number: usize,
+        /// Its name.
+        name: String,
+    },
+
     /// Another keyring lies where ours was.
     #[error("{} now holds another keyring ({found}) than the one in use ({expected}): mount the volume of {expected}; nothing was changed", path.display())]
     Foreign {
@@ -340,15 +351,30 @@ pub enum Error {
     )]
     LastSlot,
 
-    /// A slot cannot follow to a new data key without its secret.
+    /// A slot would follow to a new data key by its public key, and that was ruled out.
     #[error(
-        "unlock slot {number} ({name}) was made before slots had a public key, and cannot follow to a new data key: set its secret anew first (keyringctl slot change), or remove it"
+        "none of the secrets given opens unlock slot {number} ({}) of {}, so it would follow to the new data key by its public key alone: nothing was changed. Give its secret too (--verify-slot, --verify-recovery, --verify-passphrase), remove the slot (keyringctl slot remove), or leave out --require-all", name.escape_debug(), path.display()
     )]
-    SlotWithoutPublicKey {
+    SlotNotVerified {
+        /// The keyring file.
+        path: PathBuf,
         /// Its number, from 1.
         number: usize,
         /// Its name.
         name: String,
+    },
+
+    /// A secret that was to verify a slot opens none.
+    #[error(
+        "the secret from {source_name} opens none of the {count} unlock slots of {}, so it verifies none: nothing was changed. If it is the right one, its slot was replaced: find that with keyringctl slot list, remove it and add it anew", path.display()
+    )]
+    VerifiesNoSlot {
+        /// The keyring file.
+        path: PathBuf,
+        /// Where the secret came from.
+        source_name: String,
+        /// How many slots there are.
+        count: usize,
     },
 
     /// A MySQL server cannot be reached, or refused a statement.
@@ -456,7 +482,9 @@ impl Error {
             | Error::NoFreeSlot
             | Error::NoSuchSlot { .. }
             | Error::LastSlot
-            | Error::SlotWithoutPublicKey { .. }
+            | Error::ForgedSlot { .. }
+            | Error::SlotNotVerified { .. }
+            | Error::VerifiesNoSlot { .. }
             | Error::Server { .. }
             | Error::Io { .. }
             | Error::Internal(_)
@@ -474,6 +502,7 @@ impl Error {
             FormatError::WrongSecret { slots } => {
                 Error::WrongSecret { path, source_name: source_name.to_owned(), slots }
             }
+            FormatError::ForgedSlot { number, name } => Error::ForgedSlot { path, number, name },
             FormatError::NoFreeSlot => Error::NoFreeSlot,
             FormatError::System(e) => Error::System(e),
         }
@@ -488,7 +517,8 @@ pub fn in_memory(e: FormatError) -> Error {
         e @ (FormatError::NotAKeyring
         | FormatError::Newer(_)
         | FormatError::Damaged { .. }
-        | FormatError::WrongSecret { .. }) => Error::Internal(e),
+        | FormatError::WrongSecret { .. }
+        | FormatError::ForgedSlot { .. }) => Error::Internal(e),
     }
 }
 

@@ -27,6 +27,7 @@ pub use merge::{About, Conflict, Merge, Merged, Merging, OnlyOne, Take};
 pub use new::NewKeyring;
 pub use open::{Claims, Trust, inspect, load, load_with};
 pub use read::{load_all, load_beside_others};
+pub use slots::{Renewed, Verifier};
 pub use status::{Counters, State, Status};
 pub use witness::{Testimony, hear_claims, witness_claims};
 

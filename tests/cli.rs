@@ -10,6 +10,7 @@ use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
+use std::io::{Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -56,10 +57,18 @@ impl Place {
 
     /// Runs `keyringctl` with these words, `DIR` in them being the directory.
     fn run(&self, line: &str) -> Ended {
+        self.run_with(line, b"")
+    }
+
+    /// As [`Place::run`], with something to read from standard input.
+    fn run_with(&self, line: &str, input: &[u8]) -> Ended {
+        let mut stdin = tempfile::tempfile().unwrap();
+        stdin.write_all(input).unwrap();
+        stdin.rewind().unwrap();
         let dir = self.dir.path().to_str().unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
             .args(line.split_whitespace().map(|word| word.replace("DIR", dir)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .env_remove("CREDENTIALS_DIRECTORY")
             .env("COLUMNS", "100")
             .output()
@@ -410,7 +419,22 @@ fn slots() {
             &format!("slot remove DIR/main.keyring 2 {UNLOCK}"),
         ],
     );
-    check("rekey_keeps_the_slots", &place, &[&format!("rekey DIR/main.keyring {UNLOCK}")]);
+    check(
+        "rekey_keeps_the_slots_and_tells_which_it_could_not_verify",
+        &place,
+        &[&format!("rekey DIR/main.keyring {UNLOCK}"), "slot list DIR/main.keyring"],
+    );
+    let verified = format!("rekey DIR/main.keyring {UNLOCK} --require-all");
+    check(
+        "rekey_verifies_slots_by_their_secrets",
+        &place,
+        &[
+            &verified,
+            &format!("{verified} --verify-slot file:DIR/phrase"),
+            &format!("{verified} --verify-slot file:DIR/other"),
+            &format!("rekey DIR/main.keyring {UNLOCK} --json"),
+        ],
+    );
     leaving_out_a_copy(&place);
     check(
         "the_last_slot_is_not_removed",
@@ -451,6 +475,23 @@ fn leaving_out_a_copy(place: &Place) {
             &format!("rekey DIR/main.keyring --only-named-copies {UNLOCK} {server}"),
         ],
     );
+}
+
+/// The recovery key proves its slot, and is asked for where there is no terminal too.
+#[test]
+fn rekey_verifies_the_recovery_slot() {
+    let place = Place::new();
+    let made = place.run("init DIR/main.keyring --unlock file:DIR/secret --generate-secret --json");
+    let made: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
+    let key = made["recovery_key"].as_str().unwrap();
+    let line = format!("rekey DIR/main.keyring {UNLOCK} --verify-recovery --require-all --json");
+    let done = place.run_with(&line, key.as_bytes());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let done: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&done["unverified"], &done["slots"][1]["renewed"]), (&0.into(), &"by_secret".into()));
+    let another = place.run_with(&line, b"00000-00000-00000-00000-00000-00000-00000-00000");
+    assert_eq!(another.code, 2, "a typing mistake: {}", another.stderr);
+    assert!(another.stderr.contains("group"), "{}", another.stderr);
 }
 
 #[test]

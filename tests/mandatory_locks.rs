@@ -5,7 +5,7 @@
 mod common;
 
 use common::mandatory::Mandatory;
-use common::{CHEAP, SECRET, data, key_type, name, private_dir, secret, unlock};
+use common::{CHEAP, SECRET, data, key_type, name, private_dir, rekey, secret, unlock};
 use keyring_external::config::Config;
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_beside_others};
@@ -144,7 +144,7 @@ fn a_tool_changes_slots_and_renews_the_data_key_beside_a_server() {
         store(&server, "a").unwrap();
         place.open_as_tool().add_slot(&secret(&[7; 32]), "test", "another", CHEAP).unwrap();
         store(&server, "b").unwrap();
-        place.open_as_tool().rekey(&secret(&SECRET)).unwrap();
+        rekey(&place.open_as_tool(), &[&SECRET], false).unwrap();
         store(&server, "c").unwrap();
         attached(&server);
         // A tool that was there before.
@@ -162,7 +162,7 @@ fn a_change_waits_for_a_lock() {
     let server = place.open();
     store(&server, "a").unwrap();
     place.while_locked(|| store(&server, "b")).unwrap();
-    place.while_locked(|| place.open_as_tool().rekey(&secret(&SECRET))).unwrap();
+    place.while_locked(|| rekey(&place.open_as_tool(), &[&SECRET], false)).unwrap();
     place.while_locked(|| store(&server, "c")).unwrap();
     attached(&server);
     assert_eq!(place.ids(), ["a", "b", "c"]);

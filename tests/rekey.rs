@@ -4,21 +4,19 @@
 //! are in crash.rs, faults.rs and mirrors.rs.
 
 mod common;
-#[allow(dead_code)]
-#[path = "vectors/text.rs"]
-mod text;
-
-use common::{CHEAP, SECRET, contents, key_type, name, private_dir, secret, secret_file, tended};
+use common::forge::{PARENTS_AT, PUBLIC_AT, SLOTS_AT, reheaded};
+use common::{CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret, secret_file, tended};
 use keyring_external::config::Config;
 use keyring_external::error::Error;
+use keyring_external::format::commit;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header::{self, ClaimedHeader};
-use keyring_external::format::slots::SlotKind;
+use keyring_external::format::slots::{Cost, SLOT_LEN, Slot, SlotKind};
+use keyring_external::keyring::Renewed::{ByPublicKey, BySecret};
 use keyring_external::keyring::{Keyring, NewKeyring, Report, State, Trust, load_all};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,7 +74,7 @@ fn header_of(path: &Path) -> ClaimedHeader {
 
 /// The data key, as who opens the file once may keep it.
 fn keys_of(path: &Path, with: &[u8]) -> Keys {
-    header::read(&fs::read(path).unwrap()).unwrap().readable[0].unlock(&secret(with)).unwrap().0
+    header::read(&fs::read(path).unwrap()).unwrap().readable[0].unlock(&secret(with).into()).unwrap().0
 }
 
 #[test]
@@ -89,7 +87,10 @@ fn every_slot_opens_the_renewed_keyring_with_its_own_secret() {
         let (old, old_file) = (header_of(&paths(dir.path())[0]), fs::read(&paths(dir.path())[0]).unwrap());
         // Twice: a renewed slot is renewed again.
         for _ in 0..2 {
-            open(dir.path(), secrets[with]).unwrap().rekey(&secret(secrets[with])).unwrap();
+            let how = rekey(&open(dir.path(), secrets[with]).unwrap(), &[secrets[with]], false).unwrap();
+            assert!((0..3).all(|slot| how[slot] == if slot == with { BySecret } else { ByPublicKey }));
+            let followed = header_of(&paths(dir.path())[0]).slots;
+            assert!((0..3).all(|slot| followed[slot].follows_by_public_key() == (slot != with)));
         }
         for opener in secrets {
             assert_eq!(contents(&open(dir.path(), opener).unwrap()), before);
@@ -117,7 +118,7 @@ fn who_knows_the_old_data_key_does_not_open_the_renewed_keyring() {
     let old = keys_of(path, PASSPHRASE);
     open(dir.path(), &SECRET).unwrap().remove_slot(3).unwrap();
     assert_eq!(keys_of(path, &SECRET), old, "a removed slot alone renews nothing");
-    open(dir.path(), &SECRET).unwrap().rekey(&secret(&SECRET)).unwrap();
+    rekey(&open(dir.path(), &SECRET).unwrap(), &[&SECRET], false).unwrap();
     assert!(keys_of(path, &SECRET) != old);
     assert!(matches!(open(dir.path(), PASSPHRASE), Err(Error::WrongSecret { .. })));
     let file = fs::read(path).unwrap();
@@ -137,7 +138,7 @@ fn a_server_goes_on_while_its_keyring_is_renewed_and_passphrases_change() {
     for round in 0..5 {
         server.generate(name(&format!("before {round}"), ""), &key_type("AES"), 32).unwrap();
         let tool = open(dir.path(), PASSPHRASE).unwrap();
-        tool.rekey(&secret(PASSPHRASE)).unwrap();
+        rekey(&tool, &[PASSPHRASE], false).unwrap();
         let id = format!("after {round}");
         match round % 3 {
             0 => server.generate(name(&id, ""), &key_type("AES"), 32).unwrap(),
@@ -161,7 +162,7 @@ fn a_copy_that_was_away_during_the_renewal_follows_when_it_comes_back() {
         assert_eq!(tended(&server).state, State::Degraded);
         let tool =
             load_all(&real(), std::slice::from_ref(&a), 1, "test", || Ok(secret(&SECRET)), QUIET).unwrap().0;
-        tool.rekey(&secret(&SECRET)).unwrap();
+        rekey(&tool, &[&SECRET], false).unwrap();
         server.generate(name("meanwhile", ""), &key_type("AES"), 32).unwrap();
         if restarted {
             server = in_server(dir.path(), &SECRET);
@@ -174,23 +175,136 @@ fn a_copy_that_was_away_during_the_renewal_follows_when_it_comes_back() {
     }
 }
 
-/// Slots from before there were public keys: those that the secret opens follow, the first other is named.
+/// A keyring without keys, in two copies, with a secret file and a recovery key.
+fn with_paper(dir: &Path) -> Vec<u8> {
+    let mut new = NewKeyring::new("test", &secret(&SECRET), "test", Cost::NONE).unwrap();
+    let mut recovery = String::new();
+    new.add_recovery().unwrap().write_to(&mut recovery).unwrap();
+    new.write(&real(), &paths(dir)).unwrap();
+    recovery.into_bytes()
+}
+
+/// What somebody does who may write to the volume: the headers of both copies changed, and authenticated with the keys
+/// that he has.
+fn tamper(dir: &Path, keys: &Keys, change: impl Fn(&mut [u8])) {
+    let file = fs::read(&paths(dir)[0]).unwrap();
+    let generation = commit::claimed(&file).unwrap().generation + 1;
+    paths(dir).iter().for_each(|path| fs::write(path, reheaded(&file, keys, generation, &change)).unwrap());
+}
+
+fn slot_bytes(header: &mut [u8], index: usize) -> &mut [u8] {
+    &mut header[SLOTS_AT + index * SLOT_LEN..SLOTS_AT + (index + 1) * SLOT_LEN]
+}
+
+/// Somebody who knows the data key puts his own public key into the recovery slot.
+fn plant(dir: &Path) {
+    tamper(dir, &keys_of(&paths(dir)[0], &SECRET), |header| {
+        slot_bytes(header, 1)[PUBLIC_AT..PUBLIC_AT + 32].fill(9);
+    });
+}
+
+fn files(dir: &Path) -> Vec<Vec<u8>> {
+    paths(dir).iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
 #[test]
-fn a_slot_that_cannot_follow_is_named_and_nothing_changes() {
-    let vector = text::Vector::parse(include_str!("vectors/slots_all_eight.vector")).unwrap();
+fn a_planted_public_key_is_refused_where_the_slots_secret_is_used() {
     let dir = private_dir();
-    for path in paths(dir.path()) {
-        fs::write(&path, &vector.file).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let paper = with_paper(dir.path());
+    open(dir.path(), &paper).unwrap();
+    plant(dir.path());
+    let before = files(dir.path());
+    let is_forged = |e: Error| {
+        assert!(matches!(e, Error::ForgedSlot { number: 2, .. }), "{e}");
+        assert!(e.to_string().contains("recovery key") && e.to_string().contains("a.keyring"), "{e}");
+    };
+    is_forged(open(dir.path(), &paper).unwrap_err());
+    // The other slots open, and a renewal that is given the slot's secret finds out.
+    let keyring = open(dir.path(), &SECRET).unwrap();
+    is_forged(rekey(&keyring, &[&SECRET, &paper], false).unwrap_err());
+    let refused = rekey(&keyring, &[&SECRET], true).unwrap_err();
+    assert!(matches!(refused, Error::SlotNotVerified { number: 2, .. }), "{refused}");
+    is_forged(keyring.change_slot(&secret(&paper), &secret(&[1; 32]), "test", Cost::NONE).unwrap_err());
+    assert!(files(dir.path()) == before, "nothing was changed");
+    // The way out that the message tells.
+    keyring.remove_slot(2).unwrap();
+    let mut paper = String::new();
+    keyring.add_recovery_slot().unwrap().write_to(&mut paper).unwrap();
+    assert_eq!(rekey(&keyring, &[&SECRET, paper.as_bytes()], true).unwrap(), [BySecret, BySecret]);
+    open(dir.path(), paper.as_bytes()).unwrap();
+}
+
+/// Nobody can tell such a key from the genuine one without the slot's secret: the renewal says that it was not verified,
+/// and the slot's owner finds out at the next use.
+#[test]
+fn a_planted_public_key_that_a_renewal_followed_is_told_and_opens_nothing_for_its_owner() {
+    let dir = private_dir();
+    let paper = with_paper(dir.path());
+    plant(dir.path());
+    let keyring = open(dir.path(), &SECRET).unwrap();
+    assert_eq!(rekey(&keyring, &[&SECRET], false).unwrap(), [BySecret, ByPublicKey]);
+    assert!(matches!(open(dir.path(), &paper), Err(Error::WrongSecret { .. })));
+    let refused = rekey(&keyring, &[&SECRET, &paper], false).unwrap_err();
+    assert!(matches!(refused, Error::VerifiesNoSlot { count: 2, .. }), "{refused}");
+}
+
+#[test]
+fn a_slot_that_somebody_added_is_told_and_can_be_ruled_out() {
+    let dir = private_dir();
+    let paper = with_paper(dir.path());
+    let keys = keys_of(&paths(dir.path())[0], &SECRET);
+    let id = header_of(&paths(dir.path())[0]).id;
+    let added = Slot::seal(SlotKind::SecretFile, Cost::NONE, "added", 5, &[1; 32], &keys, &id).unwrap();
+    tamper(dir.path(), &keys, |header| slot_bytes(header, 2).copy_from_slice(&added.encode()));
+    let keyring = open(dir.path(), &SECRET).unwrap();
+    let refused = rekey(&keyring, &[&SECRET, &paper], true).unwrap_err();
+    assert!(matches!(refused, Error::SlotNotVerified { number: 3, .. }), "{refused}");
+    assert!(refused.to_string().contains("added"), "{refused}");
+    assert_eq!(rekey(&keyring, &[&SECRET, &paper], false).unwrap(), [BySecret, BySecret, ByPublicKey]);
+    keyring.remove_slot(3).unwrap();
+    assert_eq!(rekey(&keyring, &[&paper, &SECRET], true).unwrap(), [BySecret, BySecret]);
+    assert!(matches!(open(dir.path(), &[1; 32]), Err(Error::WrongSecret { .. })));
+}
+
+/// The public keys are there for everybody to read, and the id, and the state that a later one must descend from: whoever
+/// can write to the volume makes a keyring of his own with them, but no secret of this one opens it.
+#[test]
+fn who_knows_no_data_key_makes_no_keyring_that_the_secrets_open() {
+    let dir = private_dir();
+    let paper = with_paper(dir.path());
+    let server = in_server(dir.path(), &SECRET);
+    server.generate(name("one", ""), &key_type("AES"), 32).unwrap();
+    let before = contents(&server);
+    let file = fs::read(&paths(dir.path())[0]).unwrap();
+    let copies = header::read(&file).unwrap();
+    let claims = copies.readable[0].claims();
+    let commit = commit::claimed(&file).unwrap();
+    let own = Keys::generate(&claims.id).unwrap();
+    let slots: Vec<_> =
+        claims.slots.iter().map(|slot| slot.renew(&own, &own, &claims.id).unwrap().unwrap()).collect();
+    let parent = [&claims.epoch[..], &commit.generation.to_le_bytes(), &commit.chain[..16]].concat();
+    tamper(dir.path(), &own, |header| {
+        slots.iter().enumerate().for_each(|(i, slot)| slot_bytes(header, i).copy_from_slice(&slot.encode()));
+        header[PARENTS_AT..PARENTS_AT + parent.len()].copy_from_slice(&parent);
+        header[40..56].fill(7);
+    });
+    for secret in [&SECRET[..], &paper] {
+        assert!(matches!(open(dir.path(), secret), Err(Error::ForgedSlot { .. })));
     }
-    let keyring = open(dir.path(), &vector.secret).unwrap();
-    let refused = keyring.rekey(&secret(&vector.secret)).unwrap_err();
-    assert!(matches!(refused, Error::SlotWithoutPublicKey { number: 1, .. }), "{refused}");
-    assert!(refused.to_string().contains("person 0"), "{refused}");
-    paths(dir.path()).iter().for_each(|path| assert!(fs::read(path).unwrap() == vector.file));
-    for _ in 0..7 {
-        keyring.remove_slot(1).unwrap();
-    }
-    keyring.rekey(&secret(&vector.secret)).unwrap();
-    assert_eq!(open(dir.path(), &vector.secret).unwrap().slots().len(), 1);
+    // Nor does a server that is running go on from there.
+    let status = server.status();
+    assert_eq!((status.state, status.keys), (State::Detached, 1), "{}", status.last_error);
+    assert!(server.generate(name("two", ""), &key_type("AES"), 32).is_err());
+    assert_eq!(contents(&server), before);
+}
+
+#[test]
+fn a_secret_that_verifies_no_slot_ends_the_renewal() {
+    let dir = private_dir();
+    with_paper(dir.path());
+    let before = files(dir.path());
+    let keyring = open(dir.path(), &SECRET).unwrap();
+    let refused = rekey(&keyring, &[&SECRET, &[2; 32]], false).unwrap_err();
+    assert!(matches!(refused, Error::VerifiesNoSlot { count: 2, .. }), "{refused}");
+    assert!(files(dir.path()) == before);
 }

@@ -138,6 +138,9 @@ fn is_about_the_keyring(e: &Error) -> bool {
         | Error::Newer { .. }
         | Error::Damaged { .. }
         | Error::WrongSecret { .. }
+        | Error::ForgedSlot { .. }
+        | Error::SlotNotVerified { .. }
+        | Error::VerifiesNoSlot { .. }
         | Error::Foreign { .. }
         | Error::Older { .. }
         | Error::Changed { .. }
@@ -169,7 +172,6 @@ fn is_about_the_keyring(e: &Error) -> bool {
         | Error::NoFreeSlot
         | Error::NoSuchSlot { .. }
         | Error::LastSlot
-        | Error::SlotWithoutPublicKey { .. }
         | Error::Server { .. }
         | Error::Io { .. }
         | Error::Internal(_)
@@ -210,6 +212,9 @@ mod tests {
             Error::OtherKey { path: path() },
             Error::Fork { path: path(), other: path(), generation: 1 },
             Error::Diverged { path: path(), found: 1, expected: 2 },
+            Error::ForgedSlot { path: path(), number: 1, name: text() },
+            Error::SlotNotVerified { path: path(), number: 1, name: text() },
+            Error::VerifiesNoSlot { path: path(), source_name: text(), count: 1 },
             Error::OneFile { path: path(), other: path() },
             Error::DamagedNewest { path: path(), offset: 0, what: "", found: 2, best: 1 },
             Error::WitnessForeign { path: path(), found: id, expected: id, witness: path() },
@@ -237,7 +242,6 @@ mod tests {
             Error::NoFreeSlot,
             Error::NoSuchSlot { number: 1, count: 1 },
             Error::LastSlot,
-            Error::SlotWithoutPublicKey { number: 1, name: text() },
             Error::Server { doing: text(), code: 0, why: text() },
             Error::Io { doing: "", path: path(), cause: io() },
             Error::Internal(FormatError::NotAKeyring),

@@ -5,7 +5,7 @@
 use crate::error::{Error, Result, in_memory};
 use crate::format::image::Note;
 use crate::format::slots::{Cost, UnlockSecret};
-use crate::keyring::{Keyring, load_with};
+use crate::keyring::{Keyring, Verifier, load_with};
 use crate::recovery::RecoveryKey;
 use crate::secret::Locked;
 use crate::store::fs::Fs;
@@ -90,6 +90,26 @@ impl Args {
     pub fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
         load_with(fs, path, &self.name(), || self.read(path))
     }
+}
+
+/// What a person types to verify a slot.
+#[derive(Clone, Copy)]
+pub(super) enum Typed {
+    /// The recovery key, at a terminal or from standard input.
+    RecoveryKey,
+    /// A passphrase, at a terminal.
+    Passphrase,
+}
+
+/// Reads a secret that verifies a slot.
+pub(super) fn read_typed(what: Typed, path: &Path) -> Result<Verifier> {
+    let (source_name, secret) = match what {
+        Typed::RecoveryKey => (RECOVERY, read_recovery_key(path)?),
+        Typed::Passphrase => {
+            (TERMINAL, ask(&format!("Passphrase of a slot of {}, to verify it: ", path.display()))?)
+        }
+    };
+    Ok(Verifier { source_name: source_name.to_owned(), secret })
 }
 
 /// Reads a recovery key. A typing mistake is pointed at, and on a terminal another try given.

@@ -79,6 +79,9 @@ pub(super) struct SlotRow {
     created: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Cost>,
+    /// Whether it followed the last renewal of the data key without its secret.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    followed_by_public_key: bool,
 }
 
 impl From<&Slot> for SlotRow {
@@ -88,6 +91,7 @@ impl From<&Slot> for SlotRow {
             name: slot.name.clone(),
             created: slot.created,
             cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
+            followed_by_public_key: slot.follows_by_public_key(),
         }
     }
 }
@@ -95,6 +99,13 @@ impl From<&Slot> for SlotRow {
 impl SlotRow {
     /// As people read it.
     pub fn text(&self) -> String {
+        let followed =
+            if self.followed_by_public_key { ", followed the last rekey by its public key" } else { "" };
+        self.description() + followed
+    }
+
+    /// What it is, and since when.
+    pub fn description(&self) -> String {
         let cost = self.cost.map_or_else(String::new, |c| {
             format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
         });

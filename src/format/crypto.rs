@@ -24,12 +24,13 @@ pub const IV_LEN: usize = 16;
 pub type Tag = [u8; TAG_LEN];
 
 /// The purposes that keys are separated by; the text is HKDF's `info`.
-const PURPOSES: [&[u8]; 5] = [
+const PURPOSES: [&[u8]; 6] = [
     b"keyring_external 1 header mac",
     b"keyring_external 1 commit mac",
     b"keyring_external 1 record encryption",
     b"keyring_external 1 record mac",
     b"keyring_external 1 witness mac",
+    b"keyring_external 1 slot token",
 ];
 
 /// The random key that the slots wrap and all other keys of a keyring are derived from.
@@ -128,6 +129,7 @@ authenticates!(/** Authenticates records. */ RecordMac);
 authenticates!(/** Authenticates witnesses. */ WitnessMac);
 authenticates!(/** Authenticates one unlock slot. */ SlotMac);
 encrypts!(/** Encrypts records. */ RecordEncryption);
+encrypts!(/** Encrypts the renewal tokens of the slots. */ TokenEncryption);
 encrypts!(/** Encrypts the data key in one unlock slot. */ SlotEncryption);
 
 /// The data key and the keys derived from it, in locked memory.
@@ -191,6 +193,7 @@ impl Keys {
     key!(/** Encrypts records. */ record_encryption, RecordEncryption, 2);
     key!(/** Authenticates records. */ record_mac, RecordMac, 3);
     key!(/** Authenticates the witness. */ witness_mac, WitnessMac, 4);
+    key!(/** Encrypts the slots' renewal tokens. */ slot_token, TokenEncryption, 5);
 }
 
 fn short_key() -> io::Error {
@@ -285,6 +288,7 @@ mod tests {
             keys.record_encryption().0,
             keys.record_mac().0,
             keys.witness_mac().0,
+            keys.slot_token().0,
         ];
         for (i, a) in all.iter().enumerate() {
             assert_eq!(a.len(), KEY_LEN);

@@ -5,8 +5,8 @@
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
 use super::crypto::{Keys, TAG_LEN, Tag};
-use super::renewal::X25519_LEN;
-use super::slots::{self, SLOT_COUNT, SLOT_LEN, Slot, UnlockSecret};
+use super::renewal::TOKEN_LEN;
+use super::slots::{SLOT_COUNT, SLOT_LEN, Slot, Unlocking};
 use super::{FormatError, Result};
 use crate::secret::random_array;
 use sha2::{Digest, Sha256};
@@ -30,7 +30,7 @@ const PARENT_LEN: usize = EPOCH_LEN + 8 + TAG_LEN / 2;
 
 const SLOTS_AT: usize = 24 + 16 + EPOCH_LEN + 8 + 1 + LABEL_LEN;
 const PARENTS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
-const PUBLICS_AT: usize = PARENTS_AT + PARENT_COUNT * PARENT_LEN;
+const TOKENS_AT: usize = PARENTS_AT + PARENT_COUNT * PARENT_LEN;
 const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 32;
 
@@ -77,14 +77,6 @@ pub struct ClaimedHeader {
     pub slots: Vec<Slot>,
     /// Earlier states, the newest first, at most [`PARENT_COUNT`].
     pub parents: Vec<Parent>,
-}
-
-impl ClaimedHeader {
-    /// The kinds of the slots, as messages name them.
-    pub fn slot_kinds(&self) -> String {
-        let kinds: Vec<_> = self.slots.iter().map(|s| s.kind.to_string()).collect();
-        if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") }
-    }
 }
 
 /// A header that the keys of its keyring vouch for: made new, or checked ([`Unchecked::check`]), and perhaps changed
@@ -176,9 +168,9 @@ impl Header {
         for parent in self.parents.iter().take(PARENT_COUNT) {
             w.put(&parent.epoch).put(&parent.generation.to_le_bytes()).put(&parent.chain);
         }
-        w.pad_to(PUBLICS_AT);
+        w.pad_to(TOKENS_AT);
         for slot in &self.slots {
-            w.put(&slot.public.unwrap_or_default());
+            w.put(&slot.token);
         }
         w.pad_to(MAC_AT);
         let tag = keys.header_mac().tag(&[&w.0])?;
@@ -246,11 +238,11 @@ impl Unchecked {
             }
         }
         // Written with all slots in a row; a file may have them otherwise.
-        let publics = r;
+        let tokens = r;
         for (slot, index) in header.slots.iter_mut().zip(used) {
-            let mut r = Reader(publics.0);
-            r.take(index * X25519_LEN)?;
-            slot.public = slots::public(r.array()?);
+            let mut r = Reader(tokens.0);
+            r.take(index * TOKEN_LEN)?;
+            slot.token = r.array()?;
         }
         Some(header)
     }
@@ -273,11 +265,10 @@ impl Unchecked {
     /// Opens the header with an unlock secret.
     ///
     /// # Errors
-    /// [`FormatError::WrongSecret`] when no slot opens, [`FormatError::Damaged`] when one does but the
-    /// header is not what was written with it.
-    pub fn unlock(&self, secret: &UnlockSecret) -> Result<(Keys, Header, Tag)> {
-        let data_key = slots::open_any(&self.claims.slots, secret, &self.claims.id)?
-            .ok_or_else(|| FormatError::WrongSecret { slots: self.claims.slot_kinds() })?;
+    /// As [`Unlocking::open_any`]; [`FormatError::Damaged`] when a slot opens but the header is not what was written
+    /// with it.
+    pub fn unlock(&self, unlocking: &Unlocking) -> Result<(Keys, Header, Tag)> {
+        let data_key = unlocking.open_any(&self.claims.slots, &self.claims.id)?;
         let keys = Keys::derive(&data_key, &self.claims.id)?;
         let (header, tag) = self.check(&keys)?;
         Ok((keys, header, tag))
@@ -328,14 +319,17 @@ pub fn read(front: &[u8]) -> Result<Copies> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::slots::{Cost, SlotKind};
+    use crate::format::slots::{Cost, SlotKind, UnlockSecret};
     use crate::secret::Locked;
+
+    fn unlocking(secret: &[u8]) -> Unlocking {
+        UnlockSecret::new(Locked::copy_of(secret).unwrap()).into()
+    }
 
     fn made() -> (Header, Keys, Vec<u8>) {
         let mut header = Header::new("biobank", 11).unwrap();
         let keys = Keys::generate(&header.id).unwrap();
-        let slot =
-            Slot::seal(SlotKind::SecretFile, Cost::NONE, "server", 5, &[3; 32], keys.data(), &header.id);
+        let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "server", 5, &[3; 32], &keys, &header.id);
         header.add(slot.unwrap()).unwrap();
         let front = header.encode(&keys).unwrap().0.repeat(2);
         (header, keys, front)
@@ -347,10 +341,10 @@ mod tests {
         let copies = read(&front).unwrap();
         assert!(!copies.damaged);
         assert_eq!(copies.readable[0].claims(), &*header);
-        let secret = UnlockSecret::new(Locked::copy_of(&[3; 32]).unwrap());
-        assert_eq!(copies.readable[0].unlock(&secret).unwrap().0.data(), keys.data());
-        let wrong = UnlockSecret::new(Locked::copy_of(&[4; 32]).unwrap());
-        assert!(matches!(copies.readable[0].unlock(&wrong), Err(FormatError::WrongSecret { .. })));
+        let (found, checked, _) = copies.readable[0].unlock(&unlocking(&[3; 32])).unwrap();
+        assert!(found == keys && checked == header);
+        let wrong = copies.readable[0].unlock(&unlocking(&[4; 32]));
+        assert!(matches!(wrong, Err(FormatError::WrongSecret { .. })));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::commit::{self, Commit, Other};
 use super::crypto::Keys;
 use super::header::{self, Header, Parent, Unchecked};
 use super::records::{self, KeyRecord, Sealer, Tail};
-use super::slots::UnlockSecret;
+use super::slots::Unlocking;
 use super::{FIXED_LEN, FormatError, Result};
 use std::fmt;
 
@@ -89,7 +89,7 @@ impl fmt::Display for Note {
 #[derive(Clone, Copy, Debug)]
 pub enum Opener<'a> {
     /// Tries the slots.
-    Secret(&'a UnlockSecret),
+    Secret(&'a Unlocking),
     /// Checks with these keys.
     Keys(&'a Keys),
 }
@@ -151,8 +151,8 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
 
 fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front> {
     let (own, (header, start)) = match opener {
-        Opener::Secret(secret) => {
-            let (keys, header, start) = copy.unlock(secret)?;
+        Opener::Secret(unlocking) => {
+            let (keys, header, start) = copy.unlock(unlocking)?;
             (Some(keys), (header, start))
         }
         Opener::Keys(keys) => (None, copy.check(keys)?),
@@ -200,21 +200,20 @@ pub fn read_records(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::slots::{Cost, Slot, SlotKind};
+    use crate::format::slots::{Cost, Slot, SlotKind, UnlockSecret};
     use crate::key::{KeyType, NameRef};
     use crate::secret::Locked;
 
     type Found = Vec<(Vec<u8>, Vec<u8>)>;
 
-    fn secret() -> UnlockSecret {
-        UnlockSecret::new(Locked::copy_of(&[3; 40]).unwrap())
+    fn secret() -> Unlocking {
+        UnlockSecret::new(Locked::copy_of(&[3; 40]).unwrap()).into()
     }
 
     fn made(names: &[&str]) -> (Keys, Image) {
         let mut header = Header::new("", 1).unwrap();
         let keys = Keys::generate(&header.id).unwrap();
-        let slot =
-            Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, secret().raw(), keys.data(), &header.id);
+        let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, &[3; 40], &keys, &header.id);
         header.add(slot.unwrap()).unwrap();
         let key_type = KeyType::new(b"AES").unwrap();
         let records = names.iter().map(|n| KeyRecord {

@@ -15,6 +15,7 @@ pub mod image;
 pub mod records;
 mod renewal;
 pub mod slots;
+mod unlocking;
 pub mod witness;
 
 use std::io;
@@ -45,6 +46,14 @@ pub enum FormatError {
     WrongSecret {
         /// The kinds of the slots, for the message.
         slots: String,
+    },
+    /// A slot was made for the secret given, but is not as it was made.
+    #[error("forged or damaged slot {number}")]
+    ForgedSlot {
+        /// Its number, from 1.
+        number: usize,
+        /// Its name.
+        name: String,
     },
     /// All slots are taken.
     #[error("no free slot")]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! X25519 (RFC 7748) for unlock slots: a renewed data key is wrapped for a slot whose secret is not at
-//! hand, by the public key that the secret left behind when the slot was made.
+//! X25519 (RFC 7748) for unlock slots: a renewed data key is wrapped for a slot whose secret is not at hand, by the
+//! public key that the secret left behind when the slot was made. Anybody can read that key and wrap something for it,
+//! so a token goes into the wrapping too: the slot's secret leads to it, and else it lies in the header, encrypted
+//! under the data key. Only who knows the data key can renew it.
 
 use super::Result;
 use super::crypto;
@@ -11,8 +13,35 @@ use x25519_dalek::{PublicKey, StaticSecret};
 /// Bytes of a public key, a private key and a shared secret.
 pub const X25519_LEN: usize = 32;
 
-/// A public key. All zero stands for none.
+/// Bytes of a slot's renewal token.
+pub const TOKEN_LEN: usize = 32;
+
+/// A public key.
 pub type Public = [u8; X25519_LEN];
+
+/// What a slot's secret and the holders of the data key have in common.
+#[derive(Debug)]
+pub struct Token(pub(super) Locked);
+
+impl Token {
+    /// The one with these bytes.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn copy_of(bytes: &[u8]) -> Result<Self> {
+        Ok(Self(Locked::copy_of(bytes)?))
+    }
+
+    /// The one that follows from a slot's secret (stretched already) and salt.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn of_slot(salt: &[u8], secret: &[u8]) -> Result<Self> {
+        let mut token = Locked::new(TOKEN_LEN)?;
+        crypto::hkdf(salt, secret, b"keyring_external 1 slot renewal token", &mut token)?;
+        Ok(Self(token))
+    }
+}
 
 /// The private key of a slot: what its secret comes to, told apart from the slot's other keys by `info`.
 #[derive(Debug)]
@@ -51,6 +80,7 @@ impl Private {
 
     /// Fills `keys` with what the holders of this key and of `other`'s private key have in common.
     /// `renewal` is the public key made for the renewal and `slot` the slot's own: one of the two is `other`.
+    /// `token` is the slot's.
     /// `false`, and nothing is filled, for a public key that anybody could agree with.
     ///
     /// # Errors
@@ -60,13 +90,14 @@ impl Private {
         other: &Public,
         renewal: &Public,
         slot: &Public,
+        token: &Token,
         salt: &[u8],
         keys: &mut [u8],
     ) -> Result<bool> {
-        let mut common = Locked::new(3 * X25519_LEN)?;
+        let mut common = Locked::new(3 * X25519_LEN + TOKEN_LEN)?;
         let contributed = self.with(|key| {
             let shared = key.diffie_hellman(&PublicKey::from(*other));
-            let parts = shared.as_bytes().iter().chain(renewal).chain(slot);
+            let parts = shared.as_bytes().iter().chain(renewal).chain(slot).chain(token.0.iter());
             common.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
             !bool::from(shared.as_bytes().ct_eq(&[0; X25519_LEN]))
         });
@@ -107,17 +138,21 @@ mod tests {
         let slot = Private::of_slot(&[1; 32], b"a secret").unwrap();
         let renewal = Private::random().unwrap();
         let (s, r) = (slot.public(), renewal.public());
-        let agreed = |key: &Private, other, r: &Public, s: &Public, salt: &[u8]| {
+        let token = |secret: &[u8]| Token::of_slot(&[1; 32], secret).unwrap();
+        let agreed = |key: &Private, other, token: &Token, salt: &[u8]| {
             let mut keys = [0; 64];
-            assert!(key.agree(other, r, s, salt, &mut keys).unwrap());
+            assert!(key.agree(other, &r, &s, token, salt, &mut keys).unwrap());
             keys
         };
-        let keys = agreed(&renewal, &s, &r, &s, &[1; 32]);
-        assert_eq!(agreed(&slot, &r, &r, &s, &[1; 32]), keys);
-        assert_ne!(agreed(&slot, &r, &r, &s, &[2; 32]), keys);
+        let ours = token(b"a secret");
+        let keys = agreed(&renewal, &s, &ours, &[1; 32]);
+        assert_eq!(agreed(&slot, &r, &ours, &[1; 32]), keys);
+        assert_ne!(agreed(&slot, &r, &ours, &[2; 32]), keys);
+        assert_ne!(agreed(&slot, &r, &token(b"another secret"), &[1; 32]), keys);
         let other = Private::of_slot(&[1; 32], b"another secret").unwrap();
-        assert_ne!(agreed(&other, &r, &r, &s, &[1; 32]), keys);
+        assert_ne!(agreed(&other, &r, &ours, &[1; 32]), keys);
         let mut keys = [0; 64];
-        assert!(!slot.agree(&[0; 32], &[0; 32], &s, &[1; 32], &mut keys).unwrap(), "a key of low order");
+        let low = slot.agree(&[0; 32], &[0; 32], &s, &ours, &[1; 32], &mut keys);
+        assert!(!low.unwrap(), "a key of low order");
     }
 }

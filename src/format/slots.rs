@@ -4,67 +4,24 @@
 use super::Result;
 use super::bytes::{Reader, Writer};
 pub use super::cost::Cost;
-use super::crypto::{self, DataKey, IV_LEN, KEY_LEN, SlotEncryption, SlotMac, TAG_LEN, Tag};
-use super::renewal::{Private, Public, X25519_LEN};
-use crate::recovery::RecoveryKey;
+use super::crypto::{
+    self, DataKey, IV_LEN, KEY_LEN, Keys, SlotEncryption, SlotMac, TAG_LEN, Tag, TokenEncryption,
+};
+use super::renewal::{Private, Public, TOKEN_LEN, Token, X25519_LEN};
+pub use super::unlocking::{MIN_SECRET, UnlockSecret, Unlocking};
 use crate::secret::{Locked, random_array};
 use std::fmt;
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
-
-/// What an unlock source yielded.
-#[derive(Debug)]
-pub struct UnlockSecret(Locked);
-
-impl UnlockSecret {
-    /// Takes the bytes as they were read.
-    pub fn new(bytes: Locked) -> Self {
-        Self(bytes)
-    }
-
-    /// Byte for byte, as a secret file is used.
-    pub fn raw(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// As a passphrase is used: without one line ending at the end.
-    pub fn passphrase(&self) -> &[u8] {
-        let line = self.0.strip_suffix(b"\n").unwrap_or(&self.0);
-        line.strip_suffix(b"\r").unwrap_or(line)
-    }
-
-    /// Hands the bytes that slots of this kind are opened with to `work`; `None` when it can open none.
-    fn for_kind<R>(
-        &self,
-        kind: SlotKind,
-        work: impl FnOnce(&[u8]) -> Result<Option<R>>,
-    ) -> Result<Option<R>> {
-        match kind {
-            SlotKind::Passphrase => work(self.passphrase()),
-            SlotKind::SecretFile if self.raw().len() >= MIN_SECRET => work(self.raw()),
-            SlotKind::SecretFile => Ok(None),
-            SlotKind::Recovery => match RecoveryKey::parse(&self.0) {
-                Ok(key) => work(key.bytes()),
-                Err(_) => Ok(None),
-            },
-        }
-    }
-
-    /// Whether it is text as a person types it. Such a secret is stretched like a passphrase, however
-    /// long it is.
-    pub fn is_text(&self) -> bool {
-        let typed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
-        std::str::from_utf8(&self.0).is_ok_and(|t| t.chars().all(typed))
-    }
-}
 
 /// Slots of a header.
 pub const SLOT_COUNT: usize = 8;
 /// Bytes of one slot.
 pub const SLOT_LEN: usize = 256;
 /// Longest name of a slot in bytes.
-pub const SLOT_NAME_LEN: usize = 63;
-/// Fewest bytes of a random secret.
-pub const MIN_SECRET: usize = 32;
+pub const SLOT_NAME_LEN: usize = 55;
+/// Bytes of a slot's salt.
+pub const SALT_LEN: usize = 32;
 
 /// Which secret opens a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
@@ -109,6 +66,17 @@ impl Cost {
     }
 }
 
+/// What trying a secret on a slot came to.
+#[derive(Debug)]
+pub enum Opened {
+    /// It wraps this data key.
+    Key(DataKey),
+    /// It was made for this secret, but is not as it was made, or was not renewed by a holder of the data key.
+    Forged,
+    /// It was made for another secret, as far as can be told.
+    Wrong,
+}
+
 /// One unlock slot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Slot {
@@ -120,18 +88,20 @@ pub struct Slot {
     pub created: u64,
     /// A name for people, at most [`SLOT_NAME_LEN`] bytes.
     pub name: String,
-    salt: [u8; 32],
+    pub(super) salt: [u8; SALT_LEN],
     iv: [u8; IV_LEN],
     wrapped: [u8; KEY_LEN],
     /// The public key that the data key was last wrapped with, when that was done without the secret.
     renewal: Option<Public>,
+    /// What the data key is wrapped for when the secret is not at hand.
+    public: Public,
     tag: Tag,
-    /// What [`Slot::renew`] needs. Lies in the header, not in the slot's own bytes.
-    pub(super) public: Option<Public>,
+    /// The renewal token, encrypted under the data key. Lies in the header, not in the slot's own bytes.
+    pub(super) token: [u8; TOKEN_LEN],
 }
 
 impl Slot {
-    /// Wraps `data_key` of the keyring `id` under `secret` (the bytes that fit `kind`).
+    /// Wraps the data key of the keyring `id` under `secret` (the bytes that fit `kind`).
     ///
     /// # Errors
     /// No memory, no randomness, or a cost out of bounds.
@@ -141,7 +111,7 @@ impl Slot {
         name: &str,
         created: u64,
         secret: &[u8],
-        data_key: &DataKey,
+        keys: &Keys,
         id: &Uuid,
     ) -> Result<Self> {
         let mut slot = Slot {
@@ -155,73 +125,90 @@ impl Slot {
             iv: [0; IV_LEN],
             wrapped: [0; KEY_LEN],
             renewal: None,
+            public: [0; X25519_LEN],
             tag: [0; TAG_LEN],
-            public: None,
+            token: [0; TOKEN_LEN],
         };
         let input = slot.input(secret)?;
-        slot.public = Some(Private::of_slot(&slot.salt, &input)?.public());
-        if let Some(keys) = slot.keys(&input)? {
-            slot.wrap(&keys, data_key, id)?;
-        }
+        slot.public = Private::of_slot(&slot.salt, &input)?.public();
+        slot.token = slot.sealed(&Token::of_slot(&slot.salt, &input)?, keys.slot_token())?;
+        let wrapping = slot.own_keys(&input)?;
+        slot.wrap(&wrapping, keys.data(), id)?;
         Ok(slot)
     }
 
-    /// Wraps another data key for whoever has the slot's secret, without that. `None` when the slot has no
-    /// public key.
+    /// Wraps the data key of `new` for whoever has the slot's secret, without that; `old` are the keys until now.
+    /// `None` when the slot's public key is one that anybody could agree with, which no secret leads to.
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn renew(&self, data_key: &DataKey, id: &Uuid) -> Result<Option<Self>> {
-        let Some(public) = &self.public else { return Ok(None) };
+    pub fn renew(&self, old: &Keys, new: &Keys, id: &Uuid) -> Result<Option<Self>> {
+        let token = Token::copy_of(&self.token)?;
+        let token = self.opened(token, old.slot_token())?;
         let private = Private::random()?;
         let renewal = private.public();
         let mut slot = Slot { renewal: Some(renewal), ..self.clone() };
         let mut keys = Locked::new(2 * KEY_LEN)?;
-        if !private.agree(public, &renewal, public, &self.salt, &mut keys)? {
+        if !private.agree(&self.public, &renewal, &self.public, &token, &self.salt, &mut keys)? {
             return Ok(None);
         }
-        slot.wrap(&SlotKeys(keys), data_key, id)?;
+        slot.token = slot.sealed(&token, new.slot_token())?;
+        slot.wrap(&SlotKeys(keys), new.data(), id)?;
         Ok(Some(slot))
     }
 
-    /// Wraps another data key with the secret, as [`Slot::seal`] does. `None` when it is not this slot's.
+    /// Wraps the data key of `keys` with the slot's secret, as [`Slot::seal`] does. `None` when the secret cannot be
+    /// one of this kind.
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn renew_with(&self, secret: &UnlockSecret, data_key: &DataKey, id: &Uuid) -> Result<Option<Self>> {
-        secret.for_kind(self.kind, |bytes| {
-            if self.open(bytes, id)?.is_none() {
-                return Ok(None);
-            }
-            Slot::seal(self.kind, self.cost, &self.name, self.created, bytes, data_key, id).map(Some)
-        })
+    pub fn renew_with(&self, secret: &UnlockSecret, keys: &Keys, id: &Uuid) -> Result<Option<Self>> {
+        let Some(bytes) = secret.for_kind(self.kind)? else { return Ok(None) };
+        Slot::seal(self.kind, self.cost, &self.name, self.created, &bytes, keys, id).map(Some)
     }
 
-    fn wrap(&mut self, keys: &SlotKeys, data_key: &DataKey, id: &Uuid) -> Result<()> {
+    /// Whether the data key was last wrapped by the slot's public key, without its secret.
+    pub fn follows_by_public_key(&self) -> bool {
+        self.renewal.is_some()
+    }
+
+    fn wrap(&mut self, keys: &SlotKeys, data: &DataKey, id: &Uuid) -> Result<()> {
         self.iv = random_array()?;
-        let mut buf = Locked::copy_of(data_key.bytes())?;
+        let mut buf = Locked::copy_of(data.bytes())?;
         keys.encryption().apply(&self.iv, &mut buf)?;
         self.wrapped.iter_mut().zip(buf.iter()).for_each(|(to, from)| *to = *from);
-        self.tag = keys.mac().tag(&[id.as_bytes(), &self.authenticated()])?;
+        self.tag = keys.mac().tag(&[id.as_bytes(), &self.authenticated(&self.public)])?;
         Ok(())
     }
 
-    /// The data key, when `secret` is the one that fits.
+    /// Tries a secret, as [`Slot::input`] has it. The slot was made for it when its public key is the one that the
+    /// secret leads to, or when its tag verifies with that key in the public key's place. It opens when both are so.
     ///
     /// # Errors
-    /// No memory. A wrong secret is `Ok(None)`.
-    pub fn open(&self, secret: &[u8], id: &Uuid) -> Result<Option<DataKey>> {
-        let Some(keys) = self.keys(&self.input(secret)?)? else { return Ok(None) };
-        if !keys.mac().fits(&[id.as_bytes(), &self.authenticated()], &self.tag)? {
-            return Ok(None);
+    /// No memory.
+    pub(super) fn open(&self, input: &[u8], id: &Uuid) -> Result<Opened> {
+        let private = Private::of_slot(&self.salt, input)?;
+        let public = private.public();
+        let keys = match &self.renewal {
+            Some(renewal) => self.agreed_keys(input, &private, renewal)?,
+            None => Some(self.own_keys(input)?),
+        };
+        let parts: [&[u8]; 2] = [id.as_bytes(), &self.authenticated(&public)];
+        let authentic = keys.as_ref().map(|keys| keys.mac().fits(&parts, &self.tag)).transpose()?;
+        let is_own = bool::from(public.ct_eq(&self.public));
+        match (keys, authentic.unwrap_or_default(), is_own) {
+            (Some(keys), true, true) => {
+                let mut data_key = Locked::copy_of(&self.wrapped)?;
+                keys.encryption().apply(&self.iv, &mut data_key)?;
+                Ok(Opened::Key(DataKey::copy_of(&data_key)?))
+            }
+            (_, false, false) => Ok(Opened::Wrong),
+            _ => Ok(Opened::Forged),
         }
-        let mut data_key = Locked::copy_of(&self.wrapped)?;
-        keys.encryption().apply(&self.iv, &mut data_key)?;
-        DataKey::copy_of(&data_key).map(Some)
     }
 
     /// The secret as the keys are derived from it: a passphrase is stretched first.
-    fn input(&self, secret: &[u8]) -> Result<Locked> {
+    pub(super) fn input(&self, secret: &[u8]) -> Result<Locked> {
         if self.kind != SlotKind::Passphrase {
             return Ok(Locked::copy_of(secret)?);
         }
@@ -230,25 +217,45 @@ impl Slot {
         Ok(stretched)
     }
 
-    /// The keys that wrap the data key; `None` when the slot names a public key that is none.
-    fn keys(&self, input: &[u8]) -> Result<Option<SlotKeys>> {
-        let mut keys = Locked::new(2 * KEY_LEN)?;
-        if let Some(renewal) = &self.renewal {
-            let private = Private::of_slot(&self.salt, input)?;
-            let agreed = private.agree(renewal, renewal, &private.public(), &self.salt, &mut keys)?;
-            return Ok(agreed.then_some(SlotKeys(keys)));
-        }
+    /// The keys that the secret alone leads to.
+    fn own_keys(&self, input: &[u8]) -> Result<SlotKeys> {
         let info: &[u8] = match self.kind {
             SlotKind::Passphrase => b"keyring_external 1 passphrase slot",
             SlotKind::SecretFile => b"keyring_external 1 secret slot",
             SlotKind::Recovery => b"keyring_external 1 recovery slot",
         };
+        let mut keys = Locked::new(2 * KEY_LEN)?;
         crypto::hkdf(&self.salt, input, info, &mut keys)?;
-        Ok(Some(SlotKeys(keys)))
+        Ok(SlotKeys(keys))
     }
 
-    /// The slot's bytes up to its tag.
-    fn authenticated(&self) -> Vec<u8> {
+    /// The keys that the secret and a renewal's public key lead to; `None` when that is one of low order.
+    fn agreed_keys(&self, input: &[u8], private: &Private, renewal: &Public) -> Result<Option<SlotKeys>> {
+        let token = Token::of_slot(&self.salt, input)?;
+        let mut keys = Locked::new(2 * KEY_LEN)?;
+        let agreed = private.agree(renewal, renewal, &private.public(), &token, &self.salt, &mut keys)?;
+        Ok(agreed.then_some(SlotKeys(keys)))
+    }
+
+    /// The token as it lies in the header. Under one data key a salt always stands for the same token, so that no
+    /// keystream is used for two.
+    fn sealed(&self, token: &Token, key: TokenEncryption<'_>) -> Result<[u8; TOKEN_LEN]> {
+        let token = self.opened(Token::copy_of(&token.0)?, key)?;
+        let mut sealed = [0; TOKEN_LEN];
+        sealed.iter_mut().zip(token.0.iter()).for_each(|(to, from)| *to = *from);
+        Ok(sealed)
+    }
+
+    /// Encrypts or decrypts a token.
+    fn opened(&self, mut token: Token, key: TokenEncryption<'_>) -> Result<Token> {
+        let mut iv = [0; IV_LEN];
+        iv.iter_mut().zip(self.salt).for_each(|(to, from)| *to = from);
+        key.apply(&iv, &mut token.0)?;
+        Ok(token)
+    }
+
+    /// The slot's bytes up to its tag, with a public key.
+    fn authenticated(&self, public: &Public) -> Vec<u8> {
         let mut w = Writer::with_capacity(SLOT_LEN);
         w.put(&[self.kind.code(), 0, 0, 0])
             .put(&self.cost.memory_kib.to_le_bytes())
@@ -260,13 +267,13 @@ impl Slot {
             .put(&self.wrapped)
             .text(&self.name, SLOT_NAME_LEN)
             .put(&self.renewal.unwrap_or_default())
-            .pad_to(SLOT_LEN - TAG_LEN);
+            .put(public);
         w.0
     }
 
     /// The slot as it lies in the header.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.authenticated();
+        let mut bytes = self.authenticated(&self.public);
         bytes.extend_from_slice(&self.tag);
         bytes
     }
@@ -289,37 +296,20 @@ impl Slot {
             iv: r.array()?,
             wrapped: r.array()?,
             name: r.text(SLOT_NAME_LEN)?,
-            renewal: public(r.array()?),
-            public: None,
-            tag: {
-                let used = bytes.len() - r.0.len();
-                r.take((SLOT_LEN - TAG_LEN).checked_sub(used)?)?;
-                r.array()?
-            },
+            renewal: Some(r.array()?).filter(|renewal| *renewal != [0; X25519_LEN]),
+            public: r.array()?,
+            tag: r.array()?,
+            token: [0; TOKEN_LEN],
         };
         // Re-encoding shows whether reserved bytes were set.
         (cost.fits(kind) && slot.encode() == bytes).then_some(Some(slot))
     }
 }
 
-/// A public key as it lies in a file: all zero is none.
-pub(super) fn public(bytes: [u8; X25519_LEN]) -> Option<Public> {
-    (bytes != [0; X25519_LEN]).then_some(bytes)
-}
-
-/// Tries `secret` on every slot that it fits, the cheap ones first.
-///
-/// # Errors
-/// No memory. When no slot opens: `Ok(None)`.
-pub fn open_any(slots: &[Slot], secret: &UnlockSecret, id: &Uuid) -> Result<Option<DataKey>> {
-    for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
-        for slot in slots.iter().filter(|slot| slot.kind == kind) {
-            if let Some(key) = secret.for_kind(kind, |bytes| slot.open(bytes, id))? {
-                return Ok(Some(key));
-            }
-        }
-    }
-    Ok(None)
+/// The kinds of slots, as messages name them.
+pub(super) fn kinds(slots: &[Slot]) -> String {
+    let kinds: Vec<_> = slots.iter().map(|s| s.kind.to_string()).collect();
+    if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") }
 }
 
 /// The two keys of a slot.
@@ -341,63 +331,107 @@ mod tests {
 
     pub(crate) const CHEAP: Cost = Cost { memory_kib: 32, passes: 1, lanes: 1 };
 
-    fn key(byte: u8) -> DataKey {
-        DataKey::copy_of(&[byte; KEY_LEN]).unwrap()
+    const KINDS: [SlotKind; 3] = [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery];
+
+    fn id() -> Uuid {
+        Uuid::from_u128(7)
+    }
+
+    fn keys(byte: u8) -> Keys {
+        Keys::derive(&DataKey::copy_of(&[byte; KEY_LEN]).unwrap(), &id()).unwrap()
+    }
+
+    fn sealed(kind: SlotKind) -> Slot {
+        Slot::seal(kind, CHEAP, "a name", 5, b"secret", &keys(9), &id()).unwrap()
+    }
+
+    fn open(slot: &Slot, secret: &[u8], id: &Uuid) -> Opened {
+        slot.open(&slot.input(secret).unwrap(), id).unwrap()
+    }
+
+    fn opens_to(slot: &Slot, byte: u8) -> bool {
+        matches!(open(slot, b"secret", &id()), Opened::Key(key) if key == *keys(byte).data())
     }
 
     #[test]
     fn slots_open_with_their_secret_only() {
-        let id = Uuid::from_u128(7);
-        for kind in [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery] {
-            let slot = Slot::seal(kind, CHEAP, "a name", 5, b"secret", &key(9), &id).unwrap();
-            assert_eq!(slot.open(b"secret", &id).unwrap().unwrap(), key(9));
-            assert!(slot.open(b"Secret", &id).unwrap().is_none());
-            assert!(slot.open(b"secret", &Uuid::from_u128(8)).unwrap().is_none());
-            assert_eq!(Slot::decode(&slot.encode()), Some(Some(Slot { public: None, ..slot })));
+        for kind in KINDS {
+            let slot = sealed(kind);
+            assert!(opens_to(&slot, 9));
+            assert!(matches!(open(&slot, b"Secret", &id()), Opened::Wrong));
+            assert!(matches!(open(&slot, b"secret", &Uuid::from_u128(8)), Opened::Forged));
+            assert_eq!(Slot::decode(&slot.encode()), Some(Some(Slot { token: [0; TOKEN_LEN], ..slot })));
         }
     }
 
     #[test]
     fn a_renewed_slot_opens_with_the_same_secret_to_the_new_key() {
-        let id = Uuid::from_u128(7);
-        for kind in [SlotKind::Passphrase, SlotKind::SecretFile, SlotKind::Recovery] {
-            let slot = Slot::seal(kind, CHEAP, "a name", 5, b"secret", &key(9), &id).unwrap();
-            let once = slot.renew(&key(8), &id).unwrap().unwrap();
-            let twice = once.renew(&key(7), &id).unwrap().unwrap();
-            assert_eq!(once.open(b"secret", &id).unwrap().unwrap(), key(8));
-            assert_eq!(twice.open(b"secret", &id).unwrap().unwrap(), key(7));
-            assert!(twice.open(b"Secret", &id).unwrap().is_none());
-            assert!(twice.open(b"secret", &Uuid::from_u128(8)).unwrap().is_none());
-            assert_eq!(Slot::decode(&twice.encode()), Some(Some(Slot { public: None, ..twice.clone() })));
+        for kind in KINDS {
+            let slot = sealed(kind);
+            let once = slot.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
+            let twice = once.renew(&keys(8), &keys(7), &id()).unwrap().unwrap();
+            assert!(opens_to(&once, 8));
+            assert!(opens_to(&twice, 7));
+            assert!(matches!(open(&twice, b"Secret", &id()), Opened::Wrong));
+            assert!(matches!(open(&twice, b"secret", &Uuid::from_u128(8)), Opened::Forged));
+            let read = Slot { token: [0; TOKEN_LEN], ..twice.clone() };
+            assert_eq!(Slot::decode(&twice.encode()), Some(Some(read)));
             assert_eq!((twice.kind, &twice.name, twice.created), (kind, &slot.name, 5));
-            let none = Slot { public: None, ..slot };
-            assert!(none.renew(&key(8), &id).unwrap().is_none());
+            assert!(twice.follows_by_public_key() && !slot.follows_by_public_key());
+        }
+    }
+
+    #[test]
+    fn a_planted_public_key_does_not_open_before_or_after_a_renewal() {
+        for kind in KINDS {
+            let slot = sealed(kind);
+            let planted = Slot { public: Private::random().unwrap().public(), ..slot.clone() };
+            assert!(matches!(open(&planted, b"secret", &id()), Opened::Forged));
+            // The slot wraps the new data key for somebody else, and nothing in it comes from the secret any more.
+            let followed = planted.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
+            assert!(matches!(open(&followed, b"secret", &id()), Opened::Wrong));
+            // The same in the place of a genuine slot that was renewed.
+            let renewed = slot.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
+            let planted = Slot { public: planted.public, ..renewed };
+            assert!(matches!(open(&planted, b"secret", &id()), Opened::Forged));
+            let low = Slot { public: [0; X25519_LEN], ..slot };
+            assert!(matches!(open(&low, b"secret", &id()), Opened::Forged));
+            assert!(low.renew(&keys(9), &keys(8), &id()).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn only_who_knows_the_data_key_renews_a_slot() {
+        for kind in KINDS {
+            let slot = sealed(kind);
+            let forged = slot.renew(&keys(1), &keys(8), &id()).unwrap().unwrap();
+            assert!(matches!(open(&forged, b"secret", &id()), Opened::Forged));
         }
     }
 
     #[test]
     fn every_byte_of_a_slot_counts() {
-        let id = Uuid::from_u128(7);
-        let slot = Slot::seal(SlotKind::SecretFile, CHEAP, "n", 5, b"secret", &key(9), &id).unwrap();
-        for slot in [slot.renew(&key(9), &id).unwrap().unwrap(), slot] {
+        let slot = sealed(SlotKind::SecretFile);
+        for slot in [slot.renew(&keys(9), &keys(9), &id()).unwrap().unwrap(), slot] {
             let bytes = slot.encode();
             assert_eq!(bytes.len(), SLOT_LEN);
             for at in 0..bytes.len() {
                 let mut changed = bytes.clone();
                 changed[at] ^= 1;
-                let opened = match Slot::decode(&changed) {
-                    Some(Some(s)) => s.open(b"secret", &id).unwrap(),
-                    _ => None,
-                };
-                assert!(opened.is_none(), "byte {at}");
+                if let Some(Some(slot)) = Slot::decode(&changed) {
+                    let opened = open(&slot, b"secret", &id());
+                    // All but the salt, which the secret is of no use without.
+                    let forged = !(24..24 + SALT_LEN).contains(&at);
+                    assert_eq!(matches!(opened, Opened::Forged), forged, "byte {at}: {opened:?}");
+                    assert_eq!(matches!(opened, Opened::Wrong), !forged, "byte {at}: {opened:?}");
+                }
             }
         }
     }
 
     #[test]
     fn a_cost_out_of_bounds_is_no_slot() {
-        let id = Uuid::from_u128(7);
-        let mut slot = Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, b"secret", &key(9), &id).unwrap();
+        let mut slot = sealed(SlotKind::Passphrase);
         for cost in [
             Cost { memory_kib: u32::MAX, passes: 1, lanes: 1 },
             Cost { memory_kib: 1 << 20, passes: 5, lanes: 1 },
@@ -412,7 +446,7 @@ mod tests {
         ] {
             slot.cost = cost;
             assert_eq!(Slot::decode(&slot.encode()), None);
-            assert!(slot.open(b"secret", &id).is_err());
+            assert!(slot.input(b"secret").is_err());
         }
         assert!(Cost::RECOMMENDED.is_bounded());
         assert!(Cost { memory_kib: 8, passes: 1, lanes: 1 }.is_bounded());

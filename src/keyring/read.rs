@@ -11,7 +11,7 @@ use crate::format::crypto::Keys;
 use crate::format::header;
 use crate::format::image::{Note, Opener, open_front};
 use crate::format::records::Sealer;
-use crate::format::slots::UnlockSecret;
+use crate::format::slots::{UnlockSecret, Unlocking};
 use crate::store::change::Changing;
 use crate::store::copy::{CHANGE_WAIT, Copy, GRACE, Reading, side_by_side};
 use crate::store::deadline::Limits;
@@ -167,7 +167,7 @@ pub(super) fn load_known(
             Some(keys) => begin(copy.path(), reading, Opener::Keys(keys), source_name),
             None => {
                 if let Some(read) = read.take() {
-                    secret = Some(read()?);
+                    secret = Some(Unlocking::new(read()?));
                 }
                 let secret = secret.as_ref().ok_or(Error::Unavailable)?;
                 begin(copy.path(), reading, Opener::Secret(secret), source_name)

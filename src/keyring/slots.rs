@@ -7,8 +7,9 @@ use super::{Keyring, now};
 use crate::error::{Error, Result};
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
-use crate::format::slots::{Cost, MIN_SECRET, Slot, SlotKind, UnlockSecret};
+use crate::format::slots::{Cost, MIN_SECRET, Opened, Slot, SlotKind, UnlockSecret, Unlocking};
 use crate::recovery::RecoveryKey;
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Fewest bytes of a passphrase.
@@ -17,6 +18,67 @@ const MIN_PASSPHRASE: usize = 8;
 const MOST_PREPARED: usize = 20;
 /// What a slot for a recovery key is called.
 const RECOVERY_NAME: &str = "recovery key";
+
+/// A secret that proves a slot in a renewal.
+#[derive(Debug)]
+pub struct Verifier {
+    /// What messages call its source.
+    pub source_name: String,
+    /// The secret.
+    pub secret: UnlockSecret,
+}
+
+/// How a slot came to wrap the new data key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Renewed {
+    /// With its secret, which proved it.
+    BySecret,
+    /// By its public key, for which the old data key alone vouches.
+    ByPublicKey,
+}
+
+/// The slots and keys that a change is prepared from.
+struct Current<'a> {
+    path: PathBuf,
+    slots: &'a [Slot],
+    keys: &'a Keys,
+    id: &'a Uuid,
+}
+
+impl Current<'_> {
+    /// Whether a secret opens slot `index`, to the data key in use.
+    fn opens(&self, index: usize, slot: &Slot, secret: &Unlocking) -> Result<bool> {
+        match secret.open(slot, self.id).map_err(told)? {
+            Opened::Key(key) if key == *self.keys.data() => Ok(true),
+            Opened::Key(_) | Opened::Forged => Err(self.forged(index, slot)),
+            Opened::Wrong => Ok(false),
+        }
+    }
+
+    /// For each slot the secret that opens it; each secret must open one.
+    fn openers<'s>(&self, secrets: &'s [(&str, Unlocking)]) -> Result<Vec<Option<&'s Unlocking>>> {
+        let mut openers = vec![None; self.slots.len()];
+        for (source_name, secret) in secrets {
+            let mut opens = false;
+            for ((index, slot), opener) in self.slots.iter().enumerate().zip(&mut openers) {
+                if self.opens(index, slot, secret)? {
+                    opens = true;
+                    *opener = Some(secret);
+                }
+            }
+            if !opens {
+                let (path, source_name) = (self.path.clone(), (*source_name).to_owned());
+                return Err(Error::VerifiesNoSlot { path, source_name, count: self.slots.len() });
+            }
+        }
+        Ok(openers)
+    }
+
+    fn forged(&self, index: usize, slot: &Slot) -> Error {
+        Error::ForgedSlot { path: self.path.clone(), number: index + 1, name: slot.name.clone() }
+    }
+}
 
 /// A slot that opens with `secret`, read from `source_name`: text is a passphrase and goes through
 /// Argon2id with `cost`, at least 32 bytes of anything else are a random secret.
@@ -42,7 +104,7 @@ pub(super) fn seal(
             why: format!("a {kind} needs at least {least} bytes, it has {}", bytes.len()),
         });
     }
-    Slot::seal(kind, cost, name, now(), bytes, keys.data(), id).map_err(told)
+    Slot::seal(kind, cost, name, now(), bytes, keys, id).map_err(told)
 }
 
 /// A new recovery key, and the slot that it opens.
@@ -56,8 +118,7 @@ pub(super) fn seal_recovery(keys: &Keys, id: &Uuid) -> Result<(RecoveryKey, Slot
 }
 
 fn seal_for(key: &RecoveryKey, keys: &Keys, id: &Uuid) -> Result<Slot> {
-    Slot::seal(SlotKind::Recovery, Cost::NONE, RECOVERY_NAME, now(), key.bytes(), keys.data(), id)
-        .map_err(told)
+    Slot::seal(SlotKind::Recovery, Cost::NONE, RECOVERY_NAME, now(), key.bytes(), keys, id).map_err(told)
 }
 
 fn told(e: crate::format::FormatError) -> Error {
@@ -76,7 +137,7 @@ impl Keyring {
     /// A secret that is too short; [`Error::NoFreeSlot`]; as [`Keyring::store`].
     pub fn add_slot(&self, secret: &UnlockSecret, source_name: &str, name: &str, cost: Cost) -> Result<()> {
         self.change_slots(
-            |_, keys, id| seal(secret, source_name, name, cost, keys, id),
+            |current| seal(secret, source_name, name, cost, current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )
     }
@@ -88,7 +149,7 @@ impl Keyring {
     pub fn add_recovery_slot(&self) -> Result<RecoveryKey> {
         let key = RecoveryKey::generate()?;
         self.change_slots(
-            |_, keys, id| seal_for(&key, keys, id),
+            |current| seal_for(&key, current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )?;
         Ok(key)
@@ -97,7 +158,8 @@ impl Keyring {
     /// Has the slot that opens with `old` open with `new`, read from `source_name`, instead. Answers its number.
     ///
     /// # Errors
-    /// [`Error::NoSuchSlot`] when `old` opens none; a secret that is too short; as [`Keyring::store`].
+    /// [`Error::NoSuchSlot`] when `old` opens none; [`Error::ForgedSlot`]; a secret that is too short; as
+    /// [`Keyring::store`].
     pub fn change_slot(
         &self,
         old: &UnlockSecret,
@@ -105,12 +167,16 @@ impl Keyring {
         source_name: &str,
         cost: Cost,
     ) -> Result<usize> {
+        let old = Unlocking::new(old.again().map_err(told)?);
         self.change_slots(
-            |slots, keys, id| {
-                let index = slots.iter().position(|slot| opens(slot, old, id));
-                let index = index.ok_or(Error::NoSuchSlot { number: 0, count: slots.len() })?;
-                let name = slots.get(index).map_or("", |slot| &slot.name);
-                Ok((index, seal(new, source_name, name, cost, keys, id)?))
+            |current| {
+                for (index, slot) in current.slots.iter().enumerate() {
+                    if current.opens(index, slot, &old)? {
+                        let new = seal(new, source_name, &slot.name, cost, current.keys, current.id)?;
+                        return Ok((index, new));
+                    }
+                }
+                Err(Error::NoSuchSlot { number: 0, count: current.slots.len() })
             },
             |header, (index, slot)| {
                 let mut slots = header.slots.clone();
@@ -127,7 +193,7 @@ impl Keyring {
     /// [`Error::NoSuchSlot`], [`Error::LastSlot`]; as [`Keyring::store`].
     pub fn remove_slot(&self, number: usize) -> Result<()> {
         self.change_slots(
-            |slots, _, _| match slots.len() {
+            |current| match current.slots.len() {
                 count if number == 0 || number > count => Err(Error::NoSuchSlot { number, count }),
                 1 => Err(Error::LastSlot),
                 _ => Ok(()),
@@ -141,35 +207,51 @@ impl Keyring {
         )
     }
 
-    /// Renews the data key: all records are sealed anew and all slots kept. The slots that `secret` opens
-    /// wrap the new one as at their making, the others by their public keys.
+    /// Renews the data key: all records are sealed anew and all slots kept. The slots that one of `secrets` opens wrap
+    /// the new one as at their making, the others by their public keys, unless `require_all`. Answers how each slot,
+    /// in their order, was renewed.
+    ///
+    /// For the public key of a slot whose secret is not at hand nobody vouches but who knew the data key until now: one
+    /// that such a person planted, and a slot that he added, follow as well.
     ///
     /// # Errors
-    /// [`Error::SlotWithoutPublicKey`] for a slot from before there were public keys that `secret` does not
-    /// open; as [`Keyring::store`].
-    pub fn rekey(&self, secret: &UnlockSecret) -> Result<()> {
-        let renew = |slots: &[Slot], _: &Keys, id: &Uuid| {
-            let keys = Keys::generate(id).map_err(told)?;
-            let renewed = slots.iter().enumerate().map(|(index, slot)| {
-                let renewed = match slot.renew_with(secret, keys.data(), id).map_err(told)? {
-                    Some(slot) => Some(slot),
-                    None => slot.renew(keys.data(), id).map_err(told)?,
+    /// [`Error::VerifiesNoSlot`] for a secret that opens none, [`Error::ForgedSlot`] for a slot that is not as its secret
+    /// made it, [`Error::SlotNotVerified`] when all are required; as [`Keyring::store`].
+    pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
+        let secrets = secrets
+            .iter()
+            .map(|v| Ok((v.source_name.as_str(), Unlocking::new(v.secret.again().map_err(told)?))))
+            .collect::<Result<Vec<_>>>()?;
+        let renew = |current: &Current<'_>| {
+            let openers = current.openers(&secrets)?;
+            let keys = Keys::generate(current.id).map_err(told)?;
+            let (mut slots, mut how) = (Vec::new(), Vec::new());
+            for ((index, slot), opener) in current.slots.iter().enumerate().zip(openers) {
+                let (renewed, by) = match opener {
+                    Some(secret) => (slot.renew_with(secret.secret(), &keys, current.id), Renewed::BySecret),
+                    None if require_all => {
+                        let (path, number, name) = (current.path.clone(), index + 1, slot.name.clone());
+                        return Err(Error::SlotNotVerified { path, number, name });
+                    }
+                    None => (slot.renew(current.keys, &keys, current.id), Renewed::ByPublicKey),
                 };
-                renewed.ok_or(Error::SlotWithoutPublicKey { number: index + 1, name: slot.name.clone() })
-            });
-            Ok((renewed.collect::<Result<Vec<_>>>()?, keys))
+                slots.push(renewed.map_err(told)?.ok_or_else(|| current.forged(index, slot))?);
+                how.push(by);
+            }
+            Ok((slots, keys, how))
         };
-        self.prepared(renew, |writer, (slots, keys)| {
+        self.prepared(renew, |writer, (slots, keys, how)| {
             let mut header = writer.header().clone();
             header.set_slots(slots.clone());
-            writer.rekey(&self.read_memory(), header, keys.again().map_err(told)?)
+            writer.rekey(&self.read_memory(), header, keys.again().map_err(told)?)?;
+            Ok(how.clone())
         })
     }
 
     /// Changes the header by what was prepared.
     fn change_slots<P, R>(
         &self,
-        prepare: impl Fn(&[Slot], &Keys, &Uuid) -> Result<P>,
+        prepare: impl Fn(&Current<'_>) -> Result<P>,
         change: impl Fn(&mut Header, &P) -> Result<R>,
     ) -> Result<R> {
         self.prepared(prepare, |writer, prepared| {
@@ -184,14 +266,16 @@ impl Keyring {
     /// the keys are others by then: a server that stores key after key would else always be faster.
     fn prepared<P, R>(
         &self,
-        prepare: impl Fn(&[Slot], &Keys, &Uuid) -> Result<P>,
+        prepare: impl Fn(&Current<'_>) -> Result<P>,
         change: impl Fn(&mut Writer, &P) -> Result<R>,
     ) -> Result<R> {
         self.counted(|| {
             let mut writer = self.writable()?;
             for _ in 0..MOST_PREPARED {
                 let (slots, keys) = (writer.header().slots.clone(), writer.keys().again().map_err(told)?);
-                let prepared = prepare(&slots, &keys, &self.id)?;
+                let path = writer.path().to_owned();
+                let current = Current { path, slots: &slots, keys: &keys, id: &self.id };
+                let prepared = prepare(&current)?;
                 let done = self.catching_up(&mut writer, |writer| {
                     let fits = writer.header().slots == slots && *writer.keys() == keys;
                     if fits { change(writer, &prepared).map(Some) } else { Ok(None) }
@@ -204,8 +288,4 @@ impl Keyring {
             Err(Error::Changed { path: writer.path().to_owned(), detail })
         })
     }
-}
-
-fn opens(slot: &Slot, secret: &UnlockSecret, id: &Uuid) -> bool {
-    crate::format::slots::open_any(std::slice::from_ref(slot), secret, id).is_ok_and(|key| key.is_some())
 }

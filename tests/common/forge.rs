@@ -5,9 +5,19 @@ use super::SECRET;
 use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::Commit;
 use keyring_external::format::crypto::{Keys, Tag};
-use keyring_external::format::header::Header;
+use keyring_external::format::header::{HEADER_LEN, Header};
 use keyring_external::format::slots::{Cost, Slot, SlotKind};
 use keyring_external::secret::random_array;
+use sha2::{Digest, Sha256};
+
+/// Where the unlock slots lie in a header, and how long each is.
+pub const SLOTS_AT: usize = 128;
+/// Where a slot's public key lies in it.
+pub const PUBLIC_AT: usize = 192;
+/// Where the earlier states lie in a header.
+pub const PARENTS_AT: usize = 2176;
+/// Where the MAC lies in a header.
+const MAC_AT: usize = 4032;
 
 /// A file under construction, with the keys to make it authentic.
 pub struct Forge {
@@ -22,7 +32,7 @@ impl Forge {
     /// A file that [`SECRET`] opens.
     pub fn new() -> Self {
         Self::with_header("", |header, keys| {
-            let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, &SECRET, keys.data(), &header.id);
+            let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, &SECRET, keys, &header.id);
             header.add(slot.unwrap()).unwrap();
         })
     }
@@ -74,6 +84,20 @@ impl Forge {
     pub fn file(&self) -> Vec<u8> {
         self.with_slots(&self.commit(), &self.commit())
     }
+}
+
+/// A file without records made of a genuine one: its headers changed and authenticated with any keys, its commit slots
+/// made to fit.
+pub fn reheaded(file: &[u8], keys: &Keys, generation: u64, change: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut copy = file[..HEADER_LEN].to_vec();
+    change(&mut copy);
+    let chain = keys.header_mac().tag(&[&copy[..MAC_AT]]).unwrap();
+    copy[MAC_AT..MAC_AT + 32].copy_from_slice(&chain);
+    let checksum = Sha256::digest(&copy[..HEADER_LEN - 32]);
+    copy[HEADER_LEN - 32..].copy_from_slice(&checksum);
+    let epoch = copy[40..56].try_into().unwrap();
+    let commit = Commit { generation, length: FIXED_LEN as u64, count: 0, chain };
+    [copy.repeat(2), commit.encode_both(keys, &epoch).unwrap()].concat()
 }
 
 /// The fields of a record, each of which may lie.

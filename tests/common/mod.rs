@@ -15,7 +15,7 @@ use keyring_external::format::image::Note;
 use keyring_external::format::records::KeyRecord;
 use keyring_external::format::slots::{Cost, UnlockSecret};
 use keyring_external::key::{KeyType, NameRef};
-use keyring_external::keyring::{Keyring, NewKeyring, Status, load};
+use keyring_external::keyring::{Keyring, NewKeyring, Renewed, Status, Verifier, load};
 use keyring_external::secret::Locked;
 use keyring_external::store::fs::Fs;
 use keyring_external::unlock::UnlockSource;
@@ -71,6 +71,12 @@ pub fn unlock() -> UnlockSource {
 
 pub fn secret(bytes: &[u8]) -> UnlockSecret {
     UnlockSecret::new(Locked::copy_of(bytes).unwrap())
+}
+
+/// Renews the data key with these secrets.
+pub fn rekey(keyring: &Keyring, secrets: &[&[u8]], require_all: bool) -> Result<Vec<Renewed>, Error> {
+    let verifier = |bytes: &&[u8]| Verifier { source_name: "test".into(), secret: secret(bytes) };
+    keyring.rekey(&secrets.iter().map(verifier).collect::<Vec<_>>(), require_all)
 }
 
 /// Makes an empty keyring at [`PATH`].
@@ -190,7 +196,7 @@ impl Op {
             }
             Op::Remove { id, user } => keyring.remove(name(id, user)),
             Op::AddSlot => keyring.add_slot(&secret(&[7; 32]), "test", "another", CHEAP),
-            Op::Rekey => keyring.rekey(&secret(&SECRET)),
+            Op::Rekey => rekey(keyring, &[&SECRET], false).map(drop),
         }
     }
 

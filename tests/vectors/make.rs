@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Makes the files of the vectors. Each is named by what is special about it.
 
-use super::common::forge::{Fields, Forge};
+use super::common::forge::{Fields, Forge, PUBLIC_AT, SLOTS_AT, reheaded};
 use super::common::sim::Sim;
-use super::common::{CHEAP, Op, PATH, SECRET, create, data, filled, open, secret};
+use super::common::{CHEAP, Op, PATH, SECRET, create, data, filled, open, secret, take_into_use};
 use keyring_external::format::FIXED_LEN;
-use keyring_external::format::commit::Commit;
+use keyring_external::format::commit::{self, Commit};
 use keyring_external::format::crypto::Keys;
-use keyring_external::format::header::{HEADER_LEN, Header};
+use keyring_external::format::header::{self, HEADER_LEN, Header};
 use keyring_external::format::slots::{Cost, SLOT_LEN, Slot, SlotKind};
 use keyring_external::keyring::NewKeyring;
 use keyring_external::recovery::RecoveryKey;
@@ -23,10 +23,8 @@ pub struct Made {
 /// A vector's name, what is special about it, and how its file is made.
 type Recipe = (&'static str, &'static str, fn() -> Made);
 
-/// Where the unlock slots lie in a header.
-const SLOTS_AT: usize = 128;
 /// Where the renewal's public key lies in a slot.
-const RENEWAL_AT: usize = 168;
+const RENEWAL_AT: usize = 160;
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
 
 pub const VECTORS: &[Recipe] = &[
@@ -49,8 +47,31 @@ pub const VECTORS: &[Recipe] = &[
     ("renewed_by_a_key_of_low_order", "the slot's renewal key is one that anybody could agree with", || {
         let made = renewed_secret_file();
         let file = patch(made.file, SLOTS_AT + RENEWAL_AT, &low_order());
-        Made { file, secret: made.secret, expect: "wrong_secret" }
+        Made { file, secret: made.secret, expect: "damaged" }
     }),
+    (
+        "renewed_without_the_data_key",
+        "the slot was renewed by somebody who knew its public key only, the keyring is his",
+        renewed_without_the_data_key,
+    ),
+    ("planted_public_key", "the slot's public key was replaced by a holder of the data key", || {
+        planted(|_| ())
+    }),
+    (
+        "planted_public_key_of_low_order",
+        "the slot's public key was replaced by one that anybody could agree with",
+        || planted(|slot| slot[PUBLIC_AT..PUBLIC_AT + 32].copy_from_slice(&low_order())),
+    ),
+    (
+        "planted_public_key_in_a_renewed_slot",
+        "the same after a renewal by the genuine public key",
+        planted_in_a_renewed_slot,
+    ),
+    (
+        "planted_public_key_that_was_followed",
+        "the data key was renewed for a public key that had been planted; nothing in the slot is the secret's any more",
+        planted_and_followed,
+    ),
     ("label_non_ascii", "a label of 63 bytes, not all of them ASCII", label_non_ascii),
     ("longest_names", "id, user and type of 255 bytes, and not UTF-8", longest_names),
     ("longest_key", "a key of 16384 bytes", longest_key),
@@ -95,7 +116,9 @@ pub const VECTORS: &[Recipe] = &[
         patch_slot(4, &[0, 0, 16, 0, 5, 0, 0, 0])
     }),
     ("slot_cost_unused", "a secret slot with an Argon2id cost", slot_cost_unused),
-    ("slot_name_length_overflow", "a slot name that is longer than its field", || patch_slot(104, &[64])),
+    ("slot_name_length_overflow", "a slot name that is longer than its field", || patch_slot(104, &[56])),
+    ("slot_name_not_utf8", "a slot name that ends within a character", || patch_slot(104, &[1, 0xc3])),
+    ("slot_name_padding_set", "a byte behind the end of a slot's name", || patch_slot(159, &[1])),
     ("header_label_not_utf8", "a label that ends within a character", || {
         patch_header(64, &[2, b'a', 0xc3, 0])
     }),
@@ -249,9 +272,10 @@ fn slot_recovery() -> Made {
 fn renewed(times: usize, slot: impl FnOnce(&mut Header, &Keys)) -> Vec<u8> {
     let Forge { mut header, mut keys, .. } = Forge::with_header("", slot);
     for _ in 0..times {
-        keys = Keys::generate(&header.id).unwrap();
-        let slots = header.slots.iter().map(|slot| slot.renew(keys.data(), &header.id).unwrap().unwrap());
+        let new = Keys::generate(&header.id).unwrap();
+        let slots = header.slots.iter().map(|slot| slot.renew(&keys, &new, &header.id).unwrap().unwrap());
         header.set_slots(slots.collect());
+        keys = new;
     }
     Forge::of(header, keys).seal(&Fields::honest(b"AES", b"renewed", b"", &[5; 32]).body()).file()
 }
@@ -277,6 +301,68 @@ fn renewed_recovery() -> Made {
     Made { file, secret: text.into_bytes(), expect: "opened" }
 }
 
+/// A keyring without keys that [`SECRET`] opens, and its keys.
+fn with_keys() -> (Vec<u8>, Keys) {
+    let forge = with_label("");
+    (forge.file(), forge.keys)
+}
+
+/// The first slot as it lies in a header.
+fn slot_of(header: &mut [u8]) -> &mut [u8] {
+    &mut header[SLOTS_AT..SLOTS_AT + SLOT_LEN]
+}
+
+/// Puts somebody's public key, that of RFC 7748, into a slot.
+fn plant(slot: &mut [u8]) {
+    let public = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
+    let public = (0..32).map(|i| u8::from_str_radix(&public[2 * i..2 * i + 2], 16).unwrap());
+    slot[PUBLIC_AT..PUBLIC_AT + 32].iter_mut().zip(public).for_each(|(to, from)| *to = from);
+}
+
+/// A planted public key, and perhaps more.
+fn planted(more: fn(&mut [u8])) -> Made {
+    let (file, keys) = with_keys();
+    damaged(reheaded(&file, &keys, 5, |header| {
+        plant(slot_of(header));
+        more(slot_of(header));
+    }))
+}
+
+/// A file's first slot as the keys of its header vouch for it.
+fn slot_in(file: &[u8], keys: &Keys) -> (Header, Slot) {
+    let header = header::read(file).unwrap().readable[0].check(keys).unwrap().0;
+    let slot = header.slots[0].clone();
+    (header, slot)
+}
+
+/// A file whose slot was renewed by a holder of `old`, and its keys.
+fn followed(file: &[u8], old: &Keys) -> (Vec<u8>, Keys) {
+    let (header, slot) = slot_in(file, old);
+    let new = Keys::generate(&header.id).unwrap();
+    let renewed = slot.renew(old, &new, &header.id).unwrap().unwrap().encode();
+    (reheaded(file, &new, 6, |header| slot_of(header).copy_from_slice(&renewed)), new)
+}
+
+fn planted_in_a_renewed_slot() -> Made {
+    let (file, keys) = with_keys();
+    let (file, keys) = followed(&file, &keys);
+    damaged(reheaded(&file, &keys, 7, |header| plant(slot_of(header))))
+}
+
+fn planted_and_followed() -> Made {
+    let (file, keys) = with_keys();
+    let planted = reheaded(&file, &keys, 5, |header| plant(slot_of(header)));
+    with_secret(opened(followed(&planted, &keys).0), &SECRET)
+}
+
+fn renewed_without_the_data_key() -> Made {
+    let (file, keys) = with_keys();
+    let (header, slot) = slot_in(&file, &keys);
+    let [guessed, own] = [(); 2].map(|()| Keys::generate(&header.id).unwrap());
+    let renewed = slot.renew(&guessed, &own, &header.id).unwrap().unwrap().encode();
+    damaged(reheaded(&file, &own, 9, |header| slot_of(header).copy_from_slice(&renewed)))
+}
+
 /// A point that makes every agreement zero: 1, of order 4.
 fn low_order() -> [u8; 32] {
     std::array::from_fn(|i| u8::from(i == 0))
@@ -290,7 +376,7 @@ fn wrong_recovery() -> Made {
 }
 
 fn add_slot(header: &mut Header, keys: &Keys, kind: SlotKind, cost: Cost, name: &str, secret: &[u8]) {
-    let slot = Slot::seal(kind, cost, name, 1_700_000_000, secret, keys.data(), &header.id);
+    let slot = Slot::seal(kind, cost, name, 1_700_000_000, secret, keys, &header.id);
     header.add(slot.unwrap()).unwrap();
 }
 
@@ -303,7 +389,7 @@ fn slots_all_eight() -> Made {
         let recovery = RecoveryKey::generate().unwrap();
         add_slot(header, keys, SlotKind::Recovery, Cost::NONE, "paper", recovery.bytes());
         // A name of all the bytes that there are, the last of two.
-        add_slot(header, keys, SlotKind::Passphrase, CHEAP, &format!("{}é", "n".repeat(61)), PASSPHRASE);
+        add_slot(header, keys, SlotKind::Passphrase, CHEAP, &format!("{}é", "n".repeat(53)), PASSPHRASE);
     });
     Made { file: forge.file(), secret: PASSPHRASE.into(), expect: "opened" }
 }
@@ -365,10 +451,22 @@ fn record_of_an_earlier_writing() -> Made {
     damaged([&after[..FIXED_LEN], &before[FIXED_LEN..]].concat())
 }
 
+/// The file of a keyring in use, before and after each of these changes, which append.
+fn in_use(ops: &[Op]) -> Vec<Vec<u8>> {
+    let (sim, _) = filled();
+    let (keyring, _) = open(&sim.fs()).unwrap();
+    take_into_use(&keyring);
+    let mut files = vec![file(&sim)];
+    for op in ops {
+        op.run(&keyring).unwrap();
+        files.push(file(&sim));
+    }
+    files
+}
+
 fn commit_slot_unwritten() -> Made {
-    let before = filled().0;
-    let after = file(&changed(before.fork(), &[store()]));
-    opened([&file(&before)[..FIXED_LEN], &after[FIXED_LEN..]].concat())
+    let files = in_use(&[store()]);
+    opened([&files[0][..FIXED_LEN], &files[1][FIXED_LEN..]].concat())
 }
 
 fn tail_ignored() -> Made {
@@ -377,12 +475,12 @@ fn tail_ignored() -> Made {
 }
 
 fn commit_slot_stale() -> Made {
-    let before = filled().0;
-    let first = file(&before);
-    let mut last =
-        file(&changed(before, &[store(), Op::Store { id: "2", user: "", key_type: "A", data: data(1, 1) }]));
-    // The generations are now 6 and 7; the older slot goes back to 4.
-    last[8192..12288].copy_from_slice(&first[8192..12288]);
+    let short = |id| Op::Store { id, user: "", key_type: "A", data: data(1, 1) };
+    let mut files = in_use(&[store(), short("2"), short("3")]);
+    let mut last = files.pop().unwrap();
+    let older = commit::claimed(&last).unwrap().generation as usize - 1;
+    let slot = 8192 + older % 2 * 4096..8192 + older % 2 * 4096 + 4096;
+    last[slot.clone()].copy_from_slice(&files[0][slot]);
     opened(last)
 }
 
@@ -430,14 +528,14 @@ fn slot_flipped() -> Made {
     let made = several_keys();
     let last = SLOTS_AT + SLOT_LEN - 1;
     let flipped = made.file[last] ^ 1;
-    with_secret(Made { file: patch(made.file, last, &[flipped]), ..made }, &SECRET)
+    damaged(patch(made.file, last, &[flipped]))
 }
 
 fn slot_of_another_keyring() -> Made {
     let other = several_keys().file;
     let made = several_keys();
     let slot = &other[SLOTS_AT..SLOTS_AT + SLOT_LEN];
-    with_secret(Made { file: patch(made.file, SLOTS_AT, slot), ..made }, &SECRET)
+    damaged(patch(made.file, SLOTS_AT, slot))
 }
 
 fn field(id: &'static [u8]) -> Fields<'static> {

@@ -222,6 +222,39 @@ def text(field):
         raise damaged()
 
 
+class Opening:
+    """One opening of a file with one secret."""
+
+    def __init__(self, secret):
+        line = secret[:-1] if secret.endswith(b"\n") else secret
+        line = line[:-1] if line.endswith(b"\r") else line
+        self.given = {
+            2: secret if len(secret) >= 32 else None,
+            3: recovery_key(secret),
+            1: line,
+        }
+
+    def input(self, slot):
+        """What the keys of a slot are derived from; None when the slot is not tried."""
+        given = self.given[slot.kind]
+        if slot.kind != 1 or given is None:
+            return given
+        return argon2id(given, slot.raw[24:56], *slot.cost, 32)
+
+    def open(self, header):
+        """The data key of a header."""
+        forged = False
+        for kind in (2, 3, 1):
+            for slot in header.slots:
+                given = self.input(slot) if slot.kind == kind else None
+                if given is not None:
+                    is_own, authentic, data_key = slot.open(given, header.id)
+                    if is_own and authentic:
+                        return data_key
+                    forged = forged or is_own or authentic
+        raise damaged() if forged else Refused("wrong_secret")
+
+
 class Slot:
     def __init__(self, raw):
         self.raw, self.kind = raw, raw[0]
@@ -232,27 +265,25 @@ class Slot:
             bounded = bounded and memory * passes <= 4194304
         else:
             bounded = self.cost == (0, 0, 0)
-        if self.kind not in KINDS or not bounded or any(raw[1:4]) or any(raw[200:224]):
+        if self.kind not in KINDS or not bounded or any(raw[1:4]):
             raise damaged()
-        self.name = text(raw[104:168])
+        self.name = text(raw[104:160])
 
-    def open(self, secret, keyring):
-        salt = self.raw[24:56]
-        if self.kind == 1:
-            secret = argon2id(secret, salt, *self.cost, 32)
-        renewal = self.raw[168:200]
+    def open(self, given, keyring):
+        """Whether the public key is the one that the input leads to, whether the tag is, and the data key."""
+        salt, renewal = self.raw[24:56], self.raw[160:192]
+        private = hkdf(salt, given, b"keyring_external 1 slot private key", 32)
+        public = x25519(private, (9).to_bytes(32, "little"))
+        is_own, agreed = public == self.raw[192:224], True
         if any(renewal):
-            private = hkdf(salt, secret, b"keyring_external 1 slot private key", 32)
             common = x25519(private, renewal)
-            if not any(common):
-                return None
-            known = common + renewal + x25519(private, (9).to_bytes(32, "little"))
-            keys = hkdf(salt, known, b"keyring_external 1 renewed slot", 64)
+            token = hkdf(salt, given, b"keyring_external 1 slot renewal token", 32)
+            agreed = any(common)
+            keys = hkdf(salt, common + renewal + public + token, b"keyring_external 1 renewed slot", 64)
         else:
-            keys = hkdf(salt, secret, b"keyring_external 1 " + INFO[self.kind] + b" slot", 64)
-        if mac(keys[32:], keyring, self.raw[:224]) == self.raw[224:]:
-            return ctr(keys[:32], self.raw[56:72], self.raw[72:104])
-        return None
+            keys = hkdf(salt, given, b"keyring_external 1 " + INFO[self.kind] + b" slot", 64)
+        authentic = agreed and mac(keys[32:], keyring, self.raw[:192], public) == self.raw[224:]
+        return is_own, authentic, ctr(keys[:32], self.raw[56:72], self.raw[72:104])
 
 
 def recovery_key(secret):
@@ -288,23 +319,12 @@ class Header:
         slots = [raw[at : at + 256] for at in range(128, 2176, 256)]
         self.slots = [Slot(slot) for slot in slots if any(slot)]
 
-    def unlock(self, secret):
-        line = secret[:-1] if secret.endswith(b"\n") else secret
-        line = line[:-1] if line.endswith(b"\r") else line
-        tries = {2: secret if len(secret) >= 32 else None, 3: recovery_key(secret), 1: line}
-        for kind, given in tries.items():
-            for slot in self.slots:
-                key = slot.open(given, self.id) if slot.kind == kind and given is not None else None
-                if key:
-                    return key
-        raise Refused("wrong_secret")
-
 
 class Front:
     """One header, opened, with the newest commit that it vouches for."""
 
-    def __init__(self, file, header, secret):
-        data_key = header.unlock(secret)
+    def __init__(self, file, header, opening):
+        data_key = opening.open(header)
         key = lambda purpose: hkdf(header.id, data_key, b"keyring_external 1 " + purpose, 32)
         self.header, self.start = header, header.raw[4032:4064]
         if mac(key(b"header mac"), header.raw[:4032]) != self.start or len(file) < 16384:
@@ -369,10 +389,10 @@ def open_keyring(file, secret):
             reasons.append(reason.args[0])
     if not headers:
         raise Refused(next((r for r in reversed(reasons) if r != "not_a_keyring"), "not_a_keyring"))
-    fronts, errors = [], []
+    fronts, errors, opening = [], [], Opening(secret)
     for header in headers:
         try:
-            fronts.append(Front(file, header, secret))
+            fronts.append(Front(file, header, opening))
         except Refused as reason:
             errors.append(reason.args[0])
     if not fronts:

@@ -4,7 +4,7 @@
 use super::*;
 use crate::format::slots::Cost;
 use crate::key::{KeyType, NameRef};
-use crate::keyring::{Keyring, NewKeyring, load};
+use crate::keyring::{Keyring, NewKeyring, Verifier, load};
 
 fn open(guest: &Guest, path: &str) -> Keyring {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
@@ -93,7 +93,8 @@ fn copies_that_have_diverged_are_told_with_the_commands_that_keep_their_keys() {
     let add = |path: &str, id: &str| {
         open(&guest, path).store(NameRef::new(id.as_bytes(), b"").unwrap(), &key_type, &[7; 32]).unwrap();
     };
-    open(&guest, KEYRING).rekey(&guest.source().read().unwrap()).unwrap();
+    let server = Verifier { source_name: "test".to_owned(), secret: guest.source().read().unwrap() };
+    open(&guest, KEYRING).rekey(&[server], false).unwrap();
     add(MIRROR, "server");
     let claimed =
         guest.with(&|look| look.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
