@@ -298,6 +298,30 @@ fn who_knows_no_data_key_makes_no_keyring_that_the_secrets_open() {
     assert_eq!(contents(&server), before);
 }
 
+/// He has an old file, and what opened it: the server's slot in it opens with the server's secret for ever. A server that
+/// runs does not go back to that data key, because he does not have the keys that were made since.
+#[test]
+fn who_keeps_an_old_data_key_does_not_lead_a_running_server_back_to_it() {
+    let dir = private_dir();
+    with_paper(dir.path());
+    let old_file = fs::read(&paths(dir.path())[0]).unwrap();
+    let old = keys_of(&paths(dir.path())[0], &SECRET);
+    let server = in_server(dir.path(), &SECRET);
+    rekey(&open(dir.path(), &SECRET).unwrap(), &[&SECRET], false).unwrap();
+    server.generate(name("since", ""), &key_type("AES"), 32).unwrap();
+    let (before, file) = (contents(&server), fs::read(&paths(dir.path())[0]).unwrap());
+    let (epoch, state) = (header_of(&paths(dir.path())[0]).epoch, commit::claimed(&file).unwrap());
+    let parent = [&epoch[..], &state.generation.to_le_bytes(), &state.chain[..16]].concat();
+    let forged = reheaded(&old_file, &old, state.generation + 1, |header| {
+        header[PARENTS_AT..PARENTS_AT + parent.len()].copy_from_slice(&parent);
+    });
+    paths(dir.path()).iter().for_each(|path| fs::write(path, &forged).unwrap());
+    open(dir.path(), &SECRET).unwrap();
+    assert_eq!(server.status().state, State::Detached);
+    assert!(server.generate(name("two", ""), &key_type("AES"), 32).is_err());
+    assert_eq!(contents(&server), before);
+}
+
 #[test]
 fn a_secret_that_verifies_no_slot_ends_the_renewal() {
     let dir = private_dir();

@@ -201,9 +201,11 @@ impl Writer {
         &self.keys
     }
 
-    /// Whether this state is an earlier one of the keyring that `newer` writes.
+    /// Whether this state is an earlier one of the keyring that `newer` writes, as somebody says who has the data key in
+    /// use. Who has another one, perhaps of long ago, is not believed.
     pub fn is_before(&self, newer: &Writer) -> bool {
-        newer.commit.generation > self.commit.generation
+        newer.keys == self.keys
+            && newer.commit.generation > self.commit.generation
             && newer.lineage().went_through(&self.lineage().state())
     }
 
