@@ -95,6 +95,17 @@ pub enum Error {
         name: String,
     },
 
+    /// No slot opened, and not all were tried.
+    #[error("the unlock secret from {source_name} opens none of the unlock slots of the keyring {} that were tried, and {untried} were not: this file and its copies ask for more Argon2id than one opening may spend (6 GiB over all passes), and keyringctl makes no such slots. Was a copy forged? Take it out of the configuration, or put a backup in its place; nothing was changed", path.display())]
+    SlotsUntried {
+        /// The keyring file.
+        path: PathBuf,
+        /// Where the secret came from.
+        source_name: String,
+        /// How many slots were not tried.
+        untried: usize,
+    },
+
     /// Another keyring lies where ours was.
     #[error("{} now holds another keyring ({found}) than the one in use ({expected}): mount the volume of {expected}; nothing was changed", path.display())]
     Foreign {
@@ -483,6 +494,7 @@ impl Error {
             | Error::NoSuchSlot { .. }
             | Error::LastSlot
             | Error::ForgedSlot { .. }
+            | Error::SlotsUntried { .. }
             | Error::SlotNotVerified { .. }
             | Error::VerifiesNoSlot { .. }
             | Error::Server { .. }
@@ -499,8 +511,11 @@ impl Error {
             FormatError::NotAKeyring => Error::NotAKeyring { path },
             FormatError::Newer(version) => Error::Newer { path, version },
             FormatError::Damaged { offset, what } => Error::Damaged { path, offset, what },
-            FormatError::WrongSecret { slots } => {
+            FormatError::WrongSecret { slots, untried: 0 } => {
                 Error::WrongSecret { path, source_name: source_name.to_owned(), slots }
+            }
+            FormatError::WrongSecret { untried, .. } => {
+                Error::SlotsUntried { path, source_name: source_name.to_owned(), untried }
             }
             FormatError::ForgedSlot { number, name } => Error::ForgedSlot { path, number, name },
             FormatError::NoFreeSlot => Error::NoFreeSlot,
@@ -561,7 +576,7 @@ mod tests {
             FormatError::NotAKeyring,
             FormatError::Newer(2),
             FormatError::Damaged { offset: 7, what: "slot" },
-            FormatError::WrongSecret { slots: "passphrase".to_owned() },
+            FormatError::WrongSecret { slots: "passphrase".to_owned(), untried: 0 },
             FormatError::NoFreeSlot,
             FormatError::System(io::ErrorKind::OutOfMemory.into()),
         ];

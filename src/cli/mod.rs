@@ -139,6 +139,7 @@ fn is_about_the_keyring(e: &Error) -> bool {
         | Error::Damaged { .. }
         | Error::WrongSecret { .. }
         | Error::ForgedSlot { .. }
+        | Error::SlotsUntried { .. }
         | Error::SlotNotVerified { .. }
         | Error::VerifiesNoSlot { .. }
         | Error::Foreign { .. }
@@ -213,6 +214,7 @@ mod tests {
             Error::Fork { path: path(), other: path(), generation: 1 },
             Error::Diverged { path: path(), found: 1, expected: 2 },
             Error::ForgedSlot { path: path(), number: 1, name: text() },
+            Error::SlotsUntried { path: path(), source_name: text(), untried: 1 },
             Error::SlotNotVerified { path: path(), number: 1, name: text() },
             Error::VerifiesNoSlot { path: path(), source_name: text(), count: 1 },
             Error::OneFile { path: path(), other: path() },

@@ -4,6 +4,7 @@
 use super::Result;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use zeroize::Zeroize;
 
@@ -12,6 +13,18 @@ const AIM: Duration = Duration::from_secs(1);
 
 /// Most passes of a measured cost.
 const MOST_PASSES: u32 = 12;
+
+/// What all passphrase slots of a header may cost together, and what one opening of a keyring spends at most,
+/// in KiB times passes: eight slots of the largest cost that [`Cost::measured`] makes, 6 GiB over all passes.
+pub const BUDGET: u64 = 8 * MOST_PASSES as u64 * Cost::RECOMMENDED.memory_kib as u64;
+
+static DERIVATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has run Argon2id, for tests.
+#[doc(hidden)]
+pub fn derivations() -> u64 {
+    DERIVATIONS.load(Ordering::Relaxed)
+}
 
 /// Argon2id's cost. All zero in slots that do not use it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
@@ -36,7 +49,12 @@ impl Cost {
         (1..=16).contains(&self.passes)
             && (1..=16).contains(&self.lanes)
             && (8 * self.lanes..=1 << 20).contains(&self.memory_kib)
-            && u64::from(self.memory_kib) * u64::from(self.passes) <= 4 << 20
+            && self.work() <= 4 << 20
+    }
+
+    /// The memory times the passes, in KiB: what it costs to compute.
+    pub fn work(&self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.passes)
     }
 
     /// [`Cost::RECOMMENDED`] with as many passes, up to 12, as this machine makes in about a second: more work for
@@ -64,6 +82,7 @@ impl Cost {
         }
         let params =
             Params::new(self.memory_kib, self.passes, self.lanes, Some(out.len())).map_err(invalid)?;
+        DERIVATIONS.fetch_add(1, Ordering::Relaxed);
         let mut area: Vec<Block> = Vec::new();
         let blocks = params.block_count();
         area.try_reserve_exact(blocks).map_err(|_| {
@@ -87,5 +106,7 @@ mod tests {
         assert!(cost.is_bounded());
         assert!((Cost::RECOMMENDED.passes..=MOST_PASSES).contains(&cost.passes));
         assert_eq!(Cost { passes: 3, ..cost }, Cost::RECOMMENDED);
+        assert!(8 * cost.work() <= BUDGET);
+        assert_eq!(BUDGET, 6 << 20);
     }
 }

@@ -6,10 +6,11 @@ use super::bytes::{Reader, Writer};
 use super::commit::Commit;
 use super::crypto::{Keys, TAG_LEN, Tag};
 use super::renewal::TOKEN_LEN;
-use super::slots::{SLOT_COUNT, SLOT_LEN, Slot, Unlocking};
+use super::slots::{BUDGET, SLOT_COUNT, SLOT_LEN, Slot, Unlocking};
 use super::{FormatError, Result};
 use crate::secret::random_array;
 use sha2::{Digest, Sha256};
+use std::io;
 use std::ops::Deref;
 use uuid::Uuid;
 
@@ -119,18 +120,25 @@ impl Header {
     /// Adds a slot.
     ///
     /// # Errors
-    /// [`FormatError::NoFreeSlot`].
+    /// [`FormatError::NoFreeSlot`]; as [`Header::set_slots`].
     pub fn add(&mut self, slot: Slot) -> Result<()> {
         if self.slots.len() >= SLOT_COUNT {
             return Err(FormatError::NoFreeSlot);
         }
-        self.0.slots.push(slot);
-        Ok(())
+        self.set_slots(self.slots.iter().cloned().chain([slot]).collect())
     }
 
     /// Puts other slots in the place of these.
-    pub fn set_slots(&mut self, slots: Vec<Slot>) {
+    ///
+    /// # Errors
+    /// When they ask for more Argon2id than a reader spends.
+    pub fn set_slots(&mut self, slots: Vec<Slot>) -> Result<()> {
+        if !is_bounded(&slots) {
+            let why = "the unlock slots would cost more Argon2id together than one opening may";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());
+        }
         self.0.slots = slots;
+        Ok(())
     }
 
     /// Puts other earlier states in the place of these.
@@ -229,6 +237,7 @@ impl Unchecked {
             used.extend(slot.is_some().then_some(index));
             header.slots.extend(slot);
         }
+        is_bounded(&header.slots).then_some(())?;
         for _ in 0..PARENT_COUNT {
             let mut r = Reader(r.take(PARENT_LEN)?);
             let parent = Parent { epoch: r.array()?, generation: r.u64()?, chain: r.array()? };
@@ -273,6 +282,11 @@ impl Unchecked {
         let (header, tag) = self.check(&keys)?;
         Ok((keys, header, tag))
     }
+}
+
+/// Whether a reader tries all of these slots, see [`BUDGET`].
+fn is_bounded(slots: &[Slot]) -> bool {
+    slots.iter().map(|slot| slot.cost.work()).sum::<u64>() <= BUDGET
 }
 
 /// The copies of the header at the front of a file: those whose checksum is right, each once.
@@ -427,6 +441,22 @@ mod tests {
         assert!(damaged(72, b"x"), "a byte behind its end");
         assert!(damaged(64, &[6]), "shorter than its bytes");
         assert!(damaged(64, &[64]), "longer than its field");
+    }
+
+    #[test]
+    fn slots_that_cost_more_than_one_opening_spends_are_damage() {
+        let (mut header, keys, _) = made();
+        let cheap = Cost { memory_kib: 32, passes: 1, lanes: 1 };
+        let mut slot = Slot::seal(SlotKind::Passphrase, cheap, "", 5, b"secret", &keys, &header.id).unwrap();
+        slot.cost = Cost { memory_kib: 1 << 20, passes: 3, lanes: 1 };
+        header.add(slot.clone()).unwrap();
+        header.add(slot.clone()).unwrap();
+        assert!(read(&header.encode(&keys).unwrap().0.repeat(2)).is_ok());
+        assert!(header.add(slot.clone()).is_err());
+        assert_eq!(header.slots.len(), 3);
+        header.0.slots.push(slot);
+        let read = read(&header.encode(&keys).unwrap().0.repeat(2));
+        assert!(matches!(read, Err(FormatError::Damaged { what: "header fields", .. })));
     }
 
     #[test]

@@ -137,9 +137,12 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
             Ok(opened)
                 if best.as_ref().is_some_and(|b| b.commit().generation >= opened.commit().generation) => {}
             Ok(opened) => best = Some(opened),
-            // Damage says more than a secret that fits one copy only.
-            Err(e) if matches!(error, None | Some(FormatError::WrongSecret { .. })) => error = Some(e),
-            Err(_) => {}
+            Err(e) => {
+                error = Some(match error {
+                    Some(before) => says_more(before, e),
+                    None => e,
+                });
+            }
         }
     }
     let mut opened = best.ok_or(error.unwrap_or(FormatError::NotAKeyring))?;
@@ -147,6 +150,17 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
         opened.notes.insert(0, Note::HeaderCopy);
     }
     Ok(opened)
+}
+
+/// Which of the errors of two headers counts: damage says more than a secret that fits one of them only.
+fn says_more(first: FormatError, second: FormatError) -> FormatError {
+    match (first, second) {
+        (FormatError::WrongSecret { slots, untried }, FormatError::WrongSecret { untried: more, .. }) => {
+            FormatError::WrongSecret { slots, untried: untried + more }
+        }
+        (FormatError::WrongSecret { .. }, second) => second,
+        (first, _) => first,
+    }
 }
 
 fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front> {

@@ -46,6 +46,8 @@ pub enum FormatError {
     WrongSecret {
         /// The kinds of the slots, for the message.
         slots: String,
+        /// How many were not tried, because that would cost more Argon2id than one opening may.
+        untried: usize,
     },
     /// A slot was made for the secret given, but is not as it was made.
     #[error("forged or damaged slot {number}")]

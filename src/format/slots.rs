@@ -3,7 +3,9 @@
 
 use super::Result;
 use super::bytes::{Reader, Writer};
-pub use super::cost::Cost;
+#[doc(hidden)]
+pub use super::cost::derivations;
+pub use super::cost::{BUDGET, Cost};
 use super::crypto::{
     self, DataKey, IV_LEN, KEY_LEN, Keys, SlotEncryption, SlotMac, TAG_LEN, Tag, TokenEncryption,
 };
@@ -75,6 +77,8 @@ pub enum Opened {
     Forged,
     /// It was made for another secret, as far as can be told.
     Wrong,
+    /// Trying it would cost more Argon2id than one opening may.
+    Untried,
 }
 
 /// One unlock slot.

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! An unlock secret, and how it is tried on the slots.
+//! One opening of a keyring with one secret. All headers and copies that are looked at share it, and with it one
+//! budget of Argon2id: whoever writes to the volume chooses the slots, and must not choose how long a server computes.
 
+use super::cost::{BUDGET, Cost};
 use super::crypto::DataKey;
-use super::slots::{Opened, Slot, SlotKind, kinds};
+use super::slots::{Opened, SALT_LEN, Slot, SlotKind, kinds};
 use super::{FormatError, Result};
 use crate::recovery::RecoveryKey;
 use crate::secret::Locked;
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 /// Fewest bytes of a random secret.
@@ -43,9 +46,9 @@ impl UnlockSecret {
     /// The bytes that slots of this kind are opened with; `None` when it can open none.
     pub(super) fn for_kind(&self, kind: SlotKind) -> Result<Option<Locked>> {
         let bytes = match kind {
-            SlotKind::Passphrase => Locked::copy_of(self.passphrase())?,
+            SlotKind::Passphrase if self.is_text() => Locked::copy_of(self.passphrase())?,
             SlotKind::SecretFile if self.raw().len() >= MIN_SECRET => Locked::copy_of(self.raw())?,
-            SlotKind::SecretFile => return Ok(None),
+            SlotKind::Passphrase | SlotKind::SecretFile => return Ok(None),
             SlotKind::Recovery => match RecoveryKey::parse(&self.0) {
                 Ok(key) => Locked::copy_of(key.bytes())?,
                 Err(_) => return Ok(None),
@@ -54,29 +57,46 @@ impl UnlockSecret {
         Ok(Some(bytes))
     }
 
-    /// Whether it is text as a person types it. Such a secret is stretched like a passphrase, however
-    /// long it is.
+    /// Whether it is text as a person types it. Only such a secret opens passphrase slots, however long it is: a
+    /// random one never runs Argon2id.
     pub fn is_text(&self) -> bool {
         let typed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
         std::str::from_utf8(&self.0).is_ok_and(|t| t.chars().all(typed))
     }
 }
 
-/// A secret in use.
+/// A secret in use, and what was computed with it.
 #[derive(Debug)]
 pub struct Unlocking {
     secret: UnlockSecret,
+    work: Mutex<Work>,
+}
+
+#[derive(Debug)]
+struct Work {
+    spent: u64,
+    /// Nothing is computed beyond this.
+    limit: u64,
+    /// What Argon2id came to, with its salt and cost.
+    stretched: Vec<([u8; SALT_LEN], Cost, Locked)>,
 }
 
 impl Unlocking {
     /// Begins an opening.
     pub fn new(secret: UnlockSecret) -> Self {
-        Self { secret }
+        Self { secret, work: Mutex::new(Work { spent: 0, limit: BUDGET, stretched: Vec::new() }) }
     }
 
     /// The secret.
     pub fn secret(&self) -> &UnlockSecret {
         &self.secret
+    }
+
+    /// Leaves the next copy of a keyring its share of what is left, so that a forged one cannot use up what the
+    /// other `copies` behind it need. Slots that two copies have in common are computed once.
+    pub fn share_with(&self, copies: usize) {
+        let mut work = self.work();
+        work.limit = work.spent + BUDGET.saturating_sub(work.spent) / (copies as u64 + 1);
     }
 
     /// Tries every slot that the secret fits, the cheap kinds first.
@@ -85,19 +105,20 @@ impl Unlocking {
     /// [`FormatError::ForgedSlot`] when a slot was made for the secret and is not as it was made;
     /// [`FormatError::WrongSecret`] when none was; no memory.
     pub fn open_any(&self, slots: &[Slot], id: &Uuid) -> Result<DataKey> {
-        let mut forged = None;
+        let (mut forged, mut untried) = (None, 0);
         for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
             for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.kind == kind) {
                 match self.open(slot, id)? {
                     Opened::Key(key) => return Ok(key),
                     Opened::Forged => drop(forged.get_or_insert((index, slot))),
+                    Opened::Untried => untried += 1,
                     Opened::Wrong => {}
                 }
             }
         }
         Err(match forged {
             Some((index, slot)) => FormatError::ForgedSlot { number: index + 1, name: slot.name.clone() },
-            None => FormatError::WrongSecret { slots: kinds(slots) },
+            None => FormatError::WrongSecret { slots: kinds(slots), untried },
         })
     }
 
@@ -107,12 +128,103 @@ impl Unlocking {
     /// No memory.
     pub fn open(&self, slot: &Slot, id: &Uuid) -> Result<Opened> {
         let Some(bytes) = self.secret.for_kind(slot.kind)? else { return Ok(Opened::Wrong) };
-        slot.open(&slot.input(&bytes)?, id)
+        if slot.kind != SlotKind::Passphrase {
+            return slot.open(&bytes, id);
+        }
+        let mut work = self.work();
+        let known =
+            |(salt, cost, _): &&([u8; SALT_LEN], Cost, Locked)| *salt == slot.salt && *cost == slot.cost;
+        if let Some((_, _, stretched)) = work.stretched.iter().find(known) {
+            return slot.open(stretched, id);
+        }
+        let spent = work.spent.saturating_add(slot.cost.work());
+        if spent > work.limit {
+            return Ok(Opened::Untried);
+        }
+        work.spent = spent;
+        let stretched = slot.input(&bytes)?;
+        let opened = slot.open(&stretched, id);
+        work.stretched.push((slot.salt, slot.cost, stretched));
+        opened
+    }
+
+    fn work(&self) -> std::sync::MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl From<UnlockSecret> for Unlocking {
     fn from(secret: UnlockSecret) -> Self {
         Self::new(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::crypto::Keys;
+
+    const TEXT: &[u8] = b"a passphrase of more than 32 characters";
+    const CHEAP: Cost = Cost { memory_kib: 32, passes: 1, lanes: 1 };
+
+    fn with(bytes: &[u8]) -> Unlocking {
+        UnlockSecret::new(Locked::copy_of(bytes).unwrap()).into()
+    }
+
+    fn passphrase_slots(id: &Uuid, keys: &Keys, count: u8) -> Vec<Slot> {
+        let slot = |n: u8| Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, &[b'a' + n; 12], keys, id).unwrap();
+        (0..count).map(slot).collect()
+    }
+
+    #[test]
+    fn equal_derivations_are_made_once_and_a_random_secret_makes_none() {
+        let id = Uuid::from_u128(7);
+        let keys = Keys::generate(&id).unwrap();
+        let slots = passphrase_slots(&id, &keys, 3);
+        let last = with(&[b'c'; 12]);
+        for _ in 0..5 {
+            assert!(last.open_any(&slots, &id).unwrap() == *keys.data());
+        }
+        assert_eq!(last.work().spent, 3 * CHEAP.work());
+        for random in [&[0xfe; 40][..], b"not text: \0, and more than 32 bytes"] {
+            let random = with(random);
+            let refused = random.open_any(&slots, &id);
+            assert!(matches!(refused, Err(FormatError::WrongSecret { untried: 0, .. })));
+            assert_eq!(random.work().spent, 0);
+        }
+    }
+
+    #[test]
+    fn slots_beyond_the_budget_are_not_tried() {
+        let id = Uuid::from_u128(7);
+        let keys = Keys::generate(&id).unwrap();
+        let slots = passphrase_slots(&id, &keys, 5);
+        let unlocking = with(&[b'e'; 12]);
+        unlocking.work().spent = BUDGET - 4 * CHEAP.work();
+        let refused = unlocking.open_any(&slots, &id);
+        assert!(matches!(refused, Err(FormatError::WrongSecret { untried: 1, .. })), "{refused:?}");
+        assert_eq!(unlocking.work().spent, BUDGET);
+        // What is known already costs nothing.
+        assert!(matches!(unlocking.open(&slots[0], &id), Ok(Opened::Wrong)));
+        assert!(matches!(unlocking.open(&slots[4], &id), Ok(Opened::Untried)));
+        // One that costs no Argon2id is tried all the same.
+        let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 5, TEXT, &keys, &id).unwrap();
+        let unlocking = with(TEXT);
+        unlocking.work().spent = BUDGET;
+        assert!(unlocking.open_any(&[slots, vec![slot]].concat(), &id).is_ok());
+    }
+
+    #[test]
+    fn copies_share_what_there_is() {
+        let id = Uuid::from_u128(7);
+        let keys = Keys::generate(&id).unwrap();
+        let unlocking = with(TEXT);
+        unlocking.work().spent = BUDGET - 4 * CHEAP.work();
+        unlocking.share_with(1);
+        let _ = unlocking.open_any(&passphrase_slots(&id, &keys, 8), &id);
+        assert_eq!(unlocking.work().spent, BUDGET - 2 * CHEAP.work());
+        unlocking.share_with(0);
+        let slot = Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, TEXT, &keys, &id).unwrap();
+        assert!(unlocking.open_any(&[slot], &id).is_ok());
     }
 }

@@ -151,35 +151,59 @@ pub(super) fn load_known(
     let mut read = Some(read);
     let mut secret = None;
     let mut begun: Vec<std::result::Result<Begun, Box<Outcome>>> = Vec::new();
-    for (copy, reading) in copies.iter().zip(readings) {
+    for (index, (copy, reading)) in copies.iter().zip(&readings).enumerate() {
         let reading = match reading {
             Ok(reading) => reading,
-            Err(e) => {
-                begun.push(Err(Box::new(Outcome::Out(e))));
+            Err(_) => {
+                // What was wrong is put in its place below.
+                begun.push(Err(Box::new(Outcome::Out(Error::Unavailable))));
                 continue;
             }
         };
         // A copy that lags behind may have other slots, but the same data key.
-        let opened = begun.iter().filter_map(|b| b.as_ref().ok()).map(Begun::keys);
-        let fits = |keys: &&Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
-        let by_keys = opened.chain(known.iter().copied()).find(fits);
-        let opened = match by_keys {
-            Some(keys) => begin(copy.path(), reading, Opener::Keys(keys), source_name),
+        let opened = match keys_for(reading, &begun, known) {
+            Some(keys) => begin(copy.path(), reading.clone(), Opener::Keys(keys), source_name),
             None => {
                 if let Some(read) = read.take() {
                     secret = Some(Unlocking::new(read()?));
                 }
                 let secret = secret.as_ref().ok_or(Error::Unavailable)?;
-                begin(copy.path(), reading, Opener::Secret(secret), source_name)
+                secret.share_with(copies.len() - index - 1);
+                begin(copy.path(), reading.clone(), Opener::Secret(secret), source_name)
             }
         };
         begun.push(opened);
+    }
+    for (index, (copy, reading)) in copies.iter().zip(readings).enumerate() {
+        let again = match (reading, begun.get(index)) {
+            (Err(e), _) => Err(Box::new(Outcome::Out(e))),
+            // A copy may have been given up before the keys were known, because its share of Argon2id was spent.
+            (Ok(reading), Some(Err(_))) => match keys_for(&reading, &begun, known) {
+                Some(keys) => begin(copy.path(), reading, Opener::Keys(keys), source_name),
+                None => continue,
+            },
+            (Ok(_), _) => continue,
+        };
+        if let Some(place) = begun.get_mut(index) {
+            *place = again;
+        }
     }
     let outcomes = finish_all(&copies, begun, source_name);
     match choose(&copies, &outcomes)? {
         Some(best) => assemble(copies, outcomes, best, min_copies, report),
         None => Err(outcomes.into_iter().find_map(Outcome::into_error).unwrap_or(Error::Unavailable)),
     }
+}
+
+/// The keys, of those that opened another copy or are known, that open this one.
+fn keys_for<'a>(
+    reading: &Reading,
+    begun: &'a [std::result::Result<Begun, Box<Outcome>>],
+    known: &[&'a Keys],
+) -> Option<&'a Keys> {
+    let opened = begun.iter().filter_map(|b| b.as_ref().ok()).map(Begun::keys);
+    let fits = |keys: &&Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
+    opened.chain(known.iter().copied()).find(fits)
 }
 
 /// Reads the records of all copies whose fronts were opened, side by side.

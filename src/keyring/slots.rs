@@ -52,7 +52,7 @@ impl Current<'_> {
         match secret.open(slot, self.id).map_err(told)? {
             Opened::Key(key) if key == *self.keys.data() => Ok(true),
             Opened::Key(_) | Opened::Forged => Err(self.forged(index, slot)),
-            Opened::Wrong => Ok(false),
+            Opened::Wrong | Opened::Untried => Ok(false),
         }
     }
 
@@ -181,7 +181,7 @@ impl Keyring {
             |header, (index, slot)| {
                 let mut slots = header.slots.clone();
                 *slots.get_mut(*index).ok_or(Error::Unavailable)? = slot.clone();
-                header.set_slots(slots);
+                header.set_slots(slots).map_err(told)?;
                 Ok(index + 1)
             },
         )
@@ -201,8 +201,7 @@ impl Keyring {
             |header, ()| {
                 let mut slots = header.slots.clone();
                 slots.remove(number - 1);
-                header.set_slots(slots);
-                Ok(())
+                header.set_slots(slots).map_err(told)
             },
         )
     }
@@ -242,7 +241,7 @@ impl Keyring {
         };
         self.prepared(renew, |writer, (slots, keys, how)| {
             let mut header = writer.header().clone();
-            header.set_slots(slots.clone());
+            header.set_slots(slots.clone()).map_err(told)?;
             writer.rekey(&self.read_memory(), header, keys.again().map_err(told)?)?;
             Ok(how.clone())
         })

@@ -63,7 +63,7 @@ pub struct Copy {
 }
 
 /// An open copy, to be read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reading {
     pub(super) copy: Copy,
     pub(super) file: Arc<dyn File>,

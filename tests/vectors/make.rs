@@ -107,6 +107,7 @@ pub const VECTORS: &[Recipe] = &[
     }),
     ("wrong_secret_recovery_typo", "one character of the recovery key is wrong", wrong_recovery),
     ("slot_flipped", "one bit of a slot's tag; the header's checksum is made to fit", slot_flipped),
+    ("slot_secret_not_text", "a passphrase slot made with bytes that are no text", slot_secret_not_text),
     ("slot_of_another_keyring", "a slot copied from another keyring", slot_of_another_keyring),
     ("slot_kind_unknown", "slot kind 4", || patch_slot(0, &[4])),
     ("slot_reserved_byte_set", "the byte behind the slot's kind is 1", || patch_slot(1, &[1])),
@@ -115,6 +116,11 @@ pub const VECTORS: &[Recipe] = &[
     ("slot_argon2_cost_over_all", "Argon2id cost that is bounded field by field only", || {
         patch_slot(4, &[0, 0, 16, 0, 5, 0, 0, 0])
     }),
+    (
+        "slots_argon2_cost_over_all",
+        "two slots whose Argon2id cost is bounded one by one only",
+        slots_argon2_cost_over_all,
+    ),
     ("slot_cost_unused", "a secret slot with an Argon2id cost", slot_cost_unused),
     ("slot_name_length_overflow", "a slot name that is longer than its field", || patch_slot(104, &[56])),
     ("slot_name_not_utf8", "a slot name that ends within a character", || patch_slot(104, &[1, 0xc3])),
@@ -274,7 +280,7 @@ fn renewed(times: usize, slot: impl FnOnce(&mut Header, &Keys)) -> Vec<u8> {
     for _ in 0..times {
         let new = Keys::generate(&header.id).unwrap();
         let slots = header.slots.iter().map(|slot| slot.renew(&keys, &new, &header.id).unwrap().unwrap());
-        header.set_slots(slots.collect());
+        header.set_slots(slots.collect()).unwrap();
         keys = new;
     }
     Forge::of(header, keys).seal(&Fields::honest(b"AES", b"renewed", b"", &[5; 32]).body()).file()
@@ -361,6 +367,20 @@ fn renewed_without_the_data_key() -> Made {
     let [guessed, own] = [(); 2].map(|()| Keys::generate(&header.id).unwrap());
     let renewed = slot.renew(&guessed, &own, &header.id).unwrap().unwrap().encode();
     damaged(reheaded(&file, &own, 9, |header| slot_of(header).copy_from_slice(&renewed)))
+}
+
+fn slot_secret_not_text() -> Made {
+    let forge = Forge::with_header("", |header, keys| {
+        add_slot(header, keys, SlotKind::Passphrase, CHEAP, "", &SECRET);
+    });
+    with_secret(opened(forge.file()), &SECRET)
+}
+
+fn slots_argon2_cost_over_all() -> Made {
+    let made = slots_all_eight();
+    let cost = [0, 0, 16, 0, 4, 0, 0, 0];
+    let file = patch(patch(made.file, SLOTS_AT + 4, &cost), SLOTS_AT + 2 * SLOT_LEN + 4, &cost);
+    Made { file, secret: made.secret, expect: "damaged" }
 }
 
 /// A point that makes every agreement zero: 1, of order 4.

@@ -189,6 +189,7 @@ def argon2id(passphrase, salt, memory, passes, lanes, length):
 KINDS = {1: "passphrase", 2: "secret_file", 3: "recovery"}
 INFO = {1: b"passphrase", 2: b"secret", 3: b"recovery"}
 MAX_RECORD = 17217
+MOST_ARGON2 = 6291456
 
 
 def x25519(private, point):
@@ -222,8 +223,17 @@ def text(field):
         raise damaged()
 
 
+def is_text(secret):
+    """Whether no character but TAB, LF and CR is a control character."""
+    try:
+        characters = secret.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return all(c in "\t\n\r" or not (c < " " or "\x7f" <= c <= "\x9f") for c in characters)
+
+
 class Opening:
-    """One opening of a file with one secret."""
+    """One opening of a file with one secret, and the Argon2id that was computed in it."""
 
     def __init__(self, secret):
         line = secret[:-1] if secret.endswith(b"\n") else secret
@@ -231,15 +241,21 @@ class Opening:
         self.given = {
             2: secret if len(secret) >= 32 else None,
             3: recovery_key(secret),
-            1: line,
+            1: line if is_text(secret) else None,
         }
+        self.left, self.stretched = MOST_ARGON2, {}
 
     def input(self, slot):
         """What the keys of a slot are derived from; None when the slot is not tried."""
-        given = self.given[slot.kind]
+        given, salt = self.given[slot.kind], slot.raw[24:56]
         if slot.kind != 1 or given is None:
             return given
-        return argon2id(given, slot.raw[24:56], *slot.cost, 32)
+        if (salt, slot.cost) not in self.stretched:
+            if slot.work > self.left:
+                return None
+            self.left -= slot.work
+            self.stretched[salt, slot.cost] = argon2id(given, salt, *slot.cost, 32)
+        return self.stretched[salt, slot.cost]
 
     def open(self, header):
         """The data key of a header."""
@@ -260,9 +276,10 @@ class Slot:
         self.raw, self.kind = raw, raw[0]
         self.cost = struct.unpack("<3I", raw[4:16])
         memory, passes, lanes = self.cost
+        self.work = memory * passes
         if self.kind == 1:
             bounded = 1 <= passes <= 16 and 1 <= lanes <= 16 and 8 * lanes <= memory <= 1048576
-            bounded = bounded and memory * passes <= 4194304
+            bounded = bounded and self.work <= 4194304
         else:
             bounded = self.cost == (0, 0, 0)
         if self.kind not in KINDS or not bounded or any(raw[1:4]):
@@ -318,6 +335,8 @@ class Header:
         self.label = text(raw[64:128])
         slots = [raw[at : at + 256] for at in range(128, 2176, 256)]
         self.slots = [Slot(slot) for slot in slots if any(slot)]
+        if sum(slot.work for slot in self.slots) > MOST_ARGON2:
+            raise damaged()
 
 
 class Front:
