@@ -6,6 +6,8 @@
 mod common;
 #[path = "vectors/make.rs"]
 mod make;
+#[path = "vectors/planted.rs"]
+mod planted;
 #[path = "vectors/text.rs"]
 mod text;
 

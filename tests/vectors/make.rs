@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Makes the files of the vectors. Each is named by what is special about it.
 
-use super::common::forge::{Fields, Forge, PUBLIC_AT, SLOTS_AT, reheaded};
+use super::common::forge::{Fields, Forge, SLOTS_AT};
 use super::common::sim::Sim;
 use super::common::{CHEAP, Op, PATH, SECRET, create, data, filled, open, secret, take_into_use};
+use super::planted::{
+    low_order, planted, planted_and_followed, planted_in_a_renewed_slot, planted_of_low_order,
+    renewed_without_the_data_key,
+};
 use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::{self, Commit};
 use keyring_external::format::crypto::Keys;
-use keyring_external::format::header::{self, HEADER_LEN, Header};
+use keyring_external::format::header::{HEADER_LEN, Header};
 use keyring_external::format::slots::{Cost, SLOT_LEN, Slot, SlotKind};
 use keyring_external::keyring::NewKeyring;
 use keyring_external::recovery::RecoveryKey;
@@ -54,13 +58,11 @@ pub const VECTORS: &[Recipe] = &[
         "the slot was renewed by somebody who knew its public key only, the keyring is his",
         renewed_without_the_data_key,
     ),
-    ("planted_public_key", "the slot's public key was replaced by a holder of the data key", || {
-        planted(|_| ())
-    }),
+    ("planted_public_key", "the slot's public key was replaced by a holder of the data key", planted),
     (
         "planted_public_key_of_low_order",
         "the slot's public key was replaced by one that anybody could agree with",
-        || planted(|slot| slot[PUBLIC_AT..PUBLIC_AT + 32].copy_from_slice(&low_order())),
+        planted_of_low_order,
     ),
     (
         "planted_public_key_in_a_renewed_slot",
@@ -188,15 +190,15 @@ pub const VECTORS: &[Recipe] = &[
     ("truncated_in_record", "the last byte is missing", || cut(several_keys().file.len() - 1)),
 ];
 
-fn opened(file: Vec<u8>) -> Made {
+pub fn opened(file: Vec<u8>) -> Made {
     Made { file, secret: SECRET.into(), expect: "opened" }
 }
 
-fn damaged(file: Vec<u8>) -> Made {
+pub fn damaged(file: Vec<u8>) -> Made {
     Made { file, secret: SECRET.into(), expect: "damaged" }
 }
 
-fn with_secret(made: Made, secret: &[u8]) -> Made {
+pub fn with_secret(made: Made, secret: &[u8]) -> Made {
     Made { secret: secret.into(), expect: "wrong_secret", ..made }
 }
 
@@ -307,68 +309,6 @@ fn renewed_recovery() -> Made {
     Made { file, secret: text.into_bytes(), expect: "opened" }
 }
 
-/// A keyring without keys that [`SECRET`] opens, and its keys.
-fn with_keys() -> (Vec<u8>, Keys) {
-    let forge = with_label("");
-    (forge.file(), forge.keys)
-}
-
-/// The first slot as it lies in a header.
-fn slot_of(header: &mut [u8]) -> &mut [u8] {
-    &mut header[SLOTS_AT..SLOTS_AT + SLOT_LEN]
-}
-
-/// Puts somebody's public key, that of RFC 7748, into a slot.
-fn plant(slot: &mut [u8]) {
-    let public = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
-    let public = (0..32).map(|i| u8::from_str_radix(&public[2 * i..2 * i + 2], 16).unwrap());
-    slot[PUBLIC_AT..PUBLIC_AT + 32].iter_mut().zip(public).for_each(|(to, from)| *to = from);
-}
-
-/// A planted public key, and perhaps more.
-fn planted(more: fn(&mut [u8])) -> Made {
-    let (file, keys) = with_keys();
-    damaged(reheaded(&file, &keys, 5, |header| {
-        plant(slot_of(header));
-        more(slot_of(header));
-    }))
-}
-
-/// A file's first slot as the keys of its header vouch for it.
-fn slot_in(file: &[u8], keys: &Keys) -> (Header, Slot) {
-    let header = header::read(file).unwrap().readable[0].check(keys).unwrap().0;
-    let slot = header.slots[0].clone();
-    (header, slot)
-}
-
-/// A file whose slot was renewed by a holder of `old`, and its keys.
-fn followed(file: &[u8], old: &Keys) -> (Vec<u8>, Keys) {
-    let (header, slot) = slot_in(file, old);
-    let new = Keys::generate(&header.id).unwrap();
-    let renewed = slot.renew(old, &new, &header.id).unwrap().unwrap().encode();
-    (reheaded(file, &new, 6, |header| slot_of(header).copy_from_slice(&renewed)), new)
-}
-
-fn planted_in_a_renewed_slot() -> Made {
-    let (file, keys) = with_keys();
-    let (file, keys) = followed(&file, &keys);
-    damaged(reheaded(&file, &keys, 7, |header| plant(slot_of(header))))
-}
-
-fn planted_and_followed() -> Made {
-    let (file, keys) = with_keys();
-    let planted = reheaded(&file, &keys, 5, |header| plant(slot_of(header)));
-    with_secret(opened(followed(&planted, &keys).0), &SECRET)
-}
-
-fn renewed_without_the_data_key() -> Made {
-    let (file, keys) = with_keys();
-    let (header, slot) = slot_in(&file, &keys);
-    let [guessed, own] = [(); 2].map(|()| Keys::generate(&header.id).unwrap());
-    let renewed = slot.renew(&guessed, &own, &header.id).unwrap().unwrap().encode();
-    damaged(reheaded(&file, &own, 9, |header| slot_of(header).copy_from_slice(&renewed)))
-}
-
 fn slot_secret_not_text() -> Made {
     let forge = Forge::with_header("", |header, keys| {
         add_slot(header, keys, SlotKind::Passphrase, CHEAP, "", &SECRET);
@@ -381,11 +321,6 @@ fn slots_argon2_cost_over_all() -> Made {
     let cost = [0, 0, 16, 0, 4, 0, 0, 0];
     let file = patch(patch(made.file, SLOTS_AT + 4, &cost), SLOTS_AT + 2 * SLOT_LEN + 4, &cost);
     Made { file, secret: made.secret, expect: "damaged" }
-}
-
-/// A point that makes every agreement zero: 1, of order 4.
-fn low_order() -> [u8; 32] {
-    std::array::from_fn(|i| u8::from(i == 0))
 }
 
 fn wrong_recovery() -> Made {
@@ -414,7 +349,7 @@ fn slots_all_eight() -> Made {
     Made { file: forge.file(), secret: PASSPHRASE.into(), expect: "opened" }
 }
 
-fn with_label(label: &str) -> Forge {
+pub fn with_label(label: &str) -> Forge {
     Forge::with_header(label, |header, keys| {
         add_slot(header, keys, SlotKind::SecretFile, Cost::NONE, "", &SECRET);
     })
