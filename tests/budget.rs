@@ -10,7 +10,7 @@ use keyring_external::error::Error;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header;
 use keyring_external::format::slots::{BUDGET, Cost, SLOT_LEN, derivations};
-use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_all};
+use keyring_external::keyring::{Keyring, NewKeyring, Standing, State, Trust, load_all};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use std::path::{Path, PathBuf};
@@ -152,4 +152,21 @@ fn a_forged_copy_does_not_use_up_what_the_others_need() {
     let (opened, spent) = counted(|| open(&paths, &[b'g'; 12]));
     assert_eq!(opened.unwrap().status().copies, (1, 2));
     assert_eq!(spent, 3 + 8);
+}
+/// Two copies whose last slot is beyond the first one's share: the second opens with it, and then the first does too.
+#[test]
+fn honest_copies_that_need_more_than_their_share_are_all_opened() {
+    let _alone = alone();
+    let dir = private_dir();
+    let paths = paths(dir.path(), 2);
+    make(&paths, &SECRET, 0);
+    let keyring = open(&paths, &SECRET).unwrap();
+    for n in 0..4 {
+        let cost = Cost { memory_kib: 1 << 16, passes: 16, lanes: 4 };
+        keyring.add_slot(&secret(&[b'a' + n; 12]), "test", "", cost).unwrap();
+    }
+    let (opened, spent) = counted(|| open(&paths, &[b'd'; 12]));
+    let standings = opened.unwrap().standings();
+    assert!(standings.iter().all(|(_, standing)| *standing == Standing::Current), "{standings:?}");
+    assert_eq!(spent, 4);
 }
