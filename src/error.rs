@@ -96,7 +96,7 @@ pub enum Error {
     },
 
     /// No slot opened, and not all were tried.
-    #[error("the unlock secret from {source_name} opens none of the unlock slots of the keyring {} that were tried, and {untried} were not: this file and its copies ask for more Argon2id than one opening may spend (6 GiB over all passes), and keyringctl makes no such slots. Was a copy forged? Take it out of the configuration, or put a backup in its place; nothing was changed", path.display())]
+    #[error("the unlock secret from {source_name} opens none of the unlock slots of the keyring {} that were tried, and {untried} were not: this file and its copies ask for more Argon2id than one opening may spend (6 GiB over all passes), and slots that cost so much are not made by this program. Was a copy forged? Take it out of the configuration, or put a backup in its place; nothing was changed", path.display())]
     SlotsUntried {
         /// The keyring file.
         path: PathBuf,

@@ -118,8 +118,7 @@ impl Keyring {
     ) -> Result<()> {
         self.counted(|| {
             check_length(len)?;
-            let mut writer = self.writable()?;
-            self.catching_up(&mut writer, |writer| {
+            self.changing(|writer| {
                 if self.knows(writer, &name, true) {
                     return Err(Error::Exists { name: name.to_string() });
                 }
@@ -153,8 +152,7 @@ impl Keyring {
     /// [`Error::NoSuchKey`]; else as [`Keyring::store`].
     pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
         self.counted(|| {
-            let mut writer = self.writable()?;
-            self.catching_up(&mut writer, |writer| {
+            self.changing(|writer| {
                 if !self.knows(writer, &name, false) {
                     return Err(Error::NoSuchKey { name: name.to_string() });
                 }
@@ -208,9 +206,7 @@ impl Keyring {
     /// # Errors
     /// As [`Vacancy::create`].
     pub fn create_copies(&self, places: &[Vacancy]) -> Result<()> {
-        let mut writer = self.lock_writer();
-        writer.begin(CHANGE_WAIT);
-        self.catching_up(&mut writer, |writer| writer.create_copies(&self.read_memory(), places))
+        self.changing(|writer| writer.create_copies(&self.read_memory(), places))
     }
 
     /// Whether there is a key of that id that belongs to the server itself.

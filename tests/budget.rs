@@ -4,13 +4,13 @@
 mod common;
 
 use common::forge::{SLOTS_AT, reheaded};
-use common::{CHEAP, SECRET, private_dir, secret, secret_file, unlock};
+use common::{CHEAP, SECRET, private_dir, secret, secret_file, tended, unlock};
 use keyring_external::config::Config;
 use keyring_external::error::Error;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header;
 use keyring_external::format::slots::{BUDGET, Cost, SLOT_LEN, derivations};
-use keyring_external::keyring::{Keyring, NewKeyring, Standing, State, Trust, load_all};
+use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_all};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ fn a_random_secret_computes_nothing_also_in_a_running_server() {
         let server = Keyring::open(&real(), &config, Trust::Witness, |_, _| {}).unwrap().0;
         server.generate(common::name("one", ""), &common::key_type("AES"), 32).unwrap();
         forge(&paths[0], 0, 1, Cost { memory_kib: 1 << 20, passes: 4, lanes: 1 });
-        assert_eq!(server.status().state, State::Detached);
+        assert_eq!(tended(&server).state, State::Detached);
         assert!(server.generate(common::name("two", ""), &common::key_type("AES"), 32).is_err());
         assert!(matches!(open(&paths, &SECRET), Err(Error::WrongSecret { .. })));
         // Nor do bytes that are no text because of one character.
@@ -167,6 +167,6 @@ fn honest_copies_that_need_more_than_their_share_are_all_opened() {
     }
     let (opened, spent) = counted(|| open(&paths, &[b'd'; 12]));
     let standings = opened.unwrap().standings();
-    assert!(standings.iter().all(|(_, standing)| *standing == Standing::Current), "{standings:?}");
+    assert!(standings.iter().all(|(_, standing)| standing.is_up_to_date()), "{standings:?}");
     assert_eq!(spent, 4);
 }

@@ -292,7 +292,7 @@ fn who_knows_no_data_key_makes_no_keyring_that_the_secrets_open() {
         assert!(matches!(open(dir.path(), secret), Err(Error::ForgedSlot { .. })));
     }
     // Nor does a server that is running go on from there.
-    let status = server.status();
+    let status = tended(&server);
     assert_eq!((status.state, status.keys), (State::Detached, 1), "{}", status.last_error);
     assert!(server.generate(name("two", ""), &key_type("AES"), 32).is_err());
     assert_eq!(contents(&server), before);
@@ -317,7 +317,7 @@ fn who_keeps_an_old_data_key_does_not_lead_a_running_server_back_to_it() {
     });
     paths(dir.path()).iter().for_each(|path| fs::write(path, &forged).unwrap());
     open(dir.path(), &SECRET).unwrap();
-    assert_eq!(server.status().state, State::Detached);
+    assert_eq!(tended(&server).state, State::Detached);
     assert!(server.generate(name("two", ""), &key_type("AES"), 32).is_err());
     assert_eq!(contents(&server), before);
 }

@@ -24,14 +24,17 @@ pub const LABEL_LEN: usize = 63;
 pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
 /// Bytes of the epoch.
 pub const EPOCH_LEN: usize = 16;
-/// How many earlier states a header remembers.
-pub const PARENT_COUNT: usize = 40;
+/// How many of the newest earlier states a header remembers.
+pub const PARENT_COUNT: usize = 32;
+/// How many states beside these, in which copies were left behind.
+pub const LEFT_COUNT: usize = 8;
 /// Bytes of one of them: epoch, generation, half of the chain.
 const PARENT_LEN: usize = EPOCH_LEN + 8 + TAG_LEN / 2;
 
 const SLOTS_AT: usize = 24 + 16 + EPOCH_LEN + 8 + 1 + LABEL_LEN;
 const PARENTS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
-const TOKENS_AT: usize = PARENTS_AT + PARENT_COUNT * PARENT_LEN;
+const LEFT_AT: usize = PARENTS_AT + PARENT_COUNT * PARENT_LEN;
+const TOKENS_AT: usize = LEFT_AT + LEFT_COUNT * PARENT_LEN;
 const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 32;
 
@@ -78,6 +81,9 @@ pub struct ClaimedHeader {
     pub slots: Vec<Slot>,
     /// Earlier states, the newest first, at most [`PARENT_COUNT`].
     pub parents: Vec<Parent>,
+    /// The earlier states in which copies are that were away since, at most [`LEFT_COUNT`]: a copy that comes back is
+    /// recognised however many changes there were meanwhile.
+    pub left_behind: Vec<Parent>,
 }
 
 /// A header that the keys of its keyring vouch for: made new, or checked ([`Unchecked::check`]), and perhaps changed
@@ -108,13 +114,15 @@ impl Header {
                 .unwrap_or_default(),
             slots: Vec::new(),
             parents: Vec::new(),
+            left_behind: Vec::new(),
         }))
     }
 
     /// Whether a copy with this epoch and commit is an earlier state of this keyring, so that nothing is
     /// lost when this one takes its place.
     pub fn descends_from(&self, epoch: &[u8; EPOCH_LEN], commit: &Commit) -> bool {
-        self.parents.contains(&Parent::new(epoch, commit))
+        let state = Parent::new(epoch, commit);
+        self.parents.contains(&state) || self.left_behind.contains(&state)
     }
 
     /// Adds a slot.
@@ -142,8 +150,9 @@ impl Header {
     }
 
     /// Puts other earlier states in the place of these.
-    pub fn set_parents(&mut self, parents: Vec<Parent>) {
+    pub fn set_parents(&mut self, parents: Vec<Parent>, left_behind: Vec<Parent>) {
         self.0.parents = parents;
+        self.0.left_behind = left_behind;
     }
 
     /// The same header for a file that is written whole.
@@ -173,10 +182,14 @@ impl Header {
             w.put(&slot.encode());
         }
         w.pad_to(PARENTS_AT);
-        for parent in self.parents.iter().take(PARENT_COUNT) {
-            w.put(&parent.epoch).put(&parent.generation.to_le_bytes()).put(&parent.chain);
+        for (states, at_most, end) in
+            [(&self.parents, PARENT_COUNT, LEFT_AT), (&self.left_behind, LEFT_COUNT, TOKENS_AT)]
+        {
+            for state in states.iter().take(at_most) {
+                w.put(&state.epoch).put(&state.generation.to_le_bytes()).put(&state.chain);
+            }
+            w.pad_to(end);
         }
-        w.pad_to(TOKENS_AT);
         for slot in &self.slots {
             w.put(&slot.token);
         }
@@ -230,6 +243,7 @@ impl Unchecked {
             label: r.text(LABEL_LEN)?,
             slots: Vec::new(),
             parents: Vec::new(),
+            left_behind: Vec::new(),
         };
         let mut used = Vec::new();
         for index in 0..SLOT_COUNT {
@@ -238,12 +252,13 @@ impl Unchecked {
             header.slots.extend(slot);
         }
         is_bounded(&header.slots).then_some(())?;
-        for _ in 0..PARENT_COUNT {
+        for index in 0..PARENT_COUNT + LEFT_COUNT {
             let mut r = Reader(r.take(PARENT_LEN)?);
-            let parent = Parent { epoch: r.array()?, generation: r.u64()?, chain: r.array()? };
+            let state = Parent { epoch: r.array()?, generation: r.u64()?, chain: r.array()? };
+            let states = if index < PARENT_COUNT { &mut header.parents } else { &mut header.left_behind };
             // Generations begin at 1: this one is unused.
-            if parent.generation > 0 {
-                header.parents.push(parent);
+            if state.generation > 0 {
+                states.push(state);
             }
         }
         // Written with all slots in a row; a file may have them otherwise.
@@ -406,15 +421,17 @@ mod tests {
         let at = |generation, chain| Commit { generation, length: 0, count: 0, chain: [chain; 32] };
         let (a, b) = ([1; EPOCH_LEN], [2; EPOCH_LEN]);
         header.0.parents = vec![Parent::new(&a, &at(9, 3)), Parent::new(&b, &at(4, 3))];
+        header.0.left_behind = vec![Parent::new(&a, &at(2, 3))];
         let front = header.encode(&keys).unwrap().0.repeat(2);
         let read = read(&front).unwrap().readable[0].check(&keys).unwrap().0;
         assert_eq!(read, header);
-        assert!(read.descends_from(&a, &at(9, 3)));
+        assert!(read.descends_from(&a, &at(9, 3)) && read.descends_from(&a, &at(2, 3)));
         assert!(!read.descends_from(&a, &at(8, 7)), "perhaps a fork from before that");
         assert!(!read.descends_from(&a, &at(9, 4)), "another state of the same generation");
         assert!(!read.descends_from(&a, &at(10, 3)), "a later one");
         assert!(!read.descends_from(&[3; EPOCH_LEN], &at(1, 3)));
         header.0.parents = vec![Parent::new(&a, &at(9, 3)); PARENT_COUNT + 1];
+        header.0.left_behind = vec![Parent::new(&b, &at(8, 3)); LEFT_COUNT + 1];
         assert_eq!(header.encode(&keys).unwrap().0.len(), HEADER_LEN);
     }
 

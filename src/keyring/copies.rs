@@ -72,6 +72,8 @@ pub struct Member {
     /// The states in which this program may have left the file since it was last current. When the state of the
     /// keyring itself is among them, it may be there without being durable or whole.
     left: Vec<Parent>,
+    /// The state in which it was up to date for the last time, when it is not any more.
+    went_in: Option<Parent>,
     /// It was found not to be up to date, and will be reported when it is again.
     missed: bool,
 }
@@ -80,7 +82,13 @@ impl Member {
     /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
     pub fn new(copy: Copy, standing: Standing, left: Option<Parent>) -> Self {
         let missed = !standing.is_up_to_date();
-        Self { copy, standing, left: left.into_iter().collect(), missed }
+        Self { copy, standing, left: left.into_iter().collect(), went_in: None, missed }
+    }
+
+    /// One that is away, when it is, was probably up to date in that state.
+    pub fn gone_in(self, state: Option<Parent>) -> Self {
+        let away = matches!(self.standing, Standing::Out(_));
+        Self { went_in: state.filter(|_| away), ..self }
     }
 
     /// The copy.
@@ -95,17 +103,34 @@ impl Member {
 
     /// Whether this program may have left the file in that state.
     pub fn may_be_in(&self, state: &Parent) -> bool {
-        self.left.contains(state)
+        self.left.contains(state) || self.went_in.as_ref() == Some(state)
+    }
+
+    /// Whether the present state of the keyring may be there without being durable or whole.
+    pub fn is_doubtful_in(&self, present: &Parent) -> bool {
+        self.left.contains(present)
+    }
+
+    /// The states in which it may be, as far as is known: the one in which it went, and what a write that failed then
+    /// may have left.
+    pub fn may_come_back_in(&self) -> impl Iterator<Item = &Parent> {
+        self.went_in.iter().chain(self.left.iter().take(2))
+    }
+
+    /// It is up to date no more, since the keyring was in that state.
+    fn goes_in(&mut self, present: Parent) {
+        if self.standing.is_up_to_date() {
+            self.went_in = Some(present);
+        }
     }
 
     /// This program may have left the file in that state.
-    pub fn may_be_left_in(&mut self, state: Parent) {
+    fn may_be_left_in(&mut self, state: Parent) {
         if self.left.contains(&state) {
             return;
         }
         if self.left.len() >= MOST_LEFT {
-            // The first is the one in which it went, which matters most when it comes back.
-            self.left.remove(1);
+            self.left.remove(0);
         }
         self.left.push(state);
     }
@@ -126,6 +151,9 @@ impl Member {
             _ => {}
         }
         self.missed = !standing.is_up_to_date();
+        if standing.is_up_to_date() {
+            self.went_in = None;
+        }
         self.standing = standing;
     }
 }
@@ -227,6 +255,7 @@ impl Copies {
             let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
             if let Some(member) = self.members.iter_mut().find(same) {
                 old.left.into_iter().for_each(|state| member.may_be_left_in(state));
+                member.went_in = old.went_in.or(member.went_in);
             }
         }
     }
@@ -239,9 +268,10 @@ impl Copies {
                 Some(old) => {
                     member.standing = old.standing.clone();
                     member.left.clone_from(&old.left);
+                    member.went_in = old.went_in;
                 }
                 None => {
-                    member.may_be_left_in(was);
+                    member.goes_in(was);
                     if member.standing.is_up_to_date() {
                         member.standing = Standing::Behind;
                     }
@@ -257,8 +287,11 @@ impl Copies {
         }
     }
 
-    /// Notes an error of a copy.
-    pub fn fails(&mut self, index: usize, e: &Error) {
+    /// Notes an error of a copy, while the keyring is in the state `present`.
+    pub fn fails(&mut self, index: usize, e: &Error, present: &Parent) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.goes_in(*present);
+        }
         let mut others = self.members.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, m)| m);
         let keyring = others.clone().find(|m| m.standing.is_up_to_date()).or_else(|| others.next());
         let why = keyring.map_or_else(|| e.to_string(), |keyring| e.of_copy(keyring.copy.path()));
@@ -272,18 +305,13 @@ impl Copies {
         self.stands(index, standing);
     }
 
-    /// This program may have left a copy in that state.
-    pub fn may_be_left_in(&mut self, index: usize, state: Parent) {
-        if let Some(member) = self.members.get_mut(index) {
-            member.may_be_left_in(state);
-        }
-    }
-
-    /// These copies are about to be written to: whatever comes of it, they are to be written whole next.
-    pub fn are_touched(&mut self, open: &[Open], state: Parent) {
+    /// These copies, of a keyring in the state `present`, are about to be brought to another `state`: whatever comes of
+    /// it, they are to be written whole next.
+    pub fn are_touched(&mut self, open: &[Open], state: Parent, present: &Parent) {
         for copy in open {
-            self.may_be_left_in(copy.index, state);
             if let Some(member) = self.members.get_mut(copy.index) {
+                member.goes_in(*present);
+                member.may_be_left_in(state);
                 member.standing = Standing::Behind;
             }
         }
@@ -296,7 +324,7 @@ impl Copies {
                 member.left.clear();
                 member.stands(Standing::Current, self.report);
             } else {
-                member.may_be_left_in(replaced);
+                member.goes_in(replaced);
                 if member.standing.is_up_to_date() {
                     member.standing = Standing::Behind;
                 }
@@ -319,6 +347,7 @@ impl Copies {
         &mut self,
         open: &mut Vec<Open>,
         reach: Reach,
+        present: &Parent,
         step: impl Fn(&Open) -> Work<Result<()>>,
     ) -> Option<Error> {
         let limits = Limits { until: self.until, enough: self.needed(reach), slow: SLOW_WAIT };
@@ -328,7 +357,7 @@ impl Copies {
         open.retain(|copy| match done.next() {
             Some(Ok(())) => true,
             Some(Err(e)) => {
-                self.fails(copy.index, &e);
+                self.fails(copy.index, &e, present);
                 first.get_or_insert(e);
                 false
             }

@@ -4,7 +4,7 @@
 
 use crate::format::commit::Commit;
 use crate::format::crypto::Tag;
-use crate::format::header::{Header, PARENT_COUNT, Parent};
+use crate::format::header::{Header, LEFT_COUNT, PARENT_COUNT, Parent};
 
 /// The state of a keyring and its earlier ones.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +25,13 @@ impl Lineage<'_> {
 
     /// Whether the keyring went through that state.
     pub fn went_through(&self, state: &Parent) -> bool {
-        self.before.contains(state) || self.header.parents.contains(state)
+        let header = self.header;
+        self.before.contains(state) || header.parents.contains(state) || header.left_behind.contains(state)
     }
 
     /// Whether a copy in `state` is an earlier state of this keyring, so that nothing is lost when it is brought up
     /// to date. States further back than a keyring remembers are told by their keys: `missing` counts those that
-    /// this keyring does not hold.
+    /// this keyring does not hold; not where the data key is another one, which somebody may have renewed there.
     pub fn is_later_than(&self, state: &Parent, missing: impl FnOnce() -> usize) -> bool {
         self.went_through(state) || state.generation() < self.commit.generation && missing() == 0
     }
@@ -39,7 +40,9 @@ impl Lineage<'_> {
     /// that generation.
     pub fn was_in(&self, generation: u64, chain: &Tag) -> Option<bool> {
         let present = self.state();
-        let states = [&present].into_iter().chain(self.before).chain(&self.header.parents);
+        let header = self.header;
+        let states =
+            [&present].into_iter().chain(self.before).chain(&header.parents).chain(&header.left_behind);
         let mut of_that_generation = states.filter(|state| state.generation() == generation).peekable();
         of_that_generation.peek()?;
         Some(of_that_generation.any(|state| state.has_chain(chain)))
@@ -58,5 +61,18 @@ impl Lineage<'_> {
             }
         }
         parents
+    }
+
+    /// The states of copies that a header written next does not reach, to be remembered until they are back: those of
+    /// `away`, and those that were remembered before when some copy is in an `unknown` state.
+    pub fn left_behind<'a>(&'a self, away: impl Iterator<Item = &'a Parent>, unknown: bool) -> Vec<Parent> {
+        let before = self.header.left_behind.iter().filter(|_| unknown);
+        let mut left: Vec<Parent> = Vec::new();
+        for state in away.chain(before) {
+            if left.len() < LEFT_COUNT && !left.contains(state) {
+                left.push(*state);
+            }
+        }
+        left
     }
 }

@@ -139,8 +139,11 @@ impl Loaded {
             return Ok(Standing::Read);
         }
         let (state, lineage) = (self.lineage().state(), best.lineage());
-        if state == lineage.state() || lineage.is_later_than(&state, || self.memory.missing_in(&best.memory))
-        {
+        let missing = || match self.keys == best.keys {
+            true => self.memory.missing_in(&best.memory),
+            false => usize::MAX,
+        };
+        if state == lineage.state() || lineage.is_later_than(&state, missing) {
             return Ok(Standing::Behind);
         }
         // Nothing proves how it came about: no key that it holds may be lost.

@@ -21,8 +21,7 @@ impl Keyring {
                     return Err(Error::Exists { name: key.name.to_string() });
                 }
             }
-            let mut writer = self.writable()?;
-            self.catching_up(&mut writer, |writer| {
+            self.changing(|writer| {
                 if let Some(taken) = keys.iter().find(|key| self.knows(writer, &key.name, true)) {
                     return Err(Error::Exists { name: taken.name.to_string() });
                 }

@@ -16,7 +16,7 @@ use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
 use crate::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How often a late volume is looked for.
@@ -78,7 +78,8 @@ impl Keyring {
         keyring.set_read_only(config.read_only);
         let (fs_again, unlock) = (Arc::clone(fs), config.unlock.clone());
         let min_copies = config.min_copies as usize;
-        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock: Some(unlock), report });
+        let (unlock, in_vain) = (Some(unlock), Mutex::new(None));
+        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock, report, in_vain });
         if let Some(datadir) = &config.datadir {
             keyring.ask_witness(WitnessFile::new(fs, datadir, report), trust)?;
         }

@@ -19,7 +19,8 @@ use crate::store::fs::Fs;
 use crate::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// Reports nothing.
 pub(super) fn silent(_: Severity, _: &str) {}
@@ -61,7 +62,8 @@ pub fn load_beside_others(
     let (mut keyring, _) = load_known(fs, copies, source_name, &[], read, report)?;
     drop(locked);
     let (fs, paths) = (Arc::clone(fs), paths.to_vec());
-    keyring.reopen = Some(Reopen { fs, paths, min_copies, unlock: None, report: silent });
+    let in_vain = Mutex::new(None);
+    keyring.reopen = Some(Reopen { fs, paths, min_copies, unlock: None, report: silent, in_vain });
     Ok(keyring)
 }
 
@@ -279,14 +281,23 @@ fn assemble(
         .filter(|loaded| loaded.keys != best_loaded.keys)
         .map(Loaded::keys_again)
         .collect::<Result<_>>()?;
-    let mut others = outcomes.into_iter();
+    let judged: Vec<_> = copies
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i != best)
+        .zip(outcomes)
+        .map(|((_, copy), outcome)| outcome.stands_to(&best_loaded, &keyring, copy.path()))
+        .collect();
+    // A copy that is away was most likely up to date when the keyring was closed, unless its state is remembered.
+    let away = judged.iter().filter(|(standing, _)| matches!(standing, Standing::Out(_))).count();
+    let went_in = (away > best_loaded.header.left_behind.len()).then(|| best_loaded.lineage().state());
+    let mut judged = judged.into_iter();
     for (i, copy) in copies.into_iter().enumerate() {
         if i == best {
             members.push(Member::new(copy, Standing::Read, None));
             continue;
         }
-        let (standing, state) =
-            others.next().ok_or(Error::Unavailable)?.stands_to(&best_loaded, &keyring, copy.path());
+        let (standing, state) = judged.next().ok_or(Error::Unavailable)?;
         let path = copy.path().display();
         if let Some(why) = standing.refusal() {
             report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
@@ -294,7 +305,7 @@ fn assemble(
             let message = "lags behind or is damaged; the next change brings it up to date";
             report(Severity::Warning, &format!("the copy {path} {message}"));
         }
-        members.push(Member::new(copy, standing, state));
+        members.push(Member::new(copy, standing, state).gone_in(went_in));
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
     let start = Start { keys, other_keys, commit, front, before, header };
@@ -325,14 +336,17 @@ pub struct Reopen {
     /// `None`: only with the keys in use.
     pub(super) unlock: Option<UnlockSource>,
     pub(super) report: Report,
+    /// When the unlock secret opened none of the copies that it was tried on.
+    pub(super) in_vain: Mutex<Option<Instant>>,
 }
 
+/// How soon the unlock secret is tried again on copies that it did not open: a forged header could else have Argon2id
+/// computed without end.
+const LEARN_AGAIN: Duration = Duration::from_secs(30);
+
 impl Reopen {
-    /// Reads it, with the keys in use or, where the data key was renewed, with the unlock secret; through the
-    /// descriptors that hold the locks of the copies, where they are `locked`.
+    /// Reads it with these keys; through the descriptors that hold the locks of the copies, where they are `locked`.
     pub(super) fn read(&self, keys: &[&Keys], locked: Option<&[Result<Changing>]>) -> Result<Keyring> {
-        let name = self.unlock.as_ref().map_or_else(String::new, UnlockSource::to_string);
-        let secret = || self.unlock.as_ref().ok_or(Error::Unavailable)?.read();
         let read = match locked {
             Some(locked) => {
                 let readings = read_locked(&self.fs, &self.paths, locked);
@@ -340,9 +354,39 @@ impl Reopen {
             }
             None => Read::all(&self.fs, &self.paths, self.min_copies),
         };
+        // The secret is not read here: others wait for the keyring.
+        let no_secret = || Err(Error::Unavailable);
         // What is wrong with a copy is told of the keyring in use, not of this reading of it.
-        let (mut keyring, _) = load_known(&self.fs, read, &name, keys, secret, silent)?;
+        let (mut keyring, _) = load_known(&self.fs, read, "", keys, no_secret, silent)?;
         keyring.report_to(self.report);
         Ok(keyring)
+    }
+
+    /// The keys of copies that the `known` ones do not open, and the unlock secret does.
+    pub(super) fn learn(&self, known: &[Keys]) -> Vec<Keys> {
+        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_vain.is_some_and(|at| at.elapsed() < LEARN_AGAIN) {
+            return Vec::new();
+        }
+        let opens = |reading: &Reading, keys: &Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
+        let readings = Read::all(&self.fs, &self.paths, self.min_copies).readings;
+        let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
+        sealed.retain(|reading| !known.iter().any(|keys| opens(reading, keys)));
+        let secret = match self.unlock.as_ref().filter(|_| !sealed.is_empty()).map(UnlockSource::read) {
+            Some(Ok(secret)) => Unlocking::new(secret),
+            _ => return Vec::new(),
+        };
+        let mut learnt: Vec<Keys> = Vec::new();
+        let count = sealed.len();
+        for (index, reading) in sealed.iter().enumerate() {
+            if learnt.iter().any(|keys| opens(reading, keys)) {
+                continue;
+            }
+            secret.share_with(count - index - 1);
+            let opened = open_front(&reading.front.0, Opener::Secret(&secret));
+            learnt.extend(opened.ok().and_then(|front| front.keys));
+        }
+        *in_vain = learnt.is_empty().then(Instant::now);
+        learnt
     }
 }

@@ -7,6 +7,7 @@ use super::copies::{Severity, Standing};
 use super::status::Status;
 use super::writer::Writer;
 use crate::error::{Error, Result};
+use crate::format::crypto::Keys;
 use crate::key::NameRef;
 use crate::store::change::Changing;
 use crate::store::copy::{CHANGE_WAIT, PROBE_WAIT};
@@ -18,6 +19,34 @@ use std::sync::atomic::Ordering;
 const CATCH_UPS: usize = 20;
 
 impl Keyring {
+    /// Makes a change of a keyring that may be changed, as [`Keyring::catching_up`]. What another program sealed with a
+    /// renewed data key is opened with the unlock secret first.
+    pub(super) fn changing<R>(&self, change: impl Fn(&mut Writer) -> Result<R>) -> Result<R> {
+        self.learning_keys(|| {
+            let mut writer = self.writable()?;
+            self.catching_up(&mut writer, &change)
+        })
+    }
+
+    /// Does `work` that takes the writer's lock, and once more when it met a copy with another data key that the unlock
+    /// secret opens. The secret is read, and Argon2id computed, while no lock is held: others may wait for that.
+    fn learning_keys<R>(&self, work: impl Fn() -> Result<R>) -> Result<R> {
+        match work() {
+            Err(e) if e.is_by_another() && self.learn_keys() => work(),
+            done => done,
+        }
+    }
+
+    /// Learns the data keys of copies that the keys in use do not open, and the unlock secret does. Whether there were any.
+    fn learn_keys(&self) -> bool {
+        let Some(reopen) = &self.reopen else { return false };
+        let known =
+            self.lock_writer().all_keys().map(Keys::again).collect::<std::result::Result<Vec<_>, _>>();
+        let Ok(known) = known else { return false };
+        let learnt = reopen.learn(&known);
+        !learnt.is_empty() && self.lock_writer().learn_keys(learnt)
+    }
+
     /// Makes a change; when another program has changed the keyring in the meantime, goes on from that
     /// and makes it then. Nothing that either has stored is lost.
     pub(super) fn catching_up<R>(
@@ -67,7 +96,7 @@ impl Keyring {
         let newer = fresh.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         if fresh.id == self.id && newer.commit() == writer.commit() {
             // A copy that was away while the data key was renewed.
-            return if writer.learn_keys(newer) { Ok(()) } else { Err(Error::Unavailable) };
+            return if writer.learn_keys(newer.into_other_keys()) { Ok(()) } else { Err(Error::Unavailable) };
         }
         let later = newer.commit().generation > writer.commit().generation;
         let nothing_lost = writer.is_before(&newer) || self.read_memory().missing_in(&memory) == 0;
@@ -138,21 +167,34 @@ impl Keyring {
     /// Takes over what another program has changed, and brings copies up to date that came back, that lag behind or
     /// may hold what a failed write left. Waits for a change under way.
     pub fn tend(&self) {
-        let Ok(mut writer) = self.lock_in_use() else { return };
-        writer.begin(CHANGE_WAIT);
-        let tended = if self.read_only.load(Ordering::Relaxed) {
-            let look = |writer: &mut Writer, told| writer.probe(&self.read_memory(), false, told);
-            match look(&mut writer, false) {
-                Err(e) if e.is_by_another() => {
-                    drop(self.catch_up(&mut writer, None));
-                    look(&mut writer, true)
-                }
-                looked => looked,
+        let read_only = self.read_only.load(Ordering::Relaxed);
+        let tended = self.learning_keys(|| {
+            let mut writer = self.lock_in_use()?;
+            writer.begin(CHANGE_WAIT);
+            if read_only {
+                self.follow(&mut writer)
+            } else {
+                self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
             }
-        } else {
-            self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
-        };
+        });
+        let Ok(mut writer) = self.lock_in_use() else { return };
+        if read_only && tended.is_err() {
+            // Noted of the copies too, now that it was not taken over.
+            writer.begin(PROBE_WAIT);
+            drop(writer.probe(&self.read_memory(), false, true));
+        }
         self.note(&writer, tended.as_ref().err(), false);
+    }
+
+    /// Takes over what another program changed, and writes nothing.
+    fn follow(&self, writer: &mut Writer) -> Result<()> {
+        match writer.probe(&self.read_memory(), false, false) {
+            Err(e) if e.is_by_another() => {
+                self.catch_up(writer, None).map_err(|_| e)?;
+                writer.probe(&self.read_memory(), false, false)
+            }
+            looked => looked,
+        }
     }
 
     /// How each copy stands, as the last change or status query found it.
@@ -167,20 +209,22 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::store`]; the keyring can be used all the same.
     pub fn settle(&self) -> Result<()> {
-        let mut writer = self.lock_writer();
-        writer.begin(CHANGE_WAIT);
-        let (current, all) = writer.count();
-        let read_only = self.read_only.load(Ordering::Relaxed);
-        // Also a copy that is out of use: damage is put right where another copy shows what counts.
-        let healed = if writer.is_ahead_of_witness() && !read_only {
-            // This may be the leftover of a failed sync; make it durable before the server relies on it.
-            self.catching_up(&mut writer, |writer| writer.make_durable(&self.read_memory()))
-        } else if current < all && !read_only {
-            self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
-        } else {
-            Ok(())
-        };
-        self.note(&writer, healed.as_ref().err(), false);
+        let healed = self.learning_keys(|| {
+            let mut writer = self.lock_writer();
+            writer.begin(CHANGE_WAIT);
+            let (current, all) = writer.count();
+            let read_only = self.read_only.load(Ordering::Relaxed);
+            // Also a copy that is out of use: damage is put right where another copy shows what counts.
+            if writer.is_ahead_of_witness() && !read_only {
+                // This may be the leftover of a failed sync; make it durable before the server relies on it.
+                self.catching_up(&mut writer, |writer| writer.make_durable(&self.read_memory()))
+            } else if current < all && !read_only {
+                self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
+            } else {
+                Ok(())
+            }
+        });
+        self.note(&self.lock_writer(), healed.as_ref().err(), false);
         healed
     }
 }

@@ -247,11 +247,16 @@ impl Writer {
         self.copies.report_to(report);
     }
 
-    /// Learns the keys of copies that another writer of the same state opened. Whether there were any.
-    pub fn learn_keys(&mut self, other: Writer) -> bool {
+    /// Learns other keys that copies may be sealed with. Whether there were any that are new.
+    pub fn learn_keys(&mut self, others: Vec<Keys>) -> bool {
         let known = self.other_keys.len();
-        self.remember_keys(other.other_keys);
+        self.remember_keys(others);
         self.other_keys.len() > known
+    }
+
+    /// The keys of its copies that are sealed with others.
+    pub fn into_other_keys(self) -> Vec<Keys> {
+        self.other_keys
     }
 
     fn remember_keys(&mut self, others: impl IntoIterator<Item = Keys>) {

@@ -10,9 +10,10 @@ use super::fs::{Access, File, Lock};
 use super::real;
 use super::volume;
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 impl Copy {
@@ -198,6 +199,8 @@ impl Changing {
     /// in place all the same.
     pub fn put_in_place(&self) -> Work<Result<()>> {
         self.step(|copy, locked| {
+            let turn = turn_of(volume::directory_of(&copy.path));
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             copy.fs
                 .rename(&volume::temporary_of(&copy.path), &copy.path)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))
@@ -211,6 +214,14 @@ impl Changing {
             copy.same_volume(was.dev, is.dev)
         })
     }
+}
+
+/// Held while a file is renamed over another and its directory synced. When a sync fails, that is told to one of those
+/// who sync, and takes away what the others renamed: copies in one directory must not do this side by side.
+fn turn_of(directory: &Path) -> Arc<Mutex<()>> {
+    static TURNS: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(turns.entry(directory.to_owned()).or_default())
 }
 
 /// Fills a new file and makes its content durable. Root gives it to the owner that its place calls

@@ -1,28 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The server's status variables and `keyringctl status` are asked about the same copies.
 
-use super::{Keyring, Server, place};
+use super::{Keyring, Server, place, wait_until};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-/// The server and `keyringctl status` come to agree: that state, and so many copies of all up to date. The server looks
-/// at the copies once a second at most, and sees to those that are not up to date every few seconds.
+/// Longest time until both agree: the server looks at the copies once a second at most, sees to those that are not up to
+/// date every few seconds, and a loaded machine takes its time.
+const AGREE_WAIT: Duration = Duration::from_secs(60);
+
+/// The server and `keyringctl status` come to agree: that state, and so many copies of all up to date.
 pub fn agree(server: &Server, keyring: &Keyring, state: &str, copies: &str) {
-    server.comes_to(&[("state", state), ("copies", copies)]);
-    let (all, fine) = Asked::about(keyring, server).told_and_ended();
-    same(&server.status(), &all, state, copies);
-    assert_eq!(fine, all.iter().all(|c| c["fine"] == true), "{all:#?}");
+    let mut differs = String::new();
+    let agreed = wait_until(AGREE_WAIT, || {
+        let (all, fine) = Asked::about(keyring, server).told_and_ended();
+        differs = difference(&server.status(), &all, state, copies);
+        if fine != all.iter().all(|c| c["fine"] == true) {
+            differs.push_str(&format!("keyringctl's exit code does not fit: {all:#?}"));
+        }
+        differs.is_empty()
+    });
+    assert!(agreed, "{differs}\n{}", server.log());
 }
 
 /// As [`agree`] with what was asked while a volume hung: a process that waits for one tells, but cannot end.
 pub fn agree_with(server: &Server, asked: &mut Asked, state: &str, copies: &str) {
     server.comes_to(&[("state", state), ("copies", copies)]);
-    same(&server.status(), &asked.told(), state, copies);
+    let differs = difference(&server.status(), &asked.told(), state, copies);
+    assert!(differs.is_empty(), "{differs}");
 }
 
-fn same(shown: &HashMap<String, String>, all: &[Value], state: &str, copies: &str) {
-    assert_eq!((shown["state"].as_str(), shown["copies"].as_str()), (state, copies), "{shown:?}");
+/// In what the server's status and what keyringctl tells differ from each other, or from what is expected.
+fn difference(shown: &HashMap<String, String>, all: &[Value], state: &str, copies: &str) -> String {
+    if (shown["state"].as_str(), shown["copies"].as_str()) != (state, copies) {
+        return format!("{state}, {copies} was expected of the server: {shown:#?}");
+    }
     // The files are fine on a full volume too, and keyringctl says that nothing can be changed there.
     let in_use = |c: &&Value| c["fine"] == true && (c["unchangeable"].is_null() || state == "READ_ONLY");
     let fine = all.iter().filter(in_use).count();
@@ -33,11 +47,17 @@ fn same(shown: &HashMap<String, String>, all: &[Value], state: &str, copies: &st
         0 => "DETACHED",
         _ => "DEGRADED",
     };
-    assert_eq!((told, format!("{fine}/{}", all.len()).as_str()), (state, copies), "{all:#?}");
-    for copy in all.iter().filter(in_use) {
-        assert_eq!(copy["id"], shown["id"].as_str(), "{copy}");
-        assert_eq!(copy["generation"].to_string(), shown["generation"], "{copy}");
-        assert_eq!(copy["keys"].to_string(), shown["keys"], "{copy}");
+    if (told, format!("{fine}/{}", all.len()).as_str()) != (state, copies) {
+        return format!("{state}, {copies} was expected of keyringctl: {all:#?}");
+    }
+    let same = |copy: &&Value| {
+        copy["id"] == shown["id"].as_str()
+            && copy["generation"].to_string() == shown["generation"]
+            && copy["keys"].to_string() == shown["keys"]
+    };
+    match all.iter().filter(in_use).find(|copy| !same(copy)) {
+        Some(copy) => format!("the server shows {shown:#?}, keyringctl {copy}"),
+        None => String::new(),
     }
 }
 

@@ -14,6 +14,7 @@ impl Writer {
     /// # Errors
     /// What is wrong with the first.
     pub fn probe(&mut self, memory: &Memory, to_change: bool, told: bool) -> Result<()> {
+        let present = self.lineage().state();
         let mut first_error = None;
         let mut changed = None;
         let judged: Vec<_> = self
@@ -37,19 +38,19 @@ impl Writer {
                 Ok(Judged::Earlier(_)) if held => self.copies.stands(index, Standing::Behind),
                 Ok(Judged::Earlier(found)) => {
                     let e = self.older(index, found);
-                    self.copies.fails(index, &e);
+                    self.copies.fails(index, &e, &present);
                     first_error.get_or_insert(e);
                 }
                 // Another program is changing it at this moment.
                 Err(Error::Locked { .. }) => {}
                 Err(e) if e.is_by_another() => {
                     if told {
-                        self.copies.fails(index, &e);
+                        self.copies.fails(index, &e, &present);
                     }
                     changed.get_or_insert(e);
                 }
                 Err(e) => {
-                    self.copies.fails(index, &e);
+                    self.copies.fails(index, &e, &present);
                     first_error.get_or_insert(e);
                 }
             }
@@ -92,9 +93,9 @@ impl Writer {
         };
         open.retain(|o| !whole(o));
         let state = self.lineage().state();
-        let failed = self.copies.step(&mut open, Reach::Any, |o| o.file.prepare(&bytes));
-        self.copies.are_touched(&open, state);
-        let failed_in_place = self.copies.step(&mut open, Reach::Any, |o| o.file.put_in_place());
+        let failed = self.copies.step(&mut open, Reach::Any, &state, |o| o.file.prepare(&bytes));
+        self.copies.are_touched(&open, state, &state);
+        let failed_in_place = self.copies.step(&mut open, Reach::Any, &state, |o| o.file.put_in_place());
         self.copies.healed(&open);
         match failed.or(failed_in_place) {
             Some(e) if open.is_empty() => Err(e),

@@ -33,7 +33,7 @@ impl Writer {
         let present = self.lineage().state();
         if reading.front == self.front {
             // What a failed sync left shows the present state too.
-            return Ok(if member.may_be_in(&present) { Judged::Ours } else { Judged::Same });
+            return Ok(if member.is_doubtful_in(&present) { Judged::Ours } else { Judged::Same });
         }
         let path = member.copy().path();
         let (opened, keys) = match self.open_front(path, &reading.front) {
@@ -46,6 +46,7 @@ impl Writer {
             }
             Err(e) => return Err(e),
         };
+        let same_keys = *keys == self.keys;
         let in_slots = opened.commit();
         let header = opened.header.clone();
         // Opening would take records behind that: they must be known too. Damaged ones can only be
@@ -58,6 +59,9 @@ impl Writer {
             missing = usize::MAX;
             (in_slots, Vec::new())
         });
+        if !same_keys {
+            missing = usize::MAX;
+        }
         let state = Parent::new(&header.epoch, &commit);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
         if state == present || member.may_be_in(&state) || self.attempted.contains(&state) {

@@ -9,7 +9,7 @@ use crate::format::header::{self, Header, Parent};
 use crate::format::image::Image;
 use crate::format::records::KeyRecord;
 pub(super) use crate::keyring::copies::Open;
-use crate::keyring::copies::{Reach, Standing};
+use crate::keyring::copies::{Member, Reach, Standing};
 use crate::keyring::memory::Memory;
 use crate::store::copy::FrontBytes;
 use std::path::Path;
@@ -25,6 +25,7 @@ impl Writer {
     /// A copy that another program has locked, or has changed, also when it can't be reached any more: what it holds
     /// is not known here. Fewer copies than must be reached.
     pub(super) fn open_copies(&mut self, memory: &Memory, reach: Reach) -> Result<Vec<Open>> {
+        let present = self.lineage().state();
         let mut open = Vec::new();
         let mut earlier = Vec::new();
         let mut damaged = Vec::new();
@@ -38,7 +39,7 @@ impl Writer {
             let file = match file {
                 Ok(file) => file,
                 Err(e) => {
-                    self.copies.fails(index, &e);
+                    self.copies.fails(index, &e, &present);
                     first_error.get_or_insert(e);
                     continue;
                 }
@@ -60,7 +61,7 @@ impl Writer {
                 Ok(Judged::Same | Judged::Ours) => open.push(copy),
                 Ok(Judged::Earlier(found)) => earlier.push((copy, found)),
                 Err(e) if e.is_by_another() => {
-                    self.copies.fails(index, &e);
+                    self.copies.fails(index, &e, &present);
                     changed.get_or_insert(e);
                 }
                 Err(e) => {
@@ -68,7 +69,7 @@ impl Writer {
                     if matches!(e, Error::Damaged { .. }) && self.claims_our_id(copy.file.front()) {
                         damaged.push(copy);
                     }
-                    self.copies.fails(index, &e);
+                    self.copies.fails(index, &e, &present);
                     first_error.get_or_insert(e);
                 }
             }
@@ -80,7 +81,7 @@ impl Writer {
         if open.is_empty() {
             for (copy, found) in earlier {
                 let e = self.older(copy.index, found);
-                self.copies.fails(copy.index, &e);
+                self.copies.fails(copy.index, &e, &present);
                 first_error.get_or_insert(e);
             }
             return Err(self.copies.too_few(&open, first_error));
@@ -105,9 +106,23 @@ impl Writer {
         })
     }
 
+    /// What a header that reaches only the open copies is to remember of the others.
+    fn left_behind(&self, open: &[Open]) -> Vec<Parent> {
+        let away = || {
+            let members = self.copies.members().iter().enumerate();
+            members.filter(|(index, _)| !open.iter().any(|o| o.index == *index)).map(|(_, member)| member)
+        };
+        let unknown = away().any(|member| member.may_come_back_in().next().is_none());
+        self.lineage().left_behind(away().flat_map(Member::may_come_back_in), unknown)
+    }
+
     /// What the copies that lag behind get when a key is appended to those that are current: the bytes of such a one;
     /// empty when none lags behind. `None`: nothing can be appended to.
     pub(super) fn base(&self, open: &[Open]) -> Option<Arc<[u8]>> {
+        // The header is written anew when a copy is away in a state that it does not remember.
+        if !self.left_behind(open).iter().all(|state| self.header.left_behind.contains(state)) {
+            return None;
+        }
         let current = open.iter().filter(|o| o.current).count();
         if current == open.len() {
             return Some(Arc::new([]));
@@ -133,28 +148,28 @@ impl Writer {
         };
         let slot = next.encode(&self.keys, &self.header.epoch).map_err(|e| told(self.copies.path(), e))?;
         let image = image_with(base, next.offset(), &slot, &sealed);
+        let present = self.lineage().state();
         // Set before a file is touched, so that even a panic leaves the writer wary.
         self.attempt(Parent::new(&self.header.epoch, &next), &open);
-        let failed = self.copies.step(&mut open, Reach::Enough, |o| match o.current {
+        let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
             true => o.file.append(at, &sealed),
             false => o.file.prepare(&image),
         });
         if !self.copies.enough(&open, Reach::Enough) {
             // What was written does not count yet, and must not begin to.
-            self.copies.step(&mut open, Reach::Enough, |o| {
+            self.copies.step(&mut open, Reach::Enough, &present, |o| {
                 if o.current { o.file.cut(at) } else { o.file.abandon() }
             });
             return Err(self.copies.too_few(&open, failed));
         }
-        let failed = self.copies.step(&mut open, Reach::Enough, |o| match o.current {
+        let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
             true => o.file.commit(next.offset(), &slot),
             false => o.file.put_in_place(),
         });
-        let replaced = self.lineage().state();
         self.end(&open, Reach::Enough, next, failed)?;
         self.front.patch(next.offset(), &slot);
         self.before.truncate(header::PARENT_COUNT - 1);
-        self.before.insert(0, replaced);
+        self.before.insert(0, present);
         self.tell_witness();
         Ok(())
     }
@@ -165,7 +180,8 @@ impl Writer {
             self.attempted.remove(0);
         }
         self.attempted.push(state);
-        self.copies.are_touched(open, state);
+        let present = self.lineage().state();
+        self.copies.are_touched(open, state, &present);
     }
 
     /// The end of a change that counts on the copies in `open`, when they are enough.
@@ -202,18 +218,19 @@ impl Writer {
         new_keys: Option<Keys>,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
-        header.set_parents(self.lineage().parents(&self.attempted));
+        let present = self.lineage().state();
+        header.set_parents(self.lineage().parents(&self.attempted), self.left_behind(&open));
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
         let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copies.path(), "", e))?;
         let bytes: Arc<[u8]> = image.bytes.into();
-        let failed = self.copies.step(&mut open, reach, |o| o.file.prepare(&bytes));
+        let failed = self.copies.step(&mut open, reach, &present, |o| o.file.prepare(&bytes));
         if !self.copies.enough(&open, reach) {
-            self.copies.step(&mut open, reach, |o| o.file.abandon());
+            self.copies.step(&mut open, reach, &present, |o| o.file.abandon());
             return Err(self.copies.too_few(&open, failed));
         }
         self.attempt(Parent::new(&image.header.epoch, &image.commit), &open);
-        let failed = self.copies.step(&mut open, reach, |o| o.file.put_in_place());
+        let failed = self.copies.step(&mut open, reach, &present, |o| o.file.put_in_place());
         self.end(&open, reach, image.commit, failed)?;
         if let Some(new) = new_keys {
             let old = std::mem::replace(&mut self.keys, new);
