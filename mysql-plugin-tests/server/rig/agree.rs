@@ -51,9 +51,10 @@ fn difference(shown: &HashMap<String, String>, all: &[Value], state: &str, copie
         return format!("{state}, {copies} was expected of keyringctl: {all:#?}");
     }
     let same = |copy: &&Value| {
+        let number = |name: &str| shown[name].parse::<u64>().ok();
         copy["id"] == shown["id"].as_str()
-            && copy["generation"].to_string() == shown["generation"]
-            && copy["keys"].to_string() == shown["keys"]
+            && copy["generation"].as_u64() == number("generation")
+            && copy["keys"].as_u64() == number("keys")
     };
     match all.iter().filter(in_use).find(|copy| !same(copy)) {
         Some(copy) => format!("the server shows {shown:#?}, keyringctl {copy}"),
