@@ -5,7 +5,7 @@
 #
 #   bench.sh [--quick] [--record] [--only PART]... [--dir DIR] [--out DIR]
 #
-# A PART is counts, abi, stores, tablespaces or oltp; with --only nothing is written.
+# A PART is counts, abi, copies, stores, tablespaces or oltp; with --only nothing is written.
 #
 # Settings: QUICK=1 (a few minutes, written below the target directory), RECORD=1 (writes benches/instructions.toml),
 # ONLY="PART ...", DIR=/path (keyrings there instead of on an ext4 of their own), CARGO_TARGET_DIR; KX_MYSQL_ENV as in server.sh.

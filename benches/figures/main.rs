@@ -9,6 +9,7 @@ mod common;
 #[allow(dead_code, unused_imports)] // what its tests need
 #[path = "../../mysql-plugin-tests/server/component.rs"]
 mod component;
+mod copies;
 mod counts;
 mod disk;
 mod figure;
@@ -64,6 +65,8 @@ enum Part {
     Counts,
     /// Both components through the C ABI
     Abi,
+    /// Several copies of one keyring: slow ones, hung ones, queries of the status
+    Copies,
     /// Stores through keyring_udf
     Stores,
     /// Encrypted tablespaces: new master keys, starts
@@ -83,6 +86,7 @@ impl Part {
         match self {
             Part::Counts => Ok(Vec::new()),
             Part::Abi => abi::measure(bench, plan, progress),
+            Part::Copies => copies::measure(&bench.base.join("copies"), plan, progress),
             Part::Stores => server::stores::measure(bench, plan, progress),
             Part::Tablespaces => server::spaces::measure(bench, plan, progress),
             Part::Oltp => server::oltp::measure(bench, plan, progress),

@@ -130,10 +130,10 @@ pub fn older_copy_while_running() {
     generate(running, "newer");
     running.sql(ROTATE);
     agree(running, &keyring, "ATTACHED", "2/2");
-    for restarted in [false, true] {
+    for (restarted, put, keep) in [(false, "old", "new"), (true, "new", "last")] {
         let server = if restarted { host.start() } else { server.take().expect("it runs") };
         b.unmount();
-        b.put_back("old", "new");
+        b.put_back(put, keep);
         b.mount();
         agree(&server, &keyring, "ATTACHED", "2/2");
         same(&keyring);
