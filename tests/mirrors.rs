@@ -8,6 +8,7 @@ mod common;
 use common::sim::{Effect, Sim};
 use common::{Op, PATH, Rng, Set, contents, data, filled, take_into_use, tended, unlock};
 use keyring_external::error::Error;
+use keyring_external::format::FIXED_LEN;
 use keyring_external::keyring::{Keyring, load_all};
 use std::path::PathBuf;
 
@@ -241,6 +242,38 @@ fn a_damaged_copy_is_healed_from_one_that_is_as_new_only() {
             assert_eq!(contents(&keyring), set);
             operations()[0].run(&keyring).unwrap();
             assert_eq!(contents(&both(&sim, 1)), operations()[0].after(&set, &set));
+        }
+    }
+}
+
+/// A record that no commit slot names is taken at a start; the copy that lacks it is healed with all copies being
+/// written anew, because nothing can be appended to a file whose slots are behind.
+#[test]
+fn an_unnamed_record_is_not_passed_on_to_a_copy_that_is_healed() {
+    let (_, alike, set) = starts().remove(0);
+    let longer = alike.fork();
+    let (keyring, _) = common::open(&longer.fs()).unwrap();
+    take_into_use(&keyring);
+    let short = longer.bytes(PATH).unwrap();
+    let [op, ..] = operations();
+    op.run(&keyring).unwrap();
+    let long = longer.bytes(PATH).unwrap();
+    drop(keyring);
+    for (first, second) in [(PATH, MIRROR), (MIRROR, PATH)] {
+        let sim = Sim::default();
+        sim.put(first, [&short[..FIXED_LEN], &long[FIXED_LEN..]].concat());
+        sim.put(second, short.clone());
+        let keyring = both(&sim, 1);
+        keyring.settle().unwrap();
+        assert_eq!(contents(&keyring), op.after(&set, &set));
+        for id in ["next", "and the next"] {
+            Op::Store { id, user: "", key_type: "AES", data: data(78, 32) }.run(&keyring).unwrap();
+            for path in [PATH, MIRROR] {
+                let read = || unlock().read();
+                let (copy, notes) =
+                    load_all(&sim.fs(), &[PathBuf::from(path)], 1, "test", read, |_, _| {}).unwrap();
+                assert_eq!((contents(&copy), notes), (contents(&keyring), vec![]), "{path}, {id}");
+            }
         }
     }
 }

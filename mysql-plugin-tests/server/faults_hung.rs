@@ -97,7 +97,7 @@ pub fn mirror() {
     agree(&server, &keyring, "ATTACHED", "2/2");
     let hang = volume.remote().hang();
     assert!(generates(&server, "first"), "{}", server.log());
-    assert!(server.log().contains("has not answered for 30 seconds"), "{}", server.log());
+    assert!(server.log().contains("has not answered for 10 seconds"), "{}", server.log());
     for n in 0..20 {
         assert!(generates(&server, &format!("later{n}")), "{}", server.log());
     }
@@ -169,11 +169,15 @@ fn stick(after: Duration) -> usize {
             break error;
         }
     };
-    assert!(error.contains("has not answered for 30 seconds"), "{error}");
+    assert!(error.contains("has not answered for"), "{error}");
     assert_eq!(next(), None);
     drop(hang);
     let (open, made) = working.join().unwrap();
-    assert!(wait_until(Duration::from_secs(30), || open.status().copies == (1, 1)));
+    let back = || {
+        open.tend();
+        open.known_status().copies == (1, 1)
+    };
+    assert!(wait_until(Duration::from_secs(60), back));
     let (name, again) = (NameRef::new(b"again", b"").unwrap(), KeyType::new(b"AES").unwrap());
     open.generate(name, &again, 32).unwrap();
     drop(open);

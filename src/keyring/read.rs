@@ -308,7 +308,7 @@ fn assemble(
         members.push(Member::new(copy, standing, state).gone_in(went_in));
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
-    let start = Start { keys, other_keys, commit, front, before, header };
+    let start = Start { keys, other_keys, commit, front, before, header, tidy: notes.is_empty() };
     let id = start.header.id;
     let sealer = Sealer::new().map_err(in_memory)?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);

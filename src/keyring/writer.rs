@@ -52,6 +52,9 @@ pub struct Writer {
     /// Earlier states that the header does not know, the newest first.
     before: Vec<Parent>,
     front: FrontBytes,
+    /// Whether the front is whole and its newest commit slot names the present state: an interrupted write may have left
+    /// a record behind that it does not name, and then nothing is to be made from its bytes.
+    tidy: bool,
     sealer: Sealer,
     /// The states that failed writes may have left, since the last write that did not fail.
     attempted: Vec<Parent>,
@@ -83,12 +86,14 @@ pub struct Start {
     pub before: Vec<Parent>,
     /// The front, byte for byte.
     pub front: FrontBytes,
+    /// Whether nothing was worth saying of the copy: it is as a write leaves it that is not interrupted.
+    pub tidy: bool,
 }
 
 impl Writer {
     /// The writer of copies, one of which at least was read.
     pub fn new(copies: Copies, start: Start, sealer: Sealer) -> Self {
-        let Start { keys, other_keys, header, commit, before, front } = start;
+        let Start { keys, other_keys, header, commit, before, front, tidy } = start;
         let mut writer = Self {
             copies,
             keys,
@@ -97,6 +102,7 @@ impl Writer {
             commit,
             before,
             front,
+            tidy,
             sealer,
             attempted: Vec::new(),
             witness: None,
@@ -238,6 +244,7 @@ impl Writer {
         self.commit = old.commit;
         self.before.clone_from(&old.before);
         self.front = old.front.clone();
+        self.tidy = old.tidy;
         self.attempted.clone_from(&old.attempted);
         Ok(())
     }

@@ -137,7 +137,10 @@ impl Copy {
     fn answer<T>(&self, done: std::result::Result<Result<T>, Late>) -> Result<T> {
         done.unwrap_or_else(|late| {
             Err(match late {
-                Late::Hung(since) => Error::Hung { path: self.path.clone(), seconds: since.as_secs() },
+                Late::Hung(waited) => {
+                    let seconds = waited.as_secs_f64().round() as u64;
+                    Error::Hung { path: self.path.clone(), seconds }
+                }
                 Late::NotStarted(e) => Error::System(e),
                 Late::Panicked => self.io("work on")(io::Error::other("an internal error")),
             })

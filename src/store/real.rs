@@ -169,6 +169,13 @@ pub fn rename_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
 /// As [`rename_new`], by way of a second name.
 fn link_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
     rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty())?;
+    // Filesystems that know files by their paths (sshfs) take it for another file: it would not be found again as the one
+    // that was made.
+    let number = |path| rustix::fs::lstat(path).map(|stat| (stat.st_dev, stat.st_ino));
+    if number(from)? != number(to)? {
+        rustix::fs::unlink(to)?;
+        return Err(Errno::OPNOTSUPP);
+    }
     // All or nothing.
     rustix::fs::unlink(from).inspect_err(|_| {
         let _ = rustix::fs::unlink(to);

@@ -53,7 +53,7 @@ impl Writer {
             let ends_here = file.len() == self.commit.length;
             let copy = Open { index, file, same: false, current: false };
             match judged {
-                Ok(Judged::Same) if ends_here => {
+                Ok(Judged::Same) if ends_here && self.tidy => {
                     let member = self.copies.members().get(index);
                     let current = member.is_some_and(|m| *m.standing() == Standing::Current);
                     open.push(Open { same: true, current, ..copy });
@@ -237,6 +237,7 @@ impl Writer {
             self.remember_keys([old]);
         }
         self.front = FrontBytes::of(&bytes);
+        self.tidy = true;
         self.before.clear();
         self.header = image.header;
         self.tell_witness();
