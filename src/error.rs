@@ -2,6 +2,10 @@
 //! What can go wrong, as sentences for a database administrator: what happened, to which path, and
 //! what to do next. No error ever holds a secret.
 
+mod concern;
+
+pub use concern::Concern;
+
 use crate::format::FormatError;
 use crate::key::KeyError;
 use std::io;
@@ -452,55 +456,6 @@ impl Error {
                 sync(path)
             ),
             e => e.to_string(),
-        }
-    }
-
-    /// Whether another program may have changed the keyring, so that it is worth reading again. Each kind is named, so
-    /// that it is decided for a new one.
-    pub fn is_by_another(&self) -> bool {
-        match self {
-            Error::Changed { .. } | Error::OtherKey { .. } | Error::Diverged { .. } => true,
-            Error::Missing { .. }
-            | Error::NotAKeyring { .. }
-            | Error::Newer { .. }
-            | Error::Damaged { .. }
-            | Error::WrongSecret { .. }
-            | Error::Foreign { .. }
-            | Error::Older { .. }
-            | Error::Fork { .. }
-            | Error::OneFile { .. }
-            | Error::DamagedNewest { .. }
-            | Error::WitnessForeign { .. }
-            | Error::WitnessOlder { .. }
-            | Error::WitnessFork { .. }
-            | Error::OtherKeyring { .. }
-            | Error::NotAFile { .. }
-            | Error::Exposed { .. }
-            | Error::Owner { .. }
-            | Error::Key(_)
-            | Error::Exists { .. }
-            | Error::NoSuchKey { .. }
-            | Error::ReadOnly { .. }
-            | Error::SameDevice { .. }
-            | Error::TooFewCopies { .. }
-            | Error::Hung { .. }
-            | Error::AlreadyThere { .. }
-            | Error::Locked { .. }
-            | Error::Unlock { .. }
-            | Error::Config(_)
-            | Error::Unavailable
-            | Error::Retired
-            | Error::NoFreeSlot
-            | Error::NoSuchSlot { .. }
-            | Error::LastSlot
-            | Error::ForgedSlot { .. }
-            | Error::SlotsUntried { .. }
-            | Error::SlotNotVerified { .. }
-            | Error::VerifiesNoSlot { .. }
-            | Error::Server { .. }
-            | Error::Io { .. }
-            | Error::Internal(_)
-            | Error::System(_) => false,
         }
     }
 

@@ -126,58 +126,7 @@ pub fn main() -> ExitCode {
 
 /// How a command ends that failed.
 fn exit_code(e: &Error) -> u8 {
-    if is_about_the_keyring(e) { NOT_FINE } else { FAILED }
-}
-
-/// Whether an error is a finding about a keyring, rather than a command that could not be carried out. Each kind is
-/// named: the exit code of a new one is decided here.
-fn is_about_the_keyring(e: &Error) -> bool {
-    match e {
-        Error::Missing { .. }
-        | Error::NotAKeyring { .. }
-        | Error::Newer { .. }
-        | Error::Damaged { .. }
-        | Error::WrongSecret { .. }
-        | Error::ForgedSlot { .. }
-        | Error::SlotsUntried { .. }
-        | Error::SlotNotVerified { .. }
-        | Error::VerifiesNoSlot { .. }
-        | Error::Foreign { .. }
-        | Error::Older { .. }
-        | Error::Changed { .. }
-        | Error::OtherKey { .. }
-        | Error::Fork { .. }
-        | Error::Diverged { .. }
-        | Error::OneFile { .. }
-        | Error::DamagedNewest { .. }
-        | Error::WitnessForeign { .. }
-        | Error::WitnessOlder { .. }
-        | Error::WitnessFork { .. }
-        | Error::OtherKeyring { .. }
-        | Error::NotAFile { .. }
-        | Error::Exposed { .. }
-        | Error::Owner { .. } => true,
-        Error::Key(_)
-        | Error::Exists { .. }
-        | Error::NoSuchKey { .. }
-        | Error::ReadOnly { .. }
-        | Error::SameDevice { .. }
-        | Error::TooFewCopies { .. }
-        | Error::Hung { .. }
-        | Error::AlreadyThere { .. }
-        | Error::Locked { .. }
-        | Error::Unlock { .. }
-        | Error::Config(_)
-        | Error::Unavailable
-        | Error::Retired
-        | Error::NoFreeSlot
-        | Error::NoSuchSlot { .. }
-        | Error::LastSlot
-        | Error::Server { .. }
-        | Error::Io { .. }
-        | Error::Internal(_)
-        | Error::System(_) => false,
-    }
+    if e.is_about_the_keyring() { NOT_FINE } else { FAILED }
 }
 
 #[cfg(test)]

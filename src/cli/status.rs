@@ -6,7 +6,7 @@ mod compare;
 use super::content::Content;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
-use super::{Verdict, is_about_the_keyring, secret};
+use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::format::header::ClaimedHeader;
 use crate::format::slots::{Cost, Slot, SlotKind};
@@ -129,7 +129,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             match e {
                 // What there is of the other copies is still to be told.
                 Error::Io { .. } | Error::Hung { .. } => drop(unreadable.get_or_insert(e)),
-                e if !is_about_the_keyring(&e) => return Err(e),
+                e if !e.is_about_the_keyring() => return Err(e),
                 _ => {}
             }
             Ok(found)

@@ -5,7 +5,7 @@ mod datadir;
 
 use super::output::Output;
 use super::status::told;
-use super::{Verdict, is_about_the_keyring, secret};
+use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::format::image::Note;
 use crate::format::slots::UnlockSecret;
@@ -145,7 +145,7 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<(Checked, Option<
             let path = path.to_owned();
             return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
         }
-        Err(e) if is_about_the_keyring(&e) => checked.error = Some(told(&e, path, &args.paths)),
+        Err(e) if e.is_about_the_keyring() => checked.error = Some(told(&e, path, &args.paths)),
         Err(e) => return Err(e),
     }
     Ok((checked, None))
