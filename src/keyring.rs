@@ -245,8 +245,8 @@ impl Keyring {
     /// Notes what an operation came to, for the status variables.
     fn counted<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
         let done = operation().inspect_err(|e| self.counters.failed(e));
-        if let Some(writer) = self.try_lock_writer() {
-            self.note(&writer, None, false);
+        if let Some(mut writer) = self.try_lock_writer() {
+            self.note(&mut writer, None, false);
         }
         done
     }

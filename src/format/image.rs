@@ -207,7 +207,11 @@ pub fn read_records(
     if file_len > commit.length {
         front.notes.push(Note::Ignored(file_len - commit.length));
     }
-    front.before = before.iter().map(|state| Parent::new(&front.header.epoch, state)).collect();
+    // The file was written whole as the generation after the newest that its header knows. Its states with fewer records
+    // never were.
+    let earlier = front.header.parents.iter().map(Parent::generation).max().unwrap_or_default();
+    let states = before.iter().filter(|state| state.generation > earlier);
+    front.before = states.map(|state| Parent::new(&front.header.epoch, state)).collect();
     Ok(commit)
 }
 

@@ -235,8 +235,8 @@ pub fn read(
     if other == Other::NamesNextRecord && rolled_forward == 0 {
         return damaged(commit.length, "the last record and the commit slot that names it");
     }
-    // Every record behind those that the file was written with raised the generation by one. States
-    // before those never were a commit, and do no harm.
+    // Every record behind those that the file was written with raised the generation by one. States before those never
+    // were a commit; the reader of the header knows which they are.
     let before = states.into_iter().filter_map(|state| {
         let generation = commit.generation.checked_sub(commit.count - state.count)?;
         (generation > 0).then_some(Commit { generation, ..state })

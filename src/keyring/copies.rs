@@ -7,7 +7,7 @@ mod lock;
 use crate::error::{Error, Result};
 use crate::format::header::Parent;
 use crate::store::change::Changing;
-use crate::store::copy::{CHANGE_WAIT, Copy, Reading, SLOW_WAIT, side_by_side};
+use crate::store::copy::{CHANGE_WAIT, Copy, GRACE, Reading, SLOW_WAIT, side_by_side};
 use crate::store::deadline::{Limits, Work};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -83,12 +83,6 @@ impl Member {
     pub fn new(copy: Copy, standing: Standing, left: Option<Parent>) -> Self {
         let missed = !standing.is_up_to_date();
         Self { copy, standing, left: left.into_iter().collect(), went_in: None, missed }
-    }
-
-    /// One that is away, when it is, was probably up to date in that state.
-    pub fn gone_in(self, state: Option<Parent>) -> Self {
-        let away = matches!(self.standing, Standing::Out(_));
-        Self { went_in: state.filter(|_| away), ..self }
     }
 
     /// The copy.
@@ -239,6 +233,12 @@ impl Copies {
         self.members.first().map_or(Path::new(""), |m| m.copy.path())
     }
 
+    /// The path of a copy that is up to date: the first one's, unless another one counts.
+    pub fn path_in_use(&self) -> &Path {
+        let up_to_date = self.members.iter().find(|m| m.standing.is_up_to_date());
+        up_to_date.map_or(self.path(), |m| m.copy.path())
+    }
+
     /// Copies that are up to date, and all.
     pub fn count(&self) -> (usize, usize) {
         (self.members.iter().filter(|m| m.standing.is_up_to_date()).count(), self.members.len())
@@ -249,13 +249,19 @@ impl Copies {
         !self.members.iter().any(|m| m.standing == Standing::Current)
     }
 
-    /// Takes over what `earlier` knew: in which states this program may have left each.
+    /// Takes over what `earlier` knew: in which states this program may have left each, and how long the change under
+    /// way may still take.
     pub fn remember(&mut self, earlier: Copies) {
+        self.until = earlier.until;
         for old in earlier.members {
             let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
             if let Some(member) = self.members.iter_mut().find(same) {
                 old.left.into_iter().for_each(|state| member.may_be_left_in(state));
                 member.went_in = old.went_in.or(member.went_in);
+                // What another program wrote there is not taken over by the copy's going away.
+                if let (Standing::Changed(_), Standing::Out(_)) = (&old.standing, &member.standing) {
+                    member.standing = old.standing;
+                }
             }
         }
     }
@@ -298,11 +304,32 @@ impl Copies {
         // What another program wrote there is not taken over by the copy's going away.
         let changed = matches!(self.members.get(index).map(Member::standing), Some(Standing::Changed(_)));
         let standing = match e {
-            e if e.is_by_another() => Standing::Changed(why),
+            e if e.is_by_another() => {
+                // It may be taken over in a moment; else it is told then.
+                if let Some(member) = self.members.get_mut(index) {
+                    member.standing = Standing::Changed(why);
+                }
+                return;
+            }
             e if changed && is_away(e) => return,
             _ => Standing::Out(why),
         };
         self.stands(index, standing);
+    }
+
+    /// Reports copies that another program changed, once that was not taken over.
+    pub fn tell_changed(&mut self) {
+        let report = self.report;
+        for member in &mut self.members {
+            if let Standing::Changed(why) = &member.standing
+                && !std::mem::replace(&mut member.missed, true)
+            {
+                report(
+                    Severity::Warning,
+                    &format!("the copy {} is out of use: {why}", member.copy.path().display()),
+                );
+            }
+        }
     }
 
     /// These copies, of a keyring in the state `present`, are about to be brought to another `state`: whatever comes of
@@ -350,8 +377,7 @@ impl Copies {
         present: &Parent,
         step: impl Fn(&Open) -> Work<Result<()>>,
     ) -> Option<Error> {
-        let limits = Limits { until: self.until, enough: self.needed(reach), slow: SLOW_WAIT };
-        let done = side_by_side(open.iter().map(|o| (o.file.copy(), step(o))), limits);
+        let done = side_by_side(open.iter().map(|o| (o.file.copy(), step(o))), self.limits(reach));
         let mut first = None;
         let mut done = done.into_iter();
         open.retain(|copy| match done.next() {
@@ -369,7 +395,16 @@ impl Copies {
     /// Looks at all copies side by side, `to_change` at whether they could be changed too.
     pub fn look(&self, to_change: bool) -> Vec<Result<Reading>> {
         let looks = self.members.iter().map(|m| (&m.copy, m.copy.look(to_change)));
-        side_by_side(looks, Limits::within(self.time_left()))
+        let mut looked = side_by_side(looks, Limits::within(self.time_left()));
+        self.refuse_second_names(&mut looked, |reading| reading.id);
+        looked
+    }
+
+    /// How long a step is waited for that is done now.
+    pub fn limits(&self, reach: Reach) -> Limits {
+        // Also when the time is up, a copy that works must have a chance: else it would count as one that hangs.
+        let until = self.until.max(Instant::now() + GRACE);
+        Limits { until, enough: self.needed(reach), slow: SLOW_WAIT }
     }
 
     fn needed(&self, reach: Reach) -> usize {

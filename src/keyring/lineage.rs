@@ -4,7 +4,7 @@
 
 use crate::format::commit::Commit;
 use crate::format::crypto::Tag;
-use crate::format::header::{Header, LEFT_COUNT, PARENT_COUNT, Parent};
+use crate::format::header::{EPOCH_LEN, Header, LEFT_COUNT, PARENT_COUNT, Parent};
 
 /// The state of a keyring and its earlier ones.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +29,20 @@ impl Lineage<'_> {
         self.before.contains(state) || header.parents.contains(state) || header.left_behind.contains(state)
     }
 
+    /// Whether the file was written with that epoch once, as far as is remembered.
+    pub fn knows_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
+        let header = self.header;
+        header.epoch == *epoch
+            || header.parents.iter().chain(&header.left_behind).any(|state| state.is_of_writing(epoch))
+    }
+
     /// Whether a copy in `state` is an earlier state of this keyring, so that nothing is lost when it is brought up
-    /// to date. States further back than a keyring remembers are told by their keys: `missing` counts those that
-    /// this keyring does not hold; not where the data key is another one, which somebody may have renewed there.
+    /// to date. Of states of the same writing more than are remembered are told by their keys, which are a part of this
+    /// keyring's then: `missing` counts those that it does not hold.
     pub fn is_later_than(&self, state: &Parent, missing: impl FnOnce() -> usize) -> bool {
-        self.went_through(state) || state.generation() < self.commit.generation && missing() == 0
+        let of_this_writing = state.is_of_writing(&self.header.epoch);
+        self.went_through(state)
+            || of_this_writing && state.generation() < self.commit.generation && missing() == 0
     }
 
     /// Whether the keyring was in the state of that generation and chain: `None` when it does not remember its state of

@@ -8,7 +8,7 @@ use super::writer::claimed;
 use crate::error::{Error, Result, in_memory};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
-use crate::format::header::{self, Header, Parent};
+use crate::format::header::{self, EPOCH_LEN, Header, Parent};
 use crate::format::image::{self, Front, Note, Opener};
 use crate::format::records::{RECORD_OVERHEAD, Sealer};
 use crate::format::{self, FormatError};
@@ -52,6 +52,8 @@ pub enum Outcome {
     Damaged {
         /// The keyring that a readable header names.
         id: Uuid,
+        /// The epoch of the writing that it names.
+        epoch: [u8; EPOCH_LEN],
         /// The generation that it claims.
         generation: Option<u64>,
         /// The state that its authentic front names.
@@ -106,7 +108,9 @@ impl Outcome {
                 Err(e) => (Standing::Out(e.to_string()), None),
             },
             // It holds nothing that the best one lacks, however much of it can still be read.
-            Outcome::Damaged { id, state, .. } if *id == best.header.id => {
+            Outcome::Damaged { id, epoch, state, .. }
+                if *id == best.header.id && lineage.knows_writing(epoch) =>
+            {
                 (Standing::Behind, state.filter(known))
             }
             // A copy from before a renewal of the data key. At worst a forged file is replaced.
@@ -139,10 +143,7 @@ impl Loaded {
             return Ok(Standing::Read);
         }
         let (state, lineage) = (self.lineage().state(), best.lineage());
-        let missing = || match self.keys == best.keys {
-            true => self.memory.missing_in(&best.memory),
-            false => usize::MAX,
-        };
+        let missing = || self.memory.missing_in(&best.memory);
         if state == lineage.state() || lineage.is_later_than(&state, missing) {
             return Ok(Standing::Behind);
         }
@@ -249,9 +250,13 @@ fn not_whole(
         _ => (None, false),
     };
     let error = Error::format(path, source_name, e);
-    let id = header::read(&front.0).ok().and_then(|c| c.readable.first().map(|h| h.claims().id));
+    let id = header::read(&front.0)
+        .ok()
+        .and_then(|c| c.readable.first().map(|h| (h.claims().id, h.claims().epoch)));
     match (damage, id) {
-        (Some((offset, what)), Some(id)) => Outcome::Damaged { id, generation, state, offset, what, error },
+        (Some((offset, what)), Some((id, epoch))) => {
+            Outcome::Damaged { id, epoch, generation, state, offset, what, error }
+        }
         _ if sealed => Outcome::Sealed { claimed: claimed(front), error },
         _ => Outcome::Out(error),
     }

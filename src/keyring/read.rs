@@ -8,12 +8,12 @@ use super::status::Counters;
 use super::writer::{Start, Writer};
 use crate::error::{Error, Result, in_memory};
 use crate::format::crypto::Keys;
-use crate::format::header;
+use crate::format::header::{self, Parent};
 use crate::format::image::{Note, Opener, open_front};
 use crate::format::records::Sealer;
 use crate::format::slots::{UnlockSecret, Unlocking};
 use crate::store::change::Changing;
-use crate::store::copy::{CHANGE_WAIT, Copy, GRACE, Reading, side_by_side};
+use crate::store::copy::{CHANGE_WAIT, Copy, GRACE, Reading, SLOW_WAIT, side_by_side};
 use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
 use crate::unlock::UnlockSource;
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Reports nothing.
 pub(super) fn silent(_: Severity, _: &str) {}
@@ -38,7 +39,8 @@ pub fn load_all(
     read: impl FnOnce() -> Result<UnlockSecret>,
     report: Report,
 ) -> Result<(Keyring, Vec<Note>)> {
-    load_known(fs, Read::all(fs, paths, min_copies), source_name, &[], read, report)
+    let limits = Limits::within(CHANGE_WAIT + GRACE);
+    load_known(fs, Read::all(fs, paths, min_copies, limits, &[]), source_name, &[], read, report)
 }
 
 /// As [`load_all`], for a tool that changes the keyring while a server may: what that changes meanwhile is gone on
@@ -57,8 +59,9 @@ pub fn load_beside_others(
     let members =
         paths.iter().map(|path| Member::new(Copy::new(Arc::clone(fs), path), Standing::Behind, None));
     let locked = Copies::new(members.collect(), 1, silent).lock()?;
-    let readings = read_locked(fs, paths, &locked);
-    let copies = Read { paths, readings, min_copies };
+    let limits = Limits::within(CHANGE_WAIT + GRACE);
+    let readings = read_locked(fs, paths, &locked, limits);
+    let copies = Read { paths, readings, min_copies, limits, unacknowledged: &[] };
     let (mut keyring, _) = load_known(fs, copies, source_name, &[], read, report)?;
     drop(locked);
     let (fs, paths) = (Arc::clone(fs), paths.to_vec());
@@ -73,13 +76,14 @@ pub(super) fn read_locked(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],
     locked: &[Result<Changing>],
+    limits: Limits,
 ) -> Vec<Result<Reading>> {
     let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
     let all = copies.iter().zip(locked).map(|(copy, locked)| match locked {
         Ok(file) => (copy, file.read_again()),
         Err(_) => (copy, copy.read_work()),
     });
-    side_by_side(all, Limits::within(CHANGE_WAIT + GRACE))
+    side_by_side(all, limits)
 }
 
 /// Copies that were read as far as their fronts.
@@ -87,15 +91,25 @@ pub(super) struct Read<'a> {
     pub(super) paths: &'a [PathBuf],
     pub(super) readings: Vec<Result<Reading>>,
     pub(super) min_copies: usize,
+    /// How long the copies are waited for.
+    pub(super) limits: Limits,
+    /// States that failed writes of this program may have left: none of them counts.
+    pub(super) unacknowledged: &'a [Parent],
 }
 
 impl<'a> Read<'a> {
     /// Reads the copies at `paths`, side by side.
-    pub(super) fn all(fs: &Arc<dyn Fs>, paths: &'a [PathBuf], min_copies: usize) -> Self {
+    pub(super) fn all(
+        fs: &Arc<dyn Fs>,
+        paths: &'a [PathBuf],
+        min_copies: usize,
+        limits: Limits,
+        unacknowledged: &'a [Parent],
+    ) -> Self {
         let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
         let all = copies.iter().map(|copy| (copy, copy.read_work()));
-        let readings = side_by_side(all, Limits::within(CHANGE_WAIT + GRACE));
-        Self { paths, readings, min_copies }
+        let readings = side_by_side(all, limits);
+        Self { paths, readings, min_copies, limits, unacknowledged }
     }
 
     /// Refuses one file under two names; warns of copies that one disk takes with it.
@@ -135,7 +149,7 @@ pub(super) fn load_known(
     report: Report,
 ) -> Result<(Keyring, Vec<Note>)> {
     read_copies.check_apart(report)?;
-    let Read { paths, readings, min_copies } = read_copies;
+    let Read { paths, readings, min_copies, limits, unacknowledged } = read_copies;
     let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
     // The secret is asked for only when there is something to open.
     let readable = |reading: &Result<Reading>| {
@@ -190,8 +204,8 @@ pub(super) fn load_known(
             *place = again;
         }
     }
-    let outcomes = finish_all(&copies, begun, source_name);
-    match choose(&copies, &outcomes)? {
+    let outcomes = finish_all(&copies, begun, source_name, limits);
+    match choose(&copies, &outcomes, unacknowledged)? {
         Some(best) => assemble(copies, outcomes, best, min_copies, report),
         None => Err(outcomes.into_iter().find_map(Outcome::into_error).unwrap_or(Error::Unavailable)),
     }
@@ -213,9 +227,10 @@ fn finish_all(
     copies: &[Copy],
     begun: Vec<std::result::Result<Begun, Box<Outcome>>>,
     source_name: &str,
+    limits: Limits,
 ) -> Vec<Outcome> {
     let work = copies.iter().zip(&begun).filter_map(|(copy, b)| Some((copy, b.as_ref().ok()?.rest())));
-    let mut rests = side_by_side(work, Limits::within(CHANGE_WAIT)).into_iter();
+    let mut rests = side_by_side(work, limits).into_iter();
     let finish = |(copy, begun): (&Copy, std::result::Result<Begun, Box<Outcome>>)| match begun {
         Ok(begun) => begun.finish(copy.path(), source_name, rests.next().unwrap_or(Err(Error::Unavailable))),
         Err(outcome) => *outcome,
@@ -224,8 +239,9 @@ fn finish_all(
 }
 
 /// The index of the copy that counts; `None` when none is whole.
-fn choose(copies: &[Copy], outcomes: &[Outcome]) -> Result<Option<usize>> {
-    let whole = || outcomes.iter().enumerate().filter_map(|(i, o)| Some((i, o.whole()?)));
+fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[Parent]) -> Result<Option<usize>> {
+    let counts = |loaded: &&Loaded| !unacknowledged.contains(&loaded.lineage().state());
+    let whole = || outcomes.iter().enumerate().filter_map(|(i, o)| Some((i, o.whole().filter(counts)?)));
     // The first path says which keyring is meant, while it can be read.
     let id = whole().next().map(|(_, l)| l.header.id);
     let ours = || whole().filter(|(_, l)| Some(l.header.id) == id);
@@ -278,7 +294,7 @@ fn assemble(
     let other_keys = outcomes
         .iter()
         .filter_map(Outcome::whole)
-        .filter(|loaded| loaded.keys != best_loaded.keys)
+        .filter(|loaded| loaded.header.id == best_loaded.header.id && loaded.keys != best_loaded.keys)
         .map(Loaded::keys_again)
         .collect::<Result<_>>()?;
     let judged: Vec<_> = copies
@@ -290,7 +306,13 @@ fn assemble(
         .collect();
     // A copy that is away was most likely up to date when the keyring was closed, unless its state is remembered.
     let away = judged.iter().filter(|(standing, _)| matches!(standing, Standing::Out(_))).count();
-    let went_in = (away > best_loaded.header.left_behind.len()).then(|| best_loaded.lineage().state());
+    let mut best_loaded = best_loaded;
+    if away > best_loaded.header.left_behind.len() {
+        let state = best_loaded.lineage().state();
+        let header = &mut best_loaded.header;
+        let left_behind = header.left_behind.iter().copied().chain([state]).collect();
+        header.set_parents(header.parents.clone(), left_behind);
+    }
     let mut judged = judged.into_iter();
     for (i, copy) in copies.into_iter().enumerate() {
         if i == best {
@@ -305,7 +327,7 @@ fn assemble(
             let message = "lags behind or is damaged; the next change brings it up to date";
             report(Severity::Warning, &format!("the copy {path} {message}"));
         }
-        members.push(Member::new(copy, standing, state).gone_in(went_in));
+        members.push(Member::new(copy, standing, state));
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
     let start = Start { keys, other_keys, commit, front, before, header, tidy: notes.is_empty() };
@@ -345,14 +367,22 @@ pub struct Reopen {
 const LEARN_AGAIN: Duration = Duration::from_secs(30);
 
 impl Reopen {
-    /// Reads it with these keys; through the descriptors that hold the locks of the copies, where they are `locked`.
-    pub(super) fn read(&self, keys: &[&Keys], locked: Option<&[Result<Changing>]>) -> Result<Keyring> {
+    /// Reads it with these keys, without copies in `unacknowledged` states; through the descriptors that hold the locks
+    /// of the copies, where they are `locked`.
+    pub(super) fn read(
+        &self,
+        keys: &[&Keys],
+        locked: Option<&[Result<Changing>]>,
+        unacknowledged: &[Parent],
+        limits: Limits,
+    ) -> Result<Keyring> {
+        let (paths, min_copies) = (&self.paths[..], self.min_copies);
         let read = match locked {
             Some(locked) => {
-                let readings = read_locked(&self.fs, &self.paths, locked);
-                Read { paths: &self.paths, readings, min_copies: self.min_copies }
+                let readings = read_locked(&self.fs, paths, locked, limits);
+                Read { paths, readings, min_copies, limits, unacknowledged }
             }
-            None => Read::all(&self.fs, &self.paths, self.min_copies),
+            None => Read::all(&self.fs, paths, min_copies, limits, unacknowledged),
         };
         // The secret is not read here: others wait for the keyring.
         let no_secret = || Err(Error::Unavailable);
@@ -362,14 +392,15 @@ impl Reopen {
         Ok(keyring)
     }
 
-    /// The keys of copies that the `known` ones do not open, and the unlock secret does.
-    pub(super) fn learn(&self, known: &[Keys]) -> Vec<Keys> {
+    /// The keys of copies of the keyring `id` that the `known` ones do not open, and the unlock secret does.
+    pub(super) fn learn(&self, id: &Uuid, known: &[Keys]) -> Vec<Keys> {
         let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
         if in_vain.is_some_and(|at| at.elapsed() < LEARN_AGAIN) {
             return Vec::new();
         }
         let opens = |reading: &Reading, keys: &Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
-        let readings = Read::all(&self.fs, &self.paths, self.min_copies).readings;
+        let limits = Limits { enough: self.min_copies, slow: SLOW_WAIT, ..Limits::within(CHANGE_WAIT) };
+        let readings = Read::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
         let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
         sealed.retain(|reading| !known.iter().any(|keys| opens(reading, keys)));
         let secret = match self.unlock.as_ref().filter(|_| !sealed.is_empty()).map(UnlockSource::read) {
@@ -384,7 +415,7 @@ impl Reopen {
             }
             secret.share_with(count - index - 1);
             let opened = open_front(&reading.front.0, Opener::Secret(&secret));
-            learnt.extend(opened.ok().and_then(|front| front.keys));
+            learnt.extend(opened.ok().filter(|front| front.header.id == *id).and_then(|front| front.keys));
         }
         *in_vain = learnt.is_empty().then(Instant::now);
         learnt

@@ -29,15 +29,24 @@ impl Keyring {
     /// was opened is handed over, when both are one keyring.
     ///
     /// # Errors
-    /// [`Error::Retired`]; no memory. This keyring goes on then.
+    /// [`Error::Retired`]; [`Error::Diverged`] when `new` holds changes of another program and this one was changed since;
+    /// no memory. This keyring goes on then.
     pub fn give_way(&self, new: &Keyring, swap: impl FnOnce()) -> Result<()> {
         let writer = self.lock_in_use()?;
         let mut theirs = new.lock_writer();
-        if self.id == new.id && writer.commit().generation > theirs.commit().generation {
-            let mut memory = Memory::default();
-            memory.copy_from(&self.read_memory())?;
-            theirs.take_over(&writer)?;
-            *new.write_memory() = memory;
+        let (was, is) = (theirs.lineage().state(), writer.lineage().state());
+        if self.id == new.id && was != is {
+            let missing = || new.read_memory().missing_in(&self.read_memory());
+            if writer.lineage().is_later_than(&was, missing) {
+                let mut memory = Memory::default();
+                memory.copy_from(&self.read_memory())?;
+                theirs.take_over(&writer)?;
+                *new.write_memory() = memory;
+            } else if !theirs.lineage().went_through(&is) {
+                // Each went on since it was opened.
+                let (found, expected) = (theirs.commit().generation, writer.commit().generation);
+                return Err(Error::Diverged { path: theirs.path().to_owned(), found, expected });
+            }
         }
         drop(theirs);
         swap();
@@ -57,7 +66,8 @@ impl Keyring {
         if found < expected {
             return Err(Error::Older { path, id: self.id, found, expected });
         }
-        if missing > 0 && !old.is_before(&new) {
+        // The administrator named it, and what it says of its past is believed under whatever data key: as at a start.
+        if missing > 0 && !new.lineage().went_through(&old.lineage().state()) {
             return Err(Error::Diverged { path, found, expected });
         }
         Ok(0)

@@ -31,20 +31,34 @@ impl Keyring {
     /// Does `work` that takes the writer's lock, and once more when it met a copy with another data key that the unlock
     /// secret opens. The secret is read, and Argon2id computed, while no lock is held: others may wait for that.
     fn learning_keys<R>(&self, work: impl Fn() -> Result<R>) -> Result<R> {
-        match work() {
-            Err(e) if e.is_by_another() && self.learn_keys() => work(),
-            done => done,
+        let known = || {
+            let writer = self.lock_writer();
+            (writer.all_keys().count(), writer.commit().generation)
+        };
+        for _ in 0..CATCH_UPS {
+            let before = known();
+            match work() {
+                Err(e) if e.is_by_another() => {
+                    self.learn_keys();
+                    // Another session may have learnt them, or gone on from there.
+                    if known() == before {
+                        return Err(e);
+                    }
+                }
+                done => return done,
+            }
         }
+        work()
     }
 
-    /// Learns the data keys of copies that the keys in use do not open, and the unlock secret does. Whether there were any.
-    fn learn_keys(&self) -> bool {
-        let Some(reopen) = &self.reopen else { return false };
+    /// Learns the data keys of copies that the keys in use do not open, and the unlock secret does.
+    fn learn_keys(&self) {
+        let Some(reopen) = &self.reopen else { return };
         let known =
             self.lock_writer().all_keys().map(Keys::again).collect::<std::result::Result<Vec<_>, _>>();
-        let Ok(known) = known else { return false };
-        let learnt = reopen.learn(&known);
-        !learnt.is_empty() && self.lock_writer().learn_keys(learnt)
+        let Ok(known) = known else { return };
+        let learnt = reopen.learn(&self.id, &known);
+        self.lock_writer().learn_keys(learnt);
     }
 
     /// Makes a change; when another program has changed the keyring in the meantime, goes on from that
@@ -91,7 +105,8 @@ impl Keyring {
     /// When there is nothing to go on from.
     fn catch_up(&self, writer: &mut Writer, locked: Option<&[Result<Changing>]>) -> Result<()> {
         let reopen = self.reopen.as_ref().ok_or(Error::Unavailable)?;
-        let fresh = reopen.read(&writer.all_keys().collect::<Vec<_>>(), locked)?;
+        let keys: Vec<_> = writer.all_keys().collect();
+        let fresh = reopen.read(&keys, locked, writer.attempted(), writer.limits())?;
         let memory = fresh.memory.into_inner().unwrap_or_else(PoisonError::into_inner);
         let newer = fresh.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         if fresh.id == self.id && newer.commit() == writer.commit() {
@@ -153,7 +168,8 @@ impl Keyring {
         self.note(writer, wrong.as_ref(), by_another);
     }
 
-    pub(super) fn note(&self, writer: &Writer, wrong: Option<&Error>, by_another: bool) {
+    pub(super) fn note(&self, writer: &mut Writer, wrong: Option<&Error>, by_another: bool) {
+        writer.tell_changed();
         let needs_care = by_another || writer.needs_care();
         self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);
     }
@@ -183,7 +199,7 @@ impl Keyring {
             writer.begin(PROBE_WAIT);
             drop(writer.probe(&self.read_memory(), false, true));
         }
-        self.note(&writer, tended.as_ref().err(), false);
+        self.note(&mut writer, tended.as_ref().err(), false);
     }
 
     /// Takes over what another program changed, and writes nothing.
@@ -224,7 +240,7 @@ impl Keyring {
                 Ok(())
             }
         });
-        self.note(&self.lock_writer(), healed.as_ref().err(), false);
+        self.note(&mut self.lock_writer(), healed.as_ref().err(), false);
         healed
     }
 }

@@ -22,6 +22,7 @@ use crate::format::records::{KeyRecord, Sealer};
 use crate::key::NameRef;
 use crate::store::change::Changing;
 use crate::store::copy::FrontBytes;
+use crate::store::deadline::Limits;
 use crate::store::vacancy::Vacancy;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -146,7 +147,7 @@ impl Writer {
     /// # Errors
     /// What the witness contradicts, unless the administrator named another keyring on purpose.
     pub fn ask_witness(&mut self, file: WitnessFile, trust: Trust) -> Result<()> {
-        let testimony = match file.testify(self.path(), &self.keys, &self.lineage()) {
+        let testimony = match file.testify(self.copies.path_in_use(), &self.keys, &self.lineage()) {
             // Its own state takes the place of the other keyring's with its first change.
             Err(Error::WitnessForeign { .. }) if trust == Trust::Administrator => Testimony::Foreign,
             testimony => testimony?,
@@ -247,6 +248,21 @@ impl Writer {
         self.tidy = old.tidy;
         self.attempted.clone_from(&old.attempted);
         Ok(())
+    }
+
+    /// The states that failed writes of this program may have left: nobody relies on them.
+    pub fn attempted(&self) -> &[Parent] {
+        &self.attempted
+    }
+
+    /// How long the copies may be waited for, in what is under way.
+    pub fn limits(&self) -> Limits {
+        self.copies.limits(Reach::Enough)
+    }
+
+    /// Reports copies that another program changed, once that was not taken over.
+    pub fn tell_changed(&mut self) {
+        self.copies.tell_changed();
     }
 
     /// Where it is reported what happens to the copies.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Locking all copies for a change, so that no two programs wait for each other for ever.
 
-use super::Copies;
+use super::{Copies, Reach};
 use crate::error::{Error, Result};
 use crate::store::change::{Changing, Opened};
-use crate::store::copy::{GRACE, SLOW_WAIT, side_by_side};
+use crate::store::copy::{GRACE, side_by_side};
 use crate::store::deadline::Limits;
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,12 @@ impl Copies {
     /// waited for, and never passed over.
     ///
     /// # Errors
-    /// [`Error::Locked`]; [`Error::OneFile`].
+    /// [`Error::Locked`].
     pub fn lock(&self) -> Result<Vec<Result<Changing>>> {
         let began = Instant::now();
         loop {
-            let tried = self.open_side_by_side();
-            self.check_apart(&tried)?;
+            let mut tried = self.open_side_by_side();
+            self.refuse_second_names(&mut tried, Opened::id);
             let Some(held) = tried.iter().position(|t| matches!(t, Ok(Opened::Held { .. }))) else {
                 return Ok(tried.into_iter().map(only_locked).collect());
             };
@@ -46,8 +46,8 @@ impl Copies {
     }
 
     fn open_side_by_side(&self) -> Vec<Result<Opened>> {
-        let limits = Limits { until: self.until, enough: self.min, slow: SLOW_WAIT };
-        side_by_side(self.members.iter().map(|m| (&m.copy, m.copy.open_to_change(None))), limits)
+        let opened = self.members.iter().map(|m| (&m.copy, m.copy.open_to_change(None)));
+        side_by_side(opened, self.limits(Reach::Enough))
     }
 
     /// Locks one copy after the other, in the order that all programs on this host keep; not those that had `errors`.
@@ -71,17 +71,19 @@ impl Copies {
         Some(open)
     }
 
-    /// Refuses one file under two names, which can neither be locked twice nor count as two copies.
-    fn check_apart(&self, tried: &[Result<Opened>]) -> Result<()> {
-        let files: Vec<_> = tried.iter().map(|t| t.as_ref().ok().map(Opened::id)).collect();
-        for (i, file) in files.iter().enumerate().filter(|(_, file)| file.is_some()) {
-            if let Some(j) = files.iter().skip(i + 1).position(|other| other == file) {
-                let path =
-                    |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
-                return Err(Error::OneFile { path: path(i), other: path(i + 1 + j) });
+    /// Refuses a path that leads to the file of an earlier one: it can neither be locked twice nor count as two copies.
+    pub(super) fn refuse_second_names<T>(&self, opened: &mut [Result<T>], id: impl Fn(&T) -> (u64, u64)) {
+        let path = |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
+        let mut files: Vec<((u64, u64), usize)> = Vec::new();
+        for (index, opened) in opened.iter_mut().enumerate() {
+            let Ok(file) = opened.as_ref().map(&id) else { continue };
+            match files.iter().find(|(other, _)| *other == file) {
+                Some((_, first)) => {
+                    *opened = Err(Error::OneFile { path: path(index), other: path(*first) });
+                }
+                None => files.push((file, index)),
             }
         }
-        Ok(())
     }
 }
 

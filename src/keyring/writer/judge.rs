@@ -12,7 +12,7 @@ use crate::format::records::{KeyRecord, Sealer};
 use crate::keyring::copies::Open;
 use crate::keyring::lineage::Lineage;
 use crate::keyring::memory::Memory;
-use crate::store::copy::{FRONT_LEN, FrontBytes, Reading};
+use crate::store::copy::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,12 +46,16 @@ impl Writer {
             }
             Err(e) => return Err(e),
         };
-        let same_keys = *keys == self.keys;
+        if opened.header.id != self.header.id {
+            let (found, expected) = (opened.header.id, self.header.id);
+            return Err(Error::Foreign { path: path.to_owned(), found, expected });
+        }
         let in_slots = opened.commit();
         let header = opened.header.clone();
         // Opening would take records behind that: they must be known too. Damaged ones can only be
         // what is in memory.
-        let rest = reading.rest(opened.wanted(reading.len), self.copies.time_left()).unwrap_or_default();
+        let limit = self.copies.time_left().min(SLOW_WAIT);
+        let rest = reading.rest(opened.wanted(reading.len), limit)?;
         let mut missing = 0;
         let read =
             self.read_on(&rest, reading.len, opened, keys, |key| missing += usize::from(!memory.has(key)));
@@ -59,9 +63,6 @@ impl Writer {
             missing = usize::MAX;
             (in_slots, Vec::new())
         });
-        if !same_keys {
-            missing = usize::MAX;
-        }
         let state = Parent::new(&header.epoch, &commit);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
         if state == present || member.may_be_in(&state) || self.attempted.contains(&state) {
@@ -108,9 +109,14 @@ impl Writer {
         Some((commit, front.before))
     }
 
-    /// Whether a readable copy of the header in a front names this keyring.
-    pub(super) fn claims_our_id(&self, found: &FrontBytes) -> bool {
-        header::read(&found.0).is_ok_and(|c| c.readable.iter().any(|h| h.claims().id == self.header.id))
+    /// Whether a readable copy of the header in a damaged front is of this keyring and of a writing that it went through.
+    pub(super) fn claims_our_writing(&self, found: &FrontBytes) -> bool {
+        header::read(&found.0).is_ok_and(|copies| {
+            let claims = |h: &header::Unchecked| {
+                h.claims().id == self.header.id && self.lineage().knows_writing(&h.claims().epoch)
+            };
+            copies.readable.iter().any(claims)
+        })
     }
 
     /// Why the keys in memory do not open a front.

@@ -65,8 +65,12 @@ impl Writer {
                     changed.get_or_insert(e);
                 }
                 Err(e) => {
-                    // Only where another copy proves that memory is what counts.
-                    if matches!(e, Error::Damaged { .. }) && self.claims_our_id(copy.file.front()) {
+                    // Only where another copy proves that memory is what counts, and nobody else wrote there.
+                    let changed = self.copies.members().get(index).map(Member::standing);
+                    if matches!(e, Error::Damaged { .. })
+                        && !matches!(changed, Some(Standing::Changed(_)))
+                        && self.claims_our_writing(copy.file.front())
+                    {
                         damaged.push(copy);
                     }
                     self.copies.fails(index, &e, &present);
@@ -106,11 +110,11 @@ impl Writer {
         })
     }
 
-    /// What a header that reaches only the open copies is to remember of the others.
-    fn left_behind(&self, open: &[Open]) -> Vec<Parent> {
+    /// What a header is to remember of the copies that are not among `reached`.
+    fn left_behind(&self, reached: &[usize]) -> Vec<Parent> {
         let away = || {
             let members = self.copies.members().iter().enumerate();
-            members.filter(|(index, _)| !open.iter().any(|o| o.index == *index)).map(|(_, member)| member)
+            members.filter(|(index, _)| !reached.contains(index)).map(|(_, member)| member)
         };
         let unknown = away().any(|member| member.may_come_back_in().next().is_none());
         self.lineage().left_behind(away().flat_map(Member::may_come_back_in), unknown)
@@ -120,7 +124,8 @@ impl Writer {
     /// empty when none lags behind. `None`: nothing can be appended to.
     pub(super) fn base(&self, open: &[Open]) -> Option<Arc<[u8]>> {
         // The header is written anew when a copy is away in a state that it does not remember.
-        if !self.left_behind(open).iter().all(|state| self.header.left_behind.contains(state)) {
+        let reached: Vec<_> = open.iter().map(|o| o.index).collect();
+        if !self.left_behind(&reached).iter().all(|state| self.header.left_behind.contains(state)) {
             return None;
         }
         let current = open.iter().filter(|o| o.current).count();
@@ -219,7 +224,9 @@ impl Writer {
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
         let present = self.lineage().state();
-        header.set_parents(self.lineage().parents(&self.attempted), self.left_behind(&open));
+        // A copy that is not up to date may stay so: its volume may be full.
+        let alike: Vec<_> = open.iter().filter(|o| o.same).map(|o| o.index).collect();
+        header.set_parents(self.lineage().parents(&self.attempted), self.left_behind(&alike));
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
         let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e| Error::format(self.copies.path(), "", e))?;
