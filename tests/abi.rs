@@ -25,5 +25,7 @@ mod plugin;
 #[path = "common/seed.rs"]
 #[allow(dead_code, reason = "shared")]
 mod seed;
+#[path = "abi/shutdown.rs"]
+mod shutdown;
 #[path = "abi/stubs.rs"]
 mod stubs;

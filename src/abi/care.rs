@@ -3,9 +3,10 @@
 //! what another program has changed. A thread of its own does that, so that a status query writes nothing and waits
 //! for nothing; it runs only while there is something to look after.
 
+use super::component::log;
 use super::instance;
 use crate::keyring::Keyring;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +24,19 @@ struct Care {
     thread: JoinHandle<()>,
     /// It looks after nothing any more, and is about to end.
     done: bool,
+}
+
+impl Care {
+    /// Tells the thread to end and waits until it has. It catches no panic, and has told it if it had one.
+    fn end(self) {
+        drop(self.stop);
+        if self.process == std::process::id() {
+            let _ = self.thread.join();
+        } else {
+            // There is nothing in this process to wait for, or to detach from.
+            std::mem::forget(self.thread);
+        }
+    }
 }
 
 static CARE: Mutex<Option<Care>> = Mutex::new(None);
@@ -43,8 +57,12 @@ pub(super) fn start_for(keyring: &Keyring) {
 pub(super) fn start() {
     let mut care = care();
     let process = std::process::id();
-    if care.as_ref().is_some_and(|care| care.process == process && !care.done) {
+    if care.as_ref().is_some_and(|care| care.process == process && !care.done && !care.thread.is_finished()) {
         return;
+    }
+    // It holds no lock any more, and is all but gone: the library must not be unloaded before it is.
+    if let Some(before) = care.take() {
+        before.end();
     }
     let (stop, stopped) = channel();
     let named = std::thread::Builder::new().name("keyring-care".to_owned()).stack_size(STACK);
@@ -54,21 +72,24 @@ pub(super) fn start() {
     }
 }
 
-/// Ends the thread, and waits until it has put down what it has in hand. To be called before the library is unloaded.
+/// Ends the thread, and waits until it has put down what it has in hand: as long as a change may take, while the locks of
+/// the copies are held elsewhere or a volume hangs. To be called before the library is unloaded.
 pub(super) fn stop() {
-    let Some(Care { process, stop, thread, .. }) = care().take() else { return };
-    drop(stop);
-    if process == std::process::id() {
-        // It catches no panic, and has told it if it had one.
-        let _ = thread.join();
+    // The lock is given back first: the thread takes it at its end.
+    let running = care().take();
+    if let Some(running) = running {
+        running.end();
     }
 }
 
+/// The thread. It must not wait for anything that a caller of [`stop`] may hold, as the server's registry of services.
 fn look_after(stopped: &Receiver<()>) {
-    loop {
+    log::leave_registry_alone();
+    let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
+    while goes_on() {
         if let Some(keyring) = instance::get() {
             instance::settle_if_due(&keyring);
-            if keyring.needs_care() {
+            if goes_on() && keyring.needs_care() {
                 keyring.tend();
             }
         }

@@ -3,7 +3,8 @@
 //!
 //! `mysql_simple_error_log` is asked for at each line, and given back: the minimal hosts of a keyring
 //! (`mysql_migrate_keyring`) do not have it, and nothing must be held when the component is unloaded.
-//! Without it lines go to standard error, which the server sends to its error log too.
+//! Without it lines go to standard error, which the server sends to its error log too. So do the lines of the library's
+//! own threads: 8.0 and 8.4 call deinit with the registry locked, and deinit waits for such a thread to end.
 
 use super::NAME;
 use crate::abi::services::Level;
@@ -12,6 +13,7 @@ use crate::abi::sys::{
     KX_SEVERITY_NOTE, KX_SEVERITY_WARNING, kx_registry, kx_simple_error_log,
 };
 use crate::key::NameRef;
+use std::cell::Cell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::io::Write;
 use std::ptr::null_mut;
@@ -22,6 +24,16 @@ pub(in crate::abi) static REGISTRY: AtomicPtr<kx_registry> = AtomicPtr::new(null
 
 /// Between init and deinit.
 static STARTED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// This thread is one of the library's own.
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From here on no line of this thread, one of the library's own, touches the registry.
+pub(in crate::abi) fn leave_registry_alone() {
+    OWN.set(true);
+}
 
 pub(super) fn start() {
     STARTED.store(true, Ordering::Release);
@@ -68,6 +80,9 @@ pub(super) fn not_aes(name: &NameRef<'_>) {
 
 /// Writes the server's message of that number, which takes these strings. Answers whether it could.
 fn emit(level: Level, number: u32, first: &CString, second: Option<&CString>) -> bool {
+    if OWN.get() {
+        return false;
+    }
     let registry = REGISTRY.load(Ordering::Acquire);
     if registry.is_null() || !STARTED.load(Ordering::Acquire) {
         return false;
@@ -111,8 +126,13 @@ fn c_string(bytes: &[u8]) -> CString {
         .unwrap_or_default()
 }
 
-/// A line that looks like those of the server's error log.
+/// Written at once, so that lines of several threads do not mix.
 fn to_stderr(level: Level, number: u32, message: &str) {
+    let _ = std::io::stderr().write_all(line(level, number, message).as_bytes());
+}
+
+/// A line that looks like those of the server's error log.
+fn line(level: Level, number: u32, message: &str) -> String {
     let level = match level {
         Level::Error => "ERROR",
         Level::Warning => "Warning",
@@ -120,8 +140,20 @@ fn to_stderr(level: Level, number: u32, message: &str) {
     };
     let now = humantime::format_rfc3339_micros(std::time::SystemTime::now());
     let name = NAME.to_string_lossy();
-    let _ = writeln!(
-        std::io::stderr(),
-        "{now} 0 [{level}] [MY-{number:06}] [Keyring] Component {name} reported: '{message}'"
-    );
+    let message = message.replace('\n', " ");
+    format!("{now} 0 [{level}] [MY-{number:06}] [Keyring] Component {name} reported: '{message}'\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_for_standard_error_is_one_line_of_the_error_log() {
+        let line = line(Level::Warning, 7, "a\nb");
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(humantime::parse_rfc3339(time).is_ok());
+        let name = "component_keyring_external";
+        assert_eq!(rest, format!("0 [Warning] [MY-000007] [Keyring] Component {name} reported: 'a b'\n"));
+    }
 }
