@@ -13,7 +13,8 @@ use crate::store::volume;
 use std::iter;
 use std::path::PathBuf;
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 static CURRENT: RwLock<Option<Arc<Keyring>>> = RwLock::new(None);
@@ -23,8 +24,9 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// How often a call follows keyrings that give way to others.
 const MOST_TURNS: u32 = 1000;
 
-/// The keyring in use was put to use by [`open_untouched`] or [`replace`] and not yet settled.
-static UNSETTLED: AtomicBool = AtomicBool::new(false);
+/// The open keyring, while it is one that [`set_unsettled`] or [`replace`] put to use and nobody has settled. Changed with
+/// [`CURRENT`], so that a keyring that gave way is never taken for the one in its place.
+static UNSETTLED: Mark<Keyring> = Mark::none();
 
 /// The process that locked the keys' memory; 0 while none that may fork has.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
@@ -104,7 +106,17 @@ pub(super) fn status() -> Option<Status> {
 
 /// Puts another one in its place, or none. The old one goes when the last call on it has ended.
 pub(super) fn set(keyring: Option<Arc<Keyring>>) {
+    put(keyring, false);
+}
+
+/// As [`set`], with one from [`open_untouched`]; [`settle_if_due`] writes what that did not.
+pub(super) fn set_unsettled(keyring: Arc<Keyring>) {
+    put(Some(keyring), true);
+}
+
+fn put(keyring: Option<Arc<Keyring>>, unsettled: bool) {
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+    UNSETTLED.set(keyring.as_ref().filter(|_| unsettled));
     let old = std::mem::replace(&mut *current, keyring);
     COUNT.fetch_add(1, Ordering::Release);
     drop(current);
@@ -118,24 +130,22 @@ pub(super) fn open(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
     Ok(keyring)
 }
 
-/// As [`open`] at a server's start, but writes nothing; [`settle_if_due`] does that later.
+/// As [`open`] at a server's start, but writes nothing: [`set_unsettled`] puts it to use.
 pub(super) fn open_untouched(config: &Config) -> Result<Arc<Keyring>> {
     let config = Config { auto_create: false, ..config.clone() };
-    let keyring = open_and_tell(&config, Trust::Witness)?;
-    UNSETTLED.store(true, Ordering::Relaxed);
-    Ok(keyring)
+    open_and_tell(&config, Trust::Witness)
 }
 
-/// Does what [`open_untouched`] or [`replace`] left to be done.
-pub(super) fn settle_if_due(keyring: &Keyring) {
-    if is_unsettled() && UNSETTLED.swap(false, Ordering::Relaxed) {
+/// Does what [`open_untouched`] or [`replace`] left to be done, if `keyring` is the one that they opened and still in use.
+pub(super) fn settle_if_due(keyring: &Arc<Keyring>) {
+    if UNSETTLED.take(keyring) {
         settle(keyring);
     }
 }
 
 /// Whether [`settle_if_due`] has something to do.
 pub(super) fn is_unsettled() -> bool {
-    UNSETTLED.load(Ordering::Relaxed)
+    UNSETTLED.is_set()
 }
 
 fn open_and_tell(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
@@ -184,8 +194,10 @@ fn without_datadir(config: &Config) -> Result<Config> {
 
 /// The keyring can be used whether this succeeds or not.
 fn settle(keyring: &Keyring) {
-    if let Err(e) = keyring.settle() {
-        log(Level::Warning, &e.to_string());
+    match keyring.settle() {
+        // The one in its place is settled by itself.
+        Ok(()) | Err(Error::Retired) => {}
+        Err(e) => log(Level::Warning, &e.to_string()),
     }
 }
 
@@ -223,7 +235,7 @@ pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
 /// touched: copies that are not up to date are seen to afterwards, on a thread of its own.
 pub(super) fn replace(new: &Arc<Keyring>) -> Result<()> {
     loop {
-        let swap = || set(Some(Arc::clone(new)));
+        let swap = || set_unsettled(Arc::clone(new));
         let done = match get() {
             Some(old) => old.give_way(new, swap),
             None => {
@@ -236,7 +248,6 @@ pub(super) fn replace(new: &Arc<Keyring>) -> Result<()> {
             Err(Error::Retired) => {}
             done => {
                 done?;
-                UNSETTLED.store(true, Ordering::Relaxed);
                 care::start();
                 return Ok(());
             }
@@ -251,4 +262,52 @@ fn report(severity: Severity, message: &str) {
         Severity::Note => Level::Note,
     };
     log(level, message);
+}
+
+/// Which of several shared values is meant: the address of one that is in use somewhere, or none.
+struct Mark<T>(AtomicPtr<T>);
+
+impl<T> Mark<T> {
+    const fn none() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    fn set(&self, value: Option<&Arc<T>>) {
+        self.0.store(value.map_or(ptr::null_mut(), Self::address), Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        !self.0.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Whether `value` was meant. If so, it is no longer.
+    fn take(&self, value: &Arc<T>) -> bool {
+        // Every change asks: a load costs less.
+        self.is_set()
+            && self
+                .0
+                .compare_exchange(Self::address(value), ptr::null_mut(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    fn address(value: &Arc<T>) -> *mut T {
+        Arc::as_ptr(value).cast_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_marked_one_takes_the_mark_and_once() {
+        let (mark, old, new) = (Mark::none(), Arc::new(1), Arc::new(1));
+        assert!(!mark.is_set() && !mark.take(&new));
+        mark.set(Some(&new));
+        assert!(!mark.take(&old) && mark.is_set());
+        assert!(mark.take(&Arc::clone(&new)) && !mark.take(&new) && !mark.is_set());
+        mark.set(Some(&new));
+        mark.set(None);
+        assert!(!mark.take(&new));
+    }
 }

@@ -93,8 +93,8 @@ fn open(config: &Config, first: bool) -> Result<()> {
     if instance::get().is_some() {
         return instance::replace(&instance::open_other(config)?);
     }
-    let keyring = if still_root_for(config.datadir.as_deref()) {
-        instance::open_untouched(config).inspect_err(|e| {
+    if still_root_for(config.datadir.as_deref()) {
+        let keyring = instance::open_untouched(config).inspect_err(|e| {
             if config.auto_create && matches!(e, Error::Missing { .. }) {
                 services::log(
                     Level::Warning,
@@ -102,11 +102,11 @@ fn open(config: &Config, first: bool) -> Result<()> {
                      makes it, or start mysqld as its own user",
                 );
             }
-        })
+        })?;
+        instance::set_unsettled(keyring);
     } else {
-        instance::open(config, Trust::Witness)
-    };
-    instance::set(Some(keyring?));
+        instance::set(Some(instance::open(config, Trust::Witness)?));
+    }
     Ok(())
 }
 
