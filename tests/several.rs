@@ -4,77 +4,17 @@
 
 mod common;
 
+use common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
 use common::hooked::Hooked;
-use common::{
-    CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, secret_file, tended,
-};
-use keyring_external::config::Config;
+use common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, tended};
 use keyring_external::error::Error;
-use keyring_external::keyring::{Keyring, NewKeyring, Severity, State, Trust, load_beside_others};
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
-use keyring_external::unlock::UnlockSource;
+use keyring_external::keyring::{Keyring, Severity, State, Trust};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
-
-fn real() -> Arc<dyn Fs> {
-    Arc::new(RealFs)
-}
-
-fn config(paths: &[PathBuf], min_copies: u32) -> Config {
-    Config {
-        path: paths[0].clone(),
-        mirrors: paths[1..].to_vec(),
-        min_copies,
-        unlock: UnlockSource::File(secret_file(&SECRET)),
-        read_only: false,
-        allow_same_device: true,
-        auto_create: false,
-        wait: 0,
-        datadir: None,
-    }
-}
-
-fn try_open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, Error> {
-    Keyring::open(fs, &config(paths, 1), Trust::Witness, |_, _| {}).map(|(keyring, _)| keyring)
-}
-
-/// A keyring as a server has it.
-fn open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Keyring {
-    let keyring = try_open(fs, paths).unwrap();
-    keyring.settle().unwrap();
-    keyring
-}
-
-/// A keyring as a tool has it.
-fn tool(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, Error> {
-    let read = || UnlockSource::File(secret_file(&SECRET)).read();
-    load_beside_others(fs, paths, 1, "test", read, |_, _| {})
-}
-
-fn generate(keyring: &Keyring, id: &str) -> Result<(), Error> {
-    keyring.generate(name(id, ""), &key_type("AES"), 32)
-}
-
-/// A keyring in copies of these names.
-fn made(dir: &Path, names: &[&str]) -> Vec<PathBuf> {
-    let paths: Vec<_> = names.iter().map(|name| dir.join(name)).collect();
-    NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap().write(&real(), &paths).unwrap();
-    paths
-}
-
-fn bytes(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap()
-}
-
-fn ids(keyring: &Keyring) -> BTreeSet<String> {
-    keyring.names().iter().map(|n| String::from_utf8(n.as_ref().id().to_vec()).unwrap()).collect()
-}
 
 /// Operations on a path that wait until they are let go.
 struct Gate {

@@ -223,10 +223,11 @@ impl Keyring {
     /// is left as it is: it follows when the keyring is used.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; the keyring can be used all the same.
+    /// As [`Keyring::store`]; the keyring can be used all the same. [`Error::Retired`] when another keyring has taken its
+    /// place: that one is to be settled.
     pub fn settle(&self) -> Result<()> {
         let healed = self.learning_keys(|| {
-            let mut writer = self.lock_writer();
+            let mut writer = self.lock_in_use()?;
             writer.begin(CHANGE_WAIT);
             let (current, all) = writer.count();
             let read_only = self.read_only.load(Ordering::Relaxed);
@@ -240,7 +241,7 @@ impl Keyring {
                 Ok(())
             }
         });
-        self.note(&mut self.lock_writer(), healed.as_ref().err(), false);
+        self.note(&mut *self.lock_in_use()?, healed.as_ref().err(), false);
         healed
     }
 }

@@ -2,6 +2,7 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "every test program uses its own part of it")]
 
+pub mod copies;
 pub mod ended;
 pub mod forge;
 pub mod hooked;
