@@ -42,7 +42,7 @@ pub enum Error {
     },
 
     /// There is no file at the path.
-    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. Only if there has never been a keyring here, make one with: keyringctl init {}", path.display(), path.display())]
+    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. A new keyring reads nothing that is encrypted already: only if there has never been one here, see keyringctl init --help", path.display())]
     Missing {
         /// The keyring file.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum Error {
     },
 
     /// The file is older than what was already seen of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Nothing was changed. Mount the volume with the newer one, or, when this is a mirror that is to be brought up to date: keyringctl sync KEYRING --mirror {}", path.display(), path.display())]
+    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Nothing was changed. Mount the volume with the newer one, or, when this is a mirror that is to be brought up to date: keyringctl sync KEYRING --mirror {} --unlock SOURCE", path.display(), path.display())]
     Older {
         /// The file.
         path: PathBuf,
@@ -191,7 +191,7 @@ pub enum Error {
     },
 
     /// Two copies claim the same generation with different content.
-    #[error("the copies {} and {} both hold generation {generation} of the keyring, but not the same keys: they have diverged. Nothing was changed. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR`, and the same with the other. Then bring the keys of both together: keyringctl sync {} --mirror {} --merge", path.display(), other.display(), path.display(), path.display(), other.display())]
+    #[error("the copies {} and {} both hold generation {generation} of the keyring, but not the same keys: they have diverged. Nothing was changed. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then bring the keys of both together: keyringctl sync {} --mirror {} --merge --unlock SOURCE", path.display(), other.display(), path.display(), path.display(), other.display())]
     Fork {
         /// One copy.
         path: PathBuf,
@@ -202,7 +202,7 @@ pub enum Error {
     },
 
     /// A copy went its own way: it holds keys, or changes, that the one in use does not know.
-    #[error("the copy {} has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither follows from the other. No key is stored until they are one again, and both are left as they are. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR`, and the same with the other. Then bring the keys of both together: keyringctl sync OTHER --mirror {} --merge", path.display(), path.display(), path.display())]
+    #[error("the copy {} has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither follows from the other. No key is stored until they are one again, and both are left as they are. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then bring the keys of both together: keyringctl sync OTHER --mirror {} --merge --unlock SOURCE", path.display(), path.display(), path.display())]
     Diverged {
         /// The copy.
         path: PathBuf,
@@ -213,7 +213,7 @@ pub enum Error {
     },
 
     /// The newest copy is damaged.
-    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every whole copy ({best}): keys may be missing in the others, so none was opened. Keep the file. When there is a backup of this copy, bring its keys together with those of a whole copy: `keyringctl sync COPY --mirror BACKUP --merge`. When there is none, see whether a whole copy opens all of the data without them: `keyringctl verify COPY --datadir DIR`; if it does, rename the damaged file and have it made anew: keyringctl sync COPY --mirror {}", path.display(), path.display())]
+    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every whole copy ({best}): keys may be missing in the others, so none was opened. Keep the file. When there is a backup of this copy, bring its keys together with those of a whole copy: `keyringctl sync COPY --mirror BACKUP --merge --unlock SOURCE`. When there is none, see whether a whole copy opens all of the data without them: `keyringctl verify COPY --datadir DIR --unlock SOURCE`; if it does, rename the damaged file and have it made anew: keyringctl sync COPY --mirror {} --unlock SOURCE", path.display(), path.display())]
     DamagedNewest {
         /// The damaged copy.
         path: PathBuf,
@@ -229,7 +229,7 @@ pub enum Error {
 
     /// Fewer copies can be written than a change must reach.
     #[error(
-        "only {reachable} of the {needed} copies that a change must reach can be written, so nothing was changed: {why}"
+        "{}, so nothing was changed: {why}", too_few(*reachable, *needed)
     )]
     TooFewCopies {
         /// How many can be written.
@@ -250,7 +250,7 @@ pub enum Error {
     },
 
     /// The data directory was used with another keyring.
-    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected}, says {}: mount the volume of {expected}. If the data really belongs to {found}, accept it with: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness))]
+    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected}, says {}: mount the volume of {expected}. If the data really belongs to {found}, accept it with: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
     WitnessForeign {
         /// The keyring file.
         path: PathBuf,
@@ -263,7 +263,7 @@ pub enum Error {
     },
 
     /// The data directory was used with a newer state of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but this data directory has seen generation {expected}, says {}: this is an older copy, and keys are missing in it. Mount the volume with the newer one. If that is lost for good, accept this one with: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness))]
+    #[error("{} holds generation {found} of keyring {id}, but this data directory has seen generation {expected}, says {}: this is an older copy, and keys are missing in it. Mount the volume with the newer one. If that is lost for good, accept this one with: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
     WitnessOlder {
         /// The keyring file.
         path: PathBuf,
@@ -278,7 +278,7 @@ pub enum Error {
     },
 
     /// The data directory was used with another state of the same generation.
-    #[error("{} has diverged from the copy that this data directory was last used with: that was in another state of generation {generation}, says {}. Keep both: mount the other one. See which one opens the data: `keyringctl verify {} --datadir {}`, and the same with the other. Then bring the keys of both together: `keyringctl sync OTHER --mirror {} --merge`. Only if the other one is lost for good, accept this one: keyringctl witness accept {} --datadir {}", path.display(), witness.display(), path.display(), directory(witness), path.display(), path.display(), directory(witness))]
+    #[error("{} has diverged from the copy that this data directory was last used with: that was in another state of generation {generation}, says {}. Keep both: mount the other one. See which one opens the data: `keyringctl verify {} --datadir {} --unlock SOURCE`, and the same with the other. Then bring the keys of both together: `keyringctl sync OTHER --mirror {} --merge --unlock SOURCE`. Only if the other one is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness), path.display(), path.display(), directory(witness))]
     WitnessFork {
         /// The keyring file.
         path: PathBuf,
@@ -381,7 +381,7 @@ pub enum Error {
 
     /// A secret that was to verify a slot opens none.
     #[error(
-        "the secret from {source_name} opens none of the {count} unlock slots of {}, so it verifies none: nothing was changed. If it is the right one, its slot was replaced: find that with keyringctl slot list, remove it and add it anew", path.display()
+        "the secret from {source_name} opens none of the {count} unlock slots of {}, so it verifies none: nothing was changed. Check that it is the right secret. If it is, its slot was replaced: find that with keyringctl slot list, remove it and add it anew", path.display()
     )]
     VerifiesNoSlot {
         /// The keyring file.
@@ -435,23 +435,24 @@ impl Error {
     /// the place of a missing copy would have two.
     pub fn of_copy(&self, keyring: &Path) -> String {
         let sync = |path: &Path| format!("keyringctl sync {} --mirror {}", keyring.display(), path.display());
+        let unlock = "--unlock SOURCE";
         match self {
             Error::Missing { path, found } => {
                 format!(
-                    "{found}. Mount its volume, or, when that copy is lost, put a new one there: {}",
+                    "{found}. Mount its volume, or, when that copy is lost, put a new one there: {} {unlock}",
                     sync(path)
                 )
             }
             Error::Older { path, found, expected, .. } => format!(
                 "it holds generation {found}, but generation {expected} is in use: this is an older copy. Nothing was \
-                 changed. Bring it up to date: {}",
+                 changed. Bring it up to date: {} {unlock}",
                 sync(path)
             ),
             Error::Diverged { path, found, expected } => format!(
                 "it has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither \
                  follows from the other. No key is stored until they are one again, and both are left as they are. Keep \
-                 both files. See which one opens the data: `keyringctl verify {} --datadir DIR`, and the same with the \
-                 other. Then bring the keys of both together: {} --merge",
+                 both files. See which one opens the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the \
+                 other. Then bring the keys of both together: {} --merge {unlock}",
                 path.display(),
                 sync(path)
             ),
@@ -499,6 +500,13 @@ fn no_such_slot(number: usize, count: usize) -> String {
     }
 }
 
+fn too_few(reachable: usize, needed: usize) -> String {
+    match reachable {
+        0 => format!("no copy can be written ({needed} {} needed)", if needed == 1 { "is" } else { "are" }),
+        n => format!("only {n} of the {needed} copies that a change must reach can be written"),
+    }
+}
+
 fn directory(path: &Path) -> std::path::Display<'_> {
     path.parent().unwrap_or(path).display()
 }
@@ -542,13 +550,21 @@ mod tests {
     }
 
     #[test]
+    fn no_copy_that_can_be_written_is_not_counted() {
+        let told =
+            |reachable, needed| Error::TooFewCopies { reachable, needed, why: "x".to_owned() }.to_string();
+        assert_eq!(told(0, 1), "no copy can be written (1 is needed), so nothing was changed: x");
+        assert!(told(1, 2).starts_with("only 1 of the 2 copies"));
+    }
+
+    #[test]
     fn a_copy_is_brought_up_to_date_and_no_second_keyring_made() {
         let path = PathBuf::from("/mnt/b/k");
         let told = |e: Error| e.of_copy(Path::new("/mnt/a/k"));
         let missing = Error::Missing { path: path.clone(), found: "it is not mounted".to_owned() };
         let older = Error::Older { path: path.clone(), id: Uuid::nil(), found: 3, expected: 5 };
         for text in [told(missing), told(older)] {
-            assert!(text.ends_with("keyringctl sync /mnt/a/k --mirror /mnt/b/k"), "{text}");
+            assert!(text.ends_with("keyringctl sync /mnt/a/k --mirror /mnt/b/k --unlock SOURCE"), "{text}");
         }
         let denied = Error::io("open", &path, io::ErrorKind::PermissionDenied.into()).to_string();
         assert!(denied.contains("network volume") && denied.contains("AppArmor"), "{denied}");

@@ -375,6 +375,18 @@ fn merging_diverged_copies() {
     open("new.keyring").fetch(&common::name("apart", ""), |key| ours.extend(key.data)).unwrap();
     open("new.keyring").fetch(&common::name("apart", "it's"), |key| theirs.extend(key.data)).unwrap();
     assert_eq!((ours, theirs), (vec![3; 32], vec![4; 16]));
+
+    // The way back from a wrong decision: the kept files get their names back, and are merged again.
+    fs::remove_file(place.path("new.keyring")).unwrap();
+    for (kept, path) in kept.iter().zip(["main.keyring", "mirror.keyring"]) {
+        fs::rename(place.path(kept), place.path(path)).unwrap();
+    }
+    let other = "--take apart=DIR/mirror.keyring --take apart,user=it\\'s=DIR/mirror.keyring";
+    let again = place.run(&format!("{merge} {other}"));
+    assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
+    let mut ours = Vec::<u8>::new();
+    open("main.keyring").fetch(&common::name("apart", ""), |key| ours.extend(key.data)).unwrap();
+    assert_eq!(ours, [4; 32]);
 }
 
 fn fs_bytes(place: &Place, name: &str) -> Vec<u8> {
@@ -528,6 +540,110 @@ fn copies() {
         },
         &[&format!("backup DIR/damaged.keyring DIR/none.keyring {UNLOCK}"), "status DIR/none.keyring"],
     );
+}
+
+#[test]
+fn a_mirror_whose_directory_is_missing_is_no_new_keyring() {
+    let place = Place::with_keyring();
+    for line in [
+        format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}"),
+        format!("status DIR/main.keyring DIR/none/k {UNLOCK}"),
+        format!("verify DIR/none/k DIR/main.keyring {UNLOCK}"),
+    ] {
+        let Ended { code, stdout, stderr } = place.run(&line);
+        let told = stdout + &stderr;
+        assert_ne!(code, 0, "{line}: {told}");
+        let sync = format!("keyringctl sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}");
+        let is_helped = told.contains("install -d -m 0700 -o ") && told.contains("DIR/none`");
+        assert!(is_helped && told.contains(&sync) && !told.contains("keyringctl init"), "{line}: {told}");
+    }
+    // What the message says is enough.
+    fs::create_dir(place.path("none")).unwrap();
+    fs::set_permissions(place.path("none"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(place.run(&format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}")).code, 0);
+    for line in ["init DIR/new.keyring --mirror DIR/gone/k", "backup DIR/main.keyring DIR/gone/k"] {
+        let Ended { code, stderr, .. } = place.run(&format!("{line} {UNLOCK}"));
+        let told = stderr.contains("DIR/gone/k cannot be made") && stderr.contains("install -d -m 0700");
+        assert!(code == 2 && told && !stderr.contains("keyringctl init"), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn one_file_under_two_names_counts_once() {
+    let place = Place::with_keyring();
+    fs::hard_link(place.path("main.keyring"), place.path("link.keyring")).unwrap();
+    std::os::unix::fs::symlink(place.path(""), place.path("dir")).unwrap();
+    fs::create_dir(place.path("sub")).unwrap();
+    for other in ["DIR/link.keyring", "DIR/dir/main.keyring", "DIR/sub/../main.keyring", "DIR/main.keyring"] {
+        for command in ["status", "verify"] {
+            let Ended { code, stdout, .. } =
+                place.run(&format!("{command} DIR/main.keyring {other} {UNLOCK}"));
+            let told = stdout.contains("one file under two names") || stdout.contains("is named twice");
+            assert!(code == 1 && told, "{command} {other}: {stdout}");
+            let counted = command == "verify" || stdout.contains("1/2 copies are up to date");
+            assert!(counted, "{command} {other}: {stdout}");
+        }
+    }
+}
+
+/// Standard input holds the key once, which is enough for all copies.
+#[test]
+fn a_recovery_key_is_asked_for_once() {
+    let place = Place::new();
+    let made = place
+        .run("init DIR/a.keyring --mirror DIR/b.keyring --unlock file:DIR/secret --generate-secret --json");
+    let made: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
+    let key = made["recovery_key"].as_str().unwrap();
+    let done = place.run_with("verify DIR/a.keyring DIR/b.keyring --recovery", key.as_bytes());
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.stdout.matches("every byte authenticated").count(), 2, "{}", done.stdout);
+    // A source is read once, too: the second time this program would fail.
+    let script = "#!/bin/sh\nset -C\n: > \"$0.ran\" || exit 1\ncat \"${0%/*}/secret\"\n";
+    place.write("once", script.as_bytes());
+    fs::set_permissions(place.path("once"), fs::Permissions::from_mode(0o700)).unwrap();
+    for command in ["verify", "status"] {
+        let _ = fs::remove_file(place.path("once.ran"));
+        let dir = place.dir.path().to_str().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
+            .args([command, "--unlock", &format!("command:{dir}/once")])
+            .args([place.path("a.keyring"), place.path("b.keyring")])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+    }
+}
+
+/// The unlock secret is lost: the recovery key puts another one in its place, on all copies.
+#[test]
+fn the_recovery_key_gives_the_server_a_new_secret() {
+    let place = Place::new();
+    let made = place
+        .run("init DIR/a.keyring --mirror DIR/b.keyring --unlock file:DIR/secret --generate-secret --json");
+    let made: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
+    let key = made["recovery_key"].as_str().unwrap();
+    place.write("new", &[5; 32]);
+    let add = "slot add DIR/a.keyring --mirror DIR/b.keyring --with-recovery --new file:DIR/new";
+    let added = place.run_with(add, key.as_bytes());
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    assert_eq!(place.run("verify DIR/a.keyring DIR/b.keyring --unlock file:DIR/new").code, 0);
+    let remove = "slot remove DIR/a.keyring 1 --mirror DIR/b.keyring --unlock file:DIR/new";
+    assert_eq!(place.run(remove).code, 0);
+    assert_eq!(place.run(&format!("verify DIR/a.keyring DIR/b.keyring {UNLOCK}")).code, 1);
+}
+
+#[test]
+fn a_copy_that_lags_behind_another_one_is_not_to_be_accepted() {
+    let place = Place::with_keyring();
+    fs::create_dir(place.path("data")).unwrap();
+    fs::copy(place.path("main.keyring"), place.path("old.keyring")).unwrap();
+    assert_eq!(place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null")).code, 0);
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
+    assert_eq!(place.run(&accept).code, 0);
+    let Ended { code, stdout, .. } =
+        place.run(&format!("status DIR/main.keyring DIR/old.keyring --datadir DIR/data {UNLOCK}"));
+    let sync = format!("keyringctl sync DIR/main.keyring --mirror DIR/old.keyring {UNLOCK}");
+    assert!(code == 1 && stdout.contains("lags behind DIR/main.keyring"), "{stdout}");
+    assert!(stdout.contains(&sync) && !stdout.contains("witness accept"), "{stdout}");
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn all_keys_of_either_file_are_imported_and_a_second_time_nothing_changes() {
 fn what_is_there_already_stays_and_the_rest_comes_with_it() {
     let place = Place::with_keyring();
     place.write("first", &json_file(&some_keys()[..1]));
-    place.import("component_keyring_file", "first", &[]).says(0, &["imported 1 keys"]);
+    place.import("component_keyring_file", "first", &[]).says(0, &["imported 1 key"]);
     place.write("all", &json_file(&some_keys()));
     place
         .import("component_keyring_file", "all", &[])
@@ -314,7 +314,7 @@ fn a_backup_that_holds_more_is_shown_and_the_choice_left_to_the_administrator() 
         assert_eq!(place.keys("keyring").len(), 2);
         place.refuses(1, from, "src.backup", &[], &["REFUSED the key 'mine' of user 'anna@host'"]);
         place.write("src.backup", &file(&[key("only there", "", "AES", 32)]));
-        place.import(from, "src.backup", &[]).says(0, &["imported 1 keys"]);
+        place.import(from, "src.backup", &[]).says(0, &["imported 1 key"]);
         assert_eq!(place.keys("keyring").len(), 3);
     }
 }
@@ -324,7 +324,7 @@ fn a_backup_with_nothing_more_or_torn_does_not_stop_an_import() {
     let part = json_file(&some_keys()[..1]);
     for (backup, texts) in [
         (json_file(&some_keys()), &["an interrupted write left src.backup: 3 keys"][..]),
-        (part.clone(), &["src.backup: 1 keys", "only in src: 'mine' of user 'bert@host'"]),
+        (part.clone(), &["src.backup: 1 key", "only in src: 'mine' of user 'bert@host'"]),
         (part[..part.len() / 2].to_vec(), &["src.backup, and it was not used"]),
     ] {
         let place = Place::with_keyring();
@@ -385,7 +385,7 @@ fn an_encrypted_file_needs_its_password() {
     let e = place.refuses(1, "percona_encrypted_file", "src", &["--source-unlock", &wrong], &["password"]);
     assert!(!e.err.contains("another password"), "{e:?}");
     let password = ["--source-unlock", "env:PERCONA"];
-    place.import("percona_encrypted_file", "src", &password).says(0, &["imported 1 keys"]);
+    place.import("percona_encrypted_file", "src", &password).says(0, &["imported 1 key"]);
     let mut expected = Set::new();
     put(&mut expected, "INNODBKey-1", "", "AES", &(0..32).collect::<Vec<u8>>());
     assert_eq!(place.keys("keyring"), expected);
@@ -427,8 +427,8 @@ fn a_name_of_any_bytes_comes_back() {
     let at = file.windows(4).position(|w| w == b"NAME").unwrap();
     file[at..at + 4].copy_from_slice(&[0xff, b'x', 0xc3, b'y']);
     place.write("src", &file);
-    place.import("component_keyring_file", "src", &[]).says(0, &["imported 1 keys"]);
-    place.ctl(&["export", "--to", "component_keyring_file", "keyring", "dst"]).says(0, &["exported 1 keys"]);
+    place.import("component_keyring_file", "src", &[]).says(0, &["imported 1 key"]);
+    place.ctl(&["export", "--to", "component_keyring_file", "keyring", "dst"]).says(0, &["exported 1 key"]);
     let id = |path: &Path| {
         let bytes = fs::read(path).unwrap();
         bytes.windows(4).any(|w| w == [0xff, b'x', 0xc3, b'y'])

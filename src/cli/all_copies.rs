@@ -47,7 +47,7 @@ impl Args {
         let mirrors: String = others.map(|path| format!(" --mirror {}", shell_word(path))).collect();
         Err(Error::Config(format!(
             "the server on this host is configured for more copies of this keyring than were named: {} would be left \
-             out, and the copies would diverge as soon as the server stores a key there. Nothing was changed. Name \
+             out, and may diverge if the server does not see the changed copy. Nothing was changed. Name \
              all copies, also one whose volume is not mounted now (it follows later), with your other options: \
              keyringctl {command} {path}{last}{mirrors}\n\
              To leave copies out on purpose, add --only-named-copies; --help says what that means",
@@ -72,11 +72,16 @@ impl Args {
         }
         let mut found = Findings::default();
         let Some(Configured { host, .. }) = configured::find(&site, &mut found) else {
-            found
-                .all()
-                .iter()
-                .filter(|f| f.level == Level::Wrong && UNCLEAR.contains(&f.check))
-                .for_each(|f| warn(&f.what));
+            let findings = found.all();
+            let unclear: Vec<_> =
+                findings.iter().filter(|f| f.level == Level::Wrong && UNCLEAR.contains(&f.check)).collect();
+            unclear.iter().for_each(|f| warn(&f.what));
+            if unclear.is_empty() && site.option_error.is_none() {
+                eprintln!(
+                    "keyringctl: no configuration of a server with this kind of keyring was found on this host, so it \
+                     was not checked whether all copies were named"
+                );
+            }
             return Ok(None);
         };
         Ok(Some(host.copies().map(|copy| site.at(copy)).collect()))

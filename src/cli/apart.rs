@@ -2,6 +2,7 @@
 //! Copies that are no two copies: one file under two names, or two files that are lost together.
 
 use super::output::Output;
+use crate::error::Error;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,6 +17,17 @@ pub(super) fn is_one_file(one: &Path, other: &Path) -> bool {
         there.ok().or_else(place)
     }
     one == other || file(one).is_some_and(|of_one| file(other) == Some(of_one))
+}
+
+/// The error when the path of that number leads to the file of one before it.
+pub(super) fn same_before(paths: &[PathBuf], number: usize) -> Option<Error> {
+    let path = paths.get(number)?;
+    let other = paths.iter().take(number).find(|other| is_one_file(other, path))?;
+    Some(if other == path {
+        Error::Config(format!("{} is named twice, and is one copy", path.display()))
+    } else {
+        Error::OneFile { path: other.clone(), other: path.clone() }
+    })
 }
 
 /// The filesystem that a path is on, or would be on, by its device's number.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl backup`: a verified copy of a keyring file.
 
-use super::output::{Output, hex};
-use super::{Verdict, secret};
+use super::output::{Output, counted, hex};
+use super::{Verdict, missing, secret};
 use crate::error::{Error, Result};
 use crate::keyring::load_with;
 use crate::store::copy::{CHANGE_WAIT, Copy, FRONT_LEN};
@@ -36,8 +36,9 @@ const TRIES: usize = 5;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let place = Copy::new(Arc::clone(&fs), &args.destination).vacancy()?;
-    volume::check_directory(fs.as_ref(), &args.destination)?;
+    let no_place = |e| missing::no_place(e, Some(&args.path), "this again");
+    let place = Copy::new(Arc::clone(&fs), &args.destination).vacancy().map_err(no_place)?;
+    volume::check_directory(fs.as_ref(), &args.destination).map_err(no_place)?;
     let secret = args.secret.read(&args.path)?;
     let name = args.secret.name();
     let open = |path: &Path| load_with(&fs, path, &name, || args.secret.read_again(&secret));
@@ -71,12 +72,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let status = made.status();
     let sha256 = hex(&sha256);
     out.line(format_args!(
-        "Copied {} to {}: keyring {}, generation {}, {} keys, every byte authenticated",
+        "Copied {} to {}: keyring {}, generation {}, {}, every byte authenticated",
         args.path.display(),
         args.destination.display(),
         status.id,
         status.generation,
-        status.keys
+        counted(status.keys, "key")
     ));
     out.field("sha256", &sha256);
     for note in &notes {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a copy holds, and how it stands to another: by its keys when the secret opened both, else by what it claims.
 
+use super::secret;
 use crate::keyring::{Claims, Keyring, Kinship};
 use std::path::Path;
 
@@ -29,14 +30,19 @@ impl Content {
 
 /// How the right keys are found and kept when two copies have diverged: one command or two a line. `first` is the copy
 /// whose slots and data key are to stay.
-pub(super) fn remedy(first: &Path, second: &Path, datadir: Option<&Path>) -> Vec<String> {
+pub(super) fn remedy(
+    first: &Path,
+    second: &Path,
+    datadir: Option<&Path>,
+    secret: &secret::Args,
+) -> Vec<String> {
     let (first, second) = (first.display(), second.display());
-    let datadir = datadir.unwrap_or(Path::new("DIR")).display();
+    let (datadir, unlock) = (datadir.unwrap_or(Path::new("DIR")).display(), secret.option());
     vec![
         "keep both files, and see which one opens the data:".to_owned(),
-        format!("keyringctl verify {first} --datadir {datadir}"),
-        format!("keyringctl verify {second} --datadir {datadir}"),
+        format!("keyringctl verify {first} --datadir {datadir}{unlock}"),
+        format!("keyringctl verify {second} --datadir {datadir}{unlock}"),
         "bring the keys of both together, the copy whose slots are to stay first:".to_owned(),
-        format!("keyringctl sync {first} --mirror {second} --merge"),
+        format!("keyringctl sync {first} --mirror {second} --merge{unlock}"),
     ]
 }

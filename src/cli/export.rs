@@ -2,7 +2,7 @@
 //! `keyringctl export`: all keys, in clear, into a file of another keyring.
 
 use super::foreign::{self, backup_of};
-use super::output::Output;
+use super::output::{Output, counted};
 use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::keyring::Keyring;
@@ -92,7 +92,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line(format_args!("NOT FINE {dst}: the key {name} is not there as it was exported"));
     }
     if lost.is_empty() {
-        out.line(format_args!("exported {count} keys to {dst} ({format}), read again and compared"));
+        out.line(format_args!(
+            "exported {} to {dst} ({format}), read again and compared",
+            counted(count, "key")
+        ));
     }
     out.document(&json!({
         "to": format.name(),

@@ -5,7 +5,7 @@ mod plan;
 mod report;
 
 use super::foreign::{self, Foreign, backup_of};
-use super::output::{Output, stderr_report};
+use super::output::{Output, counted, stderr_report};
 use super::slot::Target;
 use super::{Verdict, sync};
 use crate::error::{Error, Result};
@@ -112,9 +112,9 @@ impl Args {
                 let backup = backup_of(&path);
                 let hint = match foreign::read(fs, self.from, &backup, password) {
                     Ok(b) => format!(
-                        ". {} beside it is whole and holds {} keys: it can be imported in its place",
+                        ". {} beside it is whole and holds {}: it can be imported in its place",
                         backup.display(),
-                        b.keys.len()
+                        counted(b.keys.len(), "key")
                     ),
                     Err(_) => String::new(),
                 };

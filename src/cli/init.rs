@@ -3,7 +3,7 @@
 
 use super::output::Output;
 use super::secret::{self, measured_cost};
-use super::{Verdict, apart, sync};
+use super::{Verdict, apart, missing, sync};
 use crate::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::slots::MIN_SECRET;
@@ -13,7 +13,7 @@ use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::store::vacancy::{self, Vacancy};
-use crate::store::volume;
+use crate::store::volume::{self, directory_of};
 use crate::unlock::UnlockSource;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -147,8 +147,10 @@ pub(super) fn make(
 ) -> Result<Made> {
     let mut places = Vec::new();
     for path in paths {
-        places.push(Copy::new(Arc::clone(fs), path).vacancy()?);
-        volume::check_directory(fs.as_ref(), path)?;
+        let place = Copy::new(Arc::clone(fs), path).vacancy();
+        let place = place.and_then(|place| volume::check_directory(fs.as_ref(), path).map(|()| place));
+        let like = paths.iter().find(|other| directory_of(other).exists());
+        places.push(place.map_err(|e| missing::no_place(e, like.map(PathBuf::as_path), "this again"))?);
     }
     let keyring = paths.first().cloned().unwrap_or_default();
     let secret_file = generate_secret(fs, source, &keyring, file)?;

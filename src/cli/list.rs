@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl list`: the keys of a keyring, never their bytes.
 
-use super::output::{Output, table, time};
+use super::output::{Output, counted, table, time};
 use super::{Verdict, secret};
 use crate::error::Result;
 use crate::store::fs::Fs;
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         })
         .collect();
     table(out, &["KEY ID", "USER", "TYPE", "BYTES", "STORED"], &cells);
-    out.line(format_args!("{} keys", rows.len()));
+    out.line(counted(rows.len(), "key"));
     out.document(&rows);
     Ok(Verdict::Fine)
 }

@@ -44,6 +44,8 @@ fn named(file: &Path, text: &str) -> Vec<Named> {
     }
     // A shell's line goes on, too.
     let joined = joined.replace("\\\\\\n", " ").replace("\\n", "\n").replace("{{", "(").replace("}}", ")");
+    // What secret::Args::option() answers.
+    let joined = joined.replace("{unlock}", " --unlock SOURCE");
     let places = joined.match_indices("keyringctl ");
     let of = |(at, word): (usize, &str)| {
         let (before, rest) = (&joined[..at], &joined[at + word.len()..]);

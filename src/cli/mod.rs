@@ -12,6 +12,7 @@ mod foreign;
 mod import;
 mod init;
 mod list;
+mod missing;
 mod output;
 mod pages;
 mod prometheus;

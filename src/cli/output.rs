@@ -153,6 +153,11 @@ pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// A number of things, whose name takes an s when they are several.
+pub(super) fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Bytes as hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -227,6 +232,11 @@ mod tests {
         assert_eq!(word("/mnt/my stick/k"), "'/mnt/my stick/k'");
         assert_eq!(word("/mnt/it's;k"), r"'/mnt/it'\''s;k'");
         assert_eq!(word(""), "''");
+    }
+
+    #[test]
+    fn one_thing_is_not_several() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "key")), ["0 keys", "1 key", "2 keys"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! `keyringctl rekey`: a new data key.
 
 use super::Verdict;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::secret::{self, Typed};
 use super::slot::Target;
 use super::status::SlotRow;
@@ -65,8 +65,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let renewed = keyring.rekey(&secrets, args.require_all)?;
     let status = keyring.status();
     out.line(format_args!(
-        "keyring {}: {} keys sealed with a new data key, generation {}",
-        status.id, status.keys, status.generation
+        "keyring {}: {} sealed with a new data key, generation {}",
+        status.id,
+        counted(status.keys, "key"),
+        status.generation
     ));
     let rows: Vec<_> = keyring
         .slots()
@@ -80,11 +82,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let unverified = rows.iter().filter(|row| row.renewed == Renewed::ByPublicKey).count();
     if unverified > 0 {
         out.line(format_args!(
-            "WARNING: {unverified} of {} slots not verified. If somebody who knew the old data key could write to the file, \
+            "WARNING: {unverified} of {} not verified. If somebody who knew the old data key could write to the file, \
              he may have added a slot or replaced a public key, and has the new data key now.\n\
              Check that every slot is yours. To verify them, run rekey again with their secrets: --verify-slot SOURCE, \
              --verify-recovery, --verify-passphrase; --require-all refuses the others",
-            rows.len()
+            counted(rows.len(), "slot")
         ));
     }
     out.document(&json!({ "slots": rows, "unverified": unverified }));

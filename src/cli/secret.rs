@@ -2,6 +2,7 @@
 //! How `keyringctl` gets an unlock secret: from a source as the server does, or from the terminal,
 //! without echo. Never from its arguments (invariant 6).
 
+use super::output::shell_word;
 use crate::error::{Error, Result, in_memory};
 use crate::format::image::Note;
 use crate::format::slots::{Cost, UnlockSecret};
@@ -17,6 +18,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 const TERMINAL: &str = "the terminal";
 const RECOVERY: &str = "the recovery key";
+/// How commands in messages name the secret of a keyring when nothing is known of it.
+const UNNAMED: &str = " --unlock SOURCE";
 const RECOVERY_TRIES: usize = 3;
 
 /// Where the secret of a new keyring or slot comes from.
@@ -30,7 +33,7 @@ pub(super) struct Source {
 }
 
 /// Where the secret of an existing keyring comes from.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[group(id = "secret")]
 pub(super) struct Args {
     /// Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or
@@ -72,6 +75,20 @@ impl Args {
         if self.recovery { RECOVERY.to_owned() } else { name_of(&self.unlock) }
     }
 
+    /// The option that names it in a command: the real source where it is known.
+    pub fn option(&self) -> String {
+        match &self.unlock {
+            Some(source) => format!(" --unlock {}", shell_word(Path::new(&source.to_string()))),
+            None if self.recovery => " --recovery".to_owned(),
+            None => UNNAMED.to_owned(),
+        }
+    }
+
+    /// A message whose commands leave it open, with the real source.
+    pub fn named_in(&self, message: String) -> String {
+        message.replace(UNNAMED, &self.option())
+    }
+
     /// Reads the secret.
     pub fn read(&self, path: &Path) -> Result<UnlockSecret> {
         match &self.unlock {
@@ -89,6 +106,42 @@ impl Args {
     /// Opens a keyring.
     pub fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
         load_with(fs, path, &self.name(), || self.read(path))
+    }
+}
+
+/// A secret for several files: it is asked for, or read from its source, once and when the first of them needs it.
+pub(super) struct Once<'a> {
+    args: &'a Args,
+    secret: Option<UnlockSecret>,
+}
+
+impl<'a> Once<'a> {
+    pub fn new(args: &'a Args) -> Self {
+        Self { args, secret: None }
+    }
+
+    /// Where it comes from.
+    pub fn args(&self) -> &'a Args {
+        self.args
+    }
+
+    /// Whether it was said where it comes from.
+    pub fn is_given(&self) -> bool {
+        self.args.unlock.is_some() || self.args.recovery
+    }
+
+    /// The secret; `path` is the file that needs it.
+    pub fn read(&mut self, path: &Path) -> Result<UnlockSecret> {
+        let secret = match &mut self.secret {
+            Some(secret) => secret,
+            none => none.insert(self.args.read(path)?),
+        };
+        self.args.read_again(secret)
+    }
+
+    /// Opens a keyring.
+    pub fn load(&mut self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
+        load_with(fs, path, &self.args.name(), || self.read(path))
     }
 }
 

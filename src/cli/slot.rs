@@ -13,7 +13,7 @@ use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::unlock::UnlockSource;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Show, add, change and remove the secrets that open a keyring
@@ -134,7 +134,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let is_new = key.is_some();
             show(out, keyring.slots().iter().map(SlotRow::from), key);
             if is_new {
-                deliver(&keyring, path, out)?;
+                deliver(&keyring, &target, out)?;
             }
         }
         Command::Change { target, new } => {
@@ -156,14 +156,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 /// Prints what there is so far, the key of the last slot in it. When nobody gets it, the slot goes again.
-fn deliver(keyring: &Keyring, path: &Path, out: &mut Output) -> Result<()> {
+fn deliver(keyring: &Keyring, target: &Target, out: &mut Output) -> Result<()> {
     let number = keyring.slots().len();
     out.deliver().map_err(|e| {
         let then = match keyring.remove_slot(number) {
             Ok(()) => "so its slot was removed again".to_owned(),
             Err(why) => format!(
-                "and its slot could not be removed again ({why}): remove it with keyringctl slot remove {} {number}",
-                path.display()
+                "and its slot could not be removed again ({why}): remove it with keyringctl slot remove {} {number}{}",
+                target.path.display(),
+                target.secret.option()
             ),
         };
         Error::Config(format!(

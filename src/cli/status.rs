@@ -4,6 +4,7 @@
 mod compare;
 
 use super::content::Content;
+use super::missing::told;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
 use super::{Verdict, secret};
@@ -122,9 +123,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut verdict = Verdict::Fine;
     let mut all = Vec::new();
     let mut unreadable = None;
+    let mut secret = secret::Once::new(&args.secret);
     for path in &args.paths {
-        let found = look(&fs, path, args).or_else(|e| {
-            let error = Some(told(&e, path, &args.paths));
+        let found = look(&fs, path, args, &mut secret).or_else(|e| {
+            let error = Some(told(&e, path, &args.paths, &args.secret));
             let found = Found { path: path.clone(), fine: false, error, about: None, content: None };
             match e {
                 // What there is of the other copies is still to be told.
@@ -136,7 +138,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         });
         all.push(found?);
     }
-    compare::all(&mut all, args.datadir.as_deref());
+    compare::all(&mut all, args.datadir.as_deref(), &args.secret);
     for found in &all {
         print(out, found);
         verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
@@ -156,14 +158,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         metrics(&all, witness.as_ref()).print(out);
     }
     unreadable.map_or(Ok(verdict), Err)
-}
-
-/// What is wrong with a copy: when others were named too, it is not to be made as a keyring of its own.
-pub(super) fn told(e: &Error, path: &Path, all: &[PathBuf]) -> String {
-    match (e, all.iter().find(|other| *other != path)) {
-        (Error::Missing { .. }, Some(other)) => format!("there is no copy: {}", e.of_copy(other)),
-        _ => e.to_string(),
-    }
 }
 
 /// The same as figures.
@@ -250,7 +244,7 @@ impl Stands {
 }
 
 /// What the server in that data directory would not use is not fine.
-fn compare_with_witness(found: &mut Found, heard: Result<Testimony>) -> Result<()> {
+fn compare_with_witness(found: &mut Found, heard: Result<Testimony>, secret: &secret::Args) -> Result<()> {
     let Some(about) = &mut found.about else { return Ok(()) };
     let (stands, contradicted) = match heard {
         Ok(Testimony::None) => return Ok(()),
@@ -265,12 +259,12 @@ fn compare_with_witness(found: &mut Found, heard: Result<Testimony>) -> Result<(
     about.witness = Some(stands);
     if let Some(e) = contradicted {
         found.fine = false;
-        found.error = Some(e.to_string());
+        found.error = Some(secret.named_in(e.to_string()));
     }
     Ok(())
 }
 
-fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
+fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args, secret: &mut secret::Once<'_>) -> Result<Found> {
     let claims = inspect(fs, path)?;
     let heard;
     let mut about = describe(&claims.header);
@@ -281,7 +275,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
         about.notes.push("one of the two copies of the header is damaged".to_owned());
     }
     if args.secret.unlock.is_some() {
-        let (keyring, notes) = args.secret.load(fs, path)?;
+        let (keyring, notes) = secret.load(fs, path)?;
         heard = args.datadir.as_ref().map(|datadir| keyring.hear_witness(fs, datadir));
         let status = keyring.status();
         about.authenticated = true;
@@ -300,7 +294,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<Found> {
     about.unchangeable = Copy::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });
     let mut found = Found { path: path.to_owned(), fine, error: None, about: Some(about), content };
-    heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard))?;
+    heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard, &args.secret))?;
     Ok(found)
 }
 

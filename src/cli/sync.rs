@@ -3,8 +3,8 @@
 
 mod merge;
 
-use super::output::{Output, stderr_report};
-use super::{Verdict, apart, secret};
+use super::output::{Output, shell_word, stderr_report};
+use super::{Verdict, apart, missing, secret};
 use crate::error::{Error, Result};
 use crate::keyring::{Standing, load_beside_others};
 use crate::store::copy::Copy;
@@ -43,7 +43,7 @@ pub(super) struct Args {
     /// ID,user=USER
     #[arg(long, value_name = "ID=PATH", requires = "merge")]
     take: Vec<String>,
-    /// Show which keys come from where, and write nothing
+    /// With --merge: show which keys come from where, and write nothing
     #[arg(long, requires = "merge")]
     dry_run: bool,
     /// Where the secret of the other copies comes from, when the first one's does not open them
@@ -65,16 +65,22 @@ struct Row {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let all = paths(&args.path, &args.mirrors)?;
-    let (missing, there): (Vec<_>, Vec<_>) =
+    let (absent, there): (Vec<_>, Vec<_>) =
         all.iter().cloned().partition(|p| fs.meta(p).is_err_and(|e| e.kind() == io::ErrorKind::NotFound));
+    let Some(first) = there.first() else {
+        return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", io::ErrorKind::NotFound.into()));
+    };
     let vacancy = |path: &PathBuf| {
         let vacancy = Copy::new(Arc::clone(&fs), path).vacancy()?;
         volume::check_directory(fs.as_ref(), path).map(|()| vacancy)
     };
-    let places = missing.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
-    let Some(first) = there.first() else {
-        return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", io::ErrorKind::NotFound.into()));
+    let again = || {
+        let mirrors: Vec<_> = all.iter().filter(|path| *path != first).map(|path| shell_word(path)).collect();
+        let unlock = args.secret.option();
+        format!("keyringctl sync {} --mirror {}{unlock}", shell_word(first), mirrors.join(" --mirror "))
     };
+    let vacancy = |path: &PathBuf| vacancy(path).map_err(|e| missing::no_place(e, Some(first), &again()));
+    let places = absent.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
     let (mut merged, mut known) = (None, None);
     if args.merge {
         match merge::run(args, &fs, &there, out)? {
@@ -102,8 +108,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         })
         .collect();
     // Of those that were there, opening them has told.
-    apart::warn(&[&there[..], &missing[..]].concat(), there.len(), out);
-    rows.extend(missing.into_iter().map(|path| Row { path, fine: true, error: None, made: true }));
+    apart::warn(&[&there[..], &absent[..]].concat(), there.len(), out);
+    rows.extend(absent.into_iter().map(|path| Row { path, fine: true, error: None, made: true }));
     let fine = rows.iter().filter(|r| r.fine).count();
     for row in &rows {
         let text = match (&row.error, row.made) {

@@ -3,9 +3,9 @@
 
 mod datadir;
 
-use super::output::Output;
-use super::status::told;
-use super::{Verdict, secret};
+use super::missing::told;
+use super::output::{Output, counted};
+use super::{Verdict, apart, secret};
 use crate::error::{Error, Result};
 use crate::format::image::Note;
 use crate::format::slots::UnlockSecret;
@@ -54,16 +54,21 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut verdict = Verdict::Fine;
     let mut all = Vec::new();
     let mut newest: Option<Opened> = None;
-    for path in &args.paths {
-        let (checked, opened) = check(&fs, path, args)?;
+    let mut secret = secret::Once::new(&args.secret);
+    for (i, path) in args.paths.iter().enumerate() {
+        let (mut checked, opened) = check(&fs, path, args, &mut secret)?;
+        if let (true, Some(e)) = (checked.fine, apart::same_before(&args.paths, i)) {
+            (checked.fine, checked.error) = (false, Some(e.to_string()));
+        }
         if !args.server.datadir.is_empty() {
             newest = Opened::newest(newest, opened)?;
         }
         let head = if checked.fine { "OK      " } else { "NOT FINE" };
         match (&checked.error, checked.id, checked.generation, checked.keys) {
             (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(
-                "{head} {}: keyring {id}, generation {generation}, {keys} keys, {}",
+                "{head} {}: keyring {id}, generation {generation}, {}, {}",
                 path.display(),
+                counted(keys, "key"),
                 if checked.fine { "every byte authenticated" } else { "all of them whole, but" }
             )),
             (error, ..) => {
@@ -116,7 +121,12 @@ impl Opened {
     }
 }
 
-fn check(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<(Checked, Option<Opened>)> {
+fn check(
+    fs: &Arc<dyn Fs>,
+    path: &Path,
+    args: &Args,
+    secret: &mut secret::Once<'_>,
+) -> Result<(Checked, Option<Opened>)> {
     let mut checked = Checked {
         path: path.to_owned(),
         fine: false,
@@ -126,11 +136,11 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<(Checked, Option<
         keys: None,
         notes: Vec::new(),
     };
-    let (mut kept, secret) = (None, &args.secret);
-    let source_name = secret.name();
+    let mut kept = None;
+    let source_name = args.secret.name();
     let loaded = load_with(fs, path, &source_name, || {
         let read = secret.read(path)?;
-        kept = Some(secret.read_again(&read)?);
+        kept = Some(args.secret.read_again(&read)?);
         Ok(read)
     });
     match loaded {
@@ -145,7 +155,7 @@ fn check(fs: &Arc<dyn Fs>, path: &Path, args: &Args) -> Result<(Checked, Option<
             let path = path.to_owned();
             return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
         }
-        Err(e) if e.is_about_the_keyring() => checked.error = Some(told(&e, path, &args.paths)),
+        Err(e) if e.is_about_the_keyring() => checked.error = Some(told(&e, path, &args.paths, &args.secret)),
         Err(e) => return Err(e),
     }
     Ok((checked, None))

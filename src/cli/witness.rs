@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl witness`: shows the witness in a data directory, or accepts a keyring that it contradicts.
 
-use super::output::{Output, stderr_report};
+use super::output::{Output, counted, stderr_report};
 use super::{Verdict, secret};
 use crate::error::{Error, Result};
 use crate::keyring::witness_claims;
@@ -69,8 +69,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let needed = tablespace::master_keys(datadir)?;
             let missing: Vec<_> = needed.iter().filter(|(id, _)| !keyring.has_instance_key(id)).collect();
             out.line(format_args!(
-                "this keyring:        {}, generation {}, {} keys",
-                status.id, status.generation, status.keys
+                "this keyring:        {}, generation {}, {}",
+                status.id,
+                status.generation,
+                counted(status.keys, "key")
             ));
             match &seen {
                 Some(w) => {
@@ -87,8 +89,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             }
             for (id, files) in &missing {
                 out.line(format_args!(
-                    "MISSING {id}, needed by {} files, such as {}",
-                    files.len(),
+                    "MISSING {id}, needed by {}, such as {}",
+                    counted(files.len(), "file"),
                     files.first().map_or_else(String::new, |f| f.display().to_string())
                 ));
             }
@@ -116,7 +118,7 @@ fn confirm(out: &mut Output, missing: usize) -> Result<()> {
     }
     out.flush_text();
     let lost = if missing > 0 {
-        format!(" Data encrypted with the {missing} missing keys cannot be read with it.")
+        format!(" Data encrypted with the {} cannot be read with it.", counted(missing, "missing key"))
     } else {
         String::new()
     };

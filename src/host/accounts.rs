@@ -26,6 +26,12 @@ pub fn find(passwd: &str, name: &str) -> Option<Account> {
     })
 }
 
+/// The name of the account with that user id.
+pub fn name_of(passwd: &str, uid: u32) -> Option<String> {
+    let name = |line: &str| line.split(':').next().map(str::to_owned);
+    passwd.lines().filter_map(name).find(|name| find(passwd, name).is_some_and(|account| account.uid == uid))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +42,7 @@ mod tests {
         assert_eq!(find(text, "mysql").map(|a| (a.uid, a.gid)), Some((101, 102)));
         assert_eq!(find(text, "mysq"), None);
         assert_eq!(find("mysql:x:a:b\n", "mysql"), None);
+        assert_eq!(name_of(text, 101).as_deref(), Some("mysql"));
+        assert_eq!(name_of(text, 102), None);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a check finds.
 
-use crate::cli::output::Output;
+use crate::cli::output::{Output, counted};
 use crate::store::real::effective_user;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -170,11 +170,11 @@ impl Findings {
             out.line(format_args!("FINE  {}", passed.join(", ")));
         }
         out.line(format_args!(
-            "{} wrong, {} at risk, {} notes, {} checks fine",
+            "{} wrong, {} at risk, {}, {} fine",
             self.count(Level::Wrong),
             self.count(Level::Risk),
-            self.count(Level::Note),
-            passed.len()
+            counted(self.count(Level::Note), "note"),
+            counted(passed.len(), "check")
         ));
     }
 

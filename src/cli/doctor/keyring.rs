@@ -3,7 +3,9 @@
 
 use super::finding::{Findings, Level};
 use super::look::Look;
+use crate::cli::apart::same_before;
 use crate::cli::content::{Content, remedy};
+use crate::cli::missing;
 use crate::error::Error;
 use crate::format::slots::SlotKind;
 use crate::keyring::{Claims, Keyring, Kinship, hear_claims, inspect, load_with};
@@ -31,16 +33,19 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
     let copies: Vec<&Path> = look.host.copies().collect();
     let claims: Vec<_> =
         copies.iter().filter_map(|copy| Some((*copy, file(look, &fs, copy, found)?))).collect();
-    if copies.len() == 1 {
+    let places: Vec<_> = copies.iter().map(|copy| look.at_root(copy)).collect();
+    if (1..places.len()).all(|i| same_before(&places, i).is_some()) {
+        let others = if places.len() > 1 { ": its other paths lead to the same file" } else { "" };
         found.risk(
             "one-copy",
             &look.host.keyring,
-            "the keyring has one copy",
+            format!("the keyring has one copy{others}"),
             "When its volume dies, all that is encrypted is lost.",
             &[
                 format!(
-                    "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring",
-                    look.host.keyring.display()
+                    "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
+                    look.host.keyring.display(),
+                    look.commands().option()
                 ),
                 "then name that path in the server's configuration (mirrors)".to_owned(),
             ],
@@ -77,9 +82,8 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
             (Error::Missing { .. }, Some(other)) => vec![
                 "mount its volume".to_owned(),
                 format!(
-                    "if the copy is lost: keyringctl sync {} --mirror {}",
-                    look.at_root(other).display(),
-                    place.display()
+                    "if the copy is lost, {}",
+                    missing::remedy(&look.at_root(other), &place, &look.commands())
                 ),
             ],
             (Error::Missing { .. }, None) => {
@@ -88,11 +92,11 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
             (Error::Exposed { path, fix, .. }, _) => vec![format!("chmod {fix} {}", path.display())],
             _ => vec![format!("give the path of the keyring itself, in place of {}", copy.display())],
         };
-        let what = match other.filter(|_| matches!(e, Error::Missing { .. })) {
-            Some(other) => {
-                format!("there is no copy at {}: {}", place.display(), e.of_copy(&look.at_root(other)))
+        let what = match (&e, other) {
+            (Error::Missing { found, .. }, Some(_)) => {
+                format!("there is no copy at {}: {found}", place.display())
             }
-            None => e.to_string(),
+            _ => e.to_string(),
         };
         found.wrong("keyring-file", copy, what, why, &fix);
         return None;
@@ -174,7 +178,7 @@ fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
                     of_other.generation()
                 ),
                 "Each may hold keys that the other does not have. A running server changes only one of them, and its next start may be refused.",
-                &remedy(&look.at_root(other), &look.at_root(path), Some(&look.at_root(&look.host.datadir))),
+                &remedy(&look.at_root(other), &look.at_root(path), Some(&look.at_root(&look.host.datadir)), &look.commands()),
             );
         }
         match of_this.kinship(newest) {
@@ -197,7 +201,7 @@ fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
                 "Keys that were made since are on fewer volumes than they should be.",
                 &[
                     "a running server brings it up to date at the next status query; else:".to_owned(),
-                    format!("keyringctl sync {} --mirror {shown}", newest_path.display()),
+                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), look.commands().option()),
                 ],
             ),
             Kinship::Unclear => found.risk(
@@ -259,7 +263,7 @@ fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found
             Some(Error::WitnessFork { .. }) => {
                 let path = look.at_root(path);
                 let other = opened.iter().map(|(other, _)| look.at_root(other)).find(|other| *other != path);
-                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir))
+                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &look.commands())
             }
             Some(Error::WitnessOlder { .. } | Error::WitnessForeign { .. }) => {
                 vec!["mount the newest copy".to_owned()]

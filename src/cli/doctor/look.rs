@@ -3,6 +3,7 @@
 
 use super::configured;
 use super::finding::Findings;
+use crate::cli::secret;
 use crate::cli::site::{Site, mounts_below};
 use crate::host::Host;
 use crate::host::mounts::{self, Entry, Mount, mount_of};
@@ -90,6 +91,11 @@ impl<'a> Look<'a> {
         // A partition lies in its disk's directory.
         let disk = if device.join("partition").exists() { device.parent()? } else { &device };
         Some(disk.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The same, as commands in messages name it.
+    pub fn commands(&self) -> secret::Args {
+        secret::Args { unlock: self.secret(), recovery: false }
     }
 
     /// The source that the keyring is verified with: where root finds what mysqld gets.

@@ -85,8 +85,19 @@ fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings
                     "look for links, and for a directory that is mounted twice (findmnt)".to_owned(),
                     "name a path on a volume of its own in the configuration, and put a copy there:"
                         .to_owned(),
-                    format!("keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring", other.display()),
+                    format!(
+                        "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
+                        other.display(),
+                        look.commands().option()
+                    ),
                 ],
+            );
+            found.risk(
+                "mirrors-apart",
+                copy,
+                format!("{} and {} are one file, on one filesystem", other.display(), copy.display()),
+                "There is nothing that could be lost by itself.",
+                &["see same-file".to_owned()],
             );
             continue;
         }

@@ -4,7 +4,7 @@ use super::plan::{self, Fate, Plan};
 use super::{Args, Wanted};
 use crate::cli::Verdict;
 use crate::cli::foreign::{self, Foreign, backup_of};
-use crate::cli::output::{Output, table};
+use crate::cli::output::{Output, counted, table};
 use crate::error::Result;
 use crate::key::KeyName;
 use crate::keyring::Keyring;
@@ -66,10 +66,10 @@ impl Report {
         };
         let version = self.0.get("version").and_then(Value::as_str).unwrap_or_default();
         out.line(format_args!(
-            "{} ({} {version}, {checksum}): {} keys",
+            "{} ({} {version}, {checksum}): {}",
             args.src.display(),
             args.from,
-            plan.rows.len()
+            counted(plan.rows.len(), "key")
         ));
         if plan.rows.is_empty() {
             out.line("NOTE it holds no key: is it the right file?");
@@ -136,7 +136,10 @@ impl Report {
         };
         let found = Difference::of(&source.keys, &backup.keys);
         let shown = path.display();
-        out.line(format_args!("NOTE an interrupted write left {shown}: {} keys", backup.keys.len()));
+        out.line(format_args!(
+            "NOTE an interrupted write left {shown}: {}",
+            counted(backup.keys.len(), "key")
+        ));
         for (what, keys) in [
             (format!("only in {shown}"), &found.only_second),
             (format!("with other bytes in {shown}"), &found.other),
@@ -211,13 +214,13 @@ impl Report {
     ) {
         let new = plan.rows.iter().filter(|row| matches!(row.fate, Fate::New(..))).count();
         let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        out.line(format_args!("imported {new} keys: the keyring holds {} now", keyring.len()));
-        out.line(format_args!(
-            "read again from {}: all {} keys of {} are there, SHA-256 compared",
-            paths.join(" and "),
-            plan.rows.len(),
-            args.src.display()
-        ));
+        out.line(format_args!("imported {}: the keyring holds {} now", counted(new, "key"), keyring.len()));
+        let src = args.src.display();
+        let all = match plan.rows.len() {
+            1 => format!("the 1 key of {src} is"),
+            n => format!("all {n} keys of {src} are"),
+        };
+        out.line(format_args!("read again from {}: {all} there, SHA-256 compared", paths.join(" and ")));
         if args.from != Format::PerconaEncryptedFile {
             out.line(format_args!(
                 "{} holds them in clear. When the server has started and read its data with the new keyring, rotate \

@@ -3,9 +3,10 @@
 
 use super::facts::Known;
 use crate::cli::apart::is_one_file;
+use crate::cli::missing::told;
 use crate::cli::secret;
 use crate::cli::site::mounts_below;
-use crate::cli::status::{SlotRow, told};
+use crate::cli::status::SlotRow;
 use crate::error::{Error, Result};
 use crate::format::slots::SlotKind;
 use crate::host::mounts::{Mount, mount_of};
@@ -105,13 +106,14 @@ pub(super) fn look(
     all: &[PathBuf],
     datadir: &Path,
     mounts: &Mounts,
-    secret: &secret::Args,
+    secret: &mut secret::Once<'_>,
 ) -> (Copy, Read) {
     let (file, read) = match file(fs, path, secret) {
         Ok((file, claims, opened)) => (Known::Measured(file), Read { claims: Some(claims), opened }),
-        Err(e) => {
-            (Known::NotMeasured(told(&e, path, all)), Read { claims: None, opened: Err(Error::Unavailable) })
-        }
+        Err(e) => (
+            Known::NotMeasured(told(&e, path, all, secret.args())),
+            Read { claims: None, opened: Err(Error::Unavailable) },
+        ),
     };
     (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
 }
@@ -136,12 +138,16 @@ pub(super) fn compare(copies: &mut [Copy], read: &[Read]) {
     }
 }
 
-fn file(fs: &Arc<dyn Fs>, path: &Path, secret: &secret::Args) -> Result<(CopyFile, Claims, Result<Keyring>)> {
+fn file(
+    fs: &Arc<dyn Fs>,
+    path: &Path,
+    secret: &mut secret::Once<'_>,
+) -> Result<(CopyFile, Claims, Result<Keyring>)> {
     let claims = inspect(fs, path)?;
     let mut verified = Known::NotMeasured(NO_SECRET.to_owned());
     let mut opened = Err(Error::Config(NO_SECRET.to_owned()));
     let mut generation = claims.commit.map(|c| c.generation);
-    if secret.unlock.is_some() || secret.recovery {
+    if secret.is_given() {
         match secret.load(fs, path) {
             Ok((keyring, notes)) => {
                 generation = Some(keyring.status().generation);

@@ -12,6 +12,7 @@ use crate::cli::content::remedy;
 use crate::cli::doctor::finding::{Findings, Level};
 use crate::cli::doctor::server;
 use crate::cli::output::time;
+use crate::cli::secret;
 use crate::server::{Item, Kind, Remedy, State, Way};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -222,7 +223,7 @@ fn alike(facts: &Facts, copy: &Copy, file: &CopyFile, newest: Option<u64>, found
         let what = format!("{} and {path} have diverged: they hold different keys", other.display());
         let why =
             "Each may hold keys that the other does not have, and the server's next start may be refused.";
-        let fix = remedy(other, &copy.path, Some(Path::new(&facts.server.datadir)));
+        let fix = remedy(other, &copy.path, Some(Path::new(&facts.server.datadir)), &secret::Args::default());
         found.wrong("copies-alike", &copy.path, what, why, &fix);
     }
     if file.id.to_string() != facts.keyring.id {

@@ -7,6 +7,7 @@ use super::facts::{Facts, Files, Known, SchemaRow, Step, Totals, Witness};
 use super::keys::master_keys;
 use super::transit::Transit;
 use crate::cli::encrypt::verify::files;
+use crate::cli::secret;
 use crate::error::{Error, Result};
 use crate::keyring::{Keyring, now, witness_claims};
 use crate::server::{Here, Inventory, ServerFiles, ServerKeyring, Session, coverage};
@@ -29,11 +30,12 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let mounts = Mounts::read();
 
+    let mut secret = secret::Once::new(&args.secret);
     let mut looked = Vec::new();
     let mut read = Vec::new();
     if let Some(datadir) = here.datadir() {
         for path in &keyring.paths {
-            let (copy, file) = copies::look(&fs, path, &keyring.paths, datadir, &mounts, &args.secret);
+            let (copy, file) = copies::look(&fs, path, &keyring.paths, datadir, &mounts, &mut secret);
             looked.push(copy);
             read.push(file);
         }

@@ -5,6 +5,7 @@ use super::change::{is_root, make_directory};
 use crate::cli::apart;
 use crate::cli::doctor::files::closed_on_the_way;
 use crate::cli::init::{self, Made, SecretFile};
+use crate::cli::missing;
 use crate::cli::secret;
 use crate::cli::site::Site;
 use crate::cli::sync;
@@ -67,12 +68,12 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
     let (there, make): (Vec<_>, Vec<_>) =
         host.copies().map(Path::to_owned).partition(|copy| site.at(copy).symlink_metadata().is_ok());
     if let (Some(found), Some(missing)) = (there.first(), make.first()) {
+        let secret = secret::Args { unlock: Some(source(site, host)), recovery: false };
         return Err(Error::Config(format!(
-            "the keyring {} is there, but not its copy {}: make it with keyringctl sync {} --mirror {}, then run setup again",
+            "the keyring {} is there, but not its copy {}. Mount its volume, or, when there is none yet, {}; then run setup again",
             found.display(),
             missing.display(),
-            site.at(found).display(),
-            site.at(missing).display()
+            missing::remedy(&site.at(found), &site.at(missing), &secret)
         )));
     }
     if site.account.is_none() && is_root() {

@@ -2,17 +2,31 @@
 //! How the copies that were looked at stand to each other.
 
 use super::{Found, Stands};
+use crate::cli::apart;
 use crate::cli::content::Content;
+use crate::cli::output::shell_word;
+use crate::cli::secret;
 use crate::keyring::Kinship;
 use std::path::Path;
 use uuid::Uuid;
 
 /// Several files are taken for copies of one keyring: the first that can be read says which. The newest says how far
 /// the others should be; but of copies that have diverged, the one that the data directory was last used with counts.
-pub(super) fn all(all: &mut [Found], datadir: Option<&Path>) {
+pub(super) fn all(all: &mut [Found], datadir: Option<&Path>, secret: &secret::Args) {
+    of_one_keyring(all, datadir, secret);
+    let paths: Vec<_> = all.iter().map(|found| found.path.clone()).collect();
+    for (i, found) in all.iter_mut().enumerate().filter(|(_, found)| found.about.is_some()) {
+        if let Some(e) = apart::same_before(&paths, i) {
+            (found.fine, found.error) = (false, Some(e.to_string()));
+        }
+    }
+}
+
+fn of_one_keyring(all: &mut [Found], datadir: Option<&Path>, secret: &secret::Args) {
     let Some(id) = all.iter().find_map(|f| f.about.as_ref()).map(|a| a.id) else { return };
     let Some((counts, is_last_used)) = which_counts(all, &id) else { return };
     let mut diverged = None;
+    let unlock = &secret.option();
     let judged: Vec<_> = all
         .iter()
         .map(|found| {
@@ -24,9 +38,13 @@ pub(super) fn all(all: &mut [Found], datadir: Option<&Path>) {
             let newest = best.about.as_ref().and_then(|a| a.generation).unwrap_or_default();
             match content.kinship(best.content.as_ref()?) {
                 Kinship::Alike | Kinship::Foreign => None,
-                Kinship::Earlier => {
-                    Some(format!("it lags behind: the newest copy has generation {newest}"))
-                }
+                Kinship::Earlier => Some(format!(
+                    "it lags behind {} (generation {newest}). A running server brings it up to date within seconds of \
+                     a status query; without one: keyringctl sync {} --mirror {}{unlock}",
+                    best.path.display(),
+                    shell_word(&best.path),
+                    shell_word(&found.path)
+                )),
                 Kinship::Later => Some(format!("it is newer than {}", best.path.display())),
                 Kinship::Unclear => Some(format!(
                     "{} has generation {newest}: whether this copy lags behind or has diverged from that, --unlock tells",
@@ -35,7 +53,7 @@ pub(super) fn all(all: &mut [Found], datadir: Option<&Path>) {
                 Kinship::Diverged => {
                     diverged.get_or_insert(found.path.clone());
                     let merge = (best.path.as_path(), found.path.as_path());
-                    Some(apart(&best.path, &found.path, merge, is_last_used, datadir))
+                    Some(apart(&best.path, &found.path, merge, is_last_used, datadir, unlock))
                 }
             }
         })
@@ -44,8 +62,8 @@ pub(super) fn all(all: &mut [Found], datadir: Option<&Path>) {
         if let Some(wrong) = wrong {
             found.fine = false;
             // The copy that is meant by what the witness says is known here.
-            let is_fork = found.about.as_ref().is_some_and(|a| a.witness == Some(Stands::Fork));
-            if is_fork && is_last_used {
+            let stands = found.about.as_ref().and_then(|a| a.witness);
+            if stands == Some(Stands::Older) || stands == Some(Stands::Fork) && is_last_used {
                 found.error = Some(wrong);
             } else {
                 found.error.get_or_insert(wrong);
@@ -55,7 +73,8 @@ pub(super) fn all(all: &mut [Found], datadir: Option<&Path>) {
     // Nothing tells which of the two is right.
     if let (Some(other), false, Some(best)) = (diverged, is_last_used, all.get_mut(counts)) {
         best.fine = false;
-        best.error.get_or_insert_with(|| apart(&other, &best.path, (&best.path, &other), false, datadir));
+        best.error
+            .get_or_insert_with(|| apart(&other, &best.path, (&best.path, &other), false, datadir, unlock));
     }
 }
 
@@ -89,12 +108,13 @@ fn apart(
     merge: (&Path, &Path),
     is_last_used: bool,
     datadir: Option<&Path>,
+    unlock: &str,
 ) -> String {
     let last_used = if is_last_used { ", which the data directory was last used with" } else { "" };
     format!(
         "it has diverged from {}{last_used}: each may hold keys that the other does not have. Keep both files. See \
-         which one opens the data: keyringctl verify {} --datadir {}; then bring the keys of both together: keyringctl \
-         sync {} --mirror {} --merge",
+         which one opens the data: keyringctl verify {} --datadir {}{unlock}; then bring the keys of both together: keyringctl \
+         sync {} --mirror {} --merge{unlock}",
         other.display(),
         this.display(),
         datadir.unwrap_or(Path::new("DIR")).display(),

@@ -3,7 +3,7 @@
 
 use super::Args;
 use crate::cli::Verdict;
-use crate::cli::output::{Output, quoted, stderr_report, time};
+use crate::cli::output::{Output, counted, quoted, stderr_report, time};
 use crate::error::{Error, Result};
 use crate::format::slots::UnlockSecret;
 use crate::key::KeyName;
@@ -87,14 +87,15 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
         let found = secrets.open(fs, path, true)?.len();
         if found != merged.keys {
             return Err(Error::Config(format!(
-                "{} holds {found} keys, and {} were written: look at the volume (dmesg), and compare with what is kept in {}",
+                "{} holds {}, and {} were written: look at the volume (dmesg), and compare with what is kept in {}",
                 path.display(),
+                counted(found, "key"),
                 merged.keys,
                 shown(&merged.kept)
             )));
         }
     }
-    out.line(format_args!("Merged: {} keys, generation {}", merged.keys, merged.generation));
+    out.line(format_args!("Merged: {}, generation {}", counted(merged.keys, "key"), merged.generation));
     out.line(format_args!("The unlock slots and the data key are those of {}", sides.here.display()));
     if !same_slots {
         out.line(format_args!(
@@ -111,6 +112,10 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
     document["keys"] = json!(merged.keys);
     document["kept"] = json!(merged.kept);
     Ok(Done::GoOn(document, secrets.first))
+}
+
+fn are(keys: usize) -> String {
+    counted(keys, "key") + if keys == 1 { " is" } else { " are" }
 }
 
 fn shown(paths: &[PathBuf]) -> String {
@@ -177,11 +182,11 @@ impl Sides {
             self.there.display(),
             generation(merging.there())
         ));
-        out.line(format_args!("{} keys are the same in both", merge.alike));
+        out.line(format_args!("{} the same in both", are(merge.alike)));
         for (only, at, other) in
             [(&merge.only_here, &self.here, &self.there), (&merge.only_there, &self.there, &self.here)]
         {
-            out.line(format_args!("{} keys are in {} only", only.len(), at.display()));
+            out.line(format_args!("{} in {} only", are(only.len()), at.display()));
             for key in only {
                 let back = match key.was_removed {
                     true => format!("; by its date it was removed from {}, and comes back", other.display()),

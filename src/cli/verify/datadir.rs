@@ -3,7 +3,7 @@
 
 use super::Opened;
 use crate::cli::Verdict;
-use crate::cli::output::{Output, visible};
+use crate::cli::output::{Output, counted, visible};
 use crate::error::{Error, Result};
 use crate::store::fs::Fs;
 use crate::tablespace::{Depth, FileReport, Found, Kind, State, check, find};
@@ -94,6 +94,10 @@ pub(super) fn run(
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 
+fn hold(files: usize) -> String {
+    counted(files, "file") + if files == 1 { " holds" } else { " hold" }
+}
+
 /// Looks at all files; a terminal sees how far it is when that takes long.
 fn look(found: &Found, keyring: &Opened, depth: Depth) -> Vec<FileReport> {
     let start = Instant::now();
@@ -152,13 +156,13 @@ fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
         some_lines(lines, out);
     } else if in_clear().next().is_some() {
         out.line(format_args!(
-            "note: {} files hold in clear, all or in part, what MySQL could encrypt: --all-encrypted names them",
-            in_clear().count()
+            "note: {} in clear, all or in part, what MySQL could encrypt: --all-encrypted names them",
+            hold(in_clear().count())
         ));
     }
     if let Some(link) = found.links.first() {
         out.line(format_args!(
-            "note: {} symbolic links were not followed, such as {}: name the directories with --also",
+            "note: symbolic links were not followed ({}), such as {}: name the directories with --also",
             found.links.len(),
             visible(link.display())
         ));
@@ -171,13 +175,10 @@ fn tell(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
         (0, _) => format!(
             "OK       this keyring opens every encrypted file: {opened}. Of {proved} a page or block was decrypted and has the right checksum"
         ),
-        _ => format!("NOT FINE this keyring opens {opened} files, and {failed} not"),
+        _ => format!("NOT FINE this keyring opens {}, and {failed} not", counted(opened, "file")),
     });
     if args.all_encrypted && in_clear().next().is_some() {
-        out.line(format_args!(
-            "NOT FINE {} files hold in clear what MySQL could encrypt",
-            in_clear().count()
-        ));
+        out.line(format_args!("NOT FINE {} in clear what MySQL could encrypt", hold(in_clear().count())));
     }
 }
 

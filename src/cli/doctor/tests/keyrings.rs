@@ -21,8 +21,23 @@ fn a_copy_that_is_missing_or_none_is_told() {
     let guest = Guest::new();
     fs::remove_file(guest.at(MIRROR)).unwrap();
     wrong(&guest.findings(), "keyring-file", "there is no copy at");
-    let told = &guest.findings().of("keyring-file")[0].what.clone();
-    assert!(told.contains("keyringctl sync") && !told.contains("keyringctl init"), "{told}");
+    let told = || {
+        let found = guest.findings();
+        let found = found.of("keyring-file")[0];
+        format!("{}\n{}", found.what, found.fix.join("\n"))
+    };
+    let sync = format!(
+        "put a new one there: keyringctl sync {} --mirror {} --unlock file:{}",
+        guest.at(KEYRING).display(),
+        guest.at(MIRROR).display(),
+        guest.at("etc/mysql/secret").display()
+    );
+    assert!(told().contains(&sync) && !told().contains("keyringctl init"), "{}", told());
+    fs::remove_dir(guest.at("mnt/b/keys")).unwrap();
+    let install = format!("{}` and put", guest.at("mnt/b/keys").display());
+    assert!(told().contains("install -d -m 0700 -o ") && told().contains(&install), "{}", told());
+    fs::create_dir(guest.at("mnt/b/keys")).unwrap();
+    guest.chmod("mnt/b/keys", 0o700);
     guest.write(MIRROR, "something else");
     guest.chmod(MIRROR, 0o600);
     wrong(&guest.findings(), "keyring-file", "is not a keyring");

@@ -73,7 +73,10 @@ fn one_file_under_two_names_is_told() {
     let guest = Guest::new();
     fs::remove_file(guest.at(MIRROR)).unwrap();
     fs::hard_link(guest.at(KEYRING), guest.at(MIRROR)).unwrap();
-    wrong(&guest.findings(), "same-file", "are one file under two names");
+    let found = guest.findings();
+    wrong(&found, "same-file", "are one file under two names");
+    risk(&found, "one-copy", "its other paths lead to the same file");
+    risk(&found, "mirrors-apart", "are one file");
 }
 
 #[test]
