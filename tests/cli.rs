@@ -646,6 +646,31 @@ fn a_copy_that_lags_behind_another_one_is_not_to_be_accepted() {
     assert!(stdout.contains(&sync) && !stdout.contains("witness accept"), "{stdout}");
 }
 
+/// As a server does, which has its system tablespace locked.
+#[test]
+fn no_keyring_is_accepted_under_a_running_server() {
+    let place = Place::with_keyring();
+    fs::create_dir(place.path("data")).unwrap();
+    place.write("data/ibdata1", &[0; 16]);
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
+    let script = "import fcntl,sys\nf=open(sys.argv[1],'r+b')\nfcntl.lockf(f,fcntl.LOCK_EX)\nprint('locked',flush=True)\nsys.stdin.read()\n";
+    let mut server = Command::new("python3")
+        .args(["-c", script, place.path("data/ibdata1").to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 7];
+    std::io::Read::read_exact(server.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let refused = place.run(&accept);
+    drop(server.stdin.take());
+    server.wait().unwrap();
+    assert!(refused.code == 2 && refused.stderr.contains("a server is running"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("process {}", server.id())), "{}", refused.stderr);
+    let accepted = place.run(&accept);
+    assert_eq!(accepted.code, 0, "{}", accepted.stderr);
+}
+
 #[test]
 fn other_keyrings() {
     let place = Place::with_keyring();

@@ -8,9 +8,11 @@ use crate::keyring::witness_claims;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
 use crate::tablespace;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 use serde_json::json;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Show the witness of a data directory, or accept a keyring that it contradicts
@@ -63,6 +65,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             Ok(if seen.is_some() { Verdict::Fine } else { Verdict::NotFine })
         }
         Command::Accept { path, datadir, secret, yes } => {
+            refuse_while_in_use(datadir)?;
             let seen = witness_claims(&fs, datadir)?;
             let (mut keyring, _) = secret.load(&fs, path)?;
             let status = keyring.status();
@@ -103,10 +106,33 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             if !yes {
                 confirm(out, missing.len())?;
             }
+            // Somebody may have started it while this was asked.
+            refuse_while_in_use(datadir)?;
             keyring.accept_for(&fs, datadir, stderr_report)?;
             out.line("accepted: the server will start with it");
             Ok(Verdict::Fine)
         }
+    }
+}
+
+/// Refuses to go on while a server runs on the data directory: it would write its own witness over the accepted one. InnoDB
+/// locks its system tablespace as long as it runs. One that is elsewhere or has another name is not found.
+fn refuse_while_in_use(datadir: &Path) -> Result<()> {
+    let path = datadir.join("ibdata1");
+    let Ok(file) = File::open(&path) else { return Ok(()) };
+    // A lock on the whole file, of anybody, is in the way of this one.
+    let lock = Flock::from(FlockType::WriteLock);
+    match fcntl_getlk(&file, &lock) {
+        Ok(Some(held)) => {
+            let by = held.pid.map_or_else(String::new, |pid| format!(" (process {})", pid.as_raw_nonzero()));
+            Err(Error::Config(format!(
+                "nothing was accepted: a server is running on {}, it has locked {}{by}. Stop it first",
+                datadir.display(),
+                path.display()
+            )))
+        }
+        // Where no locks can be asked for, none is known.
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 
