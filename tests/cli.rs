@@ -274,6 +274,7 @@ fn the_witness() {
     bytes[60] ^= 1;
     fs::write(&witness, bytes).unwrap();
     check("status_with_a_forged_witness", &place, &[&format!("{asked} {UNLOCK}")]);
+    check("a_damaged_witness_is_told_from_none", &place, &["witness show --datadir DIR/data", &accept]);
 }
 
 /// Two copies of one generation with different keys: the data directory knows which of them it was used with, and

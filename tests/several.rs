@@ -9,6 +9,7 @@ use common::hooked::Hooked;
 use common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, tended};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, Severity, State, Trust};
+use keyring_external::store::fs::{Access, Lock};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -300,6 +301,37 @@ fn volumes_that_hang_hold_up_one_change_once() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(paths.iter().all(|path| bytes(path) == bytes(&paths[0])));
+}
+
+/// A removal that hangs until the change is given up keeps the copy's lock: what it does late must not meet another
+/// program's new file of that name.
+#[test]
+fn a_removal_that_hangs_keeps_the_lock_of_its_copy() {
+    let dir = private_dir();
+    let paths = made(dir.path(), &["a", "b"]);
+    let (gate, arrivals, let_go) = Gate::new();
+    gate.closed.store(false, Ordering::Relaxed);
+    let (hung, made_new, temporary) = (Arc::clone(&gate), AtomicBool::new(false), dir.path().join("a.new"));
+    let fs = Hooked::fs(real(), move |operation, path| match operation {
+        "create" if path == temporary => made_new.store(true, Ordering::Relaxed),
+        "unlink" if path == temporary && made_new.load(Ordering::Relaxed) => hung.pass(),
+        _ => {}
+    });
+    let server = Keyring::open(&fs, &config(&paths, 2), Trust::Witness, |_, _| {}).unwrap().0;
+    // The first change writes files anew. The one beside `b` can't be made, so that the one beside `a` is removed.
+    std::fs::create_dir(dir.path().join("b.new")).unwrap();
+    gate.closed.store(true, Ordering::Relaxed);
+    let failed = generate(&server, "key");
+    assert!(failed.is_err(), "{failed:?}");
+    arrivals.recv().unwrap();
+    drop(server);
+    let copy = real().open(&paths[0], Access::Write).unwrap();
+    assert!(matches!(copy.try_lock(), Ok(Lock::Held)), "another program could make its own a.new");
+    drop(let_go);
+    while matches!(copy.try_lock(), Ok(Lock::Held)) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!dir.path().join("a.new").exists());
 }
 
 /// As many agents as there are may ask for the status: each copy is looked at once a second, and nothing is written.

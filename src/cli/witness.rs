@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::keyring::witness_claims;
 use crate::store::fs::Fs;
 use crate::store::real::RealFs;
+use crate::store::witness::WITNESS_NAME;
 use crate::tablespace;
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 use serde_json::json;
@@ -59,7 +60,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     w.id,
                     w.generation
                 )),
-                None => out.line(format_args!("there is no witness in {}", datadir.display())),
+                None => out.line(match unreadable(datadir) {
+                    Some(path) => format!(
+                        "{} is damaged, or no witness: the server warns of it when it starts, and replaces it when the \
+                         keyring is used. What it has seen can't be told",
+                        path.display()
+                    ),
+                    None => format!("there is no witness in {}", datadir.display()),
+                }),
             }
             out.document(&json!({ "datadir": datadir, "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
             Ok(if seen.is_some() { Verdict::Fine } else { Verdict::NotFine })
@@ -81,7 +89,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 Some(w) => {
                     out.line(format_args!("the witness has seen: {}, generation {}", w.id, w.generation))
                 }
-                None => out.line("the witness has seen: nothing, or it cannot be read"),
+                None => out.line(match unreadable(datadir) {
+                    Some(path) => format!("the witness has seen: not known, {} is damaged", path.display()),
+                    None => "the witness has seen: nothing, there is none".to_owned(),
+                }),
             }
             if missing.is_empty() {
                 out.line(format_args!(
@@ -113,6 +124,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             Ok(Verdict::Fine)
         }
     }
+}
+
+/// The path of a witness that tells nothing although it is there.
+fn unreadable(datadir: &Path) -> Option<PathBuf> {
+    Some(datadir.join(WITNESS_NAME)).filter(|path| path.exists())
 }
 
 /// Refuses to go on while a server runs on the data directory: it would write its own witness over the accepted one. InnoDB
