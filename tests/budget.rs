@@ -4,8 +4,7 @@
 mod common;
 
 use common::forge::{SLOTS_AT, reheaded};
-use common::{CHEAP, SECRET, private_dir, secret, secret_file, tended, unlock};
-use keyring_external::config::Config;
+use common::{CHEAP, SECRET, copies, private_dir, secret, secret_file, tended};
 use keyring_external::error::Error;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header;
@@ -80,17 +79,7 @@ fn a_random_secret_computes_nothing_also_in_a_running_server() {
     let dir = private_dir();
     let paths = paths(dir.path(), 1);
     make(&paths, &SECRET, 2);
-    let config = Config {
-        path: paths[0].clone(),
-        mirrors: Vec::new(),
-        min_copies: 1,
-        unlock: unlock(),
-        read_only: false,
-        allow_same_device: true,
-        auto_create: false,
-        wait: 0,
-        datadir: None,
-    };
+    let config = copies::config(&paths, 1);
     let ((), spent) = counted(|| {
         let server = Keyring::open(&real(), &config, Trust::Witness, |_, _| {}).unwrap().0;
         server.generate(common::name("one", ""), &common::key_type("AES"), 32).unwrap();

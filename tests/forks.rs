@@ -5,8 +5,7 @@
 mod common;
 
 use common::sim::Sim;
-use common::{Op, PATH, Set, contents, data, filled, open, tended, unlock};
-use keyring_external::config::Config;
+use common::{Op, PATH, Set, contents, copies, data, filled, open, tended, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, State, Trust, load_all};
 
@@ -70,17 +69,7 @@ fn a_copy_that_went_its_own_way_is_never_overwritten() {
 /// The same with one path: the file in use is exchanged for the other one.
 #[test]
 fn a_file_that_went_its_own_way_is_not_gone_on_from() {
-    let config = Config {
-        path: PATH.into(),
-        mirrors: Vec::new(),
-        min_copies: 1,
-        unlock: unlock(),
-        read_only: false,
-        allow_same_device: true,
-        auto_create: false,
-        wait: 0,
-        datadir: None,
-    };
+    let config = copies::config(&[PATH.into()], 1);
     let (base, _) = filled();
     let way = [store("theirs"), store("more"), remove()];
     for in_common in [true, false] {

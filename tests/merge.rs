@@ -5,8 +5,7 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, data, filled, key_type, name, open, secret, unlock};
-use keyring_external::config::Config;
+use common::{Op, PATH, Rng, Set, contents, copies, data, filled, key_type, name, open, secret, unlock};
 use keyring_external::error::Error;
 use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{
@@ -274,17 +273,7 @@ fn a_failing_operation_leaves_each_copy_before_or_after() {
 #[test]
 fn a_server_goes_on_from_what_was_merged() {
     let (sim, all) = with_renewal();
-    let config = Config {
-        path: MIRROR.into(),
-        mirrors: Vec::new(),
-        min_copies: 1,
-        unlock: unlock(),
-        read_only: false,
-        allow_same_device: true,
-        auto_create: false,
-        wait: 0,
-        datadir: None,
-    };
+    let config = copies::config(&[MIRROR.into()], 1);
     let (server, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, QUIET).unwrap();
     merge(&sim, &[PATH, MIRROR]).unwrap();
     store("next").run(&server).unwrap();

@@ -5,8 +5,7 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, data, filled, keyring_path, open, tended, unlock};
-use keyring_external::config::Config;
+use common::{Op, PATH, Rng, Set, contents, copies, data, filled, keyring_path, open, tended, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, Trust, load_all};
 use std::path::{Path, PathBuf};
@@ -123,17 +122,8 @@ fn a_copy_that_failed_counts_again_only_when_it_holds_all() {
 }
 
 fn served(sim: &Sim) -> Result<Keyring, Error> {
-    let config = Config {
-        path: keyring_path().to_owned(),
-        mirrors: Vec::new(),
-        min_copies: 1,
-        unlock: unlock(),
-        read_only: false,
-        allow_same_device: true,
-        auto_create: false,
-        wait: 0,
-        datadir: Some(Path::new("/volume").to_owned()),
-    };
+    let mut config = copies::config(&[keyring_path().to_owned()], 1);
+    config.datadir = Some(Path::new("/volume").to_owned());
     let (keyring, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, |_, _| {})?;
     keyring.settle()?;
     Ok(keyring)

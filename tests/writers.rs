@@ -6,8 +6,7 @@
 mod common;
 
 use common::sim::{Effect, Sim};
-use common::{CHEAP, Op, PATH, SECRET, contents, create, data, filled, open, secret, tended, unlock};
-use keyring_external::config::Config;
+use common::{CHEAP, Op, PATH, SECRET, contents, copies, create, data, filled, open, secret, tended};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, Severity, State, Trust};
 use std::path::Path;
@@ -249,17 +248,7 @@ fn a_volume_without_locks_is_told_once() {
     }
     // A name of its own: what is told is kept for each path of the process.
     let path = Path::new("/volume/without_locks");
-    let config = Config {
-        path: path.to_owned(),
-        mirrors: Vec::new(),
-        min_copies: 1,
-        unlock: unlock(),
-        read_only: false,
-        allow_same_device: true,
-        auto_create: false,
-        wait: 0,
-        datadir: None,
-    };
+    let config = copies::config(&[path.to_owned()], 1);
     let sim = Sim::default();
     NewKeyring::new("", &secret(&SECRET), "test", CHEAP)
         .unwrap()

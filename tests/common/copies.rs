@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Keyrings in several copies on the real file system, as a server and as a tool have them.
 
-use super::{CHEAP, SECRET, key_type, name, secret, secret_file};
+use super::{CHEAP, SECRET, key_type, name, secret, unlock};
 use keyring_external::config::Config;
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, Trust, load_beside_others};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
-use keyring_external::unlock::UnlockSource;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +22,7 @@ pub fn config(paths: &[PathBuf], min_copies: u32) -> Config {
         path: paths[0].clone(),
         mirrors: paths[1..].to_vec(),
         min_copies,
-        unlock: UnlockSource::File(secret_file(&SECRET)),
+        unlock: unlock(),
         read_only: false,
         allow_same_device: true,
         auto_create: false,
@@ -46,7 +45,7 @@ pub fn open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Keyring {
 
 /// A keyring as a tool has it.
 pub fn tool(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, Error> {
-    let read = || UnlockSource::File(secret_file(&SECRET)).read();
+    let read = || unlock().read();
     load_beside_others(fs, paths, 1, "test", read, |_, _| {})
 }
 
