@@ -9,7 +9,13 @@ cd "$(dirname "$0")/.."
 
 has_libclang() {
     [[ -n ${LIBCLANG_PATH:-} ]] && return
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || compgen -G '/usr/lib/*/libclang*.so*' >/dev/null
+    # libclang-cpp, which other packages bring, is another library.
+    local place
+    for place in '/usr/lib/llvm-*/lib' '/usr/lib/*-linux-gnu'; do
+        compgen -G "$place/libclang.so*" >/dev/null && return
+        compgen -G "$place/libclang-[0-9]*.so*" >/dev/null && return
+    done
+    return 1
 }
 
 if ! has_libclang; then
