@@ -2,19 +2,24 @@
 //! Copies that are no two copies: one file under two names, or two files that are lost together.
 
 use super::output::Output;
+use super::stat::metadata;
 use crate::error::Error;
 use std::ffi::OsStr;
-use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Whether two paths lead to one file: by links, or because one directory is mounted twice.
 pub(super) fn is_one_file(one: &Path, other: &Path) -> bool {
     fn file(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
-        let there = fs::metadata(path).map(|m| (m.dev(), m.ino(), None));
-        // Where there is nothing yet: the place in the directory.
-        let place = || fs::metadata(path.parent()?).ok().map(|m| (m.dev(), m.ino(), path.file_name()));
-        there.ok().or_else(place)
+        match metadata(path) {
+            Ok(m) => Some((m.dev(), m.ino(), None)),
+            // Where there is nothing yet: the place in the directory.
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                metadata(path.parent()?).ok().map(|m| (m.dev(), m.ino(), path.file_name()))
+            }
+            Err(_) => None,
+        }
     }
     one == other || file(one).is_some_and(|of_one| file(other) == Some(of_one))
 }
@@ -32,7 +37,7 @@ pub(super) fn same_before(paths: &[PathBuf], number: usize) -> Option<Error> {
 
 /// The filesystem that a path is on, or would be on, by its device's number.
 fn device(path: &Path) -> Option<u64> {
-    path.ancestors().find_map(|path| fs::metadata(path).ok()).map(|m| m.dev())
+    path.ancestors().find_map(|path| metadata(path).ok()).map(|m| m.dev())
 }
 
 /// A warning for each copy, from number `from` on, that is on the filesystem of one before it; `seen` says how a path
@@ -64,6 +69,7 @@ pub(super) fn warn(paths: &[PathBuf], from: usize, out: &mut Output) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     #[test]

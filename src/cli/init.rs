@@ -3,7 +3,7 @@
 
 use super::output::Output;
 use super::secret::{self, measured_cost};
-use super::{Verdict, apart, missing, sync};
+use super::{Verdict, apart, missing, stat, sync};
 use crate::error::{Error, Result};
 use crate::format::header::Header;
 use crate::format::slots::MIN_SECRET;
@@ -149,7 +149,7 @@ pub(super) fn make(
     for path in paths {
         let place = Copy::new(Arc::clone(fs), path).vacancy();
         let place = place.and_then(|place| volume::check_directory(fs.as_ref(), path).map(|()| place));
-        let like = paths.iter().find(|other| directory_of(other).exists());
+        let like = paths.iter().find(|other| stat::is_there(directory_of(other)));
         places.push(place.map_err(|e| missing::no_place(e, like.map(PathBuf::as_path), "this again"))?);
     }
     let keyring = paths.first().cloned().unwrap_or_default();

@@ -4,6 +4,7 @@
 
 use super::output::shell_word;
 use super::secret;
+use super::stat::{is_missing, is_there, metadata};
 use crate::error::Error;
 use crate::host::accounts;
 use crate::store::real::effective_user;
@@ -15,16 +16,13 @@ use std::path::{Path, PathBuf};
 /// What is wrong with the copy at `path`, one of `all`. Commands name the secret's source.
 pub(super) fn told(e: &Error, path: &Path, all: &[PathBuf], secret: &secret::Args) -> String {
     let others = || all.iter().filter(|other| *other != path);
-    let other = others().find(|other| other.exists()).or_else(|| others().next());
-    match (e, other) {
-        (Error::Missing { path, found }, Some(other)) => {
-            format!(
-                "there is no copy: {found}. Mount its volume, or, when that copy is lost, {}",
-                remedy(other, path, secret)
-            )
-        }
-        _ => secret.named_in(e.to_string()),
+    if let Error::Missing { path, found } = e
+        && let Some(other) = others().find(|other| is_there(other)).or_else(|| others().next())
+    {
+        let remedy = remedy(other, path, secret);
+        return format!("there is no copy: {found}. Mount its volume, or, when that copy is lost, {remedy}");
     }
+    secret.named_in(e.to_string())
 }
 
 /// How a new copy is put at `path` from the one at `keyring`.
@@ -40,13 +38,13 @@ pub(super) fn remedy(keyring: &Path, path: &Path, secret: &secret::Args) -> Stri
 /// The command that makes the directory of `path`, when there is none: for the owner of the directory of `keyring`.
 pub(super) fn directory(path: &Path, keyring: Option<&Path>) -> Option<String> {
     let dir = directory_of(path);
-    let owner = keyring.and_then(|keyring| fs::metadata(directory_of(keyring)).ok()).map(|dir| dir.uid());
+    let owner = keyring.and_then(|keyring| metadata(directory_of(keyring)).ok()).map(|dir| dir.uid());
     let passwd = || fs::read_to_string("/etc/passwd").unwrap_or_default();
     let user = match owner.or(Some(effective_user()).filter(|uid| *uid != 0)) {
         Some(uid) => accounts::name_of(&passwd(), uid).unwrap_or_else(|| uid.to_string()),
         None => "mysql".to_owned(),
     };
-    (!dir.exists()).then(|| format!("install -d -m 0700 -o {user} {}", shell_word(dir)))
+    is_missing(dir).then(|| format!("install -d -m 0700 -o {user} {}", shell_word(dir)))
 }
 
 /// The error for a place where a file was to be made, when its directory is missing; any other one as it is. `keyring`

@@ -23,6 +23,7 @@ mod server;
 mod setup;
 mod site;
 mod slot;
+mod stat;
 mod status;
 mod sync;
 mod verify;

@@ -4,7 +4,7 @@
 mod merge;
 
 use super::output::{Output, shell_word, stderr_report};
-use super::{Verdict, apart, missing, secret};
+use super::{Verdict, apart, missing, secret, stat};
 use crate::error::{Error, Result};
 use crate::keyring::{Standing, load_beside_others};
 use crate::store::copy::Copy;
@@ -65,8 +65,7 @@ struct Row {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let all = paths(&args.path, &args.mirrors)?;
-    let (absent, there): (Vec<_>, Vec<_>) =
-        all.iter().cloned().partition(|p| fs.meta(p).is_err_and(|e| e.kind() == io::ErrorKind::NotFound));
+    let (absent, there): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|p| stat::is_missing(p));
     let Some(first) = there.first() else {
         return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", io::ErrorKind::NotFound.into()));
     };

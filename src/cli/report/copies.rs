@@ -6,6 +6,7 @@ use crate::cli::apart::is_one_file;
 use crate::cli::missing::told;
 use crate::cli::secret;
 use crate::cli::site::mounts_below;
+use crate::cli::stat;
 use crate::cli::status::SlotRow;
 use crate::error::{Error, Result};
 use crate::format::slots::SlotKind;
@@ -76,7 +77,7 @@ impl Mounts {
     }
 
     fn volume(&self, path: &Path, datadir: &Path) -> Known<Volume> {
-        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let real = |path: &Path| stat::real(path).unwrap_or_else(|_| path.to_owned());
         let find = |path: &Path| mount_of(&self.0, &real(path));
         let (Some(mount), Some(data)) = (find(directory_of(path)), find(datadir)) else {
             return Known::NotMeasured("what is mounted there cannot be seen".to_owned());
@@ -161,7 +162,7 @@ fn file(
             }
         }
     }
-    let written = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    let written = stat::metadata(path).and_then(|m| m.modified()).ok();
     let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let header = &claims.header;
     let file = CopyFile {
