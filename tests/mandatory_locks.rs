@@ -5,8 +5,7 @@
 mod common;
 
 use common::mandatory::Mandatory;
-use common::{CHEAP, SECRET, data, key_type, name, private_dir, rekey, secret, unlock};
-use keyring_external::config::Config;
+use common::{CHEAP, SECRET, copies, data, key_type, name, private_dir, rekey, secret, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_beside_others};
 use keyring_external::store::fs::{Access, File, Fs, Lock};
@@ -32,17 +31,7 @@ impl Place {
 
     /// As a server opens it.
     fn try_open(&self) -> Result<Keyring, Error> {
-        let config = Config {
-            path: self.paths[0].clone(),
-            mirrors: self.paths[1..].to_vec(),
-            min_copies: self.paths.len() as u32,
-            unlock: unlock(),
-            read_only: false,
-            allow_same_device: true,
-            auto_create: false,
-            wait: 0,
-            datadir: None,
-        };
+        let config = copies::config(&self.paths, self.paths.len() as u32);
         let keyring = Keyring::open(&self.fs, &config, Trust::Witness, |_, _| {})?.0;
         keyring.settle()?;
         Ok(keyring)

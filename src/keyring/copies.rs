@@ -118,6 +118,20 @@ impl Member {
         }
     }
 
+    /// The keyring went on from that state without it.
+    fn falls_behind(&mut self, state: Parent) {
+        if self.standing.is_up_to_date() {
+            self.went_in = Some(state);
+            self.standing = Standing::Behind;
+        }
+    }
+
+    /// What memory holds is durable there.
+    fn is_reached(&mut self, report: Report) {
+        self.left.clear();
+        self.stands(Standing::Current, report);
+    }
+
     /// This program may have left the file in that state.
     fn may_be_left_in(&mut self, state: Parent) {
         if self.left.contains(&state) {
@@ -277,10 +291,7 @@ impl Copies {
                     member.went_in = old.went_in;
                 }
                 None => {
-                    member.goes_in(was);
-                    if member.standing.is_up_to_date() {
-                        member.standing = Standing::Behind;
-                    }
+                    member.falls_behind(was);
                 }
             }
         }
@@ -348,13 +359,9 @@ impl Copies {
     pub fn reached(&mut self, open: &[Open], replaced: Parent) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if open.iter().any(|o| o.index == index) {
-                member.left.clear();
-                member.stands(Standing::Current, self.report);
+                member.is_reached(self.report);
             } else {
-                member.goes_in(replaced);
-                if member.standing.is_up_to_date() {
-                    member.standing = Standing::Behind;
-                }
+                member.falls_behind(replaced);
             }
         }
     }
@@ -363,8 +370,7 @@ impl Copies {
     pub fn healed(&mut self, open: &[Open]) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
-                member.left.clear();
-                member.stands(Standing::Current, self.report);
+                member.is_reached(self.report);
             }
         }
     }

@@ -7,10 +7,10 @@ use crate::cli::secret;
 use crate::cli::site::{Site, mounts_below};
 use crate::host::Host;
 use crate::host::mounts::{self, Entry, Mount, mount_of};
+use crate::store::deadline;
 use crate::unlock::UnlockSource;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::Duration;
 
 /// How long a volume may take to answer the first question.
@@ -114,21 +114,16 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Whether looking at a path comes to an end in that time. A system call on a hung mount cannot be broken off: it is
-/// left behind on a thread of its own.
+/// Whether looking at a path comes to an end in that time.
 fn answers(path: &Path, limit: Duration, look: impl FnOnce(&Path) + Send + 'static) -> bool {
-    let (send, receive) = mpsc::channel();
-    let path = path.to_owned();
-    std::thread::spawn(move || {
-        look(&path);
-        let _ = send.send(());
-    });
-    receive.recv_timeout(limit).is_ok()
+    let place = path.to_owned();
+    deadline::run(path, limit, move || look(&place)).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
 
     #[test]
     fn a_volume_that_does_not_answer_is_left_behind() {
