@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Good and hostile arguments, and a generator of random numbers that a seed repeats.
+//! Good and hostile arguments, chosen by numbers that a seed repeats.
 
+use crate::seed::Rng;
 use std::ffi::c_char;
 use std::io::Write;
 use std::sync::OnceLock;
 
-/// SplitMix64.
-pub struct Random(pub u64);
+/// What the calls are made of.
+pub struct Random(pub Rng);
 
 impl Random {
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     pub fn below(&mut self, n: u64) -> u64 {

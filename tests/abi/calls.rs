@@ -80,7 +80,7 @@ fn run(name: &str, step: impl Fn(&mut Actor) + Sync) {
     let totals = Mutex::new((0, 0));
     std::thread::scope(|scope| {
         for number in 0..THREADS {
-            let (barrier, totals, step, random) = (&barrier, &totals, &step, Random(rng.next()));
+            let (barrier, totals, step, random) = (&barrier, &totals, &step, Random(rng.split()));
             scope.spawn(move || {
                 let mut actor = Actor::new(random, number);
                 barrier.wait();
