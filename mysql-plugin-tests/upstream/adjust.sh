@@ -47,9 +47,10 @@ for file in "$from"/r/*.result; do
     sed "s/$stock/$ours/g" "$file" >"$suite/r/${file##*/}"
 done
 # What each component says of itself. The test shows a keyring's id, which is random.
+# The generation is 2: a first use without a witness makes durable what was read, as a new generation.
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../../Cargo.toml" | head -n 1)
 sed -i -e "s/^Author\t.*/Author\tThe keyring_external developers/; s/^Version\t.*/Version\t$version/" \
-    -e "/^Read_only\t/a Mirrors\t\nState\tATTACHED\nKeyring_id\tID\nGeneration\t1\nKeys\t0\nCopies\t1/1\nLast_error\t" \
+    -e "/^Read_only\t/a Mirrors\t\nState\tATTACHED\nKeyring_id\tID\nGeneration\t2\nKeys\t0\nCopies\t1/1\nLast_error\t" \
     "$suite/r/keyring_component_status.result"
 rm "$tests/include/keyring_tests"
 cp -rs "$(dirname "$(dirname "$from")")/include/keyring_tests" "$tests/include/"
