@@ -8,6 +8,7 @@ use common::{CHEAP, SECRET, copies, private_dir, secret, secret_file, tended};
 use keyring_external::error::Error;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header;
+use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::format::slots::{BUDGET, Cost, SLOT_LEN, derivations};
 use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_all};
 use keyring_external::store::fs::Fs;
@@ -67,9 +68,9 @@ fn forge(path: &Path, salt: u8, slots: usize, cost: Cost) {
                 slot[24..27].copy_from_slice(&[copy + 1, i as u8 + 1, salt]);
             }
         });
-        forged.extend_from_slice(&headers[..header::HEADER_LEN]);
+        forged.extend_from_slice(&headers[..HEADER_LEN]);
     }
-    forged.extend_from_slice(&file[2 * header::HEADER_LEN..]);
+    forged.extend_from_slice(&file[2 * HEADER_LEN..]);
     std::fs::write(path, forged).unwrap();
 }
 

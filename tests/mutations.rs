@@ -10,8 +10,8 @@ use common::{Op, PATH, SECRET, Set, contents, create, data, filled, open, privat
 use keyring_external::error::Error;
 use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::COMMIT_LEN;
-use keyring_external::format::header::HEADER_LEN;
 use keyring_external::format::image::Note;
+use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::keyring::load;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;

@@ -4,17 +4,12 @@
 
 use super::bytes::{Reader, Writer};
 use super::crypto::{Keys, TAG_LEN, Tag};
-use super::header::{EPOCH_LEN, HEADER_LEN};
-use super::records::MAX_RECORD;
-use super::{FIXED_LEN, FormatError, Result};
+use super::layout::{COMMIT_BLOCK, COMMITS_AT, EPOCH_LEN, FIXED_LEN, MAX_RECORD};
+use super::{FormatError, Result};
 
-/// Bytes from one commit slot to the next; what is not used is zero.
-pub const COMMIT_BLOCK: usize = 4096;
 /// Bytes of a commit slot that are written.
 pub const COMMIT_LEN: usize = 96;
 const MAGIC: &[u8; 8] = b"KXCOMMIT";
-/// Where the first slot lies.
-const FIRST_AT: usize = 2 * HEADER_LEN;
 
 /// The acknowledged state of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +32,7 @@ impl Commit {
 
     /// Where this commit is written in the file.
     pub fn offset(&self) -> u64 {
-        (FIRST_AT + self.index() * COMMIT_BLOCK) as u64
+        (COMMITS_AT + self.index() * COMMIT_BLOCK) as u64
     }
 
     /// The bytes for slot `index` of a file with `epoch`.
@@ -132,7 +127,7 @@ impl Commit {
 /// [`FormatError::Damaged`] when neither can be read.
 pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Committed> {
     let bytes = |index: usize| {
-        let at = FIRST_AT + index * COMMIT_BLOCK;
+        let at = COMMITS_AT + index * COMMIT_BLOCK;
         front.get(at..at + COMMIT_BLOCK).unwrap_or_default()
     };
     let (first, second) = (bytes(0), bytes(1));
@@ -144,7 +139,7 @@ pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Commit
         }
         (Some(commit), None) => Ok(Committed { commit, other: commit.unreadable(second) }),
         (None, Some(commit)) => Ok(Committed { commit, other: commit.unreadable(first) }),
-        (None, None) => Err(FormatError::Damaged { offset: FIRST_AT as u64, what: "both commit slots" }),
+        (None, None) => Err(FormatError::Damaged { offset: COMMITS_AT as u64, what: "both commit slots" }),
     }
 }
 
@@ -152,7 +147,7 @@ pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Commit
 pub fn claimed(front: &[u8]) -> Option<Commit> {
     (0..2)
         .filter_map(|index| {
-            let mut r = Reader(front.get(FIRST_AT + index * COMMIT_BLOCK..)?);
+            let mut r = Reader(front.get(COMMITS_AT + index * COMMIT_BLOCK..)?);
             (r.array()? == *MAGIC).then_some(())?;
             Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()? })
         })
@@ -167,7 +162,7 @@ mod tests {
     const EPOCH: [u8; EPOCH_LEN] = [5; EPOCH_LEN];
 
     fn front(keys: &Keys, commit: &Commit) -> Vec<u8> {
-        let mut front = vec![0; FIRST_AT];
+        let mut front = vec![0; COMMITS_AT];
         front.extend(commit.encode_both(keys, &EPOCH).unwrap());
         front
     }
@@ -231,13 +226,13 @@ mod tests {
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let front = front(&keys, &one);
         assert!(read(&front, &keys, &[6; EPOCH_LEN]).is_err());
-        assert!(read(&front[..FIRST_AT], &keys, &EPOCH).is_err());
+        assert!(read(&front[..COMMITS_AT], &keys, &EPOCH).is_err());
         let mut swapped = front.clone();
-        let (a, b) = swapped[FIRST_AT..].split_at_mut(COMMIT_BLOCK);
+        let (a, b) = swapped[COMMITS_AT..].split_at_mut(COMMIT_BLOCK);
         a.swap_with_slice(b);
         assert!(read(&swapped, &keys, &EPOCH).is_err());
         let mut padded = front.clone();
-        padded[FIRST_AT + COMMIT_LEN + 10] = 1;
+        padded[COMMITS_AT + COMMIT_LEN + 10] = 1;
         assert_eq!(read(&padded, &keys, &EPOCH).unwrap().other, Other::Unreadable);
     }
 

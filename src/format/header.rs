@@ -5,6 +5,7 @@
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
 use super::crypto::{Keys, TAG_LEN, Tag};
+use super::layout::{EPOCH_LEN, HEADER_LEN, LEFT_COUNT, PARENT_COUNT};
 use super::renewal::TOKEN_LEN;
 use super::slots::{BUDGET, SLOT_COUNT, SLOT_LEN, Slot, Unlocking};
 use super::{FormatError, Result};
@@ -14,20 +15,12 @@ use std::io;
 use std::ops::Deref;
 use uuid::Uuid;
 
-/// Bytes of one copy of the header.
-pub const HEADER_LEN: usize = 4096;
 /// The version this program writes and reads.
 pub const VERSION: u32 = 1;
 /// Longest label in bytes.
 pub const LABEL_LEN: usize = 63;
 /// A keyring file begins with these bytes.
 pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
-/// Bytes of the epoch.
-pub const EPOCH_LEN: usize = 16;
-/// How many of the newest earlier states a header remembers.
-pub const PARENT_COUNT: usize = 32;
-/// How many states beside these, in which copies were left behind.
-pub const LEFT_COUNT: usize = 8;
 /// Bytes of one of them: epoch, generation, half of the chain.
 const PARENT_LEN: usize = EPOCH_LEN + 8 + TAG_LEN / 2;
 

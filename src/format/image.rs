@@ -4,9 +4,10 @@
 use super::commit::{self, Commit, Other};
 use super::crypto::Keys;
 use super::header::{self, Header, Parent, Unchecked};
+use super::layout::{FIXED_LEN, MAX_RECORD};
 use super::records::{self, KeyRecord, Sealer, Tail};
 use super::slots::Unlocking;
-use super::{FIXED_LEN, FormatError, Result};
+use super::{FormatError, Result};
 use std::fmt;
 
 /// How many records are looked for behind the committed ones. An interrupted write leaves one.
@@ -118,7 +119,7 @@ impl Front {
     /// How many bytes behind the front [`read_records`] looks at in a file of `file_len` bytes: the
     /// committed ones, and room for records that follow. A file that was made huge costs no memory.
     pub fn wanted(&self, file_len: u64) -> u64 {
-        let room = TAIL_RECORDS * records::MAX_RECORD as u64;
+        let room = TAIL_RECORDS * MAX_RECORD as u64;
         self.commit().length.saturating_add(room).min(file_len).saturating_sub(FIXED_LEN as u64)
     }
 }

@@ -12,17 +12,16 @@ mod cost;
 pub mod crypto;
 pub mod header;
 pub mod image;
+pub mod layout;
 pub mod records;
 mod renewal;
 pub mod slots;
 mod unlocking;
 pub mod witness;
 
+pub use layout::FIXED_LEN;
 use std::io;
 use thiserror::Error;
-
-/// Bytes before the first record: two copies of the header, two commit slots, 4096 each.
-pub const FIXED_LEN: usize = 16384;
 
 /// Why bytes are not an open keyring.
 #[derive(Debug, Error)]

@@ -5,20 +5,12 @@
 use super::bytes::Reader;
 use super::commit::{Commit, Committed, Other};
 use super::crypto::{IV_LEN, Keys, TAG_LEN, Tag};
-use super::header::PARENT_COUNT;
-use super::{FIXED_LEN, FormatError, Result};
-use crate::key::{KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef, check_length};
+use super::layout::{FIXED_LEN, MAX_BODY, PARENT_COUNT, RECORD_FIELDS_LEN, RECORD_OVERHEAD};
+use super::{FormatError, Result};
+use crate::key::{KeyType, NameRef, check_length};
 use crate::secret::{Locked, random_array};
 use std::collections::VecDeque;
 
-/// Bytes of a record around its ciphertext: length, iv, tag.
-pub const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
-/// Bytes of a record's fields before type, id, user and key.
-const FIELDS_LEN: usize = 1 + 8 + 1 + 1 + 1 + 4;
-/// Most bytes of a record before encryption.
-pub const MAX_BODY: usize = FIELDS_LEN + MAX_TYPE + MAX_ID + MAX_USER + MAX_DATA;
-/// Most bytes of a sealed record.
-pub const MAX_RECORD: usize = RECORD_OVERHEAD + MAX_BODY;
 /// The only kind of record of version 1.
 const KIND_KEY: u8 = 1;
 
@@ -42,7 +34,7 @@ impl KeyRecord<'_> {
     }
 
     fn body_len(&self) -> usize {
-        FIELDS_LEN
+        RECORD_FIELDS_LEN
             + self.key_type.bytes().len()
             + self.name.id().len()
             + self.name.user().len()

@@ -4,7 +4,8 @@
 
 use crate::format::commit::Commit;
 use crate::format::crypto::Tag;
-use crate::format::header::{EPOCH_LEN, Header, LEFT_COUNT, PARENT_COUNT, Parent};
+use crate::format::header::{Header, Parent};
+use crate::format::layout::{EPOCH_LEN, LEFT_COUNT, PARENT_COUNT};
 
 /// The state of a keyring and its earlier ones.
 #[derive(Clone, Copy, Debug)]

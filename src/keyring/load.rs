@@ -8,9 +8,10 @@ use super::writer::claimed;
 use crate::error::{Error, Result, in_memory};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
-use crate::format::header::{self, EPOCH_LEN, Header, Parent};
+use crate::format::header::{self, Header, Parent};
 use crate::format::image::{self, Front, Note, Opener};
-use crate::format::records::{RECORD_OVERHEAD, Sealer};
+use crate::format::layout::{EPOCH_LEN, FIXED_LEN, RECORD_OVERHEAD};
+use crate::format::records::Sealer;
 use crate::format::{self, FormatError};
 use crate::store::copy::{FrontBytes, Reading};
 use crate::store::deadline::Work;
@@ -227,7 +228,7 @@ fn load(mut front: Front, keys: Keys, rest: &[u8], len: u64) -> format::Result<L
         if memory.insert(&record)? {
             Ok(())
         } else {
-            Err(FormatError::Damaged { offset: format::FIXED_LEN as u64, what: "two records of one name" })
+            Err(FormatError::Damaged { offset: FIXED_LEN as u64, what: "two records of one name" })
         }
     })?;
     let Front { header, notes, before, .. } = front;

@@ -11,7 +11,8 @@ use super::planted::{
 use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::{self, Commit};
 use keyring_external::format::crypto::Keys;
-use keyring_external::format::header::{HEADER_LEN, Header};
+use keyring_external::format::header::Header;
+use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::format::slots::{Cost, SLOT_LEN, Slot, SlotKind};
 use keyring_external::keyring::NewKeyring;
 use keyring_external::recovery::RecoveryKey;

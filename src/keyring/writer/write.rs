@@ -5,8 +5,9 @@ use super::{Judged, Writer};
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
-use crate::format::header::{self, Header, Parent};
+use crate::format::header::{Header, Parent};
 use crate::format::image::Image;
+use crate::format::layout::PARENT_COUNT;
 use crate::format::records::KeyRecord;
 pub(super) use crate::keyring::copies::Open;
 use crate::keyring::copies::{Member, Reach, Standing};
@@ -173,7 +174,7 @@ impl Writer {
         });
         self.end(&open, Reach::Enough, next, failed)?;
         self.front.patch(next.offset(), &slot);
-        self.before.truncate(header::PARENT_COUNT - 1);
+        self.before.truncate(PARENT_COUNT - 1);
         self.before.insert(0, present);
         self.tell_witness();
         Ok(())
