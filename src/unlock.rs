@@ -2,8 +2,7 @@
 //! Where the unlock secret comes from. A configuration names a source, never the secret.
 
 use crate::error::{Error, Result};
-use crate::format::slots::UnlockSecret;
-use crate::secret::Locked;
+use crate::secret::{Locked, UnlockSecret};
 use rustix::fs::{Mode, OFlags};
 use std::fmt;
 use std::io::{self, Read};

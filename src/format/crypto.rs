@@ -175,11 +175,11 @@ impl Keys {
         Ok(Self { data: DataKey::copy_of(data.bytes())?, derived })
     }
 
-    /// The same keys once more.
+    /// A copy of the keys.
     ///
     /// # Errors
     /// No memory.
-    pub fn again(&self) -> Result<Self> {
+    pub fn try_clone(&self) -> Result<Self> {
         Ok(Self { data: DataKey::copy_of(self.data.bytes())?, derived: Locked::copy_of(&self.derived)? })
     }
 

@@ -10,8 +10,10 @@ use super::crypto::{
     self, DataKey, IV_LEN, KEY_LEN, Keys, SlotEncryption, SlotMac, TAG_LEN, Tag, TokenEncryption,
 };
 use super::renewal::{Private, Public, TOKEN_LEN, Token, X25519_LEN};
-pub use super::unlocking::{MIN_SECRET, UnlockSecret, Unlocking};
+pub use super::unlocking::Unlocking;
+use crate::recovery::RecoveryKey;
 use crate::secret::{Locked, random_array};
+pub use crate::secret::{MIN_SECRET, UnlockSecret};
 use std::fmt;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -48,6 +50,20 @@ impl SlotKind {
 
     fn from_code(code: u8) -> Option<Self> {
         [Self::Passphrase, Self::SecretFile, Self::Recovery].into_iter().find(|k| k.code() == code)
+    }
+
+    /// The bytes of `secret` that slots of this kind are opened with; `None` when it can open none.
+    pub(super) fn bytes_of(self, secret: &UnlockSecret) -> Result<Option<Locked>> {
+        let bytes = match self {
+            SlotKind::Passphrase if secret.is_text() => Locked::copy_of(secret.passphrase())?,
+            SlotKind::SecretFile if secret.raw().len() >= MIN_SECRET => Locked::copy_of(secret.raw())?,
+            SlotKind::Passphrase | SlotKind::SecretFile => return Ok(None),
+            SlotKind::Recovery => match RecoveryKey::parse(secret.raw()) {
+                Ok(key) => Locked::copy_of(key.bytes())?,
+                Err(_) => return Ok(None),
+            },
+        };
+        Ok(Some(bytes))
     }
 }
 
@@ -167,7 +183,7 @@ impl Slot {
     /// # Errors
     /// No memory or randomness.
     pub fn renew_with(&self, secret: &UnlockSecret, keys: &Keys, id: &Uuid) -> Result<Option<Self>> {
-        let Some(bytes) = secret.for_kind(self.kind)? else { return Ok(None) };
+        let Some(bytes) = self.kind.bytes_of(secret)? else { return Ok(None) };
         Slot::seal(self.kind, self.cost, &self.name, self.created, &bytes, keys, id).map(Some)
     }
 

@@ -6,64 +6,9 @@ use super::cost::{BUDGET, Cost};
 use super::crypto::DataKey;
 use super::slots::{Opened, SALT_LEN, Slot, SlotKind, kinds};
 use super::{FormatError, Result};
-use crate::recovery::RecoveryKey;
-use crate::secret::Locked;
+use crate::secret::{Locked, UnlockSecret};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
-
-/// Fewest bytes of a random secret.
-pub const MIN_SECRET: usize = 32;
-
-/// What an unlock source yielded.
-#[derive(Debug)]
-pub struct UnlockSecret(Locked);
-
-impl UnlockSecret {
-    /// Takes the bytes as they were read.
-    pub fn new(bytes: Locked) -> Self {
-        Self(bytes)
-    }
-
-    /// The same secret once more.
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn again(&self) -> Result<Self> {
-        Ok(Self(Locked::copy_of(&self.0)?))
-    }
-
-    /// Byte for byte, as a secret file is used.
-    pub fn raw(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// As a passphrase is used: without one line ending at the end.
-    pub fn passphrase(&self) -> &[u8] {
-        let line = self.0.strip_suffix(b"\n").unwrap_or(&self.0);
-        line.strip_suffix(b"\r").unwrap_or(line)
-    }
-
-    /// The bytes that slots of this kind are opened with; `None` when it can open none.
-    pub(super) fn for_kind(&self, kind: SlotKind) -> Result<Option<Locked>> {
-        let bytes = match kind {
-            SlotKind::Passphrase if self.is_text() => Locked::copy_of(self.passphrase())?,
-            SlotKind::SecretFile if self.raw().len() >= MIN_SECRET => Locked::copy_of(self.raw())?,
-            SlotKind::Passphrase | SlotKind::SecretFile => return Ok(None),
-            SlotKind::Recovery => match RecoveryKey::parse(&self.0) {
-                Ok(key) => Locked::copy_of(key.bytes())?,
-                Err(_) => return Ok(None),
-            },
-        };
-        Ok(Some(bytes))
-    }
-
-    /// Whether it is text as a person types it. Only such a secret opens passphrase slots, however long it is: a
-    /// random one never runs Argon2id.
-    pub fn is_text(&self) -> bool {
-        let typed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
-        std::str::from_utf8(&self.0).is_ok_and(|t| t.chars().all(typed))
-    }
-}
 
 /// A secret in use, and what was computed with it.
 #[derive(Debug)]
@@ -127,7 +72,7 @@ impl Unlocking {
     /// # Errors
     /// No memory.
     pub fn open(&self, slot: &Slot, id: &Uuid) -> Result<Opened> {
-        let Some(bytes) = self.secret.for_kind(slot.kind)? else { return Ok(Opened::Wrong) };
+        let Some(bytes) = slot.kind.bytes_of(&self.secret)? else { return Ok(Opened::Wrong) };
         if slot.kind != SlotKind::Passphrase {
             return slot.open(&bytes, id);
         }

@@ -73,7 +73,7 @@ impl Keyring {
             Ordering::Greater => other.kinship(self).reversed(),
             Ordering::Equal => Kinship::Diverged,
             Ordering::Less => {
-                let key = self.lock_writer().keys().again();
+                let key = self.lock_writer().keys().try_clone();
                 let newer = other.lock_writer();
                 // A renewal of the data key that the newer one does not know of would be undone.
                 let same_key = key.is_ok_and(|key| key == *newer.keys());

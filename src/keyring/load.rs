@@ -40,7 +40,7 @@ pub struct Loaded {
 impl Loaded {
     /// The keys once more.
     pub fn keys_again(&self) -> Result<Keys> {
-        self.keys.again().map_err(in_memory)
+        self.keys.try_clone().map_err(in_memory)
     }
 }
 
@@ -213,7 +213,7 @@ pub fn begin(
     };
     let keys = match (front.keys.take(), opener) {
         (Some(keys), _) => Ok(keys),
-        (None, Opener::Keys(keys)) => keys.again(),
+        (None, Opener::Keys(keys)) => keys.try_clone(),
         (None, Opener::Secret(_)) => Err(FormatError::NotAKeyring),
     };
     let keys = keys.map_err(|e| failed(e, None))?;

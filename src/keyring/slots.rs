@@ -167,7 +167,7 @@ impl Keyring {
         source_name: &str,
         cost: Cost,
     ) -> Result<usize> {
-        let old = Unlocking::new(old.again().map_err(told)?);
+        let old = Unlocking::new(old.try_clone()?);
         self.change_slots(
             |current| {
                 for (index, slot) in current.slots.iter().enumerate() {
@@ -219,7 +219,7 @@ impl Keyring {
     pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
         let secrets = secrets
             .iter()
-            .map(|v| Ok((v.source_name.as_str(), Unlocking::new(v.secret.again().map_err(told)?))))
+            .map(|v| Ok((v.source_name.as_str(), Unlocking::new(v.secret.try_clone()?))))
             .collect::<Result<Vec<_>>>()?;
         let renew = |current: &Current<'_>| {
             let openers = current.openers(&secrets)?;
@@ -242,7 +242,7 @@ impl Keyring {
         self.prepared(renew, |writer, (slots, keys, how)| {
             let mut header = writer.header().clone();
             header.set_slots(slots.clone()).map_err(told)?;
-            writer.rekey(&self.read_memory(), header, keys.again().map_err(told)?)?;
+            writer.rekey(&self.read_memory(), header, keys.try_clone().map_err(told)?)?;
             Ok(how.clone())
         })
     }
@@ -271,7 +271,7 @@ impl Keyring {
         self.counted(|| {
             let mut writer = self.writable()?;
             for _ in 0..MOST_PREPARED {
-                let (slots, keys) = (writer.header().slots.clone(), writer.keys().again().map_err(told)?);
+                let (slots, keys) = (writer.header().slots.clone(), writer.keys().try_clone().map_err(told)?);
                 let path = writer.path().to_owned();
                 let current = Current { path, slots: &slots, keys: &keys, id: &self.id };
                 let prepared = prepare(&current)?;

@@ -55,7 +55,7 @@ impl Keyring {
     fn learn_keys(&self) {
         let Some(reopen) = &self.reopen else { return };
         let known =
-            self.lock_writer().all_keys().map(Keys::again).collect::<std::result::Result<Vec<_>, _>>();
+            self.lock_writer().all_keys().map(Keys::try_clone).collect::<std::result::Result<Vec<_>, _>>();
         let Ok(known) = known else { return };
         let learnt = reopen.learn(&self.id, &known);
         self.lock_writer().learn_keys(learnt);

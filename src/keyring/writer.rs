@@ -234,8 +234,8 @@ impl Writer {
     /// No memory.
     pub fn take_over(&mut self, old: &Writer) -> Result<()> {
         let told = |e| Error::format(self.copies.path(), "", e);
-        let keys = old.keys.again().map_err(told)?;
-        let others = old.other_keys.iter().map(Keys::again).collect::<std::result::Result<Vec<_>, _>>();
+        let keys = old.keys.try_clone().map_err(told)?;
+        let others = old.other_keys.iter().map(Keys::try_clone).collect::<std::result::Result<Vec<_>, _>>();
         let others = others.map_err(told)?;
         let was = self.lineage().state();
         self.copies.take_over(&old.copies, was);
@@ -354,7 +354,7 @@ impl Writer {
     pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         // Known from now on, also when it is not told how the writing ended.
-        let again = keys.again().map_err(|e| Error::format(self.copies.path(), "", e))?;
+        let again = keys.try_clone().map_err(|e| Error::format(self.copies.path(), "", e))?;
         self.remember_keys([again]);
         self.rewrite_with(open, Reach::Enough, header, Some(keys), memory.records())
     }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A buffer for secrets, locked in RAM.
+//!
+//! A forked child has it too: `mysqld --daemonize` opens the keyring and forks then. Locks are not inherited, so the
+//! child locks the memory again ([`lock_again`]). A child that executes another program loses all of it.
+
+use super::random::fill_random;
+use memmap2::{Advice, MmapMut};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroize;
+
+static LOCK_FAILED: AtomicBool = AtomicBool::new(false);
+static LOCK_REPORTED: AtomicBool = AtomicBool::new(false);
+
+/// True once in the life of the process, when some secret memory could not be locked in RAM
+/// (`RLIMIT_MEMLOCK` too low); the caller then says so.
+pub fn lock_failure_to_report() -> bool {
+    LOCK_FAILED.load(Ordering::Relaxed) && !LOCK_REPORTED.swap(true, Ordering::Relaxed)
+}
+
+/// Every [`Locked`] buffer of the process: address and length of its mapping.
+static LIVE: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+fn live() -> MutexGuard<'static, BTreeMap<usize, usize>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks all secret memory again, in a process that was forked from the one that locked it. `lock` gets the address
+/// and the length of one mapping after the other, which stays where it is meanwhile, and answers whether it could.
+pub fn lock_again(lock: impl Fn(usize, usize) -> bool) {
+    for (address, len) in live().iter() {
+        if !lock(*address, *len) {
+            LOCK_FAILED.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A buffer of pages of its own for secrets.
+pub struct Locked(MmapMut);
+
+impl Locked {
+    /// A zeroed buffer of `len` bytes (rounded up to at least one).
+    ///
+    /// # Errors
+    /// When the system has no memory for the mapping. A failure to lock it is only noted, see
+    /// [`lock_failure_to_report`].
+    pub fn new(len: usize) -> io::Result<Self> {
+        let map = MmapMut::map_anon(len.max(1))?;
+        map.advise(Advice::DontDump)?;
+        if map.lock().is_err() {
+            LOCK_FAILED.store(true, Ordering::Relaxed);
+        }
+        live().insert(map.as_ptr().addr(), map.len());
+        Ok(Self(map))
+    }
+
+    /// A buffer filled by the operating system's generator.
+    ///
+    /// # Errors
+    /// When there is no memory or the generator fails.
+    pub fn random(len: usize) -> io::Result<Self> {
+        let mut buf = Self::new(len)?;
+        fill_random(&mut buf)?;
+        Ok(buf)
+    }
+
+    /// A buffer that holds a copy of `bytes`.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn copy_of(bytes: &[u8]) -> io::Result<Self> {
+        let mut buf = Self::new(bytes.len())?;
+        buf.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Ok(buf)
+    }
+}
+
+impl Deref for Locked {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.0.zeroize();
+        // Before it is unmapped: another buffer may get the address then.
+        live().remove(&self.0.as_ptr().addr());
+    }
+}
+
+impl fmt::Debug for Locked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Locked(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's flags of the mapping that holds an address.
+    fn flags(address: usize) -> Vec<String> {
+        // The kernel joins mappings that lie side by side: those of tests that run beside this one.
+        let holds_it = |line: &str| {
+            let ends = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let number = |hex| usize::from_str_radix(hex, 16).ok();
+            ends.and_then(|(from, to)| Some(number(from)?..number(to)?)).is_some_and(|r| r.contains(&address))
+        };
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let flags = smaps
+            .lines()
+            .skip_while(|line| !holds_it(line))
+            .find_map(|line| line.strip_prefix("VmFlags:"))
+            .expect("the buffer is mapped");
+        flags.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_locked_buffer_is_locked_kept_out_of_dumps_and_left_to_forked_children() {
+        let buf = Locked::copy_of(b"some secret").unwrap();
+        let flags = flags(buf.as_ptr().addr());
+        let has = |flag: &str| flags.iter().any(|f| f == flag);
+        assert!(has("lo") && has("dd"), "neither locked nor kept out of dumps: {flags:?}");
+        assert!(!has("dc") && !has("wf"), "not copied to a forked child, or wiped there: {flags:?}");
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let buf = Locked::copy_of(b"some secret").unwrap();
+        assert_eq!(format!("{buf:?}"), "Locked(..)");
+    }
+}
