@@ -32,16 +32,15 @@ bindings: ## Make src/abi/sys.rs anew from include/ (installs Debian's libclang-
 	@scripts/bindings.sh
 
 lint: ## Check formatting, clippy's and the project's own rules
-	@$(CARGO) fmt --check
-	@$(CARGO) clippy --locked --all-targets -- -D warnings
-	@$(CARGO) clippy --locked --test server -- -D warnings
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/rules.sh
 
 fmt: ## Format the code
-	@$(CARGO) fmt
+	@$(CARGO) fmt --all
 
 docs: ## Build the documentation of the code into target/doc
-	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 # Two copies, never links: mysqld keeps a loaded library's statics per file.
 install: build ## Install plugin, component, keyringctl, its manual and completions (DESTDIR, PREFIX, PLUGIN_DIR)

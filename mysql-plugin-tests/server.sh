@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the library, keyringctl and the tests on a real server (mysql-plugin-tests/server), and runs the
+# Builds the library, keyringctl and the tests on a real server (mysql-plugin-tests/tests/server), and runs the
 # tests as the calling user.
 #
 #   server.sh [FILTER] [--list] [--test-threads N] [...]   what the test binary takes; see server.sh -- --help
@@ -85,7 +85,7 @@ fi
 say "building"
 cargo build --release --locked
 # The tests are built for debugging, so that what they need doesn't change what is shipped.
-binary=$(cargo test --locked --no-run --test server --message-format=json |
+binary=$(cargo test --locked -p mysql-plugin-tests --no-run --test server --message-format=json |
     sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
 [[ -x $binary ]] || die "cargo named no test binary"
 

@@ -19,7 +19,7 @@ mkdir -p target
 list=$PWD/target/asan.list
 echo '{ __asan_*; ___asan*; __sanitizer_*; __lsan_*; __ubsan_*; __interceptor_*; };' >"$list"
 binary=$(RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/asan \
-    cargo rustc --locked --target "$host" --test abi --message-format=json -- -Clink-arg="-Wl,--dynamic-list=$list" |
+    cargo rustc --locked -p keyring_external --target "$host" --test abi --message-format=json -- -Clink-arg="-Wl,--dynamic-list=$list" |
     sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
 [[ -x $binary ]] || {
     echo "asan-abi: cargo named no test binary" >&2

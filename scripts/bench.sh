@@ -45,7 +45,7 @@ if [[ $(id -u) == 0 ]]; then
 fi
 
 say "building"
-binary=$(cargo bench --locked --no-run --bench figures --message-format=json |
+binary=$(cargo bench --locked -p mysql-plugin-tests --no-run --bench figures --message-format=json |
     sed -n '/"kind":\["bench"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
 [[ -x $binary ]] || {
     say "cargo named no program"

@@ -36,7 +36,7 @@ if [[ ${1:-} == --check ]]; then
 fi
 # A time stamp that cargo has not seen makes build.rs run again.
 KX_BINDINGS_OUT=$out KX_BINDINGS_RUN=$(date +%s%N) \
-    cargo check --locked --quiet --features bindgen --target-dir target/bindings
+    cargo check --locked --quiet -p keyring_external --features bindgen --target-dir target/bindings
 if [[ ${1:-} == --check ]]; then
     if ! diff -u src/abi/sys.rs "$out"; then
         echo "bindings: src/abi/sys.rs is not what include/ says: run make bindings" >&2

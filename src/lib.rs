@@ -12,17 +12,12 @@ compile_error!(
 
 pub mod abi;
 pub mod aes;
-pub mod cli;
 pub mod config;
 pub mod error;
 pub mod format;
-pub mod host;
 pub mod key;
 pub mod keyring;
-pub mod legacy;
 pub mod recovery;
 pub mod secret;
-pub mod server;
 pub mod store;
-pub mod tablespace;
 pub mod unlock;

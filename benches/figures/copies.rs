@@ -2,8 +2,6 @@
 //! Several copies: what a store costs with each of them slow, what it costs when some hang, and what queries of the status
 //! ask of the volumes. The volumes are directories; the delays are put between the keyring and the files.
 
-use crate::common::hooked::Hooked;
-use crate::common::{CHEAP, SECRET, key_type, name, secret, secret_file};
 use crate::disk::make_private;
 use crate::figure::{Row, Table, Unit};
 use crate::plan::Plan;
@@ -13,6 +11,8 @@ use keyring_external::keyring::{Keyring, NewKeyring, Trust};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
+use mysql_plugin_tests::common::hooked::Hooked;
+use mysql_plugin_tests::common::{CHEAP, SECRET, key_type, name, secret, secret_file};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

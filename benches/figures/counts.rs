@@ -27,7 +27,7 @@ const COUNTED: [(&str, u64); 2] = [("fetch", 20_000), ("store", 50)];
 
 /// Counts, and compares with the file; with `record`, writes it instead.
 pub fn check(bench: &Bench<'_>, record: bool, progress: &Progress) -> Result<Counts, String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.toml");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/instructions.toml");
     if Command::new("valgrind").arg("--version").output().is_err() {
         let text = "SKIPPED (there is no valgrind): instruction counts are not checked".to_owned();
         return Ok(Counts { text, fine: true });

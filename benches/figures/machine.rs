@@ -3,7 +3,7 @@
 
 use crate::disk::{Disk, run};
 use crate::figure::grouped;
-use crate::rig::place;
+use mysql_plugin_tests::rig::place;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,7 +17,7 @@ pub fn describe(disk: &Disk) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let memory =
         value(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0);
-    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package of the workspace");
     let told = |program: &str, args: &[&str]| {
         let told = run(Command::new(program).args(args).current_dir(repo));
         told.ok().and_then(|t| t.lines().next().map(str::to_owned)).unwrap_or("unknown".to_owned())

@@ -4,11 +4,6 @@
 #![allow(unsafe_code, reason = "host.rs is the server's side of the C ABI")]
 
 mod abi;
-#[path = "../../tests/common/mod.rs"]
-mod common;
-#[allow(dead_code, unused_imports)] // what its tests need
-#[path = "../../mysql-plugin-tests/server/component.rs"]
-mod component;
 mod copies;
 mod counts;
 mod disk;
@@ -21,13 +16,11 @@ mod plan;
 mod plot;
 mod progress;
 mod report;
-#[allow(dead_code, unused_imports)] // what other tests need
-#[path = "../../mysql-plugin-tests/server/rig/mod.rs"]
-mod rig;
 mod server;
 mod work;
 
 use clap::{Parser, ValueEnum};
+use mysql_plugin_tests::rig;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;

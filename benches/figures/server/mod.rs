@@ -6,10 +6,10 @@ pub mod spaces;
 pub mod stores;
 
 use crate::abi::{Bench, Which};
-use crate::component::{host_with_components, load_component};
 use crate::disk::{make_private, settle};
 use crate::names;
-use crate::rig::Host;
+use mysql_plugin_tests::rig::Host;
+use mysql_plugin_tests::rig::component::{host_with_components, load_component};
 use std::fs;
 use std::path::PathBuf;
 

@@ -6,8 +6,8 @@ use crate::abi::{BOTH, Bench};
 use crate::figure::{Row, Table, Unit};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::rig::{ROTATE, Server};
 use mysql::prelude::Queryable;
+use mysql_plugin_tests::rig::{ROTATE, Server};
 use std::time::Instant;
 
 /// Sessions that make tables.

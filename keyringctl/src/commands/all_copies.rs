@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A change of slots or of the data key goes to all copies that the server on this host is configured for. One that
+//! is left out keeps the old data key, the server may go on with that one, and then the copies diverge.
+
+use super::apart::is_one_file;
+use super::doctor::configured::{self, Configured};
+use super::doctor::finding::{Findings, Level};
+use super::output::shell_word;
+use super::site;
+use keyring_external::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Findings that leave it open which copies the server uses.
+const UNCLEAR: [&str; 3] = ["manifest", "component-configuration", "plugin-options"];
+
+/// Which copies have to be named.
+#[derive(clap::Args, Clone)]
+#[group(id = "all-copies")]
+pub(super) struct Args {
+    /// Change only the copies named here, although the server's configuration names more. The others keep the old
+    /// secrets and the old data key until they follow this change at a start of the server, or by keyringctl sync.
+    /// If the server stores a key on them before that, the copies have diverged
+    #[arg(long)]
+    only_named_copies: bool,
+    #[command(flatten)]
+    site: site::Args,
+}
+
+impl Args {
+    /// Refuses a change of the copies at `paths` that would leave out others that the server is configured for.
+    /// `command` is what was called: `rekey`, `slot add`; `last` the argument that it takes after the path.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the copies that are missing, and the command.
+    pub fn check(&self, command: &str, paths: &[PathBuf], last: &str) -> Result<()> {
+        if self.only_named_copies {
+            return Ok(());
+        }
+        let Some(copies) = self.configured()? else { return Ok(()) };
+        let missing = left_out(&copies, paths);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<_> = missing.iter().map(|copy| copy.display().to_string()).collect();
+        let (first, others) = (paths.first(), paths.iter().skip(1).chain(missing.iter().copied()));
+        let path = first.map(|path| shell_word(path)).unwrap_or_default();
+        let mirrors: String = others.map(|path| format!(" --mirror {}", shell_word(path))).collect();
+        Err(Error::Config(format!(
+            "the server on this host is configured for more copies of this keyring than were named: {} would be left \
+             out, and may diverge if the server does not see the changed copy. Nothing was changed. Name \
+             all copies, also one whose volume is not mounted now (it follows later), with your other options: \
+             keyringctl {command} {path}{last}{mirrors}\n\
+             To leave copies out on purpose, add --only-named-copies; --help says what that means",
+            shown.join(", ")
+        )))
+    }
+
+    /// The copies that the server is configured for, as this process names them. `None`: for no keyring of ours.
+    fn configured(&self) -> Result<Option<Vec<PathBuf>>> {
+        let asked = self.site.root != Path::new("/") || !self.site.option_files.is_empty();
+        let site = match self.site.look() {
+            Err(e) if !asked => {
+                warn(&e.to_string());
+                return Ok(None);
+            }
+            site => site?,
+        };
+        match &site.option_error {
+            Some(why) if !self.site.option_files.is_empty() => return Err(Error::Config(why.clone())),
+            Some(why) => warn(why),
+            None => {}
+        }
+        let mut found = Findings::default();
+        let Some(Configured { host, .. }) = configured::find(&site, &mut found) else {
+            let findings = found.all();
+            let unclear: Vec<_> =
+                findings.iter().filter(|f| f.level == Level::Wrong && UNCLEAR.contains(&f.check)).collect();
+            unclear.iter().for_each(|f| warn(&f.what));
+            if unclear.is_empty() && site.option_error.is_none() {
+                eprintln!(
+                    "keyringctl: no configuration of a server with this kind of keyring was found on this host, so it \
+                     was not checked whether all copies were named"
+                );
+            }
+            return Ok(None);
+        };
+        Ok(Some(host.copies().map(|copy| site.at(copy)).collect()))
+    }
+}
+
+fn warn(why: &str) {
+    eprintln!(
+        "keyringctl: could not see which copies the server uses, so name all of them with --mirror: {why}"
+    );
+}
+
+/// The configured copies that are not among `named`, when one of them is.
+fn left_out<'a>(configured: &'a [PathBuf], named: &[PathBuf]) -> Vec<&'a PathBuf> {
+    let is_named = |copy: &PathBuf| named.iter().any(|path| is_one_file(path, copy));
+    if configured.iter().any(is_named) {
+        configured.iter().filter(|c| !is_named(c)).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    const MANIFEST: &str = r#"{"components": "file://component_keyring_external"}"#;
+
+    /// A host whose server uses the copies /mnt/a/k and /mnt/b/k, of which the second is not mounted.
+    fn host() -> tempfile::TempDir {
+        let host = tempfile::tempdir().unwrap();
+        let config = r#"{"path": "/mnt/a/k", "mirrors": ["/mnt/b/k"], "unlock": "file:/etc/secret"}"#;
+        for (path, text) in [
+            ("usr/sbin/mysqld", ""),
+            ("usr/sbin/mysqld.my", MANIFEST),
+            ("usr/lib/mysql/plugin/component_keyring_external.cnf", config),
+            ("mnt/a/k", "a copy"),
+        ] {
+            let path = host.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        host
+    }
+
+    fn check(host: &Path, only_named_copies: bool, named: &[&str]) -> Result<()> {
+        let site = site::Args { root: host.to_owned(), ..site::Args::default() };
+        let named: Vec<_> = named.iter().map(|path| host.join(path)).collect();
+        Args { only_named_copies, site }.check("slot remove", &named, " 3")
+    }
+
+    #[test]
+    fn a_copy_that_the_server_uses_is_not_left_out() {
+        let host = host();
+        let (a, b) = (host.path().join("mnt/a/k"), host.path().join("mnt/b/k"));
+        let refused = check(host.path(), false, &["mnt/a/k"]).unwrap_err().to_string();
+        let command = format!("keyringctl slot remove {} 3 --mirror {}", a.display(), b.display());
+        assert!(refused.contains(&command), "{refused}");
+        let refused = check(host.path(), false, &["mnt/b/k"]).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{} 3 --mirror {}", b.display(), a.display())), "{refused}");
+        symlink(host.path().join("mnt/a"), host.path().join("mnt/link")).unwrap();
+        fs::hard_link(&a, host.path().join("other")).unwrap();
+        for other_name in ["mnt/link/k", "other"] {
+            assert!(check(host.path(), false, &[other_name]).is_err(), "{other_name}");
+            check(host.path(), false, &[other_name, "mnt/b/k"]).unwrap();
+        }
+        check(host.path(), false, &["mnt/a/k", "mnt/b/k"]).unwrap();
+        check(host.path(), false, &["mnt/b/k", "mnt/c/k", "mnt/a/k"]).unwrap();
+        check(host.path(), true, &["mnt/a/k"]).unwrap();
+    }
+
+    #[test]
+    fn a_keyring_that_the_server_does_not_use_may_have_any_copies() {
+        let host = host();
+        check(host.path(), false, &["mnt/c/k"]).unwrap();
+        fs::remove_file(host.path().join("usr/sbin/mysqld.my")).unwrap();
+        check(host.path(), false, &["mnt/a/k"]).unwrap();
+        let options = "[mysqld]\nearly-plugin-load=keyring_external.so\nkeyring_external_data=/mnt/a/k\n\
+             keyring_external_mirrors=/mnt/b/k\nkeyring_external_unlock=file:/etc/secret\n";
+        fs::create_dir_all(host.path().join("etc")).unwrap();
+        fs::write(host.path().join("etc/other.cnf"), options).unwrap();
+        check(host.path(), false, &["mnt/a/k"]).unwrap();
+        let site = |file: &str| site::Args {
+            option_files: vec![Path::new("/").join(file)],
+            root: host.path().to_owned(),
+            ..site::Args::default()
+        };
+        let with = |file: &str| Args { only_named_copies: false, site: site(file) };
+        let named = [host.path().join("mnt/a/k")];
+        let refused = with("etc/other.cnf").check("rekey", &named, "").unwrap_err().to_string();
+        assert!(refused.contains("mnt/b/k would be left out"), "{refused}");
+        let refused = with("etc/none.cnf").check("rekey", &named, "").unwrap_err().to_string();
+        assert!(refused.contains("none.cnf"), "{refused}");
+    }
+}

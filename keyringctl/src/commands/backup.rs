@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl backup`: a verified copy of a keyring file.
+
+use super::output::{Output, counted, hex};
+use super::{Verdict, missing, secret};
+use keyring_external::error::{Error, Result};
+use keyring_external::keyring::load_with;
+use keyring_external::store::copy::{CHANGE_WAIT, Copy, FRONT_LEN};
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::store::volume;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Make a verified copy of a keyring, byte for byte
+///
+/// The copy opens with the secrets of today, for ever: keep it as you keep the keyring. A server may go on using the
+/// keyring; nothing is written there. A copy that is to follow the keyring is a mirror: see sync.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: keyringctl backup /mnt/keyring/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --unlock file:/etc/mysql/keyring.secret"
+)]
+pub(super) struct Args {
+    /// The keyring file
+    path: PathBuf,
+    /// The file to make, in a directory of mode 0700
+    destination: PathBuf,
+    #[command(flatten)]
+    secret: secret::Args,
+}
+
+/// How often a copy is tried that a server's write spoilt.
+const TRIES: usize = 5;
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let no_place = |e| missing::no_place(e, Some(&args.path), "this again");
+    let place = Copy::new(Arc::clone(&fs), &args.destination).vacancy().map_err(no_place)?;
+    volume::check_directory(fs.as_ref(), &args.destination).map_err(no_place)?;
+    let secret = args.secret.read(&args.path)?;
+    let name = args.secret.name();
+    let open = |path: &Path| load_with(&fs, path, &name, || args.secret.read_again(&secret));
+    let (source, notes) = open(&args.path)?;
+    let mut tries = 0;
+    let (made, sha256) = loop {
+        tries += 1;
+        let bytes = read(&fs, &args.path)?;
+        let file = place.create(&bytes)?;
+        // Nothing is said of the copy but what is found in it, read anew.
+        let made = open(&args.destination).and_then(|(made, _)| {
+            let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
+            let written = read(&fs, &args.destination)?;
+            let changed = || Error::Changed {
+                path: args.destination.clone(),
+                detail: "it does not hold what was written".to_owned(),
+            };
+            (fits && written == bytes).then_some((made, Sha256::digest(&written))).ok_or_else(changed)
+        });
+        match made {
+            Ok(done) => break done,
+            Err(e) => {
+                // A server may have been writing while the file was read.
+                file.remove();
+                if tries == TRIES {
+                    return Err(e);
+                }
+            }
+        }
+    };
+    let status = made.status();
+    let sha256 = hex(&sha256);
+    out.line(format_args!(
+        "Copied {} to {}: keyring {}, generation {}, {}, every byte authenticated",
+        args.path.display(),
+        args.destination.display(),
+        status.id,
+        status.generation,
+        counted(status.keys, "key")
+    ));
+    out.field("sha256", &sha256);
+    for note in &notes {
+        out.line(format_args!("  note: {note}"));
+    }
+    out.document(&json!({
+        "path": args.path,
+        "destination": args.destination,
+        "id": status.id,
+        "generation": status.generation,
+        "keys": status.keys,
+        "sha256": sha256,
+        "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    }));
+    Ok(Verdict::Fine)
+}
+
+fn read(fs: &Arc<dyn Fs>, path: &Path) -> Result<Vec<u8>> {
+    let reading = Copy::new(Arc::clone(fs), path).read()?;
+    let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), CHANGE_WAIT)?;
+    Ok([&reading.front.0[..], &rest].concat())
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A host on which all is well, below a directory; and for each finding what provokes it.
+
+mod configuration;
+mod keyrings;
+mod system;
+
+use super::finding::{Findings, Level};
+use super::look::Look;
+use crate::commands::site::{self, Site};
+use crate::commands::{init, secret};
+use crate::host::accounts::Account;
+use crate::host::mounts;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::{RealFs, effective_user};
+use keyring_external::unlock::UnlockSource;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const MOUNTS: &str = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+    2 1 8:17 / /mnt/a rw,nosuid,nodev,noexec - ext4 /dev/sdb1 rw\n\
+    3 1 8:33 / /mnt/b rw,nosuid,nodev,noexec - xfs /dev/sdc1 rw\n";
+const FSTAB: &str = "UUID=1 /mnt/a ext4 nofail,nodev 0 2\nUUID=2 /mnt/b xfs nofail 0 2\n";
+const UNIT: &str = "[Service]\nUser=mysql\nExecStart=/usr/sbin/mysqld\n";
+const DROP_IN: &str = "[Unit]\nRequiresMountsFor=/mnt/a/keys /mnt/b/keys\n[Service]\nLimitMEMLOCK=64M\n";
+const MANIFEST: &str = "usr/sbin/mysqld.my";
+const CNF: &str = "usr/lib/mysql/plugin/component_keyring_external.cnf";
+const LIBRARY: &str = "usr/lib/mysql/plugin/component_keyring_external.so";
+const OPTIONS: &str = "etc/my.cnf";
+const SECRET: &str = "etc/mysql/secret";
+const KEYRING: &str = "mnt/a/keys/main.keyring";
+const MIRROR: &str = "mnt/b/keys/main.keyring";
+const WITH_PLUGIN: &str = "[mysqld]\nearly-plugin-load=keyring_external.so\nkeyring_external=FORCE_PLUS_PERMANENT\n\
+    keyring_external_data=/mnt/a/keys/main.keyring\nkeyring_external_mirrors=/mnt/b/keys/main.keyring\n\
+    keyring_external_unlock=file:/etc/mysql/secret\n";
+
+/// The directory that stands for the host.
+struct Guest(TempDir);
+
+impl Guest {
+    /// All is well: the component, two copies, systemd.
+    fn new() -> Guest {
+        let guest = Guest(tempfile::tempdir().unwrap());
+        guest.write(
+            "etc/passwd",
+            &format!("mysql:x:{}:{}::/:/bin/false\n", effective_user(), rustix::process::getegid().as_raw()),
+        );
+        guest.write("usr/sbin/mysqld", "");
+        guest.write(MANIFEST, r#"{"components": "file://component_keyring_external"}"#);
+        guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "mirrors": ["/mnt/b/keys/main.keyring"], "unlock": "file:/etc/mysql/secret"}"#);
+        guest.write(LIBRARY, "a library");
+        guest.write("usr/lib/mysql/plugin/keyring_external.so", "a library");
+        guest.write("usr/lib/systemd/system/mysql.service", UNIT);
+        guest.write("etc/systemd/system/mysql.service.d/keyring_external.conf", DROP_IN);
+        guest.write("var/lib/mysql/auto.cnf", "");
+        guest.write(SECRET, "");
+        fs::write(guest.at(SECRET), [0xfe; 32]).unwrap();
+        guest.chmod(SECRET, 0o600);
+        for dir in ["mnt/a/keys", "mnt/b/keys"] {
+            fs::create_dir_all(guest.at(dir)).unwrap();
+            guest.chmod(dir, 0o700);
+        }
+        guest.init(&[KEYRING, MIRROR]);
+        guest
+    }
+
+    /// As with [`Guest::new`], by the plugin.
+    fn with_plugin() -> Guest {
+        let guest = Guest::new();
+        fs::remove_file(guest.at(MANIFEST)).unwrap();
+        fs::remove_file(guest.at(CNF)).unwrap();
+        guest.write(OPTIONS, WITH_PLUGIN);
+        guest
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    fn chmod(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn source(&self) -> UnlockSource {
+        UnlockSource::File(self.at(SECRET))
+    }
+
+    /// Makes a keyring, in the place of what is there.
+    fn init(&self, paths: &[&str]) {
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let paths: Vec<_> = paths.iter().map(|p| self.at(p)).collect();
+        paths.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        let source = secret::Source { unlock: Some(self.source()) };
+        init::make(&fs, &paths, &source, "test", "", init::SecretFile::IsThere).unwrap();
+    }
+
+    fn site(&self) -> Site {
+        site::Args { root: self.0.path().to_owned(), ..site::Args::default() }.look().unwrap()
+    }
+
+    /// Another account than the files' own.
+    fn strangers_site(&self) -> Site {
+        let mut site = self.site();
+        site.account = Some(Account { name: "mysql".to_owned(), uid: 4242, gid: 4242 });
+        site
+    }
+
+    fn findings(&self) -> Findings {
+        findings(&self.site(), &|_| {})
+    }
+
+    /// What is found when the checks look at this.
+    fn with(&self, tweak: &dyn Fn(&mut Look<'_>)) -> Findings {
+        findings(&self.site(), tweak)
+    }
+}
+
+fn findings(site: &Site, tweak: &dyn Fn(&mut Look<'_>)) -> Findings {
+    let mut found = Findings::default();
+    let mut look = Look::at(site, None, &mut found);
+    if let Some(look) = &mut look {
+        look.mounts = mounts::mounts(MOUNTS, Path::new("/"));
+        look.fstab = mounts::fstab(FSTAB);
+        look.sys = site.at(Path::new("/sys"));
+        tweak(look);
+    }
+    super::check(site, look.as_ref(), &mut found);
+    found
+}
+
+/// That check has a finding of that level with these words, and each such finding says why and what to do.
+#[track_caller]
+fn told(found: &Findings, check: &str, level: Level, words: &str) {
+    let of_check = found.of(check);
+    let hit = of_check.iter().find(|f| f.level == level && f.what.contains(words));
+    let all: Vec<_> = found.all().iter().map(|f| format!("{:?} {}: {}", f.level, f.check, f.what)).collect();
+    let hit = hit.unwrap_or_else(|| panic!("{check} did not say {level:?} {words:?}, but {all:#?}"));
+    assert!(level == Level::Note || !hit.why.is_empty(), "{hit:?}");
+    assert!(!found.passed().contains(&hit.check), "{} is not fine", hit.check);
+}
+
+#[track_caller]
+fn wrong(found: &Findings, check: &str, words: &str) {
+    told(found, check, Level::Wrong, words);
+}
+
+#[track_caller]
+fn risk(found: &Findings, check: &str, words: &str) {
+    told(found, check, Level::Risk, words);
+}
+
+#[track_caller]
+fn note(found: &Findings, check: &str, words: &str) {
+    told(found, check, Level::Note, words);
+}
+
+/// Nothing but notes was found.
+#[track_caller]
+fn fine(found: &Findings) {
+    let all: Vec<_> = found.all().into_iter().filter(|f| f.level != Level::Note).collect();
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+#[test]
+fn a_host_on_which_all_is_well_has_no_finding() {
+    let found = Guest::new().findings();
+    fine(&found);
+    assert!(found.all().is_empty(), "{:#?}", found.all());
+    assert!(found.passed().len() > 30, "{:?}", found.passed());
+    fine(&Guest::with_plugin().findings());
+}
+
+#[test]
+fn what_is_to_be_ignored_is_no_finding() {
+    let guest = Guest::new();
+    guest.chmod(SECRET, 0o644);
+    let mut found = guest.findings();
+    wrong(&found, "unlock-secret", "0644");
+    found.ignore(&["unlock-secret".to_owned()]);
+    // A secret that others can read is not used to verify, which is a note.
+    fine(&found);
+    assert!(found.of("unlock-secret").is_empty() && !found.passed().contains(&"unlock-secret"));
+}
+
+#[test]
+fn each_wrong_or_risky_finding_has_a_fix() {
+    let guest = Guest::new();
+    guest.write(OPTIONS, &format!("{WITH_PLUGIN}early-plugin-load=keyring_file.so\n"));
+    guest.chmod(KEYRING, 0o644);
+    guest.chmod(CNF, 0o666);
+    for found in [guest.findings(), guest.with(&|look| look.mounts.truncate(1))] {
+        for finding in found.all() {
+            assert!(!finding.fix.is_empty(), "{finding:?}");
+        }
+    }
+}

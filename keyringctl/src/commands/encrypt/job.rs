@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What all steps of `encrypt apply` share: two connections, one that works and one that watches; the
+//! user's wish to stop; progress; and the account of what was done.
+
+use super::super::output::{Output, visible};
+use super::pace::Pace;
+use super::progress::Progress;
+use super::sizes;
+use super::stop::{Stop, Wish};
+use crate::server::{LOCK_WAIT_TIMEOUT, Session};
+use keyring_external::error::{Error, Result};
+use serde::Serialize;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// MySQL's error for a statement that was broken off.
+const QUERY_INTERRUPTED: u16 = 1317;
+/// One run at a time on a server. It ends with the connection, so a killed run holds it only until its
+/// last statement has ended.
+const LOCK: &str = "keyring_external.encrypt";
+/// How often is looked whether a statement has ended.
+const TICK: Duration = Duration::from_millis(10);
+/// How often the server is asked how far a statement is.
+const POLL: Duration = Duration::from_millis(500);
+
+/// How often something is tried whose locks are not to be had.
+pub(super) const ATTEMPTS: u32 = 3;
+/// Pause before it is tried again, when there is nothing else to do.
+pub(super) const BEFORE_AGAIN: Duration = Duration::from_secs(5);
+
+/// What became of it all.
+#[derive(Default, Serialize)]
+pub(super) struct Account {
+    pub done: Vec<Done>,
+    pub failed: Vec<Failed>,
+    pub interrupted: bool,
+    /// What is still in clear (with `--undo`, still encrypted), as far as was asked for.
+    pub left: Vec<String>,
+    pub next_steps: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Done {
+    pub what: String,
+    pub bytes: u64,
+    pub seconds: f64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Failed {
+    pub what: String,
+    pub why: String,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+pub(super) enum Step {
+    Done,
+    /// The user asked to stop, and nothing was changed in this step, or it can be taken up again.
+    Stopped,
+}
+
+pub(super) struct Job<'a> {
+    pub work: Session,
+    pub watch: Session,
+    pub stop: Stop,
+    pub pace: Pace,
+    pub progress: Progress,
+    pub account: Account,
+    pub out: &'a mut Output,
+    stages_were_off: bool,
+}
+
+impl<'a> Job<'a> {
+    /// Connects a second time. No statement waits longer than `lock_wait` seconds for locks, while others wait behind it.
+    pub fn new(mut watch: Session, pace: Pace, lock_wait: u32, out: &'a mut Output) -> Result<Job<'a>> {
+        let stop = Stop::listen()?;
+        let mut work = watch.again()?;
+        work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
+        let stages_were_off = switch_on_stages(&mut watch);
+        let progress = Progress::new(!out.is_json());
+        Ok(Job { work, watch, stop, pace, progress, account: Account::default(), out, stages_were_off })
+    }
+
+    /// Takes the lock that keeps runs apart.
+    pub fn take_lock(&mut self) -> Result<Step> {
+        let mut told = false;
+        loop {
+            let lock = format!("SELECT GET_LOCK('{LOCK}', 1)");
+            if self.work.first::<Option<i64>>(&lock)?.flatten() == Some(1) {
+                return Ok(Step::Done);
+            }
+            if !told {
+                told = true;
+                let row: Option<(u64, Option<String>)> = self.watch.first(&format!(
+                    "SELECT ID, INFO FROM information_schema.PROCESSLIST WHERE ID = IS_USED_LOCK('{LOCK}')"
+                ))?;
+                let by = match row {
+                    Some((id, Some(statement))) => format!("connection {id}: {statement}"),
+                    Some((id, None)) => format!("connection {id}"),
+                    None => "another connection".to_owned(),
+                };
+                self.say(format_args!("Waiting for another run of encrypt to end its statement ({by})"));
+            }
+            if self.stop.is_wished() {
+                return Ok(Step::Stopped);
+            }
+        }
+    }
+
+    /// Prints a line at once.
+    pub fn say(&mut self, line: impl std::fmt::Display) {
+        self.out.line(visible(line));
+        let out = &mut *self.out;
+        self.progress.suspended(|| out.flush_text());
+    }
+
+    /// Notes and tells what was done.
+    pub fn done(&mut self, what: &str, bytes: u64, time: Duration) {
+        let took = if bytes > 0 {
+            format!("{what}  ({}, {})", sizes::bytes(bytes), sizes::time(time))
+        } else {
+            what.to_owned()
+        };
+        self.say(format_args!("OK      {took}"));
+        self.account.done.push(Done { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
+    }
+
+    /// Notes and tells what failed; the rest goes on.
+    pub fn failed(&mut self, what: &str, why: &str) {
+        self.say(format_args!("FAILED  {what}: {why}"));
+        self.account.failed.push(Failed { what: what.to_owned(), why: why.to_owned() });
+    }
+
+    /// A step that changes settings. Without its locks it is left for later, unless this is the `last` time: then it is
+    /// tried a few times. A failure is noted, and the rest goes on.
+    pub fn attempt(&mut self, what: &str, statement: &str, last: bool) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            match self.work.run(statement) {
+                Ok(()) => {
+                    self.done(what, 0, Duration::ZERO);
+                    return Ok(());
+                }
+                Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) if !last => {
+                    self.say(format_args!("LATER   {what}: in use by open transactions"));
+                    return Ok(());
+                }
+                Err(e) if self.tries_again(&e, &mut attempt) => {}
+                Err(e) => return self.note_failure(what, e),
+            }
+        }
+    }
+
+    /// Whether a statement that failed is tried again, after a pause: its locks were not to be had.
+    pub fn tries_again(&mut self, e: &Error, attempt: &mut u32) -> bool {
+        let again = matches!(e, Error::Server { code: LOCK_WAIT_TIMEOUT, .. })
+            && *attempt < ATTEMPTS
+            && self.pause(BEFORE_AGAIN);
+        *attempt += u32::from(again);
+        again
+    }
+
+    /// Notes a failure of a statement. A lost connection ends the run.
+    pub fn note_failure(&mut self, what: &str, e: Error) -> Result<()> {
+        match e {
+            Error::Server { code, why, .. } if code != 0 => {
+                self.failed(what, &why);
+                Ok(())
+            }
+            e => Err(e),
+        }
+    }
+
+    /// Carries out a statement that may take long, on `bytes` of data: shows how far it is, and breaks it
+    /// off when the user insists.
+    pub fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
+        let id = self.work.id();
+        self.progress.begin(what);
+        let (work, watch, stop, progress) = (&mut self.work, &mut self.watch, &mut self.stop, &self.progress);
+        let done = thread::scope(|scope| {
+            let worker = scope.spawn(|| work.run(statement));
+            let mut asked = Instant::now();
+            while !worker.is_finished() {
+                thread::sleep(TICK);
+                match stop.look() {
+                    (Wish::Stop, true) => {
+                        progress.note("stopping when this is done; Ctrl-C again breaks it off")
+                    }
+                    (Wish::BreakOff, true) => {
+                        progress.note("breaking off");
+                        // It may have ended just now.
+                        let _ = watch.run(&format!("KILL QUERY {id}"));
+                    }
+                    _ => {}
+                }
+                if asked.elapsed() >= POLL {
+                    asked = Instant::now();
+                    progress.set(bytes, fraction(watch, id));
+                }
+            }
+            worker.join().unwrap_or(Err(Error::Unavailable))
+        });
+        match done {
+            Ok(()) => {
+                self.progress.end(bytes);
+                Ok(Step::Done)
+            }
+            Err(e) => {
+                self.progress.end(0);
+                match e {
+                    Error::Server { code: QUERY_INTERRUPTED, .. } if self.stop.is_wished() => {
+                        Ok(Step::Stopped)
+                    }
+                    e => Err(e),
+                }
+            }
+        }
+    }
+
+    /// Waits while the server has too much to do, or a file says so.
+    pub fn wait_for_leave(&mut self) -> Result<Step> {
+        let mut told = false;
+        loop {
+            if self.stop.is_wished() {
+                return Ok(Step::Stopped);
+            }
+            let Some(why) = self.pace.why_wait(&mut self.watch)? else { return Ok(Step::Done) };
+            if !told {
+                told = true;
+                self.say(format_args!("Waiting: {why}"));
+            }
+            self.pause(Duration::from_secs(1));
+        }
+    }
+
+    /// Waits, but not longer than until the user wants to stop. `false`: stop.
+    pub fn pause(&mut self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            if self.stop.is_wished() {
+                return false;
+            }
+            thread::sleep(TICK);
+        }
+        true
+    }
+
+    /// Waits until a query answers 1. `false`: the user wants to stop, or the time is up.
+    pub fn wait_until(&mut self, query: &str, limit: Duration) -> Result<bool> {
+        let until = Instant::now() + limit;
+        loop {
+            if self.watch.first::<Option<i64>>(query)?.flatten() == Some(1) {
+                return Ok(true);
+            }
+            if Instant::now() >= until || !self.pause(Duration::from_millis(200)) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Leaves the server's instrumentation as it was.
+    pub fn finish(&mut self) {
+        self.progress.clear();
+        if self.stages_were_off {
+            let _ = self.watch.run(&stages("NO"));
+        }
+    }
+}
+
+fn stages(enabled: &str) -> String {
+    format!(
+        "UPDATE performance_schema.setup_consumers SET ENABLED = '{enabled}' WHERE NAME = 'events_stages_current'"
+    )
+}
+
+/// The server tells how far an ALTER is only with this consumer on. `true`: it was off. Without leave for
+/// it, progress is by whole tables.
+fn switch_on_stages(watch: &mut Session) -> bool {
+    let query = "SELECT ENABLED FROM performance_schema.setup_consumers WHERE NAME = 'events_stages_current'";
+    let off = watch.first::<String>(query).is_ok_and(|enabled| enabled.is_some_and(|e| e == "NO"));
+    off && watch.run(&stages("YES")).is_ok()
+}
+
+/// How far a connection's statement is, from 0 to 1.
+fn fraction(watch: &mut Session, connection: u32) -> Option<f64> {
+    let query = format!(
+        "SELECT s.WORK_COMPLETED, s.WORK_ESTIMATED FROM performance_schema.events_stages_current s
+         JOIN performance_schema.threads t ON t.THREAD_ID = s.THREAD_ID
+         WHERE t.PROCESSLIST_ID = {connection} AND s.WORK_ESTIMATED > 0"
+    );
+    let (done, all) = watch.first::<(u64, u64)>(&query).ok()??;
+    Some((done as f64 / all as f64).min(1.0))
+}

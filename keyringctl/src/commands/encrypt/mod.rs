@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl encrypt`: encrypts all that a server holds, and proves it.
+
+mod apply;
+mod binary_logs;
+mod direction;
+mod job;
+mod next_steps;
+mod pace;
+mod plan;
+mod preflight;
+mod progress;
+mod redo;
+mod rotate;
+mod scratch;
+mod settings;
+pub(super) mod sizes;
+mod spaces;
+mod stop;
+mod tables;
+mod undo_logs;
+pub(super) mod verify;
+
+use super::output::Output;
+use super::{Verdict, server};
+use clap::Subcommand;
+use keyring_external::error::Result;
+
+/// Encrypt everything that a MySQL server keeps on disk, and prove it
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Verify(verify::Args),
+    Rotate(rotate::Args),
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    match &args.command {
+        Command::Plan(args) => plan::run(args, out),
+        Command::Apply(args) => apply::run(args, out),
+        Command::Verify(args) => verify::run(args, out),
+        Command::Rotate(args) => rotate::run(args, out),
+    }
+}

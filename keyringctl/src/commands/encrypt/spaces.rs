@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The tablespace `mysql` and general tablespaces: the server encrypts their pages in place.
+
+use super::direction::Direction;
+use super::job::{Job, Step};
+use crate::server::{Inventory, TablespaceKind, quoted};
+use keyring_external::error::Result;
+use std::time::Instant;
+
+pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<Step> {
+    for space in &inventory.tablespaces {
+        let is_meant = matches!(space.kind, TablespaceKind::Mysql | TablespaceKind::General);
+        if !is_meant || direction.is_reached(space.encrypted) {
+            continue;
+        }
+        if let Step::Stopped = job.wait_for_leave()? {
+            return Ok(Step::Stopped);
+        }
+        let name = format!("tablespace {}", space.name);
+        let statement =
+            format!("ALTER TABLESPACE {} ENCRYPTION = '{}'", quoted(&space.name), direction.letter());
+        let began = Instant::now();
+        let mut attempt = 1;
+        let ended = loop {
+            match job.carry_out(&name, &statement, space.bytes) {
+                Err(e) if job.tries_again(&e, &mut attempt) => {}
+                ended => break ended,
+            }
+        };
+        match ended {
+            // Broken off, the server has taken back what it did.
+            Ok(Step::Stopped) => return Ok(Step::Stopped),
+            Ok(Step::Done) => {
+                let what = format!("{name} {}", direction.done());
+                job.done(&what, space.bytes, began.elapsed());
+            }
+            Err(e) => job.note_failure(&name, e)?,
+        }
+    }
+    Ok(Step::Done)
+}

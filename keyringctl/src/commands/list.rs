@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl list`: the keys of a keyring, never their bytes.
+
+use super::output::{Output, counted, table, time};
+use super::{Verdict, secret};
+use keyring_external::error::Result;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// List the keys: ids, owners, types, lengths; never their bytes
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: keyringctl list /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret"
+)]
+pub(super) struct Args {
+    /// The keyring file
+    path: PathBuf,
+    #[command(flatten)]
+    secret: secret::Args,
+}
+
+#[derive(Serialize)]
+struct Row {
+    id: String,
+    user: String,
+    #[serde(rename = "type")]
+    key_type: String,
+    length: usize,
+    created: u64,
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let (keyring, _) = args.secret.load(&fs, &args.path)?;
+    let mut rows = Vec::new();
+    keyring.for_each(|key| {
+        rows.push(Row {
+            id: key.name.id().escape_ascii().to_string(),
+            user: key.name.user().escape_ascii().to_string(),
+            key_type: key.key_type.bytes().escape_ascii().to_string(),
+            length: key.data.len(),
+            created: key.created,
+        });
+    });
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|r| {
+            vec![r.id.clone(), r.user.clone(), r.key_type.clone(), r.length.to_string(), time(r.created)]
+        })
+        .collect();
+    table(out, &["KEY ID", "USER", "TYPE", "BYTES", "STORED"], &cells);
+    out.line(counted(rows.len(), "key"));
+    out.document(&rows);
+    Ok(Verdict::Fine)
+}

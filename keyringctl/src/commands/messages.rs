@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Every command that a message, a help text or a document names must be one, with these options.
+
+use super::Cli;
+use clap::{Command, CommandFactory, Parser};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Words behind the program's name that make no command of a sentence about it.
+const PROSE: [&str; 12] =
+    ["has", "is", "does", "to", "can", "was", "had", "itself", "as", "asks", "when", "changes"];
+const VERBS: [&str; 4] = [" shows ", " tells ", " says ", " gives "];
+const ENDS: [char; 11] = ['`', '"', '\n', ';', ',', '(', ')', '#', '|', '>', '*'];
+
+/// A command as a text names it.
+#[derive(Debug)]
+struct Named {
+    file: PathBuf,
+    text: String,
+    words: Vec<String>,
+    /// Nothing but the command stands between its marks.
+    is_whole: bool,
+}
+
+fn files(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, endings, found);
+        } else if path.extension().is_some_and(|e| endings.iter().any(|end| e == *end)) {
+            found.push(path);
+        }
+    }
+}
+
+/// The commands that a text names.
+fn named(file: &Path, text: &str) -> Vec<Named> {
+    // A string goes on in the next line.
+    let mut joined = String::new();
+    let mut lines = text.split("\\\n");
+    joined.push_str(lines.next().unwrap_or_default());
+    for line in lines {
+        joined.push_str(line.trim_start());
+    }
+    // A shell's line goes on, too.
+    let joined = joined.replace("\\\\\\n", " ").replace("\\n", "\n").replace("{{", "(").replace("}}", ")");
+    // What secret::Args::option() answers.
+    let joined = joined.replace("{unlock}", " --unlock SOURCE");
+    let places = joined.match_indices("keyringctl ");
+    let of = |(at, word): (usize, &str)| {
+        let (before, rest) = (&joined[..at], &joined[at + word.len()..]);
+        let stop = rest.find(ENDS).unwrap_or(rest.len());
+        let is_sentence = rest[..stop].contains(". ") || rest[..stop].contains(": ");
+        let text = rest[..stop].split(". ").next().unwrap_or_default();
+        // What the command does, behind it.
+        let text = VERBS.iter().fold(text, |text, verb| text.split(verb).next().unwrap_or_default());
+        let text = text.split(": ").next().unwrap_or_default().trim_end_matches(['.', ':', ' ', '\\']);
+        // A comment is for those who read the code.
+        let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
+        let is_comment = line.starts_with("//") && !line.starts_with("///");
+        let begins = before.ends_with(['`', '"', '(']) || before.ends_with("    ") || before.ends_with(": ");
+        let ends = rest[stop..].starts_with(['`', '"', '\n', ')']) && !is_sentence && !line.starts_with("//");
+        let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+        let is_command =
+            words.first().is_some_and(|w| w.starts_with(|c: char| c.is_ascii_lowercase() || c == '-'));
+        let named = Named { file: file.to_owned(), text: text.to_owned(), words, is_whole: begins && ends };
+        (is_command && !is_comment && !PROSE.contains(&named.words[0].as_str())).then_some(named)
+    };
+    places.filter_map(of).collect()
+}
+
+/// The command that words name, and how many of them.
+fn find<'a>(mut command: &'a Command, words: &[String]) -> (&'a Command, usize) {
+    let mut used = 0;
+    for word in words {
+        match command.find_subcommand(word) {
+            Some(sub) => (command, used) = (sub, used + 1),
+            None if word == "--json" => used += 1,
+            None => break,
+        }
+    }
+    (command, used)
+}
+
+/// What is wrong with a command as it is named.
+fn wrong(program: &Command, named: &Named) -> Option<String> {
+    let (command, used) = find(program, &named.words);
+    if used == 0 && named.words[0] != "--version" {
+        return Some("there is no such command".to_owned());
+    }
+    let has = |command: &Command, long: &str| {
+        command.get_arguments().any(|arg| arg.get_long() == Some(long))
+            || ["help", "json", "version"].contains(&long)
+    };
+    for word in &named.words[used..] {
+        if let Some(option) = word.strip_prefix("--") {
+            let long = option.split('=').next().unwrap_or_default();
+            if !long.is_empty() && !has(command, long) {
+                return Some(format!("it has no option --{long}"));
+            }
+        }
+    }
+    // A command with arguments is one that is to be typed; in a document it may be a name for what it does.
+    let is_argument = |word: &String| word.starts_with("--") || word.contains(['{', '/']);
+    let arguments = &named.words[used..];
+    let is_typed = arguments.iter().any(is_argument) && !arguments.contains(&"--help".to_owned());
+    if !(named.is_whole && is_typed && named.file.extension().is_some_and(|e| e == "rs")) {
+        return None;
+    }
+    let argument = |word: &String| match word.trim_matches('\'') {
+        "SECRET" | "SOURCE" => "file:/secret".to_owned(),
+        "..." => "file:/secret".to_owned(),
+        "NUMBER" | "{number}" => "3".to_owned(),
+        word if word.contains('{') => word.replace(['{', '}'], "x"),
+        word => word.to_owned(),
+    };
+    let words = ["keyringctl".to_owned()].into_iter().chain(named.words.iter().map(argument));
+    Cli::try_parse_from(words).err().map(|e| e.to_string())
+}
+
+#[track_caller]
+fn check(dirs: &[&str], endings: &[&str], least: usize) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package of the workspace");
+    let mut found = Vec::new();
+    for dir in dirs {
+        let path = root.join(dir);
+        if path.is_dir() { files(&path, endings, &mut found) } else { found.push(path) }
+    }
+    found.retain(|file| !file.ends_with(file!()));
+    let program = Cli::command();
+    let all: Vec<_> = found.iter().flat_map(|file| named(file, &fs::read_to_string(file).unwrap())).collect();
+    assert!(all.len() >= least, "{} commands were found", all.len());
+    let wrong: Vec<_> = all
+        .iter()
+        .filter_map(|named| {
+            Some(format!("{}: keyringctl {}: {}", named.file.display(), named.text, wrong(&program, named)?))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_in_a_message_is_one() {
+    check(&["src", "keyringctl/src"], &["rs"], 90);
+}
+
+#[test]
+fn every_command_in_a_document_is_one() {
+    check(&["docs", "README.md", "SECURITY.md"], &["md"], 90);
+}
+
+#[test]
+fn a_command_that_there_is_not_is_found() {
+    let program = Cli::command();
+    let of = |text: &str| {
+        named(Path::new("x.rs"), text).iter().map(|n| wrong(&program, n).is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("`keyringctl sink {} --mirror {}`"), [true]);
+    assert_eq!(of("run keyringctl sync {} --mirrors {}, then"), [true]);
+    assert_eq!(of("`keyringctl sync {}`"), [true], "without a mirror");
+    assert_eq!(of("`keyringctl sync {} --mirror {} --merge`"), [false]);
+    assert_eq!(of("keyringctl sync --help, and keyringctl has ended"), [false]);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl completions` and `keyringctl man`: what a shell and a manual need, made from the command line's own
+//! description.
+
+use super::output::Output;
+use super::{Cli, Verdict};
+use clap::CommandFactory;
+use clap_complete::Shell;
+use keyring_external::error::{Error, Result};
+use std::path::PathBuf;
+
+/// Print the completions for a shell
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: keyringctl completions bash > /usr/share/bash-completion/completions/keyringctl"
+)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Write the manual pages of all commands into a directory
+#[derive(clap::Args)]
+#[command(after_help = "Example: keyringctl man /usr/local/share/man/man1")]
+pub(super) struct ManArgs {
+    /// The directory
+    directory: PathBuf,
+}
+
+pub(super) fn completions(args: &CompletionsArgs, out: &mut Output) -> Result<Verdict> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "keyringctl", &mut script);
+    out.line(String::from_utf8_lossy(&script).trim_end());
+    Ok(Verdict::Fine)
+}
+
+pub(super) fn man(args: &ManArgs, out: &mut Output) -> Result<Verdict> {
+    clap_mangen::generate_to(Cli::command(), &args.directory)
+        .map_err(|e| Error::io("write to", &args.directory, e))?;
+    out.line(format_args!("Wrote the manual pages to {}", args.directory.display()));
+    Ok(Verdict::Fine)
+}

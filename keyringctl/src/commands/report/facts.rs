@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a report says: all that was measured, and why what is missing was not. Its JSON is the whole of the page's facts.
+
+use super::copies::Copy;
+use super::keys::MasterKey;
+use super::transit::Transit;
+use crate::commands::encrypt::verify::{self, files::Seen};
+use crate::server::{About, Inventory, Item, Kind, Place, ServerKeyring, State};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// Something that was measured, or why it was not.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Known<T> {
+    Measured(T),
+    NotMeasured(String),
+}
+
+impl<T> Known<T> {
+    pub fn measured(&self) -> Option<&T> {
+        if let Known::Measured(value) = self { Some(value) } else { None }
+    }
+
+    pub fn why_not(&self) -> Option<&str> {
+        if let Known::NotMeasured(why) = self { Some(why) } else { None }
+    }
+}
+
+/// The answer, or what was answered instead.
+impl<T> From<keyring_external::error::Result<T>> for Known<T> {
+    fn from(answer: keyring_external::error::Result<T>) -> Self {
+        answer.map_or_else(|e| Known::NotMeasured(e.to_string()), Known::Measured)
+    }
+}
+
+/// All that a report is made from.
+#[derive(Serialize)]
+pub(super) struct Facts {
+    /// When, in seconds since 1970.
+    pub measured: u64,
+    /// The version of keyringctl.
+    pub program: &'static str,
+    pub server: About,
+    /// The socket or address that the server was asked at.
+    pub way: String,
+    /// The server's own view of every place.
+    pub places: Vec<Item>,
+    pub totals: Totals,
+    pub schemas: Vec<SchemaRow>,
+    pub keyring: ServerKeyring,
+    pub copies: Vec<Copy>,
+    /// The server's own keys, the oldest first.
+    pub keys: Known<Vec<MasterKey>>,
+    pub witness: Known<Option<Witness>>,
+    pub files: Known<Files>,
+    pub transit: Transit,
+    /// Kinds of places that are known and accepted to be in clear.
+    pub accepted: Vec<Kind>,
+    pub steps: Vec<Step>,
+}
+
+/// One thing that was done to measure.
+#[derive(Serialize)]
+pub(super) struct Step {
+    pub what: &'static str,
+    pub how: String,
+    /// Why it was not done.
+    pub not_done: Option<String>,
+}
+
+impl Step {
+    pub fn new<T>(what: &'static str, how: impl Into<String>, known: &Known<T>) -> Step {
+        Step { what, how: how.into(), not_done: known.why_not().map(str::to_owned) }
+    }
+}
+
+/// What the data directory has seen of a keyring.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Witness {
+    pub id: Uuid,
+    pub generation: u64,
+}
+
+/// The server's files, page by page.
+#[derive(Serialize)]
+pub(super) struct Files {
+    pub directories: Vec<PathBuf>,
+    pub seen: Seen,
+    /// What in them is in clear, or is not opened by the keyring.
+    pub findings: Vec<verify::Finding>,
+}
+
+/// Bytes on disk by their state, as the server says.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub(super) struct Totals {
+    pub encrypted: u64,
+    pub clear: u64,
+    pub cannot: u64,
+}
+
+impl Totals {
+    pub fn of(items: &[Item]) -> Totals {
+        let mut totals = Totals::default();
+        let mut in_system = 0;
+        for item in items {
+            match item.state {
+                State::Encrypted => totals.encrypted += item.bytes,
+                State::Clear => totals.clear += item.bytes,
+                State::Cannot => totals.cannot += item.bytes,
+                State::Unused => {}
+            }
+            if item.kind == Kind::SystemTable {
+                in_system += item.bytes;
+            }
+        }
+        // Those tables lie in the system tablespace, whose size was added, too.
+        totals.cannot = totals.cannot.saturating_sub(in_system);
+        totals
+    }
+
+    pub fn all(&self) -> u64 {
+        self.encrypted.saturating_add(self.clear).saturating_add(self.cannot)
+    }
+}
+
+/// Tables of one schema.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+pub(super) struct SchemaRow {
+    pub name: String,
+    pub encrypted: usize,
+    pub encrypted_bytes: u64,
+    pub clear: usize,
+    pub clear_bytes: u64,
+    /// Whether new tables are encrypted; not known of the server's own schemas.
+    pub new_tables: Option<bool>,
+}
+
+impl SchemaRow {
+    /// All schemas, and those of the server's own that have tables. A table in a shared tablespace is as that is; those that hold nothing on disk
+    /// are left out.
+    pub fn all(inventory: &Inventory) -> Vec<SchemaRow> {
+        let mut rows: BTreeMap<&str, SchemaRow> = BTreeMap::new();
+        for schema in &inventory.schemas {
+            rows.entry(&schema.name).or_default().new_tables = Some(schema.default_encryption);
+        }
+        for table in inventory.tables.iter().filter(|t| !t.discarded) {
+            let encrypted = match &table.place {
+                Place::Own => table.is_encrypted(),
+                Place::General(name) => inventory.tablespaces.iter().any(|s| s.name == *name && s.encrypted),
+                Place::System | Place::Dictionary => false,
+                Place::Engine(_) if table.bytes == 0 => continue,
+                Place::Engine(_) => false,
+            };
+            let row = rows.entry(&table.schema).or_default();
+            let (count, bytes) = if encrypted {
+                (&mut row.encrypted, &mut row.encrypted_bytes)
+            } else {
+                (&mut row.clear, &mut row.clear_bytes)
+            };
+            *count += 1;
+            *bytes += table.bytes;
+        }
+        rows.into_iter().map(|(name, row)| SchemaRow { name: name.to_owned(), ..row }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Remedy;
+
+    fn item(kind: Kind, bytes: u64, state: State) -> Item {
+        Item { kind, name: String::new(), bytes, state, about: String::new(), remedy: Remedy::None }
+    }
+
+    #[test]
+    fn a_table_in_the_system_tablespace_is_counted_once() {
+        let items = [
+            item(Kind::Table, 10, State::Encrypted),
+            item(Kind::SystemTable, 3, State::Clear),
+            item(Kind::SystemTablespace, 12, State::Cannot),
+            item(Kind::OtherEngine, 99, State::Unused),
+        ];
+        let totals = Totals::of(&items);
+        assert_eq!(totals, Totals { encrypted: 10, clear: 3, cannot: 9 });
+        assert_eq!(totals.all(), 22);
+    }
+}

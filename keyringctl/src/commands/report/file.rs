@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Writes the page: whole or not at all, for its owner only, over nothing that was there unless told.
+
+use keyring_external::error::{Error, Result};
+use keyring_external::store::real::rename_new;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Whether the page may be written there.
+///
+/// # Errors
+/// Something is there already.
+pub(super) fn check(path: &Path, force: bool) -> Result<()> {
+    if !force && fs::symlink_metadata(path).is_ok() {
+        return Err(Error::Config(format!(
+            "{} is there already and was left as it is: give another name, or --force",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Writes it under another name first.
+///
+/// # Errors
+/// Something is there already, or what the filesystem answers.
+pub(super) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
+    check(path, force)?;
+    let mut temporary = OsString::from(path);
+    temporary.push(format!(".{}.new", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut written = || -> io::Result<()> {
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            if force { fs::rename(&temporary, path) } else { Ok(rename_new(&temporary, path)?) }
+        };
+        written().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: path.to_owned() },
+        _ => Error::io("write", path, e),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_page_is_written_for_its_owner_and_over_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("page.html");
+        write(&path, b"one", false).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        let told = write(&path, b"two", false).unwrap_err().to_string();
+        assert!(told.contains("--force"), "{told}");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        write(&path, b"two", true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+        assert!(write(&dir.path().join("no/page.html"), b"x", false).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Each rule by one fact that breaks it.
+
+use super::*;
+use crate::commands::encrypt::verify;
+use crate::commands::report::facts::Witness;
+use crate::commands::report::sample::{NOW, copy, fine, item};
+use uuid::Uuid;
+
+/// What comes of the sample when one fact of it is another.
+fn with(change: impl FnOnce(&mut Facts)) -> (Facts, Findings, Outcome) {
+    let mut facts = fine();
+    change(&mut facts);
+    let found = findings(&facts);
+    let outcome = Outcome::of(&facts, &found);
+    (facts, found, outcome)
+}
+
+fn of_copy(facts: &mut Facts) -> &mut CopyFile {
+    match &mut facts.copies[1].file {
+        Known::Measured(file) => file,
+        Known::NotMeasured(_) => unreachable!("the sample's copies were looked at"),
+    }
+}
+
+fn of_volume(facts: &mut Facts) -> &mut super::super::copies::Volume {
+    match &mut facts.copies[1].volume {
+        Known::Measured(volume) => volume,
+        Known::NotMeasured(_) => unreachable!("the sample's volumes were looked at"),
+    }
+}
+
+/// What a rule finds, and facts that make it do so.
+type Rule = (&'static str, fn(&mut Facts));
+
+#[test]
+fn nothing_is_found_on_a_server_that_is_fine() {
+    let (facts, found, outcome) = with(|_| {});
+    assert!(found.all().is_empty(), "{:?}", found.all());
+    assert_eq!(outcome, Outcome::Fine);
+    assert_eq!(outcome.headline(&facts, &found), "Everything that MySQL can encrypt is encrypted");
+}
+
+#[test]
+fn each_wrong_is_found_and_spoils_the_verdict() {
+    let rules: [Rule; 14] = [
+        ("in-clear", |f| f.places.push(item(Kind::Table, "clinic.names", State::Clear))),
+        ("in-clear", |f| f.places.push(item(Kind::Redo, "redo log", State::Clear))),
+        ("new-data", |f| f.places.push(item(Kind::Setting, "default_table_encryption", State::Clear))),
+        ("new-data", |f| f.places.push(item(Kind::Schema, "clinic", State::Clear))),
+        ("files", |f| {
+            if let Known::Measured(files) = &mut f.files {
+                files.findings.push(verify::Finding::new(Kind::Table, "/v/x.ibd", "in clear", None));
+            }
+        }),
+        ("server-keyring", |f| f.keyring.way = Way::None),
+        ("server-keyring", |f| f.keyring.way = Way::Other("component_keyring_file".to_owned())),
+        ("server-state", |f| f.keyring.state = "DETACHED".to_owned()),
+        ("server-state", |f| f.keyring.state = "UNAVAILABLE".to_owned()),
+        ("copies-alike", |f| of_copy(f).id = Uuid::max()),
+        ("same-file", |f| of_copy(f).same_file_as = Some("/mnt/a/k".into())),
+        ("copies-alike", |f| of_copy(f).diverged_from.push("/mnt/a/k".into())),
+        ("witness", |f| f.witness = Known::Measured(Some(Witness { id: Uuid::nil(), generation: 8 }))),
+        ("witness", |f| f.witness = Known::Measured(Some(Witness { id: Uuid::max(), generation: 1 }))),
+    ];
+    for (i, (check, change)) in rules.into_iter().enumerate() {
+        let (_, found, outcome) = with(change);
+        assert!(found.of(check).iter().any(|f| f.level == Level::Wrong), "{i} {check}: {:?}", found.all());
+        assert_eq!(outcome, Outcome::NotFine, "{i} {check}");
+    }
+}
+
+#[test]
+fn each_risk_is_found_and_does_not_spoil_the_verdict() {
+    let rules: [Rule; 17] = [
+        ("server-state", |f| f.keyring.state = "DEGRADED".to_owned()),
+        ("one-copy", |f| f.keyring.copies = (1, 1)),
+        ("same-device", |f| of_volume(f).apart_from_data = false),
+        ("volatile", |f| of_volume(f).volatile = true),
+        ("mirrors-apart", |f| f.copies[1] = copy("/mnt/a/k2", "8:17")),
+        ("copies-alike", |f| of_copy(f).generation = Some(6)),
+        ("copies-alike", |f| of_copy(f).damaged = true),
+        ("verify", |f| of_copy(f).verified = Known::Measured(vec!["odd".to_owned()])),
+        ("recovery-slot", |f| {
+            f.copies.remove(0);
+            of_copy_at(f, 0).has_recovery_slot = false;
+        }),
+        ("witness", |f| f.witness = Known::Measured(None)),
+        ("rotation", |f| f.measured += 400 * DAY),
+        ("secure-transport", |f| f.transit.require_secure_transport = Some(false)),
+        ("secure-transport", |f| f.transit.connections.push(("TCP/IP".to_owned(), 2))),
+        ("tls-version", |f| f.transit.tls_version = "TLSv1.1,TLSv1.2".to_owned()),
+        ("certificate", |f| f.transit.not_after.clear()),
+        ("certificate", |f| f.transit.not_after = "May 31 12:00:00 2026 GMT".to_owned()),
+        ("certificate", |f| f.transit.not_after = "Jun 11 12:00:00 2026 GMT".to_owned()),
+    ];
+    for (i, (check, change)) in rules.into_iter().enumerate() {
+        let (_, found, outcome) = with(change);
+        assert!(found.of(check).iter().any(|f| f.level == Level::Risk), "{i} {check}: {:?}", found.all());
+        assert_eq!(outcome, Outcome::Fine, "{i} {check}");
+    }
+    assert_eq!(NOW % DAY, 0);
+}
+
+fn of_copy_at(facts: &mut Facts, i: usize) -> &mut CopyFile {
+    match &mut facts.copies[i].file {
+        Known::Measured(file) => file,
+        Known::NotMeasured(_) => unreachable!("the sample's copies were looked at"),
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_never_fine() {
+    let missing = || "why".to_owned();
+    let all: [fn(&mut Facts, String); 6] = [
+        |f, why| f.files = Known::NotMeasured(why),
+        |f, why| f.keys = Known::NotMeasured(why),
+        |f, why| f.witness = Known::NotMeasured(why),
+        |f, why| f.copies[0].file = Known::NotMeasured(why),
+        |f, why| f.copies[0].volume = Known::NotMeasured(why),
+        |f, why| of_copy(f).verified = Known::NotMeasured(why),
+    ];
+    for (i, change) in all.into_iter().enumerate() {
+        let (facts, found, outcome) = with(|f| change(f, missing()));
+        assert_eq!(outcome, Outcome::Incomplete, "{i}");
+        assert_eq!(found.of("not-measured").len(), 1, "{i}");
+        assert!(found.of("not-measured")[0].what.ends_with("why"), "{i}");
+        assert!(outcome.headline(&facts, &found).contains("not all"), "{i}");
+    }
+}
+
+#[test]
+fn what_is_accepted_is_said_and_does_not_spoil_the_verdict() {
+    let (_, found, outcome) = with(|f| {
+        f.places.push(item(Kind::SlowLog, "slow log", State::Clear));
+        f.accepted.push(Kind::SlowLog);
+    });
+    assert_eq!(outcome, Outcome::Fine);
+    let said = found.of("in-clear");
+    assert!(
+        said.len() == 1 && said[0].level == Level::Risk && said[0].what.starts_with("accepted"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn many_tables_are_one_finding_with_some_of_their_names() {
+    let (facts, found, outcome) = with(|f| {
+        f.places.extend((0..15).map(|i| item(Kind::Table, &format!("clinic.t{i}"), State::Clear)));
+    });
+    let said = found.of("in-clear");
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].what.contains("15 in clear") && said[0].what.ends_with("clinic.t11 and 3 more"),
+        "{said:?}"
+    );
+    assert_eq!(said[0].fix, ["keyringctl encrypt apply"]);
+    assert!(
+        outcome.headline(&facts, &found).contains("15 places or settings"),
+        "{}",
+        outcome.headline(&facts, &found)
+    );
+}

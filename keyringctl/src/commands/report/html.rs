@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The page: one file that needs nothing else, no program and no network. All that comes from elsewhere is escaped.
+
+mod keyring;
+mod places;
+
+use super::facts::{Facts, Known};
+use super::findings::{Outcome, not_measured};
+use super::picture::picture;
+use super::transit::NO_ISSUER;
+use crate::commands::doctor::finding::{Finding, Findings, Level};
+use crate::commands::output::{time, visible};
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
+
+const STYLE: &str = include_str!("page.css");
+/// A browser loads nothing and runs nothing, whatever the page holds.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// A name or path as it was found: characters that are not seen, or that turn the text around, are shown as what they are.
+struct Name<T: std::fmt::Display>(T);
+
+impl<T: std::fmt::Display> Render for Name<T> {
+    fn render(&self) -> Markup {
+        html! { span class="name" { (visible(self.0.to_string())) } }
+    }
+}
+
+/// The whole page.
+pub(super) fn page(facts: &Facts, found: &Findings, outcome: Outcome, headline: &str, hash: &str) -> String {
+    let about = &facts.server;
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Encryption report: " (visible(&about.hostname)) ", " (time(facts.measured)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "Encryption of a MySQL server" }
+                    dl {
+                        dt { "Server" } dd { "MySQL " (Name(&about.version)) " on " (Name(&about.hostname)) }
+                        dt { "Server's UUID" } dd { (Name(&about.uuid)) }
+                        dt { "Data directory" } dd { (Name(&about.datadir)) }
+                        dt { "Measured" } dd { (time(facts.measured)) " by keyringctl " (facts.program) }
+                    }
+                }
+                main {
+                    (verdict(facts, found, outcome, headline))
+                    section aria-labelledby="coverage" {
+                        h2 id="coverage" { "What is encrypted" }
+                        (picture(&facts.totals))
+                        (places::summary(facts))
+                    }
+                    (findings(found))
+                    (places::details(facts))
+                    (algorithms())
+                    (keyring::section(facts))
+                    (transit(facts))
+                    (measured(facts))
+                }
+                footer {
+                    p { "SHA-256 of the facts, which are what " code { "keyringctl --json report" } " printed when this page was made: " }
+                    p { code { (hash) } }
+                    p { "To compare: " code { "sha256sum" } " of that JSON file." }
+                }
+            }
+        }
+    }
+    .into_string()
+}
+
+fn verdict(facts: &Facts, found: &Findings, outcome: Outcome, headline: &str) -> Markup {
+    let (class, word) = match outcome {
+        Outcome::Fine => ("verdict fine", "Fine"),
+        Outcome::Incomplete => ("verdict incomplete", "Incomplete"),
+        Outcome::NotFine => ("verdict not_fine", "Not fine"),
+    };
+    let missing = not_measured(facts);
+    html! {
+        section class=(class) aria-labelledby="verdict" {
+            p id="verdict" class="headline" { (word) ": " (visible(headline)) "." }
+            p {
+                (found.count(Level::Wrong)) " wrong, " (found.count(Level::Risk)) " at risk, "
+                (missing.len()) " not measured. Each is below, with its remedy."
+            }
+            @if !facts.accepted.is_empty() {
+                p { "Accepted to be in clear by whoever made this report: "
+                    (facts.accepted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) "." }
+            }
+        }
+    }
+}
+
+fn findings(found: &Findings) -> Markup {
+    html! {
+        section aria-labelledby="findings" {
+            h2 id="findings" { "Findings" }
+            @if found.all().is_empty() { p { "None." } }
+            @for finding in found.all() { (one(finding)) }
+            @let passed = found.passed();
+            @if !passed.is_empty() { p { "Looked at, and nothing found: " (passed.join(", ")) "." } }
+        }
+    }
+}
+
+fn one(finding: &Finding) -> Markup {
+    let (class, word, state) = match (finding.level, finding.check) {
+        (Level::Wrong, _) => ("finding wrong", "Wrong", "state bad"),
+        (Level::Risk, _) => ("finding risk", "At risk", "state risk"),
+        (Level::Note, "not-measured") => ("finding note", "Not measured", "state unknown"),
+        (Level::Note, _) => ("finding note", "Note", "state neutral"),
+    };
+    html! {
+        article class=(class) {
+            h3 { span class=(state) { (word) } " (" (finding.check) "): " (visible(&finding.what)) }
+            @if !finding.why.is_empty() { p { (visible(&finding.why)) } }
+            @if !finding.fix.is_empty() {
+                p { "Remedy: " @for (i, fix) in finding.fix.iter().enumerate() { @if i > 0 { "; " } code { (visible(fix)) } } }
+            }
+        }
+    }
+}
+
+fn algorithms() -> Markup {
+    html! {
+        section aria-labelledby="algorithms" {
+            h2 id="algorithms" { "Algorithms" }
+            table {
+                caption { "What encrypts what" }
+                thead { tr { th scope="col" { "Data" } th scope="col" { "Encrypted with" } th scope="col" { "Whose key is sealed with" } } }
+                tbody {
+                    tr { th scope="row" { "Pages of InnoDB's tablespaces, redo and undo logs" } td { "AES-256-CBC, a key for each tablespace" } td { "the InnoDB master key, AES-256" } }
+                    tr { th scope="row" { "Binary and relay logs" } td { "AES-256-CTR, a password for each file" } td { "the binary log master key, AES-256-CBC" } }
+                    tr { th scope="row" { "Master keys, in the keyring's file" } td { "AES-256-CTR, authenticated by HMAC-SHA-256 (encrypt, then MAC)" } td { "a random data key, wrapped in each unlock slot" } }
+                    tr { th scope="row" { "Unlock slots" } td { "AES-256-CTR and HMAC-SHA-256" } td { "a passphrase by Argon2id (RFC 9106), a random secret or the recovery key by HKDF-SHA-256 (RFC 5869)" } }
+                }
+            }
+            p { "The first two rows are MySQL's own, as its manual has them; the others are docs/FORMAT.md of keyring_external." }
+        }
+    }
+}
+
+fn transit(facts: &Facts) -> Markup {
+    let transit = &facts.transit;
+    let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+    let required = match transit.require_secure_transport {
+        Some(true) => {
+            html! { span class="state good" { "ON" } ": every connection over the network is encrypted" }
+        }
+        Some(false) => html! { span class="state risk" { "OFF" } ": clients may connect without TLS" },
+        None => unknown("the server does not have it"),
+    };
+    html! {
+        section aria-labelledby="transit" {
+            h2 id="transit" { "In transit" }
+            dl {
+                dt { "require_secure_transport" } dd { (required) }
+                dt { "tls_version" } dd { (Name(or_none(&transit.tls_version))) }
+                dt { "Server's certificate" } dd { (Name(or_none(&transit.certificate))) }
+                dt { "Valid from" } dd { (visible(or_none(&transit.not_before))) }
+                dt { "Valid until" } dd { (visible(or_none(&transit.not_after))) }
+                dt { "Issuer" } dd { (unknown(NO_ISSUER)) " " (Name(&transit.certificate)) }
+                dt { "Connections then" }
+                dd {
+                    @if transit.connections.is_empty() { "none" }
+                    @for (i, (kind, n)) in transit.connections.iter().enumerate() { @if i > 0 { ", " } (n) " by " (visible(kind)) }
+                    " (that of this report is among them)"
+                }
+            }
+        }
+    }
+}
+
+fn measured(facts: &Facts) -> Markup {
+    html! {
+        section aria-labelledby="measured" {
+            h2 id="measured" { "How this was measured" }
+            p { "On " (time(facts.measured)) ", by keyringctl " (facts.program) ", which asked the server at " (Name(&facts.way)) ". Nothing was changed." }
+            table {
+                caption { "What was done" }
+                thead { tr { th scope="col" { "What" } th scope="col" { "How" } th scope="col" { "Done" } } }
+                tbody {
+                    @for step in &facts.steps {
+                        tr {
+                            th scope="row" { (step.what) }
+                            td { (visible(&step.how)) }
+                            td { @match &step.not_done {
+                                None => span class="state good" { "yes" },
+                                Some(why) => (unknown(why)),
+                            } }
+                        }
+                    }
+                }
+            }
+            p { "What this report cannot tell: what lies in blocks of the disk that files no longer use, in dumps and backups made before, "
+                "in swap and core dumps, and in files outside of MySQL; and whether volumes are kept apart from the server when it is off." }
+        }
+    }
+}
+
+/// Why something is not known.
+fn unknown(why: &str) -> Markup {
+    html! { span class="state unknown" { "not measured" } ": " (visible(why)) }
+}
+
+/// A fact, or why it is missing.
+fn known<T>(fact: &Known<T>, shown: impl FnOnce(&T) -> Markup) -> Markup {
+    match fact {
+        Known::Measured(value) => shown(value),
+        Known::NotMeasured(why) => unknown(why),
+    }
+}
+
+#[cfg(test)]
+mod tests;

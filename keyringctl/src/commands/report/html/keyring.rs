@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keyring: its state, master keys, copies, volumes and slots. No secret is among it.
+
+use super::super::copies::{Copy, CopyFile, Volume};
+use super::super::facts::Facts;
+use super::super::keys::{MasterKey, Purpose};
+use super::{Name, known, unknown};
+use crate::commands::output::{time, visible};
+use crate::server::Way;
+use maud::{Markup, html};
+
+/// So many keys of a purpose are listed, the newest; the JSON has all.
+const LISTED: usize = 20;
+
+pub(super) fn section(facts: &Facts) -> Markup {
+    let keyring = &facts.keyring;
+    let way = match &keyring.way {
+        Way::Component => "keyring_external, as a component".to_owned(),
+        Way::Plugin => "keyring_external, as a plugin".to_owned(),
+        Way::Other(name) => format!("{name}, which this report cannot look into"),
+        Way::None => "none is loaded".to_owned(),
+    };
+    html! {
+        section aria-labelledby="keyring" {
+            h2 id="keyring" { "Keyring and master keys" }
+            dl {
+                dt { "Keyring" } dd { (visible(&way)) }
+                @if keyring.is_ours() {
+                    dt { "State" } dd { (state(&keyring.state)) }
+                    dt { "Identity" } dd { (Name(&keyring.id)) }
+                    dt { "Generation" } dd { (keyring.generation) " (how often it was changed)" }
+                    dt { "Keys" } dd { (keyring.keys) }
+                    dt { "Copies up to date" } dd { (keyring.copies.0) " of " (keyring.copies.1) }
+                    dt { "Last change" } dd { (last_change(facts)) }
+                    dt { "Witness" } dd { (known(&facts.witness, |seen| match seen {
+                        None => html! { "there is none in the data directory" },
+                        Some(w) => html! { "the data directory has seen keyring " (Name(w.id)) ", generation " (w.generation) },
+                    })) }
+                    @if !keyring.last_error.is_empty() { dt { "Last failure" } dd { (visible(&keyring.last_error)) } }
+                }
+            }
+            h3 { "Master keys" }
+            (known(&facts.keys, |keys| master_keys(keys)))
+            @if keyring.is_ours() {
+                h3 { "Copies and their volumes" }
+                @if facts.copies.is_empty() { p { (unknown("the server names none")) } }
+                @for (i, copy) in facts.copies.iter().enumerate() { (one(i + 1, copy)) }
+            }
+        }
+    }
+}
+
+fn state(state: &str) -> Markup {
+    let class = match state {
+        "ATTACHED" | "READ_ONLY" => "state good",
+        "DEGRADED" => "state risk",
+        _ => "state bad",
+    };
+    html! { span class=(class) { (visible(state)) } }
+}
+
+/// When the newest copy was written.
+fn last_change(facts: &Facts) -> Markup {
+    let written = facts.copies.iter().filter_map(|c| c.file.measured()?.written).max();
+    match written {
+        Some(at) => html! { (time(at)) ", as the file's volume says" },
+        None => unknown("no copy could be looked at"),
+    }
+}
+
+fn master_keys(keys: &[MasterKey]) -> Markup {
+    let groups = [Purpose::Innodb, Purpose::BinaryLogs, Purpose::Other]
+        .map(|purpose| (purpose, keys.iter().filter(|k| k.purpose == purpose).collect::<Vec<_>>()));
+    html! {
+        table {
+            caption { "Master keys and the dates of their rotation" }
+            thead { tr { th scope="col" { "Purpose" } th scope="col" class="number" { "Keys" } th scope="col" { "First" } th scope="col" { "Last rotation" } } }
+            tbody { @for (purpose, of) in &groups {
+                @if let (Some(first), Some(last)) = (of.first(), of.last()) {
+                    tr {
+                        th scope="row" { (purpose.name()) }
+                        td class="number" { (of.len()) }
+                        td { (time(first.stored)) }
+                        td { @if of.len() == 1 { "none since" } @else { (time(last.stored)) } }
+                    }
+                }
+            } }
+        }
+        @if keys.is_empty() { p { "There are none: nothing was encrypted with this keyring yet." } }
+        @else {
+            table {
+                caption { "The newest master keys" }
+                thead { tr { th scope="col" { "Key" } th scope="col" { "Type" } th scope="col" class="number" { "Bits" } th scope="col" { "Stored" } } }
+                tbody { @for (_, of) in &groups { @for key in of.iter().rev().take(LISTED) {
+                    tr { th scope="row" { (Name(&key.id)) } td { (visible(&key.key_type)) } td class="number" { (key.bits) } td class="nowrap" { (time(key.stored)) } }
+                } } }
+            }
+            @if groups.iter().any(|(_, of)| of.len() > LISTED) { p { "Of each purpose the newest " (LISTED) " are listed; the JSON has all." } }
+        }
+    }
+}
+
+fn one(n: usize, copy: &Copy) -> Markup {
+    html! {
+        dl {
+            dt { "Copy " (n) } dd { (Name(copy.path.display())) }
+            dt { "Volume" } dd { (known(&copy.volume, volume)) }
+            @match copy.file.measured() {
+                Some(file) => (of_file(file)),
+                None => { dt { "File" } dd { (known(&copy.file, |_| html! {})) } }
+            }
+        }
+    }
+}
+
+fn volume(volume: &Volume) -> Markup {
+    html! {
+        (visible(&volume.filesystem)) " on " (Name(&volume.source)) " (device " (visible(&volume.device)) "), mounted at " (Name(volume.mounted_at.display()))
+        @if volume.read_only { ", read-only" }
+        @if volume.volatile { ", " span class="state risk" { "gone when the machine stops" } }
+        ", "
+        @if volume.apart_from_data { span class="state good" { "another filesystem than the data directory's" } }
+        @else { span class="state risk" { "the data directory's own filesystem" } }
+    }
+}
+
+fn of_file(file: &CopyFile) -> Markup {
+    html! {
+        dt { "Identity" } dd { (Name(file.id)) @if !file.label.is_empty() { ", labelled " (Name(&file.label)) } }
+        dt { "Made" } dd { (time(file.created)) }
+        dt { "Generation" } dd { @match file.generation { Some(n) => (n), None => (unknown("it cannot be read")) } }
+        dt { "Every byte" } dd { (known(&file.verified, |notes| html! {
+            span class=(if notes.is_empty() { "state good" } else { "state risk" }) { "verified" }
+            @for note in notes { "; " (visible(note)) }
+        })) }
+        dt { "Unlock slots" }
+        dd { ol { @for slot in &file.slots { li { (visible(slot.text())) } } } }
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Collects the facts: from the server, and on its machine from its files and the keyring.
+
+use super::Args;
+use super::copies::{self, Mounts};
+use super::facts::{Facts, Files, Known, SchemaRow, Step, Totals, Witness};
+use super::keys::master_keys;
+use super::transit::Transit;
+use crate::commands::encrypt::verify::files;
+use crate::commands::secret;
+use crate::server::{Here, Inventory, ServerFiles, ServerKeyring, Session, coverage};
+use keyring_external::error::{Error, Result};
+use keyring_external::keyring::{Keyring, now, witness_claims};
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything that can be measured from here.
+///
+/// # Errors
+/// What the server answers: without it there is no report.
+pub(super) fn all(args: &Args) -> Result<Facts> {
+    let measured = now();
+    let mut session = args.server.connect()?;
+    let inventory = Inventory::of(&mut session)?;
+    let keyring = ServerKeyring::of(&mut session)?;
+    let transit = Transit::of(&mut session)?;
+    let here = Here::look(&mut session)?;
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let mounts = Mounts::read();
+
+    let mut secret = secret::Once::new(&args.secret);
+    let mut looked = Vec::new();
+    let mut read = Vec::new();
+    if let Some(datadir) = here.datadir() {
+        for path in &keyring.paths {
+            let (copy, file) = copies::look(&fs, path, &keyring.paths, datadir, &mounts, &mut secret);
+            looked.push(copy);
+            read.push(file);
+        }
+        copies::compare(&mut looked, &read);
+    } else {
+        looked.extend(keyring.paths.iter().map(|path| copies::unseen(path, ELSEWHERE)));
+    }
+    // Of several errors the first one counts: it is that of the first copy.
+    let opens = read.iter().position(|file| file.opened.is_ok()).unwrap_or(0);
+    let opened = read.into_iter().nth(opens).map(|file| file.opened);
+    let opened = opened.unwrap_or_else(|| Err(Error::Config(no_keyring(&keyring, &here))));
+    // A copy of another keyring says nothing about the server's.
+    let opened = opened.and_then(|k| {
+        let used = k.id().to_string() == keyring.id;
+        if used {
+            Ok(k)
+        } else {
+            Err(Error::Config("the file holds another keyring than the server uses".to_owned()))
+        }
+    });
+    let witness = match here.datadir() {
+        Some(datadir) => witness_claims(&fs, datadir).into(),
+        None => Known::NotMeasured(ELSEWHERE.to_owned()),
+    };
+    let witness = match witness {
+        Known::Measured(w) => Known::Measured(w.map(|w| Witness { id: w.id, generation: w.generation })),
+        Known::NotMeasured(why) => Known::NotMeasured(why),
+    };
+    let files = look_at_files(args, &mut session, &here, &inventory, opened.as_ref().ok());
+    let keys = match &opened {
+        Ok(keyring) => Known::Measured(master_keys(keyring)),
+        Err(e) => Known::NotMeasured(e.to_string()),
+    };
+    let places = coverage(&inventory);
+    let mut facts = Facts {
+        measured,
+        program: env!("CARGO_PKG_VERSION"),
+        way: session.way().to_owned(),
+        totals: Totals::of(&places),
+        places,
+        schemas: SchemaRow::all(&inventory),
+        keyring,
+        copies: looked,
+        keys,
+        witness,
+        files,
+        transit,
+        accepted: args.accept.clone(),
+        steps: Vec::new(),
+        server: inventory.about,
+    };
+    facts.steps = steps(&facts);
+    Ok(facts)
+}
+
+const ELSEWHERE: &str = "the data directory is not on this machine: run keyringctl report on the server";
+
+fn no_keyring(keyring: &ServerKeyring, here: &Here) -> String {
+    if !keyring.is_ours() {
+        "the server does not use keyring_external".to_owned()
+    } else if here.datadir().is_none() {
+        ELSEWHERE.to_owned()
+    } else {
+        "the server names no copy of its keyring".to_owned()
+    }
+}
+
+fn look_at_files(
+    args: &Args,
+    session: &mut Session,
+    here: &Here,
+    inventory: &Inventory,
+    keyring: Option<&Keyring>,
+) -> Known<Files> {
+    if args.no_files {
+        return Known::NotMeasured("it was left out (--no-files)".to_owned());
+    }
+    match here {
+        Here::Readable(_) => {}
+        Here::Closed(datadir) => return Known::NotMeasured(closed(datadir)),
+        Here::Elsewhere => return Known::NotMeasured(ELSEWHERE.to_owned()),
+    }
+    let looked = ServerFiles::of(session).and_then(|of_server| {
+        let (seen, findings) = files::look(&of_server, inventory, keyring)?;
+        Ok(Files { directories: of_server.directories, seen, findings })
+    });
+    looked.into()
+}
+
+fn closed(datadir: &Path) -> String {
+    format!("{} is closed to this user: run keyringctl report as root", datadir.display())
+}
+
+/// How all of it was measured.
+fn steps(facts: &Facts) -> Vec<Step> {
+    let asked = Known::Measured(());
+    let mut steps = vec![
+        Step::new(
+            "Tables, tablespaces, schemas and settings",
+            "information_schema.TABLES, INNODB_TABLESPACES, FILES, SCHEMATA; SHOW GLOBAL VARIABLES; SHOW BINARY LOGS; SHOW REPLICA STATUS",
+            &asked,
+        ),
+        Step::new(
+            "The server's keyring",
+            "performance_schema.keyring_component_status, or SHOW GLOBAL STATUS LIKE 'Keyring_external_%'",
+            &asked,
+        ),
+        Step::new(
+            "TLS",
+            "SHOW GLOBAL VARIABLES, SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%', performance_schema.threads",
+            &asked,
+        ),
+        Step::new(
+            "The server's files",
+            "every page of every tablespace and every block of the redo log was read, as keyringctl encrypt verify does; with the unlock secret, one page of each file was decrypted",
+            &facts.files,
+        ),
+        Step::new(
+            "Master keys and their dates",
+            "the keyring was opened, as keyringctl list does",
+            &facts.keys,
+        ),
+        Step::new(
+            "The witness",
+            "the file in the data directory was read, as keyringctl witness show does",
+            &facts.witness,
+        ),
+    ];
+    for copy in &facts.copies {
+        let how = |what| format!("{}: {what}", copy.path.display());
+        steps.push(Step::new(
+            "A copy of the keyring",
+            how("its header was read, as keyringctl status does"),
+            &copy.file,
+        ));
+        if let Known::Measured(file) = &copy.file {
+            steps.push(Step::new(
+                "A copy of the keyring",
+                how("every byte was verified, as keyringctl verify does"),
+                &file.verified,
+            ));
+        }
+        steps.push(Step::new("A volume", how("/proc/self/mountinfo"), &copy.volume));
+    }
+    steps
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Facts for tests: a server on which all is fine.
+
+use super::copies::{Copy, CopyFile, Volume};
+use super::facts::{Facts, Files, Known, Totals, Witness};
+use super::keys::{MasterKey, Purpose};
+use super::transit::Transit;
+use crate::commands::encrypt::verify::files::Seen;
+use crate::server::{About, Item, Kind, Remedy, ServerKeyring, State, Way};
+use uuid::Uuid;
+
+/// When all of it was measured: 2026-06-01.
+pub(super) const NOW: u64 = 1_780_272_000;
+
+pub(super) fn item(kind: Kind, name: &str, state: State) -> Item {
+    let remedy = if state == State::Clear { Remedy::Apply } else { Remedy::None };
+    Item { kind, name: name.to_owned(), bytes: 1 << 20, state, about: String::new(), remedy }
+}
+
+pub(super) fn copy(path: &str, device: &str) -> Copy {
+    Copy {
+        path: path.into(),
+        volume: Known::Measured(Volume {
+            mounted_at: "/mnt/a".into(),
+            filesystem: "ext4".to_owned(),
+            source: "/dev/sdb1".to_owned(),
+            device: device.to_owned(),
+            read_only: false,
+            volatile: false,
+            apart_from_data: true,
+        }),
+        file: Known::Measured(CopyFile {
+            id: Uuid::nil(),
+            label: "main".to_owned(),
+            created: NOW - 1000,
+            written: Some(NOW - 10),
+            generation: Some(7),
+            same_file_as: None,
+            diverged_from: Vec::new(),
+            damaged: false,
+            slots: Vec::new(),
+            has_recovery_slot: true,
+            verified: Known::Measured(Vec::new()),
+        }),
+    }
+}
+
+pub(super) fn fine() -> Facts {
+    let places = vec![item(Kind::Table, "clinic.visits", State::Encrypted)];
+    Facts {
+        measured: NOW,
+        program: "0",
+        server: About {
+            version: "9.7.4".to_owned(),
+            uuid: "u".to_owned(),
+            hostname: "db".to_owned(),
+            datadir: "/var/lib/mysql/".to_owned(),
+        },
+        way: "/run/mysqld/mysqld.sock".to_owned(),
+        totals: Totals::of(&places),
+        places,
+        schemas: Vec::new(),
+        keyring: ServerKeyring {
+            way: Way::Component,
+            state: "ATTACHED".to_owned(),
+            id: Uuid::nil().to_string(),
+            generation: 7,
+            keys: 1,
+            copies: (2, 2),
+            paths: vec!["/mnt/a/k".into(), "/mnt/b/k".into()],
+            last_error: String::new(),
+        },
+        copies: vec![copy("/mnt/a/k", "8:17"), copy("/mnt/b/k", "8:33")],
+        keys: Known::Measured(vec![MasterKey {
+            id: "INNODBKey-u-1".to_owned(),
+            purpose: Purpose::Innodb,
+            key_type: "AES".to_owned(),
+            bits: 256,
+            stored: NOW - 1000,
+        }]),
+        witness: Known::Measured(Some(Witness { id: Uuid::nil(), generation: 7 })),
+        files: Known::Measured(Files {
+            directories: vec!["/var/lib/mysql".into()],
+            seen: Seen::default(),
+            findings: Vec::new(),
+        }),
+        transit: Transit {
+            require_secure_transport: Some(true),
+            tls_version: "TLSv1.2,TLSv1.3".to_owned(),
+            certificate: "server-cert.pem".to_owned(),
+            not_before: "Nov 24 12:07:58 2025 GMT".to_owned(),
+            not_after: "Nov 21 12:07:58 2036 GMT".to_owned(),
+            connections: vec![("Socket".to_owned(), 1)],
+        },
+        accepted: Vec::new(),
+        steps: Vec::new(),
+    }
+}

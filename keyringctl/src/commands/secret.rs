@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How `keyringctl` gets an unlock secret: from a source as the server does, or from the terminal,
+//! without echo. Never from its arguments (invariant 6).
+
+use super::output::shell_word;
+use keyring_external::error::{Error, Result, in_memory};
+use keyring_external::format::image::Note;
+use keyring_external::format::slots::{Cost, UnlockSecret};
+use keyring_external::keyring::{Keyring, Verifier, load_with};
+use keyring_external::recovery::RecoveryKey;
+use keyring_external::secret::Locked;
+use keyring_external::store::fs::Fs;
+use keyring_external::unlock::{MAX_UNLOCK, UnlockSource};
+use std::io::{BufRead, IsTerminal, Read};
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
+
+const TERMINAL: &str = "the terminal";
+const RECOVERY: &str = "the recovery key";
+/// How commands in messages name the secret of a keyring when nothing is known of it.
+const UNNAMED: &str = " --unlock SOURCE";
+const RECOVERY_TRIES: usize = 3;
+
+/// Where the secret of a new keyring or slot comes from.
+#[derive(clap::Args)]
+#[group(id = "source")]
+pub(super) struct Source {
+    /// Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or
+    /// "command:PROGRAM ARGS". Without it, a terminal is asked for a passphrase
+    #[arg(long, value_name = "SOURCE")]
+    pub unlock: Option<UnlockSource>,
+}
+
+/// Where the secret of an existing keyring comes from.
+#[derive(clap::Args, Default)]
+#[group(id = "secret")]
+pub(super) struct Args {
+    /// Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or
+    /// "command:PROGRAM ARGS". Without it, a terminal is asked for a passphrase or recovery key
+    #[arg(long, value_name = "SOURCE")]
+    pub unlock: Option<UnlockSource>,
+    /// Open with the recovery key: a terminal is asked for it, else it is read from standard input
+    #[arg(long, conflicts_with = "unlock")]
+    pub recovery: bool,
+}
+
+fn name_of(source: &Option<UnlockSource>) -> String {
+    source.as_ref().map_or_else(|| TERMINAL.to_owned(), UnlockSource::to_string)
+}
+
+impl Source {
+    /// What messages call the source.
+    pub fn name(&self) -> String {
+        name_of(&self.unlock)
+    }
+
+    /// Reads the secret: a terminal is asked twice.
+    pub fn read_new(&self) -> Result<UnlockSecret> {
+        if let Some(source) = &self.unlock {
+            return source.read();
+        }
+        let first = ask("New passphrase: ")?;
+        let again = ask("The same again: ")?;
+        if first.raw() != again.raw() {
+            return Err(refused("the two passphrases differ: try again"));
+        }
+        Ok(first)
+    }
+}
+
+impl Args {
+    /// What messages call the source.
+    pub fn name(&self) -> String {
+        if self.recovery { RECOVERY.to_owned() } else { name_of(&self.unlock) }
+    }
+
+    /// The option that names it in a command: the real source where it is known.
+    pub fn option(&self) -> String {
+        match &self.unlock {
+            Some(source) => format!(" --unlock {}", shell_word(Path::new(&source.to_string()))),
+            None if self.recovery => " --recovery".to_owned(),
+            None => UNNAMED.to_owned(),
+        }
+    }
+
+    /// A message whose commands leave it open, with the real source.
+    pub fn named_in(&self, message: String) -> String {
+        message.replace(UNNAMED, &self.option())
+    }
+
+    /// Reads the secret.
+    pub fn read(&self, path: &Path) -> Result<UnlockSecret> {
+        match &self.unlock {
+            Some(source) => source.read(),
+            None if self.recovery => read_recovery_key(path),
+            None => ask(&format!("Passphrase or recovery key of {}: ", path.display())),
+        }
+    }
+
+    /// The same secret once more, for another reader.
+    pub fn read_again(&self, secret: &UnlockSecret) -> Result<UnlockSecret> {
+        Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
+    }
+
+    /// Opens a keyring.
+    pub fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
+        load_with(fs, path, &self.name(), || self.read(path))
+    }
+}
+
+/// A secret for several files: it is asked for, or read from its source, once and when the first of them needs it.
+pub(super) struct Once<'a> {
+    args: &'a Args,
+    secret: Option<UnlockSecret>,
+}
+
+impl<'a> Once<'a> {
+    pub fn new(args: &'a Args) -> Self {
+        Self { args, secret: None }
+    }
+
+    /// Where it comes from.
+    pub fn args(&self) -> &'a Args {
+        self.args
+    }
+
+    /// Whether it was said where it comes from.
+    pub fn is_given(&self) -> bool {
+        self.args.unlock.is_some() || self.args.recovery
+    }
+
+    /// The secret; `path` is the file that needs it.
+    pub fn read(&mut self, path: &Path) -> Result<UnlockSecret> {
+        let secret = match &mut self.secret {
+            Some(secret) => secret,
+            none => none.insert(self.args.read(path)?),
+        };
+        self.args.read_again(secret)
+    }
+
+    /// Opens a keyring.
+    pub fn load(&mut self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
+        load_with(fs, path, &self.args.name(), || self.read(path))
+    }
+}
+
+/// What a person types to verify a slot.
+#[derive(Clone, Copy)]
+pub(super) enum Typed {
+    /// The recovery key, at a terminal or from standard input.
+    RecoveryKey,
+    /// A passphrase, at a terminal.
+    Passphrase,
+}
+
+/// Reads a secret that verifies a slot.
+pub(super) fn read_typed(what: Typed, path: &Path) -> Result<Verifier> {
+    let (source_name, secret) = match what {
+        Typed::RecoveryKey => (RECOVERY, read_recovery_key(path)?),
+        Typed::Passphrase => {
+            (TERMINAL, ask(&format!("Passphrase of a slot of {}, to verify it: ", path.display()))?)
+        }
+    };
+    Ok(Verifier { source_name: source_name.to_owned(), secret })
+}
+
+/// Reads a recovery key. A typing mistake is pointed at, and on a terminal another try given.
+fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
+    let terminal = std::io::stdin().is_terminal();
+    for tries_left in (0..RECOVERY_TRIES).rev() {
+        let secret = if terminal {
+            ask(&format!("Recovery key of {}: ", path.display()))?
+        } else {
+            // A line at most: what follows is for somebody else.
+            let mut line = Zeroizing::new(Vec::new());
+            std::io::stdin()
+                .lock()
+                .take(MAX_UNLOCK as u64)
+                .read_until(b'\n', &mut line)
+                .map_err(|e| Error::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() })?;
+            if line.is_empty() {
+                let why = "standard input ended: type or pipe it in".to_owned();
+                return Err(Error::Unlock { source_name: RECOVERY.to_owned(), why });
+            }
+            UnlockSecret::new(Locked::copy_of(&line)?)
+        };
+        match RecoveryKey::parse(secret.raw()) {
+            Ok(_) => return Ok(secret),
+            Err(e) if terminal && tries_left > 0 => eprintln!("{e}: try again"),
+            Err(e) => {
+                return Err(Error::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() });
+            }
+        }
+    }
+    Err(refused("no recovery key was typed"))
+}
+
+/// What Argon2id may cost on this machine, when the new secret is a passphrase.
+pub(super) fn measured_cost(secret: &UnlockSecret) -> Result<Cost> {
+    let cost = if secret.is_text() { Cost::measured() } else { Ok(Cost::NONE) };
+    cost.map_err(in_memory)
+}
+
+fn refused(why: &str) -> Error {
+    Error::Unlock { source_name: TERMINAL.to_owned(), why: why.to_owned() }
+}
+
+fn ask(prompt: &str) -> Result<UnlockSecret> {
+    if !std::io::stdin().is_terminal() {
+        return Err(refused("there is none to ask: give the source of the secret with --unlock"));
+    }
+    let mut typed = rpassword::prompt_password(prompt).map_err(|e| refused(&e.to_string()))?;
+    let secret = if typed.is_empty() {
+        Err(refused("nothing was typed"))
+    } else {
+        Ok(Locked::copy_of(typed.as_bytes())?)
+    };
+    typed.zeroize();
+    secret.map(UnlockSecret::new)
+}

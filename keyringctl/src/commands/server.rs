@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How a command reaches a MySQL server: the options of the mysql client.
+
+use crate::server::{Options, Protocol, Session, SslMode};
+use keyring_external::error::{Error, Result};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// The options of the mysql client. A password is never taken from the arguments, which everybody can see.
+#[derive(clap::Args)]
+#[group(id = "server")]
+#[command(next_help_heading = "The server, as for the mysql client")]
+pub(super) struct Args {
+    /// Read this option file and no other
+    #[arg(long, value_name = "FILE")]
+    defaults_file: Option<PathBuf>,
+    /// Read this option file too, before ~/.my.cnf
+    #[arg(long, value_name = "FILE", conflicts_with = "defaults_file")]
+    defaults_extra_file: Option<PathBuf>,
+    /// Read no option file
+    #[arg(long, conflicts_with_all = ["defaults_file", "defaults_extra_file"])]
+    no_defaults: bool,
+    /// The account [default: your login name]
+    #[arg(long, short = 'u')]
+    user: Option<String>,
+    /// Ask for the password on the terminal. Else it comes from the option files or from MYSQL_PWD
+    #[arg(long, short = 'p')]
+    password: bool,
+    /// The host; localhost means the socket
+    #[arg(long)]
+    host: Option<String>,
+    /// The TCP port [default: 3306]
+    #[arg(long, short = 'P')]
+    port: Option<u16>,
+    /// The socket
+    #[arg(long, short = 'S', value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// tcp or socket
+    #[arg(long)]
+    protocol: Option<Protocol>,
+    /// DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY
+    #[arg(long, value_name = "MODE")]
+    ssl_mode: Option<SslMode>,
+    /// Certificates of the authorities, PEM; makes VERIFY_CA the default
+    #[arg(long, value_name = "FILE")]
+    ssl_ca: Option<PathBuf>,
+    /// The client's certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    ssl_cert: Option<PathBuf>,
+    /// The client's private key, PEM
+    #[arg(long, value_name = "FILE")]
+    ssl_key: Option<PathBuf>,
+}
+
+impl Args {
+    /// Connects.
+    pub fn connect(&self) -> Result<Session> {
+        let mut options = match (&self.defaults_file, self.no_defaults) {
+            (Some(file), _) => Options::from_file(file)?,
+            (None, true) => Options::default(),
+            (None, false) => Options::from_files(self.defaults_extra_file.as_deref())?,
+        };
+        if options.password.is_none() {
+            options.password = std::env::var("MYSQL_PWD").ok().map(Zeroizing::new);
+        }
+        options.override_with(Options {
+            user: self.user.clone(),
+            password: if self.password { Some(ask()?) } else { None },
+            host: self.host.clone(),
+            port: self.port,
+            socket: self.socket.clone(),
+            protocol: self.protocol,
+            ssl_mode: self.ssl_mode,
+            ssl_ca: self.ssl_ca.clone(),
+            ssl_cert: self.ssl_cert.clone(),
+            ssl_key: self.ssl_key.clone(),
+        });
+        Session::connect(&options)
+    }
+}
+
+fn ask() -> Result<Zeroizing<String>> {
+    let refused = |why: String| Error::Config(format!("the password cannot be asked for: {why}"));
+    if !std::io::stdin().is_terminal() {
+        return Err(refused("there is no terminal; give it in an option file".to_owned()));
+    }
+    let typed = rpassword::prompt_password("Password of the MySQL account: ");
+    typed.map(Zeroizing::new).map_err(|e| refused(e.to_string()))
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! From flags, answers and what is found on the host to what is to be set up.
+
+use super::Args;
+use super::ask::Ask;
+use crate::commands::site::Site;
+use crate::host::files::Manifest;
+use crate::host::{Host, Way, manifest_of};
+use keyring_external::config::{MAX_COPIES, MAX_WAIT};
+use keyring_external::error::{Error, Result};
+use keyring_external::unlock::UnlockSource;
+use std::path::{Path, PathBuf};
+
+/// The name of the credential and of the secret's file.
+const SECRET_NAME: &str = "keyring_external";
+
+/// What is to be set up: flags count, then answers, then what the host suggests.
+pub(super) fn choose(args: &Args, site: &Site, ask: &mut Ask<'_>) -> Result<Host> {
+    let keyring =
+        match &args.path {
+            Some(path) => path.clone(),
+            None => PathBuf::from(ask.line(
+                "The keyring file, on the external volume (such as /mnt/keyring/keys/main.keyring)",
+                "",
+            )?),
+        };
+    let keyring = absolute(&keyring, "the keyring")?;
+    let mut mirrors = args.mirrors.clone();
+    if mirrors.is_empty() && args.path.is_none() {
+        let typed = ask.line(
+            "A copy on another volume (empty for none: one volume that dies is the end of all data)",
+            "",
+        )?;
+        mirrors.extend((!typed.is_empty()).then(|| PathBuf::from(typed)));
+    }
+    for mirror in &mirrors {
+        absolute(mirror, "a mirror")?;
+    }
+    let unlock = match &args.unlock {
+        Some(unlock) => unlock.clone(),
+        None => {
+            let file = UnlockSource::File(secret_file(site)).to_string();
+            let question = format!(
+                "Where mysqld gets the unlock secret from (credential:{SECRET_NAME} for systemd, with a file that only root reads)"
+            );
+            ask.line(&question, &file)?.parse()?
+        }
+    };
+    let credential = match (&unlock, &args.credential_file) {
+        (UnlockSource::Credential(_), Some(file)) => Some(absolute(file, "the credential's file")?),
+        (UnlockSource::Credential(_), None) => Some(secret_file(site)),
+        (_, Some(_)) => {
+            return Err(Error::Config("--credential-file goes with --unlock credential:NAME".to_owned()));
+        }
+        (_, None) => None,
+    };
+    let count = 1 + mirrors.len();
+    if count > MAX_COPIES as usize || args.min_copies as usize > count || args.min_copies == 0 {
+        return Err(Error::Config(format!(
+            "--min-copies is {}, and there are {count} copies: give a number from 1 to that of the copies ({MAX_COPIES} at most)",
+            args.min_copies
+        )));
+    }
+    if args.wait > MAX_WAIT {
+        return Err(Error::Config(format!(
+            "--wait is {}: at most {MAX_WAIT} seconds are possible",
+            args.wait
+        )));
+    }
+    let local_manifest = manifest(site, &manifest_of(&site.mysqld))?.is_some_and(|m| m.local);
+    Ok(Host {
+        mirrors,
+        min_copies: args.min_copies,
+        wait: args.wait,
+        allow_same_device: args.allow_same_device,
+        credential,
+        option_dir: args.option_dir.clone().unwrap_or_else(|| site.option_dir.clone()),
+        local_manifest,
+        ..site.host(way(args, site)?, keyring, unlock)
+    })
+}
+
+fn way(args: &Args, site: &Site) -> Result<Way> {
+    match (args.load_as, site.version) {
+        (Some(way), _) => Ok(way.into()),
+        (None, Some(version)) => Ok(Way::for_version(version)),
+        (None, None) if site.is_below() => Err(Error::Config(format!(
+            "the version of {} is not known: nothing below --root is run, and no Debian package there has it. Say how it \
+             is to load the keyring: --as component (for MySQL 8.4 and later) or --as plugin (8.0)",
+            site.at(&site.mysqld).display()
+        ))),
+        (None, None) => Err(Error::Config(format!(
+            "{} does not say its version: is MySQL installed? Give --mysqld, or --as component (for MySQL 8.4 and later) \
+             or --as plugin (8.0)",
+            site.at(&site.mysqld).display()
+        ))),
+    }
+}
+
+/// Beside the server's own configuration.
+fn secret_file(site: &Site) -> PathBuf {
+    let dir = Path::new("/etc/mysql");
+    let dir = if site.at(dir).is_dir() { dir } else { Path::new("/etc") };
+    dir.join(format!("{SECRET_NAME}.secret"))
+}
+
+/// A manifest that is there.
+pub(super) fn manifest(site: &Site, path: &Path) -> Result<Option<Manifest>> {
+    let Some(text) = site.text(path)? else { return Ok(None) };
+    let wrong =
+        |why| Error::Config(format!("the manifest {} cannot be read: {why}", site.at(path).display()));
+    Manifest::parse(&text).map(Some).map_err(wrong)
+}
+
+fn absolute(path: &Path, what: &str) -> Result<PathBuf> {
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let given = if path.as_os_str().is_empty() {
+        "was not given".to_owned()
+    } else {
+        format!("is {}", path.display())
+    };
+    Err(Error::Config(format!("{what} {given}: give an absolute path, as mysqld is to open it")))
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which files setup writes, and with what is there already taken into account.
+
+use super::change::{Change, is_root};
+use super::choices::manifest;
+use super::{Args, Part};
+use crate::commands::site::{Site, mounts_below};
+use crate::host::apparmor::{LOCAL_FILE, local_rules, merged};
+use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_file, option_text};
+use crate::host::needs::needs;
+use crate::host::{Host, Way};
+use keyring_external::config::file::{COMPONENT, file_in};
+use keyring_external::error::{Error, Result};
+use std::path::Path;
+
+/// All files, those that stay as they are among them.
+pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<Change>> {
+    let group = own_group();
+    let mut all = Vec::new();
+    match host.way {
+        Way::Plugin => {
+            not_by_both(site, host)?;
+            let text = option_text(host);
+            all.push(Change::new(site, &option_file(host), "options for mysqld", text, 0o644, group)?);
+        }
+        Way::Component => {
+            not_by_both(site, host)?;
+            let path = host.manifest();
+            all.push(Change::new(site, &path, "manifest", manifest_for(args, site, &path)?, 0o644, group)?);
+            let cnf = file_in(&host.plugin_dir);
+            let readers = site.account.as_ref().filter(|_| is_root()).map_or(group, |a| a.gid);
+            all.push(Change::new(
+                site,
+                &cnf,
+                "configuration of the component",
+                component_text(host),
+                0o640,
+                readers,
+            )?);
+        }
+    }
+    if has_systemd(args, site) {
+        let text = drop_in_text(host, &mounts_below(&site.root));
+        all.push(Change::new(
+            site,
+            &drop_in(&host.unit),
+            "drop-in for the systemd unit",
+            text,
+            0o644,
+            group,
+        )?);
+    }
+    if has_apparmor(args, site) {
+        let path = Path::new(LOCAL_FILE);
+        let existing = site.text(path)?.unwrap_or_default();
+        let text = merged(&existing, &local_rules(&needs(host)));
+        all.push(Change::new(site, path, "AppArmor rules", text, 0o644, group)?);
+    }
+    Ok(all)
+}
+
+fn own_group() -> u32 {
+    if is_root() { 0 } else { rustix::process::getegid().as_raw() }
+}
+
+/// Whether the host starts mysqld with systemd.
+pub(super) fn has_systemd(args: &Args, site: &Site) -> bool {
+    let there = site.unit.is_some() || site.at(Path::new("/etc/systemd/system")).is_dir();
+    there && !args.without.contains(&Part::Systemd)
+}
+
+/// Whether the host has AppArmor. Rules for a profile that is not there do no harm.
+pub(super) fn has_apparmor(args: &Args, site: &Site) -> bool {
+    site.at(Path::new("/etc/apparmor.d")).is_dir() && !args.without.contains(&Part::Apparmor)
+}
+
+/// A server that loads plugin and component has two keyrings, and asks the component only.
+fn not_by_both(site: &Site, host: &Host) -> Result<()> {
+    let other = match host.way {
+        Way::Component => site
+            .all_options("early-plugin-load")
+            .find(|e| e.value.as_deref().is_some_and(|v| v.contains("keyring_external")))
+            .map(|e| format!("{}, line {}, loads the plugin keyring_external", e.file.display(), e.line)),
+        Way::Plugin => {
+            let path = host.manifest();
+            let found = manifest(site, &path)?.is_some_and(|m| m.is_ours());
+            found.then(|| format!("{} loads {COMPONENT}", site.at(&path).display()))
+        }
+    };
+    match other {
+        None => Ok(()),
+        Some(what) => Err(Error::Config(format!(
+            "{what}: a server has one keyring, the plugin or the component. Take that out first, or set up the same way \
+             (--as); nothing was changed"
+        ))),
+    }
+}
+
+/// The manifest with our component: others that it names stay, but for other keyrings.
+fn manifest_for(args: &Args, site: &Site, path: &Path) -> Result<String> {
+    let found = manifest(site, path)?.unwrap_or_default();
+    let others = found.other_keyrings();
+    if let (Some(other), false) = (others.first(), args.replace_keyring) {
+        return Err(Error::Config(format!(
+            "the manifest {} loads {other}, another keyring: a server has one, and what is encrypted with that one's keys \
+             cannot be read without them. Bring them over first (keyringctl import --help), then run setup again with \
+             --replace-keyring; nothing was changed",
+            site.at(path).display()
+        )));
+    }
+    if found.is_ours() && others.is_empty() {
+        // As it stands there, even if it is written in another way.
+        return site.text(path).map(Option::unwrap_or_default);
+    }
+    let mut components = found.components;
+    components.retain(|c| !others.contains(c) && c != COMPONENT);
+    components.push(COMPONENT.to_owned());
+    Ok(manifest_text(&components))
+}

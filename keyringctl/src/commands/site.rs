@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The server's installation on this host, or below a directory that is to become a host: where its parts are.
+
+use crate::host::accounts::{self, Account};
+use crate::host::mounts::{self, Mount};
+use crate::host::unit::Unit;
+use crate::host::{Host, Way};
+use crate::server::{Entry, OptionFile};
+use keyring_external::error::{Error, Result};
+use keyring_external::unlock::UnlockSource;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const PROGRAMS: [&str; 5] = [
+    "/usr/sbin/mysqld",
+    "/usr/libexec/mysqld",
+    "/usr/local/mysql/bin/mysqld",
+    "/usr/local/sbin/mysqld",
+    "/usr/bin/mysqld",
+];
+const PLUGIN_DIRS: [&str; 3] =
+    ["/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/local/mysql/lib/plugin"];
+/// The same below a base directory of its own.
+const BELOW_BASEDIR: [&str; 3] = ["lib/plugin", "lib/mysql/plugin", "lib64/mysql/plugin"];
+const DATADIR: &str = "/var/lib/mysql";
+/// Option files of a server, in MySQL's order. Debian's second one is a link to the third.
+const OPTION_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
+const BEHIND_THE_LINK: &str = "/etc/mysql/mysql.cnf";
+const OPTION_DIRS: [&str; 3] = ["/etc/mysql/mysql.conf.d", "/etc/mysql/conf.d", "/etc/my.cnf.d"];
+const UNIT_DIRS: [&str; 4] =
+    ["/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system", "/etc/systemd/system"];
+const UNITS: [&str; 2] = ["mysql.service", "mysqld.service"];
+
+/// Where the server's parts are, when they are not where its packages put them.
+#[derive(clap::Args, Clone, Default)]
+#[group(id = "site")]
+#[command(next_help_heading = "The server's installation")]
+pub(super) struct Args {
+    /// Take all paths to be below this directory: an image, a container's root
+    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    pub root: PathBuf,
+    /// The mysqld program [default: where packages put it]
+    #[arg(long, value_name = "PATH")]
+    pub mysqld: Option<PathBuf>,
+    /// The directory for plugins and components [default: what the option files say, else where packages put it]
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Option<PathBuf>,
+    /// The data directory [default: what the option files say, else /var/lib/mysql]
+    #[arg(long, value_name = "DIR")]
+    pub datadir: Option<PathBuf>,
+    /// The account that mysqld runs as
+    #[arg(long, value_name = "NAME")]
+    pub mysqld_user: Option<String>,
+    /// mysqld's systemd unit [default: mysql.service or mysqld.service, whichever there is]
+    #[arg(long, value_name = "NAME")]
+    pub unit: Option<String>,
+    /// An option file of the server, in the place of those that it reads by itself (repeatable)
+    #[arg(long = "option-file", value_name = "FILE")]
+    pub option_files: Vec<PathBuf>,
+}
+
+/// Where the server's parts are. Paths are those that mysqld sees; [`Site::at`] has those of this process.
+#[derive(Debug, Default)]
+pub(super) struct Site {
+    pub root: PathBuf,
+    pub mysqld: PathBuf,
+    pub version: Option<(u32, u32)>,
+    pub plugin_dir: PathBuf,
+    pub datadir: PathBuf,
+    pub user: String,
+    pub account: Option<Account>,
+    pub unit_name: String,
+    /// `None`: there is no such unit.
+    pub unit: Option<Unit>,
+    pub option_dir: PathBuf,
+    /// What the server's option files say, for its groups only.
+    pub options: OptionFile,
+    /// Why one of them was not read.
+    pub option_error: Option<String>,
+}
+
+impl Args {
+    /// Looks where all is.
+    pub fn look(&self) -> Result<Site> {
+        let root = fs::canonicalize(&self.root).map_err(|e| Error::io("look at", &self.root, e))?;
+        let mut site = Site { root, ..Site::default() };
+        site.mysqld = match &self.mysqld {
+            Some(path) => absolute(path)?,
+            None => first(&site, &PROGRAMS),
+        };
+        (site.options, site.option_error) = self.options(&site)?;
+        site.version = site.find_version();
+        let setting = |flag: &Option<PathBuf>, name: &str, default: &Path| match flag {
+            Some(path) => absolute(path),
+            None => {
+                let configured = site.option(name).and_then(|e| e.value.as_deref());
+                Ok(tidy(configured.filter(|p| p.starts_with('/')).map_or(default, Path::new)))
+            }
+        };
+        let plugin_dir = setting(&self.plugin_dir, "plugin-dir", &plugin_dir(&site))?;
+        let datadir = setting(&self.datadir, "datadir", Path::new(DATADIR))?;
+        (site.plugin_dir, site.datadir) = (plugin_dir, datadir);
+        let names = self.unit.as_deref().map_or(UNITS.to_vec(), |name| vec![name]);
+        let names =
+            names.iter().map(|n| if n.contains('.') { (*n).to_owned() } else { format!("{n}.service") });
+        let names: Vec<String> = names.collect();
+        site.unit_name = names.first().cloned().unwrap_or_default();
+        for name in names {
+            if let Some(unit) = site.read_unit(&name)? {
+                (site.unit_name, site.unit) = (name, Some(unit));
+                break;
+            }
+        }
+        site.user = self.mysqld_user.clone().unwrap_or_else(|| {
+            let configured = site.option("user").and_then(|e| e.value.clone());
+            let of_unit = site.unit.as_ref().and_then(|u| u.user().map(str::to_owned));
+            of_unit.or(configured).unwrap_or_else(|| "mysql".to_owned())
+        });
+        site.account = site.account_of(&site.user);
+        site.option_dir = first(&site, &OPTION_DIRS);
+        Ok(site)
+    }
+
+    fn options(&self, site: &Site) -> Result<(OptionFile, Option<String>)> {
+        let mut all = OptionFile::default();
+        let mut error = None;
+        let given = !self.option_files.is_empty();
+        let files: Vec<PathBuf> = if given {
+            self.option_files.iter().map(|f| absolute(f)).collect::<Result<_>>()?
+        } else {
+            OPTION_FILES.iter().map(PathBuf::from).collect()
+        };
+        for file in files {
+            let mut path = site.at(&file);
+            // Below a root an absolute link leads out of it.
+            if file == Path::new(OPTION_FILES[1]) && site.is_below() && path.is_symlink() {
+                path = site.at(Path::new(BEHIND_THE_LINK));
+            }
+            match OptionFile::read(&path, &site.root) {
+                Ok(read) => {
+                    all.entries.extend(read.entries.into_iter().filter(|e| is_servers(&e.group)));
+                    all.files.extend(read.files);
+                    all.ignored.extend(read.ignored);
+                }
+                Err(Error::Io { cause, .. }) if !given && cause.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => error = Some(e.to_string()),
+            }
+        }
+        Ok((all, error))
+    }
+}
+
+/// `[mysqld]`, `[server]`, and groups for one version.
+fn is_servers(group: &str) -> bool {
+    group == "server" || group == "mysqld" || group.starts_with("mysqld-")
+}
+
+impl Site {
+    /// A path of the server's, as this process must name it.
+    pub fn at(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// A path as the server names it.
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| Path::new("/").join(below))
+    }
+
+    /// Whether this is not the running system itself.
+    pub fn is_below(&self) -> bool {
+        self.root != Path::new("/")
+    }
+
+    /// The last setting of an option of the server, which counts.
+    pub fn option(&self, name: &str) -> Option<&Entry> {
+        self.options.entries.iter().rev().find(|e| e.name == name)
+    }
+
+    /// All settings of an option.
+    pub fn all_options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.options.entries.iter().filter(move |e| e.name == name)
+    }
+
+    /// This server with a keyring that nothing is said of but where it is and how it is opened.
+    pub fn host(&self, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
+        Host {
+            way,
+            keyring,
+            mirrors: Vec::new(),
+            min_copies: 1,
+            wait: 0,
+            allow_same_device: false,
+            unlock,
+            credential: None,
+            mysqld: self.mysqld.clone(),
+            plugin_dir: self.plugin_dir.clone(),
+            datadir: self.datadir.clone(),
+            unit: self.unit_name.clone(),
+            option_dir: self.option_dir.clone(),
+            local_manifest: false,
+        }
+    }
+
+    /// A file's text; `None` when there is none.
+    pub fn text(&self, path: &Path) -> Result<Option<String>> {
+        let path = self.at(path);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(Error::io("read", &path, e)),
+        }
+    }
+
+    /// The version of mysqld. The running system's own is asked; nothing of another root is run, as it may be anybody's
+    /// image: there the package that mysqld is of tells it, or nothing does.
+    fn find_version(&self) -> Option<(u32, u32)> {
+        if self.is_below() {
+            return self.packaged_version();
+        }
+        // Root is refused without an account, and the option files may name plugins. Not asked for its settings: for
+        // that mysqld would load the keyring itself.
+        let mut command = Command::new(&self.mysqld);
+        command
+            .args(["--no-defaults", "--user=root", "--version"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        let printed = command.output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+        version(printed.unwrap_or_default().split(" Ver ").nth(1)?)
+    }
+
+    /// The version of the Debian package that mysqld came with.
+    fn packaged_version(&self) -> Option<(u32, u32)> {
+        let status = self.text(Path::new("/var/lib/dpkg/status")).ok()??;
+        let has_mysqld = |name: &str, arch: &str| {
+            let list =
+                |name: String| self.text(&Path::new("/var/lib/dpkg/info").join(format!("{name}.list")));
+            let lists = [list(name.to_owned()), list(format!("{name}:{arch}"))];
+            lists
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|l| l.lines().any(|file| Path::new(file) == self.mysqld))
+        };
+        status.split("\n\n").find_map(|paragraph| {
+            let field = |name: &str| {
+                let mut values = paragraph.lines().filter_map(|l| l.strip_prefix(name)?.strip_prefix(": "));
+                values.next()
+            };
+            let (name, arch) = (field("Package")?, field("Architecture")?);
+            // The name becomes a part of a path.
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+            if !name.contains("server")
+                || !format!("{name}{arch}").chars().all(is_name)
+                || !has_mysqld(name, arch)
+            {
+                return None;
+            }
+            let text = field("Version")?;
+            version(text.split_once(':').map_or(text, |(_epoch, text)| text))
+        })
+    }
+
+    fn account_of(&self, name: &str) -> Option<Account> {
+        let passwd = fs::read_to_string(self.at(Path::new("/etc/passwd"))).unwrap_or_default();
+        accounts::find(&passwd, name).or_else(|| {
+            // Accounts may be elsewhere than in the file.
+            let answer =
+                (!self.is_below()).then(|| Command::new("getent").args(["passwd", name]).output())?.ok()?;
+            accounts::find(&String::from_utf8_lossy(&answer.stdout), name)
+        })
+    }
+
+    /// A unit with its drop-ins.
+    fn read_unit(&self, name: &str) -> Result<Option<Unit>> {
+        let mut unit = None::<Unit>;
+        // One in /etc takes the place of the package's.
+        let file = UNIT_DIRS.iter().rev().map(|dir| Path::new(dir).join(name)).find(|f| self.at(f).exists());
+        if let Some(file) = file {
+            unit.get_or_insert_default().add(&self.text(&file)?.unwrap_or_default());
+        }
+        let mut drop_ins = Vec::new();
+        for dir in UNIT_DIRS {
+            let entries =
+                fs::read_dir(self.at(&Path::new(dir).join(format!("{name}.d")))).into_iter().flatten();
+            drop_ins.extend(
+                entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "conf")),
+            );
+        }
+        drop_ins.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+        // The same directory by two names is read once.
+        drop_ins.dedup_by_key(|path| fs::canonicalize(path).ok());
+        for file in drop_ins {
+            let text = fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
+            unit.get_or_insert_default().add(&text);
+        }
+        Ok(unit)
+    }
+}
+
+/// What is mounted below a directory, with paths as they are from there.
+pub(super) fn mounts_below(root: &Path) -> Vec<Mount> {
+    mounts::mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), root)
+}
+
+/// Where packages put plugins, or a base directory that the option files name.
+fn plugin_dir(site: &Site) -> PathBuf {
+    let basedir = site.option("basedir").and_then(|e| e.value.as_deref()).map(Path::new);
+    let below = basedir.into_iter().flat_map(|base| BELOW_BASEDIR.map(|dir| base.join(dir)));
+    below.into_iter().find(|dir| site.at(dir).is_dir()).unwrap_or_else(|| first(site, &PLUGIN_DIRS))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map(|p| tidy(&p)).map_err(|e| Error::io("look at", path, e))
+}
+
+/// Without a slash at the end.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// The first that is there; else the first.
+fn first(site: &Site, paths: &[&str]) -> PathBuf {
+    let there = paths.iter().find(|p| site.at(Path::new(p)).exists());
+    PathBuf::from(there.or(paths.first()).copied().unwrap_or_default())
+}
+
+/// Of `9.7.4-2 for Linux ...`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(version("9.7.4-2 for Linux on x86_64 ((Debian))"), Some((9, 7)));
+        assert_eq!(version("8.0.45"), Some((8, 0)));
+        assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn nothing_below_a_root_is_run_to_learn_its_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let version = || Args { root: dir.path().into(), ..Args::default() }.look().unwrap().version;
+        write("usr/sbin/mysqld", "");
+        assert_eq!(version(), None, "nothing tells it");
+        write(
+            "var/lib/dpkg/status",
+            "Package: mysql-server\nArchitecture: all\nVersion: 1:5.5.1\n\n\
+             Package: ../mysql-server\nArchitecture: all\nVersion: 5.7.1\n\n\
+             Package: mysql-server-core\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:9.7.4-2\n",
+        );
+        assert_eq!(version(), None, "no package has mysqld");
+        write("var/lib/dpkg/mysql-server.list", "/usr/sbin/mysqld\n");
+        write("var/lib/dpkg/info/mysql-server.list", "/.\n");
+        write("var/lib/dpkg/info/mysql-server-core:amd64.list", "/.\n/usr/sbin\n/usr/sbin/mysqld\n");
+        assert_eq!(version(), Some((9, 7)));
+    }
+
+    #[test]
+    fn a_site_below_a_root_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("etc/passwd", "mysql:x:101:102::/:/bin/false\n");
+        write("etc/mysql/mysql.cnf", "[client]\nport=1\n!includedir /etc/mysql/conf.d/\n");
+        write("etc/mysql/conf.d/a.cnf", "[mysqld]\ndatadir=/srv/mysql/\nplugin_dir = /opt/plugins\n");
+        std::os::unix::fs::symlink("/etc/alternatives/my.cnf", dir.path().join("etc/mysql/my.cnf")).unwrap();
+        write("usr/lib/systemd/system/mysqld.service", "[Service]\nUser=mysql\n");
+        write("etc/systemd/system/mysqld.service.d/x.conf", "[Service]\nLimitMEMLOCK=1M\n");
+        let site = Args { root: dir.path().into(), ..Args::default() }.look().unwrap();
+        assert_eq!(site.datadir, Path::new("/srv/mysql"));
+        assert_eq!(site.plugin_dir, Path::new("/opt/plugins"));
+        assert_eq!(site.account.as_ref().map(|a| (a.uid, a.gid)), Some((101, 102)));
+        assert_eq!(site.unit_name, "mysqld.service");
+        assert_eq!(site.unit.as_ref().and_then(Unit::memlock), Some(Some(1 << 20)));
+        assert_eq!(site.option_dir, Path::new("/etc/mysql/conf.d"));
+        write("etc/mysql/conf.d/a.cnf", "[mysqld]\nbasedir=/srv/own\n");
+        write("srv/own/lib/plugin/x.so", "");
+        let own = Args { root: dir.path().into(), ..Args::default() }.look().unwrap();
+        assert_eq!((own.plugin_dir, own.datadir), ("/srv/own/lib/plugin".into(), DATADIR.into()));
+        assert_eq!(site.seen(&site.at(Path::new("/a"))), Path::new("/a"));
+        let named = Args { root: dir.path().into(), unit: Some("mysql".to_owned()), ..Args::default() };
+        let named = named.look().unwrap();
+        assert!(named.unit_name == "mysql.service" && named.unit.is_none());
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the filesystem tells of a path. A volume that hangs is not waited for any longer than a look at a copy is.
+
+use keyring_external::store::copy::PROBE_WAIT;
+use keyring_external::store::deadline;
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// As [`std::fs::metadata`].
+///
+/// # Errors
+/// As that; [`ErrorKind::TimedOut`] when the volume does not answer, or has not answered since an earlier look.
+pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
+    in_time(path, |path| std::fs::metadata(path))
+}
+
+/// As [`std::fs::canonicalize`].
+///
+/// # Errors
+/// As [`metadata`].
+pub(super) fn real(path: &Path) -> io::Result<PathBuf> {
+    in_time(path, |path| std::fs::canonicalize(path))
+}
+
+fn in_time<T: Send + 'static>(
+    path: &Path,
+    look: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let place = path.to_owned();
+    deadline::run(path, PROBE_WAIT, move || look(&place)).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+}
+
+/// Whether something is there.
+pub(super) fn is_there(path: &Path) -> bool {
+    metadata(path).is_ok()
+}
+
+/// Whether nothing is there, for certain.
+pub(super) fn is_missing(path: &Path) -> bool {
+    metadata(path).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl status`: what keyring files are, with or without their secret.
+
+mod compare;
+
+use super::content::Content;
+use super::missing::told;
+use super::output::{Output, time};
+use super::prometheus::{Labels, Metrics};
+use super::{Verdict, secret};
+use keyring_external::error::{Error, Result};
+use keyring_external::format::header::ClaimedHeader;
+use keyring_external::format::slots::{Cost, Slot, SlotKind};
+use keyring_external::format::witness::Witness;
+use keyring_external::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
+use keyring_external::store::copy::Copy;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::store::witness::WITNESS_NAME;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Show what keyring files are: identity, label, unlock slots, generation; no secret is needed
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: keyringctl status /mnt/a/keys/main.keyring /mnt/b/keys/main.keyring --datadir /var/lib/mysql"
+)]
+pub(super) struct Args {
+    /// Keyring files: the copies of one keyring
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// The server's data directory: its witness tells whether these are the newest copies of its keyring
+    #[arg(long, value_name = "DIR")]
+    datadir: Option<PathBuf>,
+    /// Print figures for Prometheus instead (node_exporter's textfile collector)
+    #[arg(long, conflicts_with = "json")]
+    prometheus: bool,
+    #[command(flatten)]
+    secret: secret::Args,
+}
+
+#[derive(Serialize)]
+struct Found {
+    path: PathBuf,
+    fine: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    about: Option<About>,
+    #[serde(skip)]
+    content: Option<Content>,
+}
+
+#[derive(Serialize)]
+struct About {
+    id: Uuid,
+    label: String,
+    created: u64,
+    generation: Option<u64>,
+    /// Whether the secret vouched for all of this.
+    authenticated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<usize>,
+    slots: Vec<SlotRow>,
+    notes: Vec<String>,
+    /// Why a server could change nothing here now: the volume is full or mounted read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchangeable: Option<String>,
+    /// How it stands to the witness of the data directory that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness: Option<Stands>,
+}
+
+#[derive(Serialize)]
+pub(super) struct SlotRow {
+    kind: SlotKind,
+    name: String,
+    created: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Cost>,
+    /// Whether it followed the last renewal of the data key without its secret.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    followed_by_public_key: bool,
+}
+
+impl From<&Slot> for SlotRow {
+    fn from(slot: &Slot) -> Self {
+        SlotRow {
+            kind: slot.kind,
+            name: slot.name.clone(),
+            created: slot.created,
+            cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
+            followed_by_public_key: slot.follows_by_public_key(),
+        }
+    }
+}
+
+impl SlotRow {
+    /// As people read it.
+    pub fn text(&self) -> String {
+        let followed =
+            if self.followed_by_public_key { ", followed the last rekey by its public key" } else { "" };
+        self.description() + followed
+    }
+
+    /// What it is, and since when.
+    pub fn description(&self) -> String {
+        let cost = self.cost.map_or_else(String::new, |c| {
+            format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
+        });
+        format!("{} ({}), made {}{cost}", self.kind, self.name.escape_debug(), time(self.created))
+    }
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    if let Some(datadir) = &args.datadir {
+        fs.meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
+    }
+    let witness = args.datadir.as_ref().map(|datadir| witness_claims(&fs, datadir)).transpose()?.flatten();
+    let mut verdict = Verdict::Fine;
+    let mut all = Vec::new();
+    let mut unreadable = None;
+    let mut secret = secret::Once::new(&args.secret);
+    for path in &args.paths {
+        let found = look(&fs, path, args, &mut secret).or_else(|e| {
+            let error = Some(told(&e, path, &args.paths, &args.secret));
+            let found = Found { path: path.clone(), fine: false, error, about: None, content: None };
+            match e {
+                // What there is of the other copies is still to be told.
+                Error::Io { .. } | Error::Hung { .. } => drop(unreadable.get_or_insert(e)),
+                e if !e.is_about_the_keyring() => return Err(e),
+                _ => {}
+            }
+            Ok(found)
+        });
+        all.push(found?);
+    }
+    compare::all(&mut all, args.datadir.as_deref(), &args.secret);
+    for found in &all {
+        print(out, found);
+        verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
+    }
+    if all.len() > 1 {
+        let fine = all.iter().filter(|f| f.fine).count();
+        out.line(format_args!("{fine}/{} copies are up to date", all.len()));
+    }
+    // One that is damaged claims nothing, and is told of with each copy.
+    if let (None, Some(datadir)) = (&witness, &args.datadir)
+        && fs.meta(&datadir.join(WITNESS_NAME)).is_err()
+    {
+        out.line(format_args!("there is no witness in {}", datadir.display()));
+    }
+    out.document(&all);
+    if args.prometheus {
+        metrics(&all, witness.as_ref()).print(out);
+    }
+    unreadable.map_or(Ok(verdict), Err)
+}
+
+/// The same as figures.
+fn metrics(all: &[Found], witness: Option<&Witness>) -> Metrics {
+    let mut metrics = Metrics::default();
+    let each = |metrics: &mut Metrics, name: &str, help: &str, value: &dyn Fn(&Found) -> Option<String>| {
+        metrics.family(name, help);
+        for found in all {
+            let id = found.about.as_ref().map_or_else(String::new, |a| a.id.to_string());
+            let labels: Labels<'_> = &[("path", &found.path.display()), ("keyring", &id)];
+            value(found).into_iter().for_each(|value| metrics.sample(name, labels, value));
+        }
+    };
+    let about =
+        |found: &Found, value: &dyn Fn(&About) -> Option<String>| found.about.as_ref().and_then(value);
+    each(
+        &mut metrics,
+        "keyring_external_copy_fine",
+        "Whether a copy of the keyring is whole and up to date.",
+        &|f| Some(u8::from(f.fine).to_string()),
+    );
+    each(
+        &mut metrics,
+        "keyring_external_copy_generation",
+        "How often the keyring was changed, as this copy says.",
+        &|f| about(f, &|a| a.generation.map(|n| n.to_string())),
+    );
+    each(
+        &mut metrics,
+        "keyring_external_copy_authenticated",
+        "Whether the unlock secret vouched for every byte.",
+        &|f| about(f, &|a| Some(u8::from(a.authenticated).to_string())),
+    );
+    each(
+        &mut metrics,
+        "keyring_external_copy_keys",
+        "Keys in this copy, known with the unlock secret.",
+        &|f| about(f, &|a| a.keys.map(|n| n.to_string())),
+    );
+    each(&mut metrics, "keyring_external_copy_slots", "Unlock slots of this copy.", &|f| {
+        about(f, &|a| Some(a.slots.len().to_string()))
+    });
+    let name = "keyring_external_witness_generation";
+    metrics.family(name, "The newest generation that the server's data directory has seen.");
+    witness.into_iter().for_each(|w| metrics.sample(name, &[("keyring", &w.id)], w.generation));
+    let name = "keyring_external_status_time_seconds";
+    metrics.family(name, "When this was looked at, in seconds since 1970.");
+    metrics.sample(name, &[], now());
+    metrics
+}
+
+/// How a keyring stands to the witness in a data directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Stands {
+    /// The witness has seen this state.
+    Same,
+    /// The witness has seen an earlier one.
+    Newer,
+    /// The witness has seen a later one.
+    Older,
+    /// The witness has seen another keyring.
+    Another,
+    /// The witness has seen other content of this generation.
+    Fork,
+    /// The keys of this keyring did not write the witness.
+    Unknown,
+}
+
+impl Stands {
+    fn text(self) -> &'static str {
+        match self {
+            Stands::Same => "has seen this state: the data directory was last used with it",
+            Stands::Newer => "has seen an earlier generation",
+            Stands::Older => "has seen a later generation",
+            Stands::Another => "has seen another keyring",
+            Stands::Fork => "has seen another state, from which this copy has diverged",
+            Stands::Unknown => {
+                "was not written by this keyring (damaged, forged, or from before its data key was renewed): \
+                 whether this is the newest cannot be told"
+            }
+        }
+    }
+}
+
+/// What the server in that data directory would not use is not fine.
+fn compare_with_witness(found: &mut Found, heard: Result<Testimony>, secret: &secret::Args) -> Result<()> {
+    let Some(about) = &mut found.about else { return Ok(()) };
+    let (stands, contradicted) = match heard {
+        Ok(Testimony::None) => return Ok(()),
+        Ok(Testimony::Fits) => (Stands::Same, None),
+        Ok(Testimony::KeyringAhead) => (Stands::Newer, None),
+        Ok(Testimony::Unreliable | Testimony::Foreign) => (Stands::Unknown, None),
+        Err(e @ Error::WitnessOlder { .. }) => (Stands::Older, Some(e)),
+        Err(e @ Error::WitnessForeign { .. }) => (Stands::Another, Some(e)),
+        Err(e @ Error::WitnessFork { .. }) => (Stands::Fork, Some(e)),
+        Err(e) => return Err(e),
+    };
+    about.witness = Some(stands);
+    if let Some(e) = contradicted {
+        found.fine = false;
+        found.error = Some(secret.named_in(e.to_string()));
+    }
+    Ok(())
+}
+
+fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args, secret: &mut secret::Once<'_>) -> Result<Found> {
+    let claims = inspect(fs, path)?;
+    let heard;
+    let mut about = describe(&claims.header);
+    about.generation = claims.commit.map(|c| c.generation);
+    let mut opened = None;
+    let mut fine = !claims.damaged;
+    if claims.damaged {
+        about.notes.push("one of the two copies of the header is damaged".to_owned());
+    }
+    if args.secret.unlock.is_some() {
+        let (keyring, notes) = secret.load(fs, path)?;
+        heard = args.datadir.as_ref().map(|datadir| keyring.hear_witness(fs, datadir));
+        let status = keyring.status();
+        about.authenticated = true;
+        // Records behind the state that the front names may be whole: it is theirs then.
+        about.generation = Some(status.generation);
+        about.keys = Some(status.keys);
+        fine &= !notes.iter().any(keyring_external::format::image::Note::is_damage);
+        about.notes = notes.iter().map(ToString::to_string).collect();
+        opened = Some(keyring);
+    } else if let Some(commit) = &claims.commit {
+        let hear = |datadir: &PathBuf| hear_claims(fs, datadir, path, &about.id, commit);
+        heard = args.datadir.as_ref().map(hear);
+    } else {
+        return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });
+    }
+    about.unchangeable = Copy::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
+    let content = Some(Content { claims, keyring: opened });
+    let mut found = Found { path: path.to_owned(), fine, error: None, about: Some(about), content };
+    heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard, &args.secret))?;
+    Ok(found)
+}
+
+fn describe(header: &ClaimedHeader) -> About {
+    About {
+        id: header.id,
+        label: header.label.clone(),
+        created: header.created,
+        generation: None,
+        authenticated: false,
+        keys: None,
+        slots: header.slots.iter().map(SlotRow::from).collect(),
+        notes: Vec::new(),
+        unchangeable: None,
+        witness: None,
+    }
+}
+
+fn print(out: &mut Output, found: &Found) {
+    out.line(found.path.display());
+    if let Some(error) = &found.error {
+        out.field("NOT FINE", error);
+    }
+    let Some(about) = &found.about else { return };
+    out.field("keyring", about.id);
+    if !about.label.is_empty() {
+        out.field("label", about.label.escape_debug());
+    }
+    out.field("made", time(about.created));
+    let vouched = if about.authenticated { "" } else { " (as the file claims; --unlock checks it)" };
+    if let Some(generation) = about.generation {
+        out.field("generation", format_args!("{generation}{vouched}"));
+    }
+    if let Some(stands) = about.witness {
+        let vouched = if about.authenticated { "" } else { " (as both files claim; --unlock checks it)" };
+        out.field("witness", format_args!("{}{vouched}", stands.text()));
+    }
+    if let Some(keys) = about.keys {
+        out.field("keys", keys);
+    }
+    for (i, slot) in about.slots.iter().enumerate() {
+        out.field(&format!("slot {}", i + 1), slot.text());
+    }
+    for note in about.notes.iter().chain(&about.unchangeable) {
+        out.field("note", note);
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl sync`: brings copies up to date, and makes those that are not there yet.
+
+mod merge;
+
+use super::output::{Output, shell_word, stderr_report};
+use super::{Verdict, apart, missing, secret, stat};
+use keyring_external::error::{Error, Result};
+use keyring_external::keyring::{Standing, load_beside_others};
+use keyring_external::store::copy::Copy;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::store::volume;
+use keyring_external::unlock::UnlockSource;
+use serde::Serialize;
+use serde_json::json;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Bring copies of a keyring up to date, and make those that are not there yet
+///
+/// The newest whole copy counts, whichever path it is at. A server may go on using the keyring.
+///
+/// Copies that have diverged, each of which was changed without the other, are left alone unless --merge is given.
+/// Then the keys of both are written to all copies. Where one name stands for two keys, --take says which one is
+/// kept; until that is said of each, nothing is written. Both files are kept as they were, beside the copies.
+#[derive(clap::Args)]
+#[command(after_help = "Example, after a dead stick was replaced:\n  \
+    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret\n\n\
+    Example, for copies that have diverged:\n  \
+    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --merge --dry-run --unlock file:/etc/mysql/keyring.secret")]
+pub(super) struct Args {
+    /// The keyring file
+    path: PathBuf,
+    /// Another copy, on another volume (repeatable)
+    #[arg(long = "mirror", value_name = "PATH", required = true)]
+    mirrors: Vec<PathBuf>,
+    /// Bring the keys of copies together that have diverged. The unlock slots and the data key of the first path stay
+    #[arg(long)]
+    merge: bool,
+    /// Of two keys of one name, keep the one that the copy at PATH holds (repeatable). A key of a user is named by
+    /// ID,user=USER
+    #[arg(long, value_name = "ID=PATH", requires = "merge")]
+    take: Vec<String>,
+    /// With --merge: show which keys come from where, and write nothing
+    #[arg(long, requires = "merge")]
+    dry_run: bool,
+    /// Where the secret of the other copies comes from, when the first one's does not open them
+    #[arg(long, value_name = "SOURCE", requires = "merge")]
+    other_unlock: Option<UnlockSource>,
+    #[command(flatten)]
+    secret: secret::Args,
+}
+
+#[derive(Serialize)]
+struct Row {
+    path: PathBuf,
+    fine: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    made: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let all = paths(&args.path, &args.mirrors)?;
+    let (absent, there): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|p| stat::is_missing(p));
+    let Some(first) = there.first() else {
+        return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", io::ErrorKind::NotFound.into()));
+    };
+    let vacancy = |path: &PathBuf| {
+        let vacancy = Copy::new(Arc::clone(&fs), path).vacancy()?;
+        volume::check_directory(fs.as_ref(), path).map(|()| vacancy)
+    };
+    let again = || {
+        let mirrors: Vec<_> = all.iter().filter(|path| *path != first).map(|path| shell_word(path)).collect();
+        let unlock = args.secret.option();
+        format!("keyringctl sync {} --mirror {}{unlock}", shell_word(first), mirrors.join(" --mirror "))
+    };
+    let vacancy = |path: &PathBuf| vacancy(path).map_err(|e| missing::no_place(e, Some(first), &again()));
+    let places = absent.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
+    let (mut merged, mut known) = (None, None);
+    if args.merge {
+        match merge::run(args, &fs, &there, out)? {
+            merge::Done::GoOn(document, secret) => (merged, known) = (Some(document), secret),
+            merge::Done::Nothing(verdict) => return Ok(verdict),
+        }
+    }
+    let name = args.secret.name();
+    let read =
+        || known.as_ref().map_or_else(|| args.secret.read(first), |secret| args.secret.read_again(secret));
+    let keyring = load_beside_others(&fs, &there, 1, &name, read, stderr_report)?;
+    keyring.settle()?;
+    keyring.create_copies(&places)?;
+    let status = keyring.status();
+    let mut rows: Vec<_> = keyring
+        .standings()
+        .into_iter()
+        .map(|(path, standing)| {
+            let error = match standing {
+                Standing::Current | Standing::Read => None,
+                Standing::Behind => Some("it could not be brought up to date".to_owned()),
+                Standing::Out(why) | Standing::Changed(why) => Some(why),
+            };
+            Row { fine: error.is_none(), path, error, made: false }
+        })
+        .collect();
+    // Of those that were there, opening them has told.
+    apart::warn(&[&there[..], &absent[..]].concat(), there.len(), out);
+    rows.extend(absent.into_iter().map(|path| Row { path, fine: true, error: None, made: true }));
+    let fine = rows.iter().filter(|r| r.fine).count();
+    for row in &rows {
+        let text = match (&row.error, row.made) {
+            (Some(why), _) => format!("NOT FINE {}: {why}", row.path.display()),
+            (None, true) => format!("MADE     {}", row.path.display()),
+            (None, false) => format!("OK       {}", row.path.display()),
+        };
+        out.line(text);
+    }
+    out.line(format_args!(
+        "keyring {}, generation {}: {fine}/{} copies",
+        status.id,
+        status.generation,
+        rows.len()
+    ));
+    match merged {
+        Some(merged) => out.document(&json!({ "merge": merged, "copies": rows })),
+        None => out.document(&rows),
+    }
+    Ok(if fine == rows.len() { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// All paths, absolute, each once.
+pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    for path in [first].into_iter().chain(mirrors) {
+        let path = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
+        if all.contains(&path) {
+            return Err(Error::Config(format!(
+                "{} is named twice: each copy needs a path of its own",
+                path.display()
+            )));
+        }
+        if let Some(other) = all.iter().find(|other| apart::is_one_file(other, &path)) {
+            return Err(Error::OneFile { path: other.clone(), other: path });
+        }
+        all.push(path);
+    }
+    Ok(all)
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl sync --merge`: brings the keys of copies together that have diverged.
+
+use super::Args;
+use crate::commands::Verdict;
+use crate::commands::output::{Output, counted, quoted, stderr_report, time};
+use keyring_external::error::{Error, Result};
+use keyring_external::format::slots::UnlockSecret;
+use keyring_external::key::KeyName;
+use keyring_external::keyring::{About, Conflict, Keyring, Merging, OnlyOne, Take, load_with};
+use keyring_external::store::fs::Fs;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What came of it.
+pub(super) enum Done {
+    /// The copies are to be brought up to date as always, with this secret; what is told of the merge in JSON.
+    GoOn(Value, Option<UnlockSecret>),
+    /// Nothing was written.
+    Nothing(Verdict),
+}
+
+/// The unlock secrets, each read once.
+struct Secrets<'a> {
+    args: &'a Args,
+    first: Option<UnlockSecret>,
+    other: Option<UnlockSecret>,
+}
+
+impl Secrets<'_> {
+    /// Opens the copy at `path`: with the secret of the others, where one was given for those.
+    fn open(&mut self, fs: &Arc<dyn Fs>, path: &Path, is_first: bool) -> Result<Keyring> {
+        let args = self.args;
+        let of_other = args.other_unlock.as_ref().filter(|_| !is_first);
+        let (name, kept) = match of_other {
+            Some(source) => (source.to_string(), &mut self.other),
+            None => (args.secret.name(), &mut self.first),
+        };
+        let secret = match kept {
+            Some(secret) => secret,
+            none => none.insert(match of_other {
+                Some(source) => source.read()?,
+                None => args.secret.read(path)?,
+            }),
+        };
+        load_with(fs, path, &name, || args.secret.read_again(secret)).map(|(keyring, _)| keyring)
+    }
+}
+
+/// Merges the copies at `paths`, all of which are there.
+pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Output) -> Result<Done> {
+    let mut secrets = Secrets { args, first: None, other: None };
+    let first = paths.first().cloned().unwrap_or_default();
+    let Some(merging) = Merging::read(fs, paths, |path| secrets.open(fs, path, *path == first))? else {
+        out.line("No two of these copies have diverged: there is nothing to merge");
+        let document = json!({ "diverged": false });
+        if args.dry_run {
+            out.document(&json!({ "merge": document }));
+            return Ok(Done::Nothing(Verdict::Fine));
+        }
+        return Ok(Done::GoOn(document, secrets.first));
+    };
+    let sides = Sides::of(&merging);
+    let decided = sides.decisions(&args.take, &merging.merge().conflicts)?;
+    sides.tell(&merging, &decided, out);
+    let mut document = sides.document(&merging, &decided);
+    let is_undecided = |conflict: &Conflict| !decided.contains_key(&conflict.name);
+    let undecided = merging.merge().conflicts.iter().any(is_undecided);
+    if undecided || args.dry_run {
+        out.line(match undecided {
+            true => "Nothing was written. Which of the two keys the data needs, keyringctl verify tells with --datadir; the other one stays in the file that is kept.",
+            false => "Nothing was written: this was --dry-run.",
+        });
+        out.document(&json!({ "merge": document }));
+        return Ok(Done::Nothing(if undecided { Verdict::NotFine } else { Verdict::Fine }));
+    }
+    // A renewal of the data key changes the bytes of a slot, and not what opens it.
+    let slots = |keyring: &Keyring| -> Vec<_> {
+        keyring.slots().into_iter().map(|slot| (slot.kind, slot.name, slot.created)).collect()
+    };
+    let same_slots = slots(merging.here()) == slots(merging.there());
+    let merged = merging.write(stderr_report, |name| decided.get(name).copied())?;
+    for path in paths {
+        // What counts is what is on the volumes now, opened with the slots of the first.
+        let found = secrets.open(fs, path, true)?.len();
+        if found != merged.keys {
+            return Err(Error::Config(format!(
+                "{} holds {}, and {} were written: look at the volume (dmesg), and compare with what is kept in {}",
+                path.display(),
+                counted(found, "key"),
+                merged.keys,
+                shown(&merged.kept)
+            )));
+        }
+    }
+    out.line(format_args!("Merged: {}, generation {}", counted(merged.keys, "key"), merged.generation));
+    out.line(format_args!("The unlock slots and the data key are those of {}", sides.here.display()));
+    if !same_slots {
+        out.line(format_args!(
+            "What only the slots of {} opened does not open the keyring any more: keyringctl slot list shows those there are",
+            sides.there.display()
+        ));
+    }
+    out.line(format_args!(
+        "The copies as they were are kept in {}. When keyringctl verify --datadir has shown that the keyring opens the data, remove them",
+        shown(&merged.kept)
+    ));
+    document["written"] = json!(true);
+    document["generation"] = json!(merged.generation);
+    document["keys"] = json!(merged.keys);
+    document["kept"] = json!(merged.kept);
+    Ok(Done::GoOn(document, secrets.first))
+}
+
+fn are(keys: usize) -> String {
+    counted(keys, "key") + if keys == 1 { " is" } else { " are" }
+}
+
+fn shown(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+/// The two copies that have diverged.
+struct Sides {
+    here: PathBuf,
+    there: PathBuf,
+}
+
+impl Sides {
+    fn of(merging: &Merging) -> Sides {
+        Sides { here: merging.here().path(), there: merging.there().path() }
+    }
+
+    fn path(&self, take: Take) -> &Path {
+        match take {
+            Take::Here => &self.here,
+            Take::There => &self.there,
+        }
+    }
+
+    /// The words behind --take that keep the key of that name from one of the two.
+    fn choice(&self, name: &KeyName, take: Take) -> String {
+        format!("{}={}", label(name), self.path(take).display())
+    }
+
+    /// What --take says.
+    fn decisions(&self, given: &[String], conflicts: &[Conflict]) -> Result<BTreeMap<KeyName, Take>> {
+        let mut decided = BTreeMap::new();
+        for words in given {
+            let fits = |name: &KeyName, take| {
+                let path = words.strip_prefix(&label(name)).and_then(|rest| rest.strip_prefix('='));
+                path.and_then(|path| std::path::absolute(path).ok())
+                    .is_some_and(|path| path == self.path(take))
+            };
+            let choices = conflicts.iter().flat_map(|c| [(&c.name, Take::Here), (&c.name, Take::There)]);
+            let Some((name, take)) = choices.into_iter().find(|(name, take)| fits(name, *take)) else {
+                return Err(Error::Config(format!(
+                    "--take {} fits no key that differs between the two copies: without --take, those that do are \
+                     listed",
+                    quoted(words)
+                )));
+            };
+            if decided.insert(name.clone(), take).is_some_and(|before| before != take) {
+                return Err(Error::Config(format!(
+                    "--take is given for both keys of the name {name}: one is kept"
+                )));
+            }
+        }
+        Ok(decided)
+    }
+
+    fn tell(&self, merging: &Merging, decided: &BTreeMap<KeyName, Take>, out: &mut Output) {
+        let merge = merging.merge();
+        let generation = |keyring: &Keyring| keyring.status().generation;
+        out.line(format_args!(
+            "keyring {}: {} (generation {}) and {} (generation {}) have diverged",
+            merging.here().id(),
+            self.here.display(),
+            generation(merging.here()),
+            self.there.display(),
+            generation(merging.there())
+        ));
+        out.line(format_args!("{} the same in both", are(merge.alike)));
+        for (only, at, other) in
+            [(&merge.only_here, &self.here, &self.there), (&merge.only_there, &self.there, &self.here)]
+        {
+            out.line(format_args!("{} in {} only", are(only.len()), at.display()));
+            for key in only {
+                let back = match key.was_removed {
+                    true => format!("; by its date it was removed from {}, and comes back", other.display()),
+                    false => String::new(),
+                };
+                out.line(format_args!("    {}: {}{back}", key.name, about(&key.about)));
+            }
+        }
+        out.line(format_args!("{} names stand for different keys", merge.conflicts.len()));
+        for conflict in &merge.conflicts {
+            let kept = |take| match decided.get(&conflict.name) {
+                Some(taken) if *taken == take => "KEPT  ",
+                Some(_) => "LEFT  ",
+                None => "",
+            };
+            out.line(format_args!("    {}", conflict.name));
+            for (take, key) in [(Take::Here, &conflict.here), (Take::There, &conflict.there)] {
+                out.line(format_args!("        {}{}: {}", kept(take), self.path(take).display(), about(key)));
+            }
+            if !decided.contains_key(&conflict.name) {
+                let option = |take| format!("--take {}", quoted(&self.choice(&conflict.name, take)));
+                out.line(format_args!("        add one of: {}", option(Take::Here)));
+                out.line(format_args!("                or: {}", option(Take::There)));
+            }
+        }
+    }
+
+    fn document(&self, merging: &Merging, decided: &BTreeMap<KeyName, Take>) -> Value {
+        let merge = merging.merge();
+        let about = |key: &About| {
+            json!({
+                "type": key.key_type.bytes().escape_ascii().to_string(),
+                "length": key.len,
+                "created": key.created,
+            })
+        };
+        let named = |name: &KeyName, mut value: Value| {
+            let name = name.as_ref();
+            value["id"] = json!(name.id().escape_ascii().to_string());
+            value["user"] = json!(name.user().escape_ascii().to_string());
+            value
+        };
+        let only = |keys: &[OnlyOne]| {
+            let row = |key: &OnlyOne| {
+                let mut value = named(&key.name, about(&key.about));
+                value["was_removed"] = json!(key.was_removed);
+                value
+            };
+            keys.iter().map(row).collect::<Vec<_>>()
+        };
+        let conflicts = merge.conflicts.iter().map(|c| {
+            let take = decided.get(&c.name).map(|take| self.path(*take));
+            named(
+                &c.name,
+                json!({
+                    "here": about(&c.here),
+                    "there": about(&c.there),
+                    "taken": take,
+                    "take": [self.choice(&c.name, Take::Here), self.choice(&c.name, Take::There)],
+                }),
+            )
+        });
+        json!({
+            "diverged": true,
+            "here": self.here,
+            "there": self.there,
+            "alike": merge.alike,
+            "only_here": only(&merge.only_here),
+            "only_there": only(&merge.only_there),
+            "conflicts": conflicts.collect::<Vec<_>>(),
+            "written": false,
+        })
+    }
+}
+
+/// A key's name as --take has it: `ID`, or `ID,user=USER`.
+fn label(name: &KeyName) -> String {
+    let name = name.as_ref();
+    let (id, user) = (name.id().escape_ascii(), name.user().escape_ascii());
+    if name.user().is_empty() { id.to_string() } else { format!("{id},user={user}") }
+}
+
+fn about(key: &About) -> String {
+    format!("{}, {} bytes, stored {}", key.key_type.bytes().escape_ascii(), key.len, time(key.created))
+}

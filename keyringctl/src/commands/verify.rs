@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl verify`: checks every byte of keyring files, and with `--datadir` whether a keyring opens the files of a server.
+
+mod datadir;
+
+use super::missing::told;
+use super::output::{Output, counted};
+use super::{Verdict, apart, secret};
+use keyring_external::error::{Error, Result};
+use keyring_external::format::image::Note;
+use keyring_external::format::slots::UnlockSecret;
+use keyring_external::keyring::{Keyring, Kinship, load_with};
+use keyring_external::secret::Locked;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use serde::Serialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Check every byte of keyring files; with --datadir, whether a keyring opens every encrypted file of a server
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret\n  \
+        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret --datadir /backup/mysql")]
+pub(super) struct Args {
+    /// Keyring files
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    secret: secret::Args,
+    #[command(flatten)]
+    server: datadir::Args,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    path: PathBuf,
+    fine: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<usize>,
+    notes: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let mut verdict = Verdict::Fine;
+    let mut all = Vec::new();
+    let mut newest: Option<Opened> = None;
+    let mut secret = secret::Once::new(&args.secret);
+    for (i, path) in args.paths.iter().enumerate() {
+        let (mut checked, opened) = check(&fs, path, args, &mut secret)?;
+        if let (true, Some(e)) = (checked.fine, apart::same_before(&args.paths, i)) {
+            (checked.fine, checked.error) = (false, Some(e.to_string()));
+        }
+        if !args.server.datadir.is_empty() {
+            newest = Opened::newest(newest, opened)?;
+        }
+        let head = if checked.fine { "OK      " } else { "NOT FINE" };
+        match (&checked.error, checked.id, checked.generation, checked.keys) {
+            (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(
+                "{head} {}: keyring {id}, generation {generation}, {}, {}",
+                path.display(),
+                counted(keys, "key"),
+                if checked.fine { "every byte authenticated" } else { "all of them whole, but" }
+            )),
+            (error, ..) => {
+                out.line(format_args!("{head} {}: {}", path.display(), error.as_deref().unwrap_or_default()))
+            }
+        }
+        for note in &checked.notes {
+            out.line(format_args!("         note: {note}"));
+        }
+        verdict = verdict.and(if checked.fine { Verdict::Fine } else { Verdict::NotFine });
+        all.push(checked);
+    }
+    if args.server.datadir.is_empty() {
+        out.document(&all);
+        return Ok(verdict);
+    }
+    datadir::run(&args.server, &fs, newest, &json!(all), out).map(|of_files| verdict.and(of_files))
+}
+
+/// A keyring that was opened, and how it is opened again.
+struct Opened {
+    path: PathBuf,
+    keyring: Keyring,
+    secret: UnlockSecret,
+    source_name: String,
+}
+
+impl Opened {
+    /// Reads it again: a server may have stored keys meanwhile.
+    fn again(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
+        let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
+        let (keyring, _) = load_with(fs, &self.path, &self.source_name, secret)?;
+        self.keyring = keyring;
+        Ok(())
+    }
+
+    /// The newer of two copies of a keyring.
+    fn newest(first: Option<Opened>, second: Option<Opened>) -> Result<Option<Opened>> {
+        let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
+        let one_at_a_time = |what| {
+            let (a, b) = (a.path.display(), b.path.display());
+            Err(Error::Config(format!("{a} and {b} {what}: verify one at a time")))
+        };
+        match a.keyring.kinship(&b.keyring) {
+            Kinship::Foreign => one_at_a_time("are two keyrings"),
+            Kinship::Diverged => one_at_a_time("have diverged and hold different keys"),
+            Kinship::Earlier => Ok(second),
+            Kinship::Alike | Kinship::Later | Kinship::Unclear => Ok(first),
+        }
+    }
+}
+
+fn check(
+    fs: &Arc<dyn Fs>,
+    path: &Path,
+    args: &Args,
+    secret: &mut secret::Once<'_>,
+) -> Result<(Checked, Option<Opened>)> {
+    let mut checked = Checked {
+        path: path.to_owned(),
+        fine: false,
+        error: None,
+        id: None,
+        generation: None,
+        keys: None,
+        notes: Vec::new(),
+    };
+    let mut kept = None;
+    let source_name = args.secret.name();
+    let loaded = load_with(fs, path, &source_name, || {
+        let read = secret.read(path)?;
+        kept = Some(args.secret.read_again(&read)?);
+        Ok(read)
+    });
+    match loaded {
+        Ok((keyring, notes)) => {
+            let status = keyring.status();
+            // Bytes left over from an interrupted write are normal after a power cut.
+            checked.fine = !notes.iter().any(Note::is_damage);
+            checked.id = Some(status.id);
+            checked.generation = Some(status.generation);
+            checked.keys = Some(status.keys);
+            checked.notes = notes.iter().map(ToString::to_string).collect();
+            let path = path.to_owned();
+            return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
+        }
+        Err(e) if e.is_about_the_keyring() => checked.error = Some(told(&e, path, &args.paths, &args.secret)),
+        Err(e) => return Err(e),
+    }
+    Ok((checked, None))
+}

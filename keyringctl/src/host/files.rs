@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The files that make mysqld load the keyring and systemd start mysqld after the keyring's volumes.
+
+use super::mounts::{Mount, mount_of};
+use super::unit::mount_unit;
+use super::{Host, Way};
+use keyring_external::config::file::COMPONENT;
+use keyring_external::store::volume::directory_of;
+use keyring_external::unlock::UnlockSource;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Bytes that mysqld may lock: some chunks for keys, and room to grow. Many systems allow 64 KiB only.
+pub const MEMLOCK: &str = "64M";
+
+/// The option file that setup writes.
+pub fn option_file(host: &Host) -> PathBuf {
+    host.option_dir.join("keyring_external.cnf")
+}
+
+/// Where setup puts the drop-in for mysqld's unit.
+pub fn drop_in(unit: &str) -> PathBuf {
+    Path::new("/etc/systemd/system").join(format!("{unit}.d")).join("keyring_external.conf")
+}
+
+/// The plugin's options for `[mysqld]`.
+pub fn option_text(host: &Host) -> String {
+    let mut text = "# Written by keyringctl setup.\n[mysqld]\nearly-plugin-load = keyring_external.so\n\
+                    # Without its keyring the server is not to start.\nkeyring_external = FORCE_PLUS_PERMANENT\n"
+        .to_owned();
+    let mut set = |name: &str, value: &str| text.push_str(&format!("keyring_external_{name} = {value}\n"));
+    set("data", &quoted(&host.keyring.to_string_lossy()));
+    if !host.mirrors.is_empty() {
+        let mirrors: Vec<_> = host.mirrors.iter().map(|m| m.to_string_lossy()).collect();
+        set("mirrors", &quoted(&mirrors.join(":")));
+    }
+    set("unlock", &quoted(&source(&host.unlock)));
+    if host.min_copies > 1 {
+        set("min_copies", &host.min_copies.to_string());
+    }
+    if host.wait > 0 {
+        set("wait", &host.wait.to_string());
+    }
+    if host.allow_same_device {
+        set("allow_same_device", "ON");
+    }
+    text
+}
+
+/// A value as option files take it: in quotes when a blank, a comment or an escape would change it.
+fn quoted(value: &str) -> String {
+    let escaped = value.replace('\\', "\\\\");
+    if value.contains([' ', '#', '\'', '"', '\t', '\\']) {
+        format!("\"{escaped}\"")
+    } else {
+        value.to_owned()
+    }
+}
+
+/// The source in full, as a configuration names it. Its `Display` leaves arguments out.
+pub fn source(unlock: &UnlockSource) -> String {
+    match unlock {
+        UnlockSource::Command(words) => format!("command:{}", words.join(" ")),
+        other => other.to_string(),
+    }
+}
+
+/// The component's configuration file.
+pub fn component_text(host: &Host) -> String {
+    let mut keys = Map::new();
+    keys.insert("path".to_owned(), json!(host.keyring));
+    if !host.mirrors.is_empty() {
+        keys.insert("mirrors".to_owned(), json!(host.mirrors));
+    }
+    keys.insert("unlock".to_owned(), json!(source(&host.unlock)));
+    if host.min_copies > 1 {
+        keys.insert("min_copies".to_owned(), json!(host.min_copies));
+    }
+    if host.wait > 0 {
+        keys.insert("wait".to_owned(), json!(host.wait));
+    }
+    if host.allow_same_device {
+        keys.insert("allow_same_device".to_owned(), json!(true));
+    }
+    pretty(&Value::Object(keys))
+}
+
+/// A manifest that names these components.
+pub fn manifest_text(components: &[String]) -> String {
+    let urls: Vec<_> = components.iter().map(|c| format!("file://{c}")).collect();
+    pretty(&json!({ "components": urls.join(",") }))
+}
+
+fn pretty(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// What a manifest says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Manifest {
+    /// The names of the components, without `file://`.
+    pub components: Vec<String>,
+    /// Whether the one in the data directory counts.
+    pub local: bool,
+}
+
+impl Manifest {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Manifest, String> {
+        let value: Value = serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
+        let list = match value.get("components") {
+            None => "",
+            Some(Value::String(list)) => list,
+            Some(_) => return Err("\"components\" must be a text".to_owned()),
+        };
+        let names = list.split(',').map(|url| url.trim().trim_start_matches("file://"));
+        Ok(Manifest {
+            components: names.filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+            local: value.get("read_local_manifest").and_then(Value::as_bool).unwrap_or(false),
+        })
+    }
+
+    /// Whether it names ours.
+    pub fn is_ours(&self) -> bool {
+        self.components.iter().any(|c| c == COMPONENT)
+    }
+
+    /// Other keyrings that it names.
+    pub fn other_keyrings(&self) -> Vec<String> {
+        let mut all = self.components.clone();
+        all.retain(|c| c.contains("keyring") && c != COMPONENT);
+        all
+    }
+}
+
+/// The drop-in for mysqld's unit.
+pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
+    let (mut required, mut wanted, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, copy) in host.copies().enumerate() {
+        let directory = directory_of(copy).to_string_lossy().replace('%', "%%").replace(' ', "\\x20");
+        let mount = mount_of(mounts, copy).filter(|m| m.point != Path::new("/"));
+        // A server that may start with one copy is not to be kept from it by the other's volume.
+        if i == 0 || host.min_copies as usize > i {
+            required.push(directory);
+        } else if let Some(mount) = mount {
+            wanted.push(mount_unit(&mount.point).replace('%', "%%"));
+        } else {
+            unknown.push(directory);
+        }
+    }
+    let mut text = "# Written by keyringctl setup.\n[Unit]\n".to_owned();
+    text.push_str("# mysqld starts when the keyring's volume is mounted, and not without it.\n");
+    text.push_str(&format!("RequiresMountsFor={}\n", required.join(" ")));
+    if !(wanted.is_empty() && unknown.is_empty()) {
+        text.push_str("# The mirrors' volumes are waited for, but the server starts without them.\n");
+    }
+    if !wanted.is_empty() {
+        let wanted = wanted.join(" ");
+        text.push_str(&format!("Wants={wanted}\nAfter={wanted}\n"));
+    }
+    if !unknown.is_empty() {
+        // For a volume that is not mounted now, so that its unit's name is not known. Systemd 256 and later.
+        text.push_str(&format!("WantsMountsFor={}\n", unknown.join(" ")));
+    }
+    text.push_str("[Service]\n# Memory for keys is locked, so that none is written to swap.\n");
+    text.push_str(&format!("LimitMEMLOCK={MEMLOCK}\n"));
+    if let (UnlockSource::Credential(name), Some(file)) = (&host.unlock, &host.credential) {
+        let file = file.to_string_lossy().replace('%', "%%");
+        text.push_str("# systemd, as root, reads the unlock secret and hands it to mysqld.\n");
+        text.push_str(&format!("LoadCredential={name}:{file}\n"));
+    }
+    text
+}
+
+/// What an administrator of a host with SELinux does for a directory with a copy.
+pub fn selinux_commands(directory: &Path) -> Vec<String> {
+    let d = directory.display();
+    vec![format!("semanage fcontext -a -t mysqld_db_t '{d}(/.*)?'"), format!("restorecon -Rv {d}")]
+}
+
+/// The files that mysqld needs for this host's keyring, and what is in them.
+pub fn server_files(host: &Host) -> Vec<(PathBuf, String)> {
+    match host.way {
+        Way::Plugin => vec![(option_file(host), option_text(host))],
+        Way::Component => vec![
+            (host.manifest(), manifest_text(&[COMPONENT.to_owned()])),
+            (keyring_external::config::file::file_in(&host.plugin_dir), component_text(host)),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example;
+    use super::*;
+    use crate::server::OptionFile;
+
+    #[test]
+    fn the_option_file_is_read_back_as_it_was_meant() {
+        let mut host = example(Way::Plugin);
+        host.keyring = "/mnt/my stick/a#b\\c".into();
+        host.unlock = "command:/bin/get key".parse().unwrap();
+        host.min_copies = 2;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.cnf");
+        std::fs::write(&file, option_text(&host)).unwrap();
+        let read = OptionFile::read(&file, Path::new("/")).unwrap();
+        let value = |name: &str| {
+            let entry = read.entries.iter().find(|e| e.name == name && e.group == "mysqld");
+            entry.and_then(|e| e.value.clone()).unwrap_or_else(|| panic!("no {name}"))
+        };
+        assert_eq!(value("keyring-external-data"), "/mnt/my stick/a#b\\c");
+        assert_eq!(value("keyring-external-unlock"), "command:/bin/get key");
+        assert_eq!(value("keyring-external-mirrors"), "/mnt/b/keys/main.keyring");
+        assert_eq!(value("keyring-external-min-copies"), "2");
+        assert_eq!(value("keyring-external"), "FORCE_PLUS_PERMANENT");
+        assert_eq!(value("early-plugin-load"), "keyring_external.so");
+    }
+
+    #[test]
+    fn the_components_file_is_read_back_as_it_was_meant() {
+        let mut host = example(Way::Component);
+        host.wait = 60;
+        let dir = tempfile::tempdir().unwrap();
+        let file = keyring_external::config::file::file_in(dir.path());
+        std::fs::write(&file, component_text(&host)).unwrap();
+        let user = keyring_external::store::real::effective_user();
+        let config = keyring_external::config::file::read(Some(dir.path()), None, user).unwrap();
+        assert_eq!((config.path, config.mirrors), (host.keyring, host.mirrors));
+        assert_eq!((config.unlock, config.wait, config.min_copies), (host.unlock, 60, 1));
+    }
+
+    #[test]
+    fn manifests_are_read() {
+        let ours = Manifest::parse(&manifest_text(&[COMPONENT.to_owned()])).unwrap();
+        assert!(ours.is_ours() && !ours.local && ours.other_keyrings().is_empty());
+        let two = r#"{"components": "file://component_log, file://component_keyring_file"}"#;
+        let two = Manifest::parse(two).unwrap();
+        assert!(!two.is_ours());
+        assert_eq!(two.other_keyrings(), ["component_keyring_file"]);
+        assert!(Manifest::parse(r#"{"read_local_manifest": true}"#).unwrap().local);
+        assert!(Manifest::parse("components").is_err());
+    }
+
+    #[test]
+    fn the_drop_in_requires_as_many_volumes_as_the_server_needs() {
+        let mounts = super::super::mounts::mounts("1 0 8:1 / /mnt/b rw - ext4 /dev/sdb1 rw", Path::new("/"));
+        let mut host = example(Way::Component);
+        let text = drop_in_text(&host, &mounts);
+        assert!(text.contains("\nRequiresMountsFor=/mnt/a/keys\n"), "{text}");
+        assert!(text.contains("\nWants=mnt-b.mount\nAfter=mnt-b.mount\n"), "{text}");
+        assert!(!text.contains("LoadCredential"), "{text}");
+        assert!(drop_in_text(&host, &[]).contains("\nWantsMountsFor=/mnt/b/keys\n"));
+        host.min_copies = 2;
+        host.unlock = UnlockSource::Credential("keyring".to_owned());
+        host.credential = Some("/etc/keyring.secret".into());
+        let text = drop_in_text(&host, &mounts);
+        assert!(
+            text.contains("\nRequiresMountsFor=/mnt/a/keys /mnt/b/keys\n") && !text.contains("Wants"),
+            "{text}"
+        );
+        assert!(text.contains("\nLoadCredential=keyring:/etc/keyring.secret\n"), "{text}");
+        let mut unit = super::super::unit::Unit::default();
+        unit.add(&text);
+        assert!(unit.waits_for(Path::new("/mnt/a"), true) && unit.credential("keyring").is_some());
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Everything in which a server keeps data, and whether that is encrypted: what the server itself says.
+
+mod settings;
+mod spaces;
+mod tables;
+
+pub use settings::Settings;
+pub use spaces::{Tablespace, TablespaceKind};
+pub use tables::{ForeignKey, Place, Table};
+
+use super::session::Session;
+use keyring_external::error::Result;
+use serde::Serialize;
+
+/// What a server holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inventory {
+    /// The server.
+    pub about: About,
+    /// The settings that matter here.
+    pub settings: Settings,
+    /// Schemas and their defaults, the server's own views left out.
+    pub schemas: Vec<Schema>,
+    /// Tables, but for those in the `mysql` tablespace.
+    pub tables: Vec<Table>,
+    /// Tablespaces that are not one table's own.
+    pub tablespaces: Vec<Tablespace>,
+    /// Which tables refer to which.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Binary logs, the oldest first.
+    pub binary_logs: Vec<BinaryLog>,
+    /// Bytes of relay logs, on a replica.
+    pub relay_log_bytes: Option<u64>,
+    /// How many replicas are connected.
+    pub replicas: usize,
+}
+
+/// Which server it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct About {
+    /// Its version, as it says it.
+    pub version: String,
+    /// Its UUID.
+    pub uuid: String,
+    /// The host it runs on.
+    pub hostname: String,
+    /// Its data directory.
+    pub datadir: String,
+}
+
+/// A schema.
+#[derive(Clone, Debug, Serialize)]
+pub struct Schema {
+    /// Its name.
+    pub name: String,
+    /// Whether its new tables are encrypted.
+    pub default_encryption: bool,
+}
+
+/// A binary log file.
+#[derive(Clone, Debug, Serialize)]
+pub struct BinaryLog {
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+}
+
+impl Inventory {
+    /// Asks the server. Needs the privilege PROCESS, and SELECT on what is to be seen.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub fn of(session: &mut Session) -> Result<Inventory> {
+        let settings = Settings::of(session)?;
+        let (mut tables, foreign_keys) = tables::all(session)?;
+        let tablespaces = spaces::all(session, &mut tables)?;
+        tables::find_places(session, &mut tables)?;
+        // Those in the `mysql` tablespace have its state.
+        tables.retain(|t| t.place != Place::Dictionary);
+        Ok(Inventory {
+            about: about(session)?,
+            schemas: schemas(session)?,
+            binary_logs: if settings.is_on("log_bin") { binary_logs(session)? } else { Vec::new() },
+            relay_log_bytes: relay_log_bytes(session)?,
+            replicas: session.columns::<String>("SHOW REPLICAS", &[])?.len(),
+            settings,
+            tables,
+            tablespaces,
+            foreign_keys,
+        })
+    }
+
+    /// How many tables refer to that one, or are referred to by it.
+    pub fn related(&self, schema: &str, table: &str) -> usize {
+        self.foreign_keys.iter().filter(|key| key.joins(schema, table)).count()
+    }
+}
+
+fn about(session: &mut Session) -> Result<About> {
+    let row = session.first("SELECT @@version, @@server_uuid, @@hostname, @@datadir")?;
+    let (version, uuid, hostname, datadir) = row.unwrap_or_default();
+    Ok(About { version, uuid, hostname, datadir })
+}
+
+fn schemas(session: &mut Session) -> Result<Vec<Schema>> {
+    let rows: Vec<(String, String)> = session.rows(
+        "SELECT SCHEMA_NAME, DEFAULT_ENCRYPTION FROM information_schema.SCHEMATA
+         WHERE SCHEMA_NAME NOT IN ('information_schema', 'performance_schema', 'mysql') ORDER BY SCHEMA_NAME",
+    )?;
+    Ok(rows
+        .into_iter()
+        .map(|(name, encryption)| Schema { name, default_encryption: encryption == "YES" })
+        .collect())
+}
+
+fn binary_logs(session: &mut Session) -> Result<Vec<BinaryLog>> {
+    let rows = session.columns::<String>("SHOW BINARY LOGS", &["Log_name", "File_size", "Encrypted"])?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let mut columns = row.into_iter();
+            let (name, bytes, encrypted) = (columns.next()??, columns.next()??, columns.next()?);
+            Some(BinaryLog {
+                name,
+                bytes: bytes.parse().unwrap_or(0),
+                encrypted: encrypted.is_some_and(|e| e == "Yes"),
+            })
+        })
+        .collect())
+}
+
+fn relay_log_bytes(session: &mut Session) -> Result<Option<u64>> {
+    let rows = session.columns::<String>("SHOW REPLICA STATUS", &["Relay_Log_Space"])?;
+    let bytes = rows.into_iter().flatten().flatten().filter_map(|bytes| bytes.parse::<u64>().ok());
+    Ok(bytes.reduce(u64::saturating_add))
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The global variables that say what is encrypted and where else data goes.
+
+use crate::server::Session;
+use keyring_external::error::Result;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+const NAMES: [&str; 26] = [
+    "binlog_encryption",
+    "datadir",
+    "default_table_encryption",
+    "general_log",
+    "general_log_file",
+    "innodb_buffer_pool_size",
+    "innodb_change_buffering",
+    "innodb_data_file_path",
+    "innodb_doublewrite",
+    "innodb_doublewrite_dir",
+    "innodb_file_per_table",
+    "innodb_redo_log_capacity",
+    "innodb_redo_log_encrypt",
+    "innodb_undo_log_encrypt",
+    "log_bin",
+    "log_error",
+    "log_output",
+    "persisted_globals_load",
+    "read_only",
+    "require_secure_transport",
+    "slow_query_log",
+    "slow_query_log_file",
+    "super_read_only",
+    "table_encryption_privilege_check",
+    "tmpdir",
+    "innodb_tmpdir",
+];
+
+/// Global variables by name; those that the server does not have are missing.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Settings {
+    #[serde(flatten)]
+    values: BTreeMap<String, String>,
+    /// Where the server has them from, in its words: `PERSISTED`, `GLOBAL`, `COMMAND_LINE`, ...
+    #[serde(skip)]
+    sources: BTreeMap<String, String>,
+}
+
+impl Settings {
+    pub(super) fn of(session: &mut Session) -> Result<Settings> {
+        let names = NAMES.map(|name| format!("'{name}'")).join(", ");
+        let query = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
+        let rows = session.rows::<(String, Option<String>)>(&query)?;
+        let values = rows.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+        let query = format!(
+            "SELECT VARIABLE_NAME, VARIABLE_SOURCE FROM performance_schema.variables_info WHERE VARIABLE_NAME IN ({names})"
+        );
+        // Nothing is said of sources without leave to read that table.
+        let sources = session.rows(&query).unwrap_or_default().into_iter().collect();
+        Ok(Settings { values, sources })
+    }
+
+    /// Whether a variable was set when the server was up already, or is so at each start.
+    pub fn is_late(&self, name: &str) -> bool {
+        self.sources.get(name).is_some_and(|source| matches!(source.as_str(), "PERSISTED" | "DYNAMIC"))
+    }
+
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Whether a variable is `ON`.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("ON") || value == "1")
+    }
+
+    /// A variable's value as a number.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.parse().ok()
+    }
+}

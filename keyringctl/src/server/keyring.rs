@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keyring that a running server uses: whether it is ours, and how it is.
+
+use super::session::Session;
+use keyring_external::error::Result;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// What our component calls itself in performance_schema.
+const COMPONENT: &str = "component_keyring_external";
+const PLUGIN: &str = "keyring_external";
+
+/// How a server has its keyring.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// As our component.
+    Component,
+    /// As our plugin.
+    Plugin,
+    /// As somebody else's component or plugin.
+    Other(String),
+    /// Not at all.
+    None,
+}
+
+/// The keyring that a server uses.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServerKeyring {
+    /// Which it is.
+    pub way: Way,
+    /// `ATTACHED`, `DEGRADED`, `DETACHED`, `READ_ONLY`, `UNAVAILABLE`; empty when it is not ours.
+    pub state: String,
+    /// The keyring's UUID.
+    pub id: String,
+    /// How often it was changed.
+    pub generation: u64,
+    /// How many keys it holds.
+    pub keys: u64,
+    /// Copies that are up to date, and copies configured.
+    pub copies: (u32, u32),
+    /// The paths of its copies, the first one first.
+    pub paths: Vec<PathBuf>,
+    /// The last failure; empty when there was none.
+    pub last_error: String,
+}
+
+impl ServerKeyring {
+    /// Asks the server.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub fn of(session: &mut Session) -> Result<ServerKeyring> {
+        // The table is there since 8.0.24.
+        let rows = session.rows::<(String, String)>(
+            "SELECT STATUS_KEY, STATUS_VALUE FROM performance_schema.keyring_component_status",
+        );
+        let component: HashMap<String, String> = rows.unwrap_or_default().into_iter().collect();
+        if let Some(name) = component.get("Component_name") {
+            if name != COMPONENT {
+                return Ok(ServerKeyring::other(name.clone()));
+            }
+            let active = component.get("Component_status").is_none_or(|s| s == "Active");
+            let mut paths: Vec<_> = component.get("Data_file").map(PathBuf::from).into_iter().collect();
+            paths.extend(component.get("Mirrors").map(|m| split_paths(m)).unwrap_or_default());
+            let mut keyring = ServerKeyring::from(Way::Component, &component, paths);
+            if !active {
+                "UNAVAILABLE".clone_into(&mut keyring.state);
+            }
+            return Ok(keyring);
+        }
+        let plugins: Vec<String> = session.rows(
+            "SELECT PLUGIN_NAME FROM information_schema.PLUGINS
+             WHERE PLUGIN_TYPE = 'KEYRING' AND PLUGIN_STATUS = 'ACTIVE'",
+        )?;
+        match plugins.first() {
+            // Of two plugins the server asks only the first.
+            Some(first) if first == PLUGIN => {
+                const PREFIX: &str = "Keyring_external_";
+                let rows =
+                    session.rows::<(String, String)>(&format!("SHOW GLOBAL STATUS LIKE '{PREFIX}%'"))?;
+                let status = rows
+                    .into_iter()
+                    .map(|(name, value)| (name.trim_start_matches(PREFIX).to_owned(), value))
+                    .collect();
+                let mut paths: Vec<_> =
+                    session.variable("keyring_external_data")?.map(PathBuf::from).into_iter().collect();
+                paths.extend(
+                    session
+                        .variable("keyring_external_mirrors")?
+                        .map(|m| split_paths(&m))
+                        .unwrap_or_default(),
+                );
+                Ok(ServerKeyring::from(Way::Plugin, &status, paths))
+            }
+            Some(other) => Ok(ServerKeyring::other(other.clone())),
+            None => Ok(ServerKeyring { way: Way::None, ..ServerKeyring::other(String::new()) }),
+        }
+    }
+
+    /// Whether it is ours.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.way, Way::Component | Way::Plugin)
+    }
+
+    fn other(name: String) -> ServerKeyring {
+        ServerKeyring {
+            way: Way::Other(name),
+            state: String::new(),
+            id: String::new(),
+            generation: 0,
+            keys: 0,
+            copies: (0, 0),
+            paths: Vec::new(),
+            last_error: String::new(),
+        }
+    }
+
+    /// Component and plugin show the same, but for the name of the id.
+    fn from(way: Way, status: &HashMap<String, String>, paths: Vec<PathBuf>) -> ServerKeyring {
+        let find = |name: &str| {
+            let found = status.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let number = |name: &str| find(name).parse().unwrap_or_default();
+        let id = if way == Way::Component { find("Keyring_id") } else { find("id") };
+        ServerKeyring {
+            state: find("state"),
+            id,
+            generation: number("generation"),
+            keys: number("keys"),
+            copies: parse_copies(&find("copies")),
+            paths,
+            last_error: find("last_error"),
+            way,
+        }
+    }
+}
+
+/// `2/3`.
+fn parse_copies(text: &str) -> (u32, u32) {
+    let parse = |part: &str| part.trim().parse().unwrap_or(0);
+    text.split_once('/').map_or((0, 0), |(current, all)| (parse(current), parse(all)))
+}
+
+fn split_paths(text: &str) -> Vec<PathBuf> {
+    text.split(':').map(str::trim).filter(|p| !p.is_empty()).map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_of_component_and_plugin_come_to_the_same() {
+        let pairs = |all: &[(&str, &str)]| {
+            all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<HashMap<_, _>>()
+        };
+        let component =
+            pairs(&[("State", "DEGRADED"), ("Keyring_id", "u"), ("Keys", "7"), ("Copies", "1/2")]);
+        let plugin = pairs(&[("state", "DEGRADED"), ("id", "u"), ("keys", "7"), ("copies", "1/2")]);
+        for (way, status) in [(Way::Component, component), (Way::Plugin, plugin)] {
+            let keyring = ServerKeyring::from(way, &status, Vec::new());
+            assert_eq!((keyring.state.as_str(), keyring.id.as_str(), keyring.keys), ("DEGRADED", "u", 7));
+            assert_eq!(keyring.copies, (1, 2));
+        }
+        assert_eq!(parse_copies(""), (0, 0));
+        assert_eq!(split_paths("/a/k:/b/k:"), [PathBuf::from("/a/k"), PathBuf::from("/b/k")]);
+    }
+}

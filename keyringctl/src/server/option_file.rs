@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! MySQL's option files: lines under groups, with includes, quotes and escapes.
+
+use keyring_external::error::{Error, Result};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// How deep `!include` may go.
+const DEPTH: usize = 8;
+
+/// What option files say, in the order in which MySQL reads it.
+#[derive(Clone, Default, Debug)]
+pub struct OptionFile {
+    /// The options of all groups.
+    pub entries: Vec<Entry>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+    /// Files that MySQL leaves out, because everybody may write to them.
+    pub ignored: Vec<PathBuf>,
+}
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The group that it is in.
+    pub group: String,
+    /// The option's name, as mysqld and its clients compare it: with hyphens, without `loose-`.
+    pub name: String,
+    /// Its value; `None` for a name alone.
+    pub value: Option<String>,
+    /// The file.
+    pub file: PathBuf,
+    /// The number of the line, from 1.
+    pub line: usize,
+}
+
+impl Entry {
+    /// The error that this line is.
+    pub fn wrong(&self, why: &str) -> Error {
+        wrong(&self.file, self.line, why)
+    }
+}
+
+fn wrong(file: &Path, line: usize, why: &str) -> Error {
+    Error::Config(format!("{}, line {line}: {why}", file.display()))
+}
+
+impl OptionFile {
+    /// Reads a file and what it includes. Paths in it are taken to be below `root`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a directive that there is not.
+    pub fn read(file: &Path, root: &Path) -> Result<OptionFile> {
+        let mut all = OptionFile::default();
+        all.add(file, root, 0)?;
+        Ok(all)
+    }
+
+    fn add(&mut self, file: &Path, root: &Path, depth: usize) -> Result<()> {
+        let told = |e| Error::io("read", file, e);
+        let mode = fs::metadata(file).map_err(told)?.permissions().mode();
+        if mode & 0o002 != 0 {
+            // Whoever may write to it could have a client go to a server of his own.
+            self.ignored.push(file.to_owned());
+            return Ok(());
+        }
+        let text = fs::read(file).map_err(told)?;
+        self.files.push(file.to_owned());
+        let mut group = String::new();
+        for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some(directive) = line.strip_prefix('!') {
+                if depth == DEPTH {
+                    return Err(wrong(file, number, "includes are nested too deep"));
+                }
+                for included in included(directive, file, root)? {
+                    self.add(&included, root, depth + 1)?;
+                }
+            } else if let Some(header) = line.strip_prefix('[') {
+                header.split(']').next().unwrap_or_default().trim().clone_into(&mut group);
+            } else {
+                let (name, value) = assignment(line);
+                let name = name.replace('_', "-");
+                let name = name.strip_prefix("loose-").unwrap_or(&name).to_owned();
+                let group = group.clone();
+                self.entries.push(Entry { group, name, value, file: file.to_owned(), line: number });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of `!include FILE` and `!includedir DIRECTORY`.
+fn included(directive: &str, from: &Path, root: &Path) -> Result<Vec<PathBuf>> {
+    let (word, path) = directive.split_once(char::is_whitespace).unwrap_or((directive, ""));
+    let path = Path::new(path.trim());
+    let path = path.strip_prefix("/").map_or_else(|_| path.to_owned(), |below| root.join(below));
+    match word {
+        "include" => Ok(vec![path]),
+        "includedir" => {
+            let told = |e| Error::io("read", &path, e);
+            let mut files = Vec::new();
+            for entry in fs::read_dir(&path).map_err(told)? {
+                let file = entry.map_err(told)?.path();
+                if file.extension().is_some_and(|e| e == "cnf") {
+                    files.push(file);
+                }
+            }
+            files.sort();
+            Ok(files)
+        }
+        _ => Err(Error::Config(format!("{}: there is no directive !{word}", from.display()))),
+    }
+}
+
+/// `name = value`, with MySQL's quotes, escapes and comments at the end of a line.
+fn assignment(line: &str) -> (String, Option<String>) {
+    let Some((name, value)) = line.split_once('=') else {
+        return (line.split('#').next().unwrap_or_default().trim().to_owned(), None);
+    };
+    let value = value.trim();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let body = match quote {
+        Some(quote) => value.get(1..).and_then(|rest| Some(&rest[..rest.rfind(quote)?])).unwrap_or(value),
+        None => value.split(" #").next().unwrap_or_default().trim_end(),
+    };
+    (name.trim().to_owned(), Some(unescaped(body)))
+}
+
+fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('b') => out.push('\u{8}'),
+            Some('s') => out.push(' '),
+            Some('\\') => out.push('\\'),
+            // An escape that is none stays as it is.
+            Some(other) => out.extend(['\\', other]),
+            None => out.push('\\'),
+        }
+    }
+    out
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A connection to a server, made as the mysql client makes it.
+
+use super::options::{Options, Protocol, SslMode};
+use keyring_external::error::{Error, Result};
+use mysql::prelude::{FromRow, FromValue, Queryable};
+use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// MySQL's error for a lock that was not had in time.
+pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
+
+/// Where distributions put the socket: Debian, Red Hat, MySQL's own default.
+const SOCKETS: [&str; 3] = ["/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
+const PORT: u16 = 3306;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A statement may run for hours: the connection must not be taken for dead by what is between.
+const KEEPALIVE_MS: u32 = 60_000;
+
+/// A connection to a server.
+pub struct Session {
+    conn: Conn,
+    options: Options,
+    way: String,
+    by_socket: bool,
+}
+
+impl Session {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Server`]: no server there, a wrong password, no TLS where it was asked for.
+    pub fn connect(options: &Options) -> Result<Session> {
+        let (builder, way, by_socket) = target(options);
+        let user = user(options);
+        let builder = builder
+            .user(Some(user.clone()))
+            .pass(options.password.as_ref().map(|p| p.as_str()))
+            .prefer_socket(false)
+            .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
+            .tcp_keepalive_time_ms(Some(KEEPALIVE_MS));
+        let mode = options.ssl_mode.unwrap_or(match options.ssl_ca {
+            Some(_) => SslMode::VerifyCa,
+            None => SslMode::Preferred,
+        });
+        let tls = (!by_socket && mode != SslMode::Disabled).then(|| tls(options, mode)).transpose()?;
+        let connected = match Conn::new(builder.clone().ssl_opts(tls)) {
+            Err(mysql::Error::DriverError(DriverError::TlsNotSupported)) if mode == SslMode::Preferred => {
+                Conn::new(builder.ssl_opts(None::<SslOpts>))
+            }
+            done => done,
+        };
+        let conn = connected.map_err(|e| Error::Server {
+            doing: format!("connect to the MySQL server at {way} as {user}"),
+            code: code(&e),
+            why: format!("{}{}", told(&e), connecting_help(&e)),
+        })?;
+        let mut session = Session { conn, options: options.clone(), way, by_socket };
+        // Names and comparisons here do not depend on what the server or the account has as default.
+        session.run("SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'")?;
+        Ok(session)
+    }
+
+    /// Another connection to the same server.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub fn again(&self) -> Result<Session> {
+        Session::connect(&self.options)
+    }
+
+    /// Where the server is, for messages.
+    pub fn way(&self) -> &str {
+        &self.way
+    }
+
+    /// Whether the connection goes through a socket, so that the server is on this machine (or in a container of it).
+    pub fn is_by_socket(&self) -> bool {
+        self.by_socket
+    }
+
+    /// The connection's number in the server.
+    pub fn id(&self) -> u32 {
+        self.conn.connection_id()
+    }
+
+    /// Carries out a statement.
+    ///
+    /// # Errors
+    /// [`Error::Server`].
+    pub fn run(&mut self, statement: &str) -> Result<()> {
+        self.conn.query_drop(statement).map_err(|e| refused(statement, &e))
+    }
+
+    /// All rows that a query answers.
+    ///
+    /// # Errors
+    /// [`Error::Server`].
+    pub fn rows<T: FromRow>(&mut self, query: &str) -> Result<Vec<T>> {
+        let rows: Vec<mysql::Row> = self.conn.query(query).map_err(|e| refused(query, &e))?;
+        rows.into_iter().map(|row| mysql::from_row_opt(row).map_err(|e| refused(query, &e.into()))).collect()
+    }
+
+    /// The first row that a query answers.
+    ///
+    /// # Errors
+    /// [`Error::Server`].
+    pub fn first<T: FromRow>(&mut self, query: &str) -> Result<Option<T>> {
+        Ok(self.rows(query)?.into_iter().next())
+    }
+
+    /// The rows with the values of some columns only, found by their names in any case: for SHOW
+    /// statements, whose columns differ between versions.
+    ///
+    /// # Errors
+    /// [`Error::Server`].
+    pub fn columns<T: FromValue>(&mut self, query: &str, names: &[&str]) -> Result<Vec<Vec<Option<T>>>> {
+        let rows: Vec<mysql::Row> = self.conn.query(query).map_err(|e| refused(query, &e))?;
+        let value = |row: &mysql::Row, name: &str| {
+            let index = row.columns_ref().iter().position(|c| c.name_str().eq_ignore_ascii_case(name))?;
+            row.get_opt(index)?.ok()
+        };
+        Ok(rows.iter().map(|row| names.iter().map(|name| value(row, name)).collect()).collect())
+    }
+
+    /// A global variable; `None` where the server has none of that name.
+    ///
+    /// # Errors
+    /// [`Error::Server`].
+    pub fn variable(&mut self, name: &str) -> Result<Option<String>> {
+        let query = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
+        Ok(self.first::<(String, String)>(&query)?.map(|(_, value)| value))
+    }
+}
+
+/// The way, what it is called, and whether it is a socket.
+fn target(options: &Options) -> (OptsBuilder, String, bool) {
+    let host = options.host.as_deref().unwrap_or("localhost");
+    let by_socket = match options.protocol {
+        Some(protocol) => protocol == Protocol::Socket,
+        None => host == "localhost",
+    };
+    if by_socket {
+        let socket = options.socket.clone().unwrap_or_else(|| {
+            let there = SOCKETS.iter().find(|s| Path::new(s).exists());
+            PathBuf::from(there.unwrap_or(&SOCKETS[0]))
+        });
+        let way = socket.display().to_string();
+        (OptsBuilder::new().socket(Some(way.clone())), way, true)
+    } else {
+        // "localhost" over TCP may be ::1, where mysqld may not listen.
+        let address = if host == "localhost" { "127.0.0.1" } else { host };
+        let port = options.port.unwrap_or(PORT);
+        (OptsBuilder::new().ip_or_hostname(Some(address)).tcp_port(port), format!("{host}:{port}"), false)
+    }
+}
+
+fn user(options: &Options) -> String {
+    let from = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let named = options.user.clone().or_else(|| from("USER")).or_else(|| from("LOGNAME"));
+    named.unwrap_or_else(|| "root".to_owned())
+}
+
+fn tls(options: &Options, mode: SslMode) -> Result<SslOpts> {
+    let checked = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
+    let mut tls = SslOpts::default()
+        .with_danger_accept_invalid_certs(!checked)
+        .with_danger_skip_domain_validation(mode != SslMode::VerifyIdentity);
+    if let Some(ca) = options.ssl_ca.as_ref().filter(|_| checked) {
+        readable(ca)?;
+        tls = tls.with_root_cert_path(Some(ca.clone()));
+    }
+    match (&options.ssl_cert, &options.ssl_key) {
+        (Some(cert), Some(key)) => {
+            readable(cert)?;
+            readable(key)?;
+            Ok(tls.with_client_identity(Some(ClientIdentity::new(cert.clone(), key.clone()))))
+        }
+        (None, None) => Ok(tls),
+        _ => Err(Error::Config("ssl-cert and ssl-key go together: give both or none".to_owned())),
+    }
+}
+
+fn readable(path: &Path) -> Result<()> {
+    std::fs::File::open(path).map(drop).map_err(|e| Error::io("read", path, e))
+}
+
+fn code(e: &mysql::Error) -> u16 {
+    if let mysql::Error::MySqlError(e) = e { e.code } else { 0 }
+}
+
+/// What the server said, without the client's own ornaments.
+fn told(e: &mysql::Error) -> String {
+    match e {
+        mysql::Error::MySqlError(e) => format!("{} (MySQL error {})", e.message, e.code),
+        mysql::Error::IoError(e) => e.to_string(),
+        mysql::Error::DriverError(e) => e.to_string(),
+        mysql::Error::CodecError(e) => e.to_string(),
+        mysql::Error::TlsError(e) => e.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn connecting_help(e: &mysql::Error) -> &'static str {
+    match code(e) {
+        1044 | 1045 | 1698 => ". Give the account in ~/.my.cnf, or with --user and --password",
+        0 => ". Is it running? --socket, --host and --port say where, ~/.my.cnf and --defaults-file too",
+        _ => "",
+    }
+}
+
+/// The error of a statement. Statements hold no secret.
+fn refused(statement: &str, e: &mysql::Error) -> Error {
+    let short: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short = match short.char_indices().nth(120) {
+        Some((end, _)) => format!("{}...", &short[..end]),
+        None => short,
+    };
+    Error::Server { doing: format!("carry out {short}"), code: code(e), why: told(e) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(options: &Options) -> (String, bool) {
+        let (_, way, by_socket) = target(options);
+        (way, by_socket)
+    }
+
+    #[test]
+    fn localhost_is_the_socket_as_for_the_mysql_client() {
+        let base = Options { socket: Some("/run/s".into()), port: Some(3307), ..Options::default() };
+        assert_eq!(way(&base), ("/run/s".to_owned(), true));
+        let local = Options { host: Some("localhost".to_owned()), ..base.clone() };
+        assert_eq!(way(&local), ("/run/s".to_owned(), true));
+        let tcp = Options { protocol: Some(Protocol::Tcp), ..local };
+        assert_eq!(way(&tcp), ("localhost:3307".to_owned(), false));
+        let remote = Options { host: Some("db.example".to_owned()), ..base };
+        assert_eq!(way(&remote), ("db.example:3307".to_owned(), false));
+    }
+
+    #[test]
+    fn a_half_of_a_client_certificate_is_refused() {
+        let options = Options { ssl_cert: Some("/dev/null".into()), ..Options::default() };
+        assert!(tls(&options, SslMode::Required).is_err());
+        let options = Options { ssl_ca: Some("/nowhere/ca.pem".into()), ..Options::default() };
+        let told = tls(&options, SslMode::VerifyCa).unwrap_err().to_string();
+        assert!(told.contains("/nowhere/ca.pem"), "{told}");
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Goes through the files of data directories and judges each.
+
+use super::doublewrite::{self, Spaces};
+use super::logs::{judge_binlog, judge_redo};
+use super::read::Source;
+use super::space;
+use super::verdict::Verdict;
+use super::walk::{self, Found};
+use super::{Depth, FileReport, Kind, MasterKeys, NoKeys, State};
+use keyring_external::error::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+/// Threads that read files: disks and network filesystems answer several at once faster than one by one.
+const THREADS: usize = 8;
+/// A file that a server may be writing to is read again until two readings agree, so often at most.
+const READINGS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Looks at all files below a data directory: one page of each tablespace is decrypted.
+///
+/// # Errors
+/// A directory that cannot be read. A file that cannot is reported as [`State::Unreadable`].
+pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileReport>> {
+    let found = find(&[datadir.to_owned()])?;
+    Ok(check(&found, keys, Depth::OnePage, &mut |_, _| {}))
+}
+
+/// Finds the files below directories. Symbolic links are not followed, but for the directories named.
+///
+/// # Errors
+/// A directory of those named that cannot be read.
+pub fn find(directories: &[PathBuf]) -> Result<Found> {
+    walk::find(directories).map_err(|(path, e)| {
+        Error::Config(format!(
+            "cannot read the directory {}: {e}. Check the path, and run this as root or as the user that mysqld runs as",
+            path.display()
+        ))
+    })
+}
+
+/// The ids of the master keys that the files below a data directory need, each with the files that need it.
+///
+/// # Errors
+/// A directory or file that cannot be read.
+pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
+    let mut keys: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in check_datadir(datadir, &NoKeys)? {
+        if file.state == State::Unreadable {
+            let why = file.notes.first().cloned().unwrap_or_default();
+            // The name may be of whoever writes to the directory.
+            let path = file.path.display().to_string();
+            return Err(Error::Config(format!("cannot read {}: {why}", path.escape_debug())));
+        }
+        if let Some(key) = file.key.filter(|_| file.kind != Kind::Doublewrite) {
+            keys.entry(key).or_default().push(file.path);
+        }
+    }
+    Ok(keys)
+}
+
+/// What all judgements share.
+struct Check<'a> {
+    found: &'a Found,
+    keys: &'a dyn MasterKeys,
+    depth: Depth,
+    /// The files of each redo log, by their directory.
+    redo: BTreeMap<PathBuf, Vec<PathBuf>>,
+    spaces: Mutex<Spaces>,
+}
+
+/// Looks at files. `progress` is told how many are done, and of how many.
+pub fn check(
+    found: &Found,
+    keys: &dyn MasterKeys,
+    depth: Depth,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Vec<FileReport> {
+    let mut redo: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    let mut spaces = Spaces::default();
+    for (path, kind) in &found.files {
+        match kind {
+            Kind::Redo => redo.entry(directory(path)).or_default().push(path.clone()),
+            // What can't be read is said when it is judged.
+            Kind::Doublewrite => drop(spaces.want(path)),
+            _ => {}
+        }
+    }
+    let check = Check { found, keys, depth, redo, spaces: Mutex::new(spaces) };
+    let (late, first): (Vec<_>, Vec<_>) =
+        (0..found.files.len()).partition(|i| found.files.get(*i).is_some_and(|f| f.1 == Kind::Doublewrite));
+    let mut done = 0;
+    let mut told = |n: usize| {
+        done += n;
+        progress(done, found.files.len());
+    };
+    let mut reports = check.in_threads(&first, &mut told);
+    let missing: BTreeSet<String> =
+        reports.values().filter(|r| r.state == State::KeyMissing).filter_map(|r| r.key.clone()).collect();
+    for i in late {
+        let report = found.files.get(i).and_then(|(path, kind)| {
+            report(path, *kind, || {
+                let spaces = check.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+                doublewrite::judge(&Source::open(path)?, path, &spaces, &missing).map(Some)
+            })
+        });
+        reports.extend(report.map(|r| (i, r)));
+        told(1);
+    }
+    let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, Kind::Directory, e));
+    reports.into_values().chain(unreadable).collect()
+}
+
+fn directory(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
+}
+
+impl Check<'_> {
+    /// Judges the files of these indices.
+    fn in_threads(&self, indices: &[usize], told: &mut dyn FnMut(usize)) -> BTreeMap<usize, FileReport> {
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::channel();
+        let mut reports = BTreeMap::new();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS.min(indices.len()) {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    while let Some(i) = indices.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let file = self.found.files.get(*i);
+                        let report = file.and_then(|(path, kind)| self.report(path, *kind));
+                        if sender.send((*i, report)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for (i, report) in receiver {
+                reports.extend(report.map(|r| (i, r)));
+                told(1);
+            }
+        });
+        reports
+    }
+
+    fn report(&self, path: &Path, kind: Kind) -> Option<FileReport> {
+        report(path, kind, || {
+            let mut verdict = self.judge(path, kind)?;
+            for _ in 1..READINGS {
+                let Some((before, true)) =
+                    verdict.as_ref().map(|(v, fresh)| (v, v.state.is_failure() && *fresh))
+                else {
+                    break;
+                };
+                std::thread::sleep(PAUSE);
+                let again = self.judge(path, kind)?;
+                let agree =
+                    again.as_ref().is_some_and(|(v, _)| v.seen == before.seen && v.state == before.state);
+                verdict = again;
+                if agree {
+                    break;
+                }
+            }
+            Ok(verdict.map(|(verdict, _)| verdict))
+        })
+    }
+
+    /// Judges a file once, and tells whether somebody may be writing to it.
+    fn judge(&self, path: &Path, kind: Kind) -> io::Result<Option<(Verdict, bool)>> {
+        let source = Source::open(path)?;
+        let verdict = match kind {
+            Kind::Redo => {
+                let files = self.redo.get(&directory(path)).map(Vec::as_slice).unwrap_or_default();
+                Some(judge_redo(&source, files, self.keys)?)
+            }
+            Kind::BinaryLog => judge_binlog(&source, self.keys)?,
+            Kind::OtherEngine => judge_other(&source),
+            Kind::TransferKey => {
+                let mut verdict = Verdict::new(kind, State::NotEncrypted);
+                verdict.in_clear = true;
+                verdict.note(
+                    "it opens the exported table without a keyring: delete it when the table was imported",
+                );
+                Some(verdict)
+            }
+            Kind::Doublewrite | Kind::Directory => None,
+            Kind::Table | Kind::General | Kind::Dictionary | Kind::Undo | Kind::System | Kind::Temporary => {
+                let mut kept = Ok(());
+                let verdict = space::judge(&source, kind, self.keys, self.depth, &mut |space| {
+                    let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+                    kept = spaces.keep(&space);
+                })?;
+                kept?;
+                Some(verdict)
+            }
+        };
+        Ok(verdict.map(|verdict| (verdict, source.may_change())))
+    }
+}
+
+/// A table of another engine: an empty one holds no data.
+fn judge_other(source: &Source) -> Option<Verdict> {
+    let state = if source.len() == 0 { State::Empty } else { State::NotEncrypted };
+    let mut verdict = Verdict::new(Kind::OtherEngine, state);
+    verdict.in_clear = source.len() > 0;
+    Some(verdict)
+}
+
+/// The report on a file; `None` of one that has gone, or is none of those that are looked for.
+fn report(
+    path: &Path,
+    kind: Kind,
+    judge: impl FnOnce() -> io::Result<Option<Verdict>>,
+) -> Option<FileReport> {
+    match judge() {
+        Ok(verdict) => verdict.map(|v| FileReport {
+            path: path.to_owned(),
+            kind: v.kind,
+            state: v.state,
+            key: v.key,
+            checked_page: v.checked_page,
+            in_clear: v.in_clear,
+            pages: v.pages,
+            notes: v.notes,
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => Some(unreadable(path, kind, &e)),
+    }
+}
+
+fn unreadable(path: &Path, kind: Kind, e: &io::Error) -> FileReport {
+    FileReport {
+        path: path.to_owned(),
+        kind,
+        state: State::Unreadable,
+        key: None,
+        checked_page: None,
+        in_clear: false,
+        pages: None,
+        notes: vec![format!("{e}: run this as root or as the user that mysqld runs as")],
+    }
+}

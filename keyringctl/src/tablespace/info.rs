@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The encryption information: the key of one tablespace (or of the redo log), sealed with a master key.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 3 | version: `lCA` (5.7.11), `lCB` (5.7.12 on), `lCC` (8.0.5 on) |
+//! | 4 | number of the master key |
+//! | 4 | `lCA` and `lCB` only, and not always: the number has 8 bytes then, these are 0 |
+//! | 36 | `lCB` and `lCC`: UUID of the server that made the master key |
+//! | 64 | key and initialisation vector, 32 bytes each, sealed with AES-256-ECB |
+//! | 4 | CRC-32C of those 64 bytes in clear |
+//!
+//! Integers are big-endian. Of the initialisation vector, 16 bytes are used.
+//! Source of the facts: what MySQL's storage/innobase/os/os0enc.cc reads, and files of MySQL 9.7.4.
+
+use super::bytes::{array, be32};
+use aes::Aes256;
+use aes::cipher::{BlockCipherDecrypt, KeyInit};
+use keyring_external::secret::Locked;
+use std::fmt;
+use std::io;
+
+/// The most bytes that the information takes.
+pub(super) const MAX_LEN: usize = 115;
+/// What the newest version begins with.
+pub(super) const NEWEST: &[u8] = b"lCC";
+const UUID: usize = 36;
+const SEALED: usize = 64;
+/// Bytes of a key.
+pub(super) const KEY: usize = 32;
+/// Bytes of an AES block, and of an initialisation vector.
+pub(super) const BLOCK: usize = 16;
+/// What all ids of InnoDB's master keys begin with.
+const PREFIX: &str = "INNODBKey-";
+/// The master key of number 0, with which 8.0 sealed what it encrypted during `--initialize`; filled up
+/// with zeros. It is in MySQL's source, so that it protects nothing.
+const PUBLIC: &[u8] = b"DefaultMasterKey";
+
+/// The encryption information of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Info {
+    number: u32,
+    /// `None` in `lCA`.
+    server: Option<String>,
+    sealed: [u8; SEALED],
+    crc: u32,
+}
+
+/// Which master key opens it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum MasterKey {
+    /// The key of that id.
+    Named(String),
+    /// The key of that number of the server whose `server_id` it was made with: an id of three parts.
+    OfServerId(u32),
+    /// A constant that everybody knows.
+    Public,
+}
+
+impl Info {
+    /// Reads it from the front of `bytes`; `None` when there is none, that is, no known version.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Info>, &'static str> {
+        let Some((version, rest)) = bytes.split_first_chunk::<3>() else { return Ok(None) };
+        let (has_server, may_be_wide) = match version {
+            b"lCA" => (false, true),
+            b"lCB" => (true, true),
+            b"lCC" => (true, false),
+            _ => return Ok(None),
+        };
+        let fields = || {
+            let number = be32(rest, 0)?;
+            let mut at = 4;
+            if may_be_wide && be32(rest, at)? == 0 {
+                at += 4;
+            }
+            let mut server = None;
+            if has_server {
+                server = Some(array::<UUID>(rest, at)?);
+                at += UUID;
+            }
+            Some((number, server, array(rest, at)?, be32(rest, at + SEALED)?))
+        };
+        let (number, server, sealed, crc) = fields().ok_or("its encryption information breaks off")?;
+        let server = match server {
+            // At that time the server may have had no UUID yet.
+            Some(_) if number == 0 => Some(String::new()),
+            Some(uuid) => Some(text(&uuid).ok_or("its encryption information names no server UUID")?),
+            None => None,
+        };
+        Ok(Some(Info { number, server, sealed, crc }))
+    }
+
+    /// Which master key opens it.
+    pub fn master_key(&self) -> MasterKey {
+        match &self.server {
+            Some(_) if self.number == 0 => MasterKey::Public,
+            Some(uuid) => MasterKey::Named(format!("{PREFIX}{uuid}-{}", self.number)),
+            None => MasterKey::OfServerId(self.number),
+        }
+    }
+
+    /// Opens it with a master key, of which the first 32 bytes count; `None` when that is not the right one.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn open(&self, master: &[u8]) -> io::Result<Option<SpaceKey>> {
+        let Some(master) = master.first_chunk::<KEY>() else { return Ok(None) };
+        let cipher = Aes256::new(master.into());
+        let mut key = Locked::copy_of(&self.sealed)?;
+        for block in key.as_chunks_mut::<BLOCK>().0 {
+            cipher.decrypt_block(block.into());
+        }
+        let fits = crc32c::crc32c(&key) == self.crc;
+        Ok(fits.then(|| SpaceKey(key)))
+    }
+
+    /// Opens what was sealed with the constant.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn open_public(&self) -> io::Result<Option<SpaceKey>> {
+        let mut constant = [0; KEY];
+        constant.iter_mut().zip(PUBLIC).for_each(|(to, from)| *to = *from);
+        self.open(&constant)
+    }
+}
+
+impl MasterKey {
+    /// Whether the key of that id may be the one, where only its number is known.
+    pub fn may_be(id: &str, wanted: u32) -> bool {
+        id.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).is_some_and(|(server, number)| {
+            !server.is_empty() && server.bytes().all(|b| b.is_ascii_digit()) && number.parse() == Ok(wanted)
+        })
+    }
+}
+
+/// A UUID in its usual form.
+fn text(uuid: &[u8; UUID]) -> Option<String> {
+    let fits = uuid
+        .iter()
+        .enumerate()
+        .all(|(i, c)| if matches!(i, 8 | 13 | 18 | 23) { *c == b'-' } else { c.is_ascii_hexdigit() });
+    fits.then(|| uuid.iter().map(|c| char::from(*c)).collect())
+}
+
+/// The key of a tablespace or of the redo log, and its initialisation vector, in locked memory.
+pub(super) struct SpaceKey(Locked);
+
+impl SpaceKey {
+    /// Bytes of both.
+    pub const LEN: usize = SEALED;
+
+    /// From the bytes of both, as [`SpaceKey::bytes`] gives them.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn new(bytes: &[u8]) -> io::Result<Self> {
+        let mut key = Locked::new(SEALED)?;
+        key.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Ok(Self(key))
+    }
+
+    /// Key and initialisation vector, 32 bytes each.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The cipher's key.
+    pub fn key(&self) -> &[u8] {
+        self.0.get(..KEY).unwrap_or_default()
+    }
+
+    /// The initialisation vector of every page and block.
+    pub fn iv(&self) -> &[u8] {
+        self.0.get(KEY..KEY + BLOCK).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for SpaceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SpaceKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aes::cipher::BlockCipherEncrypt;
+
+    const MASTER: [u8; KEY] = [9; KEY];
+    const SERVER: &[u8; UUID] = b"dd687905-e7cf-11f1-848c-02fc00000001";
+
+    /// Information of any version, sealed as a server does.
+    fn sealed(version: &[u8; 3], between: &[u8], server: &[u8], master: &[u8; KEY]) -> Vec<u8> {
+        let mut key: Vec<u8> = (0..SEALED as u8).collect();
+        let crc = crc32c::crc32c(&key);
+        let cipher = Aes256::new(master.into());
+        for block in key.as_chunks_mut::<BLOCK>().0 {
+            cipher.encrypt_block(block.into());
+        }
+        [&version[..], &7u32.to_be_bytes(), between, server, &key, &crc.to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn all_versions_are_read() {
+        let named = MasterKey::Named("INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-7".to_owned());
+        for (bytes, key) in [
+            (sealed(b"lCC", b"", SERVER, &MASTER), named.clone()),
+            (sealed(b"lCB", b"", SERVER, &MASTER), named.clone()),
+            (sealed(b"lCB", &[0; 4], SERVER, &MASTER), named),
+            (sealed(b"lCA", b"", b"", &MASTER), MasterKey::OfServerId(7)),
+            (sealed(b"lCA", &[0; 4], b"", &MASTER), MasterKey::OfServerId(7)),
+        ] {
+            let info = Info::parse(&bytes).unwrap().unwrap();
+            assert_eq!(info.master_key(), key);
+            let opened = info.open(&MASTER).unwrap().unwrap();
+            assert!(opened.key().iter().zip(0..32).all(|(a, b)| *a == b));
+            assert_eq!(opened.iv(), (32..48).collect::<Vec<u8>>());
+            assert!(info.open(&[8; KEY]).unwrap().is_none());
+            for len in 3..bytes.len() {
+                assert!(Info::parse(&bytes[..len]).is_err(), "{len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_information_is_none_and_what_is_wrong_in_it_is_said() {
+        assert_eq!(Info::parse(&[0; 115]), Ok(None));
+        assert_eq!(Info::parse(b"lC"), Ok(None));
+        let mut bytes = sealed(b"lCC", b"", SERVER, &MASTER);
+        bytes[3 + 4 + 8] = b'x';
+        assert!(Info::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn the_constant_that_everybody_knows_is_recognised() {
+        let mut constant = [0; KEY];
+        constant[..16].copy_from_slice(b"DefaultMasterKey");
+        let mut bytes = sealed(b"lCC", b"", &[0; UUID], &constant);
+        bytes[3..7].fill(0);
+        let info = Info::parse(&bytes).unwrap().unwrap();
+        assert_eq!(info.master_key(), MasterKey::Public);
+        assert!(info.open_public().unwrap().is_some());
+    }
+
+    #[test]
+    fn keys_of_a_server_id_are_told_by_their_number() {
+        assert!(MasterKey::may_be("INNODBKey-1-7", 7));
+        for other in ["INNODBKey-1-8", "INNODBKey--7", "INNODBKey-x-7", "XBKey-1-7", "INNODBKey-1-2-7"] {
+            assert!(!MasterKey::may_be(other, 7), "{other}");
+        }
+    }
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl import` and `export`: all keys or none; a refusal names its reason and leaves the keyring as it
+//! was, byte for byte; no output ever holds a key.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use common::ended::Ended;
+use common::{Set, contents, private_dir, put, secret_file};
+use keyring_external::keyring::load;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::unlock::UnlockSource;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+const SECRET: [u8; 40] = [0xe8; 40];
+/// What every key of these tests is made of, so that it can be looked for in every output.
+const CANARY: &str = "c4n4ry!";
+
+/// A directory with keyrings and files of others.
+struct Place(tempfile::TempDir);
+
+fn ended(output: &Output) -> Ended {
+    let ended = Ended::of(output);
+    let hex: String = CANARY.bytes().map(|b| format!("{b:02x}")).collect();
+    for secret in [CANARY, &hex, &hex.to_uppercase()] {
+        assert!(!ended.out.contains(secret) && !ended.err.contains(secret), "a key was shown: {ended:?}");
+    }
+    ended
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(private_dir());
+        fs::create_dir(place.path("mirror")).unwrap();
+        fs::set_permissions(place.path("mirror"), fs::Permissions::from_mode(0o700)).unwrap();
+        place
+    }
+
+    fn with_keyring() -> Self {
+        let place = Self::new();
+        place.init("keyring", &[]);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// Runs `keyringctl` in the directory, with the secret.
+    fn ctl(&self, args: &[&str]) -> Ended {
+        let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
+            .current_dir(self.0.path())
+            .args(args)
+            .args(["--unlock", &format!("file:{}", secret_file(&SECRET).display())])
+            .env("PERCONA", "correct horse")
+            .output()
+            .unwrap();
+        ended(&output)
+    }
+
+    fn init(&self, name: &str, more: &[&str]) {
+        self.ctl(&[&["init", name], more].concat()).says(0, &[]);
+    }
+
+    fn import(&self, from: &str, src: &str, more: &[&str]) -> Ended {
+        self.ctl(&[&["import", "--from", from, src, "keyring"], more].concat())
+    }
+
+    /// What the keyring of that name holds.
+    fn keys(&self, name: &str) -> Set {
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        contents(&load(&fs, &self.path(name), &UnlockSource::File(secret_file(&SECRET))).unwrap().0)
+    }
+
+    /// The names of all files, and what they hold.
+    fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut all = Vec::new();
+        for dir in [self.0.path().to_owned(), self.path("mirror")] {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    all.push((path.clone(), fs::read(path).unwrap()));
+                }
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// An import that must be refused with these texts, and leaves every file as it was.
+    #[track_caller]
+    fn refuses(&self, code: i32, from: &str, src: &str, more: &[&str], texts: &[&str]) -> Ended {
+        let before = self.everything();
+        let ended = self.import(from, src, more).says(code, texts);
+        assert!(self.everything() == before, "a refused import changed a file");
+        ended
+    }
+}
+
+/// (id, user, type, bytes)
+type Key<'a> = (&'a str, &'a str, &'a str, Vec<u8>);
+
+fn key<'a>(id: &'a str, user: &'a str, key_type: &'a str, len: usize) -> Key<'a> {
+    let bytes = CANARY.bytes().chain(id.bytes()).chain(user.bytes()).cycle().take(len).collect();
+    (id, user, key_type, bytes)
+}
+
+fn some_keys() -> Vec<Key<'static>> {
+    vec![
+        key("INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1", "", "AES", 32),
+        key("mine", "anna@host", "SECRET", 100),
+        key("mine", "bert@host", "RSA", 16384),
+    ]
+}
+
+fn set(keys: &[Key<'_>]) -> Set {
+    let mut set = Set::new();
+    keys.iter().for_each(|(id, user, key_type, data)| put(&mut set, id, user, key_type, data));
+    set
+}
+
+/// The file of component_keyring_file.
+fn json_file(keys: &[Key<'_>]) -> Vec<u8> {
+    let hex = |data: &[u8]| data.iter().map(|b| format!("{b:02X}")).collect::<String>();
+    let elements: Vec<_> = keys
+        .iter()
+        .map(|(id, user, t, data)| json!({"user": user, "data_id": id, "data_type": t, "data": hex(data), "extension": []}))
+        .collect();
+    json!({"version": "1.0", "elements": elements}).to_string().into_bytes()
+}
+
+/// The file of keyring_file, as a server on x86-64 writes it.
+fn plugin_file(keys: &[Key<'_>]) -> Vec<u8> {
+    let mut records = Vec::new();
+    for (id, user, key_type, data) in keys {
+        let hidden: Vec<u8> =
+            data.iter().zip(b"*305=Ljt0*!@$Hnm(*-9-w;:".iter().cycle()).map(|(b, x)| b ^ x).collect();
+        let lengths = [id.len(), key_type.len(), user.len(), data.len()];
+        let bare = 40 + lengths.iter().sum::<usize>();
+        for number in [bare.next_multiple_of(8)].into_iter().chain(lengths) {
+            records.extend_from_slice(&(number as u64).to_le_bytes());
+        }
+        records.extend([id.as_bytes(), key_type.as_bytes(), user.as_bytes(), &hidden].concat());
+        records.resize(records.len().next_multiple_of(8), 0);
+    }
+    let digest = Sha256::digest(&records);
+    [b"Keyring file version:2.0", &records[..], b"EOF", &digest[..]].concat()
+}
+
+#[test]
+fn all_keys_of_either_file_are_imported_and_a_second_time_nothing_changes() {
+    for (from, file) in
+        [("keyring_file", plugin_file(&some_keys())), ("component_keyring_file", json_file(&some_keys()))]
+    {
+        let place = Place::with_keyring();
+        place.write("src", &file);
+        let empty = place.bytes("keyring");
+        let dry = place.import(from, "src", &["--dry-run"]);
+        dry.says(0, &["3 to import, 0 there already", "16384", "anna@host", "nothing was changed"]);
+        assert!(place.bytes("keyring") == empty, "a dry run changed the keyring");
+
+        let done = place.import(from, "src", &["--json"]).says(0, &[]);
+        let count = &done.json()["count"];
+        assert_eq!(
+            *count,
+            json!({"source": 3, "before": 0, "new": 3, "present": 0, "refused": 0, "after": 3, "verified": 3})
+        );
+        assert_eq!(place.keys("keyring"), set(&some_keys()));
+
+        let full = place.bytes("keyring");
+        let again = place.import(from, "src", &["--json"]).says(0, &[]);
+        assert_eq!(
+            (&again.json()["count"]["present"], &again.json()["count"]["verified"]),
+            (&json!(3), &json!(3))
+        );
+        assert!(place.bytes("keyring") == full, "an import of nothing new changed the keyring");
+        assert!(place.bytes("src") == file, "the source was changed");
+    }
+}
+
+#[test]
+fn what_is_there_already_stays_and_the_rest_comes_with_it() {
+    let place = Place::with_keyring();
+    place.write("first", &json_file(&some_keys()[..1]));
+    place.import("component_keyring_file", "first", &[]).says(0, &["imported 1 key"]);
+    place.write("all", &json_file(&some_keys()));
+    place
+        .import("component_keyring_file", "all", &[])
+        .says(0, &["2 to import, 1 there already", "imported 2 keys: the keyring holds 3 now", "all 3 keys"]);
+    assert_eq!(place.keys("keyring"), set(&some_keys()));
+}
+
+#[test]
+fn another_key_of_the_same_name_stops_all_and_is_named() {
+    for other in
+        [("mine", "anna@host", "SECRET", b"other bytes".to_vec()), key("mine", "anna@host", "AES", 100)]
+    {
+        let place = Place::with_keyring();
+        place.write("old", &json_file(&[other]));
+        place.import("component_keyring_file", "old", &[]).says(0, &[]);
+        place.write("src", &json_file(&some_keys()));
+        for more in [&["--dry-run"][..], &[]] {
+            let told = place.refuses(
+                1,
+                "component_keyring_file",
+                "src",
+                more,
+                &[
+                    "REFUSED the key 'mine' of user 'anna@host'",
+                    "another key of that name",
+                    "nothing was imported",
+                ],
+            );
+            assert!(!told.out.contains("REFUSED the key 'mine' of user 'bert@host'"), "{told:?}");
+        }
+        let told = place.refuses(1, "component_keyring_file", "src", &["--json"], &[]).json();
+        assert_eq!((&told["done"], &told["count"]["refused"]), (&json!(false), &json!(1)));
+        assert_eq!(told["keys"].as_array().unwrap().iter().filter(|k| k["action"] == "refused").count(), 1);
+    }
+}
+
+#[test]
+fn keys_that_cannot_be_held_stop_all_and_are_named() {
+    let place = Place::with_keyring();
+    let long = "x".repeat(256);
+    let bad = [
+        key("too long", "", "SECRET", 16385),
+        key("without bytes", "", "AES", 0),
+        key("without type", "", "", 16),
+        key(&long, "", "AES", 16),
+        key("of somebody", &long, "AES", 16),
+        key("a\0b", "", "AES", 16),
+    ];
+    for bad in bad {
+        let name = if bad.0.contains('\0') { "a\\x00b".to_owned() } else { bad.0.to_owned() };
+        let mut keys = some_keys();
+        keys.push(bad);
+        place.write("src", &json_file(&keys));
+        let texts = [&format!("REFUSED the key '{name}'")[..], "cannot hold it", "1 refused"];
+        place.refuses(1, "component_keyring_file", "src", &[], &texts);
+    }
+}
+
+#[test]
+fn a_file_that_is_damaged_or_another_one_is_told() {
+    let place = Place::with_keyring();
+    let mut file = plugin_file(&some_keys());
+    *file.last_mut().unwrap() ^= 1;
+    place.write("src", &file);
+    place.refuses(1, "keyring_file", "src", &[], &["src", "checksum does not fit", "Nothing was changed"]);
+    place.write("src.backup", &plugin_file(&some_keys()[..2]));
+    place.refuses(1, "keyring_file", "src", &[], &["src.backup beside it is whole and holds 2 keys"]);
+    place.write("json", &json_file(&some_keys()));
+    place.refuses(1, "keyring_file", "json", &[], &["--from component_keyring_file"]);
+    place.write("plugin", &plugin_file(&some_keys()));
+    place.refuses(1, "component_keyring_file", "plugin", &[], &["--from keyring_file"]);
+    place.write("random", &[7; 5000]);
+    for from in ["keyring_file", "component_keyring_file"] {
+        place.refuses(1, from, "random", &[], &["cannot be read as a file of"]);
+        place.refuses(1, from, "keyring", &[], &["cannot be read as a file of"]);
+    }
+    place.refuses(2, "keyring_file", "none", &[], &["cannot open none"]);
+    place.refuses(1, "keyring_file", "mirror", &[], &["mirror is a directory"]);
+    let huge = fs::File::create(place.path("huge")).unwrap();
+    huge.set_len(257 << 20).unwrap();
+    place.import("keyring_file", "huge", &[]).says(1, &["more than any such file"]);
+}
+
+#[test]
+fn a_keyring_that_is_not_there_is_not_made() {
+    let place = Place::new();
+    place.write("src", &json_file(&some_keys()));
+    place.refuses(1, "component_keyring_file", "src", &[], &["there is no keyring at", "keyringctl init"]);
+}
+
+#[test]
+fn a_backup_that_holds_more_is_shown_and_the_choice_left_to_the_administrator() {
+    for (from, file) in
+        [("keyring_file", plugin_file as fn(&[Key<'_>]) -> Vec<u8>), ("component_keyring_file", json_file)]
+    {
+        let place = Place::with_keyring();
+        let other = ("mine", "anna@host", "SECRET", b"other bytes".to_vec());
+        place.write("src", &file(&[key("only here", "", "AES", 16), some_keys().remove(1)]));
+        place.write("src.backup", &file(&[key("only there", "", "AES", 32), other]));
+        let texts = [
+            "only in src.backup: 'only there'",
+            "with other bytes in src.backup: 'mine' of user 'anna@host'",
+            "only in src: 'only here'",
+            "REFUSED until you choose: --ignore-backup",
+        ];
+        place.refuses(1, from, "src", &[], &texts);
+        let backup = &place.refuses(1, from, "src", &["--json"], &[]).json()["backup"];
+        assert_eq!(
+            (&backup["whole"], &backup["only_in_backup"][0]["id"]),
+            (&json!(true), &json!("only there"))
+        );
+
+        place.import(from, "src", &["--ignore-backup"]).says(0, &["imported 2 keys", "only in src.backup"]);
+        assert_eq!(place.keys("keyring").len(), 2);
+        place.refuses(1, from, "src.backup", &[], &["REFUSED the key 'mine' of user 'anna@host'"]);
+        place.write("src.backup", &file(&[key("only there", "", "AES", 32)]));
+        place.import(from, "src.backup", &[]).says(0, &["imported 1 key"]);
+        assert_eq!(place.keys("keyring").len(), 3);
+    }
+}
+
+#[test]
+fn a_backup_with_nothing_more_or_torn_does_not_stop_an_import() {
+    let part = json_file(&some_keys()[..1]);
+    for (backup, texts) in [
+        (json_file(&some_keys()), &["an interrupted write left src.backup: 3 keys"][..]),
+        (part.clone(), &["src.backup: 1 key", "only in src: 'mine' of user 'bert@host'"]),
+        (part[..part.len() / 2].to_vec(), &["src.backup, and it was not used"]),
+    ] {
+        let place = Place::with_keyring();
+        place.write("src", &json_file(&some_keys()));
+        place.write("src.backup", &backup);
+        place.import("component_keyring_file", "src", &[]).says(0, texts);
+        assert_eq!(place.keys("keyring"), set(&some_keys()));
+        assert!(place.bytes("src.backup") == backup, "the backup was changed");
+    }
+}
+
+#[test]
+fn names_that_were_one_to_the_old_plugin_are_told() {
+    let place = Place::with_keyring();
+    place.write("first", &json_file(&[key("KEY1", "", "AES", 16)]));
+    place.import("component_keyring_file", "first", &[]).says(0, &[]);
+    place.write("src", &plugin_file(&[key("Key1", "", "AES", 32), key("other", "", "AES", 16)]));
+    place.import("keyring_file", "src", &[]).says(0, &["NOTE 'Key1', 'KEY1'", "imported 2 keys"]);
+    assert_eq!(place.keys("keyring").len(), 3);
+}
+
+#[test]
+fn every_copy_gets_the_keys_or_none_does() {
+    let place = Place::new();
+    place.init("keyring", &["--mirror", "mirror/keyring"]);
+    place.write("src", &json_file(&some_keys()));
+    let mirror = ["--mirror", "mirror/keyring"];
+    // A copy that is away: nothing is done with the other alone.
+    fs::rename(place.path("mirror/keyring"), place.path("mirror/away")).unwrap();
+    let before = place.everything();
+    let e = place.import("component_keyring_file", "src", &mirror);
+    assert_ne!(e.code, 0, "{e:?}");
+    assert!(e.err.contains("mirror/keyring"), "{e:?}");
+    assert!(place.everything() == before, "something was changed");
+    fs::rename(place.path("mirror/away"), place.path("mirror/keyring")).unwrap();
+    place.import("component_keyring_file", "src", &mirror).says(0, &["keyring and ", "all 3 keys"]);
+    assert!(place.bytes("keyring") == place.bytes("mirror/keyring"), "the copies differ");
+    assert_eq!(place.keys("mirror/keyring"), set(&some_keys()));
+}
+
+/// Made with Python's hashlib.pbkdf2_hmac and `openssl enc -aes-256-cbc`, as in src/legacy/percona.rs.
+const PERCONA: &str = "01000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f000003e86465666768\
+    696a6b6c6d6e6f707172732063955200927eeb7765a5b13effa47485112d99a705adc8d2f1fe242127d3\
+    781909eba78fbcd9cb9a689c12edae9df2ea6e17d52ea1e7d1425d57842a219e75fc9cc67c8f25ac239a\
+    7ecf4fc00b2b96282971557bab18d964379c4e73d005c63c1e4a6fdecd01a5d7f3802d1af69d2488d6a3\
+    93a13c5c2add50821e6b17cd3dd169c6b8cdadf92a3d0b414224de0bee3d7888b3786437911a49c1edec\
+    c11864a50a85dd35b471c890cb872b1313954d";
+
+#[test]
+fn an_encrypted_file_needs_its_password() {
+    let place = Place::with_keyring();
+    let file: Vec<u8> =
+        (0..PERCONA.len() / 2).map(|i| u8::from_str_radix(&PERCONA[i * 2..i * 2 + 2], 16).unwrap()).collect();
+    place.write("src", &file);
+    place.refuses(2, "percona_encrypted_file", "src", &[], &["--source-unlock"]);
+    let wrong = secret_file(b"another password");
+    let wrong = format!("file:{}", wrong.display());
+    let e = place.refuses(1, "percona_encrypted_file", "src", &["--source-unlock", &wrong], &["password"]);
+    assert!(!e.err.contains("another password"), "{e:?}");
+    let password = ["--source-unlock", "env:PERCONA"];
+    place.import("percona_encrypted_file", "src", &password).says(0, &["imported 1 key"]);
+    let mut expected = Set::new();
+    put(&mut expected, "INNODBKey-1", "", "AES", &(0..32).collect::<Vec<u8>>());
+    assert_eq!(place.keys("keyring"), expected);
+    place.write("json", &json_file(&some_keys()));
+    place.refuses(2, "component_keyring_file", "json", &password, &["leave out --source-unlock"]);
+}
+
+#[test]
+fn what_was_exported_is_whole_private_and_can_be_imported() {
+    let place = Place::with_keyring();
+    place.write("src", &json_file(&some_keys()));
+    place.import("component_keyring_file", "src", &[]).says(0, &[]);
+    let keyring = place.bytes("keyring");
+    let export = |dst: &str| place.ctl(&["export", "--to", "component_keyring_file", "keyring", dst]);
+    let done = export("dst").says(0, &["exported 3 keys"]);
+    assert!(done.err.contains("WARNING: dst holds all keys in clear"), "{done:?}");
+    assert_eq!(fs::metadata(place.path("dst")).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(place.bytes("keyring") == keyring, "an export changed the keyring");
+
+    let dst = place.bytes("dst");
+    export("dst").says(2, &["dst exists already and was left as it is"]);
+    assert!(place.bytes("dst") == dst, "a file was written over");
+    place.write("other.backup", b"{}");
+    export("other").says(2, &["other.backup exists already"]);
+    assert!(!place.path("other").exists());
+    export("none/dst").says(2, &["cannot look at none"]);
+
+    let other = Place::with_keyring();
+    other.write("src", &dst);
+    other.import("component_keyring_file", "src", &[]).says(0, &["imported 3 keys"]);
+    assert_eq!(other.keys("keyring"), set(&some_keys()));
+}
+
+/// Names are bytes: those that are not UTF-8 go through both ways.
+#[test]
+fn a_name_of_any_bytes_comes_back() {
+    let place = Place::with_keyring();
+    let mut file = json_file(&[key("NAME", "", "AES", 16)]);
+    let at = file.windows(4).position(|w| w == b"NAME").unwrap();
+    file[at..at + 4].copy_from_slice(&[0xff, b'x', 0xc3, b'y']);
+    place.write("src", &file);
+    place.import("component_keyring_file", "src", &[]).says(0, &["imported 1 key"]);
+    place.ctl(&["export", "--to", "component_keyring_file", "keyring", "dst"]).says(0, &["exported 1 key"]);
+    let id = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        bytes.windows(4).any(|w| w == [0xff, b'x', 0xc3, b'y'])
+    };
+    assert!(id(&place.path("dst")));
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Keys on a server in everyday use: rotation, threads, cost, memory, key slots, the component.
+
+pub mod clear_text;
+pub mod component;
+pub mod cost;
+pub mod daemonize;
+pub mod everyday;
+pub mod memory;
+pub mod slots;
+pub mod threads;

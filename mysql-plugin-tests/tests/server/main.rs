@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tests on a real MySQL server: mysql-plugin-tests/server.sh builds and runs them.
+//!
+//! A test that cannot run here is counted as ignored, never as passed, and says so.
+
+mod faults;
+mod keys;
+mod tools;
+mod volumes;
+
+use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
+use keys::{clear_text, component, cost, daemonize, everyday, memory, slots, threads};
+use mysql_plugin_tests::rig::{self, Kind, Volume};
+use tools::{encrypt, migrate_offline, report, setup, verify_datadir};
+use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
+
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+/// What a test needs that not every machine and user has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Volumes of that kind.
+    Mounts(Kind),
+    /// Volumes of a filesystem of these tests.
+    Fuse,
+    /// gdb's gcore, and leave to use it.
+    Gcore,
+    /// A browser.
+    Chromium,
+    /// The files of MySQL's test suite.
+    StdData,
+    /// A host of its own, and strace.
+    Guest,
+}
+
+use Needs::{Chromium, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
+
+#[allow(non_upper_case_globals)]
+const Ext4: Needs = Mounts(Kind::Ext4);
+const BTRFS: Needs = Mounts(Kind::Btrfs);
+const XFS: Needs = Mounts(Kind::Xfs);
+
+const TESTS: &[(&str, Needs, fn())] = &[
+    ("encrypt::under_load", Nothing, encrypt::under_load),
+    ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),
+    ("encrypt::refuses_to_start", Nothing, encrypt::refuses_to_start),
+    ("encrypt::in_use_and_left", Nothing, encrypt::in_use_and_left),
+    ("encrypt::and_back", Nothing, encrypt::and_back),
+    ("encrypt::verify_finds_what_is_in_clear", Nothing, encrypt::verify_finds_what_is_in_clear),
+    ("encrypt::as_the_mysql_client", Nothing, encrypt::as_the_mysql_client),
+    ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
+    (
+        "power_cut::component_keyring_file_loses_the_instance",
+        Ext4,
+        power_cut::component_keyring_file_loses_the_instance,
+    ),
+    ("kill::while_rotating", Nothing, kill::while_rotating),
+    ("clear_text::canary", Nothing, clear_text::canary),
+    ("clear_text::keys", Nothing, clear_text::keys),
+    ("everyday::restarts_and_rotations", Nothing, everyday::restarts_and_rotations),
+    ("volume_gone::at_start", Nothing, || volume_gone::at_start(&Volume::directory())),
+    ("volume_gone::at_start_ext4", Ext4, || volume_gone::at_start(&Volume::ext4())),
+    ("volume_gone::while_running", Nothing, || volume_gone::while_running(&Volume::directory())),
+    ("volume_gone::while_running_ext4", Ext4, || volume_gone::while_running(&Volume::ext4())),
+    ("volume_gone::mounted_late", Nothing, || volume_gone::mounted_late(&Volume::directory())),
+    ("volume_gone::mounted_late_ext4", Ext4, || volume_gone::mounted_late(&Volume::ext4())),
+    ("refusal::at_start", Nothing, refusal::at_start),
+    ("refusal::beside_the_data", Nothing, refusal::beside_the_data),
+    ("refusal::without_force", Nothing, refusal::without_force),
+    ("memory::no_key_in_a_core", Gcore, memory::no_key_in_a_core),
+    ("component::migrated_by_the_tool", Nothing, component::migrated_by_the_tool),
+    (
+        "component::migrated_between_plugin_and_component",
+        Nothing,
+        component::migrated_between_plugin_and_component,
+    ),
+    ("component::volume_gone_at_start", Nothing, component::volume_gone_at_start),
+    (
+        "migrate_offline::from_oracles_component_and_back",
+        Nothing,
+        migrate_offline::from_oracles_component_and_back,
+    ),
+    ("migrate_offline::real_files_of_keyring_file", StdData, migrate_offline::real_files_of_keyring_file),
+    ("migrate_offline::real_data_of_keyring_file", StdData, migrate_offline::real_data_of_keyring_file),
+    ("cost::of_storing", Nothing, cost::of_storing),
+    ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
+    ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
+    ("daemonize::component", Nothing, daemonize::component),
+    ("daemonize::plugin", Nothing, daemonize::plugin),
+    ("daemonize::component_in_a_container", Nothing, daemonize::component_in_a_container),
+    ("daemonize::plugin_in_a_container", Nothing, daemonize::plugin_in_a_container),
+    ("setup::component", Guest, setup::component),
+    ("setup::plugin", Guest, setup::plugin),
+    ("diverged::found_and_merged", Nothing, diverged::found_and_merged),
+    ("slots::changed_under_a_rotating_server", Nothing, slots::changed_under_a_rotating_server),
+    ("slots::renewed_while_the_server_is_down", Nothing, slots::renewed_while_the_server_is_down),
+    ("slots::keyringctl_killed", Nothing, slots::keyringctl_killed),
+    ("slots::recovery_key", Nothing, slots::recovery_key),
+    ("mirrors::come_and_go", Ext4, mirrors::come_and_go),
+    ("mirrors::dead_and_replaced", Ext4, mirrors::dead_and_replaced),
+    ("mirrors::older_copy_while_running", Ext4, mirrors::older_copy_while_running),
+    ("mirrors::away_over_a_restart", Ext4, mirrors::away_over_a_restart),
+    ("mirrors::older_and_foreign_at_start", Nothing, mirrors::older_and_foreign_at_start),
+    ("mirrors::too_few", Nothing, mirrors::too_few),
+    ("mirrors::fork", Nothing, mirrors::fork),
+    ("mirrors::damage", Nothing, mirrors::damage),
+    ("faults_power::ext4", Ext4, || power::cuts(Kind::Ext4)),
+    ("faults_power::xfs", XFS, || power::cuts(Kind::Xfs)),
+    ("faults_power::mirrors", Ext4, power::cuts_of_mirrors),
+    ("faults_full::each_change_ext4", Ext4, || full::each_change(Kind::Ext4)),
+    ("faults_full::each_change_xfs", XFS, || full::each_change(Kind::Xfs)),
+    ("faults_full::each_change_btrfs", BTRFS, || full::each_change(Kind::Btrfs)),
+    ("faults_full::server", Ext4, full::server),
+    ("faults_disk::read_only_ext4", Ext4, || disk::read_only(Kind::Ext4)),
+    ("faults_disk::read_only_xfs", XFS, || disk::read_only(Kind::Xfs)),
+    ("faults_disk::pulled_ext4", Ext4, || disk::pulled(Kind::Ext4)),
+    ("faults_disk::pulled_btrfs", BTRFS, || disk::pulled(Kind::Btrfs)),
+    ("faults_disk::pulled_xfs", XFS, || disk::pulled(Kind::Xfs)),
+    ("faults_mounts::everyday_xfs", XFS, || mounts::everyday(Kind::Xfs)),
+    ("faults_mounts::everyday_btrfs", BTRFS, || mounts::everyday(Kind::Btrfs)),
+    ("faults_mounts::everyday_ntfs", Mounts(Kind::Ntfs), || mounts::everyday(Kind::Ntfs)),
+    ("faults_mounts::everyday_exfat", Mounts(Kind::Exfat), || mounts::everyday(Kind::Exfat)),
+    ("faults_mounts::killed_exfat", Mounts(Kind::Exfat), || mounts::killed(Kind::Exfat)),
+    ("faults_mounts::killed_sshfs", Mounts(Kind::Sshfs), || mounts::killed(Kind::Sshfs)),
+    ("faults_hung::remote", Mounts(Kind::Sshfs), hung::remote),
+    ("faults_hung::mirror", Mounts(Kind::Sshfs), hung::mirror),
+    ("faults_hung::sticks", Mounts(Kind::Ntfs), hung::sticks),
+    ("faults_mounts::killed_ntfs", Mounts(Kind::Ntfs), || mounts::killed(Kind::Ntfs)),
+    ("faults_fuse::init", Fuse, fuse::init),
+    ("faults_fuse::one_copy", Fuse, fuse::one_copy),
+    ("faults_fuse::either_copy", Fuse, fuse::either_copy),
+    ("faults_fuse::both_copies", Fuse, fuse::both_copies),
+    ("faults_fuse::sync", Fuse, fuse::sync),
+    ("faults_eio::power_cuts", Fuse, eio::power_cuts),
+    ("faults_eio::while_rotating", Fuse, eio::while_rotating),
+    ("mandatory_locks::refuse_others", Fuse, mandatory_locks::refuse_others),
+    ("mandatory_locks::shared_by_server_and_tools", Fuse, mandatory_locks::shared_by_server_and_tools),
+    ("report::half_and_whole", Nothing, report::half_and_whole),
+    ("report::in_a_browser", Chromium, report::in_a_browser),
+    ("faults_server::cuts_ext4", Ext4, || faults::server::cuts(Kind::Ext4)),
+    ("faults_server::cuts_xfs", XFS, || faults::server::cuts(Kind::Xfs)),
+    ("faults_rotation::mirror_dies", Ext4, || rotation::mirror_dies(1)),
+    ("faults_rotation::mirror_dies_both_needed", Ext4, || rotation::mirror_dies(2)),
+    ("situations::older", Ext4, situations::older),
+    ("situations::foreign", Nothing, situations::foreign),
+    ("situations::fork", Ext4, situations::fork),
+    ("situations::read_only", Ext4, situations::read_only),
+    ("verify_datadir::every_kind", Nothing, verify_datadir::every_kind),
+    ("verify_datadir::page_sizes", Nothing, verify_datadir::page_sizes),
+    ("verify_datadir::one_key_missing", Nothing, verify_datadir::one_key_missing),
+    ("verify_datadir::while_running", Nothing, verify_datadir::while_running),
+];
+
+impl Needs {
+    /// Why it isn't there, when it isn't.
+    fn missing(self) -> Option<String> {
+        match self {
+            Nothing => None,
+            Mounts(kind) => kind.why_not(),
+            Fuse => rig::fuse::Fuse::why_not(),
+            Gcore => memory::why_no_gcore(),
+            Chromium => report::why_no_chromium(),
+            StdData => migrate_offline::why_no_std_data(),
+            Guest => setup::why_not(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if let Some(done) = rig::worker::work_if_asked() {
+        return done;
+    }
+    in_own_mount_namespace();
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(2);
+    let run = match tempfile::Builder::new().prefix("kx").tempdir_in(short_directory()) {
+        Ok(run) => run,
+        Err(e) => return refuse(&format!("no directory for temporary files: {e}")),
+    };
+    if let Err(why) = rig::set_up(run.path()) {
+        return refuse(&why);
+    }
+    eprintln!("MySQL {} as user id {}", rig::place().version, rustix::process::geteuid().as_raw());
+    let trials = TESTS.iter().map(|&(name, needs, test)| {
+        Trial::ignorable_test(name, move || {
+            if let Some(why) = needs.missing() {
+                eprintln!("SKIPPED ({why}): {name}");
+                return Ok(Completion::ignored_with(why));
+            }
+            rig::as_test(name, test);
+            Ok(Completion::Completed)
+        })
+    });
+    libtest_mimic::run(&args, trials.collect()).exit_code()
+}
+
+fn refuse(why: &str) -> ExitCode {
+    eprintln!("server tests: {why}");
+    ExitCode::from(2)
+}
+
+/// The directory for temporary files, unless a socket's path below it would be too long.
+fn short_directory() -> PathBuf {
+    let dir = std::env::temp_dir();
+    if dir.as_os_str().len() <= 60 { dir } else { PathBuf::from("/tmp") }
+}
+
+/// Root gets mounts of its own: whatever happens, none is left when the last process here has ended.
+fn in_own_mount_namespace() {
+    const DONE: &str = "KX_OWN_MOUNTS";
+    if !rustix::process::geteuid().is_root() || std::env::var_os(DONE).is_some() {
+        return;
+    }
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--"]);
+        command
+    };
+    if unshare().arg("true").output().is_ok_and(|o| o.status.success())
+        && let Ok(this) = std::env::current_exe()
+    {
+        let e = unshare().arg(this).args(std::env::args_os().skip(1)).env(DONE, "1").exec();
+        eprintln!("server tests: no mount namespace of their own: {e}");
+    }
+}

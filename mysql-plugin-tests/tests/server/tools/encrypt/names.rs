@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Looks for the planted names in files.
+
+use memchr::memmem;
+use mysql_plugin_tests::biobank::{MARK, PLANTED, planted};
+use mysql_plugin_tests::rig::files_with;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The numbers of the planted names that are in clear in the files below a directory.
+pub fn names_in(dir: &Path) -> BTreeSet<u64> {
+    let mut found = BTreeSet::new();
+    for path in files_with_names(dir) {
+        // A log that was purged meanwhile.
+        let Ok(bytes) = fs::read(path) else { continue };
+        for at in memmem::find_iter(&bytes, MARK) {
+            let mut missing = (1..=PLANTED).filter(|number| !found.contains(number));
+            let is_there = |number: &u64| {
+                let name = planted(*number);
+                let start = name.find(MARK).and_then(|before| at.checked_sub(before));
+                start.and_then(|start| bytes.get(start..start + name.len())) == Some(name.as_bytes())
+            };
+            if let Some(number) = missing.find(is_there) {
+                found.insert(number);
+            }
+        }
+        if found.len() as u64 == PLANTED {
+            break;
+        }
+    }
+    found
+}
+
+/// The files below a directory with what all planted names have in common, and nothing else has. Full-text indexes
+/// hold it in lower case.
+pub fn files_with_names(dir: &Path) -> Vec<PathBuf> {
+    files_with(&[dir], &[MARK.into(), MARK.to_lowercase().into_bytes()])
+}

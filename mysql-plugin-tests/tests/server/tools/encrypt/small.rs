@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl encrypt` on a few tables: what it refuses, what it leaves, what it finds, and the way back.
+
+use super::{encrypt, encrypt_json, host, last_steps, tables_in_clear};
+use mysql::prelude::Queryable;
+use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, files_with, told, wait_until};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+const ROWS: &str = "CREATE SCHEMA clinic;
+    CREATE TABLE clinic.patients (id INT PRIMARY KEY, name VARCHAR(60));
+    CREATE TABLE clinic.visits (id INT PRIMARY KEY, patient INT, FOREIGN KEY (patient) REFERENCES clinic.patients (id));
+    CREATE TABLE clinic.notes (id INT PRIMARY KEY, note VARCHAR(60));
+    INSERT INTO clinic.patients VALUES (1, 'Astrid');
+    INSERT INTO clinic.visits VALUES (1, 1);
+    INSERT INTO clinic.notes VALUES (1, 'Birger')";
+
+fn started(host: &Host) -> Server {
+    let server = host.start();
+    server.sql(ROWS);
+    server
+}
+
+/// The output of a run that is to be refused with exit code 2.
+fn refusal(host: &Host, args: &[&str]) -> String {
+    let output = encrypt(host, args);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    told(&output)
+}
+
+/// Without a keyring, with one in a single place and nothing on paper, with one that is read-only: nothing is begun, the
+/// reason is told, and the risk can be taken by name where there is one to take.
+pub fn refuses_to_start() {
+    let bare = host();
+    let server = started(&bare);
+    assert!(refusal(&bare, &["apply"]).contains("has no keyring"));
+    let plan = encrypt(&bare, &["plan"]);
+    assert!(plan.status.success() && told(&plan).contains("Keyring: none is loaded"), "{}", told(&plan));
+    server.stop();
+
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let slots = keyring.report("status")["slots"].as_array().unwrap().clone();
+    let recovery =
+        slots.iter().position(|slot| slot["kind"] == "recovery").unwrap_or_else(|| panic!("{slots:?}")) + 1;
+    let removed =
+        keyring.ctl_with(&["slot", "remove"], [keyring.path.as_os_str(), recovery.to_string().as_ref()]);
+    assert!(removed.status.success(), "{}", told(&removed));
+    let host = host().keyring(&keyring);
+    let server = started(&host);
+    let text = refusal(&host, &["apply"]);
+    assert!(text.contains("no recovery key") && text.contains("nothing was changed"), "{text}");
+    server.sql("SET GLOBAL keyring_external_read_only = ON");
+    assert!(refusal(&host, &["apply", "--without-second-copy"]).contains("read-only"));
+    server.sql("SET GLOBAL keyring_external_read_only = OFF");
+    assert!(refusal(&host, &["apply", "--undo"]).contains("--all"));
+    assert!(
+        refusal(&host, &["apply", "--without-second-copy", "--only", "clinic.patient"])
+            .contains("no such table")
+    );
+    assert_eq!(tables_in_clear(&server), 4);
+    assert_eq!(server.value::<String>("SELECT @@default_table_encryption"), "0");
+
+    let one = encrypt(&host, &["apply", "--without-second-copy", "--only", "clinic.patients"]);
+    assert!(one.status.success(), "{}", told(&one));
+    assert_eq!(tables_in_clear(&server), 3);
+    assert_eq!(
+        server.value::<String>("SELECT @@default_table_encryption"),
+        "0",
+        "only that table was asked for"
+    );
+    server.stop();
+}
+
+/// A table that an open transaction holds is reported with who holds it, and the rest goes on; the next run does it. A pause
+/// file and a busy server are waited for.
+pub fn in_use_and_left() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let host = host().keyring(&keyring);
+    let server = started(&host);
+    let mut user = server.connect();
+    user.query_drop("START TRANSACTION").unwrap();
+    user.query_drop("INSERT INTO clinic.notes VALUES (2, 'Cecilia')").unwrap();
+    let (code, account) = encrypt_json(
+        &host,
+        &["apply", "--lock-wait=1", "--undo-wait=1", "--skip=clinic.vis*", "--purge-binary-logs"],
+    );
+    assert_eq!(code, 1, "{account:#}");
+    let failed = account["failed"].as_array().unwrap();
+    assert!(failed.iter().any(|f| f["what"] == "clinic.notes"), "{failed:#?}");
+    let why = failed.iter().find(|f| f["what"] == "clinic.notes").unwrap()["why"].to_string();
+    assert!(why.contains(&format!("connection {} of root", user.connection_id())), "{why}");
+    assert_eq!(account["left"].as_array().unwrap(), &["clinic.notes", "schema clinic"]);
+    assert_eq!(tables_in_clear(&server), 2, "clinic.notes, and clinic.visits that was left out");
+    user.query_drop("COMMIT").unwrap();
+
+    let pause = host.dir().join("pause");
+    fs::write(&pause, "").unwrap();
+    let pause_file = format!("--pause-file={}", pause.display());
+    let mut child = super::command(&host, &["apply", &pause_file, "--max-load=Threads_running=1000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("Waiting: until")), "it does not wait");
+    assert_eq!(tables_in_clear(&server), 2);
+    fs::remove_file(&pause).unwrap();
+    let rest: Vec<_> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{rest:#?}");
+    assert_eq!(tables_in_clear(&server), 0);
+    assert!(refusal(&host, &["apply", "--max-load=No_such_status=1"]).contains("No_such_status"));
+    server.stop();
+}
+
+/// One table, then everything, is decrypted again. In the end nothing needs the keyring, says verify, and the server starts
+/// without one.
+pub fn and_back() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let bare = host();
+    let host = bare.clone().keyring(&keyring);
+    let server = started(&host);
+    let verify_undo = || encrypt(&host, &["verify", "--undo"]).status.code();
+    for (args, code) in
+        // The binary logs have no key yet.
+        [(&["rotate", "--only-binary-logs"][..], 1), (&["apply"], 0), (&["rotate"], 0)]
+    {
+        let output = encrypt(&host, args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
+    }
+    let keys = || (keyring.ids("INNODBKey-"), keyring.ids("MySQLReplicationKey_"));
+    let before = keys();
+    let output = encrypt(&host, &["rotate", "--only-innodb"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let after = keys();
+    assert_eq!((after.0.len(), &after.1), (before.0.len() + 1, &before.1), "{}", told(&output));
+    let output = encrypt(&host, &["apply", "--undo", "--only=clinic.no*"]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(tables_in_clear(&server), 1);
+    assert!(keyring.ids("INNODBKey-").len() >= 2 && keyring.ids("MySQLReplicationKey_").len() >= 2);
+    assert_eq!(verify_undo(), Some(1));
+    let undo = ["apply", "--undo", "--all", "--purge-binary-logs"];
+    let output = encrypt(&host, &undo);
+    assert!(output.status.success(), "{}", told(&output));
+    server.stop();
+    let server = host.start();
+    let output = encrypt(&host, &undo);
+    assert!(output.status.success(), "{}", told(&output));
+    let output = encrypt(&host, &["verify", "--undo"]);
+    assert!(output.status.success(), "{}", told(&output));
+    server.stop();
+    let server = bare.start();
+    assert_eq!(server.rows::<String>("SELECT name FROM clinic.patients"), ["Astrid"]);
+    server.stop();
+}
+
+/// Encrypted by apply, a server is found fine; and not fine with a table in clear, a file that was left, a slow log, a
+/// setting that was changed, or entries of an index that waited in ibdata1 while the table was encrypted already.
+pub fn verify_finds_what_is_in_clear() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    // The change buffer is the default of this version; it is used when an index's pages are not in memory.
+    let host = host()
+        .keyring(&keyring)
+        .option("--innodb-change-buffering=all")
+        .option("--innodb-buffer-pool-size=5M");
+    let server = started(&host);
+    server.sql("CREATE TABLE clinic.old (id INT PRIMARY KEY) TABLESPACE innodb_system");
+    server.sql("FLUSH TABLES clinic.patients FOR EXPORT; UNLOCK TABLES");
+    let left = fs::read(host.datadir().join("clinic/patients.ibd")).unwrap();
+    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let (host, server) = last_steps(host, server);
+    let (code, report) = encrypt_json(&host, &["verify"]);
+    assert_eq!(code, 0, "{:#}", report["findings"]);
+    assert_eq!(report["files"]["clear"], 0, "{:#}", report["files"]);
+
+    let socket = host.clone();
+    let finds = |kind: &str, what: &str| {
+        let (code, report) = encrypt_json(&socket, &["verify", "--no-canary"]);
+        let findings = report["findings"].as_array().unwrap();
+        let found = findings.iter().any(|f| f["kind"] == kind && f["what"].as_str().unwrap().contains(what));
+        assert!(code == 1 && found, "{kind} {what}: exit code {code}, {findings:#?}");
+    };
+    server.sql("CREATE TABLE clinic.clear (id INT PRIMARY KEY) ENCRYPTION='N'");
+    server.sql("FLUSH TABLES clinic.clear FOR EXPORT");
+    finds("table", "clinic.clear");
+    finds("table", "clinic/clear.ibd");
+    server.sql("DROP TABLE clinic.clear");
+    fs::write(host.datadir().join("clinic/left.ibd"), left).unwrap();
+    finds("table", "clinic/left.ibd");
+    fs::remove_file(host.datadir().join("clinic/left.ibd")).unwrap();
+    server.sql("SET GLOBAL default_table_encryption = OFF");
+    finds("setting", "default_table_encryption");
+    server.sql("SET GLOBAL default_table_encryption = ON; SET GLOBAL slow_query_log = ON");
+    finds("slow-log", "");
+    let (code, report) = encrypt_json(&host, &["verify", "--no-canary", "--accept=slow-log"]);
+    assert_eq!(code, 0, "{:#}", report["findings"]);
+    server.sql("SET GLOBAL slow_query_log = OFF");
+
+    server.sql("SET GLOBAL innodb_change_buffering = 'all'");
+    finds("change-buffer", "innodb_change_buffering");
+    fill_change_buffer(&server);
+    server.sql("SET GLOBAL innodb_change_buffering = 'none'");
+    finds("late-setting", "innodb_change_buffering");
+    let buffered = || {
+        let (_, report) = encrypt_json(&socket, &["verify", "--no-canary"]);
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.iter().any(|f| f["kind"] == "system-tablespace")
+    };
+    assert!(wait_until(Duration::from_secs(30), buffered), "entries in ibdata1 are not found");
+    let (host, server) = last_steps(host, server);
+    finds("system-tablespace", "ibdata1");
+    let (code, report) = encrypt_json(&host, &["verify", "--accept=system-tablespace"]);
+    assert_eq!(code, 0, "{:#}", report["findings"]);
+    server.stop();
+}
+
+/// A server whose settings are in its option file writes no old value of a row in clear when it starts after a crash.
+///
+/// With SET PERSIST alone, 9.7.4 does: into the redo log in three starts of three, now and then into undo tablespaces.
+pub fn after_a_crash() {
+    const NAME: &str = "Quennarvik-in-a-crash";
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let host =
+        host().keyring(&keyring).option("--innodb-doublewrite=ON").option("--innodb-change-buffering=none");
+    let server = started(&host);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let (host, server) = last_steps(host, server);
+    let mut conn = server.connect();
+    conn.query_drop(
+        "CREATE TABLE clinic.people (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(200), n INT)",
+    )
+    .unwrap();
+    conn.query_drop(format!(
+        "INSERT INTO clinic.people (name, n) VALUES {}('{NAME}', 0)",
+        format!("('{NAME}', 0), ").repeat(2000)
+    ))
+    .unwrap();
+    conn.query_drop("UPDATE clinic.people SET name = CONCAT(name, ' once')").unwrap();
+    conn.query_drop("START TRANSACTION").unwrap();
+    conn.query_drop("UPDATE clinic.people SET name = CONCAT(name, ' more'), n = 1").unwrap();
+    server.kill();
+    let server = host.start();
+    let undone = || server.value::<u32>("SELECT COUNT(*) FROM clinic.people WHERE n = 0") == 2001;
+    assert!(wait_until(Duration::from_secs(60), undone), "what was not committed is not undone");
+    assert_eq!(files_with(&[host.dir()], &[NAME.into()]), Vec::<PathBuf>::new());
+    let (code, report) = encrypt_json(&host, &["verify"]);
+    assert_eq!(code, 0, "{:#}", report["findings"]);
+    server.stop();
+    assert_eq!(files_with(&[host.dir()], &[NAME.into()]), Vec::<PathBuf>::new());
+}
+
+/// Makes an encrypted table larger than the server's memory, and rows in it whose index entries have to wait.
+fn fill_change_buffer(server: &Server) {
+    let mut conn = server.connect();
+    conn.query_drop("SET SESSION cte_max_recursion_depth = 1000000").unwrap();
+    conn.query_drop("CREATE TABLE clinic.results (id INT PRIMARY KEY AUTO_INCREMENT, pad VARCHAR(200), k VARCHAR(64), KEY (k))").unwrap();
+    let insert = |rows: u32| {
+        format!(
+            "INSERT INTO clinic.results (pad, k) WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+             SELECT REPEAT('x', 200), SHA2(RAND() * i, 256) FROM n"
+        )
+    };
+    conn.query_drop(insert(60_000)).unwrap();
+    let _: Option<u64> = conn.query_first("SELECT COUNT(*) FROM clinic.results WHERE pad LIKE '%y'").unwrap();
+    conn.query_drop(insert(3_000)).unwrap();
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl verify --datadir` on the files of real servers: it says of each what the server says of it, without the
+//! server, and names exactly those that a keyring does not open.
+
+mod one_key;
+
+pub use one_key::one_key_missing;
+
+use mysql::prelude::Queryable;
+use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, run, told};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// The options with which everything is encrypted that can be.
+fn encrypting(host: Host) -> Host {
+    host.option("--innodb-redo-log-encrypt=ON")
+        .option("--innodb-undo-log-encrypt=ON")
+        .option("--binlog-encryption=ON")
+        .option("--innodb-doublewrite=ON")
+}
+
+/// What `keyringctl verify` said: how it ended, and the report.
+struct Verified {
+    code: Option<i32>,
+    report: Value,
+}
+
+fn verify(keyring: &Keyring, datadir: &Path, options: &[&str]) -> Verified {
+    let paths = keyring.paths();
+    let args = paths.iter().map(|p| p.as_os_str());
+    let args = args.chain([OsStr::new("--datadir"), datadir.as_os_str()]);
+    let output = keyring.ctl_with(&["verify"], args.chain(options.iter().map(OsStr::new)));
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
+    Verified { code: output.status.code(), report }
+}
+
+impl Verified {
+    /// The reports on the files, by their paths.
+    fn files(&self) -> BTreeMap<PathBuf, &Value> {
+        let files = self.report["files"].as_array().unwrap_or_else(|| panic!("{}", self.report));
+        files.iter().map(|file| (PathBuf::from(file["path"].as_str().unwrap()), file)).collect()
+    }
+
+    fn file(&self, path: &Path) -> &Value {
+        self.files().get(path).unwrap_or_else(|| panic!("no report on {}", path.display()))
+    }
+
+    /// The files in that state.
+    fn in_state(&self, state: &str) -> BTreeSet<PathBuf> {
+        self.files().into_iter().filter(|(_, file)| file["state"] == state).map(|(path, _)| path).collect()
+    }
+
+    /// Every encrypted file opened.
+    fn assert_opened(&self) {
+        assert_eq!(self.code, Some(0), "{:#}", self.report);
+        for state in ["key_missing", "wrong_key", "damaged", "unreadable"] {
+            assert_eq!(self.in_state(state), BTreeSet::new(), "{state}");
+        }
+    }
+}
+
+/// A table and a tablespace of every kind, encrypted and in clear, with rows.
+const KINDS: &[&str] = &[
+    "CREATE DATABASE clinic",
+    "CREATE TABLE clinic.own (id INT PRIMARY KEY, a LONGTEXT) ENCRYPTION='Y'",
+    "CREATE TABLE clinic.clear (id INT PRIMARY KEY, a LONGTEXT)",
+    "CREATE TABLE clinic.parts (id INT PRIMARY KEY, a LONGTEXT) ENCRYPTION='Y' PARTITION BY HASH(id) PARTITIONS 3",
+    "CREATE TABLESPACE shared ADD DATAFILE 'shared.ibd' ENCRYPTION='Y'",
+    "CREATE TABLESPACE open ADD DATAFILE 'open.ibd'",
+    "CREATE TABLE clinic.general (id INT PRIMARY KEY, a LONGTEXT) TABLESPACE shared ENCRYPTION='Y'",
+    "CREATE UNDO TABLESPACE spare ADD DATAFILE 'spare.ibu'",
+    "CREATE TABLE clinic.map (id INT PRIMARY KEY, a LONGTEXT, p POINT NOT NULL SRID 0 DEFAULT (POINT(1, 1)), SPATIAL INDEX(p)) ENCRYPTION='Y'",
+    "ALTER TABLESPACE mysql ENCRYPTION='Y'",
+];
+const ROWS: &str =
+    "INTO clinic.%s (id, a) WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+     SELECT i, REPEAT('row ', 100) FROM n";
+
+fn make_kinds(server: &Server, more: &[(&str, &str)]) {
+    let mut conn = server.connect();
+    let mut tables = vec!["own", "clear", "parts", "general", "map"];
+    for statement in KINDS {
+        conn.query_drop(statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
+    }
+    for (table, options) in more {
+        let statement = format!(
+            "CREATE TABLE clinic.{table} (id INT PRIMARY KEY, a VARCHAR(450)) {options} ENCRYPTION='Y'"
+        );
+        conn.query_drop(&statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
+        tables.push(table);
+    }
+    for table in tables {
+        conn.query_drop(format!("INSERT {}", ROWS.replace("%s", table))).unwrap();
+    }
+}
+
+/// ROW_FORMAT=COMPRESSED in all sizes, and pages compressed for holes.
+const COMPRESSED: &[(&str, &str)] = &[
+    ("zip1", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=1"),
+    ("zip2", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=2"),
+    ("zip4", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=4"),
+    ("zip8", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8"),
+    ("zip16", "ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=16"),
+    ("zlib", "COMPRESSION='zlib'"),
+    ("lz4", "COMPRESSION='lz4'"),
+];
+
+/// What the server says: the files of its tablespaces, and whether each is encrypted.
+fn said_by_server(server: &Server, datadir: &Path) -> BTreeMap<PathBuf, bool> {
+    let rows = server.rows::<(String, String)>(
+        "SELECT f.file_name, t.encryption FROM information_schema.innodb_tablespaces t
+         JOIN information_schema.files f ON f.file_id = t.space",
+    );
+    let path = |name: &str| datadir.join(name.strip_prefix("./").unwrap_or(name));
+    rows.iter().map(|(name, encryption)| (path(name), encryption == "Y")).collect()
+}
+
+/// Compares the report with what the server said, and asserts that each encrypted tablespace was proved with a page.
+fn assert_as_the_server_said(verified: &Verified, said: &BTreeMap<PathBuf, bool>) {
+    for (path, encrypted) in said {
+        let file = verified.file(path);
+        let state = if *encrypted { "opened" } else { "not_encrypted" };
+        assert_eq!(file["state"], state, "{file:#}");
+        assert_eq!(*encrypted, file["checked_page"].is_u64(), "{file:#}");
+    }
+    // And no tablespace that the server doesn't know, but for the session's temporary ones and ibdata1.
+    for (path, file) in verified.files() {
+        if ["table", "general", "dictionary", "undo"].contains(&file["kind"].as_str().unwrap()) {
+            assert!(said.contains_key(&path), "{file:#}");
+        }
+    }
+}
+
+/// Every kind of file of a server with all kinds of tables: running, stopped, and copied away.
+pub fn every_kind() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let outside = volume.mount_point().parent().unwrap().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let directories = format!("--innodb-directories={}", outside.display());
+    let host = encrypting(Host::new()).keyring(&keyring).option(directories);
+    let server = host.start();
+    make_kinds(&server, COMPRESSED);
+    server.sql(&format!(
+        "CREATE TABLE clinic.far (id INT PRIMARY KEY) ENCRYPTION='Y' DATA DIRECTORY='{}'; FLUSH BINARY LOGS",
+        outside.display()
+    ));
+    let datadir = host.datadir();
+    let mut said = said_by_server(&server, &datadir);
+    let far = outside.join("clinic/far.ibd");
+    assert_eq!(said.remove(&far), Some(true), "{said:?}");
+    assert_eq!(said.values().filter(|encrypted| **encrypted).count(), 17, "{said:?}");
+    let running = verify(&keyring, &datadir, &["--every-page"]);
+    running.assert_opened();
+    server.stop();
+
+    for options in [&[][..], &["--every-page"]] {
+        let verified = verify(&keyring, &datadir, options);
+        verified.assert_opened();
+        let there = said.clone().into_iter().filter(|(path, _)| path.exists()).collect();
+        assert_as_the_server_said(&verified, &there);
+        let kind = |name: &str| -> BTreeSet<String> {
+            let files = verified.files();
+            let of_kind = files.values().filter(|file| file["kind"] == name);
+            of_kind.map(|file| file["state"].as_str().unwrap().to_owned()).collect()
+        };
+        assert!(kind("redo").contains("opened"), "{:#}", verified.report);
+        assert!(kind("doublewrite").contains("opened"), "{:#}", verified.report);
+        assert_eq!(kind("binary_log"), ["opened".to_owned()].into());
+        assert_eq!(kind("system"), ["not_encrypted".to_owned()].into());
+        assert!(!verified.files().contains_key(&far));
+    }
+    let also = verify(&keyring, &datadir, &["--also", outside.to_str().unwrap()]);
+    assert_eq!(also.file(&far)["state"], "opened");
+
+    // What is in clear is no fault, but when it is asked for.
+    let strict = verify(&keyring, &datadir, &["--all-encrypted"]);
+    assert_eq!(strict.code, Some(1));
+    let in_clear: BTreeSet<_> =
+        strict.files().into_iter().filter(|(_, f)| f["in_clear"] == true).map(|(path, _)| path).collect();
+    for clear in ["clinic/clear.ibd", "open.ibd", "sys/sys_config.ibd"] {
+        assert!(in_clear.contains(&datadir.join(clear)), "{clear}");
+    }
+    for not in ["clinic/own.ibd", "shared.ibd", "mysql.ibd", "ibdata1"] {
+        assert!(!in_clear.contains(&datadir.join(not)), "{not}");
+    }
+    damage(&keyring, &datadir);
+}
+
+/// Copies of files in which one byte is another.
+fn damage(keyring: &Keyring, datadir: &Path) {
+    let copy = datadir.with_file_name("copy");
+    let table = copy.join("clinic/own.ibd");
+    let page = |number: u64| number * 16384;
+    // The information is at 10390 of page 0: magic, number, UUID, key, checksum.
+    for (file, at, expected) in [
+        ("clinic/own.ibd", 10391, "damaged"),
+        ("clinic/own.ibd", 10396, "damaged"),
+        ("clinic/own.ibd", 10500, "damaged"),
+        ("clinic/own.ibd", 56, "damaged"),
+        ("clinic/own.ibd", page(4) + 5000, "damaged"),
+        ("mysql.ibd", 10440, "damaged"),
+        ("shared.ibd", 10440, "damaged"),
+        ("spare.ibu", 10440, "damaged"),
+        ("binlog.000001", 4, "damaged"),
+        ("binlog.000001", 30, "key_missing"),
+        ("binlog.000001", 100, "wrong_key"),
+    ] {
+        let path = copy_of(datadir, &copy, file);
+        flip(&path, at);
+        let verified = verify(keyring, &copy, &[]);
+        assert_eq!(verified.code, Some(1), "{file} at {at}: {:#}", verified.report);
+        assert_eq!(verified.file(&path)["state"], expected, "{file} at {at}: {:#}", verified.report);
+    }
+    // Cut short, as by a full disk.
+    copy_of(datadir, &copy, "clinic/own.ibd");
+    fs::File::options().write(true).open(&table).unwrap().set_len(page(5)).unwrap();
+    assert_eq!(verify(keyring, &copy, &[]).file(&table)["state"], "damaged");
+    // A page far behind: only with every page.
+    copy_of(datadir, &copy, "clinic/own.ibd");
+    flip(&table, page(7) + 100);
+    verify(keyring, &copy, &[]).assert_opened();
+    assert_eq!(verify(keyring, &copy, &["--every-page"]).file(&table)["state"], "damaged");
+    fs::remove_dir_all(copy).unwrap();
+}
+
+/// A copy of one file, in a directory of its own. It looks old, so that it is read once.
+fn copy_of(from: &Path, to: &Path, file: &str) -> PathBuf {
+    let _ = fs::remove_dir_all(to);
+    let path = to.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::copy(from.join(file), &path).unwrap();
+    path
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+}
+
+/// Other page sizes and checksums. 4 KiB pages can't be compressed for holes on most filesystems.
+pub fn page_sizes() {
+    let zip: Vec<_> =
+        COMPRESSED.iter().filter(|(name, _)| ["zip1", "zip2", "zip4"].contains(name)).copied().collect();
+    for (size, checksum, more) in
+        [("4k", "innodb", &zip[..]), ("8k", "none", &zip[..]), ("32k", "crc32", &[]), ("64k", "none", &[])]
+    {
+        let volume = Volume::directory();
+        let keyring = Keyring::init(&volume);
+        let host = encrypting(Host::new())
+            .option(format!("--innodb-page-size={size}"))
+            .option(format!("--innodb-checksum-algorithm={checksum}"));
+        fs::remove_dir_all(host.datadir()).unwrap();
+        let initialise =
+            host.clone().option("--skip-innodb-redo-log-encrypt").option("--skip-innodb-undo-log-encrypt");
+        run(initialise.option("--skip-binlog-encryption").command().arg("--initialize-insecure"));
+        let host = host.keyring(&keyring);
+        let server = host.start();
+        make_kinds(&server, more);
+        let said = said_by_server(&server, &host.datadir());
+        server.stop();
+        for options in [&[][..], &["--every-page"]] {
+            let verified = verify(&keyring, &host.datadir(), options);
+            verified.assert_opened();
+            let there: BTreeMap<_, _> = said.iter().filter(|(path, _)| path.exists()).collect();
+            for (path, encrypted) in there {
+                let file = verified.file(path);
+                assert_eq!(
+                    file["state"],
+                    if *encrypted { "opened" } else { "not_encrypted" },
+                    "{size}: {file:#}"
+                );
+                // Pages of ROW_FORMAT=COMPRESSED without checksums prove nothing.
+                let provable = checksum != "none" || !path.to_string_lossy().contains("zip");
+                assert_eq!(file["checked_page"].is_u64(), *encrypted && provable, "{size}: {file:#}");
+            }
+        }
+        eprintln!("pages of {size}, checksum {checksum}: {} tablespaces", said.len());
+    }
+}
+
+/// While a server rotates its keys and makes and drops tables, and after it was killed doing so, nothing is reported
+/// that is not so.
+pub fn while_running() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let host = encrypting(Host::new()).keyring(&keyring);
+    let server = host.start();
+    make_kinds(&server, COMPRESSED);
+    let connect = server.connector();
+    let done = AtomicBool::new(false);
+    let mut looked = 0;
+    std::thread::scope(|scope| {
+        let (connect, done) = (connect.clone(), &done);
+        let busy = scope.spawn(move || {
+            let mut conn = connect().unwrap();
+            for i in 0..40 {
+                for statement in [
+                    ROTATE.to_owned(),
+                    format!("CREATE TABLE clinic.new{i} (id INT PRIMARY KEY, a LONGTEXT) ENCRYPTION='Y'"),
+                    format!("INSERT {}", ROWS.replace("%s", &format!("new{i}"))),
+                    "FLUSH BINARY LOGS".to_owned(),
+                    format!("DROP TABLE IF EXISTS clinic.new{}", i + 100 - 5 - if i < 5 { 0 } else { 100 }),
+                ] {
+                    conn.query_drop(&statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) && !busy.is_finished() {
+            verify(&keyring, &host.datadir(), &[]).assert_opened();
+            looked += 1;
+        }
+    });
+    eprintln!("looked {looked} times while a server rotated 40 times");
+    // A rotation killed halfway: tablespaces are under two master keys.
+    let rotating = std::thread::spawn(move || connect().unwrap().query_drop(ROTATE));
+    std::thread::sleep(Duration::from_millis(5));
+    server.kill();
+    let _ = rotating.join();
+    verify(&keyring, &host.datadir(), &["--every-page"]).assert_opened();
+}
