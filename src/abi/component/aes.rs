@@ -2,7 +2,7 @@
 //! `keyring_aes`: encrypts and decrypts with a key that never leaves the keyring.
 
 use super::{log, name};
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, bytes, c_bytes, put_bytes};
 use crate::abi::services::{self, Level};
@@ -31,17 +31,13 @@ unsafe extern "C" fn get_size(
     bits: usize,
     output_size: *mut usize,
 ) -> c_int {
-    guard(1, || {
+    guard(|| {
         // SAFETY: NULL or a C string.
         let size = unsafe { mode(mode_name, bits) }.and_then(|mode| mode.size(input_size));
-        match size {
-            Some(size) if !output_size.is_null() => {
-                // SAFETY: not NULL, so it is the caller's variable.
-                unsafe { *output_size = size };
-                0
-            }
-            _ => 1,
-        }
+        let size = size.filter(|_| !output_size.is_null()).ok_or(Failed)?;
+        // SAFETY: not NULL, so it is the caller's variable.
+        unsafe { *output_size = size };
+        Ok(())
     })
 }
 
@@ -83,7 +79,7 @@ unsafe fn operate<B: AsRef<[u8]>>(
     doing: &str,
     a: &Arguments,
     work: impl FnOnce(&Cipher, Mode, &[u8; BLOCK], &[u8]) -> Result<B, crate::aes::AesError>,
-) -> c_int {
+) -> Result<(), Failed> {
     // SAFETY: promised by the caller.
     let (mode, name, iv, input) = unsafe {
         (
@@ -93,28 +89,26 @@ unsafe fn operate<B: AsRef<[u8]>>(
             bytes(a.input.cast(), a.input_size, MAX_INPUT),
         )
     };
-    let (Some(mode), Ok(name), Some(iv), Some(input)) = (mode, name, iv, input) else { return 1 };
+    let (Some(mode), Ok(name), Some(iv), Some(input)) = (mode, name, iv, input) else { return Err(Failed) };
     if a.output.is_null() || a.output_size.is_null() {
-        return 1;
+        return Err(Failed);
     }
-    let Some(cipher) = cipher(&name) else { return 1 };
-    match work(&cipher, mode, iv, input) {
-        Ok(made) if made.as_ref().len() <= a.output_room => {
-            let made = made.as_ref();
-            // SAFETY: the caller's buffer, whose room was compared, and its variable. The input is not used
-            // any more, so it may be the same place.
-            unsafe {
-                put_bytes(a.output, made);
-                *a.output_size = made.len();
-            }
-            0
-        }
-        Ok(_) => 1,
-        Err(e) => {
-            services::log(Level::Note, &format!("Error while {doing} with key {name}: {e}"));
-            1
-        }
+    let cipher = cipher(&name).ok_or(Failed)?;
+    let made = work(&cipher, mode, iv, input).map_err(|e| {
+        services::log(Level::Note, &format!("Error while {doing} with key {name}: {e}"));
+        Failed
+    })?;
+    let made = made.as_ref();
+    if made.len() > a.output_room {
+        return Err(Failed);
     }
+    // SAFETY: the caller's buffer, whose room was compared, and its variable. The input is not used any more, so it may
+    // be the same place.
+    unsafe {
+        put_bytes(a.output, made);
+        *a.output_size = made.len();
+    }
+    Ok(())
 }
 
 unsafe extern "C" fn encrypt(
@@ -130,7 +124,7 @@ unsafe extern "C" fn encrypt(
     output_room: usize,
     output_size: *mut usize,
 ) -> c_int {
-    guard(1, || {
+    guard(|| {
         let a = Arguments {
             data_id,
             auth_id,
@@ -161,7 +155,7 @@ unsafe extern "C" fn decrypt(
     output_room: usize,
     output_size: *mut usize,
 ) -> c_int {
-    guard(1, || {
+    guard(|| {
         let a = Arguments {
             data_id,
             auth_id,

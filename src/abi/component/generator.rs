@@ -2,6 +2,7 @@
 //! `keyring_generator`: makes keys of random bytes.
 
 use super::{key_type, name, on_keyring};
+use crate::abi::guard::guard;
 use crate::abi::pointers::Shared;
 use crate::abi::sys::kx_keyring_generator;
 use std::ffi::{c_char, c_int};
@@ -15,9 +16,11 @@ unsafe extern "C" fn generate(
     type_: *const c_char,
     size: usize,
 ) -> c_int {
-    on_keyring("generating", |keyring| {
-        // SAFETY: the server passes NULL or C strings.
-        let (name, key_type) = unsafe { (name(data_id, auth_id)?, key_type(type_)?) };
-        keyring.generate(name, &key_type, size)
+    guard(|| {
+        on_keyring("generating", |keyring| {
+            // SAFETY: the server passes NULL or C strings.
+            let (name, key_type) = unsafe { (name(data_id, auth_id)?, key_type(type_)?) };
+            keyring.generate(name, &key_type, size)
+        })
     })
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_keys_metadata_iterator`: the names of all keys that were there when it was made.
 
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard, guard_yes_no};
 use crate::abi::handles::Handles;
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_c_bytes};
@@ -29,46 +29,46 @@ struct Names {
 static ITERATORS: Handles<Names> = Handles::new(0x4900_0000_0000);
 
 unsafe extern "C" fn init(iterator: *mut *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         if iterator.is_null() {
-            return 1;
+            return Err(Failed);
         }
         // SAFETY: not NULL, so it is the caller's variable.
         unsafe { *iterator = null_mut() };
-        let Some(keyring) = instance::get() else { return 1 };
+        let keyring = instance::get().ok_or(Failed)?;
         let handle = ITERATORS.open(Names { names: keyring.names(), at: 0 });
         // SAFETY: as above.
         unsafe { *iterator = handle };
-        0
+        Ok(())
     })
 }
 
 unsafe extern "C" fn deinit(iterator: *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         ITERATORS.close(iterator);
-        0
+        Ok(())
     })
 }
 
 /// 1 when it stands on a key.
 unsafe extern "C" fn is_valid(iterator: *mut c_void) -> c_int {
-    guard(0, || c_int::from(ITERATORS.with(iterator, |i| i.at < i.names.len()) == Some(true)))
+    guard_yes_no(|| ITERATORS.with(iterator, |i| i.at < i.names.len()) == Some(true))
 }
 
 /// Stepping behind the last key succeeds once.
 unsafe extern "C" fn next(iterator: *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         let stepped = ITERATORS.with(iterator, |i| {
             let more = i.at < i.names.len();
             i.at += usize::from(more);
             more
         });
-        super::success(stepped == Some(true))
+        stepped.filter(|stepped| *stepped).map(drop).ok_or(Failed)
     })
 }
 
-fn current(iterator: *mut c_void) -> Option<KeyName> {
-    ITERATORS.with(iterator, |i| i.names.get(i.at).cloned()).flatten()
+fn current(iterator: *mut c_void) -> Result<KeyName, Failed> {
+    ITERATORS.with(iterator, |i| i.names.get(i.at).cloned()).flatten().ok_or(Failed)
 }
 
 unsafe extern "C" fn get_length(
@@ -76,17 +76,17 @@ unsafe extern "C" fn get_length(
     data_id_size: *mut usize,
     auth_id_size: *mut usize,
 ) -> c_int {
-    guard(1, || {
-        let Some(name) = current(iterator) else { return 1 };
+    guard(|| {
+        let name = current(iterator)?;
         if data_id_size.is_null() || auth_id_size.is_null() {
-            return 1;
+            return Err(Failed);
         }
         // SAFETY: not NULL, so they are the caller's variables.
         unsafe {
             *data_id_size = name.as_ref().id().len();
             *auth_id_size = name.as_ref().user().len();
         }
-        0
+        Ok(())
     })
 }
 
@@ -97,18 +97,18 @@ unsafe extern "C" fn get(
     auth_id: *mut c_char,
     auth_id_room: usize,
 ) -> c_int {
-    guard(1, || {
-        let Some(name) = current(iterator) else { return 1 };
+    guard(|| {
+        let name = current(iterator)?;
         let (id, user) = (name.as_ref().id(), name.as_ref().user());
         // A name cut short would be another key's.
         if data_id.is_null() || auth_id.is_null() || id.len() >= data_id_room || user.len() >= auth_id_room {
-            return 1;
+            return Err(Failed);
         }
         // SAFETY: the caller's buffers, whose room was compared.
         unsafe {
             put_c_bytes(data_id, id);
             put_c_bytes(auth_id, user);
         }
-        0
+        Ok(())
     })
 }

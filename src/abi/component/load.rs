@@ -4,7 +4,7 @@
 
 use super::log;
 use super::readers;
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, c_bytes};
 use crate::abi::services::{self, Level};
@@ -47,7 +47,7 @@ pub(super) fn forget() {
 }
 
 unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c_char) -> c_int {
-    guard(1, || {
+    guard(|| {
         let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
         instance::expect_fork();
         // SAFETY: NULL or C strings.
@@ -83,7 +83,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
         if !(failed && in_use) {
             outcome.config = config;
         }
-        c_int::from(failed)
+        if failed { Err(Failed) } else { Ok(()) }
     })
 }
 

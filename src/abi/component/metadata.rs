@@ -3,7 +3,7 @@
 //! are there when the keyring is not, and never hold a secret.
 
 use super::{AUTHOR, LICENSE, NAME, load};
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard, guard_yes_no};
 use crate::abi::handles::Handles;
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_c_bytes};
@@ -81,45 +81,45 @@ fn presentable(value: String) -> String {
 }
 
 unsafe extern "C" fn init(iterator: *mut *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         if iterator.is_null() {
-            return 1;
+            return Err(Failed);
         }
         // SAFETY: not NULL, so it is the caller's variable.
         unsafe { *iterator = null_mut() };
         let handle = QUERIES.open(Rows { rows: rows(), at: 0 });
         // SAFETY: as above.
         unsafe { *iterator = handle };
-        0
+        Ok(())
     })
 }
 
 unsafe extern "C" fn deinit(iterator: *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         QUERIES.close(iterator);
-        0
+        Ok(())
     })
 }
 
 /// 1 when it stands on a row.
 unsafe extern "C" fn is_valid(iterator: *mut c_void) -> c_int {
-    guard(0, || c_int::from(QUERIES.with(iterator, |q| q.at < q.rows.len()) == Some(true)))
+    guard_yes_no(|| QUERIES.with(iterator, |q| q.at < q.rows.len()) == Some(true))
 }
 
 /// Stepping behind the last row succeeds once.
 unsafe extern "C" fn next(iterator: *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         let stepped = QUERIES.with(iterator, |q| {
             let more = q.at < q.rows.len();
             q.at += usize::from(more);
             more
         });
-        super::success(stepped == Some(true))
+        stepped.filter(|stepped| *stepped).map(drop).ok_or(Failed)
     })
 }
 
-fn current(iterator: *mut c_void) -> Option<Row> {
-    QUERIES.with(iterator, |q| q.rows.get(q.at).cloned()).flatten()
+fn current(iterator: *mut c_void) -> Result<Row, Failed> {
+    QUERIES.with(iterator, |q| q.rows.get(q.at).cloned()).flatten().ok_or(Failed)
 }
 
 /// The terminators are counted.
@@ -128,17 +128,17 @@ unsafe extern "C" fn get_length(
     key_size: *mut usize,
     value_size: *mut usize,
 ) -> c_int {
-    guard(1, || {
-        let Some((key, value)) = current(iterator) else { return 1 };
+    guard(|| {
+        let (key, value) = current(iterator)?;
         if key_size.is_null() || value_size.is_null() {
-            return 1;
+            return Err(Failed);
         }
         // SAFETY: not NULL, so they are the caller's variables.
         unsafe {
             *key_size = key.len() + 1;
             *value_size = value.len() + 1;
         }
-        0
+        Ok(())
     })
 }
 
@@ -149,16 +149,16 @@ unsafe extern "C" fn get(
     value: *mut c_char,
     value_room: usize,
 ) -> c_int {
-    guard(1, || {
-        let Some((name, text)) = current(iterator) else { return 1 };
+    guard(|| {
+        let (name, text) = current(iterator)?;
         if key.is_null() || value.is_null() || name.len() >= key_room || text.len() >= value_room {
-            return 1;
+            return Err(Failed);
         }
         // SAFETY: the caller's buffers, whose room was compared.
         unsafe {
             put_c_bytes(key, name.as_bytes());
             put_c_bytes(value, text.as_bytes());
         }
-        0
+        Ok(())
     })
 }

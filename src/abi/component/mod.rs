@@ -14,7 +14,7 @@ mod status;
 mod writer;
 
 use super::care;
-use super::guard::guard;
+use super::guard::{Failed, guard};
 use super::instance;
 use super::pointers::{Shared, c_bytes};
 use super::services::{self, Level};
@@ -34,7 +34,7 @@ const LICENSE: &CStr = c"GPL";
 /// What the server looks up.
 #[unsafe(export_name = "list_components")]
 pub extern "C" fn list_components() -> *const c_void {
-    COMPONENT.get().cast()
+    guard(|| Ok(COMPONENT.get().cast_const().cast()))
 }
 
 static COMPONENT: Shared<kx_component> = Shared::new(kx_component {
@@ -84,44 +84,42 @@ static METADATA: Shared<[kx_metadata; 4]> = Shared::new([
 
 /// Opens nothing: the server calls `keyring_load` when it is far enough.
 unsafe extern "C" fn init() -> c_int {
-    guard(1, || {
+    guard(|| {
         log::start();
-        0
+        Ok(())
     })
 }
 
 /// Closes the keyring and wipes its memory.
 unsafe extern "C" fn deinit() -> c_int {
-    guard(1, || {
+    guard(|| {
         care::stop();
         // From here on nothing is asked of the registry, which the server is changing.
         log::stop();
         instance::set(None);
         readers::forget_others();
         load::forget();
-        0
+        Ok(())
     })
 }
 
 /// Runs a change on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
-fn on_keyring(doing: &str, operation: impl Fn(&Arc<Keyring>) -> Result<()>) -> c_int {
-    guard(1, || {
-        let done = instance::on_open(|keyring| {
-            instance::settle_if_due(keyring);
-            operation(keyring)
-        });
-        match done {
-            Ok(()) => 0,
-            Err(e) => {
-                let level = match e {
-                    // The caller's own affair.
-                    Error::Key(_) | Error::Exists { .. } | Error::NoSuchKey { .. } => Level::Note,
-                    _ => Level::Error,
-                };
-                services::log(level, &format!("Error while {doing} key: {e}"));
-                1
-            }
-        }
+fn on_keyring(
+    doing: &str,
+    operation: impl Fn(&Arc<Keyring>) -> Result<()>,
+) -> std::result::Result<(), Failed> {
+    let done = instance::on_open(|keyring| {
+        instance::settle_if_due(keyring);
+        operation(keyring)
+    });
+    done.map_err(|e| {
+        let level = match e {
+            // The caller's own affair.
+            Error::Key(_) | Error::Exists { .. } | Error::NoSuchKey { .. } => Level::Note,
+            _ => Level::Error,
+        };
+        services::log(level, &format!("Error while {doing} key: {e}"));
+        Failed
     })
 }
 
@@ -138,9 +136,4 @@ unsafe fn name<'a>(data_id: *const c_char, auth_id: *const c_char) -> Result<Nam
 unsafe fn key_type(key_type: *const c_char) -> Result<KeyType> {
     // SAFETY: promised by the caller.
     Ok(KeyType::new(unsafe { c_bytes(key_type, MAX_TYPE) })?)
-}
-
-/// 0 for `true`, the success of a service.
-fn success(ok: bool) -> c_int {
-    c_int::from(!ok)
 }

@@ -4,7 +4,7 @@
 
 use super::name;
 use super::readers::{self, Opened};
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_bytes};
 use crate::abi::services::{self, Level};
@@ -23,9 +23,9 @@ pub(super) static SERVICE: Shared<kx_keyring_reader> = Shared::new(kx_keyring_re
 });
 
 unsafe extern "C" fn init(data_id: *const c_char, auth_id: *const c_char, reader: *mut *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         if reader.is_null() {
-            return 1;
+            return Err(Failed);
         }
         // SAFETY: not NULL, so it is the caller's variable.
         unsafe { *reader = null_mut() };
@@ -34,21 +34,21 @@ unsafe extern "C" fn init(data_id: *const c_char, auth_id: *const c_char, reader
             Ok(name) => name,
             // No key has such a name.
             Err(Error::Key(KeyError::EmptyId | KeyError::IdTooLong | KeyError::UserTooLong)) => {
-                return super::success(instance::get().is_some());
+                return instance::get().map(drop).ok_or(Failed);
             }
-            Err(_) => return 1,
+            Err(_) => return Err(Failed),
         };
         let refused = |why: &dyn Display| {
             services::log(Level::Error, &format!("Error while fetching key: {why}"));
-            1
+            Err(Failed)
         };
         match readers::open(&name) {
             Opened::Reader(handle) => {
                 // SAFETY: as above.
                 unsafe { *reader = handle };
-                0
+                Ok(())
             }
-            Opened::NoKey => 0,
+            Opened::NoKey => Ok(()),
             Opened::NoKeyring => refused(&Error::Unavailable),
             Opened::TooMany => refused(&"too many readers are open"),
         }
@@ -56,9 +56,9 @@ unsafe extern "C" fn init(data_id: *const c_char, auth_id: *const c_char, reader
 }
 
 unsafe extern "C" fn deinit(reader: *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         readers::close(reader);
-        0
+        Ok(())
     })
 }
 
@@ -67,14 +67,14 @@ unsafe extern "C" fn fetch_length(
     data_size: *mut usize,
     type_size: *mut usize,
 ) -> c_int {
-    guard(1, || {
+    guard(|| {
         if data_size.is_null() || type_size.is_null() {
-            return 1;
+            return Err(Failed);
         }
-        let Some(sizes) = readers::lengths(reader) else { return 1 };
+        let sizes = readers::lengths(reader).ok_or(Failed)?;
         // SAFETY: not NULL, so they are the caller's variables.
         unsafe { (*data_size, *type_size) = sizes };
-        0
+        Ok(())
     })
 }
 
@@ -87,14 +87,14 @@ unsafe extern "C" fn fetch(
     type_room: usize,
     type_size: *mut usize,
 ) -> c_int {
-    guard(1, || {
+    guard(|| {
         if data.is_null() || type_.is_null() || data_size.is_null() || type_size.is_null() {
-            return 1;
+            return Err(Failed);
         }
         let done = readers::look(reader, |key| {
             let kind = key.key_type.bytes();
             if key.data.len() > data_room || kind.len() > type_room {
-                return false;
+                return Err(Failed);
             }
             // SAFETY: the caller's buffers, whose room was compared; its variables are not NULL. Many
             // callers give the type no room for a terminator.
@@ -107,8 +107,8 @@ unsafe extern "C" fn fetch(
                 *data_size = key.data.len();
                 *type_size = kind.len();
             }
-            true
+            Ok(())
         });
-        super::success(done == Some(true))
+        done.unwrap_or(Err(Failed))
     })
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_component_status`: whether the keyring can be used.
 
-use crate::abi::guard::guard;
+use crate::abi::guard::guard_yes_no;
 use crate::abi::instance;
 use crate::abi::pointers::Shared;
 use crate::abi::sys::kx_keyring_component_status;
@@ -12,5 +12,5 @@ pub(super) static SERVICE: Shared<kx_keyring_component_status> =
 
 /// 1 when it can: the one service that is not 0 for good news.
 unsafe extern "C" fn keyring_initialized() -> c_int {
-    guard(0, || c_int::from(instance::get().is_some()))
+    guard_yes_no(|| instance::get().is_some())
 }

@@ -2,6 +2,7 @@
 //! `keyring_writer`: stores and removes keys.
 
 use super::{key_type, name, on_keyring};
+use crate::abi::guard::guard;
 use crate::abi::pointers::{Shared, bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_writer;
@@ -19,28 +20,32 @@ unsafe extern "C" fn store(
     size: usize,
     type_: *const c_char,
 ) -> c_int {
-    on_keyring("storing", |keyring| {
-        // SAFETY: the server passes NULL or C strings, and `size` bytes at `data`.
-        let (name, key_type, data) =
-            unsafe { (name(data_id, auth_id)?, key_type(type_)?, bytes(data.cast(), size, MAX_DATA)) };
-        if size == 0 {
-            // keyring_udf's callers expect a success. To every reader a key without bytes is one that is not
-            // there, so there is nothing to keep.
-            if keyring.fetch(&name, |_| ()).is_some() {
-                return Err(Error::Exists { name: name.to_string() });
+    guard(|| {
+        on_keyring("storing", |keyring| {
+            // SAFETY: the server passes NULL or C strings, and `size` bytes at `data`.
+            let (name, key_type, data) =
+                unsafe { (name(data_id, auth_id)?, key_type(type_)?, bytes(data.cast(), size, MAX_DATA)) };
+            if size == 0 {
+                // keyring_udf's callers expect a success. To every reader a key without bytes is one that is not
+                // there, so there is nothing to keep.
+                if keyring.fetch(&name, |_| ()).is_some() {
+                    return Err(Error::Exists { name: name.to_string() });
+                }
+                services::log(Level::Note, &format!("the key {name} has no bytes: nothing was stored"));
+                return Ok(());
             }
-            services::log(Level::Note, &format!("the key {name} has no bytes: nothing was stored"));
-            return Ok(());
-        }
-        let data = data.ok_or(if size > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
-        keyring.store(name, &key_type, data)
+            let data = data.ok_or(if size > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
+            keyring.store(name, &key_type, data)
+        })
     })
 }
 
 /// A key that is not there is a failure, as keyring_udf's callers expect.
 unsafe extern "C" fn remove(data_id: *const c_char, auth_id: *const c_char) -> c_int {
-    on_keyring("removing", |keyring| {
-        // SAFETY: the server passes NULL or C strings.
-        keyring.remove(unsafe { name(data_id, auth_id)? })
+    guard(|| {
+        on_keyring("removing", |keyring| {
+            // SAFETY: the server passes NULL or C strings.
+            keyring.remove(unsafe { name(data_id, auth_id)? })
+        })
     })
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The seven functions of a keyring plugin. `true` is failure.
 
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard};
 use crate::abi::handles::Handles;
 use crate::abi::instance;
 use crate::abi::pointers::{bytes, c_bytes, put_c_bytes};
@@ -24,13 +24,13 @@ pub(super) fn open_iterators() -> usize {
 }
 
 /// Runs an operation on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
-fn on_keyring(doing: &str, operation: impl Fn(&Arc<Keyring>) -> Result<()>) -> bool {
-    guard(true, || match instance::on_open(&operation) {
-        Ok(()) => false,
-        Err(e) => {
-            log(Level::Error, &format!("Error while {doing} key: {e}"));
-            true
-        }
+fn on_keyring(
+    doing: &str,
+    operation: impl Fn(&Arc<Keyring>) -> Result<()>,
+) -> std::result::Result<(), Failed> {
+    instance::on_open(operation).map_err(|e| {
+        log(Level::Error, &format!("Error while {doing} key: {e}"));
+        Failed
     })
 }
 
@@ -57,12 +57,14 @@ pub(super) unsafe extern "C" fn store(
     key: *const c_void,
     len: usize,
 ) -> bool {
-    on_keyring("storing", |keyring| {
-        // SAFETY: the server passes NULL or C strings, and `len` bytes at `key`.
-        let (name, key_type, data) =
-            unsafe { (name(id, user)?, key_type(type_)?, bytes(key, len, MAX_DATA)) };
-        let data = data.ok_or(if len > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
-        keyring.store(name, &key_type, data)
+    guard(|| {
+        on_keyring("storing", |keyring| {
+            // SAFETY: the server passes NULL or C strings, and `len` bytes at `key`.
+            let (name, key_type, data) =
+                unsafe { (name(id, user)?, key_type(type_)?, bytes(key, len, MAX_DATA)) };
+            let data = data.ok_or(if len > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
+            keyring.store(name, &key_type, data)
+        })
     })
 }
 
@@ -72,17 +74,21 @@ pub(super) unsafe extern "C" fn generate(
     user: *const c_char,
     len: usize,
 ) -> bool {
-    on_keyring("generating", |keyring| {
-        // SAFETY: the server passes NULL or C strings.
-        let (name, key_type) = unsafe { (name(id, user)?, key_type(type_)?) };
-        keyring.generate(name, &key_type, len)
+    guard(|| {
+        on_keyring("generating", |keyring| {
+            // SAFETY: the server passes NULL or C strings.
+            let (name, key_type) = unsafe { (name(id, user)?, key_type(type_)?) };
+            keyring.generate(name, &key_type, len)
+        })
     })
 }
 
 pub(super) unsafe extern "C" fn remove(id: *const c_char, user: *const c_char) -> bool {
-    on_keyring("removing", |keyring| {
-        // SAFETY: the server passes NULL or C strings.
-        keyring.remove(unsafe { name(id, user)? })
+    guard(|| {
+        on_keyring("removing", |keyring| {
+            // SAFETY: the server passes NULL or C strings.
+            keyring.remove(unsafe { name(id, user)? })
+        })
     })
 }
 
@@ -93,57 +99,65 @@ pub(super) unsafe extern "C" fn fetch(
     key_out: *mut *mut c_void,
     len_out: *mut usize,
 ) -> bool {
-    on_keyring("fetching", |keyring| {
-        if type_out.is_null() || key_out.is_null() || len_out.is_null() {
-            return Err(Error::Config("the caller gave no place for the key".to_owned()));
-        }
-        // SAFETY: not NULL, so they are the caller's variables. A key that is not there is a success
-        // with a NULL key.
-        unsafe {
-            *type_out = std::ptr::null_mut();
-            *key_out = std::ptr::null_mut();
-            *len_out = 0;
-        }
-        // SAFETY: the server passes NULL or C strings.
-        let name = unsafe { name(id, user)? };
-        let copies = keyring
-            .fetch(&name, |key| (server_copy(key.data), server_copy(key.key_type.bytes()), key.data.len()));
-        match copies {
-            None => Ok(()),
-            Some((Some(key), Some(type_), len)) => {
-                // SAFETY: as above.
-                unsafe {
-                    *type_out = type_.as_ptr().cast();
-                    *key_out = key.as_ptr().cast();
-                    *len_out = len;
-                }
-                Ok(())
+    guard(|| {
+        on_keyring("fetching", |keyring| {
+            if type_out.is_null() || key_out.is_null() || len_out.is_null() {
+                return Err(Error::Config("the caller gave no place for the key".to_owned()));
             }
-            Some((key, type_, _)) => {
-                for copy in [key, type_].into_iter().flatten() {
-                    // SAFETY: just allocated there, and nobody has it.
-                    unsafe { server_free(copy.as_ptr().cast()) };
-                }
-                Err(Error::System(std::io::ErrorKind::OutOfMemory.into()))
+            // SAFETY: not NULL, so they are the caller's variables. A key that is not there is a success
+            // with a NULL key.
+            unsafe {
+                *type_out = std::ptr::null_mut();
+                *key_out = std::ptr::null_mut();
+                *len_out = 0;
             }
-        }
+            // SAFETY: the server passes NULL or C strings.
+            let name = unsafe { name(id, user)? };
+            let copies = keyring.fetch(&name, |key| {
+                (server_copy(key.data), server_copy(key.key_type.bytes()), key.data.len())
+            });
+            match copies {
+                None => Ok(()),
+                Some((Some(key), Some(type_), len)) => {
+                    // SAFETY: as above.
+                    unsafe {
+                        *type_out = type_.as_ptr().cast();
+                        *key_out = key.as_ptr().cast();
+                        *len_out = len;
+                    }
+                    Ok(())
+                }
+                Some((key, type_, _)) => {
+                    for copy in [key, type_].into_iter().flatten() {
+                        // SAFETY: just allocated there, and nobody has it.
+                        unsafe { server_free(copy.as_ptr().cast()) };
+                    }
+                    Err(Error::System(std::io::ErrorKind::OutOfMemory.into()))
+                }
+            }
+        })
     })
 }
 
 pub(super) unsafe extern "C" fn iterator_init(iterator: *mut *mut c_void) {
-    if iterator.is_null() {
-        return;
-    }
-    let handle = guard(std::ptr::null_mut(), || match instance::get() {
-        Some(keyring) => ITERATORS.open(keyring.names().into_iter()),
-        None => std::ptr::null_mut(),
-    });
-    // SAFETY: not NULL, so it is the caller's variable.
-    unsafe { *iterator = handle };
+    guard(|| {
+        if iterator.is_null() {
+            return Err(Failed);
+        }
+        // SAFETY: not NULL, so it is the caller's variable.
+        unsafe { *iterator = std::ptr::null_mut() };
+        let handle = ITERATORS.open(instance::get().ok_or(Failed)?.names().into_iter());
+        // SAFETY: as above.
+        unsafe { *iterator = handle };
+        Ok(())
+    })
 }
 
 pub(super) unsafe extern "C" fn iterator_deinit(iterator: *mut c_void) {
-    guard((), || ITERATORS.close(iterator));
+    guard(|| {
+        ITERATORS.close(iterator);
+        Ok(())
+    })
 }
 
 pub(super) unsafe extern "C" fn iterator_get_key(
@@ -151,17 +165,15 @@ pub(super) unsafe extern "C" fn iterator_get_key(
     id: *mut c_char,
     user: *mut c_char,
 ) -> bool {
-    guard(true, || {
-        let Some(key) = ITERATORS.with(iterator, Iterator::next).flatten() else {
-            return true;
-        };
+    guard(|| {
+        let key = ITERATORS.with(iterator, Iterator::next).flatten().ok_or(Failed)?;
         // SAFETY: the callers' buffers hold at least 64 bytes and, where a name can be longer, as much
         // as the longest name that a keyring takes (255 bytes and the terminator).
         unsafe {
             put_c_bytes(id, key.as_ref().id());
             put_c_bytes(user, key.as_ref().user());
         }
-        false
+        Ok(())
     })
 }
 

@@ -3,7 +3,7 @@
 
 use super::{functions, variables};
 use crate::abi::care;
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::services::{Level, log, set_plugin};
 use crate::keyring::Trust;
@@ -14,18 +14,18 @@ const SERVER_KEYS: [&[u8]; 3] = [b"INNODBKey-", b"MySQLReplicationKey_", b"persi
 
 /// Opens the keyring. Without one the plugin does not load; nothing is left open or changed then.
 pub(super) unsafe extern "C" fn init(plugin: *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         set_plugin(plugin);
         match variables::config().and_then(|config| instance::open(&config, Trust::Witness)) {
             Ok(keyring) => {
                 instance::set(Some(keyring));
-                0
+                Ok(())
             }
             Err(e) => {
                 log(Level::Error, &format!("the keyring was not opened: {e}"));
                 instance::set(None);
                 set_plugin(std::ptr::null_mut());
-                1
+                Err(Failed)
             }
         }
     })
@@ -33,15 +33,15 @@ pub(super) unsafe extern "C" fn init(plugin: *mut c_void) -> c_int {
 
 /// Refuses UNINSTALL PLUGIN while the server depends on the keyring: nothing else would.
 pub(super) unsafe extern "C" fn check_uninstall(_plugin: *mut c_void) -> c_int {
-    guard(1, || {
-        let Some(keyring) = instance::get() else { return 0 };
+    guard(|| {
+        let Some(keyring) = instance::get() else { return Ok(()) };
         let needed = keyring
             .names()
             .iter()
             .filter(|n| SERVER_KEYS.iter().any(|k| n.as_ref().id().starts_with(k)))
             .count();
         let why = match (needed, functions::open_iterators()) {
-            (0, 0) => return 0,
+            (0, 0) => return Ok(()),
             (0, open) => format!("{open} iterators over its keys are open; try again"),
             (needed, _) => format!(
                 "it holds {needed} keys of the server itself (InnoDB, binary log), without which encrypted data \
@@ -50,17 +50,17 @@ pub(super) unsafe extern "C" fn check_uninstall(_plugin: *mut c_void) -> c_int {
             ),
         };
         log(Level::Error, &format!("the plugin cannot be uninstalled: {why}"));
-        1
+        Err(Failed)
     })
 }
 
 /// Closes the keyring and wipes its memory.
 pub(super) unsafe extern "C" fn deinit(_plugin: *mut c_void) -> c_int {
-    guard(1, || {
+    guard(|| {
         care::stop();
         instance::set(None);
         variables::forget();
         set_plugin(std::ptr::null_mut());
-        0
+        Ok(())
     })
 }

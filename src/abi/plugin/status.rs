@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The status variables, computed when they are asked for.
 
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_c_bytes};
 use crate::abi::sys::{
@@ -35,7 +35,7 @@ macro_rules! shown {
     ($name:ident, $status:ident => $shown:expr, $none:expr) => {
         unsafe extern "C" fn $name(_thd: *mut c_void, out: *mut kx_show_var, buffer: *mut c_char) -> c_int {
             // SAFETY: the server's variable and its buffer of KX_SHOW_BUFFER bytes.
-            unsafe { show(out, buffer, |$status| $shown, $none) }
+            guard(|| unsafe { show(out, buffer, |$status| $shown, $none) })
         }
         // The type that the server calls it by.
         const _: kx_show_function = Some($name);
@@ -73,14 +73,12 @@ unsafe fn show(
     buffer: *mut c_char,
     of: impl FnOnce(&Status) -> Shown,
     none: Shown,
-) -> c_int {
+) -> Result<(), Failed> {
     if out.is_null() || buffer.is_null() {
-        return 1;
+        return Err(Failed);
     }
-    let shown = guard(None, || Some(instance::status().map_or(none, |status| of(&status))));
-    let type_ = match shown {
-        None => return 1,
-        Some(Shown::Text(text)) => {
+    let type_ = match instance::status().map_or(none, |status| of(&status)) {
+        Shown::Text(text) => {
             let mut cut = text.len().min(KX_SHOW_BUFFER as usize - 1);
             while !text.is_char_boundary(cut) {
                 cut -= 1;
@@ -89,7 +87,7 @@ unsafe fn show(
             unsafe { put_c_bytes(buffer, text.get(..cut).unwrap_or_default().as_bytes()) };
             KX_SHOW_CHAR
         }
-        Some(Shown::Number(n)) => {
+        Shown::Number(n) => {
             // SAFETY: 8 bytes fit; nothing is assumed of the alignment.
             unsafe { buffer.cast::<u64>().write_unaligned(n) };
             KX_SHOW_LONGLONG
@@ -100,5 +98,5 @@ unsafe fn show(
         (*out).type_ = type_ as c_int;
         (*out).value = buffer;
     }
-    0
+    Ok(())
 }

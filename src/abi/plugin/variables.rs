@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The system variables. The server puts `keyring_external_` before their names.
 
-use crate::abi::guard::guard;
+use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, c_bytes};
 use crate::abi::services::{Level, log, server_copy};
@@ -272,7 +272,7 @@ unsafe extern "C" fn check_data(
     save: *mut c_void,
     value: *mut kx_value,
 ) -> c_int {
-    guard(1, || {
+    guard(|| {
         // With a buffer too small for any string, the server hands out a copy that lives as long as
         // the statement.
         let mut buffer: [c_char; 1] = [0];
@@ -293,14 +293,14 @@ unsafe extern "C" fn check_data(
                 keep(bytes, keyring);
                 // SAFETY: the server's place for the checked value of a string variable.
                 unsafe { *save.cast::<*const c_char>() = text };
-                0
+                Ok(())
             }
             Err(e) => {
                 log(
                     Level::Error,
                     &format!("keyring_external_data was not changed, the keyring in use goes on: {e}"),
                 );
-                1
+                Err(Failed)
             }
         }
     })
@@ -312,8 +312,11 @@ unsafe extern "C" fn update_data(
     target: *mut c_void,
     save: *const c_void,
 ) {
-    // SAFETY: the server's variable and its own copy of the new value.
-    unsafe { assign(target.cast(), save.cast(), put_in_place) }
+    guard(|| {
+        // SAFETY: the server's variable and its own copy of the new value.
+        unsafe { assign(target.cast(), save.cast(), put_in_place) };
+        Ok(())
+    })
 }
 
 /// Puts the keyring that `check_data` opened from `path` in the place of the one in use.
@@ -328,9 +331,9 @@ fn put_in_place(path: &[u8]) -> Result<()> {
 /// Assigns to a string variable with KX_VAR_MEMALLOC what `save` holds, if `change` succeeds with it, and a copy of
 /// the old text if not.
 ///
-/// The server handed over a copy of its own in `save`, and frees the old text when this returns. So the assignment
-/// is made in every case and outside of `guard`: a panic must not leave the variable pointing to the old text. When
-/// the old text is kept, the copy in `save` stays behind.
+/// The server handed over a copy of its own in `save`, and frees the old text when this returns. So the new text is
+/// assigned before anything else is done: even a panic must not leave the variable pointing to the old text. When the
+/// old text is kept, the copy in `save` stays behind.
 ///
 /// # Safety
 /// `target` and `save` point to a C string or NULL each; `target` may be written to.
@@ -341,25 +344,23 @@ unsafe fn assign(
 ) {
     // SAFETY: promised by the caller.
     let (old, new) = unsafe { (*target, *save) };
-    let changed = guard(false, || {
+    // SAFETY: as above.
+    unsafe { *target = new };
+    let failed: bool = guard(|| {
         // SAFETY: NULL or a C string that stays until this function returns.
-        let done = change(unsafe { c_bytes(new.cast_const(), MAX_PATH) });
-        if let Err(e) = &done {
+        change(unsafe { c_bytes(new.cast_const(), MAX_PATH) }).map_err(|e| {
             log(
                 Level::Error,
                 &format!("keyring_external_data was not changed, the keyring in use goes on: {e}"),
             );
-        }
-        done.is_ok()
+            Failed
+        })
     });
-    let kept = if changed {
-        None
-    } else {
-        // SAFETY: as above.
-        guard(None, || server_copy(unsafe { c_bytes(old.cast_const(), MAX_PATH) }))
-    };
-    // SAFETY: promised by the caller.
-    unsafe { *target = kept.map_or(new, |copy| copy.as_ptr().cast()) };
+    // SAFETY: NULL or a C string that stays until this function returns.
+    if failed && let Some(copy) = server_copy(unsafe { c_bytes(old.cast_const(), MAX_PATH) }) {
+        // SAFETY: promised by the caller.
+        unsafe { *target = copy.as_ptr().cast() };
+    }
 }
 
 unsafe extern "C" fn update_read_only(
@@ -368,7 +369,7 @@ unsafe extern "C" fn update_read_only(
     target: *mut c_void,
     save: *const c_void,
 ) {
-    guard((), || {
+    guard(|| {
         // SAFETY: both are the server's, of the variable's type; see `Shared::flag`.
         let read_only = unsafe {
             let read_only = *save.cast::<bool>();
@@ -378,7 +379,8 @@ unsafe extern "C" fn update_read_only(
         if let Some(keyring) = instance::get() {
             keyring.set_read_only(read_only);
         }
-    });
+        Ok(())
+    })
 }
 
 #[cfg(test)]
