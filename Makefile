@@ -34,7 +34,8 @@ bindings: ## Make src/abi/sys.rs anew from include/ (installs Debian's libclang-
 lint: ## Check formatting, clippy's and the project's own rules
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@scripts/rules.sh
+	@scripts/rules.py
+	@scripts/rules.py --self-test
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
