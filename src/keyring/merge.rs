@@ -3,7 +3,7 @@
 //! Nothing is lost whatever happens in between: both files are kept first, and what is written then makes each of
 //! them an earlier state of itself.
 
-use super::copies::Report;
+use super::report::Report;
 use super::{Keyring, Kinship};
 use crate::error::{Error, Result};
 use crate::key::{KeyName, KeyType, NameRef};

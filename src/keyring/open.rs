@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! From paths to an open keyring, or to the one message that says why not (invariants 4 and 5).
 
-use super::copies::Report;
 use super::read::{Reopen, load_all, silent};
+use super::report::Report;
 use super::witness::WitnessFile;
 use super::{Keyring, NewKeyring};
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};

@@ -2,8 +2,9 @@
 //! The copies of a keyring read side by side, and which of them counts.
 
 use super::Keyring;
-use super::copies::{Copies, Member, Report, Severity, Standing};
+use super::copies::{Copies, Member, Standing};
 use super::load::{Begun, Loaded, Outcome, begin};
+use super::report::{Report, Severity};
 use super::status::Counters;
 use super::writer::{Start, Writer};
 use crate::error::{Error, Result, in_memory};

@@ -3,7 +3,8 @@
 //! to date are brought up to date.
 
 use super::Keyring;
-use super::copies::{Severity, Standing};
+use super::copies::Standing;
+use super::report::Severity;
 use super::status::Status;
 use super::writer::Writer;
 use crate::error::{Error, Result};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The witness of an open keyring: what it lets pass at start, and how it follows the keyring.
 
-use super::copies::{Report, Severity};
 use super::lineage::Lineage;
+use super::report::{Report, Severity};
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;

@@ -9,10 +9,11 @@ mod write;
 
 pub(super) use judge::claimed;
 
-use super::copies::{Copies, Reach, Report, Standing};
+use super::copies::{Copies, Reach, Standing};
 use super::lineage::Lineage;
 use super::memory::Memory;
 use super::open::Trust;
+use super::report::Report;
 use super::witness::{Testimony, WitnessFile};
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;

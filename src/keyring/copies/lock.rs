@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Locking all copies for a change, so that no two programs wait for each other for ever.
 
-use super::{Copies, Reach};
+use super::set::{Copies, Reach};
 use crate::error::{Error, Result};
 use crate::store::change::{Changing, Opened};
 use crate::store::copy::{GRACE, side_by_side};
@@ -69,21 +69,6 @@ impl Copies {
             };
         }
         Some(open)
-    }
-
-    /// Refuses a path that leads to the file of an earlier one: it can neither be locked twice nor count as two copies.
-    pub(super) fn refuse_second_names<T>(&self, opened: &mut [Result<T>], id: impl Fn(&T) -> (u64, u64)) {
-        let path = |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
-        let mut files: Vec<((u64, u64), usize)> = Vec::new();
-        for (index, opened) in opened.iter_mut().enumerate() {
-            let Ok(file) = opened.as_ref().map(&id) else { continue };
-            match files.iter().find(|(other, _)| *other == file) {
-                Some((_, first)) => {
-                    *opened = Err(Error::OneFile { path: path(index), other: path(*first) });
-                }
-                None => files.push((file, index)),
-            }
-        }
     }
 }
 

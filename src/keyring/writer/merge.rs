@@ -5,8 +5,9 @@ use super::Writer;
 use crate::error::{Error, Result};
 use crate::format::header::Parent;
 use crate::format::records::KeyRecord;
-use crate::keyring::copies::{Copies, Member, Reach, Report, Standing};
+use crate::keyring::copies::{Copies, Member, Reach, Standing};
 use crate::keyring::memory::Memory;
+use crate::keyring::report::Report;
 use crate::store::copy::{FRONT_LEN, Reading};
 use std::path::Path;
 

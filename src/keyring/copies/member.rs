@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One copy of an open keyring, and what is known of it.
+
+use super::super::report::{Report, Severity};
+use crate::format::header::Parent;
+use crate::store::copy::Copy;
+
+/// What is known of a copy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// A change of this program reached it: what memory holds is durable there.
+    Current,
+    /// It reads as what memory holds. A failed sync before this program may have left it so, and not durably: it
+    /// is written whole before anything is built on it.
+    Read,
+    /// It lags behind, is damaged where memory shows what counts, or holds what a failed write may have left: the
+    /// next change writes it whole.
+    Behind,
+    /// It cannot be reached or used, for this reason.
+    Out(String),
+    /// Another program changed it, and this one has not taken that over: until then no key is stored.
+    Changed(String),
+}
+
+impl Standing {
+    /// Whether it holds what memory holds.
+    pub fn is_up_to_date(&self) -> bool {
+        matches!(self, Standing::Current | Standing::Read)
+    }
+
+    /// Why it is not used.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Standing::Out(why) | Standing::Changed(why) => Some(why),
+            Standing::Current | Standing::Read | Standing::Behind => None,
+        }
+    }
+}
+
+/// Most states that are remembered of one copy.
+const MOST_LEFT: usize = 24;
+
+/// One copy.
+#[derive(Debug)]
+pub struct Member {
+    pub(super) copy: Copy,
+    pub(super) standing: Standing,
+    /// The states in which this program may have left the file since it was last current. When the state of the
+    /// keyring itself is among them, it may be there without being durable or whole.
+    pub(super) left: Vec<Parent>,
+    /// The state in which it was up to date for the last time, when it is not any more.
+    pub(super) went_in: Option<Parent>,
+    /// It was found not to be up to date, and will be reported when it is again.
+    pub(super) missed: bool,
+}
+
+impl Member {
+    /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
+    pub fn new(copy: Copy, standing: Standing, left: Option<Parent>) -> Self {
+        let missed = !standing.is_up_to_date();
+        Self { copy, standing, left: left.into_iter().collect(), went_in: None, missed }
+    }
+
+    /// The copy.
+    pub fn copy(&self) -> &Copy {
+        &self.copy
+    }
+
+    /// What is known of it.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Whether this program may have left the file in that state.
+    pub fn may_be_in(&self, state: &Parent) -> bool {
+        self.left.contains(state) || self.went_in.as_ref() == Some(state)
+    }
+
+    /// Whether the present state of the keyring may be there without being durable or whole.
+    pub fn is_doubtful_in(&self, present: &Parent) -> bool {
+        self.left.contains(present)
+    }
+
+    /// The states in which it may be, as far as is known: the one in which it went, and what a write that failed then
+    /// may have left.
+    pub fn may_come_back_in(&self) -> impl Iterator<Item = &Parent> {
+        self.went_in.iter().chain(self.left.iter().take(2))
+    }
+
+    /// It is up to date no more, since the keyring was in that state.
+    pub(super) fn goes_in(&mut self, present: Parent) {
+        if self.standing.is_up_to_date() {
+            self.went_in = Some(present);
+        }
+    }
+
+    /// The keyring went on from that state without it.
+    pub(super) fn falls_behind(&mut self, state: Parent) {
+        if self.standing.is_up_to_date() {
+            self.went_in = Some(state);
+            self.standing = Standing::Behind;
+        }
+    }
+
+    /// What memory holds is durable there.
+    pub(super) fn is_reached(&mut self, report: Report) {
+        self.left.clear();
+        self.stands(Standing::Current, report);
+    }
+
+    /// This program may have left the file in that state.
+    pub(super) fn may_be_left_in(&mut self, state: Parent) {
+        if self.left.contains(&state) {
+            return;
+        }
+        if self.left.len() >= MOST_LEFT {
+            self.left.remove(0);
+        }
+        self.left.push(state);
+    }
+
+    /// Notes how it stands, and reports what is new of that.
+    pub(super) fn stands(&mut self, standing: Standing, report: Report) {
+        let path = self.copy.path().display();
+        match (self.standing.refusal(), standing.refusal()) {
+            (None, Some(why)) => {
+                report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
+            }
+            (Some(was), Some(why)) if was != why => {
+                report(Severity::Warning, &format!("the copy {path} is still out of use: {why}"));
+            }
+            _ if standing.is_up_to_date() && self.missed => {
+                report(Severity::Note, &format!("the copy {path} is up to date again"));
+            }
+            _ => {}
+        }
+        self.missed = !standing.is_up_to_date();
+        if standing.is_up_to_date() {
+            self.went_in = None;
+        }
+        self.standing = standing;
+    }
+}

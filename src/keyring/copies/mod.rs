@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The copies of an open keyring, and what is known of each.
+
+mod lock;
+mod member;
+mod set;
+
+pub use member::{Member, Standing};
+pub use set::{Copies, Open, Reach};
