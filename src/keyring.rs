@@ -2,6 +2,7 @@
 //! The keyring: what the server's calls and `keyringctl` come down to. A change goes to the store
 //! first and into memory when it is durable there; reads are answered from memory alone.
 
+mod claims;
 mod copies;
 mod found;
 mod kinship;
@@ -18,19 +19,22 @@ mod slots;
 mod status;
 mod successor;
 mod tend;
+mod trust;
 mod witness;
 mod writer;
 
+pub use claims::{Claims, inspect};
 pub use copies::Standing;
 pub use found::Found;
 pub use kinship::Kinship;
 pub use merge::{About, Conflict, Merge, Merged, Merging, OnlyOne, Take};
 pub use new::NewKeyring;
-pub use open::{Claims, Trust, inspect, load, load_with};
+pub use open::{load, load_with};
 pub use read::{load_all, load_beside_others};
 pub use report::{Report, Severity};
 pub use slots::{Renewed, Verifier};
 pub use status::{Counters, State, Status};
+pub use trust::Trust;
 pub use witness::{Testimony, hear_claims, witness_claims};
 
 use crate::error::{Error, Result};

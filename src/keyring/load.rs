@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One copy read into memory, and what came of it.
 
+use super::claims::claimed;
 use super::copies::Standing;
 use super::lineage::Lineage;
 use super::memory::Memory;
-use super::writer::claimed;
 use crate::error::{Error, Result, in_memory};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;

@@ -3,12 +3,11 @@
 
 use super::read::{Reopen, load_all, silent};
 use super::report::Report;
+use super::trust::Trust;
 use super::witness::WitnessFile;
 use super::{Keyring, NewKeyring};
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
-use crate::format::commit::{self, Commit};
-use crate::format::header::{self, ClaimedHeader};
 use crate::format::image::Note;
 use crate::format::slots::{Cost, UnlockSecret};
 use crate::store::copy::{Copy, PROBE_WAIT, side_by_side};
@@ -21,15 +20,6 @@ use std::time::{Duration, Instant};
 
 /// How often a late volume is looked for.
 const WAIT_STEP: Duration = Duration::from_millis(200);
-
-/// What of the witness is asked for when a keyring is opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trust {
-    /// Refuse what the witness contradicts.
-    Witness,
-    /// The administrator named this keyring just now: another one than the witness knows is meant.
-    Administrator,
-}
 
 impl Keyring {
     /// Opens the keyring that a server is configured for, under all rules for its volumes. Nothing is
@@ -168,26 +158,4 @@ pub fn load_with(
     read: impl FnOnce() -> Result<UnlockSecret>,
 ) -> Result<(Keyring, Vec<Note>)> {
     load_all(fs, &[path.to_owned()], 1, source_name, read, silent)
-}
-
-/// What a file claims to be, read without a secret: nothing of it is authenticated.
-#[derive(Debug)]
-pub struct Claims {
-    /// Its header.
-    pub header: ClaimedHeader,
-    /// Its state; `None` when neither commit slot looks like one.
-    pub commit: Option<Commit>,
-    /// Whether one of the copies of the header is damaged.
-    pub damaged: bool,
-}
-
-/// Reads what a file claims to be.
-///
-/// # Errors
-/// Missing, exposed, not a keyring, newer, damaged.
-pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
-    let front = Copy::new(Arc::clone(fs), path).read()?.front;
-    let copies = header::read(&front.0).map_err(|e| Error::format(path, "", e))?;
-    let first = copies.readable.first().ok_or(Error::NotAKeyring { path: path.to_owned() })?;
-    Ok(Claims { header: first.claims().clone(), commit: commit::claimed(&front.0), damaged: copies.damaged })
 }

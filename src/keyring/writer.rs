@@ -7,13 +7,11 @@ mod judge;
 mod merge;
 mod write;
 
-pub(super) use judge::claimed;
-
 use super::copies::{Copies, Reach, Standing};
 use super::lineage::Lineage;
 use super::memory::Memory;
-use super::open::Trust;
 use super::report::Report;
+use super::trust::Trust;
 use super::witness::{Testimony, WitnessFile};
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;

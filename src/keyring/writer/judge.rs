@@ -4,11 +4,12 @@
 use super::{Judged, Writer};
 use crate::error::{Error, Result};
 use crate::format::FormatError;
-use crate::format::commit::{self, Commit};
+use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Parent};
 use crate::format::image::{Front, Opener, open_front, read_records};
 use crate::format::records::{KeyRecord, Sealer};
+use crate::keyring::claims::claimed;
 use crate::keyring::copies::Open;
 use crate::keyring::lineage::Lineage;
 use crate::keyring::memory::Memory;
@@ -156,11 +157,4 @@ impl Writer {
         }
         Err(failed.unwrap_or(Error::Unavailable))
     }
-}
-
-/// The state that the front of a file claims, without proof.
-pub(in crate::keyring) fn claimed(front: &FrontBytes) -> Option<Parent> {
-    let copies = header::read(&front.0).ok()?;
-    let header = copies.readable.first()?.claims();
-    Some(Parent::new(&header.epoch, &commit::claimed(&front.0)?))
 }

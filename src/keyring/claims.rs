@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a file claims to be, read without a secret: nothing of it is authenticated.
+
+use crate::error::{Error, Result};
+use crate::format::commit::{self, Commit};
+use crate::format::header::{self, ClaimedHeader, Parent};
+use crate::store::copy::{Copy, FrontBytes};
+use crate::store::fs::Fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a file claims to be, read without a secret: nothing of it is authenticated.
+#[derive(Debug)]
+pub struct Claims {
+    /// Its header.
+    pub header: ClaimedHeader,
+    /// Its state; `None` when neither commit slot looks like one.
+    pub commit: Option<Commit>,
+    /// Whether one of the copies of the header is damaged.
+    pub damaged: bool,
+}
+
+/// Reads what a file claims to be.
+///
+/// # Errors
+/// Missing, exposed, not a keyring, newer, damaged.
+pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
+    let front = Copy::new(Arc::clone(fs), path).read()?.front;
+    let copies = header::read(&front.0).map_err(|e| Error::format(path, "", e))?;
+    let first = copies.readable.first().ok_or(Error::NotAKeyring { path: path.to_owned() })?;
+    Ok(Claims { header: first.claims().clone(), commit: commit::claimed(&front.0), damaged: copies.damaged })
+}
+
+/// The state that the front of a file claims, without proof.
+pub fn claimed(front: &FrontBytes) -> Option<Parent> {
+    let copies = header::read(&front.0).ok()?;
+    let header = copies.readable.first()?.claims();
+    Some(Parent::new(&header.epoch, &commit::claimed(&front.0)?))
+}
