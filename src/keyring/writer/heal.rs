@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Looking at the copies, and bringing those up to date that are not.
 
-use super::{Judged, Writer};
+use super::judge::Judged;
+use super::state::Writer;
 use crate::error::{Error, Result};
-use crate::keyring::copies::{Reach, Standing};
+use crate::keyring::copies::{Open, Reach, Standing};
 use crate::keyring::memory::Memory;
 
 impl Writer {
@@ -62,14 +63,6 @@ impl Writer {
         }
     }
 
-    /// A copy reads as what memory holds; what a change of this program reached stays current.
-    pub(super) fn reads_as_memory(&mut self, index: usize) {
-        let current = self.copies.members().get(index).is_some_and(|m| *m.standing() == Standing::Current);
-        if !current {
-            self.copies.stands(index, Standing::Read);
-        }
-    }
-
     /// Whether some copy is not up to date, or may hold what a failed write left.
     pub fn needs_care(&self) -> bool {
         !self.attempted.is_empty() || self.copies.members().iter().any(|m| !m.standing().is_up_to_date())
@@ -83,7 +76,7 @@ impl Writer {
     pub fn heal(&mut self, memory: &Memory) -> Result<()> {
         let mut open = self.open_copies(memory, Reach::Any)?;
         let failed_before = !self.attempted.is_empty();
-        let whole = |o: &super::write::Open| o.current || o.same && !failed_before;
+        let whole = |o: &Open| o.current || o.same && !failed_before;
         if open.iter().all(whole) {
             open.iter().for_each(|o| self.reads_as_memory(o.index));
             return Ok(());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tells what a copy is, by its front and, where that differs from what memory holds, by its records.
 
-use super::{Judged, Writer};
+use super::state::Writer;
 use crate::error::{Error, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
@@ -16,6 +16,18 @@ use crate::keyring::memory::Memory;
 use crate::store::copy::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What a copy turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judged {
+    /// What memory holds, byte for byte.
+    Same,
+    /// A state that this program may have left there, or the present one, damaged or not to be relied on: memory holds
+    /// all that was acknowledged in it.
+    Ours,
+    /// An earlier state of this keyring.
+    Earlier(u64),
+}
 
 impl Writer {
     fn changed(&self, path: &Path, detail: String) -> Error {

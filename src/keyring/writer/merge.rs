@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writes the keyring that comes of several copies that have diverged.
 
-use super::Writer;
+use super::state::Writer;
 use crate::error::{Error, Result};
 use crate::format::header::Parent;
 use crate::format::records::KeyRecord;

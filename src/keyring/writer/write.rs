@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One change on its way to the copies: they are opened and locked, then appended to or written whole, side by side.
 
-use super::{Judged, Writer};
+use super::judge::Judged;
+use super::state::Writer;
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
@@ -9,8 +10,7 @@ use crate::format::header::{Header, Parent};
 use crate::format::image::Image;
 use crate::format::layout::PARENT_COUNT;
 use crate::format::records::KeyRecord;
-pub(super) use crate::keyring::copies::Open;
-use crate::keyring::copies::{Member, Reach, Standing};
+use crate::keyring::copies::{Member, Open, Reach, Standing};
 use crate::keyring::memory::Memory;
 use crate::store::copy::FrontBytes;
 use std::path::Path;

@@ -1,63 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Changes to the copies. The writer knows the front of an up-to-date copy byte for byte. It appends to copies
-//! that a change of its own has reached, and writes all others whole.
+//! What the writer of a keyring knows: its state, its keys, its copies and its witness.
 
-mod heal;
-mod judge;
-mod merge;
-mod write;
-
-use super::copies::{Copies, Reach, Standing};
-use super::lineage::Lineage;
-use super::memory::Memory;
-use super::report::Report;
-use super::trust::Trust;
-use super::witness::{Testimony, WitnessFile};
 use crate::error::{Error, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
 use crate::format::header::{Header, Parent};
-use crate::format::records::{KeyRecord, Sealer};
-use crate::key::NameRef;
+use crate::format::records::Sealer;
+use crate::keyring::copies::{Copies, Reach, Standing};
+use crate::keyring::lineage::Lineage;
+use crate::keyring::report::Report;
+use crate::keyring::trust::Trust;
+use crate::keyring::witness::{Testimony, WitnessFile};
 use crate::store::change::Changing;
 use crate::store::copy::FrontBytes;
 use crate::store::deadline::Limits;
-use crate::store::vacancy::Vacancy;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What a copy turned out to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Judged {
-    /// What memory holds, byte for byte.
-    Same,
-    /// A state that this program may have left there, or the present one, damaged or not to be relied on: memory holds
-    /// all that was acknowledged in it.
-    Ours,
-    /// An earlier state of this keyring.
-    Earlier(u64),
-}
-
 /// Makes the changes of one keyring.
 #[derive(Debug)]
 pub struct Writer {
-    copies: Copies,
-    keys: Keys,
+    pub(super) copies: Copies,
+    pub(super) keys: Keys,
     /// Other keys that a copy of this keyring may be sealed with: from before a renewal, or from one that
     /// failed. They only tell what such a copy is.
-    other_keys: Vec<Keys>,
-    header: Header,
-    commit: Commit,
+    pub(super) other_keys: Vec<Keys>,
+    pub(super) header: Header,
+    pub(super) commit: Commit,
     /// Earlier states that the header does not know, the newest first.
-    before: Vec<Parent>,
-    front: FrontBytes,
+    pub(super) before: Vec<Parent>,
+    pub(super) front: FrontBytes,
     /// Whether the front is whole and its newest commit slot names the present state: an interrupted write may have left
     /// a record behind that it does not name, and then nothing is to be made from its bytes.
-    tidy: bool,
-    sealer: Sealer,
+    pub(super) tidy: bool,
+    pub(super) sealer: Sealer,
     /// The states that failed writes may have left, since the last write that did not fail.
-    attempted: Vec<Parent>,
+    pub(super) attempted: Vec<Parent>,
     witness: Option<Seen>,
 }
 
@@ -185,7 +164,7 @@ impl Writer {
     }
 
     /// A change was made: that of a keyring in use is noted by the witness, whatever it knew.
-    fn tell_witness(&mut self) {
+    pub(super) fn tell_witness(&mut self) {
         if let Some(seen) = self.witness.as_mut().filter(|seen| seen.follows) {
             seen.file.saw(&self.keys, &self.header.id, &self.commit);
         }
@@ -281,7 +260,7 @@ impl Writer {
         self.other_keys
     }
 
-    fn remember_keys(&mut self, others: impl IntoIterator<Item = Keys>) {
+    pub(super) fn remember_keys(&mut self, others: impl IntoIterator<Item = Keys>) {
         for keys in others {
             if keys != self.keys && !self.other_keys.contains(&keys) {
                 self.other_keys.push(keys);
@@ -289,84 +268,17 @@ impl Writer {
         }
     }
 
-    /// Writes the copies whole, unless this program has done so: then what was read is durable.
-    ///
-    /// # Errors
-    /// As [`Writer::add`].
-    pub fn make_durable(&mut self, memory: &Memory) -> Result<()> {
-        if !self.copies.are_only_read() {
-            return Ok(());
+    /// A copy reads as what memory holds; what a change of this program reached stays current.
+    pub(super) fn reads_as_memory(&mut self, index: usize) {
+        let current = self.copies.members().get(index).is_some_and(|m| *m.standing() == Standing::Current);
+        if !current {
+            self.copies.stands(index, Standing::Read);
         }
-        let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite(open, Reach::Enough, memory.records())
-    }
-
-    /// Adds a key: appends it to the copies that a change has reached, and writes the others whole.
-    ///
-    /// # Errors
-    /// When fewer copies than must be reached were, and memory is to stay as it is.
-    pub fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
-        let open = self.open_copies(memory, Reach::Enough)?;
-        match self.base(&open) {
-            Some(base) => self.append(open, &base, record),
-            None => self.rewrite(open, Reach::Enough, memory.records().chain([*record])),
-        }
-    }
-
-    /// Adds keys, all in one step: the copies are written whole with them.
-    ///
-    /// # Errors
-    /// As [`Writer::add`].
-    pub fn add_all(&mut self, memory: &Memory, records: &[KeyRecord<'_>]) -> Result<()> {
-        let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite(open, Reach::Enough, memory.records().chain(records.iter().copied()))
-    }
-
-    /// Removes a key: the copies are written whole without it.
-    ///
-    /// # Errors
-    /// As [`Writer::add`].
-    pub fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
-        let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite(open, Reach::Enough, memory.records().filter(|r| r.name != *name))
     }
 
     /// The header.
     pub fn header(&self) -> &Header {
         &self.header
-    }
-
-    /// Puts another header in the place of this one: the copies are written whole with it.
-    ///
-    /// # Errors
-    /// As [`Writer::add`].
-    pub fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
-        let open = self.open_copies(memory, Reach::Enough)?;
-        self.rewrite_with(open, Reach::Enough, header, None, memory.records())
-    }
-
-    /// Puts a header with renewed slots and the keys that they open to in the place of these: all records are
-    /// sealed anew.
-    ///
-    /// # Errors
-    /// As [`Writer::add`].
-    pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
-        let open = self.open_copies(memory, Reach::Enough)?;
-        // Known from now on, also when it is not told how the writing ended.
-        let again = keys.try_clone().map_err(|e| Error::format(self.copies.path(), "", e))?;
-        self.remember_keys([again]);
-        self.rewrite_with(open, Reach::Enough, header, Some(keys), memory.records())
-    }
-
-    /// Makes new copies, of the same bytes as those that are up to date.
-    ///
-    /// # Errors
-    /// As [`Vacancy::create`].
-    pub fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
-        self.heal(memory)?;
-        let open = self.open_copies(memory, Reach::Enough)?;
-        let bytes = self.whole_bytes(&open, |o| o.same)?;
-        places.iter().try_for_each(|place| place.create(&bytes).map(drop))
     }
 
     /// Opens and locks the copies, so that no other program changes them while they are read again.

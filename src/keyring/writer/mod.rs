@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Changes to the copies. The writer knows the front of an up-to-date copy byte for byte. It appends to copies
+//! that a change of its own has reached, and writes all others whole.
+
+mod change;
+mod heal;
+mod judge;
+mod merge;
+mod state;
+mod write;
+
+pub use state::{Start, Writer};
