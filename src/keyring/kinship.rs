@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How two copies of a keyring stand to each other: by their states, never by their generations alone.
 
-use super::Keyring;
 use super::claims::Claims;
+use super::shared::Keyring;
 use crate::format::header::Parent;
 use std::cmp::Ordering;
 

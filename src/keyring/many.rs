@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Many keys stored at once: all of them or none.
 
-use super::Keyring;
+use super::shared::Keyring;
 use crate::error::{Error, Result};
 use crate::format::records::KeyRecord;
 use crate::key::check_length;

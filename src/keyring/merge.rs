@@ -3,8 +3,9 @@
 //! Nothing is lost whatever happens in between: both files are kept first, and what is written then makes each of
 //! them an earlier state of itself.
 
+use super::kinship::Kinship;
 use super::report::Report;
-use super::{Keyring, Kinship};
+use super::shared::Keyring;
 use crate::error::{Error, Result};
 use crate::key::{KeyName, KeyType, NameRef};
 use crate::store::copy::Copy;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A keyring that is not on disk yet.
 
-use super::{now, slots};
+use super::clock::now;
+use super::slots;
 use crate::error::{Result, in_memory};
 use crate::format::crypto::Keys;
 use crate::format::header::Header;

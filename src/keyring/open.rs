@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! From paths to an open keyring, or to the one message that says why not (invariants 4 and 5).
 
-use super::read::{Reopen, load_all, silent};
-use super::report::Report;
+use super::choose::load_known;
+use super::copies::{Copies, Member, Standing};
+use super::new::NewKeyring;
+use super::readings::{Read, read_locked};
+use super::reopen::Reopen;
+use super::report::{Report, silent};
+use super::shared::Keyring;
 use super::trust::Trust;
 use super::witness::WitnessFile;
-use super::{Keyring, NewKeyring};
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
 use crate::error::{Error, Result};
 use crate::format::image::Note;
 use crate::format::slots::{Cost, UnlockSecret};
-use crate::store::copy::{Copy, PROBE_WAIT, side_by_side};
+use crate::store::copy::{CHANGE_WAIT, Copy, GRACE, PROBE_WAIT, side_by_side};
 use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
 use crate::unlock::UnlockSource;
@@ -158,4 +162,49 @@ pub fn load_with(
     read: impl FnOnce() -> Result<UnlockSecret>,
 ) -> Result<(Keyring, Vec<Note>)> {
     load_all(fs, &[path.to_owned()], 1, source_name, read, silent)
+}
+
+/// Opens the copies of a keyring: the newest whole one counts.
+///
+/// # Errors
+/// The first copy's error when none can be opened; [`Error::Fork`] and [`Error::DamagedNewest`] when it
+/// cannot be told which counts.
+pub fn load_all(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    min_copies: usize,
+    source_name: &str,
+    read: impl FnOnce() -> Result<UnlockSecret>,
+    report: Report,
+) -> Result<(Keyring, Vec<Note>)> {
+    let limits = Limits::within(CHANGE_WAIT + GRACE);
+    let read_copies = Read::all(fs, paths, min_copies, limits, &[]);
+    Ok(Keyring::new(load_known(fs, read_copies, source_name, &[], read, report)?, None))
+}
+
+/// As [`load_all`], for a tool that changes the keyring while a server may: what that changes meanwhile is gone on
+/// from. The copies are locked while they are read, so that all are in one state.
+///
+/// # Errors
+/// As [`load_all`]; [`Error::Locked`].
+pub fn load_beside_others(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    min_copies: usize,
+    source_name: &str,
+    read: impl FnOnce() -> Result<UnlockSecret>,
+    report: Report,
+) -> Result<Keyring> {
+    let members =
+        paths.iter().map(|path| Member::new(Copy::new(Arc::clone(fs), path), Standing::Behind, None));
+    let locked = Copies::new(members.collect(), 1, silent).lock()?;
+    let limits = Limits::within(CHANGE_WAIT + GRACE);
+    let readings = read_locked(fs, paths, &locked, limits);
+    let copies = Read { paths, readings, min_copies, limits, unacknowledged: &[] };
+    let parts = load_known(fs, copies, source_name, &[], read, report)?;
+    drop(locked);
+    let (fs, paths) = (Arc::clone(fs), paths.to_vec());
+    let in_vain = Mutex::new(None);
+    let reopen = Reopen { fs, paths, min_copies, unlock: None, report: silent, in_vain };
+    Ok(Keyring::new(parts, Some(reopen)).0)
 }

@@ -2,8 +2,9 @@
 //! Unlock slots of a keyring: added, changed and removed on all copies at once. Nothing is encrypted
 //! anew, and a server that uses the keyring goes on.
 
+use super::clock::now;
+use super::shared::Keyring;
 use super::writer::Writer;
-use super::{Keyring, now};
 use crate::error::{Error, Result};
 use crate::format::crypto::Keys;
 use crate::format::header::Header;

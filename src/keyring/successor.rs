@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Another keyring takes the place of the one in use: opened while changes go on, and put in place between two of them.
 
-use super::Keyring;
 use super::memory::Memory;
+use super::shared::Keyring;
 use super::writer::Writer;
 use crate::error::{Error, Result};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A key that is found once and looked at more often, as the server's readers do.
 
-use super::{Keyring, memory};
+use super::memory;
+use super::shared::Keyring;
 use crate::format::records::KeyRecord;
 use crate::key::NameRef;
 use std::sync::atomic::Ordering;

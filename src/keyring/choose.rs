@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The copies of a keyring read side by side, and which of them counts.
+//! Which copy of a keyring counts, and what the keyring is made of then.
 
-use super::Keyring;
 use super::copies::{Copies, Member, Standing};
 use super::load::{Begun, Loaded, Outcome, begin};
+use super::memory::Memory;
+use super::readings::Read;
 use super::report::{Report, Severity};
-use super::status::Counters;
 use super::writer::{Start, Writer};
 use crate::error::{Error, Result, in_memory};
 use crate::format::crypto::Keys;
@@ -13,142 +13,36 @@ use crate::format::header::{self, Parent};
 use crate::format::image::{Note, Opener, open_front};
 use crate::format::records::Sealer;
 use crate::format::slots::{UnlockSecret, Unlocking};
-use crate::store::change::Changing;
-use crate::store::copy::{CHANGE_WAIT, Copy, GRACE, Reading, SLOW_WAIT, side_by_side};
+use crate::store::copy::{Copy, Reading, side_by_side};
 use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
-use crate::unlock::UnlockSource;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
-use uuid::Uuid;
+use std::path::Path;
+use std::sync::Arc;
 
-/// Reports nothing.
-pub(super) fn silent(_: Severity, _: &str) {}
+/// What a keyring is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The keys of the copy that counts.
+    pub memory: Memory,
+    /// The writer of all copies.
+    pub writer: Writer,
+    /// Things worth saying about the copy that counts.
+    pub notes: Vec<Note>,
+}
 
-/// Opens the copies of a keyring: the newest whole one counts.
+/// Opens copies that were read: the newest whole one counts. The secret is not needed for those that `known` keys open.
 ///
 /// # Errors
 /// The first copy's error when none can be opened; [`Error::Fork`] and [`Error::DamagedNewest`] when it
 /// cannot be told which counts.
-pub fn load_all(
-    fs: &Arc<dyn Fs>,
-    paths: &[PathBuf],
-    min_copies: usize,
-    source_name: &str,
-    read: impl FnOnce() -> Result<UnlockSecret>,
-    report: Report,
-) -> Result<(Keyring, Vec<Note>)> {
-    let limits = Limits::within(CHANGE_WAIT + GRACE);
-    load_known(fs, Read::all(fs, paths, min_copies, limits, &[]), source_name, &[], read, report)
-}
-
-/// As [`load_all`], for a tool that changes the keyring while a server may: what that changes meanwhile is gone on
-/// from. The copies are locked while they are read, so that all are in one state.
-///
-/// # Errors
-/// As [`load_all`]; [`Error::Locked`].
-pub fn load_beside_others(
-    fs: &Arc<dyn Fs>,
-    paths: &[PathBuf],
-    min_copies: usize,
-    source_name: &str,
-    read: impl FnOnce() -> Result<UnlockSecret>,
-    report: Report,
-) -> Result<Keyring> {
-    let members =
-        paths.iter().map(|path| Member::new(Copy::new(Arc::clone(fs), path), Standing::Behind, None));
-    let locked = Copies::new(members.collect(), 1, silent).lock()?;
-    let limits = Limits::within(CHANGE_WAIT + GRACE);
-    let readings = read_locked(fs, paths, &locked, limits);
-    let copies = Read { paths, readings, min_copies, limits, unacknowledged: &[] };
-    let (mut keyring, _) = load_known(fs, copies, source_name, &[], read, report)?;
-    drop(locked);
-    let (fs, paths) = (Arc::clone(fs), paths.to_vec());
-    let in_vain = Mutex::new(None);
-    keyring.reopen = Some(Reopen { fs, paths, min_copies, unlock: None, report: silent, in_vain });
-    Ok(keyring)
-}
-
-/// What copies that are locked hold, read through the descriptors that hold the locks: where locks are mandatory, no
-/// other can read. Copies that could not be locked are tried without.
-pub(super) fn read_locked(
-    fs: &Arc<dyn Fs>,
-    paths: &[PathBuf],
-    locked: &[Result<Changing>],
-    limits: Limits,
-) -> Vec<Result<Reading>> {
-    let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
-    let all = copies.iter().zip(locked).map(|(copy, locked)| match locked {
-        Ok(file) => (copy, file.read_again()),
-        Err(_) => (copy, copy.read_work()),
-    });
-    side_by_side(all, limits)
-}
-
-/// Copies that were read as far as their fronts.
-pub(super) struct Read<'a> {
-    pub(super) paths: &'a [PathBuf],
-    pub(super) readings: Vec<Result<Reading>>,
-    pub(super) min_copies: usize,
-    /// How long the copies are waited for.
-    pub(super) limits: Limits,
-    /// States that failed writes of this program may have left: none of them counts.
-    pub(super) unacknowledged: &'a [Parent],
-}
-
-impl<'a> Read<'a> {
-    /// Reads the copies at `paths`, side by side.
-    pub(super) fn all(
-        fs: &Arc<dyn Fs>,
-        paths: &'a [PathBuf],
-        min_copies: usize,
-        limits: Limits,
-        unacknowledged: &'a [Parent],
-    ) -> Self {
-        let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
-        let all = copies.iter().map(|copy| (copy, copy.read_work()));
-        let readings = side_by_side(all, limits);
-        Self { paths, readings, min_copies, limits, unacknowledged }
-    }
-
-    /// Refuses one file under two names; warns of copies that one disk takes with it.
-    fn check_apart(&self, report: Report) -> Result<()> {
-        let read = |i: usize| self.readings.get(i).and_then(|r| r.as_ref().ok());
-        for (i, path) in self.paths.iter().enumerate() {
-            let others = self.paths.iter().enumerate().skip(i + 1);
-            let both = others.filter_map(|(j, other)| Some((other, read(i)?, read(j)?)));
-            for (other, this, that) in both {
-                if this.id == that.id {
-                    return Err(Error::OneFile { path: path.clone(), other: other.clone() });
-                }
-                if this.id.0 == that.id.0 {
-                    report(
-                        Severity::Warning,
-                        &format!(
-                            "the copies {} and {} are on one filesystem: when it fails, both are lost. Put one of \
-                             them on another volume",
-                            path.display(),
-                            other.display()
-                        ),
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// As [`load_all`], of copies that were read; the secret is not needed for those that `known` keys open.
-pub(super) fn load_known(
+pub fn load_known(
     fs: &Arc<dyn Fs>,
     read_copies: Read<'_>,
     source_name: &str,
     known: &[&Keys],
     read: impl FnOnce() -> Result<UnlockSecret>,
     report: Report,
-) -> Result<(Keyring, Vec<Note>)> {
+) -> Result<Parts> {
     read_copies.check_apart(report)?;
     let Read { paths, readings, min_copies, limits, unacknowledged } = read_copies;
     let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
@@ -284,7 +178,7 @@ fn assemble(
     best: usize,
     min_copies: usize,
     report: Report,
-) -> Result<(Keyring, Vec<Note>)> {
+) -> Result<Parts> {
     if best >= outcomes.len() {
         return Err(Error::Unavailable);
     }
@@ -332,93 +226,7 @@ fn assemble(
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
     let start = Start { keys, other_keys, commit, front, before, header, tidy: notes.is_empty() };
-    let id = start.header.id;
     let sealer = Sealer::new().map_err(in_memory)?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);
-    let counters = Counters::default();
-    counters.note_copies(commit.generation, writer.count(), None, writer.needs_care());
-    let keyring = Keyring {
-        memory: RwLock::new(memory),
-        writer: Mutex::new(writer),
-        read_only: AtomicBool::new(false),
-        retired: AtomicBool::new(false),
-        reopen: None,
-        id,
-        counters,
-        losses: AtomicU64::new(0),
-    };
-    Ok((keyring, notes))
-}
-
-/// How a keyring in use is read again, when another program has changed it.
-#[derive(Debug)]
-pub struct Reopen {
-    pub(super) fs: Arc<dyn Fs>,
-    pub(super) paths: Vec<PathBuf>,
-    pub(super) min_copies: usize,
-    /// `None`: only with the keys in use.
-    pub(super) unlock: Option<UnlockSource>,
-    pub(super) report: Report,
-    /// When the unlock secret opened none of the copies that it was tried on.
-    pub(super) in_vain: Mutex<Option<Instant>>,
-}
-
-/// How soon the unlock secret is tried again on copies that it did not open: a forged header could else have Argon2id
-/// computed without end.
-const LEARN_AGAIN: Duration = Duration::from_secs(30);
-
-impl Reopen {
-    /// Reads it with these keys, without copies in `unacknowledged` states; through the descriptors that hold the locks
-    /// of the copies, where they are `locked`.
-    pub(super) fn read(
-        &self,
-        keys: &[&Keys],
-        locked: Option<&[Result<Changing>]>,
-        unacknowledged: &[Parent],
-        limits: Limits,
-    ) -> Result<Keyring> {
-        let (paths, min_copies) = (&self.paths[..], self.min_copies);
-        let read = match locked {
-            Some(locked) => {
-                let readings = read_locked(&self.fs, paths, locked, limits);
-                Read { paths, readings, min_copies, limits, unacknowledged }
-            }
-            None => Read::all(&self.fs, paths, min_copies, limits, unacknowledged),
-        };
-        // The secret is not read here: others wait for the keyring.
-        let no_secret = || Err(Error::Unavailable);
-        // What is wrong with a copy is told of the keyring in use, not of this reading of it.
-        let (mut keyring, _) = load_known(&self.fs, read, "", keys, no_secret, silent)?;
-        keyring.report_to(self.report);
-        Ok(keyring)
-    }
-
-    /// The keys of copies of the keyring `id` that the `known` ones do not open, and the unlock secret does.
-    pub(super) fn learn(&self, id: &Uuid, known: &[Keys]) -> Vec<Keys> {
-        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_vain.is_some_and(|at| at.elapsed() < LEARN_AGAIN) {
-            return Vec::new();
-        }
-        let opens = |reading: &Reading, keys: &Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
-        let limits = Limits { enough: self.min_copies, slow: SLOW_WAIT, ..Limits::within(CHANGE_WAIT) };
-        let readings = Read::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
-        let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
-        sealed.retain(|reading| !known.iter().any(|keys| opens(reading, keys)));
-        let secret = match self.unlock.as_ref().filter(|_| !sealed.is_empty()).map(UnlockSource::read) {
-            Some(Ok(secret)) => Unlocking::new(secret),
-            _ => return Vec::new(),
-        };
-        let mut learnt: Vec<Keys> = Vec::new();
-        let count = sealed.len();
-        for (index, reading) in sealed.iter().enumerate() {
-            if learnt.iter().any(|keys| opens(reading, keys)) {
-                continue;
-            }
-            secret.share_with(count - index - 1);
-            let opened = open_front(&reading.front.0, Opener::Secret(&secret));
-            learnt.extend(opened.ok().filter(|front| front.header.id == *id).and_then(|front| front.keys));
-        }
-        *in_vain = learnt.is_empty().then(Instant::now);
-        learnt
-    }
+    Ok(Parts { memory, writer, notes })
 }

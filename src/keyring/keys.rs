@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Keys stored, generated, fetched, removed and listed.
+
+use super::clock::now;
+use super::shared::Keyring;
+use crate::error::{Error, Result};
+use crate::format::records::KeyRecord;
+use crate::key::{KeyName, KeyType, NameRef, check_length};
+use crate::secret::fill_random;
+use std::io;
+use std::sync::atomic::Ordering;
+
+impl Keyring {
+    /// Stores a key. When this returns, the key is durable (invariant 1).
+    ///
+    /// # Errors
+    /// [`Error::Exists`] for a name that is taken, whatever the type or bytes; a bad length; a file that
+    /// is not the one in use any more; what the filesystem answers. Nothing changed then, as far as this
+    /// server sees it.
+    pub fn store(&self, name: NameRef<'_>, key_type: &KeyType, data: &[u8]) -> Result<()> {
+        self.add(name, key_type, data.len(), |place| {
+            place.copy_from_slice(data);
+            Ok(())
+        })
+    }
+
+    /// Makes a key of `len` random bytes and stores it. The bytes never leave locked memory.
+    ///
+    /// # Errors
+    /// As [`Keyring::store`]; a failing random generator.
+    pub fn generate(&self, name: NameRef<'_>, key_type: &KeyType, len: usize) -> Result<()> {
+        self.add(name, key_type, len, fill_random)
+    }
+
+    fn add(
+        &self,
+        name: NameRef<'_>,
+        key_type: &KeyType,
+        len: usize,
+        fill: impl Fn(&mut [u8]) -> io::Result<()>,
+    ) -> Result<()> {
+        self.counted(|| {
+            check_length(len)?;
+            self.changing(|writer| {
+                if self.knows(writer, &name, true) {
+                    return Err(Error::Exists { name: name.to_string() });
+                }
+                let place = self.write_memory().reserve(len, &fill)?;
+                let created = now();
+                let stored = {
+                    let memory = self.read_memory();
+                    let data = memory.secret(place);
+                    writer.add(&memory, &KeyRecord { name, key_type, created, data })
+                };
+                let mut memory = self.write_memory();
+                match &stored {
+                    Ok(()) => memory.link(name.to_owned(), key_type.clone(), created, place),
+                    Err(_) => memory.release(place),
+                }
+                stored
+            })
+        })
+        .inspect(|()| self.counters.stored())
+    }
+
+    /// Hands the key of that name to `look`, or answers `None`.
+    pub fn fetch<R>(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>) -> R) -> Option<R> {
+        self.counters.fetched();
+        self.read_memory().get(name).as_ref().map(look)
+    }
+
+    /// Removes a key. When this returns, its bytes are in the file no more (invariant 8).
+    ///
+    /// # Errors
+    /// [`Error::NoSuchKey`]; else as [`Keyring::store`].
+    pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
+        self.counted(|| {
+            self.changing(|writer| {
+                if !self.knows(writer, &name, false) {
+                    return Err(Error::NoSuchKey { name: name.to_string() });
+                }
+                writer.remove(&self.read_memory(), &name)?;
+                let mut memory = self.write_memory();
+                memory.unlink(&name);
+                self.losses.fetch_add(1, Ordering::Release);
+                Ok(())
+            })
+        })
+    }
+
+    /// The names of all keys, ordered by user and id: a snapshot that later changes do not disturb.
+    pub fn names(&self) -> Vec<KeyName> {
+        self.read_memory().names()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.read_memory().len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Hands every key to `look`, ordered by user and id.
+    pub fn for_each(&self, mut look: impl FnMut(&KeyRecord<'_>)) {
+        let memory = self.read_memory();
+        for name in memory.names() {
+            memory.get(&name.as_ref()).as_ref().map(&mut look);
+        }
+    }
+
+    /// How many keys of `self` are missing in `other`, or differ there.
+    pub fn missing_in(&self, other: &Keyring) -> usize {
+        let mut missing = 0;
+        self.for_each(|key| {
+            let same = other
+                .read_memory()
+                .get(&key.name)
+                .is_some_and(|o| subtle::ConstantTimeEq::ct_eq(o.data, key.data).into());
+            missing += usize::from(!same);
+        });
+        missing
+    }
+
+    /// Whether there is a key of that id that belongs to the server itself.
+    pub fn has_instance_key(&self, id: &str) -> bool {
+        NameRef::new(id.as_bytes(), b"").is_ok_and(|name| self.read_memory().get(&name).is_some())
+    }
+}

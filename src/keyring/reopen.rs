@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How a keyring in use is read again, when another program has changed it.
+
+use super::choose::{Parts, load_known};
+use super::readings::{Read, read_locked};
+use super::report::{Report, silent};
+use crate::error::{Error, Result};
+use crate::format::crypto::Keys;
+use crate::format::header::Parent;
+use crate::format::image::{Opener, open_front};
+use crate::format::slots::Unlocking;
+use crate::store::change::Changing;
+use crate::store::copy::{CHANGE_WAIT, Reading, SLOW_WAIT};
+use crate::store::deadline::Limits;
+use crate::store::fs::Fs;
+use crate::unlock::UnlockSource;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How a keyring in use is read again, when another program has changed it.
+#[derive(Debug)]
+pub struct Reopen {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) min_copies: usize,
+    /// `None`: only with the keys in use.
+    pub(super) unlock: Option<UnlockSource>,
+    pub(super) report: Report,
+    /// When the unlock secret opened none of the copies that it was tried on.
+    pub(super) in_vain: Mutex<Option<Instant>>,
+}
+
+/// How soon the unlock secret is tried again on copies that it did not open: a forged header could else have Argon2id
+/// computed without end.
+const LEARN_AGAIN: Duration = Duration::from_secs(30);
+
+impl Reopen {
+    /// Reads it with these keys, without copies in `unacknowledged` states; through the descriptors that hold the locks
+    /// of the copies, where they are `locked`.
+    pub(super) fn read(
+        &self,
+        keys: &[&Keys],
+        locked: Option<&[Result<Changing>]>,
+        unacknowledged: &[Parent],
+        limits: Limits,
+    ) -> Result<Parts> {
+        let (paths, min_copies) = (&self.paths[..], self.min_copies);
+        let read = match locked {
+            Some(locked) => {
+                let readings = read_locked(&self.fs, paths, locked, limits);
+                Read { paths, readings, min_copies, limits, unacknowledged }
+            }
+            None => Read::all(&self.fs, paths, min_copies, limits, unacknowledged),
+        };
+        // The secret is not read here: others wait for the keyring.
+        let no_secret = || Err(Error::Unavailable);
+        // What is wrong with a copy is told of the keyring in use, not of this reading of it.
+        let mut parts = load_known(&self.fs, read, "", keys, no_secret, silent)?;
+        parts.writer.report_to(self.report);
+        Ok(parts)
+    }
+
+    /// The keys of copies of the keyring `id` that the `known` ones do not open, and the unlock secret does.
+    pub(super) fn learn(&self, id: &Uuid, known: &[Keys]) -> Vec<Keys> {
+        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_vain.is_some_and(|at| at.elapsed() < LEARN_AGAIN) {
+            return Vec::new();
+        }
+        let opens = |reading: &Reading, keys: &Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
+        let limits = Limits { enough: self.min_copies, slow: SLOW_WAIT, ..Limits::within(CHANGE_WAIT) };
+        let readings = Read::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
+        let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
+        sealed.retain(|reading| !known.iter().any(|keys| opens(reading, keys)));
+        let secret = match self.unlock.as_ref().filter(|_| !sealed.is_empty()).map(UnlockSource::read) {
+            Some(Ok(secret)) => Unlocking::new(secret),
+            _ => return Vec::new(),
+        };
+        let mut learnt: Vec<Keys> = Vec::new();
+        let count = sealed.len();
+        for (index, reading) in sealed.iter().enumerate() {
+            if learnt.iter().any(|keys| opens(reading, keys)) {
+                continue;
+            }
+            secret.share_with(count - index - 1);
+            let opened = open_front(&reading.front.0, Opener::Secret(&secret));
+            learnt.extend(opened.ok().filter(|front| front.header.id == *id).and_then(|front| front.keys));
+        }
+        *in_vain = learnt.is_empty().then(Instant::now);
+        learnt
+    }
+}

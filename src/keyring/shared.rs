@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! An open keyring as its threads share it: memory, the writer, and their locks.
+
+use super::choose::Parts;
+use super::memory::Memory;
+use super::reopen::Reopen;
+use super::report::Report;
+use super::status::Counters;
+use super::trust::Trust;
+use super::witness::{Testimony, WitnessFile};
+use super::writer::Writer;
+use crate::error::{Error, Result};
+use crate::format::image::Note;
+use crate::store::copy::CHANGE_WAIT;
+use crate::store::fs::Fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use uuid::Uuid;
+
+/// An open keyring. All methods may be called from many threads at once; fetches do not block one
+/// another.
+#[derive(Debug)]
+pub struct Keyring {
+    pub(super) memory: RwLock<Memory>,
+    /// Held through every change, so that changes come one after the other.
+    pub(super) writer: Mutex<Writer>,
+    pub(super) read_only: AtomicBool,
+    /// Set under the writer's lock when another keyring has taken this one's place.
+    pub(super) retired: AtomicBool,
+    /// How it is read again; `None` where a change by another program is refused.
+    pub(super) reopen: Option<Reopen>,
+    pub(super) id: Uuid,
+    pub(super) counters: Counters,
+    /// How often memory lost keys that it had. Changed while nobody else looks at it.
+    pub(super) losses: AtomicU64,
+}
+
+impl Keyring {
+    /// The keyring of these parts; `reopen` says how it is read again when another program has changed it.
+    pub(super) fn new(parts: Parts, reopen: Option<Reopen>) -> (Self, Vec<Note>) {
+        let Parts { memory, writer, notes } = parts;
+        let counters = Counters::default();
+        counters.note_copies(writer.commit().generation, writer.count(), None, writer.needs_care());
+        let id = writer.header().id;
+        let keyring = Self {
+            memory: RwLock::new(memory),
+            writer: Mutex::new(writer),
+            read_only: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            reopen,
+            id,
+            counters,
+            losses: AtomicU64::new(0),
+        };
+        (keyring, notes)
+    }
+
+    /// The keyring's identity.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The path of its file.
+    pub fn path(&self) -> PathBuf {
+        self.lock_writer().path().to_owned()
+    }
+
+    /// Refuses changes from now on, or allows them again.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.read_only.store(read_only, Ordering::Relaxed);
+    }
+
+    /// What the witness in a data directory says of this keyring. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`]; what the filesystem answers.
+    pub fn hear_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Testimony> {
+        self.lock_writer().hear(&WitnessFile::new(fs, datadir, |_, _| {}))
+    }
+
+    /// Makes this keyring the one that the witness in a data directory knows, whatever it knew before.
+    ///
+    /// # Errors
+    /// What the filesystem answers.
+    pub fn accept_for(&mut self, fs: &Arc<dyn Fs>, datadir: &Path, report: Report) -> Result<()> {
+        let id = self.id;
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        writer.accept_witness(WitnessFile::new(fs, datadir, report), &id)
+    }
+
+    /// Has the witness in the data directory look at this keyring and follow it from now on.
+    pub(super) fn ask_witness(&mut self, witness: WitnessFile, trust: Trust) -> Result<()> {
+        self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).ask_witness(witness, trust)
+    }
+
+    /// Notes what an operation came to, for the status variables.
+    pub(super) fn counted<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
+        let done = operation().inspect_err(|e| self.counters.failed(e));
+        if let Some(mut writer) = self.try_lock_writer() {
+            self.note(&mut writer, None, false);
+        }
+        done
+    }
+
+    pub(super) fn note(&self, writer: &mut Writer, wrong: Option<&Error>, by_another: bool) {
+        writer.tell_changed();
+        let needs_care = by_another || writer.needs_care();
+        self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);
+    }
+
+    /// The writer, for a change that begins.
+    pub(super) fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
+        let mut writer = self.lock_in_use()?;
+        if self.read_only.load(Ordering::Relaxed) {
+            return Err(Error::ReadOnly { path: writer.path().to_owned() });
+        }
+        writer.begin(CHANGE_WAIT);
+        writer.let_witness_follow(true);
+        Ok(writer)
+    }
+
+    pub(super) fn lock_in_use(&self) -> Result<MutexGuard<'_, Writer>> {
+        let writer = self.lock_writer();
+        if self.retired.load(Ordering::Relaxed) { Err(Error::Retired) } else { Ok(writer) }
+    }
+
+    // A panic elsewhere while a lock was held must not end the keyring: the writer marks itself before
+    // it touches the file, and memory changes only by whole entries.
+    pub(super) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn try_lock_writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    pub(super) fn read_memory(&self) -> std::sync::RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write_memory(&self) -> std::sync::RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
