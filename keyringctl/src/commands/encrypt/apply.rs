@@ -1,56 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl encrypt apply`: encrypts everything that can be, table by table. It keeps no state of its
-//! own: what the server says to be encrypted is done, so that a run that was stopped, or killed, is taken
-//! up by the next one.
+//! `keyringctl encrypt apply`: encrypts everything that can be encrypted, table by table. It keeps no state of its own: what
+//! the server reports as encrypted is done, so the next run continues one that was stopped or killed.
 
 use super::direction::Direction;
 use super::job::{Job, Step};
-use super::pace::{Limit, Pace};
+use super::pace::{Limit, Throttle};
 use super::plan::{self, Estimate};
 use super::{Verdict, binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
-use crate::commands::output::{Output, visible};
+use crate::commands::output::{Output, counted, visible};
 use crate::server::{Here, Inventory, Kind, Pattern, Place, Remedy, ServerKeyring, State, Table, coverage};
 use keyring_external::error::{Error, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Encrypt everything that can be, table by table, while the server is in use
+/// Encrypt everything that can be encrypted, table by table, while the server is in use
 ///
-/// Ctrl-C stops it after the table in hand; running it again goes on from there. See `encrypt plan` for
-/// what it does and what it takes.
+/// Press Ctrl-C to stop after the current table; run it again to continue. `encrypt plan` shows what it does and what it
+/// needs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl encrypt apply --max-load Threads_running=25 --skip 'biobank.audit_*'\n  \
     keyringctl encrypt apply --only biobank.patients")]
 pub(super) struct Args {
-    /// These tables only, and nothing else: neither settings nor logs (repeatable; * and ? as in file names)
+    /// Encrypt only these tables, and no settings or logs; * and ? are wildcards (repeatable)
     #[arg(long, value_name = "SCHEMA.TABLE")]
     only: Vec<Pattern>,
-    /// Not these tables (repeatable)
+    /// Leave these tables out; * and ? are wildcards (repeatable)
     #[arg(long, value_name = "SCHEMA.TABLE")]
     skip: Vec<Pattern>,
-    /// Wait before a table while a status variable of the server is above a number (repeatable)
+    /// Wait before each table while this status variable of the server is higher than N (repeatable)
     #[arg(long, value_name = "NAME=N")]
     max_load: Vec<Limit>,
-    /// Wait before a table while this file exists
+    /// Wait before each table while this file exists
     #[arg(long, value_name = "FILE")]
     pause_file: Option<PathBuf>,
-    /// Seconds to wait for the locks of a table, while others wait behind
+    /// Seconds to wait for the locks of a table; other statements wait behind it
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     lock_wait: u32,
-    /// Seconds that an undo tablespace may take to be emptied
+    /// Seconds that the server may take to empty an undo tablespace
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     undo_wait: u32,
-    /// Purge the binary logs that are in clear; replicas and backups must have them
+    /// Purge unencrypted binary logs; replicas and backups must have them
     #[arg(long)]
     purge_binary_logs: bool,
-    /// Leave no trace in the binary log: replicas are then to be encrypted each by itself
+    /// Do not write the statements to the binary log; encrypt each replica separately then
     #[arg(long)]
     skip_binary_log: bool,
-    /// Decrypt again: the tables of --only, or everything with --all
+    /// Decrypt the tables of --only, or everything with --all
     #[arg(long)]
     undo: bool,
-    /// With --undo: everything
+    /// With --undo, decrypt everything
     #[arg(long, requires = "undo", conflicts_with = "only")]
     all: bool,
     #[command(flatten)]
@@ -64,26 +63,27 @@ impl Args {
         if self.undo { Direction::Undo } else { Direction::Encrypt }
     }
 
-    fn is_whole(&self) -> bool {
+    /// Whether the run covers everything, not only the tables of `--only`.
+    fn covers_all(&self) -> bool {
         self.only.is_empty()
     }
 
-    fn chooses(&self, table: &Table) -> bool {
+    fn selects(&self, table: &Table) -> bool {
         let matches = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&table.schema, &table.name));
-        (self.is_whole() || matches(&self.only)) && !matches(&self.skip)
+        (self.covers_all() || matches(&self.only)) && !matches(&self.skip)
     }
 
-    /// Tables that are to be copied.
+    /// Returns the selected tables that must be copied.
     fn tables<'a>(&self, inventory: &'a Inventory) -> Vec<&'a Table> {
         inventory
             .tables
             .iter()
-            .filter(|table| self.chooses(table) && is_todo(table, self.direction()))
+            .filter(|table| self.selects(table) && needs_copy(table, self.direction()))
             .collect()
     }
 }
 
-fn is_todo(table: &Table, direction: Direction) -> bool {
+fn needs_copy(table: &Table, direction: Direction) -> bool {
     match (&table.place, direction) {
         (Place::Own, Direction::Encrypt) => table.is_own_and_clear(),
         (Place::Own, Direction::Undo) => table.encrypted_files > 0,
@@ -93,34 +93,34 @@ fn is_todo(table: &Table, direction: Direction) -> bool {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    if args.undo && args.is_whole() && !args.all {
-        return Err(Error::Config("--undo needs --only SCHEMA.TABLE, or --all".to_owned()));
+    if args.undo && args.covers_all() && !args.all {
+        return Err(Error::Config("--undo requires --only SCHEMA.TABLE or --all".to_owned()));
     }
     let direction = args.direction();
     let mut session = args.server.connect()?;
     let here = Here::look(&mut session)?;
     let inventory = Inventory::of(&mut session)?;
-    let chosen = args.tables(&inventory);
+    let selected = args.tables(&inventory);
     if let Some(nothing) =
         args.only.iter().find(|p| !inventory.tables.iter().any(|t| p.matches(&t.schema, &t.name)))
     {
         return Err(Error::Config(format!(
-            "--only {nothing}: there is no such table; encrypt plan --tables lists them"
+            "--only {nothing} matches no table; `keyringctl encrypt plan --tables` lists all tables"
         )));
     }
     let keyring = ServerKeyring::of(&mut session)?;
-    let estimate = Estimate::of(&inventory, &chosen, &here, 1);
+    let estimate = Estimate::new(&inventory, &selected, &here, 1);
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction)?;
-    let pace = Pace { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
-    pace.why_wait(&mut session)?;
+    let throttle = Throttle { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
+    throttle.why_wait(&mut session)?;
 
-    let mut job = Job::new(session, pace, args.lock_wait, out)?;
+    let mut job = Job::new(session, throttle, args.lock_wait, out)?;
     job.say(plan::keyring_line(&keyring));
     let worked = work(args, &mut job, &here, direction);
     job.finish();
     let stopped = matches!(worked, Ok(Step::Stopped));
     if worked.is_err() {
-        job.say(format_args!("To go on: {}", again()));
+        job.say(format_args!("To continue, run: {}", command_line()));
     }
     worked?;
     job.account.interrupted = stopped;
@@ -131,45 +131,46 @@ fn work(args: &Args, job: &mut Job<'_>, here: &Here, direction: Direction) -> Re
     if let Step::Stopped = job.take_lock()? {
         return Ok(Step::Stopped);
     }
-    // Another run may have done something meanwhile.
+    // Another run may have made progress in the meantime.
     let inventory = Inventory::of(&mut job.watch)?;
-    let chosen = args.tables(&inventory);
-    let estimate = Estimate::of(&inventory, &chosen, here, 1);
-    job.progress.set_total(estimate.copied_bytes + if args.is_whole() { estimate.in_place_bytes } else { 0 });
+    let selected = args.tables(&inventory);
+    let estimate = Estimate::new(&inventory, &selected, here, 1);
+    job.progress
+        .set_total(estimate.copied_bytes + if args.covers_all() { estimate.in_place_bytes } else { 0 });
     if args.skip_binary_log {
         job.work.run("SET SESSION sql_log_bin = 0")?;
     }
-    if args.is_whole() {
+    if args.covers_all() {
         settings::apply(job, &inventory, direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, direction)? {
             return Ok(Step::Stopped);
         }
     }
-    if let Step::Stopped = tables::apply(job, &chosen, here, direction, args.lock_wait)? {
+    if let Step::Stopped = tables::apply(job, &selected, here, direction, args.lock_wait)? {
         return Ok(Step::Stopped);
     }
-    if !args.is_whole() {
+    if !args.covers_all() {
         return Ok(Step::Done);
     }
-    if let Step::Stopped = undo_logs::renew(job, Duration::from_secs(args.undo_wait.into()))? {
+    if let Step::Stopped = undo_logs::recreate(job, Duration::from_secs(args.undo_wait.into()))? {
         return Ok(Step::Stopped);
     }
     let inventory = Inventory::of(&mut job.watch)?;
     settings::apply(job, &inventory, direction, true)?;
     let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
     job.account.next_steps.extend(left);
-    let (step, left) = redo::renew(job)?;
+    let (step, left) = redo::recreate(job)?;
     job.account.next_steps.extend(left);
     Ok(step)
 }
 
-/// Looks at the server once more, and tells what was done, what is left, and what to do next.
+/// Asks the server again, and prints what was done, what is left, and what to do next.
 fn finish(args: &Args, mut job: Job<'_>, here: &Here) -> Result<Verdict> {
     let inventory = Inventory::of(&mut job.watch)?;
     let items = coverage(&inventory);
     let mut account = std::mem::take(&mut job.account);
     account.left = args.tables(&inventory).iter().map(|t| t.full_name()).collect();
-    if args.is_whole() && !args.undo {
+    if args.covers_all() && !args.undo {
         let others = items.iter().filter(|item| {
             item.state == State::Clear && item.remedy == Remedy::Apply && !item.kind.is_table()
         });
@@ -179,29 +180,34 @@ fn finish(args: &Args, mut job: Job<'_>, here: &Here) -> Result<Verdict> {
         }));
     }
     let left = std::mem::take(&mut account.next_steps);
-    if args.is_whole() && !account.interrupted {
+    if args.covers_all() && !account.interrupted {
         account.next_steps = if args.undo {
-            next_steps::of_undo(left)
+            next_steps::after_undo(left)
         } else {
-            next_steps::of(&inventory, &items, here, left)
+            next_steps::after_encrypting(&inventory, &items, here, left)
         };
     }
     let out = job.out;
     let count = account.done.len();
     if account.interrupted {
         out.line(format_args!(
-            "\nStopped. {count} things were done, {} are left. To go on: {}",
+            "\nStopped. {count} steps are done, {} are left. To continue, run: {}",
             account.left.len(),
-            again()
+            command_line()
         ));
     } else if account.failed.is_empty() && account.left.is_empty() {
-        out.line(format_args!("\nAll that was asked for is {}.", args.direction().done()));
+        out.line(format_args!("\nOK: everything requested is {}.", args.direction().done()));
     } else {
-        out.line(format_args!("\nFailed: {}. Left: {}", account.failed.len(), listed(&account.left)));
+        let still = if args.undo { "Still encrypted" } else { "Still unencrypted" };
+        out.line(format_args!(
+            "\nFAILED: {}. {still}: {}",
+            counted(account.failed.len(), "step"),
+            listed(&account.left)
+        ));
         for failed in &account.failed {
             out.line(visible(format_args!("  {}: {}", failed.what, failed.why)));
         }
-        out.line(format_args!("To try those again: {}", again()));
+        out.line(format_args!("To try again, run: {}", command_line()));
     }
     if !account.next_steps.is_empty() {
         out.line("\nNext steps");
@@ -214,7 +220,7 @@ fn finish(args: &Args, mut job: Job<'_>, here: &Here) -> Result<Verdict> {
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 
-/// Names in a line, however many.
+/// Formats names in one line, only the first of many.
 fn listed(names: &[String]) -> String {
     const MOST: usize = 10;
     match names.len() {
@@ -224,8 +230,8 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// The command line of this run, for a shell.
-fn again() -> String {
+/// Returns the command line of this run, quoted for a shell.
+fn command_line() -> String {
     let quoted = |arg: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@+%".contains(c);
         if !arg.is_empty() && arg.chars().all(plain) {

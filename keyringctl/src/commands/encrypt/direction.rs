@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Encrypting, and with `--undo` the way back.
+//! Encrypting, or decrypting with `--undo`.
 
+/// What `encrypt apply` does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Direction {
     Encrypt,
@@ -8,22 +9,22 @@ pub(super) enum Direction {
 }
 
 impl Direction {
-    /// As a value of ENCRYPTION.
+    /// The value for ENCRYPTION.
     pub fn letter(self) -> char {
         if self == Direction::Encrypt { 'Y' } else { 'N' }
     }
 
-    /// As a value of a switch.
+    /// The value for a setting.
     pub fn switch(self) -> &'static str {
         if self == Direction::Encrypt { "ON" } else { "OFF" }
     }
 
-    /// What was done to a table.
+    /// What a table is afterwards.
     pub fn done(self) -> &'static str {
         if self == Direction::Encrypt { "encrypted" } else { "decrypted" }
     }
 
-    /// Whether something is as it should be.
+    /// Returns whether something is already in the desired state.
     pub fn is_reached(self, encrypted: bool) -> bool {
         encrypted == (self == Direction::Encrypt)
     }

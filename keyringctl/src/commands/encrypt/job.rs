@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What all steps of `encrypt apply` share: two connections, one that works and one that watches; the
-//! user's wish to stop; progress; and the account of what was done.
+//! What all steps of `encrypt apply` share: two connections, one that runs statements and one that watches them; the
+//! user's request to stop; progress; and the report of what was done.
 
 use super::super::output::{Output, visible};
-use super::pace::Pace;
+use super::pace::Throttle;
 use super::progress::Progress;
 use super::sizes;
-use super::stop::{Stop, Wish};
+use super::stop::{StopRequest, StopSignal};
 use crate::server::{LOCK_WAIT_TIMEOUT, Session};
 use keyring_external::error::{Error, Result};
 use serde::Serialize;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// MySQL's error for a statement that was broken off.
+/// MySQL's error for a cancelled statement.
 const QUERY_INTERRUPTED: u16 = 1317;
-/// One run at a time on a server. It ends with the connection, so a killed run holds it only until its
-/// last statement has ended.
+/// The lock that allows one run at a time on a server. The server releases it with the connection, so a killed run holds
+/// it only until its last statement has ended.
 const LOCK: &str = "keyring_external.encrypt";
-/// How often is looked whether a statement has ended.
+/// How often the tool checks whether a statement has ended.
 const TICK: Duration = Duration::from_millis(10);
-/// How often the server is asked how far a statement is.
+/// How often the tool asks the server how far a statement is.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How often something is tried whose locks are not to be had.
+/// How many times a statement is tried if it cannot get its locks.
 pub(super) const ATTEMPTS: u32 = 3;
-/// Pause before it is tried again, when there is nothing else to do.
+/// Pause before the next attempt, if there is nothing else to do.
 pub(super) const BEFORE_AGAIN: Duration = Duration::from_secs(5);
 
-/// What became of it all.
+/// The result of a run. Its JSON is that of `encrypt apply`.
 #[derive(Default, Serialize)]
 pub(super) struct Account {
     pub done: Vec<Done>,
     pub failed: Vec<Failed>,
     pub interrupted: bool,
-    /// What is still in clear (with `--undo`, still encrypted), as far as was asked for.
+    /// What was requested and is still unencrypted (with `--undo`, still encrypted).
     pub left: Vec<String>,
     pub next_steps: Vec<String>,
 }
@@ -56,15 +56,15 @@ pub(super) struct Failed {
 #[derive(Debug)]
 pub(super) enum Step {
     Done,
-    /// The user asked to stop, and nothing was changed in this step, or it can be taken up again.
+    /// The user asked to stop. This step changed nothing, or a later run can continue it.
     Stopped,
 }
 
 pub(super) struct Job<'a> {
     pub work: Session,
     pub watch: Session,
-    pub stop: Stop,
-    pub pace: Pace,
+    pub stop: StopSignal,
+    pub throttle: Throttle,
     pub progress: Progress,
     pub account: Account,
     pub out: &'a mut Output,
@@ -72,26 +72,32 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Connects a second time. No statement waits longer than `lock_wait` seconds for locks, while others wait behind it.
-    pub fn new(mut watch: Session, pace: Pace, lock_wait: u32, out: &'a mut Output) -> Result<Job<'a>> {
-        let stop = Stop::listen()?;
+    /// Opens a second connection. No statement waits longer than `lock_wait` seconds for locks, because others wait
+    /// behind it.
+    pub fn new(
+        mut watch: Session,
+        throttle: Throttle,
+        lock_wait: u32,
+        out: &'a mut Output,
+    ) -> Result<Job<'a>> {
+        let stop = StopSignal::listen()?;
         let mut work = watch.again()?;
         work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
-        let stages_were_off = switch_on_stages(&mut watch);
+        let stages_were_off = enable_stages(&mut watch);
         let progress = Progress::new(!out.is_json());
-        Ok(Job { work, watch, stop, pace, progress, account: Account::default(), out, stages_were_off })
+        Ok(Job { work, watch, stop, throttle, progress, account: Account::default(), out, stages_were_off })
     }
 
-    /// Takes the lock that keeps runs apart.
+    /// Takes the lock that allows one run at a time.
     pub fn take_lock(&mut self) -> Result<Step> {
-        let mut told = false;
+        let mut announced = false;
         loop {
             let lock = format!("SELECT GET_LOCK('{LOCK}', 1)");
             if self.work.first::<Option<i64>>(&lock)?.flatten() == Some(1) {
                 return Ok(Step::Done);
             }
-            if !told {
-                told = true;
+            if !announced {
+                announced = true;
                 let row: Option<(u64, Option<String>)> = self.watch.first(&format!(
                     "SELECT ID, INFO FROM information_schema.PROCESSLIST WHERE ID = IS_USED_LOCK('{LOCK}')"
                 ))?;
@@ -100,9 +106,11 @@ impl<'a> Job<'a> {
                     Some((id, None)) => format!("connection {id}"),
                     None => "another connection".to_owned(),
                 };
-                self.say(format_args!("Waiting for another run of encrypt to end its statement ({by})"));
+                self.say(format_args!(
+                    "Waiting for another keyringctl encrypt to finish its statement ({by})"
+                ));
             }
-            if self.stop.is_wished() {
+            if self.stop.is_requested() {
                 return Ok(Step::Stopped);
             }
         }
@@ -115,7 +123,7 @@ impl<'a> Job<'a> {
         self.progress.suspended(|| out.flush_text());
     }
 
-    /// Notes and tells what was done.
+    /// Records and prints a completed step.
     pub fn done(&mut self, what: &str, bytes: u64, time: Duration) {
         let took = if bytes > 0 {
             format!("{what}  ({}, {})", sizes::bytes(bytes), sizes::time(time))
@@ -126,14 +134,14 @@ impl<'a> Job<'a> {
         self.account.done.push(Done { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
     }
 
-    /// Notes and tells what failed; the rest goes on.
+    /// Records and prints a failed step. The run continues.
     pub fn failed(&mut self, what: &str, why: &str) {
         self.say(format_args!("FAILED  {what}: {why}"));
         self.account.failed.push(Failed { what: what.to_owned(), why: why.to_owned() });
     }
 
-    /// A step that changes settings. Without its locks it is left for later, unless this is the `last` time: then it is
-    /// tried a few times. A failure is noted, and the rest goes on.
+    /// Runs a statement that changes a setting. If it cannot get its locks, it is left for later, unless this is the
+    /// `last` time: then it is tried a few times. A failure is recorded, and the run continues.
     pub fn attempt(&mut self, what: &str, statement: &str, last: bool) -> Result<()> {
         let mut attempt = 1;
         loop {
@@ -143,17 +151,17 @@ impl<'a> Job<'a> {
                     return Ok(());
                 }
                 Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) if !last => {
-                    self.say(format_args!("LATER   {what}: in use by open transactions"));
+                    self.say(format_args!("LATER   {what}: open transactions use it; will retry"));
                     return Ok(());
                 }
-                Err(e) if self.tries_again(&e, &mut attempt) => {}
+                Err(e) if self.should_retry(&e, &mut attempt) => {}
                 Err(e) => return self.note_failure(what, e),
             }
         }
     }
 
-    /// Whether a statement that failed is tried again, after a pause: its locks were not to be had.
-    pub fn tries_again(&mut self, e: &Error, attempt: &mut u32) -> bool {
+    /// Returns whether to retry a failed statement, after a pause: it could not get its locks.
+    pub fn should_retry(&mut self, e: &Error, attempt: &mut u32) -> bool {
         let again = matches!(e, Error::Server { code: LOCK_WAIT_TIMEOUT, .. })
             && *attempt < ATTEMPTS
             && self.pause(BEFORE_AGAIN);
@@ -161,7 +169,7 @@ impl<'a> Job<'a> {
         again
     }
 
-    /// Notes a failure of a statement. A lost connection ends the run.
+    /// Records that a statement failed. A lost connection ends the run instead.
     pub fn note_failure(&mut self, what: &str, e: Error) -> Result<()> {
         match e {
             Error::Server { code, why, .. } if code != 0 => {
@@ -172,8 +180,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Carries out a statement that may take long, on `bytes` of data: shows how far it is, and breaks it
-    /// off when the user insists.
+    /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at the second
+    /// Ctrl-C.
     pub fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
         let id = self.work.id();
         self.progress.begin(what);
@@ -183,13 +191,13 @@ impl<'a> Job<'a> {
             let mut asked = Instant::now();
             while !worker.is_finished() {
                 thread::sleep(TICK);
-                match stop.look() {
-                    (Wish::Stop, true) => {
-                        progress.note("stopping when this is done; Ctrl-C again breaks it off")
+                match stop.poll() {
+                    (StopRequest::AfterStep, true) => {
+                        progress.note(&format!("Stopping after {what}. Press Ctrl-C again to cancel it"))
                     }
-                    (Wish::BreakOff, true) => {
-                        progress.note("breaking off");
-                        // It may have ended just now.
+                    (StopRequest::Cancel, true) => {
+                        progress.note(&format!("Cancelling {what}"));
+                        // Fails if the statement has just ended.
                         let _ = watch.run(&format!("KILL QUERY {id}"));
                     }
                     _ => {}
@@ -209,7 +217,7 @@ impl<'a> Job<'a> {
             Err(e) => {
                 self.progress.end(0);
                 match e {
-                    Error::Server { code: QUERY_INTERRUPTED, .. } if self.stop.is_wished() => {
+                    Error::Server { code: QUERY_INTERRUPTED, .. } if self.stop.is_requested() => {
                         Ok(Step::Stopped)
                     }
                     e => Err(e),
@@ -218,27 +226,27 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Waits while the server has too much to do, or a file says so.
-    pub fn wait_for_leave(&mut self) -> Result<Step> {
-        let mut told = false;
+    /// Waits while the server is busier than allowed, or while the pause file exists.
+    pub fn wait_until_allowed(&mut self) -> Result<Step> {
+        let mut announced = false;
         loop {
-            if self.stop.is_wished() {
+            if self.stop.is_requested() {
                 return Ok(Step::Stopped);
             }
-            let Some(why) = self.pace.why_wait(&mut self.watch)? else { return Ok(Step::Done) };
-            if !told {
-                told = true;
+            let Some(why) = self.throttle.why_wait(&mut self.watch)? else { return Ok(Step::Done) };
+            if !announced {
+                announced = true;
                 self.say(format_args!("Waiting: {why}"));
             }
             self.pause(Duration::from_secs(1));
         }
     }
 
-    /// Waits, but not longer than until the user wants to stop. `false`: stop.
+    /// Waits, or returns `false` as soon as the user asks to stop.
     pub fn pause(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while Instant::now() < until {
-            if self.stop.is_wished() {
+            if self.stop.is_requested() {
                 return false;
             }
             thread::sleep(TICK);
@@ -246,7 +254,7 @@ impl<'a> Job<'a> {
         true
     }
 
-    /// Waits until a query answers 1. `false`: the user wants to stop, or the time is up.
+    /// Waits until a query returns 1. Returns `false` if the user asks to stop, or after `limit`.
     pub fn wait_until(&mut self, query: &str, limit: Duration) -> Result<bool> {
         let until = Instant::now() + limit;
         loop {
@@ -259,7 +267,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Leaves the server's instrumentation as it was.
+    /// Restores the server's instrumentation.
     pub fn finish(&mut self) {
         self.progress.clear();
         if self.stages_were_off {
@@ -274,15 +282,15 @@ fn stages(enabled: &str) -> String {
     )
 }
 
-/// The server tells how far an ALTER is only with this consumer on. `true`: it was off. Without leave for
-/// it, progress is by whole tables.
-fn switch_on_stages(watch: &mut Session) -> bool {
+/// Switches on the consumer without which the server does not report the progress of an ALTER. Returns whether it was
+/// off. Without the privilege for it, progress is shown by whole tables.
+fn enable_stages(watch: &mut Session) -> bool {
     let query = "SELECT ENABLED FROM performance_schema.setup_consumers WHERE NAME = 'events_stages_current'";
     let off = watch.first::<String>(query).is_ok_and(|enabled| enabled.is_some_and(|e| e == "NO"));
     off && watch.run(&stages("YES")).is_ok()
 }
 
-/// How far a connection's statement is, from 0 to 1.
+/// Returns how far a connection's statement is, from 0 to 1.
 fn fraction(watch: &mut Session, connection: u32) -> Option<f64> {
     let query = format!(
         "SELECT s.WORK_COMPLETED, s.WORK_ESTIMATED FROM performance_schema.events_stages_current s

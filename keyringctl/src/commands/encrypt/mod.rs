@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl encrypt`: encrypts all that a server holds, and proves it.
+//! `keyringctl encrypt`: encrypts everything that a server stores, and proves it.
 
 mod apply;
 mod binary_logs;
@@ -26,7 +26,7 @@ use super::{Verdict, server};
 use clap::Subcommand;
 use keyring_external::error::Result;
 
-/// Encrypt everything that a MySQL server keeps on disk, and prove it
+/// Encrypt everything that a MySQL server stores on disk, and prove it
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

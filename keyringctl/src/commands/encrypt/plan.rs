@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl encrypt plan`: what lies in clear, and what encrypting it takes. Changes nothing.
+//! `keyringctl encrypt plan`: shows what is unencrypted and what encrypting it needs. Changes nothing.
 
 use super::super::output::{Output, table, visible};
 use super::{Verdict, server, sizes};
@@ -11,17 +11,16 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Bytes per second that a table is copied with, unless told otherwise: what two cores and a plain SSD did
-/// with a buffer pool of 128 MB.
+/// The default for `--rate`, in bytes per second: measured with two cores, a plain SSD and a buffer pool of 128 MB.
 const RATE: u64 = 25_000_000;
-/// A copy of a table may be larger than the table, and what else is written needs room, too.
+/// Space for other writes; the copy of a table may also be larger than the table.
 const MARGIN: u64 = 64 << 20;
 
-/// Show what lies in clear, and what encrypting it takes; nothing is changed
+/// Show what is unencrypted and what encrypting it needs; changes nothing
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl encrypt plan --defaults-file /etc/mysql/debian.cnf")]
 pub(super) struct Args {
-    /// Assume that tables are copied with so many MB a second
+    /// Rate at which tables are copied, in MB per second [default: 25]
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rate: Option<u64>,
     /// List every table
@@ -39,27 +38,27 @@ struct Plan {
     estimate: Estimate,
 }
 
-/// What it takes.
+/// The time and space that encrypting needs.
 #[derive(Serialize)]
 pub(super) struct Estimate {
-    /// Bytes of tables that are copied.
+    /// Bytes of tables to copy.
     pub copied_bytes: u64,
-    /// Bytes of tablespaces that are encrypted in place.
+    /// Bytes of tablespaces to encrypt in place.
     pub in_place_bytes: u64,
     pub seconds: u64,
     pub assumed_bytes_per_second: u64,
-    /// Bytes that must be free: for the copy of the largest table.
+    /// Bytes that must be free for the copy of the largest table.
     pub needed_bytes: u64,
-    /// `None` when the data directory is not on this machine.
+    /// `None` if the data directory is not on this machine.
     pub free_bytes: Option<u64>,
     pub largest_table: Option<String>,
-    /// Tables that others refer to, or that refer to others: statements on those wait too.
+    /// Tables with foreign keys in either direction: statements on the tables they refer to wait too.
     pub tables_with_foreign_keys: usize,
 }
 
 impl Estimate {
-    /// Of encrypting those tables and tablespaces that are in clear.
-    pub fn of(inventory: &Inventory, tables: &[&Table], here: &Here, rate: u64) -> Estimate {
+    /// Estimates the copying of `tables` and the encryption of all unencrypted tablespaces.
+    pub fn new(inventory: &Inventory, tables: &[&Table], here: &Here, rate: u64) -> Estimate {
         let largest = tables.iter().max_by_key(|t| t.bytes);
         let copied_bytes = tables.iter().map(|t| t.bytes).sum::<u64>();
         let in_place_bytes = inventory
@@ -73,7 +72,7 @@ impl Estimate {
             in_place_bytes,
             seconds: (copied_bytes + in_place_bytes).div_ceil(rate.max(1)),
             assumed_bytes_per_second: rate,
-            needed_bytes: needed(largest.map_or(0, |t| t.bytes)),
+            needed_bytes: space_for_copy(largest.map_or(0, |t| t.bytes)),
             free_bytes: here.free(),
             largest_table: largest.map(|t| t.full_name()),
             tables_with_foreign_keys: tables
@@ -84,12 +83,12 @@ impl Estimate {
     }
 }
 
-/// The room that the copy of a table of so many bytes needs.
-pub(super) fn needed(bytes: u64) -> u64 {
+/// Returns the space that the copy of a table of `bytes` bytes needs.
+pub(super) fn space_for_copy(bytes: u64) -> u64 {
     if bytes == 0 { 0 } else { bytes + bytes / 10 + MARGIN }
 }
 
-/// Tables that are copied to be encrypted.
+/// Returns the tables that must be copied to encrypt them.
 pub(super) fn to_copy(inventory: &Inventory) -> Vec<&Table> {
     inventory.tables.iter().filter(|t| t.is_own_and_clear() || t.place == Place::System).collect()
 }
@@ -102,7 +101,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let plan = Plan {
         keyring: ServerKeyring::of(&mut session)?,
         items: coverage(&server),
-        estimate: Estimate::of(&server, &to_copy(&server), &here, rate),
+        estimate: Estimate::new(&server, &to_copy(&server), &here, rate),
         server,
     };
     let about = &plan.server.about;
@@ -115,22 +114,22 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     ));
     out.line(keyring_line(&plan.keyring));
     tables(args, &plan, out);
-    others(&plan, out);
-    takes(&plan, out);
+    everything_else(&plan, out);
+    needs(&plan, out);
     out.document(&plan);
     Ok(Verdict::Fine)
 }
 
-/// The server's keyring in one line.
+/// Describes the server's keyring in one line.
 pub(super) fn keyring_line(keyring: &ServerKeyring) -> String {
     let how = match &keyring.way {
         Way::Component => "component",
         Way::Plugin => "plugin",
         Way::Other(name) => {
-            return format!("Keyring: {name}, which is not keyring_external; apply will not start");
+            return format!("Keyring: {name}, not keyring_external; apply refuses to start");
         }
         Way::None => {
-            return "Keyring: none is loaded; apply will not start. README.md, 'On your own server', says how".to_owned();
+            return "Keyring: none is loaded; apply refuses to start. To load one, see README.md, 'On your own server'".to_owned();
         }
     };
     format!(
@@ -154,7 +153,7 @@ fn tables(args: &Args, plan: &Plan, out: &mut Output) {
                 sum.foreign += usize::from(table.bytes > 0);
                 continue;
             }
-            // Counted with their tablespaces.
+            // They are counted with their tablespaces.
             Place::General(_) | Place::Dictionary => continue,
             Place::Own if !table.is_own_and_clear() => &mut sum.encrypted,
             Place::Own | Place::System => &mut sum.clear,
@@ -164,7 +163,7 @@ fn tables(args: &Args, plan: &Plan, out: &mut Output) {
     }
     let default = |name: &str| {
         let schema = plan.server.schemas.iter().find(|s| s.name == name);
-        schema.map_or("-", |s| if s.default_encryption { "encrypted" } else { "in clear" }).to_owned()
+        schema.map_or("-", |s| if s.default_encryption { "encrypted" } else { "unencrypted" }).to_owned()
     };
     let rows: Vec<_> = schemas
         .iter()
@@ -181,34 +180,34 @@ fn tables(args: &Args, plan: &Plan, out: &mut Output) {
             ]
         })
         .collect();
-    out.line("\nTables with files of their own");
-    table(out, &["schema", "in clear", "size", "encrypted", "size", "not InnoDB", "new tables"], &rows);
+    out.line("\nTables with their own files");
+    table(out, &["schema", "unencrypted", "size", "encrypted", "size", "not InnoDB", "new tables"], &rows);
     if args.tables {
         let rows: Vec<_> = plan
             .items
             .iter()
             .filter(|i| matches!(i.kind, Kind::Table | Kind::SystemTable | Kind::OtherEngine))
-            .map(|i| vec![i.name.clone(), state(i).to_owned(), sizes::bytes(i.bytes), i.about.clone()])
+            .map(|i| vec![i.name.clone(), state_word(i).to_owned(), sizes::bytes(i.bytes), i.about.clone()])
             .collect();
         out.line("");
-        table(out, &["table", "is", "size", ""], &rows);
+        table(out, &["table", "state", "size", ""], &rows);
     }
 }
 
-/// An item's state in a word.
-pub(super) fn state(item: &Item) -> &'static str {
+/// Returns the word for an item's state.
+pub(super) fn state_word(item: &Item) -> &'static str {
     let is_setting = item.kind.is_setting();
     match item.state {
         State::Encrypted if is_setting => "set",
         State::Clear if is_setting => "NOT SET",
         State::Encrypted => "encrypted",
-        State::Clear => "IN CLEAR",
-        State::Cannot => "can't be",
+        State::Clear => "UNENCRYPTED",
+        State::Cannot => "not supported",
         State::Unused => "unused",
     }
 }
 
-fn others(plan: &Plan, out: &mut Output) {
+fn everything_else(plan: &Plan, out: &mut Output) {
     out.line("\nEverything else");
     let shown = |item: &&Item| match item.kind {
         Kind::Table | Kind::Schema => false,
@@ -221,12 +220,12 @@ fn others(plan: &Plan, out: &mut Output) {
         .filter(shown)
         .map(|i| {
             let size = if i.bytes == 0 { String::new() } else { sizes::bytes(i.bytes) };
-            vec![i.name.clone(), state(i).to_owned(), size, short(&i.about)]
+            vec![i.name.clone(), state_word(i).to_owned(), size, first_clause(&i.about)]
         })
         .collect();
-    table(out, &["place", "is", "size", ""], &rows);
+    table(out, &["place", "state", "size", ""], &rows);
 
-    out.line("\nWhat MySQL cannot encrypt, or apply does not do");
+    out.line("\nNot supported by MySQL, or not done by apply");
     for item in plan.items.iter().filter(|i| i.state != State::Encrypted && i.state != State::Unused) {
         let (name, about) = (visible(&item.name), visible(&item.about));
         match &item.remedy {
@@ -237,50 +236,50 @@ fn others(plan: &Plan, out: &mut Output) {
     }
 }
 
-/// The first clause: the whole is told below.
-fn short(about: &str) -> String {
+/// Returns the first clause; the list below has the whole text.
+fn first_clause(about: &str) -> String {
     let end = [". ", "; ", ", "].iter().filter_map(|mark| about.find(mark)).min().unwrap_or(about.len());
     about[..end].to_owned()
 }
 
-fn takes(plan: &Plan, out: &mut Output) {
+fn needs(plan: &Plan, out: &mut Output) {
     let estimate = &plan.estimate;
-    out.line("\nWhat apply takes");
+    out.line("\nWhat apply needs");
     out.line(format_args!(
-        "* Time: about {} for {} of tables to copy and {} of tablespaces, at an assumed {} a second (--rate).",
+        "* Time: about {} to copy {} of tables and encrypt {} of tablespaces, assuming {} per second (--rate).",
         sizes::time(Duration::from_secs(estimate.seconds)),
         sizes::bytes(estimate.copied_bytes),
         sizes::bytes(estimate.in_place_bytes),
         sizes::bytes(estimate.assumed_bytes_per_second)
     ));
     let free = estimate.free_bytes.map_or_else(
-        || "how much is free cannot be seen from here".to_owned(),
+        || "the free space cannot be checked from here".to_owned(),
         |free| format!("{} are free", sizes::bytes(free)),
     );
     if let Some(largest) = &estimate.largest_table {
         out.line(format_args!(
-            "* Room: {} beside the data, for the copy of the largest table, {largest}; {free}.",
+            "* Disk space: {} on the filesystem of the data directory, for the copy of the largest table, {largest}; {free}.",
             sizes::bytes(estimate.needed_bytes)
         ));
     }
     out.line(
-        "* Locks: MySQL encrypts a table by copying it (ALGORITHM=COPY). While it is copied it can be read and not written:\n  \
-         writes to it wait. At its start and end the copy waits for open transactions on the table, and on tables joined to\n  \
-         it by foreign keys, and meanwhile new statements on the table wait too; apply gives up after --lock-wait seconds,\n  \
-         tries again later, and goes on with the next table. General tablespaces and mysql are encrypted in place, while\n  \
+        "* Locks: MySQL encrypts a table by copying it (ALGORITHM=COPY). During the copy the table can be read, but writes\n  \
+         to it wait. At its beginning and end, the copy waits for open transactions on the table and on tables connected to\n  \
+         it by foreign keys. While it waits, new statements on the table wait too. After --lock-wait seconds, apply goes on\n  \
+         with the next table and tries this one again later. General tablespaces and mysql are encrypted in place, while\n  \
          they are read and written.",
     );
     if estimate.tables_with_foreign_keys > 0 {
         out.line(format_args!(
-            "* Foreign keys: {} tables have some or are referred to. Parent and child may be in different states meanwhile;\n  \
-             they are not checked during the copy, which changes no row.",
+            "* Foreign keys: {} tables have foreign keys or are referred to. MySQL does not check them during the copy, which\n  \
+             changes no row. A parent can be encrypted before or after its child.",
             estimate.tables_with_foreign_keys
         ));
     }
     if plan.server.replicas > 0 {
         out.line(format_args!(
-            "* Replicas: {} are connected. They carry out the same ALTER statements, stop if they have no keyring, and lag\n  \
-             behind meanwhile. --skip-binary-log encrypts this server only; then do each by itself.",
+            "* Replicas: {} are connected. They repeat the ALTER statements, lag behind meanwhile, and stop if they have no\n  \
+             keyring. With --skip-binary-log, apply encrypts only this server; then run it on each replica.",
             plan.server.replicas
         ));
     }

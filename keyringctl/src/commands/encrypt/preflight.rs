@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What must hold before anything is encrypted.
+//! The conditions that must hold before anything is encrypted.
 
 use super::direction::Direction;
 use super::plan::Estimate;
@@ -13,18 +13,18 @@ use keyring_external::store::real::RealFs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What the user takes upon himself.
+/// Risks that the administrator accepts.
 #[derive(clap::Args)]
 pub(super) struct Overrides {
-    /// Start although the keyring has one copy only, and no recovery key that can be seen from here
+    /// Start even if the keyring has a single copy and no recovery key was found
     #[arg(long)]
     without_second_copy: bool,
-    /// Start although it can't be seen from here how much room there is beside the data, or there is too little
+    /// Skip the free-space check
     #[arg(long)]
     without_space_check: bool,
 }
 
-/// Refuses to start, with all reasons at once.
+/// Refuses to start and lists all reasons at once.
 ///
 /// # Errors
 /// [`Error::Config`].
@@ -37,31 +37,31 @@ pub(super) fn check(
     direction: Direction,
 ) -> Result<()> {
     let mut why = Vec::new();
-    why.extend(keyring_in_order(keyring));
+    why.extend(keyring_not_ready(keyring));
     if why.is_empty() && direction == Direction::Encrypt && !overrides.without_second_copy {
-        why.extend(second_copy(keyring));
+        why.extend(single_copy(keyring));
     }
     if !overrides.without_space_check {
-        why.extend(room(estimate, here));
+        why.extend(too_little_space(estimate, here));
     }
     if inventory.settings.is_on("super_read_only") {
-        why.push("the server is super_read_only: SET GLOBAL super_read_only = OFF first".to_owned());
+        why.push("the server is super_read_only: run SET GLOBAL super_read_only = OFF first".to_owned());
     }
     if inventory.settings.get("persisted_globals_load").is_some_and(|v| v.eq_ignore_ascii_case("OFF")) {
         why.push(
-            "persisted_globals_load is OFF: settings would be forgotten at the next start. Switch it on"
+            "persisted_globals_load is OFF, so the server would lose the new settings at its next start: set it to ON in the option file and restart the server"
                 .to_owned(),
         );
     }
     if why.is_empty() {
         return Ok(());
     }
-    Err(Error::Config(format!("not started, nothing was changed:\n  * {}", why.join("\n  * "))))
+    Err(Error::Config(format!("did not start; nothing was changed:\n  * {}", why.join("\n  * "))))
 }
 
-/// Our keyring, all of it, and one that can be written.
-fn keyring_in_order(keyring: &ServerKeyring) -> Option<String> {
-    let last = || match keyring.last_error.as_str() {
+/// Returns why the server's keyring cannot take new keys: it is not ours, incomplete or read-only.
+fn keyring_not_ready(keyring: &ServerKeyring) -> Option<String> {
+    let last_error = || match keyring.last_error.as_str() {
         "" => String::new(),
         e => format!(" ({e})"),
     };
@@ -76,33 +76,37 @@ fn keyring_in_order(keyring: &ServerKeyring) -> Option<String> {
         _ => match keyring.state.as_str() {
             "ATTACHED" => None,
             "DEGRADED" => Some(format!(
-                "a copy of the keyring is missing or behind (DEGRADED, {}/{}){}: bring it back first",
+                "a copy of the keyring is missing or behind (DEGRADED, {}/{} up to date){}: mount or replace it first",
                 keyring.copies.0,
                 keyring.copies.1,
-                last()
+                last_error()
             )),
-            "READ_ONLY" => {
-                Some("the keyring is read-only, and encrypting makes keys: allow changes first".to_owned())
+            "READ_ONLY" => Some(
+                "the keyring is read-only, but encrypting stores new keys: set read_only to OFF first"
+                    .to_owned(),
+            ),
+            state => {
+                Some(format!("the keyring is {state}{}: see docs/OPERATIONS.md, 'States'", last_error()))
             }
-            state => Some(format!("the keyring is {state}{}: see docs/OPERATIONS.md, 'States'", last())),
         },
     }
 }
 
-/// A keyring in one place, and nothing on paper: whoever loses it loses the database.
-fn second_copy(keyring: &ServerKeyring) -> Option<String> {
+/// Returns why the keyring is not safe enough: if its only copy is lost and there is no recovery key, so is the
+/// database.
+fn single_copy(keyring: &ServerKeyring) -> Option<String> {
     if keyring.copies.1 >= 2 {
         return None;
     }
-    let advice = "make a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add KEYRING --recovery --unlock SOURCE), or take the risk with --without-second-copy";
+    let advice = "create a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add KEYRING --recovery --unlock SOURCE), or accept the risk with --without-second-copy";
     let Some(path) = keyring.paths.first() else {
-        return Some(format!("the keyring has one copy only: {advice}"));
+        return Some(format!("the keyring has a single copy: {advice}"));
     };
     match has_recovery_key(path, &keyring.id) {
         Some(true) => None,
-        Some(false) => Some(format!("the keyring has one copy only, and no recovery key: {advice}")),
+        Some(false) => Some(format!("the keyring has a single copy and no recovery key: {advice}")),
         None => Some(format!(
-            "the keyring has one copy only, and whether it has a recovery key can't be seen from here ({} cannot be read): run this as root on the server, {advice}",
+            "the keyring has a single copy, and {} cannot be read to check for a recovery key: run this as root on the server, {advice}",
             path.display()
         )),
     }
@@ -115,7 +119,7 @@ fn has_recovery_key(path: &Path, id: &str) -> Option<bool> {
         .then(|| claims.header.slots.iter().any(|slot| slot.kind == SlotKind::Recovery))
 }
 
-fn room(estimate: &Estimate, here: &Here) -> Option<String> {
+fn too_little_space(estimate: &Estimate, here: &Here) -> Option<String> {
     if estimate.needed_bytes == 0 {
         return None;
     }
@@ -124,11 +128,11 @@ fn room(estimate: &Estimate, here: &Here) -> Option<String> {
     match here.free() {
         Some(free) if free >= estimate.needed_bytes => None,
         Some(free) => Some(format!(
-            "{needed} are needed beside the data for the copy of {table}, and {} are free: make room, leave the table out with --skip, or --without-space-check",
+            "the copy of {table} needs {needed} on the filesystem of the data directory, but only {} are free: free some space, leave the table out with --skip, or skip this check with --without-space-check",
             sizes::bytes(free)
         )),
         None => Some(format!(
-            "the data directory is not on this machine, so that free room can't be seen: make sure that {needed} are free beside the data for the copy of {table}, then give --without-space-check"
+            "the free space cannot be checked because the data directory is not on this machine: make sure that {needed} are free on its filesystem for the copy of {table}, then use --without-space-check"
         )),
     }
 }

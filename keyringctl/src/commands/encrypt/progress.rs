@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A progress bar with bytes and time left, on a terminal only.
+//! A progress bar with bytes and remaining time, shown only on a terminal.
 
 use crate::commands::output::visible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,12 +11,12 @@ const TEMPLATE: &str =
 
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// Bytes of what has ended.
+    /// Bytes of the finished steps.
     done: u64,
 }
 
 impl Progress {
-    /// `shown`: when there is a terminal to show it on.
+    /// Creates the bar. It is drawn only if `shown` is set and standard error is a terminal.
     pub fn new(shown: bool) -> Progress {
         let target = if shown && std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -30,31 +30,33 @@ impl Progress {
         Progress { bar, done: 0 }
     }
 
-    /// So many bytes are to be done in all.
+    /// Sets how many bytes there are to process in total.
     pub fn set_total(&self, bytes: u64) {
         self.bar.set_length(bytes);
         self.bar.enable_steady_tick(Duration::from_millis(250));
     }
 
+    /// Starts a step.
     pub fn begin(&self, what: &str) {
         self.bar.set_prefix(visible(what));
         self.bar.set_message("");
     }
 
-    /// What is in hand has come so far.
+    /// Shows how far the current step of `bytes` bytes is, from 0 to 1.
     pub fn set(&self, bytes: u64, fraction: Option<f64>) {
         if let Some(fraction) = fraction {
             self.bar.set_position(self.done + (bytes as f64 * fraction) as u64);
         }
     }
 
-    /// What was in hand has ended, with so many bytes done.
+    /// Ends the current step, which processed `bytes` bytes.
     pub fn end(&mut self, bytes: u64) {
         self.done += bytes;
         self.bar.set_position(self.done);
         self.bar.set_prefix("");
     }
 
+    /// Shows a message beside the bar, or on standard error if there is no bar.
     pub fn note(&self, text: &str) {
         let text = visible(text);
         if self.bar.is_hidden() {
@@ -63,7 +65,7 @@ impl Progress {
         self.bar.set_message(text);
     }
 
-    /// Prints while the bar is out of the way.
+    /// Hides the bar while `print` runs.
     pub fn suspended(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl encrypt rotate`: new master keys. Tablespaces' own keys are sealed anew with them, no page is
-//! written anew; InnoDB's old master keys stay in the keyring, because old backups need them. The old one of the binary logs
-//! is removed by the server.
+//! `keyringctl encrypt rotate`: creates new master keys. The server wraps the tablespace keys with them and rewrites no
+//! page. InnoDB's old master keys stay in the keyring, because old backups need them; the server removes the old master
+//! key of the binary logs.
 
 use super::plan::keyring_line;
 use super::{Verdict, server};
@@ -10,17 +10,17 @@ use crate::server::{ServerKeyring, Session};
 use keyring_external::error::{Error, Result};
 use serde::Serialize;
 
-/// Make new master keys: InnoDB's, and the one of the binary logs if they are encrypted
+/// Create new master keys: InnoDB's, and the one of the binary logs if they are encrypted
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl encrypt rotate")]
 pub(super) struct Args {
-    /// InnoDB's master key only
+    /// Rotate only InnoDB's master key
     #[arg(long, conflicts_with = "only_binary_logs")]
     only_innodb: bool,
-    /// The master key of the binary logs only
+    /// Rotate only the master key of the binary logs
     #[arg(long)]
     only_binary_logs: bool,
-    /// Leave no trace in the binary log, so that replicas do not do the same
+    /// Do not write the statements to the binary log, so that replicas do not repeat them
     #[arg(long)]
     skip_binary_log: bool,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let before = ServerKeyring::of(&mut session)?;
     if !before.is_ours() || before.state != "ATTACHED" {
         return Err(Error::Config(format!(
-            "{}: a new key is made only when all copies can take it. Nothing was changed; see docs/OPERATIONS.md, 'States'",
+            "{}. A master key is rotated only while all copies can store it. Nothing was changed; see docs/OPERATIONS.md, 'States'",
             keyring_line(&before)
         )));
     }
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         }
     }
     if !args.only_innodb && !binary_logs {
-        out.line("The binary logs are not encrypted and have no key");
+        out.line("The binary logs are not encrypted and have no master key");
     }
     let after = ServerKeyring::of(&mut session)?;
     out.line(format_args!(
@@ -66,8 +66,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         before.keys, after.keys, before.generation, after.generation, after.copies.0, after.copies.1
     ));
     out.line(
-        "Next: back the keyring up. InnoDB's old keys stay in it, because old backups of the database need them.\n\
-         The server removes the binary logs' old key: copies of binary logs from before need a backup of the keyring from before.",
+        "Next: back up the keyring. InnoDB's old master keys stay in it, because old backups of the database need them.\n\
+         The server removes the old master key of the binary logs: earlier copies of binary logs need an earlier backup of the keyring.",
     );
     let fine = after.state == "ATTACHED" && !rotated.is_empty();
     out.document(&Report { rotated, before, after });

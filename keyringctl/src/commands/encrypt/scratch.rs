@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A schema of our own for a moment, without a trace in the binary log.
+//! A temporary schema that leaves no trace in the binary log.
 
 use crate::server::Session;
 use keyring_external::error::{Error, Result};
 
-/// Its name. One of that name that is there was left by a run that ended early.
+/// The schema's name. If it exists, an interrupted run left it behind.
 pub(super) const NAME: &str = "keyring_external_canary";
-/// The tables that are made in it.
+/// The tables that keyringctl creates in it.
 const TABLES: &str = "'canary', 'filler'";
 
-/// The schema, and a connection for it. It goes with its value.
+/// The schema and a connection for it. The schema is dropped with this value.
 pub(super) struct Scratch {
     pub session: Session,
 }
 
 impl Scratch {
-    /// Makes it; `like` says on which server.
-    pub fn make(like: &Session) -> Result<Scratch> {
+    /// Creates the schema on the server that `like` is connected to.
+    pub fn create(like: &Session) -> Result<Scratch> {
         let mut session = like.again()?;
         let foreign: Option<u64> = session.first(&format!(
             "SELECT COUNT(*) FROM information_schema.TABLES
@@ -24,10 +24,10 @@ impl Scratch {
         ))?;
         if foreign != Some(0) {
             return Err(Error::Config(format!(
-                "the schema {NAME} holds tables that are not of keyringctl: rename it, that name is needed for a moment"
+                "schema {NAME} contains tables that keyringctl did not create, but keyringctl needs that name for a temporary schema: rename yours, then run this again"
             )));
         }
-        // A backup's lock, for instance, is not waited for.
+        // Do not wait long for a lock, for example a backup's.
         session.run("SET SESSION lock_wait_timeout = 30")?;
         session.run("SET SESSION sql_log_bin = 0")?;
         session.run(&format!("DROP SCHEMA IF EXISTS {NAME}"))?;
@@ -39,7 +39,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be dropped now is dropped by the next run.
+        // If this fails, the next run drops the schema.
         let _ = self.session.run(&format!("DROP SCHEMA IF EXISTS {NAME}"));
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Settings that make the server encrypt what it writes from now on, kept over restarts.
+//! Settings that make the server encrypt what it writes from now on. SET PERSIST keeps them across restarts.
 
 use super::direction::Direction;
 use super::job::Job;
 use crate::server::{Inventory, quoted};
 use keyring_external::error::Result;
 
-/// In this order; with `--undo` in the reverse one. Schemas come before the check, which else wants a
-/// privilege for changing them.
+/// The settings in the order in which they are switched on; `--undo` reverses it. Schemas are changed before the check
+/// is switched on, because it would then require a privilege to change them.
 const SWITCHES: [&str; 5] = [
     "default_table_encryption",
     "innodb_redo_log_encrypt",
@@ -17,7 +17,8 @@ const SWITCHES: [&str; 5] = [
 ];
 const CHECK: &str = "table_encryption_privilege_check";
 
-/// Done first, so that what is made meanwhile is encrypted, and a `last` time in the end, for schemas that were in use.
+/// Runs first, so that tables created during the run are encrypted, and a `last` time at the end, for schemas that were in
+/// use.
 pub(super) fn apply(
     job: &mut Job<'_>,
     inventory: &Inventory,
@@ -28,8 +29,8 @@ pub(super) fn apply(
     if direction == Direction::Undo {
         switches.reverse();
     }
-    // Entries of secondary indexes wait in ibdata1, which is never encrypted. Not undone: it was a
-    // default of its time, and newer servers have it off.
+    // Otherwise entries of secondary indexes wait in ibdata1, which is never encrypted. `--undo` does not switch the change
+    // buffer on again: most servers have it off by default.
     let buffering = inventory.settings.get("innodb_change_buffering");
     if direction == Direction::Encrypt && buffering.is_some_and(|b| !b.eq_ignore_ascii_case("none")) {
         job.attempt(
@@ -42,8 +43,8 @@ pub(super) fn apply(
         if name == CHECK && direction == Direction::Encrypt {
             schemas(job, inventory, direction, last)?;
         }
-        let is_known = inventory.settings.get(name).is_some();
-        if is_known && !direction.is_reached(inventory.settings.is_on(name)) {
+        let exists = inventory.settings.get(name).is_some();
+        if exists && !direction.is_reached(inventory.settings.is_on(name)) {
             let switch = direction.switch();
             job.attempt(
                 &format!("setting {name} = {switch}"),
@@ -66,8 +67,8 @@ fn schemas(job: &mut Job<'_>, inventory: &Inventory, direction: Direction, last:
                 quoted(&schema.name),
                 direction.letter()
             );
-            let kind = if direction == Direction::Encrypt { "encrypted" } else { "in clear" };
-            job.attempt(&format!("schema {}: new tables are {kind}", schema.name), &statement, last)?;
+            let state = if direction == Direction::Encrypt { "encrypted" } else { "unencrypted" };
+            job.attempt(&format!("schema {}: new tables are {state}", schema.name), &statement, last)?;
         }
     }
     Ok(())

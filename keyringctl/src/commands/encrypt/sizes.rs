@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Sizes and times as people read them.
+//! Formats sizes and times for people.
 
 use std::time::Duration;
 
-/// `1.9 GB`: three figures, decimal units.
+/// Formats a size with two or three digits and a decimal unit: `1.9 GB`.
 pub(in crate::commands) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
     let mut value = bytes as f64;
@@ -16,7 +16,7 @@ pub(in crate::commands) fn bytes(bytes: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
-/// `45 s`, `3 min`, `2 h 10 min`.
+/// Formats a time: `45 s`, `3 min`, `2 h 10 min`.
 pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_millis() >= 500);
     match seconds {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The tablespace `mysql` and general tablespaces: the server encrypts their pages in place.
+//! Encrypts the tablespace `mysql` and general tablespaces. The server encrypts their pages in place.
 
 use super::direction::Direction;
 use super::job::{Job, Step};
@@ -9,11 +9,11 @@ use std::time::Instant;
 
 pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<Step> {
     for space in &inventory.tablespaces {
-        let is_meant = matches!(space.kind, TablespaceKind::Mysql | TablespaceKind::General);
-        if !is_meant || direction.is_reached(space.encrypted) {
+        let is_selected = matches!(space.kind, TablespaceKind::Mysql | TablespaceKind::General);
+        if !is_selected || direction.is_reached(space.encrypted) {
             continue;
         }
-        if let Step::Stopped = job.wait_for_leave()? {
+        if let Step::Stopped = job.wait_until_allowed()? {
             return Ok(Step::Stopped);
         }
         let name = format!("tablespace {}", space.name);
@@ -23,12 +23,12 @@ pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Directi
         let mut attempt = 1;
         let ended = loop {
             match job.carry_out(&name, &statement, space.bytes) {
-                Err(e) if job.tries_again(&e, &mut attempt) => {}
+                Err(e) if job.should_retry(&e, &mut attempt) => {}
                 ended => break ended,
             }
         };
         match ended {
-            // Broken off, the server has taken back what it did.
+            // Cancelled: the server has undone its work.
             Ok(Step::Stopped) => return Ok(Step::Stopped),
             Ok(Step::Done) => {
                 let what = format!("{name} {}", direction.done());

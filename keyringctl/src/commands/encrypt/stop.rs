@@ -1,48 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Ctrl-C: the first one ends the work after the step in hand, the second one breaks that off.
+//! Ctrl-C: the first one stops the run after the current step, the second one cancels that step.
 
 use keyring_external::error::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What the user asked for.
+/// What the user has asked for with Ctrl-C.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Wish {
-    /// Nothing: go on.
-    GoOn,
-    /// Stop after the step in hand.
-    Stop,
-    /// Break the step in hand off.
-    BreakOff,
+pub(super) enum StopRequest {
+    /// Nothing.
+    None,
+    /// Stop after the current step.
+    AfterStep,
+    /// Cancel the current step.
+    Cancel,
 }
 
-/// Listens to SIGINT and SIGTERM.
-pub(super) struct Stop {
+/// Listens for SIGINT and SIGTERM.
+pub(super) struct StopSignal {
     signalled: Arc<AtomicBool>,
-    wish: Wish,
+    request: StopRequest,
 }
 
-impl Stop {
-    pub fn listen() -> Result<Stop> {
+impl StopSignal {
+    /// Installs the signal handlers.
+    pub fn listen() -> Result<StopSignal> {
         let signalled = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&signalled)).map_err(Error::System)?;
         }
-        Ok(Stop { signalled, wish: Wish::GoOn })
+        Ok(StopSignal { signalled, request: StopRequest::None })
     }
 
-    /// What is wished by now. `true`: it has just changed.
-    pub fn look(&mut self) -> (Wish, bool) {
-        let changed = self.signalled.swap(false, Ordering::Relaxed) && self.wish != Wish::BreakOff;
+    /// Returns the present request, and whether it has changed since the last call.
+    pub fn poll(&mut self) -> (StopRequest, bool) {
+        let changed = self.signalled.swap(false, Ordering::Relaxed) && self.request != StopRequest::Cancel;
         if changed {
-            self.wish = if self.wish == Wish::GoOn { Wish::Stop } else { Wish::BreakOff };
+            self.request = match self.request {
+                StopRequest::None => StopRequest::AfterStep,
+                StopRequest::AfterStep | StopRequest::Cancel => StopRequest::Cancel,
+            };
         }
-        (self.wish, changed)
+        (self.request, changed)
     }
 
-    /// Whether the work is to end.
-    pub fn is_wished(&mut self) -> bool {
-        self.look().0 != Wish::GoOn
+    /// Returns whether the user has asked to stop.
+    pub fn is_requested(&mut self) -> bool {
+        self.poll().0 != StopRequest::None
     }
 }

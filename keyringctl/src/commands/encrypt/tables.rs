@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tables, one after the other: each is copied by the server into an encrypted tablespace.
+//! Encrypts tables one after the other. The server copies each into an encrypted tablespace.
 
 use super::direction::Direction;
 use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
@@ -9,14 +9,13 @@ use keyring_external::error::{Error, Result};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// MySQL's errors for a table, or a schema, that is not there any more.
+/// MySQL's errors for a table or schema that no longer exists.
 const GONE: [u16; 2] = [1146, 1049];
 
-/// Settings of the session that copies. The copy changes no row, so that rows and definitions that the
-/// server would not take today are kept: zero dates, rows too large for strict mode, tables without a
-/// primary key. Foreign keys are not checked: the check locks the parent's rows as long as the copy takes,
-/// and a statement that changes one of them while the copy waits for that statement's table ends in a lock
-/// wait timeout.
+/// Settings of the session that copies. The copy changes no row, so it must accept rows and definitions that the server
+/// would refuse today: zero dates, rows too large for strict mode, tables without a primary key. Foreign keys are not
+/// checked: the check would lock the parent's rows until the copy ends, and a statement that changes such a row while the
+/// copy waits for that statement's table would fail with a lock wait timeout.
 const SESSION: [&str; 4] = [
     "SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION foreign_key_checks = 0",
@@ -29,7 +28,7 @@ struct Todo<'a> {
     attempt: u32,
 }
 
-/// Encrypts or decrypts tables, the smallest first. `lock_wait`: seconds that a statement waits for locks.
+/// Encrypts or decrypts tables, the smallest first. A statement waits `lock_wait` seconds for locks.
 pub(super) fn apply(
     job: &mut Job<'_>,
     tables: &[&Table],
@@ -37,7 +36,7 @@ pub(super) fn apply(
     direction: Direction,
     lock_wait: u32,
 ) -> Result<Step> {
-    // An account without leave for one of these has none of what they are for.
+    // An account that may not set one of these has none of the tables that need it.
     SESSION.iter().for_each(|set| drop(job.work.run(set)));
     let mut sorted = tables.to_vec();
     sorted.sort_by_key(|t| t.bytes);
@@ -45,11 +44,11 @@ pub(super) fn apply(
     let all = todo.len();
     let mut ended = 0;
     while let Some(Todo { table, attempt }) = todo.pop_front() {
-        if let Step::Stopped = job.wait_for_leave()? {
+        if let Step::Stopped = job.wait_until_allowed()? {
             return Ok(Step::Stopped);
         }
         let name = table.full_name();
-        if let Some(why) = no_room(here, table) {
+        if let Some(why) = too_little_space(here, table) {
             job.failed(&name, &why);
             ended += 1;
             continue;
@@ -66,17 +65,17 @@ pub(super) fn apply(
                 job.done(&what, table.bytes, began.elapsed());
             }
             Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) if attempt < ATTEMPTS => {
-                let why = in_use(&holders(job, table), lock_wait);
-                job.say(format_args!("LATER   {name}: {why}"));
+                let why = not_locked(&holders(job, table), lock_wait);
+                job.say(format_args!("LATER   {name}: {why}; will retry"));
                 todo.push_back(Todo { table, attempt: attempt + 1 });
             }
             Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) => {
-                let why = in_use(&holders(job, table), lock_wait);
+                let why = not_locked(&holders(job, table), lock_wait);
                 job.failed(&name, &why);
                 ended += 1;
             }
             Err(Error::Server { code, .. }) if GONE.contains(&code) => {
-                job.say(format_args!("GONE    {name}: it was dropped meanwhile"));
+                job.say(format_args!("GONE    {name}: it has been dropped"));
                 ended += 1;
             }
             Err(e) => {
@@ -89,28 +88,28 @@ pub(super) fn apply(
 }
 
 fn statement(table: &Table, direction: Direction) -> String {
-    // A table in ibdata1 can only be encrypted outside of it.
+    // A table in ibdata1 can be encrypted only after it is moved out.
     let out = if table.place == Place::System { "TABLESPACE = innodb_file_per_table, " } else { "" };
     format!("ALTER TABLE {} {out}ENCRYPTION = '{}'", table.quoted(), direction.letter())
 }
 
-fn no_room(here: &Here, table: &Table) -> Option<String> {
-    let (needed, free) = (plan::needed(table.bytes), here.free()?);
+fn too_little_space(here: &Here, table: &Table) -> Option<String> {
+    let (needed, free) = (plan::space_for_copy(table.bytes), here.free()?);
     (free < needed).then(|| {
         format!(
-            "no room for its copy: {} are needed and {} are free beside the data",
+            "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory",
             sizes::bytes(needed),
             sizes::bytes(free)
         )
     })
 }
 
-fn in_use(by: &[String], seconds: u32) -> String {
+fn not_locked(by: &[String], seconds: u32) -> String {
     let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join("; ")) };
-    format!("in use by open transactions, its lock was not to be had in {seconds} s{by}")
+    format!("could not lock it within {seconds} s: open transactions use it{by}")
 }
 
-/// Who holds a table's metadata lock.
+/// Returns the connections that hold a table's metadata lock.
 fn holders(job: &mut Job<'_>, table: &Table) -> Vec<String> {
     let (schema, name) = (quoted_text(&table.schema), quoted_text(&table.name));
     let query = format!(
@@ -124,7 +123,7 @@ fn holders(job: &mut Job<'_>, table: &Table) -> Vec<String> {
     rows.into_iter()
         .map(|(id, user, seconds)| {
             let user = user.unwrap_or_else(|| "the server".to_owned());
-            format!("connection {id} of {user}, {} s", seconds.unwrap_or(0))
+            format!("connection {id} of {user}, for {} s", seconds.unwrap_or(0))
         })
         .collect()
 }

@@ -119,7 +119,7 @@ fn look_at_files(
         Here::Elsewhere => return Known::NotMeasured(ELSEWHERE.to_owned()),
     }
     let looked = ServerFiles::of(session).and_then(|of_server| {
-        let (seen, findings) = files::look(&of_server, inventory, keyring)?;
+        let (seen, findings) = files::check(&of_server, inventory, keyring)?;
         Ok(Files { directories: of_server.directories, seen, findings })
     });
     looked.into()

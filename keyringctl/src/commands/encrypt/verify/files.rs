@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The files of a server on this machine, every page and block of them, beside what the server says.
+//! Reads every page and block of a server's files on this machine and compares them with what the server reports.
 
 use super::{Finding, sizes};
+use crate::commands::output::counted;
 use crate::server::{Inventory, Kind, ServerFiles};
-use crate::tablespace::{self, Depth, FileReport, Forms, MasterKeys, State};
+use crate::tablespace::{self, Depth, FileReport, Forms, MasterKeys, NoKeys, State};
 use keyring_external::error::{Error, Result};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
@@ -11,28 +12,28 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// What was looked at.
+/// What was read.
 #[derive(Default, Serialize)]
 pub(in crate::commands) struct Seen {
     files: usize,
     bytes: u64,
-    /// Pages of tablespaces and blocks of the redo log.
+    /// Encrypted pages of tablespaces and blocks of the redo log.
     encrypted: u64,
     clear: u64,
-    /// Whether the keyring's keys were tried on them.
+    /// Whether the keyring's keys were tried on the files.
     with_keys: bool,
 }
 
 impl Seen {
     pub fn line(&self) -> String {
         let keys = if self.with_keys {
-            "; the keyring opens all that is encrypted, but for what is listed"
+            "; the keyring decrypts every encrypted file except those listed"
         } else {
             ""
         };
         format!(
-            "The files: {} were read, {}: {} pages and blocks are encrypted, {} are in clear{keys}",
-            self.files,
+            "Files: read {} ({}): {} pages and blocks are encrypted, {} are unencrypted{keys}",
+            counted(self.files, "file"),
             sizes::bytes(self.bytes),
             self.encrypted,
             self.clear
@@ -40,20 +41,8 @@ impl Seen {
     }
 }
 
-struct NoKeys;
-
-impl MasterKeys for NoKeys {
-    fn look(&self, _: &str, _: &mut dyn FnMut(&[u8])) -> bool {
-        false
-    }
-
-    fn ids(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// Looks at every file. With `keyring`, whether it opens what is encrypted, too.
-pub(in crate::commands) fn look(
+/// Reads every file. With `keyring`, also checks whether its keys decrypt what is encrypted.
+pub(in crate::commands) fn check(
     files: &ServerFiles,
     inventory: &Inventory,
     keyring: Option<&Keyring>,
@@ -70,7 +59,7 @@ pub(in crate::commands) fn look(
     for report in &reports {
         let forms = match tablespace::forms(&report.path, report.kind) {
             Ok(forms) => forms.unwrap_or_default(),
-            // A table that was dropped, a log that was purged.
+            // The table was dropped, or the log purged.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(Error::io("read", &report.path, e)),
         };
@@ -78,21 +67,22 @@ pub(in crate::commands) fn look(
         seen.bytes += std::fs::metadata(&report.path).map_or(0, |m| m.len());
         seen.encrypted += forms.encrypted;
         seen.clear += forms.clear;
-        let said = files.tablespaces.get(&report.path).and_then(|name| by_server.get(name)).copied();
-        findings.extend(judge(report, forms, said, keyring.is_some()));
+        let reported = files.tablespaces.get(&report.path).and_then(|name| by_server.get(name)).copied();
+        findings.extend(judge(report, forms, reported, keyring.is_some()));
     }
-    findings.extend(found.links.iter().map(|link| unseen(link, "a symbolic link, which is not followed")));
+    findings.extend(found.links.iter().map(|link| not_checked(link, "it is a symbolic link")));
     Ok((seen, findings))
 }
 
-/// Tablespaces by name, and whether the server says that they are encrypted.
+/// Returns for each tablespace whether the server reports it as encrypted.
 fn encrypted_by_server(inventory: &Inventory) -> BTreeMap<String, bool> {
     let tables = inventory.tables.iter().filter(|t| t.files > 0);
     let tables = tables.map(|t| (format!("{}/{}", t.schema, t.name), t.is_encrypted()));
     tables.chain(inventory.tablespaces.iter().map(|s| (s.name.clone(), s.encrypted))).collect()
 }
 
-fn judge(report: &FileReport, forms: Forms, said: Option<bool>, with_keys: bool) -> Option<Finding> {
+/// Returns what is wrong with a file. `reported`: whether the server reports it as encrypted.
+fn judge(report: &FileReport, forms: Forms, reported: Option<bool>, with_keys: bool) -> Option<Finding> {
     let what = report.path.display().to_string();
     let kind = kind(report.kind);
     let is_undo = report.kind == tablespace::Kind::Undo;
@@ -107,30 +97,30 @@ fn judge(report: &FileReport, forms: Forms, said: Option<bool>, with_keys: bool)
                 kind,
                 what,
                 format!(
-                    "{} of its pages hold old entries of indexes or rows in clear, from the change buffer or from tables that once lay in it",
+                    "{} of its pages hold old unencrypted index entries or rows, from the change buffer or from tables that were once in it",
                     forms.clear
                 ),
-                Some("load a dump into a new instance that was encrypted from its first start; or --accept system-tablespace".to_owned()),
+                Some("load a dump into a new instance that is encrypted from its first start, or accept it with --accept system-tablespace".to_owned()),
             )
         });
     }
-    let is_clear = match report.kind {
+    let is_unencrypted = match report.kind {
         tablespace::Kind::Temporary => false,
         _ => report.in_clear || report.state == State::NotEncrypted || forms.clear > 0,
     };
-    if !is_clear {
+    if !is_unencrypted {
         return None;
     }
-    let why = match (forms.clear, said) {
-        (0, Some(true)) => "in clear, and the server says that it is encrypted".to_owned(),
-        (0, _) => format!("in clear{}", notes(report)),
+    let why = match (forms.clear, reported) {
+        (0, Some(true)) => "unencrypted, but the server reports it as encrypted".to_owned(),
+        (0, _) => format!("unencrypted{}", notes(report)),
         (clear, Some(true)) if forms.encrypted > 0 || is_undo => {
-            format!("{clear} pages or blocks in it are in clear, {} are encrypted", forms.encrypted)
+            format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
         }
-        (_, Some(true)) => "its pages are in clear, and the server says that it is encrypted".to_owned(),
-        (_, Some(false)) => "in clear, as the server says".to_owned(),
+        (_, Some(true)) => "its pages are unencrypted, but the server reports it as encrypted".to_owned(),
+        (_, Some(false)) => "unencrypted, as the server reports".to_owned(),
         (clear, None) => {
-            format!("{clear} pages or blocks in it are in clear, {} are encrypted", forms.encrypted)
+            format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
         }
     };
     Some(Finding::new(kind, what, why, remedy(report.kind)))
@@ -145,14 +135,14 @@ fn remedy(kind: tablespace::Kind) -> Option<String> {
     Some(
         match kind {
             File::Doublewrite => {
-                "stop the server cleanly (SET GLOBAL innodb_fast_shutdown = 0; then stop it), delete the file, start it: it makes it anew"
+                "run SET GLOBAL innodb_fast_shutdown = 0, stop the server, delete the file, and start the server: it recreates the file"
             }
-            File::BinaryLog => "keyringctl encrypt apply --purge-binary-logs, when replicas and backups have it",
+            File::BinaryLog => "when replicas and backups have it: keyringctl encrypt apply --purge-binary-logs",
             File::Undo | File::Redo => "keyringctl encrypt apply",
-            File::TransferKey => "delete it: it holds the key of an exported table",
+            File::TransferKey => "delete it: it holds the unprotected key of an exported table",
             File::OtherEngine => "ALTER TABLE ... ENGINE = InnoDB, ENCRYPTION = 'Y'",
             File::Table | File::General | File::Dictionary => {
-                "keyringctl encrypt apply; a file of no table is a leftover: delete it when no ALTER TABLE runs"
+                "keyringctl encrypt apply; if the file belongs to no table, it is a leftover: delete it while no ALTER TABLE runs"
             }
             _ => return None,
         }
@@ -176,6 +166,6 @@ fn kind(kind: tablespace::Kind) -> Kind {
     }
 }
 
-fn unseen(path: &Path, why: &str) -> Finding {
-    Finding::new(Kind::Table, path.display().to_string(), format!("not looked at: {why}"), None)
+fn not_checked(path: &Path, why: &str) -> Finding {
+    Finding::new(Kind::Table, path.display().to_string(), format!("not checked: {why}"), None)
 }

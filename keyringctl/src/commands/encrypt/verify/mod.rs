@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl encrypt verify`: whether anything lies in clear, by the server's word, by its files, and by a
-//! text that is written and looked for.
+//! `keyringctl encrypt verify`: checks whether anything is unencrypted, by what the server reports, by its files, and by
+//! texts that it writes and searches for.
 
 mod canary;
 pub(in crate::commands) mod files;
@@ -8,7 +8,7 @@ mod undone;
 
 use super::plan::keyring_line;
 use super::{Verdict, server, sizes};
-use crate::commands::output::{Output, visible};
+use crate::commands::output::{Output, counted, visible};
 use crate::commands::secret;
 use crate::server::{
     Here, Inventory, Item, Kind, Remedy, ServerFiles, ServerKeyring, Session, State, coverage,
@@ -16,22 +16,22 @@ use crate::server::{
 use keyring_external::error::Result;
 use serde::Serialize;
 
-/// Show whether anything that a server keeps is in clear: by its word, by its files, and by a text written and looked for
+/// Check whether anything that a server stores is unencrypted: what it reports, its files, and a canary
 ///
-/// Exits 1 and lists it when anything is. Run it on the server, as root, so that it can look into the files.
+/// Lists what is unencrypted and exits with 1. Run it on the server, as root, so that it can read the files.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl encrypt verify\n  \
     keyringctl encrypt verify --unlock file:/etc/mysql/keyring.secret --accept slow-log")]
 pub(super) struct Args {
-    /// Take upon yourself that places of this kind are in clear (repeatable): slow-log, general-log, other-engine,
-    /// binary-log, doublewrite, system-tablespace, setting, ...
+    /// Accept unencrypted data of this kind: slow-log, general-log, other-engine, binary-log, doublewrite,
+    /// system-tablespace, setting, ... (repeatable)
     #[arg(long, value_name = "KIND")]
     accept: Vec<Kind>,
-    /// Write no canary: nothing is written to the server then
+    /// Skip the canary, so that nothing is written to the server
     #[arg(long)]
     no_canary: bool,
-    /// The reverse, after `apply --undo`: whether anything still needs the keyring
+    /// After `apply --undo`: check whether anything still needs the keyring
     #[arg(long)]
     undo: bool,
     #[command(flatten)]
@@ -44,22 +44,22 @@ pub(super) struct Args {
 struct Report {
     fine: bool,
     keyring: ServerKeyring,
-    /// Whether the files were looked into; else all this is the server's word only.
+    /// What was read of the files; if `None`, the result is only what the server reports.
     files: Option<files::Seen>,
     canary: Option<canary::Outcome>,
     findings: Vec<Finding>,
-    /// The server's own view of every place.
+    /// Every place, as the server reports it.
     items: Vec<Item>,
 }
 
-/// Something that is not as it should be.
+/// A reason why the check fails.
 #[derive(Serialize)]
 pub(in crate::commands) struct Finding {
     pub kind: Kind,
     pub what: String,
     pub why: String,
     pub remedy: Option<String>,
-    /// With `--accept`.
+    /// Whether `--accept` excludes it from the verdict.
     pub accepted: bool,
 }
 
@@ -84,28 +84,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let items = coverage(&inventory);
     let mut findings = keyring_finding(&keyring);
-    findings.extend(items.iter().filter_map(by_server));
+    findings.extend(items.iter().filter_map(reported));
     let files = match here.readable() {
         Some(_) => {
             let keys = args.secret.unlock.is_some().then(|| open(args, &keyring)).transpose()?;
-            let (seen, found) = files::look(&ServerFiles::of(&mut session)?, &inventory, keys.as_ref())?;
+            let (seen, found) = files::check(&ServerFiles::of(&mut session)?, &inventory, keys.as_ref())?;
             findings.extend(found);
             Some(seen)
         }
         None => None,
     };
-    let canary = if args.no_canary { None } else { Some(canary::fly(&session, &here, &mut findings)?) };
+    let canary = if args.no_canary { None } else { Some(canary::run(&session, &here, &mut findings)?) };
     for finding in &mut findings {
         finding.accepted = args.accept.contains(&finding.kind);
     }
     let fine = findings.iter().all(|f| f.accepted);
     let report = Report { fine, keyring, files, canary, findings, items };
-    tell(&report, &here, &session, out);
+    print(&report, &here, &session, out);
     out.document(&report);
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 
-/// The keyring that the server uses, opened beside it.
+/// Opens the keyring that the server uses.
 fn open(args: &Args, keyring: &ServerKeyring) -> Result<keyring_external::keyring::Keyring> {
     let fs: std::sync::Arc<dyn keyring_external::store::fs::Fs> =
         std::sync::Arc::new(keyring_external::store::real::RealFs);
@@ -114,30 +114,31 @@ fn open(args: &Args, keyring: &ServerKeyring) -> Result<keyring_external::keyrin
 }
 
 fn keyring_finding(keyring: &ServerKeyring) -> Vec<Finding> {
-    let told = keyring_line(keyring);
+    let line = keyring_line(keyring);
     let fine = keyring.is_ours() && matches!(keyring.state.as_str(), "ATTACHED" | "READ_ONLY");
     let finding =
-        || Finding::new(Kind::Setting, "keyring", told, Some("see docs/OPERATIONS.md, 'States'".to_owned()));
+        || Finding::new(Kind::Setting, "keyring", line, Some("see docs/OPERATIONS.md, 'States'".to_owned()));
     if fine { Vec::new() } else { vec![finding()] }
 }
 
-/// What the server itself says to be in clear.
-fn by_server(item: &Item) -> Option<Finding> {
+/// Returns a finding for a place that the server reports as unencrypted.
+fn reported(item: &Item) -> Option<Finding> {
     let remedy = match &item.remedy {
         Remedy::Apply => Some("keyringctl encrypt apply".to_owned()),
         Remedy::ByHand(how) => Some(how.clone()),
         Remedy::None => None,
     };
-    let why = if item.about.is_empty() { "in clear".to_owned() } else { format!("in clear: {}", item.about) };
+    let why =
+        if item.about.is_empty() { "unencrypted".to_owned() } else { format!("unencrypted: {}", item.about) };
     (item.state == State::Clear).then(|| Finding::new(item.kind, item.name.clone(), why, remedy))
 }
 
-fn tell(report: &Report, here: &Here, session: &Session, out: &mut Output) {
+fn print(report: &Report, here: &Here, session: &Session, out: &mut Output) {
     out.line(keyring_line(&report.keyring));
     let count = |state| report.items.iter().filter(|i| i.state == state).count();
     let tables = report.items.iter().filter(|i| i.kind.is_table() && i.state == State::Encrypted);
     out.line(format_args!(
-        "The server's word: {} tables, {} of tables, and {} other places and settings are encrypted or as they should be; {} are not",
+        "The server reports: {} tables ({}) and {} other places and settings are encrypted or set correctly; {} are not",
         tables.clone().count(),
         sizes::bytes(tables.clone().map(|i| i.bytes).sum()),
         count(State::Encrypted) - tables.count(),
@@ -146,11 +147,11 @@ fn tell(report: &Report, here: &Here, session: &Session, out: &mut Output) {
     match (&report.files, here) {
         (Some(seen), _) => out.line(seen.line()),
         (None, Here::Closed(datadir)) => out.line(format_args!(
-            "The files: NOT LOOKED AT, {} is closed to this user. Run this as root: the above is the server's word only",
+            "Files: NOT CHECKED, no permission to read {}. Run this as root; the line above is only what the server reports",
             datadir.display()
         )),
         (None, _) => out.line(format_args!(
-            "The files: NOT LOOKED AT, the data directory of {} is not on this machine. Run this there: the above is the server's word only",
+            "Files: NOT CHECKED, the data directory of {} is not on this machine. Run this there; the line above is only what the server reports",
             session.way()
         )),
     }
@@ -158,7 +159,7 @@ fn tell(report: &Report, here: &Here, session: &Session, out: &mut Output) {
         out.line(canary.line());
     }
     for finding in &report.findings {
-        let head = if finding.accepted { "ACCEPTED" } else { "NOT FINE" };
+        let head = if finding.accepted { "ACCEPTED" } else { "ERROR   " };
         let (what, why) = (visible(&finding.what), visible(&finding.why));
         out.line(format_args!("{head} {what} ({}): {why}", finding.kind));
         if let (Some(remedy), false) = (&finding.remedy, finding.accepted) {
@@ -168,5 +169,10 @@ fn tell(report: &Report, here: &Here, session: &Session, out: &mut Output) {
     for item in report.items.iter().filter(|i| i.state == State::Cannot) {
         out.line(format_args!("NOTE     {}: {}", visible(&item.name), visible(&item.about)));
     }
-    out.line(if report.fine { "Fine: nothing was found in clear" } else { "NOT FINE: see above" });
+    let errors = report.findings.iter().filter(|f| !f.accepted).count();
+    if report.fine {
+        out.line("OK: found no unencrypted data");
+    } else {
+        out.line(format_args!("FAILED; {}, see above", counted(errors, "error")));
+    }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `encrypt verify --undo`: whether anything still needs the keyring, before it is put away.
+//! `encrypt verify --undo`: checks whether anything still needs the keyring, before it is removed.
 
 use super::{Finding, Verdict};
-use crate::commands::output::{Output, visible};
+use crate::commands::output::{Output, counted, visible};
 use crate::server::{Here, Inventory, Item, Kind, ServerFiles, Session, State, coverage};
 use crate::tablespace;
 use keyring_external::error::Result;
@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct Report {
     fine: bool,
-    /// Whether the files were looked into.
+    /// How many files need a master key; `None` if the files were not checked.
     files: Option<usize>,
     findings: Vec<Finding>,
 }
@@ -22,10 +22,13 @@ pub(super) fn run(
     inventory: &Inventory,
     out: &mut Output,
 ) -> Result<Verdict> {
-    let mut findings: Vec<_> = coverage(inventory).iter().filter_map(by_server).collect();
+    let mut findings: Vec<_> = coverage(inventory).iter().filter_map(reported).collect();
     let encrypted_logs = inventory.binary_logs.iter().filter(|log| log.encrypted).count();
     if encrypted_logs > 0 {
-        let why = format!("{encrypted_logs} files are encrypted and need the keyring until they are purged");
+        let why = format!(
+            "{} encrypted and need the keyring until they are purged",
+            if encrypted_logs == 1 { "1 file is".to_owned() } else { format!("{encrypted_logs} files are") }
+        );
         findings.push(Finding::new(Kind::BinaryLog, "binary logs", why, None));
     }
     let files = match here.readable() {
@@ -44,7 +47,7 @@ pub(super) fn run(
                     findings.push(Finding::new(
                         Kind::Table,
                         format!("{first}{more}"),
-                        format!("needs {key}"),
+                        format!("needs the master key {key}"),
                         None,
                     ));
                 }
@@ -56,18 +59,22 @@ pub(super) fn run(
     let fine = findings.is_empty();
     for finding in &findings {
         let (what, why) = (visible(&finding.what), visible(&finding.why));
-        out.line(format_args!("NOT FINE {what} ({}): {why}", finding.kind));
+        out.line(format_args!("ERROR    {what} ({}): {why}", finding.kind));
     }
     if files.is_none() {
-        out.line("The files: NOT LOOKED AT, they cannot be read from here. Run this as root on the server: the above is the server's word only");
+        out.line("Files: NOT CHECKED, they cannot be read from here. Run this as root on the server; the lines above are only what the server reports");
     }
-    out.line(if fine { "Fine: nothing needs the keyring" } else { "NOT FINE: keep the keyring" });
+    if fine {
+        out.line("OK: nothing needs the keyring");
+    } else {
+        out.line(format_args!("FAILED; {}: keep the keyring", counted(findings.len(), "error")));
+    }
     out.document(&Report { fine, files, findings });
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 
-/// What the server says to be encrypted, or to become so.
-fn by_server(item: &Item) -> Option<Finding> {
+/// Returns a finding for what the server reports as encrypted, or as a default for new tables.
+fn reported(item: &Item) -> Option<Finding> {
     let matters = matches!(
         item.kind,
         Kind::Table
@@ -82,7 +89,7 @@ fn by_server(item: &Item) -> Option<Finding> {
     let why = if item.kind == Kind::Schema || item.kind == Kind::Setting {
         "new tables are encrypted"
     } else {
-        "the server says that it is encrypted"
+        "the server reports it as encrypted"
     };
     (matters && item.state == State::Encrypted).then(|| Finding::new(item.kind, item.name.clone(), why, None))
 }

@@ -19,7 +19,7 @@ const TABLES: usize = 25;
 
 /// A biobank of 151 tables with 1,000 planted names, in files of every kind, is encrypted under write load. The run is
 /// interrupted twice and killed once, goes on each time, and ends. No row is lost or changed, of those that were there
-/// and of those that were written meanwhile; `encrypt verify` finds nothing in clear; not one of the names is in any
+/// and of those that were written meanwhile; `encrypt verify` finds no unencrypted data; not one of the names is in any
 /// file.
 ///
 /// What it can't show: blocks that the filesystem has freed and not yet overwritten. And the server was started without
@@ -56,12 +56,12 @@ pub fn under_load() {
         let now_left = tables_in_clear(&server);
         assert!(
             now_left < left && now_left > 0,
-            "{stop:?}: {left} tables in clear before, {now_left} after:\n{text}"
+            "{stop:?}: {left} unencrypted tables before, {now_left} after:\n{text}"
         );
         if stop == Signal::INT {
             assert_eq!(status.code(), Some(1), "{text}");
             assert!(
-                text.contains("Stopped.") && text.contains("To go on: keyringctl encrypt apply"),
+                text.contains("Stopped.") && text.contains("To continue, run: keyringctl encrypt apply"),
                 "{text}"
             );
         }
@@ -72,7 +72,7 @@ pub fn under_load() {
     let after = long.then(|| load.count_during(window));
     let acknowledged = load.stop();
     if let (Some(before), Some(after)) = (before, after) {
-        eprintln!("statements in {window:?}: {before} in clear, {after} encrypted");
+        eprintln!("statements in {window:?}: {before} unencrypted, {after} encrypted");
     }
     eprintln!("statements that the server took back meanwhile, by its error: {:?}", acknowledged.refused);
     assert_eq!(tables_in_clear(&server), 0);
