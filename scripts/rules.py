@@ -67,9 +67,6 @@ PACKAGES = {"keyring_external": LIBRARY, "keyringctl": TOOL}
 # Where circles of files have yet to be broken. Nothing is added here.
 CIRCLES_LEFT = [
     "src/abi/",
-    "src/error",
-    "src/format/",
-    "src/keyring",
     "keyringctl/src/commands/",
     "keyringctl/src/host/apparmor/",
     "keyringctl/src/legacy/",

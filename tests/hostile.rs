@@ -9,8 +9,8 @@ use common::forge::{Fields, Forge};
 use common::sim::Sim;
 use common::{PATH, Set, contents, open, put};
 use keyring_external::error::Error;
-use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::Commit;
+use keyring_external::format::layout::FIXED_LEN;
 
 fn good() -> Fields<'static> {
     Fields::honest(b"AES", b"one", b"anna", b"some key bytes..")

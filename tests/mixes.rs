@@ -8,12 +8,13 @@ mod common;
 use common::sim::Sim;
 use common::{Op, PATH, Rng, SECRET, Set, contents, create, data, open};
 use keyring_external::error::Error;
-use keyring_external::format::FIXED_LEN;
+use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header::Header;
 use keyring_external::format::image::Image;
+use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::records::Sealer;
-use keyring_external::format::slots::{Cost, Slot, SlotKind};
+use keyring_external::format::slots::{Slot, SlotKind};
 
 fn store(id: &'static str, len: usize) -> Op {
     Op::Store { id, user: "", key_type: "AES", data: data(len as u64, len) }

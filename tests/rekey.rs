@@ -9,9 +9,10 @@ use common::{CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret
 use keyring_external::config::Config;
 use keyring_external::error::Error;
 use keyring_external::format::commit;
+use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header::{self, ClaimedHeader};
-use keyring_external::format::slots::{Cost, SLOT_LEN, Slot, SlotKind};
+use keyring_external::format::slots::{SLOT_LEN, Slot, SlotKind};
 use keyring_external::keyring::Renewed::{ByPublicKey, BySecret};
 use keyring_external::keyring::{Keyring, NewKeyring, Report, State, Trust, load_all};
 use keyring_external::store::fs::Fs;

@@ -3,10 +3,11 @@
 
 use keyring_external::config::Config;
 use keyring_external::error::{Error, Result};
-use keyring_external::format::slots::{Cost, UnlockSecret};
+use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, Trust};
 use keyring_external::secret::Locked;
+use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;

@@ -7,7 +7,7 @@ mod common;
 use common::sim::{Effect, Sim};
 use common::{Op, PATH, contents, data, filled, take_into_use, tended, unlock};
 use keyring_external::error::Error;
-use keyring_external::format::FIXED_LEN;
+use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::keyring::{Keyring, State, load_all};
 use std::path::PathBuf;
 

@@ -272,7 +272,7 @@ fn a_volume_without_locks_is_told_once() {
 mod on_real_files {
     use super::common::{SECRET, contents, data, key_type, name, private_dir, secret, unlock};
     use keyring_external::error::Error;
-    use keyring_external::format::slots::Cost;
+    use keyring_external::format::cost::Cost;
     use keyring_external::keyring::{NewKeyring, load};
     use keyring_external::store::fs::Fs;
     use keyring_external::store::real::RealFs;

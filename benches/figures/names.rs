@@ -3,11 +3,12 @@
 //! would take hours to store them one by one.
 
 use crate::host::{KEY_LEN, KEY_TYPE};
+use keyring_external::format::cost::Cost;
 use keyring_external::format::records::KeyRecord;
-use keyring_external::format::slots::{Cost, UnlockSecret};
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{NewKeyring, load_all};
 use keyring_external::secret::Locked;
+use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyringctl::legacy::Key;

@@ -4,8 +4,8 @@
 
 use super::bytes::{Reader, Writer};
 use super::crypto::{Keys, TAG_LEN, Tag};
+use super::error::{FormatError, Result};
 use super::layout::{COMMIT_BLOCK, COMMITS_AT, EPOCH_LEN, FIXED_LEN, MAX_RECORD};
-use super::{FormatError, Result};
 
 /// Bytes of a commit slot that are written.
 pub const COMMIT_LEN: usize = 96;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What opening a passphrase slot costs: Argon2id (RFC 9106) and its parameters.
 
-use super::Result;
+use super::error::Result;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

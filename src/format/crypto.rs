@@ -2,7 +2,7 @@
 //! AES-256-CTR and HMAC-SHA-256, encrypt-then-MAC, with keys separated by HKDF-SHA-256 (RFC 5869)
 //! from one random data key.
 
-use super::Result;
+use super::error::Result;
 use crate::secret::Locked;
 use aes::Aes256;
 use ctr::cipher::{KeyIvInit, StreamCipher};

@@ -4,11 +4,13 @@
 
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
+use super::cost::BUDGET;
 use super::crypto::{Keys, TAG_LEN, Tag};
+use super::error::{FormatError, Result};
 use super::layout::{EPOCH_LEN, HEADER_LEN, LEFT_COUNT, PARENT_COUNT};
 use super::renewal::TOKEN_LEN;
-use super::slots::{BUDGET, SLOT_COUNT, SLOT_LEN, Slot, Unlocking};
-use super::{FormatError, Result};
+use super::slots::{SLOT_COUNT, SLOT_LEN, Slot};
+use super::unlocking::Unlocking;
 use crate::secret::random_array;
 use sha2::{Digest, Sha256};
 use std::io;
@@ -346,8 +348,10 @@ pub fn read(front: &[u8]) -> Result<Copies> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::slots::{Cost, SlotKind, UnlockSecret};
+    use crate::format::cost::Cost;
+    use crate::format::slots::SlotKind;
     use crate::secret::Locked;
+    use crate::secret::UnlockSecret;
 
     fn unlocking(secret: &[u8]) -> Unlocking {
         UnlockSecret::new(Locked::copy_of(secret).unwrap()).into()

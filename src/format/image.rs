@@ -3,11 +3,11 @@
 
 use super::commit::{self, Commit, Other};
 use super::crypto::Keys;
+use super::error::{FormatError, Result};
 use super::header::{self, Header, Parent, Unchecked};
 use super::layout::{FIXED_LEN, MAX_RECORD};
 use super::records::{self, KeyRecord, Sealer, Tail};
-use super::slots::Unlocking;
-use super::{FormatError, Result};
+use super::unlocking::Unlocking;
 use std::fmt;
 
 /// How many records are looked for behind the committed ones. An interrupted write leaves one.
@@ -219,9 +219,11 @@ pub fn read_records(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::slots::{Cost, Slot, SlotKind, UnlockSecret};
+    use crate::format::cost::Cost;
+    use crate::format::slots::{Slot, SlotKind};
     use crate::key::{KeyType, NameRef};
     use crate::secret::Locked;
+    use crate::secret::UnlockSecret;
 
     type Found = Vec<(Vec<u8>, Vec<u8>)>;
 

@@ -5,8 +5,8 @@
 use super::bytes::Reader;
 use super::commit::{Commit, Committed, Other};
 use super::crypto::{IV_LEN, Keys, TAG_LEN, Tag};
+use super::error::{FormatError, Result};
 use super::layout::{FIXED_LEN, MAX_BODY, PARENT_COUNT, RECORD_FIELDS_LEN, RECORD_OVERHEAD};
-use super::{FormatError, Result};
 use crate::key::{KeyType, NameRef, check_length};
 use crate::secret::{Locked, random_array};
 use std::collections::VecDeque;

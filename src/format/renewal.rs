@@ -4,8 +4,8 @@
 //! so a token goes into the wrapping too: the slot's secret leads to it, and else it lies in the header, encrypted
 //! under the data key. Only who knows the data key can renew it.
 
-use super::Result;
 use super::crypto;
+use super::error::Result;
 use crate::secret::Locked;
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};

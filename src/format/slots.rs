@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Unlock slots: each wraps the one data key under a secret of its own.
 
-use super::Result;
 use super::bytes::{Reader, Writer};
-#[doc(hidden)]
-pub use super::cost::derivations;
-pub use super::cost::{BUDGET, Cost};
+use super::cost::Cost;
 use super::crypto::{
     self, DataKey, IV_LEN, KEY_LEN, Keys, SlotEncryption, SlotMac, TAG_LEN, Tag, TokenEncryption,
 };
+use super::error::Result;
 use super::renewal::{Private, Public, TOKEN_LEN, Token, X25519_LEN};
-pub use super::unlocking::Unlocking;
 use crate::recovery::RecoveryKey;
-use crate::secret::{Locked, random_array};
-pub use crate::secret::{MIN_SECRET, UnlockSecret};
+use crate::secret::{Locked, MIN_SECRET, UnlockSecret, random_array};
 use std::fmt;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;

@@ -4,8 +4,8 @@
 
 use super::cost::{BUDGET, Cost};
 use super::crypto::DataKey;
+use super::error::{FormatError, Result};
 use super::slots::{Opened, SALT_LEN, Slot, SlotKind, kinds};
-use super::{FormatError, Result};
 use crate::secret::{Locked, UnlockSecret};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;

@@ -2,10 +2,10 @@
 //! The witness: a small file in the data directory that remembers which keyring was used there, and how
 //! far it had come. Nothing in it is secret.
 
-use super::Result;
 use super::bytes::{Reader, Writer};
 use super::commit::Commit;
 use super::crypto::{Keys, TAG_LEN, Tag};
+use super::error::Result;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 //! Which copy of a keyring counts, and what the keyring is made of then.
 
 use super::copies::{Copies, Member, Standing};
-use super::load::{Begun, Loaded, Outcome, begin};
+use super::loading::{Begun, Loaded, Outcome, begin};
 use super::memory::Memory;
 use super::readings::Read;
 use super::report::{Report, Severity};
@@ -12,7 +12,8 @@ use crate::format::crypto::Keys;
 use crate::format::header::{self, Parent};
 use crate::format::image::{Note, Opener, open_front};
 use crate::format::records::Sealer;
-use crate::format::slots::{UnlockSecret, Unlocking};
+use crate::format::unlocking::Unlocking;
+use crate::secret::UnlockSecret;
 use crate::store::copy::{Copy, Reading, side_by_side};
 use crate::store::deadline::Limits;
 use crate::store::fs::Fs;

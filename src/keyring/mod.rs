@@ -11,7 +11,7 @@ mod find;
 mod keys;
 mod kinship;
 mod lineage;
-mod load;
+mod loading;
 mod many;
 mod memory;
 mod merge;

@@ -4,12 +4,13 @@
 use super::clock::now;
 use super::slots;
 use crate::error::{Result, in_memory};
+use crate::format::cost::Cost;
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
 use crate::format::image::Image;
 use crate::format::records::Sealer;
-use crate::format::slots::{Cost, UnlockSecret};
 use crate::recovery::RecoveryKey;
+use crate::secret::UnlockSecret;
 use crate::store::copy::Copy;
 use crate::store::fs::Fs;
 use crate::store::vacancy::{Made, Vacancy};

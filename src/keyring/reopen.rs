@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::format::crypto::Keys;
 use crate::format::header::Parent;
 use crate::format::image::{Opener, open_front};
-use crate::format::slots::Unlocking;
+use crate::format::unlocking::Unlocking;
 use crate::store::change::Changing;
 use crate::store::copy::{CHANGE_WAIT, Reading, SLOW_WAIT};
 use crate::store::deadline::Limits;

@@ -6,10 +6,13 @@ use super::clock::now;
 use super::shared::Keyring;
 use super::writer::Writer;
 use crate::error::{Error, Result};
+use crate::format::cost::Cost;
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
-use crate::format::slots::{Cost, MIN_SECRET, Opened, Slot, SlotKind, UnlockSecret, Unlocking};
+use crate::format::slots::{Opened, Slot, SlotKind};
+use crate::format::unlocking::Unlocking;
 use crate::recovery::RecoveryKey;
+use crate::secret::{MIN_SECRET, UnlockSecret};
 use std::path::PathBuf;
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes of the front of the file: it changes with every write, so comparing it tells whether the
 /// file is still the one that memory knows.
-pub const FRONT_LEN: usize = crate::format::FIXED_LEN;
+pub const FRONT_LEN: usize = crate::format::layout::FIXED_LEN;
 
 /// How long a whole change, or opening a keyring's copies, may take: locks, reading and writing, on all copies.
 pub const CHANGE_WAIT: Duration = Duration::from_secs(30);

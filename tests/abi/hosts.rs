@@ -3,9 +3,10 @@
 
 use crate::stubs;
 use keyring_external::abi::sys::*;
-use keyring_external::format::slots::{Cost, UnlockSecret};
+use keyring_external::format::cost::Cost;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::secret::Locked;
+use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};

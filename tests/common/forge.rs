@@ -2,12 +2,13 @@
 //! Makes keyring files that are authentic in every byte and say whatever a test wants.
 
 use super::SECRET;
-use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::Commit;
+use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::{Keys, Tag};
 use keyring_external::format::header::Header;
+use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::layout::HEADER_LEN;
-use keyring_external::format::slots::{Cost, Slot, SlotKind};
+use keyring_external::format::slots::{Slot, SlotKind};
 use keyring_external::secret::random_array;
 use sha2::{Digest, Sha256};
 

@@ -12,12 +12,13 @@ pub mod sim;
 mod states;
 
 use keyring_external::error::Error;
+use keyring_external::format::cost::Cost;
 use keyring_external::format::image::Note;
 use keyring_external::format::records::KeyRecord;
-use keyring_external::format::slots::{Cost, UnlockSecret};
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, Renewed, Status, Verifier, load};
 use keyring_external::secret::Locked;
+use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 pub use seed::Rng;

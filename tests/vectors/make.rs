@@ -8,12 +8,13 @@ use super::planted::{
     low_order, planted, planted_and_followed, planted_in_a_renewed_slot, planted_of_low_order,
     renewed_without_the_data_key,
 };
-use keyring_external::format::FIXED_LEN;
 use keyring_external::format::commit::{self, Commit};
+use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header::Header;
+use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::layout::HEADER_LEN;
-use keyring_external::format::slots::{Cost, SLOT_LEN, Slot, SlotKind};
+use keyring_external::format::slots::{SLOT_LEN, Slot, SlotKind};
 use keyring_external::keyring::NewKeyring;
 use keyring_external::recovery::RecoveryKey;
 use sha2::{Digest, Sha256};

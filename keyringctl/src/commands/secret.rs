@@ -4,11 +4,12 @@
 
 use super::output::shell_word;
 use keyring_external::error::{Error, Result, in_memory};
+use keyring_external::format::cost::Cost;
 use keyring_external::format::image::Note;
-use keyring_external::format::slots::{Cost, UnlockSecret};
 use keyring_external::keyring::{Keyring, Verifier, load_with};
 use keyring_external::recovery::RecoveryKey;
 use keyring_external::secret::Locked;
+use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::unlock::{MAX_UNLOCK, UnlockSource};
 use std::io::{BufRead, IsTerminal, Read};

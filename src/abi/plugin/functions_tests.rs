@@ -2,9 +2,10 @@
 //! A panic behind the entry points stays behind them.
 
 use super::*;
-use crate::format::slots::{Cost, UnlockSecret};
+use crate::format::cost::Cost;
 use crate::keyring::{NewKeyring, load};
 use crate::secret::Locked;
+use crate::secret::UnlockSecret;
 use crate::store::fs::{Access, File, Fs, Meta};
 use crate::store::real::RealFs;
 use crate::unlock::UnlockSource;

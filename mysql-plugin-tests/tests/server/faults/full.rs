@@ -3,7 +3,7 @@
 //! nothing is left behind, and when there is room again, all goes on.
 
 use keyring_external::error::Result;
-use keyring_external::format::FIXED_LEN;
+use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::Keyring as Open;
 use mysql_plugin_tests::rig::{Host, Keyring, Kind, ROTATE, Volume, agree, told};

@@ -2,7 +2,7 @@
 //! Findings about the keyring's copies and the secret that opens them.
 
 use super::*;
-use keyring_external::format::slots::Cost;
+use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, Verifier, load};
 
