@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where the unlock secret comes from. A configuration names a source, never the secret.
 
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Failure, Result};
 use crate::secret::{Locked, UnlockSecret};
 use rustix::fs::{Mode, OFlags};
 use std::fmt;
@@ -38,9 +38,9 @@ impl FromStr for UnlockSource {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = |why: &str| {
-            Error::Config(format!(
+            Error::BadRequest(BadRequest::Config(format!(
                 "the unlock source {why}: give file:PATH, credential:NAME, env:NAME or command:PROGRAM ARGS"
-            ))
+            )))
         };
         let (kind, rest) = text.split_once(':').ok_or_else(|| bad("has no kind"))?;
         match (kind, rest) {
@@ -78,7 +78,7 @@ impl UnlockSource {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`Error::Unlock`] says what is wrong with the source.
+    /// [`|e| Error::Failure(Failure::Unlock(e))`] says what is wrong with the source.
     pub fn read(&self) -> Result<UnlockSecret> {
         let secret = match self {
             Self::File(path) => read_file(path, 0o077),
@@ -86,9 +86,9 @@ impl UnlockSource {
             Self::Env(name) => read_env(name),
             Self::Command(words) => read_command(words),
         };
-        secret
-            .map(UnlockSecret::new)
-            .map_err(|e| Error::Unlock { source_name: self.to_string(), why: e.to_string() })
+        secret.map(UnlockSecret::new).map_err(|e| {
+            Error::Failure(Failure::Unlock { source_name: self.to_string(), why: e.to_string() })
+        })
     }
 }
 

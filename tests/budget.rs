@@ -5,7 +5,7 @@ mod common;
 
 use common::forge::{SLOTS_AT, reheaded};
 use common::{CHEAP, SECRET, copies, private_dir, secret, secret_file, tended};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::format::cost::{BUDGET, Cost, derivations};
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header;
@@ -88,9 +88,9 @@ fn a_random_secret_computes_nothing_also_in_a_running_server() {
         forge(&paths[0], 0, 1, Cost { memory_kib: 1 << 20, passes: 4, lanes: 1 });
         assert_eq!(tended(&server).state, State::Detached);
         assert!(server.generate(common::name("two", ""), &common::key_type("AES"), 32).is_err());
-        assert!(matches!(open(&paths, &SECRET), Err(Error::WrongSecret { .. })));
+        assert!(matches!(open(&paths, &SECRET), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
         // Nor do bytes that are no text because of one character.
-        assert!(matches!(open(&paths, b"a passphrase\0"), Err(Error::WrongSecret { .. })));
+        assert!(matches!(open(&paths, b"a passphrase\0"), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
     });
     assert_eq!(spent, 0);
     assert!(secret_file(&SECRET).exists());
@@ -108,7 +108,7 @@ fn equal_slots_of_headers_and_copies_are_computed_once() {
         assert_eq!(spent, expected);
     }
     let (refused, spent) = counted(|| open(&paths, b"another passphrase"));
-    assert!(matches!(refused, Err(Error::WrongSecret { .. })));
+    assert!(matches!(refused, Err(Error::Refusal(Refusal::WrongSecret { .. }))));
     assert_eq!(spent, 4, "not four for each copy");
 }
 
@@ -127,7 +127,7 @@ fn one_budget_serves_all_headers_and_copies() {
     }
     let (refused, spent) = counted(|| open(&paths, PASSPHRASE));
     let refused = refused.unwrap_err();
-    assert!(matches!(refused, Error::SlotsUntried { untried: 10, .. }), "{refused}");
+    assert!(matches!(refused, Error::Refusal(Refusal::SlotsUntried { untried: 10, .. })), "{refused}");
     assert!(refused.to_string().contains("0.keyring"), "{refused}");
     assert_eq!(spent, 6, "two for each copy");
 }

@@ -7,7 +7,7 @@ mod common;
 
 use common::sim::Sim;
 use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, open, take_into_use};
-use keyring_external::error::Error;
+use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::store::witness::WitnessPlace;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -157,8 +157,11 @@ fn a_crash_within_a_rename_in_two_steps_leaves_the_keyring_under_the_temporary_n
         Rng::of_test("a_crash_within_a_rename_in_two_steps_leaves_the_keyring_under_the_temporary_name");
     crash_everywhere(&mut rng, 8, true, |left, what| {
         if left.bytes(PATH).is_none() {
-            assert!(matches!(reopened(left), Err(Error::Missing { .. })), "{what}");
-            assert!(matches!(create(&left.fs()), Err(Error::AlreadyThere { .. })), "{what}");
+            assert!(matches!(reopened(left), Err(Error::Refusal(Refusal::Missing { .. }))), "{what}");
+            assert!(
+                matches!(create(&left.fs()), Err(Error::BadRequest(BadRequest::AlreadyThere { .. }))),
+                "{what}"
+            );
             left.rename_by_hand(TEMPORARY, PATH);
             left.reset();
             found_there += 1;
@@ -181,7 +184,7 @@ fn every_crash_in_create_leaves_no_keyring_or_an_empty_one() {
             states += 1;
             match reopened(&left) {
                 Ok(set) => assert!(set.is_empty()),
-                Err(Error::Missing { .. }) if crashed => assert_eq!(left.bytes(PATH), None),
+                Err(Error::Refusal(Refusal::Missing { .. })) if crashed => assert_eq!(left.bytes(PATH), None),
                 Err(e) => panic!("crash at operation {at}: {e}"),
             }
         }

@@ -8,7 +8,7 @@ use common::sim::{Counts, Effect, OTHERS, Sim};
 use common::{
     Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, key_type, name, open, take_into_use,
 };
-use keyring_external::error::Error;
+use keyring_external::error::{BadRequest, Error, Failure, Refusal};
 use keyring_external::keyring::Keyring;
 
 const EIO: i32 = 5;
@@ -63,7 +63,7 @@ fn fail_everywhere(mut check: impl FnMut(&Sim, &Keyring, &Set, &Op, &str)) -> us
                     break;
                 }
                 let what = format!("{op:?}, in use: {in_use}, {effect:?} of operation {at} fails");
-                assert!(matches!(done, Err(Error::Io { .. })), "{what}: {done:?}");
+                assert!(matches!(done, Err(Error::Failure(Failure::Io { .. }))), "{what}: {done:?}");
                 faults += 1;
                 check(&sim, &keyring, &set, &op, &what);
             }
@@ -177,11 +177,11 @@ fn create_fails_cleanly() {
                 done.unwrap();
                 break;
             }
-            assert!(matches!(done, Err(Error::Io { .. })), "{done:?}");
+            assert!(matches!(done, Err(Error::Failure(Failure::Io { .. }))), "{done:?}");
             sim.reset();
             match open(&sim.fs()) {
                 Ok((keyring, _)) => assert!(keyring.is_empty()),
-                Err(Error::Missing { .. }) => {
+                Err(Error::Refusal(Refusal::Missing { .. })) => {
                     assert_eq!(sim.bytes(PATH), None);
                     // Only a file that was made although the answer was a failure may be left.
                     if sim.bytes(TEMPORARY).is_none() {
@@ -211,7 +211,7 @@ fn create_replaces_no_file_that_comes_in_between() {
         if sim.ever_held(OTHERS) {
             refused += 1;
             let e = done.expect_err("a file was replaced");
-            assert!(matches!(e, Error::AlreadyThere { .. }), "{e}");
+            assert!(matches!(e, Error::BadRequest(BadRequest::AlreadyThere { .. })), "{e}");
             assert_eq!(sim.bytes(PATH).unwrap(), OTHERS, "replaced before operation {at}");
             assert_eq!(sim.bytes(TEMPORARY), None);
         } else {
@@ -241,7 +241,7 @@ fn a_rename_that_lost_the_old_file_is_not_made_worse() {
     sim.reset();
     for _ in 0..2 {
         let e = store.run(&keyring).unwrap_err();
-        assert!(matches!(e, Error::Missing { .. }), "{e}");
+        assert!(matches!(e, Error::Refusal(Refusal::Missing { .. })), "{e}");
     }
     assert_eq!(sim.counts().changes(), 0);
     sim.rename_by_hand(TEMPORARY, PATH);

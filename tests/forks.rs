@@ -6,7 +6,7 @@ mod common;
 
 use common::sim::Sim;
 use common::{Op, PATH, Set, contents, copies, data, filled, open, tended, unlock};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, State, Trust, load_all};
 
 const MIRROR: &str = "/volume/mirror";
@@ -51,12 +51,15 @@ fn a_copy_that_went_its_own_way_is_never_overwritten() {
             sim.put(first, our_file.clone());
             sim.put(second, theirs.bytes(PATH).unwrap());
             match open_both(&sim) {
-                Err(Error::Fork { .. }) => {}
+                Err(Error::Refusal(Refusal::Fork { .. })) => {}
                 Err(e) => panic!("{way:?}: {e}"),
                 // The newest counts, and no key is made until the two are one again.
                 Ok(keyring) => {
                     let stored = store("next").run(&keyring);
-                    assert!(matches!(stored, Err(Error::Diverged { .. })), "{way:?}: {stored:?}");
+                    assert!(
+                        matches!(stored, Err(Error::Refusal(Refusal::Diverged { .. }))),
+                        "{way:?}: {stored:?}"
+                    );
                     assert_eq!(tended(&keyring).state, State::Degraded, "{way:?}");
                     assert_eq!(sim.bytes(first).unwrap(), our_file, "{way:?}: an acknowledged key is gone");
                     assert_eq!(sim.bytes(second), theirs.bytes(PATH), "{way:?}: an acknowledged key is gone");
@@ -87,7 +90,7 @@ fn a_file_that_went_its_own_way_is_not_gone_on_from() {
             stored.unwrap();
             assert_eq!(keyring.len(), 4 - 1 + 3);
         } else {
-            assert!(matches!(stored, Err(Error::Diverged { .. })), "{stored:?}");
+            assert!(matches!(stored, Err(Error::Refusal(Refusal::Diverged { .. }))), "{stored:?}");
             assert_eq!(sim.bytes(PATH), theirs.bytes(PATH));
             assert_eq!(keyring.len(), 4 + 1);
         }

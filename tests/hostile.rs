@@ -8,7 +8,7 @@ mod common;
 use common::forge::{Fields, Forge};
 use common::sim::Sim;
 use common::{PATH, Set, contents, open, put};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::format::commit::Commit;
 use keyring_external::format::layout::FIXED_LEN;
 
@@ -31,7 +31,7 @@ fn open_forged(forge: &Forge) -> Result<Set, Error> {
 
 fn is_damaged(forge: &Forge, what: &str) {
     match open_forged(forge) {
-        Err(Error::Damaged { .. }) => {}
+        Err(Error::Refusal(Refusal::Damaged { .. })) => {}
         other => panic!("{what}: {other:?}"),
     }
 }
@@ -92,7 +92,7 @@ fn records_that_are_none_are_damage() {
             // Not even a record: a tail.
             assert_eq!(opened.unwrap().len(), 1, "{what}");
         } else {
-            assert!(matches!(opened, Err(Error::Damaged { .. })), "{what}: {opened:?}");
+            assert!(matches!(opened, Err(Error::Refusal(Refusal::Damaged { .. }))), "{what}: {opened:?}");
         }
     }
 }
@@ -129,7 +129,7 @@ fn commit_slots_that_lie_are_damage() {
     ];
     for lie in lies {
         let opened = open_with(&forge, &lie);
-        assert!(matches!(opened, Err(Error::Damaged { .. })), "{lie:?}: {opened:?}");
+        assert!(matches!(opened, Err(Error::Refusal(Refusal::Damaged { .. }))), "{lie:?}: {opened:?}");
     }
     // The last generation there can be.
     let last = Commit { generation: u64::MAX, ..honest };

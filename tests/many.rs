@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Op, PATH, contents, data, filled, name, open};
-use keyring_external::error::Error;
+use keyring_external::error::{BadRequest, Error};
 
 fn all(ids: &[&'static str]) -> Op {
     Op::StoreAll { keys: ids.iter().map(|id| (*id, data(id.len() as u64, 32))).collect() }
@@ -36,7 +36,7 @@ fn one_that_is_there_or_cannot_be_stops_all() {
     {
         sim.reset();
         let e = op.run(&keyring).unwrap_err();
-        assert_eq!(matches!(e, Error::Exists { .. }), exists, "{e}");
+        assert_eq!(matches!(e, Error::BadRequest(BadRequest::Exists { .. })), exists, "{e}");
         assert_eq!(sim.counts().changes(), 0, "{op:?}");
         assert_eq!((sim.bytes(PATH), contents(&keyring)), (disk.clone(), set.clone()), "{op:?}");
     }

@@ -6,7 +6,7 @@ mod common;
 
 use common::sim::{Effect, Sim};
 use common::{Op, PATH, Rng, Set, contents, copies, data, filled, key_type, name, open, secret, unlock};
-use keyring_external::error::Error;
+use keyring_external::error::{BadRequest, Error};
 use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{
     Keyring, Kinship, Merged, Merging, Report, Standing, State, Take, Trust, load, load_all,
@@ -193,7 +193,7 @@ fn what_is_kept_never_takes_the_place_of_another_file() {
     let generation = at(&sim, MIRROR).status().generation;
     sim.put(kept(MIRROR, generation), b"something else".to_vec());
     let before = (sim.bytes(PATH), sim.bytes(MIRROR));
-    assert!(matches!(merge(&sim, &[PATH, MIRROR]), Err(Error::AlreadyThere { .. })));
+    assert!(matches!(merge(&sim, &[PATH, MIRROR]), Err(Error::BadRequest(BadRequest::AlreadyThere { .. }))));
     assert_eq!((sim.bytes(PATH), sim.bytes(MIRROR)), before);
     assert_eq!(sim.bytes(kept(MIRROR, generation)).unwrap(), b"something else");
 }

@@ -7,7 +7,7 @@ mod common;
 
 use common::sim::{Effect, Sim};
 use common::{Op, PATH, Rng, Set, contents, data, filled, take_into_use, tended, unlock};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::keyring::{Keyring, load_all};
 use std::path::PathBuf;
@@ -191,7 +191,13 @@ fn a_copy_that_was_away_is_brought_up_to_date() {
         for op in [store("two"), remove.clone(), store("three")] {
             let done = op.run(&keyring);
             if min_copies == 2 {
-                assert!(matches!(done, Err(Error::TooFewCopies { reachable: 1, needed: 2, .. })), "{done:?}");
+                assert!(
+                    matches!(
+                        done,
+                        Err(Error::Failure(Failure::TooFewCopies { reachable: 1, needed: 2, .. }))
+                    ),
+                    "{done:?}"
+                );
                 assert_eq!(contents(&keyring), before);
             } else {
                 done.unwrap();
@@ -233,7 +239,7 @@ fn a_damaged_copy_is_healed_from_one_that_is_as_new_only() {
             sim.put(newest, flips(at)(lagging.bytes(PATH).unwrap()));
             sim.put(older, lagging.bytes(MIRROR).unwrap());
             let e = open(&sim, &[PATH, MIRROR], 1).unwrap_err();
-            assert!(matches!(e, Error::DamagedNewest { found: 7, best: 5, .. }), "{e:?}");
+            assert!(matches!(e, Error::Refusal(Refusal::DamagedNewest { found: 7, best: 5, .. })), "{e:?}");
             assert_eq!(sim.counts().changes(), 0);
             // The other way about it does no harm.
             sim.put(newest, lagging.bytes(PATH).unwrap());

@@ -7,7 +7,7 @@ mod common;
 
 use common::sim::Sim;
 use common::{Op, PATH, Rng, SECRET, Set, contents, create, data, open};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::Keys;
 use keyring_external::format::header::Header;
@@ -63,7 +63,7 @@ fn opened(bytes: Vec<u8>, what: &str) -> Option<Set> {
     sim.put(PATH, bytes);
     match open(&sim.fs()) {
         Ok((keyring, _)) => Some(contents(&keyring)),
-        Err(Error::Damaged { .. }) => None,
+        Err(Error::Refusal(Refusal::Damaged { .. })) => None,
         Err(e) => panic!("{what}: {e}"),
     }
 }
@@ -174,9 +174,12 @@ fn headers_of_two_secrets_in_one_file_are_damage() {
     for one_header in [0, 1] {
         assert!(matches!(with(&[one_header]), Ok(0)), "header {one_header} is old");
         let e = with(&[one_header, 2, 3]).unwrap_err();
-        assert!(matches!(e, Error::Damaged { .. }), "header {one_header} and the slots are old: {e}");
+        assert!(
+            matches!(e, Error::Refusal(Refusal::Damaged { .. })),
+            "header {one_header} and the slots are old: {e}"
+        );
     }
-    assert!(matches!(with(&[0, 1]), Err(Error::WrongSecret { .. })));
-    assert!(matches!(with(&[0, 1, 2, 3]), Err(Error::WrongSecret { .. })));
+    assert!(matches!(with(&[0, 1]), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
+    assert!(matches!(with(&[0, 1, 2, 3]), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
     assert_eq!(before.len(), FIXED_LEN);
 }

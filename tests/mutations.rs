@@ -7,7 +7,7 @@ mod common;
 
 use common::sim::Sim;
 use common::{Op, PATH, SECRET, Set, contents, create, data, filled, open, private_dir, secret_file};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::format::commit::COMMIT_LEN;
 use keyring_external::format::image::Note;
 use keyring_external::format::layout::FIXED_LEN;
@@ -57,7 +57,9 @@ impl Subject {
 
     fn is_damaged(&self, bytes: &[u8], what: &str) {
         match self.open(bytes) {
-            Err(Error::Damaged { offset, .. }) => assert!(offset <= bytes.len() as u64, "{what}: {offset}"),
+            Err(Error::Refusal(Refusal::Damaged { offset, .. })) => {
+                assert!(offset <= bytes.len() as u64, "{what}: {offset}")
+            }
             other => panic!("{what}: {other:?}"),
         }
     }
@@ -107,7 +109,7 @@ fn a_file_cut_at_any_length_is_damaged() {
     for len in 1..subject.bytes.len() {
         subject.is_damaged(&subject.bytes[..len], &format!("cut to {len} bytes"));
     }
-    assert!(matches!(subject.open(&[]), Err(Error::NotAKeyring { .. })));
+    assert!(matches!(subject.open(&[]), Err(Error::Refusal(Refusal::NotAKeyring { .. }))));
 }
 
 #[test]
@@ -244,21 +246,21 @@ fn other_refusals_have_their_own_errors() {
     let wrong = UnlockSource::File(secret_file(&[0xe8; 40]));
     subject.sim.reset();
     let e = load(&subject.sim.fs(), Path::new(PATH), &wrong).unwrap_err();
-    assert!(matches!(e, Error::WrongSecret { .. }), "{e}");
+    assert!(matches!(e, Error::Refusal(Refusal::WrongSecret { .. })), "{e}");
     // Damage of one copy of the header does not make the secret right, or the error another.
     let mut bytes = subject.bytes.clone();
     bytes[300] ^= 1;
     subject.sim.put(PATH, bytes);
     let e = load(&subject.sim.fs(), Path::new(PATH), &wrong).unwrap_err();
-    assert!(matches!(e, Error::WrongSecret { .. }), "{e}");
+    assert!(matches!(e, Error::Refusal(Refusal::WrongSecret { .. })), "{e}");
 
     for foreign in [vec![0; 20_000], b"Keyring file version:2.0".to_vec(), vec![b'{'; 10], vec![b'K', b'e']] {
-        assert!(matches!(subject.open(&foreign), Err(Error::NotAKeyring { .. })));
+        assert!(matches!(subject.open(&foreign), Err(Error::Refusal(Refusal::NotAKeyring { .. }))));
     }
     let mut neither_begins = subject.bytes.clone();
     neither_begins[0] ^= 1;
     neither_begins[HEADER_LEN] ^= 1;
-    assert!(matches!(subject.open(&neither_begins), Err(Error::NotAKeyring { .. })));
+    assert!(matches!(subject.open(&neither_begins), Err(Error::Refusal(Refusal::NotAKeyring { .. }))));
 
     let mut newer = subject.bytes.clone();
     for copy in newer[..2 * HEADER_LEN].chunks_exact_mut(HEADER_LEN) {
@@ -267,10 +269,10 @@ fn other_refusals_have_their_own_errors() {
         let checksum = sha2::Sha256::digest(&copy[..HEADER_LEN - 32]);
         copy[HEADER_LEN - 32..].copy_from_slice(&checksum);
     }
-    assert!(matches!(subject.open(&newer), Err(Error::Newer { version: 2, .. })));
+    assert!(matches!(subject.open(&newer), Err(Error::Refusal(Refusal::Newer { version: 2, .. }))));
 
     subject.sim.remove(PATH);
-    assert!(matches!(open(&subject.sim.fs()), Err(Error::Missing { .. })));
+    assert!(matches!(open(&subject.sim.fs()), Err(Error::Refusal(Refusal::Missing { .. }))));
     assert_eq!(subject.sim.counts().changes(), 0);
     assert_eq!(SECRET.len(), 40);
     let empty = Sim::default();

@@ -5,7 +5,7 @@ mod common;
 
 use common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
 use common::{CHEAP, SECRET, data, key_type, name, private_dir, rekey, secret, secret_file, tended};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, NewKeyring, Standing, State, Trust, load_with};
 use keyring_external::unlock::UnlockSource;
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ fn a_keyring_that_parted_after_the_check_takes_no_place() {
             generate(&old, &format!("meanwhile {i}")).unwrap();
         }
         let given = old.give_way(&new, || panic!("both hold keys that the other lacks"));
-        assert!(matches!(given, Err(Error::Diverged { .. })), "{meanwhile}: {given:?}");
+        assert!(matches!(given, Err(Error::Refusal(Refusal::Diverged { .. }))), "{meanwhile}: {given:?}");
         generate(&old, "after").unwrap();
         assert!(on_disk(&all[0]).contains("meanwhile 0") && on_disk(&all[1]).contains("the other's"));
     }
@@ -72,11 +72,17 @@ fn a_copy_that_diverged_stays_known_when_another_program_changes_the_rest() {
     let dir = private_dir();
     let (server, paths, aside) = parted(dir.path());
     std::fs::rename(&aside, &paths[1]).unwrap();
-    assert!(matches!(generate(&server, "refused"), Err(Error::Diverged { .. })));
+    assert!(matches!(generate(&server, "refused"), Err(Error::Refusal(Refusal::Diverged { .. }))));
     std::fs::rename(&paths[1], &aside).unwrap();
     tool(&real(), &paths[..1]).unwrap().add_slot(&secret(&[7; 32]), "test", "new", CHEAP).unwrap();
     let refused = generate(&server, "refused, too");
-    assert!(matches!(refused, Err(Error::Diverged { .. } | Error::Changed { .. })), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Err(Error::Refusal(Refusal::Diverged { .. }) | Error::Refusal(Refusal::Changed { .. }))
+        ),
+        "{refused:?}"
+    );
 }
 
 /// A damaged copy is overwritten with what counts only when it cannot hold anything else.

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{CHEAP, PATH, Rng, SECRET, TEMPORARY, contents, create, keyring_path, name, open, secret};
-use keyring_external::error::Error;
+use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::key::KeyType;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::store::copy::Copy;
@@ -192,7 +192,11 @@ fn no_new_file_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
                 }
                 Err(e) => {
                     refused += 1;
-                    let told = matches!(e, Error::Missing { .. } | Error::AlreadyThere { .. });
+                    let told = matches!(
+                        e,
+                        Error::Refusal(Refusal::Missing { .. })
+                            | Error::BadRequest(BadRequest::AlreadyThere { .. })
+                    );
                     assert!(told, "pulled at {at}: {e}");
                 }
             }

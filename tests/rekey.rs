@@ -7,7 +7,7 @@ mod common;
 use common::forge::{PARENTS_AT, PUBLIC_AT, SLOTS_AT, reheaded};
 use common::{CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret, secret_file, tended};
 use keyring_external::config::Config;
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::format::commit;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::Keys;
@@ -96,7 +96,7 @@ fn every_slot_opens_the_renewed_keyring_with_its_own_secret() {
         for opener in secrets {
             assert_eq!(contents(&open(dir.path(), opener).unwrap()), before);
         }
-        assert!(matches!(open(dir.path(), &[1; 40]), Err(Error::WrongSecret { .. })));
+        assert!(matches!(open(dir.path(), &[1; 40]), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
         let new = header_of(&paths(dir.path())[0]);
         let told = |h: &ClaimedHeader| -> Vec<_> {
             h.slots.iter().map(|s| (s.kind, s.cost, s.name.clone(), s.created)).collect()
@@ -121,7 +121,7 @@ fn who_knows_the_old_data_key_does_not_open_the_renewed_keyring() {
     assert_eq!(keys_of(path, &SECRET), old, "a removed slot alone renews nothing");
     rekey(&open(dir.path(), &SECRET).unwrap(), &[&SECRET], false).unwrap();
     assert!(keys_of(path, &SECRET) != old);
-    assert!(matches!(open(dir.path(), PASSPHRASE), Err(Error::WrongSecret { .. })));
+    assert!(matches!(open(dir.path(), PASSPHRASE), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
     let file = fs::read(path).unwrap();
     assert!(header::read(&file).unwrap().readable[0].check(&old).is_err());
     assert!(
@@ -216,7 +216,7 @@ fn a_planted_public_key_is_refused_where_the_slots_secret_is_used() {
     plant(dir.path());
     let before = files(dir.path());
     let is_forged = |e: Error| {
-        assert!(matches!(e, Error::ForgedSlot { number: 2, .. }), "{e}");
+        assert!(matches!(e, Error::Refusal(Refusal::ForgedSlot { number: 2, .. })), "{e}");
         assert!(e.to_string().contains("recovery key") && e.to_string().contains("a.keyring"), "{e}");
     };
     is_forged(open(dir.path(), &paper).unwrap_err());
@@ -224,7 +224,7 @@ fn a_planted_public_key_is_refused_where_the_slots_secret_is_used() {
     let keyring = open(dir.path(), &SECRET).unwrap();
     is_forged(rekey(&keyring, &[&SECRET, &paper], false).unwrap_err());
     let refused = rekey(&keyring, &[&SECRET], true).unwrap_err();
-    assert!(matches!(refused, Error::SlotNotVerified { number: 2, .. }), "{refused}");
+    assert!(matches!(refused, Error::Refusal(Refusal::SlotNotVerified { number: 2, .. })), "{refused}");
     is_forged(keyring.change_slot(&secret(&paper), &secret(&[1; 32]), "test", Cost::NONE).unwrap_err());
     assert!(files(dir.path()) == before, "nothing was changed");
     // The way out that the message tells.
@@ -244,9 +244,9 @@ fn a_planted_public_key_that_a_renewal_followed_is_told_and_opens_nothing_for_it
     plant(dir.path());
     let keyring = open(dir.path(), &SECRET).unwrap();
     assert_eq!(rekey(&keyring, &[&SECRET], false).unwrap(), [BySecret, ByPublicKey]);
-    assert!(matches!(open(dir.path(), &paper), Err(Error::WrongSecret { .. })));
+    assert!(matches!(open(dir.path(), &paper), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
     let refused = rekey(&keyring, &[&SECRET, &paper], false).unwrap_err();
-    assert!(matches!(refused, Error::VerifiesNoSlot { count: 2, .. }), "{refused}");
+    assert!(matches!(refused, Error::Refusal(Refusal::VerifiesNoSlot { count: 2, .. })), "{refused}");
 }
 
 #[test]
@@ -259,12 +259,12 @@ fn a_slot_that_somebody_added_is_told_and_can_be_ruled_out() {
     tamper(dir.path(), &keys, |header| slot_bytes(header, 2).copy_from_slice(&added.encode()));
     let keyring = open(dir.path(), &SECRET).unwrap();
     let refused = rekey(&keyring, &[&SECRET, &paper], true).unwrap_err();
-    assert!(matches!(refused, Error::SlotNotVerified { number: 3, .. }), "{refused}");
+    assert!(matches!(refused, Error::Refusal(Refusal::SlotNotVerified { number: 3, .. })), "{refused}");
     assert!(refused.to_string().contains("added"), "{refused}");
     assert_eq!(rekey(&keyring, &[&SECRET, &paper], false).unwrap(), [BySecret, BySecret, ByPublicKey]);
     keyring.remove_slot(3).unwrap();
     assert_eq!(rekey(&keyring, &[&paper, &SECRET], true).unwrap(), [BySecret, BySecret]);
-    assert!(matches!(open(dir.path(), &[1; 32]), Err(Error::WrongSecret { .. })));
+    assert!(matches!(open(dir.path(), &[1; 32]), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
 }
 
 /// The public keys are there for everybody to read, and the id, and the state that a later one must descend from: whoever
@@ -290,7 +290,7 @@ fn who_knows_no_data_key_makes_no_keyring_that_the_secrets_open() {
         header[40..56].fill(7);
     });
     for secret in [&SECRET[..], &paper] {
-        assert!(matches!(open(dir.path(), secret), Err(Error::ForgedSlot { .. })));
+        assert!(matches!(open(dir.path(), secret), Err(Error::Refusal(Refusal::ForgedSlot { .. }))));
     }
     // Nor does a server that is running go on from there.
     let status = tended(&server);
@@ -330,6 +330,6 @@ fn a_secret_that_verifies_no_slot_ends_the_renewal() {
     let before = files(dir.path());
     let keyring = open(dir.path(), &SECRET).unwrap();
     let refused = rekey(&keyring, &[&SECRET, &[2; 32]], false).unwrap_err();
-    assert!(matches!(refused, Error::VerifiesNoSlot { count: 2, .. }), "{refused}");
+    assert!(matches!(refused, Error::Refusal(Refusal::VerifiesNoSlot { count: 2, .. })), "{refused}");
     assert!(files(dir.path()) == before);
 }

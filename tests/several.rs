@@ -7,7 +7,7 @@ mod common;
 use common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
 use common::hooked::Hooked;
 use common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, tended};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::keyring::{Keyring, Severity, State, Trust};
 use keyring_external::store::fs::{Access, Lock};
 use std::collections::BTreeSet;
@@ -186,7 +186,7 @@ fn an_earlier_state_is_brought_up_to_date_only_beside_the_present_one() {
         std::fs::write(path, &old).unwrap();
     }
     let refused = generate(&server, "another");
-    assert!(matches!(refused, Err(Error::TooFewCopies { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Failure(Failure::TooFewCopies { .. }))), "{refused:?}");
     assert_eq!(tended(&server).state, State::Detached);
     assert!(paths.iter().all(|path| bytes(path) == old));
 }
@@ -229,11 +229,11 @@ fn a_copy_that_diverged_stops_changes_also_when_it_goes_away() {
     let theirs = bytes(&away);
     std::fs::rename(&away, &paths[1]).unwrap();
     let refused = generate(&server, "more");
-    assert!(matches!(refused, Err(Error::Diverged { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Refusal(Refusal::Diverged { .. }))), "{refused:?}");
     assert_eq!(bytes(&paths[1]), theirs);
     std::fs::rename(&paths[1], &away).unwrap();
     let refused = generate(&server, "more");
-    assert!(matches!(refused, Err(Error::Changed { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Refusal(Refusal::Changed { .. }))), "{refused:?}");
     assert_eq!(tended(&server).state, State::Degraded);
     // A copy of this keyring in its place ends that.
     std::fs::copy(&paths[0], &paths[1]).unwrap();
@@ -408,7 +408,7 @@ fn one_file_under_two_names_is_refused() {
     assert_eq!(tended(&server).copies, (2, 2));
     paths[1] = dir.path().join("link/a");
     let refused = try_open(&real(), &paths);
-    assert!(matches!(refused, Err(Error::OneFile { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Refusal(Refusal::OneFile { .. }))), "{refused:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! A keyring gives way to another in a running server, and no key that was acknowledged meanwhile is lost.
 
 use keyring_external::config::Config;
-use keyring_external::error::{Error, Result};
+use keyring_external::error::{BadRequest, Error, Refusal, Result};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, Trust};
@@ -78,8 +78,11 @@ fn a_key_stored_between_check_and_swap_is_in_the_successor() {
     assert!(swapped);
     assert_eq!(new.len(), 1);
     generate(&new, "later").unwrap();
-    assert!(matches!(generate(&old, "too late"), Err(Error::Retired)));
-    assert!(matches!(old.open_successor(|| place.open("keyring")), Err(Error::Retired)));
+    assert!(matches!(generate(&old, "too late"), Err(Error::BadRequest(BadRequest::Retired))));
+    assert!(matches!(
+        old.open_successor(|| place.open("keyring")),
+        Err(Error::BadRequest(BadRequest::Retired))
+    ));
     assert_eq!(place.open("keyring").unwrap().len(), 2);
 }
 
@@ -111,7 +114,7 @@ fn an_older_copy_is_no_successor() {
     let old = place.open("keyring").unwrap();
     generate(&old, "first").unwrap();
     let opened = old.open_successor(|| place.open("copy"));
-    assert!(matches!(opened, Err(Error::Older { .. })), "{opened:?}");
+    assert!(matches!(opened, Err(Error::Refusal(Refusal::Older { .. }))), "{opened:?}");
     generate(&old, "second").unwrap();
 }
 
@@ -127,7 +130,7 @@ fn where_a_witness_is_no_keyring_is_made() {
     std::fs::create_dir(&datadir).unwrap();
     std::fs::write(datadir.join("keyring_external.witness"), b"damaged or not").unwrap();
     let refused = auto_create(&datadir);
-    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Refusal(Refusal::Missing { .. }))), "{refused:?}");
     assert!(!place.path("keyring").exists());
     std::fs::remove_file(datadir.join("keyring_external.witness")).unwrap();
     let keyring = auto_create(&datadir).unwrap();

@@ -3,7 +3,7 @@
 //! nothing that either has stored is lost.
 
 use keyring_external::config::Config;
-use keyring_external::error::Error;
+use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load};
@@ -84,7 +84,7 @@ fn each_goes_on_from_what_the_other_stored() {
     a.remove(name("b1")).unwrap();
     generate(&b, "b2").unwrap();
     assert_eq!(names(&b), ["a1", "b2"]);
-    assert!(matches!(b.remove(name("b1")), Err(Error::NoSuchKey { .. })));
+    assert!(matches!(b.remove(name("b1")), Err(Error::BadRequest(BadRequest::NoSuchKey { .. }))));
     generate(&a, "a2").unwrap();
     assert_eq!(place.names(), ["a1", "a2", "b2"]);
 }
@@ -95,7 +95,7 @@ fn a_name_that_the_other_took_is_taken() {
     let (a, b) = (place.open(), place.open());
     generate(&a, "same").unwrap();
     let before = std::fs::read(place.path("keyring")).unwrap();
-    assert!(matches!(generate(&b, "same"), Err(Error::Exists { .. })));
+    assert!(matches!(generate(&b, "same"), Err(Error::BadRequest(BadRequest::Exists { .. }))));
     assert_eq!(std::fs::read(place.path("keyring")).unwrap(), before);
     let bytes = |k: &Keyring| k.fetch(&name("same"), |key| key.data.to_vec()).unwrap();
     assert_eq!(bytes(&a), bytes(&b));
@@ -178,7 +178,7 @@ fn an_older_file_is_not_gone_on_from() {
     let old = std::fs::read(place.path("keyring")).unwrap();
     generate(&a, "a2").unwrap();
     put(&place.path("keyring"), &old);
-    assert!(matches!(generate(&a, "a3"), Err(Error::Older { .. })));
+    assert!(matches!(generate(&a, "a3"), Err(Error::Refusal(Refusal::Older { .. }))));
     assert_eq!(std::fs::read(place.path("keyring")).unwrap(), old);
     assert_eq!(names(&a), ["a1", "a2"]);
 }
@@ -198,7 +198,7 @@ fn a_file_that_went_its_own_way_is_not_gone_on_from() {
         generate(&b, id).unwrap();
     }
     let of_b = std::fs::read(place.path("keyring")).unwrap();
-    assert!(matches!(generate(&a, "a3"), Err(Error::Diverged { .. })));
+    assert!(matches!(generate(&a, "a3"), Err(Error::Refusal(Refusal::Diverged { .. }))));
     assert_eq!(std::fs::read(place.path("keyring")).unwrap(), of_b, "nothing of b is lost");
     assert_eq!(names(&a), ["only in a", "shared"]);
     put(&place.path("keyring"), &of_a);

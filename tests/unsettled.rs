@@ -6,7 +6,7 @@ mod common;
 
 use common::sim::{Effect, Sim};
 use common::{Op, PATH, contents, data, filled, take_into_use, tended, unlock};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Failure};
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::keyring::{Keyring, State, load_all};
 use std::path::PathBuf;
@@ -79,7 +79,10 @@ fn one_of_two_that_are_needed() {
             assert_eq!(contents(&found), contents(keyring), "{what}");
             let next = Op::Store { id: "next", user: "", key_type: "AES", data: data(78, 32) };
             let refused = next.run(keyring);
-            assert!(matches!(refused, Err(Error::TooFewCopies { .. })), "{what}: {refused:?}");
+            assert!(
+                matches!(refused, Err(Error::Failure(Failure::TooFewCopies { .. }))),
+                "{what}: {refused:?}"
+            );
         });
     }
 }

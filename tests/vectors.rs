@@ -13,7 +13,7 @@ mod text;
 
 use common::sim::Sim;
 use common::{PATH, secret_file};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::format::image::Note;
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{inspect, load};
@@ -72,10 +72,12 @@ fn outcome(file: &[u8], secret: &[u8]) -> Expect {
                 keys,
             })
         }
-        Err(Error::Damaged { .. } | Error::ForgedSlot { .. }) => Expect::Damaged,
-        Err(Error::NotAKeyring { .. }) => Expect::NotAKeyring,
-        Err(Error::Newer { .. }) => Expect::Newer,
-        Err(Error::WrongSecret { .. }) => Expect::WrongSecret,
+        Err(Error::Refusal(Refusal::Damaged { .. }) | Error::Refusal(Refusal::ForgedSlot { .. })) => {
+            Expect::Damaged
+        }
+        Err(Error::Refusal(Refusal::NotAKeyring { .. })) => Expect::NotAKeyring,
+        Err(Error::Refusal(Refusal::Newer { .. })) => Expect::Newer,
+        Err(Error::Refusal(Refusal::WrongSecret { .. })) => Expect::WrongSecret,
         Err(e) => panic!("{e}"),
     }
 }

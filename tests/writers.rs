@@ -7,7 +7,7 @@ mod common;
 
 use common::sim::{Effect, Sim};
 use common::{CHEAP, Op, PATH, SECRET, contents, copies, create, data, filled, open, secret, tended};
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, NewKeyring, Severity, State, Trust};
 use std::path::Path;
 use std::sync::Mutex;
@@ -67,7 +67,7 @@ fn a_second_writer_stops_the_first_and_neither_loses_a_key() {
         assert_eq!(tended(&first).state, State::Attached);
         change(&sim);
         let second = contents(&open(&sim.fs()).unwrap().0);
-        is_refused(&sim, &first, what, |e| matches!(e, Error::Changed { .. }));
+        is_refused(&sim, &first, what, |e| matches!(e, Error::Refusal(Refusal::Changed { .. })));
         assert_eq!(contents(&open(&sim.fs()).unwrap().0), second, "{what}");
     }
 }
@@ -91,7 +91,7 @@ fn a_second_writer_stops_the_first_also_after_the_first_ones_writes_failed() {
                 append(&sim, "acknowledged");
                 let second = contents(&open(&sim.fs()).unwrap().0);
                 let what = format!("{attempts} failures at operation {at}, {effect:?}");
-                is_refused(&sim, &first, &what, |e| matches!(e, Error::Changed { .. }));
+                is_refused(&sim, &first, &what, |e| matches!(e, Error::Refusal(Refusal::Changed { .. })));
                 assert_eq!(contents(&open(&sim.fs()).unwrap().0), second);
             }
         }
@@ -107,13 +107,15 @@ fn the_fork_of_a_keyring_is_not_overwritten() {
     store("here").run(&keyring).unwrap();
     append(&fork, "there");
     sim.put(PATH, fork.bytes(PATH).unwrap());
-    is_refused(&sim, &keyring, "a fork", |e| matches!(e, Error::Diverged { .. }));
+    is_refused(&sim, &keyring, "a fork", |e| matches!(e, Error::Refusal(Refusal::Diverged { .. })));
     // A damaged commit slot of the fork makes it no less a fork.
     for slot in [8192, 12288] {
         let mut bytes = fork.bytes(PATH).unwrap();
         bytes[slot + 90] ^= 1;
         sim.put(PATH, bytes);
-        is_refused(&sim, &keyring, "a damaged fork", |e| matches!(e, Error::Diverged { .. }));
+        is_refused(&sim, &keyring, "a damaged fork", |e| {
+            matches!(e, Error::Refusal(Refusal::Diverged { .. }))
+        });
     }
 }
 
@@ -139,7 +141,7 @@ fn an_older_copy_is_refused() {
             &sim,
             &keyring,
             what,
-            |e| matches!(e, Error::Older { found: 5, expected, id, .. } if (*expected, *id) == (generation, keyring.id())),
+            |e| matches!(e, Error::Refusal(Refusal::Older { found: 5, expected, id, .. }) if (*expected, *id) == (generation, keyring.id())),
         );
     }
 }
@@ -158,15 +160,15 @@ fn another_keyring_or_none_is_refused() {
         &sim,
         &keyring,
         "foreign",
-        |e| matches!(e, Error::Foreign { found, expected, .. } if (*found, *expected) == (id, keyring.id())),
+        |e| matches!(e, Error::Refusal(Refusal::Foreign { found, expected, .. }) if (*found, *expected) == (id, keyring.id())),
     );
 
     sim.put(PATH, vec![b'x'; 20000]);
-    is_refused(&sim, &keyring, "no keyring", |e| matches!(e, Error::NotAKeyring { .. }));
+    is_refused(&sim, &keyring, "no keyring", |e| matches!(e, Error::Refusal(Refusal::NotAKeyring { .. })));
     sim.put(PATH, Vec::new());
-    is_refused(&sim, &keyring, "an empty file", |e| matches!(e, Error::NotAKeyring { .. }));
+    is_refused(&sim, &keyring, "an empty file", |e| matches!(e, Error::Refusal(Refusal::NotAKeyring { .. })));
     sim.remove(PATH);
-    is_refused(&sim, &keyring, "gone", |e| matches!(e, Error::Missing { .. }));
+    is_refused(&sim, &keyring, "gone", |e| matches!(e, Error::Refusal(Refusal::Missing { .. })));
 
     // The volume is back.
     sim.put(PATH, ours);
@@ -226,7 +228,7 @@ fn damage_beyond_recognition_is_refused() {
         let mut bytes = sim.bytes(PATH).unwrap();
         ranges.into_iter().for_each(|r| bytes[r].fill(0xff));
         sim.overwrite(PATH, bytes);
-        is_refused(&sim, &keyring, what, |e| matches!(e, Error::Damaged { .. }));
+        is_refused(&sim, &keyring, what, |e| matches!(e, Error::Refusal(Refusal::Damaged { .. })));
     }
 }
 
@@ -234,7 +236,7 @@ fn damage_beyond_recognition_is_refused() {
 #[test]
 fn a_missing_file_is_described_by_its_own_filesystem() {
     let e = open(&Sim::default().fs()).unwrap_err();
-    assert!(matches!(e, Error::Missing { .. }), "{e}");
+    assert!(matches!(e, Error::Refusal(Refusal::Missing { .. })), "{e}");
     let text = e.to_string();
     assert!(text.contains("the directory /volume is there, but the file is not"), "{text}");
 }
@@ -271,7 +273,7 @@ fn a_volume_without_locks_is_told_once() {
 
 mod on_real_files {
     use super::common::{SECRET, contents, data, key_type, name, private_dir, secret, unlock};
-    use keyring_external::error::Error;
+    use keyring_external::error::{BadRequest, Error, Refusal};
     use keyring_external::format::cost::Cost;
     use keyring_external::keyring::{NewKeyring, load};
     use keyring_external::store::fs::Fs;
@@ -301,7 +303,7 @@ mod on_real_files {
                 let id = format!("{who}{}", stored.len());
                 match keyring.store(name(&id, who), &key_type("AES"), &data(1, 32)) {
                     Ok(()) => drop(stored.insert((who.as_bytes().to_vec(), id.into_bytes()))),
-                    Err(Error::Changed { .. }) => {
+                    Err(Error::Refusal(Refusal::Changed { .. })) => {
                         refused += 1;
                         keyring = load(&fs, &path, &unlock()).unwrap().0;
                     }
@@ -337,7 +339,7 @@ mod on_real_files {
                 threads.into_iter().map(|t| t.join().unwrap()).collect::<Vec<_>>()
             });
             for e in made.iter().filter_map(|m| m.as_ref().err()) {
-                assert!(matches!(e, Error::AlreadyThere { .. }), "{e}");
+                assert!(matches!(e, Error::BadRequest(BadRequest::AlreadyThere { .. })), "{e}");
             }
             assert_eq!(made.iter().filter(|m| m.is_ok()).count(), 1);
             assert!(load(&fs, &path, &unlock()).unwrap().0.is_empty());

@@ -6,6 +6,7 @@
 //! other keyrings. Public is what the tests on a real server, the benchmarks and the fuzzers use; nothing else may rely on it.
 
 mod commands;
+pub mod error;
 pub mod host;
 pub mod legacy;
 pub mod server;

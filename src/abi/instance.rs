@@ -4,7 +4,7 @@
 use super::care;
 use super::services::{Level, log};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::keyring::{Keyring, Severity, Status, Trust};
 use crate::secret;
 use crate::store::fs::Fs;
@@ -81,7 +81,7 @@ pub(super) fn count() -> u64 {
 /// Runs an operation on the open keyring, and again when that one gave way to another meanwhile.
 pub(super) fn on_open<R>(operation: impl Fn(&Arc<Keyring>) -> Result<R>) -> Result<R> {
     let once = || {
-        let keyring = get().ok_or(Error::Unavailable)?;
+        let keyring = get().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
         let done = operation(&keyring);
         care::start_for(&keyring);
         done
@@ -89,7 +89,7 @@ pub(super) fn on_open<R>(operation: impl Fn(&Arc<Keyring>) -> Result<R>) -> Resu
     // An administrator's statement is behind each turn, so that few are enough.
     for _ in 0..MOST_TURNS {
         match once() {
-            Err(Error::Retired) => {}
+            Err(Error::BadRequest(BadRequest::Retired)) => {}
             done => return done,
         }
     }
@@ -184,7 +184,7 @@ fn without_datadir(config: &Config) -> Result<Config> {
         for path in iter::once(&config.path).chain(&config.mirrors) {
             match volume::check_device(&RealFs, path, there) {
                 // What is not there is told when it is opened.
-                Ok(()) | Err(Error::Missing { .. }) => {}
+                Ok(()) | Err(Error::Refusal(Refusal::Missing { .. })) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -196,7 +196,7 @@ fn without_datadir(config: &Config) -> Result<Config> {
 fn settle(keyring: &Keyring) {
     match keyring.settle() {
         // The one in its place is settled by itself.
-        Ok(()) | Err(Error::Retired) => {}
+        Ok(()) | Err(Error::BadRequest(BadRequest::Retired)) => {}
         Err(e) => log(Level::Warning, &e.to_string()),
     }
 }
@@ -210,7 +210,7 @@ pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
         let Some(old) = get() else { return open() };
         match old.open_successor(open) {
             // Another session was faster: the one in use is another now.
-            Err(Error::Retired) => {}
+            Err(Error::BadRequest(BadRequest::Retired)) => {}
             opened => {
                 let (new, missing) = opened?;
                 break (old, new, missing);
@@ -245,7 +245,7 @@ pub(super) fn replace(new: &Arc<Keyring>) -> Result<()> {
         };
         match done {
             // Another session was faster: the one in use is another now.
-            Err(Error::Retired) => {}
+            Err(Error::BadRequest(BadRequest::Retired)) => {}
             done => {
                 done?;
                 care::start();

@@ -3,7 +3,7 @@
 //! beside the component says so.
 
 use super::{Config, MAX_COPIES, MAX_WAIT};
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::unlock::UnlockSource;
 use serde::Deserialize;
 use std::fs::File;
@@ -52,36 +52,40 @@ impl Keys {
 /// server that runs as `user` believes it.
 ///
 /// # Errors
-/// [`Error::Config`] names the file and what is wrong with it.
+/// [`|e| Error::BadRequest(BadRequest::Config(e))`] names the file and what is wrong with it.
 pub fn read(component_path: Option<&Path>, instance_path: Option<&Path>, user: u32) -> Result<Config> {
-    let dir = component_path
-        .ok_or_else(|| Error::Config("cannot read config file: the server named no directory".to_owned()))?;
+    let dir = component_path.ok_or_else(|| {
+        Error::BadRequest(BadRequest::Config(
+            "cannot read config file: the server named no directory".to_owned(),
+        ))
+    })?;
     let file = file_in(dir);
     let (keys, owner) = read_file(&file, user)?;
     if keys.read_local_config != Some(true) {
         return config(keys, &file, (user, owner), instance_path);
     }
     if keys.names_anything() {
-        return Err(Error::Config(format!(
+        return Err(BadRequest::Config(format!(
             "config file {} says read_local_config, so no other key may stand there: move them to {} in the data \
              directory, or take read_local_config out",
             file.display(),
             file_name()
-        )));
+        )).into());
     }
     let dir = instance_path.ok_or_else(|| {
-        Error::Config(format!(
+        Error::BadRequest(BadRequest::Config(format!(
             "cannot read config file: {} points to the data directory (read_local_config), and there is none here",
             file.display()
-        ))
+        )))
     })?;
     let file = file_in(dir);
     let (keys, owner) = read_file(&file, user)?;
     if keys.read_local_config == Some(true) {
-        return Err(Error::Config(format!(
+        return Err(BadRequest::Config(format!(
             "config file {} is the local one already: take read_local_config out of it",
             file.display()
-        )));
+        ))
+        .into());
     }
     config(keys, &file, (user, owner), instance_path)
 }
@@ -99,10 +103,10 @@ pub fn file_in(dir: &Path) -> PathBuf {
 fn read_file(path: &Path, user: u32) -> Result<(Keys, u32)> {
     let shown = path.display();
     let cannot = |e: std::io::Error| {
-        Error::Config(format!(
+        Error::BadRequest(BadRequest::Config(format!(
             "cannot read config file {shown}: {e}. Write it as JSON with at least \"path\" and \"unlock\", readable \
              for the user that mysqld runs as"
-        ))
+        )))
     };
     let file = File::open(path).map_err(cannot)?;
     let meta = file.metadata().map_err(cannot)?;
@@ -110,17 +114,18 @@ fn read_file(path: &Path, user: u32) -> Result<(Keys, u32)> {
         return Err(cannot(std::io::Error::other("it is not a regular file")));
     }
     if meta.mode() & OTHERS_WRITE != 0 {
-        return Err(Error::Config(format!(
+        return Err(BadRequest::Config(format!(
             "config file {shown} can be written by other users (mode {:04o}): run chmod go-w {shown}",
             meta.mode() & 0o7777
-        )));
+        ))
+        .into());
     }
     if user != 0 && meta.uid() != 0 && meta.uid() != user {
-        return Err(Error::Config(format!(
+        return Err(BadRequest::Config(format!(
             "config file {shown} belongs to user id {}, neither root nor the user that mysqld runs as ({user}): run \
              chown root {shown}",
             meta.uid()
-        )));
+        )).into());
     }
     let mut text = Vec::new();
     file.take(MAX_LEN + 1).read_to_end(&mut text).map_err(cannot)?;
@@ -128,13 +133,17 @@ fn read_file(path: &Path, user: u32) -> Result<(Keys, u32)> {
         return Err(cannot(std::io::Error::other(format!("it is longer than {MAX_LEN} bytes"))));
     }
     let keys = serde_json::from_slice(&text).map_err(|e| {
-        Error::Config(format!("config file {shown} has not valid format: {e}. It must be one JSON object"))
+        Error::BadRequest(BadRequest::Config(format!(
+            "config file {shown} has not valid format: {e}. It must be one JSON object"
+        )))
     })?;
     Ok((keys, meta.uid()))
 }
 
 fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&Path>) -> Result<Config> {
-    let wrong = |what: String| Error::Config(format!("config file {}: {what}", file.display()));
+    let wrong = |what: String| {
+        Error::BadRequest(BadRequest::Config(format!("config file {}: {what}", file.display())))
+    };
     let path = keys.path.unwrap_or_default();
     if path.as_os_str().is_empty() {
         return Err(wrong(

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why bytes are not what they should be.
 
+use crate::error::{BadRequest, Error as KeyringError, Failure, Refusal};
 use std::io;
+use std::path::Path;
 use thiserror::Error;
 
 /// Why bytes are not an open keyring.
@@ -47,3 +49,60 @@ pub enum FormatError {
 
 /// The result of reading or making parts of a keyring file.
 pub type Result<T> = std::result::Result<T, FormatError>;
+
+impl FormatError {
+    /// The same error of the file at `path`, which was opened with a secret from `source_name` (empty when it plays
+    /// no part).
+    pub fn at(self, path: &Path, source_name: &str) -> KeyringError {
+        let (path, source_name) = (path.to_owned(), source_name.to_owned());
+        match self {
+            FormatError::NotAKeyring => Refusal::NotAKeyring { path }.into(),
+            FormatError::Newer(version) => Refusal::Newer { path, version }.into(),
+            FormatError::Damaged { offset, what } => Refusal::Damaged { path, offset, what }.into(),
+            FormatError::WrongSecret { slots, untried: 0 } => {
+                Refusal::WrongSecret { path, source_name, slots }.into()
+            }
+            FormatError::WrongSecret { untried, .. } => {
+                Refusal::SlotsUntried { path, source_name, untried }.into()
+            }
+            FormatError::ForgedSlot { number, name } => Refusal::ForgedSlot { path, number, name }.into(),
+            FormatError::NoFreeSlot => BadRequest::NoFreeSlot.into(),
+            FormatError::System(e) => Failure::System(e).into(),
+        }
+    }
+
+    /// The same error where no file is concerned: keys and slots in memory.
+    pub fn in_memory(self) -> KeyringError {
+        match self {
+            FormatError::NoFreeSlot => BadRequest::NoFreeSlot.into(),
+            FormatError::System(e) => Failure::System(e).into(),
+            e @ (FormatError::NotAKeyring
+            | FormatError::Newer(_)
+            | FormatError::Damaged { .. }
+            | FormatError::WrongSecret { .. }
+            | FormatError::ForgedSlot { .. }) => Failure::Internal(e.to_string()).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn what_concerns_no_file_names_none() {
+        let all = [
+            FormatError::NotAKeyring,
+            FormatError::Newer(2),
+            FormatError::Damaged { offset: 7, what: "slot" },
+            FormatError::WrongSecret { slots: "passphrase".to_owned(), untried: 0 },
+            FormatError::NoFreeSlot,
+            FormatError::System(io::ErrorKind::OutOfMemory.into()),
+        ];
+        for e in all {
+            let text = e.in_memory().to_string();
+            assert!(!text.contains("  ") && !text.starts_with(' '), "an empty path: {text}");
+        }
+    }
+}

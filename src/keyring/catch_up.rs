@@ -4,7 +4,7 @@
 use super::report::Severity;
 use super::shared::Keyring;
 use super::writer::Writer;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::format::crypto::Keys;
 use crate::key::NameRef;
 use crate::store::change::Changing;
@@ -99,19 +99,23 @@ impl Keyring {
     /// # Errors
     /// When there is nothing to go on from.
     pub(super) fn catch_up(&self, writer: &mut Writer, locked: Option<&[Result<Changing>]>) -> Result<()> {
-        let reopen = self.reopen.as_ref().ok_or(Error::Unavailable)?;
+        let reopen = self.reopen.as_ref().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
         let keys: Vec<_> = writer.all_keys().collect();
         let fresh = reopen.read(&keys, locked, writer.attempted(), writer.limits())?;
         let (memory, newer) = (fresh.memory, fresh.writer);
         let same = newer.header().id == self.id;
         if same && newer.commit() == writer.commit() {
             // A copy that was away while the data key was renewed.
-            return if writer.learn_keys(newer.into_other_keys()) { Ok(()) } else { Err(Error::Unavailable) };
+            return if writer.learn_keys(newer.into_other_keys()) {
+                Ok(())
+            } else {
+                Err(Error::BadRequest(BadRequest::Unavailable))
+            };
         }
         let later = newer.commit().generation > writer.commit().generation;
         let nothing_lost = writer.is_before(&newer) || self.read_memory().missing_in(&memory) == 0;
         if !same || !later || !nothing_lost {
-            return Err(Error::Unavailable);
+            return Err(BadRequest::Unavailable.into());
         }
         (reopen.report)(
             Severity::Note,

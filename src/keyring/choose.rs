@@ -7,7 +7,8 @@ use super::memory::Memory;
 use super::readings::Read;
 use super::report::{Report, Severity};
 use super::writer::{Start, Writer};
-use crate::error::{Error, Result, in_memory};
+use crate::error::{BadRequest, Error, Refusal, Result};
+use crate::format::FormatError;
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Parent};
 use crate::format::image::{Note, Opener, open_front};
@@ -34,7 +35,7 @@ pub struct Parts {
 /// Opens copies that were read: the newest whole one counts. The secret is not needed for those that `known` keys open.
 ///
 /// # Errors
-/// The first copy's error when none can be opened; [`Error::Fork`] and [`Error::DamagedNewest`] when it
+/// The first copy's error when none can be opened; [`|e| Error::Refusal(Refusal::Fork(e))`] and [`|e| Error::Refusal(Refusal::DamagedNewest(e))`] when it
 /// cannot be told which counts.
 pub fn load_known(
     fs: &Arc<dyn Fs>,
@@ -54,11 +55,11 @@ pub fn load_known(
     if !readings.iter().any(readable) {
         let first = copies.iter().zip(readings).find_map(|(copy, reading)| match reading {
             Ok(reading) => {
-                header::read(&reading.front.0).err().map(|e| Error::format(copy.path(), source_name, e))
+                header::read(&reading.front.0).err().map(|e: FormatError| e.at(copy.path(), source_name))
             }
             Err(e) => Some(e),
         });
-        return Err(first.unwrap_or(Error::Unavailable));
+        return Err(first.unwrap_or(Error::BadRequest(BadRequest::Unavailable)));
     }
     let mut read = Some(read);
     let mut secret = None;
@@ -68,7 +69,7 @@ pub fn load_known(
             Ok(reading) => reading,
             Err(_) => {
                 // What was wrong is put in its place below.
-                begun.push(Err(Box::new(Outcome::Out(Error::Unavailable))));
+                begun.push(Err(Box::new(Outcome::Out(Error::BadRequest(BadRequest::Unavailable)))));
                 continue;
             }
         };
@@ -79,7 +80,7 @@ pub fn load_known(
                 if let Some(read) = read.take() {
                     secret = Some(Unlocking::new(read()?));
                 }
-                let secret = secret.as_ref().ok_or(Error::Unavailable)?;
+                let secret = secret.as_ref().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
                 secret.share_with(copies.len() - index - 1);
                 begin(copy.path(), reading.clone(), Opener::Secret(secret), source_name)
             }
@@ -103,7 +104,10 @@ pub fn load_known(
     let outcomes = finish_all(&copies, begun, source_name, limits);
     match choose(&copies, &outcomes, unacknowledged)? {
         Some(best) => assemble(copies, outcomes, best, min_copies, report),
-        None => Err(outcomes.into_iter().find_map(Outcome::into_error).unwrap_or(Error::Unavailable)),
+        None => Err(outcomes
+            .into_iter()
+            .find_map(Outcome::into_error)
+            .unwrap_or(Error::BadRequest(BadRequest::Unavailable))),
     }
 }
 
@@ -128,7 +132,11 @@ fn finish_all(
     let work = copies.iter().zip(&begun).filter_map(|(copy, b)| Some((copy, b.as_ref().ok()?.rest())));
     let mut rests = side_by_side(work, limits).into_iter();
     let finish = |(copy, begun): (&Copy, std::result::Result<Begun, Box<Outcome>>)| match begun {
-        Ok(begun) => begun.finish(copy.path(), source_name, rests.next().unwrap_or(Err(Error::Unavailable))),
+        Ok(begun) => begun.finish(
+            copy.path(),
+            source_name,
+            rests.next().unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable))),
+        ),
         Err(outcome) => *outcome,
     };
     copies.iter().zip(begun).map(finish).collect()
@@ -149,7 +157,7 @@ fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[Parent]) -> R
     for (i, loaded) in ours().filter(|(_, l)| l.commit.generation == newest) {
         match best {
             Some((b, of)) if of.commit != loaded.commit => {
-                return Err(Error::Fork { path: path(b), other: path(i), generation: newest });
+                return Err(Refusal::Fork { path: path(b), other: path(i), generation: newest }.into());
             }
             Some(_) => {}
             None => best = Some((i, loaded)),
@@ -160,13 +168,14 @@ fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[Parent]) -> R
             && Some(*of) == id
             && *found > newest
         {
-            return Err(Error::DamagedNewest {
+            return Err(Refusal::DamagedNewest {
                 path: path(i),
                 offset: *offset,
                 what,
                 found: *found,
                 best: newest,
-            });
+            }
+            .into());
         }
     }
     Ok(best.map(|(i, _)| i))
@@ -181,9 +190,11 @@ fn assemble(
     report: Report,
 ) -> Result<Parts> {
     if best >= outcomes.len() {
-        return Err(Error::Unavailable);
+        return Err(BadRequest::Unavailable.into());
     }
-    let Outcome::Whole(best_loaded) = outcomes.remove(best) else { return Err(Error::Unavailable) };
+    let Outcome::Whole(best_loaded) = outcomes.remove(best) else {
+        return Err(BadRequest::Unavailable.into());
+    };
     let best_loaded = *best_loaded;
     let keyring = copies.get(best).map_or(Path::new(""), Copy::path).to_owned();
     let mut members = Vec::new();
@@ -215,7 +226,7 @@ fn assemble(
             members.push(Member::new(copy, Standing::Read, None));
             continue;
         }
-        let (standing, state) = judged.next().ok_or(Error::Unavailable)?;
+        let (standing, state) = judged.next().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
         let path = copy.path().display();
         if let Some(why) = standing.refusal() {
             report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
@@ -227,7 +238,7 @@ fn assemble(
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
     let start = Start { keys, other_keys, commit, front, before, header, tidy: notes.is_empty() };
-    let sealer = Sealer::new().map_err(in_memory)?;
+    let sealer = Sealer::new().map_err(FormatError::in_memory)?;
     let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);
     Ok(Parts { memory, writer, notes })
 }

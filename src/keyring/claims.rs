@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a file claims to be, read without a secret: nothing of it is authenticated.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
+use crate::format::FormatError;
 use crate::format::commit::{self, Commit};
 use crate::format::header::{self, ClaimedHeader, Parent};
 use crate::store::copy::{Copy, FrontBytes};
@@ -26,8 +27,9 @@ pub struct Claims {
 /// Missing, exposed, not a keyring, newer, damaged.
 pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
     let front = Copy::new(Arc::clone(fs), path).read()?.front;
-    let copies = header::read(&front.0).map_err(|e| Error::format(path, "", e))?;
-    let first = copies.readable.first().ok_or(Error::NotAKeyring { path: path.to_owned() })?;
+    let copies = header::read(&front.0).map_err(|e: FormatError| e.at(path, ""))?;
+    let first =
+        copies.readable.first().ok_or(Error::Refusal(Refusal::NotAKeyring { path: path.to_owned() }))?;
     Ok(Claims { header: first.claims().clone(), commit: commit::claimed(&front.0), damaged: copies.damaged })
 }
 

@@ -3,7 +3,7 @@
 
 use super::clock::now;
 use super::shared::Keyring;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef, check_length};
 use crate::secret::fill_random;
@@ -14,7 +14,7 @@ impl Keyring {
     /// Stores a key. When this returns, the key is durable (invariant 1).
     ///
     /// # Errors
-    /// [`Error::Exists`] for a name that is taken, whatever the type or bytes; a bad length; a file that
+    /// [`|e| Error::BadRequest(BadRequest::Exists(e))`] for a name that is taken, whatever the type or bytes; a bad length; a file that
     /// is not the one in use any more; what the filesystem answers. Nothing changed then, as far as this
     /// server sees it.
     pub fn store(&self, name: NameRef<'_>, key_type: &KeyType, data: &[u8]) -> Result<()> {
@@ -43,7 +43,7 @@ impl Keyring {
             check_length(len)?;
             self.changing(|writer| {
                 if self.knows(writer, &name, true) {
-                    return Err(Error::Exists { name: name.to_string() });
+                    return Err(BadRequest::Exists { name: name.to_string() }.into());
                 }
                 let place = self.write_memory().reserve(len, &fill)?;
                 let created = now();
@@ -72,12 +72,12 @@ impl Keyring {
     /// Removes a key. When this returns, its bytes are in the file no more (invariant 8).
     ///
     /// # Errors
-    /// [`Error::NoSuchKey`]; else as [`Keyring::store`].
+    /// [`|e| Error::BadRequest(BadRequest::NoSuchKey(e))`]; else as [`Keyring::store`].
     pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
         self.counted(|| {
             self.changing(|writer| {
                 if !self.knows(writer, &name, false) {
-                    return Err(Error::NoSuchKey { name: name.to_string() });
+                    return Err(BadRequest::NoSuchKey { name: name.to_string() }.into());
                 }
                 writer.remove(&self.read_memory(), &name)?;
                 let mut memory = self.write_memory();

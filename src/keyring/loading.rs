@@ -5,7 +5,7 @@ use super::claims::claimed;
 use super::copies::Standing;
 use super::lineage::Lineage;
 use super::memory::Memory;
-use crate::error::{Error, Result, in_memory};
+use crate::error::{Error, Refusal, Result};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::Keys;
 use crate::format::header::{self, Header, Parent};
@@ -40,7 +40,7 @@ pub struct Loaded {
 impl Loaded {
     /// The keys once more.
     pub fn keys_again(&self) -> Result<Keys> {
-        self.keys.try_clone().map_err(in_memory)
+        self.keys.try_clone().map_err(FormatError::in_memory)
     }
 }
 
@@ -133,11 +133,12 @@ impl Loaded {
 
     fn stands_to(&self, best: &Loaded, path: &Path) -> Result<Standing> {
         if self.header.id != best.header.id {
-            return Err(Error::Foreign {
+            return Err(Refusal::Foreign {
                 path: path.to_owned(),
                 found: self.header.id,
                 expected: best.header.id,
-            });
+            }
+            .into());
         }
         // With the same front, one may have a record behind the acknowledged ones that the other lacks.
         if self.front == best.front && self.commit == best.commit {
@@ -150,7 +151,7 @@ impl Loaded {
         }
         // Nothing proves how it came about: no key that it holds may be lost.
         let (found, expected) = (self.commit.generation, best.commit.generation);
-        Err(Error::Diverged { path: path.to_owned(), found, expected })
+        Err(Error::Refusal(Refusal::Diverged { path: path.to_owned(), found, expected }))
     }
 }
 
@@ -250,7 +251,7 @@ fn not_whole(
         FormatError::WrongSecret { .. } => (None, true),
         _ => (None, false),
     };
-    let error = Error::format(path, source_name, e);
+    let error = e.at(path, source_name);
     let id = header::read(&front.0)
         .ok()
         .and_then(|c| c.readable.first().map(|h| (h.claims().id, h.claims().epoch)));

@@ -2,7 +2,7 @@
 //! Many keys stored at once: all of them or none.
 
 use super::shared::Keyring;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
 use crate::key::check_length;
 use hashbrown::HashSet;
@@ -11,19 +11,19 @@ impl Keyring {
     /// Stores all of `keys`, or none: the copies are written whole with them, in one step each.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; [`Error::Exists`] also for two of one name.
+    /// As [`Keyring::store`]; [`|e| Error::BadRequest(BadRequest::Exists(e))`] also for two of one name.
     pub fn store_all(&self, keys: &[KeyRecord<'_>]) -> Result<()> {
         self.counted(|| {
             let mut names = HashSet::new();
             for key in keys {
                 check_length(key.data.len())?;
                 if !names.insert(key.name.to_owned()) {
-                    return Err(Error::Exists { name: key.name.to_string() });
+                    return Err(BadRequest::Exists { name: key.name.to_string() }.into());
                 }
             }
             self.changing(|writer| {
                 if let Some(taken) = keys.iter().find(|key| self.knows(writer, &key.name, true)) {
-                    return Err(Error::Exists { name: taken.name.to_string() });
+                    return Err(BadRequest::Exists { name: taken.name.to_string() }.into());
                 }
                 let mut places = Vec::with_capacity(keys.len());
                 let stored = keys

@@ -6,7 +6,7 @@
 use super::kinship::Kinship;
 use super::report::Report;
 use super::shared::Keyring;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::key::{KeyName, KeyType, NameRef};
 use crate::store::copy::Copy;
 use crate::store::fs::{Access, Fs};
@@ -168,18 +168,18 @@ impl Merging {
             [] | [_] => return Ok(None),
             [0, _] => {}
             [first, _] => {
-                return Err(Error::Config(format!(
+                return Err(BadRequest::Config(format!(
                     "{} is an earlier state of a copy that was named behind it: name {} first, whose slots are to stay",
                     shown(&0),
                     shown(&first)
-                )));
+                )).into());
             }
             _ => {
                 let all: Vec<_> = ends.iter().map(shown).collect();
-                return Err(Error::Config(format!(
+                return Err(BadRequest::Config(format!(
                     "more than two copies have diverged ({}): merge two of them first, and then the next with those",
                     all.join(", ")
-                )));
+                )).into());
             }
         }
         let there = copies.remove(ends.get(1).copied().unwrap_or(1));
@@ -207,14 +207,18 @@ impl Merging {
     /// files are kept beside the copies, as `PATH.before-merge-GENERATION`.
     ///
     /// # Errors
-    /// [`Error::Config`] when `take` answers `None`; [`Error::AlreadyThere`] when other bytes are kept under that
+    /// [`|e| Error::BadRequest(BadRequest::Config(e))`] when `take` answers `None`; [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`] when other bytes are kept under that
     /// name; as [`Keyring::store`]. Each copy is as before or as after then.
     pub fn write(self, report: Report, take: impl Fn(&KeyName) -> Option<Take>) -> Result<Merged> {
         let Merging { fs, here, there, others, merge } = self;
         let mut from_there: Vec<KeyName> = merge.only_there.iter().map(|only| only.name.clone()).collect();
         for conflict in &merge.conflicts {
-            let undecided =
-                || Error::Config(format!("it is not said which key {} is to be kept", conflict.name));
+            let undecided = || {
+                Error::BadRequest(BadRequest::Config(format!(
+                    "it is not said which key {} is to be kept",
+                    conflict.name
+                )))
+            };
             if take(&conflict.name).ok_or_else(undecided)? == Take::There {
                 from_there.push(conflict.name.clone());
             }
@@ -247,11 +251,11 @@ impl Merging {
 }
 
 fn two_keyrings(one: &Keyring, other: &Keyring) -> Error {
-    Error::Config(format!(
+    Error::BadRequest(BadRequest::Config(format!(
         "{} and {} are two keyrings, not copies of one: nothing was changed",
         one.path().display(),
         other.path().display()
-    ))
+    )))
 }
 
 /// Keeps the bytes of a copy beside it, durably and closed to others. An earlier try may have kept the same.
@@ -267,7 +271,9 @@ fn keep_beside(fs: &Arc<dyn Fs>, path: &Path, generation: u64, bytes: &[u8]) -> 
         _ => {}
     }
     match Copy::new(Arc::clone(fs), &place).create(bytes) {
-        Err(Error::AlreadyThere { path }) if path == place && is_kept(fs.as_ref(), &place, bytes)? => {
+        Err(Error::BadRequest(BadRequest::AlreadyThere { path }))
+            if path == place && is_kept(fs.as_ref(), &place, bytes)? =>
+        {
             Ok(place)
         }
         made => made.map(|_| place),

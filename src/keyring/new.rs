@@ -3,7 +3,8 @@
 
 use super::clock::now;
 use super::slots;
-use crate::error::{Result, in_memory};
+use crate::error::Result;
+use crate::format::FormatError;
 use crate::format::cost::Cost;
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
@@ -31,11 +32,11 @@ impl NewKeyring {
     /// # Errors
     /// A secret that is too short; no memory or randomness.
     pub fn new(label: &str, secret: &UnlockSecret, source_name: &str, cost: Cost) -> Result<Self> {
-        let header = Header::new(label, now()).map_err(in_memory)?;
-        let keys = Keys::generate(&header.id).map_err(in_memory)?;
+        let header = Header::new(label, now()).map_err(FormatError::in_memory)?;
+        let keys = Keys::generate(&header.id).map_err(FormatError::in_memory)?;
         let slot = slots::seal(secret, source_name, "unlock secret", cost, &keys, &header.id)?;
         let mut new = Self { header, keys };
-        new.header.add(slot).map_err(in_memory)?;
+        new.header.add(slot).map_err(FormatError::in_memory)?;
         Ok(new)
     }
 
@@ -45,7 +46,7 @@ impl NewKeyring {
     /// No memory or randomness.
     pub fn add_recovery(&mut self) -> Result<RecoveryKey> {
         let (key, slot) = slots::seal_recovery(&self.keys, &self.header.id)?;
-        self.header.add(slot).map_err(in_memory)?;
+        self.header.add(slot).map_err(FormatError::in_memory)?;
         Ok(key)
     }
 
@@ -57,7 +58,7 @@ impl NewKeyring {
     /// Writes it, durably, to paths where nothing is yet: the same bytes to each.
     ///
     /// # Errors
-    /// [`Error::AlreadyThere`], or what the filesystem answers; then no copy is left.
+    /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`], or what the filesystem answers; then no copy is left.
     pub fn write(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
         let vacancy = |path: &PathBuf| Copy::new(Arc::clone(fs), path).vacancy();
         self.write_to(&paths.iter().map(vacancy).collect::<Result<Vec<_>>>()?)
@@ -66,7 +67,7 @@ impl NewKeyring {
     /// As [`NewKeyring::write`], to places that were looked at before.
     ///
     /// # Errors
-    /// As [`NewKeyring::write`]; [`Error::Missing`] when the volume of one is not there any more.
+    /// As [`NewKeyring::write`]; [`|e| Error::Refusal(Refusal::Missing(e))`] when the volume of one is not there any more.
     pub fn write_to(&self, places: &[Vacancy]) -> Result<()> {
         self.make_at(places).map(drop)
     }
@@ -76,9 +77,9 @@ impl NewKeyring {
     /// # Errors
     /// As [`NewKeyring::write_to`].
     pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<Made>> {
-        let mut sealer = Sealer::new().map_err(in_memory)?;
-        let image =
-            Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer).map_err(in_memory)?;
+        let mut sealer = Sealer::new().map_err(FormatError::in_memory)?;
+        let image = Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer)
+            .map_err(FormatError::in_memory)?;
         let mut made = Vec::new();
         for place in places {
             made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(Made::remove))?);

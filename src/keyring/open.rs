@@ -11,7 +11,7 @@ use super::shared::Keyring;
 use super::trust::Trust;
 use super::witness::WitnessFile;
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Failure, Refusal, Result};
 use crate::format::cost::Cost;
 use crate::format::image::Note;
 use crate::secret::UnlockSecret;
@@ -87,25 +87,33 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
     let mut paths = vec![config.path.clone()];
     for mirror in &config.mirrors {
         if !mirror.is_absolute() {
-            return Err(Error::Config(format!("the mirror {} must be an absolute path", mirror.display())));
+            return Err(BadRequest::Config(format!(
+                "the mirror {} must be an absolute path",
+                mirror.display()
+            ))
+            .into());
         }
         if paths.contains(mirror) {
-            return Err(Error::Config(format!(
+            return Err(BadRequest::Config(format!(
                 "{} is named twice: each copy needs a path of its own",
                 mirror.display()
-            )));
+            ))
+            .into());
         }
         paths.push(mirror.clone());
     }
     let (n, most) = (paths.len() as u32, MAX_COPIES);
     if n > most {
-        return Err(Error::Config(format!("{n} copies are configured, at most {most} are possible")));
+        return Err(
+            BadRequest::Config(format!("{n} copies are configured, at most {most} are possible")).into()
+        );
     }
     if config.min_copies == 0 || config.min_copies > n {
-        return Err(Error::Config(format!(
+        return Err(BadRequest::Config(format!(
             "min_copies is {}, but {n} copies are configured: it must be between 1 and {n}",
             config.min_copies
-        )));
+        ))
+        .into());
     }
     Ok(paths)
 }
@@ -117,7 +125,11 @@ fn check_places(copies: &[&Copy], datadir: Option<&Path>) -> Result<()> {
     for copy in copies {
         match copy.check_place(false, datadir) {
             Ok(()) => seen += 1,
-            Err(e @ (Error::Io { .. } | Error::Hung { .. } | Error::Missing { .. })) => {
+            Err(
+                e @ (Error::Failure(Failure::Io { .. })
+                | Error::Failure(Failure::Hung { .. })
+                | Error::Refusal(Refusal::Missing { .. })),
+            ) => {
                 unseen.get_or_insert(e);
             }
             Err(e) => return Err(e),
@@ -168,7 +180,7 @@ pub fn load_with(
 /// Opens the copies of a keyring: the newest whole one counts.
 ///
 /// # Errors
-/// The first copy's error when none can be opened; [`Error::Fork`] and [`Error::DamagedNewest`] when it
+/// The first copy's error when none can be opened; [`|e| Error::Refusal(Refusal::Fork(e))`] and [`|e| Error::Refusal(Refusal::DamagedNewest(e))`] when it
 /// cannot be told which counts.
 pub fn load_all(
     fs: &Arc<dyn Fs>,
@@ -187,7 +199,7 @@ pub fn load_all(
 /// from. The copies are locked while they are read, so that all are in one state.
 ///
 /// # Errors
-/// As [`load_all`]; [`Error::Locked`].
+/// As [`load_all`]; [`|e| Error::Failure(Failure::Locked(e))`].
 pub fn load_beside_others(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],

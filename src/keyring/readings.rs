@@ -2,7 +2,7 @@
 //! The fronts of a keyring's copies, read side by side.
 
 use super::report::{Report, Severity};
-use crate::error::{Error, Result};
+use crate::error::{Refusal, Result};
 use crate::format::header::Parent;
 use crate::store::change::Changing;
 use crate::store::copy::{Copy, Reading, side_by_side};
@@ -61,7 +61,7 @@ impl<'a> Read<'a> {
             let both = others.filter_map(|(j, other)| Some((other, read(i)?, read(j)?)));
             for (other, this, that) in both {
                 if this.id == that.id {
-                    return Err(Error::OneFile { path: path.clone(), other: other.clone() });
+                    return Err(Refusal::OneFile { path: path.clone(), other: other.clone() }.into());
                 }
                 if this.id.0 == that.id.0 {
                     report(

@@ -4,7 +4,7 @@
 use super::choose::{Parts, load_known};
 use super::readings::{Read, read_locked};
 use super::report::{Report, silent};
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::format::crypto::Keys;
 use crate::format::header::Parent;
 use crate::format::image::{Opener, open_front};
@@ -55,7 +55,7 @@ impl Reopen {
             None => Read::all(&self.fs, paths, min_copies, limits, unacknowledged),
         };
         // The secret is not read here: others wait for the keyring.
-        let no_secret = || Err(Error::Unavailable);
+        let no_secret = || Err(Error::BadRequest(BadRequest::Unavailable));
         // What is wrong with a copy is told of the keyring in use, not of this reading of it.
         let mut parts = load_known(&self.fs, read, "", keys, no_secret, silent)?;
         parts.writer.report_to(self.report);

@@ -9,7 +9,7 @@ use super::status::Counters;
 use super::trust::Trust;
 use super::witness::{Testimony, WitnessFile};
 use super::writer::Writer;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::format::image::Note;
 use crate::store::copy::CHANGE_WAIT;
 use crate::store::fs::Fs;
@@ -74,7 +74,7 @@ impl Keyring {
     /// What the witness in a data directory says of this keyring. Nothing is written.
     ///
     /// # Errors
-    /// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`]; what the filesystem answers.
+    /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`]; what the filesystem answers.
     pub fn hear_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Testimony> {
         self.lock_writer().hear(&WitnessFile::new(fs, datadir, |_, _| {}))
     }
@@ -113,7 +113,7 @@ impl Keyring {
     pub(super) fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
         let mut writer = self.lock_in_use()?;
         if self.read_only.load(Ordering::Relaxed) {
-            return Err(Error::ReadOnly { path: writer.path().to_owned() });
+            return Err(BadRequest::ReadOnly { path: writer.path().to_owned() }.into());
         }
         writer.begin(CHANGE_WAIT);
         writer.let_witness_follow(true);
@@ -122,7 +122,11 @@ impl Keyring {
 
     pub(super) fn lock_in_use(&self) -> Result<MutexGuard<'_, Writer>> {
         let writer = self.lock_writer();
-        if self.retired.load(Ordering::Relaxed) { Err(Error::Retired) } else { Ok(writer) }
+        if self.retired.load(Ordering::Relaxed) {
+            Err(Error::BadRequest(BadRequest::Retired))
+        } else {
+            Ok(writer)
+        }
     }
 
     // A panic elsewhere while a lock was held must not end the keyring: the writer marks itself before

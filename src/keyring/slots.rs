@@ -5,7 +5,7 @@
 use super::clock::now;
 use super::shared::Keyring;
 use super::writer::Writer;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Failure, Refusal, Result};
 use crate::format::cost::Cost;
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
@@ -73,14 +73,18 @@ impl Current<'_> {
             }
             if !opens {
                 let (path, source_name) = (self.path.clone(), (*source_name).to_owned());
-                return Err(Error::VerifiesNoSlot { path, source_name, count: self.slots.len() });
+                return Err(Refusal::VerifiesNoSlot { path, source_name, count: self.slots.len() }.into());
             }
         }
         Ok(openers)
     }
 
     fn forged(&self, index: usize, slot: &Slot) -> Error {
-        Error::ForgedSlot { path: self.path.clone(), number: index + 1, name: slot.name.clone() }
+        Error::Refusal(Refusal::ForgedSlot {
+            path: self.path.clone(),
+            number: index + 1,
+            name: slot.name.clone(),
+        })
     }
 }
 
@@ -103,10 +107,11 @@ pub(super) fn seal(
         (SlotKind::SecretFile, secret.raw(), MIN_SECRET)
     };
     if bytes.len() < least {
-        return Err(Error::Unlock {
+        return Err(Failure::Unlock {
             source_name: source_name.to_owned(),
             why: format!("a {kind} needs at least {least} bytes, it has {}", bytes.len()),
-        });
+        }
+        .into());
     }
     Slot::seal(kind, cost, name, now(), bytes, keys, id).map_err(told)
 }
@@ -126,7 +131,7 @@ fn seal_for(key: &RecoveryKey, keys: &Keys, id: &Uuid) -> Result<Slot> {
 }
 
 fn told(e: crate::format::FormatError) -> Error {
-    crate::error::in_memory(e)
+    e.in_memory()
 }
 
 impl Keyring {
@@ -138,7 +143,7 @@ impl Keyring {
     /// Adds a slot that opens with `secret`, read from `source_name`.
     ///
     /// # Errors
-    /// A secret that is too short; [`Error::NoFreeSlot`]; as [`Keyring::store`].
+    /// A secret that is too short; [`Error::BadRequest(BadRequest::NoFreeSlot)`]; as [`Keyring::store`].
     pub fn add_slot(&self, secret: &UnlockSecret, source_name: &str, name: &str, cost: Cost) -> Result<()> {
         self.change_slots(
             |current| seal(secret, source_name, name, cost, current.keys, current.id),
@@ -149,7 +154,7 @@ impl Keyring {
     /// Adds a slot for a new recovery key, and answers that.
     ///
     /// # Errors
-    /// [`Error::NoFreeSlot`]; as [`Keyring::store`].
+    /// [`Error::BadRequest(BadRequest::NoFreeSlot)`]; as [`Keyring::store`].
     pub fn add_recovery_slot(&self) -> Result<RecoveryKey> {
         let key = RecoveryKey::generate()?;
         self.change_slots(
@@ -162,7 +167,7 @@ impl Keyring {
     /// Has the slot that opens with `old` open with `new`, read from `source_name`, instead. Answers its number.
     ///
     /// # Errors
-    /// [`Error::NoSuchSlot`] when `old` opens none; [`Error::ForgedSlot`]; a secret that is too short; as
+    /// [`|e| Error::BadRequest(BadRequest::NoSuchSlot(e))`] when `old` opens none; [`|e| Error::Refusal(Refusal::ForgedSlot(e))`]; a secret that is too short; as
     /// [`Keyring::store`].
     pub fn change_slot(
         &self,
@@ -180,11 +185,11 @@ impl Keyring {
                         return Ok((index, new));
                     }
                 }
-                Err(Error::NoSuchSlot { number: 0, count: current.slots.len() })
+                Err(Error::BadRequest(BadRequest::NoSuchSlot { number: 0, count: current.slots.len() }))
             },
             |header, (index, slot)| {
                 let mut slots = header.slots.clone();
-                *slots.get_mut(*index).ok_or(Error::Unavailable)? = slot.clone();
+                *slots.get_mut(*index).ok_or(Error::BadRequest(BadRequest::Unavailable))? = slot.clone();
                 header.set_slots(slots).map_err(told)?;
                 Ok(index + 1)
             },
@@ -194,12 +199,14 @@ impl Keyring {
     /// Removes slot `number`, counted from 1.
     ///
     /// # Errors
-    /// [`Error::NoSuchSlot`], [`Error::LastSlot`]; as [`Keyring::store`].
+    /// [`|e| Error::BadRequest(BadRequest::NoSuchSlot(e))`], [`Error::BadRequest(BadRequest::LastSlot)`]; as [`Keyring::store`].
     pub fn remove_slot(&self, number: usize) -> Result<()> {
         self.change_slots(
             |current| match current.slots.len() {
-                count if number == 0 || number > count => Err(Error::NoSuchSlot { number, count }),
-                1 => Err(Error::LastSlot),
+                count if number == 0 || number > count => {
+                    Err(Error::BadRequest(BadRequest::NoSuchSlot { number, count }))
+                }
+                1 => Err(Error::BadRequest(BadRequest::LastSlot)),
                 _ => Ok(()),
             },
             |header, ()| {
@@ -218,8 +225,8 @@ impl Keyring {
     /// that such a person planted, and a slot that he added, follow as well.
     ///
     /// # Errors
-    /// [`Error::VerifiesNoSlot`] for a secret that opens none, [`Error::ForgedSlot`] for a slot that is not as its secret
-    /// made it, [`Error::SlotNotVerified`] when all are required; as [`Keyring::store`].
+    /// [`|e| Error::Refusal(Refusal::VerifiesNoSlot(e))`] for a secret that opens none, [`|e| Error::Refusal(Refusal::ForgedSlot(e))`] for a slot that is not as its secret
+    /// made it, [`|e| Error::Refusal(Refusal::SlotNotVerified(e))`] when all are required; as [`Keyring::store`].
     pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
         let secrets = secrets
             .iter()
@@ -234,7 +241,7 @@ impl Keyring {
                     Some(secret) => (slot.renew_with(secret.secret(), &keys, current.id), Renewed::BySecret),
                     None if require_all => {
                         let (path, number, name) = (current.path.clone(), index + 1, slot.name.clone());
-                        return Err(Error::SlotNotVerified { path, number, name });
+                        return Err(Refusal::SlotNotVerified { path, number, name }.into());
                     }
                     None => (slot.renew(current.keys, &keys, current.id), Renewed::ByPublicKey),
                 };
@@ -288,7 +295,7 @@ impl Keyring {
                 }
             }
             let detail = "its slots change again and again".to_owned();
-            Err(Error::Changed { path: writer.path().to_owned(), detail })
+            Err(Error::Refusal(Refusal::Changed { path: writer.path().to_owned(), detail }))
         })
     }
 }

@@ -4,7 +4,7 @@
 use super::memory::Memory;
 use super::shared::Keyring;
 use super::writer::Writer;
-use crate::error::{Error, Result};
+use crate::error::{Refusal, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ impl Keyring {
     /// same files. Answers also how many keys of this one are missing in it when it is another keyring.
     ///
     /// # Errors
-    /// What `open` answers; [`Error::Older`]; [`Error::Diverged`] when it went its own way; [`Error::Retired`].
+    /// What `open` answers; [`|e| Error::Refusal(Refusal::Older(e))`]; [`|e| Error::Refusal(Refusal::Diverged(e))`] when it went its own way; [`Error::BadRequest(BadRequest::Retired)`].
     pub fn open_successor(
         &self,
         open: impl FnOnce() -> Result<Arc<Keyring>>,
@@ -25,11 +25,11 @@ impl Keyring {
     }
 
     /// Has `new`, which [`Keyring::open_successor`] opened, take this one's place: runs `swap` while no change is under
-    /// way, and refuses all later ones with [`Error::Retired`]. No file is touched. What was changed here since `new`
+    /// way, and refuses all later ones with [`Error::BadRequest(BadRequest::Retired)`]. No file is touched. What was changed here since `new`
     /// was opened is handed over, when both are one keyring.
     ///
     /// # Errors
-    /// [`Error::Retired`]; [`Error::Diverged`] when `new` holds changes of another program and this one was changed since;
+    /// [`Error::BadRequest(BadRequest::Retired)`]; [`|e| Error::Refusal(Refusal::Diverged(e))`] when `new` holds changes of another program and this one was changed since;
     /// no memory. This keyring goes on then.
     pub fn give_way(&self, new: &Keyring, swap: impl FnOnce()) -> Result<()> {
         let writer = self.lock_in_use()?;
@@ -45,7 +45,7 @@ impl Keyring {
             } else if !theirs.lineage().went_through(&is) {
                 // Each went on since it was opened.
                 let (found, expected) = (theirs.commit().generation, writer.commit().generation);
-                return Err(Error::Diverged { path: theirs.path().to_owned(), found, expected });
+                return Err(Refusal::Diverged { path: theirs.path().to_owned(), found, expected }.into());
             }
         }
         drop(theirs);
@@ -64,11 +64,11 @@ impl Keyring {
         let (expected, found) = (old.commit().generation, new.commit().generation);
         let path = new.path().to_owned();
         if found < expected {
-            return Err(Error::Older { path, id: self.id, found, expected });
+            return Err(Refusal::Older { path, id: self.id, found, expected }.into());
         }
         // The administrator named it, and what it says of its past is believed under whatever data key: as at a start.
         if missing > 0 && !new.lineage().went_through(&old.lineage().state()) {
-            return Err(Error::Diverged { path, found, expected });
+            return Err(Refusal::Diverged { path, found, expected }.into());
         }
         Ok(0)
     }

@@ -104,7 +104,7 @@ impl Keyring {
     /// is left as it is: it follows when the keyring is used.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; the keyring can be used all the same. [`Error::Retired`] when another keyring has taken its
+    /// As [`Keyring::store`]; the keyring can be used all the same. [`Error::BadRequest(BadRequest::Retired)`] when another keyring has taken its
     /// place: that one is to be settled.
     pub fn settle(&self) -> Result<()> {
         let healed = self.learning_keys(|| {

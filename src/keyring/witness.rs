@@ -3,7 +3,8 @@
 
 use super::lineage::Lineage;
 use super::report::{Report, Severity};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
+use crate::format::FormatError;
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
 use crate::format::witness::{WITNESS_LEN, Witness};
@@ -50,7 +51,7 @@ pub fn witness_claims(fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Option<Witness
 /// is authenticated.
 ///
 /// # Errors
-/// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`]; what the filesystem answers.
+/// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`]; what the filesystem answers.
 pub fn hear_claims(
     fs: &Arc<dyn Fs>,
     datadir: &Path,
@@ -79,7 +80,7 @@ impl WitnessFile {
     /// Asks the witness about a keyring that was opened from `path`.
     ///
     /// # Errors
-    /// [`Error::WitnessForeign`], [`Error::WitnessOlder`], [`Error::WitnessFork`].
+    /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`].
     pub fn testify(&self, path: &Path, keys: &Keys, lineage: &Lineage<'_>) -> Result<Testimony> {
         let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
@@ -97,7 +98,7 @@ impl WitnessFile {
             Some(false) => Err(self.fork(path, &seen)),
             None => {
                 let authentic = Witness::is_authentic(&bytes, keys)
-                    .map_err(|e| Error::format(self.place.path(), "", e))?;
+                    .map_err(|e: FormatError| e.at(self.place.path(), ""))?;
                 Ok(if authentic { fits() } else { Testimony::Unreliable })
             }
         }
@@ -119,18 +120,18 @@ impl WitnessFile {
     fn compare(&self, path: &Path, seen: &Witness, id: &Uuid, commit: &Commit) -> Result<()> {
         let (path, witness) = (path.to_owned(), self.place.path().to_owned());
         if seen.id != *id {
-            return Err(Error::WitnessForeign { path, found: *id, expected: seen.id, witness });
+            return Err(Refusal::WitnessForeign { path, found: *id, expected: seen.id, witness }.into());
         }
         if seen.generation > commit.generation {
             let (found, expected) = (commit.generation, seen.generation);
-            return Err(Error::WitnessOlder { path, id: *id, found, expected, witness });
+            return Err(Refusal::WitnessOlder { path, id: *id, found, expected, witness }.into());
         }
         Ok(())
     }
 
     fn fork(&self, path: &Path, seen: &Witness) -> Error {
         let witness = self.place.path().to_owned();
-        Error::WitnessFork { path: path.to_owned(), generation: seen.generation, witness }
+        Error::Refusal(Refusal::WitnessFork { path: path.to_owned(), generation: seen.generation, witness })
     }
 
     /// Writes the witness of a state durably, and reports when there was none to rely on.
@@ -159,7 +160,7 @@ impl WitnessFile {
     }
 
     fn write(&self, keys: &Keys, id: &Uuid, commit: &Commit, durable: bool) -> Result<()> {
-        let told = |e| Error::format(self.place.path(), "", e);
+        let told = |e: FormatError| e.at(self.place.path(), "");
         let bytes = Witness::new(*id, commit).encode(keys).map_err(told)?;
         self.place.write(&bytes, durable).map_err(|e| Error::io("write", self.place.path(), e))
     }

@@ -22,7 +22,7 @@ impl Copy {
     /// program holds is waited for until `until`; without that the answer comes at once.
     ///
     /// # Errors
-    /// [`Error::Missing`], or what the filesystem answers.
+    /// [`|e| Error::Refusal(Refusal::Missing(e))`], or what the filesystem answers.
     pub fn open_to_change(&self, until: Option<Instant>) -> Work<Result<Opened>> {
         self.work(move |copy| {
             loop {

@@ -9,7 +9,7 @@
 use super::deadline::{self, Late, Limits, Work};
 use super::fs::{Access, File, Fs};
 use super::volume;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,9 +139,9 @@ impl Copy {
             Err(match late {
                 Late::Hung(waited) => {
                     let seconds = waited.as_secs_f64().round() as u64;
-                    Error::Hung { path: self.path.clone(), seconds }
+                    Error::Failure(Failure::Hung { path: self.path.clone(), seconds })
                 }
-                Late::NotStarted(e) => Error::System(e),
+                Late::NotStarted(e) => Error::Failure(Failure::System(e)),
                 Late::Panicked => self.io("work on")(io::Error::other("an internal error")),
             })
         })
@@ -173,7 +173,9 @@ impl Copy {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
             loop {
                 match copy.open(Access::Read) {
-                    Err(Error::Locked { .. }) if Instant::now() < until => std::thread::sleep(LOCK_STEP),
+                    Err(Error::Failure(Failure::Locked { .. })) if Instant::now() < until => {
+                        std::thread::sleep(LOCK_STEP)
+                    }
                     done => return done,
                 }
             }
@@ -287,7 +289,7 @@ impl Copy {
     }
 
     pub(super) fn locked(&self, waited: Duration) -> Error {
-        Error::Locked { path: self.path.clone(), seconds: waited.as_secs() }
+        Error::Failure(Failure::Locked { path: self.path.clone(), seconds: waited.as_secs() })
     }
 }
 

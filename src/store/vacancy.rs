@@ -6,7 +6,7 @@ use super::change::write_new;
 use super::copy::Copy;
 use super::fs::{File, Fs, Meta};
 use super::volume;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Copy {
     /// that the file belongs there.
     ///
     /// # Errors
-    /// [`Error::AlreadyThere`]; [`Error::Missing`] when there is no such directory; what the filesystem answers.
+    /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`]; [`|e| Error::Refusal(Refusal::Missing(e))`] when there is no such directory; what the filesystem answers.
     pub fn vacancy(&self) -> Result<Vacancy> {
         let (fs, path) = (Arc::clone(self.fs()), self.path().to_owned());
         let directory = volume::owner_of_directory(fs.as_ref(), &path)?;
@@ -68,7 +68,7 @@ impl Vacancy {
     /// It goes to the owner of its directory.
     ///
     /// # Errors
-    /// [`Error::AlreadyThere`], also when an earlier interruption left something; [`Error::Missing`] when the
+    /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`], also when an earlier interruption left something; [`|e| Error::Refusal(Refusal::Missing(e))`] when the
     /// volume is not there any more; or what the filesystem answers. Then no file is left behind where the path
     /// leads.
     pub fn create(&self, bytes: &[u8]) -> Result<Made> {
@@ -81,7 +81,9 @@ impl Vacancy {
         self.check_free()?;
         // Only one of several programs that create this file gets the temporary, and the right to the name.
         let file = self.fs.create_new(&temporary).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: temporary.clone() },
+            io::ErrorKind::AlreadyExists => {
+                Error::BadRequest(BadRequest::AlreadyThere { path: temporary.clone() })
+            }
             _ => volume::missing_or(self.fs.as_ref(), &self.path, "create", e),
         })?;
         let new = self.made(temporary.clone(), file.as_ref()).inspect_err(|_| {
@@ -95,7 +97,9 @@ impl Vacancy {
                 .and_then(|()| self.fs.rename_new(&temporary, &self.path))
                 .map_err(|e| match e.kind() {
                     // Somebody's who made it since it was looked for, and does not know of this name.
-                    io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: self.path.clone() },
+                    io::ErrorKind::AlreadyExists => {
+                        Error::BadRequest(BadRequest::AlreadyThere { path: self.path.clone() })
+                    }
                     _ => volume::missing_or(self.fs.as_ref(), &self.path, "write", e),
                 })
         };
@@ -130,7 +134,7 @@ impl Vacancy {
     /// There is nothing at the path.
     fn check_free(&self) -> Result<()> {
         match self.fs.meta(&self.path) {
-            Ok(_) => Err(Error::AlreadyThere { path: self.path.clone() }),
+            Ok(_) => Err(Error::BadRequest(BadRequest::AlreadyThere { path: self.path.clone() })),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(volume::missing_or(self.fs.as_ref(), &self.path, "look at", e)),
         }

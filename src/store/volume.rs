@@ -4,7 +4,7 @@
 
 use super::fs::{Fs, Kind, Meta};
 use super::real;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Refusal, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,11 +30,11 @@ pub fn temporary_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// [`Error::Missing`] when `e` says that there is nothing at `path`, else the I/O error.
+/// [`|e| Error::Refusal(Refusal::Missing(e))`] when `e` says that there is nothing at `path`, else the I/O error.
 pub fn missing_or(fs: &dyn Fs, path: &Path, doing: &'static str, e: io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Error::Missing { path: path.to_owned(), found: what_is_there(fs, path) }
+            Error::Refusal(Refusal::Missing { path: path.to_owned(), found: what_is_there(fs, path) })
         }
         _ => Error::io(doing, path, e),
     }
@@ -70,10 +70,10 @@ fn what_is_there(fs: &dyn Fs, path: &Path) -> String {
 /// Checks a keyring file and its directory.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::NotAFile`], [`Error::Exposed`], [`Error::Owner`].
+/// [`|e| Error::Refusal(Refusal::Missing(e))`], [`|e| Error::Refusal(Refusal::NotAFile(e))`], [`|e| Error::Refusal(Refusal::Exposed(e))`], [`|e| Error::Refusal(Refusal::Owner(e))`].
 pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     let meta = fs.meta(path).map_err(|e| missing_or(fs, path, "look at", e))?;
-    let not_a_file = |kind| Error::NotAFile { path: path.to_owned(), kind };
+    let not_a_file = |kind| Error::Refusal(Refusal::NotAFile { path: path.to_owned(), kind });
     match meta.kind {
         Kind::File => {}
         Kind::Directory => return Err(not_a_file("a directory")),
@@ -81,7 +81,7 @@ pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
         Kind::Other => return Err(not_a_file("a device, pipe or socket")),
     }
     if meta.mode & OTHERS_ANY != 0 {
-        return Err(Error::Exposed { path: path.to_owned(), mode: meta.mode, fix: "0600" });
+        return Err(Refusal::Exposed { path: path.to_owned(), mode: meta.mode, fix: "0600" }.into());
     }
     check_owner(path, &meta)?;
     check_directory(fs, path)?;
@@ -92,12 +92,12 @@ pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
 /// this user or root.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Exposed`], [`Error::Owner`].
+/// [`|e| Error::Refusal(Refusal::Missing(e))`], [`|e| Error::Refusal(Refusal::Exposed(e))`], [`|e| Error::Refusal(Refusal::Owner(e))`].
 pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
     let dir = directory_of(path);
     let meta = fs.follow(dir).map_err(|e| missing_or(fs, path, "look at", e))?;
     if meta.mode & OTHERS_READ_WRITE != 0 {
-        return Err(Error::Exposed { path: dir.to_owned(), mode: meta.mode, fix: "0700" });
+        return Err(Refusal::Exposed { path: dir.to_owned(), mode: meta.mode, fix: "0700" }.into());
     }
     check_owner(dir, &meta)
 }
@@ -105,7 +105,7 @@ pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
 /// What the filesystem says about the directory of `path`; a new file there goes to its owner.
 ///
 /// # Errors
-/// [`Error::Missing`], or what the filesystem answers.
+/// [`|e| Error::Refusal(Refusal::Missing(e))`], or what the filesystem answers.
 pub fn owner_of_directory(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))
 }
@@ -115,18 +115,18 @@ fn check_owner(path: &Path, meta: &Meta) -> Result<()> {
     if user == 0 || meta.uid == 0 || meta.uid == user {
         return Ok(());
     }
-    Err(Error::Owner { path: path.to_owned(), owner: meta.uid, user })
+    Err(Error::Refusal(Refusal::Owner { path: path.to_owned(), owner: meta.uid, user }))
 }
 
 /// Refuses a keyring on the filesystem of the data directory.
 ///
 /// # Errors
-/// [`Error::SameDevice`], [`Error::Missing`] when the keyring's directory is not there.
+/// [`|e| Error::BadRequest(BadRequest::SameDevice(e))`], [`|e| Error::Refusal(Refusal::Missing(e))`] when the keyring's directory is not there.
 pub fn check_device(fs: &dyn Fs, path: &Path, datadir: &Path) -> Result<()> {
     let ours = fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))?;
     let theirs = fs.follow(datadir).map_err(|e| Error::io("look at", datadir, e))?;
     if ours.dev == theirs.dev {
-        return Err(Error::SameDevice { path: path.to_owned(), datadir: PathBuf::from(datadir) });
+        return Err(BadRequest::SameDevice { path: path.to_owned(), datadir: PathBuf::from(datadir) }.into());
     }
     Ok(())
 }
@@ -166,13 +166,19 @@ mod tests {
         for mode in [0o640, 0o604, 0o620, 0o602, 0o610] {
             let path = file(dir.path(), mode);
             let e = check_file(&RealFs, &path).unwrap_err();
-            assert!(matches!(&e, Error::Exposed { path: p, fix: "0600", .. } if *p == path), "{e}");
+            assert!(
+                matches!(&e, Error::Refusal(Refusal::Exposed { path: p, fix: "0600", .. }) if *p == path),
+                "{e}"
+            );
         }
         let path = file(dir.path(), 0o600);
         for mode in [0o770, 0o707, 0o750, 0o1777] {
             chmod(dir.path(), mode);
             let e = check_file(&RealFs, &path).unwrap_err();
-            assert!(matches!(&e, Error::Exposed { path: p, fix: "0700", .. } if p == dir.path()), "{e}");
+            assert!(
+                matches!(&e, Error::Refusal(Refusal::Exposed { path: p, fix: "0700", .. }) if p == dir.path()),
+                "{e}"
+            );
         }
         chmod(dir.path(), 0o711);
         assert!(check_file(&RealFs, &path).is_ok());
@@ -185,11 +191,11 @@ mod tests {
         let link = dir.path().join("link");
         symlink(&target, &link).unwrap();
         let e = check_file(&RealFs, &link).unwrap_err();
-        assert!(matches!(e, Error::NotAFile { kind: "a symbolic link", .. }), "{e}");
+        assert!(matches!(e, Error::Refusal(Refusal::NotAFile { kind: "a symbolic link", .. })), "{e}");
         let e = check_file(&RealFs, dir.path()).unwrap_err();
-        assert!(matches!(e, Error::NotAFile { kind: "a directory", .. }), "{e}");
+        assert!(matches!(e, Error::Refusal(Refusal::NotAFile { kind: "a directory", .. })), "{e}");
         let e = check_file(&RealFs, Path::new("/dev/null")).unwrap_err();
-        assert!(matches!(e, Error::NotAFile { .. }), "{e}");
+        assert!(matches!(e, Error::Refusal(Refusal::NotAFile { .. })), "{e}");
     }
 
     #[test]
@@ -216,7 +222,7 @@ mod tests {
     fn the_datadirs_own_filesystem_is_refused() {
         let dir = private_dir();
         let e = check_device(&RealFs, &dir.path().join("keyring"), dir.path()).unwrap_err();
-        assert!(matches!(e, Error::SameDevice { .. }), "{e}");
+        assert!(matches!(e, Error::BadRequest(BadRequest::SameDevice { .. })), "{e}");
         assert!(check_device(&RealFs, Path::new("/proc/keyring"), dir.path()).is_ok());
     }
 }

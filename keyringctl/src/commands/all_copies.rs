@@ -7,7 +7,7 @@ use super::doctor::configured::{self, Configured};
 use super::doctor::finding::{Findings, Level};
 use super::output::shell_word;
 use super::site;
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Findings that leave it open which copies the server uses.
@@ -31,7 +31,7 @@ impl Args {
     /// `command` is what was called: `rekey`, `slot add`; `last` the argument that it takes after the path.
     ///
     /// # Errors
-    /// [`Error::Config`] names the copies that are missing, and the command.
+    /// [`Error::Usage`] names the copies that are missing, and the command.
     pub fn check(&self, command: &str, paths: &[PathBuf], last: &str) -> Result<()> {
         if self.only_named_copies {
             return Ok(());
@@ -45,7 +45,7 @@ impl Args {
         let (first, others) = (paths.first(), paths.iter().skip(1).chain(missing.iter().copied()));
         let path = first.map(|path| shell_word(path)).unwrap_or_default();
         let mirrors: String = others.map(|path| format!(" --mirror {}", shell_word(path))).collect();
-        Err(Error::Config(format!(
+        Err(Error::Usage(format!(
             "the server on this host is configured for more copies of this keyring than were named: {} would be left \
              out, and may diverge if the server does not see the changed copy. Nothing was changed. Name \
              all copies, also one whose volume is not mounted now (it follows later), with your other options: \
@@ -66,7 +66,7 @@ impl Args {
             site => site?,
         };
         match &site.option_error {
-            Some(why) if !self.site.option_files.is_empty() => return Err(Error::Config(why.clone())),
+            Some(why) if !self.site.option_files.is_empty() => return Err(Error::Usage(why.clone())),
             Some(why) => warn(why),
             None => {}
         }

@@ -3,7 +3,8 @@
 
 use super::output::Output;
 use super::stat::metadata;
-use keyring_external::error::Error;
+use crate::error::Error;
+use keyring_external::error::Refusal;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -29,9 +30,9 @@ pub(super) fn same_before(paths: &[PathBuf], number: usize) -> Option<Error> {
     let path = paths.get(number)?;
     let other = paths.iter().take(number).find(|other| is_one_file(other, path))?;
     Some(if other == path {
-        Error::Config(format!("{} is named twice, and is one copy", path.display()))
+        Error::Usage(format!("{} is named twice, and is one copy", path.display()))
     } else {
-        Error::OneFile { path: other.clone(), other: path.clone() }
+        Refusal::OneFile { path: other.clone(), other: path.clone() }.into()
     })
 }
 

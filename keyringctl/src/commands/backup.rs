@@ -3,7 +3,8 @@
 
 use super::output::{Output, counted, hex};
 use super::{Verdict, missing, secret};
-use keyring_external::error::{Error, Result};
+use crate::error::Result;
+use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::keyring::load_with;
 use keyring_external::store::copy::{CHANGE_WAIT, Copy, FRONT_LEN};
 use keyring_external::store::fs::Fs;
@@ -36,7 +37,7 @@ const TRIES: usize = 5;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let no_place = |e| missing::no_place(e, Some(&args.path), "this again");
+    let no_place = |e: KeyringError| missing::no_place(e, Some(&args.path), "this again");
     let place = Copy::new(Arc::clone(&fs), &args.destination).vacancy().map_err(no_place)?;
     volume::check_directory(fs.as_ref(), &args.destination).map_err(no_place)?;
     let secret = args.secret.read(&args.path)?;
@@ -52,9 +53,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let made = open(&args.destination).and_then(|(made, _)| {
             let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
             let written = read(&fs, &args.destination)?;
-            let changed = || Error::Changed {
-                path: args.destination.clone(),
-                detail: "it does not hold what was written".to_owned(),
+            let changed = || {
+                Refusal::Changed {
+                    path: args.destination.clone(),
+                    detail: "it does not hold what was written".to_owned(),
+                }
+                .into()
             };
             (fits && written == bytes).then_some((made, Sha256::digest(&written))).ok_or_else(changed)
         });
@@ -64,7 +68,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 // A server may have been writing while the file was read.
                 file.remove();
                 if tries == TRIES {
-                    return Err(e);
+                    return Err(e.into());
                 }
             }
         }
@@ -95,7 +99,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(Verdict::Fine)
 }
 
-fn read(fs: &Arc<dyn Fs>, path: &Path) -> Result<Vec<u8>> {
+fn read(fs: &Arc<dyn Fs>, path: &Path) -> keyring_external::error::Result<Vec<u8>> {
     let reading = Copy::new(Arc::clone(fs), path).read()?;
     let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), CHANGE_WAIT)?;
     Ok([&reading.front.0[..], &rest].concat())

@@ -4,9 +4,10 @@
 use super::foreign::{self, backup_of};
 use super::output::{Output, counted};
 use super::{Verdict, secret};
+use crate::error::{Error, Result};
 use crate::legacy::compare::same;
 use crate::legacy::{Fault, Format, Key, Keys, MAX_FILE, component_keyring_file};
-use keyring_external::error::{Error, Result};
+use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
 use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
@@ -59,7 +60,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     // The component takes a file of that name for a newer state than the one beside it.
     for path in [args.dst.clone(), backup_of(&args.dst)] {
         if fs.meta(&path).is_ok() {
-            return Err(Error::AlreadyThere { path });
+            return Err(BadRequest::AlreadyThere { path }.into());
         }
     }
     let directory = volume::directory_of(&args.dst);
@@ -72,11 +73,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         });
     })
     .map_err(|fault| match fault {
-        Fault::System(e) => Error::System(e),
-        fault => Error::Config(fault.to_string()),
+        Fault::System(e) => Failure::System(e).into(),
+        fault => Error::Usage(fault.to_string()),
     })?;
     if len as u64 > MAX_FILE {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "nothing was written: {} would have {len} bytes, more than the {MAX_FILE} that are read back",
             args.dst.display()
         )));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Files of other keyrings on disk: read to be imported, and to check what was exported.
 
+use crate::error::{Error, ForeignFile, Result};
 use crate::legacy::{Fault, Format, Keys, MAX_FILE};
 use clap::builder::PossibleValue;
-use keyring_external::error::{Error, Result};
+use keyring_external::error::{Failure, Refusal};
 use keyring_external::secret::Locked;
 use keyring_external::store::fs::{Access, Fs, Kind};
 use sha2::{Digest, Sha256};
@@ -40,7 +41,7 @@ pub(super) fn read(fs: &dyn Fs, format: Format, path: &Path, password: &[u8]) ->
     let bytes = bytes.get(..len).unwrap_or_default();
     let digest = Sha256::digest(bytes).into();
     let keys = format.read(bytes, password).map_err(|fault| match fault {
-        Fault::System(e) => Error::System(e),
+        Fault::System(e) => Failure::System(e).into(),
         fault => wrong(path, format, &fault.to_string()),
     })?;
     Ok(Foreign { keys, digest })
@@ -68,17 +69,19 @@ fn read_bytes(fs: &dyn Fs, format: Format, path: &Path) -> Result<(Locked, usize
     let meta = file.meta().map_err(told)?;
     match meta.kind {
         Kind::File => {}
-        Kind::Directory => return Err(Error::NotAFile { path: path.to_owned(), kind: "a directory" }),
-        _ => return Err(Error::NotAFile { path: path.to_owned(), kind: "a device, pipe or socket" }),
+        Kind::Directory => {
+            return Err(Refusal::NotAFile { path: path.to_owned(), kind: "a directory" }.into());
+        }
+        _ => return Err(Refusal::NotAFile { path: path.to_owned(), kind: "a device, pipe or socket" }.into()),
     }
     if meta.len > MAX_FILE {
         return Err(wrong(path, format, &format!("it has {} bytes, more than any such file", meta.len)));
     }
-    let mut bytes = Locked::new(meta.len as usize)?;
+    let mut bytes = Locked::new(meta.len as usize).map_err(Failure::System)?;
     let len = file.read_at(&mut bytes, 0).map_err(told)?;
     Ok((bytes, len))
 }
 
 fn wrong(path: &Path, format: Format, why: &str) -> Error {
-    Error::OtherKeyring { path: path.to_owned(), format: format.name(), why: why.to_owned() }
+    Error::ForeignFile(ForeignFile { path: path.to_owned(), format: format.name(), why: why.to_owned() })
 }

@@ -8,8 +8,8 @@ use super::foreign::{self, Foreign, backup_of};
 use super::output::{Output, counted, stderr_report};
 use super::slot::Target;
 use super::{Verdict, sync};
+use crate::error::{Error, ForeignFile, Result};
 use crate::legacy::Format;
-use keyring_external::error::{Error, Result};
 use keyring_external::format::records::KeyRecord;
 use keyring_external::key::{KeyName, KeyType};
 use keyring_external::keyring::{Keyring, load_beside_others, load_with, now};
@@ -92,14 +92,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 impl Args {
     fn password(&self) -> Result<Option<UnlockSecret>> {
         match (&self.source_unlock, self.from) {
-            (Some(source), Format::PerconaEncryptedFile) => source.read().map(Some),
-            (None, Format::PerconaEncryptedFile) => Err(Error::Config(
+            (Some(source), Format::PerconaEncryptedFile) => Ok(Some(source.read()?)),
+            (None, Format::PerconaEncryptedFile) => Err(Error::Usage(
                 "percona_encrypted_file is encrypted: name the source of its password with --source-unlock \
                  (file:PATH of the password file)"
                     .to_owned(),
             )),
             (Some(_), format) => {
-                Err(Error::Config(format!("{format} is not encrypted: leave out --source-unlock")))
+                Err(Error::Usage(format!("{format} is not encrypted: leave out --source-unlock")))
             }
             (None, _) => Ok(None),
         }
@@ -108,7 +108,7 @@ impl Args {
     fn read_source(&self, fs: &dyn Fs, password: &[u8]) -> Result<Foreign> {
         foreign::read(fs, self.from, &self.src, password).map_err(|e| match e {
             // What the other keyring would do by itself is for the administrator to choose.
-            Error::OtherKeyring { path, format, why } => {
+            Error::ForeignFile(ForeignFile { path, format, why }) => {
                 let backup = backup_of(&path);
                 let hint = match foreign::read(fs, self.from, &backup, password) {
                     Ok(b) => format!(
@@ -118,7 +118,7 @@ impl Args {
                     ),
                     Err(_) => String::new(),
                 };
-                Error::OtherKeyring { path, format, why: why + &hint }
+                Error::ForeignFile(ForeignFile { path, format, why: why + &hint })
             }
             e => e,
         })
@@ -149,5 +149,10 @@ fn store(plan: &Plan<'_>, keyring: &Keyring) -> Result<()> {
             _ => None,
         })
         .collect();
-    if new.is_empty() { keyring.settle() } else { keyring.store_all(&new) }
+    if new.is_empty() {
+        keyring.settle()?
+    } else {
+        keyring.store_all(&new)?
+    }
+    Ok(())
 }

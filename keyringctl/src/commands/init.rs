@@ -4,7 +4,8 @@
 use super::output::Output;
 use super::secret::{self, measured_cost};
 use super::{Verdict, apart, missing, stat, sync};
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
+use keyring_external::error::Failure;
 use keyring_external::format::header::Header;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::secret::Locked;
@@ -68,7 +69,7 @@ impl Made {
             } else {
                 format!("and these files could not be removed again: {}. Remove them", left.join(", "))
             };
-            Error::Config(format!(
+            Error::Usage(format!(
                 "the recovery key could not be shown ({e}), {then}. Run this again with standard output to a terminal, \
                  or to a file that only you read"
             ))
@@ -194,9 +195,13 @@ fn generate_secret(
         SecretFile::For(uid, gid) => (uid, gid),
     };
     let Some(UnlockSource::File(path)) = &source.unlock else {
-        return Err(Error::Config("--generate-secret writes a file: give --unlock file:PATH".to_owned()));
+        return Err(Error::Usage("--generate-secret writes a file: give --unlock file:PATH".to_owned()));
     };
-    Copy::new(Arc::clone(fs), path).create_for(uid, gid, &Locked::random(MIN_SECRET)?)?;
+    Copy::new(Arc::clone(fs), path).create_for(
+        uid,
+        gid,
+        &Locked::random(MIN_SECRET).map_err(Failure::System)?,
+    )?;
     Ok(Some(path.clone()))
 }
 

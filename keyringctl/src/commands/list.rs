@@ -3,7 +3,7 @@
 
 use super::output::{Output, counted, table, time};
 use super::{Verdict, secret};
-use keyring_external::error::Result;
+use crate::error::Result;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use serde::Serialize;

@@ -5,8 +5,9 @@
 use super::output::shell_word;
 use super::secret;
 use super::stat::{is_missing, is_there, metadata};
+use crate::error::Error;
 use crate::host::accounts;
-use keyring_external::error::Error;
+use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::store::real::effective_user;
 use keyring_external::store::volume::directory_of;
 use std::fs;
@@ -14,9 +15,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What is wrong with the copy at `path`, one of `all`. Commands name the secret's source.
-pub(super) fn told(e: &Error, path: &Path, all: &[PathBuf], secret: &secret::Args) -> String {
+pub(super) fn told(e: &KeyringError, path: &Path, all: &[PathBuf], secret: &secret::Args) -> String {
     let others = || all.iter().filter(|other| *other != path);
-    if let Error::Missing { path, found } = e
+    if let Some(Refusal::Missing { path, found }) = e.refusal()
         && let Some(other) = others().find(|other| is_there(other)).or_else(|| others().next())
     {
         let remedy = remedy(other, path, secret);
@@ -49,12 +50,12 @@ pub(super) fn directory(path: &Path, keyring: Option<&Path>) -> Option<String> {
 
 /// The error for a place where a file was to be made, when its directory is missing; any other one as it is. `keyring`
 /// is one whose owner is to have it, `then` the command to run after.
-pub(super) fn no_place(e: Error, keyring: Option<&Path>, then: &str) -> Error {
-    let Error::Missing { path, found } = e else { return e };
+pub(super) fn no_place(e: KeyringError, keyring: Option<&Path>, then: &str) -> Error {
+    let KeyringError::Refusal(Refusal::Missing { path, found }) = e else { return e.into() };
     let make = directory(&path, keyring).map_or_else(String::new, |install| {
         format!(" If the directory is not on it, make that with `{install}`.")
     });
-    Error::Config(format!(
+    Error::Usage(format!(
         "{} cannot be made: {found}. Nothing was changed. Mount its volume.{make} Then run {then}",
         path.display()
     ))
@@ -70,7 +71,9 @@ mod tests {
         let (a, b) = (dir.path().join("a/k"), dir.path().join("b/k"));
         fs::create_dir(dir.path().join("a")).unwrap();
         fs::write(&a, "").unwrap();
-        let missing = || Error::Missing { path: b.clone(), found: "it is not mounted".to_owned() };
+        let missing = || {
+            KeyringError::from(Refusal::Missing { path: b.clone(), found: "it is not mounted".to_owned() })
+        };
         let secret = secret::Args { unlock: Some("file:/etc/my secret".parse().unwrap()), recovery: false };
         let unlock = " --unlock 'file:/etc/my secret'";
         let sync = format!("keyringctl sync {} --mirror {}{unlock}", a.display(), b.display());
@@ -93,7 +96,7 @@ mod tests {
 
     #[test]
     fn no_message_offers_a_new_keyring_ready_to_run() {
-        let told = Error::Missing { path: "/mnt/b/k".into(), found: "x".to_owned() }.to_string();
+        let told = Refusal::Missing { path: "/mnt/b/k".into(), found: "x".to_owned() }.to_string();
         assert!(!told.contains("keyringctl init /mnt"), "{told}");
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a command prints: text for people, or one JSON document.
 
-use keyring_external::error::Error;
+use crate::error::Error;
 use keyring_external::keyring::Severity;
 use rustix::fs::{FileType, OFlags};
 use serde::Serialize;
@@ -66,7 +66,7 @@ impl Output {
     pub fn error(&mut self, e: &Error) {
         let text = match e {
             // Some are lists.
-            Error::Config(text) => printable(text),
+            Error::Usage(text) => printable(text),
             e => visible(e),
         };
         eprintln!("keyringctl: {text}");

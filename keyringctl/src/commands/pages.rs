@@ -4,9 +4,9 @@
 
 use super::output::Output;
 use super::{Cli, Verdict};
+use crate::error::{Error, Result};
 use clap::CommandFactory;
 use clap_complete::Shell;
-use keyring_external::error::{Error, Result};
 use std::path::PathBuf;
 
 /// Print the completions for a shell

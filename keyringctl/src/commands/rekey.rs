@@ -6,7 +6,7 @@ use super::output::{Output, counted};
 use super::secret::{self, Typed};
 use super::slot::Target;
 use super::status::SlotRow;
-use keyring_external::error::Result;
+use crate::error::Result;
 use keyring_external::keyring::{Renewed, Verifier};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;

@@ -3,7 +3,8 @@
 //! without echo. Never from its arguments (invariant 6).
 
 use super::output::shell_word;
-use keyring_external::error::{Error, Result, in_memory};
+use keyring_external::error::{Error, Failure, Result};
+use keyring_external::format::FormatError;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, Verifier, load_with};
@@ -175,14 +176,12 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
         } else {
             // A line at most: what follows is for somebody else.
             let mut line = Zeroizing::new(Vec::new());
-            std::io::stdin()
-                .lock()
-                .take(MAX_UNLOCK as u64)
-                .read_until(b'\n', &mut line)
-                .map_err(|e| Error::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() })?;
+            std::io::stdin().lock().take(MAX_UNLOCK as u64).read_until(b'\n', &mut line).map_err(|e| {
+                Error::from(Failure::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() })
+            })?;
             if line.is_empty() {
                 let why = "standard input ended: type or pipe it in".to_owned();
-                return Err(Error::Unlock { source_name: RECOVERY.to_owned(), why });
+                return Err(Failure::Unlock { source_name: RECOVERY.to_owned(), why }.into());
             }
             UnlockSecret::new(Locked::copy_of(&line)?)
         };
@@ -190,7 +189,7 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
             Ok(_) => return Ok(secret),
             Err(e) if terminal && tries_left > 0 => eprintln!("{e}: try again"),
             Err(e) => {
-                return Err(Error::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() });
+                return Err(Failure::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() }.into());
             }
         }
     }
@@ -200,11 +199,11 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
 /// What Argon2id may cost on this machine, when the new secret is a passphrase.
 pub(super) fn measured_cost(secret: &UnlockSecret) -> Result<Cost> {
     let cost = if secret.is_text() { Cost::measured() } else { Ok(Cost::NONE) };
-    cost.map_err(in_memory)
+    cost.map_err(FormatError::in_memory)
 }
 
 fn refused(why: &str) -> Error {
-    Error::Unlock { source_name: TERMINAL.to_owned(), why: why.to_owned() }
+    Failure::Unlock { source_name: TERMINAL.to_owned(), why: why.to_owned() }.into()
 }
 
 fn ask(prompt: &str) -> Result<UnlockSecret> {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How a command reaches a MySQL server: the options of the mysql client.
 
+use crate::error::{Error, Result};
 use crate::server::{Options, Protocol, Session, SslMode};
-use keyring_external::error::{Error, Result};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -81,7 +81,7 @@ impl Args {
 }
 
 fn ask() -> Result<Zeroizing<String>> {
-    let refused = |why: String| Error::Config(format!("the password cannot be asked for: {why}"));
+    let refused = |why: String| Error::Usage(format!("the password cannot be asked for: {why}"));
     if !std::io::stdin().is_terminal() {
         return Err(refused("there is no terminal; give it in an option file".to_owned()));
     }

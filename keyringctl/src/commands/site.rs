@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The server's installation on this host, or below a directory that is to become a host: where its parts are.
 
+use crate::error::{Error, Result};
 use crate::host::accounts::{self, Account};
 use crate::host::mounts::{self, Mount};
 use crate::host::unit::Unit;
 use crate::host::{Host, Way};
 use crate::server::{Entry, OptionFile};
-use keyring_external::error::{Error, Result};
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::io;
@@ -144,7 +144,7 @@ impl Args {
                     all.files.extend(read.files);
                     all.ignored.extend(read.ignored);
                 }
-                Err(Error::Io { cause, .. }) if !given && cause.kind() == io::ErrorKind::NotFound => {}
+                Err(e) if !given && e.io_kind() == Some(io::ErrorKind::NotFound) => {}
                 Err(e) => error = Some(e.to_string()),
             }
         }

@@ -5,7 +5,7 @@ use super::output::{Output, stderr_report};
 use super::secret::{self, measured_cost};
 use super::status::SlotRow;
 use super::{Verdict, all_copies, sync};
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use keyring_external::keyring::{Keyring, inspect, load_beside_others};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::copy::Copy;
@@ -167,7 +167,7 @@ fn deliver(keyring: &Keyring, target: &Target, out: &mut Output) -> Result<()> {
                 target.secret.option()
             ),
         };
-        Error::Config(format!(
+        Error::Usage(format!(
             "the new recovery key could not be shown ({e}), {then}. Run this again with standard output to a terminal, \
              or to a file that only you read"
         ))
@@ -205,7 +205,7 @@ impl Target {
         &self,
         fs: &Arc<dyn Fs>,
         paths: &[PathBuf],
-        read: impl FnOnce() -> Result<UnlockSecret>,
+        read: impl FnOnce() -> keyring_external::error::Result<UnlockSecret>,
     ) -> Result<Keyring> {
         let there = paths.iter().filter(|path| Copy::new(Arc::clone(fs), path).is_there()).count();
         let keyring = load_beside_others(fs, paths, there.max(1), &self.secret.name(), read, stderr_report)?;

@@ -8,7 +8,8 @@ use super::missing::told;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
 use super::{Verdict, secret};
-use keyring_external::error::{Error, Result};
+use crate::error::Result;
+use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::cost::Cost;
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::format::slots::{Slot, SlotKind};
@@ -131,9 +132,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let found = Found { path: path.clone(), fine: false, error, about: None, content: None };
             match e {
                 // What there is of the other copies is still to be told.
-                Error::Io { .. } | Error::Hung { .. } => drop(unreadable.get_or_insert(e)),
-                e if !e.is_about_the_keyring() => return Err(e),
-                _ => {}
+                Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {
+                    unreadable.get_or_insert(e);
+                }
+                Error::BadRequest(_) | Error::Failure(_) => return Err(e),
+                Error::Refusal(_) => {}
             }
             Ok(found)
         });
@@ -158,7 +161,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if args.prometheus {
         metrics(&all, witness.as_ref()).print(out);
     }
-    unreadable.map_or(Ok(verdict), Err)
+    unreadable.map_or(Ok(verdict), |e| Err(e.into()))
 }
 
 /// The same as figures.
@@ -245,16 +248,20 @@ impl Stands {
 }
 
 /// What the server in that data directory would not use is not fine.
-fn compare_with_witness(found: &mut Found, heard: Result<Testimony>, secret: &secret::Args) -> Result<()> {
+fn compare_with_witness(
+    found: &mut Found,
+    heard: KeyringResult<Testimony>,
+    secret: &secret::Args,
+) -> KeyringResult<()> {
     let Some(about) = &mut found.about else { return Ok(()) };
     let (stands, contradicted) = match heard {
         Ok(Testimony::None) => return Ok(()),
         Ok(Testimony::Fits) => (Stands::Same, None),
         Ok(Testimony::KeyringAhead) => (Stands::Newer, None),
         Ok(Testimony::Unreliable | Testimony::Foreign) => (Stands::Unknown, None),
-        Err(e @ Error::WitnessOlder { .. }) => (Stands::Older, Some(e)),
-        Err(e @ Error::WitnessForeign { .. }) => (Stands::Another, Some(e)),
-        Err(e @ Error::WitnessFork { .. }) => (Stands::Fork, Some(e)),
+        Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => (Stands::Older, Some(e)),
+        Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => (Stands::Another, Some(e)),
+        Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => (Stands::Fork, Some(e)),
         Err(e) => return Err(e),
     };
     about.witness = Some(stands);
@@ -265,7 +272,7 @@ fn compare_with_witness(found: &mut Found, heard: Result<Testimony>, secret: &se
     Ok(())
 }
 
-fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args, secret: &mut secret::Once<'_>) -> Result<Found> {
+fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args, secret: &mut secret::Once<'_>) -> KeyringResult<Found> {
     let claims = inspect(fs, path)?;
     let heard;
     let mut about = describe(&claims.header);
@@ -290,7 +297,9 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args, secret: &mut secret::Once<'_
         let hear = |datadir: &PathBuf| hear_claims(fs, datadir, path, &about.id, commit);
         heard = args.datadir.as_ref().map(hear);
     } else {
-        return Err(Error::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" });
+        return Err(
+            Refusal::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" }.into()
+        );
     }
     about.unchangeable = Copy::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });

@@ -5,7 +5,8 @@ mod merge;
 
 use super::output::{Output, shell_word, stderr_report};
 use super::{Verdict, apart, missing, secret, stat};
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
+use keyring_external::error::Refusal;
 use keyring_external::keyring::{Standing, load_beside_others};
 use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
@@ -67,7 +68,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let all = paths(&args.path, &args.mirrors)?;
     let (absent, there): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|p| stat::is_missing(p));
     let Some(first) = there.first() else {
-        return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", io::ErrorKind::NotFound.into()));
+        let missing = io::ErrorKind::NotFound.into();
+        return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", missing).into());
     };
     let vacancy = |path: &PathBuf| {
         let vacancy = Copy::new(Arc::clone(&fs), path).vacancy()?;
@@ -137,13 +139,13 @@ pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>
     for path in [first].into_iter().chain(mirrors) {
         let path = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
         if all.contains(&path) {
-            return Err(Error::Config(format!(
+            return Err(Error::Usage(format!(
                 "{} is named twice: each copy needs a path of its own",
                 path.display()
             )));
         }
         if let Some(other) = all.iter().find(|other| apart::is_one_file(other, &path)) {
-            return Err(Error::OneFile { path: other.clone(), other: path });
+            return Err(Refusal::OneFile { path: other.clone(), other: path }.into());
         }
         all.push(path);
     }

@@ -6,7 +6,7 @@ mod datadir;
 use super::missing::told;
 use super::output::{Output, counted};
 use super::{Verdict, apart, secret};
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, Kinship, load_with};
 use keyring_external::secret::Locked;
@@ -110,7 +110,7 @@ impl Opened {
         let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
         let one_at_a_time = |what| {
             let (a, b) = (a.path.display(), b.path.display());
-            Err(Error::Config(format!("{a} and {b} {what}: verify one at a time")))
+            Err(Error::Usage(format!("{a} and {b} {what}: verify one at a time")))
         };
         match a.keyring.kinship(&b.keyring) {
             Kinship::Foreign => one_at_a_time("are two keyrings"),
@@ -155,8 +155,8 @@ fn check(
             let path = path.to_owned();
             return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
         }
-        Err(e) if e.is_about_the_keyring() => checked.error = Some(told(&e, path, &args.paths, &args.secret)),
-        Err(e) => return Err(e),
+        Err(e) if e.refusal().is_some() => checked.error = Some(told(&e, path, &args.paths, &args.secret)),
+        Err(e) => return Err(e.into()),
     }
     Ok((checked, None))
 }

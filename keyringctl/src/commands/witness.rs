@@ -3,8 +3,9 @@
 
 use super::output::{Output, counted, stderr_report};
 use super::{Verdict, secret};
+use crate::error::{Error, Result};
 use crate::tablespace;
-use keyring_external::error::{Error, Result};
+use keyring_external::error::Failure;
 use keyring_external::keyring::witness_claims;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -141,7 +142,7 @@ fn refuse_while_in_use(datadir: &Path) -> Result<()> {
     match fcntl_getlk(&file, &lock) {
         Ok(Some(held)) => {
             let by = held.pid.map_or_else(String::new, |pid| format!(" (process {})", pid.as_raw_nonzero()));
-            Err(Error::Config(format!(
+            Err(Error::Usage(format!(
                 "nothing was accepted: a server is running on {}, it has locked {}{by}. Stop it first",
                 datadir.display(),
                 path.display()
@@ -154,7 +155,7 @@ fn refuse_while_in_use(datadir: &Path) -> Result<()> {
 
 /// Asks on a terminal.
 fn confirm(out: &mut Output, missing: usize) -> Result<()> {
-    let refused = |why: &str| Error::Config(format!("nothing was accepted: {why}"));
+    let refused = |why: &str| Error::Usage(format!("nothing was accepted: {why}"));
     if !io::stdin().is_terminal() {
         return Err(refused("there is no terminal to ask; look at the above and give --yes"));
     }
@@ -167,6 +168,6 @@ fn confirm(out: &mut Output, missing: usize) -> Result<()> {
     eprint!("Accept this keyring for the data directory?{lost} [yes/no] ");
     let _ = io::stderr().flush();
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    io::stdin().read_line(&mut answer).map_err(Failure::System)?;
     if answer.trim() == "yes" { Ok(()) } else { Err(refused("the answer was not yes")) }
 }

@@ -2,7 +2,7 @@
 //! Where a server's files are, as it says itself.
 
 use super::session::Session;
-use keyring_external::error::Result;
+use crate::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //! Whether a server's files are on this machine, where they can be read, and the room beside them.
 
 use super::session::Session;
-use keyring_external::error::Result;
+use crate::error::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -10,7 +10,7 @@ pub use spaces::{Tablespace, TablespaceKind};
 pub use tables::{ForeignKey, Place, Table};
 
 use super::session::Session;
-use keyring_external::error::Result;
+use crate::error::Result;
 use serde::Serialize;
 
 /// What a server holds.

@@ -2,7 +2,7 @@
 //! The keyring that a running server uses: whether it is ours, and how it is.
 
 use super::session::Session;
-use keyring_external::error::Result;
+use crate::error::Result;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::PathBuf;

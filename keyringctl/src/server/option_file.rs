@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! MySQL's option files: lines under groups, with includes, quotes and escapes.
 
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl Entry {
 }
 
 fn wrong(file: &Path, line: usize, why: &str) -> Error {
-    Error::Config(format!("{}, line {line}: {why}", file.display()))
+    Error::Usage(format!("{}, line {line}: {why}", file.display()))
 }
 
 impl OptionFile {
@@ -113,7 +113,7 @@ fn included(directive: &str, from: &Path, root: &Path) -> Result<Vec<PathBuf>> {
             files.sort();
             Ok(files)
         }
-        _ => Err(Error::Config(format!("{}: there is no directive !{word}", from.display()))),
+        _ => Err(Error::Usage(format!("{}: there is no directive !{word}", from.display()))),
     }
 }
 

@@ -2,7 +2,7 @@
 //! How to reach a server: what MySQL's option files say, read as the mysql client reads them.
 
 use super::option_file::OptionFile;
-use keyring_external::error::{Error, Result};
+use crate::error::Result;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -155,8 +155,8 @@ impl Options {
 
     fn read_if_there(&mut self, file: &Path) -> Result<()> {
         match self.read(file) {
-            Err(Error::Io { cause, .. })
-                if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
+            Err(e)
+                if matches!(e.io_kind(), Some(io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)) =>
             {
                 Ok(())
             }

@@ -2,7 +2,7 @@
 //! A connection to a server, made as the mysql client makes it.
 
 use super::options::{Options, Protocol, SslMode};
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result, ServerError};
 use mysql::prelude::{FromRow, FromValue, Queryable};
 use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
 use std::path::{Path, PathBuf};
@@ -51,10 +51,12 @@ impl Session {
             }
             done => done,
         };
-        let conn = connected.map_err(|e| Error::Server {
-            doing: format!("connect to the MySQL server at {way} as {user}"),
-            code: code(&e),
-            why: format!("{}{}", told(&e), connecting_help(&e)),
+        let conn = connected.map_err(|e| {
+            Error::Server(ServerError {
+                doing: format!("connect to the MySQL server at {way} as {user}"),
+                code: code(&e),
+                why: format!("{}{}", told(&e), connecting_help(&e)),
+            })
         })?;
         let mut session = Session { conn, options: options.clone(), way, by_socket };
         // Names and comparisons here do not depend on what the server or the account has as default.
@@ -178,7 +180,7 @@ fn tls(options: &Options, mode: SslMode) -> Result<SslOpts> {
             Ok(tls.with_client_identity(Some(ClientIdentity::new(cert.clone(), key.clone()))))
         }
         (None, None) => Ok(tls),
-        _ => Err(Error::Config("ssl-cert and ssl-key go together: give both or none".to_owned())),
+        _ => Err(Error::Usage("ssl-cert and ssl-key go together: give both or none".to_owned())),
     }
 }
 
@@ -217,7 +219,7 @@ fn refused(statement: &str, e: &mysql::Error) -> Error {
         Some((end, _)) => format!("{}...", &short[..end]),
         None => short,
     };
-    Error::Server { doing: format!("carry out {short}"), code: code(e), why: told(e) }
+    Error::Server(ServerError { doing: format!("carry out {short}"), code: code(e), why: told(e) })
 }
 
 #[cfg(test)]

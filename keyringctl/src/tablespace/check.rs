@@ -8,7 +8,7 @@ use super::space;
 use super::verdict::Verdict;
 use super::walk::{self, Found};
 use super::{Depth, FileReport, Kind, MasterKeys, NoKeys, State};
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileRe
 /// A directory of those named that cannot be read.
 pub fn find(directories: &[PathBuf]) -> Result<Found> {
     walk::find(directories).map_err(|(path, e)| {
-        Error::Config(format!(
+        Error::Usage(format!(
             "cannot read the directory {}: {e}. Check the path, and run this as root or as the user that mysqld runs as",
             path.display()
         ))
@@ -55,7 +55,7 @@ pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
             let why = file.notes.first().cloned().unwrap_or_default();
             // The name may be of whoever writes to the directory.
             let path = file.path.display().to_string();
-            return Err(Error::Config(format!("cannot read {}: {why}", path.escape_debug())));
+            return Err(Error::Usage(format!("cannot read {}: {why}", path.escape_debug())));
         }
         if let Some(key) = file.key.filter(|_| file.kind != Kind::Doublewrite) {
             keys.entry(key).or_default().push(file.path);

@@ -8,7 +8,7 @@ use crate::abi::pointers::{Shared, bytes, c_bytes, put_bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_aes;
 use crate::aes::{BLOCK, Cipher, MAX_INPUT, Mode};
-use crate::error::Error;
+use crate::error::{BadRequest, Error};
 use crate::key::NameRef;
 use std::ffi::{c_char, c_int, c_uchar};
 
@@ -44,7 +44,7 @@ unsafe extern "C" fn get_size(
 /// The cipher of a stored key, or `None` when it cannot be used; the log says why.
 fn cipher(name: &NameRef<'_>) -> Option<Cipher> {
     let Some(keyring) = instance::get() else {
-        services::log(Level::Error, &Error::Unavailable.to_string());
+        services::log(Level::Error, &Error::BadRequest(BadRequest::Unavailable).to_string());
         return None;
     };
     let cipher = keyring

@@ -10,7 +10,7 @@ use crate::abi::pointers::{Shared, c_bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_load;
 use crate::config::{Config, file};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::keyring::Trust;
 use crate::store::real::effective_user;
 use std::ffi::{OsStr, c_char, c_int};
@@ -95,7 +95,7 @@ fn open(config: &Config, first: bool) -> Result<()> {
     }
     if still_root_for(config.datadir.as_deref()) {
         let keyring = instance::open_untouched(config).inspect_err(|e| {
-            if config.auto_create && matches!(e, Error::Missing { .. }) {
+            if config.auto_create && matches!(e, Error::Refusal(Refusal::Missing { .. })) {
                 services::log(
                     Level::Warning,
                     "auto_create makes no keyring while mysqld still runs as root: ALTER INSTANCE RELOAD KEYRING \

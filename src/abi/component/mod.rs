@@ -19,7 +19,7 @@ use super::instance;
 use super::pointers::{Shared, c_bytes};
 use super::services::{self, Level};
 use super::sys::{kx_component, kx_metadata, kx_provided, kx_required};
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::key::{KeyType, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
 use crate::keyring::Keyring;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -115,7 +115,9 @@ fn on_keyring(
     done.map_err(|e| {
         let level = match e {
             // The caller's own affair.
-            Error::Key(_) | Error::Exists { .. } | Error::NoSuchKey { .. } => Level::Note,
+            Error::BadRequest(BadRequest::Key(_))
+            | Error::BadRequest(BadRequest::Exists { .. })
+            | Error::BadRequest(BadRequest::NoSuchKey { .. }) => Level::Note,
             _ => Level::Error,
         };
         services::log(level, &format!("Error while {doing} key: {e}"));

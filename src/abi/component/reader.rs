@@ -9,7 +9,7 @@ use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_reader;
-use crate::error::Error;
+use crate::error::{BadRequest, Error};
 use crate::key::KeyError;
 use std::ffi::{c_char, c_int, c_uchar, c_void};
 use std::fmt::Display;
@@ -33,7 +33,9 @@ unsafe extern "C" fn init(data_id: *const c_char, auth_id: *const c_char, reader
         let name = match unsafe { name(data_id, auth_id) } {
             Ok(name) => name,
             // No key has such a name.
-            Err(Error::Key(KeyError::EmptyId | KeyError::IdTooLong | KeyError::UserTooLong)) => {
+            Err(Error::BadRequest(BadRequest::Key(
+                KeyError::EmptyId | KeyError::IdTooLong | KeyError::UserTooLong,
+            ))) => {
                 return instance::get().map(drop).ok_or(Failed);
             }
             Err(_) => return Err(Failed),
@@ -49,7 +51,7 @@ unsafe extern "C" fn init(data_id: *const c_char, auth_id: *const c_char, reader
                 Ok(())
             }
             Opened::NoKey => Ok(()),
-            Opened::NoKeyring => refused(&Error::Unavailable),
+            Opened::NoKeyring => refused(&Error::BadRequest(BadRequest::Unavailable)),
             Opened::TooMany => refused(&"too many readers are open"),
         }
     })

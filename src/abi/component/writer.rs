@@ -6,7 +6,7 @@ use crate::abi::guard::guard;
 use crate::abi::pointers::{Shared, bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_writer;
-use crate::error::Error;
+use crate::error::BadRequest;
 use crate::key::{KeyError, MAX_DATA};
 use std::ffi::{c_char, c_int, c_uchar};
 
@@ -29,7 +29,7 @@ unsafe extern "C" fn store(
                 // keyring_udf's callers expect a success. To every reader a key without bytes is one that is not
                 // there, so there is nothing to keep.
                 if keyring.fetch(&name, |_| ()).is_some() {
-                    return Err(Error::Exists { name: name.to_string() });
+                    return Err(BadRequest::Exists { name: name.to_string() }.into());
                 }
                 services::log(Level::Note, &format!("the key {name} has no bytes: nothing was stored"));
                 return Ok(());

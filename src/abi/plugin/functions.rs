@@ -6,7 +6,7 @@ use crate::abi::handles::Handles;
 use crate::abi::instance;
 use crate::abi::pointers::{bytes, c_bytes, put_c_bytes};
 use crate::abi::services::{Level, log, server_copy, server_free};
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Failure, Result};
 use crate::key::{KeyError, KeyName, KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
 use crate::keyring::Keyring;
 use std::ffi::{c_char, c_void};
@@ -102,7 +102,7 @@ pub(super) unsafe extern "C" fn fetch(
     guard(|| {
         on_keyring("fetching", |keyring| {
             if type_out.is_null() || key_out.is_null() || len_out.is_null() {
-                return Err(Error::Config("the caller gave no place for the key".to_owned()));
+                return Err(BadRequest::Config("the caller gave no place for the key".to_owned()).into());
             }
             // SAFETY: not NULL, so they are the caller's variables. A key that is not there is a success
             // with a NULL key.
@@ -132,7 +132,7 @@ pub(super) unsafe extern "C" fn fetch(
                         // SAFETY: just allocated there, and nobody has it.
                         unsafe { server_free(copy.as_ptr().cast()) };
                     }
-                    Err(Error::System(std::io::ErrorKind::OutOfMemory.into()))
+                    Err(Error::Failure(Failure::System(std::io::ErrorKind::OutOfMemory.into())))
                 }
             }
         })

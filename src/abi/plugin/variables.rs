@@ -10,7 +10,7 @@ use crate::abi::sys::{
     kx_sysvar, kx_sysvar_bool, kx_sysvar_str, kx_sysvar_uint, kx_value,
 };
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::keyring::Keyring;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -180,7 +180,7 @@ const MAX_TEXT: usize = 65536;
 fn text(of: &Shared<*mut c_char>, name: &str) -> Result<String> {
     // SAFETY: NULL or the server's C string, which stays: the variable does not change while the plugin runs.
     let bytes = unsafe { c_bytes(value(of).cast_const(), MAX_TEXT) };
-    let wrong = |why| Error::Config(format!("keyring_external_{name} {why}"));
+    let wrong = |why| Error::BadRequest(BadRequest::Config(format!("keyring_external_{name} {why}")));
     if bytes.len() > MAX_TEXT {
         return Err(wrong("is too long"));
     }
@@ -195,7 +195,7 @@ fn path(bytes: &[u8]) -> Result<PathBuf> {
         _ if !path.is_absolute() => "must be an absolute path",
         _ => return Ok(path),
     };
-    Err(Error::Config(format!("keyring_external_data {wrong}")))
+    Err(Error::BadRequest(BadRequest::Config(format!("keyring_external_data {wrong}"))))
 }
 
 /// The configuration that the variables make.
@@ -207,11 +207,12 @@ pub(super) fn config() -> Result<Config> {
 fn config_for(path: PathBuf) -> Result<Config> {
     let unlock = text(&UNLOCK_VALUE, "unlock")?;
     if unlock.is_empty() {
-        return Err(Error::Config(
+        return Err(BadRequest::Config(
             "keyring_external_unlock is not set: name the source of the unlock secret, such as \
              file:/etc/mysql/keyring.secret"
                 .to_owned(),
-        ));
+        )
+        .into());
     }
     Ok(Config {
         path,
@@ -322,7 +323,8 @@ unsafe extern "C" fn update_data(
 /// Puts the keyring that `check_data` opened from `path` in the place of the one in use.
 fn put_in_place(path: &[u8]) -> Result<()> {
     // DEFAULT comes here without a check.
-    let new = take(path).ok_or_else(|| Error::Config("it needs the path of a keyring".to_owned()))?;
+    let new = take(path)
+        .ok_or_else(|| Error::BadRequest(BadRequest::Config("it needs the path of a keyring".to_owned())))?;
     // It may have been changed since the keyring was opened.
     new.set_read_only(read_only());
     instance::replace(&new)

@@ -42,7 +42,7 @@ fn an_assignment_that_panics_leaves_a_copy_of_the_old_text() {
 
 #[test]
 fn an_assignment_that_fails_leaves_a_copy_of_the_old_text() {
-    assert_eq!(assigned(|_| Err(Error::Unavailable)), b"/the/old/one");
+    assert_eq!(assigned(|_| Err(Error::BadRequest(BadRequest::Unavailable))), b"/the/old/one");
 }
 
 #[test]

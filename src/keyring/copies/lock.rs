@@ -2,7 +2,7 @@
 //! Locking all copies for a change, so that no two programs wait for each other for ever.
 
 use super::set::{Copies, Reach};
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::store::change::{Changing, Opened};
 use crate::store::copy::{GRACE, side_by_side};
 use crate::store::deadline::Limits;
@@ -22,7 +22,7 @@ impl Copies {
     /// waited for, and never passed over.
     ///
     /// # Errors
-    /// [`Error::Locked`].
+    /// [`|e| Error::Failure(Failure::Locked(e))`].
     pub fn lock(&self) -> Result<Vec<Result<Changing>>> {
         let began = Instant::now();
         loop {
@@ -31,7 +31,11 @@ impl Copies {
             let Some(held) = tried.iter().position(|t| matches!(t, Ok(Opened::Held { .. }))) else {
                 return Ok(tried.into_iter().map(only_locked).collect());
             };
-            let held = self.members.get(held).map(|m| m.copy.clone()).ok_or(Error::Unavailable)?;
+            let held = self
+                .members
+                .get(held)
+                .map(|m| m.copy.clone())
+                .ok_or(Error::BadRequest(BadRequest::Unavailable))?;
             let order = in_order(&tried);
             // Nothing is held on to here: another program may hold one of these and wait for the others.
             let errors = tried.into_iter().map(Result::err).collect();
@@ -54,7 +58,10 @@ impl Copies {
     /// `None`: one was not had in a while, perhaps because a program on another host, where the order is another,
     /// holds it and waits for one of these.
     fn lock_in_turn(&self, order: &[usize], errors: Vec<Option<Error>>) -> Option<Vec<Result<Changing>>> {
-        let mut open: Vec<_> = errors.into_iter().map(|e| Err(e.unwrap_or(Error::Unavailable))).collect();
+        let mut open: Vec<_> = errors
+            .into_iter()
+            .map(|e| Err(e.unwrap_or(Error::BadRequest(BadRequest::Unavailable))))
+            .collect();
         for index in order {
             let (Some(member), Some(place)) = (self.members.get(*index), open.get_mut(*index)) else {
                 continue;
@@ -62,7 +69,7 @@ impl Copies {
             let wait = self.time_left().min(HOLD_WAIT);
             let work = member.copy.open_to_change(Some(Instant::now() + wait));
             let opened = side_by_side([(&member.copy, work)], Limits::within(wait + GRACE)).pop();
-            *place = match opened.unwrap_or(Err(Error::Unavailable)) {
+            *place = match opened.unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable))) {
                 Ok(Opened::Locked(file)) => Ok(file),
                 Ok(Opened::Held { .. }) => return None,
                 Err(e) => Err(e),
@@ -83,6 +90,6 @@ fn in_order(tried: &[Result<Opened>]) -> Vec<usize> {
 fn only_locked(opened: Result<Opened>) -> Result<Changing> {
     match opened? {
         Opened::Locked(file) => Ok(file),
-        Opened::Held { .. } => Err(Error::Unavailable),
+        Opened::Held { .. } => Err(Error::BadRequest(BadRequest::Unavailable)),
     }
 }

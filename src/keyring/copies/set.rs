@@ -4,7 +4,7 @@
 
 use super::super::report::{Report, Severity};
 use super::member::{Member, Standing};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Refusal, Result};
 use crate::format::header::Parent;
 use crate::store::change::Changing;
 use crate::store::copy::{CHANGE_WAIT, GRACE, Reading, SLOW_WAIT, side_by_side};
@@ -265,7 +265,8 @@ impl Copies {
             let Ok(file) = opened.as_ref().map(&id) else { continue };
             match files.iter().find(|(other, _)| *other == file) {
                 Some((_, first)) => {
-                    *opened = Err(Error::OneFile { path: path(index), other: path(*first) });
+                    *opened =
+                        Err(Error::Refusal(Refusal::OneFile { path: path(index), other: path(*first) }));
                 }
                 None => files.push((file, index)),
             }
@@ -295,7 +296,7 @@ impl Copies {
     pub fn too_few(&self, open: &[Open], cause: Option<Error>) -> Error {
         match cause {
             Some(cause) if self.members.len() == 1 || cause.is_by_another() => cause,
-            cause => Error::TooFewCopies {
+            cause => Error::Failure(Failure::TooFewCopies {
                 reachable: open.len(),
                 needed: self.min,
                 why: {
@@ -306,12 +307,18 @@ impl Copies {
                         all.join("; ")
                     }
                 },
-            },
+            }),
         }
     }
 }
 
 /// Whether an error says that the copy could not be looked at, rather than what it is.
 fn is_away(e: &Error) -> bool {
-    matches!(e, Error::Missing { .. } | Error::Hung { .. } | Error::Io { .. } | Error::System(_))
+    matches!(
+        e,
+        Error::Refusal(Refusal::Missing { .. })
+            | Error::Failure(Failure::Hung { .. })
+            | Error::Failure(Failure::Io { .. })
+            | Error::Failure(Failure::System(_))
+    )
 }

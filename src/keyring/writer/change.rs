@@ -2,7 +2,8 @@
 //! The changes of a keyring.
 
 use super::state::Writer;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::format::FormatError;
 use crate::format::crypto::Keys;
 use crate::format::header::Header;
 use crate::format::records::KeyRecord;
@@ -71,7 +72,7 @@ impl Writer {
     pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         // Known from now on, also when it is not told how the writing ended.
-        let again = keys.try_clone().map_err(|e| Error::format(self.copies.path(), "", e))?;
+        let again = keys.try_clone().map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
         self.remember_keys([again]);
         self.rewrite_with(open, Reach::Enough, header, Some(keys), memory.records())
     }

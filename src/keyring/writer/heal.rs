@@ -3,7 +3,7 @@
 
 use super::judge::Judged;
 use super::state::Writer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::keyring::copies::{Open, Reach, Standing};
 use crate::keyring::memory::Memory;
 
@@ -43,7 +43,7 @@ impl Writer {
                     first_error.get_or_insert(e);
                 }
                 // Another program is changing it at this moment.
-                Err(Error::Locked { .. }) => {}
+                Err(Error::Failure(Failure::Locked { .. })) => {}
                 Err(e) if e.is_by_another() => {
                     if told {
                         self.copies.fails(index, &e, &present);

@@ -2,7 +2,7 @@
 //! Tells what a copy is, by its front and, where that differs from what memory holds, by its records.
 
 use super::state::Writer;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
@@ -31,18 +31,18 @@ pub enum Judged {
 
 impl Writer {
     fn changed(&self, path: &Path, detail: String) -> Error {
-        Error::Changed { path: path.to_owned(), detail }
+        Error::Refusal(Refusal::Changed { path: path.to_owned(), detail })
     }
 
     /// The error for a copy in an earlier state, when none at hand holds the present one.
     pub(super) fn older(&self, index: usize, found: u64) -> Error {
         let path = self.copies.members().get(index).map_or_else(PathBuf::new, |m| m.copy().path().to_owned());
-        Error::Older { path, id: self.header.id, found, expected: self.commit.generation }
+        Error::Refusal(Refusal::Older { path, id: self.header.id, found, expected: self.commit.generation })
     }
 
     /// Tells what a copy is. An error: not one that this writer may write to.
     pub(super) fn judge(&self, index: usize, reading: &Reading, memory: &Memory) -> Result<Judged> {
-        let member = self.copies.members().get(index).ok_or(Error::Unavailable)?;
+        let member = self.copies.members().get(index).ok_or(Error::BadRequest(BadRequest::Unavailable))?;
         let present = self.lineage().state();
         if reading.front == self.front {
             // What a failed sync left shows the present state too.
@@ -53,7 +53,7 @@ impl Writer {
             Ok(opened) => opened,
             // Sealed with a data key from before a renewal. What it claims is believed: at worst a forged file is
             // replaced.
-            Err(e @ Error::OtherKey { .. }) => {
+            Err(e @ Error::Refusal(Refusal::OtherKey { .. })) => {
                 let earlier = claimed(&reading.front).filter(|state| self.lineage().went_through(state));
                 return earlier.map(|state| Judged::Earlier(state.generation())).ok_or(e);
             }
@@ -61,7 +61,7 @@ impl Writer {
         };
         if opened.header.id != self.header.id {
             let (found, expected) = (opened.header.id, self.header.id);
-            return Err(Error::Foreign { path: path.to_owned(), found, expected });
+            return Err(Refusal::Foreign { path: path.to_owned(), found, expected }.into());
         }
         let in_slots = opened.commit();
         let header = opened.header.clone();
@@ -91,7 +91,7 @@ impl Writer {
                 self.changed(path, format!("it holds generation {found}, this program has {expected}"))
             );
         }
-        Err(Error::Diverged { path: path.to_owned(), found, expected })
+        Err(Error::Refusal(Refusal::Diverged { path: path.to_owned(), found, expected }))
     }
 
     /// Opens a front with the keys, or the other keys that a copy may be sealed with.
@@ -138,13 +138,17 @@ impl Writer {
             && let Some(claims) = copies.readable.first().map(header::Unchecked::claims)
         {
             if claims.id != self.header.id {
-                return Error::Foreign { path: path.to_owned(), found: claims.id, expected: self.header.id };
+                return Error::Refusal(Refusal::Foreign {
+                    path: path.to_owned(),
+                    found: claims.id,
+                    expected: self.header.id,
+                });
             }
             if copies.readable.iter().all(|c| c.check(&self.keys).is_err()) {
-                return Error::OtherKey { path: path.to_owned() };
+                return Error::Refusal(Refusal::OtherKey { path: path.to_owned() });
             }
         }
-        Error::format(path, "", e)
+        e.at(path, "")
     }
 
     /// All bytes of an open copy that `counts`, when its records still verify. The error of the first that cannot be
@@ -167,6 +171,6 @@ impl Writer {
                 Err(e) => drop(failed.get_or_insert(e)),
             }
         }
-        Err(failed.unwrap_or(Error::Unavailable))
+        Err(failed.unwrap_or(Error::BadRequest(BadRequest::Unavailable)))
     }
 }

@@ -2,7 +2,7 @@
 //! Writes the keyring that comes of several copies that have diverged.
 
 use super::state::Writer;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Result};
 use crate::format::header::Parent;
 use crate::format::records::KeyRecord;
 use crate::keyring::copies::{Copies, Member, Reach, Standing};
@@ -67,7 +67,7 @@ impl Writer {
     fn bytes_of(&self, reading: &Reading) -> Result<Vec<u8>> {
         let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), self.copies.time_left())?;
         if reading.front.0.len() + rest.len() != reading.len as usize {
-            return Err(Error::Unavailable);
+            return Err(BadRequest::Unavailable.into());
         }
         Ok([&reading.front.0[..], &rest].concat())
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the writer of a keyring knows: its state, its keys, its copies and its witness.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
+use crate::format::FormatError;
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
 use crate::format::header::{Header, Parent};
@@ -127,7 +128,9 @@ impl Writer {
     pub fn ask_witness(&mut self, file: WitnessFile, trust: Trust) -> Result<()> {
         let testimony = match file.testify(self.copies.path_in_use(), &self.keys, &self.lineage()) {
             // Its own state takes the place of the other keyring's with its first change.
-            Err(Error::WitnessForeign { .. }) if trust == Trust::Administrator => Testimony::Foreign,
+            Err(Error::Refusal(Refusal::WitnessForeign { .. })) if trust == Trust::Administrator => {
+                Testimony::Foreign
+            }
             testimony => testimony?,
         };
         self.witness = Some(Seen { file, testimony, follows: false });
@@ -211,7 +214,7 @@ impl Writer {
     /// # Errors
     /// No memory.
     pub fn take_over(&mut self, old: &Writer) -> Result<()> {
-        let told = |e| Error::format(self.copies.path(), "", e);
+        let told = |e: FormatError| e.at(self.copies.path(), "");
         let keys = old.keys.try_clone().map_err(told)?;
         let others = old.other_keys.iter().map(Keys::try_clone).collect::<std::result::Result<Vec<_>, _>>();
         let others = others.map_err(told)?;

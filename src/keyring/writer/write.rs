@@ -3,7 +3,8 @@
 
 use super::judge::Judged;
 use super::state::Writer;
-use crate::error::{Error, Result};
+use crate::error::{BadRequest, Error, Refusal, Result};
+use crate::format::FormatError;
 use crate::format::commit::Commit;
 use crate::format::crypto::Keys;
 use crate::format::header::{Header, Parent};
@@ -35,7 +36,7 @@ impl Writer {
         for (index, file) in self.copies.lock()?.into_iter().enumerate() {
             let judged = match &file {
                 Ok(file) => self.judge(index, file.reading(), memory),
-                Err(_) => Err(Error::Unavailable),
+                Err(_) => Err(Error::BadRequest(BadRequest::Unavailable)),
             };
             let file = match file {
                 Ok(file) => file,
@@ -68,7 +69,7 @@ impl Writer {
                 Err(e) => {
                     // Only where another copy proves that memory is what counts, and nobody else wrote there.
                     let changed = self.copies.members().get(index).map(Member::standing);
-                    if matches!(e, Error::Damaged { .. })
+                    if matches!(e, Error::Refusal(Refusal::Damaged { .. }))
                         && !matches!(changed, Some(Standing::Changed(_)))
                         && self.claims_our_writing(copy.file.front())
                     {
@@ -103,10 +104,10 @@ impl Writer {
     /// The error for a copy that another program changed before it went away.
     fn changed_before(&self) -> Option<Error> {
         self.copies.members().iter().find_map(|member| match member.standing() {
-            Standing::Changed(_) => Some(Error::Changed {
+            Standing::Changed(_) => Some(Error::Refusal(Refusal::Changed {
                 path: member.copy().path().to_owned(),
                 detail: "it can't be reached now, and what it held was not taken over".to_owned(),
-            }),
+            })),
             _ => None,
         })
     }
@@ -140,7 +141,7 @@ impl Writer {
     /// with the record.
     pub(super) fn append(&mut self, mut open: Vec<Open>, base: &[u8], record: &KeyRecord<'_>) -> Result<()> {
         let mut sealed = Vec::with_capacity(record.sealed_len());
-        let told = |path: &Path, e| Error::format(path, "", e);
+        let told = |path: &Path, e: FormatError| e.at(path, "");
         let chain = self
             .sealer
             .seal(&self.keys, &self.commit.chain, record, &mut sealed)
@@ -230,7 +231,7 @@ impl Writer {
         header.set_parents(self.lineage().parents(&self.attempted), self.left_behind(&alike));
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
         let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
-            .map_err(|e| Error::format(self.copies.path(), "", e))?;
+            .map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
         let bytes: Arc<[u8]> = image.bytes.into();
         let failed = self.copies.step(&mut open, reach, &present, |o| o.file.prepare(&bytes));
         if !self.copies.enough(&open, reach) {

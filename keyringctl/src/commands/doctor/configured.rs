@@ -7,7 +7,6 @@ use crate::host::files::{Manifest, option_file};
 use crate::host::{Host, Way, manifest_of};
 use crate::server::Entry;
 use keyring_external::config::file::{self, COMPONENT};
-use keyring_external::error::Error;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 
@@ -214,7 +213,7 @@ fn from_plugin(site: &Site, loaded: &Entry, found: &mut Findings) -> Option<Conf
         .or_else(|| missing("unlock", "file:/etc/mysql/keyring_external.secret"))?;
     let unlock = unlock
         .parse::<UnlockSource>()
-        .map_err(|e: Error| {
+        .map_err(|e| {
             found.wrong(
                 "plugin-options",
                 &loaded.file,

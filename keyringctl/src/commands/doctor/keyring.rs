@@ -6,7 +6,7 @@ use super::look::Look;
 use crate::commands::apart::same_before;
 use crate::commands::content::{Content, remedy};
 use crate::commands::missing;
-use keyring_external::error::Error;
+use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, Kinship, hear_claims, inspect, load_with};
 use keyring_external::store::fs::Fs;
@@ -66,34 +66,34 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
 fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Claims> {
     let place = look.at_root(copy);
     let checked = volume::check_file(fs.as_ref(), &place);
-    if let Err(Error::Io { cause, .. }) = &checked
-        && cause.kind() == io::ErrorKind::PermissionDenied
-    {
+    if checked.as_ref().is_err_and(|e| e.io_kind() == Some(io::ErrorKind::PermissionDenied)) {
         found.unseen("keyring-file", &place);
         return None;
     }
     if let Err(e) = checked {
-        let why = match &e {
-            Error::Missing { .. } => "The server cannot open it: it starts without its keys, or not at all.",
+        let why = match e.refusal() {
+            Some(Refusal::Missing { .. }) => {
+                "The server cannot open it: it starts without its keys, or not at all."
+            }
             _ => "mysqld refuses it so.",
         };
         let other = look.host.copies().find(|other| *other != copy);
-        let fix = match (&e, other) {
-            (Error::Missing { .. }, Some(other)) => vec![
+        let fix = match (e.refusal(), other) {
+            (Some(Refusal::Missing { .. }), Some(other)) => vec![
                 "mount its volume".to_owned(),
                 format!(
                     "if the copy is lost, {}",
                     missing::remedy(&look.at_root(other), &place, &look.commands())
                 ),
             ],
-            (Error::Missing { .. }, None) => {
+            (Some(Refusal::Missing { .. }), None) => {
                 vec!["mount its volume; if that is lost, put a backup of the keyring there".to_owned()]
             }
-            (Error::Exposed { path, fix, .. }, _) => vec![format!("chmod {fix} {}", path.display())],
+            (Some(Refusal::Exposed { path, fix, .. }), _) => vec![format!("chmod {fix} {}", path.display())],
             _ => vec![format!("give the path of the keyring itself, in place of {}", copy.display())],
         };
-        let what = match (&e, other) {
-            (Error::Missing { found, .. }, Some(_)) => {
+        let what = match (e.refusal(), other) {
+            (Some(Refusal::Missing { found, .. }), Some(_)) => {
                 format!("there is no copy at {}: {found}", place.display())
             }
             _ => e.to_string(),
@@ -251,24 +251,27 @@ fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found
             hear_claims(fs, &datadir, path, &content.claims.header.id, commit).map(drop)
         }),
     };
+
     let told: Vec<_> =
         opened.iter().map(|(path, content)| (path, heard(&look.at_root(path), content).err())).collect();
     // A mirror that lags behind is told of already, while another copy is as far as the data directory has seen.
-    let all_older = told.iter().all(|(_, e)| matches!(e, Some(Error::WitnessOlder { .. })));
+    let all_older = told
+        .iter()
+        .all(|(_, e)| matches!(e.as_ref().and_then(Error::refusal), Some(Refusal::WitnessOlder { .. })));
     for (i, (path, told)) in told.into_iter().enumerate() {
-        let fix = match &told {
+        let fix = match told.as_ref().map(|e| (e, e.refusal())) {
             None => continue,
-            Some(Error::WitnessOlder { .. }) if !all_older || i > 0 => continue,
-            Some(Error::WitnessForeign { .. }) if i > 0 => continue,
-            Some(Error::WitnessFork { .. }) => {
+            Some((_, Some(Refusal::WitnessOlder { .. }))) if !all_older || i > 0 => continue,
+            Some((_, Some(Refusal::WitnessForeign { .. }))) if i > 0 => continue,
+            Some((_, Some(Refusal::WitnessFork { .. }))) => {
                 let path = look.at_root(path);
                 let other = opened.iter().map(|(other, _)| look.at_root(other)).find(|other| *other != path);
                 remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &look.commands())
             }
-            Some(Error::WitnessOlder { .. } | Error::WitnessForeign { .. }) => {
+            Some((_, Some(Refusal::WitnessOlder { .. } | Refusal::WitnessForeign { .. }))) => {
                 vec!["mount the newest copy".to_owned()]
             }
-            Some(e) => {
+            Some((e, _)) => {
                 found.note("witness", format!("the witness was not read: {e}"), "");
                 return;
             }
@@ -306,7 +309,7 @@ fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) 
             return Some(keyring);
         }
         // What is wrong with the source is told by its own check.
-        Err(Error::Unlock { .. }) => {
+        Err(Error::Failure(Failure::Unlock { .. })) => {
             found.note("verify", format!("{} was not verified: {source} cannot be read", place.display()), "")
         }
         Err(e) => found.wrong(

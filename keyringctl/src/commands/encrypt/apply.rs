@@ -8,8 +8,8 @@ use super::pace::{Limit, Throttle};
 use super::plan::{self, Estimate};
 use super::{Verdict, binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
 use crate::commands::output::{Output, counted, visible};
+use crate::error::{Error, Result};
 use crate::server::{Here, Inventory, Kind, Pattern, Place, Remedy, ServerKeyring, State, Table, coverage};
-use keyring_external::error::{Error, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ fn needs_copy(table: &Table, direction: Direction) -> bool {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if args.undo && args.covers_all() && !args.all {
-        return Err(Error::Config("--undo requires --only SCHEMA.TABLE or --all".to_owned()));
+        return Err(Error::Usage("--undo requires --only SCHEMA.TABLE or --all".to_owned()));
     }
     let direction = args.direction();
     let mut session = args.server.connect()?;
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if let Some(nothing) =
         args.only.iter().find(|p| !inventory.tables.iter().any(|t| p.matches(&t.schema, &t.name)))
     {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "--only {nothing} matches no table; `keyringctl encrypt plan --tables` lists all tables"
         )));
     }

@@ -4,8 +4,8 @@
 
 use super::direction::Direction;
 use super::job::Job;
+use crate::error::Result;
 use crate::server::{BinaryLog, Inventory};
-use keyring_external::error::Result;
 
 /// Purges these logs if `purge` is set. Returns what is left to do.
 pub(super) fn purge(

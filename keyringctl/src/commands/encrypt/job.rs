@@ -7,8 +7,9 @@ use super::pace::Throttle;
 use super::progress::Progress;
 use super::sizes;
 use super::stop::{StopRequest, StopSignal};
+use crate::error::{Error, Result, ServerError};
 use crate::server::{LOCK_WAIT_TIMEOUT, Session};
-use keyring_external::error::{Error, Result};
+use keyring_external::error::BadRequest;
 use serde::Serialize;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -150,7 +151,7 @@ impl<'a> Job<'a> {
                     self.done(what, 0, Duration::ZERO);
                     return Ok(());
                 }
-                Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) if !last => {
+                Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if !last => {
                     self.say(format_args!("LATER   {what}: open transactions use it; will retry"));
                     return Ok(());
                 }
@@ -162,7 +163,7 @@ impl<'a> Job<'a> {
 
     /// Returns whether to retry a failed statement, after a pause: it could not get its locks.
     pub fn should_retry(&mut self, e: &Error, attempt: &mut u32) -> bool {
-        let again = matches!(e, Error::Server { code: LOCK_WAIT_TIMEOUT, .. })
+        let again = matches!(e, Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. }))
             && *attempt < ATTEMPTS
             && self.pause(BEFORE_AGAIN);
         *attempt += u32::from(again);
@@ -172,7 +173,7 @@ impl<'a> Job<'a> {
     /// Records that a statement failed. A lost connection ends the run instead.
     pub fn note_failure(&mut self, what: &str, e: Error) -> Result<()> {
         match e {
-            Error::Server { code, why, .. } if code != 0 => {
+            Error::Server(ServerError { code, why, .. }) if code != 0 => {
                 self.failed(what, &why);
                 Ok(())
             }
@@ -207,7 +208,7 @@ impl<'a> Job<'a> {
                     progress.set(bytes, fraction(watch, id));
                 }
             }
-            worker.join().unwrap_or(Err(Error::Unavailable))
+            worker.join().unwrap_or_else(|_| Err(BadRequest::Unavailable.into()))
         });
         match done {
             Ok(()) => {
@@ -217,7 +218,9 @@ impl<'a> Job<'a> {
             Err(e) => {
                 self.progress.end(0);
                 match e {
-                    Error::Server { code: QUERY_INTERRUPTED, .. } if self.stop.is_requested() => {
+                    Error::Server(ServerError { code: QUERY_INTERRUPTED, .. })
+                        if self.stop.is_requested() =>
+                    {
                         Ok(Step::Stopped)
                     }
                     e => Err(e),

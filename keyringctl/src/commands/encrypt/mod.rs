@@ -23,8 +23,8 @@ pub(super) mod verify;
 
 use super::output::Output;
 use super::{Verdict, server};
+use crate::error::Result;
 use clap::Subcommand;
-use keyring_external::error::Result;
 
 /// Encrypt everything that a MySQL server stores on disk, and prove it
 #[derive(clap::Args)]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! When to wait: the server is busier than allowed, or the pause file exists.
 
+use crate::error::{Error, Result};
 use crate::server::Session;
-use keyring_external::error::{Error, Result};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -44,7 +44,7 @@ impl Throttle {
             let query = format!("SHOW GLOBAL STATUS LIKE '{}'", limit.name.replace('_', "\\_"));
             let row = session.first::<(String, String)>(&query)?;
             let value = row.and_then(|(_, value)| value.parse::<u64>().ok()).ok_or_else(|| {
-                Error::Config(format!(
+                Error::Usage(format!(
                     "--max-load {}: SHOW GLOBAL STATUS has no number of that name",
                     limit.name
                 ))

@@ -3,10 +3,10 @@
 
 use super::super::output::{Output, table, visible};
 use super::{Verdict, server, sizes};
+use crate::error::Result;
 use crate::server::{
     Here, Inventory, Item, Kind, Place, Remedy, ServerKeyring, State, Table, TablespaceKind, Way, coverage,
 };
-use keyring_external::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;

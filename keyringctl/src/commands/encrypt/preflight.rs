@@ -4,8 +4,8 @@
 use super::direction::Direction;
 use super::plan::Estimate;
 use super::sizes;
+use crate::error::{Error, Result};
 use crate::server::{Here, Inventory, ServerKeyring, Way};
-use keyring_external::error::{Error, Result};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::inspect;
 use keyring_external::store::fs::Fs;
@@ -27,7 +27,7 @@ pub(super) struct Overrides {
 /// Refuses to start and lists all reasons at once.
 ///
 /// # Errors
-/// [`Error::Config`].
+/// [`Error::Usage`].
 pub(super) fn check(
     inventory: &Inventory,
     keyring: &ServerKeyring,
@@ -56,7 +56,7 @@ pub(super) fn check(
     if why.is_empty() {
         return Ok(());
     }
-    Err(Error::Config(format!("did not start; nothing was changed:\n  * {}", why.join("\n  * "))))
+    Err(Error::Usage(format!("did not start; nothing was changed:\n  * {}", why.join("\n  * "))))
 }
 
 /// Returns why the server's keyring cannot take new keys: it is not ours, incomplete or read-only.

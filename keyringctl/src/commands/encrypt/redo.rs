@@ -5,7 +5,7 @@
 use super::job::{Job, Step};
 use super::scratch::Scratch;
 use super::sizes;
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result, ServerError};
 use std::time::{Duration, Instant};
 
 const WHAT: &str = "redo log files recreated";
@@ -70,7 +70,7 @@ fn leave_current_file(job: &mut Job<'_>, newest: i64, file: u64) -> Result<bool>
     let mut scratch = Scratch::create(&job.watch)?;
     match fill(job, &mut scratch, file) {
         Ok(()) => job.wait_until(&passed, LIMIT),
-        Err(Error::Server { code, why, .. }) if code != 0 => {
+        Err(Error::Server(ServerError { code, why, .. })) if code != 0 => {
             job.failed(WHAT, &why);
             Ok(false)
         }

@@ -6,8 +6,8 @@
 use super::plan::keyring_line;
 use super::{Verdict, server};
 use crate::commands::output::Output;
+use crate::error::{Error, Result};
 use crate::server::{ServerKeyring, Session};
-use keyring_external::error::{Error, Result};
 use serde::Serialize;
 
 /// Create new master keys: InnoDB's, and the one of the binary logs if they are encrypted
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut session = args.server.connect()?;
     let before = ServerKeyring::of(&mut session)?;
     if !before.is_ours() || before.state != "ATTACHED" {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "{}. A master key is rotated only while all copies can store it. Nothing was changed; see docs/OPERATIONS.md, 'States'",
             keyring_line(&before)
         )));

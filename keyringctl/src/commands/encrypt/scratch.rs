@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A temporary schema that leaves no trace in the binary log.
 
+use crate::error::{Error, Result};
 use crate::server::Session;
-use keyring_external::error::{Error, Result};
 
 /// The schema's name. If it exists, an interrupted run left it behind.
 pub(super) const NAME: &str = "keyring_external_canary";
@@ -23,7 +23,7 @@ impl Scratch {
              WHERE TABLE_SCHEMA = '{NAME}' AND TABLE_NAME NOT IN ({TABLES})"
         ))?;
         if foreign != Some(0) {
-            return Err(Error::Config(format!(
+            return Err(Error::Usage(format!(
                 "schema {NAME} contains tables that keyringctl did not create, but keyringctl needs that name for a temporary schema: rename yours, then run this again"
             )));
         }

@@ -3,8 +3,8 @@
 
 use super::direction::Direction;
 use super::job::Job;
+use crate::error::Result;
 use crate::server::{Inventory, quoted};
-use keyring_external::error::Result;
 
 /// The settings in the order in which they are switched on; `--undo` reverses it. Schemas are changed before the check
 /// is switched on, because it would then require a privilege to change them.

@@ -3,8 +3,8 @@
 
 use super::direction::Direction;
 use super::job::{Job, Step};
+use crate::error::Result;
 use crate::server::{Inventory, TablespaceKind, quoted};
-use keyring_external::error::Result;
 use std::time::Instant;
 
 pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<Step> {

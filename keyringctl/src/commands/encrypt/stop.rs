@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Ctrl-C: the first one stops the run after the current step, the second one cancels that step.
 
-use keyring_external::error::{Error, Result};
+use crate::error::Result;
+use keyring_external::error::Failure;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +29,7 @@ impl StopSignal {
     pub fn listen() -> Result<StopSignal> {
         let signalled = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&signalled)).map_err(Error::System)?;
+            signal_hook::flag::register(signal, Arc::clone(&signalled)).map_err(Failure::System)?;
         }
         Ok(StopSignal { signalled, request: StopRequest::None })
     }

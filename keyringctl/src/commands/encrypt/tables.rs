@@ -4,8 +4,8 @@
 use super::direction::Direction;
 use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
 use super::{plan, sizes};
+use crate::error::{Error, Result, ServerError};
 use crate::server::{Here, LOCK_WAIT_TIMEOUT, Place, Table, quoted_text};
-use keyring_external::error::{Error, Result};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -64,17 +64,17 @@ pub(super) fn apply(
                 let what = format!("{name} {} [{ended}/{all}]", direction.done());
                 job.done(&what, table.bytes, began.elapsed());
             }
-            Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) if attempt < ATTEMPTS => {
+            Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if attempt < ATTEMPTS => {
                 let why = not_locked(&holders(job, table), lock_wait);
                 job.say(format_args!("LATER   {name}: {why}; will retry"));
                 todo.push_back(Todo { table, attempt: attempt + 1 });
             }
-            Err(Error::Server { code: LOCK_WAIT_TIMEOUT, .. }) => {
+            Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) => {
                 let why = not_locked(&holders(job, table), lock_wait);
                 job.failed(&name, &why);
                 ended += 1;
             }
-            Err(Error::Server { code, .. }) if GONE.contains(&code) => {
+            Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
                 job.say(format_args!("GONE    {name}: it has been dropped"));
                 ended += 1;
             }

@@ -5,8 +5,8 @@
 //! spare one, or an inactive one, and the next run continues from there.
 
 use super::job::{Job, Step};
+use crate::error::Result;
 use crate::server::{quoted, quoted_text};
-use keyring_external::error::Result;
 use std::time::{Duration, Instant};
 
 /// The spare tablespace.

@@ -8,8 +8,9 @@ use crate::commands::secret;
 use crate::commands::site::mounts_below;
 use crate::commands::stat;
 use crate::commands::status::SlotRow;
+use crate::error::{Error, Result};
 use crate::host::mounts::{Mount, mount_of};
-use keyring_external::error::{Error, Result};
+use keyring_external::error::{BadRequest, Result as KeyringResult};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, Kinship, inspect};
 use keyring_external::store::fs::Fs;
@@ -113,7 +114,7 @@ pub(super) fn look(
         Ok((file, claims, opened)) => (Known::Measured(file), Read { claims: Some(claims), opened }),
         Err(e) => (
             Known::NotMeasured(told(&e, path, all, secret.args())),
-            Read { claims: None, opened: Err(Error::Unavailable) },
+            Read { claims: None, opened: Err(BadRequest::Unavailable.into()) },
         ),
     };
     (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
@@ -143,10 +144,10 @@ fn file(
     fs: &Arc<dyn Fs>,
     path: &Path,
     secret: &mut secret::Once<'_>,
-) -> Result<(CopyFile, Claims, Result<Keyring>)> {
+) -> KeyringResult<(CopyFile, Claims, Result<Keyring>)> {
     let claims = inspect(fs, path)?;
     let mut verified = Known::NotMeasured(NO_SECRET.to_owned());
-    let mut opened = Err(Error::Config(NO_SECRET.to_owned()));
+    let mut opened = Err(Error::Usage(NO_SECRET.to_owned()));
     let mut generation = claims.commit.map(|c| c.generation);
     if secret.is_given() {
         match secret.load(fs, path) {
@@ -158,7 +159,7 @@ fn file(
             }
             Err(e) => {
                 verified = Known::NotMeasured(e.to_string());
-                opened = Err(e);
+                opened = Err(e.into());
             }
         }
     }

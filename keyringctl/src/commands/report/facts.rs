@@ -30,8 +30,8 @@ impl<T> Known<T> {
 }
 
 /// The answer, or what was answered instead.
-impl<T> From<keyring_external::error::Result<T>> for Known<T> {
-    fn from(answer: keyring_external::error::Result<T>) -> Self {
+impl<T, E: std::fmt::Display> From<Result<T, E>> for Known<T> {
+    fn from(answer: Result<T, E>) -> Self {
         answer.map_or_else(|e| Known::NotMeasured(e.to_string()), Known::Measured)
     }
 }

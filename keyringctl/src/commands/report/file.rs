@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Writes the page: whole or not at all, for its owner only, over nothing that was there unless told.
 
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
+use keyring_external::error::BadRequest;
 use keyring_external::store::real::rename_new;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Something is there already.
 pub(super) fn check(path: &Path, force: bool) -> Result<()> {
     if !force && fs::symlink_metadata(path).is_ok() {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "{} is there already and was left as it is: give another name, or --force",
             path.display()
         )));
@@ -44,7 +45,7 @@ pub(super) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
         File::open(dir)?.sync_all()
     };
     write().map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => Error::AlreadyThere { path: path.to_owned() },
+        io::ErrorKind::AlreadyExists => BadRequest::AlreadyThere { path: path.to_owned() }.into(),
         _ => Error::io("write", path, e),
     })
 }

@@ -8,8 +8,8 @@ use super::keys::master_keys;
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
+use crate::error::{Error, Result};
 use crate::server::{Here, Inventory, ServerFiles, ServerKeyring, Session, coverage};
-use keyring_external::error::{Error, Result};
 use keyring_external::keyring::{Keyring, now, witness_claims};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -46,14 +46,14 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     // Of several errors the first one counts: it is that of the first copy.
     let opens = read.iter().position(|file| file.opened.is_ok()).unwrap_or(0);
     let opened = read.into_iter().nth(opens).map(|file| file.opened);
-    let opened = opened.unwrap_or_else(|| Err(Error::Config(no_keyring(&keyring, &here))));
+    let opened = opened.unwrap_or_else(|| Err(Error::Usage(no_keyring(&keyring, &here))));
     // A copy of another keyring says nothing about the server's.
     let opened = opened.and_then(|k| {
         let used = k.id().to_string() == keyring.id;
         if used {
             Ok(k)
         } else {
-            Err(Error::Config("the file holds another keyring than the server uses".to_owned()))
+            Err(Error::Usage("the file holds another keyring than the server uses".to_owned()))
         }
     });
     let witness = match here.datadir() {

@@ -15,10 +15,10 @@ mod transit;
 
 use super::output::{Output, document_text, hex};
 use super::{Verdict, secret, server};
+use crate::error::{Error, Result};
 use crate::server::Kind;
 use facts::Facts;
 use findings::Outcome;
-use keyring_external::error::{Error, Result};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -72,8 +72,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let headline = outcome.headline(&facts, &found);
     let report = Report { verdict: outcome, headline: &headline, facts: &facts, findings: found.all() };
     let document = serde_json::to_value(&report).and_then(|document| document_text(&document));
-    let document =
-        document.map_err(|e| Error::Config(format!("the facts cannot be written as JSON: {e}")))?;
+    let document = document.map_err(|e| Error::Usage(format!("the facts cannot be written as JSON: {e}")))?;
     let hash = hex(&Sha256::digest(document.as_bytes()));
     out.line(format_args!("MySQL {} on {}: {headline}\n", facts.server.version, facts.server.hostname));
     found.print(out);

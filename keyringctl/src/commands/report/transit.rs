@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whether connections to a server are encrypted, as it says itself.
 
+use crate::error::Result;
 use crate::server::Session;
-use keyring_external::error::Result;
 use serde::Serialize;
 use std::time::UNIX_EPOCH;
 

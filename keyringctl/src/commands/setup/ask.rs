@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Questions on the terminal.
 
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Whoever answers questions. Without anybody, the answer is the default.
@@ -36,12 +36,12 @@ impl<'a> Ask<'a> {
         let mut line = String::new();
         let got = io::stdout().flush().and_then(|()| answers.read_line(&mut line));
         match got {
-            Ok(0) => Err(Error::Config("there was no answer: nothing was changed".to_owned())),
+            Ok(0) => Err(Error::Usage("there was no answer: nothing was changed".to_owned())),
             Ok(_) => {
                 let line = line.trim();
                 Ok(if line.is_empty() { default } else { line }.to_owned())
             }
-            Err(e) => Err(Error::Config(format!("no answer could be read ({e}): nothing was changed"))),
+            Err(e) => Err(Error::Usage(format!("no answer could be read ({e}): nothing was changed"))),
         }
     }
 

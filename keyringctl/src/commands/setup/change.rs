@@ -2,7 +2,7 @@
 //! The files that setup writes: what each would change, and writing it so that nothing of others is lost.
 
 use crate::commands::site::Site;
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use keyring_external::store::real::effective_user;
 use keyring_external::store::volume::directory_of;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
@@ -68,7 +68,7 @@ impl Change {
             }
             Err(e) => return Err(Error::io("look at", &place, e)),
             Ok(meta) if !meta.is_file() => {
-                return Err(Error::Config(format!(
+                return Err(Error::Usage(format!(
                     "{} is no regular file, and was left as it is: move it away, or write the file yourself \
                      (keyringctl setup --dry-run shows it)",
                     place.display()
@@ -152,7 +152,7 @@ fn keep(place: &Path) -> Result<PathBuf> {
             Err(e) => return Err(Error::io("keep", &backup, e)),
         }
     }
-    Err(Error::Config(format!("{}.bak to .bak99 are there already: move some away", place.display())))
+    Err(Error::Usage(format!("{}.bak to .bak99 are there already: move some away", place.display())))
 }
 
 /// Makes a directory for a keyring, its parent there already, with mode 0700.
@@ -174,7 +174,7 @@ fn make_directory_and(path: &Path, owner: Option<(u32, u32)>, made: impl FnOnce(
     let dir = match rustix::fs::openat(&parent, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(dir) if rustix::fs::fstat(&dir).map_err(told)?.st_uid == effective_user() => dir,
         Ok(_) | Err(Errno::LOOP | Errno::NOTDIR | Errno::NOENT) => {
-            return Err(Error::Config(format!(
+            return Err(Error::Usage(format!(
                 "something else was put in the place of {} while it was made: somebody else can change {}. Nothing was \
                  given away; see who that is (ls -la), or make the directory by hand, and run setup again",
                 path.display(),

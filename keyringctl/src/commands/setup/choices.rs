@@ -4,10 +4,10 @@
 use super::Args;
 use super::ask::Ask;
 use crate::commands::site::Site;
+use crate::error::{Error, Result};
 use crate::host::files::Manifest;
 use crate::host::{Host, Way, manifest_of};
 use keyring_external::config::{MAX_COPIES, MAX_WAIT};
-use keyring_external::error::{Error, Result};
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 
@@ -50,19 +50,19 @@ pub(super) fn choose(args: &Args, site: &Site, ask: &mut Ask<'_>) -> Result<Host
         (UnlockSource::Credential(_), Some(file)) => Some(absolute(file, "the credential's file")?),
         (UnlockSource::Credential(_), None) => Some(secret_file(site)),
         (_, Some(_)) => {
-            return Err(Error::Config("--credential-file goes with --unlock credential:NAME".to_owned()));
+            return Err(Error::Usage("--credential-file goes with --unlock credential:NAME".to_owned()));
         }
         (_, None) => None,
     };
     let count = 1 + mirrors.len();
     if count > MAX_COPIES as usize || args.min_copies as usize > count || args.min_copies == 0 {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "--min-copies is {}, and there are {count} copies: give a number from 1 to that of the copies ({MAX_COPIES} at most)",
             args.min_copies
         )));
     }
     if args.wait > MAX_WAIT {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "--wait is {}: at most {MAX_WAIT} seconds are possible",
             args.wait
         )));
@@ -84,12 +84,12 @@ fn way(args: &Args, site: &Site) -> Result<Way> {
     match (args.load_as, site.version) {
         (Some(way), _) => Ok(way.into()),
         (None, Some(version)) => Ok(Way::for_version(version)),
-        (None, None) if site.is_below() => Err(Error::Config(format!(
+        (None, None) if site.is_below() => Err(Error::Usage(format!(
             "the version of {} is not known: nothing below --root is run, and no Debian package there has it. Say how it \
              is to load the keyring: --as component (for MySQL 8.4 and later) or --as plugin (8.0)",
             site.at(&site.mysqld).display()
         ))),
-        (None, None) => Err(Error::Config(format!(
+        (None, None) => Err(Error::Usage(format!(
             "{} does not say its version: is MySQL installed? Give --mysqld, or --as component (for MySQL 8.4 and later) \
              or --as plugin (8.0)",
             site.at(&site.mysqld).display()
@@ -107,8 +107,7 @@ fn secret_file(site: &Site) -> PathBuf {
 /// A manifest that is there.
 pub(super) fn manifest(site: &Site, path: &Path) -> Result<Option<Manifest>> {
     let Some(text) = site.text(path)? else { return Ok(None) };
-    let wrong =
-        |why| Error::Config(format!("the manifest {} cannot be read: {why}", site.at(path).display()));
+    let wrong = |why| Error::Usage(format!("the manifest {} cannot be read: {why}", site.at(path).display()));
     Manifest::parse(&text).map(Some).map_err(wrong)
 }
 
@@ -121,5 +120,5 @@ fn absolute(path: &Path, what: &str) -> Result<PathBuf> {
     } else {
         format!("is {}", path.display())
     };
-    Err(Error::Config(format!("{what} {given}: give an absolute path, as mysqld is to open it")))
+    Err(Error::Usage(format!("{what} {given}: give an absolute path, as mysqld is to open it")))
 }

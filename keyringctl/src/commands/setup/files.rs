@@ -5,12 +5,12 @@ use super::change::{Change, is_root};
 use super::choices::manifest;
 use super::{Args, Part};
 use crate::commands::site::{Site, mounts_below};
+use crate::error::{Error, Result};
 use crate::host::apparmor::{LOCAL_FILE, local_rules, merged};
 use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_file, option_text};
 use crate::host::needs::needs;
 use crate::host::{Host, Way};
 use keyring_external::config::file::{COMPONENT, file_in};
-use keyring_external::error::{Error, Result};
 use std::path::Path;
 
 /// All files, those that stay as they are among them.
@@ -89,7 +89,7 @@ fn not_by_both(site: &Site, host: &Host) -> Result<()> {
     };
     match other {
         None => Ok(()),
-        Some(what) => Err(Error::Config(format!(
+        Some(what) => Err(Error::Usage(format!(
             "{what}: a server has one keyring, the plugin or the component. Take that out first, or set up the same way \
              (--as); nothing was changed"
         ))),
@@ -101,7 +101,7 @@ fn manifest_for(args: &Args, site: &Site, path: &Path) -> Result<String> {
     let found = manifest(site, path)?.unwrap_or_default();
     let others = found.other_keyrings();
     if let (Some(other), false) = (others.first(), args.replace_keyring) {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "the manifest {} loads {other}, another keyring: a server has one, and what is encrypted with that one's keys \
              cannot be read without them. Bring them over first (keyringctl import --help), then run setup again with \
              --replace-keyring; nothing was changed",

@@ -9,8 +9,9 @@ use crate::commands::missing;
 use crate::commands::secret;
 use crate::commands::site::Site;
 use crate::commands::sync;
+use crate::error::{Error, Result};
 use crate::host::Host;
-use keyring_external::error::{Error, Result};
+use keyring_external::error::{BadRequest, Refusal};
 use keyring_external::keyring::load_with;
 use keyring_external::store::fs::{Fs, Meta};
 use keyring_external::store::real::RealFs;
@@ -69,7 +70,7 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
         host.copies().map(Path::to_owned).partition(|copy| site.at(copy).symlink_metadata().is_ok());
     if let (Some(found), Some(missing)) = (there.first(), make.first()) {
         let secret = secret::Args { unlock: Some(source(site, host)), recovery: false };
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "the keyring {} is there, but not its copy {}. Mount its volume, or, when there is none yet, {}; then run setup again",
             found.display(),
             missing.display(),
@@ -77,7 +78,7 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
         )));
     }
     if site.account.is_none() && is_root() {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "there is no account {} on this host: install MySQL first, or say with --mysqld-user which account mysqld runs as",
             site.user
         )));
@@ -87,7 +88,7 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
         let dir = directory_of(copy);
         check_volume(site, host, dir)?;
         if let Some((closed, mode)) = closed_on_the_way(site, dir) {
-            return Err(Error::Config(format!(
+            return Err(Error::Usage(format!(
                 "{} lets {} not through to {} (mode {mode:04o}): run chmod o+x {}, and setup again; nothing was changed",
                 closed.display(),
                 site.user,
@@ -129,7 +130,7 @@ fn check_volume(site: &Site, host: &Host, dir: &Path) -> Result<()> {
     let place = site.at(dir);
     let parent = place.parent().unwrap_or(&place);
     if !parent.is_dir() {
-        return Err(Error::Config(format!(
+        return Err(Error::Usage(format!(
             "there is no directory {}: mount the keyring's volume there, or give another path; nothing was changed",
             parent.display()
         )));
@@ -138,7 +139,7 @@ fn check_volume(site: &Site, host: &Host, dir: &Path) -> Result<()> {
     let meta = |path: &Path| fs::metadata(path).map_err(|e| Error::io("look at", path, e));
     let datadir = site.at(&host.datadir);
     if !host.allow_same_device && datadir.exists() && meta(near)?.dev() == meta(&datadir)?.dev() {
-        return Err(Error::SameDevice { path: dir.to_owned(), datadir: host.datadir.clone() });
+        return Err(BadRequest::SameDevice { path: dir.to_owned(), datadir: host.datadir.clone() }.into());
     }
     Ok(())
 }
@@ -148,7 +149,10 @@ fn opens(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let source = source(site, host);
     let name = host.unlock.to_string();
-    there.iter().try_for_each(|copy| load_with(&fs, &site.at(copy), &name, || source.read()).map(drop))
+    for copy in there {
+        load_with(&fs, &site.at(copy), &name, || source.read())?;
+    }
+    Ok(())
 }
 
 /// Makes directories, secret and keyring.
@@ -184,7 +188,7 @@ pub(super) fn carry_out(site: &Site, host: &Host, plan: &Plan, label: &str) -> R
 fn is_mysqlds(site: &Site, meta: &Meta, dir: &Path) -> Result<()> {
     match &site.account {
         Some(account) if meta.uid != account.uid && is_root() => {
-            Err(Error::Owner { path: dir.to_owned(), owner: meta.uid, user: account.uid })
+            Err(Refusal::Owner { path: dir.to_owned(), owner: meta.uid, user: account.uid }.into())
         }
         _ => Ok(()),
     }

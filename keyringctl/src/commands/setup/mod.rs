@@ -11,12 +11,12 @@ use super::doctor::leftovers;
 use super::output::Output;
 use super::site;
 use super::{Verdict, init};
+use crate::error::{Error, Result};
 use crate::host::apparmor::PROFILE_FILE;
 use crate::host::files::selinux_commands;
 use crate::host::{Host, Way};
 use ask::Ask;
 use change::{Change, Found};
-use keyring_external::error::{Error, Result};
 use keyring_external::store::real::RealFs;
 use keyring_external::store::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
@@ -106,7 +106,7 @@ enum Part {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let asks = !args.yes && !out.is_json() && ask::terminal();
     if !asks && !args.yes && !args.dry_run {
-        return Err(Error::Config(
+        return Err(Error::Usage(
             "there is no terminal to ask at: give --yes to write all, or --dry-run to see what would be written".to_owned(),
         ));
     }

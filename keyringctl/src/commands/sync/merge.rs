@@ -4,7 +4,7 @@
 use super::Args;
 use crate::commands::Verdict;
 use crate::commands::output::{Output, counted, quoted, stderr_report, time};
-use keyring_external::error::{Error, Result};
+use crate::error::{Error, Result};
 use keyring_external::key::KeyName;
 use keyring_external::keyring::{About, Conflict, Keyring, Merging, OnlyOne, Take, load_with};
 use keyring_external::secret::UnlockSecret;
@@ -31,7 +31,12 @@ struct Secrets<'a> {
 
 impl Secrets<'_> {
     /// Opens the copy at `path`: with the secret of the others, where one was given for those.
-    fn open(&mut self, fs: &Arc<dyn Fs>, path: &Path, is_first: bool) -> Result<Keyring> {
+    fn open(
+        &mut self,
+        fs: &Arc<dyn Fs>,
+        path: &Path,
+        is_first: bool,
+    ) -> keyring_external::error::Result<Keyring> {
         let args = self.args;
         let of_other = args.other_unlock.as_ref().filter(|_| !is_first);
         let (name, kept) = match of_other {
@@ -86,7 +91,7 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
         // What counts is what is on the volumes now, opened with the slots of the first.
         let found = secrets.open(fs, path, true)?.len();
         if found != merged.keys {
-            return Err(Error::Config(format!(
+            return Err(Error::Usage(format!(
                 "{} holds {}, and {} were written: look at the volume (dmesg), and compare with what is kept in {}",
                 path.display(),
                 counted(found, "key"),
@@ -156,14 +161,14 @@ impl Sides {
             };
             let choices = conflicts.iter().flat_map(|c| [(&c.name, Take::Here), (&c.name, Take::There)]);
             let Some((name, take)) = choices.into_iter().find(|(name, take)| fits(name, *take)) else {
-                return Err(Error::Config(format!(
+                return Err(Error::Usage(format!(
                     "--take {} fits no key that differs between the two copies: without --take, those that do are \
                      listed",
                     quoted(words)
                 )));
             };
             if decided.insert(name.clone(), take).is_some_and(|before| before != take) {
-                return Err(Error::Config(format!(
+                return Err(Error::Usage(format!(
                     "--take is given for both keys of the name {name}: one is kept"
                 )));
             }

@@ -4,9 +4,9 @@
 use super::Opened;
 use crate::commands::Verdict;
 use crate::commands::output::{Output, counted, visible};
+use crate::error::{Error, Result};
 use crate::tablespace::{Depth, FileReport, Found, Kind, State, check, find};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use keyring_external::error::{Error, Result};
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub(super) fn run(
     let found = find(&directories)?;
     for datadir in &args.datadir {
         if !found.files.iter().any(|(path, _)| path.starts_with(datadir)) {
-            return Err(Error::Config(format!(
+            return Err(Error::Usage(format!(
                 "there is no file of a MySQL server below {}: check the path",
                 datadir.display()
             )));
@@ -89,7 +89,7 @@ pub(super) fn run(
     }));
     let unreadable = files.iter().filter(|file| file.state == State::Unreadable).count();
     if unreadable > 0 {
-        return Err(Error::Config(format!("{unreadable} files or directories could not be read")));
+        return Err(Error::Usage(format!("{unreadable} files or directories could not be read")));
     }
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The global variables that say what is encrypted and where else data goes.
 
+use crate::error::Result;
 use crate::server::Session;
-use keyring_external::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@
 //! InnoDB's tablespaces: those of one table, which count for it, and all others.
 
 use super::tables::{Place, Table};
+use crate::error::Result;
 use crate::server::Session;
-use keyring_external::error::Result;
 use serde::Serialize;
 use std::collections::HashMap;
 

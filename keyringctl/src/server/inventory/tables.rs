@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tables and where they lie.
 
+use crate::error::Result;
 use crate::server::{Session, quoted};
-use keyring_external::error::Result;
 use serde::Serialize;
 
 /// Where a table's rows are.

@@ -8,7 +8,7 @@ use crate::common::sim::Sim;
 use crate::common::{Op, Rng, Set, contents, put, unlock};
 use crate::rig::{place, told};
 use keyring_external::config::Config;
-use keyring_external::error::{Error, Result};
+use keyring_external::error::{BadRequest, Error, Refusal, Result};
 use keyring_external::keyring::{Keyring, Trust, load};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -226,7 +226,7 @@ impl Life {
                 self.promised.acknowledged += 1;
             }
             // The key that it was to remove was not stored.
-            Err(Error::NoSuchKey { .. }) if self.promised.failed > 0 => {}
+            Err(Error::BadRequest(BadRequest::NoSuchKey { .. })) if self.promised.failed > 0 => {}
             Err(e) => {
                 self.fails(&e.to_string());
                 let memory = contents(&keyring);
@@ -278,7 +278,7 @@ impl Life {
             let due = if index == 0 { promised.made } else { promised.mirrored };
             match load(&fs, path, &unlock()) {
                 Ok((copy, _)) => self.judge_alone(index, &contents(&copy), when),
-                Err(Error::Missing { .. }) if !due => {}
+                Err(Error::Refusal(Refusal::Missing { .. })) if !due => {}
                 Err(e) => panic!("{}, {when}: copy {index} does not open: {e}", self.what),
             }
         }

@@ -6,8 +6,9 @@
 use super::Finding;
 use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
+use crate::error::{Error, Result};
 use crate::server::{Here, Kind, Session};
-use keyring_external::error::{Error, Result};
+use keyring_external::error::Failure;
 use keyring_external::secret::fill_random;
 use memchr::memmem::Finder;
 use serde::Serialize;
@@ -121,7 +122,7 @@ fn search(datadir: &Path, own: &Path, text: &[u8], outcome: &mut Outcome) -> Res
             match contains(&path, text) {
                 Ok(true) => outcome.found_in.push(path),
                 Ok(false) => {}
-                Err(Error::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) if e.io_kind() == Some(io::ErrorKind::NotFound) => continue,
                 Err(e) => return Err(e),
             }
             outcome.files += 1;
@@ -151,7 +152,7 @@ fn contains(path: &Path, text: &[u8]) -> Result<bool> {
 /// Returns a random text.
 fn random_text(start: &str) -> Result<String> {
     let mut bytes = [0; 16];
-    fill_random(&mut bytes).map_err(Error::System)?;
+    fill_random(&mut bytes).map_err(Failure::System)?;
     Ok(format!("{start}_{:032x}", u128::from_be_bytes(bytes)))
 }
 

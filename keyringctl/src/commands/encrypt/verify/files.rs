@@ -3,9 +3,9 @@
 
 use super::{Finding, sizes};
 use crate::commands::output::counted;
+use crate::error::{Error, Result};
 use crate::server::{Inventory, Kind, ServerFiles};
 use crate::tablespace::{self, Depth, FileReport, Forms, MasterKeys, NoKeys, State};
-use keyring_external::error::{Error, Result};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
 use std::collections::BTreeMap;

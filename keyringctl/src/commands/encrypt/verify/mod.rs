@@ -10,10 +10,11 @@ use super::plan::keyring_line;
 use super::{Verdict, server, sizes};
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::secret;
+use crate::error::Result;
 use crate::server::{
     Here, Inventory, Item, Kind, Remedy, ServerFiles, ServerKeyring, Session, State, coverage,
 };
-use keyring_external::error::Result;
+use keyring_external::error::BadRequest;
 use serde::Serialize;
 
 /// Check whether anything that a server stores is unencrypted: what it reports, its files, and a canary
@@ -109,8 +110,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 fn open(args: &Args, keyring: &ServerKeyring) -> Result<keyring_external::keyring::Keyring> {
     let fs: std::sync::Arc<dyn keyring_external::store::fs::Fs> =
         std::sync::Arc::new(keyring_external::store::real::RealFs);
-    let path = keyring.paths.first().ok_or(keyring_external::error::Error::Unavailable)?;
-    args.secret.load(&fs, path).map(|(keyring, _)| keyring)
+    let path = keyring.paths.first().ok_or(BadRequest::Unavailable)?;
+    Ok(args.secret.load(&fs, path)?.0)
 }
 
 fn keyring_finding(keyring: &ServerKeyring) -> Vec<Finding> {

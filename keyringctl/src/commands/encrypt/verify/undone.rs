@@ -3,9 +3,9 @@
 
 use super::{Finding, Verdict};
 use crate::commands::output::{Output, counted, visible};
+use crate::error::Result;
 use crate::server::{Here, Inventory, Item, Kind, ServerFiles, Session, State, coverage};
 use crate::tablespace;
-use keyring_external::error::Result;
 use serde::Serialize;
 
 #[derive(Serialize)]
