@@ -258,8 +258,8 @@ impl Tables {
         vec![
             table(
                 "Fetch",
-                "A reader is opened, asked for lengths and bytes, and closed; keys in random order. A fetch is the mean of \
-                 256, by one thread. The server's own locks are not part of it."
+                "Opens a reader, asks it for lengths and bytes, and closes it, for keys in random order. A fetch is the \
+                 mean of 256, in one thread. The server's own locks are not included."
                     .to_owned(),
                 "",
                 self.fetch,
@@ -267,10 +267,10 @@ impl Tables {
             table(
                 "Store, generate, remove",
                 format!(
-                    "On {is}. The floor is an append of as many bytes as a store of ours appends ({}) and an fdatasync, \
-                     to another file there, after each store of ours. The first store after a load writes the keyring whole, as \
-                     a remove does; later ones append. component_keyring_file syncs nothing: its figures are \
-                     of keys that a power cut takes back.",
+                    "On {is}. The floor is an append of as many bytes as a store in keyring_external appends ({}) and an \
+                     fdatasync, to another file there, after each of these stores. The first store after a load \
+                     rewrites the keyring, as a remove does; later ones append. component_keyring_file syncs nothing: \
+                     a power failure takes back the keys that its figures show.",
                     names::record_len()
                 ),
                 "floor",
@@ -278,15 +278,15 @@ impl Tables {
             ),
             table(
                 "Load",
-                "A keyring that opens with a random secret; its file is in the page cache. A passphrase adds its \
-                 Argon2id. Memory is what the process has more of than before it opened the library."
+                "The keyring opens with a random secret; its file is in the page cache. A passphrase adds the time of its \
+                 Argon2id. Memory is what the process uses more than before it opened the library."
                     .to_owned(),
                 "",
                 self.load,
             ),
             table(
                 "Bytes of a store",
-                format!("On {is}; what the kernel had not written at the end was flushed and counted."),
+                format!("On {is}. What the kernel had not written at the end was flushed and counted."),
                 "",
                 self.bytes,
             ),

@@ -49,7 +49,7 @@ pub fn measure(base: &Path, plan: &Plan, progress: &Progress) -> Result<Vec<Tabl
     Ok(vec![Table {
         title: "Several copies",
         about: "The peer has no copies. The floor is a store on one copy. A copy that hangs does not answer at all; \
-                `min_copies` is 1, and the change is acknowledged when the others have it."
+                `min_copies` is 1, and a change is acknowledged when the other copies have it."
             .to_owned(),
         size: "copies",
         floor: "one copy",

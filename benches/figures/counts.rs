@@ -59,8 +59,8 @@ pub fn check(bench: &Bench<'_>, record: bool, progress: &Progress) -> Result<Cou
         lines.push(format!("recorded in {}", file.display()));
     } else if !fine {
         lines.push(
-            "A count is off by more than 10 %. Find out why; when it is meant, `make bench RECORD=1` records the \
-             new ones, to be committed with the change. Another compiler or C library counts otherwise, too."
+            "A count is off by more than 10 %. Find out why. If the change is intended, record the new counts with \
+             `make bench RECORD=1` and commit them with it. Another compiler or C library has other counts, too."
                 .to_owned(),
         );
     }

@@ -14,7 +14,7 @@ pub fn write(dir: &Path, command: &str, machine: &str, tables: &[Table], counts:
     let failed = |e: std::io::Error| format!("{}: {e}", page.display());
     let old = match fs::read_to_string(&page) {
         Ok(old) => old,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => format!("# Figures\n\n{BEGIN}{END}"),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => format!("# Benchmarks\n\n{BEGIN}{END}"),
         Err(e) => return Err(failed(e)),
     };
     let (before, rest) =
@@ -22,8 +22,8 @@ pub fn write(dir: &Path, command: &str, machine: &str, tables: &[Table], counts:
     let (_, after) = rest.split_once(END).ok_or_else(|| format!("{}: no line {END}", page.display()))?;
     let mut new = format!("{before}{BEGIN}\n## The run\n\n    {command}\n\n{machine}\n");
     new.push_str(
-        "A cell is a median, behind it where the middle four fifths of the samples lie and how many they were. \
-         The ratio is ours to the peer's.\n",
+        "A cell shows the median, and in brackets the range of the middle four fifths of the samples and their number. \
+         The ratio is keyring_external to the peer.\n",
     );
     for table in tables {
         new.push_str(&format!("\n## {}\n\n{}\n\n{}", table.title, table.about, table.markdown()));

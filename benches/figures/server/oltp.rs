@@ -74,9 +74,9 @@ pub fn measure(bench: &Bench<'_>, plan: &Plan, progress: &Progress) -> Result<Ve
     Ok(vec![Table {
         title: "OLTP, read and write",
         about: format!(
-            "{by}: {SESSIONS} sessions, {TABLES} tables of {} rows, {} interleaved rounds of {} s. With a keyring tables, \
-             redo, undo and binary logs are encrypted. The server syncs nothing, so that no wait for a disk hides what \
-             encryption costs. Ours to the peer's within one round: {}.",
+            "{by}: {SESSIONS} sessions, {TABLES} tables of {} rows, {} interleaved rounds of {} s. With a keyring, \
+             tables, redo, undo and binary logs are encrypted. The server syncs nothing, so that no wait for a disk \
+             hides what encryption costs. Ratio to the peer within one round: {}.",
             plan.oltp_rows,
             plan.oltp_rounds,
             plan.oltp_seconds,

@@ -60,9 +60,9 @@ pub fn measure(bench: &Bench<'_>, plan: &Plan, progress: &Progress) -> Result<Ve
     Ok(vec![Table {
         title: "Encrypted tablespaces in the server",
         about: format!(
-            "One table each, made by {SESSIONS} sessions at a time; both servers in turn, rotations: {}, starts: {}. The \
-             server syncs nothing of its own here, so that what is left is the keyring's share and InnoDB's work. Ours \
-             syncs its keyring all the same; the peer's never does.",
+            "One table each, created by {SESSIONS} sessions at a time; both servers alternately, rotations: {}, starts: {}. \
+             The server syncs nothing of its own here, so what remains is the keyring's share and InnoDB's work. \
+             keyring_external still syncs its file; the peer never does.",
             plan.rotations, plan.starts
         ),
         size: "tablespaces",

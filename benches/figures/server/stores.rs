@@ -36,8 +36,9 @@ pub fn measure(bench: &Bench<'_>, plan: &Plan, progress: &Progress) -> Result<Ve
     Ok(vec![Table {
         title: "Stores in the server",
         about: format!(
-            "`keyring_key_store` of keyring_udf by one session over a socket, the statement included; rounds, each \
-             with a server just started: {}. The first store after the start, which writes our keyring whole, is not among them.",
+            "`keyring_key_store` of keyring_udf in one session over a socket, including the statement. Rounds, each \
+             with a newly started server: {}. The first store after the start, which rewrites keyring_external's file, \
+             is not included.",
             plan.rounds
         ),
         size: "keys",
