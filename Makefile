@@ -10,7 +10,7 @@ ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
 FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build bindings lint fmt docs install deb clean
+.PHONY: help demo test bench fuzz build bindings lint fmt docs install deb clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ build: ## Build the library and keyringctl into target/release
 
 bench: ## Measure beside component_keyring_file, into docs/BENCHMARKS.md (QUICK=1, RECORD=1, ONLY=part, DIR=/path)
 	@scripts/bench.sh
+
+fuzz: ## Fuzz everything that parses foreign bytes (SECONDS=600 for each target, TARGET=name); needs nightly Rust and cargo-fuzz
+	@SECONDS_EACH=$(or $(SECONDS),600) scripts/fuzz.sh $(TARGET)
 
 bindings: ## Make src/abi/sys.rs anew from include/ (installs Debian's libclang-dev when it is missing)
 	@scripts/bindings.sh

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Makes keyring files authentic whose bytes are anything: with the keys at hand, every checksum, MAC and ciphertext fits.
+
+use keyring_external::format::commit::COMMIT_LEN;
+use keyring_external::format::crypto::{DataKey, IV_LEN, KEY_LEN, Keys, TAG_LEN, Tag};
+use keyring_external::format::layout::{COMMIT_BLOCK, COMMITS_AT, FIXED_LEN, HEADER_LEN, MAX_BODY};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+const ID: std::ops::Range<usize> = 24..40;
+const EPOCH: std::ops::Range<usize> = 40..56;
+const CHECKSUM_AT: usize = HEADER_LEN - 32;
+const MAC_AT: usize = CHECKSUM_AT - TAG_LEN;
+/// Where a commit slot holds the number of records and the chain.
+const COUNT: std::ops::Range<usize> = 24..32;
+const CHAIN: std::ops::Range<usize> = 32..64;
+
+/// The keys of the keyring with that id.
+pub fn keys(id: &Uuid) -> Keys {
+    let data = DataKey::copy_of(&[7; KEY_LEN]).expect("memory");
+    Keys::derive(&data, id).expect("memory")
+}
+
+/// The keys of the keyring that a file says it is; a file that is too short has no id.
+pub fn keys_of(file: &[u8]) -> Option<Keys> {
+    Some(keys(&Uuid::from_slice(file.get(ID)?).ok()?))
+}
+
+/// Gives a header its checksum alone, as anybody can.
+pub fn checksum(header: &mut [u8]) {
+    let (body, checksum) = header.split_at_mut(CHECKSUM_AT);
+    checksum.copy_from_slice(&Sha256::digest(body));
+}
+
+/// Gives a header its MAC and its checksum; answers the MAC, with which the chain of records begins.
+pub fn header(header: &mut [u8], keys: &Keys) -> Tag {
+    let (body, rest) = header.split_at_mut(MAC_AT);
+    let tag = keys.header_mac().tag(&[body]).expect("memory");
+    rest[..TAG_LEN].copy_from_slice(&tag);
+    checksum(header);
+    tag
+}
+
+/// Seals a record whose body is in the clear: answers its bytes and goes on with the chain.
+pub fn record(keys: &Keys, chain: &mut Tag, iv: [u8; IV_LEN], body: &[u8]) -> Vec<u8> {
+    let mut body = body.to_vec();
+    keys.record_encryption().apply(&iv, &mut body).expect("memory");
+    let len = (body.len() as u32).to_le_bytes();
+    *chain = keys.record_mac().tag(&[chain, &len, &iv, &body]).expect("memory");
+    [&len[..], &iv, &body, chain].concat()
+}
+
+/// A whole file whose record bodies are in the clear, made authentic. A commit slot gets the chain of as many records as
+/// it counts, unless its chain begins with 0xff: then it lies.
+pub fn file(data: &[u8]) -> Option<(Vec<u8>, Keys)> {
+    let keys = keys_of(data)?;
+    let mut file = data.to_vec();
+    let mut chains = Vec::new();
+    for (n, copy) in file.chunks_exact_mut(HEADER_LEN).take(2).enumerate() {
+        let tag = header(copy, &keys);
+        if n == 0 {
+            chains.push(tag);
+        }
+    }
+    let mut at = FIXED_LEN;
+    while let Some((iv, len)) = front_of_record(&file, at) {
+        let mut chain = *chains.last()?;
+        let body = at + 4 + IV_LEN;
+        let sealed = record(&keys, &mut chain, iv, &file[body..body + len]);
+        file[at..at + sealed.len()].copy_from_slice(&sealed);
+        chains.push(chain);
+        at += sealed.len();
+    }
+    let epoch: [u8; 16] = file.get(EPOCH)?.try_into().ok()?;
+    for index in 0..2 {
+        let from = COMMITS_AT + usize::from(index) * COMMIT_BLOCK;
+        let Some(slot) = file.get_mut(from..from + COMMIT_LEN) else { break };
+        let count = usize::from_le_bytes(slot[COUNT].try_into().ok()?);
+        if slot[CHAIN.start] != 0xff
+            && let Some(chain) = chains.get(count)
+        {
+            slot[CHAIN].copy_from_slice(chain);
+        }
+        let (body, tag) = slot.split_at_mut(COMMIT_LEN - TAG_LEN);
+        tag.copy_from_slice(&keys.commit_mac().tag(&[&epoch, &[index], body]).ok()?);
+    }
+    Some((file, keys))
+}
+
+/// The initialisation vector of the record at `at` and the length of its body, if it is whole.
+fn front_of_record(file: &[u8], at: usize) -> Option<([u8; IV_LEN], usize)> {
+    let (len, rest) = file.get(at..)?.split_first_chunk::<4>()?;
+    let (iv, rest) = rest.split_first_chunk()?;
+    let len = u32::from_le_bytes(*len) as usize;
+    (len <= MAX_BODY && len + TAG_LEN <= rest.len()).then_some((*iv, len))
+}
