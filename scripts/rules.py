@@ -44,7 +44,6 @@ VOCABULARY = ["aes", "config", "error", "key", "recovery", "secret", "unlock"]
 ARROWS = {
     LIBRARY: {
         **{part: VOCABULARY for part in VOCABULARY},
-        "error": ["format", *VOCABULARY],  # it wraps the error of `format`: to be divided
         "format": VOCABULARY,
         "store": ["format", *VOCABULARY],
         "keyring": ["store", "format", *VOCABULARY],
@@ -52,10 +51,10 @@ ARROWS = {
     },
     TOOL: {
         "error": ["keyring_external::error"],
-        "server": ["error", "keyring_external::error"],
+        "server": ["error"],
         "legacy": ["keyring_external::key", "keyring_external::secret"],
-        "tablespace": [f"keyring_external::{part}" for part in ("error", "key", "keyring", "secret")],
-        "host": ["server", *(f"keyring_external::{part}" for part in ("config", "store", "unlock"))],
+        "tablespace": ["error", *(f"keyring_external::{part}" for part in ("key", "keyring", "secret"))],
+        "host": [f"keyring_external::{part}" for part in ("config", "store", "unlock")],
         "commands": [
             *("error", "server", "legacy", "tablespace", "host"),
             *(f"keyring_external::{part}" for part in ("keyring", "store", "format", *VOCABULARY)),
@@ -67,11 +66,6 @@ PACKAGES = {"keyring_external": LIBRARY, "keyringctl": TOOL}
 # Where circles of files have yet to be broken. Nothing is added here.
 CIRCLES_LEFT = [
     "src/abi/",
-    "keyringctl/src/commands/",
-    "keyringctl/src/host/apparmor/",
-    "keyringctl/src/legacy/",
-    "keyringctl/src/server/coverage",
-    "keyringctl/src/tablespace/",
     "mysql-plugin-tests/src/biobank/",
     "mysql-plugin-tests/src/rig/",
     "mysql-plugin-tests/tests/server/tools/",

@@ -2,7 +2,8 @@
 //! `keyringctl backup`: a verified copy of a keyring file.
 
 use super::output::{Output, counted, hex};
-use super::{Verdict, missing, secret};
+use super::verdict::Verdict;
+use super::{missing, secret};
 use crate::error::Result;
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::keyring::load_with;

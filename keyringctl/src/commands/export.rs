@@ -3,7 +3,8 @@
 
 use super::foreign::{self, backup_of};
 use super::output::{Output, counted};
-use super::{Verdict, secret};
+use super::secret;
+use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::legacy::compare::same;
 use crate::legacy::{Fault, Format, Key, Keys, MAX_FILE, component_keyring_file};

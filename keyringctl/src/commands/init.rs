@@ -3,7 +3,8 @@
 
 use super::output::Output;
 use super::secret::{self, measured_cost};
-use super::{Verdict, apart, missing, stat, sync};
+use super::verdict::Verdict;
+use super::{apart, missing, stat, sync};
 use crate::error::{Error, Result};
 use keyring_external::error::Failure;
 use keyring_external::format::header::Header;

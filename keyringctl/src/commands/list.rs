@@ -2,7 +2,8 @@
 //! `keyringctl list`: the keys of a keyring, never their bytes.
 
 use super::output::{Output, counted, table, time};
-use super::{Verdict, secret};
+use super::secret;
+use super::verdict::Verdict;
 use crate::error::Result;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;

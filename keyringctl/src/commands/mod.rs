@@ -23,15 +23,18 @@ mod server;
 mod setup;
 mod site;
 mod slot;
+mod slot_row;
 mod stat;
 mod status;
 mod sync;
+mod verdict;
 mod verify;
 mod witness;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use output::Output;
 use std::process::ExitCode;
+use verdict::Verdict;
 
 /// What was checked is not fine.
 const NOT_FINE: u8 = 1;
@@ -70,19 +73,6 @@ enum Command {
     Man(pages::ManArgs),
 }
 
-/// How a command ended that could be carried out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
-    Fine,
-    NotFine,
-}
-
-impl Verdict {
-    fn and(self, other: Verdict) -> Verdict {
-        if self == Verdict::Fine { other } else { self }
-    }
-}
-
 /// Runs `keyringctl` with the process's arguments.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -111,8 +101,8 @@ pub fn main() -> ExitCode {
         Command::Encrypt(args) => encrypt::run(&args, &mut out),
         Command::Report(args) => report::run(&args, &mut out),
         Command::Backup(args) => backup::run(&args, &mut out),
-        Command::Completions(args) => pages::completions(&args, &mut out),
-        Command::Man(args) => pages::man(&args, &mut out),
+        Command::Completions(args) => pages::completions(&args, Cli::command(), &mut out),
+        Command::Man(args) => pages::man(&args, Cli::command(), &mut out),
     };
     let code = match done {
         Ok(Verdict::Fine) => 0,
@@ -131,7 +121,6 @@ mod messages;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

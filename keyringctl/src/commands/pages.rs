@@ -3,9 +3,9 @@
 //! description.
 
 use super::output::Output;
-use super::{Cli, Verdict};
+use super::verdict::Verdict;
 use crate::error::{Error, Result};
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -27,15 +27,19 @@ pub(super) struct ManArgs {
     directory: PathBuf,
 }
 
-pub(super) fn completions(args: &CompletionsArgs, out: &mut Output) -> Result<Verdict> {
+pub(super) fn completions(
+    args: &CompletionsArgs,
+    mut commands: Command,
+    out: &mut Output,
+) -> Result<Verdict> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "keyringctl", &mut script);
+    clap_complete::generate(args.shell, &mut commands, "keyringctl", &mut script);
     out.line(String::from_utf8_lossy(&script).trim_end());
     Ok(Verdict::Fine)
 }
 
-pub(super) fn man(args: &ManArgs, out: &mut Output) -> Result<Verdict> {
-    clap_mangen::generate_to(Cli::command(), &args.directory)
+pub(super) fn man(args: &ManArgs, commands: Command, out: &mut Output) -> Result<Verdict> {
+    clap_mangen::generate_to(commands, &args.directory)
         .map_err(|e| Error::io("write to", &args.directory, e))?;
     out.line(format_args!("Wrote the manual pages to {}", args.directory.display()));
     Ok(Verdict::Fine)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl rekey`: a new data key.
 
-use super::Verdict;
 use super::output::{Output, counted};
 use super::secret::{self, Typed};
 use super::slot::Target;
-use super::status::SlotRow;
+use super::slot_row::SlotRow;
+use super::verdict::Verdict;
 use crate::error::Result;
 use keyring_external::keyring::{Renewed, Verifier};
 use keyring_external::store::fs::Fs;

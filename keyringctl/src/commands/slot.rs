@@ -3,8 +3,9 @@
 
 use super::output::{Output, stderr_report};
 use super::secret::{self, measured_cost};
-use super::status::SlotRow;
-use super::{Verdict, all_copies, sync};
+use super::slot_row::SlotRow;
+use super::verdict::Verdict;
+use super::{all_copies, sync};
 use crate::error::{Error, Result};
 use keyring_external::keyring::{Keyring, inspect, load_beside_others};
 use keyring_external::secret::UnlockSecret;

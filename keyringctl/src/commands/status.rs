@@ -2,27 +2,27 @@
 //! `keyringctl status`: what keyring files are, with or without their secret.
 
 mod compare;
+mod copy_status;
 
 use super::content::Content;
 use super::missing::told;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
-use super::{Verdict, secret};
+use super::secret;
+use super::slot_row::SlotRow;
+use super::verdict::Verdict;
 use crate::error::Result;
+use copy_status::{About, CopyStatus, Stands};
 use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
-use keyring_external::format::cost::Cost;
 use keyring_external::format::header::ClaimedHeader;
-use keyring_external::format::slots::{Slot, SlotKind};
 use keyring_external::format::witness::Witness;
 use keyring_external::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
 use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::witness::WITNESS_NAME;
-use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Show what keyring files are: identity, label, unlock slots, generation; no secret is needed
 #[derive(clap::Args)]
@@ -43,79 +43,6 @@ pub(super) struct Args {
     secret: secret::Args,
 }
 
-#[derive(Serialize)]
-struct Found {
-    path: PathBuf,
-    fine: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(flatten)]
-    about: Option<About>,
-    #[serde(skip)]
-    content: Option<Content>,
-}
-
-#[derive(Serialize)]
-struct About {
-    id: Uuid,
-    label: String,
-    created: u64,
-    generation: Option<u64>,
-    /// Whether the secret vouched for all of this.
-    authenticated: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys: Option<usize>,
-    slots: Vec<SlotRow>,
-    notes: Vec<String>,
-    /// Why a server could change nothing here now: the volume is full or mounted read-only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unchangeable: Option<String>,
-    /// How it stands to the witness of the data directory that was named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    witness: Option<Stands>,
-}
-
-#[derive(Serialize)]
-pub(super) struct SlotRow {
-    kind: SlotKind,
-    name: String,
-    created: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<Cost>,
-    /// Whether it followed the last renewal of the data key without its secret.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    followed_by_public_key: bool,
-}
-
-impl From<&Slot> for SlotRow {
-    fn from(slot: &Slot) -> Self {
-        SlotRow {
-            kind: slot.kind,
-            name: slot.name.clone(),
-            created: slot.created,
-            cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
-            followed_by_public_key: slot.follows_by_public_key(),
-        }
-    }
-}
-
-impl SlotRow {
-    /// As people read it.
-    pub fn text(&self) -> String {
-        let followed =
-            if self.followed_by_public_key { ", followed the last rekey by its public key" } else { "" };
-        self.description() + followed
-    }
-
-    /// What it is, and since when.
-    pub fn description(&self) -> String {
-        let cost = self.cost.map_or_else(String::new, |c| {
-            format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
-        });
-        format!("{} ({}), made {}{cost}", self.kind, self.name.escape_debug(), time(self.created))
-    }
-}
-
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     if let Some(datadir) = &args.datadir {
@@ -129,7 +56,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     for path in &args.paths {
         let found = look(&fs, path, args, &mut secret).or_else(|e| {
             let error = Some(told(&e, path, &args.paths, &args.secret));
-            let found = Found { path: path.clone(), fine: false, error, about: None, content: None };
+            let found = CopyStatus { path: path.clone(), fine: false, error, about: None, content: None };
             match e {
                 // What there is of the other copies is still to be told.
                 Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {
@@ -165,18 +92,19 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 /// The same as figures.
-fn metrics(all: &[Found], witness: Option<&Witness>) -> Metrics {
+fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
     let mut metrics = Metrics::default();
-    let each = |metrics: &mut Metrics, name: &str, help: &str, value: &dyn Fn(&Found) -> Option<String>| {
-        metrics.family(name, help);
-        for found in all {
-            let id = found.about.as_ref().map_or_else(String::new, |a| a.id.to_string());
-            let labels: Labels<'_> = &[("path", &found.path.display()), ("keyring", &id)];
-            value(found).into_iter().for_each(|value| metrics.sample(name, labels, value));
-        }
-    };
+    let each =
+        |metrics: &mut Metrics, name: &str, help: &str, value: &dyn Fn(&CopyStatus) -> Option<String>| {
+            metrics.family(name, help);
+            for found in all {
+                let id = found.about.as_ref().map_or_else(String::new, |a| a.id.to_string());
+                let labels: Labels<'_> = &[("path", &found.path.display()), ("keyring", &id)];
+                value(found).into_iter().for_each(|value| metrics.sample(name, labels, value));
+            }
+        };
     let about =
-        |found: &Found, value: &dyn Fn(&About) -> Option<String>| found.about.as_ref().and_then(value);
+        |found: &CopyStatus, value: &dyn Fn(&About) -> Option<String>| found.about.as_ref().and_then(value);
     each(
         &mut metrics,
         "keyring_external_copy_fine",
@@ -213,43 +141,9 @@ fn metrics(all: &[Found], witness: Option<&Witness>) -> Metrics {
     metrics
 }
 
-/// How a keyring stands to the witness in a data directory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Stands {
-    /// The witness has seen this state.
-    Same,
-    /// The witness has seen an earlier one.
-    Newer,
-    /// The witness has seen a later one.
-    Older,
-    /// The witness has seen another keyring.
-    Another,
-    /// The witness has seen other content of this generation.
-    Fork,
-    /// The keys of this keyring did not write the witness.
-    Unknown,
-}
-
-impl Stands {
-    fn text(self) -> &'static str {
-        match self {
-            Stands::Same => "has seen this state: the data directory was last used with it",
-            Stands::Newer => "has seen an earlier generation",
-            Stands::Older => "has seen a later generation",
-            Stands::Another => "has seen another keyring",
-            Stands::Fork => "has seen another state, from which this copy has diverged",
-            Stands::Unknown => {
-                "was not written by this keyring (damaged, forged, or from before its data key was renewed): \
-                 whether this is the newest cannot be told"
-            }
-        }
-    }
-}
-
 /// What the server in that data directory would not use is not fine.
 fn compare_with_witness(
-    found: &mut Found,
+    found: &mut CopyStatus,
     heard: KeyringResult<Testimony>,
     secret: &secret::Args,
 ) -> KeyringResult<()> {
@@ -272,7 +166,12 @@ fn compare_with_witness(
     Ok(())
 }
 
-fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args, secret: &mut secret::Once<'_>) -> KeyringResult<Found> {
+fn look(
+    fs: &Arc<dyn Fs>,
+    path: &Path,
+    args: &Args,
+    secret: &mut secret::Once<'_>,
+) -> KeyringResult<CopyStatus> {
     let claims = inspect(fs, path)?;
     let heard;
     let mut about = describe(&claims.header);
@@ -303,7 +202,7 @@ fn look(fs: &Arc<dyn Fs>, path: &Path, args: &Args, secret: &mut secret::Once<'_
     }
     about.unchangeable = Copy::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });
-    let mut found = Found { path: path.to_owned(), fine, error: None, about: Some(about), content };
+    let mut found = CopyStatus { path: path.to_owned(), fine, error: None, about: Some(about), content };
     heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard, &args.secret))?;
     Ok(found)
 }
@@ -323,7 +222,7 @@ fn describe(header: &ClaimedHeader) -> About {
     }
 }
 
-fn print(out: &mut Output, found: &Found) {
+fn print(out: &mut Output, found: &CopyStatus) {
     out.line(found.path.display());
     if let Some(error) = &found.error {
         out.field("NOT FINE", error);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl sync`: brings copies up to date, and makes those that are not there yet.
 
+mod args;
 mod merge;
 
+pub(super) use args::Args;
+
 use super::output::{Output, shell_word, stderr_report};
-use super::{Verdict, apart, missing, secret, stat};
+use super::verdict::Verdict;
+use super::{apart, missing, stat};
 use crate::error::{Error, Result};
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Standing, load_beside_others};
@@ -12,47 +16,11 @@ use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::volume;
-use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use serde_json::json;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Bring copies of a keyring up to date, and make those that are not there yet
-///
-/// The newest whole copy counts, whichever path it is at. A server may go on using the keyring.
-///
-/// Copies that have diverged, each of which was changed without the other, are left alone unless --merge is given.
-/// Then the keys of both are written to all copies. Where one name stands for two keys, --take says which one is
-/// kept; until that is said of each, nothing is written. Both files are kept as they were, beside the copies.
-#[derive(clap::Args)]
-#[command(after_help = "Example, after a dead stick was replaced:\n  \
-    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret\n\n\
-    Example, for copies that have diverged:\n  \
-    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --merge --dry-run --unlock file:/etc/mysql/keyring.secret")]
-pub(super) struct Args {
-    /// The keyring file
-    path: PathBuf,
-    /// Another copy, on another volume (repeatable)
-    #[arg(long = "mirror", value_name = "PATH", required = true)]
-    mirrors: Vec<PathBuf>,
-    /// Bring the keys of copies together that have diverged. The unlock slots and the data key of the first path stay
-    #[arg(long)]
-    merge: bool,
-    /// Of two keys of one name, keep the one that the copy at PATH holds (repeatable). A key of a user is named by
-    /// ID,user=USER
-    #[arg(long, value_name = "ID=PATH", requires = "merge")]
-    take: Vec<String>,
-    /// With --merge: show which keys come from where, and write nothing
-    #[arg(long, requires = "merge")]
-    dry_run: bool,
-    /// Where the secret of the other copies comes from, when the first one's does not open them
-    #[arg(long, value_name = "SOURCE", requires = "merge")]
-    other_unlock: Option<UnlockSource>,
-    #[command(flatten)]
-    secret: secret::Args,
-}
 
 #[derive(Serialize)]
 struct Row {

@@ -2,17 +2,18 @@
 //! `keyringctl verify`: checks every byte of keyring files, and with `--datadir` whether a keyring opens the files of a server.
 
 mod datadir;
+mod opened;
 
 use super::missing::told;
 use super::output::{Output, counted};
-use super::{Verdict, apart, secret};
-use crate::error::{Error, Result};
+use super::verdict::Verdict;
+use super::{apart, secret};
+use crate::error::Result;
 use keyring_external::format::image::Note;
-use keyring_external::keyring::{Keyring, Kinship, load_with};
-use keyring_external::secret::Locked;
-use keyring_external::secret::UnlockSecret;
+use keyring_external::keyring::load_with;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use opened::Opened;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -86,39 +87,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Ok(verdict);
     }
     datadir::run(&args.server, &fs, newest, &json!(all), out).map(|of_files| verdict.and(of_files))
-}
-
-/// A keyring that was opened, and how it is opened again.
-struct Opened {
-    path: PathBuf,
-    keyring: Keyring,
-    secret: UnlockSecret,
-    source_name: String,
-}
-
-impl Opened {
-    /// Reads it again: a server may have stored keys meanwhile.
-    fn again(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
-        let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
-        let (keyring, _) = load_with(fs, &self.path, &self.source_name, secret)?;
-        self.keyring = keyring;
-        Ok(())
-    }
-
-    /// The newer of two copies of a keyring.
-    fn newest(first: Option<Opened>, second: Option<Opened>) -> Result<Option<Opened>> {
-        let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
-        let one_at_a_time = |what| {
-            let (a, b) = (a.path.display(), b.path.display());
-            Err(Error::Usage(format!("{a} and {b} {what}: verify one at a time")))
-        };
-        match a.keyring.kinship(&b.keyring) {
-            Kinship::Foreign => one_at_a_time("are two keyrings"),
-            Kinship::Diverged => one_at_a_time("have diverged and hold different keys"),
-            Kinship::Earlier => Ok(second),
-            Kinship::Alike | Kinship::Later | Kinship::Unclear => Ok(first),
-        }
-    }
 }
 
 fn check(

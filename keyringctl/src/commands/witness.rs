@@ -2,7 +2,8 @@
 //! `keyringctl witness`: shows the witness in a data directory, or accepts a keyring that it contradicts.
 
 use super::output::{Output, counted, stderr_report};
-use super::{Verdict, secret};
+use super::secret;
+use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::tablespace;
 use keyring_external::error::Failure;

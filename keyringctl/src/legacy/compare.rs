@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How two files of a keyring differ, and which names are easily taken for one another.
 
-use super::{Key, Keys};
+use super::keys::{Key, Keys};
 use keyring_external::key::{KeyName, NameRef};
 use std::collections::BTreeMap;
 use subtle::ConstantTimeEq;

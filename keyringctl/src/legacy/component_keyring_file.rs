@@ -3,7 +3,8 @@
 //! `"elements"`, an array of objects of `user`, `data_id`, `data_type`, `data` (hexadecimal) and
 //! `extension` (an empty array). Names are bytes that need not be UTF-8. There is no checksum.
 
-use super::{Entry, Fault, Key, Keys, Result};
+use super::fault::{Fault, Result};
+use super::keys::{Entry, Key, Keys};
 use keyring_external::secret::Locked;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, Visitor};
 use std::borrow::Cow;

@@ -12,7 +12,8 @@
 //! type, user and key, then zeros up to a whole word. A word has 4 or 8 bytes in either order, those of
 //! the machine that wrote the file, which the file does not tell. A key is XORed with a fixed text.
 
-use super::{Entry, Fault, Keys, Result};
+use super::fault::{Fault, Result};
+use super::keys::{Entry, Keys};
 use keyring_external::secret::Locked;
 use sha2::{Digest, Sha256};
 use std::ops::Range;

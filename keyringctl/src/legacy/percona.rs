@@ -5,7 +5,8 @@
 //! the password by PBKDF2-HMAC-SHA-256 (RFC 8018). Nothing is authenticated.
 
 use super::component_keyring_file;
-use super::{Fault, Keys, Result};
+use super::fault::{Fault, Result};
+use super::keys::Keys;
 use aes::Aes256;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Keys for the tests of all formats.
 
-use super::{Key, Keys};
+use super::keys::{Key, Keys};
 
 /// User, id, type, bytes.
 pub type Sample = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);

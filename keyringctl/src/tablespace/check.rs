@@ -2,12 +2,13 @@
 //! Goes through the files of data directories and judges each.
 
 use super::doublewrite::{self, Spaces};
+use super::file_report::{FileReport, Kind, State};
+use super::keys::{MasterKeys, NoKeys};
 use super::logs::{judge_binlog, judge_redo};
 use super::read::Source;
-use super::space;
+use super::space::{self, Depth};
 use super::verdict::Verdict;
 use super::walk::{self, Found};
-use super::{Depth, FileReport, Kind, MasterKeys, NoKeys, State};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -3,20 +3,18 @@
 //! tablespace or in clear. The copies stay there until others are written over them.
 
 use super::bytes::be32;
+use super::file_report::{Kind, State};
+use super::geometry::{DEFAULT_PAGE, Geometry, MAX_PAGE};
 use super::info::SpaceKey;
 use super::page::{self, Form, NUMBER, Proof, SPACE};
-use super::page0::{Geometry, MAX_PAGE};
 use super::read::Source;
 use super::space::OpenSpace;
 use super::verdict::Verdict;
-use super::{Kind, State};
 use keyring_external::secret::{Place, Vault};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
-/// Page size where the file's name tells none.
-const DEFAULT_PAGE: usize = 16 * 1024;
 /// Of a larger file only so many bytes are looked at. The server makes files of a few MiB.
 const MOST: u64 = 256 * 1024 * 1024;
 /// Numbers from here on are of temporary tablespaces.

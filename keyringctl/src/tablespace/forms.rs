@@ -3,18 +3,18 @@
 //! of itself. Needs no key, and so cannot say whether a key opens it.
 
 use super::bytes::{be16, be32, be64, is_zero};
+use super::file_report::Kind;
+use super::geometry::{DEFAULT_PAGE, MAX_PAGE};
 use super::page::{self, Form, NUMBER, SPACE, TYPE, TYPE_RTREE};
-use super::page0::{self, MAX_PAGE};
+use super::page0;
 use super::read::Source;
-use super::{Kind, redo};
+use super::redo;
 use serde::Serialize;
 use std::io;
 use std::path::Path;
 
 /// Bytes that are read at once: a multiple of every page's and block's size.
 const AT_ONCE: usize = 16 * MAX_PAGE;
-/// Page size of a system tablespace that does not say it.
-const DEFAULT_PAGE: usize = 16 * 1024;
 
 /// What a file holds, in pages, or in blocks of the redo log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]

@@ -2,11 +2,12 @@
 //! Judges a file of the redo log, and a binary or relay log.
 
 use super::binlog::{self, Front};
+use super::file_report::{Kind, State};
 use super::info::SpaceKey;
+use super::keys::MasterKeys;
 use super::read::Source;
 use super::redo::{self, BLOCK, Form, Header};
 use super::verdict::{Opening, Verdict, open_info};
-use super::{Kind, MasterKeys, State};
 use std::io;
 use std::path::{Path, PathBuf};
 

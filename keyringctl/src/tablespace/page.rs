@@ -8,8 +8,8 @@
 //! Source of the facts: MySQL's os0enc.cc, fil0types.h, page0zip.cc, buf0checksum, and files of MySQL 9.7.4.
 
 use super::bytes::{be16, be32, is_zero, part, put};
+use super::geometry::Geometry;
 use super::info::{BLOCK, SpaceKey};
-use super::page0::Geometry;
 use aes::Aes256;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};

@@ -2,7 +2,7 @@
 //! Files that a throw-away server wrote (MySQL 9.7.4, pages of 4 KiB), for tests: the parts that count, other pages
 //! are left empty. Its keys are here because they protect nothing.
 
-use super::MasterKeys;
+use super::keys::MasterKeys;
 
 /// Of a table with one row: pages 0 and 4 of its 7.
 const TABLE: &[u8] = include_bytes!("samples/table");

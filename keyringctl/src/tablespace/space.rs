@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges one tablespace: its first page, its key, and pages decrypted with that key.
 
+use super::file_report::{Kind, PageCounts, State};
+use super::geometry::Geometry;
 use super::info::SpaceKey;
+use super::keys::MasterKeys;
 use super::page::{self, Form, Proof};
-use super::page0::{self, Change, FRONT, Geometry, Page0};
+use super::page0::{self, Change, FRONT, Page0};
 use super::read::Source;
 use super::verdict::{Opening, Verdict, open_info};
-use super::{Depth, Kind, MasterKeys, PageCounts, State};
 use std::io;
+
+/// How much of each file is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Depth {
+    /// Its header, and one page decrypted: the time does not depend on the size of files.
+    #[default]
+    OnePage,
+    /// Every page decrypted.
+    EveryPage,
+}
 
 /// Bytes that are read first: page 0 of the default size.
 const FIRST: usize = 16 * 1024;

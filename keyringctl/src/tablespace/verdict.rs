@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was found out about one file, and what the keyring does to the encryption information in it.
 
+use super::file_report::{Kind, PageCounts, State};
 use super::info::{Info, MasterKey, SpaceKey};
-use super::{Kind, MasterKeys, PageCounts, State};
+use super::keys::MasterKeys;
 use std::io;
 
 /// What was found out about a file.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds the files of a data directory that hold data, by their names.
 
-use super::Kind;
+use super::file_report::Kind;
 use std::collections::HashSet;
 use std::fs;
 use std::io;

@@ -15,8 +15,9 @@ mod unlock;
 mod volumes;
 
 use super::output::Output;
+use super::server as connection;
 use super::site::{self, Site};
-use super::{Verdict, server as connection};
+use super::verdict::Verdict;
 use crate::error::Result;
 use finding::{Findings, Level};
 use keyring_external::unlock::UnlockSource;

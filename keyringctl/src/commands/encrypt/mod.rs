@@ -22,7 +22,8 @@ mod undo_logs;
 pub(super) mod verify;
 
 use super::output::Output;
-use super::{Verdict, server};
+use super::server;
+use super::verdict::Verdict;
 use crate::error::Result;
 use clap::Subcommand;
 

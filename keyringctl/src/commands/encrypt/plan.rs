@@ -2,7 +2,8 @@
 //! `keyringctl encrypt plan`: shows what is unencrypted and what encrypting it needs. Changes nothing.
 
 use super::super::output::{Output, table, visible};
-use super::{Verdict, server, sizes};
+use super::{server, sizes};
+use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     Here, Inventory, Item, Kind, Place, Remedy, ServerKeyring, State, Table, TablespaceKind, Way, coverage,

@@ -4,8 +4,9 @@
 //! key of the binary logs.
 
 use super::plan::keyring_line;
-use super::{Verdict, server};
+use super::server;
 use crate::commands::output::Output;
+use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{ServerKeyring, Session};
 use serde::Serialize;

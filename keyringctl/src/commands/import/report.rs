@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What an import reports: text, and one JSON document.
+use super::args::Args;
 use super::plan::{self, Fate, Plan};
-use super::{Args, Wanted};
-use crate::commands::Verdict;
 use crate::commands::foreign::{self, Foreign, backup_of};
 use crate::commands::output::{Output, counted, table};
+use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::legacy::compare::{Difference, near_duplicates};
 use crate::legacy::{Format, Key};
-use keyring_external::key::KeyName;
+use keyring_external::key::{KeyName, KeyType};
 use keyring_external::keyring::Keyring;
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+
+/// What the source holds, to be found again on disk.
+pub(in crate::commands) type Wanted = (KeyName, KeyType, [u8; 32]);
 
 /// What is printed as JSON, and the text beside it.
 pub(in crate::commands) struct Report(Value);

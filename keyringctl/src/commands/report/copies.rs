@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The copies of a keyring and the volumes that they are on.
 
-use super::facts::Known;
+use super::known::Known;
 use crate::commands::apart::is_one_file;
 use crate::commands::missing::told;
 use crate::commands::secret;
 use crate::commands::site::mounts_below;
+use crate::commands::slot_row::SlotRow;
 use crate::commands::stat;
-use crate::commands::status::SlotRow;
 use crate::error::{Error, Result};
 use crate::host::mounts::{Mount, mount_of};
 use keyring_external::error::{BadRequest, Result as KeyringResult};

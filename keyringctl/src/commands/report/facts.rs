@@ -3,38 +3,15 @@
 
 use super::copies::Copy;
 use super::keys::MasterKey;
+use super::known::Known;
 use super::transit::Transit;
-use crate::commands::encrypt::verify::{self, files::Seen};
+use crate::commands::encrypt::verify::files::Seen;
+use crate::commands::encrypt::verify::finding::Finding;
 use crate::server::{About, Inventory, Item, Kind, Place, ServerKeyring, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use uuid::Uuid;
-
-/// Something that was measured, or why it was not.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Known<T> {
-    Measured(T),
-    NotMeasured(String),
-}
-
-impl<T> Known<T> {
-    pub fn measured(&self) -> Option<&T> {
-        if let Known::Measured(value) = self { Some(value) } else { None }
-    }
-
-    pub fn why_not(&self) -> Option<&str> {
-        if let Known::NotMeasured(why) = self { Some(why) } else { None }
-    }
-}
-
-/// The answer, or what was answered instead.
-impl<T, E: std::fmt::Display> From<Result<T, E>> for Known<T> {
-    fn from(answer: Result<T, E>) -> Self {
-        answer.map_or_else(|e| Known::NotMeasured(e.to_string()), Known::Measured)
-    }
-}
 
 /// All that a report is made from.
 #[derive(Serialize)]
@@ -60,6 +37,13 @@ pub(super) struct Facts {
     /// Kinds of places that are known and accepted to be in clear.
     pub accepted: Vec<Kind>,
     pub steps: Vec<Step>,
+}
+
+impl Facts {
+    /// Whether places of this kind may be in clear.
+    pub fn accepts(&self, kind: Kind) -> bool {
+        self.accepted.contains(&kind)
+    }
 }
 
 /// One thing that was done to measure.
@@ -90,7 +74,7 @@ pub(super) struct Files {
     pub directories: Vec<PathBuf>,
     pub seen: Seen,
     /// What in them is in clear, or is not opened by the keyring.
-    pub findings: Vec<verify::Finding>,
+    pub findings: Vec<Finding>,
 }
 
 /// Bytes on disk by their state, as the server says.

@@ -6,8 +6,9 @@ mod outcome;
 pub(super) use outcome::{Outcome, not_measured};
 
 use super::copies::{Copy, CopyFile};
-use super::facts::{Facts, Known};
+use super::facts::Facts;
 use super::keys::Purpose;
+use super::known::Known;
 use crate::commands::content::remedy;
 use crate::commands::doctor::finding::{Findings, Level};
 use crate::commands::doctor::server;
@@ -24,10 +25,6 @@ const CERTIFICATE_DAYS: u64 = 30;
 const ROTATION_DAYS: u64 = 366;
 /// So many names are said; the page's tables and the JSON have all.
 const NAMES: usize = 12;
-
-fn accepts(facts: &Facts, kind: Kind) -> bool {
-    facts.accepted.contains(&kind)
-}
 
 /// All rules.
 pub(super) fn findings(facts: &Facts) -> Findings {
@@ -99,7 +96,7 @@ fn add(
     fix: &str,
 ) {
     let fix: Vec<_> = Some(fix.to_owned()).filter(|f| !f.is_empty()).into_iter().collect();
-    if accepts(facts, kind) {
+    if facts.accepts(kind) {
         found.add(Level::Risk, check, format!("accepted by whoever made this report: {what}"), why, &fix);
     } else {
         found.add(Level::Wrong, check, what, why, &fix);

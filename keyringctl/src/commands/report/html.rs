@@ -2,28 +2,21 @@
 //! The page: one file that needs nothing else, no program and no network. All that comes from elsewhere is escaped.
 
 mod keyring;
+mod parts;
 mod places;
 
-use super::facts::{Facts, Known};
+use super::facts::Facts;
 use super::findings::{Outcome, not_measured};
 use super::picture::picture;
 use super::transit::NO_ISSUER;
 use crate::commands::doctor::finding::{Finding, Findings, Level};
 use crate::commands::output::{time, visible};
-use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use parts::{Name, unknown};
 
 const STYLE: &str = include_str!("page.css");
 /// A browser loads nothing and runs nothing, whatever the page holds.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
-
-/// A name or path as it was found: characters that are not seen, or that turn the text around, are shown as what they are.
-struct Name<T: std::fmt::Display>(T);
-
-impl<T: std::fmt::Display> Render for Name<T> {
-    fn render(&self) -> Markup {
-        html! { span class="name" { (visible(self.0.to_string())) } }
-    }
-}
 
 /// The whole page.
 pub(super) fn page(facts: &Facts, found: &Findings, outcome: Outcome, headline: &str, hash: &str) -> String {
@@ -199,19 +192,6 @@ fn measured(facts: &Facts) -> Markup {
             p { "What this report cannot tell: what lies in blocks of the disk that files no longer use, in dumps and backups made before, "
                 "in swap and core dumps, and in files outside of MySQL; and whether volumes are kept apart from the server when it is off." }
         }
-    }
-}
-
-/// Why something is not known.
-fn unknown(why: &str) -> Markup {
-    html! { span class="state unknown" { "not measured" } ": " (visible(why)) }
-}
-
-/// A fact, or why it is missing.
-fn known<T>(fact: &Known<T>, shown: impl FnOnce(&T) -> Markup) -> Markup {
-    match fact {
-        Known::Measured(value) => shown(value),
-        Known::NotMeasured(why) => unknown(why),
     }
 }
 

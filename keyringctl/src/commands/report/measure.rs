@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Collects the facts: from the server, and on its machine from its files and the keyring.
 
-use super::Args;
+use super::args::Args;
 use super::copies::{self, Mounts};
-use super::facts::{Facts, Files, Known, SchemaRow, Step, Totals, Witness};
+use super::facts::{Facts, Files, SchemaRow, Step, Totals, Witness};
 use super::keys::master_keys;
+use super::known::Known;
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;

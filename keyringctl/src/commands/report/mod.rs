@@ -1,57 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl report`: what of a server is encrypted and how, as one page that an auditor can read.
 
+mod args;
 mod copies;
 mod facts;
 mod file;
 mod findings;
 mod html;
 mod keys;
+mod known;
 mod measure;
 mod picture;
 #[cfg(test)]
 mod sample;
 mod transit;
 
+pub(super) use args::Args;
+
 use super::output::{Output, document_text, hex};
-use super::{Verdict, secret, server};
+use super::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::server::Kind;
 use facts::Facts;
 use findings::Outcome;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
-
-/// Write what of a server is encrypted, how, and what is not, as one page for an auditor
-///
-/// Run it on the server, as root, and give the unlock secret: what cannot be looked at is said as such, and the verdict is
-/// not fine then. The page needs nothing else and holds no secret.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:\n  \
-    keyringctl report --html encryption.html --unlock file:/etc/mysql/keyring.secret\n  \
-    keyringctl --json report --html encryption.html --unlock file:/etc/mysql/keyring.secret > encryption.json\n\n\
-    The page ends with the SHA-256 of what --json prints.\n\
-    Exit codes: 0 everything that MySQL can encrypt is, and all was looked at; 1 it is not so; 2 it could not be measured.")]
-pub(super) struct Args {
-    /// Write the page to this file, mode 0600
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Write over a file that is there
-    #[arg(long, requires = "html")]
-    force: bool,
-    /// Do not read the server's files: the report has its word only
-    #[arg(long)]
-    no_files: bool,
-    /// Take upon yourself that places of this kind are in clear (repeatable): slow-log, general-log, other-engine,
-    /// binary-log, doublewrite, system-tablespace, setting, ... The page says so
-    #[arg(long, value_name = "KIND")]
-    accept: Vec<Kind>,
-    #[command(flatten)]
-    secret: secret::Args,
-    #[command(flatten)]
-    server: server::Args,
-}
 
 /// The JSON document.
 #[derive(Serialize)]

@@ -2,8 +2,9 @@
 //! Facts for tests: a server on which all is fine.
 
 use super::copies::{Copy, CopyFile, Volume};
-use super::facts::{Facts, Files, Known, Totals, Witness};
+use super::facts::{Facts, Files, Totals, Witness};
 use super::keys::{MasterKey, Purpose};
+use super::known::Known;
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files::Seen;
 use crate::server::{About, Item, Kind, Remedy, ServerKeyring, State, Way};

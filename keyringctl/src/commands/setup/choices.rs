@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! From flags, answers and what is found on the host to what is to be set up.
 
-use super::Args;
+use super::args::Args;
 use super::ask::Ask;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};

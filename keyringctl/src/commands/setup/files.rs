@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Which files setup writes, and with what is there already taken into account.
 
+use super::args::{Args, Part};
 use super::change::{Change, is_root};
 use super::choices::manifest;
-use super::{Args, Part};
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
 use crate::host::apparmor::{LOCAL_FILE, local_rules, merged};

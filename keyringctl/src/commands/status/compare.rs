@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How the copies that were looked at stand to each other.
 
-use super::{Found, Stands};
+use super::copy_status::{CopyStatus, Stands};
 use crate::commands::apart;
 use crate::commands::content::Content;
 use crate::commands::output::shell_word;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// Several files are taken for copies of one keyring: the first that can be read says which. The newest says how far
 /// the others should be; but of copies that have diverged, the one that the data directory was last used with counts.
-pub(super) fn all(all: &mut [Found], datadir: Option<&Path>, secret: &secret::Args) {
+pub(super) fn all(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secret::Args) {
     of_one_keyring(all, datadir, secret);
     let paths: Vec<_> = all.iter().map(|found| found.path.clone()).collect();
     for (i, found) in all.iter_mut().enumerate().filter(|(_, found)| found.about.is_some()) {
@@ -22,7 +22,7 @@ pub(super) fn all(all: &mut [Found], datadir: Option<&Path>, secret: &secret::Ar
     }
 }
 
-fn of_one_keyring(all: &mut [Found], datadir: Option<&Path>, secret: &secret::Args) {
+fn of_one_keyring(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secret::Args) {
     let Some(id) = all.iter().find_map(|f| f.about.as_ref()).map(|a| a.id) else { return };
     let Some((counts, is_last_used)) = which_counts(all, &id) else { return };
     let mut diverged = None;
@@ -80,9 +80,9 @@ fn of_one_keyring(all: &mut [Found], datadir: Option<&Path>, secret: &secret::Ar
 
 /// The copy that the others are compared with, and whether that is so because the data directory was last used with
 /// it.
-fn which_counts(all: &[Found], id: &Uuid) -> Option<(usize, bool)> {
+fn which_counts(all: &[CopyStatus], id: &Uuid) -> Option<(usize, bool)> {
     let ours = || {
-        let of = |(i, found): (usize, &'_ Found)| {
+        let of = |(i, found): (usize, &'_ CopyStatus)| {
             found.content.as_ref().filter(|c| c.claims.header.id == *id).map(|_| i)
         };
         all.iter().enumerate().filter_map(of)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl sync --merge`: brings the keys of copies together that have diverged.
 
-use super::Args;
-use crate::commands::Verdict;
+use super::args::Args;
 use crate::commands::output::{Output, counted, quoted, stderr_report, time};
+use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use keyring_external::key::KeyName;
 use keyring_external::keyring::{About, Conflict, Keyring, Merging, OnlyOne, Take, load_with};

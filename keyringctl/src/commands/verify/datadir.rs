@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl verify --datadir`: whether the keyring opens every encrypted file of a server, without the server.
 
-use super::Opened;
-use crate::commands::Verdict;
+use super::opened::Opened;
 use crate::commands::output::{Output, counted, visible};
+use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::tablespace::{Depth, FileReport, Found, Kind, State, check, find};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads AppArmor's policy texts as far as path rules go (apparmor.d(5)).
 
-use super::{Profile, Rule};
+use super::profile::{Profile, Rule};
 use std::collections::HashMap;
 
 /// How deep includes may go, and how many there may be.

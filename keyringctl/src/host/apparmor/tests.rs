@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::host::{Way, example, needs::needs};
+use std::path::Path;
 
 const STOCK: &str = r#"
 # a comment, with a comma

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Logs, and the settings that say whether what is written from now on is encrypted.
 
-use super::{Item, Kind, Remedy, State};
+use super::item::{Item, Kind, Remedy, State};
 use crate::server::{Inventory, Settings};
 
 pub(super) fn items(inventory: &Inventory) -> Vec<Item> {

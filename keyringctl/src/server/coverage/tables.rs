@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tables, tablespaces and the defaults of schemas.
 
-use super::{ABOUT_SYSTEM, Item, Kind, Remedy, State};
+use super::item::{Item, Kind, Remedy, State};
 use crate::server::{Inventory, Place, Schema, Table, Tablespace, TablespaceKind, quoted};
+
+/// What is told of the system tablespace wherever it is named.
+const ABOUT_SYSTEM: &str = "MySQL cannot encrypt ibdata1. It holds the change buffer, and keeps what was in it: old entries of secondary indexes, \
+     rows of tables that once lay in it. Only a new instance, into which a dump is loaded, is free of that";
 
 pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
     let tables = inventory.tables.iter().filter_map(table);

@@ -3,7 +3,7 @@
 //! also searches for the name of a column, which the server writes unencrypted into a file beside the table's while the
 //! table is flushed for export. If that is found, the search works.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
 use crate::error::{Error, Result};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads every page and block of a server's files on this machine and compares them with what the server reports.
 
-use super::{Finding, sizes};
+use super::finding::Finding;
+use super::sizes;
 use crate::commands::output::counted;
 use crate::error::{Error, Result};
 use crate::server::{Inventory, Kind, ServerFiles};

@@ -4,16 +4,19 @@
 
 mod canary;
 pub(in crate::commands) mod files;
+pub(in crate::commands) mod finding;
 mod undone;
 
 use super::plan::keyring_line;
-use super::{Verdict, server, sizes};
+use super::{server, sizes};
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::secret;
+use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     Here, Inventory, Item, Kind, Remedy, ServerFiles, ServerKeyring, Session, State, coverage,
 };
+use finding::Finding;
 use keyring_external::error::BadRequest;
 use serde::Serialize;
 
@@ -51,28 +54,6 @@ struct Report {
     findings: Vec<Finding>,
     /// Every place, as the server reports it.
     items: Vec<Item>,
-}
-
-/// A reason why the check fails.
-#[derive(Serialize)]
-pub(in crate::commands) struct Finding {
-    pub kind: Kind,
-    pub what: String,
-    pub why: String,
-    pub remedy: Option<String>,
-    /// Whether `--accept` excludes it from the verdict.
-    pub accepted: bool,
-}
-
-impl Finding {
-    pub fn new(
-        kind: Kind,
-        what: impl Into<String>,
-        why: impl Into<String>,
-        remedy: Option<String>,
-    ) -> Finding {
-        Finding { kind, what: what.into(), why: why.into(), remedy, accepted: false }
-    }
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `encrypt verify --undo`: checks whether anything still needs the keyring, before it is removed.
 
-use super::{Finding, Verdict};
+use super::finding::Finding;
 use crate::commands::output::{Output, counted, visible};
+use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{Here, Inventory, Item, Kind, ServerFiles, Session, State, coverage};
 use crate::tablespace;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What all findings together come to.
 
-use super::accepts;
 use crate::commands::doctor::finding::{Findings, Level};
 use crate::commands::report::facts::Facts;
 use crate::server::State;
@@ -32,8 +31,7 @@ impl Outcome {
 
     /// In a sentence.
     pub fn headline(self, facts: &Facts, found: &Findings) -> String {
-        let clear =
-            facts.places.iter().filter(|i| i.state == State::Clear && !accepts(facts, i.kind)).count();
+        let clear = facts.places.iter().filter(|i| i.state == State::Clear && !facts.accepts(i.kind)).count();
         match self {
             Outcome::Fine => "Everything that MySQL can encrypt is encrypted".to_owned(),
             Outcome::Incomplete => "Everything that MySQL can encrypt is encrypted, as the server says; not all that matters could be looked at".to_owned(),

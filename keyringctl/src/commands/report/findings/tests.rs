@@ -2,7 +2,7 @@
 //! Each rule by one fact that breaks it.
 
 use super::*;
-use crate::commands::encrypt::verify;
+use crate::commands::encrypt::verify::finding::Finding;
 use crate::commands::report::facts::Witness;
 use crate::commands::report::sample::{NOW, copy, fine, item};
 use uuid::Uuid;
@@ -50,7 +50,7 @@ fn each_wrong_is_found_and_spoils_the_verdict() {
         ("new-data", |f| f.places.push(item(Kind::Schema, "clinic", State::Clear))),
         ("files", |f| {
             if let Known::Measured(files) = &mut f.files {
-                files.findings.push(verify::Finding::new(Kind::Table, "/v/x.ibd", "in clear", None));
+                files.findings.push(Finding::new(Kind::Table, "/v/x.ibd", "in clear", None));
             }
         }),
         ("server-keyring", |f| f.keyring.way = Way::None),

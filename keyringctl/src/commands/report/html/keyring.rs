@@ -4,7 +4,7 @@
 use super::super::copies::{Copy, CopyFile, Volume};
 use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
-use super::{Name, known, unknown};
+use super::parts::{Name, known, unknown};
 use crate::commands::output::{time, visible};
 use crate::server::Way;
 use maud::{Markup, html};

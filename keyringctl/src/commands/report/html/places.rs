@@ -2,7 +2,7 @@
 //! Tables of the places in which the server keeps data.
 
 use super::super::facts::{Facts, Files};
-use super::{Name, known};
+use super::parts::{Name, known};
 use crate::commands::encrypt::sizes;
 use crate::commands::output::visible;
 use crate::server::{Item, Kind, Remedy, State};

@@ -4,6 +4,7 @@
 use super::*;
 use crate::commands::report::facts::SchemaRow;
 use crate::commands::report::findings::findings;
+use crate::commands::report::known::Known;
 use crate::commands::report::sample::{fine, item};
 use crate::server::{Kind, State};
 

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Facts that may not be known.
+
+use serde::Serialize;
+
+/// Something that was measured, or why it was not.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::commands::report) enum Known<T> {
+    Measured(T),
+    NotMeasured(String),
+}
+
+impl<T> Known<T> {
+    pub fn measured(&self) -> Option<&T> {
+        if let Known::Measured(value) = self { Some(value) } else { None }
+    }
+
+    pub fn why_not(&self) -> Option<&str> {
+        if let Known::NotMeasured(why) = self { Some(why) } else { None }
+    }
+}
+
+/// The answer, or what was answered instead.
+impl<T, E: std::fmt::Display> From<Result<T, E>> for Known<T> {
+    fn from(answer: Result<T, E>) -> Self {
+        answer.map_or_else(|e| Known::NotMeasured(e.to_string()), Known::Measured)
+    }
+}

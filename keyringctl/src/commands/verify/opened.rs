@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A keyring that `keyringctl verify` opened, to be opened again.
+
+use crate::error::{Error, Result};
+use keyring_external::keyring::{Keyring, Kinship, load_with};
+use keyring_external::secret::Locked;
+use keyring_external::secret::UnlockSecret;
+use keyring_external::store::fs::Fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A keyring that was opened, and how it is opened again.
+pub(super) struct Opened {
+    pub path: PathBuf,
+    pub keyring: Keyring,
+    pub secret: UnlockSecret,
+    pub source_name: String,
+}
+
+impl Opened {
+    /// Reads it again: a server may have stored keys meanwhile.
+    pub fn again(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
+        let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
+        let (keyring, _) = load_with(fs, &self.path, &self.source_name, secret)?;
+        self.keyring = keyring;
+        Ok(())
+    }
+
+    /// The newer of two copies of a keyring.
+    pub fn newest(first: Option<Opened>, second: Option<Opened>) -> Result<Option<Opened>> {
+        let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
+        let one_at_a_time = |what| {
+            let (a, b) = (a.path.display(), b.path.display());
+            Err(Error::Usage(format!("{a} and {b} {what}: verify one at a time")))
+        };
+        match a.keyring.kinship(&b.keyring) {
+            Kinship::Foreign => one_at_a_time("are two keyrings"),
+            Kinship::Diverged => one_at_a_time("have diverged and hold different keys"),
+            Kinship::Earlier => Ok(second),
+            Kinship::Alike | Kinship::Later | Kinship::Unclear => Ok(first),
+        }
+    }
+}

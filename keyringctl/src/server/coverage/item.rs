@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A place in which a server keeps data, and whether it is encrypted.
+
+use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// A place in which a server keeps data.
+#[derive(Clone, Debug, Serialize)]
+pub struct Item {
+    /// What kind of place.
+    pub kind: Kind,
+    /// Its name: `schema.table`, a tablespace, a file, a setting.
+    pub name: String,
+    /// Its size; 0 where the server does not tell.
+    pub bytes: u64,
+    /// Whether it is encrypted.
+    pub state: State,
+    /// What there is to know about it.
+    pub about: String,
+    /// Who can change its state.
+    pub remedy: Remedy,
+}
+
+/// Kinds of places.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A table in files of its own.
+    Table,
+    /// A table in the system tablespace.
+    SystemTable,
+    /// A table of another engine than InnoDB.
+    OtherEngine,
+    /// A general tablespace.
+    Tablespace,
+    /// The tablespace `mysql`.
+    MysqlTablespace,
+    /// A full-text index.
+    FullText,
+    /// What a broken off statement left.
+    Leftover,
+    /// An undo tablespace.
+    Undo,
+    /// The redo log.
+    Redo,
+    /// The binary logs.
+    BinaryLog,
+    /// A replica's relay logs.
+    RelayLog,
+    /// The doublewrite files.
+    Doublewrite,
+    /// The change buffer.
+    ChangeBuffer,
+    /// The system tablespace.
+    SystemTablespace,
+    /// Temporary tablespaces and files.
+    Temporary,
+    /// The general query log.
+    GeneralLog,
+    /// The slow query log.
+    SlowLog,
+    /// The error log.
+    ErrorLog,
+    /// Dumps and backups.
+    Dumps,
+    /// A schema's default for new tables.
+    Schema,
+    /// A setting of the server.
+    Setting,
+    /// A setting that is heeded too late in a start.
+    LateSetting,
+}
+
+const KINDS: [(Kind, &str); 22] = [
+    (Kind::Table, "table"),
+    (Kind::SystemTable, "system-table"),
+    (Kind::OtherEngine, "other-engine"),
+    (Kind::Tablespace, "tablespace"),
+    (Kind::MysqlTablespace, "mysql-tablespace"),
+    (Kind::FullText, "full-text"),
+    (Kind::Leftover, "leftover"),
+    (Kind::Undo, "undo"),
+    (Kind::Redo, "redo"),
+    (Kind::BinaryLog, "binary-log"),
+    (Kind::RelayLog, "relay-log"),
+    (Kind::Doublewrite, "doublewrite"),
+    (Kind::ChangeBuffer, "change-buffer"),
+    (Kind::SystemTablespace, "system-tablespace"),
+    (Kind::Temporary, "temporary"),
+    (Kind::GeneralLog, "general-log"),
+    (Kind::SlowLog, "slow-log"),
+    (Kind::ErrorLog, "error-log"),
+    (Kind::Dumps, "dumps"),
+    (Kind::Schema, "schema"),
+    (Kind::Setting, "setting"),
+    (Kind::LateSetting, "late-setting"),
+];
+
+impl Kind {
+    /// Whether it is a setting, which is set or not, and decides over what is written later.
+    pub fn is_setting(self) -> bool {
+        matches!(self, Kind::Setting | Kind::LateSetting | Kind::ChangeBuffer | Kind::Schema)
+    }
+
+    /// Whether it is one table.
+    pub fn is_table(self) -> bool {
+        matches!(self, Kind::Table | Kind::SystemTable)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(KINDS.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        KINDS.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or_else(|| {
+            let names: Vec<_> = KINDS.iter().map(|(_, name)| *name).collect();
+            format!("{text:?} is no kind of place: {}", names.join(", "))
+        })
+    }
+}
+
+/// Whether a place is encrypted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is.
+    Encrypted,
+    /// It is not, but could be, or need not hold data.
+    Clear,
+    /// MySQL can't encrypt it.
+    Cannot,
+    /// It holds nothing.
+    Unused,
+}
+
+/// Who can change the state of a place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// `keyringctl encrypt apply`.
+    Apply,
+    /// The administrator, so.
+    ByHand(String),
+    /// Nobody, or there is nothing to do.
+    None,
+}
