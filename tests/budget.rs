@@ -7,7 +7,7 @@ use common::forge::{SLOTS_AT, reheaded};
 use common::{CHEAP, SECRET, copies, private_dir, secret, secret_file, tended};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::cost::{BUDGET, Cost, derivations};
-use keyring_external::format::crypto::Keys;
+use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header;
 use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::format::slots::SLOT_LEN;
@@ -56,7 +56,7 @@ fn open(paths: &[PathBuf], bytes: &[u8]) -> Result<Keyring, Error> {
 fn forge(path: &Path, salt: u8, slots: usize, cost: Cost) {
     let file = std::fs::read(path).unwrap();
     let id = header::read(&file).unwrap().readable[0].claims().id;
-    let keys = Keys::generate(&id).unwrap();
+    let keys = DataKeys::generate(&id).unwrap();
     let mut forged = Vec::new();
     for copy in 0..2_u8 {
         let headers = reheaded(&file, &keys, 99, |header| {

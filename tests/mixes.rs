@@ -9,7 +9,7 @@ use common::sim::Sim;
 use common::{Op, PATH, Rng, SECRET, Set, contents, create, data, open};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::cost::Cost;
-use keyring_external::format::crypto::Keys;
+use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::Header;
 use keyring_external::format::image::Image;
 use keyring_external::format::layout::FIXED_LEN;
@@ -155,7 +155,7 @@ fn of_two_headers_the_newest_commit_decides() {
 #[test]
 fn headers_of_two_secrets_in_one_file_are_damage() {
     let base = Header::new("", 1).unwrap();
-    let keys = Keys::generate(&base.id).unwrap();
+    let keys = DataKeys::generate(&base.id).unwrap();
     let image = |secret: &[u8], generation| {
         let mut header = base.clone();
         let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, secret, &keys, &base.id);

@@ -10,7 +10,7 @@ use keyring_external::config::Config;
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::commit;
 use keyring_external::format::cost::Cost;
-use keyring_external::format::crypto::Keys;
+use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::{self, ClaimedHeader};
 use keyring_external::format::slots::{SLOT_LEN, Slot, SlotKind};
 use keyring_external::keyring::Renewed::{ByPublicKey, BySecret};
@@ -74,7 +74,7 @@ fn header_of(path: &Path) -> ClaimedHeader {
 }
 
 /// The data key, as who opens the file once may keep it.
-fn keys_of(path: &Path, with: &[u8]) -> Keys {
+fn keys_of(path: &Path, with: &[u8]) -> DataKeys {
     header::read(&fs::read(path).unwrap()).unwrap().readable[0].unlock(&secret(with).into()).unwrap().0
 }
 
@@ -187,7 +187,7 @@ fn with_paper(dir: &Path) -> Vec<u8> {
 
 /// What somebody does who may write to the volume: the headers of both copies changed, and authenticated with the keys
 /// that he has.
-fn tamper(dir: &Path, keys: &Keys, change: impl Fn(&mut [u8])) {
+fn tamper(dir: &Path, keys: &DataKeys, change: impl Fn(&mut [u8])) {
     let file = fs::read(&paths(dir)[0]).unwrap();
     let generation = commit::claimed(&file).unwrap().generation + 1;
     paths(dir).iter().for_each(|path| fs::write(path, reheaded(&file, keys, generation, &change)).unwrap());
@@ -280,7 +280,7 @@ fn who_knows_no_data_key_makes_no_keyring_that_the_secrets_open() {
     let copies = header::read(&file).unwrap();
     let claims = copies.readable[0].claims();
     let commit = commit::claimed(&file).unwrap();
-    let own = Keys::generate(&claims.id).unwrap();
+    let own = DataKeys::generate(&claims.id).unwrap();
     let slots: Vec<_> =
         claims.slots.iter().map(|slot| slot.renew(&own, &own, &claims.id).unwrap().unwrap()).collect();
     let parent = [&claims.epoch[..], &commit.generation.to_le_bytes(), &commit.chain[..16]].concat();

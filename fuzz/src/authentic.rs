@@ -2,7 +2,7 @@
 //! Makes keyring files authentic whose bytes are anything: with the keys at hand, every checksum, MAC and ciphertext fits.
 
 use keyring_external::format::commit::COMMIT_LEN;
-use keyring_external::format::crypto::{DataKey, IV_LEN, KEY_LEN, Keys, TAG_LEN, Tag};
+use keyring_external::format::crypto::{DataKey, DataKeys, IV_LEN, KEY_LEN, TAG_LEN, Tag};
 use keyring_external::format::layout::{COMMIT_BLOCK, COMMITS_AT, FIXED_LEN, HEADER_LEN, MAX_BODY};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -16,13 +16,13 @@ const COUNT: std::ops::Range<usize> = 24..32;
 const CHAIN: std::ops::Range<usize> = 32..64;
 
 /// The keys of the keyring with that id.
-pub fn keys(id: &Uuid) -> Keys {
+pub fn keys(id: &Uuid) -> DataKeys {
     let data = DataKey::copy_of(&[7; KEY_LEN]).expect("memory");
-    Keys::derive(&data, id).expect("memory")
+    DataKeys::derive(&data, id).expect("memory")
 }
 
 /// The keys of the keyring that a file says it is; a file that is too short has no id.
-pub fn keys_of(file: &[u8]) -> Option<Keys> {
+pub fn keys_of(file: &[u8]) -> Option<DataKeys> {
     Some(keys(&Uuid::from_slice(file.get(ID)?).ok()?))
 }
 
@@ -33,7 +33,7 @@ pub fn checksum(header: &mut [u8]) {
 }
 
 /// Gives a header its MAC and its checksum; answers the MAC, with which the chain of records begins.
-pub fn header(header: &mut [u8], keys: &Keys) -> Tag {
+pub fn header(header: &mut [u8], keys: &DataKeys) -> Tag {
     let (body, rest) = header.split_at_mut(MAC_AT);
     let tag = keys.header_mac().tag(&[body]).expect("memory");
     rest[..TAG_LEN].copy_from_slice(&tag);
@@ -42,7 +42,7 @@ pub fn header(header: &mut [u8], keys: &Keys) -> Tag {
 }
 
 /// Seals a record whose body is in the clear: answers its bytes and goes on with the chain.
-pub fn record(keys: &Keys, chain: &mut Tag, iv: [u8; IV_LEN], body: &[u8]) -> Vec<u8> {
+pub fn record(keys: &DataKeys, chain: &mut Tag, iv: [u8; IV_LEN], body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     keys.record_encryption().apply(&iv, &mut body).expect("memory");
     let len = (body.len() as u32).to_le_bytes();
@@ -52,7 +52,7 @@ pub fn record(keys: &Keys, chain: &mut Tag, iv: [u8; IV_LEN], body: &[u8]) -> Ve
 
 /// A whole file whose record bodies are in the clear, made authentic. A commit slot gets the chain of as many records as
 /// it counts, unless its chain begins with 0xff: then it lies.
-pub fn file(data: &[u8]) -> Option<(Vec<u8>, Keys)> {
+pub fn file(data: &[u8]) -> Option<(Vec<u8>, DataKeys)> {
     let keys = keys_of(data)?;
     let mut file = data.to_vec();
     let mut chains = Vec::new();

@@ -4,7 +4,7 @@
 use super::authentic;
 use keyring_external::format::Result;
 use keyring_external::format::commit::{self, Commit, Committed, Other};
-use keyring_external::format::crypto::{IV_LEN, Keys, Tag};
+use keyring_external::format::crypto::{DataKeys, IV_LEN, Tag};
 use keyring_external::format::header::{self, Header};
 use keyring_external::format::image::{Image, Opener, open_front, read_records};
 use keyring_external::format::layout::{FIXED_LEN, HEADER_LEN};
@@ -102,7 +102,7 @@ pub fn image(data: &[u8]) {
     }
 }
 
-fn reads_back(opened: &Opened, keys: &Keys) {
+fn reads_back(opened: &Opened, keys: &DataKeys) {
     let records = opened.records.iter().map(Read::record);
     let image = SEALER
         .with_borrow_mut(|sealer| {
@@ -114,7 +114,7 @@ fn reads_back(opened: &Opened, keys: &Keys) {
     assert!(again.records.iter().zip(&opened.records).all(|(a, b)| a.is(b)));
     assert_eq!(again.records.len(), opened.records.len());
     assert_eq!((&again.header.label, &again.header.slots), (&opened.header.label, &opened.header.slots));
-    assert_eq!(again.header.parents, opened.header.parents);
+    assert_eq!(again.header.ancestors, opened.header.ancestors);
 }
 
 /// A header with its slots. Its checksum is made good: that takes no key, so this is what anybody who can write to the
@@ -144,7 +144,7 @@ pub fn header(data: &[u8]) {
     assert_eq!(*again.readable[0].claims(), claims);
 }
 
-fn try_slot(slot: &Slot, keys: &Keys, id: &uuid::Uuid) {
+fn try_slot(slot: &Slot, keys: &DataKeys, id: &uuid::Uuid) {
     let decoded = Slot::decode(&slot.encode()).flatten().expect("a slot reads back");
     assert_eq!((&decoded.name, decoded.kind, decoded.cost), (&slot.name, slot.kind, slot.cost));
     if slot.kind != SlotKind::Passphrase {

@@ -3,7 +3,7 @@
 
 use super::innodb::{BINLOG, REDO, TABLE};
 use super::vectors::Vector;
-use keyring_external::format::crypto::{IV_LEN, Keys};
+use keyring_external::format::crypto::{DataKeys, IV_LEN};
 use keyring_external::format::header;
 use keyring_external::format::layout::{FIXED_LEN, HEADER_LEN};
 use keyring_external::format::unlocking::Unlocking;
@@ -51,7 +51,7 @@ fn vectors() -> Vec<Vector> {
 }
 
 /// The keys of a vector that opens without the cost of a passphrase.
-fn keys(vector: &Vector) -> Option<Keys> {
+fn keys(vector: &Vector) -> Option<DataKeys> {
     let secret = UnlockSecret::new(Locked::copy_of(&vector.secret).ok()?);
     if secret.is_text() {
         return None;
@@ -61,7 +61,7 @@ fn keys(vector: &Vector) -> Option<Keys> {
 }
 
 /// The bodies of a file's records, with the place of each.
-fn bodies(file: &[u8], keys: &Keys) -> Vec<(usize, Vec<u8>)> {
+fn bodies(file: &[u8], keys: &DataKeys) -> Vec<(usize, Vec<u8>)> {
     let mut bodies = Vec::new();
     let mut at = FIXED_LEN;
     while let Some(record) = file.get(at..).filter(|record| record.len() > 4 + IV_LEN) {

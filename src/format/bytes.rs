@@ -2,9 +2,9 @@
 //! A cursor over untrusted bytes. Integers are little-endian.
 
 /// Takes fields off the front of a slice; every read is bounds-checked.
-pub(super) struct Reader<'a>(pub &'a [u8]);
+pub(super) struct FieldReader<'a>(pub &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     pub fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (front, rest) = self.0.split_at_checked(n)?;
         self.0 = rest;
@@ -40,9 +40,9 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends fields to a block and pads it with zeros to its size.
-pub(super) struct Writer(pub Vec<u8>);
+pub(super) struct FieldWriter(pub Vec<u8>);
 
-impl Writer {
+impl FieldWriter {
     pub fn with_capacity(n: usize) -> Self {
         Self(Vec::with_capacity(n))
     }
@@ -57,7 +57,7 @@ impl Writer {
         self
     }
 
-    /// The field that [`Reader::text`] reads; cut at a character boundary when longer than `room`.
+    /// The field that [`FieldReader::text`] reads; cut at a character boundary when longer than `room`.
     pub fn text(&mut self, text: &str, room: usize) -> &mut Self {
         let mut len = text.len().min(room).min(255);
         while !text.is_char_boundary(len) {
@@ -75,24 +75,24 @@ mod tests {
 
     #[test]
     fn text_is_cut_at_a_character_and_read_back() {
-        let mut w = Writer::with_capacity(8);
+        let mut w = FieldWriter::with_capacity(8);
         w.text("abcdé", 5);
         assert_eq!(w.0, [4, b'a', b'b', b'c', b'd', 0]);
-        assert_eq!(Reader(&w.0).text(5).unwrap(), "abcd");
+        assert_eq!(FieldReader(&w.0).text(5).unwrap(), "abcd");
     }
 
     #[test]
     fn a_length_beyond_its_field_is_refused() {
-        assert_eq!(Reader(&[6, 0, 0, 0, 0, 0]).text(5), None);
-        assert_eq!(Reader(&[1]).u32(), None);
+        assert_eq!(FieldReader(&[6, 0, 0, 0, 0, 0]).text(5), None);
+        assert_eq!(FieldReader(&[1]).u32(), None);
     }
 
     #[test]
     fn what_is_no_text_is_refused() {
-        assert_eq!(Reader(&[1, 0xff, 0, 0, 0, 0]).text(5), None);
-        assert_eq!(Reader(&[1, 0xc3, 0xa9, 0, 0, 0]).text(5), None, "half a character");
-        assert_eq!(Reader(&[1, b'a', b'b', 0, 0, 0]).text(5), None);
-        assert_eq!(Reader(&[1, b'a', 0, 0, 0, 1]).text(5), None);
-        assert_eq!(Reader(&[0; 6]).text(5).unwrap(), "");
+        assert_eq!(FieldReader(&[1, 0xff, 0, 0, 0, 0]).text(5), None);
+        assert_eq!(FieldReader(&[1, 0xc3, 0xa9, 0, 0, 0]).text(5), None, "half a character");
+        assert_eq!(FieldReader(&[1, b'a', b'b', 0, 0, 0]).text(5), None);
+        assert_eq!(FieldReader(&[1, b'a', 0, 0, 0, 1]).text(5), None);
+        assert_eq!(FieldReader(&[0; 6]).text(5).unwrap(), "");
     }
 }

@@ -2,8 +2,8 @@
 //! The two commit slots: how far the records are acknowledged. They are written in turn, so that one
 //! is always whole.
 
-use super::bytes::{Reader, Writer};
-use super::crypto::{Keys, TAG_LEN, Tag};
+use super::bytes::{FieldReader, FieldWriter};
+use super::crypto::{DataKeys, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
 use super::layout::{COMMIT_BLOCK, COMMITS_AT, EPOCH_LEN, FIXED_LEN, MAX_RECORD};
 
@@ -36,8 +36,8 @@ impl Commit {
     }
 
     /// The bytes for slot `index` of a file with `epoch`.
-    fn encode_for(&self, keys: &Keys, epoch: &[u8; EPOCH_LEN], index: usize) -> Result<Vec<u8>> {
-        let mut w = Writer::with_capacity(COMMIT_LEN);
+    fn encode_for(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Result<Vec<u8>> {
+        let mut w = FieldWriter::with_capacity(COMMIT_LEN);
         w.put(MAGIC)
             .put(&self.generation.to_le_bytes())
             .put(&self.length.to_le_bytes())
@@ -52,7 +52,7 @@ impl Commit {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn encode(&self, keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Vec<u8>> {
+    pub fn encode(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Vec<u8>> {
         self.encode_for(keys, epoch, self.index())
     }
 
@@ -60,23 +60,23 @@ impl Commit {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn encode_both(&self, keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Vec<u8>> {
-        let mut w = Writer::with_capacity(2 * COMMIT_BLOCK);
+    pub fn encode_both(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Vec<u8>> {
+        let mut w = FieldWriter::with_capacity(2 * COMMIT_BLOCK);
         for index in 0..2 {
             w.put(&self.encode_for(keys, epoch, index)?).pad_to((index + 1) * COMMIT_BLOCK);
         }
         Ok(w.0)
     }
 
-    fn decode(block: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN], index: usize) -> Result<Option<Self>> {
-        let mut r = Reader(block);
+    fn decode(block: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Result<Option<Self>> {
+        let mut r = FieldReader(block);
         let body = r.take(COMMIT_LEN - TAG_LEN).unwrap_or_default();
         let tag: Tag = r.array().unwrap_or_default();
         let authentic = keys.commit_mac().fits(&[epoch, &[index as u8], body], &tag)?;
         if !authentic || r.0.iter().any(|b| *b != 0) {
             return Ok(None);
         }
-        let mut r = Reader(body);
+        let mut r = FieldReader(body);
         let commit = (|| {
             (r.array()? == *MAGIC).then_some(())?;
             Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()? })
@@ -110,7 +110,7 @@ impl Commit {
     /// What an unreadable `slot` beside this commit was. Of its four telling fields three are enough, so
     /// that no single damaged byte hides a lost record, or invents one.
     fn unreadable(&self, slot: &[u8]) -> Other {
-        let mut r = Reader(slot);
+        let mut r = FieldReader(slot);
         let magic = r.array() == Some(*MAGIC);
         let generation = r.u64().and_then(|g| g.checked_sub(self.generation)) == Some(1);
         let added = r.u64().and_then(|l| l.checked_sub(self.length)).unwrap_or_default();
@@ -125,7 +125,7 @@ impl Commit {
 ///
 /// # Errors
 /// [`FormatError::Damaged`] when neither can be read.
-pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Committed> {
+pub fn read(front: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Committed> {
     let bytes = |index: usize| {
         let at = COMMITS_AT + index * COMMIT_BLOCK;
         front.get(at..at + COMMIT_BLOCK).unwrap_or_default()
@@ -147,7 +147,7 @@ pub fn read(front: &[u8], keys: &Keys, epoch: &[u8; EPOCH_LEN]) -> Result<Commit
 pub fn claimed(front: &[u8]) -> Option<Commit> {
     (0..2)
         .filter_map(|index| {
-            let mut r = Reader(front.get(COMMITS_AT + index * COMMIT_BLOCK..)?);
+            let mut r = FieldReader(front.get(COMMITS_AT + index * COMMIT_BLOCK..)?);
             (r.array()? == *MAGIC).then_some(())?;
             Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()? })
         })
@@ -161,20 +161,20 @@ mod tests {
 
     const EPOCH: [u8; EPOCH_LEN] = [5; EPOCH_LEN];
 
-    fn front(keys: &Keys, commit: &Commit) -> Vec<u8> {
+    fn front(keys: &DataKeys, commit: &Commit) -> Vec<u8> {
         let mut front = vec![0; COMMITS_AT];
         front.extend(commit.encode_both(keys, &EPOCH).unwrap());
         front
     }
 
-    fn put(front: &mut [u8], keys: &Keys, commit: &Commit) {
+    fn put(front: &mut [u8], keys: &DataKeys, commit: &Commit) {
         let at = commit.offset() as usize;
         front[at..at + COMMIT_LEN].copy_from_slice(&commit.encode(keys, &EPOCH).unwrap());
     }
 
     #[test]
     fn the_newest_commit_counts_and_a_torn_one_falls_back() {
-        let keys = Keys::generate(&Uuid::from_u128(1)).unwrap();
+        let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let mut front = front(&keys, &one);
         assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: one, other: Other::Fits });
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn slots_of_another_file_place_or_padding_do_not_count() {
-        let keys = Keys::generate(&Uuid::from_u128(1)).unwrap();
+        let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let front = front(&keys, &one);
         assert!(read(&front, &keys, &[6; EPOCH_LEN]).is_err());
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_stale_slot_is_noticed() {
-        let keys = Keys::generate(&Uuid::from_u128(1)).unwrap();
+        let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let mut front = front(&keys, &one);
         let four = Commit { generation: 4, ..one };

@@ -134,7 +134,7 @@ encrypts!(/** Encrypts the data key in one unlock slot. */ SlotEncryption);
 
 /// The data key and the keys derived from it, in locked memory.
 #[derive(Debug)]
-pub struct Keys {
+pub struct DataKeys {
     data: DataKey,
     derived: Locked,
 }
@@ -148,13 +148,13 @@ macro_rules! key {
     };
 }
 
-impl PartialEq for Keys {
+impl PartialEq for DataKeys {
     fn eq(&self, other: &Self) -> bool {
         self.data == other.data
     }
 }
 
-impl Keys {
+impl DataKeys {
     /// The keys of a new random data key for the keyring `id`.
     ///
     /// # Errors
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn every_purpose_has_its_own_key() {
-        let keys = Keys::generate(&Uuid::from_u128(1)).unwrap();
+        let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
         let all = [
             keys.data().bytes(),
             keys.header_mac().0,
@@ -294,7 +294,7 @@ mod tests {
             assert_eq!(a.len(), KEY_LEN);
             assert!(all[..i].iter().all(|b| a != b));
         }
-        let other = Keys::derive(keys.data(), &Uuid::from_u128(2)).unwrap();
+        let other = DataKeys::derive(keys.data(), &Uuid::from_u128(2)).unwrap();
         assert_ne!(keys.header_mac().0, other.header_mac().0);
         assert!(DataKey::copy_of(&[1; 31]).is_err());
     }

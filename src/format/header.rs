@@ -2,14 +2,15 @@
 //! The header: who the keyring is and how it is opened. It lies in the file twice; a copy that is
 //! damaged does no harm while the other is whole.
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{FieldReader, FieldWriter};
 use super::commit::Commit;
 use super::cost::BUDGET;
-use super::crypto::{Keys, TAG_LEN, Tag};
+use super::crypto::{DataKeys, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
-use super::layout::{EPOCH_LEN, HEADER_LEN, LEFT_COUNT, PARENT_COUNT};
+use super::layout::{ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LEFT_BEHIND_COUNT, STATE_ID_LEN};
 use super::renewal::TOKEN_LEN;
 use super::slots::{SLOT_COUNT, SLOT_LEN, Slot};
+use super::state::StateId;
 use super::unlocking::Unlocking;
 use crate::secret::random_array;
 use sha2::{Digest, Sha256};
@@ -23,48 +24,13 @@ pub const VERSION: u32 = 1;
 pub const LABEL_LEN: usize = 63;
 /// A keyring file begins with these bytes.
 pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
-/// Bytes of one of them: epoch, generation, half of the chain.
-const PARENT_LEN: usize = EPOCH_LEN + 8 + TAG_LEN / 2;
 
 const SLOTS_AT: usize = 24 + 16 + EPOCH_LEN + 8 + 1 + LABEL_LEN;
-const PARENTS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
-const LEFT_AT: usize = PARENTS_AT + PARENT_COUNT * PARENT_LEN;
-const TOKENS_AT: usize = LEFT_AT + LEFT_COUNT * PARENT_LEN;
+const ANCESTORS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
+const LEFT_BEHIND_AT: usize = ANCESTORS_AT + ANCESTOR_COUNT * STATE_ID_LEN;
+const TOKENS_AT: usize = LEFT_BEHIND_AT + LEFT_BEHIND_COUNT * STATE_ID_LEN;
 const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 32;
-
-/// An earlier state of the keyring. It tells a copy that lagged behind, and may be replaced, from one
-/// that went its own way, which may have the same epoch and a lower generation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Parent {
-    epoch: [u8; EPOCH_LEN],
-    generation: u64,
-    chain: [u8; TAG_LEN / 2],
-}
-
-impl Parent {
-    /// The state of the writing with this epoch at this commit.
-    pub fn new(epoch: &[u8; EPOCH_LEN], commit: &Commit) -> Self {
-        let mut chain = [0; TAG_LEN / 2];
-        chain.iter_mut().zip(commit.chain).for_each(|(to, from)| *to = from);
-        Self { epoch: *epoch, generation: commit.generation, chain }
-    }
-
-    /// Its generation.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Whether it is a state of the writing with that epoch.
-    pub fn is_of_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
-        self.epoch == *epoch
-    }
-
-    /// Whether a chain of MACs, of which this remembers half, is that of this state.
-    pub fn has_chain(&self, chain: &Tag) -> bool {
-        chain.starts_with(&self.chain)
-    }
-}
 
 /// What a header says, whether anybody vouches for it or not. For showing, and for finding the slots.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,11 +45,11 @@ pub struct ClaimedHeader {
     pub label: String,
     /// The unlock slots, at most [`SLOT_COUNT`].
     pub slots: Vec<Slot>,
-    /// Earlier states, the newest first, at most [`PARENT_COUNT`].
-    pub parents: Vec<Parent>,
-    /// The earlier states in which copies are that were away since, at most [`LEFT_COUNT`]: a copy that comes back is
+    /// Earlier states, the newest first, at most [`ANCESTOR_COUNT`].
+    pub ancestors: Vec<StateId>,
+    /// The earlier states in which copies are that were away since, at most [`LEFT_BEHIND_COUNT`]: a copy that comes back is
     /// recognised however many changes there were meanwhile.
-    pub left_behind: Vec<Parent>,
+    pub left_behind: Vec<StateId>,
 }
 
 /// A header that the keys of its keyring vouch for: made new, or checked ([`Unchecked::check`]), and perhaps changed
@@ -109,11 +75,11 @@ impl Header {
             id: uuid::Builder::from_random_bytes(random_array()?).into_uuid(),
             epoch: random_array()?,
             created,
-            label: Reader(&Writer::with_capacity(64).text(label, LABEL_LEN).0)
+            label: FieldReader(&FieldWriter::with_capacity(64).text(label, LABEL_LEN).0)
                 .text(LABEL_LEN)
                 .unwrap_or_default(),
             slots: Vec::new(),
-            parents: Vec::new(),
+            ancestors: Vec::new(),
             left_behind: Vec::new(),
         }))
     }
@@ -121,8 +87,8 @@ impl Header {
     /// Whether a copy with this epoch and commit is an earlier state of this keyring, so that nothing is
     /// lost when this one takes its place.
     pub fn descends_from(&self, epoch: &[u8; EPOCH_LEN], commit: &Commit) -> bool {
-        let state = Parent::new(epoch, commit);
-        self.parents.contains(&state) || self.left_behind.contains(&state)
+        let state = StateId::new(epoch, commit);
+        self.ancestors.contains(&state) || self.left_behind.contains(&state)
     }
 
     /// Adds a slot.
@@ -150,8 +116,8 @@ impl Header {
     }
 
     /// Puts other earlier states in the place of these.
-    pub fn set_parents(&mut self, parents: Vec<Parent>, left_behind: Vec<Parent>) {
-        self.0.parents = parents;
+    pub fn set_ancestors(&mut self, ancestors: Vec<StateId>, left_behind: Vec<StateId>) {
+        self.0.ancestors = ancestors;
         self.0.left_behind = left_behind;
     }
 
@@ -169,8 +135,8 @@ impl Header {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn encode(&self, keys: &Keys) -> Result<(Vec<u8>, Tag)> {
-        let mut w = Writer::with_capacity(HEADER_LEN);
+    pub fn encode(&self, keys: &DataKeys) -> Result<(Vec<u8>, Tag)> {
+        let mut w = FieldWriter::with_capacity(HEADER_LEN);
         w.put(MAGIC)
             .put(&VERSION.to_le_bytes())
             .pad_to(24)
@@ -181,12 +147,13 @@ impl Header {
         for slot in &self.slots {
             w.put(&slot.encode());
         }
-        w.pad_to(PARENTS_AT);
-        for (states, at_most, end) in
-            [(&self.parents, PARENT_COUNT, LEFT_AT), (&self.left_behind, LEFT_COUNT, TOKENS_AT)]
-        {
+        w.pad_to(ANCESTORS_AT);
+        for (states, at_most, end) in [
+            (&self.ancestors, ANCESTOR_COUNT, LEFT_BEHIND_AT),
+            (&self.left_behind, LEFT_BEHIND_COUNT, TOKENS_AT),
+        ] {
             for state in states.iter().take(at_most) {
-                w.put(&state.epoch).put(&state.generation.to_le_bytes()).put(&state.chain);
+                state.encode(&mut w);
             }
             w.pad_to(end);
         }
@@ -217,7 +184,7 @@ impl Unchecked {
 
     fn parse(bytes: &[u8]) -> Result<Self> {
         let damaged = |what| FormatError::Damaged { offset: 0, what };
-        let mut r = Reader(bytes);
+        let mut r = FieldReader(bytes);
         if r.array() != Some(*MAGIC) {
             return Err(FormatError::NotAKeyring);
         }
@@ -234,7 +201,7 @@ impl Unchecked {
         Ok(Self { claims, bytes: bytes.to_vec() })
     }
 
-    fn fields(mut r: Reader<'_>) -> Option<ClaimedHeader> {
+    fn fields(mut r: FieldReader<'_>) -> Option<ClaimedHeader> {
         r.array::<4>()?;
         let mut header = ClaimedHeader {
             id: Uuid::from_bytes(r.array()?),
@@ -242,7 +209,7 @@ impl Unchecked {
             created: r.u64()?,
             label: r.text(LABEL_LEN)?,
             slots: Vec::new(),
-            parents: Vec::new(),
+            ancestors: Vec::new(),
             left_behind: Vec::new(),
         };
         let mut used = Vec::new();
@@ -252,19 +219,18 @@ impl Unchecked {
             header.slots.extend(slot);
         }
         is_bounded(&header.slots).then_some(())?;
-        for index in 0..PARENT_COUNT + LEFT_COUNT {
-            let mut r = Reader(r.take(PARENT_LEN)?);
-            let state = Parent { epoch: r.array()?, generation: r.u64()?, chain: r.array()? };
-            let states = if index < PARENT_COUNT { &mut header.parents } else { &mut header.left_behind };
+        for index in 0..ANCESTOR_COUNT + LEFT_BEHIND_COUNT {
+            let state = StateId::decode(&mut FieldReader(r.take(STATE_ID_LEN)?))?;
+            let states = if index < ANCESTOR_COUNT { &mut header.ancestors } else { &mut header.left_behind };
             // Generations begin at 1: this one is unused.
-            if state.generation > 0 {
+            if state.generation() > 0 {
                 states.push(state);
             }
         }
         // Written with all slots in a row; a file may have them otherwise.
         let tokens = r;
         for (slot, index) in header.slots.iter_mut().zip(used) {
-            let mut r = Reader(tokens.0);
+            let mut r = FieldReader(tokens.0);
             r.take(index * TOKEN_LEN)?;
             slot.token = r.array()?;
         }
@@ -275,8 +241,8 @@ impl Unchecked {
     ///
     /// # Errors
     /// [`FormatError::Damaged`] when they do not.
-    pub fn check(&self, keys: &Keys) -> Result<(Header, Tag)> {
-        let mut r = Reader(&self.bytes);
+    pub fn check(&self, keys: &DataKeys) -> Result<(Header, Tag)> {
+        let mut r = FieldReader(&self.bytes);
         let body = r.take(MAC_AT).unwrap_or_default();
         let tag: Tag = r.array().unwrap_or_default();
         if keys.header_mac().fits(&[body], &tag)? {
@@ -291,9 +257,9 @@ impl Unchecked {
     /// # Errors
     /// As [`Unlocking::open_any`]; [`FormatError::Damaged`] when a slot opens but the header is not what was written
     /// with it.
-    pub fn unlock(&self, unlocking: &Unlocking) -> Result<(Keys, Header, Tag)> {
+    pub fn unlock(&self, unlocking: &Unlocking) -> Result<(DataKeys, Header, Tag)> {
         let data_key = unlocking.open_any(&self.claims.slots, &self.claims.id)?;
-        let keys = Keys::derive(&data_key, &self.claims.id)?;
+        let keys = DataKeys::derive(&data_key, &self.claims.id)?;
         let (header, tag) = self.check(&keys)?;
         Ok((keys, header, tag))
     }
@@ -306,7 +272,7 @@ fn is_bounded(slots: &[Slot]) -> bool {
 
 /// The copies of the header at the front of a file: those whose checksum is right, each once.
 #[derive(Debug)]
-pub struct Copies {
+pub struct HeaderCopies {
     /// The readable copies, at least one.
     pub readable: Vec<Unchecked>,
     /// Whether a copy was unreadable.
@@ -317,7 +283,7 @@ pub struct Copies {
 ///
 /// # Errors
 /// When neither can be read: not a keyring, of a newer version, or damaged.
-pub fn read(front: &[u8]) -> Result<Copies> {
+pub fn read(front: &[u8]) -> Result<HeaderCopies> {
     if front.len() < 2 * HEADER_LEN {
         let begins = !front.is_empty() && front.iter().zip(MAGIC).all(|(a, b)| a == b);
         return Err(if begins {
@@ -341,7 +307,7 @@ pub fn read(front: &[u8]) -> Result<Copies> {
     }
     match first_error {
         Some(e) if readable.is_empty() => Err(e),
-        e => Ok(Copies { damaged: e.is_some() || readable.len() > 1, readable }),
+        e => Ok(HeaderCopies { damaged: e.is_some() || readable.len() > 1, readable }),
     }
 }
 
@@ -357,9 +323,9 @@ mod tests {
         UnlockSecret::new(Locked::copy_of(secret).unwrap()).into()
     }
 
-    fn made() -> (Header, Keys, Vec<u8>) {
+    fn made() -> (Header, DataKeys, Vec<u8>) {
         let mut header = Header::new("biobank", 11).unwrap();
-        let keys = Keys::generate(&header.id).unwrap();
+        let keys = DataKeys::generate(&header.id).unwrap();
         let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "server", 5, &[3; 32], &keys, &header.id);
         header.add(slot.unwrap()).unwrap();
         let front = header.encode(&keys).unwrap().0.repeat(2);
@@ -397,7 +363,7 @@ mod tests {
     #[test]
     fn a_forged_checksum_does_not_pass_the_keys() {
         let (mut header, keys, _) = made();
-        let other = Keys::generate(&header.id).unwrap();
+        let other = DataKeys::generate(&header.id).unwrap();
         header.0.label = "forged".to_owned();
         let front = header.encode(&other).unwrap().0.repeat(2);
         let copies = read(&front).unwrap();
@@ -422,8 +388,8 @@ mod tests {
         let (mut header, keys, _) = made();
         let at = |generation, chain| Commit { generation, length: 0, count: 0, chain: [chain; 32] };
         let (a, b) = ([1; EPOCH_LEN], [2; EPOCH_LEN]);
-        header.0.parents = vec![Parent::new(&a, &at(9, 3)), Parent::new(&b, &at(4, 3))];
-        header.0.left_behind = vec![Parent::new(&a, &at(2, 3))];
+        header.0.ancestors = vec![StateId::new(&a, &at(9, 3)), StateId::new(&b, &at(4, 3))];
+        header.0.left_behind = vec![StateId::new(&a, &at(2, 3))];
         let front = header.encode(&keys).unwrap().0.repeat(2);
         let read = read(&front).unwrap().readable[0].check(&keys).unwrap().0;
         assert_eq!(read, header);
@@ -432,8 +398,8 @@ mod tests {
         assert!(!read.descends_from(&a, &at(9, 4)), "another state of the same generation");
         assert!(!read.descends_from(&a, &at(10, 3)), "a later one");
         assert!(!read.descends_from(&[3; EPOCH_LEN], &at(1, 3)));
-        header.0.parents = vec![Parent::new(&a, &at(9, 3)); PARENT_COUNT + 1];
-        header.0.left_behind = vec![Parent::new(&b, &at(8, 3)); LEFT_COUNT + 1];
+        header.0.ancestors = vec![StateId::new(&a, &at(9, 3)); ANCESTOR_COUNT + 1];
+        header.0.left_behind = vec![StateId::new(&b, &at(8, 3)); LEFT_BEHIND_COUNT + 1];
         assert_eq!(header.encode(&keys).unwrap().0.len(), HEADER_LEN);
     }
 

@@ -2,11 +2,12 @@
 //! A whole keyring file: made from keys, or read back into them.
 
 use super::commit::{self, Commit, Other};
-use super::crypto::Keys;
+use super::crypto::DataKeys;
 use super::error::{FormatError, Result};
-use super::header::{self, Header, Parent, Unchecked};
+use super::header::{self, Header, Unchecked};
 use super::layout::{FIXED_LEN, MAX_RECORD};
 use super::records::{self, KeyRecord, Sealer, Tail};
+use super::state::StateId;
 use super::unlocking::Unlocking;
 use std::fmt;
 
@@ -31,7 +32,7 @@ impl Image {
     /// No randomness.
     pub fn seal<'a>(
         header: &Header,
-        keys: &Keys,
+        keys: &DataKeys,
         generation: u64,
         records: impl Iterator<Item = KeyRecord<'a>>,
         sealer: &mut Sealer,
@@ -92,7 +93,7 @@ pub enum Opener<'a> {
     /// Tries the slots.
     Secret(&'a Unlocking),
     /// Checks with these keys.
-    Keys(&'a Keys),
+    Keys(&'a DataKeys),
 }
 
 /// The fixed front of a file, opened.
@@ -101,13 +102,13 @@ pub struct Front {
     /// The header.
     pub header: Header,
     /// The keys, when they came from a secret.
-    pub keys: Option<Keys>,
+    pub keys: Option<DataKeys>,
     start: [u8; 32],
     committed: commit::Committed,
     /// Things worth saying.
     pub notes: Vec<Note>,
     /// Earlier states of this writing, the newest first, when the records were read.
-    pub before: Vec<Parent>,
+    pub before: Vec<StateId>,
 }
 
 impl Front {
@@ -195,7 +196,7 @@ fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front
 pub fn read_records(
     bytes: &[u8],
     file_len: u64,
-    keys: &Keys,
+    keys: &DataKeys,
     front: &mut Front,
     sealer: &mut Sealer,
     each: impl FnMut(KeyRecord<'_>) -> Result<()>,
@@ -210,9 +211,9 @@ pub fn read_records(
     }
     // The file was written whole as the generation after the newest that its header knows. Its states with fewer records
     // never were.
-    let earlier = front.header.parents.iter().map(Parent::generation).max().unwrap_or_default();
+    let earlier = front.header.ancestors.iter().map(StateId::generation).max().unwrap_or_default();
     let states = before.iter().filter(|state| state.generation > earlier);
-    front.before = states.map(|state| Parent::new(&front.header.epoch, state)).collect();
+    front.before = states.map(|state| StateId::new(&front.header.epoch, state)).collect();
     Ok(commit)
 }
 
@@ -225,15 +226,15 @@ mod tests {
     use crate::secret::Locked;
     use crate::secret::UnlockSecret;
 
-    type Found = Vec<(Vec<u8>, Vec<u8>)>;
+    type Records = Vec<(Vec<u8>, Vec<u8>)>;
 
     fn secret() -> Unlocking {
         UnlockSecret::new(Locked::copy_of(&[3; 40]).unwrap()).into()
     }
 
-    fn made(names: &[&str]) -> (Keys, Image) {
+    fn made(names: &[&str]) -> (DataKeys, Image) {
         let mut header = Header::new("", 1).unwrap();
-        let keys = Keys::generate(&header.id).unwrap();
+        let keys = DataKeys::generate(&header.id).unwrap();
         let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 1, &[3; 40], &keys, &header.id);
         header.add(slot.unwrap()).unwrap();
         let key_type = KeyType::new(b"AES").unwrap();
@@ -247,7 +248,7 @@ mod tests {
         (keys, image)
     }
 
-    fn open(bytes: &[u8]) -> Result<(Found, Vec<Note>, Commit)> {
+    fn open(bytes: &[u8]) -> Result<(Records, Vec<Note>, Commit)> {
         let secret = secret();
         let mut front = open_front(&bytes[..bytes.len().min(FIXED_LEN)], Opener::Secret(&secret))?;
         let keys = front.keys.take().unwrap();
@@ -266,7 +267,7 @@ mod tests {
         Ok((found, front.notes, commit))
     }
 
-    fn found(names: &[&str]) -> Found {
+    fn found(names: &[&str]) -> Records {
         names.iter().map(|n| (n.as_bytes().to_vec(), n.as_bytes().to_vec())).collect()
     }
 

@@ -15,10 +15,14 @@ pub const FIXED_LEN: usize = COMMITS_AT + 2 * COMMIT_BLOCK;
 
 /// Bytes of the epoch.
 pub const EPOCH_LEN: usize = 16;
+/// Bytes of the chain of MACs that identify a state: half of a MAC.
+pub const CHAIN_PART_LEN: usize = TAG_LEN / 2;
+/// Bytes that identify a state in a header: epoch, generation, half of the chain.
+pub const STATE_ID_LEN: usize = EPOCH_LEN + 8 + CHAIN_PART_LEN;
 /// How many of the newest earlier states a header remembers.
-pub const PARENT_COUNT: usize = 32;
+pub const ANCESTOR_COUNT: usize = 32;
 /// How many states beside these, in which copies were left behind.
-pub const LEFT_COUNT: usize = 8;
+pub const LEFT_BEHIND_COUNT: usize = 8;
 
 /// Bytes of a record around its ciphertext: length, iv, tag.
 pub const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;

@@ -17,6 +17,7 @@ pub mod layout;
 pub mod records;
 mod renewal;
 pub mod slots;
+pub mod state;
 pub mod unlocking;
 pub mod witness;
 

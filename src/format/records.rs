@@ -2,11 +2,11 @@
 //! Sealed records: one key each, encrypted, and chained by their MACs so that none can be changed,
 //! left out, repeated or reordered.
 
-use super::bytes::Reader;
+use super::bytes::FieldReader;
 use super::commit::{Commit, Committed, Other};
-use super::crypto::{IV_LEN, Keys, TAG_LEN, Tag};
+use super::crypto::{DataKeys, IV_LEN, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
-use super::layout::{FIXED_LEN, MAX_BODY, PARENT_COUNT, RECORD_FIELDS_LEN, RECORD_OVERHEAD};
+use super::layout::{ANCESTOR_COUNT, FIXED_LEN, MAX_BODY, RECORD_FIELDS_LEN, RECORD_OVERHEAD};
 use crate::key::{KeyType, NameRef, check_length};
 use crate::secret::{Locked, random_array};
 use std::collections::VecDeque;
@@ -87,7 +87,7 @@ impl Sealer {
     /// No randomness, or a key that is longer than a record takes.
     pub fn seal(
         &mut self,
-        keys: &Keys,
+        keys: &DataKeys,
         chain: &Tag,
         record: &KeyRecord<'_>,
         out: &mut Vec<u8>,
@@ -111,9 +111,9 @@ impl Sealer {
     /// Opens the record at the front of `bytes`. `None`: no whole, authentic record follows there.
     fn open<'a>(
         &'a mut self,
-        keys: &Keys,
+        keys: &DataKeys,
         chain: &Tag,
-        bytes: &mut Reader<'_>,
+        bytes: &mut FieldReader<'_>,
     ) -> Result<Option<(Body<'a>, Tag)>> {
         let Some((len, iv, sealed, tag)) = (|| {
             let len: [u8; 4] = bytes.array()?;
@@ -139,7 +139,7 @@ struct Body<'a>(&'a [u8]);
 impl Body<'_> {
     /// Hands the record's fields to `each`. `None` when it is not a record of version 1.
     fn read<R>(&self, each: impl FnOnce(KeyRecord<'_>) -> R) -> Option<R> {
-        let mut r = Reader(self.0);
+        let mut r = FieldReader(self.0);
         (r.u8()? == KIND_KEY).then_some(())?;
         let created = r.u64()?;
         let [type_len, id_len, user_len] = r.array::<3>()?.map(usize::from);
@@ -160,7 +160,7 @@ pub struct Tail {
     pub commit: Commit,
     /// Records behind the committed ones that were whole and were taken.
     pub rolled_forward: u64,
-    /// The states of this writing before that, the newest first, at most [`PARENT_COUNT`].
+    /// The states of this writing before that, the newest first, at most [`ANCESTOR_COUNT`].
     pub before: Vec<Commit>,
 }
 
@@ -175,22 +175,22 @@ pub struct Tail {
 /// handed over may be used then. What `each` answers.
 pub fn read(
     bytes: &[u8],
-    keys: &Keys,
+    keys: &DataKeys,
     start: &Tag,
     committed: &Committed,
     sealer: &mut Sealer,
     mut each: impl FnMut(KeyRecord<'_>) -> Result<()>,
 ) -> Result<Tail> {
     let Committed { mut commit, other } = *committed;
-    let at = |r: &Reader<'_>| (FIXED_LEN + bytes.len() - r.0.len()) as u64;
-    let mut r = Reader(bytes);
+    let at = |r: &FieldReader<'_>| (FIXED_LEN + bytes.len() - r.0.len()) as u64;
+    let mut r = FieldReader(bytes);
     let mut chain = *start;
     let mut states = VecDeque::new();
     let mut note = |length, count, chain| {
-        states.truncate(PARENT_COUNT - 1);
+        states.truncate(ANCESTOR_COUNT - 1);
         states.push_front(Commit { generation: 0, length, count, chain });
     };
-    let mut next = |r: &mut Reader<'_>, chain: &mut Tag| -> Result<bool> {
+    let mut next = |r: &mut FieldReader<'_>, chain: &mut Tag| -> Result<bool> {
         let offset = at(r);
         let Some((body, tag)) = sealer.open(keys, chain, r)? else { return Ok(false) };
         *chain = tag;
@@ -210,7 +210,7 @@ pub fn read(
     }
     let mut rolled_forward = 0;
     loop {
-        let mut tail = Reader(r.0);
+        let mut tail = FieldReader(r.0);
         if !next(&mut tail, &mut chain)? {
             break;
         }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Unlock slots: each wraps the one data key under a secret of its own.
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{FieldReader, FieldWriter};
 use super::cost::Cost;
 use super::crypto::{
-    self, DataKey, IV_LEN, KEY_LEN, Keys, SlotEncryption, SlotMac, TAG_LEN, Tag, TokenEncryption,
+    self, DataKey, DataKeys, IV_LEN, KEY_LEN, SlotEncryption, SlotMac, TAG_LEN, Tag, TokenEncryption,
 };
 use super::error::Result;
 use super::renewal::{Private, Public, TOKEN_LEN, Token, X25519_LEN};
@@ -82,7 +82,7 @@ impl Cost {
 
 /// What trying a secret on a slot came to.
 #[derive(Debug)]
-pub enum Opened {
+pub enum SlotOutcome {
     /// It wraps this data key.
     Key(DataKey),
     /// It was made for this secret, but is not as it was made, or was not renewed by a holder of the data key.
@@ -127,14 +127,14 @@ impl Slot {
         name: &str,
         created: u64,
         secret: &[u8],
-        keys: &Keys,
+        keys: &DataKeys,
         id: &Uuid,
     ) -> Result<Self> {
         let mut slot = Slot {
             kind,
             cost: if kind == SlotKind::Passphrase { cost } else { Cost::NONE },
             created,
-            name: Reader(&Writer::with_capacity(64).text(name, SLOT_NAME_LEN).0)
+            name: FieldReader(&FieldWriter::with_capacity(64).text(name, SLOT_NAME_LEN).0)
                 .text(SLOT_NAME_LEN)
                 .unwrap_or_default(),
             salt: random_array()?,
@@ -158,7 +158,7 @@ impl Slot {
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn renew(&self, old: &Keys, new: &Keys, id: &Uuid) -> Result<Option<Self>> {
+    pub fn renew(&self, old: &DataKeys, new: &DataKeys, id: &Uuid) -> Result<Option<Self>> {
         let token = Token::copy_of(&self.token)?;
         let token = self.opened(token, old.slot_token())?;
         let private = Private::random()?;
@@ -178,7 +178,7 @@ impl Slot {
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn renew_with(&self, secret: &UnlockSecret, keys: &Keys, id: &Uuid) -> Result<Option<Self>> {
+    pub fn renew_with(&self, secret: &UnlockSecret, keys: &DataKeys, id: &Uuid) -> Result<Option<Self>> {
         let Some(bytes) = self.kind.bytes_of(secret)? else { return Ok(None) };
         Slot::seal(self.kind, self.cost, &self.name, self.created, &bytes, keys, id).map(Some)
     }
@@ -202,7 +202,7 @@ impl Slot {
     ///
     /// # Errors
     /// No memory.
-    pub(super) fn open(&self, input: &[u8], id: &Uuid) -> Result<Opened> {
+    pub(super) fn open(&self, input: &[u8], id: &Uuid) -> Result<SlotOutcome> {
         let private = Private::of_slot(&self.salt, input)?;
         let public = private.public();
         let keys = match &self.renewal {
@@ -216,10 +216,10 @@ impl Slot {
             (Some(keys), true, true) => {
                 let mut data_key = Locked::copy_of(&self.wrapped)?;
                 keys.encryption().apply(&self.iv, &mut data_key)?;
-                Ok(Opened::Key(DataKey::copy_of(&data_key)?))
+                Ok(SlotOutcome::Key(DataKey::copy_of(&data_key)?))
             }
-            (_, false, false) => Ok(Opened::Wrong),
-            _ => Ok(Opened::Forged),
+            (_, false, false) => Ok(SlotOutcome::Wrong),
+            _ => Ok(SlotOutcome::Forged),
         }
     }
 
@@ -272,7 +272,7 @@ impl Slot {
 
     /// The slot's bytes up to its tag, with a public key.
     fn authenticated(&self, public: &Public) -> Vec<u8> {
-        let mut w = Writer::with_capacity(SLOT_LEN);
+        let mut w = FieldWriter::with_capacity(SLOT_LEN);
         w.put(&[self.kind.code(), 0, 0, 0])
             .put(&self.cost.memory_kib.to_le_bytes())
             .put(&self.cost.passes.to_le_bytes())
@@ -300,7 +300,7 @@ impl Slot {
         if bytes.iter().all(|b| *b == 0) {
             return Some(None);
         }
-        let mut r = Reader(bytes);
+        let mut r = FieldReader(bytes);
         let kind = SlotKind::from_code(r.u8()?)?;
         r.array::<3>()?;
         let cost = Cost { memory_kib: r.u32()?, passes: r.u32()?, lanes: r.u32()? };
@@ -353,20 +353,20 @@ mod tests {
         Uuid::from_u128(7)
     }
 
-    fn keys(byte: u8) -> Keys {
-        Keys::derive(&DataKey::copy_of(&[byte; KEY_LEN]).unwrap(), &id()).unwrap()
+    fn keys(byte: u8) -> DataKeys {
+        DataKeys::derive(&DataKey::copy_of(&[byte; KEY_LEN]).unwrap(), &id()).unwrap()
     }
 
     fn sealed(kind: SlotKind) -> Slot {
         Slot::seal(kind, CHEAP, "a name", 5, b"secret", &keys(9), &id()).unwrap()
     }
 
-    fn open(slot: &Slot, secret: &[u8], id: &Uuid) -> Opened {
+    fn open(slot: &Slot, secret: &[u8], id: &Uuid) -> SlotOutcome {
         slot.open(&slot.input(secret).unwrap(), id).unwrap()
     }
 
     fn opens_to(slot: &Slot, byte: u8) -> bool {
-        matches!(open(slot, b"secret", &id()), Opened::Key(key) if key == *keys(byte).data())
+        matches!(open(slot, b"secret", &id()), SlotOutcome::Key(key) if key == *keys(byte).data())
     }
 
     #[test]
@@ -374,8 +374,8 @@ mod tests {
         for kind in KINDS {
             let slot = sealed(kind);
             assert!(opens_to(&slot, 9));
-            assert!(matches!(open(&slot, b"Secret", &id()), Opened::Wrong));
-            assert!(matches!(open(&slot, b"secret", &Uuid::from_u128(8)), Opened::Forged));
+            assert!(matches!(open(&slot, b"Secret", &id()), SlotOutcome::Wrong));
+            assert!(matches!(open(&slot, b"secret", &Uuid::from_u128(8)), SlotOutcome::Forged));
             assert_eq!(Slot::decode(&slot.encode()), Some(Some(Slot { token: [0; TOKEN_LEN], ..slot })));
         }
     }
@@ -388,8 +388,8 @@ mod tests {
             let twice = once.renew(&keys(8), &keys(7), &id()).unwrap().unwrap();
             assert!(opens_to(&once, 8));
             assert!(opens_to(&twice, 7));
-            assert!(matches!(open(&twice, b"Secret", &id()), Opened::Wrong));
-            assert!(matches!(open(&twice, b"secret", &Uuid::from_u128(8)), Opened::Forged));
+            assert!(matches!(open(&twice, b"Secret", &id()), SlotOutcome::Wrong));
+            assert!(matches!(open(&twice, b"secret", &Uuid::from_u128(8)), SlotOutcome::Forged));
             let read = Slot { token: [0; TOKEN_LEN], ..twice.clone() };
             assert_eq!(Slot::decode(&twice.encode()), Some(Some(read)));
             assert_eq!((twice.kind, &twice.name, twice.created), (kind, &slot.name, 5));
@@ -402,16 +402,16 @@ mod tests {
         for kind in KINDS {
             let slot = sealed(kind);
             let planted = Slot { public: Private::random().unwrap().public(), ..slot.clone() };
-            assert!(matches!(open(&planted, b"secret", &id()), Opened::Forged));
+            assert!(matches!(open(&planted, b"secret", &id()), SlotOutcome::Forged));
             // The slot wraps the new data key for somebody else, and nothing in it comes from the secret any more.
             let followed = planted.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
-            assert!(matches!(open(&followed, b"secret", &id()), Opened::Wrong));
+            assert!(matches!(open(&followed, b"secret", &id()), SlotOutcome::Wrong));
             // The same in the place of a genuine slot that was renewed.
             let renewed = slot.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
             let planted = Slot { public: planted.public, ..renewed };
-            assert!(matches!(open(&planted, b"secret", &id()), Opened::Forged));
+            assert!(matches!(open(&planted, b"secret", &id()), SlotOutcome::Forged));
             let low = Slot { public: [0; X25519_LEN], ..slot };
-            assert!(matches!(open(&low, b"secret", &id()), Opened::Forged));
+            assert!(matches!(open(&low, b"secret", &id()), SlotOutcome::Forged));
             assert!(low.renew(&keys(9), &keys(8), &id()).unwrap().is_none());
         }
     }
@@ -421,7 +421,7 @@ mod tests {
         for kind in KINDS {
             let slot = sealed(kind);
             let forged = slot.renew(&keys(1), &keys(8), &id()).unwrap().unwrap();
-            assert!(matches!(open(&forged, b"secret", &id()), Opened::Forged));
+            assert!(matches!(open(&forged, b"secret", &id()), SlotOutcome::Forged));
         }
     }
 
@@ -438,8 +438,8 @@ mod tests {
                     let opened = open(&slot, b"secret", &id());
                     // All but the salt, which the secret is of no use without.
                     let forged = !(24..24 + SALT_LEN).contains(&at);
-                    assert_eq!(matches!(opened, Opened::Forged), forged, "byte {at}: {opened:?}");
-                    assert_eq!(matches!(opened, Opened::Wrong), !forged, "byte {at}: {opened:?}");
+                    assert_eq!(matches!(opened, SlotOutcome::Forged), forged, "byte {at}: {opened:?}");
+                    assert_eq!(matches!(opened, SlotOutcome::Wrong), !forged, "byte {at}: {opened:?}");
                 }
             }
         }

@@ -5,7 +5,7 @@
 use super::cost::{BUDGET, Cost};
 use super::crypto::DataKey;
 use super::error::{FormatError, Result};
-use super::slots::{Opened, SALT_LEN, Slot, SlotKind, kinds};
+use super::slots::{SALT_LEN, Slot, SlotKind, SlotOutcome, kinds};
 use crate::secret::{Locked, UnlockSecret};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
@@ -14,11 +14,11 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Unlocking {
     secret: UnlockSecret,
-    work: Mutex<Work>,
+    budget: Mutex<Budget>,
 }
 
 #[derive(Debug)]
-struct Work {
+struct Budget {
     spent: u64,
     /// Nothing is computed beyond this.
     limit: u64,
@@ -29,7 +29,7 @@ struct Work {
 impl Unlocking {
     /// Begins an opening.
     pub fn new(secret: UnlockSecret) -> Self {
-        Self { secret, work: Mutex::new(Work { spent: 0, limit: BUDGET, stretched: Vec::new() }) }
+        Self { secret, budget: Mutex::new(Budget { spent: 0, limit: BUDGET, stretched: Vec::new() }) }
     }
 
     /// The secret.
@@ -40,8 +40,8 @@ impl Unlocking {
     /// Leaves the next copy of a keyring its share of what is left, so that a forged one cannot use up what the
     /// other `copies` behind it need. Slots that two copies have in common are computed once.
     pub fn share_with(&self, copies: usize) {
-        let mut work = self.work();
-        work.limit = work.spent + BUDGET.saturating_sub(work.spent) / (copies as u64 + 1);
+        let mut budget = self.budget();
+        budget.limit = budget.spent + BUDGET.saturating_sub(budget.spent) / (copies as u64 + 1);
     }
 
     /// Tries every slot that the secret fits, the cheap kinds first.
@@ -54,10 +54,10 @@ impl Unlocking {
         for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
             for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.kind == kind) {
                 match self.open(slot, id)? {
-                    Opened::Key(key) => return Ok(key),
-                    Opened::Forged => drop(forged.get_or_insert((index, slot))),
-                    Opened::Untried => untried += 1,
-                    Opened::Wrong => {}
+                    SlotOutcome::Key(key) => return Ok(key),
+                    SlotOutcome::Forged => drop(forged.get_or_insert((index, slot))),
+                    SlotOutcome::Untried => untried += 1,
+                    SlotOutcome::Wrong => {}
                 }
             }
         }
@@ -71,30 +71,30 @@ impl Unlocking {
     ///
     /// # Errors
     /// No memory.
-    pub fn open(&self, slot: &Slot, id: &Uuid) -> Result<Opened> {
-        let Some(bytes) = slot.kind.bytes_of(&self.secret)? else { return Ok(Opened::Wrong) };
+    pub fn open(&self, slot: &Slot, id: &Uuid) -> Result<SlotOutcome> {
+        let Some(bytes) = slot.kind.bytes_of(&self.secret)? else { return Ok(SlotOutcome::Wrong) };
         if slot.kind != SlotKind::Passphrase {
             return slot.open(&bytes, id);
         }
-        let mut work = self.work();
+        let mut budget = self.budget();
         let known =
             |(salt, cost, _): &&([u8; SALT_LEN], Cost, Locked)| *salt == slot.salt && *cost == slot.cost;
-        if let Some((_, _, stretched)) = work.stretched.iter().find(known) {
+        if let Some((_, _, stretched)) = budget.stretched.iter().find(known) {
             return slot.open(stretched, id);
         }
-        let spent = work.spent.saturating_add(slot.cost.work());
-        if spent > work.limit {
-            return Ok(Opened::Untried);
+        let spent = budget.spent.saturating_add(slot.cost.work());
+        if spent > budget.limit {
+            return Ok(SlotOutcome::Untried);
         }
-        work.spent = spent;
+        budget.spent = spent;
         let stretched = slot.input(&bytes)?;
         let opened = slot.open(&stretched, id);
-        work.stretched.push((slot.salt, slot.cost, stretched));
+        budget.stretched.push((slot.salt, slot.cost, stretched));
         opened
     }
 
-    fn work(&self) -> std::sync::MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +107,7 @@ impl From<UnlockSecret> for Unlocking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::crypto::Keys;
+    use crate::format::crypto::DataKeys;
 
     const TEXT: &[u8] = b"a passphrase of more than 32 characters";
     const CHEAP: Cost = Cost { memory_kib: 32, passes: 1, lanes: 1 };
@@ -116,7 +116,7 @@ mod tests {
         UnlockSecret::new(Locked::copy_of(bytes).unwrap()).into()
     }
 
-    fn passphrase_slots(id: &Uuid, keys: &Keys, count: u8) -> Vec<Slot> {
+    fn passphrase_slots(id: &Uuid, keys: &DataKeys, count: u8) -> Vec<Slot> {
         let slot = |n: u8| Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, &[b'a' + n; 12], keys, id).unwrap();
         (0..count).map(slot).collect()
     }
@@ -124,50 +124,50 @@ mod tests {
     #[test]
     fn equal_derivations_are_made_once_and_a_random_secret_makes_none() {
         let id = Uuid::from_u128(7);
-        let keys = Keys::generate(&id).unwrap();
+        let keys = DataKeys::generate(&id).unwrap();
         let slots = passphrase_slots(&id, &keys, 3);
         let last = with(&[b'c'; 12]);
         for _ in 0..5 {
             assert!(last.open_any(&slots, &id).unwrap() == *keys.data());
         }
-        assert_eq!(last.work().spent, 3 * CHEAP.work());
+        assert_eq!(last.budget().spent, 3 * CHEAP.work());
         for random in [&[0xfe; 40][..], b"not text: \0, and more than 32 bytes"] {
             let random = with(random);
             let refused = random.open_any(&slots, &id);
             assert!(matches!(refused, Err(FormatError::WrongSecret { untried: 0, .. })));
-            assert_eq!(random.work().spent, 0);
+            assert_eq!(random.budget().spent, 0);
         }
     }
 
     #[test]
     fn slots_beyond_the_budget_are_not_tried() {
         let id = Uuid::from_u128(7);
-        let keys = Keys::generate(&id).unwrap();
+        let keys = DataKeys::generate(&id).unwrap();
         let slots = passphrase_slots(&id, &keys, 5);
         let unlocking = with(&[b'e'; 12]);
-        unlocking.work().spent = BUDGET - 4 * CHEAP.work();
+        unlocking.budget().spent = BUDGET - 4 * CHEAP.work();
         let refused = unlocking.open_any(&slots, &id);
         assert!(matches!(refused, Err(FormatError::WrongSecret { untried: 1, .. })), "{refused:?}");
-        assert_eq!(unlocking.work().spent, BUDGET);
+        assert_eq!(unlocking.budget().spent, BUDGET);
         // What is known already costs nothing.
-        assert!(matches!(unlocking.open(&slots[0], &id), Ok(Opened::Wrong)));
-        assert!(matches!(unlocking.open(&slots[4], &id), Ok(Opened::Untried)));
+        assert!(matches!(unlocking.open(&slots[0], &id), Ok(SlotOutcome::Wrong)));
+        assert!(matches!(unlocking.open(&slots[4], &id), Ok(SlotOutcome::Untried)));
         // One that costs no Argon2id is tried all the same.
         let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 5, TEXT, &keys, &id).unwrap();
         let unlocking = with(TEXT);
-        unlocking.work().spent = BUDGET;
+        unlocking.budget().spent = BUDGET;
         assert!(unlocking.open_any(&[slots, vec![slot]].concat(), &id).is_ok());
     }
 
     #[test]
     fn copies_share_what_there_is() {
         let id = Uuid::from_u128(7);
-        let keys = Keys::generate(&id).unwrap();
+        let keys = DataKeys::generate(&id).unwrap();
         let unlocking = with(TEXT);
-        unlocking.work().spent = BUDGET - 4 * CHEAP.work();
+        unlocking.budget().spent = BUDGET - 4 * CHEAP.work();
         unlocking.share_with(1);
         let _ = unlocking.open_any(&passphrase_slots(&id, &keys, 8), &id);
-        assert_eq!(unlocking.work().spent, BUDGET - 2 * CHEAP.work());
+        assert_eq!(unlocking.budget().spent, BUDGET - 2 * CHEAP.work());
         unlocking.share_with(0);
         let slot = Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, TEXT, &keys, &id).unwrap();
         assert!(unlocking.open_any(&[slot], &id).is_ok());

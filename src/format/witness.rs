@@ -2,9 +2,9 @@
 //! The witness: a small file in the data directory that remembers which keyring was used there, and how
 //! far it had come. Nothing in it is secret.
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{FieldReader, FieldWriter};
 use super::commit::Commit;
-use super::crypto::{Keys, TAG_LEN, Tag};
+use super::crypto::{DataKeys, TAG_LEN, Tag};
 use super::error::Result;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -33,7 +33,7 @@ impl Witness {
     }
 
     fn body(&self) -> Vec<u8> {
-        let mut w = Writer::with_capacity(WITNESS_LEN);
+        let mut w = FieldWriter::with_capacity(WITNESS_LEN);
         w.put(MAGIC).put(self.id.as_bytes()).put(&self.generation.to_le_bytes()).put(&self.chain);
         let checksum = checksum(&w.0);
         w.put(&checksum);
@@ -44,7 +44,7 @@ impl Witness {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn encode(&self, keys: &Keys) -> Result<Vec<u8>> {
+    pub fn encode(&self, keys: &DataKeys) -> Result<Vec<u8>> {
         let mut bytes = self.body();
         let tag = keys.witness_mac().tag(&[&bytes])?;
         bytes.extend_from_slice(&tag);
@@ -53,7 +53,7 @@ impl Witness {
 
     /// Reads what a file claims; `None` when it is no witness, or a damaged one. Nothing is authenticated yet.
     pub fn claims(bytes: &[u8]) -> Option<Self> {
-        let mut r = Reader(bytes);
+        let mut r = FieldReader(bytes);
         (r.array()? == *MAGIC && bytes.len() == WITNESS_LEN).then_some(())?;
         let (claims, rest) = bytes.split_at_checked(WITNESS_LEN - TAG_LEN - CHECKSUM_LEN)?;
         rest.starts_with(&checksum(claims)).then_some(())?;
@@ -64,8 +64,8 @@ impl Witness {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn is_authentic(bytes: &[u8], keys: &Keys) -> Result<bool> {
-        let mut r = Reader(bytes);
+    pub fn is_authentic(bytes: &[u8], keys: &DataKeys) -> Result<bool> {
+        let mut r = FieldReader(bytes);
         let body = r.take(WITNESS_LEN - TAG_LEN).unwrap_or_default();
         keys.witness_mac().fits(&[body], r.0)
     }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_witness_is_read_back_and_every_byte_counts() {
         let id = Uuid::from_u128(5);
-        let keys = Keys::generate(&id).unwrap();
+        let keys = DataKeys::generate(&id).unwrap();
         let witness = Witness { id, generation: 9, chain: [7; TAG_LEN] };
         let bytes = witness.encode(&keys).unwrap();
         assert_eq!(bytes.len(), WITNESS_LEN);
@@ -102,6 +102,6 @@ mod tests {
             assert_eq!(Witness::claims(&bytes[..len]), None);
             assert!(!Witness::is_authentic(&bytes[..len], &keys).unwrap());
         }
-        assert!(!Witness::is_authentic(&bytes, &Keys::generate(&id).unwrap()).unwrap());
+        assert!(!Witness::is_authentic(&bytes, &DataKeys::generate(&id).unwrap()).unwrap());
     }
 }

@@ -5,7 +5,7 @@ use super::report::Severity;
 use super::shared::Keyring;
 use super::writer::Writer;
 use crate::error::{BadRequest, Error, Result};
-use crate::format::crypto::Keys;
+use crate::format::crypto::DataKeys;
 use crate::key::NameRef;
 use crate::store::change::Changing;
 use std::sync::atomic::Ordering;
@@ -49,8 +49,11 @@ impl Keyring {
     /// Learns the data keys of copies that the keys in use do not open, and the unlock secret does.
     fn learn_keys(&self) {
         let Some(reopen) = &self.reopen else { return };
-        let known =
-            self.lock_writer().all_keys().map(Keys::try_clone).collect::<std::result::Result<Vec<_>, _>>();
+        let known = self
+            .lock_writer()
+            .all_keys()
+            .map(DataKeys::try_clone)
+            .collect::<std::result::Result<Vec<_>, _>>();
         let Ok(known) = known else { return };
         let learnt = reopen.learn(&self.id, &known);
         self.lock_writer().learn_keys(learnt);

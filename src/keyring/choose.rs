@@ -9,10 +9,11 @@ use super::report::{Report, Severity};
 use super::writer::{Start, Writer};
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::FormatError;
-use crate::format::crypto::Keys;
-use crate::format::header::{self, Parent};
+use crate::format::crypto::DataKeys;
+use crate::format::header;
 use crate::format::image::{Note, Opener, open_front};
 use crate::format::records::Sealer;
+use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::secret::UnlockSecret;
 use crate::store::copy::{Copy, Reading, side_by_side};
@@ -41,7 +42,7 @@ pub fn load_known(
     fs: &Arc<dyn Fs>,
     read_copies: Read<'_>,
     source_name: &str,
-    known: &[&Keys],
+    known: &[&DataKeys],
     read: impl FnOnce() -> Result<UnlockSecret>,
     report: Report,
 ) -> Result<Parts> {
@@ -115,10 +116,10 @@ pub fn load_known(
 fn keys_for<'a>(
     reading: &Reading,
     begun: &'a [std::result::Result<Begun, Box<Outcome>>],
-    known: &[&'a Keys],
-) -> Option<&'a Keys> {
+    known: &[&'a DataKeys],
+) -> Option<&'a DataKeys> {
     let opened = begun.iter().filter_map(|b| b.as_ref().ok()).map(Begun::keys);
-    let fits = |keys: &&Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
+    let fits = |keys: &&DataKeys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
     opened.chain(known.iter().copied()).find(fits)
 }
 
@@ -143,7 +144,7 @@ fn finish_all(
 }
 
 /// The index of the copy that counts; `None` when none is whole.
-fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[Parent]) -> Result<Option<usize>> {
+fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[StateId]) -> Result<Option<usize>> {
     let counts = |loaded: &&Loaded| !unacknowledged.contains(&loaded.lineage().state());
     let whole = || outcomes.iter().enumerate().filter_map(|(i, o)| Some((i, o.whole().filter(counts)?)));
     // The first path says which keyring is meant, while it can be read.
@@ -218,7 +219,7 @@ fn assemble(
         let state = best_loaded.lineage().state();
         let header = &mut best_loaded.header;
         let left_behind = header.left_behind.iter().copied().chain([state]).collect();
-        header.set_parents(header.parents.clone(), left_behind);
+        header.set_ancestors(header.ancestors.clone(), left_behind);
     }
     let mut judged = judged.into_iter();
     for (i, copy) in copies.into_iter().enumerate() {

@@ -4,7 +4,8 @@
 use crate::error::{Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::{self, Commit};
-use crate::format::header::{self, ClaimedHeader, Parent};
+use crate::format::header::{self, ClaimedHeader};
+use crate::format::state::StateId;
 use crate::store::copy::{Copy, FrontBytes};
 use crate::store::fs::Fs;
 use std::path::Path;
@@ -34,8 +35,8 @@ pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
 }
 
 /// The state that the front of a file claims, without proof.
-pub fn claimed(front: &FrontBytes) -> Option<Parent> {
+pub fn claimed(front: &FrontBytes) -> Option<StateId> {
     let copies = header::read(&front.0).ok()?;
     let header = copies.readable.first()?.claims();
-    Some(Parent::new(&header.epoch, &commit::claimed(&front.0)?))
+    Some(StateId::new(&header.epoch, &commit::claimed(&front.0)?))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Keys stored, generated, fetched, removed and listed.
+//! DataKeys stored, generated, fetched, removed and listed.
 
 use super::clock::now;
 use super::shared::Keyring;

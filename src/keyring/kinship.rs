@@ -3,7 +3,7 @@
 
 use super::claims::Claims;
 use super::shared::Keyring;
-use crate::format::header::Parent;
+use crate::format::state::StateId;
 use std::cmp::Ordering;
 
 /// How a copy stands to another one.
@@ -46,7 +46,7 @@ impl Claims {
             other.kinship(self).reversed()
         } else if ours.generation == theirs.generation {
             Kinship::Diverged
-        } else if other.header.parents.contains(&Parent::new(&self.header.epoch, ours))
+        } else if other.header.ancestors.contains(&StateId::new(&self.header.epoch, ours))
             // Of one writing: records were appended.
             || self.header.epoch == other.header.epoch
         {

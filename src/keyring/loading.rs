@@ -7,11 +7,12 @@ use super::lineage::Lineage;
 use super::memory::Memory;
 use crate::error::{Error, Refusal, Result};
 use crate::format::commit::{self, Commit};
-use crate::format::crypto::Keys;
-use crate::format::header::{self, Header, Parent};
+use crate::format::crypto::DataKeys;
+use crate::format::header::{self, Header};
 use crate::format::image::{self, Front, Note, Opener};
 use crate::format::layout::{EPOCH_LEN, FIXED_LEN, RECORD_OVERHEAD};
 use crate::format::records::Sealer;
+use crate::format::state::StateId;
 use crate::format::{self, FormatError};
 use crate::store::copy::{FrontBytes, Reading};
 use crate::store::deadline::Work;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Loaded {
     /// Its keys.
-    pub keys: Keys,
+    pub keys: DataKeys,
     /// Its header.
     pub header: Header,
     /// Its acknowledged state.
@@ -34,12 +35,12 @@ pub struct Loaded {
     /// Things worth saying.
     pub notes: Vec<Note>,
     /// Its earlier states that its header does not know yet, the newest first.
-    pub before: Vec<Parent>,
+    pub before: Vec<StateId>,
 }
 
 impl Loaded {
     /// The keys once more.
-    pub fn keys_again(&self) -> Result<Keys> {
+    pub fn keys_again(&self) -> Result<DataKeys> {
         self.keys.try_clone().map_err(FormatError::in_memory)
     }
 }
@@ -58,7 +59,7 @@ pub enum Outcome {
         /// The generation that it claims.
         generation: Option<u64>,
         /// The state that its authentic front names.
-        state: Option<Parent>,
+        state: Option<StateId>,
         /// Where it is damaged.
         offset: u64,
         /// Which part.
@@ -69,7 +70,7 @@ pub enum Outcome {
     /// Neither the keys nor the secret open it.
     Sealed {
         /// The state that it claims to be in.
-        claimed: Option<Parent>,
+        claimed: Option<StateId>,
         /// The whole error.
         error: Error,
     },
@@ -97,9 +98,9 @@ impl Outcome {
     }
 
     /// How this copy at `path` stands to the one that counts, at `keyring`, and in which state it is, when that one went through it.
-    pub fn stands_to(&self, best: &Loaded, keyring: &Path, path: &Path) -> (Standing, Option<Parent>) {
+    pub fn stands_to(&self, best: &Loaded, keyring: &Path, path: &Path) -> (Standing, Option<StateId>) {
         let lineage = best.lineage();
-        let known = |state: &Parent| *state == lineage.state() || lineage.went_through(state);
+        let known = |state: &StateId| *state == lineage.state() || lineage.went_through(state);
         match self {
             Outcome::Whole(loaded) => match loaded.stands_to(best, path) {
                 // Its front may be the same, and what is behind it not.
@@ -160,12 +161,12 @@ impl Loaded {
 pub struct Begun {
     reading: Reading,
     front: Front,
-    keys: Keys,
+    keys: DataKeys,
 }
 
 impl Begun {
     /// The keys that it is sealed with.
-    pub fn keys(&self) -> &Keys {
+    pub fn keys(&self) -> &DataKeys {
         &self.keys
     }
 
@@ -182,7 +183,7 @@ impl Begun {
         };
         let Begun { reading, front, keys } = self;
         let (header, commit) = (front.header.clone(), front.commit());
-        let state = Parent::new(&header.epoch, &commit);
+        let state = StateId::new(&header.epoch, &commit);
         match load(front, keys, &rest, reading.len) {
             Ok(mut loaded) => {
                 loaded.front = reading.front;
@@ -221,7 +222,7 @@ pub fn begin(
     Ok(Begun { reading, front, keys })
 }
 
-fn load(mut front: Front, keys: Keys, rest: &[u8], len: u64) -> format::Result<Loaded> {
+fn load(mut front: Front, keys: DataKeys, rest: &[u8], len: u64) -> format::Result<Loaded> {
     let mut memory = Memory::default();
     // What is claimed is authentic, and still no more than the bytes at hand can hold.
     memory.reserve_entries((rest.len() / RECORD_OVERHEAD).min(front.commit().count as usize));
@@ -244,7 +245,7 @@ fn not_whole(
     front: &FrontBytes,
     e: FormatError,
     generation: Option<u64>,
-    state: Option<Parent>,
+    state: Option<StateId>,
 ) -> Outcome {
     let (damage, sealed) = match &e {
         FormatError::Damaged { offset, what } => (Some((*offset, *what)), false),

@@ -52,9 +52,9 @@ pub struct Conflict {
 /// How the keys of two copies stand to each other; all lists are ordered by user and id.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Merge {
-    /// Keys that only the first copy holds.
+    /// DataKeys that only the first copy holds.
     pub only_here: Vec<OnlyOne>,
-    /// Keys that only the second copy holds.
+    /// DataKeys that only the second copy holds.
     pub only_there: Vec<OnlyOne>,
     /// Names that stand for different keys.
     pub conflicts: Vec<Conflict>,

@@ -6,7 +6,7 @@ use super::slots;
 use crate::error::Result;
 use crate::format::FormatError;
 use crate::format::cost::Cost;
-use crate::format::crypto::Keys;
+use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
 use crate::format::image::Image;
 use crate::format::records::Sealer;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct NewKeyring {
     header: Header,
-    keys: Keys,
+    keys: DataKeys,
 }
 
 impl NewKeyring {
@@ -33,7 +33,7 @@ impl NewKeyring {
     /// A secret that is too short; no memory or randomness.
     pub fn new(label: &str, secret: &UnlockSecret, source_name: &str, cost: Cost) -> Result<Self> {
         let header = Header::new(label, now()).map_err(FormatError::in_memory)?;
-        let keys = Keys::generate(&header.id).map_err(FormatError::in_memory)?;
+        let keys = DataKeys::generate(&header.id).map_err(FormatError::in_memory)?;
         let slot = slots::seal(secret, source_name, "unlock secret", cost, &keys, &header.id)?;
         let mut new = Self { header, keys };
         new.header.add(slot).map_err(FormatError::in_memory)?;

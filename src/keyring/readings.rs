@@ -3,7 +3,7 @@
 
 use super::report::{Report, Severity};
 use crate::error::{Refusal, Result};
-use crate::format::header::Parent;
+use crate::format::state::StateId;
 use crate::store::change::Changing;
 use crate::store::copy::{Copy, Reading, side_by_side};
 use crate::store::deadline::Limits;
@@ -35,7 +35,7 @@ pub(super) struct Read<'a> {
     /// How long the copies are waited for.
     pub(super) limits: Limits,
     /// States that failed writes of this program may have left: none of them counts.
-    pub(super) unacknowledged: &'a [Parent],
+    pub(super) unacknowledged: &'a [StateId],
 }
 
 impl<'a> Read<'a> {
@@ -45,7 +45,7 @@ impl<'a> Read<'a> {
         paths: &'a [PathBuf],
         min_copies: usize,
         limits: Limits,
-        unacknowledged: &'a [Parent],
+        unacknowledged: &'a [StateId],
     ) -> Self {
         let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
         let all = copies.iter().map(|copy| (copy, copy.read_work()));

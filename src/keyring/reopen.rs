@@ -5,9 +5,9 @@ use super::choose::{Parts, load_known};
 use super::readings::{Read, read_locked};
 use super::report::{Report, silent};
 use crate::error::{BadRequest, Error, Result};
-use crate::format::crypto::Keys;
-use crate::format::header::Parent;
+use crate::format::crypto::DataKeys;
 use crate::format::image::{Opener, open_front};
+use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::store::change::Changing;
 use crate::store::copy::{CHANGE_WAIT, Reading, SLOW_WAIT};
@@ -41,9 +41,9 @@ impl Reopen {
     /// of the copies, where they are `locked`.
     pub(super) fn read(
         &self,
-        keys: &[&Keys],
+        keys: &[&DataKeys],
         locked: Option<&[Result<Changing>]>,
-        unacknowledged: &[Parent],
+        unacknowledged: &[StateId],
         limits: Limits,
     ) -> Result<Parts> {
         let (paths, min_copies) = (&self.paths[..], self.min_copies);
@@ -63,12 +63,13 @@ impl Reopen {
     }
 
     /// The keys of copies of the keyring `id` that the `known` ones do not open, and the unlock secret does.
-    pub(super) fn learn(&self, id: &Uuid, known: &[Keys]) -> Vec<Keys> {
+    pub(super) fn learn(&self, id: &Uuid, known: &[DataKeys]) -> Vec<DataKeys> {
         let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
         if in_vain.is_some_and(|at| at.elapsed() < LEARN_AGAIN) {
             return Vec::new();
         }
-        let opens = |reading: &Reading, keys: &Keys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
+        let opens =
+            |reading: &Reading, keys: &DataKeys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
         let limits = Limits { enough: self.min_copies, slow: SLOW_WAIT, ..Limits::within(CHANGE_WAIT) };
         let readings = Read::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
         let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
@@ -77,7 +78,7 @@ impl Reopen {
             Some(Ok(secret)) => Unlocking::new(secret),
             _ => return Vec::new(),
         };
-        let mut learnt: Vec<Keys> = Vec::new();
+        let mut learnt: Vec<DataKeys> = Vec::new();
         let count = sealed.len();
         for (index, reading) in sealed.iter().enumerate() {
             if learnt.iter().any(|keys| opens(reading, keys)) {

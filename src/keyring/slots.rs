@@ -7,9 +7,9 @@ use super::shared::Keyring;
 use super::writer::Writer;
 use crate::error::{BadRequest, Error, Failure, Refusal, Result};
 use crate::format::cost::Cost;
-use crate::format::crypto::Keys;
+use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
-use crate::format::slots::{Opened, Slot, SlotKind};
+use crate::format::slots::{Slot, SlotKind, SlotOutcome};
 use crate::format::unlocking::Unlocking;
 use crate::recovery::RecoveryKey;
 use crate::secret::{MIN_SECRET, UnlockSecret};
@@ -46,7 +46,7 @@ pub enum Renewed {
 struct Current<'a> {
     path: PathBuf,
     slots: &'a [Slot],
-    keys: &'a Keys,
+    keys: &'a DataKeys,
     id: &'a Uuid,
 }
 
@@ -54,9 +54,9 @@ impl Current<'_> {
     /// Whether a secret opens slot `index`, to the data key in use.
     fn opens(&self, index: usize, slot: &Slot, secret: &Unlocking) -> Result<bool> {
         match secret.open(slot, self.id).map_err(told)? {
-            Opened::Key(key) if key == *self.keys.data() => Ok(true),
-            Opened::Key(_) | Opened::Forged => Err(self.forged(index, slot)),
-            Opened::Wrong | Opened::Untried => Ok(false),
+            SlotOutcome::Key(key) if key == *self.keys.data() => Ok(true),
+            SlotOutcome::Key(_) | SlotOutcome::Forged => Err(self.forged(index, slot)),
+            SlotOutcome::Wrong | SlotOutcome::Untried => Ok(false),
         }
     }
 
@@ -98,7 +98,7 @@ pub(super) fn seal(
     source_name: &str,
     name: &str,
     cost: Cost,
-    keys: &Keys,
+    keys: &DataKeys,
     id: &Uuid,
 ) -> Result<Slot> {
     let (kind, bytes, least) = if secret.is_text() {
@@ -120,13 +120,13 @@ pub(super) fn seal(
 ///
 /// # Errors
 /// No memory or randomness.
-pub(super) fn seal_recovery(keys: &Keys, id: &Uuid) -> Result<(RecoveryKey, Slot)> {
+pub(super) fn seal_recovery(keys: &DataKeys, id: &Uuid) -> Result<(RecoveryKey, Slot)> {
     let key = RecoveryKey::generate()?;
     let slot = seal_for(&key, keys, id)?;
     Ok((key, slot))
 }
 
-fn seal_for(key: &RecoveryKey, keys: &Keys, id: &Uuid) -> Result<Slot> {
+fn seal_for(key: &RecoveryKey, keys: &DataKeys, id: &Uuid) -> Result<Slot> {
     Slot::seal(SlotKind::Recovery, Cost::NONE, RECOVERY_NAME, now(), key.bytes(), keys, id).map_err(told)
 }
 
@@ -234,7 +234,7 @@ impl Keyring {
             .collect::<Result<Vec<_>>>()?;
         let renew = |current: &Current<'_>| {
             let openers = current.openers(&secrets)?;
-            let keys = Keys::generate(current.id).map_err(told)?;
+            let keys = DataKeys::generate(current.id).map_err(told)?;
             let (mut slots, mut how) = (Vec::new(), Vec::new());
             for ((index, slot), opener) in current.slots.iter().enumerate().zip(openers) {
                 let (renewed, by) = match opener {

@@ -6,7 +6,7 @@ use super::report::{Report, Severity};
 use crate::error::{Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
-use crate::format::crypto::Keys;
+use crate::format::crypto::DataKeys;
 use crate::format::witness::{WITNESS_LEN, Witness};
 use crate::store::fs::Fs;
 use crate::store::witness::WitnessPlace;
@@ -81,7 +81,7 @@ impl WitnessFile {
     ///
     /// # Errors
     /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`].
-    pub fn testify(&self, path: &Path, keys: &Keys, lineage: &Lineage<'_>) -> Result<Testimony> {
+    pub fn testify(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Testimony> {
         let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
         // An older keyring may be one from before its data key was renewed, which cannot vouch for this
@@ -138,7 +138,7 @@ impl WitnessFile {
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn renew(&mut self, testimony: Testimony, keys: &Keys, id: &Uuid, commit: &Commit) -> Result<()> {
+    pub fn renew(&mut self, testimony: Testimony, keys: &DataKeys, id: &Uuid, commit: &Commit) -> Result<()> {
         let path = self.place.path().display();
         match testimony {
             Testimony::Fits | Testimony::KeyringAhead | Testimony::Foreign => {}
@@ -159,14 +159,14 @@ impl WitnessFile {
         self.write(keys, id, commit, true)
     }
 
-    fn write(&self, keys: &Keys, id: &Uuid, commit: &Commit, durable: bool) -> Result<()> {
+    fn write(&self, keys: &DataKeys, id: &Uuid, commit: &Commit, durable: bool) -> Result<()> {
         let told = |e: FormatError| e.at(self.place.path(), "");
         let bytes = Witness::new(*id, commit).encode(keys).map_err(told)?;
         self.place.write(&bytes, durable).map_err(|e| Error::io("write", self.place.path(), e))
     }
 
     /// Begins to follow a keyring that is put to use. A failure is reported once; the keyring does not depend on it.
-    pub fn follow(&mut self, testimony: Testimony, keys: &Keys, id: &Uuid, commit: &Commit) {
+    pub fn follow(&mut self, testimony: Testimony, keys: &DataKeys, id: &Uuid, commit: &Commit) {
         if testimony != Testimony::Fits {
             let done = self.renew(testimony, keys, id, commit);
             self.note(done);
@@ -174,7 +174,7 @@ impl WitnessFile {
     }
 
     /// Follows the keyring to a new state. A failure is reported once; the keyring does not depend on it.
-    pub fn saw(&mut self, keys: &Keys, id: &Uuid, commit: &Commit) {
+    pub fn saw(&mut self, keys: &DataKeys, id: &Uuid, commit: &Commit) {
         let done = self.write(keys, id, commit, false);
         self.note(done);
     }

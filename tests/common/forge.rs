@@ -4,7 +4,7 @@
 use super::SECRET;
 use keyring_external::format::commit::Commit;
 use keyring_external::format::cost::Cost;
-use keyring_external::format::crypto::{Keys, Tag};
+use keyring_external::format::crypto::{DataKeys, Tag};
 use keyring_external::format::header::Header;
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::layout::HEADER_LEN;
@@ -24,7 +24,7 @@ const MAC_AT: usize = 4032;
 /// A file under construction, with the keys to make it authentic.
 pub struct Forge {
     pub header: Header,
-    pub keys: Keys,
+    pub keys: DataKeys,
     pub bytes: Vec<u8>,
     pub chain: Tag,
     pub count: u64,
@@ -40,15 +40,15 @@ impl Forge {
     }
 
     /// A file with a label and the slots that `slots` adds.
-    pub fn with_header(label: &str, slots: impl FnOnce(&mut Header, &Keys)) -> Self {
+    pub fn with_header(label: &str, slots: impl FnOnce(&mut Header, &DataKeys)) -> Self {
         let mut header = Header::new(label, 1).unwrap();
-        let keys = Keys::generate(&header.id).unwrap();
+        let keys = DataKeys::generate(&header.id).unwrap();
         slots(&mut header, &keys);
         Self::of(header, keys)
     }
 
     /// A file with that header.
-    pub fn of(header: Header, keys: Keys) -> Self {
+    pub fn of(header: Header, keys: DataKeys) -> Self {
         let (copy, chain) = header.encode(&keys).unwrap();
         let mut bytes = copy.repeat(2);
         bytes.resize(FIXED_LEN, 0);
@@ -90,7 +90,7 @@ impl Forge {
 
 /// A file without records made of a genuine one: its headers changed and authenticated with any keys, its commit slots
 /// made to fit.
-pub fn reheaded(file: &[u8], keys: &Keys, generation: u64, change: impl Fn(&mut [u8])) -> Vec<u8> {
+pub fn reheaded(file: &[u8], keys: &DataKeys, generation: u64, change: impl Fn(&mut [u8])) -> Vec<u8> {
     let mut copy = file[..HEADER_LEN].to_vec();
     change(&mut copy);
     let chain = keys.header_mac().tag(&[&copy[..MAC_AT]]).unwrap();

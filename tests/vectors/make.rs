@@ -10,7 +10,7 @@ use super::planted::{
 };
 use keyring_external::format::commit::{self, Commit};
 use keyring_external::format::cost::Cost;
-use keyring_external::format::crypto::Keys;
+use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::Header;
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::layout::HEADER_LEN;
@@ -279,10 +279,10 @@ fn slot_recovery() -> Made {
 }
 
 /// A keyring whose first slot was renewed so often without its secret.
-fn renewed(times: usize, slot: impl FnOnce(&mut Header, &Keys)) -> Vec<u8> {
+fn renewed(times: usize, slot: impl FnOnce(&mut Header, &DataKeys)) -> Vec<u8> {
     let Forge { mut header, mut keys, .. } = Forge::with_header("", slot);
     for _ in 0..times {
-        let new = Keys::generate(&header.id).unwrap();
+        let new = DataKeys::generate(&header.id).unwrap();
         let slots = header.slots.iter().map(|slot| slot.renew(&keys, &new, &header.id).unwrap().unwrap());
         header.set_slots(slots.collect()).unwrap();
         keys = new;
@@ -332,7 +332,7 @@ fn wrong_recovery() -> Made {
     Made { file, secret: typed.into_bytes(), expect: "wrong_secret" }
 }
 
-fn add_slot(header: &mut Header, keys: &Keys, kind: SlotKind, cost: Cost, name: &str, secret: &[u8]) {
+fn add_slot(header: &mut Header, keys: &DataKeys, kind: SlotKind, cost: Cost, name: &str, secret: &[u8]) {
     let slot = Slot::seal(kind, cost, name, 1_700_000_000, secret, keys, &header.id);
     header.add(slot.unwrap()).unwrap();
 }

@@ -4,12 +4,12 @@
 use super::common::SECRET;
 use super::common::forge::{PUBLIC_AT, SLOTS_AT, reheaded};
 use super::make::{Made, damaged, opened, with_label, with_secret};
-use keyring_external::format::crypto::Keys;
+use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::{self, Header};
 use keyring_external::format::slots::{SLOT_LEN, Slot};
 
 /// A keyring without keys that [`SECRET`] opens, and its keys.
-fn with_keys() -> (Vec<u8>, Keys) {
+fn with_keys() -> (Vec<u8>, DataKeys) {
     let forge = with_label("");
     (forge.file(), forge.keys)
 }
@@ -39,16 +39,16 @@ pub fn planted_of_low_order() -> Made {
 }
 
 /// A file's first slot as the keys of its header vouch for it.
-fn slot_in(file: &[u8], keys: &Keys) -> (Header, Slot) {
+fn slot_in(file: &[u8], keys: &DataKeys) -> (Header, Slot) {
     let header = header::read(file).unwrap().readable[0].check(keys).unwrap().0;
     let slot = header.slots[0].clone();
     (header, slot)
 }
 
 /// A file whose slot was renewed by a holder of `old`, and its keys.
-fn followed(file: &[u8], old: &Keys) -> (Vec<u8>, Keys) {
+fn followed(file: &[u8], old: &DataKeys) -> (Vec<u8>, DataKeys) {
     let (header, slot) = slot_in(file, old);
-    let new = Keys::generate(&header.id).unwrap();
+    let new = DataKeys::generate(&header.id).unwrap();
     let renewed = slot.renew(old, &new, &header.id).unwrap().unwrap().encode();
     (reheaded(file, &new, 6, |header| slot_of(header).copy_from_slice(&renewed)), new)
 }
@@ -68,7 +68,7 @@ pub fn planted_and_followed() -> Made {
 pub fn renewed_without_the_data_key() -> Made {
     let (file, keys) = with_keys();
     let (header, slot) = slot_in(&file, &keys);
-    let [guessed, own] = [(); 2].map(|()| Keys::generate(&header.id).unwrap());
+    let [guessed, own] = [(); 2].map(|()| DataKeys::generate(&header.id).unwrap());
     let renewed = slot.renew(&guessed, &own, &header.id).unwrap().unwrap().encode();
     damaged(reheaded(&file, &own, 9, |header| slot_of(header).copy_from_slice(&renewed)))
 }

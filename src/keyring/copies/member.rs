@@ -2,7 +2,7 @@
 //! One copy of an open keyring, and what is known of it.
 
 use super::super::report::{Report, Severity};
-use crate::format::header::Parent;
+use crate::format::state::StateId;
 use crate::store::copy::Copy;
 
 /// What is known of a copy.
@@ -47,16 +47,16 @@ pub struct Member {
     pub(super) standing: Standing,
     /// The states in which this program may have left the file since it was last current. When the state of the
     /// keyring itself is among them, it may be there without being durable or whole.
-    pub(super) left: Vec<Parent>,
+    pub(super) left: Vec<StateId>,
     /// The state in which it was up to date for the last time, when it is not any more.
-    pub(super) went_in: Option<Parent>,
+    pub(super) went_in: Option<StateId>,
     /// It was found not to be up to date, and will be reported when it is again.
     pub(super) missed: bool,
 }
 
 impl Member {
     /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
-    pub fn new(copy: Copy, standing: Standing, left: Option<Parent>) -> Self {
+    pub fn new(copy: Copy, standing: Standing, left: Option<StateId>) -> Self {
         let missed = !standing.is_up_to_date();
         Self { copy, standing, left: left.into_iter().collect(), went_in: None, missed }
     }
@@ -72,30 +72,30 @@ impl Member {
     }
 
     /// Whether this program may have left the file in that state.
-    pub fn may_be_in(&self, state: &Parent) -> bool {
+    pub fn may_be_in(&self, state: &StateId) -> bool {
         self.left.contains(state) || self.went_in.as_ref() == Some(state)
     }
 
     /// Whether the present state of the keyring may be there without being durable or whole.
-    pub fn is_doubtful_in(&self, present: &Parent) -> bool {
+    pub fn is_doubtful_in(&self, present: &StateId) -> bool {
         self.left.contains(present)
     }
 
     /// The states in which it may be, as far as is known: the one in which it went, and what a write that failed then
     /// may have left.
-    pub fn may_come_back_in(&self) -> impl Iterator<Item = &Parent> {
+    pub fn may_come_back_in(&self) -> impl Iterator<Item = &StateId> {
         self.went_in.iter().chain(self.left.iter().take(2))
     }
 
     /// It is up to date no more, since the keyring was in that state.
-    pub(super) fn goes_in(&mut self, present: Parent) {
+    pub(super) fn goes_in(&mut self, present: StateId) {
         if self.standing.is_up_to_date() {
             self.went_in = Some(present);
         }
     }
 
     /// The keyring went on from that state without it.
-    pub(super) fn falls_behind(&mut self, state: Parent) {
+    pub(super) fn falls_behind(&mut self, state: StateId) {
         if self.standing.is_up_to_date() {
             self.went_in = Some(state);
             self.standing = Standing::Behind;
@@ -109,7 +109,7 @@ impl Member {
     }
 
     /// This program may have left the file in that state.
-    pub(super) fn may_be_left_in(&mut self, state: Parent) {
+    pub(super) fn may_be_left_in(&mut self, state: StateId) {
         if self.left.contains(&state) {
             return;
         }

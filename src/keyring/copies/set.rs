@@ -5,7 +5,7 @@
 use super::super::report::{Report, Severity};
 use super::member::{Member, Standing};
 use crate::error::{Error, Failure, Refusal, Result};
-use crate::format::header::Parent;
+use crate::format::state::StateId;
 use crate::store::change::Changing;
 use crate::store::copy::{CHANGE_WAIT, GRACE, Reading, SLOW_WAIT, side_by_side};
 use crate::store::deadline::{Limits, Work};
@@ -133,7 +133,7 @@ impl Copies {
 
     /// Takes over what is known of the copies of `earlier`, which went on from the state `was` of these to another:
     /// those that it does not have were left in that one.
-    pub fn take_over(&mut self, earlier: &Copies, was: Parent) {
+    pub fn take_over(&mut self, earlier: &Copies, was: StateId) {
         for member in &mut self.members {
             match earlier.members.iter().find(|old| old.copy.path() == member.copy.path()) {
                 Some(old) => {
@@ -156,7 +156,7 @@ impl Copies {
     }
 
     /// Notes an error of a copy, while the keyring is in the state `present`.
-    pub fn fails(&mut self, index: usize, e: &Error, present: &Parent) {
+    pub fn fails(&mut self, index: usize, e: &Error, present: &StateId) {
         if let Some(member) = self.members.get_mut(index) {
             member.goes_in(*present);
         }
@@ -196,7 +196,7 @@ impl Copies {
 
     /// These copies, of a keyring in the state `present`, are about to be brought to another `state`: whatever comes of
     /// it, they are to be written whole next.
-    pub fn are_touched(&mut self, open: &[Open], state: Parent, present: &Parent) {
+    pub fn are_touched(&mut self, open: &[Open], state: StateId, present: &StateId) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
                 member.goes_in(*present);
@@ -207,7 +207,7 @@ impl Copies {
     }
 
     /// A change reached these copies, and no other.
-    pub fn reached(&mut self, open: &[Open], replaced: Parent) {
+    pub fn reached(&mut self, open: &[Open], replaced: StateId) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if open.iter().any(|o| o.index == index) {
                 member.is_reached(self.report);
@@ -231,7 +231,7 @@ impl Copies {
         &mut self,
         open: &mut Vec<Open>,
         reach: Reach,
-        present: &Parent,
+        present: &StateId,
         step: impl Fn(&Open) -> Work<Result<()>>,
     ) -> Option<Error> {
         let done = side_by_side(open.iter().map(|o| (o.file.copy(), step(o))), self.limits(reach));

@@ -4,7 +4,7 @@
 use super::state::Writer;
 use crate::error::Result;
 use crate::format::FormatError;
-use crate::format::crypto::Keys;
+use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
 use crate::format::records::KeyRecord;
 use crate::key::NameRef;
@@ -69,7 +69,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub fn rekey(&mut self, memory: &Memory, header: Header, keys: Keys) -> Result<()> {
+    pub fn rekey(&mut self, memory: &Memory, header: Header, keys: DataKeys) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         // Known from now on, also when it is not told how the writing ended.
         let again = keys.try_clone().map_err(|e: FormatError| e.at(self.copies.path(), ""))?;

@@ -5,10 +5,11 @@ use super::state::Writer;
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
-use crate::format::crypto::Keys;
-use crate::format::header::{self, Parent};
+use crate::format::crypto::DataKeys;
+use crate::format::header;
 use crate::format::image::{Front, Opener, open_front, read_records};
 use crate::format::records::{KeyRecord, Sealer};
+use crate::format::state::StateId;
 use crate::keyring::claims::claimed;
 use crate::keyring::copies::Open;
 use crate::keyring::lineage::Lineage;
@@ -76,7 +77,7 @@ impl Writer {
             missing = usize::MAX;
             (in_slots, Vec::new())
         });
-        let state = Parent::new(&header.epoch, &commit);
+        let state = StateId::new(&header.epoch, &commit);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
         if state == present || member.may_be_in(&state) || self.attempted.contains(&state) {
             return Ok(Judged::Ours);
@@ -95,7 +96,7 @@ impl Writer {
     }
 
     /// Opens a front with the keys, or the other keys that a copy may be sealed with.
-    fn open_front(&self, path: &Path, front: &FrontBytes) -> Result<(Front, &Keys)> {
+    fn open_front(&self, path: &Path, front: &FrontBytes) -> Result<(Front, &DataKeys)> {
         let with = |keys| open_front(&front.0, Opener::Keys(keys)).map(|opened| (opened, keys));
         with(&self.keys).or_else(|e| {
             let other = self.other_keys.iter().find_map(|keys| with(keys).ok());
@@ -110,9 +111,9 @@ impl Writer {
         rest: &[u8],
         len: u64,
         mut front: Front,
-        keys: &Keys,
+        keys: &DataKeys,
         mut each: impl FnMut(&KeyRecord<'_>),
-    ) -> Option<(Commit, Vec<Parent>)> {
+    ) -> Option<(Commit, Vec<StateId>)> {
         let mut sealer = Sealer::new().ok()?;
         let look = |key: KeyRecord<'_>| {
             each(&key);

@@ -3,8 +3,8 @@
 
 use super::state::Writer;
 use crate::error::{BadRequest, Result};
-use crate::format::header::Parent;
 use crate::format::records::KeyRecord;
+use crate::format::state::StateId;
 use crate::keyring::copies::{Copies, Member, Reach, Standing};
 use crate::keyring::memory::Memory;
 use crate::keyring::report::Report;
@@ -60,8 +60,8 @@ impl Writer {
     }
 
     /// The earlier states that are remembered, the newest first.
-    fn earlier(&self) -> Vec<Parent> {
-        self.before.iter().chain(&self.header.parents).copied().collect()
+    fn earlier(&self) -> Vec<StateId> {
+        self.before.iter().chain(&self.header.ancestors).copied().collect()
     }
 
     fn bytes_of(&self, reading: &Reading) -> Result<Vec<u8>> {
@@ -75,7 +75,7 @@ impl Writer {
 
 /// One of each line after the other, each once: the header has room for so many only, and the newest of all lines
 /// matter most.
-fn in_turn(lines: &[Vec<Parent>]) -> Vec<Parent> {
+fn in_turn(lines: &[Vec<StateId>]) -> Vec<StateId> {
     let longest = lines.iter().map(Vec::len).max().unwrap_or(0);
     let mut all = Vec::new();
     for i in 0..longest {

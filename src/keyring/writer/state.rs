@@ -4,9 +4,10 @@
 use crate::error::{Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
-use crate::format::crypto::Keys;
-use crate::format::header::{Header, Parent};
+use crate::format::crypto::DataKeys;
+use crate::format::header::Header;
 use crate::format::records::Sealer;
+use crate::format::state::StateId;
 use crate::keyring::copies::{Copies, Reach, Standing};
 use crate::keyring::lineage::Lineage;
 use crate::keyring::report::Report;
@@ -23,21 +24,21 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Writer {
     pub(super) copies: Copies,
-    pub(super) keys: Keys,
+    pub(super) keys: DataKeys,
     /// Other keys that a copy of this keyring may be sealed with: from before a renewal, or from one that
     /// failed. They only tell what such a copy is.
-    pub(super) other_keys: Vec<Keys>,
+    pub(super) other_keys: Vec<DataKeys>,
     pub(super) header: Header,
     pub(super) commit: Commit,
     /// Earlier states that the header does not know, the newest first.
-    pub(super) before: Vec<Parent>,
+    pub(super) before: Vec<StateId>,
     pub(super) front: FrontBytes,
     /// Whether the front is whole and its newest commit slot names the present state: an interrupted write may have left
     /// a record behind that it does not name, and then nothing is to be made from its bytes.
     pub(super) tidy: bool,
     pub(super) sealer: Sealer,
     /// The states that failed writes may have left, since the last write that did not fail.
-    pub(super) attempted: Vec<Parent>,
+    pub(super) attempted: Vec<StateId>,
     witness: Option<Seen>,
 }
 
@@ -55,15 +56,15 @@ struct Seen {
 #[derive(Debug)]
 pub struct Start {
     /// The keys.
-    pub keys: Keys,
-    /// Keys of copies that have others.
-    pub other_keys: Vec<Keys>,
+    pub keys: DataKeys,
+    /// DataKeys of copies that have others.
+    pub other_keys: Vec<DataKeys>,
     /// The header.
     pub header: Header,
     /// The acknowledged state.
     pub commit: Commit,
     /// Earlier states that the header does not know, the newest first.
-    pub before: Vec<Parent>,
+    pub before: Vec<StateId>,
     /// The front, byte for byte.
     pub front: FrontBytes,
     /// Whether nothing was worth saying of the copy: it is as a write leaves it that is not interrupted.
@@ -180,12 +181,12 @@ impl Writer {
     }
 
     /// The keys, and the others that copies may be sealed with.
-    pub fn all_keys(&self) -> impl Iterator<Item = &Keys> {
+    pub fn all_keys(&self) -> impl Iterator<Item = &DataKeys> {
         std::iter::once(&self.keys).chain(&self.other_keys)
     }
 
     /// The keys.
-    pub fn keys(&self) -> &Keys {
+    pub fn keys(&self) -> &DataKeys {
         &self.keys
     }
 
@@ -216,7 +217,8 @@ impl Writer {
     pub fn take_over(&mut self, old: &Writer) -> Result<()> {
         let told = |e: FormatError| e.at(self.copies.path(), "");
         let keys = old.keys.try_clone().map_err(told)?;
-        let others = old.other_keys.iter().map(Keys::try_clone).collect::<std::result::Result<Vec<_>, _>>();
+        let others =
+            old.other_keys.iter().map(DataKeys::try_clone).collect::<std::result::Result<Vec<_>, _>>();
         let others = others.map_err(told)?;
         let was = self.lineage().state();
         self.copies.take_over(&old.copies, was);
@@ -232,7 +234,7 @@ impl Writer {
     }
 
     /// The states that failed writes of this program may have left: nobody relies on them.
-    pub fn attempted(&self) -> &[Parent] {
+    pub fn attempted(&self) -> &[StateId] {
         &self.attempted
     }
 
@@ -252,18 +254,18 @@ impl Writer {
     }
 
     /// Learns other keys that copies may be sealed with. Whether there were any that are new.
-    pub fn learn_keys(&mut self, others: Vec<Keys>) -> bool {
+    pub fn learn_keys(&mut self, others: Vec<DataKeys>) -> bool {
         let known = self.other_keys.len();
         self.remember_keys(others);
         self.other_keys.len() > known
     }
 
     /// The keys of its copies that are sealed with others.
-    pub fn into_other_keys(self) -> Vec<Keys> {
+    pub fn into_other_keys(self) -> Vec<DataKeys> {
         self.other_keys
     }
 
-    pub(super) fn remember_keys(&mut self, others: impl IntoIterator<Item = Keys>) {
+    pub(super) fn remember_keys(&mut self, others: impl IntoIterator<Item = DataKeys>) {
         for keys in others {
             if keys != self.keys && !self.other_keys.contains(&keys) {
                 self.other_keys.push(keys);

@@ -6,11 +6,12 @@ use super::state::Writer;
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
-use crate::format::crypto::Keys;
-use crate::format::header::{Header, Parent};
+use crate::format::crypto::DataKeys;
+use crate::format::header::Header;
 use crate::format::image::Image;
-use crate::format::layout::PARENT_COUNT;
+use crate::format::layout::ANCESTOR_COUNT;
 use crate::format::records::KeyRecord;
+use crate::format::state::StateId;
 use crate::keyring::copies::{Member, Open, Reach, Standing};
 use crate::keyring::memory::Memory;
 use crate::store::copy::FrontBytes;
@@ -113,7 +114,7 @@ impl Writer {
     }
 
     /// What a header is to remember of the copies that are not among `reached`.
-    fn left_behind(&self, reached: &[usize]) -> Vec<Parent> {
+    fn left_behind(&self, reached: &[usize]) -> Vec<StateId> {
         let away = || {
             let members = self.copies.members().iter().enumerate();
             members.filter(|(index, _)| !reached.contains(index)).map(|(_, member)| member)
@@ -157,7 +158,7 @@ impl Writer {
         let image = image_with(base, next.offset(), &slot, &sealed);
         let present = self.lineage().state();
         // Set before a file is touched, so that even a panic leaves the writer wary.
-        self.attempt(Parent::new(&self.header.epoch, &next), &open);
+        self.attempt(StateId::new(&self.header.epoch, &next), &open);
         let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
             true => o.file.append(at, &sealed),
             false => o.file.prepare(&image),
@@ -175,14 +176,14 @@ impl Writer {
         });
         self.end(&open, Reach::Enough, next, failed)?;
         self.front.patch(next.offset(), &slot);
-        self.before.truncate(PARENT_COUNT - 1);
+        self.before.truncate(ANCESTOR_COUNT - 1);
         self.before.insert(0, present);
         self.tell_witness();
         Ok(())
     }
 
     /// Remembers a state that copies are about to be left in.
-    fn attempt(&mut self, state: Parent, open: &[Open]) {
+    fn attempt(&mut self, state: StateId, open: &[Open]) {
         if self.attempted.len() >= MOST_ATTEMPTED {
             self.attempted.remove(0);
         }
@@ -203,7 +204,7 @@ impl Writer {
     }
 
     fn next_generation(&self) -> u64 {
-        let newest = self.attempted.iter().map(Parent::generation).fold(self.commit.generation, u64::max);
+        let newest = self.attempted.iter().map(StateId::generation).fold(self.commit.generation, u64::max);
         newest.saturating_add(1)
     }
 
@@ -222,13 +223,13 @@ impl Writer {
         mut open: Vec<Open>,
         reach: Reach,
         mut header: Header,
-        new_keys: Option<Keys>,
+        new_keys: Option<DataKeys>,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
         let present = self.lineage().state();
         // A copy that is not up to date may stay so: its volume may be full.
         let alike: Vec<_> = open.iter().filter(|o| o.same).map(|o| o.index).collect();
-        header.set_parents(self.lineage().parents(&self.attempted), self.left_behind(&alike));
+        header.set_ancestors(self.lineage().ancestors(&self.attempted), self.left_behind(&alike));
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
         let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
@@ -238,7 +239,7 @@ impl Writer {
             self.copies.step(&mut open, reach, &present, |o| o.file.abandon());
             return Err(self.copies.too_few(&open, failed));
         }
-        self.attempt(Parent::new(&image.header.epoch, &image.commit), &open);
+        self.attempt(StateId::new(&image.header.epoch, &image.commit), &open);
         let failed = self.copies.step(&mut open, reach, &present, |o| o.file.put_in_place());
         self.end(&open, reach, image.commit, failed)?;
         if let Some(new) = new_keys {
