@@ -60,7 +60,7 @@ scripts/glibc.sh "$library" "$keyringctl" >&2
 
 # --- the files of the package ------------------------------------------------------------------
 
-version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(sed -n '/^\[workspace\.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 arch=$(dpkg --print-architecture)
 root=$out/root
 doc=$root/usr/share/doc/keyring-external
