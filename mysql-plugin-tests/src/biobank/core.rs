@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The core: participants, visits, specimens, consents and what belongs to them, and tables of odd kinds.
 
-use super::schema::Column::{
+use super::table::Column::{
     Blob, Choice, Code, Date, Decimal, Double, Generated, Id, Int, Json, Name, Number, OldDate, Parent,
     Point, Ref, Text, Time, Word,
 };
-use super::schema::Table;
+use super::table::Table;
 
 /// What a biobank is about.
 pub fn core() -> Vec<Table> {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tables that come in families: forms, code lists, audit trails.
 
-use super::schema::Column::{Choice, Code, Date, Decimal, Id, Int, Json, Ref, Text, Time};
-use super::schema::Table;
+use super::table::Column::{Choice, Code, Date, Decimal, Id, Int, Json, Ref, Text, Time};
+use super::table::Table;
 
 /// Forms, code lists and audit trails.
 pub fn families() -> Vec<Table> {

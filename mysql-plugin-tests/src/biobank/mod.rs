@@ -8,21 +8,21 @@
 
 mod core;
 mod families;
+mod planted;
 mod random;
 mod schema;
+mod table;
 mod values;
 
-pub use schema::{SHARED, Table, tables};
+pub use planted::{MARK, PLANTED, planted};
+pub use schema::{SHARED, tables};
+pub use table::Table;
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use values::Row;
 
-/// How many planted names there are.
-pub const PLANTED: u64 = 1000;
-/// Every planted name holds this, and nothing else does.
-pub const MARK: &str = "Quennar";
 /// Bytes of a statement, about.
 const STATEMENT: usize = 512 * 1024;
 
@@ -94,15 +94,4 @@ impl Biobank {
         }
         if statement.is_empty() { Ok(()) } else { conn.query_drop(&statement) }
     }
-}
-
-/// The planted name with that number, from 1 on.
-pub fn planted(number: u64) -> String {
-    const GIVEN: [&str; 10] =
-        ["Astrid", "Birger", "Cecilia", "Dag", "Elin", "Folke", "Greta", "Halvar", "Ingrid", "Jon"];
-    const MIDDLE: [&str; 10] = ["vik", "stad", "lund", "mark", "dal", "fors", "berg", "holm", "ås", "ryd"];
-    const END: [&str; 10] = ["en", "sson", "sdotter", "ell", "ius", "man", "gren", "quist", "ström", "by"];
-    let digit = |place: u64| (number / place % 10) as usize;
-    // Ten times ten times ten: each number has its own name.
-    format!("{} {MARK}{}{}", GIVEN[digit(1)], MIDDLE[digit(10)], END[digit(100)])
 }

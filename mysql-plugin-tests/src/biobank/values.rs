@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Rows: every value follows from the seed, the table, the row and the column.
 
+use super::planted::{MARK, PLANTED, planted};
 use super::random::Random;
-use super::schema::{Column, Table};
-use super::{MARK, PLANTED, planted};
+use super::table::{Column, Table};
 use std::fmt::Write;
 
 const GIVEN: [&str; 12] =

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The server's status variables and `keyringctl status` are asked about the same copies.
 
-use super::{Keyring, Server, place, wait_until};
+use super::programs::wait_until;
+use super::{Keyring, Server, place};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};

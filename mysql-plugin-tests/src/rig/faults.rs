@@ -2,8 +2,9 @@
 //! What can befall a volume.
 
 use super::kind::{Kind, umount};
+use super::programs::{run, signal};
 use super::remote::Hang;
-use super::{Remote, Volume, power, run};
+use super::{Remote, Volume, power};
 use rustix::process::Signal;
 use std::cell::RefMut;
 use std::fs;
@@ -66,7 +67,7 @@ impl Volume {
 
     /// Ends the program that serves it, without warning, and unmounts what is left.
     pub fn kill_fuse(&self) {
-        super::signal(self.fuse(), Signal::KILL);
+        signal(self.fuse(), Signal::KILL);
         umount(&self.mount_point()).unwrap();
         self.mounted.set(false);
     }

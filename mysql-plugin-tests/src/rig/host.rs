@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A host: a data directory and the options that a server on it is started with.
 
-use super::server::{Failure, Server};
+use super::programs::told;
 use super::{Keyring, place};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,30 +108,10 @@ impl Host {
         command
     }
 
-    /// Starts a server and waits until it answers.
-    pub fn start(&self) -> Server {
-        self.try_start().unwrap_or_else(|e| panic!("the server did not start: {e}"))
-    }
-
-    /// Starts a server with `--daemonize`.
-    pub fn daemonize(&self) -> Server {
-        Server::daemonize(self).unwrap_or_else(|e| panic!("the server did not start: {e}"))
-    }
-
     /// Makes its data directory anew, with the options that a server here gets.
     pub fn initialize(&self) {
         fs::remove_dir_all(self.datadir()).unwrap();
         let output = self.command().arg("--initialize-insecure").output().expect("mysqld runs");
-        assert!(output.status.success(), "mysqld --initialize: {}\n{}", super::told(&output), self.log());
-    }
-
-    /// Starts a server that may fail.
-    pub fn try_start(&self) -> Result<Server, Failure> {
-        self.launch().ready()
-    }
-
-    /// Starts a server and doesn't wait for it.
-    pub fn launch(&self) -> Server {
-        Server::launch(self)
+        assert!(output.status.success(), "mysqld --initialize: {}\n{}", told(&output), self.log());
     }
 }

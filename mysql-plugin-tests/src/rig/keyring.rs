@@ -2,6 +2,7 @@
 //! A keyring file and its unlock secret, made and looked at with the built `keyringctl`, or opened in
 //! the test's own process by the library.
 
+use super::programs::told;
 use super::{Volume, place};
 use keyring_external::error::Result;
 use keyring_external::key::{KeyType, NameRef};
@@ -57,7 +58,7 @@ impl Keyring {
             .args(made.mirrors.iter().flat_map(|m| ["--mirror".as_ref(), m.as_os_str()]))
             .output()
             .unwrap();
-        assert!(init.status.success(), "keyringctl init: {}", super::told(&init));
+        assert!(init.status.success(), "keyringctl init: {}", told(&init));
         made
     }
 
@@ -91,7 +92,7 @@ impl Keyring {
     /// What a command of `keyringctl` that must succeed reports on it.
     pub fn report(&self, command: &str) -> serde_json::Value {
         let output = self.ctl(command);
-        assert!(output.status.success(), "keyringctl {command}: {}", super::told(&output));
+        assert!(output.status.success(), "keyringctl {command}: {}", told(&output));
         let mut report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         match report.as_array_mut() {
             // One file was asked about.

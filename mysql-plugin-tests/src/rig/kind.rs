@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The kinds of volumes: what makes and mounts each, and whether that can be done here.
 
-use super::{Remote, place, run, wait_until};
+use super::programs::{ended_well, path_with_sbin, run, wait_until};
+use super::{Remote, place};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -130,16 +131,4 @@ pub(super) fn umount(mount_point: &Path) -> Result<(), String> {
         answer.is_ok()
     });
     answer
-}
-
-pub(super) fn ended_well(what: &str, output: std::io::Result<std::process::Output>) -> Result<(), String> {
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("{what} failed: {}", super::told(&output))),
-        Err(e) => Err(format!("{what}: {e}")),
-    }
-}
-
-pub(super) fn path_with_sbin() -> String {
-    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 //!
 //! Settings: KX_MYSQL_ENV (default target/mysql/env), KX_LIBRARY_DIR (default target/release).
 
-use super::run;
+use super::programs::{run, told};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -104,7 +104,7 @@ impl Place {
             let mut mysqld = self.command(&self.mysqld, &template, &log);
             let output = mysqld.arg("--initialize-insecure").output().expect("mysqld runs");
             let log = fs::read_to_string(&log).unwrap_or_default();
-            assert!(output.status.success(), "mysqld --initialize failed: {}\n{log}", super::told(&output));
+            assert!(output.status.success(), "mysqld --initialize failed: {}\n{log}", told(&output));
             // Every server makes an identity of its own.
             fs::remove_file(template.join("auto.cnf")).unwrap();
             template

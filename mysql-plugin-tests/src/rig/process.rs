@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The process of a server: a child of this one, or a daemon that was forked from a child.
 
-use super::{signal, wait_until};
+use super::programs::{signal, wait_until};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A file server on this host: an sshd with a key and a configuration of its own, and sshfs mounts of it.
 
-use super::kind::ended_well;
-use super::{signal, wait_until};
+use super::programs::{ended_well, signal, wait_until};
 use rustix::process::Signal;
 use std::fs;
 use std::net::{TcpListener, TcpStream};

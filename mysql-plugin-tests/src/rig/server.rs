@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A running mysqld. It never outlives its value, not even when a test panics.
 
+use super::Host;
 use super::process::Process;
-use super::{Host, wait_until};
+use super::programs::wait_until;
 use mysql::prelude::{FromRow, FromValue, Queryable};
 use mysql::{Conn, OptsBuilder};
 use rustix::process::Signal;
@@ -51,8 +52,30 @@ fn end_of(log: &str) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
+impl Host {
+    /// Starts a server and waits until it answers.
+    pub fn start(&self) -> Server {
+        self.try_start().unwrap_or_else(|e| panic!("the server did not start: {e}"))
+    }
+
+    /// Starts a server with `--daemonize`.
+    pub fn daemonize(&self) -> Server {
+        Server::daemonize(self).unwrap_or_else(|e| panic!("the server did not start: {e}"))
+    }
+
+    /// Starts a server that may fail.
+    pub fn try_start(&self) -> Result<Server, Failure> {
+        self.launch().ready()
+    }
+
+    /// Starts a server and doesn't wait for it.
+    pub fn launch(&self) -> Server {
+        Server::launch(self)
+    }
+}
+
 impl Server {
-    pub(super) fn launch(host: &Host) -> Server {
+    fn launch(host: &Host) -> Server {
         let log_from = prepare(host);
         let child = host
             .command()
@@ -66,7 +89,7 @@ impl Server {
 
     /// Starts it with `--daemonize`: what was started ends when the server, forked from it, answers. That one is not
     /// this program's child, so nothing but this value stops it.
-    pub(super) fn daemonize(host: &Host) -> Result<Server, Failure> {
+    fn daemonize(host: &Host) -> Result<Server, Failure> {
         let log_from = prepare(host);
         let pid_file = host.pid_file();
         let _ = std::fs::remove_file(&pid_file);

@@ -3,7 +3,8 @@
 //! than the data directories, which comes and goes by being renamed (anybody).
 
 use super::kind::{Kind, make_image, mount, umount};
-use super::{Remote, place, run, wait_until};
+use super::programs::{run, wait_until};
+use super::{Remote, place};
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

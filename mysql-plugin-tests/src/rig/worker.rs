@@ -2,7 +2,8 @@
 //! A process that generates and removes keys without a pause, and tells of each before and after; what
 //! it told is compared with what the keyring holds when a fault has ended the process or its volume.
 
-use super::{Keyring, signal};
+use super::Keyring;
+use super::programs::{signal, wait_until};
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::Keyring as Open;
 use rustix::process::Signal;
@@ -119,13 +120,13 @@ impl Book {
         };
         let reading = std::thread::spawn(move || lines.inspect(count).collect::<Vec<_>>());
         // However slow the machine is, there is something to lose.
-        super::wait_until(Duration::from_secs(60), || {
+        wait_until(Duration::from_secs(60), || {
             acknowledged.load(Ordering::Relaxed) >= LEAST || reading.is_finished()
         });
         std::thread::sleep(after);
         fault(&worker);
         // A worker that notices nothing does not keep the test: it is ended, and has no error.
-        super::wait_until(Duration::from_secs(15), || reading.is_finished());
+        wait_until(Duration::from_secs(15), || reading.is_finished());
         drop(worker);
         let lines = reading.join().unwrap();
         self.note(&lines);

@@ -2,8 +2,8 @@
 //! A keyring with a copy on each of two volumes of these tests, what was acknowledged of it, and the
 //! comparison of both.
 
-use super::Fuse;
 use super::serve::DIRECTORY;
+use super::volume::Fuse;
 use crate::common::sim::Sim;
 use crate::common::{Op, Rng, Set, contents, put, unlock};
 use crate::rig::{place, told};

@@ -2,103 +2,22 @@
 //! `keyringctl verify --datadir` on the files of real servers: it says of each what the server says of it, without the
 //! server, and names exactly those that a keyring does not open.
 
+mod kinds;
 mod one_key;
+mod verified;
 
 pub use one_key::one_key_missing;
 
+use kinds::{ROWS, encrypting, make_kinds};
 use mysql::prelude::Queryable;
-use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, run, told};
-use serde_json::Value;
+use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, run};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
-
-/// The options with which everything is encrypted that can be.
-fn encrypting(host: Host) -> Host {
-    host.option("--innodb-redo-log-encrypt=ON")
-        .option("--innodb-undo-log-encrypt=ON")
-        .option("--binlog-encryption=ON")
-        .option("--innodb-doublewrite=ON")
-}
-
-/// What `keyringctl verify` said: how it ended, and the report.
-struct Verified {
-    code: Option<i32>,
-    report: Value,
-}
-
-fn verify(keyring: &Keyring, datadir: &Path, options: &[&str]) -> Verified {
-    let paths = keyring.paths();
-    let args = paths.iter().map(|p| p.as_os_str());
-    let args = args.chain([OsStr::new("--datadir"), datadir.as_os_str()]);
-    let output = keyring.ctl_with(&["verify"], args.chain(options.iter().map(OsStr::new)));
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
-    Verified { code: output.status.code(), report }
-}
-
-impl Verified {
-    /// The reports on the files, by their paths.
-    fn files(&self) -> BTreeMap<PathBuf, &Value> {
-        let files = self.report["files"].as_array().unwrap_or_else(|| panic!("{}", self.report));
-        files.iter().map(|file| (PathBuf::from(file["path"].as_str().unwrap()), file)).collect()
-    }
-
-    fn file(&self, path: &Path) -> &Value {
-        self.files().get(path).unwrap_or_else(|| panic!("no report on {}", path.display()))
-    }
-
-    /// The files in that state.
-    fn in_state(&self, state: &str) -> BTreeSet<PathBuf> {
-        self.files().into_iter().filter(|(_, file)| file["state"] == state).map(|(path, _)| path).collect()
-    }
-
-    /// Every encrypted file opened.
-    fn assert_opened(&self) {
-        assert_eq!(self.code, Some(0), "{:#}", self.report);
-        for state in ["key_missing", "wrong_key", "damaged", "unreadable"] {
-            assert_eq!(self.in_state(state), BTreeSet::new(), "{state}");
-        }
-    }
-}
-
-/// A table and a tablespace of every kind, encrypted and in clear, with rows.
-const KINDS: &[&str] = &[
-    "CREATE DATABASE clinic",
-    "CREATE TABLE clinic.own (id INT PRIMARY KEY, a LONGTEXT) ENCRYPTION='Y'",
-    "CREATE TABLE clinic.clear (id INT PRIMARY KEY, a LONGTEXT)",
-    "CREATE TABLE clinic.parts (id INT PRIMARY KEY, a LONGTEXT) ENCRYPTION='Y' PARTITION BY HASH(id) PARTITIONS 3",
-    "CREATE TABLESPACE shared ADD DATAFILE 'shared.ibd' ENCRYPTION='Y'",
-    "CREATE TABLESPACE open ADD DATAFILE 'open.ibd'",
-    "CREATE TABLE clinic.general (id INT PRIMARY KEY, a LONGTEXT) TABLESPACE shared ENCRYPTION='Y'",
-    "CREATE UNDO TABLESPACE spare ADD DATAFILE 'spare.ibu'",
-    "CREATE TABLE clinic.map (id INT PRIMARY KEY, a LONGTEXT, p POINT NOT NULL SRID 0 DEFAULT (POINT(1, 1)), SPATIAL INDEX(p)) ENCRYPTION='Y'",
-    "ALTER TABLESPACE mysql ENCRYPTION='Y'",
-];
-const ROWS: &str =
-    "INTO clinic.%s (id, a) WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 300)
-     SELECT i, REPEAT('row ', 100) FROM n";
-
-fn make_kinds(server: &Server, more: &[(&str, &str)]) {
-    let mut conn = server.connect();
-    let mut tables = vec!["own", "clear", "parts", "general", "map"];
-    for statement in KINDS {
-        conn.query_drop(statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
-    }
-    for (table, options) in more {
-        let statement = format!(
-            "CREATE TABLE clinic.{table} (id INT PRIMARY KEY, a VARCHAR(450)) {options} ENCRYPTION='Y'"
-        );
-        conn.query_drop(&statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
-        tables.push(table);
-    }
-    for table in tables {
-        conn.query_drop(format!("INSERT {}", ROWS.replace("%s", table))).unwrap();
-    }
-}
+use verified::{Verified, verify};
 
 /// ROW_FORMAT=COMPRESSED in all sizes, and pages compressed for holes.
 const COMPRESSED: &[(&str, &str)] = &[

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A whole biobank is encrypted while it is written to.
 
+use super::command::{command, encrypt, encrypt_json};
+use super::host::{host, last_steps, tables_in_clear};
 use super::load::Load;
 use super::names::{files_with_names, names_in};
-use super::{command, encrypt, encrypt_json, host, last_steps, tables_in_clear};
 use mysql_plugin_tests::biobank::{Biobank, PLANTED};
 use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, signal, times, told};
 use rustix::process::Signal;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The ways to a server.
 
-use super::host;
+use super::host::host;
 use mysql_plugin_tests::rig::{Host, place, told};
 use std::fs;
 use std::net::TcpListener;

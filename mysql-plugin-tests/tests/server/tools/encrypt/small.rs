@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt` on a few tables: what it refuses, what it leaves, what it finds, and the way back.
 
-use super::{encrypt, encrypt_json, host, last_steps, tables_in_clear};
+use super::command::{command, encrypt, encrypt_json};
+use super::host::{host, last_steps, tables_in_clear};
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, files_with, told, wait_until};
 use std::fs;
@@ -101,7 +102,7 @@ pub fn in_use_and_left() {
     let pause = host.dir().join("pause");
     fs::write(&pause, "").unwrap();
     let pause_file = format!("--pause-file={}", pause.display());
-    let mut child = super::command(&host, &["apply", &pause_file, "--max-load=Threads_running=1000"])
+    let mut child = command(&host, &["apply", &pause_file, "--max-load=Threads_running=1000"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

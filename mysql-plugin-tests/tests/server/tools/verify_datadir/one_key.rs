@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A keyring that has all keys but one.
 
-use super::{encrypting, make_kinds, verify};
+use super::kinds::{encrypting, make_kinds};
+use super::verified::verify;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::Keyring as Open;
 use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Volume, run};

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The servers whose data is encrypted.
+
+use mysql_plugin_tests::rig::{Host, Server, place};
+use std::os::unix::fs::PermissionsExt;
+
+/// A host whose server keeps what SET PERSIST says, as servers do: with `--no-defaults` it would not.
+pub(super) fn host() -> Host {
+    let host = Host::new();
+    let script = host.dir().join("mysqld");
+    // The first argument is --no-defaults.
+    let text =
+        format!("#!/bin/sh\nshift\nexec '{}' --defaults-file=/dev/null \"$@\"\n", place().mysqld.display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    host.mysqld(script)
+}
+
+/// The steps that apply leaves to the administrator: settings that count from the beginning of a start, a clean shutdown,
+/// and no old doublewrite file.
+pub(super) fn last_steps(mut host: Host, server: Server) -> (Host, Server) {
+    for (name, value) in [
+        ("innodb_redo_log_encrypt", "ON"),
+        ("innodb_undo_log_encrypt", "ON"),
+        ("innodb_change_buffering", "none"),
+    ] {
+        // As in an option file.
+        host = host.option(format!("--{name}={value}"));
+        server.sql(&format!("RESET PERSIST IF EXISTS {name}"));
+    }
+    server.sql("SET GLOBAL innodb_fast_shutdown = 0");
+    server.stop();
+    for entry in std::fs::read_dir(host.datadir()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "dblwr") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let server = host.start();
+    (host, server)
+}
+
+/// How many tables a server has, with files of their own, in clear.
+pub(super) fn tables_in_clear(server: &Server) -> usize {
+    server.value(
+        "SELECT COUNT(*) FROM information_schema.innodb_tablespaces WHERE space_type = 'Single' AND encryption = 'N'",
+    )
+}
