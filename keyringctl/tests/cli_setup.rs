@@ -349,11 +349,11 @@ fn a_terminal_is_asked_and_may_say_no() {
 }
 
 #[test]
-fn the_doctor_ends_in_2_when_there_is_nothing_to_look_at() {
+fn the_doctor_ends_in_2_if_there_is_nothing_to_check() {
     let host = Host::new();
     host.run(&["doctor", "--offline"])
-        .says(1, &["WRONG configured:", "why  ", "fix  keyringctl setup", "1 wrong, 0 at risk"]);
-    host.run(&["doctor", "--offline", "--ignore", "configured"]).says(0, &["0 wrong"]);
+        .says(1, &["ERROR   configured:", "why  ", "fix  keyringctl setup", "FAILED; 1 error, 0 warnings"]);
+    host.run(&["doctor", "--offline", "--ignore", "configured"]).says(0, &["OK; 0 errors, 0 warnings"]);
     let none = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
         .args(["doctor", "--root", "/no/such/place"])
         .output()

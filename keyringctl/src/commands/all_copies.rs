@@ -4,7 +4,7 @@
 
 use super::apart::is_one_file;
 use super::doctor::configured::{self, Configured};
-use super::doctor::finding::{Findings, Level};
+use super::doctor::finding::{FindingLevel, Findings};
 use super::output::shell_word;
 use super::site;
 use crate::error::{Error, Result};
@@ -73,8 +73,10 @@ impl Args {
         let mut found = Findings::default();
         let Some(Configured { host, .. }) = configured::find(&site, &mut found) else {
             let findings = found.all();
-            let unclear: Vec<_> =
-                findings.iter().filter(|f| f.level == Level::Wrong && UNCLEAR.contains(&f.check)).collect();
+            let unclear: Vec<_> = findings
+                .iter()
+                .filter(|f| f.level == FindingLevel::Error && UNCLEAR.contains(&f.check))
+                .collect();
             unclear.iter().for_each(|f| warn(&f.what));
             if unclear.is_empty() && site.option_error.is_none() {
                 eprintln!(

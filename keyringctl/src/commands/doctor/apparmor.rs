@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! AppArmor: whether the profile of mysqld lets it open what it needs. The one that MySQL's packages bring does not.
+//! Checks whether mysqld's AppArmor profile lets it open what the keyring needs. The profile in MySQL's packages does not.
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::host::apparmor::{LOCAL_FILE, PROFILE_FILE, Profile, parse};
 use crate::host::needs::needs;
@@ -13,27 +13,28 @@ const DIRECTORY: &str = "/etc/apparmor.d";
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&[RULES]);
+    found.run_checks(&[RULES]);
     let Some((file, profile)) = profile(look) else { return };
     match state(look, &file, &profile) {
-        State::Enforced => rules(look, &file, &profile, Level::Wrong, found),
-        State::Unknown(why) => {
+        ProfileState::Enforced => rules(look, &file, &profile, FindingLevel::Error, found),
+        ProfileState::Unknown(why) => {
             found.note(RULES, why, "");
-            rules(look, &file, &profile, Level::Risk, found);
+            rules(look, &file, &profile, FindingLevel::Warning, found);
         }
-        State::Off(why) => {
-            found.note(RULES, why, "It holds mysqld back from nothing, as long as that is so.")
+        ProfileState::Off(why) => {
+            found.note(RULES, why, "While that is so, AppArmor does not restrict mysqld.")
         }
     }
 }
 
-enum State {
+/// Whether the profile is in force.
+enum ProfileState {
     Enforced,
     Off(String),
     Unknown(String),
 }
 
-/// The profile that confines mysqld, and its file.
+/// Returns the profile that confines mysqld, and its file.
 fn profile(look: &Look<'_>) -> Option<(PathBuf, Profile)> {
     let stock = PathBuf::from(PROFILE_FILE);
     let entries = fs::read_dir(look.at_root(Path::new(DIRECTORY))).into_iter().flatten().flatten();
@@ -47,7 +48,7 @@ fn profile(look: &Look<'_>) -> Option<(PathBuf, Profile)> {
     })
 }
 
-/// What an include names: a file, or all files of a directory.
+/// Returns the texts that an include names: a file, or all files of a directory.
 fn texts(look: &Look<'_>, name: &str) -> Option<Vec<String>> {
     let path = look.at_root(&Path::new(DIRECTORY).join(name));
     if path.is_dir() {
@@ -59,40 +60,45 @@ fn texts(look: &Look<'_>, name: &str) -> Option<Vec<String>> {
     Some(vec![fs::read_to_string(&path).ok()?])
 }
 
-fn state(look: &Look<'_>, file: &Path, profile: &Profile) -> State {
+fn state(look: &Look<'_>, file: &Path, profile: &Profile) -> ProfileState {
     let shown = file.display();
     let name = file.file_name().unwrap_or_default();
     let marked =
         |dir: &str| look.at_root(&Path::new(DIRECTORY).join(dir).join(name)).symlink_metadata().is_ok();
     if !profile.is_enforced() || marked("force-complain") {
-        return State::Off(format!("AppArmor's profile {shown} only reports (complain)"));
+        return ProfileState::Off(format!("the AppArmor profile {shown} only logs (complain mode)"));
     }
     if marked("disable") {
-        return State::Off(format!("AppArmor's profile {shown} is disabled"));
+        return ProfileState::Off(format!("the AppArmor profile {shown} is disabled"));
     }
     if look.site.is_below() {
-        // What will be enforced when this system runs.
-        return State::Enforced;
+        // It will be enforced when this system runs.
+        return ProfileState::Enforced;
     }
     let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
     if enabled.trim() != "Y" {
-        return State::Off("AppArmor is not active in this kernel".to_owned());
+        return ProfileState::Off("AppArmor is not active in this kernel".to_owned());
     }
     match fs::read_to_string(LOADED) {
-        Err(e) => State::Unknown(format!(
-            "{LOADED} cannot be read ({e}): whether the profile {shown} is in force is not known"
+        Err(e) => ProfileState::Unknown(format!(
+            "cannot read {LOADED} ({e}) to check whether the profile {shown} is in force"
         )),
         Ok(loaded) => {
             match loaded.lines().find_map(|line| line.strip_prefix(&profile.name)?.strip_prefix(" (")) {
-                Some(mode) if mode.starts_with("enforce") || mode.starts_with("kill") => State::Enforced,
-                Some(_) => State::Off(format!("AppArmor's profile {} only reports", profile.name)),
-                None => State::Off(format!("AppArmor's profile {shown} is not loaded")),
+                Some(mode) if mode.starts_with("enforce") || mode.starts_with("kill") => {
+                    ProfileState::Enforced
+                }
+                Some(_) => ProfileState::Off(format!(
+                    "the AppArmor profile {} only logs (complain mode)",
+                    profile.name
+                )),
+                None => ProfileState::Off(format!("the AppArmor profile {shown} is not loaded")),
             }
         }
     }
 }
 
-fn rules(look: &Look<'_>, file: &Path, profile: &Profile, level: Level, found: &mut Findings) {
+fn rules(look: &Look<'_>, file: &Path, profile: &Profile, level: FindingLevel, found: &mut Findings) {
     let missing = profile.missing(&needs(&look.host));
     if missing.is_empty() {
         return;
@@ -100,7 +106,7 @@ fn rules(look: &Look<'_>, file: &Path, profile: &Profile, level: Level, found: &
     let list: Vec<_> = missing
         .iter()
         .map(|m| {
-            let denied = if m.denied { ", denied by a rule of its own" } else { "" };
+            let denied = if m.denied { ", denied by another rule" } else { "" };
             format!("{} ({}: {}{denied})", m.need.path.display(), m.need.what, m.access)
         })
         .collect();
@@ -109,15 +115,15 @@ fn rules(look: &Look<'_>, file: &Path, profile: &Profile, level: Level, found: &
     let lines = crate::host::apparmor::local_rules(&needed);
     fix.extend(lines.lines().filter(|l| !l.starts_with('#')).map(|l| format!("    {l}")));
     if !profile.not_found.iter().any(|n| n.contains("local/")) && missing.iter().any(|m| m.denied) {
-        fix.push(format!("and take the deny rule out of {} or what it includes", file.display()));
+        fix.push(format!("also remove the deny rule from {} or from a file it includes", file.display()));
     }
-    fix.push(format!("then: apparmor_parser -r -T -W {}", file.display()));
+    fix.push(format!("then run: apparmor_parser -r -T -W {}", file.display()));
     found
         .add(
             level,
             RULES,
-            format!("AppArmor's profile {} does not let mysqld open what the keyring needs: {}", file.display(), list.join("; ")),
-            "mysqld then starts, without a keyring and without a word but in the kernel's log; what is encrypted cannot be read.",
+            format!("the AppArmor profile {} does not let mysqld open what the keyring needs: {}", file.display(), list.join("; ")),
+            "mysqld then starts without a keyring and cannot read encrypted data. Only the kernel's log says why.",
             &fix,
         )
         .path = Some(file.to_owned());

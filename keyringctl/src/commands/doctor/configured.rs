@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How the server is configured to load a keyring: by manifest and component, or by an option and the plugin.
+//! Finds out how the server is configured to load the keyring: the component by a manifest, or the plugin by an option.
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use crate::commands::site::Site;
 use crate::host::files::{Manifest, option_file};
 use crate::host::{Host, Way, manifest_of};
@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "keyring-external-";
 
-/// A keyring of ours, as the server is configured for it.
+/// The keyring that the server is configured for.
 pub(in crate::commands) struct Configured {
     pub host: Host,
     pub read_only: bool,
     pub auto_create: bool,
 }
 
-/// Finds it.
+/// Reads the configuration. `None` if it does not load keyring_external, which is then among the findings.
 pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Configured> {
-    found.checks(&[
+    found.run_checks(&[
         "configured",
         "option-files",
         "manifest",
@@ -32,19 +32,19 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
     ]);
     option_files(site, found);
     let manifest = manifest(site, found);
-    let component = manifest.as_ref().filter(|m| m.named.is_ours());
+    let component = manifest.as_ref().filter(|m| m.manifest.is_ours());
     let plugin = loads_plugin(site, "early-plugin-load");
     if let (Some(_), Some(entry)) = (component, plugin) {
-        found.wrong(
+        found.error(
             "two-keyrings",
             &entry.file,
             format!(
-                "the server loads the component, by its manifest, and the plugin, by {} line {}",
+                "the server loads both the component, by its manifest, and the plugin, by {} line {}",
                 entry.file.display(),
                 entry.line
             ),
-            "It has two keyrings then and asks the component only: keys in the other are not found.",
-            &[format!("take early-plugin-load and keyring_external out of {}", entry.file.display())],
+            "It then has two keyrings and asks only the component: keys in the other are not found.",
+            &[format!("remove early-plugin-load and keyring_external from {}", entry.file.display())],
         );
     }
     match (component, plugin) {
@@ -54,22 +54,22 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
             if let Some(late) =
                 loads_plugin(site, "plugin-load").or_else(|| loads_plugin(site, "plugin-load-add"))
             {
-                found.wrong(
+                found.error(
                     "plugin-options",
                     &late.file,
                     format!("{} line {} loads the plugin with {}", late.file.display(), late.line, late.name),
-                    "That is after InnoDB has started, which needs the keyring for what is encrypted.",
+                    "That is too late: InnoDB starts first, and needs the keyring for encrypted data.",
                     &["early-plugin-load = keyring_external.so".to_owned()],
                 );
             } else {
                 found.add(
-                    Level::Wrong,
+                    FindingLevel::Error,
                     "configured",
                     format!(
-                        "nothing has mysqld load keyring_external: neither a manifest ({}) nor early-plugin-load in an option file",
+                        "mysqld does not load keyring_external: neither the manifest {} nor early-plugin-load in an option file names it",
                         site.at(&manifest_of(&site.mysqld)).display()
                     ),
-                    "The server has no keyring, and encrypts nothing.",
+                    "The server has no keyring and encrypts nothing.",
                     &["keyringctl setup".to_owned()],
                 );
             }
@@ -80,33 +80,35 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
 
 fn option_files(site: &Site, found: &mut Findings) {
     for file in &site.options.ignored {
-        found.wrong(
+        found.error(
             "option-files",
             file,
-            format!("{} can be written by everybody, and MySQL ignores such a file", file.display()),
-            "What it says about the keyring does not count.",
+            format!("every user can write to {}, so MySQL ignores it", file.display()),
+            "Its settings for the keyring have no effect.",
             &[format!("chmod o-w {}", file.display())],
         );
     }
     if let Some(why) = &site.option_error {
-        found.note("option-files", format!("an option file was not read: {why}"), "");
+        found.note("option-files", format!("could not read an option file: {why}"), "");
     }
 }
 
-struct Named {
-    named: Manifest,
+/// A manifest that the server reads.
+struct FoundManifest {
+    manifest: Manifest,
+    /// Whether it is the one in the data directory.
     local: bool,
 }
 
-/// The manifest that counts.
-fn manifest(site: &Site, found: &mut Findings) -> Option<Named> {
+/// Returns the manifest that takes effect.
+fn manifest(site: &Site, found: &mut Findings) -> Option<FoundManifest> {
     let global = manifest_of(&site.mysqld);
     let first = read_manifest(site, &global, found)?;
     if !first.local {
-        return Some(Named { named: first, local: false });
+        return Some(FoundManifest { manifest: first, local: false });
     }
     let local = site.datadir.join(global.file_name()?);
-    Some(Named { named: read_manifest(site, &local, found)?, local: true })
+    Some(FoundManifest { manifest: read_manifest(site, &local, found)?, local: true })
 }
 
 fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manifest> {
@@ -115,10 +117,10 @@ fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manif
         Err(e) => Err(e.to_string()),
     };
     read.map_err(|why| {
-        found.wrong(
+        found.error(
             "manifest",
             path,
-            format!("the manifest {} cannot be read: {why}", site.at(path).display()),
+            format!("cannot read the manifest {}: {why}", site.at(path).display()),
             "mysqld then starts without a keyring.",
             &[format!(r#"{{ "components": "file://{COMPONENT}" }}"#)],
         );
@@ -126,7 +128,7 @@ fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manif
     .ok()
 }
 
-/// The option that loads our plugin.
+/// Returns the option that loads the plugin.
 fn loads_plugin<'a>(site: &'a Site, option: &'a str) -> Option<&'a Entry> {
     site.all_options(option).find(|e| {
         let value = e.value.as_deref().unwrap_or_default();
@@ -142,17 +144,17 @@ fn host(site: &Site, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
     Host { credential, ..site.host(way, keyring, unlock) }
 }
 
-fn from_component(site: &Site, manifest: &Named, found: &mut Findings) -> Option<Configured> {
+fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -> Option<Configured> {
     let user = site.account.as_ref().map_or(0, |a| a.uid);
     let read = file::read(Some(&site.at(&site.plugin_dir)), Some(&site.at(&site.datadir)), user);
     let config = read
         .map_err(|e| {
-            let told = e.to_string();
-            found.wrong(
+            let what = e.to_string();
+            found.error(
                 "component-configuration",
                 &file::file_in(&site.plugin_dir),
-                told,
-                "The component does not open the keyring: the server starts without its keys.",
+                what,
+                "The component cannot open the keyring: the server starts without its keys.",
                 &["keyringctl setup".to_owned()],
             );
         })
@@ -177,26 +179,26 @@ fn from_plugin(site: &Site, loaded: &Entry, found: &mut Findings) -> Option<Conf
         })
     };
     if site.version.is_some_and(|v| v >= (8, 4)) {
-        found.risk(
+        found.warning(
             "deprecated",
             &loaded.file,
             format!("{} line {} loads the keyring as a plugin", loaded.file.display(), loaded.line),
-            "MySQL calls keyring plugins deprecated, and a later version may not load them. The component reads the same keyring.",
-            &[format!("take the plugin's lines out of {}, then: keyringctl setup --as component", loaded.file.display())],
+            "MySQL has deprecated keyring plugins, and a later version may not load them. The component opens the same keyring.",
+            &[format!("remove the plugin's lines from {}, then run: keyringctl setup --as component", loaded.file.display())],
         );
     }
     let force = site.option("keyring-external").and_then(|e| e.value.clone()).unwrap_or_default();
     if !matches!(force.to_ascii_uppercase().replace('-', "_").as_str(), "FORCE" | "FORCE_PLUS_PERMANENT") {
-        found.wrong(
+        found.error(
             "plugin-options",
             &loaded.file,
             "keyring_external = FORCE_PLUS_PERMANENT is not set",
-            "A server whose keyring cannot be opened starts all the same, without its keys.",
+            "If the server cannot open the keyring, it starts anyway, without its keys.",
             &["keyring_external = FORCE_PLUS_PERMANENT".to_owned()],
         );
     }
     let mut missing = |name: &str, example: &str| {
-        found.wrong(
+        found.error(
             "plugin-options",
             &loaded.file,
             format!("keyring_external_{name} is not set"),
@@ -214,7 +216,7 @@ fn from_plugin(site: &Site, loaded: &Entry, found: &mut Findings) -> Option<Conf
     let unlock = unlock
         .parse::<UnlockSource>()
         .map_err(|e| {
-            found.wrong(
+            found.error(
                 "plugin-options",
                 &loaded.file,
                 format!("keyring_external_unlock: {e}"),
@@ -230,7 +232,7 @@ fn from_plugin(site: &Site, loaded: &Entry, found: &mut Findings) -> Option<Conf
     host.min_copies = number("min-copies").unwrap_or(1);
     host.wait = number("wait").unwrap_or(0);
     host.allow_same_device = is_on("allow-same-device");
-    // The file that it was really in.
+    // Write to the file that the option was found in.
     if site.seen(&loaded.file) != option_file(&host)
         && let Some(dir) = site.seen(&loaded.file).parent()
     {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The files that mysqld loads: that they are there, and that it can read them and nobody else write them.
+//! Checks the files that mysqld loads: they exist, mysqld can read them, and nobody else can write to them.
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::commands::site::Site;
 use crate::host::accounts::Account;
@@ -17,7 +17,7 @@ const WRITE: u32 = 0o2;
 const PASS: u32 = 0o1;
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&[
+    found.run_checks(&[
         "library",
         "manifest",
         "component-configuration",
@@ -26,7 +26,7 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
         "read-only",
     ]);
     library(look, found);
-    passages(look, found);
+    closed_directories(look, found);
     if look.host.way == Way::Component {
         let mut manifests = vec![manifest_of(&look.host.mysqld)];
         if look.host.local_manifest {
@@ -45,18 +45,18 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
     }
     if look.auto_create {
         found.add(
-            Level::Risk,
+            FindingLevel::Warning,
             "auto-create",
             "auto_create is ON",
-            "When the volume holds no keyring at start, a new, empty one is made there, which opens nothing that is encrypted.",
-            &["take auto_create out of the configuration: it is for tests and containers".to_owned()],
+            "If the volume holds no keyring at startup, the server creates a new, empty one there, which cannot decrypt anything.",
+            &["remove auto_create from the configuration: it is for tests and containers".to_owned()],
         );
     }
     if look.read_only {
         found.note(
             "read-only",
-            "read_only is ON: no key can be made",
-            "The first encrypted table, a rotation, a new binary log fail.",
+            "read_only is ON: the server can store no new key",
+            "Creating the first encrypted table or rotating a master key fails.",
         );
     }
 }
@@ -66,10 +66,10 @@ fn library(look: &Look<'_>, found: &mut Findings) {
     let path = look.host.plugin_dir.join(name);
     let place = look.at_root(&path);
     let Ok(meta) = fs::metadata(&place) else {
-        found.wrong(
+        found.error(
             "library",
             &path,
-            format!("there is no {}", place.display()),
+            format!("{} does not exist", place.display()),
             "mysqld starts without a keyring, or not at all.",
             &[format!(
                 "make install PLUGIN_DIR={}, or the package keyring-external",
@@ -79,25 +79,25 @@ fn library(look: &Look<'_>, found: &mut Findings) {
         return;
     };
     if !may(&meta, look.site.account.as_ref(), READ) {
-        found.wrong(
+        found.error(
             "library",
             &path,
-            format!("{} cannot be read by {}", place.display(), look.site.user),
-            "mysqld does not load it.",
+            format!("{} has no permission to read {}", look.site.user, place.display()),
+            "mysqld cannot load it.",
             &[format!("chmod 0644 {}", place.display())],
         );
     }
     if meta.mode() & 0o022 != 0 || meta.uid() != 0 {
-        found.risk(
+        found.warning(
             "library",
             &path,
             format!(
-                "{} can be changed by others than root (owner {}, mode {:04o})",
+                "users other than root can change {} (owner {}, mode {:04o})",
                 place.display(),
                 meta.uid(),
                 meta.mode() & 0o7777
             ),
-            "Whoever changes it runs code in the server and has its keys.",
+            "Anyone who changes it can run code in the server and read its keys.",
             &[format!("chown root:root {0} && chmod 0644 {0}", place.display())],
         );
     }
@@ -107,45 +107,45 @@ fn library(look: &Look<'_>, found: &mut Findings) {
     };
     let sibling = place.with_file_name(other.library());
     if fs::metadata(&sibling).is_ok_and(|s| (s.dev(), s.ino()) == (meta.dev(), meta.ino())) {
-        found.risk(
+        found.warning(
             "library",
             &path,
-            format!("{} and {} are one file by two names", place.display(), sibling.display()),
-            "A process that loads both, as a migration does, would have one state for two keyrings.",
+            format!("{} and {} are the same file under two names", place.display(), sibling.display()),
+            "A process that loads both, as a migration does, would use one state for two keyrings.",
             &[format!("rm {1} && cp {0} {1}", place.display(), sibling.display())],
         );
     }
 }
 
-/// mysqld gets to all that it opens.
-fn passages(look: &Look<'_>, found: &mut Findings) {
-    let mut told = Vec::new();
+/// Checks that mysqld can pass the directories above the files that it opens.
+fn closed_directories(look: &Look<'_>, found: &mut Findings) {
+    let mut reported = Vec::new();
     for need in needs(&look.host).iter().filter(|n| n.owned || look.host.way == Way::Component) {
-        let Some((dir, mode)) = closed_on_the_way(look.site, &need.path) else { continue };
-        if told.contains(&dir) {
+        let Some((dir, mode)) = closed_directory_above(look.site, &need.path) else { continue };
+        if reported.contains(&dir) {
             continue;
         }
-        found.wrong(
+        found.error(
             "closed-directory",
             &need.path,
             format!(
-                "{} lets {} not through to {} (mode {mode:04o})",
-                dir.display(),
+                "{} has no permission to pass {} on the way to {} (mode {mode:04o})",
                 look.site.user,
+                dir.display(),
                 need.path.display()
             ),
             &format!("mysqld cannot open {}.", need.what),
             &[format!("chmod o+x {0}; or chown {1}: {0}", dir.display(), look.site.user)],
         );
-        told.push(dir);
+        reported.push(dir);
     }
 }
 
-/// The first directory on the way to a path that mysqld's user cannot pass, and its mode.
-pub(in crate::commands) fn closed_on_the_way(site: &Site, path: &Path) -> Option<(PathBuf, u32)> {
+/// Returns the first directory above a path that mysqld's user cannot pass, and its mode.
+pub(in crate::commands) fn closed_directory_above(site: &Site, path: &Path) -> Option<(PathBuf, u32)> {
     let account = site.account.as_ref()?;
     let place = site.at(path);
-    // What is above the root is nobody's way there.
+    // Directories above `--root` do not count.
     let below = place.ancestors().skip(1).filter(|dir| dir.starts_with(&site.root));
     let closed = |dir: &&Path| fs::metadata(dir).is_ok_and(|m| m.is_dir() && !may(&m, Some(account), PASS));
     let dir = below.filter(closed).last()?;
@@ -153,21 +153,22 @@ pub(in crate::commands) fn closed_on_the_way(site: &Site, path: &Path) -> Option
     (dir != site.root || !site.is_below()).then(|| (dir.to_owned(), mode))
 }
 
+/// Checks that mysqld can read a file and that no other user can change it.
 fn readable(look: &Look<'_>, path: &Path, check: &'static str, what: &str, found: &mut Findings) {
     let place = look.at_root(path);
     let Ok(meta) = fs::metadata(&place) else { return };
     let shown = place.display();
     if !may(&meta, look.site.account.as_ref(), READ) {
-        found.wrong(
+        found.error(
             check,
             path,
             format!(
-                "{what} {shown} cannot be read by {} (owner {}, mode {:04o})",
+                "{} has no permission to read {what} {shown} (owner {}, mode {:04o})",
                 look.site.user,
                 meta.uid(),
                 meta.mode() & 0o7777
             ),
-            &format!("mysqld then starts without {COMPONENT}, and says nothing but a line in its log."),
+            &format!("mysqld then starts without {COMPONENT}, and only writes a line to its error log."),
             &[format!("chown root:{} {shown} && chmod 0640 {shown}", look.site.user)],
         );
     }
@@ -175,11 +176,11 @@ fn readable(look: &Look<'_>, path: &Path, check: &'static str, what: &str, found
         && look.site.account.as_ref().is_some_and(|a| a.uid != 0)
         && may_write(&meta, look.site.account.as_ref())
     {
-        found.risk(
+        found.warning(
             check,
             path,
-            format!("{what} {shown} can be changed by {}", look.site.user),
-            "Whoever gets into the server can have it load other code at its next start. mysqld warns of it.",
+            format!("{} can change {what} {shown}", look.site.user),
+            "Anyone who breaks into the server can make it load other code at its next start. mysqld warns about this.",
             &[format!("chown root:root {shown} && chmod 0644 {shown}")],
         );
         return;
@@ -187,21 +188,21 @@ fn readable(look: &Look<'_>, path: &Path, check: &'static str, what: &str, found
     let others = meta.mode() & 0o022 != 0;
     let mysqlds = look.site.account.as_ref().is_some_and(|a| a.uid == meta.uid());
     if others || (meta.uid() != 0 && !mysqlds) {
-        found.wrong(
+        found.error(
             check,
             path,
             format!(
-                "{what} {shown} can be changed by others (owner {}, mode {:04o})",
+                "other users can change {what} {shown} (owner {}, mode {:04o})",
                 meta.uid(),
                 meta.mode() & 0o7777
             ),
-            "Whoever changes it says which code and which keyring the server loads.",
+            "Anyone who changes it decides which code and which keyring the server loads.",
             &[format!("chown root {shown} && chmod go-w {shown}")],
         );
     }
 }
 
-/// Whether an account may do that with a file; root may.
+/// Returns whether an account may access a file in this way. Root may.
 pub(super) fn may(meta: &Metadata, account: Option<&Account>, access: u32) -> bool {
     let Some(account) = account else { return true };
     let mode = meta.mode();
@@ -217,7 +218,7 @@ pub(super) fn may(meta: &Metadata, account: Option<&Account>, access: u32) -> bo
     bits & access == access
 }
 
-/// Whether an account may write there.
+/// Returns whether an account may write to a file.
 pub(super) fn may_write(meta: &Metadata, account: Option<&Account>) -> bool {
     may(meta, account, WRITE)
 }

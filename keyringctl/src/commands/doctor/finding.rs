@@ -1,71 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a check finds.
+//! The findings of checks.
 
 use crate::commands::output::{Output, counted};
 use keyring_external::store::real::effective_user;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// How bad it is.
+/// How serious a finding is. The JSON names are older than the ones that people see.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::commands) enum Level {
-    /// The server does not get its keys, or the keys are not safe.
-    Wrong,
-    /// That may come.
-    Risk,
-    /// Not checked, or worth knowing.
+pub(in crate::commands) enum FindingLevel {
+    /// The server cannot use its keys, or the keys are not safe.
+    #[serde(rename = "wrong")]
+    Error,
+    /// That may happen.
+    #[serde(rename = "risk")]
+    Warning,
+    /// Something was not checked, or is worth knowing.
+    #[serde(rename = "note")]
     Note,
 }
 
-/// A finding.
+/// What one check found.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::commands) struct Finding {
     /// The check's name, for --ignore.
     pub check: &'static str,
-    pub level: Level,
-    /// The file or directory that it is about.
+    pub level: FindingLevel,
+    /// The file or directory concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// What is so.
+    /// What was found.
     pub what: String,
-    /// Why that matters.
+    /// Why it matters.
     pub why: String,
-    /// What mends it: commands, or lines for a file.
+    /// How to fix it: commands, or lines for a file.
     pub fix: Vec<String>,
 }
 
 impl Finding {
     pub fn print(&self, out: &mut Output) {
         let level = match self.level {
-            Level::Wrong => "WRONG",
-            Level::Risk => "RISK",
-            Level::Note => "NOTE",
+            FindingLevel::Error => "ERROR",
+            FindingLevel::Warning => "WARNING",
+            FindingLevel::Note => "NOTE",
         };
-        out.line(format_args!("{level:<6}{}: {}", self.check, self.what));
+        out.line(format_args!("{level:<8}{}: {}", self.check, self.what));
         if !self.why.is_empty() {
-            out.line(format_args!("      why  {}", self.why));
+            out.line(format_args!("        why  {}", self.why));
         }
         for (i, line) in self.fix.iter().enumerate() {
-            out.line(format_args!("      {}  {line}", if i == 0 { "fix" } else { "   " }));
+            out.line(format_args!("        {}  {line}", if i == 0 { "fix" } else { "   " }));
         }
     }
 }
 
-/// Who may look at a file that this user may not.
-fn not_seen(file: &Path, is_root: bool) -> String {
+/// Says which user can read a file that this user cannot read.
+fn no_permission(file: &Path, is_root: bool) -> String {
     let file = file.display();
     if is_root {
-        // A network volume whose server trusts no root of another host.
+        // A network volume whose server does not trust this host's root.
         format!(
-            "{file} cannot be looked at by root: run keyringctl doctor as the user that mysqld runs as (sudo -u mysql)"
+            "root has no permission to read {file}: run keyringctl doctor as the user that mysqld runs as (sudo -u mysql)"
         )
     } else {
-        format!("{file} cannot be looked at by this user: run keyringctl doctor as root")
+        format!("no permission to read {file}: run keyringctl doctor as root")
     }
 }
 
-/// All findings, and which checks were made.
+/// All findings, and the checks that were run.
 #[derive(Default)]
 pub(in crate::commands) struct Findings {
     all: Vec<Finding>,
@@ -73,15 +75,15 @@ pub(in crate::commands) struct Findings {
 }
 
 impl Findings {
-    /// A check is made, whatever it finds.
-    pub fn checks(&mut self, names: &[&'static str]) {
+    /// Records which checks are run, whatever they find.
+    pub fn run_checks(&mut self, names: &[&'static str]) {
         self.checks.extend(names);
     }
 
     /// Adds a finding.
     pub fn add(
         &mut self,
-        level: Level,
+        level: FindingLevel,
         check: &'static str,
         what: impl Into<String>,
         why: &str,
@@ -99,7 +101,8 @@ impl Findings {
         &mut self.all[last]
     }
 
-    pub fn wrong(
+    /// Adds an error about a path.
+    pub fn error(
         &mut self,
         check: &'static str,
         path: &Path,
@@ -107,10 +110,11 @@ impl Findings {
         why: &str,
         fix: &[String],
     ) {
-        self.add(Level::Wrong, check, what, why, fix).path = Some(path.to_owned());
+        self.add(FindingLevel::Error, check, what, why, fix).path = Some(path.to_owned());
     }
 
-    pub fn risk(
+    /// Adds a warning about a path.
+    pub fn warning(
         &mut self,
         check: &'static str,
         path: &Path,
@@ -118,29 +122,30 @@ impl Findings {
         why: &str,
         fix: &[String],
     ) {
-        self.add(Level::Risk, check, what, why, fix).path = Some(path.to_owned());
+        self.add(FindingLevel::Warning, check, what, why, fix).path = Some(path.to_owned());
     }
 
+    /// Adds a note.
     pub fn note(&mut self, check: &'static str, what: impl Into<String>, why: &str) {
-        self.add(Level::Note, check, what, why, &[]);
+        self.add(FindingLevel::Note, check, what, why, &[]);
     }
 
-    /// A file that this user may not look at: not known whether it is fine.
-    pub fn unseen(&mut self, check: &'static str, file: &Path) {
-        self.note(check, not_seen(file, effective_user() == 0), "");
+    /// Adds a note about a file that this user may not read.
+    pub fn no_permission(&mut self, check: &'static str, file: &Path) {
+        self.note(check, no_permission(file, effective_user() == 0), "");
     }
 
-    /// Leaves these checks out.
+    /// Drops the findings of these checks.
     pub fn ignore(&mut self, names: &[String]) {
         self.all.retain(|f| !names.iter().any(|n| n == f.check));
         self.checks.retain(|c| !names.iter().any(|n| n == c));
     }
 
-    pub fn count(&self, level: Level) -> usize {
+    pub fn count(&self, level: FindingLevel) -> usize {
         self.all.iter().filter(|f| f.level == level).count()
     }
 
-    /// All, the worst first.
+    /// Returns all findings, the most serious first.
     pub fn all(&self) -> Vec<&Finding> {
         let mut all: Vec<_> = self.all.iter().collect();
         all.sort_by_key(|f| f.level);
@@ -151,7 +156,7 @@ impl Findings {
         self.all
     }
 
-    /// The checks that found nothing.
+    /// Returns the checks that found nothing.
     pub fn passed(&self) -> Vec<&'static str> {
         let mut passed = self.checks.clone();
         passed.retain(|c| !self.all.iter().any(|f| f.check == *c));
@@ -160,20 +165,21 @@ impl Findings {
         passed
     }
 
-    pub fn print(&self, out: &mut Output) {
+    /// Prints all findings, and a last line with the verdict.
+    pub fn print(&self, verdict: &str, out: &mut Output) {
         for finding in self.all() {
             finding.print(out);
             out.line("");
         }
         let passed = self.passed();
         if !passed.is_empty() {
-            out.line(format_args!("FINE  {}", passed.join(", ")));
+            out.line(format_args!("OK      {}", passed.join(", ")));
         }
         out.line(format_args!(
-            "{} wrong, {} at risk, {}, {} fine",
-            self.count(Level::Wrong),
-            self.count(Level::Risk),
-            counted(self.count(Level::Note), "note"),
+            "{verdict}; {}, {}, {}; {} passed",
+            counted(self.count(FindingLevel::Error), "error"),
+            counted(self.count(FindingLevel::Warning), "warning"),
+            counted(self.count(FindingLevel::Note), "note"),
             counted(passed.len(), "check")
         ));
     }
@@ -191,7 +197,7 @@ mod tests {
     #[test]
     fn root_is_not_sent_to_root() {
         let file = Path::new("/mnt/a/k");
-        assert!(not_seen(file, false).ends_with("as root"));
-        assert!(not_seen(file, true).contains("as the user that mysqld runs as"));
+        assert!(no_permission(file, false).ends_with("as root"));
+        assert!(no_permission(file, true).contains("as the user that mysqld runs as"));
     }
 }

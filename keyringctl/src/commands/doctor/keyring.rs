@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring's copies: there, mysqld's own, whole, and alike.
+//! Checks the keyring's copies: they exist, belong to mysqld's user, are intact and are up to date.
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::commands::apart::same_before;
 use crate::commands::content::{Content, remedy};
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&[
+    found.run_checks(&[
         "keyring-file",
         "keyring-owner",
         "one-copy",
@@ -36,18 +36,18 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
     let places: Vec<_> = copies.iter().map(|copy| look.at_root(copy)).collect();
     if (1..places.len()).all(|i| same_before(&places, i).is_some()) {
         let others = if places.len() > 1 { ": its other paths lead to the same file" } else { "" };
-        found.risk(
+        found.warning(
             "one-copy",
             &look.host.keyring,
-            format!("the keyring has one copy{others}"),
-            "When its volume dies, all that is encrypted is lost.",
+            format!("the keyring has a single copy{others}"),
+            "If that copy is lost, all encrypted data is lost.",
             &[
                 format!(
                     "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
                     look.host.keyring.display(),
-                    look.commands().option()
+                    look.secret_args().option()
                 ),
-                "then name that path in the server's configuration (mirrors)".to_owned(),
+                "then add that path to the mirrors in the server's configuration".to_owned(),
             ],
         );
     }
@@ -62,12 +62,12 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
     }
 }
 
-/// A copy's file: what it claims to be, if it is one.
+/// Checks a copy's file. Returns what the file claims, if it is a keyring.
 fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Claims> {
     let place = look.at_root(copy);
     let checked = volume::check_file(fs.as_ref(), &place);
     if checked.as_ref().is_err_and(|e| e.io_kind() == Some(io::ErrorKind::PermissionDenied)) {
-        found.unseen("keyring-file", &place);
+        found.no_permission("keyring-file", &place);
         return None;
     }
     if let Err(e) = checked {
@@ -75,7 +75,7 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
             Some(Refusal::Missing { .. }) => {
                 "The server cannot open it: it starts without its keys, or not at all."
             }
-            _ => "mysqld refuses it so.",
+            _ => "mysqld refuses to open it.",
         };
         let other = look.host.copies().find(|other| *other != copy);
         let fix = match (e.refusal(), other) {
@@ -83,53 +83,59 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
                 "mount its volume".to_owned(),
                 format!(
                     "if the copy is lost, {}",
-                    missing::remedy(&look.at_root(other), &place, &look.commands())
+                    missing::remedy(&look.at_root(other), &place, &look.secret_args())
                 ),
             ],
             (Some(Refusal::Missing { .. }), None) => {
-                vec!["mount its volume; if that is lost, put a backup of the keyring there".to_owned()]
+                vec![
+                    "mount its volume; if the volume is lost, restore a backup of the keyring to that path"
+                        .to_owned(),
+                ]
             }
             (Some(Refusal::Exposed { path, fix, .. }), _) => vec![format!("chmod {fix} {}", path.display())],
-            _ => vec![format!("give the path of the keyring itself, in place of {}", copy.display())],
+            _ => vec![format!("configure the path of the keyring file itself instead of {}", copy.display())],
         };
         let what = match (e.refusal(), other) {
             (Some(Refusal::Missing { found, .. }), Some(_)) => {
-                format!("there is no copy at {}: {found}", place.display())
+                format!("no copy at {}: {found}", place.display())
             }
             _ => e.to_string(),
         };
-        found.wrong("keyring-file", copy, what, why, &fix);
+        found.error("keyring-file", copy, what, why, &fix);
         return None;
     }
     owner(look, copy, found);
     if fs.meta(&temporary_of(&place)).is_ok() {
         found.add(
-            Level::Note,
+            FindingLevel::Note,
             "leftover-write",
-            format!("{} is what an interrupted write left", temporary_of(&place).display()),
-            "It is no longer needed when the keyring verifies; the next change that writes the keyring whole removes it.",
+            format!("an interrupted write left {}", temporary_of(&place).display()),
+            "If the keyring verifies, the file is not needed. The next change that rewrites the keyring removes it.",
             &[],
         );
     }
     inspect(fs, &place)
         .map_err(|e| {
-            found.wrong(
+            found.error(
                 "keyring-file",
                 copy,
                 e.to_string(),
-                "The server does not open it.",
-                &["put a copy that is whole in its place: keyringctl sync --help".to_owned()],
+                "The server cannot open it.",
+                &["replace it with an intact copy: keyringctl sync --help".to_owned()],
             )
         })
         .ok()
 }
 
-/// The file and its directory belong to mysqld's user.
+/// Checks that the file and its directory belong to mysqld's user.
 fn owner(look: &Look<'_>, copy: &Path, found: &mut Findings) {
     let Some(account) = &look.site.account else {
         found.note(
             "keyring-owner",
-            format!("there is no account {} here to compare owners with", look.site.user),
+            format!(
+                "cannot check the owner of the keyring: account {} does not exist on this machine",
+                look.site.user
+            ),
             "",
         );
         return;
@@ -138,23 +144,24 @@ fn owner(look: &Look<'_>, copy: &Path, found: &mut Findings) {
         let place = look.at_root(path);
         let Ok(meta) = fs::metadata(&place) else { continue };
         if meta.uid() != account.uid {
-            found.wrong(
+            found.error(
                 "keyring-owner",
                 path,
                 format!(
-                    "{} belongs to user id {}, and mysqld runs as {} ({})",
+                    "{} belongs to user id {}, but mysqld runs as {} ({})",
                     place.display(),
                     meta.uid(),
                     account.name,
                     account.uid
                 ),
-                "mysqld cannot open it, or cannot make a key.",
+                "mysqld cannot open the keyring, or cannot store a new key.",
                 &[format!("chown {}: {}", account.name, place.display())],
             );
         }
     }
 }
 
+/// Compares the copies with each other.
 fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
     let newest = |best: Option<usize>, i: usize| match best.and_then(|b| opened.get(b)).zip(opened.get(i)) {
         Some(((_, best_one), (_, one))) if one.generation() <= best_one.generation() => best,
@@ -169,7 +176,7 @@ fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
         let (shown, generation) = (path.display(), of_this.generation());
         let before = opened.iter().take(i).find(|(_, other)| of_this.kinship(other) == Kinship::Diverged);
         if let Some((other, of_other)) = before {
-            found.wrong(
+            found.error(
                 "copies-alike",
                 path,
                 format!(
@@ -177,54 +184,54 @@ fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
                     other.display(),
                     of_other.generation()
                 ),
-                "Each may hold keys that the other does not have. A running server changes only one of them, and its next start may be refused.",
-                &remedy(&look.at_root(other), &look.at_root(path), Some(&look.at_root(&look.host.datadir)), &look.commands()),
+                "Each may hold keys that the other does not have. A running server changes only one of them, and may refuse to start with them.",
+                &remedy(&look.at_root(other), &look.at_root(path), Some(&look.at_root(&look.host.datadir)), &look.secret_args()),
             );
         }
         match of_this.kinship(newest) {
-            Kinship::Foreign => found.wrong(
+            Kinship::Foreign => found.error(
                 "copies-alike",
                 path,
                 format!(
-                    "{shown} is keyring {}, and {} is keyring {}",
+                    "{shown} is keyring {}, but {} is keyring {}",
                     of_this.claims.header.id,
                     first.display(),
                     of_first.claims.header.id
                 ),
-                "It is no copy of the keyring that the server uses.",
-                &["mount the right volume there, or give the right path in the configuration".to_owned()],
+                "It is not a copy of the keyring that the server uses.",
+                &["mount the right volume there, or correct the path in the configuration".to_owned()],
             ),
-            Kinship::Earlier => found.risk(
+            Kinship::Earlier => found.warning(
                 "copies-alike",
                 path,
-                format!("{shown} has generation {generation}, and the newest copy has {}", newest.generation()),
-                "Keys that were made since are on fewer volumes than they should be.",
+                format!("{shown} is behind: it has generation {generation}, the newest copy has {}", newest.generation()),
+                "Newer keys are on fewer volumes than they should be.",
                 &[
-                    "a running server brings it up to date at the next status query; else:".to_owned(),
-                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), look.commands().option()),
+                    "a running server brings it up to date at its next status query; otherwise run:".to_owned(),
+                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), look.secret_args().option()),
                 ],
             ),
-            Kinship::Unclear => found.risk(
+            Kinship::Unclear => found.warning(
                 "copies-alike",
                 path,
                 format!(
-                    "{shown} has generation {generation}, and {} has {}: without the unlock secret it cannot be told whether it lags behind or has diverged",
+                    "{shown} has generation {generation}, but {} has {}: without the unlock secret, doctor cannot tell whether it is behind or has diverged",
                     newest_path.display(),
                     newest.generation()
                 ),
-                "Keys that were made since are on fewer volumes than they should be, or each holds keys that the other does not have.",
-                &["give the secret: keyringctl doctor --unlock SOURCE".to_owned()],
+                "Newer keys are on fewer volumes than they should be, or each copy holds keys that the other does not have.",
+                &["run it with the secret: keyringctl doctor --unlock SOURCE".to_owned()],
             ),
-            // Two that have diverged are told above.
+            // Diverged copies are reported above.
             Kinship::Alike | Kinship::Later | Kinship::Diverged => {}
         }
         if of_this.claims.damaged {
-            found.risk(
+            found.warning(
                 "copies-alike",
                 path,
                 format!("one of the two copies of the header in {shown} is damaged"),
                 "The other one is used. The volume may be failing.",
-                &["look at dmesg; the next change of the keyring mends it".to_owned()],
+                &["check dmesg; the next change of the keyring repairs the header".to_owned()],
             );
         }
     }
@@ -232,62 +239,62 @@ fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
 
 fn slots(path: &Path, claims: &Claims, found: &mut Findings) {
     if !claims.header.slots.iter().any(|s| s.kind == SlotKind::Recovery) {
-        found.risk(
+        found.warning(
             "recovery-slot",
             path,
             format!("{} has no unlock slot for a recovery key", path.display()),
-            "When the unlock secret is lost, and with it the server's disk perhaps, nothing opens the keyring.",
+            "If the unlock secret is lost, for example with the server's disk, nothing can unlock the keyring.",
             &[format!("keyringctl slot add {} --recovery --unlock SOURCE", path.display())],
         );
     }
 }
 
-/// The data directory has seen no other state than the copies are in, and none that is newer than all of them.
+/// Checks that the witness in the data directory does not contradict the copies, and is not newer than all of them.
 fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found: &mut Findings) {
     let datadir = look.at_root(&look.host.datadir);
-    let heard = |path: &Path, content: &Content| match &content.keyring {
+    let checked = |path: &Path, content: &Content| match &content.keyring {
         Some(keyring) => keyring.hear_witness(fs, &datadir).map(drop),
         None => content.claims.commit.as_ref().map_or(Ok(()), |commit| {
             hear_claims(fs, &datadir, path, &content.claims.header.id, commit).map(drop)
         }),
     };
 
-    let told: Vec<_> =
-        opened.iter().map(|(path, content)| (path, heard(&look.at_root(path), content).err())).collect();
-    // A mirror that lags behind is told of already, while another copy is as far as the data directory has seen.
-    let all_older = told
+    let errors: Vec<_> =
+        opened.iter().map(|(path, content)| (path, checked(&look.at_root(path), content).err())).collect();
+    // A mirror that is behind is reported above; only if all copies are older than the witness is that an error.
+    let all_older = errors
         .iter()
         .all(|(_, e)| matches!(e.as_ref().and_then(Error::refusal), Some(Refusal::WitnessOlder { .. })));
-    for (i, (path, told)) in told.into_iter().enumerate() {
-        let fix = match told.as_ref().map(|e| (e, e.refusal())) {
+    for (i, (path, error)) in errors.into_iter().enumerate() {
+        let fix = match error.as_ref().map(|e| (e, e.refusal())) {
             None => continue,
             Some((_, Some(Refusal::WitnessOlder { .. }))) if !all_older || i > 0 => continue,
             Some((_, Some(Refusal::WitnessForeign { .. }))) if i > 0 => continue,
             Some((_, Some(Refusal::WitnessFork { .. }))) => {
                 let path = look.at_root(path);
                 let other = opened.iter().map(|(other, _)| look.at_root(other)).find(|other| *other != path);
-                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &look.commands())
+                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &look.secret_args())
             }
             Some((_, Some(Refusal::WitnessOlder { .. } | Refusal::WitnessForeign { .. }))) => {
                 vec!["mount the newest copy".to_owned()]
             }
             Some((e, _)) => {
-                found.note("witness", format!("the witness was not read: {e}"), "");
+                found.note("witness", format!("could not read the witness: {e}"), "");
                 return;
             }
         };
-        let told = told.map(|e| e.to_string()).unwrap_or_default();
-        found.wrong("witness", path, told, "The server refuses it at its next start.", &fix);
+        let what = error.map(|e| e.to_string()).unwrap_or_default();
+        found.error("witness", path, what, "The server will refuse this keyring at its next start.", &fix);
     }
 }
 
-/// Every byte, with the secret.
+/// Verifies every byte of a copy, if the secret can be read. Returns the opened keyring.
 fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Keyring> {
     let Some(source) = look.secret() else {
         found.note(
             "verify",
             format!(
-                "{} was not verified: mysqld's own source of the secret cannot be read here. Give --unlock",
+                "{} was not verified: doctor cannot read the secret where mysqld reads it. Use --unlock",
                 copy.display()
             ),
             "",
@@ -298,25 +305,25 @@ fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) 
     match load_with(fs, &place, &source.to_string(), || source.read()) {
         Ok((keyring, notes)) => {
             for note in notes.iter().filter(|n| n.is_damage()) {
-                found.risk(
+                found.warning(
                     "verify",
                     copy,
                     format!("{}: {note}", place.display()),
                     "The volume may be failing.",
-                    &["look at dmesg; keyringctl sync mends it from another copy".to_owned()],
+                    &["check dmesg; keyringctl sync repairs it from another copy".to_owned()],
                 );
             }
             return Some(keyring);
         }
-        // What is wrong with the source is told by its own check.
+        // The check unlock-secret says what is wrong with the source.
         Err(Error::Failure(Failure::Unlock { .. })) => {
-            found.note("verify", format!("{} was not verified: {source} cannot be read", place.display()), "")
+            found.note("verify", format!("{} was not verified: cannot read {source}", place.display()), "")
         }
-        Err(e) => found.wrong(
+        Err(e) => found.error(
             "verify",
             copy,
             e.to_string(),
-            "The server cannot open it at its next start.",
+            "The server will not be able to open it at its next start.",
             &[format!("keyringctl status {}", place.display())],
         ),
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What other keyrings left: settings that still load them, and files with keys in clear.
+//! Finds what other keyrings left behind: settings that still load them, and files with unencrypted keys.
 
 use super::finding::{Finding, Findings};
 use crate::commands::site::Site;
@@ -15,12 +15,12 @@ const OTHER_PLUGIN: &str = "other-keyring-plugin";
 const CLEAR_KEYS: &str = "keys-in-clear";
 const OTHER_CONFIGURATION: &str = "other-keyring-configuration";
 
-/// Where the packages of MySQL have keyring_file put its keys.
+/// Where MySQL's packages make keyring_file store its keys.
 const STOCK_DIR: &str = "/var/lib/mysql-keyring";
-/// Options that name the file of a keyring that keeps its keys in clear.
+/// Options that name the file of a keyring with weakly protected or unencrypted keys.
 const FILE_OPTIONS: [&str; 2] = ["keyring-file-data", "keyring-encrypted-file-data"];
 
-/// What was left.
+/// Returns all findings about leftovers.
 pub(in crate::commands) fn findings(site: &Site, host: Option<&Host>) -> Vec<Finding> {
     let mut found = Findings::default();
     check(site, host, &mut found);
@@ -28,21 +28,21 @@ pub(in crate::commands) fn findings(site: &Site, host: Option<&Host>) -> Vec<Fin
 }
 
 pub(super) fn check(site: &Site, host: Option<&Host>, found: &mut Findings) {
-    found.checks(&[OTHER_MANIFEST, OTHER_PLUGIN, CLEAR_KEYS, OTHER_CONFIGURATION]);
+    found.run_checks(&[OTHER_MANIFEST, OTHER_PLUGIN, CLEAR_KEYS, OTHER_CONFIGURATION]);
     plugins(site, found);
     manifests(site, found);
     let configurations = configurations(site);
     for (file, _) in &configurations {
         let shown = site.at(file).display().to_string();
-        found.risk(
+        found.warning(
             OTHER_CONFIGURATION,
             file,
             format!("{shown} configures another keyring component"),
-            "Whoever puts it into the manifest has the server start with other keys.",
-            &[format!("when its keys were imported: rm {shown}")],
+            "If somebody adds it to the manifest, the server starts with other keys.",
+            &[format!("after its keys have been imported: rm {shown}")],
         );
     }
-    clear_keys(site, host, configurations.into_iter().filter_map(|(_, keys)| keys), found);
+    unencrypted_keys(site, host, configurations.into_iter().filter_map(|(_, keys)| keys), found);
 }
 
 fn plugins(site: &Site, found: &mut Findings) {
@@ -55,15 +55,15 @@ fn plugins(site: &Site, found: &mut Findings) {
                 .filter(|p| is_other(p))
                 .collect();
             for other in others {
-                found.wrong(
+                found.error(
                     OTHER_PLUGIN,
                     &entry.file,
                     format!("{} line {} loads {other}", entry.file.display(), entry.line),
-                    "The server uses the first keyring plugin only: which one has the keys is then a matter of order. \
-                     keyring_file is no longer there from 8.4 on, and the server does not start.",
+                    "The server uses only the first keyring plugin, so the order decides which keys it has. \
+                     MySQL 8.4 and later have no keyring_file, and do not start with this setting.",
                     &[
-                        "bring its keys over: keyringctl import --help".to_owned(),
-                        format!("then take the line out of {}", entry.file.display()),
+                        "import its keys: keyringctl import --help".to_owned(),
+                        format!("then remove the line from {}", entry.file.display()),
                     ],
                 );
             }
@@ -71,7 +71,7 @@ fn plugins(site: &Site, found: &mut Findings) {
     }
 }
 
-/// A keyring's library that is not ours. keyring_udf is none.
+/// Returns whether a library is another keyring. keyring_udf is not a keyring.
 fn is_other(library: &str) -> bool {
     library.contains("keyring") && !library.contains("keyring_external") && !library.contains("keyring_udf")
 }
@@ -86,21 +86,21 @@ fn manifests(site: &Site, found: &mut Findings) {
             continue;
         };
         for other in manifest.other_keyrings() {
-            found.wrong(
+            found.error(
                 OTHER_MANIFEST,
                 &path,
                 format!("the manifest {} loads {other}", site.at(&path).display()),
-                "A server has one keyring: it asks one of them, and keys in the other are not found.",
+                "A server asks only one keyring: keys in the other are not found.",
                 &[
-                    "bring its keys over: keyringctl import --help".to_owned(),
-                    "then: keyringctl setup --replace-keyring".to_owned(),
+                    "import its keys: keyringctl import --help".to_owned(),
+                    "then run: keyringctl setup --replace-keyring".to_owned(),
                 ],
             );
         }
     }
 }
 
-/// Configuration files of other keyring components, and the files for keys that they name.
+/// Returns the configuration files of other keyring components, each with the key file that it names.
 fn configurations(site: &Site) -> Vec<(PathBuf, Option<PathBuf>)> {
     let mut all = Vec::new();
     for dir in [&site.plugin_dir, &site.datadir] {
@@ -114,7 +114,7 @@ fn configurations(site: &Site) -> Vec<(PathBuf, Option<PathBuf>)> {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
             let keys =
                 value.get("path").and_then(|p| p.as_str()).filter(|p| !p.is_empty()).map(PathBuf::from);
-            // Debian ships some that only point to the data directory.
+            // Debian ships some that only refer to the data directory.
             if keys.is_some() || value.get("read_local_config").is_none() {
                 all.push((dir.join(name), keys));
             }
@@ -123,7 +123,12 @@ fn configurations(site: &Site) -> Vec<(PathBuf, Option<PathBuf>)> {
     all
 }
 
-fn clear_keys(site: &Site, host: Option<&Host>, named: impl Iterator<Item = PathBuf>, found: &mut Findings) {
+fn unencrypted_keys(
+    site: &Site,
+    host: Option<&Host>,
+    named: impl Iterator<Item = PathBuf>,
+    found: &mut Findings,
+) {
     let mut candidates: Vec<PathBuf> = named.collect();
     candidates
         .extend(FILE_OPTIONS.iter().filter_map(|o| site.option(o)?.value.as_deref().map(PathBuf::from)));
@@ -143,15 +148,15 @@ fn clear_keys(site: &Site, host: Option<&Host>, named: impl Iterator<Item = Path
             continue;
         }
         let shown = site.at(&path).display().to_string();
-        found.wrong(
+        found.error(
             CLEAR_KEYS,
             &path,
-            format!("{shown} holds keys of another keyring in clear"),
-            "Whoever takes this disk, or a backup of it, reads what is encrypted with them.",
+            format!("{shown} holds unencrypted keys of another keyring"),
+            "Anyone who has this disk, or a backup of it, can decrypt the data.",
             &[
-                "when they were imported (keyringctl import): ALTER INSTANCE ROTATE INNODB MASTER KEY"
+                "after you have imported them (keyringctl import), run in the server: ALTER INSTANCE ROTATE INNODB MASTER KEY"
                     .to_owned(),
-                format!("then: shred -u {shown}, and mind its backups"),
+                format!("then run: shred -u {shown}; destroy its backups too"),
             ],
         );
         seen.push(path);
@@ -163,10 +168,10 @@ fn entries(site: &Site, dir: &Path) -> Vec<PathBuf> {
     entries.map(|e| dir.join(e.file_name())).collect()
 }
 
-/// Whether a file looks like one of keyring_file or component_keyring_file, with something in it.
+/// Returns whether a file looks like a non-empty one of keyring_file or component_keyring_file.
 fn holds_keys(place: &Path) -> bool {
     let Ok(bytes) = fs::read(place) else { return false };
-    // A version, the end mark and a digest are no keys.
+    // An empty one has a version, an end mark and a digest.
     let plugin = bytes.starts_with(b"Keyring file version:") && bytes.len() > 59;
     let component = bytes.first() == Some(&b'{')
         && serde_json::from_slice::<serde_json::Value>(&bytes)

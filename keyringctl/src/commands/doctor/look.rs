@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the checks look at: the server's installation, how it loads the keyring, and what is mounted.
+//! What the checks examine: the server's installation, how it loads the keyring, and what is mounted.
 
 use super::configured;
 use super::finding::Findings;
@@ -13,38 +13,38 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a volume may take to answer the first question.
+/// How long a volume may take to answer the first request.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What the checks look at.
+/// What the checks examine.
 pub(in crate::commands) struct Look<'a> {
     pub site: &'a Site,
     /// The keyring as the server is configured for it.
     pub host: Host,
     pub read_only: bool,
     pub auto_create: bool,
-    /// Where to read the secret, when it was said.
+    /// Where to read the secret, from `--unlock`.
     pub secret: Option<UnlockSource>,
     pub mounts: Vec<Mount>,
     pub fstab: Vec<Entry>,
-    /// Where the kernel tells of itself; elsewhere in tests.
+    /// The kernel's filesystems; tests use other directories.
     pub sys: PathBuf,
     pub proc: PathBuf,
 }
 
 impl<'a> Look<'a> {
-    /// Looks. `None`: the server is not configured for a keyring of ours, and that was found.
+    /// Collects it all. `None` if the server is not configured for keyring_external, which is then among the findings.
     pub fn at(site: &'a Site, secret: Option<UnlockSource>, found: &mut Findings) -> Option<Look<'a>> {
         let configured = configured::find(site, found)?;
         if let Some(copy) =
             configured.host.copies().find(|copy| !answers(&site.at(copy), ANSWER, |p| drop(fs::metadata(p))))
         {
-            found.wrong(
+            found.error(
                 "volume",
                 copy,
-                format!("the volume of {} does not answer within {} seconds", copy.display(), ANSWER.as_secs()),
-                "The running server reads on from memory; no key can be made there, and nothing else was checked here.",
-                &["look at the mount: a network server that is gone, a failing disk (dmesg)".to_owned(), "umount -f breaks a hung one off".to_owned()],
+                format!("the volume of {} did not answer within {} seconds", copy.display(), ANSWER.as_secs()),
+                "A running server still reads keys from memory, but can store no new key there. doctor checked nothing else.",
+                &["check the mount: is the network server down, or the disk failing (dmesg)?".to_owned(), "to detach a hung mount: umount -f".to_owned()],
             );
             return None;
         }
@@ -62,17 +62,17 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// A path of the server's, as this process names it.
+    /// Returns a path of the server's as this process must use it, below `--root`.
     pub fn at_root(&self, path: &Path) -> PathBuf {
         self.site.at(path)
     }
 
-    /// The mount that a path of the server's lies on.
+    /// Returns the mount that a path of the server's is on.
     pub fn mount(&self, path: &Path) -> Option<&Mount> {
         mount_of(&self.mounts, &self.real(path))
     }
 
-    /// A path of the server's without links, as far as it is there.
+    /// Resolves the links in a path of the server's, if it exists.
     fn real(&self, path: &Path) -> PathBuf {
         match fs::canonicalize(self.at_root(path)) {
             Ok(real) if real.starts_with(&self.site.root) => self.site.seen(&real),
@@ -80,25 +80,25 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The filesystem that a path lies on, by its device's number, `major:minor`.
+    /// Returns the device number, `major:minor`, of the filesystem that a path is on.
     pub fn device(&self, path: &Path) -> Option<&str> {
         self.mount(path).map(|mount| mount.device.as_str())
     }
 
-    /// The disk that a filesystem is on, by its name in the kernel; `None` when it is on none of its own.
+    /// Returns the kernel's name of the disk that a filesystem is on; `None` if it is not on a disk.
     pub fn disk(&self, device: &str) -> Option<String> {
         let device = fs::canonicalize(self.sys.join("dev/block").join(device)).ok()?;
-        // A partition lies in its disk's directory.
+        // A partition's directory is below that of its disk.
         let disk = if device.join("partition").exists() { device.parent()? } else { &device };
         Some(disk.file_name()?.to_string_lossy().into_owned())
     }
 
-    /// The same, as commands in messages name it.
-    pub fn commands(&self) -> secret::Args {
+    /// The secret's source as an option for the commands in messages.
+    pub fn secret_args(&self) -> secret::Args {
         secret::Args { unlock: self.secret(), recovery: false }
     }
 
-    /// The source that the keyring is verified with: where root finds what mysqld gets.
+    /// Returns where root can read the secret that mysqld gets, to verify the keyring.
     pub fn secret(&self) -> Option<UnlockSource> {
         if let Some(secret) = &self.secret {
             return Some(secret.clone());
@@ -108,13 +108,13 @@ impl<'a> Look<'a> {
             UnlockSource::Credential(_) => {
                 self.host.credential.as_ref().map(|file| UnlockSource::File(self.at_root(file)))
             }
-            // Those are mysqld's own.
+            // Only mysqld has these.
             UnlockSource::Env(_) | UnlockSource::Command(_) => None,
         }
     }
 }
 
-/// Whether looking at a path comes to an end in that time.
+/// Returns whether `look` ends within `limit`.
 fn answers(path: &Path, limit: Duration, look: impl FnOnce(&Path) + Send + 'static) -> bool {
     let place = path.to_owned();
     deadline::run(path, limit, move || look(&place)).is_ok()
@@ -126,7 +126,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn a_volume_that_does_not_answer_is_left_behind() {
+    fn a_volume_that_does_not_answer_is_given_up() {
         let (release, held) = mpsc::channel::<()>();
         assert!(answers(Path::new("/"), ANSWER, |_| {}));
         assert!(!answers(Path::new("/"), Duration::from_millis(1), move |_| held.recv().unwrap_or(())));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl doctor`: whether all around a keyring is as it should be, and the fix for what is not.
+//! `keyringctl doctor`: checks everything that a server's keyring depends on, and says how to fix what is wrong.
 
 mod apparmor;
 pub(super) mod configured;
@@ -19,27 +19,28 @@ use super::server as connection;
 use super::site::{self, Site};
 use super::verdict::Verdict;
 use crate::error::Result;
-use finding::{Findings, Level};
+use finding::{FindingLevel, Findings};
 use keyring_external::unlock::UnlockSource;
 use look::Look;
 use serde_json::json;
 
-/// Check all that a server's keyring depends on, and the running server
+/// Check everything that a server's keyring depends on, and the running server
 ///
-/// Each finding says what is wrong, why that matters and how to mend it. WRONG keeps the server from its keys or the keys
-/// from being safe, RISK may do so one day; NOTE is what could not be checked, and does not count.
+/// Each finding says what is wrong, why it matters and how to fix it. ERROR: the server cannot use its keys, or they are not
+/// safe. WARNING: that may happen. NOTE: something could not be checked, or is worth knowing; it does not affect the exit
+/// code.
 #[derive(clap::Args)]
 #[group(id = "doctor")]
 #[command(after_help = "Examples:\n  keyringctl doctor\n  keyringctl doctor --ignore one-copy --json\n\n\
-    Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be looked at.")]
+    Exit codes: 0 no errors or warnings, 1 errors or warnings, 2 the checks could not run.")]
 pub(super) struct Args {
-    /// Leave out what this check finds, when it is meant to be so (repeatable)
+    /// Ignore the findings of this check (repeatable)
     #[arg(long, value_name = "CHECK")]
     ignore: Vec<String>,
     /// Where to read the unlock secret, to verify every byte [default: where mysqld reads it]
     #[arg(long, value_name = "SOURCE")]
     unlock: Option<UnlockSource>,
-    /// Do not ask the running server
+    /// Do not connect to the running server
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
@@ -57,12 +58,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         server::check(&args.server, look.as_ref(), &mut found);
     }
     found.ignore(&args.ignore);
-    let verdict = if found.count(Level::Wrong) + found.count(Level::Risk) == 0 {
+    let verdict = if found.count(FindingLevel::Error) + found.count(FindingLevel::Warning) == 0 {
         Verdict::Fine
     } else {
         Verdict::NotFine
     };
-    found.print(out);
+    found.print(if verdict == Verdict::Fine { "OK" } else { "FAILED" }, out);
     out.document(&json!({
         "fine": verdict == Verdict::Fine,
         "findings": found.all(),
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(verdict)
 }
 
-/// All checks but those that ask the server.
+/// Runs all checks except those of the running server.
 fn check(site: &Site, look: Option<&Look<'_>>, found: &mut Findings) {
     if let Some(look) = look {
         files::check(look, found);

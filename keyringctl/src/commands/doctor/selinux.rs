@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! SELinux: whether the keyring has a type that mysqld may write to.
+//! Checks whether the keyring has an SELinux type that mysqld may write to.
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::host::files::selinux_commands;
 use keyring_external::store::volume::directory_of;
 use std::fs;
 use std::path::Path;
 
-/// The type of what mysqld writes.
+/// The type of files that mysqld writes.
 const DATA: &str = "mysqld_db_t";
 const LABEL: &str = "selinux-label";
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&[LABEL]);
+    found.run_checks(&[LABEL]);
     let enforcing =
         fs::read_to_string(look.sys.join("fs/selinux/enforce")).is_ok_and(|text| text.trim() == "1");
     if enforcing && !look.site.is_below() {
@@ -27,7 +27,7 @@ fn labels(look: &Look<'_>, label: &dyn Fn(&Path) -> Option<String>, found: &mut 
         for path in [dir, copy] {
             let place = look.at_root(path);
             let Some(context) = label(&place) else {
-                found.note(LABEL, format!("the SELinux label of {} cannot be read", place.display()), "");
+                found.note(LABEL, format!("cannot read the SELinux label of {}", place.display()), "");
                 continue;
             };
             if context.split(':').nth(2) == Some(DATA) {
@@ -42,10 +42,10 @@ fn labels(look: &Look<'_>, label: &dyn Fn(&Path) -> Option<String>, found: &mut 
             }
             found
                 .add(
-                    Level::Wrong,
+                    FindingLevel::Error,
                     LABEL,
-                    format!("SELinux is enforcing, and {} is labelled {context}", place.display()),
-                    "mysqld is confined to files of its own type, and does not open the keyring.",
+                    format!("SELinux is enforcing, but {} has the label {context}", place.display()),
+                    "SELinux confines mysqld to files of its own type, so mysqld cannot open the keyring.",
                     &fix,
                 )
                 .path = Some(path.to_owned());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The running server: whether it has the keyring that it is configured for, and in which state.
+//! Checks the running server: it uses the configured keyring, and the keyring is in a good state.
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::commands::server::Args;
 use crate::server::{ServerKeyring, Way};
@@ -10,34 +10,35 @@ const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
 
 pub(super) fn check(args: &Args, look: Option<&Look<'_>>, found: &mut Findings) {
-    let asked = args.connect().and_then(|mut session| ServerKeyring::of(&mut session));
-    match asked {
+    let keyring = args.connect().and_then(|mut session| ServerKeyring::of(&mut session));
+    match keyring {
         Ok(keyring) => judge(&keyring, look, found),
-        Err(e) => found.note("server", format!("the running server was not asked: {e}"), ""),
+        Err(e) => found.note("server", format!("the running server was not checked: {e}"), ""),
     }
 }
 
+/// Judges the keyring of a running server.
 pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>>, found: &mut Findings) {
-    found.checks(&[STATE, KEYRING]);
+    found.run_checks(&[STATE, KEYRING]);
     match &keyring.way {
         Way::None => {
             if look.is_some() {
                 found.add(
-                    Level::Wrong,
+                    FindingLevel::Error,
                     KEYRING,
-                    "the running server has no keyring, though it is configured for one",
-                    "It started all the same: what is encrypted cannot be read, and nothing new is encrypted.",
-                    &["look into its error log, mend what is found above, and restart it".to_owned()],
+                    "the running server has no keyring, although it is configured for one",
+                    "It started anyway: it cannot read encrypted data, and encrypts nothing new.",
+                    &["read its error log, fix the errors above, and restart it".to_owned()],
                 );
             }
             return;
         }
         Way::Other(name) => {
             found.add(
-                Level::Wrong,
+                FindingLevel::Error,
                 KEYRING,
                 format!("the running server uses another keyring: {name}"),
-                "Keys are made there, not in this keyring.",
+                "The server stores its keys there, not in this keyring.",
                 &["keyringctl import --help".to_owned()],
             );
             return;
@@ -51,29 +52,29 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>
         "ATTACHED" | "READ_ONLY" => {}
         "DEGRADED" => {
             found.add(
-                Level::Risk,
+                FindingLevel::Warning,
                 STATE,
                 format!("the running server is DEGRADED: {current} of {all} copies are up to date{last}"),
-                "Keys that are made now are on fewer volumes than they should be.",
-                &["mount the missing volume, or replace it: keyringctl sync --help".to_owned()],
+                "New keys are on fewer volumes than they should be.",
+                &["mount the missing volume, or replace the copy: keyringctl sync --help".to_owned()],
             );
         }
         "DETACHED" => {
             found.add(
-                Level::Wrong,
+                FindingLevel::Error,
                 STATE,
-                format!("the running server is DETACHED: it reaches no copy{last}"),
-                "It reads on from memory, but no key can be made, and it does not survive a restart.",
-                &["mount a volume with a copy: no restart is needed".to_owned()],
+                format!("the running server is DETACHED: it cannot reach or change any copy{last}"),
+                "It still reads keys from memory, but can store no new key. After a restart it would have no keys.",
+                &["mount a volume with a copy; no restart is needed".to_owned()],
             );
         }
         other => {
             found.add(
-                Level::Wrong,
+                FindingLevel::Error,
                 STATE,
-                format!("the running server's keyring is {}{last}", if other.is_empty() { "in no known state" } else { other }),
-                "What is encrypted cannot be read.",
-                &["mend what is found above, then ALTER INSTANCE RELOAD KEYRING (component) or restart the server".to_owned()],
+                format!("the running server's keyring is {}{last}", if other.is_empty() { "in an unknown state" } else { other }),
+                "The server cannot read encrypted data.",
+                &["fix the errors above, then run ALTER INSTANCE RELOAD KEYRING (component) or restart the server".to_owned()],
             );
         }
     }
@@ -84,15 +85,15 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>
             paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
         };
         found.add(
-            Level::Risk,
+            FindingLevel::Warning,
             KEYRING,
             format!(
-                "the running server uses {}, and its configuration names {}",
+                "the running server uses {}, but its configuration names {}",
                 shown(&keyring.paths),
                 shown(&configured)
             ),
-            "At the next start it opens the other.",
-            &["make the configuration name what is in use, or have the server read it again".to_owned()],
+            "At its next start it will open the configured one.",
+            &["correct the configuration, or restart the server to apply it".to_owned()],
         );
     }
 }

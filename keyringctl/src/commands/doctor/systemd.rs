@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! systemd: that mysqld waits for the volumes, may write to them, and may lock memory for keys.
+//! Checks the systemd unit: mysqld waits for the volumes, may write to them, and may lock memory for keys.
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::host::files::{MEMLOCK, drop_in};
 use crate::host::unit::Unit;
@@ -9,28 +9,28 @@ use keyring_external::store::volume::directory_of;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a keyring locks beside its keys.
+/// Memory that a keyring locks besides its keys.
 const BESIDE_KEYS: u64 = 512 << 10;
-/// The limit of systems that say nothing: kernels before 5.16 and systemd before 250.
+/// The default limit with kernels before 5.16 and systemd before 250.
 const OLD_LIMIT: u64 = 64 << 10;
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&["systemd", "mounts-for", "unit-closes-volume", "memlock"]);
+    found.run_checks(&["systemd", "mounts-for", "unit-closes-volume", "memlock"]);
     let running = running(look);
     match &look.site.unit {
         Some(unit) => {
             for (i, copy) in look.host.copies().enumerate() {
                 let required = i == 0 || look.host.min_copies as usize > i;
                 mounted_first(look, unit, copy, required, found);
-                closed(look, unit, copy, found);
+                write_protected(look, unit, copy, found);
             }
             memory(look, unit.memlock(), running.as_deref(), found);
         }
         None => {
             found.note(
                 "systemd",
-                format!("there is no systemd unit {} here", look.host.unit),
-                "Whatever starts mysqld must do so after the keyring's volumes are mounted.",
+                format!("the systemd unit {} does not exist", look.host.unit),
+                "Make sure that mysqld is started only after the keyring's volumes are mounted.",
             );
             memory(look, None, running.as_deref(), found);
         }
@@ -43,34 +43,34 @@ fn mounted_first(look: &Look<'_>, unit: &Unit, copy: &Path, required: bool, foun
         return;
     }
     let file = drop_in(&look.host.unit);
-    found.risk(
+    found.warning(
         "mounts-for",
         copy,
         format!("{} does not wait for {}", look.host.unit, mount.point.display()),
-        "After a restart of the machine mysqld may start before the volume is mounted, and then without its keys or not at all.",
+        "After a reboot, mysqld may start before the volume is mounted, and then has no keys or does not start.",
         &[
             format!("in {} (keyringctl setup writes it):", file.display()),
             "    [Unit]".to_owned(),
             format!("    RequiresMountsFor={}", directory_of(copy).display()),
-            "then: systemctl daemon-reload".to_owned(),
+            "then run: systemctl daemon-reload".to_owned(),
         ],
     );
 }
 
-fn closed(look: &Look<'_>, unit: &Unit, copy: &Path, found: &mut Findings) {
+fn write_protected(look: &Look<'_>, unit: &Unit, copy: &Path, found: &mut Findings) {
     let dir = directory_of(copy);
     if unit.closes(dir) {
-        found.wrong(
+        found.error(
             "unit-closes-volume",
             copy,
-            format!("{} lets mysqld write nothing in {} (ProtectSystem=strict, ReadOnlyPaths or InaccessiblePaths)", look.host.unit, dir.display()),
-            "No key can be made.",
+            format!("{} does not let mysqld write to {} (ProtectSystem=strict, ReadOnlyPaths or InaccessiblePaths)", look.host.unit, dir.display()),
+            "The server can store no new key there.",
             &["[Service]".to_owned(), format!("ReadWritePaths={}", dir.display())],
         );
     }
 }
 
-/// The bytes that the running mysqld may lock, as the kernel tells.
+/// Returns the kernel's limits of the running mysqld.
 fn running(look: &Look<'_>) -> Option<String> {
     if look.site.is_below() {
         return None;
@@ -81,7 +81,7 @@ fn running(look: &Look<'_>) -> Option<String> {
     processes.filter(of_mysqld).find_map(|process| fs::read_to_string(process.join("limits")).ok())
 }
 
-/// The soft limit in a text like `/proc/PID/limits`; `Some(None)` without one.
+/// Returns the soft limit of locked memory from the text of `/proc/PID/limits`; `Some(None)` if unlimited.
 fn limit(text: &str) -> Option<Option<u64>> {
     let line = text.lines().find_map(|line| line.strip_prefix("Max locked memory"))?;
     let soft = line.split_whitespace().next()?;
@@ -90,38 +90,38 @@ fn limit(text: &str) -> Option<Option<u64>> {
 
 fn memory(look: &Look<'_>, of_unit: Option<Option<u64>>, running: Option<&str>, found: &mut Findings) {
     let sizes = look.host.copies().filter_map(|copy| fs::metadata(look.at_root(copy)).ok()).map(|m| m.len());
-    // Keys fill chunks to a half at least, and there are two sets while a keyring is exchanged.
+    // Keys fill at least half of each chunk, and there are two sets while a keyring is replaced.
     let needed = sizes.max().unwrap_or(0).saturating_mul(4).saturating_add(BESIDE_KEYS);
     let (limit, whose) = match (running.and_then(limit), of_unit) {
         (Some(limit), _) => (limit, "the running mysqld"),
         (None, Some(limit)) => (limit, look.host.unit.as_str()),
-        // Not said: the system's default, which is enough on most of today's.
-        (None, None) => return unsaid(look, needed, found),
+        // The system's default applies, which is enough on most current systems.
+        (None, None) => return unset(look, needed, found),
     };
     if limit.is_some_and(|limit| limit < needed) {
         let limit = limit.unwrap_or_default();
         let what = format!(
-            "{whose} may lock {} KiB of memory, and this keyring needs up to {} KiB",
+            "{whose} may lock {} KiB of memory, but this keyring needs up to {} KiB",
             limit >> 10,
             needed >> 10
         );
-        say(look, what, found);
+        memlock_warning(look, what, found);
     }
 }
 
-fn unsaid(look: &Look<'_>, needed: u64, found: &mut Findings) {
+fn unset(look: &Look<'_>, needed: u64, found: &mut Findings) {
     if look.site.unit.is_some() && needed > OLD_LIMIT {
-        say(
+        memlock_warning(
             look,
-            format!("{} does not say how much memory mysqld may lock (LimitMEMLOCK)", look.host.unit),
+            format!("{} does not set how much memory mysqld may lock (LimitMEMLOCK)", look.host.unit),
             found,
         );
     }
 }
 
-fn say(look: &Look<'_>, what: String, found: &mut Findings) {
+fn memlock_warning(look: &Look<'_>, what: String, found: &mut Findings) {
     found.add(
-        Level::Risk,
+        FindingLevel::Warning,
         "memlock",
         what,
         "Keys that cannot be locked in memory may be written to swap. Older systems allow 64 KiB.",
@@ -129,7 +129,7 @@ fn say(look: &Look<'_>, what: String, found: &mut Findings) {
             format!("in {} (keyringctl setup writes it):", drop_in(&look.host.unit).display()),
             "    [Service]".to_owned(),
             format!("    LimitMEMLOCK={MEMLOCK}"),
-            "then: systemctl daemon-reload, and a restart of mysqld".to_owned(),
+            "then run systemctl daemon-reload and restart mysqld".to_owned(),
         ],
     );
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The unlock secret: mysqld reads it, nobody else does, and it is not where the keyring is.
+//! Checks the unlock secret: mysqld can read it, nobody else can, and it is not on the keyring's volume.
 
 use super::files::{may, may_write};
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::host::accounts::Account;
 use keyring_external::store::volume::directory_of;
@@ -16,7 +16,7 @@ const SECRET: &str = "unlock-secret";
 const ON_VOLUME: &str = "secret-on-volume";
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&[SECRET, ON_VOLUME]);
+    found.run_checks(&[SECRET, ON_VOLUME]);
     match &look.host.unlock {
         UnlockSource::File(file) => secret_file(look, file, look.site.account.as_ref(), found),
         UnlockSource::Credential(name) => credential(look, name, found),
@@ -30,53 +30,52 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
 fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &mut Findings) {
     let place = look.at_root(file);
     let shown = place.display();
-    let reads = reader.map_or("root", |a| a.name.as_str());
+    let user = reader.map_or("root", |a| a.name.as_str());
     let meta = match fs::metadata(&place) {
         Ok(meta) => meta,
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            found.unseen(SECRET, &place);
+            found.no_permission(SECRET, &place);
             return;
         }
         Err(e) => {
-            found.wrong(
+            found.error(
                 SECRET,
                 file,
-                format!("there is no {shown} ({e})"),
-                "Nothing opens the keyring at the next start.",
-                &["bring it back from where it is kept, or write the recovery key to it (mode 0600)"
-                    .to_owned()],
+                format!("cannot find {shown}: {e}"),
+                "The server will not be able to unlock the keyring at its next start.",
+                &["restore it from a backup, or write the recovery key to it (mode 0600)".to_owned()],
             );
             return;
         }
     };
     let mode = meta.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        found.wrong(
+        found.error(
             SECRET,
             file,
-            format!("{shown} can be read by other users (mode {mode:04o})"),
-            "Whoever has the secret and a copy of the keyring has all keys. mysqld refuses it so.",
+            format!("other users can read {shown} (mode {mode:04o})"),
+            "Anyone with the secret and a copy of the keyring has all keys. mysqld refuses to use such a file.",
             &[format!("chmod 0600 {shown}")],
         );
     }
     let uid = reader.map_or(0, |a| a.uid);
     if meta.uid() != uid {
-        let what = format!("{shown} belongs to user id {}, and {reads} ({uid}) is to read it", meta.uid());
+        let what = format!("{shown} belongs to user id {}, but {user} ({uid}) must read it", meta.uid());
         if may(&meta, reader, 0o4) {
-            found.risk(
+            found.warning(
                 SECRET,
                 file,
                 what,
-                "Its owner has the secret, too.",
-                &[format!("chown {reads}: {shown}")],
+                "Its owner can read the secret too.",
+                &[format!("chown {user}: {shown}")],
             );
         } else {
-            found.wrong(
+            found.error(
                 SECRET,
                 file,
                 what,
-                "The keyring cannot be opened.",
-                &[format!("chown {reads}: {shown}")],
+                "The server cannot unlock the keyring.",
+                &[format!("chown {user}: {shown}")],
             );
         }
     }
@@ -86,12 +85,12 @@ fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &m
         .filter(|_| look.device(file).is_some())
         .find(|copy| look.device(directory_of(copy)) == look.device(file));
     if let Some(copy) = on {
-        found.wrong(
+        found.error(
             ON_VOLUME,
             file,
             format!("{shown} is on the filesystem of the keyring {}", copy.display()),
-            "Whoever takes that volume has both, and reads everything.",
-            &[format!("keep the secret on the server: move it, name its new place in the configuration, and wipe {shown}")],
+            "Anyone who steals that volume has both, and can read everything.",
+            &[format!("move the secret to the server's own disk, change its path in the configuration, and wipe {shown}")],
         );
     }
 }
@@ -99,10 +98,10 @@ fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &m
 fn credential(look: &Look<'_>, name: &str, found: &mut Findings) {
     let Some(unit) = &look.site.unit else {
         found.add(
-            Level::Wrong,
+            FindingLevel::Error,
             SECRET,
-            format!("the secret is the credential {name}, and there is no systemd unit {}", look.host.unit),
-            "mysqld gets a credential from systemd only.",
+            format!("the secret is the systemd credential {name}, but there is no unit {}", look.host.unit),
+            "mysqld gets a credential only from systemd.",
             &["keyringctl setup".to_owned()],
         );
         return;
@@ -110,7 +109,7 @@ fn credential(look: &Look<'_>, name: &str, found: &mut Findings) {
     match (unit.credential(name), &look.host.credential) {
         (None, _) => {
             found.add(
-                Level::Wrong,
+                FindingLevel::Error,
                 SECRET,
                 format!("{} does not load the credential {name}", look.host.unit),
                 "mysqld has no unlock secret and cannot open the keyring.",
@@ -120,11 +119,11 @@ fn credential(look: &Look<'_>, name: &str, found: &mut Findings) {
                 ],
             );
         }
-        // For systemd, as root.
+        // systemd reads it as root.
         (Some(_), Some(file)) => secret_file(look, file, None, found),
         (Some(_), None) => found.note(
             SECRET,
-            format!("the credential {name} is sealed, or has no file that can be looked at"),
+            format!("the credential {name} was not checked: it is sealed, or has no file"),
             "",
         ),
     }
@@ -133,19 +132,20 @@ fn credential(look: &Look<'_>, name: &str, found: &mut Findings) {
 fn environment(look: &Look<'_>, name: &str, found: &mut Findings) {
     if look.site.unit.as_ref().is_some_and(|unit| unit.sets_environment(name)) {
         found.add(
-            Level::Wrong,
+            FindingLevel::Error,
             SECRET,
-            format!("the unit {} sets the variable {name} itself", look.host.unit),
-            "Every user of the machine can read what a unit says (systemctl show).",
-            &["use file: or credential: keyringctl slot change gives the keyring a new secret".to_owned()],
+            format!("the unit {} sets the variable {name}", look.host.unit),
+            "Every user of the machine can read the settings of a unit (systemctl show).",
+            &["use file: or credential: instead; keyringctl slot change gives the keyring a new secret"
+                .to_owned()],
         );
     } else {
         found.add(
-            Level::Risk,
+            FindingLevel::Warning,
             SECRET,
             format!("the secret is in the environment variable {name}"),
-            "Programs that mysqld starts inherit it, and it lies in memory that is neither locked nor wiped.",
-            &["use file: or credential:".to_owned()],
+            "Programs that mysqld starts inherit it, and it stays in memory that is neither locked nor wiped.",
+            &["use file: or credential: instead".to_owned()],
         );
     }
 }
@@ -155,14 +155,20 @@ fn program(look: &Look<'_>, program: &str, found: &mut Findings) {
     let place = look.at_root(path);
     let shown = place.display();
     let Ok(meta) = fs::metadata(&place) else {
-        found.wrong(SECRET, path, format!("there is no {shown}"), "mysqld has no unlock secret.", &[]);
+        found.error(
+            SECRET,
+            path,
+            format!("program {shown} does not exist"),
+            "mysqld has no unlock secret.",
+            &[],
+        );
         return;
     };
     if !may(&meta, look.site.account.as_ref(), 0o1) {
-        found.wrong(
+        found.error(
             SECRET,
             path,
-            format!("{shown} cannot be run by {}", look.site.user),
+            format!("{} has no permission to run {shown}", look.site.user),
             "mysqld has no unlock secret.",
             &[format!("chmod 0755 {shown}")],
         );
@@ -170,11 +176,11 @@ fn program(look: &Look<'_>, program: &str, found: &mut Findings) {
     let mysqlds = look.site.account.as_ref().is_some_and(|a| a.uid != 0)
         && may_write(&meta, look.site.account.as_ref());
     if meta.mode() & 0o022 != 0 || mysqlds {
-        found.risk(
+        found.warning(
             SECRET,
             path,
-            format!("{shown} can be changed by others than root (mode {:04o})", meta.mode() & 0o7777),
-            "Whoever changes it learns the secret.",
+            format!("users other than root can change {shown} (mode {:04o})", meta.mode() & 0o7777),
+            "Anyone who changes it learns the secret.",
             &[format!("chown root:root {shown} && chmod 0755 {shown}")],
         );
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring's volumes: mounted, apart from the data and from each other, and mounted again after a restart.
+//! Checks the keyring's volumes: mounted, separate from the data and from each other, and mounted at boot.
 
 use super::finding::Findings;
 use super::look::Look;
@@ -10,7 +10,7 @@ use keyring_external::store::volume::directory_of;
 use std::path::Path;
 
 pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
-    found.checks(&[
+    found.run_checks(&[
         "volume",
         "same-device",
         "same-disk",
@@ -27,12 +27,12 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
         apart_from_data(look, copy, dir, found);
         let Some(mount) = look.mount(dir) else { continue };
         if mount.point == Path::new("/") {
-            found.wrong(
+            found.error(
                 "volume",
                 copy,
                 format!("{} is on the root filesystem: no volume is mounted there", copy.display()),
-                "Whoever takes the server's disk has the keyring too; or the volume is missing, and this is the bare mount point.",
-                &["mount the volume; put the keyring on one that is not the server's own disk".to_owned()],
+                "Anyone who steals the server's disk has the keyring too. If a volume should be mounted there, it is missing.",
+                &["mount the volume, or move the keyring to a volume that is not on the server's own disk".to_owned()],
             );
             continue;
         }
@@ -46,27 +46,33 @@ fn apart_from_data(look: &Look<'_>, copy: &Path, dir: &Path, found: &mut Finding
     let (Some(ours), Some(theirs)) = (look.device(dir), look.device(&look.host.datadir)) else { return };
     let datadir = look.host.datadir.display();
     let fix =
-        ["move it to a volume of its own: keyringctl sync --help, then change the path in the configuration"
+        ["move it to a separate volume (keyringctl sync --help), then change the path in the configuration"
             .to_owned()];
     if ours == theirs {
-        let what = format!("{} is on the filesystem of the data directory {datadir}", copy.display());
-        let why = "Whoever takes that disk has the data and the keyring.";
+        let what = format!("{} is on the same filesystem as the data directory {datadir}", copy.display());
+        let why = "Anyone who steals that disk has both the data and the keyring.";
         if look.host.allow_same_device {
-            found.risk("same-device", copy, format!("{what}, and allow_same_device is ON"), why, &fix);
+            found.warning("same-device", copy, format!("{what}, and allow_same_device is ON"), why, &fix);
         } else {
-            found.wrong("same-device", copy, what, "mysqld refuses it so. Is the volume mounted?", &fix);
+            found.error(
+                "same-device",
+                copy,
+                what,
+                "mysqld refuses to use it there. Is the volume mounted?",
+                &fix,
+            );
         }
     } else if let (Some(one), Some(other)) = (look.disk(ours), look.disk(theirs))
         && one == other
     {
-        found.risk(
+        found.warning(
             "same-disk",
             copy,
             format!(
-                "{} and the data directory {datadir} are on one disk ({one}), in two partitions",
+                "{} and the data directory {datadir} are on two partitions of the same disk ({one})",
                 copy.display()
             ),
-            "Whoever takes that disk has the data and the keyring.",
+            "Anyone who steals that disk has both the data and the keyring.",
             &fix,
         );
     }
@@ -76,27 +82,30 @@ fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings
     for (i, copy) in copies.iter().enumerate() {
         let one = copies.iter().take(i).find(|other| is_one_file(&look.at_root(other), &look.at_root(copy)));
         if let Some(other) = one {
-            found.wrong(
+            found.error(
                 "same-file",
                 copy,
-                format!("{} and {} are one file under two names", other.display(), copy.display()),
-                "The keyring has one copy less than it seems: when that file is lost, both are.",
+                format!("{} and {} are the same file under two names", other.display(), copy.display()),
+                "The keyring has one copy fewer than configured: if that file is lost, both are.",
                 &[
-                    "look for links, and for a directory that is mounted twice (findmnt)".to_owned(),
-                    "name a path on a volume of its own in the configuration, and put a copy there:"
-                        .to_owned(),
+                    "look for links and for a directory that is mounted twice (findmnt)".to_owned(),
+                    "configure a path on another volume instead, and create a copy there:".to_owned(),
                     format!(
                         "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
                         other.display(),
-                        look.commands().option()
+                        look.secret_args().option()
                     ),
                 ],
             );
-            found.risk(
+            found.warning(
                 "mirrors-apart",
                 copy,
-                format!("{} and {} are one file, on one filesystem", other.display(), copy.display()),
-                "There is nothing that could be lost by itself.",
+                format!(
+                    "{} and {} are the same file, on the same filesystem",
+                    other.display(),
+                    copy.display()
+                ),
+                "Both are lost together.",
                 &["see same-file".to_owned()],
             );
             continue;
@@ -108,12 +117,12 @@ fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings
             })
         });
         if let Some(other) = shared {
-            found.risk(
+            found.warning(
                 "mirrors-apart",
                 copy,
-                format!("{} and {} are on one filesystem or disk", copy.display(), other.display()),
-                "They are lost together.",
-                &["put one of them on another disk: keyringctl sync --help".to_owned()],
+                format!("{} and {} are on the same filesystem or disk", copy.display(), other.display()),
+                "Both are lost together.",
+                &["move one of them to another disk: keyringctl sync --help".to_owned()],
             );
         }
     }
@@ -122,31 +131,31 @@ fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings
 fn options(look: &Look<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
     let point = mount.point.display();
     if mount.is_volatile() {
-        found.wrong(
+        found.error(
             "volatile",
             copy,
-            format!("{} is on {} ({point})", copy.display(), mount.kind),
-            "It is gone when the machine stops, and with it all that is encrypted.",
-            &["put the keyring on a disk".to_owned()],
+            format!("{} is on {} ({point}), which is not persistent", copy.display(), mount.kind),
+            "When the machine stops, the copy is lost. If it is the last one, all encrypted data is lost.",
+            &["move the keyring to a disk".to_owned()],
         );
         return;
     }
     if mount.has("ro") && !look.read_only {
-        found.wrong(
+        found.error(
             "read-only-volume",
             copy,
             format!("{point} is mounted read-only"),
-            "No key can be made: a rotation, the first encrypted table, a new binary log key fail. ext4 does that by itself after an error.",
-            &["look at dmesg".to_owned(), format!("mount -o remount,rw {point}")],
+            "The server can store no new key there, so rotating a master key or creating the first encrypted table fails. ext4 remounts itself read-only after an error.",
+            &["check dmesg for errors".to_owned(), format!("mount -o remount,rw {point}")],
         );
     }
     let missing: Vec<_> = ["nodev", "nosuid", "noexec"].into_iter().filter(|o| !mount.has(o)).collect();
     if !missing.is_empty() {
-        found.risk(
+        found.warning(
             "mount-options",
             copy,
             format!("{point} is mounted without {}", missing.join(", ")),
-            "A volume that comes and goes must not bring programs or devices with it.",
+            "A removable volume must not bring programs or devices onto the server.",
             &[format!("mount -o remount,{} {point}, and the same in /etc/fstab", missing.join(","))],
         );
     }
@@ -157,19 +166,19 @@ fn at_boot(look: &Look<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
     let unit = Path::new("/etc/systemd/system").join(mount_unit(&mount.point));
     match look.fstab.iter().find(|e| e.point == mount.point) {
         Some(entry) if entry.options.iter().any(|o| o == "nofail" || o == "noauto" || o == "x-systemd.automount") => {}
-        Some(_) => found.risk(
+        Some(_) => found.warning(
             "fstab",
             copy,
             format!("{point} is in /etc/fstab without nofail"),
-            "A volume that is missing stops the boot, and the server is not even reached over the network. mysqld waits for the volume by itself.",
+            "If the volume is missing, the machine does not boot and cannot be reached over the network. mysqld itself can wait for the volume.",
             &[format!("add nofail,x-systemd.device-timeout=30s to the options of {point} in /etc/fstab")],
         ),
         None if look.at_root(&unit).exists() => {}
-        None => found.risk(
+        None => found.warning(
             "fstab",
             copy,
-            format!("{point} is not in /etc/fstab, and there is no {}", unit.display()),
-            "It is not mounted after a restart of the machine, and the server is without its keys.",
+            format!("{point} is not in /etc/fstab, and {} does not exist", unit.display()),
+            "After a reboot the volume is not mounted, and the server does not have its keys.",
             &[format!("UUID=...  {point}  {}  nofail,x-systemd.device-timeout=30s,nodev,nosuid,noexec  0 2", mount.kind)],
         ),
     }

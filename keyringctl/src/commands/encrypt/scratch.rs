@@ -6,7 +6,7 @@ use crate::server::Session;
 
 /// The schema's name. If it exists, an interrupted run left it behind.
 pub(super) const NAME: &str = "keyring_external_canary";
-/// The tables that keyringctl creates in it.
+/// The tables that are created in it.
 const TABLES: &str = "'canary', 'filler'";
 
 /// The schema and a connection for it. The schema is dropped with this value.
@@ -24,7 +24,7 @@ impl Scratch {
         ))?;
         if foreign != Some(0) {
             return Err(Error::Usage(format!(
-                "schema {NAME} contains tables that keyringctl did not create, but keyringctl needs that name for a temporary schema: rename yours, then run this again"
+                "the schema {NAME} contains tables that this program did not create. It needs that name for a temporary schema: rename yours, then run this again"
             )));
         }
         // Do not wait long for a lock, for example a backup's.

@@ -5,28 +5,29 @@ use crate::commands::{secret, server};
 use crate::server::Kind;
 use std::path::PathBuf;
 
-/// Write what of a server is encrypted, how, and what is not, as one page for an auditor
+/// Write a page for an auditor: what a server encrypts, how, and what is unencrypted
 ///
-/// Run it on the server, as root, and give the unlock secret: what cannot be looked at is said as such, and the verdict is
-/// not fine then. The page needs nothing else and holds no secret.
+/// Run it on the server, as root, with the unlock secret. What it cannot check is listed, and the verdict is INCOMPLETE
+/// then. The page is a single file and contains no secret.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl report --html encryption.html --unlock file:/etc/mysql/keyring.secret\n  \
     keyringctl --json report --html encryption.html --unlock file:/etc/mysql/keyring.secret > encryption.json\n\n\
     The page ends with the SHA-256 of what --json prints.\n\
-    Exit codes: 0 everything that MySQL can encrypt is, and all was looked at; 1 it is not so; 2 it could not be measured.")]
+    Exit codes: 0 everything that MySQL can encrypt is encrypted, and everything was checked; 1 FAILED or INCOMPLETE;\n\
+    2 there is no report.")]
 pub(in crate::commands) struct Args {
-    /// Write the page to this file, mode 0600
+    /// Write the page to this file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write over a file that is there
+    /// Replace an existing file
     #[arg(long, requires = "html")]
     pub force: bool,
-    /// Do not read the server's files: the report has its word only
+    /// Do not read the server's files; the report then shows only what the server reports
     #[arg(long)]
     pub no_files: bool,
-    /// Take upon yourself that places of this kind are in clear (repeatable): slow-log, general-log, other-engine,
-    /// binary-log, doublewrite, system-tablespace, setting, ... The page says so
+    /// Accept unencrypted data of this kind: slow-log, general-log, other-engine, binary-log, doublewrite,
+    /// system-tablespace, setting, ... The page lists what is accepted (repeatable)
     #[arg(long, value_name = "KIND")]
     pub accept: Vec<Kind>,
     #[command(flatten)]

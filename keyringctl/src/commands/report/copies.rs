@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The copies of a keyring and the volumes that they are on.
+//! The copies of a keyring and their volumes.
 
 use super::known::Known;
 use crate::commands::apart::is_one_file;
@@ -21,10 +21,10 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use uuid::Uuid;
 
-/// Why a keyring was not opened.
-const NO_SECRET: &str = "the unlock secret was not given (--unlock): what the file says of itself is shown";
+/// Why a copy was not opened.
+const NO_SECRET: &str = "no unlock secret was given (--unlock), so this is only what the file claims";
 
-/// A copy as the server names it.
+/// A copy that the server reports.
 #[derive(Serialize)]
 pub(super) struct Copy {
     pub path: PathBuf,
@@ -32,26 +32,26 @@ pub(super) struct Copy {
     pub file: Known<CopyFile>,
 }
 
-/// What a copy's file is.
+/// The file of a copy.
 #[derive(Serialize)]
 pub(super) struct CopyFile {
     pub id: Uuid,
     pub label: String,
-    /// When the keyring was made, in seconds since 1970.
+    /// When the keyring was created, in seconds since 1970.
     pub created: u64,
-    /// When the file was last written, as its filesystem says.
+    /// When the file was last written, according to its filesystem.
     pub written: Option<u64>,
     pub generation: Option<u64>,
-    /// A copy before this one that is the same file under another name.
+    /// A copy earlier in the list that is the same file under another name.
     pub same_file_as: Option<PathBuf>,
-    /// Copies before this one that hold different keys: both were changed apart.
+    /// Copies earlier in the list from which this one has diverged.
     pub diverged_from: Vec<PathBuf>,
     /// Whether one of the two copies of its header is damaged.
     pub damaged: bool,
-    /// What opens it; no secrets.
+    /// Its unlock slots, without secrets.
     pub slots: Vec<SlotRow>,
     pub has_recovery_slot: bool,
-    /// Every byte was checked with the unlock secret; what was odd.
+    /// Every byte was verified with the unlock secret; lists the damage.
     pub verified: Known<Vec<String>>,
 }
 
@@ -63,13 +63,13 @@ pub(super) struct Volume {
     pub source: String,
     pub device: String,
     pub read_only: bool,
-    /// Whether all on it is gone when the machine stops.
+    /// Whether its contents are lost when the machine stops.
     pub volatile: bool,
     /// Whether the data directory is on another filesystem.
     pub apart_from_data: bool,
 }
 
-/// Where a server's files are, as the kernel of this machine has them.
+/// The filesystems mounted on this machine.
 pub(super) struct Mounts(Vec<Mount>);
 
 impl Mounts {
@@ -81,7 +81,7 @@ impl Mounts {
         let real = |path: &Path| stat::real(path).unwrap_or_else(|_| path.to_owned());
         let find = |path: &Path| mount_of(&self.0, &real(path));
         let (Some(mount), Some(data)) = (find(directory_of(path)), find(datadir)) else {
-            return Known::NotMeasured("what is mounted there cannot be seen".to_owned());
+            return Known::NotMeasured("cannot find out what is mounted there".to_owned());
         };
         Known::Measured(Volume {
             mounted_at: mount.point.clone(),
@@ -95,34 +95,34 @@ impl Mounts {
     }
 }
 
-/// What was read of a copy: what it claims, and the keyring when the secret opens it.
-pub(super) struct Read {
+/// What was read of a copy: its claims, and the keyring if the secret unlocks it.
+pub(super) struct CopyContents {
     claims: Option<Claims>,
     pub opened: Result<Keyring>,
 }
 
-/// Looks at one copy of all.
-pub(super) fn look(
+/// Reads one copy of `all`.
+pub(super) fn read(
     fs: &Arc<dyn Fs>,
     path: &Path,
     all: &[PathBuf],
     datadir: &Path,
     mounts: &Mounts,
     secret: &mut secret::Once<'_>,
-) -> (Copy, Read) {
+) -> (Copy, CopyContents) {
     let (file, read) = match file(fs, path, secret) {
-        Ok((file, claims, opened)) => (Known::Measured(file), Read { claims: Some(claims), opened }),
+        Ok((file, claims, opened)) => (Known::Measured(file), CopyContents { claims: Some(claims), opened }),
         Err(e) => (
             Known::NotMeasured(told(&e, path, all, secret.args())),
-            Read { claims: None, opened: Err(BadRequest::Unavailable.into()) },
+            CopyContents { claims: None, opened: Err(BadRequest::Unavailable.into()) },
         ),
     };
     (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
 }
 
-/// Notes which copies have diverged, and which are one file.
-pub(super) fn compare(copies: &mut [Copy], read: &[Read]) {
-    let diverged = |one: &Read, other: &Read| match (&one.opened, &other.opened) {
+/// Records which copies have diverged, and which are the same file.
+pub(super) fn compare(copies: &mut [Copy], read: &[CopyContents]) {
+    let diverged = |one: &CopyContents, other: &CopyContents| match (&one.opened, &other.opened) {
         (Ok(one), Ok(other)) => one.kinship(other) == Kinship::Diverged,
         _ => one
             .claims
@@ -153,8 +153,8 @@ fn file(
         match secret.load(fs, path) {
             Ok((keyring, notes)) => {
                 generation = Some(keyring.status().generation);
-                let odd = notes.iter().filter(|n| n.is_damage());
-                verified = Known::Measured(odd.map(ToString::to_string).collect());
+                let damage = notes.iter().filter(|n| n.is_damage());
+                verified = Known::Measured(damage.map(ToString::to_string).collect());
                 opened = Ok(keyring);
             }
             Err(e) => {
@@ -182,8 +182,8 @@ fn file(
     Ok((file, claims, opened))
 }
 
-/// A copy that was not looked at.
-pub(super) fn unseen(path: &Path, why: &str) -> Copy {
+/// Returns a copy that was not read.
+pub(super) fn not_read(path: &Path, why: &str) -> Copy {
     let why = why.to_owned();
     Copy { path: path.to_owned(), volume: Known::NotMeasured(why.clone()), file: Known::NotMeasured(why) }
 }

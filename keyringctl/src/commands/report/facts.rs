@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a report says: all that was measured, and why what is missing was not. Its JSON is the whole of the page's facts.
+//! The facts of a report: everything that was measured, and why something was not. Their JSON holds all facts of the page.
 
 use super::copies::Copy;
 use super::keys::MasterKey;
@@ -13,17 +13,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// All that a report is made from.
+/// All facts.
 #[derive(Serialize)]
 pub(super) struct Facts {
-    /// When, in seconds since 1970.
+    /// The time of the measurement, in seconds since 1970.
     pub measured: u64,
     /// The version of keyringctl.
     pub program: &'static str,
     pub server: About,
-    /// The socket or address that the server was asked at.
+    /// The server's socket or address.
     pub way: String,
-    /// The server's own view of every place.
+    /// Every place, as the server reports it.
     pub places: Vec<Item>,
     pub totals: Totals,
     pub schemas: Vec<SchemaRow>,
@@ -34,19 +34,19 @@ pub(super) struct Facts {
     pub witness: Known<Option<Witness>>,
     pub files: Known<Files>,
     pub transit: Transit,
-    /// Kinds of places that are known and accepted to be in clear.
+    /// Kinds of places that the administrator accepts as unencrypted.
     pub accepted: Vec<Kind>,
     pub steps: Vec<Step>,
 }
 
 impl Facts {
-    /// Whether places of this kind may be in clear.
+    /// Returns whether the administrator accepts unencrypted places of this kind.
     pub fn accepts(&self, kind: Kind) -> bool {
         self.accepted.contains(&kind)
     }
 }
 
-/// One thing that was done to measure.
+/// One step of the measurement.
 #[derive(Serialize)]
 pub(super) struct Step {
     pub what: &'static str,
@@ -61,23 +61,23 @@ impl Step {
     }
 }
 
-/// What the data directory has seen of a keyring.
+/// The witness in the data directory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Witness {
     pub id: Uuid,
     pub generation: u64,
 }
 
-/// The server's files, page by page.
+/// What was found in the server's files, page by page.
 #[derive(Serialize)]
 pub(super) struct Files {
     pub directories: Vec<PathBuf>,
     pub seen: Seen,
-    /// What in them is in clear, or is not opened by the keyring.
+    /// What is unencrypted in them, or cannot be decrypted with the keyring.
     pub findings: Vec<Finding>,
 }
 
-/// Bytes on disk by their state, as the server says.
+/// Bytes on disk by their state, as the server reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub(super) struct Totals {
     pub encrypted: u64,
@@ -100,7 +100,7 @@ impl Totals {
                 in_system += item.bytes;
             }
         }
-        // Those tables lie in the system tablespace, whose size was added, too.
+        // These tables are in the system tablespace, whose size is added too.
         totals.cannot = totals.cannot.saturating_sub(in_system);
         totals
     }
@@ -110,7 +110,7 @@ impl Totals {
     }
 }
 
-/// Tables of one schema.
+/// The tables of one schema.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 pub(super) struct SchemaRow {
     pub name: String,
@@ -118,13 +118,13 @@ pub(super) struct SchemaRow {
     pub encrypted_bytes: u64,
     pub clear: usize,
     pub clear_bytes: u64,
-    /// Whether new tables are encrypted; not known of the server's own schemas.
+    /// Whether new tables are encrypted; `None` for the server's own schemas.
     pub new_tables: Option<bool>,
 }
 
 impl SchemaRow {
-    /// All schemas, and those of the server's own that have tables. A table in a shared tablespace is as that is; those that hold nothing on disk
-    /// are left out.
+    /// Returns a row for each schema, and for those of the server's own that have tables. A table in a shared tablespace
+    /// has that tablespace's state. Tables that store nothing on disk are left out.
     pub fn all(inventory: &Inventory) -> Vec<SchemaRow> {
         let mut rows: BTreeMap<&str, SchemaRow> = BTreeMap::new();
         for schema in &inventory.schemas {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Writes the page: whole or not at all, for its owner only, over nothing that was there unless told.
+//! Writes the page: completely or not at all, readable only by its owner, and over an existing file only if told to.
 
 use crate::error::{Error, Result};
 use keyring_external::error::BadRequest;
@@ -10,24 +10,24 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Whether the page may be written there.
+/// Checks that the page may be written to that path.
 ///
 /// # Errors
-/// Something is there already.
+/// The path exists, and `force` is not set.
 pub(super) fn check(path: &Path, force: bool) -> Result<()> {
     if !force && fs::symlink_metadata(path).is_ok() {
         return Err(Error::Usage(format!(
-            "{} is there already and was left as it is: give another name, or --force",
+            "{} already exists and was not changed: choose another name, or use --force",
             path.display()
         )));
     }
     Ok(())
 }
 
-/// Writes it under another name first.
+/// Writes the page to a temporary file and renames it.
 ///
 /// # Errors
-/// Something is there already, or what the filesystem answers.
+/// The path exists and `force` is not set, or the filesystem reports an error.
 pub(super) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
     check(path, force)?;
     let mut temporary = OsString::from(path);
@@ -61,8 +61,8 @@ mod tests {
         let path = dir.path().join("page.html");
         write(&path, b"one", false).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
-        let told = write(&path, b"two", false).unwrap_err().to_string();
-        assert!(told.contains("--force"), "{told}");
+        let refused = write(&path, b"two", false).unwrap_err().to_string();
+        assert!(refused.contains("--force"), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), b"one");
         write(&path, b"two", true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The page: one file that needs nothing else, no program and no network. All that comes from elsewhere is escaped.
+//! The page: one file that loads nothing and runs nothing. Everything that comes from outside is escaped.
 
 mod keyring;
 mod parts;
@@ -9,13 +9,13 @@ use super::facts::Facts;
 use super::findings::{Outcome, not_measured};
 use super::picture::picture;
 use super::transit::NO_ISSUER;
-use crate::commands::doctor::finding::{Finding, Findings, Level};
-use crate::commands::output::{time, visible};
+use crate::commands::doctor::finding::{Finding, FindingLevel, Findings};
+use crate::commands::output::{counted, time, visible};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use parts::{Name, unknown};
 
 const STYLE: &str = include_str!("page.css");
-/// A browser loads nothing and runs nothing, whatever the page holds.
+/// Makes a browser load nothing and run nothing, whatever the page contains.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// The whole page.
@@ -36,7 +36,7 @@ pub(super) fn page(facts: &Facts, found: &Findings, outcome: Outcome, headline: 
                     h1 { "Encryption of a MySQL server" }
                     dl {
                         dt { "Server" } dd { "MySQL " (Name(&about.version)) " on " (Name(&about.hostname)) }
-                        dt { "Server's UUID" } dd { (Name(&about.uuid)) }
+                        dt { "Server UUID" } dd { (Name(&about.uuid)) }
                         dt { "Data directory" } dd { (Name(&about.datadir)) }
                         dt { "Measured" } dd { (time(facts.measured)) " by keyringctl " (facts.program) }
                     }
@@ -56,9 +56,9 @@ pub(super) fn page(facts: &Facts, found: &Findings, outcome: Outcome, headline: 
                     (measured(facts))
                 }
                 footer {
-                    p { "SHA-256 of the facts, which are what " code { "keyringctl --json report" } " printed when this page was made: " }
+                    p { "SHA-256 of the facts, as printed by " code { "keyringctl --json report" } " when this page was written: " }
                     p { code { (hash) } }
-                    p { "To compare: " code { "sha256sum" } " of that JSON file." }
+                    p { "To compare, run " code { "sha256sum" } " on that JSON file." }
                 }
             }
         }
@@ -67,21 +67,21 @@ pub(super) fn page(facts: &Facts, found: &Findings, outcome: Outcome, headline: 
 }
 
 fn verdict(facts: &Facts, found: &Findings, outcome: Outcome, headline: &str) -> Markup {
-    let (class, word) = match outcome {
-        Outcome::Fine => ("verdict fine", "Fine"),
-        Outcome::Incomplete => ("verdict incomplete", "Incomplete"),
-        Outcome::NotFine => ("verdict not_fine", "Not fine"),
+    let class = match outcome {
+        Outcome::Fine => "verdict fine",
+        Outcome::Incomplete => "verdict incomplete",
+        Outcome::NotFine => "verdict not_fine",
     };
     let missing = not_measured(facts);
     html! {
         section class=(class) aria-labelledby="verdict" {
-            p id="verdict" class="headline" { (word) ": " (visible(headline)) "." }
+            p id="verdict" class="headline" { (outcome.word()) ": " (visible(headline)) "." }
             p {
-                (found.count(Level::Wrong)) " wrong, " (found.count(Level::Risk)) " at risk, "
-                (missing.len()) " not measured. Each is below, with its remedy."
+                (counted(found.count(FindingLevel::Error), "error")) ", " (counted(found.count(FindingLevel::Warning), "warning")) ", "
+                (missing.len()) " not checked. All are listed below, with what to do."
             }
             @if !facts.accepted.is_empty() {
-                p { "Accepted to be in clear by whoever made this report: "
+                p { "Accepted as unencrypted by the author of this report: "
                     (facts.accepted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) "." }
             }
         }
@@ -95,24 +95,24 @@ fn findings(found: &Findings) -> Markup {
             @if found.all().is_empty() { p { "None." } }
             @for finding in found.all() { (one(finding)) }
             @let passed = found.passed();
-            @if !passed.is_empty() { p { "Looked at, and nothing found: " (passed.join(", ")) "." } }
+            @if !passed.is_empty() { p { "Checks without findings: " (passed.join(", ")) "." } }
         }
     }
 }
 
 fn one(finding: &Finding) -> Markup {
     let (class, word, state) = match (finding.level, finding.check) {
-        (Level::Wrong, _) => ("finding wrong", "Wrong", "state bad"),
-        (Level::Risk, _) => ("finding risk", "At risk", "state risk"),
-        (Level::Note, "not-measured") => ("finding note", "Not measured", "state unknown"),
-        (Level::Note, _) => ("finding note", "Note", "state neutral"),
+        (FindingLevel::Error, _) => ("finding wrong", "Error", "state bad"),
+        (FindingLevel::Warning, _) => ("finding risk", "Warning", "state risk"),
+        (FindingLevel::Note, "not-measured") => ("finding note", "Not checked", "state unknown"),
+        (FindingLevel::Note, _) => ("finding note", "Note", "state neutral"),
     };
     html! {
         article class=(class) {
             h3 { span class=(state) { (word) } " (" (finding.check) "): " (visible(&finding.what)) }
             @if !finding.why.is_empty() { p { (visible(&finding.why)) } }
             @if !finding.fix.is_empty() {
-                p { "Remedy: " @for (i, fix) in finding.fix.iter().enumerate() { @if i > 0 { "; " } code { (visible(fix)) } } }
+                p { "What to do: " @for (i, fix) in finding.fix.iter().enumerate() { @if i > 0 { "; " } code { (visible(fix)) } } }
             }
         }
     }
@@ -124,15 +124,15 @@ fn algorithms() -> Markup {
             h2 id="algorithms" { "Algorithms" }
             table {
                 caption { "What encrypts what" }
-                thead { tr { th scope="col" { "Data" } th scope="col" { "Encrypted with" } th scope="col" { "Whose key is sealed with" } } }
+                thead { tr { th scope="col" { "Data" } th scope="col" { "Encrypted with" } th scope="col" { "Key wrapped with" } } }
                 tbody {
                     tr { th scope="row" { "Pages of InnoDB's tablespaces, redo and undo logs" } td { "AES-256-CBC, a key for each tablespace" } td { "the InnoDB master key, AES-256" } }
                     tr { th scope="row" { "Binary and relay logs" } td { "AES-256-CTR, a password for each file" } td { "the binary log master key, AES-256-CBC" } }
-                    tr { th scope="row" { "Master keys, in the keyring's file" } td { "AES-256-CTR, authenticated by HMAC-SHA-256 (encrypt, then MAC)" } td { "a random data key, wrapped in each unlock slot" } }
-                    tr { th scope="row" { "Unlock slots" } td { "AES-256-CTR and HMAC-SHA-256" } td { "a passphrase by Argon2id (RFC 9106), a random secret or the recovery key by HKDF-SHA-256 (RFC 5869)" } }
+                    tr { th scope="row" { "Master keys, in the keyring file" } td { "AES-256-CTR, authenticated by HMAC-SHA-256 (encrypt, then MAC)" } td { "a random data key, wrapped in each unlock slot" } }
+                    tr { th scope="row" { "Unlock slots" } td { "AES-256-CTR and HMAC-SHA-256" } td { "a key derived from a passphrase with Argon2id (RFC 9106), or from a random secret or the recovery key with HKDF-SHA-256 (RFC 5869)" } }
                 }
             }
-            p { "The first two rows are MySQL's own, as its manual has them; the others are docs/FORMAT.md of keyring_external." }
+            p { "The first two rows describe MySQL, according to its manual. The others describe keyring_external: docs/FORMAT.md." }
         }
     }
 }
@@ -145,7 +145,7 @@ fn transit(facts: &Facts) -> Markup {
             html! { span class="state good" { "ON" } ": every connection over the network is encrypted" }
         }
         Some(false) => html! { span class="state risk" { "OFF" } ": clients may connect without TLS" },
-        None => unknown("the server does not have it"),
+        None => unknown("the server does not have this setting"),
     };
     html! {
         section aria-labelledby="transit" {
@@ -153,15 +153,15 @@ fn transit(facts: &Facts) -> Markup {
             dl {
                 dt { "require_secure_transport" } dd { (required) }
                 dt { "tls_version" } dd { (Name(or_none(&transit.tls_version))) }
-                dt { "Server's certificate" } dd { (Name(or_none(&transit.certificate))) }
+                dt { "Server certificate" } dd { (Name(or_none(&transit.certificate))) }
                 dt { "Valid from" } dd { (visible(or_none(&transit.not_before))) }
                 dt { "Valid until" } dd { (visible(or_none(&transit.not_after))) }
                 dt { "Issuer" } dd { (unknown(NO_ISSUER)) " " (Name(&transit.certificate)) }
-                dt { "Connections then" }
+                dt { "Connections at that time" }
                 dd {
                     @if transit.connections.is_empty() { "none" }
                     @for (i, (kind, n)) in transit.connections.iter().enumerate() { @if i > 0 { ", " } (n) " by " (visible(kind)) }
-                    " (that of this report is among them)"
+                    " (including the one of this report)"
                 }
             }
         }
@@ -172,9 +172,9 @@ fn measured(facts: &Facts) -> Markup {
     html! {
         section aria-labelledby="measured" {
             h2 id="measured" { "How this was measured" }
-            p { "On " (time(facts.measured)) ", by keyringctl " (facts.program) ", which asked the server at " (Name(&facts.way)) ". Nothing was changed." }
+            p { "On " (time(facts.measured)) ", by keyringctl " (facts.program) ", connected to the server at " (Name(&facts.way)) ". Nothing was changed." }
             table {
-                caption { "What was done" }
+                caption { "Steps" }
                 thead { tr { th scope="col" { "What" } th scope="col" { "How" } th scope="col" { "Done" } } }
                 tbody {
                     @for step in &facts.steps {
@@ -189,8 +189,8 @@ fn measured(facts: &Facts) -> Markup {
                     }
                 }
             }
-            p { "What this report cannot tell: what lies in blocks of the disk that files no longer use, in dumps and backups made before, "
-                "in swap and core dumps, and in files outside of MySQL; and whether volumes are kept apart from the server when it is off." }
+            p { "This report does not cover disk blocks that files no longer use, earlier dumps and backups, swap and core dumps, "
+                "and files outside of MySQL. Nor does it show whether the keyring's volumes are kept away from the server while it is off." }
         }
     }
 }

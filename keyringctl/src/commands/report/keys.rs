@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The master keys in a keyring: what they are for and when they were made. Never their bytes.
+//! The master keys in a keyring: their purpose and their dates, never their bytes.
 
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
 
-/// What a key of the server's own is for.
+/// The purpose of a key of the server's own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Purpose {
-    /// Seals the keys of InnoDB's tablespaces and of redo and undo logs.
+    /// Wraps the keys of InnoDB's tablespaces and of redo and undo logs.
     Innodb,
-    /// Seals the passwords of binary and relay log files.
+    /// Wraps the passwords of binary and relay log files.
     BinaryLogs,
-    /// Something else that the server keeps.
+    /// Anything else that the server stores.
     Other,
 }
 
 impl Purpose {
-    fn of(id: &str) -> Purpose {
+    fn from_id(id: &str) -> Purpose {
         if id.starts_with("INNODBKey-") {
             Purpose::Innodb
         } else if id.starts_with("MySQLReplicationKey_") {
@@ -27,7 +27,7 @@ impl Purpose {
         }
     }
 
-    /// What people call it.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             Purpose::Innodb => "InnoDB master keys (tablespaces, redo, undo)",
@@ -49,14 +49,14 @@ pub(super) struct MasterKey {
     pub stored: u64,
 }
 
-/// The keys that belong to no user, the oldest first.
+/// Returns the keys that belong to no user, the oldest first.
 pub(super) fn master_keys(keyring: &Keyring) -> Vec<MasterKey> {
     let mut keys = Vec::new();
     keyring.for_each(|key| {
         if key.name.user().is_empty() {
             let id = key.name.id().escape_ascii().to_string();
             keys.push(MasterKey {
-                purpose: Purpose::of(&id),
+                purpose: Purpose::from_id(&id),
                 id,
                 key_type: key.key_type.bytes().escape_ascii().to_string(),
                 bits: key.data.len() * 8,
@@ -73,9 +73,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_names_tell_what_keys_are_for() {
-        assert_eq!(Purpose::of("INNODBKey-0f4d-3"), Purpose::Innodb);
-        assert_eq!(Purpose::of("MySQLReplicationKey_0f4d_1"), Purpose::BinaryLogs);
-        assert_eq!(Purpose::of("MySQLReplicationKey"), Purpose::Other);
+    fn the_id_shows_the_purpose_of_a_key() {
+        assert_eq!(Purpose::from_id("INNODBKey-0f4d-3"), Purpose::Innodb);
+        assert_eq!(Purpose::from_id("MySQLReplicationKey_0f4d_1"), Purpose::BinaryLogs);
+        assert_eq!(Purpose::from_id("MySQLReplicationKey"), Purpose::Other);
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Facts that may not be known.
+//! Facts that may be unknown.
 
 use serde::Serialize;
 
-/// Something that was measured, or why it was not.
+/// A value that was measured, or why it was not.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::commands::report) enum Known<T> {
@@ -21,9 +21,8 @@ impl<T> Known<T> {
     }
 }
 
-/// The answer, or what was answered instead.
 impl<T, E: std::fmt::Display> From<Result<T, E>> for Known<T> {
-    fn from(answer: Result<T, E>) -> Self {
-        answer.map_or_else(|e| Known::NotMeasured(e.to_string()), Known::Measured)
+    fn from(result: Result<T, E>) -> Self {
+        result.map_or_else(|e| Known::NotMeasured(e.to_string()), Known::Measured)
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Collects the facts: from the server, and on its machine from its files and the keyring.
+//! Collects the facts from the server, and on its machine from its files and the keyring.
 
 use super::args::Args;
 use super::copies::{self, Mounts};
@@ -17,10 +17,10 @@ use keyring_external::store::real::RealFs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Everything that can be measured from here.
+/// Measures everything that can be measured from here.
 ///
 /// # Errors
-/// What the server answers: without it there is no report.
+/// The server cannot be reached or reports an error: there is no report without it.
 pub(super) fn all(args: &Args) -> Result<Facts> {
     let measured = now();
     let mut session = args.server.connect()?;
@@ -32,29 +32,31 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let mounts = Mounts::read();
 
     let mut secret = secret::Once::new(&args.secret);
-    let mut looked = Vec::new();
+    let mut copies = Vec::new();
     let mut read = Vec::new();
     if let Some(datadir) = here.datadir() {
         for path in &keyring.paths {
-            let (copy, file) = copies::look(&fs, path, &keyring.paths, datadir, &mounts, &mut secret);
-            looked.push(copy);
+            let (copy, file) = copies::read(&fs, path, &keyring.paths, datadir, &mounts, &mut secret);
+            copies.push(copy);
             read.push(file);
         }
-        copies::compare(&mut looked, &read);
+        copies::compare(&mut copies, &read);
     } else {
-        looked.extend(keyring.paths.iter().map(|path| copies::unseen(path, ELSEWHERE)));
+        copies.extend(keyring.paths.iter().map(|path| copies::not_read(path, ELSEWHERE)));
     }
-    // Of several errors the first one counts: it is that of the first copy.
+    // If no copy can be opened, the first copy's error is reported.
     let opens = read.iter().position(|file| file.opened.is_ok()).unwrap_or(0);
     let opened = read.into_iter().nth(opens).map(|file| file.opened);
     let opened = opened.unwrap_or_else(|| Err(Error::Usage(no_keyring(&keyring, &here))));
-    // A copy of another keyring says nothing about the server's.
+    // A copy of another keyring says nothing about the server's keyring.
     let opened = opened.and_then(|k| {
         let used = k.id().to_string() == keyring.id;
         if used {
             Ok(k)
         } else {
-            Err(Error::Usage("the file holds another keyring than the server uses".to_owned()))
+            Err(Error::Usage(
+                "the file holds a different keyring from the one that the server uses".to_owned(),
+            ))
         }
     });
     let witness = match here.datadir() {
@@ -65,7 +67,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         Known::Measured(w) => Known::Measured(w.map(|w| Witness { id: w.id, generation: w.generation })),
         Known::NotMeasured(why) => Known::NotMeasured(why),
     };
-    let files = look_at_files(args, &mut session, &here, &inventory, opened.as_ref().ok());
+    let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok());
     let keys = match &opened {
         Ok(keyring) => Known::Measured(master_keys(keyring)),
         Err(e) => Known::NotMeasured(e.to_string()),
@@ -79,7 +81,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         places,
         schemas: SchemaRow::all(&inventory),
         keyring,
-        copies: looked,
+        copies,
         keys,
         witness,
         files,
@@ -100,11 +102,11 @@ fn no_keyring(keyring: &ServerKeyring, here: &Here) -> String {
     } else if here.datadir().is_none() {
         ELSEWHERE.to_owned()
     } else {
-        "the server names no copy of its keyring".to_owned()
+        "the server reports no copy of its keyring".to_owned()
     }
 }
 
-fn look_at_files(
+fn check_files(
     args: &Args,
     session: &mut Session,
     here: &Here,
@@ -112,42 +114,42 @@ fn look_at_files(
     keyring: Option<&Keyring>,
 ) -> Known<Files> {
     if args.no_files {
-        return Known::NotMeasured("it was left out (--no-files)".to_owned());
+        return Known::NotMeasured("skipped because of --no-files".to_owned());
     }
     match here {
         Here::Readable(_) => {}
-        Here::Closed(datadir) => return Known::NotMeasured(closed(datadir)),
+        Here::Closed(datadir) => return Known::NotMeasured(no_permission(datadir)),
         Here::Elsewhere => return Known::NotMeasured(ELSEWHERE.to_owned()),
     }
-    let looked = ServerFiles::of(session).and_then(|of_server| {
+    let checked = ServerFiles::of(session).and_then(|of_server| {
         let (seen, findings) = files::check(&of_server, inventory, keyring)?;
         Ok(Files { directories: of_server.directories, seen, findings })
     });
-    looked.into()
+    checked.into()
 }
 
-fn closed(datadir: &Path) -> String {
-    format!("{} is closed to this user: run keyringctl report as root", datadir.display())
+fn no_permission(datadir: &Path) -> String {
+    format!("no permission to read {}: run keyringctl report as root", datadir.display())
 }
 
-/// How all of it was measured.
+/// Describes how everything was measured.
 fn steps(facts: &Facts) -> Vec<Step> {
-    let asked = Known::Measured(());
+    let done = Known::Measured(());
     let mut steps = vec![
         Step::new(
             "Tables, tablespaces, schemas and settings",
             "information_schema.TABLES, INNODB_TABLESPACES, FILES, SCHEMATA; SHOW GLOBAL VARIABLES; SHOW BINARY LOGS; SHOW REPLICA STATUS",
-            &asked,
+            &done,
         ),
         Step::new(
             "The server's keyring",
             "performance_schema.keyring_component_status, or SHOW GLOBAL STATUS LIKE 'Keyring_external_%'",
-            &asked,
+            &done,
         ),
         Step::new(
             "TLS",
             "SHOW GLOBAL VARIABLES, SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%', performance_schema.threads",
-            &asked,
+            &done,
         ),
         Step::new(
             "The server's files",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl report`: what of a server is encrypted and how, as one page that an auditor can read.
+//! `keyringctl report`: shows what a server encrypts and how, as one page for an auditor.
 
 mod args;
 mod copies;
@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 /// The JSON document.
 #[derive(Serialize)]
-struct Report<'a> {
+struct ReportDocument<'a> {
     verdict: Outcome,
     headline: &'a str,
     facts: &'a Facts,
@@ -42,16 +42,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let found = findings::findings(&facts);
     let outcome = Outcome::of(&facts, &found);
     let headline = outcome.headline(&facts, &found);
-    let report = Report { verdict: outcome, headline: &headline, facts: &facts, findings: found.all() };
+    let report =
+        ReportDocument { verdict: outcome, headline: &headline, facts: &facts, findings: found.all() };
     let document = serde_json::to_value(&report).and_then(|document| document_text(&document));
-    let document = document.map_err(|e| Error::Usage(format!("the facts cannot be written as JSON: {e}")))?;
+    let document = document.map_err(|e| Error::Usage(format!("cannot write the facts as JSON: {e}")))?;
     let hash = hex(&Sha256::digest(document.as_bytes()));
     out.line(format_args!("MySQL {} on {}: {headline}\n", facts.server.version, facts.server.hostname));
-    found.print(out);
+    found.print(outcome.word(), out);
     if let Some(path) = &args.html {
         let page = html::page(&facts, &found, outcome, &headline, &hash);
         file::write(path, page.as_bytes(), args.force)?;
-        out.line(format_args!("written: {}", path.display()));
+        out.line(format_args!("Wrote {}", path.display()));
     }
     out.document(&report);
     Ok(if outcome == Outcome::Fine { Verdict::Fine } else { Verdict::NotFine })

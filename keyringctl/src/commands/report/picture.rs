@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The picture: how many bytes are encrypted, in clear, or cannot be encrypted, as one bar of SVG.
+//! The picture: a bar that shows how many bytes are encrypted, unencrypted, or cannot be encrypted, as SVG.
 
 use super::facts::Totals;
 use crate::commands::encrypt::sizes;
 use maud::{Markup, html};
 
 const WIDTH: f64 = 1000.0;
-/// What is there at all is seen.
+/// The least width of a part that is not empty, so that it can be seen.
 const LEAST: f64 = 6.0;
 
 /// A part of the bar.
-struct Part {
+struct BarPart {
     name: &'static str,
     class: &'static str,
     bytes: u64,
@@ -19,30 +19,33 @@ struct Part {
     width: f64,
 }
 
-fn parts(totals: &Totals) -> Vec<Part> {
+fn parts(totals: &Totals) -> Vec<BarPart> {
     let all = totals.all().max(1) as f64;
-    let of = [
+    let kinds = [
         ("encrypted", "encrypted", totals.encrypted),
-        ("in clear", "clear", totals.clear),
-        ("cannot be encrypted", "cannot", totals.cannot),
+        ("unencrypted", "clear", totals.clear),
+        ("not supported by MySQL", "cannot", totals.cannot),
     ];
-    let wide: Vec<f64> =
-        of.iter().map(|(_, _, b)| if *b == 0 { 0.0 } else { (*b as f64 / all * WIDTH).max(LEAST) }).collect();
-    // What was made wider is taken from all.
+    let wide: Vec<f64> = kinds
+        .iter()
+        .map(|(_, _, b)| if *b == 0 { 0.0 } else { (*b as f64 / all * WIDTH).max(LEAST) })
+        .collect();
+    // The extra width of narrow parts is taken from all parts.
     let scale = WIDTH / wide.iter().sum::<f64>().max(1.0);
     let mut x = 0.0;
-    of.into_iter()
+    kinds
+        .into_iter()
         .zip(wide)
         .map(|((name, class, bytes), width)| {
             let width = width * scale;
-            let part = Part { name, class, bytes, percent: bytes as f64 / all * 100.0, x, width };
+            let part = BarPart { name, class, bytes, percent: bytes as f64 / all * 100.0, x, width };
             x += width;
             part
         })
         .collect()
 }
 
-/// `99.9 %`; never 0 or 100 for what is not all or nothing.
+/// Formats a percentage, and never rounds it to 0 or 100.
 fn percent(part: f64) -> String {
     match part {
         p if p <= 0.0 => "0 %".to_owned(),
@@ -53,18 +56,18 @@ fn percent(part: f64) -> String {
     }
 }
 
-/// The bar with its text, and the same as a table.
+/// Returns the bar with a text for screen readers, and the same as a table.
 pub(super) fn picture(totals: &Totals) -> Markup {
     let parts = parts(totals);
-    let said: Vec<_> = parts
+    let shares: Vec<_> = parts
         .iter()
-        .map(|p| format!("{} of {} ({})", percent(p.percent), p.name, sizes::bytes(p.bytes)))
+        .map(|p| format!("{} {} ({})", percent(p.percent), p.name, sizes::bytes(p.bytes)))
         .collect();
-    let desc = format!("A bar of three parts by bytes: {}.", said.join("; "));
+    let desc = format!("A bar with three parts, by bytes: {}.", shares.join("; "));
     html! {
         figure {
             svg viewBox="0 0 1000 60" role="img" aria-labelledby="bar-title bar-desc" preserveAspectRatio="none" {
-                title id="bar-title" { "Bytes on disk by their state" }
+                title id="bar-title" { "Bytes on disk by state" }
                 desc id="bar-desc" { (desc) }
                 defs {
                     pattern id="stripes" width="10" height="10" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
@@ -80,10 +83,10 @@ pub(super) fn picture(totals: &Totals) -> Markup {
                     rect class=(part.class) x=(format!("{:.1}", part.x)) y="0" width=(format!("{:.1}", part.width)) height="60" fill=(match part.class { "clear" => "url(#stripes)", "cannot" => "url(#dots)", _ => "currentColor" }) {}
                 }
             }
-            figcaption { "Sizes as the server says; what has no size of its own, such as settings, is in the tables below." }
+            figcaption { "Sizes as the server reports them. Settings and other items without a size are in the tables below." }
         }
         table class="narrow" {
-            caption { "Bytes on disk by their state" }
+            caption { "Bytes on disk by state" }
             thead { tr { th scope="col" { "State" } th scope="col" class="number" { "Size" } th scope="col" class="number" { "Share" } } }
             tbody {
                 @for part in &parts {
@@ -103,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_at_all_is_seen_and_the_bar_is_full() {
+    fn every_part_that_is_not_empty_is_visible_and_the_bar_is_full() {
         let parts = parts(&Totals { encrypted: 1 << 40, clear: 1, cannot: 0 });
         assert!(parts[1].width > 5.0, "{}", parts[1].width);
         assert_eq!(parts[2].width, 0.0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Facts for tests: a server on which all is fine.
+//! Facts for tests: a server on which everything is in order.
 
 use super::copies::{Copy, CopyFile, Volume};
 use super::facts::{Facts, Files, Totals, Witness};
@@ -10,7 +10,7 @@ use crate::commands::encrypt::verify::files::Seen;
 use crate::server::{About, Item, Kind, Remedy, ServerKeyring, State, Way};
 use uuid::Uuid;
 
-/// When all of it was measured: 2026-06-01.
+/// The time of the measurement: 2026-06-01.
 pub(super) const NOW: u64 = 1_780_272_000;
 
 pub(super) fn item(kind: Kind, name: &str, state: State) -> Item {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Whether connections to a server are encrypted, as it says itself.
+//! Whether connections to the server are encrypted, as the server reports it.
 
 use crate::error::Result;
 use crate::server::Session;
@@ -10,20 +10,20 @@ use std::time::UNIX_EPOCH;
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Transit {
     pub require_secure_transport: Option<bool>,
-    /// Versions of TLS that are allowed, separated by commas.
+    /// The allowed versions of TLS, separated by commas.
     pub tls_version: String,
-    /// The file of the server's certificate; empty when it has none.
+    /// The file of the server's certificate; empty if there is none.
     pub certificate: String,
-    /// As the server says it: `Nov 21 12:07:58 2036 GMT`.
+    /// In the server's format: `Nov 21 12:07:58 2036 GMT`.
     pub not_before: String,
     pub not_after: String,
-    /// Connections of clients at that moment, by `TCP/IP`, `SSL/TLS`, `Socket`.
+    /// The clients' connections at that moment, by `TCP/IP`, `SSL/TLS`, `Socket`.
     pub connections: Vec<(String, u64)>,
 }
 
-/// Why the certificate's issuer is missing.
+/// Why the report does not name the certificate's issuer.
 pub(super) const NO_ISSUER: &str =
-    "the server does not tell it; on the server: openssl x509 -noout -issuer -subject -in";
+    "the server does not report it. On the server, run: openssl x509 -noout -issuer -subject -in";
 
 impl Transit {
     pub fn of(session: &mut Session) -> Result<Transit> {
@@ -46,13 +46,13 @@ impl Transit {
         })
     }
 
-    /// When the certificate ends, in seconds since 1970; `None` when there is none or the text is of another form.
-    pub fn ends(&self) -> Option<u64> {
+    /// Returns when the certificate expires, in seconds since 1970; `None` if there is none or the format is unknown.
+    pub fn expires(&self) -> Option<u64> {
         seconds(&self.not_after)
     }
 }
 
-/// OpenSSL's form of a time, `Nov 21 12:07:58 2036 GMT`, in seconds since 1970.
+/// Converts OpenSSL's format of a time, `Nov 21 12:07:58 2036 GMT`, to seconds since 1970.
 fn seconds(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

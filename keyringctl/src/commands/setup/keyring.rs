@@ -3,7 +3,7 @@
 
 use super::change::{is_root, make_directory};
 use crate::commands::apart;
-use crate::commands::doctor::files::closed_on_the_way;
+use crate::commands::doctor::files::closed_directory_above;
 use crate::commands::init::{self, Made, SecretFile};
 use crate::commands::missing;
 use crate::commands::secret;
@@ -87,7 +87,7 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
     for copy in host.copies() {
         let dir = directory_of(copy);
         check_volume(site, host, dir)?;
-        if let Some((closed, mode)) = closed_on_the_way(site, dir) {
+        if let Some((closed, mode)) = closed_directory_above(site, dir) {
             return Err(Error::Usage(format!(
                 "{} lets {} not through to {} (mode {mode:04o}): run chmod o+x {}, and setup again; nothing was changed",
                 closed.display(),

@@ -4,25 +4,25 @@
 use super::*;
 
 #[test]
-fn a_server_without_our_keyring_is_told() {
+fn a_server_without_our_keyring_is_reported() {
     let guest = Guest::new();
     fs::remove_file(guest.at(MANIFEST)).unwrap();
-    wrong(&guest.findings(), "configured", "nothing has mysqld load");
+    error(&guest.findings(), "configured", "mysqld does not load keyring_external");
     guest.write(MANIFEST, r#"{"components": "file://component_validate_password"}"#);
-    wrong(&guest.findings(), "configured", "nothing has mysqld load");
+    error(&guest.findings(), "configured", "mysqld does not load keyring_external");
 }
 
 #[test]
-fn a_manifest_that_is_not_whole_or_open_to_others_is_told() {
+fn a_manifest_that_is_not_whole_or_open_to_others_is_reported() {
     let guest = Guest::new();
     guest.write(MANIFEST, "{\"components\": ");
-    wrong(&guest.findings(), "manifest", "it is not JSON");
+    error(&guest.findings(), "manifest", "it is not JSON");
     let guest = Guest::new();
     guest.chmod(MANIFEST, 0o600);
-    wrong(&findings(&guest.strangers_site(), &|_| {}), "manifest", "cannot be read by mysql");
+    error(&findings(&guest.strangers_site(), &|_| {}), "manifest", "mysql has no permission to read");
     guest.chmod(MANIFEST, 0o666);
-    risk(&findings(&guest.strangers_site(), &|_| {}), "manifest", "can be changed by mysql");
-    wrong(&guest.with(&|_| {}), "manifest", "can be changed by others");
+    warning(&findings(&guest.strangers_site(), &|_| {}), "manifest", "mysql can change");
+    error(&guest.with(&|_| {}), "manifest", "other users can change");
 }
 
 #[test]
@@ -30,13 +30,13 @@ fn a_manifest_that_points_to_the_data_directory_is_followed() {
     let guest = Guest::new();
     fs::rename(guest.at(MANIFEST), guest.at("var/lib/mysql/mysqld.my")).unwrap();
     guest.write(MANIFEST, r#"{"read_local_manifest": true}"#);
-    fine(&guest.findings());
+    passes(&guest.findings());
     fs::remove_file(guest.at("var/lib/mysql/mysqld.my")).unwrap();
-    wrong(&guest.findings(), "configured", "nothing has mysqld load");
+    error(&guest.findings(), "configured", "mysqld does not load keyring_external");
 }
 
 #[test]
-fn a_configuration_that_the_component_refuses_is_told() {
+fn a_configuration_that_the_component_refuses_is_reported() {
     let guest = Guest::new();
     for (text, mode, words) in [
         ("{", 0o644, "not valid format"),
@@ -49,30 +49,30 @@ fn a_configuration_that_the_component_refuses_is_told() {
     ] {
         guest.write(CNF, text);
         guest.chmod(CNF, mode);
-        wrong(&guest.findings(), "component-configuration", words);
+        error(&guest.findings(), "component-configuration", words);
     }
     fs::remove_file(guest.at(CNF)).unwrap();
-    wrong(&guest.findings(), "component-configuration", "cannot read config file");
+    error(&guest.findings(), "component-configuration", "cannot read config file");
 }
 
 #[test]
-fn a_configuration_that_mysqld_cannot_read_is_told() {
+fn a_configuration_that_mysqld_cannot_read_is_reported() {
     let guest = Guest::new();
     guest.chmod(CNF, 0o600);
     if effective_user() == 0 {
-        wrong(
+        error(
             &findings(&guest.strangers_site(), &|_| {}),
             "component-configuration",
-            "cannot be read by mysql",
+            "mysql has no permission to read",
         );
     }
     guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "unlock": "file:/etc/mysql/secret", "auto_create": true, "read_only": true}"#);
-    risk(&guest.findings(), "auto-create", "ON");
+    warning(&guest.findings(), "auto-create", "ON");
     note(&guest.findings(), "read-only", "ON");
 }
 
 #[test]
-fn options_of_the_plugin_that_are_missing_or_late_are_told() {
+fn options_of_the_plugin_that_are_missing_or_late_are_reported() {
     let guest = Guest::with_plugin();
     for (line, words) in [
         ("keyring_external=FORCE_PLUS_PERMANENT\n", "FORCE_PLUS_PERMANENT is not set"),
@@ -80,103 +80,103 @@ fn options_of_the_plugin_that_are_missing_or_late_are_told() {
         ("keyring_external_unlock=file:/etc/mysql/secret\n", "keyring_external_unlock is not set"),
     ] {
         guest.write(OPTIONS, &WITH_PLUGIN.replace(line, ""));
-        wrong(&guest.findings(), "plugin-options", words);
+        error(&guest.findings(), "plugin-options", words);
     }
     guest.write(OPTIONS, &WITH_PLUGIN.replace("file:", "fil:"));
-    wrong(&guest.findings(), "plugin-options", "unknown kind");
+    error(&guest.findings(), "plugin-options", "unknown kind");
     guest.write(OPTIONS, &WITH_PLUGIN.replace("early-plugin-load", "plugin-load-add"));
-    wrong(&guest.findings(), "plugin-options", "plugin-load-add");
+    error(&guest.findings(), "plugin-options", "plugin-load-add");
     guest.write(
         OPTIONS,
         &format!("{WITH_PLUGIN}keyring_external_auto_create\nkeyring_external_allow_same_device=ON\n"),
     );
-    risk(&guest.findings(), "auto-create", "ON");
+    warning(&guest.findings(), "auto-create", "ON");
 }
 
 #[test]
-fn an_option_file_that_does_not_count_is_told() {
+fn an_option_file_that_does_not_count_is_reported() {
     let guest = Guest::with_plugin();
     guest.chmod(OPTIONS, 0o666);
-    wrong(&guest.findings(), "option-files", "MySQL ignores such a file");
+    error(&guest.findings(), "option-files", "so MySQL ignores it");
     guest.write(OPTIONS, "[mysqld]\n!nonsense\n");
-    note(&guest.findings(), "option-files", "was not read");
+    note(&guest.findings(), "option-files", "could not read");
 }
 
 #[test]
-fn plugin_and_component_at_once_are_told() {
+fn plugin_and_component_at_once_are_reported() {
     let guest = Guest::new();
     guest.write(OPTIONS, WITH_PLUGIN);
-    wrong(&guest.findings(), "two-keyrings", "line 2");
+    error(&guest.findings(), "two-keyrings", "line 2");
 }
 
 #[test]
-fn the_plugin_on_a_server_that_deprecates_it_is_told() {
+fn the_plugin_on_a_server_that_deprecates_it_is_reported() {
     let guest = Guest::with_plugin();
     let mut site = guest.site();
     site.version = Some((8, 4));
-    risk(&findings(&site, &|_| {}), "deprecated", "as a plugin");
+    warning(&findings(&site, &|_| {}), "deprecated", "as a plugin");
     site.version = Some((8, 0));
-    fine(&findings(&site, &|_| {}));
+    passes(&findings(&site, &|_| {}));
 }
 
 #[test]
-fn a_library_that_is_missing_closed_open_or_linked_is_told() {
+fn a_library_that_is_missing_closed_open_or_linked_is_reported() {
     let guest = Guest::new();
     guest.chmod(LIBRARY, 0o600);
-    wrong(&findings(&guest.strangers_site(), &|_| {}), "library", "cannot be read by mysql");
+    error(&findings(&guest.strangers_site(), &|_| {}), "library", "mysql has no permission to read");
     guest.chmod(LIBRARY, 0o666);
-    risk(&guest.findings(), "library", "can be changed by others");
+    warning(&guest.findings(), "library", "users other than root can change");
     guest.chmod(LIBRARY, 0o644);
     let other = guest.at("usr/lib/mysql/plugin/keyring_external.so");
     fs::remove_file(&other).unwrap();
     fs::hard_link(guest.at(LIBRARY), &other).unwrap();
-    risk(&guest.findings(), "library", "one file by two names");
+    warning(&guest.findings(), "library", "the same file under two names");
     fs::remove_file(guest.at(LIBRARY)).unwrap();
-    wrong(&guest.findings(), "library", "there is no");
+    error(&guest.findings(), "library", "does not exist");
 }
 
 #[test]
-fn other_keyrings_that_are_still_loaded_are_told() {
+fn other_keyrings_that_are_still_loaded_are_reported() {
     let guest = Guest::new();
     guest.write(
         MANIFEST,
         r#"{"components": "file://component_keyring_file,file://component_keyring_external"}"#,
     );
-    wrong(&guest.findings(), "other-manifest", "component_keyring_file");
+    error(&guest.findings(), "other-manifest", "component_keyring_file");
     let guest = Guest::new();
     guest.write(OPTIONS, "[mysqld]\nearly-plugin-load=\"keyring_udf.so;keyring_okv.so\"\n");
     let found = guest.findings();
-    wrong(&found, "other-keyring-plugin", "keyring_okv.so");
+    error(&found, "other-keyring-plugin", "keyring_okv.so");
     assert_eq!(found.of("other-keyring-plugin").len(), 1);
     guest.write(OPTIONS, "[mysqld]\nplugin-load=keyring_udf=keyring_udf.so\n");
-    fine(&guest.findings());
+    passes(&guest.findings());
 }
 
 #[test]
-fn keys_in_clear_that_another_keyring_left_are_told() {
+fn keys_in_clear_that_another_keyring_left_are_reported() {
     let guest = Guest::new();
     let json = r#"{"version": "1.0", "elements": [{"user": "", "data_id": "a", "data_type": "AES", "data": "00", "extension": []}]}"#;
     guest.write("usr/lib/mysql/plugin/component_keyring_file.cnf", r#"{"read_local_config": true}"#);
-    fine(&guest.findings());
+    passes(&guest.findings());
     guest.write("var/lib/mysql/component_keyring_file.cnf", r#"{"path": "/srv/keys", "read_only": false}"#);
     guest.write("srv/keys", json);
     guest.write("srv/keys.backup", json);
     let found = guest.findings();
-    risk(&found, "other-keyring-configuration", "component_keyring_file.cnf");
-    wrong(&found, "keys-in-clear", "srv/keys holds");
-    wrong(&found, "keys-in-clear", "srv/keys.backup holds");
+    warning(&found, "other-keyring-configuration", "component_keyring_file.cnf");
+    error(&found, "keys-in-clear", "srv/keys holds");
+    error(&found, "keys-in-clear", "srv/keys.backup holds");
 
     let guest = Guest::new();
     let record = "a record that is longer than the digest and the mark at the end";
     guest.write("var/lib/mysql-keyring/keyring", &format!("Keyring file version:2.0{record}EOF"));
     guest.write("var/lib/mysql-keyring/note.txt", "nothing");
-    wrong(&guest.findings(), "keys-in-clear", "mysql-keyring/keyring");
+    error(&guest.findings(), "keys-in-clear", "mysql-keyring/keyring");
     guest.write(
         "var/lib/mysql-keyring/keyring",
         "Keyring file version:2.0EOF0123456789abcdef0123456789abcdef",
     );
-    fine(&guest.findings());
+    passes(&guest.findings());
     guest.write(OPTIONS, "[mysqld]\nkeyring_file_data=/srv/old\n");
     guest.write("srv/old", &format!("Keyring file version:2.0{record}EOF"));
-    wrong(&guest.findings(), "keys-in-clear", "srv/old");
+    error(&guest.findings(), "keys-in-clear", "srv/old");
 }

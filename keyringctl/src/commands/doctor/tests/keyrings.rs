@@ -17,10 +17,10 @@ fn store(guest: &Guest, path: &str) {
 }
 
 #[test]
-fn a_copy_that_is_missing_or_none_is_told() {
+fn a_copy_that_is_missing_or_none_is_reported() {
     let guest = Guest::new();
     fs::remove_file(guest.at(MIRROR)).unwrap();
-    wrong(&guest.findings(), "keyring-file", "there is no copy at");
+    error(&guest.findings(), "keyring-file", "no copy at");
     let told = || {
         let found = guest.findings();
         let found = found.of("keyring-file")[0];
@@ -40,69 +40,69 @@ fn a_copy_that_is_missing_or_none_is_told() {
     guest.chmod("mnt/b/keys", 0o700);
     guest.write(MIRROR, "something else");
     guest.chmod(MIRROR, 0o600);
-    wrong(&guest.findings(), "keyring-file", "is not a keyring");
+    error(&guest.findings(), "keyring-file", "is not a keyring");
     fs::remove_file(guest.at(MIRROR)).unwrap();
     fs::create_dir(guest.at(MIRROR)).unwrap();
-    wrong(&guest.findings(), "keyring-file", "is a directory");
+    error(&guest.findings(), "keyring-file", "is a directory");
 }
 
 #[test]
-fn a_copy_that_is_open_to_others_or_belongs_to_others_is_told() {
+fn a_copy_that_is_open_to_others_or_belongs_to_others_is_reported() {
     let guest = Guest::new();
     guest.chmod(KEYRING, 0o640);
-    wrong(&guest.findings(), "keyring-file", "chmod 0600");
+    error(&guest.findings(), "keyring-file", "chmod 0600");
     guest.chmod(KEYRING, 0o600);
     guest.chmod("mnt/a/keys", 0o755);
-    wrong(&guest.findings(), "keyring-file", "chmod 0700");
+    error(&guest.findings(), "keyring-file", "chmod 0700");
     guest.chmod("mnt/a/keys", 0o700);
     let found = findings(&guest.strangers_site(), &|_| {});
-    wrong(&found, "keyring-owner", "main.keyring belongs to");
-    wrong(&found, "keyring-owner", "keys belongs to");
+    error(&found, "keyring-owner", "main.keyring belongs to");
+    error(&found, "keyring-owner", "keys belongs to");
     let mut site = guest.site();
     site.account = None;
-    note(&findings(&site, &|_| {}), "keyring-owner", "no account");
+    note(&findings(&site, &|_| {}), "keyring-owner", "does not exist on this machine");
 }
 
 #[test]
-fn a_directory_that_mysqld_cannot_pass_is_told() {
+fn a_directory_that_mysqld_cannot_pass_is_reported() {
     let guest = Guest::new();
     fs::set_permissions(guest.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let closed = |found: &Findings| {
-        found.of("closed-directory").iter().filter(|f| f.what.contains("mnt/b lets")).count()
+        found.of("closed-directory").iter().filter(|f| f.what.contains("mnt/b on the way")).count()
     };
     assert_eq!(closed(&findings(&guest.strangers_site(), &|_| {})), 0);
     guest.chmod("mnt/b", 0o700);
     let found = findings(&guest.strangers_site(), &|_| {});
-    wrong(&found, "closed-directory", "lets mysql not through to /mnt/b/keys");
+    error(&found, "closed-directory", "on the way to /mnt/b/keys");
     assert_eq!(closed(&found), 1);
-    fine(&guest.findings());
+    passes(&guest.findings());
 }
 
 #[test]
 fn one_copy_is_a_risk() {
     let guest = Guest::new();
     guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "unlock": "file:/etc/mysql/secret"}"#);
-    risk(&guest.findings(), "one-copy", "one copy");
+    warning(&guest.findings(), "one-copy", "a single copy");
 }
 
 #[test]
-fn copies_that_are_not_alike_are_told() {
+fn copies_that_are_not_alike_are_reported() {
     let guest = Guest::new();
     store(&guest, KEYRING);
-    risk(&guest.findings(), "copies-alike", "has generation");
+    warning(&guest.findings(), "copies-alike", "is behind: it has generation");
     guest.init(&[MIRROR]);
-    wrong(&guest.findings(), "copies-alike", "and");
+    error(&guest.findings(), "copies-alike", "is keyring");
     let guest = Guest::new();
     let mut bytes = fs::read(guest.at(KEYRING)).unwrap();
     bytes[100] ^= 1;
     fs::write(guest.at(KEYRING), bytes).unwrap();
-    risk(&guest.findings(), "copies-alike", "copies of the header");
+    warning(&guest.findings(), "copies-alike", "copies of the header");
 }
 
 /// One generation, but not the same keys: with the secret and without it, and also where the later copy has more
 /// generations.
 #[test]
-fn copies_that_have_diverged_are_told_with_the_commands_that_keep_their_keys() {
+fn copies_that_have_diverged_are_reported_with_the_commands_that_keep_their_keys() {
     let guest = Guest::new();
     let key_type = KeyType::new(b"AES").unwrap();
     let add = |path: &str, id: &str| {
@@ -114,7 +114,7 @@ fn copies_that_have_diverged_are_told_with_the_commands_that_keep_their_keys() {
     let claimed =
         guest.with(&|look| look.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
     for found in [guest.findings(), claimed] {
-        wrong(&found, "copies-alike", "have diverged");
+        error(&found, "copies-alike", "have diverged");
         let fix = found.of("copies-alike")[0].fix.join("\n");
         let (k, m, data) = (guest.at(KEYRING), guest.at(MIRROR), guest.at("var/lib/mysql"));
         for command in [
@@ -126,13 +126,13 @@ fn copies_that_have_diverged_are_told_with_the_commands_that_keep_their_keys() {
         }
     }
     add(KEYRING, "elsewhere");
-    wrong(&guest.findings(), "copies-alike", "(generation 3) and");
+    error(&guest.findings(), "copies-alike", "(generation 3) and");
     let blind = guest.with(&|look| look.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
-    risk(&blind, "copies-alike", "cannot be told whether it lags behind or has diverged");
+    warning(&blind, "copies-alike", "cannot tell whether it is behind or has diverged");
 }
 
 #[test]
-fn a_copy_that_diverged_from_what_the_data_was_used_with_is_told() {
+fn a_copy_that_diverged_from_what_the_data_was_used_with_is_reported() {
     let guest = Guest::new();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     store(&guest, MIRROR);
@@ -140,12 +140,12 @@ fn a_copy_that_diverged_from_what_the_data_was_used_with_is_told() {
     let name = NameRef::new(b"another", b"").unwrap();
     open(&guest, KEYRING).store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
     let found = guest.findings();
-    wrong(&found, "witness", "mnt/a/keys/main.keyring has diverged from the copy that this data directory");
+    error(&found, "witness", "mnt/a/keys/main.keyring has diverged from the copy that this data directory");
     assert_eq!(found.of("witness").len(), 1, "{:?}", found.of("witness"));
 }
 
 #[test]
-fn a_keyring_without_a_recovery_key_is_told() {
+fn a_keyring_without_a_recovery_key_is_reported() {
     let guest = Guest::new();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths = [guest.at(KEYRING), guest.at(MIRROR)];
@@ -154,7 +154,7 @@ fn a_keyring_without_a_recovery_key_is_told() {
         .unwrap()
         .write(&fs, &paths)
         .unwrap();
-    risk(&guest.findings(), "recovery-slot", "no unlock slot");
+    warning(&guest.findings(), "recovery-slot", "no unlock slot");
 }
 
 #[test]
@@ -163,100 +163,100 @@ fn what_an_interrupted_write_left_is_a_note() {
     guest.write("mnt/a/keys/main.keyring.new", "");
     let found = guest.findings();
     note(&found, "leftover-write", "main.keyring.new");
-    fine(&found);
+    passes(&found);
 }
 
 #[test]
-fn a_keyring_that_does_not_verify_is_told() {
+fn a_keyring_that_does_not_verify_is_reported() {
     let guest = Guest::new();
     store(&guest, KEYRING);
     let mut bytes = fs::read(guest.at(KEYRING)).unwrap();
     let end = bytes.len() - 1;
     bytes[end] ^= 1;
     fs::write(guest.at(KEYRING), bytes).unwrap();
-    wrong(&guest.findings(), "verify", "is damaged");
+    error(&guest.findings(), "verify", "is damaged");
     let guest = Guest::new();
     fs::write(guest.at(SECRET), [0xfd; 32]).unwrap();
-    wrong(&guest.findings(), "verify", "does not open");
+    error(&guest.findings(), "verify", "does not open");
     guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "unlock": "env:KEYRING_SECRET"}"#);
     note(&guest.findings(), "verify", "was not verified");
     let given = guest.with(&|look| look.secret = Some(guest.source()));
-    wrong(&given, "verify", "does not open");
+    error(&given, "verify", "does not open");
 }
 
 #[test]
-fn a_keyring_that_the_witness_contradicts_is_told() {
+fn a_keyring_that_the_witness_contradicts_is_reported() {
     let guest = Guest::new();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let datadir = guest.at("var/lib/mysql");
     open(&guest, KEYRING).accept_for(&fs, &datadir, |_, _| {}).unwrap();
-    fine(&guest.findings());
+    passes(&guest.findings());
     let old = std::fs::read(guest.at(KEYRING)).unwrap();
     store(&guest, KEYRING);
     open(&guest, KEYRING).accept_for(&fs, &datadir, |_, _| {}).unwrap();
     std::fs::write(guest.at(KEYRING), old).unwrap();
-    wrong(&guest.findings(), "witness", "this is an older copy");
+    error(&guest.findings(), "witness", "this is an older copy");
     guest.init(&[KEYRING, MIRROR]);
-    wrong(&guest.findings(), "witness", "was last used with keyring");
+    error(&guest.findings(), "witness", "was last used with keyring");
 }
 
 #[test]
-fn a_secret_that_is_missing_open_or_another_users_is_told() {
+fn a_secret_that_is_missing_open_or_another_users_is_reported() {
     let guest = Guest::new();
     guest.chmod(SECRET, 0o640);
-    wrong(&guest.findings(), "unlock-secret", "mode 0640");
+    error(&guest.findings(), "unlock-secret", "mode 0640");
     guest.chmod(SECRET, 0o600);
-    wrong(&findings(&guest.strangers_site(), &|_| {}), "unlock-secret", "belongs to user id");
+    error(&findings(&guest.strangers_site(), &|_| {}), "unlock-secret", "belongs to user id");
     guest.chmod(SECRET, 0o644);
-    risk(&findings(&guest.strangers_site(), &|_| {}), "unlock-secret", "belongs to user id");
+    warning(&findings(&guest.strangers_site(), &|_| {}), "unlock-secret", "belongs to user id");
     fs::remove_file(guest.at(SECRET)).unwrap();
-    wrong(&guest.findings(), "unlock-secret", "there is no");
+    error(&guest.findings(), "unlock-secret", "cannot find");
 }
 
 #[test]
-fn a_secret_on_the_keyrings_volume_is_told() {
+fn a_secret_on_the_keyrings_volume_is_reported() {
     let guest = Guest::new();
     fs::rename(guest.at(SECRET), guest.at("mnt/b/secret")).unwrap();
     let text = fs::read_to_string(guest.at(CNF)).unwrap();
     guest.write(CNF, &text.replace("/etc/mysql/secret", "/mnt/b/secret"));
-    wrong(&guest.findings(), "secret-on-volume", "/mnt/b/keys/main.keyring");
+    error(&guest.findings(), "secret-on-volume", "/mnt/b/keys/main.keyring");
 }
 
 #[test]
-fn a_credential_that_the_unit_does_not_load_is_told() {
+fn a_credential_that_the_unit_does_not_load_is_reported() {
     let guest = Guest::new();
     let text = fs::read_to_string(guest.at(CNF)).unwrap();
     guest.write(CNF, &text.replace("file:/etc/mysql/secret", "credential:keyring"));
-    wrong(&guest.findings(), "unlock-secret", "does not load the credential keyring");
+    error(&guest.findings(), "unlock-secret", "does not load the credential keyring");
     let drop_in = "etc/systemd/system/mysql.service.d/keyring_external.conf";
     guest.write(drop_in, &format!("{DROP_IN}LoadCredentialEncrypted=keyring:/etc/mysql/sealed\n"));
     note(&guest.findings(), "unlock-secret", "sealed");
     guest.write(drop_in, &format!("{DROP_IN}LoadCredential=keyring:/etc/mysql/secret\n"));
     let found = guest.findings();
     if effective_user() == 0 {
-        fine(&found);
+        passes(&found);
     } else {
-        wrong(&found, "unlock-secret", "root (0) is to read it");
+        error(&found, "unlock-secret", "root (0) must read it");
     }
     guest.chmod(SECRET, 0o604);
-    wrong(&guest.findings(), "unlock-secret", "mode 0604");
+    error(&guest.findings(), "unlock-secret", "mode 0604");
     let mut site = guest.site();
     site.unit = None;
-    wrong(&findings(&site, &|_| {}), "unlock-secret", "there is no systemd unit");
+    error(&findings(&site, &|_| {}), "unlock-secret", "but there is no unit");
 }
 
 #[test]
-fn weaker_sources_are_told() {
+fn weaker_sources_are_reported() {
     let guest = Guest::new();
     let text = fs::read_to_string(guest.at(CNF)).unwrap();
     guest.write(CNF, &text.replace("file:/etc/mysql/secret", "env:KEYRING_SECRET"));
-    risk(&guest.findings(), "unlock-secret", "environment variable");
+    warning(&guest.findings(), "unlock-secret", "environment variable");
     guest.write("etc/systemd/system/mysql.service.d/x.conf", "[Service]\nEnvironment=KEYRING_SECRET=x\n");
-    wrong(&guest.findings(), "unlock-secret", "sets the variable");
+    error(&guest.findings(), "unlock-secret", "sets the variable");
     guest.write(CNF, &text.replace("file:/etc/mysql/secret", "command:/opt/secret --now"));
-    wrong(&guest.findings(), "unlock-secret", "there is no");
+    error(&guest.findings(), "unlock-secret", "does not exist");
     guest.write("opt/secret", "#!/bin/sh");
-    wrong(&findings(&guest.strangers_site(), &|_| {}), "unlock-secret", "cannot be run by mysql");
+    error(&findings(&guest.strangers_site(), &|_| {}), "unlock-secret", "mysql has no permission to run");
     guest.chmod("opt/secret", 0o777);
-    risk(&guest.findings(), "unlock-secret", "can be changed by others");
+    warning(&guest.findings(), "unlock-secret", "users other than root can change");
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A host on which all is well, below a directory; and for each finding what provokes it.
+//! A host in good order, below a directory, and for each finding what provokes it.
 
 mod configuration;
 mod keyrings;
 mod system;
 
-use super::finding::{Findings, Level};
+use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::commands::site::{self, Site};
 use crate::commands::{init, secret};
@@ -41,7 +41,7 @@ const WITH_PLUGIN: &str = "[mysqld]\nearly-plugin-load=keyring_external.so\nkeyr
 struct Guest(TempDir);
 
 impl Guest {
-    /// All is well: the component, two copies, systemd.
+    /// A host in good order: the component, two copies, systemd.
     fn new() -> Guest {
         let guest = Guest(tempfile::tempdir().unwrap());
         guest.write(
@@ -67,7 +67,7 @@ impl Guest {
         guest
     }
 
-    /// As with [`Guest::new`], by the plugin.
+    /// The same host, but with the plugin.
     fn with_plugin() -> Guest {
         let guest = Guest::new();
         fs::remove_file(guest.at(MANIFEST)).unwrap();
@@ -95,7 +95,7 @@ impl Guest {
         UnlockSource::File(self.at(SECRET))
     }
 
-    /// Makes a keyring, in the place of what is there.
+    /// Creates a keyring, replacing what exists.
     fn init(&self, paths: &[&str]) {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
         let paths: Vec<_> = paths.iter().map(|p| self.at(p)).collect();
@@ -108,7 +108,7 @@ impl Guest {
         site::Args { root: self.0.path().to_owned(), ..site::Args::default() }.look().unwrap()
     }
 
-    /// Another account than the files' own.
+    /// The same host, but mysqld's account does not own the files.
     fn strangers_site(&self) -> Site {
         let mut site = self.site();
         site.account = Some(Account { name: "mysql".to_owned(), uid: 4242, gid: 4242 });
@@ -119,7 +119,7 @@ impl Guest {
         findings(&self.site(), &|_| {})
     }
 
-    /// What is found when the checks look at this.
+    /// Returns the findings after `tweak` has changed what the checks examine.
     fn with(&self, tweak: &dyn Fn(&mut Look<'_>)) -> Findings {
         findings(&self.site(), tweak)
     }
@@ -138,62 +138,62 @@ fn findings(site: &Site, tweak: &dyn Fn(&mut Look<'_>)) -> Findings {
     found
 }
 
-/// That check has a finding of that level with these words, and each such finding says why and what to do.
+/// Asserts that a check has a finding of that level with these words, which says why it matters.
 #[track_caller]
-fn told(found: &Findings, check: &str, level: Level, words: &str) {
+fn reports(found: &Findings, check: &str, level: FindingLevel, words: &str) {
     let of_check = found.of(check);
     let hit = of_check.iter().find(|f| f.level == level && f.what.contains(words));
     let all: Vec<_> = found.all().iter().map(|f| format!("{:?} {}: {}", f.level, f.check, f.what)).collect();
-    let hit = hit.unwrap_or_else(|| panic!("{check} did not say {level:?} {words:?}, but {all:#?}"));
-    assert!(level == Level::Note || !hit.why.is_empty(), "{hit:?}");
-    assert!(!found.passed().contains(&hit.check), "{} is not fine", hit.check);
+    let hit = hit.unwrap_or_else(|| panic!("{check} did not report {level:?} {words:?}, but {all:#?}"));
+    assert!(level == FindingLevel::Note || !hit.why.is_empty(), "{hit:?}");
+    assert!(!found.passed().contains(&hit.check), "{} has not passed", hit.check);
 }
 
 #[track_caller]
-fn wrong(found: &Findings, check: &str, words: &str) {
-    told(found, check, Level::Wrong, words);
+fn error(found: &Findings, check: &str, words: &str) {
+    reports(found, check, FindingLevel::Error, words);
 }
 
 #[track_caller]
-fn risk(found: &Findings, check: &str, words: &str) {
-    told(found, check, Level::Risk, words);
+fn warning(found: &Findings, check: &str, words: &str) {
+    reports(found, check, FindingLevel::Warning, words);
 }
 
 #[track_caller]
 fn note(found: &Findings, check: &str, words: &str) {
-    told(found, check, Level::Note, words);
+    reports(found, check, FindingLevel::Note, words);
 }
 
-/// Nothing but notes was found.
+/// Asserts that there are only notes.
 #[track_caller]
-fn fine(found: &Findings) {
-    let all: Vec<_> = found.all().into_iter().filter(|f| f.level != Level::Note).collect();
+fn passes(found: &Findings) {
+    let all: Vec<_> = found.all().into_iter().filter(|f| f.level != FindingLevel::Note).collect();
     assert!(all.is_empty(), "{all:#?}");
 }
 
 #[test]
-fn a_host_on_which_all_is_well_has_no_finding() {
+fn a_host_in_good_order_has_no_findings() {
     let found = Guest::new().findings();
-    fine(&found);
+    passes(&found);
     assert!(found.all().is_empty(), "{:#?}", found.all());
     assert!(found.passed().len() > 30, "{:?}", found.passed());
-    fine(&Guest::with_plugin().findings());
+    passes(&Guest::with_plugin().findings());
 }
 
 #[test]
-fn what_is_to_be_ignored_is_no_finding() {
+fn ignored_checks_have_no_findings() {
     let guest = Guest::new();
     guest.chmod(SECRET, 0o644);
     let mut found = guest.findings();
-    wrong(&found, "unlock-secret", "0644");
+    error(&found, "unlock-secret", "0644");
     found.ignore(&["unlock-secret".to_owned()]);
     // A secret that others can read is not used to verify, which is a note.
-    fine(&found);
+    passes(&found);
     assert!(found.of("unlock-secret").is_empty() && !found.passed().contains(&"unlock-secret"));
 }
 
 #[test]
-fn each_wrong_or_risky_finding_has_a_fix() {
+fn each_error_and_warning_has_a_fix() {
     let guest = Guest::new();
     guest.write(OPTIONS, &format!("{WITH_PLUGIN}early-plugin-load=keyring_file.so\n"));
     guest.chmod(KEYRING, 0o644);

@@ -14,25 +14,29 @@ fn mounted(from: &str, to: &str) -> impl Fn(&mut Look<'_>) {
 }
 
 #[test]
-fn a_volume_that_is_not_mounted_is_told() {
+fn a_volume_that_is_not_mounted_is_reported() {
     let guest = Guest::new();
     let found = guest.with(&mounted("/mnt/a", "/mnt/x"));
-    wrong(&found, "volume", "no volume is mounted there");
-    wrong(&found, "same-device", "/var/lib/mysql");
+    error(&found, "volume", "no volume is mounted there");
+    error(&found, "same-device", "/var/lib/mysql");
 }
 
 #[test]
-fn a_keyring_beside_the_data_is_told() {
+fn a_keyring_beside_the_data_is_reported() {
     let guest = Guest::new();
-    wrong(&guest.with(&mounted("8:17", "8:1")), "same-device", "filesystem of the data directory");
+    error(
+        &guest.with(&mounted("8:17", "8:1")),
+        "same-device",
+        "on the same filesystem as the data directory",
+    );
     let text = fs::read_to_string(guest.at(CNF)).unwrap();
     guest.write(CNF, &text.replacen('{', r#"{"allow_same_device": true, "#, 1));
-    risk(&guest.with(&mounted("8:17", "8:1")), "same-device", "allow_same_device is ON");
-    fine(&guest.findings());
+    warning(&guest.with(&mounted("8:17", "8:1")), "same-device", "allow_same_device is ON");
+    passes(&guest.findings());
 }
 
 #[test]
-fn partitions_of_one_disk_are_told() {
+fn partitions_of_one_disk_are_reported() {
     let guest = Guest::new();
     let disk = |name: &str, partition: &str, number: &str| {
         guest.write(&format!("sys/devices/{name}/{partition}/partition"), "1");
@@ -44,90 +48,90 @@ fn partitions_of_one_disk_are_told() {
     disk("sda", "sda1", "8:1");
     disk("sdb", "sdb1", "8:17");
     disk("sdc", "sdc1", "8:33");
-    fine(&guest.findings());
+    passes(&guest.findings());
     disk("sda", "sda2", "8:17");
-    risk(&guest.findings(), "same-disk", "one disk (sda)");
+    warning(&guest.findings(), "same-disk", "the same disk (sda)");
     disk("sdb", "sdb1", "8:17");
     disk("sdb", "sdb2", "8:33");
-    risk(&guest.findings(), "mirrors-apart", "one filesystem or disk");
+    warning(&guest.findings(), "mirrors-apart", "the same filesystem or disk");
 }
 
 #[test]
-fn mirrors_on_one_volume_are_told() {
-    risk(&Guest::new().with(&mounted("8:33", "8:17")), "mirrors-apart", "one filesystem");
+fn mirrors_on_one_volume_are_reported() {
+    warning(&Guest::new().with(&mounted("8:33", "8:17")), "mirrors-apart", "the same filesystem");
 }
 
 #[test]
-fn a_mirror_behind_a_link_to_the_same_volume_is_told() {
+fn a_mirror_behind_a_link_to_the_same_volume_is_reported() {
     let guest = Guest::new();
     fs::create_dir_all(guest.at("mnt/a/more")).unwrap();
     guest.chmod("mnt/a/more", 0o700);
     fs::rename(guest.at(MIRROR), guest.at("mnt/a/more/main.keyring")).unwrap();
     fs::remove_dir(guest.at("mnt/b/keys")).unwrap();
     std::os::unix::fs::symlink(guest.at("mnt/a/more"), guest.at("mnt/b/keys")).unwrap();
-    risk(&guest.findings(), "mirrors-apart", "one filesystem");
+    warning(&guest.findings(), "mirrors-apart", "the same filesystem");
 }
 
 #[test]
-fn one_file_under_two_names_is_told() {
+fn one_file_under_two_names_is_reported() {
     let guest = Guest::new();
     fs::remove_file(guest.at(MIRROR)).unwrap();
     fs::hard_link(guest.at(KEYRING), guest.at(MIRROR)).unwrap();
     let found = guest.findings();
-    wrong(&found, "same-file", "are one file under two names");
-    risk(&found, "one-copy", "its other paths lead to the same file");
-    risk(&found, "mirrors-apart", "are one file");
+    error(&found, "same-file", "are the same file under two names");
+    warning(&found, "one-copy", "its other paths lead to the same file");
+    warning(&found, "mirrors-apart", "are the same file");
 }
 
 #[test]
-fn a_volume_that_forgets_or_cannot_be_written_is_told() {
+fn a_volume_that_forgets_or_cannot_be_written_is_reported() {
     let guest = Guest::new();
-    wrong(&guest.with(&mounted("ext4 /dev/sdb1", "tmpfs tmpfs")), "volatile", "tmpfs");
-    wrong(&guest.with(&mounted("/mnt/a rw", "/mnt/a ro")), "read-only-volume", "/mnt/a is mounted read-only");
-    risk(&guest.with(&mounted("nodev,noexec - xfs", "rw - xfs")), "mount-options", "nodev, noexec");
+    error(&guest.with(&mounted("ext4 /dev/sdb1", "tmpfs tmpfs")), "volatile", "tmpfs");
+    error(&guest.with(&mounted("/mnt/a rw", "/mnt/a ro")), "read-only-volume", "/mnt/a is mounted read-only");
+    warning(&guest.with(&mounted("nodev,noexec - xfs", "rw - xfs")), "mount-options", "nodev, noexec");
 }
 
 #[test]
-fn a_volume_that_is_not_mounted_at_boot_is_told() {
+fn a_volume_that_is_not_mounted_at_boot_is_reported() {
     let guest = Guest::new();
-    risk(&guest.with(&|look| look.fstab.truncate(1)), "fstab", "/mnt/b is not in /etc/fstab");
+    warning(&guest.with(&|look| look.fstab.truncate(1)), "fstab", "/mnt/b is not in /etc/fstab");
     guest.write("etc/systemd/system/mnt-b.mount", "");
-    fine(&guest.with(&|look| look.fstab.truncate(1)));
-    risk(&guest.with(&|look| look.fstab[0].options.clear()), "fstab", "without nofail");
+    passes(&guest.with(&|look| look.fstab.truncate(1)));
+    warning(&guest.with(&|look| look.fstab[0].options.clear()), "fstab", "without nofail");
 }
 
 #[test]
-fn a_unit_that_does_not_wait_is_told() {
+fn a_unit_that_does_not_wait_is_reported() {
     let guest = Guest::new();
     let drop_in = "etc/systemd/system/mysql.service.d/keyring_external.conf";
     guest.write(drop_in, &DROP_IN.replace("/mnt/a/keys ", ""));
-    risk(&guest.findings(), "mounts-for", "does not wait for /mnt/a");
+    warning(&guest.findings(), "mounts-for", "does not wait for /mnt/a");
     guest.write(drop_in, &DROP_IN.replace(" /mnt/b/keys", "\nAfter=mnt-b.mount"));
-    fine(&guest.findings());
+    passes(&guest.findings());
 }
 
 #[test]
-fn a_unit_that_closes_the_volume_is_told() {
+fn a_unit_that_closes_the_volume_is_reported() {
     let guest = Guest::new();
     guest.write(
         "etc/systemd/system/mysql.service.d/hard.conf",
         "[Service]\nProtectSystem=strict\nReadWritePaths=/var/lib/mysql /mnt/a\n",
     );
     let found = guest.findings();
-    wrong(&found, "unit-closes-volume", "/mnt/b/keys");
+    error(&found, "unit-closes-volume", "/mnt/b/keys");
     assert_eq!(found.of("unit-closes-volume").len(), 1);
 }
 
 #[test]
-fn too_little_memory_that_may_be_locked_is_told() {
+fn too_little_memory_that_may_be_locked_is_reported() {
     let guest = Guest::new();
     let drop_in = "etc/systemd/system/mysql.service.d/keyring_external.conf";
     guest.write(drop_in, &DROP_IN.replace("64M", "64K"));
-    risk(&guest.findings(), "memlock", "64 KiB");
+    warning(&guest.findings(), "memlock", "64 KiB");
     guest.write(drop_in, &DROP_IN.replace("LimitMEMLOCK=64M", ""));
-    risk(&guest.findings(), "memlock", "does not say");
+    warning(&guest.findings(), "memlock", "does not set");
     guest.write(drop_in, &DROP_IN.replace("64M", "infinity"));
-    fine(&guest.findings());
+    passes(&guest.findings());
 }
 
 #[test]
@@ -136,8 +140,8 @@ fn a_host_without_systemd_is_a_note() {
     let mut site = guest.site();
     site.unit = None;
     let found = findings(&site, &|_| {});
-    note(&found, "systemd", "no systemd unit");
-    fine(&found);
+    note(&found, "systemd", "systemd unit mysql.service does not exist");
+    passes(&found);
 }
 
 /// As far as these paths go, what MySQL's packages bring.
@@ -145,7 +149,7 @@ const PROFILE: &str = "/usr/sbin/mysqld {\n  /etc/mysql/** r,\n  /usr/lib/mysql/
     /var/lib/mysql/** rwk,\n  #include <local/usr.sbin.mysqld>\n}\n";
 
 #[test]
-fn an_apparmor_profile_without_our_rules_is_told() {
+fn an_apparmor_profile_without_our_rules_is_reported() {
     let guest = Guest::new();
     let profile = PROFILE_FILE.trim_start_matches('/');
     guest.write(profile, PROFILE);
@@ -156,7 +160,7 @@ fn an_apparmor_profile_without_our_rules_is_told() {
         "/mnt/a/keys/main.keyring",
         "/mnt/b/keys/main.keyring.new",
     ] {
-        wrong(&found, "apparmor-rules", file);
+        error(&found, "apparmor-rules", file);
     }
     let finding = found.of("apparmor-rules")[0];
     assert!(finding.fix.iter().any(|l| l.contains("/usr/sbin/mysqld.my r,")), "{:?}", finding.fix);
@@ -166,9 +170,9 @@ fn an_apparmor_profile_without_our_rules_is_told() {
     let rules = local_rules(&needs(&Look::at(&site, None, &mut Findings::default()).unwrap().host));
     let local = LOCAL_FILE.trim_start_matches('/');
     guest.write(local, &rules);
-    fine(&guest.findings());
+    passes(&guest.findings());
     guest.write(local, &format!("{rules}deny /mnt/** w,\n"));
-    wrong(&guest.findings(), "apparmor-rules", "denied by a rule");
+    error(&guest.findings(), "apparmor-rules", "denied by another rule");
 }
 
 #[test]
@@ -180,16 +184,16 @@ fn a_profile_that_is_not_in_force_is_a_note() {
         &PROFILE.replace("/usr/sbin/mysqld {", "profile mysqld /usr/{,local/}sbin/mysqld flags=(complain) {"),
     );
     let found = guest.findings();
-    note(&found, "apparmor-rules", "only reports");
-    fine(&found);
+    note(&found, "apparmor-rules", "only logs");
+    passes(&found);
     guest.write("etc/apparmor.d/mysql", PROFILE);
-    wrong(&guest.findings(), "apparmor-rules", "does not let mysqld open");
+    error(&guest.findings(), "apparmor-rules", "does not let mysqld open");
     guest.write("etc/apparmor.d/disable/mysql", "");
     note(&guest.findings(), "apparmor-rules", "is disabled");
 }
 
 #[test]
-fn a_label_that_mysqld_may_not_write_is_told() {
+fn a_label_that_mysqld_may_not_write_is_reported() {
     let guest = Guest::new();
     let site = guest.site();
     let mut found = Findings::default();
@@ -202,11 +206,11 @@ fn a_label_that_mysqld_may_not_write_is_told() {
     };
     assert!(label("mysqld_db_t").all().is_empty());
     let found = label("unlabeled_t");
-    wrong(&found, "selinux-label", "unlabeled_t");
+    error(&found, "selinux-label", "unlabeled_t");
     assert!(found.all()[0].fix.iter().any(|l| l.contains("semanage fcontext")), "{:?}", found.all());
     let mut found = Findings::default();
     selinux::check_labels(&look, &|_| None, &mut found);
-    note(&found, "selinux-label", "cannot be read");
+    note(&found, "selinux-label", "cannot read the SELinux label");
 }
 
 fn server_keyring(way: Way, state: &str) -> ServerKeyring {
@@ -223,7 +227,7 @@ fn server_keyring(way: Way, state: &str) -> ServerKeyring {
 }
 
 #[test]
-fn the_state_of_the_running_server_is_told() {
+fn the_state_of_the_running_server_is_reported() {
     let guest = Guest::new();
     let site = guest.site();
     let look = Look::at(&site, None, &mut Findings::default()).unwrap();
@@ -235,21 +239,21 @@ fn the_state_of_the_running_server_is_told() {
     for state in ["ATTACHED", "READ_ONLY"] {
         assert!(judge(&server_keyring(Way::Component, state)).all().is_empty());
     }
-    risk(
+    warning(
         &judge(&server_keyring(Way::Plugin, "DEGRADED")),
         "server-state",
         "1 of 2 copies are up to date: the reason",
     );
-    wrong(&judge(&server_keyring(Way::Component, "DETACHED")), "server-state", "DETACHED");
-    wrong(&judge(&server_keyring(Way::Component, "UNAVAILABLE")), "server-state", "UNAVAILABLE: the reason");
-    wrong(&judge(&server_keyring(Way::Component, "")), "server-state", "no known state");
-    wrong(&judge(&server_keyring(Way::None, "")), "server-keyring", "has no keyring");
-    wrong(
+    error(&judge(&server_keyring(Way::Component, "DETACHED")), "server-state", "DETACHED");
+    error(&judge(&server_keyring(Way::Component, "UNAVAILABLE")), "server-state", "UNAVAILABLE: the reason");
+    error(&judge(&server_keyring(Way::Component, "")), "server-state", "an unknown state");
+    error(&judge(&server_keyring(Way::None, "")), "server-keyring", "has no keyring");
+    error(
         &judge(&server_keyring(Way::Other("component_keyring_file".to_owned()), "")),
         "server-keyring",
         "component_keyring_file",
     );
     let mut elsewhere = server_keyring(Way::Component, "ATTACHED");
     elsewhere.paths.pop();
-    risk(&judge(&elsewhere), "server-keyring", "its configuration names");
+    warning(&judge(&elsewhere), "server-keyring", "its configuration names");
 }

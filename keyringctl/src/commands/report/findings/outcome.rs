@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What all findings together come to.
+//! The verdict of a report.
 
-use crate::commands::doctor::finding::{Findings, Level};
+use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::report::facts::Facts;
 use crate::server::State;
 use serde::Serialize;
 
-/// What comes of it all.
+/// The verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::commands::report) enum Outcome {
-    /// Everything that can be encrypted is, and all was looked at.
+    /// Everything that MySQL can encrypt is encrypted, and everything was checked.
     Fine,
-    /// Nothing is wrong with what was looked at, but something that matters was not.
+    /// No error was found, but something that matters was not checked.
     Incomplete,
-    /// Something is in clear, or wrong.
+    /// Something is unencrypted, or there is another error.
     NotFine,
 }
 
 impl Outcome {
     pub fn of(facts: &Facts, found: &Findings) -> Outcome {
-        if found.count(Level::Wrong) > 0 {
+        if found.count(FindingLevel::Error) > 0 {
             Outcome::NotFine
         } else if not_measured(facts).is_empty() {
             Outcome::Fine
@@ -29,18 +29,33 @@ impl Outcome {
         }
     }
 
-    /// In a sentence.
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Fine => "OK",
+            Outcome::Incomplete => "INCOMPLETE",
+            Outcome::NotFine => "FAILED",
+        }
+    }
+
+    /// The verdict as a sentence.
     pub fn headline(self, facts: &Facts, found: &Findings) -> String {
         let clear = facts.places.iter().filter(|i| i.state == State::Clear && !facts.accepts(i.kind)).count();
         match self {
             Outcome::Fine => "Everything that MySQL can encrypt is encrypted".to_owned(),
-            Outcome::Incomplete => "Everything that MySQL can encrypt is encrypted, as the server says; not all that matters could be looked at".to_owned(),
+            Outcome::Incomplete => "The server reports everything that MySQL can encrypt as encrypted, but not everything could be checked".to_owned(),
             Outcome::NotFine if clear > 0 => {
-                format!("Not everything is encrypted: {} in clear", count(clear, "place or setting leaves data", "places or settings leave data"))
+                format!(
+                    "Not everything is encrypted: {} data unencrypted",
+                    count(clear, "place or setting leaves", "places or settings leave")
+                )
             }
             Outcome::NotFine => format!(
-                "Everything is encrypted as the server says, but {} wrong",
-                count(found.count(Level::Wrong), "thing is", "things are")
+                "The server reports everything as encrypted, but there {}",
+                match found.count(FindingLevel::Error) {
+                    1 => "is 1 error".to_owned(),
+                    n => format!("are {n} errors"),
+                }
             ),
         }
     }
@@ -50,7 +65,7 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// What matters for the verdict and was not measured, with the reason.
+/// Returns what matters for the verdict and was not measured, with the reason.
 pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     let mut add = |what, why: Option<&str>| all.extend(why.map(|why| (what, why.to_owned())));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Each rule by one fact that breaks it.
+//! Tests of each rule with one fact that breaks it.
 
 use super::*;
 use crate::commands::encrypt::verify::finding::Finding;
@@ -34,7 +34,7 @@ fn of_volume(facts: &mut Facts) -> &mut super::super::copies::Volume {
 type Rule = (&'static str, fn(&mut Facts));
 
 #[test]
-fn nothing_is_found_on_a_server_that_is_fine() {
+fn a_server_in_order_has_no_findings() {
     let (facts, found, outcome) = with(|_| {});
     assert!(found.all().is_empty(), "{:?}", found.all());
     assert_eq!(outcome, Outcome::Fine);
@@ -42,7 +42,7 @@ fn nothing_is_found_on_a_server_that_is_fine() {
 }
 
 #[test]
-fn each_wrong_is_found_and_spoils_the_verdict() {
+fn each_error_is_found_and_fails_the_verdict() {
     let rules: [Rule; 14] = [
         ("in-clear", |f| f.places.push(item(Kind::Table, "clinic.names", State::Clear))),
         ("in-clear", |f| f.places.push(item(Kind::Redo, "redo log", State::Clear))),
@@ -50,7 +50,7 @@ fn each_wrong_is_found_and_spoils_the_verdict() {
         ("new-data", |f| f.places.push(item(Kind::Schema, "clinic", State::Clear))),
         ("files", |f| {
             if let Known::Measured(files) = &mut f.files {
-                files.findings.push(Finding::new(Kind::Table, "/v/x.ibd", "in clear", None));
+                files.findings.push(Finding::new(Kind::Table, "/v/x.ibd", "unencrypted", None));
             }
         }),
         ("server-keyring", |f| f.keyring.way = Way::None),
@@ -65,13 +65,17 @@ fn each_wrong_is_found_and_spoils_the_verdict() {
     ];
     for (i, (check, change)) in rules.into_iter().enumerate() {
         let (_, found, outcome) = with(change);
-        assert!(found.of(check).iter().any(|f| f.level == Level::Wrong), "{i} {check}: {:?}", found.all());
+        assert!(
+            found.of(check).iter().any(|f| f.level == FindingLevel::Error),
+            "{i} {check}: {:?}",
+            found.all()
+        );
         assert_eq!(outcome, Outcome::NotFine, "{i} {check}");
     }
 }
 
 #[test]
-fn each_risk_is_found_and_does_not_spoil_the_verdict() {
+fn each_warning_is_found_and_does_not_fail_the_verdict() {
     let rules: [Rule; 17] = [
         ("server-state", |f| f.keyring.state = "DEGRADED".to_owned()),
         ("one-copy", |f| f.keyring.copies = (1, 1)),
@@ -96,7 +100,11 @@ fn each_risk_is_found_and_does_not_spoil_the_verdict() {
     ];
     for (i, (check, change)) in rules.into_iter().enumerate() {
         let (_, found, outcome) = with(change);
-        assert!(found.of(check).iter().any(|f| f.level == Level::Risk), "{i} {check}: {:?}", found.all());
+        assert!(
+            found.of(check).iter().any(|f| f.level == FindingLevel::Warning),
+            "{i} {check}: {:?}",
+            found.all()
+        );
         assert_eq!(outcome, Outcome::Fine, "{i} {check}");
     }
     assert_eq!(NOW % DAY, 0);
@@ -125,12 +133,12 @@ fn what_was_not_measured_is_never_fine() {
         assert_eq!(outcome, Outcome::Incomplete, "{i}");
         assert_eq!(found.of("not-measured").len(), 1, "{i}");
         assert!(found.of("not-measured")[0].what.ends_with("why"), "{i}");
-        assert!(outcome.headline(&facts, &found).contains("not all"), "{i}");
+        assert!(outcome.headline(&facts, &found).contains("not everything"), "{i}");
     }
 }
 
 #[test]
-fn what_is_accepted_is_said_and_does_not_spoil_the_verdict() {
+fn what_is_accepted_is_listed_and_does_not_fail_the_verdict() {
     let (_, found, outcome) = with(|f| {
         f.places.push(item(Kind::SlowLog, "slow log", State::Clear));
         f.accepted.push(Kind::SlowLog);
@@ -138,7 +146,7 @@ fn what_is_accepted_is_said_and_does_not_spoil_the_verdict() {
     assert_eq!(outcome, Outcome::Fine);
     let said = found.of("in-clear");
     assert!(
-        said.len() == 1 && said[0].level == Level::Risk && said[0].what.starts_with("accepted"),
+        said.len() == 1 && said[0].level == FindingLevel::Warning && said[0].what.starts_with("accepted"),
         "{said:?}"
     );
 }
@@ -151,7 +159,7 @@ fn many_tables_are_one_finding_with_some_of_their_names() {
     let said = found.of("in-clear");
     assert_eq!(said.len(), 1);
     assert!(
-        said[0].what.contains("15 in clear") && said[0].what.ends_with("clinic.t11 and 3 more"),
+        said[0].what.contains("15 unencrypted") && said[0].what.ends_with("clinic.t11 and 3 more"),
         "{said:?}"
     );
     assert_eq!(said[0].fix, ["keyringctl encrypt apply"]);

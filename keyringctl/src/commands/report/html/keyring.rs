@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring: its state, master keys, copies, volumes and slots. No secret is among it.
+//! The section on the keyring: its state, master keys, copies, volumes and slots. It contains no secret.
 
 use super::super::copies::{Copy, CopyFile, Volume};
 use super::super::facts::Facts;
@@ -9,7 +9,7 @@ use crate::commands::output::{time, visible};
 use crate::server::Way;
 use maud::{Markup, html};
 
-/// So many keys of a purpose are listed, the newest; the JSON has all.
+/// The number of keys of each purpose that the page lists, the newest ones; the JSON has all.
 const LISTED: usize = 20;
 
 pub(super) fn section(facts: &Facts) -> Markup {
@@ -17,7 +17,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
     let way = match &keyring.way {
         Way::Component => "keyring_external, as a component".to_owned(),
         Way::Plugin => "keyring_external, as a plugin".to_owned(),
-        Way::Other(name) => format!("{name}, which this report cannot look into"),
+        Way::Other(name) => format!("{name}, which this report cannot examine"),
         Way::None => "none is loaded".to_owned(),
     };
     html! {
@@ -27,14 +27,14 @@ pub(super) fn section(facts: &Facts) -> Markup {
                 dt { "Keyring" } dd { (visible(&way)) }
                 @if keyring.is_ours() {
                     dt { "State" } dd { (state(&keyring.state)) }
-                    dt { "Identity" } dd { (Name(&keyring.id)) }
-                    dt { "Generation" } dd { (keyring.generation) " (how often it was changed)" }
+                    dt { "Id" } dd { (Name(&keyring.id)) }
+                    dt { "Generation" } dd { (keyring.generation) " (number of changes)" }
                     dt { "Keys" } dd { (keyring.keys) }
                     dt { "Copies up to date" } dd { (keyring.copies.0) " of " (keyring.copies.1) }
                     dt { "Last change" } dd { (last_change(facts)) }
                     dt { "Witness" } dd { (known(&facts.witness, |seen| match seen {
-                        None => html! { "there is none in the data directory" },
-                        Some(w) => html! { "the data directory has seen keyring " (Name(w.id)) ", generation " (w.generation) },
+                        None => html! { "the data directory has none" },
+                        Some(w) => html! { "the data directory was last used with keyring " (Name(w.id)) ", generation " (w.generation) },
                     })) }
                     @if !keyring.last_error.is_empty() { dt { "Last failure" } dd { (visible(&keyring.last_error)) } }
                 }
@@ -43,7 +43,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
             (known(&facts.keys, |keys| master_keys(keys)))
             @if keyring.is_ours() {
                 h3 { "Copies and their volumes" }
-                @if facts.copies.is_empty() { p { (unknown("the server names none")) } }
+                @if facts.copies.is_empty() { p { (unknown("the server reports none")) } }
                 @for (i, copy) in facts.copies.iter().enumerate() { (one(i + 1, copy)) }
             }
         }
@@ -59,12 +59,12 @@ fn state(state: &str) -> Markup {
     html! { span class=(class) { (visible(state)) } }
 }
 
-/// When the newest copy was written.
+/// Shows when the newest copy was written.
 fn last_change(facts: &Facts) -> Markup {
     let written = facts.copies.iter().filter_map(|c| c.file.measured()?.written).max();
     match written {
-        Some(at) => html! { (time(at)) ", as the file's volume says" },
-        None => unknown("no copy could be looked at"),
+        Some(at) => html! { (time(at)) ", according to the volume" },
+        None => unknown("no copy could be read"),
     }
 }
 
@@ -73,29 +73,29 @@ fn master_keys(keys: &[MasterKey]) -> Markup {
         .map(|purpose| (purpose, keys.iter().filter(|k| k.purpose == purpose).collect::<Vec<_>>()));
     html! {
         table {
-            caption { "Master keys and the dates of their rotation" }
+            caption { "Master keys and their rotation" }
             thead { tr { th scope="col" { "Purpose" } th scope="col" class="number" { "Keys" } th scope="col" { "First" } th scope="col" { "Last rotation" } } }
-            tbody { @for (purpose, of) in &groups {
-                @if let (Some(first), Some(last)) = (of.first(), of.last()) {
+            tbody { @for (purpose, keys) in &groups {
+                @if let (Some(first), Some(last)) = (keys.first(), keys.last()) {
                     tr {
                         th scope="row" { (purpose.name()) }
-                        td class="number" { (of.len()) }
+                        td class="number" { (keys.len()) }
                         td { (time(first.stored)) }
-                        td { @if of.len() == 1 { "none since" } @else { (time(last.stored)) } }
+                        td { @if keys.len() == 1 { "none" } @else { (time(last.stored)) } }
                     }
                 }
             } }
         }
-        @if keys.is_empty() { p { "There are none: nothing was encrypted with this keyring yet." } }
+        @if keys.is_empty() { p { "There are none: nothing has been encrypted with this keyring yet." } }
         @else {
             table {
                 caption { "The newest master keys" }
                 thead { tr { th scope="col" { "Key" } th scope="col" { "Type" } th scope="col" class="number" { "Bits" } th scope="col" { "Stored" } } }
-                tbody { @for (_, of) in &groups { @for key in of.iter().rev().take(LISTED) {
+                tbody { @for (_, keys) in &groups { @for key in keys.iter().rev().take(LISTED) {
                     tr { th scope="row" { (Name(&key.id)) } td { (visible(&key.key_type)) } td class="number" { (key.bits) } td class="nowrap" { (time(key.stored)) } }
                 } } }
             }
-            @if groups.iter().any(|(_, of)| of.len() > LISTED) { p { "Of each purpose the newest " (LISTED) " are listed; the JSON has all." } }
+            @if groups.iter().any(|(_, keys)| keys.len() > LISTED) { p { "The newest " (LISTED) " of each purpose are listed; the JSON has all." } }
         }
     }
 }
@@ -106,7 +106,7 @@ fn one(n: usize, copy: &Copy) -> Markup {
             dt { "Copy " (n) } dd { (Name(copy.path.display())) }
             dt { "Volume" } dd { (known(&copy.volume, volume)) }
             @match copy.file.measured() {
-                Some(file) => (of_file(file)),
+                Some(file) => (copy_file(file)),
                 None => { dt { "File" } dd { (known(&copy.file, |_| html! {})) } }
             }
         }
@@ -117,17 +117,17 @@ fn volume(volume: &Volume) -> Markup {
     html! {
         (visible(&volume.filesystem)) " on " (Name(&volume.source)) " (device " (visible(&volume.device)) "), mounted at " (Name(volume.mounted_at.display()))
         @if volume.read_only { ", read-only" }
-        @if volume.volatile { ", " span class="state risk" { "gone when the machine stops" } }
+        @if volume.volatile { ", " span class="state risk" { "lost when the machine stops" } }
         ", "
-        @if volume.apart_from_data { span class="state good" { "another filesystem than the data directory's" } }
-        @else { span class="state risk" { "the data directory's own filesystem" } }
+        @if volume.apart_from_data { span class="state good" { "separate from the data directory" } }
+        @else { span class="state risk" { "on the same filesystem as the data directory" } }
     }
 }
 
-fn of_file(file: &CopyFile) -> Markup {
+fn copy_file(file: &CopyFile) -> Markup {
     html! {
-        dt { "Identity" } dd { (Name(file.id)) @if !file.label.is_empty() { ", labelled " (Name(&file.label)) } }
-        dt { "Made" } dd { (time(file.created)) }
+        dt { "Id" } dd { (Name(file.id)) @if !file.label.is_empty() { ", labelled " (Name(&file.label)) } }
+        dt { "Created" } dd { (time(file.created)) }
         dt { "Generation" } dd { @match file.generation { Some(n) => (n), None => (unknown("it cannot be read")) } }
         dt { "Every byte" } dd { (known(&file.verified, |notes| html! {
             span class=(if notes.is_empty() { "state good" } else { "state risk" }) { "verified" }

@@ -5,7 +5,7 @@ use crate::commands::output::visible;
 use crate::commands::report::known::Known;
 use maud::{Markup, Render, html};
 
-/// A name or path as it was found: characters that are not seen, or that turn the text around, are shown as what they are.
+/// A name or path from outside. Invisible characters, and those that reverse the text, are shown as escapes.
 pub(super) struct Name<T: std::fmt::Display>(pub T);
 
 impl<T: std::fmt::Display> Render for Name<T> {
@@ -14,12 +14,12 @@ impl<T: std::fmt::Display> Render for Name<T> {
     }
 }
 
-/// Why something is not known.
+/// Says why something was not checked.
 pub(super) fn unknown(why: &str) -> Markup {
-    html! { span class="state unknown" { "not measured" } ": " (visible(why)) }
+    html! { span class="state unknown" { "not checked" } ": " (visible(why)) }
 }
 
-/// A fact, or why it is missing.
+/// Shows a fact, or why it is missing.
 pub(super) fn known<T>(fact: &Known<T>, shown: impl FnOnce(&T) -> Markup) -> Markup {
     match fact {
         Known::Measured(value) => shown(value),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tables of the places in which the server keeps data.
+//! Tables of the places where the server stores data.
 
 use super::super::facts::{Facts, Files};
 use super::parts::{Name, known};
@@ -8,7 +8,7 @@ use crate::commands::output::visible;
 use crate::server::{Item, Kind, Remedy, State};
 use maud::{Markup, html};
 
-/// Kinds of places in the order of the summary, as people call them.
+/// The kinds of places, in the order of the summary, with their names for people.
 const KINDS: [(Kind, &str); 22] = [
     (Kind::Table, "Tables"),
     (Kind::SystemTable, "Tables in the system tablespace"),
@@ -16,7 +16,7 @@ const KINDS: [(Kind, &str); 22] = [
     (Kind::Tablespace, "General tablespaces"),
     (Kind::MysqlTablespace, "The tablespace mysql (data dictionary, accounts)"),
     (Kind::FullText, "Full-text indexes"),
-    (Kind::Leftover, "Leftovers of statements"),
+    (Kind::Leftover, "Leftovers of interrupted statements"),
     (Kind::Redo, "Redo log"),
     (Kind::Undo, "Undo tablespaces"),
     (Kind::BinaryLog, "Binary logs"),
@@ -29,19 +29,19 @@ const KINDS: [(Kind, &str); 22] = [
     (Kind::SlowLog, "Slow query log"),
     (Kind::ErrorLog, "Error log"),
     (Kind::Dumps, "Dumps and exports"),
-    (Kind::Schema, "Defaults of schemas for new tables"),
+    (Kind::Schema, "Schema defaults for new tables"),
     (Kind::Setting, "Settings for new tables"),
-    (Kind::LateSetting, "Settings that are heeded late in a start"),
+    (Kind::LateSetting, "Settings that MySQL applies too late during startup"),
 ];
 
-/// Every kind of place: how many are how.
+/// Returns the number of places of each kind in each state.
 pub(super) fn summary(facts: &Facts) -> Markup {
     html! {
         table {
-            caption { "Every kind of place, as the server says" }
+            caption { "Every kind of place, as the server reports it" }
             thead { tr {
                 th scope="col" { "Place" }
-                @for heading in ["Encrypted", "In clear", "Cannot be", "Unused", "Size"] { th scope="col" class="number" { (heading) } }
+                @for heading in ["Encrypted", "Unencrypted", "Not supported", "Unused", "Size"] { th scope="col" class="number" { (heading) } }
                 th scope="col" { "State" }
             } }
             tbody {
@@ -53,7 +53,7 @@ pub(super) fn summary(facts: &Facts) -> Markup {
                             td class="number" { (items.iter().filter(|i| i.state == state).count()) }
                         }
                         td class="number" { (size(items.iter().map(|i| i.bytes).sum())) }
-                        td { (state_of(&items)) }
+                        td { (worst_state(&items)) }
                     }
                 }
             }
@@ -63,7 +63,7 @@ pub(super) fn summary(facts: &Facts) -> Markup {
             thead { tr {
                 th scope="col" { "Schema" }
                 th scope="col" class="number" { "Encrypted" } th scope="col" class="number" { "Size" }
-                th scope="col" class="number" { "In clear" } th scope="col" class="number" { "Size" }
+                th scope="col" class="number" { "Unencrypted" } th scope="col" class="number" { "Size" }
                 th scope="col" { "New tables" }
             } }
             tbody {
@@ -74,7 +74,7 @@ pub(super) fn summary(facts: &Facts) -> Markup {
                         td class="number" { (row.clear) } td class="number" { (size(row.clear_bytes)) }
                         td { @match row.new_tables {
                             Some(true) => span class="state good" { "encrypted" },
-                            Some(false) => span class="state bad" { "in clear" },
+                            Some(false) => span class="state bad" { "unencrypted" },
                             None => "the server's own",
                         } }
                     }
@@ -84,17 +84,17 @@ pub(super) fn summary(facts: &Facts) -> Markup {
     }
 }
 
-/// The worst of them says how it is.
-fn state_of(items: &[&Item]) -> Markup {
+/// Shows the worst state of these places.
+fn worst_state(items: &[&Item]) -> Markup {
     let any = |state| items.iter().any(|i| i.state == state);
     if any(State::Clear) {
-        html! { span class="state bad" { "in clear" } }
+        html! { span class="state bad" { "unencrypted" } }
     } else if any(State::Cannot) {
-        html! { span class="state neutral" { "cannot be" } }
+        html! { span class="state neutral" { "not supported" } }
     } else if any(State::Encrypted) {
         html! { span class="state good" { "encrypted" } }
     } else if items.is_empty() {
-        html! { span class="state neutral" { "there is none" } }
+        html! { span class="state neutral" { "none" } }
     } else {
         html! { span class="state neutral" { "unused" } }
     }
@@ -104,17 +104,17 @@ fn size(bytes: u64) -> String {
     if bytes == 0 { String::new() } else { sizes::bytes(bytes) }
 }
 
-/// All that is in clear, all that cannot be encrypted, and what the files are.
+/// Lists what is unencrypted, what MySQL cannot encrypt, and what the files show.
 pub(super) fn details(facts: &Facts) -> Markup {
     html! {
         section aria-labelledby="clear" {
-            h2 id="clear" { "What is in clear, one by one" }
-            (list(facts, State::Clear, "In clear, and could be encrypted or switched off", "Nothing."))
-            (list(facts, State::Cannot, "Cannot be encrypted by MySQL", "Nothing."))
+            h2 id="clear" { "Unencrypted data, item by item" }
+            (list(facts, State::Clear, "Unencrypted; could be encrypted or switched off", "Nothing."))
+            (list(facts, State::Cannot, "Not supported by MySQL", "Nothing."))
         }
         section aria-labelledby="files" {
-            h2 id="files" { "What the files say" }
-            p { "The above is the server's word. Its files were read beside it: pages say of themselves whether they are encrypted, and a page that is decrypted with the keyring's key and has the right checksum proves it." }
+            h2 id="files" { "What the files show" }
+            p { "All of the above is what the server reports. In addition, its files were read: each page shows whether it is encrypted, and a page that the keyring's key decrypts to a correct checksum proves it." }
             (known(&facts.files, files))
         }
     }
@@ -129,7 +129,7 @@ fn list(facts: &Facts, state: State, caption: &str, none: &str) -> Markup {
         } @else {
             table {
                 caption { (caption) }
-                thead { tr { th scope="col" class="place" { "Place" } th scope="col" { "Kind" } th scope="col" class="number" { "Size" } th scope="col" { "What there is to know, and the remedy" } } }
+                thead { tr { th scope="col" class="place" { "Place" } th scope="col" { "Kind" } th scope="col" class="number" { "Size" } th scope="col" { "Details and what to do" } } }
                 tbody { @for item in items {
                     tr {
                         th scope="row" { (Name(&item.name)) }
@@ -151,7 +151,7 @@ fn list(facts: &Facts, state: State, caption: &str, none: &str) -> Markup {
 }
 
 fn remedy(item: &Item, how: &str) -> Markup {
-    html! { @if !item.about.is_empty() { ". " } "Remedy: " code { (visible(how)) } }
+    html! { @if !item.about.is_empty() { ". " } "What to do: " code { (visible(how)) } }
 }
 
 fn files(files: &Files) -> Markup {
@@ -159,11 +159,11 @@ fn files(files: &Files) -> Markup {
         p { (visible(files.seen.line())) "." }
         p { "Directories: " @for (i, dir) in files.directories.iter().enumerate() { @if i > 0 { ", " } (Name(dir.display())) } "." }
         @if files.findings.is_empty() {
-            p { span class="state good" { "Nothing is in clear" } " in them that could be encrypted." }
+            p { span class="state good" { "No unencrypted data" } " that MySQL could encrypt was found in them." }
         } @else {
             table {
-                caption { "In the files, in clear or not opened" }
-                thead { tr { th scope="col" class="file" { "File" } th scope="col" { "What" } th scope="col" { "Remedy" } } }
+                caption { "Files that are unencrypted or cannot be decrypted" }
+                thead { tr { th scope="col" class="file" { "File" } th scope="col" { "What was found" } th scope="col" { "What to do" } } }
                 tbody { @for finding in &files.findings {
                     tr {
                         th scope="row" { (Name(&finding.what)) }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The page's structure, and names that are meant to break it.
+//! Tests of the page's structure, also with hostile names.
 
 use super::*;
 use crate::commands::report::facts::SchemaRow;
@@ -37,7 +37,7 @@ fn elements(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_page_is_whole_and_needs_nothing_else() {
+fn the_page_is_complete_and_loads_nothing() {
     let page = shown(&fine());
     let elements = elements(&page);
     for name in ["h1", "main", "svg", "title", "desc", "caption", "footer"] {
@@ -58,7 +58,7 @@ fn the_page_is_whole_and_needs_nothing_else() {
     }
     let outside = page.replace("url(#stripes)", "").replace("url(#dots)", "");
     assert!(!outside.contains("url("));
-    assert!(page.contains("Fine: Everything that MySQL can encrypt is encrypted") && page.contains("00ff"));
+    assert!(page.contains("OK: Everything that MySQL can encrypt is encrypted") && page.contains("00ff"));
 }
 
 #[test]
@@ -86,13 +86,13 @@ fn hostile_names_stay_text() {
 }
 
 #[test]
-fn what_was_not_measured_is_said() {
+fn what_was_not_measured_is_shown() {
     let mut facts = fine();
-    facts.files = Known::NotMeasured("closed to this user".to_owned());
+    facts.files = Known::NotMeasured("no permission".to_owned());
     facts.keys = Known::NotMeasured("no secret".to_owned());
     let page = shown(&facts);
-    assert!(page.contains("Incomplete: "));
-    assert!(page.contains("not measured</span>: closed to this user"));
-    assert!(page.contains("not measured</span>: no secret"));
-    assert!(!page.contains("Nothing is in clear</span>"));
+    assert!(page.contains("INCOMPLETE: "));
+    assert!(page.contains("not checked</span>: no permission"));
+    assert!(page.contains("not checked</span>: no secret"));
+    assert!(!page.contains("No unencrypted data</span>"));
 }
