@@ -4,6 +4,8 @@
 //! only added, never edited. `cargo test --test vectors -- --ignored` makes those that are missing.
 
 mod common;
+#[path = "vectors/made.rs"]
+mod made;
 #[path = "vectors/make.rs"]
 mod make;
 #[path = "vectors/planted.rs"]
@@ -18,6 +20,7 @@ use keyring_external::format::image::Note;
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{inspect, load};
 use keyring_external::unlock::UnlockSource;
+use made::Made;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,7 +131,7 @@ fn make_vectors() {
         if path.exists() {
             continue;
         }
-        let make::Made { file, secret, expect } = make();
+        let Made { file, secret, expect } = make();
         let found = outcome(&file, &secret);
         assert_eq!(found.word(), expect, "{name}");
         let vector = Vector { name: (*name).into(), note: (*about).into(), secret, expect: found, file };

@@ -4,6 +4,7 @@
 use super::common::forge::{Fields, Forge, SLOTS_AT};
 use super::common::sim::Sim;
 use super::common::{CHEAP, Op, PATH, SECRET, create, data, filled, open, secret, take_into_use};
+use super::made::{Made, add_slot, damaged, opened, with_label, with_secret};
 use super::planted::{
     low_order, planted, planted_and_followed, planted_in_a_renewed_slot, planted_of_low_order,
     renewed_without_the_data_key,
@@ -14,17 +15,10 @@ use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::Header;
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::format::layout::HEADER_LEN;
-use keyring_external::format::slots::{SLOT_LEN, Slot, SlotKind};
+use keyring_external::format::slots::{SLOT_LEN, SlotKind};
 use keyring_external::keyring::NewKeyring;
 use keyring_external::recovery::RecoveryKey;
 use sha2::{Digest, Sha256};
-
-/// A file, the secret that it is opened with, and what that must come to.
-pub struct Made {
-    pub file: Vec<u8>,
-    pub secret: Vec<u8>,
-    pub expect: &'static str,
-}
 
 /// A vector's name, what is special about it, and how its file is made.
 type Recipe = (&'static str, &'static str, fn() -> Made);
@@ -192,18 +186,6 @@ pub const VECTORS: &[Recipe] = &[
     ("truncated_in_record", "the last byte is missing", || cut(several_keys().file.len() - 1)),
 ];
 
-pub fn opened(file: Vec<u8>) -> Made {
-    Made { file, secret: SECRET.into(), expect: "opened" }
-}
-
-pub fn damaged(file: Vec<u8>) -> Made {
-    Made { file, secret: SECRET.into(), expect: "damaged" }
-}
-
-pub fn with_secret(made: Made, secret: &[u8]) -> Made {
-    Made { secret: secret.into(), expect: "wrong_secret", ..made }
-}
-
 /// A simulated filesystem with a keyring in it, after these changes.
 fn changed(sim: Sim, ops: &[Op]) -> Sim {
     let (keyring, _) = open(&sim.fs()).unwrap();
@@ -332,11 +314,6 @@ fn wrong_recovery() -> Made {
     Made { file, secret: typed.into_bytes(), expect: "wrong_secret" }
 }
 
-fn add_slot(header: &mut Header, keys: &DataKeys, kind: SlotKind, cost: Cost, name: &str, secret: &[u8]) {
-    let slot = Slot::seal(kind, cost, name, 1_700_000_000, secret, keys, &header.id);
-    header.add(slot.unwrap()).unwrap();
-}
-
 fn slots_all_eight() -> Made {
     let forge = Forge::with_header("biobank", |header, keys| {
         for n in 0..3_u8 {
@@ -349,12 +326,6 @@ fn slots_all_eight() -> Made {
         add_slot(header, keys, SlotKind::Passphrase, CHEAP, &format!("{}é", "n".repeat(53)), PASSPHRASE);
     });
     Made { file: forge.file(), secret: PASSPHRASE.into(), expect: "opened" }
-}
-
-pub fn with_label(label: &str) -> Forge {
-    Forge::with_header(label, |header, keys| {
-        add_slot(header, keys, SlotKind::SecretFile, Cost::NONE, "", &SECRET);
-    })
 }
 
 fn label_non_ascii() -> Made {

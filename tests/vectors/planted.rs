@@ -3,7 +3,7 @@
 
 use super::common::SECRET;
 use super::common::forge::{PUBLIC_AT, SLOTS_AT, reheaded};
-use super::make::{Made, damaged, opened, with_label, with_secret};
+use super::made::{Made, damaged, opened, with_label, with_secret};
 use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::{self, Header};
 use keyring_external::format::slots::{SLOT_LEN, Slot};
