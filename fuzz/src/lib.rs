@@ -8,6 +8,7 @@
 
 mod authentic;
 mod foreign;
+mod host;
 mod innodb;
 mod keyring;
 mod seeds;
@@ -17,6 +18,7 @@ mod settings;
 mod vectors;
 
 pub use foreign::{component_keyring_file, keyring_file, percona};
+pub use host::host;
 pub use innodb::{binlog, redo, tablespace};
 pub use keyring::{header, image, records};
 pub use seeds::seeds;
@@ -38,4 +40,5 @@ pub const TARGETS: &[Target] = &[
     ("binlog", binlog),
     ("config", config),
     ("option_file", option_file),
+    ("host", host),
 ];

@@ -29,6 +29,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "binlog" => vec![BINLOG.to_vec(), BINLOG[..512].to_vec(), b"\xfebin\0".to_vec()],
         "config" => config(),
         "option_file" => option_file(),
+        "host" => host(),
         _ => panic!("there is no target {target}"),
     }
 }
@@ -245,6 +246,18 @@ fn option_file() -> Vec<Vec<u8>> {
         b"# a comment\n[client]\nuser=anna\npassword = \"a #b\\sc\"\nport=3307\nssl_mode=VERIFY_CA # yes\n[mysqld]\nloose-keyring_external_path=/k\nskip-networking\n",
         b"[client]\n!includedir /more\n!include /more/1.cnf\nprotocol='tcp'\n\0[mysql]\nsocket=/run/s\nhost=h\\\\\\n\\t\\q\n\0; x\nssl-ca=/ca\n",
         b"!include /my.cnf\n[a\n=\n\"=\"\nname",
+    ];
+    texts.iter().map(|text| text.to_vec()).collect()
+}
+
+fn host() -> Vec<Vec<u8>> {
+    let texts: [&[u8]; 6] = [
+        b"@{run} = /run /var/run\nalias /a/ -> /b/,\n#include <tunables/global>\n/usr/sbin/mysqld flags=(complain) {\n  #include \"self\"\n  capability chown,\n  owner @{run}/mysqld/*.sock rwk, # x\n  deny /mnt/{a,b{c,d}}/**/[^a-z]?x\\* rw,\n  /etc/mysql/** r,\n  \"/mnt/my stick/**\" rwk,\n}\n",
+        b"[Unit]\nRequiresMountsFor=/mnt/my\\x20stick \\\n  /mnt/a\nAfter=mnt-a.mount\n[Service]\nUser=mysql\nLimitMEMLOCK=64M:infinity\nLoadCredential=kx:/etc/k%%\nProtectSystem=strict\nReadWritePaths=-/var\nEnvironment=\"KX=1\"\nUser=\n",
+        b"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n30 22 8:17 / /mnt/my\\040stick rw,nosuid shared:2 - ext4 /dev/sdb1 rw\n",
+        b"UUID=1 / ext4 errors=remount-ro 0 1\nUUID=2\t/mnt/my\\040stick ext4 nofail 0 2\n",
+        b"root:x:0:0::/:/bin/sh\nmysql:x:27:27::/:/bin/false\n",
+        br#"{"components": "file://component_keyring_external,file://component_keyring_file", "read_local_manifest": true}"#,
     ];
     texts.iter().map(|text| text.to_vec()).collect()
 }

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What keyringctl reads of the host's own configuration: AppArmor profiles, systemd units, mounts, accounts, manifests.
+
+use keyring_external::unlock::UnlockSource;
+use keyringctl::host::apparmor::{local_rules, merged, parse};
+use keyringctl::host::files::{Manifest, drop_in_text};
+use keyringctl::host::mounts::{fstab, mount_of, mounts};
+use keyringctl::host::needs::needs;
+use keyringctl::host::unit::{Unit, mount_unit};
+use keyringctl::host::{Host, Way, accounts};
+use std::path::Path;
+
+fn example() -> Host {
+    Host {
+        way: Way::Component,
+        keyring: "/mnt/a/keys/main.keyring".into(),
+        mirrors: vec!["/mnt/my stick/keys/main.keyring".into()],
+        min_copies: 1,
+        wait: 0,
+        allow_same_device: false,
+        unlock: UnlockSource::File("/etc/mysql/keyring.secret".into()),
+        credential: None,
+        mysqld: "/usr/sbin/mysqld".into(),
+        plugin_dir: "/usr/lib/mysql/plugin".into(),
+        datadir: "/var/lib/mysql".into(),
+        unit: "mysql.service".into(),
+        option_dir: "/etc/mysql/mysql.conf.d".into(),
+        local_manifest: false,
+    }
+}
+
+/// The same text as each of them.
+pub fn host(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let host = example();
+    let needs = needs(&host);
+
+    // A text that includes itself, and one that is not there.
+    let include = |name: &str| (name == "self").then(|| vec![text.clone().into_owned()]);
+    for profile in parse(&text, &include) {
+        let _ = (profile.confines(&host.mysqld), profile.is_enforced());
+        assert!(profile.missing(&needs).len() <= needs.len());
+    }
+    let rules = local_rules(&needs);
+    let once = merged(&text, &rules);
+    assert_eq!(merged(&once, &rules), once, "our rules are added once");
+
+    let mut unit = Unit::default();
+    unit.add(&text);
+    let point = Path::new("/mnt/my stick");
+    let _ = (unit.waits_for(point, true), unit.waits_for(point, false), unit.memlock(), unit.user());
+    let _ = (
+        unit.credential("kx"),
+        unit.closes(point),
+        unit.sets_environment("KX"),
+        mount_unit(Path::new(&*text)),
+    );
+
+    let all = mounts(&text, Path::new("/"));
+    let _ = mounts(&text, Path::new("/image"));
+    if let Some(mount) = mount_of(&all, &host.keyring) {
+        assert!(host.keyring.starts_with(&mount.point));
+        let _ = (mount.has("ro"), mount.is_volatile());
+    }
+    let _ = drop_in_text(&host, &all);
+    let _ = fstab(&text);
+    if let Some(account) = accounts::find(&text, "mysql") {
+        assert_eq!(account.name, "mysql");
+        let _ = accounts::name_of(&text, account.uid);
+    }
+    match Manifest::parse(&text) {
+        Ok(manifest) => drop((manifest.is_ours(), manifest.other_keyrings())),
+        Err(why) => assert!(!why.is_empty()),
+    }
+}
