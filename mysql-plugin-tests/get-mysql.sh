@@ -351,6 +351,10 @@ use_private() {
             say "the checkout has moved"
             rm -f "$stamp"
         else
+            [[ ${NO_INSTALL:-} != 1 ]] || {
+                echo "skipped: no MySQL 8.0 or later is installed, and NO_INSTALL=1 gets none"
+                exit 77
+            }
             [[ -n $(command -v apt-get) && -n $(command -v dpkg) ]] ||
                 die "no MySQL 8.0 or later is installed, and without apt-get and dpkg none can be unpacked. Install one or set MYSQLD="
             fetch

@@ -48,38 +48,9 @@ fi
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export KX_LIBRARY_DIR=$target/release
 
-# What the tests put volumes on and look into memory with. No service is started for that, not even by the
-# package of a server: the tests start an sshd of their own when they need one.
-install_without_services() {
-    local policy=/usr/sbin/policy-rc.d
-    if [[ ! -e $policy ]]; then
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-        printf '#!/bin/sh\nexit 101\n' >"$policy"
-        chmod 0755 "$policy"
-    fi
-    local package get=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends)
-    { apt-get update -qq && "${get[@]}" "$@"; } >/dev/null 2>&1 ||
-        # One that cannot be had must not keep the others away.
-        for package in "$@"; do
-            "${get[@]}" "$package" >/dev/null 2>&1 || say "could not install $package; what needs it is skipped"
-        done
-    [[ -z $(trap -p EXIT) ]] || rm -f "$policy"
-    trap - EXIT
-    if [[ " $* " == *" openssh-server "* ]] && command -v systemctl >/dev/null; then
-        systemctl disable --quiet ssh.service 2>/dev/null || :
-    fi
-}
-
+# What the tests put volumes on and look into memory with.
 if [[ $(id -u) == 0 && -z $as_user ]]; then
-    missing=()
-    for need in mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g \
-        mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs fusermount3:fuse3 sshfs:sshfs sshd:openssh-server gcore:gdb strace:strace chromium:chromium; do
-        PATH=$PATH:/usr/sbin:/sbin command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
-    done
-    if ((${#missing[@]})); then
-        say "installing ${missing[*]}, for what the tests need"
-        install_without_services "${missing[@]}"
-    fi
+    scripts/packages.sh server || :
 fi
 
 say "building"

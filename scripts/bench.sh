@@ -32,17 +32,8 @@ if [[ -z ${KX_MYSQL_ENV:-} ]]; then
 fi
 export KX_LIBRARY_DIR=$target/release
 
-if [[ $(id -u) == 0 ]]; then
-    missing=()
-    for need in sysbench:sysbench valgrind:valgrind mkfs.ext4:e2fsprogs; do
-        PATH=$PATH:/usr/sbin:/sbin command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
-    done
-    if ((${#missing[@]})) && command -v apt-get >/dev/null; then
-        say "installing ${missing[*]}"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
-            >/dev/null 2>&1 || say "could not install them; the figures say what stands in, or is skipped"
-    fi
-fi
+# Without them the figures say what stands in, or is skipped.
+scripts/packages.sh bench || :
 
 say "building"
 binary=$(cargo bench --locked -p mysql-plugin-tests --no-run --bench figures --message-format=json |

@@ -3,30 +3,15 @@
 #
 #   bindings.sh           writes src/abi/sys.rs
 #   bindings.sh --check   fails when the committed file differs from a fresh one; exits 77 when it
-#                         cannot tell, because libclang is missing and only root can install it
+#                         cannot tell, because libclang is missing and was not installed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-has_libclang() {
-    [[ -n ${LIBCLANG_PATH:-} ]] && return
-    # libclang-cpp, which other packages bring, is another library.
-    local place
-    for place in '/usr/lib/llvm-*/lib' '/usr/lib/*-linux-gnu'; do
-        compgen -G "$place/libclang.so*" >/dev/null && return
-        compgen -G "$place/libclang-[0-9]*.so*" >/dev/null && return
-    done
-    return 1
+# libclang, which bindgen reads C with (about 90 MB).
+scripts/packages.sh bindings || {
+    echo "skipped: libclang is missing (apt-get install libclang-dev)"
+    exit 77
 }
-
-if ! has_libclang; then
-    if [[ $(id -u) != 0 ]]; then
-        echo "bindings: libclang is missing; install it as root: apt-get install libclang-dev" >&2
-        exit 77
-    fi
-    echo "bindings: installing Debian's libclang-dev, which bindgen reads C with (about 90 MB)"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libclang-dev >/dev/null
-fi
 
 out=src/abi/sys.rs
 if [[ ${1:-} == --check ]]; then

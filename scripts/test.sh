@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # All tests (make test). Each step says what it does and how long it took; its whole output is in
-# target/test-logs. Ends in a line of counts; exits non-zero when anything failed.
+# target/test-logs. Ends in what was skipped and why, and a line of counts; exits non-zero when anything failed.
 #
 # As root the tests on the real server run twice: as root, and as an ordinary user.
+#
+# Settings: NO_INSTALL=1 installs no packages and gets no MySQL server, and skips what would need them.
 set -uo pipefail
 # Snapshots are compared, never written.
 export INSTA_UPDATE=no
@@ -35,11 +37,29 @@ step() {
     fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '   %-14s %d passed, %d failed, %d skipped, %d s\n' '' "$p" "$f" "$s" $((SECONDS - at))
-    grep -hE '^(SKIPPED|skipped)|\.\.\. ignored' "$log" | sort -u | head -n 20 | sed 's/^/   /'
+    reasons "$log" "$name"
     if ((f > 0)); then
         printf '   FAILED; the end of %s:\n' "$log"
         tail -n 60 "$log" | sed 's/^/   | /'
     fi
+}
+
+# Adds "STEP<tab>REASON" to $skips for each test that a log says was skipped.
+skips=$logs/skipped.list
+: >"$skips"
+reasons() {
+    # A test program may write its own line between the parts of another line.
+    sed -n -E "s/^SKIPPED \(([^)]*)\): .*/$2\t\1/p; s/^skipped: (.*)/$2\t\1/p; s/^test (.*) \.\.\. ignored, (.*)/$2\t\1: \2/p" \
+        "$1" >>"$skips"
+}
+
+# Skips a step that cannot do without a server.
+with_server() {
+    [[ -r ${KX_MYSQL_ENV:-target/mysql/env} ]] || {
+        echo "skipped: there is no MySQL server for the tests (see the step mysql)"
+        return 77
+    }
+    "$@"
 }
 
 lint() {
@@ -50,22 +70,33 @@ lint() {
     make lint
 }
 
+# Said first, and on the screen: afterwards no step installs anything.
+missing=$(scripts/packages.sh --missing bindings valgrind server)
+if [[ -n $missing && $(id -u) == 0 && ${NO_INSTALL:-} != 1 ]]; then
+    printf 'make test is about to install with apt-get, as root: %s\n(make test NO_INSTALL=1 installs nothing and skips what needs them)\n' "$missing"
+fi
+[[ -z $missing ]] || step packages "Debian packages that tests need" scripts/packages.sh bindings valgrind server
+
 step build "the library and keyringctl" make build
-step lint "formatting, clippy, the project's own rules" lint
+step lint "formatting, clippy, the project's own rules and what they refuse" lint
 step code "unit tests, file format, crashes, mutations" cargo test --locked --lib --bins --tests
 step bindings "src/abi/sys.rs against include/" scripts/bindings.sh --check
 step valgrind "the C boundary under Valgrind" env KX_ABI_CALLS=1500 scripts/valgrind-abi.sh
 step exports "what the library exports and needs" scripts/exports.sh
 step mysql "a MySQL server for the tests" make mysql
-step deb "a Debian package, and a real server with its files" scripts/deb-check.sh
-step server "keyring and faults on a real server" mysql-plugin-tests/server.sh
-step mtr "MySQL's own test runner on the project's suite" mysql-plugin-tests/mtr.sh
-step upstream "short tests of MySQL's own suite for components" mysql-plugin-tests/upstream/run.sh --quick
+step deb "a Debian package, and a real server with its files" with_server scripts/deb-check.sh
+step server "keyring and faults on a real server" with_server mysql-plugin-tests/server.sh
+step mtr "MySQL's own test runner on the project's suite" with_server mysql-plugin-tests/mtr.sh
+step upstream "short tests of MySQL's own suite for components" with_server mysql-plugin-tests/upstream/run.sh --quick
 if [[ $(id -u) == 0 ]]; then
-    step server-user "the same as an ordinary user" mysql-plugin-tests/server.sh --as-user
-    step mtr-user "the same as an ordinary user" mysql-plugin-tests/mtr.sh --as-user
+    step server-user "the same as an ordinary user" with_server mysql-plugin-tests/server.sh --as-user
+    step mtr-user "the same as an ordinary user" with_server mysql-plugin-tests/mtr.sh --as-user
 fi
 
+if [[ -s $skips ]]; then
+    printf '\nskipped, and why:\n'
+    sort "$skips" | uniq -c | awk -F'\t' '{ split($1, a, " "); printf "   %4d  %-12s %s\n", a[1], a[2], $2 }'
+fi
 printf '\nall tests: %d s; logs in %s\n' $((SECONDS - began)) "$logs"
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 ((failed == 0 && passed > 0))

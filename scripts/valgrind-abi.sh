@@ -1,16 +1,13 @@
 #!/usr/bin/env bash
 # Runs the tests of the C boundary (tests/abi.rs) under Valgrind: invalid reads and writes, use of what was
-# freed or never set, definite leaks. Root installs a Valgrind that is missing; without one it exits 77.
+# freed or never set, definite leaks. Installs a missing Valgrind when it may
+# (packages.sh); without one it exits 77.
 #
 #   valgrind-abi.sh [TEST...]     KX_ABI_CALLS (default 4000) is how many random calls are made
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! command -v valgrind >/dev/null && [[ $(id -u) == 0 ]]; then
-    echo "installing valgrind"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends valgrind libc6-dbg; } \
-        >/dev/null 2>&1 || true
-fi
+scripts/packages.sh valgrind || :
 command -v valgrind >/dev/null || {
     echo "skipped: there is no valgrind on this machine (apt-get install valgrind)"
     exit 77
