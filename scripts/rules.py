@@ -230,7 +230,7 @@ def arrows(tree):
 @rule(
     "the library and its tests do not import keyringctl",
     {"src/abi/mod.rs": "+\nuse keyringctl::commands;\n"},
-    {"tests/faults.rs": "+\nfn planted() {\n    keyringctl::commands::main();\n}\n"},
+    {"tests/keyring/faults.rs": "+\nfn planted() {\n    keyringctl::commands::main();\n}\n"},
 )
 def library_alone(tree):
     for path in [*tree.below(LIBRARY + "/", ".rs"), *tree.below("tests/", ".rs")]:

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Copies that took parts, keyrings that take the place of others, and what must not be taken for either.
 
-mod common;
-
-use common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
-use common::{CHEAP, SECRET, data, key_type, name, private_dir, rekey, secret, secret_file, tended};
+use crate::common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
+use crate::common::{CHEAP, SECRET, data, key_type, name, private_dir, rekey, secret, secret_file, tended};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, NewKeyring, Standing, State, Trust, load_with};
 use keyring_external::unlock::UnlockSource;

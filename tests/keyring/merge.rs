@@ -2,10 +2,10 @@
 //! Copies that have diverged are brought together: the keys of both are there afterwards, and whatever happens on
 //! the way (a power cut, a failing operation, another program), no key of either is lost and the way is the same again.
 
-mod common;
-
-use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, copies, data, filled, key_type, name, open, secret, unlock};
+use crate::common::sim::{Effect, Sim};
+use crate::common::{
+    Op, PATH, Rng, Set, contents, copies, data, filled, key_type, name, open, secret, unlock,
+};
 use keyring_external::error::{BadRequest, Error};
 use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{
@@ -129,7 +129,7 @@ fn copies_that_have_not_diverged_are_not_merged() {
     let e = read(&sim, &[PATH, MIRROR, THIRD]).unwrap_err().to_string();
     assert!(e.contains("more than two copies have diverged"), "{e}");
     let other = Sim::default();
-    common::create(&other.fs()).unwrap();
+    crate::common::create(&other.fs()).unwrap();
     sim.put(THIRD, other.bytes(PATH).unwrap());
     let e = read(&sim, &[PATH, THIRD]).unwrap_err().to_string();
     assert!(e.contains("are two keyrings"), "{e}");
@@ -306,7 +306,7 @@ fn the_slots_of_the_first_copy_stay() {
     let (sim, _) = filled();
     sim.put(MIRROR, sim.bytes(PATH).unwrap());
     let (keyring, _) = open(&sim.fs()).unwrap();
-    keyring.add_slot(&secret(&[9; 40]), "test", "ours", common::CHEAP).unwrap();
+    keyring.add_slot(&secret(&[9; 40]), "test", "ours", crate::common::CHEAP).unwrap();
     change(&sim, MIRROR, &[store("theirs")]);
     merge(&sim, &[PATH, MIRROR]).unwrap();
     assert_eq!(at(&sim, MIRROR).slots().len(), 2);

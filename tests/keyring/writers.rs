@@ -3,10 +3,8 @@
 //! damaged or gone. A change is refused before anything is written, and nothing anyone acknowledged is
 //! lost; what may be healed is healed (invariants 1, 4 and 5).
 
-mod common;
-
-use common::sim::{Effect, Sim};
-use common::{CHEAP, Op, PATH, SECRET, contents, copies, create, data, filled, open, secret, tended};
+use crate::common::sim::{Effect, Sim};
+use crate::common::{CHEAP, Op, PATH, SECRET, contents, copies, create, data, filled, open, secret, tended};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, NewKeyring, Severity, State, Trust};
 use std::path::Path;
@@ -272,7 +270,7 @@ fn a_volume_without_locks_is_told_once() {
 }
 
 mod on_real_files {
-    use super::common::{SECRET, contents, data, key_type, name, private_dir, secret, unlock};
+    use crate::common::{SECRET, contents, data, key_type, name, private_dir, secret, unlock};
     use keyring_external::error::{BadRequest, Error, Refusal};
     use keyring_external::format::cost::Cost;
     use keyring_external::keyring::{NewKeyring, load};

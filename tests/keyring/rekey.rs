@@ -3,9 +3,10 @@
 //! more, and whoever uses the keyring meanwhile goes on. Power cuts and failing operations within a renewal
 //! are in crash.rs, faults.rs and mirrors.rs.
 
-mod common;
-use common::forge::{PARENTS_AT, PUBLIC_AT, SLOTS_AT, reheaded};
-use common::{CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret, secret_file, tended};
+use crate::common::forge::{PARENTS_AT, PUBLIC_AT, SLOTS_AT, reheaded};
+use crate::common::{
+    CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret, secret_file, tended,
+};
 use keyring_external::config::Config;
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::commit;

@@ -2,10 +2,8 @@
 //! A keyring that was copied, and both copies went on: whatever is done with the two afterwards, no
 //! key that either acknowledged is dropped without a word (invariants 1 and 4).
 
-mod common;
-
-use common::sim::Sim;
-use common::{Op, PATH, Set, contents, copies, data, filled, open, tended, unlock};
+use crate::common::sim::Sim;
+use crate::common::{Op, PATH, Set, contents, copies, data, filled, open, tended, unlock};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, State, Trust, load_all};
 

@@ -3,10 +3,8 @@
 //! half-finished restores leave them (invariant 3): the keys of a version that once was the whole
 //! keyring, or a refusal; never a mixture, and never a lost key while the blocks that hold it are there.
 
-mod common;
-
-use common::sim::Sim;
-use common::{Op, PATH, Rng, SECRET, Set, contents, create, data, open};
+use crate::common::sim::Sim;
+use crate::common::{Op, PATH, Rng, SECRET, Set, contents, create, data, open};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::DataKeys;

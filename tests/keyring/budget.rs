@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What one opening computes of Argon2id, whatever the files ask for (invariant 7). Argon2id is counted, not timed.
 
-mod common;
-
-use common::forge::{SLOTS_AT, reheaded};
-use common::{CHEAP, SECRET, copies, private_dir, secret, secret_file, tended};
+use crate::common::forge::{SLOTS_AT, reheaded};
+use crate::common::{CHEAP, SECRET, copies, private_dir, secret, secret_file, tended};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::cost::{BUDGET, Cost, derivations};
 use keyring_external::format::crypto::DataKeys;
@@ -84,10 +82,12 @@ fn a_random_secret_computes_nothing_also_in_a_running_server() {
     let config = copies::config(&paths, 1);
     let ((), spent) = counted(|| {
         let server = Keyring::open(&real(), &config, Trust::Witness, |_, _| {}).unwrap().0;
-        server.generate(common::name("one", ""), &common::key_type("AES"), 32).unwrap();
+        server.generate(crate::common::name("one", ""), &crate::common::key_type("AES"), 32).unwrap();
         forge(&paths[0], 0, 1, Cost { memory_kib: 1 << 20, passes: 4, lanes: 1 });
         assert_eq!(tended(&server).state, State::Detached);
-        assert!(server.generate(common::name("two", ""), &common::key_type("AES"), 32).is_err());
+        assert!(
+            server.generate(crate::common::name("two", ""), &crate::common::key_type("AES"), 32).is_err()
+        );
         assert!(matches!(open(&paths, &SECRET), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
         // Nor do bytes that are no text because of one character.
         assert!(matches!(open(&paths, b"a passphrase\0"), Err(Error::Refusal(Refusal::WrongSecret { .. }))));

@@ -2,10 +2,8 @@
 //! What a failed sync left can be read for as long as the system runs, and is gone after a power cut. A
 //! program that is started in between must not build on it (invariant 1).
 
-mod common;
-
-use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, copies, data, filled, keyring_path, open, tended, unlock};
+use crate::common::sim::{Effect, Sim};
+use crate::common::{Op, PATH, Rng, Set, contents, copies, data, filled, keyring_path, open, tended, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, Trust, load_all};
 use std::path::{Path, PathBuf};

@@ -2,9 +2,7 @@
 //! Many keys stored at once: all, or none and not a byte written. Power cuts and failing operations within
 //! are in crash.rs, faults.rs and mirrors.rs.
 
-mod common;
-
-use common::{Op, PATH, contents, data, filled, name, open};
+use crate::common::{Op, PATH, contents, data, filled, name, open};
 use keyring_external::error::{BadRequest, Error};
 
 fn all(ids: &[&'static str]) -> Op {

@@ -2,11 +2,9 @@
 //! Several copies and several programs: what one acknowledged is in what all come to in the end, a copy that somebody
 //! else holds is waited for, and one that hangs holds up nothing but itself (invariants 1, 7 and 9).
 
-mod common;
-
-use common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
-use common::hooked::Hooked;
-use common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, tended};
+use crate::common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
+use crate::common::hooked::Hooked;
+use crate::common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, tended};
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::keyring::{Keyring, Severity, State, Trust};
 use keyring_external::store::fs::{Access, Lock};

@@ -2,10 +2,8 @@
 //! Failing file operations without and with a power cut after them (invariant 2), and what a change
 //! costs (invariants 1 and 9).
 
-mod common;
-
-use common::sim::{Counts, Effect, OTHERS, Sim};
-use common::{
+use crate::common::sim::{Counts, Effect, OTHERS, Sim};
+use crate::common::{
     Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, key_type, name, open, take_into_use,
 };
 use keyring_external::error::{BadRequest, Error, Failure, Refusal};

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the repeatable tests stand on: the same seed and name make the same choices, whatever runs beside.
 
-mod common;
-
-use common::Rng;
+use crate::common::Rng;
 use std::sync::Barrier;
 
 fn choices(mut rng: Rng) -> Vec<u64> {

@@ -3,10 +3,8 @@
 //! the same keys with the same bytes, or a refusal that names damage, and the file left as it is
 //! (invariant 5).
 
-mod common;
-
-use common::sim::Sim;
-use common::{Op, PATH, SECRET, Set, contents, create, data, filled, open, private_dir, secret_file};
+use crate::common::sim::Sim;
+use crate::common::{Op, PATH, SECRET, Set, contents, create, data, filled, open, private_dir, secret_file};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::commit::COMMIT_LEN;
 use keyring_external::format::image::Note;
@@ -162,7 +160,7 @@ fn a_huge_sparse_file_is_opened_without_reading_it() {
     std::fs::copy(secret_file(&bytes), &path).unwrap();
     let huge = 1 << 40;
     std::fs::File::options().write(true).open(&path).unwrap().set_len(huge).unwrap();
-    let (keyring, notes) = load(&fs, &path, &common::unlock()).unwrap();
+    let (keyring, notes) = load(&fs, &path, &crate::common::unlock()).unwrap();
     assert_eq!(contents(&keyring), set);
     assert_eq!(notes, [Note::Ignored(huge - bytes.len() as u64)]);
 }

@@ -2,9 +2,9 @@
 //! A volume that is pulled in the middle of a change: its mount point is another filesystem's directory
 //! from then on, and nothing of a keyring may be made there or acknowledged.
 
-mod common;
-
-use common::{CHEAP, PATH, Rng, SECRET, TEMPORARY, contents, create, keyring_path, name, open, secret};
+use crate::common::{
+    CHEAP, PATH, Rng, SECRET, TEMPORARY, contents, create, keyring_path, name, open, secret,
+};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::key::KeyType;
 use keyring_external::keyring::NewKeyring;
@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// that are open stay on the volume.
 #[derive(Debug)]
 struct Mounted {
-    volume: common::sim::Sim,
-    beneath: common::sim::Sim,
+    volume: crate::common::sim::Sim,
+    beneath: crate::common::sim::Sim,
     left: AtomicUsize,
     /// For so many operations it is away then, and back after that.
     away: AtomicUsize,
@@ -160,7 +160,7 @@ impl Mounted {
 /// was looked at.
 #[test]
 fn no_new_file_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
-    let (elsewhere, set) = common::filled();
+    let (elsewhere, set) = crate::common::filled();
     let (keyring, _) = open(&elsewhere.fs()).unwrap();
     let new = NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap();
     let mut rng = Rng::of_test("no_new_file_is_made_or_acknowledged_beneath_a_volume_that_was_pulled");

@@ -2,10 +2,8 @@
 //! A keyring on a filesystem where a lock keeps others from reading too, as flock does on SMB: programs that share it
 //! change it in turn, and none takes another's lock for a volume that is broken.
 
-mod common;
-
-use common::mandatory::Mandatory;
-use common::{CHEAP, SECRET, copies, data, key_type, name, private_dir, rekey, secret, unlock};
+use crate::common::mandatory::Mandatory;
+use crate::common::{CHEAP, SECRET, copies, data, key_type, name, private_dir, rekey, secret, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_beside_others};
 use keyring_external::store::fs::{Access, File, Fs, Lock};

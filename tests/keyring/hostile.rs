@@ -3,11 +3,9 @@
 //! keys would write them (invariants 3 and 7): refused as damaged, without a panic and without asking
 //! for the memory that they claim to need.
 
-mod common;
-
-use common::forge::{Fields, Forge};
-use common::sim::Sim;
-use common::{PATH, Set, contents, open, put};
+use crate::common::forge::{Fields, Forge};
+use crate::common::sim::Sim;
+use crate::common::{PATH, Set, contents, open, put};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::commit::Commit;
 use keyring_external::format::layout::FIXED_LEN;

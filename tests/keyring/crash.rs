@@ -3,10 +3,8 @@
 //! unsynced writes and renames reached the disk, the keyring holds exactly the keys from before the
 //! change or from after it, and those from after it when the change was acknowledged.
 
-mod common;
-
-use common::sim::Sim;
-use common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, open, take_into_use};
+use crate::common::sim::Sim;
+use crate::common::{Op, PATH, Rng, Set, TEMPORARY, contents, create, data, filled, open, take_into_use};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::store::witness::WitnessPlace;
 use std::collections::BTreeSet;

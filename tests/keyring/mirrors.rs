@@ -3,10 +3,8 @@
 //! both, or from one when the other is lost, it holds the keys from before a change or after it, and
 //! those from after it on as many copies as were asked for when the change was acknowledged.
 
-mod common;
-
-use common::sim::{Effect, Sim};
-use common::{Op, PATH, Rng, Set, contents, data, filled, take_into_use, tended, unlock};
+use crate::common::sim::{Effect, Sim};
+use crate::common::{Op, PATH, Rng, Set, contents, data, filled, take_into_use, tended, unlock};
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::keyring::{Keyring, load_all};
@@ -30,7 +28,7 @@ fn starts() -> Vec<(&'static str, Sim, Set)> {
     let old = sim.bytes(PATH).unwrap();
     let alike = sim.fork();
     alike.put(MIRROR, old.clone());
-    let (keyring, _) = common::open(&sim.fs()).unwrap();
+    let (keyring, _) = crate::common::open(&sim.fs()).unwrap();
     let ops = [
         Op::Store { id: "since", user: "", key_type: "AES", data: data(1, 32) },
         Op::Remove { id: "short", user: "bert" },
@@ -258,7 +256,7 @@ fn a_damaged_copy_is_healed_from_one_that_is_as_new_only() {
 fn an_unnamed_record_is_not_passed_on_to_a_copy_that_is_healed() {
     let (_, alike, set) = starts().remove(0);
     let longer = alike.fork();
-    let (keyring, _) = common::open(&longer.fs()).unwrap();
+    let (keyring, _) = crate::common::open(&longer.fs()).unwrap();
     take_into_use(&keyring);
     let short = longer.bytes(PATH).unwrap();
     let [op, ..] = operations();

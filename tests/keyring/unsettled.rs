@@ -2,10 +2,8 @@
 //! After a change that failed, the next status query leaves on the volumes what it tells: the state from
 //! before the change, as memory holds it. A second reader finds the same.
 
-mod common;
-
-use common::sim::{Effect, Sim};
-use common::{Op, PATH, contents, data, filled, take_into_use, tended, unlock};
+use crate::common::sim::{Effect, Sim};
+use crate::common::{Op, PATH, contents, data, filled, take_into_use, tended, unlock};
 use keyring_external::error::{Error, Failure};
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::keyring::{Keyring, State, load_all};
