@@ -135,13 +135,15 @@ class Tree:
     @functools.cached_property
     def crates(self):
         """Every target of every package. Other crates can name the libraries only."""
-        packages = json.loads(self.cargo("metadata", "--no-deps", "--offline", "--format-version", "1"))["packages"]
+        workspaces = [p for p in self.files if p.endswith("Cargo.toml") and "[workspace]" in self.text(p)]
+        metadata = "metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"
+        packages = [p for manifest in workspaces for p in json.loads(self.cargo(*metadata, manifest))["packages"]]
         roots = []
         for target in (target for package in packages for target in package["targets"]):
             is_library = any("lib" in kind for kind in target["kind"])
             name = target["name"].replace("-", "_") if is_library else None
             if "custom-build" not in target["kind"]:
-                roots.append((name, str(Path(target["src_path"]).relative_to(self.top.resolve()))))
+                roots.append((name, str(Path(target["src_path"]).resolve().relative_to(self.top.resolve()))))
         return rust_imports.Crates(self.sources, roots)
 
     @functools.cached_property
