@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is encrypted, what is not, and what can't be: the server's own view, place by place.
+//! What is encrypted, unencrypted or not supported by MySQL, place by place, as the server reports it.
 
 mod item;
 mod logs;
@@ -9,7 +9,7 @@ pub use item::{Item, Kind, Remedy, State};
 
 use super::Inventory;
 
-/// All places of a server.
+/// Returns all places of a server.
 pub fn coverage(inventory: &Inventory) -> Vec<Item> {
     let mut items = tables::items(inventory);
     items.extend(logs::items(inventory));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Where a server's files are, as it says itself.
+//! Where a server's files are, as it reports itself.
 
 use super::session::Session;
 use crate::error::Result;
@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 /// A server's files.
 #[derive(Clone, Debug, Default)]
 pub struct ServerFiles {
-    /// Directories that hold data, the data directory first, none below another one.
+    /// Directories with data, the data directory first. None is below another.
     pub directories: Vec<PathBuf>,
     /// InnoDB's data files, each with the name of its tablespace.
     pub tablespaces: BTreeMap<PathBuf, String>,
 }
 
-/// Directories that may lie outside of the data directory.
+/// Directories that may be outside the data directory.
 const DIRECTORIES: &str = "SELECT CONCAT_WS('\\n', @@innodb_data_home_dir, @@innodb_log_group_home_dir, \
     @@innodb_undo_directory, @@innodb_doublewrite_dir)";
-/// Logs: the directory is that of the name.
+/// Logs, of which the name's directory counts.
 const LOGS: &str = "SELECT CONCAT_WS('\\n', @@log_bin_basename, @@relay_log_basename)";
 
 impl ServerFiles {
-    /// Asks the server.
+    /// Asks the server for them.
     ///
     /// # Errors
     /// What the server answers.
@@ -51,7 +51,7 @@ impl ServerFiles {
     }
 }
 
-/// A path as the server means it: relative to the data directory, `.` left out.
+/// Resolves a path as the server does, relative to the data directory, and drops `.`.
 fn absolute(datadir: &Path, path: &str) -> PathBuf {
     datadir.join(path).components().collect()
 }

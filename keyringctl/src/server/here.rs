@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Whether a server's files are on this machine, where they can be read, and the room beside them.
+//! Whether a server's files are on this machine and can be read, and how much space is free there.
 
 use super::session::Session;
 use crate::error::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What this process can see of a server's data directory.
+/// How this process can access a server's data directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Here {
-    /// It is this server's, and its files can be read.
+    /// It belongs to this server, and its files can be read.
     Readable(PathBuf),
-    /// It is there, but this user may not read it.
+    /// It exists, but this user may not read it.
     Closed(PathBuf),
-    /// It is not on this machine, as far as can be told.
+    /// It does not seem to be on this machine.
     Elsewhere,
 }
 
 impl Here {
-    /// Looks. A directory counts as the server's own when its `auto.cnf` has the server's UUID.
+    /// Finds out. A directory belongs to the server if its `auto.cnf` contains the server's UUID.
     ///
     /// # Errors
     /// What the server answers.
@@ -36,7 +36,7 @@ impl Here {
         })
     }
 
-    /// The data directory, when it is on this machine.
+    /// The data directory, if it is on this machine.
     pub fn datadir(&self) -> Option<&Path> {
         match self {
             Here::Readable(path) | Here::Closed(path) => Some(path),
@@ -44,12 +44,12 @@ impl Here {
         }
     }
 
-    /// The data directory, when its files can be read.
+    /// The data directory, if its files can be read.
     pub fn readable(&self) -> Option<&Path> {
         if let Here::Readable(path) = self { Some(path) } else { None }
     }
 
-    /// Bytes that are free on its filesystem for the server's user; `None` when it cannot be asked.
+    /// Returns the bytes that are free on its filesystem for the server's user, if that can be found out.
     pub fn free(&self) -> Option<u64> {
         let stat = rustix::fs::statvfs(self.datadir()?).ok()?;
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Everything in which a server keeps data, and whether that is encrypted: what the server itself says.
+//! Everything where a server stores data, and whether it is encrypted, as the server reports it.
 
 mod settings;
 mod spaces;
@@ -13,20 +13,20 @@ use super::session::Session;
 use crate::error::Result;
 use serde::Serialize;
 
-/// What a server holds.
+/// What a server stores.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inventory {
     /// The server.
     pub about: About,
     /// The settings that matter here.
     pub settings: Settings,
-    /// Schemas and their defaults, the server's own views left out.
+    /// Schemas and their defaults, without the server's own.
     pub schemas: Vec<Schema>,
-    /// Tables, but for those in the `mysql` tablespace.
+    /// Tables, except those in the tablespace `mysql`.
     pub tables: Vec<Table>,
-    /// Tablespaces that are not one table's own.
+    /// Tablespaces that do not belong to a single table.
     pub tablespaces: Vec<Tablespace>,
-    /// Which tables refer to which.
+    /// References between tables.
     pub foreign_keys: Vec<ForeignKey>,
     /// Binary logs, the oldest first.
     pub binary_logs: Vec<BinaryLog>,
@@ -36,10 +36,10 @@ pub struct Inventory {
     pub replicas: usize,
 }
 
-/// Which server it is.
+/// The identity of a server.
 #[derive(Clone, Debug, Serialize)]
 pub struct About {
-    /// Its version, as it says it.
+    /// Its version, as it reports it.
     pub version: String,
     /// Its UUID.
     pub uuid: String,
@@ -70,7 +70,7 @@ pub struct BinaryLog {
 }
 
 impl Inventory {
-    /// Asks the server. Needs the privilege PROCESS, and SELECT on what is to be seen.
+    /// Asks the server. Needs the privilege PROCESS, and SELECT on everything that should be listed.
     ///
     /// # Errors
     /// What the server answers.
@@ -79,7 +79,7 @@ impl Inventory {
         let (mut tables, foreign_keys) = tables::all(session)?;
         let tablespaces = spaces::all(session, &mut tables)?;
         tables::find_places(session, &mut tables)?;
-        // Those in the `mysql` tablespace have its state.
+        // Those in the tablespace `mysql` are encrypted together with it.
         tables.retain(|t| t.place != Place::Dictionary);
         Ok(Inventory {
             about: about(session)?,
@@ -94,7 +94,7 @@ impl Inventory {
         })
     }
 
-    /// How many tables refer to that one, or are referred to by it.
+    /// Returns how many foreign keys begin or end at a table.
     pub fn related(&self, schema: &str, table: &str) -> usize {
         self.foreign_keys.iter().filter(|key| key.joins(schema, table)).count()
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring that a running server uses: whether it is ours, and how it is.
+//! The keyring that a running server uses, and its state.
 
 use super::session::Session;
 use crate::error::Result;
@@ -7,42 +7,42 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// What our component calls itself in performance_schema.
+/// The component's name in performance_schema.
 const COMPONENT: &str = "component_keyring_external";
 const PLUGIN: &str = "keyring_external";
 
-/// How a server has its keyring.
+/// How a server has loaded its keyring.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// As our component.
+    /// As the component of keyring_external.
     Component,
-    /// As our plugin.
+    /// As the plugin of keyring_external.
     Plugin,
-    /// As somebody else's component or plugin.
+    /// Another component or plugin.
     Other(String),
-    /// Not at all.
+    /// It has no keyring.
     None,
 }
 
 /// The keyring that a server uses.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerKeyring {
-    /// Which it is.
+    /// How it is loaded.
     pub way: Way,
-    /// `ATTACHED`, `DEGRADED`, `DETACHED`, `READ_ONLY`, `UNAVAILABLE`; empty when it is not ours.
+    /// `ATTACHED`, `DEGRADED`, `DETACHED`, `READ_ONLY`, `UNAVAILABLE`; empty for another keyring.
     pub state: String,
     /// The keyring's UUID.
     pub id: String,
-    /// How often it was changed.
+    /// The number of changes it has had.
     pub generation: u64,
-    /// How many keys it holds.
+    /// The number of keys.
     pub keys: u64,
-    /// Copies that are up to date, and copies configured.
+    /// The number of copies that are up to date, and of configured copies.
     pub copies: (u32, u32),
     /// The paths of its copies, the first one first.
     pub paths: Vec<PathBuf>,
-    /// The last failure; empty when there was none.
+    /// The last failure; empty if there was none.
     pub last_error: String,
 }
 
@@ -52,7 +52,7 @@ impl ServerKeyring {
     /// # Errors
     /// What the server answers.
     pub fn of(session: &mut Session) -> Result<ServerKeyring> {
-        // The table is there since 8.0.24.
+        // The table exists since 8.0.24.
         let rows = session.rows::<(String, String)>(
             "SELECT STATUS_KEY, STATUS_VALUE FROM performance_schema.keyring_component_status",
         );
@@ -75,7 +75,7 @@ impl ServerKeyring {
              WHERE PLUGIN_TYPE = 'KEYRING' AND PLUGIN_STATUS = 'ACTIVE'",
         )?;
         match plugins.first() {
-            // Of two plugins the server asks only the first.
+            // If there are two plugins, the server asks only the first.
             Some(first) if first == PLUGIN => {
                 const PREFIX: &str = "Keyring_external_";
                 let rows =
@@ -99,7 +99,7 @@ impl ServerKeyring {
         }
     }
 
-    /// Whether it is ours.
+    /// Whether it is keyring_external.
     pub fn is_ours(&self) -> bool {
         matches!(self.way, Way::Component | Way::Plugin)
     }
@@ -117,7 +117,7 @@ impl ServerKeyring {
         }
     }
 
-    /// Component and plugin show the same, but for the name of the id.
+    /// Component and plugin report the same values, but name the id differently.
     fn from(way: Way, status: &HashMap<String, String>, paths: Vec<PathBuf>) -> ServerKeyring {
         let find = |name: &str| {
             let found = status.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -138,7 +138,7 @@ impl ServerKeyring {
     }
 }
 
-/// `2/3`.
+/// Parses a value like `2/3`.
 fn parse_copies(text: &str) -> (u32, u32) {
     let parse = |part: &str| part.trim().parse().unwrap_or(0);
     text.split_once('/').map_or((0, 0), |(current, all)| (parse(current), parse(all)))
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_of_component_and_plugin_come_to_the_same() {
+    fn component_and_plugin_report_the_same_status() {
         let pairs = |all: &[(&str, &str)]| {
             all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<HashMap<_, _>>()
         };

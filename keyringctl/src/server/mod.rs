@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A running MySQL server as `keyringctl` sees it: how it is reached, what it holds and in which state.
-//! Reads only; what changes a server is in `cli`. The library that mysqld loads uses none of this.
+//! A running MySQL server: how to connect to it, what it stores, and what of that is encrypted. This module only reads;
+//! what changes a server is in `commands`.
 
 mod coverage;
 mod files;

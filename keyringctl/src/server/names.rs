@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Names in statements, and patterns that names are chosen by.
+//! Names in statements, and patterns that select names.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A name as an identifier in a statement.
+/// Quotes a name as an identifier in a statement.
 pub fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// A text as a literal in a statement, whatever the SQL mode.
+/// Quotes a text as a literal in a statement, for any SQL mode.
 pub fn quoted_text(text: &str) -> String {
-    // Hexadecimal knows no escapes, so NO_BACKSLASH_ESCAPES does not matter.
+    // Hexadecimal needs no escapes, so NO_BACKSLASH_ESCAPES does not matter.
     let digits: String = text.bytes().map(|b| format!("{b:02x}")).collect();
     format!("_utf8mb4 x'{digits}'")
 }
@@ -24,7 +24,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Whether a table of that name is meant. Case counts.
+    /// Returns whether a table's name matches. Case matters.
     pub fn matches(&self, schema: &str, table: &str) -> bool {
         glob(&self.schema, schema) && glob(&self.table, table)
     }
@@ -38,7 +38,9 @@ impl FromStr for Pattern {
             Some((schema, table)) if !schema.is_empty() && !table.is_empty() => {
                 Ok(Pattern { schema: schema.to_owned(), table: table.to_owned() })
             }
-            _ => Err(format!("{text:?} is not schema.table; * stands for any characters, as in biobank.*")),
+            _ => Err(format!(
+                "{text:?} is not of the form SCHEMA.TABLE; * stands for any characters, for example biobank.*"
+            )),
         }
     }
 }
@@ -67,13 +69,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_texts_cannot_leave_their_quotes() {
+    fn names_and_texts_cannot_escape_their_quotes() {
         assert_eq!(quoted("a`b"), "`a``b`");
         assert_eq!(quoted_text("a'\\"), "_utf8mb4 x'61275c'");
     }
 
     #[test]
-    fn patterns_choose_tables() {
+    fn patterns_select_tables() {
         let pattern = |text: &str| text.parse::<Pattern>().unwrap();
         assert!(pattern("biobank.*").matches("biobank", "visits"));
         assert!(!pattern("biobank.*").matches("biobank2", "visits"));

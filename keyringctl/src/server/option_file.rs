@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! MySQL's option files: lines under groups, with includes, quotes and escapes.
+//! Reads MySQL's option files: lines under groups, with includes, quotes and escapes.
 
 use crate::error::{Error, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// How deep `!include` may go.
+/// The deepest nesting of `!include`.
 const DEPTH: usize = 8;
 
-/// What option files say, in the order in which MySQL reads it.
+/// The options in option files, in the order in which MySQL reads them.
 #[derive(Clone, Default, Debug)]
 pub struct OptionFile {
     /// The options of all groups.
     pub entries: Vec<Entry>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
-    /// Files that MySQL leaves out, because everybody may write to them.
+    /// Files that MySQL ignores because every user can write to them.
     pub ignored: Vec<PathBuf>,
 }
 
-/// One line.
+/// A line with an option.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The group that it is in.
     pub group: String,
     /// The option's name, as mysqld and its clients compare it: with hyphens, without `loose-`.
     pub name: String,
-    /// Its value; `None` for a name alone.
+    /// Its value; `None` if the line has only a name.
     pub value: Option<String>,
     /// The file.
     pub file: PathBuf,
@@ -36,7 +36,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The error that this line is.
+    /// Returns an error about this line.
     pub fn wrong(&self, why: &str) -> Error {
         wrong(&self.file, self.line, why)
     }
@@ -50,7 +50,7 @@ impl OptionFile {
     /// Reads a file and what it includes. Paths in it are taken to be below `root`.
     ///
     /// # Errors
-    /// A file that cannot be read, or a directive that there is not.
+    /// A file cannot be read, or there is an unknown directive.
     pub fn read(file: &Path, root: &Path) -> Result<OptionFile> {
         let mut all = OptionFile::default();
         all.add(file, root, 0)?;
@@ -58,14 +58,14 @@ impl OptionFile {
     }
 
     fn add(&mut self, file: &Path, root: &Path, depth: usize) -> Result<()> {
-        let told = |e| Error::io("read", file, e);
-        let mode = fs::metadata(file).map_err(told)?.permissions().mode();
+        let failed = |e| Error::io("read", file, e);
+        let mode = fs::metadata(file).map_err(failed)?.permissions().mode();
         if mode & 0o002 != 0 {
-            // Whoever may write to it could have a client go to a server of his own.
+            // Anyone who can write to it could make a client connect to another server.
             self.ignored.push(file.to_owned());
             return Ok(());
         }
-        let text = fs::read(file).map_err(told)?;
+        let text = fs::read(file).map_err(failed)?;
         self.files.push(file.to_owned());
         let mut group = String::new();
         for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
@@ -75,7 +75,7 @@ impl OptionFile {
             }
             if let Some(directive) = line.strip_prefix('!') {
                 if depth == DEPTH {
-                    return Err(wrong(file, number, "includes are nested too deep"));
+                    return Err(wrong(file, number, "!include is nested too deeply"));
                 }
                 for included in included(directive, file, root)? {
                     self.add(&included, root, depth + 1)?;
@@ -94,7 +94,7 @@ impl OptionFile {
     }
 }
 
-/// The files of `!include FILE` and `!includedir DIRECTORY`.
+/// Returns the files of `!include FILE` or `!includedir DIRECTORY`.
 fn included(directive: &str, from: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     let (word, path) = directive.split_once(char::is_whitespace).unwrap_or((directive, ""));
     let path = Path::new(path.trim());
@@ -102,10 +102,10 @@ fn included(directive: &str, from: &Path, root: &Path) -> Result<Vec<PathBuf>> {
     match word {
         "include" => Ok(vec![path]),
         "includedir" => {
-            let told = |e| Error::io("read", &path, e);
+            let failed = |e| Error::io("read", &path, e);
             let mut files = Vec::new();
-            for entry in fs::read_dir(&path).map_err(told)? {
-                let file = entry.map_err(told)?.path();
+            for entry in fs::read_dir(&path).map_err(failed)? {
+                let file = entry.map_err(failed)?.path();
                 if file.extension().is_some_and(|e| e == "cnf") {
                     files.push(file);
                 }
@@ -113,11 +113,11 @@ fn included(directive: &str, from: &Path, root: &Path) -> Result<Vec<PathBuf>> {
             files.sort();
             Ok(files)
         }
-        _ => Err(Error::Usage(format!("{}: there is no directive !{word}", from.display()))),
+        _ => Err(Error::Usage(format!("{}: unknown directive !{word}", from.display()))),
     }
 }
 
-/// `name = value`, with MySQL's quotes, escapes and comments at the end of a line.
+/// Parses `name = value`, with MySQL's quotes, escapes and comments at the end of a line.
 fn assignment(line: &str) -> (String, Option<String>) {
     let Some((name, value)) = line.split_once('=') else {
         return (line.split('#').next().unwrap_or_default().trim().to_owned(), None);
@@ -146,7 +146,7 @@ fn unescaped(text: &str) -> String {
             Some('b') => out.push('\u{8}'),
             Some('s') => out.push(' '),
             Some('\\') => out.push('\\'),
-            // An escape that is none stays as it is.
+            // An unknown escape stays as it is.
             Some(other) => out.extend(['\\', other]),
             None => out.push('\\'),
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How to reach a server: what MySQL's option files say, read as the mysql client reads them.
+//! How to connect to a server, from MySQL's option files, which are read as the mysql client reads them.
 
 use super::option_file::OptionFile;
 use crate::error::Result;
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// The groups that count. What is in `[keyringctl]` the mysql client does not see.
+/// The groups that are read. The mysql client does not read `[keyringctl]`.
 const GROUPS: [&str; 3] = ["client", "mysql", "keyringctl"];
-/// Files of all users, in MySQL's order.
+/// Option files for all users, in MySQL's order.
 const GLOBAL_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
 
-/// How to reach a server. What is `None` is left to the defaults of the mysql client.
+/// How to connect to a server. `None` means the default of the mysql client.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// The account; by default the name of the user of this process.
+    /// The account; by default the name of this process's user.
     pub user: Option<String>,
-    /// Its password, wiped when it is dropped.
+    /// Its password, which is wiped when it is dropped.
     pub password: Option<Zeroizing<String>>,
     /// The host; `None` and `localhost` mean the socket, unless `protocol` is TCP.
     pub host: Option<String>,
@@ -29,9 +29,9 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// Socket or TCP.
     pub protocol: Option<Protocol>,
-    /// What is asked of TLS over TCP.
+    /// Whether and how to use TLS over TCP.
     pub ssl_mode: Option<SslMode>,
-    /// The file with the certificates of the authorities.
+    /// The file with the certificates of trusted authorities.
     pub ssl_ca: Option<PathBuf>,
     /// The file with the client's certificate.
     pub ssl_cert: Option<PathBuf>,
@@ -51,12 +51,12 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The way to a server.
+/// The kind of connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Protocol {
     /// A network connection.
     Tcp,
-    /// The socket in the filesystem.
+    /// A socket in the filesystem.
     Socket,
 }
 
@@ -67,23 +67,23 @@ impl FromStr for Protocol {
         match text.to_ascii_lowercase().as_str() {
             "tcp" => Ok(Protocol::Tcp),
             "socket" => Ok(Protocol::Socket),
-            _ => Err(format!("{text:?} is not a protocol: tcp or socket")),
+            _ => Err(format!("{text:?} is not a protocol: use tcp or socket")),
         }
     }
 }
 
-/// What is asked of TLS, as the mysql client names it. Sockets have none.
+/// Whether and how to use TLS, with the mysql client's names. Sockets do not use TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SslMode {
     /// No TLS.
     Disabled,
-    /// TLS if the server has it; its certificate is not checked.
+    /// TLS if the server supports it. The certificate is not checked.
     Preferred,
-    /// TLS or no connection; the certificate is not checked.
+    /// TLS or no connection. The certificate is not checked.
     Required,
-    /// The certificate must come from an authority in `ssl_ca`, or from a public one.
+    /// An authority in `ssl_ca`, or a public one, must have issued the certificate.
     VerifyCa,
-    /// That, and be for the host's name.
+    /// In addition, the certificate must be for the host's name.
     VerifyIdentity,
 }
 
@@ -98,18 +98,18 @@ impl FromStr for SslMode {
             "VERIFY_CA" => Ok(SslMode::VerifyCa),
             "VERIFY_IDENTITY" => Ok(SslMode::VerifyIdentity),
             _ => Err(format!(
-                "{text:?} is not an SSL mode: DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY"
+                "{text:?} is not an SSL mode: use DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY"
             )),
         }
     }
 }
 
 impl Options {
-    /// What the option files say that the mysql client reads: those of all users, `extra`, and
-    /// `~/.my.cnf`. A file that is not there says nothing.
+    /// Reads the option files that the mysql client reads: those for all users, `extra`, and `~/.my.cnf`. Missing files are
+    /// ignored, except `extra`.
     ///
     /// # Errors
-    /// A file that cannot be read, or says what cannot be.
+    /// A file cannot be read, or contains an invalid value.
     pub fn from_files(extra: Option<&Path>) -> Result<Options> {
         let mut options = Options::default();
         for file in GLOBAL_FILES {
@@ -124,17 +124,17 @@ impl Options {
         Ok(options)
     }
 
-    /// What one option file says.
+    /// Reads one option file.
     ///
     /// # Errors
-    /// As [`Options::from_files`]; a file that is not there.
+    /// As [`Options::from_files`], or the file does not exist.
     pub fn from_file(file: &Path) -> Result<Options> {
         let mut options = Options::default();
         options.read(file)?;
         Ok(options)
     }
 
-    /// Puts what `other` says in the place of what these say.
+    /// Replaces the options that `other` sets.
     pub fn override_with(&mut self, other: Options) {
         fn put<T>(own: &mut Option<T>, other: Option<T>) {
             if other.is_some() {
@@ -167,17 +167,20 @@ impl Options {
     fn read(&mut self, file: &Path) -> Result<()> {
         let mut read = OptionFile::read(file, Path::new("/"))?;
         for ignored in &read.ignored {
-            eprintln!("keyringctl: {} is ignored: everybody may write to it (chmod o-w)", ignored.display());
+            eprintln!(
+                "keyringctl: ignoring {}, because every user can write to it. Run chmod o-w",
+                ignored.display()
+            );
         }
         for entry in read.entries.iter_mut().filter(|e| GROUPS.contains(&e.group.as_str())) {
-            // Taken, so that no second password is left.
+            // Taken, so that no second copy of a password remains.
             let value = entry.value.take();
             self.set(&entry.name, value).map_err(|why| entry.wrong(&why))?;
         }
         Ok(())
     }
 
-    /// What other options of these groups are for is of no interest here.
+    /// Sets one option. Others in these groups are ignored.
     fn set(&mut self, name: &str, value: Option<String>) -> std::result::Result<(), String> {
         let Some(value) = value else { return Ok(()) };
         match name {
@@ -186,7 +189,7 @@ impl Options {
             "host" => self.host = Some(value),
             "port" => self.port = Some(value.parse().map_err(|_| format!("{value:?} is not a port"))?),
             "socket" => self.socket = Some(value.into()),
-            // Others are of Windows.
+            // The other protocols exist only on Windows.
             "protocol" => self.protocol = value.parse().ok(),
             "ssl-mode" => self.ssl_mode = Some(value.parse()?),
             "ssl-ca" => self.ssl_ca = Some(value.into()),
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_everybody_may_write_to_is_not_believed() {
+    fn a_file_that_every_user_can_write_to_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("my.cnf");
         fs::write(&file, "[client]\nhost=evil\n").unwrap();
@@ -238,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_named_with_its_line() {
+    fn an_invalid_value_is_reported_with_its_line() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("my.cnf");
         fs::write(&file, "[client]\nport=many\n").unwrap();
-        let told = Options::from_file(&file).unwrap_err().to_string();
-        assert!(told.contains("line 2") && told.contains("many"), "{told}");
+        let error = Options::from_file(&file).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("many"), "{error}");
         assert!(Options::from_file(&dir.path().join("none")).is_err());
     }
 }

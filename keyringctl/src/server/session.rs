@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A connection to a server, made as the mysql client makes it.
+//! A connection to a server, made in the same way as by the mysql client.
 
 use super::options::{Options, Protocol, SslMode};
 use crate::error::{Error, Result, ServerError};
@@ -8,14 +8,14 @@ use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// MySQL's error for a lock that was not had in time.
+/// MySQL's error for a lock that could not be taken in time.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 /// Where distributions put the socket: Debian, Red Hat, MySQL's own default.
 const SOCKETS: [&str; 3] = ["/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
 const PORT: u16 = 3306;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A statement may run for hours: the connection must not be taken for dead by what is between.
+/// A statement may run for hours, and routers must not drop the idle connection meanwhile.
 const KEEPALIVE_MS: u32 = 60_000;
 
 /// A connection to a server.
@@ -30,7 +30,7 @@ impl Session {
     /// Connects.
     ///
     /// # Errors
-    /// [`Error::Server`]: no server there, a wrong password, no TLS where it was asked for.
+    /// [`Error::Server`]: there is no server, the password is wrong, or TLS is required but not available.
     pub fn connect(options: &Options) -> Result<Session> {
         let (builder, way, by_socket) = target(options);
         let user = user(options);
@@ -55,16 +55,16 @@ impl Session {
             Error::Server(ServerError {
                 doing: format!("connect to the MySQL server at {way} as {user}"),
                 code: code(&e),
-                why: format!("{}{}", told(&e), connecting_help(&e)),
+                why: format!("{}{}", message(&e), connecting_help(&e)),
             })
         })?;
         let mut session = Session { conn, options: options.clone(), way, by_socket };
-        // Names and comparisons here do not depend on what the server or the account has as default.
+        // Make statements independent of the defaults of server and account.
         session.run("SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'")?;
         Ok(session)
     }
 
-    /// Another connection to the same server.
+    /// Opens another connection to the same server.
     ///
     /// # Errors
     /// As [`Session::connect`].
@@ -72,22 +72,22 @@ impl Session {
         Session::connect(&self.options)
     }
 
-    /// Where the server is, for messages.
+    /// The server's socket or address, for messages.
     pub fn way(&self) -> &str {
         &self.way
     }
 
-    /// Whether the connection goes through a socket, so that the server is on this machine (or in a container of it).
+    /// Whether the connection uses a socket, so that the server is on this machine (or in a container on it).
     pub fn is_by_socket(&self) -> bool {
         self.by_socket
     }
 
-    /// The connection's number in the server.
+    /// The connection's number on the server.
     pub fn id(&self) -> u32 {
         self.conn.connection_id()
     }
 
-    /// Carries out a statement.
+    /// Runs a statement.
     ///
     /// # Errors
     /// [`Error::Server`].
@@ -95,7 +95,7 @@ impl Session {
         self.conn.query_drop(statement).map_err(|e| refused(statement, &e))
     }
 
-    /// All rows that a query answers.
+    /// Returns all rows of a query.
     ///
     /// # Errors
     /// [`Error::Server`].
@@ -104,7 +104,7 @@ impl Session {
         rows.into_iter().map(|row| mysql::from_row_opt(row).map_err(|e| refused(query, &e.into()))).collect()
     }
 
-    /// The first row that a query answers.
+    /// Returns the first row of a query.
     ///
     /// # Errors
     /// [`Error::Server`].
@@ -112,8 +112,8 @@ impl Session {
         Ok(self.rows(query)?.into_iter().next())
     }
 
-    /// The rows with the values of some columns only, found by their names in any case: for SHOW
-    /// statements, whose columns differ between versions.
+    /// Returns the rows of a query with only some columns, found by their names in any case. For SHOW statements, whose
+    /// columns differ between versions.
     ///
     /// # Errors
     /// [`Error::Server`].
@@ -126,7 +126,7 @@ impl Session {
         Ok(rows.iter().map(|row| names.iter().map(|name| value(row, name)).collect()).collect())
     }
 
-    /// A global variable; `None` where the server has none of that name.
+    /// Returns a global variable; `None` if the server has none of that name.
     ///
     /// # Errors
     /// [`Error::Server`].
@@ -136,7 +136,7 @@ impl Session {
     }
 }
 
-/// The way, what it is called, and whether it is a socket.
+/// Returns how to connect, the address for messages, and whether it is a socket.
 fn target(options: &Options) -> (OptsBuilder, String, bool) {
     let host = options.host.as_deref().unwrap_or("localhost");
     let by_socket = match options.protocol {
@@ -145,13 +145,13 @@ fn target(options: &Options) -> (OptsBuilder, String, bool) {
     };
     if by_socket {
         let socket = options.socket.clone().unwrap_or_else(|| {
-            let there = SOCKETS.iter().find(|s| Path::new(s).exists());
-            PathBuf::from(there.unwrap_or(&SOCKETS[0]))
+            let existing = SOCKETS.iter().find(|s| Path::new(s).exists());
+            PathBuf::from(existing.unwrap_or(&SOCKETS[0]))
         });
         let way = socket.display().to_string();
         (OptsBuilder::new().socket(Some(way.clone())), way, true)
     } else {
-        // "localhost" over TCP may be ::1, where mysqld may not listen.
+        // "localhost" may resolve to ::1, where mysqld may not listen.
         let address = if host == "localhost" { "127.0.0.1" } else { host };
         let port = options.port.unwrap_or(PORT);
         (OptsBuilder::new().ip_or_hostname(Some(address)).tcp_port(port), format!("{host}:{port}"), false)
@@ -180,7 +180,7 @@ fn tls(options: &Options, mode: SslMode) -> Result<SslOpts> {
             Ok(tls.with_client_identity(Some(ClientIdentity::new(cert.clone(), key.clone()))))
         }
         (None, None) => Ok(tls),
-        _ => Err(Error::Usage("ssl-cert and ssl-key go together: give both or none".to_owned())),
+        _ => Err(Error::Usage("ssl-cert and ssl-key belong together: set both or neither".to_owned())),
     }
 }
 
@@ -192,8 +192,8 @@ fn code(e: &mysql::Error) -> u16 {
     if let mysql::Error::MySqlError(e) = e { e.code } else { 0 }
 }
 
-/// What the server said, without the client's own ornaments.
-fn told(e: &mysql::Error) -> String {
+/// Returns the server's own message, without what the client adds.
+fn message(e: &mysql::Error) -> String {
     match e {
         mysql::Error::MySqlError(e) => format!("{} (MySQL error {})", e.message, e.code),
         mysql::Error::IoError(e) => e.to_string(),
@@ -206,20 +206,20 @@ fn told(e: &mysql::Error) -> String {
 
 fn connecting_help(e: &mysql::Error) -> &'static str {
     match code(e) {
-        1044 | 1045 | 1698 => ". Give the account in ~/.my.cnf, or with --user and --password",
-        0 => ". Is it running? --socket, --host and --port say where, ~/.my.cnf and --defaults-file too",
+        1044 | 1045 | 1698 => ". Set the account in ~/.my.cnf, or use --user and --password",
+        0 => ". Is it running? Set its address with --socket, or --host and --port, or in ~/.my.cnf",
         _ => "",
     }
 }
 
-/// The error of a statement. Statements hold no secret.
+/// Returns the error of a statement. Statements contain no secret.
 fn refused(statement: &str, e: &mysql::Error) -> Error {
     let short: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
     let short = match short.char_indices().nth(120) {
         Some((end, _)) => format!("{}...", &short[..end]),
         None => short,
     };
-    Error::Server(ServerError { doing: format!("carry out {short}"), code: code(e), why: told(e) })
+    Error::Server(ServerError { doing: format!("run {short}"), code: code(e), why: message(e) })
 }
 
 #[cfg(test)]
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn localhost_is_the_socket_as_for_the_mysql_client() {
+    fn localhost_means_the_socket_as_for_the_mysql_client() {
         let base = Options { socket: Some("/run/s".into()), port: Some(3307), ..Options::default() };
         assert_eq!(way(&base), ("/run/s".to_owned(), true));
         let local = Options { host: Some("localhost".to_owned()), ..base.clone() };
@@ -248,7 +248,7 @@ mod tests {
         let options = Options { ssl_cert: Some("/dev/null".into()), ..Options::default() };
         assert!(tls(&options, SslMode::Required).is_err());
         let options = Options { ssl_ca: Some("/nowhere/ca.pem".into()), ..Options::default() };
-        let told = tls(&options, SslMode::VerifyCa).unwrap_err().to_string();
-        assert!(told.contains("/nowhere/ca.pem"), "{told}");
+        let error = tls(&options, SslMode::VerifyCa).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/ca.pem"), "{error}");
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Binary logs and relay logs.
 //!
-//! An encrypted one begins with 512 bytes: `fd 62 69 6e`, the version 1, then fields of a type byte and a value, up to a
-//! type 0: 1 is the id of a master key with a length byte before it, 2 the file's password of 32 bytes, 3 the 16 bytes of
-//! initialisation vector with which the password was encrypted, with AES-256-CBC under the master key. Behind
-//! that comes the whole ordinary file, encrypted with AES-256-CTR: its key is the first 32 bytes of the SHA-512 of the
-//! password, the initialisation vector the 8 bytes after them and a counter from 0.
+//! An encrypted one begins with a header of 512 bytes: `fd 62 69 6e`, the version 1, then fields of a type byte and a value
+//! until type 0. Type 1 is the id of a master key, with a length byte before it. Type 2 is the file's password of 32 bytes,
+//! encrypted with AES-256-CBC under the master key. Type 3 is the initialisation vector of 16 bytes for that. The complete
+//! ordinary file follows, encrypted with AES-256-CTR. Its key is the first 32 bytes of the SHA-512 of the password; its
+//! initialisation vector is the next 8 bytes and a counter from 0.
 //! Source of the facts: MySQL's sql/rpl_log_encryption.h, stream_cipher.cc, and files of MySQL 9.7.4.
 
 use super::bytes::{array, part};
@@ -22,18 +22,18 @@ const CLEAR: &[u8] = b"\xfebin";
 const ENCRYPTED: &[u8] = b"\xfdbin";
 /// Bytes of the header of an encrypted file.
 const HEADER: usize = 512;
-/// Bytes of the ordinary file that are looked at: its mark and the front of its first event.
+/// Bytes of the ordinary file that are checked: its mark and the beginning of its first event.
 const LOOK: usize = 25;
-/// Bytes of the front of a file that are needed.
+/// Bytes at the beginning of a file that are needed.
 pub(super) const FRONT: usize = HEADER + LOOK;
-/// The type of the event that every file begins with, which describes its format, and its version.
+/// The type of the first event of every file, which describes the format, and the format's version.
 const FORMAT_DESCRIPTION: u8 = 15;
 const BINLOG_VERSION: u16 = 4;
 
-/// What the front of a file says.
+/// What the beginning of a file shows.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Front<'a> {
-    /// Neither of both.
+    /// It is not a binary log.
     Other,
     Clear,
     Encrypted(Header<'a>),
@@ -50,16 +50,16 @@ pub(super) struct Header<'a> {
 }
 
 impl<'a> Front<'a> {
-    /// Reads the front of a file.
+    /// Parses the beginning of a file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Says what is wrong with it.
     pub fn parse(front: &'a [u8]) -> Result<Front<'a>, &'static str> {
         if front.starts_with(CLEAR) {
             return Ok(Front::Clear);
         }
         let Some(rest) = front.strip_prefix(ENCRYPTED) else { return Ok(Front::Other) };
-        let header = part(front, 0, HEADER).ok_or("its encryption header breaks off")?;
+        let header = part(front, 0, HEADER).ok_or("its encryption header is truncated")?;
         match rest.first() {
             Some(1) => {}
             _ => return Err("its encryption header has an unknown version"),
@@ -92,16 +92,16 @@ impl<'a> Front<'a> {
             let look = front.get(HEADER..).unwrap_or_default();
             Some(Header { key, password: password?, iv: iv?, look })
         };
-        fields().map(Front::Encrypted).ok_or("its encryption header is not whole")
+        fields().map(Front::Encrypted).ok_or("its encryption header is invalid")
     }
 }
 
 impl Header<'_> {
-    /// Whether a master key opens the file: what is decrypted begins like a binary log. `None` when the
-    /// file breaks off before that.
+    /// Returns whether a master key decrypts the file, so that it begins like a binary log. `None` if the file is too short
+    /// to tell.
     ///
     /// # Errors
-    /// When the system has no memory.
+    /// The system has no memory.
     pub fn opens(&self, master: &[u8]) -> io::Result<Option<bool>> {
         let Some(look) = self.look.first_chunk::<LOOK>() else { return Ok(None) };
         let mut password = Locked::copy_of(&self.password)?;

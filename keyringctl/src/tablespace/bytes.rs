@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Fields of untrusted bytes at fixed places. InnoDB's integers are big-endian.
+//! Reads fields at fixed offsets of untrusted bytes. InnoDB's integers are big-endian.
 
-/// The `len` bytes at `at`.
+/// Returns the `len` bytes at `at`.
 pub(super) fn part(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {
     bytes.get(at..at.checked_add(len)?)
 }
 
-/// The `N` bytes at `at`.
+/// Returns the `N` bytes at `at`.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     part(bytes, at, N)?.try_into().ok()
 }
@@ -23,14 +23,14 @@ pub(super) fn be64(bytes: &[u8], at: usize) -> Option<u64> {
     array(bytes, at).map(u64::from_be_bytes)
 }
 
-/// Puts `field` at `at`, where there is room.
+/// Writes `field` at `at` if it fits.
 pub(super) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     if let Some(place) = at.checked_add(field.len()).and_then(|end| bytes.get_mut(at..end)) {
         place.copy_from_slice(field);
     }
 }
 
-/// Whether there is nothing but zeros.
+/// Returns whether all bytes are zero.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| *b == 0)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Goes through the files of data directories and judges each.
+//! Judges all files of data directories.
 
 use super::doublewrite::{self, Spaces};
 use super::file_report::{FileReport, Kind, State};
@@ -17,25 +17,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-/// Threads that read files: disks and network filesystems answer several at once faster than one by one.
+/// Threads that read files. Disks and network filesystems are faster with several requests at once.
 const THREADS: usize = 8;
-/// A file that a server may be writing to is read again until two readings agree, so often at most.
+/// The most readings of a file that a server may be writing to. It is read again until two readings agree.
 const READINGS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Looks at all files below a data directory: one page of each tablespace is decrypted.
+/// Checks all files below a data directory. Decrypts one page of each tablespace.
 ///
 /// # Errors
-/// A directory that cannot be read. A file that cannot is reported as [`State::Unreadable`].
+/// A directory cannot be read. A file that cannot be read is reported as [`State::Unreadable`].
 pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileReport>> {
     let found = find(&[datadir.to_owned()])?;
     Ok(check(&found, keys, Depth::OnePage, &mut |_, _| {}))
 }
 
-/// Finds the files below directories. Symbolic links are not followed, but for the directories named.
+/// Finds the files below directories. Does not follow symbolic links, except the directories themselves.
 ///
 /// # Errors
-/// A directory of those named that cannot be read.
+/// One of the directories cannot be read.
 pub fn find(directories: &[PathBuf]) -> Result<Found> {
     walk::find(directories).map_err(|(path, e)| {
         Error::Usage(format!(
@@ -45,16 +45,16 @@ pub fn find(directories: &[PathBuf]) -> Result<Found> {
     })
 }
 
-/// The ids of the master keys that the files below a data directory need, each with the files that need it.
+/// Returns the ids of the master keys that the files below a data directory need, each with these files.
 ///
 /// # Errors
-/// A directory or file that cannot be read.
+/// A directory or file cannot be read.
 pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
     let mut keys: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for file in check_datadir(datadir, &NoKeys)? {
         if file.state == State::Unreadable {
             let why = file.notes.first().cloned().unwrap_or_default();
-            // The name may be of whoever writes to the directory.
+            // Anyone who can write to the directory can choose the name.
             let path = file.path.display().to_string();
             return Err(Error::Usage(format!("cannot read {}: {why}", path.escape_debug())));
         }
@@ -65,7 +65,7 @@ pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
     Ok(keys)
 }
 
-/// What all judgements share.
+/// What is needed to judge any file.
 struct Check<'a> {
     found: &'a Found,
     keys: &'a dyn MasterKeys,
@@ -75,7 +75,7 @@ struct Check<'a> {
     spaces: Mutex<Spaces>,
 }
 
-/// Looks at files. `progress` is told how many are done, and of how many.
+/// Checks files. Calls `progress` with the number of files done, and of all files.
 pub fn check(
     found: &Found,
     keys: &dyn MasterKeys,
@@ -87,7 +87,7 @@ pub fn check(
     for (path, kind) in &found.files {
         match kind {
             Kind::Redo => redo.entry(directory(path)).or_default().push(path.clone()),
-            // What can't be read is said when it is judged.
+            // An unreadable file is reported when it is judged.
             Kind::Doublewrite => drop(spaces.want(path)),
             _ => {}
         }
@@ -96,11 +96,11 @@ pub fn check(
     let (late, first): (Vec<_>, Vec<_>) =
         (0..found.files.len()).partition(|i| found.files.get(*i).is_some_and(|f| f.1 == Kind::Doublewrite));
     let mut done = 0;
-    let mut told = |n: usize| {
+    let mut advance = |n: usize| {
         done += n;
         progress(done, found.files.len());
     };
-    let mut reports = check.in_threads(&first, &mut told);
+    let mut reports = check.in_threads(&first, &mut advance);
     let missing: BTreeSet<String> =
         reports.values().filter(|r| r.state == State::KeyMissing).filter_map(|r| r.key.clone()).collect();
     for i in late {
@@ -111,7 +111,7 @@ pub fn check(
             })
         });
         reports.extend(report.map(|r| (i, r)));
-        told(1);
+        advance(1);
     }
     let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, Kind::Directory, e));
     reports.into_values().chain(unreadable).collect()
@@ -122,8 +122,8 @@ fn directory(path: &Path) -> PathBuf {
 }
 
 impl Check<'_> {
-    /// Judges the files of these indices.
-    fn in_threads(&self, indices: &[usize], told: &mut dyn FnMut(usize)) -> BTreeMap<usize, FileReport> {
+    /// Judges the files with these indices.
+    fn in_threads(&self, indices: &[usize], advance: &mut dyn FnMut(usize)) -> BTreeMap<usize, FileReport> {
         let next = AtomicUsize::new(0);
         let (sender, receiver) = mpsc::channel();
         let mut reports = BTreeMap::new();
@@ -143,7 +143,7 @@ impl Check<'_> {
             drop(sender);
             for (i, report) in receiver {
                 reports.extend(report.map(|r| (i, r)));
-                told(1);
+                advance(1);
             }
         });
         reports
@@ -171,7 +171,7 @@ impl Check<'_> {
         })
     }
 
-    /// Judges a file once, and tells whether somebody may be writing to it.
+    /// Judges a file once, and returns whether a server may be writing to it.
     fn judge(&self, path: &Path, kind: Kind) -> io::Result<Option<(Verdict, bool)>> {
         let source = Source::open(path)?;
         let verdict = match kind {
@@ -185,7 +185,7 @@ impl Check<'_> {
                 let mut verdict = Verdict::new(kind, State::NotEncrypted);
                 verdict.in_clear = true;
                 verdict.note(
-                    "it opens the exported table without a keyring: delete it when the table was imported",
+                    "it decrypts the exported table without a keyring: delete it after the table has been imported",
                 );
                 Some(verdict)
             }
@@ -204,7 +204,7 @@ impl Check<'_> {
     }
 }
 
-/// A table of another engine: an empty one holds no data.
+/// Judges a table of another engine, which contains no data if the file is empty.
 fn judge_other(source: &Source) -> Option<Verdict> {
     let state = if source.len() == 0 { State::Empty } else { State::NotEncrypted };
     let mut verdict = Verdict::new(Kind::OtherEngine, state);
@@ -212,7 +212,7 @@ fn judge_other(source: &Source) -> Option<Verdict> {
     Some(verdict)
 }
 
-/// The report on a file; `None` of one that has gone, or is none of those that are looked for.
+/// Returns the report on a file; `None` if it no longer exists or turns out not to be of its kind.
 fn report(
     path: &Path,
     kind: Kind,
@@ -243,6 +243,6 @@ fn unreadable(path: &Path, kind: Kind, e: &io::Error) -> FileReport {
         checked_page: None,
         in_clear: false,
         pages: None,
-        notes: vec![format!("{e}: run this as root or as the user that mysqld runs as")],
+        notes: vec![format!("{e}. Run this as root or as the user that mysqld runs as")],
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Judges a doublewrite file: copies of pages as they are written to tablespaces, encrypted with the key of their
-//! tablespace or in clear. The copies stay there until others are written over them.
+//! Judges a doublewrite file. It contains copies of pages in the form in which they are written to tablespaces: unencrypted,
+//! or encrypted with the tablespace's key. They remain until other pages overwrite them.
 
 use super::bytes::be32;
 use super::file_report::{Kind, State};
@@ -15,27 +15,27 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
-/// Of a larger file only so many bytes are looked at. The server makes files of a few MiB.
+/// Only this many bytes of a larger file are read. The server creates files of a few MiB.
 const MOST: u64 = 256 * 1024 * 1024;
-/// Numbers from here on are of temporary tablespaces.
+/// Tablespaces with numbers from here on are temporary,
 const TEMPORARY: u32 = 0xf000_0000;
-/// ... but for undo tablespaces, which lie below the data dictionary's.
+/// except these, which are undo tablespaces.
 const UNDO: std::ops::RangeInclusive<u32> = 0xffff_fe00..=0xffff_fff0;
 
-/// What is known of tablespaces: the keys of those that pages in doublewrite files are of.
+/// The keys of tablespaces with pages in doublewrite files.
 #[derive(Default)]
 pub(super) struct Spaces {
     wanted: HashSet<u32>,
     vault: Vault,
-    /// By number; several servers' files may be looked at together.
+    /// By number, of which several servers may have the same.
     open: HashMap<u32, Vec<(Place, Geometry)>>,
 }
 
 impl Spaces {
-    /// Notes which tablespaces have encrypted pages in a doublewrite file.
+    /// Records which tablespaces have encrypted pages in a doublewrite file.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// The file cannot be read.
     pub fn want(&mut self, path: &Path) -> io::Result<()> {
         let source = Source::open(path)?;
         each_page(&source, path, |page| {
@@ -45,10 +45,10 @@ impl Spaces {
         })
     }
 
-    /// Keeps the key of a tablespace that was opened, if it is needed here.
+    /// Keeps the key of a tablespace if it is needed here.
     ///
     /// # Errors
-    /// When the system has no memory.
+    /// The system has no memory.
     pub fn keep(&mut self, space: &OpenSpace<'_>) -> io::Result<()> {
         if self.wanted.contains(&space.space) {
             let place = self.vault.reserve(SpaceKey::LEN)?;
@@ -69,7 +69,7 @@ impl Spaces {
 /// Judges a doublewrite file. `missing` are the ids of keys that tablespaces need and the keyring does not have.
 ///
 /// # Errors
-/// What the filesystem answers.
+/// The file cannot be read.
 pub(super) fn judge(
     source: &Source,
     path: &Path,
@@ -85,7 +85,7 @@ pub(super) fn judge(
                 first.get_or_insert(u64::from(number));
             }
             Form::Encrypted => other += 1,
-            // What is never encrypted: page 0, the system tablespace, temporary tablespaces.
+            // Page 0, the system tablespace and temporary tablespaces are never encrypted.
             Form::Clear if number > 0 && space > 0 && (space < TEMPORARY || UNDO.contains(&space)) => {
                 clear += 1
             }
@@ -106,12 +106,12 @@ pub(super) fn judge(
     }
     if clear > 0 {
         verdict.note(format!(
-            "{clear} pages in it are in clear; pages stay there until others are written over them"
+            "{clear} of its pages are unencrypted; they remain until other pages overwrite them"
         ));
     }
     if other > 0 {
         verdict.note(format!(
-            "{other} encrypted pages in it are of tablespaces that are not here, have another key by now, or were not opened"
+            "{other} of its encrypted pages belong to tablespaces that were not found, have a new key, or could not be decrypted"
         ));
     }
     Ok(verdict)
@@ -128,7 +128,7 @@ fn each_page(source: &Source, path: &Path, mut look: impl FnMut(&[u8])) -> io::R
     Ok(())
 }
 
-/// The page size is in the file's name: `#ib_16384_0.dblwr`.
+/// Returns the page size from the file's name: `#ib_16384_0.dblwr`.
 fn page_size(path: &Path) -> usize {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let size = name.split('_').nth(1).and_then(|size| size.parse().ok());

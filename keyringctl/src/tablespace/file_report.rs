@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What was found out about one file.
+//! What was found in one file.
 
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What a file holds. In JSON, a word in lower case: `table`, `transfer_key`.
+/// What a file contains. In JSON, a word in lower case: `table`, `transfer_key`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A table, or a partition of one.
     Table,
-    /// A general tablespace: tables that were put there.
+    /// A general tablespace, which may contain several tables.
     General,
     /// The tablespace `mysql`: data dictionary and system tables.
     Dictionary,
@@ -18,11 +18,11 @@ pub enum Kind {
     Undo,
     /// The system tablespace, which MySQL cannot encrypt.
     System,
-    /// Temporary tables, which MySQL does not encrypt and makes anew at each start.
+    /// Temporary tables, which MySQL does not encrypt and recreates at each start.
     Temporary,
     /// The redo log.
     Redo,
-    /// Pages on their way to their tablespaces.
+    /// Copies of pages that were written to tablespaces.
     Doublewrite,
     /// A binary log or relay log.
     BinaryLog,
@@ -30,12 +30,12 @@ pub enum Kind {
     OtherEngine,
     /// The key of an exported table, in a form that needs no keyring (FLUSH TABLES ... FOR EXPORT).
     TransferKey,
-    /// A directory that could not be looked into.
+    /// A directory that could not be read.
     Directory,
 }
 
 impl Kind {
-    /// What people call it.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Table => "tables",
@@ -54,28 +54,28 @@ impl Kind {
     }
 }
 
-/// What was found out about a file. In JSON, a word in lower case: `key_missing`.
+/// What was found in a file. In JSON, a word in lower case: `key_missing`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Encrypted, and a key of the keyring opens it.
+    /// Encrypted, and the keyring decrypts it.
     Opened,
     /// Encrypted with a key that the keyring does not have.
     KeyMissing,
-    /// Encrypted, and the key of that id in the keyring is another one.
+    /// Encrypted, and the keyring's key of that id does not decrypt it.
     WrongKey,
-    /// Not as the server would write it.
+    /// The bytes are not as the server writes them.
     Damaged,
-    /// In clear.
+    /// Unencrypted.
     NotEncrypted,
-    /// Nothing in it yet, or any more.
+    /// It contains no data.
     Empty,
     /// It could not be read.
     Unreadable,
 }
 
 impl State {
-    /// What people call it.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             State::Opened => "opened",
@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    /// Whether the keyring does not open what is encrypted, or it could not be found out.
+    /// Whether the keyring does not decrypt it, or that could not be checked.
     pub fn is_failure(self) -> bool {
         matches!(self, State::KeyMissing | State::WrongKey | State::Damaged | State::Unreadable)
     }
@@ -99,39 +99,39 @@ impl State {
 pub struct FileReport {
     /// The file.
     pub path: PathBuf,
-    /// What it holds.
+    /// What it contains.
     pub kind: Kind,
-    /// What was found out.
+    /// What was found.
     pub state: State,
     /// The id of the master key that its header names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The number of a page that was decrypted with the file's own key, and whose checksum is right: that key is the right
-    /// one. Of the redo log a block; of a binary log 0, its beginning. `None` where there was no such page.
+    /// The number of a page that was decrypted with the file's own key and has the right checksum, which proves the key. For
+    /// the redo log, a block; for a binary log, 0 for its beginning. `None` if there was no such page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_page: Option<u64>,
-    /// Whether it holds, in clear, what MySQL could encrypt; also of a file that is encrypted in part.
+    /// Whether it contains unencrypted data that MySQL could encrypt, even if the rest is encrypted.
     pub in_clear: bool,
-    /// Of a tablespace, when every page was looked at.
+    /// For a tablespace of which every page was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<PageCounts>,
-    /// What else is to be said, one sentence each.
+    /// Further details, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// How many pages of a tablespace are what; page 0, which is always in clear, is not counted.
+/// The number of pages of a tablespace by their state. Page 0, which is never encrypted, is not counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct PageCounts {
     /// Decrypted with the tablespace's key, with the right checksum.
     pub encrypted: u64,
-    /// Encrypted, without a checksum that would show whether they were decrypted rightly (ROW_FORMAT=COMPRESSED where
-    /// `innodb_checksum_algorithm` is `none`).
+    /// Encrypted, but without a checksum to show whether they were decrypted correctly (ROW_FORMAT=COMPRESSED with
+    /// `innodb_checksum_algorithm` = `none`).
     pub without_checksum: u64,
-    /// In clear.
+    /// Unencrypted.
     pub clear: u64,
     /// Never written.
     pub empty: u64,
-    /// Encrypted, and not to be opened with the tablespace's key.
+    /// Encrypted, but the tablespace's key does not decrypt them.
     pub damaged: u64,
 }

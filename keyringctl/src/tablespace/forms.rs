@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Goes through all of a file and counts what is encrypted and what is in clear, as each page or block says
-//! of itself. Needs no key, and so cannot say whether a key opens it.
+//! Counts the encrypted and unencrypted pages or blocks of a file by what each claims. It needs no key, so it cannot check
+//! whether a key decrypts them.
 
 use super::bytes::{be16, be32, be64, is_zero};
 use super::file_report::Kind;
@@ -13,26 +13,25 @@ use serde::Serialize;
 use std::io;
 use std::path::Path;
 
-/// Bytes that are read at once: a multiple of every page's and block's size.
+/// Bytes that are read at once: a multiple of every page size and block size.
 const AT_ONCE: usize = 16 * MAX_PAGE;
 
-/// What a file holds, in pages, or in blocks of the redo log.
+/// The number of pages, or of blocks of the redo log, by their form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Forms {
     /// Encrypted.
     pub encrypted: u64,
-    /// In clear. Of the system tablespace, which is never encrypted, only pages with what does not belong there for good:
-    /// entries that wait, or once waited, in the change buffer, and rows.
+    /// Unencrypted. In the system tablespace, which is never encrypted, only pages with data of tables are counted: entries
+    /// from the change buffer, and rows.
     pub clear: u64,
     /// Never written.
     pub empty: u64,
 }
 
-/// Counts the pages of a tablespace, its first one left out, or the blocks of a file of the redo log. `None` for other
-/// files.
+/// Counts the pages of a tablespace, without its first one, or the blocks of a redo log file. Returns `None` for other files.
 ///
 /// # Errors
-/// What the filesystem answers.
+/// The file cannot be read.
 pub fn forms(path: &Path, kind: Kind) -> io::Result<Option<Forms>> {
     let source = Source::open(path)?;
     match kind {
@@ -49,7 +48,7 @@ fn of_pages(source: &Source, form: impl Fn(&[u8]) -> Form) -> io::Result<Forms> 
     let front = source.read(0, DEFAULT_PAGE)?;
     let size = page0::geometry(&front).map_or(DEFAULT_PAGE, |g| g.physical);
     let mut forms = Forms::default();
-    // Page 0 is never encrypted, and holds no rows.
+    // Page 0 is never encrypted, and contains no rows.
     let mut first = true;
     each_part(source, 0, size, &mut |page| {
         if !std::mem::take(&mut first) {
@@ -59,7 +58,7 @@ fn of_pages(source: &Source, form: impl Fn(&[u8]) -> Form) -> io::Result<Forms> 
     Ok(forms)
 }
 
-/// Blocks left over from an earlier use of a file count: they are on the disk.
+/// Counts also blocks that are left over from an earlier use of the file: they are on the disk.
 fn of_redo(source: &Source) -> io::Result<Forms> {
     let mut forms = Forms::default();
     each_part(source, redo::HEADER as u64, redo::BLOCK, &mut |block| {
@@ -88,7 +87,7 @@ impl Forms {
     }
 }
 
-/// Hands each whole part of a file from `at` on to `look`.
+/// Passes each complete part of a file, from `at`, to `look`.
 fn each_part(source: &Source, mut at: u64, size: usize, look: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     loop {
         let bytes = source.read(at, AT_ONCE)?;
@@ -100,26 +99,26 @@ fn each_part(source: &Source, mut at: u64, size: usize, look: &mut dyn FnMut(&[u
     }
 }
 
-// Types of pages that hold entries of indexes, or parts of long values.
+// Types of pages that contain index entries or parts of long values.
 const TYPE_INDEX: u16 = 17855;
 const TYPE_CHANGE_BUFFER_FREE: u16 = 4;
 const TYPES_OF_LONG_VALUES: [std::ops::RangeInclusive<u16>; 2] = [10..=13, 18..=28];
-/// Where the entries of an index page begin, behind its headers and its smallest and largest entry.
+/// Where the entries of an index page begin, after its headers and its smallest and largest entry.
 const ENTRIES: usize = 120;
-/// An entry has a header, so that so many bytes are none.
+/// This few bytes are not an entry, because an entry has a header.
 const LEAST: usize = 16;
 /// The end of a page: directory and trailer.
 const END: usize = 16;
 
-/// A page of the system tablespace counts as in clear when it holds entries or parts of values; the rest of it are
-/// InnoDB's own structures.
+/// Returns the form of a page of the system tablespace. It is unencrypted only if it contains index entries or parts of
+/// values; all other pages hold InnoDB's own structures.
 fn form_in_system(page: &[u8]) -> Form {
     let kind = be16(page, TYPE).unwrap_or(0);
     let holds_data = match kind {
         TYPE_INDEX | TYPE_RTREE | TYPE_CHANGE_BUFFER_FREE => true,
         _ => TYPES_OF_LONG_VALUES.iter().any(|types| types.contains(&kind)),
     };
-    // A copy of another tablespace's page: the doublewrite buffer of servers before 8.0.20.
+    // A copy of another tablespace's page, in the doublewrite buffer of servers before 8.0.20.
     let is_copy =
         be32(page, SPACE).is_some_and(|space| space != 0) && be64(page, NUMBER).is_some_and(|n| n != 0);
     let end = page.len().saturating_sub(END);
@@ -149,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn the_system_tablespace_is_in_clear_where_it_holds_what_came_from_elsewhere() {
+    fn pages_of_the_system_tablespace_with_data_of_tables_are_unencrypted() {
         assert_eq!(form_in_system(&vec![0; DEFAULT_PAGE]), Form::Empty);
         assert_eq!(form_in_system(&page(TYPE_INDEX, b'x')), Form::Clear);
         assert_eq!(form_in_system(&page(TYPE_INDEX, 0)), Form::Empty);
         assert_eq!(form_in_system(&page(TYPE_CHANGE_BUFFER_FREE, b'x')), Form::Clear);
         assert_eq!(form_in_system(&page(22, b'x')), Form::Clear);
-        // InnoDB's own: the transaction system, file segments.
+        // InnoDB's own structures: the transaction system, file segments.
         assert_eq!(form_in_system(&page(7, b'x')), Form::Empty);
         let mut copy = page(7, b'x');
         put(&mut copy, SPACE, &[0, 0, 0, 9]);
@@ -172,7 +171,7 @@ mod tests {
         assert_eq!(forms(&path, Kind::Table).unwrap(), Some(wanted));
         assert_eq!(forms(&path, Kind::Temporary).unwrap(), None);
 
-        // Blocks by what they are: Clear, Encrypted, with a Header only.
+        // Blocks by their form: clear (C), encrypted (E), only a header (H).
         let counted = |blocks: &str| {
             let mut log = vec![0; redo::HEADER];
             for c in blocks.chars() {

@@ -3,7 +3,7 @@
 
 /// The largest page.
 pub(super) const MAX_PAGE: usize = 64 * 1024;
-/// The page size that is not written down.
+/// The page size that flags do not record.
 pub(super) const DEFAULT_PAGE: usize = 16 * 1024;
 
 /// Where in page 0 the extent descriptors begin.
@@ -14,20 +14,20 @@ const DESCRIPTORS: usize = 150;
 pub(super) struct Geometry {
     /// Bytes of a page in memory.
     pub logical: usize,
-    /// Bytes of a page in the file: with ROW_FORMAT=COMPRESSED they may be fewer.
+    /// Bytes of a page in the file; with ROW_FORMAT=COMPRESSED, possibly fewer.
     pub physical: usize,
-    /// Whether pages are compressed by ROW_FORMAT=COMPRESSED: these have another checksum.
+    /// Whether pages are compressed by ROW_FORMAT=COMPRESSED and have a different checksum.
     pub zip: bool,
 }
 
 impl Geometry {
-    /// From the tablespace's flags; `None` when no tablespace has such flags.
+    /// Decodes a tablespace's flags; `None` if no tablespace has such flags.
     pub fn from_flags(flags: u32) -> Option<Geometry> {
-        // Above bit 14 there is nothing.
+        // Bits above 14 are not used.
         if flags >> 15 != 0 {
             return None;
         }
-        // 0 stands for the default, n for 512 bytes doubled n times.
+        // 0 is the default, n is 512 bytes doubled n times.
         let size = |code: u32| (code > 0).then(|| 512usize << code);
         let logical = size(flags >> 6 & 0xf).unwrap_or(DEFAULT_PAGE);
         let zip = size(flags >> 1 & 0xf);
@@ -38,11 +38,11 @@ impl Geometry {
         sizes.then_some(Geometry { logical, physical, zip: zip.is_some() })
     }
 
-    /// Where in page 0 the encryption information begins.
+    /// Returns the offset of the encryption information in page 0.
     pub fn info_at(self) -> usize {
-        // Pages that one extent descriptor speaks of: 1 MiB of them, but at least 64.
+        // One extent descriptor covers 1 MiB, but at least 64 pages.
         let extent = (1024 * 1024 / self.logical).max(64);
-        // A descriptor has 24 bytes and two bits for each page.
+        // A descriptor has 24 bytes, and two bits for each page.
         let descriptor = 24 + extent / 4;
         DESCRIPTORS + descriptor * (self.physical / extent)
     }

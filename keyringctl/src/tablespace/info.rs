@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The encryption information: the key of one tablespace (or of the redo log), sealed with a master key.
+//! The encryption information: the key of one tablespace or of the redo log, wrapped with a master key.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 3 | version: `lCA` (5.7.11), `lCB` (5.7.12 on), `lCC` (8.0.5 on) |
 //! | 4 | number of the master key |
-//! | 4 | `lCA` and `lCB` only, and not always: the number has 8 bytes then, these are 0 |
+//! | 4 | only in some `lCA` and `lCB`: zeros, because the number then has 8 bytes |
 //! | 36 | `lCB` and `lCC`: UUID of the server that made the master key |
-//! | 64 | key and initialisation vector, 32 bytes each, sealed with AES-256-ECB |
-//! | 4 | CRC-32C of those 64 bytes in clear |
+//! | 64 | key and initialisation vector, 32 bytes each, encrypted with AES-256-ECB |
+//! | 4 | CRC-32C of those 64 bytes before encryption |
 //!
-//! Integers are big-endian. Of the initialisation vector, 16 bytes are used.
+//! Integers are big-endian. Only 16 bytes of the initialisation vector are used.
 //! Source of the facts: what MySQL's storage/innobase/os/os0enc.cc reads, and files of MySQL 9.7.4.
 
 use super::bytes::{array, be32};
@@ -20,9 +20,9 @@ use keyring_external::secret::Locked;
 use std::fmt;
 use std::io;
 
-/// The most bytes that the information takes.
+/// The largest size of the information.
 pub(super) const MAX_LEN: usize = 115;
-/// What the newest version begins with.
+/// The mark of the newest version.
 pub(super) const NEWEST: &[u8] = b"lCC";
 const UUID: usize = 36;
 const SEALED: usize = 64;
@@ -30,10 +30,10 @@ const SEALED: usize = 64;
 pub(super) const KEY: usize = 32;
 /// Bytes of an AES block, and of an initialisation vector.
 pub(super) const BLOCK: usize = 16;
-/// What all ids of InnoDB's master keys begin with.
+/// The prefix of the ids of InnoDB's master keys.
 const PREFIX: &str = "INNODBKey-";
-/// The master key of number 0, with which 8.0 sealed what it encrypted during `--initialize`; filled up
-/// with zeros. It is in MySQL's source, so that it protects nothing.
+/// The master key number 0, padded with zeros. MySQL 8.0 wraps keys with it during `--initialize`. It is in MySQL's source
+/// code, so it protects nothing.
 const PUBLIC: &[u8] = b"DefaultMasterKey";
 
 /// The encryption information of a file.
@@ -46,22 +46,22 @@ pub(super) struct Info {
     crc: u32,
 }
 
-/// Which master key opens it.
+/// The master key that unwraps it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum MasterKey {
     /// The key of that id.
     Named(String),
-    /// The key of that number of the server whose `server_id` it was made with: an id of three parts.
+    /// The key of that number, with a `server_id` in its id that is not known here.
     OfServerId(u32),
-    /// A constant that everybody knows.
+    /// The publicly known constant.
     Public,
 }
 
 impl Info {
-    /// Reads it from the front of `bytes`; `None` when there is none, that is, no known version.
+    /// Parses it from the beginning of `bytes`; `None` if these have no known version.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Option<Info>, &'static str> {
         let Some((version, rest)) = bytes.split_first_chunk::<3>() else { return Ok(None) };
         let (has_server, may_be_wide) = match version {
@@ -83,17 +83,17 @@ impl Info {
             }
             Some((number, server, array(rest, at)?, be32(rest, at + SEALED)?))
         };
-        let (number, server, sealed, crc) = fields().ok_or("its encryption information breaks off")?;
+        let (number, server, sealed, crc) = fields().ok_or("its encryption information is truncated")?;
         let server = match server {
-            // At that time the server may have had no UUID yet.
+            // The server may not have had a UUID yet.
             Some(_) if number == 0 => Some(String::new()),
-            Some(uuid) => Some(text(&uuid).ok_or("its encryption information names no server UUID")?),
+            Some(uuid) => Some(text(&uuid).ok_or("its encryption information has no valid server UUID")?),
             None => None,
         };
         Ok(Some(Info { number, server, sealed, crc }))
     }
 
-    /// Which master key opens it.
+    /// Returns the master key that unwraps it.
     pub fn master_key(&self) -> MasterKey {
         match &self.server {
             Some(_) if self.number == 0 => MasterKey::Public,
@@ -102,10 +102,10 @@ impl Info {
         }
     }
 
-    /// Opens it with a master key, of which the first 32 bytes count; `None` when that is not the right one.
+    /// Unwraps the key with a master key, of which the first 32 bytes count; `None` if that is not the right one.
     ///
     /// # Errors
-    /// When the system has no memory.
+    /// The system has no memory.
     pub fn open(&self, master: &[u8]) -> io::Result<Option<SpaceKey>> {
         let Some(master) = master.first_chunk::<KEY>() else { return Ok(None) };
         let cipher = Aes256::new(master.into());
@@ -117,10 +117,10 @@ impl Info {
         Ok(fits.then(|| SpaceKey(key)))
     }
 
-    /// Opens what was sealed with the constant.
+    /// Unwraps the key with the constant.
     ///
     /// # Errors
-    /// When the system has no memory.
+    /// The system has no memory.
     pub fn open_public(&self) -> io::Result<Option<SpaceKey>> {
         let mut constant = [0; KEY];
         constant.iter_mut().zip(PUBLIC).for_each(|(to, from)| *to = *from);
@@ -129,7 +129,7 @@ impl Info {
 }
 
 impl MasterKey {
-    /// Whether the key of that id may be the one, where only its number is known.
+    /// Returns whether the key of that id may be the one of which only the number is known.
     pub fn may_be(id: &str, wanted: u32) -> bool {
         id.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).is_some_and(|(server, number)| {
             !server.is_empty() && server.bytes().all(|b| b.is_ascii_digit()) && number.parse() == Ok(wanted)
@@ -137,7 +137,7 @@ impl MasterKey {
     }
 }
 
-/// A UUID in its usual form.
+/// Returns a UUID as text if it has the usual form.
 fn text(uuid: &[u8; UUID]) -> Option<String> {
     let fits = uuid
         .iter()
@@ -150,13 +150,13 @@ fn text(uuid: &[u8; UUID]) -> Option<String> {
 pub(super) struct SpaceKey(Locked);
 
 impl SpaceKey {
-    /// Bytes of both.
+    /// Bytes of key and initialisation vector.
     pub const LEN: usize = SEALED;
 
-    /// From the bytes of both, as [`SpaceKey::bytes`] gives them.
+    /// Copies both from bytes as returned by [`SpaceKey::bytes`].
     ///
     /// # Errors
-    /// When the system has no memory.
+    /// The system has no memory.
     pub fn new(bytes: &[u8]) -> io::Result<Self> {
         let mut key = Locked::new(SEALED)?;
         key.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
@@ -193,7 +193,7 @@ mod tests {
     const MASTER: [u8; KEY] = [9; KEY];
     const SERVER: &[u8; UUID] = b"dd687905-e7cf-11f1-848c-02fc00000001";
 
-    /// Information of any version, sealed as a server does.
+    /// Returns information of any version, wrapped as a server does it.
     fn sealed(version: &[u8; 3], between: &[u8], server: &[u8], master: &[u8; KEY]) -> Vec<u8> {
         let mut key: Vec<u8> = (0..SEALED as u8).collect();
         let crc = crc32c::crc32c(&key);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_information_is_none_and_what_is_wrong_in_it_is_said() {
+    fn other_bytes_are_none_and_invalid_information_is_an_error() {
         assert_eq!(Info::parse(&[0; 115]), Ok(None));
         assert_eq!(Info::parse(b"lC"), Ok(None));
         let mut bytes = sealed(b"lCC", b"", SERVER, &MASTER);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_constant_that_everybody_knows_is_recognised() {
+    fn the_public_constant_is_recognised() {
         let mut constant = [0; KEY];
         constant[..16].copy_from_slice(b"DefaultMasterKey");
         let mut bytes = sealed(b"lCC", b"", &[0; UUID], &constant);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_a_server_id_are_told_by_their_number() {
+    fn keys_of_a_server_id_are_recognised_by_their_number() {
         assert!(MasterKey::may_be("INNODBKey-1-7", 7));
         for other in ["INNODBKey-1-8", "INNODBKey--7", "INNODBKey-x-7", "XBKey-1-7", "INNODBKey-1-2-7"] {
             assert!(!MasterKey::may_be(other, 7), "{other}");

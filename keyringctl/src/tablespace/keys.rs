@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Where master keys are looked up.
+//! Sources of master keys.
 
 use keyring_external::key::NameRef;
 use keyring_external::keyring::Keyring;
 
-/// Where master keys are looked up.
+/// A source of master keys.
 pub trait MasterKeys: Sync {
-    /// Hands the bytes of the server's own key of that id to `look`; `false` when there is none.
+    /// Passes the bytes of the server's own key of that id to `look`. Returns `false` if there is none.
     fn look(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool;
 
-    /// The ids of all keys that are the server's own.
+    /// Returns the ids of all keys of the server's own.
     fn ids(&self) -> Vec<String>;
 }
 
-/// No key at all: to find out what is needed.
+/// No keys, to find out which are needed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoKeys;
 

@@ -11,13 +11,13 @@ use super::verdict::{Opening, Verdict, open_info};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How many blocks of a redo file are looked at, spread over it.
+/// How many blocks of a redo file are checked, spread over the file.
 const BLOCKS: u64 = 64;
 
-/// Judges a file of the redo log. `files` are all files of that log, this one among them.
+/// Judges a file of the redo log. `files` are all files of that log, including this one.
 ///
 /// # Errors
-/// What the filesystem answers.
+/// The file cannot be read.
 pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKeys) -> io::Result<Verdict> {
     let kind = Kind::Redo;
     let front = source.read(0, redo::FRONT)?;
@@ -53,9 +53,9 @@ pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKe
         return Ok(verdict);
     }
     if in_clear {
-        verdict.note("blocks in it are in clear, from before the redo log was encrypted");
+        verdict.note("some of its blocks are unencrypted, from before the redo log was encrypted");
     }
-    // The key of the log is in the file with the checkpoint; in older files it is that of before.
+    // The log's key is in the file with the checkpoint; an older file may have an older key.
     let infos = [current.and_then(|c| c.info), header.info];
     let mut faults = Vec::new();
     for info in infos.iter().flatten() {
@@ -77,14 +77,14 @@ pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKe
         };
         faults.push((state, id));
     }
-    // That the blocks are of another key counts only when no key is missing.
+    // Blocks with a different key are damage only if no key is missing.
     let fault = faults.iter().find(|(state, _)| *state != State::Damaged).or(faults.first());
     verdict.state = fault.map_or(State::Damaged, |(state, _)| *state);
     verdict.key = fault.map(|(_, id)| id.clone()).filter(|id| !id.is_empty());
     match (verdict.state, fault) {
-        (State::Damaged, Some(_)) => verdict.note("its encrypted blocks do not open with the key of the log"),
+        (State::Damaged, Some(_)) => verdict.note("the log's key does not decrypt its encrypted blocks"),
         (State::Damaged, None) => {
-            verdict.note("it has encrypted blocks, but no file of the log holds their key")
+            verdict.note("it has encrypted blocks, but no file of the log contains their key")
         }
         _ => {}
     }
@@ -92,7 +92,7 @@ pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKe
     Ok(verdict)
 }
 
-/// The block that opens with a key, and whether all is well: one opens, or there is none.
+/// Returns the first block that a key decrypts, and whether the key fits: it decrypts a block, or there is no block.
 fn open_blocks<'a>(
     blocks: impl Iterator<Item = &'a (u64, Form, Vec<u8>)>,
     key: &SpaceKey,
@@ -107,12 +107,12 @@ fn open_blocks<'a>(
     (None, none)
 }
 
-/// The header of the file that the newest checkpoint is in, from which the server takes the log's key; in logs of
-/// before 8.0.30, which have it in the first file, that one's.
+/// Returns the header from which the server takes the log's key: that of the file with the newest checkpoint, or in logs
+/// from before 8.0.30 that of the first file.
 fn current(files: &[PathBuf]) -> io::Result<Option<Header>> {
     let mut headers = Vec::new();
     for file in files {
-        if let Some((len, front)) = gone_is_none(read_front(file))?
+        if let Some((len, front)) = none_if_missing(read_front(file))?
             && let Ok(Some(header)) = Header::parse(&front)
         {
             headers.push((len, header));
@@ -133,17 +133,17 @@ fn read_front(file: &Path) -> io::Result<(u64, Vec<u8>)> {
     Ok((source.len(), source.read(0, redo::FRONT)?))
 }
 
-fn gone_is_none<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+fn none_if_missing<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     match read {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         read => read.map(Some),
     }
 }
 
-/// Judges a file that is named like a binary log; `None` when it is none.
+/// Judges a file that is named like a binary log; `None` if it is not one.
 ///
 /// # Errors
-/// What the filesystem answers.
+/// The file cannot be read.
 pub(super) fn judge_binlog(source: &Source, keys: &dyn MasterKeys) -> io::Result<Option<Verdict>> {
     let kind = Kind::BinaryLog;
     let front = source.read(0, binlog::FRONT)?;
@@ -156,12 +156,12 @@ pub(super) fn judge_binlog(source: &Source, keys: &dyn MasterKeys) -> io::Result
         }
         Ok(Front::Encrypted(header)) => {
             let mut opened = Ok(None);
-            let there = keys.look(header.key, &mut |master| opened = header.opens(master));
+            let exists = keys.look(header.key, &mut |master| opened = header.opens(master));
             let mut verdict = match opened? {
-                _ if !there => Verdict::new(kind, State::KeyMissing),
+                _ if !exists => Verdict::new(kind, State::KeyMissing),
                 Some(true) => Verdict::new(kind, State::Opened),
                 Some(false) => Verdict::new(kind, State::WrongKey),
-                None => Verdict::damaged(kind, "it breaks off behind its encryption header"),
+                None => Verdict::damaged(kind, "it is truncated after its encryption header"),
             };
             verdict.key = Some(header.key.to_owned());
             verdict.checked_page = (verdict.state == State::Opened).then_some(0);

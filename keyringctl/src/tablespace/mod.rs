@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Looks at the files of a server's data directory without a server: which are encrypted, which master key each
-//! needs, and whether a keyring's key really opens it. Files are read only; the server may run meanwhile.
+//! Reads the files of a server's data directory without the server: which are encrypted, which master key each needs, and
+//! whether a keyring really decrypts it. Files are only read, and the server may run meanwhile.
 //!
 //! ```ignore
 //! pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileReport>>;
 //! // The same in two steps, for several directories, every page, or progress:
 //! pub fn find(directories: &[PathBuf]) -> Result<Found>;
 //! pub fn check(found: &Found, keys: &dyn MasterKeys, depth: Depth, progress: &mut dyn FnMut(usize, usize)) -> Vec<FileReport>;
-//! // Without a keyring, which keys are needed:
+//! // Without a keyring, to find out which keys are needed:
 //! pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>>;
 //! ```
 //!
-//! A [`Keyring`] is a [`MasterKeys`]. A [`FileReport`] says what a file holds ([`Kind`]), what was found out ([`State`]), which key
-//! it needs, which page proves it, and whether it holds in clear what MySQL could encrypt.
+//! A [`Keyring`] is a [`MasterKeys`]. A [`FileReport`] says what a file contains ([`Kind`]), what was found ([`State`]), which key
+//! it needs, which page proves it, and whether it contains unencrypted data that MySQL could encrypt.
 //!
-//! `info`, `page0`, `page`, `redo` and `binlog` understand bytes and touch no file; `walk` finds files, `read` reads them,
-//! `space`, `logs` and `doublewrite` judge one file with a `verdict`, `check` all; `forms` counts pages without a key. Nothing
-//! here trusts a byte of a file. Keys of tablespaces are in locked memory; pages in clear are wiped when they were looked at.
+//! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files and `read` reads them.
+//! `space`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key. Nothing here
+//! trusts a byte of a file. Tablespace keys are in locked memory, and decrypted pages are wiped after use.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

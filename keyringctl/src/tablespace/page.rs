@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A page of a tablespace: its checksum, and its way back from encrypted, perhaps compressed, to clear.
+//! A page of a tablespace: its checksum, and how to decrypt and decompress it.
 //!
-//! A page begins with 38 bytes that stay in clear: checksum, number, the newest change's log sequence number
-//! (LSN), type, 8 bytes of various use, and the tablespace's number. The rest is encrypted with AES-256-CBC;
-//! where it is no multiple of 16 bytes, its last 32 bytes are encrypted once more, so that all of it is.
-//! The type says that the page is encrypted, the type it had before is put into the 8 bytes.
+//! A page begins with 38 bytes that are not encrypted: checksum, number, the newest change's log sequence number (LSN),
+//! type, 8 bytes with various uses, and the tablespace's number. The rest is encrypted with AES-256-CBC. If its length is
+//! not a multiple of 16 bytes, the last 32 bytes are encrypted once more, so that every byte is encrypted. The type says
+//! that the page is encrypted; the original type is among the 8 bytes.
 //! Source of the facts: MySQL's os0enc.cc, fil0types.h, page0zip.cc, buf0checksum, and files of MySQL 9.7.4.
 
 use super::bytes::{be16, be32, is_zero, part, put};
@@ -28,7 +28,7 @@ const OLD_LEN: usize = 30;
 const COMPRESSED_LEN: usize = 32;
 pub(super) const SPACE: usize = 34;
 const DATA: usize = 38;
-/// Bytes of the end of a page: the checksum once more, and the lower half of the LSN.
+/// Bytes of the end of a page: the checksum again, and the lower half of the LSN.
 const END: usize = 8;
 
 // Types of encrypted pages.
@@ -36,26 +36,26 @@ const TYPE_COMPRESSED: u16 = 14;
 const TYPE_ENCRYPTED: u16 = 15;
 const TYPE_COMPRESSED_ENCRYPTED: u16 = 16;
 const TYPE_ENCRYPTED_RTREE: u16 = 17;
-/// The type of an R-tree's page in clear.
+/// The type of an unencrypted page of an R-tree.
 pub(super) const TYPE_RTREE: u16 = 17854;
 
-/// What stands in the place of a checksum where `innodb_checksum_algorithm` is `none`.
+/// The constant in place of a checksum if `innodb_checksum_algorithm` is `none`.
 pub(super) const NO_CHECKSUM: u32 = 0xdead_beef;
 
-/// Which checksum a page has.
+/// The kind of checksum of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sum {
     /// CRC-32C.
     Crc32,
-    /// InnoDB's own, of before 5.7.
+    /// InnoDB's own, from before 5.7.
     Innodb,
-    /// None, but the constant that stands for none.
+    /// The constant that stands for no checksum.
     None,
-    /// Nothing that fits.
+    /// The checksum is wrong.
     Bad,
 }
 
-/// What a page is, as its type says.
+/// Whether a page is encrypted, according to its type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
     /// Never written.
@@ -72,19 +72,19 @@ pub(super) fn form(page: &[u8]) -> Form {
     }
 }
 
-/// The checksum of a page in clear.
+/// Returns the kind of checksum of a decrypted page.
 pub(super) fn sum(page: &[u8], zip: bool) -> Sum {
     let found = if zip { zip_sum(page) } else { plain_sum(page) };
     found.unwrap_or(Sum::Bad)
 }
 
-/// Of a page that ROW_FORMAT=COMPRESSED made: what changes without the page being written anew is left out.
+/// Checks a page of ROW_FORMAT=COMPRESSED. Its checksum leaves out what changes without the page being rewritten.
 fn zip_sum(page: &[u8]) -> Option<Sum> {
     let stored = be32(page, CHECKSUM)?;
     let parts = [page.get(NUMBER..LSN)?, page.get(TYPE..VARIOUS)?, page.get(SPACE..)?];
     let crc = parts.iter().fold(0, |crc, part| crc ^ crc32c::crc32c(part));
     let adler = || {
-        // From 0, where others begin with 1.
+        // Begins with 0, not with 1 as usual.
         let mut adler = adler2::Adler32::from_checksum(0);
         parts.iter().for_each(|part| adler.write_slice(part));
         adler.checksum()
@@ -100,7 +100,7 @@ fn zip_sum(page: &[u8]) -> Option<Sum> {
 fn plain_sum(page: &[u8]) -> Option<Sum> {
     let end = page.len().checked_sub(END)?;
     let stored = [be32(page, CHECKSUM)?, be32(page, end)?];
-    // A page that was written in part only begins with one LSN and ends with another.
+    // A page that was only partly written begins and ends with different LSNs.
     if be32(page, LSN + 4)? != be32(page, end + 4)? {
         return None;
     }
@@ -117,7 +117,7 @@ fn plain_sum(page: &[u8]) -> Option<Sum> {
     (stored == [new, old]).then_some(Sum::Innodb)
 }
 
-/// InnoDB's own hash of bytes.
+/// Computes InnoDB's own hash of bytes.
 fn fold(bytes: &[u8]) -> u32 {
     const MASK: u32 = 1_463_735_687;
     const MASK2: u32 = 1_653_893_711;
@@ -132,19 +132,19 @@ fn fold(bytes: &[u8]) -> u32 {
 pub(super) enum Proof {
     /// Its checksum is right.
     Opens,
-    /// There is nothing in it to tell that by: ROW_FORMAT=COMPRESSED without checksums.
+    /// The page cannot show it: ROW_FORMAT=COMPRESSED without checksums.
     NoChecksum,
-    /// Another key, or damage.
+    /// The key is wrong, or the page is damaged.
     Fails,
 }
 
-/// Decrypts a page and looks at its checksum. The page must be that of its number and tablespace.
+/// Decrypts a page and checks its checksum. The page must have the given number and tablespace.
 pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, key: &SpaceKey) -> Proof {
     let Some(page) = part(page, 0, geometry.physical) else { return Proof::Fails };
     if be32(page, NUMBER) != Some(number) || be32(page, SPACE) != Some(space) {
         return Proof::Fails;
     }
-    // Somebody's data: wiped when it was looked at.
+    // This is somebody's data, so it is wiped after use.
     let mut clear = Zeroizing::new(page.to_vec());
     let sum = match be16(page, TYPE) {
         Some(TYPE_COMPRESSED_ENCRYPTED) => encrypted_lens(page)
@@ -172,14 +172,14 @@ pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, ke
     };
     match sum {
         Sum::Crc32 | Sum::Innodb => Proof::Opens,
-        // The end of a page, which is encrypted, has the constant and the LSN.
+        // The encrypted end of the page contains the constant and the LSN, which prove the key.
         Sum::None if !geometry.zip => Proof::Opens,
         Sum::None => Proof::NoChecksum,
         Sum::Bad => Proof::Fails,
     }
 }
 
-/// Decrypts what lies behind the front of a page, or of a block of the redo log.
+/// Decrypts the encrypted part of a page, or of a block of the redo log.
 pub(super) fn decrypt(data: &mut [u8], key: &SpaceKey) -> bool {
     let whole = data.len() / BLOCK * BLOCK;
     let cbc = || cbc::Decryptor::<Aes256>::new_from_slices(key.key(), key.iv()).ok();
@@ -192,8 +192,8 @@ pub(super) fn decrypt(data: &mut [u8], key: &SpaceKey) -> bool {
     done && data.get_mut(..whole).is_some_and(cbc_part)
 }
 
-/// How many bytes of a compressed page may be encrypted: those it has, but at least two blocks of data. Older servers
-/// rounded them up to the block size of the filesystem on which they wrote, and noted that nowhere.
+/// Returns the possible lengths of the encrypted part of a compressed page: the compressed length, but at least two blocks.
+/// Older servers rounded it up to the filesystem's block size and did not record that.
 fn encrypted_lens(page: &[u8]) -> impl Iterator<Item = usize> {
     let len = usize::from(be16(page, COMPRESSED_LEN).unwrap_or_default()) + DATA;
     let most = page.len();
@@ -203,7 +203,7 @@ fn encrypted_lens(page: &[u8]) -> impl Iterator<Item = usize> {
         .filter(move |len| *len <= most)
 }
 
-/// Brings a page that InnoDB compressed for a hole in the file (COMPRESSION=...) to its full size.
+/// Decompresses a page that InnoDB compressed to leave a hole in the file (COMPRESSION=...).
 fn decompress(page: &[u8], logical: usize) -> Option<Zeroizing<Vec<u8>>> {
     const ZLIB: u8 = 1;
     const LZ4: u8 = 2;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Page 0 of a tablespace: page sizes, and where the encryption information lies.
+//! Page 0 of a tablespace: page sizes and the encryption information.
 //!
-//! After the 38 bytes that every page begins with come the tablespace's header of 112 bytes and an array of
-//! extent descriptors, whose length depends on the page size; behind it the encryption information with room for
-//! 115 bytes, 8 bytes about the tablespace's dictionary, and 5 that say how far an encryption in place has come:
-//! what is done (1 encrypts, 2 decrypts) and the last page that was. Page 0 itself is never encrypted.
+//! The first 38 bytes are the same as in every page. The tablespace's header of 112 bytes and an array of extent
+//! descriptors follow, whose length depends on the page size. Then come the encryption information in a field of 115 bytes,
+//! 8 bytes about the tablespace's dictionary, and 5 bytes with the progress of an encryption in place: the operation
+//! (1 encrypts, 2 decrypts) and the last completed page. Page 0 itself is never encrypted.
 //! Source of the facts: MySQL's storage/innobase/include/fsp0fsp.h and fsp0types.h, and files of MySQL 9.7.4.
 
 use super::bytes::{be16, be32, part};
@@ -12,7 +12,7 @@ use super::geometry::Geometry;
 use super::info::{Info, MAX_LEN};
 use super::page::{self, Sum};
 
-/// Bytes of page 0 that tell its size.
+/// Bytes of page 0 that include the page size.
 pub(super) const FRONT: usize = FLAGS + 4;
 // Offsets in page 0.
 const HEADER_SPACE: usize = 38;
@@ -20,60 +20,60 @@ const SIZE: usize = 46;
 const FREE_LIMIT: usize = 50;
 const FLAGS: usize = 54;
 
-/// Behind the encryption information.
+/// Offset from the encryption information to the progress of an encryption in place.
 const CHANGE: usize = MAX_LEN + 8;
 
-/// The type of page 0, and the one it has at first.
+/// The type of page 0, and its type before it is first written in full.
 const TYPE_HEADER: u16 = 8;
 const TYPE_ALLOCATED: u16 = 0;
 
-/// A change of the whole tablespace that was not at its end when page 0 was written.
+/// An encryption or decryption in place that was not complete when page 0 was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Change {
     None,
-    /// Encrypted up to this page.
+    /// It is encrypted up to this page.
     Encrypting(u32),
-    /// Decrypted up to this page.
+    /// It is decrypted up to this page.
     Decrypting(u32),
 }
 
-/// What page 0 says.
+/// The contents of page 0.
 #[derive(Debug)]
 pub(super) struct Page0 {
     pub space: u32,
     pub geometry: Geometry,
-    /// Pages that the tablespace has.
+    /// The number of pages of the tablespace.
     pub size: u32,
-    /// Pages from here on were never used.
+    /// Pages from this one on have never been used.
     pub free_limit: u32,
-    /// Whether it is as the server writes it before the file has any content: with page sizes and flags only. What
-    /// the tablespace holds by now is in memory and in the redo log.
+    /// Whether it is in the state before the file has content, with only page sizes and flags. The contents of the
+    /// tablespace are then in the server's memory and in the redo log.
     pub new: bool,
-    /// Whether it says that it is encrypted. Undo tablespaces may be encrypted without saying so.
+    /// Whether the flags say that it is encrypted. Undo tablespaces may be encrypted without that flag.
     pub encrypted: bool,
-    /// Whether several tables may lie in it.
+    /// Whether it may contain several tables.
     pub shared: bool,
     pub info: Option<Info>,
     pub change: Change,
     pub sum: Sum,
 }
 
-/// The page sizes, from the first [`FRONT`] bytes.
+/// Returns the page sizes from the first [`FRONT`] bytes.
 ///
 /// # Errors
-/// What is wrong with them.
+/// Says what is wrong with them.
 pub(super) fn geometry(front: &[u8]) -> Result<Geometry, &'static str> {
     let flags = be32(front, FLAGS).ok_or("it is too short for a tablespace")?;
-    Geometry::from_flags(flags).ok_or("its first page names an impossible page size")
+    Geometry::from_flags(flags).ok_or("its first page has an impossible page size")
 }
 
 impl Page0 {
-    /// Reads page 0, which is whole. `checked`: whether it must have the right checksum.
+    /// Parses a complete page 0. `checked`: whether it must have the right checksum.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Says what is wrong with it.
     pub fn parse(page: &[u8], checked: bool) -> Result<Page0, &'static str> {
-        const SHORT: &str = "its first page breaks off";
+        const SHORT: &str = "its first page is truncated";
         let geometry = geometry(page)?;
         let page = part(page, 0, geometry.physical).ok_or(SHORT)?;
         let field = |at| be32(page, at).ok_or(SHORT);
@@ -89,7 +89,7 @@ impl Page0 {
             return Err("it does not begin with a tablespace's first page");
         }
         if field(HEADER_SPACE)? != space {
-            return Err("its first page names two tablespaces");
+            return Err("its first page has two different tablespace numbers");
         }
         let at = geometry.info_at();
         let info = Info::parse(page.get(at..).unwrap_or_default())?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// A file that was written to within this time may be written to while it is read.
+/// A file that was written within this time may still be changing.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// An open file.
@@ -21,7 +21,7 @@ impl Source {
     /// Opens a file, which must not be a symbolic link.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// The file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Source> {
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
@@ -29,15 +29,15 @@ impl Source {
         Ok(Source { file, len: meta.len(), modified: meta.modified().ok() })
     }
 
-    /// Bytes of the file when it was opened.
+    /// The file's size when it was opened.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// The `len` bytes at `at`, or as many of them as there are.
+    /// Reads `len` bytes at `at`, or as many as there are.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// The file cannot be read.
     pub fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len.min(left)];
@@ -54,7 +54,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// Whether somebody may be writing to it.
+    /// Whether a server may be writing to it.
     pub fn may_change(&self) -> bool {
         let age = self.modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
         age.is_none_or(|age| age < FRESH)

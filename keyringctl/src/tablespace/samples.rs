@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Files that a throw-away server wrote (MySQL 9.7.4, pages of 4 KiB), for tests: the parts that count, other pages
-//! are left empty. Its keys are here because they protect nothing.
+//! Files for tests, written by a throw-away server (MySQL 9.7.4, pages of 4 KiB). They contain only the parts that matter;
+//! other pages are empty. The keys are here because they protect nothing.
 
 use super::keys::MasterKeys;
 
-/// Of a table with one row: pages 0 and 4 of its 7.
+/// Pages 0 and 4 of the 7 pages of a table with one row.
 const TABLE: &[u8] = include_bytes!("samples/table");
-/// Of a redo file that holds the checkpoint: its header, its first block, which is in clear, and block 106.
+/// Parts of the redo file with the checkpoint: its header, its first block, which is unencrypted, and block 106.
 const REDO: &[u8] = include_bytes!("samples/redo");
-/// Of a binary log: its encryption header and the beginning of the log.
+/// The beginning of a binary log: its encryption header and the beginning of the log.
 pub const BINLOG: &[u8] = include_bytes!("samples/binlog");
 
 /// Bytes of a page of the table.
@@ -26,7 +26,7 @@ pub const BINLOG_KEY: &str = "MySQLReplicationKey_e6e52dec-e7fc-11f1-ada4-02fc00
 pub struct Keys(pub Vec<(String, Vec<u8>)>);
 
 impl Keys {
-    /// All keys of the server, the one of before its rotation too.
+    /// All keys of the server, including the one from before its rotation.
     pub fn all() -> Keys {
         Keys(vec![
             (
@@ -38,13 +38,13 @@ impl Keys {
         ])
     }
 
-    /// Without that key.
+    /// The keys without one.
     pub fn without(mut self, id: &str) -> Keys {
         self.0.retain(|(name, _)| name != id);
         self
     }
 
-    /// With other bytes under that id.
+    /// The keys with different bytes for one id.
     pub fn with(self, id: &str, bytes: &[u8]) -> Keys {
         let mut keys = self.without(id);
         keys.0.push((id.to_owned(), bytes.to_vec()));
@@ -79,7 +79,7 @@ pub fn table() -> Vec<u8> {
     file
 }
 
-/// The redo file, of a length at which every second block is looked at.
+/// The redo file, with a length at which every second block is checked.
 pub fn redo() -> Vec<u8> {
     let mut file = vec![0; 132 * 512];
     file[..5 * 512].copy_from_slice(&REDO[..5 * 512]);
@@ -87,7 +87,7 @@ pub fn redo() -> Vec<u8> {
     file
 }
 
-/// Gives a page that was changed its checksum.
+/// Sets the checksum of a changed page.
 pub fn seal(page: &mut [u8]) {
     let end = page.len() - 8;
     let crc = (crc32c::crc32c(&page[4..26]) ^ crc32c::crc32c(&page[38..end])).to_be_bytes();
@@ -95,7 +95,7 @@ pub fn seal(page: &mut [u8]) {
     page[end..end + 4].copy_from_slice(&crc);
 }
 
-/// Gives a page the constant that stands for no checksum.
+/// Sets the constant that stands for no checksum.
 pub fn unseal(page: &mut [u8]) {
     let end = page.len() - 8;
     for at in [0, end] {

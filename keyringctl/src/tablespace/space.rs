@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Judges one tablespace: its first page, its key, and pages decrypted with that key.
+//! Judges one tablespace: checks its first page, unwraps its key, and decrypts pages with it.
 
 use super::file_report::{Kind, PageCounts, State};
 use super::geometry::Geometry;
@@ -11,38 +11,38 @@ use super::read::Source;
 use super::verdict::{Opening, Verdict, open_info};
 use std::io;
 
-/// How much of each file is looked at.
+/// How much of each file is checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Depth {
-    /// Its header, and one page decrypted: the time does not depend on the size of files.
+    /// The header and one decrypted page, so the time does not depend on file sizes.
     #[default]
     OnePage,
     /// Every page decrypted.
     EveryPage,
 }
 
-/// Bytes that are read first: page 0 of the default size.
+/// Bytes that are read first: page 0 with the default size.
 const FIRST: usize = 16 * 1024;
-/// How many pages are looked at for one that is encrypted: so many from the beginning, then so many spread over the file.
+/// How many pages are checked to find an encrypted one: `NEAR` at the beginning, then `SPREAD` over the whole file.
 const NEAR: u32 = 40;
 const SPREAD: u32 = 64;
-/// When so many pages do not open, it is not worth looking at more.
+/// The search stops after this many pages that cannot be decrypted.
 const MOST_BAD: usize = 4;
-/// Pages that are read at once when all are.
+/// Pages that are read at once if all are read.
 const AT_ONCE: u32 = 32;
-const NO_CHECKSUM: &str = "its pages have no checksums, which would show whether they were decrypted rightly";
+const NO_CHECKSUM: &str = "its pages have no checksums to show whether they were decrypted correctly";
 
-/// A tablespace that was opened, for the pages of it that lie in other files.
+/// A tablespace whose key is known, for copies of its pages in other files.
 pub(super) struct OpenSpace<'a> {
     pub space: u32,
     pub geometry: Geometry,
     pub key: &'a SpaceKey,
 }
 
-/// Judges a tablespace; hands its key to `opened`.
+/// Judges a tablespace and passes its key to `opened`.
 ///
 /// # Errors
-/// What the filesystem answers.
+/// The file cannot be read.
 pub(super) fn judge(
     source: &Source,
     kind: Kind,
@@ -55,7 +55,7 @@ pub(super) fn judge(
         return Ok(Verdict::new(kind, State::Empty));
     }
     if kind == Kind::System && super::bytes::be32(&front, page::NUMBER).is_some_and(|number| number > 0) {
-        // The second file and later ones of the system tablespace have no header of their own.
+        // Only the first file of the system tablespace has a header.
         return Ok(Verdict::new(kind, State::NotEncrypted));
     }
     if front.is_empty() {
@@ -89,19 +89,19 @@ fn judge_page0(
     let pages = source.len() / page0.geometry.physical as u64;
     let fixed_size = !matches!(kind, Kind::System | Kind::Temporary);
     if fixed_size && pages < u64::from(page0.size) {
-        let why = format!("it is cut short: it has {pages} of its {} pages", page0.size);
+        let why = format!("it is truncated: it has {pages} of its {} pages", page0.size);
         return Ok(Verdict::damaged(kind, why));
     }
     if page0.new {
         let mut verdict = Verdict::new(kind, State::Empty);
-        verdict.note("it is new: what it is to hold is in the redo log yet, the server writes it later");
+        verdict.note("it is new: its contents are still in the server's memory and redo log");
         return Ok(verdict);
     }
     let Some(info) = &page0.info else {
         if page0.encrypted {
             return Ok(Verdict::damaged(
                 kind,
-                "it says that it is encrypted, but holds no encryption information",
+                "it claims to be encrypted, but contains no encryption information",
             ));
         }
         let mut verdict = Verdict::new(kind, State::NotEncrypted);
@@ -118,7 +118,7 @@ fn judge_page0(
             verdict.state = State::NotEncrypted;
             verdict.in_clear = true;
             verdict.note(
-                "its key is sealed with a constant that is part of MySQL's source: start the server once with its keyring",
+                "its key is wrapped with a constant from MySQL's source code: start the server once with its keyring",
             );
             key
         }
@@ -131,7 +131,7 @@ fn judge_page0(
             verdict.state = State::WrongKey;
             verdict.key = Some(id);
             if page0.sum == page::Sum::None {
-                verdict.note("its first page has no checksum, so that it may be damaged instead");
+                verdict.note("its first page has no checksum, so it may be damaged instead");
             }
             return Ok(verdict);
         }
@@ -147,12 +147,12 @@ fn judge_page0(
         Change::Encrypting(done) => {
             verdict.in_clear = true;
             verdict.note(format!(
-                "it is being encrypted, page {done} is done: a server that starts goes on with it"
+                "it is being encrypted: page {done} is done, and the server continues at its next start"
             ));
         }
         Change::Decrypting(done) => {
             verdict.in_clear = true;
-            verdict.note(format!("it is being decrypted, page {done} is done"));
+            verdict.note(format!("it is being decrypted: page {done} is done"));
         }
     }
     if verdict.state == State::Opened || verdict.state == State::NotEncrypted {
@@ -161,12 +161,12 @@ fn judge_page0(
     Ok(verdict)
 }
 
-/// A tablespace with the key that its header held.
+/// A tablespace with the key from its header.
 struct Space<'a> {
     source: &'a Source,
     page0: &'a Page0,
     key: &'a SpaceKey,
-    /// How many pages there are.
+    /// The number of pages.
     limit: u32,
 }
 
@@ -179,14 +179,14 @@ impl Space<'_> {
     fn prove(&self, verdict: &mut Verdict) -> io::Result<()> {
         let size = self.page0.geometry.physical;
         let used = if self.page0.free_limit > 0 { self.limit.min(self.page0.free_limit) } else { self.limit };
-        // The first pages of tables come first; 1 and 2 describe the tablespace.
+        // Begin with the first pages of tables; pages 1 and 2 describe the tablespace.
         let near = [4, 3].into_iter().chain(5..NEAR).chain([2, 1]);
         let spread = (0..SPREAD).map(|i| NEAR + (u64::from(i) * u64::from(used) / u64::from(SPREAD)) as u32);
         let mut bad: Vec<u32> = Vec::new();
-        let (mut clear, mut looked, mut unproved) = (0, 0, 0);
+        let (mut clear, mut checked, mut unproved) = (0, 0, 0);
         for number in near.chain(spread).filter(|number| *number < used) {
             let page = self.source.read(u64::from(number) * size as u64, size)?;
-            looked += 1;
+            checked += 1;
             let proof = match page::form(&page) {
                 Form::Empty => continue,
                 Form::Clear => {
@@ -206,20 +206,20 @@ impl Space<'_> {
                     }
                 }
             }
-            // A table is encrypted as a whole. Others may be encrypted in place, page by page.
+            // A table is encrypted as a whole. Other tablespaces may be encrypted in place, page by page.
             if verdict.kind == Kind::Table && proof != Proof::Fails {
                 break;
             }
         }
         if clear > 0 {
             verdict.in_clear = true;
-            verdict.note(format!("{clear} of the {looked} pages that were looked at are in clear"));
+            verdict.note(format!("{clear} of {checked} checked pages are unencrypted"));
         }
         match (&bad[..], verdict.checked_page) {
             ([], Some(_)) => {}
             ([], None) if unproved > 0 => verdict.note(NO_CHECKSUM),
-            ([], None) => verdict.note(format!("none of the {looked} pages looked at is encrypted")),
-            (bad, checked) => verdict.spoilt(bad, checked),
+            ([], None) => verdict.note(format!("none of the {checked} checked pages is encrypted")),
+            (bad, good) => verdict.bad_pages(bad, good),
         }
         Ok(())
     }
@@ -245,7 +245,7 @@ impl Space<'_> {
                         continue;
                     }
                     Form::Encrypted => match self.opens(page, number) {
-                        // A page that was being written is whole the second time.
+                        // A page that was being written is complete the second time.
                         Proof::Fails => self.opens(&again()?, number),
                         proof => proof,
                     },
@@ -271,10 +271,10 @@ impl Space<'_> {
         }
         verdict.in_clear |= counts.clear > 0;
         if counts.clear > 0 {
-            verdict.note(format!("{} of its pages are in clear", counts.clear));
+            verdict.note(format!("{} of its pages are unencrypted", counts.clear));
         }
         if !bad.is_empty() {
-            verdict.spoilt(&bad, verdict.checked_page);
+            verdict.bad_pages(&bad, verdict.checked_page);
         }
         verdict.pages = Some(counts);
         Ok(())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Files of a real server, whole, changed and cut, under the right keys, without them and under others.
+//! Tests with files of a real server: intact, changed and truncated, with the right keys, without keys and with wrong keys.
 
 use super::samples::{BINLOG, BINLOG_KEY, INFO, INNODB_KEY, Keys, PAGE, redo, seal, table, unseal};
 use super::*;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
-/// A directory whose files were written long ago, so that they are read once.
+/// A directory whose files were written long ago, so that they are read only once.
 struct Dir(TempDir);
 
 impl Dir {
@@ -150,7 +150,7 @@ fn every_flipped_byte_of_a_data_page_is_noticed() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_damaged() {
+fn a_truncated_file_is_damaged() {
     for len in (0..table().len()).step_by(61) {
         let report = judge("t.ibd", &table()[..len], &Keys::all());
         assert_eq!(report.state, State::Damaged, "{len} bytes: {report:?}");
@@ -165,9 +165,9 @@ fn a_file_that_is_cut_short_is_damaged() {
 }
 
 #[test]
-fn what_is_being_encrypted_is_in_clear_in_part() {
+fn a_tablespace_that_is_being_encrypted_is_partly_unencrypted() {
     for (what, word) in
-        [(1, "is being encrypted, page 258 is done"), (2, "is being decrypted, page 258 is done")]
+        [(1, "is being encrypted: page 258 is done"), (2, "is being decrypted: page 258 is done")]
     {
         let mut file = table();
         file[INFO + 123..INFO + 128].copy_from_slice(&[what, 0, 0, 1, 2]);
@@ -176,7 +176,7 @@ fn what_is_being_encrypted_is_in_clear_in_part() {
         assert_eq!((report.state, report.in_clear), (State::Opened, true));
         assert!(report.notes[0].contains(word), "{report:?}");
     }
-    // A page in clear, in a tablespace whose pages are looked at beyond the first encrypted one.
+    // An unencrypted page in a tablespace of which more than the first encrypted page is checked.
     let mut file = table();
     file[2 * PAGE + 100] = 1;
     let report = judge("undo_001", &file, &Keys::all());
@@ -191,7 +191,7 @@ fn what_is_being_encrypted_is_in_clear_in_part() {
 }
 
 #[test]
-fn states_of_tablespaces_are_told_apart() {
+fn states_of_tablespaces_are_distinguished() {
     let changed = |change: &dyn Fn(&mut [u8])| {
         let mut file = table();
         change(&mut file[..PAGE]);
@@ -336,7 +336,7 @@ fn the_needed_keys_are_listed_without_a_keyring() {
 }
 
 #[test]
-fn what_other_engines_and_exports_leave_is_in_clear() {
+fn files_of_other_engines_and_exports_are_unencrypted() {
     let dir = Dir::with("t.MYD", b"row");
     dir.put("general_log.CSV", b"");
     dir.put("t.cfp", b"key");

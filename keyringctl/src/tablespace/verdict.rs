@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What was found out about one file, and what the keyring does to the encryption information in it.
+//! What was found in one file, and whether the keyring unwraps its key.
 
 use super::file_report::{Kind, PageCounts, State};
 use super::info::{Info, MasterKey, SpaceKey};
 use super::keys::MasterKeys;
 use std::io;
 
-/// What was found out about a file.
+/// What was found in a file.
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub kind: Kind,
@@ -16,7 +16,7 @@ pub(super) struct Verdict {
     pub in_clear: bool,
     pub pages: Option<PageCounts>,
     pub notes: Vec<String>,
-    /// A number that another reading of the same bytes comes to, too.
+    /// A checksum of the bytes that were read, to compare two readings.
     pub seen: u32,
 }
 
@@ -44,41 +44,41 @@ impl Verdict {
         self.notes.push(note.into());
     }
 
-    /// Pages do not open with the key that the header holds.
-    pub fn spoilt(&mut self, bad: &[u32], checked: Option<u64>) {
+    /// Records that the file's key does not decrypt these pages.
+    pub fn bad_pages(&mut self, bad: &[u32], checked: Option<u64>) {
         self.state = State::Damaged;
         let bad: Vec<_> = bad.iter().map(u32::to_string).collect();
         let bad = bad.join(", ");
         self.note(match checked {
             Some(good) => {
-                format!("damaged pages, such as {bad}; its key is right, page {good} opens with it")
+                format!("damaged pages, for example {bad}; its key is right, because it decrypts page {good}")
             }
-            None => format!("its header opens, but no page does: {bad} do not open with its key"),
+            None => format!("the keyring unwraps its key, but the key decrypts no page: tried {bad}"),
         });
     }
 
-    /// Takes in bytes that it came from.
+    /// Adds bytes that were read to the checksum.
     pub fn saw(&mut self, bytes: &[u8]) {
         self.seen = crc32c::crc32c_append(self.seen, bytes);
     }
 }
 
-/// What the keyring does to encryption information.
+/// The result of unwrapping a file's key.
 pub(super) enum Opening {
-    /// A key of the keyring opens it, the one of that id.
+    /// The keyring's key of that id unwraps it.
     Opened(SpaceKey, String),
-    /// A constant that everybody knows opens it.
+    /// A publicly known constant unwraps it.
     Public(SpaceKey),
-    /// There is no key of that id.
+    /// The keyring has no key of that id.
     Missing(String),
-    /// The key of that id does not open it.
+    /// The keyring's key of that id does not unwrap it.
     Wrong(String),
 }
 
-/// Opens encryption information with the keys of a keyring.
+/// Unwraps a file's key with the keys of a keyring.
 ///
 /// # Errors
-/// When the system has no memory.
+/// The system has no memory.
 pub(super) fn open_info(info: &Info, keys: &dyn MasterKeys) -> io::Result<Opening> {
     let candidates = match info.master_key() {
         MasterKey::Named(id) => vec![id],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Finds the files of a data directory that hold data, by their names.
+//! Finds the files of a data directory that contain data, by their names.
 
 use super::file_report::Kind;
 use std::collections::HashSet;
@@ -8,12 +8,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What lies below some directories.
+/// What was found below some directories.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Files that hold data, in the order of their paths.
+    /// Files that contain data, sorted by path.
     pub files: Vec<(PathBuf, Kind)>,
-    /// Symbolic links: none was followed.
+    /// Symbolic links, which are not followed.
     pub links: Vec<PathBuf>,
     /// Directories that could not be read, and why.
     pub unreadable: Vec<(PathBuf, io::Error)>,
@@ -22,15 +22,15 @@ pub struct Found {
 /// Finds the files below some directories, each file once. A root may itself be a symbolic link.
 ///
 /// # Errors
-/// A root that cannot be read.
+/// A root cannot be read.
 pub fn find(roots: &[PathBuf]) -> Result<Found, (PathBuf, io::Error)> {
     let mut found = Found::default();
     let mut seen = HashSet::new();
     for root in roots {
-        let told = |e| (root.clone(), e);
-        let entries = fs::read_dir(root).map_err(told)?;
+        let failed = |e| (root.clone(), e);
+        let entries = fs::read_dir(root).map_err(failed)?;
         if fs::metadata(root).is_ok_and(|m| seen.insert((m.dev(), m.ino()))) {
-            look(entries, &mut found, &mut seen).map_err(told)?;
+            find_below(entries, &mut found, &mut seen).map_err(failed)?;
         }
     }
     found.files.sort();
@@ -38,13 +38,13 @@ pub fn find(roots: &[PathBuf]) -> Result<Found, (PathBuf, io::Error)> {
     Ok(found)
 }
 
-fn look(root: fs::ReadDir, found: &mut Found, seen: &mut HashSet<(u64, u64)>) -> io::Result<()> {
+fn find_below(root: fs::ReadDir, found: &mut Found, seen: &mut HashSet<(u64, u64)>) -> io::Result<()> {
     let mut open = vec![root];
     while let Some(mut entries) = open.pop() {
         while let Some(entry) = entries.next().transpose()? {
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.to_string_lossy();
-            // It may have gone since the directory was read.
+            // It may have been removed since the directory was read.
             let Ok(meta) = entry.metadata() else { continue };
             let kind = if meta.is_file() { kind(&name) } else { None };
             if meta.is_symlink() {
@@ -68,7 +68,7 @@ fn look(root: fs::ReadDir, found: &mut Found, seen: &mut HashSet<(u64, u64)>) ->
     Ok(())
 }
 
-/// What a file of that name holds; `None` when no data.
+/// Returns what a file of that name contains; `None` if no data.
 fn kind(name: &str) -> Option<Kind> {
     let digits_after = |start: &str| {
         name.strip_prefix(start)
@@ -87,7 +87,7 @@ fn kind(name: &str) -> Option<Kind> {
         _ if digits_after("ibdata") => Kind::System,
         _ if digits_after("ibtmp") => Kind::Temporary,
         _ if name.starts_with("#ib_redo") || digits_after("ib_logfile") => Kind::Redo,
-        // The server names them as it is told to; what is in them says whether they are logs.
+        // The administrator chooses their names; their contents show whether they are logs.
         number if number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit()) => Kind::BinaryLog,
         _ => return None,
     })
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_by_their_names() {
+    fn files_are_recognised_by_their_names() {
         for (name, wanted) in [
             ("patients.ibd", Some(Kind::Table)),
             ("t#p#p0.ibd", Some(Kind::Table)),

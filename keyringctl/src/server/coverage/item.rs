@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A place in which a server keeps data, and whether it is encrypted.
+//! A place where a server stores data, and whether it is encrypted.
 
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 
-/// A place in which a server keeps data.
+/// A place where a server stores data.
 #[derive(Clone, Debug, Serialize)]
 pub struct Item {
-    /// What kind of place.
+    /// The kind of place.
     pub kind: Kind,
     /// Its name: `schema.table`, a tablespace, a file, a setting.
     pub name: String,
-    /// Its size; 0 where the server does not tell.
+    /// Its size; 0 if the server does not report it.
     pub bytes: u64,
     /// Whether it is encrypted.
     pub state: State,
-    /// What there is to know about it.
+    /// Details, as one or more clauses.
     pub about: String,
     /// Who can change its state.
     pub remedy: Remedy,
@@ -26,11 +26,11 @@ pub struct Item {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A table in files of its own.
+    /// A table with its own files.
     Table,
     /// A table in the system tablespace.
     SystemTable,
-    /// A table of another engine than InnoDB.
+    /// A table of an engine other than InnoDB.
     OtherEngine,
     /// A general tablespace.
     Tablespace,
@@ -38,7 +38,7 @@ pub enum Kind {
     MysqlTablespace,
     /// A full-text index.
     FullText,
-    /// What a broken off statement left.
+    /// What a cancelled statement left behind.
     Leftover,
     /// An undo tablespace.
     Undo,
@@ -68,7 +68,7 @@ pub enum Kind {
     Schema,
     /// A setting of the server.
     Setting,
-    /// A setting that is heeded too late in a start.
+    /// A setting that the server applies too late during startup.
     LateSetting,
 }
 
@@ -98,7 +98,7 @@ const KINDS: [(Kind, &str); 22] = [
 ];
 
 impl Kind {
-    /// Whether it is a setting, which is set or not, and decides over what is written later.
+    /// Whether it is a setting, which decides whether later data is encrypted.
     pub fn is_setting(self) -> bool {
         matches!(self, Kind::Setting | Kind::LateSetting | Kind::ChangeBuffer | Kind::Schema)
     }
@@ -121,7 +121,7 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, String> {
         KINDS.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or_else(|| {
             let names: Vec<_> = KINDS.iter().map(|(_, name)| *name).collect();
-            format!("{text:?} is no kind of place: {}", names.join(", "))
+            format!("{text:?} is not a kind of place. The kinds are: {}", names.join(", "))
         })
     }
 }
@@ -130,11 +130,11 @@ impl FromStr for Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It is.
+    /// It is encrypted, or set correctly.
     Encrypted,
-    /// It is not, but could be, or need not hold data.
+    /// It is unencrypted, but could be encrypted or switched off.
     Clear,
-    /// MySQL can't encrypt it.
+    /// MySQL cannot encrypt it.
     Cannot,
     /// It holds nothing.
     Unused,
@@ -146,7 +146,7 @@ pub enum State {
 pub enum Remedy {
     /// `keyringctl encrypt apply`.
     Apply,
-    /// The administrator, so.
+    /// The administrator, in this way.
     ByHand(String),
     /// Nobody, or there is nothing to do.
     None,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Logs, and the settings that say whether what is written from now on is encrypted.
+//! Logs, and the settings that decide whether later data is encrypted.
 
 use super::item::{Item, Kind, Remedy, State};
 use crate::server::{Inventory, Settings};
@@ -23,7 +23,7 @@ pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
         name: format!("error log {}", settings.get("log_error").unwrap_or_default()),
         bytes: 0,
         state: State::Cannot,
-        about: "MySQL cannot encrypt the error log. It holds no rows, but can name tables and parts of statements".to_owned(),
+        about: "MySQL cannot encrypt the error log. It contains no rows, but may contain names of tables and parts of statements".to_owned(),
         remedy: Remedy::None,
     });
     items.push(Item {
@@ -31,13 +31,13 @@ pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
         name: "dumps and exports".to_owned(),
         bytes: 0,
         state: State::Cannot,
-        about: "what mysqldump and SELECT INTO OUTFILE write is in clear, and so are backups made before"
+        about: "mysqldump and SELECT INTO OUTFILE write unencrypted files; old backups are unencrypted too"
             .to_owned(),
-        remedy: Remedy::ByHand("encrypt dumps as they are made; find and destroy old ones".to_owned()),
+        remedy: Remedy::ByHand("encrypt new dumps as you create them; find and destroy old ones".to_owned()),
     });
     for (name, about) in [
-        ("default_table_encryption", "new schemas are in clear"),
-        ("table_encryption_privilege_check", "whoever may make a table may make it in clear"),
+        ("default_table_encryption", "new schemas are unencrypted"),
+        ("table_encryption_privilege_check", "anyone who may create a table may create it unencrypted"),
     ] {
         items.push(setting(settings, name, about));
     }
@@ -49,8 +49,9 @@ pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
     items
 }
 
-/// What SET PERSIST and SET GLOBAL say, InnoDB heeds only when a start is almost over. Until then it writes in clear: undo
-/// and redo of the server's own tables, and after a crash old values of rows.
+/// Returns an item for a value that only SET PERSIST or SET GLOBAL has set. InnoDB applies it only when startup is almost
+/// complete. Until then it writes unencrypted data: undo and redo of the server's own tables, and after a crash old values
+/// of rows.
 fn late(settings: &Settings, name: &str) -> Option<Item> {
     let value =
         settings.get(name).filter(|v| v.eq_ignore_ascii_case("ON") || v.eq_ignore_ascii_case("none"))?;
@@ -59,10 +60,10 @@ fn late(settings: &Settings, name: &str) -> Option<Item> {
         name: name.to_owned(),
         bytes: 0,
         state: State::Clear,
-        about: "set with SET PERSIST or SET GLOBAL only, which a server heeds at the end of its start. After a crash it writes old values of rows in clear before"
+        about: "set only with SET PERSIST or SET GLOBAL, which the server applies too late during startup: after a crash, it first writes old values of rows unencrypted"
             .to_owned(),
         remedy: Remedy::ByHand(format!(
-            "write {name} = {value} into the group [mysqld] of the server's option file, then: RESET PERSIST IF EXISTS {name};"
+            "add {name} = {value} to the group [mysqld] of the server's option file, then run RESET PERSIST IF EXISTS {name};"
         )),
     })
 }
@@ -101,7 +102,7 @@ fn binary_logs(inventory: &Inventory) -> Item {
         (true, old) => (
             State::Clear,
             format!(
-                "{old} of {} files are from before and stay in clear until they are purged",
+                "{old} of {} files are unencrypted, and remain so until they are purged",
                 old + encrypted.len()
             ),
             Remedy::ByHand(
@@ -121,7 +122,8 @@ fn relay_logs(inventory: &Inventory) -> Option<Item> {
         name: "relay logs".to_owned(),
         bytes,
         state: if on { State::Encrypted } else { State::Clear },
-        about: "encrypted with binlog_encryption; old files go as they are applied".to_owned(),
+        about: "encrypted with binlog_encryption; the replica removes old files after applying them"
+            .to_owned(),
         remedy: if on { Remedy::None } else { Remedy::Apply },
     })
 }
@@ -136,14 +138,14 @@ fn doublewrite(settings: &Settings) -> Item {
         about: if off {
             "off".to_owned()
         } else {
-            "pages lie there as in their tablespace; old ones in clear stay until the files are deleted after a clean shutdown"
+            "pages have the same form as in their tablespace; old unencrypted ones remain until the files are deleted after a clean shutdown"
                 .to_owned()
         },
         remedy: Remedy::None,
     }
 }
 
-/// Entries of secondary indexes, of encrypted tables too, wait in clear in ibdata1.
+/// With change buffering, entries of secondary indexes wait unencrypted in ibdata1, also those of encrypted tables.
 fn change_buffer(settings: &Settings) -> Item {
     let none = settings.get("innodb_change_buffering").is_none_or(|v| v.eq_ignore_ascii_case("none"));
     Item {
@@ -154,7 +156,8 @@ fn change_buffer(settings: &Settings) -> Item {
         about: if none {
             "none".to_owned()
         } else {
-            "entries of secondary indexes, of encrypted tables too, are kept in clear in ibdata1".to_owned()
+            "entries of secondary indexes, also of encrypted tables, are stored unencrypted in ibdata1"
+                .to_owned()
         },
         remedy: if none { Remedy::None } else { Remedy::Apply },
     }
@@ -170,12 +173,12 @@ fn query_log(settings: &Settings, kind: Kind, switch: &str, file: &str, what: &s
         bytes: 0,
         state: if on { State::Clear } else { State::Unused },
         about: if on {
-            format!("ON: {what} with their values, in a log that MySQL cannot encrypt")
+            format!("ON: {what} with values, in a log that MySQL cannot encrypt")
         } else {
-            "off; an old file may still be there".to_owned()
+            "off; an old file may still exist".to_owned()
         },
         remedy: if on {
-            Remedy::ByHand(format!("SET PERSIST {switch} = OFF; and delete {path}"))
+            Remedy::ByHand(format!("run SET PERSIST {switch} = OFF; and delete {path}"))
         } else {
             Remedy::None
         },

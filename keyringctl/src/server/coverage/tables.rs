@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tables, tablespaces and the defaults of schemas.
+//! Tables, tablespaces and schema defaults.
 
 use super::item::{Item, Kind, Remedy, State};
 use crate::server::{Inventory, Place, Schema, Table, Tablespace, TablespaceKind, quoted};
 
-/// What is told of the system tablespace wherever it is named.
-const ABOUT_SYSTEM: &str = "MySQL cannot encrypt ibdata1. It holds the change buffer, and keeps what was in it: old entries of secondary indexes, \
-     rows of tables that once lay in it. Only a new instance, into which a dump is loaded, is free of that";
+/// The details of the system tablespace.
+const ABOUT_SYSTEM: &str = "MySQL cannot encrypt ibdata1. It holds the change buffer, and keeps old entries of secondary indexes and rows of tables \
+     that were once in it. To get rid of them, load a dump into a new instance";
 
 pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
     let tables = inventory.tables.iter().filter_map(table);
@@ -14,7 +14,7 @@ pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
     tables.chain(spaces).chain(inventory.schemas.iter().map(schema)).collect()
 }
 
-/// `None` for a table in a general tablespace, which is encrypted with it.
+/// Returns `None` for a table in a general tablespace, which is encrypted together with it.
 fn table(table: &Table) -> Option<Item> {
     let item = |kind, state, about: String, remedy| Item {
         kind,
@@ -35,28 +35,28 @@ fn table(table: &Table) -> Option<Item> {
         Place::System => item(
             Kind::SystemTable,
             State::Clear,
-            "lies in the system tablespace; is given a tablespace of its own, but its old pages stay in ibdata1".to_owned(),
+            "in the system tablespace; apply moves it to its own tablespace, but its old pages remain in ibdata1".to_owned(),
             Remedy::Apply,
         ),
         Place::Engine(engine) if is_log_table(table) => item(
             Kind::OtherEngine,
             if table.bytes == 0 { State::Unused } else { State::Clear },
-            format!("a log of the server as a {engine} table, which MySQL cannot encrypt"),
+            format!("a server log in a {engine} table, which MySQL cannot encrypt"),
             Remedy::ByHand(format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {quoted};")),
         ),
         Place::Engine(engine) if engine == "MEMORY" || engine == "BLACKHOLE" => {
-            item(Kind::OtherEngine, State::Unused, format!("{engine} tables are not on disk"), Remedy::None)
+            item(Kind::OtherEngine, State::Unused, format!("{engine} tables store no rows on disk"), Remedy::None)
         }
         Place::Engine(engine) => item(
             Kind::OtherEngine,
             State::Clear,
-            format!("MySQL encrypts InnoDB tables only, not {engine}"),
+            format!("MySQL encrypts only InnoDB tables, not {engine}"),
             Remedy::ByHand(format!("ALTER TABLE {quoted} ENGINE = InnoDB, ENCRYPTION = 'Y';")),
         ),
     })
 }
 
-/// CSV tables that the server writes logs to.
+/// Whether this is one of the CSV tables that the server writes logs to.
 fn is_log_table(table: &Table) -> bool {
     table.schema == "mysql" && matches!(table.name.as_str(), "general_log" | "slow_log")
 }
@@ -84,9 +84,9 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> Item {
         TablespaceKind::Temporary => (
             Kind::Temporary,
             State::Cannot,
-            "MySQL cannot encrypt temporary tablespaces (ibtmp1 and #innodb_temp) and sort files in tmpdir. They are made anew at each start"
+            "MySQL cannot encrypt temporary tablespaces (ibtmp1 and #innodb_temp) or sort files in tmpdir. It recreates them at each start"
                 .to_owned(),
-            Remedy::ByHand("put them and tmpdir on an encrypted filesystem or in memory (tmpfs)".to_owned()),
+            Remedy::ByHand("put them and tmpdir on an encrypted filesystem or on tmpfs".to_owned()),
         ),
         TablespaceKind::System => (Kind::SystemTablespace, State::Cannot, ABOUT_SYSTEM.to_owned(), Remedy::None),
         TablespaceKind::FullText => {
@@ -95,8 +95,8 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> Item {
         TablespaceKind::Leftover => (
             Kind::Leftover,
             by_server,
-            "a statement is rebuilding a table, or one was broken off".to_owned(),
-            Remedy::ByHand(format!("when no ALTER TABLE runs: DROP TABLE {};", leftover_table(&space.name))),
+            "a statement is rebuilding a table, or was cancelled".to_owned(),
+            Remedy::ByHand(format!("while no ALTER TABLE runs: DROP TABLE {};", leftover_table(&space.name))),
         ),
     };
     let remedy = if state == State::Encrypted { Remedy::None } else { remedy };
@@ -110,7 +110,7 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> Item {
     Item { kind, name, bytes: space.bytes, state, about, remedy }
 }
 
-/// `schema/#sql-1f_2` as a table.
+/// Returns the name of the table `schema/#sql-1f_2` for a statement.
 fn leftover_table(name: &str) -> String {
     let (schema, table) = name.split_once('/').unwrap_or(("", name));
     format!("{}.{}", quoted(schema), quoted(table))
@@ -120,7 +120,7 @@ fn schema(schema: &Schema) -> Item {
     let (state, about, remedy) = if schema.default_encryption {
         (State::Encrypted, "new tables are encrypted", Remedy::None)
     } else {
-        (State::Clear, "new tables are in clear", Remedy::Apply)
+        (State::Clear, "new tables are unencrypted", Remedy::Apply)
     };
     Item { kind: Kind::Schema, name: schema.name.clone(), bytes: 0, state, about: about.to_owned(), remedy }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The global variables that say what is encrypted and where else data goes.
+//! The global variables that decide what is encrypted and where else data is stored.
 
 use crate::error::Result;
 use crate::server::Session;
@@ -35,12 +35,12 @@ const NAMES: [&str; 26] = [
     "innodb_tmpdir",
 ];
 
-/// Global variables by name; those that the server does not have are missing.
+/// Global variables by name, without those that the server does not have.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Settings {
     #[serde(flatten)]
     values: BTreeMap<String, String>,
-    /// Where the server has them from, in its words: `PERSISTED`, `GLOBAL`, `COMMAND_LINE`, ...
+    /// Where their values come from, as the server reports it: `PERSISTED`, `GLOBAL`, `COMMAND_LINE`, ...
     #[serde(skip)]
     sources: BTreeMap<String, String>,
 }
@@ -54,12 +54,12 @@ impl Settings {
         let query = format!(
             "SELECT VARIABLE_NAME, VARIABLE_SOURCE FROM performance_schema.variables_info WHERE VARIABLE_NAME IN ({names})"
         );
-        // Nothing is said of sources without leave to read that table.
+        // Without the privilege to read that table, no sources are known.
         let sources = session.rows(&query).unwrap_or_default().into_iter().collect();
         Ok(Settings { values, sources })
     }
 
-    /// Whether a variable was set when the server was up already, or is so at each start.
+    /// Whether a variable was set while the server was running, or is applied too late at each start.
     pub fn is_late(&self, name: &str) -> bool {
         self.sources.get(name).is_some_and(|source| matches!(source.as_str(), "PERSISTED" | "DYNAMIC"))
     }

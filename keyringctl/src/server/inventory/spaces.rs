@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! InnoDB's tablespaces: those of one table, which count for it, and all others.
+//! InnoDB's tablespaces: those of single tables, which are added to their tables, and all others.
 
 use super::tables::{Place, Table};
 use crate::error::Result;
@@ -17,17 +17,17 @@ pub enum TablespaceKind {
     General,
     /// Old versions of rows.
     Undo,
-    /// Temporary tables, for all sessions.
+    /// Temporary tables of all sessions.
     Temporary,
     /// InnoDB's system tablespace, `ibdata1`.
     System,
-    /// A full-text index's own tables. They follow the table that they belong to.
+    /// A full-text index's own tables. They are encrypted together with their table.
     FullText,
-    /// What a statement that was broken off left behind.
+    /// What a cancelled statement left behind.
     Leftover,
 }
 
-/// A tablespace that is not one table's own.
+/// A tablespace that does not belong to a single table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Tablespace {
     /// Its name.
@@ -36,13 +36,13 @@ pub struct Tablespace {
     pub kind: TablespaceKind,
     /// Its size.
     pub bytes: u64,
-    /// Whether the server says that it is encrypted.
+    /// Whether the server reports it as encrypted.
     pub encrypted: bool,
-    /// The server's word for its state: `normal`, `active`, `inactive`, `empty`, ...
+    /// Its state, as the server reports it: `normal`, `active`, `inactive`, `empty`, ...
     pub state: String,
 }
 
-/// All tablespaces but those of single tables, whose sizes and states go to `tables`.
+/// Returns all tablespaces except those of single tables, whose sizes and states it stores in `tables`.
 pub(super) fn all(session: &mut Session, tables: &mut [Table]) -> Result<Vec<Tablespace>> {
     let rows: Vec<(String, String, u64, String, String)> = session.rows(
         "SELECT NAME, SPACE_TYPE, FILE_SIZE, ENCRYPTION, IFNULL(STATE, '')
@@ -63,7 +63,7 @@ pub(super) fn all(session: &mut Session, tables: &mut [Table]) -> Result<Vec<Tab
             if state == "discarded" {
                 table.discarded = true;
             } else {
-                // The first file takes the place of the server's estimate.
+                // The size of the first file replaces the server's estimate.
                 table.bytes = if table.files == 0 { bytes } else { table.bytes.saturating_add(bytes) };
                 table.files += 1;
                 table.encrypted_files += u32::from(encrypted);
@@ -87,7 +87,7 @@ pub(super) fn all(session: &mut Session, tables: &mut [Table]) -> Result<Vec<Tab
     Ok(others)
 }
 
-/// INNODB_TABLESPACES leaves the system tablespace out.
+/// Returns the system tablespace, which INNODB_TABLESPACES does not list.
 fn system(session: &mut Session) -> Result<Option<Tablespace>> {
     let bytes: Option<Option<u64>> = session.first(
         "SELECT CAST(SUM(TOTAL_EXTENTS * EXTENT_SIZE) AS UNSIGNED) FROM information_schema.FILES
@@ -102,10 +102,10 @@ fn system(session: &mut Session) -> Result<Option<Tablespace>> {
     }))
 }
 
-/// The table that a tablespace `schema/table` or `schema/table#p#partition` belongs to.
+/// Returns the table that a tablespace `schema/table` or `schema/table#p#partition` belongs to.
 fn owner(name: &str, tables: &HashMap<String, usize>) -> Option<usize> {
     tables.get(name).copied().or_else(|| {
-        // A table's name may itself hold what looks like a partition.
+        // A table's own name may contain what looks like a partition.
         let cuts = name.match_indices('#').filter(|(at, _)| {
             name.get(*at..).is_some_and(|rest| rest.starts_with("#p#") || rest.starts_with("#P#"))
         });
@@ -113,7 +113,7 @@ fn owner(name: &str, tables: &HashMap<String, usize>) -> Option<usize> {
     })
 }
 
-/// `schema/fts_` and the table's number in 16 hexadecimal digits.
+/// Whether a name is `schema/fts_` with the table's number in 16 hexadecimal digits.
 fn is_full_text(name: &str) -> bool {
     name.rsplit_once('/').and_then(|(_, table)| table.strip_prefix("fts_")).is_some_and(|rest| {
         let (digits, end) = rest.split_at_checked(16).unwrap_or((rest, ""));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tables and where they lie.
+//! Tables and where their rows are.
 
 use crate::error::Result;
 use crate::server::{Session, quoted};
@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// In tablespaces of its own: one, or one for each partition.
+    /// In its own tablespaces: one, or one for each partition.
     Own,
     /// In a general tablespace of that name.
     General(String),
@@ -30,7 +30,7 @@ pub struct Table {
     pub name: String,
     /// Where its rows are.
     pub place: Place,
-    /// Bytes of its own files; of a table in a shared tablespace, the server's estimate.
+    /// Bytes of its own files; for a table in a shared tablespace, the server's estimate.
     pub bytes: u64,
     /// How many files of its own it has.
     pub files: u32,
@@ -41,7 +41,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// `schema.table`, as people read it.
+    /// `schema.table`, for people.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
     }
@@ -56,13 +56,13 @@ impl Table {
         self.files > 0 && self.files == self.encrypted_files
     }
 
-    /// Whether it lies in clear in files of its own.
+    /// Whether it has its own files and they are not all encrypted.
     pub fn is_own_and_clear(&self) -> bool {
         self.place == Place::Own && !self.discarded && !self.is_encrypted()
     }
 }
 
-/// A table refers to another one.
+/// A reference from one table to another.
 #[derive(Clone, Debug, Serialize)]
 pub struct ForeignKey {
     /// The table with the foreign key.
@@ -72,13 +72,13 @@ pub struct ForeignKey {
 }
 
 impl ForeignKey {
-    /// Whether that table is one end of it.
+    /// Whether it begins or ends at that table.
     pub fn joins(&self, schema: &str, table: &str) -> bool {
         [&self.child, &self.parent].iter().any(|(s, t)| s == schema && t == table)
     }
 }
 
-/// All base tables of schemas that are on disk. InnoDB's have [`Place::Own`] until more is known.
+/// Returns all base tables that are on disk. InnoDB's have [`Place::Own`] until more is known.
 pub(super) fn all(session: &mut Session) -> Result<(Vec<Table>, Vec<ForeignKey>)> {
     let rows: Vec<(String, String, Option<String>, Option<u64>)> = session.rows(
         "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES
@@ -109,7 +109,7 @@ pub(super) fn all(session: &mut Session) -> Result<(Vec<Table>, Vec<ForeignKey>)
     Ok((tables, keys.collect()))
 }
 
-/// Finds where those tables lie that have no tablespace of their own.
+/// Finds the tablespaces of tables that do not have their own.
 pub(super) fn find_places(session: &mut Session, tables: &mut [Table]) -> Result<()> {
     for table in tables.iter_mut().filter(|t| t.place == Place::Own && t.files == 0 && !t.discarded) {
         if table.schema == "mysql" {
@@ -121,14 +121,14 @@ pub(super) fn find_places(session: &mut Session, tables: &mut [Table]) -> Result
         let shown = shown.into_iter().flatten().flatten().next().unwrap_or_default();
         table.place = match tablespace_of(&shown) {
             Some(name) if name != "innodb_system" => Place::General(name),
-            // Tables that were made with innodb_file_per_table = OFF name none.
+            // Tables created with innodb_file_per_table = OFF name none.
             _ => Place::System,
         };
     }
     Ok(())
 }
 
-/// The tablespace that a CREATE TABLE statement of the server's names, in a comment after the columns.
+/// Returns the tablespace that the server's CREATE TABLE statement names in a comment after the columns.
 fn tablespace_of(statement: &str) -> Option<String> {
     let (_, options) = statement.rsplit_once("\n)")?;
     let (_, name) = options.split_once(" TABLESPACE `")?;

@@ -19,14 +19,14 @@ fn with(change: impl FnOnce(&mut Facts)) -> (Facts, Findings, Outcome) {
 fn of_copy(facts: &mut Facts) -> &mut CopyFile {
     match &mut facts.copies[1].file {
         Known::Measured(file) => file,
-        Known::NotMeasured(_) => unreachable!("the sample's copies were looked at"),
+        Known::NotMeasured(_) => unreachable!("the sample's copies were measured"),
     }
 }
 
 fn of_volume(facts: &mut Facts) -> &mut super::super::copies::Volume {
     match &mut facts.copies[1].volume {
         Known::Measured(volume) => volume,
-        Known::NotMeasured(_) => unreachable!("the sample's volumes were looked at"),
+        Known::NotMeasured(_) => unreachable!("the sample's volumes were measured"),
     }
 }
 
@@ -113,7 +113,7 @@ fn each_warning_is_found_and_does_not_fail_the_verdict() {
 fn of_copy_at(facts: &mut Facts, i: usize) -> &mut CopyFile {
     match &mut facts.copies[i].file {
         Known::Measured(file) => file,
-        Known::NotMeasured(_) => unreachable!("the sample's copies were looked at"),
+        Known::NotMeasured(_) => unreachable!("the sample's copies were measured"),
     }
 }
 
