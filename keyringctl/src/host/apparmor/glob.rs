@@ -9,7 +9,7 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
     let path: Vec<char> = path.chars().collect();
     alternatives(pattern).iter().any(|one| {
         let one: Vec<char> = collapse(one).chars().collect();
-        matches_one(&one, &path, None)
+        Matcher::new(&one, &path).matches()
     })
 }
 
@@ -83,43 +83,77 @@ fn split(inside: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn matches_one(pattern: &[char], path: &[char], before: Option<char>) -> bool {
-    let Some((&first, rest)) = pattern.split_first() else { return path.is_empty() };
-    match first {
-        '*' => {
-            let stars = pattern.iter().take_while(|&&c| c == '*').count();
-            let rest = pattern.get(stars..).unwrap_or_default();
-            // A whole name is never empty: /a/* and /a/** do not match /a/.
-            let least = usize::from(before == Some('/') && rest.first().is_none_or(|&c| c == '/'));
-            (least..=path.len())
-                .take_while(|&n| {
-                    let within = path.get(..n).unwrap_or_default();
-                    if stars > 1 {
-                        least == 0 || within.first() != Some(&'/')
-                    } else {
-                        !within.contains(&'/')
-                    }
-                })
-                .any(|n| matches_one(rest, path.get(n..).unwrap_or_default(), None))
-        }
-        '[' => {
-            let Some(end) = pattern.iter().skip(2).position(|&c| c == ']').map(|i| i + 2) else {
-                return false;
-            };
-            let Some((&c, path)) = path.split_first() else { return false };
-            let class = pattern.get(1..end).unwrap_or_default();
-            c != '/'
-                && in_class(class, c)
-                && matches_one(pattern.get(end + 1..).unwrap_or_default(), path, Some(c))
-        }
-        '?' => path.split_first().is_some_and(|(&c, path)| c != '/' && matches_one(rest, path, Some(c))),
-        '\\' => rest.split_first().is_some_and(|(&literal, rest)| literally(literal, rest, path)),
-        literal => literally(literal, rest, path),
-    }
+/// One pattern without alternatives, and a path.
+struct Matcher<'a> {
+    pattern: &'a [char],
+    path: &'a [char],
+    /// By how much is left of both: what was found not to match. Several stars ask about the same remainders over and
+    /// over, and without this they would take exponential time.
+    failed: Vec<bool>,
 }
 
-fn literally(literal: char, rest: &[char], path: &[char]) -> bool {
-    path.split_first().is_some_and(|(&c, path)| c == literal && matches_one(rest, path, Some(c)))
+impl<'a> Matcher<'a> {
+    fn new(pattern: &'a [char], path: &'a [char]) -> Self {
+        Self { pattern, path, failed: vec![false; (pattern.len() + 1) * (path.len() + 1)] }
+    }
+
+    /// Whether the whole pattern matches the whole path.
+    fn matches(&mut self) -> bool {
+        self.rest(self.pattern, self.path, None)
+    }
+
+    /// Whether the rest of the pattern matches the rest of the path. `before` is the character that the pattern has just
+    /// matched, `None` at the beginning and behind a star, so it follows from both rests.
+    fn rest(&mut self, pattern: &[char], path: &[char], before: Option<char>) -> bool {
+        let place = pattern.len() * (self.path.len() + 1) + path.len();
+        if self.failed.get(place).copied().unwrap_or_default() {
+            return false;
+        }
+        let found = self.look(pattern, path, before);
+        if let Some(failed) = self.failed.get_mut(place) {
+            *failed = !found;
+        }
+        found
+    }
+
+    fn look(&mut self, pattern: &[char], path: &[char], before: Option<char>) -> bool {
+        let Some((&first, rest)) = pattern.split_first() else { return path.is_empty() };
+        match first {
+            '*' => {
+                let stars = pattern.iter().take_while(|&&c| c == '*').count();
+                let rest = pattern.get(stars..).unwrap_or_default();
+                // A whole name is never empty: /a/* and /a/** do not match /a/.
+                let least = usize::from(before == Some('/') && rest.first().is_none_or(|&c| c == '/'));
+                (least..=path.len())
+                    .take_while(|&n| {
+                        let within = path.get(..n).unwrap_or_default();
+                        if stars > 1 {
+                            least == 0 || within.first() != Some(&'/')
+                        } else {
+                            !within.contains(&'/')
+                        }
+                    })
+                    .any(|n| self.rest(rest, path.get(n..).unwrap_or_default(), None))
+            }
+            '[' => {
+                let Some(end) = pattern.iter().skip(2).position(|&c| c == ']').map(|i| i + 2) else {
+                    return false;
+                };
+                let Some((&c, path)) = path.split_first() else { return false };
+                let class = pattern.get(1..end).unwrap_or_default();
+                c != '/'
+                    && in_class(class, c)
+                    && self.rest(pattern.get(end + 1..).unwrap_or_default(), path, Some(c))
+            }
+            '?' => path.split_first().is_some_and(|(&c, path)| c != '/' && self.rest(rest, path, Some(c))),
+            '\\' => rest.split_first().is_some_and(|(&literal, rest)| self.literally(literal, rest, path)),
+            literal => self.literally(literal, rest, path),
+        }
+    }
+
+    fn literally(&mut self, literal: char, rest: &[char], path: &[char]) -> bool {
+        path.split_first().is_some_and(|(&c, path)| c == literal && self.rest(rest, path, Some(c)))
+    }
 }
 
 fn in_class(class: &[char], c: char) -> bool {
@@ -195,6 +229,13 @@ mod tests {
         }
         assert!(!matches(&literal("/a*"), "/ab"));
         assert!(literal("/a b").starts_with('"'));
+    }
+
+    #[test]
+    fn many_stars_end() {
+        let path = format!("/{}", "a".repeat(200));
+        assert!(!matches(&format!("/{}z", "**a".repeat(50)), &path));
+        assert!(matches(&format!("/{}", "**a".repeat(50)), &path));
     }
 
     #[test]
