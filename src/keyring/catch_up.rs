@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What another program changed is taken over, and the change that met it is made then.
 
-use super::report::Severity;
+use super::log::Severity;
 use super::shared::Keyring;
 use super::writer::Writer;
 use crate::error::{BadRequest, Error, Result};
 use crate::format::crypto::DataKeys;
 use crate::key::NameRef;
-use crate::store::change::Changing;
+use crate::store::locked::LockedReplica;
 use std::sync::atomic::Ordering;
 
 /// How often one change may find that another program was faster.
@@ -101,7 +101,11 @@ impl Keyring {
     ///
     /// # Errors
     /// When there is nothing to go on from.
-    pub(super) fn catch_up(&self, writer: &mut Writer, locked: Option<&[Result<Changing>]>) -> Result<()> {
+    pub(super) fn catch_up(
+        &self,
+        writer: &mut Writer,
+        locked: Option<&[Result<LockedReplica>]>,
+    ) -> Result<()> {
         let reopen = self.reopen.as_ref().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
         let keys: Vec<_> = writer.all_keys().collect();
         let fresh = reopen.read(&keys, locked, writer.attempted(), writer.limits())?;
@@ -120,7 +124,7 @@ impl Keyring {
         if !same || !later || !nothing_lost {
             return Err(BadRequest::Unavailable.into());
         }
-        (reopen.report)(
+        (reopen.log)(
             Severity::Note,
             &format!(
                 "the keyring {} was changed by another program: went on from generation {} to {}",

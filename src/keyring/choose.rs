@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Which copy of a keyring counts, and what the keyring is made of then.
 
-use super::copies::{Copies, Member, Standing};
-use super::loading::{Begun, Loaded, Outcome, begin};
+use super::loading::{Candidate, Loaded, OpenedFront, begin};
+use super::log::{Log, Severity};
 use super::memory::Memory;
-use super::readings::Read;
-use super::report::{Report, Severity};
+use super::readings::Readings;
+use super::replicas::{Member, Replicas, Standing};
 use super::writer::{Start, Writer};
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::FormatError;
@@ -16,15 +16,15 @@ use crate::format::records::Sealer;
 use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::secret::UnlockSecret;
-use crate::store::copy::{Copy, Reading, side_by_side};
 use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
+use crate::store::replica::{FileReplica, Reading, side_by_side};
 use std::path::Path;
 use std::sync::Arc;
 
 /// What a keyring is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct KeyringParts {
     /// The keys of the copy that counts.
     pub memory: Memory,
     /// The writer of all copies.
@@ -40,15 +40,15 @@ pub struct Parts {
 /// cannot be told which counts.
 pub fn load_known(
     fs: &Arc<dyn Fs>,
-    read_copies: Read<'_>,
+    read_copies: Readings<'_>,
     source_name: &str,
     known: &[&DataKeys],
     read: impl FnOnce() -> Result<UnlockSecret>,
-    report: Report,
-) -> Result<Parts> {
-    read_copies.check_apart(report)?;
-    let Read { paths, readings, min_copies, limits, unacknowledged } = read_copies;
-    let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+    log: Log,
+) -> Result<KeyringParts> {
+    read_copies.check_apart(log)?;
+    let Readings { paths, readings, min_copies, limits, unacknowledged } = read_copies;
+    let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
     // The secret is asked for only when there is something to open.
     let readable = |reading: &Result<Reading>| {
         reading.as_ref().is_ok_and(|reading| header::read(&reading.front.0).is_ok())
@@ -64,13 +64,13 @@ pub fn load_known(
     }
     let mut read = Some(read);
     let mut secret = None;
-    let mut begun: Vec<std::result::Result<Begun, Box<Outcome>>> = Vec::new();
+    let mut begun: Vec<std::result::Result<OpenedFront, Box<Candidate>>> = Vec::new();
     for (index, (copy, reading)) in copies.iter().zip(&readings).enumerate() {
         let reading = match reading {
             Ok(reading) => reading,
             Err(_) => {
                 // What was wrong is put in its place below.
-                begun.push(Err(Box::new(Outcome::Out(Error::BadRequest(BadRequest::Unavailable)))));
+                begun.push(Err(Box::new(Candidate::Out(Error::BadRequest(BadRequest::Unavailable)))));
                 continue;
             }
         };
@@ -90,7 +90,7 @@ pub fn load_known(
     }
     for (index, (copy, reading)) in copies.iter().zip(readings).enumerate() {
         let again = match (reading, begun.get(index)) {
-            (Err(e), _) => Err(Box::new(Outcome::Out(e))),
+            (Err(e), _) => Err(Box::new(Candidate::Out(e))),
             // A copy may have been given up before the keys were known, because its share of Argon2id was spent.
             (Ok(reading), Some(Err(_))) => match keys_for(&reading, &begun, known) {
                 Some(keys) => begin(copy.path(), reading, Opener::Keys(keys), source_name),
@@ -102,12 +102,12 @@ pub fn load_known(
             *place = again;
         }
     }
-    let outcomes = finish_all(&copies, begun, source_name, limits);
-    match choose(&copies, &outcomes, unacknowledged)? {
-        Some(best) => assemble(copies, outcomes, best, min_copies, report),
-        None => Err(outcomes
+    let candidates = finish_all(&copies, begun, source_name, limits);
+    match choose(&copies, &candidates, unacknowledged)? {
+        Some(best) => assemble(copies, candidates, best, min_copies, log),
+        None => Err(candidates
             .into_iter()
-            .find_map(Outcome::into_error)
+            .find_map(Candidate::into_error)
             .unwrap_or(Error::BadRequest(BadRequest::Unavailable))),
     }
 }
@@ -115,42 +115,47 @@ pub fn load_known(
 /// The keys, of those that opened another copy or are known, that open this one.
 fn keys_for<'a>(
     reading: &Reading,
-    begun: &'a [std::result::Result<Begun, Box<Outcome>>],
+    begun: &'a [std::result::Result<OpenedFront, Box<Candidate>>],
     known: &[&'a DataKeys],
 ) -> Option<&'a DataKeys> {
-    let opened = begun.iter().filter_map(|b| b.as_ref().ok()).map(Begun::keys);
+    let opened = begun.iter().filter_map(|b| b.as_ref().ok()).map(OpenedFront::keys);
     let fits = |keys: &&DataKeys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
     opened.chain(known.iter().copied()).find(fits)
 }
 
 /// Reads the records of all copies whose fronts were opened, side by side.
 fn finish_all(
-    copies: &[Copy],
-    begun: Vec<std::result::Result<Begun, Box<Outcome>>>,
+    copies: &[FileReplica],
+    begun: Vec<std::result::Result<OpenedFront, Box<Candidate>>>,
     source_name: &str,
     limits: Limits,
-) -> Vec<Outcome> {
+) -> Vec<Candidate> {
     let work = copies.iter().zip(&begun).filter_map(|(copy, b)| Some((copy, b.as_ref().ok()?.rest())));
     let mut rests = side_by_side(work, limits).into_iter();
-    let finish = |(copy, begun): (&Copy, std::result::Result<Begun, Box<Outcome>>)| match begun {
+    let finish = |(copy, begun): (&FileReplica, std::result::Result<OpenedFront, Box<Candidate>>)| match begun
+    {
         Ok(begun) => begun.finish(
             copy.path(),
             source_name,
             rests.next().unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable))),
         ),
-        Err(outcome) => *outcome,
+        Err(candidate) => *candidate,
     };
     copies.iter().zip(begun).map(finish).collect()
 }
 
 /// The index of the copy that counts; `None` when none is whole.
-fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[StateId]) -> Result<Option<usize>> {
+fn choose(
+    copies: &[FileReplica],
+    candidates: &[Candidate],
+    unacknowledged: &[StateId],
+) -> Result<Option<usize>> {
     let counts = |loaded: &&Loaded| !unacknowledged.contains(&loaded.lineage().state());
-    let whole = || outcomes.iter().enumerate().filter_map(|(i, o)| Some((i, o.whole().filter(counts)?)));
+    let whole = || candidates.iter().enumerate().filter_map(|(i, o)| Some((i, o.whole().filter(counts)?)));
     // The first path says which keyring is meant, while it can be read.
     let id = whole().next().map(|(_, l)| l.header.id);
     let ours = || whole().filter(|(_, l)| Some(l.header.id) == id);
-    let path = |i: usize| copies.get(i).map_or(Path::new(""), Copy::path).to_owned();
+    let path = |i: usize| copies.get(i).map_or(Path::new(""), FileReplica::path).to_owned();
     let Some(newest) = ours().map(|(_, l)| l.commit.generation).max() else {
         return Ok(None);
     };
@@ -164,8 +169,8 @@ fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[StateId]) -> 
             None => best = Some((i, loaded)),
         }
     }
-    for (i, outcome) in outcomes.iter().enumerate() {
-        if let Outcome::Damaged { generation: Some(found), offset, what, id: of, .. } = outcome
+    for (i, candidate) in candidates.iter().enumerate() {
+        if let Candidate::Damaged { generation: Some(found), offset, what, id: of, .. } = candidate
             && Some(*of) == id
             && *found > newest
         {
@@ -184,24 +189,24 @@ fn choose(copies: &[Copy], outcomes: &[Outcome], unacknowledged: &[StateId]) -> 
 
 /// Makes the keyring from the copy that counts, and judges the others by it.
 fn assemble(
-    copies: Vec<Copy>,
-    mut outcomes: Vec<Outcome>,
+    copies: Vec<FileReplica>,
+    mut candidates: Vec<Candidate>,
     best: usize,
     min_copies: usize,
-    report: Report,
-) -> Result<Parts> {
-    if best >= outcomes.len() {
+    log: Log,
+) -> Result<KeyringParts> {
+    if best >= candidates.len() {
         return Err(BadRequest::Unavailable.into());
     }
-    let Outcome::Whole(best_loaded) = outcomes.remove(best) else {
+    let Candidate::Intact(best_loaded) = candidates.remove(best) else {
         return Err(BadRequest::Unavailable.into());
     };
     let best_loaded = *best_loaded;
-    let keyring = copies.get(best).map_or(Path::new(""), Copy::path).to_owned();
+    let keyring = copies.get(best).map_or(Path::new(""), FileReplica::path).to_owned();
     let mut members = Vec::new();
-    let other_keys = outcomes
+    let other_keys = candidates
         .iter()
-        .filter_map(Outcome::whole)
+        .filter_map(Candidate::whole)
         .filter(|loaded| loaded.header.id == best_loaded.header.id && loaded.keys != best_loaded.keys)
         .map(Loaded::keys_again)
         .collect::<Result<_>>()?;
@@ -209,8 +214,8 @@ fn assemble(
         .iter()
         .enumerate()
         .filter(|(i, _)| *i != best)
-        .zip(outcomes)
-        .map(|((_, copy), outcome)| outcome.stands_to(&best_loaded, &keyring, copy.path()))
+        .zip(candidates)
+        .map(|((_, copy), candidate)| candidate.stands_to(&best_loaded, &keyring, copy.path()))
         .collect();
     // A copy that is away was most likely up to date when the keyring was closed, unless its state is remembered.
     let away = judged.iter().filter(|(standing, _)| matches!(standing, Standing::Out(_))).count();
@@ -230,16 +235,16 @@ fn assemble(
         let (standing, state) = judged.next().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
         let path = copy.path().display();
         if let Some(why) = standing.refusal() {
-            report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
+            log(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
         } else if standing == Standing::Behind {
             let message = "lags behind or is damaged; the next change brings it up to date";
-            report(Severity::Warning, &format!("the copy {path} {message}"));
+            log(Severity::Warning, &format!("the copy {path} {message}"));
         }
         members.push(Member::new(copy, standing, state));
     }
     let Loaded { keys, header, commit, front, memory, notes, before } = best_loaded;
     let start = Start { keys, other_keys, commit, front, before, header, tidy: notes.is_empty() };
     let sealer = Sealer::new().map_err(FormatError::in_memory)?;
-    let writer = Writer::new(Copies::new(members, min_copies, report), start, sealer);
-    Ok(Parts { memory, writer, notes })
+    let writer = Writer::new(Replicas::new(members, min_copies, log), start, sealer);
+    Ok(KeyringParts { memory, writer, notes })
 }

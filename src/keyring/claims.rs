@@ -6,8 +6,8 @@ use crate::format::FormatError;
 use crate::format::commit::{self, Commit};
 use crate::format::header::{self, ClaimedHeader};
 use crate::format::state::StateId;
-use crate::store::copy::{Copy, FrontBytes};
 use crate::store::fs::Fs;
+use crate::store::replica::{FileReplica, FrontBytes};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Claims {
 /// # Errors
 /// Missing, exposed, not a keyring, newer, damaged.
 pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
-    let front = Copy::new(Arc::clone(fs), path).read()?.front;
+    let front = FileReplica::new(Arc::clone(fs), path).read()?.front;
     let copies = header::read(&front.0).map_err(|e: FormatError| e.at(path, ""))?;
     let first =
         copies.readable.first().ok_or(Error::Refusal(Refusal::NotAKeyring { path: path.to_owned() }))?;

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 /// A key that was found: where it is, and how long it was. No key bytes. Good for the keyring that it was found in.
 #[derive(Debug, Default)]
-pub struct Found {
-    place: memory::Found,
+pub struct FoundKey {
+    place: memory::EntryRef,
     losses: u64,
     lengths: (usize, usize),
 }
@@ -21,16 +21,16 @@ fn lengths(key: &KeyRecord<'_>) -> (usize, usize) {
 
 impl Keyring {
     /// Finds the key of that name for [`Keyring::fetch_found`], and hands it to `look`. Not counted as a fetch.
-    pub fn find(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>)) -> Option<Found> {
+    pub fn find(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>)) -> Option<FoundKey> {
         let memory = self.read_memory();
         let (place, key) = memory.find(name)?;
         look(&key);
         // Nothing is lost while the memory is looked at.
-        Some(Found { place, losses: self.losses.load(Ordering::Relaxed), lengths: lengths(&key) })
+        Some(FoundKey { place, losses: self.losses.load(Ordering::Relaxed), lengths: lengths(&key) })
     }
 
     /// Bytes of a key that was found by `name`, and of its type; without a lock as long as nothing was removed.
-    pub fn lengths(&self, found: &Found, name: &NameRef<'_>) -> Option<(usize, usize)> {
+    pub fn lengths(&self, found: &FoundKey, name: &NameRef<'_>) -> Option<(usize, usize)> {
         if self.losses.load(Ordering::Acquire) == found.losses {
             return Some(found.lengths);
         }
@@ -40,7 +40,7 @@ impl Keyring {
     /// Hands a key that was found by `name` to `look`, without a search for it unless it is another one now.
     pub fn fetch_found<R>(
         &self,
-        found: &Found,
+        found: &FoundKey,
         name: &NameRef<'_>,
         look: impl FnOnce(&KeyRecord<'_>) -> R,
     ) -> Option<R> {

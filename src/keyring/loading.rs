@@ -2,9 +2,9 @@
 //! One copy read into memory, and what came of it.
 
 use super::claims::claimed;
-use super::copies::Standing;
 use super::lineage::Lineage;
 use super::memory::Memory;
+use super::replicas::Standing;
 use crate::error::{Error, Refusal, Result};
 use crate::format::commit::{self, Commit};
 use crate::format::crypto::DataKeys;
@@ -14,8 +14,8 @@ use crate::format::layout::{EPOCH_LEN, FIXED_LEN, RECORD_OVERHEAD};
 use crate::format::records::Sealer;
 use crate::format::state::StateId;
 use crate::format::{self, FormatError};
-use crate::store::copy::{FrontBytes, Reading};
-use crate::store::deadline::Work;
+use crate::store::deadline::Task;
+use crate::store::replica::{FrontBytes, Reading};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -47,9 +47,9 @@ impl Loaded {
 
 /// What reading a copy came to.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Candidate {
     /// It is whole.
-    Whole(Box<Loaded>),
+    Intact(Box<Loaded>),
     /// It is this keyring, damaged.
     Damaged {
         /// The keyring that a readable header names.
@@ -78,11 +78,11 @@ pub enum Outcome {
     Out(Error),
 }
 
-impl Outcome {
+impl Candidate {
     /// The copy, when it is whole.
     pub fn whole(&self) -> Option<&Loaded> {
         match self {
-            Outcome::Whole(loaded) => Some(loaded),
+            Candidate::Intact(loaded) => Some(loaded),
             _ => None,
         }
     }
@@ -90,8 +90,8 @@ impl Outcome {
     /// The error, when it is not.
     pub fn into_error(self) -> Option<Error> {
         match self {
-            Outcome::Whole(_) => None,
-            Outcome::Damaged { error, .. } | Outcome::Sealed { error, .. } | Outcome::Out(error) => {
+            Candidate::Intact(_) => None,
+            Candidate::Damaged { error, .. } | Candidate::Sealed { error, .. } | Candidate::Out(error) => {
                 Some(error)
             }
         }
@@ -102,7 +102,7 @@ impl Outcome {
         let lineage = best.lineage();
         let known = |state: &StateId| *state == lineage.state() || lineage.went_through(state);
         match self {
-            Outcome::Whole(loaded) => match loaded.stands_to(best, path) {
+            Candidate::Intact(loaded) => match loaded.stands_to(best, path) {
                 // Its front may be the same, and what is behind it not.
                 Ok(Standing::Behind) => (Standing::Behind, Some(loaded.lineage().state())),
                 Ok(standing) => (standing, None),
@@ -110,16 +110,16 @@ impl Outcome {
                 Err(e) => (Standing::Out(e.to_string()), None),
             },
             // It holds nothing that the best one lacks, however much of it can still be read.
-            Outcome::Damaged { id, epoch, state, .. }
+            Candidate::Damaged { id, epoch, state, .. }
                 if *id == best.header.id && lineage.knows_writing(epoch) =>
             {
                 (Standing::Behind, state.filter(known))
             }
             // A copy from before a renewal of the data key. At worst a forged file is replaced.
-            Outcome::Sealed { claimed: Some(state), .. } if lineage.went_through(state) => {
+            Candidate::Sealed { claimed: Some(state), .. } if lineage.went_through(state) => {
                 (Standing::Behind, Some(*state))
             }
-            Outcome::Damaged { error, .. } | Outcome::Sealed { error, .. } | Outcome::Out(error) => {
+            Candidate::Damaged { error, .. } | Candidate::Sealed { error, .. } | Candidate::Out(error) => {
                 (Standing::Out(error.of_copy(keyring)), None)
             }
         }
@@ -158,36 +158,36 @@ impl Loaded {
 
 /// A copy whose front was opened.
 #[derive(Debug)]
-pub struct Begun {
+pub struct OpenedFront {
     reading: Reading,
     front: Front,
     keys: DataKeys,
 }
 
-impl Begun {
+impl OpenedFront {
     /// The keys that it is sealed with.
     pub fn keys(&self) -> &DataKeys {
         &self.keys
     }
 
     /// What is to be read behind the front.
-    pub fn rest(&self) -> Work<Result<Vec<u8>>> {
-        self.reading.rest_work(self.front.wanted(self.reading.len))
+    pub fn rest(&self) -> Task<Result<Vec<u8>>> {
+        self.reading.rest_task(self.front.wanted(self.reading.len))
     }
 
     /// Reads the records.
-    pub fn finish(self, path: &Path, source_name: &str, rest: Result<Vec<u8>>) -> Outcome {
+    pub fn finish(self, path: &Path, source_name: &str, rest: Result<Vec<u8>>) -> Candidate {
         let rest = match rest {
             Ok(rest) => rest,
-            Err(e) => return Outcome::Out(e),
+            Err(e) => return Candidate::Out(e),
         };
-        let Begun { reading, front, keys } = self;
+        let OpenedFront { reading, front, keys } = self;
         let (header, commit) = (front.header.clone(), front.commit());
         let state = StateId::new(&header.epoch, &commit);
         match load(front, keys, &rest, reading.len) {
             Ok(mut loaded) => {
                 loaded.front = reading.front;
-                Outcome::Whole(Box::new(loaded))
+                Candidate::Intact(Box::new(loaded))
             }
             Err(e) => not_whole(path, source_name, &reading.front, e, Some(commit.generation), Some(state)),
         }
@@ -203,7 +203,7 @@ pub fn begin(
     reading: Reading,
     opener: Opener<'_>,
     source_name: &str,
-) -> std::result::Result<Begun, Box<Outcome>> {
+) -> std::result::Result<OpenedFront, Box<Candidate>> {
     let failed = |e, generation| Box::new(not_whole(path, source_name, &reading.front, e, generation, None));
     let mut front = match image::open_front(&reading.front.0, opener) {
         Ok(front) => front,
@@ -219,7 +219,7 @@ pub fn begin(
         (None, Opener::Secret(_)) => Err(FormatError::NotAKeyring),
     };
     let keys = keys.map_err(|e| failed(e, None))?;
-    Ok(Begun { reading, front, keys })
+    Ok(OpenedFront { reading, front, keys })
 }
 
 fn load(mut front: Front, keys: DataKeys, rest: &[u8], len: u64) -> format::Result<Loaded> {
@@ -246,7 +246,7 @@ fn not_whole(
     e: FormatError,
     generation: Option<u64>,
     state: Option<StateId>,
-) -> Outcome {
+) -> Candidate {
     let (damage, sealed) = match &e {
         FormatError::Damaged { offset, what } => (Some((*offset, *what)), false),
         FormatError::WrongSecret { .. } => (None, true),
@@ -258,9 +258,9 @@ fn not_whole(
         .and_then(|c| c.readable.first().map(|h| (h.claims().id, h.claims().epoch)));
     match (damage, id) {
         (Some((offset, what)), Some((id, epoch))) => {
-            Outcome::Damaged { id, epoch, generation, state, offset, what, error }
+            Candidate::Damaged { id, epoch, generation, state, offset, what, error }
         }
-        _ if sealed => Outcome::Sealed { claimed: claimed(front), error },
-        _ => Outcome::Out(error),
+        _ if sealed => Candidate::Sealed { claimed: claimed(front), error },
+        _ => Candidate::Out(error),
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef};
-use crate::secret::{Place, Vault};
+use crate::secret::{Vault, VaultPlace};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::io;
@@ -19,7 +19,7 @@ struct Entry {
     name: KeyName,
     key_type: KeyType,
     created: u64,
-    place: Place,
+    place: VaultPlace,
 }
 
 impl Entry {
@@ -30,7 +30,7 @@ impl Entry {
 
 /// Where a key was found. What stands there later is told from it by its number.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Found {
+pub struct EntryRef {
     at: usize,
     number: u64,
 }
@@ -52,7 +52,7 @@ impl Memory {
         &mut self,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
-    ) -> io::Result<Place> {
+    ) -> io::Result<VaultPlace> {
         let place = self.vault.reserve(len)?;
         match fill(self.vault.get_mut(place)) {
             Ok(()) => Ok(place),
@@ -64,12 +64,12 @@ impl Memory {
     }
 
     /// The bytes at a place.
-    pub fn secret(&self, place: Place) -> &[u8] {
+    pub fn secret(&self, place: VaultPlace) -> &[u8] {
         self.vault.get(place)
     }
 
     /// Wipes a place that became no key.
-    pub fn release(&mut self, place: Place) {
+    pub fn release(&mut self, place: VaultPlace) {
         self.vault.release(place);
     }
 
@@ -78,13 +78,13 @@ impl Memory {
     }
 
     /// Makes the bytes at `place` the key `name`.
-    pub fn link(&mut self, name: KeyName, key_type: KeyType, created: u64, place: Place) {
+    pub fn link(&mut self, name: KeyName, key_type: KeyType, created: u64, place: VaultPlace) {
         self.unlink(&name.as_ref());
         self.link_new(self.hasher.hash_one(name.as_ref()), name, key_type, created, place);
     }
 
     /// As [`Memory::link`], for a name that is not there, with its hash.
-    fn link_new(&mut self, hash: u64, name: KeyName, key_type: KeyType, created: u64, place: Place) {
+    fn link_new(&mut self, hash: u64, name: KeyName, key_type: KeyType, created: u64, place: VaultPlace) {
         // Never 0, which is found nowhere.
         let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Entry { hash, number, name, key_type, created, place };
@@ -134,15 +134,15 @@ impl Memory {
     }
 
     /// Finds the key of that name, to be looked at later.
-    pub fn find(&self, name: &NameRef<'_>) -> Option<(Found, KeyRecord<'_>)> {
+    pub fn find(&self, name: &NameRef<'_>) -> Option<(EntryRef, KeyRecord<'_>)> {
         let hash = self.hasher.hash_one(name);
         let at = self.entries.find_bucket_index(hash, |e| e.is(hash, name))?;
         let entry = self.entries.get_bucket(at)?;
-        Some((Found { at, number: entry.number }, self.record(entry)))
+        Some((EntryRef { at, number: entry.number }, self.record(entry)))
     }
 
     /// A key that was found before; `None` when it was removed or moved since, or is another memory's.
-    pub fn at(&self, found: Found) -> Option<KeyRecord<'_>> {
+    pub fn at(&self, found: EntryRef) -> Option<KeyRecord<'_>> {
         let entry = self.entries.get_bucket(found.at).filter(|entry| entry.number == found.number)?;
         Some(self.record(entry))
     }
@@ -203,11 +203,11 @@ mod tests {
         NameRef::new(b"key", b"user").unwrap()
     }
 
-    fn find(memory: &Memory) -> Found {
+    fn find(memory: &Memory) -> EntryRef {
         memory.find(&name()).unwrap().0
     }
 
-    fn data(memory: &Memory, found: Found) -> Option<Vec<u8>> {
+    fn data(memory: &Memory, found: EntryRef) -> Option<Vec<u8>> {
         memory.at(found).map(|key| key.data.to_vec())
     }
 
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!((find(&memory).at, data(&memory, found)), (found.at, None));
         assert_eq!(data(&memory, find(&memory)), Some(b"other".to_vec()));
         assert_eq!(data(&memory_with(b"second"), found), None, "of another memory");
-        assert_eq!(data(&memory, Found::default()), None);
+        assert_eq!(data(&memory, EntryRef::default()), None);
         let place = memory.reserve(5, |_| Ok(())).unwrap();
         let found = find(&memory);
         memory.link(name().to_owned(), KeyType::new(b"AES").unwrap(), 1, place);

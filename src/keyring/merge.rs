@@ -4,12 +4,12 @@
 //! them an earlier state of itself.
 
 use super::kinship::Kinship;
-use super::report::Report;
+use super::log::Log;
 use super::shared::Keyring;
 use crate::error::{BadRequest, Error, Result};
 use crate::key::{KeyName, KeyType, NameRef};
-use crate::store::copy::Copy;
 use crate::store::fs::{Access, Fs};
+use crate::store::replica::FileReplica;
 use crate::store::volume::{directory_of, temporary_of};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 /// What is told of a key; never its bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct About {
+pub struct KeyFacts {
     /// Its type.
     pub key_type: KeyType,
     /// How many bytes it has.
@@ -29,11 +29,11 @@ pub struct About {
 
 /// A key that one of two copies holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OnlyOne {
+pub struct UnsharedKey {
     /// Its name.
     pub name: KeyName,
     /// What it is.
-    pub about: About,
+    pub about: KeyFacts,
     /// It is older than a key that both hold: so the other copy had it, too, and it was removed there since.
     pub was_removed: bool,
 }
@@ -44,18 +44,18 @@ pub struct Conflict {
     /// The name.
     pub name: KeyName,
     /// The key of the first copy.
-    pub here: About,
+    pub here: KeyFacts,
     /// The key of the second one.
-    pub there: About,
+    pub there: KeyFacts,
 }
 
 /// How the keys of two copies stand to each other; all lists are ordered by user and id.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Merge {
+pub struct KeyComparison {
     /// DataKeys that only the first copy holds.
-    pub only_here: Vec<OnlyOne>,
+    pub only_here: Vec<UnsharedKey>,
     /// DataKeys that only the second copy holds.
-    pub only_there: Vec<OnlyOne>,
+    pub only_there: Vec<UnsharedKey>,
     /// Names that stand for different keys.
     pub conflicts: Vec<Conflict>,
     /// How many keys both hold.
@@ -73,13 +73,13 @@ pub enum Take {
 
 impl Keyring {
     /// How the keys of this copy stand to those of another one.
-    pub fn compare(&self, other: &Keyring) -> Merge {
-        let mut merge = Merge::default();
+    pub fn compare(&self, other: &Keyring) -> KeyComparison {
+        let mut merge = KeyComparison::default();
         let mut newest_in_both = 0;
         for name in self.names() {
             let Some((ours, theirs, same)) = self.both(other, &name.as_ref()) else { continue };
             match theirs {
-                None => merge.only_here.push(OnlyOne { name, about: ours, was_removed: false }),
+                None => merge.only_here.push(UnsharedKey { name, about: ours, was_removed: false }),
                 Some(theirs) if same => {
                     merge.alike += 1;
                     newest_in_both = newest_in_both.max(ours.created.min(theirs.created));
@@ -89,7 +89,7 @@ impl Keyring {
         }
         for name in other.names() {
             if let Some((about, None, _)) = other.both(self, &name.as_ref()) {
-                merge.only_there.push(OnlyOne { name, about, was_removed: false });
+                merge.only_there.push(UnsharedKey { name, about, was_removed: false });
             }
         }
         for only in merge.only_here.iter_mut().chain(&mut merge.only_there) {
@@ -99,9 +99,9 @@ impl Keyring {
     }
 
     /// What both say of a key that this one holds, and whether it is the same key.
-    fn both(&self, other: &Keyring, name: &NameRef<'_>) -> Option<(About, Option<About>, bool)> {
+    fn both(&self, other: &Keyring, name: &NameRef<'_>) -> Option<(KeyFacts, Option<KeyFacts>, bool)> {
         let (ours, theirs) = (self.read_memory(), other.read_memory());
-        let about = |key: &crate::format::records::KeyRecord<'_>| About {
+        let about = |key: &crate::format::records::KeyRecord<'_>| KeyFacts {
             key_type: key.key_type.clone(),
             len: key.data.len(),
             created: key.created,
@@ -123,12 +123,12 @@ pub struct Merging {
     there: Keyring,
     /// Copies in the state of one of the two, or in an earlier one.
     others: Vec<Keyring>,
-    merge: Merge,
+    merge: KeyComparison,
 }
 
 /// What was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Merged {
+pub struct MergeResult {
     /// Its generation.
     pub generation: u64,
     /// How many keys it holds.
@@ -199,7 +199,7 @@ impl Merging {
     }
 
     /// How their keys stand to each other.
-    pub fn merge(&self) -> &Merge {
+    pub fn merge(&self) -> &KeyComparison {
         &self.merge
     }
 
@@ -209,7 +209,7 @@ impl Merging {
     /// # Errors
     /// [`|e| Error::BadRequest(BadRequest::Config(e))`] when `take` answers `None`; [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`] when other bytes are kept under that
     /// name; as [`Keyring::store`]. Each copy is as before or as after then.
-    pub fn write(self, report: Report, take: impl Fn(&KeyName) -> Option<Take>) -> Result<Merged> {
+    pub fn write(self, log: Log, take: impl Fn(&KeyName) -> Option<Take>) -> Result<MergeResult> {
         let Merging { fs, here, there, others, merge } = self;
         let mut from_there: Vec<KeyName> = merge.only_there.iter().map(|only| only.name.clone()).collect();
         for conflict in &merge.conflicts {
@@ -245,8 +245,8 @@ impl Merging {
             Ok(())
         };
         let keys = records().count();
-        writer.merge(&ours, others, report, keep, records())?;
-        Ok(Merged { generation: writer.commit().generation, keys, kept })
+        writer.merge(&ours, others, log, keep, records())?;
+        Ok(MergeResult { generation: writer.commit().generation, keys, kept })
     }
 }
 
@@ -270,7 +270,7 @@ fn keep_beside(fs: &Arc<dyn Fs>, path: &Path, generation: u64, bytes: &[u8]) -> 
         }
         _ => {}
     }
-    match Copy::new(Arc::clone(fs), &place).create(bytes) {
+    match FileReplica::new(Arc::clone(fs), &place).create(bytes) {
         Err(Error::BadRequest(BadRequest::AlreadyThere { path }))
             if path == place && is_kept(fs.as_ref(), &place, bytes)? =>
         {

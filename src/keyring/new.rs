@@ -12,9 +12,9 @@ use crate::format::image::Image;
 use crate::format::records::Sealer;
 use crate::recovery::RecoveryKey;
 use crate::secret::UnlockSecret;
-use crate::store::copy::Copy;
 use crate::store::fs::Fs;
-use crate::store::vacancy::{Made, Vacancy};
+use crate::store::replica::FileReplica;
+use crate::store::vacancy::{CreatedFile, Vacancy};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl NewKeyring {
     /// # Errors
     /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`], or what the filesystem answers; then no copy is left.
     pub fn write(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
-        let vacancy = |path: &PathBuf| Copy::new(Arc::clone(fs), path).vacancy();
+        let vacancy = |path: &PathBuf| FileReplica::new(Arc::clone(fs), path).vacancy();
         self.write_to(&paths.iter().map(vacancy).collect::<Result<Vec<_>>>()?)
     }
 
@@ -76,13 +76,13 @@ impl NewKeyring {
     ///
     /// # Errors
     /// As [`NewKeyring::write_to`].
-    pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<Made>> {
+    pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<CreatedFile>> {
         let mut sealer = Sealer::new().map_err(FormatError::in_memory)?;
         let image = Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer)
             .map_err(FormatError::in_memory)?;
         let mut made = Vec::new();
         for place in places {
-            made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(Made::remove))?);
+            made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(CreatedFile::remove))?);
         }
         Ok(made)
     }

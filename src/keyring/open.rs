@@ -2,11 +2,11 @@
 //! From paths to an open keyring, or to the one message that says why not (invariants 4 and 5).
 
 use super::choose::load_known;
-use super::copies::{Copies, Member, Standing};
+use super::log::{Log, silent};
 use super::new::NewKeyring;
-use super::readings::{Read, read_locked};
+use super::readings::{Readings, read_locked};
 use super::reopen::Reopen;
-use super::report::{Report, silent};
+use super::replicas::{Member, Replicas, Standing};
 use super::shared::Keyring;
 use super::trust::Trust;
 use super::witness::WitnessFile;
@@ -15,9 +15,9 @@ use crate::error::{BadRequest, Error, Failure, Refusal, Result};
 use crate::format::cost::Cost;
 use crate::format::image::Note;
 use crate::secret::UnlockSecret;
-use crate::store::copy::{CHANGE_WAIT, Copy, GRACE, PROBE_WAIT, side_by_side};
 use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
+use crate::store::replica::{CHANGE_WAIT, FileReplica, GRACE, PROBE_WAIT, side_by_side};
 use crate::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -32,30 +32,24 @@ impl Keyring {
     ///
     /// # Errors
     /// Every rule that is broken and every fault of the files has its own; nothing was changed on disk.
-    pub fn open(
-        fs: &Arc<dyn Fs>,
-        config: &Config,
-        trust: Trust,
-        report: Report,
-    ) -> Result<(Keyring, Vec<Note>)> {
+    pub fn open(fs: &Arc<dyn Fs>, config: &Config, trust: Trust, log: Log) -> Result<(Keyring, Vec<Note>)> {
         let paths = copies_of(config)?;
-        let copies: Vec<_> = paths.iter().map(|path| Copy::new(Arc::clone(fs), path)).collect();
+        let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
         wait_for(&copies, config.wait);
         let there: Vec<_> = copies.iter().filter(|c| c.is_there()).collect();
         // What an interrupted write left may be the keyring, and a data directory with a witness has one: no
         // new one in their place.
-        let has_witness =
-            || config.datadir.as_ref().is_some_and(|d| WitnessFile::new(fs, d, report).is_there());
+        let has_witness = || config.datadir.as_ref().is_some_and(|d| WitnessFile::new(fs, d, log).is_there());
         let is_new = config.auto_create
             && there.is_empty()
-            && !copies.iter().any(Copy::has_leftover)
+            && !copies.iter().any(FileReplica::has_leftover)
             && !has_witness();
         if let ([only], [], false) = (&copies[..], &there[..], is_new) {
             return Err(only.missing());
         }
         let datadir = config.datadir.as_deref().filter(|_| !config.allow_same_device);
         if is_new {
-            let places = copies.iter().map(Copy::vacancy).collect::<Result<Vec<_>>>()?;
+            let places = copies.iter().map(FileReplica::vacancy).collect::<Result<Vec<_>>>()?;
             copies.iter().try_for_each(|copy| copy.check_place(true, datadir))?;
             let (secret, name) = (config.unlock.read()?, config.unlock.to_string());
             NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write_to(&places)?;
@@ -68,15 +62,15 @@ impl Keyring {
             config.min_copies as usize,
             &config.unlock.to_string(),
             || config.unlock.read(),
-            report,
+            log,
         )?;
         keyring.set_read_only(config.read_only);
         let (fs_again, unlock) = (Arc::clone(fs), config.unlock.clone());
         let min_copies = config.min_copies as usize;
         let (unlock, in_vain) = (Some(unlock), Mutex::new(None));
-        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock, report, in_vain });
+        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock, log, in_vain });
         if let Some(datadir) = &config.datadir {
-            keyring.ask_witness(WitnessFile::new(fs, datadir, report), trust)?;
+            keyring.ask_witness(WitnessFile::new(fs, datadir, log), trust)?;
         }
         Ok((keyring, notes))
     }
@@ -120,7 +114,7 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
 
 /// Checks the places of copies. One on a volume that cannot be looked at does not keep the others from being used:
 /// it is out of use for that.
-fn check_places(copies: &[&Copy], datadir: Option<&Path>) -> Result<()> {
+fn check_places(copies: &[&FileReplica], datadir: Option<&Path>) -> Result<()> {
     let (mut seen, mut unseen) = (0, None);
     for copy in copies {
         match copy.check_place(false, datadir) {
@@ -139,7 +133,7 @@ fn check_places(copies: &[&Copy], datadir: Option<&Path>) -> Result<()> {
 }
 
 /// Waits until all copies are there, at most so many seconds.
-fn wait_for(copies: &[Copy], seconds: u32) {
+fn wait_for(copies: &[FileReplica], seconds: u32) {
     let until = Instant::now() + Duration::from_secs(u64::from(seconds.min(MAX_WAIT)));
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -188,11 +182,11 @@ pub fn load_all(
     min_copies: usize,
     source_name: &str,
     read: impl FnOnce() -> Result<UnlockSecret>,
-    report: Report,
+    log: Log,
 ) -> Result<(Keyring, Vec<Note>)> {
     let limits = Limits::within(CHANGE_WAIT + GRACE);
-    let read_copies = Read::all(fs, paths, min_copies, limits, &[]);
-    Ok(Keyring::new(load_known(fs, read_copies, source_name, &[], read, report)?, None))
+    let read_copies = Readings::all(fs, paths, min_copies, limits, &[]);
+    Ok(Keyring::new(load_known(fs, read_copies, source_name, &[], read, log)?, None))
 }
 
 /// As [`load_all`], for a tool that changes the keyring while a server may: what that changes meanwhile is gone on
@@ -206,18 +200,18 @@ pub fn load_beside_others(
     min_copies: usize,
     source_name: &str,
     read: impl FnOnce() -> Result<UnlockSecret>,
-    report: Report,
+    log: Log,
 ) -> Result<Keyring> {
     let members =
-        paths.iter().map(|path| Member::new(Copy::new(Arc::clone(fs), path), Standing::Behind, None));
-    let locked = Copies::new(members.collect(), 1, silent).lock()?;
+        paths.iter().map(|path| Member::new(FileReplica::new(Arc::clone(fs), path), Standing::Behind, None));
+    let locked = Replicas::new(members.collect(), 1, silent).lock()?;
     let limits = Limits::within(CHANGE_WAIT + GRACE);
     let readings = read_locked(fs, paths, &locked, limits);
-    let copies = Read { paths, readings, min_copies, limits, unacknowledged: &[] };
-    let parts = load_known(fs, copies, source_name, &[], read, report)?;
+    let copies = Readings { paths, readings, min_copies, limits, unacknowledged: &[] };
+    let parts = load_known(fs, copies, source_name, &[], read, log)?;
     drop(locked);
     let (fs, paths) = (Arc::clone(fs), paths.to_vec());
     let in_vain = Mutex::new(None);
-    let reopen = Reopen { fs, paths, min_copies, unlock: None, report: silent, in_vain };
+    let reopen = Reopen { fs, paths, min_copies, unlock: None, log: silent, in_vain };
     Ok(Keyring::new(parts, Some(reopen)).0)
 }

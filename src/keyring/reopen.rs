@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How a keyring in use is read again, when another program has changed it.
 
-use super::choose::{Parts, load_known};
-use super::readings::{Read, read_locked};
-use super::report::{Report, silent};
+use super::choose::{KeyringParts, load_known};
+use super::log::{Log, silent};
+use super::readings::{Readings, read_locked};
 use crate::error::{BadRequest, Error, Result};
 use crate::format::crypto::DataKeys;
 use crate::format::image::{Opener, open_front};
 use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
-use crate::store::change::Changing;
-use crate::store::copy::{CHANGE_WAIT, Reading, SLOW_WAIT};
 use crate::store::deadline::Limits;
 use crate::store::fs::Fs;
+use crate::store::locked::LockedReplica;
+use crate::store::replica::{CHANGE_WAIT, Reading, SLOW_WAIT};
 use crate::unlock::UnlockSource;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ pub struct Reopen {
     pub(super) min_copies: usize,
     /// `None`: only with the keys in use.
     pub(super) unlock: Option<UnlockSource>,
-    pub(super) report: Report,
+    pub(super) log: Log,
     /// When the unlock secret opened none of the copies that it was tried on.
     pub(super) in_vain: Mutex<Option<Instant>>,
 }
@@ -42,23 +42,23 @@ impl Reopen {
     pub(super) fn read(
         &self,
         keys: &[&DataKeys],
-        locked: Option<&[Result<Changing>]>,
+        locked: Option<&[Result<LockedReplica>]>,
         unacknowledged: &[StateId],
         limits: Limits,
-    ) -> Result<Parts> {
+    ) -> Result<KeyringParts> {
         let (paths, min_copies) = (&self.paths[..], self.min_copies);
         let read = match locked {
             Some(locked) => {
                 let readings = read_locked(&self.fs, paths, locked, limits);
-                Read { paths, readings, min_copies, limits, unacknowledged }
+                Readings { paths, readings, min_copies, limits, unacknowledged }
             }
-            None => Read::all(&self.fs, paths, min_copies, limits, unacknowledged),
+            None => Readings::all(&self.fs, paths, min_copies, limits, unacknowledged),
         };
         // The secret is not read here: others wait for the keyring.
         let no_secret = || Err(Error::BadRequest(BadRequest::Unavailable));
         // What is wrong with a copy is told of the keyring in use, not of this reading of it.
         let mut parts = load_known(&self.fs, read, "", keys, no_secret, silent)?;
-        parts.writer.report_to(self.report);
+        parts.writer.log_to(self.log);
         Ok(parts)
     }
 
@@ -71,7 +71,7 @@ impl Reopen {
         let opens =
             |reading: &Reading, keys: &DataKeys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
         let limits = Limits { enough: self.min_copies, slow: SLOW_WAIT, ..Limits::within(CHANGE_WAIT) };
-        let readings = Read::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
+        let readings = Readings::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
         let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
         sealed.retain(|reading| !known.iter().any(|keys| opens(reading, keys)));
         let secret = match self.unlock.as_ref().filter(|_| !sealed.is_empty()).map(UnlockSource::read) {

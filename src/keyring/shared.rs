@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! An open keyring as its threads share it: memory, the writer, and their locks.
 
-use super::choose::Parts;
+use super::choose::KeyringParts;
+use super::log::Log;
 use super::memory::Memory;
 use super::reopen::Reopen;
-use super::report::Report;
 use super::status::Counters;
 use super::trust::Trust;
-use super::witness::{Testimony, WitnessFile};
+use super::witness::{WitnessFile, Witnessed};
 use super::writer::Writer;
 use crate::error::{BadRequest, Error, Result};
 use crate::format::image::Note;
-use crate::store::copy::CHANGE_WAIT;
 use crate::store::fs::Fs;
+use crate::store::replica::CHANGE_WAIT;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
@@ -38,8 +38,8 @@ pub struct Keyring {
 
 impl Keyring {
     /// The keyring of these parts; `reopen` says how it is read again when another program has changed it.
-    pub(super) fn new(parts: Parts, reopen: Option<Reopen>) -> (Self, Vec<Note>) {
-        let Parts { memory, writer, notes } = parts;
+    pub(super) fn new(parts: KeyringParts, reopen: Option<Reopen>) -> (Self, Vec<Note>) {
+        let KeyringParts { memory, writer, notes } = parts;
         let counters = Counters::default();
         counters.note_copies(writer.commit().generation, writer.count(), None, writer.needs_care());
         let id = writer.header().id;
@@ -75,7 +75,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`]; what the filesystem answers.
-    pub fn hear_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Testimony> {
+    pub fn hear_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Witnessed> {
         self.lock_writer().hear(&WitnessFile::new(fs, datadir, |_, _| {}))
     }
 
@@ -83,10 +83,10 @@ impl Keyring {
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn accept_for(&mut self, fs: &Arc<dyn Fs>, datadir: &Path, report: Report) -> Result<()> {
+    pub fn accept_for(&mut self, fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Result<()> {
         let id = self.id;
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        writer.accept_witness(WitnessFile::new(fs, datadir, report), &id)
+        writer.accept_witness(WitnessFile::new(fs, datadir, log), &id)
     }
 
     /// Has the witness in the data directory look at this keyring and follow it from now on.

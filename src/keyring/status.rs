@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// The state of a keyring in the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum State {
+pub enum KeyringState {
     /// Every copy is reachable and is what memory holds.
     Attached,
     /// Some copy is missing, behind or out of use.
@@ -26,14 +26,14 @@ pub enum State {
     Unavailable,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for KeyringState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            State::Attached => "ATTACHED",
-            State::Degraded => "DEGRADED",
-            State::Detached => "DETACHED",
-            State::ReadOnly => "READ_ONLY",
-            State::Unavailable => "UNAVAILABLE",
+            KeyringState::Attached => "ATTACHED",
+            KeyringState::Degraded => "DEGRADED",
+            KeyringState::Detached => "DETACHED",
+            KeyringState::ReadOnly => "READ_ONLY",
+            KeyringState::Unavailable => "UNAVAILABLE",
         })
     }
 }
@@ -42,7 +42,7 @@ impl fmt::Display for State {
 #[derive(Clone, Debug)]
 pub struct Status {
     /// Its state.
-    pub state: State,
+    pub state: KeyringState,
     /// How many keys it holds.
     pub keys: usize,
     /// Its identity.
@@ -132,10 +132,10 @@ impl Counters {
             (self.current.load(Ordering::Relaxed), self.configured.load(Ordering::Relaxed));
         Status {
             state: match (current, read_only) {
-                (0, _) => State::Detached,
-                (n, _) if n < configured => State::Degraded,
-                (_, true) => State::ReadOnly,
-                (_, false) => State::Attached,
+                (0, _) => KeyringState::Detached,
+                (n, _) if n < configured => KeyringState::Degraded,
+                (_, true) => KeyringState::ReadOnly,
+                (_, false) => KeyringState::Attached,
             },
             keys,
             id,

@@ -2,12 +2,12 @@
 //! Looking at the copies, and looking after them: what another program changed is taken over, and copies that are not up
 //! to date are brought up to date.
 
-use super::copies::Standing;
+use super::replicas::Standing;
 use super::shared::Keyring;
 use super::status::Status;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::store::copy::{CHANGE_WAIT, PROBE_WAIT};
+use crate::store::replica::{CHANGE_WAIT, PROBE_WAIT};
 use crate::store::vacancy::Vacancy;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;

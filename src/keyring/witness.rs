@@ -2,7 +2,7 @@
 //! The witness of an open keyring: what it lets pass at start, and how it follows the keyring.
 
 use super::lineage::Lineage;
-use super::report::{Report, Severity};
+use super::log::{Log, Severity};
 use crate::error::{Error, Refusal, Result};
 use crate::format::FormatError;
 use crate::format::commit::Commit;
@@ -18,14 +18,14 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct WitnessFile {
     place: WitnessPlace,
-    report: Report,
+    log: Log,
     /// A failure to write it was reported.
     failing: bool,
 }
 
 /// What a witness knows of a keyring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Testimony {
+pub enum Witnessed {
     /// There is no witness.
     None,
     /// The file is no witness, or this keyring did not write it.
@@ -35,7 +35,7 @@ pub enum Testimony {
     /// The keyring is newer than the state that the witness has seen.
     KeyringAhead,
     /// The keyring is as far as it was seen.
-    Fits,
+    Same,
 }
 
 /// What the witness in a data directory claims, unauthenticated; `None` when there is none to be read.
@@ -58,14 +58,14 @@ pub fn hear_claims(
     path: &Path,
     id: &Uuid,
     commit: &Commit,
-) -> Result<Testimony> {
+) -> Result<Witnessed> {
     WitnessFile::new(fs, datadir, |_, _| {}).testify_to_claims(path, id, commit)
 }
 
 impl WitnessFile {
     /// The one in this data directory.
-    pub fn new(fs: &Arc<dyn Fs>, datadir: &Path, report: Report) -> Self {
-        Self { place: WitnessPlace::new(Arc::clone(fs), datadir), report, failing: false }
+    pub fn new(fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Self {
+        Self { place: WitnessPlace::new(Arc::clone(fs), datadir), log, failing: false }
     }
 
     /// Whether there is one, or may be one.
@@ -81,15 +81,15 @@ impl WitnessFile {
     ///
     /// # Errors
     /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`].
-    pub fn testify(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Testimony> {
-        let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
-        let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
+    pub fn testify(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Witnessed> {
+        let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
+        let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };
         // An older keyring may be one from before its data key was renewed, which cannot vouch for this
         // witness: what it claims is enough to refuse.
         self.compare(path, &seen, &lineage.header.id, lineage.commit)?;
         let fits = || match seen.generation == lineage.commit.generation {
-            true => Testimony::Fits,
-            false => Testimony::KeyringAhead,
+            true => Witnessed::Same,
+            false => Witnessed::KeyringAhead,
         };
         match lineage.was_in(seen.generation, &seen.chain) {
             // The keyring vouches for it, whoever wrote it.
@@ -99,20 +99,20 @@ impl WitnessFile {
             None => {
                 let authentic = Witness::is_authentic(&bytes, keys)
                     .map_err(|e: FormatError| e.at(self.place.path(), ""))?;
-                Ok(if authentic { fits() } else { Testimony::Unreliable })
+                Ok(if authentic { fits() } else { Witnessed::Unreliable })
             }
         }
     }
 
     /// What the witness claims of a file that claims to be in a state of a keyring.
-    fn testify_to_claims(&self, path: &Path, id: &Uuid, commit: &Commit) -> Result<Testimony> {
-        let Some(bytes) = self.bytes()? else { return Ok(Testimony::None) };
-        let Some(seen) = Witness::claims(&bytes) else { return Ok(Testimony::Unreliable) };
+    fn testify_to_claims(&self, path: &Path, id: &Uuid, commit: &Commit) -> Result<Witnessed> {
+        let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
+        let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };
         self.compare(path, &seen, id, commit)?;
         match (seen.generation == commit.generation, seen.chain == commit.chain) {
-            (true, true) => Ok(Testimony::Fits),
+            (true, true) => Ok(Witnessed::Same),
             (true, false) => Err(self.fork(path, &seen)),
-            (false, _) => Ok(Testimony::KeyringAhead),
+            (false, _) => Ok(Witnessed::KeyringAhead),
         }
     }
 
@@ -138,17 +138,17 @@ impl WitnessFile {
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn renew(&mut self, testimony: Testimony, keys: &DataKeys, id: &Uuid, commit: &Commit) -> Result<()> {
+    pub fn renew(&mut self, testimony: Witnessed, keys: &DataKeys, id: &Uuid, commit: &Commit) -> Result<()> {
         let path = self.place.path().display();
         match testimony {
-            Testimony::Fits | Testimony::KeyringAhead | Testimony::Foreign => {}
-            Testimony::None => (self.report)(
+            Witnessed::Same | Witnessed::KeyringAhead | Witnessed::Foreign => {}
+            Witnessed::None => (self.log)(
                 Severity::Note,
                 &format!(
                     "there was no witness {path}: made one. From now on an older or another keyring is noticed"
                 ),
             ),
-            Testimony::Unreliable => (self.report)(
+            Witnessed::Unreliable => (self.log)(
                 Severity::Warning,
                 &format!(
                     "the witness {path} was not written by this keyring (damaged, forged, or from before its data \
@@ -166,8 +166,8 @@ impl WitnessFile {
     }
 
     /// Begins to follow a keyring that is put to use. A failure is reported once; the keyring does not depend on it.
-    pub fn follow(&mut self, testimony: Testimony, keys: &DataKeys, id: &Uuid, commit: &Commit) {
-        if testimony != Testimony::Fits {
+    pub fn follow(&mut self, testimony: Witnessed, keys: &DataKeys, id: &Uuid, commit: &Commit) {
+        if testimony != Witnessed::Same {
             let done = self.renew(testimony, keys, id, commit);
             self.note(done);
         }
@@ -184,7 +184,7 @@ impl WitnessFile {
             Ok(()) => self.failing = false,
             Err(e) if !self.failing => {
                 self.failing = true;
-                (self.report)(Severity::Warning, &format!("the witness does not follow the keyring: {e}"));
+                (self.log)(Severity::Warning, &format!("the witness does not follow the keyring: {e}"));
             }
             Err(_) => {}
         }

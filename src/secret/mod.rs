@@ -9,4 +9,4 @@ mod vault;
 pub use locked::{Locked, lock_again, lock_failure_to_report};
 pub use random::{fill_random, random_array};
 pub use unlock::{MIN_SECRET, UnlockSecret};
-pub use vault::{Place, Vault};
+pub use vault::{Vault, VaultPlace};

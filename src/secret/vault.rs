@@ -14,13 +14,13 @@ const GRAIN: usize = 16;
 
 /// Where a secret lies in a [`Vault`].
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct VaultPlace {
     chunk: u32,
     offset: u32,
     len: u32,
 }
 
-impl Place {
+impl VaultPlace {
     /// Bytes of the secret.
     pub fn len(&self) -> usize {
         self.len as usize
@@ -37,7 +37,7 @@ impl Place {
 pub struct Vault {
     chunks: Vec<Locked>,
     used: usize,
-    free: HashMap<usize, Vec<Place>>,
+    free: HashMap<usize, Vec<VaultPlace>>,
 }
 
 impl Vault {
@@ -45,10 +45,10 @@ impl Vault {
     ///
     /// # Errors
     /// When the system has no memory, or `len` does not fit a chunk.
-    pub fn reserve(&mut self, len: usize) -> io::Result<Place> {
+    pub fn reserve(&mut self, len: usize) -> io::Result<VaultPlace> {
         let room = len.next_multiple_of(GRAIN);
         if let Some(place) = self.free.get_mut(&room).and_then(Vec::pop) {
-            return Ok(Place { len: len as u32, ..place });
+            return Ok(VaultPlace { len: len as u32, ..place });
         }
         if room > CHUNK {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "secret too long"));
@@ -58,13 +58,13 @@ impl Vault {
             self.used = 0;
         }
         let place =
-            Place { chunk: (self.chunks.len() - 1) as u32, offset: self.used as u32, len: len as u32 };
+            VaultPlace { chunk: (self.chunks.len() - 1) as u32, offset: self.used as u32, len: len as u32 };
         self.used += room;
         Ok(place)
     }
 
     /// The secret at `place`; empty when the place is not of this vault.
-    pub fn get(&self, place: Place) -> &[u8] {
+    pub fn get(&self, place: VaultPlace) -> &[u8] {
         self.chunks
             .get(place.chunk as usize)
             .and_then(|c| c.get(place.offset as usize..(place.offset + place.len) as usize))
@@ -72,7 +72,7 @@ impl Vault {
     }
 
     /// The secret at `place`, to be filled.
-    pub fn get_mut(&mut self, place: Place) -> &mut [u8] {
+    pub fn get_mut(&mut self, place: VaultPlace) -> &mut [u8] {
         self.chunks
             .get_mut(place.chunk as usize)
             .and_then(|c| c.get_mut(place.offset as usize..(place.offset + place.len) as usize))
@@ -80,7 +80,7 @@ impl Vault {
     }
 
     /// Wipes the secret at `place` and keeps the room for another.
-    pub fn release(&mut self, place: Place) {
+    pub fn release(&mut self, place: VaultPlace) {
         self.get_mut(place).zeroize();
         self.free.entry(place.len().next_multiple_of(GRAIN)).or_default().push(place);
     }

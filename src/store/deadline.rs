@@ -43,8 +43,8 @@ impl Limits {
     }
 }
 
-/// Work on the volume of a path.
-pub struct Work<T> {
+/// Something to be done on the volume of a path.
+pub struct Task<T> {
     /// The path.
     pub path: PathBuf,
     /// What is done there, on a thread of its own.
@@ -92,14 +92,14 @@ pub fn run<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Late> {
-    let work = Work { path: path.to_owned(), run: Box::new(work) };
+    let work = Task { path: path.to_owned(), run: Box::new(work) };
     side_by_side(vec![work], Limits::within(limit), |_| true).pop().unwrap_or(Err(Late::Panicked))
 }
 
 /// Runs work on several paths side by side and answers what each came to, in their order. `succeeded` tells which
-/// answers count as success. Work that is not waited for any longer is left behind.
+/// answers count as success. A task that is not waited for any longer is left behind.
 pub fn side_by_side<T: Send + 'static>(
-    work: Vec<Work<T>>,
+    work: Vec<Task<T>>,
     limits: Limits,
     succeeded: impl Fn(&T) -> bool,
 ) -> Vec<Result<T, Late>> {
@@ -107,7 +107,7 @@ pub fn side_by_side<T: Send + 'static>(
     let (send, receive) = channel();
     let mut answers: Vec<Option<Result<T, Late>>> = Vec::with_capacity(work.len());
     let mut running = Vec::new();
-    for (index, Work { path, run }) in work.into_iter().enumerate() {
+    for (index, Task { path, run }) in work.into_iter().enumerate() {
         if let Some(since) = hanging(&path) {
             answers.push(Some(Err(Late::Hung(since))));
             continue;
@@ -170,11 +170,11 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(20);
 
-    fn work<T>(path: &str, run: impl FnOnce() -> T + Send + 'static) -> Work<T> {
-        Work { path: path.into(), run: Box::new(run) }
+    fn work<T>(path: &str, run: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+        Task { path: path.into(), run: Box::new(run) }
     }
 
-    fn hangs(path: &str) -> (Sender<()>, Work<bool>) {
+    fn hangs(path: &str) -> (Sender<()>, Task<bool>) {
         let (release, wait): (Sender<()>, Receiver<()>) = channel();
         (release, work(path, move || wait.recv().is_err()))
     }

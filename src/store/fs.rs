@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// What kind of thing a path names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file.
     File,
     /// A directory.
@@ -23,7 +23,7 @@ pub enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Meta {
     /// What it is.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// Permission bits (07777).
     pub mode: u32,
     /// Owner.
@@ -94,7 +94,7 @@ pub trait File: Send + Sync + Debug {
     /// Writes all of `buf` at `offset`.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts the file to `len` bytes.
-    fn cut(&self, len: u64) -> io::Result<()>;
+    fn truncate(&self, len: u64) -> io::Result<()>;
     /// Makes what was written durable, with the file's size.
     fn sync(&self) -> io::Result<()>;
     /// Looks at the open file.

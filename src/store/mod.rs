@@ -5,11 +5,11 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
-pub mod change;
-pub mod copy;
 pub mod deadline;
 pub mod fs;
+pub mod locked;
 pub mod real;
+pub mod replica;
 pub mod vacancy;
 pub mod volume;
 pub mod witness;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The operating system's files.
 
-use super::fs::{Access, File, Fs, Kind, Lock, Meta};
+use super::fs::{Access, File, FileKind, Fs, Lock, Meta};
 use rustix::fs::{
     Advice, AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, StatVfsMountFlags, Uid,
 };
@@ -20,10 +20,10 @@ struct RealFile(std::fs::File);
 
 fn meta(stat: rustix::fs::Stat) -> Meta {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Directory,
-        FileType::Symlink => Kind::Link,
-        _ => Kind::Other,
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Link,
+        _ => FileKind::Other,
     };
     Meta {
         kind,
@@ -123,7 +123,7 @@ impl File for RealFile {
         self.0.write_all_at(buf, offset)
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
+    fn truncate(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
     }
 

@@ -2,9 +2,9 @@
 //! A place for a new copy. It is on the filesystem on which it was when it was looked at, or nothing is
 //! made: a volume that is pulled meanwhile leaves its mount point behind, a directory of another filesystem.
 
-use super::change::write_new;
-use super::copy::Copy;
 use super::fs::{File, Fs, Meta};
+use super::locked::write_new;
+use super::replica::FileReplica;
 use super::volume;
 use crate::error::{BadRequest, Error, Result};
 use std::io;
@@ -21,13 +21,13 @@ pub struct Vacancy {
 
 /// A file that was made, by its device and number there.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct CreatedFile {
     fs: Arc<dyn Fs>,
     path: PathBuf,
     file: (u64, u64),
 }
 
-impl Copy {
+impl FileReplica {
     /// The place for a new file at this path. To be asked for before anything else is looked at that says
     /// that the file belongs there.
     ///
@@ -44,16 +44,16 @@ impl Copy {
     /// Makes a new file with these bytes, as [`Vacancy::create`].
     ///
     /// # Errors
-    /// As [`Copy::vacancy`] and [`Vacancy::create`].
-    pub fn create(&self, bytes: &[u8]) -> Result<Made> {
+    /// As [`FileReplica::vacancy`] and [`Vacancy::create`].
+    pub fn create(&self, bytes: &[u8]) -> Result<CreatedFile> {
         self.vacancy()?.create(bytes)
     }
 
-    /// As [`Copy::create`]; root gives the file to this user and group.
+    /// As [`FileReplica::create`]; root gives the file to this user and group.
     ///
     /// # Errors
-    /// As [`Copy::create`].
-    pub fn create_for(&self, uid: u32, gid: u32, bytes: &[u8]) -> Result<Made> {
+    /// As [`FileReplica::create`].
+    pub fn create_for(&self, uid: u32, gid: u32, bytes: &[u8]) -> Result<CreatedFile> {
         self.vacancy()?.create_owned_by(bytes, uid, gid)
     }
 }
@@ -71,11 +71,11 @@ impl Vacancy {
     /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`], also when an earlier interruption left something; [`|e| Error::Refusal(Refusal::Missing(e))`] when the
     /// volume is not there any more; or what the filesystem answers. Then no file is left behind where the path
     /// leads.
-    pub fn create(&self, bytes: &[u8]) -> Result<Made> {
+    pub fn create(&self, bytes: &[u8]) -> Result<CreatedFile> {
         self.create_owned_by(bytes, self.directory.uid, self.directory.gid)
     }
 
-    fn create_owned_by(&self, bytes: &[u8], uid: u32, gid: u32) -> Result<Made> {
+    fn create_owned_by(&self, bytes: &[u8], uid: u32, gid: u32) -> Result<CreatedFile> {
         let temporary = volume::temporary_of(&self.path);
         self.check_volume()?;
         self.check_free()?;
@@ -105,7 +105,7 @@ impl Vacancy {
         };
         // Nobody has relied on the new file yet; a failure to remove it changes nothing.
         place().inspect_err(|_| new.remove())?;
-        let made = Made { path: self.path.clone(), ..new };
+        let made = CreatedFile { path: self.path.clone(), ..new };
         let synced = self.fs.sync_dir(volume::directory_of(&self.path));
         synced
             .map_err(|e| Error::io("write", &self.path, e))
@@ -115,9 +115,9 @@ impl Vacancy {
         Ok(made)
     }
 
-    fn made(&self, path: PathBuf, file: &dyn File) -> Result<Made> {
+    fn made(&self, path: PathBuf, file: &dyn File) -> Result<CreatedFile> {
         let meta = file.meta().map_err(|e| Error::io("look at", &path, e))?;
-        Ok(Made { fs: Arc::clone(&self.fs), path, file: (meta.dev, meta.ino) })
+        Ok(CreatedFile { fs: Arc::clone(&self.fs), path, file: (meta.dev, meta.ino) })
     }
 
     /// The path leads to the filesystem to which it led before.
@@ -141,7 +141,7 @@ impl Vacancy {
     }
 }
 
-impl Made {
+impl CreatedFile {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path

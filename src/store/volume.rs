@@ -2,7 +2,7 @@
 //! The rules that a path must keep before a keyring is read from it (invariants 4 and 5): each broken
 //! rule has its own message, and nothing is created or changed on disk.
 
-use super::fs::{Fs, Kind, Meta};
+use super::fs::{FileKind, Fs, Meta};
 use super::real;
 use crate::error::{BadRequest, Error, Refusal, Result};
 use std::io;
@@ -75,10 +75,10 @@ pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     let meta = fs.meta(path).map_err(|e| missing_or(fs, path, "look at", e))?;
     let not_a_file = |kind| Error::Refusal(Refusal::NotAFile { path: path.to_owned(), kind });
     match meta.kind {
-        Kind::File => {}
-        Kind::Directory => return Err(not_a_file("a directory")),
-        Kind::Link => return Err(not_a_file("a symbolic link")),
-        Kind::Other => return Err(not_a_file("a device, pipe or socket")),
+        FileKind::File => {}
+        FileKind::Directory => return Err(not_a_file("a directory")),
+        FileKind::Link => return Err(not_a_file("a symbolic link")),
+        FileKind::Other => return Err(not_a_file("a device, pipe or socket")),
     }
     if meta.mode & OTHERS_ANY != 0 {
         return Err(Refusal::Exposed { path: path.to_owned(), mode: meta.mode, fix: "0600" }.into());

@@ -83,9 +83,9 @@ impl File for HookedFile {
         (self.hook)("write", &self.path);
         self.inner.write_at(buf, offset)
     }
-    fn cut(&self, len: u64) -> io::Result<()> {
+    fn truncate(&self, len: u64) -> io::Result<()> {
         (self.hook)("cut", &self.path);
-        self.inner.cut(len)
+        self.inner.truncate(len)
     }
     fn sync(&self) -> io::Result<()> {
         (self.hook)("sync", &self.path);

@@ -93,8 +93,8 @@ impl File for Open {
         self.if_allowed(|| self.file.write_at(buf, offset))
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
-        self.if_allowed(|| self.file.cut(len))
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.if_allowed(|| self.file.truncate(len))
     }
 
     fn sync(&self) -> io::Result<()> {

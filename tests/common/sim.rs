@@ -7,7 +7,7 @@
 //! garbage in the gap. What it may leave of names: any of the changes since the last sync of the
 //! directory. What was in flight when a sync failed stays in doubt for ever: the kernel forgets it.
 
-use keyring_external::store::fs::{Access, File, Fs, Kind, Lock, Meta};
+use keyring_external::store::fs::{Access, File, FileKind, Fs, Lock, Meta};
 use keyring_external::store::real::effective_user;
 use std::collections::BTreeMap;
 use std::io;
@@ -400,15 +400,15 @@ impl Fs for Sim {
 
     fn meta(&self, path: &Path) -> io::Result<Meta> {
         self.world().step("meta", |w, _| match w.seen.get(path) {
-            Some(ino) => Ok(meta(Kind::File, *ino, w.inodes[*ino].seen.len())),
-            None if path == Path::new(DIRECTORY) => Ok(meta(Kind::Directory, usize::MAX, 0)),
+            Some(ino) => Ok(meta(FileKind::File, *ino, w.inodes[*ino].seen.len())),
+            None if path == Path::new(DIRECTORY) => Ok(meta(FileKind::Directory, usize::MAX, 0)),
             None => Err(gone()),
         })
     }
 }
 
-fn meta(kind: Kind, ino: usize, len: usize) -> Meta {
-    let mode = if kind == Kind::Directory { 0o700 } else { 0o600 };
+fn meta(kind: FileKind, ino: usize, len: usize) -> Meta {
+    let mode = if kind == FileKind::Directory { 0o700 } else { 0o600 };
     Meta { kind, mode, uid: effective_user(), gid: 0, dev: 1, ino: ino as u64, len: len as u64 }
 }
 
@@ -447,7 +447,7 @@ impl File for SimFile {
         })
     }
 
-    fn cut(&self, len: u64) -> io::Result<()> {
+    fn truncate(&self, len: u64) -> io::Result<()> {
         self.sim.world().step("cut", |w, now| {
             if now.effect() == Effect::Whole {
                 let inode = &mut w.inodes[self.ino];
@@ -471,7 +471,9 @@ impl File for SimFile {
     }
 
     fn meta(&self) -> io::Result<Meta> {
-        self.sim.world().step("meta", |w, _| Ok(meta(Kind::File, self.ino, w.inodes[self.ino].seen.len())))
+        self.sim
+            .world()
+            .step("meta", |w, _| Ok(meta(FileKind::File, self.ino, w.inodes[self.ino].seen.len())))
     }
 
     fn try_lock(&self) -> io::Result<Lock> {

@@ -9,7 +9,7 @@ use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header;
 use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::format::slots::SLOT_LEN;
-use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_all};
+use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load_all};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ fn a_random_secret_computes_nothing_also_in_a_running_server() {
         let server = Keyring::open(&real(), &config, Trust::Witness, |_, _| {}).unwrap().0;
         server.generate(crate::common::name("one", ""), &crate::common::key_type("AES"), 32).unwrap();
         forge(&paths[0], 0, 1, Cost { memory_kib: 1 << 20, passes: 4, lanes: 1 });
-        assert_eq!(tended(&server).state, State::Detached);
+        assert_eq!(tended(&server).state, KeyringState::Detached);
         assert!(
             server.generate(crate::common::name("two", ""), &crate::common::key_type("AES"), 32).is_err()
         );

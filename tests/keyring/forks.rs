@@ -5,7 +5,7 @@
 use crate::common::sim::Sim;
 use crate::common::{Op, PATH, Set, contents, copies, data, filled, open, tended, unlock};
 use keyring_external::error::{Error, Refusal};
-use keyring_external::keyring::{Keyring, State, Trust, load_all};
+use keyring_external::keyring::{Keyring, KeyringState, Trust, load_all};
 
 const MIRROR: &str = "/volume/mirror";
 
@@ -58,7 +58,7 @@ fn a_copy_that_went_its_own_way_is_never_overwritten() {
                         matches!(stored, Err(Error::Refusal(Refusal::Diverged { .. }))),
                         "{way:?}: {stored:?}"
                     );
-                    assert_eq!(tended(&keyring).state, State::Degraded, "{way:?}");
+                    assert_eq!(tended(&keyring).state, KeyringState::Degraded, "{way:?}");
                     assert_eq!(sim.bytes(first).unwrap(), our_file, "{way:?}: an acknowledged key is gone");
                     assert_eq!(sim.bytes(second), theirs.bytes(PATH), "{way:?}: an acknowledged key is gone");
                 }

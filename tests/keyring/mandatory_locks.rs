@@ -5,7 +5,7 @@
 use crate::common::mandatory::Mandatory;
 use crate::common::{CHEAP, SECRET, copies, data, key_type, name, private_dir, rekey, secret, unlock};
 use keyring_external::error::Error;
-use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load_beside_others};
+use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load_beside_others};
 use keyring_external::store::fs::{Access, File, Fs, Lock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ fn store(keyring: &Keyring, id: &str) -> Result<(), Error> {
 
 fn attached(keyring: &Keyring) {
     let status = keyring.status();
-    assert_eq!((status.state, status.last_error.as_str()), (State::Attached, ""));
+    assert_eq!((status.state, status.last_error.as_str()), (KeyringState::Attached, ""));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_filesystem_refuses_all_but_the_holder_of_a_lock() {
     let mut byte = [0];
     assert_eq!(holder.read_at(&mut byte, 0).unwrap(), 1);
     holder.write_at(&byte, 0).unwrap();
-    for refused in [other.read_at(&mut byte, 0).map(drop), other.write_at(&byte, 0), other.cut(0)] {
+    for refused in [other.read_at(&mut byte, 0).map(drop), other.write_at(&byte, 0), other.truncate(0)] {
         assert_eq!(refused.unwrap_err().raw_os_error(), Some(13));
     }
     drop(holder);

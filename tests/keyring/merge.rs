@@ -9,13 +9,13 @@ use crate::common::{
 use keyring_external::error::{BadRequest, Error};
 use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{
-    Keyring, Kinship, Merged, Merging, Report, Standing, State, Take, Trust, load, load_all,
+    Keyring, KeyringState, Kinship, Log, MergeResult, Merging, Standing, Take, Trust, load, load_all,
 };
 use std::path::{Path, PathBuf};
 
 const MIRROR: &str = "/volume/mirror";
 const THIRD: &str = "/volume/third";
-const QUIET: Report = |_, _| {};
+const QUIET: Log = |_, _| {};
 
 fn at(sim: &Sim, path: &str) -> Keyring {
     load(&sim.fs(), Path::new(path), &unlock()).unwrap().0
@@ -51,7 +51,7 @@ fn read(sim: &Sim, paths: &[&str]) -> Result<Option<Merging>, Error> {
     Merging::read(&sim.fs(), &paths, |path| load(&sim.fs(), path, &unlock()).map(|(k, _)| k))
 }
 
-fn merge(sim: &Sim, paths: &[&str]) -> Result<Merged, Error> {
+fn merge(sim: &Sim, paths: &[&str]) -> Result<MergeResult, Error> {
     read(sim, paths)?.expect("they have diverged").write(QUIET, |_| None)
 }
 
@@ -70,7 +70,7 @@ fn the_keys_of_both_are_in_all_copies_and_both_files_are_kept() {
     let (ours, theirs) = (sim.bytes(PATH).unwrap(), sim.bytes(MIRROR).unwrap());
     let generations = [PATH, MIRROR].map(|path| at(&sim, path).status().generation);
     let merging = read(&sim, &[PATH, MIRROR]).unwrap().unwrap();
-    let names = |only: &[keyring_external::keyring::OnlyOne]| {
+    let names = |only: &[keyring_external::keyring::UnsharedKey]| {
         only.iter().map(|o| (o.name.to_string(), o.was_removed)).collect::<Vec<_>>()
     };
     assert_eq!(names(&merging.merge().only_here), [("'ours'".to_owned(), false)]);
@@ -277,7 +277,7 @@ fn a_server_goes_on_from_what_was_merged() {
     let (server, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, QUIET).unwrap();
     merge(&sim, &[PATH, MIRROR]).unwrap();
     store("next").run(&server).unwrap();
-    assert_eq!(server.status().state, State::Attached);
+    assert_eq!(server.status().state, KeyringState::Attached);
     let held = contents(&server);
     assert!(all.iter().all(|key| held.get(key.0) == Some(key.1)) && held.len() == all.len() + 1);
     let both = open_both(&sim, &[PATH, MIRROR]).unwrap();

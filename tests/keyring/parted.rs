@@ -4,7 +4,7 @@
 use crate::common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
 use crate::common::{CHEAP, SECRET, data, key_type, name, private_dir, rekey, secret, secret_file, tended};
 use keyring_external::error::{Error, Refusal};
-use keyring_external::keyring::{Keyring, NewKeyring, Standing, State, Trust, load_with};
+use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Standing, Trust, load_with};
 use keyring_external::unlock::UnlockSource;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ fn a_copy_of_another_keyring_with_the_same_secret_is_left_alone() {
     server.tend();
     generate(&server, "third").unwrap();
     let status = server.known_status();
-    assert_eq!((status.state, status.copies), (State::Degraded, (1, 2)));
+    assert_eq!((status.state, status.copies), (KeyringState::Degraded, (1, 2)));
     assert!(matches!(&server.standings()[1].1, Standing::Out(_)), "{:?}", server.standings());
     assert!(bytes(&paths[1]) == before, "a keyring of somebody else was changed");
 }

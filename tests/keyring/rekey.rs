@@ -15,7 +15,7 @@ use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::{self, ClaimedHeader};
 use keyring_external::format::slots::{SLOT_LEN, Slot, SlotKind};
 use keyring_external::keyring::Renewed::{ByPublicKey, BySecret};
-use keyring_external::keyring::{Keyring, NewKeyring, Report, State, Trust, load_all};
+use keyring_external::keyring::{Keyring, KeyringState, Log, NewKeyring, Trust, load_all};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use std::fs;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PASSPHRASE: &[u8] = b"correct horse battery";
-const QUIET: Report = |_, _| {};
+const QUIET: Log = |_, _| {};
 
 fn real() -> Arc<dyn Fs> {
     Arc::new(RealFs)
@@ -145,7 +145,7 @@ fn a_server_goes_on_while_its_keyring_is_renewed_and_passphrases_change() {
         match round % 3 {
             0 => server.generate(name(&id, ""), &key_type("AES"), 32).unwrap(),
             1 => server.remove(name(&format!("before {round}"), "")).unwrap(),
-            _ => assert_eq!(tended(&server).state, State::Attached),
+            _ => assert_eq!(tended(&server).state, KeyringState::Attached),
         }
         assert_eq!(contents(&open(dir.path(), PASSPHRASE).unwrap()), contents(&server));
     }
@@ -161,14 +161,14 @@ fn a_copy_that_was_away_during_the_renewal_follows_when_it_comes_back() {
         let mut server = in_server(dir.path(), &SECRET);
         let away = dir.path().join("away");
         fs::rename(&b, &away).unwrap();
-        assert_eq!(tended(&server).state, State::Degraded);
+        assert_eq!(tended(&server).state, KeyringState::Degraded);
         let tool =
             load_all(&real(), std::slice::from_ref(&a), 1, "test", || Ok(secret(&SECRET)), QUIET).unwrap().0;
         rekey(&tool, &[&SECRET], false).unwrap();
         server.generate(name("meanwhile", ""), &key_type("AES"), 32).unwrap();
         if restarted {
             server = in_server(dir.path(), &SECRET);
-            assert_eq!(tended(&server).state, State::Degraded);
+            assert_eq!(tended(&server).state, KeyringState::Degraded);
         }
         fs::rename(&away, &b).unwrap();
         assert_eq!(tended(&server).copies, (2, 2));
@@ -295,7 +295,7 @@ fn who_knows_no_data_key_makes_no_keyring_that_the_secrets_open() {
     }
     // Nor does a server that is running go on from there.
     let status = tended(&server);
-    assert_eq!((status.state, status.keys), (State::Detached, 1), "{}", status.last_error);
+    assert_eq!((status.state, status.keys), (KeyringState::Detached, 1), "{}", status.last_error);
     assert!(server.generate(name("two", ""), &key_type("AES"), 32).is_err());
     assert_eq!(contents(&server), before);
 }
@@ -319,7 +319,7 @@ fn who_keeps_an_old_data_key_does_not_lead_a_running_server_back_to_it() {
     });
     paths(dir.path()).iter().for_each(|path| fs::write(path, &forged).unwrap());
     open(dir.path(), &SECRET).unwrap();
-    assert_eq!(tended(&server).state, State::Detached);
+    assert_eq!(tended(&server).state, KeyringState::Detached);
     assert!(server.generate(name("two", ""), &key_type("AES"), 32).is_err());
     assert_eq!(contents(&server), before);
 }

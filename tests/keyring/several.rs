@@ -6,7 +6,7 @@ use crate::common::copies::{bytes, config, generate, ids, made, open, real, tool
 use crate::common::hooked::Hooked;
 use crate::common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, tended};
 use keyring_external::error::{Error, Failure, Refusal};
-use keyring_external::keyring::{Keyring, Severity, State, Trust};
+use keyring_external::keyring::{Keyring, KeyringState, Severity, Trust};
 use keyring_external::store::fs::{Access, Lock};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -61,7 +61,7 @@ fn a_copy_that_another_program_holds_is_waited_for() {
         let stored = s.spawn(|| generate(&server, "meanwhile"));
         std::thread::sleep(Duration::from_millis(300));
         assert!(!stored.is_finished(), "acknowledged without the copy that was being changed");
-        assert_eq!(server.known_status().state, State::Attached, "it is not out of use for that");
+        assert_eq!(server.known_status().state, KeyringState::Attached, "it is not out of use for that");
         drop(let_go);
         changed.join().unwrap().unwrap();
         stored.join().unwrap().unwrap();
@@ -152,7 +152,7 @@ fn a_mirror_that_was_away_over_a_restart_is_taken_back() {
                     server.remove(name(&id, "")).unwrap();
                 }
             }
-            assert_eq!(server.known_status().state, State::Degraded);
+            assert_eq!(server.known_status().state, KeyringState::Degraded);
             std::fs::rename(&safe, &paths[1]).unwrap();
             // Once by itself, once by the next change.
             if in_use_when_it_left {
@@ -185,7 +185,7 @@ fn an_earlier_state_is_brought_up_to_date_only_beside_the_present_one() {
     }
     let refused = generate(&server, "another");
     assert!(matches!(refused, Err(Error::Failure(Failure::TooFewCopies { .. }))), "{refused:?}");
-    assert_eq!(tended(&server).state, State::Detached);
+    assert_eq!(tended(&server).state, KeyringState::Detached);
     assert!(paths.iter().all(|path| bytes(path) == old));
 }
 
@@ -202,7 +202,7 @@ fn a_renewal_of_one_copy_is_taken_over_before_a_key_is_made() {
         // A later state is no error, and nothing is written to find it.
         std::thread::sleep(Duration::from_millis(1100));
         let status = server.status();
-        assert_eq!((status.state, status.last_error.as_str()), (State::Attached, ""));
+        assert_eq!((status.state, status.last_error.as_str()), (KeyringState::Attached, ""));
         assert!(server.needs_care());
         generate(&server, "after").unwrap();
         assert_eq!(server.known_status().copies, (2, 2));
@@ -232,7 +232,7 @@ fn a_copy_that_diverged_stops_changes_also_when_it_goes_away() {
     std::fs::rename(&paths[1], &away).unwrap();
     let refused = generate(&server, "more");
     assert!(matches!(refused, Err(Error::Refusal(Refusal::Changed { .. }))), "{refused:?}");
-    assert_eq!(tended(&server).state, State::Degraded);
+    assert_eq!(tended(&server).state, KeyringState::Degraded);
     // A copy of this keyring in its place ends that.
     std::fs::copy(&paths[0], &paths[1]).unwrap();
     std::fs::set_permissions(&paths[1], std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -382,7 +382,7 @@ fn the_status_is_live_after_a_panic() {
     std::fs::remove_file(&paths[0]).unwrap();
     std::thread::sleep(Duration::from_millis(1100));
     let status = server.status();
-    assert_eq!((status.state, status.copies), (State::Detached, (0, 1)));
+    assert_eq!((status.state, status.copies), (KeyringState::Detached, (0, 1)));
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn one_file_under_two_names_is_refused() {
     assert_eq!(tended(&server).copies, (1, 2));
     generate(&server, "another").unwrap();
     let status = server.known_status();
-    assert_eq!((status.state, status.copies), (State::Degraded, (1, 2)));
+    assert_eq!((status.state, status.copies), (KeyringState::Degraded, (1, 2)));
     // The change wrote the first copy anew under its name, so the two names are two files again.
     assert_eq!(tended(&server).copies, (2, 2));
     paths[1] = dir.path().join("link/a");

@@ -6,7 +6,7 @@ use keyring_external::config::Config;
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
-use keyring_external::keyring::{Keyring, NewKeyring, State, Trust, load};
+use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
@@ -108,7 +108,7 @@ fn a_status_query_notices_the_other() {
     generate(&a, "a1").unwrap();
     b.tend();
     let status = b.known_status();
-    assert_eq!((status.state, status.keys, status.generation), (State::Attached, 1, 2));
+    assert_eq!((status.state, status.keys, status.generation), (KeyringState::Attached, 1, 2));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::common::sim::{Effect, Sim};
 use crate::common::{Op, PATH, contents, data, filled, take_into_use, tended, unlock};
 use keyring_external::error::{Error, Failure};
 use keyring_external::format::layout::FIXED_LEN;
-use keyring_external::keyring::{Keyring, State, load_all};
+use keyring_external::keyring::{Keyring, KeyringState, load_all};
 use std::path::PathBuf;
 
 const EIO: i32 = 5;
@@ -57,7 +57,7 @@ fn after_each_failure(paths: &[&str], min_copies: usize, check: impl Fn(&Sim, &K
 fn one_copy() {
     after_each_failure(&[PATH], 1, |sim, keyring, what| {
         let status = tended(keyring);
-        assert_eq!((status.state, status.copies), (State::Attached, (1, 1)), "{what}: {status:?}");
+        assert_eq!((status.state, status.copies), (KeyringState::Attached, (1, 1)), "{what}: {status:?}");
         let found = open(sim, &[PATH], 1).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(found.known_status().generation, status.generation, "{what}");
         assert_eq!(contents(&found), contents(keyring), "{what}");
@@ -71,7 +71,7 @@ fn one_of_two_that_are_needed() {
         after_each_failure(&[PATH, MIRROR], 2, |sim, keyring, what| {
             sim.remove(gone);
             let status = tended(keyring);
-            assert_eq!((status.state, status.copies), (State::Degraded, (1, 2)), "{what}: {status:?}");
+            assert_eq!((status.state, status.copies), (KeyringState::Degraded, (1, 2)), "{what}: {status:?}");
             let found = open(sim, &[there], 1).unwrap_or_else(|e| panic!("{what}: {e}"));
             assert_eq!(found.known_status().generation, status.generation, "{what}");
             assert_eq!(contents(&found), contents(keyring), "{what}");

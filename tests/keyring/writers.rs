@@ -6,7 +6,7 @@
 use crate::common::sim::{Effect, Sim};
 use crate::common::{CHEAP, Op, PATH, SECRET, contents, copies, create, data, filled, open, secret, tended};
 use keyring_external::error::{Error, Refusal};
-use keyring_external::keyring::{Keyring, NewKeyring, Severity, State, Trust};
+use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Severity, Trust};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -39,7 +39,7 @@ fn is_refused(sim: &Sim, keyring: &Keyring, what: &str, expected: impl Fn(&Error
         assert_eq!(sim.counts().changes(), 0, "{what}, {op:?}: something was written");
     }
     let status = tended(keyring);
-    assert_eq!(status.state, State::Detached, "{what}");
+    assert_eq!(status.state, KeyringState::Detached, "{what}");
     assert!(!status.last_error.is_empty(), "{what}");
     assert_eq!((sim.bytes(PATH), contents(keyring)), (disk, memory), "{what}");
 }
@@ -62,7 +62,7 @@ fn a_second_writer_stops_the_first_and_neither_loses_a_key() {
     for (what, change) in changes {
         let (sim, _) = filled();
         let (first, _) = open(&sim.fs()).unwrap();
-        assert_eq!(tended(&first).state, State::Attached);
+        assert_eq!(tended(&first).state, KeyringState::Attached);
         change(&sim);
         let second = contents(&open(&sim.fs()).unwrap().0);
         is_refused(&sim, &first, what, |e| matches!(e, Error::Refusal(Refusal::Changed { .. })));
@@ -172,7 +172,7 @@ fn another_keyring_or_none_is_refused() {
     sim.put(PATH, ours);
     let op = store("back");
     op.run(&keyring).unwrap();
-    assert_eq!(tended(&keyring).state, State::Attached);
+    assert_eq!(tended(&keyring).state, KeyringState::Attached);
     assert_eq!(contents(&open(&sim.fs()).unwrap().0), op.after(&set, &set));
 }
 

@@ -7,9 +7,9 @@ use super::{missing, secret};
 use crate::error::Result;
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::keyring::load_with;
-use keyring_external::store::copy::{CHANGE_WAIT, Copy, FRONT_LEN};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::{CHANGE_WAIT, FRONT_LEN, FileReplica};
 use keyring_external::store::volume;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -39,7 +39,7 @@ const TRIES: usize = 5;
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let no_place = |e: KeyringError| missing::no_place(e, Some(&args.path), "this again");
-    let place = Copy::new(Arc::clone(&fs), &args.destination).vacancy().map_err(no_place)?;
+    let place = FileReplica::new(Arc::clone(&fs), &args.destination).vacancy().map_err(no_place)?;
     volume::check_directory(fs.as_ref(), &args.destination).map_err(no_place)?;
     let secret = args.secret.read(&args.path)?;
     let name = args.secret.name();
@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 fn read(fs: &Arc<dyn Fs>, path: &Path) -> keyring_external::error::Result<Vec<u8>> {
-    let reading = Copy::new(Arc::clone(fs), path).read()?;
+    let reading = FileReplica::new(Arc::clone(fs), path).read()?;
     let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), CHANGE_WAIT)?;
     Ok([&reading.front.0[..], &rest].concat())
 }

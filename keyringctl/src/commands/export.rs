@@ -10,9 +10,9 @@ use crate::legacy::compare::same;
 use crate::legacy::{Fault, Format, Key, Keys, MAX_FILE, component_keyring_file};
 use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
-use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::FileReplica;
 use keyring_external::store::volume;
 use serde_json::json;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             args.dst.display()
         )));
     }
-    Copy::new(Arc::clone(&fs), &args.dst).create(file.get(..len).unwrap_or_default())?;
+    FileReplica::new(Arc::clone(&fs), &args.dst).create(file.get(..len).unwrap_or_default())?;
     let lost = lost(&keyring, &foreign::read(fs.as_ref(), format, &args.dst, b"")?.keys);
     let (dst, count) = (args.dst.display(), keyring.len());
     eprintln!(

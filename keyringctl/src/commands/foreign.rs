@@ -6,7 +6,7 @@ use crate::legacy::{Fault, Format, Keys, MAX_FILE};
 use clap::builder::PossibleValue;
 use keyring_external::error::{Failure, Refusal};
 use keyring_external::secret::Locked;
-use keyring_external::store::fs::{Access, Fs, Kind};
+use keyring_external::store::fs::{Access, FileKind, Fs};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -68,8 +68,8 @@ fn read_bytes(fs: &dyn Fs, format: Format, path: &Path) -> Result<(Locked, usize
     let told = |e| Error::io("read", path, e);
     let meta = file.meta().map_err(told)?;
     match meta.kind {
-        Kind::File => {}
-        Kind::Directory => {
+        FileKind::File => {}
+        FileKind::Directory => {
             return Err(Refusal::NotAFile { path: path.to_owned(), kind: "a directory" }.into());
         }
         _ => return Err(Refusal::NotAFile { path: path.to_owned(), kind: "a device, pipe or socket" }.into()),

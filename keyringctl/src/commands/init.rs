@@ -11,9 +11,9 @@ use keyring_external::format::header::Header;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::secret::Locked;
 use keyring_external::secret::MIN_SECRET;
-use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::FileReplica;
 use keyring_external::store::vacancy::{self, Vacancy};
 use keyring_external::store::volume::{self, directory_of};
 use keyring_external::unlock::UnlockSource;
@@ -47,7 +47,7 @@ pub(super) struct Made {
     pub recovery: String,
     /// The file with a new secret.
     pub secret_file: Option<PathBuf>,
-    files: Vec<vacancy::Made>,
+    files: Vec<vacancy::CreatedFile>,
 }
 
 impl Made {
@@ -58,11 +58,11 @@ impl Made {
     /// It could not be printed.
     pub fn deliver(&self, fs: &dyn Fs, out: &mut Output) -> Result<()> {
         out.deliver().map_err(|e| {
-            self.files.iter().for_each(vacancy::Made::remove);
+            self.files.iter().for_each(vacancy::CreatedFile::remove);
             if let Some(secret) = &self.secret_file {
                 let _ = fs.unlink(secret);
             }
-            let paths = self.files.iter().map(vacancy::Made::path).chain(self.secret_file.as_deref());
+            let paths = self.files.iter().map(vacancy::CreatedFile::path).chain(self.secret_file.as_deref());
             let left: Vec<_> =
                 paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.display().to_string()).collect();
             let then = if left.is_empty() {
@@ -149,7 +149,7 @@ pub(super) fn make(
 ) -> Result<Made> {
     let mut places = Vec::new();
     for path in paths {
-        let place = Copy::new(Arc::clone(fs), path).vacancy();
+        let place = FileReplica::new(Arc::clone(fs), path).vacancy();
         let place = place.and_then(|place| volume::check_directory(fs.as_ref(), path).map(|()| place));
         let like = paths.iter().find(|other| stat::is_there(directory_of(other)));
         places.push(place.map_err(|e| missing::no_place(e, like.map(PathBuf::as_path), "this again"))?);
@@ -170,7 +170,7 @@ fn write(
     source: &secret::Source,
     name: &str,
     label: &str,
-) -> Result<(NewKeyring, String, Vec<vacancy::Made>)> {
+) -> Result<(NewKeyring, String, Vec<vacancy::CreatedFile>)> {
     let secret = source.read_new()?;
     let mut new = NewKeyring::new(label, &secret, name, measured_cost(&secret)?)?;
     let mut recovery = String::new();
@@ -198,7 +198,7 @@ fn generate_secret(
     let Some(UnlockSource::File(path)) = &source.unlock else {
         return Err(Error::Usage("--generate-secret writes a file: give --unlock file:PATH".to_owned()));
     };
-    Copy::new(Arc::clone(fs), path).create_for(
+    FileReplica::new(Arc::clone(fs), path).create_for(
         uid,
         gid,
         &Locked::random(MIN_SECRET).map_err(Failure::System)?,

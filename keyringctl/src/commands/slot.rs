@@ -9,9 +9,9 @@ use super::{all_copies, sync};
 use crate::error::{Error, Result};
 use keyring_external::keyring::{Keyring, inspect, load_beside_others};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::FileReplica;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::path::PathBuf;
@@ -208,7 +208,7 @@ impl Target {
         paths: &[PathBuf],
         read: impl FnOnce() -> keyring_external::error::Result<UnlockSecret>,
     ) -> Result<Keyring> {
-        let there = paths.iter().filter(|path| Copy::new(Arc::clone(fs), path).is_there()).count();
+        let there = paths.iter().filter(|path| FileReplica::new(Arc::clone(fs), path).is_there()).count();
         let keyring = load_beside_others(fs, paths, there.max(1), &self.secret.name(), read, stderr_report)?;
         keyring.settle()?;
         Ok(keyring)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the filesystem tells of a path. A volume that hangs is not waited for any longer than a look at a copy is.
 
-use keyring_external::store::copy::PROBE_WAIT;
 use keyring_external::store::deadline;
+use keyring_external::store::replica::PROBE_WAIT;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

@@ -16,10 +16,10 @@ use copy_status::{About, CopyStatus, Stands};
 use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::format::witness::Witness;
-use keyring_external::keyring::{Testimony, hear_claims, inspect, now, witness_claims};
-use keyring_external::store::copy::Copy;
+use keyring_external::keyring::{Witnessed, hear_claims, inspect, now, witness_claims};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::FileReplica;
 use keyring_external::store::witness::WITNESS_NAME;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -144,15 +144,15 @@ fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
 /// What the server in that data directory would not use is not fine.
 fn compare_with_witness(
     found: &mut CopyStatus,
-    heard: KeyringResult<Testimony>,
+    heard: KeyringResult<Witnessed>,
     secret: &secret::Args,
 ) -> KeyringResult<()> {
     let Some(about) = &mut found.about else { return Ok(()) };
     let (stands, contradicted) = match heard {
-        Ok(Testimony::None) => return Ok(()),
-        Ok(Testimony::Fits) => (Stands::Same, None),
-        Ok(Testimony::KeyringAhead) => (Stands::Newer, None),
-        Ok(Testimony::Unreliable | Testimony::Foreign) => (Stands::Unknown, None),
+        Ok(Witnessed::None) => return Ok(()),
+        Ok(Witnessed::Same) => (Stands::Same, None),
+        Ok(Witnessed::KeyringAhead) => (Stands::Newer, None),
+        Ok(Witnessed::Unreliable | Witnessed::Foreign) => (Stands::Unknown, None),
         Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => (Stands::Older, Some(e)),
         Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => (Stands::Another, Some(e)),
         Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => (Stands::Fork, Some(e)),
@@ -200,7 +200,7 @@ fn look(
             Refusal::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" }.into()
         );
     }
-    about.unchangeable = Copy::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
+    about.unchangeable = FileReplica::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });
     let mut found = CopyStatus { path: path.to_owned(), fine, error: None, about: Some(about), content };
     heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard, &args.secret))?;

@@ -12,9 +12,9 @@ use super::{apart, missing, stat};
 use crate::error::{Error, Result};
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Standing, load_beside_others};
-use keyring_external::store::copy::Copy;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::FileReplica;
 use keyring_external::store::volume;
 use serde::Serialize;
 use serde_json::json;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", missing).into());
     };
     let vacancy = |path: &PathBuf| {
-        let vacancy = Copy::new(Arc::clone(&fs), path).vacancy()?;
+        let vacancy = FileReplica::new(Arc::clone(&fs), path).vacancy()?;
         volume::check_directory(fs.as_ref(), path).map(|()| vacancy)
     };
     let again = || {

@@ -10,7 +10,7 @@ use super::page::{self, Form, NUMBER, Proof, SPACE};
 use super::read::Source;
 use super::space::OpenSpace;
 use super::verdict::Verdict;
-use keyring_external::secret::{Place, Vault};
+use keyring_external::secret::{Vault, VaultPlace};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) struct Spaces {
     wanted: HashSet<u32>,
     vault: Vault,
     /// By number, of which several servers may have the same.
-    open: HashMap<u32, Vec<(Place, Geometry)>>,
+    open: HashMap<u32, Vec<(VaultPlace, Geometry)>>,
 }
 
 impl Spaces {

@@ -8,7 +8,7 @@ use crate::abi::handles::Handles;
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_c_bytes};
 use crate::abi::sys::kx_keyring_component_metadata_query;
-use crate::keyring::State;
+use crate::keyring::KeyringState;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
@@ -59,7 +59,7 @@ fn rows() -> Vec<Row> {
             "Mirrors",
             of(config.as_ref().map(|c| c.mirrors.iter().map(|p| shown(p)).collect::<Vec<_>>().join(":"))),
         ),
-        ("State", status.as_ref().map_or(State::Unavailable, |s| s.state).to_string()),
+        ("State", status.as_ref().map_or(KeyringState::Unavailable, |s| s.state).to_string()),
         ("Keyring_id", of(status.as_ref().map(|s| s.id.to_string()))),
         ("Generation", of(status.as_ref().map(|s| s.generation.to_string()))),
         ("Keys", of(status.as_ref().map(|s| s.keys.to_string()))),

@@ -7,7 +7,7 @@
 use crate::abi::instance;
 use crate::format::records::KeyRecord;
 use crate::key::{NameBuffer, NameRef};
-use crate::keyring::{Found, Keyring};
+use crate::keyring::{FoundKey, Keyring};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::ops::{Deref, DerefMut};
@@ -29,7 +29,7 @@ struct Reader {
     /// The keyring of the reader, or of the last one here; and the instance's count when it was taken.
     keyring: Option<(u64, Arc<Keyring>)>,
     name: NameBuffer,
-    found: Found,
+    found: FoundKey,
 }
 
 /// A reader, and a lock that two calls want at a time only when two threads use one reader: nobody sleeps on it, and
@@ -52,7 +52,7 @@ impl Place {
             open: false,
             keyring: None,
             name: NameBuffer::EMPTY,
-            found: Found::default(),
+            found: FoundKey::default(),
         };
         Place { busy: AtomicBool::new(false), reader: UnsafeCell::new(reader) }
     }

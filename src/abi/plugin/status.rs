@@ -8,7 +8,7 @@ use crate::abi::sys::{
     KX_SHOW_BUFFER, KX_SHOW_CHAR, KX_SHOW_FUNC, KX_SHOW_LONGLONG, KX_SHOW_SCOPE_GLOBAL, kx_show_function,
     kx_show_var,
 };
-use crate::keyring::{State, Status};
+use crate::keyring::{KeyringState, Status};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
@@ -42,7 +42,7 @@ macro_rules! shown {
     };
 }
 
-shown!(state, s => Shown::Text(s.state.to_string()), Shown::Text(State::Unavailable.to_string()));
+shown!(state, s => Shown::Text(s.state.to_string()), Shown::Text(KeyringState::Unavailable.to_string()));
 shown!(keys, s => Shown::Number(s.keys as u64), Shown::Number(0));
 shown!(id, s => Shown::Text(s.id.to_string()), Shown::Text(String::new()));
 shown!(generation, s => Shown::Number(s.generation), Shown::Number(0));

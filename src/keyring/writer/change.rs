@@ -8,8 +8,8 @@ use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
 use crate::format::records::KeyRecord;
 use crate::key::NameRef;
-use crate::keyring::copies::Reach;
 use crate::keyring::memory::Memory;
+use crate::keyring::replicas::Reach;
 use crate::store::vacancy::Vacancy;
 
 impl Writer {

@@ -4,8 +4,8 @@
 use super::judge::Judged;
 use super::state::Writer;
 use crate::error::{Error, Failure, Result};
-use crate::keyring::copies::{Open, Reach, Standing};
 use crate::keyring::memory::Memory;
+use crate::keyring::replicas::{OpenReplica, Reach, Standing};
 
 impl Writer {
     /// Looks at every copy, and `to_change` whether it could be changed. Nothing is written. An error when none can be
@@ -76,7 +76,7 @@ impl Writer {
     pub fn heal(&mut self, memory: &Memory) -> Result<()> {
         let mut open = self.open_copies(memory, Reach::Any)?;
         let failed_before = !self.attempted.is_empty();
-        let whole = |o: &Open| o.current || o.same && !failed_before;
+        let whole = |o: &OpenReplica| o.current || o.same && !failed_before;
         if open.iter().all(whole) {
             open.iter().for_each(|o| self.reads_as_memory(o.index));
             return Ok(());

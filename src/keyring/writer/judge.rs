@@ -11,10 +11,10 @@ use crate::format::image::{Front, Opener, open_front, read_records};
 use crate::format::records::{KeyRecord, Sealer};
 use crate::format::state::StateId;
 use crate::keyring::claims::claimed;
-use crate::keyring::copies::Open;
 use crate::keyring::lineage::Lineage;
 use crate::keyring::memory::Memory;
-use crate::store::copy::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
+use crate::keyring::replicas::OpenReplica;
+use crate::store::replica::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -154,7 +154,11 @@ impl Writer {
 
     /// All bytes of an open copy that `counts`, when its records still verify. The error of the first that cannot be
     /// read, when there is none.
-    pub(super) fn whole_bytes(&self, open: &[Open], counts: impl Fn(&Open) -> bool) -> Result<Arc<[u8]>> {
+    pub(super) fn whole_bytes(
+        &self,
+        open: &[OpenReplica],
+        counts: impl Fn(&OpenReplica) -> bool,
+    ) -> Result<Arc<[u8]>> {
         let mut failed = None;
         for copy in open.iter().filter(|o| counts(o)) {
             let reading = copy.file.reading();

@@ -5,10 +5,10 @@ use super::state::Writer;
 use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
 use crate::format::state::StateId;
-use crate::keyring::copies::{Copies, Member, Reach, Standing};
+use crate::keyring::log::Log;
 use crate::keyring::memory::Memory;
-use crate::keyring::report::Report;
-use crate::store::copy::{FRONT_LEN, Reading};
+use crate::keyring::replicas::{Member, Reach, Replicas, Standing};
+use crate::store::replica::{FRONT_LEN, Reading};
 use std::path::Path;
 
 impl Writer {
@@ -25,11 +25,11 @@ impl Writer {
         &mut self,
         memory: &Memory,
         others: Vec<Writer>,
-        report: Report,
+        log: Log,
         mut keep: impl FnMut(&Path, &[u8]) -> Result<()>,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
-        self.join(others, report);
+        self.join(others, log);
         let open = self.open_copies(memory, Reach::Enough)?;
         for input in open.iter().take(2) {
             keep(input.file.path(), &self.bytes_of(input.file.reading())?)?;
@@ -38,7 +38,7 @@ impl Writer {
     }
 
     /// Takes the copies of other writers for copies of this keyring, and their states for earlier ones of its own.
-    fn join(&mut self, others: Vec<Writer>, report: Report) {
+    fn join(&mut self, others: Vec<Writer>, log: Log) {
         let first = self.copies.members().first().map(|m| m.copy().clone());
         let mut members: Vec<_> =
             first.into_iter().map(|copy| Member::new(copy, Standing::Read, None)).collect();
@@ -56,7 +56,7 @@ impl Writer {
         }
         self.before = in_turn(&lines);
         let all = members.len();
-        self.copies = Copies::new(members, all, report);
+        self.copies = Replicas::new(members, all, log);
     }
 
     /// The earlier states that are remembered, the newest first.

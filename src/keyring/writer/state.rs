@@ -8,14 +8,14 @@ use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
 use crate::format::records::Sealer;
 use crate::format::state::StateId;
-use crate::keyring::copies::{Copies, Reach, Standing};
 use crate::keyring::lineage::Lineage;
-use crate::keyring::report::Report;
+use crate::keyring::log::Log;
+use crate::keyring::replicas::{Reach, Replicas, Standing};
 use crate::keyring::trust::Trust;
-use crate::keyring::witness::{Testimony, WitnessFile};
-use crate::store::change::Changing;
-use crate::store::copy::FrontBytes;
+use crate::keyring::witness::{WitnessFile, Witnessed};
 use crate::store::deadline::Limits;
+use crate::store::locked::LockedReplica;
+use crate::store::replica::FrontBytes;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// Makes the changes of one keyring.
 #[derive(Debug)]
 pub struct Writer {
-    pub(super) copies: Copies,
+    pub(super) copies: Replicas,
     pub(super) keys: DataKeys,
     /// Other keys that a copy of this keyring may be sealed with: from before a renewal, or from one that
     /// failed. They only tell what such a copy is.
@@ -39,14 +39,14 @@ pub struct Writer {
     pub(super) sealer: Sealer,
     /// The states that failed writes may have left, since the last write that did not fail.
     pub(super) attempted: Vec<StateId>,
-    witness: Option<Seen>,
+    witness: Option<FollowedWitness>,
 }
 
 /// The witness of an open keyring.
 #[derive(Debug)]
-struct Seen {
+struct FollowedWitness {
     file: WitnessFile,
-    testimony: Testimony,
+    testimony: Witnessed,
     /// Whether the witness follows the keyring: not before the keyring was put to use, so that a server that does not
     /// get through its start leaves the witness as it was.
     follows: bool,
@@ -73,7 +73,7 @@ pub struct Start {
 
 impl Writer {
     /// The writer of copies, one of which at least was read.
-    pub fn new(copies: Copies, start: Start, sealer: Sealer) -> Self {
+    pub fn new(copies: Replicas, start: Start, sealer: Sealer) -> Self {
         let Start { keys, other_keys, header, commit, before, front, tidy } = start;
         let mut writer = Self {
             copies,
@@ -130,11 +130,11 @@ impl Writer {
         let testimony = match file.testify(self.copies.path_in_use(), &self.keys, &self.lineage()) {
             // Its own state takes the place of the other keyring's with its first change.
             Err(Error::Refusal(Refusal::WitnessForeign { .. })) if trust == Trust::Administrator => {
-                Testimony::Foreign
+                Witnessed::Foreign
             }
             testimony => testimony?,
         };
-        self.witness = Some(Seen { file, testimony, follows: false });
+        self.witness = Some(FollowedWitness { file, testimony, follows: false });
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`WitnessFile::testify`].
-    pub fn hear(&self, witness: &WitnessFile) -> Result<Testimony> {
+    pub fn hear(&self, witness: &WitnessFile) -> Result<Witnessed> {
         witness.testify(self.path(), &self.keys, &self.lineage())
     }
 
@@ -151,19 +151,19 @@ impl Writer {
     /// # Errors
     /// What the filesystem answers.
     pub fn accept_witness(&mut self, mut witness: WitnessFile, id: &Uuid) -> Result<()> {
-        witness.renew(Testimony::Fits, &self.keys, id, &self.commit)
+        witness.renew(Witnessed::Same, &self.keys, id, &self.commit)
     }
 
     /// The keyring is in use: the witness follows it from now on. One of another keyring does so with the first change
     /// only: a keyring that was just looked at does not take the place of the one that the data needs.
     pub fn let_witness_follow(&mut self, to_change: bool) {
         let Some(seen) = self.witness.as_mut().filter(|seen| !seen.follows) else { return };
-        if seen.testimony == Testimony::Foreign {
+        if seen.testimony == Witnessed::Foreign {
             seen.follows = to_change;
         } else {
             seen.follows = true;
             seen.file.follow(seen.testimony, &self.keys, &self.header.id, &self.commit);
-            seen.testimony = Testimony::Fits;
+            seen.testimony = Witnessed::Same;
         }
     }
 
@@ -176,7 +176,7 @@ impl Writer {
 
     /// Whether what was read may be more than the witness has seen: then it may not be durable.
     pub fn is_ahead_of_witness(&self) -> bool {
-        let behind = |seen: &Seen| seen.testimony != Testimony::Fits;
+        let behind = |seen: &FollowedWitness| seen.testimony != Witnessed::Same;
         self.copies.are_only_read() && self.witness.as_ref().is_some_and(behind)
     }
 
@@ -249,8 +249,8 @@ impl Writer {
     }
 
     /// Where it is reported what happens to the copies.
-    pub fn report_to(&mut self, report: Report) {
-        self.copies.report_to(report);
+    pub fn log_to(&mut self, log: Log) {
+        self.copies.log_to(log);
     }
 
     /// Learns other keys that copies may be sealed with. Whether there were any that are new.
@@ -289,8 +289,8 @@ impl Writer {
     /// Opens and locks the copies, so that no other program changes them while they are read again.
     ///
     /// # Errors
-    /// As [`Copies::lock`].
-    pub fn lock_copies(&mut self) -> Result<Vec<Result<Changing>>> {
+    /// As [`Replicas::lock`].
+    pub fn lock_copies(&mut self) -> Result<Vec<Result<LockedReplica>>> {
         self.copies.lock()
     }
 }

@@ -12,9 +12,9 @@ use crate::format::image::Image;
 use crate::format::layout::ANCESTOR_COUNT;
 use crate::format::records::KeyRecord;
 use crate::format::state::StateId;
-use crate::keyring::copies::{Member, Open, Reach, Standing};
 use crate::keyring::memory::Memory;
-use crate::store::copy::FrontBytes;
+use crate::keyring::replicas::{Member, OpenReplica, Reach, Standing};
+use crate::store::replica::FrontBytes;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Writer {
     /// # Errors
     /// A copy that another program has locked, or has changed, also when it can't be reached any more: what it holds
     /// is not known here. Fewer copies than must be reached.
-    pub(super) fn open_copies(&mut self, memory: &Memory, reach: Reach) -> Result<Vec<Open>> {
+    pub(super) fn open_copies(&mut self, memory: &Memory, reach: Reach) -> Result<Vec<OpenReplica>> {
         let present = self.lineage().state();
         let mut open = Vec::new();
         let mut earlier = Vec::new();
@@ -54,12 +54,12 @@ impl Writer {
                 Err(_) => {}
             }
             let ends_here = file.len() == self.commit.length;
-            let copy = Open { index, file, same: false, current: false };
+            let copy = OpenReplica { index, file, same: false, current: false };
             match judged {
                 Ok(Judged::Same) if ends_here && self.tidy => {
                     let member = self.copies.members().get(index);
                     let current = member.is_some_and(|m| *m.standing() == Standing::Current);
-                    open.push(Open { same: true, current, ..copy });
+                    open.push(OpenReplica { same: true, current, ..copy });
                 }
                 Ok(Judged::Same | Judged::Ours) => open.push(copy),
                 Ok(Judged::Earlier(found)) => earlier.push((copy, found)),
@@ -125,7 +125,7 @@ impl Writer {
 
     /// What the copies that lag behind get when a key is appended to those that are current: the bytes of such a one;
     /// empty when none lags behind. `None`: nothing can be appended to.
-    pub(super) fn base(&self, open: &[Open]) -> Option<Arc<[u8]>> {
+    pub(super) fn base(&self, open: &[OpenReplica]) -> Option<Arc<[u8]>> {
         // The header is written anew when a copy is away in a state that it does not remember.
         let reached: Vec<_> = open.iter().map(|o| o.index).collect();
         if !self.left_behind(&reached).iter().all(|state| self.header.left_behind.contains(state)) {
@@ -140,7 +140,12 @@ impl Writer {
 
     /// Adds a record: behind the others where a copy is current, and where it is not in a whole new file that is `base`
     /// with the record.
-    pub(super) fn append(&mut self, mut open: Vec<Open>, base: &[u8], record: &KeyRecord<'_>) -> Result<()> {
+    pub(super) fn append(
+        &mut self,
+        mut open: Vec<OpenReplica>,
+        base: &[u8],
+        record: &KeyRecord<'_>,
+    ) -> Result<()> {
         let mut sealed = Vec::with_capacity(record.sealed_len());
         let told = |path: &Path, e: FormatError| e.at(path, "");
         let chain = self
@@ -166,12 +171,12 @@ impl Writer {
         if !self.copies.enough(&open, Reach::Enough) {
             // What was written does not count yet, and must not begin to.
             self.copies.step(&mut open, Reach::Enough, &present, |o| {
-                if o.current { o.file.cut(at) } else { o.file.abandon() }
+                if o.current { o.file.truncate(at) } else { o.file.abandon() }
             });
             return Err(self.copies.too_few(&open, failed));
         }
         let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
-            true => o.file.commit(next.offset(), &slot),
+            true => o.file.write_commit(next.offset(), &slot),
             false => o.file.put_in_place(),
         });
         self.end(&open, Reach::Enough, next, failed)?;
@@ -183,7 +188,7 @@ impl Writer {
     }
 
     /// Remembers a state that copies are about to be left in.
-    fn attempt(&mut self, state: StateId, open: &[Open]) {
+    fn attempt(&mut self, state: StateId, open: &[OpenReplica]) {
         if self.attempted.len() >= MOST_ATTEMPTED {
             self.attempted.remove(0);
         }
@@ -193,7 +198,7 @@ impl Writer {
     }
 
     /// The end of a change that counts on the copies in `open`, when they are enough.
-    fn end(&mut self, open: &[Open], reach: Reach, next: Commit, failed: Option<Error>) -> Result<()> {
+    fn end(&mut self, open: &[OpenReplica], reach: Reach, next: Commit, failed: Option<Error>) -> Result<()> {
         if !self.copies.enough(open, reach) {
             return Err(self.copies.too_few(open, failed));
         }
@@ -210,7 +215,7 @@ impl Writer {
 
     pub(super) fn rewrite<'a>(
         &mut self,
-        open: Vec<Open>,
+        open: Vec<OpenReplica>,
         reach: Reach,
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
@@ -220,7 +225,7 @@ impl Writer {
 
     pub(super) fn rewrite_with<'a>(
         &mut self,
-        mut open: Vec<Open>,
+        mut open: Vec<OpenReplica>,
         reach: Reach,
         mut header: Header,
         new_keys: Option<DataKeys>,

@@ -6,7 +6,7 @@ use crate::commands::output::{Output, counted, quoted, stderr_report, time};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use keyring_external::key::KeyName;
-use keyring_external::keyring::{About, Conflict, Keyring, Merging, OnlyOne, Take, load_with};
+use keyring_external::keyring::{Conflict, KeyFacts, Keyring, Merging, Take, UnsharedKey, load_with};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
@@ -221,7 +221,7 @@ impl Sides {
 
     fn document(&self, merging: &Merging, decided: &BTreeMap<KeyName, Take>) -> Value {
         let merge = merging.merge();
-        let about = |key: &About| {
+        let about = |key: &KeyFacts| {
             json!({
                 "type": key.key_type.bytes().escape_ascii().to_string(),
                 "length": key.len,
@@ -234,8 +234,8 @@ impl Sides {
             value["user"] = json!(name.user().escape_ascii().to_string());
             value
         };
-        let only = |keys: &[OnlyOne]| {
-            let row = |key: &OnlyOne| {
+        let only = |keys: &[UnsharedKey]| {
+            let row = |key: &UnsharedKey| {
                 let mut value = named(&key.name, about(&key.about));
                 value["was_removed"] = json!(key.was_removed);
                 value
@@ -274,6 +274,6 @@ fn label(name: &KeyName) -> String {
     if name.user().is_empty() { id.to_string() } else { format!("{id},user={user}") }
 }
 
-fn about(key: &About) -> String {
+fn about(key: &KeyFacts) -> String {
     format!("{}, {} bytes, stored {}", key.key_type.bytes().escape_ascii(), key.len, time(key.created))
 }

@@ -9,7 +9,7 @@ use fuser::{
     InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
-use keyring_external::store::fs::{Fs, Kind, Meta};
+use keyring_external::store::fs::{FileKind, Fs, Meta};
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ fn path(name: &OsStr) -> PathBuf {
 }
 
 fn attributes(meta: Meta) -> FileAttr {
-    let directory = meta.kind == Kind::Directory;
+    let directory = meta.kind == FileKind::Directory;
     FileAttr {
         ino: if directory { INodeNo::ROOT } else { node(meta.ino) },
         size: meta.len,
@@ -183,7 +183,7 @@ impl Filesystem for Served {
         self.asks("setattr");
         let file = self.sim().file(ino(node));
         let done = match size {
-            Some(size) => file.cut(size),
+            Some(size) => file.truncate(size),
             None => file.set_owner(0, 0),
         };
         let answered = done.and_then(|()| {
@@ -199,7 +199,7 @@ impl Filesystem for Served {
         let made = self.sim().create_new(&path).map(|_| self.sim().ino(&path).expect("it was just made"));
         answer!(reply, made, |ino| {
             let meta =
-                Meta { kind: Kind::File, mode: 0o600, uid: 0, gid: 0, dev: 0, ino: ino as u64, len: 0 };
+                Meta { kind: FileKind::File, mode: 0o600, uid: 0, gid: 0, dev: 0, ino: ino as u64, len: 0 };
             let (handle, flags) = (self.handle(ino), self.open_flags());
             reply.created(&NEVER, &attributes(meta), Generation(0), handle, flags)
         });

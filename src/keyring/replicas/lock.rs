@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Locking all copies for a change, so that no two programs wait for each other for ever.
 
-use super::set::{Copies, Reach};
+use super::set::{Reach, Replicas};
 use crate::error::{BadRequest, Error, Result};
-use crate::store::change::{Changing, Opened};
-use crate::store::copy::{GRACE, side_by_side};
 use crate::store::deadline::Limits;
+use crate::store::locked::{LockAttempt, LockedReplica};
+use crate::store::replica::{GRACE, side_by_side};
 use std::time::{Duration, Instant};
 
 /// How long one lock is waited for while others are held.
@@ -17,18 +17,18 @@ fn pause() -> Duration {
     Duration::from_micros(500 + 50 * u64::from(random))
 }
 
-impl Copies {
+impl Replicas {
     /// Opens and locks all copies that can be reached. A copy that another program has locked is being changed: it is
     /// waited for, and never passed over.
     ///
     /// # Errors
     /// [`|e| Error::Failure(Failure::Locked(e))`].
-    pub fn lock(&self) -> Result<Vec<Result<Changing>>> {
+    pub fn lock(&self) -> Result<Vec<Result<LockedReplica>>> {
         let began = Instant::now();
         loop {
             let mut tried = self.open_side_by_side();
-            self.refuse_second_names(&mut tried, Opened::id);
-            let Some(held) = tried.iter().position(|t| matches!(t, Ok(Opened::Held { .. }))) else {
+            self.refuse_second_names(&mut tried, LockAttempt::id);
+            let Some(held) = tried.iter().position(|t| matches!(t, Ok(LockAttempt::Held { .. }))) else {
                 return Ok(tried.into_iter().map(only_locked).collect());
             };
             let held = self
@@ -49,7 +49,7 @@ impl Copies {
         }
     }
 
-    fn open_side_by_side(&self) -> Vec<Result<Opened>> {
+    fn open_side_by_side(&self) -> Vec<Result<LockAttempt>> {
         let opened = self.members.iter().map(|m| (&m.copy, m.copy.open_to_change(None)));
         side_by_side(opened, self.limits(Reach::Enough))
     }
@@ -57,7 +57,11 @@ impl Copies {
     /// Locks one copy after the other, in the order that all programs on this host keep; not those that had `errors`.
     /// `None`: one was not had in a while, perhaps because a program on another host, where the order is another,
     /// holds it and waits for one of these.
-    fn lock_in_turn(&self, order: &[usize], errors: Vec<Option<Error>>) -> Option<Vec<Result<Changing>>> {
+    fn lock_in_turn(
+        &self,
+        order: &[usize],
+        errors: Vec<Option<Error>>,
+    ) -> Option<Vec<Result<LockedReplica>>> {
         let mut open: Vec<_> = errors
             .into_iter()
             .map(|e| Err(e.unwrap_or(Error::BadRequest(BadRequest::Unavailable))))
@@ -70,8 +74,8 @@ impl Copies {
             let work = member.copy.open_to_change(Some(Instant::now() + wait));
             let opened = side_by_side([(&member.copy, work)], Limits::within(wait + GRACE)).pop();
             *place = match opened.unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable))) {
-                Ok(Opened::Locked(file)) => Ok(file),
-                Ok(Opened::Held { .. }) => return None,
+                Ok(LockAttempt::Locked(file)) => Ok(file),
+                Ok(LockAttempt::Held { .. }) => return None,
                 Err(e) => Err(e),
             };
         }
@@ -80,16 +84,16 @@ impl Copies {
 }
 
 /// The copies that could be opened, in the order in which every program on this host locks them.
-fn in_order(tried: &[Result<Opened>]) -> Vec<usize> {
+fn in_order(tried: &[Result<LockAttempt>]) -> Vec<usize> {
     let mut order: Vec<_> =
         tried.iter().enumerate().filter_map(|(i, t)| Some((t.as_ref().ok()?.id(), i))).collect();
     order.sort_unstable();
     order.into_iter().map(|(_, index)| index).collect()
 }
 
-fn only_locked(opened: Result<Opened>) -> Result<Changing> {
+fn only_locked(opened: Result<LockAttempt>) -> Result<LockedReplica> {
     match opened? {
-        Opened::Locked(file) => Ok(file),
-        Opened::Held { .. } => Err(Error::BadRequest(BadRequest::Unavailable)),
+        LockAttempt::Locked(file) => Ok(file),
+        LockAttempt::Held { .. } => Err(Error::BadRequest(BadRequest::Unavailable)),
     }
 }

@@ -4,10 +4,10 @@
 //! slot, the rename). Each step is durable when it returns (invariant 1), and at every instant the file is in the state
 //! before or after (invariant 2).
 
-use super::copy::{Copy, FrontBytes, LOCK_STEP, Reading};
-use super::deadline::Work;
+use super::deadline::Task;
 use super::fs::{Access, File, Lock};
 use super::real;
+use super::replica::{FileReplica, FrontBytes, LOCK_STEP, Reading};
 use super::volume;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -16,14 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-impl Copy {
+impl FileReplica {
     /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads its front
     /// through the descriptor that holds the lock. The lock is held until the answer is dropped. A lock that another
     /// program holds is waited for until `until`; without that the answer comes at once.
     ///
     /// # Errors
     /// [`|e| Error::Refusal(Refusal::Missing(e))`], or what the filesystem answers.
-    pub fn open_to_change(&self, until: Option<Instant>) -> Work<Result<Opened>> {
+    pub fn open_to_change(&self, until: Option<Instant>) -> Task<Result<LockAttempt>> {
         self.work(move |copy| {
             loop {
                 let file = copy.open_file(Access::Write)?;
@@ -34,10 +34,10 @@ impl Copy {
                     .map_err(copy.io("look at"))?;
                 // Another program may have renamed a new file over this one while it held the lock.
                 if lock != Lock::Held && (open.dev, open.ino) == (named.dev, named.ino) {
-                    return Ok(Opened::Locked(Changing { reading: copy.reading(file)?, lock }));
+                    return Ok(LockAttempt::Locked(LockedReplica { reading: copy.reading(file)?, lock }));
                 }
                 if until.is_none_or(|until| Instant::now() >= until) {
-                    return Ok(Opened::Held { file: (open.dev, open.ino) });
+                    return Ok(LockAttempt::Held { file: (open.dev, open.ino) });
                 }
                 drop(file);
                 std::thread::sleep(LOCK_STEP);
@@ -53,9 +53,9 @@ impl Copy {
 
 /// What trying to lock a copy came to.
 #[derive(Debug)]
-pub enum Opened {
+pub enum LockAttempt {
     /// It is open to be changed.
-    Locked(Changing),
+    Locked(LockedReplica),
     /// Another program holds the lock: it is changing the copy.
     Held {
         /// The file's device and number there.
@@ -63,31 +63,31 @@ pub enum Opened {
     },
 }
 
-impl Opened {
+impl LockAttempt {
     /// The file's device and number there.
     pub fn id(&self) -> (u64, u64) {
         match self {
-            Opened::Locked(file) => file.id(),
-            Opened::Held { file } => *file,
+            LockAttempt::Locked(file) => file.id(),
+            LockAttempt::Held { file } => *file,
         }
     }
 }
 
 /// A copy that is open to be changed: locked, and the file at its path.
 #[derive(Debug)]
-pub struct Changing {
+pub struct LockedReplica {
     reading: Reading,
     lock: Lock,
 }
 
-impl Changing {
+impl LockedReplica {
     /// Its path.
     pub fn path(&self) -> &Path {
         self.reading.copy.path()
     }
 
     /// The copy.
-    pub fn copy(&self) -> &Copy {
+    pub fn copy(&self) -> &FileReplica {
         &self.reading.copy
     }
 
@@ -117,7 +117,7 @@ impl Changing {
     }
 
     /// Reads the front once more, through the descriptor that holds the lock.
-    pub fn read_again(&self) -> Work<Result<Reading>> {
+    pub fn read_again(&self) -> Task<Result<Reading>> {
         let file = Arc::clone(&self.reading.file);
         self.reading.copy.work(move |copy| {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
@@ -131,12 +131,15 @@ impl Changing {
     }
 
     /// A step of a change. The lock goes with it: one that is left behind must not come after somebody else's.
-    fn step(&self, step: impl FnOnce(&Copy, &dyn File) -> Result<()> + Send + 'static) -> Work<Result<()>> {
+    fn step(
+        &self,
+        step: impl FnOnce(&FileReplica, &dyn File) -> Result<()> + Send + 'static,
+    ) -> Task<Result<()>> {
         let file = Arc::clone(&self.reading.file);
         self.reading.copy.work(move |copy| step(copy, file.as_ref()))
     }
 
-    fn write(&self, offset: u64, bytes: &[u8]) -> Work<Result<()>> {
+    fn write(&self, offset: u64, bytes: &[u8]) -> Task<Result<()>> {
         let bytes = bytes.to_vec();
         self.step(move |copy, file| {
             file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io("write to"))
@@ -145,24 +148,24 @@ impl Changing {
 
     /// Writes a record behind the acknowledged ones, durably. It does not count yet. After a failure it may be there
     /// all the same, in part or whole.
-    pub fn append(&self, offset: u64, record: &[u8]) -> Work<Result<()>> {
+    pub fn append(&self, offset: u64, record: &[u8]) -> Task<Result<()>> {
         self.write(offset, record)
     }
 
     /// Writes a commit slot, durably: what was appended counts now. After a failure the slot may be there all the
     /// same, in part or whole.
-    pub fn commit(&self, offset: u64, slot: &[u8]) -> Work<Result<()>> {
+    pub fn write_commit(&self, offset: u64, slot: &[u8]) -> Task<Result<()>> {
         self.write(offset, slot)
     }
 
     /// Takes back what was appended.
-    pub fn cut(&self, len: u64) -> Work<Result<()>> {
-        self.step(move |copy, file| file.cut(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
+    pub fn truncate(&self, len: u64) -> Task<Result<()>> {
+        self.step(move |copy, file| file.truncate(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
     }
 
     /// Writes a new version of the file beside it, durably. It does not count yet. After a failure nothing is left
     /// behind, where that can be had.
-    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Work<Result<()>> {
+    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Task<Result<()>> {
         let bytes = Arc::clone(bytes);
         self.step(move |copy, old| {
             let temporary = volume::temporary_of(&copy.path);
@@ -190,14 +193,14 @@ impl Changing {
         })
     }
 
-    /// Removes what [`Changing::prepare`] wrote. What is left in spite of that is removed before the next replacement.
-    pub fn abandon(&self) -> Work<Result<()>> {
+    /// Removes what [`LockedReplica::prepare`] wrote. What is left in spite of that is removed before the next replacement.
+    pub fn abandon(&self) -> Task<Result<()>> {
         self.step(|copy, _| copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove")))
     }
 
-    /// Puts what [`Changing::prepare`] wrote in the place of the file, durably. After a failure the new file may be
+    /// Puts what [`LockedReplica::prepare`] wrote in the place of the file, durably. After a failure the new file may be
     /// in place all the same.
-    pub fn put_in_place(&self) -> Work<Result<()>> {
+    pub fn put_in_place(&self) -> Task<Result<()>> {
         self.step(|copy, locked| {
             let turn = turn_of(volume::directory_of(&copy.path));
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);

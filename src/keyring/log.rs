@@ -11,7 +11,7 @@ pub enum Severity {
 }
 
 /// Where reports go: the server's error log, or standard error.
-pub type Report = fn(Severity, &str);
+pub type Log = fn(Severity, &str);
 
 /// Reports nothing.
 pub(super) fn silent(_: Severity, _: &str) {}

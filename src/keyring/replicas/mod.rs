@@ -6,4 +6,4 @@ mod member;
 mod set;
 
 pub use member::{Member, Standing};
-pub use set::{Copies, Open, Reach};
+pub use set::{OpenReplica, Reach, Replicas};

@@ -2,13 +2,13 @@
 //! The copies of an open keyring together. They are opened and changed side by side, and a change as a whole has one
 //! deadline.
 
-use super::super::report::{Report, Severity};
+use super::super::log::{Log, Severity};
 use super::member::{Member, Standing};
 use crate::error::{Error, Failure, Refusal, Result};
 use crate::format::state::StateId;
-use crate::store::change::Changing;
-use crate::store::copy::{CHANGE_WAIT, GRACE, Reading, SLOW_WAIT, side_by_side};
-use crate::store::deadline::{Limits, Work};
+use crate::store::deadline::{Limits, Task};
+use crate::store::locked::LockedReplica;
+use crate::store::replica::{CHANGE_WAIT, GRACE, Reading, SLOW_WAIT, side_by_side};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -28,31 +28,31 @@ pub enum Reach {
 
 /// The copies, and how many of them a change must reach.
 #[derive(Debug)]
-pub struct Copies {
+pub struct Replicas {
     pub(super) members: Vec<Member>,
     min: usize,
-    report: Report,
+    log: Log,
     /// When the change under way, with all that it waits for, must have ended.
     pub(super) until: Instant,
 }
 
 /// A copy that is open for the change under way.
 #[derive(Debug)]
-pub struct Open {
+pub struct OpenReplica {
     /// Which one.
     pub index: usize,
     /// The file.
-    pub file: Changing,
+    pub file: LockedReplica,
     /// Whether it reads as what memory holds, to the last byte.
     pub same: bool,
     /// Whether that is durable too, so that it can be built on.
     pub current: bool,
 }
 
-impl Copies {
+impl Replicas {
     /// `min` is at least 1.
-    pub fn new(members: Vec<Member>, min: usize, report: Report) -> Self {
-        Self { members, min: min.max(1), report, until: Instant::now() + CHANGE_WAIT }
+    pub fn new(members: Vec<Member>, min: usize, log: Log) -> Self {
+        Self { members, min: min.max(1), log, until: Instant::now() + CHANGE_WAIT }
     }
 
     /// Something begins that may take so long, with all that it waits for.
@@ -61,8 +61,8 @@ impl Copies {
     }
 
     /// Where it is reported what happens to them.
-    pub fn report_to(&mut self, report: Report) {
-        self.report = report;
+    pub fn log_to(&mut self, log: Log) {
+        self.log = log;
     }
 
     /// How much of that is left.
@@ -71,13 +71,13 @@ impl Copies {
     }
 
     /// A copy was opened to be changed: once for each path, a volume without locks is reported.
-    pub fn opened(&self, file: &Changing) {
+    pub fn opened(&self, file: &LockedReplica) {
         if file.is_locked() {
             return;
         }
         let mut told = WITHOUT_LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(file.path().to_owned()) {
-            (self.report)(
+            (self.log)(
                 Severity::Warning,
                 &format!(
                     "the volume of {} has no locks: two programs that change this keyring at the same time may lose \
@@ -116,7 +116,7 @@ impl Copies {
 
     /// Takes over what `earlier` knew: in which states this program may have left each, and how long the change under
     /// way may still take.
-    pub fn remember(&mut self, earlier: Copies) {
+    pub fn remember(&mut self, earlier: Replicas) {
         self.until = earlier.until;
         for old in earlier.members {
             let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
@@ -133,7 +133,7 @@ impl Copies {
 
     /// Takes over what is known of the copies of `earlier`, which went on from the state `was` of these to another:
     /// those that it does not have were left in that one.
-    pub fn take_over(&mut self, earlier: &Copies, was: StateId) {
+    pub fn take_over(&mut self, earlier: &Replicas, was: StateId) {
         for member in &mut self.members {
             match earlier.members.iter().find(|old| old.copy.path() == member.copy.path()) {
                 Some(old) => {
@@ -151,7 +151,7 @@ impl Copies {
     /// Notes how a copy stands.
     pub fn stands(&mut self, index: usize, standing: Standing) {
         if let Some(member) = self.members.get_mut(index) {
-            member.stands(standing, self.report);
+            member.stands(standing, self.log);
         }
     }
 
@@ -181,12 +181,12 @@ impl Copies {
 
     /// Reports copies that another program changed, once that was not taken over.
     pub fn tell_changed(&mut self) {
-        let report = self.report;
+        let log = self.log;
         for member in &mut self.members {
             if let Standing::Changed(why) = &member.standing
                 && !std::mem::replace(&mut member.missed, true)
             {
-                report(
+                log(
                     Severity::Warning,
                     &format!("the copy {} is out of use: {why}", member.copy.path().display()),
                 );
@@ -196,7 +196,7 @@ impl Copies {
 
     /// These copies, of a keyring in the state `present`, are about to be brought to another `state`: whatever comes of
     /// it, they are to be written whole next.
-    pub fn are_touched(&mut self, open: &[Open], state: StateId, present: &StateId) {
+    pub fn are_touched(&mut self, open: &[OpenReplica], state: StateId, present: &StateId) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
                 member.goes_in(*present);
@@ -207,10 +207,10 @@ impl Copies {
     }
 
     /// A change reached these copies, and no other.
-    pub fn reached(&mut self, open: &[Open], replaced: StateId) {
+    pub fn reached(&mut self, open: &[OpenReplica], replaced: StateId) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if open.iter().any(|o| o.index == index) {
-                member.is_reached(self.report);
+                member.is_reached(self.log);
             } else {
                 member.falls_behind(replaced);
             }
@@ -218,10 +218,10 @@ impl Copies {
     }
 
     /// What memory holds was written whole to these copies.
-    pub fn healed(&mut self, open: &[Open]) {
+    pub fn healed(&mut self, open: &[OpenReplica]) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
-                member.is_reached(self.report);
+                member.is_reached(self.log);
             }
         }
     }
@@ -229,10 +229,10 @@ impl Copies {
     /// Takes a step of a change on every open copy, side by side; those that fail it drop out. The first error of those.
     pub fn step(
         &mut self,
-        open: &mut Vec<Open>,
+        open: &mut Vec<OpenReplica>,
         reach: Reach,
         present: &StateId,
-        step: impl Fn(&Open) -> Work<Result<()>>,
+        step: impl Fn(&OpenReplica) -> Task<Result<()>>,
     ) -> Option<Error> {
         let done = side_by_side(open.iter().map(|o| (o.file.copy(), step(o))), self.limits(reach));
         let mut first = None;
@@ -288,12 +288,12 @@ impl Copies {
     }
 
     /// Whether so many copies are enough.
-    pub fn enough(&self, open: &[Open], reach: Reach) -> bool {
+    pub fn enough(&self, open: &[OpenReplica], reach: Reach) -> bool {
         open.len() >= self.needed(reach)
     }
 
     /// The error for too few copies: what happened to the only one, or to all.
-    pub fn too_few(&self, open: &[Open], cause: Option<Error>) -> Error {
+    pub fn too_few(&self, open: &[OpenReplica], cause: Option<Error>) -> Error {
         match cause {
             Some(cause) if self.members.len() == 1 || cause.is_by_another() => cause,
             cause => Error::Failure(Failure::TooFewCopies {

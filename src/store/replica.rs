@@ -6,7 +6,7 @@
 //!
 //! This is the seam at which another kind of store could stand beside files.
 
-use super::deadline::{self, Late, Limits, Work};
+use super::deadline::{self, Late, Limits, Task};
 use super::fs::{Access, File, Fs};
 use super::volume;
 use crate::error::{Error, Failure, Result};
@@ -57,7 +57,7 @@ impl FrontBytes {
 
 /// A file that holds a copy of the keyring.
 #[derive(Clone, Debug)]
-pub struct Copy {
+pub struct FileReplica {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) path: PathBuf,
 }
@@ -65,7 +65,7 @@ pub struct Copy {
 /// An open copy, to be read.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    pub(super) copy: Copy,
+    pub(super) copy: FileReplica,
     pub(super) file: Arc<dyn File>,
     /// The file's device and number there: the same for two names of one file.
     pub id: (u64, u64),
@@ -81,12 +81,12 @@ impl Reading {
     /// # Errors
     /// What the filesystem answers.
     pub fn rest(&self, most: u64, limit: Duration) -> Result<Vec<u8>> {
-        let work = self.rest_work(most);
+        let work = self.rest_task(most);
         self.copy.answer(deadline::run(&self.copy.path, limit, work.run))
     }
 
     /// As [`Reading::rest`], to be done side by side with others.
-    pub fn rest_work(&self, most: u64) -> Work<Result<Vec<u8>>> {
+    pub fn rest_task(&self, most: u64) -> Task<Result<Vec<u8>>> {
         let file = Arc::clone(&self.file);
         self.copy.work(move |copy| {
             let read = || {
@@ -103,7 +103,7 @@ impl Reading {
     }
 }
 
-impl Copy {
+impl FileReplica {
     /// The copy at `path`.
     pub fn new(fs: Arc<dyn Fs>, path: &Path) -> Self {
         Self { fs, path: path.to_owned() }
@@ -123,13 +123,13 @@ impl Copy {
         move |e| Error::io(doing, &self.path, e)
     }
 
-    /// Work on this copy, to be done side by side with that on others.
+    /// A task on this copy, to be run side by side with those on others.
     pub fn work<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&Copy) -> Result<T> + Send + 'static,
-    ) -> Work<Result<T>> {
+        step: impl FnOnce(&FileReplica) -> Result<T> + Send + 'static,
+    ) -> Task<Result<T>> {
         let copy = self.clone();
-        Work { path: self.path.clone(), run: Box::new(move || step(&copy)) }
+        Task { path: self.path.clone(), run: Box::new(move || step(&copy)) }
     }
 
     /// What work on this copy came to; a volume that has not answered in time fails it, and all further work until
@@ -151,7 +151,7 @@ impl Copy {
     fn timed<T: Send + 'static>(
         &self,
         limit: Duration,
-        step: impl FnOnce(&Copy) -> Result<T> + Send + 'static,
+        step: impl FnOnce(&FileReplica) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.answer(deadline::run(&self.path, limit, self.work(step).run))
     }
@@ -162,12 +162,12 @@ impl Copy {
     /// # Errors
     /// Each finding has its own; what the filesystem answers.
     pub fn read(&self) -> Result<Reading> {
-        self.answer(deadline::run(&self.path, CHANGE_WAIT + GRACE, self.read_work().run))
+        self.answer(deadline::run(&self.path, CHANGE_WAIT + GRACE, self.read_task().run))
     }
 
-    /// As [`Copy::read`], to be done side by side with others. Where a lock keeps others from reading too, it is waited
+    /// As [`FileReplica::read`], to be done side by side with others. Where a lock keeps others from reading too, it is waited
     /// for.
-    pub fn read_work(&self) -> Work<Result<Reading>> {
+    pub fn read_task(&self) -> Task<Result<Reading>> {
         let until = Instant::now() + CHANGE_WAIT;
         self.work(move |copy| {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
@@ -188,8 +188,8 @@ impl Copy {
         self.answer(deadline::run(&self.path, PROBE_WAIT, self.presence().run)).unwrap_or(true)
     }
 
-    /// As [`Copy::is_there`], to be done side by side with others.
-    pub fn presence(&self) -> Work<Result<bool>> {
+    /// As [`FileReplica::is_there`], to be done side by side with others.
+    pub fn presence(&self) -> Task<Result<bool>> {
         self.work(|copy| Ok(copy.may_be_at(&copy.path)))
     }
 
@@ -240,7 +240,7 @@ impl Copy {
     /// # Errors
     /// What the filesystem answers.
     pub fn check_room(&self) -> Result<()> {
-        self.timed(PROBE_WAIT, Copy::room)
+        self.timed(PROBE_WAIT, FileReplica::room)
     }
 
     fn room(&self) -> Result<()> {
@@ -248,9 +248,9 @@ impl Copy {
         room().map_err(self.io("change"))
     }
 
-    /// Reads the file's front for a status query, without the checks of [`Copy::read`], and looks `to_change`
+    /// Reads the file's front for a status query, without the checks of [`FileReplica::read`], and looks `to_change`
     /// whether a change could be made.
-    pub fn look(&self, to_change: bool) -> Work<Result<Reading>> {
+    pub fn look(&self, to_change: bool) -> Task<Result<Reading>> {
         self.work(move |copy| {
             let reading = copy.open(Access::Read)?;
             if to_change {
@@ -296,7 +296,7 @@ impl Copy {
 /// Does work on copies side by side; `limits` as for [`deadline::side_by_side`]. The answers are in the order of the
 /// copies.
 pub fn side_by_side<'a, T: Send + 'static>(
-    work: impl IntoIterator<Item = (&'a Copy, Work<Result<T>>)>,
+    work: impl IntoIterator<Item = (&'a FileReplica, Task<Result<T>>)>,
     limits: Limits,
 ) -> Vec<Result<T>> {
     let (copies, work): (Vec<_>, Vec<_>) = work.into_iter().unzip();

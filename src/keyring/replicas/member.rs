@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One copy of an open keyring, and what is known of it.
 
-use super::super::report::{Report, Severity};
+use super::super::log::{Log, Severity};
 use crate::format::state::StateId;
-use crate::store::copy::Copy;
+use crate::store::replica::FileReplica;
 
 /// What is known of a copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ const MOST_LEFT: usize = 24;
 /// One copy.
 #[derive(Debug)]
 pub struct Member {
-    pub(super) copy: Copy,
+    pub(super) copy: FileReplica,
     pub(super) standing: Standing,
     /// The states in which this program may have left the file since it was last current. When the state of the
     /// keyring itself is among them, it may be there without being durable or whole.
@@ -56,13 +56,13 @@ pub struct Member {
 
 impl Member {
     /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
-    pub fn new(copy: Copy, standing: Standing, left: Option<StateId>) -> Self {
+    pub fn new(copy: FileReplica, standing: Standing, left: Option<StateId>) -> Self {
         let missed = !standing.is_up_to_date();
         Self { copy, standing, left: left.into_iter().collect(), went_in: None, missed }
     }
 
     /// The copy.
-    pub fn copy(&self) -> &Copy {
+    pub fn copy(&self) -> &FileReplica {
         &self.copy
     }
 
@@ -103,9 +103,9 @@ impl Member {
     }
 
     /// What memory holds is durable there.
-    pub(super) fn is_reached(&mut self, report: Report) {
+    pub(super) fn is_reached(&mut self, log: Log) {
         self.left.clear();
-        self.stands(Standing::Current, report);
+        self.stands(Standing::Current, log);
     }
 
     /// This program may have left the file in that state.
@@ -120,17 +120,17 @@ impl Member {
     }
 
     /// Notes how it stands, and reports what is new of that.
-    pub(super) fn stands(&mut self, standing: Standing, report: Report) {
+    pub(super) fn stands(&mut self, standing: Standing, log: Log) {
         let path = self.copy.path().display();
         match (self.standing.refusal(), standing.refusal()) {
             (None, Some(why)) => {
-                report(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
+                log(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
             }
             (Some(was), Some(why)) if was != why => {
-                report(Severity::Warning, &format!("the copy {path} is still out of use: {why}"));
+                log(Severity::Warning, &format!("the copy {path} is still out of use: {why}"));
             }
             _ if standing.is_up_to_date() && self.missed => {
-                report(Severity::Note, &format!("the copy {path} is up to date again"));
+                log(Severity::Note, &format!("the copy {path} is up to date again"));
             }
             _ => {}
         }
