@@ -4,7 +4,6 @@
 use hashbrown::Equivalent;
 use memchr::memchr;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use thiserror::Error;
 
 /// Longest key id in bytes. The server's iteration buffers carry no size; 255 fits all of them.
@@ -42,22 +41,12 @@ pub enum KeyError {
     KeyTooLong,
 }
 
-/// A borrowed key name: key id and the user it belongs to, compared byte for byte. An empty user is
-/// the server itself (an instance key).
-#[derive(Clone, Copy, Eq, PartialOrd, Ord, Debug)]
+/// A borrowed key name: key id and the user it belongs to, compared byte for byte. A key without a user belongs to the
+/// server itself (an instance key). Ordered by user, then id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NameRef<'a> {
-    user: &'a [u8],
+    user: Option<&'a [u8]>,
     id: &'a [u8],
-}
-
-impl PartialEq for NameRef<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        // The C library's memcmp is not asked about no bytes: the address of an empty slice need not be mapped, and
-        // where it looks with masked loads that costs more than all else of a fetch.
-        let same_user =
-            self.user.len() == other.user.len() && (self.user.is_empty() || self.user == other.user);
-        same_user && self.id == other.id
-    }
 }
 
 impl<'a> NameRef<'a> {
@@ -79,7 +68,7 @@ impl<'a> NameRef<'a> {
         if memchr(0, id).is_some() || memchr(0, user).is_some() {
             return Err(KeyError::NulInName);
         }
-        Ok(Self { user, id })
+        Ok(Self { user: Some(user).filter(|user| !user.is_empty()), id })
     }
 
     /// The key id.
@@ -89,18 +78,18 @@ impl<'a> NameRef<'a> {
 
     /// The user id, empty for an instance key.
     pub fn user(&self) -> &'a [u8] {
-        self.user
+        self.user.unwrap_or_default()
     }
 
     /// An owned copy.
     pub fn to_owned(&self) -> KeyName {
-        KeyName { user: self.user.into(), id: self.id.into() }
+        KeyName { user: self.user.map(Box::from), id: self.id.into() }
     }
 }
 
 impl fmt::Display for NameRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show_name(f, self.id, self.user)
+        show_name(f, self.id, self.user())
     }
 }
 
@@ -116,37 +105,23 @@ pub fn show_name(f: &mut fmt::Formatter<'_>, id: &[u8], user: &[u8]) -> fmt::Res
     Ok(())
 }
 
-impl Hash for NameRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.user.hash(state);
-        self.id.hash(state);
-    }
-}
-
 impl Equivalent<KeyName> for NameRef<'_> {
     fn equivalent(&self, key: &KeyName) -> bool {
         *self == key.as_ref()
     }
 }
 
-/// An owned key name. Ordered by user, then id.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// An owned key name. Equal, ordered and hashed as [`NameRef`], so that maps of it can be asked with that.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KeyName {
-    user: Box<[u8]>,
+    user: Option<Box<[u8]>>,
     id: Box<[u8]>,
 }
 
 impl KeyName {
     /// The borrowed form.
     pub fn as_ref(&self) -> NameRef<'_> {
-        NameRef { user: &self.user, id: &self.id }
-    }
-}
-
-// Must agree with NameRef's, or lookups by NameRef would miss.
-impl Hash for KeyName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_ref().hash(state);
+        NameRef { user: self.user.as_deref(), id: &self.id }
     }
 }
 
@@ -156,46 +131,9 @@ impl fmt::Display for KeyName {
     }
 }
 
-/// Room for a copy of any name.
-#[derive(Clone, Debug)]
-pub struct NameBuffer {
-    bytes: [u8; MAX_ID + MAX_USER],
-    id: usize,
-    user: usize,
-}
-
-impl NameBuffer {
-    /// Holds the name of no key.
-    pub const EMPTY: Self = Self { bytes: [0; MAX_ID + MAX_USER], id: 0, user: 0 };
-
-    /// Holds this name from now on.
-    pub fn set(&mut self, name: &NameRef<'_>) {
-        (self.id, self.user) = (name.id.len(), name.user.len());
-        let (id, rest) = self.bytes.split_at_mut(self.id);
-        id.copy_from_slice(name.id);
-        rest[..self.user].copy_from_slice(name.user);
-    }
-
-    /// The borrowed form.
-    pub fn as_ref(&self) -> NameRef<'_> {
-        let (id, rest) = self.bytes.split_at(self.id);
-        NameRef { user: &rest[..self.user], id }
-    }
-}
-
 /// A key's type as the server wrote it (`AES`, `SECRET`, ...): 1 to [`MAX_TYPE`] bytes without NUL.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeyType(Type);
-
-/// Bytes of a type that needs no memory of its own.
-const SHORT_TYPE: usize = 15;
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Type {
-    /// With zeros behind the last one.
-    Short([u8; SHORT_TYPE], u8),
-    Long(Box<[u8]>),
-}
+pub struct KeyType(Box<[u8]>);
 
 impl KeyType {
     /// Checks the length.
@@ -206,22 +144,12 @@ impl KeyType {
         if bytes.is_empty() || bytes.len() > MAX_TYPE || memchr(0, bytes).is_some() {
             return Err(KeyError::BadType);
         }
-        let mut short = [0; SHORT_TYPE];
-        Ok(Self(match short.get_mut(..bytes.len()) {
-            Some(place) => {
-                place.copy_from_slice(bytes);
-                Type::Short(short, bytes.len() as u8)
-            }
-            None => Type::Long(bytes.into()),
-        }))
+        Ok(Self(bytes.into()))
     }
 
     /// The bytes, without a terminator.
     pub fn bytes(&self) -> &[u8] {
-        match &self.0 {
-            Type::Short(bytes, len) => &bytes[..usize::from(*len)],
-            Type::Long(bytes) => bytes,
-        }
+        &self.0
     }
 }
 
@@ -258,6 +186,11 @@ mod tests {
         assert_eq!(map.get(&NameRef::new(b"ab", b"c").unwrap()), Some(&1));
         assert_eq!(map.get(&NameRef::new(b"a", b"bc").unwrap()), None);
         assert_eq!(map.get(&NameRef::new(b"AB", b"c").unwrap()), None);
+        let of_the_server = NameRef::new(b"ab", b"").unwrap();
+        assert_eq!(map.get(&of_the_server), None);
+        map.insert(of_the_server.to_owned(), 2);
+        assert_eq!(map.get(&of_the_server), Some(&2));
+        assert!(of_the_server < NameRef::new(b"a", b"c").unwrap());
     }
 
     #[test]

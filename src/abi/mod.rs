@@ -15,6 +15,7 @@ mod instance;
 pub mod plugin;
 mod pointers;
 pub mod services;
+mod spin;
 #[allow(non_camel_case_types, missing_docs, clippy::indexing_slicing)]
 #[rustfmt::skip]
 pub mod sys;

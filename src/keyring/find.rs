@@ -20,11 +20,10 @@ fn lengths(key: &KeyRecord<'_>) -> (usize, usize) {
 }
 
 impl Keyring {
-    /// Finds the key of that name for [`Keyring::fetch_found`], and hands it to `look`. Not counted as a fetch.
-    pub fn find(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>)) -> Option<FoundKey> {
+    /// Finds the key of that name for [`Keyring::fetch_found`]. Not counted as a fetch.
+    pub fn find(&self, name: &NameRef<'_>) -> Option<FoundKey> {
         let memory = self.read_memory();
         let (place, key) = memory.find(name)?;
-        look(&key);
         // Nothing is lost while the memory is looked at.
         Some(FoundKey { place, losses: self.losses.load(Ordering::Relaxed), lengths: lengths(&key) })
     }

@@ -120,7 +120,7 @@ fn what_was_found_follows_what_the_other_did() {
     };
     store(&a, b"first");
     generate(&a, "other").unwrap();
-    let found = a.find(&name("k"), |_| ()).unwrap();
+    let found = a.find(&name("k")).unwrap();
     let seen = || {
         let data = a.fetch_found(&found, &name("k"), |key| key.data.to_vec());
         assert_eq!(a.lengths(&found, &name("k")), data.as_ref().map(|data| (data.len(), 3)));

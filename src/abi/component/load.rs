@@ -59,7 +59,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
             }
             Err(e) => (None, Err(e)),
         };
-        readers::forget_others();
+        readers::forget_replaced();
         let in_use = instance::get().is_some();
         let failure = match &loaded {
             Ok(()) => {

@@ -97,7 +97,7 @@ unsafe extern "C" fn deinit() -> c_int {
         // From here on nothing is asked of the registry, which the server is changing.
         log::stop();
         instance::set(None);
-        readers::forget_others();
+        readers::forget_replaced();
         load::forget();
         Ok(())
     })
