@@ -4,7 +4,7 @@
 use aes::Aes256;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
-use keyringctl::legacy::{self, Fault, Format, Keys};
+use keyringctl::legacy::{self, Fault, Format, LegacyKeys};
 use sha2::{Digest, Sha256};
 
 /// The password of every encrypted file.
@@ -18,7 +18,7 @@ const DIGEST: usize = 32;
 /// User, id, type and bytes of each key.
 type Set = Vec<[Vec<u8>; 4]>;
 
-fn set(keys: &Keys) -> Set {
+fn set(keys: &LegacyKeys) -> Set {
     let all: Set = keys.iter().map(|k| [k.user, k.id, k.key_type, k.data].map(<[u8]>::to_vec)).collect();
     assert_eq!(all.len(), keys.len());
     for ([user, id, ..], after) in all.iter().zip(all.iter().skip(1)) {

@@ -51,7 +51,7 @@ pub fn host(data: &[u8]) {
     let _ = (unit.waits_for(point, true), unit.waits_for(point, false), unit.memlock(), unit.user());
     let _ = (
         unit.credential("kx"),
-        unit.closes(point),
+        unit.blocks_writing(point),
         unit.sets_environment("KX"),
         mount_unit(Path::new(&*text)),
     );

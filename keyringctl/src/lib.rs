@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl`: creates keyrings, looks after them, encrypts databases with them and proves the result.
+//! `keyringctl`: creates and manages keyrings, encrypts databases with them and proves the result.
 //!
-//! `commands` has a file for each command. The others are what they work with: `server` a running MySQL server,
-//! `host` the machine (systemd, AppArmor, mounts), `tablespace` InnoDB's files and binary logs, `legacy` the files of
-//! other keyrings. Public is what the tests on a real server, the benchmarks and the fuzzers use; nothing else may rely on it.
+//! `commands` has a file for each command. The other modules support them: `server` connects to a running MySQL server,
+//! `host` knows the machine (systemd, AppArmor, mounts), `tablespace` reads InnoDB's files and binary logs, and `legacy`
+//! the files of other keyrings. What is public is used by the tests on a real server, the benchmarks and the fuzzers, and
+//! is not an interface for other programs.
 
 mod commands;
 pub mod error;

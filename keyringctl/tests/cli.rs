@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `keyringctl` prints and how it ends, compared with tests/snapshots: one snapshot for each behaviour, and
-//! named by it. `INSTA_UPDATE=always cargo test --test cli` takes what it prints now.
+//! Compares the output and the exit codes of `keyringctl` with tests/snapshots, which has one snapshot for each behaviour.
+//! `INSTA_UPDATE=always cargo test -p keyringctl --test cli` accepts the present output.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -18,12 +18,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// A directory with a keyring, a mirror's place and secrets in it.
+/// A directory for keyrings and secrets.
 struct Place {
     dir: TempDir,
 }
 
-/// How a command ended, what it printed and what it complained of.
+/// The exit code and the output of a command.
 struct Ended {
     code: i32,
     stdout: String,
@@ -38,7 +38,7 @@ impl Place {
         place
     }
 
-    /// With a keyring that the secret in the file `secret` opens.
+    /// With a keyring that the secret in the file `secret` unlocks.
     fn with_keyring() -> Self {
         let place = Self::new();
         let ended =
@@ -56,12 +56,12 @@ impl Place {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// Runs `keyringctl` with these words, `DIR` in them being the directory.
+    /// Runs `keyringctl` with these arguments, in which `DIR` stands for the directory.
     fn run(&self, line: &str) -> Ended {
         self.run_with(line, b"")
     }
 
-    /// As [`Place::run`], with something to read from standard input.
+    /// As [`Place::run`], with this standard input.
     fn run_with(&self, line: &str, input: &[u8]) -> Ended {
         let mut stdin = tempfile::tempfile().unwrap();
         stdin.write_all(input).unwrap();
@@ -82,7 +82,7 @@ impl Place {
         }
     }
 
-    /// What a snapshot shows of a command.
+    /// The part of a snapshot for a command.
     fn shown(&self, line: &str) -> String {
         let Ended { code, stdout, stderr } = self.run(line);
         let mut shown = format!("$ keyringctl {line}\n{stdout}");
@@ -93,7 +93,7 @@ impl Place {
     }
 }
 
-/// Compares what the commands show with the snapshot of that name; what differs from run to run left out.
+/// Compares the output of the commands with a snapshot, without the parts that differ from run to run.
 fn check(name: &str, place: &Place, lines: &[&str]) {
     let shown: Vec<_> = lines.iter().map(|line| place.shown(line)).collect();
     let mut settings = insta::Settings::clone_current();
@@ -145,7 +145,7 @@ fn init() {
     );
 }
 
-/// Standard outputs that nobody reads.
+/// Standard outputs that lose what is written to them.
 fn lost_outputs() -> Vec<(&'static str, Option<Stdio>)> {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (_, nobody_reads) = std::io::pipe().unwrap();
@@ -153,7 +153,7 @@ fn lost_outputs() -> Vec<(&'static str, Option<Stdio>)> {
 }
 
 impl Place {
-    /// Runs `keyringctl` with its standard output there, or closed.
+    /// Runs `keyringctl` with this standard output, or with a closed one.
     fn run_into(&self, line: &str, stdout: Option<Stdio>) -> Ended {
         let dir = self.dir.path().to_str().unwrap();
         let to = if stdout.is_none() { ">&-" } else { "" };
@@ -170,7 +170,7 @@ impl Place {
 }
 
 #[test]
-fn a_recovery_key_that_nobody_sees_opens_nothing() {
+fn a_recovery_key_that_could_not_be_shown_unlocks_nothing() {
     let place = Place::with_keyring();
     let before = place.run("slot list DIR/main.keyring").stdout;
     let new =
@@ -180,8 +180,8 @@ fn a_recovery_key_that_nobody_sees_opens_nothing() {
         for (what, stdout) in lost_outputs() {
             let Ended { code, stderr, .. } = place.run_into(&line, stdout);
             assert_eq!(code, 2, "{what}, {line}: {stderr}");
-            let told = stderr.contains("recovery key could not be shown") && stderr.contains("removed again");
-            assert!(told, "{what}, {line}: {stderr}");
+            assert!(stderr.contains("recovery key could not be shown"), "{what}, {line}: {stderr}");
+            assert!(stderr.contains("removed again"), "{what}, {line}: {stderr}");
             for file in ["new.keyring", "new.keyring.new", "mirror.keyring", "new.secret"] {
                 assert!(!place.path(file).exists(), "{what}, {line} left {file}");
             }
@@ -189,7 +189,7 @@ fn a_recovery_key_that_nobody_sees_opens_nothing() {
         }
     }
     assert_eq!(place.run(new).code, 0, "nothing is in its way");
-    // Who says that the key is to go nowhere gets what he asks for.
+    // Redirecting the output to /dev/null is allowed.
     let null = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
     assert_eq!(place.run_into(&add, Some(null.into())).code, 0);
 }
@@ -263,7 +263,7 @@ fn the_witness() {
     let other = format!("status DIR/other.keyring --datadir DIR/data {UNLOCK}");
     check("status_of_another_keyring_than_the_witness_knows", &place, &[&other]);
 
-    // Somebody went on from the old copy: the same generation, with other keys.
+    // The old copy was put back and changed: the same generation, but different keys.
     assert_eq!(place.run(&accept).code, 0);
     fs::copy(place.path("old.keyring"), place.path("main.keyring")).unwrap();
     store("apart");
@@ -278,8 +278,8 @@ fn the_witness() {
     check("a_damaged_witness_is_told_from_none", &place, &["witness show --datadir DIR/data", &accept]);
 }
 
-/// Two copies of one generation with different keys: the data directory knows which of them it was used with, and
-/// that one is not called wrong, whichever is named first and with or without the secret.
+/// Two copies have the same generation but different keys. The witness says which of them the data directory was used
+/// with: that copy is not reported as failed, in whatever order they are named and with or without the secret.
 #[test]
 fn diverged_copies() {
     let place = Place::with_keyring();
@@ -322,7 +322,7 @@ fn diverged_copies() {
     );
 }
 
-/// Copies that have diverged are brought together, and nothing is written before each key is decided on.
+/// Copies that have diverged are merged, and nothing is written before each key is decided.
 #[test]
 fn merging_diverged_copies() {
     let place = Place::with_keyring();
@@ -378,7 +378,7 @@ fn merging_diverged_copies() {
     open("new.keyring").fetch(&common::name("apart", "it's"), |key| theirs.extend(key.data)).unwrap();
     assert_eq!((ours, theirs), (vec![3; 32], vec![4; 16]));
 
-    // The way back from a wrong decision: the kept files get their names back, and are merged again.
+    // To undo a wrong decision, the kept files are renamed back and merged again.
     fs::remove_file(place.path("new.keyring")).unwrap();
     for (kept, path) in kept.iter().zip(["main.keyring", "mirror.keyring"]) {
         fs::rename(place.path(kept), place.path(path)).unwrap();
@@ -461,8 +461,8 @@ fn slots() {
     );
 }
 
-/// The server's configuration names two copies: neither is left out without a word, and one that is away is no
-/// obstacle.
+/// The server's configuration names two copies: neither can be left out by mistake, and one that is missing does not stop
+/// the change.
 fn leaving_out_a_copy(place: &Place) {
     let dir = place.dir.path().to_str().unwrap();
     let options = format!(
@@ -491,7 +491,7 @@ fn leaving_out_a_copy(place: &Place) {
     );
 }
 
-/// The recovery key proves its slot, and is asked for where there is no terminal too.
+/// The recovery key verifies its slot. Without a terminal, it is read from standard input.
 #[test]
 fn rekey_verifies_the_recovery_slot() {
     let place = Place::new();
@@ -545,7 +545,7 @@ fn copies() {
 }
 
 #[test]
-fn a_mirror_whose_directory_is_missing_is_no_new_keyring() {
+fn a_mirror_whose_directory_is_missing_is_not_created_as_a_new_keyring() {
     let place = Place::with_keyring();
     for line in [
         format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}"),
@@ -553,20 +553,22 @@ fn a_mirror_whose_directory_is_missing_is_no_new_keyring() {
         format!("verify DIR/none/k DIR/main.keyring {UNLOCK}"),
     ] {
         let Ended { code, stdout, stderr } = place.run(&line);
-        let told = stdout + &stderr;
-        assert_ne!(code, 0, "{line}: {told}");
+        let output = stdout + &stderr;
+        assert_ne!(code, 0, "{line}: {output}");
         let sync = format!("keyringctl sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}");
-        let is_helped = told.contains("install -d -m 0700 -o ") && told.contains("DIR/none`");
-        assert!(is_helped && told.contains(&sync) && !told.contains("keyringctl init"), "{line}: {told}");
+        let has_remedy = output.contains("install -d -m 0700 -o ") && output.contains("DIR/none`");
+        assert!(has_remedy && output.contains(&sync), "{line}: {output}");
+        assert!(!output.contains("keyringctl init"), "{line}: {output}");
     }
-    // What the message says is enough.
+    // The commands in the message are sufficient.
     fs::create_dir(place.path("none")).unwrap();
     fs::set_permissions(place.path("none"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(place.run(&format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}")).code, 0);
     for line in ["init DIR/new.keyring --mirror DIR/gone/k", "backup DIR/main.keyring DIR/gone/k"] {
         let Ended { code, stderr, .. } = place.run(&format!("{line} {UNLOCK}"));
-        let told = stderr.contains("DIR/gone/k cannot be made") && stderr.contains("install -d -m 0700");
-        assert!(code == 2 && told && !stderr.contains("keyringctl init"), "{line}: {stderr}");
+        assert!(code == 2 && stderr.contains("cannot create DIR/gone/k"), "{line}: {stderr}");
+        assert!(stderr.contains("install -d -m 0700"), "{line}: {stderr}");
+        assert!(!stderr.contains("keyringctl init"), "{line}: {stderr}");
     }
 }
 
@@ -580,17 +582,17 @@ fn one_file_under_two_names_counts_once() {
         for command in ["status", "verify"] {
             let Ended { code, stdout, .. } =
                 place.run(&format!("{command} DIR/main.keyring {other} {UNLOCK}"));
-            let told = stdout.contains("one file under two names") || stdout.contains("is named twice");
-            assert!(code == 1 && told, "{command} {other}: {stdout}");
+            let is_found = stdout.contains("one file under two names") || stdout.contains("is named twice");
+            assert!(code == 1 && is_found, "{command} {other}: {stdout}");
             let counted = command == "verify" || stdout.contains("1/2 copies are up to date");
             assert!(counted, "{command} {other}: {stdout}");
         }
     }
 }
 
-/// Standard input holds the key once, which is enough for all copies.
+/// A recovery key on standard input is read once for all copies.
 #[test]
-fn a_recovery_key_is_asked_for_once() {
+fn a_recovery_key_is_read_once() {
     let place = Place::new();
     let made = place
         .run("init DIR/a.keyring --mirror DIR/b.keyring --unlock file:DIR/secret --generate-secret --json");
@@ -599,7 +601,7 @@ fn a_recovery_key_is_asked_for_once() {
     let done = place.run_with("verify DIR/a.keyring DIR/b.keyring --recovery", key.as_bytes());
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     assert_eq!(done.stdout.matches("every byte authenticated").count(), 2, "{}", done.stdout);
-    // A source is read once, too: the second time this program would fail.
+    // Other sources are read once too: this program would fail the second time.
     let script = "#!/bin/sh\nset -C\n: > \"$0.ran\" || exit 1\ncat \"${0%/*}/secret\"\n";
     place.write("once", script.as_bytes());
     fs::set_permissions(place.path("once"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -615,9 +617,9 @@ fn a_recovery_key_is_asked_for_once() {
     }
 }
 
-/// The unlock secret is lost: the recovery key puts another one in its place, on all copies.
+/// If the unlock secret is lost, the recovery key replaces it on all copies.
 #[test]
-fn the_recovery_key_gives_the_server_a_new_secret() {
+fn the_recovery_key_replaces_a_lost_unlock_secret() {
     let place = Place::new();
     let made = place
         .run("init DIR/a.keyring --mirror DIR/b.keyring --unlock file:DIR/secret --generate-secret --json");
@@ -634,7 +636,7 @@ fn the_recovery_key_gives_the_server_a_new_secret() {
 }
 
 #[test]
-fn a_copy_that_lags_behind_another_one_is_not_to_be_accepted() {
+fn a_copy_that_is_behind_is_to_be_synced_not_accepted() {
     let place = Place::with_keyring();
     fs::create_dir(place.path("data")).unwrap();
     fs::copy(place.path("main.keyring"), place.path("old.keyring")).unwrap();
@@ -644,13 +646,13 @@ fn a_copy_that_lags_behind_another_one_is_not_to_be_accepted() {
     let Ended { code, stdout, .. } =
         place.run(&format!("status DIR/main.keyring DIR/old.keyring --datadir DIR/data {UNLOCK}"));
     let sync = format!("keyringctl sync DIR/main.keyring --mirror DIR/old.keyring {UNLOCK}");
-    assert!(code == 1 && stdout.contains("lags behind DIR/main.keyring"), "{stdout}");
+    assert!(code == 1 && stdout.contains("it is behind DIR/main.keyring"), "{stdout}");
     assert!(stdout.contains(&sync) && !stdout.contains("witness accept"), "{stdout}");
 }
 
-/// As a server does, which has its system tablespace locked.
+/// A running server locks its system tablespace.
 #[test]
-fn no_keyring_is_accepted_under_a_running_server() {
+fn no_keyring_is_accepted_while_a_server_runs() {
     let place = Place::with_keyring();
     fs::create_dir(place.path("data")).unwrap();
     place.write("data/ibdata1", &[0; 16]);
@@ -706,10 +708,10 @@ fn usage() {
     check("usage_errors_end_in_2", &place, &["status", "frobnicate"]);
     let help = place.run("--help");
     assert_eq!(help.code, 0);
-    // Every command has a help of its own, with an example where it takes arguments.
+    // Every command has its own help, with an example if it takes arguments.
     let commands =
         help.stdout.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
-    // Lines that go on are indented deeper.
+    // Continuation lines are indented further.
     let own_line = |l: &&str| l.starts_with("  ") && !l.starts_with("   ");
     let names: Vec<_> = commands
         .filter(own_line)
@@ -737,7 +739,7 @@ fn manual_and_completions() {
     }
 }
 
-/// The files of a throw-away server, with the keys that open them (src/tablespace/samples.rs).
+/// The files of a throw-away server, with their keys (src/tablespace/samples.rs).
 #[test]
 fn verify_of_a_data_directory() {
     const SERVER: &str = "e6e52dec-e7fc-11f1-ada4-02fc00000001";
@@ -805,7 +807,7 @@ fn verify_of_a_data_directory() {
     place.write("data/clinic/patients.ibd", &table);
     check("verify_names_damaged_files", &place, &[&verify("main.keyring")]);
 
-    // Whoever writes to the data directory must not write to root's terminal.
+    // Anyone who can create files in the data directory must not control root's terminal.
     let name = |kind: &str| format!("data/clinic/{kind}\u{1b}[2J\u{9b}2J\u{202e}\nOK all.ibd");
     place.write(&name("table"), &table);
     std::os::unix::fs::symlink("/nowhere", place.path(&name("link"))).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl import` and `export`: all keys or none; a refusal names its reason and leaves the keyring as it
-//! was, byte for byte; no output ever holds a key.
+//! `keyringctl import` and `export` transfer all keys or none. A refusal names its reason and changes no byte of the
+//! keyring, and no output contains a key.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -20,10 +20,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 const SECRET: [u8; 40] = [0xe8; 40];
-/// What every key of these tests is made of, so that it can be looked for in every output.
+/// A part of every key in these tests, which must not appear in any output.
 const CANARY: &str = "c4n4ry!";
 
-/// A directory with keyrings and files of others.
+/// A directory for keyrings and files of other keyrings.
 struct Place(tempfile::TempDir);
 
 fn ended(output: &Output) -> Ended {
@@ -62,7 +62,7 @@ impl Place {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// Runs `keyringctl` in the directory, with the secret.
+    /// Runs `keyringctl` in the directory, with the unlock secret.
     fn ctl(&self, args: &[&str]) -> Ended {
         let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
             .current_dir(self.0.path())
@@ -82,13 +82,13 @@ impl Place {
         self.ctl(&[&["import", "--from", from, src, "keyring"], more].concat())
     }
 
-    /// What the keyring of that name holds.
+    /// The keys in the keyring at `name`.
     fn keys(&self, name: &str) -> Set {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
         contents(&load(&fs, &self.path(name), &UnlockSource::File(secret_file(&SECRET))).unwrap().0)
     }
 
-    /// The names of all files, and what they hold.
+    /// The names and contents of all files.
     fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut all = Vec::new();
         for dir in [self.0.path().to_owned(), self.path("mirror")] {
@@ -103,7 +103,7 @@ impl Place {
         all
     }
 
-    /// An import that must be refused with these texts, and leaves every file as it was.
+    /// Checks that an import is refused with these texts and changes no file.
     #[track_caller]
     fn refuses(&self, code: i32, from: &str, src: &str, more: &[&str], texts: &[&str]) -> Ended {
         let before = self.everything();
@@ -172,7 +172,7 @@ fn all_keys_of_either_file_are_imported_and_a_second_time_nothing_changes() {
         place.write("src", &file);
         let empty = place.bytes("keyring");
         let dry = place.import(from, "src", &["--dry-run"]);
-        dry.says(0, &["3 to import, 0 there already", "16384", "anna@host", "nothing was changed"]);
+        dry.says(0, &["3 to import, 0 already in the keyring", "16384", "anna@host", "nothing was changed"]);
         assert!(place.bytes("keyring") == empty, "a dry run changed the keyring");
 
         let done = place.import(from, "src", &["--json"]).says(0, &[]);
@@ -195,19 +195,24 @@ fn all_keys_of_either_file_are_imported_and_a_second_time_nothing_changes() {
 }
 
 #[test]
-fn what_is_there_already_stays_and_the_rest_comes_with_it() {
+fn existing_keys_are_kept_and_the_others_are_imported() {
     let place = Place::with_keyring();
     place.write("first", &json_file(&some_keys()[..1]));
     place.import("component_keyring_file", "first", &[]).says(0, &["imported 1 key"]);
     place.write("all", &json_file(&some_keys()));
-    place
-        .import("component_keyring_file", "all", &[])
-        .says(0, &["2 to import, 1 there already", "imported 2 keys: the keyring holds 3 now", "all 3 keys"]);
+    place.import("component_keyring_file", "all", &[]).says(
+        0,
+        &[
+            "2 to import, 1 already in the keyring",
+            "imported 2 keys: the keyring now holds 3 keys",
+            "all 3 keys",
+        ],
+    );
     assert_eq!(place.keys("keyring"), set(&some_keys()));
 }
 
 #[test]
-fn another_key_of_the_same_name_stops_all_and_is_named() {
+fn another_key_of_the_same_name_blocks_the_import_and_is_named() {
     for other in
         [("mine", "anna@host", "SECRET", b"other bytes".to_vec()), key("mine", "anna@host", "AES", 100)]
     {
@@ -216,27 +221,27 @@ fn another_key_of_the_same_name_stops_all_and_is_named() {
         place.import("component_keyring_file", "old", &[]).says(0, &[]);
         place.write("src", &json_file(&some_keys()));
         for more in [&["--dry-run"][..], &[]] {
-            let told = place.refuses(
+            let refused = place.refuses(
                 1,
                 "component_keyring_file",
                 "src",
                 more,
                 &[
                     "REFUSED the key 'mine' of user 'anna@host'",
-                    "another key of that name",
+                    "another key of this name",
                     "nothing was imported",
                 ],
             );
-            assert!(!told.out.contains("REFUSED the key 'mine' of user 'bert@host'"), "{told:?}");
+            assert!(!refused.out.contains("REFUSED the key 'mine' of user 'bert@host'"), "{refused:?}");
         }
-        let told = place.refuses(1, "component_keyring_file", "src", &["--json"], &[]).json();
-        assert_eq!((&told["done"], &told["count"]["refused"]), (&json!(false), &json!(1)));
-        assert_eq!(told["keys"].as_array().unwrap().iter().filter(|k| k["action"] == "refused").count(), 1);
+        let report = place.refuses(1, "component_keyring_file", "src", &["--json"], &[]).json();
+        assert_eq!((&report["done"], &report["count"]["refused"]), (&json!(false), &json!(1)));
+        assert_eq!(report["keys"].as_array().unwrap().iter().filter(|k| k["action"] == "refused").count(), 1);
     }
 }
 
 #[test]
-fn keys_that_cannot_be_held_stop_all_and_are_named() {
+fn keys_that_exceed_a_limit_block_the_import_and_are_named() {
     let place = Place::with_keyring();
     let long = "x".repeat(256);
     let bad = [
@@ -252,20 +257,20 @@ fn keys_that_cannot_be_held_stop_all_and_are_named() {
         let mut keys = some_keys();
         keys.push(bad);
         place.write("src", &json_file(&keys));
-        let texts = [&format!("REFUSED the key '{name}'")[..], "cannot hold it", "1 refused"];
+        let texts = [&format!("REFUSED the key '{name}'")[..], "cannot hold this key", "1 refused"];
         place.refuses(1, "component_keyring_file", "src", &[], &texts);
     }
 }
 
 #[test]
-fn a_file_that_is_damaged_or_another_one_is_told() {
+fn a_file_that_is_damaged_or_of_another_format_is_refused() {
     let place = Place::with_keyring();
     let mut file = plugin_file(&some_keys());
     *file.last_mut().unwrap() ^= 1;
     place.write("src", &file);
-    place.refuses(1, "keyring_file", "src", &[], &["src", "checksum does not fit", "Nothing was changed"]);
+    place.refuses(1, "keyring_file", "src", &[], &["src", "checksum is wrong", "Nothing was changed"]);
     place.write("src.backup", &plugin_file(&some_keys()[..2]));
-    place.refuses(1, "keyring_file", "src", &[], &["src.backup beside it is whole and holds 2 keys"]);
+    place.refuses(1, "keyring_file", "src", &[], &["backup src.backup is intact and holds 2 keys"]);
     place.write("json", &json_file(&some_keys()));
     place.refuses(1, "keyring_file", "json", &[], &["--from component_keyring_file"]);
     place.write("plugin", &plugin_file(&some_keys()));
@@ -279,18 +284,18 @@ fn a_file_that_is_damaged_or_another_one_is_told() {
     place.refuses(1, "keyring_file", "mirror", &[], &["mirror is a directory"]);
     let huge = fs::File::create(place.path("huge")).unwrap();
     huge.set_len(257 << 20).unwrap();
-    place.import("keyring_file", "huge", &[]).says(1, &["more than any such file"]);
+    place.import("keyring_file", "huge", &[]).says(1, &["larger than any such file"]);
 }
 
 #[test]
-fn a_keyring_that_is_not_there_is_not_made() {
+fn a_missing_keyring_is_not_created() {
     let place = Place::new();
     place.write("src", &json_file(&some_keys()));
     place.refuses(1, "component_keyring_file", "src", &[], &["there is no keyring at", "keyringctl init"]);
 }
 
 #[test]
-fn a_backup_that_holds_more_is_shown_and_the_choice_left_to_the_administrator() {
+fn a_backup_that_holds_more_blocks_the_import_until_the_administrator_decides() {
     for (from, file) in
         [("keyring_file", plugin_file as fn(&[Key<'_>]) -> Vec<u8>), ("component_keyring_file", json_file)]
     {
@@ -302,7 +307,7 @@ fn a_backup_that_holds_more_is_shown_and_the_choice_left_to_the_administrator() 
             "only in src.backup: 'only there'",
             "with other bytes in src.backup: 'mine' of user 'anna@host'",
             "only in src: 'only here'",
-            "REFUSED until you choose: --ignore-backup",
+            "REFUSED until you choose: import only src with --ignore-backup",
         ];
         place.refuses(1, from, "src", &[], &texts);
         let backup = &place.refuses(1, from, "src", &["--json"], &[]).json()["backup"];
@@ -321,12 +326,12 @@ fn a_backup_that_holds_more_is_shown_and_the_choice_left_to_the_administrator() 
 }
 
 #[test]
-fn a_backup_with_nothing_more_or_torn_does_not_stop_an_import() {
+fn a_backup_with_nothing_more_or_incomplete_does_not_block_an_import() {
     let part = json_file(&some_keys()[..1]);
     for (backup, texts) in [
         (json_file(&some_keys()), &["an interrupted write left src.backup: 3 keys"][..]),
         (part.clone(), &["src.backup: 1 key", "only in src: 'mine' of user 'bert@host'"]),
-        (part[..part.len() / 2].to_vec(), &["src.backup, and it was not used"]),
+        (part[..part.len() / 2].to_vec(), &["src.backup, which was not used"]),
     ] {
         let place = Place::with_keyring();
         place.write("src", &json_file(&some_keys()));
@@ -338,7 +343,7 @@ fn a_backup_with_nothing_more_or_torn_does_not_stop_an_import() {
 }
 
 #[test]
-fn names_that_were_one_to_the_old_plugin_are_told() {
+fn names_that_the_old_plugin_does_not_distinguish_are_listed() {
     let place = Place::with_keyring();
     place.write("first", &json_file(&[key("KEY1", "", "AES", 16)]));
     place.import("component_keyring_file", "first", &[]).says(0, &[]);
@@ -353,7 +358,7 @@ fn every_copy_gets_the_keys_or_none_does() {
     place.init("keyring", &["--mirror", "mirror/keyring"]);
     place.write("src", &json_file(&some_keys()));
     let mirror = ["--mirror", "mirror/keyring"];
-    // A copy that is away: nothing is done with the other alone.
+    // If one copy is missing, the other is not changed either.
     fs::rename(place.path("mirror/keyring"), place.path("mirror/away")).unwrap();
     let before = place.everything();
     let e = place.import("component_keyring_file", "src", &mirror);
@@ -366,7 +371,7 @@ fn every_copy_gets_the_keys_or_none_does() {
     assert_eq!(place.keys("mirror/keyring"), set(&some_keys()));
 }
 
-/// Made with Python's hashlib.pbkdf2_hmac and `openssl enc -aes-256-cbc`, as in src/legacy/percona.rs.
+/// Created with Python's hashlib.pbkdf2_hmac and `openssl enc -aes-256-cbc`, as in src/legacy/percona.rs.
 const PERCONA: &str = "01000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f000003e86465666768\
     696a6b6c6d6e6f707172732063955200927eeb7765a5b13effa47485112d99a705adc8d2f1fe242127d3\
     781909eba78fbcd9cb9a689c12edae9df2ea6e17d52ea1e7d1425d57842a219e75fc9cc67c8f25ac239a\
@@ -391,18 +396,18 @@ fn an_encrypted_file_needs_its_password() {
     put(&mut expected, "INNODBKey-1", "", "AES", &(0..32).collect::<Vec<u8>>());
     assert_eq!(place.keys("keyring"), expected);
     place.write("json", &json_file(&some_keys()));
-    place.refuses(2, "component_keyring_file", "json", &password, &["leave out --source-unlock"]);
+    place.refuses(2, "component_keyring_file", "json", &password, &["remove --source-unlock"]);
 }
 
 #[test]
-fn what_was_exported_is_whole_private_and_can_be_imported() {
+fn an_export_is_complete_private_and_can_be_imported() {
     let place = Place::with_keyring();
     place.write("src", &json_file(&some_keys()));
     place.import("component_keyring_file", "src", &[]).says(0, &[]);
     let keyring = place.bytes("keyring");
     let export = |dst: &str| place.ctl(&["export", "--to", "component_keyring_file", "keyring", dst]);
     let done = export("dst").says(0, &["exported 3 keys"]);
-    assert!(done.err.contains("WARNING: dst holds all keys in clear"), "{done:?}");
+    assert!(done.err.contains("WARNING: dst holds all keys unencrypted"), "{done:?}");
     assert_eq!(fs::metadata(place.path("dst")).unwrap().permissions().mode() & 0o7777, 0o600);
     assert!(place.bytes("keyring") == keyring, "an export changed the keyring");
 
@@ -420,9 +425,9 @@ fn what_was_exported_is_whole_private_and_can_be_imported() {
     assert_eq!(other.keys("keyring"), set(&some_keys()));
 }
 
-/// Names are bytes: those that are not UTF-8 go through both ways.
+/// Names that are not UTF-8 are imported and exported unchanged.
 #[test]
-fn a_name_of_any_bytes_comes_back() {
+fn a_name_may_have_any_bytes() {
     let place = Place::with_keyring();
     let mut file = json_file(&[key("NAME", "", "AES", 16)]);
     let at = file.windows(4).position(|w| w == b"NAME").unwrap();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl setup` and `doctor` on a host below a directory: what is shown, asked, written and refused.
+//! `keyringctl setup` and `doctor` with `--root`: what they show, ask, write and refuse.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -25,7 +25,7 @@ const ARGS: [&str; 4] = ["/mnt/a/keys/main.keyring", "--allow-same-device", "--a
 struct Host(TempDir);
 
 impl Host {
-    /// With AppArmor, systemd, two mount points and an account for mysqld that is this process's own.
+    /// With AppArmor, systemd and two mount points. The account of mysqld is that of this process.
     fn new() -> Host {
         let host = Host(tempfile::tempdir().unwrap());
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
@@ -76,7 +76,7 @@ impl Host {
         self.run(&[&["setup"], args].concat())
     }
 
-    /// All files and directories, and what is in them.
+    /// All files and directories with their contents.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut all = BTreeMap::new();
         let mut open = vec![self.0.path().to_owned()];
@@ -95,7 +95,7 @@ impl Host {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_written_unasked() {
+fn without_a_terminal_nothing_is_written_by_default() {
     let host = Host::new();
     let before = host.files();
     host.setup(&ARGS).says(2, &["no terminal", "--yes", "--dry-run"]);
@@ -103,9 +103,9 @@ fn without_a_terminal_nothing_is_written_unasked() {
 }
 
 #[test]
-fn nothing_is_set_up_with_a_recovery_key_that_nobody_sees() {
+fn nothing_is_set_up_if_the_recovery_key_cannot_be_shown() {
     let host = Host::new();
-    // A directory that was made stays.
+    // Create the directory here, because setup does not remove it again.
     fs::create_dir(host.at("mnt/a/keys")).unwrap();
     fs::set_permissions(host.at("mnt/a/keys"), fs::Permissions::from_mode(0o700)).unwrap();
     let before = host.files();
@@ -116,7 +116,7 @@ fn nothing_is_set_up_with_a_recovery_key_that_nobody_sees() {
         ended.says(2, &["recovery key could not be shown", "removed again"]);
         assert_eq!(host.files(), before);
     }
-    host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &["The recovery key opens"]);
+    host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &["The recovery key unlocks"]);
 }
 
 #[test]
@@ -160,12 +160,11 @@ fn all_is_written_with_its_modes_and_a_second_run_changes_nothing() {
         assert_eq!(host.mode(path), mode, "{path}");
     }
     let before = host.files();
-    let again = host
-        .setup(&[&ARGS[..], &["--yes"]].concat())
-        .says(0, &["there already, and used", "0 files written"]);
+    let again =
+        host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &["exists, will be used", "0 files written"]);
     assert_eq!(again.out.matches("UNCHANGED").count(), 4, "{again:?}");
     assert_eq!(host.files(), before);
-    // The doctor sees what setup wrote.
+    // The doctor finds what setup wrote.
     let doctor = host.run(&["doctor", "--offline", "--json"]).says(1, &[]).json();
     let passed = doctor["passed"].as_array().unwrap();
     for check in [
@@ -182,7 +181,7 @@ fn all_is_written_with_its_modes_and_a_second_run_changes_nothing() {
 }
 
 #[test]
-fn what_was_there_is_shown_as_a_difference_and_kept() {
+fn a_changed_file_is_shown_as_a_difference_and_kept() {
     let host = Host::new();
     host.write(DROP_IN, "[Service]\nNice=5\n");
     host.write(LOCAL, "/srv/** r,\n");
@@ -192,13 +191,13 @@ fn what_was_there_is_shown_as_a_difference_and_kept() {
         &["CHANGED    /etc/systemd/system", "-Nice=5", "+LimitMEMLOCK=64M", "keyring_external.conf.bak"],
     );
     assert_eq!(host.read(&format!("{DROP_IN}.bak")), "[Service]\nNice=5\n");
-    // Others' rules stay where they are.
+    // Other rules are kept.
     assert!(host.read(LOCAL).starts_with("/srv/** r,\n# BEGIN keyring_external"));
     assert_eq!(host.read(&format!("{LOCAL}.bak")), "/srv/** r,\n");
 }
 
 #[test]
-fn another_keyring_in_the_manifest_is_not_merged() {
+fn another_keyring_in_the_manifest_is_refused_or_replaced() {
     let host = Host::new();
     host.write(MANIFEST, r#"{"components": "file://component_log,file://component_keyring_file"}"#);
     let args = [&ARGS[..], &["--yes"]].concat();
@@ -225,7 +224,7 @@ fn plugin_and_component_are_not_set_up_side_by_side() {
 }
 
 #[test]
-fn a_manifest_that_leaves_it_to_the_data_directory_is_followed() {
+fn a_manifest_that_refers_to_the_data_directory_is_followed() {
     let host = Host::new();
     host.write(MANIFEST, r#"{"read_local_manifest": true}"#);
     host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &["NEW        /var/lib/mysql/mysqld.my"]);
@@ -251,11 +250,11 @@ fn a_credential_is_for_systemd_only() {
         rustix::process::geteuid().as_raw()
     );
     host.setup(&[&ARGS[..], &["--unlock", "env:X", "--credential-file", "/x", "--yes"]].concat())
-        .says(2, &["--credential-file goes with"]);
+        .says(2, &["--credential-file needs"]);
 }
 
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_written() {
+fn impossible_settings_are_refused_before_anything_is_written() {
     let host = Host::new();
     let before = host.files();
     let refused = |args: &[&str], code, words: &str| {
@@ -263,14 +262,14 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         assert_eq!(host.files(), before, "{args:?}");
     };
     refused(&["/mnt/a/keys/k", "--as", "component"], 2, "is on the same filesystem as the data directory");
-    refused(&["/mnt/a/keys/k", "--allow-same-device"], 2, "is not known: nothing below --root is run");
+    refused(&["/mnt/a/keys/k", "--allow-same-device"], 2, "is not known: programs below --root are not run");
     refused(&["keys/k", "--allow-same-device", "--as", "plugin"], 2, "give an absolute path");
     refused(&["--as", "plugin"], 2, "the keyring was not given");
-    refused(&["/mnt/none/keys/k", "--allow-same-device", "--as", "plugin"], 2, "there is no directory");
+    refused(&["/mnt/none/keys/k", "--allow-same-device", "--as", "plugin"], 2, "mnt/none does not exist");
     refused(
         &["/mnt/a/keys/k", "--allow-same-device", "--as", "plugin", "--min-copies", "2"],
         2,
-        "there are 1 copies",
+        "the number of copies, which is 1",
     );
     refused(
         &["/mnt/a/keys/k", "--allow-same-device", "--as", "plugin", "--unlock", "env:NO_SUCH_VARIABLE_HERE"],
@@ -279,11 +278,11 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     );
     fs::create_dir(host.at(DROP_IN).parent().unwrap()).unwrap();
     symlink("/dev/null", host.at(DROP_IN)).unwrap();
-    host.setup(&[&ARGS[..], &["--yes"]].concat()).says(2, &["no regular file"]);
+    host.setup(&[&ARGS[..], &["--yes"]].concat()).says(2, &["not a regular file"]);
 }
 
 #[test]
-fn a_keyring_that_is_there_must_open() {
+fn an_existing_keyring_must_be_unlocked_by_the_secret() {
     let host = Host::new();
     let args = [&ARGS[..], &["--yes"]].concat();
     host.setup(&args).says(0, &[]);
@@ -301,15 +300,15 @@ fn a_volume_that_mysqld_cannot_enter_is_refused() {
     let host = Host::new();
     host.write("etc/passwd", "mysql:x:4242:4242::/:/bin/false\n");
     fs::set_permissions(host.at("mnt/a"), fs::Permissions::from_mode(0o700)).unwrap();
-    host.setup(&[&ARGS[..], &["--yes"]].concat()).says(2, &["lets mysql not through", "chmod o+x"]);
+    host.setup(&[&ARGS[..], &["--yes"]].concat()).says(2, &["does not let user mysql reach", "chmod o+x"]);
     fs::set_permissions(host.at("mnt/a"), fs::Permissions::from_mode(0o711)).unwrap();
     host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &[]);
     assert_eq!(fs::metadata(host.at(KEYRING)).unwrap().uid(), 4242);
 }
 
-/// Through `script`, which stands for the terminal.
+/// Uses `script` as the terminal.
 #[test]
-fn a_terminal_is_asked_and_may_say_no() {
+fn setup_asks_on_a_terminal_and_no_stops_it() {
     let host = Host::new();
     let on_terminal = |typed: &str| {
         let line = format!(
@@ -328,23 +327,23 @@ fn a_terminal_is_asked_and_may_say_no() {
     };
     let before = host.files();
     let Some(no) = on_terminal("/mnt/a/keys/main.keyring\n\n\nn\n") else {
-        eprintln!("SKIPPED: there is no program script");
+        eprintln!("SKIPPED: the program script is not installed");
         return;
     };
     no.says(
         1,
         &[
-            "The keyring file",
-            "A copy on another volume",
+            "Path of the keyring file",
+            "Path of a copy on another volume",
             "[file:/etc/mysql/keyring_external.secret]",
-            "Write all this? [y/n]",
+            "Write all of this? [y/n]",
             "Nothing was written",
         ],
     );
     assert_eq!(host.files(), before);
     on_terminal("/mnt/a/keys/main.keyring\n/mnt/b/keys/main.keyring\ncredential:k\nwhat\ny\n")
         .unwrap()
-        .says(0, &["Made the keyring", "recovery key"]);
+        .says(0, &["Created keyring", "recovery key"]);
     assert!(host.read(CNF).contains("credential:k") && host.at("mnt/b/keys/main.keyring").exists());
 }
 

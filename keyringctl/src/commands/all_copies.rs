@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A change of slots or of the data key goes to all copies that the server on this host is configured for. One that
-//! is left out keeps the old data key, the server may go on with that one, and then the copies diverge.
+//! A change of slots or of the data key must reach all copies in the configuration of the server on this host. A copy
+//! that is left out keeps the old data key; if the server then continues with that copy, the copies diverge.
 
 use super::apart::is_one_file;
 use super::doctor::configured::{self, Configured};
@@ -10,16 +10,16 @@ use super::site;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Findings that leave it open which copies the server uses.
+/// Findings after which it is not known which copies the server uses.
 const UNCLEAR: [&str; 3] = ["manifest", "component-configuration", "plugin-options"];
 
-/// Which copies have to be named.
+/// Where to find the copies that have to be named.
 #[derive(clap::Args, Clone)]
 #[group(id = "all-copies")]
 pub(super) struct Args {
-    /// Change only the copies named here, although the server's configuration names more. The others keep the old
-    /// secrets and the old data key until they follow this change at a start of the server, or by keyringctl sync.
-    /// If the server stores a key on them before that, the copies have diverged
+    /// Change only the copies named here, even if the server's configuration names more. The others keep the old
+    /// secrets and the old data key until they are brought up to date, at a start of the server or by keyringctl sync.
+    /// If the server stores a key on them before that, the copies diverge
     #[arg(long)]
     only_named_copies: bool,
     #[command(flatten)]
@@ -27,11 +27,11 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// Refuses a change of the copies at `paths` that would leave out others that the server is configured for.
-    /// `command` is what was called: `rekey`, `slot add`; `last` the argument that it takes after the path.
+    /// Refuses a change of the copies at `paths` that leaves out other copies in the server's configuration.
+    /// `command` is the command to repeat, such as `slot add`; `last` is its argument after the path.
     ///
     /// # Errors
-    /// [`Error::Usage`] names the copies that are missing, and the command.
+    /// [`Error::Usage`] names the missing copies and the complete command.
     pub fn check(&self, command: &str, paths: &[PathBuf], last: &str) -> Result<()> {
         if self.only_named_copies {
             return Ok(());
@@ -46,16 +46,17 @@ impl Args {
         let path = first.map(|path| shell_word(path)).unwrap_or_default();
         let mirrors: String = others.map(|path| format!(" --mirror {}", shell_word(path))).collect();
         Err(Error::Usage(format!(
-            "the server on this host is configured for more copies of this keyring than were named: {} would be left \
-             out, and may diverge if the server does not see the changed copy. Nothing was changed. Name \
-             all copies, also one whose volume is not mounted now (it follows later), with your other options: \
+            "the server on this host is configured with more copies of this keyring than were named: {} would be left \
+             out, and could diverge. Nothing was changed. Name all copies, also those whose volume is not mounted now \
+             (they are brought up to date later), and repeat your other options: \
              keyringctl {command} {path}{last}{mirrors}\n\
-             To leave copies out on purpose, add --only-named-copies; --help says what that means",
+             To leave copies out on purpose, add --only-named-copies; see --help for the consequences",
             shown.join(", ")
         )))
     }
 
-    /// The copies that the server is configured for, as this process names them. `None`: for no keyring of ours.
+    /// The copies in the server's configuration, with paths as this process sees them. `None` if the server is not
+    /// configured with a keyring of this project.
     fn configured(&self) -> Result<Option<Vec<PathBuf>>> {
         let asked = self.site.root != Path::new("/") || !self.site.option_files.is_empty();
         let site = match self.site.look() {
@@ -80,8 +81,8 @@ impl Args {
             unclear.iter().for_each(|f| warn(&f.what));
             if unclear.is_empty() && site.option_error.is_none() {
                 eprintln!(
-                    "keyringctl: no configuration of a server with this kind of keyring was found on this host, so it \
-                     was not checked whether all copies were named"
+                    "keyringctl: not checked whether all copies were named: no server with this kind of keyring is \
+                     configured on this host"
                 );
             }
             return Ok(None);
@@ -92,11 +93,11 @@ impl Args {
 
 fn warn(why: &str) {
     eprintln!(
-        "keyringctl: could not see which copies the server uses, so name all of them with --mirror: {why}"
+        "keyringctl: not checked whether all copies were named, so name all of them with --mirror: {why}"
     );
 }
 
-/// The configured copies that are not among `named`, when one of them is.
+/// The configured copies that are not among `named`. None, if none of the configured copies is.
 fn left_out<'a>(configured: &'a [PathBuf], named: &[PathBuf]) -> Vec<&'a PathBuf> {
     let is_named = |copy: &PathBuf| named.iter().any(|path| is_one_file(path, copy));
     if configured.iter().any(is_named) {
@@ -114,7 +115,7 @@ mod tests {
 
     const MANIFEST: &str = r#"{"components": "file://component_keyring_external"}"#;
 
-    /// A host whose server uses the copies /mnt/a/k and /mnt/b/k, of which the second is not mounted.
+    /// A host whose server uses the copies /mnt/a/k and /mnt/b/k; the second is not mounted.
     fn host() -> tempfile::TempDir {
         let host = tempfile::tempdir().unwrap();
         let config = r#"{"path": "/mnt/a/k", "mirrors": ["/mnt/b/k"], "unlock": "file:/etc/secret"}"#;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Copies that are no two copies: one file under two names, or two files that are lost together.
+//! Copies that are not separate: one file under two names, or two files on one filesystem.
 
 use super::output::Output;
 use super::stat::metadata;
@@ -10,12 +10,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Whether two paths lead to one file: by links, or because one directory is mounted twice.
+/// Whether two paths lead to the same file, through links or because a directory is mounted twice.
 pub(super) fn is_one_file(one: &Path, other: &Path) -> bool {
     fn file(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
         match metadata(path) {
             Ok(m) => Some((m.dev(), m.ino(), None)),
-            // Where there is nothing yet: the place in the directory.
+            // The file does not exist yet: compare its directory and name.
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 metadata(path.parent()?).ok().map(|m| (m.dev(), m.ino(), path.file_name()))
             }
@@ -25,31 +25,30 @@ pub(super) fn is_one_file(one: &Path, other: &Path) -> bool {
     one == other || file(one).is_some_and(|of_one| file(other) == Some(of_one))
 }
 
-/// The error when the path of that number leads to the file of one before it.
-pub(super) fn same_before(paths: &[PathBuf], number: usize) -> Option<Error> {
+/// The error if the path at `number` leads to the same file as an earlier path.
+pub(super) fn same_as_earlier(paths: &[PathBuf], number: usize) -> Option<Error> {
     let path = paths.get(number)?;
     let other = paths.iter().take(number).find(|other| is_one_file(other, path))?;
     Some(if other == path {
-        Error::Usage(format!("{} is named twice, and is one copy", path.display()))
+        Error::Usage(format!("{} is named twice: it counts as one copy", path.display()))
     } else {
         Refusal::OneFile { path: other.clone(), other: path.clone() }.into()
     })
 }
 
-/// The filesystem that a path is on, or would be on, by its device's number.
+/// The device number of the filesystem that a path is on, or would be on.
 fn device(path: &Path) -> Option<u64> {
     path.ancestors().find_map(|path| metadata(path).ok()).map(|m| m.dev())
 }
 
-/// A warning for each copy, from number `from` on, that is on the filesystem of one before it; `seen` says how a path
-/// is shown.
+/// Warnings about the copies, from number `from` on, that are on the same filesystem as an earlier copy. `seen` converts
+/// a path to the one to show.
 pub(super) fn warnings(paths: &[PathBuf], from: usize, seen: impl Fn(&Path) -> PathBuf) -> Vec<String> {
     let shared = |(i, path): (usize, &PathBuf)| {
         let other =
             paths.iter().take(i).find(|other| device(path).is_some_and(|d| device(other) == Some(d)))?;
         Some(format!(
-            "WARNING: {} and {} are on the same filesystem: they are lost together. Put the copies on volumes of \
-             their own.",
+            "WARNING: {} and {} are on the same filesystem: if it fails, both are lost. Put each copy on its own volume.",
             seen(other).display(),
             seen(path).display()
         ))
@@ -57,7 +56,7 @@ pub(super) fn warnings(paths: &[PathBuf], from: usize, seen: impl Fn(&Path) -> P
     paths.iter().enumerate().skip(from).filter_map(shared).collect()
 }
 
-/// Shows the warnings, in whichever form the answer is printed.
+/// Prints the warnings: with the text, or on standard error beside a JSON document.
 pub(super) fn warn(paths: &[PathBuf], from: usize, out: &mut Output) {
     for warning in warnings(paths, from, Path::to_owned) {
         if out.is_json() {
@@ -79,7 +78,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         fs::create_dir(at("a")).unwrap();
         symlink(at("a"), at("link")).unwrap();
-        // Also before it is there.
+        // First while the file does not exist, then when it does.
         for _ in 0..2 {
             assert!(is_one_file(&at("a/k"), &at("link/k")));
             assert!(!is_one_file(&at("a/k"), &at("link/other")));
@@ -91,11 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn copies_on_one_filesystem_are_warned_of() {
+    fn copies_on_one_filesystem_get_a_warning() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a/keys/k"), dir.path().join("b/keys/k"));
-        let told = warnings(&[a.clone(), "/proc/k".into(), b], 0, Path::to_owned);
-        assert!(told.len() == 1 && told[0].contains(&a.display().to_string()), "{told:?}");
+        let shared = warnings(&[a.clone(), "/proc/k".into(), b], 0, Path::to_owned);
+        assert!(shared.len() == 1 && shared[0].contains(&a.display().to_string()), "{shared:?}");
         assert!(warnings(&[a, "/proc/k".into()], 0, Path::to_owned).is_empty());
     }
 }

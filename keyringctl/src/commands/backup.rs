@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl backup`: a verified copy of a keyring file.
+//! `keyringctl backup`: makes a verified copy of a keyring file.
 
 use super::output::{Output, counted, hex};
 use super::verdict::Verdict;
@@ -16,31 +16,31 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Make a verified copy of a keyring, byte for byte
+/// Back up a keyring: copy its file byte for byte and verify the copy
 ///
-/// The copy opens with the secrets of today, for ever: keep it as you keep the keyring. A server may go on using the
-/// keyring; nothing is written there. A copy that is to follow the keyring is a mirror: see sync.
+/// The secrets that unlock the keyring today will always unlock this backup: protect it like the keyring. The server can
+/// keep running; the keyring itself is not changed. For a copy that is kept up to date, use a mirror instead: see sync.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl backup /mnt/keyring/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --unlock file:/etc/mysql/keyring.secret"
 )]
 pub(super) struct Args {
-    /// The keyring file
+    /// Keyring file
     path: PathBuf,
-    /// The file to make, in a directory of mode 0700
+    /// Backup file to create, in a directory of mode 0700
     destination: PathBuf,
     #[command(flatten)]
     secret: secret::Args,
 }
 
-/// How often a copy is tried that a server's write spoilt.
+/// Most attempts, because a server may write to the file while it is read.
 const TRIES: usize = 5;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let no_place = |e: KeyringError| missing::no_place(e, Some(&args.path), "this again");
-    let place = FileReplica::new(Arc::clone(&fs), &args.destination).vacancy().map_err(no_place)?;
-    volume::check_directory(fs.as_ref(), &args.destination).map_err(no_place)?;
+    let cannot_create = |e: KeyringError| missing::cannot_create(e, Some(&args.path), "this command again");
+    let vacancy = FileReplica::new(Arc::clone(&fs), &args.destination).vacancy().map_err(cannot_create)?;
+    volume::check_directory(fs.as_ref(), &args.destination).map_err(cannot_create)?;
     let secret = args.secret.read(&args.path)?;
     let name = args.secret.name();
     let open = |path: &Path| load_with(&fs, path, &name, || args.secret.read_again(&secret));
@@ -49,15 +49,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let (made, sha256) = loop {
         tries += 1;
         let bytes = read(&fs, &args.path)?;
-        let file = place.create(&bytes)?;
-        // Nothing is said of the copy but what is found in it, read anew.
+        let file = vacancy.create(&bytes)?;
+        // Report only what is read back from the backup.
         let made = open(&args.destination).and_then(|(made, _)| {
             let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
             let written = read(&fs, &args.destination)?;
             let changed = || {
                 Refusal::Changed {
                     path: args.destination.clone(),
-                    detail: "it does not hold what was written".to_owned(),
+                    detail: "its content is not what was written".to_owned(),
                 }
                 .into()
             };
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         match made {
             Ok(done) => break done,
             Err(e) => {
-                // A server may have been writing while the file was read.
+                // The server may have written to the keyring while it was read.
                 file.remove();
                 if tries == TRIES {
                     return Err(e.into());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl export`: all keys, in clear, into a file of another keyring.
+//! `keyringctl export`: writes all keys, unencrypted, to a file of another keyring.
 
 use super::foreign::{self, backup_of};
 use super::output::{Output, counted};
@@ -7,7 +7,7 @@ use super::secret;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::legacy::compare::same;
-use crate::legacy::{Fault, Format, Key, Keys, MAX_FILE, component_keyring_file};
+use crate::legacy::{Fault, Format, Key, LegacyKeys, MAX_FILE, component_keyring_file};
 use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
 use keyring_external::store::fs::Fs;
@@ -18,22 +18,22 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Export all keys, in clear, into a new file of another keyring
+/// Export all keys, unencrypted, to a new file of another keyring
 ///
-/// For the way back to MySQL's own component. DST must not exist yet; it is made with mode 0600 and belongs to the
-/// owner of its directory.
+/// Use this to return to MySQL's own component. DST must not exist; it is created with mode 0600 and gets the owner of
+/// its directory.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl export --to component_keyring_file /mnt/keyring/keys/main.keyring \\\n           \
     /var/lib/mysql-keyring/component_keyring_file --unlock file:/etc/mysql/keyring.secret"
 )]
 pub(super) struct Args {
-    /// What DST is to be a file of
+    /// Format of DST
     #[arg(long, value_name = "FORMAT")]
-    to: To,
-    /// The keyring file
+    to: ExportFormat,
+    /// Keyring file
     path: PathBuf,
-    /// The file to make
+    /// File to create
     dst: PathBuf,
     #[command(flatten)]
     secret: secret::Args,
@@ -41,16 +41,16 @@ pub(super) struct Args {
 
 /// The formats that can be written.
 #[derive(clap::ValueEnum, Clone, Copy)]
-enum To {
+enum ExportFormat {
     /// MySQL's component, 8.0.24 and later
     #[value(name = "component_keyring_file")]
     ComponentKeyringFile,
 }
 
-impl From<To> for Format {
-    fn from(to: To) -> Self {
+impl From<ExportFormat> for Format {
+    fn from(to: ExportFormat) -> Self {
         match to {
-            To::ComponentKeyringFile => Self::ComponentKeyringFile,
+            ExportFormat::ComponentKeyringFile => Self::ComponentKeyringFile,
         }
     }
 }
@@ -58,7 +58,7 @@ impl From<To> for Format {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let format = Format::from(args.to);
-    // The component takes a file of that name for a newer state than the one beside it.
+    // The component would use an existing DST.backup instead of DST.
     for path in [args.dst.clone(), backup_of(&args.dst)] {
         if fs.meta(&path).is_ok() {
             return Err(BadRequest::AlreadyThere { path }.into());
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     })?;
     if len as u64 > MAX_FILE {
         return Err(Error::Usage(format!(
-            "nothing was written: {} would have {len} bytes, more than the {MAX_FILE} that are read back",
+            "nothing was written: {} would have {len} bytes, but keyringctl can read back at most {MAX_FILE}",
             args.dst.display()
         )));
     }
@@ -87,15 +87,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let lost = lost(&keyring, &foreign::read(fs.as_ref(), format, &args.dst, b"")?.keys);
     let (dst, count) = (args.dst.display(), keyring.len());
     eprintln!(
-        "keyringctl: WARNING: {dst} holds all keys in clear: whoever reads it, or a backup of it, reads the data. \
-         Destroy it when it is no longer needed"
+        "keyringctl: WARNING: {dst} holds all keys unencrypted: anyone who can read it, or a backup of it, can decrypt \
+         the data. Destroy it when you no longer need it"
     );
     for name in &lost {
-        out.line(format_args!("NOT FINE {dst}: the key {name} is not there as it was exported"));
+        out.line(format_args!("FAILED   {dst}: key {name} is missing or differs from the exported one"));
     }
     if lost.is_empty() {
         out.line(format_args!(
-            "exported {} to {dst} ({format}), read again and compared",
+            "exported {} to {dst} ({format}); read back and compared",
             counted(count, "key")
         ));
     }
@@ -109,12 +109,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(if lost.is_empty() { Verdict::Fine } else { Verdict::NotFine })
 }
 
-/// The names of keys that are not in the file as they are in the keyring.
-fn lost(keyring: &Keyring, written: &Keys) -> Vec<String> {
+/// The names of the keys that are missing in the file, or differ there.
+fn lost(keyring: &Keyring, written: &LegacyKeys) -> Vec<String> {
     let mut lost = Vec::new();
     keyring.for_each(|key| {
-        let there = written.get(key.name.id(), key.name.user());
-        if !there.is_some_and(|there| same(&there, key.key_type.bytes(), key.data)) {
+        let found = written.get(key.name.id(), key.name.user());
+        if !found.is_some_and(|found| same(&found, key.key_type.bytes(), key.data)) {
             lost.push(key.name.to_string());
         }
     });

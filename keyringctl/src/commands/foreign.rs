@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Files of other keyrings on disk: read to be imported, and to check what was exported.
+//! Files of other keyrings: reads them for an import, and to check an export.
 
 use crate::error::{Error, ForeignFile, Result};
-use crate::legacy::{Fault, Format, Keys, MAX_FILE};
+use crate::legacy::{Fault, Format, LegacyKeys, MAX_FILE};
 use clap::builder::PossibleValue;
 use keyring_external::error::{Failure, Refusal};
 use keyring_external::secret::Locked;
@@ -25,18 +25,18 @@ impl clap::ValueEnum for Format {
 }
 
 /// A file of another keyring.
-pub(super) struct Foreign {
+pub(super) struct LegacyFile {
     /// Its keys.
-    pub keys: Keys,
-    /// The hash of the whole file.
+    pub keys: LegacyKeys,
+    /// The SHA-256 of the whole file.
     pub digest: [u8; 32],
 }
 
 /// Reads a file of another keyring.
 ///
 /// # Errors
-/// [`Error::OtherKeyring`] says what is wrong with its content; what the filesystem answers.
-pub(super) fn read(fs: &dyn Fs, format: Format, path: &Path, password: &[u8]) -> Result<Foreign> {
+/// [`Error::ForeignFile`] says what is wrong with its content. Errors of the filesystem.
+pub(super) fn read(fs: &dyn Fs, format: Format, path: &Path, password: &[u8]) -> Result<LegacyFile> {
     let (bytes, len) = read_bytes(fs, format, path)?;
     let bytes = bytes.get(..len).unwrap_or_default();
     let digest = Sha256::digest(bytes).into();
@@ -44,29 +44,29 @@ pub(super) fn read(fs: &dyn Fs, format: Format, path: &Path, password: &[u8]) ->
         Fault::System(e) => Failure::System(e).into(),
         fault => wrong(path, format, &fault.to_string()),
     })?;
-    Ok(Foreign { keys, digest })
+    Ok(LegacyFile { keys, digest })
 }
 
-/// The hash of the file as it is now.
+/// The SHA-256 of the file as it is now.
 pub(super) fn digest_of(fs: &dyn Fs, format: Format, path: &Path) -> Result<[u8; 32]> {
     let (bytes, len) = read_bytes(fs, format, path)?;
     Ok(Sha256::digest(bytes.get(..len).unwrap_or_default()).into())
 }
 
-/// The file beside it in which the other keyring kept a second state while it wrote.
+/// The file that the other keyring writes beside its own before it changes that.
 pub(super) fn backup_of(path: &Path) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(".backup");
     name.into()
 }
 
-/// Reads the bytes of a file; the answer's second part says how many of them there are.
+/// Reads a file. Returns a buffer and how many of its bytes are the file.
 fn read_bytes(fs: &dyn Fs, format: Format, path: &Path) -> Result<(Locked, usize)> {
-    // The path of a file that is only read may be a link.
+    // A link is accepted, because the file is only read.
     let real = std::fs::canonicalize(path).map_err(|e| Error::io("open", path, e))?;
     let file = fs.open(&real, Access::Read).map_err(|e| Error::io("open", path, e))?;
-    let told = |e| Error::io("read", path, e);
-    let meta = file.meta().map_err(told)?;
+    let failed = |e| Error::io("read", path, e);
+    let meta = file.meta().map_err(failed)?;
     match meta.kind {
         FileKind::File => {}
         FileKind::Directory => {
@@ -75,10 +75,10 @@ fn read_bytes(fs: &dyn Fs, format: Format, path: &Path) -> Result<(Locked, usize
         _ => return Err(Refusal::NotAFile { path: path.to_owned(), kind: "a device, pipe or socket" }.into()),
     }
     if meta.len > MAX_FILE {
-        return Err(wrong(path, format, &format!("it has {} bytes, more than any such file", meta.len)));
+        return Err(wrong(path, format, &format!("with {} bytes it is larger than any such file", meta.len)));
     }
     let mut bytes = Locked::new(meta.len as usize).map_err(Failure::System)?;
-    let len = file.read_at(&mut bytes, 0).map_err(told)?;
+    let len = file.read_at(&mut bytes, 0).map_err(failed)?;
     Ok((bytes, len))
 }
 

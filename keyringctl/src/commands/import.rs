@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl import`: keys from the file of another keyring.
+//! `keyringctl import`: imports the keys from the file of another keyring.
 
 mod args;
 mod plan;
@@ -7,7 +7,7 @@ mod report;
 
 pub(super) use args::Args;
 
-use super::foreign::{self, Foreign};
+use super::foreign::{self, LegacyFile};
 use super::output::{Output, stderr_report};
 use super::sync;
 use super::verdict::Verdict;
@@ -17,8 +17,8 @@ use keyring_external::keyring::{Keyring, load_beside_others, load_with, now};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
-use plan::{Fate, Plan};
-use report::{Report, Wanted};
+use plan::{Fate, ImportPlan};
+use report::{ImportReport, Wanted};
 use std::sync::Arc;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -32,13 +32,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let read = || args.target.secret.read_again(&secret);
     let keyring = load_beside_others(&fs, &paths, paths.len(), &name, read, stderr_report)?;
 
-    let mut report = Report::new(args, &source, &keyring);
-    let plan = Plan::new(&source.keys, &keyring);
+    let mut report = ImportReport::new(args, &source, &keyring);
+    let plan = ImportPlan::new(&source.keys, &keyring);
     report.plan(args, &plan, out);
     report.near_duplicates(&plan, &keyring, out);
-    let backup_decides = report.backup(args, fs.as_ref(), password, &source, out);
-    if plan.refused().next().is_some() || backup_decides {
-        out.line("nothing was imported, and nothing was changed");
+    let blocked_by_backup = report.backup(args, fs.as_ref(), password, &source, out);
+    if plan.refused().next().is_some() || blocked_by_backup {
+        out.line("nothing was imported and nothing was changed");
         return report.end(out, Verdict::NotFine);
     }
     if args.dry_run {
@@ -49,18 +49,18 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     report.done(&keyring);
     let mut fine = true;
     for path in &paths {
-        let (again, _) = load_with(&fs, path, &name, || args.target.secret.read_again(&secret))?;
-        fine &= report.check(path, &again, &wanted, out);
+        let (reread, _) = load_with(&fs, path, &name, || args.target.secret.read_again(&secret))?;
+        fine &= report.check(path, &reread, &wanted, out);
     }
     if fine {
         report.success(args, &plan, &paths, &keyring, out);
     }
-    fine &=
-        report.source_is(args, foreign::digest_of(fs.as_ref(), args.from, &args.src)? == source.digest, out);
+    let unchanged = foreign::digest_of(fs.as_ref(), args.from, &args.src)? == source.digest;
+    fine &= report.check_source(args, unchanged, out);
     report.end(out, if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 
-fn digests(source: &Foreign) -> Vec<Wanted> {
+fn digests(source: &LegacyFile) -> Vec<Wanted> {
     let checked = source.keys.iter().filter_map(|key| {
         let (name, key_type) = key.check().ok()?;
         Some((name.to_owned(), key_type, key.digest()))
@@ -68,8 +68,8 @@ fn digests(source: &Foreign) -> Vec<Wanted> {
     checked.collect()
 }
 
-/// Stores what is new, in one step; without anything new, copies that lag behind are brought up to date.
-fn store(plan: &Plan<'_>, keyring: &Keyring) -> Result<()> {
+/// Stores all new keys at once. If there are none, brings copies that are behind up to date.
+fn store(plan: &ImportPlan<'_>, keyring: &Keyring) -> Result<()> {
     let created = now();
     let new: Vec<_> = plan
         .rows

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl init`: makes a new keyring.
+//! `keyringctl init`: creates a keyring.
 
 use super::output::Output;
 use super::secret::{self, measured_cost};
@@ -21,41 +21,41 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Make a new keyring and print its recovery key, once
+/// Create a keyring and show its recovery key (shown only once)
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl init /mnt/keyring/hospital.keyring \\
            --unlock file:/etc/mysql/keyring.secret --generate-secret --label 'Biobank, server 1'")]
 pub(super) struct Args {
-    /// The keyring file to make, in a directory of mode 0700 on the external volume
+    /// Keyring file to create, in a directory of mode 0700 on the external volume
     path: PathBuf,
     #[command(flatten)]
-    secret: secret::Source,
-    /// First write 32 random bytes to the file that --unlock file:PATH names
+    secret: secret::NewSecret,
+    /// Create the unlock secret first: write 32 random bytes to the file that --unlock file:PATH names
     #[arg(long, requires = "unlock")]
     generate_secret: bool,
-    /// A further copy, on another volume (repeatable)
+    /// Additional copy on another volume (repeatable)
     #[arg(long = "mirror", value_name = "PATH")]
     mirrors: Vec<PathBuf>,
-    /// A name for people, shown by status; readable without the secret
+    /// Label of the keyring, shown by status; readable without the secret
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     label: String,
 }
 
-/// A keyring that was made.
-pub(super) struct Made {
+/// A keyring that was just created.
+pub(super) struct CreatedKeyring {
     pub header: Header,
     pub recovery: String,
-    /// The file with a new secret.
+    /// The secret file, if one was created.
     pub secret_file: Option<PathBuf>,
     files: Vec<vacancy::CreatedFile>,
 }
 
-impl Made {
-    /// Prints what there is so far, the recovery key in it. When nobody gets it, all that was made goes again: a
-    /// keyring whose recovery key nobody has is not what was asked for.
+impl CreatedKeyring {
+    /// Prints the output so far, which includes the recovery key. If that fails, removes all files that were created:
+    /// nobody would have the recovery key of this keyring.
     ///
     /// # Errors
-    /// It could not be printed.
+    /// The output could not be printed.
     pub fn deliver(&self, fs: &dyn Fs, out: &mut Output) -> Result<()> {
         out.deliver().map_err(|e| {
             self.files.iter().for_each(vacancy::CreatedFile::remove);
@@ -66,108 +66,110 @@ impl Made {
             let left: Vec<_> =
                 paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.display().to_string()).collect();
             let then = if left.is_empty() {
-                "so the keyring was removed again, and nothing is left of it".to_owned()
+                "The keyring was removed again and nothing is left of it".to_owned()
             } else {
-                format!("and these files could not be removed again: {}. Remove them", left.join(", "))
+                format!("These files could not be removed again, remove them: {}", left.join(", "))
             };
             Error::Usage(format!(
-                "the recovery key could not be shown ({e}), {then}. Run this again with standard output to a terminal, \
-                 or to a file that only you read"
+                "the recovery key could not be shown ({e}). {then}. Run this command again with standard output to a \
+                 terminal, or to a file that only you can read"
             ))
         })
     }
 }
 
-/// The file with the secret of a new keyring.
+/// Whether a secret file is created for a new keyring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SecretFile {
-    /// Nothing is made: the source has a secret.
-    IsThere,
-    /// To be made, for whoever the keyring will belong to.
-    ForTheKeyringsOwner,
-    /// To be made by root, for this user and group.
-    For(u32, u32),
+    /// No: the source already holds a secret.
+    Existing,
+    /// Yes, with the owner that the keyring will have.
+    CreateForKeyringOwner,
+    /// Yes, by root for this user and group.
+    CreateFor(u32, u32),
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths = sync::paths(&args.path, &args.mirrors)?;
     let path = paths.first().cloned().unwrap_or_default();
-    let file = if args.generate_secret { SecretFile::ForTheKeyringsOwner } else { SecretFile::IsThere };
-    let made = make(&fs, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
-    let header = &made.header;
-    out.line(format_args!("Made the keyring {} at {}", header.id, path.display()));
+    let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
+    let created = create(&fs, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
+    let header = &created.header;
+    out.line(format_args!("Created keyring {} at {}", header.id, path.display()));
     for mirror in paths.iter().skip(1) {
-        out.line(format_args!("and a copy of it at {}", mirror.display()));
+        out.line(format_args!("Created its copy at {}", mirror.display()));
     }
-    if let Some(secret) = &made.secret_file {
+    if let Some(secret) = &created.secret_file {
         out.line(format_args!("Wrote a new unlock secret to {}", secret.display()));
     }
     apart::warn(&paths, 0, out);
     let same_disk = secret_beside_keyring(fs.as_ref(), args, &paths);
     if let Some(secret) = &same_disk {
         out.line(format_args!(
-            "WARNING: {} is on the same filesystem as the keyring: whoever takes that volume has both. \
+            "WARNING: {} is on the same filesystem as the keyring: anyone who takes that volume has both. \
              Keep the secret on the server.",
             secret.display()
         ));
     }
-    show_recovery(&made.recovery, out);
+    show_recovery(&created.recovery, out);
     out.document(&json!({
         "path": path,
         "mirrors": paths.get(1..).unwrap_or_default(),
         "id": header.id,
         "label": header.label,
         "slots": header.slots.iter().map(|s| s.kind).collect::<Vec<_>>(),
-        "secret_file": made.secret_file,
+        "secret_file": created.secret_file,
         "secret_on_keyring_volume": same_disk.is_some(),
-        "recovery_key": made.recovery,
+        "recovery_key": created.recovery,
     }));
-    made.deliver(fs.as_ref(), out)?;
+    created.deliver(fs.as_ref(), out)?;
     Ok(Verdict::Fine)
 }
 
 /// Shows the recovery key of a new keyring.
 pub(super) fn show_recovery(recovery: &str, out: &mut Output) {
     out.line("");
-    out.line("The recovery key opens the keyring when the unlock secret is lost. It is shown this once:");
+    out.line("The recovery key unlocks the keyring if the unlock secret is lost. It is shown only once:");
     out.line("");
     out.line(format_args!("    {recovery}"));
     out.line("");
-    out.line("Write it on paper and lock that away, neither with the server nor with the volume.");
+    out.line("Write it on paper and lock it away, separate from the server and from the volume.");
 }
 
-/// Makes a keyring where there is none, with a secret from `source`, which its slot calls `name`; first
-/// writes the secret's file if there is to be one.
-pub(super) fn make(
+/// Creates a keyring at paths where no file exists, unlocked by the secret from `source`, whose slot is called `name`.
+/// Creates the secret file first, if `file` says so.
+pub(super) fn create(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],
-    source: &secret::Source,
+    source: &secret::NewSecret,
     name: &str,
     label: &str,
     file: SecretFile,
-) -> Result<Made> {
-    let mut places = Vec::new();
+) -> Result<CreatedKeyring> {
+    let mut vacancies = Vec::new();
     for path in paths {
-        let place = FileReplica::new(Arc::clone(fs), path).vacancy();
-        let place = place.and_then(|place| volume::check_directory(fs.as_ref(), path).map(|()| place));
-        let like = paths.iter().find(|other| stat::is_there(directory_of(other)));
-        places.push(place.map_err(|e| missing::no_place(e, like.map(PathBuf::as_path), "this again"))?);
+        let vacancy = FileReplica::new(Arc::clone(fs), path).vacancy();
+        let vacancy = vacancy.and_then(|found| volume::check_directory(fs.as_ref(), path).map(|()| found));
+        let owned_alike = paths.iter().find(|other| stat::is_there(directory_of(other)));
+        vacancies.push(vacancy.map_err(|e| {
+            missing::cannot_create(e, owned_alike.map(PathBuf::as_path), "this command again")
+        })?);
     }
     let keyring = paths.first().cloned().unwrap_or_default();
     let secret_file = generate_secret(fs, source, &keyring, file)?;
-    let (new, recovery, files) = write(&places, source, name, label).inspect_err(|_| {
-        // A secret that opens nothing would only be in the way of the next try.
-        if let Some(made) = &secret_file {
-            let _ = fs.unlink(made);
+    let (new, recovery, files) = write(&vacancies, source, name, label).inspect_err(|_| {
+        // The next attempt would stop at a secret file that already exists.
+        if let Some(file) = &secret_file {
+            let _ = fs.unlink(file);
         }
     })?;
-    Ok(Made { header: new.header().clone(), recovery, secret_file, files })
+    Ok(CreatedKeyring { header: new.header().clone(), recovery, secret_file, files })
 }
 
 fn write(
-    places: &[Vacancy],
-    source: &secret::Source,
+    vacancies: &[Vacancy],
+    source: &secret::NewSecret,
     name: &str,
     label: &str,
 ) -> Result<(NewKeyring, String, Vec<vacancy::CreatedFile>)> {
@@ -176,27 +178,27 @@ fn write(
     let mut recovery = String::new();
     // Writing to a String does not fail.
     let _ = new.add_recovery()?.write_to(&mut recovery);
-    let files = new.make_at(places)?;
+    let files = new.make_at(vacancies)?;
     Ok((new, recovery, files))
 }
 
-/// Writes a new secret file, if there is to be one.
+/// Creates the secret file, if `file` says so.
 fn generate_secret(
     fs: &Arc<dyn Fs>,
-    source: &secret::Source,
+    source: &secret::NewSecret,
     keyring: &Path,
     file: SecretFile,
 ) -> Result<Option<PathBuf>> {
     let (uid, gid) = match file {
-        SecretFile::IsThere => return Ok(None),
-        SecretFile::ForTheKeyringsOwner => {
+        SecretFile::Existing => return Ok(None),
+        SecretFile::CreateForKeyringOwner => {
             let owner = volume::owner_of_directory(fs.as_ref(), keyring)?;
             (owner.uid, owner.gid)
         }
-        SecretFile::For(uid, gid) => (uid, gid),
+        SecretFile::CreateFor(uid, gid) => (uid, gid),
     };
     let Some(UnlockSource::File(path)) = &source.unlock else {
-        return Err(Error::Usage("--generate-secret writes a file: give --unlock file:PATH".to_owned()));
+        return Err(Error::Usage("--generate-secret needs --unlock file:PATH".to_owned()));
     };
     FileReplica::new(Arc::clone(fs), path).create_for(
         uid,
@@ -206,7 +208,7 @@ fn generate_secret(
     Ok(Some(path.clone()))
 }
 
-/// The secret's file, when it lies on the filesystem of a copy.
+/// The secret file, if it is on the same filesystem as a copy.
 fn secret_beside_keyring(fs: &dyn Fs, args: &Args, paths: &[PathBuf]) -> Option<PathBuf> {
     let Some(UnlockSource::File(file)) = &args.secret.unlock else { return None };
     let of_secret = device(fs, file)?;

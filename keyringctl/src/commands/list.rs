@@ -11,13 +11,13 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// List the keys: ids, owners, types, lengths; never their bytes
+/// List the keys of a keyring: ids, users, types and lengths, never their bytes
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl list /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret"
 )]
 pub(super) struct Args {
-    /// The keyring file
+    /// Keyring file
     path: PathBuf,
     #[command(flatten)]
     secret: secret::Args,

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Every command that a message, a help text or a document names must be one, with these options.
+//! Checks that every command named in a message, a help text or a document exists, with the options given there.
 
 use super::Cli;
 use clap::{Command, CommandFactory, Parser};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Words behind the program's name that make no command of a sentence about it.
-const PROSE: [&str; 12] =
-    ["has", "is", "does", "to", "can", "was", "had", "itself", "as", "asks", "when", "changes"];
+/// Words that follow the program's name in a sentence about it, and are not commands.
+const PROSE: [&str; 16] = [
+    "has", "is", "does", "to", "can", "was", "had", "itself", "as", "asks", "when", "changes", "creates",
+    "did", "needs", "cannot",
+];
 const VERBS: [&str; 4] = [" shows ", " tells ", " says ", " gives "];
 const ENDS: [char; 11] = ['`', '"', '\n', ';', ',', '(', ')', '#', '|', '>', '*'];
 
-/// A command as a text names it.
+/// A command as it is named in a text.
 #[derive(Debug)]
-struct Named {
+struct NamedCommand {
     file: PathBuf,
     text: String,
     words: Vec<String>,
-    /// Nothing but the command stands between its marks.
+    /// Whether the quotes or backticks around it contain only the command.
     is_whole: bool,
 }
 
@@ -33,29 +35,29 @@ fn files(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The commands that a text names.
-fn named(file: &Path, text: &str) -> Vec<Named> {
-    // A string goes on in the next line.
+/// The commands named in a text.
+fn named(file: &Path, text: &str) -> Vec<NamedCommand> {
+    // Join string literals of several lines.
     let mut joined = String::new();
     let mut lines = text.split("\\\n");
     joined.push_str(lines.next().unwrap_or_default());
     for line in lines {
         joined.push_str(line.trim_start());
     }
-    // A shell's line goes on, too.
+    // Join shell commands of several lines.
     let joined = joined.replace("\\\\\\n", " ").replace("\\n", "\n").replace("{{", "(").replace("}}", ")");
-    // What secret::Args::option() answers.
+    // Replace the result of secret::Args::option().
     let joined = joined.replace("{unlock}", " --unlock SOURCE");
     let places = joined.match_indices("keyringctl ");
-    let of = |(at, word): (usize, &str)| {
+    let command = |(at, word): (usize, &str)| {
         let (before, rest) = (&joined[..at], &joined[at + word.len()..]);
         let stop = rest.find(ENDS).unwrap_or(rest.len());
         let is_sentence = rest[..stop].contains(". ") || rest[..stop].contains(": ");
         let text = rest[..stop].split(". ").next().unwrap_or_default();
-        // What the command does, behind it.
+        // Drop what follows the command in a sentence about it.
         let text = VERBS.iter().fold(text, |text, verb| text.split(verb).next().unwrap_or_default());
         let text = text.split(": ").next().unwrap_or_default().trim_end_matches(['.', ':', ' ', '\\']);
-        // A comment is for those who read the code.
+        // Comments are not checked.
         let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
         let is_comment = line.starts_with("//") && !line.starts_with("///");
         let begins = before.ends_with(['`', '"', '(']) || before.ends_with("    ") || before.ends_with(": ");
@@ -63,13 +65,14 @@ fn named(file: &Path, text: &str) -> Vec<Named> {
         let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
         let is_command =
             words.first().is_some_and(|w| w.starts_with(|c: char| c.is_ascii_lowercase() || c == '-'));
-        let named = Named { file: file.to_owned(), text: text.to_owned(), words, is_whole: begins && ends };
+        let named =
+            NamedCommand { file: file.to_owned(), text: text.to_owned(), words, is_whole: begins && ends };
         (is_command && !is_comment && !PROSE.contains(&named.words[0].as_str())).then_some(named)
     };
-    places.filter_map(of).collect()
+    places.filter_map(command).collect()
 }
 
-/// The command that words name, and how many of them.
+/// The command that the words name, and how many of the words do.
 fn find<'a>(mut command: &'a Command, words: &[String]) -> (&'a Command, usize) {
     let mut used = 0;
     for word in words {
@@ -82,8 +85,8 @@ fn find<'a>(mut command: &'a Command, words: &[String]) -> (&'a Command, usize) 
     (command, used)
 }
 
-/// What is wrong with a command as it is named.
-fn wrong(program: &Command, named: &Named) -> Option<String> {
+/// What is wrong with a named command.
+fn wrong(program: &Command, named: &NamedCommand) -> Option<String> {
     let (command, used) = find(program, &named.words);
     if used == 0 && named.words[0] != "--version" {
         return Some("there is no such command".to_owned());
@@ -100,7 +103,7 @@ fn wrong(program: &Command, named: &Named) -> Option<String> {
             }
         }
     }
-    // A command with arguments is one that is to be typed; in a document it may be a name for what it does.
+    // A command with arguments is meant to be typed. Without arguments, the text may only mention it.
     let is_argument = |word: &String| word.starts_with("--") || word.contains(['{', '/']);
     let arguments = &named.words[used..];
     let is_typed = arguments.iter().any(is_argument) && !arguments.contains(&"--help".to_owned());
@@ -140,24 +143,24 @@ fn check(dirs: &[&str], endings: &[&str], least: usize) {
 }
 
 #[test]
-fn every_command_in_a_message_is_one() {
+fn every_command_in_a_message_exists() {
     check(&["src", "keyringctl/src"], &["rs"], 90);
 }
 
 #[test]
-fn every_command_in_a_document_is_one() {
+fn every_command_in_a_document_exists() {
     check(&["docs", "README.md", "SECURITY.md"], &["md"], 90);
 }
 
 #[test]
-fn a_command_that_there_is_not_is_found() {
+fn a_command_that_does_not_exist_is_found() {
     let program = Cli::command();
-    let of = |text: &str| {
+    let wrong_ones = |text: &str| {
         named(Path::new("x.rs"), text).iter().map(|n| wrong(&program, n).is_some()).collect::<Vec<_>>()
     };
-    assert_eq!(of("`keyringctl sink {} --mirror {}`"), [true]);
-    assert_eq!(of("run keyringctl sync {} --mirrors {}, then"), [true]);
-    assert_eq!(of("`keyringctl sync {}`"), [true], "without a mirror");
-    assert_eq!(of("`keyringctl sync {} --mirror {} --merge`"), [false]);
-    assert_eq!(of("keyringctl sync --help, and keyringctl has ended"), [false]);
+    assert_eq!(wrong_ones("`keyringctl sink {} --mirror {}`"), [true]);
+    assert_eq!(wrong_ones("run keyringctl sync {} --mirrors {}, then"), [true]);
+    assert_eq!(wrong_ones("`keyringctl sync {}`"), [true], "without a mirror");
+    assert_eq!(wrong_ones("`keyringctl sync {} --mirror {} --merge`"), [false]);
+    assert_eq!(wrong_ones("keyringctl sync --help, and keyringctl has ended"), [false]);
 }

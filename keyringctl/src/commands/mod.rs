@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl`: one file per command. Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O.
+//! `keyringctl`: one file per command. Exit codes: 0 success, 1 a check failed or a keyring was refused, 2 usage or I/O.
 
 mod all_copies;
 mod apart;
@@ -36,14 +36,16 @@ use output::Output;
 use std::process::ExitCode;
 use verdict::Verdict;
 
-/// What was checked is not fine.
+/// A check failed, or a keyring was refused.
 const NOT_FINE: u8 = 1;
-/// Usage or I/O.
+/// A usage or I/O error.
 const FAILED: u8 = 2;
 
 #[derive(Parser)]
-#[command(name = "keyringctl", version, about = "Makes and looks after keyrings of keyring_external", long_about = None)]
-#[command(after_help = "Exit codes: 0 fine, 1 what was checked is not fine, 2 usage or I/O error.")]
+#[command(name = "keyringctl", version, about = "Create and manage keyrings of keyring_external, and encrypt MySQL with them", long_about = None)]
+#[command(
+    after_help = "Exit codes: 0 success, 1 a check failed or a keyring was refused, 2 usage or I/O error."
+)]
 struct Cli {
     /// Print JSON instead of text
     #[arg(long, global = true)]
@@ -78,7 +80,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            // Help and version are answers, not errors.
+            // --help and --version arrive here too, but are not errors.
             let code = if e.use_stderr() { FAILED } else { 0 };
             let _ = e.print();
             return ExitCode::from(code);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a command prints: text for people, or one JSON document.
+//! The output of a command: text, or one JSON document.
 
 use crate::error::Error;
 use keyring_external::keyring::Severity;
@@ -11,12 +11,12 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Collects what a command prints, and prints it at the end.
+/// Collects the output of a command and prints it at the end.
 pub(super) struct Output {
     json: bool,
     text: String,
     document: Option<Value>,
-    /// The document was printed.
+    /// Whether the document was printed.
     delivered: bool,
 }
 
@@ -25,47 +25,48 @@ impl Output {
         Self { json, text: String::new(), document: None, delivered: false }
     }
 
-    /// Whether one JSON document is printed, and no text.
+    /// Whether the output is a JSON document instead of text.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// A line of text, or several.
+    /// Adds one or more lines of text.
     pub fn line(&mut self, line: impl Display) {
         self.text.push_str(&printable(&line.to_string()));
         self.text.push('\n');
     }
 
-    /// This text in the place of all that a command would print.
+    /// Replaces all output with this text.
     pub fn only(&mut self, text: String) {
         self.json = false;
         self.text = text;
     }
 
-    /// Prints what there is of text, before something is asked.
+    /// Prints the text so far, before a question is asked.
     pub fn flush_text(&mut self) {
         if !self.json {
-            // Whoever reads may have seen enough; what is being done goes on.
+            // The reader may have closed the pipe; the command continues.
             let mut stdout = io::stdout().lock();
             let _ = stdout.write_all(std::mem::take(&mut self.text).as_bytes());
             let _ = stdout.flush();
         }
     }
 
-    /// `name: value`, aligned.
+    /// Adds a line with a name and a value, aligned.
     pub fn field(&mut self, name: &str, value: impl Display) {
         self.line(format_args!("  {name:<12} {value}"));
     }
 
-    /// The JSON document.
+    /// Sets the JSON document.
     pub fn document(&mut self, document: &impl Serialize) {
         self.document = serde_json::to_value(document).ok();
     }
 
-    /// The error that ended the command: on standard error, and in the JSON document.
+    /// Prints the error that ended the command on standard error, and adds it to the JSON output if there is no
+    /// document yet.
     pub fn error(&mut self, e: &Error) {
         let text = match e {
-            // Some are lists.
+            // These may have several lines.
             Error::Usage(text) => printable(text),
             e => visible(e),
         };
@@ -73,11 +74,11 @@ impl Output {
         self.document.get_or_insert_with(|| json!({ "error": e.to_string() }));
     }
 
-    /// Prints now what there is so far, because it holds something that is shown once: when it does not arrive, the
-    /// command must take back what it did. Of two JSON documents only the first is printed.
+    /// Prints the output so far at once, because it includes a secret that is shown only once. If this fails, the
+    /// command must undo what it did. A later JSON document is not printed.
     ///
     /// # Errors
-    /// What standard output answers, also when its reader is gone, or when there is none.
+    /// Standard output is closed, its reader is gone, or it cannot be written.
     pub fn deliver(&mut self) -> io::Result<()> {
         if stdout_was_closed() {
             return Err(io::Error::other("standard output is closed"));
@@ -85,10 +86,10 @@ impl Output {
         self.print()
     }
 
-    /// Prints it all.
+    /// Prints the rest of the output.
     pub fn finish(mut self) -> io::Result<()> {
         match self.print() {
-            // Whoever reads may have seen enough.
+            // The reader has closed the pipe on purpose.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         }
@@ -109,8 +110,8 @@ impl Output {
     }
 }
 
-/// Whether this program was started without standard output. Rust puts /dev/null in its place then, open for reading
-/// and writing; a shell's `> /dev/null` is open for writing only, and is somebody's wish.
+/// Whether this program was started without standard output. Rust then opens /dev/null in its place for reading and
+/// writing, while `> /dev/null` in a shell, which is intended, opens it for writing only.
 fn stdout_was_closed() -> bool {
     let stdout = io::stdout();
     let is_null = rustix::fs::fstat(&stdout).is_ok_and(|s| {
@@ -120,40 +121,40 @@ fn stdout_was_closed() -> bool {
     is_null && rustix::fs::fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }
 
-/// A JSON document as it is printed.
+/// Formats a JSON document for printing.
 pub(super) fn document_text(document: &Value) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(document)? + "\n")
 }
 
-/// Takes what a keyring reports while it is used.
+/// Prints the warnings of a keyring on standard error.
 pub(super) fn stderr_report(severity: Severity, message: &str) {
     if severity == Severity::Warning {
         eprintln!("keyringctl: {}", visible(message));
     }
 }
 
-/// Seconds since 1970 as RFC 3339, in UTC.
+/// Formats seconds since 1970 as RFC 3339, in UTC.
 pub(super) fn time(seconds: u64) -> String {
     match UNIX_EPOCH.checked_add(Duration::from_secs(seconds)) {
-        // Beyond the year 9999 there is no such text.
+        // RFC 3339 ends with the year 9999.
         Some(time) if seconds < 253_402_300_800 => humantime::format_rfc3339_seconds(time).to_string(),
         _ => format!("{seconds} s after 1970"),
     }
 }
 
-/// A path as a shell takes it for one word.
+/// Quotes a path for a shell, if necessary.
 pub(super) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,%".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { quoted(&text) }
 }
 
-/// Text in quotes for a shell.
+/// Quotes text for a shell.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A number of things, whose name takes an s when they are several.
+/// A number with a noun, which gets an s unless the number is 1.
 pub(super) fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
@@ -163,13 +164,13 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A name, path or text that comes from a server, a data directory or a volume, for people: characters that are not seen,
-/// that turn the text around, or that a terminal or browser takes for something to do, are shown as what they are.
+/// Escapes a name, path or text that comes from a server, a data directory or a volume: invisible characters, characters
+/// that reverse the text, and control characters that a terminal or browser would act on.
 pub(super) fn visible(text: impl Display) -> String {
     escaped(&text.to_string(), |_| false)
 }
 
-/// The same of lines: their ends and tabulators stay.
+/// The same for text of several lines: line feeds and tabs are kept.
 fn printable(text: &str) -> String {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
@@ -191,7 +192,7 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Rows under headings, in columns as wide as they need.
+/// Prints rows under headings, in columns as wide as necessary.
 pub(super) fn table(out: &mut Output, headings: &[&str], rows: &[Vec<String>]) {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(visible).collect()).collect();
     let widths: Vec<usize> = headings
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_take_for_something_to_do_is_shown() {
+    fn control_characters_are_escaped() {
         assert_eq!(visible("a b\u{e9}\u{4e2d}.ibd"), "a b\u{e9}\u{4e2d}.ibd");
         assert_eq!(visible("\u{1b}[2Jx\r\n\t\u{202e}y"), "\\u{1b}[2Jx\\u{d}\\u{a}\\u{9}\\u{202e}y");
         let mut out = Output::new(false);
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_is_not_several() {
+    fn a_noun_gets_an_s_unless_there_is_one() {
         assert_eq!([0, 1, 2].map(|n| counted(n, "key")), ["0 keys", "1 key", "2 keys"]);
     }
 

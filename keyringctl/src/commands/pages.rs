@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl completions` and `keyringctl man`: what a shell and a manual need, made from the command line's own
-//! description.
+//! `keyringctl completions` and `keyringctl man`: shell completions and manual pages, generated from the definition of the
+//! command line.
 
 use super::output::Output;
 use super::verdict::Verdict;
@@ -9,13 +9,13 @@ use clap::Command;
 use clap_complete::Shell;
 use std::path::PathBuf;
 
-/// Print the completions for a shell
+/// Print a completion script for a shell
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl completions bash > /usr/share/bash-completion/completions/keyringctl"
 )]
 pub(super) struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete in
     shell: Shell,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct CompletionsArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl man /usr/local/share/man/man1")]
 pub(super) struct ManArgs {
-    /// The directory
+    /// Directory to write to
     directory: PathBuf,
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Figures for a monitoring system: the text format of Prometheus (version 0.0.4), as node_exporter's textfile
-//! collector reads it.
+//! Metrics for monitoring, in the text format of Prometheus (version 0.0.4) that node_exporter's textfile collector
+//! reads.
 
 use super::output::Output;
 use std::fmt::{Display, Write};
 
-/// What a sample says of itself: name and value of each label.
+/// The labels of a sample: names and values.
 pub(super) type Labels<'a> = &'a [(&'a str, &'a dyn Display)];
 
 /// Metrics, collected family by family.
@@ -15,13 +15,13 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Begins a family of gauges; its samples follow.
+    /// Begins a family of gauges. Its samples must follow.
     pub fn family(&mut self, name: &str, help: &str) {
         // Writing to a String does not fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
     }
 
-    /// A sample.
+    /// Adds a sample to the family.
     pub fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl Display) {
         let labels: Vec<_> =
             labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(&value.to_string()))).collect();
@@ -29,7 +29,7 @@ impl Metrics {
         let _ = writeln!(self.text, "{name}{labels} {value}");
     }
 
-    /// Prints them in place of what the command would have printed.
+    /// Prints the metrics instead of the other output of the command.
     pub fn print(self, out: &mut Output) {
         out.only(self.text);
     }

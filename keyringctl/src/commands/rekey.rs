@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl rekey`: a new data key.
+//! `keyringctl rekey`: renews the data key.
 
 use super::output::{Output, counted};
 use super::secret::{self, Typed};
-use super::slot::Target;
+use super::slot::TargetKeyring;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
 use crate::error::Result;
@@ -15,42 +15,43 @@ use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Renew the data key: every record is encrypted anew, all slots keep working
+/// Renew the data key and re-encrypt the keyring; existing passphrases and keys keep working
 ///
-/// Do this when somebody may have learnt the data key, or has left who knew a removed slot's secret and may have
-/// an old copy of the file: with that copy and that secret, the file as it is from now on cannot be opened.
-/// A server that uses the keyring goes on. Name all copies with --mirror, also those that are away, which follow when
-/// they come back: a renewal that leaves out a copy that the server on this host is configured for is refused.
+/// Do this if somebody may know the data key, or if you removed the slot of a person who may still have an old copy of
+/// the file: that copy and their secret no longer give access to the renewed keyring. The server can keep running.
+/// Name all copies with --mirror, also those that cannot be reached now: they are brought up to date when they come
+/// back. A renewal that leaves out a copy in the configuration of the server on this host is refused.
 ///
-/// A slot whose secret is given is renewed with it. Every other slot follows by its public key, for which only the
-/// data key until now vouches: whoever knew that and could write to the file may have put his own public key or his
-/// own slot there, and it would follow too. The output says which slots followed so. To rule it out, give the other
-/// secrets as well: a slot that is not as its secret made it is refused, and with --require-all one that no secret
-/// opens. Remove slots that nobody knows first.
+/// A slot whose secret is given is renewed with that secret. Every other slot is renewed with its public key, which only
+/// the old data key authenticates: anyone who knew that key and could write to the file may have replaced a public key
+/// or added a slot, and would get the new data key. The output says which slots were renewed this way. To rule this
+/// out, give the other secrets too: a slot that was altered is then refused, and with --require-all also a slot that
+/// none of the secrets fits. First remove slots that you do not recognize.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  keyringctl rekey /mnt/keyring/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret\n  keyringctl rekey /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --verify-recovery --require-all"
 )]
 pub(super) struct Args {
     #[command(flatten)]
-    target: Target,
-    /// Renew the slot that this secret opens with it, too; SOURCE as in --unlock (repeatable)
+    target: TargetKeyring,
+    /// Also renew the slot of this secret with the secret; SOURCE as for --unlock (repeatable)
     #[arg(long, value_name = "SOURCE")]
     verify_slot: Vec<UnlockSource>,
-    /// Ask for the recovery key and renew its slot with it: a terminal is asked, else it is read from standard input
+    /// Also renew the slot of the recovery key with that key: prompt for it, or read it from standard input if that is
+    /// not a terminal
     #[arg(long, conflicts_with = "recovery")]
     verify_recovery: bool,
-    /// Ask the terminal for a passphrase and renew the slot that it opens with it (repeatable)
+    /// Also renew the slot of a passphrase with that passphrase: prompt for it (repeatable)
     #[arg(long, action = clap::ArgAction::Count)]
     verify_passphrase: u8,
-    /// Refuse to let any slot follow by its public key
+    /// Refuse to renew any slot with its public key alone
     #[arg(long)]
     require_all: bool,
 }
 
-/// A slot, and how it came to wrap the new data key.
+/// A slot, and how it was renewed.
 #[derive(Serialize)]
-struct Row {
+struct RenewedSlot {
     #[serde(flatten)]
     slot: SlotRow,
     renewed: Renewed,
@@ -58,14 +59,14 @@ struct Row {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let (keyring, secret) = args.target.open_and_keep(&fs, "rekey", "")?;
+    let (keyring, secret) = args.target.open_with_secret(&fs, "rekey", "")?;
     let source_name = args.target.secret.name();
     let mut secrets = vec![Verifier { source_name, secret }];
     secrets.extend(args.others()?);
     let renewed = keyring.rekey(&secrets, args.require_all)?;
     let status = keyring.status();
     out.line(format_args!(
-        "keyring {}: {} sealed with a new data key, generation {}",
+        "keyring {}: {} re-encrypted with a new data key, generation {}",
         status.id,
         counted(status.keys, "key"),
         status.generation
@@ -74,7 +75,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         .slots()
         .iter()
         .zip(renewed)
-        .map(|(slot, renewed)| Row { slot: SlotRow::from(slot), renewed })
+        .map(|(slot, renewed)| RenewedSlot { slot: SlotRow::from(slot), renewed })
         .collect();
     for (i, row) in rows.iter().enumerate() {
         out.field(&format!("slot {}", i + 1), row.text());
@@ -82,10 +83,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let unverified = rows.iter().filter(|row| row.renewed == Renewed::ByPublicKey).count();
     if unverified > 0 {
         out.line(format_args!(
-            "WARNING: {unverified} of {} not verified. If somebody who knew the old data key could write to the file, \
-             he may have added a slot or replaced a public key, and has the new data key now.\n\
-             Check that every slot is yours. To verify them, run rekey again with their secrets: --verify-slot SOURCE, \
-             --verify-recovery, --verify-passphrase; --require-all refuses the others",
+            "WARNING: {unverified} of {} not verified. Anyone who knew the old data key and could write to the file may \
+             have added a slot or replaced a public key, and now has the new data key.\n\
+             Check that you recognize every slot. To verify them, run rekey again with their secrets: --verify-slot SOURCE, \
+             --verify-recovery, --verify-passphrase. With --require-all, rekey refuses slots that are not verified",
             counted(rows.len(), "slot")
         ));
     }
@@ -94,7 +95,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 impl Args {
-    /// The secrets that verify further slots.
+    /// The secrets that verify the other slots.
     fn others(&self) -> Result<Vec<Verifier>> {
         let path = &self.target.path;
         let mut others = Vec::new();
@@ -111,11 +112,11 @@ impl Args {
     }
 }
 
-impl Row {
+impl RenewedSlot {
     fn text(&self) -> String {
         let how = match self.renewed {
             Renewed::BySecret => "renewed with its secret",
-            Renewed::ByPublicKey => "followed by its public key, NOT VERIFIED",
+            Renewed::ByPublicKey => "renewed with its public key, NOT VERIFIED",
         };
         format!("{}: {how}", self.slot.description())
     }

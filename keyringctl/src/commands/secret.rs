@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How `keyringctl` gets an unlock secret: from a source as the server does, or from the terminal,
-//! without echo. Never from its arguments (invariant 6).
+//! Reads unlock secrets: from a source, as the server does, or from the terminal without echo. Never from the
+//! arguments (invariant 6).
 
 use super::output::shell_word;
 use keyring_external::error::{Error, Failure, Result};
@@ -20,16 +20,16 @@ use zeroize::{Zeroize, Zeroizing};
 
 const TERMINAL: &str = "the terminal";
 const RECOVERY: &str = "the recovery key";
-/// How commands in messages name the secret of a keyring when nothing is known of it.
+/// The option that names the unlock secret in the commands of messages, if its source is not known.
 const UNNAMED: &str = " --unlock SOURCE";
 const RECOVERY_TRIES: usize = 3;
 
 /// Where the secret of a new keyring or slot comes from.
 #[derive(clap::Args)]
 #[group(id = "source")]
-pub(super) struct Source {
-    /// Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or
-    /// "command:PROGRAM ARGS". Without it, a terminal is asked for a passphrase
+pub(super) struct NewSecret {
+    /// Source of the unlock secret: file:PATH, credential:NAME, env:NAME or "command:PROGRAM ARGS"
+    /// [default: prompt for a passphrase]
     #[arg(long, value_name = "SOURCE")]
     pub unlock: Option<UnlockSource>,
 }
@@ -38,11 +38,11 @@ pub(super) struct Source {
 #[derive(clap::Args, Default)]
 #[group(id = "secret")]
 pub(super) struct Args {
-    /// Where the unlock secret comes from: file:PATH, credential:NAME, env:NAME or
-    /// "command:PROGRAM ARGS". Without it, a terminal is asked for a passphrase or recovery key
+    /// Source of the unlock secret: file:PATH, credential:NAME, env:NAME or "command:PROGRAM ARGS"
+    /// [default: prompt for a passphrase or recovery key]
     #[arg(long, value_name = "SOURCE")]
     pub unlock: Option<UnlockSource>,
-    /// Open with the recovery key: a terminal is asked for it, else it is read from standard input
+    /// Unlock with the recovery key: prompt for it, or read it from standard input if that is not a terminal
     #[arg(long, conflicts_with = "unlock")]
     pub recovery: bool,
 }
@@ -51,19 +51,19 @@ fn name_of(source: &Option<UnlockSource>) -> String {
     source.as_ref().map_or_else(|| TERMINAL.to_owned(), UnlockSource::to_string)
 }
 
-impl Source {
-    /// What messages call the source.
+impl NewSecret {
+    /// The name of the source in messages.
     pub fn name(&self) -> String {
         name_of(&self.unlock)
     }
 
-    /// Reads the secret: a terminal is asked twice.
+    /// Reads the secret. Prompts twice on a terminal.
     pub fn read_new(&self) -> Result<UnlockSecret> {
         if let Some(source) = &self.unlock {
             return source.read();
         }
         let first = ask("New passphrase: ")?;
-        let again = ask("The same again: ")?;
+        let again = ask("Repeat passphrase: ")?;
         if first.raw() != again.raw() {
             return Err(refused("the two passphrases differ: try again"));
         }
@@ -72,12 +72,12 @@ impl Source {
 }
 
 impl Args {
-    /// What messages call the source.
+    /// The name of the source in messages.
     pub fn name(&self) -> String {
         if self.recovery { RECOVERY.to_owned() } else { name_of(&self.unlock) }
     }
 
-    /// The option that names it in a command: the real source where it is known.
+    /// The option that names the secret in a command: with the real source, if it is known.
     pub fn option(&self) -> String {
         match &self.unlock {
             Some(source) => format!(" --unlock {}", shell_word(Path::new(&source.to_string()))),
@@ -86,7 +86,7 @@ impl Args {
         }
     }
 
-    /// A message whose commands leave it open, with the real source.
+    /// Puts the real source into the commands of a message.
     pub fn named_in(&self, message: String) -> String {
         message.replace(UNNAMED, &self.option())
     }
@@ -100,7 +100,7 @@ impl Args {
         }
     }
 
-    /// The same secret once more, for another reader.
+    /// Copies a secret, for another reader.
     pub fn read_again(&self, secret: &UnlockSecret) -> Result<UnlockSecret> {
         Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
     }
@@ -111,7 +111,7 @@ impl Args {
     }
 }
 
-/// A secret for several files: it is asked for, or read from its source, once and when the first of them needs it.
+/// A secret for several files, which is read or prompted for once, when the first of them needs it.
 pub(super) struct Once<'a> {
     args: &'a Args,
     secret: Option<UnlockSecret>,
@@ -122,12 +122,12 @@ impl<'a> Once<'a> {
         Self { args, secret: None }
     }
 
-    /// Where it comes from.
+    /// The options that name its source.
     pub fn args(&self) -> &'a Args {
         self.args
     }
 
-    /// Whether it was said where it comes from.
+    /// Whether the options name a source.
     pub fn is_given(&self) -> bool {
         self.args.unlock.is_some() || self.args.recovery
     }
@@ -147,40 +147,41 @@ impl<'a> Once<'a> {
     }
 }
 
-/// What a person types to verify a slot.
+/// A secret that is typed to verify a slot.
 #[derive(Clone, Copy)]
 pub(super) enum Typed {
-    /// The recovery key, at a terminal or from standard input.
+    /// The recovery key, on a terminal or from standard input.
     RecoveryKey,
-    /// A passphrase, at a terminal.
+    /// A passphrase, on a terminal.
     Passphrase,
 }
 
-/// Reads a secret that verifies a slot.
+/// Reads a secret with which a slot is verified.
 pub(super) fn read_typed(what: Typed, path: &Path) -> Result<Verifier> {
     let (source_name, secret) = match what {
         Typed::RecoveryKey => (RECOVERY, read_recovery_key(path)?),
         Typed::Passphrase => {
-            (TERMINAL, ask(&format!("Passphrase of a slot of {}, to verify it: ", path.display()))?)
+            (TERMINAL, ask(&format!("Passphrase of the slot of {} to verify: ", path.display()))?)
         }
     };
     Ok(Verifier { source_name: source_name.to_owned(), secret })
 }
 
-/// Reads a recovery key. A typing mistake is pointed at, and on a terminal another try given.
+/// Reads a recovery key. Says where it was mistyped, and prompts again on a terminal.
 fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
     let terminal = std::io::stdin().is_terminal();
     for tries_left in (0..RECOVERY_TRIES).rev() {
         let secret = if terminal {
             ask(&format!("Recovery key of {}: ", path.display()))?
         } else {
-            // A line at most: what follows is for somebody else.
+            // One line at most: another program may read the rest.
             let mut line = Zeroizing::new(Vec::new());
             std::io::stdin().lock().take(MAX_UNLOCK as u64).read_until(b'\n', &mut line).map_err(|e| {
                 Error::from(Failure::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() })
             })?;
             if line.is_empty() {
-                let why = "standard input ended: type or pipe it in".to_owned();
+                let why =
+                    "standard input is empty. Pipe the recovery key in, or run this on a terminal".to_owned();
                 return Err(Failure::Unlock { source_name: RECOVERY.to_owned(), why }.into());
             }
             UnlockSecret::new(Locked::copy_of(&line)?)
@@ -193,10 +194,10 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
             }
         }
     }
-    Err(refused("no recovery key was typed"))
+    Err(refused("no recovery key was entered"))
 }
 
-/// What Argon2id may cost on this machine, when the new secret is a passphrase.
+/// The cost of Argon2id on this machine, if the new secret is a passphrase.
 pub(super) fn measured_cost(secret: &UnlockSecret) -> Result<Cost> {
     let cost = if secret.is_text() { Cost::measured() } else { Ok(Cost::NONE) };
     cost.map_err(FormatError::in_memory)
@@ -208,11 +209,11 @@ fn refused(why: &str) -> Error {
 
 fn ask(prompt: &str) -> Result<UnlockSecret> {
     if !std::io::stdin().is_terminal() {
-        return Err(refused("there is none to ask: give the source of the secret with --unlock"));
+        return Err(refused("there is no terminal. Name the source of the secret with --unlock"));
     }
     let mut typed = rpassword::prompt_password(prompt).map_err(|e| refused(&e.to_string()))?;
     let secret = if typed.is_empty() {
-        Err(refused("nothing was typed"))
+        Err(refused("the input was empty"))
     } else {
         Ok(Locked::copy_of(typed.as_bytes())?)
     };

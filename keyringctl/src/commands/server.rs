@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How a command reaches a MySQL server: the options of the mysql client.
+//! Connects to a MySQL server, with the options of the mysql client.
 
 use crate::error::{Error, Result};
 use crate::server::{Options, Protocol, Session, SslMode};
@@ -7,54 +7,54 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
-/// The options of the mysql client. A password is never taken from the arguments, which everybody can see.
+/// The options of the mysql client. A password is never taken from the arguments, which other users can see.
 #[derive(clap::Args)]
 #[group(id = "server")]
-#[command(next_help_heading = "The server, as for the mysql client")]
+#[command(next_help_heading = "Connection to the server, as for the mysql client")]
 pub(super) struct Args {
-    /// Read this option file and no other
+    /// Read only this option file
     #[arg(long, value_name = "FILE")]
     defaults_file: Option<PathBuf>,
-    /// Read this option file too, before ~/.my.cnf
+    /// Also read this option file, before ~/.my.cnf
     #[arg(long, value_name = "FILE", conflicts_with = "defaults_file")]
     defaults_extra_file: Option<PathBuf>,
     /// Read no option file
     #[arg(long, conflicts_with_all = ["defaults_file", "defaults_extra_file"])]
     no_defaults: bool,
-    /// The account [default: your login name]
+    /// MySQL account [default: your login name]
     #[arg(long, short = 'u')]
     user: Option<String>,
-    /// Ask for the password on the terminal. Else it comes from the option files or from MYSQL_PWD
+    /// Prompt for the password. Without this option, it comes from the option files or from MYSQL_PWD
     #[arg(long, short = 'p')]
     password: bool,
-    /// The host; localhost means the socket
+    /// Host; localhost means the socket
     #[arg(long)]
     host: Option<String>,
-    /// The TCP port [default: 3306]
+    /// TCP port [default: 3306]
     #[arg(long, short = 'P')]
     port: Option<u16>,
-    /// The socket
+    /// Socket file
     #[arg(long, short = 'S', value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// tcp or socket
+    /// Protocol: tcp or socket
     #[arg(long)]
     protocol: Option<Protocol>,
-    /// DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY
+    /// TLS mode: DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY
     #[arg(long, value_name = "MODE")]
     ssl_mode: Option<SslMode>,
-    /// Certificates of the authorities, PEM; makes VERIFY_CA the default
+    /// CA certificates, in PEM; makes VERIFY_CA the default
     #[arg(long, value_name = "FILE")]
     ssl_ca: Option<PathBuf>,
-    /// The client's certificate, PEM
+    /// Client certificate, in PEM
     #[arg(long, value_name = "FILE")]
     ssl_cert: Option<PathBuf>,
-    /// The client's private key, PEM
+    /// Private key of the client, in PEM
     #[arg(long, value_name = "FILE")]
     ssl_key: Option<PathBuf>,
 }
 
 impl Args {
-    /// Connects.
+    /// Connects to the server.
     pub fn connect(&self) -> Result<Session> {
         let mut options = match (&self.defaults_file, self.no_defaults) {
             (Some(file), _) => Options::from_file(file)?,
@@ -81,9 +81,9 @@ impl Args {
 }
 
 fn ask() -> Result<Zeroizing<String>> {
-    let refused = |why: String| Error::Usage(format!("the password cannot be asked for: {why}"));
+    let refused = |why: String| Error::Usage(format!("cannot prompt for the password: {why}"));
     if !std::io::stdin().is_terminal() {
-        return Err(refused("there is no terminal; give it in an option file".to_owned()));
+        return Err(refused("no terminal. Put the password into an option file".to_owned()));
     }
     let typed = rpassword::prompt_password("Password of the MySQL account: ");
     typed.map(Zeroizing::new).map_err(|e| refused(e.to_string()))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The server's installation on this host, or below a directory that is to become a host: where its parts are.
+//! The server's installation, on this host or in an image below a directory: where its parts are.
 
 use crate::error::{Error, Result};
 use crate::host::accounts::{self, Account};
@@ -22,46 +22,46 @@ const PROGRAMS: [&str; 5] = [
 ];
 const PLUGIN_DIRS: [&str; 3] =
     ["/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/local/mysql/lib/plugin"];
-/// The same below a base directory of its own.
+/// Plugin directories below a base directory.
 const BELOW_BASEDIR: [&str; 3] = ["lib/plugin", "lib/mysql/plugin", "lib64/mysql/plugin"];
 const DATADIR: &str = "/var/lib/mysql";
-/// Option files of a server, in MySQL's order. Debian's second one is a link to the third.
+/// Option files of a server, in MySQL's order. On Debian, the second one is a link to `DEBIAN_OPTION_FILE`.
 const OPTION_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
-const BEHIND_THE_LINK: &str = "/etc/mysql/mysql.cnf";
+const DEBIAN_OPTION_FILE: &str = "/etc/mysql/mysql.cnf";
 const OPTION_DIRS: [&str; 3] = ["/etc/mysql/mysql.conf.d", "/etc/mysql/conf.d", "/etc/my.cnf.d"];
 const UNIT_DIRS: [&str; 4] =
     ["/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system", "/etc/systemd/system"];
 const UNITS: [&str; 2] = ["mysql.service", "mysqld.service"];
 
-/// Where the server's parts are, when they are not where its packages put them.
+/// Where the server's parts are, if they are not where its packages install them.
 #[derive(clap::Args, Clone, Default)]
 #[group(id = "site")]
-#[command(next_help_heading = "The server's installation")]
+#[command(next_help_heading = "Installation of the server")]
 pub(super) struct Args {
-    /// Take all paths to be below this directory: an image, a container's root
+    /// Treat all paths as relative to this directory, such as the root of an image or container
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     pub root: PathBuf,
-    /// The mysqld program [default: where packages put it]
+    /// mysqld program [default: where packages install it]
     #[arg(long, value_name = "PATH")]
     pub mysqld: Option<PathBuf>,
-    /// The directory for plugins and components [default: what the option files say, else where packages put it]
+    /// Directory of plugins and components [default: from the option files, or where packages install them]
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
-    /// The data directory [default: what the option files say, else /var/lib/mysql]
+    /// Data directory [default: from the option files, or /var/lib/mysql]
     #[arg(long, value_name = "DIR")]
     pub datadir: Option<PathBuf>,
-    /// The account that mysqld runs as
+    /// Account that mysqld runs as [default: from the systemd unit or the option files, or mysql]
     #[arg(long, value_name = "NAME")]
     pub mysqld_user: Option<String>,
-    /// mysqld's systemd unit [default: mysql.service or mysqld.service, whichever there is]
+    /// systemd unit of mysqld [default: mysql.service or mysqld.service, whichever exists]
     #[arg(long, value_name = "NAME")]
     pub unit: Option<String>,
-    /// An option file of the server, in the place of those that it reads by itself (repeatable)
+    /// Option file of the server, instead of those that it reads by default (repeatable)
     #[arg(long = "option-file", value_name = "FILE")]
     pub option_files: Vec<PathBuf>,
 }
 
-/// Where the server's parts are. Paths are those that mysqld sees; [`Site::at`] has those of this process.
+/// Where the server's parts are. Paths are those that mysqld sees; [`Site::at`] converts them for this process.
 #[derive(Debug, Default)]
 pub(super) struct Site {
     pub root: PathBuf,
@@ -72,17 +72,17 @@ pub(super) struct Site {
     pub user: String,
     pub account: Option<Account>,
     pub unit_name: String,
-    /// `None`: there is no such unit.
+    /// `None` if there is no such unit.
     pub unit: Option<Unit>,
     pub option_dir: PathBuf,
-    /// What the server's option files say, for its groups only.
+    /// The settings in the server's groups of its option files.
     pub options: OptionFile,
-    /// Why one of them was not read.
+    /// Why one of the option files was not read.
     pub option_error: Option<String>,
 }
 
 impl Args {
-    /// Looks where all is.
+    /// Finds the parts of the installation.
     pub fn look(&self) -> Result<Site> {
         let root = fs::canonicalize(&self.root).map_err(|e| Error::io("look at", &self.root, e))?;
         let mut site = Site { root, ..Site::default() };
@@ -134,9 +134,9 @@ impl Args {
         };
         for file in files {
             let mut path = site.at(&file);
-            // Below a root an absolute link leads out of it.
+            // An absolute link below a root would lead out of it.
             if file == Path::new(OPTION_FILES[1]) && site.is_below() && path.is_symlink() {
-                path = site.at(Path::new(BEHIND_THE_LINK));
+                path = site.at(Path::new(DEBIAN_OPTION_FILE));
             }
             match OptionFile::read(&path, &site.root) {
                 Ok(read) => {
@@ -152,28 +152,28 @@ impl Args {
     }
 }
 
-/// `[mysqld]`, `[server]`, and groups for one version.
+/// Whether a server reads this group: `[mysqld]`, `[server]`, or a group for one version.
 fn is_servers(group: &str) -> bool {
     group == "server" || group == "mysqld" || group.starts_with("mysqld-")
 }
 
 impl Site {
-    /// A path of the server's, as this process must name it.
+    /// A path of the server, as this process sees it.
     pub fn at(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// A path as the server names it.
+    /// A path of this process, as the server sees it.
     pub fn seen(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| Path::new("/").join(below))
     }
 
-    /// Whether this is not the running system itself.
+    /// Whether this is an image below a directory, not the running system.
     pub fn is_below(&self) -> bool {
         self.root != Path::new("/")
     }
 
-    /// The last setting of an option of the server, which counts.
+    /// The last setting of an option, which is the effective one.
     pub fn option(&self, name: &str) -> Option<&Entry> {
         self.options.entries.iter().rev().find(|e| e.name == name)
     }
@@ -183,7 +183,7 @@ impl Site {
         self.options.entries.iter().filter(move |e| e.name == name)
     }
 
-    /// This server with a keyring that nothing is said of but where it is and how it is opened.
+    /// This server with a keyring of default settings.
     pub fn host(&self, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
         Host {
             way,
@@ -203,7 +203,7 @@ impl Site {
         }
     }
 
-    /// A file's text; `None` when there is none.
+    /// The text of a file; `None` if it does not exist.
     pub fn text(&self, path: &Path) -> Result<Option<String>> {
         let path = self.at(path);
         match fs::read(&path) {
@@ -213,14 +213,14 @@ impl Site {
         }
     }
 
-    /// The version of mysqld. The running system's own is asked; nothing of another root is run, as it may be anybody's
-    /// image: there the package that mysqld is of tells it, or nothing does.
+    /// The version of mysqld. On the running system, mysqld prints it. Programs of an image are not run, because the image
+    /// may come from anyone: there, the version is that of the Debian package, if there is one.
     fn find_version(&self) -> Option<(u32, u32)> {
         if self.is_below() {
             return self.packaged_version();
         }
-        // Root is refused without an account, and the option files may name plugins. Not asked for its settings: for
-        // that mysqld would load the keyring itself.
+        // mysqld refuses to run as root without --user, and option files may name plugins. Do not ask mysqld for its
+        // settings: it would load the keyring for that.
         let mut command = Command::new(&self.mysqld);
         command
             .args(["--no-defaults", "--user=root", "--version"])
@@ -230,7 +230,7 @@ impl Site {
         version(printed.unwrap_or_default().split(" Ver ").nth(1)?)
     }
 
-    /// The version of the Debian package that mysqld came with.
+    /// The version of the Debian package that contains mysqld.
     fn packaged_version(&self) -> Option<(u32, u32)> {
         let status = self.text(Path::new("/var/lib/dpkg/status")).ok()??;
         let has_mysqld = |name: &str, arch: &str| {
@@ -249,7 +249,7 @@ impl Site {
                 values.next()
             };
             let (name, arch) = (field("Package")?, field("Architecture")?);
-            // The name becomes a part of a path.
+            // The name becomes part of a path.
             let is_name = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
             if !name.contains("server")
                 || !format!("{name}{arch}").chars().all(is_name)
@@ -265,17 +265,17 @@ impl Site {
     fn account_of(&self, name: &str) -> Option<Account> {
         let passwd = fs::read_to_string(self.at(Path::new("/etc/passwd"))).unwrap_or_default();
         accounts::find(&passwd, name).or_else(|| {
-            // Accounts may be elsewhere than in the file.
+            // Accounts may come from a directory service.
             let answer =
                 (!self.is_below()).then(|| Command::new("getent").args(["passwd", name]).output())?.ok()?;
             accounts::find(&String::from_utf8_lossy(&answer.stdout), name)
         })
     }
 
-    /// A unit with its drop-ins.
+    /// Reads a unit with its drop-ins.
     fn read_unit(&self, name: &str) -> Result<Option<Unit>> {
         let mut unit = None::<Unit>;
-        // One in /etc takes the place of the package's.
+        // A unit in /etc replaces the package's.
         let file = UNIT_DIRS.iter().rev().map(|dir| Path::new(dir).join(name)).find(|f| self.at(f).exists());
         if let Some(file) = file {
             unit.get_or_insert_default().add(&self.text(&file)?.unwrap_or_default());
@@ -289,7 +289,7 @@ impl Site {
             );
         }
         drop_ins.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
-        // The same directory by two names is read once.
+        // The same directory under two names is read once.
         drop_ins.dedup_by_key(|path| fs::canonicalize(path).ok());
         for file in drop_ins {
             let text = fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
@@ -299,12 +299,12 @@ impl Site {
     }
 }
 
-/// What is mounted below a directory, with paths as they are from there.
+/// The mounts below a directory, with paths relative to it.
 pub(super) fn mounts_below(root: &Path) -> Vec<Mount> {
     mounts::mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), root)
 }
 
-/// Where packages put plugins, or a base directory that the option files name.
+/// The plugin directory of the packages, or of the base directory that the option files name.
 fn plugin_dir(site: &Site) -> PathBuf {
     let basedir = site.option("basedir").and_then(|e| e.value.as_deref()).map(Path::new);
     let below = basedir.into_iter().flat_map(|base| BELOW_BASEDIR.map(|dir| base.join(dir)));
@@ -315,18 +315,18 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map(|p| tidy(&p)).map_err(|e| Error::io("look at", path, e))
 }
 
-/// Without a slash at the end.
+/// Removes a slash at the end.
 fn tidy(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// The first that is there; else the first.
+/// The first path that exists, or the first path.
 fn first(site: &Site, paths: &[&str]) -> PathBuf {
-    let there = paths.iter().find(|p| site.at(Path::new(p)).exists());
-    PathBuf::from(there.or(paths.first()).copied().unwrap_or_default())
+    let existing = paths.iter().find(|p| site.at(Path::new(p)).exists());
+    PathBuf::from(existing.or(paths.first()).copied().unwrap_or_default())
 }
 
-/// Of `9.7.4-2 for Linux ...`.
+/// Parses the version in `9.7.4-2 for Linux ...`.
 fn version(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

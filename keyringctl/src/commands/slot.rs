@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl slot`: the secrets that open a keyring.
+//! `keyringctl slot`: the secrets that unlock a keyring.
 
 use super::output::{Output, stderr_report};
 use super::secret::{self, measured_cost};
@@ -17,23 +17,22 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Show, add, change and remove the secrets that open a keyring
+/// Show, add, change and remove the secrets that unlock a keyring
 ///
-/// A server may go on using the keyring meanwhile. Name all copies with --mirror, so that they stay alike: a change
-/// that leaves out a copy that the server on this host is configured for is refused. A copy that is away follows
-/// when it comes back.
+/// The server can keep running. Name all copies with --mirror: a change that leaves out a copy in the configuration of
+/// the server on this host is refused. A copy that cannot be reached now is brought up to date when it comes back.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
 
-/// A keyring to change, and how it is opened.
+/// The copies of a keyring to change, and the secret that unlocks them.
 #[derive(clap::Args)]
-pub(super) struct Target {
-    /// The keyring file
+pub(super) struct TargetKeyring {
+    /// Keyring file
     pub path: PathBuf,
-    /// A further copy (repeatable)
+    /// Additional copy (repeatable)
     #[arg(long = "mirror", value_name = "PATH")]
     pub mirrors: Vec<PathBuf>,
     #[command(flatten)]
@@ -43,70 +42,71 @@ pub(super) struct Target {
 }
 
 #[derive(clap::Args)]
-struct New {
-    /// Where the new secret comes from, as in --unlock. Without it, a terminal is asked for a passphrase
+struct NewArgs {
+    /// Source of the new secret, as for --unlock [default: prompt for a passphrase]
     #[arg(long = "new", value_name = "SOURCE")]
     source: Option<UnlockSource>,
 }
 
-impl New {
-    fn source(&self) -> secret::Source {
-        secret::Source { unlock: self.source.clone() }
+impl NewArgs {
+    fn source(&self) -> secret::NewSecret {
+        secret::NewSecret { unlock: self.source.clone() }
     }
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Show the slots; no secret is needed
+    /// Show the unlock slots (needs no secret)
     List {
-        /// The keyring file
+        /// Keyring file
         path: PathBuf,
     },
-    /// Add a slot: a passphrase, a secret file, or a new recovery key
+    /// Add an unlock slot for a passphrase, a secret file or a new recovery key
     #[command(
         after_help = "Example: keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --recovery"
     )]
     Add {
-        /// The keyring file
+        /// Keyring file
         path: PathBuf,
-        /// A further copy (repeatable)
+        /// Additional copy (repeatable)
         #[arg(long = "mirror", value_name = "PATH")]
         mirrors: Vec<PathBuf>,
-        /// Where the unlock secret comes from, as of the other commands
+        /// Source of the unlock secret: file:PATH, credential:NAME, env:NAME or "command:PROGRAM ARGS"
+        /// [default: prompt for a passphrase or recovery key]
         #[arg(long, value_name = "SOURCE")]
         unlock: Option<UnlockSource>,
-        /// Open with the recovery key, as --recovery does for the other commands
+        /// Unlock with the recovery key, as --recovery does in the other commands
         #[arg(long, conflicts_with = "unlock")]
         with_recovery: bool,
         #[command(flatten)]
-        new: New,
-        /// Make a recovery key and print it, once
+        new: NewArgs,
+        /// Create a recovery key and show it (shown only once)
         #[arg(long, conflicts_with = "source")]
         recovery: bool,
-        /// A name for people; readable without the secret
+        /// Name of the slot; readable without the secret
         #[arg(long, value_name = "TEXT", default_value = "added")]
         name: String,
         #[command(flatten)]
         all: all_copies::Args,
     },
-    /// Have the slot that opens with --unlock open with --new instead
+    /// Change the secret of the slot that --unlock fits to --new
     #[command(
         after_help = "Example: keyringctl slot change /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/old.secret --new file:/etc/mysql/new.secret"
     )]
     Change {
         #[command(flatten)]
-        target: Target,
+        target: TargetKeyring,
         #[command(flatten)]
-        new: New,
+        new: NewArgs,
     },
-    /// Remove a slot by its number; never the last one
+    /// Remove the slot with this number, unless it is the last one
     #[command(
         after_help = "Example: keyringctl slot remove /mnt/keyring/keys/main.keyring 3 --unlock file:/etc/mysql/keyring.secret"
     )]
     Remove {
         #[command(flatten)]
-        target: Target,
-        /// Its number, as slot list shows it
+        target: TargetKeyring,
+        /// Number of the slot, as shown by slot list
         number: usize,
     },
 }
@@ -117,14 +117,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Command::List { path } => show(out, inspect(&fs, path)?.header.slots.iter().map(SlotRow::from), None),
         Command::Add { path, mirrors, unlock, with_recovery, new, recovery, name, all } => {
             let secret = secret::Args { unlock: unlock.clone(), recovery: *with_recovery };
-            let target = Target { path: path.clone(), mirrors: mirrors.clone(), secret, all: all.clone() };
+            let target =
+                TargetKeyring { path: path.clone(), mirrors: mirrors.clone(), secret, all: all.clone() };
             let keyring = target.open(&fs, "slot add", "")?;
             let mut key = None;
             if *recovery {
                 let text = key.insert(String::new());
                 // Writing to a String does not fail.
                 let _ = keyring.add_recovery_slot()?.write_to(text);
-                out.line("The new recovery key. It is shown this once:");
+                out.line("The new recovery key (shown only once):");
                 out.line("");
                 out.line(format_args!("    {text}"));
                 out.line("");
@@ -139,12 +140,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             }
         }
         Command::Change { target, new } => {
-            let (keyring, old) = target.open_and_keep(&fs, "slot change", "")?;
+            let (keyring, old) = target.open_with_secret(&fs, "slot change", "")?;
             let secret = new.source().read_new()?;
             let number = keyring.change_slot(&old, &secret, &new.source().name(), measured_cost(&secret)?)?;
-            out.line(format_args!(
-                "slot {number} opens with the new secret now, and with the old one no more"
-            ));
+            out.line(format_args!("Slot {number} now uses the new secret; the old one no longer works"));
             show(out, keyring.slots().iter().map(SlotRow::from), None);
         }
         Command::Remove { target, number } => {
@@ -156,28 +155,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(Verdict::Fine)
 }
 
-/// Prints what there is so far, the key of the last slot in it. When nobody gets it, the slot goes again.
-fn deliver(keyring: &Keyring, target: &Target, out: &mut Output) -> Result<()> {
+/// Prints the output so far, which includes the recovery key of the last slot. If that fails, removes the slot again.
+fn deliver(keyring: &Keyring, target: &TargetKeyring, out: &mut Output) -> Result<()> {
     let number = keyring.slots().len();
     out.deliver().map_err(|e| {
         let then = match keyring.remove_slot(number) {
-            Ok(()) => "so its slot was removed again".to_owned(),
+            Ok(()) => "Its slot was removed again".to_owned(),
             Err(why) => format!(
-                "and its slot could not be removed again ({why}): remove it with keyringctl slot remove {} {number}{}",
+                "Its slot could not be removed again ({why}): run keyringctl slot remove {} {number}{}",
                 target.path.display(),
                 target.secret.option()
             ),
         };
         Error::Usage(format!(
-            "the new recovery key could not be shown ({e}), {then}. Run this again with standard output to a terminal, \
-             or to a file that only you read"
+            "the new recovery key could not be shown ({e}). {then}. Run this command again with standard output to a \
+             terminal, or to a file that only you can read"
         ))
     })
 }
 
-impl Target {
-    /// Opens it for `command` with the secret, read anew, and answers both.
-    pub(super) fn open_and_keep(
+impl TargetKeyring {
+    /// Opens the keyring for `command`. Returns it with the secret that unlocked it.
+    pub(super) fn open_with_secret(
         &self,
         fs: &Arc<dyn Fs>,
         command: &str,
@@ -193,29 +192,33 @@ impl Target {
         self.open_with(fs, &self.paths(command, last)?, || self.secret.read(&self.path))
     }
 
-    /// All copies; a change that would leave out one of the server's is refused.
+    /// The paths of all copies.
+    ///
+    /// # Errors
+    /// The change would leave out a copy in the server's configuration.
     fn paths(&self, command: &str, last: &str) -> Result<Vec<PathBuf>> {
         let paths = sync::paths(&self.path, &self.mirrors)?;
         self.all.check(command, &paths, last)?;
         Ok(paths)
     }
 
-    /// Opens the copies and brings them up to date: a change of slots must reach each that is there. One that is
-    /// away is in an earlier state when it comes back, and follows then.
+    /// Opens the copies and brings them up to date, because a change of slots must reach all that exist. A copy that
+    /// cannot be reached is behind when it comes back, and is brought up to date then.
     fn open_with(
         &self,
         fs: &Arc<dyn Fs>,
         paths: &[PathBuf],
         read: impl FnOnce() -> keyring_external::error::Result<UnlockSecret>,
     ) -> Result<Keyring> {
-        let there = paths.iter().filter(|path| FileReplica::new(Arc::clone(fs), path).is_there()).count();
-        let keyring = load_beside_others(fs, paths, there.max(1), &self.secret.name(), read, stderr_report)?;
+        let existing = paths.iter().filter(|path| FileReplica::new(Arc::clone(fs), path).is_there()).count();
+        let keyring =
+            load_beside_others(fs, paths, existing.max(1), &self.secret.name(), read, stderr_report)?;
         keyring.settle()?;
         Ok(keyring)
     }
 }
 
-/// Shows slots, and once a new recovery key.
+/// Shows the slots, and a new recovery key if there is one.
 pub(super) fn show(out: &mut Output, slots: impl Iterator<Item = SlotRow>, recovery_key: Option<String>) {
     let slots: Vec<_> = slots.collect();
     for (i, slot) in slots.iter().enumerate() {

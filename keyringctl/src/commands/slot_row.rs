@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How an unlock slot is shown, by all commands that show one.
+//! The presentation of an unlock slot in all commands.
 
 use super::output::time;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::slots::{Slot, SlotKind};
 use serde::Serialize;
 
-/// An unlock slot, without what is sealed in it.
+/// An unlock slot, without the data key that it holds.
 #[derive(Serialize)]
 pub(super) struct SlotRow {
     kind: SlotKind,
@@ -14,7 +14,7 @@ pub(super) struct SlotRow {
     created: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<Cost>,
-    /// Whether it followed the last renewal of the data key without its secret.
+    /// Whether the last renewal of the data key used its public key instead of its secret.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     followed_by_public_key: bool,
 }
@@ -32,18 +32,18 @@ impl From<&Slot> for SlotRow {
 }
 
 impl SlotRow {
-    /// As people read it.
+    /// The slot as text.
     pub fn text(&self) -> String {
-        let followed =
-            if self.followed_by_public_key { ", followed the last rekey by its public key" } else { "" };
-        self.description() + followed
+        let renewed =
+            if self.followed_by_public_key { ", last renewed with its public key, not verified" } else { "" };
+        self.description() + renewed
     }
 
-    /// What it is, and since when.
+    /// Kind, name, date and cost of the slot.
     pub fn description(&self) -> String {
         let cost = self.cost.map_or_else(String::new, |c| {
             format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
         });
-        format!("{} ({}), made {}{cost}", self.kind, self.name.escape_debug(), time(self.created))
+        format!("{} ({}), created {}{cost}", self.kind, self.name.escape_debug(), time(self.created))
     }
 }

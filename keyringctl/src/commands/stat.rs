@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the filesystem tells of a path. A volume that hangs is not waited for any longer than a look at a copy is.
+//! Filesystem metadata with a time limit, the same as for probing a copy, so that a volume that hangs does not block a
+//! command.
 
 use keyring_external::store::deadline;
 use keyring_external::store::replica::PROBE_WAIT;
@@ -7,15 +8,15 @@ use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// As [`std::fs::metadata`].
+/// As [`std::fs::metadata`], with the time limit.
 ///
 /// # Errors
-/// As that; [`ErrorKind::TimedOut`] when the volume does not answer, or has not answered since an earlier look.
+/// As that, or [`ErrorKind::TimedOut`] if the volume does not answer, or has not answered since an earlier call.
 pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
     in_time(path, |path| std::fs::metadata(path))
 }
 
-/// As [`std::fs::canonicalize`].
+/// As [`std::fs::canonicalize`], with the time limit.
 ///
 /// # Errors
 /// As [`metadata`].
@@ -31,12 +32,12 @@ fn in_time<T: Send + 'static>(
     deadline::run(path, PROBE_WAIT, move || look(&place)).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
 }
 
-/// Whether something is there.
+/// Whether the path exists.
 pub(super) fn is_there(path: &Path) -> bool {
     metadata(path).is_ok()
 }
 
-/// Whether nothing is there, for certain.
+/// Whether the path certainly does not exist.
 pub(super) fn is_missing(path: &Path) -> bool {
     metadata(path).is_err_and(|e| e.kind() == ErrorKind::NotFound)
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl status`: what keyring files are, with or without their secret.
+//! `keyringctl status`: shows what keyring files hold, with or without their secret.
 
 mod compare;
 mod copy_status;
 
 use super::content::Content;
-use super::missing::told;
+use super::missing::explain;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
 use super::secret;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
 use crate::error::Result;
-use copy_status::{About, CopyStatus, Stands};
+use copy_status::{CopyStatus, Description, WitnessSays};
 use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::format::witness::Witness;
@@ -24,19 +24,19 @@ use keyring_external::store::witness::WITNESS_NAME;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Show what keyring files are: identity, label, unlock slots, generation; no secret is needed
+/// Show id, label, unlock slots and generation of keyring files (needs no secret)
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl status /mnt/a/keys/main.keyring /mnt/b/keys/main.keyring --datadir /var/lib/mysql"
 )]
 pub(super) struct Args {
-    /// Keyring files: the copies of one keyring
+    /// Keyring files, the copies of one keyring
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The server's data directory: its witness tells whether these are the newest copies of its keyring
+    /// The server's data directory: compare the copies with the keyring that it last used
     #[arg(long, value_name = "DIR")]
     datadir: Option<PathBuf>,
-    /// Print figures for Prometheus instead (node_exporter's textfile collector)
+    /// Print metrics for Prometheus instead (for node_exporter's textfile collector)
     #[arg(long, conflicts_with = "json")]
     prometheus: bool,
     #[command(flatten)]
@@ -54,11 +54,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut unreadable = None;
     let mut secret = secret::Once::new(&args.secret);
     for path in &args.paths {
-        let found = look(&fs, path, args, &mut secret).or_else(|e| {
-            let error = Some(told(&e, path, &args.paths, &args.secret));
+        let found = examine(&fs, path, args, &mut secret).or_else(|e| {
+            let error = Some(explain(&e, path, &args.paths, &args.secret));
             let found = CopyStatus { path: path.clone(), fine: false, error, about: None, content: None };
             match e {
-                // What there is of the other copies is still to be told.
+                // The other copies are still shown.
                 Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {
                     unreadable.get_or_insert(e);
                 }
@@ -78,11 +78,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let fine = all.iter().filter(|f| f.fine).count();
         out.line(format_args!("{fine}/{} copies are up to date", all.len()));
     }
-    // One that is damaged claims nothing, and is told of with each copy.
+    // A damaged witness claims nothing; it is mentioned with each copy.
     if let (None, Some(datadir)) = (&witness, &args.datadir)
         && fs.meta(&datadir.join(WITNESS_NAME)).is_err()
     {
-        out.line(format_args!("there is no witness in {}", datadir.display()));
+        out.line(format_args!(
+            "there is no witness in {}: the keyring that it last used is not known",
+            datadir.display()
+        ));
     }
     out.document(&all);
     if args.prometheus {
@@ -91,7 +94,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     unreadable.map_or(Ok(verdict), |e| Err(e.into()))
 }
 
-/// The same as figures.
+/// The same as metrics.
 fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
     let mut metrics = Metrics::default();
     let each =
@@ -103,62 +106,63 @@ fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
                 value(found).into_iter().for_each(|value| metrics.sample(name, labels, value));
             }
         };
-    let about =
-        |found: &CopyStatus, value: &dyn Fn(&About) -> Option<String>| found.about.as_ref().and_then(value);
+    let about = |found: &CopyStatus, value: &dyn Fn(&Description) -> Option<String>| {
+        found.about.as_ref().and_then(value)
+    };
     each(
         &mut metrics,
         "keyring_external_copy_fine",
-        "Whether a copy of the keyring is whole and up to date.",
+        "Whether a copy of the keyring is intact and up to date.",
         &|f| Some(u8::from(f.fine).to_string()),
     );
     each(
         &mut metrics,
         "keyring_external_copy_generation",
-        "How often the keyring was changed, as this copy says.",
+        "How many changes the keyring has had, as recorded in this copy.",
         &|f| about(f, &|a| a.generation.map(|n| n.to_string())),
     );
     each(
         &mut metrics,
         "keyring_external_copy_authenticated",
-        "Whether the unlock secret vouched for every byte.",
+        "Whether every byte was authenticated with the unlock secret.",
         &|f| about(f, &|a| Some(u8::from(a.authenticated).to_string())),
     );
     each(
         &mut metrics,
         "keyring_external_copy_keys",
-        "Keys in this copy, known with the unlock secret.",
+        "Keys in this copy, if the unlock secret was given.",
         &|f| about(f, &|a| a.keys.map(|n| n.to_string())),
     );
     each(&mut metrics, "keyring_external_copy_slots", "Unlock slots of this copy.", &|f| {
         about(f, &|a| Some(a.slots.len().to_string()))
     });
     let name = "keyring_external_witness_generation";
-    metrics.family(name, "The newest generation that the server's data directory has seen.");
+    metrics.family(name, "The generation that the server's data directory was last used with.");
     witness.into_iter().for_each(|w| metrics.sample(name, &[("keyring", &w.id)], w.generation));
     let name = "keyring_external_status_time_seconds";
-    metrics.family(name, "When this was looked at, in seconds since 1970.");
+    metrics.family(name, "Time of these metrics, in seconds since 1970.");
     metrics.sample(name, &[], now());
     metrics
 }
 
-/// What the server in that data directory would not use is not fine.
+/// Marks the copy as failed if the server in that data directory would refuse it.
 fn compare_with_witness(
     found: &mut CopyStatus,
-    heard: KeyringResult<Witnessed>,
+    witnessed: KeyringResult<Witnessed>,
     secret: &secret::Args,
 ) -> KeyringResult<()> {
     let Some(about) = &mut found.about else { return Ok(()) };
-    let (stands, contradicted) = match heard {
+    let (says, contradicted) = match witnessed {
         Ok(Witnessed::None) => return Ok(()),
-        Ok(Witnessed::Same) => (Stands::Same, None),
-        Ok(Witnessed::KeyringAhead) => (Stands::Newer, None),
-        Ok(Witnessed::Unreliable | Witnessed::Foreign) => (Stands::Unknown, None),
-        Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => (Stands::Older, Some(e)),
-        Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => (Stands::Another, Some(e)),
-        Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => (Stands::Fork, Some(e)),
+        Ok(Witnessed::Same) => (WitnessSays::Same, None),
+        Ok(Witnessed::KeyringAhead) => (WitnessSays::Newer, None),
+        Ok(Witnessed::Unreliable | Witnessed::Foreign) => (WitnessSays::Unknown, None),
+        Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => (WitnessSays::Older, Some(e)),
+        Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => (WitnessSays::Another, Some(e)),
+        Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => (WitnessSays::Fork, Some(e)),
         Err(e) => return Err(e),
     };
-    about.witness = Some(stands);
+    about.witness = Some(says);
     if let Some(e) = contradicted {
         found.fine = false;
         found.error = Some(secret.named_in(e.to_string()));
@@ -166,14 +170,14 @@ fn compare_with_witness(
     Ok(())
 }
 
-fn look(
+fn examine(
     fs: &Arc<dyn Fs>,
     path: &Path,
     args: &Args,
     secret: &mut secret::Once<'_>,
 ) -> KeyringResult<CopyStatus> {
     let claims = inspect(fs, path)?;
-    let heard;
+    let witnessed;
     let mut about = describe(&claims.header);
     about.generation = claims.commit.map(|c| c.generation);
     let mut opened = None;
@@ -183,10 +187,10 @@ fn look(
     }
     if args.secret.unlock.is_some() {
         let (keyring, notes) = secret.load(fs, path)?;
-        heard = args.datadir.as_ref().map(|datadir| keyring.hear_witness(fs, datadir));
+        witnessed = args.datadir.as_ref().map(|datadir| keyring.hear_witness(fs, datadir));
         let status = keyring.status();
         about.authenticated = true;
-        // Records behind the state that the front names may be whole: it is theirs then.
+        // There may be intact records after the generation that the front names.
         about.generation = Some(status.generation);
         about.keys = Some(status.keys);
         fine &= !notes.iter().any(keyring_external::format::image::Note::is_damage);
@@ -194,7 +198,7 @@ fn look(
         opened = Some(keyring);
     } else if let Some(commit) = &claims.commit {
         let hear = |datadir: &PathBuf| hear_claims(fs, datadir, path, &about.id, commit);
-        heard = args.datadir.as_ref().map(hear);
+        witnessed = args.datadir.as_ref().map(hear);
     } else {
         return Err(
             Refusal::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" }.into()
@@ -203,12 +207,12 @@ fn look(
     about.unchangeable = FileReplica::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });
     let mut found = CopyStatus { path: path.to_owned(), fine, error: None, about: Some(about), content };
-    heard.map_or(Ok(()), |heard| compare_with_witness(&mut found, heard, &args.secret))?;
+    witnessed.map_or(Ok(()), |witnessed| compare_with_witness(&mut found, witnessed, &args.secret))?;
     Ok(found)
 }
 
-fn describe(header: &ClaimedHeader) -> About {
-    About {
+fn describe(header: &ClaimedHeader) -> Description {
+    Description {
         id: header.id,
         label: header.label.clone(),
         created: header.created,
@@ -225,21 +229,20 @@ fn describe(header: &ClaimedHeader) -> About {
 fn print(out: &mut Output, found: &CopyStatus) {
     out.line(found.path.display());
     if let Some(error) = &found.error {
-        out.field("NOT FINE", error);
+        out.field("FAILED", error);
     }
     let Some(about) = &found.about else { return };
     out.field("keyring", about.id);
     if !about.label.is_empty() {
         out.field("label", about.label.escape_debug());
     }
-    out.field("made", time(about.created));
-    let vouched = if about.authenticated { "" } else { " (as the file claims; --unlock checks it)" };
+    out.field("created", time(about.created));
+    let unchecked = if about.authenticated { "" } else { " (not authenticated; add --unlock to check)" };
     if let Some(generation) = about.generation {
-        out.field("generation", format_args!("{generation}{vouched}"));
+        out.field("generation", format_args!("{generation}{unchecked}"));
     }
-    if let Some(stands) = about.witness {
-        let vouched = if about.authenticated { "" } else { " (as both files claim; --unlock checks it)" };
-        out.field("witness", format_args!("{}{vouched}", stands.text()));
+    if let Some(says) = about.witness {
+        out.field("witness", format_args!("{}{unchecked}", says.text()));
     }
     if let Some(keys) = about.keys {
         out.field("keys", keys);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl sync`: brings copies up to date, and makes those that are not there yet.
+//! `keyringctl sync`: brings copies up to date, and creates missing ones.
 
 mod args;
 mod merge;
@@ -22,8 +22,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The result for one copy.
 #[derive(Serialize)]
-struct Row {
+struct SyncedCopy {
     path: PathBuf,
     fine: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,8 +35,8 @@ struct Row {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let all = paths(&args.path, &args.mirrors)?;
-    let (absent, there): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|p| stat::is_missing(p));
-    let Some(first) = there.first() else {
+    let (absent, present): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|p| stat::is_missing(p));
+    let Some(first) = present.first() else {
         let missing = io::ErrorKind::NotFound.into();
         return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", missing).into());
     };
@@ -48,21 +49,22 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let unlock = args.secret.option();
         format!("keyringctl sync {} --mirror {}{unlock}", shell_word(first), mirrors.join(" --mirror "))
     };
-    let vacancy = |path: &PathBuf| vacancy(path).map_err(|e| missing::no_place(e, Some(first), &again()));
-    let places = absent.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
+    let vacancy =
+        |path: &PathBuf| vacancy(path).map_err(|e| missing::cannot_create(e, Some(first), &again()));
+    let vacancies = absent.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
     let (mut merged, mut known) = (None, None);
     if args.merge {
-        match merge::run(args, &fs, &there, out)? {
-            merge::Done::GoOn(document, secret) => (merged, known) = (Some(document), secret),
-            merge::Done::Nothing(verdict) => return Ok(verdict),
+        match merge::run(args, &fs, &present, out)? {
+            merge::Merged::ThenSync(document, secret) => (merged, known) = (Some(document), secret),
+            merge::Merged::NothingWritten(verdict) => return Ok(verdict),
         }
     }
     let name = args.secret.name();
     let read =
         || known.as_ref().map_or_else(|| args.secret.read(first), |secret| args.secret.read_again(secret));
-    let keyring = load_beside_others(&fs, &there, 1, &name, read, stderr_report)?;
+    let keyring = load_beside_others(&fs, &present, 1, &name, read, stderr_report)?;
     keyring.settle()?;
-    keyring.create_copies(&places)?;
+    keyring.create_copies(&vacancies)?;
     let status = keyring.status();
     let mut rows: Vec<_> = keyring
         .standings()
@@ -70,26 +72,26 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         .map(|(path, standing)| {
             let error = match standing {
                 Standing::Current | Standing::Read => None,
-                Standing::Behind => Some("it could not be brought up to date".to_owned()),
+                Standing::Behind => Some("could not be brought up to date".to_owned()),
                 Standing::Out(why) | Standing::Changed(why) => Some(why),
             };
-            Row { fine: error.is_none(), path, error, made: false }
+            SyncedCopy { fine: error.is_none(), path, error, made: false }
         })
         .collect();
-    // Of those that were there, opening them has told.
-    apart::warn(&[&there[..], &absent[..]].concat(), there.len(), out);
-    rows.extend(absent.into_iter().map(|path| Row { path, fine: true, error: None, made: true }));
+    // Opening the keyring has warned about the copies that existed before.
+    apart::warn(&[&present[..], &absent[..]].concat(), present.len(), out);
+    rows.extend(absent.into_iter().map(|path| SyncedCopy { path, fine: true, error: None, made: true }));
     let fine = rows.iter().filter(|r| r.fine).count();
     for row in &rows {
         let text = match (&row.error, row.made) {
-            (Some(why), _) => format!("NOT FINE {}: {why}", row.path.display()),
-            (None, true) => format!("MADE     {}", row.path.display()),
+            (Some(why), _) => format!("FAILED   {}: {why}", row.path.display()),
+            (None, true) => format!("CREATED  {}", row.path.display()),
             (None, false) => format!("OK       {}", row.path.display()),
         };
         out.line(text);
     }
     out.line(format_args!(
-        "keyring {}, generation {}: {fine}/{} copies",
+        "keyring {}, generation {}: {fine}/{} copies are up to date",
         status.id,
         status.generation,
         rows.len()
@@ -101,14 +103,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(if fine == rows.len() { Verdict::Fine } else { Verdict::NotFine })
 }
 
-/// All paths, absolute, each once.
+/// All paths, made absolute.
+///
+/// # Errors
+/// Two of them lead to the same file.
 pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut all: Vec<PathBuf> = Vec::new();
     for path in [first].into_iter().chain(mirrors) {
         let path = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
         if all.contains(&path) {
             return Err(Error::Usage(format!(
-                "{} is named twice: each copy needs a path of its own",
+                "{} is named twice: each copy needs its own path",
                 path.display()
             )));
         }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl verify`: checks every byte of keyring files, and with `--datadir` whether a keyring opens the files of a server.
+//! `keyringctl verify`: checks every byte of keyring files, and with `--datadir` whether a keyring decrypts a server's files.
 
 mod datadir;
 mod opened;
 
-use super::missing::told;
+use super::missing::explain;
 use super::output::{Output, counted};
 use super::verdict::Verdict;
 use super::{apart, secret};
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Check every byte of keyring files; with --datadir, whether a keyring opens every encrypted file of a server
+/// Check every byte of keyring files; with --datadir, check that a keyring decrypts every encrypted file of a server
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
         keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret\n  \
@@ -35,6 +35,7 @@ pub(super) struct Args {
     server: datadir::Args,
 }
 
+/// The result for one file.
 #[derive(Serialize)]
 struct Checked {
     path: PathBuf,
@@ -58,19 +59,19 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut secret = secret::Once::new(&args.secret);
     for (i, path) in args.paths.iter().enumerate() {
         let (mut checked, opened) = check(&fs, path, args, &mut secret)?;
-        if let (true, Some(e)) = (checked.fine, apart::same_before(&args.paths, i)) {
+        if let (true, Some(e)) = (checked.fine, apart::same_as_earlier(&args.paths, i)) {
             (checked.fine, checked.error) = (false, Some(e.to_string()));
         }
         if !args.server.datadir.is_empty() {
             newest = Opened::newest(newest, opened)?;
         }
-        let head = if checked.fine { "OK      " } else { "NOT FINE" };
+        let head = if checked.fine { "OK      " } else { "FAILED  " };
         match (&checked.error, checked.id, checked.generation, checked.keys) {
             (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(
                 "{head} {}: keyring {id}, generation {generation}, {}, {}",
                 path.display(),
                 counted(keys, "key"),
-                if checked.fine { "every byte authenticated" } else { "all of them whole, but" }
+                if checked.fine { "every byte authenticated" } else { "all of them intact, but" }
             )),
             (error, ..) => {
                 out.line(format_args!("{head} {}: {}", path.display(), error.as_deref().unwrap_or_default()))
@@ -114,7 +115,7 @@ fn check(
     match loaded {
         Ok((keyring, notes)) => {
             let status = keyring.status();
-            // Bytes left over from an interrupted write are normal after a power cut.
+            // Bytes left by an interrupted write are normal after a power failure.
             checked.fine = !notes.iter().any(Note::is_damage);
             checked.id = Some(status.id);
             checked.generation = Some(status.generation);
@@ -123,7 +124,7 @@ fn check(
             let path = path.to_owned();
             return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
         }
-        Err(e) if e.refusal().is_some() => checked.error = Some(told(&e, path, &args.paths, &args.secret)),
+        Err(e) if e.refusal().is_some() => checked.error = Some(explain(&e, path, &args.paths, &args.secret)),
         Err(e) => return Err(e.into()),
     }
     Ok((checked, None))

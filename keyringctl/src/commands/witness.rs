@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl witness`: shows the witness in a data directory, or accepts a keyring that it contradicts.
+//! `keyringctl witness`: shows which keyring a data directory last used, or accepts another one.
 
 use super::output::{Output, counted, stderr_report};
 use super::secret;
@@ -18,7 +18,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Show the witness of a data directory, or accept a keyring that it contradicts
+/// Show which keyring a data directory last used, or accept an older or different keyring for it
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -27,24 +27,24 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Show which keyring and generation the data directory was used with
+    /// Show which keyring and generation this data directory last used
     Show {
         /// The server's data directory
         #[arg(long, value_name = "DIR")]
         datadir: PathBuf,
     },
-    /// Accept this keyring for the data directory, although it is older or another one
+    /// Accept this keyring for the data directory, although it is older than the last one or a different one
     #[command(after_help = "The server must be stopped. Example:\n  \
         keyringctl witness accept /mnt/keyring/keys/main.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring.secret")]
     Accept {
-        /// The keyring file
+        /// Keyring file
         path: PathBuf,
         /// The server's data directory
         #[arg(long, value_name = "DIR")]
         datadir: PathBuf,
         #[command(flatten)]
         secret: secret::Args,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
@@ -64,11 +64,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 )),
                 None => out.line(match unreadable(datadir) {
                     Some(path) => format!(
-                        "{} is damaged, or no witness: the server warns of it when it starts, and replaces it when the \
-                         keyring is used. What it has seen can't be told",
+                        "{} is damaged or not a witness: it is not known which keyring the data directory last used. The \
+                         server logs a warning when it starts, and replaces the file when it uses the keyring",
                         path.display()
                     ),
-                    None => format!("there is no witness in {}", datadir.display()),
+                    None => format!(
+                        "there is no witness in {}: the keyring that it last used is not known",
+                        datadir.display()
+                    ),
                 }),
             }
             out.document(&json!({ "datadir": datadir, "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
@@ -89,18 +92,18 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             ));
             match &seen {
                 Some(w) => {
-                    out.line(format_args!("the witness has seen: {}, generation {}", w.id, w.generation))
+                    out.line(format_args!("last used keyring:   {}, generation {}", w.id, w.generation))
                 }
                 None => out.line(match unreadable(datadir) {
-                    Some(path) => format!("the witness has seen: not known, {} is damaged", path.display()),
-                    None => "the witness has seen: nothing, there is none".to_owned(),
+                    Some(path) => format!("last used keyring:   not known, {} is damaged", path.display()),
+                    None => "last used keyring:   none (there is no witness)".to_owned(),
                 }),
             }
             if missing.is_empty() {
                 out.line(format_args!(
-                    "all {} master keys that the files in {} need are in it",
-                    needed.len(),
-                    datadir.display()
+                    "this keyring has every master key that the files in {} need ({})",
+                    datadir.display(),
+                    needed.len()
                 ));
             }
             for (id, files) in &missing {
@@ -119,54 +122,54 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             if !yes {
                 confirm(out, missing.len())?;
             }
-            // Somebody may have started it while this was asked.
+            // The server may have been started while the question was open.
             refuse_while_in_use(datadir)?;
             keyring.accept_for(&fs, datadir, stderr_report)?;
-            out.line("accepted: the server will start with it");
+            out.line("accepted: the server will start with this keyring");
             Ok(Verdict::Fine)
         }
     }
 }
 
-/// The path of a witness that tells nothing although it is there.
+/// The path of the witness, if it exists. Called when it cannot be read as one.
 fn unreadable(datadir: &Path) -> Option<PathBuf> {
     Some(datadir.join(WITNESS_NAME)).filter(|path| path.exists())
 }
 
-/// Refuses to go on while a server runs on the data directory: it would write its own witness over the accepted one. InnoDB
-/// locks its system tablespace as long as it runs. One that is elsewhere or has another name is not found.
+/// Refuses while a server runs on the data directory, because it would overwrite the accepted witness. InnoDB locks its
+/// system tablespace while it runs; a tablespace with another path or name is not found.
 fn refuse_while_in_use(datadir: &Path) -> Result<()> {
     let path = datadir.join("ibdata1");
     let Ok(file) = File::open(&path) else { return Ok(()) };
-    // A lock on the whole file, of anybody, is in the way of this one.
+    // Any lock on any part of the file conflicts with this one.
     let lock = Flock::from(FlockType::WriteLock);
     match fcntl_getlk(&file, &lock) {
         Ok(Some(held)) => {
             let by = held.pid.map_or_else(String::new, |pid| format!(" (process {})", pid.as_raw_nonzero()));
             Err(Error::Usage(format!(
-                "nothing was accepted: a server is running on {}, it has locked {}{by}. Stop it first",
+                "nothing was accepted: a server is running on {} and has locked {}{by}. Stop the server first",
                 datadir.display(),
                 path.display()
             )))
         }
-        // Where no locks can be asked for, none is known.
+        // A filesystem that does not support locks has none.
         Ok(None) | Err(_) => Ok(()),
     }
 }
 
-/// Asks on a terminal.
+/// Asks for confirmation on a terminal.
 fn confirm(out: &mut Output, missing: usize) -> Result<()> {
     let refused = |why: &str| Error::Usage(format!("nothing was accepted: {why}"));
     if !io::stdin().is_terminal() {
-        return Err(refused("there is no terminal to ask; look at the above and give --yes"));
+        return Err(refused("cannot prompt: no terminal. Read the above and add --yes"));
     }
     out.flush_text();
     let lost = if missing > 0 {
-        format!(" Data encrypted with the {} cannot be read with it.", counted(missing, "missing key"))
+        format!(" It cannot decrypt data that needs the {}.", counted(missing, "missing key"))
     } else {
         String::new()
     };
-    eprint!("Accept this keyring for the data directory?{lost} [yes/no] ");
+    eprint!("Accept this keyring for the data directory?{lost} [yes/no]: ");
     let _ = io::stderr().flush();
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(Failure::System)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The accounts of a host, as `/etc/passwd` and `getent` write them.
+//! The accounts of a host, in the format of `/etc/passwd` and `getent`.
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,7 +12,7 @@ pub struct Account {
     pub gid: u32,
 }
 
-/// The account of that name, in a text with the lines of `/etc/passwd`.
+/// Finds the account with this name in the lines of `/etc/passwd`.
 pub fn find(passwd: &str, name: &str) -> Option<Account> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -20,13 +20,13 @@ pub fn find(passwd: &str, name: &str) -> Option<Account> {
             return None;
         }
         let mut id = || fields.next()?.parse().ok();
-        // The second field is the password's place.
+        // Skip the password.
         id();
         Some(Account { name: name.to_owned(), uid: id()?, gid: id()? })
     })
 }
 
-/// The name of the account with that user id.
+/// Finds the name of the account with this user id.
 pub fn name_of(passwd: &str, uid: u32) -> Option<String> {
     let name = |line: &str| line.split(':').next().map(str::to_owned);
     passwd.lines().filter_map(name).find(|name| find(passwd, name).is_some_and(|account| account.uid == uid))

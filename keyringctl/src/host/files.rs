@@ -10,15 +10,15 @@ use keyring_external::unlock::UnlockSource;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// Bytes that mysqld may lock: some chunks for keys, and room to grow. Many systems allow 64 KiB only.
+/// How much memory mysqld may lock: some chunks for keys, and room to grow. Many systems allow only 64 KiB.
 pub const MEMLOCK: &str = "64M";
 
-/// The option file that setup writes.
+/// The path of the option file that setup writes.
 pub fn option_file(host: &Host) -> PathBuf {
     host.option_dir.join("keyring_external.cnf")
 }
 
-/// Where setup puts the drop-in for mysqld's unit.
+/// The path of the drop-in for mysqld's unit.
 pub fn drop_in(unit: &str) -> PathBuf {
     Path::new("/etc/systemd/system").join(format!("{unit}.d")).join("keyring_external.conf")
 }
@@ -26,7 +26,7 @@ pub fn drop_in(unit: &str) -> PathBuf {
 /// The plugin's options for `[mysqld]`.
 pub fn option_text(host: &Host) -> String {
     let mut text = "# Written by keyringctl setup.\n[mysqld]\nearly-plugin-load = keyring_external.so\n\
-                    # Without its keyring the server is not to start.\nkeyring_external = FORCE_PLUS_PERMANENT\n"
+                    # The server must not start without its keyring.\nkeyring_external = FORCE_PLUS_PERMANENT\n"
         .to_owned();
     let mut set = |name: &str, value: &str| text.push_str(&format!("keyring_external_{name} = {value}\n"));
     set("data", &quoted(&host.keyring.to_string_lossy()));
@@ -47,7 +47,7 @@ pub fn option_text(host: &Host) -> String {
     text
 }
 
-/// A value as option files take it: in quotes when a blank, a comment or an escape would change it.
+/// Quotes a value for an option file if it contains blanks, comment signs, quotes or escapes.
 fn quoted(value: &str) -> String {
     let escaped = value.replace('\\', "\\\\");
     if value.contains([' ', '#', '\'', '"', '\t', '\\']) {
@@ -57,7 +57,7 @@ fn quoted(value: &str) -> String {
     }
 }
 
-/// The source in full, as a configuration names it. Its `Display` leaves arguments out.
+/// The complete source, for a configuration. Its `Display` omits the arguments.
 pub fn source(unlock: &UnlockSource) -> String {
     match unlock {
         UnlockSource::Command(words) => format!("command:{}", words.join(" ")),
@@ -97,26 +97,26 @@ fn pretty(value: &Value) -> String {
     text
 }
 
-/// What a manifest says.
+/// The content of a manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Manifest {
     /// The names of the components, without `file://`.
     pub components: Vec<String>,
-    /// Whether the one in the data directory counts.
+    /// Whether the server reads the manifest in the data directory instead.
     pub local: bool,
 }
 
 impl Manifest {
-    /// Reads it.
+    /// Parses a manifest.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// Says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Manifest, String> {
         let value: Value = serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))?;
         let list = match value.get("components") {
             None => "",
             Some(Value::String(list)) => list,
-            Some(_) => return Err("\"components\" must be a text".to_owned()),
+            Some(_) => return Err("\"components\" must be a string".to_owned()),
         };
         let names = list.split(',').map(|url| url.trim().trim_start_matches("file://"));
         Ok(Manifest {
@@ -125,12 +125,12 @@ impl Manifest {
         })
     }
 
-    /// Whether it names ours.
+    /// Whether it names our component.
     pub fn is_ours(&self) -> bool {
         self.components.iter().any(|c| c == COMPONENT)
     }
 
-    /// Other keyrings that it names.
+    /// The other keyrings that it names.
     pub fn other_keyrings(&self) -> Vec<String> {
         let mut all = self.components.clone();
         all.retain(|c| c.contains("keyring") && c != COMPONENT);
@@ -144,7 +144,7 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
     for (i, copy) in host.copies().enumerate() {
         let directory = directory_of(copy).to_string_lossy().replace('%', "%%").replace(' ', "\\x20");
         let mount = mount_of(mounts, copy).filter(|m| m.point != Path::new("/"));
-        // A server that may start with one copy is not to be kept from it by the other's volume.
+        // A server that may start with one copy must not wait for the volume of another.
         if i == 0 || host.min_copies as usize > i {
             required.push(directory);
         } else if let Some(mount) = mount {
@@ -154,36 +154,36 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
         }
     }
     let mut text = "# Written by keyringctl setup.\n[Unit]\n".to_owned();
-    text.push_str("# mysqld starts when the keyring's volume is mounted, and not without it.\n");
+    text.push_str("# mysqld waits for the keyring's volume, and does not start without it.\n");
     text.push_str(&format!("RequiresMountsFor={}\n", required.join(" ")));
     if !(wanted.is_empty() && unknown.is_empty()) {
-        text.push_str("# The mirrors' volumes are waited for, but the server starts without them.\n");
+        text.push_str("# mysqld waits for the mirrors' volumes, but also starts without them.\n");
     }
     if !wanted.is_empty() {
         let wanted = wanted.join(" ");
         text.push_str(&format!("Wants={wanted}\nAfter={wanted}\n"));
     }
     if !unknown.is_empty() {
-        // For a volume that is not mounted now, so that its unit's name is not known. Systemd 256 and later.
+        // These volumes are not mounted now, so the names of their units are not known. Needs systemd 256 or later.
         text.push_str(&format!("WantsMountsFor={}\n", unknown.join(" ")));
     }
-    text.push_str("[Service]\n# Memory for keys is locked, so that none is written to swap.\n");
+    text.push_str("[Service]\n# Keys are kept in locked memory, which is never written to swap.\n");
     text.push_str(&format!("LimitMEMLOCK={MEMLOCK}\n"));
     if let (UnlockSource::Credential(name), Some(file)) = (&host.unlock, &host.credential) {
         let file = file.to_string_lossy().replace('%', "%%");
-        text.push_str("# systemd, as root, reads the unlock secret and hands it to mysqld.\n");
+        text.push_str("# systemd reads the unlock secret as root and passes it to mysqld.\n");
         text.push_str(&format!("LoadCredential={name}:{file}\n"));
     }
     text
 }
 
-/// What an administrator of a host with SELinux does for a directory with a copy.
+/// The commands that label a directory of a copy for SELinux.
 pub fn selinux_commands(directory: &Path) -> Vec<String> {
     let d = directory.display();
     vec![format!("semanage fcontext -a -t mysqld_db_t '{d}(/.*)?'"), format!("restorecon -Rv {d}")]
 }
 
-/// The files that mysqld needs for this host's keyring, and what is in them.
+/// The paths and contents of the files that make mysqld load this keyring.
 pub fn server_files(host: &Host) -> Vec<(PathBuf, String)> {
     match host.way {
         Way::Plugin => vec![(option_file(host), option_text(host))],
@@ -201,7 +201,7 @@ mod tests {
     use crate::server::OptionFile;
 
     #[test]
-    fn the_option_file_is_read_back_as_it_was_meant() {
+    fn the_option_file_is_read_back_unchanged() {
         let mut host = example(Way::Plugin);
         host.keyring = "/mnt/my stick/a#b\\c".into();
         host.unlock = "command:/bin/get key".parse().unwrap();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_components_file_is_read_back_as_it_was_meant() {
+    fn the_configuration_of_the_component_is_read_back_unchanged() {
         let mut host = example(Way::Component);
         host.wait = 60;
         let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is around a keyring on the host of a MySQL server: the files that make mysqld load it, and what the system
-//! must allow for that. Understands and makes texts; `cli` reads and writes the files.
+//! What a keyring needs on the host of a MySQL server: the files that make mysqld load it, and permissions of the system.
+//! This module parses and generates text; `commands` reads and writes the files.
 
 pub mod accounts;
 pub mod apparmor;
@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 pub enum Way {
     /// `early-plugin-load`, for 8.0.
     Plugin,
-    /// By manifest, for 8.4 and later.
+    /// A manifest, for 8.4 and later.
     Component,
 }
 
 impl Way {
-    /// The way that MySQL advises for that version: it calls keyring plugins deprecated.
+    /// The way that MySQL recommends for this version: keyring plugins are deprecated from 8.4 on.
     pub fn for_version((major, minor): (u32, u32)) -> Way {
         if (major, minor) >= (8, 4) { Way::Component } else { Way::Plugin }
     }
@@ -38,36 +38,36 @@ impl Way {
     }
 }
 
-/// A server and its keyring, as they are or are to be. Paths are those that mysqld sees.
+/// A server and its keyring, existing or planned. Paths are those that mysqld sees.
 #[derive(Clone, Debug)]
 pub struct Host {
     /// How the keyring is loaded.
     pub way: Way,
     /// The keyring file.
     pub keyring: PathBuf,
-    /// Further copies.
+    /// The other copies.
     pub mirrors: Vec<PathBuf>,
-    /// On how many copies a new key must be.
+    /// How many copies must store a new key.
     pub min_copies: u32,
     /// Seconds to wait for a volume at start.
     pub wait: u32,
-    /// Whether the keyring may lie on the data directory's filesystem.
+    /// Whether the keyring may be on the data directory's filesystem.
     pub allow_same_device: bool,
     /// Where mysqld gets the unlock secret from.
     pub unlock: UnlockSource,
-    /// The file that systemd hands on, when that is a credential.
+    /// The file that systemd passes on, if the source is a credential.
     pub credential: Option<PathBuf>,
-    /// The program.
+    /// The mysqld program.
     pub mysqld: PathBuf,
-    /// Where it looks for plugins and components.
+    /// The directory of plugins and components.
     pub plugin_dir: PathBuf,
-    /// Its data directory.
+    /// The data directory.
     pub datadir: PathBuf,
-    /// Its systemd unit, such as `mysql.service`.
+    /// The systemd unit, such as `mysql.service`.
     pub unit: String,
     /// The directory for option files.
     pub option_dir: PathBuf,
-    /// Whether the manifest beside the program leaves it to the one in the data directory.
+    /// Whether the manifest beside the program refers to the one in the data directory.
     pub local_manifest: bool,
 }
 
@@ -87,7 +87,7 @@ impl Host {
     }
 }
 
-/// The manifest beside a mysqld: its own name with `.my`.
+/// The manifest beside a mysqld: the name of the program with `.my`.
 pub fn manifest_of(mysqld: &Path) -> PathBuf {
     let mut name = mysqld.as_os_str().to_owned();
     name.push(".my");
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manifest_lies_beside_the_program_or_in_the_data_directory() {
+    fn the_manifest_is_beside_the_program_or_in_the_data_directory() {
         let mut host = example(Way::Component);
         assert_eq!(host.manifest(), Path::new("/usr/sbin/mysqld.my"));
         host.local_manifest = true;

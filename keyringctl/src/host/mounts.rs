@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is mounted where, from `/proc/self/mountinfo`, and what is to be, from `/etc/fstab`.
+//! The mounted volumes, from `/proc/self/mountinfo`, and the configured ones, from `/etc/fstab`.
 
 use std::path::{Path, PathBuf};
 
-/// Filesystems that lose all when the machine stops.
+/// Filesystems whose content is lost when the machine stops.
 const VOLATILE: [&str; 3] = ["tmpfs", "ramfs", "overlay"];
 
 /// A mounted volume.
@@ -13,27 +13,27 @@ pub struct Mount {
     pub point: PathBuf,
     /// Its device, as `major:minor`.
     pub device: String,
-    /// Its filesystem's type.
+    /// The type of its filesystem.
     pub kind: String,
-    /// What is mounted, as mount was told.
+    /// What is mounted, such as `/dev/sdb1`.
     pub source: String,
     /// The options of this mount and of its filesystem.
     pub options: Vec<String>,
 }
 
 impl Mount {
-    /// Whether it has that option.
+    /// Whether it has this option.
     pub fn has(&self, option: &str) -> bool {
         self.options.iter().any(|o| o == option)
     }
 
-    /// Whether all on it is gone when the machine stops.
+    /// Whether its content is lost when the machine stops.
     pub fn is_volatile(&self) -> bool {
         VOLATILE.contains(&self.kind.as_str())
     }
 }
 
-/// All mounts below `root`, with paths as they are from there, in the kernel's order.
+/// All mounts below `root`, with paths relative to it, in the kernel's order.
 pub fn mounts(mountinfo: &str, root: &Path) -> Vec<Mount> {
     mountinfo.lines().filter_map(|line| parse(line, root)).collect()
 }
@@ -48,7 +48,7 @@ fn parse(line: &str, root: &Path) -> Option<Mount> {
     let point = PathBuf::from(unescaped(point));
     let point = match point.strip_prefix(root) {
         Ok(below) => Path::new("/").join(below),
-        // What the root itself is on counts as its own.
+        // The mount that contains the root counts as its `/`.
         Err(_) if root.starts_with(&point) => PathBuf::from("/"),
         Err(_) => return None,
     };
@@ -61,7 +61,7 @@ fn parse(line: &str, root: &Path) -> Option<Mount> {
     })
 }
 
-/// Octal escapes, as in `\040`.
+/// Decodes octal escapes such as `\040`.
 fn unescaped(text: &str) -> String {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
@@ -82,23 +82,23 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The mount that a path lies on.
+/// The mount that a path is on.
 pub fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
-    // Of two at one place, the later one lies over the other.
+    // Of two mounts on one directory, the later one hides the other.
     mounts.iter().filter(|m| path.starts_with(&m.point)).max_by_key(|m| m.point.components().count())
 }
 
 /// A line of `/etc/fstab`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Where it is to be mounted.
+pub struct FstabEntry {
+    /// Its mount point.
     pub point: PathBuf,
     /// Its options.
     pub options: Vec<String>,
 }
 
-/// All lines of `/etc/fstab`.
-pub fn fstab(text: &str) -> Vec<Entry> {
+/// Parses `/etc/fstab`.
+pub fn fstab(text: &str) -> Vec<FstabEntry> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.starts_with('#'))
@@ -106,7 +106,7 @@ pub fn fstab(text: &str) -> Vec<Entry> {
             let mut fields = line.split_whitespace().skip(1);
             let point = PathBuf::from(unescaped(fields.next()?));
             let options = fields.nth(1).unwrap_or("defaults").split(',').map(str::to_owned).collect();
-            Some(Entry { point, options })
+            Some(FstabEntry { point, options })
         })
         .collect()
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn below_a_root_its_own_mounts_count() {
+    fn below_a_root_its_own_mounts_are_found() {
         let all = mounts(INFO, Path::new("/image"));
         let a = mount_of(&all, Path::new("/mnt/a/k")).unwrap();
         assert!(a.is_volatile() && a.point == Path::new("/mnt/a"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which files mysqld opens for its keyring, and how.
+//! The files that mysqld opens for its keyring, and the access that it needs.
 
 use super::{Host, Way};
 use keyring_external::config::file::file_in;
@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 /// A file or directory that mysqld opens.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Need {
-    /// Its path. A directory's ends in a slash.
+    /// Its path. The path of a directory ends in a slash.
     pub path: PathBuf,
-    /// Read `r`, write `w`, lock `k`, map as code `m`, run `x`: AppArmor's letters.
+    /// AppArmor's letters: read `r`, write `w`, lock `k`, map as code `m`, run `x`.
     pub access: &'static str,
-    /// What it is.
+    /// What it is, for messages.
     pub what: &'static str,
     /// Whether it belongs to mysqld's user.
     pub owned: bool,
 }
 
-/// All of them.
+/// All files that mysqld opens for this keyring.
 pub fn needs(host: &Host) -> Vec<Need> {
     let mut all = Vec::new();
     let mut need = |path: PathBuf, access, what, owned| all.push(Need { path, access, what, owned });
@@ -41,7 +41,7 @@ pub fn needs(host: &Host) -> Vec<Need> {
     for copy in host.copies() {
         need(as_directory(directory_of(copy)), "r", "the keyring's directory", true);
         need(copy.to_owned(), "rwk", "the keyring", true);
-        need(temporary_of(copy), "rwk", "the keyring, while it is written anew", true);
+        need(temporary_of(copy), "rwk", "the keyring, while it is rewritten", true);
     }
     match &host.unlock {
         UnlockSource::File(file) => need(file.clone(), "r", "the unlock secret", true),
@@ -54,17 +54,17 @@ pub fn needs(host: &Host) -> Vec<Need> {
         UnlockSource::Env(_) => {}
     }
     let witness = host.datadir.join(WITNESS_NAME);
-    need(temporary_of(&witness), "rwk", "the witness, while it is written anew", true);
+    need(temporary_of(&witness), "rwk", "the witness, while it is rewritten", true);
     need(witness, "rwk", "the witness", true);
     all
 }
 
-/// Where systemd puts a unit's credentials.
+/// The directory of a unit's credentials.
 pub fn credentials_of(unit: &str) -> PathBuf {
     Path::new("/run/credentials").join(unit)
 }
 
-/// A directory's path with a slash at its end.
+/// Adds a slash to the path of a directory.
 fn as_directory(path: &Path) -> PathBuf {
     path.join("")
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A systemd unit with its drop-ins, as far as a keyring depends on it (systemd.unit(5), systemd.exec(5)).
+//! A systemd unit with its drop-ins: the settings that matter for a keyring (systemd.unit(5), systemd.exec(5)).
 
 use std::path::{Path, PathBuf};
 
-/// What the unit says, later files over earlier ones.
+/// The settings of a unit. Later files override earlier ones.
 #[derive(Clone, Default, Debug)]
 pub struct Unit {
     settings: Vec<(String, String)>,
 }
 
 impl Unit {
-    /// Adds a file: the unit's own first, then its drop-ins in the order of their names.
+    /// Adds a file: first that of the unit, then its drop-ins in the order of their names.
     pub fn add(&mut self, text: &str) {
         let mut pending = String::new();
         for line in text.lines() {
@@ -27,7 +27,7 @@ impl Unit {
             let line = std::mem::take(&mut pending);
             let Some((name, value)) = line.split_once('=') else { continue };
             let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
-            // Nothing takes back what was said before.
+            // An empty value resets the earlier ones.
             if value.is_empty() {
                 self.settings.retain(|(n, _)| *n != name);
             } else {
@@ -44,7 +44,7 @@ impl Unit {
         self.all(name).last()
     }
 
-    /// Whether the unit starts after that mount, and not without it when `required`.
+    /// Whether the unit starts after this mount. If `required`, also whether it fails without the mount.
     pub fn waits_for(&self, mount_point: &Path, required: bool) -> bool {
         let paths =
             |name| self.all(name).flat_map(str::split_whitespace).map(|p| PathBuf::from(unescaped(p)));
@@ -57,7 +57,7 @@ impl Unit {
             || !required && (by_path("WantsMountsFor") || after)
     }
 
-    /// Bytes that the service may lock; `None` when the unit does not say, `Some(None)` without a limit.
+    /// How many bytes the service may lock: `None` if the unit does not set it, `Some(None)` if there is no limit.
     pub fn memlock(&self) -> Option<Option<u64>> {
         let value = self.last("LimitMEMLOCK")?;
         let soft = value.split(':').next().unwrap_or(value);
@@ -75,20 +75,21 @@ impl Unit {
         Some(Some(digits.trim().parse::<u64>().ok()?.saturating_mul(unit)))
     }
 
-    /// The file behind a credential of that name; `Some(None)` when it is sealed or has no file.
+    /// The file behind a credential; `Some(None)` if the credential is encrypted or does not come from a file.
     pub fn credential(&self, name: &str) -> Option<Option<PathBuf>> {
-        let of = |setting| {
+        let files = |setting| {
             self.all(setting).filter_map(|value| {
                 let (n, file) = value.split_once(':').unwrap_or((value, ""));
                 (n == name).then(|| file.to_owned())
             })
         };
-        let plain = of("LoadCredential").last();
-        let sealed = of("LoadCredentialEncrypted").chain(of("SetCredentialEncrypted")).next().is_some();
+        let plain = files("LoadCredential").last();
+        let encrypted =
+            files("LoadCredentialEncrypted").chain(files("SetCredentialEncrypted")).next().is_some();
         match plain {
             Some(file) if file.starts_with('/') => Some(Some(PathBuf::from(file.replace("%%", "%")))),
             Some(_) => Some(None),
-            None => sealed.then_some(None),
+            None => encrypted.then_some(None),
         }
     }
 
@@ -97,8 +98,8 @@ impl Unit {
         self.last("User")
     }
 
-    /// Whether the unit makes that directory unwritable for the service.
-    pub fn closes(&self, directory: &Path) -> bool {
+    /// Whether the unit prevents the service from writing to this directory.
+    pub fn blocks_writing(&self, directory: &Path) -> bool {
         let below = |name: &str| {
             let paths = self.all(name).flat_map(str::split_whitespace);
             paths.map(|p| p.trim_start_matches(['-', '+'])).any(|p| directory.starts_with(p))
@@ -107,7 +108,7 @@ impl Unit {
         (strict && !below("ReadWritePaths")) || below("ReadOnlyPaths") || below("InaccessiblePaths")
     }
 
-    /// Whether a variable of the environment is set in the unit itself.
+    /// Whether the unit sets this environment variable.
     pub fn sets_environment(&self, name: &str) -> bool {
         self.all("Environment")
             .flat_map(str::split_whitespace)
@@ -115,12 +116,12 @@ impl Unit {
     }
 }
 
-/// `\x20` and `%%`.
+/// Decodes `\x20` and `%%`.
 fn unescaped(path: &str) -> String {
     path.replace("\\x20", " ").replace("%%", "%")
 }
 
-/// The name of the unit that mounts there.
+/// The name of the systemd unit for this mount point.
 pub fn mount_unit(point: &Path) -> String {
     let path = point.to_string_lossy();
     let path = path.trim_matches('/');
@@ -188,11 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_unit_closes_is_told() {
+    fn directories_that_a_unit_makes_read_only_are_found() {
         let strict = unit(&["ProtectSystem=strict\nReadWritePaths=/var/lib/mysql -/mnt/a\n"]);
-        assert!(strict.closes(Path::new("/mnt/b/keys")) && !strict.closes(Path::new("/mnt/a/keys")));
-        assert!(unit(&["ReadOnlyPaths=/mnt"]).closes(Path::new("/mnt/b/keys")));
-        assert!(!unit(&["ProtectSystem=full"]).closes(Path::new("/mnt/b/keys")));
+        assert!(strict.blocks_writing(Path::new("/mnt/b/keys")));
+        assert!(!strict.blocks_writing(Path::new("/mnt/a/keys")));
+        assert!(unit(&["ReadOnlyPaths=/mnt"]).blocks_writing(Path::new("/mnt/b/keys")));
+        assert!(!unit(&["ProtectSystem=full"]).blocks_writing(Path::new("/mnt/b/keys")));
         assert!(unit(&["Environment=\"A=1\" KEY=2"]).sets_environment("KEY"));
     }
 }

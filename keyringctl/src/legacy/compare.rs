@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How two files of a keyring differ, and which names are easily taken for one another.
+//! Compares two files of a keyring, and finds names that differ here but not in the other keyring.
 
-use super::keys::{Key, Keys};
+use super::keys::{Key, LegacyKeys};
 use keyring_external::key::{KeyName, NameRef};
 use std::collections::BTreeMap;
 use subtle::ConstantTimeEq;
 
-/// How two files differ.
+/// The differences between two files.
 #[derive(Debug, Default)]
 pub struct Difference<'a> {
-    /// Keys that only the first has.
+    /// Keys that only the first file has.
     pub only_first: Vec<Key<'a>>,
-    /// Keys that only the second has.
+    /// Keys that only the second file has.
     pub only_second: Vec<Key<'a>>,
-    /// Keys of the first that have another type or other bytes in the second.
+    /// Keys that have a different type or different bytes in the second file.
     pub other: Vec<Key<'a>>,
 }
 
 impl<'a> Difference<'a> {
     /// Compares two files.
-    pub fn of(first: &'a Keys, second: &'a Keys) -> Self {
+    pub fn between(first: &'a LegacyKeys, second: &'a LegacyKeys) -> Self {
         let mut found = Self::default();
         for key in first.iter() {
             match second.get(key.id, key.user) {
@@ -32,19 +32,19 @@ impl<'a> Difference<'a> {
         found
     }
 
-    /// Whether the second has anything that is not in the first.
+    /// Whether the second file has anything that the first does not.
     pub fn second_has_more(&self) -> bool {
         !self.only_second.is_empty() || !self.other.is_empty()
     }
 }
 
-/// Whether a key is of that type and has those bytes.
+/// Whether a key has this type and these bytes.
 pub fn same(key: &Key<'_>, key_type: &[u8], data: &[u8]) -> bool {
     key.key_type == key_type && key.data.ct_eq(data).into()
 }
 
-/// Groups of names that keyring_file took for one: it compared id and user as one text, without case.
-/// Only groups with a name of `new` are told.
+/// Groups of names that keyring_file treats as the same: it compares id and user as a single text, ignoring case.
+/// Returns only groups with a name from `new`.
 pub fn near_duplicates<'a>(
     new: impl Iterator<Item = NameRef<'a>>,
     there: impl Iterator<Item = NameRef<'a>>,
@@ -78,7 +78,7 @@ mod tests {
     use super::super::{component_keyring_file as json, samples};
     use super::*;
 
-    fn keys(all: &[(&str, &str, &str)]) -> Keys {
+    fn keys(all: &[(&str, &str, &str)]) -> LegacyKeys {
         let all: Vec<samples::Sample> = all
             .iter()
             .map(|(id, key_type, data)| (vec![], (*id).into(), (*key_type).into(), (*data).into()))
@@ -92,29 +92,29 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_told_by_name() {
+    fn differences_are_listed_by_name() {
         let first = keys(&[("a", "AES", "1"), ("b", "AES", "2"), ("c", "AES", "3"), ("d", "AES", "4")]);
         let second = keys(&[("b", "AES", "2"), ("c", "AES", "x"), ("d", "RSA", "4"), ("e", "AES", "5")]);
-        let found = Difference::of(&first, &second);
+        let found = Difference::between(&first, &second);
         assert_eq!(names(&found.only_first), ["'a'"]);
         assert_eq!(names(&found.only_second), ["'e'"]);
         assert_eq!(names(&found.other), ["'c'", "'d'"]);
         assert!(found.second_has_more());
         let fewer = keys(&[("a", "AES", "1")]);
-        assert!(!Difference::of(&first, &fewer).second_has_more());
-        assert!(Difference::of(&fewer, &first).second_has_more());
+        assert!(!Difference::between(&first, &fewer).second_has_more());
+        assert!(Difference::between(&fewer, &first).second_has_more());
     }
 
     #[test]
-    fn names_that_differ_by_case_or_by_where_the_user_begins_are_told() {
+    fn names_that_differ_by_case_or_by_where_the_user_begins_are_found() {
         let name =
             |id: &'static str, user: &'static str| NameRef::new(id.as_bytes(), user.as_bytes()).unwrap();
         let new = || [name("Key1", ""), name("ab", "c"), name("other", "")].into_iter();
         let there = [name("KEY1", ""), name("Key1", ""), name("a", "BC"), name("x", ""), name("X", "")];
         let found = near_duplicates(new(), there.into_iter());
-        let told: Vec<Vec<String>> =
+        let names: Vec<Vec<String>> =
             found.iter().map(|group| group.iter().map(ToString::to_string).collect()).collect();
-        assert_eq!(told, [vec!["'ab' of user 'c'", "'a' of user 'BC'"], vec!["'Key1'", "'KEY1'"]]);
+        assert_eq!(names, [vec!["'ab' of user 'c'", "'a' of user 'BC'"], vec!["'Key1'", "'KEY1'"]]);
         assert!(near_duplicates(new(), std::iter::empty()).is_empty());
     }
 }

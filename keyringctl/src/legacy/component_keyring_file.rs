@@ -4,7 +4,7 @@
 //! `extension` (an empty array). Names are bytes that need not be UTF-8. There is no checksum.
 
 use super::fault::{Fault, Result};
-use super::keys::{Entry, Key, Keys};
+use super::keys::{Key, KeyEntry, LegacyKeys};
 use keyring_external::secret::Locked;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, Visitor};
 use std::borrow::Cow;
@@ -12,15 +12,15 @@ use std::fmt;
 
 const VERSION: &str = "1.0";
 
-/// Reads the keys of a file. Members that are not known are passed over, as the component does.
+/// Reads the keys of a file. Unknown members are ignored, as by the component.
 ///
 /// # Errors
-/// Not such a file, damaged, a name twice.
-pub fn read(bytes: &[u8]) -> Result<Keys> {
+/// The file has another format, is damaged, or has two keys with one name.
+pub fn read(bytes: &[u8]) -> Result<LegacyKeys> {
     if bytes.is_empty() {
-        return Keys::new(Locked::new(0)?, Vec::new(), "without content", None);
+        return LegacyKeys::new(Locked::new(0)?, Vec::new(), "without content", None);
     }
-    // What serde says of an error may quote a key, and is not repeated.
+    // serde's message may quote a key, so it is not used.
     let file: File<'_> = serde_json::from_slice(bytes)
         .map_err(|e| Fault::Json { line: e.line().max(1), column: e.column() })?;
     if &*file.version.0 != VERSION.as_bytes() {
@@ -39,10 +39,10 @@ pub fn read(bytes: &[u8]) -> Result<Keys> {
         let len = data.0.len().div_ceil(2);
         let place = open.get_mut(at..at + len).unwrap_or_default();
         unhex(data.0, place).ok_or_else(|| Fault::Hex { name: name() })?;
-        entries.push(Entry { user, id, key_type: data_type.0.into_owned(), data: at..at + len });
+        entries.push(KeyEntry { user, id, key_type: data_type.0.into_owned(), data: at..at + len });
         at += len;
     }
-    Keys::new(open, entries, VERSION, None)
+    LegacyKeys::new(open, entries, VERSION, None)
 }
 
 #[derive(serde::Deserialize)]
@@ -66,10 +66,10 @@ struct Element<'a> {
     extension: Vec<IgnoredAny>,
 }
 
-/// A string's bytes, whatever they are.
+/// The bytes of a string, which need not be UTF-8.
 struct Text<'a>(Cow<'a, [u8]>);
 
-/// A key's digits, where they lie in the file: a copy that a parser made of them would not be wiped.
+/// The hexadecimal digits of a key, borrowed from the file: a copy made by the parser would not be wiped.
 struct Hex<'a>(&'a [u8]);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -107,7 +107,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Hex<'a> {
     }
 }
 
-/// Hexadecimal digits to bytes; of an odd number the first stands alone. `to` has room for them.
+/// Decodes hexadecimal digits into `to`, which has room for them. If their number is odd, the first is a byte of its own.
 fn unhex(digits: &[u8], to: &mut [u8]) -> Option<()> {
     let value = |digit: &u8| char::from(*digit).to_digit(16).map(|v| v as u8);
     let (lone, pairs) = digits.split_at_checked(digits.len() % 2)?;
@@ -122,11 +122,11 @@ fn unhex(digits: &[u8], to: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// Makes a file as the component writes it, of the keys that `each` hands over, twice the same: answers
-/// locked memory, and how many bytes of it are the file.
+/// Formats keys as the component does. `each` is called twice and must pass the same keys both times. Returns a locked
+/// buffer, and how many of its bytes are the file.
 ///
 /// # Errors
-/// No memory.
+/// The system has no memory.
 pub fn write(each: impl Fn(&mut dyn FnMut(Key<'_>))) -> Result<(Locked, usize)> {
     let mut len = 0;
     put_all(&each, &mut |bytes| len += bytes.len());
@@ -160,7 +160,7 @@ fn put_all(each: impl Fn(&mut dyn FnMut(Key<'_>)), to: &mut impl FnMut(&[u8])) {
     to(b"]}");
 }
 
-/// A byte of a string, as JSON has it.
+/// Writes a byte of a string with the escapes of JSON.
 fn escape(byte: u8, to: &mut impl FnMut(&[u8])) {
     match byte {
         b'"' | b'\\' => to(&[b'\\', byte]),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_the_component_writes_it() {
+    fn the_output_is_that_of_the_component() {
         let keys = [(b"u".to_vec(), b"a\"\n".to_vec(), b"AES".to_vec(), vec![0, 0xab])];
         assert_eq!(
             String::from_utf8(written(&keys)).unwrap(),
@@ -219,19 +219,19 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_read_in_either_case_and_an_odd_one_stands_alone() {
+    fn digits_may_have_either_case_and_an_odd_first_digit_is_a_byte() {
         let keys = read(&element(WHOLE)).unwrap();
         assert_eq!(keys.get(b"k", b"u").unwrap().data, [0, 0xab]);
     }
 
     #[test]
-    fn members_that_are_not_known_are_passed_over() {
+    fn unknown_members_are_ignored() {
         let more = format!(r#""note":{{"a":["b",1]}},{WHOLE}"#);
         assert_eq!(read(&element(&more)).unwrap().len(), 1);
     }
 
     #[test]
-    fn what_would_lose_a_key_is_refused() {
+    fn a_file_from_which_a_key_would_be_lost_is_refused() {
         for (member, other) in [
             (r#""0aB""#, r#""0x""#),
             (r#""0aB""#, r#""0a b""#),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_changed_or_cut_is_more_than_refused() {
+    fn changed_and_truncated_files_are_refused_or_read_without_harm() {
         let file = written(&samples::some(3));
         for at in 0..file.len() {
             let mut other = file.clone();
@@ -267,7 +267,7 @@ mod tests {
                     assert!(keys.len() <= 3);
                 }
             }
-            assert!(at == 0 || read(&file[..at]).is_err(), "cut to {at}");
+            assert!(at == 0 || read(&file[..at]).is_err(), "truncated to {at}");
         }
         let deep = [&br#"{"version":"1.0","elements":[],"x":"#[..], &b"[".repeat(100_000)].concat();
         assert!(read(&deep).is_err());

@@ -1,76 +1,74 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Why bytes were not taken for a file of another keyring.
+//! Why a file of another keyring was refused.
 
 use super::format::Format;
 use std::io;
 use thiserror::Error;
 
-/// Why bytes were not taken. It never tells any of them, but for names of keys.
+/// Why a file was refused. Never contains bytes of the file, except for names of keys.
 #[derive(Debug, Error)]
 pub enum Fault {
-    /// They do not begin like a file of the format.
+    /// The file does not begin like a file of the format.
     #[error("it does not begin like one{}", looks_like.map_or_else(String::new, |f| format!("; it may be a file of {f} (--from {f})")))]
     NotThis {
-        /// What they begin like.
+        /// The format that it begins like.
         looks_like: Option<Format>,
     },
-    /// A version that is not known.
-    #[error("its version is none of those known ({known})")]
+    /// The version is not known.
+    #[error("its version is not supported (supported: {known})")]
     Version {
-        /// The versions that are.
+        /// The known versions.
         known: &'static str,
     },
-    /// They break off, or contradict themselves.
+    /// The file is incomplete or inconsistent.
     #[error("it is damaged at byte {offset} ({what})")]
     Damaged {
-        /// Where.
+        /// Where it is damaged.
         offset: usize,
-        /// Which part.
+        /// Which part is damaged.
         what: &'static str,
     },
-    /// The checksum does not fit.
-    #[error("it is damaged: its SHA-256 checksum does not fit")]
+    /// The checksum is wrong.
+    #[error("it is damaged: its SHA-256 checksum is wrong")]
     Checksum,
-    /// They are not the JSON that is written there.
+    /// The file is not the JSON that component_keyring_file writes.
     #[error(
-        "it is not the JSON that component_keyring_file writes, or damaged, in line {line}, column {column}"
+        "it is damaged, or not the JSON that component_keyring_file writes (line {line}, column {column})"
     )]
     Json {
-        /// Counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// The column, counted from 1.
         column: usize,
     },
     /// A key's bytes are not hexadecimal.
-    #[error("the bytes of the key {name} are not hexadecimal")]
+    #[error("the bytes of key {name} are not hexadecimal")]
     Hex {
         /// The key's name.
         name: String,
     },
-    /// A key has an extension, which no version known writes.
-    #[error("the key {name} has an extension, which is not understood")]
+    /// A key has an extension, which no known version writes.
+    #[error("key {name} has an extension, which is not supported")]
     Extension {
         /// The key's name.
         name: String,
     },
     /// Two keys have one name.
-    #[error("it holds the key {name} twice")]
+    #[error("it holds key {name} twice")]
     Twice {
         /// The name.
         name: String,
     },
-    /// The password does not open it.
-    #[error("the password does not open it (--source-unlock), or it is damaged at its beginning or end")]
+    /// The password is wrong.
+    #[error("the password is wrong (see --source-unlock), or the file is damaged at its start or end")]
     Password,
-    /// The password is right, and what it opens is not whole.
-    #[error("the password opens it, but it is damaged")]
+    /// The password is right, but the decrypted content is damaged.
+    #[error("the password is right, but the file is damaged")]
     DamagedInside,
-    /// So many iterations were never meant.
-    #[error(
-        "it asks for {0} iterations of PBKDF2, which is none or more than any keyring was written with: it is damaged"
-    )]
+    /// The number of iterations is not plausible.
+    #[error("it requires {0} iterations of PBKDF2, which is not a plausible number: it is damaged")]
     Iterations(u32),
-    /// No memory.
+    /// The system has no memory.
     #[error("the system refused memory: {0}")]
     System(#[from] io::Error),
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// The keyrings whose files are understood.
+/// The formats that can be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// MySQL's plugin `keyring_file`, versions 1.0 and 2.0.
@@ -21,10 +21,10 @@ impl fmt::Display for Format {
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::KeyringFile, Self::ComponentKeyringFile, Self::PerconaEncryptedFile];
 
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::KeyringFile => "keyring_file",

@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The file of MySQL's plugin `keyring_file` (5.7 to 8.3), as far as what real files hold shows it:
+//! The file of MySQL's plugin `keyring_file` (5.7 to 8.3), as observed in real files:
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 24 | `Keyring file version:2.0`, or `1.0` |
-//! | any | records, back to back |
+//! | any | records, without gaps |
 //! | 3 | `EOF` |
 //! | 32 | 2.0 only: SHA-256 of the records |
 //!
-//! A record is five words (its own length with padding; the lengths of id, type, user, key), then id,
-//! type, user and key, then zeros up to a whole word. A word has 4 or 8 bytes in either order, those of
-//! the machine that wrote the file, which the file does not tell. A key is XORed with a fixed text.
+//! A record begins with five words: its own length with padding, and the lengths of id, type, user and key. Id, type,
+//! user and key follow, then zeros up to a whole word. A word has 4 or 8 bytes in either byte order, those of the machine
+//! that wrote the file; the file does not say which. Keys are XORed with a fixed text.
 
 use super::fault::{Fault, Result};
-use super::keys::{Entry, Keys};
+use super::keys::{KeyEntry, LegacyKeys};
 use keyring_external::secret::Locked;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 
-/// What the file begins with, before its version.
+/// The start of the file, before its version.
 pub const MAGIC: &[u8] = b"Keyring file version:";
 const END: &[u8] = b"EOF";
 const DIGEST: usize = 32;
-/// What keys are XORed with, anew from its start for each. It hides nothing.
+/// Each key is XORed with this text, which does not protect it.
 const XOR: &[u8; 24] = b"*305=Ljt0*!@$Hnm(*-9-w;:";
-/// Words at the front of a record.
+/// How many words begin a record.
 const WORDS: usize = 5;
 
-/// How a machine lays out a number.
+/// How a machine writes a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Layout {
-    /// 4 or 8 bytes.
+    /// Its length in bytes: 4 or 8.
     pub word: usize,
-    /// The highest byte first.
+    /// Whether the highest byte comes first.
     pub big: bool,
 }
 
-/// All layouts, the likeliest first. No file that a server wrote fits two of them: read in another one,
-/// its first record is longer than the file, or has no id.
+/// All layouts, the most likely first. No file that a server wrote fits two of them: in the wrong layout, its first record
+/// is longer than the file or has no id.
 pub(super) const LAYOUTS: [Layout; 4] = [
     Layout { word: 8, big: false },
     Layout { word: 4, big: false },
@@ -67,10 +67,10 @@ impl Layout {
 /// Reads the keys of a file.
 ///
 /// # Errors
-/// Not such a file, damaged, a name twice.
-pub fn read(bytes: &[u8]) -> Result<Keys> {
+/// The file has another format, is damaged, or has two keys with one name.
+pub fn read(bytes: &[u8]) -> Result<LegacyKeys> {
     if bytes.is_empty() {
-        return Keys::new(Locked::new(0)?, Vec::new(), "without content", None);
+        return LegacyKeys::new(Locked::new(0)?, Vec::new(), "without content", None);
     }
     let behind = bytes.strip_prefix(MAGIC).ok_or(Fault::NotThis { looks_like: None })?;
     let (version, behind) = behind.split_at_checked(3).ok_or(Fault::NotThis { looks_like: None })?;
@@ -79,25 +79,25 @@ pub fn read(bytes: &[u8]) -> Result<Keys> {
         b"1.0" => ("1.0", false),
         _ => return Err(Fault::Version { known: "1.0, 2.0" }),
     };
-    let cut = |what| Fault::Damaged { offset: bytes.len(), what };
+    let truncated = || Fault::Damaged { offset: bytes.len(), what: "it is truncated" };
     let (behind, digest) = if checked {
-        let at = behind.len().checked_sub(DIGEST).ok_or(cut("it breaks off"))?;
-        behind.split_at_checked(at).ok_or(cut("it breaks off"))?
+        let at = behind.len().checked_sub(DIGEST).ok_or_else(truncated)?;
+        behind.split_at_checked(at).ok_or_else(truncated)?
     } else {
         (behind, &[][..])
     };
-    let records = behind.strip_suffix(END).ok_or(cut("it breaks off"))?;
+    let records = behind.strip_suffix(END).ok_or_else(truncated)?;
     let front = MAGIC.len() + version.len();
     let mut furthest = 0;
     for layout in LAYOUTS {
         match walk(records, layout) {
             Ok(walked) => {
-                if checked && !fits(records, &walked, layout, digest) {
+                if checked && !digest_is_right(records, &walked, layout, digest) {
                     return Err(Fault::Checksum);
                 }
                 let mut open = Locked::copy_of(records)?;
                 let entries = walked.iter().map(|record| record.entry(records, &mut open)).collect();
-                return Keys::new(open, entries, version, checked.then_some(()));
+                return LegacyKeys::new(open, entries, version, checked.then_some(()));
             }
             Err(offset) => furthest = furthest.max(offset),
         }
@@ -105,7 +105,7 @@ pub fn read(bytes: &[u8]) -> Result<Keys> {
     Err(Fault::Damaged { offset: front + furthest, what: "a record" })
 }
 
-/// Where the parts of a record lie.
+/// Where the parts of a record are.
 struct Record {
     id: Range<usize>,
     key_type: Range<usize>,
@@ -113,8 +113,10 @@ struct Record {
     data: Range<usize>,
 }
 
-/// Finds the records, when all of them fit the layout and end where the bytes end; else answers where
-/// they cease to.
+/// Finds the records, if all of them fit the layout and the last one ends where the bytes end.
+///
+/// # Errors
+/// The offset of the first record that does not fit.
 fn walk(records: &[u8], layout: Layout) -> std::result::Result<Vec<Record>, usize> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -139,14 +141,14 @@ fn parts(records: &[u8], at: usize, layout: Layout) -> Option<(Record, usize)> {
         Some(std::mem::replace(&mut from, to)..to)
     };
     let record = Record { id: part(id)?, key_type: part(key_type)?, user: part(user)?, data: part(data)? };
-    // Padding is less than a word; writers were seen to be generous elsewhere, and a whole one does no harm.
+    // Padding should be less than a word, but a whole word does no harm.
     let padding = end - record.data.end;
     (total.is_multiple_of(layout.word) && padding <= layout.word).then_some((record, end))
 }
 
-/// Whether the digest is that of the records: as they are, or as a machine of another layout has them,
-/// which is what it wrote when it kept the layout of a file that it found.
-fn fits(records: &[u8], walked: &[Record], layout: Layout, digest: &[u8]) -> bool {
+/// Whether the digest is that of the records, as they are or in another layout: a machine that keeps the layout of an
+/// existing file computes the digest in its own layout.
+fn digest_is_right(records: &[u8], walked: &[Record], layout: Layout, digest: &[u8]) -> bool {
     let mut others = LAYOUTS.iter().filter(|other| **other != layout);
     Sha256::digest(records)[..] == *digest
         || others.any(|other| digest_in(*other, records, walked)[..] == *digest)
@@ -161,7 +163,7 @@ fn digest_in(layout: Layout, records: &[u8], walked: &[Record]) -> [u8; DIGEST] 
     hash.finalize().into()
 }
 
-/// Lays a record out: id, type, user and XORed key.
+/// Writes a record: id, type, user and XORed key.
 pub(super) fn lay_out(layout: Layout, parts: [&[u8]; 4], to: &mut impl FnMut(&[u8])) {
     let [id, key_type, user, data] = parts;
     let bare = WORDS * layout.word + parts.iter().map(|part| part.len()).sum::<usize>();
@@ -174,11 +176,11 @@ pub(super) fn lay_out(layout: Layout, parts: [&[u8]; 4], to: &mut impl FnMut(&[u
 }
 
 impl Record {
-    /// The key, whose bytes are put right in `open`, a copy of the records.
-    fn entry(&self, records: &[u8], open: &mut [u8]) -> Entry {
+    /// The key. Decodes its bytes in `open`, a copy of the records.
+    fn entry(&self, records: &[u8], open: &mut [u8]) -> KeyEntry {
         let copy = |range: &Range<usize>| records.get(range.clone()).unwrap_or_default().to_vec();
         xor(open.get_mut(self.data.clone()).unwrap_or_default());
-        Entry {
+        KeyEntry {
             user: copy(&self.user),
             id: copy(&self.id),
             key_type: copy(&self.key_type),
@@ -187,7 +189,7 @@ impl Record {
     }
 }
 
-/// Hides a key, or shows it again.
+/// Encodes or decodes a key.
 pub(super) fn xor(data: &mut [u8]) {
     data.iter_mut().zip(XOR.iter().cycle()).for_each(|(byte, x)| *byte ^= x);
 }
@@ -199,7 +201,7 @@ mod tests {
 
     const VERSIONS: [&str; 2] = ["1.0", "2.0"];
 
-    /// A file as a server on a machine of that layout writes it.
+    /// A file as a server on a machine with this layout writes it.
     fn write(keys: &[Sample], layout: Layout, version: &str, digest_of: Layout) -> Vec<u8> {
         let records = |layout| {
             let mut out = Vec::new();
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_byte_is_taken_where_there_is_a_checksum() {
+    fn any_changed_byte_is_refused_if_there_is_a_checksum() {
         for layout in LAYOUTS {
             let file = write(&samples::some(3), layout, "2.0", layout);
             for at in 0..file.len() {
@@ -253,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn any_other_byte_of_a_file_without_a_checksum_is_survived() {
+    fn any_changed_byte_is_harmless_if_there_is_no_checksum() {
         for layout in LAYOUTS {
             let file = write(&samples::some(3), layout, "1.0", layout);
             for at in 0..file.len() {
                 let mut other = file.clone();
                 for value in 0..=255 {
                     other[at] = value;
-                    // A key that was made longer than its record would be.
+                    // No key is longer than the file.
                     if let Ok(keys) = read(&other) {
                         assert!(keys.iter().map(|key| key.data.len()).sum::<usize>() < file.len());
                     }
@@ -270,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_breaks_off_is_refused() {
+    fn a_truncated_file_is_refused() {
         for layout in LAYOUTS {
             for version in VERSIONS {
                 let file = write(&samples::some(3), layout, version, layout);
                 for len in 1..file.len() {
                     assert!(read(&file[..len]).is_err(), "{layout:?} {version}: {len} of {}", file.len());
                 }
-                // Cut, and given the end that it lacks: what a careless repair would make.
+                // Truncated, with the missing end appended, as after a careless repair.
                 for len in MAGIC.len() + 3..file.len() - END.len() {
                     let cut = [&file[..len], END].concat();
                     if version == "2.0" {
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_lie_are_refused() {
+    fn wrong_lengths_are_refused() {
         for layout in LAYOUTS {
             for field in 0..WORDS {
                 for lie in [1 << 31, u32::MAX as usize, usize::MAX, usize::MAX - 40] {
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_version_is_told() {
+    fn an_unknown_version_is_refused() {
         let e = read(b"Keyring file version:3.0EOF").unwrap_err();
         assert!(matches!(e, Fault::Version { .. }), "{e}");
     }

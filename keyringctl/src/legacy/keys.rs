@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::ops::Range;
 
-/// A key as another keyring's file holds it. Nothing of it was held against the rules of this one.
+/// A key in the file of another keyring, not yet checked against the limits of this one.
 #[derive(Clone, Copy)]
 pub struct Key<'a> {
     /// Its id.
     pub id: &'a [u8],
-    /// The user it belongs to; empty for the server itself.
+    /// The user that it belongs to; empty for the server itself.
     pub user: &'a [u8],
     /// Its type.
     pub key_type: &'a [u8],
@@ -22,10 +22,10 @@ pub struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// Checks the key against the rules of this keyring.
+    /// Checks the key against the limits of this keyring.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The limit that it exceeds.
     pub fn check(&self) -> std::result::Result<(NameRef<'a>, KeyType), KeyError> {
         check_length(self.data.len())?;
         Ok((NameRef::new(self.id, self.user)?, KeyType::new(self.key_type)?))
@@ -49,30 +49,30 @@ impl fmt::Debug for Key<'_> {
     }
 }
 
-/// A key whose bytes lie in a file's buffer.
+/// A key whose bytes are a part of the buffer.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct KeyEntry {
     pub user: Vec<u8>,
     pub id: Vec<u8>,
     pub key_type: Vec<u8>,
     pub data: Range<usize>,
 }
 
-/// The keys of a file, ordered by user and id, no two of one name.
+/// The keys of a file, ordered by user and id. All names are different.
 #[derive(Debug)]
-pub struct Keys {
+pub struct LegacyKeys {
     bytes: Locked,
-    entries: Vec<Entry>,
-    /// What the file says of its version.
+    entries: Vec<KeyEntry>,
+    /// The version of the format, as the file says.
     pub version: &'static str,
-    /// Whether a checksum over all keys fits; `None` for a format that has none.
+    /// Set if the file has a checksum over all keys, which is right.
     pub checksum: Option<()>,
 }
 
-impl Keys {
+impl LegacyKeys {
     pub(super) fn new(
         bytes: Locked,
-        mut entries: Vec<Entry>,
+        mut entries: Vec<KeyEntry>,
         version: &'static str,
         checksum: Option<()>,
     ) -> Result<Self> {
@@ -86,8 +86,8 @@ impl Keys {
         Ok(keys)
     }
 
-    fn key<'a>(&'a self, entry: &'a Entry) -> Key<'a> {
-        let Entry { user, id, key_type, data } = entry;
+    fn key<'a>(&'a self, entry: &'a KeyEntry) -> Key<'a> {
+        let KeyEntry { user, id, key_type, data } = entry;
         Key { id, user, key_type, data: self.bytes.get(data.clone()).unwrap_or_default() }
     }
 
@@ -96,7 +96,7 @@ impl Keys {
         self.entries.iter().map(|entry| self.key(entry))
     }
 
-    /// The key of that name.
+    /// The key with this name.
     pub fn get(&self, id: &[u8], user: &[u8]) -> Option<Key<'_>> {
         let at = self.entries.binary_search_by(|e| (&e.user[..], &e.id[..]).cmp(&(user, id))).ok()?;
         self.entries.get(at).map(|entry| self.key(entry))
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_keyring_cannot_hold_is_told() {
+    fn keys_that_this_keyring_cannot_hold_are_reported() {
         let key = |id, key_type, data| Key { id, user: b"", key_type, data }.check().err();
         assert_eq!(key(b"k", b"AES", b"x"), None);
         assert_eq!(key(b"", b"AES", b"x"), Some(KeyError::EmptyId));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Files of other keyrings: bytes to keys, and for one of them keys to bytes. Pure: no file is touched
-//! here, no byte is trusted, and key bytes lie in locked memory only (invariant 6).
+//! Formats of other keyrings: parses bytes into keys, and for one format also writes keys as bytes. This module opens no
+//! files, trusts no byte, and keeps key bytes in locked memory only (invariant 6).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
@@ -19,7 +19,7 @@ mod samples;
 
 pub use fault::{Fault, Result};
 pub use format::Format;
-pub use keys::{Key, Keys};
+pub use keys::{Key, LegacyKeys};
 
-/// Most bytes of a file that is read: a million keys of 32 bytes, 8000 of the longest.
+/// Largest file that is read: enough for a million keys of 32 bytes, or 8000 of the longest.
 pub const MAX_FILE: u64 = 256 * 1024 * 1024;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The file of Percona's component `component_percona_keyring_encrypted_file`: a byte 01, 32 bytes of
 //! salt, the number of iterations (4 bytes, big-endian), 16 bytes of initialisation vector, then the JSON
-//! of `component_keyring_file`, encrypted with AES-256-CBC and padded as PKCS #7 says. The key is made of
-//! the password by PBKDF2-HMAC-SHA-256 (RFC 8018). Nothing is authenticated.
+//! of `component_keyring_file`, encrypted with AES-256-CBC and padded according to PKCS #7. The key is derived
+//! from the password with PBKDF2-HMAC-SHA-256 (RFC 8018). Nothing is authenticated.
 
 use super::component_keyring_file;
 use super::fault::{Fault, Result};
-use super::keys::Keys;
+use super::keys::LegacyKeys;
 use aes::Aes256;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
@@ -19,7 +19,7 @@ const SALT: usize = 32;
 const IV: usize = 16;
 const BLOCK: usize = 16;
 const KEY: usize = 32;
-/// More iterations are not tried: the number is not authenticated, and these take seconds already.
+/// Most iterations: the number is not authenticated, and this many already take seconds.
 const MOST_ITERATIONS: u32 = 10_000_000;
 
 /// The parts of a file.
@@ -30,12 +30,12 @@ struct Sealed<'a> {
     sealed: &'a [u8],
 }
 
-/// Reads the keys of a file with its password. The component takes its password file byte for byte, so
-/// the password is tried as it is, and with its line ending taken away or one added.
+/// Reads the keys of a file with its password. The component uses every byte of its password file, so the password is
+/// tried as it is, without its line ending, and with an added one.
 ///
 /// # Errors
-/// Not such a file, another password, damaged, a name twice.
-pub fn read(bytes: &[u8], password: &[u8]) -> Result<Keys> {
+/// The file has another format, is damaged, or has two keys with one name; or the password is wrong.
+pub fn read(bytes: &[u8], password: &[u8]) -> Result<LegacyKeys> {
     let sealed = parts(bytes)?;
     if sealed.iterations == 0 || sealed.iterations > MOST_ITERATIONS {
         return Err(Fault::Iterations(sealed.iterations));
@@ -52,8 +52,9 @@ pub fn read(bytes: &[u8], password: &[u8]) -> Result<Keys> {
 }
 
 fn parts(bytes: &[u8]) -> Result<Sealed<'_>> {
-    let no_such_file = Fault::NotThis { looks_like: None };
-    let Some((&VERSION, behind)) = bytes.split_first() else { return Err(no_such_file) };
+    let Some((&VERSION, behind)) = bytes.split_first() else {
+        return Err(Fault::NotThis { looks_like: None });
+    };
     let parts = || {
         let (salt, behind) = behind.split_first_chunk()?;
         let (iterations, behind) = behind.split_first_chunk()?;
@@ -61,10 +62,10 @@ fn parts(bytes: &[u8]) -> Result<Sealed<'_>> {
         let whole = !sealed.is_empty() && sealed.len().is_multiple_of(BLOCK);
         whole.then_some(Sealed { salt, iterations: u32::from_be_bytes(*iterations), iv, sealed })
     };
-    parts().ok_or(Fault::Damaged { offset: bytes.len(), what: "it breaks off" })
+    parts().ok_or(Fault::Damaged { offset: bytes.len(), what: "it is truncated" })
 }
 
-/// The password as it is, then as somebody else may have written it.
+/// The password as it is, then with other line endings.
 fn candidates(password: &[u8]) -> Result<Vec<Locked>> {
     let line = password.strip_suffix(b"\n").unwrap_or(password);
     let bare = line.strip_suffix(b"\r").unwrap_or(line);
@@ -83,14 +84,14 @@ fn candidates(password: &[u8]) -> Result<Vec<Locked>> {
 }
 
 impl Sealed<'_> {
-    fn open(&self, password: &[u8]) -> Result<Keys> {
+    fn open(&self, password: &[u8]) -> Result<LegacyKeys> {
         let mut key = Locked::new(KEY)?;
         pbkdf2::pbkdf2_hmac::<Sha256>(password, self.salt, self.iterations, &mut key);
         let mut plain = Locked::copy_of(self.sealed)?;
         let cipher =
             cbc::Decryptor::<Aes256>::new_from_slices(&key, self.iv).map_err(|_| Fault::DamagedInside)?;
         cipher.decrypt_padded::<NoPadding>(&mut plain).map_err(|_| Fault::DamagedInside)?;
-        // Another password makes noise of the first block too, damage elsewhere does not.
+        // With a wrong password the first block is random too; damage elsewhere leaves it intact.
         let damaged = if plain.starts_with(b"{\"") { Fault::DamagedInside } else { Fault::Password };
         match unpadded(&plain).map(component_keyring_file::read) {
             Some(Ok(keys)) => Ok(keys),
@@ -144,7 +145,7 @@ mod tests {
         c11864a50a85dd35b471c890cb872b1313954d";
 
     #[test]
-    fn a_file_that_other_programs_made_is_read() {
+    fn a_file_written_by_other_programs_is_read() {
         let file: Vec<u8> = BY_OTHERS
             .as_bytes()
             .chunks(2)
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_taken_with_and_without_its_line_ending() {
+    fn the_password_is_accepted_with_and_without_its_line_ending() {
         for (written, given, opens) in [
             ("secret", "secret", true),
             ("secret", "secret\n", true),
@@ -177,18 +178,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_changed_or_cut_is_more_than_refused() {
+    fn changed_and_truncated_files_are_refused_or_read_without_harm() {
         let file = file(3, b"secret");
         let keys = samples::sorted(samples::some(3));
         for at in 0..file.len() {
             for bit in 0..8 {
-                // So many iterations only cost time.
+                // A larger number of iterations would only take long.
                 if (33..36).contains(&at) {
                     continue;
                 }
                 let mut other = file.clone();
                 other[at] ^= 1 << bit;
-                // Nothing vouches for names, but no key has other bytes under its own.
+                // Names are not authenticated, but no key with its own name may have other bytes.
                 if let Ok(read) = read(&other, b"secret") {
                     for key in samples::of(&read) {
                         let known = keys.iter().find(|k| (&k.0, &k.1) == (&key.0, &key.1));
@@ -196,12 +197,12 @@ mod tests {
                     }
                 }
             }
-            assert!(at == 0 || read(&file[..at], b"secret").is_err(), "cut to {at}");
+            assert!(at == 0 || read(&file[..at], b"secret").is_err(), "truncated to {at}");
         }
     }
 
     #[test]
-    fn damage_is_told_from_another_password() {
+    fn damage_is_distinguished_from_a_wrong_password() {
         let mut inside = file(3, b"secret");
         inside[100] ^= 1;
         assert!(matches!(read(&inside, b"secret"), Err(Fault::DamagedInside)));
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn iterations_are_bounded_before_they_are_done() {
+    fn the_number_of_iterations_is_checked_first() {
         for iterations in [0, MOST_ITERATIONS + 1, u32::MAX] {
             let mut file = file(1, b"secret");
             file[33..37].copy_from_slice(&iterations.to_be_bytes());

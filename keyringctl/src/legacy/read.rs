@@ -3,11 +3,11 @@
 
 use super::fault::{Fault, Result};
 use super::format::Format;
-use super::keys::Keys;
+use super::keys::LegacyKeys;
 use super::{component_keyring_file, keyring_file, percona};
 
 impl Format {
-    /// What the bytes begin like. Percona's files have no more than one byte to tell them by.
+    /// Guesses the format from the first bytes. Percona's files can be recognized only by a single byte.
     pub fn guess(bytes: &[u8]) -> Option<Self> {
         match bytes {
             _ if bytes.starts_with(keyring_file::MAGIC) => Some(Self::KeyringFile),
@@ -17,11 +17,11 @@ impl Format {
         }
     }
 
-    /// Reads the keys of a file of this format. `password` is that of an encrypted one.
+    /// Reads the keys of a file of this format. `password` is used if the format is encrypted.
     ///
     /// # Errors
-    /// [`Fault`] says why the bytes are no such file, or not all of one.
-    pub fn read(self, bytes: &[u8], password: &[u8]) -> Result<Keys> {
+    /// [`Fault`] says why the bytes are not a complete file of this format.
+    pub fn read(self, bytes: &[u8], password: &[u8]) -> Result<LegacyKeys> {
         let read = match self {
             Self::KeyringFile => keyring_file::read(bytes),
             Self::ComponentKeyringFile => component_keyring_file::read(bytes),
@@ -41,14 +41,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_another_format_is_told() {
-        let said = |format: Format, bytes: &[u8]| format.read(bytes, b"").unwrap_err().to_string();
+    fn a_file_of_another_format_is_recognized() {
+        let error = |format: Format, bytes: &[u8]| format.read(bytes, b"").unwrap_err().to_string();
         let json = br#"{"version":"1.0","elements":[]}"#;
-        assert!(said(Format::KeyringFile, json).contains("--from component_keyring_file"));
+        assert!(error(Format::KeyringFile, json).contains("--from component_keyring_file"));
         assert!(
-            said(Format::ComponentKeyringFile, b"Keyring file version:2.0").contains("--from keyring_file")
+            error(Format::ComponentKeyringFile, b"Keyring file version:2.0").contains("--from keyring_file")
         );
-        assert!(said(Format::PerconaEncryptedFile, json).contains("--from component_keyring_file"));
-        assert!(said(Format::KeyringFile, b"something").ends_with("it does not begin like one"));
+        assert!(error(Format::PerconaEncryptedFile, json).contains("--from component_keyring_file"));
+        assert!(error(Format::KeyringFile, b"something").ends_with("it does not begin like one"));
     }
 }

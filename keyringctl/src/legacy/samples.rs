@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Keys for the tests of all formats.
 
-use super::keys::{Key, Keys};
+use super::keys::{Key, LegacyKeys};
 
 /// User, id, type, bytes.
 pub type Sample = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 
-/// Some keys of many lengths, in no order; those of users too.
+/// Keys of various lengths, some of which belong to users, in no particular order.
 pub fn some(count: usize) -> Vec<Sample> {
     let lengths = [32, 1, 7, 24, 16, 25, 100, 0, 48];
     let types = ["AES", "SECRET", "RSA"];
@@ -20,17 +20,17 @@ pub fn some(count: usize) -> Vec<Sample> {
         .collect()
 }
 
-/// Hands them over as keys.
+/// Passes the samples to `put` as keys.
 pub fn each(keys: &[Sample], put: &mut dyn FnMut(Key<'_>)) {
     keys.iter().for_each(|(user, id, key_type, data)| put(Key { id, user, key_type, data }));
 }
 
-/// What was read, as samples.
-pub fn of(keys: &Keys) -> Vec<Sample> {
+/// Converts keys that were read to samples.
+pub fn of(keys: &LegacyKeys) -> Vec<Sample> {
     keys.iter().map(|k| (k.user.to_vec(), k.id.to_vec(), k.key_type.to_vec(), k.data.to_vec())).collect()
 }
 
-/// In the order in which keys are read.
+/// Sorts samples as keys are sorted when they are read.
 pub fn sorted(mut keys: Vec<Sample>) -> Vec<Sample> {
     keys.sort();
     keys

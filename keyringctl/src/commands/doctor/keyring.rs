@@ -3,7 +3,7 @@
 
 use super::finding::{FindingLevel, Findings};
 use super::look::Look;
-use crate::commands::apart::same_before;
+use crate::commands::apart::same_as_earlier;
 use crate::commands::content::{Content, remedy};
 use crate::commands::missing;
 use keyring_external::error::{Error, Failure, Refusal};
@@ -34,7 +34,7 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
     let claims: Vec<_> =
         copies.iter().filter_map(|copy| Some((*copy, file(look, &fs, copy, found)?))).collect();
     let places: Vec<_> = copies.iter().map(|copy| look.at_root(copy)).collect();
-    if (1..places.len()).all(|i| same_before(&places, i).is_some()) {
+    if (1..places.len()).all(|i| same_as_earlier(&places, i).is_some()) {
         let others = if places.len() > 1 { ": its other paths lead to the same file" } else { "" };
         found.warning(
             "one-copy",

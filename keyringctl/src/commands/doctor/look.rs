@@ -6,7 +6,7 @@ use super::finding::Findings;
 use crate::commands::secret;
 use crate::commands::site::{Site, mounts_below};
 use crate::host::Host;
-use crate::host::mounts::{self, Entry, Mount, mount_of};
+use crate::host::mounts::{self, FstabEntry, Mount, mount_of};
 use keyring_external::store::deadline;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
@@ -26,7 +26,7 @@ pub(in crate::commands) struct Look<'a> {
     /// Where to read the secret, from `--unlock`.
     pub secret: Option<UnlockSource>,
     pub mounts: Vec<Mount>,
-    pub fstab: Vec<Entry>,
+    pub fstab: Vec<FstabEntry>,
     /// The kernel's filesystems; tests use other directories.
     pub sys: PathBuf,
     pub proc: PathBuf,

@@ -59,7 +59,7 @@ fn mounted_first(look: &Look<'_>, unit: &Unit, copy: &Path, required: bool, foun
 
 fn write_protected(look: &Look<'_>, unit: &Unit, copy: &Path, found: &mut Findings) {
     let dir = directory_of(copy);
-    if unit.closes(dir) {
+    if unit.blocks_writing(dir) {
         found.error(
             "unit-closes-volume",
             copy,

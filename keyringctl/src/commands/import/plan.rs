@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What an import does with each key.
+//! The plan of an import: what happens to each key.
 
 use crate::legacy::compare::same;
-use crate::legacy::{Key, Keys};
+use crate::legacy::{Key, LegacyKeys};
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::Keyring;
 use serde_json::{Value, json};
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 pub(in crate::commands) enum Fate<'a> {
     /// It is imported.
     New(NameRef<'a>, KeyType),
-    /// It is there already, with the same type and bytes.
+    /// The keyring already holds it, with the same type and bytes.
     Present,
-    /// It cannot be imported, and with it none.
+    /// It cannot be imported. Then no key is.
     Refused(String),
 }
 
@@ -28,39 +28,39 @@ impl Fate<'_> {
 }
 
 /// A key and what happens to it.
-pub(in crate::commands) struct Row<'a> {
+pub(in crate::commands) struct PlannedKey<'a> {
     pub key: Key<'a>,
     pub fate: Fate<'a>,
 }
 
-impl Row<'_> {
-    /// Why it is refused.
+impl PlannedKey<'_> {
+    /// Why the key is refused.
     pub fn why(&self) -> &str {
         if let Fate::Refused(why) = &self.fate { why } else { "" }
     }
 }
 
 /// What happens to all keys, ordered by user and id.
-pub(in crate::commands) struct Plan<'a> {
-    pub rows: Vec<Row<'a>>,
+pub(in crate::commands) struct ImportPlan<'a> {
+    pub rows: Vec<PlannedKey<'a>>,
 }
 
-impl<'a> Plan<'a> {
-    pub fn new(source: &'a Keys, keyring: &Keyring) -> Self {
-        Self { rows: source.iter().map(|key| Row { key, fate: fate(&key, keyring) }).collect() }
+impl<'a> ImportPlan<'a> {
+    pub fn new(source: &'a LegacyKeys, keyring: &Keyring) -> Self {
+        Self { rows: source.iter().map(|key| PlannedKey { key, fate: fate(&key, keyring) }).collect() }
     }
 
-    pub fn refused(&self) -> impl Iterator<Item = &Row<'a>> {
+    pub fn refused(&self) -> impl Iterator<Item = &PlannedKey<'a>> {
         self.rows.iter().filter(|row| matches!(row.fate, Fate::Refused(_)))
     }
 
-    /// The names that can be names here.
+    /// The names that are valid in this kind of keyring.
     pub fn names(&self) -> impl Iterator<Item = NameRef<'a>> {
         self.rows.iter().filter_map(|row| NameRef::new(row.key.id, row.key.user).ok())
     }
 
     pub fn cells(&self) -> Vec<Vec<String>> {
-        let row = |row: &Row<'_>| {
+        let row = |row: &PlannedKey<'_>| {
             let to_do = match &row.fate {
                 Fate::Refused(why) => format!("refused: {why}"),
                 fate => fate.name().to_owned(),
@@ -77,7 +77,7 @@ impl<'a> Plan<'a> {
     }
 
     pub fn json(&self) -> Vec<Value> {
-        let row = |row: &Row<'_>| {
+        let row = |row: &PlannedKey<'_>| {
             let mut about = key_json(&row.key);
             if let Some(members) = about.as_object_mut() {
                 members.insert("action".to_owned(), row.fate.name().into());
@@ -94,14 +94,14 @@ impl<'a> Plan<'a> {
 fn fate<'a>(key: &Key<'a>, keyring: &Keyring) -> Fate<'a> {
     let (name, key_type) = match key.check() {
         Ok(checked) => checked,
-        Err(e) => return Fate::Refused(format!("{e}: a keyring of keyring_external cannot hold it")),
+        Err(e) => return Fate::Refused(format!("{e}: a keyring of keyring_external cannot hold this key")),
     };
     match keyring.fetch(&name, |there| same(key, there.key_type.bytes(), there.data)) {
         None => Fate::New(name, key_type),
         Some(true) => Fate::Present,
         Some(false) => Fate::Refused(
-            "the keyring has another key of that name, which was left as it is: find out with `keyringctl list` which \
-             of the two the data needs"
+            "the keyring has another key of this name, which was not changed: find out which of the two the data needs \
+             (see `keyringctl list`)"
                 .to_owned(),
         ),
     }
@@ -111,12 +111,12 @@ fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// A key without its bytes.
+/// A key as JSON, without its bytes.
 pub(in crate::commands) fn key_json(key: &Key<'_>) -> Value {
     json!({ "id": text(key.id), "user": text(key.user), "type": text(key.key_type), "length": key.data.len() })
 }
 
-/// A name.
+/// A name as JSON.
 pub(in crate::commands) fn name_json(name: &NameRef<'_>) -> Value {
     json!({ "id": text(name.id()), "user": text(name.user()) })
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What an import reports: text, and one JSON document.
+//! The output of an import: text, and one JSON document.
 use super::args::Args;
-use super::plan::{self, Fate, Plan};
-use crate::commands::foreign::{self, Foreign, backup_of};
+use super::plan::{self, Fate, ImportPlan};
+use crate::commands::foreign::{self, LegacyFile, backup_of};
 use crate::commands::output::{Output, counted, table};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// What the source holds, to be found again on disk.
+/// Name, type and SHA-256 of a key in the source, to look for in the keyring afterwards.
 pub(in crate::commands) type Wanted = (KeyName, KeyType, [u8; 32]);
 
-/// What is printed as JSON, and the text beside it.
-pub(in crate::commands) struct Report(Value);
+/// Collects the JSON document and prints the text.
+pub(in crate::commands) struct ImportReport(Value);
 
-impl Report {
-    pub fn new(args: &Args, source: &Foreign, keyring: &Keyring) -> Self {
+impl ImportReport {
+    pub fn new(args: &Args, source: &LegacyFile, keyring: &Keyring) -> Self {
         Self(json!({
             "from": args.from.name(),
             "version": source.keys.version,
@@ -48,24 +48,24 @@ impl Report {
         }
     }
 
-    /// The keys were stored.
+    /// Records that the keys were stored.
     pub fn done(&mut self, keyring: &Keyring) {
         self.set("done", true);
         self.set_count("after", keyring.len());
     }
 
-    /// Hands the document over.
+    /// Hands the document to `out`.
     pub fn end(self, out: &mut Output, verdict: Verdict) -> Result<Verdict> {
         out.document(&self.0);
         Ok(verdict)
     }
 
-    /// What is to be done.
-    pub fn plan(&mut self, args: &Args, plan: &Plan<'_>, out: &mut Output) {
+    /// Shows what will be done.
+    pub fn plan(&mut self, args: &Args, plan: &ImportPlan<'_>, out: &mut Output) {
         let count = |fate: &str| plan.rows.iter().filter(|row| row.fate.name() == fate).count();
         let checksum = match self.0.get("checksum_fits") {
-            Some(Value::Bool(_)) => "its checksum fits",
-            _ => "which has no checksum",
+            Some(Value::Bool(_)) => "checksum correct",
+            _ => "without a checksum",
         };
         let version = self.0.get("version").and_then(Value::as_str).unwrap_or_default();
         out.line(format_args!(
@@ -75,15 +75,15 @@ impl Report {
             counted(plan.rows.len(), "key")
         ));
         if plan.rows.is_empty() {
-            out.line("NOTE it holds no key: is it the right file?");
+            out.line("NOTE this file holds no keys: is it the right one?");
         } else if args.dry_run {
-            table(out, &["KEY ID", "USER", "TYPE", "BYTES", "TO DO"], &plan.cells());
+            table(out, &["KEY ID", "USER", "TYPE", "BYTES", "ACTION"], &plan.cells());
         }
         for row in plan.refused() {
             out.line(format_args!("REFUSED the key {}: {}", row.key, row.why()));
         }
         out.line(format_args!(
-            "{} to import, {} there already with the same bytes, {} refused",
+            "{} to import, {} already in the keyring with the same bytes, {} refused",
             count("import"),
             count("present"),
             count("refused")
@@ -94,15 +94,14 @@ impl Report {
         self.set("keys", plan.json());
     }
 
-    /// Names that were one to the old plugin.
-    pub fn near_duplicates(&mut self, plan: &Plan<'_>, keyring: &Keyring, out: &mut Output) {
+    /// Shows names that are distinct here but not in keyring_file.
+    pub fn near_duplicates(&mut self, plan: &ImportPlan<'_>, keyring: &Keyring, out: &mut Output) {
         let names = keyring.names();
         let groups = near_duplicates(plan.names(), names.iter().map(KeyName::as_ref));
         for group in &groups {
             let names: Vec<_> = group.iter().map(ToString::to_string).collect();
             out.line(format_args!(
-                "NOTE {}: keyring_file takes these names for one; here each is a key of its own, and must be asked \
-                 for as it is written",
+                "NOTE {}: keyring_file treats these names as the same; here each is a separate key, and spelling matters",
                 names.join(", ")
             ));
         }
@@ -113,13 +112,13 @@ impl Report {
         self.set("near_duplicates", groups);
     }
 
-    /// Compares the backup beside the source, and answers whether it forbids the import.
+    /// Compares the backup beside the source with the source. Returns whether it blocks the import.
     pub fn backup(
         &mut self,
         args: &Args,
         fs: &dyn Fs,
         password: &[u8],
-        source: &Foreign,
+        source: &LegacyFile,
         out: &mut Output,
     ) -> bool {
         let path = backup_of(&args.src);
@@ -130,14 +129,14 @@ impl Report {
             Ok(backup) => backup,
             Err(e) => {
                 out.line(format_args!(
-                    "NOTE an interrupted write left {}, and it was not used: {e}",
+                    "NOTE an interrupted write left {}, which was not used: {e}",
                     path.display()
                 ));
                 self.set("backup", json!({ "path": path, "whole": false }));
                 return false;
             }
         };
-        let found = Difference::of(&source.keys, &backup.keys);
+        let found = Difference::between(&source.keys, &backup.keys);
         let shown = path.display();
         out.line(format_args!(
             "NOTE an interrupted write left {shown}: {}",
@@ -162,30 +161,30 @@ impl Report {
                 "only_in_source": names(&found.only_first),
             }),
         );
-        let decides = found.second_has_more() && !args.ignore_backup;
-        if decides {
+        let blocks = found.second_has_more() && !args.ignore_backup;
+        if blocks {
             out.line(format_args!(
-                "REFUSED until you choose: --ignore-backup imports {} alone; {shown} can be imported in its place, or \
-                 afterwards, by its own path",
+                "REFUSED until you choose: import only {} with --ignore-backup, or import {shown} instead of it or after \
+                 it, by its own path",
                 args.src.display()
             ));
         }
-        decides
+        blocks
     }
 
-    /// Looks for every key in a copy that was read from disk anew.
-    pub fn check(&mut self, path: &Path, again: &Keyring, wanted: &[Wanted], out: &mut Output) -> bool {
-        let there = |(name, key_type, digest): &&Wanted| {
-            let same = again.fetch(&name.as_ref(), |key| {
+    /// Checks that a copy, as read back from its volume, has every key.
+    pub fn check(&mut self, path: &Path, reread: &Keyring, wanted: &[Wanted], out: &mut Output) -> bool {
+        let is_there = |(name, key_type, digest): &&Wanted| {
+            let same = reread.fetch(&name.as_ref(), |key| {
                 key.key_type == key_type && Sha256::digest(key.data)[..] == digest[..]
             });
             same == Some(true)
         };
         let mut lost = 0;
-        for (name, ..) in wanted.iter().filter(|w| !there(w)) {
+        for (name, ..) in wanted.iter().filter(|w| !is_there(w)) {
             lost += 1;
             out.line(format_args!(
-                "NOT FINE {}: the key {name} is not there as it was imported",
+                "FAILED   {}: key {name} is missing or differs from the imported one",
                 path.display()
             ));
         }
@@ -194,11 +193,11 @@ impl Report {
         lost == 0
     }
 
-    /// Whether the source is still as it was read.
-    pub fn source_is(&mut self, args: &Args, unchanged: bool, out: &mut Output) -> bool {
+    /// Reports whether the source is still as it was read.
+    pub fn check_source(&mut self, args: &Args, unchanged: bool, out: &mut Output) -> bool {
         if !unchanged {
             out.line(format_args!(
-                "NOT FINE {} has changed meanwhile: a server still uses it. Stop that server and import again",
+                "FAILED   {} has changed during the import: a server still uses it. Stop that server and import again",
                 args.src.display()
             ));
         }
@@ -206,28 +205,32 @@ impl Report {
         unchanged
     }
 
-    /// All is as it should be.
+    /// Reports success.
     pub fn success(
         &self,
         args: &Args,
-        plan: &Plan<'_>,
+        plan: &ImportPlan<'_>,
         paths: &[PathBuf],
         keyring: &Keyring,
         out: &mut Output,
     ) {
         let new = plan.rows.iter().filter(|row| matches!(row.fate, Fate::New(..))).count();
         let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        out.line(format_args!("imported {}: the keyring holds {} now", counted(new, "key"), keyring.len()));
+        out.line(format_args!(
+            "imported {}: the keyring now holds {}",
+            counted(new, "key"),
+            counted(keyring.len(), "key")
+        ));
         let src = args.src.display();
         let all = match plan.rows.len() {
             1 => format!("the 1 key of {src} is"),
             n => format!("all {n} keys of {src} are"),
         };
-        out.line(format_args!("read again from {}: {all} there, SHA-256 compared", paths.join(" and ")));
+        out.line(format_args!("verified: {all} in {} (SHA-256 compared)", paths.join(" and ")));
         if args.from != Format::PerconaEncryptedFile {
             out.line(format_args!(
-                "{} holds them in clear. When the server has started and read its data with the new keyring, rotate \
-                 the master keys and destroy that file and every copy of it",
+                "{} holds these keys unencrypted. Once the server has started and read its data with the new keyring, \
+                 rotate the master keys, then destroy this file and every copy of it",
                 args.src.display()
             ));
         }

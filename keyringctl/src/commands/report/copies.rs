@@ -3,7 +3,7 @@
 
 use super::known::Known;
 use crate::commands::apart::is_one_file;
-use crate::commands::missing::told;
+use crate::commands::missing::explain;
 use crate::commands::secret;
 use crate::commands::site::mounts_below;
 use crate::commands::slot_row::SlotRow;
@@ -113,7 +113,7 @@ pub(super) fn read(
     let (file, read) = match file(fs, path, secret) {
         Ok((file, claims, opened)) => (Known::Measured(file), CopyContents { claims: Some(claims), opened }),
         Err(e) => (
-            Known::NotMeasured(told(&e, path, all, secret.args())),
+            Known::NotMeasured(explain(&e, path, all, secret.args())),
             CopyContents { claims: None, opened: Err(BadRequest::Unavailable.into()) },
         ),
     };

@@ -1,31 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Questions on the terminal.
+//! Asks questions on the terminal.
 
 use crate::error::{Error, Result};
 use std::io::{self, BufRead, IsTerminal, Write};
 
-/// Whoever answers questions. Without anybody, the answer is the default.
-pub(super) struct Ask<'a> {
+/// Asks questions, or takes the default answers if it is not interactive.
+pub(super) struct Prompt<'a> {
     answers: Option<&'a mut dyn BufRead>,
 }
 
-impl<'a> Ask<'a> {
-    /// Nobody is there to be asked.
-    pub fn nobody() -> Ask<'a> {
-        Ask { answers: None }
+impl<'a> Prompt<'a> {
+    /// Asks nothing: every answer is the default.
+    pub fn non_interactive() -> Prompt<'a> {
+        Prompt { answers: None }
     }
 
-    /// Whoever types these lines.
-    pub fn of(answers: &'a mut dyn BufRead) -> Ask<'a> {
-        Ask { answers: Some(answers) }
+    /// Reads the answers from `answers`.
+    pub fn interactive(answers: &'a mut dyn BufRead) -> Prompt<'a> {
+        Prompt { answers: Some(answers) }
     }
 
-    /// Whether somebody is there.
-    pub fn is_somebody(&self) -> bool {
-        self.answers.is_some()
-    }
-
-    /// A line; what `default` says when it is empty, or nobody is there.
+    /// Asks for a line. Returns `default` if the line is empty, or if this is not interactive.
     pub fn line(&mut self, question: &str, default: &str) -> Result<String> {
         let Some(answers) = &mut self.answers else { return Ok(default.to_owned()) };
         if default.is_empty() {
@@ -36,18 +31,18 @@ impl<'a> Ask<'a> {
         let mut line = String::new();
         let got = io::stdout().flush().and_then(|()| answers.read_line(&mut line));
         match got {
-            Ok(0) => Err(Error::Usage("there was no answer: nothing was changed".to_owned())),
+            Ok(0) => Err(Error::Usage("the input ended before the answer: nothing was changed".to_owned())),
             Ok(_) => {
                 let line = line.trim();
                 Ok(if line.is_empty() { default } else { line }.to_owned())
             }
-            Err(e) => Err(Error::Usage(format!("no answer could be read ({e}): nothing was changed"))),
+            Err(e) => Err(Error::Usage(format!("cannot read the answer ({e}): nothing was changed"))),
         }
     }
 
-    /// Yes or no. Nobody says yes.
-    pub fn agrees(&mut self, question: &str) -> Result<bool> {
-        if !self.is_somebody() {
+    /// Asks for yes or no. Returns yes if this is not interactive.
+    pub fn confirm(&mut self, question: &str) -> Result<bool> {
+        if self.answers.is_none() {
             return Ok(true);
         }
         loop {
@@ -60,8 +55,8 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Whether there is a terminal to ask at.
-pub(super) fn terminal() -> bool {
+/// Whether standard input and output are a terminal.
+pub(super) fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
@@ -70,20 +65,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_line_is_the_default_and_the_end_is_no_answer() {
+    fn an_empty_line_is_the_default_and_the_end_of_input_is_an_error() {
         let mut typed = &b"\nother\nmaybe\nno\nYes\n"[..];
-        let mut ask = Ask::of(&mut typed);
-        assert_eq!(ask.line("a", "b").unwrap(), "b");
-        assert_eq!(ask.line("a", "b").unwrap(), "other");
-        assert!(!ask.agrees("a").unwrap());
-        assert!(ask.agrees("a").unwrap());
-        assert!(ask.line("a", "b").is_err());
+        let mut prompt = Prompt::interactive(&mut typed);
+        assert_eq!(prompt.line("a", "b").unwrap(), "b");
+        assert_eq!(prompt.line("a", "b").unwrap(), "other");
+        assert!(!prompt.confirm("a").unwrap());
+        assert!(prompt.confirm("a").unwrap());
+        assert!(prompt.line("a", "b").is_err());
     }
 
     #[test]
-    fn nobody_takes_the_default_and_agrees() {
-        let mut ask = Ask::nobody();
-        assert_eq!(ask.line("a", "b").unwrap(), "b");
-        assert!(ask.agrees("a").unwrap());
+    fn a_non_interactive_prompt_takes_the_default_and_confirms() {
+        let mut prompt = Prompt::non_interactive();
+        assert_eq!(prompt.line("a", "b").unwrap(), "b");
+        assert!(prompt.confirm("a").unwrap());
     }
 }

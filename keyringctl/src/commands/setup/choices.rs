@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! From flags, answers and what is found on the host to what is to be set up.
+//! Decides what is set up, from the options, the answers and what is found on the host.
 
 use super::args::Args;
-use super::ask::Ask;
+use super::ask::Prompt;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::files::Manifest;
@@ -11,24 +11,23 @@ use keyring_external::config::{MAX_COPIES, MAX_WAIT};
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 
-/// The name of the credential and of the secret's file.
+/// The name of the credential and of the secret file.
 const SECRET_NAME: &str = "keyring_external";
 
-/// What is to be set up: flags count, then answers, then what the host suggests.
-pub(super) fn choose(args: &Args, site: &Site, ask: &mut Ask<'_>) -> Result<Host> {
-    let keyring =
-        match &args.path {
-            Some(path) => path.clone(),
-            None => PathBuf::from(ask.line(
-                "The keyring file, on the external volume (such as /mnt/keyring/keys/main.keyring)",
-                "",
-            )?),
-        };
+/// Decides what is set up: options take precedence over answers, and answers over what the host suggests.
+pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Result<Host> {
+    let keyring = match &args.path {
+        Some(path) => path.clone(),
+        None => PathBuf::from(prompt.line(
+            "Path of the keyring file on the external volume (such as /mnt/keyring/keys/main.keyring)",
+            "",
+        )?),
+    };
     let keyring = absolute(&keyring, "the keyring")?;
     let mut mirrors = args.mirrors.clone();
     if mirrors.is_empty() && args.path.is_none() {
-        let typed = ask.line(
-            "A copy on another volume (empty for none: one volume that dies is the end of all data)",
+        let typed = prompt.line(
+            "Path of a copy on another volume (empty for none; if the only volume fails, all data is lost)",
             "",
         )?;
         mirrors.extend((!typed.is_empty()).then(|| PathBuf::from(typed)));
@@ -41,29 +40,29 @@ pub(super) fn choose(args: &Args, site: &Site, ask: &mut Ask<'_>) -> Result<Host
         None => {
             let file = UnlockSource::File(secret_file(site)).to_string();
             let question = format!(
-                "Where mysqld gets the unlock secret from (credential:{SECRET_NAME} for systemd, with a file that only root reads)"
+                "Source of the unlock secret for mysqld (or credential:{SECRET_NAME}: systemd passes it from a file that only root can read)"
             );
-            ask.line(&question, &file)?.parse()?
+            prompt.line(&question, &file)?.parse()?
         }
     };
     let credential = match (&unlock, &args.credential_file) {
         (UnlockSource::Credential(_), Some(file)) => Some(absolute(file, "the credential's file")?),
         (UnlockSource::Credential(_), None) => Some(secret_file(site)),
         (_, Some(_)) => {
-            return Err(Error::Usage("--credential-file goes with --unlock credential:NAME".to_owned()));
+            return Err(Error::Usage("--credential-file needs --unlock credential:NAME".to_owned()));
         }
         (_, None) => None,
     };
     let count = 1 + mirrors.len();
     if count > MAX_COPIES as usize || args.min_copies as usize > count || args.min_copies == 0 {
         return Err(Error::Usage(format!(
-            "--min-copies is {}, and there are {count} copies: give a number from 1 to that of the copies ({MAX_COPIES} at most)",
+            "--min-copies is {}, but it must be from 1 to the number of copies, which is {count} (at most {MAX_COPIES})",
             args.min_copies
         )));
     }
     if args.wait > MAX_WAIT {
         return Err(Error::Usage(format!(
-            "--wait is {}: at most {MAX_WAIT} seconds are possible",
+            "--wait is {}, but it can be at most {MAX_WAIT} seconds",
             args.wait
         )));
     }
@@ -85,29 +84,29 @@ fn way(args: &Args, site: &Site) -> Result<Way> {
         (Some(way), _) => Ok(way.into()),
         (None, Some(version)) => Ok(Way::for_version(version)),
         (None, None) if site.is_below() => Err(Error::Usage(format!(
-            "the version of {} is not known: nothing below --root is run, and no Debian package there has it. Say how it \
-             is to load the keyring: --as component (for MySQL 8.4 and later) or --as plugin (8.0)",
+            "the version of {} is not known: programs below --root are not run, and no Debian package there contains it. \
+             Choose how it loads the keyring: --as component (MySQL 8.4 and later) or --as plugin (8.0)",
             site.at(&site.mysqld).display()
         ))),
         (None, None) => Err(Error::Usage(format!(
-            "{} does not say its version: is MySQL installed? Give --mysqld, or --as component (for MySQL 8.4 and later) \
-             or --as plugin (8.0)",
+            "cannot get the version of {}: is MySQL installed? Give --mysqld, or choose how it loads the keyring: --as \
+             component (MySQL 8.4 and later) or --as plugin (8.0)",
             site.at(&site.mysqld).display()
         ))),
     }
 }
 
-/// Beside the server's own configuration.
+/// The default path of the secret file, beside the server's configuration.
 fn secret_file(site: &Site) -> PathBuf {
     let dir = Path::new("/etc/mysql");
     let dir = if site.at(dir).is_dir() { dir } else { Path::new("/etc") };
     dir.join(format!("{SECRET_NAME}.secret"))
 }
 
-/// A manifest that is there.
+/// Reads a manifest, if it exists.
 pub(super) fn manifest(site: &Site, path: &Path) -> Result<Option<Manifest>> {
     let Some(text) = site.text(path)? else { return Ok(None) };
-    let wrong = |why| Error::Usage(format!("the manifest {} cannot be read: {why}", site.at(path).display()));
+    let wrong = |why| Error::Usage(format!("cannot read the manifest {}: {why}", site.at(path).display()));
     Manifest::parse(&text).map(Some).map_err(wrong)
 }
 
@@ -120,5 +119,5 @@ fn absolute(path: &Path, what: &str) -> Result<PathBuf> {
     } else {
         format!("is {}", path.display())
     };
-    Err(Error::Usage(format!("{what} {given}: give an absolute path, as mysqld is to open it")))
+    Err(Error::Usage(format!("{what} {given}: give an absolute path, as mysqld will open it")))
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which files setup writes, and with what is there already taken into account.
+//! Which files setup writes, and their contents, merged with what exists.
 
-use super::args::{Args, Part};
-use super::change::{Change, is_root};
+use super::args::{Args, SkippedPart};
+use super::change::{FileChange, is_root};
 use super::choices::manifest;
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
@@ -13,23 +13,30 @@ use crate::host::{Host, Way};
 use keyring_external::config::file::{COMPONENT, file_in};
 use std::path::Path;
 
-/// All files, those that stay as they are among them.
-pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<Change>> {
+/// All files, including those that need no change.
+pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileChange>> {
     let group = own_group();
     let mut all = Vec::new();
     match host.way {
         Way::Plugin => {
-            not_by_both(site, host)?;
+            refuse_both(site, host)?;
             let text = option_text(host);
-            all.push(Change::new(site, &option_file(host), "options for mysqld", text, 0o644, group)?);
+            all.push(FileChange::new(site, &option_file(host), "options for mysqld", text, 0o644, group)?);
         }
         Way::Component => {
-            not_by_both(site, host)?;
+            refuse_both(site, host)?;
             let path = host.manifest();
-            all.push(Change::new(site, &path, "manifest", manifest_for(args, site, &path)?, 0o644, group)?);
+            all.push(FileChange::new(
+                site,
+                &path,
+                "manifest",
+                manifest_for(args, site, &path)?,
+                0o644,
+                group,
+            )?);
             let cnf = file_in(&host.plugin_dir);
             let readers = site.account.as_ref().filter(|_| is_root()).map_or(group, |a| a.gid);
-            all.push(Change::new(
+            all.push(FileChange::new(
                 site,
                 &cnf,
                 "configuration of the component",
@@ -41,7 +48,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<Chang
     }
     if has_systemd(args, site) {
         let text = drop_in_text(host, &mounts_below(&site.root));
-        all.push(Change::new(
+        all.push(FileChange::new(
             site,
             &drop_in(&host.unit),
             "drop-in for the systemd unit",
@@ -54,7 +61,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<Chang
         let path = Path::new(LOCAL_FILE);
         let existing = site.text(path)?.unwrap_or_default();
         let text = merged(&existing, &local_rules(&needs(host)));
-        all.push(Change::new(site, path, "AppArmor rules", text, 0o644, group)?);
+        all.push(FileChange::new(site, path, "AppArmor rules", text, 0o644, group)?);
     }
     Ok(all)
 }
@@ -65,17 +72,17 @@ fn own_group() -> u32 {
 
 /// Whether the host starts mysqld with systemd.
 pub(super) fn has_systemd(args: &Args, site: &Site) -> bool {
-    let there = site.unit.is_some() || site.at(Path::new("/etc/systemd/system")).is_dir();
-    there && !args.without.contains(&Part::Systemd)
+    let is_there = site.unit.is_some() || site.at(Path::new("/etc/systemd/system")).is_dir();
+    is_there && !args.without.contains(&SkippedPart::Systemd)
 }
 
-/// Whether the host has AppArmor. Rules for a profile that is not there do no harm.
+/// Whether the host has AppArmor. Rules for a profile that does not exist do no harm.
 pub(super) fn has_apparmor(args: &Args, site: &Site) -> bool {
-    site.at(Path::new("/etc/apparmor.d")).is_dir() && !args.without.contains(&Part::Apparmor)
+    site.at(Path::new("/etc/apparmor.d")).is_dir() && !args.without.contains(&SkippedPart::Apparmor)
 }
 
-/// A server that loads plugin and component has two keyrings, and asks the component only.
-fn not_by_both(site: &Site, host: &Host) -> Result<()> {
+/// Refuses to set up the plugin beside the component: the server would have two keyrings and use only the component's.
+fn refuse_both(site: &Site, host: &Host) -> Result<()> {
     let other = match host.way {
         Way::Component => site
             .all_options("early-plugin-load")
@@ -90,26 +97,26 @@ fn not_by_both(site: &Site, host: &Host) -> Result<()> {
     match other {
         None => Ok(()),
         Some(what) => Err(Error::Usage(format!(
-            "{what}: a server has one keyring, the plugin or the component. Take that out first, or set up the same way \
-             (--as); nothing was changed"
+            "{what}: a server can use only one of the plugin and the component. Remove the other one first, or choose it \
+             with --as. Nothing was changed"
         ))),
     }
 }
 
-/// The manifest with our component: others that it names stay, but for other keyrings.
+/// The manifest with our component. Other components in it are kept, except for other keyrings.
 fn manifest_for(args: &Args, site: &Site, path: &Path) -> Result<String> {
     let found = manifest(site, path)?.unwrap_or_default();
     let others = found.other_keyrings();
     if let (Some(other), false) = (others.first(), args.replace_keyring) {
         return Err(Error::Usage(format!(
-            "the manifest {} loads {other}, another keyring: a server has one, and what is encrypted with that one's keys \
-             cannot be read without them. Bring them over first (keyringctl import --help), then run setup again with \
-             --replace-keyring; nothing was changed",
+            "the manifest {} loads {other}, another keyring, but a server can have only one. Data that is encrypted with \
+             its keys cannot be read without them: import the keys first (keyringctl import --help), then run setup \
+             again with --replace-keyring. Nothing was changed",
             site.at(path).display()
         )));
     }
     if found.is_ours() && others.is_empty() {
-        // As it stands there, even if it is written in another way.
+        // Unchanged, even if setup would format it differently.
         return site.text(path).map(Option::unwrap_or_default);
     }
     let mut components = found.components;

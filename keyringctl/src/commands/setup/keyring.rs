@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring and its unlock secret, as setup makes them or finds them.
+//! The keyring and its unlock secret: finds them, or creates them.
 
-use super::change::{is_root, make_directory};
+use super::change::{create_directory, is_root};
 use crate::commands::apart;
 use crate::commands::doctor::files::closed_directory_above;
-use crate::commands::init::{self, Made, SecretFile};
+use crate::commands::init::{self, CreatedKeyring, SecretFile};
 use crate::commands::missing;
 use crate::commands::secret;
 use crate::commands::site::Site;
@@ -23,25 +23,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is to be done about the keyring.
+/// What setup does about the keyring.
 #[derive(Serialize)]
-pub(super) struct Plan {
-    /// Directories to be made, with mode 0700, for mysqld's user.
+pub(super) struct KeyringPlan {
+    /// Directories to create, with mode 0700, for mysqld's user.
     directories: Vec<PathBuf>,
-    /// Copies to be made; none when the keyring is there.
+    /// Copies to create; none if the keyring exists.
     make: Vec<PathBuf>,
-    /// Copies that are there.
+    /// Copies that exist.
     there: Vec<PathBuf>,
-    /// The file for 32 random bytes.
+    /// The secret file to create, with 32 random bytes.
     make_secret: Option<PathBuf>,
-    /// Who the secret's file belongs to.
+    /// The owner of the secret file.
     secret_owner: String,
-    /// Copies that are not apart from each other.
+    /// Warnings about copies on the same filesystem.
     warnings: Vec<String>,
 }
 
-impl Plan {
-    /// As people read it.
+impl KeyringPlan {
+    /// The plan as lines of text.
     pub fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> = self
             .directories
@@ -57,21 +57,24 @@ impl Plan {
         }
         lines.extend(self.make.iter().map(|path| format!("KEYRING    {} (new)", path.display())));
         lines.extend(
-            self.there.iter().map(|path| format!("KEYRING    {} (there already, and used)", path.display())),
+            self.there.iter().map(|path| format!("KEYRING    {} (exists, will be used)", path.display())),
         );
         lines.extend(self.warnings.iter().cloned());
         lines
     }
 }
 
-/// Looks what there is, and refuses what cannot be.
-pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
+/// Plans the keyring from what exists.
+///
+/// # Errors
+/// The keyring cannot be created or used as requested.
+pub(super) fn plan(site: &Site, host: &Host) -> Result<KeyringPlan> {
     let (there, make): (Vec<_>, Vec<_>) =
         host.copies().map(Path::to_owned).partition(|copy| site.at(copy).symlink_metadata().is_ok());
     if let (Some(found), Some(missing)) = (there.first(), make.first()) {
         let secret = secret::Args { unlock: Some(source(site, host)), recovery: false };
         return Err(Error::Usage(format!(
-            "the keyring {} is there, but not its copy {}. Mount its volume, or, when there is none yet, {}; then run setup again",
+            "the keyring {} exists, but its copy {} does not. Mount the volume of the copy. If there is no copy yet, {}; then run setup again",
             found.display(),
             missing.display(),
             missing::remedy(&site.at(found), &site.at(missing), &secret)
@@ -79,7 +82,7 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
     }
     if site.account.is_none() && is_root() {
         return Err(Error::Usage(format!(
-            "there is no account {} on this host: install MySQL first, or say with --mysqld-user which account mysqld runs as",
+            "the account {} does not exist on this host: install MySQL first, or name the account of mysqld with --mysqld-user",
             site.user
         )));
     }
@@ -89,7 +92,8 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
         check_volume(site, host, dir)?;
         if let Some((closed, mode)) = closed_directory_above(site, dir) {
             return Err(Error::Usage(format!(
-                "{} lets {} not through to {} (mode {mode:04o}): run chmod o+x {}, and setup again; nothing was changed",
+                "{} (mode {mode:04o}) does not let user {} reach {}: run chmod o+x {}, then run setup again. Nothing was \
+                 changed",
                 closed.display(),
                 site.user,
                 dir.display(),
@@ -103,13 +107,13 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<Plan> {
     let file = secret_file(host);
     let make_secret = file.filter(|_| there.is_empty()).filter(|file| !site.at(file).exists()).cloned();
     if !there.is_empty() {
-        opens(site, host, &there)?;
+        check_secret(site, host, &there)?;
     }
     let secret_owner = if host.credential.is_some() { "root".to_owned() } else { site.user.clone() };
     let places =
         sync::paths(&site.at(&host.keyring), &host.mirrors.iter().map(|m| site.at(m)).collect::<Vec<_>>())?;
     let warnings = apart::warnings(&places, 0, |path| site.seen(path));
-    Ok(Plan { directories, make, there, make_secret, secret_owner, warnings })
+    Ok(KeyringPlan { directories, make, there, make_secret, secret_owner, warnings })
 }
 
 /// The file with the unlock secret.
@@ -125,13 +129,13 @@ fn source(site: &Site, host: &Host) -> UnlockSource {
     secret_file(host).map_or_else(|| host.unlock.clone(), |file| UnlockSource::File(site.at(file)))
 }
 
-/// The directory's volume is mounted, and another one than the data directory's.
+/// Checks that the volume of the directory is mounted, and is not that of the data directory.
 fn check_volume(site: &Site, host: &Host, dir: &Path) -> Result<()> {
     let place = site.at(dir);
     let parent = place.parent().unwrap_or(&place);
     if !parent.is_dir() {
         return Err(Error::Usage(format!(
-            "there is no directory {}: mount the keyring's volume there, or give another path; nothing was changed",
+            "directory {} does not exist: mount the keyring's volume there, or give another path. Nothing was changed",
             parent.display()
         )));
     }
@@ -144,8 +148,8 @@ fn check_volume(site: &Site, host: &Host, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the secret opens what is there.
-fn opens(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
+/// Checks that the secret unlocks the existing copies.
+fn check_secret(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let source = source(site, host);
     let name = host.unlock.to_string();
@@ -155,15 +159,20 @@ fn opens(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Makes directories, secret and keyring.
-pub(super) fn carry_out(site: &Site, host: &Host, plan: &Plan, label: &str) -> Result<Option<Made>> {
+/// Creates the directories, the secret file and the keyring.
+pub(super) fn carry_out(
+    site: &Site,
+    host: &Host,
+    plan: &KeyringPlan,
+    label: &str,
+) -> Result<Option<CreatedKeyring>> {
     let owner = site.account.as_ref().filter(|_| is_root()).map(|a| (a.uid, a.gid));
     if !plan.make.is_empty() && plan.make_secret.is_none() {
-        // A source that does not answer is told before anything is made.
+        // Fail before anything is created if the source cannot be read.
         source(site, host).read()?;
     }
     for dir in &plan.directories {
-        make_directory(&site.at(dir), owner)?;
+        create_directory(&site.at(dir), owner)?;
     }
     if plan.make.is_empty() {
         return Ok(None);
@@ -171,21 +180,20 @@ pub(super) fn carry_out(site: &Site, host: &Host, plan: &Plan, label: &str) -> R
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
     for path in &paths {
-        is_mysqlds(site, &volume::owner_of_directory(fs.as_ref(), path)?, directory_of(path))?;
+        check_owner(site, &volume::owner_of_directory(fs.as_ref(), path)?, directory_of(path))?;
     }
-    let source = secret::Source { unlock: Some(source(site, host)) };
+    let source = secret::NewSecret { unlock: Some(source(site, host)) };
     let file = match plan.make_secret {
-        // Only systemd is to read it.
-        Some(_) if host.credential.is_some() && is_root() => SecretFile::For(0, 0),
-        Some(_) => SecretFile::ForTheKeyringsOwner,
-        None => SecretFile::IsThere,
+        // Only systemd reads it, as root.
+        Some(_) if host.credential.is_some() && is_root() => SecretFile::CreateFor(0, 0),
+        Some(_) => SecretFile::CreateForKeyringOwner,
+        None => SecretFile::Existing,
     };
-    let made = init::make(&fs, &paths, &source, &host.unlock.to_string(), label, file)?;
-    Ok(Some(made))
+    init::create(&fs, &paths, &source, &host.unlock.to_string(), label, file).map(Some)
 }
 
-/// The keyring goes to the owner of its directory.
-fn is_mysqlds(site: &Site, meta: &Meta, dir: &Path) -> Result<()> {
+/// Checks that the directory belongs to mysqld's user, because the keyring gets the owner of its directory.
+fn check_owner(site: &Site, meta: &Meta, dir: &Path) -> Result<()> {
     match &site.account {
         Some(account) if meta.uid != account.uid && is_root() => {
             Err(Refusal::Owner { path: dir.to_owned(), owner: meta.uid, user: account.uid }.into())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl setup`: makes the keyring and writes what mysqld, systemd and AppArmor need for it.
+//! `keyringctl setup`: creates the keyring and writes the configuration of mysqld, systemd and AppArmor for it.
 
 mod args;
 mod ask;
@@ -12,15 +12,15 @@ pub(super) use args::Args;
 
 use super::doctor::leftovers;
 use super::init;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::site;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::host::apparmor::PROFILE_FILE;
 use crate::host::files::selinux_commands;
 use crate::host::{Host, Way};
-use ask::Ask;
-use change::{Change, Found};
+use ask::Prompt;
+use change::{ExistingFile, FileChange};
 use keyring_external::store::real::RealFs;
 use keyring_external::store::volume::directory_of;
 use serde_json::json;
@@ -28,17 +28,18 @@ use std::io::BufRead;
 use std::path::Path;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let asks = !args.yes && !out.is_json() && ask::terminal();
+    let asks = !args.yes && !out.is_json() && ask::has_terminal();
     if !asks && !args.yes && !args.dry_run {
         return Err(Error::Usage(
-            "there is no terminal to ask at: give --yes to write all, or --dry-run to see what would be written".to_owned(),
+            "cannot prompt: no terminal. Give --yes to write everything, or --dry-run to see what would be written"
+                .to_owned(),
         ));
     }
     let mut stdin = std::io::stdin().lock();
     let typed: &mut dyn BufRead = &mut stdin;
-    let mut ask = if asks { Ask::of(typed) } else { Ask::nobody() };
+    let mut prompt = if asks { Prompt::interactive(typed) } else { Prompt::non_interactive() };
     let site = args.site.look()?;
-    let host = choices::choose(args, &site, &mut ask)?;
+    let host = choices::choose(args, &site, &mut prompt)?;
     let plan = keyring::plan(&site, &host)?;
     let changes = files::changes(args, &site, &host)?;
     show(&host, &plan, &changes, out);
@@ -59,37 +60,38 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     });
     if args.dry_run {
         out.line("");
-        out.line("Nothing was written: this was --dry-run.");
+        out.line("Nothing was written: this was a dry run.");
         out.document(&document);
         return Ok(Verdict::Fine);
     }
     out.flush_text();
-    if !ask.agrees("Write all this?")? {
+    if !prompt.confirm("Write all of this?")? {
         out.line("Nothing was written.");
         return Ok(Verdict::NotFine);
     }
-    if let Some(made) = keyring::carry_out(&site, &host, &plan, &args.label)? {
-        out.line(format_args!("Made the keyring {} at {}", made.header.id, host.keyring.display()));
-        init::show_recovery(&made.recovery, out);
+    if let Some(created) = keyring::carry_out(&site, &host, &plan, &args.label)? {
+        out.line(format_args!("Created keyring {} at {}", created.header.id, host.keyring.display()));
+        init::show_recovery(&created.recovery, out);
         out.line("");
-        document["id"] = json!(made.header.id);
-        document["recovery_key"] = json!(made.recovery);
+        document["id"] = json!(created.header.id);
+        document["recovery_key"] = json!(created.recovery);
         out.document(&document);
-        // Before anything else can fail.
-        made.deliver(&RealFs, out)?;
+        // Show the recovery key before anything else can fail.
+        created.deliver(&RealFs, out)?;
     }
     for change in &changes {
         if let Some(kept) = change.write(&site)? {
             out.line(format_args!(
-                "What {} was before is in {}",
+                "The previous {} was kept as {}",
                 change.path.display(),
                 site.seen(&kept).display()
             ));
         }
     }
-    out.line(format_args!("{} files written.", changes.iter().filter(|c| c.found != Found::Same).count()));
+    let written = changes.iter().filter(|c| c.found != ExistingFile::Same).count();
+    out.line(format_args!("{} written.", counted(written, "file")));
     out.line("");
-    out.line("What is left to do:");
+    out.line("Next steps:");
     for step in &next {
         out.line(format_args!("    {step}"));
     }
@@ -97,23 +99,23 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(Verdict::Fine)
 }
 
-fn show(host: &Host, plan: &keyring::Plan, changes: &[Change], out: &mut Output) {
+fn show(host: &Host, plan: &keyring::KeyringPlan, changes: &[FileChange], out: &mut Output) {
     let way = match host.way {
         Way::Plugin => "the plugin keyring_external",
         Way::Component => "the component component_keyring_external",
     };
-    out.line(format_args!("{} is to load {way} from {}.", host.mysqld.display(), host.plugin_dir.display()));
+    out.line(format_args!("{} will load {way} from {}.", host.mysqld.display(), host.plugin_dir.display()));
     out.line("");
     for line in plan.lines() {
         out.line(line);
     }
     for change in changes {
         out.line("");
-        out.line(change.shown().trim_end());
+        out.line(change.text().trim_end());
     }
 }
 
-/// What an administrator still does: nothing is restarted or reloaded here.
+/// The steps that are left to the administrator, because setup restarts and reloads nothing.
 fn next_steps(args: &Args, site: &site::Site, host: &Host) -> Vec<String> {
     let mut steps = Vec::new();
     if files::has_apparmor(args, site) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How the copies that were looked at stand to each other.
+//! Compares the copies with each other.
 
-use super::copy_status::{CopyStatus, Stands};
+use super::copy_status::{CopyStatus, WitnessSays};
 use crate::commands::apart;
 use crate::commands::content::Content;
 use crate::commands::output::shell_word;
@@ -10,21 +10,23 @@ use keyring_external::keyring::Kinship;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Several files are taken for copies of one keyring: the first that can be read says which. The newest says how far
-/// the others should be; but of copies that have diverged, the one that the data directory was last used with counts.
+/// Marks the copies that are behind, have diverged, belong to another keyring, or are the same file as another copy.
+///
+/// All files should be copies of the keyring that the first readable file belongs to, and as new as the newest of them.
+/// If copies have diverged, they are compared with the one that the data directory was last used with.
 pub(super) fn all(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secret::Args) {
-    of_one_keyring(all, datadir, secret);
+    compare_states(all, datadir, secret);
     let paths: Vec<_> = all.iter().map(|found| found.path.clone()).collect();
     for (i, found) in all.iter_mut().enumerate().filter(|(_, found)| found.about.is_some()) {
-        if let Some(e) = apart::same_before(&paths, i) {
+        if let Some(e) = apart::same_as_earlier(&paths, i) {
             (found.fine, found.error) = (false, Some(e.to_string()));
         }
     }
 }
 
-fn of_one_keyring(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secret::Args) {
+fn compare_states(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secret::Args) {
     let Some(id) = all.iter().find_map(|f| f.about.as_ref()).map(|a| a.id) else { return };
-    let Some((counts, is_last_used)) = which_counts(all, &id) else { return };
+    let Some((reference, is_last_used)) = reference(all, &id) else { return };
     let mut diverged = None;
     let unlock = &secret.option();
     let judged: Vec<_> = all
@@ -32,28 +34,28 @@ fn of_one_keyring(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secre
         .map(|found| {
             let (about, content) = (found.about.as_ref()?, found.content.as_ref()?);
             if about.id != id {
-                return Some(format!("this is another keyring than {id}"));
+                return Some(format!("this is keyring {}, not a copy of keyring {id}", about.id));
             }
-            let best = all.get(counts)?;
+            let best = all.get(reference)?;
             let newest = best.about.as_ref().and_then(|a| a.generation).unwrap_or_default();
             match content.kinship(best.content.as_ref()?) {
                 Kinship::Alike | Kinship::Foreign => None,
                 Kinship::Earlier => Some(format!(
-                    "it lags behind {} (generation {newest}). A running server brings it up to date within seconds of \
-                     a status query; without one: keyringctl sync {} --mirror {}{unlock}",
+                    "it is behind {} (generation {newest}). A running server brings it up to date within seconds of \
+                     a status query. Without a server, run keyringctl sync {} --mirror {}{unlock}",
                     best.path.display(),
                     shell_word(&best.path),
                     shell_word(&found.path)
                 )),
                 Kinship::Later => Some(format!("it is newer than {}", best.path.display())),
                 Kinship::Unclear => Some(format!(
-                    "{} has generation {newest}: whether this copy lags behind or has diverged from that, --unlock tells",
+                    "{} has generation {newest}: this copy is behind or has diverged. Add --unlock to find out",
                     best.path.display()
                 )),
                 Kinship::Diverged => {
                     diverged.get_or_insert(found.path.clone());
                     let merge = (best.path.as_path(), found.path.as_path());
-                    Some(apart(&best.path, &found.path, merge, is_last_used, datadir, unlock))
+                    Some(diverged_text(&best.path, &found.path, merge, is_last_used, datadir, unlock))
                 }
             }
         })
@@ -61,38 +63,38 @@ fn of_one_keyring(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secre
     for (found, wrong) in all.iter_mut().zip(judged) {
         if let Some(wrong) = wrong {
             found.fine = false;
-            // The copy that is meant by what the witness says is known here.
-            let stands = found.about.as_ref().and_then(|a| a.witness);
-            if stands == Some(Stands::Older) || stands == Some(Stands::Fork) && is_last_used {
+            // This message names the copy that the witness records; the error of the witness cannot.
+            let says = found.about.as_ref().and_then(|a| a.witness);
+            if says == Some(WitnessSays::Older) || says == Some(WitnessSays::Fork) && is_last_used {
                 found.error = Some(wrong);
             } else {
                 found.error.get_or_insert(wrong);
             }
         }
     }
-    // Nothing tells which of the two is right.
-    if let (Some(other), false, Some(best)) = (diverged, is_last_used, all.get_mut(counts)) {
+    // It is not known which of the two the data was used with, so both fail.
+    if let (Some(other), false, Some(best)) = (diverged, is_last_used, all.get_mut(reference)) {
         best.fine = false;
-        best.error
-            .get_or_insert_with(|| apart(&other, &best.path, (&best.path, &other), false, datadir, unlock));
+        best.error.get_or_insert_with(|| {
+            diverged_text(&other, &best.path, (&best.path, &other), false, datadir, unlock)
+        });
     }
 }
 
-/// The copy that the others are compared with, and whether that is so because the data directory was last used with
-/// it.
-fn which_counts(all: &[CopyStatus], id: &Uuid) -> Option<(usize, bool)> {
+/// The copy that the others are compared with, and whether the data directory was last used with it.
+fn reference(all: &[CopyStatus], id: &Uuid) -> Option<(usize, bool)> {
     let ours = || {
-        let of = |(i, found): (usize, &'_ CopyStatus)| {
+        let number = |(i, found): (usize, &'_ CopyStatus)| {
             found.content.as_ref().filter(|c| c.claims.header.id == *id).map(|_| i)
         };
-        all.iter().enumerate().filter_map(of)
+        all.iter().enumerate().filter_map(number)
     };
     let content = |i: usize| all.get(i).and_then(|f| f.content.as_ref());
     let generation = |i: &usize| content(*i).map_or(0, Content::generation);
-    // The first of several.
+    // The first, if several have the newest generation.
     let newest = ours().rev().max_by_key(generation)?;
     let is_last_used = |i: &usize| {
-        all.get(*i).and_then(|f| f.about.as_ref()).is_some_and(|a| a.witness == Some(Stands::Same))
+        all.get(*i).and_then(|f| f.about.as_ref()).is_some_and(|a| a.witness == Some(WitnessSays::Same))
     };
     let Some(last_used) = ours().find(is_last_used) else { return Some((newest, false)) };
     match content(last_used)?.kinship(content(newest)?) {
@@ -101,8 +103,8 @@ fn which_counts(all: &[CopyStatus], id: &Uuid) -> Option<(usize, bool)> {
     }
 }
 
-/// Says that the copy `this` has diverged from `other`, and what to do; `merge` names both, in order.
-fn apart(
+/// Says that the copy `this` has diverged from `other`, and what to do. `merge` names both in the order for `sync`.
+fn diverged_text(
     other: &Path,
     this: &Path,
     merge: (&Path, &Path),
@@ -112,9 +114,9 @@ fn apart(
 ) -> String {
     let last_used = if is_last_used { ", which the data directory was last used with" } else { "" };
     format!(
-        "it has diverged from {}{last_used}: each may hold keys that the other does not have. Keep both files. See \
-         which one opens the data: keyringctl verify {} --datadir {}{unlock}; then bring the keys of both together: keyringctl \
-         sync {} --mirror {} --merge{unlock}",
+        "it has diverged from {}{last_used}: each may hold keys that the other does not have. Keep both files. Check \
+         which one decrypts the data: keyringctl verify {} --datadir {}{unlock}; then merge them: keyringctl sync {} \
+         --mirror {} --merge{unlock}",
         other.display(),
         this.display(),
         datadir.unwrap_or(Path::new("DIR")).display(),

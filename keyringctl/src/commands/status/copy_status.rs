@@ -15,61 +15,63 @@ pub(super) struct CopyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(flatten)]
-    pub about: Option<About>,
+    pub about: Option<Description>,
     #[serde(skip)]
     pub content: Option<Content>,
 }
 
 /// What a keyring file says of itself.
 #[derive(Serialize)]
-pub(super) struct About {
+pub(super) struct Description {
     pub id: Uuid,
     pub label: String,
     pub created: u64,
     pub generation: Option<u64>,
-    /// Whether the secret vouched for all of this.
+    /// Whether all of this was authenticated with the secret.
     pub authenticated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<usize>,
     pub slots: Vec<SlotRow>,
     pub notes: Vec<String>,
-    /// Why a server could change nothing here now: the volume is full or mounted read-only.
+    /// Why a server could not change this copy now: its volume is full or mounted read-only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unchangeable: Option<String>,
-    /// How it stands to the witness of the data directory that was named.
+    /// How it compares with the witness of the data directory, if one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub witness: Option<Stands>,
+    pub witness: Option<WitnessSays>,
 }
 
-/// How a keyring stands to the witness in a data directory.
+/// How a copy compares with the witness in a data directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Stands {
-    /// The witness has seen this state.
+pub(super) enum WitnessSays {
+    /// The witness records this state.
     Same,
-    /// The witness has seen an earlier one.
+    /// The witness records an earlier state.
     Newer,
-    /// The witness has seen a later one.
+    /// The witness records a later state.
     Older,
-    /// The witness has seen another keyring.
+    /// The witness records another keyring.
     Another,
-    /// The witness has seen other content of this generation.
+    /// The witness records a state from which the copy has diverged.
     Fork,
-    /// The keys of this keyring did not write the witness.
+    /// The witness was not written with the keys of this keyring.
     Unknown,
 }
 
-impl Stands {
+impl WitnessSays {
     pub fn text(self) -> &'static str {
         match self {
-            Stands::Same => "has seen this state: the data directory was last used with it",
-            Stands::Newer => "has seen an earlier generation",
-            Stands::Older => "has seen a later generation",
-            Stands::Another => "has seen another keyring",
-            Stands::Fork => "has seen another state, from which this copy has diverged",
-            Stands::Unknown => {
-                "was not written by this keyring (damaged, forged, or from before its data key was renewed): \
-                 whether this is the newest cannot be told"
+            WitnessSays::Same => "the data directory was last used with this state",
+            WitnessSays::Newer => "the data directory was last used with an earlier generation",
+            WitnessSays::Older => "the data directory was last used with a later generation",
+            WitnessSays::Another => "the data directory was last used with another keyring",
+            WitnessSays::Fork => {
+                "the data directory was last used with a state from which this copy has diverged"
+            }
+            WitnessSays::Unknown => {
+                "not written by this keyring (damaged, forged, or older than the last renewal of the data key): \
+                 cannot check whether this copy is the newest"
             }
         }
     }

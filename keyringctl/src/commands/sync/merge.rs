@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl sync --merge`: brings the keys of copies together that have diverged.
+//! `keyringctl sync --merge`: merges the keys of copies that have diverged.
 
 use super::args::Args;
 use crate::commands::output::{Output, counted, quoted, stderr_report, time};
@@ -14,15 +14,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What came of it.
-pub(super) enum Done {
-    /// The copies are to be brought up to date as always, with this secret; what is told of the merge in JSON.
-    GoOn(Value, Option<UnlockSecret>),
-    /// Nothing was written.
-    Nothing(Verdict),
+/// The result of a merge.
+pub(super) enum Merged {
+    /// Bring the copies up to date as usual, with this secret. The value describes the merge in JSON.
+    ThenSync(Value, Option<UnlockSecret>),
+    /// Nothing was written: this is the result of the command.
+    NothingWritten(Verdict),
 }
 
-/// The unlock secrets, each read once.
+/// The unlock secrets, each of which is read once.
 struct Secrets<'a> {
     args: &'a Args,
     first: Option<UnlockSecret>,
@@ -30,7 +30,7 @@ struct Secrets<'a> {
 }
 
 impl Secrets<'_> {
-    /// Opens the copy at `path`: with the secret of the others, where one was given for those.
+    /// Opens the copy at `path`. Uses `--other-unlock`, if it was given, for all copies but the first.
     fn open(
         &mut self,
         fs: &Arc<dyn Fs>,
@@ -54,49 +54,49 @@ impl Secrets<'_> {
     }
 }
 
-/// Merges the copies at `paths`, all of which are there.
-pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Output) -> Result<Done> {
+/// Merges the copies at `paths`, all of which exist.
+pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Output) -> Result<Merged> {
     let mut secrets = Secrets { args, first: None, other: None };
     let first = paths.first().cloned().unwrap_or_default();
     let Some(merging) = Merging::read(fs, paths, |path| secrets.open(fs, path, *path == first))? else {
-        out.line("No two of these copies have diverged: there is nothing to merge");
+        out.line("There is nothing to merge: these copies have not diverged");
         let document = json!({ "diverged": false });
         if args.dry_run {
             out.document(&json!({ "merge": document }));
-            return Ok(Done::Nothing(Verdict::Fine));
+            return Ok(Merged::NothingWritten(Verdict::Fine));
         }
-        return Ok(Done::GoOn(document, secrets.first));
+        return Ok(Merged::ThenSync(document, secrets.first));
     };
-    let sides = Sides::of(&merging);
+    let sides = Sides::new(&merging);
     let decided = sides.decisions(&args.take, &merging.merge().conflicts)?;
-    sides.tell(&merging, &decided, out);
+    sides.print(&merging, &decided, out);
     let mut document = sides.document(&merging, &decided);
     let is_undecided = |conflict: &Conflict| !decided.contains_key(&conflict.name);
     let undecided = merging.merge().conflicts.iter().any(is_undecided);
     if undecided || args.dry_run {
         out.line(match undecided {
-            true => "Nothing was written. Which of the two keys the data needs, keyringctl verify tells with --datadir; the other one stays in the file that is kept.",
-            false => "Nothing was written: this was --dry-run.",
+            true => "Nothing was written. To find out which of two keys the data needs, run keyringctl verify with --datadir on each copy. The key that you do not take stays in the file that is kept.",
+            false => "Nothing was written: this was a dry run.",
         });
         out.document(&json!({ "merge": document }));
-        return Ok(Done::Nothing(if undecided { Verdict::NotFine } else { Verdict::Fine }));
+        return Ok(Merged::NothingWritten(if undecided { Verdict::NotFine } else { Verdict::Fine }));
     }
-    // A renewal of the data key changes the bytes of a slot, and not what opens it.
+    // A renewal of the data key changes the bytes of a slot, but not the secret that fits it.
     let slots = |keyring: &Keyring| -> Vec<_> {
         keyring.slots().into_iter().map(|slot| (slot.kind, slot.name, slot.created)).collect()
     };
     let same_slots = slots(merging.here()) == slots(merging.there());
     let merged = merging.write(stderr_report, |name| decided.get(name).copied())?;
     for path in paths {
-        // What counts is what is on the volumes now, opened with the slots of the first.
+        // Read the copies back from the volumes. All of them have the slots of the first copy now.
         let found = secrets.open(fs, path, true)?.len();
         if found != merged.keys {
             return Err(Error::Usage(format!(
-                "{} holds {}, and {} were written: look at the volume (dmesg), and compare with what is kept in {}",
+                "{} holds {}, but {} were written. Check the volume (dmesg), and compare with the kept files: {}",
                 path.display(),
                 counted(found, "key"),
                 merged.keys,
-                shown(&merged.kept)
+                joined(&merged.kept)
             )));
         }
     }
@@ -104,26 +104,27 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
     out.line(format_args!("The unlock slots and the data key are those of {}", sides.here.display()));
     if !same_slots {
         out.line(format_args!(
-            "What only the slots of {} opened does not open the keyring any more: keyringctl slot list shows those there are",
+            "Secrets that had a slot only in {} no longer unlock the keyring. See the slots with keyringctl slot list",
             sides.there.display()
         ));
     }
     out.line(format_args!(
-        "The copies as they were are kept in {}. When keyringctl verify --datadir has shown that the keyring opens the data, remove them",
-        shown(&merged.kept)
+        "The previous copies are kept in {}. Remove them once keyringctl verify --datadir has shown that the keyring decrypts the data",
+        joined(&merged.kept)
     ));
     document["written"] = json!(true);
     document["generation"] = json!(merged.generation);
     document["keys"] = json!(merged.keys);
     document["kept"] = json!(merged.kept);
-    Ok(Done::GoOn(document, secrets.first))
+    Ok(Merged::ThenSync(document, secrets.first))
 }
 
-fn are(keys: usize) -> String {
+/// "1 key is", "2 keys are".
+fn keys_are(keys: usize) -> String {
     counted(keys, "key") + if keys == 1 { " is" } else { " are" }
 }
 
-fn shown(paths: &[PathBuf]) -> String {
+fn joined(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
@@ -134,7 +135,7 @@ struct Sides {
 }
 
 impl Sides {
-    fn of(merging: &Merging) -> Sides {
+    fn new(merging: &Merging) -> Sides {
         Sides { here: merging.here().path(), there: merging.there().path() }
     }
 
@@ -145,38 +146,38 @@ impl Sides {
         }
     }
 
-    /// The words behind --take that keep the key of that name from one of the two.
+    /// The value of --take that keeps the key `name` of one side.
     fn choice(&self, name: &KeyName, take: Take) -> String {
         format!("{}={}", label(name), self.path(take).display())
     }
 
-    /// What --take says.
+    /// Parses the values of --take.
     fn decisions(&self, given: &[String], conflicts: &[Conflict]) -> Result<BTreeMap<KeyName, Take>> {
         let mut decided = BTreeMap::new();
-        for words in given {
+        for value in given {
             let fits = |name: &KeyName, take| {
-                let path = words.strip_prefix(&label(name)).and_then(|rest| rest.strip_prefix('='));
+                let path = value.strip_prefix(&label(name)).and_then(|rest| rest.strip_prefix('='));
                 path.and_then(|path| std::path::absolute(path).ok())
                     .is_some_and(|path| path == self.path(take))
             };
             let choices = conflicts.iter().flat_map(|c| [(&c.name, Take::Here), (&c.name, Take::There)]);
             let Some((name, take)) = choices.into_iter().find(|(name, take)| fits(name, *take)) else {
                 return Err(Error::Usage(format!(
-                    "--take {} fits no key that differs between the two copies: without --take, those that do are \
-                     listed",
-                    quoted(words)
+                    "--take {} names no key that differs between the two copies: run this command without --take to \
+                     list these keys",
+                    quoted(value)
                 )));
             };
             if decided.insert(name.clone(), take).is_some_and(|before| before != take) {
                 return Err(Error::Usage(format!(
-                    "--take is given for both keys of the name {name}: one is kept"
+                    "--take was given for both keys named {name}: only one of them can be kept"
                 )));
             }
         }
         Ok(decided)
     }
 
-    fn tell(&self, merging: &Merging, decided: &BTreeMap<KeyName, Take>, out: &mut Output) {
+    fn print(&self, merging: &Merging, decided: &BTreeMap<KeyName, Take>, out: &mut Output) {
         let merge = merging.merge();
         let generation = |keyring: &Keyring| keyring.status().generation;
         out.line(format_args!(
@@ -187,24 +188,32 @@ impl Sides {
             self.there.display(),
             generation(merging.there())
         ));
-        out.line(format_args!("{} the same in both", are(merge.alike)));
+        out.line(format_args!("{} the same in both", keys_are(merge.alike)));
         for (only, at, other) in
             [(&merge.only_here, &self.here, &self.there), (&merge.only_there, &self.there, &self.here)]
         {
-            out.line(format_args!("{} in {} only", are(only.len()), at.display()));
+            out.line(format_args!("{} only in {}", keys_are(only.len()), at.display()));
             for key in only {
-                let back = match key.was_removed {
-                    true => format!("; by its date it was removed from {}, and comes back", other.display()),
+                let restored = match key.was_removed {
+                    true => {
+                        format!(
+                            "; its date shows that it was removed from {}; it is restored",
+                            other.display()
+                        )
+                    }
                     false => String::new(),
                 };
-                out.line(format_args!("    {}: {}{back}", key.name, about(&key.about)));
+                out.line(format_args!("    {}: {}{restored}", key.name, about(&key.about)));
             }
         }
-        out.line(format_args!("{} names stand for different keys", merge.conflicts.len()));
+        out.line(format_args!(
+            "{} with a different key in each copy",
+            counted(merge.conflicts.len(), "name")
+        ));
         for conflict in &merge.conflicts {
             let kept = |take| match decided.get(&conflict.name) {
-                Some(taken) if *taken == take => "KEPT  ",
-                Some(_) => "LEFT  ",
+                Some(taken) if *taken == take => "KEEP  ",
+                Some(_) => "DROP  ",
                 None => "",
             };
             out.line(format_args!("    {}", conflict.name));
@@ -267,7 +276,7 @@ impl Sides {
     }
 }
 
-/// A key's name as --take has it: `ID`, or `ID,user=USER`.
+/// A key's name as --take takes it: `ID`, or `ID,user=USER`.
 fn label(name: &KeyName) -> String {
     let name = name.as_ref();
     let (id, user) = (name.id().escape_ascii(), name.user().escape_ascii());

@@ -9,7 +9,7 @@ use keyring_external::store::fs::Fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A keyring that was opened, and how it is opened again.
+/// An open keyring, with what it takes to open it again.
 pub(super) struct Opened {
     pub path: PathBuf,
     pub keyring: Keyring,
@@ -18,8 +18,8 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads it again: a server may have stored keys meanwhile.
-    pub fn again(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
+    /// Reads the keyring again: a server may have stored keys meanwhile.
+    pub fn reload(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
         let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
         let (keyring, _) = load_with(fs, &self.path, &self.source_name, secret)?;
         self.keyring = keyring;
@@ -31,10 +31,10 @@ impl Opened {
         let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
         let one_at_a_time = |what| {
             let (a, b) = (a.path.display(), b.path.display());
-            Err(Error::Usage(format!("{a} and {b} {what}: verify one at a time")))
+            Err(Error::Usage(format!("{a} and {b} {what}: verify them one at a time")))
         };
         match a.keyring.kinship(&b.keyring) {
-            Kinship::Foreign => one_at_a_time("are two keyrings"),
+            Kinship::Foreign => one_at_a_time("are two different keyrings"),
             Kinship::Diverged => one_at_a_time("have diverged and hold different keys"),
             Kinship::Earlier => Ok(second),
             Kinship::Alike | Kinship::Later | Kinship::Unclear => Ok(first),

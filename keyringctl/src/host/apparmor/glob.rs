@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The patterns of AppArmor's path rules (apparmor.d(5), "Globbing").
 
-/// Most patterns that alternatives and variables may come to.
+/// Most patterns that alternatives and variables may expand to.
 const MOST: usize = 512;
 
-/// Whether a path matches a pattern without variables. A directory's path ends in a slash.
+/// Whether a path matches a pattern without variables. The path of a directory ends in a slash.
 pub(super) fn matches(pattern: &str, path: &str) -> bool {
     let path: Vec<char> = path.chars().collect();
     alternatives(pattern).iter().any(|one| {
@@ -13,7 +13,7 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
     })
 }
 
-/// Two slashes are one, as they are for the kernel: a variable often brings the second.
+/// Replaces two slashes by one, as the kernel does. A variable often adds the second one.
 fn collapse(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     for c in pattern.chars() {
@@ -24,7 +24,7 @@ fn collapse(pattern: &str) -> String {
     out
 }
 
-/// `a{b,c}d` as `abd` and `acd`.
+/// Expands `a{b,c}d` to `abd` and `acd`.
 fn alternatives(pattern: &str) -> Vec<String> {
     let mut done = Vec::new();
     let mut open = vec![pattern.to_owned()];
@@ -39,7 +39,7 @@ fn alternatives(pattern: &str) -> Vec<String> {
     done
 }
 
-/// What is before, in and after the first pair of braces.
+/// Splits a pattern into the parts before, in and after its first pair of braces.
 fn first_braces(pattern: &str) -> Option<(&str, &str, &str)> {
     let mut depth = 0_usize;
     let mut from = 0;
@@ -66,7 +66,7 @@ fn first_braces(pattern: &str) -> Option<(&str, &str, &str)> {
     None
 }
 
-/// At commas that are in no inner braces.
+/// Splits at commas that are not in inner braces.
 fn split(inside: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_i32;
     let mut escaped = false;
@@ -87,8 +87,8 @@ fn split(inside: &str) -> impl Iterator<Item = &str> {
 struct Matcher<'a> {
     pattern: &'a [char],
     path: &'a [char],
-    /// By how much is left of both: what was found not to match. Several stars ask about the same remainders over and
-    /// over, and without this they would take exponential time.
+    /// Which pairs of remainders do not match, indexed by their lengths. Without it, patterns with several stars would
+    /// take exponential time, because they compare the same remainders again and again.
     failed: Vec<bool>,
 }
 
@@ -102,8 +102,8 @@ impl<'a> Matcher<'a> {
         self.rest(self.pattern, self.path, None)
     }
 
-    /// Whether the rest of the pattern matches the rest of the path. `before` is the character that the pattern has just
-    /// matched, `None` at the beginning and behind a star, so it follows from both rests.
+    /// Whether the rest of the pattern matches the rest of the path. `before` is the character matched just before, or
+    /// `None` at the beginning and after a star. It follows from the two remainders.
     fn rest(&mut self, pattern: &[char], path: &[char], before: Option<char>) -> bool {
         let place = pattern.len() * (self.path.len() + 1) + path.len();
         if self.failed.get(place).copied().unwrap_or_default() {
@@ -122,7 +122,7 @@ impl<'a> Matcher<'a> {
             '*' => {
                 let stars = pattern.iter().take_while(|&&c| c == '*').count();
                 let rest = pattern.get(stars..).unwrap_or_default();
-                // A whole name is never empty: /a/* and /a/** do not match /a/.
+                // A star that stands for a complete name matches at least one character: /a/* does not match /a/.
                 let least = usize::from(before == Some('/') && rest.first().is_none_or(|&c| c == '/'));
                 (least..=path.len())
                     .take_while(|&n| {
@@ -178,7 +178,7 @@ fn in_class(class: &[char], c: char) -> bool {
     found == wanted
 }
 
-/// A path as a pattern that matches it and nothing else.
+/// Escapes a path as a pattern that matches only this path.
 pub(super) fn literal(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for c in path.chars() {

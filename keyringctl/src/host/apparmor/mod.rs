@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! AppArmor: what a profile grants, as far as the files of a keyring go, and the rules that it must have.
+//! AppArmor: what a profile grants for the files of a keyring, and the rules that must be added.
 
 mod glob;
 mod parse;
@@ -7,7 +7,7 @@ mod profile;
 mod rules;
 
 pub use parse::{Include, parse};
-pub use profile::{Missing, Profile, Rule};
+pub use profile::{MissingAccess, PathRule, Profile};
 pub use rules::{LOCAL_FILE, PROFILE_FILE, local_rules, merged};
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reads AppArmor's policy texts as far as path rules go (apparmor.d(5)).
+//! Parses the path rules of AppArmor's policy files (apparmor.d(5)).
 
-use super::profile::{Profile, Rule};
+use super::profile::{PathRule, Profile};
 use std::collections::HashMap;
 
-/// How deep includes may go, and how many there may be.
+/// Most levels of includes, and most files.
 const DEPTH: usize = 16;
 const MOST_TEXTS: usize = 2000;
-/// Statements that are no path rules.
+/// Keywords of statements that are not path rules.
 const OTHER_RULES: [&str; 19] = [
     "capability",
     "network",
@@ -31,10 +31,10 @@ const OTHER_RULES: [&str; 19] = [
 ];
 const ACCESS: &str = "rwaklmixpPcCuUdD";
 
-/// Answers the texts of an include: of a file, or of all files in a directory. `None`: there is nothing.
+/// Returns the texts of an include: of a file, or of all files in a directory. `None` if it does not exist.
 pub type Include<'a> = dyn Fn(&str) -> Option<Vec<String>> + 'a;
 
-/// All profiles of a policy text.
+/// Parses all profiles of a policy file.
 pub fn parse(text: &str, include: &Include<'_>) -> Vec<Profile> {
     let mut parser = Parser {
         include,
@@ -61,9 +61,9 @@ struct Parser<'a> {
     profiles: Vec<Profile>,
     /// How many blocks are open. Only the outermost ones are profiles of their own.
     blocks: usize,
-    /// What has not come to its end yet.
+    /// The start of a statement whose end was not read yet.
     pending: String,
-    /// How many texts were read.
+    /// How many files were read.
     texts: usize,
 }
 
@@ -100,7 +100,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Takes what is complete: a header up to its brace, a rule up to its comma, a block's end, a variable's line.
+    /// Processes complete statements: the header of a block, a rule, the end of a block, a line that sets a variable.
     fn statements(&mut self) {
         loop {
             let pending = self.pending.trim();
@@ -150,7 +150,7 @@ impl Parser<'_> {
     }
 }
 
-/// What an include line names.
+/// The path in an include line.
 fn included(line: &str) -> Option<&str> {
     let rest = line.strip_prefix('#').unwrap_or(line).strip_prefix("include")?;
     let rest = rest.strip_prefix(char::is_whitespace)?.trim_start();
@@ -173,7 +173,7 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
-/// Up to the first brace that stands alone, or the first comma that is in no braces, brackets or quotes.
+/// Splits after the first brace that stands alone, or the first comma outside of braces, brackets and quotes.
 fn first_statement(text: &str) -> Option<(&str, char, &str)> {
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_usize);
     let mut before = ' ';
@@ -197,7 +197,7 @@ fn first_statement(text: &str) -> Option<(&str, char, &str)> {
     None
 }
 
-/// At blanks that are in no quotes; quotes are taken off.
+/// Splits at blanks outside of quotes, and removes the quotes.
 fn words(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     let (mut word, mut quoted, mut escaped) = (String::new(), false, false);
@@ -242,8 +242,8 @@ fn header(statement: &str) -> Profile {
     }
 }
 
-fn rule(words: &[String]) -> Option<Rule> {
-    let mut rule = Rule { pattern: String::new(), access: String::new(), deny: false, owner: false };
+fn rule(words: &[String]) -> Option<PathRule> {
+    let mut rule = PathRule { pattern: String::new(), access: String::new(), deny: false, owner: false };
     let mut rest = words;
     while let Some((word, tail)) = rest.split_first() {
         match word.as_str() {
@@ -252,7 +252,7 @@ fn rule(words: &[String]) -> Option<Rule> {
             "allow" | "audit" | "quiet" => {}
             word if word.starts_with("priority=") => {}
             "file" | "all" if tail.is_empty() => {
-                return Some(Rule { pattern: "/{,**}".to_owned(), access: ACCESS.to_owned(), ..rule });
+                return Some(PathRule { pattern: "/{,**}".to_owned(), access: ACCESS.to_owned(), ..rule });
             }
             "file" => {}
             _ => break,
@@ -263,12 +263,12 @@ fn rule(words: &[String]) -> Option<Rule> {
     let is_access = |word: &str| !word.is_empty() && word.chars().all(|c| ACCESS.contains(c));
     match rest {
         [first, ..] if OTHER_RULES.contains(&first.as_str()) => None,
-        // `-> target` of an execution may follow.
+        // An execution rule may end in `-> target`.
         [path, access, ..] if is_path(path) && is_access(access) => {
-            Some(Rule { pattern: path.clone(), access: access.clone(), ..rule })
+            Some(PathRule { pattern: path.clone(), access: access.clone(), ..rule })
         }
         [access, path, ..] if is_path(path) && is_access(access) => {
-            Some(Rule { pattern: path.clone(), access: access.clone(), ..rule })
+            Some(PathRule { pattern: path.clone(), access: access.clone(), ..rule })
         }
         _ => None,
     }

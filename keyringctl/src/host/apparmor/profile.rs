@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A profile, and what it grants.
+//! A profile, and the access that it grants.
 
 use super::glob;
 use crate::host::needs::Need;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// A profile.
+/// A profile of AppArmor.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
     /// Its name, under which the kernel lists it.
     pub name: String,
-    /// The pattern of the programs that it confines; empty when it is attached otherwise.
+    /// The pattern of the programs that it confines; empty if the profile is attached in another way.
     pub attachment: String,
     /// Its flags: `complain`, `unconfined` and others.
     pub flags: Vec<String>,
-    /// Its path rules, those of its includes among them.
-    pub rules: Vec<Rule>,
-    /// Includes that were not there to be read.
+    /// Its path rules, including those from included files.
+    pub rules: Vec<PathRule>,
+    /// The included files that do not exist.
     pub not_found: Vec<String>,
     pub(super) variables: HashMap<String, Vec<String>>,
     pub(super) aliases: Vec<(String, String)>,
@@ -25,46 +25,46 @@ pub struct Profile {
 
 /// A path rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rule {
-    /// The pattern of the paths, variables and all.
+pub struct PathRule {
+    /// The pattern of the paths; may contain variables.
     pub pattern: String,
-    /// The letters of what it grants or denies.
+    /// The letters for the access that it grants or denies.
     pub access: String,
-    /// Whether it denies, whatever other rules grant.
+    /// Whether it denies access. Such a rule overrides those that grant it.
     pub deny: bool,
-    /// Whether it counts only for what belongs to the process's user.
+    /// Whether it applies only to files that belong to the user of the process.
     pub owner: bool,
 }
 
-/// What a profile does not grant.
+/// Access that a profile does not grant.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Missing {
-    /// The file.
+pub struct MissingAccess {
+    /// The file that mysqld needs.
     pub need: Need,
-    /// The letters that are missing.
+    /// The letters for the missing access.
     pub access: String,
-    /// Whether a rule denies it, so that granting it is not enough.
+    /// Whether a rule denies the access. Then another rule that grants it has no effect.
     pub denied: bool,
 }
 
 impl Profile {
-    /// Whether it confines that program.
+    /// Whether it confines this program.
     pub fn confines(&self, program: &Path) -> bool {
         let program = program.to_string_lossy();
         self.patterns(&self.attachment).iter().any(|p| glob::matches(p, &program))
     }
 
-    /// Whether the kernel holds programs to it, once it is loaded.
+    /// Whether the kernel enforces it once it is loaded.
     pub fn is_enforced(&self) -> bool {
         !self.flags.iter().any(|f| f == "complain" || f == "unconfined")
     }
 
-    /// What of all that is needed it does not grant.
-    pub fn missing(&self, needs: &[Need]) -> Vec<Missing> {
+    /// The needed access that the profile does not grant.
+    pub fn missing(&self, needs: &[Need]) -> Vec<MissingAccess> {
         needs.iter().filter_map(|need| self.missing_of(need)).collect()
     }
 
-    fn missing_of(&self, need: &Need) -> Option<Missing> {
+    fn missing_of(&self, need: &Need) -> Option<MissingAccess> {
         let path = need.path.to_string_lossy();
         let mut denied = false;
         let access: String = need
@@ -75,7 +75,7 @@ impl Profile {
                     self.rules.iter().any(|rule| {
                         rule.deny == deny
                             && rule.access.contains(letter)
-                            // The rule for owners is no help with what belongs to root.
+                            // An owner rule does not apply to files of root.
                             && (need.owned || !rule.owner)
                             && self.patterns(&rule.pattern).iter().any(|p| glob::matches(p, &path))
                     })
@@ -85,10 +85,10 @@ impl Profile {
                 is_denied || !by(false)
             })
             .collect();
-        (!access.is_empty()).then(|| Missing { need: need.clone(), access, denied })
+        (!access.is_empty()).then(|| MissingAccess { need: need.clone(), access, denied })
     }
 
-    /// A pattern with all values of its variables, and with aliases in the place of what they stand for.
+    /// Expands a pattern: all values of its variables, and all aliases.
     fn patterns(&self, pattern: &str) -> Vec<String> {
         let mut all = self.expanded(pattern, 0);
         for (from, to) in &self.aliases {
@@ -107,7 +107,7 @@ impl Profile {
             Some((pattern.get(..at)?, pattern.get(at..end)?, pattern.get(end..)?))
         });
         let Some((before, name, after)) = variable else { return vec![pattern.to_owned()] };
-        // One that nobody set matches nothing.
+        // A variable without a value matches nothing.
         let values = self.variables.get(name).map(Vec::as_slice).unwrap_or_default();
         if depth == 8 {
             return Vec::new();

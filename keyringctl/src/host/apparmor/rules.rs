@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The rules for `/etc/apparmor.d/local/usr.sbin.mysqld`, between marks of our own in what else is there.
+//! The rules for `/etc/apparmor.d/local/usr.sbin.mysqld`, between markers of our own, so that other rules there are kept.
 
 use super::glob::literal;
 use crate::host::needs::Need;
 
-/// The profile that the packages of Debian, Ubuntu and Oracle bring, below `/etc/apparmor.d`.
+/// The profile in the packages of Debian, Ubuntu and Oracle.
 pub const PROFILE_FILE: &str = "/etc/apparmor.d/usr.sbin.mysqld";
-/// The file that it includes for the site's own rules.
+/// The file with local rules that the profile includes.
 pub const LOCAL_FILE: &str = "/etc/apparmor.d/local/usr.sbin.mysqld";
 
-const BEGIN: &str = "# BEGIN keyring_external: written by keyringctl setup, which replaces all up to END";
+const BEGIN: &str =
+    "# BEGIN keyring_external: written by keyringctl setup, which replaces everything up to END";
 const BEGIN_MARK: &str = "# BEGIN keyring_external";
 const END: &str = "# END keyring_external";
 
-/// The rules for these needs.
+/// The rules that grant these needs.
 pub fn local_rules(needs: &[Need]) -> String {
     let mut text = format!("{BEGIN}\n");
     for need in needs {
         let path = literal(&need.path.to_string_lossy());
-        // A program that hands out the secret runs with rights of its own, and a clean environment.
+        // The program that prints the secret runs unconfined, with a clean environment.
         let access = if need.access == "x" { "Ux" } else { need.access };
         text.push_str(&format!("{path} {access},\n"));
     }
@@ -27,7 +28,7 @@ pub fn local_rules(needs: &[Need]) -> String {
     text
 }
 
-/// A local file with these rules in the place of those that an earlier setup wrote; all else stays.
+/// A local file with these rules instead of those of an earlier setup. Everything else in it is kept.
 pub fn merged(existing: &str, rules: &str) -> String {
     let Some(from) = existing.find(BEGIN_MARK) else {
         let gap = if existing.is_empty() || existing.ends_with('\n') { "" } else { "\n" };
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_wrote_stays_and_ours_is_replaced() {
+    fn other_rules_are_kept_and_ours_are_replaced() {
         let first = merged("/data/** r,", &local_rules(&[]));
         assert!(first.starts_with("/data/** r,\n# BEGIN"), "{first}");
         let with_more = format!("{first}/more r,\n");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What profiles grant. The profile here has the rules that MySQL's packages have for these paths.
+//! Tests of profiles. The profile here has the same rules for these paths as the one in MySQL's packages.
 
 use super::*;
 use crate::host::{Way, example, needs::needs};
@@ -43,7 +43,7 @@ fn missing(profile: &Profile, way: Way) -> Vec<String> {
 }
 
 #[test]
-fn the_stock_profile_keeps_mysqld_from_its_manifest_configuration_and_volume() {
+fn the_stock_profile_does_not_grant_manifest_configuration_and_volume() {
     let stock = profile(STOCK, "");
     assert!(stock.confines(Path::new("/usr/sbin/mysqld")) && !stock.confines(Path::new("/usr/sbin/mysql")));
     assert!(stock.is_enforced());
@@ -70,7 +70,7 @@ fn our_local_rules_are_enough_for_either_way() {
     for way in [Way::Component, Way::Plugin] {
         let rules = local_rules(&needs(&example(way)));
         assert_eq!(missing(&profile(STOCK, &rules), way), [""; 0], "{rules}");
-        // Each single rule is needed by what it grants, or the profile grants it already.
+        // Without any one of these rules, exactly the access that it grants is missing.
         for line in rules.lines().filter(|l| l.starts_with("/mnt/")) {
             let without = rules.replace(line, "");
             assert_eq!(missing(&profile(STOCK, &without), way).len(), 1, "{line}");
@@ -79,7 +79,7 @@ fn our_local_rules_are_enough_for_either_way() {
 }
 
 #[test]
-fn a_denial_wins_and_is_told() {
+fn a_denial_overrides_a_grant_and_is_reported() {
     let local = format!("{}deny /mnt/a/** w,\n", local_rules(&needs(&example(Way::Component))));
     let found = profile(STOCK, &local).missing(&needs(&example(Way::Component)));
     assert_eq!(found.len(), 2);
@@ -87,7 +87,7 @@ fn a_denial_wins_and_is_told() {
 }
 
 #[test]
-fn a_rule_for_owners_is_no_help_with_roots_files() {
+fn an_owner_rule_does_not_grant_files_of_root() {
     let local = "owner /usr/sbin/mysqld.my r,\nowner /mnt/** rwk,\nowner /usr/lib/mysql/plugin/*.cnf r,\n";
     let left = missing(&profile(STOCK, local), Way::Component);
     assert_eq!(left, ["/usr/sbin/mysqld.my r", "/usr/lib/mysql/plugin/component_keyring_external.cnf r"]);
@@ -109,7 +109,7 @@ fn other_ways_to_write_rules_are_read() {
 }
 
 #[test]
-fn an_alias_counts_for_the_rules() {
+fn an_alias_applies_to_the_rules() {
     let text = format!("alias /var/lib/mysql/ -> /mnt/,\n{STOCK}");
     let left = missing(&profile(&text, "/usr/** r,"), Way::Component);
     assert_eq!(left, [""; 0]);
@@ -133,7 +133,7 @@ fn headers_are_read() {
 }
 
 #[test]
-fn texts_that_are_no_policy_end() {
+fn parsing_ends_for_texts_that_are_not_policies() {
     for text in ["{", "}", "}}}}", "@{", "@{X}=@{X}\n@{X} {\n@{X} r,\n}", "/a {\n/b r", "#include <a>", "\\"]
     {
         let include = |_: &str| Some(vec![text.to_owned()]);

@@ -93,7 +93,11 @@ pub fn from_oracles_component_and_back() {
         [keyring.path.as_os_str(), back.as_os_str()],
     );
     assert!(export.status.success(), "{}", told(&export));
-    assert!(String::from_utf8_lossy(&export.stderr).contains("in clear"), "{}", told(&export));
+    assert!(
+        String::from_utf8_lossy(&export.stderr).contains("holds all keys unencrypted"),
+        "{}",
+        told(&export)
+    );
     assert_eq!(fs::metadata(&back).unwrap().permissions().mode() & 0o7777, 0o600);
     assert!(read_json(&back) == keys_of(&keyring), "the keys differ");
     volume.unmount();

@@ -27,14 +27,14 @@ fn a_copy_that_is_missing_or_none_is_reported() {
         format!("{}\n{}", found.what, found.fix.join("\n"))
     };
     let sync = format!(
-        "put a new one there: keyringctl sync {} --mirror {} --unlock file:{}",
+        "create a new one: keyringctl sync {} --mirror {} --unlock file:{}",
         guest.at(KEYRING).display(),
         guest.at(MIRROR).display(),
         guest.at("etc/mysql/secret").display()
     );
     assert!(told().contains(&sync) && !told().contains("keyringctl init"), "{}", told());
     fs::remove_dir(guest.at("mnt/b/keys")).unwrap();
-    let install = format!("{}` and put", guest.at("mnt/b/keys").display());
+    let install = format!("{}`, then create", guest.at("mnt/b/keys").display());
     assert!(told().contains("install -d -m 0700 -o ") && told().contains(&install), "{}", told());
     fs::create_dir(guest.at("mnt/b/keys")).unwrap();
     guest.chmod("mnt/b/keys", 0o700);

@@ -100,8 +100,8 @@ impl Guest {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
         let paths: Vec<_> = paths.iter().map(|p| self.at(p)).collect();
         paths.iter().for_each(|path| drop(std::fs::remove_file(path)));
-        let source = secret::Source { unlock: Some(self.source()) };
-        init::make(&fs, &paths, &source, "test", "", init::SecretFile::IsThere).unwrap();
+        let source = secret::NewSecret { unlock: Some(self.source()) };
+        init::create(&fs, &paths, &source, "test", "", init::SecretFile::Existing).unwrap();
     }
 
     fn site(&self) -> Site {
