@@ -82,6 +82,7 @@ completions zsh zsh/vendor-completions/_keyringctl
 completions fish fish/vendor_completions.d/keyringctl.fish
 install -m 0644 README.md SECURITY.md docs/*.md "$doc"
 install -m 0644 packaging/copyright "$doc/copyright"
+scripts/notices.py "$triple" | gzip -9n >"$doc/third-party-licenses.gz"
 gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
 
 # What setup would write on a host like most, as examples: none of it is put in place by the installation.
