@@ -26,7 +26,7 @@ _ENDS_IN_SEMICOLON = re.compile(
     r"(?:use|static|type|let|extern\s+crate|const(?!\s+(?:unsafe\s+|extern\b.*?)*fn\b))\b"
 )
 _PATH = re.compile(r"(?<![\w:.'])(?:\$\s*)?[A-Za-z_]\w*(?:\s*::\s*[A-Za-z_]\w*)+")
-_USE = re.compile(r"\b(?P<pub>pub\s*(?:\([^)]*\))?\s*)?use\s+(?P<tree>[^;]+);")
+_USE = re.compile(r"\b(?:pub\s*(?:\([^)]*\))?\s*)?use\s+(?P<tree>[^;]+);")
 _MOD = re.compile(r"\bmod\s+(?P<name>\w+)\s*(?P<end>[;{])")
 _ITEM = re.compile(r"\b(?:fn|struct|enum|union|trait|type|const|static|macro_rules\s*!)\s+(?:mut\s+)?(?P<name>\w+)")
 _PATH_ATTRIBUTE = re.compile(r'#\s*\[\s*path\s*=\s*"(?P<path>[^"]*)"\s*\]')
@@ -131,7 +131,7 @@ def use_paths(tree):
 
 
 class Block:
-    """What one `{ .. }` of items (a file, or an inline `mod name { .. }` in it) says of itself."""
+    """The items, imports and modules of a file, or of an inline `mod name { .. }` in it."""
 
     def __init__(self):
         self.items = set()
@@ -328,41 +328,21 @@ class Crates:
         return out
 
 
-def circles(edges):
-    """The strongly connected sets of more than one file, each sorted. `edges`: file -> set of files."""
-    index, low, stack, on_stack, out = {}, {}, [], set(), []
+def circles(targets):
+    """The sets of files that import one another in a circle, each sorted. `targets`: file to the files it imports."""
+    rest = dict(targets)
+    while leaves := [file for file, others in rest.items() if not others & rest.keys()]:
+        for leaf in leaves:
+            del rest[leaf]
 
-    def visit(start):
-        work = [(start, iter(sorted(edges.get(start, ()))))]
-        index[start] = low[start] = len(index)
-        stack.append(start)
-        on_stack.add(start)
-        while work:
-            node, targets = work[-1]
-            for target in targets:
-                if target not in index:
-                    index[target] = low[target] = len(index)
-                    stack.append(target)
-                    on_stack.add(target)
-                    work.append((target, iter(sorted(edges.get(target, ())))))
-                    break
-                if target in on_stack:
-                    low[node] = min(low[node], index[target])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    members = []
-                    while True:
-                        members.append(stack.pop())
-                        on_stack.discard(members[-1])
-                        if members[-1] == node:
-                            break
-                    if len(members) > 1:
-                        out.append(sorted(members))
+    def reached_from(file):
+        seen, todo = set(), [file]
+        while todo:
+            new = (rest[todo.pop()] & rest.keys()) - seen
+            seen |= new
+            todo += new
+        return seen
 
-    for node in sorted(edges):
-        if node not in index:
-            visit(node)
-    return out
+    reached = {file: reached_from(file) for file in rest}
+    found = {frozenset(other for other in reached[file] if file in reached[other]) for file in rest}
+    return sorted(sorted(circle) for circle in found if circle)
