@@ -35,7 +35,12 @@ pub fn merged(existing: &str, rules: &str) -> String {
         return format!("{existing}{gap}{rules}");
     };
     let (before, ours) = existing.split_at(from);
-    let after = ours.find(END).map_or("", |at| ours[at + END.len()..].trim_start_matches('\n'));
+    let after = match ours.find(END) {
+        Some(at) => &ours[at + END.len()..],
+        // Somebody removed the mark: what is theirs cannot be told from ours any more, and all of it stays.
+        None => ours.split_once('\n').map_or("", |(_, after)| after),
+    };
+    let after = after.trim_start_matches('\n');
     format!("{before}{rules}{after}")
 }
 
@@ -54,5 +59,8 @@ mod tests {
         assert!(second.contains("\n/k rwk,\n") && second.starts_with("/data/** r,\n"), "{second}");
         assert!(second.ends_with("# END keyring_external\n/more r,\n"), "{second}");
         assert_eq!(merged(&second, &local_rules(&[])), with_more);
+        let unmarked = second.replace("# END keyring_external\n", "");
+        let third = merged(&unmarked, &local_rules(&[]));
+        assert!(third.ends_with("# END keyring_external\n/k rwk,\n/more r,\n"), "{third}");
     }
 }
