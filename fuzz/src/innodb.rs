@@ -5,7 +5,9 @@ use aes::Aes256;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
-use keyringctl::tablespace::{Depth, FileReport, Found, Kind, MasterKeys, NoKeys, State, check, forms};
+use keyringctl::tablespace::{
+    DataFiles, Depth, FileKind, FileReport, FileState, MasterKeys, NoKeys, check, count_forms,
+};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -41,7 +43,7 @@ const MASTER_KEYS: [(&str, [u8; 32]); 2] = [
 ];
 
 impl MasterKeys for Keys {
-    fn look(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool {
+    fn with_key(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool {
         MASTER_KEYS.iter().find(|(name, _)| *name == id).inspect(|(_, key)| look(key)).is_some()
     }
 
@@ -78,15 +80,15 @@ fn encrypt(data: &mut [u8], key: &[u8; 64]) {
 /// Files of a data directory, which were written long ago, so that they are read once.
 struct Dir {
     dir: TempDir,
-    found: Found,
+    found: DataFiles,
 }
 
 impl Dir {
     fn new() -> Self {
-        Self { dir: super::settings::scratch(), found: Found::default() }
+        Self { dir: super::settings::scratch(), found: DataFiles::default() }
     }
 
-    fn put(&mut self, name: &str, kind: Kind, bytes: &[u8]) -> PathBuf {
+    fn put(&mut self, name: &str, kind: FileKind, bytes: &[u8]) -> PathBuf {
         let path = self.dir.path().join(name);
         fs::write(&path, bytes).expect("the directory takes a file");
         let long_ago = SystemTime::now() - Duration::from_secs(3600);
@@ -99,12 +101,12 @@ impl Dir {
         let keys: &dyn MasterKeys = if keys { &Keys } else { &NoKeys };
         let reports = check(&self.found, keys, depth, &mut |_, _| {});
         for report in &reports {
-            assert_ne!(report.state, State::Unreadable, "{report:?}");
+            assert_ne!(report.state, FileState::Unreadable, "{report:?}");
             serde_json::to_string(report).expect("a report is JSON");
             let _ = (report.kind.name(), report.state.name());
         }
         for (path, kind) in &self.found.files {
-            forms(path, *kind).expect("the file is readable");
+            count_forms(path, *kind).expect("the file is readable");
         }
         reports
     }
@@ -114,14 +116,14 @@ impl Dir {
 pub fn tablespace(data: &[u8]) {
     let Some((flags, data)) = data.split_first() else { return };
     let kinds = [
-        Kind::Table,
-        Kind::General,
-        Kind::Dictionary,
-        Kind::Undo,
-        Kind::System,
-        Kind::Temporary,
-        Kind::Table,
-        Kind::Undo,
+        FileKind::Table,
+        FileKind::General,
+        FileKind::Dictionary,
+        FileKind::Undo,
+        FileKind::System,
+        FileKind::Temporary,
+        FileKind::Table,
+        FileKind::Undo,
     ];
     let kind = kinds[usize::from(flags & 7)];
     let depth = if flags & 8 > 0 { Depth::EveryPage } else { Depth::OnePage };
@@ -139,7 +141,7 @@ pub fn tablespace(data: &[u8]) {
     let mut dir = Dir::new();
     dir.put("t.ibd", kind, &file);
     if depth == Depth::EveryPage {
-        dir.put("#ib_4096_0.dblwr", Kind::Doublewrite, &file);
+        dir.put("#ib_4096_0.dblwr", FileKind::Doublewrite, &file);
     }
     let reports = dir.check(keys, depth);
     assert!(reports.iter().any(|report| report.path.ends_with("t.ibd")));
@@ -225,10 +227,10 @@ pub fn redo(data: &[u8]) {
     let mut dir = Dir::new();
     if flags & 8 > 0 {
         let (first, second) = file.split_at(file.len() / 2 / BLOCK * BLOCK);
-        dir.put("#ib_redo1", Kind::Redo, first);
-        dir.put("#ib_redo2", Kind::Redo, second);
+        dir.put("#ib_redo1", FileKind::Redo, first);
+        dir.put("#ib_redo2", FileKind::Redo, second);
     } else {
-        dir.put("#ib_redo1", Kind::Redo, &file);
+        dir.put("#ib_redo1", FileKind::Redo, &file);
     }
     dir.check(flags & 128 == 0, Depth::OnePage);
 }
@@ -257,10 +259,13 @@ fn encrypt_blocks(file: &mut [u8]) {
 /// A file that is named like a binary log.
 pub fn binlog(data: &[u8]) {
     let mut dir = Dir::new();
-    dir.put("binlog.000001", Kind::BinaryLog, data);
+    dir.put("binlog.000001", FileKind::BinaryLog, data);
     for report in dir.check(true, Depth::OnePage) {
-        let named = matches!(report.state, State::Opened | State::KeyMissing | State::WrongKey);
-        assert_eq!(report.key.is_some(), named || (report.state == State::Damaged && report.key.is_some()));
+        let named = matches!(report.state, FileState::Opened | FileState::KeyMissing | FileState::WrongKey);
+        assert_eq!(
+            report.key.is_some(),
+            named || (report.state == FileState::Damaged && report.key.is_some())
+        );
     }
 }
 
@@ -274,13 +279,13 @@ mod tests {
         let judged = |flags: u8, kind, file: &[u8]| {
             let mut dir = Dir::new();
             let mut file = file.to_vec();
-            if kind == Kind::Redo {
+            if kind == FileKind::Redo {
                 file.splice(5 * BLOCK..5 * BLOCK, vec![0; 101 * BLOCK]);
                 file.resize(132 * BLOCK, 0);
                 if flags > 0 {
                     encrypt_blocks(&mut file);
                 }
-            } else if kind == Kind::Table {
+            } else if kind == FileKind::Table {
                 spread(&mut file);
                 if flags > 0 {
                     encrypt_pages(&mut file);
@@ -289,12 +294,13 @@ mod tests {
             dir.put("file", kind, &file);
             dir.check(true, Depth::EveryPage).remove(0)
         };
-        for (kind, file) in [(Kind::Table, TABLE), (Kind::Redo, REDO), (Kind::BinaryLog, BINLOG)] {
-            assert_eq!(judged(0, kind, file).state, State::Opened, "{kind:?}");
+        for (kind, file) in [(FileKind::Table, TABLE), (FileKind::Redo, REDO), (FileKind::BinaryLog, BINLOG)]
+        {
+            assert_eq!(judged(0, kind, file).state, FileState::Opened, "{kind:?}");
         }
-        assert_eq!(judged(1, Kind::Redo, REDO).state, State::Opened);
+        assert_eq!(judged(1, FileKind::Redo, REDO).state, FileState::Opened);
         for seed in super::super::seeds("tablespace").iter().filter(|seed| seed[0] & 32 > 0) {
-            let report = judged(1, Kind::Table, &seed[1..]);
+            let report = judged(1, FileKind::Table, &seed[1..]);
             assert_eq!(report.pages.map(|pages| pages.damaged), Some(0), "{report:?}");
         }
     }

@@ -4,7 +4,7 @@
 use keyring_external::config::{MAX_COPIES, MAX_WAIT, file};
 use keyring_external::recovery::RecoveryKey;
 use keyring_external::unlock::UnlockSource;
-use keyringctl::server::{OptionFile, Options};
+use keyringctl::server::{ConnectOptions, OptionFiles};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -73,7 +73,7 @@ pub fn option_file(data: &[u8]) {
     for (n, part) in parts.enumerate() {
         put(&more.join(format!("{n}.cnf")), &tamed(part, INCLUDES));
     }
-    match OptionFile::read(&main, root.path()) {
+    match OptionFiles::read(&main, root.path()) {
         Ok(read) => {
             assert!(read.ignored.is_empty() && read.files.contains(&main));
             for entry in &read.entries {
@@ -84,7 +84,7 @@ pub fn option_file(data: &[u8]) {
         Err(e) => drop(e.to_string()),
     }
     put(&main, &tamed(data, 0));
-    match Options::from_file(&main) {
+    match ConnectOptions::from_file(&main) {
         Ok(options) => drop(format!("{options:?}")),
         Err(e) => drop(e.to_string()),
     }

@@ -2,7 +2,7 @@
 //! Connects to a MySQL server, with the options of the mysql client.
 
 use crate::error::{Error, Result};
-use crate::server::{Options, Protocol, Session, SslMode};
+use crate::server::{ConnectOptions, Protocol, Session, SslMode};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -57,14 +57,14 @@ impl Args {
     /// Connects to the server.
     pub fn connect(&self) -> Result<Session> {
         let mut options = match (&self.defaults_file, self.no_defaults) {
-            (Some(file), _) => Options::from_file(file)?,
-            (None, true) => Options::default(),
-            (None, false) => Options::from_files(self.defaults_extra_file.as_deref())?,
+            (Some(file), _) => ConnectOptions::from_file(file)?,
+            (None, true) => ConnectOptions::default(),
+            (None, false) => ConnectOptions::from_files(self.defaults_extra_file.as_deref())?,
         };
         if options.password.is_none() {
             options.password = std::env::var("MYSQL_PWD").ok().map(Zeroizing::new);
         }
-        options.override_with(Options {
+        options.override_with(ConnectOptions {
             user: self.user.clone(),
             password: if self.password { Some(ask()?) } else { None },
             host: self.host.clone(),

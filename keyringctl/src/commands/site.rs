@@ -6,7 +6,7 @@ use crate::host::accounts::{self, Account};
 use crate::host::mounts::{self, Mount};
 use crate::host::unit::Unit;
 use crate::host::{Host, Way};
-use crate::server::{Entry, OptionFile};
+use crate::server::{OptionFiles, OptionLine};
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::io;
@@ -76,7 +76,7 @@ pub(super) struct Site {
     pub unit: Option<Unit>,
     pub option_dir: PathBuf,
     /// The settings in the server's groups of its option files.
-    pub options: OptionFile,
+    pub options: OptionFiles,
     /// Why one of the option files was not read.
     pub option_error: Option<String>,
 }
@@ -123,8 +123,8 @@ impl Args {
         Ok(site)
     }
 
-    fn options(&self, site: &Site) -> Result<(OptionFile, Option<String>)> {
-        let mut all = OptionFile::default();
+    fn options(&self, site: &Site) -> Result<(OptionFiles, Option<String>)> {
+        let mut all = OptionFiles::default();
         let mut error = None;
         let given = !self.option_files.is_empty();
         let files: Vec<PathBuf> = if given {
@@ -138,7 +138,7 @@ impl Args {
             if file == Path::new(OPTION_FILES[1]) && site.is_below() && path.is_symlink() {
                 path = site.at(Path::new(DEBIAN_OPTION_FILE));
             }
-            match OptionFile::read(&path, &site.root) {
+            match OptionFiles::read(&path, &site.root) {
                 Ok(read) => {
                     all.entries.extend(read.entries.into_iter().filter(|e| is_servers(&e.group)));
                     all.files.extend(read.files);
@@ -174,12 +174,12 @@ impl Site {
     }
 
     /// The last setting of an option, which is the effective one.
-    pub fn option(&self, name: &str) -> Option<&Entry> {
+    pub fn option(&self, name: &str) -> Option<&OptionLine> {
         self.options.entries.iter().rev().find(|e| e.name == name)
     }
 
     /// All settings of an option.
-    pub fn all_options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
+    pub fn all_options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OptionLine> {
         self.options.entries.iter().filter(move |e| e.name == name)
     }
 

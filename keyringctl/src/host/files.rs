@@ -198,7 +198,7 @@ pub fn server_files(host: &Host) -> Vec<(PathBuf, String)> {
 mod tests {
     use super::super::example;
     use super::*;
-    use crate::server::OptionFile;
+    use crate::server::OptionFiles;
 
     #[test]
     fn the_option_file_is_read_back_unchanged() {
@@ -209,7 +209,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.cnf");
         std::fs::write(&file, option_text(&host)).unwrap();
-        let read = OptionFile::read(&file, Path::new("/")).unwrap();
+        let read = OptionFiles::read(&file, Path::new("/")).unwrap();
         let value = |name: &str| {
             let entry = read.entries.iter().find(|e| e.name == name && e.group == "mysqld");
             entry.and_then(|e| e.value.clone()).unwrap_or_else(|| panic!("no {name}"))

@@ -5,12 +5,12 @@ mod item;
 mod logs;
 mod tables;
 
-pub use item::{Item, Kind, Remedy, State};
+pub use item::{DataPlace, PlaceKind, PlaceState, Remedy};
 
 use super::Inventory;
 
 /// Returns all places of a server.
-pub fn coverage(inventory: &Inventory) -> Vec<Item> {
+pub fn coverage(inventory: &Inventory) -> Vec<DataPlace> {
     let mut items = tables::items(inventory);
     items.extend(logs::items(inventory));
     items

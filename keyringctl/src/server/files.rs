@@ -26,7 +26,7 @@ impl ServerFiles {
     ///
     /// # Errors
     /// What the server answers.
-    pub fn of(session: &mut Session) -> Result<ServerFiles> {
+    pub fn query(session: &mut Session) -> Result<ServerFiles> {
         let datadir = session.variable("datadir")?.unwrap_or_default();
         let datadir = Path::new(&datadir);
         let tablespaces: BTreeMap<PathBuf, String> = session

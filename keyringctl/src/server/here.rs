@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// How this process can access a server's data directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Here {
+pub enum DatadirAccess {
     /// It belongs to this server, and its files can be read.
     Readable(PathBuf),
     /// It exists, but this user may not read it.
@@ -17,36 +17,38 @@ pub enum Here {
     Elsewhere,
 }
 
-impl Here {
+impl DatadirAccess {
     /// Finds out. A directory belongs to the server if its `auto.cnf` contains the server's UUID.
     ///
     /// # Errors
     /// What the server answers.
-    pub fn look(session: &mut Session) -> Result<Here> {
+    pub fn check(session: &mut Session) -> Result<DatadirAccess> {
         let Some((datadir, uuid)) = session.first::<(String, String)>("SELECT @@datadir, @@server_uuid")?
         else {
-            return Ok(Here::Elsewhere);
+            return Ok(DatadirAccess::Elsewhere);
         };
         let datadir = PathBuf::from(datadir);
         Ok(match fs::read_to_string(datadir.join("auto.cnf")) {
-            Ok(text) if text.contains(&uuid) && fs::read_dir(&datadir).is_ok() => Here::Readable(datadir),
-            Ok(_) => Here::Elsewhere,
-            Err(_) if session.is_by_socket() && datadir.is_dir() => Here::Closed(datadir),
-            Err(_) => Here::Elsewhere,
+            Ok(text) if text.contains(&uuid) && fs::read_dir(&datadir).is_ok() => {
+                DatadirAccess::Readable(datadir)
+            }
+            Ok(_) => DatadirAccess::Elsewhere,
+            Err(_) if session.is_by_socket() && datadir.is_dir() => DatadirAccess::Closed(datadir),
+            Err(_) => DatadirAccess::Elsewhere,
         })
     }
 
     /// The data directory, if it is on this machine.
     pub fn datadir(&self) -> Option<&Path> {
         match self {
-            Here::Readable(path) | Here::Closed(path) => Some(path),
-            Here::Elsewhere => None,
+            DatadirAccess::Readable(path) | DatadirAccess::Closed(path) => Some(path),
+            DatadirAccess::Elsewhere => None,
         }
     }
 
     /// The data directory, if its files can be read.
     pub fn readable(&self) -> Option<&Path> {
-        if let Here::Readable(path) = self { Some(path) } else { None }
+        if let DatadirAccess::Readable(path) = self { Some(path) } else { None }
     }
 
     /// Returns the bytes that are free on its filesystem for the server's user, if that can be found out.

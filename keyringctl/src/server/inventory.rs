@@ -7,7 +7,7 @@ mod tables;
 
 pub use settings::Settings;
 pub use spaces::{Tablespace, TablespaceKind};
-pub use tables::{ForeignKey, Place, Table};
+pub use tables::{ForeignKey, Table, TableLocation};
 
 use super::session::Session;
 use crate::error::Result;
@@ -17,7 +17,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 pub struct Inventory {
     /// The server.
-    pub about: About,
+    pub about: ServerIdentity,
     /// The settings that matter here.
     pub settings: Settings,
     /// Schemas and their defaults, without the server's own.
@@ -38,7 +38,7 @@ pub struct Inventory {
 
 /// The identity of a server.
 #[derive(Clone, Debug, Serialize)]
-pub struct About {
+pub struct ServerIdentity {
     /// Its version, as it reports it.
     pub version: String,
     /// Its UUID.
@@ -74,13 +74,13 @@ impl Inventory {
     ///
     /// # Errors
     /// What the server answers.
-    pub fn of(session: &mut Session) -> Result<Inventory> {
-        let settings = Settings::of(session)?;
+    pub fn query(session: &mut Session) -> Result<Inventory> {
+        let settings = Settings::query(session)?;
         let (mut tables, foreign_keys) = tables::all(session)?;
         let tablespaces = spaces::all(session, &mut tables)?;
         tables::find_places(session, &mut tables)?;
         // Those in the tablespace `mysql` are encrypted together with it.
-        tables.retain(|t| t.place != Place::Dictionary);
+        tables.retain(|t| t.place != TableLocation::Dictionary);
         Ok(Inventory {
             about: about(session)?,
             schemas: schemas(session)?,
@@ -100,10 +100,10 @@ impl Inventory {
     }
 }
 
-fn about(session: &mut Session) -> Result<About> {
+fn about(session: &mut Session) -> Result<ServerIdentity> {
     let row = session.first("SELECT @@version, @@server_uuid, @@hostname, @@datadir")?;
     let (version, uuid, hostname, datadir) = row.unwrap_or_default();
-    Ok(About { version, uuid, hostname, datadir })
+    Ok(ServerIdentity { version, uuid, hostname, datadir })
 }
 
 fn schemas(session: &mut Session) -> Result<Vec<Schema>> {

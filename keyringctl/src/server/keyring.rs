@@ -14,7 +14,7 @@ const PLUGIN: &str = "keyring_external";
 /// How a server has loaded its keyring.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum LoadedAs {
     /// As the component of keyring_external.
     Component,
     /// As the plugin of keyring_external.
@@ -29,7 +29,7 @@ pub enum Way {
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerKeyring {
     /// How it is loaded.
-    pub way: Way,
+    pub way: LoadedAs,
     /// `ATTACHED`, `DEGRADED`, `DETACHED`, `READ_ONLY`, `UNAVAILABLE`; empty for another keyring.
     pub state: String,
     /// The keyring's UUID.
@@ -51,7 +51,7 @@ impl ServerKeyring {
     ///
     /// # Errors
     /// What the server answers.
-    pub fn of(session: &mut Session) -> Result<ServerKeyring> {
+    pub fn query(session: &mut Session) -> Result<ServerKeyring> {
         // The table exists since 8.0.24.
         let rows = session.rows::<(String, String)>(
             "SELECT STATUS_KEY, STATUS_VALUE FROM performance_schema.keyring_component_status",
@@ -64,7 +64,7 @@ impl ServerKeyring {
             let active = component.get("Component_status").is_none_or(|s| s == "Active");
             let mut paths: Vec<_> = component.get("Data_file").map(PathBuf::from).into_iter().collect();
             paths.extend(component.get("Mirrors").map(|m| split_paths(m)).unwrap_or_default());
-            let mut keyring = ServerKeyring::from(Way::Component, &component, paths);
+            let mut keyring = ServerKeyring::from(LoadedAs::Component, &component, paths);
             if !active {
                 "UNAVAILABLE".clone_into(&mut keyring.state);
             }
@@ -92,21 +92,21 @@ impl ServerKeyring {
                         .map(|m| split_paths(&m))
                         .unwrap_or_default(),
                 );
-                Ok(ServerKeyring::from(Way::Plugin, &status, paths))
+                Ok(ServerKeyring::from(LoadedAs::Plugin, &status, paths))
             }
             Some(other) => Ok(ServerKeyring::other(other.clone())),
-            None => Ok(ServerKeyring { way: Way::None, ..ServerKeyring::other(String::new()) }),
+            None => Ok(ServerKeyring { way: LoadedAs::None, ..ServerKeyring::other(String::new()) }),
         }
     }
 
     /// Whether it is keyring_external.
     pub fn is_ours(&self) -> bool {
-        matches!(self.way, Way::Component | Way::Plugin)
+        matches!(self.way, LoadedAs::Component | LoadedAs::Plugin)
     }
 
     fn other(name: String) -> ServerKeyring {
         ServerKeyring {
-            way: Way::Other(name),
+            way: LoadedAs::Other(name),
             state: String::new(),
             id: String::new(),
             generation: 0,
@@ -118,13 +118,13 @@ impl ServerKeyring {
     }
 
     /// Component and plugin report the same values, but name the id differently.
-    fn from(way: Way, status: &HashMap<String, String>, paths: Vec<PathBuf>) -> ServerKeyring {
+    fn from(way: LoadedAs, status: &HashMap<String, String>, paths: Vec<PathBuf>) -> ServerKeyring {
         let find = |name: &str| {
             let found = status.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
         let number = |name: &str| find(name).parse().unwrap_or_default();
-        let id = if way == Way::Component { find("Keyring_id") } else { find("id") };
+        let id = if way == LoadedAs::Component { find("Keyring_id") } else { find("id") };
         ServerKeyring {
             state: find("state"),
             id,
@@ -160,7 +160,7 @@ mod tests {
         let component =
             pairs(&[("State", "DEGRADED"), ("Keyring_id", "u"), ("Keys", "7"), ("Copies", "1/2")]);
         let plugin = pairs(&[("state", "DEGRADED"), ("id", "u"), ("keys", "7"), ("copies", "1/2")]);
-        for (way, status) in [(Way::Component, component), (Way::Plugin, plugin)] {
+        for (way, status) in [(LoadedAs::Component, component), (LoadedAs::Plugin, plugin)] {
             let keyring = ServerKeyring::from(way, &status, Vec::new());
             assert_eq!((keyring.state.as_str(), keyring.id.as_str(), keyring.keys), ("DEGRADED", "u", 7));
             assert_eq!(keyring.copies, (1, 2));

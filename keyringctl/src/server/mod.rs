@@ -12,14 +12,15 @@ mod option_file;
 mod options;
 mod session;
 
-pub use coverage::{Item, Kind, Remedy, State, coverage};
+pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
 pub use files::ServerFiles;
-pub use here::Here;
+pub use here::DatadirAccess;
 pub use inventory::{
-    About, BinaryLog, ForeignKey, Inventory, Place, Schema, Settings, Table, Tablespace, TablespaceKind,
+    BinaryLog, ForeignKey, Inventory, Schema, ServerIdentity, Settings, Table, TableLocation, Tablespace,
+    TablespaceKind,
 };
-pub use keyring::{ServerKeyring, Way};
+pub use keyring::{LoadedAs, ServerKeyring};
 pub use names::{Pattern, quoted, quoted_text};
-pub use option_file::{Entry, OptionFile};
-pub use options::{Options, Protocol, SslMode};
+pub use option_file::{OptionFiles, OptionLine};
+pub use options::{ConnectOptions, Protocol, SslMode};
 pub use session::{LOCK_WAIT_TIMEOUT, Session};

@@ -11,9 +11,9 @@ const DEPTH: usize = 8;
 
 /// The options in option files, in the order in which MySQL reads them.
 #[derive(Clone, Default, Debug)]
-pub struct OptionFile {
+pub struct OptionFiles {
     /// The options of all groups.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<OptionLine>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
     /// Files that MySQL ignores because every user can write to them.
@@ -22,7 +22,7 @@ pub struct OptionFile {
 
 /// A line with an option.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct OptionLine {
     /// The group that it is in.
     pub group: String,
     /// The option's name, as mysqld and its clients compare it: with hyphens, without `loose-`.
@@ -35,7 +35,7 @@ pub struct Entry {
     pub line: usize,
 }
 
-impl Entry {
+impl OptionLine {
     /// Returns an error about this line.
     pub fn wrong(&self, why: &str) -> Error {
         wrong(&self.file, self.line, why)
@@ -46,13 +46,13 @@ fn wrong(file: &Path, line: usize, why: &str) -> Error {
     Error::Usage(format!("{}, line {line}: {why}", file.display()))
 }
 
-impl OptionFile {
+impl OptionFiles {
     /// Reads a file and what it includes. Paths in it are taken to be below `root`.
     ///
     /// # Errors
     /// A file cannot be read, or there is an unknown directive.
-    pub fn read(file: &Path, root: &Path) -> Result<OptionFile> {
-        let mut all = OptionFile::default();
+    pub fn read(file: &Path, root: &Path) -> Result<OptionFiles> {
+        let mut all = OptionFiles::default();
         all.add(file, root, 0)?;
         Ok(all)
     }
@@ -87,7 +87,7 @@ impl OptionFile {
                 let name = name.replace('_', "-");
                 let name = name.strip_prefix("loose-").unwrap_or(&name).to_owned();
                 let group = group.clone();
-                self.entries.push(Entry { group, name, value, file: file.to_owned(), line: number });
+                self.entries.push(OptionLine { group, name, value, file: file.to_owned(), line: number });
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How to connect to a server, from MySQL's option files, which are read as the mysql client reads them.
 
-use super::option_file::OptionFile;
+use super::option_file::OptionFiles;
 use crate::error::Result;
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ const GLOBAL_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
 
 /// How to connect to a server. `None` means the default of the mysql client.
 #[derive(Clone, Default)]
-pub struct Options {
+pub struct ConnectOptions {
     /// The account; by default the name of this process's user.
     pub user: Option<String>,
     /// Its password, which is wiped when it is dropped.
@@ -40,9 +40,9 @@ pub struct Options {
 }
 
 /// Shows no password.
-impl fmt::Debug for Options {
+impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        f.debug_struct("ConnectOptions")
             .field("user", &self.user)
             .field("host", &self.host)
             .field("port", &self.port)
@@ -104,14 +104,14 @@ impl FromStr for SslMode {
     }
 }
 
-impl Options {
+impl ConnectOptions {
     /// Reads the option files that the mysql client reads: those for all users, `extra`, and `~/.my.cnf`. Missing files are
     /// ignored, except `extra`.
     ///
     /// # Errors
     /// A file cannot be read, or contains an invalid value.
-    pub fn from_files(extra: Option<&Path>) -> Result<Options> {
-        let mut options = Options::default();
+    pub fn from_files(extra: Option<&Path>) -> Result<ConnectOptions> {
+        let mut options = ConnectOptions::default();
         for file in GLOBAL_FILES {
             options.read_if_there(Path::new(file))?;
         }
@@ -127,15 +127,15 @@ impl Options {
     /// Reads one option file.
     ///
     /// # Errors
-    /// As [`Options::from_files`], or the file does not exist.
-    pub fn from_file(file: &Path) -> Result<Options> {
-        let mut options = Options::default();
+    /// As [`ConnectOptions::from_files`], or the file does not exist.
+    pub fn from_file(file: &Path) -> Result<ConnectOptions> {
+        let mut options = ConnectOptions::default();
         options.read(file)?;
         Ok(options)
     }
 
     /// Replaces the options that `other` sets.
-    pub fn override_with(&mut self, other: Options) {
+    pub fn override_with(&mut self, other: ConnectOptions) {
         fn put<T>(own: &mut Option<T>, other: Option<T>) {
             if other.is_some() {
                 *own = other;
@@ -165,7 +165,7 @@ impl Options {
     }
 
     fn read(&mut self, file: &Path) -> Result<()> {
-        let mut read = OptionFile::read(file, Path::new("/"))?;
+        let mut read = OptionFiles::read(file, Path::new("/"))?;
         for ignored in &read.ignored {
             eprintln!(
                 "keyringctl: ignoring {}, because every user can write to it. Run chmod o-w",
@@ -221,7 +221,7 @@ mod tests {
             more.display()
         );
         fs::write(&main, text).unwrap();
-        let read = Options::from_file(&main).unwrap();
+        let read = ConnectOptions::from_file(&main).unwrap();
         assert_eq!(read.port, Some(3307));
         assert_eq!(read.password.as_ref().map(|p| p.as_str()), Some("a #b c"));
         assert_eq!(read.ssl_mode, Some(SslMode::VerifyCa));
@@ -237,7 +237,7 @@ mod tests {
         let file = dir.path().join("my.cnf");
         fs::write(&file, "[client]\nhost=evil\n").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-        assert_eq!(Options::from_file(&file).unwrap().host, None);
+        assert_eq!(ConnectOptions::from_file(&file).unwrap().host, None);
     }
 
     #[test]
@@ -245,8 +245,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("my.cnf");
         fs::write(&file, "[client]\nport=many\n").unwrap();
-        let error = Options::from_file(&file).unwrap_err().to_string();
+        let error = ConnectOptions::from_file(&file).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("many"), "{error}");
-        assert!(Options::from_file(&dir.path().join("none")).is_err());
+        assert!(ConnectOptions::from_file(&dir.path().join("none")).is_err());
     }
 }

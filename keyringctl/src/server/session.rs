@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A connection to a server, made in the same way as by the mysql client.
 
-use super::options::{Options, Protocol, SslMode};
+use super::options::{ConnectOptions, Protocol, SslMode};
 use crate::error::{Error, Result, ServerError};
 use mysql::prelude::{FromRow, FromValue, Queryable};
 use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
@@ -21,7 +21,7 @@ const KEEPALIVE_MS: u32 = 60_000;
 /// A connection to a server.
 pub struct Session {
     conn: Conn,
-    options: Options,
+    options: ConnectOptions,
     way: String,
     by_socket: bool,
 }
@@ -31,7 +31,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Server`]: there is no server, the password is wrong, or TLS is required but not available.
-    pub fn connect(options: &Options) -> Result<Session> {
+    pub fn connect(options: &ConnectOptions) -> Result<Session> {
         let (builder, way, by_socket) = target(options);
         let user = user(options);
         let builder = builder
@@ -68,12 +68,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::connect`].
-    pub fn again(&self) -> Result<Session> {
+    pub fn connect_again(&self) -> Result<Session> {
         Session::connect(&self.options)
     }
 
     /// The server's socket or address, for messages.
-    pub fn way(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.way
     }
 
@@ -137,7 +137,7 @@ impl Session {
 }
 
 /// Returns how to connect, the address for messages, and whether it is a socket.
-fn target(options: &Options) -> (OptsBuilder, String, bool) {
+fn target(options: &ConnectOptions) -> (OptsBuilder, String, bool) {
     let host = options.host.as_deref().unwrap_or("localhost");
     let by_socket = match options.protocol {
         Some(protocol) => protocol == Protocol::Socket,
@@ -158,13 +158,13 @@ fn target(options: &Options) -> (OptsBuilder, String, bool) {
     }
 }
 
-fn user(options: &Options) -> String {
+fn user(options: &ConnectOptions) -> String {
     let from = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
     let named = options.user.clone().or_else(|| from("USER")).or_else(|| from("LOGNAME"));
     named.unwrap_or_else(|| "root".to_owned())
 }
 
-fn tls(options: &Options, mode: SslMode) -> Result<SslOpts> {
+fn tls(options: &ConnectOptions, mode: SslMode) -> Result<SslOpts> {
     let checked = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
     let mut tls = SslOpts::default()
         .with_danger_accept_invalid_certs(!checked)
@@ -226,28 +226,29 @@ fn refused(statement: &str, e: &mysql::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn way(options: &Options) -> (String, bool) {
+    fn way(options: &ConnectOptions) -> (String, bool) {
         let (_, way, by_socket) = target(options);
         (way, by_socket)
     }
 
     #[test]
     fn localhost_means_the_socket_as_for_the_mysql_client() {
-        let base = Options { socket: Some("/run/s".into()), port: Some(3307), ..Options::default() };
+        let base =
+            ConnectOptions { socket: Some("/run/s".into()), port: Some(3307), ..ConnectOptions::default() };
         assert_eq!(way(&base), ("/run/s".to_owned(), true));
-        let local = Options { host: Some("localhost".to_owned()), ..base.clone() };
+        let local = ConnectOptions { host: Some("localhost".to_owned()), ..base.clone() };
         assert_eq!(way(&local), ("/run/s".to_owned(), true));
-        let tcp = Options { protocol: Some(Protocol::Tcp), ..local };
+        let tcp = ConnectOptions { protocol: Some(Protocol::Tcp), ..local };
         assert_eq!(way(&tcp), ("localhost:3307".to_owned(), false));
-        let remote = Options { host: Some("db.example".to_owned()), ..base };
+        let remote = ConnectOptions { host: Some("db.example".to_owned()), ..base };
         assert_eq!(way(&remote), ("db.example:3307".to_owned(), false));
     }
 
     #[test]
     fn a_half_of_a_client_certificate_is_refused() {
-        let options = Options { ssl_cert: Some("/dev/null".into()), ..Options::default() };
+        let options = ConnectOptions { ssl_cert: Some("/dev/null".into()), ..ConnectOptions::default() };
         assert!(tls(&options, SslMode::Required).is_err());
-        let options = Options { ssl_ca: Some("/nowhere/ca.pem".into()), ..Options::default() };
+        let options = ConnectOptions { ssl_ca: Some("/nowhere/ca.pem".into()), ..ConnectOptions::default() };
         let error = tls(&options, SslMode::VerifyCa).unwrap_err().to_string();
         assert!(error.contains("/nowhere/ca.pem"), "{error}");
     }

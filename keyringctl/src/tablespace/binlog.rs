@@ -32,16 +32,16 @@ const BINLOG_VERSION: u16 = 4;
 
 /// What the beginning of a file shows.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Front<'a> {
+pub(super) enum LogStart<'a> {
     /// It is not a binary log.
     Other,
     Clear,
-    Encrypted(Header<'a>),
+    Encrypted(EncryptedLog<'a>),
 }
 
 /// The header of an encrypted file.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Header<'a> {
+pub(super) struct EncryptedLog<'a> {
     /// The id of the master key.
     pub key: &'a str,
     password: [u8; KEY],
@@ -49,16 +49,16 @@ pub(super) struct Header<'a> {
     look: &'a [u8],
 }
 
-impl<'a> Front<'a> {
+impl<'a> LogStart<'a> {
     /// Parses the beginning of a file.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(front: &'a [u8]) -> Result<Front<'a>, &'static str> {
+    pub fn parse(front: &'a [u8]) -> Result<LogStart<'a>, &'static str> {
         if front.starts_with(CLEAR) {
-            return Ok(Front::Clear);
+            return Ok(LogStart::Clear);
         }
-        let Some(rest) = front.strip_prefix(ENCRYPTED) else { return Ok(Front::Other) };
+        let Some(rest) = front.strip_prefix(ENCRYPTED) else { return Ok(LogStart::Other) };
         let header = part(front, 0, HEADER).ok_or("its encryption header is truncated")?;
         match rest.first() {
             Some(1) => {}
@@ -90,13 +90,13 @@ impl<'a> Front<'a> {
             }
             let key = std::str::from_utf8(key?).ok().filter(|key| !key.is_empty())?;
             let look = front.get(HEADER..).unwrap_or_default();
-            Some(Header { key, password: password?, iv: iv?, look })
+            Some(EncryptedLog { key, password: password?, iv: iv?, look })
         };
-        fields().map(Front::Encrypted).ok_or("its encryption header is invalid")
+        fields().map(LogStart::Encrypted).ok_or("its encryption header is invalid")
     }
 }
 
-impl Header<'_> {
+impl EncryptedLog<'_> {
     /// Returns whether a master key decrypts the file, so that it begins like a binary log. `None` if the file is too short
     /// to tell.
     ///

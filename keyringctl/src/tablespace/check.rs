@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges all files of data directories.
 
-use super::doublewrite::{self, Spaces};
-use super::file_report::{FileReport, Kind, State};
+use super::doublewrite::{self, SpaceKeys};
+use super::file_report::{FileKind, FileReport, FileState};
 use super::keys::{MasterKeys, NoKeys};
 use super::logs::{judge_binlog, judge_redo};
-use super::read::Source;
+use super::read::DataFile;
 use super::space::{self, Depth};
-use super::verdict::Verdict;
-use super::walk::{self, Found};
+use super::verdict::FileVerdict;
+use super::walk::{self, DataFiles};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Checks all files below a data directory. Decrypts one page of each tablespace.
 ///
 /// # Errors
-/// A directory cannot be read. A file that cannot be read is reported as [`State::Unreadable`].
+/// A directory cannot be read. A file that cannot be read is reported as [`FileState::Unreadable`].
 pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileReport>> {
     let found = find(&[datadir.to_owned()])?;
     Ok(check(&found, keys, Depth::OnePage, &mut |_, _| {}))
@@ -36,7 +36,7 @@ pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileRe
 ///
 /// # Errors
 /// One of the directories cannot be read.
-pub fn find(directories: &[PathBuf]) -> Result<Found> {
+pub fn find(directories: &[PathBuf]) -> Result<DataFiles> {
     walk::find(directories).map_err(|(path, e)| {
         Error::Usage(format!(
             "cannot read the directory {}: {e}. Check the path, and run this as root or as the user that mysqld runs as",
@@ -52,13 +52,13 @@ pub fn find(directories: &[PathBuf]) -> Result<Found> {
 pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
     let mut keys: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for file in check_datadir(datadir, &NoKeys)? {
-        if file.state == State::Unreadable {
+        if file.state == FileState::Unreadable {
             let why = file.notes.first().cloned().unwrap_or_default();
             // Anyone who can write to the directory can choose the name.
             let path = file.path.display().to_string();
             return Err(Error::Usage(format!("cannot read {}: {why}", path.escape_debug())));
         }
-        if let Some(key) = file.key.filter(|_| file.kind != Kind::Doublewrite) {
+        if let Some(key) = file.key.filter(|_| file.kind != FileKind::Doublewrite) {
             keys.entry(key).or_default().push(file.path);
         }
     }
@@ -66,35 +66,35 @@ pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
 }
 
 /// What is needed to judge any file.
-struct Check<'a> {
-    found: &'a Found,
+struct Checker<'a> {
+    found: &'a DataFiles,
     keys: &'a dyn MasterKeys,
     depth: Depth,
     /// The files of each redo log, by their directory.
     redo: BTreeMap<PathBuf, Vec<PathBuf>>,
-    spaces: Mutex<Spaces>,
+    spaces: Mutex<SpaceKeys>,
 }
 
 /// Checks files. Calls `progress` with the number of files done, and of all files.
 pub fn check(
-    found: &Found,
+    found: &DataFiles,
     keys: &dyn MasterKeys,
     depth: Depth,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Vec<FileReport> {
     let mut redo: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    let mut spaces = Spaces::default();
+    let mut spaces = SpaceKeys::default();
     for (path, kind) in &found.files {
         match kind {
-            Kind::Redo => redo.entry(directory(path)).or_default().push(path.clone()),
+            FileKind::Redo => redo.entry(directory(path)).or_default().push(path.clone()),
             // An unreadable file is reported when it is judged.
-            Kind::Doublewrite => drop(spaces.want(path)),
+            FileKind::Doublewrite => drop(spaces.want(path)),
             _ => {}
         }
     }
-    let check = Check { found, keys, depth, redo, spaces: Mutex::new(spaces) };
-    let (late, first): (Vec<_>, Vec<_>) =
-        (0..found.files.len()).partition(|i| found.files.get(*i).is_some_and(|f| f.1 == Kind::Doublewrite));
+    let check = Checker { found, keys, depth, redo, spaces: Mutex::new(spaces) };
+    let (late, first): (Vec<_>, Vec<_>) = (0..found.files.len())
+        .partition(|i| found.files.get(*i).is_some_and(|f| f.1 == FileKind::Doublewrite));
     let mut done = 0;
     let mut advance = |n: usize| {
         done += n;
@@ -102,18 +102,18 @@ pub fn check(
     };
     let mut reports = check.in_threads(&first, &mut advance);
     let missing: BTreeSet<String> =
-        reports.values().filter(|r| r.state == State::KeyMissing).filter_map(|r| r.key.clone()).collect();
+        reports.values().filter(|r| r.state == FileState::KeyMissing).filter_map(|r| r.key.clone()).collect();
     for i in late {
         let report = found.files.get(i).and_then(|(path, kind)| {
             report(path, *kind, || {
                 let spaces = check.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-                doublewrite::judge(&Source::open(path)?, path, &spaces, &missing).map(Some)
+                doublewrite::judge(&DataFile::open(path)?, path, &spaces, &missing).map(Some)
             })
         });
         reports.extend(report.map(|r| (i, r)));
         advance(1);
     }
-    let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, Kind::Directory, e));
+    let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, FileKind::Directory, e));
     reports.into_values().chain(unreadable).collect()
 }
 
@@ -121,7 +121,7 @@ fn directory(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
 
-impl Check<'_> {
+impl Checker<'_> {
     /// Judges the files with these indices.
     fn in_threads(&self, indices: &[usize], advance: &mut dyn FnMut(usize)) -> BTreeMap<usize, FileReport> {
         let next = AtomicUsize::new(0);
@@ -149,7 +149,7 @@ impl Check<'_> {
         reports
     }
 
-    fn report(&self, path: &Path, kind: Kind) -> Option<FileReport> {
+    fn report(&self, path: &Path, kind: FileKind) -> Option<FileReport> {
         report(path, kind, || {
             let mut verdict = self.judge(path, kind)?;
             for _ in 1..READINGS {
@@ -172,25 +172,30 @@ impl Check<'_> {
     }
 
     /// Judges a file once, and returns whether a server may be writing to it.
-    fn judge(&self, path: &Path, kind: Kind) -> io::Result<Option<(Verdict, bool)>> {
-        let source = Source::open(path)?;
+    fn judge(&self, path: &Path, kind: FileKind) -> io::Result<Option<(FileVerdict, bool)>> {
+        let source = DataFile::open(path)?;
         let verdict = match kind {
-            Kind::Redo => {
+            FileKind::Redo => {
                 let files = self.redo.get(&directory(path)).map(Vec::as_slice).unwrap_or_default();
                 Some(judge_redo(&source, files, self.keys)?)
             }
-            Kind::BinaryLog => judge_binlog(&source, self.keys)?,
-            Kind::OtherEngine => judge_other(&source),
-            Kind::TransferKey => {
-                let mut verdict = Verdict::new(kind, State::NotEncrypted);
+            FileKind::BinaryLog => judge_binlog(&source, self.keys)?,
+            FileKind::OtherEngine => judge_other(&source),
+            FileKind::TransferKey => {
+                let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
                 verdict.in_clear = true;
                 verdict.note(
                     "it decrypts the exported table without a keyring: delete it after the table has been imported",
                 );
                 Some(verdict)
             }
-            Kind::Doublewrite | Kind::Directory => None,
-            Kind::Table | Kind::General | Kind::Dictionary | Kind::Undo | Kind::System | Kind::Temporary => {
+            FileKind::Doublewrite | FileKind::Directory => None,
+            FileKind::Table
+            | FileKind::General
+            | FileKind::Dictionary
+            | FileKind::Undo
+            | FileKind::System
+            | FileKind::Temporary => {
                 let mut kept = Ok(());
                 let verdict = space::judge(&source, kind, self.keys, self.depth, &mut |space| {
                     let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,9 +210,9 @@ impl Check<'_> {
 }
 
 /// Judges a table of another engine, which contains no data if the file is empty.
-fn judge_other(source: &Source) -> Option<Verdict> {
-    let state = if source.len() == 0 { State::Empty } else { State::NotEncrypted };
-    let mut verdict = Verdict::new(Kind::OtherEngine, state);
+fn judge_other(source: &DataFile) -> Option<FileVerdict> {
+    let state = if source.len() == 0 { FileState::Empty } else { FileState::NotEncrypted };
+    let mut verdict = FileVerdict::new(FileKind::OtherEngine, state);
     verdict.in_clear = source.len() > 0;
     Some(verdict)
 }
@@ -215,8 +220,8 @@ fn judge_other(source: &Source) -> Option<Verdict> {
 /// Returns the report on a file; `None` if it no longer exists or turns out not to be of its kind.
 fn report(
     path: &Path,
-    kind: Kind,
-    judge: impl FnOnce() -> io::Result<Option<Verdict>>,
+    kind: FileKind,
+    judge: impl FnOnce() -> io::Result<Option<FileVerdict>>,
 ) -> Option<FileReport> {
     match judge() {
         Ok(verdict) => verdict.map(|v| FileReport {
@@ -234,11 +239,11 @@ fn report(
     }
 }
 
-fn unreadable(path: &Path, kind: Kind, e: &io::Error) -> FileReport {
+fn unreadable(path: &Path, kind: FileKind, e: &io::Error) -> FileReport {
     FileReport {
         path: path.to_owned(),
         kind,
-        state: State::Unreadable,
+        state: FileState::Unreadable,
         key: None,
         checked_page: None,
         in_clear: false,

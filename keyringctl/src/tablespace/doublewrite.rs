@@ -3,13 +3,13 @@
 //! or encrypted with the tablespace's key. They remain until other pages overwrite them.
 
 use super::bytes::be32;
-use super::file_report::{Kind, State};
+use super::file_report::{FileKind, FileState};
 use super::geometry::{DEFAULT_PAGE, Geometry, MAX_PAGE};
 use super::info::SpaceKey;
-use super::page::{self, Form, NUMBER, Proof, SPACE};
-use super::read::Source;
+use super::page::{self, NUMBER, PageForm, Proof, SPACE};
+use super::read::DataFile;
 use super::space::OpenSpace;
-use super::verdict::Verdict;
+use super::verdict::FileVerdict;
 use keyring_external::secret::{Vault, VaultPlace};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -24,22 +24,22 @@ const UNDO: std::ops::RangeInclusive<u32> = 0xffff_fe00..=0xffff_fff0;
 
 /// The keys of tablespaces with pages in doublewrite files.
 #[derive(Default)]
-pub(super) struct Spaces {
+pub(super) struct SpaceKeys {
     wanted: HashSet<u32>,
     vault: Vault,
     /// By number, of which several servers may have the same.
     open: HashMap<u32, Vec<(VaultPlace, Geometry)>>,
 }
 
-impl Spaces {
+impl SpaceKeys {
     /// Records which tablespaces have encrypted pages in a doublewrite file.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn want(&mut self, path: &Path) -> io::Result<()> {
-        let source = Source::open(path)?;
+        let source = DataFile::open(path)?;
         each_page(&source, path, |page| {
-            if let (Form::Encrypted, Some(space)) = (page::form(page), be32(page, SPACE)) {
+            if let (PageForm::Encrypted, Some(space)) = (page::form(page), be32(page, SPACE)) {
                 self.wanted.insert(space);
             }
         })
@@ -71,37 +71,37 @@ impl Spaces {
 /// # Errors
 /// The file cannot be read.
 pub(super) fn judge(
-    source: &Source,
+    source: &DataFile,
     path: &Path,
-    spaces: &Spaces,
+    spaces: &SpaceKeys,
     missing: &BTreeSet<String>,
-) -> io::Result<Verdict> {
+) -> io::Result<FileVerdict> {
     let (mut opened, mut other, mut clear, mut first) = (0u64, 0u64, 0u64, None);
     each_page(source, path, |page| {
         let (Some(number), Some(space)) = (be32(page, NUMBER), be32(page, SPACE)) else { return };
         match page::form(page) {
-            Form::Encrypted if spaces.opens(page, number, space) => {
+            PageForm::Encrypted if spaces.opens(page, number, space) => {
                 opened += 1;
                 first.get_or_insert(u64::from(number));
             }
-            Form::Encrypted => other += 1,
+            PageForm::Encrypted => other += 1,
             // Page 0, the system tablespace and temporary tablespaces are never encrypted.
-            Form::Clear if number > 0 && space > 0 && (space < TEMPORARY || UNDO.contains(&space)) => {
+            PageForm::Clear if number > 0 && space > 0 && (space < TEMPORARY || UNDO.contains(&space)) => {
                 clear += 1
             }
-            Form::Clear | Form::Empty => {}
+            PageForm::Clear | PageForm::Empty => {}
         }
     })?;
     let state = match (opened, other, clear) {
-        (1.., ..) => State::Opened,
-        (0, 1.., _) if !missing.is_empty() => State::KeyMissing,
-        (.., 1..) => State::NotEncrypted,
-        _ => State::Empty,
+        (1.., ..) => FileState::Opened,
+        (0, 1.., _) if !missing.is_empty() => FileState::KeyMissing,
+        (.., 1..) => FileState::NotEncrypted,
+        _ => FileState::Empty,
     };
-    let mut verdict = Verdict::new(Kind::Doublewrite, state);
+    let mut verdict = FileVerdict::new(FileKind::Doublewrite, state);
     verdict.in_clear = clear > 0;
     verdict.checked_page = first;
-    if state == State::KeyMissing {
+    if state == FileState::KeyMissing {
         verdict.key = missing.first().cloned();
     }
     if clear > 0 {
@@ -117,7 +117,7 @@ pub(super) fn judge(
     Ok(verdict)
 }
 
-fn each_page(source: &Source, path: &Path, mut look: impl FnMut(&[u8])) -> io::Result<()> {
+fn each_page(source: &DataFile, path: &Path, mut look: impl FnMut(&[u8])) -> io::Result<()> {
     let size = page_size(path);
     let mut at = 0;
     while at < source.len().min(MOST) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// What a file contains. In JSON, a word in lower case: `table`, `transfer_key`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FileKind {
     /// A table, or a partition of one.
     Table,
     /// A general tablespace, which may contain several tables.
@@ -34,22 +34,22 @@ pub enum Kind {
     Directory,
 }
 
-impl Kind {
+impl FileKind {
     /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Table => "tables",
-            Kind::General => "general tablespaces",
-            Kind::Dictionary => "tablespace mysql",
-            Kind::Undo => "undo tablespaces",
-            Kind::System => "system tablespace",
-            Kind::Temporary => "temporary tablespaces",
-            Kind::Redo => "redo log",
-            Kind::Doublewrite => "doublewrite files",
-            Kind::BinaryLog => "binary and relay logs",
-            Kind::OtherEngine => "tables of other engines",
-            Kind::TransferKey => "transfer keys",
-            Kind::Directory => "directories",
+            FileKind::Table => "tables",
+            FileKind::General => "general tablespaces",
+            FileKind::Dictionary => "tablespace mysql",
+            FileKind::Undo => "undo tablespaces",
+            FileKind::System => "system tablespace",
+            FileKind::Temporary => "temporary tablespaces",
+            FileKind::Redo => "redo log",
+            FileKind::Doublewrite => "doublewrite files",
+            FileKind::BinaryLog => "binary and relay logs",
+            FileKind::OtherEngine => "tables of other engines",
+            FileKind::TransferKey => "transfer keys",
+            FileKind::Directory => "directories",
         }
     }
 }
@@ -57,7 +57,7 @@ impl Kind {
 /// What was found in a file. In JSON, a word in lower case: `key_missing`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum FileState {
     /// Encrypted, and the keyring decrypts it.
     Opened,
     /// Encrypted with a key that the keyring does not have.
@@ -74,23 +74,26 @@ pub enum State {
     Unreadable,
 }
 
-impl State {
+impl FileState {
     /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
-            State::Opened => "opened",
-            State::KeyMissing => "key missing",
-            State::WrongKey => "wrong key",
-            State::Damaged => "damaged",
-            State::NotEncrypted => "not encrypted",
-            State::Empty => "empty",
-            State::Unreadable => "unreadable",
+            FileState::Opened => "opened",
+            FileState::KeyMissing => "key missing",
+            FileState::WrongKey => "wrong key",
+            FileState::Damaged => "damaged",
+            FileState::NotEncrypted => "not encrypted",
+            FileState::Empty => "empty",
+            FileState::Unreadable => "unreadable",
         }
     }
 
     /// Whether the keyring does not decrypt it, or that could not be checked.
     pub fn is_failure(self) -> bool {
-        matches!(self, State::KeyMissing | State::WrongKey | State::Damaged | State::Unreadable)
+        matches!(
+            self,
+            FileState::KeyMissing | FileState::WrongKey | FileState::Damaged | FileState::Unreadable
+        )
     }
 }
 
@@ -100,9 +103,9 @@ pub struct FileReport {
     /// The file.
     pub path: PathBuf,
     /// What it contains.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// What was found.
-    pub state: State,
+    pub state: FileState,
     /// The id of the master key that its header names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,

@@ -3,11 +3,11 @@
 //! whether a key decrypts them.
 
 use super::bytes::{be16, be32, be64, is_zero};
-use super::file_report::Kind;
+use super::file_report::FileKind;
 use super::geometry::{DEFAULT_PAGE, MAX_PAGE};
-use super::page::{self, Form, NUMBER, SPACE, TYPE, TYPE_RTREE};
+use super::page::{self, NUMBER, PageForm, SPACE, TYPE, TYPE_RTREE};
 use super::page0;
-use super::read::Source;
+use super::read::DataFile;
 use super::redo;
 use serde::Serialize;
 use std::io;
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 16 * MAX_PAGE;
 
 /// The number of pages, or of blocks of the redo log, by their form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Forms {
+pub struct FormCounts {
     /// Encrypted.
     pub encrypted: u64,
     /// Unencrypted. In the system tablespace, which is never encrypted, only pages with data of tables are counted: entries
@@ -32,22 +32,22 @@ pub struct Forms {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn forms(path: &Path, kind: Kind) -> io::Result<Option<Forms>> {
-    let source = Source::open(path)?;
+pub fn count_forms(path: &Path, kind: FileKind) -> io::Result<Option<FormCounts>> {
+    let source = DataFile::open(path)?;
     match kind {
-        Kind::Table | Kind::General | Kind::Dictionary | Kind::Undo => {
+        FileKind::Table | FileKind::General | FileKind::Dictionary | FileKind::Undo => {
             of_pages(&source, page::form).map(Some)
         }
-        Kind::System => of_pages(&source, form_in_system).map(Some),
-        Kind::Redo => of_redo(&source).map(Some),
+        FileKind::System => of_pages(&source, form_in_system).map(Some),
+        FileKind::Redo => of_redo(&source).map(Some),
         _ => Ok(None),
     }
 }
 
-fn of_pages(source: &Source, form: impl Fn(&[u8]) -> Form) -> io::Result<Forms> {
+fn of_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm) -> io::Result<FormCounts> {
     let front = source.read(0, DEFAULT_PAGE)?;
     let size = page0::geometry(&front).map_or(DEFAULT_PAGE, |g| g.physical);
-    let mut forms = Forms::default();
+    let mut forms = FormCounts::default();
     // Page 0 is never encrypted, and contains no rows.
     let mut first = true;
     each_part(source, 0, size, &mut |page| {
@@ -59,15 +59,15 @@ fn of_pages(source: &Source, form: impl Fn(&[u8]) -> Form) -> io::Result<Forms> 
 }
 
 /// Counts also blocks that are left over from an earlier use of the file: they are on the disk.
-fn of_redo(source: &Source) -> io::Result<Forms> {
-    let mut forms = Forms::default();
+fn of_redo(source: &DataFile) -> io::Result<FormCounts> {
+    let mut forms = FormCounts::default();
     each_part(source, redo::HEADER as u64, redo::BLOCK, &mut |block| {
         let is_encrypted = be16(block, redo::LEN).is_some_and(|len| len & redo::ENCRYPTED != 0);
         let data = block.get(redo::DATA..redo::SUM).unwrap_or_default();
         forms.count(match is_encrypted {
-            true => Form::Encrypted,
-            false if holds_more_than(data, 0) => Form::Clear,
-            false => Form::Empty,
+            true => PageForm::Encrypted,
+            false if holds_more_than(data, 0) => PageForm::Clear,
+            false => PageForm::Empty,
         });
     })?;
     Ok(forms)
@@ -77,18 +77,18 @@ fn holds_more_than(bytes: &[u8], count: usize) -> bool {
     bytes.iter().filter(|byte| **byte != 0).nth(count).is_some()
 }
 
-impl Forms {
-    fn count(&mut self, form: Form) {
+impl FormCounts {
+    fn count(&mut self, form: PageForm) {
         match form {
-            Form::Encrypted => self.encrypted += 1,
-            Form::Clear => self.clear += 1,
-            Form::Empty => self.empty += 1,
+            PageForm::Encrypted => self.encrypted += 1,
+            PageForm::Clear => self.clear += 1,
+            PageForm::Empty => self.empty += 1,
         }
     }
 }
 
 /// Passes each complete part of a file, from `at`, to `look`.
-fn each_part(source: &Source, mut at: u64, size: usize, look: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+fn each_part(source: &DataFile, mut at: u64, size: usize, look: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     loop {
         let bytes = source.read(at, AT_ONCE)?;
         if bytes.len() < size {
@@ -112,7 +112,7 @@ const END: usize = 16;
 
 /// Returns the form of a page of the system tablespace. It is unencrypted only if it contains index entries or parts of
 /// values; all other pages hold InnoDB's own structures.
-fn form_in_system(page: &[u8]) -> Form {
+fn form_in_system(page: &[u8]) -> PageForm {
     let kind = be16(page, TYPE).unwrap_or(0);
     let holds_data = match kind {
         TYPE_INDEX | TYPE_RTREE | TYPE_CHANGE_BUFFER_FREE => true,
@@ -124,13 +124,13 @@ fn form_in_system(page: &[u8]) -> Form {
     let end = page.len().saturating_sub(END);
     let data = page.get(ENTRIES..end).unwrap_or_default();
     if is_zero(page) {
-        Form::Empty
-    } else if page::form(page) == Form::Encrypted {
-        Form::Encrypted
+        PageForm::Empty
+    } else if page::form(page) == PageForm::Encrypted {
+        PageForm::Encrypted
     } else if (holds_data || is_copy) && holds_more_than(data, LEAST) {
-        Form::Clear
+        PageForm::Clear
     } else {
-        Form::Empty
+        PageForm::Empty
     }
 }
 
@@ -149,16 +149,16 @@ mod tests {
 
     #[test]
     fn pages_of_the_system_tablespace_with_data_of_tables_are_unencrypted() {
-        assert_eq!(form_in_system(&vec![0; DEFAULT_PAGE]), Form::Empty);
-        assert_eq!(form_in_system(&page(TYPE_INDEX, b'x')), Form::Clear);
-        assert_eq!(form_in_system(&page(TYPE_INDEX, 0)), Form::Empty);
-        assert_eq!(form_in_system(&page(TYPE_CHANGE_BUFFER_FREE, b'x')), Form::Clear);
-        assert_eq!(form_in_system(&page(22, b'x')), Form::Clear);
+        assert_eq!(form_in_system(&vec![0; DEFAULT_PAGE]), PageForm::Empty);
+        assert_eq!(form_in_system(&page(TYPE_INDEX, b'x')), PageForm::Clear);
+        assert_eq!(form_in_system(&page(TYPE_INDEX, 0)), PageForm::Empty);
+        assert_eq!(form_in_system(&page(TYPE_CHANGE_BUFFER_FREE, b'x')), PageForm::Clear);
+        assert_eq!(form_in_system(&page(22, b'x')), PageForm::Clear);
         // InnoDB's own structures: the transaction system, file segments.
-        assert_eq!(form_in_system(&page(7, b'x')), Form::Empty);
+        assert_eq!(form_in_system(&page(7, b'x')), PageForm::Empty);
         let mut copy = page(7, b'x');
         put(&mut copy, SPACE, &[0, 0, 0, 9]);
-        assert_eq!(form_in_system(&copy), Form::Clear);
+        assert_eq!(form_in_system(&copy), PageForm::Clear);
     }
 
     #[test]
@@ -167,9 +167,9 @@ mod tests {
         let path = dir.path().join("t.ibd");
         let pages = [page(8, 0), page(15, 1), page(TYPE_INDEX, 1), vec![0; DEFAULT_PAGE]];
         std::fs::write(&path, pages.concat()).unwrap();
-        let wanted = Forms { encrypted: 1, clear: 1, empty: 1 };
-        assert_eq!(forms(&path, Kind::Table).unwrap(), Some(wanted));
-        assert_eq!(forms(&path, Kind::Temporary).unwrap(), None);
+        let wanted = FormCounts { encrypted: 1, clear: 1, empty: 1 };
+        assert_eq!(count_forms(&path, FileKind::Table).unwrap(), Some(wanted));
+        assert_eq!(count_forms(&path, FileKind::Temporary).unwrap(), None);
 
         // Blocks by their form: clear (C), encrypted (E), only a header (H).
         let counted = |blocks: &str| {
@@ -185,7 +185,7 @@ mod tests {
                 log.extend(block);
             }
             std::fs::write(&path, log).unwrap();
-            let Forms { encrypted, clear, empty } = forms(&path, Kind::Redo).unwrap().unwrap();
+            let FormCounts { encrypted, clear, empty } = count_forms(&path, FileKind::Redo).unwrap().unwrap();
             (encrypted, clear, empty)
         };
         assert_eq!(counted("CCEHE"), (2, 2, 1));

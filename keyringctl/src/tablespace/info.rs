@@ -38,7 +38,7 @@ const PUBLIC: &[u8] = b"DefaultMasterKey";
 
 /// The encryption information of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Info {
+pub(super) struct EncryptionInfo {
     number: u32,
     /// `None` in `lCA`.
     server: Option<String>,
@@ -48,7 +48,7 @@ pub(super) struct Info {
 
 /// The master key that unwraps it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum MasterKey {
+pub(super) enum MasterKeyRef {
     /// The key of that id.
     Named(String),
     /// The key of that number, with a `server_id` in its id that is not known here.
@@ -57,12 +57,12 @@ pub(super) enum MasterKey {
     Public,
 }
 
-impl Info {
+impl EncryptionInfo {
     /// Parses it from the beginning of `bytes`; `None` if these have no known version.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(bytes: &[u8]) -> Result<Option<Info>, &'static str> {
+    pub fn parse(bytes: &[u8]) -> Result<Option<EncryptionInfo>, &'static str> {
         let Some((version, rest)) = bytes.split_first_chunk::<3>() else { return Ok(None) };
         let (has_server, may_be_wide) = match version {
             b"lCA" => (false, true),
@@ -90,15 +90,15 @@ impl Info {
             Some(uuid) => Some(text(&uuid).ok_or("its encryption information has no valid server UUID")?),
             None => None,
         };
-        Ok(Some(Info { number, server, sealed, crc }))
+        Ok(Some(EncryptionInfo { number, server, sealed, crc }))
     }
 
     /// Returns the master key that unwraps it.
-    pub fn master_key(&self) -> MasterKey {
+    pub fn master_key(&self) -> MasterKeyRef {
         match &self.server {
-            Some(_) if self.number == 0 => MasterKey::Public,
-            Some(uuid) => MasterKey::Named(format!("{PREFIX}{uuid}-{}", self.number)),
-            None => MasterKey::OfServerId(self.number),
+            Some(_) if self.number == 0 => MasterKeyRef::Public,
+            Some(uuid) => MasterKeyRef::Named(format!("{PREFIX}{uuid}-{}", self.number)),
+            None => MasterKeyRef::OfServerId(self.number),
         }
     }
 
@@ -128,7 +128,7 @@ impl Info {
     }
 }
 
-impl MasterKey {
+impl MasterKeyRef {
     /// Returns whether the key of that id may be the one of which only the number is known.
     pub fn may_be(id: &str, wanted: u32) -> bool {
         id.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).is_some_and(|(server, number)| {
@@ -206,33 +206,33 @@ mod tests {
 
     #[test]
     fn all_versions_are_read() {
-        let named = MasterKey::Named("INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-7".to_owned());
+        let named = MasterKeyRef::Named("INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-7".to_owned());
         for (bytes, key) in [
             (sealed(b"lCC", b"", SERVER, &MASTER), named.clone()),
             (sealed(b"lCB", b"", SERVER, &MASTER), named.clone()),
             (sealed(b"lCB", &[0; 4], SERVER, &MASTER), named),
-            (sealed(b"lCA", b"", b"", &MASTER), MasterKey::OfServerId(7)),
-            (sealed(b"lCA", &[0; 4], b"", &MASTER), MasterKey::OfServerId(7)),
+            (sealed(b"lCA", b"", b"", &MASTER), MasterKeyRef::OfServerId(7)),
+            (sealed(b"lCA", &[0; 4], b"", &MASTER), MasterKeyRef::OfServerId(7)),
         ] {
-            let info = Info::parse(&bytes).unwrap().unwrap();
+            let info = EncryptionInfo::parse(&bytes).unwrap().unwrap();
             assert_eq!(info.master_key(), key);
             let opened = info.open(&MASTER).unwrap().unwrap();
             assert!(opened.key().iter().zip(0..32).all(|(a, b)| *a == b));
             assert_eq!(opened.iv(), (32..48).collect::<Vec<u8>>());
             assert!(info.open(&[8; KEY]).unwrap().is_none());
             for len in 3..bytes.len() {
-                assert!(Info::parse(&bytes[..len]).is_err(), "{len} bytes");
+                assert!(EncryptionInfo::parse(&bytes[..len]).is_err(), "{len} bytes");
             }
         }
     }
 
     #[test]
     fn other_bytes_are_none_and_invalid_information_is_an_error() {
-        assert_eq!(Info::parse(&[0; 115]), Ok(None));
-        assert_eq!(Info::parse(b"lC"), Ok(None));
+        assert_eq!(EncryptionInfo::parse(&[0; 115]), Ok(None));
+        assert_eq!(EncryptionInfo::parse(b"lC"), Ok(None));
         let mut bytes = sealed(b"lCC", b"", SERVER, &MASTER);
         bytes[3 + 4 + 8] = b'x';
-        assert!(Info::parse(&bytes).is_err());
+        assert!(EncryptionInfo::parse(&bytes).is_err());
     }
 
     #[test]
@@ -241,16 +241,16 @@ mod tests {
         constant[..16].copy_from_slice(b"DefaultMasterKey");
         let mut bytes = sealed(b"lCC", b"", &[0; UUID], &constant);
         bytes[3..7].fill(0);
-        let info = Info::parse(&bytes).unwrap().unwrap();
-        assert_eq!(info.master_key(), MasterKey::Public);
+        let info = EncryptionInfo::parse(&bytes).unwrap().unwrap();
+        assert_eq!(info.master_key(), MasterKeyRef::Public);
         assert!(info.open_public().unwrap().is_some());
     }
 
     #[test]
     fn keys_of_a_server_id_are_recognised_by_their_number() {
-        assert!(MasterKey::may_be("INNODBKey-1-7", 7));
+        assert!(MasterKeyRef::may_be("INNODBKey-1-7", 7));
         for other in ["INNODBKey-1-8", "INNODBKey--7", "INNODBKey-x-7", "XBKey-1-7", "INNODBKey-1-2-7"] {
-            assert!(!MasterKey::may_be(other, 7), "{other}");
+            assert!(!MasterKeyRef::may_be(other, 7), "{other}");
         }
     }
 }

@@ -7,7 +7,7 @@ use keyring_external::keyring::Keyring;
 /// A source of master keys.
 pub trait MasterKeys: Sync {
     /// Passes the bytes of the server's own key of that id to `look`. Returns `false` if there is none.
-    fn look(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool;
+    fn with_key(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool;
 
     /// Returns the ids of all keys of the server's own.
     fn ids(&self) -> Vec<String>;
@@ -18,7 +18,7 @@ pub trait MasterKeys: Sync {
 pub struct NoKeys;
 
 impl MasterKeys for NoKeys {
-    fn look(&self, _: &str, _: &mut dyn FnMut(&[u8])) -> bool {
+    fn with_key(&self, _: &str, _: &mut dyn FnMut(&[u8])) -> bool {
         false
     }
 
@@ -28,7 +28,7 @@ impl MasterKeys for NoKeys {
 }
 
 impl MasterKeys for Keyring {
-    fn look(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool {
+    fn with_key(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool {
         let Ok(name) = NameRef::new(id.as_bytes(), b"") else { return false };
         self.fetch(&name, |key| look(key.data)).is_some()
     }

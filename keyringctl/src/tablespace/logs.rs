@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges a file of the redo log, and a binary or relay log.
 
-use super::binlog::{self, Front};
-use super::file_report::{Kind, State};
+use super::binlog::{self, LogStart};
+use super::file_report::{FileKind, FileState};
 use super::info::SpaceKey;
 use super::keys::MasterKeys;
-use super::read::Source;
-use super::redo::{self, BLOCK, Form, Header};
-use super::verdict::{Opening, Verdict, open_info};
+use super::read::DataFile;
+use super::redo::{self, BLOCK, BlockForm, RedoHeader};
+use super::verdict::{FileVerdict, Opening, open_info};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,38 +18,42 @@ const BLOCKS: u64 = 64;
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKeys) -> io::Result<Verdict> {
-    let kind = Kind::Redo;
+pub(super) fn judge_redo(
+    source: &DataFile,
+    files: &[PathBuf],
+    keys: &dyn MasterKeys,
+) -> io::Result<FileVerdict> {
+    let kind = FileKind::Redo;
     let front = source.read(0, redo::FRONT)?;
-    let header = match Header::parse(&front) {
+    let header = match RedoHeader::parse(&front) {
         Ok(Some(header)) => header,
-        Ok(None) => return Ok(Verdict::new(kind, State::Empty)),
+        Ok(None) => return Ok(FileVerdict::new(kind, FileState::Empty)),
         Err(why) => {
-            let mut verdict = Verdict::damaged(kind, why);
+            let mut verdict = FileVerdict::damaged(kind, why);
             verdict.saw(&front);
             return Ok(verdict);
         }
     };
     let current = current(files)?;
     let is_current = current.as_ref().is_some_and(|c| c.start_lsn == header.start_lsn);
-    let mut blocks: Vec<(u64, Form, Vec<u8>)> = Vec::new();
+    let mut blocks: Vec<(u64, BlockForm, Vec<u8>)> = Vec::new();
     let all = source.len() / BLOCK as u64;
     let first = (redo::HEADER / BLOCK) as u64;
     for step in 0..BLOCKS {
         let index = first + step * all.saturating_sub(first) / BLOCKS;
         let block = source.read(index * BLOCK as u64, BLOCK)?;
         let form = header.form(&block, index);
-        if blocks.last().is_none_or(|(last, ..)| *last < index) && form != Form::Empty {
+        if blocks.last().is_none_or(|(last, ..)| *last < index) && form != BlockForm::Empty {
             blocks.push((index, form, block));
         }
     }
-    let in_clear = blocks.iter().any(|(_, form, _)| *form == Form::Clear);
-    let encrypted = || blocks.iter().filter(|(_, form, _)| *form == Form::Encrypted);
-    let mut verdict = Verdict::new(kind, State::Opened);
+    let in_clear = blocks.iter().any(|(_, form, _)| *form == BlockForm::Clear);
+    let encrypted = || blocks.iter().filter(|(_, form, _)| *form == BlockForm::Encrypted);
+    let mut verdict = FileVerdict::new(kind, FileState::Opened);
     verdict.in_clear = in_clear;
     verdict.saw(&front);
     if encrypted().next().is_none() && !(is_current && header.info.is_some()) {
-        verdict.state = if in_clear { State::NotEncrypted } else { State::Empty };
+        verdict.state = if in_clear { FileState::NotEncrypted } else { FileState::Empty };
         return Ok(verdict);
     }
     if in_clear {
@@ -66,24 +70,24 @@ pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKe
                     verdict.checked_page = checked;
                     return Ok(verdict);
                 }
-                (_, false) => (State::Damaged, id),
+                (_, false) => (FileState::Damaged, id),
             },
             Opening::Public(_) => {
                 verdict.in_clear = true;
-                (State::NotEncrypted, String::new())
+                (FileState::NotEncrypted, String::new())
             }
-            Opening::Missing(id) => (State::KeyMissing, id),
-            Opening::Wrong(id) => (State::WrongKey, id),
+            Opening::Missing(id) => (FileState::KeyMissing, id),
+            Opening::Wrong(id) => (FileState::WrongKey, id),
         };
         faults.push((state, id));
     }
     // Blocks with a different key are damage only if no key is missing.
-    let fault = faults.iter().find(|(state, _)| *state != State::Damaged).or(faults.first());
-    verdict.state = fault.map_or(State::Damaged, |(state, _)| *state);
+    let fault = faults.iter().find(|(state, _)| *state != FileState::Damaged).or(faults.first());
+    verdict.state = fault.map_or(FileState::Damaged, |(state, _)| *state);
     verdict.key = fault.map(|(_, id)| id.clone()).filter(|id| !id.is_empty());
     match (verdict.state, fault) {
-        (State::Damaged, Some(_)) => verdict.note("the log's key does not decrypt its encrypted blocks"),
-        (State::Damaged, None) => {
+        (FileState::Damaged, Some(_)) => verdict.note("the log's key does not decrypt its encrypted blocks"),
+        (FileState::Damaged, None) => {
             verdict.note("it has encrypted blocks, but no file of the log contains their key")
         }
         _ => {}
@@ -94,7 +98,7 @@ pub(super) fn judge_redo(source: &Source, files: &[PathBuf], keys: &dyn MasterKe
 
 /// Returns the first block that a key decrypts, and whether the key fits: it decrypts a block, or there is no block.
 fn open_blocks<'a>(
-    blocks: impl Iterator<Item = &'a (u64, Form, Vec<u8>)>,
+    blocks: impl Iterator<Item = &'a (u64, BlockForm, Vec<u8>)>,
     key: &SpaceKey,
 ) -> (Option<u64>, bool) {
     let mut none = true;
@@ -109,17 +113,17 @@ fn open_blocks<'a>(
 
 /// Returns the header from which the server takes the log's key: that of the file with the newest checkpoint, or in logs
 /// from before 8.0.30 that of the first file.
-fn current(files: &[PathBuf]) -> io::Result<Option<Header>> {
+fn current(files: &[PathBuf]) -> io::Result<Option<RedoHeader>> {
     let mut headers = Vec::new();
     for file in files {
         if let Some((len, front)) = none_if_missing(read_front(file))?
-            && let Ok(Some(header)) = Header::parse(&front)
+            && let Ok(Some(header)) = RedoHeader::parse(&front)
         {
             headers.push((len, header));
         }
     }
     let checkpoint = headers.iter().filter_map(|(_, header)| header.checkpoint).max();
-    let holds = |(len, header): &(u64, Header)| {
+    let holds = |(len, header): &(u64, RedoHeader)| {
         let bytes = len.saturating_sub(redo::HEADER as u64);
         checkpoint.and_then(|lsn| lsn.checked_sub(header.start_lsn)).is_some_and(|offset| offset < bytes)
     };
@@ -129,7 +133,7 @@ fn current(files: &[PathBuf]) -> io::Result<Option<Header>> {
 }
 
 fn read_front(file: &Path) -> io::Result<(u64, Vec<u8>)> {
-    let source = Source::open(file)?;
+    let source = DataFile::open(file)?;
     Ok((source.len(), source.read(0, redo::FRONT)?))
 }
 
@@ -144,30 +148,30 @@ fn none_if_missing<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn judge_binlog(source: &Source, keys: &dyn MasterKeys) -> io::Result<Option<Verdict>> {
-    let kind = Kind::BinaryLog;
+pub(super) fn judge_binlog(source: &DataFile, keys: &dyn MasterKeys) -> io::Result<Option<FileVerdict>> {
+    let kind = FileKind::BinaryLog;
     let front = source.read(0, binlog::FRONT)?;
-    let mut verdict = match Front::parse(&front) {
-        Ok(Front::Other) => return Ok(None),
-        Ok(Front::Clear) => {
-            let mut verdict = Verdict::new(kind, State::NotEncrypted);
+    let mut verdict = match LogStart::parse(&front) {
+        Ok(LogStart::Other) => return Ok(None),
+        Ok(LogStart::Clear) => {
+            let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
             verdict.in_clear = true;
             verdict
         }
-        Ok(Front::Encrypted(header)) => {
+        Ok(LogStart::Encrypted(header)) => {
             let mut opened = Ok(None);
-            let exists = keys.look(header.key, &mut |master| opened = header.opens(master));
+            let exists = keys.with_key(header.key, &mut |master| opened = header.opens(master));
             let mut verdict = match opened? {
-                _ if !exists => Verdict::new(kind, State::KeyMissing),
-                Some(true) => Verdict::new(kind, State::Opened),
-                Some(false) => Verdict::new(kind, State::WrongKey),
-                None => Verdict::damaged(kind, "it is truncated after its encryption header"),
+                _ if !exists => FileVerdict::new(kind, FileState::KeyMissing),
+                Some(true) => FileVerdict::new(kind, FileState::Opened),
+                Some(false) => FileVerdict::new(kind, FileState::WrongKey),
+                None => FileVerdict::damaged(kind, "it is truncated after its encryption header"),
             };
             verdict.key = Some(header.key.to_owned());
-            verdict.checked_page = (verdict.state == State::Opened).then_some(0);
+            verdict.checked_page = (verdict.state == FileState::Opened).then_some(0);
             verdict
         }
-        Err(why) => Verdict::damaged(kind, why),
+        Err(why) => FileVerdict::damaged(kind, why),
     };
     verdict.saw(&front);
     Ok(Some(verdict))

@@ -5,13 +5,13 @@
 //! ```ignore
 //! pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileReport>>;
 //! // The same in two steps, for several directories, every page, or progress:
-//! pub fn find(directories: &[PathBuf]) -> Result<Found>;
-//! pub fn check(found: &Found, keys: &dyn MasterKeys, depth: Depth, progress: &mut dyn FnMut(usize, usize)) -> Vec<FileReport>;
+//! pub fn find(directories: &[PathBuf]) -> Result<DataFiles>;
+//! pub fn check(found: &DataFiles, keys: &dyn MasterKeys, depth: Depth, progress: &mut dyn FnMut(usize, usize)) -> Vec<FileReport>;
 //! // Without a keyring, to find out which keys are needed:
 //! pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>>;
 //! ```
 //!
-//! A [`Keyring`] is a [`MasterKeys`]. A [`FileReport`] says what a file contains ([`Kind`]), what was found ([`State`]), which key
+//! A [`Keyring`] is a [`MasterKeys`]. A [`FileReport`] says what a file contains ([`FileKind`]), what was found ([`FileState`]), which key
 //! it needs, which page proves it, and whether it contains unencrypted data that MySQL could encrypt.
 //!
 //! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files and `read` reads them.
@@ -45,8 +45,8 @@ mod verdict;
 mod walk;
 
 pub use check::{check, check_datadir, find, master_keys};
-pub use file_report::{FileReport, Kind, PageCounts, State};
-pub use forms::{Forms, forms};
+pub use file_report::{FileKind, FileReport, FileState, PageCounts};
+pub use forms::{FormCounts, count_forms};
 pub use keys::{MasterKeys, NoKeys};
 pub use space::Depth;
-pub use walk::Found;
+pub use walk::DataFiles;

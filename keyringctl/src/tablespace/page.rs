@@ -44,7 +44,7 @@ pub(super) const NO_CHECKSUM: u32 = 0xdead_beef;
 
 /// The kind of checksum of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sum {
+pub(super) enum Checksum {
     /// CRC-32C.
     Crc32,
     /// InnoDB's own, from before 5.7.
@@ -57,29 +57,29 @@ pub(super) enum Sum {
 
 /// Whether a page is encrypted, according to its type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
+pub(super) enum PageForm {
     /// Never written.
     Empty,
     Clear,
     Encrypted,
 }
 
-pub(super) fn form(page: &[u8]) -> Form {
+pub(super) fn form(page: &[u8]) -> PageForm {
     match be16(page, TYPE) {
-        Some(TYPE_ENCRYPTED | TYPE_COMPRESSED_ENCRYPTED | TYPE_ENCRYPTED_RTREE) => Form::Encrypted,
-        _ if is_zero(page) => Form::Empty,
-        _ => Form::Clear,
+        Some(TYPE_ENCRYPTED | TYPE_COMPRESSED_ENCRYPTED | TYPE_ENCRYPTED_RTREE) => PageForm::Encrypted,
+        _ if is_zero(page) => PageForm::Empty,
+        _ => PageForm::Clear,
     }
 }
 
 /// Returns the kind of checksum of a decrypted page.
-pub(super) fn sum(page: &[u8], zip: bool) -> Sum {
+pub(super) fn sum(page: &[u8], zip: bool) -> Checksum {
     let found = if zip { zip_sum(page) } else { plain_sum(page) };
-    found.unwrap_or(Sum::Bad)
+    found.unwrap_or(Checksum::Bad)
 }
 
 /// Checks a page of ROW_FORMAT=COMPRESSED. Its checksum leaves out what changes without the page being rewritten.
-fn zip_sum(page: &[u8]) -> Option<Sum> {
+fn zip_sum(page: &[u8]) -> Option<Checksum> {
     let stored = be32(page, CHECKSUM)?;
     let parts = [page.get(NUMBER..LSN)?, page.get(TYPE..VARIOUS)?, page.get(SPACE..)?];
     let crc = parts.iter().fold(0, |crc, part| crc ^ crc32c::crc32c(part));
@@ -90,14 +90,14 @@ fn zip_sum(page: &[u8]) -> Option<Sum> {
         adler.checksum()
     };
     Some(match stored {
-        _ if stored == crc => Sum::Crc32,
-        _ if stored == adler() => Sum::Innodb,
-        NO_CHECKSUM => Sum::None,
+        _ if stored == crc => Checksum::Crc32,
+        _ if stored == adler() => Checksum::Innodb,
+        NO_CHECKSUM => Checksum::None,
         _ => return None,
     })
 }
 
-fn plain_sum(page: &[u8]) -> Option<Sum> {
+fn plain_sum(page: &[u8]) -> Option<Checksum> {
     let end = page.len().checked_sub(END)?;
     let stored = [be32(page, CHECKSUM)?, be32(page, end)?];
     // A page that was only partly written begins and ends with different LSNs.
@@ -107,14 +107,14 @@ fn plain_sum(page: &[u8]) -> Option<Sum> {
     let (header, data) = (page.get(NUMBER..VARIOUS)?, page.get(DATA..end)?);
     let crc = crc32c::crc32c(header) ^ crc32c::crc32c(data);
     if stored == [crc, crc] {
-        return Some(Sum::Crc32);
+        return Some(Checksum::Crc32);
     }
     if stored == [NO_CHECKSUM, NO_CHECKSUM] {
-        return Some(Sum::None);
+        return Some(Checksum::None);
     }
     let new = fold(header).wrapping_add(fold(data));
     let old = fold(page.get(..VARIOUS)?);
-    (stored == [new, old]).then_some(Sum::Innodb)
+    (stored == [new, old]).then_some(Checksum::Innodb)
 }
 
 /// Computes InnoDB's own hash of bytes.
@@ -153,9 +153,9 @@ pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, ke
                 put(&mut clear, TYPE, &TYPE_COMPRESSED.to_be_bytes());
                 let decrypted = clear.get_mut(DATA..len).is_some_and(|data| decrypt(data, key));
                 let whole = decrypted.then(|| decompress(&clear, geometry.logical)).flatten()?;
-                Some(sum(&whole, false)).filter(|sum| *sum != Sum::Bad)
+                Some(sum(&whole, false)).filter(|sum| *sum != Checksum::Bad)
             })
-            .unwrap_or(Sum::Bad),
+            .unwrap_or(Checksum::Bad),
         Some(kind @ (TYPE_ENCRYPTED | TYPE_ENCRYPTED_RTREE)) => {
             if !clear.get_mut(DATA..).is_some_and(|data| decrypt(data, key)) {
                 return Proof::Fails;
@@ -168,14 +168,14 @@ pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, ke
             put(&mut clear, TYPE, &old.to_be_bytes());
             sum(&clear, geometry.zip)
         }
-        _ => Sum::Bad,
+        _ => Checksum::Bad,
     };
     match sum {
-        Sum::Crc32 | Sum::Innodb => Proof::Opens,
+        Checksum::Crc32 | Checksum::Innodb => Proof::Opens,
         // The encrypted end of the page contains the constant and the LSN, which prove the key.
-        Sum::None if !geometry.zip => Proof::Opens,
-        Sum::None => Proof::NoChecksum,
-        Sum::Bad => Proof::Fails,
+        Checksum::None if !geometry.zip => Proof::Opens,
+        Checksum::None => Proof::NoChecksum,
+        Checksum::Bad => Proof::Fails,
     }
 }
 

@@ -9,8 +9,8 @@
 
 use super::bytes::{be16, be32, part};
 use super::geometry::Geometry;
-use super::info::{Info, MAX_LEN};
-use super::page::{self, Sum};
+use super::info::{EncryptionInfo, MAX_LEN};
+use super::page::{self, Checksum};
 
 /// Bytes of page 0 that include the page size.
 pub(super) const FRONT: usize = FLAGS + 4;
@@ -29,7 +29,7 @@ const TYPE_ALLOCATED: u16 = 0;
 
 /// An encryption or decryption in place that was not complete when page 0 was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Change {
+pub(super) enum Conversion {
     None,
     /// It is encrypted up to this page.
     Encrypting(u32),
@@ -53,9 +53,9 @@ pub(super) struct Page0 {
     pub encrypted: bool,
     /// Whether it may contain several tables.
     pub shared: bool,
-    pub info: Option<Info>,
-    pub change: Change,
-    pub sum: Sum,
+    pub info: Option<EncryptionInfo>,
+    pub change: Conversion,
+    pub sum: Checksum,
 }
 
 /// Returns the page sizes from the first [`FRONT`] bytes.
@@ -80,7 +80,7 @@ impl Page0 {
         let space = field(page::SPACE)?;
         let sum = page::sum(page, geometry.zip);
         let kind = be16(page, page::TYPE).ok_or(SHORT)?;
-        if checked && sum == Sum::Bad {
+        if checked && sum == Checksum::Bad {
             return Err("its first page has a wrong checksum");
         }
         let size = field(SIZE)?;
@@ -92,12 +92,12 @@ impl Page0 {
             return Err("its first page has two different tablespace numbers");
         }
         let at = geometry.info_at();
-        let info = Info::parse(page.get(at..).unwrap_or_default())?;
+        let info = EncryptionInfo::parse(page.get(at..).unwrap_or_default())?;
         let done = be32(page, at + CHANGE + 1).unwrap_or(0);
         let change = match page.get(at + CHANGE) {
-            Some(1) => Change::Encrypting(done),
-            Some(2) => Change::Decrypting(done),
-            _ => Change::None,
+            Some(1) => Conversion::Encrypting(done),
+            Some(2) => Conversion::Decrypting(done),
+            _ => Conversion::None,
         };
         let flags = field(FLAGS)?;
         Ok(Page0 {

@@ -11,22 +11,22 @@ use std::time::{Duration, SystemTime};
 const FRESH: Duration = Duration::from_secs(10);
 
 /// An open file.
-pub(super) struct Source {
+pub(super) struct DataFile {
     file: File,
     len: u64,
     modified: Option<SystemTime>,
 }
 
-impl Source {
+impl DataFile {
     /// Opens a file, which must not be a symbolic link.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn open(path: &Path) -> io::Result<Source> {
+    pub fn open(path: &Path) -> io::Result<DataFile> {
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
         let meta = file.metadata()?;
-        Ok(Source { file, len: meta.len(), modified: meta.modified().ok() })
+        Ok(DataFile { file, len: meta.len(), modified: meta.modified().ok() })
     }
 
     /// The file's size when it was opened.

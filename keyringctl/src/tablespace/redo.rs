@@ -10,7 +10,7 @@
 //! Source of the facts: MySQL's storage/innobase/include/log0constants.h and os0enc.cc, and files of MySQL 9.7.4.
 
 use super::bytes::{be16, be32, be64, is_zero, part, put};
-use super::info::{Info, NEWEST, SpaceKey};
+use super::info::{EncryptionInfo, NEWEST, SpaceKey};
 use super::page;
 use zeroize::Zeroizing;
 
@@ -36,9 +36,9 @@ const MOST_BLOCKS: u64 = 0x4000_0000;
 
 /// The header of a redo file.
 #[derive(Debug)]
-pub(super) struct Header {
+pub(super) struct RedoHeader {
     pub start_lsn: u64,
-    pub info: Option<Info>,
+    pub info: Option<EncryptionInfo>,
     /// The newest checkpoint in it: an LSN.
     pub checkpoint: Option<u64>,
     written_once: bool,
@@ -46,19 +46,19 @@ pub(super) struct Header {
 
 /// Whether a block is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
+pub(super) enum BlockForm {
     /// Not written since the file was created, or left over from an earlier use of it.
     Empty,
     Clear,
     Encrypted,
 }
 
-impl Header {
+impl RedoHeader {
     /// Parses the header; `None` for a file that is not in use yet.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(front: &[u8]) -> Result<Option<Header>, &'static str> {
+    pub fn parse(front: &[u8]) -> Result<Option<RedoHeader>, &'static str> {
         const SHORT: &str = "it is too short for a redo file";
         let block = part(front, 0, BLOCK).ok_or(SHORT)?;
         let header = part(front, 0, HEADER).ok_or(SHORT)?;
@@ -74,11 +74,11 @@ impl Header {
             .filter_map(|at| part(header, *at, BLOCK))
             .filter(|b| checksum_fits(b))
             .filter_map(|b| be64(b, 8));
-        Ok(Some(Header {
+        Ok(Some(RedoHeader {
             start_lsn: be64(block, START_LSN).ok_or(SHORT)?,
             // A server reads only the newest version in redo logs.
             info: match header.get(INFO..).filter(|info| info.starts_with(NEWEST)) {
-                Some(info) => Info::parse(info)?,
+                Some(info) => EncryptionInfo::parse(info)?,
                 None => None,
             },
             checkpoint: checkpoint.max(),
@@ -87,16 +87,16 @@ impl Header {
     }
 
     /// Returns the form of block `index` of the file, counted from the header's first block.
-    pub fn form(&self, block: &[u8], index: u64) -> Form {
+    pub fn form(&self, block: &[u8], index: u64) -> BlockForm {
         let expected =
             (self.start_lsn / BLOCK as u64).wrapping_add(index).wrapping_sub(HEADER as u64 / BLOCK as u64);
         let number = u64::from(be32(block, 0).unwrap_or(0));
         if number == 0 || (self.written_once && number != expected % MOST_BLOCKS + 1) {
-            return Form::Empty;
+            return BlockForm::Empty;
         }
         match be16(block, LEN) {
-            Some(len) if len & ENCRYPTED != 0 => Form::Encrypted,
-            _ => Form::Clear,
+            Some(len) if len & ENCRYPTED != 0 => BlockForm::Encrypted,
+            _ => BlockForm::Clear,
         }
     }
 }

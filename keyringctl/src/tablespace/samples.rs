@@ -23,12 +23,12 @@ pub const BINLOG_KEY: &str = "MySQLReplicationKey_e6e52dec-e7fc-11f1-ada4-02fc00
 
 /// Keys by their ids.
 #[derive(Clone, Default)]
-pub struct Keys(pub Vec<(String, Vec<u8>)>);
+pub struct SampleKeys(pub Vec<(String, Vec<u8>)>);
 
-impl Keys {
+impl SampleKeys {
     /// All keys of the server, including the one from before its rotation.
-    pub fn all() -> Keys {
-        Keys(vec![
+    pub fn all() -> SampleKeys {
+        SampleKeys(vec![
             (
                 INNODB_KEY.replace("1-2", "1-1"),
                 hex("cc23269d5ddf02eb46a7d64e761947eae3e1a816d82e1f0488f6c067cc116fa0"),
@@ -39,21 +39,21 @@ impl Keys {
     }
 
     /// The keys without one.
-    pub fn without(mut self, id: &str) -> Keys {
+    pub fn without(mut self, id: &str) -> SampleKeys {
         self.0.retain(|(name, _)| name != id);
         self
     }
 
     /// The keys with different bytes for one id.
-    pub fn with(self, id: &str, bytes: &[u8]) -> Keys {
+    pub fn with(self, id: &str, bytes: &[u8]) -> SampleKeys {
         let mut keys = self.without(id);
         keys.0.push((id.to_owned(), bytes.to_vec()));
         keys
     }
 }
 
-impl MasterKeys for Keys {
-    fn look(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool {
+impl MasterKeys for SampleKeys {
+    fn with_key(&self, id: &str, look: &mut dyn FnMut(&[u8])) -> bool {
         let key = self.0.iter().find(|(name, _)| name == id);
         key.inspect(|(_, bytes)| look(bytes)).is_some()
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges one tablespace: checks its first page, unwraps its key, and decrypts pages with it.
 
-use super::file_report::{Kind, PageCounts, State};
+use super::file_report::{FileKind, FileState, PageCounts};
 use super::geometry::Geometry;
 use super::info::SpaceKey;
 use super::keys::MasterKeys;
-use super::page::{self, Form, Proof};
-use super::page0::{self, Change, FRONT, Page0};
-use super::read::Source;
-use super::verdict::{Opening, Verdict, open_info};
+use super::page::{self, PageForm, Proof};
+use super::page0::{self, Conversion, FRONT, Page0};
+use super::read::DataFile;
+use super::verdict::{FileVerdict, Opening, open_info};
 use std::io;
 
 /// How much of each file is checked.
@@ -44,78 +44,78 @@ pub(super) struct OpenSpace<'a> {
 /// # Errors
 /// The file cannot be read.
 pub(super) fn judge(
-    source: &Source,
-    kind: Kind,
+    source: &DataFile,
+    kind: FileKind,
     keys: &dyn MasterKeys,
     depth: Depth,
     opened: &mut dyn FnMut(OpenSpace<'_>),
-) -> io::Result<Verdict> {
+) -> io::Result<FileVerdict> {
     let mut front = source.read(0, FIRST)?;
-    if kind == Kind::Temporary && (front.len() < FRONT || page::form(&front) == Form::Empty) {
-        return Ok(Verdict::new(kind, State::Empty));
+    if kind == FileKind::Temporary && (front.len() < FRONT || page::form(&front) == PageForm::Empty) {
+        return Ok(FileVerdict::new(kind, FileState::Empty));
     }
-    if kind == Kind::System && super::bytes::be32(&front, page::NUMBER).is_some_and(|number| number > 0) {
+    if kind == FileKind::System && super::bytes::be32(&front, page::NUMBER).is_some_and(|number| number > 0) {
         // Only the first file of the system tablespace has a header.
-        return Ok(Verdict::new(kind, State::NotEncrypted));
+        return Ok(FileVerdict::new(kind, FileState::NotEncrypted));
     }
     if front.is_empty() {
-        return Ok(Verdict::damaged(kind, "it is empty"));
+        return Ok(FileVerdict::damaged(kind, "it is empty"));
     }
-    if page::form(&front) == Form::Empty {
-        return Ok(Verdict::damaged(kind, "its first page is empty"));
+    if page::form(&front) == PageForm::Empty {
+        return Ok(FileVerdict::damaged(kind, "its first page is empty"));
     }
     if let Ok(geometry) = page0::geometry(&front)
         && geometry.physical > front.len()
     {
         front = source.read(0, geometry.physical)?;
     }
-    let mut verdict = match Page0::parse(&front, kind != Kind::Temporary) {
+    let mut verdict = match Page0::parse(&front, kind != FileKind::Temporary) {
         Ok(page0) => judge_page0(source, &page0, kind, keys, depth, opened)?,
-        Err(why) => Verdict::damaged(kind, why),
+        Err(why) => FileVerdict::damaged(kind, why),
     };
     verdict.saw(&front);
     Ok(verdict)
 }
 
 fn judge_page0(
-    source: &Source,
+    source: &DataFile,
     page0: &Page0,
-    kind: Kind,
+    kind: FileKind,
     keys: &dyn MasterKeys,
     depth: Depth,
     opened: &mut dyn FnMut(OpenSpace<'_>),
-) -> io::Result<Verdict> {
-    let kind = if kind == Kind::Table && page0.shared { Kind::General } else { kind };
+) -> io::Result<FileVerdict> {
+    let kind = if kind == FileKind::Table && page0.shared { FileKind::General } else { kind };
     let pages = source.len() / page0.geometry.physical as u64;
-    let fixed_size = !matches!(kind, Kind::System | Kind::Temporary);
+    let fixed_size = !matches!(kind, FileKind::System | FileKind::Temporary);
     if fixed_size && pages < u64::from(page0.size) {
         let why = format!("it is truncated: it has {pages} of its {} pages", page0.size);
-        return Ok(Verdict::damaged(kind, why));
+        return Ok(FileVerdict::damaged(kind, why));
     }
     if page0.new {
-        let mut verdict = Verdict::new(kind, State::Empty);
+        let mut verdict = FileVerdict::new(kind, FileState::Empty);
         verdict.note("it is new: its contents are still in the server's memory and redo log");
         return Ok(verdict);
     }
     let Some(info) = &page0.info else {
         if page0.encrypted {
-            return Ok(Verdict::damaged(
+            return Ok(FileVerdict::damaged(
                 kind,
                 "it claims to be encrypted, but contains no encryption information",
             ));
         }
-        let mut verdict = Verdict::new(kind, State::NotEncrypted);
+        let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
         verdict.in_clear = fixed_size;
         return Ok(verdict);
     };
-    let mut verdict = Verdict::new(kind, State::Opened);
+    let mut verdict = FileVerdict::new(kind, FileState::Opened);
     let key = match open_info(info, keys)? {
         Opening::Opened(key, id) => {
             verdict.key = Some(id);
             key
         }
         Opening::Public(key) => {
-            verdict.state = State::NotEncrypted;
+            verdict.state = FileState::NotEncrypted;
             verdict.in_clear = true;
             verdict.note(
                 "its key is wrapped with a constant from MySQL's source code: start the server once with its keyring",
@@ -123,14 +123,14 @@ fn judge_page0(
             key
         }
         Opening::Missing(id) => {
-            verdict.state = State::KeyMissing;
+            verdict.state = FileState::KeyMissing;
             verdict.key = Some(id);
             return Ok(verdict);
         }
         Opening::Wrong(id) => {
-            verdict.state = State::WrongKey;
+            verdict.state = FileState::WrongKey;
             verdict.key = Some(id);
-            if page0.sum == page::Sum::None {
+            if page0.sum == page::Checksum::None {
                 verdict.note("its first page has no checksum, so it may be damaged instead");
             }
             return Ok(verdict);
@@ -143,19 +143,19 @@ fn judge_page0(
         Depth::EveryPage => space.prove_all(&mut verdict)?,
     }
     match page0.change {
-        Change::None => {}
-        Change::Encrypting(done) => {
+        Conversion::None => {}
+        Conversion::Encrypting(done) => {
             verdict.in_clear = true;
             verdict.note(format!(
                 "it is being encrypted: page {done} is done, and the server continues at its next start"
             ));
         }
-        Change::Decrypting(done) => {
+        Conversion::Decrypting(done) => {
             verdict.in_clear = true;
             verdict.note(format!("it is being decrypted: page {done} is done"));
         }
     }
-    if verdict.state == State::Opened || verdict.state == State::NotEncrypted {
+    if verdict.state == FileState::Opened || verdict.state == FileState::NotEncrypted {
         opened(OpenSpace { space: page0.space, geometry: page0.geometry, key: &key });
     }
     Ok(verdict)
@@ -163,7 +163,7 @@ fn judge_page0(
 
 /// A tablespace with the key from its header.
 struct Space<'a> {
-    source: &'a Source,
+    source: &'a DataFile,
     page0: &'a Page0,
     key: &'a SpaceKey,
     /// The number of pages.
@@ -176,7 +176,7 @@ impl Space<'_> {
     }
 
     /// Looks for one encrypted page and decrypts it.
-    fn prove(&self, verdict: &mut Verdict) -> io::Result<()> {
+    fn prove(&self, verdict: &mut FileVerdict) -> io::Result<()> {
         let size = self.page0.geometry.physical;
         let used = if self.page0.free_limit > 0 { self.limit.min(self.page0.free_limit) } else { self.limit };
         // Begin with the first pages of tables; pages 1 and 2 describe the tablespace.
@@ -188,12 +188,12 @@ impl Space<'_> {
             let page = self.source.read(u64::from(number) * size as u64, size)?;
             checked += 1;
             let proof = match page::form(&page) {
-                Form::Empty => continue,
-                Form::Clear => {
+                PageForm::Empty => continue,
+                PageForm::Clear => {
                     clear += 1;
                     continue;
                 }
-                Form::Encrypted => self.opens(&page, number),
+                PageForm::Encrypted => self.opens(&page, number),
             };
             match proof {
                 Proof::Opens => drop(verdict.checked_page.get_or_insert(u64::from(number))),
@@ -207,7 +207,7 @@ impl Space<'_> {
                 }
             }
             // A table is encrypted as a whole. Other tablespaces may be encrypted in place, page by page.
-            if verdict.kind == Kind::Table && proof != Proof::Fails {
+            if verdict.kind == FileKind::Table && proof != Proof::Fails {
                 break;
             }
         }
@@ -225,7 +225,7 @@ impl Space<'_> {
     }
 
     /// Decrypts all pages.
-    fn prove_all(&self, verdict: &mut Verdict) -> io::Result<()> {
+    fn prove_all(&self, verdict: &mut FileVerdict) -> io::Result<()> {
         let size = self.page0.geometry.physical;
         let mut counts = PageCounts::default();
         let mut bad: Vec<u32> = Vec::new();
@@ -236,15 +236,15 @@ impl Space<'_> {
             {
                 let again = || self.source.read(u64::from(number) * size as u64, size);
                 let proof = match page::form(page) {
-                    Form::Empty => {
+                    PageForm::Empty => {
                         counts.empty += 1;
                         continue;
                     }
-                    Form::Clear => {
+                    PageForm::Clear => {
                         counts.clear += 1;
                         continue;
                     }
-                    Form::Encrypted => match self.opens(page, number) {
+                    PageForm::Encrypted => match self.opens(page, number) {
                         // A page that was being written is complete the second time.
                         Proof::Fails => self.opens(&again()?, number),
                         proof => proof,

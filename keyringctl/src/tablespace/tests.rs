@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tests with files of a real server: intact, changed and truncated, with the right keys, without keys and with wrong keys.
 
-use super::samples::{BINLOG, BINLOG_KEY, INFO, INNODB_KEY, Keys, PAGE, redo, seal, table, unseal};
+use super::samples::{BINLOG, BINLOG_KEY, INFO, INNODB_KEY, PAGE, SampleKeys, redo, seal, table, unseal};
 use super::*;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -37,19 +37,19 @@ impl Dir {
         self.0.path()
     }
 
-    fn check(&self, keys: &Keys, depth: Depth) -> Vec<FileReport> {
+    fn check(&self, keys: &SampleKeys, depth: Depth) -> Vec<FileReport> {
         check(&find(&[self.path().to_owned()]).unwrap(), keys, depth, &mut |_, _| {})
     }
 
     /// The report on its only file.
-    fn only(&self, keys: &Keys) -> FileReport {
+    fn only(&self, keys: &SampleKeys) -> FileReport {
         let mut reports = self.check(keys, Depth::OnePage);
         assert_eq!(reports.len(), 1, "{reports:?}");
         reports.remove(0)
     }
 }
 
-fn judge(name: &str, bytes: &[u8], keys: &Keys) -> FileReport {
+fn judge(name: &str, bytes: &[u8], keys: &SampleKeys) -> FileReport {
     Dir::with(name, bytes).only(keys)
 }
 
@@ -58,7 +58,7 @@ fn flip(
     name: &str,
     bytes: &[u8],
     range: std::ops::Range<usize>,
-    keys: &Keys,
+    keys: &SampleKeys,
     mut look: impl FnMut(usize, FileReport),
 ) {
     let dir = Dir::with(name, bytes);
@@ -75,11 +75,11 @@ fn flip(
 
 #[test]
 fn a_table_opens_with_its_master_key_alone() {
-    let report = judge("t.ibd", &table(), &Keys::all());
+    let report = judge("t.ibd", &table(), &SampleKeys::all());
     let opened = FileReport {
         path: report.path.clone(),
-        kind: Kind::Table,
-        state: State::Opened,
+        kind: FileKind::Table,
+        state: FileState::Opened,
         key: Some(INNODB_KEY.to_owned()),
         checked_page: Some(4),
         in_clear: false,
@@ -88,17 +88,17 @@ fn a_table_opens_with_its_master_key_alone() {
     };
     assert_eq!(report, opened);
     // The server takes the first 32 bytes of a key, whatever it has.
-    let key = Keys::all().0[1].1.clone();
-    let longer = Keys::all().with(INNODB_KEY, &[&key[..], b"more"].concat());
-    assert_eq!(judge("t.ibd", &table(), &longer).state, State::Opened);
+    let key = SampleKeys::all().0[1].1.clone();
+    let longer = SampleKeys::all().with(INNODB_KEY, &[&key[..], b"more"].concat());
+    assert_eq!(judge("t.ibd", &table(), &longer).state, FileState::Opened);
 
-    let missing = judge("t.ibd", &table(), &Keys::all().without(INNODB_KEY));
-    assert_eq!((missing.state, missing.key.as_deref()), (State::KeyMissing, Some(INNODB_KEY)));
+    let missing = judge("t.ibd", &table(), &SampleKeys::all().without(INNODB_KEY));
+    assert_eq!((missing.state, missing.key.as_deref()), (FileState::KeyMissing, Some(INNODB_KEY)));
     for other in [&[7; 32][..], &[7; 16], &[], &key[..31]] {
-        let wrong = judge("t.ibd", &table(), &Keys::all().with(INNODB_KEY, other));
+        let wrong = judge("t.ibd", &table(), &SampleKeys::all().with(INNODB_KEY, other));
         assert_eq!(
             (wrong.state, wrong.key.as_deref()),
-            (State::WrongKey, Some(INNODB_KEY)),
+            (FileState::WrongKey, Some(INNODB_KEY)),
             "{}",
             other.len()
         );
@@ -107,9 +107,9 @@ fn a_table_opens_with_its_master_key_alone() {
 
 #[test]
 fn every_flipped_byte_of_the_first_page_is_noticed() {
-    flip("t.ibd", &table(), 0..PAGE, &Keys::all(), |at, report| {
+    flip("t.ibd", &table(), 0..PAGE, &SampleKeys::all(), |at, report| {
         // Eight bytes are in no checksum, and nothing looks at them.
-        let expected = if (26..34).contains(&at) { State::Opened } else { State::Damaged };
+        let expected = if (26..34).contains(&at) { FileState::Opened } else { FileState::Damaged };
         assert_eq!(report.state, expected, "byte {at}: {report:?}");
     });
 }
@@ -118,18 +118,21 @@ fn every_flipped_byte_of_the_first_page_is_noticed() {
 fn without_checksums_no_flipped_byte_of_the_first_page_opens_another_key() {
     let mut file = table();
     unseal(&mut file[..PAGE]);
-    assert_eq!(judge("t.ibd", &file, &Keys::all()).state, State::Opened);
-    flip("t.ibd", &file, 0..PAGE, &Keys::all(), |at, report| match at {
+    assert_eq!(judge("t.ibd", &file, &SampleKeys::all()).state, FileState::Opened);
+    flip("t.ibd", &file, 0..PAGE, &SampleKeys::all(), |at, report| match at {
         // As another version it has the same key.
-        1560 if report.state == State::Opened => assert_eq!(report.checked_page, Some(4)),
+        1560 if report.state == FileState::Opened => assert_eq!(report.checked_page, Some(4)),
         INFO..1565 => assert!(report.state.is_failure(), "byte {at}: {report:?}"),
         1565..1601 => {
-            assert!(matches!(report.state, State::KeyMissing | State::Damaged), "byte {at}: {report:?}")
+            assert!(
+                matches!(report.state, FileState::KeyMissing | FileState::Damaged),
+                "byte {at}: {report:?}"
+            )
         }
-        1601..1669 => assert_eq!(report.state, State::WrongKey, "byte {at}: {report:?}"),
+        1601..1669 => assert_eq!(report.state, FileState::WrongKey, "byte {at}: {report:?}"),
         // Elsewhere it may open, and then the page that was decrypted is the same.
         _ => assert!(
-            report.state != State::Opened || matches!(report.checked_page, Some(4) | None),
+            report.state != FileState::Opened || matches!(report.checked_page, Some(4) | None),
             "byte {at}: {report:?}"
         ),
     });
@@ -137,14 +140,14 @@ fn without_checksums_no_flipped_byte_of_the_first_page_opens_another_key() {
 
 #[test]
 fn every_flipped_byte_of_a_data_page_is_noticed() {
-    flip("t.ibd", &table(), 4 * PAGE..5 * PAGE, &Keys::all(), |at, report| {
+    flip("t.ibd", &table(), 4 * PAGE..5 * PAGE, &SampleKeys::all(), |at, report| {
         let in_page = at - 4 * PAGE;
         match in_page {
             // The type: the page is not taken for an encrypted one.
             24 | 25 => assert!(report.checked_page.is_none(), "byte {in_page}: {report:?}"),
             // Nothing is there for pages of this type.
-            26 | 27 | 30..34 => assert_eq!(report.state, State::Opened, "byte {in_page}: {report:?}"),
-            _ => assert_eq!(report.state, State::Damaged, "byte {in_page}: {report:?}"),
+            26 | 27 | 30..34 => assert_eq!(report.state, FileState::Opened, "byte {in_page}: {report:?}"),
+            _ => assert_eq!(report.state, FileState::Damaged, "byte {in_page}: {report:?}"),
         }
     });
 }
@@ -152,15 +155,15 @@ fn every_flipped_byte_of_a_data_page_is_noticed() {
 #[test]
 fn a_truncated_file_is_damaged() {
     for len in (0..table().len()).step_by(61) {
-        let report = judge("t.ibd", &table()[..len], &Keys::all());
-        assert_eq!(report.state, State::Damaged, "{len} bytes: {report:?}");
+        let report = judge("t.ibd", &table()[..len], &SampleKeys::all());
+        assert_eq!(report.state, FileState::Damaged, "{len} bytes: {report:?}");
     }
     for len in (0..redo().len()).step_by(61) {
-        judge("#ib_redo1", &redo()[..len], &Keys::all());
+        judge("#ib_redo1", &redo()[..len], &SampleKeys::all());
     }
     for len in 4..BINLOG.len() {
-        let report = judge("b.000001", &BINLOG[..len], &Keys::all());
-        assert_eq!(report.state, State::Damaged, "{len} bytes: {report:?}");
+        let report = judge("b.000001", &BINLOG[..len], &SampleKeys::all());
+        assert_eq!(report.state, FileState::Damaged, "{len} bytes: {report:?}");
     }
 }
 
@@ -172,20 +175,20 @@ fn a_tablespace_that_is_being_encrypted_is_partly_unencrypted() {
         let mut file = table();
         file[INFO + 123..INFO + 128].copy_from_slice(&[what, 0, 0, 1, 2]);
         seal(&mut file[..PAGE]);
-        let report = judge("t.ibd", &file, &Keys::all());
-        assert_eq!((report.state, report.in_clear), (State::Opened, true));
+        let report = judge("t.ibd", &file, &SampleKeys::all());
+        assert_eq!((report.state, report.in_clear), (FileState::Opened, true));
         assert!(report.notes[0].contains(word), "{report:?}");
     }
     // An unencrypted page in a tablespace of which more than the first encrypted page is checked.
     let mut file = table();
     file[2 * PAGE + 100] = 1;
-    let report = judge("undo_001", &file, &Keys::all());
+    let report = judge("undo_001", &file, &SampleKeys::all());
     assert_eq!(
         (report.state, report.checked_page, report.in_clear),
-        (State::Opened, Some(4), true),
+        (FileState::Opened, Some(4), true),
         "{report:?}"
     );
-    let every = Dir::with("t.ibd", &file).check(&Keys::all(), Depth::EveryPage).remove(0);
+    let every = Dir::with("t.ibd", &file).check(&SampleKeys::all(), Depth::EveryPage).remove(0);
     let counts = PageCounts { encrypted: 1, clear: 1, empty: 4, ..PageCounts::default() };
     assert_eq!((every.pages, every.in_clear), (Some(counts), true));
 }
@@ -200,102 +203,111 @@ fn states_of_tablespaces_are_distinguished() {
     };
     // An undo tablespace does not say that it is encrypted.
     let silent = changed(&|page| page[56] &= !0x20);
-    assert_eq!(judge("undo_002", &silent, &Keys::all()).state, State::Opened);
+    assert_eq!(judge("undo_002", &silent, &SampleKeys::all()).state, FileState::Opened);
     let clear = changed(&|page| {
         page[56] &= !0x20;
         page[INFO..INFO + 115].fill(0);
     });
     for (name, kind, in_clear) in [
-        ("t.ibd", Kind::Table, true),
-        ("mysql.ibd", Kind::Dictionary, true),
-        ("undo_001", Kind::Undo, true),
-        ("ibdata1", Kind::System, false),
-        ("ibtmp1", Kind::Temporary, false),
+        ("t.ibd", FileKind::Table, true),
+        ("mysql.ibd", FileKind::Dictionary, true),
+        ("undo_001", FileKind::Undo, true),
+        ("ibdata1", FileKind::System, false),
+        ("ibtmp1", FileKind::Temporary, false),
     ] {
-        let report = judge(name, &clear, &Keys::all());
+        let report = judge(name, &clear, &SampleKeys::all());
         assert_eq!(
             (report.kind, report.state, report.in_clear),
-            (kind, State::NotEncrypted, in_clear),
+            (kind, FileState::NotEncrypted, in_clear),
             "{name}"
         );
     }
     let shared = changed(&|page| page[56] |= 0x08);
-    assert_eq!(judge("t.ibd", &shared, &Keys::all()).kind, Kind::General);
+    assert_eq!(judge("t.ibd", &shared, &SampleKeys::all()).kind, FileKind::General);
     // It says that it is encrypted, and holds no key.
     let keyless = changed(&|page| page[INFO..INFO + 115].fill(0));
-    assert_eq!(judge("t.ibd", &keyless, &Keys::all()).state, State::Damaged);
+    assert_eq!(judge("t.ibd", &keyless, &SampleKeys::all()).state, FileState::Damaged);
     let new = changed(&|page| {
         page[24..26].fill(0);
         page[46..50].fill(0);
         page[INFO..INFO + 115].fill(0);
     });
-    assert_eq!(judge("t.ibd", &new, &Keys::all()).state, State::Empty);
+    assert_eq!(judge("t.ibd", &new, &SampleKeys::all()).state, FileState::Empty);
     let second = changed(&|page| page[6] = 3);
-    assert_eq!(judge("ibdata2", &second, &Keys::all()).state, State::NotEncrypted);
-    assert_eq!(judge("t.ibd", &second, &Keys::all()).state, State::Damaged);
-    assert_eq!(judge("t.ibd", &vec![0; 7 * PAGE], &Keys::all()).state, State::Damaged);
+    assert_eq!(judge("ibdata2", &second, &SampleKeys::all()).state, FileState::NotEncrypted);
+    assert_eq!(judge("t.ibd", &second, &SampleKeys::all()).state, FileState::Damaged);
+    assert_eq!(judge("t.ibd", &vec![0; 7 * PAGE], &SampleKeys::all()).state, FileState::Damaged);
 }
 
 #[test]
 fn a_redo_file_opens_with_the_key_of_its_log() {
-    let report = judge("#ib_redo75", &redo(), &Keys::all());
-    assert_eq!((report.state, report.key.as_deref()), (State::Opened, Some(INNODB_KEY)), "{report:?}");
+    let report = judge("#ib_redo75", &redo(), &SampleKeys::all());
+    assert_eq!((report.state, report.key.as_deref()), (FileState::Opened, Some(INNODB_KEY)), "{report:?}");
     assert_eq!((report.checked_page, report.in_clear), (Some(106), true), "{report:?}");
-    let missing = judge("#ib_redo75", &redo(), &Keys::all().without(INNODB_KEY));
-    assert_eq!((missing.state, missing.key.as_deref()), (State::KeyMissing, Some(INNODB_KEY)));
-    assert_eq!(judge("#ib_redo75", &redo(), &Keys::all().with(INNODB_KEY, &[1; 32])).state, State::WrongKey);
+    let missing = judge("#ib_redo75", &redo(), &SampleKeys::all().without(INNODB_KEY));
+    assert_eq!((missing.state, missing.key.as_deref()), (FileState::KeyMissing, Some(INNODB_KEY)));
+    assert_eq!(
+        judge("#ib_redo75", &redo(), &SampleKeys::all().with(INNODB_KEY, &[1; 32])).state,
+        FileState::WrongKey
+    );
 
     // A later file has no information: the key is that of the file with the checkpoint.
     let mut later = redo();
     later[1024..1536].fill(0);
     later[512..1024].fill(0);
     later[1536..2048].fill(0);
-    let alone = judge("#ib_redo76", &later, &Keys::all());
-    assert_eq!(alone.state, State::Damaged, "{alone:?}");
+    let alone = judge("#ib_redo76", &later, &SampleKeys::all());
+    assert_eq!(alone.state, FileState::Damaged, "{alone:?}");
     let dir = Dir::with("#ib_redo75", &redo());
     dir.put("#ib_redo76", &later);
     dir.put("#ib_redo77_tmp", &vec![0; 4096]);
-    let states: Vec<_> = dir.check(&Keys::all(), Depth::OnePage).iter().map(|r| r.state).collect();
-    assert_eq!(states, [State::Opened, State::Opened, State::Empty]);
+    let states: Vec<_> = dir.check(&SampleKeys::all(), Depth::OnePage).iter().map(|r| r.state).collect();
+    assert_eq!(states, [FileState::Opened, FileState::Opened, FileState::Empty]);
 
     let mut clear = later;
     clear[106 * 512..107 * 512].fill(0);
-    let report = judge("#ib_redo76", &clear, &Keys::all());
-    assert_eq!((report.state, report.in_clear), (State::NotEncrypted, true));
+    let report = judge("#ib_redo76", &clear, &SampleKeys::all());
+    assert_eq!((report.state, report.in_clear), (FileState::NotEncrypted, true));
 }
 
 #[test]
 fn flipped_bytes_of_redo_and_binary_logs_are_noticed() {
     let redo = redo();
-    flip("#ib_redo75", &redo, 0..5 * 512, &Keys::all(), |at, report| {
+    flip("#ib_redo75", &redo, 0..5 * 512, &SampleKeys::all(), |at, report| {
         // The first block and the key of the log. (The first block in clear is not decrypted.)
         if at < 512 || (1072..1183).contains(&at) {
             assert!(report.state.is_failure(), "byte {at}: {report:?}");
         }
     });
-    flip("#ib_redo75", &redo, 106 * 512..107 * 512, &Keys::all(), |at, report| {
+    flip("#ib_redo75", &redo, 106 * 512..107 * 512, &SampleKeys::all(), |at, report| {
         assert_ne!(report.checked_page, Some(106), "byte {at}: {report:?}");
     });
     // Fields: version, id with type and length, password with type, initialisation vector with type.
     let fields = 4..5 + 2 + BINLOG_KEY.len() + 33 + 17;
-    flip("b.000001", BINLOG, fields.clone(), &Keys::all(), |at, report| {
+    flip("b.000001", BINLOG, fields.clone(), &SampleKeys::all(), |at, report| {
         assert!(report.state.is_failure(), "byte {at}: {report:?}");
     });
-    flip("b.000001", BINLOG, fields.end..BINLOG.len(), &Keys::all(), |_, _| {});
+    flip("b.000001", BINLOG, fields.end..BINLOG.len(), &SampleKeys::all(), |_, _| {});
 }
 
 #[test]
 fn a_binary_log_opens_with_its_master_key_alone() {
-    let report = judge("b.000001", BINLOG, &Keys::all());
-    assert_eq!((report.kind, report.state), (Kind::BinaryLog, State::Opened));
+    let report = judge("b.000001", BINLOG, &SampleKeys::all());
+    assert_eq!((report.kind, report.state), (FileKind::BinaryLog, FileState::Opened));
     assert_eq!(report.key.as_deref(), Some(BINLOG_KEY));
-    assert_eq!(judge("b.000001", BINLOG, &Keys::all().without(BINLOG_KEY)).state, State::KeyMissing);
+    assert_eq!(
+        judge("b.000001", BINLOG, &SampleKeys::all().without(BINLOG_KEY)).state,
+        FileState::KeyMissing
+    );
     for other in [&[7; 32][..], &[7; 16], &[7; 33]] {
-        assert_eq!(judge("b.000001", BINLOG, &Keys::all().with(BINLOG_KEY, other)).state, State::WrongKey);
+        assert_eq!(
+            judge("b.000001", BINLOG, &SampleKeys::all().with(BINLOG_KEY, other)).state,
+            FileState::WrongKey
+        );
     }
-    let clear = judge("b.000001", b"\xfebin and so on", &Keys::all());
-    assert_eq!((clear.state, clear.in_clear), (State::NotEncrypted, true));
-    assert_eq!(Dir::with("something.000001", b"else").check(&Keys::all(), Depth::OnePage), []);
+    let clear = judge("b.000001", b"\xfebin and so on", &SampleKeys::all());
+    assert_eq!((clear.state, clear.in_clear), (FileState::NotEncrypted, true));
+    assert_eq!(Dir::with("something.000001", b"else").check(&SampleKeys::all(), Depth::OnePage), []);
 }
 
 #[test]
@@ -306,18 +318,23 @@ fn pages_in_doublewrite_files_open_with_the_keys_of_their_tablespaces() {
     clear[24..26].copy_from_slice(&17855_u16.to_be_bytes());
     let pages = [page, &clear, &[0; PAGE], &file[..PAGE]].concat();
     let dir = Dir::with("#ib_4096_0.dblwr", &pages);
-    let alone = dir.only(&Keys::all());
-    assert_eq!((alone.state, alone.in_clear), (State::NotEncrypted, true), "{alone:?}");
+    let alone = dir.only(&SampleKeys::all());
+    assert_eq!((alone.state, alone.in_clear), (FileState::NotEncrypted, true), "{alone:?}");
     dir.put("t.ibd", &table());
-    let reports = dir.check(&Keys::all(), Depth::OnePage);
+    let reports = dir.check(&SampleKeys::all(), Depth::OnePage);
     let (state, page) = (reports[0].state, reports[0].checked_page);
-    assert_eq!((reports[0].kind, state, page), (Kind::Doublewrite, State::Opened, Some(4)), "{reports:?}");
+    assert_eq!(
+        (reports[0].kind, state, page),
+        (FileKind::Doublewrite, FileState::Opened, Some(4)),
+        "{reports:?}"
+    );
     assert!(reports[0].in_clear);
-    let missing = dir.check(&Keys::default(), Depth::OnePage);
-    assert_eq!((missing[0].state, missing[0].key.as_deref()), (State::KeyMissing, Some(INNODB_KEY)));
+    let missing = dir.check(&SampleKeys::default(), Depth::OnePage);
+    assert_eq!((missing[0].state, missing[0].key.as_deref()), (FileState::KeyMissing, Some(INNODB_KEY)));
     // Page 0 is never encrypted, and pages that are gone with their tablespace are no fault.
-    let gone = judge("#ib_4096_0.dblwr", &[&file[..PAGE], &file[4 * PAGE..5 * PAGE]].concat(), &Keys::all());
-    assert_eq!((gone.state, gone.in_clear), (State::Empty, false), "{gone:?}");
+    let gone =
+        judge("#ib_4096_0.dblwr", &[&file[..PAGE], &file[4 * PAGE..5 * PAGE]].concat(), &SampleKeys::all());
+    assert_eq!((gone.state, gone.in_clear), (FileState::Empty, false), "{gone:?}");
 }
 
 #[test]
@@ -341,11 +358,11 @@ fn files_of_other_engines_and_exports_are_unencrypted() {
     dir.put("general_log.CSV", b"");
     dir.put("t.cfp", b"key");
     let found: Vec<_> =
-        dir.check(&Keys::all(), Depth::OnePage).iter().map(|r| (r.kind, r.state, r.in_clear)).collect();
+        dir.check(&SampleKeys::all(), Depth::OnePage).iter().map(|r| (r.kind, r.state, r.in_clear)).collect();
     let expected = [
-        (Kind::OtherEngine, State::Empty, false),
-        (Kind::OtherEngine, State::NotEncrypted, true),
-        (Kind::TransferKey, State::NotEncrypted, true),
+        (FileKind::OtherEngine, FileState::Empty, false),
+        (FileKind::OtherEngine, FileState::NotEncrypted, true),
+        (FileKind::TransferKey, FileState::NotEncrypted, true),
     ];
     assert_eq!(found, expected);
 }
@@ -377,7 +394,7 @@ fn random_bytes_never_panic() {
             dir.put(name, &bytes);
         }
         for depth in [Depth::OnePage, Depth::EveryPage] {
-            dir.check(&Keys::all(), depth);
+            dir.check(&SampleKeys::all(), depth);
         }
     }
 }

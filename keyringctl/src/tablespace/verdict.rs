@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was found in one file, and whether the keyring unwraps its key.
 
-use super::file_report::{Kind, PageCounts, State};
-use super::info::{Info, MasterKey, SpaceKey};
+use super::file_report::{FileKind, FileState, PageCounts};
+use super::info::{EncryptionInfo, MasterKeyRef, SpaceKey};
 use super::keys::MasterKeys;
 use std::io;
 
 /// What was found in a file.
 #[derive(Debug)]
-pub(super) struct Verdict {
-    pub kind: Kind,
-    pub state: State,
+pub(super) struct FileVerdict {
+    pub kind: FileKind,
+    pub state: FileState,
     pub key: Option<String>,
     pub checked_page: Option<u64>,
     pub in_clear: bool,
@@ -20,9 +20,9 @@ pub(super) struct Verdict {
     pub seen: u32,
 }
 
-impl Verdict {
-    pub fn new(kind: Kind, state: State) -> Verdict {
-        Verdict {
+impl FileVerdict {
+    pub fn new(kind: FileKind, state: FileState) -> FileVerdict {
+        FileVerdict {
             kind,
             state,
             key: None,
@@ -34,8 +34,8 @@ impl Verdict {
         }
     }
 
-    pub fn damaged(kind: Kind, why: impl Into<String>) -> Verdict {
-        let mut verdict = Verdict::new(kind, State::Damaged);
+    pub fn damaged(kind: FileKind, why: impl Into<String>) -> FileVerdict {
+        let mut verdict = FileVerdict::new(kind, FileState::Damaged);
         verdict.notes.push(why.into());
         verdict
     }
@@ -46,7 +46,7 @@ impl Verdict {
 
     /// Records that the file's key does not decrypt these pages.
     pub fn bad_pages(&mut self, bad: &[u32], checked: Option<u64>) {
-        self.state = State::Damaged;
+        self.state = FileState::Damaged;
         let bad: Vec<_> = bad.iter().map(u32::to_string).collect();
         let bad = bad.join(", ");
         self.note(match checked {
@@ -79,19 +79,19 @@ pub(super) enum Opening {
 ///
 /// # Errors
 /// The system has no memory.
-pub(super) fn open_info(info: &Info, keys: &dyn MasterKeys) -> io::Result<Opening> {
+pub(super) fn open_info(info: &EncryptionInfo, keys: &dyn MasterKeys) -> io::Result<Opening> {
     let candidates = match info.master_key() {
-        MasterKey::Named(id) => vec![id],
-        MasterKey::OfServerId(number) => {
+        MasterKeyRef::Named(id) => vec![id],
+        MasterKeyRef::OfServerId(number) => {
             let mut ids = keys.ids();
-            ids.retain(|id| MasterKey::may_be(id, number));
+            ids.retain(|id| MasterKeyRef::may_be(id, number));
             ids.sort();
             if ids.is_empty() {
                 ids.push(format!("INNODBKey-SERVER_ID-{number}"));
             }
             ids
         }
-        MasterKey::Public => {
+        MasterKeyRef::Public => {
             let opened = info.open_public()?;
             return Ok(opened.map_or_else(|| Opening::Wrong("DefaultMasterKey".to_owned()), Opening::Public));
         }
@@ -99,7 +99,7 @@ pub(super) fn open_info(info: &Info, keys: &dyn MasterKeys) -> io::Result<Openin
     let mut answer = None;
     for id in candidates {
         let mut opened = Ok(None);
-        let there = keys.look(&id, &mut |master| opened = info.open(master));
+        let there = keys.with_key(&id, &mut |master| opened = info.open(master));
         match opened? {
             Some(key) => return Ok(Opening::Opened(key, id)),
             None if there => answer = Some(Opening::Wrong(id)),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds the files of a data directory that contain data, by their names.
 
-use super::file_report::Kind;
+use super::file_report::FileKind;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// What was found below some directories.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct DataFiles {
     /// Files that contain data, sorted by path.
-    pub files: Vec<(PathBuf, Kind)>,
+    pub files: Vec<(PathBuf, FileKind)>,
     /// Symbolic links, which are not followed.
     pub links: Vec<PathBuf>,
     /// Directories that could not be read, and why.
@@ -23,8 +23,8 @@ pub struct Found {
 ///
 /// # Errors
 /// A root cannot be read.
-pub fn find(roots: &[PathBuf]) -> Result<Found, (PathBuf, io::Error)> {
-    let mut found = Found::default();
+pub fn find(roots: &[PathBuf]) -> Result<DataFiles, (PathBuf, io::Error)> {
+    let mut found = DataFiles::default();
     let mut seen = HashSet::new();
     for root in roots {
         let failed = |e| (root.clone(), e);
@@ -38,7 +38,7 @@ pub fn find(roots: &[PathBuf]) -> Result<Found, (PathBuf, io::Error)> {
     Ok(found)
 }
 
-fn find_below(root: fs::ReadDir, found: &mut Found, seen: &mut HashSet<(u64, u64)>) -> io::Result<()> {
+fn find_below(root: fs::ReadDir, found: &mut DataFiles, seen: &mut HashSet<(u64, u64)>) -> io::Result<()> {
     let mut open = vec![root];
     while let Some(mut entries) = open.pop() {
         while let Some(entry) = entries.next().transpose()? {
@@ -69,26 +69,26 @@ fn find_below(root: fs::ReadDir, found: &mut Found, seen: &mut HashSet<(u64, u64
 }
 
 /// Returns what a file of that name contains; `None` if no data.
-fn kind(name: &str) -> Option<Kind> {
+fn kind(name: &str) -> Option<FileKind> {
     let digits_after = |start: &str| {
         name.strip_prefix(start)
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
     };
     let extension = Path::new(name).extension().map(|e| e.to_string_lossy()).unwrap_or_default();
     Some(match &*extension {
-        _ if name == "mysql.ibd" => Kind::Dictionary,
-        "ibd" => Kind::Table,
-        "ibu" => Kind::Undo,
-        "ibt" => Kind::Temporary,
-        "dblwr" | "bdblwr" => Kind::Doublewrite,
-        "cfp" => Kind::TransferKey,
-        "MYD" | "ARZ" | "CSV" => Kind::OtherEngine,
-        _ if digits_after("undo_") || digits_after("undo") => Kind::Undo,
-        _ if digits_after("ibdata") => Kind::System,
-        _ if digits_after("ibtmp") => Kind::Temporary,
-        _ if name.starts_with("#ib_redo") || digits_after("ib_logfile") => Kind::Redo,
+        _ if name == "mysql.ibd" => FileKind::Dictionary,
+        "ibd" => FileKind::Table,
+        "ibu" => FileKind::Undo,
+        "ibt" => FileKind::Temporary,
+        "dblwr" | "bdblwr" => FileKind::Doublewrite,
+        "cfp" => FileKind::TransferKey,
+        "MYD" | "ARZ" | "CSV" => FileKind::OtherEngine,
+        _ if digits_after("undo_") || digits_after("undo") => FileKind::Undo,
+        _ if digits_after("ibdata") => FileKind::System,
+        _ if digits_after("ibtmp") => FileKind::Temporary,
+        _ if name.starts_with("#ib_redo") || digits_after("ib_logfile") => FileKind::Redo,
         // The administrator chooses their names; their contents show whether they are logs.
-        number if number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit()) => Kind::BinaryLog,
+        number if number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit()) => FileKind::BinaryLog,
         _ => return None,
     })
 }
@@ -100,28 +100,28 @@ mod tests {
     #[test]
     fn files_are_recognised_by_their_names() {
         for (name, wanted) in [
-            ("patients.ibd", Some(Kind::Table)),
-            ("t#p#p0.ibd", Some(Kind::Table)),
-            ("mysql.ibd", Some(Kind::Dictionary)),
-            ("undo_001", Some(Kind::Undo)),
-            ("undo001", Some(Kind::Undo)),
-            ("spare.ibu", Some(Kind::Undo)),
+            ("patients.ibd", Some(FileKind::Table)),
+            ("t#p#p0.ibd", Some(FileKind::Table)),
+            ("mysql.ibd", Some(FileKind::Dictionary)),
+            ("undo_001", Some(FileKind::Undo)),
+            ("undo001", Some(FileKind::Undo)),
+            ("spare.ibu", Some(FileKind::Undo)),
             ("undo_1_trunc.log", None),
-            ("ibdata1", Some(Kind::System)),
-            ("ibtmp1", Some(Kind::Temporary)),
-            ("temp_1.ibt", Some(Kind::Temporary)),
-            ("#ib_redo12", Some(Kind::Redo)),
-            ("#ib_redo12_tmp", Some(Kind::Redo)),
-            ("ib_logfile0", Some(Kind::Redo)),
-            ("#ib_16384_0.dblwr", Some(Kind::Doublewrite)),
-            ("binlog.000001", Some(Kind::BinaryLog)),
-            ("host-relay-bin-a@b.1000000", Some(Kind::BinaryLog)),
+            ("ibdata1", Some(FileKind::System)),
+            ("ibtmp1", Some(FileKind::Temporary)),
+            ("temp_1.ibt", Some(FileKind::Temporary)),
+            ("#ib_redo12", Some(FileKind::Redo)),
+            ("#ib_redo12_tmp", Some(FileKind::Redo)),
+            ("ib_logfile0", Some(FileKind::Redo)),
+            ("#ib_16384_0.dblwr", Some(FileKind::Doublewrite)),
+            ("binlog.000001", Some(FileKind::BinaryLog)),
+            ("host-relay-bin-a@b.1000000", Some(FileKind::BinaryLog)),
             ("binlog.index", None),
-            ("general_log.CSV", Some(Kind::OtherEngine)),
+            ("general_log.CSV", Some(FileKind::OtherEngine)),
             ("auto.cnf", None),
             ("keyring_external.witness", None),
             ("patients.cfg", None),
-            ("patients.cfp", Some(Kind::TransferKey)),
+            ("patients.cfp", Some(FileKind::TransferKey)),
             ("db.opt", None),
         ] {
             assert_eq!(kind(name), wanted, "{name}");
@@ -139,7 +139,7 @@ mod tests {
         }
         std::os::unix::fs::symlink(dir.path().join("outside"), root.join("linked")).unwrap();
         std::os::unix::fs::symlink(&root, dir.path().join("root")).unwrap();
-        let names = |found: &Found| -> Vec<_> {
+        let names = |found: &DataFiles| -> Vec<_> {
             found.files.iter().map(|(p, _)| p.file_name().unwrap().to_str().unwrap().to_owned()).collect()
         };
         let found = find(&[root.clone(), root.join("clinic"), root.clone()]).unwrap();

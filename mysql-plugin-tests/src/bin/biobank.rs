@@ -2,7 +2,7 @@
 //! Makes the sample biobank on a server: cargo run --release -p mysql-plugin-tests --bin biobank -- --socket /run/mysqld/mysqld.sock --scale 0.1
 
 use clap::Parser;
-use keyringctl::server::{Options, Session};
+use keyringctl::server::{ConnectOptions, Session};
 use mysql::OptsBuilder;
 use mysql_plugin_tests::biobank::{Biobank, PLANTED, planted};
 use std::path::PathBuf;
@@ -62,11 +62,11 @@ fn make(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     };
     let began = Instant::now();
     biobank.make(connect, args.threads)?;
-    let mut session = Session::connect(&Options {
+    let mut session = Session::connect(&ConnectOptions {
         user: Some(args.user.clone()),
         password: std::env::var("MYSQL_PWD").ok().map(Into::into),
         socket: args.socket.clone(),
-        ..Options::default()
+        ..ConnectOptions::default()
     })?;
     let (tables, bytes): (u64, u64) = session
         .first(&format!(

@@ -5,7 +5,7 @@ use super::finding::{FindingLevel, Findings};
 use crate::commands::site::Site;
 use crate::host::files::{Manifest, option_file};
 use crate::host::{Host, Way, manifest_of};
-use crate::server::Entry;
+use crate::server::OptionLine;
 use keyring_external::config::file::{self, COMPONENT};
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manif
 }
 
 /// Returns the option that loads the plugin.
-fn loads_plugin<'a>(site: &'a Site, option: &'a str) -> Option<&'a Entry> {
+fn loads_plugin<'a>(site: &'a Site, option: &'a str) -> Option<&'a OptionLine> {
     site.all_options(option).find(|e| {
         let value = e.value.as_deref().unwrap_or_default();
         value.contains("keyring_external.so") && !value.contains(COMPONENT)
@@ -168,7 +168,7 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
     Some(Configured { host, read_only: config.read_only, auto_create: config.auto_create })
 }
 
-fn from_plugin(site: &Site, loaded: &Entry, found: &mut Findings) -> Option<Configured> {
+fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option<Configured> {
     let value = |name: &str| site.option(&format!("{PREFIX}{name}")).and_then(|e| e.value.clone());
     let is_on = |name: &str| {
         let entry = site.option(&format!("{PREFIX}{name}"));

@@ -4,13 +4,13 @@
 use super::finding::{FindingLevel, Findings};
 use super::look::Look;
 use crate::commands::server::Args;
-use crate::server::{ServerKeyring, Way};
+use crate::server::{LoadedAs, ServerKeyring};
 
 const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
 
 pub(super) fn check(args: &Args, look: Option<&Look<'_>>, found: &mut Findings) {
-    let keyring = args.connect().and_then(|mut session| ServerKeyring::of(&mut session));
+    let keyring = args.connect().and_then(|mut session| ServerKeyring::query(&mut session));
     match keyring {
         Ok(keyring) => judge(&keyring, look, found),
         Err(e) => found.note("server", format!("the running server was not checked: {e}"), ""),
@@ -21,7 +21,7 @@ pub(super) fn check(args: &Args, look: Option<&Look<'_>>, found: &mut Findings) 
 pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>>, found: &mut Findings) {
     found.run_checks(&[STATE, KEYRING]);
     match &keyring.way {
-        Way::None => {
+        LoadedAs::None => {
             if look.is_some() {
                 found.add(
                     FindingLevel::Error,
@@ -33,7 +33,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>
             }
             return;
         }
-        Way::Other(name) => {
+        LoadedAs::Other(name) => {
             found.add(
                 FindingLevel::Error,
                 KEYRING,
@@ -43,7 +43,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>
             );
             return;
         }
-        Way::Component | Way::Plugin => {}
+        LoadedAs::Component | LoadedAs::Plugin => {}
     }
     let last =
         if keyring.last_error.is_empty() { String::new() } else { format!(": {}", keyring.last_error) };

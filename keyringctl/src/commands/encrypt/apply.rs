@@ -10,7 +10,10 @@ use super::{binary_logs, next_steps, preflight, redo, server, settings, spaces, 
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::server::{Here, Inventory, Kind, Pattern, Place, Remedy, ServerKeyring, State, Table, coverage};
+use crate::server::{
+    DatadirAccess, Inventory, Pattern, PlaceKind, PlaceState, Remedy, ServerKeyring, Table, TableLocation,
+    coverage,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,9 +89,9 @@ impl Args {
 
 fn needs_copy(table: &Table, direction: Direction) -> bool {
     match (&table.place, direction) {
-        (Place::Own, Direction::Encrypt) => table.is_own_and_clear(),
-        (Place::Own, Direction::Undo) => table.encrypted_files > 0,
-        (Place::System, Direction::Encrypt) => true,
+        (TableLocation::Own, Direction::Encrypt) => table.is_own_and_clear(),
+        (TableLocation::Own, Direction::Undo) => table.encrypted_files > 0,
+        (TableLocation::System, Direction::Encrypt) => true,
         _ => false,
     }
 }
@@ -99,8 +102,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let direction = args.direction();
     let mut session = args.server.connect()?;
-    let here = Here::look(&mut session)?;
-    let inventory = Inventory::of(&mut session)?;
+    let here = DatadirAccess::check(&mut session)?;
+    let inventory = Inventory::query(&mut session)?;
     let selected = args.tables(&inventory);
     if let Some(nothing) =
         args.only.iter().find(|p| !inventory.tables.iter().any(|t| p.matches(&t.schema, &t.name)))
@@ -109,7 +112,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             "--only {nothing} matches no table; `keyringctl encrypt plan --tables` lists all tables"
         )));
     }
-    let keyring = ServerKeyring::of(&mut session)?;
+    let keyring = ServerKeyring::query(&mut session)?;
     let estimate = Estimate::new(&inventory, &selected, &here, 1);
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction)?;
     let throttle = Throttle { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
@@ -128,12 +131,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     finish(args, job, &here)
 }
 
-fn work(args: &Args, job: &mut Job<'_>, here: &Here, direction: Direction) -> Result<Step> {
+fn work(args: &Args, job: &mut Job<'_>, here: &DatadirAccess, direction: Direction) -> Result<Step> {
     if let Step::Stopped = job.take_lock()? {
         return Ok(Step::Stopped);
     }
     // Another run may have made progress in the meantime.
-    let inventory = Inventory::of(&mut job.watch)?;
+    let inventory = Inventory::query(&mut job.watch)?;
     let selected = args.tables(&inventory);
     let estimate = Estimate::new(&inventory, &selected, here, 1);
     job.progress
@@ -156,7 +159,7 @@ fn work(args: &Args, job: &mut Job<'_>, here: &Here, direction: Direction) -> Re
     if let Step::Stopped = undo_logs::recreate(job, Duration::from_secs(args.undo_wait.into()))? {
         return Ok(Step::Stopped);
     }
-    let inventory = Inventory::of(&mut job.watch)?;
+    let inventory = Inventory::query(&mut job.watch)?;
     settings::apply(job, &inventory, direction, true)?;
     let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
     job.account.next_steps.extend(left);
@@ -166,17 +169,17 @@ fn work(args: &Args, job: &mut Job<'_>, here: &Here, direction: Direction) -> Re
 }
 
 /// Asks the server again, and prints what was done, what is left, and what to do next.
-fn finish(args: &Args, mut job: Job<'_>, here: &Here) -> Result<Verdict> {
-    let inventory = Inventory::of(&mut job.watch)?;
+fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict> {
+    let inventory = Inventory::query(&mut job.watch)?;
     let items = coverage(&inventory);
     let mut account = std::mem::take(&mut job.account);
     account.left = args.tables(&inventory).iter().map(|t| t.full_name()).collect();
     if args.covers_all() && !args.undo {
         let others = items.iter().filter(|item| {
-            item.state == State::Clear && item.remedy == Remedy::Apply && !item.kind.is_table()
+            item.state == PlaceState::Clear && item.remedy == Remedy::Apply && !item.kind.is_table()
         });
         account.left.extend(others.map(|item| match item.kind {
-            Kind::Schema => format!("schema {}", item.name),
+            PlaceKind::Schema => format!("schema {}", item.name),
             _ => item.name.clone(),
         }));
     }

@@ -31,9 +31,9 @@ pub(super) const BEFORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// The result of a run. Its JSON is that of `encrypt apply`.
 #[derive(Default, Serialize)]
-pub(super) struct Account {
-    pub done: Vec<Done>,
-    pub failed: Vec<Failed>,
+pub(super) struct ApplyReport {
+    pub done: Vec<DoneStep>,
+    pub failed: Vec<FailedStep>,
     pub interrupted: bool,
     /// What was requested and is still unencrypted (with `--undo`, still encrypted).
     pub left: Vec<String>,
@@ -41,14 +41,14 @@ pub(super) struct Account {
 }
 
 #[derive(Serialize)]
-pub(super) struct Done {
+pub(super) struct DoneStep {
     pub what: String,
     pub bytes: u64,
     pub seconds: f64,
 }
 
 #[derive(Serialize)]
-pub(super) struct Failed {
+pub(super) struct FailedStep {
     pub what: String,
     pub why: String,
 }
@@ -67,7 +67,7 @@ pub(super) struct Job<'a> {
     pub stop: StopSignal,
     pub throttle: Throttle,
     pub progress: Progress,
-    pub account: Account,
+    pub account: ApplyReport,
     pub out: &'a mut Output,
     stages_were_off: bool,
 }
@@ -82,11 +82,20 @@ impl<'a> Job<'a> {
         out: &'a mut Output,
     ) -> Result<Job<'a>> {
         let stop = StopSignal::listen()?;
-        let mut work = watch.again()?;
+        let mut work = watch.connect_again()?;
         work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
         let stages_were_off = enable_stages(&mut watch);
         let progress = Progress::new(!out.is_json());
-        Ok(Job { work, watch, stop, throttle, progress, account: Account::default(), out, stages_were_off })
+        Ok(Job {
+            work,
+            watch,
+            stop,
+            throttle,
+            progress,
+            account: ApplyReport::default(),
+            out,
+            stages_were_off,
+        })
     }
 
     /// Takes the lock that allows one run at a time.
@@ -132,13 +141,13 @@ impl<'a> Job<'a> {
             what.to_owned()
         };
         self.say(format_args!("OK      {took}"));
-        self.account.done.push(Done { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
+        self.account.done.push(DoneStep { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
     }
 
     /// Records and prints a failed step. The run continues.
     pub fn failed(&mut self, what: &str, why: &str) {
         self.say(format_args!("FAILED  {what}: {why}"));
-        self.account.failed.push(Failed { what: what.to_owned(), why: why.to_owned() });
+        self.account.failed.push(FailedStep { what: what.to_owned(), why: why.to_owned() });
     }
 
     /// Runs a statement that changes a setting. If it cannot get its locks, it is left for later, unless this is the

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the administrator must do when everything has been encrypted.
 
-use crate::server::{Here, Inventory, Item, Kind, Remedy, State};
+use crate::server::{DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy};
 
 /// Returns the steps in order, beginning with what the steps of apply left to do (`left`).
 pub(super) fn after_encrypting(
     inventory: &Inventory,
-    items: &[Item],
-    here: &Here,
+    items: &[DataPlace],
+    here: &DatadirAccess,
     left: Vec<String>,
 ) -> Vec<String> {
     let mut steps = left;
-    let unencrypted = || items.iter().filter(|item| item.state == State::Clear);
+    let unencrypted = || items.iter().filter(|item| item.state == PlaceState::Clear);
     steps.extend(move_to_option_file(
-        &unencrypted().filter(|item| item.kind == Kind::LateSetting).collect::<Vec<_>>(),
+        &unencrypted().filter(|item| item.kind == PlaceKind::LateSetting).collect::<Vec<_>>(),
         inventory,
     ));
     // Binary logs and late settings have steps of their own.
-    for item in unencrypted().filter(|item| !matches!(item.kind, Kind::BinaryLog | Kind::LateSetting)) {
+    for item in
+        unencrypted().filter(|item| !matches!(item.kind, PlaceKind::BinaryLog | PlaceKind::LateSetting))
+    {
         if let Remedy::ByHand(how) = &item.remedy {
             steps.push(format!("{}: {}. {how}", item.name, item.about));
         }
@@ -43,7 +45,7 @@ pub(super) fn after_encrypting(
             .to_owned(),
     );
     let verify = match here {
-        Here::Readable(_) => "keyringctl encrypt verify",
+        DatadirAccess::Readable(_) => "keyringctl encrypt verify",
         _ => "keyringctl encrypt verify, as root on the server so that it can read the files",
     };
     steps.push(format!("Check the result: {verify}"));
@@ -51,7 +53,7 @@ pub(super) fn after_encrypting(
 }
 
 /// Returns one step for all settings that only SET PERSIST stores.
-fn move_to_option_file(items: &[&Item], inventory: &Inventory) -> Option<String> {
+fn move_to_option_file(items: &[&DataPlace], inventory: &Inventory) -> Option<String> {
     let lines = items
         .iter()
         .map(|item| format!("{} = {}", item.name, inventory.settings.get(&item.name).unwrap_or_default()));

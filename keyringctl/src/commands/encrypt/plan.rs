@@ -6,7 +6,8 @@ use super::{server, sizes};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    Here, Inventory, Item, Kind, Place, Remedy, ServerKeyring, State, Table, TablespaceKind, Way, coverage,
+    DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, ServerKeyring, Table,
+    TableLocation, TablespaceKind, coverage,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -32,10 +33,10 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Plan {
+struct PlanReport {
     server: Inventory,
     keyring: ServerKeyring,
-    items: Vec<Item>,
+    items: Vec<DataPlace>,
     estimate: Estimate,
 }
 
@@ -59,7 +60,7 @@ pub(super) struct Estimate {
 
 impl Estimate {
     /// Estimates the copying of `tables` and the encryption of all unencrypted tablespaces.
-    pub fn new(inventory: &Inventory, tables: &[&Table], here: &Here, rate: u64) -> Estimate {
+    pub fn new(inventory: &Inventory, tables: &[&Table], here: &DatadirAccess, rate: u64) -> Estimate {
         let largest = tables.iter().max_by_key(|t| t.bytes);
         let copied_bytes = tables.iter().map(|t| t.bytes).sum::<u64>();
         let in_place_bytes = inventory
@@ -91,16 +92,16 @@ pub(super) fn space_for_copy(bytes: u64) -> u64 {
 
 /// Returns the tables that must be copied to encrypt them.
 pub(super) fn to_copy(inventory: &Inventory) -> Vec<&Table> {
-    inventory.tables.iter().filter(|t| t.is_own_and_clear() || t.place == Place::System).collect()
+    inventory.tables.iter().filter(|t| t.is_own_and_clear() || t.place == TableLocation::System).collect()
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut session = args.server.connect()?;
-    let here = Here::look(&mut session)?;
-    let server = Inventory::of(&mut session)?;
+    let here = DatadirAccess::check(&mut session)?;
+    let server = Inventory::query(&mut session)?;
     let rate = args.rate.map_or(RATE, |mb| mb * 1_000_000);
-    let plan = Plan {
-        keyring: ServerKeyring::of(&mut session)?,
+    let plan = PlanReport {
+        keyring: ServerKeyring::query(&mut session)?,
         items: coverage(&server),
         estimate: Estimate::new(&server, &to_copy(&server), &here, rate),
         server,
@@ -110,7 +111,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "MySQL {} on {}, {}, data directory {}",
         about.version,
         about.hostname,
-        session.way(),
+        session.address(),
         about.datadir
     ));
     out.line(keyring_line(&plan.keyring));
@@ -124,12 +125,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 /// Describes the server's keyring in one line.
 pub(super) fn keyring_line(keyring: &ServerKeyring) -> String {
     let how = match &keyring.way {
-        Way::Component => "component",
-        Way::Plugin => "plugin",
-        Way::Other(name) => {
+        LoadedAs::Component => "component",
+        LoadedAs::Plugin => "plugin",
+        LoadedAs::Other(name) => {
             return format!("Keyring: {name}, not keyring_external; apply refuses to start");
         }
-        Way::None => {
+        LoadedAs::None => {
             return "Keyring: none is loaded; apply refuses to start. To load one, see README.md, 'On your own server'".to_owned();
         }
     };
@@ -139,25 +140,25 @@ pub(super) fn keyring_line(keyring: &ServerKeyring) -> String {
     )
 }
 
-fn tables(args: &Args, plan: &Plan, out: &mut Output) {
+fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
     #[derive(Default)]
-    struct Sum {
+    struct SchemaSum {
         clear: (usize, u64),
         encrypted: (usize, u64),
         foreign: usize,
     }
-    let mut schemas: BTreeMap<&str, Sum> = BTreeMap::new();
+    let mut schemas: BTreeMap<&str, SchemaSum> = BTreeMap::new();
     for table in &plan.server.tables {
         let sum = schemas.entry(&table.schema).or_default();
         let side = match &table.place {
-            Place::Engine(_) => {
+            TableLocation::Engine(_) => {
                 sum.foreign += usize::from(table.bytes > 0);
                 continue;
             }
             // They are counted with their tablespaces.
-            Place::General(_) | Place::Dictionary => continue,
-            Place::Own if !table.is_own_and_clear() => &mut sum.encrypted,
-            Place::Own | Place::System => &mut sum.clear,
+            TableLocation::General(_) | TableLocation::Dictionary => continue,
+            TableLocation::Own if !table.is_own_and_clear() => &mut sum.encrypted,
+            TableLocation::Own | TableLocation::System => &mut sum.clear,
         };
         side.0 += 1;
         side.1 += table.bytes;
@@ -187,7 +188,7 @@ fn tables(args: &Args, plan: &Plan, out: &mut Output) {
         let rows: Vec<_> = plan
             .items
             .iter()
-            .filter(|i| matches!(i.kind, Kind::Table | Kind::SystemTable | Kind::OtherEngine))
+            .filter(|i| matches!(i.kind, PlaceKind::Table | PlaceKind::SystemTable | PlaceKind::OtherEngine))
             .map(|i| vec![i.name.clone(), state_word(i).to_owned(), sizes::bytes(i.bytes), i.about.clone()])
             .collect();
         out.line("");
@@ -196,24 +197,24 @@ fn tables(args: &Args, plan: &Plan, out: &mut Output) {
 }
 
 /// Returns the word for an item's state.
-pub(super) fn state_word(item: &Item) -> &'static str {
+pub(super) fn state_word(item: &DataPlace) -> &'static str {
     let is_setting = item.kind.is_setting();
     match item.state {
-        State::Encrypted if is_setting => "set",
-        State::Clear if is_setting => "NOT SET",
-        State::Encrypted => "encrypted",
-        State::Clear => "UNENCRYPTED",
-        State::Cannot => "not supported",
-        State::Unused => "unused",
+        PlaceState::Encrypted if is_setting => "set",
+        PlaceState::Clear if is_setting => "NOT SET",
+        PlaceState::Encrypted => "encrypted",
+        PlaceState::Clear => "UNENCRYPTED",
+        PlaceState::Cannot => "not supported",
+        PlaceState::Unused => "unused",
     }
 }
 
-fn everything_else(plan: &Plan, out: &mut Output) {
+fn everything_else(plan: &PlanReport, out: &mut Output) {
     out.line("\nEverything else");
-    let shown = |item: &&Item| match item.kind {
-        Kind::Table | Kind::Schema => false,
-        Kind::FullText => item.state == State::Clear,
-        _ => item.state != State::Unused,
+    let shown = |item: &&DataPlace| match item.kind {
+        PlaceKind::Table | PlaceKind::Schema => false,
+        PlaceKind::FullText => item.state == PlaceState::Clear,
+        _ => item.state != PlaceState::Unused,
     };
     let rows: Vec<_> = plan
         .items
@@ -227,7 +228,9 @@ fn everything_else(plan: &Plan, out: &mut Output) {
     table(out, &["place", "state", "size", ""], &rows);
 
     out.line("\nNot supported by MySQL, or not done by apply");
-    for item in plan.items.iter().filter(|i| i.state != State::Encrypted && i.state != State::Unused) {
+    for item in
+        plan.items.iter().filter(|i| i.state != PlaceState::Encrypted && i.state != PlaceState::Unused)
+    {
         let (name, about) = (visible(&item.name), visible(&item.about));
         match &item.remedy {
             Remedy::Apply => continue,
@@ -243,7 +246,7 @@ fn first_clause(about: &str) -> String {
     about[..end].to_owned()
 }
 
-fn needs(plan: &Plan, out: &mut Output) {
+fn needs(plan: &PlanReport, out: &mut Output) {
     let estimate = &plan.estimate;
     out.line("\nWhat apply needs");
     out.line(format_args!(

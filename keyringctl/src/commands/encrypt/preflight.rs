@@ -5,7 +5,7 @@ use super::direction::Direction;
 use super::plan::Estimate;
 use super::sizes;
 use crate::error::{Error, Result};
-use crate::server::{Here, Inventory, ServerKeyring, Way};
+use crate::server::{DatadirAccess, Inventory, LoadedAs, ServerKeyring};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::inspect;
 use keyring_external::store::fs::Fs;
@@ -31,7 +31,7 @@ pub(super) struct Overrides {
 pub(super) fn check(
     inventory: &Inventory,
     keyring: &ServerKeyring,
-    here: &Here,
+    here: &DatadirAccess,
     estimate: &Estimate,
     overrides: &Overrides,
     direction: Direction,
@@ -66,11 +66,11 @@ fn keyring_not_ready(keyring: &ServerKeyring) -> Option<String> {
         e => format!(" ({e})"),
     };
     match &keyring.way {
-        Way::None => Some(
+        LoadedAs::None => Some(
             "the server has no keyring: load keyring_external first (README.md, 'On your own server')"
                 .to_owned(),
         ),
-        Way::Other(name) => Some(format!(
+        LoadedAs::Other(name) => Some(format!(
             "the server's keyring is {name}, not keyring_external: migrate its keys first (docs/OPERATIONS.md)"
         )),
         _ => match keyring.state.as_str() {
@@ -119,7 +119,7 @@ fn has_recovery_key(path: &Path, id: &str) -> Option<bool> {
         .then(|| claims.header.slots.iter().any(|slot| slot.kind == SlotKind::Recovery))
 }
 
-fn too_little_space(estimate: &Estimate, here: &Here) -> Option<String> {
+fn too_little_space(estimate: &Estimate, here: &DatadirAccess) -> Option<String> {
     if estimate.needed_bytes == 0 {
         return None;
     }

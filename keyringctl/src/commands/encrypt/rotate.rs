@@ -29,7 +29,7 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct RotateReport {
     rotated: Vec<&'static str>,
     before: ServerKeyring,
     after: ServerKeyring,
@@ -37,7 +37,7 @@ struct Report {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut session = args.server.connect()?;
-    let before = ServerKeyring::of(&mut session)?;
+    let before = ServerKeyring::query(&mut session)?;
     if !before.is_ours() || before.state != "ATTACHED" {
         return Err(Error::Usage(format!(
             "{}. A master key is rotated only while all copies can store it. Nothing was changed; see docs/OPERATIONS.md, 'States'",
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if !args.only_innodb && !binary_logs {
         out.line("The binary logs are not encrypted and have no master key");
     }
-    let after = ServerKeyring::of(&mut session)?;
+    let after = ServerKeyring::query(&mut session)?;
     out.line(format_args!(
         "Keyring: {} keys before, {} now; generation {} before, {} now; copies {}/{}",
         before.keys, after.keys, before.generation, after.generation, after.copies.0, after.copies.1
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
          The server removes the old master key of the binary logs: earlier copies of binary logs need an earlier backup of the keyring.",
     );
     let fine = after.state == "ATTACHED" && !rotated.is_empty();
-    out.document(&Report { rotated, before, after });
+    out.document(&RotateReport { rotated, before, after });
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 

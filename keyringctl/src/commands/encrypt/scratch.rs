@@ -17,7 +17,7 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Creates the schema on the server that `like` is connected to.
     pub fn create(like: &Session) -> Result<Scratch> {
-        let mut session = like.again()?;
+        let mut session = like.connect_again()?;
         let foreign: Option<u64> = session.first(&format!(
             "SELECT COUNT(*) FROM information_schema.TABLES
              WHERE TABLE_SCHEMA = '{NAME}' AND TABLE_NAME NOT IN ({TABLES})"

@@ -5,7 +5,7 @@ use super::direction::Direction;
 use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
 use super::{plan, sizes};
 use crate::error::{Error, Result, ServerError};
-use crate::server::{Here, LOCK_WAIT_TIMEOUT, Place, Table, quoted_text};
+use crate::server::{DatadirAccess, LOCK_WAIT_TIMEOUT, Table, TableLocation, quoted_text};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ struct Todo<'a> {
 pub(super) fn apply(
     job: &mut Job<'_>,
     tables: &[&Table],
-    here: &Here,
+    here: &DatadirAccess,
     direction: Direction,
     lock_wait: u32,
 ) -> Result<Step> {
@@ -89,11 +89,11 @@ pub(super) fn apply(
 
 fn statement(table: &Table, direction: Direction) -> String {
     // A table in ibdata1 can be encrypted only after it is moved out.
-    let out = if table.place == Place::System { "TABLESPACE = innodb_file_per_table, " } else { "" };
+    let out = if table.place == TableLocation::System { "TABLESPACE = innodb_file_per_table, " } else { "" };
     format!("ALTER TABLE {} {out}ENCRYPTION = '{}'", table.quoted(), direction.letter())
 }
 
-fn too_little_space(here: &Here, table: &Table) -> Option<String> {
+fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
     let (needed, free) = (plan::space_for_copy(table.bytes), here.free()?);
     (free < needed).then(|| {
         format!(
@@ -137,7 +137,7 @@ mod tests {
         let mut table = Table {
             schema: "bio`bank".to_owned(),
             name: "visits".to_owned(),
-            place: Place::Own,
+            place: TableLocation::Own,
             bytes: 0,
             files: 1,
             encrypted_files: 0,
@@ -147,7 +147,7 @@ mod tests {
             statement(&table, Direction::Encrypt),
             "ALTER TABLE `bio``bank`.`visits` ENCRYPTION = 'Y'"
         );
-        table.place = Place::System;
+        table.place = TableLocation::System;
         assert_eq!(
             statement(&table, Direction::Encrypt),
             "ALTER TABLE `bio``bank`.`visits` TABLESPACE = innodb_file_per_table, ENCRYPTION = 'Y'"

@@ -2,7 +2,7 @@
 //! The arguments of `keyringctl report`.
 
 use crate::commands::{secret, server};
-use crate::server::Kind;
+use crate::server::PlaceKind;
 use std::path::PathBuf;
 
 /// Write a page for an auditor: what a server encrypts, how, and what is unencrypted
@@ -29,7 +29,7 @@ pub(in crate::commands) struct Args {
     /// Accept unencrypted data of this kind: slow-log, general-log, other-engine, binary-log, doublewrite,
     /// system-tablespace, setting, ... The page lists what is accepted (repeatable)
     #[arg(long, value_name = "KIND")]
-    pub accept: Vec<Kind>,
+    pub accept: Vec<PlaceKind>,
     #[command(flatten)]
     pub secret: secret::Args,
     #[command(flatten)]

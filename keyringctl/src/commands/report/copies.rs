@@ -26,7 +26,7 @@ const NO_SECRET: &str = "no unlock secret was given (--unlock), so this is only 
 
 /// A copy that the server reports.
 #[derive(Serialize)]
-pub(super) struct Copy {
+pub(super) struct CopyFacts {
     pub path: PathBuf,
     pub volume: Known<Volume>,
     pub file: Known<CopyFile>,
@@ -109,7 +109,7 @@ pub(super) fn read(
     datadir: &Path,
     mounts: &Mounts,
     secret: &mut secret::Once<'_>,
-) -> (Copy, CopyContents) {
+) -> (CopyFacts, CopyContents) {
     let (file, read) = match file(fs, path, secret) {
         Ok((file, claims, opened)) => (Known::Measured(file), CopyContents { claims: Some(claims), opened }),
         Err(e) => (
@@ -117,11 +117,11 @@ pub(super) fn read(
             CopyContents { claims: None, opened: Err(BadRequest::Unavailable.into()) },
         ),
     };
-    (Copy { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
+    (CopyFacts { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
 }
 
 /// Records which copies have diverged, and which are the same file.
-pub(super) fn compare(copies: &mut [Copy], read: &[CopyContents]) {
+pub(super) fn compare(copies: &mut [CopyFacts], read: &[CopyContents]) {
     let diverged = |one: &CopyContents, other: &CopyContents| match (&one.opened, &other.opened) {
         (Ok(one), Ok(other)) => one.kinship(other) == Kinship::Diverged,
         _ => one
@@ -183,7 +183,11 @@ fn file(
 }
 
 /// Returns a copy that was not read.
-pub(super) fn not_read(path: &Path, why: &str) -> Copy {
+pub(super) fn not_read(path: &Path, why: &str) -> CopyFacts {
     let why = why.to_owned();
-    Copy { path: path.to_owned(), volume: Known::NotMeasured(why.clone()), file: Known::NotMeasured(why) }
+    CopyFacts {
+        path: path.to_owned(),
+        volume: Known::NotMeasured(why.clone()),
+        file: Known::NotMeasured(why),
+    }
 }

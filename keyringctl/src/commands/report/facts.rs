@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts of a report: everything that was measured, and why something was not. Their JSON holds all facts of the page.
 
-use super::copies::Copy;
+use super::copies::CopyFacts;
 use super::keys::MasterKey;
 use super::known::Known;
 use super::transit::Transit;
-use crate::commands::encrypt::verify::files::Seen;
-use crate::commands::encrypt::verify::finding::Finding;
-use crate::server::{About, Inventory, Item, Kind, Place, ServerKeyring, State};
+use crate::commands::encrypt::verify::files::FileTotals;
+use crate::commands::encrypt::verify::finding::VerifyFinding;
+use crate::server::{
+    DataPlace, Inventory, PlaceKind, PlaceState, ServerIdentity, ServerKeyring, TableLocation,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,61 +22,61 @@ pub(super) struct Facts {
     pub measured: u64,
     /// The version of keyringctl.
     pub program: &'static str,
-    pub server: About,
+    pub server: ServerIdentity,
     /// The server's socket or address.
     pub way: String,
     /// Every place, as the server reports it.
-    pub places: Vec<Item>,
+    pub places: Vec<DataPlace>,
     pub totals: Totals,
     pub schemas: Vec<SchemaRow>,
     pub keyring: ServerKeyring,
-    pub copies: Vec<Copy>,
+    pub copies: Vec<CopyFacts>,
     /// The server's own keys, the oldest first.
     pub keys: Known<Vec<MasterKey>>,
-    pub witness: Known<Option<Witness>>,
-    pub files: Known<Files>,
+    pub witness: Known<Option<WitnessFacts>>,
+    pub files: Known<FileFacts>,
     pub transit: Transit,
     /// Kinds of places that the administrator accepts as unencrypted.
-    pub accepted: Vec<Kind>,
-    pub steps: Vec<Step>,
+    pub accepted: Vec<PlaceKind>,
+    pub steps: Vec<MeasurementStep>,
 }
 
 impl Facts {
     /// Returns whether the administrator accepts unencrypted places of this kind.
-    pub fn accepts(&self, kind: Kind) -> bool {
+    pub fn accepts(&self, kind: PlaceKind) -> bool {
         self.accepted.contains(&kind)
     }
 }
 
 /// One step of the measurement.
 #[derive(Serialize)]
-pub(super) struct Step {
+pub(super) struct MeasurementStep {
     pub what: &'static str,
     pub how: String,
     /// Why it was not done.
     pub not_done: Option<String>,
 }
 
-impl Step {
-    pub fn new<T>(what: &'static str, how: impl Into<String>, known: &Known<T>) -> Step {
-        Step { what, how: how.into(), not_done: known.why_not().map(str::to_owned) }
+impl MeasurementStep {
+    pub fn new<T>(what: &'static str, how: impl Into<String>, known: &Known<T>) -> MeasurementStep {
+        MeasurementStep { what, how: how.into(), not_done: known.why_not().map(str::to_owned) }
     }
 }
 
 /// The witness in the data directory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Witness {
+pub(super) struct WitnessFacts {
     pub id: Uuid,
     pub generation: u64,
 }
 
 /// What was found in the server's files, page by page.
 #[derive(Serialize)]
-pub(super) struct Files {
+pub(super) struct FileFacts {
     pub directories: Vec<PathBuf>,
-    pub seen: Seen,
+    pub seen: FileTotals,
     /// What is unencrypted in them, or cannot be decrypted with the keyring.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<VerifyFinding>,
 }
 
 /// Bytes on disk by their state, as the server reports it.
@@ -86,17 +88,17 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub fn of(items: &[Item]) -> Totals {
+    pub fn of(items: &[DataPlace]) -> Totals {
         let mut totals = Totals::default();
         let mut in_system = 0;
         for item in items {
             match item.state {
-                State::Encrypted => totals.encrypted += item.bytes,
-                State::Clear => totals.clear += item.bytes,
-                State::Cannot => totals.cannot += item.bytes,
-                State::Unused => {}
+                PlaceState::Encrypted => totals.encrypted += item.bytes,
+                PlaceState::Clear => totals.clear += item.bytes,
+                PlaceState::Cannot => totals.cannot += item.bytes,
+                PlaceState::Unused => {}
             }
-            if item.kind == Kind::SystemTable {
+            if item.kind == PlaceKind::SystemTable {
                 in_system += item.bytes;
             }
         }
@@ -132,11 +134,13 @@ impl SchemaRow {
         }
         for table in inventory.tables.iter().filter(|t| !t.discarded) {
             let encrypted = match &table.place {
-                Place::Own => table.is_encrypted(),
-                Place::General(name) => inventory.tablespaces.iter().any(|s| s.name == *name && s.encrypted),
-                Place::System | Place::Dictionary => false,
-                Place::Engine(_) if table.bytes == 0 => continue,
-                Place::Engine(_) => false,
+                TableLocation::Own => table.is_encrypted(),
+                TableLocation::General(name) => {
+                    inventory.tablespaces.iter().any(|s| s.name == *name && s.encrypted)
+                }
+                TableLocation::System | TableLocation::Dictionary => false,
+                TableLocation::Engine(_) if table.bytes == 0 => continue,
+                TableLocation::Engine(_) => false,
             };
             let row = rows.entry(&table.schema).or_default();
             let (count, bytes) = if encrypted {
@@ -156,17 +160,17 @@ mod tests {
     use super::*;
     use crate::server::Remedy;
 
-    fn item(kind: Kind, bytes: u64, state: State) -> Item {
-        Item { kind, name: String::new(), bytes, state, about: String::new(), remedy: Remedy::None }
+    fn item(kind: PlaceKind, bytes: u64, state: PlaceState) -> DataPlace {
+        DataPlace { kind, name: String::new(), bytes, state, about: String::new(), remedy: Remedy::None }
     }
 
     #[test]
     fn a_table_in_the_system_tablespace_is_counted_once() {
         let items = [
-            item(Kind::Table, 10, State::Encrypted),
-            item(Kind::SystemTable, 3, State::Clear),
-            item(Kind::SystemTablespace, 12, State::Cannot),
-            item(Kind::OtherEngine, 99, State::Unused),
+            item(PlaceKind::Table, 10, PlaceState::Encrypted),
+            item(PlaceKind::SystemTable, 3, PlaceState::Clear),
+            item(PlaceKind::SystemTablespace, 12, PlaceState::Cannot),
+            item(PlaceKind::OtherEngine, 99, PlaceState::Unused),
         ];
         let totals = Totals::of(&items);
         assert_eq!(totals, Totals { encrypted: 10, clear: 3, cannot: 9 });

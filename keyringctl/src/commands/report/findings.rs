@@ -3,9 +3,9 @@
 
 mod outcome;
 
-pub(super) use outcome::{Outcome, not_measured};
+pub(super) use outcome::{ReportVerdict, not_measured};
 
-use super::copies::{Copy, CopyFile};
+use super::copies::{CopyFacts, CopyFile};
 use super::facts::Facts;
 use super::keys::Purpose;
 use super::known::Known;
@@ -14,7 +14,7 @@ use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::doctor::server;
 use crate::commands::output::{counted, time};
 use crate::commands::secret;
-use crate::server::{Item, Kind, Remedy, State, Way};
+use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -54,8 +54,8 @@ fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
 /// What the server reports as unencrypted: a finding for each kind and remedy.
 fn unencrypted(facts: &Facts, found: &mut Findings) {
     found.run_checks(&["in-clear", "new-data"]);
-    let mut groups: BTreeMap<(Kind, &str), Vec<&Item>> = BTreeMap::new();
-    for item in facts.places.iter().filter(|i| i.state == State::Clear) {
+    let mut groups: BTreeMap<(PlaceKind, &str), Vec<&DataPlace>> = BTreeMap::new();
+    for item in facts.places.iter().filter(|i| i.state == PlaceState::Clear) {
         let fix = match &item.remedy {
             Remedy::Apply => "keyringctl encrypt apply",
             Remedy::ByHand(how) => how,
@@ -85,7 +85,7 @@ fn unencrypted(facts: &Facts, found: &mut Findings) {
 fn add(
     facts: &Facts,
     found: &mut Findings,
-    kind: Kind,
+    kind: PlaceKind,
     check: &'static str,
     what: String,
     why: &str,
@@ -109,7 +109,7 @@ fn add(
 fn files(facts: &Facts, found: &mut Findings) {
     let Some(files) = facts.files.measured() else { return };
     found.run_checks(&["files"]);
-    let mut groups: BTreeMap<(Kind, &str, &str), Vec<&str>> = BTreeMap::new();
+    let mut groups: BTreeMap<(PlaceKind, &str, &str), Vec<&str>> = BTreeMap::new();
     for finding in &files.findings {
         let fix = finding.remedy.as_deref().unwrap_or_default();
         groups.entry((finding.kind, &finding.why, fix)).or_default().push(&finding.what);
@@ -129,7 +129,7 @@ fn files(facts: &Facts, found: &mut Findings) {
 }
 
 fn keyring(facts: &Facts, found: &mut Findings) {
-    if facts.keyring.way == Way::None {
+    if facts.keyring.way == LoadedAs::None {
         let fix = ["run keyringctl setup, then restart the server".to_owned()];
         let why = "Without a keyring the server can encrypt nothing and cannot read encrypted data.";
         found.add(FindingLevel::Error, "server-keyring", "the server has no keyring", why, &fix);
@@ -181,11 +181,11 @@ fn copies(facts: &Facts, found: &mut Findings) {
     }
 }
 
-fn file_of(copy: &Copy) -> Option<&CopyFile> {
+fn file_of(copy: &CopyFacts) -> Option<&CopyFile> {
     copy.file.measured()
 }
 
-fn volumes(copy: &Copy, before: &[Copy], found: &mut Findings) {
+fn volumes(copy: &CopyFacts, before: &[CopyFacts], found: &mut Findings) {
     let Some(volume) = copy.volume.measured() else { return };
     let fix = ["what to do: keyringctl doctor".to_owned()];
     let path = copy.path.display();
@@ -210,7 +210,7 @@ fn volumes(copy: &Copy, before: &[Copy], found: &mut Findings) {
     }
 }
 
-fn alike(facts: &Facts, copy: &Copy, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
+fn alike(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
     let path = copy.path.display();
     let fix = ["what to do: keyringctl doctor".to_owned()];
     if let Some(other) = &file.same_file_as {

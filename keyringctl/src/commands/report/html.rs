@@ -6,7 +6,7 @@ mod parts;
 mod places;
 
 use super::facts::Facts;
-use super::findings::{Outcome, not_measured};
+use super::findings::{ReportVerdict, not_measured};
 use super::picture::picture;
 use super::transit::NO_ISSUER;
 use crate::commands::doctor::finding::{Finding, FindingLevel, Findings};
@@ -19,7 +19,13 @@ const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// The whole page.
-pub(super) fn page(facts: &Facts, found: &Findings, outcome: Outcome, headline: &str, hash: &str) -> String {
+pub(super) fn page(
+    facts: &Facts,
+    found: &Findings,
+    outcome: ReportVerdict,
+    headline: &str,
+    hash: &str,
+) -> String {
     let about = &facts.server;
     html! {
         (DOCTYPE)
@@ -66,11 +72,11 @@ pub(super) fn page(facts: &Facts, found: &Findings, outcome: Outcome, headline: 
     .into_string()
 }
 
-fn verdict(facts: &Facts, found: &Findings, outcome: Outcome, headline: &str) -> Markup {
+fn verdict(facts: &Facts, found: &Findings, outcome: ReportVerdict, headline: &str) -> Markup {
     let class = match outcome {
-        Outcome::Fine => "verdict fine",
-        Outcome::Incomplete => "verdict incomplete",
-        Outcome::NotFine => "verdict not_fine",
+        ReportVerdict::Fine => "verdict fine",
+        ReportVerdict::Incomplete => "verdict incomplete",
+        ReportVerdict::NotFine => "verdict not_fine",
     };
     let missing = not_measured(facts);
     html! {

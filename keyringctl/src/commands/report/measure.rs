@@ -3,14 +3,14 @@
 
 use super::args::Args;
 use super::copies::{self, Mounts};
-use super::facts::{Facts, Files, SchemaRow, Step, Totals, Witness};
+use super::facts::{Facts, FileFacts, MeasurementStep, SchemaRow, Totals, WitnessFacts};
 use super::keys::master_keys;
 use super::known::Known;
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
 use crate::error::{Error, Result};
-use crate::server::{Here, Inventory, ServerFiles, ServerKeyring, Session, coverage};
+use crate::server::{DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, coverage};
 use keyring_external::keyring::{Keyring, now, witness_claims};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -24,10 +24,10 @@ use std::sync::Arc;
 pub(super) fn all(args: &Args) -> Result<Facts> {
     let measured = now();
     let mut session = args.server.connect()?;
-    let inventory = Inventory::of(&mut session)?;
-    let keyring = ServerKeyring::of(&mut session)?;
-    let transit = Transit::of(&mut session)?;
-    let here = Here::look(&mut session)?;
+    let inventory = Inventory::query(&mut session)?;
+    let keyring = ServerKeyring::query(&mut session)?;
+    let transit = Transit::query(&mut session)?;
+    let here = DatadirAccess::check(&mut session)?;
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let mounts = Mounts::read();
 
@@ -64,7 +64,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         None => Known::NotMeasured(ELSEWHERE.to_owned()),
     };
     let witness = match witness {
-        Known::Measured(w) => Known::Measured(w.map(|w| Witness { id: w.id, generation: w.generation })),
+        Known::Measured(w) => Known::Measured(w.map(|w| WitnessFacts { id: w.id, generation: w.generation })),
         Known::NotMeasured(why) => Known::NotMeasured(why),
     };
     let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok());
@@ -76,7 +76,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let mut facts = Facts {
         measured,
         program: env!("CARGO_PKG_VERSION"),
-        way: session.way().to_owned(),
+        way: session.address().to_owned(),
         totals: Totals::of(&places),
         places,
         schemas: SchemaRow::all(&inventory),
@@ -96,7 +96,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
 
 const ELSEWHERE: &str = "the data directory is not on this machine: run keyringctl report on the server";
 
-fn no_keyring(keyring: &ServerKeyring, here: &Here) -> String {
+fn no_keyring(keyring: &ServerKeyring, here: &DatadirAccess) -> String {
     if !keyring.is_ours() {
         "the server does not use keyring_external".to_owned()
     } else if here.datadir().is_none() {
@@ -109,21 +109,21 @@ fn no_keyring(keyring: &ServerKeyring, here: &Here) -> String {
 fn check_files(
     args: &Args,
     session: &mut Session,
-    here: &Here,
+    here: &DatadirAccess,
     inventory: &Inventory,
     keyring: Option<&Keyring>,
-) -> Known<Files> {
+) -> Known<FileFacts> {
     if args.no_files {
         return Known::NotMeasured("skipped because of --no-files".to_owned());
     }
     match here {
-        Here::Readable(_) => {}
-        Here::Closed(datadir) => return Known::NotMeasured(no_permission(datadir)),
-        Here::Elsewhere => return Known::NotMeasured(ELSEWHERE.to_owned()),
+        DatadirAccess::Readable(_) => {}
+        DatadirAccess::Closed(datadir) => return Known::NotMeasured(no_permission(datadir)),
+        DatadirAccess::Elsewhere => return Known::NotMeasured(ELSEWHERE.to_owned()),
     }
-    let checked = ServerFiles::of(session).and_then(|of_server| {
+    let checked = ServerFiles::query(session).and_then(|of_server| {
         let (seen, findings) = files::check(&of_server, inventory, keyring)?;
-        Ok(Files { directories: of_server.directories, seen, findings })
+        Ok(FileFacts { directories: of_server.directories, seen, findings })
     });
     checked.into()
 }
@@ -133,35 +133,35 @@ fn no_permission(datadir: &Path) -> String {
 }
 
 /// Describes how everything was measured.
-fn steps(facts: &Facts) -> Vec<Step> {
+fn steps(facts: &Facts) -> Vec<MeasurementStep> {
     let done = Known::Measured(());
     let mut steps = vec![
-        Step::new(
+        MeasurementStep::new(
             "Tables, tablespaces, schemas and settings",
             "information_schema.TABLES, INNODB_TABLESPACES, FILES, SCHEMATA; SHOW GLOBAL VARIABLES; SHOW BINARY LOGS; SHOW REPLICA STATUS",
             &done,
         ),
-        Step::new(
+        MeasurementStep::new(
             "The server's keyring",
             "performance_schema.keyring_component_status, or SHOW GLOBAL STATUS LIKE 'Keyring_external_%'",
             &done,
         ),
-        Step::new(
+        MeasurementStep::new(
             "TLS",
             "SHOW GLOBAL VARIABLES, SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%', performance_schema.threads",
             &done,
         ),
-        Step::new(
+        MeasurementStep::new(
             "The server's files",
             "every page of every tablespace and every block of the redo log was read, as keyringctl encrypt verify does; with the unlock secret, one page of each file was decrypted",
             &facts.files,
         ),
-        Step::new(
+        MeasurementStep::new(
             "Master keys and their dates",
             "the keyring was opened, as keyringctl list does",
             &facts.keys,
         ),
-        Step::new(
+        MeasurementStep::new(
             "The witness",
             "the file in the data directory was read, as keyringctl witness show does",
             &facts.witness,
@@ -169,19 +169,19 @@ fn steps(facts: &Facts) -> Vec<Step> {
     ];
     for copy in &facts.copies {
         let how = |what| format!("{}: {what}", copy.path.display());
-        steps.push(Step::new(
+        steps.push(MeasurementStep::new(
             "A copy of the keyring",
             how("its header was read, as keyringctl status does"),
             &copy.file,
         ));
         if let Known::Measured(file) = &copy.file {
-            steps.push(Step::new(
+            steps.push(MeasurementStep::new(
                 "A copy of the keyring",
                 how("every byte was verified, as keyringctl verify does"),
                 &file.verified,
             ));
         }
-        steps.push(Step::new("A volume", how("/proc/self/mountinfo"), &copy.volume));
+        steps.push(MeasurementStep::new("A volume", how("/proc/self/mountinfo"), &copy.volume));
     }
     steps
 }

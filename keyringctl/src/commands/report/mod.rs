@@ -21,14 +21,14 @@ use super::output::{Output, document_text, hex};
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use facts::Facts;
-use findings::Outcome;
+use findings::ReportVerdict;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// The JSON document.
 #[derive(Serialize)]
 struct ReportDocument<'a> {
-    verdict: Outcome,
+    verdict: ReportVerdict,
     headline: &'a str,
     facts: &'a Facts,
     findings: Vec<&'a super::doctor::finding::Finding>,
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let facts = measure::all(args)?;
     let found = findings::findings(&facts);
-    let outcome = Outcome::of(&facts, &found);
+    let outcome = ReportVerdict::of(&facts, &found);
     let headline = outcome.headline(&facts, &found);
     let report =
         ReportDocument { verdict: outcome, headline: &headline, facts: &facts, findings: found.all() };
@@ -55,5 +55,5 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line(format_args!("Wrote {}", path.display()));
     }
     out.document(&report);
-    Ok(if outcome == Outcome::Fine { Verdict::Fine } else { Verdict::NotFine })
+    Ok(if outcome == ReportVerdict::Fine { Verdict::Fine } else { Verdict::NotFine })
 }

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Facts for tests: a server on which everything is in order.
 
-use super::copies::{Copy, CopyFile, Volume};
-use super::facts::{Facts, Files, Totals, Witness};
+use super::copies::{CopyFacts, CopyFile, Volume};
+use super::facts::{Facts, FileFacts, Totals, WitnessFacts};
 use super::keys::{MasterKey, Purpose};
 use super::known::Known;
 use super::transit::Transit;
-use crate::commands::encrypt::verify::files::Seen;
-use crate::server::{About, Item, Kind, Remedy, ServerKeyring, State, Way};
+use crate::commands::encrypt::verify::files::FileTotals;
+use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy, ServerIdentity, ServerKeyring};
 use uuid::Uuid;
 
 /// The time of the measurement: 2026-06-01.
 pub(super) const NOW: u64 = 1_780_272_000;
 
-pub(super) fn item(kind: Kind, name: &str, state: State) -> Item {
-    let remedy = if state == State::Clear { Remedy::Apply } else { Remedy::None };
-    Item { kind, name: name.to_owned(), bytes: 1 << 20, state, about: String::new(), remedy }
+pub(super) fn item(kind: PlaceKind, name: &str, state: PlaceState) -> DataPlace {
+    let remedy = if state == PlaceState::Clear { Remedy::Apply } else { Remedy::None };
+    DataPlace { kind, name: name.to_owned(), bytes: 1 << 20, state, about: String::new(), remedy }
 }
 
-pub(super) fn copy(path: &str, device: &str) -> Copy {
-    Copy {
+pub(super) fn copy(path: &str, device: &str) -> CopyFacts {
+    CopyFacts {
         path: path.into(),
         volume: Known::Measured(Volume {
             mounted_at: "/mnt/a".into(),
@@ -47,11 +47,11 @@ pub(super) fn copy(path: &str, device: &str) -> Copy {
 }
 
 pub(super) fn fine() -> Facts {
-    let places = vec![item(Kind::Table, "clinic.visits", State::Encrypted)];
+    let places = vec![item(PlaceKind::Table, "clinic.visits", PlaceState::Encrypted)];
     Facts {
         measured: NOW,
         program: "0",
-        server: About {
+        server: ServerIdentity {
             version: "9.7.4".to_owned(),
             uuid: "u".to_owned(),
             hostname: "db".to_owned(),
@@ -62,7 +62,7 @@ pub(super) fn fine() -> Facts {
         places,
         schemas: Vec::new(),
         keyring: ServerKeyring {
-            way: Way::Component,
+            way: LoadedAs::Component,
             state: "ATTACHED".to_owned(),
             id: Uuid::nil().to_string(),
             generation: 7,
@@ -79,10 +79,10 @@ pub(super) fn fine() -> Facts {
             bits: 256,
             stored: NOW - 1000,
         }]),
-        witness: Known::Measured(Some(Witness { id: Uuid::nil(), generation: 7 })),
-        files: Known::Measured(Files {
+        witness: Known::Measured(Some(WitnessFacts { id: Uuid::nil(), generation: 7 })),
+        files: Known::Measured(FileFacts {
             directories: vec!["/var/lib/mysql".into()],
-            seen: Seen::default(),
+            seen: FileTotals::default(),
             findings: Vec::new(),
         }),
         transit: Transit {

@@ -26,7 +26,7 @@ pub(super) const NO_ISSUER: &str =
     "the server does not report it. On the server, run: openssl x509 -noout -issuer -subject -in";
 
 impl Transit {
-    pub fn of(session: &mut Session) -> Result<Transit> {
+    pub fn query(session: &mut Session) -> Result<Transit> {
         let status = session.rows::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%'")?;
         let status = |name: &str| {
             let found = status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));

@@ -5,7 +5,7 @@ use super::opened::Opened;
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::tablespace::{Depth, FileReport, Found, Kind, State, check, find};
+use crate::tablespace::{DataFiles, Depth, FileKind, FileReport, FileState, check, find};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ pub(super) fn run(
     let depth = if args.every_page { Depth::EveryPage } else { Depth::OnePage };
     let mut files = check_files(&found, &keyring, depth);
     for _ in 0..READINGS {
-        let missing = |file: &FileReport| file.state == State::KeyMissing;
+        let missing = |file: &FileReport| file.state == FileState::KeyMissing;
         let before = keyring.keyring.status().generation;
         if !files.iter().any(missing)
             || keyring.reload(fs).is_err()
@@ -87,7 +87,7 @@ pub(super) fn run(
         "links_not_followed": found.links,
         "files": files,
     }));
-    let unreadable = files.iter().filter(|file| file.state == State::Unreadable).count();
+    let unreadable = files.iter().filter(|file| file.state == FileState::Unreadable).count();
     if unreadable > 0 {
         return Err(Error::Usage(format!("{unreadable} files or directories could not be read")));
     }
@@ -99,7 +99,7 @@ fn files_hold(files: usize) -> String {
 }
 
 /// Checks all files. A terminal shows a progress bar if that takes long.
-fn check_files(found: &Found, keyring: &Opened, depth: Depth) -> Vec<FileReport> {
+fn check_files(found: &DataFiles, keyring: &Opened, depth: Depth) -> Vec<FileReport> {
     let start = Instant::now();
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left");
     // It counts from the start, so that the remaining time is right when the bar appears.
@@ -117,23 +117,26 @@ fn check_files(found: &Found, keyring: &Opened, depth: Depth) -> Vec<FileReport>
     files
 }
 
-fn print(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
-    let mut kinds: BTreeMap<Kind, BTreeMap<State, usize>> = BTreeMap::new();
+fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output) {
+    let mut kinds: BTreeMap<FileKind, BTreeMap<FileState, usize>> = BTreeMap::new();
     for file in files {
         *kinds.entry(file.kind).or_default().entry(file.state).or_default() += 1;
     }
     for (kind, states) in kinds {
         let counts: Vec<_> = states.iter().map(|(state, n)| format!("{n} {}", state.name())).collect();
         let why = match kind {
-            Kind::System | Kind::Temporary => " (encryption not supported by MySQL)",
+            FileKind::System | FileKind::Temporary => " (encryption not supported by MySQL)",
             _ => "",
         };
         out.line(format_args!("  {:<24} {}{why}", kind.name(), counts.join(", ")));
     }
     for (state, advice) in FAILURES {
         let lines = files.iter().filter(|file| file.state == *state).map(|file| {
-            let needs =
-                file.key.iter().filter(|_| *state != State::Damaged).map(|key| format!("needs key {key}"));
+            let needs = file
+                .key
+                .iter()
+                .filter(|_| *state != FileState::Damaged)
+                .map(|key| format!("needs key {key}"));
             let why: Vec<_> = needs.chain(file.notes.iter().cloned()).collect();
             format!(
                 "{:<13} {}: {}",
@@ -149,7 +152,7 @@ fn print(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
     let unencrypted = || files.iter().filter(|file| file.in_clear);
     if args.all_encrypted {
         let lines = unencrypted().map(|file| {
-            let state = if file.state == State::Opened { "PARTLY UNENCRYPTED" } else { "UNENCRYPTED" };
+            let state = if file.state == FileState::Opened { "PARTLY UNENCRYPTED" } else { "UNENCRYPTED" };
             let why: String = file.notes.iter().map(|note| format!(": {note}")).collect();
             format!("{state:<13} {}{}", visible(file.path.display()), visible(why))
         });
@@ -168,8 +171,8 @@ fn print(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
         ));
     }
     let failed = files.iter().filter(|file| file.state.is_failure()).count();
-    let opened = files.iter().filter(|file| file.state == State::Opened).count();
-    let proved = files.iter().filter(|f| f.state == State::Opened && f.checked_page.is_some()).count();
+    let opened = files.iter().filter(|file| file.state == FileState::Opened).count();
+    let proved = files.iter().filter(|f| f.state == FileState::Opened && f.checked_page.is_some()).count();
     out.line(match (failed, opened) {
         (0, 0) => "none of these files is encrypted".to_owned(),
         (0, _) => format!(
@@ -186,17 +189,17 @@ fn print(args: &Args, files: &[FileReport], found: &Found, out: &mut Output) {
 }
 
 /// The states that are failures, and what to do about each.
-const FAILURES: &[(State, &str)] = &[
+const FAILURES: &[(FileState, &str)] = &[
     (
-        State::KeyMissing,
+        FileState::KeyMissing,
         "this keyring cannot decrypt these files: find the keyring, or the backup of it, from the time of these files",
     ),
     (
-        State::WrongKey,
+        FileState::WrongKey,
         "the keyring has a key of this name, but these files were encrypted with another key of the same name, or are damaged: find the keyring from the time of these files",
     ),
-    (State::Damaged, "restore these files from a backup, and check their disk (dmesg)"),
-    (State::Unreadable, "these files could not be checked"),
+    (FileState::Damaged, "restore these files from a backup, and check their disk (dmesg)"),
+    (FileState::Unreadable, "these files could not be checked"),
 ];
 
 /// Prints at most [`MOST_LINES`] lines. Returns whether there were any.

@@ -7,15 +7,15 @@ use std::str::FromStr;
 
 /// A place where a server stores data.
 #[derive(Clone, Debug, Serialize)]
-pub struct Item {
+pub struct DataPlace {
     /// The kind of place.
-    pub kind: Kind,
+    pub kind: PlaceKind,
     /// Its name: `schema.table`, a tablespace, a file, a setting.
     pub name: String,
     /// Its size; 0 if the server does not report it.
     pub bytes: u64,
     /// Whether it is encrypted.
-    pub state: State,
+    pub state: PlaceState,
     /// Details, as one or more clauses.
     pub about: String,
     /// Who can change its state.
@@ -25,7 +25,7 @@ pub struct Item {
 /// Kinds of places.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum PlaceKind {
     /// A table with its own files.
     Table,
     /// A table in the system tablespace.
@@ -72,50 +72,53 @@ pub enum Kind {
     LateSetting,
 }
 
-const KINDS: [(Kind, &str); 22] = [
-    (Kind::Table, "table"),
-    (Kind::SystemTable, "system-table"),
-    (Kind::OtherEngine, "other-engine"),
-    (Kind::Tablespace, "tablespace"),
-    (Kind::MysqlTablespace, "mysql-tablespace"),
-    (Kind::FullText, "full-text"),
-    (Kind::Leftover, "leftover"),
-    (Kind::Undo, "undo"),
-    (Kind::Redo, "redo"),
-    (Kind::BinaryLog, "binary-log"),
-    (Kind::RelayLog, "relay-log"),
-    (Kind::Doublewrite, "doublewrite"),
-    (Kind::ChangeBuffer, "change-buffer"),
-    (Kind::SystemTablespace, "system-tablespace"),
-    (Kind::Temporary, "temporary"),
-    (Kind::GeneralLog, "general-log"),
-    (Kind::SlowLog, "slow-log"),
-    (Kind::ErrorLog, "error-log"),
-    (Kind::Dumps, "dumps"),
-    (Kind::Schema, "schema"),
-    (Kind::Setting, "setting"),
-    (Kind::LateSetting, "late-setting"),
+const KINDS: [(PlaceKind, &str); 22] = [
+    (PlaceKind::Table, "table"),
+    (PlaceKind::SystemTable, "system-table"),
+    (PlaceKind::OtherEngine, "other-engine"),
+    (PlaceKind::Tablespace, "tablespace"),
+    (PlaceKind::MysqlTablespace, "mysql-tablespace"),
+    (PlaceKind::FullText, "full-text"),
+    (PlaceKind::Leftover, "leftover"),
+    (PlaceKind::Undo, "undo"),
+    (PlaceKind::Redo, "redo"),
+    (PlaceKind::BinaryLog, "binary-log"),
+    (PlaceKind::RelayLog, "relay-log"),
+    (PlaceKind::Doublewrite, "doublewrite"),
+    (PlaceKind::ChangeBuffer, "change-buffer"),
+    (PlaceKind::SystemTablespace, "system-tablespace"),
+    (PlaceKind::Temporary, "temporary"),
+    (PlaceKind::GeneralLog, "general-log"),
+    (PlaceKind::SlowLog, "slow-log"),
+    (PlaceKind::ErrorLog, "error-log"),
+    (PlaceKind::Dumps, "dumps"),
+    (PlaceKind::Schema, "schema"),
+    (PlaceKind::Setting, "setting"),
+    (PlaceKind::LateSetting, "late-setting"),
 ];
 
-impl Kind {
+impl PlaceKind {
     /// Whether it is a setting, which decides whether later data is encrypted.
     pub fn is_setting(self) -> bool {
-        matches!(self, Kind::Setting | Kind::LateSetting | Kind::ChangeBuffer | Kind::Schema)
+        matches!(
+            self,
+            PlaceKind::Setting | PlaceKind::LateSetting | PlaceKind::ChangeBuffer | PlaceKind::Schema
+        )
     }
 
     /// Whether it is one table.
     pub fn is_table(self) -> bool {
-        matches!(self, Kind::Table | Kind::SystemTable)
+        matches!(self, PlaceKind::Table | PlaceKind::SystemTable)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for PlaceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(KINDS.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for PlaceKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -129,7 +132,7 @@ impl FromStr for Kind {
 /// Whether a place is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum PlaceState {
     /// It is encrypted, or set correctly.
     Encrypted,
     /// It is unencrypted, but could be encrypted or switched off.

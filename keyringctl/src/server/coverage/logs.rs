@@ -1,36 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Logs, and the settings that decide whether later data is encrypted.
 
-use super::item::{Item, Kind, Remedy, State};
+use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
 use crate::server::{Inventory, Settings};
 
-pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
+pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     let settings = &inventory.settings;
     let mut items = vec![redo(settings), binary_logs(inventory)];
     items.extend(relay_logs(inventory));
     items.push(doublewrite(settings));
     items.push(change_buffer(settings));
-    items.push(query_log(settings, Kind::GeneralLog, "general_log", "general_log_file", "every statement"));
     items.push(query_log(
         settings,
-        Kind::SlowLog,
+        PlaceKind::GeneralLog,
+        "general_log",
+        "general_log_file",
+        "every statement",
+    ));
+    items.push(query_log(
+        settings,
+        PlaceKind::SlowLog,
         "slow_query_log",
         "slow_query_log_file",
         "slow statements",
     ));
-    items.push(Item {
-        kind: Kind::ErrorLog,
+    items.push(DataPlace {
+        kind: PlaceKind::ErrorLog,
         name: format!("error log {}", settings.get("log_error").unwrap_or_default()),
         bytes: 0,
-        state: State::Cannot,
+        state: PlaceState::Cannot,
         about: "MySQL cannot encrypt the error log. It contains no rows, but may contain names of tables and parts of statements".to_owned(),
         remedy: Remedy::None,
     });
-    items.push(Item {
-        kind: Kind::Dumps,
+    items.push(DataPlace {
+        kind: PlaceKind::Dumps,
         name: "dumps and exports".to_owned(),
         bytes: 0,
-        state: State::Cannot,
+        state: PlaceState::Cannot,
         about: "mysqldump and SELECT INTO OUTFILE write unencrypted files; old backups are unencrypted too"
             .to_owned(),
         remedy: Remedy::ByHand("encrypt new dumps as you create them; find and destroy old ones".to_owned()),
@@ -52,14 +58,14 @@ pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
 /// Returns an item for a value that only SET PERSIST or SET GLOBAL has set. InnoDB applies it only when startup is almost
 /// complete. Until then it writes unencrypted data: undo and redo of the server's own tables, and after a crash old values
 /// of rows.
-fn late(settings: &Settings, name: &str) -> Option<Item> {
+fn late(settings: &Settings, name: &str) -> Option<DataPlace> {
     let value =
         settings.get(name).filter(|v| v.eq_ignore_ascii_case("ON") || v.eq_ignore_ascii_case("none"))?;
-    settings.is_late(name).then(|| Item {
-        kind: Kind::LateSetting,
+    settings.is_late(name).then(|| DataPlace {
+        kind: PlaceKind::LateSetting,
         name: name.to_owned(),
         bytes: 0,
-        state: State::Clear,
+        state: PlaceState::Clear,
         about: "set only with SET PERSIST or SET GLOBAL, which the server applies too late during startup: after a crash, it first writes old values of rows unencrypted"
             .to_owned(),
         remedy: Remedy::ByHand(format!(
@@ -68,39 +74,39 @@ fn late(settings: &Settings, name: &str) -> Option<Item> {
     })
 }
 
-fn setting(settings: &Settings, name: &str, about: &str) -> Item {
+fn setting(settings: &Settings, name: &str, about: &str) -> DataPlace {
     let on = settings.is_on(name);
-    Item {
-        kind: Kind::Setting,
+    DataPlace {
+        kind: PlaceKind::Setting,
         name: name.to_owned(),
         bytes: 0,
-        state: if on { State::Encrypted } else { State::Clear },
+        state: if on { PlaceState::Encrypted } else { PlaceState::Clear },
         about: if on { "ON".to_owned() } else { format!("OFF: {about}") },
         remedy: if on { Remedy::None } else { Remedy::Apply },
     }
 }
 
-fn redo(settings: &Settings) -> Item {
+fn redo(settings: &Settings) -> DataPlace {
     let on = settings.is_on("innodb_redo_log_encrypt");
-    Item {
-        kind: Kind::Redo,
+    DataPlace {
+        kind: PlaceKind::Redo,
         name: "redo log".to_owned(),
         bytes: settings.number("innodb_redo_log_capacity").unwrap_or(0),
-        state: if on { State::Encrypted } else { State::Clear },
+        state: if on { PlaceState::Encrypted } else { PlaceState::Clear },
         about: "changes of rows".to_owned(),
         remedy: if on { Remedy::None } else { Remedy::Apply },
     }
 }
 
-fn binary_logs(inventory: &Inventory) -> Item {
+fn binary_logs(inventory: &Inventory) -> DataPlace {
     let (clear, encrypted): (Vec<_>, Vec<_>) = inventory.binary_logs.iter().partition(|log| !log.encrypted);
     let bytes = inventory.binary_logs.iter().map(|log| log.bytes).sum();
     let on = inventory.settings.is_on("binlog_encryption");
     let (state, about, remedy) = match (on, clear.len()) {
-        _ if !inventory.settings.is_on("log_bin") => (State::Unused, "off".to_owned(), Remedy::None),
-        (true, 0) => (State::Encrypted, format!("{} files", encrypted.len()), Remedy::None),
+        _ if !inventory.settings.is_on("log_bin") => (PlaceState::Unused, "off".to_owned(), Remedy::None),
+        (true, 0) => (PlaceState::Encrypted, format!("{} files", encrypted.len()), Remedy::None),
         (true, old) => (
-            State::Clear,
+            PlaceState::Clear,
             format!(
                 "{old} of {} files are unencrypted, and remain so until they are purged",
                 old + encrypted.len()
@@ -110,31 +116,31 @@ fn binary_logs(inventory: &Inventory) -> Item {
                     .to_owned(),
             ),
         ),
-        (false, all) => (State::Clear, format!("{all} files"), Remedy::Apply),
+        (false, all) => (PlaceState::Clear, format!("{all} files"), Remedy::Apply),
     };
-    Item { kind: Kind::BinaryLog, name: "binary logs".to_owned(), bytes, state, about, remedy }
+    DataPlace { kind: PlaceKind::BinaryLog, name: "binary logs".to_owned(), bytes, state, about, remedy }
 }
 
-fn relay_logs(inventory: &Inventory) -> Option<Item> {
+fn relay_logs(inventory: &Inventory) -> Option<DataPlace> {
     let on = inventory.settings.is_on("binlog_encryption");
-    inventory.relay_log_bytes.map(|bytes| Item {
-        kind: Kind::RelayLog,
+    inventory.relay_log_bytes.map(|bytes| DataPlace {
+        kind: PlaceKind::RelayLog,
         name: "relay logs".to_owned(),
         bytes,
-        state: if on { State::Encrypted } else { State::Clear },
+        state: if on { PlaceState::Encrypted } else { PlaceState::Clear },
         about: "encrypted with binlog_encryption; the replica removes old files after applying them"
             .to_owned(),
         remedy: if on { Remedy::None } else { Remedy::Apply },
     })
 }
 
-fn doublewrite(settings: &Settings) -> Item {
+fn doublewrite(settings: &Settings) -> DataPlace {
     let off = settings.get("innodb_doublewrite").is_some_and(|v| v.eq_ignore_ascii_case("OFF"));
-    Item {
-        kind: Kind::Doublewrite,
+    DataPlace {
+        kind: PlaceKind::Doublewrite,
         name: "doublewrite files (*.dblwr)".to_owned(),
         bytes: 0,
-        state: if off { State::Unused } else { State::Encrypted },
+        state: if off { PlaceState::Unused } else { PlaceState::Encrypted },
         about: if off {
             "off".to_owned()
         } else {
@@ -146,13 +152,13 @@ fn doublewrite(settings: &Settings) -> Item {
 }
 
 /// With change buffering, entries of secondary indexes wait unencrypted in ibdata1, also those of encrypted tables.
-fn change_buffer(settings: &Settings) -> Item {
+fn change_buffer(settings: &Settings) -> DataPlace {
     let none = settings.get("innodb_change_buffering").is_none_or(|v| v.eq_ignore_ascii_case("none"));
-    Item {
-        kind: Kind::ChangeBuffer,
+    DataPlace {
+        kind: PlaceKind::ChangeBuffer,
         name: "innodb_change_buffering".to_owned(),
         bytes: 0,
-        state: if none { State::Encrypted } else { State::Clear },
+        state: if none { PlaceState::Encrypted } else { PlaceState::Clear },
         about: if none {
             "none".to_owned()
         } else {
@@ -163,15 +169,15 @@ fn change_buffer(settings: &Settings) -> Item {
     }
 }
 
-fn query_log(settings: &Settings, kind: Kind, switch: &str, file: &str, what: &str) -> Item {
+fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, what: &str) -> DataPlace {
     let on =
         settings.is_on(switch) && settings.get("log_output").is_none_or(|o| !o.eq_ignore_ascii_case("NONE"));
     let path = settings.get(file).unwrap_or_default();
-    Item {
+    DataPlace {
         kind,
         name: format!("{} {path}", kind.to_string().replace('-', " ")),
         bytes: 0,
-        state: if on { State::Clear } else { State::Unused },
+        state: if on { PlaceState::Clear } else { PlaceState::Unused },
         about: if on {
             format!("ON: {what} with values, in a log that MySQL cannot encrypt")
         } else {

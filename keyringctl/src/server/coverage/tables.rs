@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tables, tablespaces and schema defaults.
 
-use super::item::{Item, Kind, Remedy, State};
-use crate::server::{Inventory, Place, Schema, Table, Tablespace, TablespaceKind, quoted};
+use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
+use crate::server::{Inventory, Schema, Table, TableLocation, Tablespace, TablespaceKind, quoted};
 
 /// The details of the system tablespace.
 const ABOUT_SYSTEM: &str = "MySQL cannot encrypt ibdata1. It holds the change buffer, and keeps old entries of secondary indexes and rows of tables \
      that were once in it. To get rid of them, load a dump into a new instance";
 
-pub(super) fn items(inventory: &Inventory) -> Vec<Item> {
+pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     let tables = inventory.tables.iter().filter_map(table);
     let spaces = inventory.tablespaces.iter().map(|space| tablespace(space, inventory));
     tables.chain(spaces).chain(inventory.schemas.iter().map(schema)).collect()
 }
 
 /// Returns `None` for a table in a general tablespace, which is encrypted together with it.
-fn table(table: &Table) -> Option<Item> {
-    let item = |kind, state, about: String, remedy| Item {
+fn table(table: &Table) -> Option<DataPlace> {
+    let item = |kind, state, about: String, remedy| DataPlace {
         kind,
         name: table.full_name(),
         bytes: table.bytes,
@@ -26,30 +26,30 @@ fn table(table: &Table) -> Option<Item> {
     };
     let quoted = table.quoted();
     Some(match &table.place {
-        Place::General(_) | Place::Dictionary => return None,
-        Place::Own if table.discarded => {
-            item(Kind::Table, State::Unused, "its tablespace was discarded".to_owned(), Remedy::None)
+        TableLocation::General(_) | TableLocation::Dictionary => return None,
+        TableLocation::Own if table.discarded => {
+            item(PlaceKind::Table, PlaceState::Unused, "its tablespace was discarded".to_owned(), Remedy::None)
         }
-        Place::Own if table.is_encrypted() => item(Kind::Table, State::Encrypted, files(table), Remedy::None),
-        Place::Own => item(Kind::Table, State::Clear, files(table), Remedy::Apply),
-        Place::System => item(
-            Kind::SystemTable,
-            State::Clear,
+        TableLocation::Own if table.is_encrypted() => item(PlaceKind::Table, PlaceState::Encrypted, files(table), Remedy::None),
+        TableLocation::Own => item(PlaceKind::Table, PlaceState::Clear, files(table), Remedy::Apply),
+        TableLocation::System => item(
+            PlaceKind::SystemTable,
+            PlaceState::Clear,
             "in the system tablespace; apply moves it to its own tablespace, but its old pages remain in ibdata1".to_owned(),
             Remedy::Apply,
         ),
-        Place::Engine(engine) if is_log_table(table) => item(
-            Kind::OtherEngine,
-            if table.bytes == 0 { State::Unused } else { State::Clear },
+        TableLocation::Engine(engine) if is_log_table(table) => item(
+            PlaceKind::OtherEngine,
+            if table.bytes == 0 { PlaceState::Unused } else { PlaceState::Clear },
             format!("a server log in a {engine} table, which MySQL cannot encrypt"),
             Remedy::ByHand(format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {quoted};")),
         ),
-        Place::Engine(engine) if engine == "MEMORY" || engine == "BLACKHOLE" => {
-            item(Kind::OtherEngine, State::Unused, format!("{engine} tables store no rows on disk"), Remedy::None)
+        TableLocation::Engine(engine) if engine == "MEMORY" || engine == "BLACKHOLE" => {
+            item(PlaceKind::OtherEngine, PlaceState::Unused, format!("{engine} tables store no rows on disk"), Remedy::None)
         }
-        Place::Engine(engine) => item(
-            Kind::OtherEngine,
-            State::Clear,
+        TableLocation::Engine(engine) => item(
+            PlaceKind::OtherEngine,
+            PlaceState::Clear,
             format!("MySQL encrypts only InnoDB tables, not {engine}"),
             Remedy::ByHand(format!("ALTER TABLE {quoted} ENGINE = InnoDB, ENCRYPTION = 'Y';")),
         ),
@@ -70,36 +70,36 @@ fn files(table: &Table) -> String {
     }
 }
 
-fn tablespace(space: &Tablespace, inventory: &Inventory) -> Item {
-    let by_server = if space.encrypted { State::Encrypted } else { State::Clear };
+fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
+    let by_server = if space.encrypted { PlaceState::Encrypted } else { PlaceState::Clear };
     let (kind, state, about, remedy) = match space.kind {
         TablespaceKind::Mysql => {
-            (Kind::MysqlTablespace, by_server, "the data dictionary, accounts, comments".to_owned(), Remedy::Apply)
+            (PlaceKind::MysqlTablespace, by_server, "the data dictionary, accounts, comments".to_owned(), Remedy::Apply)
         }
         TablespaceKind::General => {
-            let tables = inventory.tables.iter().filter(|t| t.place == Place::General(space.name.clone())).count();
-            (Kind::Tablespace, by_server, format!("{tables} tables"), Remedy::Apply)
+            let tables = inventory.tables.iter().filter(|t| t.place == TableLocation::General(space.name.clone())).count();
+            (PlaceKind::Tablespace, by_server, format!("{tables} tables"), Remedy::Apply)
         }
-        TablespaceKind::Undo => (Kind::Undo, by_server, space.state.clone(), Remedy::Apply),
+        TablespaceKind::Undo => (PlaceKind::Undo, by_server, space.state.clone(), Remedy::Apply),
         TablespaceKind::Temporary => (
-            Kind::Temporary,
-            State::Cannot,
+            PlaceKind::Temporary,
+            PlaceState::Cannot,
             "MySQL cannot encrypt temporary tablespaces (ibtmp1 and #innodb_temp) or sort files in tmpdir. It recreates them at each start"
                 .to_owned(),
             Remedy::ByHand("put them and tmpdir on an encrypted filesystem or on tmpfs".to_owned()),
         ),
-        TablespaceKind::System => (Kind::SystemTablespace, State::Cannot, ABOUT_SYSTEM.to_owned(), Remedy::None),
+        TablespaceKind::System => (PlaceKind::SystemTablespace, PlaceState::Cannot, ABOUT_SYSTEM.to_owned(), Remedy::None),
         TablespaceKind::FullText => {
-            (Kind::FullText, by_server, "encrypted with the table that it belongs to".to_owned(), Remedy::Apply)
+            (PlaceKind::FullText, by_server, "encrypted with the table that it belongs to".to_owned(), Remedy::Apply)
         }
         TablespaceKind::Leftover => (
-            Kind::Leftover,
+            PlaceKind::Leftover,
             by_server,
             "a statement is rebuilding a table, or was cancelled".to_owned(),
             Remedy::ByHand(format!("while no ALTER TABLE runs: DROP TABLE {};", leftover_table(&space.name))),
         ),
     };
-    let remedy = if state == State::Encrypted { Remedy::None } else { remedy };
+    let remedy = if state == PlaceState::Encrypted { Remedy::None } else { remedy };
     let name = match space.kind {
         TablespaceKind::System => "ibdata1".to_owned(),
         TablespaceKind::Temporary => "temporary tables".to_owned(),
@@ -107,7 +107,7 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> Item {
         TablespaceKind::Undo => format!("undo tablespace {}", space.name),
         TablespaceKind::FullText | TablespaceKind::Leftover => space.name.clone(),
     };
-    Item { kind, name, bytes: space.bytes, state, about, remedy }
+    DataPlace { kind, name, bytes: space.bytes, state, about, remedy }
 }
 
 /// Returns the name of the table `schema/#sql-1f_2` for a statement.
@@ -116,11 +116,18 @@ fn leftover_table(name: &str) -> String {
     format!("{}.{}", quoted(schema), quoted(table))
 }
 
-fn schema(schema: &Schema) -> Item {
+fn schema(schema: &Schema) -> DataPlace {
     let (state, about, remedy) = if schema.default_encryption {
-        (State::Encrypted, "new tables are encrypted", Remedy::None)
+        (PlaceState::Encrypted, "new tables are encrypted", Remedy::None)
     } else {
-        (State::Clear, "new tables are unencrypted", Remedy::Apply)
+        (PlaceState::Clear, "new tables are unencrypted", Remedy::Apply)
     };
-    Item { kind: Kind::Schema, name: schema.name.clone(), bytes: 0, state, about: about.to_owned(), remedy }
+    DataPlace {
+        kind: PlaceKind::Schema,
+        name: schema.name.clone(),
+        bytes: 0,
+        state,
+        about: about.to_owned(),
+        remedy,
+    }
 }

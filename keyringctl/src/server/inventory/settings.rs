@@ -46,7 +46,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn of(session: &mut Session) -> Result<Settings> {
+    pub(super) fn query(session: &mut Session) -> Result<Settings> {
         let names = NAMES.map(|name| format!("'{name}'")).join(", ");
         let query = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})");
         let rows = session.rows::<(String, Option<String>)>(&query)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! InnoDB's tablespaces: those of single tables, which are added to their tables, and all others.
 
-use super::tables::{Place, Table};
+use super::tables::{Table, TableLocation};
 use crate::error::Result;
 use crate::server::Session;
 use serde::Serialize;
@@ -51,10 +51,10 @@ pub(super) fn all(session: &mut Session, tables: &mut [Table]) -> Result<Vec<Tab
     let index: HashMap<String, usize> = tables
         .iter()
         .enumerate()
-        .filter(|(_, t)| t.place == Place::Own)
+        .filter(|(_, t)| t.place == TableLocation::Own)
         .map(|(i, t)| (format!("{}/{}", t.schema, t.name), i))
         .collect();
-    tables.iter_mut().filter(|t| t.place == Place::Own).for_each(|t| t.bytes = t.bytes.max(1));
+    tables.iter_mut().filter(|t| t.place == TableLocation::Own).for_each(|t| t.bytes = t.bytes.max(1));
     let mut others = Vec::new();
     for (name, space_type, bytes, encryption, state) in rows {
         let encrypted = encryption == "Y";

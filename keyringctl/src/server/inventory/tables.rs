@@ -8,7 +8,7 @@ use serde::Serialize;
 /// Where a table's rows are.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum TableLocation {
     /// In its own tablespaces: one, or one for each partition.
     Own,
     /// In a general tablespace of that name.
@@ -29,7 +29,7 @@ pub struct Table {
     /// Its name.
     pub name: String,
     /// Where its rows are.
-    pub place: Place,
+    pub place: TableLocation,
     /// Bytes of its own files; for a table in a shared tablespace, the server's estimate.
     pub bytes: u64,
     /// How many files of its own it has.
@@ -58,7 +58,7 @@ impl Table {
 
     /// Whether it has its own files and they are not all encrypted.
     pub fn is_own_and_clear(&self) -> bool {
-        self.place == Place::Own && !self.discarded && !self.is_encrypted()
+        self.place == TableLocation::Own && !self.discarded && !self.is_encrypted()
     }
 }
 
@@ -78,7 +78,7 @@ impl ForeignKey {
     }
 }
 
-/// Returns all base tables that are on disk. InnoDB's have [`Place::Own`] until more is known.
+/// Returns all base tables that are on disk. InnoDB's have [`TableLocation::Own`] until more is known.
 pub(super) fn all(session: &mut Session) -> Result<(Vec<Table>, Vec<ForeignKey>)> {
     let rows: Vec<(String, String, Option<String>, Option<u64>)> = session.rows(
         "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES
@@ -90,7 +90,7 @@ pub(super) fn all(session: &mut Session) -> Result<(Vec<Table>, Vec<ForeignKey>)
         Table {
             schema,
             name,
-            place: if engine == "InnoDB" { Place::Own } else { Place::Engine(engine) },
+            place: if engine == "InnoDB" { TableLocation::Own } else { TableLocation::Engine(engine) },
             bytes: bytes.unwrap_or(0),
             files: 0,
             encrypted_files: 0,
@@ -111,18 +111,18 @@ pub(super) fn all(session: &mut Session) -> Result<(Vec<Table>, Vec<ForeignKey>)
 
 /// Finds the tablespaces of tables that do not have their own.
 pub(super) fn find_places(session: &mut Session, tables: &mut [Table]) -> Result<()> {
-    for table in tables.iter_mut().filter(|t| t.place == Place::Own && t.files == 0 && !t.discarded) {
+    for table in tables.iter_mut().filter(|t| t.place == TableLocation::Own && t.files == 0 && !t.discarded) {
         if table.schema == "mysql" {
-            table.place = Place::Dictionary;
+            table.place = TableLocation::Dictionary;
             continue;
         }
         let query = format!("SHOW CREATE TABLE {}", table.quoted());
         let shown = session.columns::<String>(&query, &["Create Table"])?;
         let shown = shown.into_iter().flatten().flatten().next().unwrap_or_default();
         table.place = match tablespace_of(&shown) {
-            Some(name) if name != "innodb_system" => Place::General(name),
+            Some(name) if name != "innodb_system" => TableLocation::General(name),
             // Tables created with innodb_file_per_table = OFF name none.
-            _ => Place::System,
+            _ => TableLocation::System,
         };
     }
     Ok(())

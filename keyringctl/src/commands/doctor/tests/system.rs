@@ -5,7 +5,7 @@ use super::super::{selinux, server};
 use super::*;
 use crate::host::apparmor::{LOCAL_FILE, PROFILE_FILE, local_rules};
 use crate::host::needs::needs;
-use crate::server::{ServerKeyring, Way};
+use crate::server::{LoadedAs, ServerKeyring};
 
 fn mounted(from: &str, to: &str) -> impl Fn(&mut Look<'_>) {
     let text = MOUNTS.replace(from, to);
@@ -213,7 +213,7 @@ fn a_label_that_mysqld_may_not_write_is_reported() {
     note(&found, "selinux-label", "cannot read the SELinux label");
 }
 
-fn server_keyring(way: Way, state: &str) -> ServerKeyring {
+fn server_keyring(way: LoadedAs, state: &str) -> ServerKeyring {
     ServerKeyring {
         way,
         state: state.to_owned(),
@@ -237,23 +237,27 @@ fn the_state_of_the_running_server_is_reported() {
         found
     };
     for state in ["ATTACHED", "READ_ONLY"] {
-        assert!(judge(&server_keyring(Way::Component, state)).all().is_empty());
+        assert!(judge(&server_keyring(LoadedAs::Component, state)).all().is_empty());
     }
     warning(
-        &judge(&server_keyring(Way::Plugin, "DEGRADED")),
+        &judge(&server_keyring(LoadedAs::Plugin, "DEGRADED")),
         "server-state",
         "1 of 2 copies are up to date: the reason",
     );
-    error(&judge(&server_keyring(Way::Component, "DETACHED")), "server-state", "DETACHED");
-    error(&judge(&server_keyring(Way::Component, "UNAVAILABLE")), "server-state", "UNAVAILABLE: the reason");
-    error(&judge(&server_keyring(Way::Component, "")), "server-state", "an unknown state");
-    error(&judge(&server_keyring(Way::None, "")), "server-keyring", "has no keyring");
+    error(&judge(&server_keyring(LoadedAs::Component, "DETACHED")), "server-state", "DETACHED");
     error(
-        &judge(&server_keyring(Way::Other("component_keyring_file".to_owned()), "")),
+        &judge(&server_keyring(LoadedAs::Component, "UNAVAILABLE")),
+        "server-state",
+        "UNAVAILABLE: the reason",
+    );
+    error(&judge(&server_keyring(LoadedAs::Component, "")), "server-state", "an unknown state");
+    error(&judge(&server_keyring(LoadedAs::None, "")), "server-keyring", "has no keyring");
+    error(
+        &judge(&server_keyring(LoadedAs::Other("component_keyring_file".to_owned()), "")),
         "server-keyring",
         "component_keyring_file",
     );
-    let mut elsewhere = server_keyring(Way::Component, "ATTACHED");
+    let mut elsewhere = server_keyring(LoadedAs::Component, "ATTACHED");
     elsewhere.paths.pop();
     warning(&judge(&elsewhere), "server-keyring", "its configuration names");
 }

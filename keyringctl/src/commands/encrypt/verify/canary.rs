@@ -3,11 +3,11 @@
 //! also searches for the name of a column, which the server writes unencrypted into a file beside the table's while the
 //! table is flushed for export. If that is found, the search works.
 
-use super::finding::Finding;
+use super::finding::VerifyFinding;
 use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
 use crate::error::{Error, Result};
-use crate::server::{Here, Kind, Session};
+use crate::server::{DatadirAccess, PlaceKind, Session};
 use keyring_external::error::Failure;
 use keyring_external::secret::fill_random;
 use memchr::memmem::Finder;
@@ -23,7 +23,7 @@ const PIECE: usize = 1 << 20;
 
 /// The result of the canary.
 #[derive(Serialize)]
-pub(super) struct Outcome {
+pub(super) struct CanaryResult {
     rows: usize,
     /// Files that were searched; 0 if the data directory cannot be read.
     files: usize,
@@ -33,7 +33,7 @@ pub(super) struct Outcome {
     looked: bool,
 }
 
-impl Outcome {
+impl CanaryResult {
     pub fn line(&self) -> String {
         if !self.looked {
             return format!(
@@ -59,7 +59,11 @@ impl Outcome {
 }
 
 /// Writes the canary, searches for it, and removes it.
-pub(super) fn run(session: &Session, here: &Here, findings: &mut Vec<Finding>) -> Result<Outcome> {
+pub(super) fn run(
+    session: &Session,
+    here: &DatadirAccess,
+    findings: &mut Vec<VerifyFinding>,
+) -> Result<CanaryResult> {
     let (text, control) = (random_text("canary")?, random_text("control")?);
     let mut scratch = Scratch::create(session)?;
     scratch.session.run(&format!(
@@ -67,14 +71,14 @@ pub(super) fn run(session: &Session, here: &Here, findings: &mut Vec<Finding>) -
     ))?;
     fill(&mut scratch.session, &text)?;
     let mut outcome =
-        Outcome { rows: ROWS, files: 0, found_in: Vec::new(), control_found: false, looked: false };
+        CanaryResult { rows: ROWS, files: 0, found_in: Vec::new(), control_found: false, looked: false };
     let encrypted: Option<String> = scratch.session.first(&format!(
         "SELECT ENCRYPTION FROM information_schema.INNODB_TABLESPACES WHERE NAME = '{NAME}/canary'"
     ))?;
     if encrypted.as_deref() != Some("Y") {
         let why = "a new table is unencrypted although its schema's default is encryption".to_owned();
-        findings.push(Finding::new(
-            Kind::Setting,
+        findings.push(VerifyFinding::new(
+            PlaceKind::Setting,
             "canary",
             why,
             Some("keyringctl encrypt apply".to_owned()),
@@ -91,12 +95,12 @@ pub(super) fn run(session: &Session, here: &Here, findings: &mut Vec<Finding>) -
     outcome.looked = true;
     for path in &outcome.found_in {
         let why = "contains the canary's text unencrypted".to_owned();
-        findings.push(Finding::new(Kind::Table, path.display().to_string(), why, None));
+        findings.push(VerifyFinding::new(PlaceKind::Table, path.display().to_string(), why, None));
     }
     if !outcome.control_found {
         let why =
             "the search did not find the control, which is unencrypted, so it proves nothing".to_owned();
-        findings.push(Finding::new(Kind::Setting, "canary", why, None));
+        findings.push(VerifyFinding::new(PlaceKind::Setting, "canary", why, None));
     }
     Ok(outcome)
 }
@@ -113,7 +117,7 @@ fn fill(session: &mut Session, text: &str) -> Result<()> {
 
 /// Searches the files that a new row can get into: those of the canary's schema, at the top of the data directory, and in
 /// InnoDB's own directories. Other tables' files are left out.
-fn search(datadir: &Path, own: &Path, text: &[u8], outcome: &mut Outcome) -> Result<()> {
+fn search(datadir: &Path, own: &Path, text: &[u8], outcome: &mut CanaryResult) -> Result<()> {
     for directory in
         [datadir.to_owned(), datadir.join("#innodb_redo"), datadir.join("#innodb_temp"), own.to_owned()]
     {

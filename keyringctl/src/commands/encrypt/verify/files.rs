@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads every page and block of a server's files on this machine and compares them with what the server reports.
 
-use super::finding::Finding;
+use super::finding::VerifyFinding;
 use super::sizes;
 use crate::commands::output::counted;
 use crate::error::{Error, Result};
-use crate::server::{Inventory, Kind, ServerFiles};
-use crate::tablespace::{self, Depth, FileReport, Forms, MasterKeys, NoKeys, State};
+use crate::server::{Inventory, PlaceKind, ServerFiles};
+use crate::tablespace::{self, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// What was read.
 #[derive(Default, Serialize)]
-pub(in crate::commands) struct Seen {
+pub(in crate::commands) struct FileTotals {
     files: usize,
     bytes: u64,
     /// Encrypted pages of tablespaces and blocks of the redo log.
@@ -25,7 +25,7 @@ pub(in crate::commands) struct Seen {
     with_keys: bool,
 }
 
-impl Seen {
+impl FileTotals {
     pub fn line(&self) -> String {
         let keys = if self.with_keys {
             "; the keyring decrypts every encrypted file except those listed"
@@ -47,18 +47,18 @@ pub(in crate::commands) fn check(
     files: &ServerFiles,
     inventory: &Inventory,
     keyring: Option<&Keyring>,
-) -> Result<(Seen, Vec<Finding>)> {
+) -> Result<(FileTotals, Vec<VerifyFinding>)> {
     let found = tablespace::find(&files.directories)?;
     let keys: &dyn MasterKeys = match keyring {
         Some(keyring) => keyring,
         None => &NoKeys,
     };
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
-    let mut seen = Seen { with_keys: keyring.is_some(), ..Seen::default() };
+    let mut seen = FileTotals { with_keys: keyring.is_some(), ..FileTotals::default() };
     let mut findings = Vec::new();
     let by_server = encrypted_by_server(inventory);
     for report in &reports {
-        let forms = match tablespace::forms(&report.path, report.kind) {
+        let forms = match tablespace::count_forms(&report.path, report.kind) {
             Ok(forms) => forms.unwrap_or_default(),
             // The table was dropped, or the log purged.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
@@ -83,18 +83,23 @@ fn encrypted_by_server(inventory: &Inventory) -> BTreeMap<String, bool> {
 }
 
 /// Returns what is wrong with a file. `reported`: whether the server reports it as encrypted.
-fn judge(report: &FileReport, forms: Forms, reported: Option<bool>, with_keys: bool) -> Option<Finding> {
+fn judge(
+    report: &FileReport,
+    forms: FormCounts,
+    reported: Option<bool>,
+    with_keys: bool,
+) -> Option<VerifyFinding> {
     let what = report.path.display().to_string();
     let kind = kind(report.kind);
-    let is_undo = report.kind == tablespace::Kind::Undo;
-    if report.state == State::Unreadable || with_keys && report.state.is_failure() {
+    let is_undo = report.kind == tablespace::FileKind::Undo;
+    if report.state == FileState::Unreadable || with_keys && report.state.is_failure() {
         let why = format!("{}{}", report.state.name(), notes(report));
         let remedy = "keyringctl verify KEYRING --datadir DIR".to_owned();
-        return Some(Finding::new(kind, what, why, Some(remedy)));
+        return Some(VerifyFinding::new(kind, what, why, Some(remedy)));
     }
-    if report.kind == tablespace::Kind::System {
+    if report.kind == tablespace::FileKind::System {
         return (forms.clear > 0).then(|| {
-            Finding::new(
+            VerifyFinding::new(
                 kind,
                 what,
                 format!(
@@ -106,8 +111,8 @@ fn judge(report: &FileReport, forms: Forms, reported: Option<bool>, with_keys: b
         });
     }
     let is_unencrypted = match report.kind {
-        tablespace::Kind::Temporary => false,
-        _ => report.in_clear || report.state == State::NotEncrypted || forms.clear > 0,
+        tablespace::FileKind::Temporary => false,
+        _ => report.in_clear || report.state == FileState::NotEncrypted || forms.clear > 0,
     };
     if !is_unencrypted {
         return None;
@@ -124,15 +129,15 @@ fn judge(report: &FileReport, forms: Forms, reported: Option<bool>, with_keys: b
             format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
         }
     };
-    Some(Finding::new(kind, what, why, remedy(report.kind)))
+    Some(VerifyFinding::new(kind, what, why, remedy(report.kind)))
 }
 
 fn notes(report: &FileReport) -> String {
     if report.notes.is_empty() { String::new() } else { format!(": {}", report.notes.join("; ")) }
 }
 
-fn remedy(kind: tablespace::Kind) -> Option<String> {
-    use tablespace::Kind as File;
+fn remedy(kind: tablespace::FileKind) -> Option<String> {
+    use tablespace::FileKind as File;
     Some(
         match kind {
             File::Doublewrite => {
@@ -151,22 +156,22 @@ fn remedy(kind: tablespace::Kind) -> Option<String> {
     )
 }
 
-fn kind(kind: tablespace::Kind) -> Kind {
-    use tablespace::Kind as File;
+fn kind(kind: tablespace::FileKind) -> PlaceKind {
+    use tablespace::FileKind as File;
     match kind {
-        File::Table | File::TransferKey | File::Directory => Kind::Table,
-        File::General => Kind::Tablespace,
-        File::Dictionary => Kind::MysqlTablespace,
-        File::Undo => Kind::Undo,
-        File::System => Kind::SystemTablespace,
-        File::Temporary => Kind::Temporary,
-        File::Redo => Kind::Redo,
-        File::Doublewrite => Kind::Doublewrite,
-        File::BinaryLog => Kind::BinaryLog,
-        File::OtherEngine => Kind::OtherEngine,
+        File::Table | File::TransferKey | File::Directory => PlaceKind::Table,
+        File::General => PlaceKind::Tablespace,
+        File::Dictionary => PlaceKind::MysqlTablespace,
+        File::Undo => PlaceKind::Undo,
+        File::System => PlaceKind::SystemTablespace,
+        File::Temporary => PlaceKind::Temporary,
+        File::Redo => PlaceKind::Redo,
+        File::Doublewrite => PlaceKind::Doublewrite,
+        File::BinaryLog => PlaceKind::BinaryLog,
+        File::OtherEngine => PlaceKind::OtherEngine,
     }
 }
 
-fn not_checked(path: &Path, why: &str) -> Finding {
-    Finding::new(Kind::Table, path.display().to_string(), format!("not checked: {why}"), None)
+fn not_checked(path: &Path, why: &str) -> VerifyFinding {
+    VerifyFinding::new(PlaceKind::Table, path.display().to_string(), format!("not checked: {why}"), None)
 }

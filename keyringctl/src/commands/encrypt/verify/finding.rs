@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `keyringctl encrypt verify` finds.
 
-use crate::server::Kind;
+use crate::server::PlaceKind;
 use serde::Serialize;
 
 /// A reason why the check fails.
 #[derive(Serialize)]
-pub(in crate::commands) struct Finding {
-    pub kind: Kind,
+pub(in crate::commands) struct VerifyFinding {
+    pub kind: PlaceKind,
     pub what: String,
     pub why: String,
     pub remedy: Option<String>,
@@ -15,13 +15,13 @@ pub(in crate::commands) struct Finding {
     pub accepted: bool,
 }
 
-impl Finding {
+impl VerifyFinding {
     pub fn new(
-        kind: Kind,
+        kind: PlaceKind,
         what: impl Into<String>,
         why: impl Into<String>,
         remedy: Option<String>,
-    ) -> Finding {
-        Finding { kind, what: what.into(), why: why.into(), remedy, accepted: false }
+    ) -> VerifyFinding {
+        VerifyFinding { kind, what: what.into(), why: why.into(), remedy, accepted: false }
     }
 }

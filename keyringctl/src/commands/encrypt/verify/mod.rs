@@ -14,9 +14,10 @@ use crate::commands::secret;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    Here, Inventory, Item, Kind, Remedy, ServerFiles, ServerKeyring, Session, State, coverage,
+    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, ServerKeyring, Session,
+    coverage,
 };
-use finding::Finding;
+use finding::VerifyFinding;
 use keyring_external::error::BadRequest;
 use serde::Serialize;
 
@@ -31,7 +32,7 @@ pub(super) struct Args {
     /// Accept unencrypted data of this kind: slow-log, general-log, other-engine, binary-log, doublewrite,
     /// system-tablespace, setting, ... (repeatable)
     #[arg(long, value_name = "KIND")]
-    accept: Vec<Kind>,
+    accept: Vec<PlaceKind>,
     /// Skip the canary, so that nothing is written to the server
     #[arg(long)]
     no_canary: bool,
@@ -45,22 +46,22 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct VerifyReport {
     fine: bool,
     keyring: ServerKeyring,
     /// What was read of the files; if `None`, the result is only what the server reports.
-    files: Option<files::Seen>,
-    canary: Option<canary::Outcome>,
-    findings: Vec<Finding>,
+    files: Option<files::FileTotals>,
+    canary: Option<canary::CanaryResult>,
+    findings: Vec<VerifyFinding>,
     /// Every place, as the server reports it.
-    items: Vec<Item>,
+    items: Vec<DataPlace>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut session = args.server.connect()?;
-    let here = Here::look(&mut session)?;
-    let inventory = Inventory::of(&mut session)?;
-    let keyring = ServerKeyring::of(&mut session)?;
+    let here = DatadirAccess::check(&mut session)?;
+    let inventory = Inventory::query(&mut session)?;
+    let keyring = ServerKeyring::query(&mut session)?;
     if args.undo {
         return undone::run(&mut session, &here, &inventory, out);
     }
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let files = match here.readable() {
         Some(_) => {
             let keys = args.secret.unlock.is_some().then(|| open(args, &keyring)).transpose()?;
-            let (seen, found) = files::check(&ServerFiles::of(&mut session)?, &inventory, keys.as_ref())?;
+            let (seen, found) = files::check(&ServerFiles::query(&mut session)?, &inventory, keys.as_ref())?;
             findings.extend(found);
             Some(seen)
         }
@@ -81,7 +82,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         finding.accepted = args.accept.contains(&finding.kind);
     }
     let fine = findings.iter().all(|f| f.accepted);
-    let report = Report { fine, keyring, files, canary, findings, items };
+    let report = VerifyReport { fine, keyring, files, canary, findings, items };
     print(&report, &here, &session, out);
     out.document(&report);
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
@@ -95,16 +96,22 @@ fn open(args: &Args, keyring: &ServerKeyring) -> Result<keyring_external::keyrin
     Ok(args.secret.load(&fs, path)?.0)
 }
 
-fn keyring_finding(keyring: &ServerKeyring) -> Vec<Finding> {
+fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
     let line = keyring_line(keyring);
     let fine = keyring.is_ours() && matches!(keyring.state.as_str(), "ATTACHED" | "READ_ONLY");
-    let finding =
-        || Finding::new(Kind::Setting, "keyring", line, Some("see docs/OPERATIONS.md, 'States'".to_owned()));
+    let finding = || {
+        VerifyFinding::new(
+            PlaceKind::Setting,
+            "keyring",
+            line,
+            Some("see docs/OPERATIONS.md, 'States'".to_owned()),
+        )
+    };
     if fine { Vec::new() } else { vec![finding()] }
 }
 
 /// Returns a finding for a place that the server reports as unencrypted.
-fn reported(item: &Item) -> Option<Finding> {
+fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     let remedy = match &item.remedy {
         Remedy::Apply => Some("keyringctl encrypt apply".to_owned()),
         Remedy::ByHand(how) => Some(how.clone()),
@@ -112,29 +119,29 @@ fn reported(item: &Item) -> Option<Finding> {
     };
     let why =
         if item.about.is_empty() { "unencrypted".to_owned() } else { format!("unencrypted: {}", item.about) };
-    (item.state == State::Clear).then(|| Finding::new(item.kind, item.name.clone(), why, remedy))
+    (item.state == PlaceState::Clear).then(|| VerifyFinding::new(item.kind, item.name.clone(), why, remedy))
 }
 
-fn print(report: &Report, here: &Here, session: &Session, out: &mut Output) {
+fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &mut Output) {
     out.line(keyring_line(&report.keyring));
     let count = |state| report.items.iter().filter(|i| i.state == state).count();
-    let tables = report.items.iter().filter(|i| i.kind.is_table() && i.state == State::Encrypted);
+    let tables = report.items.iter().filter(|i| i.kind.is_table() && i.state == PlaceState::Encrypted);
     out.line(format_args!(
         "The server reports: {} tables ({}) and {} other places and settings are encrypted or set correctly; {} are not",
         tables.clone().count(),
         sizes::bytes(tables.clone().map(|i| i.bytes).sum()),
-        count(State::Encrypted) - tables.count(),
-        count(State::Clear)
+        count(PlaceState::Encrypted) - tables.count(),
+        count(PlaceState::Clear)
     ));
     match (&report.files, here) {
         (Some(seen), _) => out.line(seen.line()),
-        (None, Here::Closed(datadir)) => out.line(format_args!(
+        (None, DatadirAccess::Closed(datadir)) => out.line(format_args!(
             "Files: NOT CHECKED, no permission to read {}. Run this as root; the line above is only what the server reports",
             datadir.display()
         )),
         (None, _) => out.line(format_args!(
             "Files: NOT CHECKED, the data directory of {} is not on this machine. Run this there; the line above is only what the server reports",
-            session.way()
+            session.address()
         )),
     }
     if let Some(canary) = &report.canary {
@@ -148,7 +155,7 @@ fn print(report: &Report, here: &Here, session: &Session, out: &mut Output) {
             out.line(format_args!("         {}", visible(remedy)));
         }
     }
-    for item in report.items.iter().filter(|i| i.state == State::Cannot) {
+    for item in report.items.iter().filter(|i| i.state == PlaceState::Cannot) {
         out.line(format_args!("NOTE     {}: {}", visible(&item.name), visible(&item.about)));
     }
     let errors = report.findings.iter().filter(|f| !f.accepted).count();

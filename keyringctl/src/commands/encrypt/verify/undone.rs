@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `encrypt verify --undo`: checks whether anything still needs the keyring, before it is removed.
 
-use super::finding::Finding;
+use super::finding::VerifyFinding;
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
-use crate::server::{Here, Inventory, Item, Kind, ServerFiles, Session, State, coverage};
+use crate::server::{
+    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, ServerFiles, Session, coverage,
+};
 use crate::tablespace;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Report {
+struct UndoReport {
     fine: bool,
     /// How many files need a master key; `None` if the files were not checked.
     files: Option<usize>,
-    findings: Vec<Finding>,
+    findings: Vec<VerifyFinding>,
 }
 
 pub(super) fn run(
     session: &mut Session,
-    here: &Here,
+    here: &DatadirAccess,
     inventory: &Inventory,
     out: &mut Output,
 ) -> Result<Verdict> {
@@ -30,11 +32,11 @@ pub(super) fn run(
             "{} encrypted and need the keyring until they are purged",
             if encrypted_logs == 1 { "1 file is".to_owned() } else { format!("{encrypted_logs} files are") }
         );
-        findings.push(Finding::new(Kind::BinaryLog, "binary logs", why, None));
+        findings.push(VerifyFinding::new(PlaceKind::BinaryLog, "binary logs", why, None));
     }
     let files = match here.readable() {
         Some(_) => {
-            let directories = ServerFiles::of(session)?.directories;
+            let directories = ServerFiles::query(session)?.directories;
             let mut count = 0;
             for directory in &directories {
                 for (key, needing) in tablespace::master_keys(directory)? {
@@ -45,8 +47,8 @@ pub(super) fn run(
                     } else {
                         String::new()
                     };
-                    findings.push(Finding::new(
-                        Kind::Table,
+                    findings.push(VerifyFinding::new(
+                        PlaceKind::Table,
                         format!("{first}{more}"),
                         format!("needs the master key {key}"),
                         None,
@@ -70,27 +72,28 @@ pub(super) fn run(
     } else {
         out.line(format_args!("FAILED; {}: keep the keyring", counted(findings.len(), "error")));
     }
-    out.document(&Report { fine, files, findings });
+    out.document(&UndoReport { fine, files, findings });
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 
 /// Returns a finding for what the server reports as encrypted, or as a default for new tables.
-fn reported(item: &Item) -> Option<Finding> {
+fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     let matters = matches!(
         item.kind,
-        Kind::Table
-            | Kind::Tablespace
-            | Kind::MysqlTablespace
-            | Kind::FullText
-            | Kind::Undo
-            | Kind::Redo
-            | Kind::RelayLog
+        PlaceKind::Table
+            | PlaceKind::Tablespace
+            | PlaceKind::MysqlTablespace
+            | PlaceKind::FullText
+            | PlaceKind::Undo
+            | PlaceKind::Redo
+            | PlaceKind::RelayLog
     ) || item.name == "default_table_encryption"
-        || item.kind == Kind::Schema;
-    let why = if item.kind == Kind::Schema || item.kind == Kind::Setting {
+        || item.kind == PlaceKind::Schema;
+    let why = if item.kind == PlaceKind::Schema || item.kind == PlaceKind::Setting {
         "new tables are encrypted"
     } else {
         "the server reports it as encrypted"
     };
-    (matters && item.state == State::Encrypted).then(|| Finding::new(item.kind, item.name.clone(), why, None))
+    (matters && item.state == PlaceState::Encrypted)
+        .then(|| VerifyFinding::new(item.kind, item.name.clone(), why, None))
 }

@@ -3,13 +3,13 @@
 
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::report::facts::Facts;
-use crate::server::State;
+use crate::server::PlaceState;
 use serde::Serialize;
 
 /// The verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::commands::report) enum Outcome {
+pub(in crate::commands::report) enum ReportVerdict {
     /// Everything that MySQL can encrypt is encrypted, and everything was checked.
     Fine,
     /// No error was found, but something that matters was not checked.
@@ -18,39 +18,40 @@ pub(in crate::commands::report) enum Outcome {
     NotFine,
 }
 
-impl Outcome {
-    pub fn of(facts: &Facts, found: &Findings) -> Outcome {
+impl ReportVerdict {
+    pub fn of(facts: &Facts, found: &Findings) -> ReportVerdict {
         if found.count(FindingLevel::Error) > 0 {
-            Outcome::NotFine
+            ReportVerdict::NotFine
         } else if not_measured(facts).is_empty() {
-            Outcome::Fine
+            ReportVerdict::Fine
         } else {
-            Outcome::Incomplete
+            ReportVerdict::Incomplete
         }
     }
 
     /// The word for people.
     pub fn word(self) -> &'static str {
         match self {
-            Outcome::Fine => "OK",
-            Outcome::Incomplete => "INCOMPLETE",
-            Outcome::NotFine => "FAILED",
+            ReportVerdict::Fine => "OK",
+            ReportVerdict::Incomplete => "INCOMPLETE",
+            ReportVerdict::NotFine => "FAILED",
         }
     }
 
     /// The verdict as a sentence.
     pub fn headline(self, facts: &Facts, found: &Findings) -> String {
-        let clear = facts.places.iter().filter(|i| i.state == State::Clear && !facts.accepts(i.kind)).count();
+        let clear =
+            facts.places.iter().filter(|i| i.state == PlaceState::Clear && !facts.accepts(i.kind)).count();
         match self {
-            Outcome::Fine => "Everything that MySQL can encrypt is encrypted".to_owned(),
-            Outcome::Incomplete => "The server reports everything that MySQL can encrypt as encrypted, but not everything could be checked".to_owned(),
-            Outcome::NotFine if clear > 0 => {
+            ReportVerdict::Fine => "Everything that MySQL can encrypt is encrypted".to_owned(),
+            ReportVerdict::Incomplete => "The server reports everything that MySQL can encrypt as encrypted, but not everything could be checked".to_owned(),
+            ReportVerdict::NotFine if clear > 0 => {
                 format!(
                     "Not everything is encrypted: {} data unencrypted",
                     count(clear, "place or setting leaves", "places or settings leave")
                 )
             }
-            Outcome::NotFine => format!(
+            ReportVerdict::NotFine => format!(
                 "The server reports everything as encrypted, but there {}",
                 match found.count(FindingLevel::Error) {
                     1 => "is 1 error".to_owned(),

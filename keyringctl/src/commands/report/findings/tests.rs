@@ -2,17 +2,17 @@
 //! Tests of each rule with one fact that breaks it.
 
 use super::*;
-use crate::commands::encrypt::verify::finding::Finding;
-use crate::commands::report::facts::Witness;
+use crate::commands::encrypt::verify::finding::VerifyFinding;
+use crate::commands::report::facts::WitnessFacts;
 use crate::commands::report::sample::{NOW, copy, fine, item};
 use uuid::Uuid;
 
 /// What comes of the sample when one fact of it is another.
-fn with(change: impl FnOnce(&mut Facts)) -> (Facts, Findings, Outcome) {
+fn with(change: impl FnOnce(&mut Facts)) -> (Facts, Findings, ReportVerdict) {
     let mut facts = fine();
     change(&mut facts);
     let found = findings(&facts);
-    let outcome = Outcome::of(&facts, &found);
+    let outcome = ReportVerdict::of(&facts, &found);
     (facts, found, outcome)
 }
 
@@ -37,31 +37,33 @@ type Rule = (&'static str, fn(&mut Facts));
 fn a_server_in_order_has_no_findings() {
     let (facts, found, outcome) = with(|_| {});
     assert!(found.all().is_empty(), "{:?}", found.all());
-    assert_eq!(outcome, Outcome::Fine);
+    assert_eq!(outcome, ReportVerdict::Fine);
     assert_eq!(outcome.headline(&facts, &found), "Everything that MySQL can encrypt is encrypted");
 }
 
 #[test]
 fn each_error_is_found_and_fails_the_verdict() {
     let rules: [Rule; 14] = [
-        ("in-clear", |f| f.places.push(item(Kind::Table, "clinic.names", State::Clear))),
-        ("in-clear", |f| f.places.push(item(Kind::Redo, "redo log", State::Clear))),
-        ("new-data", |f| f.places.push(item(Kind::Setting, "default_table_encryption", State::Clear))),
-        ("new-data", |f| f.places.push(item(Kind::Schema, "clinic", State::Clear))),
+        ("in-clear", |f| f.places.push(item(PlaceKind::Table, "clinic.names", PlaceState::Clear))),
+        ("in-clear", |f| f.places.push(item(PlaceKind::Redo, "redo log", PlaceState::Clear))),
+        ("new-data", |f| {
+            f.places.push(item(PlaceKind::Setting, "default_table_encryption", PlaceState::Clear))
+        }),
+        ("new-data", |f| f.places.push(item(PlaceKind::Schema, "clinic", PlaceState::Clear))),
         ("files", |f| {
             if let Known::Measured(files) = &mut f.files {
-                files.findings.push(Finding::new(Kind::Table, "/v/x.ibd", "unencrypted", None));
+                files.findings.push(VerifyFinding::new(PlaceKind::Table, "/v/x.ibd", "unencrypted", None));
             }
         }),
-        ("server-keyring", |f| f.keyring.way = Way::None),
-        ("server-keyring", |f| f.keyring.way = Way::Other("component_keyring_file".to_owned())),
+        ("server-keyring", |f| f.keyring.way = LoadedAs::None),
+        ("server-keyring", |f| f.keyring.way = LoadedAs::Other("component_keyring_file".to_owned())),
         ("server-state", |f| f.keyring.state = "DETACHED".to_owned()),
         ("server-state", |f| f.keyring.state = "UNAVAILABLE".to_owned()),
         ("copies-alike", |f| of_copy(f).id = Uuid::max()),
         ("same-file", |f| of_copy(f).same_file_as = Some("/mnt/a/k".into())),
         ("copies-alike", |f| of_copy(f).diverged_from.push("/mnt/a/k".into())),
-        ("witness", |f| f.witness = Known::Measured(Some(Witness { id: Uuid::nil(), generation: 8 }))),
-        ("witness", |f| f.witness = Known::Measured(Some(Witness { id: Uuid::max(), generation: 1 }))),
+        ("witness", |f| f.witness = Known::Measured(Some(WitnessFacts { id: Uuid::nil(), generation: 8 }))),
+        ("witness", |f| f.witness = Known::Measured(Some(WitnessFacts { id: Uuid::max(), generation: 1 }))),
     ];
     for (i, (check, change)) in rules.into_iter().enumerate() {
         let (_, found, outcome) = with(change);
@@ -70,7 +72,7 @@ fn each_error_is_found_and_fails_the_verdict() {
             "{i} {check}: {:?}",
             found.all()
         );
-        assert_eq!(outcome, Outcome::NotFine, "{i} {check}");
+        assert_eq!(outcome, ReportVerdict::NotFine, "{i} {check}");
     }
 }
 
@@ -105,7 +107,7 @@ fn each_warning_is_found_and_does_not_fail_the_verdict() {
             "{i} {check}: {:?}",
             found.all()
         );
-        assert_eq!(outcome, Outcome::Fine, "{i} {check}");
+        assert_eq!(outcome, ReportVerdict::Fine, "{i} {check}");
     }
     assert_eq!(NOW % DAY, 0);
 }
@@ -130,7 +132,7 @@ fn what_was_not_measured_is_never_fine() {
     ];
     for (i, change) in all.into_iter().enumerate() {
         let (facts, found, outcome) = with(|f| change(f, missing()));
-        assert_eq!(outcome, Outcome::Incomplete, "{i}");
+        assert_eq!(outcome, ReportVerdict::Incomplete, "{i}");
         assert_eq!(found.of("not-measured").len(), 1, "{i}");
         assert!(found.of("not-measured")[0].what.ends_with("why"), "{i}");
         assert!(outcome.headline(&facts, &found).contains("not everything"), "{i}");
@@ -140,10 +142,10 @@ fn what_was_not_measured_is_never_fine() {
 #[test]
 fn what_is_accepted_is_listed_and_does_not_fail_the_verdict() {
     let (_, found, outcome) = with(|f| {
-        f.places.push(item(Kind::SlowLog, "slow log", State::Clear));
-        f.accepted.push(Kind::SlowLog);
+        f.places.push(item(PlaceKind::SlowLog, "slow log", PlaceState::Clear));
+        f.accepted.push(PlaceKind::SlowLog);
     });
-    assert_eq!(outcome, Outcome::Fine);
+    assert_eq!(outcome, ReportVerdict::Fine);
     let said = found.of("in-clear");
     assert!(
         said.len() == 1 && said[0].level == FindingLevel::Warning && said[0].what.starts_with("accepted"),
@@ -154,7 +156,7 @@ fn what_is_accepted_is_listed_and_does_not_fail_the_verdict() {
 #[test]
 fn many_tables_are_one_finding_with_some_of_their_names() {
     let (facts, found, outcome) = with(|f| {
-        f.places.extend((0..15).map(|i| item(Kind::Table, &format!("clinic.t{i}"), State::Clear)));
+        f.places.extend((0..15).map(|i| item(PlaceKind::Table, &format!("clinic.t{i}"), PlaceState::Clear)));
     });
     let said = found.of("in-clear");
     assert_eq!(said.len(), 1);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The section on the keyring: its state, master keys, copies, volumes and slots. It contains no secret.
 
-use super::super::copies::{Copy, CopyFile, Volume};
+use super::super::copies::{CopyFacts, CopyFile, Volume};
 use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
 use super::parts::{Name, known, unknown};
 use crate::commands::output::{time, visible};
-use crate::server::Way;
+use crate::server::LoadedAs;
 use maud::{Markup, html};
 
 /// The number of keys of each purpose that the page lists, the newest ones; the JSON has all.
@@ -15,10 +15,10 @@ const LISTED: usize = 20;
 pub(super) fn section(facts: &Facts) -> Markup {
     let keyring = &facts.keyring;
     let way = match &keyring.way {
-        Way::Component => "keyring_external, as a component".to_owned(),
-        Way::Plugin => "keyring_external, as a plugin".to_owned(),
-        Way::Other(name) => format!("{name}, which this report cannot examine"),
-        Way::None => "none is loaded".to_owned(),
+        LoadedAs::Component => "keyring_external, as a component".to_owned(),
+        LoadedAs::Plugin => "keyring_external, as a plugin".to_owned(),
+        LoadedAs::Other(name) => format!("{name}, which this report cannot examine"),
+        LoadedAs::None => "none is loaded".to_owned(),
     };
     html! {
         section aria-labelledby="keyring" {
@@ -100,7 +100,7 @@ fn master_keys(keys: &[MasterKey]) -> Markup {
     }
 }
 
-fn one(n: usize, copy: &Copy) -> Markup {
+fn one(n: usize, copy: &CopyFacts) -> Markup {
     html! {
         dl {
             dt { "Copy " (n) } dd { (Name(copy.path.display())) }

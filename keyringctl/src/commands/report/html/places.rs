@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tables of the places where the server stores data.
 
-use super::super::facts::{Facts, Files};
+use super::super::facts::{Facts, FileFacts};
 use super::parts::{Name, known};
 use crate::commands::encrypt::sizes;
 use crate::commands::output::visible;
-use crate::server::{Item, Kind, Remedy, State};
+use crate::server::{DataPlace, PlaceKind, PlaceState, Remedy};
 use maud::{Markup, html};
 
 /// The kinds of places, in the order of the summary, with their names for people.
-const KINDS: [(Kind, &str); 22] = [
-    (Kind::Table, "Tables"),
-    (Kind::SystemTable, "Tables in the system tablespace"),
-    (Kind::OtherEngine, "Tables of other engines"),
-    (Kind::Tablespace, "General tablespaces"),
-    (Kind::MysqlTablespace, "The tablespace mysql (data dictionary, accounts)"),
-    (Kind::FullText, "Full-text indexes"),
-    (Kind::Leftover, "Leftovers of interrupted statements"),
-    (Kind::Redo, "Redo log"),
-    (Kind::Undo, "Undo tablespaces"),
-    (Kind::BinaryLog, "Binary logs"),
-    (Kind::RelayLog, "Relay logs"),
-    (Kind::Doublewrite, "Doublewrite files"),
-    (Kind::ChangeBuffer, "Change buffer"),
-    (Kind::SystemTablespace, "System tablespace (ibdata1)"),
-    (Kind::Temporary, "Temporary tablespaces and files"),
-    (Kind::GeneralLog, "General query log"),
-    (Kind::SlowLog, "Slow query log"),
-    (Kind::ErrorLog, "Error log"),
-    (Kind::Dumps, "Dumps and exports"),
-    (Kind::Schema, "Schema defaults for new tables"),
-    (Kind::Setting, "Settings for new tables"),
-    (Kind::LateSetting, "Settings that MySQL applies too late during startup"),
+const KINDS: [(PlaceKind, &str); 22] = [
+    (PlaceKind::Table, "Tables"),
+    (PlaceKind::SystemTable, "Tables in the system tablespace"),
+    (PlaceKind::OtherEngine, "Tables of other engines"),
+    (PlaceKind::Tablespace, "General tablespaces"),
+    (PlaceKind::MysqlTablespace, "The tablespace mysql (data dictionary, accounts)"),
+    (PlaceKind::FullText, "Full-text indexes"),
+    (PlaceKind::Leftover, "Leftovers of interrupted statements"),
+    (PlaceKind::Redo, "Redo log"),
+    (PlaceKind::Undo, "Undo tablespaces"),
+    (PlaceKind::BinaryLog, "Binary logs"),
+    (PlaceKind::RelayLog, "Relay logs"),
+    (PlaceKind::Doublewrite, "Doublewrite files"),
+    (PlaceKind::ChangeBuffer, "Change buffer"),
+    (PlaceKind::SystemTablespace, "System tablespace (ibdata1)"),
+    (PlaceKind::Temporary, "Temporary tablespaces and files"),
+    (PlaceKind::GeneralLog, "General query log"),
+    (PlaceKind::SlowLog, "Slow query log"),
+    (PlaceKind::ErrorLog, "Error log"),
+    (PlaceKind::Dumps, "Dumps and exports"),
+    (PlaceKind::Schema, "Schema defaults for new tables"),
+    (PlaceKind::Setting, "Settings for new tables"),
+    (PlaceKind::LateSetting, "Settings that MySQL applies too late during startup"),
 ];
 
 /// Returns the number of places of each kind in each state.
@@ -46,10 +46,10 @@ pub(super) fn summary(facts: &Facts) -> Markup {
             } }
             tbody {
                 @for (kind, name) in KINDS {
-                    @let items: Vec<&Item> = facts.places.iter().filter(|i| i.kind == kind).collect();
+                    @let items: Vec<&DataPlace> = facts.places.iter().filter(|i| i.kind == kind).collect();
                     tr {
                         th scope="row" { (name) }
-                        @for state in [State::Encrypted, State::Clear, State::Cannot, State::Unused] {
+                        @for state in [PlaceState::Encrypted, PlaceState::Clear, PlaceState::Cannot, PlaceState::Unused] {
                             td class="number" { (items.iter().filter(|i| i.state == state).count()) }
                         }
                         td class="number" { (size(items.iter().map(|i| i.bytes).sum())) }
@@ -85,13 +85,13 @@ pub(super) fn summary(facts: &Facts) -> Markup {
 }
 
 /// Shows the worst state of these places.
-fn worst_state(items: &[&Item]) -> Markup {
+fn worst_state(items: &[&DataPlace]) -> Markup {
     let any = |state| items.iter().any(|i| i.state == state);
-    if any(State::Clear) {
+    if any(PlaceState::Clear) {
         html! { span class="state bad" { "unencrypted" } }
-    } else if any(State::Cannot) {
+    } else if any(PlaceState::Cannot) {
         html! { span class="state neutral" { "not supported" } }
-    } else if any(State::Encrypted) {
+    } else if any(PlaceState::Encrypted) {
         html! { span class="state good" { "encrypted" } }
     } else if items.is_empty() {
         html! { span class="state neutral" { "none" } }
@@ -109,8 +109,8 @@ pub(super) fn details(facts: &Facts) -> Markup {
     html! {
         section aria-labelledby="clear" {
             h2 id="clear" { "Unencrypted data, item by item" }
-            (list(facts, State::Clear, "Unencrypted; could be encrypted or switched off", "Nothing."))
-            (list(facts, State::Cannot, "Not supported by MySQL", "Nothing."))
+            (list(facts, PlaceState::Clear, "Unencrypted; could be encrypted or switched off", "Nothing."))
+            (list(facts, PlaceState::Cannot, "Not supported by MySQL", "Nothing."))
         }
         section aria-labelledby="files" {
             h2 id="files" { "What the files show" }
@@ -120,7 +120,7 @@ pub(super) fn details(facts: &Facts) -> Markup {
     }
 }
 
-fn list(facts: &Facts, state: State, caption: &str, none: &str) -> Markup {
+fn list(facts: &Facts, state: PlaceState, caption: &str, none: &str) -> Markup {
     let items: Vec<_> = facts.places.iter().filter(|i| i.state == state).collect();
     html! {
         @if items.is_empty() {
@@ -138,7 +138,7 @@ fn list(facts: &Facts, state: State, caption: &str, none: &str) -> Markup {
                         td {
                             (visible(&item.about))
                             @match &item.remedy {
-                                Remedy::Apply if state == State::Clear => { (remedy(item, "keyringctl encrypt apply")) }
+                                Remedy::Apply if state == PlaceState::Clear => { (remedy(item, "keyringctl encrypt apply")) }
                                 Remedy::ByHand(how) => { (remedy(item, how)) }
                                 _ => {}
                             }
@@ -150,11 +150,11 @@ fn list(facts: &Facts, state: State, caption: &str, none: &str) -> Markup {
     }
 }
 
-fn remedy(item: &Item, how: &str) -> Markup {
+fn remedy(item: &DataPlace, how: &str) -> Markup {
     html! { @if !item.about.is_empty() { ". " } "What to do: " code { (visible(how)) } }
 }
 
-fn files(files: &Files) -> Markup {
+fn files(files: &FileFacts) -> Markup {
     html! {
         p { (visible(files.seen.line())) "." }
         p { "Directories: " @for (i, dir) in files.directories.iter().enumerate() { @if i > 0 { ", " } (Name(dir.display())) } "." }

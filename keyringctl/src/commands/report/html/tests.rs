@@ -6,11 +6,11 @@ use crate::commands::report::facts::SchemaRow;
 use crate::commands::report::findings::findings;
 use crate::commands::report::known::Known;
 use crate::commands::report::sample::{fine, item};
-use crate::server::{Kind, State};
+use crate::server::{PlaceKind, PlaceState};
 
 fn shown(facts: &Facts) -> String {
     let found = findings(facts);
-    let outcome = Outcome::of(facts, &found);
+    let outcome = ReportVerdict::of(facts, &found);
     page(facts, &found, outcome, &outcome.headline(facts, &found), "00ff")
 }
 
@@ -65,7 +65,7 @@ fn the_page_is_complete_and_loads_nothing() {
 fn hostile_names_stay_text() {
     let hostile = "a<script>alert(1)</script>&amp;\"'`><!--\u{202e}x\n</td></table>";
     let mut facts = fine();
-    facts.places.push(item(Kind::Table, hostile, State::Clear));
+    facts.places.push(item(PlaceKind::Table, hostile, PlaceState::Clear));
     facts.schemas.push(SchemaRow { name: hostile.to_owned(), clear: 1, ..SchemaRow::default() });
     facts.server.hostname = hostile.to_owned();
     facts.server.version = hostile.to_owned();
