@@ -22,6 +22,8 @@ mod forks;
 mod hosts;
 #[path = "abi/plugin.rs"]
 mod plugin;
+#[path = "abi/replacing.rs"]
+mod replacing;
 #[path = "common/seed.rs"]
 #[allow(dead_code, reason = "shared")]
 mod seed;

@@ -48,7 +48,7 @@ fn care() -> MutexGuard<'static, Option<Care>> {
 /// Starts the thread when the keyring needs it. Not to be called at a server's start: `mysqld --daemonize` forks
 /// afterwards, and a lock that the thread held then would be held for ever.
 pub(super) fn start_for(keyring: &Keyring) {
-    if keyring.needs_care() || instance::is_unsettled() {
+    if instance::needs_care(keyring) {
         start();
     }
 }
@@ -87,15 +87,10 @@ fn look_after(stopped: &Receiver<()>) {
     log::leave_registry_alone();
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     while goes_on() {
-        if let Some(keyring) = instance::get() {
-            instance::settle_if_due(&keyring);
-            if goes_on() && keyring.needs_care() {
-                keyring.tend();
-            }
-        }
+        instance::tend(goes_on);
         // Held, so that whoever starts the thread either sees it at work or gone.
         let mut care = care();
-        if !instance::get().is_some_and(|keyring| keyring.needs_care() || instance::is_unsettled()) {
+        if !instance::get().is_some_and(|keyring| instance::needs_care(&keyring)) {
             if let Some(care) = care.as_mut() {
                 care.done = true;
             }

@@ -9,6 +9,7 @@
 
 mod care;
 pub mod component;
+mod fork;
 mod guard;
 mod handles;
 mod instance;

@@ -59,10 +59,6 @@ pub enum BadRequest {
     )]
     Unavailable,
 
-    /// Another keyring took this one's place while the call waited for it: the call is made again there.
-    #[error("the keyring was replaced while this call waited for it: try again")]
-    Retired,
-
     /// Every slot of the header is in use.
     #[error("all 8 unlock slots are in use: remove one first")]
     NoFreeSlot,

@@ -24,7 +24,7 @@ impl Keyring {
     }
 
     /// Does `work` that takes the writer's lock, and once more when it met a copy with another data key that the unlock
-    /// secret opens. The secret is read, and Argon2id computed, while no lock is held: others may wait for that.
+    /// secret opens. The secret is read, and Argon2id computed, while the writer is not locked.
     pub(super) fn learning_keys<R>(&self, work: impl Fn() -> Result<R>) -> Result<R> {
         let known = || {
             let writer = self.lock_writer();

@@ -26,8 +26,6 @@ pub struct Keyring {
     /// Held through every change, so that changes come one after the other.
     pub(super) writer: Mutex<Writer>,
     pub(super) read_only: AtomicBool,
-    /// Set under the writer's lock when another keyring has taken this one's place.
-    pub(super) retired: AtomicBool,
     /// How it is read again; `None` where a change by another program is refused.
     pub(super) reopen: Option<Reopen>,
     pub(super) id: Uuid,
@@ -47,7 +45,6 @@ impl Keyring {
             memory: RwLock::new(memory),
             writer: Mutex::new(writer),
             read_only: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
             reopen,
             id,
             counters,
@@ -111,22 +108,13 @@ impl Keyring {
 
     /// The writer, for a change that begins.
     pub(super) fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
-        let mut writer = self.lock_in_use()?;
+        let mut writer = self.lock_writer();
         if self.read_only.load(Ordering::Relaxed) {
             return Err(BadRequest::ReadOnly { path: writer.path().to_owned() }.into());
         }
         writer.begin(CHANGE_WAIT);
         writer.let_witness_follow(true);
         Ok(writer)
-    }
-
-    pub(super) fn lock_in_use(&self) -> Result<MutexGuard<'_, Writer>> {
-        let writer = self.lock_writer();
-        if self.retired.load(Ordering::Relaxed) {
-            Err(Error::BadRequest(BadRequest::Retired))
-        } else {
-            Ok(writer)
-        }
     }
 
     // A panic elsewhere while a lock was held must not end the keyring: the writer marks itself before

@@ -16,10 +16,7 @@ impl Keyring {
     /// What an administrator wants to know. The copies are looked at, once a second at most, and nothing is written to
     /// them. A change under way is not waited for: what it last came to is shown.
     pub fn status(&self) -> Status {
-        // A retired keyring no longer touches the files.
-        if let Some(mut writer) = self.try_lock_writer()
-            && !self.retired.load(Ordering::Relaxed)
-        {
+        if let Some(mut writer) = self.try_lock_writer() {
             writer.let_witness_follow(false);
             if self.counters.look_is_due() {
                 self.look(&mut writer);
@@ -50,7 +47,7 @@ impl Keyring {
     /// Whether [`Keyring::tend`] may have something to do: a copy is away, behind or changed by another program, as far
     /// as is known.
     pub fn needs_care(&self) -> bool {
-        self.counters.needs_care() && !self.retired.load(Ordering::Relaxed)
+        self.counters.needs_care()
     }
 
     /// Takes over what another program has changed, and brings copies up to date that came back, that lag behind or
@@ -58,7 +55,7 @@ impl Keyring {
     pub fn tend(&self) {
         let read_only = self.read_only.load(Ordering::Relaxed);
         let tended = self.learning_keys(|| {
-            let mut writer = self.lock_in_use()?;
+            let mut writer = self.lock_writer();
             writer.begin(CHANGE_WAIT);
             if read_only {
                 self.follow(&mut writer)
@@ -66,7 +63,7 @@ impl Keyring {
                 self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
             }
         });
-        let Ok(mut writer) = self.lock_in_use() else { return };
+        let mut writer = self.lock_writer();
         if read_only && tended.is_err() {
             // Noted of the copies too, now that it was not taken over.
             writer.begin(PROBE_WAIT);
@@ -104,11 +101,10 @@ impl Keyring {
     /// is left as it is: it follows when the keyring is used.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; the keyring can be used all the same. [`Error::BadRequest(BadRequest::Retired)`] when another keyring has taken its
-    /// place: that one is to be settled.
+    /// As [`Keyring::store`]; the keyring can be used all the same.
     pub fn settle(&self) -> Result<()> {
         let healed = self.learning_keys(|| {
-            let mut writer = self.lock_in_use()?;
+            let mut writer = self.lock_writer();
             writer.begin(CHANGE_WAIT);
             let (current, all) = writer.count();
             let read_only = self.read_only.load(Ordering::Relaxed);
@@ -122,7 +118,7 @@ impl Keyring {
                 Ok(())
             }
         });
-        self.note(&mut *self.lock_in_use()?, healed.as_ref().err(), false);
+        self.note(&mut self.lock_writer(), healed.as_ref().err(), false);
         healed
     }
 }

@@ -4,11 +4,13 @@
 use crate::stubs;
 use keyring_external::abi::sys::*;
 use keyring_external::format::cost::Cost;
-use keyring_external::keyring::NewKeyring;
+use keyring_external::key::KeyName;
+use keyring_external::keyring::{NewKeyring, load};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::unlock::UnlockSource;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::fs::PermissionsExt;
@@ -39,6 +41,15 @@ impl Dir {
 
     pub fn keyring(&self) -> PathBuf {
         self.path().join("keyring")
+    }
+
+    /// The ids of the keys in the file of the keyring.
+    pub fn ids(&self) -> Vec<String> {
+        let unlock: UnlockSource = self.unlock().parse().unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let (keyring, _) = load(&fs, &self.keyring(), &unlock).unwrap();
+        let id = |name: &KeyName| String::from_utf8(name.as_ref().id().to_vec()).unwrap();
+        keyring.names().iter().map(id).collect()
     }
 
     pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -154,6 +165,49 @@ impl Plugin {
     pub fn set(&self, name: &str, value: &str) {
         let value = CString::new(value).unwrap().into_raw();
         unsafe { *(*self.variable(name).cast::<kx_sysvar_str>()).value = value };
+    }
+
+    /// `SET GLOBAL`: checks the value, and if it is accepted, updates the variable. Whether it was.
+    pub fn assign(&self, name: &str, value: &str) -> bool {
+        /// The server's object for a value, with the text behind it.
+        #[repr(C)]
+        struct Value(kx_value, *const c_char);
+        unsafe extern "C" fn val_str(
+            value: *mut kx_value,
+            _buffer: *mut c_char,
+            _length: *mut c_int,
+        ) -> *const c_char {
+            unsafe { (*value.cast::<Value>()).1 }
+        }
+        let text = CString::new(value).unwrap();
+        let object = kx_value {
+            value_type: None,
+            val_str: Some(val_str),
+            val_real: None,
+            val_int: None,
+            is_unsigned: None,
+        };
+        let mut object = Value(object, text.as_ptr());
+        let (thd, variable) = (std::ptr::null_mut(), self.variable(name));
+        let mut save: *const c_char = std::ptr::null();
+        unsafe {
+            if (*variable).check.unwrap()(thd, variable, (&raw mut save).cast(), (&raw mut object).cast())
+                != 0
+            {
+                return false;
+            }
+            // A copy of the server's own, which the variable has from now on.
+            let copy = CStr::from_ptr(save).to_owned().into_raw();
+            let target = (*variable.cast::<kx_sysvar_str>()).value;
+            (*variable).update.unwrap()(thd, variable, target.cast(), (&raw const copy).cast());
+        }
+        true
+    }
+
+    /// What a text variable shows.
+    pub fn value(&self, name: &str) -> String {
+        let value = unsafe { CStr::from_ptr(*(*self.variable(name).cast::<kx_sysvar_str>()).value) };
+        value.to_str().unwrap().to_owned()
     }
 
     pub fn set_bool(&self, name: &str, value: bool) {

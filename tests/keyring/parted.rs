@@ -8,7 +8,7 @@ use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Standing, Tru
 use keyring_external::unlock::UnlockSource;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 
 /// The ids of the keys in one copy.
 fn on_disk(path: &Path) -> BTreeSet<String> {
@@ -51,12 +51,12 @@ fn a_keyring_that_parted_after_the_check_takes_no_place() {
         let other = open(&real(), &all[1..]);
         generate(&other, "the other's").unwrap();
         drop(other);
-        let (new, missing) = old.open_successor(|| try_open(&real(), &all[1..]).map(Arc::new)).unwrap();
-        assert_eq!(missing, 0);
+        let new = try_open(&real(), &all[1..]).unwrap();
+        assert_eq!(old.check_successor(&new).unwrap(), 0);
         for i in 0..meanwhile {
             generate(&old, &format!("meanwhile {i}")).unwrap();
         }
-        let given = old.give_way(&new, || panic!("both hold keys that the other lacks"));
+        let given = old.hand_over_to(&new);
         assert!(matches!(given, Err(Error::Refusal(Refusal::Diverged { .. }))), "{meanwhile}: {given:?}");
         generate(&old, "after").unwrap();
         assert!(on_disk(&all[0]).contains("meanwhile 0") && on_disk(&all[1]).contains("the other's"));

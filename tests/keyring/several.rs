@@ -5,6 +5,7 @@
 use crate::common::copies::{bytes, config, generate, ids, made, open, real, tool, try_open};
 use crate::common::hooked::Hooked;
 use crate::common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, rekey, secret, tended};
+use keyring_external::config::Config;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::keyring::{Keyring, KeyringState, Severity, Trust};
 use keyring_external::store::fs::{Access, Lock};
@@ -374,11 +375,22 @@ fn status_queries_look_once_a_second_and_write_nothing() {
 fn the_status_is_live_after_a_panic() {
     let dir = private_dir();
     let paths = made(dir.path(), &["a"]);
-    let server = open(&real(), &paths);
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        server.open_successor(|| panic!("on purpose")).map(drop)
-    }));
+    let panics = Arc::new(AtomicBool::new(true));
+    let fs = Hooked::fs(real(), {
+        let panics = Arc::clone(&panics);
+        // The witness is written by the thread that makes the change.
+        move |_, path| {
+            let is_witness = path.to_string_lossy().contains("witness");
+            assert!(!is_witness || !panics.load(Ordering::Relaxed), "on purpose");
+        }
+    });
+    let config = Config { datadir: Some(dir.path().to_owned()), ..config(&paths, 1) };
+    panics.store(false, Ordering::Relaxed);
+    let server = Keyring::open(&fs, &config, Trust::Witness, |_, _| {}).unwrap().0;
+    panics.store(true, Ordering::Relaxed);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| generate(&server, "key")));
     assert!(panicked.is_err());
+    panics.store(false, Ordering::Relaxed);
     std::fs::remove_file(&paths[0]).unwrap();
     std::thread::sleep(Duration::from_millis(1100));
     let status = server.status();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_generator`: makes keys of random bytes.
 
-use super::{key_type, name, on_keyring};
+use super::{key_type, logging, name};
 use crate::abi::guard::guard;
+use crate::abi::instance;
 use crate::abi::pointers::Shared;
 use crate::abi::sys::kx_keyring_generator;
 use std::ffi::{c_char, c_int};
@@ -17,10 +18,10 @@ unsafe extern "C" fn generate(
     size: usize,
 ) -> c_int {
     guard(|| {
-        on_keyring("generating", |keyring| {
+        logging("generating", || {
             // SAFETY: the server passes NULL or C strings.
             let (name, key_type) = unsafe { (name(data_id, auth_id)?, key_type(type_)?) };
-            keyring.generate(name, &key_type, size)
+            instance::settle_and_change(|keyring| keyring.generate(name, &key_type, size))
         })
     })
 }

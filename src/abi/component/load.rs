@@ -4,6 +4,7 @@
 
 use super::log;
 use super::readers;
+use crate::abi::fork;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, c_bytes};
@@ -49,7 +50,7 @@ pub(super) fn forget() {
 unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c_char) -> c_int {
     guard(|| {
         let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-        instance::expect_fork();
+        fork::expect_one();
         // SAFETY: NULL or C strings.
         let paths = unsafe { (path(component_path), path(instance_path)) };
         let (config, loaded) = match file::read(paths.0.as_deref(), paths.1.as_deref(), effective_user()) {

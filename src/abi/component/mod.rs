@@ -21,10 +21,8 @@ use super::services::{self, Level};
 use super::sys::{kx_component, kx_metadata, kx_provided, kx_required};
 use crate::error::{BadRequest, Error, Result};
 use crate::key::{KeyType, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
-use crate::keyring::Keyring;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
-use std::sync::Arc;
 
 /// The component's name, and the name of its implementation of every service.
 const NAME: &CStr = c"component_keyring_external";
@@ -103,18 +101,11 @@ unsafe extern "C" fn deinit() -> c_int {
     })
 }
 
-/// Runs a change on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
-fn on_keyring(
-    doing: &str,
-    operation: impl Fn(&Arc<Keyring>) -> Result<()>,
-) -> std::result::Result<(), Failed> {
-    let done = instance::on_open(|keyring| {
-        instance::settle_if_due(keyring);
-        operation(keyring)
-    });
-    done.map_err(|e| {
+/// Does `work`, and logs its failure as "Error while {doing} key: ...".
+fn logging(doing: &str, work: impl FnOnce() -> Result<()>) -> std::result::Result<(), Failed> {
+    work().map_err(|e| {
         let level = match e {
-            // The caller's own affair.
+            // The caller made the mistake.
             Error::BadRequest(BadRequest::Key(_))
             | Error::BadRequest(BadRequest::Exists { .. })
             | Error::BadRequest(BadRequest::NoSuchKey { .. }) => Level::Note,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_writer`: stores and removes keys.
 
-use super::{key_type, name, on_keyring};
+use super::{key_type, logging, name};
 use crate::abi::guard::guard;
+use crate::abi::instance;
 use crate::abi::pointers::{Shared, bytes};
 use crate::abi::services::{self, Level};
 use crate::abi::sys::kx_keyring_writer;
@@ -21,21 +22,21 @@ unsafe extern "C" fn store(
     type_: *const c_char,
 ) -> c_int {
     guard(|| {
-        on_keyring("storing", |keyring| {
+        logging("storing", || {
             // SAFETY: the server passes NULL or C strings, and `size` bytes at `data`.
             let (name, key_type, data) =
                 unsafe { (name(data_id, auth_id)?, key_type(type_)?, bytes(data.cast(), size, MAX_DATA)) };
             if size == 0 {
                 // keyring_udf's callers expect a success. To every reader a key without bytes is one that is not
                 // there, so there is nothing to keep.
-                if keyring.fetch(&name, |_| ()).is_some() {
+                if instance::read(|keyring| Ok(keyring.fetch(&name, |_| ())))?.is_some() {
                     return Err(BadRequest::Exists { name: name.to_string() }.into());
                 }
                 services::log(Level::Note, &format!("the key {name} has no bytes: nothing was stored"));
                 return Ok(());
             }
             let data = data.ok_or(if size > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
-            keyring.store(name, &key_type, data)
+            instance::settle_and_change(|keyring| keyring.store(name, &key_type, data))
         })
     })
 }
@@ -43,9 +44,10 @@ unsafe extern "C" fn store(
 /// A key that is not there is a failure, as keyring_udf's callers expect.
 unsafe extern "C" fn remove(data_id: *const c_char, auth_id: *const c_char) -> c_int {
     guard(|| {
-        on_keyring("removing", |keyring| {
+        logging("removing", || {
             // SAFETY: the server passes NULL or C strings.
-            keyring.remove(unsafe { name(data_id, auth_id)? })
+            let name = unsafe { name(data_id, auth_id)? };
+            instance::settle_and_change(|keyring| keyring.remove(name))
         })
     })
 }

@@ -8,9 +8,7 @@ use crate::abi::pointers::{bytes, c_bytes, put_c_bytes};
 use crate::abi::services::{Level, log, server_copy, server_free};
 use crate::error::{BadRequest, Error, Failure, Result};
 use crate::key::{KeyError, KeyName, KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
-use crate::keyring::Keyring;
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
 
 /// The key types that a keyring plugin knows, compared exactly.
 const TYPES: [&[u8]; 4] = [b"AES", b"RSA", b"DSA", b"SECRET"];
@@ -23,12 +21,9 @@ pub(super) fn open_iterators() -> usize {
     ITERATORS.count()
 }
 
-/// Runs an operation on the open keyring; a failure goes to the log as "Error while {doing} key: ...".
-fn on_keyring(
-    doing: &str,
-    operation: impl Fn(&Arc<Keyring>) -> Result<()>,
-) -> std::result::Result<(), Failed> {
-    instance::on_open(operation).map_err(|e| {
+/// Does `work`, and logs its failure as "Error while {doing} key: ...".
+fn logging(doing: &str, work: impl FnOnce() -> Result<()>) -> std::result::Result<(), Failed> {
+    work().map_err(|e| {
         log(Level::Error, &format!("Error while {doing} key: {e}"));
         Failed
     })
@@ -58,12 +53,12 @@ pub(super) unsafe extern "C" fn store(
     len: usize,
 ) -> bool {
     guard(|| {
-        on_keyring("storing", |keyring| {
+        logging("storing", || {
             // SAFETY: the server passes NULL or C strings, and `len` bytes at `key`.
             let (name, key_type, data) =
                 unsafe { (name(id, user)?, key_type(type_)?, bytes(key, len, MAX_DATA)) };
             let data = data.ok_or(if len > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
-            keyring.store(name, &key_type, data)
+            instance::change(|keyring| keyring.store(name, &key_type, data))
         })
     })
 }
@@ -75,19 +70,20 @@ pub(super) unsafe extern "C" fn generate(
     len: usize,
 ) -> bool {
     guard(|| {
-        on_keyring("generating", |keyring| {
+        logging("generating", || {
             // SAFETY: the server passes NULL or C strings.
             let (name, key_type) = unsafe { (name(id, user)?, key_type(type_)?) };
-            keyring.generate(name, &key_type, len)
+            instance::change(|keyring| keyring.generate(name, &key_type, len))
         })
     })
 }
 
 pub(super) unsafe extern "C" fn remove(id: *const c_char, user: *const c_char) -> bool {
     guard(|| {
-        on_keyring("removing", |keyring| {
+        logging("removing", || {
             // SAFETY: the server passes NULL or C strings.
-            keyring.remove(unsafe { name(id, user)? })
+            let name = unsafe { name(id, user)? };
+            instance::change(|keyring| keyring.remove(name))
         })
     })
 }
@@ -100,7 +96,7 @@ pub(super) unsafe extern "C" fn fetch(
     len_out: *mut usize,
 ) -> bool {
     guard(|| {
-        on_keyring("fetching", |keyring| {
+        logging("fetching", || {
             if type_out.is_null() || key_out.is_null() || len_out.is_null() {
                 return Err(BadRequest::Config("the caller gave no place for the key".to_owned()).into());
             }
@@ -113,9 +109,11 @@ pub(super) unsafe extern "C" fn fetch(
             }
             // SAFETY: the server passes NULL or C strings.
             let name = unsafe { name(id, user)? };
-            let copies = keyring.fetch(&name, |key| {
-                (server_copy(key.data), server_copy(key.key_type.bytes()), key.data.len())
-            });
+            let copies = instance::read(|keyring| {
+                Ok(keyring.fetch(&name, |key| {
+                    (server_copy(key.data), server_copy(key.key_type.bytes()), key.data.len())
+                }))
+            })?;
             match copies {
                 None => Ok(()),
                 Some((Some(key), Some(type_), len)) => {

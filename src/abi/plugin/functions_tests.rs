@@ -11,6 +11,7 @@ use crate::store::real::RealFs;
 use crate::unlock::UnlockSource;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The real filesystem until told to panic.
