@@ -9,7 +9,7 @@ use std::io;
 use thiserror::Error;
 
 /// Bytes of a recovery key.
-pub const RECOVERY_LEN: usize = 20;
+pub(crate) const RECOVERY_LEN: usize = 20;
 const GROUPS: usize = 8;
 /// Data characters of a group.
 const DATA: usize = 4;

@@ -17,7 +17,7 @@ use zeroize::Zeroize;
 /// Most bytes of an unlock secret.
 pub const MAX_UNLOCK: usize = 4096;
 /// How long a `command:` source may take.
-pub const COMMAND_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const COMMAND_WAIT: Duration = Duration::from_secs(30);
 
 /// A source of the unlock secret, written `file:PATH`, `credential:NAME`, `env:NAME` or
 /// `command:PROGRAM ARGS`.

@@ -5,33 +5,33 @@
 pub(super) struct FieldReader<'a>(pub &'a [u8]);
 
 impl<'a> FieldReader<'a> {
-    pub fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (front, rest) = self.0.split_at_checked(n)?;
         self.0 = rest;
         Some(front)
     }
 
-    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (front, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*front)
     }
 
-    pub fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         self.array::<1>().map(|[b]| b)
     }
 
-    pub fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
     /// A text of at most `room` bytes in a field of one length byte and `room` bytes. `None` when it is too long, is not
     /// UTF-8, or is followed by anything but zeros.
-    pub fn text(&mut self, room: usize) -> Option<String> {
+    pub(crate) fn text(&mut self, room: usize) -> Option<String> {
         let len = usize::from(self.u8()?);
         let (text, padding) = self.take(room)?.split_at_checked(len)?;
         padding.iter().all(|b| *b == 0).then_some(())?;
@@ -43,22 +43,22 @@ impl<'a> FieldReader<'a> {
 pub(super) struct FieldWriter(pub Vec<u8>);
 
 impl FieldWriter {
-    pub fn with_capacity(n: usize) -> Self {
+    pub(crate) fn with_capacity(n: usize) -> Self {
         Self(Vec::with_capacity(n))
     }
 
-    pub fn put(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    pub fn pad_to(&mut self, n: usize) -> &mut Self {
+    pub(crate) fn pad_to(&mut self, n: usize) -> &mut Self {
         self.0.resize(n, 0);
         self
     }
 
     /// The field that [`FieldReader::text`] reads; cut at a character boundary when longer than `room`.
-    pub fn text(&mut self, text: &str, room: usize) -> &mut Self {
+    pub(crate) fn text(&mut self, text: &str, room: usize) -> &mut Self {
         let mut len = text.len().min(room).min(255);
         while !text.is_char_boundary(len) {
             len -= 1;

@@ -39,13 +39,13 @@ pub struct Cost {
 
 impl Cost {
     /// The second recommended option of RFC 9106, section 4: 64 MiB, 3 passes, 4 lanes.
-    pub const RECOMMENDED: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
+    pub(crate) const RECOMMENDED: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
     /// No Argon2id.
     pub const NONE: Cost = Cost { memory_kib: 0, passes: 0, lanes: 0 };
 
     /// What Argon2id takes, and what a file may ask of the machine that opens it: 1 GiB, and 4 GiB over
     /// all passes.
-    pub fn is_bounded(&self) -> bool {
+    pub(crate) fn is_bounded(&self) -> bool {
         (1..=16).contains(&self.passes)
             && (1..=16).contains(&self.lanes)
             && (8 * self.lanes..=1 << 20).contains(&self.memory_kib)

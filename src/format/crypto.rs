@@ -179,7 +179,7 @@ impl DataKeys {
     ///
     /// # Errors
     /// No memory.
-    pub fn try_clone(&self) -> Result<Self> {
+    pub(crate) fn try_clone(&self) -> Result<Self> {
         Ok(Self { data: DataKey::copy_of(self.data.bytes())?, derived: Locked::copy_of(&self.derived)? })
     }
 

@@ -3,7 +3,6 @@
 //! damaged does no harm while the other is whole.
 
 use super::bytes::{FieldReader, FieldWriter};
-use super::commit::Commit;
 use super::cost::BUDGET;
 use super::crypto::{DataKeys, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
@@ -21,7 +20,7 @@ use uuid::Uuid;
 /// The version this program writes and reads.
 pub const VERSION: u32 = 1;
 /// Longest label in bytes.
-pub const LABEL_LEN: usize = 63;
+pub(crate) const LABEL_LEN: usize = 63;
 /// A keyring file begins with these bytes.
 pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
 
@@ -49,7 +48,7 @@ pub struct ClaimedHeader {
     pub ancestors: Vec<StateId>,
     /// The earlier states in which copies are that were away since, at most [`LEFT_BEHIND_COUNT`]: a copy that comes back is
     /// recognised however many changes there were meanwhile.
-    pub left_behind: Vec<StateId>,
+    pub(crate) left_behind: Vec<StateId>,
 }
 
 /// A header that the keys of its keyring vouch for: made new, or checked ([`Unchecked::check`]), and perhaps changed
@@ -84,13 +83,6 @@ impl Header {
         }))
     }
 
-    /// Whether a copy with this epoch and commit is an earlier state of this keyring, so that nothing is
-    /// lost when this one takes its place.
-    pub fn descends_from(&self, epoch: &[u8; EPOCH_LEN], commit: &Commit) -> bool {
-        let state = StateId::new(epoch, commit);
-        self.ancestors.contains(&state) || self.left_behind.contains(&state)
-    }
-
     /// Adds a slot.
     ///
     /// # Errors
@@ -116,7 +108,7 @@ impl Header {
     }
 
     /// Puts other earlier states in the place of these.
-    pub fn set_ancestors(&mut self, ancestors: Vec<StateId>, left_behind: Vec<StateId>) {
+    pub(crate) fn set_ancestors(&mut self, ancestors: Vec<StateId>, left_behind: Vec<StateId>) {
         self.0.ancestors = ancestors;
         self.0.left_behind = left_behind;
     }
@@ -125,7 +117,7 @@ impl Header {
     ///
     /// # Errors
     /// No randomness.
-    pub fn with_new_epoch(&self) -> Result<Self> {
+    pub(crate) fn with_new_epoch(&self) -> Result<Self> {
         let mut header = self.clone();
         header.0.epoch = random_array()?;
         Ok(header)
@@ -314,6 +306,7 @@ pub fn read(front: &[u8]) -> Result<HeaderCopies> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::commit::Commit;
     use crate::format::cost::Cost;
     use crate::format::slots::SlotKind;
     use crate::secret::Locked;
@@ -393,11 +386,15 @@ mod tests {
         let front = header.encode(&keys).unwrap().0.repeat(2);
         let read = read(&front).unwrap().readable[0].check(&keys).unwrap().0;
         assert_eq!(read, header);
-        assert!(read.descends_from(&a, &at(9, 3)) && read.descends_from(&a, &at(2, 3)));
-        assert!(!read.descends_from(&a, &at(8, 7)), "perhaps a fork from before that");
-        assert!(!read.descends_from(&a, &at(9, 4)), "another state of the same generation");
-        assert!(!read.descends_from(&a, &at(10, 3)), "a later one");
-        assert!(!read.descends_from(&[3; EPOCH_LEN], &at(1, 3)));
+        let descends_from = |epoch: &[u8; EPOCH_LEN], commit: &Commit| {
+            let state = StateId::new(epoch, commit);
+            read.ancestors.contains(&state) || read.left_behind.contains(&state)
+        };
+        assert!(descends_from(&a, &at(9, 3)) && descends_from(&a, &at(2, 3)));
+        assert!(!descends_from(&a, &at(8, 7)), "perhaps a fork from before that");
+        assert!(!descends_from(&a, &at(9, 4)), "another state of the same generation");
+        assert!(!descends_from(&a, &at(10, 3)), "a later one");
+        assert!(!descends_from(&[3; EPOCH_LEN], &at(1, 3)));
         header.0.ancestors = vec![StateId::new(&a, &at(9, 3)); ANCESTOR_COUNT + 1];
         header.0.left_behind = vec![StateId::new(&b, &at(8, 3)); LEFT_BEHIND_COUNT + 1];
         assert_eq!(header.encode(&keys).unwrap().0.len(), HEADER_LEN);

@@ -14,21 +14,21 @@ pub const COMMITS_AT: usize = 2 * HEADER_LEN;
 pub const FIXED_LEN: usize = COMMITS_AT + 2 * COMMIT_BLOCK;
 
 /// Bytes of the epoch.
-pub const EPOCH_LEN: usize = 16;
+pub(crate) const EPOCH_LEN: usize = 16;
 /// Bytes of the chain of MACs that identify a state: half of a MAC.
-pub const CHAIN_PART_LEN: usize = TAG_LEN / 2;
+pub(crate) const CHAIN_PART_LEN: usize = TAG_LEN / 2;
 /// Bytes that identify a state in a header: epoch, generation, half of the chain.
-pub const STATE_ID_LEN: usize = EPOCH_LEN + 8 + CHAIN_PART_LEN;
+pub(crate) const STATE_ID_LEN: usize = EPOCH_LEN + 8 + CHAIN_PART_LEN;
 /// How many of the newest earlier states a header remembers.
-pub const ANCESTOR_COUNT: usize = 32;
+pub(crate) const ANCESTOR_COUNT: usize = 32;
 /// How many states beside these, in which copies were left behind.
-pub const LEFT_BEHIND_COUNT: usize = 8;
+pub(crate) const LEFT_BEHIND_COUNT: usize = 8;
 
 /// Bytes of a record around its ciphertext: length, iv, tag.
-pub const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
+pub(crate) const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
 /// Bytes of a record's fields before type, id, user and key.
-pub const RECORD_FIELDS_LEN: usize = 1 + 8 + 1 + 1 + 1 + 4;
+pub(crate) const RECORD_FIELDS_LEN: usize = 1 + 8 + 1 + 1 + 1 + 4;
 /// Most bytes of a record before encryption.
 pub const MAX_BODY: usize = RECORD_FIELDS_LEN + MAX_TYPE + MAX_ID + MAX_USER + MAX_DATA;
 /// Most bytes of a sealed record.
-pub const MAX_RECORD: usize = RECORD_OVERHEAD + MAX_BODY;
+pub(crate) const MAX_RECORD: usize = RECORD_OVERHEAD + MAX_BODY;

@@ -5,6 +5,7 @@
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
+#![warn(unreachable_pub)]
 
 mod bytes;
 pub mod commit;

@@ -11,24 +11,24 @@ use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 
 /// Bytes of a public key, a private key and a shared secret.
-pub const X25519_LEN: usize = 32;
+pub(crate) const X25519_LEN: usize = 32;
 
 /// Bytes of a slot's renewal token.
-pub const TOKEN_LEN: usize = 32;
+pub(crate) const TOKEN_LEN: usize = 32;
 
 /// A public key.
-pub type Public = [u8; X25519_LEN];
+pub(crate) type Public = [u8; X25519_LEN];
 
 /// What a slot's secret and the holders of the data key have in common.
 #[derive(Debug)]
-pub struct Token(pub(super) Locked);
+pub(crate) struct Token(pub(super) Locked);
 
 impl Token {
     /// The one with these bytes.
     ///
     /// # Errors
     /// No memory.
-    pub fn copy_of(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn copy_of(bytes: &[u8]) -> Result<Self> {
         Ok(Self(Locked::copy_of(bytes)?))
     }
 
@@ -36,7 +36,7 @@ impl Token {
     ///
     /// # Errors
     /// No memory.
-    pub fn of_slot(salt: &[u8], secret: &[u8]) -> Result<Self> {
+    pub(crate) fn of_slot(salt: &[u8], secret: &[u8]) -> Result<Self> {
         let mut token = Locked::new(TOKEN_LEN)?;
         crypto::hkdf(salt, secret, b"keyring_external 1 slot renewal token", &mut token)?;
         Ok(Self(token))
@@ -45,14 +45,14 @@ impl Token {
 
 /// The private key of a slot: what its secret comes to, told apart from the slot's other keys by `info`.
 #[derive(Debug)]
-pub struct Private(Locked);
+pub(crate) struct Private(Locked);
 
 impl Private {
     /// The one that follows from a slot's secret (stretched already) and salt.
     ///
     /// # Errors
     /// No memory.
-    pub fn of_slot(salt: &[u8], secret: &[u8]) -> Result<Self> {
+    pub(crate) fn of_slot(salt: &[u8], secret: &[u8]) -> Result<Self> {
         let mut key = Locked::new(X25519_LEN)?;
         crypto::hkdf(salt, secret, b"keyring_external 1 slot private key", &mut key)?;
         Ok(Self(key))
@@ -62,7 +62,7 @@ impl Private {
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn random() -> Result<Self> {
+    pub(crate) fn random() -> Result<Self> {
         Ok(Self(Locked::random(X25519_LEN)?))
     }
 
@@ -74,7 +74,7 @@ impl Private {
     }
 
     /// Its public key.
-    pub fn public(&self) -> Public {
+    pub(crate) fn public(&self) -> Public {
         self.with(|key| PublicKey::from(key).to_bytes())
     }
 
@@ -85,7 +85,7 @@ impl Private {
     ///
     /// # Errors
     /// No memory.
-    pub fn agree(
+    pub(crate) fn agree(
         &self,
         other: &Public,
         renewal: &Public,

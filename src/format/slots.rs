@@ -15,13 +15,13 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 /// Slots of a header.
-pub const SLOT_COUNT: usize = 8;
+pub(crate) const SLOT_COUNT: usize = 8;
 /// Bytes of one slot.
 pub const SLOT_LEN: usize = 256;
 /// Longest name of a slot in bytes.
-pub const SLOT_NAME_LEN: usize = 55;
+pub(crate) const SLOT_NAME_LEN: usize = 55;
 /// Bytes of a slot's salt.
-pub const SALT_LEN: usize = 32;
+pub(crate) const SALT_LEN: usize = 32;
 
 /// Which secret opens a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
@@ -178,7 +178,12 @@ impl Slot {
     ///
     /// # Errors
     /// No memory or randomness.
-    pub fn renew_with(&self, secret: &UnlockSecret, keys: &DataKeys, id: &Uuid) -> Result<Option<Self>> {
+    pub(crate) fn renew_with(
+        &self,
+        secret: &UnlockSecret,
+        keys: &DataKeys,
+        id: &Uuid,
+    ) -> Result<Option<Self>> {
         let Some(bytes) = self.kind.bytes_of(secret)? else { return Ok(None) };
         Slot::seal(self.kind, self.cost, &self.name, self.created, &bytes, keys, id).map(Some)
     }

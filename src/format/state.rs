@@ -39,12 +39,12 @@ impl StateId {
     }
 
     /// Whether it is a state of the writing with that epoch.
-    pub fn is_of_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
+    pub(crate) fn is_of_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
         self.epoch == *epoch
     }
 
     /// Whether a chain of MACs, of which this remembers half, is that of this state.
-    pub fn has_chain(&self, chain: &Tag) -> bool {
+    pub(crate) fn has_chain(&self, chain: &Tag) -> bool {
         chain.starts_with(&self.chain)
     }
 }

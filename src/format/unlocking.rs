@@ -39,7 +39,7 @@ impl Unlocking {
 
     /// Leaves the next copy of a keyring its share of what is left, so that a forged one cannot use up what the
     /// other `copies` behind it need. Slots that two copies have in common are computed once.
-    pub fn share_with(&self, copies: usize) {
+    pub(crate) fn share_with(&self, copies: usize) {
         let mut budget = self.budget();
         budget.limit = budget.spent + BUDGET.saturating_sub(budget.spent) / (copies as u64 + 1);
     }
@@ -49,7 +49,7 @@ impl Unlocking {
     /// # Errors
     /// [`FormatError::ForgedSlot`] when a slot was made for the secret and is not as it was made;
     /// [`FormatError::WrongSecret`] when none was; no memory.
-    pub fn open_any(&self, slots: &[Slot], id: &Uuid) -> Result<DataKey> {
+    pub(crate) fn open_any(&self, slots: &[Slot], id: &Uuid) -> Result<DataKey> {
         let (mut forged, mut untried) = (None, 0);
         for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
             for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.kind == kind) {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Bytes of a witness.
-pub const WITNESS_LEN: usize = 128;
+pub(crate) const WITNESS_LEN: usize = 128;
 const MAGIC: &[u8; 16] = b"KEYRING_WITNESS\x01";
 /// Bytes of the checksum.
 const CHECKSUM_LEN: usize = 24;
@@ -64,7 +64,7 @@ impl Witness {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn is_authentic(bytes: &[u8], keys: &DataKeys) -> Result<bool> {
+    pub(crate) fn is_authentic(bytes: &[u8], keys: &DataKeys) -> Result<bool> {
         let mut r = FieldReader(bytes);
         let body = r.take(WITNESS_LEN - TAG_LEN).unwrap_or_default();
         keys.witness_mac().fits(&[body], r.0)

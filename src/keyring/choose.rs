@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 /// What a keyring is made of.
 #[derive(Debug)]
-pub struct KeyringParts {
+pub(crate) struct KeyringParts {
     /// The keys of the copy that counts.
     pub memory: Memory,
     /// The writer of all copies.
@@ -38,7 +38,7 @@ pub struct KeyringParts {
 /// # Errors
 /// The first copy's error when none can be opened; [`|e| Error::Refusal(Refusal::Fork(e))`] and [`|e| Error::Refusal(Refusal::DamagedNewest(e))`] when it
 /// cannot be told which counts.
-pub fn load_known(
+pub(crate) fn load_known(
     fs: &Arc<dyn Fs>,
     read_copies: Readings<'_>,
     source_name: &str,

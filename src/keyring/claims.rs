@@ -35,7 +35,7 @@ pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
 }
 
 /// The state that the front of a file claims, without proof.
-pub fn claimed(front: &FrontBytes) -> Option<StateId> {
+pub(crate) fn claimed(front: &FrontBytes) -> Option<StateId> {
     let copies = header::read(&front.0).ok()?;
     let header = copies.readable.first()?.claims();
     Some(StateId::new(&header.epoch, &commit::claimed(&front.0)?))

@@ -10,7 +10,7 @@ use crate::format::state::StateId;
 
 /// The state of a keyring and its earlier ones.
 #[derive(Clone, Copy, Debug)]
-pub struct Lineage<'a> {
+pub(crate) struct Lineage<'a> {
     /// The header, which remembers the states before it was written.
     pub header: &'a Header,
     /// The states since the header was written, the newest first.
@@ -21,18 +21,18 @@ pub struct Lineage<'a> {
 
 impl Lineage<'_> {
     /// The present state.
-    pub fn state(&self) -> StateId {
+    pub(crate) fn state(&self) -> StateId {
         StateId::new(&self.header.epoch, self.commit)
     }
 
     /// Whether the keyring went through that state.
-    pub fn went_through(&self, state: &StateId) -> bool {
+    pub(crate) fn went_through(&self, state: &StateId) -> bool {
         let header = self.header;
         self.before.contains(state) || header.ancestors.contains(state) || header.left_behind.contains(state)
     }
 
     /// Whether the file was written with that epoch once, as far as is remembered.
-    pub fn knows_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
+    pub(crate) fn knows_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
         let header = self.header;
         header.epoch == *epoch
             || header.ancestors.iter().chain(&header.left_behind).any(|state| state.is_of_writing(epoch))
@@ -41,7 +41,7 @@ impl Lineage<'_> {
     /// Whether a copy in `state` is an earlier state of this keyring, so that nothing is lost when it is brought up
     /// to date. Of states of the same writing more than are remembered are told by their keys, which are a part of this
     /// keyring's then: `missing` counts those that it does not hold.
-    pub fn is_later_than(&self, state: &StateId, missing: impl FnOnce() -> usize) -> bool {
+    pub(crate) fn is_later_than(&self, state: &StateId, missing: impl FnOnce() -> usize) -> bool {
         let of_this_writing = state.is_of_writing(&self.header.epoch);
         self.went_through(state)
             || of_this_writing && state.generation() < self.commit.generation && missing() == 0
@@ -49,7 +49,7 @@ impl Lineage<'_> {
 
     /// Whether the keyring was in the state of that generation and chain: `None` when it does not remember its state of
     /// that generation.
-    pub fn was_in(&self, generation: u64, chain: &Tag) -> Option<bool> {
+    pub(crate) fn was_in(&self, generation: u64, chain: &Tag) -> Option<bool> {
         let present = self.state();
         let header = self.header;
         let states =
@@ -61,7 +61,7 @@ impl Lineage<'_> {
 
     /// What a header written next is to remember: the present state, those that `attempted` writes may have left, and
     /// the earlier ones, the newest first.
-    pub fn ancestors(&self, attempted: &[StateId]) -> Vec<StateId> {
+    pub(crate) fn ancestors(&self, attempted: &[StateId]) -> Vec<StateId> {
         let mut ancestors: Vec<StateId> = Vec::with_capacity(ANCESTOR_COUNT);
         let present = [self.state()];
         let states =
@@ -76,7 +76,11 @@ impl Lineage<'_> {
 
     /// The states of copies that a header written next does not reach, to be remembered until they are back: those of
     /// `away`, and those that were remembered before when some copy is in an `unknown` state.
-    pub fn left_behind<'a>(&'a self, away: impl Iterator<Item = &'a StateId>, unknown: bool) -> Vec<StateId> {
+    pub(crate) fn left_behind<'a>(
+        &'a self,
+        away: impl Iterator<Item = &'a StateId>,
+        unknown: bool,
+    ) -> Vec<StateId> {
         let before = self.header.left_behind.iter().filter(|_| unknown);
         let mut left: Vec<StateId> = Vec::new();
         for state in away.chain(before) {

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 /// A copy that was read whole.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Its keys.
     pub keys: DataKeys,
     /// Its header.
@@ -40,14 +40,14 @@ pub struct Loaded {
 
 impl Loaded {
     /// The keys once more.
-    pub fn keys_again(&self) -> Result<DataKeys> {
+    pub(crate) fn keys_again(&self) -> Result<DataKeys> {
         self.keys.try_clone().map_err(FormatError::in_memory)
     }
 }
 
 /// What reading a copy came to.
 #[derive(Debug)]
-pub enum Candidate {
+pub(crate) enum Candidate {
     /// It is whole.
     Intact(Box<Loaded>),
     /// It is this keyring, damaged.
@@ -80,7 +80,7 @@ pub enum Candidate {
 
 impl Candidate {
     /// The copy, when it is whole.
-    pub fn whole(&self) -> Option<&Loaded> {
+    pub(crate) fn whole(&self) -> Option<&Loaded> {
         match self {
             Candidate::Intact(loaded) => Some(loaded),
             _ => None,
@@ -88,7 +88,7 @@ impl Candidate {
     }
 
     /// The error, when it is not.
-    pub fn into_error(self) -> Option<Error> {
+    pub(crate) fn into_error(self) -> Option<Error> {
         match self {
             Candidate::Intact(_) => None,
             Candidate::Damaged { error, .. } | Candidate::Sealed { error, .. } | Candidate::Out(error) => {
@@ -98,7 +98,12 @@ impl Candidate {
     }
 
     /// How this copy at `path` stands to the one that counts, at `keyring`, and in which state it is, when that one went through it.
-    pub fn stands_to(&self, best: &Loaded, keyring: &Path, path: &Path) -> (Standing, Option<StateId>) {
+    pub(crate) fn stands_to(
+        &self,
+        best: &Loaded,
+        keyring: &Path,
+        path: &Path,
+    ) -> (Standing, Option<StateId>) {
         let lineage = best.lineage();
         let known = |state: &StateId| *state == lineage.state() || lineage.went_through(state);
         match self {
@@ -128,7 +133,7 @@ impl Candidate {
 
 impl Loaded {
     /// Its state and its earlier ones.
-    pub fn lineage(&self) -> Lineage<'_> {
+    pub(crate) fn lineage(&self) -> Lineage<'_> {
         Lineage { header: &self.header, before: &self.before, commit: &self.commit }
     }
 
@@ -158,7 +163,7 @@ impl Loaded {
 
 /// A copy whose front was opened.
 #[derive(Debug)]
-pub struct OpenedFront {
+pub(crate) struct OpenedFront {
     reading: Reading,
     front: Front,
     keys: DataKeys,
@@ -166,17 +171,17 @@ pub struct OpenedFront {
 
 impl OpenedFront {
     /// The keys that it is sealed with.
-    pub fn keys(&self) -> &DataKeys {
+    pub(crate) fn keys(&self) -> &DataKeys {
         &self.keys
     }
 
     /// What is to be read behind the front.
-    pub fn rest(&self) -> Task<Result<Vec<u8>>> {
+    pub(crate) fn rest(&self) -> Task<Result<Vec<u8>>> {
         self.reading.rest_task(self.front.wanted(self.reading.len))
     }
 
     /// Reads the records.
-    pub fn finish(self, path: &Path, source_name: &str, rest: Result<Vec<u8>>) -> Candidate {
+    pub(crate) fn finish(self, path: &Path, source_name: &str, rest: Result<Vec<u8>>) -> Candidate {
         let rest = match rest {
             Ok(rest) => rest,
             Err(e) => return Candidate::Out(e),
@@ -198,7 +203,7 @@ impl OpenedFront {
 ///
 /// # Errors
 /// What the copy is then.
-pub fn begin(
+pub(crate) fn begin(
     path: &Path,
     reading: Reading,
     opener: Opener<'_>,

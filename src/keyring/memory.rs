@@ -30,14 +30,14 @@ impl Entry {
 
 /// Where a key was found. What stands there later is told from it by its number.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct EntryRef {
+pub(crate) struct EntryRef {
     at: usize,
     number: u64,
 }
 
 /// All keys of an open keyring.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     // A fetch from many keys is a wait for memory: the entries lie in the table itself.
     entries: HashTable<Entry>,
     hasher: DefaultHashBuilder,
@@ -48,7 +48,7 @@ static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Memory {
     /// Room for a key of `len` bytes, filled by `fill`; not yet a key until [`Memory::link`].
-    pub fn reserve(
+    pub(crate) fn reserve(
         &mut self,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
@@ -64,12 +64,12 @@ impl Memory {
     }
 
     /// The bytes at a place.
-    pub fn secret(&self, place: VaultPlace) -> &[u8] {
+    pub(crate) fn secret(&self, place: VaultPlace) -> &[u8] {
         self.vault.get(place)
     }
 
     /// Wipes a place that became no key.
-    pub fn release(&mut self, place: VaultPlace) {
+    pub(crate) fn release(&mut self, place: VaultPlace) {
         self.vault.release(place);
     }
 
@@ -78,7 +78,7 @@ impl Memory {
     }
 
     /// Makes the bytes at `place` the key `name`.
-    pub fn link(&mut self, name: KeyName, key_type: KeyType, created: u64, place: VaultPlace) {
+    pub(crate) fn link(&mut self, name: KeyName, key_type: KeyType, created: u64, place: VaultPlace) {
         self.unlink(&name.as_ref());
         self.link_new(self.hasher.hash_one(name.as_ref()), name, key_type, created, place);
     }
@@ -92,12 +92,12 @@ impl Memory {
     }
 
     /// Reserves room in the table for so many more keys, not for their bytes.
-    pub fn reserve_entries(&mut self, keys: usize) {
+    pub(crate) fn reserve_entries(&mut self, keys: usize) {
         self.entries.reserve(keys, |e| e.hash);
     }
 
     /// Adds a key as it was read from the file; `false` when the name is there already.
-    pub fn insert(&mut self, record: &KeyRecord<'_>) -> io::Result<bool> {
+    pub(crate) fn insert(&mut self, record: &KeyRecord<'_>) -> io::Result<bool> {
         let hash = self.hasher.hash_one(record.name);
         if self.find_hashed(hash, &record.name).is_some() {
             return Ok(false);
@@ -111,7 +111,7 @@ impl Memory {
     }
 
     /// Removes and wipes a key.
-    pub fn unlink(&mut self, name: &NameRef<'_>) {
+    pub(crate) fn unlink(&mut self, name: &NameRef<'_>) {
         let hash = self.hasher.hash_one(name);
         if let Ok(known) = self.entries.find_entry(hash, |e| e.is(hash, name)) {
             let (entry, _) = known.remove();
@@ -129,12 +129,12 @@ impl Memory {
     }
 
     /// The key of that name.
-    pub fn get(&self, name: &NameRef<'_>) -> Option<KeyRecord<'_>> {
+    pub(crate) fn get(&self, name: &NameRef<'_>) -> Option<KeyRecord<'_>> {
         self.find_hashed(self.hasher.hash_one(name), name).map(|entry| self.record(entry))
     }
 
     /// Finds the key of that name, to be looked at later.
-    pub fn find(&self, name: &NameRef<'_>) -> Option<(EntryRef, KeyRecord<'_>)> {
+    pub(crate) fn find(&self, name: &NameRef<'_>) -> Option<(EntryRef, KeyRecord<'_>)> {
         let hash = self.hasher.hash_one(name);
         let at = self.entries.find_bucket_index(hash, |e| e.is(hash, name))?;
         let entry = self.entries.get_bucket(at)?;
@@ -142,30 +142,30 @@ impl Memory {
     }
 
     /// A key that was found before; `None` when it was removed or moved since, or is another memory's.
-    pub fn at(&self, found: EntryRef) -> Option<KeyRecord<'_>> {
+    pub(crate) fn at(&self, found: EntryRef) -> Option<KeyRecord<'_>> {
         let entry = self.entries.get_bucket(found.at).filter(|entry| entry.number == found.number)?;
         Some(self.record(entry))
     }
 
     /// All keys, in no order.
-    pub fn records(&self) -> impl Iterator<Item = KeyRecord<'_>> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = KeyRecord<'_>> {
         self.entries.iter().map(|entry| self.record(entry))
     }
 
     /// All names, ordered by user and id.
-    pub fn names(&self) -> Vec<KeyName> {
+    pub(crate) fn names(&self) -> Vec<KeyName> {
         let mut names: Vec<_> = self.entries.iter().map(|entry| entry.name.clone()).collect();
         names.sort_unstable();
         names
     }
 
     /// Whether there is a key of that name, type and bytes.
-    pub fn has(&self, key: &KeyRecord<'_>) -> bool {
+    pub(crate) fn has(&self, key: &KeyRecord<'_>) -> bool {
         self.get(&key.name).is_some_and(|o| o.data.ct_eq(key.data).into() && o.key_type == key.key_type)
     }
 
     /// How many keys are missing in `other`, or have other bytes there.
-    pub fn missing_in(&self, other: &Memory) -> usize {
+    pub(crate) fn missing_in(&self, other: &Memory) -> usize {
         self.records().filter(|key| !other.has(key)).count()
     }
 
@@ -173,12 +173,12 @@ impl Memory {
     ///
     /// # Errors
     /// No memory.
-    pub fn copy_from(&mut self, other: &Memory) -> io::Result<()> {
+    pub(crate) fn copy_from(&mut self, other: &Memory) -> io::Result<()> {
         other.records().try_for_each(|key| self.insert(&key).map(drop))
     }
 
     /// How many keys there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 }

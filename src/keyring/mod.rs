@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The keyring: what the server's calls and `keyringctl` come down to. A change goes to the store
 //! first and into memory when it is durable there; reads are answered from memory alone.
+#![warn(unreachable_pub)]
 
 mod catch_up;
 mod choose;
@@ -40,6 +41,6 @@ pub use open::{load, load_all, load_beside_others, load_with};
 pub use replicas::Standing;
 pub use shared::Keyring;
 pub use slots::{Renewed, Verifier};
-pub use status::{Counters, KeyringState, Status};
+pub use status::{KeyringState, Status};
 pub use trust::Trust;
 pub use witness::{Witnessed, hear_claims, witness_claims};

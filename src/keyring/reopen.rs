@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 /// How a keyring in use is read again, when another program has changed it.
 #[derive(Debug)]
-pub struct Reopen {
+pub(crate) struct Reopen {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) paths: Vec<PathBuf>,
     pub(super) min_copies: usize,

@@ -64,7 +64,7 @@ impl Keyring {
     }
 
     /// Refuses changes from now on, or allows them again.
-    pub fn set_read_only(&self, read_only: bool) {
+    pub(crate) fn set_read_only(&self, read_only: bool) {
         self.read_only.store(read_only, Ordering::Relaxed);
     }
 

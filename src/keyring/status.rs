@@ -63,7 +63,7 @@ pub struct Status {
 
 /// What is counted while a keyring is open.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     fetches: AtomicU64,
     stores: AtomicU64,
     failures: AtomicU64,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// The witness in a data directory.
 #[derive(Debug)]
-pub struct WitnessFile {
+pub(crate) struct WitnessFile {
     place: WitnessPlace,
     log: Log,
     /// A failure to write it was reported.
@@ -64,12 +64,12 @@ pub fn hear_claims(
 
 impl WitnessFile {
     /// The one in this data directory.
-    pub fn new(fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Self {
+    pub(crate) fn new(fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Self {
         Self { place: WitnessPlace::new(Arc::clone(fs), datadir), log, failing: false }
     }
 
     /// Whether there is one, or may be one.
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         !matches!(self.bytes(), Ok(None))
     }
 
@@ -81,7 +81,7 @@ impl WitnessFile {
     ///
     /// # Errors
     /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`].
-    pub fn testify(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Witnessed> {
+    pub(crate) fn testify(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Witnessed> {
         let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };
         // An older keyring may be one from before its data key was renewed, which cannot vouch for this
@@ -138,7 +138,13 @@ impl WitnessFile {
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn renew(&mut self, testimony: Witnessed, keys: &DataKeys, id: &Uuid, commit: &Commit) -> Result<()> {
+    pub(crate) fn renew(
+        &mut self,
+        testimony: Witnessed,
+        keys: &DataKeys,
+        id: &Uuid,
+        commit: &Commit,
+    ) -> Result<()> {
         let path = self.place.path().display();
         match testimony {
             Witnessed::Same | Witnessed::KeyringAhead | Witnessed::Foreign => {}
@@ -166,7 +172,7 @@ impl WitnessFile {
     }
 
     /// Begins to follow a keyring that is put to use. A failure is reported once; the keyring does not depend on it.
-    pub fn follow(&mut self, testimony: Witnessed, keys: &DataKeys, id: &Uuid, commit: &Commit) {
+    pub(crate) fn follow(&mut self, testimony: Witnessed, keys: &DataKeys, id: &Uuid, commit: &Commit) {
         if testimony != Witnessed::Same {
             let done = self.renew(testimony, keys, id, commit);
             self.note(done);
@@ -174,7 +180,7 @@ impl WitnessFile {
     }
 
     /// Follows the keyring to a new state. A failure is reported once; the keyring does not depend on it.
-    pub fn saw(&mut self, keys: &DataKeys, id: &Uuid, commit: &Commit) {
+    pub(crate) fn saw(&mut self, keys: &DataKeys, id: &Uuid, commit: &Commit) {
         let done = self.write(keys, id, commit, false);
         self.note(done);
     }

@@ -19,7 +19,7 @@ static LOCK_REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// True once in the life of the process, when some secret memory could not be locked in RAM
 /// (`RLIMIT_MEMLOCK` too low); the caller then says so.
-pub fn lock_failure_to_report() -> bool {
+pub(crate) fn lock_failure_to_report() -> bool {
     LOCK_FAILED.load(Ordering::Relaxed) && !LOCK_REPORTED.swap(true, Ordering::Relaxed)
 }
 
@@ -32,7 +32,7 @@ fn live() -> MutexGuard<'static, BTreeMap<usize, usize>> {
 
 /// Locks all secret memory again, in a process that was forked from the one that locked it. `lock` gets the address
 /// and the length of one mapping after the other, which stays where it is meanwhile, and answers whether it could.
-pub fn lock_again(lock: impl Fn(usize, usize) -> bool) {
+pub(crate) fn lock_again(lock: impl Fn(usize, usize) -> bool) {
     for (address, len) in live().iter() {
         if !lock(*address, *len) {
             LOCK_FAILED.store(true, Ordering::Relaxed);

@@ -21,7 +21,7 @@ impl UnlockSecret {
     ///
     /// # Errors
     /// No memory.
-    pub fn try_clone(&self) -> io::Result<Self> {
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(Locked::copy_of(&self.0)?))
     }
 

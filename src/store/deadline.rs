@@ -27,7 +27,7 @@ pub enum Late {
 
 /// How long work on several volumes is waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Nothing is waited for any longer than until then.
     pub until: Instant,
     /// So much of the work must succeed; it is waited for until then.
@@ -38,7 +38,7 @@ pub struct Limits {
 
 impl Limits {
     /// Waits for all of the work, for at most `limit` from now on.
-    pub fn within(limit: Duration) -> Self {
+    pub(crate) fn within(limit: Duration) -> Self {
         Self { until: Instant::now() + limit, enough: usize::MAX, slow: limit }
     }
 }
@@ -98,7 +98,7 @@ pub fn run<T: Send + 'static>(
 
 /// Runs work on several paths side by side and answers what each came to, in their order. `succeeded` tells which
 /// answers count as success. A task that is not waited for any longer is left behind.
-pub fn side_by_side<T: Send + 'static>(
+pub(crate) fn side_by_side<T: Send + 'static>(
     work: Vec<Task<T>>,
     limits: Limits,
     succeeded: impl Fn(&T) -> bool,

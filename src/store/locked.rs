@@ -23,7 +23,7 @@ impl FileReplica {
     ///
     /// # Errors
     /// [`|e| Error::Refusal(Refusal::Missing(e))`], or what the filesystem answers.
-    pub fn open_to_change(&self, until: Option<Instant>) -> Task<Result<LockAttempt>> {
+    pub(crate) fn open_to_change(&self, until: Option<Instant>) -> Task<Result<LockAttempt>> {
         self.work(move |copy| {
             loop {
                 let file = copy.open_file(Access::Write)?;
@@ -53,7 +53,7 @@ impl FileReplica {
 
 /// What trying to lock a copy came to.
 #[derive(Debug)]
-pub enum LockAttempt {
+pub(crate) enum LockAttempt {
     /// It is open to be changed.
     Locked(LockedReplica),
     /// Another program holds the lock: it is changing the copy.
@@ -65,7 +65,7 @@ pub enum LockAttempt {
 
 impl LockAttempt {
     /// The file's device and number there.
-    pub fn id(&self) -> (u64, u64) {
+    pub(crate) fn id(&self) -> (u64, u64) {
         match self {
             LockAttempt::Locked(file) => file.id(),
             LockAttempt::Held { file } => *file,
@@ -75,49 +75,44 @@ impl LockAttempt {
 
 /// A copy that is open to be changed: locked, and the file at its path.
 #[derive(Debug)]
-pub struct LockedReplica {
+pub(crate) struct LockedReplica {
     reading: Reading,
     lock: Lock,
 }
 
 impl LockedReplica {
     /// Its path.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.reading.copy.path()
     }
 
     /// The copy.
-    pub fn copy(&self) -> &FileReplica {
+    pub(crate) fn copy(&self) -> &FileReplica {
         &self.reading.copy
     }
 
     /// The device and the number there of the locked file: the same for two names of one file.
-    pub fn id(&self) -> (u64, u64) {
+    pub(crate) fn id(&self) -> (u64, u64) {
         self.reading.id
     }
 
     /// Whether other programs are kept out. On a volume without locks the comparison of the front is all there is.
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         self.lock == Lock::Taken
     }
 
     /// Its front.
-    pub fn front(&self) -> &FrontBytes {
+    pub(crate) fn front(&self) -> &FrontBytes {
         &self.reading.front
     }
 
     /// How long the file is.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.reading.len
     }
 
-    /// Whether the file is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Reads the front once more, through the descriptor that holds the lock.
-    pub fn read_again(&self) -> Task<Result<Reading>> {
+    pub(crate) fn read_again(&self) -> Task<Result<Reading>> {
         let file = Arc::clone(&self.reading.file);
         self.reading.copy.work(move |copy| {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
@@ -126,7 +121,7 @@ impl LockedReplica {
     }
 
     /// The file, to read on.
-    pub fn reading(&self) -> &Reading {
+    pub(crate) fn reading(&self) -> &Reading {
         &self.reading
     }
 
@@ -148,24 +143,24 @@ impl LockedReplica {
 
     /// Writes a record behind the acknowledged ones, durably. It does not count yet. After a failure it may be there
     /// all the same, in part or whole.
-    pub fn append(&self, offset: u64, record: &[u8]) -> Task<Result<()>> {
+    pub(crate) fn append(&self, offset: u64, record: &[u8]) -> Task<Result<()>> {
         self.write(offset, record)
     }
 
     /// Writes a commit slot, durably: what was appended counts now. After a failure the slot may be there all the
     /// same, in part or whole.
-    pub fn write_commit(&self, offset: u64, slot: &[u8]) -> Task<Result<()>> {
+    pub(crate) fn write_commit(&self, offset: u64, slot: &[u8]) -> Task<Result<()>> {
         self.write(offset, slot)
     }
 
     /// Takes back what was appended.
-    pub fn truncate(&self, len: u64) -> Task<Result<()>> {
+    pub(crate) fn truncate(&self, len: u64) -> Task<Result<()>> {
         self.step(move |copy, file| file.truncate(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
     }
 
     /// Writes a new version of the file beside it, durably. It does not count yet. After a failure nothing is left
     /// behind, where that can be had.
-    pub fn prepare(&self, bytes: &Arc<[u8]>) -> Task<Result<()>> {
+    pub(crate) fn prepare(&self, bytes: &Arc<[u8]>) -> Task<Result<()>> {
         let bytes = Arc::clone(bytes);
         self.step(move |copy, old| {
             let temporary = volume::temporary_of(&copy.path);
@@ -194,13 +189,13 @@ impl LockedReplica {
     }
 
     /// Removes what [`LockedReplica::prepare`] wrote. What is left in spite of that is removed before the next replacement.
-    pub fn abandon(&self) -> Task<Result<()>> {
+    pub(crate) fn abandon(&self) -> Task<Result<()>> {
         self.step(|copy, _| copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove")))
     }
 
     /// Puts what [`LockedReplica::prepare`] wrote in the place of the file, durably. After a failure the new file may be
     /// in place all the same.
-    pub fn put_in_place(&self) -> Task<Result<()>> {
+    pub(crate) fn put_in_place(&self) -> Task<Result<()>> {
         self.step(|copy, locked| {
             let turn = turn_of(volume::directory_of(&copy.path));
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,10 +4,11 @@
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
+#![warn(unreachable_pub)]
 
 pub mod deadline;
 pub mod fs;
-pub mod locked;
+pub(crate) mod locked;
 pub mod real;
 pub mod replica;
 pub mod vacancy;

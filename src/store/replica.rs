@@ -22,13 +22,13 @@ pub const FRONT_LEN: usize = crate::format::layout::FIXED_LEN;
 /// How long a whole change, or opening a keyring's copies, may take: locks, reading and writing, on all copies.
 pub const CHANGE_WAIT: Duration = Duration::from_secs(30);
 /// How long one step of a change waits for a slow copy when enough others have done it.
-pub const SLOW_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const SLOW_WAIT: Duration = Duration::from_secs(10);
 /// How long a look at the file for a status query may take.
 pub const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// How often a lock that another program holds is asked for.
 pub(super) const LOCK_STEP: Duration = Duration::from_millis(5);
 /// How much later than its own end a thread that waits for a lock counts as hung.
-pub const GRACE: Duration = Duration::from_secs(2);
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// The bytes of a file's front, fewer than [`FRONT_LEN`] when the file is shorter.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Reading {
     }
 
     /// As [`Reading::rest`], to be done side by side with others.
-    pub fn rest_task(&self, most: u64) -> Task<Result<Vec<u8>>> {
+    pub(crate) fn rest_task(&self, most: u64) -> Task<Result<Vec<u8>>> {
         let file = Arc::clone(&self.file);
         self.copy.work(move |copy| {
             let read = || {
@@ -167,7 +167,7 @@ impl FileReplica {
 
     /// As [`FileReplica::read`], to be done side by side with others. Where a lock keeps others from reading too, it is waited
     /// for.
-    pub fn read_task(&self) -> Task<Result<Reading>> {
+    pub(crate) fn read_task(&self) -> Task<Result<Reading>> {
         let until = Instant::now() + CHANGE_WAIT;
         self.work(move |copy| {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
@@ -189,12 +189,12 @@ impl FileReplica {
     }
 
     /// As [`FileReplica::is_there`], to be done side by side with others.
-    pub fn presence(&self) -> Task<Result<bool>> {
+    pub(crate) fn presence(&self) -> Task<Result<bool>> {
         self.work(|copy| Ok(copy.may_be_at(&copy.path)))
     }
 
     /// Whether an interrupted write may have left a file beside the path.
-    pub fn has_leftover(&self) -> bool {
+    pub(crate) fn has_leftover(&self) -> bool {
         self.timed(PROBE_WAIT, |copy| Ok(copy.may_be_at(&volume::temporary_of(&copy.path)))).unwrap_or(true)
     }
 
@@ -224,7 +224,7 @@ impl FileReplica {
     ///
     /// # Errors
     /// As [`volume::check_directory`] and [`volume::check_device`].
-    pub fn check_place(&self, private: bool, datadir: Option<&Path>) -> Result<()> {
+    pub(crate) fn check_place(&self, private: bool, datadir: Option<&Path>) -> Result<()> {
         let datadir = datadir.map(Path::to_owned);
         self.timed(CHANGE_WAIT, move |copy| {
             if let Some(datadir) = &datadir {
@@ -250,7 +250,7 @@ impl FileReplica {
 
     /// Reads the file's front for a status query, without the checks of [`FileReplica::read`], and looks `to_change`
     /// whether a change could be made.
-    pub fn look(&self, to_change: bool) -> Task<Result<Reading>> {
+    pub(crate) fn look(&self, to_change: bool) -> Task<Result<Reading>> {
         self.work(move |copy| {
             let reading = copy.open(Access::Read)?;
             if to_change {
@@ -295,7 +295,7 @@ impl FileReplica {
 
 /// Does work on copies side by side; `limits` as for [`deadline::side_by_side`]. The answers are in the order of the
 /// copies.
-pub fn side_by_side<'a, T: Send + 'static>(
+pub(crate) fn side_by_side<'a, T: Send + 'static>(
     work: impl IntoIterator<Item = (&'a FileReplica, Task<Result<T>>)>,
     limits: Limits,
 ) -> Vec<Result<T>> {

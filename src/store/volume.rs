@@ -122,7 +122,7 @@ fn check_owner(path: &Path, meta: &Meta) -> Result<()> {
 ///
 /// # Errors
 /// [`|e| Error::BadRequest(BadRequest::SameDevice(e))`], [`|e| Error::Refusal(Refusal::Missing(e))`] when the keyring's directory is not there.
-pub fn check_device(fs: &dyn Fs, path: &Path, datadir: &Path) -> Result<()> {
+pub(crate) fn check_device(fs: &dyn Fs, path: &Path, datadir: &Path) -> Result<()> {
     let ours = fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))?;
     let theirs = fs.follow(datadir).map_err(|e| Error::io("look at", datadir, e))?;
     if ours.dev == theirs.dev {

@@ -23,7 +23,7 @@ impl Replicas {
     ///
     /// # Errors
     /// [`|e| Error::Failure(Failure::Locked(e))`].
-    pub fn lock(&self) -> Result<Vec<Result<LockedReplica>>> {
+    pub(crate) fn lock(&self) -> Result<Vec<Result<LockedReplica>>> {
         let began = Instant::now();
         loop {
             let mut tried = self.open_side_by_side();

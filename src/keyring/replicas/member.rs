@@ -42,7 +42,7 @@ const MOST_LEFT: usize = 24;
 
 /// One copy.
 #[derive(Debug)]
-pub struct Member {
+pub(crate) struct Member {
     pub(super) copy: FileReplica,
     pub(super) standing: Standing,
     /// The states in which this program may have left the file since it was last current. When the state of the
@@ -56,34 +56,34 @@ pub struct Member {
 
 impl Member {
     /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
-    pub fn new(copy: FileReplica, standing: Standing, left: Option<StateId>) -> Self {
+    pub(crate) fn new(copy: FileReplica, standing: Standing, left: Option<StateId>) -> Self {
         let missed = !standing.is_up_to_date();
         Self { copy, standing, left: left.into_iter().collect(), went_in: None, missed }
     }
 
     /// The copy.
-    pub fn copy(&self) -> &FileReplica {
+    pub(crate) fn copy(&self) -> &FileReplica {
         &self.copy
     }
 
     /// What is known of it.
-    pub fn standing(&self) -> &Standing {
+    pub(crate) fn standing(&self) -> &Standing {
         &self.standing
     }
 
     /// Whether this program may have left the file in that state.
-    pub fn may_be_in(&self, state: &StateId) -> bool {
+    pub(crate) fn may_be_in(&self, state: &StateId) -> bool {
         self.left.contains(state) || self.went_in.as_ref() == Some(state)
     }
 
     /// Whether the present state of the keyring may be there without being durable or whole.
-    pub fn is_doubtful_in(&self, present: &StateId) -> bool {
+    pub(crate) fn is_doubtful_in(&self, present: &StateId) -> bool {
         self.left.contains(present)
     }
 
     /// The states in which it may be, as far as is known: the one in which it went, and what a write that failed then
     /// may have left.
-    pub fn may_come_back_in(&self) -> impl Iterator<Item = &StateId> {
+    pub(crate) fn may_come_back_in(&self) -> impl Iterator<Item = &StateId> {
         self.went_in.iter().chain(self.left.iter().take(2))
     }
 

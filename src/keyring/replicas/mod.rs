@@ -5,5 +5,6 @@ mod lock;
 mod member;
 mod set;
 
-pub use member::{Member, Standing};
-pub use set::{OpenReplica, Reach, Replicas};
+pub(crate) use member::Member;
+pub use member::Standing;
+pub(crate) use set::{OpenReplica, Reach, Replicas};

@@ -19,7 +19,7 @@ static WITHOUT_LOCKS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// How many copies a writing must reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// As many as are configured: somebody will rely on it.
     Enough,
     /// Whichever there are: they are put right, and nothing new is acknowledged.
@@ -28,7 +28,7 @@ pub enum Reach {
 
 /// The copies, and how many of them a change must reach.
 #[derive(Debug)]
-pub struct Replicas {
+pub(crate) struct Replicas {
     pub(super) members: Vec<Member>,
     min: usize,
     log: Log,
@@ -38,7 +38,7 @@ pub struct Replicas {
 
 /// A copy that is open for the change under way.
 #[derive(Debug)]
-pub struct OpenReplica {
+pub(crate) struct OpenReplica {
     /// Which one.
     pub index: usize,
     /// The file.
@@ -51,27 +51,27 @@ pub struct OpenReplica {
 
 impl Replicas {
     /// `min` is at least 1.
-    pub fn new(members: Vec<Member>, min: usize, log: Log) -> Self {
+    pub(crate) fn new(members: Vec<Member>, min: usize, log: Log) -> Self {
         Self { members, min: min.max(1), log, until: Instant::now() + CHANGE_WAIT }
     }
 
     /// Something begins that may take so long, with all that it waits for.
-    pub fn begin(&mut self, limit: Duration) {
+    pub(crate) fn begin(&mut self, limit: Duration) {
         self.until = Instant::now() + limit;
     }
 
     /// Where it is reported what happens to them.
-    pub fn log_to(&mut self, log: Log) {
+    pub(crate) fn log_to(&mut self, log: Log) {
         self.log = log;
     }
 
     /// How much of that is left.
-    pub fn time_left(&self) -> Duration {
+    pub(crate) fn time_left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 
     /// A copy was opened to be changed: once for each path, a volume without locks is reported.
-    pub fn opened(&self, file: &LockedReplica) {
+    pub(crate) fn opened(&self, file: &LockedReplica) {
         if file.is_locked() {
             return;
         }
@@ -89,34 +89,34 @@ impl Replicas {
     }
 
     /// All of them, the configured order kept.
-    pub fn members(&self) -> &[Member] {
+    pub(crate) fn members(&self) -> &[Member] {
         &self.members
     }
 
     /// The path that the keyring is known by: the first copy's.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.members.first().map_or(Path::new(""), |m| m.copy.path())
     }
 
     /// The path of a copy that is up to date: the first one's, unless another one counts.
-    pub fn path_in_use(&self) -> &Path {
+    pub(crate) fn path_in_use(&self) -> &Path {
         let up_to_date = self.members.iter().find(|m| m.standing.is_up_to_date());
         up_to_date.map_or(self.path(), |m| m.copy.path())
     }
 
     /// Copies that are up to date, and all.
-    pub fn count(&self) -> (usize, usize) {
+    pub(crate) fn count(&self) -> (usize, usize) {
         (self.members.iter().filter(|m| m.standing.is_up_to_date()).count(), self.members.len())
     }
 
     /// Whether a change of this program has reached none yet.
-    pub fn are_only_read(&self) -> bool {
+    pub(crate) fn are_only_read(&self) -> bool {
         !self.members.iter().any(|m| m.standing == Standing::Current)
     }
 
     /// Takes over what `earlier` knew: in which states this program may have left each, and how long the change under
     /// way may still take.
-    pub fn remember(&mut self, earlier: Replicas) {
+    pub(crate) fn remember(&mut self, earlier: Replicas) {
         self.until = earlier.until;
         for old in earlier.members {
             let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
@@ -133,7 +133,7 @@ impl Replicas {
 
     /// Takes over what is known of the copies of `earlier`, which went on from the state `was` of these to another:
     /// those that it does not have were left in that one.
-    pub fn take_over(&mut self, earlier: &Replicas, was: StateId) {
+    pub(crate) fn take_over(&mut self, earlier: &Replicas, was: StateId) {
         for member in &mut self.members {
             match earlier.members.iter().find(|old| old.copy.path() == member.copy.path()) {
                 Some(old) => {
@@ -149,14 +149,14 @@ impl Replicas {
     }
 
     /// Notes how a copy stands.
-    pub fn stands(&mut self, index: usize, standing: Standing) {
+    pub(crate) fn stands(&mut self, index: usize, standing: Standing) {
         if let Some(member) = self.members.get_mut(index) {
             member.stands(standing, self.log);
         }
     }
 
     /// Notes an error of a copy, while the keyring is in the state `present`.
-    pub fn fails(&mut self, index: usize, e: &Error, present: &StateId) {
+    pub(crate) fn fails(&mut self, index: usize, e: &Error, present: &StateId) {
         if let Some(member) = self.members.get_mut(index) {
             member.goes_in(*present);
         }
@@ -180,7 +180,7 @@ impl Replicas {
     }
 
     /// Reports copies that another program changed, once that was not taken over.
-    pub fn tell_changed(&mut self) {
+    pub(crate) fn tell_changed(&mut self) {
         let log = self.log;
         for member in &mut self.members {
             if let Standing::Changed(why) = &member.standing
@@ -196,7 +196,7 @@ impl Replicas {
 
     /// These copies, of a keyring in the state `present`, are about to be brought to another `state`: whatever comes of
     /// it, they are to be written whole next.
-    pub fn are_touched(&mut self, open: &[OpenReplica], state: StateId, present: &StateId) {
+    pub(crate) fn are_touched(&mut self, open: &[OpenReplica], state: StateId, present: &StateId) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
                 member.goes_in(*present);
@@ -207,7 +207,7 @@ impl Replicas {
     }
 
     /// A change reached these copies, and no other.
-    pub fn reached(&mut self, open: &[OpenReplica], replaced: StateId) {
+    pub(crate) fn reached(&mut self, open: &[OpenReplica], replaced: StateId) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if open.iter().any(|o| o.index == index) {
                 member.is_reached(self.log);
@@ -218,7 +218,7 @@ impl Replicas {
     }
 
     /// What memory holds was written whole to these copies.
-    pub fn healed(&mut self, open: &[OpenReplica]) {
+    pub(crate) fn healed(&mut self, open: &[OpenReplica]) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
                 member.is_reached(self.log);
@@ -227,7 +227,7 @@ impl Replicas {
     }
 
     /// Takes a step of a change on every open copy, side by side; those that fail it drop out. The first error of those.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         open: &mut Vec<OpenReplica>,
         reach: Reach,
@@ -250,7 +250,7 @@ impl Replicas {
     }
 
     /// Looks at all copies side by side, `to_change` at whether they could be changed too.
-    pub fn look(&self, to_change: bool) -> Vec<Result<Reading>> {
+    pub(crate) fn look(&self, to_change: bool) -> Vec<Result<Reading>> {
         let looks = self.members.iter().map(|m| (&m.copy, m.copy.look(to_change)));
         let mut looked = side_by_side(looks, Limits::within(self.time_left()));
         self.refuse_second_names(&mut looked, |reading| reading.id);
@@ -274,7 +274,7 @@ impl Replicas {
     }
 
     /// How long a step is waited for that is done now.
-    pub fn limits(&self, reach: Reach) -> Limits {
+    pub(crate) fn limits(&self, reach: Reach) -> Limits {
         // Also when the time is up, a copy that works must have a chance: else it would count as one that hangs.
         let until = self.until.max(Instant::now() + GRACE);
         Limits { until, enough: self.needed(reach), slow: SLOW_WAIT }
@@ -288,12 +288,12 @@ impl Replicas {
     }
 
     /// Whether so many copies are enough.
-    pub fn enough(&self, open: &[OpenReplica], reach: Reach) -> bool {
+    pub(crate) fn enough(&self, open: &[OpenReplica], reach: Reach) -> bool {
         open.len() >= self.needed(reach)
     }
 
     /// The error for too few copies: what happened to the only one, or to all.
-    pub fn too_few(&self, open: &[OpenReplica], cause: Option<Error>) -> Error {
+    pub(crate) fn too_few(&self, open: &[OpenReplica], cause: Option<Error>) -> Error {
         match cause {
             Some(cause) if self.members.len() == 1 || cause.is_by_another() => cause,
             cause => Error::Failure(Failure::TooFewCopies {

@@ -17,7 +17,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub fn make_durable(&mut self, memory: &Memory) -> Result<()> {
+    pub(crate) fn make_durable(&mut self, memory: &Memory) -> Result<()> {
         if !self.copies.are_only_read() {
             return Ok(());
         }
@@ -29,7 +29,7 @@ impl Writer {
     ///
     /// # Errors
     /// When fewer copies than must be reached were, and memory is to stay as it is.
-    pub fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
+    pub(crate) fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         match self.base(&open) {
             Some(base) => self.append(open, &base, record),
@@ -41,7 +41,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub fn add_all(&mut self, memory: &Memory, records: &[KeyRecord<'_>]) -> Result<()> {
+    pub(crate) fn add_all(&mut self, memory: &Memory, records: &[KeyRecord<'_>]) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         self.rewrite(open, Reach::Enough, memory.records().chain(records.iter().copied()))
     }
@@ -50,7 +50,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
+    pub(crate) fn remove(&mut self, memory: &Memory, name: &NameRef<'_>) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         self.rewrite(open, Reach::Enough, memory.records().filter(|r| r.name != *name))
     }
@@ -59,7 +59,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
+    pub(crate) fn change_header(&mut self, memory: &Memory, header: Header) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         self.rewrite_with(open, Reach::Enough, header, None, memory.records())
     }
@@ -69,7 +69,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub fn rekey(&mut self, memory: &Memory, header: Header, keys: DataKeys) -> Result<()> {
+    pub(crate) fn rekey(&mut self, memory: &Memory, header: Header, keys: DataKeys) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         // Known from now on, also when it is not told how the writing ended.
         let again = keys.try_clone().map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
@@ -81,7 +81,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Vacancy::create`].
-    pub fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
+    pub(crate) fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
         self.heal(memory)?;
         let open = self.open_copies(memory, Reach::Enough)?;
         let bytes = self.whole_bytes(&open, |o| o.same)?;

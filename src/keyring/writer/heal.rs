@@ -14,7 +14,7 @@ impl Writer {
     ///
     /// # Errors
     /// What is wrong with the first.
-    pub fn probe(&mut self, memory: &Memory, to_change: bool, told: bool) -> Result<()> {
+    pub(crate) fn probe(&mut self, memory: &Memory, to_change: bool, told: bool) -> Result<()> {
         let present = self.lineage().state();
         let mut first_error = None;
         let mut changed = None;
@@ -64,7 +64,7 @@ impl Writer {
     }
 
     /// Whether some copy is not up to date, or may hold what a failed write left.
-    pub fn needs_care(&self) -> bool {
+    pub(crate) fn needs_care(&self) -> bool {
         !self.attempted.is_empty() || self.copies.members().iter().any(|m| !m.standing().is_up_to_date())
     }
 
@@ -73,7 +73,7 @@ impl Writer {
     ///
     /// # Errors
     /// When none could be reached.
-    pub fn heal(&mut self, memory: &Memory) -> Result<()> {
+    pub(crate) fn heal(&mut self, memory: &Memory) -> Result<()> {
         let mut open = self.open_copies(memory, Reach::Any)?;
         let failed_before = !self.attempted.is_empty();
         let whole = |o: &OpenReplica| o.current || o.same && !failed_before;

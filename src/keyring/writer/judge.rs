@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// What a copy turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Judged {
+pub(crate) enum Judged {
     /// What memory holds, byte for byte.
     Same,
     /// A state that this program may have left there, or the present one, damaged or not to be relied on: memory holds

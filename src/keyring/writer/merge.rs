@@ -21,7 +21,7 @@ impl Writer {
     ///
     /// # Errors
     /// A copy that cannot be reached, or was changed since it was read; what `keep` answers; as [`Writer::add`].
-    pub fn merge<'a>(
+    pub(crate) fn merge<'a>(
         &mut self,
         memory: &Memory,
         others: Vec<Writer>,

@@ -9,4 +9,4 @@ mod merge;
 mod state;
 mod write;
 
-pub use state::{Start, Writer};
+pub(crate) use state::{Start, Writer};

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 /// Makes the changes of one keyring.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     pub(super) copies: Replicas,
     pub(super) keys: DataKeys,
     /// Other keys that a copy of this keyring may be sealed with: from before a renewal, or from one that
@@ -54,11 +54,11 @@ struct FollowedWitness {
 
 /// What a [`Writer`] begins with: the state of an up-to-date copy.
 #[derive(Debug)]
-pub struct Start {
+pub(crate) struct Start {
     /// The keys.
     pub keys: DataKeys,
     /// DataKeys of copies that have others.
-    pub other_keys: Vec<DataKeys>,
+    pub(crate) other_keys: Vec<DataKeys>,
     /// The header.
     pub header: Header,
     /// The acknowledged state.
@@ -73,7 +73,7 @@ pub struct Start {
 
 impl Writer {
     /// The writer of copies, one of which at least was read.
-    pub fn new(copies: Replicas, start: Start, sealer: Sealer) -> Self {
+    pub(crate) fn new(copies: Replicas, start: Start, sealer: Sealer) -> Self {
         let Start { keys, other_keys, header, commit, before, front, tidy } = start;
         let mut writer = Self {
             copies,
@@ -93,32 +93,32 @@ impl Writer {
     }
 
     /// Something begins that may take so long, with all that it waits for.
-    pub fn begin(&mut self, limit: Duration) {
+    pub(crate) fn begin(&mut self, limit: Duration) {
         self.copies.begin(limit);
     }
 
     /// The path that the keyring is known by.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.copies.path()
     }
 
     /// The acknowledged state.
-    pub fn commit(&self) -> Commit {
+    pub(crate) fn commit(&self) -> Commit {
         self.commit
     }
 
     /// The present state and the earlier ones.
-    pub fn lineage(&self) -> Lineage<'_> {
+    pub(crate) fn lineage(&self) -> Lineage<'_> {
         Lineage { header: &self.header, before: &self.before, commit: &self.commit }
     }
 
     /// Copies that are up to date, and all.
-    pub fn count(&self) -> (usize, usize) {
+    pub(crate) fn count(&self) -> (usize, usize) {
         self.copies.count()
     }
 
     /// How each copy stands.
-    pub fn standings(&self) -> Vec<(PathBuf, Standing)> {
+    pub(crate) fn standings(&self) -> Vec<(PathBuf, Standing)> {
         self.copies.members().iter().map(|m| (m.copy().path().to_owned(), m.standing().clone())).collect()
     }
 
@@ -126,7 +126,7 @@ impl Writer {
     ///
     /// # Errors
     /// What the witness contradicts, unless the administrator named another keyring on purpose.
-    pub fn ask_witness(&mut self, file: WitnessFile, trust: Trust) -> Result<()> {
+    pub(crate) fn ask_witness(&mut self, file: WitnessFile, trust: Trust) -> Result<()> {
         let testimony = match file.testify(self.copies.path_in_use(), &self.keys, &self.lineage()) {
             // Its own state takes the place of the other keyring's with its first change.
             Err(Error::Refusal(Refusal::WitnessForeign { .. })) if trust == Trust::Administrator => {
@@ -142,7 +142,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`WitnessFile::testify`].
-    pub fn hear(&self, witness: &WitnessFile) -> Result<Witnessed> {
+    pub(crate) fn hear(&self, witness: &WitnessFile) -> Result<Witnessed> {
         witness.testify(self.path(), &self.keys, &self.lineage())
     }
 
@@ -150,13 +150,13 @@ impl Writer {
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn accept_witness(&mut self, mut witness: WitnessFile, id: &Uuid) -> Result<()> {
+    pub(crate) fn accept_witness(&mut self, mut witness: WitnessFile, id: &Uuid) -> Result<()> {
         witness.renew(Witnessed::Same, &self.keys, id, &self.commit)
     }
 
     /// The keyring is in use: the witness follows it from now on. One of another keyring does so with the first change
     /// only: a keyring that was just looked at does not take the place of the one that the data needs.
-    pub fn let_witness_follow(&mut self, to_change: bool) {
+    pub(crate) fn let_witness_follow(&mut self, to_change: bool) {
         let Some(seen) = self.witness.as_mut().filter(|seen| !seen.follows) else { return };
         if seen.testimony == Witnessed::Foreign {
             seen.follows = to_change;
@@ -175,31 +175,31 @@ impl Writer {
     }
 
     /// Whether what was read may be more than the witness has seen: then it may not be durable.
-    pub fn is_ahead_of_witness(&self) -> bool {
+    pub(crate) fn is_ahead_of_witness(&self) -> bool {
         let behind = |seen: &FollowedWitness| seen.testimony != Witnessed::Same;
         self.copies.are_only_read() && self.witness.as_ref().is_some_and(behind)
     }
 
     /// The keys, and the others that copies may be sealed with.
-    pub fn all_keys(&self) -> impl Iterator<Item = &DataKeys> {
+    pub(crate) fn all_keys(&self) -> impl Iterator<Item = &DataKeys> {
         std::iter::once(&self.keys).chain(&self.other_keys)
     }
 
     /// The keys.
-    pub fn keys(&self) -> &DataKeys {
+    pub(crate) fn keys(&self) -> &DataKeys {
         &self.keys
     }
 
     /// Whether this state is an earlier one of the keyring that `newer` writes, as somebody says who has the data key in
     /// use. Who has another one, perhaps of long ago, is not believed.
-    pub fn is_before(&self, newer: &Writer) -> bool {
+    pub(crate) fn is_before(&self, newer: &Writer) -> bool {
         newer.keys == self.keys
             && newer.commit.generation > self.commit.generation
             && newer.lineage().went_through(&self.lineage().state())
     }
 
     /// Goes on from the state of another writer of the same keyring; the witness follows.
-    pub fn go_on_from(&mut self, newer: Writer) {
+    pub(crate) fn go_on_from(&mut self, newer: Writer) {
         let witness = self.witness.take();
         let old = std::mem::replace(self, newer);
         // A copy that is away now may come back as it went, and with the data key of then.
@@ -214,7 +214,7 @@ impl Writer {
     ///
     /// # Errors
     /// No memory.
-    pub fn take_over(&mut self, old: &Writer) -> Result<()> {
+    pub(crate) fn take_over(&mut self, old: &Writer) -> Result<()> {
         let told = |e: FormatError| e.at(self.copies.path(), "");
         let keys = old.keys.try_clone().map_err(told)?;
         let others =
@@ -234,34 +234,34 @@ impl Writer {
     }
 
     /// The states that failed writes of this program may have left: nobody relies on them.
-    pub fn attempted(&self) -> &[StateId] {
+    pub(crate) fn attempted(&self) -> &[StateId] {
         &self.attempted
     }
 
     /// How long the copies may be waited for, in what is under way.
-    pub fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         self.copies.limits(Reach::Enough)
     }
 
     /// Reports copies that another program changed, once that was not taken over.
-    pub fn tell_changed(&mut self) {
+    pub(crate) fn tell_changed(&mut self) {
         self.copies.tell_changed();
     }
 
     /// Where it is reported what happens to the copies.
-    pub fn log_to(&mut self, log: Log) {
+    pub(crate) fn log_to(&mut self, log: Log) {
         self.copies.log_to(log);
     }
 
     /// Learns other keys that copies may be sealed with. Whether there were any that are new.
-    pub fn learn_keys(&mut self, others: Vec<DataKeys>) -> bool {
+    pub(crate) fn learn_keys(&mut self, others: Vec<DataKeys>) -> bool {
         let known = self.other_keys.len();
         self.remember_keys(others);
         self.other_keys.len() > known
     }
 
     /// The keys of its copies that are sealed with others.
-    pub fn into_other_keys(self) -> Vec<DataKeys> {
+    pub(crate) fn into_other_keys(self) -> Vec<DataKeys> {
         self.other_keys
     }
 
@@ -282,7 +282,7 @@ impl Writer {
     }
 
     /// The header.
-    pub fn header(&self) -> &Header {
+    pub(crate) fn header(&self) -> &Header {
         &self.header
     }
 
@@ -290,7 +290,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Replicas::lock`].
-    pub fn lock_copies(&mut self) -> Result<Vec<Result<LockedReplica>>> {
+    pub(crate) fn lock_copies(&mut self) -> Result<Vec<Result<LockedReplica>>> {
         self.copies.lock()
     }
 }
