@@ -6,7 +6,7 @@ use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 use keyringctl::tablespace::{
-    DataFiles, Depth, FileKind, FileReport, FileState, MasterKeys, NoKeys, check, count_forms,
+    DataFileKind, DataFiles, Depth, FileReport, FileState, MasterKeys, NoKeys, check, count_forms,
 };
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ impl Dir {
         Self { dir: super::settings::scratch(), found: DataFiles::default() }
     }
 
-    fn put(&mut self, name: &str, kind: FileKind, bytes: &[u8]) -> PathBuf {
+    fn put(&mut self, name: &str, kind: DataFileKind, bytes: &[u8]) -> PathBuf {
         let path = self.dir.path().join(name);
         fs::write(&path, bytes).expect("the directory takes a file");
         let long_ago = SystemTime::now() - Duration::from_secs(3600);
@@ -116,14 +116,14 @@ impl Dir {
 pub fn tablespace(data: &[u8]) {
     let Some((flags, data)) = data.split_first() else { return };
     let kinds = [
-        FileKind::Table,
-        FileKind::General,
-        FileKind::Dictionary,
-        FileKind::Undo,
-        FileKind::System,
-        FileKind::Temporary,
-        FileKind::Table,
-        FileKind::Undo,
+        DataFileKind::Table,
+        DataFileKind::General,
+        DataFileKind::Dictionary,
+        DataFileKind::Undo,
+        DataFileKind::System,
+        DataFileKind::Temporary,
+        DataFileKind::Table,
+        DataFileKind::Undo,
     ];
     let kind = kinds[usize::from(flags & 7)];
     let depth = if flags & 8 > 0 { Depth::EveryPage } else { Depth::OnePage };
@@ -141,7 +141,7 @@ pub fn tablespace(data: &[u8]) {
     let mut dir = Dir::new();
     dir.put("t.ibd", kind, &file);
     if depth == Depth::EveryPage {
-        dir.put("#ib_4096_0.dblwr", FileKind::Doublewrite, &file);
+        dir.put("#ib_4096_0.dblwr", DataFileKind::Doublewrite, &file);
     }
     let reports = dir.check(keys, depth);
     assert!(reports.iter().any(|report| report.path.ends_with("t.ibd")));
@@ -227,10 +227,10 @@ pub fn redo(data: &[u8]) {
     let mut dir = Dir::new();
     if flags & 8 > 0 {
         let (first, second) = file.split_at(file.len() / 2 / BLOCK * BLOCK);
-        dir.put("#ib_redo1", FileKind::Redo, first);
-        dir.put("#ib_redo2", FileKind::Redo, second);
+        dir.put("#ib_redo1", DataFileKind::Redo, first);
+        dir.put("#ib_redo2", DataFileKind::Redo, second);
     } else {
-        dir.put("#ib_redo1", FileKind::Redo, &file);
+        dir.put("#ib_redo1", DataFileKind::Redo, &file);
     }
     dir.check(flags & 128 == 0, Depth::OnePage);
 }
@@ -259,7 +259,7 @@ fn encrypt_blocks(file: &mut [u8]) {
 /// A file that is named like a binary log.
 pub fn binlog(data: &[u8]) {
     let mut dir = Dir::new();
-    dir.put("binlog.000001", FileKind::BinaryLog, data);
+    dir.put("binlog.000001", DataFileKind::BinaryLog, data);
     for report in dir.check(true, Depth::OnePage) {
         let named = matches!(report.state, FileState::Opened | FileState::KeyMissing | FileState::WrongKey);
         assert_eq!(
@@ -279,13 +279,13 @@ mod tests {
         let judged = |flags: u8, kind, file: &[u8]| {
             let mut dir = Dir::new();
             let mut file = file.to_vec();
-            if kind == FileKind::Redo {
+            if kind == DataFileKind::Redo {
                 file.splice(5 * BLOCK..5 * BLOCK, vec![0; 101 * BLOCK]);
                 file.resize(132 * BLOCK, 0);
                 if flags > 0 {
                     encrypt_blocks(&mut file);
                 }
-            } else if kind == FileKind::Table {
+            } else if kind == DataFileKind::Table {
                 spread(&mut file);
                 if flags > 0 {
                     encrypt_pages(&mut file);
@@ -294,13 +294,14 @@ mod tests {
             dir.put("file", kind, &file);
             dir.check(true, Depth::EveryPage).remove(0)
         };
-        for (kind, file) in [(FileKind::Table, TABLE), (FileKind::Redo, REDO), (FileKind::BinaryLog, BINLOG)]
+        for (kind, file) in
+            [(DataFileKind::Table, TABLE), (DataFileKind::Redo, REDO), (DataFileKind::BinaryLog, BINLOG)]
         {
             assert_eq!(judged(0, kind, file).state, FileState::Opened, "{kind:?}");
         }
-        assert_eq!(judged(1, FileKind::Redo, REDO).state, FileState::Opened);
+        assert_eq!(judged(1, DataFileKind::Redo, REDO).state, FileState::Opened);
         for seed in super::super::seeds("tablespace").iter().filter(|seed| seed[0] & 32 > 0) {
-            let report = judged(1, FileKind::Table, &seed[1..]);
+            let report = judged(1, DataFileKind::Table, &seed[1..]);
             assert_eq!(report.pages.map(|pages| pages.damaged), Some(0), "{report:?}");
         }
     }

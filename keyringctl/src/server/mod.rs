@@ -3,8 +3,8 @@
 //! what changes a server is in `commands`.
 
 mod coverage;
+mod datadir_access;
 mod files;
-mod here;
 mod inventory;
 mod keyring;
 mod names;
@@ -13,8 +13,8 @@ mod options;
 mod session;
 
 pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
+pub use datadir_access::DatadirAccess;
 pub use files::ServerFiles;
-pub use here::DatadirAccess;
 pub use inventory::{
     BinaryLog, ForeignKey, Inventory, Schema, ServerIdentity, Settings, Table, TableLocation, Tablespace,
     TablespaceKind,

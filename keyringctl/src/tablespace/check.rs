@@ -2,7 +2,7 @@
 //! Judges all files of data directories.
 
 use super::doublewrite::{self, SpaceKeys};
-use super::file_report::{FileKind, FileReport, FileState};
+use super::file_report::{DataFileKind, FileReport, FileState};
 use super::keys::{MasterKeys, NoKeys};
 use super::logs::{judge_binlog, judge_redo};
 use super::read::DataFile;
@@ -58,7 +58,7 @@ pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
             let path = file.path.display().to_string();
             return Err(Error::Usage(format!("cannot read {}: {why}", path.escape_debug())));
         }
-        if let Some(key) = file.key.filter(|_| file.kind != FileKind::Doublewrite) {
+        if let Some(key) = file.key.filter(|_| file.kind != DataFileKind::Doublewrite) {
             keys.entry(key).or_default().push(file.path);
         }
     }
@@ -86,15 +86,15 @@ pub fn check(
     let mut spaces = SpaceKeys::default();
     for (path, kind) in &found.files {
         match kind {
-            FileKind::Redo => redo.entry(directory(path)).or_default().push(path.clone()),
+            DataFileKind::Redo => redo.entry(directory(path)).or_default().push(path.clone()),
             // An unreadable file is reported when it is judged.
-            FileKind::Doublewrite => drop(spaces.want(path)),
+            DataFileKind::Doublewrite => drop(spaces.want(path)),
             _ => {}
         }
     }
     let check = Checker { found, keys, depth, redo, spaces: Mutex::new(spaces) };
     let (late, first): (Vec<_>, Vec<_>) = (0..found.files.len())
-        .partition(|i| found.files.get(*i).is_some_and(|f| f.1 == FileKind::Doublewrite));
+        .partition(|i| found.files.get(*i).is_some_and(|f| f.1 == DataFileKind::Doublewrite));
     let mut done = 0;
     let mut advance = |n: usize| {
         done += n;
@@ -113,7 +113,7 @@ pub fn check(
         reports.extend(report.map(|r| (i, r)));
         advance(1);
     }
-    let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, FileKind::Directory, e));
+    let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, DataFileKind::Directory, e));
     reports.into_values().chain(unreadable).collect()
 }
 
@@ -149,7 +149,7 @@ impl Checker<'_> {
         reports
     }
 
-    fn report(&self, path: &Path, kind: FileKind) -> Option<FileReport> {
+    fn report(&self, path: &Path, kind: DataFileKind) -> Option<FileReport> {
         report(path, kind, || {
             let mut verdict = self.judge(path, kind)?;
             for _ in 1..READINGS {
@@ -172,16 +172,16 @@ impl Checker<'_> {
     }
 
     /// Judges a file once, and returns whether a server may be writing to it.
-    fn judge(&self, path: &Path, kind: FileKind) -> io::Result<Option<(FileVerdict, bool)>> {
+    fn judge(&self, path: &Path, kind: DataFileKind) -> io::Result<Option<(FileVerdict, bool)>> {
         let source = DataFile::open(path)?;
         let verdict = match kind {
-            FileKind::Redo => {
+            DataFileKind::Redo => {
                 let files = self.redo.get(&directory(path)).map(Vec::as_slice).unwrap_or_default();
                 Some(judge_redo(&source, files, self.keys)?)
             }
-            FileKind::BinaryLog => judge_binlog(&source, self.keys)?,
-            FileKind::OtherEngine => judge_other(&source),
-            FileKind::TransferKey => {
+            DataFileKind::BinaryLog => judge_binlog(&source, self.keys)?,
+            DataFileKind::OtherEngine => judge_other(&source),
+            DataFileKind::TransferKey => {
                 let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
                 verdict.in_clear = true;
                 verdict.note(
@@ -189,13 +189,13 @@ impl Checker<'_> {
                 );
                 Some(verdict)
             }
-            FileKind::Doublewrite | FileKind::Directory => None,
-            FileKind::Table
-            | FileKind::General
-            | FileKind::Dictionary
-            | FileKind::Undo
-            | FileKind::System
-            | FileKind::Temporary => {
+            DataFileKind::Doublewrite | DataFileKind::Directory => None,
+            DataFileKind::Table
+            | DataFileKind::General
+            | DataFileKind::Dictionary
+            | DataFileKind::Undo
+            | DataFileKind::System
+            | DataFileKind::Temporary => {
                 let mut kept = Ok(());
                 let verdict = space::judge(&source, kind, self.keys, self.depth, &mut |space| {
                     let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +212,7 @@ impl Checker<'_> {
 /// Judges a table of another engine, which contains no data if the file is empty.
 fn judge_other(source: &DataFile) -> Option<FileVerdict> {
     let state = if source.len() == 0 { FileState::Empty } else { FileState::NotEncrypted };
-    let mut verdict = FileVerdict::new(FileKind::OtherEngine, state);
+    let mut verdict = FileVerdict::new(DataFileKind::OtherEngine, state);
     verdict.in_clear = source.len() > 0;
     Some(verdict)
 }
@@ -220,7 +220,7 @@ fn judge_other(source: &DataFile) -> Option<FileVerdict> {
 /// Returns the report on a file; `None` if it no longer exists or turns out not to be of its kind.
 fn report(
     path: &Path,
-    kind: FileKind,
+    kind: DataFileKind,
     judge: impl FnOnce() -> io::Result<Option<FileVerdict>>,
 ) -> Option<FileReport> {
     match judge() {
@@ -239,7 +239,7 @@ fn report(
     }
 }
 
-fn unreadable(path: &Path, kind: FileKind, e: &io::Error) -> FileReport {
+fn unreadable(path: &Path, kind: DataFileKind, e: &io::Error) -> FileReport {
     FileReport {
         path: path.to_owned(),
         kind,

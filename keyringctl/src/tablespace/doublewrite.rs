@@ -3,7 +3,7 @@
 //! or encrypted with the tablespace's key. They remain until other pages overwrite them.
 
 use super::bytes::be32;
-use super::file_report::{FileKind, FileState};
+use super::file_report::{DataFileKind, FileState};
 use super::geometry::{DEFAULT_PAGE, Geometry, MAX_PAGE};
 use super::info::SpaceKey;
 use super::page::{self, NUMBER, PageForm, Proof, SPACE};
@@ -98,7 +98,7 @@ pub(super) fn judge(
         (.., 1..) => FileState::NotEncrypted,
         _ => FileState::Empty,
     };
-    let mut verdict = FileVerdict::new(FileKind::Doublewrite, state);
+    let mut verdict = FileVerdict::new(DataFileKind::Doublewrite, state);
     verdict.in_clear = clear > 0;
     verdict.checked_page = first;
     if state == FileState::KeyMissing {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// What a file contains. In JSON, a word in lower case: `table`, `transfer_key`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FileKind {
+pub enum DataFileKind {
     /// A table, or a partition of one.
     Table,
     /// A general tablespace, which may contain several tables.
@@ -34,22 +34,22 @@ pub enum FileKind {
     Directory,
 }
 
-impl FileKind {
+impl DataFileKind {
     /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
-            FileKind::Table => "tables",
-            FileKind::General => "general tablespaces",
-            FileKind::Dictionary => "tablespace mysql",
-            FileKind::Undo => "undo tablespaces",
-            FileKind::System => "system tablespace",
-            FileKind::Temporary => "temporary tablespaces",
-            FileKind::Redo => "redo log",
-            FileKind::Doublewrite => "doublewrite files",
-            FileKind::BinaryLog => "binary and relay logs",
-            FileKind::OtherEngine => "tables of other engines",
-            FileKind::TransferKey => "transfer keys",
-            FileKind::Directory => "directories",
+            DataFileKind::Table => "tables",
+            DataFileKind::General => "general tablespaces",
+            DataFileKind::Dictionary => "tablespace mysql",
+            DataFileKind::Undo => "undo tablespaces",
+            DataFileKind::System => "system tablespace",
+            DataFileKind::Temporary => "temporary tablespaces",
+            DataFileKind::Redo => "redo log",
+            DataFileKind::Doublewrite => "doublewrite files",
+            DataFileKind::BinaryLog => "binary and relay logs",
+            DataFileKind::OtherEngine => "tables of other engines",
+            DataFileKind::TransferKey => "transfer keys",
+            DataFileKind::Directory => "directories",
         }
     }
 }
@@ -103,7 +103,7 @@ pub struct FileReport {
     /// The file.
     pub path: PathBuf,
     /// What it contains.
-    pub kind: FileKind,
+    pub kind: DataFileKind,
     /// What was found.
     pub state: FileState,
     /// The id of the master key that its header names.

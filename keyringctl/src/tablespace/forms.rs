@@ -3,7 +3,7 @@
 //! whether a key decrypts them.
 
 use super::bytes::{be16, be32, be64, is_zero};
-use super::file_report::FileKind;
+use super::file_report::DataFileKind;
 use super::geometry::{DEFAULT_PAGE, MAX_PAGE};
 use super::page::{self, NUMBER, PageForm, SPACE, TYPE, TYPE_RTREE};
 use super::page0;
@@ -32,19 +32,19 @@ pub struct FormCounts {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn count_forms(path: &Path, kind: FileKind) -> io::Result<Option<FormCounts>> {
+pub fn count_forms(path: &Path, kind: DataFileKind) -> io::Result<Option<FormCounts>> {
     let source = DataFile::open(path)?;
     match kind {
-        FileKind::Table | FileKind::General | FileKind::Dictionary | FileKind::Undo => {
-            of_pages(&source, page::form).map(Some)
+        DataFileKind::Table | DataFileKind::General | DataFileKind::Dictionary | DataFileKind::Undo => {
+            count_pages(&source, page::form).map(Some)
         }
-        FileKind::System => of_pages(&source, form_in_system).map(Some),
-        FileKind::Redo => of_redo(&source).map(Some),
+        DataFileKind::System => count_pages(&source, form_in_system).map(Some),
+        DataFileKind::Redo => count_blocks(&source).map(Some),
         _ => Ok(None),
     }
 }
 
-fn of_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm) -> io::Result<FormCounts> {
+fn count_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm) -> io::Result<FormCounts> {
     let front = source.read(0, DEFAULT_PAGE)?;
     let size = page0::geometry(&front).map_or(DEFAULT_PAGE, |g| g.physical);
     let mut forms = FormCounts::default();
@@ -59,7 +59,7 @@ fn of_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm) -> io::Result<F
 }
 
 /// Counts also blocks that are left over from an earlier use of the file: they are on the disk.
-fn of_redo(source: &DataFile) -> io::Result<FormCounts> {
+fn count_blocks(source: &DataFile) -> io::Result<FormCounts> {
     let mut forms = FormCounts::default();
     each_part(source, redo::HEADER as u64, redo::BLOCK, &mut |block| {
         let is_encrypted = be16(block, redo::LEN).is_some_and(|len| len & redo::ENCRYPTED != 0);
@@ -168,8 +168,8 @@ mod tests {
         let pages = [page(8, 0), page(15, 1), page(TYPE_INDEX, 1), vec![0; DEFAULT_PAGE]];
         std::fs::write(&path, pages.concat()).unwrap();
         let wanted = FormCounts { encrypted: 1, clear: 1, empty: 1 };
-        assert_eq!(count_forms(&path, FileKind::Table).unwrap(), Some(wanted));
-        assert_eq!(count_forms(&path, FileKind::Temporary).unwrap(), None);
+        assert_eq!(count_forms(&path, DataFileKind::Table).unwrap(), Some(wanted));
+        assert_eq!(count_forms(&path, DataFileKind::Temporary).unwrap(), None);
 
         // Blocks by their form: clear (C), encrypted (E), only a header (H).
         let counted = |blocks: &str| {
@@ -185,7 +185,8 @@ mod tests {
                 log.extend(block);
             }
             std::fs::write(&path, log).unwrap();
-            let FormCounts { encrypted, clear, empty } = count_forms(&path, FileKind::Redo).unwrap().unwrap();
+            let FormCounts { encrypted, clear, empty } =
+                count_forms(&path, DataFileKind::Redo).unwrap().unwrap();
             (encrypted, clear, empty)
         };
         assert_eq!(counted("CCEHE"), (2, 2, 1));

@@ -2,7 +2,7 @@
 //! Judges a file of the redo log, and a binary or relay log.
 
 use super::binlog::{self, LogStart};
-use super::file_report::{FileKind, FileState};
+use super::file_report::{DataFileKind, FileState};
 use super::info::SpaceKey;
 use super::keys::MasterKeys;
 use super::read::DataFile;
@@ -23,7 +23,7 @@ pub(super) fn judge_redo(
     files: &[PathBuf],
     keys: &dyn MasterKeys,
 ) -> io::Result<FileVerdict> {
-    let kind = FileKind::Redo;
+    let kind = DataFileKind::Redo;
     let front = source.read(0, redo::FRONT)?;
     let header = match RedoHeader::parse(&front) {
         Ok(Some(header)) => header,
@@ -149,7 +149,7 @@ fn none_if_missing<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 /// # Errors
 /// The file cannot be read.
 pub(super) fn judge_binlog(source: &DataFile, keys: &dyn MasterKeys) -> io::Result<Option<FileVerdict>> {
-    let kind = FileKind::BinaryLog;
+    let kind = DataFileKind::BinaryLog;
     let front = source.read(0, binlog::FRONT)?;
     let mut verdict = match LogStart::parse(&front) {
         Ok(LogStart::Other) => return Ok(None),

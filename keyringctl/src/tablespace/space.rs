@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges one tablespace: checks its first page, unwraps its key, and decrypts pages with it.
 
-use super::file_report::{FileKind, FileState, PageCounts};
+use super::file_report::{DataFileKind, FileState, PageCounts};
 use super::geometry::Geometry;
 use super::info::SpaceKey;
 use super::keys::MasterKeys;
@@ -45,16 +45,18 @@ pub(super) struct OpenSpace<'a> {
 /// The file cannot be read.
 pub(super) fn judge(
     source: &DataFile,
-    kind: FileKind,
+    kind: DataFileKind,
     keys: &dyn MasterKeys,
     depth: Depth,
     opened: &mut dyn FnMut(OpenSpace<'_>),
 ) -> io::Result<FileVerdict> {
     let mut front = source.read(0, FIRST)?;
-    if kind == FileKind::Temporary && (front.len() < FRONT || page::form(&front) == PageForm::Empty) {
+    if kind == DataFileKind::Temporary && (front.len() < FRONT || page::form(&front) == PageForm::Empty) {
         return Ok(FileVerdict::new(kind, FileState::Empty));
     }
-    if kind == FileKind::System && super::bytes::be32(&front, page::NUMBER).is_some_and(|number| number > 0) {
+    if kind == DataFileKind::System
+        && super::bytes::be32(&front, page::NUMBER).is_some_and(|number| number > 0)
+    {
         // Only the first file of the system tablespace has a header.
         return Ok(FileVerdict::new(kind, FileState::NotEncrypted));
     }
@@ -69,7 +71,7 @@ pub(super) fn judge(
     {
         front = source.read(0, geometry.physical)?;
     }
-    let mut verdict = match Page0::parse(&front, kind != FileKind::Temporary) {
+    let mut verdict = match Page0::parse(&front, kind != DataFileKind::Temporary) {
         Ok(page0) => judge_page0(source, &page0, kind, keys, depth, opened)?,
         Err(why) => FileVerdict::damaged(kind, why),
     };
@@ -80,14 +82,14 @@ pub(super) fn judge(
 fn judge_page0(
     source: &DataFile,
     page0: &Page0,
-    kind: FileKind,
+    kind: DataFileKind,
     keys: &dyn MasterKeys,
     depth: Depth,
     opened: &mut dyn FnMut(OpenSpace<'_>),
 ) -> io::Result<FileVerdict> {
-    let kind = if kind == FileKind::Table && page0.shared { FileKind::General } else { kind };
+    let kind = if kind == DataFileKind::Table && page0.shared { DataFileKind::General } else { kind };
     let pages = source.len() / page0.geometry.physical as u64;
-    let fixed_size = !matches!(kind, FileKind::System | FileKind::Temporary);
+    let fixed_size = !matches!(kind, DataFileKind::System | DataFileKind::Temporary);
     if fixed_size && pages < u64::from(page0.size) {
         let why = format!("it is truncated: it has {pages} of its {} pages", page0.size);
         return Ok(FileVerdict::damaged(kind, why));
@@ -207,7 +209,7 @@ impl Space<'_> {
                 }
             }
             // A table is encrypted as a whole. Other tablespaces may be encrypted in place, page by page.
-            if verdict.kind == FileKind::Table && proof != Proof::Fails {
+            if verdict.kind == DataFileKind::Table && proof != Proof::Fails {
                 break;
             }
         }

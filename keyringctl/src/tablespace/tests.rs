@@ -78,7 +78,7 @@ fn a_table_opens_with_its_master_key_alone() {
     let report = judge("t.ibd", &table(), &SampleKeys::all());
     let opened = FileReport {
         path: report.path.clone(),
-        kind: FileKind::Table,
+        kind: DataFileKind::Table,
         state: FileState::Opened,
         key: Some(INNODB_KEY.to_owned()),
         checked_page: Some(4),
@@ -209,11 +209,11 @@ fn states_of_tablespaces_are_distinguished() {
         page[INFO..INFO + 115].fill(0);
     });
     for (name, kind, in_clear) in [
-        ("t.ibd", FileKind::Table, true),
-        ("mysql.ibd", FileKind::Dictionary, true),
-        ("undo_001", FileKind::Undo, true),
-        ("ibdata1", FileKind::System, false),
-        ("ibtmp1", FileKind::Temporary, false),
+        ("t.ibd", DataFileKind::Table, true),
+        ("mysql.ibd", DataFileKind::Dictionary, true),
+        ("undo_001", DataFileKind::Undo, true),
+        ("ibdata1", DataFileKind::System, false),
+        ("ibtmp1", DataFileKind::Temporary, false),
     ] {
         let report = judge(name, &clear, &SampleKeys::all());
         assert_eq!(
@@ -223,7 +223,7 @@ fn states_of_tablespaces_are_distinguished() {
         );
     }
     let shared = changed(&|page| page[56] |= 0x08);
-    assert_eq!(judge("t.ibd", &shared, &SampleKeys::all()).kind, FileKind::General);
+    assert_eq!(judge("t.ibd", &shared, &SampleKeys::all()).kind, DataFileKind::General);
     // It says that it is encrypted, and holds no key.
     let keyless = changed(&|page| page[INFO..INFO + 115].fill(0));
     assert_eq!(judge("t.ibd", &keyless, &SampleKeys::all()).state, FileState::Damaged);
@@ -293,7 +293,7 @@ fn flipped_bytes_of_redo_and_binary_logs_are_noticed() {
 #[test]
 fn a_binary_log_opens_with_its_master_key_alone() {
     let report = judge("b.000001", BINLOG, &SampleKeys::all());
-    assert_eq!((report.kind, report.state), (FileKind::BinaryLog, FileState::Opened));
+    assert_eq!((report.kind, report.state), (DataFileKind::BinaryLog, FileState::Opened));
     assert_eq!(report.key.as_deref(), Some(BINLOG_KEY));
     assert_eq!(
         judge("b.000001", BINLOG, &SampleKeys::all().without(BINLOG_KEY)).state,
@@ -325,7 +325,7 @@ fn pages_in_doublewrite_files_open_with_the_keys_of_their_tablespaces() {
     let (state, page) = (reports[0].state, reports[0].checked_page);
     assert_eq!(
         (reports[0].kind, state, page),
-        (FileKind::Doublewrite, FileState::Opened, Some(4)),
+        (DataFileKind::Doublewrite, FileState::Opened, Some(4)),
         "{reports:?}"
     );
     assert!(reports[0].in_clear);
@@ -360,9 +360,9 @@ fn files_of_other_engines_and_exports_are_unencrypted() {
     let found: Vec<_> =
         dir.check(&SampleKeys::all(), Depth::OnePage).iter().map(|r| (r.kind, r.state, r.in_clear)).collect();
     let expected = [
-        (FileKind::OtherEngine, FileState::Empty, false),
-        (FileKind::OtherEngine, FileState::NotEncrypted, true),
-        (FileKind::TransferKey, FileState::NotEncrypted, true),
+        (DataFileKind::OtherEngine, FileState::Empty, false),
+        (DataFileKind::OtherEngine, FileState::NotEncrypted, true),
+        (DataFileKind::TransferKey, FileState::NotEncrypted, true),
     ];
     assert_eq!(found, expected);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was found in one file, and whether the keyring unwraps its key.
 
-use super::file_report::{FileKind, FileState, PageCounts};
+use super::file_report::{DataFileKind, FileState, PageCounts};
 use super::info::{EncryptionInfo, MasterKeyRef, SpaceKey};
 use super::keys::MasterKeys;
 use std::io;
@@ -9,7 +9,7 @@ use std::io;
 /// What was found in a file.
 #[derive(Debug)]
 pub(super) struct FileVerdict {
-    pub kind: FileKind,
+    pub kind: DataFileKind,
     pub state: FileState,
     pub key: Option<String>,
     pub checked_page: Option<u64>,
@@ -21,7 +21,7 @@ pub(super) struct FileVerdict {
 }
 
 impl FileVerdict {
-    pub fn new(kind: FileKind, state: FileState) -> FileVerdict {
+    pub fn new(kind: DataFileKind, state: FileState) -> FileVerdict {
         FileVerdict {
             kind,
             state,
@@ -34,7 +34,7 @@ impl FileVerdict {
         }
     }
 
-    pub fn damaged(kind: FileKind, why: impl Into<String>) -> FileVerdict {
+    pub fn damaged(kind: DataFileKind, why: impl Into<String>) -> FileVerdict {
         let mut verdict = FileVerdict::new(kind, FileState::Damaged);
         verdict.notes.push(why.into());
         verdict

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds the files of a data directory that contain data, by their names.
 
-use super::file_report::FileKind;
+use super::file_report::DataFileKind;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Default)]
 pub struct DataFiles {
     /// Files that contain data, sorted by path.
-    pub files: Vec<(PathBuf, FileKind)>,
+    pub files: Vec<(PathBuf, DataFileKind)>,
     /// Symbolic links, which are not followed.
     pub links: Vec<PathBuf>,
     /// Directories that could not be read, and why.
@@ -69,26 +69,26 @@ fn find_below(root: fs::ReadDir, found: &mut DataFiles, seen: &mut HashSet<(u64,
 }
 
 /// Returns what a file of that name contains; `None` if no data.
-fn kind(name: &str) -> Option<FileKind> {
+fn kind(name: &str) -> Option<DataFileKind> {
     let digits_after = |start: &str| {
         name.strip_prefix(start)
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
     };
     let extension = Path::new(name).extension().map(|e| e.to_string_lossy()).unwrap_or_default();
     Some(match &*extension {
-        _ if name == "mysql.ibd" => FileKind::Dictionary,
-        "ibd" => FileKind::Table,
-        "ibu" => FileKind::Undo,
-        "ibt" => FileKind::Temporary,
-        "dblwr" | "bdblwr" => FileKind::Doublewrite,
-        "cfp" => FileKind::TransferKey,
-        "MYD" | "ARZ" | "CSV" => FileKind::OtherEngine,
-        _ if digits_after("undo_") || digits_after("undo") => FileKind::Undo,
-        _ if digits_after("ibdata") => FileKind::System,
-        _ if digits_after("ibtmp") => FileKind::Temporary,
-        _ if name.starts_with("#ib_redo") || digits_after("ib_logfile") => FileKind::Redo,
+        _ if name == "mysql.ibd" => DataFileKind::Dictionary,
+        "ibd" => DataFileKind::Table,
+        "ibu" => DataFileKind::Undo,
+        "ibt" => DataFileKind::Temporary,
+        "dblwr" | "bdblwr" => DataFileKind::Doublewrite,
+        "cfp" => DataFileKind::TransferKey,
+        "MYD" | "ARZ" | "CSV" => DataFileKind::OtherEngine,
+        _ if digits_after("undo_") || digits_after("undo") => DataFileKind::Undo,
+        _ if digits_after("ibdata") => DataFileKind::System,
+        _ if digits_after("ibtmp") => DataFileKind::Temporary,
+        _ if name.starts_with("#ib_redo") || digits_after("ib_logfile") => DataFileKind::Redo,
         // The administrator chooses their names; their contents show whether they are logs.
-        number if number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit()) => FileKind::BinaryLog,
+        number if number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit()) => DataFileKind::BinaryLog,
         _ => return None,
     })
 }
@@ -100,28 +100,28 @@ mod tests {
     #[test]
     fn files_are_recognised_by_their_names() {
         for (name, wanted) in [
-            ("patients.ibd", Some(FileKind::Table)),
-            ("t#p#p0.ibd", Some(FileKind::Table)),
-            ("mysql.ibd", Some(FileKind::Dictionary)),
-            ("undo_001", Some(FileKind::Undo)),
-            ("undo001", Some(FileKind::Undo)),
-            ("spare.ibu", Some(FileKind::Undo)),
+            ("patients.ibd", Some(DataFileKind::Table)),
+            ("t#p#p0.ibd", Some(DataFileKind::Table)),
+            ("mysql.ibd", Some(DataFileKind::Dictionary)),
+            ("undo_001", Some(DataFileKind::Undo)),
+            ("undo001", Some(DataFileKind::Undo)),
+            ("spare.ibu", Some(DataFileKind::Undo)),
             ("undo_1_trunc.log", None),
-            ("ibdata1", Some(FileKind::System)),
-            ("ibtmp1", Some(FileKind::Temporary)),
-            ("temp_1.ibt", Some(FileKind::Temporary)),
-            ("#ib_redo12", Some(FileKind::Redo)),
-            ("#ib_redo12_tmp", Some(FileKind::Redo)),
-            ("ib_logfile0", Some(FileKind::Redo)),
-            ("#ib_16384_0.dblwr", Some(FileKind::Doublewrite)),
-            ("binlog.000001", Some(FileKind::BinaryLog)),
-            ("host-relay-bin-a@b.1000000", Some(FileKind::BinaryLog)),
+            ("ibdata1", Some(DataFileKind::System)),
+            ("ibtmp1", Some(DataFileKind::Temporary)),
+            ("temp_1.ibt", Some(DataFileKind::Temporary)),
+            ("#ib_redo12", Some(DataFileKind::Redo)),
+            ("#ib_redo12_tmp", Some(DataFileKind::Redo)),
+            ("ib_logfile0", Some(DataFileKind::Redo)),
+            ("#ib_16384_0.dblwr", Some(DataFileKind::Doublewrite)),
+            ("binlog.000001", Some(DataFileKind::BinaryLog)),
+            ("host-relay-bin-a@b.1000000", Some(DataFileKind::BinaryLog)),
             ("binlog.index", None),
-            ("general_log.CSV", Some(FileKind::OtherEngine)),
+            ("general_log.CSV", Some(DataFileKind::OtherEngine)),
             ("auto.cnf", None),
             ("keyring_external.witness", None),
             ("patients.cfg", None),
-            ("patients.cfp", Some(FileKind::TransferKey)),
+            ("patients.cfp", Some(DataFileKind::TransferKey)),
             ("db.opt", None),
         ] {
             assert_eq!(kind(name), wanted, "{name}");

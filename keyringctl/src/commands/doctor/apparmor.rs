@@ -2,7 +2,7 @@
 //! Checks whether mysqld's AppArmor profile lets it open what the keyring needs. The profile in MySQL's packages does not.
 
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::host::apparmor::{LOCAL_FILE, PROFILE_FILE, Profile, parse};
 use crate::host::needs::needs;
 use std::fs;
@@ -12,14 +12,14 @@ const RULES: &str = "apparmor-rules";
 const DIRECTORY: &str = "/etc/apparmor.d";
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
-pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[RULES]);
-    let Some((file, profile)) = profile(look) else { return };
-    match state(look, &file, &profile) {
-        ProfileState::Enforced => rules(look, &file, &profile, FindingLevel::Error, found),
+    let Some((file, profile)) = profile(view) else { return };
+    match state(view, &file, &profile) {
+        ProfileState::Enforced => rules(view, &file, &profile, FindingLevel::Error, found),
         ProfileState::Unknown(why) => {
             found.note(RULES, why, "");
-            rules(look, &file, &profile, FindingLevel::Warning, found);
+            rules(view, &file, &profile, FindingLevel::Warning, found);
         }
         ProfileState::Off(why) => {
             found.note(RULES, why, "While that is so, AppArmor does not restrict mysqld.")
@@ -35,22 +35,22 @@ enum ProfileState {
 }
 
 /// Returns the profile that confines mysqld, and its file.
-fn profile(look: &Look<'_>) -> Option<(PathBuf, Profile)> {
+fn profile(view: &HostView<'_>) -> Option<(PathBuf, Profile)> {
     let stock = PathBuf::from(PROFILE_FILE);
-    let entries = fs::read_dir(look.at_root(Path::new(DIRECTORY))).into_iter().flatten().flatten();
+    let entries = fs::read_dir(view.local_path(Path::new(DIRECTORY))).into_iter().flatten().flatten();
     let others = entries.map(|e| Path::new(DIRECTORY).join(e.file_name())).filter(|p| *p != stock);
     let files: Vec<_> = std::iter::once(stock.clone()).chain(others).collect();
     files.into_iter().find_map(|file| {
-        let text = fs::read_to_string(look.at_root(&file)).ok()?;
-        let include = |name: &str| texts(look, name);
-        let found = parse(&text, &include).into_iter().find(|p| p.confines(&look.host.mysqld))?;
+        let text = fs::read_to_string(view.local_path(&file)).ok()?;
+        let include = |name: &str| texts(view, name);
+        let found = parse(&text, &include).into_iter().find(|p| p.confines(&view.host.mysqld))?;
         Some((file, found))
     })
 }
 
 /// Returns the texts that an include names: a file, or all files of a directory.
-fn texts(look: &Look<'_>, name: &str) -> Option<Vec<String>> {
-    let path = look.at_root(&Path::new(DIRECTORY).join(name));
+fn texts(view: &HostView<'_>, name: &str) -> Option<Vec<String>> {
+    let path = view.local_path(&Path::new(DIRECTORY).join(name));
     if path.is_dir() {
         let mut files: Vec<_> =
             fs::read_dir(&path).ok()?.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
@@ -60,18 +60,18 @@ fn texts(look: &Look<'_>, name: &str) -> Option<Vec<String>> {
     Some(vec![fs::read_to_string(&path).ok()?])
 }
 
-fn state(look: &Look<'_>, file: &Path, profile: &Profile) -> ProfileState {
+fn state(view: &HostView<'_>, file: &Path, profile: &Profile) -> ProfileState {
     let shown = file.display();
     let name = file.file_name().unwrap_or_default();
     let marked =
-        |dir: &str| look.at_root(&Path::new(DIRECTORY).join(dir).join(name)).symlink_metadata().is_ok();
+        |dir: &str| view.local_path(&Path::new(DIRECTORY).join(dir).join(name)).symlink_metadata().is_ok();
     if !profile.is_enforced() || marked("force-complain") {
         return ProfileState::Off(format!("the AppArmor profile {shown} only logs (complain mode)"));
     }
     if marked("disable") {
         return ProfileState::Off(format!("the AppArmor profile {shown} is disabled"));
     }
-    if look.site.is_below() {
+    if view.site.is_below() {
         // It will be enforced when this system runs.
         return ProfileState::Enforced;
     }
@@ -98,8 +98,8 @@ fn state(look: &Look<'_>, file: &Path, profile: &Profile) -> ProfileState {
     }
 }
 
-fn rules(look: &Look<'_>, file: &Path, profile: &Profile, level: FindingLevel, found: &mut Findings) {
-    let missing = profile.missing(&needs(&look.host));
+fn rules(view: &HostView<'_>, file: &Path, profile: &Profile, level: FindingLevel, found: &mut Findings) {
+    let missing = profile.missing(&needs(&view.host));
     if missing.is_empty() {
         return;
     }

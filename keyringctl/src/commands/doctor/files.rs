@@ -2,7 +2,7 @@
 //! Checks the files that mysqld loads: they exist, mysqld can read them, and nobody else can write to them.
 
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::commands::site::Site;
 use crate::host::accounts::Account;
 use crate::host::needs::needs;
@@ -16,7 +16,7 @@ const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;
 const PASS: u32 = 0o1;
 
-pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[
         "library",
         "manifest",
@@ -25,25 +25,25 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
         "auto-create",
         "read-only",
     ]);
-    library(look, found);
-    closed_directories(look, found);
-    if look.host.way == Way::Component {
-        let mut manifests = vec![manifest_of(&look.host.mysqld)];
-        if look.host.local_manifest {
-            manifests.push(look.host.manifest());
+    library(view, found);
+    closed_directories(view, found);
+    if view.host.way == Way::Component {
+        let mut manifests = vec![manifest_of(&view.host.mysqld)];
+        if view.host.local_manifest {
+            manifests.push(view.host.manifest());
         }
         for path in manifests {
-            readable(look, &path, "manifest", "the manifest", found);
+            readable(view, &path, "manifest", "the manifest", found);
         }
         readable(
-            look,
-            &file_in(&look.host.plugin_dir),
+            view,
+            &file_in(&view.host.plugin_dir),
             "component-configuration",
             "the component's configuration",
             found,
         );
     }
-    if look.auto_create {
+    if view.auto_create {
         found.add(
             FindingLevel::Warning,
             "auto-create",
@@ -52,7 +52,7 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
             &["remove auto_create from the configuration: it is for tests and containers".to_owned()],
         );
     }
-    if look.read_only {
+    if view.read_only {
         found.note(
             "read-only",
             "read_only is ON: the server can store no new key",
@@ -61,10 +61,10 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
     }
 }
 
-fn library(look: &Look<'_>, found: &mut Findings) {
-    let name = look.host.way.library();
-    let path = look.host.plugin_dir.join(name);
-    let place = look.at_root(&path);
+fn library(view: &HostView<'_>, found: &mut Findings) {
+    let name = view.host.way.library();
+    let path = view.host.plugin_dir.join(name);
+    let place = view.local_path(&path);
     let Ok(meta) = fs::metadata(&place) else {
         found.error(
             "library",
@@ -73,16 +73,16 @@ fn library(look: &Look<'_>, found: &mut Findings) {
             "mysqld starts without a keyring, or not at all.",
             &[format!(
                 "make install PLUGIN_DIR={}, or the package keyring-external",
-                look.host.plugin_dir.display()
+                view.host.plugin_dir.display()
             )],
         );
         return;
     };
-    if !may(&meta, look.site.account.as_ref(), READ) {
+    if !may(&meta, view.site.account.as_ref(), READ) {
         found.error(
             "library",
             &path,
-            format!("{} has no permission to read {}", look.site.user, place.display()),
+            format!("{} has no permission to read {}", view.site.user, place.display()),
             "mysqld cannot load it.",
             &[format!("chmod 0644 {}", place.display())],
         );
@@ -101,7 +101,7 @@ fn library(look: &Look<'_>, found: &mut Findings) {
             &[format!("chown root:root {0} && chmod 0644 {0}", place.display())],
         );
     }
-    let other = match look.host.way {
+    let other = match view.host.way {
         Way::Plugin => Way::Component,
         Way::Component => Way::Plugin,
     };
@@ -118,10 +118,10 @@ fn library(look: &Look<'_>, found: &mut Findings) {
 }
 
 /// Checks that mysqld can pass the directories above the files that it opens.
-fn closed_directories(look: &Look<'_>, found: &mut Findings) {
+fn closed_directories(view: &HostView<'_>, found: &mut Findings) {
     let mut reported = Vec::new();
-    for need in needs(&look.host).iter().filter(|n| n.owned || look.host.way == Way::Component) {
-        let Some((dir, mode)) = closed_directory_above(look.site, &need.path) else { continue };
+    for need in needs(&view.host).iter().filter(|n| n.owned || view.host.way == Way::Component) {
+        let Some((dir, mode)) = closed_directory_above(view.site, &need.path) else { continue };
         if reported.contains(&dir) {
             continue;
         }
@@ -130,12 +130,12 @@ fn closed_directories(look: &Look<'_>, found: &mut Findings) {
             &need.path,
             format!(
                 "{} has no permission to pass {} on the way to {} (mode {mode:04o})",
-                look.site.user,
+                view.site.user,
                 dir.display(),
                 need.path.display()
             ),
             &format!("mysqld cannot open {}.", need.what),
-            &[format!("chmod o+x {0}; or chown {1}: {0}", dir.display(), look.site.user)],
+            &[format!("chmod o+x {0}; or chown {1}: {0}", dir.display(), view.site.user)],
         );
         reported.push(dir);
     }
@@ -154,39 +154,39 @@ pub(in crate::commands) fn closed_directory_above(site: &Site, path: &Path) -> O
 }
 
 /// Checks that mysqld can read a file and that no other user can change it.
-fn readable(look: &Look<'_>, path: &Path, check: &'static str, what: &str, found: &mut Findings) {
-    let place = look.at_root(path);
+fn readable(view: &HostView<'_>, path: &Path, check: &'static str, what: &str, found: &mut Findings) {
+    let place = view.local_path(path);
     let Ok(meta) = fs::metadata(&place) else { return };
     let shown = place.display();
-    if !may(&meta, look.site.account.as_ref(), READ) {
+    if !may(&meta, view.site.account.as_ref(), READ) {
         found.error(
             check,
             path,
             format!(
                 "{} has no permission to read {what} {shown} (owner {}, mode {:04o})",
-                look.site.user,
+                view.site.user,
                 meta.uid(),
                 meta.mode() & 0o7777
             ),
             &format!("mysqld then starts without {COMPONENT}, and only writes a line to its error log."),
-            &[format!("chown root:{} {shown} && chmod 0640 {shown}", look.site.user)],
+            &[format!("chown root:{} {shown} && chmod 0640 {shown}", view.site.user)],
         );
     }
     if check == "manifest"
-        && look.site.account.as_ref().is_some_and(|a| a.uid != 0)
-        && may_write(&meta, look.site.account.as_ref())
+        && view.site.account.as_ref().is_some_and(|a| a.uid != 0)
+        && may_write(&meta, view.site.account.as_ref())
     {
         found.warning(
             check,
             path,
-            format!("{} can change {what} {shown}", look.site.user),
+            format!("{} can change {what} {shown}", view.site.user),
             "Anyone who breaks into the server can make it load other code at its next start. mysqld warns about this.",
             &[format!("chown root:root {shown} && chmod 0644 {shown}")],
         );
         return;
     }
     let others = meta.mode() & 0o022 != 0;
-    let mysqlds = look.site.account.as_ref().is_some_and(|a| a.uid == meta.uid());
+    let mysqlds = view.site.account.as_ref().is_some_and(|a| a.uid == meta.uid());
     if others || (meta.uid() != 0 && !mysqlds) {
         found.error(
             check,

@@ -185,7 +185,7 @@ impl Findings {
     }
 
     #[cfg(test)]
-    pub fn of(&self, check: &str) -> Vec<&Finding> {
+    pub fn of_check(&self, check: &str) -> Vec<&Finding> {
         self.all.iter().filter(|f| f.check == check).collect()
     }
 }

@@ -2,7 +2,7 @@
 //! Checks the keyring's copies: they exist, belong to mysqld's user, are intact and are up to date.
 
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::commands::apart::same_as_earlier;
 use crate::commands::content::{Content, remedy};
 use crate::commands::missing;
@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[
         "keyring-file",
         "keyring-owner",
@@ -30,22 +30,22 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
         "leftover-write",
     ]);
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let copies: Vec<&Path> = look.host.copies().collect();
+    let copies: Vec<&Path> = view.host.copies().collect();
     let claims: Vec<_> =
-        copies.iter().filter_map(|copy| Some((*copy, file(look, &fs, copy, found)?))).collect();
-    let places: Vec<_> = copies.iter().map(|copy| look.at_root(copy)).collect();
+        copies.iter().filter_map(|copy| Some((*copy, file(view, &fs, copy, found)?))).collect();
+    let places: Vec<_> = copies.iter().map(|copy| view.local_path(copy)).collect();
     if (1..places.len()).all(|i| same_as_earlier(&places, i).is_some()) {
         let others = if places.len() > 1 { ": its other paths lead to the same file" } else { "" };
         found.warning(
             "one-copy",
-            &look.host.keyring,
+            &view.host.keyring,
             format!("the keyring has a single copy{others}"),
             "If that copy is lost, all encrypted data is lost.",
             &[
                 format!(
                     "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
-                    look.host.keyring.display(),
-                    look.secret_args().option()
+                    view.host.keyring.display(),
+                    view.secret_args().option()
                 ),
                 "then add that path to the mirrors in the server's configuration".to_owned(),
             ],
@@ -53,18 +53,18 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
     }
     let opened: Vec<_> = claims
         .into_iter()
-        .map(|(path, claims)| (path, Content { claims, keyring: verify(look, &fs, path, found) }))
+        .map(|(path, claims)| (path, Content { claims, keyring: verify(view, &fs, path, found) }))
         .collect();
-    alike(look, &opened, found);
-    witness(look, &fs, &opened, found);
+    alike(view, &opened, found);
+    witness(view, &fs, &opened, found);
     if let Some((path, first)) = opened.first() {
         slots(path, &first.claims, found);
     }
 }
 
 /// Checks a copy's file. Returns what the file claims, if it is a keyring.
-fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Claims> {
-    let place = look.at_root(copy);
+fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Claims> {
+    let place = view.local_path(copy);
     let checked = volume::check_file(fs.as_ref(), &place);
     if checked.as_ref().is_err_and(|e| e.io_kind() == Some(io::ErrorKind::PermissionDenied)) {
         found.no_permission("keyring-file", &place);
@@ -77,13 +77,13 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
             }
             _ => "mysqld refuses to open it.",
         };
-        let other = look.host.copies().find(|other| *other != copy);
+        let other = view.host.copies().find(|other| *other != copy);
         let fix = match (e.refusal(), other) {
             (Some(Refusal::Missing { .. }), Some(other)) => vec![
                 "mount its volume".to_owned(),
                 format!(
                     "if the copy is lost, {}",
-                    missing::remedy(&look.at_root(other), &place, &look.secret_args())
+                    missing::remedy(&view.local_path(other), &place, &view.secret_args())
                 ),
             ],
             (Some(Refusal::Missing { .. }), None) => {
@@ -104,7 +104,7 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
         found.error("keyring-file", copy, what, why, &fix);
         return None;
     }
-    owner(look, copy, found);
+    owner(view, copy, found);
     if fs.meta(&temporary_of(&place)).is_ok() {
         found.add(
             FindingLevel::Note,
@@ -128,20 +128,20 @@ fn file(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) ->
 }
 
 /// Checks that the file and its directory belong to mysqld's user.
-fn owner(look: &Look<'_>, copy: &Path, found: &mut Findings) {
-    let Some(account) = &look.site.account else {
+fn owner(view: &HostView<'_>, copy: &Path, found: &mut Findings) {
+    let Some(account) = &view.site.account else {
         found.note(
             "keyring-owner",
             format!(
                 "cannot check the owner of the keyring: account {} does not exist on this machine",
-                look.site.user
+                view.site.user
             ),
             "",
         );
         return;
     };
     for path in [copy, directory_of(copy)] {
-        let place = look.at_root(path);
+        let place = view.local_path(path);
         let Ok(meta) = fs::metadata(&place) else { continue };
         if meta.uid() != account.uid {
             found.error(
@@ -162,7 +162,7 @@ fn owner(look: &Look<'_>, copy: &Path, found: &mut Findings) {
 }
 
 /// Compares the copies with each other.
-fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
+fn alike(view: &HostView<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
     let newest = |best: Option<usize>, i: usize| match best.and_then(|b| opened.get(b)).zip(opened.get(i)) {
         Some(((_, best_one), (_, one))) if one.generation() <= best_one.generation() => best,
         _ => Some(i),
@@ -185,7 +185,7 @@ fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
                     of_other.generation()
                 ),
                 "Each may hold keys that the other does not have. A running server changes only one of them, and may refuse to start with them.",
-                &remedy(&look.at_root(other), &look.at_root(path), Some(&look.at_root(&look.host.datadir)), &look.secret_args()),
+                &remedy(&view.local_path(other), &view.local_path(path), Some(&view.local_path(&view.host.datadir)), &view.secret_args()),
             );
         }
         match of_this.kinship(newest) {
@@ -208,7 +208,7 @@ fn alike(look: &Look<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
                 "Newer keys are on fewer volumes than they should be.",
                 &[
                     "a running server brings it up to date at its next status query; otherwise run:".to_owned(),
-                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), look.secret_args().option()),
+                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), view.secret_args().option()),
                 ],
             ),
             Kinship::Unclear => found.warning(
@@ -250,8 +250,8 @@ fn slots(path: &Path, claims: &Claims, found: &mut Findings) {
 }
 
 /// Checks that the witness in the data directory does not contradict the copies, and is not newer than all of them.
-fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found: &mut Findings) {
-    let datadir = look.at_root(&look.host.datadir);
+fn witness(view: &HostView<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found: &mut Findings) {
+    let datadir = view.local_path(&view.host.datadir);
     let checked = |path: &Path, content: &Content| match &content.keyring {
         Some(keyring) => keyring.hear_witness(fs, &datadir).map(drop),
         None => content.claims.commit.as_ref().map_or(Ok(()), |commit| {
@@ -260,7 +260,7 @@ fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found
     };
 
     let errors: Vec<_> =
-        opened.iter().map(|(path, content)| (path, checked(&look.at_root(path), content).err())).collect();
+        opened.iter().map(|(path, content)| (path, checked(&view.local_path(path), content).err())).collect();
     // A mirror that is behind is reported above; only if all copies are older than the witness is that an error.
     let all_older = errors
         .iter()
@@ -271,9 +271,10 @@ fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found
             Some((_, Some(Refusal::WitnessOlder { .. }))) if !all_older || i > 0 => continue,
             Some((_, Some(Refusal::WitnessForeign { .. }))) if i > 0 => continue,
             Some((_, Some(Refusal::WitnessFork { .. }))) => {
-                let path = look.at_root(path);
-                let other = opened.iter().map(|(other, _)| look.at_root(other)).find(|other| *other != path);
-                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &look.secret_args())
+                let path = view.local_path(path);
+                let other =
+                    opened.iter().map(|(other, _)| view.local_path(other)).find(|other| *other != path);
+                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &view.secret_args())
             }
             Some((_, Some(Refusal::WitnessOlder { .. } | Refusal::WitnessForeign { .. }))) => {
                 vec!["mount the newest copy".to_owned()]
@@ -289,8 +290,8 @@ fn witness(look: &Look<'_>, fs: &Arc<dyn Fs>, opened: &[(&Path, Content)], found
 }
 
 /// Verifies every byte of a copy, if the secret can be read. Returns the opened keyring.
-fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Keyring> {
-    let Some(source) = look.secret() else {
+fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Keyring> {
+    let Some(source) = view.secret() else {
         found.note(
             "verify",
             format!(
@@ -301,7 +302,7 @@ fn verify(look: &Look<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) 
         );
         return None;
     };
-    let place = look.at_root(copy);
+    let place = view.local_path(copy);
     match load_with(fs, &place, &source.to_string(), || source.read()) {
         Ok((keyring, notes)) => {
             for note in notes.iter().filter(|n| n.is_damage()) {

@@ -5,9 +5,9 @@ mod apparmor;
 pub(super) mod configured;
 pub(super) mod files;
 pub(super) mod finding;
+pub(super) mod host_view;
 mod keyring;
 pub(super) mod leftovers;
-pub(super) mod look;
 mod selinux;
 pub(super) mod server;
 mod systemd;
@@ -20,8 +20,8 @@ use super::site::{self, Site};
 use super::verdict::Verdict;
 use crate::error::Result;
 use finding::{FindingLevel, Findings};
+use host_view::HostView;
 use keyring_external::unlock::UnlockSource;
-use look::Look;
 use serde_json::json;
 
 /// Check everything that a server's keyring depends on, and the running server
@@ -52,10 +52,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let site = args.site.look()?;
     let mut found = Findings::default();
-    let look = Look::at(&site, args.unlock.clone(), &mut found);
-    check(&site, look.as_ref(), &mut found);
+    let view = HostView::collect(&site, args.unlock.clone(), &mut found);
+    check(&site, view.as_ref(), &mut found);
     if !args.offline {
-        server::check(&args.server, look.as_ref(), &mut found);
+        server::check(&args.server, view.as_ref(), &mut found);
     }
     found.ignore(&args.ignore);
     let verdict = if found.count(FindingLevel::Error) + found.count(FindingLevel::Warning) == 0 {
@@ -68,24 +68,24 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "fine": verdict == Verdict::Fine,
         "findings": found.all(),
         "passed": found.passed(),
-        "way": look.as_ref().map(|l| l.host.way),
-        "copies": look.as_ref().map(|l| l.host.copies().map(std::path::Path::to_owned).collect::<Vec<_>>()),
+        "way": view.as_ref().map(|l| l.host.way),
+        "copies": view.as_ref().map(|l| l.host.copies().map(std::path::Path::to_owned).collect::<Vec<_>>()),
     }));
     Ok(verdict)
 }
 
 /// Runs all checks except those of the running server.
-fn check(site: &Site, look: Option<&Look<'_>>, found: &mut Findings) {
-    if let Some(look) = look {
-        files::check(look, found);
-        keyring::check(look, found);
-        volumes::check(look, found);
-        unlock::check(look, found);
-        apparmor::check(look, found);
-        selinux::check(look, found);
-        systemd::check(look, found);
+fn check(site: &Site, view: Option<&HostView<'_>>, found: &mut Findings) {
+    if let Some(view) = view {
+        files::check(view, found);
+        keyring::check(view, found);
+        volumes::check(view, found);
+        unlock::check(view, found);
+        apparmor::check(view, found);
+        selinux::check(view, found);
+        systemd::check(view, found);
     }
-    leftovers::check(site, look.map(|l| &l.host), found);
+    leftovers::check(site, view.map(|l| &l.host), found);
 }
 
 #[cfg(test)]

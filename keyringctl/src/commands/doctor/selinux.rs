@@ -2,7 +2,7 @@
 //! Checks whether the keyring has an SELinux type that mysqld may write to.
 
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::host::files::selinux_commands;
 use keyring_external::store::volume::directory_of;
 use std::fs;
@@ -12,20 +12,20 @@ use std::path::Path;
 const DATA: &str = "mysqld_db_t";
 const LABEL: &str = "selinux-label";
 
-pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[LABEL]);
     let enforcing =
-        fs::read_to_string(look.sys.join("fs/selinux/enforce")).is_ok_and(|text| text.trim() == "1");
-    if enforcing && !look.site.is_below() {
-        labels(look, &label, found);
+        fs::read_to_string(view.sys.join("fs/selinux/enforce")).is_ok_and(|text| text.trim() == "1");
+    if enforcing && !view.site.is_below() {
+        labels(view, &label, found);
     }
 }
 
-fn labels(look: &Look<'_>, label: &dyn Fn(&Path) -> Option<String>, found: &mut Findings) {
-    for copy in look.host.copies() {
+fn labels(view: &HostView<'_>, label: &dyn Fn(&Path) -> Option<String>, found: &mut Findings) {
+    for copy in view.host.copies() {
         let dir = directory_of(copy);
         for path in [dir, copy] {
-            let place = look.at_root(path);
+            let place = view.local_path(path);
             let Some(context) = label(&place) else {
                 found.note(LABEL, format!("cannot read the SELinux label of {}", place.display()), "");
                 continue;
@@ -34,7 +34,7 @@ fn labels(look: &Look<'_>, label: &dyn Fn(&Path) -> Option<String>, found: &mut 
                 continue;
             }
             let mut fix = selinux_commands(dir);
-            if let Some(mount) = look.mount(dir) {
+            if let Some(mount) = view.mount(dir) {
                 fix.push(format!(
                     "on a filesystem without labels (exFAT, NTFS, NFS): mount {} with context=system_u:object_r:{DATA}:s0",
                     mount.point.display()
@@ -62,6 +62,10 @@ fn label(path: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) fn check_labels(look: &Look<'_>, label: &dyn Fn(&Path) -> Option<String>, found: &mut Findings) {
-    labels(look, label, found);
+pub(super) fn check_labels(
+    view: &HostView<'_>,
+    label: &dyn Fn(&Path) -> Option<String>,
+    found: &mut Findings,
+) {
+    labels(view, label, found);
 }

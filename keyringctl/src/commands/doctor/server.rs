@@ -2,27 +2,27 @@
 //! Checks the running server: it uses the configured keyring, and the keyring is in a good state.
 
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::commands::server::Args;
 use crate::server::{LoadedAs, ServerKeyring};
 
 const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
 
-pub(super) fn check(args: &Args, look: Option<&Look<'_>>, found: &mut Findings) {
+pub(super) fn check(args: &Args, view: Option<&HostView<'_>>, found: &mut Findings) {
     let keyring = args.connect().and_then(|mut session| ServerKeyring::query(&mut session));
     match keyring {
-        Ok(keyring) => judge(&keyring, look, found),
+        Ok(keyring) => judge(&keyring, view, found),
         Err(e) => found.note("server", format!("the running server was not checked: {e}"), ""),
     }
 }
 
 /// Judges the keyring of a running server.
-pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>>, found: &mut Findings) {
+pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView<'_>>, found: &mut Findings) {
     found.run_checks(&[STATE, KEYRING]);
     match &keyring.way {
         LoadedAs::None => {
-            if look.is_some() {
+            if view.is_some() {
                 found.add(
                     FindingLevel::Error,
                     KEYRING,
@@ -78,8 +78,8 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, look: Option<&Look<'_>
             );
         }
     }
-    let Some(look) = look else { return };
-    let configured: Vec<_> = look.host.copies().map(|copy| copy.to_owned()).collect();
+    let Some(view) = view else { return };
+    let configured: Vec<_> = view.host.copies().map(|copy| copy.to_owned()).collect();
     if !keyring.paths.is_empty() && keyring.paths != configured {
         let shown = |paths: &[std::path::PathBuf]| {
             paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")

@@ -2,7 +2,7 @@
 //! Checks the systemd unit: mysqld waits for the volumes, may write to them, and may lock memory for keys.
 
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::host::files::{MEMLOCK, drop_in};
 use crate::host::unit::Unit;
 use keyring_external::store::volume::directory_of;
@@ -14,39 +14,39 @@ const BESIDE_KEYS: u64 = 512 << 10;
 /// The default limit with kernels before 5.16 and systemd before 250.
 const OLD_LIMIT: u64 = 64 << 10;
 
-pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&["systemd", "mounts-for", "unit-closes-volume", "memlock"]);
-    let running = running(look);
-    match &look.site.unit {
+    let running = running(view);
+    match &view.site.unit {
         Some(unit) => {
-            for (i, copy) in look.host.copies().enumerate() {
-                let required = i == 0 || look.host.min_copies as usize > i;
-                mounted_first(look, unit, copy, required, found);
-                write_protected(look, unit, copy, found);
+            for (i, copy) in view.host.copies().enumerate() {
+                let required = i == 0 || view.host.min_copies as usize > i;
+                mounted_first(view, unit, copy, required, found);
+                write_protected(view, unit, copy, found);
             }
-            memory(look, unit.memlock(), running.as_deref(), found);
+            memory(view, unit.memlock(), running.as_deref(), found);
         }
         None => {
             found.note(
                 "systemd",
-                format!("the systemd unit {} does not exist", look.host.unit),
+                format!("the systemd unit {} does not exist", view.host.unit),
                 "Make sure that mysqld is started only after the keyring's volumes are mounted.",
             );
-            memory(look, None, running.as_deref(), found);
+            memory(view, None, running.as_deref(), found);
         }
     }
 }
 
-fn mounted_first(look: &Look<'_>, unit: &Unit, copy: &Path, required: bool, found: &mut Findings) {
-    let Some(mount) = look.mount(directory_of(copy)).filter(|m| m.point != Path::new("/")) else { return };
+fn mounted_first(view: &HostView<'_>, unit: &Unit, copy: &Path, required: bool, found: &mut Findings) {
+    let Some(mount) = view.mount(directory_of(copy)).filter(|m| m.point != Path::new("/")) else { return };
     if unit.waits_for(&mount.point, required) {
         return;
     }
-    let file = drop_in(&look.host.unit);
+    let file = drop_in(&view.host.unit);
     found.warning(
         "mounts-for",
         copy,
-        format!("{} does not wait for {}", look.host.unit, mount.point.display()),
+        format!("{} does not wait for {}", view.host.unit, mount.point.display()),
         "After a reboot, mysqld may start before the volume is mounted, and then has no keys or does not start.",
         &[
             format!("in {} (keyringctl setup writes it):", file.display()),
@@ -57,13 +57,13 @@ fn mounted_first(look: &Look<'_>, unit: &Unit, copy: &Path, required: bool, foun
     );
 }
 
-fn write_protected(look: &Look<'_>, unit: &Unit, copy: &Path, found: &mut Findings) {
+fn write_protected(view: &HostView<'_>, unit: &Unit, copy: &Path, found: &mut Findings) {
     let dir = directory_of(copy);
     if unit.blocks_writing(dir) {
         found.error(
             "unit-closes-volume",
             copy,
-            format!("{} does not let mysqld write to {} (ProtectSystem=strict, ReadOnlyPaths or InaccessiblePaths)", look.host.unit, dir.display()),
+            format!("{} does not let mysqld write to {} (ProtectSystem=strict, ReadOnlyPaths or InaccessiblePaths)", view.host.unit, dir.display()),
             "The server can store no new key there.",
             &["[Service]".to_owned(), format!("ReadWritePaths={}", dir.display())],
         );
@@ -71,12 +71,12 @@ fn write_protected(look: &Look<'_>, unit: &Unit, copy: &Path, found: &mut Findin
 }
 
 /// Returns the kernel's limits of the running mysqld.
-fn running(look: &Look<'_>) -> Option<String> {
-    if look.site.is_below() {
+fn running(view: &HostView<'_>) -> Option<String> {
+    if view.site.is_below() {
         return None;
     }
-    let program = fs::canonicalize(&look.host.mysqld).ok()?;
-    let processes = fs::read_dir(&look.proc).ok()?.flatten().map(|e| e.path());
+    let program = fs::canonicalize(&view.host.mysqld).ok()?;
+    let processes = fs::read_dir(&view.proc).ok()?.flatten().map(|e| e.path());
     let of_mysqld = |process: &PathBuf| fs::read_link(process.join("exe")).is_ok_and(|exe| exe == program);
     processes.filter(of_mysqld).find_map(|process| fs::read_to_string(process.join("limits")).ok())
 }
@@ -88,15 +88,16 @@ fn limit(text: &str) -> Option<Option<u64>> {
     if soft == "unlimited" { Some(None) } else { soft.parse().ok().map(Some) }
 }
 
-fn memory(look: &Look<'_>, of_unit: Option<Option<u64>>, running: Option<&str>, found: &mut Findings) {
-    let sizes = look.host.copies().filter_map(|copy| fs::metadata(look.at_root(copy)).ok()).map(|m| m.len());
+fn memory(view: &HostView<'_>, of_unit: Option<Option<u64>>, running: Option<&str>, found: &mut Findings) {
+    let sizes =
+        view.host.copies().filter_map(|copy| fs::metadata(view.local_path(copy)).ok()).map(|m| m.len());
     // Keys fill at least half of each chunk, and there are two sets while a keyring is replaced.
     let needed = sizes.max().unwrap_or(0).saturating_mul(4).saturating_add(BESIDE_KEYS);
     let (limit, whose) = match (running.and_then(limit), of_unit) {
         (Some(limit), _) => (limit, "the running mysqld"),
-        (None, Some(limit)) => (limit, look.host.unit.as_str()),
+        (None, Some(limit)) => (limit, view.host.unit.as_str()),
         // The system's default applies, which is enough on most current systems.
-        (None, None) => return unset(look, needed, found),
+        (None, None) => return unset(view, needed, found),
     };
     if limit.is_some_and(|limit| limit < needed) {
         let limit = limit.unwrap_or_default();
@@ -105,28 +106,28 @@ fn memory(look: &Look<'_>, of_unit: Option<Option<u64>>, running: Option<&str>, 
             limit >> 10,
             needed >> 10
         );
-        memlock_warning(look, what, found);
+        memlock_warning(view, what, found);
     }
 }
 
-fn unset(look: &Look<'_>, needed: u64, found: &mut Findings) {
-    if look.site.unit.is_some() && needed > OLD_LIMIT {
+fn unset(view: &HostView<'_>, needed: u64, found: &mut Findings) {
+    if view.site.unit.is_some() && needed > OLD_LIMIT {
         memlock_warning(
-            look,
-            format!("{} does not set how much memory mysqld may lock (LimitMEMLOCK)", look.host.unit),
+            view,
+            format!("{} does not set how much memory mysqld may lock (LimitMEMLOCK)", view.host.unit),
             found,
         );
     }
 }
 
-fn memlock_warning(look: &Look<'_>, what: String, found: &mut Findings) {
+fn memlock_warning(view: &HostView<'_>, what: String, found: &mut Findings) {
     found.add(
         FindingLevel::Warning,
         "memlock",
         what,
         "Keys that cannot be locked in memory may be written to swap. Older systems allow 64 KiB.",
         &[
-            format!("in {} (keyringctl setup writes it):", drop_in(&look.host.unit).display()),
+            format!("in {} (keyringctl setup writes it):", drop_in(&view.host.unit).display()),
             "    [Service]".to_owned(),
             format!("    LimitMEMLOCK={MEMLOCK}"),
             "then run systemctl daemon-reload and restart mysqld".to_owned(),

@@ -3,7 +3,7 @@
 
 use super::files::{may, may_write};
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::host::accounts::Account;
 use keyring_external::store::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
@@ -15,20 +15,20 @@ use std::path::Path;
 const SECRET: &str = "unlock-secret";
 const ON_VOLUME: &str = "secret-on-volume";
 
-pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[SECRET, ON_VOLUME]);
-    match &look.host.unlock {
-        UnlockSource::File(file) => secret_file(look, file, look.site.account.as_ref(), found),
-        UnlockSource::Credential(name) => credential(look, name, found),
-        UnlockSource::Env(name) => environment(look, name, found),
+    match &view.host.unlock {
+        UnlockSource::File(file) => secret_file(view, file, view.site.account.as_ref(), found),
+        UnlockSource::Credential(name) => credential(view, name, found),
+        UnlockSource::Env(name) => environment(view, name, found),
         UnlockSource::Command(words) => {
-            program(look, words.first().map(String::as_str).unwrap_or_default(), found)
+            program(view, words.first().map(String::as_str).unwrap_or_default(), found)
         }
     }
 }
 
-fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &mut Findings) {
-    let place = look.at_root(file);
+fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found: &mut Findings) {
+    let place = view.local_path(file);
     let shown = place.display();
     let user = reader.map_or("root", |a| a.name.as_str());
     let meta = match fs::metadata(&place) {
@@ -79,11 +79,11 @@ fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &m
             );
         }
     }
-    let on = look
+    let on = view
         .host
         .copies()
-        .filter(|_| look.device(file).is_some())
-        .find(|copy| look.device(directory_of(copy)) == look.device(file));
+        .filter(|_| view.device(file).is_some())
+        .find(|copy| view.device(directory_of(copy)) == view.device(file));
     if let Some(copy) = on {
         found.error(
             ON_VOLUME,
@@ -95,23 +95,23 @@ fn secret_file(look: &Look<'_>, file: &Path, reader: Option<&Account>, found: &m
     }
 }
 
-fn credential(look: &Look<'_>, name: &str, found: &mut Findings) {
-    let Some(unit) = &look.site.unit else {
+fn credential(view: &HostView<'_>, name: &str, found: &mut Findings) {
+    let Some(unit) = &view.site.unit else {
         found.add(
             FindingLevel::Error,
             SECRET,
-            format!("the secret is the systemd credential {name}, but there is no unit {}", look.host.unit),
+            format!("the secret is the systemd credential {name}, but there is no unit {}", view.host.unit),
             "mysqld gets a credential only from systemd.",
             &["keyringctl setup".to_owned()],
         );
         return;
     };
-    match (unit.credential(name), &look.host.credential) {
+    match (unit.credential(name), &view.host.credential) {
         (None, _) => {
             found.add(
                 FindingLevel::Error,
                 SECRET,
-                format!("{} does not load the credential {name}", look.host.unit),
+                format!("{} does not load the credential {name}", view.host.unit),
                 "mysqld has no unlock secret and cannot open the keyring.",
                 &[
                     "[Service]".to_owned(),
@@ -120,7 +120,7 @@ fn credential(look: &Look<'_>, name: &str, found: &mut Findings) {
             );
         }
         // systemd reads it as root.
-        (Some(_), Some(file)) => secret_file(look, file, None, found),
+        (Some(_), Some(file)) => secret_file(view, file, None, found),
         (Some(_), None) => found.note(
             SECRET,
             format!("the credential {name} was not checked: it is sealed, or has no file"),
@@ -129,12 +129,12 @@ fn credential(look: &Look<'_>, name: &str, found: &mut Findings) {
     }
 }
 
-fn environment(look: &Look<'_>, name: &str, found: &mut Findings) {
-    if look.site.unit.as_ref().is_some_and(|unit| unit.sets_environment(name)) {
+fn environment(view: &HostView<'_>, name: &str, found: &mut Findings) {
+    if view.site.unit.as_ref().is_some_and(|unit| unit.sets_environment(name)) {
         found.add(
             FindingLevel::Error,
             SECRET,
-            format!("the unit {} sets the variable {name}", look.host.unit),
+            format!("the unit {} sets the variable {name}", view.host.unit),
             "Every user of the machine can read the settings of a unit (systemctl show).",
             &["use file: or credential: instead; keyringctl slot change gives the keyring a new secret"
                 .to_owned()],
@@ -150,9 +150,9 @@ fn environment(look: &Look<'_>, name: &str, found: &mut Findings) {
     }
 }
 
-fn program(look: &Look<'_>, program: &str, found: &mut Findings) {
+fn program(view: &HostView<'_>, program: &str, found: &mut Findings) {
     let path = Path::new(program);
-    let place = look.at_root(path);
+    let place = view.local_path(path);
     let shown = place.display();
     let Ok(meta) = fs::metadata(&place) else {
         found.error(
@@ -164,17 +164,17 @@ fn program(look: &Look<'_>, program: &str, found: &mut Findings) {
         );
         return;
     };
-    if !may(&meta, look.site.account.as_ref(), 0o1) {
+    if !may(&meta, view.site.account.as_ref(), 0o1) {
         found.error(
             SECRET,
             path,
-            format!("{} has no permission to run {shown}", look.site.user),
+            format!("{} has no permission to run {shown}", view.site.user),
             "mysqld has no unlock secret.",
             &[format!("chmod 0755 {shown}")],
         );
     }
-    let mysqlds = look.site.account.as_ref().is_some_and(|a| a.uid != 0)
-        && may_write(&meta, look.site.account.as_ref());
+    let mysqlds = view.site.account.as_ref().is_some_and(|a| a.uid != 0)
+        && may_write(&meta, view.site.account.as_ref());
     if meta.mode() & 0o022 != 0 || mysqlds {
         found.warning(
             SECRET,

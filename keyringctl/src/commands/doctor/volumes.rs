@@ -2,14 +2,14 @@
 //! Checks the keyring's volumes: mounted, separate from the data and from each other, and mounted at boot.
 
 use super::finding::Findings;
-use super::look::Look;
+use super::host_view::HostView;
 use crate::commands::apart::is_one_file;
 use crate::host::mounts::Mount;
 use crate::host::unit::mount_unit;
 use keyring_external::store::volume::directory_of;
 use std::path::Path;
 
-pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
+pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[
         "volume",
         "same-device",
@@ -21,11 +21,11 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
         "mount-options",
         "fstab",
     ]);
-    let copies: Vec<&Path> = look.host.copies().collect();
+    let copies: Vec<&Path> = view.host.copies().collect();
     for copy in &copies {
         let dir = directory_of(copy);
-        apart_from_data(look, copy, dir, found);
-        let Some(mount) = look.mount(dir) else { continue };
+        apart_from_data(view, copy, dir, found);
+        let Some(mount) = view.mount(dir) else { continue };
         if mount.point == Path::new("/") {
             found.error(
                 "volume",
@@ -36,22 +36,22 @@ pub(super) fn check(look: &Look<'_>, found: &mut Findings) {
             );
             continue;
         }
-        options(look, copy, mount, found);
-        at_boot(look, copy, mount, found);
+        options(view, copy, mount, found);
+        at_boot(view, copy, mount, found);
     }
-    apart_from_each_other(look, &copies, found);
+    apart_from_each_other(view, &copies, found);
 }
 
-fn apart_from_data(look: &Look<'_>, copy: &Path, dir: &Path, found: &mut Findings) {
-    let (Some(ours), Some(theirs)) = (look.device(dir), look.device(&look.host.datadir)) else { return };
-    let datadir = look.host.datadir.display();
+fn apart_from_data(view: &HostView<'_>, copy: &Path, dir: &Path, found: &mut Findings) {
+    let (Some(ours), Some(theirs)) = (view.device(dir), view.device(&view.host.datadir)) else { return };
+    let datadir = view.host.datadir.display();
     let fix =
         ["move it to a separate volume (keyringctl sync --help), then change the path in the configuration"
             .to_owned()];
     if ours == theirs {
         let what = format!("{} is on the same filesystem as the data directory {datadir}", copy.display());
         let why = "Anyone who steals that disk has both the data and the keyring.";
-        if look.host.allow_same_device {
+        if view.host.allow_same_device {
             found.warning("same-device", copy, format!("{what}, and allow_same_device is ON"), why, &fix);
         } else {
             found.error(
@@ -62,7 +62,7 @@ fn apart_from_data(look: &Look<'_>, copy: &Path, dir: &Path, found: &mut Finding
                 &fix,
             );
         }
-    } else if let (Some(one), Some(other)) = (look.disk(ours), look.disk(theirs))
+    } else if let (Some(one), Some(other)) = (view.disk(ours), view.disk(theirs))
         && one == other
     {
         found.warning(
@@ -78,9 +78,10 @@ fn apart_from_data(look: &Look<'_>, copy: &Path, dir: &Path, found: &mut Finding
     }
 }
 
-fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings) {
+fn apart_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut Findings) {
     for (i, copy) in copies.iter().enumerate() {
-        let one = copies.iter().take(i).find(|other| is_one_file(&look.at_root(other), &look.at_root(copy)));
+        let one =
+            copies.iter().take(i).find(|other| is_one_file(&view.local_path(other), &view.local_path(copy)));
         if let Some(other) = one {
             found.error(
                 "same-file",
@@ -93,7 +94,7 @@ fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings
                     format!(
                         "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
                         other.display(),
-                        look.secret_args().option()
+                        view.secret_args().option()
                     ),
                 ],
             );
@@ -110,10 +111,10 @@ fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings
             );
             continue;
         }
-        let Some(device) = look.device(directory_of(copy)) else { continue };
+        let Some(device) = view.device(directory_of(copy)) else { continue };
         let shared = copies.iter().take(i).find(|other| {
-            look.device(directory_of(other)).is_some_and(|d| {
-                d == device || look.disk(d).is_some_and(|disk| Some(disk) == look.disk(device))
+            view.device(directory_of(other)).is_some_and(|d| {
+                d == device || view.disk(d).is_some_and(|disk| Some(disk) == view.disk(device))
             })
         });
         if let Some(other) = shared {
@@ -128,7 +129,7 @@ fn apart_from_each_other(look: &Look<'_>, copies: &[&Path], found: &mut Findings
     }
 }
 
-fn options(look: &Look<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
+fn options(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
     let point = mount.point.display();
     if mount.is_volatile() {
         found.error(
@@ -140,7 +141,7 @@ fn options(look: &Look<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
         );
         return;
     }
-    if mount.has("ro") && !look.read_only {
+    if mount.has("ro") && !view.read_only {
         found.error(
             "read-only-volume",
             copy,
@@ -161,10 +162,10 @@ fn options(look: &Look<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
     }
 }
 
-fn at_boot(look: &Look<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
+fn at_boot(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
     let point = mount.point.display();
     let unit = Path::new("/etc/systemd/system").join(mount_unit(&mount.point));
-    match look.fstab.iter().find(|e| e.point == mount.point) {
+    match view.fstab.iter().find(|e| e.point == mount.point) {
         Some(entry) if entry.options.iter().any(|o| o == "nofail" || o == "noauto" || o == "x-systemd.automount") => {}
         Some(_) => found.warning(
             "fstab",
@@ -173,7 +174,7 @@ fn at_boot(look: &Look<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
             "If the volume is missing, the machine does not boot and cannot be reached over the network. mysqld itself can wait for the volume.",
             &[format!("add nofail,x-systemd.device-timeout=30s to the options of {point} in /etc/fstab")],
         ),
-        None if look.at_root(&unit).exists() => {}
+        None if view.local_path(&unit).exists() => {}
         None => found.warning(
             "fstab",
             copy,

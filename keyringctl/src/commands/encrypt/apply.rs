@@ -4,8 +4,8 @@
 
 use super::direction::Direction;
 use super::job::{Job, Step};
-use super::pace::{Limit, Throttle};
 use super::plan::{self, Estimate};
+use super::throttle::{Limit, Throttle};
 use super::{binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
@@ -119,12 +119,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     throttle.why_wait(&mut session)?;
 
     let mut job = Job::new(session, throttle, args.lock_wait, out)?;
-    job.say(plan::keyring_line(&keyring));
+    job.print_line(plan::keyring_line(&keyring));
     let worked = work(args, &mut job, &here, direction);
     job.finish();
     let stopped = matches!(worked, Ok(Step::Stopped));
     if worked.is_err() {
-        job.say(format_args!("To continue, run: {}", command_line()));
+        job.print_line(format_args!("To continue, run: {}", command_line()));
     }
     worked?;
     job.account.interrupted = stopped;

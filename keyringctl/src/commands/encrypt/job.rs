@@ -3,10 +3,10 @@
 //! user's request to stop; progress; and the report of what was done.
 
 use super::super::output::{Output, visible};
-use super::pace::Throttle;
 use super::progress::Progress;
 use super::sizes;
 use super::stop::{StopRequest, StopSignal};
+use super::throttle::Throttle;
 use crate::error::{Error, Result, ServerError};
 use crate::server::{LOCK_WAIT_TIMEOUT, Session};
 use keyring_external::error::BadRequest;
@@ -116,7 +116,7 @@ impl<'a> Job<'a> {
                     Some((id, None)) => format!("connection {id}"),
                     None => "another connection".to_owned(),
                 };
-                self.say(format_args!(
+                self.print_line(format_args!(
                     "Waiting for another keyringctl encrypt to finish its statement ({by})"
                 ));
             }
@@ -127,26 +127,26 @@ impl<'a> Job<'a> {
     }
 
     /// Prints a line at once.
-    pub fn say(&mut self, line: impl std::fmt::Display) {
+    pub fn print_line(&mut self, line: impl std::fmt::Display) {
         self.out.line(visible(line));
         let out = &mut *self.out;
         self.progress.suspended(|| out.flush_text());
     }
 
     /// Records and prints a completed step.
-    pub fn done(&mut self, what: &str, bytes: u64, time: Duration) {
+    pub fn record_done(&mut self, what: &str, bytes: u64, time: Duration) {
         let took = if bytes > 0 {
             format!("{what}  ({}, {})", sizes::bytes(bytes), sizes::time(time))
         } else {
             what.to_owned()
         };
-        self.say(format_args!("OK      {took}"));
+        self.print_line(format_args!("OK      {took}"));
         self.account.done.push(DoneStep { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
     }
 
     /// Records and prints a failed step. The run continues.
-    pub fn failed(&mut self, what: &str, why: &str) {
-        self.say(format_args!("FAILED  {what}: {why}"));
+    pub fn record_failed(&mut self, what: &str, why: &str) {
+        self.print_line(format_args!("FAILED  {what}: {why}"));
         self.account.failed.push(FailedStep { what: what.to_owned(), why: why.to_owned() });
     }
 
@@ -157,11 +157,11 @@ impl<'a> Job<'a> {
         loop {
             match self.work.run(statement) {
                 Ok(()) => {
-                    self.done(what, 0, Duration::ZERO);
+                    self.record_done(what, 0, Duration::ZERO);
                     return Ok(());
                 }
                 Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if !last => {
-                    self.say(format_args!("LATER   {what}: open transactions use it; will retry"));
+                    self.print_line(format_args!("LATER   {what}: open transactions use it; will retry"));
                     return Ok(());
                 }
                 Err(e) if self.should_retry(&e, &mut attempt) => {}
@@ -183,7 +183,7 @@ impl<'a> Job<'a> {
     pub fn note_failure(&mut self, what: &str, e: Error) -> Result<()> {
         match e {
             Error::Server(ServerError { code, why, .. }) if code != 0 => {
-                self.failed(what, &why);
+                self.record_failed(what, &why);
                 Ok(())
             }
             e => Err(e),
@@ -248,7 +248,7 @@ impl<'a> Job<'a> {
             let Some(why) = self.throttle.why_wait(&mut self.watch)? else { return Ok(Step::Done) };
             if !announced {
                 announced = true;
-                self.say(format_args!("Waiting: {why}"));
+                self.print_line(format_args!("Waiting: {why}"));
             }
             self.pause(Duration::from_secs(1));
         }

@@ -6,7 +6,6 @@ mod binary_logs;
 mod direction;
 mod job;
 mod next_steps;
-mod pace;
 mod plan;
 mod preflight;
 mod progress;
@@ -18,6 +17,7 @@ pub(super) mod sizes;
 mod spaces;
 mod stop;
 mod tables;
+mod throttle;
 mod undo_logs;
 pub(super) mod verify;
 

@@ -42,7 +42,7 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
     job.pause(SPARES);
     set_capacity(job, capacity)?;
     if passed? {
-        job.done(WHAT, 0, began.elapsed());
+        job.record_done(WHAT, 0, began.elapsed());
         return Ok((Step::Done, None));
     }
     if job.stop.is_requested() {
@@ -71,7 +71,7 @@ fn leave_current_file(job: &mut Job<'_>, newest: i64, file: u64) -> Result<bool>
     match fill(job, &mut scratch, file) {
         Ok(()) => job.wait_until(&passed, LIMIT),
         Err(Error::Server(ServerError { code, why, .. })) if code != 0 => {
-            job.failed(WHAT, &why);
+            job.record_failed(WHAT, &why);
             Ok(false)
         }
         Err(e) => Err(e),

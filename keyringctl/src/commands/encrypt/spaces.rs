@@ -32,7 +32,7 @@ pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Directi
             Ok(Step::Stopped) => return Ok(Step::Stopped),
             Ok(Step::Done) => {
                 let what = format!("{name} {}", direction.done());
-                job.done(&what, space.bytes, began.elapsed());
+                job.record_done(&what, space.bytes, began.elapsed());
             }
             Err(e) => job.note_failure(&name, e)?,
         }

@@ -49,7 +49,7 @@ pub(super) fn apply(
         }
         let name = table.full_name();
         if let Some(why) = too_little_space(here, table) {
-            job.failed(&name, &why);
+            job.record_failed(&name, &why);
             ended += 1;
             continue;
         }
@@ -62,20 +62,20 @@ pub(super) fn apply(
             Ok(Step::Done) => {
                 ended += 1;
                 let what = format!("{name} {} [{ended}/{all}]", direction.done());
-                job.done(&what, table.bytes, began.elapsed());
+                job.record_done(&what, table.bytes, began.elapsed());
             }
             Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if attempt < ATTEMPTS => {
                 let why = not_locked(&holders(job, table), lock_wait);
-                job.say(format_args!("LATER   {name}: {why}; will retry"));
+                job.print_line(format_args!("LATER   {name}: {why}; will retry"));
                 todo.push_back(Todo { table, attempt: attempt + 1 });
             }
             Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) => {
                 let why = not_locked(&holders(job, table), lock_wait);
-                job.failed(&name, &why);
+                job.record_failed(&name, &why);
                 ended += 1;
             }
             Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
-                job.say(format_args!("GONE    {name}: it has been dropped"));
+                job.print_line(format_args!("GONE    {name}: it has been dropped"));
                 ended += 1;
             }
             Err(e) => {

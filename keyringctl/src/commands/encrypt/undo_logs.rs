@@ -76,7 +76,7 @@ fn recreate_one(job: &mut Job<'_>, name: &str, limit: Duration) -> Result<Step> 
     let active = job.work.run(&activate(name));
     if emptied? {
         match active {
-            Ok(()) => job.done(&what, 0, began.elapsed()),
+            Ok(()) => job.record_done(&what, 0, began.elapsed()),
             Err(e) => job.note_failure(&what, e)?,
         }
         Ok(Step::Done)
@@ -84,7 +84,7 @@ fn recreate_one(job: &mut Job<'_>, name: &str, limit: Duration) -> Result<Step> 
         Ok(Step::Stopped)
     } else {
         let oldest = oldest_transaction(job);
-        job.failed(&what, &format!("the server did not empty it within {} s because of old transactions{oldest}. Run apply again when they have ended", limit.as_secs()));
+        job.record_failed(&what, &format!("the server did not empty it within {} s because of old transactions{oldest}. Run apply again when they have ended", limit.as_secs()));
         Ok(Step::Done)
     }
 }
@@ -106,7 +106,10 @@ fn drop_spare(job: &mut Job<'_>, limit: Duration) -> Result<()> {
     let until = Instant::now() + limit.min(Duration::from_secs(10));
     while job.watch.first::<Option<i64>>(&is_empty(SPARE))?.flatten() != Some(1) {
         if Instant::now() > until {
-            job.failed(&what, "it is not empty yet because of old transactions. The next run drops it");
+            job.record_failed(
+                &what,
+                "it is not empty yet because of old transactions. The next run drops it",
+            );
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(200));

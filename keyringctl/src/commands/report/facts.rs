@@ -88,7 +88,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub fn of(items: &[DataPlace]) -> Totals {
+    pub fn sum(items: &[DataPlace]) -> Totals {
         let mut totals = Totals::default();
         let mut in_system = 0;
         for item in items {
@@ -172,7 +172,7 @@ mod tests {
             item(PlaceKind::SystemTablespace, 12, PlaceState::Cannot),
             item(PlaceKind::OtherEngine, 99, PlaceState::Unused),
         ];
-        let totals = Totals::of(&items);
+        let totals = Totals::sum(&items);
         assert_eq!(totals, Totals { encrypted: 10, clear: 3, cannot: 9 });
         assert_eq!(totals.all(), 22);
     }

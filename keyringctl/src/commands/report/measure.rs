@@ -77,7 +77,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         measured,
         program: env!("CARGO_PKG_VERSION"),
         way: session.address().to_owned(),
-        totals: Totals::of(&places),
+        totals: Totals::sum(&places),
         places,
         schemas: SchemaRow::all(&inventory),
         keyring,

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let facts = measure::all(args)?;
     let found = findings::findings(&facts);
-    let outcome = ReportVerdict::of(&facts, &found);
+    let outcome = ReportVerdict::from_findings(&facts, &found);
     let headline = outcome.headline(&facts, &found);
     let report =
         ReportDocument { verdict: outcome, headline: &headline, facts: &facts, findings: found.all() };

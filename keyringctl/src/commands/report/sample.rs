@@ -58,7 +58,7 @@ pub(super) fn fine() -> Facts {
             datadir: "/var/lib/mysql/".to_owned(),
         },
         way: "/run/mysqld/mysqld.sock".to_owned(),
-        totals: Totals::of(&places),
+        totals: Totals::sum(&places),
         places,
         schemas: Vec::new(),
         keyring: ServerKeyring {

@@ -5,7 +5,7 @@ use super::opened::Opened;
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::tablespace::{DataFiles, Depth, FileKind, FileReport, FileState, check, find};
+use crate::tablespace::{DataFileKind, DataFiles, Depth, FileReport, FileState, check, find};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
@@ -118,14 +118,14 @@ fn check_files(found: &DataFiles, keyring: &Opened, depth: Depth) -> Vec<FileRep
 }
 
 fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output) {
-    let mut kinds: BTreeMap<FileKind, BTreeMap<FileState, usize>> = BTreeMap::new();
+    let mut kinds: BTreeMap<DataFileKind, BTreeMap<FileState, usize>> = BTreeMap::new();
     for file in files {
         *kinds.entry(file.kind).or_default().entry(file.state).or_default() += 1;
     }
     for (kind, states) in kinds {
         let counts: Vec<_> = states.iter().map(|(state, n)| format!("{n} {}", state.name())).collect();
         let why = match kind {
-            FileKind::System | FileKind::Temporary => " (encryption not supported by MySQL)",
+            DataFileKind::System | DataFileKind::Temporary => " (encryption not supported by MySQL)",
             _ => "",
         };
         out.line(format_args!("  {:<24} {}{why}", kind.name(), counts.join(", ")));

@@ -23,7 +23,7 @@ fn a_copy_that_is_missing_or_none_is_reported() {
     error(&guest.findings(), "keyring-file", "no copy at");
     let told = || {
         let found = guest.findings();
-        let found = found.of("keyring-file")[0];
+        let found = found.of_check("keyring-file")[0];
         format!("{}\n{}", found.what, found.fix.join("\n"))
     };
     let sync = format!(
@@ -68,7 +68,7 @@ fn a_directory_that_mysqld_cannot_pass_is_reported() {
     let guest = Guest::new();
     fs::set_permissions(guest.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let closed = |found: &Findings| {
-        found.of("closed-directory").iter().filter(|f| f.what.contains("mnt/b on the way")).count()
+        found.of_check("closed-directory").iter().filter(|f| f.what.contains("mnt/b on the way")).count()
     };
     assert_eq!(closed(&findings(&guest.strangers_site(), &|_| {})), 0);
     guest.chmod("mnt/b", 0o700);
@@ -112,10 +112,10 @@ fn copies_that_have_diverged_are_reported_with_the_commands_that_keep_their_keys
     open(&guest, KEYRING).rekey(&[server], false).unwrap();
     add(MIRROR, "server");
     let claimed =
-        guest.with(&|look| look.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
+        guest.with(&|view| view.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
     for found in [guest.findings(), claimed] {
         error(&found, "copies-alike", "have diverged");
-        let fix = found.of("copies-alike")[0].fix.join("\n");
+        let fix = found.of_check("copies-alike")[0].fix.join("\n");
         let (k, m, data) = (guest.at(KEYRING), guest.at(MIRROR), guest.at("var/lib/mysql"));
         for command in [
             format!("keyringctl verify {} --datadir {}", k.display(), data.display()),
@@ -127,7 +127,7 @@ fn copies_that_have_diverged_are_reported_with_the_commands_that_keep_their_keys
     }
     add(KEYRING, "elsewhere");
     error(&guest.findings(), "copies-alike", "(generation 3) and");
-    let blind = guest.with(&|look| look.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
+    let blind = guest.with(&|view| view.secret = Some(UnlockSource::Env("KEYRING_EXTERNAL_NONE".to_owned())));
     warning(&blind, "copies-alike", "cannot tell whether it is behind or has diverged");
 }
 
@@ -141,7 +141,7 @@ fn a_copy_that_diverged_from_what_the_data_was_used_with_is_reported() {
     open(&guest, KEYRING).store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
     let found = guest.findings();
     error(&found, "witness", "mnt/a/keys/main.keyring has diverged from the copy that this data directory");
-    assert_eq!(found.of("witness").len(), 1, "{:?}", found.of("witness"));
+    assert_eq!(found.of_check("witness").len(), 1, "{:?}", found.of_check("witness"));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_keyring_that_does_not_verify_is_reported() {
     error(&guest.findings(), "verify", "does not open");
     guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "unlock": "env:KEYRING_SECRET"}"#);
     note(&guest.findings(), "verify", "was not verified");
-    let given = guest.with(&|look| look.secret = Some(guest.source()));
+    let given = guest.with(&|view| view.secret = Some(guest.source()));
     error(&given, "verify", "does not open");
 }
 

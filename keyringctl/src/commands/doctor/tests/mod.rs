@@ -6,7 +6,7 @@ mod keyrings;
 mod system;
 
 use super::finding::{FindingLevel, Findings};
-use super::look::Look;
+use super::host_view::HostView;
 use crate::commands::site::{self, Site};
 use crate::commands::{init, secret};
 use crate::host::accounts::Account;
@@ -120,28 +120,28 @@ impl Guest {
     }
 
     /// Returns the findings after `tweak` has changed what the checks examine.
-    fn with(&self, tweak: &dyn Fn(&mut Look<'_>)) -> Findings {
+    fn with(&self, tweak: &dyn Fn(&mut HostView<'_>)) -> Findings {
         findings(&self.site(), tweak)
     }
 }
 
-fn findings(site: &Site, tweak: &dyn Fn(&mut Look<'_>)) -> Findings {
+fn findings(site: &Site, tweak: &dyn Fn(&mut HostView<'_>)) -> Findings {
     let mut found = Findings::default();
-    let mut look = Look::at(site, None, &mut found);
-    if let Some(look) = &mut look {
-        look.mounts = mounts::mounts(MOUNTS, Path::new("/"));
-        look.fstab = mounts::fstab(FSTAB);
-        look.sys = site.at(Path::new("/sys"));
-        tweak(look);
+    let mut view = HostView::collect(site, None, &mut found);
+    if let Some(view) = &mut view {
+        view.mounts = mounts::mounts(MOUNTS, Path::new("/"));
+        view.fstab = mounts::fstab(FSTAB);
+        view.sys = site.at(Path::new("/sys"));
+        tweak(view);
     }
-    super::check(site, look.as_ref(), &mut found);
+    super::check(site, view.as_ref(), &mut found);
     found
 }
 
 /// Asserts that a check has a finding of that level with these words, which says why it matters.
 #[track_caller]
 fn reports(found: &Findings, check: &str, level: FindingLevel, words: &str) {
-    let of_check = found.of(check);
+    let of_check = found.of_check(check);
     let hit = of_check.iter().find(|f| f.level == level && f.what.contains(words));
     let all: Vec<_> = found.all().iter().map(|f| format!("{:?} {}: {}", f.level, f.check, f.what)).collect();
     let hit = hit.unwrap_or_else(|| panic!("{check} did not report {level:?} {words:?}, but {all:#?}"));
@@ -189,7 +189,7 @@ fn ignored_checks_have_no_findings() {
     found.ignore(&["unlock-secret".to_owned()]);
     // A secret that others can read is not used to verify, which is a note.
     passes(&found);
-    assert!(found.of("unlock-secret").is_empty() && !found.passed().contains(&"unlock-secret"));
+    assert!(found.of_check("unlock-secret").is_empty() && !found.passed().contains(&"unlock-secret"));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn each_error_and_warning_has_a_fix() {
     guest.write(OPTIONS, &format!("{WITH_PLUGIN}early-plugin-load=keyring_file.so\n"));
     guest.chmod(KEYRING, 0o644);
     guest.chmod(CNF, 0o666);
-    for found in [guest.findings(), guest.with(&|look| look.mounts.truncate(1))] {
+    for found in [guest.findings(), guest.with(&|view| view.mounts.truncate(1))] {
         for finding in found.all() {
             assert!(!finding.fix.is_empty(), "{finding:?}");
         }

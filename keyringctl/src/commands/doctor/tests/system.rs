@@ -7,10 +7,10 @@ use crate::host::apparmor::{LOCAL_FILE, PROFILE_FILE, local_rules};
 use crate::host::needs::needs;
 use crate::server::{LoadedAs, ServerKeyring};
 
-fn mounted(from: &str, to: &str) -> impl Fn(&mut Look<'_>) {
+fn mounted(from: &str, to: &str) -> impl Fn(&mut HostView<'_>) {
     let text = MOUNTS.replace(from, to);
     assert_ne!(text, MOUNTS, "{from} is in none");
-    move |look| look.mounts = mounts::mounts(&text, Path::new("/"))
+    move |view| view.mounts = mounts::mounts(&text, Path::new("/"))
 }
 
 #[test]
@@ -94,10 +94,10 @@ fn a_volume_that_forgets_or_cannot_be_written_is_reported() {
 #[test]
 fn a_volume_that_is_not_mounted_at_boot_is_reported() {
     let guest = Guest::new();
-    warning(&guest.with(&|look| look.fstab.truncate(1)), "fstab", "/mnt/b is not in /etc/fstab");
+    warning(&guest.with(&|view| view.fstab.truncate(1)), "fstab", "/mnt/b is not in /etc/fstab");
     guest.write("etc/systemd/system/mnt-b.mount", "");
-    passes(&guest.with(&|look| look.fstab.truncate(1)));
-    warning(&guest.with(&|look| look.fstab[0].options.clear()), "fstab", "without nofail");
+    passes(&guest.with(&|view| view.fstab.truncate(1)));
+    warning(&guest.with(&|view| view.fstab[0].options.clear()), "fstab", "without nofail");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_unit_that_closes_the_volume_is_reported() {
     );
     let found = guest.findings();
     error(&found, "unit-closes-volume", "/mnt/b/keys");
-    assert_eq!(found.of("unit-closes-volume").len(), 1);
+    assert_eq!(found.of_check("unit-closes-volume").len(), 1);
 }
 
 #[test]
@@ -162,12 +162,12 @@ fn an_apparmor_profile_without_our_rules_is_reported() {
     ] {
         error(&found, "apparmor-rules", file);
     }
-    let finding = found.of("apparmor-rules")[0];
+    let finding = found.of_check("apparmor-rules")[0];
     assert!(finding.fix.iter().any(|l| l.contains("/usr/sbin/mysqld.my r,")), "{:?}", finding.fix);
     assert!(!finding.what.contains("/etc/mysql/secret"), "{}", finding.what);
 
     let site = guest.site();
-    let rules = local_rules(&needs(&Look::at(&site, None, &mut Findings::default()).unwrap().host));
+    let rules = local_rules(&needs(&HostView::collect(&site, None, &mut Findings::default()).unwrap().host));
     let local = LOCAL_FILE.trim_start_matches('/');
     guest.write(local, &rules);
     passes(&guest.findings());
@@ -197,11 +197,11 @@ fn a_label_that_mysqld_may_not_write_is_reported() {
     let guest = Guest::new();
     let site = guest.site();
     let mut found = Findings::default();
-    let look = Look::at(&site, None, &mut found).unwrap();
+    let view = HostView::collect(&site, None, &mut found).unwrap();
     let label = |label: &str| {
         let context = format!("system_u:object_r:{label}:s0");
         let mut found = Findings::default();
-        selinux::check_labels(&look, &|_| Some(context.clone()), &mut found);
+        selinux::check_labels(&view, &|_| Some(context.clone()), &mut found);
         found
     };
     assert!(label("mysqld_db_t").all().is_empty());
@@ -209,7 +209,7 @@ fn a_label_that_mysqld_may_not_write_is_reported() {
     error(&found, "selinux-label", "unlabeled_t");
     assert!(found.all()[0].fix.iter().any(|l| l.contains("semanage fcontext")), "{:?}", found.all());
     let mut found = Findings::default();
-    selinux::check_labels(&look, &|_| None, &mut found);
+    selinux::check_labels(&view, &|_| None, &mut found);
     note(&found, "selinux-label", "cannot read the SELinux label");
 }
 
@@ -230,10 +230,10 @@ fn server_keyring(way: LoadedAs, state: &str) -> ServerKeyring {
 fn the_state_of_the_running_server_is_reported() {
     let guest = Guest::new();
     let site = guest.site();
-    let look = Look::at(&site, None, &mut Findings::default()).unwrap();
+    let view = HostView::collect(&site, None, &mut Findings::default()).unwrap();
     let judge = |keyring: &ServerKeyring| {
         let mut found = Findings::default();
-        server::judge(keyring, Some(&look), &mut found);
+        server::judge(keyring, Some(&view), &mut found);
         found
     };
     for state in ["ATTACHED", "READ_ONLY"] {

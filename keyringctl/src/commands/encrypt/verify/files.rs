@@ -91,13 +91,13 @@ fn judge(
 ) -> Option<VerifyFinding> {
     let what = report.path.display().to_string();
     let kind = kind(report.kind);
-    let is_undo = report.kind == tablespace::FileKind::Undo;
+    let is_undo = report.kind == tablespace::DataFileKind::Undo;
     if report.state == FileState::Unreadable || with_keys && report.state.is_failure() {
         let why = format!("{}{}", report.state.name(), notes(report));
         let remedy = "keyringctl verify KEYRING --datadir DIR".to_owned();
         return Some(VerifyFinding::new(kind, what, why, Some(remedy)));
     }
-    if report.kind == tablespace::FileKind::System {
+    if report.kind == tablespace::DataFileKind::System {
         return (forms.clear > 0).then(|| {
             VerifyFinding::new(
                 kind,
@@ -111,7 +111,7 @@ fn judge(
         });
     }
     let is_unencrypted = match report.kind {
-        tablespace::FileKind::Temporary => false,
+        tablespace::DataFileKind::Temporary => false,
         _ => report.in_clear || report.state == FileState::NotEncrypted || forms.clear > 0,
     };
     if !is_unencrypted {
@@ -136,8 +136,8 @@ fn notes(report: &FileReport) -> String {
     if report.notes.is_empty() { String::new() } else { format!(": {}", report.notes.join("; ")) }
 }
 
-fn remedy(kind: tablespace::FileKind) -> Option<String> {
-    use tablespace::FileKind as File;
+fn remedy(kind: tablespace::DataFileKind) -> Option<String> {
+    use tablespace::DataFileKind as File;
     Some(
         match kind {
             File::Doublewrite => {
@@ -156,8 +156,8 @@ fn remedy(kind: tablespace::FileKind) -> Option<String> {
     )
 }
 
-fn kind(kind: tablespace::FileKind) -> PlaceKind {
-    use tablespace::FileKind as File;
+fn kind(kind: tablespace::DataFileKind) -> PlaceKind {
+    use tablespace::DataFileKind as File;
     match kind {
         File::Table | File::TransferKey | File::Directory => PlaceKind::Table,
         File::General => PlaceKind::Tablespace,

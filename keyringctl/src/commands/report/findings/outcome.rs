@@ -19,7 +19,7 @@ pub(in crate::commands::report) enum ReportVerdict {
 }
 
 impl ReportVerdict {
-    pub fn of(facts: &Facts, found: &Findings) -> ReportVerdict {
+    pub fn from_findings(facts: &Facts, found: &Findings) -> ReportVerdict {
         if found.count(FindingLevel::Error) > 0 {
             ReportVerdict::NotFine
         } else if not_measured(facts).is_empty() {

@@ -12,7 +12,7 @@ fn with(change: impl FnOnce(&mut Facts)) -> (Facts, Findings, ReportVerdict) {
     let mut facts = fine();
     change(&mut facts);
     let found = findings(&facts);
-    let outcome = ReportVerdict::of(&facts, &found);
+    let outcome = ReportVerdict::from_findings(&facts, &found);
     (facts, found, outcome)
 }
 
@@ -68,7 +68,7 @@ fn each_error_is_found_and_fails_the_verdict() {
     for (i, (check, change)) in rules.into_iter().enumerate() {
         let (_, found, outcome) = with(change);
         assert!(
-            found.of(check).iter().any(|f| f.level == FindingLevel::Error),
+            found.of_check(check).iter().any(|f| f.level == FindingLevel::Error),
             "{i} {check}: {:?}",
             found.all()
         );
@@ -103,7 +103,7 @@ fn each_warning_is_found_and_does_not_fail_the_verdict() {
     for (i, (check, change)) in rules.into_iter().enumerate() {
         let (_, found, outcome) = with(change);
         assert!(
-            found.of(check).iter().any(|f| f.level == FindingLevel::Warning),
+            found.of_check(check).iter().any(|f| f.level == FindingLevel::Warning),
             "{i} {check}: {:?}",
             found.all()
         );
@@ -133,8 +133,8 @@ fn what_was_not_measured_is_never_fine() {
     for (i, change) in all.into_iter().enumerate() {
         let (facts, found, outcome) = with(|f| change(f, missing()));
         assert_eq!(outcome, ReportVerdict::Incomplete, "{i}");
-        assert_eq!(found.of("not-measured").len(), 1, "{i}");
-        assert!(found.of("not-measured")[0].what.ends_with("why"), "{i}");
+        assert_eq!(found.of_check("not-measured").len(), 1, "{i}");
+        assert!(found.of_check("not-measured")[0].what.ends_with("why"), "{i}");
         assert!(outcome.headline(&facts, &found).contains("not everything"), "{i}");
     }
 }
@@ -146,7 +146,7 @@ fn what_is_accepted_is_listed_and_does_not_fail_the_verdict() {
         f.accepted.push(PlaceKind::SlowLog);
     });
     assert_eq!(outcome, ReportVerdict::Fine);
-    let said = found.of("in-clear");
+    let said = found.of_check("in-clear");
     assert!(
         said.len() == 1 && said[0].level == FindingLevel::Warning && said[0].what.starts_with("accepted"),
         "{said:?}"
@@ -158,7 +158,7 @@ fn many_tables_are_one_finding_with_some_of_their_names() {
     let (facts, found, outcome) = with(|f| {
         f.places.extend((0..15).map(|i| item(PlaceKind::Table, &format!("clinic.t{i}"), PlaceState::Clear)));
     });
-    let said = found.of("in-clear");
+    let said = found.of_check("in-clear");
     assert_eq!(said.len(), 1);
     assert!(
         said[0].what.contains("15 unencrypted") && said[0].what.ends_with("clinic.t11 and 3 more"),

@@ -10,7 +10,7 @@ use crate::server::{PlaceKind, PlaceState};
 
 fn shown(facts: &Facts) -> String {
     let found = findings(facts);
-    let outcome = ReportVerdict::of(facts, &found);
+    let outcome = ReportVerdict::from_findings(facts, &found);
     page(facts, &found, outcome, &outcome.headline(facts, &found), "00ff")
 }
 

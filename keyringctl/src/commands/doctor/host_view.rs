@@ -17,7 +17,7 @@ use std::time::Duration;
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// What the checks examine.
-pub(in crate::commands) struct Look<'a> {
+pub(in crate::commands) struct HostView<'a> {
     pub site: &'a Site,
     /// The keyring as the server is configured for it.
     pub host: Host,
@@ -32,9 +32,13 @@ pub(in crate::commands) struct Look<'a> {
     pub proc: PathBuf,
 }
 
-impl<'a> Look<'a> {
+impl<'a> HostView<'a> {
     /// Collects it all. `None` if the server is not configured for keyring_external, which is then among the findings.
-    pub fn at(site: &'a Site, secret: Option<UnlockSource>, found: &mut Findings) -> Option<Look<'a>> {
+    pub fn collect(
+        site: &'a Site,
+        secret: Option<UnlockSource>,
+        found: &mut Findings,
+    ) -> Option<HostView<'a>> {
         let configured = configured::find(site, found)?;
         if let Some(copy) =
             configured.host.copies().find(|copy| !answers(&site.at(copy), ANSWER, |p| drop(fs::metadata(p))))
@@ -49,7 +53,7 @@ impl<'a> Look<'a> {
             return None;
         }
         let fstab = site.text(Path::new("/etc/fstab")).ok().flatten().unwrap_or_default();
-        Some(Look {
+        Some(HostView {
             site,
             host: configured.host,
             read_only: configured.read_only,
@@ -63,7 +67,7 @@ impl<'a> Look<'a> {
     }
 
     /// Returns a path of the server's as this process must use it, below `--root`.
-    pub fn at_root(&self, path: &Path) -> PathBuf {
+    pub fn local_path(&self, path: &Path) -> PathBuf {
         self.site.at(path)
     }
 
@@ -74,7 +78,7 @@ impl<'a> Look<'a> {
 
     /// Resolves the links in a path of the server's, if it exists.
     fn real(&self, path: &Path) -> PathBuf {
-        match fs::canonicalize(self.at_root(path)) {
+        match fs::canonicalize(self.local_path(path)) {
             Ok(real) if real.starts_with(&self.site.root) => self.site.seen(&real),
             _ => path.to_owned(),
         }
@@ -104,9 +108,9 @@ impl<'a> Look<'a> {
             return Some(secret.clone());
         }
         match &self.host.unlock {
-            UnlockSource::File(file) => Some(UnlockSource::File(self.at_root(file))),
+            UnlockSource::File(file) => Some(UnlockSource::File(self.local_path(file))),
             UnlockSource::Credential(_) => {
-                self.host.credential.as_ref().map(|file| UnlockSource::File(self.at_root(file)))
+                self.host.credential.as_ref().map(|file| UnlockSource::File(self.local_path(file)))
             }
             // Only mysqld has these.
             UnlockSource::Env(_) | UnlockSource::Command(_) => None,
@@ -114,10 +118,10 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Returns whether `look` ends within `limit`.
-fn answers(path: &Path, limit: Duration, look: impl FnOnce(&Path) + Send + 'static) -> bool {
+/// Returns whether `request` ends within `limit`.
+fn answers(path: &Path, limit: Duration, request: impl FnOnce(&Path) + Send + 'static) -> bool {
     let place = path.to_owned();
-    deadline::run(path, limit, move || look(&place)).is_ok()
+    deadline::run(path, limit, move || request(&place)).is_ok()
 }
 
 #[cfg(test)]
