@@ -2,12 +2,18 @@
 //! Tests of each rule with one fact that breaks it.
 
 use super::*;
+use crate::commands::doctor::finding::FindingLevel;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
+use crate::commands::report::copies::CopyFile;
 use crate::commands::report::facts::WitnessFacts;
+use crate::commands::report::known::Known;
 use crate::commands::report::sample::{NOW, copy, fine, item};
+use crate::server::{LoadedAs, PlaceKind, PlaceState};
 use uuid::Uuid;
 
-/// What comes of the sample when one fact of it is another.
+const DAY: u64 = 86_400;
+
+/// Judges the sample after a change of its facts.
 fn with(change: impl FnOnce(&mut Facts)) -> (Facts, Findings, ReportVerdict) {
     let mut facts = fine();
     change(&mut facts);
@@ -30,7 +36,7 @@ fn of_volume(facts: &mut Facts) -> &mut super::super::copies::Volume {
     }
 }
 
-/// What a rule finds, and facts that make it do so.
+/// The check that a rule reports, and a change that makes it do so.
 type Rule = (&'static str, fn(&mut Facts));
 
 #[test]

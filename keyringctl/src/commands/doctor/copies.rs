@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Compares the keyring's copies with each other and with the witness in the data directory.
+
+use super::finding::Findings;
+use super::host_view::HostView;
+use crate::commands::content::{Content, remedy};
+use keyring_external::error::{Error, Refusal};
+use keyring_external::keyring::{Kinship, hear_claims};
+use keyring_external::store::fs::Fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Compares the copies with each other.
+pub(super) fn alike(view: &HostView<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
+    let newest = |best: Option<usize>, i: usize| match best.and_then(|b| opened.get(b)).zip(opened.get(i)) {
+        Some(((_, best_one), (_, one))) if one.generation() <= best_one.generation() => best,
+        _ => Some(i),
+    };
+    let Some((first, of_first)) = opened.first() else { return };
+    let ours =
+        |i: &usize| opened.get(*i).is_some_and(|(_, c)| c.claims.header.id == of_first.claims.header.id);
+    let newest = (0..opened.len()).filter(ours).fold(None, newest).and_then(|i| opened.get(i));
+    let Some((newest_path, newest)) = newest else { return };
+    for (i, (path, of_this)) in opened.iter().enumerate() {
+        let (shown, generation) = (path.display(), of_this.generation());
+        let before = opened.iter().take(i).find(|(_, other)| of_this.kinship(other) == Kinship::Diverged);
+        if let Some((other, of_other)) = before {
+            found.error(
+                "copies-alike",
+                path,
+                format!(
+                    "{} (generation {}) and {shown} (generation {generation}) have diverged: they hold different keys",
+                    other.display(),
+                    of_other.generation()
+                ),
+                "Each may hold keys that the other does not have. A running server changes only one of them, and may refuse to start with them.",
+                &remedy(&view.local_path(other), &view.local_path(path), Some(&view.local_path(&view.host.datadir)), &view.secret_args()),
+            );
+        }
+        match of_this.kinship(newest) {
+            Kinship::Foreign => found.error(
+                "copies-alike",
+                path,
+                format!(
+                    "{shown} is keyring {}, but {} is keyring {}",
+                    of_this.claims.header.id,
+                    first.display(),
+                    of_first.claims.header.id
+                ),
+                "It is not a copy of the keyring that the server uses.",
+                &["mount the right volume there, or correct the path in the configuration".to_owned()],
+            ),
+            Kinship::Earlier => found.warning(
+                "copies-alike",
+                path,
+                format!("{shown} is behind: it has generation {generation}, the newest copy has {}", newest.generation()),
+                "Newer keys are on fewer volumes than they should be.",
+                &[
+                    "a running server brings it up to date at its next status query; otherwise run:".to_owned(),
+                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), view.secret_args().option()),
+                ],
+            ),
+            Kinship::Unclear => found.warning(
+                "copies-alike",
+                path,
+                format!(
+                    "{shown} has generation {generation}, but {} has {}: without the unlock secret, doctor cannot tell whether it is behind or has diverged",
+                    newest_path.display(),
+                    newest.generation()
+                ),
+                "Newer keys are on fewer volumes than they should be, or each copy holds keys that the other does not have.",
+                &["run it with the secret: keyringctl doctor --unlock SOURCE".to_owned()],
+            ),
+            // Diverged copies are reported above.
+            Kinship::Alike | Kinship::Later | Kinship::Diverged => {}
+        }
+        if of_this.claims.damaged {
+            found.warning(
+                "copies-alike",
+                path,
+                format!("one of the two copies of the header in {shown} is damaged"),
+                "The other one is used. The volume may be failing.",
+                &["check dmesg; the next change of the keyring repairs the header".to_owned()],
+            );
+        }
+    }
+}
+
+/// Checks that the witness in the data directory does not contradict the copies, and is not newer than all of them.
+pub(super) fn witness(
+    view: &HostView<'_>,
+    fs: &Arc<dyn Fs>,
+    opened: &[(&Path, Content)],
+    found: &mut Findings,
+) {
+    let datadir = view.local_path(&view.host.datadir);
+    let checked = |path: &Path, content: &Content| match &content.keyring {
+        Some(keyring) => keyring.hear_witness(fs, &datadir).map(drop),
+        None => content.claims.commit.as_ref().map_or(Ok(()), |commit| {
+            hear_claims(fs, &datadir, path, &content.claims.header.id, commit).map(drop)
+        }),
+    };
+
+    let errors: Vec<_> =
+        opened.iter().map(|(path, content)| (path, checked(&view.local_path(path), content).err())).collect();
+    // A mirror that is behind is reported above; only if all copies are older than the witness is that an error.
+    let all_older = errors
+        .iter()
+        .all(|(_, e)| matches!(e.as_ref().and_then(Error::refusal), Some(Refusal::WitnessOlder { .. })));
+    for (i, (path, error)) in errors.into_iter().enumerate() {
+        let fix = match error.as_ref().map(|e| (e, e.refusal())) {
+            None => continue,
+            Some((_, Some(Refusal::WitnessOlder { .. }))) if !all_older || i > 0 => continue,
+            Some((_, Some(Refusal::WitnessForeign { .. }))) if i > 0 => continue,
+            Some((_, Some(Refusal::WitnessFork { .. }))) => {
+                let path = view.local_path(path);
+                let other =
+                    opened.iter().map(|(other, _)| view.local_path(other)).find(|other| *other != path);
+                remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &view.secret_args())
+            }
+            Some((_, Some(Refusal::WitnessOlder { .. } | Refusal::WitnessForeign { .. }))) => {
+                vec!["mount the newest copy".to_owned()]
+            }
+            Some((e, _)) => {
+                found.note("witness", format!("could not read the witness: {e}"), "");
+                return;
+            }
+        };
+        let what = error.map(|e| e.to_string()).unwrap_or_default();
+        found.error("witness", path, what, "The server will refuse this keyring at its next start.", &fix);
+    }
+}

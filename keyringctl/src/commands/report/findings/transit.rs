@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The rules for connections to the server.
+
+use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::output::{counted, time};
+use crate::commands::report::facts::Facts;
+
+/// Seconds; a certificate that expires earlier than this is a warning.
+const SHORTEST_VALIDITY: u64 = 30 * 86_400;
+
+pub(super) fn transit(facts: &Facts, found: &mut Findings) {
+    let transit = &facts.transit;
+    found.run_checks(&["secure-transport", "tls-version", "certificate"]);
+    let warning = |found: &mut Findings, check, what: String, why: &str, fix: &str| {
+        found.add(FindingLevel::Warning, check, what, why, &[fix.to_owned()]);
+    };
+    if transit.require_secure_transport == Some(false) {
+        warning(
+            found,
+            "secure-transport",
+            "require_secure_transport is OFF".to_owned(),
+            "Clients may connect over the network without TLS and send data unencrypted.",
+            "run SET PERSIST require_secure_transport = ON, then check that all clients can still connect",
+        );
+    }
+    let unencrypted = transit
+        .connections
+        .iter()
+        .filter(|(kind, _)| kind == "TCP/IP")
+        .map(|(_, n)| *n as usize)
+        .sum::<usize>();
+    if unencrypted > 0 {
+        let what = format!(
+            "{} over TCP without TLS at the time of the measurement",
+            counted(unencrypted, "connection")
+        );
+        warning(
+            found,
+            "secure-transport",
+            what,
+            "Their queries and results cross the network unencrypted.",
+            "switch on TLS in the configuration of these clients",
+        );
+    }
+    let old = |v: &&str| matches!(v.trim(), "TLSv1" | "TLSv1.1");
+    if let Some(version) = transit.tls_version.split(',').find(old) {
+        let what = format!("{} is allowed", version.trim());
+        warning(
+            found,
+            "tls-version",
+            what,
+            "This version of TLS is outdated (RFC 8996).",
+            "SET PERSIST tls_version = 'TLSv1.2,TLSv1.3'; ALTER INSTANCE RELOAD TLS",
+        );
+    }
+    let renew = "create a new certificate, then run ALTER INSTANCE RELOAD TLS";
+    match transit.expires() {
+        None if transit.not_after.is_empty() => {
+            warning(
+                found,
+                "certificate",
+                "the server has no certificate".to_owned(),
+                "It cannot use TLS.",
+                "get a certificate from your authority and set ssl_cert and ssl_key, or run mysql_ssl_rsa_setup",
+            );
+        }
+        Some(end) if end <= facts.measured => {
+            warning(
+                found,
+                "certificate",
+                format!("the server's certificate expired on {}", time(end)),
+                "Clients that check it cannot connect.",
+                renew,
+            );
+        }
+        Some(end) if end - facts.measured < SHORTEST_VALIDITY => {
+            warning(
+                found,
+                "certificate",
+                format!("the server's certificate expires on {}", time(end)),
+                "After that, clients that check it cannot connect.",
+                renew,
+            );
+        }
+        None | Some(_) => {}
+    }
+}
