@@ -137,7 +137,7 @@ plugin_options
 start || die "the server did not start"
 table "SHOW STATUS WHERE Variable_name IN ('Keyring_external_state', 'Keyring_external_id', 'Keyring_external_copies')"
 
-bold "4. Patients, first in clear, then encrypted"
+bold "4. Patients, first unencrypted, then encrypted"
 sql "CREATE DATABASE biobank;
      CREATE TABLE biobank.patients (id INT PRIMARY KEY, name VARCHAR(60), diagnosis VARCHAR(60)) ENCRYPTION='N';
      INSERT INTO biobank.patients VALUES (1, 'Astrid Lindqvist', 'C50.9'), (2, 'Johan Ek', 'E11.9')"
