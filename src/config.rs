@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The settings of a keyring in the server, whichever way they were given.
+//! The settings of a keyring in the server: the plugin's options, or the component's configuration file.
 
 pub mod file;
 
@@ -17,20 +17,20 @@ pub const MAX_COPIES: u32 = 8;
 pub struct Config {
     /// Path of the keyring file.
     pub path: PathBuf,
-    /// Paths of further copies on other volumes.
+    /// Paths of the other copies, on other volumes.
     pub mirrors: Vec<PathBuf>,
     /// How many copies a change must reach.
     pub min_copies: u32,
     /// Where the unlock secret comes from.
     pub unlock: UnlockSource,
-    /// Refuse store, generate and remove.
+    /// Whether to refuse to store, generate and remove keys.
     pub read_only: bool,
-    /// Allow the keyring on the data directory's own filesystem.
+    /// Whether the keyring may be on the filesystem of the data directory.
     pub allow_same_device: bool,
-    /// Make a new keyring where there is none.
+    /// Whether to create a keyring if there is none.
     pub auto_create: bool,
-    /// Seconds to wait for a volume that mounts late.
+    /// Seconds to wait for a volume that is mounted late.
     pub wait: u32,
-    /// The server's data directory; without one the device is not compared.
+    /// The server's data directory. If it is not known, the filesystems are not compared.
     pub datadir: Option<PathBuf>,
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What can go wrong, as sentences for a database administrator: what happened, to which path, and
-//! what to do next. No error ever holds a secret.
+//! Errors, as sentences for a database administrator: what happened, to which path, and what to do next. No error contains
+//! a secret.
 //!
-//! Errors are divided by what they are about, and what follows from one follows from its type: a [`Refusal`] is a
-//! finding about a keyring (`keyringctl` exits with 1); a [`BadRequest`] and a [`Failure`] say that something could not be
-//! done (it exits with 2).
+//! The type of an error says what it is about: a [`Refusal`] is a finding about a keyring (`keyringctl` exits with 1); a
+//! [`BadRequest`] or a [`Failure`] says that something could not be done (it exits with 2).
 
 mod bad_request;
 mod failure;
@@ -18,18 +17,18 @@ use std::io;
 use std::path::Path;
 use thiserror::Error;
 
-/// Everything a keyring operation can end with instead of success.
+/// Why a keyring operation did not succeed.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A finding about a keyring.
     #[error(transparent)]
     Refusal(#[from] Refusal),
 
-    /// What was asked for cannot be.
+    /// The request cannot be fulfilled.
     #[error(transparent)]
     BadRequest(#[from] BadRequest),
 
-    /// It could not be carried out.
+    /// The operation failed.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
@@ -40,7 +39,7 @@ impl Error {
         Failure::Io { doing, path: path.to_owned(), cause }.into()
     }
 
-    /// What the system answered, when it is an I/O error of a path.
+    /// The kind of the I/O error, if this is one.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             Error::Failure(Failure::Io { cause, .. }) => Some(cause.kind()),
@@ -48,7 +47,7 @@ impl Error {
         }
     }
 
-    /// The finding about a keyring, when it is one.
+    /// The finding about a keyring, if this is one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Error::Refusal(refusal) => Some(refusal),
@@ -61,7 +60,7 @@ impl Error {
         self.refusal().is_some_and(Refusal::is_by_another)
     }
 
-    /// What is wrong with one of several copies, when the one at `keyring` can be used. See [`Refusal::of_copy`].
+    /// Describes the problem as one of a copy, if the copy at `keyring` can be used. See [`Refusal::of_copy`].
     pub fn of_copy(&self, keyring: &Path) -> String {
         match self {
             Error::Refusal(refusal) => refusal.of_copy(keyring),

@@ -29,7 +29,7 @@ pub enum UnlockSource {
     Credential(String),
     /// An environment variable.
     Env(String),
-    /// What a program prints; no shell is between. Words are separated by spaces.
+    /// The output of a program, which is run without a shell. Words are separated by spaces.
     Command(Vec<String>),
 }
 
@@ -39,24 +39,26 @@ impl FromStr for UnlockSource {
     fn from_str(text: &str) -> Result<Self> {
         let bad = |why: &str| {
             Error::BadRequest(BadRequest::Config(format!(
-                "the unlock source {why}: give file:PATH, credential:NAME, env:NAME or command:PROGRAM ARGS"
+                "the unlock source {why}: use file:PATH, credential:NAME, env:NAME or command:PROGRAM ARGS"
             )))
         };
-        let (kind, rest) = text.split_once(':').ok_or_else(|| bad("has no kind"))?;
+        let (kind, rest) = text.split_once(':').ok_or_else(|| bad("does not begin with a kind"))?;
         match (kind, rest) {
-            (_, "") => Err(bad("names nothing")),
+            (_, "") => Err(bad("is empty after the colon")),
             ("file", path) => Ok(Self::File(path.into())),
-            ("credential", name) if name.contains('/') => Err(bad("credential: takes a name, not a path")),
+            ("credential", name) if name.contains('/') => {
+                Err(bad("has a path after credential:, which takes a name"))
+            }
             ("credential", name) => Ok(Self::Credential(name.to_owned())),
             ("env", name) => Ok(Self::Env(name.to_owned())),
             ("command", line) => {
                 let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
                 match words.first() {
                     Some(program) if program.starts_with('/') => Ok(Self::Command(words)),
-                    _ => Err(bad("command: needs the program's full path")),
+                    _ => Err(bad("needs the full path of the program after command:")),
                 }
             }
-            // Not repeated in the message: somebody may have put the secret itself here.
+            // The message does not repeat the text: it may be the secret itself, given by mistake.
             _ => Err(bad("has an unknown kind")),
         }
     }
@@ -68,7 +70,7 @@ impl fmt::Display for UnlockSource {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Credential(name) => write!(f, "credential:{name}"),
             Self::Env(name) => write!(f, "env:{name}"),
-            // Arguments may be telling; the program is enough to find the line.
+            // Arguments may contain secrets; the program is enough to identify the source.
             Self::Command(words) => write!(f, "command:{}", words.first().map_or("", String::as_str)),
         }
     }
@@ -78,7 +80,7 @@ impl UnlockSource {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`|e| Error::Failure(Failure::Unlock(e))`] says what is wrong with the source.
+    /// [`Failure::Unlock`] says what is wrong with the source.
     pub fn read(&self) -> Result<UnlockSecret> {
         let secret = match self {
             Self::File(path) => read_file(path, 0o077),
@@ -122,7 +124,7 @@ fn read_credential(name: &str) -> io::Result<Locked> {
             "$CREDENTIALS_DIRECTORY is not set: give mysqld's systemd unit LoadCredential={name}:PATH"
         ))
     })?;
-    // systemd opens credentials to the unit's user with an ACL, which shows as group permission.
+    // systemd gives the unit's user access with an ACL, which appears as a group permission.
     read_file(&Path::new(&dir).join(name), 0o007)
 }
 
@@ -135,12 +137,12 @@ fn read_env(name: &str) -> io::Result<Locked> {
     secret
 }
 
-/// A program that is stopped and waited for when it is given up.
+/// A running program. Dropping it stops the program and waits for its end.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail, and do nothing, when it was waited for.
+        // Both fail without effect if the program was already waited for.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -152,7 +154,7 @@ fn read_command(words: &[String]) -> io::Result<Locked> {
     })
 }
 
-/// As [`read_command`], with what starts the thread that reads.
+/// As [`read_command`]; `start` starts the thread that reads.
 fn read_command_with(
     words: &[String],
     start: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<()>,
@@ -167,19 +169,19 @@ fn read_command_with(
         .map_err(|e| refused(format!("cannot run {program}: {e}")))?;
     let stdout = child.0.stdout.take().ok_or_else(|| refused("no output".to_owned()))?;
     let (send, receive) = mpsc::channel();
-    // A thread of its own, so that a program that never ends cannot hold the server.
+    // Read in a separate thread, so that a program that never ends cannot block the server.
     start(Box::new(move || {
         let _ = send.send(read_bounded(stdout));
     }))
     .map_err(|e| {
-        refused(format!("no thread could be started to read what {program} prints, which was stopped: {e}"))
+        refused(format!("cannot start a thread to read the output of {program}, which was stopped: {e}"))
     })?;
     let deadline = Instant::now() + COMMAND_WAIT;
     let answer = receive.recv_timeout(COMMAND_WAIT);
     let status = loop {
         match child.0.try_wait()? {
             Some(status) => break status,
-            // It may have closed its output and live on.
+            // The program may keep running after it closed its output.
             None if answer.is_err() || Instant::now() >= deadline => {
                 return Err(refused(format!(
                     "{program} did not end within {} seconds and was stopped",
@@ -279,21 +281,21 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_stopped_when_no_thread_can_be_had() {
+    fn a_command_is_stopped_if_no_thread_can_be_started() {
         let dir = tempfile::tempdir().unwrap();
         let (pid, program) = (dir.path().join("pid"), dir.path().join("program"));
         let text = format!("echo $$ > {}\nexec sleep 1000\n", pid.display());
         std::fs::write(&program, text).unwrap();
         let words = ["/bin/sh".to_owned(), program.display().to_string()];
         let e = read_command_with(&words, |_| {
-            // It runs by then, or there would be nothing to stop.
+            // Wait until the program runs, so that there is something to stop.
             while !std::fs::read_to_string(&pid).is_ok_and(|p| p.ends_with('\n')) {
                 std::thread::yield_now();
             }
             Err(io::Error::from_raw_os_error(11))
         });
         let e = e.unwrap_err().to_string();
-        assert!(e.contains("no thread could be started"), "{e}");
+        assert!(e.contains("cannot start a thread"), "{e}");
         let pid = std::fs::read_to_string(&pid).unwrap();
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "it was stopped and waited for");
     }

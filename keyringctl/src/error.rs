@@ -8,7 +8,7 @@ use thiserror::Error;
 /// Why a command ended without success.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// A keyring, or what was to be done with it.
+    /// An error of the library: about a keyring, or an operation on it.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
 
@@ -31,13 +31,13 @@ pub enum Error {
 pub struct ServerError {
     /// What was tried. No secret.
     pub doing: String,
-    /// MySQL's number of the error; 0 when it was not the server that refused.
+    /// MySQL's error number; 0 if the error does not come from the server.
     pub code: u16,
-    /// The answer.
+    /// The reason.
     pub why: String,
 }
 
-/// A file is not what another keyring writes.
+/// A file is not a valid file of the other keyring.
 #[derive(Debug, Error)]
 #[error("{} cannot be read as a file of {format}: {why}. Nothing was changed", path.display())]
 pub struct ForeignFile {
@@ -58,7 +58,7 @@ impl Error {
         KeyringError::io(doing, path, cause).into()
     }
 
-    /// What the system answered, when it is an I/O error of a path.
+    /// The kind of the I/O error, if this is one.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         match self {
             Error::Keyring(e) => e.io_kind(),
@@ -66,7 +66,7 @@ impl Error {
         }
     }
 
-    /// The finding about a keyring, when it is one.
+    /// The finding about a keyring, if this is one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Error::Keyring(e) => e.refusal(),
@@ -74,8 +74,7 @@ impl Error {
         }
     }
 
-    /// What `keyringctl` exits with: 1 when something was found out about the file that the command was given, 2 when
-    /// the command could not be carried out.
+    /// The exit code of `keyringctl`: 1 for a finding about the keyring or file, 2 if the command could not be carried out.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Keyring(KeyringError::Refusal(_)) | Error::ForeignFile(_) => 1,

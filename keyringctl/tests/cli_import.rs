@@ -412,10 +412,10 @@ fn an_export_is_complete_private_and_can_be_imported() {
     assert!(place.bytes("keyring") == keyring, "an export changed the keyring");
 
     let dst = place.bytes("dst");
-    export("dst").says(2, &["dst exists already and was left as it is"]);
+    export("dst").says(2, &["dst already exists and was not changed"]);
     assert!(place.bytes("dst") == dst, "a file was written over");
     place.write("other.backup", b"{}");
-    export("other").says(2, &["other.backup exists already"]);
+    export("other").says(2, &["other.backup already exists"]);
     assert!(!place.path("other").exists());
     export("none/dst").says(2, &["cannot look at none"]);
 

@@ -287,7 +287,7 @@ fn an_existing_keyring_must_be_unlocked_by_the_secret() {
     let args = [&ARGS[..], &["--yes"]].concat();
     host.setup(&args).says(0, &[]);
     fs::write(host.at("etc/mysql/keyring_external.secret"), [0xfe; 32]).unwrap();
-    host.setup(&args).says(1, &["does not open the keyring"]);
+    host.setup(&args).says(1, &["does not unlock"]);
     host.setup(&[&args[..], &["--mirror", "/mnt/b/keys/main.keyring"]].concat())
         .says(2, &["keyringctl sync"]);
 }

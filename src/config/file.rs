@@ -16,10 +16,10 @@ pub const COMPONENT: &str = "component_keyring_external";
 
 /// Most bytes of a configuration file.
 const MAX_LEN: u64 = 64 * 1024;
-/// Writing for anyone but the owner.
+/// Permission to write for anyone but the owner.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// The file's keys, as they stand there.
+/// The keys of the file.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct Keys {
@@ -27,7 +27,7 @@ struct Keys {
     path: Option<PathBuf>,
     mirrors: Option<Vec<PathBuf>>,
     min_copies: Option<u32>,
-    // Looked at by hand: serde's message would show what stands there, which may be the secret itself.
+    // Checked separately: serde's message would show the value, which may be the secret itself.
     unlock: Option<serde_json::Value>,
     read_only: Option<bool>,
     allow_same_device: Option<bool>,
@@ -48,8 +48,8 @@ impl Keys {
     }
 }
 
-/// Reads the configuration of a component in `component_path` for the server in `instance_path`, as far as a
-/// server that runs as `user` believes it.
+/// Reads the configuration of a component in `component_path` for the server in `instance_path`. A server that runs as
+/// `user` refuses files that others could have written.
 ///
 /// # Errors
 /// [`|e| Error::BadRequest(BadRequest::Config(e))`] names the file and what is wrong with it.
@@ -66,15 +66,15 @@ pub fn read(component_path: Option<&Path>, instance_path: Option<&Path>, user: u
     }
     if keys.names_anything() {
         return Err(BadRequest::Config(format!(
-            "config file {} says read_local_config, so no other key may stand there: move them to {} in the data \
-             directory, or take read_local_config out",
+            "config file {} sets read_local_config, so it may have no other keys: move them to {} in the data \
+             directory, or remove read_local_config",
             file.display(),
             file_name()
         )).into());
     }
     let dir = instance_path.ok_or_else(|| {
         Error::BadRequest(BadRequest::Config(format!(
-            "cannot read config file: {} points to the data directory (read_local_config), and there is none here",
+            "cannot read config file: {} refers to the data directory (read_local_config), but the server has none",
             file.display()
         )))
     })?;
@@ -82,7 +82,7 @@ pub fn read(component_path: Option<&Path>, instance_path: Option<&Path>, user: u
     let (keys, owner) = read_file(&file, user)?;
     if keys.read_local_config == Some(true) {
         return Err(BadRequest::Config(format!(
-            "config file {} is the local one already: take read_local_config out of it",
+            "config file {} is already the local one: remove read_local_config from it",
             file.display()
         ))
         .into());
@@ -94,7 +94,7 @@ fn file_name() -> String {
     format!("{COMPONENT}.cnf")
 }
 
-/// The configuration file in that directory.
+/// The path of the configuration file in `dir`.
 pub fn file_in(dir: &Path) -> PathBuf {
     dir.join(file_name())
 }
@@ -105,7 +105,7 @@ fn read_file(path: &Path, user: u32) -> Result<(Keys, u32)> {
     let cannot = |e: std::io::Error| {
         Error::BadRequest(BadRequest::Config(format!(
             "cannot read config file {shown}: {e}. Write it as JSON with at least \"path\" and \"unlock\", readable \
-             for the user that mysqld runs as"
+             by the user that mysqld runs as"
         )))
     };
     let file = File::open(path).map_err(cannot)?;
@@ -122,8 +122,8 @@ fn read_file(path: &Path, user: u32) -> Result<(Keys, u32)> {
     }
     if user != 0 && meta.uid() != 0 && meta.uid() != user {
         return Err(BadRequest::Config(format!(
-            "config file {shown} belongs to user id {}, neither root nor the user that mysqld runs as ({user}): run \
-             chown root {shown}",
+            "config file {shown} belongs to user id {}, who is neither root nor the user that mysqld runs as ({user}): \
+             run chown root {shown}",
             meta.uid()
         )).into());
     }
@@ -163,11 +163,13 @@ fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&P
             ));
         }
         _ => {
-            return Err(wrong("\"unlock\" must be a text such as file:/etc/mysql/keyring.secret".to_owned()));
+            return Err(wrong(
+                "\"unlock\" must be a string such as file:/etc/mysql/keyring.secret".to_owned(),
+            ));
         }
     };
-    // A server that was started as root runs this before it becomes another user, who could otherwise have
-    // root run anything.
+    // A server that was started as root reads this file before it becomes another user. Otherwise the owner of the file
+    // could make root run any program.
     if user == 0 && owner != 0 && matches!(unlock, UnlockSource::Command(_)) {
         return Err(wrong(format!(
             "\"unlock\" names a program, but the file belongs to user id {owner} and mysqld still runs as root: run \
@@ -181,7 +183,7 @@ fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&P
     }
     let wait = keys.wait.unwrap_or(0);
     if wait > MAX_WAIT {
-        return Err(wrong(format!("\"wait\" is {wait}: at most {MAX_WAIT} seconds are possible")));
+        return Err(wrong(format!("\"wait\" is {wait}: it can be at most {MAX_WAIT} seconds")));
     }
     Ok(Config {
         path,

@@ -64,12 +64,12 @@ fn the_local_file_is_read_when_the_global_one_says_so() {
         read(Some(&dirs.0.path().join("plugins")), None, effective_user())
             .unwrap_err()
             .to_string()
-            .contains("there is none here")
+            .contains("the server has none")
     );
     dirs.write("data", r#"{"read_local_config": true}"#);
-    assert!(dirs.read().unwrap_err().to_string().contains("local one already"));
+    assert!(dirs.read().unwrap_err().to_string().contains("already the local one"));
     let e = dirs.refusal(r#"{"read_local_config": true, "path": "/v/keyring"}"#);
-    assert!(e.contains("no other key"), "{e}");
+    assert!(e.contains("may have no other keys"), "{e}");
 }
 
 #[test]

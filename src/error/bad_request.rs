@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What was asked for and cannot be, whatever the state of the files: names, settings, key slots.
+//! Requests that cannot be fulfilled, whatever the state of the files: bad names, settings, slot numbers.
 
 use crate::key::KeyError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What was asked for and cannot be done as it was asked.
+/// A request that cannot be fulfilled.
 #[derive(Debug, Error)]
 pub enum BadRequest {
-    /// Bad name, type or length.
+    /// The name, type or length of a key is invalid.
     #[error(transparent)]
     Key(KeyError),
 
-    /// A key of that name is there already; it was not touched.
-    #[error("a key {name} exists already and was left as it is: remove it first, or choose another id")]
+    /// A key with this name exists already. It was not changed.
+    #[error("key {name} already exists and was not changed: remove it first, or choose another id")]
     Exists {
         /// The key's name.
         name: String,
     },
 
-    /// There is no key of that name.
-    #[error("there is no key {name}")]
+    /// No key has this name.
+    #[error("key {name} does not exist")]
     NoSuchKey {
         /// The key's name.
         name: String,
     },
 
-    /// The keyring may not be changed.
-    #[error("the keyring {} is read-only here: set keyring_external_read_only=OFF (or drop the read-only option) to change it", path.display())]
+    /// The keyring is read-only.
+    #[error("the keyring {} is read-only here: to change it, set keyring_external_read_only=OFF (or remove read_only from the component's configuration)", path.display())]
     ReadOnly {
         /// The keyring file.
         path: PathBuf,
     },
 
-    /// The keyring lies beside the data it protects.
-    #[error("{} is on the same filesystem as the data directory {}: whoever takes that disk has both. Is the volume mounted? Mount it, choose a path on another volume, or set keyring_external_allow_same_device=ON if that is meant", path.display(), datadir.display())]
+    /// The keyring is on the same filesystem as the data that it protects.
+    #[error("{} is on the same filesystem as the data directory {}: anyone who steals that disk has both. Is the volume mounted? Mount it, choose a path on another volume, or set keyring_external_allow_same_device=ON if this is intended", path.display(), datadir.display())]
     SameDevice {
         /// The keyring file.
         path: PathBuf,
@@ -42,46 +42,44 @@ pub enum BadRequest {
         datadir: PathBuf,
     },
 
-    /// A file is where a new one was to be made.
-    #[error("{} exists already and was left as it is: choose another path, or move the file away", path.display())]
+    /// A file that was to be created exists already.
+    #[error("{} already exists and was not changed: choose another path, or move the file away", path.display())]
     AlreadyThere {
         /// The path.
         path: PathBuf,
     },
 
-    /// A setting that cannot be.
+    /// A setting is invalid.
     #[error("{0}")]
     Config(String),
 
     /// The keyring is not open.
-    #[error(
-        "the keyring is not available: see the server's error log for the reason it was not opened at start"
-    )]
+    #[error("the keyring is not available: the server's error log says why it was not opened at start")]
     Unavailable,
 
-    /// Every slot of the header is in use.
+    /// All slots of the header are in use.
     #[error("all 8 unlock slots are in use: remove one first")]
     NoFreeSlot,
 
-    /// There is no such slot.
+    /// The slot does not exist.
     #[error("{}", no_such_slot(*number, *count))]
     NoSuchSlot {
-        /// Its number, counted from 1; 0 when it was looked for by its secret.
+        /// Its number, counted from 1; 0 if a slot was looked for by its secret.
         number: usize,
         /// How many there are.
         count: usize,
     },
 
-    /// The last slot cannot go.
+    /// The last slot cannot be removed.
     #[error(
-        "this is the last unlock slot, without which nothing opens the keyring: add another one first (keyringctl slot add)"
+        "this is the last unlock slot, and without it nothing unlocks the keyring: add another slot first (keyringctl slot add)"
     )]
     LastSlot,
 }
 
 fn no_such_slot(number: usize, count: usize) -> String {
     match number {
-        0 => format!("none of the {count} unlock slots opens with that secret: nothing was changed"),
-        n => format!("there is no unlock slot {n}: keyringctl slot list shows the {count} there are"),
+        0 => format!("the secret fits none of the {count} unlock slots. Nothing was changed"),
+        n => format!("unlock slot {n} does not exist (number of slots: {count}): see keyringctl slot list"),
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What could not be carried out: the system, a volume or another program stood in the way.
+//! Operations that failed because of the system, a volume or another program.
 
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What could not be carried out.
+/// An operation that failed because of the system, a volume or another program.
 #[derive(Debug, Error)]
 pub enum Failure {
     /// Fewer copies can be written than a change must reach.
@@ -22,24 +22,24 @@ pub enum Failure {
     },
 
     /// A volume does not answer.
-    #[error("the volume of {} has not answered for {seconds} seconds, and nothing more is tried on it until it does: check the mount (a network server that is gone, a failing disk)", path.display())]
+    #[error("the volume of {} has not answered for {seconds} seconds and is not used until it does: check the mount (is its network server down, or the disk failing?)", path.display())]
     Hung {
         /// The copy on it.
         path: PathBuf,
-        /// How long was waited.
+        /// How long this program waited.
         seconds: u64,
     },
 
     /// Another program holds the lock of the file.
-    #[error("{} has been locked by another program for {seconds} seconds: nothing was written; see who uses it (fuser {})", path.display(), path.display())]
+    #[error("{} has been locked by another program for {seconds} seconds. Nothing was written. Find that program: fuser {}", path.display(), path.display())]
     Locked {
         /// The keyring file.
         path: PathBuf,
-        /// How long was waited.
+        /// How long this program waited.
         seconds: u64,
     },
 
-    /// An unlock source that cannot be read or is unusable.
+    /// An unlock source cannot be read, or what it holds cannot be used.
     #[error("the unlock secret could not be read from {source_name}: {why}")]
     Unlock {
         /// The source, as configured.
@@ -59,9 +59,9 @@ pub enum Failure {
         cause: io::Error,
     },
 
-    /// What is in memory and of no file did not fit together.
+    /// Data in memory, which belongs to no file, is inconsistent.
     #[error(
-        "the keys in memory could not be used ({0}): nothing was changed. This is a fault of keyring_external: please report it"
+        "the keys in memory could not be used ({0}). Nothing was changed. This is a bug in keyring_external: please report it"
     )]
     Internal(String),
 
@@ -81,13 +81,13 @@ fn too_few(reachable: usize, needed: usize) -> String {
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => {
-            ". Look at the owners and modes of the file and its directories (namei -l): they belong to the user that mysqld runs as. On a network volume, what its server allows counts: this host and user must be allowed to write, root is often refused (run keyringctl as that user), and a file that another program has locked may be refused until that has ended. AppArmor and SELinux must allow mysqld the path: `keyringctl doctor` looks at both"
+            ". Check the owners and modes of the file and its directories (namei -l): they must belong to the user that mysqld runs as. On a network volume, its server must allow this host and user to write: it often refuses root (run keyringctl as mysqld's user), and it may refuse a file while another program has locked it. AppArmor and SELinux must allow mysqld the path: `keyringctl doctor` checks both"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ". Free some space on the volume; the keyring is as it was before"
+            ". Free some space on the volume. The keyring was not changed"
         }
-        io::ErrorKind::ReadOnlyFilesystem => ". Mount the volume writable; the keyring is as it was before",
+        io::ErrorKind::ReadOnlyFilesystem => ". Mount the volume writable. The keyring was not changed",
         io::ErrorKind::NotFound => ". Is the volume mounted?",
-        _ => ". Check the volume (dmesg); `keyringctl verify` shows whether the keyring is whole",
+        _ => ". Check the volume (dmesg); `keyringctl verify` shows whether the keyring is intact",
     }
 }

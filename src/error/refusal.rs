@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is wrong with a keyring, or with a copy of it: findings, for which `keyringctl` exits with 1.
+//! Why a keyring, or a copy of it, was refused. `keyringctl` exits with 1 for these findings.
 
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use uuid::Uuid;
 
-/// What is wrong with a keyring, or with a copy of it.
+/// Why a keyring, or a copy of it, was refused.
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// There is no file at the path.
-    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. A new keyring reads nothing that is encrypted already: only if there has never been one here, see keyringctl init --help", path.display())]
+    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. A new keyring cannot decrypt existing data: create one only if there has never been a keyring here (see keyringctl init --help)", path.display())]
     Missing {
         /// The keyring file.
         path: PathBuf,
@@ -17,15 +17,15 @@ pub enum Refusal {
         found: String,
     },
 
-    /// The file is something else.
-    #[error("{} is not a keyring of keyring_external (it does not begin like one): check the path; nothing was changed", path.display())]
+    /// The file is not a keyring.
+    #[error("{} is not a keyring of keyring_external (it does not begin like one). Check the path; nothing was changed", path.display())]
     NotAKeyring {
         /// The file.
         path: PathBuf,
     },
 
     /// The file was written by a later version.
-    #[error("{} has format version {version} and this program reads version 1: install the keyring_external that wrote it; nothing was changed", path.display())]
+    #[error("{} has format version {version} and this program reads version 1. Install the version of keyring_external that wrote it; nothing was changed", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum Refusal {
     },
 
     /// Bytes of the file fail authentication.
-    #[error("the keyring {} is damaged at byte {offset} ({what}): nothing was changed and no key was taken from it. Keep the file, and put a copy of this keyring from a mirror or a backup in its place; `keyringctl verify` shows whether a copy is whole", path.display())]
+    #[error("the keyring {} is damaged at byte {offset} ({what}). Nothing was changed and no key was read from it. Keep the file, and replace it with an intact copy from a mirror or a backup; `keyringctl verify` shows whether a copy is intact", path.display())]
     Damaged {
         /// The keyring file.
         path: PathBuf,
@@ -44,8 +44,8 @@ pub enum Refusal {
         what: &'static str,
     },
 
-    /// No slot opens with the secret.
-    #[error("the unlock secret from {source_name} does not open the keyring {}: none of its slots ({slots}) fits. Check that the unlock source holds the secret made for this keyring; nothing was changed", path.display())]
+    /// The secret fits no slot.
+    #[error("the secret from {source_name} does not unlock {}: it fits none of the unlock slots ({slots}). Check that the unlock source holds the secret of this keyring; nothing was changed", path.display())]
     WrongSecret {
         /// The keyring file.
         path: PathBuf,
@@ -55,8 +55,8 @@ pub enum Refusal {
         slots: String,
     },
 
-    /// A slot was made for the secret, but is not as it was made.
-    #[error("unlock slot {number} ({}) of the keyring {} was made for this secret, but is not as it was made: it is damaged, or somebody forged it. Nothing was changed. Put a whole copy in the file's place, or open the keyring with another secret, remove the slot (keyringctl slot remove), add it anew (keyringctl slot add) and renew the data key (keyringctl rekey)", name.escape_debug(), path.display())]
+    /// A slot belongs to the secret, but has been altered.
+    #[error("unlock slot {number} ({}) of {} belongs to this secret but has been altered: it is damaged or forged. Nothing was changed. Replace the file with an intact copy. If there is none, unlock the keyring with another secret, remove the slot (keyringctl slot remove), add it again (keyringctl slot add) and renew the data key (keyringctl rekey)", name.escape_debug(), path.display())]
     ForgedSlot {
         /// The keyring file.
         path: PathBuf,
@@ -66,8 +66,8 @@ pub enum Refusal {
         name: String,
     },
 
-    /// No slot opened, and not all were tried.
-    #[error("the unlock secret from {source_name} opens none of the unlock slots of the keyring {} that were tried, and {untried} were not: this file and its copies ask for more Argon2id than one opening may spend (6 GiB over all passes), and slots that cost so much are not made by this program. Was a copy forged? Take it out of the configuration, or put a backup in its place; nothing was changed", path.display())]
+    /// The secret fits none of the slots that were tried, and not all were tried.
+    #[error("the secret from {source_name} fits none of the unlock slots of {} that were tried; {untried} were not tried, because this file and its copies require more Argon2id than one opening may spend (6 GiB over all passes). This program never creates such slots, so a copy may be forged: remove it from the configuration, or replace it with a backup. Nothing was changed", path.display())]
     SlotsUntried {
         /// The keyring file.
         path: PathBuf,
@@ -77,8 +77,8 @@ pub enum Refusal {
         untried: usize,
     },
 
-    /// Another keyring lies where ours was.
-    #[error("{} now holds another keyring ({found}) than the one in use ({expected}): mount the volume of {expected}; nothing was changed", path.display())]
+    /// Another keyring is in the place of this one.
+    #[error("{} now holds keyring {found}, but keyring {expected} is in use: mount the volume of {expected}. Nothing was changed", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -88,8 +88,8 @@ pub enum Refusal {
         expected: Uuid,
     },
 
-    /// The file is older than what was already seen of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Nothing was changed. Mount the volume with the newer one, or, when this is a mirror that is to be brought up to date: keyringctl sync KEYRING --mirror {} --unlock SOURCE", path.display(), path.display())]
+    /// The copy is older than the keyring in use.
+    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Nothing was changed. Mount the volume with the newer copy. If this is a mirror, bring it up to date: keyringctl sync KEYRING --mirror {} --unlock SOURCE", path.display(), path.display())]
     Older {
         /// The file.
         path: PathBuf,
@@ -101,8 +101,8 @@ pub enum Refusal {
         expected: u64,
     },
 
-    /// Somebody else wrote to the file.
-    #[error("{} was changed by another program ({detail}): nothing was written. Find out which other server or tool uses this keyring, then have it read again (SET GLOBAL keyring_external_data, or a restart)", path.display())]
+    /// Another program wrote to the file.
+    #[error("{} was changed by another program ({detail}). Nothing was written. Find out which other server or tool uses this keyring, then make the server read it again (SET GLOBAL keyring_external_data, or a restart)", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
@@ -110,8 +110,8 @@ pub enum Refusal {
         detail: String,
     },
 
-    /// The file has this keyring's id, but the keys in use do not open it.
-    #[error("{} has the id of the keyring in use, but was written with another data key: its key was renewed by another program, or somebody forged it. Nothing was written to it", path.display())]
+    /// The file has this keyring's id, but its data key is not the one in use.
+    #[error("{} has the id of the keyring in use, but was written with another data key: another program renewed the data key, or the file is forged. Nothing was written to it", path.display())]
     OtherKey {
         /// The file.
         path: PathBuf,
@@ -137,7 +137,7 @@ pub enum Refusal {
         fix: &'static str,
     },
 
-    /// The file or its directory belongs to somebody else.
+    /// The file or its directory belongs to another user.
     #[error("{} belongs to user id {owner}, but this program runs as user id {user}: run chown {user} {}", path.display(), path.display())]
     Owner {
         /// File or directory.
@@ -148,8 +148,8 @@ pub enum Refusal {
         user: u32,
     },
 
-    /// Two copies claim the same generation with different content.
-    #[error("the copies {} and {} both hold generation {generation} of the keyring, but not the same keys: they have diverged. Nothing was changed. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then bring the keys of both together: keyringctl sync {} --mirror {} --merge --unlock SOURCE", path.display(), other.display(), path.display(), path.display(), other.display())]
+    /// Two copies have diverged: they hold the same generation with different content.
+    #[error("the copies {} and {} have diverged: both hold generation {generation} of the keyring, but different keys. Nothing was changed. Keep both files. Check which one decrypts the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then merge them: keyringctl sync {} --mirror {} --merge --unlock SOURCE", path.display(), other.display(), path.display(), path.display(), other.display())]
     Fork {
         /// One copy.
         path: PathBuf,
@@ -159,8 +159,8 @@ pub enum Refusal {
         generation: u64,
     },
 
-    /// A copy went its own way: it holds keys, or changes, that the one in use does not know.
-    #[error("the copy {} has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither follows from the other. No key is stored until they are one again, and both are left as they are. Keep both files. See which one opens the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then bring the keys of both together: keyringctl sync OTHER --mirror {} --merge --unlock SOURCE", path.display(), path.display(), path.display())]
+    /// A copy has diverged from the keyring in use: it holds changes that this does not have.
+    #[error("the copy {} has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither is an ancestor of the other. No key is stored until they are merged, and neither was changed. Keep both files. Check which one decrypts the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then merge them: keyringctl sync OTHER --mirror {} --merge --unlock SOURCE", path.display(), path.display(), path.display())]
     Diverged {
         /// The copy.
         path: PathBuf,
@@ -171,7 +171,7 @@ pub enum Refusal {
     },
 
     /// The newest copy is damaged.
-    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every whole copy ({best}): keys may be missing in the others, so none was opened. Keep the file. When there is a backup of this copy, bring its keys together with those of a whole copy: `keyringctl sync COPY --mirror BACKUP --merge --unlock SOURCE`. When there is none, see whether a whole copy opens all of the data without them: `keyringctl verify COPY --datadir DIR --unlock SOURCE`; if it does, rename the damaged file and have it made anew: keyringctl sync COPY --mirror {} --unlock SOURCE", path.display(), path.display())]
+    #[error("the copy {} is damaged at byte {offset} ({what}) and holds generation {found}, newer than every intact copy ({best}). The others may lack keys, so none was opened. Keep the file. If there is a backup of this copy, merge it with an intact copy: `keyringctl sync COPY --mirror BACKUP --merge --unlock SOURCE`. If there is none, check whether an intact copy decrypts all of the data: `keyringctl verify COPY --datadir DIR --unlock SOURCE`. If it does, rename the damaged file and create it again: keyringctl sync COPY --mirror {} --unlock SOURCE", path.display(), path.display())]
     DamagedNewest {
         /// The damaged copy.
         path: PathBuf,
@@ -181,12 +181,12 @@ pub enum Refusal {
         what: &'static str,
         /// Its generation.
         found: u64,
-        /// The newest whole copy's.
+        /// The generation of the newest intact copy.
         best: u64,
     },
 
     /// The data directory was used with another keyring.
-    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected}, says {}: mount the volume of {expected}. If the data really belongs to {found}, accept it with: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
+    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected} (according to {}). Mount the volume of {expected}. If the data really belongs to {found}, accept it: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
     WitnessForeign {
         /// The keyring file.
         path: PathBuf,
@@ -199,7 +199,7 @@ pub enum Refusal {
     },
 
     /// The data directory was used with a newer state of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but this data directory has seen generation {expected}, says {}: this is an older copy, and keys are missing in it. Mount the volume with the newer one. If that is lost for good, accept this one with: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
+    #[error("{} holds generation {found} of keyring {id}, but this data directory was last used with generation {expected} (according to {}): this is an older copy and may lack keys. Mount the volume with the newer copy. If that is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
     WitnessOlder {
         /// The keyring file.
         path: PathBuf,
@@ -214,7 +214,7 @@ pub enum Refusal {
     },
 
     /// The data directory was used with another state of the same generation.
-    #[error("{} has diverged from the copy that this data directory was last used with: that was in another state of generation {generation}, says {}. Keep both: mount the other one. See which one opens the data: `keyringctl verify {} --datadir {} --unlock SOURCE`, and the same with the other. Then bring the keys of both together: `keyringctl sync OTHER --mirror {} --merge --unlock SOURCE`. Only if the other one is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness), path.display(), path.display(), directory(witness))]
+    #[error("{} has diverged from the copy that this data directory was last used with, which had another state of generation {generation} (according to {}). Keep both files, and mount the other one. Check which one decrypts the data: `keyringctl verify {} --datadir {} --unlock SOURCE`, and the same with the other. Then merge them: `keyringctl sync OTHER --mirror {} --merge --unlock SOURCE`. Only if the other one is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness), path.display(), path.display(), directory(witness))]
     WitnessFork {
         /// The keyring file.
         path: PathBuf,
@@ -225,7 +225,7 @@ pub enum Refusal {
     },
 
     /// Two of the configured paths lead to one file.
-    #[error("{} and {} are one file under two names (a link, or a volume that is mounted twice), so there is one copy and not two: give the second copy a path on another volume", path.display(), other.display())]
+    #[error("{} and {} are one file under two names (a link, or a volume that is mounted twice), so there is only one copy: give the second copy a path on another volume", path.display(), other.display())]
     OneFile {
         /// One path.
         path: PathBuf,
@@ -233,9 +233,9 @@ pub enum Refusal {
         other: PathBuf,
     },
 
-    /// A slot would follow to a new data key by its public key, and that was ruled out.
+    /// A slot could be renewed only with its public key, which the caller does not allow.
     #[error(
-        "none of the secrets given opens unlock slot {number} ({}) of {}, so it would follow to the new data key by its public key alone: nothing was changed. Give its secret too (--verify-slot, --verify-recovery, --verify-passphrase), remove the slot (keyringctl slot remove), or leave out --require-all", name.escape_debug(), path.display()
+        "unlock slot {number} ({}) of {} fits none of the given secrets, so it could be renewed only with its public key. Nothing was changed. Give its secret too (--verify-slot, --verify-recovery, --verify-passphrase), remove the slot (keyringctl slot remove), or omit --require-all", name.escape_debug(), path.display()
     )]
     SlotNotVerified {
         /// The keyring file.
@@ -246,9 +246,9 @@ pub enum Refusal {
         name: String,
     },
 
-    /// A secret that was to verify a slot opens none.
+    /// A secret that should verify a slot fits none.
     #[error(
-        "the secret from {source_name} opens none of the {count} unlock slots of {}, so it verifies none: nothing was changed. Check that it is the right secret. If it is, its slot was replaced: find that with keyringctl slot list, remove it and add it anew", path.display()
+        "the secret from {source_name} fits none of the {count} unlock slots of {}, so it verifies none. Nothing was changed. Check that it is the right secret. If it is, its slot was replaced: find it with keyringctl slot list, remove it and add it again", path.display()
     )]
     VerifiesNoSlot {
         /// The keyring file.
@@ -266,15 +266,15 @@ impl Refusal {
         matches!(self, Refusal::Changed { .. } | Refusal::OtherKey { .. } | Refusal::Diverged { .. })
     }
 
-    /// What is wrong with one of several copies, when the one at `keyring` can be used. Whoever made a new keyring in
-    /// the place of a missing copy would have two.
+    /// Describes the problem as one of a copy, if the copy at `keyring` can be used. The message for a missing copy must
+    /// not suggest to create a new keyring: the administrator would then have two.
     pub fn of_copy(&self, keyring: &Path) -> String {
         let sync = |path: &Path| format!("keyringctl sync {} --mirror {}", keyring.display(), path.display());
         let unlock = "--unlock SOURCE";
         match self {
             Refusal::Missing { path, found } => {
                 format!(
-                    "{found}. Mount its volume, or, when that copy is lost, put a new one there: {} {unlock}",
+                    "{found}. Mount its volume. If that copy is lost, create a new one: {} {unlock}",
                     sync(path)
                 )
             }
@@ -285,9 +285,9 @@ impl Refusal {
             ),
             Refusal::Diverged { path, found, expected } => format!(
                 "it has diverged: it holds generation {found}, the keyring in use generation {expected}, and neither \
-                 follows from the other. No key is stored until they are one again, and both are left as they are. Keep \
-                 both files. See which one opens the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the \
-                 other. Then bring the keys of both together: {} --merge {unlock}",
+                 is an ancestor of the other. No key is stored until they are merged, and neither was changed. Keep both \
+                 files. Check which one decrypts the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the \
+                 other. Then merge them: {} --merge {unlock}",
                 path.display(),
                 sync(path)
             ),

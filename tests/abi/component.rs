@@ -68,9 +68,9 @@ fn a_load_refuses_at_every_step_and_the_status_says_why() {
     dir.configure("{");
     refused("has not valid format");
     dir.configure(r#"{"path": "/v/k", "unlock": "hunter2"}"#);
-    refused("the unlock source has no kind");
+    refused("the unlock source does not begin with a kind");
     dir.configure(r#"{"read_local_config": true}"#);
-    refused("there is none here");
+    refused("the server has none");
     let path = dir.keyring();
     let path = path.display();
     dir.configure(&format!(r#"{{"path": "{path}.none", "unlock": "{}"}}"#, dir.unlock()));

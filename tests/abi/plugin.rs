@@ -49,7 +49,7 @@ fn init_refuses_at_every_step_and_says_why() {
     plugin.set("data", dir.path().join("none").to_str().unwrap());
     refused("keyring_external_unlock is not set");
     plugin.set("unlock", "hunter2");
-    refused("the unlock source has no kind");
+    refused("the unlock source does not begin with a kind");
     assert!(!stubs::logged("hunter2"));
     plugin.set("unlock", &dir.unlock());
     plugin.set_bool("allow_same_device", true);
@@ -58,7 +58,7 @@ fn init_refuses_at_every_step_and_says_why() {
     plugin.set("unlock", "env:KX_NO_SUCH_VARIABLE");
     refused("the variable is not set");
     plugin.set("unlock", &format!("file:{}", dir.write("other", &[1; 32]).display()));
-    refused("does not open the keyring");
+    refused("does not unlock");
     plugin.set("unlock", &dir.unlock());
     plugin.set("mirrors", "relative");
     refused("the mirror relative must be an absolute path");

@@ -178,7 +178,7 @@ impl Life {
         } else {
             let text = told(&output);
             // The error was over when it looked again.
-            let over = text.contains("put a new one there: keyringctl sync");
+            let over = text.contains("create a new one: keyringctl sync");
             self.fails(if over { TOLD } else { &text });
         }
         done

@@ -106,7 +106,7 @@ pub fn renewed_while_the_server_is_down() {
     let new = fs::read(&keyring.path).unwrap();
     fs::write(&keyring.path, old).unwrap();
     let failure = host.try_start().expect_err("it was to be refused");
-    assert!(failure.log.contains("this data directory has seen generation"), "{}", failure.log);
+    assert!(failure.log.contains("this data directory was last used with generation"), "{}", failure.log);
     fs::write(&keyring.path, new).unwrap();
     let server = host.start();
     assert_eq!(server.value::<i32>("SELECT a FROM mysql.t"), 7);

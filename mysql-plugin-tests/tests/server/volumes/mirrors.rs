@@ -196,7 +196,7 @@ pub fn older_and_foreign_at_start() {
     fs::write(&keyring.path, &old).unwrap();
     refused(&[
         &format!("holds generation {old_generation} of keyring {id}"),
-        &format!("has seen generation {generation}"),
+        &format!("was last used with generation {generation}"),
         "keyringctl witness accept",
     ]);
     fs::write(&keyring.path, &new).unwrap();
@@ -221,7 +221,7 @@ pub fn older_and_foreign_at_start() {
     let args = [keyring.path.as_os_str(), "--datadir".as_ref(), datadir.as_os_str()];
     let unasked = keyring.ctl_with(&["witness", "accept"], args);
     assert!(!unasked.status.success(), "{}", told(&unasked));
-    refused(&["has seen generation"]);
+    refused(&["was last used with generation"]);
     let accepted = keyring.ctl_with(&["witness", "accept", "--yes"], args);
     assert!(accepted.status.success(), "{}", told(&accepted));
     let server = host.start();
@@ -332,7 +332,7 @@ pub fn damage() {
     ["four", "five"].iter().for_each(|id| keyring.copy(&second).store(id));
     spoil_records(&second);
     let name = second.display().to_string();
-    refused(&host, [&a, &b], &[&name, "is damaged at byte", "newer than every whole copy"]);
+    refused(&host, [&a, &b], &[&name, "is damaged at byte", "newer than every intact copy"]);
 }
 
 fn spoil_records(path: &Path) {

@@ -42,7 +42,7 @@ pub fn at_start() {
         bytes[8192..].iter_mut().step_by(512).for_each(|b| *b ^= 0x40);
         fs::write(&k.path, bytes).unwrap();
     });
-    refused("another secret", "does not open the keyring", &|k| fs::write(&k.secret, [0xfe; 32]).unwrap());
+    refused("another secret", "does not unlock", &|k| fs::write(&k.secret, [0xfe; 32]).unwrap());
     refused("a secret open to others", "it is open to other users", &|k| chmod(&k.secret, 0o644));
     refused("no secret", "the unlock secret could not be read", &|k| fs::remove_file(&k.secret).unwrap());
 

@@ -72,7 +72,7 @@ pub fn foreign() {
     volume.replace_by_new();
     std::fs::copy(&theirs.path, &keyring.path).unwrap();
     agree(&server, &keyring, "DETACHED", "0/1");
-    only_reads(&server, &volume, "now holds another keyring");
+    only_reads(&server, &volume, "now holds keyring");
     agree(&server, &keyring, "DETACHED", "0/1");
     exchange(&volume, "ours", "theirs");
     all_goes_on(&server, &keyring);

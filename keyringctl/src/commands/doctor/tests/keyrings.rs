@@ -177,11 +177,11 @@ fn a_keyring_that_does_not_verify_is_reported() {
     error(&guest.findings(), "verify", "is damaged");
     let guest = Guest::new();
     fs::write(guest.at(SECRET), [0xfd; 32]).unwrap();
-    error(&guest.findings(), "verify", "does not open");
+    error(&guest.findings(), "verify", "does not unlock");
     guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "unlock": "env:KEYRING_SECRET"}"#);
     note(&guest.findings(), "verify", "was not verified");
     let given = guest.with(&|view| view.secret = Some(guest.source()));
-    error(&given, "verify", "does not open");
+    error(&given, "verify", "does not unlock");
 }
 
 #[test]
