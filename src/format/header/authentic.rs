@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A header that the keys of its keyring vouch for.
+
+use super::fields::{ClaimedHeader, LABEL_LEN, is_bounded};
+use crate::format::bytes::{FieldReader, FieldWriter};
+use crate::format::crypto::{DataKeys, Tag};
+use crate::format::error::{FormatError, Result};
+use crate::format::slots::{SLOT_COUNT, Slot};
+use crate::format::state::StateId;
+use crate::secret::random_array;
+use sha2::{Digest, Sha256};
+use std::io;
+use std::ops::Deref;
+
+/// A header that the keys of its keyring vouch for: made new, or checked ([`Unchecked::check`]), and perhaps changed
+/// since by a holder of the keys. There is no other way to one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header(pub(super) ClaimedHeader);
+
+impl Deref for Header {
+    type Target = ClaimedHeader;
+
+    fn deref(&self) -> &ClaimedHeader {
+        &self.0
+    }
+}
+
+impl Header {
+    /// A header for a new keyring, still without slots.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub fn new(label: &str, created: u64) -> Result<Self> {
+        Ok(Header(ClaimedHeader {
+            id: uuid::Builder::from_random_bytes(random_array()?).into_uuid(),
+            epoch: random_array()?,
+            created,
+            label: FieldReader(&FieldWriter::with_capacity(64).text(label, LABEL_LEN).0)
+                .text(LABEL_LEN)
+                .unwrap_or_default(),
+            slots: Vec::new(),
+            ancestors: Vec::new(),
+            left_behind: Vec::new(),
+        }))
+    }
+
+    /// Adds a slot.
+    ///
+    /// # Errors
+    /// [`FormatError::NoFreeSlot`]; as [`Header::set_slots`].
+    pub fn add(&mut self, slot: Slot) -> Result<()> {
+        if self.slots.len() >= SLOT_COUNT {
+            return Err(FormatError::NoFreeSlot);
+        }
+        self.set_slots(self.slots.iter().cloned().chain([slot]).collect())
+    }
+
+    /// Puts other slots in the place of these.
+    ///
+    /// # Errors
+    /// When they ask for more Argon2id than a reader spends.
+    pub fn set_slots(&mut self, slots: Vec<Slot>) -> Result<()> {
+        if !is_bounded(&slots) {
+            let why = "the unlock slots would cost more Argon2id together than one opening may";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());
+        }
+        self.0.slots = slots;
+        Ok(())
+    }
+
+    /// Puts other earlier states in the place of these.
+    pub(crate) fn set_ancestors(&mut self, ancestors: Vec<StateId>, left_behind: Vec<StateId>) {
+        self.0.ancestors = ancestors;
+        self.0.left_behind = left_behind;
+    }
+
+    /// The same header for a file that is written whole.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub(crate) fn with_new_epoch(&self) -> Result<Self> {
+        let mut header = self.clone();
+        header.0.epoch = random_array()?;
+        Ok(header)
+    }
+
+    /// One copy of the header, and the MAC in it that the chain of records begins with.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn encode(&self, keys: &DataKeys) -> Result<(Vec<u8>, Tag)> {
+        let mut w = self.0.encode();
+        let tag = keys.header_mac().tag(&[&w.0])?;
+        w.put(&tag);
+        let checksum = Sha256::digest(&w.0);
+        w.put(&checksum);
+        Ok((w.0, tag))
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a header holds, and its layout.
+
+use crate::format::bytes::{FieldReader, FieldWriter};
+use crate::format::cost::BUDGET;
+use crate::format::crypto::TAG_LEN;
+use crate::format::layout::{ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LEFT_BEHIND_COUNT, STATE_ID_LEN};
+use crate::format::renewal::TOKEN_LEN;
+use crate::format::slots::{SLOT_COUNT, SLOT_LEN, Slot};
+use crate::format::state::StateId;
+use uuid::Uuid;
+
+/// The version this program writes and reads.
+pub const VERSION: u32 = 1;
+/// Longest label in bytes.
+pub(crate) const LABEL_LEN: usize = 63;
+/// A keyring file begins with these bytes.
+pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
+
+pub(super) const SLOTS_AT: usize = 24 + 16 + EPOCH_LEN + 8 + 1 + LABEL_LEN;
+pub(super) const ANCESTORS_AT: usize = SLOTS_AT + SLOT_COUNT * SLOT_LEN;
+pub(super) const LEFT_BEHIND_AT: usize = ANCESTORS_AT + ANCESTOR_COUNT * STATE_ID_LEN;
+pub(super) const TOKENS_AT: usize = LEFT_BEHIND_AT + LEFT_BEHIND_COUNT * STATE_ID_LEN;
+pub(super) const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
+pub(super) const CHECKSUM_LEN: usize = 32;
+
+/// What a header says, whether anybody vouches for it or not. For showing, and for finding the slots.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimedHeader {
+    /// The keyring's identity, kept for life.
+    pub id: Uuid,
+    /// Random, new each time the file is written whole: records of one writing do not fit another.
+    pub epoch: [u8; EPOCH_LEN],
+    /// When the keyring was made, in seconds since 1970.
+    pub created: u64,
+    /// A name for people, at most [`LABEL_LEN`] bytes.
+    pub label: String,
+    /// The unlock slots, at most [`SLOT_COUNT`].
+    pub slots: Vec<Slot>,
+    /// Earlier states, the newest first, at most [`ANCESTOR_COUNT`].
+    pub ancestors: Vec<StateId>,
+    /// The earlier states in which copies are that were away since, at most [`LEFT_BEHIND_COUNT`]: a copy that comes back is
+    /// recognised however many changes there were meanwhile.
+    pub(crate) left_behind: Vec<StateId>,
+}
+
+impl ClaimedHeader {
+    /// Its bytes up to the MAC.
+    pub(super) fn encode(&self) -> FieldWriter {
+        let mut w = FieldWriter::with_capacity(HEADER_LEN);
+        w.put(MAGIC)
+            .put(&VERSION.to_le_bytes())
+            .pad_to(24)
+            .put(self.id.as_bytes())
+            .put(&self.epoch)
+            .put(&self.created.to_le_bytes())
+            .text(&self.label, LABEL_LEN);
+        for slot in &self.slots {
+            w.put(&slot.encode());
+        }
+        w.pad_to(ANCESTORS_AT);
+        for (states, at_most, end) in [
+            (&self.ancestors, ANCESTOR_COUNT, LEFT_BEHIND_AT),
+            (&self.left_behind, LEFT_BEHIND_COUNT, TOKENS_AT),
+        ] {
+            for state in states.iter().take(at_most) {
+                state.encode(&mut w);
+            }
+            w.pad_to(end);
+        }
+        for slot in &self.slots {
+            w.put(&slot.token);
+        }
+        w.pad_to(MAC_AT);
+        w
+    }
+
+    /// Reads what [`ClaimedHeader::encode`] wrote, from behind the version on.
+    pub(super) fn decode(mut r: FieldReader<'_>) -> Option<Self> {
+        r.array::<4>()?;
+        let mut header = ClaimedHeader {
+            id: Uuid::from_bytes(r.array()?),
+            epoch: r.array()?,
+            created: r.u64()?,
+            label: r.text(LABEL_LEN)?,
+            slots: Vec::new(),
+            ancestors: Vec::new(),
+            left_behind: Vec::new(),
+        };
+        let mut used = Vec::new();
+        for index in 0..SLOT_COUNT {
+            let slot = Slot::decode(r.take(SLOT_LEN)?)?;
+            used.extend(slot.is_some().then_some(index));
+            header.slots.extend(slot);
+        }
+        is_bounded(&header.slots).then_some(())?;
+        for index in 0..ANCESTOR_COUNT + LEFT_BEHIND_COUNT {
+            let state = StateId::decode(&mut FieldReader(r.take(STATE_ID_LEN)?))?;
+            let states = if index < ANCESTOR_COUNT { &mut header.ancestors } else { &mut header.left_behind };
+            // Generations begin at 1: this one is unused.
+            if state.generation() > 0 {
+                states.push(state);
+            }
+        }
+        // Written with all slots in a row; a file may have them otherwise.
+        let tokens = r;
+        for (slot, index) in header.slots.iter_mut().zip(used) {
+            let mut r = FieldReader(tokens.0);
+            r.take(index * TOKEN_LEN)?;
+            slot.token = r.array()?;
+        }
+        Some(header)
+    }
+}
+
+/// Whether a reader tries all of these slots, see [`BUDGET`].
+pub(super) fn is_bounded(slots: &[Slot]) -> bool {
+    slots.iter().map(|slot| slot.cost.work()).sum::<u64>() <= BUDGET
+}

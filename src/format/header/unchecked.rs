@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Headers as they are read from a file, before any key has vouched for them.
+
+use super::authentic::Header;
+use super::fields::{CHECKSUM_LEN, ClaimedHeader, MAC_AT, MAGIC, VERSION};
+use crate::format::bytes::FieldReader;
+use crate::format::crypto::{DataKeys, Tag};
+use crate::format::error::{FormatError, Result};
+use crate::format::layout::HEADER_LEN;
+use crate::format::unlocking::Unlocking;
+use sha2::{Digest, Sha256};
+
+/// A header as read: its checksum is right, but nobody has vouched for it yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unchecked {
+    claims: ClaimedHeader,
+    bytes: Vec<u8>,
+}
+
+impl Unchecked {
+    /// What the header claims. For showing only.
+    pub fn claims(&self) -> &ClaimedHeader {
+        &self.claims
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        let damaged = |what| FormatError::Damaged { offset: 0, what };
+        let mut r = FieldReader(bytes);
+        if r.array() != Some(*MAGIC) {
+            return Err(FormatError::NotAKeyring);
+        }
+        let (body, checksum) =
+            bytes.split_at_checked(HEADER_LEN - CHECKSUM_LEN).ok_or_else(|| damaged("header cut short"))?;
+        if Sha256::digest(body)[..] != *checksum {
+            return Err(damaged("header"));
+        }
+        let version = r.u32().unwrap_or_default();
+        if version != VERSION {
+            return Err(FormatError::Newer(version));
+        }
+        let claims = ClaimedHeader::decode(r).ok_or_else(|| damaged("header fields"))?;
+        Ok(Self { claims, bytes: bytes.to_vec() })
+    }
+
+    /// The keys of an open keyring vouch for this header: returns it, and the MAC that the chain begins with.
+    ///
+    /// # Errors
+    /// [`FormatError::Damaged`] when they do not.
+    pub fn check(&self, keys: &DataKeys) -> Result<(Header, Tag)> {
+        let mut r = FieldReader(&self.bytes);
+        let body = r.take(MAC_AT).unwrap_or_default();
+        let tag: Tag = r.array().unwrap_or_default();
+        if keys.header_mac().fits(&[body], &tag)? {
+            Ok((Header(self.claims.clone()), tag))
+        } else {
+            Err(FormatError::Damaged { offset: 0, what: "header authentication" })
+        }
+    }
+
+    /// Opens the header with an unlock secret.
+    ///
+    /// # Errors
+    /// As [`Unlocking::open_any`]; [`FormatError::Damaged`] when a slot opens but the header is not what was written
+    /// with it.
+    pub fn unlock(&self, unlocking: &Unlocking) -> Result<(DataKeys, Header, Tag)> {
+        let data_key = unlocking.open_any(&self.claims.slots, &self.claims.id)?;
+        let keys = DataKeys::derive(&data_key, &self.claims.id)?;
+        let (header, tag) = self.check(&keys)?;
+        Ok((keys, header, tag))
+    }
+}
+
+/// The copies of the header at the front of a file: those whose checksum is right, each once.
+#[derive(Debug)]
+pub struct HeaderCopies {
+    /// The readable copies, at least one.
+    pub readable: Vec<Unchecked>,
+    /// Whether a copy was unreadable.
+    pub damaged: bool,
+}
+
+/// Reads both copies of the header from the front of a file.
+///
+/// # Errors
+/// When neither can be read: not a keyring, of a newer version, or damaged.
+pub fn read(front: &[u8]) -> Result<HeaderCopies> {
+    if front.len() < 2 * HEADER_LEN {
+        let begins = !front.is_empty() && front.iter().zip(MAGIC).all(|(a, b)| a == b);
+        return Err(if begins {
+            FormatError::Damaged { offset: front.len() as u64, what: "the file ends inside its header" }
+        } else {
+            FormatError::NotAKeyring
+        });
+    }
+    let mut readable: Vec<Unchecked> = Vec::new();
+    let mut first_error = None;
+    for bytes in front.chunks_exact(HEADER_LEN).take(2) {
+        match Unchecked::parse(bytes) {
+            Ok(copy) if readable.contains(&copy) => {}
+            Ok(copy) => readable.push(copy),
+            Err(e @ FormatError::NotAKeyring) => {
+                first_error.get_or_insert(e);
+            }
+            // Damaged or newer says more than "not a keyring".
+            Err(e) => first_error = Some(e),
+        }
+    }
+    match first_error {
+        Some(e) if readable.is_empty() => Err(e),
+        e => Ok(HeaderCopies { damaged: e.is_some() || readable.len() > 1, readable }),
+    }
+}
