@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The server's installation, on this host or in an image below a directory: where its parts are.
 
+mod version;
+
 use crate::error::{Error, Result};
 use crate::host::accounts::{self, Account};
 use crate::host::mounts::{self, Mount};
@@ -11,7 +13,7 @@ use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const PROGRAMS: [&str; 5] = [
     "/usr/sbin/mysqld",
@@ -91,7 +93,12 @@ impl Args {
             None => first(&site, &PROGRAMS),
         };
         (site.options, site.option_error) = self.options(&site)?;
-        site.version = site.find_version();
+        // Programs of an image are not run.
+        site.version = if site.is_below() {
+            version::packaged(&site.mysqld, |path| site.text(path).ok().flatten())
+        } else {
+            version::printed(&site.mysqld)
+        };
         let setting = |flag: &Option<PathBuf>, name: &str, default: &Path| match flag {
             Some(path) => absolute(path),
             None => {
@@ -213,55 +220,6 @@ impl Site {
         }
     }
 
-    /// The version of mysqld. On the running system, mysqld prints it. Programs of an image are not run, because the image
-    /// may come from anyone: there, the version is that of the Debian package, if there is one.
-    fn find_version(&self) -> Option<(u32, u32)> {
-        if self.is_below() {
-            return self.packaged_version();
-        }
-        // mysqld refuses to run as root without --user, and option files may name plugins. Do not ask mysqld for its
-        // settings: it would load the keyring for that.
-        let mut command = Command::new(&self.mysqld);
-        command
-            .args(["--no-defaults", "--user=root", "--version"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
-        let printed = command.output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
-        version(printed.unwrap_or_default().split(" Ver ").nth(1)?)
-    }
-
-    /// The version of the Debian package that contains mysqld.
-    fn packaged_version(&self) -> Option<(u32, u32)> {
-        let status = self.text(Path::new("/var/lib/dpkg/status")).ok()??;
-        let has_mysqld = |name: &str, arch: &str| {
-            let list =
-                |name: String| self.text(&Path::new("/var/lib/dpkg/info").join(format!("{name}.list")));
-            let lists = [list(name.to_owned()), list(format!("{name}:{arch}"))];
-            lists
-                .into_iter()
-                .flatten()
-                .flatten()
-                .any(|l| l.lines().any(|file| Path::new(file) == self.mysqld))
-        };
-        status.split("\n\n").find_map(|paragraph| {
-            let field = |name: &str| {
-                let mut values = paragraph.lines().filter_map(|l| l.strip_prefix(name)?.strip_prefix(": "));
-                values.next()
-            };
-            let (name, arch) = (field("Package")?, field("Architecture")?);
-            // The name becomes part of a path.
-            let is_name = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-            if !name.contains("server")
-                || !format!("{name}{arch}").chars().all(is_name)
-                || !has_mysqld(name, arch)
-            {
-                return None;
-            }
-            let text = field("Version")?;
-            version(text.split_once(':').map_or(text, |(_epoch, text)| text))
-        })
-    }
-
     fn account_of(&self, name: &str) -> Option<Account> {
         let passwd = fs::read_to_string(self.at(Path::new("/etc/passwd"))).unwrap_or_default();
         accounts::find(&passwd, name).or_else(|| {
@@ -326,22 +284,9 @@ fn first(site: &Site, paths: &[&str]) -> PathBuf {
     PathBuf::from(existing.or(paths.first()).copied().unwrap_or_default())
 }
 
-/// Parses the version in `9.7.4-2 for Linux ...`.
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut parts = text.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_read() {
-        assert_eq!(version("9.7.4-2 for Linux on x86_64 ((Debian))"), Some((9, 7)));
-        assert_eq!(version("8.0.45"), Some((8, 0)));
-        assert_eq!(version(""), None);
-    }
 
     #[test]
     fn nothing_below_a_root_is_run_to_learn_its_version() {

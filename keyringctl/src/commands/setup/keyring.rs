@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The keyring and its unlock secret: finds them, or creates them.
 
-use super::change::{create_directory, is_root};
+use super::change::is_root;
+use super::directory::create_directory;
 use crate::commands::apart;
 use crate::commands::doctor::files::closed_directory_above;
 use crate::commands::init::{self, CreatedKeyring, SecretFile};

@@ -5,6 +5,7 @@ mod args;
 mod ask;
 mod change;
 mod choices;
+mod directory;
 mod files;
 mod keyring;
 
