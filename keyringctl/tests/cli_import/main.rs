@@ -2,27 +2,26 @@
 //! `keyringctl import` and `export` transfer all keys or none. A refusal names its reason and changes no byte of the
 //! keyring, and no output contains a key.
 
-#[path = "../../tests/common/mod.rs"]
+#[path = "../../../tests/common/mod.rs"]
 mod common;
+mod export;
+mod files;
 
 use common::ended::Ended;
 use common::{Set, contents, private_dir, put, secret_file};
+use files::{CANARY, Key, json_file, key, plugin_file, set, some_keys};
 use keyring_external::keyring::load;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
 const SECRET: [u8; 40] = [0xe8; 40];
-/// A part of every key in these tests, which must not appear in any output.
-const CANARY: &str = "c4n4ry!";
-
 /// A directory for keyrings and files of other keyrings.
 struct Place(tempfile::TempDir);
 
@@ -111,56 +110,6 @@ impl Place {
         assert!(self.everything() == before, "a refused import changed a file");
         ended
     }
-}
-
-/// (id, user, type, bytes)
-type Key<'a> = (&'a str, &'a str, &'a str, Vec<u8>);
-
-fn key<'a>(id: &'a str, user: &'a str, key_type: &'a str, len: usize) -> Key<'a> {
-    let bytes = CANARY.bytes().chain(id.bytes()).chain(user.bytes()).cycle().take(len).collect();
-    (id, user, key_type, bytes)
-}
-
-fn some_keys() -> Vec<Key<'static>> {
-    vec![
-        key("INNODBKey-dd687905-e7cf-11f1-848c-02fc00000001-1", "", "AES", 32),
-        key("mine", "anna@host", "SECRET", 100),
-        key("mine", "bert@host", "RSA", 16384),
-    ]
-}
-
-fn set(keys: &[Key<'_>]) -> Set {
-    let mut set = Set::new();
-    keys.iter().for_each(|(id, user, key_type, data)| put(&mut set, id, user, key_type, data));
-    set
-}
-
-/// The file of component_keyring_file.
-fn json_file(keys: &[Key<'_>]) -> Vec<u8> {
-    let hex = |data: &[u8]| data.iter().map(|b| format!("{b:02X}")).collect::<String>();
-    let elements: Vec<_> = keys
-        .iter()
-        .map(|(id, user, t, data)| json!({"user": user, "data_id": id, "data_type": t, "data": hex(data), "extension": []}))
-        .collect();
-    json!({"version": "1.0", "elements": elements}).to_string().into_bytes()
-}
-
-/// The file of keyring_file, as a server on x86-64 writes it.
-fn plugin_file(keys: &[Key<'_>]) -> Vec<u8> {
-    let mut records = Vec::new();
-    for (id, user, key_type, data) in keys {
-        let hidden: Vec<u8> =
-            data.iter().zip(b"*305=Ljt0*!@$Hnm(*-9-w;:".iter().cycle()).map(|(b, x)| b ^ x).collect();
-        let lengths = [id.len(), key_type.len(), user.len(), data.len()];
-        let bare = 40 + lengths.iter().sum::<usize>();
-        for number in [bare.next_multiple_of(8)].into_iter().chain(lengths) {
-            records.extend_from_slice(&(number as u64).to_le_bytes());
-        }
-        records.extend([id.as_bytes(), key_type.as_bytes(), user.as_bytes(), &hidden].concat());
-        records.resize(records.len().next_multiple_of(8), 0);
-    }
-    let digest = Sha256::digest(&records);
-    [b"Keyring file version:2.0", &records[..], b"EOF", &digest[..]].concat()
 }
 
 #[test]
@@ -397,47 +346,4 @@ fn an_encrypted_file_needs_its_password() {
     assert_eq!(place.keys("keyring"), expected);
     place.write("json", &json_file(&some_keys()));
     place.refuses(2, "component_keyring_file", "json", &password, &["remove --source-unlock"]);
-}
-
-#[test]
-fn an_export_is_complete_private_and_can_be_imported() {
-    let place = Place::with_keyring();
-    place.write("src", &json_file(&some_keys()));
-    place.import("component_keyring_file", "src", &[]).says(0, &[]);
-    let keyring = place.bytes("keyring");
-    let export = |dst: &str| place.ctl(&["export", "--to", "component_keyring_file", "keyring", dst]);
-    let done = export("dst").says(0, &["exported 3 keys"]);
-    assert!(done.err.contains("WARNING: dst holds all keys unencrypted"), "{done:?}");
-    assert_eq!(fs::metadata(place.path("dst")).unwrap().permissions().mode() & 0o7777, 0o600);
-    assert!(place.bytes("keyring") == keyring, "an export changed the keyring");
-
-    let dst = place.bytes("dst");
-    export("dst").says(2, &["dst already exists and was not changed"]);
-    assert!(place.bytes("dst") == dst, "a file was written over");
-    place.write("other.backup", b"{}");
-    export("other").says(2, &["other.backup already exists"]);
-    assert!(!place.path("other").exists());
-    export("none/dst").says(2, &["cannot look at none"]);
-
-    let other = Place::with_keyring();
-    other.write("src", &dst);
-    other.import("component_keyring_file", "src", &[]).says(0, &["imported 3 keys"]);
-    assert_eq!(other.keys("keyring"), set(&some_keys()));
-}
-
-/// Names that are not UTF-8 are imported and exported unchanged.
-#[test]
-fn a_name_may_have_any_bytes() {
-    let place = Place::with_keyring();
-    let mut file = json_file(&[key("NAME", "", "AES", 16)]);
-    let at = file.windows(4).position(|w| w == b"NAME").unwrap();
-    file[at..at + 4].copy_from_slice(&[0xff, b'x', 0xc3, b'y']);
-    place.write("src", &file);
-    place.import("component_keyring_file", "src", &[]).says(0, &["imported 1 key"]);
-    place.ctl(&["export", "--to", "component_keyring_file", "keyring", "dst"]).says(0, &["exported 1 key"]);
-    let id = |path: &Path| {
-        let bytes = fs::read(path).unwrap();
-        bytes.windows(4).any(|w| w == [0xff, b'x', 0xc3, b'y'])
-    };
-    assert!(id(&place.path("dst")));
 }

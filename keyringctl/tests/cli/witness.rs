@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The witness: what `status` says of it, and accepting a keyring that it contradicts.
+
+use super::{Ended, Place, UNLOCK, check, common};
+use keyring_external::keyring::load;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::unlock::UnlockSource;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+#[test]
+fn the_witness() {
+    let place = Place::with_keyring();
+    fs::create_dir(place.path("data")).unwrap();
+    let store = |id: &str| {
+        let unlock = UnlockSource::File(place.path("secret"));
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let (keyring, _) = load(&fs, &place.path("main.keyring"), &unlock).unwrap();
+        keyring.store(common::name(id, ""), &common::key_type("AES"), &[7; 32]).unwrap();
+    };
+    let asked = "status DIR/main.keyring --datadir DIR/data";
+    check("status_without_a_witness", &place, &[asked, "status DIR/main.keyring --datadir DIR/none"]);
+
+    fs::copy(place.path("main.keyring"), place.path("old.keyring")).unwrap();
+    store("one");
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
+    assert_eq!(place.run(&accept).code, 0);
+    let old = "status DIR/old.keyring --datadir DIR/data";
+    check(
+        "status_of_a_keyring_that_is_as_the_witness_says",
+        &place,
+        &[asked, &format!("{asked} {UNLOCK} --json")],
+    );
+    check(
+        "status_of_a_keyring_that_is_older_than_the_witness",
+        &place,
+        &[old, &format!("{old} {UNLOCK} --json")],
+    );
+    store("two");
+    check("status_of_a_keyring_that_is_newer_than_the_witness", &place, &[&format!("{asked} {UNLOCK}")]);
+
+    let other = place.run("init DIR/other.keyring --unlock file:DIR/secret");
+    assert_eq!(other.code, 0, "{}", other.stderr);
+    let other = format!("status DIR/other.keyring --datadir DIR/data {UNLOCK}");
+    check("status_of_another_keyring_than_the_witness_knows", &place, &[&other]);
+
+    // The old copy was put back and changed: the same generation, but different keys.
+    assert_eq!(place.run(&accept).code, 0);
+    fs::copy(place.path("old.keyring"), place.path("main.keyring")).unwrap();
+    store("apart");
+    store("two");
+    check("status_of_a_fork_of_what_the_witness_has_seen", &place, &[asked, &format!("{asked} {UNLOCK}")]);
+
+    let witness = place.path("data/keyring_external.witness");
+    let mut bytes = fs::read(&witness).unwrap();
+    bytes[60] ^= 1;
+    fs::write(&witness, bytes).unwrap();
+    check("status_with_a_forged_witness", &place, &[&format!("{asked} {UNLOCK}")]);
+    check("a_damaged_witness_is_told_from_none", &place, &["witness show --datadir DIR/data", &accept]);
+}
+
+#[test]
+fn a_copy_that_is_behind_is_to_be_synced_not_accepted() {
+    let place = Place::with_keyring();
+    fs::create_dir(place.path("data")).unwrap();
+    fs::copy(place.path("main.keyring"), place.path("old.keyring")).unwrap();
+    assert_eq!(place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null")).code, 0);
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
+    assert_eq!(place.run(&accept).code, 0);
+    let Ended { code, stdout, .. } =
+        place.run(&format!("status DIR/main.keyring DIR/old.keyring --datadir DIR/data {UNLOCK}"));
+    let sync = format!("keyringctl sync DIR/main.keyring --mirror DIR/old.keyring {UNLOCK}");
+    assert!(code == 1 && stdout.contains("it is behind DIR/main.keyring"), "{stdout}");
+    assert!(stdout.contains(&sync) && !stdout.contains("witness accept"), "{stdout}");
+}
+
+/// A running server locks its system tablespace.
+#[test]
+fn no_keyring_is_accepted_while_a_server_runs() {
+    let place = Place::with_keyring();
+    fs::create_dir(place.path("data")).unwrap();
+    place.write("data/ibdata1", &[0; 16]);
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
+    let script = "import fcntl,sys\nf=open(sys.argv[1],'r+b')\nfcntl.lockf(f,fcntl.LOCK_EX)\nprint('locked',flush=True)\nsys.stdin.read()\n";
+    let mut server = Command::new("python3")
+        .args(["-c", script, place.path("data/ibdata1").to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 7];
+    std::io::Read::read_exact(server.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let refused = place.run(&accept);
+    drop(server.stdin.take());
+    server.wait().unwrap();
+    assert!(refused.code == 2 && refused.stderr.contains("a server is running"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("process {}", server.id())), "{}", refused.stderr);
+    let accepted = place.run(&accept);
+    assert_eq!(accepted.code, 0, "{}", accepted.stderr);
+}
