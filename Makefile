@@ -34,17 +34,18 @@ fuzz: ## Fuzz everything that parses foreign bytes (SECONDS=600 for each target,
 bindings: ## Make src/abi/sys.rs anew from include/ (installs Debian's libclang-dev when it is missing)
 	@scripts/bindings.sh
 
-lint: ## Check formatting, clippy's and the project's own rules
+lint: ## Check formatting, clippy's and the project's own rules, and the links in the documentation of the code
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/rules.py
 	@scripts/rules.py --self-test
+	@$(MAKE) --no-print-directory docs
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
 
 docs: ## Build the documentation of the code into target/doc
-	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 # Two copies, never links: mysqld keeps a loaded library's statics per file.
 install: build ## Install plugin, component, keyringctl, its manual and completions (DESTDIR, PREFIX, PLUGIN_DIR)

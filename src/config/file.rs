@@ -52,7 +52,7 @@ impl Keys {
 /// `user` refuses files that others could have written.
 ///
 /// # Errors
-/// [`|e| Error::BadRequest(BadRequest::Config(e))`] names the file and what is wrong with it.
+/// [`BadRequest::Config`] names the file and what is wrong with it.
 pub fn read(component_path: Option<&Path>, instance_path: Option<&Path>, user: u32) -> Result<Config> {
     let dir = component_path.ok_or_else(|| {
         Error::BadRequest(BadRequest::Config(

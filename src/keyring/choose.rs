@@ -36,7 +36,7 @@ pub(crate) struct KeyringParts {
 /// Opens copies that were read: the newest whole one counts. The secret is not needed for those that `known` keys open.
 ///
 /// # Errors
-/// The first copy's error when none can be opened; [`|e| Error::Refusal(Refusal::Fork(e))`] and [`|e| Error::Refusal(Refusal::DamagedNewest(e))`] when it
+/// The first copy's error when none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] when it
 /// cannot be told which counts.
 pub(crate) fn load_known(
     fs: &Arc<dyn Fs>,

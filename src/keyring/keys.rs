@@ -14,7 +14,7 @@ impl Keyring {
     /// Stores a key. When this returns, the key is durable (invariant 1).
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::Exists(e))`] for a name that is taken, whatever the type or bytes; a bad length; a file that
+    /// [`BadRequest::Exists`] for a name that is taken, whatever the type or bytes; a bad length; a file that
     /// is not the one in use any more; what the filesystem answers. Nothing changed then, as far as this
     /// server sees it.
     pub fn store(&self, name: NameRef<'_>, key_type: &KeyType, data: &[u8]) -> Result<()> {
@@ -72,7 +72,7 @@ impl Keyring {
     /// Removes a key. When this returns, its bytes are in the file no more (invariant 8).
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::NoSuchKey(e))`]; else as [`Keyring::store`].
+    /// [`BadRequest::NoSuchKey`]; else as [`Keyring::store`].
     pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
         self.counted(|| {
             self.changing(|writer| {

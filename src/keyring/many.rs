@@ -11,7 +11,7 @@ impl Keyring {
     /// Stores all of `keys`, or none: the copies are written whole with them, in one step each.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; [`|e| Error::BadRequest(BadRequest::Exists(e))`] also for two of one name.
+    /// As [`Keyring::store`]; [`BadRequest::Exists`] also for two of one name.
     pub fn store_all(&self, keys: &[KeyRecord<'_>]) -> Result<()> {
         self.counted(|| {
             let mut names = HashSet::new();

@@ -207,7 +207,7 @@ impl Merging {
     /// files are kept beside the copies, as `PATH.before-merge-GENERATION`.
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::Config(e))`] when `take` answers `None`; [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`] when other bytes are kept under that
+    /// [`BadRequest::Config`] when `take` answers `None`; [`BadRequest::AlreadyThere`] when other bytes are kept under that
     /// name; as [`Keyring::store`]. Each copy is as before or as after then.
     pub fn write(self, log: Log, take: impl Fn(&KeyName) -> Option<Take>) -> Result<MergeResult> {
         let Merging { fs, here, there, others, merge } = self;

@@ -58,7 +58,7 @@ impl NewKeyring {
     /// Writes it, durably, to paths where nothing is yet: the same bytes to each.
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`], or what the filesystem answers; then no copy is left.
+    /// [`BadRequest::AlreadyThere`](crate::error::BadRequest::AlreadyThere), or what the filesystem answers; then no copy is left.
     pub fn write(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
         let vacancy = |path: &PathBuf| FileReplica::new(Arc::clone(fs), path).vacancy();
         self.write_to(&paths.iter().map(vacancy).collect::<Result<Vec<_>>>()?)
@@ -67,7 +67,7 @@ impl NewKeyring {
     /// As [`NewKeyring::write`], to places that were looked at before.
     ///
     /// # Errors
-    /// As [`NewKeyring::write`]; [`|e| Error::Refusal(Refusal::Missing(e))`] when the volume of one is not there any more.
+    /// As [`NewKeyring::write`]; [`Refusal::Missing`](crate::error::Refusal::Missing) when the volume of one is not there any more.
     pub fn write_to(&self, places: &[Vacancy]) -> Result<()> {
         self.make_at(places).map(drop)
     }

@@ -174,7 +174,7 @@ pub fn load_with(
 /// Opens the copies of a keyring: the newest whole one counts.
 ///
 /// # Errors
-/// The first copy's error when none can be opened; [`|e| Error::Refusal(Refusal::Fork(e))`] and [`|e| Error::Refusal(Refusal::DamagedNewest(e))`] when it
+/// The first copy's error when none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] when it
 /// cannot be told which counts.
 pub fn load_all(
     fs: &Arc<dyn Fs>,
@@ -193,7 +193,7 @@ pub fn load_all(
 /// from. The copies are locked while they are read, so that all are in one state.
 ///
 /// # Errors
-/// As [`load_all`]; [`|e| Error::Failure(Failure::Locked(e))`].
+/// As [`load_all`]; [`Failure::Locked`].
 pub fn load_beside_others(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],

@@ -71,7 +71,7 @@ impl Keyring {
     /// What the witness in a data directory says of this keyring. Nothing is written.
     ///
     /// # Errors
-    /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`]; what the filesystem answers.
+    /// [`Refusal::WitnessForeign`](crate::error::Refusal::WitnessForeign), [`Refusal::WitnessOlder`](crate::error::Refusal::WitnessOlder), [`Refusal::WitnessFork`](crate::error::Refusal::WitnessFork); what the filesystem answers.
     pub fn hear_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Witnessed> {
         self.lock_writer().hear(&WitnessFile::new(fs, datadir, |_, _| {}))
     }

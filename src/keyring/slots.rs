@@ -143,7 +143,7 @@ impl Keyring {
     /// Adds a slot that opens with `secret`, read from `source_name`.
     ///
     /// # Errors
-    /// A secret that is too short; [`Error::BadRequest(BadRequest::NoFreeSlot)`]; as [`Keyring::store`].
+    /// A secret that is too short; [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
     pub fn add_slot(&self, secret: &UnlockSecret, source_name: &str, name: &str, cost: Cost) -> Result<()> {
         self.change_slots(
             |current| seal(secret, source_name, name, cost, current.keys, current.id),
@@ -154,7 +154,7 @@ impl Keyring {
     /// Adds a slot for a new recovery key, and answers that.
     ///
     /// # Errors
-    /// [`Error::BadRequest(BadRequest::NoFreeSlot)`]; as [`Keyring::store`].
+    /// [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
     pub fn add_recovery_slot(&self) -> Result<RecoveryKey> {
         let key = RecoveryKey::generate()?;
         self.change_slots(
@@ -167,7 +167,7 @@ impl Keyring {
     /// Has the slot that opens with `old` open with `new`, read from `source_name`, instead. Answers its number.
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::NoSuchSlot(e))`] when `old` opens none; [`|e| Error::Refusal(Refusal::ForgedSlot(e))`]; a secret that is too short; as
+    /// [`BadRequest::NoSuchSlot`] when `old` opens none; [`Refusal::ForgedSlot`]; a secret that is too short; as
     /// [`Keyring::store`].
     pub fn change_slot(
         &self,
@@ -199,7 +199,7 @@ impl Keyring {
     /// Removes slot `number`, counted from 1.
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::NoSuchSlot(e))`], [`Error::BadRequest(BadRequest::LastSlot)`]; as [`Keyring::store`].
+    /// [`BadRequest::NoSuchSlot`], [`BadRequest::LastSlot`]; as [`Keyring::store`].
     pub fn remove_slot(&self, number: usize) -> Result<()> {
         self.change_slots(
             |current| match current.slots.len() {
@@ -225,8 +225,8 @@ impl Keyring {
     /// that such a person planted, and a slot that he added, follow as well.
     ///
     /// # Errors
-    /// [`|e| Error::Refusal(Refusal::VerifiesNoSlot(e))`] for a secret that opens none, [`|e| Error::Refusal(Refusal::ForgedSlot(e))`] for a slot that is not as its secret
-    /// made it, [`|e| Error::Refusal(Refusal::SlotNotVerified(e))`] when all are required; as [`Keyring::store`].
+    /// [`Refusal::VerifiesNoSlot`] for a secret that opens none, [`Refusal::ForgedSlot`] for a slot that is not as its secret
+    /// made it, [`Refusal::SlotNotVerified`] when all are required; as [`Keyring::store`].
     pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
         let secrets = secrets
             .iter()

@@ -51,7 +51,7 @@ pub fn witness_claims(fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Option<Witness
 /// is authenticated.
 ///
 /// # Errors
-/// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`]; what the filesystem answers.
+/// [`Refusal::WitnessForeign`], [`Refusal::WitnessOlder`], [`Refusal::WitnessFork`]; what the filesystem answers.
 pub fn hear_claims(
     fs: &Arc<dyn Fs>,
     datadir: &Path,
@@ -80,7 +80,7 @@ impl WitnessFile {
     /// Asks the witness about a keyring that was opened from `path`.
     ///
     /// # Errors
-    /// [`|e| Error::Refusal(Refusal::WitnessForeign(e))`], [`|e| Error::Refusal(Refusal::WitnessOlder(e))`], [`|e| Error::Refusal(Refusal::WitnessFork(e))`].
+    /// [`Refusal::WitnessForeign`], [`Refusal::WitnessOlder`], [`Refusal::WitnessFork`].
     pub(crate) fn testify(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Witnessed> {
         let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };

@@ -22,7 +22,7 @@ impl FileReplica {
     /// program holds is waited for until `until`; without that the answer comes at once.
     ///
     /// # Errors
-    /// [`|e| Error::Refusal(Refusal::Missing(e))`], or what the filesystem answers.
+    /// [`Refusal::Missing`](crate::error::Refusal::Missing), or what the filesystem answers.
     pub(crate) fn open_to_change(&self, until: Option<Instant>) -> Task<Result<LockAttempt>> {
         self.work(move |copy| {
             loop {

@@ -32,7 +32,7 @@ impl FileReplica {
     /// that the file belongs there.
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`]; [`|e| Error::Refusal(Refusal::Missing(e))`] when there is no such directory; what the filesystem answers.
+    /// [`BadRequest::AlreadyThere`]; [`Refusal::Missing`](crate::error::Refusal::Missing) when there is no such directory; what the filesystem answers.
     pub fn vacancy(&self) -> Result<Vacancy> {
         let (fs, path) = (Arc::clone(self.fs()), self.path().to_owned());
         let directory = volume::owner_of_directory(fs.as_ref(), &path)?;
@@ -68,7 +68,7 @@ impl Vacancy {
     /// It goes to the owner of its directory.
     ///
     /// # Errors
-    /// [`|e| Error::BadRequest(BadRequest::AlreadyThere(e))`], also when an earlier interruption left something; [`|e| Error::Refusal(Refusal::Missing(e))`] when the
+    /// [`BadRequest::AlreadyThere`], also when an earlier interruption left something; [`Refusal::Missing`](crate::error::Refusal::Missing) when the
     /// volume is not there any more; or what the filesystem answers. Then no file is left behind where the path
     /// leads.
     pub fn create(&self, bytes: &[u8]) -> Result<CreatedFile> {

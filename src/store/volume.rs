@@ -30,7 +30,7 @@ pub fn temporary_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// [`|e| Error::Refusal(Refusal::Missing(e))`] when `e` says that there is nothing at `path`, else the I/O error.
+/// [`Refusal::Missing`] when `e` says that there is nothing at `path`, else the I/O error.
 pub fn missing_or(fs: &dyn Fs, path: &Path, doing: &'static str, e: io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
@@ -70,7 +70,7 @@ fn what_is_there(fs: &dyn Fs, path: &Path) -> String {
 /// Checks a keyring file and its directory.
 ///
 /// # Errors
-/// [`|e| Error::Refusal(Refusal::Missing(e))`], [`|e| Error::Refusal(Refusal::NotAFile(e))`], [`|e| Error::Refusal(Refusal::Exposed(e))`], [`|e| Error::Refusal(Refusal::Owner(e))`].
+/// [`Refusal::Missing`], [`Refusal::NotAFile`], [`Refusal::Exposed`], [`Refusal::Owner`].
 pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     let meta = fs.meta(path).map_err(|e| missing_or(fs, path, "look at", e))?;
     let not_a_file = |kind| Error::Refusal(Refusal::NotAFile { path: path.to_owned(), kind });
@@ -92,7 +92,7 @@ pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
 /// this user or root.
 ///
 /// # Errors
-/// [`|e| Error::Refusal(Refusal::Missing(e))`], [`|e| Error::Refusal(Refusal::Exposed(e))`], [`|e| Error::Refusal(Refusal::Owner(e))`].
+/// [`Refusal::Missing`], [`Refusal::Exposed`], [`Refusal::Owner`].
 pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
     let dir = directory_of(path);
     let meta = fs.follow(dir).map_err(|e| missing_or(fs, path, "look at", e))?;
@@ -105,7 +105,7 @@ pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
 /// What the filesystem says about the directory of `path`; a new file there goes to its owner.
 ///
 /// # Errors
-/// [`|e| Error::Refusal(Refusal::Missing(e))`], or what the filesystem answers.
+/// [`Refusal::Missing`], or what the filesystem answers.
 pub fn owner_of_directory(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))
 }
@@ -121,7 +121,7 @@ fn check_owner(path: &Path, meta: &Meta) -> Result<()> {
 /// Refuses a keyring on the filesystem of the data directory.
 ///
 /// # Errors
-/// [`|e| Error::BadRequest(BadRequest::SameDevice(e))`], [`|e| Error::Refusal(Refusal::Missing(e))`] when the keyring's directory is not there.
+/// [`BadRequest::SameDevice`], [`Refusal::Missing`] when the keyring's directory is not there.
 pub(crate) fn check_device(fs: &dyn Fs, path: &Path, datadir: &Path) -> Result<()> {
     let ours = fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))?;
     let theirs = fs.follow(datadir).map_err(|e| Error::io("look at", datadir, e))?;

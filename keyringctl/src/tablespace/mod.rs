@@ -11,7 +11,7 @@
 //! pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>>;
 //! ```
 //!
-//! A [`Keyring`] is a [`MasterKeys`]. A [`FileReport`] says what a file contains ([`DataFileKind`]), what was found ([`FileState`]), which key
+//! A `Keyring` is a [`MasterKeys`]. A [`FileReport`] says what a file contains ([`DataFileKind`]), what was found ([`FileState`]), which key
 //! it needs, which page proves it, and whether it contains unencrypted data that MySQL could encrypt.
 //!
 //! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files and `read` reads them.

@@ -22,7 +22,7 @@ impl Replicas {
     /// waited for, and never passed over.
     ///
     /// # Errors
-    /// [`|e| Error::Failure(Failure::Locked(e))`].
+    /// [`Failure::Locked`](crate::error::Failure::Locked).
     pub(crate) fn lock(&self) -> Result<Vec<Result<LockedReplica>>> {
         let began = Instant::now();
         loop {
