@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The operations of the component service `keyring_aes`: AES-256 under a stored key, in the modes that
-//! the server's `block_encryption_mode` knows. The cipher's key is the SHA-256 of the stored bytes.
+//! The operations of the component service `keyring_aes`: AES-256 under a stored key, in the modes of the server's
+//! `block_encryption_mode`. The cipher's key is the SHA-256 of the stored bytes.
 //!
-//! Confidentiality only, as the service defines it: the server asks for these modes to encrypt values of
-//! its own (persisted variables). The keyring's file uses none of this, see `format`.
+//! As the service defines them, these modes do not authenticate. The server encrypts values of its own with them
+//! (persisted variables). The keyring file uses none of this, see `format`.
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
@@ -13,16 +13,16 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a block and of an initialisation vector.
 pub const BLOCK: usize = 16;
-/// Most bytes of one operation: what a packet of the server can hold.
+/// Most bytes of one operation: the largest packet of the server.
 pub const MAX_INPUT: usize = 1 << 30;
 
 /// Why an operation was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AesError {
-    /// CBC without padding, or CBC decryption, of a part of a block.
+    /// The input ends with part of a block, in CBC without padding or in CBC decryption.
     #[error("the input is not a multiple of 16 bytes")]
     PartialBlock,
-    /// What was decrypted does not end in padding: another key, or damage.
+    /// The decrypted bytes do not end in padding: the key is another one, or the input is damaged.
     #[error("the padding is wrong: the data was encrypted with another key or is damaged")]
     BadPadding,
     /// The system has no memory for the output.
@@ -46,7 +46,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The mode of that name, for keys of `bits` bits. Only 256 bits are done.
+    /// The mode of that name, for keys of `bits` bits; only 256 are supported.
     pub fn new(name: &[u8], bits: usize) -> Option<Self> {
         if bits != 256 {
             return None;
@@ -61,7 +61,7 @@ impl Mode {
         })
     }
 
-    /// The most bytes that `len` bytes can become.
+    /// The longest output for `len` bytes.
     pub fn size(self, len: usize) -> Option<usize> {
         match self {
             Self::Cbc => (len / BLOCK).checked_add(1)?.checked_mul(BLOCK),
@@ -70,7 +70,7 @@ impl Mode {
     }
 }
 
-/// AES-256 under the key that a stored key makes.
+/// AES-256 under the hash of a stored key.
 pub struct Cipher(Aes256);
 
 impl std::fmt::Debug for Cipher {
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Cipher {
 }
 
 impl Cipher {
-    /// From the stored bytes.
+    /// The cipher for a key with these stored bytes.
     pub fn new(stored: &[u8]) -> Self {
         let mut key = Sha256::digest(stored);
         let cipher = Self(Aes256::new(&key));
@@ -94,7 +94,7 @@ impl Cipher {
         out.into()
     }
 
-    /// Encrypts. `padding` fills CBC's last block; the other modes need none.
+    /// Encrypts. `padding` fills the last block of CBC; the other modes need none.
     ///
     /// # Errors
     /// [`AesError::PartialBlock`], [`AesError::NoMemory`].
@@ -129,7 +129,7 @@ impl Cipher {
         })
     }
 
-    /// Decrypts what [`Cipher::encrypt`] made.
+    /// Decrypts the output of [`Cipher::encrypt`].
     ///
     /// # Errors
     /// [`AesError::PartialBlock`], [`AesError::BadPadding`], [`AesError::NoMemory`].
@@ -167,8 +167,8 @@ impl Cipher {
         Ok(out)
     }
 
-    /// The modes that turn the cipher into a stream: each takes some bits from the encrypted register
-    /// and feeds the register from behind.
+    /// The modes that turn the cipher into a stream: each takes some bits from the front of the encrypted register, and
+    /// appends bits to the register.
     fn stream(&self, mode: Mode, iv: &[u8; BLOCK], input: &[u8], encrypt: bool) -> Result<Vec<u8>, AesError> {
         let mut register = *iv;
         let mut out = room(input.len())?;
@@ -207,7 +207,7 @@ impl Cipher {
     }
 }
 
-/// An empty buffer for `len` bytes. A server that has no memory for them is not to end.
+/// An empty buffer for `len` bytes. A lack of memory must not end the server.
 fn room(len: usize) -> Result<Vec<u8>, AesError> {
     let mut out = Vec::new();
     out.try_reserve_exact(len).map_err(|_| AesError::NoMemory(len))?;
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_vectors_of_nist_sp_800_38a() {
-        // Appendices F.2.5, F.3.5, F.3.11, F.3.17 and F.4.5 and their counterparts.
+        // Appendices F.2.5, F.3.5, F.3.11, F.3.17 and F.4.5, and the decryptions that belong to them.
         let cases = [
             (
                 Mode::Cbc,
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn every_length_comes_back_and_is_as_long_as_told() {
+    fn every_length_is_decrypted_again_and_has_the_size_that_was_told() {
         let cipher = Cipher::new(b"stored");
         let iv = [7; BLOCK];
         for mode in [Mode::Cbc, Mode::Cfb1, Mode::Cfb8, Mode::Cfb128, Mode::Ofb] {

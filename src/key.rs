@@ -15,7 +15,7 @@ pub const MAX_TYPE: usize = 255;
 /// Longest key in bytes (keyring_udf's own limit, `MAX_KEYRING_UDF_KEY_LENGTH`).
 pub const MAX_DATA: usize = 16384;
 
-/// A key name, type or length that cannot be.
+/// A key name, type or length that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
     /// No key id was given.
@@ -33,7 +33,7 @@ pub enum KeyError {
     /// The key type is not one the caller may use.
     #[error("invalid key_type")]
     BadType,
-    /// A key of no bytes.
+    /// The key has no bytes.
     #[error("a key must have at least 1 byte")]
     EmptyKey,
     /// The key is longer than [`MAX_DATA`].
@@ -50,8 +50,8 @@ pub struct NameRef<'a> {
 }
 
 impl<'a> NameRef<'a> {
-    /// Checks the lengths: an id has 1 to [`MAX_ID`] bytes, a user at most [`MAX_USER`]. Neither
-    /// holds a NUL, because the server knows them as C strings.
+    /// Checks the lengths: an id has 1 to [`MAX_ID`] bytes, a user at most [`MAX_USER`]. Neither holds a NUL, because the
+    /// server has them as C strings.
     ///
     /// # Errors
     /// [`KeyError`] names what is wrong.
@@ -93,10 +93,10 @@ impl fmt::Display for NameRef<'_> {
     }
 }
 
-/// Writes a key's name, whatever bytes it is of, as messages have it.
+/// Writes a key's name for a message, with unprintable bytes escaped.
 ///
 /// # Errors
-/// What the formatter answers.
+/// Those of the formatter.
 pub fn show_name(f: &mut fmt::Formatter<'_>, id: &[u8], user: &[u8]) -> fmt::Result {
     write!(f, "'{}'", id.escape_ascii())?;
     if !user.is_empty() {

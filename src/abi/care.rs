@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Looks after a keyring in use whose copies are not all up to date: takes copies back that were away, and takes over
-//! what another program has changed. A thread of its own does that, so that a status query writes nothing and waits
-//! for nothing; it runs only while there is something to look after.
+//! Looks after the open keyring while not all of its copies are up to date: brings copies up to date, and adopts what
+//! another program changed. A thread does that, so that a status query writes nothing and waits for nothing. It runs
+//! only while there is something to do.
 
 use super::component::log;
 use super::instance;
@@ -11,29 +11,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often the copies are seen to while one of them is not up to date.
+/// How often the copies are looked after.
 const EVERY: Duration = Duration::from_secs(5);
-/// Its stack in bytes.
+/// The stack of the thread in bytes.
 const STACK: usize = 1 << 20;
 
-/// The thread at work.
+/// The running thread.
 struct Care {
-    /// The process that it is a thread of: it does not follow into a fork.
+    /// The process that it belongs to. It does not exist in a forked child.
     process: u32,
     stop: Sender<()>,
     thread: JoinHandle<()>,
-    /// It looks after nothing any more, and is about to end.
+    /// It does nothing any more, and is about to end.
     done: bool,
 }
 
 impl Care {
-    /// Tells the thread to end and waits until it has. It catches no panic, and has told it if it had one.
+    /// Tells the thread to end, and waits until it has. If it panicked, the panic was reported to standard error.
     fn end(self) {
         drop(self.stop);
         if self.process == std::process::id() {
             let _ = self.thread.join();
         } else {
-            // There is nothing in this process to wait for, or to detach from.
+            // This process has no such thread to wait for, or to detach from.
             std::mem::forget(self.thread);
         }
     }
@@ -45,8 +45,8 @@ fn care() -> MutexGuard<'static, Option<Care>> {
     CARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the thread when the keyring needs it. Not to be called at a server's start: `mysqld --daemonize` forks
-/// afterwards, and a lock that the thread held then would be held for ever.
+/// Starts the thread if the keyring needs it. Must not be called at a server's start: `mysqld --daemonize` forks after
+/// that, and in the child a lock that the thread held would stay locked for ever.
 pub(super) fn start_for(keyring: &Keyring) {
     if instance::needs_care(keyring) {
         start();
@@ -60,35 +60,36 @@ pub(super) fn start() {
     if care.as_ref().is_some_and(|care| care.process == process && !care.done && !care.thread.is_finished()) {
         return;
     }
-    // It holds no lock any more, and is all but gone: the library must not be unloaded before it is.
+    // It holds no lock any more and has almost ended. The library must not be unloaded before it has.
     if let Some(before) = care.take() {
         before.end();
     }
     let (stop, stopped) = channel();
     let named = std::thread::Builder::new().name("keyring-care".to_owned()).stack_size(STACK);
-    // Without a thread, the next change does its work.
+    // If there can be no thread, the next change does its work.
     if let Ok(thread) = named.spawn(move || look_after(&stopped)) {
         *care = Some(Care { process, stop, thread, done: false });
     }
 }
 
-/// Ends the thread, and waits until it has put down what it has in hand: as long as a change may take, while the locks of
-/// the copies are held elsewhere or a volume hangs. To be called before the library is unloaded.
+/// Ends the thread, and waits until it has completed what it is doing. That takes as long as a change may take if other
+/// programs hold the locks of the copies, or a volume hangs. Must be called before the library is unloaded.
 pub(super) fn stop() {
-    // The lock is given back first: the thread takes it at its end.
+    // Unlocked first, because the thread takes this lock at its end.
     let running = care().take();
     if let Some(running) = running {
         running.end();
     }
 }
 
-/// The thread. It must not wait for anything that a caller of [`stop`] may hold, as the server's registry of services.
+/// The thread. It must not wait for anything that a caller of [`stop`] may hold, such as the server's registry of
+/// services.
 fn look_after(stopped: &Receiver<()>) {
     log::leave_registry_alone();
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     while goes_on() {
         instance::tend(goes_on);
-        // Held, so that whoever starts the thread either sees it at work or gone.
+        // Locked, so that `start` finds the thread either working or done.
         let mut care = care();
         if !instance::get().is_some_and(|keyring| instance::needs_care(&keyring)) {
             if let Some(care) = care.as_mut() {

@@ -1,53 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Handles for what the server keeps between calls. A handle is a number, never an address, so that a
-//! stale, foreign or doubly freed one is refused instead of followed.
+//! Handles for what the server keeps between calls. A handle is a number, never an address, so that a stale, foreign or
+//! doubly freed handle is refused instead of followed.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The things behind the handles of one kind.
-pub(super) struct Handles<T>(Mutex<Table<T>>);
+pub(super) struct Handles<T>(Mutex<OpenHandles<T>>);
 
-struct Table<T> {
+struct OpenHandles<T> {
+    /// The handle that was given out last.
     last: usize,
-    open: Option<HashMap<usize, T>>,
+    things: Option<HashMap<usize, T>>,
 }
 
 impl<T> Handles<T> {
-    /// None yet. Handles begin behind `first`, which differs from kind to kind.
+    /// None yet. All handles are larger than `first`, which is different for each kind.
     pub const fn new(first: usize) -> Self {
-        Self(Mutex::new(Table { last: first, open: None }))
+        Self(Mutex::new(OpenHandles { last: first, things: None }))
     }
 
-    fn table(&self) -> MutexGuard<'_, Table<T>> {
+    fn lock(&self) -> MutexGuard<'_, OpenHandles<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new handle for `thing`, never NULL and never one that was given out before.
     pub fn open(&self, thing: T) -> *mut c_void {
-        let mut table = self.table();
-        table.last += 1;
-        let handle = table.last;
-        table.open.get_or_insert_default().insert(handle, thing);
+        let mut open = self.lock();
+        open.last += 1;
+        let handle = open.last;
+        open.things.get_or_insert_default().insert(handle, thing);
         std::ptr::without_provenance_mut(handle)
     }
 
-    /// Works on the thing behind a handle; `None` when there is none.
+    /// Does `work` on the thing behind a handle; `None` if that is not open.
     pub fn with<R>(&self, handle: *mut c_void, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.table().open.as_mut()?.get_mut(&handle.addr()).map(work)
+        self.lock().things.as_mut()?.get_mut(&handle.addr()).map(work)
     }
 
     /// Closes a handle; one that is not open is left alone.
     pub fn close(&self, handle: *mut c_void) {
-        let closed = self.table().open.as_mut().and_then(|open| open.remove(&handle.addr()));
-        // Dropped outside the lock.
+        let closed = self.lock().things.as_mut().and_then(|things| things.remove(&handle.addr()));
+        // Dropped after the lock was released.
         drop(closed);
     }
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.table().open.as_ref().map_or(0, HashMap::len)
+        self.lock().things.as_ref().map_or(0, HashMap::len)
     }
 }
 

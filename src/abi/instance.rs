@@ -148,8 +148,8 @@ pub(super) fn open_other(config: &Config) -> Result<Arc<Keyring>> {
         log(
             Level::Warning,
             &format!(
-                "{missing} keys of the keyring at {} are not in the one at {}: data encrypted with them cannot \
-                 be read after a restart with the new one",
+                "{missing} keys of the keyring at {} are not in the one at {}: after a restart with the new one, the \
+                 server cannot read data encrypted with them",
                 old.path().display(),
                 config.path.display()
             ),

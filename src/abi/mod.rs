@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The C boundary: the only place where C is spoken, and the only unsafe code. docs/ABI.md has a row
-//! for every entry point. Raw pointers do not leave this folder; no panic does either (invariant 7).
+//! The C interface: the only place that deals with C, and the only unsafe code. docs/ABI.md has a row for every entry
+//! point. Neither a raw pointer nor a panic leaves this folder (invariant 7).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

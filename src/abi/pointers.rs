@@ -6,12 +6,12 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::AtomicBool;
 
 unsafe extern "C" {
-    /// The C library's: many bytes at once.
+    /// The C library's, which looks at many bytes at once.
     fn strnlen(text: *const c_char, max: usize) -> usize;
 }
 
-/// The bytes of a C string, without its terminator; empty for NULL. Looks at no more than `max + 1`
-/// bytes: a longer string comes back with `max + 1` of them, which the check of its length refuses.
+/// The bytes of a C string, without its terminator; none for NULL. Reads at most `max + 1` bytes: of a longer string it
+/// returns that many, and the check of its length refuses them.
 ///
 /// # Safety
 /// `text` is NULL, or points to bytes that stay as they are during `'a` and are readable up to a
@@ -20,7 +20,7 @@ pub(super) unsafe fn c_bytes<'a>(text: *const c_char, max: usize) -> &'a [u8] {
     if text.is_null() {
         return &[];
     }
-    // SAFETY: no byte behind the terminator or behind max + 1 is looked at; those before were.
+    // SAFETY: promised by the caller for the bytes up to the terminator, or for max + 1 bytes.
     unsafe { std::slice::from_raw_parts(text.cast(), strnlen(text, max + 1)) }
 }
 
@@ -60,24 +60,24 @@ pub(super) unsafe fn put_bytes(to: *mut u8, bytes: &[u8]) {
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
 }
 
-/// Static memory that the server reads and writes: its variables, descriptors and defaults. It is
-/// never in a read-only segment, where the server's writes would end the process.
+/// Static memory that the server reads and writes: variables, descriptors and defaults. It is never in a read-only
+/// segment, where a write by the server would end the process.
 #[repr(transparent)]
 pub(super) struct Shared<T>(UnsafeCell<T>);
 
 // SAFETY: the server orders its own accesses by its locks (LOCK_plugin, LOCK_global_system_variables). This library
-// reads a value plainly only where nothing can write it: one that is read-only once the plugin runs, or one that is
-// read in init or under those locks. What check functions, which run without a lock, read of a value that may change
-// is read and written through an atomic (`Shared::<bool>::flag`).
+// reads a value without an atomic only if nothing can write it meanwhile: because it is read-only once the plugin runs,
+// or because it is read in init or under those locks. A value that may change, and that check functions read without a
+// lock, is read and written through an atomic (`Shared::<bool>::flag`).
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    /// Holds `value` to begin with.
+    /// Holds `value` at first.
     pub const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
 
-    /// Where it lies.
+    /// Its address.
     pub const fn get(&self) -> *mut T {
         self.0.get()
     }
@@ -86,9 +86,9 @@ impl<T> Shared<T> {
 impl Shared<bool> {
     /// The value as an atomic, for accesses that no lock orders.
     pub fn flag(&self) -> &AtomicBool {
-        // SAFETY: static memory of a bool, which lives as long as `self`; this library changes it through the atomic
-        // only. The server sets it before init, and later reads it plainly under a lock under which it also calls
-        // the update function that writes here, so that no plain access meets a write.
+        // SAFETY: static memory of a bool, which lives as long as `self`. This library changes it only through the atomic.
+        // The server sets it before init. Later it reads it without an atomic, but under the lock under which it also
+        // calls the update function that writes here.
         unsafe { AtomicBool::from_ptr(self.0.get()) }
     }
 }

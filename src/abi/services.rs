@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Services that the server links by name: it looks for a symbol of the service's name that holds
-//! the version wanted, and puts the address of its table there before it calls init.
+//! Services that the server links by name: it looks for a symbol with the service's name, which holds the version that
+//! is wanted, and writes the address of its table there before it calls init.
 
 use super::sys::{
     KX_LOG_ERROR, KX_LOG_NOTE, KX_LOG_WARNING, KX_SERVICE_VERSION, kx_log_service, kx_malloc_service,
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// The server's allocator: whatever the server frees comes from here.
+/// The server's allocator. All memory that the server frees comes from here.
 #[unsafe(export_name = "mysql_malloc_service")]
 pub static MALLOC_SERVICE: AtomicPtr<kx_malloc_service> =
     AtomicPtr::new(ptr::without_provenance_mut(KX_SERVICE_VERSION as usize));
@@ -23,22 +23,22 @@ pub static LOG_SERVICE: AtomicPtr<kx_log_service> =
 /// The server's handle of this plugin, for log lines.
 static PLUGIN: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
-/// The table of a service, once the server has put it there.
+/// The table of a service; `None` until the server has linked it.
 fn table<T>(service: &AtomicPtr<T>) -> Option<&'static T> {
     let table = service.load(Ordering::Acquire);
     if table.addr() <= KX_SERVICE_VERSION as usize {
         return None;
     }
-    // SAFETY: anything but the version is the server's table, which lives as long as the server.
+    // SAFETY: any value but the version is the address of the server's table, which lives as long as the server.
     Some(unsafe { &*table })
 }
 
-/// Remembers the handle that init was called with; NULL forgets it.
+/// Keeps the handle that init was called with, for log lines; NULL forgets it.
 pub(super) fn set_plugin(plugin: *mut c_void) {
     PLUGIN.store(plugin, Ordering::Release);
 }
 
-/// How much a log line matters.
+/// The severity of a log line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Level {
     Error,
@@ -46,8 +46,8 @@ pub(super) enum Level {
     Note,
 }
 
-/// Writes a line to the server's error log, or to standard error when there is none. The server sends
-/// its standard error to the error log too.
+/// Writes a line to the server's error log, or to standard error if there is none. The server sends its standard error to
+/// the error log too.
 pub(super) fn log(level: Level, message: &str) {
     let plugin = PLUGIN.load(Ordering::Acquire);
     let write = table(&LOG_SERVICE).and_then(|t| t.my_plugin_log_message);
@@ -69,7 +69,7 @@ pub(super) fn log(level: Level, message: &str) {
     unsafe { write(&mut plugin, level as c_int, c"%s".as_ptr(), text.as_ptr()) };
 }
 
-/// A copy of `bytes` in the server's memory, with a NUL behind it. `None` when the server has no memory.
+/// A copy of `bytes` in the server's memory, with a NUL behind it; `None` if the server has no memory.
 pub(super) fn server_copy(bytes: &[u8]) -> Option<NonNull<u8>> {
     let malloc = table(&MALLOC_SERVICE)?.mysql_malloc?;
     // SAFETY: the server's allocator; key 0 names no instrument, flags 0 ask for nothing special.
@@ -82,7 +82,7 @@ pub(super) fn server_copy(bytes: &[u8]) -> Option<NonNull<u8>> {
     Some(memory)
 }
 
-/// Gives memory back that came from the server's allocator; NULL is fine.
+/// Frees memory of the server's allocator. NULL is allowed.
 ///
 /// # Safety
 /// `memory` is NULL or came from the server's allocator and is not used any more.

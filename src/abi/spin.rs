@@ -13,11 +13,11 @@ pub(super) struct Spin<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `value` is reached only through a `Locked`, and only the thread that set `locked` has one.
+// SAFETY: `value` is reached only through a `SpinGuard`, and only the thread that set `locked` has one.
 unsafe impl<T: Send> Sync for Spin<T> {}
 
 /// The value, while it is locked.
-pub(super) struct Locked<'a, T> {
+pub(super) struct SpinGuard<'a, T> {
     by: &'a Spin<T>,
 }
 
@@ -28,14 +28,14 @@ impl<T> Spin<T> {
     }
 
     /// The value, unless another thread has it.
-    pub fn try_lock(&self) -> Option<Locked<'_, T>> {
+    pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         let won = self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        // `then_some` would make a Locked, and so unlock, where another thread has it.
-        won.then(|| Locked { by: self })
+        // `then_some` would make a SpinGuard, and so unlock, where another thread has it.
+        won.then(|| SpinGuard { by: self })
     }
 
     /// The value, once no other thread has it.
-    pub fn lock(&self) -> Locked<'_, T> {
+    pub fn lock(&self) -> SpinGuard<'_, T> {
         loop {
             match self.try_lock() {
                 Some(locked) => return locked,
@@ -45,22 +45,22 @@ impl<T> Spin<T> {
     }
 }
 
-impl<T> Deref for Locked<'_, T> {
+impl<T> Deref for SpinGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: there is no other Locked of this value.
+        // SAFETY: there is no other SpinGuard of this value.
         unsafe { &*self.by.value.get() }
     }
 }
 
-impl<T> DerefMut for Locked<'_, T> {
+impl<T> DerefMut for SpinGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above.
         unsafe { &mut *self.by.value.get() }
     }
 }
 
-impl<T> Drop for Locked<'_, T> {
+impl<T> Drop for SpinGuard<'_, T> {
     fn drop(&mut self) {
         self.by.locked.store(false, Ordering::Release);
     }

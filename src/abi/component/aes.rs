@@ -12,7 +12,7 @@ use crate::error::{BadRequest, Error};
 use crate::key::NameRef;
 use std::ffi::{c_char, c_int, c_uchar};
 
-/// Longer than the name of every mode.
+/// Longer than the name of any mode.
 const MAX_MODE: usize = 16;
 
 pub(super) static SERVICE: Shared<kx_keyring_aes> =
@@ -41,7 +41,7 @@ unsafe extern "C" fn get_size(
     })
 }
 
-/// The cipher of a stored key, or `None` when it cannot be used; the log says why.
+/// The cipher of a stored key; `None` if it cannot be used, and the log says why.
 fn cipher(name: &NameRef<'_>) -> Option<Cipher> {
     let Some(keyring) = instance::get() else {
         services::log(Level::Error, &Error::BadRequest(BadRequest::Unavailable).to_string());
@@ -57,7 +57,7 @@ fn cipher(name: &NameRef<'_>) -> Option<Cipher> {
     None
 }
 
-/// The arguments of an operation as the server gives them.
+/// The arguments of an operation, as the server passes them.
 struct Arguments {
     data_id: *const c_char,
     auth_id: *const c_char,
@@ -71,7 +71,7 @@ struct Arguments {
     output_size: *mut usize,
 }
 
-/// What `work` makes of the input goes to the output, whole or not at all.
+/// Writes what `work` makes of the input to the output, all of it or nothing.
 ///
 /// # Safety
 /// Every pointer is NULL or the caller's, for the sizes given.

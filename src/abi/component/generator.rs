@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyring_generator`: makes keys of random bytes.
+//! `keyring_generator`: generates keys of random bytes.
 
 use super::{key_type, logging, name};
 use crate::abi::guard::guard;

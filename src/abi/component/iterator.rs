@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyring_keys_metadata_iterator`: the names of all keys that were there when it was made.
+//! `keyring_keys_metadata_iterator`: lists the names of all keys.
 
+use super::cursor::Cursor;
 use crate::abi::guard::{Failed, guard, guard_yes_no};
 use crate::abi::handles::Handles;
 use crate::abi::instance;
@@ -20,13 +21,7 @@ pub(super) static SERVICE: Shared<kx_keyring_keys_metadata_iterator> =
         get: Some(get),
     });
 
-/// Names, and how far the caller is.
-struct Names {
-    names: Vec<KeyName>,
-    at: usize,
-}
-
-static ITERATORS: Handles<Names> = Handles::new(0x4900_0000_0000);
+static ITERATORS: Handles<Cursor<KeyName>> = Handles::new(0x4900_0000_0000);
 
 unsafe extern "C" fn init(iterator: *mut *mut c_void) -> c_int {
     guard(|| {
@@ -36,7 +31,7 @@ unsafe extern "C" fn init(iterator: *mut *mut c_void) -> c_int {
         // SAFETY: not NULL, so it is the caller's variable.
         unsafe { *iterator = null_mut() };
         let keyring = instance::get().ok_or(Failed)?;
-        let handle = ITERATORS.open(Names { names: keyring.names(), at: 0 });
+        let handle = ITERATORS.open(Cursor::new(keyring.names()));
         // SAFETY: as above.
         unsafe { *iterator = handle };
         Ok(())
@@ -50,25 +45,17 @@ unsafe extern "C" fn deinit(iterator: *mut c_void) -> c_int {
     })
 }
 
-/// 1 when it stands on a key.
+/// 1 if it is at a key.
 unsafe extern "C" fn is_valid(iterator: *mut c_void) -> c_int {
-    guard_yes_no(|| ITERATORS.with(iterator, |i| i.at < i.names.len()) == Some(true))
+    guard_yes_no(|| ITERATORS.with(iterator, |names| names.current().is_some()) == Some(true))
 }
 
-/// Stepping behind the last key succeeds once.
 unsafe extern "C" fn next(iterator: *mut c_void) -> c_int {
-    guard(|| {
-        let stepped = ITERATORS.with(iterator, |i| {
-            let more = i.at < i.names.len();
-            i.at += usize::from(more);
-            more
-        });
-        stepped.filter(|stepped| *stepped).map(drop).ok_or(Failed)
-    })
+    guard(|| ITERATORS.with(iterator, Cursor::step).flatten().ok_or(Failed))
 }
 
 fn current(iterator: *mut c_void) -> Result<KeyName, Failed> {
-    ITERATORS.with(iterator, |i| i.names.get(i.at).cloned()).flatten().ok_or(Failed)
+    ITERATORS.with(iterator, |names| names.current().cloned()).flatten().ok_or(Failed)
 }
 
 unsafe extern "C" fn get_length(
@@ -100,7 +87,7 @@ unsafe extern "C" fn get(
     guard(|| {
         let name = current(iterator)?;
         let (id, user) = (name.as_ref().id(), name.as_ref().user());
-        // A name cut short would be another key's.
+        // A shortened name would be another key's.
         if data_id.is_null() || auth_id.is_null() || id.len() >= data_id_room || user.len() >= auth_id_room {
             return Err(Failed);
         }

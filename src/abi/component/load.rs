@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyring_load`: reads the configuration and opens the keyring, at the server's start and at ALTER
-//! INSTANCE RELOAD KEYRING. When that fails, what was in use goes on.
+//! `keyring_load`: reads the configuration and opens the keyring, at the server's start and at ALTER INSTANCE RELOAD
+//! KEYRING. If that fails, the keyring that was open stays in use.
 
 use super::log;
 use super::readers;
@@ -20,31 +20,31 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Longest path that is taken.
+/// Longest path in bytes.
 const MAX_PATH: usize = 4096;
 
 pub(super) static SERVICE: Shared<kx_keyring_load> = Shared::new(kx_keyring_load { load: Some(load) });
 
-/// What the last calls came to.
+/// The result of the last call, for the rows of the status table.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outcome {
-    /// The configuration of the keyring in use; without one, the one that the last call wanted.
+pub(super) struct LastLoad {
+    /// The configuration of the open keyring; if none is open, the one that the last call read.
     pub config: Option<Config>,
-    /// Why the last call failed; empty when it did not.
+    /// Why the last call failed; empty if it did not.
     pub failure: String,
 }
 
-static OUTCOME: Mutex<Option<Outcome>> = Mutex::new(None);
-/// Held through a call: the server makes one at a time, others need not.
+static LAST_LOAD: Mutex<Option<LastLoad>> = Mutex::new(None);
+/// Held during a call. The server makes one at a time, but nothing obliges it to.
 static LOADING: Mutex<()> = Mutex::new(());
 
 /// `None` before the first call.
-pub(super) fn outcome() -> Option<Outcome> {
-    OUTCOME.lock().unwrap_or_else(PoisonError::into_inner).clone()
+pub(super) fn last_load() -> Option<LastLoad> {
+    LAST_LOAD.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-pub(super) fn forget() {
-    *OUTCOME.lock().unwrap_or_else(PoisonError::into_inner) = None;
+pub(super) fn forget_last_load() {
+    *LAST_LOAD.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
 unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c_char) -> c_int {
@@ -55,7 +55,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
         let paths = unsafe { (path(component_path), path(instance_path)) };
         let (config, loaded) = match file::read(paths.0.as_deref(), paths.1.as_deref(), effective_user()) {
             Ok(config) => {
-                let loaded = open(&config, outcome().is_none());
+                let loaded = open(&config, last_load().is_none());
                 (Some(config), loaded)
             }
             Err(e) => (None, Err(e)),
@@ -68,28 +68,28 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
                 String::new()
             }
             Err(e) => {
-                let so = if in_use {
-                    "the keyring was not loaded again, the one in use goes on"
+                let what = if in_use {
+                    "cannot reload the keyring; the server keeps using the old one"
                 } else {
                     "the keyring was not opened"
                 };
-                services::log(Level::Error, &format!("{so}: {e}"));
+                services::log(Level::Error, &format!("{what}: {e}"));
                 e.to_string()
             }
         };
         let failed = loaded.is_err();
-        let mut outcome = OUTCOME.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = outcome.get_or_insert_default();
-        outcome.failure = failure;
+        let mut last = LAST_LOAD.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = last.get_or_insert_default();
+        last.failure = failure;
         if !(failed && in_use) {
-            outcome.config = config;
+            last.config = config;
         }
         if failed { Err(Failed) } else { Ok(()) }
     })
 }
 
 fn open(config: &Config, first: bool) -> Result<()> {
-    // A client waits for the answer of a reload, and all others for the keyring.
+    // A client waits for the answer of a reload, and all others wait for the keyring.
     let config = &Config { wait: if first { config.wait } else { 0 }, ..config.clone() };
     if instance::get().is_some() {
         return instance::replace(&instance::open_other(config)?);
@@ -99,8 +99,8 @@ fn open(config: &Config, first: bool) -> Result<()> {
             if config.auto_create && matches!(e, Error::Refusal(Refusal::Missing { .. })) {
                 services::log(
                     Level::Warning,
-                    "auto_create makes no keyring while mysqld still runs as root: ALTER INSTANCE RELOAD KEYRING \
-                     makes it, or start mysqld as its own user",
+                    "auto_create does not create a keyring while mysqld still runs as root. Run ALTER INSTANCE \
+                     RELOAD KEYRING once it has started, or start mysqld as its own user",
                 );
             }
         })?;
@@ -111,8 +111,8 @@ fn open(config: &Config, first: bool) -> Result<()> {
     Ok(())
 }
 
-/// Whether the server is going to drop its privileges: it runs as root, and its data belong to another
-/// user. A file made now could not be written later.
+/// Whether the server is going to drop its privileges: it runs as root, and its data directory belongs to another user.
+/// It could not write a file later that is created now.
 fn still_root_for(datadir: Option<&Path>) -> bool {
     effective_user() == 0
         && datadir.is_some_and(|dir| std::fs::metadata(dir).is_ok_and(|meta| meta.uid() != 0))

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The component's lines in the server's error log.
 //!
-//! `mysql_simple_error_log` is asked for at each line, and given back: the minimal hosts of a keyring
-//! (`mysql_migrate_keyring`) do not have it, and nothing must be held when the component is unloaded.
-//! Without it lines go to standard error, which the server sends to its error log too. So do the lines of the library's
-//! own threads: 8.0 and 8.4 call deinit with the registry locked, and deinit waits for such a thread to end.
+//! `mysql_simple_error_log` is acquired for each line and released after it: minimal hosts of a keyring
+//! (`mysql_migrate_keyring`) do not have it, and nothing may be held when the component is unloaded. Without it, lines go
+//! to standard error, which the server sends to its error log too. So do the lines of the library's own threads: 8.0 and
+//! 8.4 call deinit with the registry locked, and deinit waits for such a thread to end.
 
 use super::NAME;
 use crate::abi::services::Level;
@@ -30,7 +30,7 @@ thread_local! {
     static OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From here on no line of this thread, one of the library's own, touches the registry.
+/// Marks this thread as one of the library's own: its lines do not use the registry.
 pub(in crate::abi) fn leave_registry_alone() {
     OWN.set(true);
 }
@@ -43,7 +43,7 @@ pub(super) fn stop() {
     STARTED.store(false, Ordering::Release);
 }
 
-/// A line of the component's own words. Answers whether this library was loaded as a component.
+/// Writes a line, if this library was loaded as a component. Returns whether it was.
 pub(in crate::abi) fn text(level: Level, message: &str) -> bool {
     if !STARTED.load(Ordering::Acquire) {
         return false;
@@ -55,30 +55,30 @@ pub(in crate::abi) fn text(level: Level, message: &str) -> bool {
     true
 }
 
-/// The keyring was loaded. A number of the server's own, which tools look for.
+/// Says that the keyring was loaded, with a message number of the server's own, which tools look for.
 pub(super) fn initialized() {
     if !emit(Level::Note, KX_MESSAGE_INITIALIZED, &CString::default(), None) {
         to_stderr(Level::Note, KX_MESSAGE_INITIALIZED, "the keyring was loaded");
     }
 }
 
-/// `keyring_aes` was asked to use a key that is not there.
+/// Says that `keyring_aes` was asked to use a key that does not exist.
 pub(super) fn not_found(name: &NameRef<'_>) {
     let (id, user) = (c_string(name.id()), c_string(name.user()));
     if !emit(Level::Note, KX_MESSAGE_NOT_FOUND, &id, Some(&user)) {
-        to_stderr(Level::Note, KX_MESSAGE_NOT_FOUND, &format!("there is no key {name}"));
+        to_stderr(Level::Note, KX_MESSAGE_NOT_FOUND, &format!("key {name} does not exist"));
     }
 }
 
-/// `keyring_aes` was asked to use a key of another type.
+/// Says that `keyring_aes` was asked to use a key of another type.
 pub(super) fn not_aes(name: &NameRef<'_>) {
     let (id, user) = (c_string(name.id()), c_string(name.user()));
     if !emit(Level::Note, KX_MESSAGE_NOT_AES, &id, Some(&user)) {
-        to_stderr(Level::Note, KX_MESSAGE_NOT_AES, &format!("the key {name} is no AES key"));
+        to_stderr(Level::Note, KX_MESSAGE_NOT_AES, &format!("key {name} is not an AES key"));
     }
 }
 
-/// Writes the server's message of that number, which takes these strings. Answers whether it could.
+/// Writes the server's message of that number, which takes these strings. Returns whether it could.
 fn emit(level: Level, number: u32, first: &CString, second: Option<&CString>) -> bool {
     if OWN.get() {
         return false;
@@ -131,7 +131,7 @@ fn to_stderr(level: Level, number: u32, message: &str) {
     let _ = std::io::stderr().write_all(line(level, number, message).as_bytes());
 }
 
-/// A line that looks like those of the server's error log.
+/// A line in the form of the server's error log.
 fn line(level: Level, number: u32, message: &str) -> String {
     let level = match level {
         Level::Error => "ERROR",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyring_component_metadata_query`: the rows of `performance_schema.keyring_component_status`. They
-//! are there when the keyring is not, and never hold a secret.
+//! `keyring_component_metadata_query`: lists the rows of `performance_schema.keyring_component_status`. They exist even
+//! if no keyring is open, and hold no secret.
 
+use super::cursor::Cursor;
 use super::{AUTHOR, LICENSE, NAME, load};
 use crate::abi::guard::{Failed, guard, guard_yes_no};
 use crate::abi::handles::Handles;
@@ -12,7 +13,7 @@ use crate::keyring::KeyringState;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-/// Longest value in bytes that the table's column takes.
+/// Longest value in bytes that the table's column can hold.
 const MAX_VALUE: usize = 1023;
 
 pub(super) static SERVICE: Shared<kx_keyring_component_metadata_query> =
@@ -27,20 +28,14 @@ pub(super) static SERVICE: Shared<kx_keyring_component_metadata_query> =
 
 type Row = (&'static str, String);
 
-/// Rows, and how far the caller is.
-struct Rows {
-    rows: Vec<Row>,
-    at: usize,
-}
-
-static QUERIES: Handles<Rows> = Handles::new(0x4d00_0000_0000);
+static QUERIES: Handles<Cursor<Row>> = Handles::new(0x4d00_0000_0000);
 
 fn rows() -> Vec<Row> {
     let text = |text: &CStr| text.to_string_lossy().into_owned();
     let status = instance::status();
-    let load::Outcome { config, failure } = load::outcome().unwrap_or_default();
+    let load::LastLoad { config, failure } = load::last_load().unwrap_or_default();
     let shown = |path: &std::path::Path| path.display().to_string();
-    // What a reload failed on matters more than what a call did.
+    // The failure of a reload matters more than that of a call.
     let last_error = match (&status, failure.is_empty()) {
         (Some(status), true) => status.last_error.clone(),
         _ => failure,
@@ -69,7 +64,7 @@ fn rows() -> Vec<Row> {
     rows.into_iter().map(|(key, value)| (key, presentable(value))).collect()
 }
 
-/// Without NUL, and no longer than the table takes.
+/// The value without NUL, and no longer than [`MAX_VALUE`].
 fn presentable(value: String) -> String {
     let mut value = value.replace('\0', " ");
     let mut len = value.len().min(MAX_VALUE);
@@ -87,7 +82,7 @@ unsafe extern "C" fn init(iterator: *mut *mut c_void) -> c_int {
         }
         // SAFETY: not NULL, so it is the caller's variable.
         unsafe { *iterator = null_mut() };
-        let handle = QUERIES.open(Rows { rows: rows(), at: 0 });
+        let handle = QUERIES.open(Cursor::new(rows()));
         // SAFETY: as above.
         unsafe { *iterator = handle };
         Ok(())
@@ -101,28 +96,20 @@ unsafe extern "C" fn deinit(iterator: *mut c_void) -> c_int {
     })
 }
 
-/// 1 when it stands on a row.
+/// 1 if it is at a row.
 unsafe extern "C" fn is_valid(iterator: *mut c_void) -> c_int {
-    guard_yes_no(|| QUERIES.with(iterator, |q| q.at < q.rows.len()) == Some(true))
+    guard_yes_no(|| QUERIES.with(iterator, |rows| rows.current().is_some()) == Some(true))
 }
 
-/// Stepping behind the last row succeeds once.
 unsafe extern "C" fn next(iterator: *mut c_void) -> c_int {
-    guard(|| {
-        let stepped = QUERIES.with(iterator, |q| {
-            let more = q.at < q.rows.len();
-            q.at += usize::from(more);
-            more
-        });
-        stepped.filter(|stepped| *stepped).map(drop).ok_or(Failed)
-    })
+    guard(|| QUERIES.with(iterator, Cursor::step).flatten().ok_or(Failed))
 }
 
 fn current(iterator: *mut c_void) -> Result<Row, Failed> {
-    QUERIES.with(iterator, |q| q.rows.get(q.at).cloned()).flatten().ok_or(Failed)
+    QUERIES.with(iterator, |rows| rows.current().cloned()).flatten().ok_or(Failed)
 }
 
-/// The terminators are counted.
+/// The lengths include the terminators.
 unsafe extern "C" fn get_length(
     iterator: *mut c_void,
     key_size: *mut usize,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring component `component_keyring_external`: the symbol that the server looks up, and the
-//! descriptor that it leads to. One file per service, and one for the readers that are open.
+//! The keyring component `component_keyring_external`: the symbol that the server looks up, and the descriptor that it
+//! leads to. There is one file for each service, and one for the table of open readers.
 
 mod aes;
+mod cursor;
 mod generator;
 mod iterator;
 mod load;
@@ -92,11 +93,11 @@ unsafe extern "C" fn init() -> c_int {
 unsafe extern "C" fn deinit() -> c_int {
     guard(|| {
         care::stop();
-        // From here on nothing is asked of the registry, which the server is changing.
+        // From here on the library does not use the registry, which the server is changing.
         log::stop();
         instance::set(None);
         readers::forget_replaced();
-        load::forget();
+        load::forget_last_load();
         Ok(())
     })
 }

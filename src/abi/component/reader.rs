@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyring_reader_with_status`: hands out one key. A reader holds a name and no key bytes, and no lock is
-//! held while one is open. Nothing is searched for a second time, and nothing allocated, while the key stays.
+//! `keyring_reader_with_status`: hands out one key. A reader holds a name and no key bytes, and no lock is held while one
+//! is open. A key that was found is not searched for again unless it was removed or the keyring was read again.
 
 use super::name;
-use super::readers::{self, Opened};
+use super::readers::{self, OpenedReader};
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_bytes};
@@ -45,14 +45,14 @@ unsafe extern "C" fn init(data_id: *const c_char, auth_id: *const c_char, reader
             Err(Failed)
         };
         match readers::open(&name) {
-            Opened::Reader(handle) => {
+            OpenedReader::Reader(handle) => {
                 // SAFETY: as above.
                 unsafe { *reader = handle };
                 Ok(())
             }
-            Opened::NoKey => Ok(()),
-            Opened::NoKeyring => refused(&Error::BadRequest(BadRequest::Unavailable)),
-            Opened::TooMany => refused(&"too many readers are open"),
+            OpenedReader::NoKey => Ok(()),
+            OpenedReader::NoKeyring => refused(&Error::BadRequest(BadRequest::Unavailable)),
+            OpenedReader::TooMany => refused(&"too many readers are open"),
         }
     })
 }
@@ -98,8 +98,8 @@ unsafe extern "C" fn fetch(
             if key.data.len() > data_room || kind.len() > type_room {
                 return Err(Failed);
             }
-            // SAFETY: the caller's buffers, whose room was compared; its variables are not NULL. Many
-            // callers give the type no room for a terminator.
+            // SAFETY: the caller's buffers, whose room was compared; its variables are not NULL. Many callers leave no
+            // room for a terminator behind the type.
             unsafe {
                 put_bytes(data, key.data);
                 put_bytes(type_.cast(), kind);

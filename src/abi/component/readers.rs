@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Open readers. A server opens and closes one for each key that it fetches, so the table of them is made for speed:
-//! each thread uses a reader of its own again and again, which keeps the keyring and its own lock. With
-//! [`Handles`](crate::abi::handles::Handles), even in many parts, a fetch takes two thirds of the time that it takes
-//! `component_keyring_file`; so it takes less than half (docs/BENCHMARKS.md).
+//! The table of open readers. The server opens and closes one for each key that it fetches, so the table is made for
+//! speed: each thread uses the same reader again and again, which keeps the keyring and has a lock of its own. A fetch
+//! takes less than half of the time that it takes `component_keyring_file`. With [`Handles`](crate::abi::handles::Handles)
+//! it would take two thirds (docs/BENCHMARKS.md).
 //!
-//! A handle is a number, as everywhere: how often its reader was opened, and which reader it is. No number is given out
-//! twice, so that a stale, foreign or doubly freed handle is refused.
+//! As everywhere, a handle is a number, and none is given out twice: a stale, foreign or doubly freed handle is refused.
+//! It tells which reader it is and how often that was opened.
 
 use crate::abi::instance;
-use crate::abi::spin::{Locked, Spin};
+use crate::abi::spin::{Spin, SpinGuard};
 use crate::format::records::KeyRecord;
 use crate::key::{KeyName, NameRef};
 use crate::keyring::{FoundKey, Keyring};
@@ -42,7 +42,7 @@ thread_local! {
 }
 
 /// What opening a reader came to.
-pub(super) enum Opened {
+pub(super) enum OpenedReader {
     /// Its handle.
     Reader(*mut c_void),
     /// There is no such key.
@@ -54,21 +54,21 @@ pub(super) enum Opened {
 }
 
 /// Opens a reader of the key of that name.
-pub(super) fn open(name: &NameRef<'_>) -> Opened {
-    let Some((number, mut reader)) = closed() else { return Opened::TooMany };
+pub(super) fn open(name: &NameRef<'_>) -> OpenedReader {
+    let Some((number, mut reader)) = closed() else { return OpenedReader::TooMany };
     let count = instance::count();
     if reader.keyring.as_ref().is_none_or(|(at, _)| *at != count) {
         reader.keyring = instance::get().map(|keyring| (count, keyring));
     }
-    let Some((_, keyring)) = &reader.keyring else { return Opened::NoKeyring };
-    let Some(found) = keyring.find(name) else { return Opened::NoKey };
+    let Some((_, keyring)) = &reader.keyring else { return OpenedReader::NoKeyring };
+    let Some(found) = keyring.find(name) else { return OpenedReader::NoKey };
     reader.key = Some((name.to_owned(), found));
     reader.times += 1;
-    Opened::Reader(std::ptr::without_provenance_mut(FIRST + reader.times * COUNT + number))
+    OpenedReader::Reader(std::ptr::without_provenance_mut(FIRST + reader.times * COUNT + number))
 }
 
 /// A reader that is not open, with its number.
-fn closed() -> Option<(usize, Locked<'static, Reader>)> {
+fn closed() -> Option<(usize, SpinGuard<'static, Reader>)> {
     let (before, from) = READERS.split_at(MINE.with(|mine| *mine));
     let numbered = (before.len()..).zip(from).chain((0..).zip(before));
     numbered
@@ -77,7 +77,7 @@ fn closed() -> Option<(usize, Locked<'static, Reader>)> {
 }
 
 /// The reader behind a handle.
-fn opened(handle: *mut c_void) -> Option<Locked<'static, Reader>> {
+fn opened(handle: *mut c_void) -> Option<SpinGuard<'static, Reader>> {
     let number = handle.addr().wrapping_sub(FIRST);
     let reader = READERS.get(number % COUNT)?.lock();
     (reader.times == number / COUNT && reader.key.is_some()).then_some(reader)

@@ -10,7 +10,7 @@ use std::ffi::c_int;
 pub(super) static SERVICE: Shared<kx_keyring_component_status> =
     Shared::new(kx_keyring_component_status { keyring_initialized: Some(keyring_initialized) });
 
-/// 1 when it can: the one service that is not 0 for good news.
+/// 1 if it can.
 unsafe extern "C" fn keyring_initialized() -> c_int {
     guard_yes_no(|| instance::get().is_some())
 }

@@ -27,12 +27,12 @@ unsafe extern "C" fn store(
             let (name, key_type, data) =
                 unsafe { (name(data_id, auth_id)?, key_type(type_)?, bytes(data.cast(), size, MAX_DATA)) };
             if size == 0 {
-                // keyring_udf's callers expect a success. To every reader a key without bytes is one that is not
-                // there, so there is nothing to keep.
+                // keyring_udf's callers expect a success. For every reader, a key without bytes does not exist, so there
+                // is nothing to keep.
                 if instance::read(|keyring| Ok(keyring.fetch(&name, |_| ())))?.is_some() {
                     return Err(BadRequest::Exists { name: name.to_string() }.into());
                 }
-                services::log(Level::Note, &format!("the key {name} has no bytes: nothing was stored"));
+                services::log(Level::Note, &format!("key {name} has no bytes, so nothing was stored"));
                 return Ok(());
             }
             let data = data.ok_or(if size > MAX_DATA { KeyError::KeyTooLong } else { KeyError::EmptyKey })?;
@@ -41,7 +41,7 @@ unsafe extern "C" fn store(
     })
 }
 
-/// A key that is not there is a failure, as keyring_udf's callers expect.
+/// Fails if the key does not exist, as keyring_udf's callers expect.
 unsafe extern "C" fn remove(data_id: *const c_char, auth_id: *const c_char) -> c_int {
     guard(|| {
         logging("removing", || {

@@ -10,10 +10,10 @@ use crate::error::{BadRequest, Error, Failure, Result};
 use crate::key::{KeyError, KeyName, KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
 use std::ffi::{c_char, c_void};
 
-/// The key types that a keyring plugin knows, compared exactly.
+/// The key types of a keyring plugin, compared byte for byte.
 const TYPES: [&[u8]; 4] = [b"AES", b"RSA", b"DSA", b"SECRET"];
 
-/// Open iterators: the names that were there when each was opened.
+/// Open iterators, each with the names that there were when it was opened.
 static ITERATORS: Handles<std::vec::IntoIter<KeyName>> = Handles::new(0x6b78_0000);
 
 /// How many iterators the server has open.
@@ -98,9 +98,11 @@ pub(super) unsafe extern "C" fn fetch(
     guard(|| {
         logging("fetching", || {
             if type_out.is_null() || key_out.is_null() || len_out.is_null() {
-                return Err(BadRequest::Config("the caller gave no place for the key".to_owned()).into());
+                return Err(
+                    BadRequest::Config("the caller passed NULL as a place for the key".to_owned()).into()
+                );
             }
-            // SAFETY: not NULL, so they are the caller's variables. A key that is not there is a success
+            // SAFETY: not NULL, so they are the caller's variables. A key that does not exist is a success
             // with a NULL key.
             unsafe {
                 *type_out = std::ptr::null_mut();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Loading and unloading.
 
-use super::{functions, variables};
+use super::{functions, replace, settings};
 use crate::abi::care;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
@@ -9,14 +9,14 @@ use crate::abi::services::{Level, log, set_plugin};
 use crate::keyring::Trust;
 use std::ffi::{c_int, c_void};
 
-/// Keys that the server itself needs: InnoDB, the binary log, persisted variables.
+/// How the ids of keys begin that the server itself needs: of InnoDB, the binary log, persisted variables.
 const SERVER_KEYS: [&[u8]; 3] = [b"INNODBKey-", b"MySQLReplicationKey_", b"persisted_variables_key"];
 
-/// Opens the keyring. Without one the plugin does not load; nothing is left open or changed then.
+/// Opens the keyring. If that fails, the plugin is not loaded, and nothing stays open or is changed.
 pub(super) unsafe extern "C" fn init(plugin: *mut c_void) -> c_int {
     guard(|| {
         set_plugin(plugin);
-        match variables::config().and_then(|config| instance::open(&config, Trust::Witness)) {
+        match settings::config().and_then(|config| instance::open(&config, Trust::Witness)) {
             Ok(keyring) => {
                 instance::set(Some(keyring));
                 Ok(())
@@ -31,7 +31,7 @@ pub(super) unsafe extern "C" fn init(plugin: *mut c_void) -> c_int {
     })
 }
 
-/// Refuses UNINSTALL PLUGIN while the server depends on the keyring: nothing else would.
+/// Refuses UNINSTALL PLUGIN while the server depends on the keyring. Nothing else does.
 pub(super) unsafe extern "C" fn check_uninstall(_plugin: *mut c_void) -> c_int {
     guard(|| {
         let Some(keyring) = instance::get() else { return Ok(()) };
@@ -45,7 +45,7 @@ pub(super) unsafe extern "C" fn check_uninstall(_plugin: *mut c_void) -> c_int {
             (0, open) => format!("{open} iterators over its keys are open; try again"),
             (needed, _) => format!(
                 "it holds {needed} keys of the server itself (InnoDB, binary log), without which encrypted data \
-                 cannot be read. To take the keyring away all the same, stop the server and remove it from \
+                 cannot be read. To remove the keyring anyway, stop the server and remove the plugin from \
                  early-plugin-load"
             ),
         };
@@ -59,7 +59,7 @@ pub(super) unsafe extern "C" fn deinit(_plugin: *mut c_void) -> c_int {
     guard(|| {
         care::stop();
         instance::set(None);
-        variables::forget();
+        replace::forget_pending();
         set_plugin(std::ptr::null_mut());
         Ok(())
     })

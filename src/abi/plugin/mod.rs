@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring plugin `keyring_external`: the symbols that mysqld looks up, and the descriptor they
-//! lead to.
+//! The keyring plugin `keyring_external`: the symbols that mysqld looks up, and the descriptor that they lead to.
 
 mod functions;
 mod lifecycle;
+mod replace;
+mod settings;
 mod status;
 mod variables;
 
@@ -17,7 +18,7 @@ use std::ffi::{c_int, c_uint, c_ulong};
 /// The plugin's version, shown by SHOW PLUGINS: 0x0001 is 0.1.
 const VERSION: c_uint = 0x0001;
 
-/// The plugin interface that this library is made for.
+/// The version of the plugin interface that this library is made for.
 #[unsafe(export_name = "_mysql_plugin_interface_version_")]
 pub static INTERFACE_VERSION: c_int = KX_PLUGIN_INTERFACE_VERSION as c_int;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The status variables, computed when they are asked for.
+//! The status variables. Each is computed when a client asks for it.
 
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A variable points to memory of its own whatever becomes of an assignment.
+//! A variable points to memory of its own, whether an assignment succeeds, fails or panics.
 
 use super::*;
 use crate::abi::services::MALLOC_SERVICE;
 use crate::abi::sys::kx_malloc_service;
+use std::ffi::c_uint;
 use std::sync::atomic::Ordering;
 
-/// The server's allocator, which never gets anything back here.
+/// The server's allocator. Nothing is freed here.
 unsafe extern "C" fn malloc(_key: c_uint, size: usize, _flags: c_int) -> *mut c_void {
     Box::leak(vec![0u8; size].into_boxed_slice()).as_mut_ptr().cast()
 }
@@ -21,7 +22,7 @@ static MALLOC: kx_malloc_service = kx_malloc_service {
     my_strndup: None,
 };
 
-/// Assigns as the server does, which overwrites and frees the old text afterwards; answers the variable's text.
+/// Assigns as the server does, overwrites the old text afterwards, and returns the variable's text.
 fn assigned(change: impl FnOnce(&[u8]) -> Result<()>) -> Vec<u8> {
     MALLOC_SERVICE.store((&raw const MALLOC).cast_mut(), Ordering::Release);
     let mut old = *b"/the/old/one\0";
