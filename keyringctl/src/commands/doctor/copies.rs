@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Compares the copies with each other.
-pub(super) fn alike(view: &HostView<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
+pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
     let newest = |best: Option<usize>, i: usize| match best.and_then(|b| opened.get(b)).zip(opened.get(i)) {
         Some(((_, best_one), (_, one))) if one.generation() <= best_one.generation() => best,
         _ => Some(i),

@@ -56,7 +56,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
         .into_iter()
         .map(|(path, claims)| (path, Content { claims, keyring: verify(view, &fs, path, found) }))
         .collect();
-    copies::alike(view, &opened, found);
+    copies::compare(view, &opened, found);
     copies::witness(view, &fs, &opened, found);
     if let Some((path, first)) = opened.first() {
         slots(path, &first.claims, found);

@@ -24,7 +24,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     let copies: Vec<&Path> = view.host.copies().collect();
     for copy in &copies {
         let dir = directory_of(copy);
-        apart_from_data(view, copy, dir, found);
+        separate_from_data(view, copy, dir, found);
         let Some(mount) = view.mount(dir) else { continue };
         if mount.point == Path::new("/") {
             found.error(
@@ -39,10 +39,10 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
         options(view, copy, mount, found);
         at_boot(view, copy, mount, found);
     }
-    apart_from_each_other(view, &copies, found);
+    separate_from_each_other(view, &copies, found);
 }
 
-fn apart_from_data(view: &HostView<'_>, copy: &Path, dir: &Path, found: &mut Findings) {
+fn separate_from_data(view: &HostView<'_>, copy: &Path, dir: &Path, found: &mut Findings) {
     let (Some(ours), Some(theirs)) = (view.device(dir), view.device(&view.host.datadir)) else { return };
     let datadir = view.host.datadir.display();
     let fix =
@@ -78,7 +78,7 @@ fn apart_from_data(view: &HostView<'_>, copy: &Path, dir: &Path, found: &mut Fin
     }
 }
 
-fn apart_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut Findings) {
+fn separate_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut Findings) {
     for (i, copy) in copies.iter().enumerate() {
         let one =
             copies.iter().take(i).find(|other| is_one_file(&view.local_path(other), &view.local_path(copy)));

@@ -13,7 +13,7 @@ fn a_server_without_our_keyring_is_reported() {
 }
 
 #[test]
-fn a_manifest_that_is_not_whole_or_open_to_others_is_reported() {
+fn a_manifest_that_is_invalid_or_open_to_others_is_reported() {
     let guest = Guest::new();
     guest.write(MANIFEST, "{\"components\": ");
     error(&guest.findings(), "manifest", "it is not JSON");
@@ -153,7 +153,7 @@ fn other_keyrings_that_are_still_loaded_are_reported() {
 }
 
 #[test]
-fn keys_in_clear_that_another_keyring_left_are_reported() {
+fn unencrypted_keys_of_another_keyring_are_reported() {
     let guest = Guest::new();
     let json = r#"{"version": "1.0", "elements": [{"user": "", "data_id": "a", "data_type": "AES", "data": "00", "extension": []}]}"#;
     guest.write("usr/lib/mysql/plugin/component_keyring_file.cnf", r#"{"read_local_config": true}"#);

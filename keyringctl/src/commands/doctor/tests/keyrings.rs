@@ -17,7 +17,7 @@ fn store(guest: &Guest, path: &str) {
 }
 
 #[test]
-fn a_copy_that_is_missing_or_none_is_reported() {
+fn a_copy_that_is_missing_or_not_a_keyring_is_reported() {
     let guest = Guest::new();
     fs::remove_file(guest.at(MIRROR)).unwrap();
     error(&guest.findings(), "keyring-file", "no copy at");
@@ -79,14 +79,14 @@ fn a_directory_that_mysqld_cannot_pass_is_reported() {
 }
 
 #[test]
-fn one_copy_is_a_risk() {
+fn a_single_copy_is_a_warning() {
     let guest = Guest::new();
     guest.write(CNF, r#"{"path": "/mnt/a/keys/main.keyring", "unlock": "file:/etc/mysql/secret"}"#);
     warning(&guest.findings(), "one-copy", "a single copy");
 }
 
 #[test]
-fn copies_that_are_not_alike_are_reported() {
+fn copies_that_differ_are_reported() {
     let guest = Guest::new();
     store(&guest, KEYRING);
     warning(&guest.findings(), "copies-alike", "is behind: it has generation");

@@ -53,7 +53,7 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
     for (i, copy) in facts.copies.iter().enumerate() {
         volumes(copy, &facts.copies[..i], found);
         if let Some(file) = file_of(copy) {
-            alike(facts, copy, file, newest, found);
+            compare(facts, copy, file, newest, found);
         }
     }
     if let Some(file) = facts.copies.iter().find_map(file_of)
@@ -98,7 +98,7 @@ fn volumes(copy: &CopyFacts, before: &[CopyFacts], found: &mut Findings) {
     }
 }
 
-fn alike(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
+fn compare(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
     let path = copy.path.display();
     let fix = ["what to do: keyringctl doctor".to_owned()];
     if let Some(other) = &file.same_file_as {
