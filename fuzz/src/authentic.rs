@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Makes keyring files authentic whose bytes are anything: with the keys at hand, every checksum, MAC and ciphertext fits.
+//! Turns arbitrary bytes into an authentic keyring file: every checksum, MAC and ciphertext fits keys known here.
 
 use keyring_external::format::commit::COMMIT_LEN;
 use keyring_external::format::crypto::{DataKey, DataKeys, IV_LEN, KEY_LEN, TAG_LEN, Tag};
@@ -21,18 +21,18 @@ pub fn keys(id: &Uuid) -> DataKeys {
     DataKeys::derive(&data, id).expect("memory")
 }
 
-/// The keys of the keyring that a file says it is; a file that is too short has no id.
+/// The keys for the keyring id in a file; `None` if the file is too short to have one.
 pub fn keys_of(file: &[u8]) -> Option<DataKeys> {
     Some(keys(&Uuid::from_slice(file.get(ID)?).ok()?))
 }
 
-/// Gives a header its checksum alone, as anybody can.
+/// Repairs the checksum of a header, which takes no key.
 pub fn checksum(header: &mut [u8]) {
     let (body, checksum) = header.split_at_mut(CHECKSUM_AT);
     checksum.copy_from_slice(&Sha256::digest(body));
 }
 
-/// Gives a header its MAC and its checksum; answers the MAC, with which the chain of records begins.
+/// Repairs the MAC and the checksum of a header. Returns the MAC, with which the chain of records begins.
 pub fn header(header: &mut [u8], keys: &DataKeys) -> Tag {
     let (body, rest) = header.split_at_mut(MAC_AT);
     let tag = keys.header_mac().tag(&[body]).expect("memory");
@@ -41,7 +41,7 @@ pub fn header(header: &mut [u8], keys: &DataKeys) -> Tag {
     tag
 }
 
-/// Seals a record whose body is in the clear: answers its bytes and goes on with the chain.
+/// Seals the plaintext body of a record. Returns the bytes of the record and advances the chain.
 pub fn record(keys: &DataKeys, chain: &mut Tag, iv: [u8; IV_LEN], body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     keys.record_encryption().apply(&iv, &mut body).expect("memory");
@@ -50,8 +50,8 @@ pub fn record(keys: &DataKeys, chain: &mut Tag, iv: [u8; IV_LEN], body: &[u8]) -
     [&len[..], &iv, &body, chain].concat()
 }
 
-/// A whole file whose record bodies are in the clear, made authentic. A commit slot gets the chain of as many records as
-/// it counts, unless its chain begins with 0xff: then it lies.
+/// Makes a file with plaintext record bodies authentic. A commit slot gets the chain of as many records as it counts,
+/// unless its chain begins with 0xff: that one is left wrong.
 pub fn file(data: &[u8]) -> Option<(Vec<u8>, DataKeys)> {
     let keys = keys_of(data)?;
     let mut file = data.to_vec();
@@ -87,7 +87,7 @@ pub fn file(data: &[u8]) -> Option<(Vec<u8>, DataKeys)> {
     Some((file, keys))
 }
 
-/// The initialisation vector of the record at `at` and the length of its body, if it is whole.
+/// The initialisation vector of the record at `at` and the length of its body; `None` if the record is cut off.
 fn front_of_record(file: &[u8], at: usize) -> Option<([u8; IV_LEN], usize)> {
     let (len, rest) = file.get(at..)?.split_first_chunk::<4>()?;
     let (iv, rest) = rest.split_first_chunk()?;

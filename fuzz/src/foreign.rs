@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// The password of every encrypted file.
 pub const PASSWORD: &[u8] = b"secret\n";
-/// Where Percona's file holds the number of iterations: more than a few would only cost time.
+/// Where Percona's file holds the number of iterations. The target reduces it, because many iterations only cost time.
 const ITERATIONS: std::ops::Range<usize> = 33..37;
 const CHECKED: &[u8] = b"Keyring file version:2.0";
 const END: &[u8] = b"EOF";
@@ -44,7 +44,7 @@ fn read(format: Format, bytes: &[u8]) -> Result<Set, Fault> {
     read.map(|keys| set(&keys))
 }
 
-/// A file of `keyring_file`: as it is, and with its checksum made good.
+/// A file of `keyring_file`: as it is, and with a repaired checksum.
 pub fn keyring_file(data: &[u8]) {
     let _ = Format::guess(data);
     let _ = read(Format::KeyringFile, data);
@@ -56,7 +56,7 @@ pub fn keyring_file(data: &[u8]) {
     }
 }
 
-/// A file of `component_keyring_file`. What is read can be written and read back.
+/// A file of `component_keyring_file`. A file that is read can be written and read back.
 pub fn component_keyring_file(data: &[u8]) {
     let Ok(keys) = read(Format::ComponentKeyringFile, data) else { return };
     let (file, len) = legacy::component_keyring_file::write(|put| {
@@ -82,7 +82,7 @@ pub fn percona(data: &[u8]) {
     match (found, plain) {
         (Ok(found), Ok(plain)) => assert_eq!(found, plain),
         (Err(_), Err(_)) => {}
-        (found, plain) => panic!("encrypted: {found:?}, in the clear: {plain:?}"),
+        (found, plain) => panic!("encrypted: {found:?}, unencrypted: {plain:?}"),
     }
 }
 

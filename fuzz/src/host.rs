@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What keyringctl reads of the host's own configuration: AppArmor profiles, systemd units, mounts, accounts, manifests.
+//! The host's own configuration, which keyringctl reads: AppArmor profiles, systemd units, mounts, accounts, manifests.
 
 use keyring_external::unlock::UnlockSource;
 use keyringctl::host::apparmor::{local_rules, merged, parse};
@@ -29,13 +29,13 @@ fn example() -> Host {
     }
 }
 
-/// The same text as each of them.
+/// Parses the same text as each of these files.
 pub fn host(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let host = example();
     let needs = needs(&host);
 
-    // A text that includes itself, and one that is not there.
+    // `self` includes the text itself; no other include exists.
     let include = |name: &str| (name == "self").then(|| vec![text.clone().into_owned()]);
     for profile in parse(&text, &include) {
         let _ = (profile.confines(&host.mysqld), profile.is_enforced());
@@ -43,7 +43,7 @@ pub fn host(data: &[u8]) {
     }
     let rules = local_rules(&needs);
     let once = merged(&text, &rules);
-    assert_eq!(merged(&once, &rules), once, "our rules are added once");
+    assert_eq!(merged(&once, &rules), once, "rules that are present are not added again");
 
     let mut unit = Unit::default();
     unit.add(&text);

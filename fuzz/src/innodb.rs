@@ -22,13 +22,13 @@ pub const BINLOG: &[u8] = include_bytes!("../../keyringctl/src/tablespace/sample
 
 const PAGE: usize = 4096;
 const BLOCK: usize = 512;
-/// Blocks of the header of a redo file, with the first block behind it.
+/// How many blocks the header of a redo file and the first block after it take.
 const REDO_FRONT: usize = 5;
 const REDO_BLOCK: usize = 106;
 /// Where in page 0 of the table the key of the tablespace is sealed, and how many bytes that are.
 const SEALED: std::ops::Range<usize> = 1601..1665;
 
-/// The master keys that the samples need: a server's that was thrown away, and protect nothing.
+/// The master keys that the samples need. They come from a throw-away server and protect nothing.
 struct Keys;
 
 const MASTER_KEYS: [(&str, [u8; 32]); 2] = [
@@ -52,7 +52,7 @@ impl MasterKeys for Keys {
     }
 }
 
-/// Opens a sealed key of a tablespace: the cipher's key, then the initialisation vector.
+/// Decrypts a tablespace key: the cipher's key, then the initialisation vector.
 fn unsealed(sealed: &[u8]) -> [u8; 64] {
     let master = Aes256::new(&MASTER_KEYS[0].1.into());
     let mut key = [0; 64];
@@ -61,7 +61,7 @@ fn unsealed(sealed: &[u8]) -> [u8; 64] {
     key
 }
 
-/// Encrypts what lies behind the front of a page or a block, as the server does.
+/// Encrypts a page or a block after its unencrypted front, as the server does.
 fn encrypt(data: &mut [u8], key: &[u8; 64]) {
     let cbc = |data: &mut [u8]| {
         let cipher =
@@ -77,7 +77,7 @@ fn encrypt(data: &mut [u8], key: &[u8; 64]) {
     }
 }
 
-/// Files of a data directory, which were written long ago, so that they are read once.
+/// A data directory. Its files are dated back, because keyringctl reads a file again that was written just now.
 struct Dir {
     dir: TempDir,
     found: DataFiles,
@@ -112,7 +112,7 @@ impl Dir {
     }
 }
 
-/// A tablespace, and its pages again as a doublewrite file. The input: flags, then its pages.
+/// A tablespace, and the same pages as a doublewrite file. The input is a byte of flags, then the pages.
 pub fn tablespace(data: &[u8]) {
     let Some((flags, data)) = data.split_first() else { return };
     let kinds = [
@@ -147,7 +147,7 @@ pub fn tablespace(data: &[u8]) {
     assert!(reports.iter().any(|report| report.path.ends_with("t.ibd")));
 }
 
-/// Puts the pages behind the first one where the sample's second page belongs, so that inputs stay short.
+/// Moves the pages after the first one to where the sample's second page belongs, so that inputs stay short.
 fn spread(file: &mut Vec<u8>) {
     if file.len() > PAGE {
         file.splice(PAGE..PAGE, [0; 3 * PAGE]);
@@ -155,8 +155,8 @@ fn spread(file: &mut Vec<u8>) {
     }
 }
 
-/// Takes pages for what is to be encrypted: page 0 becomes the sample's, and those behind it that say they are encrypted
-/// are encrypted with its key.
+/// Encrypts plaintext pages with the key of the sample, whose page 0 replaces the first one. Only pages of an encrypted
+/// type are encrypted.
 fn encrypt_pages(file: &mut [u8]) {
     const TYPE: usize = 24;
     const OLD_TYPE: usize = 28;
@@ -169,7 +169,7 @@ fn encrypt_pages(file: &mut [u8]) {
     for page in pages.chunks_exact_mut(PAGE) {
         let word = |at| u16::from_be_bytes([page[at], page[at + 1]]);
         match word(TYPE) {
-            // Encrypted, and encrypted R-tree: the checksum is that of the page as it was.
+            // Encrypted, and encrypted R-tree: the checksum is that of the plaintext page.
             kind @ (15 | 17) => {
                 let old = if kind == 17 { RTREE } else { word(OLD_TYPE) };
                 page[TYPE..TYPE + 2].copy_from_slice(&old.to_be_bytes());
@@ -177,7 +177,7 @@ fn encrypt_pages(file: &mut [u8]) {
                 page[TYPE..TYPE + 2].copy_from_slice(&kind.to_be_bytes());
                 encrypt(&mut page[DATA..], &key);
             }
-            // Compressed, then encrypted: as far as it says that it goes.
+            // Compressed, then encrypted, up to the length that the page states.
             16 => {
                 let len = (usize::from(word(COMPRESSED_LEN)) + DATA).max(DATA + 32);
                 if let Some(data) = page.get_mut(DATA..len) {
@@ -189,7 +189,7 @@ fn encrypt_pages(file: &mut [u8]) {
     }
 }
 
-/// Gives page 0 its checksum.
+/// Repairs the checksum of page 0.
 fn sum_page0(file: &mut [u8]) {
     const FLAGS: usize = 54;
     let Some(code) = file.get(FLAGS + 2..FLAGS + 4) else { return };
@@ -207,7 +207,7 @@ fn sum_page(page: &mut [u8]) {
     page[end..end + 4].copy_from_slice(&sum);
 }
 
-/// A file of the redo log, or two. The input: flags, then its blocks.
+/// One or two files of the redo log. The input is a byte of flags, then the blocks.
 pub fn redo(data: &[u8]) {
     let Some((flags, data)) = data.split_first() else { return };
     let mut file = data.to_vec();
@@ -240,12 +240,12 @@ fn sum_block(block: &mut [u8]) {
     block[BLOCK - 4..].copy_from_slice(&sum);
 }
 
-/// Gives the file the sample's key, and encrypts the blocks that say they are encrypted.
+/// Gives the file the key of the sample, and encrypts the blocks that are marked as encrypted.
 fn encrypt_blocks(file: &mut [u8]) {
     const INFO: std::ops::Range<usize> = 2 * BLOCK..3 * BLOCK;
     let Some(info) = file.get_mut(INFO) else { return };
     info.copy_from_slice(&REDO[INFO]);
-    // Behind the version, the master key's number and the server's UUID, as in page 0.
+    // After the version, the number of the master key and the UUID of the server, as in page 0.
     let at = 2 * BLOCK + 48 + 43;
     let key = unsealed(&REDO[at..at + 64]);
     for block in file.chunks_exact_mut(BLOCK).skip(4).filter(|block| block[4] & 0x80 > 0) {
@@ -256,7 +256,7 @@ fn encrypt_blocks(file: &mut [u8]) {
     }
 }
 
-/// A file that is named like a binary log.
+/// A file with the name of a binary log.
 pub fn binlog(data: &[u8]) {
     let mut dir = Dir::new();
     dir.put("binlog.000001", DataFileKind::BinaryLog, data);
@@ -273,7 +273,7 @@ pub fn binlog(data: &[u8]) {
 mod tests {
     use super::*;
 
-    /// Without this a target would run and reach nothing.
+    /// If this fails, the targets run but reach little of the code.
     #[test]
     fn the_seeds_are_opened_and_so_are_pages_that_are_encrypted_here() {
         let judged = |flags: u8, kind, file: &[u8]| {

@@ -15,7 +15,7 @@ use keyring_external::key::{KeyName, KeyType};
 use keyring_external::secret::{Locked, UnlockSecret};
 use std::cell::RefCell;
 
-/// What opens the golden vectors. It is no text, so that no passphrase slot costs Argon2id's time.
+/// The secret of most golden vectors. It is not text, so no passphrase slot runs Argon2id.
 pub const SECRET: [u8; 40] = [0xe7; 40];
 
 thread_local! {
@@ -53,12 +53,12 @@ impl Read {
     }
 }
 
-/// What opening a whole file came to.
+/// An opened file.
 struct Opened {
     header: Header,
     commit: Commit,
     records: Vec<Read>,
-    whole: bool,
+    intact: bool,
 }
 
 fn unlocking() -> Unlocking {
@@ -86,10 +86,10 @@ fn open(file: &[u8], opener: Opener<'_>) -> Result<Opened> {
     for note in &front.notes {
         let _ = note.to_string();
     }
-    Ok(Opened { header: front.header, commit, records, whole: front.notes.is_empty() })
+    Ok(Opened { header: front.header, commit, records, intact: front.notes.is_empty() })
 }
 
-/// A whole file: as it is, and made authentic. What opens can be written and read back.
+/// A keyring file: as it is, and made authentic. A file that opens can be written and read back.
 pub fn image(data: &[u8]) {
     let _ = commit::claimed(data);
     if let Err(e) = open(data, Opener::Secret(&unlocking())) {
@@ -110,15 +110,15 @@ fn reads_back(opened: &Opened, keys: &DataKeys) {
         })
         .expect("what was read can be written");
     let again = open(&image.bytes, Opener::Keys(keys)).expect("what was written opens");
-    assert!(again.whole && again.commit == image.commit);
+    assert!(again.intact && again.commit == image.commit);
     assert!(again.records.iter().zip(&opened.records).all(|(a, b)| a.is(b)));
     assert_eq!(again.records.len(), opened.records.len());
     assert_eq!((&again.header.label, &again.header.slots), (&opened.header.label, &opened.header.slots));
     assert_eq!(again.header.ancestors, opened.header.ancestors);
 }
 
-/// A header with its slots. Its checksum is made good: that takes no key, so this is what anybody who can write to the
-/// volume reaches.
+/// A header with its slots. The checksum is repaired, which takes no key: anyone who can write to the volume reaches
+/// this code.
 pub fn header(data: &[u8]) {
     let mut copy = data.to_vec();
     copy.resize(HEADER_LEN, 0);
@@ -134,7 +134,7 @@ pub fn header(data: &[u8]) {
     for slot in claims.slots.iter().take(2) {
         try_slot(slot, &keys, &claims.id);
     }
-    // The same fields, authentic: they are written and read back.
+    // The same fields with the right MAC are written and read back.
     authentic::header(&mut copy, &keys);
     let read = header::read(&copy.repeat(2)).expect("only its MAC changed");
     let (checked, _) = read.readable[0].check(&keys).expect("its MAC fits");
@@ -157,7 +157,7 @@ fn try_slot(slot: &Slot, keys: &DataKeys, id: &uuid::Uuid) {
     }
 }
 
-/// Takes numbers and bytes off the front of an input; behind its end there are zeros.
+/// Takes numbers and bytes from the front of an input. After its end it yields zeros.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -172,8 +172,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Sealed records behind a commit slot that may lie. The input: flags, how many records are committed, how many bytes the
-/// file is cut short by, a number for the lie, then the bodies, each with its length before it.
+/// Sealed records, and a commit slot with a field that may be wrong. The input: flags; how many records are committed; by
+/// how many bytes the file is truncated; the value of the wrong field; then the bodies, each after its length.
 pub fn records(data: &[u8]) {
     let mut input = Input(data);
     let flags = input.number(1);

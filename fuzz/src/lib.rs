@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The bodies of the fuzz targets: each takes any bytes, hands them to the code that parses them, and panics when that
-//! code breaks a promise. `fuzz_targets/` calls them from libFuzzer; a test of the project calls them with the seeds.
+//! The bodies of the fuzz targets. Each hands arbitrary bytes to the code that parses them, and panics if that code
+//! breaks a promise. libFuzzer calls them from `fuzz_targets/`; a test of keyringctl calls them with the seeds.
 //!
-//! Almost everything that the project parses is authenticated, encrypted or checksummed, so that a plain mutation is
-//! refused before it reaches any field. The bodies therefore take an input twice where that matters: as it is, and with
-//! its checksums, MACs and encryption made good (`authentic`), as a faulty or malicious holder of the keys would.
+//! Almost everything that the project parses is authenticated, encrypted or checksummed, so the code would refuse a
+//! plain mutation before it reads any field. A body therefore tries its input as it is, and once more with repaired
+//! checksums, MACs and encryption (`authentic`), as a malicious holder of the keys would write it.
 
 mod authentic;
 mod foreign;
@@ -27,7 +27,7 @@ pub use settings::{config, option_file};
 /// A fuzz target by its name.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All fuzz targets.
 pub const TARGETS: &[Target] = &[
     ("image", image),
     ("header", header),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The inputs that fuzzing begins with: made of the golden vectors and of samples of real files, so that none is kept twice.
+//! The inputs with which fuzzing begins. They are made from the golden vectors and from samples of real files.
 
 use super::innodb::{BINLOG, REDO, TABLE};
 use super::vectors::Vector;
@@ -15,7 +15,7 @@ use std::path::Path;
 /// The seeds of a target.
 ///
 /// # Panics
-/// There is no such target.
+/// If the target does not exist.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "image" => image(),
@@ -51,7 +51,7 @@ fn vectors() -> Vec<Vector> {
     paths.iter().map(read).collect()
 }
 
-/// The keys of a vector that opens without the cost of a passphrase.
+/// The keys of a vector; `None` if its secret does not open it, or is text and would run Argon2id.
 fn keys(vector: &Vector) -> Option<DataKeys> {
     let secret = UnlockSecret::new(Locked::copy_of(&vector.secret).ok()?);
     if secret.is_text() {
@@ -61,7 +61,7 @@ fn keys(vector: &Vector) -> Option<DataKeys> {
     copies.readable.first()?.unlock(&Unlocking::new(secret)).ok().map(|(keys, ..)| keys)
 }
 
-/// The bodies of a file's records, with the place of each.
+/// The plaintext bodies of the records in a file, each with its offset.
 fn bodies(file: &[u8], keys: &DataKeys) -> Vec<(usize, Vec<u8>)> {
     let mut bodies = Vec::new();
     let mut at = FIXED_LEN;
@@ -77,7 +77,7 @@ fn bodies(file: &[u8], keys: &DataKeys) -> Vec<(usize, Vec<u8>)> {
     bodies
 }
 
-/// Every vector as it is, and with its record bodies in the clear.
+/// Every vector as it is, and with plaintext record bodies.
 fn image() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for vector in vectors() {
@@ -193,11 +193,11 @@ fn tablespace() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// The table with a page to be encrypted in the place of its own: an ordinary page, one of an R-tree, one that zlib
-/// compressed, one that LZ4 compressed.
+/// The table with a plaintext page in place of its own: an ordinary page, one of an R-tree, one compressed with zlib, one
+/// compressed with LZ4.
 fn pages_to_encrypt() -> [Vec<u8>; 4] {
     const DATA: usize = 38;
-    // Zeros, then the constant that stands for no checksum, and the lower half of the LSN.
+    // The compressed data are zeros, then the constant that stands for no checksum, then the lower half of the LSN.
     const LSN: [u8; 4] = [1, 2, 3, 4];
     const NO_CHECKSUM: [u8; 4] = [0xde, 0xad, 0xbe, 0xef];
     let zlib = *b"\x78\xda\xed\xc1\x01\x0d\x00\x20\x08\x00\x30\x50\xfa\x37\xb1\x82\x51\xa8\x40\x05\x73\xb8\xfd\x8f\x00\x00\x00\x00\xfe\xd3\xe7\x4e\xae\x5d\x0f\x24\xb8\x03\x43";
@@ -209,7 +209,7 @@ fn pages_to_encrypt() -> [Vec<u8>; 4] {
             page[..4].copy_from_slice(&NO_CHECKSUM);
             page[20..24].copy_from_slice(&LSN);
             page[24..26].copy_from_slice(&kind.to_be_bytes());
-            // Version, algorithm, the type and the length before, the length now.
+            // Version, algorithm, original type, original length, compressed length.
             page[26..34].copy_from_slice(&[1, algorithm, 0x45, 0xbf, 0x0f, 0xda, 0, data.len() as u8]);
             page[DATA..].fill(0);
             page[DATA..DATA + data.len()].copy_from_slice(data);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What an administrator writes: the component's configuration, unlock sources, recovery keys, option files.
+//! Files and texts that an administrator writes: the component's configuration, unlock sources, recovery keys, option files.
 
 use keyring_external::config::{MAX_COPIES, MAX_WAIT, file};
 use keyring_external::recovery::RecoveryKey;
@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// A directory in memory, where there is one.
+/// Creates a directory, in memory if possible.
 pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -19,12 +19,12 @@ pub fn scratch() -> TempDir {
 
 fn put(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("the directory takes a file");
-    // Whatever the umask of the run is.
+    // The umask of the run may allow more.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its own file");
 }
 
-/// The configuration file beside the component and, behind a NUL, the one in the data directory. Then the same bytes as an
-/// unlock source and as a recovery key.
+/// The configuration file beside the component and, after a NUL, the one in the data directory. The same bytes are also
+/// parsed as an unlock source and as a recovery key.
 pub fn config(data: &[u8]) {
     let (component, datadir) = (scratch(), scratch());
     let mut parts = data.splitn(2, |byte| *byte == 0);
@@ -59,10 +59,10 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// Most includes of a file that are followed: files may include each other, eight levels deep.
+/// How many includes of a file are kept. More would take exponential time: files may include each other, eight levels deep.
 const INCLUDES: usize = 2;
 
-/// An option file and, behind NULs, the files that it may include as `/more/0.cnf`, `/more/1.cnf` and so on.
+/// An option file and, after NULs, the files that it may include as `/more/0.cnf`, `/more/1.cnf` and so on.
 pub fn option_file(data: &[u8]) {
     let root = scratch();
     let more = root.path().join("more");
@@ -90,7 +90,7 @@ pub fn option_file(data: &[u8]) {
     }
 }
 
-/// The lines of a file without includes that would lead out of the directory, and without those behind the first few.
+/// Removes includes that lead out of the directory, and those after the first few.
 fn tamed(text: &[u8], mut includes: usize) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
     let tame = text.lines().filter(|line| {

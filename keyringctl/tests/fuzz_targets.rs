@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The fuzz targets (fuzz/) on the inputs that fuzzing begins with, and on small changes of them: that they run and hold
-//! what they promise, without a fuzzer.
+//! Runs the fuzz targets (fuzz/) on their seeds and on small changes of them, without a fuzzer.
 
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
 
-/// Changes a seed in a few places that are far apart.
+/// Calls `each` with a seed changed in a few places, and truncated there.
 fn changed(seed: &[u8], each: impl Fn(&[u8])) {
     let step = (seed.len() / 16).max(1);
     for at in (0..seed.len()).step_by(step) {
