@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! keyringctl report on real servers: its facts are the server's, its verdict is right, and a real browser shows
-//! the page.
+//! `keyringctl report` on real servers: its facts match the server, its verdict is right, and a real browser shows the
+//! page.
 
 mod browser;
 
@@ -18,7 +18,7 @@ use std::process::{Command, Output};
 
 const HOSTILE: &str = "a<script>alert(1)</script>&\"";
 
-/// What apply persists.
+/// The settings that apply persists.
 const PERSISTED: [&str; 6] = [
     "--default-table-encryption=ON",
     "--table-encryption-privilege-check=ON",
@@ -28,7 +28,7 @@ const PERSISTED: [&str; 6] = [
     "--binlog-encryption=ON",
 ];
 
-/// A server with a keyring in two copies, and two tables, of which one is in clear.
+/// A server with a keyring in two copies, and two tables, one of them unencrypted.
 struct Clinic {
     host: Host,
     keyring: Keyring,
@@ -69,7 +69,7 @@ impl Clinic {
         command.output().unwrap()
     }
 
-    /// What the report says, and how it ended.
+    /// Returns the report and its exit code.
     fn report(&self, more: &[&str], unlock: bool) -> (Value, Option<i32>) {
         let output = self.ctl(&[&["--json", "report"], more].concat(), unlock);
         let said =
@@ -78,7 +78,7 @@ impl Clinic {
     }
 }
 
-/// Names of tables in the state, as the report says.
+/// Returns the names of tables in a state, according to the report.
 fn tables(report: &Value, state: &str) -> BTreeSet<String> {
     let places = report["facts"]["places"].as_array().unwrap().iter();
     let of = places.filter(|p| p["kind"] == "table" && p["state"] == state);
@@ -90,8 +90,8 @@ fn checks(report: &Value, level: &str) -> BTreeSet<String> {
     all.map(|f| f["check"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Half encrypted: the report says what is in clear and exits 1. Then all is encrypted: the verdict is fine, and
-/// without the secret it is not, as not all could be looked at.
+/// Half encrypted, the report lists what is unencrypted and exits with 1. Once everything is encrypted, the verdict is fine,
+/// but incomplete without the secret, because not everything can be checked.
 pub fn half_and_whole() {
     let clinic = Clinic::new();
     let server = clinic.host.start();
@@ -123,7 +123,7 @@ pub fn half_and_whole() {
     let applied = clinic.ctl(&["encrypt", "apply", "--purge-binary-logs"], false);
     assert_eq!(applied.status.code(), Some(0), "{}", told(&applied));
     server.stop();
-    // Servers of these tests read no option files, and so not what apply persisted.
+    // Servers of these tests read no option files, and so they do not apply persisted settings.
     let server = PERSISTED.iter().fold(clinic.host.clone(), |host, o| host.option(*o)).start();
     let (report, code) = clinic.report(&[], true);
     assert_eq!(checks(&report, "wrong"), BTreeSet::new(), "{report}");
@@ -131,7 +131,7 @@ pub fn half_and_whole() {
     assert_eq!(tables(&report, "clear"), BTreeSet::new());
     facts_are_the_servers(&report, &clinic, &server);
 
-    // The server's word alone is not enough.
+    // What the server reports is not enough.
     for (args, unlock) in [(&[][..], false), (&["--no-files"][..], true)] {
         let (report, code) = clinic.report(args, unlock);
         assert_eq!((report["verdict"].as_str(), code), (Some("incomplete"), Some(1)), "{args:?}");
@@ -172,7 +172,7 @@ fn facts_are_the_servers(report: &Value, clinic: &Clinic, server: &Server) {
     assert_eq!(facts["transit"]["not_after"], ends.as_str());
 }
 
-/// The page in a browser: its bar shows how much is encrypted, the colour of its verdict is there, and it prints.
+/// Shows the page in a browser: the bar shows how much is encrypted, the verdict has its colour, and the page prints.
 pub fn in_a_browser() {
     let clinic = Clinic::new();
     let server = clinic.host.start();
@@ -194,11 +194,11 @@ pub fn in_a_browser() {
     server.stop();
 }
 
-/// The frame of a verdict that is not fine, and the part of the bar that is encrypted (page.css).
+/// The colours of the frame of a failed verdict, and of the encrypted part of the bar (page.css).
 const NOT_FINE: [u8; 3] = [0xa0, 0x15, 0x15];
 const BAR: [u8; 3] = [0x2f, 0x7d, 0x4f];
 
-/// Where KX_KEEP says, for people to look at.
+/// Keeps the picture in the directory KX_KEEP, for people.
 fn keep(shot: &Path) {
     if let Some(dir) = std::env::var_os("KX_KEEP") {
         fs::copy(shot, Path::new(&dir).join("report.png")).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl verify --datadir` on the files of real servers: it says of each what the server says of it, without the
-//! server, and names exactly those that a keyring does not open.
+//! `keyringctl verify --datadir` on the files of real servers: without the server, it reports each file as the server does,
+//! and names exactly those that a keyring does not decrypt.
 
 mod kinds;
 mod one_key;
@@ -30,7 +30,7 @@ const COMPRESSED: &[(&str, &str)] = &[
     ("lz4", "COMPRESSION='lz4'"),
 ];
 
-/// What the server says: the files of its tablespaces, and whether each is encrypted.
+/// Returns the files of the server's tablespaces and whether each is encrypted, as the server reports it.
 fn said_by_server(server: &Server, datadir: &Path) -> BTreeMap<PathBuf, bool> {
     let rows = server.rows::<(String, String)>(
         "SELECT f.file_name, t.encryption FROM information_schema.innodb_tablespaces t
@@ -40,7 +40,7 @@ fn said_by_server(server: &Server, datadir: &Path) -> BTreeMap<PathBuf, bool> {
     rows.iter().map(|(name, encryption)| (path(name), encryption == "Y")).collect()
 }
 
-/// Compares the report with what the server said, and asserts that each encrypted tablespace was proved with a page.
+/// Compares the report with what the server reported, and asserts that each encrypted tablespace was proved with a page.
 fn assert_as_the_server_said(verified: &Verified, said: &BTreeMap<PathBuf, bool>) {
     for (path, encrypted) in said {
         let file = verified.file(path);
@@ -48,7 +48,7 @@ fn assert_as_the_server_said(verified: &Verified, said: &BTreeMap<PathBuf, bool>
         assert_eq!(file["state"], state, "{file:#}");
         assert_eq!(*encrypted, file["checked_page"].is_u64(), "{file:#}");
     }
-    // And no tablespace that the server doesn't know, but for the session's temporary ones and ibdata1.
+    // There is no tablespace that the server does not report, except the sessions' temporary ones and ibdata1.
     for (path, file) in verified.files() {
         if ["table", "general", "dictionary", "undo"].contains(&file["kind"].as_str().unwrap()) {
             assert!(said.contains_key(&path), "{file:#}");
@@ -98,7 +98,7 @@ pub fn every_kind() {
     let also = verify(&keyring, &datadir, &["--also", outside.to_str().unwrap()]);
     assert_eq!(also.file(&far)["state"], "opened");
 
-    // What is in clear is no fault, but when it is asked for.
+    // Unencrypted data is a failure only with --all-encrypted.
     let strict = verify(&keyring, &datadir, &["--all-encrypted"]);
     assert_eq!(strict.code, Some(1));
     let in_clear: BTreeSet<_> =
@@ -112,7 +112,7 @@ pub fn every_kind() {
     damage(&keyring, &datadir);
 }
 
-/// Copies of files in which one byte is another.
+/// Copies of files with one changed byte.
 fn damage(keyring: &Keyring, datadir: &Path) {
     let copy = datadir.with_file_name("copy");
     let table = copy.join("clinic/own.ibd");
@@ -137,11 +137,11 @@ fn damage(keyring: &Keyring, datadir: &Path) {
         assert_eq!(verified.code, Some(1), "{file} at {at}: {:#}", verified.report);
         assert_eq!(verified.file(&path)["state"], expected, "{file} at {at}: {:#}", verified.report);
     }
-    // Cut short, as by a full disk.
+    // Truncated, as by a full disk.
     copy_of(datadir, &copy, "clinic/own.ibd");
     fs::File::options().write(true).open(&table).unwrap().set_len(page(5)).unwrap();
     assert_eq!(verify(keyring, &copy, &[]).file(&table)["state"], "damaged");
-    // A page far behind: only with every page.
+    // A page far behind in the file, which only --every-page reads.
     copy_of(datadir, &copy, "clinic/own.ibd");
     flip(&table, page(7) + 100);
     verify(keyring, &copy, &[]).assert_opened();
@@ -149,7 +149,7 @@ fn damage(keyring: &Keyring, datadir: &Path) {
     fs::remove_dir_all(copy).unwrap();
 }
 
-/// A copy of one file, in a directory of its own. It looks old, so that it is read once.
+/// Copies one file into its own directory. The copy looks old, so that it is read only once.
 fn copy_of(from: &Path, to: &Path, file: &str) -> PathBuf {
     let _ = fs::remove_dir_all(to);
     let path = to.join(file);
@@ -166,7 +166,7 @@ fn flip(path: &Path, at: u64) {
     file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
 }
 
-/// Other page sizes and checksums. 4 KiB pages can't be compressed for holes on most filesystems.
+/// Other page sizes and checksums. Pages of 4 KiB cannot be compressed for holes on most filesystems.
 pub fn page_sizes() {
     let zip: Vec<_> =
         COMPRESSED.iter().filter(|(name, _)| ["zip1", "zip2", "zip4"].contains(name)).copied().collect();
@@ -207,8 +207,7 @@ pub fn page_sizes() {
     }
 }
 
-/// While a server rotates its keys and makes and drops tables, and after it was killed doing so, nothing is reported
-/// that is not so.
+/// Reports no failure while a server rotates its keys and creates and drops tables, nor after it was killed meanwhile.
 pub fn while_running() {
     let volume = Volume::directory();
     let keyring = Keyring::init(&volume);
@@ -241,7 +240,7 @@ pub fn while_running() {
         }
     });
     eprintln!("looked {looked} times while a server rotated 40 times");
-    // A rotation killed halfway: tablespaces are under two master keys.
+    // A rotation killed halfway: tablespaces need two master keys.
     let rotating = std::thread::spawn(move || connect().unwrap().query_drop(ROTATE));
     std::thread::sleep(Duration::from_millis(5));
     server.kill();

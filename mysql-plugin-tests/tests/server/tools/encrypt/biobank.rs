@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A whole biobank is encrypted while it is written to.
+//! Encrypts a whole biobank while clients write to it.
 
 use super::command::{command, encrypt, encrypt_json};
 use super::host::{host, last_steps, tables_in_clear};
@@ -18,14 +18,13 @@ const SCHEMA: &str = "biobank";
 /// Tables that are encrypted before a run is interrupted.
 const TABLES: usize = 25;
 
-/// A biobank of 151 tables with 1,000 planted names, in files of every kind, is encrypted under write load. The run is
-/// interrupted twice and killed once, goes on each time, and ends. No row is lost or changed, of those that were there
-/// and of those that were written meanwhile; `encrypt verify` finds no unencrypted data; not one of the names is in any
-/// file.
+/// Encrypts a biobank of 151 tables with 1,000 planted names, in files of every kind, under write load. The run is
+/// interrupted twice and killed once, and continues each time until it is complete. No row is lost or changed, neither
+/// existing ones nor those written meanwhile. `encrypt verify` finds no unencrypted data, and no file contains a planted
+/// name.
 ///
-/// What it can't show: blocks that the filesystem has freed and not yet overwritten. And the server was started without
-/// a change buffer, whose entries stay in ibdata1, which MySQL cannot encrypt: [`super::small`] shows that verify finds
-/// those.
+/// It does not cover blocks that the filesystem has freed and not yet overwritten. The server runs without a change buffer,
+/// whose entries would stay in ibdata1, which MySQL cannot encrypt: [`super::small`] shows that verify finds those.
 pub fn under_load() {
     let long = times(0, 1) == 1;
     let volume = Volume::directory();
@@ -33,7 +32,7 @@ pub fn under_load() {
     let mut host =
         host().keyring(&keyring).option("--innodb-doublewrite=ON").option("--innodb-change-buffering=none");
     if long {
-        // As a small server in use has it.
+        // As on a small server in use.
         host = host.option("--innodb-buffer-pool-size=256M").option("--innodb-redo-log-capacity=128M");
     }
     let server = host.start();
@@ -93,7 +92,7 @@ pub fn under_load() {
     assert_eq!(files_with_names(host.dir()), Vec::<PathBuf>::new(), "planted names after it was stopped");
 }
 
-/// Runs apply until it has encrypted some tables, then sends it a signal and waits for its end.
+/// Runs apply until it has encrypted some tables, then sends it a signal and waits until it ends.
 fn interrupted(host: &Host, stop: Signal) -> (ExitStatus, String) {
     let mut child = command(host, &["apply"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut text = String::new();
@@ -103,7 +102,7 @@ fn interrupted(host: &Host, stop: Signal) -> (ExitStatus, String) {
         tables += usize::from(line.starts_with("OK") && line.contains(" encrypted ["));
         if tables == TABLES {
             signal(child.id(), stop);
-            // Once.
+            // Send it only once.
             tables += 1000;
         }
         text.push_str(&line);
@@ -113,14 +112,14 @@ fn interrupted(host: &Host, stop: Signal) -> (ExitStatus, String) {
     (child.wait().unwrap(), text)
 }
 
-/// The checksums of all tables that the load leaves alone.
+/// Returns the checksums of all tables that the load does not change.
 fn checksums(server: &Server) -> BTreeMap<String, u64> {
     let tables: Vec<String> = server.rows(&format!(
         "SELECT CONCAT('`', table_schema, '`.`', table_name, '`') FROM information_schema.tables
          WHERE table_schema = '{SCHEMA}' AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'load\\_%'"
     ));
     let sum = |table: String| {
-        // One by one: a connection of these tests waits for an answer for a minute.
+        // One by one, because a connection of these tests waits only a minute for an answer.
         let (name, sum): (String, Option<u64>) = server.rows(&format!("CHECKSUM TABLE {table}")).remove(0);
         (name, sum.expect("a checksum"))
     };

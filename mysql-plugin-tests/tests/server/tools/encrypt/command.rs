@@ -4,19 +4,19 @@
 use mysql_plugin_tests::rig::{Host, place, told};
 use std::process::{Command, Output};
 
-/// `keyringctl encrypt ARGS` on that server.
+/// Returns the command `keyringctl encrypt ARGS` for that server.
 pub(super) fn command(host: &Host, args: &[&str]) -> Command {
     let mut command = Command::new(&place().keyringctl);
     command.arg("encrypt").args(args).args(["--no-defaults", "--user=root", "--socket"]).arg(host.socket());
     command
 }
 
-/// Runs it to its end.
+/// Runs it until it ends.
 pub(super) fn encrypt(host: &Host, args: &[&str]) -> Output {
     command(host, args).output().unwrap()
 }
 
-/// Runs it with --json: its exit code and its document.
+/// Runs it with --json. Returns its exit code and document.
 pub(super) fn encrypt_json(host: &Host, args: &[&str]) -> (i32, serde_json::Value) {
     let output = command(host, args).arg("--json").output().unwrap();
     let document = serde_json::from_slice(&output.stdout);

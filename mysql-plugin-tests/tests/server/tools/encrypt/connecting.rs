@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The ways to a server.
+//! How `keyringctl encrypt` connects to a server.
 
 use super::host::host;
 use mysql_plugin_tests::rig::{Host, place, told};
@@ -8,10 +8,11 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Option files, socket, TCP, TLS with and without a checked certificate, an account with a password: as the mysql client.
+/// Connects as the mysql client does: option files, socket, TCP, TLS with and without a checked certificate, an account with
+/// a password.
 pub fn as_the_mysql_client() {
     let host = host();
-    // A port that was free just now.
+    // A port that is free at this moment.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let host = host
         .option("--skip-networking=OFF")
@@ -43,7 +44,7 @@ pub fn as_the_mysql_client() {
     for more in [&[][..], &["--ssl-mode=REQUIRED"], &[&ca], &["--ssl-mode=DISABLED"]] {
         fine(&with(more), &format!("TCP, {more:?}"));
     }
-    // Certificates that the server made itself name no host.
+    // Certificates that the server created itself name no host.
     for more in [&[other.as_str()][..], &["--ssl-mode=VERIFY_IDENTITY", &ca]] {
         let output = with(more);
         assert_eq!(output.status.code(), Some(2), "{more:?}: {}", told(&output));

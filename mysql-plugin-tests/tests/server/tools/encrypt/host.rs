@@ -4,7 +4,7 @@
 use mysql_plugin_tests::rig::{Host, Server, place};
 use std::os::unix::fs::PermissionsExt;
 
-/// A host whose server keeps what SET PERSIST says, as servers do: with `--no-defaults` it would not.
+/// Returns a host whose server applies SET PERSIST values. With `--no-defaults` it would not.
 pub(super) fn host() -> Host {
     let host = Host::new();
     let script = host.dir().join("mysqld");
@@ -16,8 +16,8 @@ pub(super) fn host() -> Host {
     host.mysqld(script)
 }
 
-/// The steps that apply leaves to the administrator: settings that count from the beginning of a start, a clean shutdown,
-/// and no old doublewrite file.
+/// Does the steps that apply leaves to the administrator: settings that apply from the beginning of a start, a clean
+/// shutdown, and no old doublewrite file.
 pub(super) fn last_steps(mut host: Host, server: Server) -> (Host, Server) {
     for (name, value) in [
         ("innodb_redo_log_encrypt", "ON"),
@@ -40,7 +40,7 @@ pub(super) fn last_steps(mut host: Host, server: Server) -> (Host, Server) {
     (host, server)
 }
 
-/// How many tables a server has, with files of their own, in clear.
+/// Returns how many tables with their own files are unencrypted.
 pub(super) fn tables_in_clear(server: &Server) -> usize {
     server.value(
         "SELECT COUNT(*) FROM information_schema.innodb_tablespaces WHERE space_type = 'Single' AND encryption = 'N'",

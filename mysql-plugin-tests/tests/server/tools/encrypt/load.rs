@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A client that writes and reads all the time, and knows what the server acknowledged.
+//! Clients that write and read without pause, and record what the server acknowledged.
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error};
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// MySQL's errors for a statement that was taken back because others were in its way.
+/// MySQL's errors for a statement that the server rolled back because of others.
 const IN_THE_WAY: [u16; 2] = [1205, 1213];
 
-/// What is in a row of `load_visits`.
+/// The values of a row of `load_visits`.
 type Visit = (u64, u32, String);
 
-/// Writers in threads of their own. Each has rows of its own.
+/// Writers, each with its own thread and rows.
 pub struct Load {
     stop: Arc<AtomicBool>,
     writes: Arc<AtomicU64>,
@@ -33,7 +33,7 @@ struct Writer {
 pub struct Acknowledged {
     rows: BTreeMap<u64, Visit>,
     log: u64,
-    /// Statements that the server took back, by its error.
+    /// Statements that the server rolled back, by its error.
     pub refused: HashMap<u16, u64>,
 }
 
@@ -64,7 +64,7 @@ impl Load {
         Load { stop, writes, threads }
     }
 
-    /// Statements carried out in that time.
+    /// Returns the number of statements executed in that time.
     pub fn count_during(&self, time: Duration) -> u64 {
         let before = self.writes.load(Ordering::Relaxed);
         std::thread::sleep(time);
@@ -130,7 +130,7 @@ impl Writer {
         }
     }
 
-    /// Whether the server did it. What it took back it did not do.
+    /// Returns whether the server executed it and did not roll it back.
     fn carry_out(&mut self, conn: &mut Conn, statement: &str) -> bool {
         match conn.query_drop(statement) {
             Ok(()) => true,
@@ -144,7 +144,7 @@ impl Writer {
 }
 
 impl Acknowledged {
-    /// The server has exactly what it acknowledged.
+    /// Asserts that the server has exactly what it acknowledged.
     pub fn compare(&self, conn: &mut Conn, schema: &str) {
         let query = format!("SELECT id, participant_id, version, summary FROM `{schema}`.load_visits");
         let rows: Vec<(u64, u64, u32, String)> = conn.query(query).unwrap();

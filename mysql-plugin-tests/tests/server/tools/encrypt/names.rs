@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Looks for the planted names in files.
+//! Searches files for the planted names.
 
 use memchr::memmem;
 use mysql_plugin_tests::biobank::{MARK, PLANTED, planted};
@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The numbers of the planted names that are in clear in the files below a directory.
+/// Returns the numbers of the planted names that are unencrypted in the files below a directory.
 pub fn names_in(dir: &Path) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
     for path in files_with_names(dir) {
-        // A log that was purged meanwhile.
+        // A log that has been purged meanwhile.
         let Ok(bytes) = fs::read(path) else { continue };
         for at in memmem::find_iter(&bytes, MARK) {
             let mut missing = (1..=PLANTED).filter(|number| !found.contains(number));
@@ -32,8 +32,8 @@ pub fn names_in(dir: &Path) -> BTreeSet<u64> {
     found
 }
 
-/// The files below a directory with what all planted names have in common, and nothing else has. Full-text indexes
-/// hold it in lower case.
+/// Returns the files below a directory that contain the part that all planted names, and only they, have in common. Full-text
+/// indexes contain it in lower case.
 pub fn files_with_names(dir: &Path) -> Vec<PathBuf> {
     files_with(&[dir], &[MARK.into(), MARK.to_lowercase().into_bytes()])
 }

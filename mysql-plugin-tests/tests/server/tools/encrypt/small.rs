@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl encrypt` on a few tables: what it refuses, what it leaves, what it finds, and the way back.
+//! `keyringctl encrypt` on a few tables: what it refuses, leaves, finds and decrypts.
 
 use super::command::{command, encrypt, encrypt_json};
 use super::host::{host, last_steps, tables_in_clear};
@@ -25,15 +25,15 @@ fn started(host: &Host) -> Server {
     server
 }
 
-/// The output of a run that is to be refused with exit code 2.
+/// Returns the output of a run that must be refused with exit code 2.
 fn refusal(host: &Host, args: &[&str]) -> String {
     let output = encrypt(host, args);
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     told(&output)
 }
 
-/// Without a keyring, with one in a single place and nothing on paper, with one that is read-only: nothing is begun, the
-/// reason is told, and the risk can be taken by name where there is one to take.
+/// Without a keyring, with a single copy and no recovery key, or with a read-only keyring, apply changes nothing and says
+/// why. An option accepts the risk if there is one to accept.
 pub fn refuses_to_start() {
     let bare = host();
     let server = started(&bare);
@@ -76,8 +76,8 @@ pub fn refuses_to_start() {
     server.stop();
 }
 
-/// A table that an open transaction holds is reported with who holds it, and the rest goes on; the next run does it. A pause
-/// file and a busy server are waited for.
+/// A table that an open transaction uses is reported with the connection, the run continues, and the next one encrypts the
+/// table. apply waits while a pause file exists or the server is busy.
 pub fn in_use_and_left() {
     let volume = Volume::directory();
     let keyring = Keyring::init(&volume);
@@ -120,7 +120,7 @@ pub fn in_use_and_left() {
     server.stop();
 }
 
-/// One table, then everything, is decrypted again. In the end nothing needs the keyring, says verify, and the server starts
+/// Decrypts one table, then everything. In the end verify finds that nothing needs the keyring, and the server starts
 /// without one.
 pub fn and_back() {
     let volume = Volume::directory();
@@ -130,7 +130,7 @@ pub fn and_back() {
     let server = started(&host);
     let verify_undo = || encrypt(&host, &["verify", "--undo"]).status.code();
     for (args, code) in
-        // The binary logs have no key yet.
+        // The binary logs have no master key yet.
         [(&["rotate", "--only-binary-logs"][..], 1), (&["apply"], 0), (&["rotate"], 0)]
     {
         let output = encrypt(&host, args);
@@ -162,12 +162,12 @@ pub fn and_back() {
     server.stop();
 }
 
-/// Encrypted by apply, a server is found fine; and not fine with a table in clear, a file that was left, a slow log, a
-/// setting that was changed, or entries of an index that waited in ibdata1 while the table was encrypted already.
+/// verify finds nothing on a server that apply has encrypted. It finds an unencrypted table, a leftover file, a slow log, a
+/// changed setting, and index entries that waited in ibdata1 after their table was encrypted.
 pub fn verify_finds_what_is_in_clear() {
     let volume = Volume::directory();
     let keyring = Keyring::init(&volume);
-    // The change buffer is the default of this version; it is used when an index's pages are not in memory.
+    // The change buffer is on by default in this version. It is used if an index's pages are not in memory.
     let host = host()
         .keyring(&keyring)
         .option("--innodb-change-buffering=all")
@@ -224,9 +224,9 @@ pub fn verify_finds_what_is_in_clear() {
     server.stop();
 }
 
-/// A server whose settings are in its option file writes no old value of a row in clear when it starts after a crash.
+/// A server with the settings in its option file writes no old value of a row unencrypted when it starts after a crash.
 ///
-/// With SET PERSIST alone, 9.7.4 does: into the redo log in three starts of three, now and then into undo tablespaces.
+/// With SET PERSIST alone, 9.7.4 does so: into the redo log in three starts of three, sometimes into undo tablespaces.
 pub fn after_a_crash() {
     const NAME: &str = "Quennarvik-in-a-crash";
     let volume = Volume::directory();
@@ -261,7 +261,7 @@ pub fn after_a_crash() {
     assert_eq!(files_with(&[host.dir()], &[NAME.into()]), Vec::<PathBuf>::new());
 }
 
-/// Makes an encrypted table larger than the server's memory, and rows in it whose index entries have to wait.
+/// Creates an encrypted table larger than the server's memory, with rows whose index entries have to wait.
 fn fill_change_buffer(server: &Server) {
     let mut conn = server.connect();
     conn.query_drop("SET SESSION cte_max_recursion_depth = 1000000").unwrap();

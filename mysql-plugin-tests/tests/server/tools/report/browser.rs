@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A real browser without a window: Debian's chromium. Its screenshots are read pixel by pixel.
+//! A real browser without a window, Debian's chromium. Tests read its screenshots pixel by pixel.
 
 use flate2::read::ZlibDecoder;
 use std::fs;
@@ -25,14 +25,14 @@ fn browse(page: &Path, dir: &Path, option: &str) {
     mysql_plugin_tests::rig::run(command.env("HOME", dir));
 }
 
-/// The page as it is shown, a PNG.
+/// Returns the page as shown, as a PNG.
 pub fn screenshot(page: &Path, dir: &Path) -> PathBuf {
     let shot = page.with_extension("png");
     browse(page, dir, &format!("--screenshot={}", shot.display()));
     shot
 }
 
-/// The page as it is printed, a PDF.
+/// Returns the page as printed, as a PDF.
 pub fn print(page: &Path, dir: &Path) -> PathBuf {
     let pdf = page.with_extension("pdf");
     browse(page, dir, &format!("--print-to-pdf={}", pdf.display()));
@@ -46,7 +46,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG of 8 bits a channel, with or without transparency (PNG specification, third edition).
+    /// Reads a PNG with 8 bits per channel, with or without transparency (PNG specification, third edition).
     pub fn read(path: &Path) -> Picture {
         let bytes = fs::read(path).unwrap();
         assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "{} is a PNG", path.display());
@@ -83,12 +83,12 @@ impl Picture {
         Picture { width, pixels }
     }
 
-    /// How many pixels have a colour.
+    /// Returns how many pixels have a colour.
     pub fn count(&self, colour: [u8; 3]) -> usize {
         self.pixels.iter().filter(|p| **p == colour).count()
     }
 
-    /// Of the row with most pixels of a colour: their share, the white ones at both sides left out.
+    /// Returns the share of a colour in the row with most pixels of it, without the white ones at both sides.
     pub fn share_of_row(&self, colour: [u8; 3]) -> f64 {
         let rows = self.pixels.chunks_exact(self.width);
         let count = |row: &&[[u8; 3]]| row.iter().filter(|p| **p == colour).count();
@@ -100,7 +100,7 @@ impl Picture {
     }
 }
 
-/// What a filter of PNG adds.
+/// Returns what a PNG filter adds.
 fn predicted(filter: u8, left: u8, up: u8, corner: u8) -> u8 {
     let (a, b, c) = (i32::from(left), i32::from(up), i32::from(corner));
     match filter {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Servers that have files of every kind.
+//! Servers with files of every kind.
 
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::{Host, Server};
 
-/// The options with which everything is encrypted that can be.
+/// The options with which everything that can be encrypted is encrypted.
 pub(super) fn encrypting(host: Host) -> Host {
     host.option("--innodb-redo-log-encrypt=ON")
         .option("--innodb-undo-log-encrypt=ON")
@@ -12,7 +12,7 @@ pub(super) fn encrypting(host: Host) -> Host {
         .option("--innodb-doublewrite=ON")
 }
 
-/// A table and a tablespace of every kind, encrypted and in clear, with rows.
+/// A table and a tablespace of every kind, encrypted and unencrypted, with rows.
 const KINDS: &[&str] = &[
     "CREATE DATABASE clinic",
     "CREATE TABLE clinic.own (id INT PRIMARY KEY, a LONGTEXT) ENCRYPTION='Y'",
@@ -25,7 +25,7 @@ const KINDS: &[&str] = &[
     "CREATE TABLE clinic.map (id INT PRIMARY KEY, a LONGTEXT, p POINT NOT NULL SRID 0 DEFAULT (POINT(1, 1)), SPATIAL INDEX(p)) ENCRYPTION='Y'",
     "ALTER TABLESPACE mysql ENCRYPTION='Y'",
 ];
-/// What is inserted into a table.
+/// The rows to insert into a table.
 pub(super) const ROWS: &str =
     "INTO clinic.%s (id, a) WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 300)
      SELECT i, REPEAT('row ', 100) FROM n";

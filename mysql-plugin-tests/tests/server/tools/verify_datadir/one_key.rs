@@ -11,9 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The files of two servers, and of one of them before a rotation, in one directory, with a keyring that has the keys
-/// of all but one: "key missing" is said of exactly those that name it; and "wrong key" when it is there
-/// with other bytes.
+/// The files of two servers, and of one of them before a rotation, in one directory, with a keyring that lacks one key.
+/// Exactly the files that name this key are reported as "key missing", and as "wrong key" if the key has other bytes.
 pub fn one_key_missing() {
     let all = Volume::directory();
     let files = all.mount_point().parent().unwrap().join("files");
@@ -21,7 +20,7 @@ pub fn one_key_missing() {
     let copy = |from: &Path, to: &str| {
         run(Command::new("cp").args(["-a", "--sparse=always"]).arg(from).arg(files.join(to)))
     };
-    // The old master key of binary logs is removed with a rotation, when the files there are have the new one.
+    // A rotation removes the old master key of binary logs once the existing files have the new one.
     let mut keyrings = Vec::new();
     for name in ["a", "b"] {
         let volume = Volume::directory();
@@ -43,7 +42,7 @@ pub fn one_key_missing() {
     let needed = needed_by_tablespaces_and_binlogs(&files);
     let master_keys: BTreeSet<_> = needed.values().cloned().collect();
     eprintln!("{} files under {} master keys", needed.len(), master_keys.len());
-    // Two of InnoDB and two of the binary logs of server a, one of each of server b.
+    // Two of InnoDB and two of the binary logs of server a, one each of server b.
     assert_eq!(master_keys.len(), 6, "{master_keys:?}");
 
     let (whole, _volume) = merged(&keyrings, None, None);
@@ -66,7 +65,7 @@ pub fn one_key_missing() {
             let mut others = verified.in_state("opened");
             others.retain(|path| !is_log(path));
             assert_eq!(others, needed.keys().filter(|path| !expected.contains(*path)).cloned().collect());
-            // A redo log needs one master key, that of its file with the checkpoint.
+            // A redo log needs one master key, that of the file with the checkpoint.
             let logs = |state| {
                 let logs = verified
                     .in_state(state)
@@ -83,7 +82,7 @@ pub fn one_key_missing() {
     }
 }
 
-/// Which master key each tablespace and binary log names, found by looking for a key's name in the front of the file.
+/// Returns the master key that each tablespace and binary log names, by searching the beginning of the file for its name.
 fn needed_by_tablespaces_and_binlogs(files: &Path) -> BTreeMap<PathBuf, String> {
     let mut needed = BTreeMap::new();
     let mut directories = vec![files.to_owned()];
@@ -120,7 +119,7 @@ fn name_of_key(path: &Path) -> Option<String> {
     })
 }
 
-/// A keyring with the keys of others, without one of them, or with other bytes in its place.
+/// Creates a keyring with the keys of others, but without one of them, or with other bytes for it.
 fn merged(keyrings: &[Open], without: Option<&String>, instead: Option<[u8; 32]>) -> (Keyring, Volume) {
     let volume = Volume::directory();
     let merged = Keyring::init(&volume);

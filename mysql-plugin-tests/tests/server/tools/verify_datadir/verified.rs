@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What `keyringctl verify --datadir` says.
+//! The result of `keyringctl verify --datadir`.
 
 use mysql_plugin_tests::rig::{Keyring, told};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// What `keyringctl verify` said: how it ended, and the report.
+/// The exit code and the report of `keyringctl verify`.
 pub(super) struct Verified {
     pub code: Option<i32>,
     pub report: Value,
@@ -23,7 +23,7 @@ pub(super) fn verify(keyring: &Keyring, datadir: &Path, options: &[&str]) -> Ver
 }
 
 impl Verified {
-    /// The reports on the files, by their paths.
+    /// Returns the reports on the files, by path.
     pub fn files(&self) -> BTreeMap<PathBuf, &Value> {
         let files = self.report["files"].as_array().unwrap_or_else(|| panic!("{}", self.report));
         files.iter().map(|file| (PathBuf::from(file["path"].as_str().unwrap()), file)).collect()
@@ -33,12 +33,12 @@ impl Verified {
         self.files().get(path).unwrap_or_else(|| panic!("no report on {}", path.display()))
     }
 
-    /// The files in that state.
+    /// Returns the files in a state.
     pub fn in_state(&self, state: &str) -> BTreeSet<PathBuf> {
         self.files().into_iter().filter(|(_, file)| file["state"] == state).map(|(path, _)| path).collect()
     }
 
-    /// Every encrypted file opened.
+    /// Asserts that every encrypted file is decrypted.
     pub fn assert_opened(&self) {
         assert_eq!(self.code, Some(0), "{:#}", self.report);
         for state in ["key_missing", "wrong_key", "damaged", "unreadable"] {
