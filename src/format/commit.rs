@@ -36,52 +36,46 @@ impl Commit {
     }
 
     /// The bytes for slot `index` of a file with `epoch`.
-    fn encode_for(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Result<Vec<u8>> {
+    fn encode_for(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Vec<u8> {
         let mut w = FieldWriter::with_capacity(COMMIT_LEN);
         w.put(MAGIC)
             .put(&self.generation.to_le_bytes())
             .put(&self.length.to_le_bytes())
             .put(&self.count.to_le_bytes())
             .put(&self.chain);
-        let tag = keys.commit_mac().tag(&[epoch, &[index as u8], &w.0])?;
+        let tag = keys.commit_mac().tag(&[epoch, &[index as u8], &w.0]);
         w.put(&tag);
-        Ok(w.0)
+        w.0
     }
 
     /// The bytes to write at [`Commit::offset`].
-    ///
-    /// # Errors
-    /// Never in practice.
-    pub fn encode(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Vec<u8>> {
+    pub fn encode(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Vec<u8> {
         self.encode_for(keys, epoch, self.index())
     }
 
     /// Both slots with this commit, as a file that is written whole begins.
-    ///
-    /// # Errors
-    /// Never in practice.
-    pub fn encode_both(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Vec<u8>> {
+    pub fn encode_both(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Vec<u8> {
         let mut w = FieldWriter::with_capacity(2 * COMMIT_BLOCK);
         for index in 0..2 {
-            w.put(&self.encode_for(keys, epoch, index)?).pad_to((index + 1) * COMMIT_BLOCK);
+            w.put(&self.encode_for(keys, epoch, index)).pad_to((index + 1) * COMMIT_BLOCK);
         }
-        Ok(w.0)
+        w.0
     }
 
-    fn decode(block: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Result<Option<Self>> {
+    fn decode(block: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Option<Self> {
         let mut r = FieldReader(block);
         let body = r.take(COMMIT_LEN - TAG_LEN).unwrap_or_default();
         let tag: Tag = r.array().unwrap_or_default();
-        let authentic = keys.commit_mac().fits(&[epoch, &[index as u8], body], &tag)?;
+        let authentic = keys.commit_mac().verify(&[epoch, &[index as u8], body], &tag);
         if !authentic || r.0.iter().any(|b| *b != 0) {
-            return Ok(None);
+            return None;
         }
         let mut r = FieldReader(body);
         let commit = (|| {
             (r.array()? == *MAGIC).then_some(())?;
             Some(Commit { generation: r.u64()?, length: r.u64()?, count: r.u64()?, chain: r.array()? })
         })();
-        Ok(commit.filter(|c| c.length >= FIXED_LEN as u64))
+        commit.filter(|c| c.length >= FIXED_LEN as u64)
     }
 }
 
@@ -131,7 +125,7 @@ pub fn read(front: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Co
         front.get(at..at + COMMIT_BLOCK).unwrap_or_default()
     };
     let (first, second) = (bytes(0), bytes(1));
-    match (Commit::decode(first, keys, epoch, 0)?, Commit::decode(second, keys, epoch, 1)?) {
+    match (Commit::decode(first, keys, epoch, 0), Commit::decode(second, keys, epoch, 1)) {
         (Some(a), Some(b)) => {
             let (older, commit) = if a.generation < b.generation { (a, b) } else { (b, a) };
             let fits = commit.generation - older.generation <= 1;
@@ -163,13 +157,13 @@ mod tests {
 
     fn front(keys: &DataKeys, commit: &Commit) -> Vec<u8> {
         let mut front = vec![0; COMMITS_AT];
-        front.extend(commit.encode_both(keys, &EPOCH).unwrap());
+        front.extend(commit.encode_both(keys, &EPOCH));
         front
     }
 
     fn put(front: &mut [u8], keys: &DataKeys, commit: &Commit) {
         let at = commit.offset() as usize;
-        front[at..at + COMMIT_LEN].copy_from_slice(&commit.encode(keys, &EPOCH).unwrap());
+        front[at..at + COMMIT_LEN].copy_from_slice(&commit.encode(keys, &EPOCH));
     }
 
     #[test]
@@ -182,7 +176,7 @@ mod tests {
         put(&mut front, &keys, &two);
         assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: two, other: Other::Fits });
         let three = Commit { generation: 3, length: 18000, count: 2, chain: [3; 32] };
-        let bytes = three.encode(&keys, &EPOCH).unwrap();
+        let bytes = three.encode(&keys, &EPOCH);
         // Not the last bytes: what was there may be the same by chance.
         for torn in 9..COMMIT_LEN - 16 {
             let mut front = front.clone();

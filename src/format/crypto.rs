@@ -11,11 +11,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::io;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// Bytes of a key of AES-256 and of the HMAC keys.
 pub const KEY_LEN: usize = 32;
 /// Bytes of an HMAC-SHA-256 tag.
 pub const TAG_LEN: usize = 32;
+/// Bytes of a block of SHA-256, which HMAC pads its key to.
+const HMAC_BLOCK: usize = 64;
 /// Bytes of an AES-CTR starting block. Random for each use, never a counter: a file rolled back,
 /// copied or forked must not repeat a keystream.
 pub const IV_LEN: usize = 16;
@@ -81,20 +84,14 @@ macro_rules! authenticates {
                 Self(key)
             }
 
-            /// HMAC-SHA-256 over the concatenation of `parts`. Callers keep the parts' lengths fixed or encoded.
-            ///
-            /// # Errors
-            /// Never in practice: HMAC takes keys of every length.
-            pub fn tag(&self, parts: &[&[u8]]) -> Result<Tag> {
-                mac(self.0, parts)
+            /// HMAC-SHA-256 over the concatenation of `parts`. The lengths of the parts must be fixed or encoded in them.
+            pub fn tag(&self, parts: &[&[u8]]) -> Tag {
+                hmac(self.0, parts).finalize().into_bytes().into()
             }
 
-            /// Whether `tag` is that of `parts`, in constant time.
-            ///
-            /// # Errors
-            /// Never in practice.
-            pub fn fits(&self, parts: &[&[u8]], tag: &[u8]) -> Result<bool> {
-                mac_fits(self.0, parts, tag)
+            /// Checks in constant time whether `tag` is that of `parts`.
+            pub fn verify(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+                hmac(self.0, parts).verify_slice(tag).is_ok()
             }
         }
     };
@@ -115,7 +112,7 @@ macro_rules! encrypts {
             /// Encrypts or decrypts `buf` in place with AES-256-CTR (big-endian 128-bit counter).
             ///
             /// # Errors
-            /// Never in practice.
+            /// If the key does not have [`KEY_LEN`] bytes. Every key that is made in this module has.
             pub fn apply(&self, iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
                 aes_ctr(self.0, iv, buf)
             }
@@ -217,26 +214,15 @@ fn aes_ctr(key: &[u8], iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
     Ok(cipher.try_apply_keystream(buf).map_err(|_| short_key())?)
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<Hmac<Sha256>> {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).map_err(|_| short_key())?;
+/// HMAC-SHA-256 of `parts`, ready to be finished. `key` has at most [`HMAC_BLOCK`] bytes.
+fn hmac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+    debug_assert!(key.len() <= HMAC_BLOCK);
+    // RFC 2104 pads a key with zeros to the block size of the hash. A padded key cannot have a wrong length.
+    let mut block = Zeroizing::new([0; HMAC_BLOCK]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
     parts.iter().for_each(|part| mac.update(part));
-    Ok(mac)
-}
-
-/// HMAC-SHA-256 over the concatenation of `parts`. Callers keep the parts' lengths fixed or encoded.
-///
-/// # Errors
-/// Never in practice: HMAC takes keys of every length.
-fn mac(key: &[u8], parts: &[&[u8]]) -> Result<Tag> {
-    Ok(hmac(key, parts)?.finalize().into_bytes().into())
-}
-
-/// Whether `tag` is the HMAC-SHA-256 of `parts`, in constant time.
-///
-/// # Errors
-/// As [`mac`].
-fn mac_fits(key: &[u8], parts: &[&[u8]], tag: &[u8]) -> Result<bool> {
-    Ok(hmac(key, parts)?.verify_slice(tag).is_ok())
+    mac
 }
 
 #[cfg(test)]
@@ -272,10 +258,11 @@ mod tests {
     /// RFC 4231, test case 2.
     #[test]
     fn mac_is_rfc_4231() {
-        let tag = mac(b"Jefe", &[b"what do ya want ", b"for nothing?"]).unwrap();
+        let key = RecordMac::new(b"Jefe");
+        let tag = key.tag(&[b"what do ya want ", b"for nothing?"]);
         assert_eq!(tag[..], hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
-        assert!(mac_fits(b"Jefe", &[b"what do ya want for nothing?"], &tag).unwrap());
-        assert!(!mac_fits(b"Jefe", &[b"what do ya want for nothing!"], &tag).unwrap());
+        assert!(key.verify(&[b"what do ya want for nothing?"], &tag));
+        assert!(!key.verify(&[b"what do ya want for nothing!"], &tag));
     }
 
     #[test]

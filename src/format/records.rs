@@ -101,7 +101,7 @@ impl Sealer {
         let iv = random_array()?;
         keys.record_encryption().apply(&iv, body)?;
         let len = (len as u32).to_le_bytes();
-        let tag = keys.record_mac().tag(&[chain, &len, &iv, body])?;
+        let tag = keys.record_mac().tag(&[chain, &len, &iv, body]);
         for part in [&len[..], &iv, body, &tag] {
             out.extend_from_slice(part);
         }
@@ -123,7 +123,7 @@ impl Sealer {
         })() else {
             return Ok(None);
         };
-        if !keys.record_mac().fits(&[chain, &len, &iv, sealed], &tag)? {
+        if !keys.record_mac().verify(&[chain, &len, &iv, sealed], &tag) {
             return Ok(None);
         }
         let body = self.0.get_mut(..sealed.len()).unwrap_or_default();

@@ -5,7 +5,6 @@
 use super::bytes::{FieldReader, FieldWriter};
 use super::commit::Commit;
 use super::crypto::{DataKeys, TAG_LEN, Tag};
-use super::error::Result;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -41,14 +40,11 @@ impl Witness {
     }
 
     /// The witness as it lies in its file.
-    ///
-    /// # Errors
-    /// Never in practice.
-    pub fn encode(&self, keys: &DataKeys) -> Result<Vec<u8>> {
+    pub fn encode(&self, keys: &DataKeys) -> Vec<u8> {
         let mut bytes = self.body();
-        let tag = keys.witness_mac().tag(&[&bytes])?;
+        let tag = keys.witness_mac().tag(&[&bytes]);
         bytes.extend_from_slice(&tag);
-        Ok(bytes)
+        bytes
     }
 
     /// Reads what a file claims; `None` when it is no witness, or a damaged one. Nothing is authenticated yet.
@@ -61,13 +57,10 @@ impl Witness {
     }
 
     /// Whether the keyring with these keys wrote these bytes.
-    ///
-    /// # Errors
-    /// Never in practice.
-    pub(crate) fn is_authentic(bytes: &[u8], keys: &DataKeys) -> Result<bool> {
+    pub(crate) fn is_authentic(bytes: &[u8], keys: &DataKeys) -> bool {
         let mut r = FieldReader(bytes);
         let body = r.take(WITNESS_LEN - TAG_LEN).unwrap_or_default();
-        keys.witness_mac().fits(&[body], r.0)
+        keys.witness_mac().verify(&[body], r.0)
     }
 }
 
@@ -87,21 +80,21 @@ mod tests {
         let id = Uuid::from_u128(5);
         let keys = DataKeys::generate(&id).unwrap();
         let witness = Witness { id, generation: 9, chain: [7; TAG_LEN] };
-        let bytes = witness.encode(&keys).unwrap();
+        let bytes = witness.encode(&keys);
         assert_eq!(bytes.len(), WITNESS_LEN);
         assert_eq!(Witness::claims(&bytes), Some(witness));
-        assert!(Witness::is_authentic(&bytes, &keys).unwrap());
+        assert!(Witness::is_authentic(&bytes, &keys));
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(!Witness::is_authentic(&changed, &keys).unwrap(), "byte {at}");
+            assert!(!Witness::is_authentic(&changed, &keys), "byte {at}");
             let tag = at >= WITNESS_LEN - TAG_LEN;
             assert_eq!(Witness::claims(&changed), tag.then_some(witness), "byte {at}");
         }
         for len in 0..bytes.len() {
             assert_eq!(Witness::claims(&bytes[..len]), None);
-            assert!(!Witness::is_authentic(&bytes[..len], &keys).unwrap());
+            assert!(!Witness::is_authentic(&bytes[..len], &keys));
         }
-        assert!(!Witness::is_authentic(&bytes, &DataKeys::generate(&id).unwrap()).unwrap());
+        assert!(!Witness::is_authentic(&bytes, &DataKeys::generate(&id).unwrap()));
     }
 }

@@ -4,7 +4,6 @@
 use super::lineage::Lineage;
 use super::log::{Log, Severity};
 use crate::error::{Error, Refusal, Result};
-use crate::format::FormatError;
 use crate::format::commit::Commit;
 use crate::format::crypto::DataKeys;
 use crate::format::witness::{WITNESS_LEN, Witness};
@@ -97,8 +96,7 @@ impl WitnessFile {
             // Nor can a keyring that parted from that state and had its data key renewed vouch for the witness.
             Some(false) => Err(self.fork(path, &seen)),
             None => {
-                let authentic = Witness::is_authentic(&bytes, keys)
-                    .map_err(|e: FormatError| e.at(self.place.path(), ""))?;
+                let authentic = Witness::is_authentic(&bytes, keys);
                 Ok(if authentic { fits() } else { Witnessed::Unreliable })
             }
         }
@@ -166,8 +164,7 @@ impl WitnessFile {
     }
 
     fn write(&self, keys: &DataKeys, id: &Uuid, commit: &Commit, durable: bool) -> Result<()> {
-        let told = |e: FormatError| e.at(self.place.path(), "");
-        let bytes = Witness::new(*id, commit).encode(keys).map_err(told)?;
+        let bytes = Witness::new(*id, commit).encode(keys);
         self.place.write(&bytes, durable).map_err(|e| Error::io("write", self.place.path(), e))
     }
 

@@ -49,7 +49,7 @@ impl Forge {
 
     /// A file with that header.
     pub fn of(header: Header, keys: DataKeys) -> Self {
-        let (copy, chain) = header.encode(&keys).unwrap();
+        let (copy, chain) = header.encode(&keys);
         let mut bytes = copy.repeat(2);
         bytes.resize(FIXED_LEN, 0);
         Self { header, keys, bytes, chain, count: 0 }
@@ -61,7 +61,7 @@ impl Forge {
         let mut body = body.to_vec();
         self.keys.record_encryption().apply(&iv, &mut body).unwrap();
         let len = (body.len() as u32).to_le_bytes();
-        self.chain = self.keys.record_mac().tag(&[&self.chain, &len, &iv, &body]).unwrap();
+        self.chain = self.keys.record_mac().tag(&[&self.chain, &len, &iv, &body]);
         for part in [&len[..], &iv, &body, &self.chain] {
             self.bytes.extend_from_slice(part);
         }
@@ -76,7 +76,7 @@ impl Forge {
     /// The file with a commit in each slot.
     pub fn with_slots(&self, first: &Commit, second: &Commit) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        let slot = |c: &Commit| c.encode_both(&self.keys, &self.header.epoch).unwrap();
+        let slot = |c: &Commit| c.encode_both(&self.keys, &self.header.epoch);
         bytes[8192..12288].copy_from_slice(&slot(first)[..4096]);
         bytes[12288..16384].copy_from_slice(&slot(second)[4096..]);
         bytes
@@ -93,13 +93,13 @@ impl Forge {
 pub fn reheaded(file: &[u8], keys: &DataKeys, generation: u64, change: impl Fn(&mut [u8])) -> Vec<u8> {
     let mut copy = file[..HEADER_LEN].to_vec();
     change(&mut copy);
-    let chain = keys.header_mac().tag(&[&copy[..MAC_AT]]).unwrap();
+    let chain = keys.header_mac().tag(&[&copy[..MAC_AT]]);
     copy[MAC_AT..MAC_AT + 32].copy_from_slice(&chain);
     let checksum = Sha256::digest(&copy[..HEADER_LEN - 32]);
     copy[HEADER_LEN - 32..].copy_from_slice(&checksum);
     let epoch = copy[40..56].try_into().unwrap();
     let commit = Commit { generation, length: FIXED_LEN as u64, count: 0, chain };
-    [copy.repeat(2), commit.encode_both(keys, &epoch).unwrap()].concat()
+    [copy.repeat(2), commit.encode_both(keys, &epoch)].concat()
 }
 
 /// The fields of a record, each of which may lie.

@@ -85,15 +85,12 @@ impl Header {
     }
 
     /// One copy of the header, and the MAC in it that the chain of records begins with.
-    ///
-    /// # Errors
-    /// Never in practice.
-    pub fn encode(&self, keys: &DataKeys) -> Result<(Vec<u8>, Tag)> {
+    pub fn encode(&self, keys: &DataKeys) -> (Vec<u8>, Tag) {
         let mut w = self.0.encode();
-        let tag = keys.header_mac().tag(&[&w.0])?;
+        let tag = keys.header_mac().tag(&[&w.0]);
         w.put(&tag);
         let checksum = Sha256::digest(&w.0);
         w.put(&checksum);
-        Ok((w.0, tag))
+        (w.0, tag)
     }
 }

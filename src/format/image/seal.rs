@@ -32,7 +32,7 @@ impl Image {
         sealer: &mut Sealer,
     ) -> Result<Self> {
         let header = header.with_new_epoch()?;
-        let (copy, mut chain) = header.encode(keys)?;
+        let (copy, mut chain) = header.encode(keys);
         let mut bytes = copy.repeat(2);
         bytes.resize(FIXED_LEN, 0);
         let mut count = 0;
@@ -41,7 +41,7 @@ impl Image {
             count += 1;
         }
         let commit = Commit { generation, length: bytes.len() as u64, count, chain };
-        let slots = commit.encode_both(keys, &header.epoch)?;
+        let slots = commit.encode_both(keys, &header.epoch);
         if let Some(place) = bytes.get_mut(FIXED_LEN - slots.len()..FIXED_LEN) {
             place.copy_from_slice(&slots);
         }

@@ -104,7 +104,7 @@ impl Slot {
         let mut buf = Locked::copy_of(data.bytes())?;
         keys.encryption().apply(&self.iv, &mut buf)?;
         self.wrapped.iter_mut().zip(buf.iter()).for_each(|(to, from)| *to = *from);
-        self.tag = keys.mac().tag(&[id.as_bytes(), &self.authenticated(&self.public)])?;
+        self.tag = keys.mac().tag(&[id.as_bytes(), &self.authenticated(&self.public)]);
         Ok(())
     }
 
@@ -121,9 +121,9 @@ impl Slot {
             None => Some(self.own_keys(input)?),
         };
         let parts: [&[u8]; 2] = [id.as_bytes(), &self.authenticated(&public)];
-        let authentic = keys.as_ref().map(|keys| keys.mac().fits(&parts, &self.tag)).transpose()?;
+        let authentic = keys.as_ref().is_some_and(|keys| keys.mac().verify(&parts, &self.tag));
         let is_own = bool::from(public.ct_eq(&self.public));
-        match (keys, authentic.unwrap_or_default(), is_own) {
+        match (keys, authentic, is_own) {
             (Some(keys), true, true) => {
                 let mut data_key = Locked::copy_of(&self.wrapped)?;
                 keys.encryption().apply(&self.iv, &mut data_key)?;

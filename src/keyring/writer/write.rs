@@ -159,7 +159,7 @@ impl Writer {
             count: self.commit.count + 1,
             chain,
         };
-        let slot = next.encode(&self.keys, &self.header.epoch).map_err(|e| told(self.copies.path(), e))?;
+        let slot = next.encode(&self.keys, &self.header.epoch);
         let image = image_with(base, next.offset(), &slot, &sealed);
         let present = self.lineage().state();
         // Set before a file is touched, so that even a panic leaves the writer wary.
