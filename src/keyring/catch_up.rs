@@ -127,7 +127,7 @@ impl Keyring {
         (reopen.log)(
             Severity::Note,
             &format!(
-                "the keyring {} was changed by another program: went on from generation {} to {}",
+                "the keyring {} was changed by another program: adopted its changes, from generation {} to {}",
                 writer.path().display(),
                 writer.commit().generation,
                 newer.commit().generation

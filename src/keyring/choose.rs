@@ -237,7 +237,7 @@ fn assemble(
         if let Some(why) = standing.refusal() {
             log(Severity::Warning, &format!("the copy {path} is out of use: {why}"));
         } else if standing == Standing::Behind {
-            let message = "lags behind or is damaged; the next change brings it up to date";
+            let message = "is behind or damaged; the next change brings it up to date";
             log(Severity::Warning, &format!("the copy {path} {message}"));
         }
         members.push(Member::new(copy, standing, state));

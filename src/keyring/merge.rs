@@ -169,15 +169,16 @@ impl Merging {
             [0, _] => {}
             [first, _] => {
                 return Err(BadRequest::Config(format!(
-                    "{} is an earlier state of a copy that was named behind it: name {} first, whose slots are to stay",
+                    "{} is behind a copy that was named after it: name {} first, because its slots are kept",
                     shown(&0),
                     shown(&first)
-                )).into());
+                ))
+                .into());
             }
             _ => {
                 let all: Vec<_> = ends.iter().map(shown).collect();
                 return Err(BadRequest::Config(format!(
-                    "more than two copies have diverged ({}): merge two of them first, and then the next with those",
+                    "more than two copies have diverged ({}): merge two of them first, then the result with the next one",
                     all.join(", ")
                 )).into());
             }
@@ -215,7 +216,7 @@ impl Merging {
         for conflict in &merge.conflicts {
             let undecided = || {
                 Error::BadRequest(BadRequest::Config(format!(
-                    "it is not said which key {} is to be kept",
+                    "it was not decided which of the two keys {} is kept",
                     conflict.name
                 )))
             };

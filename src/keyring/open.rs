@@ -89,7 +89,7 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
         }
         if paths.contains(mirror) {
             return Err(BadRequest::Config(format!(
-                "{} is named twice: each copy needs a path of its own",
+                "{} is named twice: each copy needs its own path",
                 mirror.display()
             ))
             .into());
@@ -98,9 +98,10 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
     }
     let (n, most) = (paths.len() as u32, MAX_COPIES);
     if n > most {
-        return Err(
-            BadRequest::Config(format!("{n} copies are configured, at most {most} are possible")).into()
-        );
+        return Err(BadRequest::Config(format!(
+            "{n} copies are configured, but at most {most} are supported"
+        ))
+        .into());
     }
     if config.min_copies == 0 || config.min_copies > n {
         return Err(BadRequest::Config(format!(

@@ -149,7 +149,7 @@ impl WitnessFile {
             Witnessed::None => (self.log)(
                 Severity::Note,
                 &format!(
-                    "there was no witness {path}: made one. From now on an older or another keyring is noticed"
+                    "there was no witness, so {path} was created. From now on, an older or different keyring is refused"
                 ),
             ),
             Witnessed::Unreliable => (self.log)(
@@ -187,7 +187,7 @@ impl WitnessFile {
             Ok(()) => self.failing = false,
             Err(e) if !self.failing => {
                 self.failing = true;
-                (self.log)(Severity::Warning, &format!("the witness does not follow the keyring: {e}"));
+                (self.log)(Severity::Warning, &format!("cannot update the witness: {e}"));
             }
             Err(_) => {}
         }

@@ -57,13 +57,13 @@ fn what_is_there(fs: &dyn Fs, path: &Path) -> String {
     if fs.meta(&temporary).is_ok() {
         let t = temporary.display();
         format!(
-            "an interrupted write left {t}, which may be all there is of it: when `keyringctl verify {t}` finds it whole, rename it to {}",
+            "an interrupted write left {t}, which may be the only copy: if `keyringctl verify {t}` finds it intact, rename it to {}",
             path.display()
         )
     } else if there == dir {
-        format!("the directory {} is there, but the file is not, and {volume}", dir.display())
+        format!("directory {} exists, but the file does not, and {volume}", dir.display())
     } else {
-        format!("the directory {} does not exist, and {volume}", dir.display())
+        format!("directory {} does not exist, and {volume}", dir.display())
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
         assert!(text.contains(&path.display().to_string()), "{text}");
         assert!(text.contains("gone/deeper does not exist"), "{text}");
         let text = check_file(&RealFs, &dir.path().join("keyring")).unwrap_err().to_string();
-        assert!(text.contains("is there, but the file is not"), "{text}");
+        assert!(text.contains("exists, but the file does not"), "{text}");
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         let path = dir.path().join("keyring");
         std::fs::write(temporary_of(&path), b"x").unwrap();
         let text = check_file(&RealFs, &path).unwrap_err().to_string();
-        assert!(text.contains("keyring.new` finds it whole, rename it"), "{text}");
+        assert!(text.contains("keyring.new` finds it intact, rename it"), "{text}");
     }
 
     #[test]

@@ -236,7 +236,7 @@ fn a_missing_file_is_described_by_its_own_filesystem() {
     let e = open(&Sim::default().fs()).unwrap_err();
     assert!(matches!(e, Error::Refusal(Refusal::Missing { .. })), "{e}");
     let text = e.to_string();
-    assert!(text.contains("the directory /volume is there, but the file is not"), "{text}");
+    assert!(text.contains("directory /volume exists, but the file does not"), "{text}");
 }
 
 /// A volume without locks is told of at the first change, and not again.

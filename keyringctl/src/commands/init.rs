@@ -52,7 +52,7 @@ pub(super) struct CreatedKeyring {
 
 impl CreatedKeyring {
     /// Prints the output so far, which includes the recovery key. If that fails, removes all files that were created:
-    /// nobody would have the recovery key of this keyring.
+    /// without its recovery key, the keyring is not what was asked for.
     ///
     /// # Errors
     /// The output could not be printed.

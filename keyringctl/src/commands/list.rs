@@ -24,7 +24,7 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct ListedKey {
     id: String,
     user: String,
     #[serde(rename = "type")]
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let (keyring, _) = args.secret.load(&fs, &args.path)?;
     let mut rows = Vec::new();
     keyring.for_each(|key| {
-        rows.push(Row {
+        rows.push(ListedKey {
             id: key.name.id().escape_ascii().to_string(),
             user: key.name.user().escape_ascii().to_string(),
             key_type: key.key_type.bytes().escape_ascii().to_string(),

@@ -13,7 +13,7 @@ use keyring_external::format::image::Note;
 use keyring_external::keyring::load_with;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
-use opened::Opened;
+use opened::OpenedKeyring;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let mut verdict = Verdict::Fine;
     let mut all = Vec::new();
-    let mut newest: Option<Opened> = None;
+    let mut newest: Option<OpenedKeyring> = None;
     let mut secret = secret::Once::new(&args.secret);
     for (i, path) in args.paths.iter().enumerate() {
         let (mut checked, opened) = check(&fs, path, args, &mut secret)?;
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             (checked.fine, checked.error) = (false, Some(e.to_string()));
         }
         if !args.server.datadir.is_empty() {
-            newest = Opened::newest(newest, opened)?;
+            newest = OpenedKeyring::newest(newest, opened)?;
         }
         let head = if checked.fine { "OK      " } else { "FAILED  " };
         match (&checked.error, checked.id, checked.generation, checked.keys) {
@@ -95,7 +95,7 @@ fn check(
     path: &Path,
     args: &Args,
     secret: &mut secret::Once<'_>,
-) -> Result<(Checked, Option<Opened>)> {
+) -> Result<(Checked, Option<OpenedKeyring>)> {
     let mut checked = Checked {
         path: path.to_owned(),
         fine: false,
@@ -122,7 +122,7 @@ fn check(
             checked.keys = Some(status.keys);
             checked.notes = notes.iter().map(ToString::to_string).collect();
             let path = path.to_owned();
-            return Ok((checked, kept.map(|secret| Opened { path, keyring, secret, source_name })));
+            return Ok((checked, kept.map(|secret| OpenedKeyring { path, keyring, secret, source_name })));
         }
         Err(e) if e.refusal().is_some() => checked.error = Some(explain(&e, path, &args.paths, &args.secret)),
         Err(e) => return Err(e.into()),

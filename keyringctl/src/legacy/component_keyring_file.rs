@@ -21,7 +21,7 @@ pub fn read(bytes: &[u8]) -> Result<LegacyKeys> {
         return LegacyKeys::new(Locked::new(0)?, Vec::new(), "without content", None);
     }
     // serde's message may quote a key, so it is not used.
-    let file: File<'_> = serde_json::from_slice(bytes)
+    let file: JsonFile<'_> = serde_json::from_slice(bytes)
         .map_err(|e| Fault::Json { line: e.line().max(1), column: e.column() })?;
     if &*file.version.0 != VERSION.as_bytes() {
         return Err(Fault::Version { known: VERSION });
@@ -46,7 +46,7 @@ pub fn read(bytes: &[u8]) -> Result<LegacyKeys> {
 }
 
 #[derive(serde::Deserialize)]
-struct File<'a> {
+struct JsonFile<'a> {
     #[serde(borrow)]
     version: Text<'a>,
     #[serde(borrow)]

@@ -19,7 +19,7 @@ fn copies() {
     );
     assert!(fs::read(place.path("main.keyring")).unwrap() == fs::read(place.path("backup.keyring")).unwrap());
     check(
-        "sync_makes_a_missing_copy",
+        "sync_creates_a_missing_copy",
         &place,
         &[&format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK}")],
     );
@@ -30,7 +30,7 @@ fn copies() {
         &[&format!("sync DIR/main.keyring --mirror DIR/link.keyring {UNLOCK}")],
     );
     check(
-        "backup_of_a_damaged_keyring_makes_nothing",
+        "backup_of_a_damaged_keyring_creates_nothing",
         &{
             let mut bytes = fs::read(place.path("main.keyring")).unwrap();
             bytes[8192..].fill(0);

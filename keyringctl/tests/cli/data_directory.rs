@@ -44,7 +44,7 @@ fn verify_of_a_data_directory() {
     place.write("data/binlog.000002", b"\xfebin");
     let verify = |rest: &str| format!("verify DIR/{rest} {UNLOCK} --datadir DIR/data");
     check(
-        "verify_shows_that_a_keyring_opens_a_data_directory",
+        "verify_shows_that_a_keyring_decrypts_a_data_directory",
         &place,
         &[
             &verify("main.keyring"),
@@ -53,7 +53,7 @@ fn verify_of_a_data_directory() {
         ],
     );
     check(
-        "verify_names_files_whose_key_is_missing_or_another_one",
+        "verify_names_files_whose_key_is_missing_or_wrong",
         &place,
         &[&verify("less.keyring"), &verify("wrong.keyring")],
     );

@@ -31,7 +31,7 @@ fn diverged_copies() {
     let (ours, mirrors) =
         ("status DIR/main.keyring DIR/mirror.keyring", "status DIR/mirror.keyring DIR/main.keyring");
     check(
-        "status_of_diverged_copies_sides_with_the_one_that_the_data_was_used_with",
+        "status_of_diverged_copies_trusts_the_one_last_used",
         &place,
         &[
             &format!("{ours} --datadir DIR/data"),
@@ -77,7 +77,7 @@ fn merging_diverged_copies() {
     let taken = "--take apart=DIR/main.keyring --take apart,user=it\\'s=DIR/mirror.keyring";
     let before = ["main.keyring", "mirror.keyring"].map(|path| fs_bytes(&place, path));
     check(
-        "merge_writes_nothing_before_each_key_is_decided_on",
+        "merge_writes_nothing_before_each_key_is_decided",
         &place,
         &[
             &format!("sync DIR/mirror.keyring --mirror DIR/main.keyring {UNLOCK}"),
@@ -91,7 +91,7 @@ fn merging_diverged_copies() {
     );
     assert!(before == ["main.keyring", "mirror.keyring"].map(|path| fs_bytes(&place, path)));
     check(
-        "merge_brings_the_keys_of_both_together",
+        "merge_combines_the_keys_of_both_copies",
         &place,
         &[
             &format!("{merge} {taken} --mirror DIR/new.keyring"),

@@ -100,12 +100,12 @@ fn looking_at_a_keyring() {
         ],
     );
     check(
-        "a_missing_keyring_is_no_reason_for_a_new_one",
+        "a_missing_keyring_is_not_replaced_by_a_new_one",
         &place,
         &["status DIR/none.keyring", &format!("verify DIR/none.keyring {UNLOCK}")],
     );
     check(
-        "a_wrong_secret_is_told_from_damage",
+        "a_wrong_secret_is_distinguished_from_damage",
         &place,
         &["verify DIR/main.keyring --unlock file:DIR/phrase"],
     );
@@ -113,16 +113,16 @@ fn looking_at_a_keyring() {
     bytes[100] ^= 1;
     bytes[4096 + 100] ^= 1;
     place.write("damaged.keyring", &bytes);
-    check("damage_is_told_with_its_place", &place, &[&format!("verify DIR/damaged.keyring {UNLOCK}")]);
+    check("damage_is_reported_with_its_offset", &place, &[&format!("verify DIR/damaged.keyring {UNLOCK}")]);
     place.write("foreign.keyring", b"not one");
-    check("another_file_is_told", &place, &[&format!("verify DIR/foreign.keyring {UNLOCK}")]);
+    check("a_file_of_another_kind_is_refused", &place, &[&format!("verify DIR/foreign.keyring {UNLOCK}")]);
 }
 
 #[test]
 fn figures_for_prometheus() {
     let place = Place::with_keyring();
     check(
-        "status_prometheus_tells_the_copy_that_is_missing",
+        "status_prometheus_shows_the_missing_copy",
         &place,
         &[&format!("status DIR/main.keyring DIR/none.keyring --prometheus {UNLOCK}")],
     );

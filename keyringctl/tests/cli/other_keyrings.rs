@@ -22,7 +22,7 @@ fn other_keyrings() {
         &[&format!("{} --dry-run", import("old")), &import("old"), &format!("{} --json", import("old"))],
     );
     check(
-        "import_shows_all_that_is_in_its_way",
+        "import_shows_everything_that_blocks_it",
         &place,
         &[&import("differs"), &import("old").replace("component_keyring_file", "keyring_file")],
     );

@@ -16,7 +16,7 @@ fn slots() {
         ],
     );
     check(
-        "rekey_keeps_the_slots_and_tells_which_it_could_not_verify",
+        "rekey_keeps_the_slots_and_names_those_not_verified",
         &place,
         &[&format!("rekey DIR/main.keyring {UNLOCK}"), "slot list DIR/main.keyring"],
     );
@@ -54,7 +54,7 @@ fn leaving_out_a_copy(place: &Place) {
     place.write("server.cnf", options.as_bytes());
     let server = "--option-file DIR/server.cnf --mysqld DIR/none/mysqld";
     check(
-        "rekey_and_slot_leave_out_no_copy_of_the_servers",
+        "rekey_and_slot_refuse_to_leave_out_a_copy",
         place,
         &[
             &format!("rekey DIR/main.keyring {UNLOCK} {server}"),

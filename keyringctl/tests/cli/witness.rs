@@ -44,21 +44,25 @@ fn the_witness() {
     let other = place.run("init DIR/other.keyring --unlock file:DIR/secret");
     assert_eq!(other.code, 0, "{}", other.stderr);
     let other = format!("status DIR/other.keyring --datadir DIR/data {UNLOCK}");
-    check("status_of_another_keyring_than_the_witness_knows", &place, &[&other]);
+    check("status_of_another_keyring_than_the_witness_records", &place, &[&other]);
 
     // The old copy was put back and changed: the same generation, but different keys.
     assert_eq!(place.run(&accept).code, 0);
     fs::copy(place.path("old.keyring"), place.path("main.keyring")).unwrap();
     store("apart");
     store("two");
-    check("status_of_a_fork_of_what_the_witness_has_seen", &place, &[asked, &format!("{asked} {UNLOCK}")]);
+    check("status_of_a_copy_that_diverged_from_the_witness", &place, &[asked, &format!("{asked} {UNLOCK}")]);
 
     let witness = place.path("data/keyring_external.witness");
     let mut bytes = fs::read(&witness).unwrap();
     bytes[60] ^= 1;
     fs::write(&witness, bytes).unwrap();
     check("status_with_a_forged_witness", &place, &[&format!("{asked} {UNLOCK}")]);
-    check("a_damaged_witness_is_told_from_none", &place, &["witness show --datadir DIR/data", &accept]);
+    check(
+        "a_damaged_witness_is_distinguished_from_none",
+        &place,
+        &["witness show --datadir DIR/data", &accept],
+    );
 }
 
 #[test]

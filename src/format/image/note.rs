@@ -27,10 +27,10 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Note::HeaderCopy => f.write_str("one of the two copies of the header is damaged; the other is whole and was used, and the next write repairs it"),
+            Note::HeaderCopy => f.write_str("one of the two copies of the header is damaged; the other is intact and was used, and the next write repairs it"),
             Note::CommitSlot => f.write_str("one of the two commit slots is unreadable or stale (a write was interrupted, or the volume is failing); the other was used, and the next write repairs it"),
-            Note::RolledForward(n) => write!(f, "{n} of the records were written completely, but no commit slot names them; they were taken"),
-            Note::Ignored(n) => write!(f, "{n} bytes behind the last acknowledged record are left over from an interrupted write and do not count"),
+            Note::RolledForward(n) => write!(f, "{n} of the records were written completely, but no commit slot names them; they were used"),
+            Note::Ignored(n) => write!(f, "{n} bytes after the last acknowledged record are left from an interrupted write and were ignored"),
         }
     }
 }

@@ -107,7 +107,7 @@ impl Writer {
         self.copies.members().iter().find_map(|member| match member.standing() {
             Standing::Changed(_) => Some(Error::Refusal(Refusal::Changed {
                 path: member.copy().path().to_owned(),
-                detail: "it can't be reached now, and what it held was not taken over".to_owned(),
+                detail: "it cannot be reached now, and its changes were not adopted".to_owned(),
             })),
             _ => None,
         })

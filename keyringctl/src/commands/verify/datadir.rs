@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl verify --datadir`: checks that the keyring decrypts every encrypted file of a server, without the server.
 
-use super::opened::Opened;
+use super::opened::OpenedKeyring;
 use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub(in crate::commands) struct Args {
 pub(super) fn run(
     args: &Args,
     fs: &Arc<dyn Fs>,
-    keyring: Option<Opened>,
+    keyring: Option<OpenedKeyring>,
     keyrings: &Value,
     out: &mut Output,
 ) -> Result<Verdict> {
@@ -99,7 +99,7 @@ fn files_hold(files: usize) -> String {
 }
 
 /// Checks all files. A terminal shows a progress bar if that takes long.
-fn check_files(found: &DataFiles, keyring: &Opened, depth: Depth) -> Vec<FileReport> {
+fn check_files(found: &DataFiles, keyring: &OpenedKeyring, depth: Depth) -> Vec<FileReport> {
     let start = Instant::now();
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {eta} left");
     // It counts from the start, so that the remaining time is right when the bar appears.

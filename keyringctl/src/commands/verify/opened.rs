@@ -10,14 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An open keyring, with what it takes to open it again.
-pub(super) struct Opened {
+pub(super) struct OpenedKeyring {
     pub path: PathBuf,
     pub keyring: Keyring,
     pub secret: UnlockSecret,
     pub source_name: String,
 }
 
-impl Opened {
+impl OpenedKeyring {
     /// Reads the keyring again: a server may have stored keys meanwhile.
     pub fn reload(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
         let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
@@ -27,7 +27,10 @@ impl Opened {
     }
 
     /// The newer of two copies of a keyring.
-    pub fn newest(first: Option<Opened>, second: Option<Opened>) -> Result<Option<Opened>> {
+    pub fn newest(
+        first: Option<OpenedKeyring>,
+        second: Option<OpenedKeyring>,
+    ) -> Result<Option<OpenedKeyring>> {
         let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
         let one_at_a_time = |what| {
             let (a, b) = (a.path.display(), b.path.display());

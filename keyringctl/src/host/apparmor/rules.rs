@@ -37,7 +37,7 @@ pub fn merged(existing: &str, rules: &str) -> String {
     let (before, ours) = existing.split_at(from);
     let after = match ours.find(END) {
         Some(at) => &ours[at + END.len()..],
-        // Somebody removed the mark: what is theirs cannot be told from ours any more, and all of it stays.
+        // The end mark was removed: our rules cannot be distinguished from other rules, so all of them are kept.
         None => ours.split_once('\n').map_or("", |(_, after)| after),
     };
     let after = after.trim_start_matches('\n');
