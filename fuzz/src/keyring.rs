@@ -67,7 +67,7 @@ fn unlocking() -> Unlocking {
 
 fn open(file: &[u8], opener: Opener<'_>) -> Result<Opened> {
     let mut front = open_front(&file[..file.len().min(FIXED_LEN)], opener)?;
-    let wanted = front.wanted(file.len() as u64) as usize;
+    let wanted = front.bytes_to_read(file.len() as u64) as usize;
     let bytes = &file[FIXED_LEN.min(file.len())..][..wanted];
     let own = front.keys.take();
     let keys = match (&own, opener) {
@@ -152,7 +152,7 @@ fn try_slot(slot: &Slot, keys: &DataKeys, id: &uuid::Uuid) {
         let _ = format!("{opened:?}");
     }
     if let Some(renewed) = slot.renew(keys, keys, id).expect("memory") {
-        assert!(renewed.follows_by_public_key());
+        assert!(renewed.was_renewed_by_public_key());
         assert!(Slot::decode(&renewed.encode()).flatten().is_some(), "a renewed slot reads back");
     }
 }

@@ -88,7 +88,7 @@ fn look_after(stopped: &Receiver<()>) {
     log::leave_registry_alone();
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     while goes_on() {
-        instance::tend(goes_on);
+        instance::maintain(goes_on);
         // Locked, so that `start` finds the thread either working or done.
         let mut care = care();
         if !instance::get().is_some_and(|keyring| instance::needs_care(&keyring)) {

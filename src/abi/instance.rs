@@ -71,17 +71,17 @@ pub(super) fn settle_and_change<R>(operation: impl FnOnce(&Keyring) -> Result<R>
 
 /// Writes what opening the keyring has left to be written, adopts what another program changed, and brings copies up to
 /// date, as far as there is something to do; ends early when `goes_on` says no.
-pub(super) fn tend(goes_on: impl Fn() -> bool) {
+pub(super) fn maintain(goes_on: impl Fn() -> bool) {
     let _changing = changing();
     if let Some(keyring) = get() {
         settle_if_due(&keyring);
         if goes_on() && keyring.needs_care() {
-            keyring.tend();
+            keyring.maintain();
         }
     }
 }
 
-/// Whether [`tend`] may have something to do.
+/// Whether [`maintain`] may have something to do.
 pub(super) fn needs_care(keyring: &Keyring) -> bool {
     keyring.needs_care() || UNSETTLED.load(Ordering::Relaxed)
 }
@@ -130,7 +130,7 @@ pub(super) fn open(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
     Ok(keyring)
 }
 
-/// As [`open`] at a server's start, but writes nothing: [`settle_and_change`] and [`tend`] do that.
+/// As [`open`] at a server's start, but writes nothing: [`settle_and_change`] and [`maintain`] do that.
 pub(super) fn open_untouched(config: &Config) -> Result<Arc<Keyring>> {
     let config = Config { auto_create: false, ..config.clone() };
     open_and_log(&config, Trust::Witness)
@@ -182,7 +182,7 @@ fn settle_if_due(keyring: &Keyring) {
 
 /// The keyring can be used whether this succeeds or not.
 fn settle(keyring: &Keyring) {
-    if let Err(e) = keyring.settle() {
+    if let Err(e) = keyring.bring_up_to_date() {
         log(Level::Warning, &e.to_string());
     }
 }

@@ -39,7 +39,7 @@ impl StateId {
     }
 
     /// Whether it is a state of the writing with that epoch.
-    pub(crate) fn is_of_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
+    pub(crate) fn has_epoch(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
         self.epoch == *epoch
     }
 

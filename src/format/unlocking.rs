@@ -39,7 +39,7 @@ impl Unlocking {
 
     /// Leaves the next copy of a keyring its share of what is left, so that a forged one cannot use up what the
     /// other `copies` behind it need. Slots that two copies have in common are computed once.
-    pub(crate) fn share_with(&self, copies: usize) {
+    pub(crate) fn leave_budget_for(&self, copies: usize) {
         let mut budget = self.budget();
         budget.limit = budget.spent + BUDGET.saturating_sub(budget.spent) / (copies as u64 + 1);
     }
@@ -87,7 +87,7 @@ impl Unlocking {
             return Ok(SlotOutcome::Untried);
         }
         budget.spent = spent;
-        let stretched = slot.input(&bytes)?;
+        let stretched = slot.key_material(&bytes)?;
         let opened = slot.open(&stretched, id);
         budget.stretched.push((slot.salt, slot.cost, stretched));
         opened
@@ -165,10 +165,10 @@ mod tests {
         let keys = DataKeys::generate(&id).unwrap();
         let unlocking = with(TEXT);
         unlocking.budget().spent = BUDGET - 4 * CHEAP.work();
-        unlocking.share_with(1);
+        unlocking.leave_budget_for(1);
         let _ = unlocking.open_any(&passphrase_slots(&id, &keys, 8), &id);
         assert_eq!(unlocking.budget().spent, BUDGET - 2 * CHEAP.work());
-        unlocking.share_with(0);
+        unlocking.leave_budget_for(0);
         let slot = Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, TEXT, &keys, &id).unwrap();
         assert!(unlocking.open_any(&[slot], &id).is_ok());
     }

@@ -82,7 +82,7 @@ pub(crate) fn load_known(
                     secret = Some(Unlocking::new(read()?));
                 }
                 let secret = secret.as_ref().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
-                secret.share_with(copies.len() - index - 1);
+                secret.leave_budget_for(copies.len() - index - 1);
                 begin(copy.path(), reading.clone(), Opener::Secret(secret), source_name)
             }
         };

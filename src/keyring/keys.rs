@@ -42,7 +42,7 @@ impl Keyring {
         self.counted(|| {
             check_length(len)?;
             self.changing(|writer| {
-                if self.knows(writer, &name, true) {
+                if self.has_key(writer, &name, true) {
                     return Err(BadRequest::Exists { name: name.to_string() }.into());
                 }
                 let place = self.write_memory().reserve(len, &fill)?;
@@ -76,7 +76,7 @@ impl Keyring {
     pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
         self.counted(|| {
             self.changing(|writer| {
-                if !self.knows(writer, &name, false) {
+                if !self.has_key(writer, &name, false) {
                     return Err(BadRequest::NoSuchKey { name: name.to_string() }.into());
                 }
                 writer.remove(&self.read_memory(), &name)?;

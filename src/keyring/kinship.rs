@@ -79,7 +79,7 @@ impl Keyring {
                 // A renewal of the data key that the newer one does not know of would be undone.
                 let same_key = key.is_ok_and(|key| key == *newer.keys());
                 let missing = || self.read_memory().missing_in(&other.read_memory());
-                let earlier = newer.lineage().is_later_than(&ours, || if same_key { missing() } else { 1 });
+                let earlier = newer.lineage().supersedes(&ours, || if same_key { missing() } else { 1 });
                 if earlier { Kinship::Earlier } else { Kinship::Diverged }
             }
         }

@@ -26,30 +26,30 @@ impl Lineage<'_> {
     }
 
     /// Whether the keyring went through that state.
-    pub(crate) fn went_through(&self, state: &StateId) -> bool {
+    pub(crate) fn includes(&self, state: &StateId) -> bool {
         let header = self.header;
         self.before.contains(state) || header.ancestors.contains(state) || header.left_behind.contains(state)
     }
 
     /// Whether the file was written with that epoch once, as far as is remembered.
-    pub(crate) fn knows_writing(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
+    pub(crate) fn knows_epoch(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
         let header = self.header;
         header.epoch == *epoch
-            || header.ancestors.iter().chain(&header.left_behind).any(|state| state.is_of_writing(epoch))
+            || header.ancestors.iter().chain(&header.left_behind).any(|state| state.has_epoch(epoch))
     }
 
     /// Whether a copy in `state` is an earlier state of this keyring, so that nothing is lost when it is brought up
     /// to date. Of states of the same writing more than are remembered are told by their keys, which are a part of this
     /// keyring's then: `missing` counts those that it does not hold.
-    pub(crate) fn is_later_than(&self, state: &StateId, missing: impl FnOnce() -> usize) -> bool {
-        let of_this_writing = state.is_of_writing(&self.header.epoch);
-        self.went_through(state)
+    pub(crate) fn supersedes(&self, state: &StateId, missing: impl FnOnce() -> usize) -> bool {
+        let of_this_writing = state.has_epoch(&self.header.epoch);
+        self.includes(state)
             || of_this_writing && state.generation() < self.commit.generation && missing() == 0
     }
 
     /// Whether the keyring was in the state of that generation and chain: `None` when it does not remember its state of
     /// that generation.
-    pub(crate) fn was_in(&self, generation: u64, chain: &Tag) -> Option<bool> {
+    pub(crate) fn had_chain(&self, generation: u64, chain: &Tag) -> Option<bool> {
         let present = self.state();
         let header = self.header;
         let states =

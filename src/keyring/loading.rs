@@ -105,7 +105,7 @@ impl Candidate {
         path: &Path,
     ) -> (Standing, Option<StateId>) {
         let lineage = best.lineage();
-        let known = |state: &StateId| *state == lineage.state() || lineage.went_through(state);
+        let known = |state: &StateId| *state == lineage.state() || lineage.includes(state);
         match self {
             Candidate::Intact(loaded) => match loaded.stands_to(best, path) {
                 // Its front may be the same, and what is behind it not.
@@ -116,12 +116,12 @@ impl Candidate {
             },
             // It holds nothing that the best one lacks, however much of it can still be read.
             Candidate::Damaged { id, epoch, state, .. }
-                if *id == best.header.id && lineage.knows_writing(epoch) =>
+                if *id == best.header.id && lineage.knows_epoch(epoch) =>
             {
                 (Standing::Behind, state.filter(known))
             }
             // A copy from before a renewal of the data key. At worst a forged file is replaced.
-            Candidate::Sealed { claimed: Some(state), .. } if lineage.went_through(state) => {
+            Candidate::Sealed { claimed: Some(state), .. } if lineage.includes(state) => {
                 (Standing::Behind, Some(*state))
             }
             Candidate::Damaged { error, .. } | Candidate::Sealed { error, .. } | Candidate::Out(error) => {
@@ -152,7 +152,7 @@ impl Loaded {
         }
         let (state, lineage) = (self.lineage().state(), best.lineage());
         let missing = || self.memory.missing_in(&best.memory);
-        if state == lineage.state() || lineage.is_later_than(&state, missing) {
+        if state == lineage.state() || lineage.supersedes(&state, missing) {
             return Ok(Standing::Behind);
         }
         // Nothing proves how it came about: no key that it holds may be lost.
@@ -177,7 +177,7 @@ impl OpenedFront {
 
     /// What is to be read behind the front.
     pub(crate) fn rest(&self) -> Task<Result<Vec<u8>>> {
-        self.reading.rest_task(self.front.wanted(self.reading.len))
+        self.reading.rest_task(self.front.bytes_to_read(self.reading.len))
     }
 
     /// Reads the records.

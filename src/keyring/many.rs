@@ -22,7 +22,7 @@ impl Keyring {
                 }
             }
             self.changing(|writer| {
-                if let Some(taken) = keys.iter().find(|key| self.knows(writer, &key.name, true)) {
+                if let Some(taken) = keys.iter().find(|key| self.has_key(writer, &key.name, true)) {
                     return Err(BadRequest::Exists { name: taken.name.to_string() }.into());
                 }
                 let mut places = Vec::with_capacity(keys.len());

@@ -3,7 +3,7 @@
 //! first and into memory when it is durable there; reads are answered from memory alone.
 #![warn(unreachable_pub)]
 
-mod catch_up;
+mod adopt;
 mod choose;
 mod claims;
 mod clock;
@@ -13,6 +13,7 @@ mod kinship;
 mod lineage;
 mod loading;
 mod log;
+mod maintain;
 mod many;
 mod memory;
 mod merge;
@@ -25,7 +26,6 @@ mod shared;
 mod slots;
 mod status;
 mod successor;
-mod tend;
 mod trust;
 mod witness;
 mod writer;
@@ -43,4 +43,4 @@ pub use shared::Keyring;
 pub use slots::{Renewed, Verifier};
 pub use status::{KeyringState, Status};
 pub use trust::Trust;
-pub use witness::{Witnessed, hear_claims, witness_claims};
+pub use witness::{Witnessed, check_claims_by_witness, witness_claims};

@@ -28,7 +28,7 @@ const WAIT_STEP: Duration = Duration::from_millis(200);
 
 impl Keyring {
     /// Opens the keyring that a server is configured for, under all rules for its volumes. Nothing is
-    /// written; [`Keyring::settle`] does that.
+    /// written; [`Keyring::bring_up_to_date`] does that.
     ///
     /// # Errors
     /// Every rule that is broken and every fault of the files has its own; nothing was changed on disk.
@@ -45,7 +45,7 @@ impl Keyring {
             && !copies.iter().any(FileReplica::has_leftover)
             && !has_witness();
         if let ([only], [], false) = (&copies[..], &there[..], is_new) {
-            return Err(only.missing());
+            return Err(only.missing_error());
         }
         let datadir = config.datadir.as_deref().filter(|_| !config.allow_same_device);
         if is_new {
@@ -141,7 +141,7 @@ fn wait_for(copies: &[FileReplica], seconds: u32) {
         if left.is_zero() {
             return;
         }
-        let looks = copies.iter().map(|copy| (copy, copy.presence()));
+        let looks = copies.iter().map(|copy| (copy, copy.presence_task()));
         let there = side_by_side(looks, Limits::within(left.min(PROBE_WAIT)));
         // What cannot be looked at is told when it is read.
         if there.into_iter().all(|there| there.unwrap_or(true)) {

@@ -84,7 +84,7 @@ impl Reopen {
             if learnt.iter().any(|keys| opens(reading, keys)) {
                 continue;
             }
-            secret.share_with(count - index - 1);
+            secret.leave_budget_for(count - index - 1);
             let opened = open_front(&reading.front.0, Opener::Secret(&secret));
             learnt.extend(opened.ok().filter(|front| front.header.id == *id).and_then(|front| front.keys));
         }

@@ -72,15 +72,15 @@ impl Keyring {
     ///
     /// # Errors
     /// [`Refusal::WitnessForeign`](crate::error::Refusal::WitnessForeign), [`Refusal::WitnessOlder`](crate::error::Refusal::WitnessOlder), [`Refusal::WitnessFork`](crate::error::Refusal::WitnessFork); what the filesystem answers.
-    pub fn hear_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Witnessed> {
-        self.lock_writer().hear(&WitnessFile::new(fs, datadir, |_, _| {}))
+    pub fn check_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Witnessed> {
+        self.lock_writer().check_against(&WitnessFile::new(fs, datadir, |_, _| {}))
     }
 
     /// Makes this keyring the one that the witness in a data directory knows, whatever it knew before.
     ///
     /// # Errors
     /// What the filesystem answers.
-    pub fn accept_for(&mut self, fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Result<()> {
+    pub fn write_witness(&mut self, fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Result<()> {
         let id = self.id;
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
         writer.accept_witness(WitnessFile::new(fs, datadir, log), &id)
@@ -101,7 +101,7 @@ impl Keyring {
     }
 
     pub(super) fn note(&self, writer: &mut Writer, wrong: Option<&Error>, by_another: bool) {
-        writer.tell_changed();
+        writer.report_changed();
         let needs_care = by_another || writer.needs_care();
         self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);
     }
@@ -112,8 +112,8 @@ impl Keyring {
         if self.read_only.load(Ordering::Relaxed) {
             return Err(BadRequest::ReadOnly { path: writer.path().to_owned() }.into());
         }
-        writer.begin(CHANGE_WAIT);
-        writer.let_witness_follow(true);
+        writer.set_deadline(CHANGE_WAIT);
+        writer.follow_with_witness(true);
         Ok(writer)
     }
 

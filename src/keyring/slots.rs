@@ -286,7 +286,7 @@ impl Keyring {
                 let path = writer.path().to_owned();
                 let current = Current { path, slots: &slots, keys: &keys, id: &self.id };
                 let prepared = prepare(&current)?;
-                let done = self.catching_up(&mut writer, |writer| {
+                let done = self.adopting_changes(&mut writer, |writer| {
                     let fits = writer.header().slots == slots && *writer.keys() == keys;
                     if fits { change(writer, &prepared).map(Some) } else { Ok(None) }
                 });

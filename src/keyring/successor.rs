@@ -24,7 +24,7 @@ impl Keyring {
             return Err(Refusal::Older { path, id: self.id, found, expected }.into());
         }
         // The administrator named it, so it is believed about its ancestors whatever its data key is, as at a start.
-        if missing > 0 && !new.lineage().went_through(&old.lineage().state()) {
+        if missing > 0 && !new.lineage().includes(&old.lineage().state()) {
             return Err(Refusal::Diverged { path, found, expected }.into());
         }
         Ok(0)
@@ -44,12 +44,12 @@ impl Keyring {
             return Ok(());
         }
         let missing = || new.read_memory().missing_in(&self.read_memory());
-        if mine.lineage().is_later_than(&was, missing) {
+        if mine.lineage().supersedes(&was, missing) {
             let mut memory = Memory::default();
             memory.copy_from(&self.read_memory())?;
-            theirs.take_over(&mine)?;
+            theirs.copy_from_predecessor(&mine)?;
             *new.write_memory() = memory;
-        } else if !theirs.lineage().went_through(&is) {
+        } else if !theirs.lineage().includes(&is) {
             let (found, expected) = (theirs.commit().generation, mine.commit().generation);
             return Err(Refusal::Diverged { path: theirs.path().to_owned(), found, expected }.into());
         }

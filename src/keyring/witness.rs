@@ -51,14 +51,14 @@ pub fn witness_claims(fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Option<Witness
 ///
 /// # Errors
 /// [`Refusal::WitnessForeign`], [`Refusal::WitnessOlder`], [`Refusal::WitnessFork`]; what the filesystem answers.
-pub fn hear_claims(
+pub fn check_claims_by_witness(
     fs: &Arc<dyn Fs>,
     datadir: &Path,
     path: &Path,
     id: &Uuid,
     commit: &Commit,
 ) -> Result<Witnessed> {
-    WitnessFile::new(fs, datadir, |_, _| {}).testify_to_claims(path, id, commit)
+    WitnessFile::new(fs, datadir, |_, _| {}).check_claims(path, id, commit)
 }
 
 impl WitnessFile {
@@ -80,7 +80,7 @@ impl WitnessFile {
     ///
     /// # Errors
     /// [`Refusal::WitnessForeign`], [`Refusal::WitnessOlder`], [`Refusal::WitnessFork`].
-    pub(crate) fn testify(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Witnessed> {
+    pub(crate) fn check(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Witnessed> {
         let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };
         // An older keyring may be one from before its data key was renewed, which cannot vouch for this
@@ -90,7 +90,7 @@ impl WitnessFile {
             true => Witnessed::Same,
             false => Witnessed::KeyringAhead,
         };
-        match lineage.was_in(seen.generation, &seen.chain) {
+        match lineage.had_chain(seen.generation, &seen.chain) {
             // The keyring vouches for it, whoever wrote it.
             Some(true) => Ok(fits()),
             // Nor can a keyring that parted from that state and had its data key renewed vouch for the witness.
@@ -103,7 +103,7 @@ impl WitnessFile {
     }
 
     /// What the witness claims of a file that claims to be in a state of a keyring.
-    fn testify_to_claims(&self, path: &Path, id: &Uuid, commit: &Commit) -> Result<Witnessed> {
+    fn check_claims(&self, path: &Path, id: &Uuid, commit: &Commit) -> Result<Witnessed> {
         let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };
         self.compare(path, &seen, id, commit)?;
@@ -177,7 +177,7 @@ impl WitnessFile {
     }
 
     /// Follows the keyring to a new state. A failure is reported once; the keyring does not depend on it.
-    pub(crate) fn saw(&mut self, keys: &DataKeys, id: &Uuid, commit: &Commit) {
+    pub(crate) fn advance(&mut self, keys: &DataKeys, id: &Uuid, commit: &Commit) {
         let done = self.write(keys, id, commit, false);
         self.note(done);
     }

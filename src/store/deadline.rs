@@ -170,13 +170,13 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(20);
 
-    fn work<T>(path: &str, run: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+    fn task<T>(path: &str, run: impl FnOnce() -> T + Send + 'static) -> Task<T> {
         Task { path: path.into(), run: Box::new(run) }
     }
 
     fn hangs(path: &str) -> (Sender<()>, Task<bool>) {
         let (release, wait): (Sender<()>, Receiver<()>) = channel();
-        (release, work(path, move || wait.recv().is_err()))
+        (release, task(path, move || wait.recv().is_err()))
     }
 
     fn ended(path: &str) {
@@ -221,11 +221,11 @@ mod tests {
         // Each waits for the other: one after the other they would never end.
         let (to_a, from_b) = channel();
         let (to_b, from_a) = channel();
-        let a = work("/side/a", move || {
+        let a = task("/side/a", move || {
             to_b.send(1).unwrap();
             from_b.recv().unwrap()
         });
-        let b = work("/side/b", move || {
+        let b = task("/side/b", move || {
             to_a.send(2).unwrap();
             from_a.recv().unwrap()
         });
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_slow_is_left_behind_when_enough_has_succeeded() {
         let (release, hung) = hangs("/enough/hung");
-        let all = vec![work("/enough/a", || true), hung, work("/enough/b", || false)];
+        let all = vec![task("/enough/a", || true), hung, task("/enough/b", || false)];
         let limits = Limits { until: Instant::now() + LONG, enough: 1, slow: SHORT };
         let done = side_by_side(all, limits, |good| *good);
         assert!(matches!(done[..], [Ok(true), Err(Late::Hung(_)), Ok(false)]), "{done:?}");
@@ -247,7 +247,7 @@ mod tests {
         ended("/enough/hung");
         // What failed does not count: the slow one is needed, and waited for.
         let (release, slow) = hangs("/enough/slow");
-        let all = vec![work("/enough/a", || false), slow];
+        let all = vec![task("/enough/a", || false), slow];
         let limits = Limits { until: Instant::now() + LONG, enough: 1, slow: Duration::ZERO };
         let releasing = std::thread::spawn(move || {
             std::thread::sleep(SHORT);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl FileReplica {
     /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads its front
@@ -23,15 +23,15 @@ impl FileReplica {
     ///
     /// # Errors
     /// [`Refusal::Missing`](crate::error::Refusal::Missing), or what the filesystem answers.
-    pub(crate) fn open_to_change(&self, until: Option<Instant>) -> Task<Result<LockAttempt>> {
-        self.work(move |copy| {
+    pub(crate) fn lock_task(&self, until: Option<Instant>) -> Task<Result<LockAttempt>> {
+        self.task(move |copy| {
             loop {
                 let file = copy.open_file(Access::Write)?;
-                let lock = file.try_lock().map_err(copy.io("lock"))?;
+                let lock = file.try_lock().map_err(copy.io_error("lock"))?;
                 let (open, named) = file
                     .meta()
                     .and_then(|o| Ok((o, copy.fs.meta(&copy.path)?)))
-                    .map_err(copy.io("look at"))?;
+                    .map_err(copy.io_error("look at"))?;
                 // Another program may have renamed a new file over this one while it held the lock.
                 if lock != Lock::Held && (open.dev, open.ino) == (named.dev, named.ino) {
                     return Ok(LockAttempt::Locked(LockedReplica { reading: copy.reading(file)?, lock }));
@@ -43,11 +43,6 @@ impl FileReplica {
                 std::thread::sleep(LOCK_STEP);
             }
         })
-    }
-
-    /// The error for a copy whose lock could not be had.
-    pub fn held(&self, waited: Duration) -> Error {
-        self.locked(waited)
     }
 }
 
@@ -114,7 +109,7 @@ impl LockedReplica {
     /// Reads the front once more, through the descriptor that holds the lock.
     pub(crate) fn read_again(&self) -> Task<Result<Reading>> {
         let file = Arc::clone(&self.reading.file);
-        self.reading.copy.work(move |copy| {
+        self.reading.copy.task(move |copy| {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
             copy.reading(file)
         })
@@ -131,13 +126,13 @@ impl LockedReplica {
         step: impl FnOnce(&FileReplica, &dyn File) -> Result<()> + Send + 'static,
     ) -> Task<Result<()>> {
         let file = Arc::clone(&self.reading.file);
-        self.reading.copy.work(move |copy| step(copy, file.as_ref()))
+        self.reading.copy.task(move |copy| step(copy, file.as_ref()))
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> Task<Result<()>> {
         let bytes = bytes.to_vec();
         self.step(move |copy, file| {
-            file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io("write to"))
+            file.write_at(&bytes, offset).and_then(|()| file.sync()).map_err(copy.io_error("write to"))
         })
     }
 
@@ -155,7 +150,9 @@ impl LockedReplica {
 
     /// Takes back what was appended.
     pub(crate) fn truncate(&self, len: u64) -> Task<Result<()>> {
-        self.step(move |copy, file| file.truncate(len).and_then(|()| file.sync()).map_err(copy.io("cut")))
+        self.step(move |copy, file| {
+            file.truncate(len).and_then(|()| file.sync()).map_err(copy.io_error("cut"))
+        })
     }
 
     /// Writes a new version of the file beside it, durably. It does not count yet. After a failure nothing is left
@@ -168,7 +165,7 @@ impl LockedReplica {
                 let temporary = &temporary;
                 move |e| Error::io(doing, temporary, e)
             };
-            let owner = old.meta().map_err(copy.io("look at"))?;
+            let owner = old.meta().map_err(copy.io_error("look at"))?;
             match copy.fs.unlink(&temporary) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(e)),
                 // A leftover of a replacement that was interrupted before it took effect.
@@ -177,8 +174,10 @@ impl LockedReplica {
             let new = copy.fs.create_new(&temporary).map_err(failed("create"))?;
             // A volume that was pulled since the file was opened leaves its mount point behind, a directory
             // of another filesystem: nothing may be made there.
-            let here =
-                new.meta().map_err(failed("look at")).and_then(|new| copy.same_volume(owner.dev, new.dev));
+            let here = new
+                .meta()
+                .map_err(failed("look at"))
+                .and_then(|new| copy.check_same_volume(owner.dev, new.dev));
             here.inspect_err(|_| drop(copy.fs.unlink(&temporary)))?;
             // The name too: where rename is not atomic, the new file must be found if the old one is not.
             write_new(new.as_ref(), &bytes, owner.uid, owner.gid)
@@ -190,33 +189,35 @@ impl LockedReplica {
 
     /// Removes what [`LockedReplica::prepare`] wrote. What is left in spite of that is removed before the next replacement.
     pub(crate) fn abandon(&self) -> Task<Result<()>> {
-        self.step(|copy, _| copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io("remove")))
+        self.step(|copy, _| {
+            copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io_error("remove"))
+        })
     }
 
     /// Puts what [`LockedReplica::prepare`] wrote in the place of the file, durably. After a failure the new file may be
     /// in place all the same.
     pub(crate) fn put_in_place(&self) -> Task<Result<()>> {
         self.step(|copy, locked| {
-            let turn = turn_of(volume::directory_of(&copy.path));
+            let turn = rename_lock(volume::directory_of(&copy.path));
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             copy.fs
                 .rename(&volume::temporary_of(&copy.path), &copy.path)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))
-                .map_err(copy.io("replace"))?;
+                .map_err(copy.io_error("replace"))?;
             // Else it was the mount point's directory that was synced, not the volume's.
-            let was = locked.meta().map_err(copy.io("look at"))?;
+            let was = locked.meta().map_err(copy.io_error("look at"))?;
             let is = copy
                 .fs
                 .meta(&copy.path)
                 .map_err(|e| volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", e))?;
-            copy.same_volume(was.dev, is.dev)
+            copy.check_same_volume(was.dev, is.dev)
         })
     }
 }
 
 /// Held while a file is renamed over another and its directory synced. When a sync fails, that is told to one of those
 /// who sync, and takes away what the others renamed: copies in one directory must not do this side by side.
-fn turn_of(directory: &Path) -> Arc<Mutex<()>> {
+fn rename_lock(directory: &Path) -> Arc<Mutex<()>> {
     static TURNS: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
     let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(turns.entry(directory.to_owned()).or_default())

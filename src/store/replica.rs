@@ -82,13 +82,13 @@ impl Reading {
     /// What the filesystem answers.
     pub fn rest(&self, most: u64, limit: Duration) -> Result<Vec<u8>> {
         let work = self.rest_task(most);
-        self.copy.answer(deadline::run(&self.copy.path, limit, work.run))
+        self.copy.finished(deadline::run(&self.copy.path, limit, work.run))
     }
 
     /// As [`Reading::rest`], to be done side by side with others.
     pub(crate) fn rest_task(&self, most: u64) -> Task<Result<Vec<u8>>> {
         let file = Arc::clone(&self.file);
-        self.copy.work(move |copy| {
+        self.copy.task(move |copy| {
             let read = || {
                 let mut rest = Vec::new();
                 // A file that lies about its size must not end the server.
@@ -98,7 +98,7 @@ impl Reading {
                 rest.truncate(got);
                 Ok(rest)
             };
-            read().map_err(copy.io("read"))
+            read().map_err(copy.io_error("read"))
         })
     }
 }
@@ -119,12 +119,12 @@ impl FileReplica {
         &self.fs
     }
 
-    pub(super) fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> Error + '_ {
+    pub(super) fn io_error(&self, doing: &'static str) -> impl Fn(io::Error) -> Error + '_ {
         move |e| Error::io(doing, &self.path, e)
     }
 
     /// A task on this copy, to be run side by side with those on others.
-    pub fn work<T: Send + 'static>(
+    pub fn task<T: Send + 'static>(
         &self,
         step: impl FnOnce(&FileReplica) -> Result<T> + Send + 'static,
     ) -> Task<Result<T>> {
@@ -134,7 +134,7 @@ impl FileReplica {
 
     /// What work on this copy came to; a volume that has not answered in time fails it, and all further work until
     /// it does.
-    fn answer<T>(&self, done: std::result::Result<Result<T>, Late>) -> Result<T> {
+    fn finished<T>(&self, done: std::result::Result<Result<T>, Late>) -> Result<T> {
         done.unwrap_or_else(|late| {
             Err(match late {
                 Late::Hung(waited) => {
@@ -142,18 +142,18 @@ impl FileReplica {
                     Error::Failure(Failure::Hung { path: self.path.clone(), seconds })
                 }
                 Late::NotStarted(e) => Error::Failure(Failure::System(e)),
-                Late::Panicked => self.io("work on")(io::Error::other("an internal error")),
+                Late::Panicked => self.io_error("work on")(io::Error::other("an internal error")),
             })
         })
     }
 
     /// Runs one step on this copy, for at most `limit`.
-    fn timed<T: Send + 'static>(
+    fn run_within<T: Send + 'static>(
         &self,
         limit: Duration,
         step: impl FnOnce(&FileReplica) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.answer(deadline::run(&self.path, limit, self.work(step).run))
+        self.finished(deadline::run(&self.path, limit, self.task(step).run))
     }
 
     /// Checks that the path names a file that may hold a keyring (a regular file, not a link, closed to
@@ -162,14 +162,14 @@ impl FileReplica {
     /// # Errors
     /// Each finding has its own; what the filesystem answers.
     pub fn read(&self) -> Result<Reading> {
-        self.answer(deadline::run(&self.path, CHANGE_WAIT + GRACE, self.read_task().run))
+        self.finished(deadline::run(&self.path, CHANGE_WAIT + GRACE, self.read_task().run))
     }
 
     /// As [`FileReplica::read`], to be done side by side with others. Where a lock keeps others from reading too, it is waited
     /// for.
     pub(crate) fn read_task(&self) -> Task<Result<Reading>> {
         let until = Instant::now() + CHANGE_WAIT;
-        self.work(move |copy| {
+        self.task(move |copy| {
             volume::check_file(copy.fs.as_ref(), &copy.path)?;
             loop {
                 match copy.open(Access::Read) {
@@ -185,17 +185,18 @@ impl FileReplica {
     /// Whether there may be something at the path: only a filesystem that says that there is nothing is
     /// believed. What cannot be looked at is told when it is read.
     pub fn is_there(&self) -> bool {
-        self.answer(deadline::run(&self.path, PROBE_WAIT, self.presence().run)).unwrap_or(true)
+        self.finished(deadline::run(&self.path, PROBE_WAIT, self.presence_task().run)).unwrap_or(true)
     }
 
     /// As [`FileReplica::is_there`], to be done side by side with others.
-    pub(crate) fn presence(&self) -> Task<Result<bool>> {
-        self.work(|copy| Ok(copy.may_be_at(&copy.path)))
+    pub(crate) fn presence_task(&self) -> Task<Result<bool>> {
+        self.task(|copy| Ok(copy.may_be_at(&copy.path)))
     }
 
     /// Whether an interrupted write may have left a file beside the path.
     pub(crate) fn has_leftover(&self) -> bool {
-        self.timed(PROBE_WAIT, |copy| Ok(copy.may_be_at(&volume::temporary_of(&copy.path)))).unwrap_or(true)
+        self.run_within(PROBE_WAIT, |copy| Ok(copy.may_be_at(&volume::temporary_of(&copy.path))))
+            .unwrap_or(true)
     }
 
     fn may_be_at(&self, path: &Path) -> bool {
@@ -205,15 +206,15 @@ impl FileReplica {
     }
 
     /// What is found at the path instead of a file.
-    pub fn missing(&self) -> Error {
-        let missing = self.timed(PROBE_WAIT, |copy| {
+    pub fn missing_error(&self) -> Error {
+        let missing = self.run_within(PROBE_WAIT, |copy| {
             Ok(volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", io::ErrorKind::NotFound.into()))
         });
         missing.unwrap_or_else(|e| e)
     }
 
     /// Refuses when the path leads to another filesystem by now than that of the file opened there.
-    pub(super) fn same_volume(&self, was: u64, is: u64) -> Result<()> {
+    pub(super) fn check_same_volume(&self, was: u64, is: u64) -> Result<()> {
         if was == is {
             return Ok(());
         }
@@ -226,7 +227,7 @@ impl FileReplica {
     /// As [`volume::check_directory`] and [`volume::check_device`].
     pub(crate) fn check_place(&self, private: bool, datadir: Option<&Path>) -> Result<()> {
         let datadir = datadir.map(Path::to_owned);
-        self.timed(CHANGE_WAIT, move |copy| {
+        self.run_within(CHANGE_WAIT, move |copy| {
             if let Some(datadir) = &datadir {
                 volume::check_device(copy.fs.as_ref(), &copy.path, datadir)?;
             }
@@ -240,18 +241,18 @@ impl FileReplica {
     /// # Errors
     /// What the filesystem answers.
     pub fn check_room(&self) -> Result<()> {
-        self.timed(PROBE_WAIT, FileReplica::room)
+        self.run_within(PROBE_WAIT, FileReplica::room)
     }
 
     fn room(&self) -> Result<()> {
         let room = || self.fs.room_beside(&self.path, self.fs.meta(&self.path)?.len);
-        room().map_err(self.io("change"))
+        room().map_err(self.io_error("change"))
     }
 
     /// Reads the file's front for a status query, without the checks of [`FileReplica::read`], and looks `to_change`
     /// whether a change could be made.
-    pub(crate) fn look(&self, to_change: bool) -> Task<Result<Reading>> {
-        self.work(move |copy| {
+    pub(crate) fn look_task(&self, to_change: bool) -> Task<Result<Reading>> {
+        self.task(move |copy| {
             let reading = copy.open(Access::Read)?;
             if to_change {
                 copy.room()?;
@@ -282,13 +283,13 @@ impl FileReplica {
         let (front, meta) = read().map_err(|e: io::Error| match e.kind() {
             // The file could be opened, so this is no matter of its mode: on some network filesystems (SMB) a lock
             // keeps all others from reading too.
-            io::ErrorKind::PermissionDenied => self.locked(Duration::ZERO),
-            _ => self.io("read")(e),
+            io::ErrorKind::PermissionDenied => self.lock_error(Duration::ZERO),
+            _ => self.io_error("read")(e),
         })?;
         Ok(Reading { copy: self.clone(), file, id: (meta.dev, meta.ino), front, len: meta.len })
     }
 
-    pub(super) fn locked(&self, waited: Duration) -> Error {
+    pub(crate) fn lock_error(&self, waited: Duration) -> Error {
         Error::Failure(Failure::Locked { path: self.path.clone(), seconds: waited.as_secs() })
     }
 }
@@ -301,5 +302,5 @@ pub(crate) fn side_by_side<'a, T: Send + 'static>(
 ) -> Vec<Result<T>> {
     let (copies, work): (Vec<_>, Vec<_>) = work.into_iter().unzip();
     let done = deadline::side_by_side(work, limits, Result::is_ok);
-    copies.into_iter().zip(done).map(|(copy, done)| copy.answer(done)).collect()
+    copies.into_iter().zip(done).map(|(copy, done)| copy.finished(done)).collect()
 }

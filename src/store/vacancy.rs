@@ -35,7 +35,7 @@ impl FileReplica {
     /// [`BadRequest::AlreadyThere`]; [`Refusal::Missing`](crate::error::Refusal::Missing) when there is no such directory; what the filesystem answers.
     pub fn vacancy(&self) -> Result<Vacancy> {
         let (fs, path) = (Arc::clone(self.fs()), self.path().to_owned());
-        let directory = volume::owner_of_directory(fs.as_ref(), &path)?;
+        let directory = volume::directory_meta(fs.as_ref(), &path)?;
         let vacancy = Vacancy { fs, path, directory };
         vacancy.check_free()?;
         Ok(vacancy)
@@ -86,7 +86,7 @@ impl Vacancy {
             }
             _ => volume::missing_or(self.fs.as_ref(), &self.path, "create", e),
         })?;
-        let new = self.made(temporary.clone(), file.as_ref()).inspect_err(|_| {
+        let new = self.created(temporary.clone(), file.as_ref()).inspect_err(|_| {
             if self.check_volume().is_ok() {
                 drop(self.fs.unlink(&temporary));
             }
@@ -110,12 +110,12 @@ impl Vacancy {
         synced
             .map_err(|e| Error::io("write", &self.path, e))
             // Else it was the mount point's directory that was synced, not the volume's.
-            .and_then(|()| if made.is_there()? { Ok(()) } else { Err(self.gone()) })
+            .and_then(|()| if made.is_there()? { Ok(()) } else { Err(self.volume_gone()) })
             .inspect_err(|_| made.remove())?;
         Ok(made)
     }
 
-    fn made(&self, path: PathBuf, file: &dyn File) -> Result<CreatedFile> {
+    fn created(&self, path: PathBuf, file: &dyn File) -> Result<CreatedFile> {
         let meta = file.meta().map_err(|e| Error::io("look at", &path, e))?;
         Ok(CreatedFile { fs: Arc::clone(&self.fs), path, file: (meta.dev, meta.ino) })
     }
@@ -123,11 +123,11 @@ impl Vacancy {
     /// The path leads to the filesystem to which it led before.
     fn check_volume(&self) -> Result<()> {
         // Directories are compared with directories: an overlay says another device for files.
-        let now = volume::owner_of_directory(self.fs.as_ref(), &self.path)?;
-        if now.dev == self.directory.dev { Ok(()) } else { Err(self.gone()) }
+        let now = volume::directory_meta(self.fs.as_ref(), &self.path)?;
+        if now.dev == self.directory.dev { Ok(()) } else { Err(self.volume_gone()) }
     }
 
-    fn gone(&self) -> Error {
+    fn volume_gone(&self) -> Error {
         volume::missing_or(self.fs.as_ref(), &self.path, "look at", io::ErrorKind::NotFound.into())
     }
 

@@ -34,14 +34,14 @@ pub fn temporary_of(path: &Path) -> PathBuf {
 pub fn missing_or(fs: &dyn Fs, path: &Path, doing: &'static str, e: io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Error::Refusal(Refusal::Missing { path: path.to_owned(), found: what_is_there(fs, path) })
+            Error::Refusal(Refusal::Missing { path: path.to_owned(), found: describe_missing(fs, path) })
         }
         _ => Error::io(doing, path, e),
     }
 }
 
 /// Describes the way to a missing file: which directory ends it, and whether a volume is mounted there.
-fn what_is_there(fs: &dyn Fs, path: &Path) -> String {
+fn describe_missing(fs: &dyn Fs, path: &Path) -> String {
     let dir = directory_of(path);
     let Some((there, meta)) = dir.ancestors().find_map(|a| fs.meta(a).ok().map(|m| (a, m))) else {
         return format!("the directory {} does not exist", dir.display());
@@ -106,7 +106,7 @@ pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Refusal::Missing`], or what the filesystem answers.
-pub fn owner_of_directory(fs: &dyn Fs, path: &Path) -> Result<Meta> {
+pub fn directory_meta(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))
 }
 

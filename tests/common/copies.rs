@@ -39,7 +39,7 @@ pub fn try_open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, Error> {
 /// A keyring as a server has it.
 pub fn open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Keyring {
     let keyring = try_open(fs, paths).unwrap();
-    keyring.settle().unwrap();
+    keyring.bring_up_to_date().unwrap();
     keyring
 }
 

@@ -126,7 +126,7 @@ pub fn filled() -> (Sim, Set) {
 
 /// The status after the keyring was looked after, as the server does when a copy is not up to date.
 pub fn tended(keyring: &Keyring) -> Status {
-    keyring.tend();
+    keyring.maintain();
     keyring.known_status()
 }
 

@@ -31,7 +31,7 @@ impl Place {
     fn try_open(&self) -> Result<Keyring, Error> {
         let config = copies::config(&self.paths, self.paths.len() as u32);
         let keyring = Keyring::open(&self.fs, &config, Trust::Witness, |_, _| {})?.0;
-        keyring.settle()?;
+        keyring.bring_up_to_date()?;
         Ok(keyring)
     }
 

@@ -98,7 +98,7 @@ fn the_keys_of_both_are_in_all_copies_and_both_files_are_kept() {
         sim.put(MIRROR, old);
         let both = open_both(&sim, &[MIRROR, PATH]).unwrap();
         assert_eq!(both.standings()[0].1, Standing::Behind);
-        both.settle().unwrap();
+        both.bring_up_to_date().unwrap();
         assert_eq!(contents(&at(&sim, MIRROR)), all);
     }
 }
@@ -216,7 +216,7 @@ fn check_left(sim: &Sim, start: &Sim, all: &Set, what: &str) {
         }
         let both = open_both(sim, &[PATH, MIRROR]).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(contents(&both), *all, "{what}");
-        both.settle().unwrap();
+        both.bring_up_to_date().unwrap();
     } else {
         merge(sim, &[PATH, MIRROR]).unwrap_or_else(|e| panic!("{what}: once more: {e}"));
     }

@@ -268,7 +268,7 @@ fn an_unnamed_record_is_not_passed_on_to_a_copy_that_is_healed() {
         sim.put(first, [&short[..FIXED_LEN], &long[FIXED_LEN..]].concat());
         sim.put(second, short.clone());
         let keyring = both(&sim, 1);
-        keyring.settle().unwrap();
+        keyring.bring_up_to_date().unwrap();
         assert_eq!(contents(&keyring), op.after(&set, &set));
         for id in ["next", "and the next"] {
             Op::Store { id, user: "", key_type: "AES", data: data(78, 32) }.run(&keyring).unwrap();

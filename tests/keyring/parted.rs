@@ -93,7 +93,7 @@ fn a_damaged_copy_that_diverged_is_not_overwritten() {
     damage_both_commits(&paths[1]);
     let before = bytes(&paths[1]);
     let _ = generate(&server, "whatever");
-    server.tend();
+    server.maintain();
     assert!(bytes(&paths[1]) == before, "overwritten while in use");
 }
 
@@ -117,7 +117,7 @@ fn sessions_that_meet_a_renewed_data_key_together_all_go_on() {
             }
             scope.spawn(|| {
                 barrier.wait();
-                server.tend();
+                server.maintain();
             });
         });
     }
@@ -135,7 +135,7 @@ fn a_copy_of_another_keyring_with_the_same_secret_is_left_alone() {
     NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap().write(&real(), &paths[1..]).unwrap();
     let before = bytes(&paths[1]);
     generate(&server, "second").unwrap();
-    server.tend();
+    server.maintain();
     generate(&server, "third").unwrap();
     let status = server.known_status();
     assert_eq!((status.state, status.copies), (KeyringState::Degraded, (1, 2)));
@@ -155,7 +155,7 @@ fn many_keys_written_anew_twice_are_followed() {
     with_witness.datadir = Some(datadir.path().to_owned());
     let start = || {
         let (keyring, _) = Keyring::open(&real(), &with_witness, Trust::Witness, |_, _| {}).unwrap();
-        keyring.settle().unwrap();
+        keyring.bring_up_to_date().unwrap();
         keyring
     };
     let server = start();

@@ -92,7 +92,7 @@ fn every_slot_opens_the_renewed_keyring_with_its_own_secret() {
             let how = rekey(&open(dir.path(), secrets[with]).unwrap(), &[secrets[with]], false).unwrap();
             assert!((0..3).all(|slot| how[slot] == if slot == with { BySecret } else { ByPublicKey }));
             let followed = header_of(&paths(dir.path())[0]).slots;
-            assert!((0..3).all(|slot| followed[slot].follows_by_public_key() == (slot != with)));
+            assert!((0..3).all(|slot| followed[slot].was_renewed_by_public_key() == (slot != with)));
         }
         for opener in secrets {
             assert_eq!(contents(&open(dir.path(), opener).unwrap()), before);

@@ -94,7 +94,7 @@ fn a_copy_that_fell_behind_between_check_and_swap_is_brought_up_to_date() {
     old.hand_over_to(&new).unwrap();
     assert_eq!(std::fs::read(place.path("copy")).unwrap(), before);
     assert!(new.fetch(&NameRef::new(b"late", b"").unwrap(), |_| ()).is_some());
-    new.tend();
+    new.maintain();
     assert_eq!(new.known_status().copies, (1, 1));
     assert_eq!(place.open("copy").unwrap().len(), 1);
     generate(&new, "later").unwrap();
@@ -129,7 +129,7 @@ fn where_a_witness_is_no_keyring_is_made() {
     assert!(!place.path("keyring").exists());
     std::fs::remove_file(datadir.join("keyring_external.witness")).unwrap();
     let keyring = auto_create(&datadir).unwrap();
-    keyring.settle().unwrap();
+    keyring.bring_up_to_date().unwrap();
     let witness = datadir.join("keyring_external.witness");
     assert!(place.path("keyring").exists() && !witness.exists(), "the server may not get through its start");
     keyring.status();

@@ -106,7 +106,7 @@ fn a_status_query_notices_the_other() {
     let place = Place::new();
     let (a, b) = (place.open(), place.open());
     generate(&a, "a1").unwrap();
-    b.tend();
+    b.maintain();
     let status = b.known_status();
     assert_eq!((status.state, status.keys, status.generation), (KeyringState::Attached, 1, 2));
 }
@@ -132,7 +132,7 @@ fn what_was_found_follows_what_the_other_did() {
     (0..20).for_each(|i| generate(&a, &format!("more{i}")).unwrap());
     assert_eq!(seen(), Some(b"first".to_vec()), "the table has grown");
     b.remove(name("k")).unwrap();
-    a.tend();
+    a.maintain();
     assert_eq!(a.known_status().keys, 20);
     assert_eq!(seen(), None);
     store(&b, b"the second");

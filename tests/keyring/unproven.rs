@@ -123,7 +123,7 @@ fn served(sim: &Sim) -> Result<Keyring, Error> {
     let mut config = copies::config(&[keyring_path().to_owned()], 1);
     config.datadir = Some(Path::new("/volume").to_owned());
     let (keyring, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, |_, _| {})?;
-    keyring.settle()?;
+    keyring.bring_up_to_date()?;
     Ok(keyring)
 }
 

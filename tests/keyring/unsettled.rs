@@ -98,7 +98,7 @@ fn a_damaged_copy_that_lags_behind_is_healed_at_start() {
         let sim = start.fork();
         let first = open(&sim, &[PATH, MIRROR], 1).unwrap();
         sim.fail_at(at, Effect::None, EIO);
-        let healed = first.settle();
+        let healed = first.bring_up_to_date();
         if sim.counts().operations.len() < at {
             healed.unwrap();
             break;
@@ -106,7 +106,7 @@ fn a_damaged_copy_that_lags_behind_is_healed_at_start() {
         drop(first);
         sim.reset();
         let next = open(&sim, &[PATH, MIRROR], 1).unwrap();
-        next.settle().unwrap();
+        next.bring_up_to_date().unwrap();
         let what = format!("operation {at}: {healed:?}, {:?}", next.standings());
         assert_eq!(tended(&next).copies, (2, 2), "{what}");
         assert!(sim.bytes(PATH) == sim.bytes(MIRROR), "{what}");

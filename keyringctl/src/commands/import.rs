@@ -82,7 +82,7 @@ fn store(plan: &ImportPlan<'_>, keyring: &Keyring) -> Result<()> {
         })
         .collect();
     if new.is_empty() {
-        keyring.settle()?
+        keyring.bring_up_to_date()?
     } else {
         keyring.store_all(&new)?
     }

@@ -192,7 +192,7 @@ fn generate_secret(
     let (uid, gid) = match file {
         SecretFile::Existing => return Ok(None),
         SecretFile::CreateForKeyringOwner => {
-            let owner = volume::owner_of_directory(fs.as_ref(), keyring)?;
+            let owner = volume::directory_meta(fs.as_ref(), keyring)?;
             (owner.uid, owner.gid)
         }
         SecretFile::CreateFor(uid, gid) => (uid, gid),

@@ -213,7 +213,7 @@ impl TargetKeyring {
         let existing = paths.iter().filter(|path| FileReplica::new(Arc::clone(fs), path).is_there()).count();
         let keyring =
             load_beside_others(fs, paths, existing.max(1), &self.secret.name(), read, stderr_report)?;
-        keyring.settle()?;
+        keyring.bring_up_to_date()?;
         Ok(keyring)
     }
 }

@@ -26,7 +26,7 @@ impl From<&Slot> for SlotRow {
             name: slot.name.clone(),
             created: slot.created,
             cost: (slot.kind == SlotKind::Passphrase).then_some(slot.cost),
-            followed_by_public_key: slot.follows_by_public_key(),
+            followed_by_public_key: slot.was_renewed_by_public_key(),
         }
     }
 }

@@ -16,7 +16,7 @@ use copy_status::{CopyStatus, Description, WitnessSays};
 use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::format::witness::Witness;
-use keyring_external::keyring::{Witnessed, hear_claims, inspect, now, witness_claims};
+use keyring_external::keyring::{Witnessed, check_claims_by_witness, inspect, now, witness_claims};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::FileReplica;
@@ -187,7 +187,7 @@ fn examine(
     }
     if args.secret.unlock.is_some() {
         let (keyring, notes) = secret.load(fs, path)?;
-        witnessed = args.datadir.as_ref().map(|datadir| keyring.hear_witness(fs, datadir));
+        witnessed = args.datadir.as_ref().map(|datadir| keyring.check_witness(fs, datadir));
         let status = keyring.status();
         about.authenticated = true;
         // There may be intact records after the generation that the front names.
@@ -197,7 +197,7 @@ fn examine(
         about.notes = notes.iter().map(ToString::to_string).collect();
         opened = Some(keyring);
     } else if let Some(commit) = &claims.commit {
-        let hear = |datadir: &PathBuf| hear_claims(fs, datadir, path, &about.id, commit);
+        let hear = |datadir: &PathBuf| check_claims_by_witness(fs, datadir, path, &about.id, commit);
         witnessed = args.datadir.as_ref().map(hear);
     } else {
         return Err(

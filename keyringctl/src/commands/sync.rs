@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let read =
         || known.as_ref().map_or_else(|| args.secret.read(first), |secret| args.secret.read_again(secret));
     let keyring = load_beside_others(&fs, &present, 1, &name, read, stderr_report)?;
-    keyring.settle()?;
+    keyring.bring_up_to_date()?;
     keyring.create_copies(&vacancies)?;
     let status = keyring.status();
     let mut rows: Vec<_> = keyring

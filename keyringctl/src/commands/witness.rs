@@ -124,7 +124,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             }
             // The server may have been started while the question was open.
             refuse_while_in_use(datadir)?;
-            keyring.accept_for(&fs, datadir, stderr_report)?;
+            keyring.write_witness(&fs, datadir, stderr_report)?;
             out.line("accepted: the server will start with this keyring");
             Ok(Verdict::Fine)
         }

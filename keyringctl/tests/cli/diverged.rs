@@ -27,7 +27,7 @@ fn diverged_copies() {
     let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null"));
     assert_eq!(renewed.code, 0, "{}", renewed.stderr);
     store("mirror.keyring", "server");
-    open("mirror.keyring").accept_for(&fs, &place.path("data"), |_, _| {}).unwrap();
+    open("mirror.keyring").write_witness(&fs, &place.path("data"), |_, _| {}).unwrap();
     let (ours, mirrors) =
         ("status DIR/main.keyring DIR/mirror.keyring", "status DIR/mirror.keyring DIR/main.keyring");
     check(

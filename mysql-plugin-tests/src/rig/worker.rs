@@ -192,7 +192,7 @@ impl Book {
         if let Some(id) = found.keys().next() {
             panic!("after fault {}: {id} is back: {}", self.faults, self.story_of(id));
         }
-        open.settle().unwrap_or_else(|e| panic!("after fault {}: {e}", self.faults));
+        open.bring_up_to_date().unwrap_or_else(|e| panic!("after fault {}: {e}", self.faults));
     }
 
     /// All that was told of a key, and the last that was told at all.

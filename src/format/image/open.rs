@@ -46,7 +46,7 @@ impl Front {
 
     /// How many bytes behind the front [`read_records`] looks at in a file of `file_len` bytes: the
     /// committed ones, and room for records that follow. A file that was made huge costs no memory.
-    pub fn wanted(&self, file_len: u64) -> u64 {
+    pub fn bytes_to_read(&self, file_len: u64) -> u64 {
         let room = TAIL_RECORDS * MAX_RECORD as u64;
         self.commit().length.saturating_add(room).min(file_len).saturating_sub(FIXED_LEN as u64)
     }
@@ -68,7 +68,7 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
             Ok(opened) => best = Some(opened),
             Err(e) => {
                 error = Some(match error {
-                    Some(before) => says_more(before, e),
+                    Some(before) => more_specific(before, e),
                     None => e,
                 });
             }
@@ -82,7 +82,7 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
 }
 
 /// Which of the errors of two headers counts: damage says more than a secret that fits one of them only.
-fn says_more(first: FormatError, second: FormatError) -> FormatError {
+fn more_specific(first: FormatError, second: FormatError) -> FormatError {
     match (first, second) {
         (FormatError::WrongSecret { slots, untried }, FormatError::WrongSecret { untried: more, .. }) => {
             FormatError::WrongSecret { slots, untried: untried + more }
@@ -116,7 +116,7 @@ fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front
 }
 
 /// Reads the records of a file whose front was opened and that has `file_len` bytes; `bytes` are the
-/// [`Front::wanted`] ones from [`FIXED_LEN`] on.
+/// [`Front::bytes_to_read`] ones from [`FIXED_LEN`] on.
 ///
 /// # Errors
 /// As [`records::read`].

@@ -113,9 +113,9 @@ fn only_what_may_be_records_is_looked_at() {
     let secret = secret();
     let front = open_front(&image.bytes[..FIXED_LEN], Opener::Secret(&secret)).unwrap();
     let records = image.bytes.len() as u64 - FIXED_LEN as u64;
-    assert_eq!(front.wanted(image.bytes.len() as u64), records);
-    assert!((records..2 << 20).contains(&front.wanted(u64::MAX)));
-    assert_eq!(front.wanted(0), 0);
+    assert_eq!(front.bytes_to_read(image.bytes.len() as u64), records);
+    assert!((records..2 << 20).contains(&front.bytes_to_read(u64::MAX)));
+    assert_eq!(front.bytes_to_read(0), 0);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub struct Slot {
 
 impl Slot {
     /// Whether the data key was last wrapped by the slot's public key, without its secret.
-    pub fn follows_by_public_key(&self) -> bool {
+    pub fn was_renewed_by_public_key(&self) -> bool {
         self.renewal.is_some()
     }
 

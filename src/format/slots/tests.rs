@@ -24,7 +24,7 @@ fn sealed(kind: SlotKind) -> Slot {
 }
 
 fn open(slot: &Slot, secret: &[u8], id: &Uuid) -> SlotOutcome {
-    slot.open(&slot.input(secret).unwrap(), id).unwrap()
+    slot.open(&slot.key_material(secret).unwrap(), id).unwrap()
 }
 
 fn opens_to(slot: &Slot, byte: u8) -> bool {
@@ -55,7 +55,7 @@ fn a_renewed_slot_opens_with_the_same_secret_to_the_new_key() {
         let read = Slot { token: [0; TOKEN_LEN], ..twice.clone() };
         assert_eq!(Slot::decode(&twice.encode()), Some(Some(read)));
         assert_eq!((twice.kind, &twice.name, twice.created), (kind, &slot.name, 5));
-        assert!(twice.follows_by_public_key() && !slot.follows_by_public_key());
+        assert!(twice.was_renewed_by_public_key() && !slot.was_renewed_by_public_key());
     }
 }
 
@@ -124,7 +124,7 @@ fn a_cost_out_of_bounds_is_no_slot() {
     ] {
         slot.cost = cost;
         assert_eq!(Slot::decode(&slot.encode()), None);
-        assert!(slot.input(b"secret").is_err());
+        assert!(slot.key_material(b"secret").is_err());
     }
     assert!(Cost::RECOMMENDED.is_bounded());
     assert!(Cost { memory_kib: 8, passes: 1, lanes: 1 }.is_bounded());

@@ -56,7 +56,7 @@ impl Slot {
             tag: [0; TAG_LEN],
             token: [0; TOKEN_LEN],
         };
-        let input = slot.input(secret)?;
+        let input = slot.key_material(secret)?;
         slot.public = Private::of_slot(&slot.salt, &input)?.public();
         slot.token = slot.sealed(&Token::of_slot(&slot.salt, &input)?, keys.slot_token())?;
         let wrapping = slot.own_keys(&input)?;
@@ -108,7 +108,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Tries a secret, as [`Slot::input`] has it. The slot was made for it when its public key is the one that the
+    /// Tries a secret, as [`Slot::key_material`] has it. The slot was made for it when its public key is the one that the
     /// secret leads to, or when its tag verifies with that key in the public key's place. It opens when both are so.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Slot {
     }
 
     /// The secret as the keys are derived from it: a passphrase is stretched first.
-    pub(in crate::format) fn input(&self, secret: &[u8]) -> Result<Locked> {
+    pub(in crate::format) fn key_material(&self, secret: &[u8]) -> Result<Locked> {
         if self.kind != SlotKind::Passphrase {
             return Ok(Locked::copy_of(secret)?);
         }

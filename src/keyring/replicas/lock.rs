@@ -27,7 +27,7 @@ impl Replicas {
         let began = Instant::now();
         loop {
             let mut tried = self.open_side_by_side();
-            self.refuse_second_names(&mut tried, LockAttempt::id);
+            self.refuse_aliases(&mut tried, LockAttempt::id);
             let Some(held) = tried.iter().position(|t| matches!(t, Ok(LockAttempt::Held { .. }))) else {
                 return Ok(tried.into_iter().map(only_locked).collect());
             };
@@ -43,14 +43,14 @@ impl Replicas {
                 return Ok(open);
             }
             if Instant::now() >= self.until {
-                return Err(held.held(began.elapsed()));
+                return Err(held.lock_error(began.elapsed()));
             }
             std::thread::sleep(pause());
         }
     }
 
     fn open_side_by_side(&self) -> Vec<Result<LockAttempt>> {
-        let opened = self.members.iter().map(|m| (&m.copy, m.copy.open_to_change(None)));
+        let opened = self.members.iter().map(|m| (&m.copy, m.copy.lock_task(None)));
         side_by_side(opened, self.limits(Reach::Enough))
     }
 
@@ -71,7 +71,7 @@ impl Replicas {
                 continue;
             };
             let wait = self.time_left().min(HOLD_WAIT);
-            let work = member.copy.open_to_change(Some(Instant::now() + wait));
+            let work = member.copy.lock_task(Some(Instant::now() + wait));
             let opened = side_by_side([(&member.copy, work)], Limits::within(wait + GRACE)).pop();
             *place = match opened.unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable))) {
                 Ok(LockAttempt::Locked(file)) => Ok(file),

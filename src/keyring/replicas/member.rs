@@ -49,7 +49,7 @@ pub(crate) struct Member {
     /// keyring itself is among them, it may be there without being durable or whole.
     pub(super) left: Vec<StateId>,
     /// The state in which it was up to date for the last time, when it is not any more.
-    pub(super) went_in: Option<StateId>,
+    pub(super) last_up_to_date: Option<StateId>,
     /// It was found not to be up to date, and will be reported when it is again.
     pub(super) missed: bool,
 }
@@ -58,7 +58,7 @@ impl Member {
     /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
     pub(crate) fn new(copy: FileReplica, standing: Standing, left: Option<StateId>) -> Self {
         let missed = !standing.is_up_to_date();
-        Self { copy, standing, left: left.into_iter().collect(), went_in: None, missed }
+        Self { copy, standing, left: left.into_iter().collect(), last_up_to_date: None, missed }
     }
 
     /// The copy.
@@ -72,44 +72,44 @@ impl Member {
     }
 
     /// Whether this program may have left the file in that state.
-    pub(crate) fn may_be_in(&self, state: &StateId) -> bool {
-        self.left.contains(state) || self.went_in.as_ref() == Some(state)
+    pub(crate) fn may_have_left_in(&self, state: &StateId) -> bool {
+        self.left.contains(state) || self.last_up_to_date.as_ref() == Some(state)
     }
 
     /// Whether the present state of the keyring may be there without being durable or whole.
-    pub(crate) fn is_doubtful_in(&self, present: &StateId) -> bool {
+    pub(crate) fn may_hold_unsynced(&self, present: &StateId) -> bool {
         self.left.contains(present)
     }
 
     /// The states in which it may be, as far as is known: the one in which it went, and what a write that failed then
     /// may have left.
-    pub(crate) fn may_come_back_in(&self) -> impl Iterator<Item = &StateId> {
-        self.went_in.iter().chain(self.left.iter().take(2))
+    pub(crate) fn probable_states(&self) -> impl Iterator<Item = &StateId> {
+        self.last_up_to_date.iter().chain(self.left.iter().take(2))
     }
 
     /// It is up to date no more, since the keyring was in that state.
-    pub(super) fn goes_in(&mut self, present: StateId) {
+    pub(super) fn note_last_up_to_date(&mut self, present: StateId) {
         if self.standing.is_up_to_date() {
-            self.went_in = Some(present);
+            self.last_up_to_date = Some(present);
         }
     }
 
     /// The keyring went on from that state without it.
-    pub(super) fn falls_behind(&mut self, state: StateId) {
+    pub(super) fn fall_behind(&mut self, state: StateId) {
         if self.standing.is_up_to_date() {
-            self.went_in = Some(state);
+            self.last_up_to_date = Some(state);
             self.standing = Standing::Behind;
         }
     }
 
     /// What memory holds is durable there.
-    pub(super) fn is_reached(&mut self, log: Log) {
+    pub(super) fn mark_current(&mut self, log: Log) {
         self.left.clear();
-        self.stands(Standing::Current, log);
+        self.set_standing(Standing::Current, log);
     }
 
     /// This program may have left the file in that state.
-    pub(super) fn may_be_left_in(&mut self, state: StateId) {
+    pub(super) fn note_possible_state(&mut self, state: StateId) {
         if self.left.contains(&state) {
             return;
         }
@@ -120,7 +120,7 @@ impl Member {
     }
 
     /// Notes how it stands, and reports what is new of that.
-    pub(super) fn stands(&mut self, standing: Standing, log: Log) {
+    pub(super) fn set_standing(&mut self, standing: Standing, log: Log) {
         let path = self.copy.path().display();
         match (self.standing.refusal(), standing.refusal()) {
             (None, Some(why)) => {
@@ -136,7 +136,7 @@ impl Member {
         }
         self.missed = !standing.is_up_to_date();
         if standing.is_up_to_date() {
-            self.went_in = None;
+            self.last_up_to_date = None;
         }
         self.standing = standing;
     }

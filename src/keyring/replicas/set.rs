@@ -56,7 +56,7 @@ impl Replicas {
     }
 
     /// Something begins that may take so long, with all that it waits for.
-    pub(crate) fn begin(&mut self, limit: Duration) {
+    pub(crate) fn set_deadline(&mut self, limit: Duration) {
         self.until = Instant::now() + limit;
     }
 
@@ -71,7 +71,7 @@ impl Replicas {
     }
 
     /// A copy was opened to be changed: once for each path, a volume without locks is reported.
-    pub(crate) fn opened(&self, file: &LockedReplica) {
+    pub(crate) fn warn_if_unlocked(&self, file: &LockedReplica) {
         if file.is_locked() {
             return;
         }
@@ -110,19 +110,19 @@ impl Replicas {
     }
 
     /// Whether a change of this program has reached none yet.
-    pub(crate) fn are_only_read(&self) -> bool {
+    pub(crate) fn none_is_current(&self) -> bool {
         !self.members.iter().any(|m| m.standing == Standing::Current)
     }
 
     /// Takes over what `earlier` knew: in which states this program may have left each, and how long the change under
     /// way may still take.
-    pub(crate) fn remember(&mut self, earlier: Replicas) {
+    pub(crate) fn inherit(&mut self, earlier: Replicas) {
         self.until = earlier.until;
         for old in earlier.members {
             let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
             if let Some(member) = self.members.iter_mut().find(same) {
-                old.left.into_iter().for_each(|state| member.may_be_left_in(state));
-                member.went_in = old.went_in.or(member.went_in);
+                old.left.into_iter().for_each(|state| member.note_possible_state(state));
+                member.last_up_to_date = old.last_up_to_date.or(member.last_up_to_date);
                 // What another program wrote there is not taken over by the copy's going away.
                 if let (Standing::Changed(_), Standing::Out(_)) = (&old.standing, &member.standing) {
                     member.standing = old.standing;
@@ -133,32 +133,32 @@ impl Replicas {
 
     /// Takes over what is known of the copies of `earlier`, which went on from the state `was` of these to another:
     /// those that it does not have were left in that one.
-    pub(crate) fn take_over(&mut self, earlier: &Replicas, was: StateId) {
+    pub(crate) fn copy_from_predecessor(&mut self, earlier: &Replicas, was: StateId) {
         for member in &mut self.members {
             match earlier.members.iter().find(|old| old.copy.path() == member.copy.path()) {
                 Some(old) => {
                     member.standing = old.standing.clone();
                     member.left.clone_from(&old.left);
-                    member.went_in = old.went_in;
+                    member.last_up_to_date = old.last_up_to_date;
                 }
                 None => {
-                    member.falls_behind(was);
+                    member.fall_behind(was);
                 }
             }
         }
     }
 
     /// Notes how a copy stands.
-    pub(crate) fn stands(&mut self, index: usize, standing: Standing) {
+    pub(crate) fn set_standing(&mut self, index: usize, standing: Standing) {
         if let Some(member) = self.members.get_mut(index) {
-            member.stands(standing, self.log);
+            member.set_standing(standing, self.log);
         }
     }
 
     /// Notes an error of a copy, while the keyring is in the state `present`.
-    pub(crate) fn fails(&mut self, index: usize, e: &Error, present: &StateId) {
+    pub(crate) fn note_error(&mut self, index: usize, e: &Error, present: &StateId) {
         if let Some(member) = self.members.get_mut(index) {
-            member.goes_in(*present);
+            member.note_last_up_to_date(*present);
         }
         let mut others = self.members.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, m)| m);
         let keyring = others.clone().find(|m| m.standing.is_up_to_date()).or_else(|| others.next());
@@ -176,11 +176,11 @@ impl Replicas {
             e if changed && is_away(e) => return,
             _ => Standing::Out(why),
         };
-        self.stands(index, standing);
+        self.set_standing(index, standing);
     }
 
     /// Reports copies that another program changed, once that was not taken over.
-    pub(crate) fn tell_changed(&mut self) {
+    pub(crate) fn report_changed(&mut self) {
         let log = self.log;
         for member in &mut self.members {
             if let Standing::Changed(why) = &member.standing
@@ -196,32 +196,32 @@ impl Replicas {
 
     /// These copies, of a keyring in the state `present`, are about to be brought to another `state`: whatever comes of
     /// it, they are to be written whole next.
-    pub(crate) fn are_touched(&mut self, open: &[OpenReplica], state: StateId, present: &StateId) {
+    pub(crate) fn mark_touched(&mut self, open: &[OpenReplica], state: StateId, present: &StateId) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
-                member.goes_in(*present);
-                member.may_be_left_in(state);
+                member.note_last_up_to_date(*present);
+                member.note_possible_state(state);
                 member.standing = Standing::Behind;
             }
         }
     }
 
     /// A change reached these copies, and no other.
-    pub(crate) fn reached(&mut self, open: &[OpenReplica], replaced: StateId) {
+    pub(crate) fn mark_reached(&mut self, open: &[OpenReplica], replaced: StateId) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if open.iter().any(|o| o.index == index) {
-                member.is_reached(self.log);
+                member.mark_current(self.log);
             } else {
-                member.falls_behind(replaced);
+                member.fall_behind(replaced);
             }
         }
     }
 
     /// What memory holds was written whole to these copies.
-    pub(crate) fn healed(&mut self, open: &[OpenReplica]) {
+    pub(crate) fn mark_written(&mut self, open: &[OpenReplica]) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
-                member.is_reached(self.log);
+                member.mark_current(self.log);
             }
         }
     }
@@ -240,7 +240,7 @@ impl Replicas {
         open.retain(|copy| match done.next() {
             Some(Ok(())) => true,
             Some(Err(e)) => {
-                self.fails(copy.index, &e, present);
+                self.note_error(copy.index, &e, present);
                 first.get_or_insert(e);
                 false
             }
@@ -250,15 +250,15 @@ impl Replicas {
     }
 
     /// Looks at all copies side by side, `to_change` at whether they could be changed too.
-    pub(crate) fn look(&self, to_change: bool) -> Vec<Result<Reading>> {
-        let looks = self.members.iter().map(|m| (&m.copy, m.copy.look(to_change)));
+    pub(crate) fn look_at_all(&self, to_change: bool) -> Vec<Result<Reading>> {
+        let looks = self.members.iter().map(|m| (&m.copy, m.copy.look_task(to_change)));
         let mut looked = side_by_side(looks, Limits::within(self.time_left()));
-        self.refuse_second_names(&mut looked, |reading| reading.id);
+        self.refuse_aliases(&mut looked, |reading| reading.id);
         looked
     }
 
     /// Refuses a path that leads to the file of an earlier one: it can neither be locked twice nor count as two copies.
-    pub(super) fn refuse_second_names<T>(&self, opened: &mut [Result<T>], id: impl Fn(&T) -> (u64, u64)) {
+    pub(super) fn refuse_aliases<T>(&self, opened: &mut [Result<T>], id: impl Fn(&T) -> (u64, u64)) {
         let path = |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
         let mut files: Vec<((u64, u64), usize)> = Vec::new();
         for (index, opened) in opened.iter_mut().enumerate() {
@@ -293,7 +293,7 @@ impl Replicas {
     }
 
     /// The error for too few copies: what happened to the only one, or to all.
-    pub(crate) fn too_few(&self, open: &[OpenReplica], cause: Option<Error>) -> Error {
+    pub(crate) fn too_few_error(&self, open: &[OpenReplica], cause: Option<Error>) -> Error {
         match cause {
             Some(cause) if self.members.len() == 1 || cause.is_by_another() => cause,
             cause => Error::Failure(Failure::TooFewCopies {

@@ -18,7 +18,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::add`].
     pub(crate) fn make_durable(&mut self, memory: &Memory) -> Result<()> {
-        if !self.copies.are_only_read() {
+        if !self.copies.none_is_current() {
             return Ok(());
         }
         let open = self.open_copies(memory, Reach::Enough)?;
@@ -31,7 +31,7 @@ impl Writer {
     /// When fewer copies than must be reached were, and memory is to stay as it is.
     pub(crate) fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
-        match self.base(&open) {
+        match self.append_base(&open) {
             Some(base) => self.append(open, &base, record),
             None => self.rewrite(open, Reach::Enough, memory.records().chain([*record])),
         }
@@ -82,9 +82,9 @@ impl Writer {
     /// # Errors
     /// As [`Vacancy::create`].
     pub(crate) fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
-        self.heal(memory)?;
+        self.bring_up_to_date(memory)?;
         let open = self.open_copies(memory, Reach::Enough)?;
-        let bytes = self.whole_bytes(&open, |o| o.same)?;
+        let bytes = self.verified_bytes(&open, |o| o.same)?;
         places.iter().try_for_each(|place| place.create(&bytes).map(drop))
     }
 }

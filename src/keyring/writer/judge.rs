@@ -47,7 +47,7 @@ impl Writer {
         let present = self.lineage().state();
         if reading.front == self.front {
             // What a failed sync left shows the present state too.
-            return Ok(if member.is_doubtful_in(&present) { Judged::Ours } else { Judged::Same });
+            return Ok(if member.may_hold_unsynced(&present) { Judged::Ours } else { Judged::Same });
         }
         let path = member.copy().path();
         let (opened, keys) = match self.open_front(path, &reading.front) {
@@ -55,7 +55,7 @@ impl Writer {
             // Sealed with a data key from before a renewal. What it claims is believed: at worst a forged file is
             // replaced.
             Err(e @ Error::Refusal(Refusal::OtherKey { .. })) => {
-                let earlier = claimed(&reading.front).filter(|state| self.lineage().went_through(state));
+                let earlier = claimed(&reading.front).filter(|state| self.lineage().includes(state));
                 return earlier.map(|state| Judged::Earlier(state.generation())).ok_or(e);
             }
             Err(e) => return Err(e),
@@ -69,7 +69,7 @@ impl Writer {
         // Opening would take records behind that: they must be known too. Damaged ones can only be
         // what is in memory.
         let limit = self.copies.time_left().min(SLOW_WAIT);
-        let rest = reading.rest(opened.wanted(reading.len), limit)?;
+        let rest = reading.rest(opened.bytes_to_read(reading.len), limit)?;
         let mut missing = 0;
         let read =
             self.read_on(&rest, reading.len, opened, keys, |key| missing += usize::from(!memory.has(key)));
@@ -79,15 +79,15 @@ impl Writer {
         });
         let state = StateId::new(&header.epoch, &commit);
         // The chain in a commit tells it from all others, also from a fork's of the same generation.
-        if state == present || member.may_be_in(&state) || self.attempted.contains(&state) {
+        if state == present || member.may_have_left_in(&state) || self.attempted.contains(&state) {
             return Ok(Judged::Ours);
         }
-        if self.lineage().is_later_than(&state, || missing) {
+        if self.lineage().supersedes(&state, || missing) {
             return Ok(Judged::Earlier(state.generation()));
         }
         let (found, expected) = (commit.generation, self.commit.generation);
         let theirs = Lineage { header: &header, before: &before, commit: &commit };
-        if found > expected && theirs.went_through(&present) {
+        if found > expected && theirs.includes(&present) {
             return Err(
                 self.changed(path, format!("it holds generation {found}, this program has {expected}"))
             );
@@ -100,7 +100,7 @@ impl Writer {
         let with = |keys| open_front(&front.0, Opener::Keys(keys)).map(|opened| (opened, keys));
         with(&self.keys).or_else(|e| {
             let other = self.other_keys.iter().find_map(|keys| with(keys).ok());
-            other.ok_or_else(|| self.unopened(path, front, e))
+            other.ok_or_else(|| self.why_not_opened(path, front, e))
         })
     }
 
@@ -124,17 +124,17 @@ impl Writer {
     }
 
     /// Whether a readable copy of the header in a damaged front is of this keyring and of a writing that it went through.
-    pub(super) fn claims_our_writing(&self, found: &FrontBytes) -> bool {
+    pub(super) fn claims_known_epoch(&self, found: &FrontBytes) -> bool {
         header::read(&found.0).is_ok_and(|copies| {
             let claims = |h: &header::Unchecked| {
-                h.claims().id == self.header.id && self.lineage().knows_writing(&h.claims().epoch)
+                h.claims().id == self.header.id && self.lineage().knows_epoch(&h.claims().epoch)
             };
             copies.readable.iter().any(claims)
         })
     }
 
     /// Why the keys in memory do not open a front.
-    fn unopened(&self, path: &Path, found: &FrontBytes, e: FormatError) -> Error {
+    fn why_not_opened(&self, path: &Path, found: &FrontBytes, e: FormatError) -> Error {
         if let Ok(copies) = header::read(&found.0)
             && let Some(claims) = copies.readable.first().map(header::Unchecked::claims)
         {
@@ -154,7 +154,7 @@ impl Writer {
 
     /// All bytes of an open copy that `counts`, when its records still verify. The error of the first that cannot be
     /// read, when there is none.
-    pub(super) fn whole_bytes(
+    pub(super) fn verified_bytes(
         &self,
         open: &[OpenReplica],
         counts: impl Fn(&OpenReplica) -> bool,

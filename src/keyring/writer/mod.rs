@@ -3,9 +3,9 @@
 //! that a change of its own has reached, and writes all others whole.
 
 mod change;
-mod heal;
 mod judge;
 mod merge;
+mod refresh;
 mod state;
 mod write;
 

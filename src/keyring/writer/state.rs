@@ -93,8 +93,8 @@ impl Writer {
     }
 
     /// Something begins that may take so long, with all that it waits for.
-    pub(crate) fn begin(&mut self, limit: Duration) {
-        self.copies.begin(limit);
+    pub(crate) fn set_deadline(&mut self, limit: Duration) {
+        self.copies.set_deadline(limit);
     }
 
     /// The path that the keyring is known by.
@@ -127,7 +127,7 @@ impl Writer {
     /// # Errors
     /// What the witness contradicts, unless the administrator named another keyring on purpose.
     pub(crate) fn ask_witness(&mut self, file: WitnessFile, trust: Trust) -> Result<()> {
-        let testimony = match file.testify(self.copies.path_in_use(), &self.keys, &self.lineage()) {
+        let testimony = match file.check(self.copies.path_in_use(), &self.keys, &self.lineage()) {
             // Its own state takes the place of the other keyring's with its first change.
             Err(Error::Refusal(Refusal::WitnessForeign { .. })) if trust == Trust::Administrator => {
                 Witnessed::Foreign
@@ -141,9 +141,9 @@ impl Writer {
     /// What a witness says of the present state; it does not follow.
     ///
     /// # Errors
-    /// As [`WitnessFile::testify`].
-    pub(crate) fn hear(&self, witness: &WitnessFile) -> Result<Witnessed> {
-        witness.testify(self.path(), &self.keys, &self.lineage())
+    /// As [`WitnessFile::check`].
+    pub(crate) fn check_against(&self, witness: &WitnessFile) -> Result<Witnessed> {
+        witness.check(self.path(), &self.keys, &self.lineage())
     }
 
     /// Makes the present state what a witness knows.
@@ -156,7 +156,7 @@ impl Writer {
 
     /// The keyring is in use: the witness follows it from now on. One of another keyring does so with the first change
     /// only: a keyring that was just looked at does not take the place of the one that the data needs.
-    pub(crate) fn let_witness_follow(&mut self, to_change: bool) {
+    pub(crate) fn follow_with_witness(&mut self, to_change: bool) {
         let Some(seen) = self.witness.as_mut().filter(|seen| !seen.follows) else { return };
         if seen.testimony == Witnessed::Foreign {
             seen.follows = to_change;
@@ -168,16 +168,16 @@ impl Writer {
     }
 
     /// A change was made: that of a keyring in use is noted by the witness, whatever it knew.
-    pub(super) fn tell_witness(&mut self) {
+    pub(super) fn update_witness(&mut self) {
         if let Some(seen) = self.witness.as_mut().filter(|seen| seen.follows) {
-            seen.file.saw(&self.keys, &self.header.id, &self.commit);
+            seen.file.advance(&self.keys, &self.header.id, &self.commit);
         }
     }
 
     /// Whether what was read may be more than the witness has seen: then it may not be durable.
     pub(crate) fn is_ahead_of_witness(&self) -> bool {
         let behind = |seen: &FollowedWitness| seen.testimony != Witnessed::Same;
-        self.copies.are_only_read() && self.witness.as_ref().is_some_and(behind)
+        self.copies.none_is_current() && self.witness.as_ref().is_some_and(behind)
     }
 
     /// The keys, and the others that copies may be sealed with.
@@ -192,21 +192,21 @@ impl Writer {
 
     /// Whether this state is an earlier one of the keyring that `newer` writes, as somebody says who has the data key in
     /// use. Who has another one, perhaps of long ago, is not believed.
-    pub(crate) fn is_before(&self, newer: &Writer) -> bool {
+    pub(crate) fn is_ancestor_of(&self, newer: &Writer) -> bool {
         newer.keys == self.keys
             && newer.commit.generation > self.commit.generation
-            && newer.lineage().went_through(&self.lineage().state())
+            && newer.lineage().includes(&self.lineage().state())
     }
 
     /// Goes on from the state of another writer of the same keyring; the witness follows.
-    pub(crate) fn go_on_from(&mut self, newer: Writer) {
+    pub(crate) fn adopt(&mut self, newer: Writer) {
         let witness = self.witness.take();
         let old = std::mem::replace(self, newer);
         // A copy that is away now may come back as it went, and with the data key of then.
-        self.copies.remember(old.copies);
+        self.copies.inherit(old.copies);
         self.remember_keys(old.other_keys.into_iter().chain([old.keys]));
         self.witness = witness;
-        self.tell_witness();
+        self.update_witness();
     }
 
     /// Takes over the state of a writer of the same keyring that has gone further. No file is touched: copies that
@@ -214,14 +214,14 @@ impl Writer {
     ///
     /// # Errors
     /// No memory.
-    pub(crate) fn take_over(&mut self, old: &Writer) -> Result<()> {
+    pub(crate) fn copy_from_predecessor(&mut self, old: &Writer) -> Result<()> {
         let told = |e: FormatError| e.at(self.copies.path(), "");
         let keys = old.keys.try_clone().map_err(told)?;
         let others =
             old.other_keys.iter().map(DataKeys::try_clone).collect::<std::result::Result<Vec<_>, _>>();
         let others = others.map_err(told)?;
         let was = self.lineage().state();
-        self.copies.take_over(&old.copies, was);
+        self.copies.copy_from_predecessor(&old.copies, was);
         let mine = std::mem::replace(&mut self.keys, keys);
         self.remember_keys(others.into_iter().chain([mine]));
         self.header = old.header.clone();
@@ -244,8 +244,8 @@ impl Writer {
     }
 
     /// Reports copies that another program changed, once that was not taken over.
-    pub(crate) fn tell_changed(&mut self) {
-        self.copies.tell_changed();
+    pub(crate) fn report_changed(&mut self) {
+        self.copies.report_changed();
     }
 
     /// Where it is reported what happens to the copies.
@@ -274,10 +274,10 @@ impl Writer {
     }
 
     /// A copy reads as what memory holds; what a change of this program reached stays current.
-    pub(super) fn reads_as_memory(&mut self, index: usize) {
+    pub(super) fn mark_matching(&mut self, index: usize) {
         let current = self.copies.members().get(index).is_some_and(|m| *m.standing() == Standing::Current);
         if !current {
-            self.copies.stands(index, Standing::Read);
+            self.copies.set_standing(index, Standing::Read);
         }
     }
 

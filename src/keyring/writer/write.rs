@@ -42,15 +42,15 @@ impl Writer {
             let file = match file {
                 Ok(file) => file,
                 Err(e) => {
-                    self.copies.fails(index, &e, &present);
+                    self.copies.note_error(index, &e, &present);
                     first_error.get_or_insert(e);
                     continue;
                 }
             };
-            self.copies.opened(&file);
+            self.copies.warn_if_unlocked(&file);
             match judged {
-                Ok(Judged::Same) => self.reads_as_memory(index),
-                Ok(Judged::Ours | Judged::Earlier(_)) => self.copies.stands(index, Standing::Behind),
+                Ok(Judged::Same) => self.mark_matching(index),
+                Ok(Judged::Ours | Judged::Earlier(_)) => self.copies.set_standing(index, Standing::Behind),
                 Err(_) => {}
             }
             let ends_here = file.len() == self.commit.length;
@@ -64,7 +64,7 @@ impl Writer {
                 Ok(Judged::Same | Judged::Ours) => open.push(copy),
                 Ok(Judged::Earlier(found)) => earlier.push((copy, found)),
                 Err(e) if e.is_by_another() => {
-                    self.copies.fails(index, &e, &present);
+                    self.copies.note_error(index, &e, &present);
                     changed.get_or_insert(e);
                 }
                 Err(e) => {
@@ -72,38 +72,38 @@ impl Writer {
                     let changed = self.copies.members().get(index).map(Member::standing);
                     if matches!(e, Error::Refusal(Refusal::Damaged { .. }))
                         && !matches!(changed, Some(Standing::Changed(_)))
-                        && self.claims_our_writing(copy.file.front())
+                        && self.claims_known_epoch(copy.file.front())
                     {
                         damaged.push(copy);
                     }
-                    self.copies.fails(index, &e, &present);
+                    self.copies.note_error(index, &e, &present);
                     first_error.get_or_insert(e);
                 }
             }
         }
         // Another program writes there: its keys must not be lost.
-        if let Some(e) = changed.or_else(|| self.changed_before()) {
+        if let Some(e) = changed.or_else(|| self.changed_copy_error()) {
             return Err(e);
         }
         if open.is_empty() {
             for (copy, found) in earlier {
                 let e = self.older(copy.index, found);
-                self.copies.fails(copy.index, &e, &present);
+                self.copies.note_error(copy.index, &e, &present);
                 first_error.get_or_insert(e);
             }
-            return Err(self.copies.too_few(&open, first_error));
+            return Err(self.copies.too_few_error(&open, first_error));
         }
         open.extend(earlier.into_iter().map(|(copy, _)| copy));
         open.extend(damaged);
         open.sort_by_key(|o| o.index);
         if !self.copies.enough(&open, reach) {
-            return Err(self.copies.too_few(&open, first_error));
+            return Err(self.copies.too_few_error(&open, first_error));
         }
         Ok(open)
     }
 
     /// The error for a copy that another program changed before it went away.
-    fn changed_before(&self) -> Option<Error> {
+    fn changed_copy_error(&self) -> Option<Error> {
         self.copies.members().iter().find_map(|member| match member.standing() {
             Standing::Changed(_) => Some(Error::Refusal(Refusal::Changed {
                 path: member.copy().path().to_owned(),
@@ -119,13 +119,13 @@ impl Writer {
             let members = self.copies.members().iter().enumerate();
             members.filter(|(index, _)| !reached.contains(index)).map(|(_, member)| member)
         };
-        let unknown = away().any(|member| member.may_come_back_in().next().is_none());
-        self.lineage().left_behind(away().flat_map(Member::may_come_back_in), unknown)
+        let unknown = away().any(|member| member.probable_states().next().is_none());
+        self.lineage().left_behind(away().flat_map(Member::probable_states), unknown)
     }
 
     /// What the copies that lag behind get when a key is appended to those that are current: the bytes of such a one;
     /// empty when none lags behind. `None`: nothing can be appended to.
-    pub(super) fn base(&self, open: &[OpenReplica]) -> Option<Arc<[u8]>> {
+    pub(super) fn append_base(&self, open: &[OpenReplica]) -> Option<Arc<[u8]>> {
         // The header is written anew when a copy is away in a state that it does not remember.
         let reached: Vec<_> = open.iter().map(|o| o.index).collect();
         if !self.left_behind(&reached).iter().all(|state| self.header.left_behind.contains(state)) {
@@ -135,7 +135,7 @@ impl Writer {
         if current == open.len() {
             return Some(Arc::new([]));
         }
-        if current == 0 { None } else { self.whole_bytes(open, |o| o.current).ok() }
+        if current == 0 { None } else { self.verified_bytes(open, |o| o.current).ok() }
     }
 
     /// Adds a record: behind the others where a copy is current, and where it is not in a whole new file that is `base`
@@ -163,7 +163,7 @@ impl Writer {
         let image = image_with(base, next.offset(), &slot, &sealed);
         let present = self.lineage().state();
         // Set before a file is touched, so that even a panic leaves the writer wary.
-        self.attempt(StateId::new(&self.header.epoch, &next), &open);
+        self.note_attempt(StateId::new(&self.header.epoch, &next), &open);
         let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
             true => o.file.append(at, &sealed),
             false => o.file.prepare(&image),
@@ -173,36 +173,42 @@ impl Writer {
             self.copies.step(&mut open, Reach::Enough, &present, |o| {
                 if o.current { o.file.truncate(at) } else { o.file.abandon() }
             });
-            return Err(self.copies.too_few(&open, failed));
+            return Err(self.copies.too_few_error(&open, failed));
         }
         let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
             true => o.file.write_commit(next.offset(), &slot),
             false => o.file.put_in_place(),
         });
-        self.end(&open, Reach::Enough, next, failed)?;
+        self.finish_change(&open, Reach::Enough, next, failed)?;
         self.front.patch(next.offset(), &slot);
         self.before.truncate(ANCESTOR_COUNT - 1);
         self.before.insert(0, present);
-        self.tell_witness();
+        self.update_witness();
         Ok(())
     }
 
     /// Remembers a state that copies are about to be left in.
-    fn attempt(&mut self, state: StateId, open: &[OpenReplica]) {
+    fn note_attempt(&mut self, state: StateId, open: &[OpenReplica]) {
         if self.attempted.len() >= MOST_ATTEMPTED {
             self.attempted.remove(0);
         }
         self.attempted.push(state);
         let present = self.lineage().state();
-        self.copies.are_touched(open, state, &present);
+        self.copies.mark_touched(open, state, &present);
     }
 
     /// The end of a change that counts on the copies in `open`, when they are enough.
-    fn end(&mut self, open: &[OpenReplica], reach: Reach, next: Commit, failed: Option<Error>) -> Result<()> {
+    fn finish_change(
+        &mut self,
+        open: &[OpenReplica],
+        reach: Reach,
+        next: Commit,
+        failed: Option<Error>,
+    ) -> Result<()> {
         if !self.copies.enough(open, reach) {
-            return Err(self.copies.too_few(open, failed));
+            return Err(self.copies.too_few_error(open, failed));
         }
-        self.copies.reached(open, self.lineage().state());
+        self.copies.mark_reached(open, self.lineage().state());
         self.commit = next;
         self.attempted.clear();
         Ok(())
@@ -242,11 +248,11 @@ impl Writer {
         let failed = self.copies.step(&mut open, reach, &present, |o| o.file.prepare(&bytes));
         if !self.copies.enough(&open, reach) {
             self.copies.step(&mut open, reach, &present, |o| o.file.abandon());
-            return Err(self.copies.too_few(&open, failed));
+            return Err(self.copies.too_few_error(&open, failed));
         }
-        self.attempt(StateId::new(&image.header.epoch, &image.commit), &open);
+        self.note_attempt(StateId::new(&image.header.epoch, &image.commit), &open);
         let failed = self.copies.step(&mut open, reach, &present, |o| o.file.put_in_place());
-        self.end(&open, reach, image.commit, failed)?;
+        self.finish_change(&open, reach, image.commit, failed)?;
         if let Some(new) = new_keys {
             let old = std::mem::replace(&mut self.keys, new);
             self.remember_keys([old]);
@@ -255,7 +261,7 @@ impl Writer {
         self.tidy = true;
         self.before.clear();
         self.header = image.header;
-        self.tell_witness();
+        self.update_witness();
         Ok(())
     }
 }

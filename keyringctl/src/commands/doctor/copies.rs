@@ -5,7 +5,7 @@ use super::finding::Findings;
 use super::host_view::HostView;
 use crate::commands::content::{Content, remedy};
 use keyring_external::error::{Error, Refusal};
-use keyring_external::keyring::{Kinship, hear_claims};
+use keyring_external::keyring::{Kinship, check_claims_by_witness};
 use keyring_external::store::fs::Fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,9 +95,9 @@ pub(super) fn witness(
 ) {
     let datadir = view.local_path(&view.host.datadir);
     let checked = |path: &Path, content: &Content| match &content.keyring {
-        Some(keyring) => keyring.hear_witness(fs, &datadir).map(drop),
+        Some(keyring) => keyring.check_witness(fs, &datadir).map(drop),
         None => content.claims.commit.as_ref().map_or(Ok(()), |commit| {
-            hear_claims(fs, &datadir, path, &content.claims.header.id, commit).map(drop)
+            check_claims_by_witness(fs, &datadir, path, &content.claims.header.id, commit).map(drop)
         }),
     };
 

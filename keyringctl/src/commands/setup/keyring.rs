@@ -181,7 +181,7 @@ pub(super) fn carry_out(
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
     for path in &paths {
-        check_owner(site, &volume::owner_of_directory(fs.as_ref(), path)?, directory_of(path))?;
+        check_owner(site, &volume::directory_meta(fs.as_ref(), path)?, directory_of(path))?;
     }
     let source = secret::NewSecret { unlock: Some(source(site, host)) };
     let file = match plan.make_secret {

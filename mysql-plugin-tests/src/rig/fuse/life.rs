@@ -201,7 +201,7 @@ impl Life {
     /// Opens it as a server does, with another try when that fails.
     pub fn load(&mut self) {
         for _ in 0..2 {
-            match self.try_open().and_then(|keyring| keyring.settle().map(|()| keyring)) {
+            match self.try_open().and_then(|keyring| keyring.bring_up_to_date().map(|()| keyring)) {
                 Ok(keyring) => {
                     self.promised.acknowledged += 1;
                     self.judge(&contents(&keyring), "loaded");
@@ -289,7 +289,7 @@ impl Life {
             fs::remove_file(copies[1].with_extension("new")).unwrap();
         }
         let open = self.try_open().unwrap_or_else(|e| panic!("{}, {when}: {e}", self.what));
-        open.settle().unwrap_or_else(|e| panic!("{}, {when}: {e}", self.what));
+        open.bring_up_to_date().unwrap_or_else(|e| panic!("{}, {when}: {e}", self.what));
         let mut keys = contents(&open);
         self.judge(&keys, when);
         let next = Op::Store { id: "next", user: "", key_type: "AES", data: vec![7; 32] };

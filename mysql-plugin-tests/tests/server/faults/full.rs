@@ -151,14 +151,14 @@ pub fn each_change(kind: Kind) {
     let pair = Keyring { mirrors: vec![mirror], ..keyring.clone() };
     let damaged = damage(&keyring.path);
     let open = pair.open();
-    let healed = open.settle();
+    let healed = open.bring_up_to_date();
     assert!(!damaged || open.status().copies == (1, 2), "{healed:?} {:?}", open.status());
     drop(open);
     book.check(&pair);
 
     volume.make_room();
     let open = pair.open();
-    open.settle().unwrap();
+    open.bring_up_to_date().unwrap();
     assert_eq!(open.status().copies, (2, 2), "{:?}", open.standings());
     assert!(book.store(&open, "after".to_owned()) && book.generate(&open, "after, made".to_owned()));
     assert!(book.remove(&open));

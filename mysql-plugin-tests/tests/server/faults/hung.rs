@@ -174,7 +174,7 @@ fn stick(after: Duration) -> usize {
     drop(hang);
     let (open, made) = working.join().unwrap();
     let back = || {
-        open.tend();
+        open.maintain();
         open.known_status().copies == (1, 1)
     };
     assert!(wait_until(Duration::from_secs(60), back));

@@ -44,7 +44,7 @@ pub fn everyday(kind: Kind) {
 
 /// Copies that are up to date, and all, when the keyring was looked after.
 fn copies(keyring: &keyring_external::keyring::Keyring) -> (usize, usize) {
-    keyring.tend();
+    keyring.maintain();
     keyring.known_status().copies
 }
 

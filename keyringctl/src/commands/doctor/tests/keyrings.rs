@@ -136,7 +136,7 @@ fn a_copy_that_diverged_from_what_the_data_was_used_with_is_reported() {
     let guest = Guest::new();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     store(&guest, MIRROR);
-    open(&guest, MIRROR).accept_for(&fs, &guest.at("var/lib/mysql"), |_, _| {}).unwrap();
+    open(&guest, MIRROR).write_witness(&fs, &guest.at("var/lib/mysql"), |_, _| {}).unwrap();
     let name = NameRef::new(b"another", b"").unwrap();
     open(&guest, KEYRING).store(name, &KeyType::new(b"AES").unwrap(), &[7; 32]).unwrap();
     let found = guest.findings();
@@ -189,11 +189,11 @@ fn a_keyring_that_the_witness_contradicts_is_reported() {
     let guest = Guest::new();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let datadir = guest.at("var/lib/mysql");
-    open(&guest, KEYRING).accept_for(&fs, &datadir, |_, _| {}).unwrap();
+    open(&guest, KEYRING).write_witness(&fs, &datadir, |_, _| {}).unwrap();
     passes(&guest.findings());
     let old = std::fs::read(guest.at(KEYRING)).unwrap();
     store(&guest, KEYRING);
-    open(&guest, KEYRING).accept_for(&fs, &datadir, |_, _| {}).unwrap();
+    open(&guest, KEYRING).write_witness(&fs, &datadir, |_, _| {}).unwrap();
     std::fs::write(guest.at(KEYRING), old).unwrap();
     error(&guest.findings(), "witness", "this is an older copy");
     guest.init(&[KEYRING, MIRROR]);

@@ -14,18 +14,18 @@ use std::sync::atomic::Ordering;
 const CATCH_UPS: usize = 20;
 
 impl Keyring {
-    /// Makes a change of a keyring that may be changed, as [`Keyring::catching_up`]. What another program sealed with a
+    /// Makes a change of a keyring that may be changed, as [`Keyring::adopting_changes`]. What another program sealed with a
     /// renewed data key is opened with the unlock secret first.
     pub(super) fn changing<R>(&self, change: impl Fn(&mut Writer) -> Result<R>) -> Result<R> {
-        self.learning_keys(|| {
+        self.with_learnt_keys(|| {
             let mut writer = self.writable()?;
-            self.catching_up(&mut writer, &change)
+            self.adopting_changes(&mut writer, &change)
         })
     }
 
     /// Does `work` that takes the writer's lock, and once more when it met a copy with another data key that the unlock
     /// secret opens. The secret is read, and Argon2id computed, while the writer is not locked.
-    pub(super) fn learning_keys<R>(&self, work: impl Fn() -> Result<R>) -> Result<R> {
+    pub(super) fn with_learnt_keys<R>(&self, work: impl Fn() -> Result<R>) -> Result<R> {
         let known = || {
             let writer = self.lock_writer();
             (writer.all_keys().count(), writer.commit().generation)
@@ -61,7 +61,7 @@ impl Keyring {
 
     /// Makes a change; when another program has changed the keyring in the meantime, goes on from that
     /// and makes it then. Nothing that either has stored is lost.
-    pub(super) fn catching_up<R>(
+    pub(super) fn adopting_changes<R>(
         &self,
         writer: &mut Writer,
         change: impl Fn(&mut Writer) -> Result<R>,
@@ -72,7 +72,7 @@ impl Keyring {
                 Err(e) if e.is_by_another() && self.reopen.is_some() => {
                     // Keep the locks while re-reading, or a busy writer could starve us.
                     let locked = writer.lock_copies()?;
-                    self.catch_up(writer, Some(&locked)).map_err(|_| e)?;
+                    self.adopt_change(writer, Some(&locked)).map_err(|_| e)?;
                     drop(locked);
                     done = change(writer);
                 }
@@ -84,13 +84,13 @@ impl Keyring {
 
     /// Whether there is a key of that name. Before the answer `refusal`, which ends a change, the copies
     /// are looked at: another program may have made it untrue.
-    pub(super) fn knows(&self, writer: &mut Writer, name: &NameRef<'_>, refusal: bool) -> bool {
+    pub(super) fn has_key(&self, writer: &mut Writer, name: &NameRef<'_>, refusal: bool) -> bool {
         let known = || self.read_memory().get(name).is_some();
         if known() == refusal && self.reopen.is_some() {
             let looked = writer.probe(&self.read_memory(), false, false);
             if looked.is_err_and(|e| e.is_by_another()) {
                 // Without success the answer is of the keyring as this program knows it.
-                drop(self.catch_up(writer, None));
+                drop(self.adopt_change(writer, None));
             }
         }
         known()
@@ -101,7 +101,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When there is nothing to go on from.
-    pub(super) fn catch_up(
+    pub(super) fn adopt_change(
         &self,
         writer: &mut Writer,
         locked: Option<&[Result<LockedReplica>]>,
@@ -120,7 +120,7 @@ impl Keyring {
             };
         }
         let later = newer.commit().generation > writer.commit().generation;
-        let nothing_lost = writer.is_before(&newer) || self.read_memory().missing_in(&memory) == 0;
+        let nothing_lost = writer.is_ancestor_of(&newer) || self.read_memory().missing_in(&memory) == 0;
         if !same || !later || !nothing_lost {
             return Err(BadRequest::Unavailable.into());
         }
@@ -133,7 +133,7 @@ impl Keyring {
                 newer.commit().generation
             ),
         );
-        writer.go_on_from(newer);
+        writer.adopt(newer);
         let mut known = self.write_memory();
         *known = memory;
         self.losses.fetch_add(1, Ordering::Release);

@@ -20,7 +20,7 @@ impl Writer {
         let mut changed = None;
         let judged: Vec<_> = self
             .copies
-            .look(to_change)
+            .look_at_all(to_change)
             .into_iter()
             .enumerate()
             .map(|(index, reading)| reading.and_then(|r| self.judge(index, &r, memory)))
@@ -32,26 +32,26 @@ impl Writer {
                     // Only what a writing comes to tells whether it can be written to again, and what is behind the
                     // records that count.
                     if !to_change || self.attempted.is_empty() {
-                        self.reads_as_memory(index);
+                        self.mark_matching(index);
                     }
                 }
-                Ok(Judged::Ours) => self.copies.stands(index, Standing::Behind),
-                Ok(Judged::Earlier(_)) if held => self.copies.stands(index, Standing::Behind),
+                Ok(Judged::Ours) => self.copies.set_standing(index, Standing::Behind),
+                Ok(Judged::Earlier(_)) if held => self.copies.set_standing(index, Standing::Behind),
                 Ok(Judged::Earlier(found)) => {
                     let e = self.older(index, found);
-                    self.copies.fails(index, &e, &present);
+                    self.copies.note_error(index, &e, &present);
                     first_error.get_or_insert(e);
                 }
                 // Another program is changing it at this moment.
                 Err(Error::Failure(Failure::Locked { .. })) => {}
                 Err(e) if e.is_by_another() => {
                     if told {
-                        self.copies.fails(index, &e, &present);
+                        self.copies.note_error(index, &e, &present);
                     }
                     changed.get_or_insert(e);
                 }
                 Err(e) => {
-                    self.copies.fails(index, &e, &present);
+                    self.copies.note_error(index, &e, &present);
                     first_error.get_or_insert(e);
                 }
             }
@@ -73,23 +73,23 @@ impl Writer {
     ///
     /// # Errors
     /// When none could be reached.
-    pub(crate) fn heal(&mut self, memory: &Memory) -> Result<()> {
+    pub(crate) fn bring_up_to_date(&mut self, memory: &Memory) -> Result<()> {
         let mut open = self.open_copies(memory, Reach::Any)?;
         let failed_before = !self.attempted.is_empty();
         let whole = |o: &OpenReplica| o.current || o.same && !failed_before;
         if open.iter().all(whole) {
-            open.iter().for_each(|o| self.reads_as_memory(o.index));
+            open.iter().for_each(|o| self.mark_matching(o.index));
             return Ok(());
         }
-        let Ok(bytes) = self.whole_bytes(&open, whole) else {
+        let Ok(bytes) = self.verified_bytes(&open, whole) else {
             return self.rewrite(open, Reach::Any, memory.records());
         };
         open.retain(|o| !whole(o));
         let state = self.lineage().state();
         let failed = self.copies.step(&mut open, Reach::Any, &state, |o| o.file.prepare(&bytes));
-        self.copies.are_touched(&open, state, &state);
+        self.copies.mark_touched(&open, state, &state);
         let failed_in_place = self.copies.step(&mut open, Reach::Any, &state, |o| o.file.put_in_place());
-        self.copies.healed(&open);
+        self.copies.mark_written(&open);
         match failed.or(failed_in_place) {
             Some(e) if open.is_empty() => Err(e),
             _ => Ok(()),

@@ -17,7 +17,7 @@ impl Keyring {
     /// them. A change under way is not waited for: what it last came to is shown.
     pub fn status(&self) -> Status {
         if let Some(mut writer) = self.try_lock_writer() {
-            writer.let_witness_follow(false);
+            writer.follow_with_witness(false);
             if self.counters.look_is_due() {
                 self.look(&mut writer);
             }
@@ -33,8 +33,8 @@ impl Keyring {
     /// Looks at the copies and compares them with memory. Nothing is written.
     fn look(&self, writer: &mut Writer) {
         let read_only = self.read_only.load(Ordering::Relaxed);
-        writer.begin(PROBE_WAIT);
-        // A later state of this keyring is no error; [`Keyring::tend`] takes it over, or says what is wrong.
+        writer.set_deadline(PROBE_WAIT);
+        // A later state of this keyring is no error; [`Keyring::maintain`] takes it over, or says what is wrong.
         let may_follow = self.reopen.is_some();
         let wrong = writer.probe(&self.read_memory(), !read_only, !may_follow).err();
         let (by_another, wrong) = match wrong {
@@ -44,7 +44,7 @@ impl Keyring {
         self.note(writer, wrong.as_ref(), by_another);
     }
 
-    /// Whether [`Keyring::tend`] may have something to do: a copy is away, behind or changed by another program, as far
+    /// Whether [`Keyring::maintain`] may have something to do: a copy is away, behind or changed by another program, as far
     /// as is known.
     pub fn needs_care(&self) -> bool {
         self.counters.needs_care()
@@ -52,21 +52,21 @@ impl Keyring {
 
     /// Takes over what another program has changed, and brings copies up to date that came back, that lag behind or
     /// may hold what a failed write left. Waits for a change under way.
-    pub fn tend(&self) {
+    pub fn maintain(&self) {
         let read_only = self.read_only.load(Ordering::Relaxed);
-        let tended = self.learning_keys(|| {
+        let tended = self.with_learnt_keys(|| {
             let mut writer = self.lock_writer();
-            writer.begin(CHANGE_WAIT);
+            writer.set_deadline(CHANGE_WAIT);
             if read_only {
                 self.follow(&mut writer)
             } else {
-                self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
+                self.adopting_changes(&mut writer, |writer| writer.bring_up_to_date(&self.read_memory()))
             }
         });
         let mut writer = self.lock_writer();
         if read_only && tended.is_err() {
             // Noted of the copies too, now that it was not taken over.
-            writer.begin(PROBE_WAIT);
+            writer.set_deadline(PROBE_WAIT);
             drop(writer.probe(&self.read_memory(), false, true));
         }
         self.note(&mut writer, tended.as_ref().err(), false);
@@ -76,7 +76,7 @@ impl Keyring {
     fn follow(&self, writer: &mut Writer) -> Result<()> {
         match writer.probe(&self.read_memory(), false, false) {
             Err(e) if e.is_by_another() => {
-                self.catch_up(writer, None).map_err(|_| e)?;
+                self.adopt_change(writer, None).map_err(|_| e)?;
                 writer.probe(&self.read_memory(), false, false)
             }
             looked => looked,
@@ -102,18 +102,18 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Keyring::store`]; the keyring can be used all the same.
-    pub fn settle(&self) -> Result<()> {
-        let healed = self.learning_keys(|| {
+    pub fn bring_up_to_date(&self) -> Result<()> {
+        let healed = self.with_learnt_keys(|| {
             let mut writer = self.lock_writer();
-            writer.begin(CHANGE_WAIT);
+            writer.set_deadline(CHANGE_WAIT);
             let (current, all) = writer.count();
             let read_only = self.read_only.load(Ordering::Relaxed);
             // Also a copy that is out of use: damage is put right where another copy shows what counts.
             if writer.is_ahead_of_witness() && !read_only {
                 // This may be the leftover of a failed sync; make it durable before the server relies on it.
-                self.catching_up(&mut writer, |writer| writer.make_durable(&self.read_memory()))
+                self.adopting_changes(&mut writer, |writer| writer.make_durable(&self.read_memory()))
             } else if current < all && !read_only {
-                self.catching_up(&mut writer, |writer| writer.heal(&self.read_memory()))
+                self.adopting_changes(&mut writer, |writer| writer.bring_up_to_date(&self.read_memory()))
             } else {
                 Ok(())
             }
