@@ -28,13 +28,16 @@ pub(crate) struct Reopen {
     /// `None`: only with the keys in use.
     pub(super) unlock: Option<UnlockSource>,
     pub(super) log: Log,
-    /// When the unlock secret opened none of the copies that it was tried on.
+    /// When the unlock secret opened none of the copies that it was tried on, or a slow source failed to give it.
     pub(super) in_vain: Mutex<Option<Instant>>,
 }
 
 /// How soon the unlock secret is tried again on copies that it did not open: a forged header could else have Argon2id
-/// computed without end.
+/// computed without end. Nor may each waiting change run an unlock command that hangs.
 const LEARN_AGAIN: Duration = Duration::from_secs(30);
+
+/// An unlock source that fails after a longer time is slow. One that fails sooner is tried again at once.
+const SLOW_SOURCE: Duration = Duration::from_secs(1);
 
 impl Reopen {
     /// Reads it with these keys, without copies in `unacknowledged` states; through the descriptors that hold the locks
@@ -74,10 +77,13 @@ impl Reopen {
         let readings = Readings::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
         let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
         sealed.retain(|reading| !known.iter().any(|keys| opens(reading, keys)));
-        let secret = match self.unlock.as_ref().filter(|_| !sealed.is_empty()).map(UnlockSource::read) {
-            Some(Ok(secret)) => Unlocking::new(secret),
-            _ => return Vec::new(),
+        let Some(unlock) = self.unlock.as_ref().filter(|_| !sealed.is_empty()) else { return Vec::new() };
+        let start = Instant::now();
+        let Ok(secret) = unlock.read() else {
+            *in_vain = (start.elapsed() > SLOW_SOURCE).then(Instant::now);
+            return Vec::new();
         };
+        let secret = Unlocking::new(secret);
         let mut learnt: Vec<DataKeys> = Vec::new();
         let count = sealed.len();
         for (index, reading) in sealed.iter().enumerate() {

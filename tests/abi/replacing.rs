@@ -3,12 +3,19 @@
 
 use crate::hosts::{Dir, Plugin};
 use crate::stubs;
+use keyring_external::key::{KeyType, NameRef};
+use keyring_external::keyring::load;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_void};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::ptr::{null, null_mut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const THREADS: usize = 6;
 
@@ -108,5 +115,57 @@ fn a_keyring_that_is_refused_changes_nothing() {
     assert_eq!(fetch(&plugin, "another key"), (true, true));
     assert!(generate(&plugin, "a third key"));
     assert!(plugin.assign("data", dir.keyring().to_str().unwrap()));
+    assert_eq!(plugin.deinit(), 0);
+}
+
+/// The copy at `path` goes its own way, with a data key of its own.
+fn make_foreign(dir: &Dir, path: &Path) {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let (keyring, _) = load(&fs, path, &dir.unlock().parse().unwrap()).unwrap();
+    let name = NameRef::new(b"theirs", b"").unwrap();
+    keyring.generate(name, &KeyType::new(b"AES").unwrap(), 32).unwrap();
+    keyring.rekey(&[], false).unwrap();
+}
+
+/// Sessions that store keys need the unlock secret for a copy with another data key, and the command that should print
+/// it hangs. Only one of them may wait for it, so that the administrator can replace the keyring soon.
+#[test]
+fn an_unlock_command_that_hangs_delays_a_replacement_once() {
+    const HANGS: Duration = Duration::from_millis(1500);
+    let dir = Dir::new();
+    let [mirror, foreign, broken] = ["mirror", "foreign", "broken"].map(|name| dir.path().join(name));
+    std::fs::copy(dir.keyring(), &mirror).unwrap();
+    std::fs::copy(dir.keyring(), &foreign).unwrap();
+    make_foreign(&dir, &foreign);
+    let (secret, hangs) = (dir.path().join("secret"), HANGS.as_secs_f32());
+    let script = format!(
+        "#!/bin/sh\n[ -e {} ] || exec cat {}\nsleep {hangs}\nexit 1\n",
+        broken.display(),
+        secret.display()
+    );
+    let command = dir.write("command", script.as_bytes());
+    std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let plugin = Plugin::set_up(&dir);
+    plugin.set("mirrors", mirror.to_str().unwrap());
+    plugin.set("unlock", &format!("command:{}", command.display()));
+    assert_eq!(plugin.init(), 0, "{}", stubs::last_lines());
+    assert!(generate(&plugin, "ours"));
+    dir.write("broken", b"");
+    std::fs::rename(&foreign, &mirror).unwrap();
+    plugin.set("mirrors", "");
+    plugin.set("unlock", &dir.unlock());
+
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let plugin = &plugin;
+            scope.spawn(move || assert!(!generate(plugin, &format!("refused {thread}"))));
+        }
+        thread::sleep(HANGS / 3);
+        assert!(plugin.assign("data", dir.keyring().to_str().unwrap()), "{}", stubs::last_lines());
+    });
+    let took = start.elapsed();
+    assert!(took < HANGS * 3, "{took:?}");
+    assert!(generate(&plugin, "stored") && fetch(&plugin, "ours") == (true, true));
     assert_eq!(plugin.deinit(), 0);
 }
