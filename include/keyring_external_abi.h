@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The C interface between mysqld and a keyring, as keyring_external speaks it.
+ * The C interface between mysqld and a keyring, as keyring_external uses it.
  *
  * Written by this project from facts about the binary interface (layouts, values, calling rules)
- * as they were observed on MySQL 8.0, 8.4 and 9.7, x86_64 and aarch64 Linux; docs/ABI.md tells each
- * fact. Only what the project uses is declared. src/abi/sys.rs is made from this file by bindgen
+ * as they were observed on MySQL 8.0, 8.4 and 9.7, x86_64 and aarch64 Linux; docs/ABI.md has each
+ * fact. Only what the project uses is declared. bindgen makes src/abi/sys.rs from this file
  * (`make bindings`).
  */
 #ifndef KEYRING_EXTERNAL_ABI_H
@@ -24,7 +24,7 @@
 #define KX_PLUGIN_TYPE_KEYRING 10
 /* kx_plugin.license. */
 #define KX_PLUGIN_LICENSE_GPL 1
-/* kx_plugin.flags: the plugin may be named by --early-plugin-load. */
+/* kx_plugin.flags: the plugin may be loaded with --early-plugin-load. */
 #define KX_PLUGIN_OPT_ALLOW_EARLY 4ul
 
 /* The seven functions of a keyring plugin; true means failure. */
@@ -59,8 +59,8 @@ struct kx_value {
   int (*is_unsigned)(struct kx_value *value);
 };
 
-/* What all system variables begin with. mysqld writes to check and update while it loads a
- * plugin, so these structs must lie in writable memory. */
+/* The head of all system variables. mysqld writes to check and update while it loads a plugin, so
+ * these structs must be in writable memory. */
 struct kx_sysvar {
   int flags;
   const char *name;
@@ -108,7 +108,7 @@ struct kx_show_var {
 };
 typedef int (*kx_show_function)(void *thd, struct kx_show_var *out, char *buffer);
 
-/* The plugin descriptor. _mysql_plugin_declarations_ is an array of them, ended by one of zeros. */
+/* The plugin descriptor. _mysql_plugin_declarations_ is an array of them; one of zeros ends it. */
 struct kx_plugin {
   int type;
   void *info;
@@ -128,8 +128,8 @@ struct kx_plugin {
 
 /* ---- Services of the server that are linked by name ---------------------------------------- */
 
-/* The plugin exports a pointer of the service's name that holds this version; the server puts the
- * address of its table there before init. */
+/* The plugin exports a pointer with the service's name, which holds this version. The server writes
+ * the address of its table there before it calls init. */
 #define KX_SERVICE_VERSION 0x0100
 
 /* mysql_malloc_service. `key` names an instrument; 0 is none. */
@@ -155,18 +155,18 @@ struct kx_log_service {
 
 /* ---- Component ----------------------------------------------------------------------------- */
 
-/* The one function that a component exports is list_components: it answers the descriptor. Each list
- * in it ends with an entry of NULL pointers. All functions answer 0 for success, other than where it
- * is said; `int` also serves callers that look at a `bool`, as long as only 0 and 1 are answered. */
+/* The only function that a component exports is list_components, which returns the descriptor. Each
+ * list in it ends with an entry of NULL pointers. All functions return 0 for success, unless stated
+ * otherwise. `int` also serves callers that expect a `bool`, as long as only 0 and 1 are returned. */
 
-/* What a component offers: "SERVICE.IMPLEMENTATION" and its table of functions. */
+/* What a component provides: "SERVICE.IMPLEMENTATION" and its table of functions. */
 struct kx_provided {
   const char *name;
   const void *implementation;
 };
 
-/* What a component wants: a service's name, and where the host puts the address of its table before
- * init. The registry is always to be had. */
+/* What a component requires: the name of a service, and where the host writes the address of its table
+ * before it calls init. Every host has the registry. */
 struct kx_required {
   const char *name;
   void **place;
@@ -198,13 +198,13 @@ struct kx_registry {
 #define KX_SEVERITY_WARNING 2
 #define KX_SEVERITY_NOTE 3
 
-/* "mysql_simple_error_log": the text comes from the server's own table by its number, and the arguments
- * behind fill it in. */
+/* "mysql_simple_error_log": the number selects a text of the server's own table, which the arguments
+ * after it complete. */
 struct kx_simple_error_log {
   int (*emit)(const char *component, const char *file, int line, int severity, int number, ...);
 };
 
-/* Numbers of that table. The first takes one string and is nothing but that. */
+/* Numbers of that table. The text of the first is nothing but its argument, a string. */
 #define KX_MESSAGE_TEXT 11197
 #define KX_MESSAGE_INITIALIZED 13713
 #define KX_MESSAGE_NOT_AES 13719
@@ -215,7 +215,7 @@ struct kx_keyring_load {
   int (*load)(const char *component_path, const char *instance_path);
 };
 
-/* "keyring_component_status". True when the keyring can be used. */
+/* "keyring_component_status". 1 if the keyring can be used. */
 struct kx_keyring_component_status {
   int (*keyring_initialized)(void);
 };
@@ -224,14 +224,14 @@ struct kx_keyring_component_status {
 struct kx_keyring_component_metadata_query {
   int (*init)(void **iterator);
   int (*deinit)(void *iterator);
-  int (*is_valid)(void *iterator); /* true when there is a row */
+  int (*is_valid)(void *iterator); /* 1 if there is a row */
   int (*next)(void *iterator);
   int (*get_length)(void *iterator, size_t *key_size, size_t *value_size);
   int (*get)(void *iterator, char *key, size_t key_size, char *value, size_t value_size);
 };
 
-/* "keyring_reader_with_status". A key that is not there is a success with a NULL reader. Lengths do not
- * count a terminator, and there need not be room for one. */
+/* "keyring_reader_with_status". For a key that does not exist, init succeeds with a NULL reader. Lengths
+ * do not count a terminator, and there need not be room for one. */
 struct kx_keyring_reader {
   int (*init)(const char *data_id, const char *auth_id, void **reader);
   int (*deinit)(void *reader);
@@ -256,7 +256,7 @@ struct kx_keyring_generator {
 struct kx_keyring_keys_metadata_iterator {
   int (*init)(void **iterator);
   int (*deinit)(void *iterator);
-  int (*is_valid)(void *iterator); /* true when there is a key */
+  int (*is_valid)(void *iterator); /* 1 if there is a key */
   int (*next)(void *iterator);
   int (*get_length)(void *iterator, size_t *data_id_size, size_t *auth_id_size);
   int (*get)(void *iterator, char *data_id, size_t data_id_room, char *auth_id, size_t auth_id_room);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The C boundary, driven as mysqld drives it: the built library is opened with dlopen, plugin and component
-//! each from a copy of its own, and the services around them are stubs that watch what is done to them.
+//! The C interface, used as mysqld uses it. The built library is opened with dlopen, plugin and component each from a
+//! copy of its own. The server's services are stubs that check how they are used.
 //!
-//! `KX_ABI_CALLS` is how many random calls are made (default 20,000; 1,000,000 in the long run), `KX_SEED`
-//! repeats the choices of a run, `KX_LIBRARY` names another library than the one just built.
+//! `KX_ABI_CALLS` is the number of random calls (default 20,000; 1,000,000 in the long run), `KX_SEED` repeats the
+//! choices of a run, `KX_LIBRARY` names another library than the one just built.
 #![allow(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,

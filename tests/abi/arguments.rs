@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Good and hostile arguments, chosen by numbers that a seed repeats.
+//! Good and hostile arguments, chosen by random numbers that a seed repeats.
 
 use crate::seed::Rng;
 use std::ffi::c_char;
 use std::io::Write;
 use std::sync::OnceLock;
 
-/// What the calls are made of.
+/// The random numbers.
 pub struct Random(pub Rng);
 
 impl Random {
@@ -45,7 +45,7 @@ pub fn endless_of(len: usize) -> *const c_char {
     map[map.len() / 2 - len..].as_ptr().cast()
 }
 
-/// A buffer with room for `len` bytes and a rim that must stay as it is.
+/// A buffer with room for `len` bytes, and a rim that must not be changed.
 pub struct Buffer {
     bytes: Vec<u8>,
     len: usize,
@@ -63,19 +63,19 @@ impl Buffer {
         self.bytes.as_mut_ptr().cast()
     }
 
-    /// What was written, `n` bytes of it; nothing may lie behind the room.
+    /// The first `n` bytes. Nothing may have been written behind the room.
     pub fn get(&self, n: usize) -> &[u8] {
         assert!(self.bytes[self.len..].iter().all(|b| *b == FILL), "written past the end of a buffer");
         &self.bytes[..n]
     }
 
-    /// Nothing was written at all.
+    /// Fails if anything was written.
     pub fn assert_untouched(&self) {
         assert!(self.bytes.iter().all(|b| *b == FILL), "a failed call wrote to a buffer");
     }
 }
 
-/// Handles that nobody gave out.
+/// A handle that was never given out.
 pub fn foreign_handles(random: &mut Random) -> usize {
     match random.below(5) {
         0 => 0,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The component: what a load refuses, orders of init, load and deinit, and what stays when a reload fails.
+//! The component: what a load refuses, orders of init, load and deinit, and what stays in use when a reload fails.
 
 use crate::hosts::{Component, Dir};
 use crate::stubs;
@@ -109,7 +109,7 @@ fn a_failed_reload_leaves_the_keyring_and_its_configuration() {
         assert_eq!(store(&component, c"k", b"data"), 1, "a duplicate");
         assert_eq!(read(&component, open(&component, c"k").unwrap()), Some(b"data".to_vec()));
     }
-    // Back to the same keyring: a reader from before goes on.
+    // Back to the same keyring: a reader that was open stays usable.
     dir.configure_well();
     assert_eq!(component.load(), 0);
     assert_eq!(component.row("Last_error"), "");
@@ -151,7 +151,7 @@ fn a_reader_answers_what_its_key_is_now() {
         assert_eq!(unsafe { component.reader.deinit.unwrap()(handle) }, 0);
         assert_eq!(read(&component, handle), None);
     }
-    // Their places are used again, their handles are not.
+    // The readers are used again, their handles are not.
     let again: Vec<_> = (0..100).map(|_| open(&component, c"k").unwrap()).collect();
     assert!(!again.contains(&reader) && !again.contains(&other));
     assert_eq!((read(&component, reader), read(&component, other)), (None, None));
@@ -180,7 +180,7 @@ fn init_load_and_deinit_in_every_order() {
     assert!(!component.is_active());
     assert_eq!(open(&component, c"k"), Err(()));
     unsafe {
-        // What is open can be closed, once and again, and by the right kind only.
+        // A handle can be closed, more than once, and only by its own kind.
         assert_eq!(component.iterator.is_valid.unwrap()(reader), 0);
         assert_eq!(component.iterator.deinit.unwrap()(reader), 0);
         assert!(read(&component, reader).is_some());
@@ -217,8 +217,7 @@ fn it_works_without_an_error_log_and_without_a_registry() {
     assert_eq!(component.deinit(), 0);
 }
 
-/// Until the first change after the server has dropped its privileges nothing is written. Only root can
-/// show that.
+/// Nothing is written before the first change after the server has dropped its privileges. Only root can test that.
 #[test]
 fn nothing_is_written_while_the_server_is_still_root() {
     if !rustix::process::geteuid().is_root() {

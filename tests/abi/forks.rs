@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `mysqld --daemonize` forks when the component has opened its keyring: the child goes on as the server.
+//! `mysqld --daemonize` forks after the component has opened its keyring. The child is the server from then on.
 
 use crate::component::{open, read, store};
 use crate::hosts::{Component, Dir};
@@ -28,7 +28,7 @@ fn a_forked_server_has_its_keys_and_locks_them_again() {
         return forks();
     }
     let this = std::env::current_exe().unwrap();
-    // Root's privileges have no limit of locked memory, but for one that was given up.
+    // Root has no limit of locked memory unless it gives up a capability.
     let setpriv = ["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock", "--"];
     let limited = Command::new(setpriv[0]).args(&setpriv[1..]).arg("true").output();
     let limited = limited.is_ok_and(|done| done.status.success());
@@ -105,7 +105,7 @@ fn forks() {
         });
     assert!(warned || !all_locked || unlimited);
 
-    // What the child has stored is in the file, and nothing else has changed.
+    // The file contains what the child has stored, and nothing else has changed.
     let unlock: UnlockSource = dir.unlock().parse().unwrap();
     let fs: std::sync::Arc<dyn keyring_external::store::fs::Fs> = std::sync::Arc::new(RealFs);
     let (keyring, notes) = load(&fs, &dir.keyring(), &unlock).unwrap();

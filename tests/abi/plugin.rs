@@ -13,7 +13,7 @@ fn store(plugin: &Plugin, id: &CStr, data: &[u8]) -> bool {
     }
 }
 
-/// `Err` for a failure, `None` for a key that is not there.
+/// `Err` for a failure, `None` for a key that does not exist.
 fn fetch(plugin: &Plugin, id: &CStr) -> Result<Option<Vec<u8>>, ()> {
     let (mut kind, mut key, mut len) = (null_mut(), null_mut::<c_void>(), 0);
     let failed = unsafe { plugin.keyring.fetch.unwrap()(id.as_ptr(), &mut kind, null(), &mut key, &mut len) };

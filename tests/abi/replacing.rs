@@ -36,7 +36,7 @@ fn fetch(plugin: &Plugin, id: &str) -> (bool, bool) {
     (!failed, !key.is_null())
 }
 
-/// Runs `replace` while threads make keys; answers the ids of those that were acknowledged. All of them were.
+/// Runs `replace` while threads generate keys, which must all be acknowledged. Returns their ids.
 fn while_keys_are_made(plugin: &Plugin, replace: impl FnOnce()) -> BTreeSet<String> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -51,7 +51,7 @@ fn while_keys_are_made(plugin: &Plugin, replace: impl FnOnce()) -> BTreeSet<Stri
             made
         };
         let makers: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || make(thread))).collect();
-        // Whatever becomes of it, the threads must end.
+        // The threads must end even if it fails.
         let replaced = std::panic::catch_unwind(std::panic::AssertUnwindSafe(replace));
         stop.store(true, Ordering::Relaxed);
         let made = makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect();
@@ -82,7 +82,7 @@ fn a_keyring_that_was_replaced_is_not_changed_any_more() {
     let _turn = stubs::ALLOCATOR.lock().unwrap_or_else(|e| e.into_inner());
     let dirs = [Dir::new(), Dir::new()];
     let plugin = Plugin::set_up(&dirs[0]);
-    // Both are opened by secrets of the same bytes.
+    // Both keyrings have the same unlock secret.
     assert_eq!(plugin.init(), 0);
     let made = while_keys_are_made(&plugin, || {
         for round in 0..10 {

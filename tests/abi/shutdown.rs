@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The end of the component, as MySQL 8.0 and 8.4 make it: they hold the registry's lock for writing meanwhile.
+//! The end of the component in MySQL 8.0 and 8.4, which hold the registry's lock for writing meanwhile.
 
 use crate::component::store;
 use crate::hosts::{Component, Dir};
@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything here takes.
+/// Far longer than any step here takes.
 const HANG: Duration = Duration::from_secs(120);
 
 static LOCK: RwLock<()> = RwLock::new(());
@@ -47,7 +47,7 @@ fn copies_are_seen_to_and_deinit_ends_while_the_registry_is_locked() {
     assert!(stubs::logged(&format!("the copy {} is out of use", mirror.display())));
 
     let locked = LOCK.write().unwrap();
-    // Nothing but the thread that sees to the copies writes to the mirror, and it has a line to log then.
+    // Only the thread that looks after the copies writes to the mirror, and it logs a line then.
     std::fs::rename(&away, &mirror).unwrap();
     let until = Instant::now() + HANG;
     while std::fs::read(&mirror).unwrap() != std::fs::read(dir.keyring()).unwrap() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The server's services, as stubs: an allocator that knows every block, an error log that keeps its lines, a
-//! registry that counts.
+//! The server's services, as stubs: an allocator that knows every block, an error log that keeps its lines, and a registry
+//! that counts.
 
 use keyring_external::abi::sys::{
     KX_MESSAGE_NOT_AES, KX_MESSAGE_NOT_FOUND, KX_MESSAGE_TEXT, kx_log_service, kx_malloc_service,
@@ -12,8 +12,8 @@ use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, Ordering};
 
-/// The blocks that are handed out, with their sizes. What the system's allocator gives lies behind a header,
-/// so that a block given to another allocator's free is found out by that one.
+/// The allocated blocks, with their sizes. Each has a header before it, so that the free of another allocator detects a
+/// block that is passed to it.
 static BLOCKS: Mutex<Option<HashMap<usize, usize>>> = Mutex::new(None);
 const HEADER: usize = 32;
 
@@ -60,7 +60,7 @@ fn abort(why: &str) -> ! {
     std::process::abort()
 }
 
-/// Frees a block as the server does, and answers how many bytes it had.
+/// Frees a block as the server does, and returns how many bytes it had.
 pub fn server_free(block: *mut c_void) -> usize {
     let size = with_blocks(|blocks| blocks.get(&block.addr()).copied())
         .expect("a block of the server's allocator was handed out");
@@ -68,12 +68,12 @@ pub fn server_free(block: *mut c_void) -> usize {
     size
 }
 
-/// How many blocks are handed out.
+/// How many blocks are allocated.
 pub fn blocks() -> usize {
     with_blocks(|blocks| blocks.len())
 }
 
-/// Lets the allocation after `n` further ones fail, and all behind it; -1 lets none fail.
+/// Lets `n` more allocations succeed and the later ones fail; -1 lets all succeed.
 pub fn fail_after(n: i64) {
     ALLOCATIONS_LEFT.store(n, Ordering::SeqCst);
 }
@@ -93,7 +93,7 @@ static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn line(text: String) {
     let mut lines = LINES.lock().unwrap();
-    // The random calls fail by the thousand.
+    // Thousands of the random calls fail.
     if lines.len() > 2000 {
         lines.clear();
     }
@@ -111,7 +111,7 @@ pub fn last_lines() -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-// These are variadic in C; integers and pointers arrive the same way, as far as they were given.
+// These are variadic in C. Integers and pointers arrive in the same way as those of an ordinary function.
 unsafe extern "C" fn plugin_log(
     plugin: *mut *mut c_void,
     level: c_int,
