@@ -3,7 +3,7 @@
 
 use super::authentic;
 use keyring_external::format::Result;
-use keyring_external::format::commit::{self, Commit, Committed, Other};
+use keyring_external::format::commit::{self, Commit, Committed, OtherSlot};
 use keyring_external::format::crypto::{DataKeys, IV_LEN, Tag};
 use keyring_external::format::header::{self, Header};
 use keyring_external::format::image::{Image, Opener, open_front, read_records};
@@ -202,8 +202,8 @@ pub fn records(data: &[u8]) {
         4 => commit.chain[0] ^= lie as u8,
         _ => {}
     }
-    let other =
-        [Other::Fits, Other::Unreadable, Other::NamesNextRecord, Other::Fits][(flags >> 3 & 3) as usize];
+    let other = [OtherSlot::Fits, OtherSlot::Unreadable, OtherSlot::NamesNextRecord, OtherSlot::Fits]
+        [(flags >> 3 & 3) as usize];
     let mut lens = 0;
     let mut read = 0;
     let tail = SEALER.with_borrow_mut(|sealer| {

@@ -81,7 +81,7 @@ impl Commit {
 
 /// What there is beside the newest readable commit slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Other {
+pub enum OtherSlot {
     /// The slot of the same generation, or of the one before.
     Fits,
     /// A slot that cannot be read, or that an earlier write should have replaced.
@@ -97,13 +97,13 @@ pub struct Committed {
     /// The newest commit that can be read.
     pub commit: Commit,
     /// The slot beside it.
-    pub other: Other,
+    pub other: OtherSlot,
 }
 
 impl Commit {
     /// What an unreadable `slot` beside this commit was. Of its four telling fields three are enough, so
     /// that no single damaged byte hides a lost record, or invents one.
-    fn unreadable(&self, slot: &[u8]) -> Other {
+    fn unreadable(&self, slot: &[u8]) -> OtherSlot {
         let mut r = FieldReader(slot);
         let magic = r.array() == Some(*MAGIC);
         let generation = r.u64().and_then(|g| g.checked_sub(self.generation)) == Some(1);
@@ -111,7 +111,7 @@ impl Commit {
         let length = (1..=MAX_RECORD as u64).contains(&added);
         let count = r.u64().and_then(|c| c.checked_sub(self.count)) == Some(1);
         let telling = [magic, generation, length, count].iter().filter(|fits| **fits).count();
-        if telling >= 3 { Other::NamesNextRecord } else { Other::Unreadable }
+        if telling >= 3 { OtherSlot::NamesNextRecord } else { OtherSlot::Unreadable }
     }
 }
 
@@ -129,7 +129,7 @@ pub fn read(front: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Co
         (Some(a), Some(b)) => {
             let (older, commit) = if a.generation < b.generation { (a, b) } else { (b, a) };
             let fits = commit.generation - older.generation <= 1;
-            Ok(Committed { commit, other: if fits { Other::Fits } else { Other::Unreadable } })
+            Ok(Committed { commit, other: if fits { OtherSlot::Fits } else { OtherSlot::Unreadable } })
         }
         (Some(commit), None) => Ok(Committed { commit, other: commit.unreadable(second) }),
         (None, Some(commit)) => Ok(Committed { commit, other: commit.unreadable(first) }),
@@ -171,10 +171,10 @@ mod tests {
         let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let mut front = front(&keys, &one);
-        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: one, other: Other::Fits });
+        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: one, other: OtherSlot::Fits });
         let two = Commit { generation: 2, length: 17000, count: 1, chain: [2; 32] };
         put(&mut front, &keys, &two);
-        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: two, other: Other::Fits });
+        assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: two, other: OtherSlot::Fits });
         let three = Commit { generation: 3, length: 18000, count: 2, chain: [3; 32] };
         let bytes = three.encode(&keys, &EPOCH);
         // Not the last bytes: what was there may be the same by chance.
@@ -185,7 +185,7 @@ mod tests {
             let read = read(&front, &keys, &EPOCH).unwrap();
             assert_eq!(read.commit, two);
             // The magic, the generation and the length that is 18000, not 17000, are written by then.
-            assert_eq!(read.other == Other::NamesNextRecord, torn >= 18, "torn at {torn}");
+            assert_eq!(read.other == OtherSlot::NamesNextRecord, torn >= 18, "torn at {torn}");
         }
     }
 
@@ -197,8 +197,8 @@ mod tests {
         };
         let next = slot(9, 16500, 1);
         let older = slot(7, 16384, 0);
-        assert_eq!(commit.unreadable(&next), Other::NamesNextRecord);
-        assert_eq!(commit.unreadable(&older), Other::Unreadable);
+        assert_eq!(commit.unreadable(&next), OtherSlot::NamesNextRecord);
+        assert_eq!(commit.unreadable(&older), OtherSlot::Unreadable);
         for at in 0..next.len() {
             for bit in 0..8 {
                 let flipped = |slot: &[u8]| {
@@ -206,12 +206,12 @@ mod tests {
                     slot[at] ^= 1 << bit;
                     slot
                 };
-                assert_eq!(commit.unreadable(&flipped(&next)), Other::NamesNextRecord, "byte {at}");
-                assert_eq!(commit.unreadable(&flipped(&older)), Other::Unreadable, "byte {at}");
+                assert_eq!(commit.unreadable(&flipped(&next)), OtherSlot::NamesNextRecord, "byte {at}");
+                assert_eq!(commit.unreadable(&flipped(&older)), OtherSlot::Unreadable, "byte {at}");
             }
         }
-        assert_eq!(commit.unreadable(&[0; COMMIT_BLOCK]), Other::Unreadable);
-        assert_eq!(commit.unreadable(&[0xff; COMMIT_BLOCK]), Other::Unreadable);
+        assert_eq!(commit.unreadable(&[0; COMMIT_BLOCK]), OtherSlot::Unreadable);
+        assert_eq!(commit.unreadable(&[0xff; COMMIT_BLOCK]), OtherSlot::Unreadable);
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         assert!(read(&swapped, &keys, &EPOCH).is_err());
         let mut padded = front.clone();
         padded[COMMITS_AT + COMMIT_LEN + 10] = 1;
-        assert_eq!(read(&padded, &keys, &EPOCH).unwrap().other, Other::Unreadable);
+        assert_eq!(read(&padded, &keys, &EPOCH).unwrap().other, OtherSlot::Unreadable);
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
         put(&mut front, &keys, &four);
         assert_eq!(
             read(&front, &keys, &EPOCH).unwrap(),
-            Committed { commit: four, other: Other::Unreadable }
+            Committed { commit: four, other: OtherSlot::Unreadable }
         );
     }
 }

@@ -3,7 +3,7 @@
 //! left out, repeated or reordered.
 
 use super::bytes::FieldReader;
-use super::commit::{Commit, Committed, Other};
+use super::commit::{Commit, Committed, OtherSlot};
 use super::crypto::{DataKeys, IV_LEN, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
 use super::layout::{ANCESTOR_COUNT, FIXED_LEN, MAX_BODY, RECORD_FIELDS_LEN, RECORD_OVERHEAD};
@@ -224,7 +224,7 @@ pub fn read(
             chain,
         };
     }
-    if other == Other::NamesNextRecord && rolled_forward == 0 {
+    if other == OtherSlot::NamesNextRecord && rolled_forward == 0 {
         return damaged(commit.length, "the last record and the commit slot that names it");
     }
     // Every record behind those that the file was written with raised the generation by one. States before those never

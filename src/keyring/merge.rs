@@ -3,8 +3,8 @@
 //! Nothing is lost whatever happens in between: both files are kept first, and what is written then makes each of
 //! them an earlier state of itself.
 
-use super::kinship::Kinship;
 use super::log::Log;
+use super::relation::Relation;
 use super::shared::Keyring;
 use crate::error::{BadRequest, Error, Result};
 use crate::key::{KeyName, KeyType, NameRef};
@@ -154,11 +154,11 @@ impl Merging {
         for (i, copy) in copies.iter().enumerate() {
             let mut is_end = true;
             for (j, other) in copies.iter().enumerate().filter(|(j, _)| *j != i) {
-                match copy.kinship(other) {
-                    Kinship::Foreign => return Err(two_keyrings(copy, other)),
-                    Kinship::Earlier => is_end = false,
-                    Kinship::Alike if j < i => is_end = false,
-                    Kinship::Alike | Kinship::Later | Kinship::Diverged | Kinship::Unclear => {}
+                match copy.relation_to(other) {
+                    Relation::OtherKeyring => return Err(two_keyrings(copy, other)),
+                    Relation::Ancestor => is_end = false,
+                    Relation::Same if j < i => is_end = false,
+                    Relation::Same | Relation::Descendant | Relation::Diverged | Relation::Unknown => {}
                 }
             }
             ends.extend(is_end.then_some(i));

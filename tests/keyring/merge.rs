@@ -9,7 +9,7 @@ use crate::common::{
 use keyring_external::error::{BadRequest, Error};
 use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{
-    Keyring, KeyringState, Kinship, Log, MergeResult, Merging, Standing, Take, Trust, load, load_all,
+    Keyring, KeyringState, Log, MergeResult, Merging, Relation, Standing, Take, Trust, load, load_all,
 };
 use std::path::{Path, PathBuf};
 
@@ -282,7 +282,7 @@ fn a_server_goes_on_from_what_was_merged() {
     assert!(all.iter().all(|key| held.get(key.0) == Some(key.1)) && held.len() == all.len() + 1);
     let both = open_both(&sim, &[PATH, MIRROR]).unwrap();
     assert_eq!(both.len(), all.len() + 1);
-    assert_eq!(at(&sim, PATH).kinship(&server), Kinship::Earlier);
+    assert_eq!(at(&sim, PATH).relation_to(&server), Relation::Ancestor);
 }
 
 /// A renewal alone, and more changes of the other copy since: no key is in one of them only, and still the renewal
@@ -290,7 +290,7 @@ fn a_server_goes_on_from_what_was_merged() {
 #[test]
 fn a_renewal_that_the_newer_copy_does_not_know_is_not_undone() {
     let (sim, all) = diverged(&[Op::Rekey], &[store("theirs"), store("and more of theirs")]);
-    assert_eq!(at(&sim, PATH).kinship(&at(&sim, MIRROR)), Kinship::Diverged);
+    assert_eq!(at(&sim, PATH).relation_to(&at(&sim, MIRROR)), Relation::Diverged);
     assert_eq!(at(&sim, PATH).missing_in(&at(&sim, MIRROR)), 0);
     let slot = |path: &str| at(&sim, path).slots()[0].clone();
     let renewed = slot(PATH);

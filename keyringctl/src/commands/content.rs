@@ -3,7 +3,7 @@
 //! the two files claim.
 
 use super::secret;
-use keyring_external::keyring::{Claims, Keyring, Kinship};
+use keyring_external::keyring::{Claims, Keyring, Relation};
 use std::path::Path;
 
 /// What is known of a copy's content.
@@ -15,10 +15,10 @@ pub(super) struct Content {
 
 impl Content {
     /// How it relates to another copy.
-    pub fn kinship(&self, other: &Content) -> Kinship {
+    pub fn relation_to(&self, other: &Content) -> Relation {
         match (&self.keyring, &other.keyring) {
-            (Some(ours), Some(theirs)) => ours.kinship(theirs),
-            _ => self.claims.kinship(&other.claims),
+            (Some(ours), Some(theirs)) => ours.relation_to(theirs),
+            _ => self.claims.relation_to(&other.claims),
         }
     }
 

@@ -2,7 +2,7 @@
 //! A keyring file read back into keys.
 
 use super::note::Note;
-use crate::format::commit::{self, Commit, Other};
+use crate::format::commit::{self, Commit, OtherSlot};
 use crate::format::crypto::DataKeys;
 use crate::format::error::{FormatError, Result};
 use crate::format::header::{self, Header, Unchecked};
@@ -111,7 +111,7 @@ fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front
         (None, Opener::Secret(_)) => return Err(FormatError::NotAKeyring),
     };
     let committed = commit::read(front, keys, &header.epoch)?;
-    let notes = if committed.other == Other::Fits { Vec::new() } else { vec![Note::CommitSlot] };
+    let notes = if committed.other == OtherSlot::Fits { Vec::new() } else { vec![Note::CommitSlot] };
     Ok(Front { header, keys: own, start, committed, notes, before: Vec::new() })
 }
 

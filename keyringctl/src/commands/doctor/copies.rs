@@ -5,7 +5,7 @@ use super::finding::Findings;
 use super::host_view::HostView;
 use crate::commands::content::{Content, remedy};
 use keyring_external::error::{Error, Refusal};
-use keyring_external::keyring::{Kinship, check_claims_by_witness};
+use keyring_external::keyring::{Relation, check_claims_by_witness};
 use keyring_external::store::fs::Fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
     let Some((newest_path, newest)) = newest else { return };
     for (i, (path, of_this)) in opened.iter().enumerate() {
         let (shown, generation) = (path.display(), of_this.generation());
-        let before = opened.iter().take(i).find(|(_, other)| of_this.kinship(other) == Kinship::Diverged);
+        let before =
+            opened.iter().take(i).find(|(_, other)| of_this.relation_to(other) == Relation::Diverged);
         if let Some((other, of_other)) = before {
             found.error(
                 "copies-alike",
@@ -37,8 +38,8 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 &remedy(&view.local_path(other), &view.local_path(path), Some(&view.local_path(&view.host.datadir)), &view.secret_args()),
             );
         }
-        match of_this.kinship(newest) {
-            Kinship::Foreign => found.error(
+        match of_this.relation_to(newest) {
+            Relation::OtherKeyring => found.error(
                 "copies-alike",
                 path,
                 format!(
@@ -50,7 +51,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 "It is not a copy of the keyring that the server uses.",
                 &["mount the right volume there, or correct the path in the configuration".to_owned()],
             ),
-            Kinship::Earlier => found.warning(
+            Relation::Ancestor => found.warning(
                 "copies-alike",
                 path,
                 format!("{shown} is behind: it has generation {generation}, the newest copy has {}", newest.generation()),
@@ -60,7 +61,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                     format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), view.secret_args().option()),
                 ],
             ),
-            Kinship::Unclear => found.warning(
+            Relation::Unknown => found.warning(
                 "copies-alike",
                 path,
                 format!(
@@ -72,7 +73,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 &["run it with the secret: keyringctl doctor --unlock SOURCE".to_owned()],
             ),
             // Diverged copies are reported above.
-            Kinship::Alike | Kinship::Later | Kinship::Diverged => {}
+            Relation::Same | Relation::Descendant | Relation::Diverged => {}
         }
         if of_this.claims.damaged {
             found.warning(

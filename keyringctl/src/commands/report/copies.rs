@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::mounts::{Mount, mount_of};
 use keyring_external::error::{BadRequest, Result as KeyringResult};
 use keyring_external::format::slots::SlotKind;
-use keyring_external::keyring::{Claims, Keyring, Kinship, inspect};
+use keyring_external::keyring::{Claims, Keyring, Relation, inspect};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::volume::directory_of;
 use serde::Serialize;
@@ -123,12 +123,12 @@ pub(super) fn read(
 /// Records which copies have diverged, and which are the same file.
 pub(super) fn compare(copies: &mut [CopyFacts], read: &[CopyContents]) {
     let diverged = |one: &CopyContents, other: &CopyContents| match (&one.opened, &other.opened) {
-        (Ok(one), Ok(other)) => one.kinship(other) == Kinship::Diverged,
+        (Ok(one), Ok(other)) => one.relation_to(other) == Relation::Diverged,
         _ => one
             .claims
             .as_ref()
             .zip(other.claims.as_ref())
-            .is_some_and(|(a, b)| a.kinship(b) == Kinship::Diverged),
+            .is_some_and(|(a, b)| a.relation_to(b) == Relation::Diverged),
     };
     let paths: Vec<_> = copies.iter().map(|copy| copy.path.clone()).collect();
     for (i, (copy, this)) in copies.iter_mut().zip(read).enumerate() {

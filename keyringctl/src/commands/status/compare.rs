@@ -6,7 +6,7 @@ use crate::commands::apart;
 use crate::commands::content::Content;
 use crate::commands::output::shell_word;
 use crate::commands::secret;
-use keyring_external::keyring::Kinship;
+use keyring_external::keyring::Relation;
 use std::path::Path;
 use uuid::Uuid;
 
@@ -38,21 +38,21 @@ fn compare_states(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secre
             }
             let best = all.get(reference)?;
             let newest = best.about.as_ref().and_then(|a| a.generation).unwrap_or_default();
-            match content.kinship(best.content.as_ref()?) {
-                Kinship::Alike | Kinship::Foreign => None,
-                Kinship::Earlier => Some(format!(
+            match content.relation_to(best.content.as_ref()?) {
+                Relation::Same | Relation::OtherKeyring => None,
+                Relation::Ancestor => Some(format!(
                     "it is behind {} (generation {newest}). A running server brings it up to date within seconds of \
                      a status query. Without a server, run keyringctl sync {} --mirror {}{unlock}",
                     best.path.display(),
                     shell_word(&best.path),
                     shell_word(&found.path)
                 )),
-                Kinship::Later => Some(format!("it is newer than {}", best.path.display())),
-                Kinship::Unclear => Some(format!(
+                Relation::Descendant => Some(format!("it is newer than {}", best.path.display())),
+                Relation::Unknown => Some(format!(
                     "{} has generation {newest}: this copy is behind or has diverged. Add --unlock to find out",
                     best.path.display()
                 )),
-                Kinship::Diverged => {
+                Relation::Diverged => {
                     diverged.get_or_insert(found.path.clone());
                     let merge = (best.path.as_path(), found.path.as_path());
                     Some(diverged_text(&best.path, &found.path, merge, is_last_used, datadir, unlock))
@@ -97,8 +97,8 @@ fn reference(all: &[CopyStatus], id: &Uuid) -> Option<(usize, bool)> {
         all.get(*i).and_then(|f| f.about.as_ref()).is_some_and(|a| a.witness == Some(WitnessSays::Same))
     };
     let Some(last_used) = ours().find(is_last_used) else { return Some((newest, false)) };
-    match content(last_used)?.kinship(content(newest)?) {
-        Kinship::Earlier => Some((newest, false)),
+    match content(last_used)?.relation_to(content(newest)?) {
+        Relation::Ancestor => Some((newest, false)),
         _ => Some((last_used, true)),
     }
 }

@@ -2,7 +2,7 @@
 //! A keyring that `keyringctl verify` opened, to be opened again.
 
 use crate::error::{Error, Result};
-use keyring_external::keyring::{Keyring, Kinship, load_with};
+use keyring_external::keyring::{Keyring, Relation, load_with};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
@@ -36,11 +36,11 @@ impl OpenedKeyring {
             let (a, b) = (a.path.display(), b.path.display());
             Err(Error::Usage(format!("{a} and {b} {what}: verify them one at a time")))
         };
-        match a.keyring.kinship(&b.keyring) {
-            Kinship::Foreign => one_at_a_time("are two different keyrings"),
-            Kinship::Diverged => one_at_a_time("have diverged and hold different keys"),
-            Kinship::Earlier => Ok(second),
-            Kinship::Alike | Kinship::Later | Kinship::Unclear => Ok(first),
+        match a.keyring.relation_to(&b.keyring) {
+            Relation::OtherKeyring => one_at_a_time("are two different keyrings"),
+            Relation::Diverged => one_at_a_time("have diverged and hold different keys"),
+            Relation::Ancestor => Ok(second),
+            Relation::Same | Relation::Descendant | Relation::Unknown => Ok(first),
         }
     }
 }

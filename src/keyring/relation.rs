@@ -8,26 +8,26 @@ use std::cmp::Ordering;
 
 /// How a copy stands to another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kinship {
+pub enum Relation {
     /// Both are in one state.
-    Alike,
+    Same,
     /// It is in an earlier state: nothing is lost when the other takes its place.
-    Earlier,
+    Ancestor,
     /// It is in a later state.
-    Later,
+    Descendant,
     /// Both were changed apart: each may hold keys that the other does not have.
     Diverged,
     /// It is older or newer. Whether it is an earlier or later state cannot be told without the secret.
-    Unclear,
+    Unknown,
     /// It is another keyring.
-    Foreign,
+    OtherKeyring,
 }
 
-impl Kinship {
+impl Relation {
     fn reversed(self) -> Self {
         match self {
-            Kinship::Earlier => Kinship::Later,
-            Kinship::Later => Kinship::Earlier,
+            Relation::Ancestor => Relation::Descendant,
+            Relation::Descendant => Relation::Ancestor,
             same => same,
         }
     }
@@ -35,24 +35,24 @@ impl Kinship {
 
 impl Claims {
     /// How this copy stands to another one, as both claim.
-    pub fn kinship(&self, other: &Claims) -> Kinship {
+    pub fn relation_to(&self, other: &Claims) -> Relation {
         if self.header.id != other.header.id {
-            return Kinship::Foreign;
+            return Relation::OtherKeyring;
         }
-        let (Some(ours), Some(theirs)) = (&self.commit, &other.commit) else { return Kinship::Unclear };
+        let (Some(ours), Some(theirs)) = (&self.commit, &other.commit) else { return Relation::Unknown };
         if ours == theirs {
-            Kinship::Alike
+            Relation::Same
         } else if ours.generation > theirs.generation {
-            other.kinship(self).reversed()
+            other.relation_to(self).reversed()
         } else if ours.generation == theirs.generation {
-            Kinship::Diverged
+            Relation::Diverged
         } else if other.header.ancestors.contains(&StateId::new(&self.header.epoch, ours))
             // Of one writing: records were appended.
             || self.header.epoch == other.header.epoch
         {
-            Kinship::Earlier
+            Relation::Ancestor
         } else {
-            Kinship::Unclear
+            Relation::Unknown
         }
     }
 }
@@ -60,19 +60,19 @@ impl Claims {
 impl Keyring {
     /// How this copy stands to another one. Where no header vouches for an earlier state, one that holds no key
     /// that the later one lacks is taken for earlier, if both have the same data key.
-    pub fn kinship(&self, other: &Keyring) -> Kinship {
+    pub fn relation_to(&self, other: &Keyring) -> Relation {
         if self.id != other.id {
-            return Kinship::Foreign;
+            return Relation::OtherKeyring;
         }
         // One lock after the other: both may be one keyring.
         let ours = self.lock_writer().lineage().state();
         let theirs = other.lock_writer().lineage().state();
         if ours == theirs {
-            return Kinship::Alike;
+            return Relation::Same;
         }
         match ours.generation().cmp(&theirs.generation()) {
-            Ordering::Greater => other.kinship(self).reversed(),
-            Ordering::Equal => Kinship::Diverged,
+            Ordering::Greater => other.relation_to(self).reversed(),
+            Ordering::Equal => Relation::Diverged,
             Ordering::Less => {
                 let key = self.lock_writer().keys().try_clone();
                 let newer = other.lock_writer();
@@ -80,7 +80,7 @@ impl Keyring {
                 let same_key = key.is_ok_and(|key| key == *newer.keys());
                 let missing = || self.read_memory().missing_in(&other.read_memory());
                 let earlier = newer.lineage().supersedes(&ours, || if same_key { missing() } else { 1 });
-                if earlier { Kinship::Earlier } else { Kinship::Diverged }
+                if earlier { Relation::Ancestor } else { Relation::Diverged }
             }
         }
     }
