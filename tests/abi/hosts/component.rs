@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Opens the library as mysqld opens a component.
 
-use super::{Dir, symbol};
+use super::dir::{Dir, symbol};
 use crate::stubs;
 use keyring_external::abi::sys::*;
 use libloading::os::unix::Library;
