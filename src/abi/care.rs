@@ -4,8 +4,6 @@
 //! only while there is something to do.
 
 use super::component::log;
-use super::instance;
-use crate::keyring::Keyring;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,6 +13,14 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(5);
 /// The stack of the thread in bytes.
 const STACK: usize = 1 << 20;
+
+/// What the thread does, and whether there is something to do.
+#[derive(Clone, Copy)]
+pub(super) struct Work {
+    pub is_due: fn() -> bool,
+    /// Ends early when the function that it is given says no.
+    pub run: fn(&dyn Fn() -> bool),
+}
 
 /// The running thread.
 struct Care {
@@ -45,16 +51,9 @@ fn care() -> MutexGuard<'static, Option<Care>> {
     CARE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the thread if the keyring needs it. Must not be called at a server's start: `mysqld --daemonize` forks after
-/// that, and in the child a lock that the thread held would stay locked for ever.
-pub(super) fn start_for(keyring: &Keyring) {
-    if instance::needs_care(keyring) {
-        start();
-    }
-}
-
-/// Starts the thread, unless it runs.
-pub(super) fn start() {
+/// Starts the thread, unless it runs. Must not be called at a server's start: `mysqld --daemonize` forks after that, and
+/// in the child a lock that the thread held would stay locked for ever.
+pub(super) fn start(work: Work) {
     let mut care = care();
     let process = std::process::id();
     if care.as_ref().is_some_and(|care| care.process == process && !care.done && !care.thread.is_finished()) {
@@ -67,7 +66,7 @@ pub(super) fn start() {
     let (stop, stopped) = channel();
     let named = std::thread::Builder::new().name("keyring-care".to_owned()).stack_size(STACK);
     // If there can be no thread, the next change does its work.
-    if let Ok(thread) = named.spawn(move || look_after(&stopped)) {
+    if let Ok(thread) = named.spawn(move || look_after(work, &stopped)) {
         *care = Some(Care { process, stop, thread, done: false });
     }
 }
@@ -84,14 +83,14 @@ pub(super) fn stop() {
 
 /// The thread. It must not wait for anything that a caller of [`stop`] may hold, such as the server's registry of
 /// services.
-fn look_after(stopped: &Receiver<()>) {
+fn look_after(work: Work, stopped: &Receiver<()>) {
     log::leave_registry_alone();
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     while goes_on() {
-        instance::maintain(goes_on);
+        (work.run)(&goes_on);
         // Locked, so that `start` finds the thread either working or done.
         let mut care = care();
-        if !instance::get().is_some_and(|keyring| instance::needs_care(&keyring)) {
+        if !(work.is_due)() {
             if let Some(care) = care.as_mut() {
                 care.done = true;
             }

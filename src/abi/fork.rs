@@ -2,7 +2,8 @@
 //! `mysqld --daemonize` forks after the component has opened its keyring, and memory that is locked is not locked in the
 //! child.
 
-use super::services::{Level, log};
+use super::level::Level;
+use super::services::log;
 use crate::secret;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};

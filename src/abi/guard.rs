@@ -2,7 +2,8 @@
 //! Every entry point is one call of [`guard`]: nothing unwinds into mysqld, and what a failed call returns is decided
 //! here, once for each return type.
 
-use super::services::{Level, log};
+use super::level::Level;
+use super::services::log;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

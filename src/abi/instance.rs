@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The one keyring that this loaded library serves: opening it, changing it, and replacing it by another.
 
-use super::care;
+use super::care::{self, Work};
 use super::fork;
-use super::services::{Level, log};
+use super::level::Level;
+use super::services::log;
 use crate::config::Config;
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::keyring::{Keyring, Severity, Status, Trust};
@@ -47,7 +48,7 @@ pub(super) fn count() -> u64 {
 pub(super) fn read<R>(operation: impl FnOnce(&Keyring) -> Result<R>) -> Result<R> {
     let keyring = get().ok_or(BadRequest::Unavailable)?;
     let done = operation(&keyring);
-    care::start_for(&keyring);
+    start_care_for(&keyring);
     done
 }
 
@@ -57,7 +58,7 @@ pub(super) fn change<R>(operation: impl FnOnce(&Keyring) -> Result<R>) -> Result
     let keyring = get().ok_or(BadRequest::Unavailable)?;
     let done = operation(&keyring);
     drop(changing);
-    care::start_for(&keyring);
+    start_care_for(&keyring);
     done
 }
 
@@ -71,7 +72,7 @@ pub(super) fn settle_and_change<R>(operation: impl FnOnce(&Keyring) -> Result<R>
 
 /// Writes what opening the keyring has left to be written, adopts what another program changed, and brings copies up to
 /// date, as far as there is something to do; ends early when `goes_on` says no.
-pub(super) fn maintain(goes_on: impl Fn() -> bool) {
+fn maintain(goes_on: &dyn Fn() -> bool) {
     let _changing = changing();
     if let Some(keyring) = get() {
         settle_if_due(&keyring);
@@ -82,8 +83,18 @@ pub(super) fn maintain(goes_on: impl Fn() -> bool) {
 }
 
 /// Whether [`maintain`] may have something to do.
-pub(super) fn needs_care(keyring: &Keyring) -> bool {
+fn needs_care(keyring: &Keyring) -> bool {
     keyring.needs_care() || UNSETTLED.load(Ordering::Relaxed)
+}
+
+/// The thread's work: [`maintain`], while that may have something to do.
+const CARE: Work = Work { is_due: || get().is_some_and(|keyring| needs_care(&keyring)), run: maintain };
+
+/// Has the thread look after the keyring if that needs it.
+fn start_care_for(keyring: &Keyring) {
+    if needs_care(keyring) {
+        care::start(CARE);
+    }
 }
 
 /// The status of the open keyring, for a client that asks. During a change, or while the keyring is replaced, it is the
@@ -97,7 +108,7 @@ pub(super) fn status() -> Option<Status> {
     let keyring = get()?;
     let status = if idle.is_some() { keyring.status() } else { keyring.known_status() };
     drop(idle);
-    care::start_for(&keyring);
+    start_care_for(&keyring);
     Some(status)
 }
 
@@ -167,7 +178,7 @@ pub(super) fn replace(new: &Arc<Keyring>) -> Result<()> {
     }
     put(Some(Arc::clone(new)), true);
     drop(changing);
-    care::start();
+    care::start(CARE);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod fork;
 mod guard;
 mod handles;
 mod instance;
+mod level;
 pub mod plugin;
 mod pointers;
 pub mod services;

@@ -2,6 +2,7 @@
 //! Services that the server links by name: it looks for a symbol with the service's name, which holds the version that
 //! is wanted, and writes the address of its table there before it calls init.
 
+use super::level::Level;
 use super::sys::{
     KX_LOG_ERROR, KX_LOG_NOTE, KX_LOG_WARNING, KX_SERVICE_VERSION, kx_log_service, kx_malloc_service,
 };
@@ -36,14 +37,6 @@ fn table<T>(service: &AtomicPtr<T>) -> Option<&'static T> {
 /// Keeps the handle that init was called with, for log lines; NULL forgets it.
 pub(super) fn set_plugin(plugin: *mut c_void) {
     PLUGIN.store(plugin, Ordering::Release);
-}
-
-/// The severity of a log line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Level {
-    Error,
-    Warning,
-    Note,
 }
 
 /// Writes a line to the server's error log, or to standard error if there is none. The server sends its standard error to

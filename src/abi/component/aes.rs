@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_aes`: encrypts and decrypts with a key that never leaves the keyring.
 
-use super::{log, name};
+use super::arguments::name;
+use super::log;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
+use crate::abi::level::Level;
 use crate::abi::pointers::{Shared, bytes, c_bytes, put_bytes};
-use crate::abi::services::{self, Level};
+use crate::abi::services;
 use crate::abi::sys::kx_keyring_aes;
 use crate::aes::{BLOCK, Cipher, MAX_INPUT, Mode};
 use crate::error::{BadRequest, Error};

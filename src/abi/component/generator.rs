@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_generator`: generates keys of random bytes.
 
-use super::{key_type, logging, name};
+use super::arguments::{key_type, name};
+use super::failure::logging;
 use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::pointers::Shared;

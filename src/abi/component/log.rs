@@ -6,8 +6,8 @@
 //! to standard error, which the server sends to its error log too. So do the lines of the library's own threads: 8.0 and
 //! 8.4 call deinit with the registry locked, and deinit waits for such a thread to end.
 
-use super::NAME;
-use crate::abi::services::Level;
+use super::identity::NAME;
+use crate::abi::level::Level;
 use crate::abi::sys::{
     KX_MESSAGE_INITIALIZED, KX_MESSAGE_NOT_AES, KX_MESSAGE_NOT_FOUND, KX_MESSAGE_TEXT, KX_SEVERITY_ERROR,
     KX_SEVERITY_NOTE, KX_SEVERITY_WARNING, kx_registry, kx_simple_error_log,

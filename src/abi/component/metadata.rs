@@ -3,7 +3,8 @@
 //! if no keyring is open, and hold no secret.
 
 use super::cursor::Cursor;
-use super::{AUTHOR, LICENSE, NAME, load};
+use super::identity::{AUTHOR, LICENSE, NAME};
+use super::load;
 use crate::abi::guard::{Failed, guard, guard_yes_no};
 use crate::abi::handles::Handles;
 use crate::abi::instance;

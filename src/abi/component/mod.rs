@@ -3,8 +3,11 @@
 //! leads to. There is one file for each service, and one for the table of open readers.
 
 mod aes;
+mod arguments;
 mod cursor;
+mod failure;
 mod generator;
+mod identity;
 mod iterator;
 mod load;
 pub(super) mod log;
@@ -15,20 +18,13 @@ mod status;
 mod writer;
 
 use super::care;
-use super::guard::{Failed, guard};
+use super::guard::guard;
 use super::instance;
-use super::pointers::{Shared, c_bytes};
-use super::services::{self, Level};
+use super::pointers::Shared;
 use super::sys::{kx_component, kx_metadata, kx_provided, kx_required};
-use crate::error::{BadRequest, Error, Result};
-use crate::key::{KeyType, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use identity::{AUTHOR, LICENSE, NAME};
+use std::ffi::{c_int, c_void};
 use std::ptr::{null, null_mut};
-
-/// The component's name, and the name of its implementation of every service.
-const NAME: &CStr = c"component_keyring_external";
-const AUTHOR: &CStr = c"The keyring_external developers";
-const LICENSE: &CStr = c"GPL";
 
 /// What the server looks up.
 #[unsafe(export_name = "list_components")]
@@ -100,34 +96,4 @@ unsafe extern "C" fn deinit() -> c_int {
         load::forget_last_load();
         Ok(())
     })
-}
-
-/// Does `work`, and logs its failure as "Error while {doing} key: ...".
-fn logging(doing: &str, work: impl FnOnce() -> Result<()>) -> std::result::Result<(), Failed> {
-    work().map_err(|e| {
-        let level = match e {
-            // The caller made the mistake.
-            Error::BadRequest(BadRequest::Key(_))
-            | Error::BadRequest(BadRequest::Exists { .. })
-            | Error::BadRequest(BadRequest::NoSuchKey { .. }) => Level::Note,
-            _ => Level::Error,
-        };
-        services::log(level, &format!("Error while {doing} key: {e}"));
-        Failed
-    })
-}
-
-/// # Safety
-/// NULL or C strings.
-unsafe fn name<'a>(data_id: *const c_char, auth_id: *const c_char) -> Result<NameRef<'a>> {
-    // SAFETY: promised by the caller.
-    let (id, user) = unsafe { (c_bytes(data_id, MAX_ID), c_bytes(auth_id, MAX_USER)) };
-    Ok(NameRef::new(id, user)?)
-}
-
-/// # Safety
-/// NULL or a C string.
-unsafe fn key_type(key_type: *const c_char) -> Result<KeyType> {
-    // SAFETY: promised by the caller.
-    Ok(KeyType::new(unsafe { c_bytes(key_type, MAX_TYPE) })?)
 }

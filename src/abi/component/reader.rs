@@ -2,12 +2,13 @@
 //! `keyring_reader_with_status`: hands out one key. A reader holds a name and no key bytes, and no lock is held while one
 //! is open. A key that was found is not searched for again unless it was removed or the keyring was read again.
 
-use super::name;
+use super::arguments::name;
 use super::readers::{self, OpenedReader};
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
+use crate::abi::level::Level;
 use crate::abi::pointers::{Shared, put_bytes};
-use crate::abi::services::{self, Level};
+use crate::abi::services;
 use crate::abi::sys::kx_keyring_reader;
 use crate::error::{BadRequest, Error};
 use crate::key::KeyError;

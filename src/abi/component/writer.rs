@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_writer`: stores and removes keys.
 
-use super::{key_type, logging, name};
+use super::arguments::{key_type, name};
+use super::failure::logging;
 use crate::abi::guard::guard;
 use crate::abi::instance;
+use crate::abi::level::Level;
 use crate::abi::pointers::{Shared, bytes};
-use crate::abi::services::{self, Level};
+use crate::abi::services;
 use crate::abi::sys::kx_keyring_writer;
 use crate::error::BadRequest;
 use crate::key::{KeyError, MAX_DATA};

@@ -4,8 +4,9 @@
 use crate::abi::guard::{Failed, guard};
 use crate::abi::handles::Handles;
 use crate::abi::instance;
+use crate::abi::level::Level;
 use crate::abi::pointers::{bytes, c_bytes, put_c_bytes};
-use crate::abi::services::{Level, log, server_copy, server_free};
+use crate::abi::services::{log, server_copy, server_free};
 use crate::error::{BadRequest, Error, Failure, Result};
 use crate::key::{KeyError, KeyName, KeyType, MAX_DATA, MAX_ID, MAX_TYPE, MAX_USER, NameRef};
 use std::ffi::{c_char, c_void};

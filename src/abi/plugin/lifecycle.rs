@@ -5,7 +5,8 @@ use super::{functions, replace, settings};
 use crate::abi::care;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
-use crate::abi::services::{Level, log, set_plugin};
+use crate::abi::level::Level;
+use crate::abi::services::{log, set_plugin};
 use crate::keyring::Trust;
 use std::ffi::{c_int, c_void};
 

@@ -6,8 +6,9 @@
 use super::settings::{self, MAX_PATH};
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
+use crate::abi::level::Level;
 use crate::abi::pointers::c_bytes;
-use crate::abi::services::{Level, log, server_copy};
+use crate::abi::services::{log, server_copy};
 use crate::abi::sys::{kx_sysvar, kx_value};
 use crate::config::Config;
 use crate::error::{BadRequest, Error, Result};
