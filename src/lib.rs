@@ -5,6 +5,9 @@
 //! `docs/ARCHITECTURE.md` has the module map and the numbered invariants cited in comments as
 //! "invariant N"; `docs/FORMAT.md` is the file, `docs/ABI.md` the C boundary.
 
+// What no other package uses is pub(crate).
+#![cfg_attr(not(test), deny(unreachable_pub))]
+
 #[cfg(not(panic = "unwind"))]
 compile_error!(
     "keyring_external must be built with panic = \"unwind\": a panic is caught at the C boundary, an abort would take mysqld down"

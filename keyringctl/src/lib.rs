@@ -6,6 +6,9 @@
 //! the files of other keyrings. What is public is used by the tests on a real server, the benchmarks and the fuzzers, and
 //! is not an interface for other programs.
 
+// What no other package uses is pub(crate).
+#![cfg_attr(not(test), deny(unreachable_pub))]
+
 mod commands;
 pub mod error;
 pub mod host;

@@ -17,7 +17,7 @@ struct OpenHandles<T> {
 
 impl<T> Handles<T> {
     /// None yet. All handles are larger than `first`, which is different for each kind.
-    pub const fn new(first: usize) -> Self {
+    pub(super) const fn new(first: usize) -> Self {
         Self(Mutex::new(OpenHandles { last: first, things: None }))
     }
 
@@ -26,7 +26,7 @@ impl<T> Handles<T> {
     }
 
     /// A new handle for `thing`, never NULL and never one that was given out before.
-    pub fn open(&self, thing: T) -> *mut c_void {
+    pub(super) fn open(&self, thing: T) -> *mut c_void {
         let mut open = self.lock();
         open.last += 1;
         let handle = open.last;
@@ -35,19 +35,19 @@ impl<T> Handles<T> {
     }
 
     /// Does `work` on the thing behind a handle; `None` if that is not open.
-    pub fn with<R>(&self, handle: *mut c_void, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub(super) fn with<R>(&self, handle: *mut c_void, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.lock().things.as_mut()?.get_mut(&handle.addr()).map(work)
     }
 
     /// Closes a handle; one that is not open is left alone.
-    pub fn close(&self, handle: *mut c_void) {
+    pub(super) fn close(&self, handle: *mut c_void) {
         let closed = self.lock().things.as_mut().and_then(|things| things.remove(&handle.addr()));
         // Dropped after the lock was released.
         drop(closed);
     }
 
     /// How many are open.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.lock().things.as_ref().map_or(0, HashMap::len)
     }
 }

@@ -73,19 +73,19 @@ unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
     /// Holds `value` at first.
-    pub const fn new(value: T) -> Self {
+    pub(super) const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
 
     /// Its address.
-    pub const fn get(&self) -> *mut T {
+    pub(super) const fn get(&self) -> *mut T {
         self.0.get()
     }
 }
 
 impl Shared<bool> {
     /// The value as an atomic, for accesses that no lock orders.
-    pub fn flag(&self) -> &AtomicBool {
+    pub(super) fn flag(&self) -> &AtomicBool {
         // SAFETY: static memory of a bool, which lives as long as `self`. This library changes it only through the atomic.
         // The server sets it before init. Later it reads it without an atomic, but under the lock under which it also
         // calls the update function that writes here.

@@ -23,19 +23,19 @@ pub(super) struct SpinGuard<'a, T> {
 
 impl<T> Spin<T> {
     /// Holds `value`, unlocked.
-    pub const fn new(value: T) -> Self {
+    pub(super) const fn new(value: T) -> Self {
         Self { locked: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
     /// The value, unless another thread has it.
-    pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
+    pub(super) fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         let won = self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
         // `then_some` would make a SpinGuard, and so unlock, where another thread has it.
         won.then(|| SpinGuard { by: self })
     }
 
     /// The value, once no other thread has it.
-    pub fn lock(&self) -> SpinGuard<'_, T> {
+    pub(super) fn lock(&self) -> SpinGuard<'_, T> {
         loop {
             match self.try_lock() {
                 Some(locked) => return locked,

@@ -32,7 +32,7 @@ impl Args {
     ///
     /// # Errors
     /// [`Error::Usage`] names the missing copies and the complete command.
-    pub fn check(&self, command: &str, paths: &[PathBuf], last: &str) -> Result<()> {
+    pub(super) fn check(&self, command: &str, paths: &[PathBuf], last: &str) -> Result<()> {
         if self.only_named_copies {
             return Ok(());
         }

@@ -15,7 +15,7 @@ pub(super) struct Content {
 
 impl Content {
     /// How it relates to another copy.
-    pub fn relation_to(&self, other: &Content) -> Relation {
+    pub(super) fn relation_to(&self, other: &Content) -> Relation {
         match (&self.keyring, &other.keyring) {
             (Some(ours), Some(theirs)) => ours.relation_to(theirs),
             _ => self.claims.relation_to(&other.claims),
@@ -23,7 +23,7 @@ impl Content {
     }
 
     /// The generation, or 0 if it is not known.
-    pub fn generation(&self) -> u64 {
+    pub(super) fn generation(&self) -> u64 {
         let claimed = self.claims.commit.map_or(0, |commit| commit.generation);
         self.keyring.as_ref().map_or(claimed, |keyring| keyring.status().generation)
     }

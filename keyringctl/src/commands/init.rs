@@ -56,7 +56,7 @@ impl CreatedKeyring {
     ///
     /// # Errors
     /// The output could not be printed.
-    pub fn deliver(&self, fs: &dyn Fs, out: &mut Output) -> Result<()> {
+    pub(super) fn deliver(&self, fs: &dyn Fs, out: &mut Output) -> Result<()> {
         out.deliver().map_err(|e| {
             self.files.iter().for_each(vacancy::CreatedFile::remove);
             if let Some(secret) = &self.secret_file {

@@ -21,29 +21,29 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         Self { json, text: String::new(), document: None, delivered: false }
     }
 
     /// Whether the output is a JSON document instead of text.
-    pub fn is_json(&self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
     /// Adds one or more lines of text.
-    pub fn line(&mut self, line: impl Display) {
+    pub(super) fn line(&mut self, line: impl Display) {
         self.text.push_str(&printable(&line.to_string()));
         self.text.push('\n');
     }
 
     /// Replaces all output with this text.
-    pub fn only(&mut self, text: String) {
+    pub(super) fn only(&mut self, text: String) {
         self.json = false;
         self.text = text;
     }
 
     /// Prints the text so far, before a question is asked.
-    pub fn flush_text(&mut self) {
+    pub(super) fn flush_text(&mut self) {
         if !self.json {
             // The reader may have closed the pipe; the command continues.
             let mut stdout = io::stdout().lock();
@@ -53,18 +53,18 @@ impl Output {
     }
 
     /// Adds a line with a name and a value, aligned.
-    pub fn field(&mut self, name: &str, value: impl Display) {
+    pub(super) fn field(&mut self, name: &str, value: impl Display) {
         self.line(format_args!("  {name:<12} {value}"));
     }
 
     /// Sets the JSON document.
-    pub fn document(&mut self, document: &impl Serialize) {
+    pub(super) fn document(&mut self, document: &impl Serialize) {
         self.document = serde_json::to_value(document).ok();
     }
 
     /// Prints the error that ended the command on standard error, and adds it to the JSON output if there is no
     /// document yet.
-    pub fn error(&mut self, e: &Error) {
+    pub(super) fn error(&mut self, e: &Error) {
         let text = match e {
             // These may have several lines.
             Error::Usage(text) => printable(text),
@@ -79,7 +79,7 @@ impl Output {
     ///
     /// # Errors
     /// Standard output is closed, its reader is gone, or it cannot be written.
-    pub fn deliver(&mut self) -> io::Result<()> {
+    pub(super) fn deliver(&mut self) -> io::Result<()> {
         if stdout_was_closed() {
             return Err(io::Error::other("standard output is closed"));
         }
@@ -87,7 +87,7 @@ impl Output {
     }
 
     /// Prints the rest of the output.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub(super) fn finish(mut self) -> io::Result<()> {
         match self.print() {
             // The reader has closed the pipe on purpose.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -16,13 +16,13 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Begins a family of gauges. Its samples must follow.
-    pub fn family(&mut self, name: &str, help: &str) {
+    pub(super) fn family(&mut self, name: &str, help: &str) {
         // Writing to a String does not fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
     }
 
     /// Adds a sample to the family.
-    pub fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl Display) {
+    pub(super) fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl Display) {
         let labels: Vec<_> =
             labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(&value.to_string()))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
@@ -30,7 +30,7 @@ impl Metrics {
     }
 
     /// Prints the metrics instead of the other output of the command.
-    pub fn print(self, out: &mut Output) {
+    pub(super) fn print(self, out: &mut Output) {
         out.only(self.text);
     }
 }

@@ -53,12 +53,12 @@ fn name_of(source: &Option<UnlockSource>) -> String {
 
 impl NewSecret {
     /// The name of the source in messages.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         name_of(&self.unlock)
     }
 
     /// Reads the secret. Prompts twice on a terminal.
-    pub fn read_new(&self) -> Result<UnlockSecret> {
+    pub(super) fn read_new(&self) -> Result<UnlockSecret> {
         if let Some(source) = &self.unlock {
             return source.read();
         }
@@ -73,12 +73,12 @@ impl NewSecret {
 
 impl Args {
     /// The name of the source in messages.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         if self.recovery { RECOVERY.to_owned() } else { name_of(&self.unlock) }
     }
 
     /// The option that names the secret in a command: with the real source, if it is known.
-    pub fn option(&self) -> String {
+    pub(super) fn option(&self) -> String {
         match &self.unlock {
             Some(source) => format!(" --unlock {}", shell_word(Path::new(&source.to_string()))),
             None if self.recovery => " --recovery".to_owned(),
@@ -87,12 +87,12 @@ impl Args {
     }
 
     /// Puts the real source into the commands of a message.
-    pub fn named_in(&self, message: String) -> String {
+    pub(super) fn named_in(&self, message: String) -> String {
         message.replace(UNNAMED, &self.option())
     }
 
     /// Reads the secret.
-    pub fn read(&self, path: &Path) -> Result<UnlockSecret> {
+    pub(super) fn read(&self, path: &Path) -> Result<UnlockSecret> {
         match &self.unlock {
             Some(source) => source.read(),
             None if self.recovery => read_recovery_key(path),
@@ -101,12 +101,12 @@ impl Args {
     }
 
     /// Copies a secret, for another reader.
-    pub fn read_again(&self, secret: &UnlockSecret) -> Result<UnlockSecret> {
+    pub(super) fn read_again(&self, secret: &UnlockSecret) -> Result<UnlockSecret> {
         Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
     }
 
     /// Opens a keyring.
-    pub fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
+    pub(super) fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
         load_with(fs, path, &self.name(), || self.read(path))
     }
 }
@@ -118,22 +118,22 @@ pub(super) struct Once<'a> {
 }
 
 impl<'a> Once<'a> {
-    pub fn new(args: &'a Args) -> Self {
+    pub(super) fn new(args: &'a Args) -> Self {
         Self { args, secret: None }
     }
 
     /// The options that name its source.
-    pub fn args(&self) -> &'a Args {
+    pub(super) fn args(&self) -> &'a Args {
         self.args
     }
 
     /// Whether the options name a source.
-    pub fn is_given(&self) -> bool {
+    pub(super) fn is_given(&self) -> bool {
         self.args.unlock.is_some() || self.args.recovery
     }
 
     /// The secret; `path` is the file that needs it.
-    pub fn read(&mut self, path: &Path) -> Result<UnlockSecret> {
+    pub(super) fn read(&mut self, path: &Path) -> Result<UnlockSecret> {
         let secret = match &mut self.secret {
             Some(secret) => secret,
             none => none.insert(self.args.read(path)?),
@@ -142,7 +142,7 @@ impl<'a> Once<'a> {
     }
 
     /// Opens a keyring.
-    pub fn load(&mut self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
+    pub(super) fn load(&mut self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
         load_with(fs, path, &self.args.name(), || self.read(path))
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct Args {
 
 impl Args {
     /// Connects to the server.
-    pub fn connect(&self) -> Result<Session> {
+    pub(super) fn connect(&self) -> Result<Session> {
         let mut options = match (&self.defaults_file, self.no_defaults) {
             (Some(file), _) => ConnectOptions::from_file(file)?,
             (None, true) => ConnectOptions::default(),

@@ -85,7 +85,7 @@ pub(super) struct Site {
 
 impl Args {
     /// Finds the parts of the installation.
-    pub fn look(&self) -> Result<Site> {
+    pub(super) fn look(&self) -> Result<Site> {
         let root = fs::canonicalize(&self.root).map_err(|e| Error::io("look at", &self.root, e))?;
         let mut site = Site { root, ..Site::default() };
         site.mysqld = match &self.mysqld {
@@ -166,32 +166,32 @@ fn is_servers(group: &str) -> bool {
 
 impl Site {
     /// A path of the server, as this process sees it.
-    pub fn at(&self, path: &Path) -> PathBuf {
+    pub(super) fn at(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// A path of this process, as the server sees it.
-    pub fn seen(&self, path: &Path) -> PathBuf {
+    pub(super) fn seen(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).map_or_else(|_| path.to_owned(), |below| Path::new("/").join(below))
     }
 
     /// Whether this is an image below a directory, not the running system.
-    pub fn is_below(&self) -> bool {
+    pub(super) fn is_below(&self) -> bool {
         self.root != Path::new("/")
     }
 
     /// The last setting of an option, which is the effective one.
-    pub fn option(&self, name: &str) -> Option<&OptionLine> {
+    pub(super) fn option(&self, name: &str) -> Option<&OptionLine> {
         self.options.entries.iter().rev().find(|e| e.name == name)
     }
 
     /// All settings of an option.
-    pub fn all_options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OptionLine> {
+    pub(super) fn all_options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a OptionLine> {
         self.options.entries.iter().filter(move |e| e.name == name)
     }
 
     /// This server with a keyring of default settings.
-    pub fn host(&self, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
+    pub(super) fn host(&self, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
         Host {
             way,
             keyring,
@@ -211,7 +211,7 @@ impl Site {
     }
 
     /// The text of a file; `None` if it does not exist.
-    pub fn text(&self, path: &Path) -> Result<Option<String>> {
+    pub(super) fn text(&self, path: &Path) -> Result<Option<String>> {
         let path = self.at(path);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),

@@ -33,14 +33,14 @@ impl From<&Slot> for SlotRow {
 
 impl SlotRow {
     /// The slot as text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let renewed =
             if self.followed_by_public_key { ", last renewed with its public key, not verified" } else { "" };
         self.description() + renewed
     }
 
     /// Kind, name, date and cost of the slot.
-    pub fn description(&self) -> String {
+    pub(super) fn description(&self) -> String {
         let cost = self.cost.map_or_else(String::new, |c| {
             format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
         });

@@ -9,7 +9,7 @@ pub(in crate::commands) enum Verdict {
 }
 
 impl Verdict {
-    pub fn and(self, other: Verdict) -> Verdict {
+    pub(super) fn and(self, other: Verdict) -> Verdict {
         if self == Verdict::Fine { other } else { self }
     }
 }

@@ -54,7 +54,7 @@ impl<'a> LogStart<'a> {
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(front: &'a [u8]) -> Result<LogStart<'a>, &'static str> {
+    pub(super) fn parse(front: &'a [u8]) -> Result<LogStart<'a>, &'static str> {
         if front.starts_with(CLEAR) {
             return Ok(LogStart::Clear);
         }
@@ -102,7 +102,7 @@ impl EncryptedLog<'_> {
     ///
     /// # Errors
     /// The system has no memory.
-    pub fn opens(&self, master: &[u8]) -> io::Result<Option<bool>> {
+    pub(super) fn opens(&self, master: &[u8]) -> io::Result<Option<bool>> {
         let Some(look) = self.look.first_chunk::<LOOK>() else { return Ok(None) };
         let mut password = Locked::copy_of(&self.password)?;
         let Ok(cbc) = cbc::Decryptor::<Aes256>::new_from_slices(master, &self.iv) else {

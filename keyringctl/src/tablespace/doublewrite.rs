@@ -36,7 +36,7 @@ impl SpaceKeys {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn want(&mut self, path: &Path) -> io::Result<()> {
+    pub(super) fn want(&mut self, path: &Path) -> io::Result<()> {
         let source = DataFile::open(path)?;
         each_page(&source, path, |page| {
             if let (PageForm::Encrypted, Some(space)) = (page::form(page), be32(page, SPACE)) {
@@ -49,7 +49,7 @@ impl SpaceKeys {
     ///
     /// # Errors
     /// The system has no memory.
-    pub fn keep(&mut self, space: &OpenSpace<'_>) -> io::Result<()> {
+    pub(super) fn keep(&mut self, space: &OpenSpace<'_>) -> io::Result<()> {
         if self.wanted.contains(&space.space) {
             let place = self.vault.reserve(SpaceKey::LEN)?;
             self.vault.get_mut(place).copy_from_slice(space.key.bytes());

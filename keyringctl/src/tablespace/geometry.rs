@@ -22,7 +22,7 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// Decodes a tablespace's flags; `None` if no tablespace has such flags.
-    pub fn from_flags(flags: u32) -> Option<Geometry> {
+    pub(super) fn from_flags(flags: u32) -> Option<Geometry> {
         // Bits above 14 are not used.
         if flags >> 15 != 0 {
             return None;
@@ -39,7 +39,7 @@ impl Geometry {
     }
 
     /// Returns the offset of the encryption information in page 0.
-    pub fn info_at(self) -> usize {
+    pub(super) fn info_at(self) -> usize {
         // One extent descriptor covers 1 MiB, but at least 64 pages.
         let extent = (1024 * 1024 / self.logical).max(64);
         // A descriptor has 24 bytes, and two bits for each page.

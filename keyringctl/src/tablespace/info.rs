@@ -62,7 +62,7 @@ impl EncryptionInfo {
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(bytes: &[u8]) -> Result<Option<EncryptionInfo>, &'static str> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<EncryptionInfo>, &'static str> {
         let Some((version, rest)) = bytes.split_first_chunk::<3>() else { return Ok(None) };
         let (has_server, may_be_wide) = match version {
             b"lCA" => (false, true),
@@ -94,7 +94,7 @@ impl EncryptionInfo {
     }
 
     /// Returns the master key that unwraps it.
-    pub fn master_key(&self) -> MasterKeyRef {
+    pub(super) fn master_key(&self) -> MasterKeyRef {
         match &self.server {
             Some(_) if self.number == 0 => MasterKeyRef::Public,
             Some(uuid) => MasterKeyRef::Named(format!("{PREFIX}{uuid}-{}", self.number)),
@@ -106,7 +106,7 @@ impl EncryptionInfo {
     ///
     /// # Errors
     /// The system has no memory.
-    pub fn open(&self, master: &[u8]) -> io::Result<Option<SpaceKey>> {
+    pub(super) fn open(&self, master: &[u8]) -> io::Result<Option<SpaceKey>> {
         let Some(master) = master.first_chunk::<KEY>() else { return Ok(None) };
         let cipher = Aes256::new(master.into());
         let mut key = Locked::copy_of(&self.sealed)?;
@@ -121,7 +121,7 @@ impl EncryptionInfo {
     ///
     /// # Errors
     /// The system has no memory.
-    pub fn open_public(&self) -> io::Result<Option<SpaceKey>> {
+    pub(super) fn open_public(&self) -> io::Result<Option<SpaceKey>> {
         let mut constant = [0; KEY];
         constant.iter_mut().zip(PUBLIC).for_each(|(to, from)| *to = *from);
         self.open(&constant)
@@ -130,7 +130,7 @@ impl EncryptionInfo {
 
 impl MasterKeyRef {
     /// Returns whether the key of that id may be the one of which only the number is known.
-    pub fn may_be(id: &str, wanted: u32) -> bool {
+    pub(super) fn may_be(id: &str, wanted: u32) -> bool {
         id.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).is_some_and(|(server, number)| {
             !server.is_empty() && server.bytes().all(|b| b.is_ascii_digit()) && number.parse() == Ok(wanted)
         })
@@ -151,30 +151,30 @@ pub(super) struct SpaceKey(Locked);
 
 impl SpaceKey {
     /// Bytes of key and initialisation vector.
-    pub const LEN: usize = SEALED;
+    pub(super) const LEN: usize = SEALED;
 
     /// Copies both from bytes as returned by [`SpaceKey::bytes`].
     ///
     /// # Errors
     /// The system has no memory.
-    pub fn new(bytes: &[u8]) -> io::Result<Self> {
+    pub(super) fn new(bytes: &[u8]) -> io::Result<Self> {
         let mut key = Locked::new(SEALED)?;
         key.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         Ok(Self(key))
     }
 
     /// Key and initialisation vector, 32 bytes each.
-    pub fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The cipher's key.
-    pub fn key(&self) -> &[u8] {
+    pub(super) fn key(&self) -> &[u8] {
         self.0.get(..KEY).unwrap_or_default()
     }
 
     /// The initialisation vector of every page and block.
-    pub fn iv(&self) -> &[u8] {
+    pub(super) fn iv(&self) -> &[u8] {
         self.0.get(KEY..KEY + BLOCK).unwrap_or_default()
     }
 }

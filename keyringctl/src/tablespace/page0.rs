@@ -72,7 +72,7 @@ impl Page0 {
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(page: &[u8], checked: bool) -> Result<Page0, &'static str> {
+    pub(super) fn parse(page: &[u8], checked: bool) -> Result<Page0, &'static str> {
         const SHORT: &str = "its first page is truncated";
         let geometry = geometry(page)?;
         let page = part(page, 0, geometry.physical).ok_or(SHORT)?;

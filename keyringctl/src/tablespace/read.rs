@@ -22,7 +22,7 @@ impl DataFile {
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn open(path: &Path) -> io::Result<DataFile> {
+    pub(super) fn open(path: &Path) -> io::Result<DataFile> {
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
         let meta = file.metadata()?;
@@ -30,7 +30,7 @@ impl DataFile {
     }
 
     /// The file's size when it was opened.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
@@ -38,7 +38,7 @@ impl DataFile {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
+    pub(super) fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len.min(left)];
         let mut got = 0;
@@ -55,7 +55,7 @@ impl DataFile {
     }
 
     /// Whether a server may be writing to it.
-    pub fn may_change(&self) -> bool {
+    pub(super) fn may_change(&self) -> bool {
         let age = self.modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
         age.is_none_or(|age| age < FRESH)
     }

@@ -58,7 +58,7 @@ impl RedoHeader {
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(front: &[u8]) -> Result<Option<RedoHeader>, &'static str> {
+    pub(super) fn parse(front: &[u8]) -> Result<Option<RedoHeader>, &'static str> {
         const SHORT: &str = "it is too short for a redo file";
         let block = part(front, 0, BLOCK).ok_or(SHORT)?;
         let header = part(front, 0, HEADER).ok_or(SHORT)?;
@@ -87,7 +87,7 @@ impl RedoHeader {
     }
 
     /// Returns the form of block `index` of the file, counted from the header's first block.
-    pub fn form(&self, block: &[u8], index: u64) -> BlockForm {
+    pub(super) fn form(&self, block: &[u8], index: u64) -> BlockForm {
         let expected =
             (self.start_lsn / BLOCK as u64).wrapping_add(index).wrapping_sub(HEADER as u64 / BLOCK as u64);
         let number = u64::from(be32(block, 0).unwrap_or(0));

@@ -21,7 +21,7 @@ pub(super) struct FileVerdict {
 }
 
 impl FileVerdict {
-    pub fn new(kind: DataFileKind, state: FileState) -> FileVerdict {
+    pub(super) fn new(kind: DataFileKind, state: FileState) -> FileVerdict {
         FileVerdict {
             kind,
             state,
@@ -34,18 +34,18 @@ impl FileVerdict {
         }
     }
 
-    pub fn damaged(kind: DataFileKind, why: impl Into<String>) -> FileVerdict {
+    pub(super) fn damaged(kind: DataFileKind, why: impl Into<String>) -> FileVerdict {
         let mut verdict = FileVerdict::new(kind, FileState::Damaged);
         verdict.notes.push(why.into());
         verdict
     }
 
-    pub fn note(&mut self, note: impl Into<String>) {
+    pub(super) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     /// Records that the file's key does not decrypt these pages.
-    pub fn bad_pages(&mut self, bad: &[u32], checked: Option<u64>) {
+    pub(super) fn bad_pages(&mut self, bad: &[u32], checked: Option<u64>) {
         self.state = FileState::Damaged;
         let bad: Vec<_> = bad.iter().map(u32::to_string).collect();
         let bad = bad.join(", ");
@@ -58,7 +58,7 @@ impl FileVerdict {
     }
 
     /// Adds bytes that were read to the checksum.
-    pub fn saw(&mut self, bytes: &[u8]) {
+    pub(super) fn saw(&mut self, bytes: &[u8]) {
         self.seen = crc32c::crc32c_append(self.seen, bytes);
     }
 }

@@ -23,7 +23,7 @@ pub struct DataFiles {
 ///
 /// # Errors
 /// A root cannot be read.
-pub fn find(roots: &[PathBuf]) -> Result<DataFiles, (PathBuf, io::Error)> {
+pub(super) fn find(roots: &[PathBuf]) -> Result<DataFiles, (PathBuf, io::Error)> {
     let mut found = DataFiles::default();
     let mut seen = HashSet::new();
     for root in roots {

@@ -9,17 +9,17 @@ pub(super) struct Cursor<T> {
 
 impl<T> Cursor<T> {
     /// At the first of these items.
-    pub fn new(items: Vec<T>) -> Self {
+    pub(super) fn new(items: Vec<T>) -> Self {
         Self { items, at: 0 }
     }
 
     /// The item that it is at; `None` at the end.
-    pub fn current(&self) -> Option<&T> {
+    pub(super) fn current(&self) -> Option<&T> {
         self.items.get(self.at)
     }
 
     /// Steps to the next item, or onto the end; `None` at the end.
-    pub fn step(&mut self) -> Option<()> {
+    pub(super) fn step(&mut self) -> Option<()> {
         self.current()?;
         self.at += 1;
         Some(())

@@ -38,7 +38,7 @@ pub(in crate::commands) struct Finding {
 }
 
 impl Finding {
-    pub fn print(&self, out: &mut Output) {
+    pub(crate) fn print(&self, out: &mut Output) {
         let level = match self.level {
             FindingLevel::Error => "ERROR",
             FindingLevel::Warning => "WARNING",
@@ -76,12 +76,12 @@ pub(in crate::commands) struct Findings {
 
 impl Findings {
     /// Records which checks are run, whatever they find.
-    pub fn run_checks(&mut self, names: &[&'static str]) {
+    pub(crate) fn run_checks(&mut self, names: &[&'static str]) {
         self.checks.extend(names);
     }
 
     /// Adds a finding.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         level: FindingLevel,
         check: &'static str,
@@ -102,7 +102,7 @@ impl Findings {
     }
 
     /// Adds an error about a path.
-    pub fn error(
+    pub(crate) fn error(
         &mut self,
         check: &'static str,
         path: &Path,
@@ -114,7 +114,7 @@ impl Findings {
     }
 
     /// Adds a warning about a path.
-    pub fn warning(
+    pub(crate) fn warning(
         &mut self,
         check: &'static str,
         path: &Path,
@@ -126,38 +126,38 @@ impl Findings {
     }
 
     /// Adds a note.
-    pub fn note(&mut self, check: &'static str, what: impl Into<String>, why: &str) {
+    pub(crate) fn note(&mut self, check: &'static str, what: impl Into<String>, why: &str) {
         self.add(FindingLevel::Note, check, what, why, &[]);
     }
 
     /// Adds a note about a file that this user may not read.
-    pub fn no_permission(&mut self, check: &'static str, file: &Path) {
+    pub(crate) fn no_permission(&mut self, check: &'static str, file: &Path) {
         self.note(check, no_permission(file, effective_user() == 0), "");
     }
 
     /// Drops the findings of these checks.
-    pub fn ignore(&mut self, names: &[String]) {
+    pub(crate) fn ignore(&mut self, names: &[String]) {
         self.all.retain(|f| !names.iter().any(|n| n == f.check));
         self.checks.retain(|c| !names.iter().any(|n| n == c));
     }
 
-    pub fn count(&self, level: FindingLevel) -> usize {
+    pub(crate) fn count(&self, level: FindingLevel) -> usize {
         self.all.iter().filter(|f| f.level == level).count()
     }
 
     /// Returns all findings, the most serious first.
-    pub fn all(&self) -> Vec<&Finding> {
+    pub(crate) fn all(&self) -> Vec<&Finding> {
         let mut all: Vec<_> = self.all.iter().collect();
         all.sort_by_key(|f| f.level);
         all
     }
 
-    pub fn into_all(self) -> Vec<Finding> {
+    pub(crate) fn into_all(self) -> Vec<Finding> {
         self.all
     }
 
     /// Returns the checks that found nothing.
-    pub fn passed(&self) -> Vec<&'static str> {
+    pub(crate) fn passed(&self) -> Vec<&'static str> {
         let mut passed = self.checks.clone();
         passed.retain(|c| !self.all.iter().any(|f| f.check == *c));
         passed.sort_unstable();
@@ -166,7 +166,7 @@ impl Findings {
     }
 
     /// Prints all findings, and a last line with the verdict.
-    pub fn print(&self, verdict: &str, out: &mut Output) {
+    pub(crate) fn print(&self, verdict: &str, out: &mut Output) {
         for finding in self.all() {
             finding.print(out);
             out.line("");

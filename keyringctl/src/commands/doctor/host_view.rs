@@ -34,7 +34,7 @@ pub(in crate::commands) struct HostView<'a> {
 
 impl<'a> HostView<'a> {
     /// Collects it all. `None` if the server is not configured for keyring_external, which is then among the findings.
-    pub fn collect(
+    pub(crate) fn collect(
         site: &'a Site,
         secret: Option<UnlockSource>,
         found: &mut Findings,
@@ -67,12 +67,12 @@ impl<'a> HostView<'a> {
     }
 
     /// Returns a path of the server's as this process must use it, below `--root`.
-    pub fn local_path(&self, path: &Path) -> PathBuf {
+    pub(crate) fn local_path(&self, path: &Path) -> PathBuf {
         self.site.at(path)
     }
 
     /// Returns the mount that a path of the server's is on.
-    pub fn mount(&self, path: &Path) -> Option<&Mount> {
+    pub(crate) fn mount(&self, path: &Path) -> Option<&Mount> {
         mount_of(&self.mounts, &self.real(path))
     }
 
@@ -85,12 +85,12 @@ impl<'a> HostView<'a> {
     }
 
     /// Returns the device number, `major:minor`, of the filesystem that a path is on.
-    pub fn device(&self, path: &Path) -> Option<&str> {
+    pub(crate) fn device(&self, path: &Path) -> Option<&str> {
         self.mount(path).map(|mount| mount.device.as_str())
     }
 
     /// Returns the kernel's name of the disk that a filesystem is on; `None` if it is not on a disk.
-    pub fn disk(&self, device: &str) -> Option<String> {
+    pub(crate) fn disk(&self, device: &str) -> Option<String> {
         let device = fs::canonicalize(self.sys.join("dev/block").join(device)).ok()?;
         // A partition's directory is below that of its disk.
         let disk = if device.join("partition").exists() { device.parent()? } else { &device };
@@ -98,12 +98,12 @@ impl<'a> HostView<'a> {
     }
 
     /// The secret's source as an option for the commands in messages.
-    pub fn secret_args(&self) -> secret::Args {
+    pub(crate) fn secret_args(&self) -> secret::Args {
         secret::Args { unlock: self.secret(), recovery: false }
     }
 
     /// Returns where root can read the secret that mysqld gets, to verify the keyring.
-    pub fn secret(&self) -> Option<UnlockSource> {
+    pub(crate) fn secret(&self) -> Option<UnlockSource> {
         if let Some(secret) = &self.secret {
             return Some(secret.clone());
         }

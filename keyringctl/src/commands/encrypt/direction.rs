@@ -10,22 +10,22 @@ pub(super) enum Direction {
 
 impl Direction {
     /// The value for ENCRYPTION.
-    pub fn letter(self) -> char {
+    pub(super) fn letter(self) -> char {
         if self == Direction::Encrypt { 'Y' } else { 'N' }
     }
 
     /// The value for a setting.
-    pub fn switch(self) -> &'static str {
+    pub(super) fn switch(self) -> &'static str {
         if self == Direction::Encrypt { "ON" } else { "OFF" }
     }
 
     /// What a table is afterwards.
-    pub fn done(self) -> &'static str {
+    pub(super) fn done(self) -> &'static str {
         if self == Direction::Encrypt { "encrypted" } else { "decrypted" }
     }
 
     /// Returns whether something is already in the desired state.
-    pub fn is_reached(self, encrypted: bool) -> bool {
+    pub(super) fn is_reached(self, encrypted: bool) -> bool {
         encrypted == (self == Direction::Encrypt)
     }
 }

@@ -75,7 +75,7 @@ pub(super) struct Job<'a> {
 impl<'a> Job<'a> {
     /// Opens a second connection. No statement waits longer than `lock_wait` seconds for locks, because others wait
     /// behind it.
-    pub fn new(
+    pub(super) fn new(
         mut watch: Session,
         throttle: Throttle,
         lock_wait: u32,
@@ -99,7 +99,7 @@ impl<'a> Job<'a> {
     }
 
     /// Takes the lock that allows one run at a time.
-    pub fn take_lock(&mut self) -> Result<Step> {
+    pub(super) fn take_lock(&mut self) -> Result<Step> {
         let mut announced = false;
         loop {
             let lock = format!("SELECT GET_LOCK('{LOCK}', 1)");
@@ -127,14 +127,14 @@ impl<'a> Job<'a> {
     }
 
     /// Prints a line at once.
-    pub fn print_line(&mut self, line: impl std::fmt::Display) {
+    pub(super) fn print_line(&mut self, line: impl std::fmt::Display) {
         self.out.line(visible(line));
         let out = &mut *self.out;
         self.progress.suspended(|| out.flush_text());
     }
 
     /// Records and prints a completed step.
-    pub fn record_done(&mut self, what: &str, bytes: u64, time: Duration) {
+    pub(super) fn record_done(&mut self, what: &str, bytes: u64, time: Duration) {
         let took = if bytes > 0 {
             format!("{what}  ({}, {})", sizes::bytes(bytes), sizes::time(time))
         } else {
@@ -145,14 +145,14 @@ impl<'a> Job<'a> {
     }
 
     /// Records and prints a failed step. The run continues.
-    pub fn record_failed(&mut self, what: &str, why: &str) {
+    pub(super) fn record_failed(&mut self, what: &str, why: &str) {
         self.print_line(format_args!("FAILED  {what}: {why}"));
         self.account.failed.push(FailedStep { what: what.to_owned(), why: why.to_owned() });
     }
 
     /// Runs a statement that changes a setting. If it cannot get its locks, it is left for later, unless this is the
     /// `last` time: then it is tried a few times. A failure is recorded, and the run continues.
-    pub fn attempt(&mut self, what: &str, statement: &str, last: bool) -> Result<()> {
+    pub(super) fn attempt(&mut self, what: &str, statement: &str, last: bool) -> Result<()> {
         let mut attempt = 1;
         loop {
             match self.work.run(statement) {
@@ -171,7 +171,7 @@ impl<'a> Job<'a> {
     }
 
     /// Returns whether to retry a failed statement, after a pause: it could not get its locks.
-    pub fn should_retry(&mut self, e: &Error, attempt: &mut u32) -> bool {
+    pub(super) fn should_retry(&mut self, e: &Error, attempt: &mut u32) -> bool {
         let again = matches!(e, Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. }))
             && *attempt < ATTEMPTS
             && self.pause(BEFORE_AGAIN);
@@ -180,7 +180,7 @@ impl<'a> Job<'a> {
     }
 
     /// Records that a statement failed. A lost connection ends the run instead.
-    pub fn note_failure(&mut self, what: &str, e: Error) -> Result<()> {
+    pub(super) fn note_failure(&mut self, what: &str, e: Error) -> Result<()> {
         match e {
             Error::Server(ServerError { code, why, .. }) if code != 0 => {
                 self.record_failed(what, &why);
@@ -192,7 +192,7 @@ impl<'a> Job<'a> {
 
     /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at the second
     /// Ctrl-C.
-    pub fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
+    pub(super) fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
         let id = self.work.id();
         self.progress.begin(what);
         let (work, watch, stop, progress) = (&mut self.work, &mut self.watch, &mut self.stop, &self.progress);
@@ -239,7 +239,7 @@ impl<'a> Job<'a> {
     }
 
     /// Waits while the server is busier than allowed, or while the pause file exists.
-    pub fn wait_until_allowed(&mut self) -> Result<Step> {
+    pub(super) fn wait_until_allowed(&mut self) -> Result<Step> {
         let mut announced = false;
         loop {
             if self.stop.is_requested() {
@@ -255,7 +255,7 @@ impl<'a> Job<'a> {
     }
 
     /// Waits, or returns `false` as soon as the user asks to stop.
-    pub fn pause(&mut self, time: Duration) -> bool {
+    pub(super) fn pause(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while Instant::now() < until {
             if self.stop.is_requested() {
@@ -267,7 +267,7 @@ impl<'a> Job<'a> {
     }
 
     /// Waits until a query returns 1. Returns `false` if the user asks to stop, or after `limit`.
-    pub fn wait_until(&mut self, query: &str, limit: Duration) -> Result<bool> {
+    pub(super) fn wait_until(&mut self, query: &str, limit: Duration) -> Result<bool> {
         let until = Instant::now() + limit;
         loop {
             if self.watch.first::<Option<i64>>(query)?.flatten() == Some(1) {
@@ -280,7 +280,7 @@ impl<'a> Job<'a> {
     }
 
     /// Restores the server's instrumentation.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.progress.clear();
         if self.stages_were_off {
             let _ = self.watch.run(&stages("NO"));

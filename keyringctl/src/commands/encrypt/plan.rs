@@ -60,7 +60,7 @@ pub(super) struct Estimate {
 
 impl Estimate {
     /// Estimates the copying of `tables` and the encryption of all unencrypted tablespaces.
-    pub fn new(inventory: &Inventory, tables: &[&Table], here: &DatadirAccess, rate: u64) -> Estimate {
+    pub(super) fn new(inventory: &Inventory, tables: &[&Table], here: &DatadirAccess, rate: u64) -> Estimate {
         let largest = tables.iter().max_by_key(|t| t.bytes);
         let copied_bytes = tables.iter().map(|t| t.bytes).sum::<u64>();
         let in_place_bytes = inventory

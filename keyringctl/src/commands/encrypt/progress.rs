@@ -17,7 +17,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Creates the bar. It is drawn only if `shown` is set and standard error is a terminal.
-    pub fn new(shown: bool) -> Progress {
+    pub(super) fn new(shown: bool) -> Progress {
         let target = if shown && std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
@@ -31,33 +31,33 @@ impl Progress {
     }
 
     /// Sets how many bytes there are to process in total.
-    pub fn set_total(&self, bytes: u64) {
+    pub(super) fn set_total(&self, bytes: u64) {
         self.bar.set_length(bytes);
         self.bar.enable_steady_tick(Duration::from_millis(250));
     }
 
     /// Starts a step.
-    pub fn begin(&self, what: &str) {
+    pub(super) fn begin(&self, what: &str) {
         self.bar.set_prefix(visible(what));
         self.bar.set_message("");
     }
 
     /// Shows how far the current step of `bytes` bytes is, from 0 to 1.
-    pub fn set(&self, bytes: u64, fraction: Option<f64>) {
+    pub(super) fn set(&self, bytes: u64, fraction: Option<f64>) {
         if let Some(fraction) = fraction {
             self.bar.set_position(self.done + (bytes as f64 * fraction) as u64);
         }
     }
 
     /// Ends the current step, which processed `bytes` bytes.
-    pub fn end(&mut self, bytes: u64) {
+    pub(super) fn end(&mut self, bytes: u64) {
         self.done += bytes;
         self.bar.set_position(self.done);
         self.bar.set_prefix("");
     }
 
     /// Shows a message beside the bar, or on standard error if there is no bar.
-    pub fn note(&self, text: &str) {
+    pub(super) fn note(&self, text: &str) {
         let text = visible(text);
         if self.bar.is_hidden() {
             eprintln!("keyringctl: {text}");
@@ -66,11 +66,11 @@ impl Progress {
     }
 
     /// Hides the bar while `print` runs.
-    pub fn suspended(&self, print: impl FnOnce()) {
+    pub(super) fn suspended(&self, print: impl FnOnce()) {
         self.bar.suspend(print);
     }
 
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }

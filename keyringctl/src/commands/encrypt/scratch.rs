@@ -16,7 +16,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Creates the schema on the server that `like` is connected to.
-    pub fn create(like: &Session) -> Result<Scratch> {
+    pub(super) fn create(like: &Session) -> Result<Scratch> {
         let mut session = like.connect_again()?;
         let foreign: Option<u64> = session.first(&format!(
             "SELECT COUNT(*) FROM information_schema.TABLES

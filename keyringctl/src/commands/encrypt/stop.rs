@@ -26,7 +26,7 @@ pub(super) struct StopSignal {
 
 impl StopSignal {
     /// Installs the signal handlers.
-    pub fn listen() -> Result<StopSignal> {
+    pub(super) fn listen() -> Result<StopSignal> {
         let signalled = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&signalled)).map_err(Failure::System)?;
@@ -35,7 +35,7 @@ impl StopSignal {
     }
 
     /// Returns the present request, and whether it has changed since the last call.
-    pub fn poll(&mut self) -> (StopRequest, bool) {
+    pub(super) fn poll(&mut self) -> (StopRequest, bool) {
         let changed = self.signalled.swap(false, Ordering::Relaxed) && self.request != StopRequest::Cancel;
         if changed {
             self.request = match self.request {
@@ -47,7 +47,7 @@ impl StopSignal {
     }
 
     /// Returns whether the user has asked to stop.
-    pub fn is_requested(&mut self) -> bool {
+    pub(super) fn is_requested(&mut self) -> bool {
         self.poll().0 != StopRequest::None
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Throttle {
 
 impl Throttle {
     /// Returns why the run must wait now, if it must.
-    pub fn why_wait(&self, session: &mut Session) -> Result<Option<String>> {
+    pub(super) fn why_wait(&self, session: &mut Session) -> Result<Option<String>> {
         if let Some(file) = self.pause_file.as_ref().filter(|f| f.exists()) {
             return Ok(Some(format!("{} exists. Remove it to continue", file.display())));
         }

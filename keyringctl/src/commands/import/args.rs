@@ -41,7 +41,7 @@ pub(in crate::commands) struct Args {
 
 impl Args {
     /// The password of an encrypted source.
-    pub fn password(&self) -> Result<Option<UnlockSecret>> {
+    pub(crate) fn password(&self) -> Result<Option<UnlockSecret>> {
         match (&self.source_unlock, self.from) {
             (Some(source), Format::PerconaEncryptedFile) => Ok(Some(source.read()?)),
             (None, Format::PerconaEncryptedFile) => Err(Error::Usage(
@@ -57,7 +57,7 @@ impl Args {
     }
 
     /// Reads the source.
-    pub fn read_source(&self, fs: &dyn Fs, password: &[u8]) -> Result<LegacyFile> {
+    pub(crate) fn read_source(&self, fs: &dyn Fs, password: &[u8]) -> Result<LegacyFile> {
         foreign::read(fs, self.from, &self.src, password).map_err(|e| match e {
             // The other keyring would use its backup now. Here, the administrator decides.
             Error::ForeignFile(ForeignFile { path, format, why }) => {

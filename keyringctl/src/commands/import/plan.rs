@@ -18,7 +18,7 @@ pub(in crate::commands) enum Fate<'a> {
 }
 
 impl Fate<'_> {
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::New(..) => "import",
             Self::Present => "present",
@@ -35,7 +35,7 @@ pub(in crate::commands) struct PlannedKey<'a> {
 
 impl PlannedKey<'_> {
     /// Why the key is refused.
-    pub fn why(&self) -> &str {
+    pub(super) fn why(&self) -> &str {
         if let Fate::Refused(why) = &self.fate { why } else { "" }
     }
 }
@@ -46,20 +46,20 @@ pub(in crate::commands) struct ImportPlan<'a> {
 }
 
 impl<'a> ImportPlan<'a> {
-    pub fn new(source: &'a LegacyKeys, keyring: &Keyring) -> Self {
+    pub(super) fn new(source: &'a LegacyKeys, keyring: &Keyring) -> Self {
         Self { rows: source.iter().map(|key| PlannedKey { key, fate: fate(&key, keyring) }).collect() }
     }
 
-    pub fn refused(&self) -> impl Iterator<Item = &PlannedKey<'a>> {
+    pub(super) fn refused(&self) -> impl Iterator<Item = &PlannedKey<'a>> {
         self.rows.iter().filter(|row| matches!(row.fate, Fate::Refused(_)))
     }
 
     /// The names that are valid in this kind of keyring.
-    pub fn names(&self) -> impl Iterator<Item = NameRef<'a>> {
+    pub(super) fn names(&self) -> impl Iterator<Item = NameRef<'a>> {
         self.rows.iter().filter_map(|row| NameRef::new(row.key.id, row.key.user).ok())
     }
 
-    pub fn cells(&self) -> Vec<Vec<String>> {
+    pub(super) fn cells(&self) -> Vec<Vec<String>> {
         let row = |row: &PlannedKey<'_>| {
             let to_do = match &row.fate {
                 Fate::Refused(why) => format!("refused: {why}"),
@@ -76,7 +76,7 @@ impl<'a> ImportPlan<'a> {
         self.rows.iter().map(row).collect()
     }
 
-    pub fn json(&self) -> Vec<Value> {
+    pub(super) fn json(&self) -> Vec<Value> {
         let row = |row: &PlannedKey<'_>| {
             let mut about = key_json(&row.key);
             if let Some(members) = about.as_object_mut() {

@@ -22,7 +22,7 @@ pub(in crate::commands) type Wanted = (KeyName, KeyType, [u8; 32]);
 pub(in crate::commands) struct ImportReport(Value);
 
 impl ImportReport {
-    pub fn new(args: &Args, source: &LegacyFile, keyring: &Keyring) -> Self {
+    pub(super) fn new(args: &Args, source: &LegacyFile, keyring: &Keyring) -> Self {
         Self(json!({
             "from": args.from.name(),
             "version": source.keys.version,
@@ -49,19 +49,19 @@ impl ImportReport {
     }
 
     /// Records that the keys were stored.
-    pub fn done(&mut self, keyring: &Keyring) {
+    pub(super) fn done(&mut self, keyring: &Keyring) {
         self.set("done", true);
         self.set_count("after", keyring.len());
     }
 
     /// Hands the document to `out`.
-    pub fn end(self, out: &mut Output, verdict: Verdict) -> Result<Verdict> {
+    pub(super) fn end(self, out: &mut Output, verdict: Verdict) -> Result<Verdict> {
         out.document(&self.0);
         Ok(verdict)
     }
 
     /// Shows what will be done.
-    pub fn plan(&mut self, args: &Args, plan: &ImportPlan<'_>, out: &mut Output) {
+    pub(super) fn plan(&mut self, args: &Args, plan: &ImportPlan<'_>, out: &mut Output) {
         let count = |fate: &str| plan.rows.iter().filter(|row| row.fate.name() == fate).count();
         let checksum = match self.0.get("checksum_fits") {
             Some(Value::Bool(_)) => "checksum correct",
@@ -95,7 +95,7 @@ impl ImportReport {
     }
 
     /// Shows names that are distinct here but not in keyring_file.
-    pub fn near_duplicates(&mut self, plan: &ImportPlan<'_>, keyring: &Keyring, out: &mut Output) {
+    pub(super) fn near_duplicates(&mut self, plan: &ImportPlan<'_>, keyring: &Keyring, out: &mut Output) {
         let names = keyring.names();
         let groups = near_duplicates(plan.names(), names.iter().map(KeyName::as_ref));
         for group in &groups {
@@ -113,7 +113,7 @@ impl ImportReport {
     }
 
     /// Compares the backup beside the source with the source. Returns whether it blocks the import.
-    pub fn backup(
+    pub(super) fn backup(
         &mut self,
         args: &Args,
         fs: &dyn Fs,
@@ -173,7 +173,13 @@ impl ImportReport {
     }
 
     /// Checks that a copy, as read back from its volume, has every key.
-    pub fn check(&mut self, path: &Path, reread: &Keyring, wanted: &[Wanted], out: &mut Output) -> bool {
+    pub(super) fn check(
+        &mut self,
+        path: &Path,
+        reread: &Keyring,
+        wanted: &[Wanted],
+        out: &mut Output,
+    ) -> bool {
         let is_there = |(name, key_type, digest): &&Wanted| {
             let same = reread.fetch(&name.as_ref(), |key| {
                 key.key_type == key_type && Sha256::digest(key.data)[..] == digest[..]
@@ -194,7 +200,7 @@ impl ImportReport {
     }
 
     /// Reports whether the source is still as it was read.
-    pub fn check_source(&mut self, args: &Args, unchanged: bool, out: &mut Output) -> bool {
+    pub(super) fn check_source(&mut self, args: &Args, unchanged: bool, out: &mut Output) -> bool {
         if !unchanged {
             out.line(format_args!(
                 "FAILED   {} has changed during the import: a server still uses it. Stop that server and import again",
@@ -206,7 +212,7 @@ impl ImportReport {
     }
 
     /// Reports success.
-    pub fn success(
+    pub(super) fn success(
         &self,
         args: &Args,
         plan: &ImportPlan<'_>,

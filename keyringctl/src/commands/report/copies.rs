@@ -73,7 +73,7 @@ pub(super) struct Volume {
 pub(super) struct Mounts(Vec<Mount>);
 
 impl Mounts {
-    pub fn read() -> Mounts {
+    pub(super) fn read() -> Mounts {
         Mounts(mounts_below(Path::new("/")))
     }
 

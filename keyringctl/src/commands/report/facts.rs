@@ -43,7 +43,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Returns whether the administrator accepts unencrypted places of this kind.
-    pub fn accepts(&self, kind: PlaceKind) -> bool {
+    pub(super) fn accepts(&self, kind: PlaceKind) -> bool {
         self.accepted.contains(&kind)
     }
 }
@@ -58,7 +58,7 @@ pub(super) struct MeasurementStep {
 }
 
 impl MeasurementStep {
-    pub fn new<T>(what: &'static str, how: impl Into<String>, known: &Known<T>) -> MeasurementStep {
+    pub(super) fn new<T>(what: &'static str, how: impl Into<String>, known: &Known<T>) -> MeasurementStep {
         MeasurementStep { what, how: how.into(), not_done: known.why_not().map(str::to_owned) }
     }
 }
@@ -88,7 +88,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub fn sum(items: &[DataPlace]) -> Totals {
+    pub(super) fn sum(items: &[DataPlace]) -> Totals {
         let mut totals = Totals::default();
         let mut in_system = 0;
         for item in items {
@@ -107,7 +107,7 @@ impl Totals {
         totals
     }
 
-    pub fn all(&self) -> u64 {
+    pub(super) fn all(&self) -> u64 {
         self.encrypted.saturating_add(self.clear).saturating_add(self.cannot)
     }
 }
@@ -127,7 +127,7 @@ pub(super) struct SchemaRow {
 impl SchemaRow {
     /// Returns a row for each schema, and for those of the server's own that have tables. A table in a shared tablespace
     /// has that tablespace's state. Tables that store nothing on disk are left out.
-    pub fn all(inventory: &Inventory) -> Vec<SchemaRow> {
+    pub(super) fn all(inventory: &Inventory) -> Vec<SchemaRow> {
         let mut rows: BTreeMap<&str, SchemaRow> = BTreeMap::new();
         for schema in &inventory.schemas {
             rows.entry(&schema.name).or_default().new_tables = Some(schema.default_encryption);

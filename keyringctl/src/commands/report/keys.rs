@@ -28,7 +28,7 @@ impl Purpose {
     }
 
     /// The name for people.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Purpose::Innodb => "InnoDB master keys (tablespaces, redo, undo)",
             Purpose::BinaryLogs => "binary log master keys",

@@ -12,11 +12,11 @@ pub(in crate::commands::report) enum Known<T> {
 }
 
 impl<T> Known<T> {
-    pub fn measured(&self) -> Option<&T> {
+    pub(super) fn measured(&self) -> Option<&T> {
         if let Known::Measured(value) = self { Some(value) } else { None }
     }
 
-    pub fn why_not(&self) -> Option<&str> {
+    pub(super) fn why_not(&self) -> Option<&str> {
         if let Known::NotMeasured(why) = self { Some(why) } else { None }
     }
 }

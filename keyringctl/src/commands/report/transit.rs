@@ -26,7 +26,7 @@ pub(super) const NO_ISSUER: &str =
     "the server does not report it. On the server, run: openssl x509 -noout -issuer -subject -in";
 
 impl Transit {
-    pub fn query(session: &mut Session) -> Result<Transit> {
+    pub(super) fn query(session: &mut Session) -> Result<Transit> {
         let status = session.rows::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%'")?;
         let status = |name: &str| {
             let found = status.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
@@ -47,7 +47,7 @@ impl Transit {
     }
 
     /// Returns when the certificate expires, in seconds since 1970; `None` if there is none or the format is unknown.
-    pub fn expires(&self) -> Option<u64> {
+    pub(super) fn expires(&self) -> Option<u64> {
         seconds(&self.not_after)
     }
 }

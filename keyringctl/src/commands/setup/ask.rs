@@ -11,17 +11,17 @@ pub(super) struct Prompt<'a> {
 
 impl<'a> Prompt<'a> {
     /// Asks nothing: every answer is the default.
-    pub fn non_interactive() -> Prompt<'a> {
+    pub(super) fn non_interactive() -> Prompt<'a> {
         Prompt { answers: None }
     }
 
     /// Reads the answers from `answers`.
-    pub fn interactive(answers: &'a mut dyn BufRead) -> Prompt<'a> {
+    pub(super) fn interactive(answers: &'a mut dyn BufRead) -> Prompt<'a> {
         Prompt { answers: Some(answers) }
     }
 
     /// Asks for a line. Returns `default` if the line is empty, or if this is not interactive.
-    pub fn line(&mut self, question: &str, default: &str) -> Result<String> {
+    pub(super) fn line(&mut self, question: &str, default: &str) -> Result<String> {
         let Some(answers) = &mut self.answers else { return Ok(default.to_owned()) };
         if default.is_empty() {
             print!("{question}: ");
@@ -41,7 +41,7 @@ impl<'a> Prompt<'a> {
     }
 
     /// Asks for yes or no. Returns yes if this is not interactive.
-    pub fn confirm(&mut self, question: &str) -> Result<bool> {
+    pub(super) fn confirm(&mut self, question: &str) -> Result<bool> {
         if self.answers.is_none() {
             return Ok(true);
         }

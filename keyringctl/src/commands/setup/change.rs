@@ -50,7 +50,7 @@ fn octal<S: serde::Serializer>(mode: &u32, to: S) -> std::result::Result<S::Ok, 
 
 impl FileChange {
     /// Compares the new contents with the existing file.
-    pub fn new(
+    pub(super) fn new(
         site: &Site,
         path: &Path,
         what: &'static str,
@@ -89,7 +89,7 @@ impl FileChange {
     }
 
     /// Describes the change as text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let path = self.path.display();
         let about = format!("{path} ({}, mode {:04o})", self.what, self.mode);
         match &self.found {
@@ -107,7 +107,7 @@ impl FileChange {
     }
 
     /// Writes the file durably. If a file with other contents exists, keeps it and returns its new path.
-    pub fn write(&self, site: &Site) -> Result<Option<PathBuf>> {
+    pub(super) fn write(&self, site: &Site) -> Result<Option<PathBuf>> {
         if self.found == ExistingFile::Same {
             return Ok(None);
         }

@@ -43,7 +43,7 @@ pub(super) struct KeyringPlan {
 
 impl KeyringPlan {
     /// The plan as lines of text.
-    pub fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> = self
             .directories
             .iter()

@@ -60,7 +60,7 @@ pub(super) enum WitnessSays {
 }
 
 impl WitnessSays {
-    pub fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             WitnessSays::Same => "the data directory was last used with this state",
             WitnessSays::Newer => "the data directory was last used with an earlier generation",

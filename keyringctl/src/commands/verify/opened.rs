@@ -19,7 +19,7 @@ pub(super) struct OpenedKeyring {
 
 impl OpenedKeyring {
     /// Reads the keyring again: a server may have stored keys meanwhile.
-    pub fn reload(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
+    pub(super) fn reload(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
         let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
         let (keyring, _) = load_with(fs, &self.path, &self.source_name, secret)?;
         self.keyring = keyring;
@@ -27,7 +27,7 @@ impl OpenedKeyring {
     }
 
     /// The newer of two copies of a keyring.
-    pub fn newest(
+    pub(super) fn newest(
         first: Option<OpenedKeyring>,
         second: Option<OpenedKeyring>,
     ) -> Result<Option<OpenedKeyring>> {

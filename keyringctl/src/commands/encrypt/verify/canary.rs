@@ -34,7 +34,7 @@ pub(super) struct CanaryResult {
 }
 
 impl CanaryResult {
-    pub fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         if !self.looked {
             return format!(
                 "Canary: the server reports a new table with {} random texts as encrypted; its files cannot be searched from here",

@@ -26,7 +26,7 @@ pub(in crate::commands) struct FileTotals {
 }
 
 impl FileTotals {
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let keys = if self.with_keys {
             "; the keyring decrypts every encrypted file except those listed"
         } else {

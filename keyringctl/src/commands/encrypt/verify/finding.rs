@@ -16,7 +16,7 @@ pub(in crate::commands) struct VerifyFinding {
 }
 
 impl VerifyFinding {
-    pub fn new(
+    pub(crate) fn new(
         kind: PlaceKind,
         what: impl Into<String>,
         why: impl Into<String>,

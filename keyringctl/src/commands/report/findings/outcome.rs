@@ -19,7 +19,7 @@ pub(in crate::commands::report) enum ReportVerdict {
 }
 
 impl ReportVerdict {
-    pub fn from_findings(facts: &Facts, found: &Findings) -> ReportVerdict {
+    pub(crate) fn from_findings(facts: &Facts, found: &Findings) -> ReportVerdict {
         if found.count(FindingLevel::Error) > 0 {
             ReportVerdict::NotFine
         } else if not_measured(facts).is_empty() {
@@ -30,7 +30,7 @@ impl ReportVerdict {
     }
 
     /// The word for people.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             ReportVerdict::Fine => "OK",
             ReportVerdict::Incomplete => "INCOMPLETE",
@@ -39,7 +39,7 @@ impl ReportVerdict {
     }
 
     /// The verdict as a sentence.
-    pub fn headline(self, facts: &Facts, found: &Findings) -> String {
+    pub(crate) fn headline(self, facts: &Facts, found: &Findings) -> String {
         let clear =
             facts.places.iter().filter(|i| i.state == PlaceState::Clear && !facts.accepts(i.kind)).count();
         match self {
