@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A cursor over untrusted bytes. Integers are little-endian.
+//! Reads fields from untrusted bytes, and writes them. Integers are little-endian.
 
-/// Takes fields off the front of a slice; every read is bounds-checked.
+/// Takes fields off the front of a slice. Every read is bounds-checked.
 pub(super) struct FieldReader<'a>(pub &'a [u8]);
 
 impl<'a> FieldReader<'a> {
@@ -29,8 +29,8 @@ impl<'a> FieldReader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A text of at most `room` bytes in a field of one length byte and `room` bytes. `None` when it is too long, is not
-    /// UTF-8, or is followed by anything but zeros.
+    /// Takes a text field: one length byte and `room` bytes. Returns `None` if the length exceeds `room`, the
+    /// text is not UTF-8, or a byte after it is not zero.
     pub(crate) fn text(&mut self, room: usize) -> Option<String> {
         let len = usize::from(self.u8()?);
         let (text, padding) = self.take(room)?.split_at_checked(len)?;
@@ -57,7 +57,8 @@ impl FieldWriter {
         self
     }
 
-    /// The field that [`FieldReader::text`] reads; cut at a character boundary when longer than `room`.
+    /// Appends the field that [`FieldReader::text`] reads. A text longer than `room` is truncated at a
+    /// character boundary.
     pub(crate) fn text(&mut self, text: &str, room: usize) -> &mut Self {
         let mut len = text.len().min(room).min(255);
         while !text.is_char_boundary(len) {

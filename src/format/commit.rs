@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The two commit slots: how far the records are acknowledged. They are written in turn, so that one
-//! is always whole.
+//! The two commit slots, which say how many records are acknowledged. They are written alternately, so one of
+//! them is always intact.
 
 use super::bytes::{FieldReader, FieldWriter};
 use super::crypto::{DataKeys, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
 use super::layout::{COMMIT_BLOCK, COMMITS_AT, EPOCH_LEN, FIXED_LEN, MAX_RECORD};
 
-/// Bytes of a commit slot that are written.
+/// Bytes of a commit slot that are in use.
 pub const COMMIT_LEN: usize = 96;
 const MAGIC: &[u8; 8] = b"KXCOMMIT";
 
 /// The acknowledged state of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Commit {
-    /// Counts the changes of the keyring, from 1.
+    /// Number of changes to the keyring, counted from 1.
     pub generation: u64,
-    /// Where the last acknowledged record ends in the file.
+    /// Offset of the end of the last acknowledged record.
     pub length: u64,
-    /// How many records there are.
+    /// Number of acknowledged records.
     pub count: u64,
-    /// The MAC of the last record, or the header's when there is none.
+    /// MAC of the last record, or of the header if there are no records.
     pub chain: Tag,
 }
 
 impl Commit {
-    /// Which of the two slots this generation is written to.
+    /// Index of the slot that this generation is written to.
     fn index(&self) -> usize {
         (self.generation % 2) as usize
     }
 
-    /// Where this commit is written in the file.
+    /// Offset of that slot in the file.
     pub fn offset(&self) -> u64 {
         (COMMITS_AT + self.index() * COMMIT_BLOCK) as u64
     }
 
-    /// The bytes for slot `index` of a file with `epoch`.
+    /// Encodes the commit for slot `index` of a file with this `epoch`.
     fn encode_for(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN], index: usize) -> Vec<u8> {
         let mut w = FieldWriter::with_capacity(COMMIT_LEN);
         w.put(MAGIC)
@@ -48,12 +48,12 @@ impl Commit {
         w.0
     }
 
-    /// The bytes to write at [`Commit::offset`].
+    /// Returns the bytes to write at [`Commit::offset`].
     pub fn encode(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Vec<u8> {
         self.encode_for(keys, epoch, self.index())
     }
 
-    /// Both slots with this commit, as a file that is written whole begins.
+    /// Returns both slots with this commit, as in a file that was just written as a whole.
     pub fn encode_both(&self, keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Vec<u8> {
         let mut w = FieldWriter::with_capacity(2 * COMMIT_BLOCK);
         for index in 0..2 {
@@ -79,30 +79,33 @@ impl Commit {
     }
 }
 
-/// What there is beside the newest readable commit slot.
+/// What the slot beside the newest readable one holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OtherSlot {
-    /// The slot of the same generation, or of the one before.
+    /// The same generation, or the one before.
     Fits,
-    /// A slot that cannot be read, or that an earlier write should have replaced.
+    /// Unreadable bytes, or a generation that a later write should have replaced.
     Unreadable,
-    /// A slot that cannot be read, but of which enough is left to show that it named the next record:
-    /// that record was acknowledged, or its slot was torn when it was durable already. It must be there.
+    /// Unreadable bytes that still show that the slot named the next record. That record is durable, because
+    /// it was synced before its slot was written, so it must be in the file.
     NamesNextRecord,
 }
 
-/// What the two slots say together.
+/// What both slots say together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Committed {
-    /// The newest commit that can be read.
+    /// The newest readable commit.
     pub commit: Commit,
-    /// The slot beside it.
+    /// What the other slot holds.
     pub other: OtherSlot,
 }
 
 impl Commit {
-    /// What an unreadable `slot` beside this commit was. Of its four telling fields three are enough, so
-    /// that no single damaged byte hides a lost record, or invents one.
+    /// Decides what an unreadable `slot` beside this commit was.
+    ///
+    /// Three of its four fields must match what the next commit would have there. Requiring all four would
+    /// let one damaged byte hide the loss of an acknowledged record; requiring one would let a damaged byte
+    /// demand a record that never existed.
     fn unreadable(&self, slot: &[u8]) -> OtherSlot {
         let mut r = FieldReader(slot);
         let magic = r.array() == Some(*MAGIC);
@@ -115,10 +118,10 @@ impl Commit {
     }
 }
 
-/// Reads the commit slots from the fixed front of a file.
+/// Reads the commit slots from the front of a file.
 ///
 /// # Errors
-/// [`FormatError::Damaged`] when neither can be read.
+/// [`FormatError::Damaged`] if neither slot can be read.
 pub fn read(front: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Committed> {
     let bytes = |index: usize| {
         let at = COMMITS_AT + index * COMMIT_BLOCK;
@@ -137,7 +140,7 @@ pub fn read(front: &[u8], keys: &DataKeys, epoch: &[u8; EPOCH_LEN]) -> Result<Co
     }
 }
 
-/// The newest state that the slots claim, unauthenticated: for showing only.
+/// Returns the newest commit that the slots claim. It is not authenticated: use it for display only.
 pub fn claimed(front: &[u8]) -> Option<Commit> {
     (0..2)
         .filter_map(|index| {
@@ -177,14 +180,15 @@ mod tests {
         assert_eq!(read(&front, &keys, &EPOCH).unwrap(), Committed { commit: two, other: OtherSlot::Fits });
         let three = Commit { generation: 3, length: 18000, count: 2, chain: [3; 32] };
         let bytes = three.encode(&keys, &EPOCH);
-        // Not the last bytes: what was there may be the same by chance.
+        // The last bytes are left out: by chance, the old ones may be the same.
         for torn in 9..COMMIT_LEN - 16 {
             let mut front = front.clone();
             let at = three.offset() as usize;
             front[at..at + torn].copy_from_slice(&bytes[..torn]);
             let read = read(&front, &keys, &EPOCH).unwrap();
             assert_eq!(read.commit, two);
-            // The magic, the generation and the length that is 18000, not 17000, are written by then.
+            // By then the magic, the generation and the first differing byte of the length (18000 instead of
+            // 17000) are written.
             assert_eq!(read.other == OtherSlot::NamesNextRecord, torn >= 18, "torn at {torn}");
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What opening a passphrase slot costs: Argon2id (RFC 9106) and its parameters.
+//! The cost of unlocking a passphrase slot: Argon2id (RFC 9106) and its parameters.
 
 use super::error::Result;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -8,42 +8,43 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use zeroize::Zeroize;
 
-/// How long opening a new passphrase slot is to take about, on the machine that makes it.
+/// Target time for unlocking a new passphrase slot, on the machine that creates it.
 const AIM: Duration = Duration::from_secs(1);
 
-/// Most passes of a measured cost.
+/// Largest number of passes that [`Cost::measured`] chooses.
 const MOST_PASSES: u32 = 12;
 
-/// What all passphrase slots of a header may cost together, and what one opening of a keyring spends at most,
-/// in KiB times passes: eight slots of the largest cost that [`Cost::measured`] makes, 6 GiB over all passes.
+/// Limit on the cost of all passphrase slots of a header together, and of one opening of a keyring, in KiB
+/// times passes. It allows eight slots of the largest cost that [`Cost::measured`] chooses: 6 GiB over all
+/// passes.
 pub const BUDGET: u64 = 8 * MOST_PASSES as u64 * Cost::RECOMMENDED.memory_kib as u64;
 
 static DERIVATIONS: AtomicU64 = AtomicU64::new(0);
 
-/// How often this process has run Argon2id, for tests.
+/// Number of Argon2id runs in this process, for tests.
 #[doc(hidden)]
 pub fn derivations() -> u64 {
     DERIVATIONS.load(Ordering::Relaxed)
 }
 
-/// Argon2id's cost. All zero in slots that do not use it.
+/// The cost of Argon2id. All zero in slots that do not use it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Cost {
     /// Memory in KiB.
     pub memory_kib: u32,
-    /// Passes over it.
+    /// Passes over the memory.
     pub passes: u32,
-    /// Lanes.
+    /// Degree of parallelism.
     pub lanes: u32,
 }
 
 impl Cost {
     /// The second recommended option of RFC 9106, section 4: 64 MiB, 3 passes, 4 lanes.
-    pub(crate) const RECOMMENDED: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
-    /// No Argon2id.
+    pub const RECOMMENDED: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
+    /// The cost of slots without Argon2id.
     pub const NONE: Cost = Cost { memory_kib: 0, passes: 0, lanes: 0 };
 
-    /// What Argon2id takes, and what a file may ask of the machine that opens it: 1 GiB, and 4 GiB over
+    /// Whether Argon2id accepts these parameters and a file may ask for them: at most 1 GiB, and 4 GiB over
     /// all passes.
     pub(crate) fn is_bounded(&self) -> bool {
         (1..=16).contains(&self.passes)
@@ -52,13 +53,13 @@ impl Cost {
             && self.work() <= 4 << 20
     }
 
-    /// The memory times the passes, in KiB: what it costs to compute.
+    /// The work in KiB times passes.
     pub fn work(&self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.passes)
     }
 
-    /// [`Cost::RECOMMENDED`] with as many passes, up to 12, as this machine makes in about a second: more work for
-    /// whoever guesses, and a start of the server that is not delayed by more.
+    /// Returns [`Cost::RECOMMENDED`] with as many passes, up to 12, as this machine does in about a second.
+    /// That makes guessing as expensive as possible without delaying a server start by more than a second.
     ///
     /// # Errors
     /// No memory.
@@ -70,7 +71,8 @@ impl Cost {
         Ok(Cost { passes: (passes as u32).clamp(Self::RECOMMENDED.passes, MOST_PASSES), ..one })
     }
 
-    /// Argon2id version 0x13 of `passphrase`, without secret and associated data. The work area is wiped.
+    /// Computes Argon2id, version 0x13, of `passphrase`, without secret and associated data, and wipes the
+    /// work area.
     ///
     /// # Errors
     /// No memory; a cost out of bounds.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! AES-256-CTR and HMAC-SHA-256, encrypt-then-MAC, with keys separated by HKDF-SHA-256 (RFC 5869)
-//! from one random data key.
+//! The cryptography of the file: AES-256-CTR and HMAC-SHA-256 (encrypt-then-MAC), with a key for each purpose
+//! that HKDF-SHA-256 (RFC 5869) derives from one random data key.
 
 use super::error::Result;
 use crate::secret::Locked;
@@ -13,20 +13,20 @@ use std::io;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// Bytes of a key of AES-256 and of the HMAC keys.
+/// Bytes of an AES-256 key and of an HMAC key.
 pub const KEY_LEN: usize = 32;
 /// Bytes of an HMAC-SHA-256 tag.
 pub const TAG_LEN: usize = 32;
-/// Bytes of a block of SHA-256, which HMAC pads its key to.
+/// Block size of SHA-256, to which HMAC pads its key.
 const HMAC_BLOCK: usize = 64;
-/// Bytes of an AES-CTR starting block. Random for each use, never a counter: a file rolled back,
-/// copied or forked must not repeat a keystream.
+/// Bytes of an AES-CTR starting block. It is random for each use and never a counter: a file that was rolled
+/// back or copied must not repeat a keystream.
 pub const IV_LEN: usize = 16;
 
 /// An HMAC-SHA-256 tag.
 pub type Tag = [u8; TAG_LEN];
 
-/// The purposes that keys are separated by; the text is HKDF's `info`.
+/// The purposes of the derived keys, used as HKDF's `info`.
 const PURPOSES: [&[u8]; 6] = [
     b"keyring_external 1 header mac",
     b"keyring_external 1 commit mac",
@@ -36,12 +36,12 @@ const PURPOSES: [&[u8]; 6] = [
     b"keyring_external 1 slot token",
 ];
 
-/// The random key that the slots wrap and all other keys of a keyring are derived from.
+/// The random key that the unlock slots wrap, and from which all other keys of a keyring are derived.
 #[derive(Debug)]
 pub struct DataKey(Locked);
 
 impl DataKey {
-    /// A new one.
+    /// Generates a data key.
     ///
     /// # Errors
     /// No memory or no randomness.
@@ -49,10 +49,10 @@ impl DataKey {
         Ok(Self(Locked::random(KEY_LEN)?))
     }
 
-    /// The one with these bytes.
+    /// Copies a data key from its bytes.
     ///
     /// # Errors
-    /// No memory, or another number of bytes than [`KEY_LEN`].
+    /// No memory; not [`KEY_LEN`] bytes.
     pub fn copy_of(bytes: &[u8]) -> Result<Self> {
         if bytes.len() != KEY_LEN {
             return Err(short_key().into());
@@ -60,7 +60,7 @@ impl DataKey {
         Ok(Self(Locked::copy_of(bytes)?))
     }
 
-    /// Its bytes.
+    /// The bytes of the key.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -72,7 +72,7 @@ impl PartialEq for DataKey {
     }
 }
 
-/// Makes a type for the keys of one role that authenticate: no such key is taken where another role's is needed.
+/// Defines a type for the authentication key of one role, so that it cannot be used in another role.
 macro_rules! authenticates {
     ($(#[$doc:meta])* $role:ident) => {
         $(#[$doc])*
@@ -84,7 +84,8 @@ macro_rules! authenticates {
                 Self(key)
             }
 
-            /// HMAC-SHA-256 over the concatenation of `parts`. The lengths of the parts must be fixed or encoded in them.
+            /// Computes HMAC-SHA-256 over the concatenation of `parts`. The lengths of the parts must be
+            /// fixed or encoded in them.
             pub fn tag(&self, parts: &[&[u8]]) -> Tag {
                 hmac(self.0, parts).finalize().into_bytes().into()
             }
@@ -97,7 +98,7 @@ macro_rules! authenticates {
     };
 }
 
-/// Makes a type for the keys of one role that encrypt.
+/// Defines a type for the encryption key of one role.
 macro_rules! encrypts {
     ($(#[$doc:meta])* $role:ident) => {
         $(#[$doc])*
@@ -112,7 +113,7 @@ macro_rules! encrypts {
             /// Encrypts or decrypts `buf` in place with AES-256-CTR (big-endian 128-bit counter).
             ///
             /// # Errors
-            /// If the key does not have [`KEY_LEN`] bytes. Every key that is made in this module has.
+            /// If the key does not have [`KEY_LEN`] bytes. All keys that this module makes have that length.
             pub fn apply(&self, iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
                 aes_ctr(self.0, iv, buf)
             }
@@ -152,7 +153,7 @@ impl PartialEq for DataKeys {
 }
 
 impl DataKeys {
-    /// The keys of a new random data key for the keyring `id`.
+    /// Generates a data key for the keyring `id` and derives the other keys.
     ///
     /// # Errors
     /// No memory or no randomness.
@@ -160,7 +161,7 @@ impl DataKeys {
         Self::derive(&DataKey::random()?, id)
     }
 
-    /// The keys that follow from `data`.
+    /// Derives the keys of the keyring `id` from its data key.
     ///
     /// # Errors
     /// No memory.
@@ -172,7 +173,7 @@ impl DataKeys {
         Ok(Self { data: DataKey::copy_of(data.bytes())?, derived })
     }
 
-    /// A copy of the keys.
+    /// Copies the keys.
     ///
     /// # Errors
     /// No memory.
@@ -180,7 +181,7 @@ impl DataKeys {
         Ok(Self { data: DataKey::copy_of(self.data.bytes())?, derived: Locked::copy_of(&self.derived)? })
     }
 
-    /// The data key that the slots wrap.
+    /// The data key.
     pub fn data(&self) -> &DataKey {
         &self.data
     }
@@ -197,10 +198,10 @@ fn short_key() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a key of the wrong length")
 }
 
-/// HKDF-SHA-256: `out` from `secret`, with `salt` and `info`. `out` has at most 8160 bytes.
+/// Derives `out`, at most 8160 bytes, from `secret` with HKDF-SHA-256.
 ///
 /// # Errors
-/// When `out` is longer than that.
+/// If `out` is longer than that.
 pub(super) fn hkdf(salt: &[u8], secret: &[u8], info: &[u8], out: &mut [u8]) -> Result<()> {
     Ok(Hkdf::<Sha256>::new(Some(salt), secret).expand(info, out).map_err(|_| short_key())?)
 }
@@ -208,16 +209,17 @@ pub(super) fn hkdf(salt: &[u8], secret: &[u8], info: &[u8], out: &mut [u8]) -> R
 /// Encrypts or decrypts `buf` in place with AES-256-CTR (big-endian 128-bit counter).
 ///
 /// # Errors
-/// When `key` or `iv` has the wrong length.
+/// If `key` does not have [`KEY_LEN`] bytes.
 fn aes_ctr(key: &[u8], iv: &[u8; IV_LEN], buf: &mut [u8]) -> Result<()> {
     let mut cipher = ctr::Ctr128BE::<Aes256>::new_from_slices(key, iv).map_err(|_| short_key())?;
     Ok(cipher.try_apply_keystream(buf).map_err(|_| short_key())?)
 }
 
-/// HMAC-SHA-256 of `parts`, ready to be finished. `key` has at most [`HMAC_BLOCK`] bytes.
+/// Starts HMAC-SHA-256 and feeds it `parts`. `key` has at most [`HMAC_BLOCK`] bytes.
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     debug_assert!(key.len() <= HMAC_BLOCK);
-    // RFC 2104 pads a key with zeros to the block size of the hash. A padded key cannot have a wrong length.
+    // RFC 2104 pads the key with zeros to the block size of the hash. A padded key cannot have the wrong
+    // length.
     let mut block = Zeroizing::new([0; HMAC_BLOCK]);
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());

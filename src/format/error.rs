@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Why bytes are not what they should be.
+//! Why bytes cannot be read as a keyring.
 
 use crate::error::{BadRequest, Error as KeyringError, Failure, Refusal};
 use std::io;
 use std::path::Path;
 use thiserror::Error;
 
-/// Why bytes are not an open keyring.
+/// Why bytes cannot be opened as a keyring.
 #[derive(Debug, Error)]
 pub enum FormatError {
-    /// They do not begin like a keyring.
+    /// They do not start like a keyring file.
     #[error("not a keyring")]
     NotAKeyring,
-    /// They have a later format version.
+    /// They have a later format version than this program knows.
     #[error("format version {0}")]
     Newer(u32),
     /// They fail authentication.
@@ -20,26 +20,26 @@ pub enum FormatError {
     Damaged {
         /// Offset in the file.
         offset: u64,
-        /// The part of the file.
+        /// The damaged part of the file.
         what: &'static str,
     },
-    /// No slot opens with the secret given.
+    /// The secret unlocks no slot.
     #[error("wrong secret")]
     WrongSecret {
         /// The kinds of the slots, for the message.
         slots: String,
-        /// How many were not tried, because that would cost more Argon2id than one opening may.
+        /// Number of slots that were not tried because of the limit on Argon2id.
         untried: usize,
     },
-    /// A slot was made for the secret given, but is not as it was made.
+    /// A slot belongs to the secret but has been altered.
     #[error("forged or damaged slot {number}")]
     ForgedSlot {
-        /// Its number, from 1.
+        /// Number of the slot, counted from 1.
         number: usize,
-        /// Its name.
+        /// Name of the slot.
         name: String,
     },
-    /// All slots are taken.
+    /// All slots are in use.
     #[error("no free slot")]
     NoFreeSlot,
     /// No memory or no randomness.
@@ -47,12 +47,12 @@ pub enum FormatError {
     System(#[from] io::Error),
 }
 
-/// The result of reading or making parts of a keyring file.
+/// The result of reading or writing parts of a keyring file.
 pub type Result<T> = std::result::Result<T, FormatError>;
 
 impl FormatError {
-    /// The same error of the file at `path`, which was opened with a secret from `source_name` (empty when it plays
-    /// no part).
+    /// Turns this into an error about the file at `path`, which was opened with a secret from `source_name`
+    /// (empty if no secret was involved).
     pub fn at(self, path: &Path, source_name: &str) -> KeyringError {
         let (path, source_name) = (path.to_owned(), source_name.to_owned());
         match self {
@@ -71,7 +71,7 @@ impl FormatError {
         }
     }
 
-    /// The same error where no file is concerned: keys and slots in memory.
+    /// Turns this into an error about keys and slots in memory, where no file is involved.
     pub fn in_memory(self) -> KeyringError {
         match self {
             FormatError::NoFreeSlot => BadRequest::NoFreeSlot.into(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Bytes to types and back: the keyring file as docs/FORMAT.md lays it down. Pure: no file is touched
-//! here, and nothing here trusts a byte that was not authenticated first (invariant 3).
+//! The keyring file, as docs/FORMAT.md describes it: bytes to types and back. Nothing here touches a file,
+//! and nothing trusts a byte before it is authenticated (invariant 3).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Sealed records: one key each, encrypted, and chained by their MACs so that none can be changed,
-//! left out, repeated or reordered.
+//! Sealed records. Each holds one key, is encrypted, and is chained to the one before by its MAC, so that no
+//! record can be changed, removed, repeated or reordered.
 
 use super::bytes::FieldReader;
 use super::commit::{Commit, Committed, OtherSlot};
@@ -11,24 +11,24 @@ use crate::key::{KeyType, NameRef, check_length};
 use crate::secret::{Locked, random_array};
 use std::collections::VecDeque;
 
-/// The only kind of record of version 1.
+/// The only kind of record in version 1.
 const KIND_KEY: u8 = 1;
 
-/// A key as it goes into a record or comes out of one.
+/// A key that is sealed in a record, or was read from one.
 #[derive(Clone, Copy)]
 pub struct KeyRecord<'a> {
     /// Id and user.
     pub name: NameRef<'a>,
     /// Type.
     pub key_type: &'a KeyType,
-    /// When it was stored, in seconds since 1970.
+    /// When the key was stored, in seconds since 1970.
     pub created: u64,
-    /// The key's bytes. Never shown.
+    /// The bytes of the key. Never shown.
     pub data: &'a [u8],
 }
 
 impl KeyRecord<'_> {
-    /// Bytes of the sealed record.
+    /// Length of the sealed record.
     pub fn sealed_len(&self) -> usize {
         RECORD_OVERHEAD + self.body_len()
     }
@@ -41,10 +41,10 @@ impl KeyRecord<'_> {
             + self.data.len()
     }
 
-    /// Lays the fields out in `body`, which has [`KeyRecord::body_len`] bytes.
+    /// Writes the fields to `body`, which has [`KeyRecord::body_len`] bytes.
     fn lay_out(&self, body: &mut [u8]) {
         let created = self.created.to_le_bytes();
-        // The lengths were checked when the name, the type and the key were made.
+        // Names, types and keys cannot be made with longer fields.
         let lengths =
             [self.key_type.bytes().len() as u8, self.name.id().len() as u8, self.name.user().len() as u8];
         let data_len = (self.data.len() as u32).to_le_bytes();
@@ -70,21 +70,23 @@ impl KeyRecord<'_> {
     }
 }
 
-/// Seals records and opens them; has the locked memory in which a record lies in clear.
+/// Seals and opens records. Owns the locked memory that holds one record in plaintext.
 #[derive(Debug)]
 pub struct Sealer(Locked);
 
 impl Sealer {
+    /// Allocates the locked memory.
+    ///
     /// # Errors
     /// No memory.
     pub fn new() -> Result<Self> {
         Ok(Self(Locked::new(MAX_BODY)?))
     }
 
-    /// Appends the sealed `record`, which follows the record with MAC `chain`, to `out` and returns its MAC.
+    /// Seals `record`, which follows the record with MAC `chain`, appends it to `out` and returns its MAC.
     ///
     /// # Errors
-    /// No randomness, or a key that is longer than a record takes.
+    /// No randomness; a key that is too long for a record.
     pub fn seal(
         &mut self,
         keys: &DataKeys,
@@ -108,7 +110,8 @@ impl Sealer {
         Ok(tag)
     }
 
-    /// Opens the record at the front of `bytes`. `None`: no whole, authentic record follows there.
+    /// Opens the record at the front of `bytes`. Returns `None` if no complete, authentic record follows
+    /// there.
     fn open<'a>(
         &'a mut self,
         keys: &DataKeys,
@@ -133,11 +136,11 @@ impl Sealer {
     }
 }
 
-/// A record in clear, in locked memory.
+/// A record in plaintext, in locked memory.
 struct Body<'a>(&'a [u8]);
 
 impl Body<'_> {
-    /// Hands the record's fields to `each`. `None` when it is not a record of version 1.
+    /// Passes the fields to `each`. Returns `None` if this is not a record of version 1.
     fn read<R>(&self, each: impl FnOnce(KeyRecord<'_>) -> R) -> Option<R> {
         let mut r = FieldReader(self.0);
         (r.u8()? == KIND_KEY).then_some(())?;
@@ -153,26 +156,26 @@ impl Body<'_> {
     }
 }
 
-/// What reading the records came to.
+/// The end of the records.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tail {
-    /// The state that the keys handed over belong to.
+    /// The state that the records amount to.
     pub commit: Commit,
-    /// Records behind the committed ones that were whole and were taken.
+    /// Number of complete records after the committed ones, which count too.
     pub rolled_forward: u64,
-    /// The states of this writing before that, the newest first, at most [`ANCESTOR_COUNT`].
+    /// The states under this epoch before that one, the newest first, at most [`ANCESTOR_COUNT`].
     pub before: Vec<Commit>,
 }
 
-/// Verifies and opens all records. `bytes` is the file from [`FIXED_LEN`] on, `start` the header's MAC.
-/// Hands each key to `each`, in the order in which they were stored.
+/// Verifies and opens all records, and passes each key to `each` in the order in which they were stored.
+/// `bytes` is the file from [`FIXED_LEN`] on, `start` the MAC of the header.
 ///
-/// The commit slot says how much must verify. What verifies behind that was written by a holder of the
-/// keys in its place, and is taken too: it may have been acknowledged, and its commit slot lost.
+/// The commit slot says how much must verify. Records that verify after that count too: somebody with the
+/// keys wrote them there, and they may have been acknowledged before their commit slot was lost.
 ///
 /// # Errors
-/// [`FormatError::Damaged`] when fewer bytes or records verify than were committed: nothing that was
-/// handed over may be used then. What `each` answers.
+/// [`FormatError::Damaged`] if fewer bytes or records verify than were committed. The keys passed to `each`
+/// must not be used then. Errors of `each`.
 pub fn read(
     bytes: &[u8],
     keys: &DataKeys,
@@ -227,8 +230,9 @@ pub fn read(
     if other == OtherSlot::NamesNextRecord && rolled_forward == 0 {
         return damaged(commit.length, "the last record and the commit slot that names it");
     }
-    // Every record behind those that the file was written with raised the generation by one. States before those never
-    // were a commit; the reader of the header knows which they are.
+    // Each record appended to the file raised the generation by one. Going back through the records that the
+    // file was written with, this also yields states that never existed; only the reader of the header can
+    // tell which.
     let before = states.into_iter().filter_map(|state| {
         let generation = commit.generation.checked_sub(commit.count - state.count)?;
         (generation > 0).then_some(Commit { generation, ..state })

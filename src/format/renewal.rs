@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! X25519 (RFC 7748) for unlock slots: a renewed data key is wrapped for a slot whose secret is not at hand, by the
-//! public key that the secret left behind when the slot was made. Anybody can read that key and wrap something for it,
-//! so a token goes into the wrapping too: the slot's secret leads to it, and else it lies in the header, encrypted
-//! under the data key. Only who knows the data key can renew it.
+//! X25519 (RFC 7748) for unlock slots. It wraps a new data key for a slot without the secret of the slot,
+//! using the public key that was derived from the secret when the slot was created.
+//!
+//! Anybody can read that public key and wrap something for it. Therefore a token is part of the wrapping key.
+//! It can be derived from the secret of the slot, and the header holds it encrypted under the data key. So
+//! only somebody who knows the data key can renew a slot.
 
 use super::crypto;
 use super::error::Result;
@@ -10,7 +12,7 @@ use crate::secret::Locked;
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-/// Bytes of a public key, a private key and a shared secret.
+/// Bytes of a public key, of a private key and of a shared secret.
 pub(crate) const X25519_LEN: usize = 32;
 
 /// Bytes of a slot's renewal token.
@@ -19,12 +21,12 @@ pub(crate) const TOKEN_LEN: usize = 32;
 /// A public key.
 pub(crate) type Public = [u8; X25519_LEN];
 
-/// What a slot's secret and the holders of the data key have in common.
+/// Known to anyone who has the secret of the slot or the data key.
 #[derive(Debug)]
 pub(crate) struct Token(pub(super) Locked);
 
 impl Token {
-    /// The one with these bytes.
+    /// Copies a token from its bytes.
     ///
     /// # Errors
     /// No memory.
@@ -32,7 +34,7 @@ impl Token {
         Ok(Self(Locked::copy_of(bytes)?))
     }
 
-    /// The one that follows from a slot's secret (stretched already) and salt.
+    /// Derives the token of a slot from its secret (already stretched) and salt.
     ///
     /// # Errors
     /// No memory.
@@ -43,12 +45,12 @@ impl Token {
     }
 }
 
-/// The private key of a slot: what its secret comes to, told apart from the slot's other keys by `info`.
+/// A private key: of a slot, or for a single renewal.
 #[derive(Debug)]
 pub(crate) struct Private(Locked);
 
 impl Private {
-    /// The one that follows from a slot's secret (stretched already) and salt.
+    /// Derives the private key of a slot from its secret (already stretched) and salt.
     ///
     /// # Errors
     /// No memory.
@@ -58,7 +60,7 @@ impl Private {
         Ok(Self(key))
     }
 
-    /// A random one, for one use.
+    /// Generates a private key for a single renewal.
     ///
     /// # Errors
     /// No memory or randomness.
@@ -69,19 +71,21 @@ impl Private {
     fn with<R>(&self, work: impl FnOnce(&StaticSecret) -> R) -> R {
         let mut bytes = zeroize::Zeroizing::new([0; X25519_LEN]);
         bytes.iter_mut().zip(self.0.iter()).for_each(|(to, from)| *to = *from);
-        // Wiped when it is dropped.
+        // `StaticSecret` wipes its bytes when it is dropped.
         work(&StaticSecret::from(*bytes))
     }
 
-    /// Its public key.
+    /// The public key that belongs to this private key.
     pub(crate) fn public(&self) -> Public {
         self.with(|key| PublicKey::from(key).to_bytes())
     }
 
-    /// Fills `keys` with what the holders of this key and of `other`'s private key have in common.
-    /// `renewal` is the public key made for the renewal and `slot` the slot's own: one of the two is `other`.
-    /// `token` is the slot's.
-    /// `false`, and nothing is filled, for a public key that anybody could agree with.
+    /// Derives `keys` from the secret shared with the owner of the public key `other`. `renewal` is the
+    /// public key made for the renewal and `slot` that of the slot; `other` is one of them. `token` and
+    /// `salt` are those of the slot.
+    ///
+    /// Returns `false` and leaves `keys` alone if `other` is a low-order point, for which the shared secret
+    /// is known to everybody.
     ///
     /// # Errors
     /// No memory.
@@ -116,7 +120,7 @@ mod tests {
         std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
     }
 
-    /// RFC 7748, section 6.1: the crate is used as the standard means it.
+    /// RFC 7748, section 6.1: the crate computes what the standard says.
     #[test]
     fn public_keys_are_those_of_the_standard() {
         for (private, public) in [

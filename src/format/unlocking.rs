@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One opening of a keyring with one secret. All headers and copies that are looked at share it, and with it one
-//! budget of Argon2id: whoever writes to the volume chooses the slots, and must not choose how long a server computes.
+//! One opening of a keyring with one secret. All headers and copies read for it share a limit on the cost of
+//! Argon2id: anyone who can write to the volume can choose the slots, but must not be able to keep a server
+//! computing.
 
 use super::cost::{BUDGET, Cost};
 use super::crypto::DataKey;
 use super::error::{FormatError, Result};
-use super::slots::{SALT_LEN, Slot, SlotKind, SlotOutcome, kinds};
+use super::layout::SALT_LEN;
+use super::slots::{Slot, SlotKind, SlotOutcome, kinds};
 use crate::secret::{Locked, UnlockSecret};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
-/// A secret in use, and what was computed with it.
+/// A secret, and what Argon2id made of it so far.
 #[derive(Debug)]
 pub struct Unlocking {
     secret: UnlockSecret,
@@ -20,14 +22,14 @@ pub struct Unlocking {
 #[derive(Debug)]
 struct Budget {
     spent: u64,
-    /// Nothing is computed beyond this.
+    /// Argon2id is not run beyond this cost.
     limit: u64,
-    /// What Argon2id came to, with its salt and cost.
+    /// Results of Argon2id, with their salt and cost.
     stretched: Vec<([u8; SALT_LEN], Cost, Locked)>,
 }
 
 impl Unlocking {
-    /// Begins an opening.
+    /// Starts an opening.
     pub fn new(secret: UnlockSecret) -> Self {
         Self { secret, budget: Mutex::new(Budget { spent: 0, limit: BUDGET, stretched: Vec::new() }) }
     }
@@ -37,18 +39,18 @@ impl Unlocking {
         &self.secret
     }
 
-    /// Leaves the next copy of a keyring its share of what is left, so that a forged one cannot use up what the
-    /// other `copies` behind it need. Slots that two copies have in common are computed once.
+    /// Limits the next copy to its share of the remaining budget, so that a forged copy cannot use up what
+    /// the `copies` after it need. A slot that two copies have in common is computed once.
     pub(crate) fn leave_budget_for(&self, copies: usize) {
         let mut budget = self.budget();
         budget.limit = budget.spent + BUDGET.saturating_sub(budget.spent) / (copies as u64 + 1);
     }
 
-    /// Tries every slot that the secret fits, the cheap kinds first.
+    /// Tries every slot of a kind that the secret fits, the cheap kinds first.
     ///
     /// # Errors
-    /// [`FormatError::ForgedSlot`] when a slot was made for the secret and is not as it was made;
-    /// [`FormatError::WrongSecret`] when none was; no memory.
+    /// [`FormatError::ForgedSlot`] if a slot belongs to the secret but has been altered;
+    /// [`FormatError::WrongSecret`] if the secret unlocks none; no memory.
     pub(crate) fn open_any(&self, slots: &[Slot], id: &Uuid) -> Result<DataKey> {
         let (mut forged, mut untried) = (None, 0);
         for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
@@ -149,10 +151,10 @@ mod tests {
         let refused = unlocking.open_any(&slots, &id);
         assert!(matches!(refused, Err(FormatError::WrongSecret { untried: 1, .. })), "{refused:?}");
         assert_eq!(unlocking.budget().spent, BUDGET);
-        // What is known already costs nothing.
+        // A repeated derivation costs nothing.
         assert!(matches!(unlocking.open(&slots[0], &id), Ok(SlotOutcome::Wrong)));
         assert!(matches!(unlocking.open(&slots[4], &id), Ok(SlotOutcome::Untried)));
-        // One that costs no Argon2id is tried all the same.
+        // A slot without Argon2id is tried even when the budget is spent.
         let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 5, TEXT, &keys, &id).unwrap();
         let unlocking = with(TEXT);
         unlocking.budget().spent = BUDGET;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The witness: a small file in the data directory that remembers which keyring was used there, and how
-//! far it had come. Nothing in it is secret.
+//! The witness: a small file in the data directory that records which keyring, and which state of it, the
+//! data was last used with. It holds no secret.
 
 use super::bytes::{FieldReader, FieldWriter};
 use super::commit::Commit;
@@ -14,14 +14,14 @@ const MAGIC: &[u8; 16] = b"KEYRING_WITNESS\x01";
 /// Bytes of the checksum.
 const CHECKSUM_LEN: usize = 24;
 
-/// What a witness says.
+/// The contents of a witness.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Witness {
     /// The keyring's identity.
     pub id: Uuid,
-    /// The last generation that was seen.
+    /// The generation that was last seen.
     pub generation: u64,
-    /// The MAC chain of that generation: two states of one generation differ in it.
+    /// The chain of MACs of that generation, which tells two states of one generation apart.
     pub chain: Tag,
 }
 
@@ -39,7 +39,7 @@ impl Witness {
         w.0
     }
 
-    /// The witness as it lies in its file.
+    /// Returns the bytes of the file.
     pub fn encode(&self, keys: &DataKeys) -> Vec<u8> {
         let mut bytes = self.body();
         let tag = keys.witness_mac().tag(&[&bytes]);
@@ -47,7 +47,8 @@ impl Witness {
         bytes
     }
 
-    /// Reads what a file claims; `None` when it is no witness, or a damaged one. Nothing is authenticated yet.
+    /// Reads what a file claims. Returns `None` if it is no witness or a damaged one. Nothing is
+    /// authenticated.
     pub fn claims(bytes: &[u8]) -> Option<Self> {
         let mut r = FieldReader(bytes);
         (r.array()? == *MAGIC && bytes.len() == WITNESS_LEN).then_some(())?;
@@ -64,7 +65,7 @@ impl Witness {
     }
 }
 
-/// Tells a damaged witness from one that somebody wrote so.
+/// Distinguishes a damaged witness from one that somebody wrote on purpose.
 fn checksum(claims: &[u8]) -> [u8; CHECKSUM_LEN] {
     let mut checksum = [0; CHECKSUM_LEN];
     checksum.iter_mut().zip(Sha256::digest(claims)).for_each(|(to, from)| *to = from);

@@ -8,7 +8,7 @@ use keyring_external::format::cost::{BUDGET, Cost, derivations};
 use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header;
 use keyring_external::format::layout::HEADER_LEN;
-use keyring_external::format::slots::SLOT_LEN;
+use keyring_external::format::layout::SLOT_LEN;
 use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load_all};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;

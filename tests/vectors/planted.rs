@@ -6,7 +6,8 @@ use super::common::forge::{PUBLIC_AT, SLOTS_AT, reheaded};
 use super::made::{Made, damaged, opened, with_label, with_secret};
 use keyring_external::format::crypto::DataKeys;
 use keyring_external::format::header::{self, Header};
-use keyring_external::format::slots::{SLOT_LEN, Slot};
+use keyring_external::format::layout::SLOT_LEN;
+use keyring_external::format::slots::Slot;
 
 /// A keyring without keys that [`SECRET`] opens, and its keys.
 fn with_keys() -> (Vec<u8>, DataKeys) {

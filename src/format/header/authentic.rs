@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A header that the keys of its keyring vouch for.
+//! A header that is authentic.
 
-use super::fields::{ClaimedHeader, LABEL_LEN, is_bounded};
+use super::fields::{ClaimedHeader, is_bounded};
 use crate::format::bytes::{FieldReader, FieldWriter};
 use crate::format::crypto::{DataKeys, Tag};
 use crate::format::error::{FormatError, Result};
-use crate::format::slots::{SLOT_COUNT, Slot};
+use crate::format::layout::{LABEL_LEN, SLOT_COUNT};
+use crate::format::slots::Slot;
 use crate::format::state::StateId;
 use crate::secret::random_array;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::ops::Deref;
 
-/// A header that the keys of its keyring vouch for: made new, or checked ([`Unchecked::check`]), and perhaps changed
-/// since by a holder of the keys. There is no other way to one.
+/// A header that is authentic: either created here, or checked with the keys of the keyring
+/// ([`Unchecked::check`](super::Unchecked::check)). Whoever holds it may have changed it since.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header(pub(super) ClaimedHeader);
 
@@ -26,7 +27,7 @@ impl Deref for Header {
 }
 
 impl Header {
-    /// A header for a new keyring, still without slots.
+    /// Creates the header of a new keyring, without slots.
     ///
     /// # Errors
     /// No randomness.
@@ -55,10 +56,10 @@ impl Header {
         self.set_slots(self.slots.iter().cloned().chain([slot]).collect())
     }
 
-    /// Puts other slots in the place of these.
+    /// Replaces the slots.
     ///
     /// # Errors
-    /// When they ask for more Argon2id than a reader spends.
+    /// If the slots together cost more Argon2id than a reader spends.
     pub fn set_slots(&mut self, slots: Vec<Slot>) -> Result<()> {
         if !is_bounded(&slots) {
             let why = "the unlock slots would cost more Argon2id together than one opening may";
@@ -68,13 +69,13 @@ impl Header {
         Ok(())
     }
 
-    /// Puts other earlier states in the place of these.
+    /// Replaces the lists of ancestors.
     pub(crate) fn set_ancestors(&mut self, ancestors: Vec<StateId>, left_behind: Vec<StateId>) {
         self.0.ancestors = ancestors;
         self.0.left_behind = left_behind;
     }
 
-    /// The same header for a file that is written whole.
+    /// Copies the header for a file that is written as a whole, which gets a new epoch.
     ///
     /// # Errors
     /// No randomness.
@@ -84,7 +85,7 @@ impl Header {
         Ok(header)
     }
 
-    /// One copy of the header, and the MAC in it that the chain of records begins with.
+    /// Returns one copy of the header, and its MAC, with which the chain of records starts.
     pub fn encode(&self, keys: &DataKeys) -> (Vec<u8>, Tag) {
         let mut w = self.0.encode();
         let tag = keys.header_mac().tag(&[&w.0]);

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a header holds, and its layout.
+//! The fields of a header, and their layout.
 
 use crate::format::bytes::{FieldReader, FieldWriter};
 use crate::format::cost::BUDGET;
 use crate::format::crypto::TAG_LEN;
-use crate::format::layout::{ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LEFT_BEHIND_COUNT, STATE_ID_LEN};
+use crate::format::layout::{
+    ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LABEL_LEN, LEFT_BEHIND_COUNT, SLOT_COUNT, SLOT_LEN, STATE_ID_LEN,
+};
 use crate::format::renewal::TOKEN_LEN;
-use crate::format::slots::{SLOT_COUNT, SLOT_LEN, Slot};
+use crate::format::slots::Slot;
 use crate::format::state::StateId;
 use uuid::Uuid;
 
-/// The version this program writes and reads.
+/// The format version that this program writes and reads.
 pub const VERSION: u32 = 1;
-/// Longest label in bytes.
-pub(crate) const LABEL_LEN: usize = 63;
-/// A keyring file begins with these bytes.
+/// The first bytes of a keyring file.
 pub const MAGIC: &[u8; 16] = b"KEYRING_EXTERNAL";
 
 pub(super) const SLOTS_AT: usize = 24 + 16 + EPOCH_LEN + 8 + 1 + LABEL_LEN;
@@ -24,28 +24,29 @@ pub(super) const TOKENS_AT: usize = LEFT_BEHIND_AT + LEFT_BEHIND_COUNT * STATE_I
 pub(super) const MAC_AT: usize = HEADER_LEN - TAG_LEN - CHECKSUM_LEN;
 pub(super) const CHECKSUM_LEN: usize = 32;
 
-/// What a header says, whether anybody vouches for it or not. For showing, and for finding the slots.
+/// The fields of a header, authentic or not. Unless they are part of a [`Header`](super::Header), use them
+/// for display and to find the slots only.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClaimedHeader {
-    /// The keyring's identity, kept for life.
+    /// Identity of the keyring, which never changes.
     pub id: Uuid,
-    /// Random, new each time the file is written whole: records of one writing do not fit another.
+    /// Random, and new each time the file is written as a whole, so that records of an older file do not fit.
     pub epoch: [u8; EPOCH_LEN],
-    /// When the keyring was made, in seconds since 1970.
+    /// When the keyring was created, in seconds since 1970.
     pub created: u64,
     /// A name for people, at most [`LABEL_LEN`] bytes.
     pub label: String,
     /// The unlock slots, at most [`SLOT_COUNT`].
     pub slots: Vec<Slot>,
-    /// Earlier states, the newest first, at most [`ANCESTOR_COUNT`].
+    /// Ancestors, the newest first, at most [`ANCESTOR_COUNT`].
     pub ancestors: Vec<StateId>,
-    /// The earlier states in which copies are that were away since, at most [`LEFT_BEHIND_COUNT`]: a copy that comes back is
-    /// recognised however many changes there were meanwhile.
+    /// Ancestors in which copies were when they went away, at most [`LEFT_BEHIND_COUNT`]. With this list, a
+    /// copy that returns is recognised after any number of changes.
     pub(crate) left_behind: Vec<StateId>,
 }
 
 impl ClaimedHeader {
-    /// Its bytes up to the MAC.
+    /// Encodes the fields, up to the MAC.
     pub(super) fn encode(&self) -> FieldWriter {
         let mut w = FieldWriter::with_capacity(HEADER_LEN);
         w.put(MAGIC)
@@ -75,7 +76,7 @@ impl ClaimedHeader {
         w
     }
 
-    /// Reads what [`ClaimedHeader::encode`] wrote, from behind the version on.
+    /// Decodes what [`ClaimedHeader::encode`] wrote after the version.
     pub(super) fn decode(mut r: FieldReader<'_>) -> Option<Self> {
         r.array::<4>()?;
         let mut header = ClaimedHeader {
@@ -97,12 +98,12 @@ impl ClaimedHeader {
         for index in 0..ANCESTOR_COUNT + LEFT_BEHIND_COUNT {
             let state = StateId::decode(&mut FieldReader(r.take(STATE_ID_LEN)?))?;
             let states = if index < ANCESTOR_COUNT { &mut header.ancestors } else { &mut header.left_behind };
-            // Generations begin at 1: this one is unused.
+            // Generations start at 1, so this entry is unused.
             if state.generation() > 0 {
                 states.push(state);
             }
         }
-        // Written with all slots in a row; a file may have them otherwise.
+        // This program writes the slots without gaps; another may leave gaps, so the index counts.
         let tokens = r;
         for (slot, index) in header.slots.iter_mut().zip(used) {
             let mut r = FieldReader(tokens.0);
@@ -113,7 +114,7 @@ impl ClaimedHeader {
     }
 }
 
-/// Whether a reader tries all of these slots, see [`BUDGET`].
+/// Whether a reader would try all of these slots: see [`BUDGET`].
 pub(super) fn is_bounded(slots: &[Slot]) -> bool {
     slots.iter().map(|slot| slot.cost.work()).sum::<u64>() <= BUDGET
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The header: who the keyring is and how it is opened. It lies in the file twice; a copy that is
-//! damaged does no harm while the other is whole.
+//! The header: identity of the keyring and how it is unlocked. The file holds two copies of it, so that
+//! damage to one of them does no harm.
 
 mod authentic;
 mod fields;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Headers made, read back and refused.
+//! Headers created, read back and refused.
 
 use super::*;
 use crate::format::commit::Commit;
 use crate::format::cost::Cost;
 use crate::format::crypto::DataKeys;
 use crate::format::error::FormatError;
-use crate::format::layout::{ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LEFT_BEHIND_COUNT};
+use crate::format::layout::{ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LEFT_BEHIND_COUNT, SLOT_COUNT};
+use crate::format::slots::Slot;
 use crate::format::slots::SlotKind;
-use crate::format::slots::{SLOT_COUNT, Slot};
 use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::secret::Locked;
@@ -103,7 +103,7 @@ fn earlier_states_are_told_from_others() {
     assert_eq!(header.encode(&keys).0.len(), HEADER_LEN);
 }
 
-/// Puts bytes into a front's headers and makes the checksums fit.
+/// Overwrites bytes in both headers of a front, and corrects the checksums.
 fn patched(front: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut copy = front[..HEADER_LEN].to_vec();
     copy[at..at + bytes.len()].copy_from_slice(bytes);

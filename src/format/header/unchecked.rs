@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Headers as they are read from a file, before any key has vouched for them.
+//! Headers as read from a file, before a key has authenticated them.
 
 use super::authentic::Header;
 use super::fields::{CHECKSUM_LEN, ClaimedHeader, MAC_AT, MAGIC, VERSION};
@@ -10,7 +10,7 @@ use crate::format::layout::HEADER_LEN;
 use crate::format::unlocking::Unlocking;
 use sha2::{Digest, Sha256};
 
-/// A header as read: its checksum is right, but nobody has vouched for it yet.
+/// A header as read. Its checksum is right, but it is not authenticated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unchecked {
     claims: ClaimedHeader,
@@ -18,7 +18,7 @@ pub struct Unchecked {
 }
 
 impl Unchecked {
-    /// What the header claims. For showing only.
+    /// What the header claims, for display only.
     pub fn claims(&self) -> &ClaimedHeader {
         &self.claims
     }
@@ -42,10 +42,11 @@ impl Unchecked {
         Ok(Self { claims, bytes: bytes.to_vec() })
     }
 
-    /// The keys of an open keyring vouch for this header: returns it, and the MAC that the chain begins with.
+    /// Authenticates the header with the keys of an open keyring. Returns it and its MAC, with which the
+    /// chain of records starts.
     ///
     /// # Errors
-    /// [`FormatError::Damaged`] when they do not.
+    /// [`FormatError::Damaged`] if it is not authentic.
     pub fn check(&self, keys: &DataKeys) -> Result<(Header, Tag)> {
         let mut r = FieldReader(&self.bytes);
         let body = r.take(MAC_AT).unwrap_or_default();
@@ -57,11 +58,11 @@ impl Unchecked {
         }
     }
 
-    /// Opens the header with an unlock secret.
+    /// Unlocks the header with a secret.
     ///
     /// # Errors
-    /// As [`Unlocking::open_any`]; [`FormatError::Damaged`] when a slot opens but the header is not what was written
-    /// with it.
+    /// [`FormatError::ForgedSlot`] or [`FormatError::WrongSecret`] if no slot is unlocked; [`FormatError::Damaged`] if the secret unlocks a slot but the header is
+    /// not authentic.
     pub fn unlock(&self, unlocking: &Unlocking) -> Result<(DataKeys, Header, Tag)> {
         let data_key = unlocking.open_any(&self.claims.slots, &self.claims.id)?;
         let keys = DataKeys::derive(&data_key, &self.claims.id)?;
@@ -70,19 +71,20 @@ impl Unchecked {
     }
 }
 
-/// The copies of the header at the front of a file: those whose checksum is right, each once.
+/// The copies of the header in the front of a file that have a correct checksum. Identical copies are listed
+/// once.
 #[derive(Debug)]
 pub struct HeaderCopies {
     /// The readable copies, at least one.
     pub readable: Vec<Unchecked>,
-    /// Whether a copy was unreadable.
+    /// Whether a copy was unreadable, or the two differ.
     pub damaged: bool,
 }
 
 /// Reads both copies of the header from the front of a file.
 ///
 /// # Errors
-/// When neither can be read: not a keyring, of a newer version, or damaged.
+/// If neither copy can be read: not a keyring, of a newer version, or damaged.
 pub fn read(front: &[u8]) -> Result<HeaderCopies> {
     if front.len() < 2 * HEADER_LEN {
         let begins = !front.is_empty() && front.iter().zip(MAGIC).all(|(a, b)| a == b);
@@ -101,7 +103,7 @@ pub fn read(front: &[u8]) -> Result<HeaderCopies> {
             Err(e @ FormatError::NotAKeyring) => {
                 first_error.get_or_insert(e);
             }
-            // Damaged or newer says more than "not a keyring".
+            // "Damaged" or "newer version" says more than "not a keyring".
             Err(e) => first_error = Some(e),
         }
     }

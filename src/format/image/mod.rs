@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A whole keyring file: made from keys, or read back into them.
+//! A whole keyring file: sealed from keys, and opened again.
 
 mod note;
 mod open;

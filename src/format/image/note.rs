@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is odd about a file that opens all the same.
+//! Oddities of a file that could be opened anyway.
 
 use std::fmt;
 
-/// Something worth saying about a file that was opened all the same. The next write of a file with
-/// any of them writes it whole.
+/// An oddity of a file that could be opened anyway. The next change rewrites such a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
     /// One copy of the header is damaged.
     HeaderCopy,
     /// One commit slot is unreadable or stale.
     CommitSlot,
-    /// This many whole records behind the last committed one were taken.
+    /// This number of complete records after the last committed one count too.
     RolledForward(u64),
-    /// Bytes behind the last record do not count: an interrupted write.
+    /// This number of bytes after the last record do not count. An interrupted write left them.
     Ignored(u64),
 }
 
 impl Note {
-    /// Whether it may be damage. The others are what any interrupted write leaves.
+    /// Whether this may be damage. Any interrupted write leaves the other oddities.
     pub fn is_damage(&self) -> bool {
         matches!(self, Note::HeaderCopy | Note::CommitSlot)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A keyring file read back into keys.
+//! Opens a keyring file.
 
 use super::note::Note;
 use crate::format::commit::{self, Commit, OtherSlot};
@@ -11,30 +11,30 @@ use crate::format::records::{self, KeyRecord, Sealer, Tail};
 use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 
-/// How many records are looked for behind the committed ones. An interrupted write leaves one.
+/// Maximum number of records that are looked for after the committed ones. An interrupted write leaves one.
 const TAIL_RECORDS: u64 = 64;
 
-/// How a file is opened: by an unlock secret, or by the keys of a keyring that is open already.
+/// What a file is opened with.
 #[derive(Clone, Copy, Debug)]
 pub enum Opener<'a> {
-    /// Tries the slots.
+    /// A secret, which is tried on the slots.
     Secret(&'a Unlocking),
-    /// Checks with these keys.
+    /// The keys of a keyring that is already open.
     Keys(&'a DataKeys),
 }
 
-/// The fixed front of a file, opened.
+/// The opened front of a file.
 #[derive(Debug)]
 pub struct Front {
     /// The header.
     pub header: Header,
-    /// The keys, when they came from a secret.
+    /// The keys, if the file was opened with a secret.
     pub keys: Option<DataKeys>,
     start: [u8; 32],
     committed: commit::Committed,
-    /// Things worth saying.
+    /// Oddities of the file.
     pub notes: Vec<Note>,
-    /// Earlier states of this writing, the newest first, when the records were read.
+    /// Earlier states under this epoch, the newest first. Empty until the records are read.
     pub before: Vec<StateId>,
 }
 
@@ -44,19 +44,19 @@ impl Front {
         self.committed.commit
     }
 
-    /// How many bytes behind the front [`read_records`] looks at in a file of `file_len` bytes: the
-    /// committed ones, and room for records that follow. A file that was made huge costs no memory.
+    /// Number of bytes after the front that [`read_records`] needs of a file of `file_len` bytes: the
+    /// committed records, and some room for records after them. An inflated file does not cost memory.
     pub fn bytes_to_read(&self, file_len: u64) -> u64 {
         let room = TAIL_RECORDS * MAX_RECORD as u64;
         self.commit().length.saturating_add(room).min(file_len).saturating_sub(FIXED_LEN as u64)
     }
 }
 
-/// Opens the first [`FIXED_LEN`] bytes of a file. When its two headers are of two writings, the newest
-/// commit that either of them vouches for says what must follow.
+/// Opens the first [`FIXED_LEN`] bytes of a file. If its two headers differ in their epoch, the one with the
+/// newer commit counts.
 ///
 /// # Errors
-/// Not a keyring, newer, damaged, wrong secret.
+/// Not a keyring; a newer version; damaged; wrong secret.
 pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
     let copies = header::read(front)?;
     let mut best: Option<Front> = None;
@@ -81,7 +81,7 @@ pub fn open_front(front: &[u8], opener: Opener<'_>) -> Result<Front> {
     Ok(opened)
 }
 
-/// Which of the errors of two headers counts: damage says more than a secret that fits one of them only.
+/// Chooses between the errors of two headers. Damage says more than a secret that fits only one of them.
 fn more_specific(first: FormatError, second: FormatError) -> FormatError {
     match (first, second) {
         (FormatError::WrongSecret { slots, untried }, FormatError::WrongSecret { untried: more, .. }) => {
@@ -115,8 +115,8 @@ fn open_copy(front: &[u8], copy: &Unchecked, opener: Opener<'_>) -> Result<Front
     Ok(Front { header, keys: own, start, committed, notes, before: Vec::new() })
 }
 
-/// Reads the records of a file whose front was opened and that has `file_len` bytes; `bytes` are the
-/// [`Front::bytes_to_read`] ones from [`FIXED_LEN`] on.
+/// Reads the records of a file of `file_len` bytes whose front is open. `bytes` are the
+/// [`Front::bytes_to_read`] bytes from [`FIXED_LEN`] on.
 ///
 /// # Errors
 /// As [`records::read`].
@@ -136,8 +136,8 @@ pub fn read_records(
     if file_len > commit.length {
         front.notes.push(Note::Ignored(file_len - commit.length));
     }
-    // The file was written whole as the generation after the newest that its header knows. Its states with fewer records
-    // never were.
+    // The file was written as the generation after the newest ancestor in its header. States with fewer
+    // records than it had then never existed.
     let earlier = front.header.ancestors.iter().map(StateId::generation).max().unwrap_or_default();
     let states = before.iter().filter(|state| state.generation > earlier);
     front.before = states.map(|state| StateId::new(&front.header.epoch, state)).collect();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A keyring file made from keys.
+//! Seals keys as a keyring file.
 
 use crate::format::commit::Commit;
 use crate::format::crypto::DataKeys;
@@ -8,19 +8,19 @@ use crate::format::header::Header;
 use crate::format::layout::FIXED_LEN;
 use crate::format::records::{KeyRecord, Sealer};
 
-/// A file made whole.
+/// A complete keyring file.
 #[derive(Debug)]
 pub struct Image {
-    /// Its header, with the new epoch.
+    /// The header, with its new epoch.
     pub header: Header,
-    /// Its acknowledged state.
+    /// The acknowledged state.
     pub commit: Commit,
-    /// Its bytes.
+    /// The bytes of the file.
     pub bytes: Vec<u8>,
 }
 
 impl Image {
-    /// Seals `records` anew, under a new epoch, as `generation`.
+    /// Seals `records` under a new epoch, as `generation`.
     ///
     /// # Errors
     /// No randomness.

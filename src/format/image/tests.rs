@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Files made, read back, cut short and mixed.
+//! Files sealed, opened, truncated and mixed.
 
 use super::*;
 use crate::format::commit::Commit;
@@ -68,7 +68,7 @@ fn keys_are_read_back() {
     assert_eq!(commit, image.commit);
 }
 
-/// An append whose commit slot is unwritten, torn, or whole, and then its record cut short.
+/// The commit slot of an append is unwritten, torn or complete; then the record is truncated.
 #[test]
 fn a_record_counts_when_it_is_whole_and_a_slot_that_names_it_calls_for_it() {
     let (keys, image) = made(&["one"]);
@@ -98,7 +98,7 @@ fn a_record_counts_when_it_is_whole_and_a_slot_that_names_it_calls_for_it() {
         bytes[at..at + torn].copy_from_slice(&slot[..torn]);
         let notes = vec![Note::CommitSlot, Note::RolledForward(1)];
         assert_eq!(open(&bytes).unwrap(), (both.clone(), notes, next));
-        // Enough of the slot is there to miss the record.
+        // From here on the slot shows that the record is missing.
         let lost = open(&bytes[..bytes.len() - 1]);
         assert_eq!(matches!(lost, Err(FormatError::Damaged { .. })), torn >= 20, "torn at {torn}");
     }

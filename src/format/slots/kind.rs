@@ -7,15 +7,15 @@ use crate::recovery::RecoveryKey;
 use crate::secret::{Locked, MIN_SECRET, UnlockSecret};
 use std::fmt;
 
-/// Which secret opens a slot.
+/// The kind of secret that unlocks a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotKind {
     /// A passphrase, stretched by Argon2id (RFC 9106).
     Passphrase,
-    /// At least [`MIN_SECRET`] random bytes, through HKDF (RFC 5869).
+    /// At least [`MIN_SECRET`] random bytes, used through HKDF (RFC 5869).
     SecretFile,
-    /// A [`crate::recovery::RecoveryKey`], through HKDF.
+    /// A [`RecoveryKey`], used through HKDF.
     Recovery,
 }
 
@@ -32,7 +32,8 @@ impl SlotKind {
         [Self::Passphrase, Self::SecretFile, Self::Recovery].into_iter().find(|k| k.code() == code)
     }
 
-    /// The bytes of `secret` that slots of this kind are opened with; `None` when it can open none.
+    /// The bytes of `secret` that are used for slots of this kind. Returns `None` if it cannot be a secret of
+    /// this kind.
     pub(in crate::format) fn bytes_of(self, secret: &UnlockSecret) -> Result<Option<Locked>> {
         let bytes = match self {
             SlotKind::Passphrase if secret.is_text() => Locked::copy_of(secret.passphrase())?,
@@ -58,7 +59,7 @@ impl fmt::Display for SlotKind {
 }
 
 impl Cost {
-    /// Whether a slot of this kind may have this cost.
+    /// Whether a slot of this kind can have this cost.
     pub(super) fn fits(&self, kind: SlotKind) -> bool {
         if kind == SlotKind::Passphrase { self.is_bounded() } else { *self == Cost::NONE }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Unlock slots: each wraps the one data key under a secret of its own.
+//! Unlock slots. Each wraps the data key under a secret of its own.
 
 mod kind;
 mod slot;
@@ -8,7 +8,6 @@ mod tests;
 mod wrapping;
 
 pub use kind::SlotKind;
+pub use slot::Slot;
 pub(super) use slot::kinds;
-pub(crate) use slot::{SALT_LEN, SLOT_COUNT};
-pub use slot::{SLOT_LEN, Slot};
 pub use wrapping::SlotOutcome;

@@ -1,51 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One unlock slot, and its bytes.
+//! One unlock slot, and its encoding.
 
 use super::kind::SlotKind;
 use crate::format::bytes::{FieldReader, FieldWriter};
 use crate::format::cost::Cost;
 use crate::format::crypto::{IV_LEN, KEY_LEN, Tag};
+use crate::format::layout::{SALT_LEN, SLOT_LEN, SLOT_NAME_LEN};
 use crate::format::renewal::{Public, TOKEN_LEN, X25519_LEN};
-
-/// Slots of a header.
-pub(crate) const SLOT_COUNT: usize = 8;
-/// Bytes of one slot.
-pub const SLOT_LEN: usize = 256;
-/// Longest name of a slot in bytes.
-pub(crate) const SLOT_NAME_LEN: usize = 55;
-/// Bytes of a slot's salt.
-pub(crate) const SALT_LEN: usize = 32;
 
 /// One unlock slot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Slot {
-    /// Which secret opens it.
+    /// The kind of secret that unlocks it.
     pub kind: SlotKind,
-    /// Argon2id's cost.
+    /// The cost of Argon2id.
     pub cost: Cost,
-    /// When it was made, in seconds since 1970.
+    /// When the slot was created, in seconds since 1970.
     pub created: u64,
     /// A name for people, at most [`SLOT_NAME_LEN`] bytes.
     pub name: String,
     pub(in crate::format) salt: [u8; SALT_LEN],
     pub(super) iv: [u8; IV_LEN],
     pub(super) wrapped: [u8; KEY_LEN],
-    /// The public key that the data key was last wrapped with, when that was done without the secret.
+    /// The public key made for the last renewal, if that was done without the secret.
     pub(super) renewal: Option<Public>,
-    /// What the data key is wrapped for when the secret is not at hand.
+    /// The public key of the slot, for renewals without the secret.
     pub(super) public: Public,
     pub(super) tag: Tag,
-    /// The renewal token, encrypted under the data key. Lies in the header, not in the slot's own bytes.
+    /// The renewal token, encrypted under the data key. It is stored in the header, not in the bytes of the
+    /// slot.
     pub(in crate::format) token: [u8; TOKEN_LEN],
 }
 
 impl Slot {
-    /// Whether the data key was last wrapped by the slot's public key, without its secret.
+    /// Whether the data key was last wrapped with the public key of the slot, without its secret.
     pub fn was_renewed_by_public_key(&self) -> bool {
         self.renewal.is_some()
     }
 
-    /// The slot's bytes up to its tag, with a public key.
+    /// The bytes of the slot up to its tag, with `public` as its public key.
     pub(super) fn authenticated(&self, public: &Public) -> Vec<u8> {
         let mut w = FieldWriter::with_capacity(SLOT_LEN);
         w.put(&[self.kind.code(), 0, 0, 0])
@@ -62,15 +55,15 @@ impl Slot {
         w.0
     }
 
-    /// The slot as it lies in the header.
+    /// Returns the bytes of the slot in the header.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = self.authenticated(&self.public);
         bytes.extend_from_slice(&self.tag);
         bytes
     }
 
-    /// Reads a slot: `Some(None)` for an unused one, `None` when it cannot be a slot. Nothing but the
-    /// bounds of the cost is checked here; [`Slot::open`] authenticates.
+    /// Reads a slot: `Some(None)` if it is unused, `None` if the bytes cannot be a slot. This checks only the
+    /// bounds of the cost; `Slot::open` authenticates.
     pub fn decode(bytes: &[u8]) -> Option<Option<Self>> {
         if bytes.iter().all(|b| *b == 0) {
             return Some(None);
@@ -92,7 +85,7 @@ impl Slot {
             tag: r.array()?,
             token: [0; TOKEN_LEN],
         };
-        // Re-encoding shows whether reserved bytes were set.
+        // Encoding the slot again reveals reserved bytes that were set.
         (cost.fits(kind) && slot.encode() == bytes).then_some(Some(slot))
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Slots sealed, opened, renewed and forged.
+//! Slots sealed, unlocked, renewed and forged.
 
 use super::*;
 use crate::format::cost::Cost;
 use crate::format::crypto::{DataKey, DataKeys, KEY_LEN};
+use crate::format::layout::{SALT_LEN, SLOT_LEN};
 use crate::format::renewal::{Private, TOKEN_LEN, X25519_LEN};
 use uuid::Uuid;
 
@@ -65,10 +66,10 @@ fn a_planted_public_key_does_not_open_before_or_after_a_renewal() {
         let slot = sealed(kind);
         let planted = Slot { public: Private::random().unwrap().public(), ..slot.clone() };
         assert!(matches!(open(&planted, b"secret", &id()), SlotOutcome::Forged));
-        // The slot wraps the new data key for somebody else, and nothing in it comes from the secret any more.
+        // Now the slot wraps the new data key for somebody else, and nothing in it derives from the secret.
         let followed = planted.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
         assert!(matches!(open(&followed, b"secret", &id()), SlotOutcome::Wrong));
-        // The same in the place of a genuine slot that was renewed.
+        // The same, replacing a genuine slot that was renewed.
         let renewed = slot.renew(&keys(9), &keys(8), &id()).unwrap().unwrap();
         let planted = Slot { public: planted.public, ..renewed };
         assert!(matches!(open(&planted, b"secret", &id()), SlotOutcome::Forged));
@@ -98,7 +99,7 @@ fn every_byte_of_a_slot_counts() {
             changed[at] ^= 1;
             if let Some(Some(slot)) = Slot::decode(&changed) {
                 let opened = open(&slot, b"secret", &id());
-                // All but the salt, which the secret is of no use without.
+                // Without the right salt, nothing shows that the slot belongs to the secret.
                 let forged = !(24..24 + SALT_LEN).contains(&at);
                 assert_eq!(matches!(opened, SlotOutcome::Forged), forged, "byte {at}: {opened:?}");
                 assert_eq!(matches!(opened, SlotOutcome::Wrong), !forged, "byte {at}: {opened:?}");

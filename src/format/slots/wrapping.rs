@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The data key wrapped in a slot, unwrapped and wrapped again.
+//! Wraps the data key in a slot, unwraps it, and wraps a renewed one.
 
 use super::super::crypto::{
     self, DataKey, DataKeys, IV_LEN, KEY_LEN, SlotEncryption, SlotMac, TAG_LEN, TokenEncryption,
 };
 use super::kind::SlotKind;
-use super::slot::{SLOT_NAME_LEN, Slot};
+use super::slot::Slot;
 use crate::format::bytes::{FieldReader, FieldWriter};
 use crate::format::cost::Cost;
 use crate::format::error::Result;
+use crate::format::layout::SLOT_NAME_LEN;
 use crate::format::renewal::{Private, Public, TOKEN_LEN, Token, X25519_LEN};
 use crate::secret::{Locked, UnlockSecret, random_array};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// What trying a secret on a slot came to.
+/// The result of trying a secret on a slot.
 #[derive(Debug)]
 pub enum SlotOutcome {
-    /// It wraps this data key.
+    /// The secret unlocks the slot, which wraps this data key.
     Key(DataKey),
-    /// It was made for this secret, but is not as it was made, or was not renewed by a holder of the data key.
+    /// The slot belongs to the secret but has been altered, or somebody without the data key renewed it.
     Forged,
-    /// It was made for another secret, as far as can be told.
+    /// The slot belongs to another secret, as far as can be seen.
     Wrong,
-    /// Trying it would cost more Argon2id than one opening may.
+    /// Not tried, because that would exceed the limit on Argon2id.
     Untried,
 }
 
 impl Slot {
-    /// Wraps the data key of the keyring `id` under `secret` (the bytes that fit `kind`).
+    /// Wraps the data key of the keyring `id` under `secret` (the bytes that are used for `kind`).
     ///
     /// # Errors
-    /// No memory, no randomness, or a cost out of bounds.
+    /// No memory; no randomness; a cost out of bounds.
     pub fn seal(
         kind: SlotKind,
         cost: Cost,
@@ -64,8 +65,9 @@ impl Slot {
         Ok(slot)
     }
 
-    /// Wraps the data key of `new` for whoever has the slot's secret, without that; `old` are the keys until now.
-    /// `None` when the slot's public key is one that anybody could agree with, which no secret leads to.
+    /// Wraps the data key of `new` for the secret of the slot, without having that secret. `old` are the
+    /// present keys. Returns `None` if the public key of the slot is a low-order point, which no secret leads
+    /// to.
     ///
     /// # Errors
     /// No memory or randomness.
@@ -84,8 +86,8 @@ impl Slot {
         Ok(Some(slot))
     }
 
-    /// Wraps the data key of `keys` with the slot's secret, as [`Slot::seal`] does. `None` when the secret cannot be
-    /// one of this kind.
+    /// Wraps the data key of `keys` with the secret of the slot, as [`Slot::seal`] does. Returns `None` if
+    /// the secret cannot be of the slot's kind.
     ///
     /// # Errors
     /// No memory or randomness.
@@ -108,8 +110,9 @@ impl Slot {
         Ok(())
     }
 
-    /// Tries a secret, as [`Slot::key_material`] has it. The slot was made for it when its public key is the one that the
-    /// secret leads to, or when its tag verifies with that key in the public key's place. It opens when both are so.
+    /// Tries a secret, given as [`Slot::key_material`]. The slot belongs to it if its public key is the one
+    /// that derives from the secret, or if its tag verifies with that key instead of the stored one. It is
+    /// unlocked if both are true.
     ///
     /// # Errors
     /// No memory.
@@ -134,7 +137,7 @@ impl Slot {
         }
     }
 
-    /// The secret as the keys are derived from it: a passphrase is stretched first.
+    /// The input for the key derivation: the secret, or a passphrase stretched by Argon2id.
     pub(in crate::format) fn key_material(&self, secret: &[u8]) -> Result<Locked> {
         if self.kind != SlotKind::Passphrase {
             return Ok(Locked::copy_of(secret)?);
@@ -144,7 +147,7 @@ impl Slot {
         Ok(stretched)
     }
 
-    /// The keys that the secret alone leads to.
+    /// The keys that derive from the secret alone.
     fn own_keys(&self, input: &[u8]) -> Result<SlotKeys> {
         let info: &[u8] = match self.kind {
             SlotKind::Passphrase => b"keyring_external 1 passphrase slot",
@@ -156,7 +159,8 @@ impl Slot {
         Ok(SlotKeys(keys))
     }
 
-    /// The keys that the secret and a renewal's public key lead to; `None` when that is one of low order.
+    /// The keys that derive from the secret and the public key of a renewal. Returns `None` if that is a
+    /// low-order point.
     fn agreed_keys(&self, input: &[u8], private: &Private, renewal: &Public) -> Result<Option<SlotKeys>> {
         let token = Token::of_slot(&self.salt, input)?;
         let mut keys = Locked::new(2 * KEY_LEN)?;
@@ -164,8 +168,8 @@ impl Slot {
         Ok(agreed.then_some(SlotKeys(keys)))
     }
 
-    /// The token as it lies in the header. Under one data key a salt always stands for the same token, so that no
-    /// keystream is used for two.
+    /// Encrypts a token for the header. Under one data key, a salt always belongs to the same token, so no
+    /// keystream is used for two texts.
     fn sealed(&self, token: &Token, key: TokenEncryption<'_>) -> Result<[u8; TOKEN_LEN]> {
         let token = self.opened(Token::copy_of(&token.0)?, key)?;
         let mut sealed = [0; TOKEN_LEN];
@@ -182,7 +186,7 @@ impl Slot {
     }
 }
 
-/// The two keys of a slot.
+/// The encryption key and the MAC key of a slot.
 struct SlotKeys(Locked);
 
 impl SlotKeys {
