@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The recovery key: 160 random bits for paper, as 8 groups of 4 characters (20 bits) and a check
-//! character. Any one wrong character, any two swapped ones and any swapped groups are noticed, and the
-//! group is named.
+//! The recovery key: 160 random bits, printed as 8 groups of 4 characters (20 bits) and a check character
+//! each. Every wrong character, every two swapped characters and every two swapped groups are detected, and
+//! the message names the group.
 
 use crate::secret::Locked;
 use std::fmt;
 use std::io;
 use thiserror::Error;
 
-/// Bytes of a recovery key.
+/// Length of a recovery key in bytes.
 pub(crate) const RECOVERY_LEN: usize = 20;
 const GROUPS: usize = 8;
-/// Data characters of a group.
+/// Characters of a group before its check character.
 const DATA: usize = 4;
-/// Base 32 without I, L, O and U, which are read as 1, 1, 0 and V.
+/// Base 32 without I, L, O and U. They are read as 1, 1, 0 and V.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Why a text is not a recovery key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RecoveryError {
-    /// Another number of characters than 40.
+    /// It does not have 40 characters.
     #[error("a recovery key has 8 groups of 5 characters, and {0} characters were given")]
     Length(usize),
-    /// A character or its check is wrong in this group, counted from 1.
+    /// A character of this group is wrong, counted from 1.
     #[error("group {0} of the recovery key has a typing mistake")]
     Group(usize),
 }
@@ -32,7 +32,7 @@ pub enum RecoveryError {
 pub struct RecoveryKey(Locked);
 
 impl RecoveryKey {
-    /// A new random one.
+    /// Generates a recovery key.
     ///
     /// # Errors
     /// No memory or no randomness.
@@ -40,15 +40,16 @@ impl RecoveryKey {
         Ok(Self(Locked::random(RECOVERY_LEN)?))
     }
 
-    /// The key's bytes.
+    /// The bytes of the key.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Reads a key as a person types it: case, spaces and dashes do not matter.
+    /// Reads a typed recovery key. Case, spaces and dashes do not matter.
     ///
     /// # Errors
-    /// [`RecoveryError`] points at the group with the mistake. A lack of memory counts as a wrong length.
+    /// [`RecoveryError`], which names the group with the mistake. Lack of memory is reported as a wrong
+    /// length.
     pub fn parse(text: &[u8]) -> Result<Self, RecoveryError> {
         let typed = text.iter().filter(|c| !(c.is_ascii_whitespace() || **c == b'-'));
         let count = typed.clone().count();
@@ -72,10 +73,11 @@ impl RecoveryKey {
         Ok(Self(key))
     }
 
-    /// Writes the 8 groups, dashes between them, to `out`: the one place where the key leaves locked memory.
+    /// Writes the 8 groups to `out`, separated by dashes. This is the only place where the key leaves locked
+    /// memory.
     ///
     /// # Errors
-    /// What `out` answers.
+    /// The errors of `out`.
     pub fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
         for group in 0..GROUPS {
             let mut data = [0u8; DATA];
@@ -103,8 +105,8 @@ fn value(c: u8) -> Option<u8> {
     ALPHABET.iter().position(|a| *a == c).map(|i| i as u8)
 }
 
-/// The check character of a group: a sum in GF(32) weighted by powers of the generator, so that each
-/// position counts differently, shifted by the group's number.
+/// The check character of a group: a sum in GF(32), weighted by powers of the generator so that each position
+/// counts differently, and shifted by the group number.
 fn check(group: usize, data: &[u8]) -> u8 {
     let sum = data.iter().fold(0, |sum, symbol| times_x(sum ^ symbol));
     sum ^ (group as u8 * 3 + 1)

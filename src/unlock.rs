@@ -14,7 +14,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroize;
 
-/// Most bytes of an unlock secret.
+/// Maximum length of an unlock secret in bytes.
 pub const MAX_UNLOCK: usize = 4096;
 /// How long a `command:` source may take.
 pub(crate) const COMMAND_WAIT: Duration = Duration::from_secs(30);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A buffer for secrets, locked in RAM.
 //!
-//! A forked child has it too: `mysqld --daemonize` opens the keyring and forks then. Locks are not inherited, so the
-//! child locks the memory again ([`lock_again`]). A child that executes another program loses all of it.
+//! A forked child inherits the memory, but not the lock: `mysqld --daemonize` opens the keyring and then
+//! forks, so the child locks the memory again ([`lock_again`]). A child that executes another program loses
+//! the memory.
 
 use super::random::fill_random;
 use memmap2::{Advice, MmapMut};
@@ -17,21 +18,22 @@ use zeroize::Zeroize;
 static LOCK_FAILED: AtomicBool = AtomicBool::new(false);
 static LOCK_REPORTED: AtomicBool = AtomicBool::new(false);
 
-/// True once in the life of the process, when some secret memory could not be locked in RAM
-/// (`RLIMIT_MEMLOCK` too low); the caller then says so.
+/// Returns `true` once in the life of the process if some secret memory could not be locked (`RLIMIT_MEMLOCK`
+/// is too low). The caller must report it.
 pub(crate) fn lock_failure_to_report() -> bool {
     LOCK_FAILED.load(Ordering::Relaxed) && !LOCK_REPORTED.swap(true, Ordering::Relaxed)
 }
 
-/// Every [`Locked`] buffer of the process: address and length of its mapping.
+/// All [`Locked`] buffers of the process: address and length of each mapping.
 static LIVE: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
 fn live() -> MutexGuard<'static, BTreeMap<usize, usize>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks all secret memory again, in a process that was forked from the one that locked it. `lock` gets the address
-/// and the length of one mapping after the other, which stays where it is meanwhile, and answers whether it could.
+/// Locks all secret memory again, in a process that was forked from the one that locked it. `lock` gets the
+/// address and length of one mapping at a time, which stays valid during the call, and returns whether it was
+/// locked.
 pub(crate) fn lock_again(lock: impl Fn(usize, usize) -> bool) {
     for (address, len) in live().iter() {
         if !lock(*address, *len) {
@@ -40,14 +42,14 @@ pub(crate) fn lock_again(lock: impl Fn(usize, usize) -> bool) {
     }
 }
 
-/// A buffer of pages of its own for secrets.
+/// A buffer for secrets, on pages of its own.
 pub struct Locked(MmapMut);
 
 impl Locked {
-    /// A zeroed buffer of `len` bytes (rounded up to at least one).
+    /// Allocates a zeroed buffer of `len` bytes, at least one.
     ///
     /// # Errors
-    /// When the system has no memory for the mapping. A failure to lock it is only noted, see
+    /// If the system has no memory for the mapping. A failure to lock it is only recorded: see
     /// [`lock_failure_to_report`].
     pub fn new(len: usize) -> io::Result<Self> {
         let map = MmapMut::map_anon(len.max(1))?;
@@ -59,20 +61,20 @@ impl Locked {
         Ok(Self(map))
     }
 
-    /// A buffer filled by the operating system's generator.
+    /// Allocates a buffer filled with random bytes from the operating system.
     ///
     /// # Errors
-    /// When there is no memory or the generator fails.
+    /// No memory or no randomness.
     pub fn random(len: usize) -> io::Result<Self> {
         let mut buf = Self::new(len)?;
         fill_random(&mut buf)?;
         Ok(buf)
     }
 
-    /// A buffer that holds a copy of `bytes`.
+    /// Allocates a buffer with a copy of `bytes`.
     ///
     /// # Errors
-    /// When there is no memory.
+    /// No memory.
     pub fn copy_of(bytes: &[u8]) -> io::Result<Self> {
         let mut buf = Self::new(bytes.len())?;
         buf.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
@@ -96,7 +98,7 @@ impl DerefMut for Locked {
 impl Drop for Locked {
     fn drop(&mut self) {
         self.0.zeroize();
-        // Before it is unmapped: another buffer may get the address then.
+        // Before the memory is unmapped, because another buffer may get its address then.
         live().remove(&self.0.as_ptr().addr());
     }
 }
@@ -111,9 +113,9 @@ impl fmt::Debug for Locked {
 mod tests {
     use super::*;
 
-    /// The kernel's flags of the mapping that holds an address.
+    /// The kernel's flags of the mapping at an address.
     fn flags(address: usize) -> Vec<String> {
-        // The kernel joins mappings that lie side by side: those of tests that run beside this one.
+        // The kernel merges adjacent mappings, also with those of tests that run in parallel.
         let holds_it = |line: &str| {
             let ends = line.split(' ').next().and_then(|range| range.split_once('-'));
             let number = |hex| usize::from_str_radix(hex, 16).ok();

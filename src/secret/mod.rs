@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Memory for secrets (invariant 6): locked in RAM, left out of core dumps, wiped before it is given back.
+//! Memory for secrets (invariant 6): locked in RAM, excluded from core dumps, wiped before it is released.
 #![warn(unreachable_pub)]
 
 mod locked;

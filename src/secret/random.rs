@@ -3,18 +3,18 @@
 
 use std::io;
 
-/// Fills `buf` from the operating system's generator.
+/// Fills `buf` with random bytes from the operating system.
 ///
 /// # Errors
-/// When the generator fails.
+/// If the system's generator fails.
 pub fn fill_random(buf: &mut [u8]) -> io::Result<()> {
     getrandom::fill(buf).map_err(|e| io::Error::other(format!("the system's random generator: {e}")))
 }
 
-/// An array of random bytes, for what is not secret: salts, nonces.
+/// Returns an array of random bytes, for values that are not secret: salts and nonces.
 ///
 /// # Errors
-/// When the generator fails.
+/// If the system's generator fails.
 pub fn random_array<const N: usize>() -> io::Result<[u8; N]> {
     let mut out = [0; N];
     fill_random(&mut out)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Many small secrets packed into few locked buffers.
+//! Many small secrets in few locked buffers.
 
 use super::locked::Locked;
 use std::collections::HashMap;
@@ -7,12 +7,12 @@ use std::fmt;
 use std::io;
 use zeroize::Zeroize;
 
-/// Bytes of one chunk of a [`Vault`]: small enough for the 64 KiB that old systems let a process lock.
+/// Bytes of a chunk. Two chunks fit the 64 KiB that old systems let a process lock.
 const CHUNK: usize = 32 * 1024;
-/// Places are rounded up to this, so that a freed one fits again.
+/// Reserved lengths are rounded up to a multiple of this, so that released places can be used again.
 const GRAIN: usize = 16;
 
-/// Where a secret lies in a [`Vault`].
+/// The place of a secret in a [`Vault`].
 #[derive(Clone, Copy, Debug)]
 pub struct VaultPlace {
     chunk: u32,
@@ -21,18 +21,18 @@ pub struct VaultPlace {
 }
 
 impl VaultPlace {
-    /// Bytes of the secret.
+    /// Length of the secret in bytes.
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
-    /// Whether the secret has no bytes.
+    /// Whether the secret is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
-/// Many small secrets packed into [`Locked`] chunks.
+/// Many small secrets in [`Locked`] chunks.
 #[derive(Default)]
 pub struct Vault {
     chunks: Vec<Locked>,
@@ -44,7 +44,7 @@ impl Vault {
     /// Reserves a zeroed place for `len` bytes, at most 16384.
     ///
     /// # Errors
-    /// When the system has no memory, or `len` does not fit a chunk.
+    /// No memory; `len` does not fit a chunk.
     pub fn reserve(&mut self, len: usize) -> io::Result<VaultPlace> {
         let room = len.next_multiple_of(GRAIN);
         if let Some(place) = self.free.get_mut(&room).and_then(Vec::pop) {
@@ -63,7 +63,7 @@ impl Vault {
         Ok(place)
     }
 
-    /// The secret at `place`; empty when the place is not of this vault.
+    /// The secret at `place`. Empty if the place belongs to another vault.
     pub fn get(&self, place: VaultPlace) -> &[u8] {
         self.chunks
             .get(place.chunk as usize)
@@ -71,7 +71,7 @@ impl Vault {
             .unwrap_or_default()
     }
 
-    /// The secret at `place`, to be filled.
+    /// The secret at `place`, for writing.
     pub fn get_mut(&mut self, place: VaultPlace) -> &mut [u8] {
         self.chunks
             .get_mut(place.chunk as usize)
@@ -79,7 +79,7 @@ impl Vault {
             .unwrap_or_default()
     }
 
-    /// Wipes the secret at `place` and keeps the room for another.
+    /// Wipes the secret at `place`, which can be reserved again.
     pub fn release(&mut self, place: VaultPlace) {
         self.get_mut(place).zeroize();
         self.free.entry(place.len().next_multiple_of(GRAIN)).or_default().push(place);
@@ -115,7 +115,7 @@ mod tests {
         let chunk = (vault.chunks[0].as_ptr().addr(), CHUNK);
         assert!(all().contains(&place) && all().contains(&chunk));
         drop(buf);
-        // Another test may have its address, but not its length.
+        // Another test may get the same address, but not with the same length.
         assert!(!all().contains(&place) && all().contains(&chunk));
     }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A limit on how long volumes may keep a call waiting (invariant 7). A system call on a hung mount
-//! cannot be broken off, so it runs on a thread of its own and is left behind. Work on several volumes
-//! runs side by side: it takes as long as the slowest.
+//! A limit on how long volumes may keep a call waiting (invariant 7).
+//!
+//! A system call on a hung mount cannot be cancelled. Therefore it runs in a separate thread, which is left
+//! behind when the time is up. Tasks on several volumes run side by side, so together they take as long as
+//! the slowest.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,65 +13,65 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Stack of an I/O thread in bytes.
+/// Stack size of an I/O thread in bytes.
 const STACK: usize = 256 * 1024;
 
-/// Why work was not done.
+/// Why a task has no result.
 #[derive(Debug)]
 pub enum Late {
-    /// It, or work on this path before it, was waited for so long and has not ended.
+    /// It, or an earlier task on this path, has not ended after this time.
     Hung(Duration),
-    /// No thread could be started.
+    /// The thread could not be started.
     NotStarted(io::Error),
-    /// It panicked.
+    /// The task panicked.
     Panicked,
 }
 
-/// How long work on several volumes is waited for.
+/// How long tasks on several volumes are waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Nothing is waited for any longer than until then.
+    /// The time at which waiting ends in any case.
     pub until: Instant,
-    /// So much of the work must succeed; it is waited for until then.
+    /// Number of tasks that must succeed.
     pub enough: usize,
-    /// Once enough has succeeded, the rest is waited for until it has taken so long altogether.
+    /// How long the remaining tasks may take in total once `enough` have succeeded.
     pub slow: Duration,
 }
 
 impl Limits {
-    /// Waits for all of the work, for at most `limit` from now on.
+    /// Waits for all tasks, for at most `limit` from now on.
     pub(crate) fn within(limit: Duration) -> Self {
         Self { until: Instant::now() + limit, enough: usize::MAX, slow: limit }
     }
 }
 
-/// Something to be done on the volume of a path.
+/// A task on the volume of a path.
 pub struct Task<T> {
     /// The path.
     pub path: PathBuf,
-    /// What is done there, on a thread of its own.
+    /// The function that runs in the task's thread.
     pub run: Box<dyn FnOnce() -> T + Send>,
 }
 
-/// A thread that was left behind, and how long it was waited for.
+/// A thread that was left behind.
 #[derive(Debug)]
 struct LeftBehind {
-    /// Alive while the thread goes on.
+    /// Dead once the thread has ended.
     thread: Weak<()>,
     waited: Duration,
-    /// The process that it is a thread of: it does not follow into a fork.
+    /// The process of the thread. A fork of the process does not have the thread.
     process: u32,
 }
 
-/// The threads left behind on each path, of the whole process: however often a keyring is opened again, no more is
-/// begun on a path while some of it hangs.
+/// The threads left behind in this process, by path. While one of them hangs, no further task is started on
+/// its path, however often a keyring is opened.
 static LEFT_BEHIND: Mutex<Option<HashMap<PathBuf, Vec<LeftBehind>>>> = Mutex::new(None);
 
 fn left_behind() -> MutexGuard<'static, Option<HashMap<PathBuf, Vec<LeftBehind>>>> {
     LEFT_BEHIND.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long work was waited for that hangs on this path.
+/// Returns how long a task was waited for that still hangs on this path.
 fn hanging(path: &Path) -> Option<Duration> {
     let mut all = left_behind();
     let all = all.as_mut()?;
@@ -83,10 +85,10 @@ fn hanging(path: &Path) -> Option<Duration> {
     longest
 }
 
-/// Runs work on one path, for at most `limit`.
+/// Runs `work` on one path, for at most `limit`.
 ///
 /// # Errors
-/// [`Late`]. After [`Late::Hung`] the work may still be done some day.
+/// [`Late`]. After [`Late::Hung`] the work may still be completed at any later time.
 pub fn run<T: Send + 'static>(
     path: &Path,
     limit: Duration,
@@ -96,8 +98,8 @@ pub fn run<T: Send + 'static>(
     side_by_side(vec![work], Limits::within(limit), |_| true).pop().unwrap_or(Err(Late::Panicked))
 }
 
-/// Runs work on several paths side by side and answers what each came to, in their order. `succeeded` tells which
-/// answers count as success. A task that is not waited for any longer is left behind.
+/// Runs tasks side by side and returns their results in the same order. `succeeded` tells which results count
+/// as success. Tasks that have not ended when `limits` are reached are left behind.
 pub(crate) fn side_by_side<T: Send + 'static>(
     work: Vec<Task<T>>,
     limits: Limits,
@@ -116,7 +118,7 @@ pub(crate) fn side_by_side<T: Send + 'static>(
         let thread = Arc::downgrade(&alive);
         let started =
             std::thread::Builder::new().name("keyring-io".to_owned()).stack_size(STACK).spawn(move || {
-                // Nobody may be waiting any more.
+                // The receiver is gone if nobody waits any more.
                 let _ = send.send((index, catch_unwind(AssertUnwindSafe(run))));
                 drop(alive);
             });
@@ -191,7 +193,7 @@ mod tests {
         let (release, wait) = channel::<()>();
         let hung = run(path, SHORT, move || wait.recv());
         assert!(matches!(hung, Err(Late::Hung(_))));
-        // Whoever works on that path, and however often.
+        // No further task is started on that path.
         for _ in 0..3 {
             assert!(matches!(run(path, LONG, || unreachable!()), Err(Late::Hung(_))));
         }
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn work_runs_side_by_side_and_answers_in_order() {
-        // Each waits for the other: one after the other they would never end.
+        // Each waits for the other, so they would never end one after the other.
         let (to_a, from_b) = channel();
         let (to_b, from_a) = channel();
         let a = task("/side/a", move || {
@@ -245,7 +247,7 @@ mod tests {
         assert!(matches!(done[..], [Ok(true), Err(Late::Hung(_)), Ok(false)]), "{done:?}");
         drop(release);
         ended("/enough/hung");
-        // What failed does not count: the slow one is needed, and waited for.
+        // A failed task does not count, so the slow one is needed and waited for.
         let (release, slow) = hangs("/enough/slow");
         let all = vec![task("/enough/a", || false), slow];
         let limits = Limits { until: Instant::now() + LONG, enough: 1, slow: Duration::ZERO };

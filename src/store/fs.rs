@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The file operations that a keyring needs, and no more: the seam at which tests put a filesystem
-//! that fails, tears writes and loses power.
+//! The file operations that a keyring needs. Tests implement them with a filesystem that fails, tears writes
+//! and loses power.
 
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
-/// What kind of thing a path names.
+/// What a path names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileKind {
     /// A regular file.
@@ -19,10 +19,10 @@ pub enum FileKind {
     Other,
 }
 
-/// What the filesystem says about a path; links are not followed.
+/// What the filesystem says about a path or an open file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Meta {
-    /// What it is.
+    /// The kind of file.
     pub kind: FileKind,
     /// Permission bits (07777).
     pub mode: u32,
@@ -30,11 +30,11 @@ pub struct Meta {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// The device it is on.
+    /// The device that holds it.
     pub dev: u64,
-    /// Its number there.
+    /// Its inode number on that device.
     pub ino: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub len: u64,
 }
 
@@ -47,40 +47,41 @@ pub enum Access {
     Write,
 }
 
-/// What came of taking a lock.
+/// The result of trying to take a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lock {
-    /// It is this file's now.
+    /// The lock was taken.
     Taken,
-    /// Another program has it.
+    /// Another program holds it.
     Held,
-    /// The volume has no locks.
+    /// The volume does not support locks.
     NotSupported,
 }
 
 /// A filesystem.
 pub trait Fs: Send + Sync + Debug {
-    /// Opens an existing file. A symbolic link as last component is an error (ELOOP); a pipe does not block.
+    /// Opens an existing file. A symbolic link as the last component is an error (ELOOP). Opening a pipe does
+    /// not block.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>>;
-    /// Makes a file with mode 0600 that must not exist yet.
+    /// Creates a file with mode 0600. It is an error if the path exists.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn File>>;
-    /// Renames `from` over `to`, both in one directory.
+    /// Renames `from` to `to` in the same directory, and replaces `to`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Renames `from` to `to`, both in one directory, where there is nothing yet: what is there, though it came a moment
-    /// ago, stays as it is, and the answer is [`io::ErrorKind::AlreadyExists`].
+    /// Renames `from` to `to` in the same directory. If `to` exists, even if it was created only a moment
+    /// ago, it stays as it is, and the error is [`io::ErrorKind::AlreadyExists`].
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn unlink(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Looks at a path without following a link in its last component.
+    /// Returns the metadata of a path. Does not follow a symbolic link as the last component.
     fn meta(&self, path: &Path) -> io::Result<Meta>;
-    /// Looks at what a path leads to, through links. A filesystem without links need not say more than [`Fs::meta`].
+    /// Returns the metadata of a path, following symbolic links. The default suits filesystems without links.
     fn follow(&self, path: &Path) -> io::Result<Meta> {
         self.meta(path)
     }
-    /// Whether a new version of a file, of about `len` bytes, could be made beside it now: an error when the
-    /// filesystem is mounted read-only or has less room than that. Not every filesystem tells.
+    /// Checks whether a new file of about `len` bytes could be created beside `path` now. It is an error if
+    /// the filesystem is mounted read-only or has less space. Not every filesystem can tell.
     fn room_beside(&self, path: &Path, len: u64) -> io::Result<()> {
         let _ = (path, len);
         Ok(())
@@ -89,18 +90,18 @@ pub trait Fs: Send + Sync + Debug {
 
 /// An open file.
 pub trait File: Send + Sync + Debug {
-    /// Reads at `offset` until `buf` is full or the file ends; returns the bytes read.
+    /// Reads at `offset` until `buf` is full or the file ends. Returns the number of bytes read.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `buf` at `offset`.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
-    /// Cuts the file to `len` bytes.
+    /// Truncates the file to `len` bytes.
     fn truncate(&self, len: u64) -> io::Result<()>;
-    /// Makes what was written durable, with the file's size.
+    /// Makes written bytes and the size of the file durable.
     fn sync(&self) -> io::Result<()>;
-    /// Looks at the open file.
+    /// Returns the metadata of the open file.
     fn meta(&self) -> io::Result<Meta>;
-    /// Takes the exclusive lock, if nobody has it. Held until the file is closed.
+    /// Takes the exclusive lock if nobody has it. It is released when the file is closed.
     fn try_lock(&self) -> io::Result<Lock>;
-    /// Gives the file to another owner. Only root can.
+    /// Gives the file to another owner, which only root can do.
     fn set_owner(&self, uid: u32, gid: u32) -> io::Result<()>;
 }

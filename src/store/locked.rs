@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A copy that is locked to be changed. It is changed in two steps, so that several copies can be kept alike: first what
-//! does not count yet (a record behind the last one, a new file under another name), then what makes it count (the commit
-//! slot, the rename). Each step is durable when it returns (invariant 1), and at every instant the file is in the state
-//! before or after (invariant 2).
+//! A copy that is locked for a change.
+//!
+//! A change has two steps, so that several copies can be kept in the same state. The first step writes what
+//! does not count yet: a record after the last one, or a new file under another name. The second step makes
+//! it count: the commit slot, or the rename. Each step is durable when it returns (invariant 1), and at any
+//! instant the file is in the state before or after the change (invariant 2).
 
 use super::deadline::Task;
 use super::fs::{Access, File, Lock};
@@ -17,12 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 impl FileReplica {
-    /// Opens the file to be changed: locks it, makes sure that it is still the file at the path, and reads its front
-    /// through the descriptor that holds the lock. The lock is held until the answer is dropped. A lock that another
-    /// program holds is waited for until `until`; without that the answer comes at once.
+    /// Opens and locks the file, checks that it is still the file at the path, and reads its front through
+    /// the descriptor that holds the lock. The lock is held until the result is dropped. If another program
+    /// holds the lock, waits for it until `until`, or not at all if that is `None`.
     ///
     /// # Errors
-    /// [`Refusal::Missing`](crate::error::Refusal::Missing), or what the filesystem answers.
+    /// [`Refusal::Missing`](crate::error::Refusal::Missing); I/O errors.
     pub(crate) fn lock_task(&self, until: Option<Instant>) -> Task<Result<LockAttempt>> {
         self.task(move |copy| {
             loop {
@@ -32,7 +34,7 @@ impl FileReplica {
                     .meta()
                     .and_then(|o| Ok((o, copy.fs.meta(&copy.path)?)))
                     .map_err(copy.io_error("look at"))?;
-                // Another program may have renamed a new file over this one while it held the lock.
+                // The program that held the lock may have replaced the file by a rename.
                 if lock != Lock::Held && (open.dev, open.ino) == (named.dev, named.ino) {
                     return Ok(LockAttempt::Locked(LockedReplica { reading: copy.reading(file)?, lock }));
                 }
@@ -46,20 +48,20 @@ impl FileReplica {
     }
 }
 
-/// What trying to lock a copy came to.
+/// The result of trying to lock a copy.
 #[derive(Debug)]
 pub(crate) enum LockAttempt {
-    /// It is open to be changed.
+    /// The copy is locked.
     Locked(LockedReplica),
-    /// Another program holds the lock: it is changing the copy.
+    /// Another program holds the lock, so it is changing the copy.
     Held {
-        /// The file's device and number there.
+        /// Device and inode number of the file.
         file: (u64, u64),
     },
 }
 
 impl LockAttempt {
-    /// The file's device and number there.
+    /// Device and inode number of the file.
     pub(crate) fn id(&self) -> (u64, u64) {
         match self {
             LockAttempt::Locked(file) => file.id(),
@@ -68,7 +70,7 @@ impl LockAttempt {
     }
 }
 
-/// A copy that is open to be changed: locked, and the file at its path.
+/// A copy that is locked for a change. It is the file at its path.
 #[derive(Debug)]
 pub(crate) struct LockedReplica {
     reading: Reading,
@@ -76,7 +78,7 @@ pub(crate) struct LockedReplica {
 }
 
 impl LockedReplica {
-    /// Its path.
+    /// The path of the copy.
     pub(crate) fn path(&self) -> &Path {
         self.reading.copy.path()
     }
@@ -86,27 +88,28 @@ impl LockedReplica {
         &self.reading.copy
     }
 
-    /// The device and the number there of the locked file: the same for two names of one file.
+    /// Device and inode number of the locked file, which are the same for two names of one file.
     pub(crate) fn id(&self) -> (u64, u64) {
         self.reading.id
     }
 
-    /// Whether other programs are kept out. On a volume without locks the comparison of the front is all there is.
+    /// Whether the lock keeps other programs out. On a volume without locks, only comparing the front can
+    /// reveal another program's change.
     pub(crate) fn is_locked(&self) -> bool {
         self.lock == Lock::Taken
     }
 
-    /// Its front.
+    /// The front of the file.
     pub(crate) fn front(&self) -> &FrontBytes {
         &self.reading.front
     }
 
-    /// How long the file is.
+    /// Size of the file.
     pub(crate) fn len(&self) -> u64 {
         self.reading.len
     }
 
-    /// Reads the front once more, through the descriptor that holds the lock.
+    /// Reads the front again through the descriptor that holds the lock.
     pub(crate) fn read_again(&self) -> Task<Result<Reading>> {
         let file = Arc::clone(&self.reading.file);
         self.reading.copy.task(move |copy| {
@@ -115,12 +118,13 @@ impl LockedReplica {
         })
     }
 
-    /// The file, to read on.
+    /// The open file, for reading its records.
     pub(crate) fn reading(&self) -> &Reading {
         &self.reading
     }
 
-    /// A step of a change. The lock goes with it: one that is left behind must not come after somebody else's.
+    /// A step of a change. The task holds the lock: if it is left behind, it cannot take effect after another
+    /// program's change.
     fn step(
         &self,
         step: impl FnOnce(&FileReplica, &dyn File) -> Result<()> + Send + 'static,
@@ -136,27 +140,27 @@ impl LockedReplica {
         })
     }
 
-    /// Writes a record behind the acknowledged ones, durably. It does not count yet. After a failure it may be there
-    /// all the same, in part or whole.
+    /// Writes a record after the acknowledged ones, durably. It does not count yet. If this fails, a part of
+    /// the record or all of it may be in the file.
     pub(crate) fn append(&self, offset: u64, record: &[u8]) -> Task<Result<()>> {
         self.write(offset, record)
     }
 
-    /// Writes a commit slot, durably: what was appended counts now. After a failure the slot may be there all the
-    /// same, in part or whole.
+    /// Writes a commit slot, durably, so that the appended record counts. If this fails, a part of the slot
+    /// or all of it may be in the file.
     pub(crate) fn write_commit(&self, offset: u64, slot: &[u8]) -> Task<Result<()>> {
         self.write(offset, slot)
     }
 
-    /// Takes back what was appended.
+    /// Removes an appended record.
     pub(crate) fn truncate(&self, len: u64) -> Task<Result<()>> {
         self.step(move |copy, file| {
             file.truncate(len).and_then(|()| file.sync()).map_err(copy.io_error("cut"))
         })
     }
 
-    /// Writes a new version of the file beside it, durably. It does not count yet. After a failure nothing is left
-    /// behind, where that can be had.
+    /// Writes a new version of the file beside it, durably. It does not count yet. If this fails, the new
+    /// file is removed if possible.
     pub(crate) fn prepare(&self, bytes: &Arc<[u8]>) -> Task<Result<()>> {
         let bytes = Arc::clone(bytes);
         self.step(move |copy, old| {
@@ -172,14 +176,15 @@ impl LockedReplica {
                 _ => {}
             }
             let new = copy.fs.create_new(&temporary).map_err(failed("create"))?;
-            // A volume that was pulled since the file was opened leaves its mount point behind, a directory
-            // of another filesystem: nothing may be made there.
+            // If the volume was pulled since the file was opened, the path leads to its mount point, a
+            // directory of another filesystem. Nothing may be created there.
             let here = new
                 .meta()
                 .map_err(failed("look at"))
                 .and_then(|new| copy.check_same_volume(owner.dev, new.dev));
             here.inspect_err(|_| drop(copy.fs.unlink(&temporary)))?;
-            // The name too: where rename is not atomic, the new file must be found if the old one is not.
+            // Make the name durable too: where rename is not atomic, the new file must be found if the old
+            // one is gone.
             write_new(new.as_ref(), &bytes, owner.uid, owner.gid)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&temporary)))
                 .map_err(failed("write"))
@@ -187,15 +192,16 @@ impl LockedReplica {
         })
     }
 
-    /// Removes what [`LockedReplica::prepare`] wrote. What is left in spite of that is removed before the next replacement.
+    /// Removes the file that [`LockedReplica::prepare`] wrote. If this fails, the next replacement removes
+    /// it.
     pub(crate) fn abandon(&self) -> Task<Result<()>> {
         self.step(|copy, _| {
             copy.fs.unlink(&volume::temporary_of(&copy.path)).map_err(copy.io_error("remove"))
         })
     }
 
-    /// Puts what [`LockedReplica::prepare`] wrote in the place of the file, durably. After a failure the new file may be
-    /// in place all the same.
+    /// Renames the file that [`LockedReplica::prepare`] wrote over the copy, durably. If this fails, the new
+    /// file may be in place anyway.
     pub(crate) fn put_in_place(&self) -> Task<Result<()>> {
         self.step(|copy, locked| {
             let turn = rename_lock(volume::directory_of(&copy.path));
@@ -204,7 +210,7 @@ impl LockedReplica {
                 .rename(&volume::temporary_of(&copy.path), &copy.path)
                 .and_then(|()| copy.fs.sync_dir(volume::directory_of(&copy.path)))
                 .map_err(copy.io_error("replace"))?;
-            // Else it was the mount point's directory that was synced, not the volume's.
+            // If the volume was pulled, the directory of the mount point was synced instead.
             let was = locked.meta().map_err(copy.io_error("look at"))?;
             let is = copy
                 .fs
@@ -215,16 +221,17 @@ impl LockedReplica {
     }
 }
 
-/// Held while a file is renamed over another and its directory synced. When a sync fails, that is told to one of those
-/// who sync, and takes away what the others renamed: copies in one directory must not do this side by side.
+/// The lock to hold while a file in this directory is renamed and the directory synced. If a sync fails, the
+/// kernel reports that to only one of the callers, but the renames of the others may be lost too. So copies
+/// in one directory must take turns.
 fn rename_lock(directory: &Path) -> Arc<Mutex<()>> {
     static TURNS: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
     let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(turns.entry(directory.to_owned()).or_default())
 }
 
-/// Fills a new file and makes its content durable. Root gives it to the owner that its place calls
-/// for, or mysqld could not open what an administrator made.
+/// Fills a new file and makes its contents durable. If root does this, the file gets the given owner;
+/// otherwise mysqld could not open what an administrator created.
 pub(super) fn write_new(file: &dyn File, bytes: &[u8], uid: u32, gid: u32) -> io::Result<()> {
     if real::effective_user() == 0 && file.meta()?.uid != uid {
         file.set_owner(uid, gid)?;

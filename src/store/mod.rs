@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Where a keyring lies: files on volumes. Nothing here understands a byte of what it writes.
+//! Where the copies of a keyring are stored: files on volumes. Nothing here interprets the bytes.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

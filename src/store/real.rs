@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// The operating system's filesystem.
+/// The filesystems of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFs;
 
@@ -50,8 +50,8 @@ impl Fs for RealFs {
         let flags = access_flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         if access == Access::Read {
-            // What is on the volume counts, not what the system remembers of a device that has died since. A
-            // filesystem that cannot forget is read as it is.
+            // Read from the volume, not from the page cache: the device may have died since. If the
+            // filesystem cannot drop its cache, the cached bytes are read.
             let _ = rustix::fs::fadvise(&fd, 0, None, Advice::DontNeed);
         }
         Ok(file(fd))
@@ -78,8 +78,8 @@ impl Fs for RealFs {
         let open =
             || rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         rustix::fs::fsync(open()?)?;
-        // XFS, when it has shut itself down (its device is gone), answers success to the sync of a
-        // directory all the same, and the name is lost. It does not let anything be opened then.
+        // After XFS has shut down because its device is gone, it still reports success for the sync of a
+        // directory, and the name is lost. But it does not let anything be opened.
         open()?;
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Fs for RealFs {
         if told.f_flag.contains(StatVfsMountFlags::RDONLY) {
             return Err(Errno::ROFS.into());
         }
-        // Some filesystems know nothing of blocks.
+        // Some filesystems report no blocks at all.
         if told.f_blocks > 0 && told.f_bavail.saturating_mul(told.f_frsize) < len {
             return Err(Errno::NOSPC.into());
         }
@@ -149,40 +149,41 @@ impl File for RealFile {
     }
 }
 
-/// Gives a file a new name that nothing has; see [`Fs::rename_new`].
+/// Renames `from` to `to` unless `to` exists: see [`Fs::rename_new`].
 ///
 /// # Errors
-/// [`Errno::EXIST`]; what the filesystem answers.
+/// [`Errno::EXIST`]; I/O errors.
 pub fn rename_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // NFS, CIFS and others know no such renaming.
+        // NFS, CIFS and others do not support this flag.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
         done => return done,
     }
     match link_new(from, to) {
         done @ (Ok(()) | Err(Errno::EXIST)) => done,
-        // Not all of them know two names for one file, and they say so with different errors.
+        // Some of them do not support hard links either, and report that with different errors.
         Err(_) => look_and_rename(from, to),
     }
 }
 
-/// As [`rename_new`], by way of a second name.
+/// As [`rename_new`], through a hard link.
 fn link_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
     rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty())?;
-    // Filesystems that know files by their paths (sshfs) take it for another file: it would not be found again as the one
-    // that was made.
+    // Filesystems that identify files by path (sshfs) show the link as another file, so the created file
+    // would not be recognised.
     let number = |path| rustix::fs::lstat(path).map(|stat| (stat.st_dev, stat.st_ino));
     if number(from)? != number(to)? {
         rustix::fs::unlink(to)?;
         return Err(Errno::OPNOTSUPP);
     }
-    // All or nothing.
+    // If this fails, no link may remain.
     rustix::fs::unlink(from).inspect_err(|_| {
         let _ = rustix::fs::unlink(to);
     })
 }
 
-/// As [`rename_new`], for filesystems that know nothing better: what comes between looking and renaming is replaced.
+/// As [`rename_new`], for filesystems that support nothing better. A file that is created between the check
+/// and the rename is replaced.
 fn look_and_rename(from: &Path, to: &Path) -> rustix::io::Result<()> {
     match rustix::fs::lstat(to) {
         Ok(_) => Err(Errno::EXIST),
@@ -191,7 +192,7 @@ fn look_and_rename(from: &Path, to: &Path) -> rustix::io::Result<()> {
     }
 }
 
-/// The user that this program runs as.
+/// The effective user id of this process.
 pub fn effective_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }

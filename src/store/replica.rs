@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One copy of a keyring: a file at a path. It is changed in two steps, so that several copies can be
-//! kept alike: first what does not count yet (a record behind the last one, a new file under another
-//! name), then what makes it count (the commit slot, the rename). Each step is durable when it returns
-//! (invariant 1), and at every instant the file is in the state before or after (invariant 2).
-//!
-//! This is the seam at which another kind of store could stand beside files.
+//! One copy of a keyring: a file at a path. How it is changed is in [`super::locked`].
 
 use super::deadline::{self, Late, Limits, Task};
 use super::fs::{Access, File, Fs};
@@ -15,22 +10,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Bytes of the front of the file: it changes with every write, so comparing it tells whether the
-/// file is still the one that memory knows.
+/// Length of the front of the file. The front changes with every write, so comparing it tells whether the
+/// file is still in the state that memory holds.
 pub const FRONT_LEN: usize = crate::format::layout::FIXED_LEN;
 
-/// How long a whole change, or opening a keyring's copies, may take: locks, reading and writing, on all copies.
+/// Limit for a whole change, or for opening a keyring: locking, reading and writing, on all copies.
 pub const CHANGE_WAIT: Duration = Duration::from_secs(30);
-/// How long one step of a change waits for a slow copy when enough others have done it.
+/// How long a step of a change waits for a slow copy once enough others have done it.
 pub(crate) const SLOW_WAIT: Duration = Duration::from_secs(10);
-/// How long a look at the file for a status query may take.
+/// Limit for a look at the file for a status query.
 pub const PROBE_WAIT: Duration = Duration::from_secs(5);
-/// How often a lock that another program holds is asked for.
+/// Interval between attempts to take a lock that another program holds.
 pub(super) const LOCK_STEP: Duration = Duration::from_millis(5);
-/// How much later than its own end a thread that waits for a lock counts as hung.
+/// How long after its own deadline a thread that waits for a lock counts as hung.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
-/// The bytes of a file's front, fewer than [`FRONT_LEN`] when the file is shorter.
+/// The front of a file. It is shorter than [`FRONT_LEN`] if the file is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FrontBytes(pub Box<[u8]>);
 
@@ -41,12 +36,12 @@ impl std::fmt::Debug for FrontBytes {
 }
 
 impl FrontBytes {
-    /// The front of a whole file.
+    /// The front of a file with these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(bytes.get(..FRONT_LEN).unwrap_or(bytes).into())
     }
 
-    /// Changes bytes at `offset`, as a write to the file did.
+    /// Overwrites bytes at `offset`, as a write to the file did.
     pub fn patch(&mut self, offset: u64, bytes: &[u8]) {
         let at = offset as usize;
         if let Some(place) = self.0.get_mut(at..at + bytes.len()) {
@@ -55,43 +50,43 @@ impl FrontBytes {
     }
 }
 
-/// A file that holds a copy of the keyring.
+/// A copy of a keyring that is a file.
 #[derive(Clone, Debug)]
 pub struct FileReplica {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) path: PathBuf,
 }
 
-/// An open copy, to be read.
+/// A copy that is open for reading.
 #[derive(Clone, Debug)]
 pub struct Reading {
     pub(super) copy: FileReplica,
     pub(super) file: Arc<dyn File>,
-    /// The file's device and number there: the same for two names of one file.
+    /// Device and inode number of the file, which are the same for two names of one file.
     pub id: (u64, u64),
-    /// Its front.
+    /// The front of the file.
     pub front: FrontBytes,
-    /// How long the file is.
+    /// Size of the file.
     pub len: u64,
 }
 
 impl Reading {
-    /// The bytes behind the front, at most `most`, read within `limit`.
+    /// Reads at most `most` bytes after the front, within `limit`.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// I/O errors.
     pub fn rest(&self, most: u64, limit: Duration) -> Result<Vec<u8>> {
         let work = self.rest_task(most);
         self.copy.finished(deadline::run(&self.copy.path, limit, work.run))
     }
 
-    /// As [`Reading::rest`], to be done side by side with others.
+    /// As [`Reading::rest`], as a task.
     pub(crate) fn rest_task(&self, most: u64) -> Task<Result<Vec<u8>>> {
         let file = Arc::clone(&self.file);
         self.copy.task(move |copy| {
             let read = || {
                 let mut rest = Vec::new();
-                // A file that lies about its size must not end the server.
+                // A file that reports a wrong size must not exhaust the memory of the server.
                 rest.try_reserve_exact(most as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
                 rest.resize(most as usize, 0);
                 let got = file.read_at(&mut rest, FRONT_LEN as u64)?;
@@ -109,12 +104,12 @@ impl FileReplica {
         Self { fs, path: path.to_owned() }
     }
 
-    /// Its path.
+    /// The path of the copy.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The filesystem that its path is of.
+    /// The filesystem of the path.
     pub(super) fn fs(&self) -> &Arc<dyn Fs> {
         &self.fs
     }
@@ -132,8 +127,8 @@ impl FileReplica {
         Task { path: self.path.clone(), run: Box::new(move || step(&copy)) }
     }
 
-    /// What work on this copy came to; a volume that has not answered in time fails it, and all further work until
-    /// it does.
+    /// Turns the result of a task into that of its work. If the volume did not answer in time, this task
+    /// fails, and so do all others on the path until the volume answers.
     fn finished<T>(&self, done: std::result::Result<Result<T>, Late>) -> Result<T> {
         done.unwrap_or_else(|late| {
             Err(match late {
@@ -156,17 +151,16 @@ impl FileReplica {
         self.finished(deadline::run(&self.path, limit, self.task(step).run))
     }
 
-    /// Checks that the path names a file that may hold a keyring (a regular file, not a link, closed to
-    /// others, in a directory closed to others), opens it and reads its front.
+    /// Checks that the path can be that of a keyring (a regular file, no link, private, in a private
+    /// directory), opens the file and reads its front.
     ///
     /// # Errors
-    /// Each finding has its own; what the filesystem answers.
+    /// [`volume::check_file`]; I/O errors.
     pub fn read(&self) -> Result<Reading> {
         self.finished(deadline::run(&self.path, CHANGE_WAIT + GRACE, self.read_task().run))
     }
 
-    /// As [`FileReplica::read`], to be done side by side with others. Where a lock keeps others from reading too, it is waited
-    /// for.
+    /// As [`FileReplica::read`], as a task. Where a lock also prevents reading, waits for the lock.
     pub(crate) fn read_task(&self) -> Task<Result<Reading>> {
         let until = Instant::now() + CHANGE_WAIT;
         self.task(move |copy| {
@@ -182,13 +176,13 @@ impl FileReplica {
         })
     }
 
-    /// Whether there may be something at the path: only a filesystem that says that there is nothing is
-    /// believed. What cannot be looked at is told when it is read.
+    /// Whether something may be at the path: `false` only if the filesystem says that there is nothing. Other
+    /// errors show up when the copy is read.
     pub fn is_there(&self) -> bool {
         self.finished(deadline::run(&self.path, PROBE_WAIT, self.presence_task().run)).unwrap_or(true)
     }
 
-    /// As [`FileReplica::is_there`], to be done side by side with others.
+    /// As [`FileReplica::is_there`], as a task.
     pub(crate) fn presence_task(&self) -> Task<Result<bool>> {
         self.task(|copy| Ok(copy.may_be_at(&copy.path)))
     }
@@ -205,7 +199,7 @@ impl FileReplica {
         !self.fs.meta(path).as_ref().is_err_and(nothing)
     }
 
-    /// What is found at the path instead of a file.
+    /// The error for a path without a file, which describes what is there instead.
     pub fn missing_error(&self) -> Error {
         let missing = self.run_within(PROBE_WAIT, |copy| {
             Ok(volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", io::ErrorKind::NotFound.into()))
@@ -213,7 +207,7 @@ impl FileReplica {
         missing.unwrap_or_else(|e| e)
     }
 
-    /// Refuses when the path leads to another filesystem by now than that of the file opened there.
+    /// Refuses if the path now leads to another filesystem than when the file was opened.
     pub(super) fn check_same_volume(&self, was: u64, is: u64) -> Result<()> {
         if was == is {
             return Ok(());
@@ -221,7 +215,8 @@ impl FileReplica {
         Err(volume::missing_or(self.fs.as_ref(), &self.path, "look at", io::ErrorKind::NotFound.into()))
     }
 
-    /// Refuses a path whose directory others can change, or that is on the data directory's filesystem.
+    /// Refuses a path on the filesystem of the data directory and, if `private`, one whose directory others
+    /// can read or change.
     ///
     /// # Errors
     /// As [`volume::check_directory`] and [`volume::check_device`].
@@ -235,11 +230,10 @@ impl FileReplica {
         })
     }
 
-    /// Whether a change could be made here now: an error when the volume is mounted read-only, or has no room for
-    /// the file once more.
+    /// Checks whether a change could be made now.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// If the volume is mounted read-only or has no space for a second version of the file; I/O errors.
     pub fn check_room(&self) -> Result<()> {
         self.run_within(PROBE_WAIT, FileReplica::room)
     }
@@ -249,8 +243,8 @@ impl FileReplica {
         room().map_err(self.io_error("change"))
     }
 
-    /// Reads the file's front for a status query, without the checks of [`FileReplica::read`], and looks `to_change`
-    /// whether a change could be made.
+    /// Reads the front for a status query, without the checks of [`FileReplica::read`]. If `to_change`, also
+    /// checks whether a change could be made.
     pub(crate) fn look_task(&self, to_change: bool) -> Task<Result<Reading>> {
         self.task(move |copy| {
             let reading = copy.open(Access::Read)?;
@@ -281,8 +275,8 @@ impl FileReplica {
             Ok((FrontBytes(front.into()), file.meta()?))
         };
         let (front, meta) = read().map_err(|e: io::Error| match e.kind() {
-            // The file could be opened, so this is no matter of its mode: on some network filesystems (SMB) a lock
-            // keeps all others from reading too.
+            // The file could be opened, so this is not about permissions: on some network filesystems (SMB) a
+            // lock also prevents others from reading.
             io::ErrorKind::PermissionDenied => self.lock_error(Duration::ZERO),
             _ => self.io_error("read")(e),
         })?;
@@ -294,8 +288,8 @@ impl FileReplica {
     }
 }
 
-/// Does work on copies side by side; `limits` as for [`deadline::side_by_side`]. The answers are in the order of the
-/// copies.
+/// Runs tasks on copies side by side, as [`deadline::side_by_side`], and returns the results in the same
+/// order.
 pub(crate) fn side_by_side<'a, T: Send + 'static>(
     work: impl IntoIterator<Item = (&'a FileReplica, Task<Result<T>>)>,
     limits: Limits,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A place for a new copy. It is on the filesystem on which it was when it was looked at, or nothing is
-//! made: a volume that is pulled meanwhile leaves its mount point behind, a directory of another filesystem.
+//! A path for a new copy. If the filesystem there changes between looking at the path and creating the copy,
+//! nothing is created: when a volume is pulled, its path leads to the mount point, a directory of another
+//! filesystem.
 
 use super::fs::{File, Fs, Meta};
 use super::locked::write_new;
@@ -11,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A path where there is nothing yet.
+/// A path where no file exists.
 #[derive(Clone, Debug)]
 pub struct Vacancy {
     fs: Arc<dyn Fs>,
@@ -19,7 +20,7 @@ pub struct Vacancy {
     directory: Meta,
 }
 
-/// A file that was made, by its device and number there.
+/// A file that was created, identified by device and inode number.
 #[derive(Clone, Debug)]
 pub struct CreatedFile {
     fs: Arc<dyn Fs>,
@@ -28,11 +29,12 @@ pub struct CreatedFile {
 }
 
 impl FileReplica {
-    /// The place for a new file at this path. To be asked for before anything else is looked at that says
-    /// that the file belongs there.
+    /// Checks that this path is free for a new file. Call this first, before anything that decides whether
+    /// the file belongs there.
     ///
     /// # Errors
-    /// [`BadRequest::AlreadyThere`]; [`Refusal::Missing`](crate::error::Refusal::Missing) when there is no such directory; what the filesystem answers.
+    /// [`BadRequest::AlreadyThere`]; [`Refusal::Missing`](crate::error::Refusal::Missing) if the directory
+    /// does not exist; I/O errors.
     pub fn vacancy(&self) -> Result<Vacancy> {
         let (fs, path) = (Arc::clone(self.fs()), self.path().to_owned());
         let directory = volume::directory_meta(fs.as_ref(), &path)?;
@@ -41,7 +43,7 @@ impl FileReplica {
         Ok(vacancy)
     }
 
-    /// Makes a new file with these bytes, as [`Vacancy::create`].
+    /// Creates a file with these bytes, as [`Vacancy::create`].
     ///
     /// # Errors
     /// As [`FileReplica::vacancy`] and [`Vacancy::create`].
@@ -49,7 +51,7 @@ impl FileReplica {
         self.vacancy()?.create(bytes)
     }
 
-    /// As [`FileReplica::create`]; root gives the file to this user and group.
+    /// As [`FileReplica::create`]. If root does this, the file gets this owner and group.
     ///
     /// # Errors
     /// As [`FileReplica::create`].
@@ -64,13 +66,13 @@ impl Vacancy {
         &self.path
     }
 
-    /// Makes a file with these bytes, durably: under another name first, so that an interruption leaves none.
-    /// It goes to the owner of its directory.
+    /// Creates a file with these bytes, durably. It is written under another name first, so that an
+    /// interruption leaves no incomplete copy. Its owner is the owner of the directory.
     ///
     /// # Errors
-    /// [`BadRequest::AlreadyThere`], also when an earlier interruption left something; [`Refusal::Missing`](crate::error::Refusal::Missing) when the
-    /// volume is not there any more; or what the filesystem answers. Then no file is left behind where the path
-    /// leads.
+    /// [`BadRequest::AlreadyThere`], also because of a leftover of an earlier interruption;
+    /// [`Refusal::Missing`](crate::error::Refusal::Missing) if the volume is gone; I/O errors. In all these
+    /// cases no file remains at the path.
     pub fn create(&self, bytes: &[u8]) -> Result<CreatedFile> {
         self.create_owned_by(bytes, self.directory.uid, self.directory.gid)
     }
@@ -79,7 +81,8 @@ impl Vacancy {
         let temporary = volume::temporary_of(&self.path);
         self.check_volume()?;
         self.check_free()?;
-        // Only one of several programs that create this file gets the temporary, and the right to the name.
+        // If several programs create this file, only one of them gets the temporary file, and with it the
+        // right to the name.
         let file = self.fs.create_new(&temporary).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => {
                 Error::BadRequest(BadRequest::AlreadyThere { path: temporary.clone() })
@@ -96,20 +99,20 @@ impl Vacancy {
             write_new(file.as_ref(), bytes, uid, gid)
                 .and_then(|()| self.fs.rename_new(&temporary, &self.path))
                 .map_err(|e| match e.kind() {
-                    // Somebody's who made it since it was looked for, and does not know of this name.
+                    // Another program, which does not know of the temporary name, created it after the check.
                     io::ErrorKind::AlreadyExists => {
                         Error::BadRequest(BadRequest::AlreadyThere { path: self.path.clone() })
                     }
                     _ => volume::missing_or(self.fs.as_ref(), &self.path, "write", e),
                 })
         };
-        // Nobody has relied on the new file yet; a failure to remove it changes nothing.
+        // Nobody relies on the new file yet, so a failure to remove it changes nothing.
         place().inspect_err(|_| new.remove())?;
         let made = CreatedFile { path: self.path.clone(), ..new };
         let synced = self.fs.sync_dir(volume::directory_of(&self.path));
         synced
             .map_err(|e| Error::io("write", &self.path, e))
-            // Else it was the mount point's directory that was synced, not the volume's.
+            // If the volume was pulled, the directory of the mount point was synced instead.
             .and_then(|()| if made.is_there()? { Ok(()) } else { Err(self.volume_gone()) })
             .inspect_err(|_| made.remove())?;
         Ok(made)
@@ -120,9 +123,9 @@ impl Vacancy {
         Ok(CreatedFile { fs: Arc::clone(&self.fs), path, file: (meta.dev, meta.ino) })
     }
 
-    /// The path leads to the filesystem to which it led before.
+    /// Checks that the path still leads to the same filesystem.
     fn check_volume(&self) -> Result<()> {
-        // Directories are compared with directories: an overlay says another device for files.
+        // Directories are compared with directories, because an overlay reports another device for files.
         let now = volume::directory_meta(self.fs.as_ref(), &self.path)?;
         if now.dev == self.directory.dev { Ok(()) } else { Err(self.volume_gone()) }
     }
@@ -131,7 +134,7 @@ impl Vacancy {
         volume::missing_or(self.fs.as_ref(), &self.path, "look at", io::ErrorKind::NotFound.into())
     }
 
-    /// There is nothing at the path.
+    /// Checks that nothing is at the path.
     fn check_free(&self) -> Result<()> {
         match self.fs.meta(&self.path) {
             Ok(_) => Err(Error::BadRequest(BadRequest::AlreadyThere { path: self.path.clone() })),
@@ -142,12 +145,12 @@ impl Vacancy {
 }
 
 impl CreatedFile {
-    /// Its path.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it is where its path leads.
+    /// Whether the path still leads to this file.
     fn is_there(&self) -> Result<bool> {
         match self.fs.meta(&self.path) {
             Ok(meta) => Ok((meta.dev, meta.ino) == self.file),
@@ -155,7 +158,7 @@ impl CreatedFile {
         }
     }
 
-    /// Removes it, unless its path leads to another file by now.
+    /// Removes the file, unless its path now leads to another one.
     pub fn remove(&self) {
         if self.is_there().is_ok_and(|there| there) {
             drop(self.fs.unlink(&self.path));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The rules that a path must keep before a keyring is read from it (invariants 4 and 5): each broken
-//! rule has its own message, and nothing is created or changed on disk.
+//! The rules for the path of a keyring (invariants 4 and 5). Each has a message of its own, and nothing is
+//! created or changed on disk.
 
 use super::fs::{FileKind, Fs, Meta};
 use super::real;
@@ -8,9 +8,9 @@ use crate::error::{BadRequest, Error, Refusal, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Access for anyone but the owner of a file.
+/// Any access to a file by others than its owner.
 const OTHERS_ANY: u32 = 0o077;
-/// Reading or writing for anyone but the owner of a directory.
+/// Read or write access to a directory by others than its owner.
 const OTHERS_READ_WRITE: u32 = 0o066;
 
 /// The directory that holds `path`.
@@ -21,16 +21,16 @@ pub fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Where a new version of a file is made before it is renamed over the old one. It is found there only
-/// after an interruption; when the file itself is gone then, because the filesystem's rename is not
-/// atomic, it is whole, and all that there is of the keyring.
+/// The path of a new version of a file, until it is renamed over the old one. After an interruption a file
+/// may remain there. If the copy itself is missing then, because the filesystem's rename is not atomic, that
+/// file is intact and holds the keyring.
 pub fn temporary_of(path: &Path) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(".new");
     name.into()
 }
 
-/// [`Refusal::Missing`] when `e` says that there is nothing at `path`, else the I/O error.
+/// Returns [`Refusal::Missing`] if `e` says that nothing is at `path`, otherwise the I/O error.
 pub fn missing_or(fs: &dyn Fs, path: &Path, doing: &'static str, e: io::Error) -> Error {
     match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
@@ -40,7 +40,7 @@ pub fn missing_or(fs: &dyn Fs, path: &Path, doing: &'static str, e: io::Error) -
     }
 }
 
-/// Describes the way to a missing file: which directory ends it, and whether a volume is mounted there.
+/// Describes why a file is missing: which directory exists, and whether a volume is mounted there.
 fn describe_missing(fs: &dyn Fs, path: &Path) -> String {
     let dir = directory_of(path);
     let Some((there, meta)) = dir.ancestors().find_map(|a| fs.meta(a).ok().map(|m| (a, m))) else {
@@ -88,8 +88,8 @@ pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     Ok(meta)
 }
 
-/// Checks the directory of a keyring file: nobody but its owner reads or writes it, and its owner is
-/// this user or root.
+/// Checks the directory of a keyring file: only its owner can read or write it, and the owner is this user or
+/// root.
 ///
 /// # Errors
 /// [`Refusal::Missing`], [`Refusal::Exposed`], [`Refusal::Owner`].
@@ -102,10 +102,10 @@ pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
     check_owner(dir, &meta)
 }
 
-/// What the filesystem says about the directory of `path`; a new file there goes to its owner.
+/// Returns the metadata of the directory of `path`. Its owner will own a new file there.
 ///
 /// # Errors
-/// [`Refusal::Missing`], or what the filesystem answers.
+/// [`Refusal::Missing`]; I/O errors.
 pub fn directory_meta(fs: &dyn Fs, path: &Path) -> Result<Meta> {
     fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))
 }
@@ -118,10 +118,10 @@ fn check_owner(path: &Path, meta: &Meta) -> Result<()> {
     Err(Error::Refusal(Refusal::Owner { path: path.to_owned(), owner: meta.uid, user }))
 }
 
-/// Refuses a keyring on the filesystem of the data directory.
+/// Refuses a path on the filesystem of the data directory.
 ///
 /// # Errors
-/// [`BadRequest::SameDevice`], [`Refusal::Missing`] when the keyring's directory is not there.
+/// [`BadRequest::SameDevice`]; [`Refusal::Missing`] if the directory of the keyring does not exist.
 pub(crate) fn check_device(fs: &dyn Fs, path: &Path, datadir: &Path) -> Result<()> {
     let ours = fs.follow(directory_of(path)).map_err(|e| missing_or(fs, path, "look at", e))?;
     let theirs = fs.follow(datadir).map_err(|e| Error::io("look at", datadir, e))?;

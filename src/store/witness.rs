@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The witness's file in the server's data directory.
+//! The file of the witness, in the server's data directory.
 
 use super::fs::{Access, Fs};
 use super::real;
@@ -8,10 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Its name in the data directory.
+/// Name of the file.
 pub const WITNESS_NAME: &str = "keyring_external.witness";
 
-/// The file.
+/// The path of the witness.
 #[derive(Clone, Debug)]
 pub struct WitnessPlace {
     fs: Arc<dyn Fs>,
@@ -19,20 +19,20 @@ pub struct WitnessPlace {
 }
 
 impl WitnessPlace {
-    /// The one in this data directory.
+    /// The witness in this data directory.
     pub fn new(fs: Arc<dyn Fs>, datadir: &Path) -> Self {
         Self { fs, path: datadir.join(WITNESS_NAME) }
     }
 
-    /// Its path.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its bytes, at most `most` and one more; `None` when there is no such file.
+    /// Reads the file, at most one byte more than `most`. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// I/O errors.
     pub fn read(&self, most: usize) -> io::Result<Option<Vec<u8>>> {
         let file = match self.fs.open(&self.path, Access::Read) {
             Ok(file) => file,
@@ -45,12 +45,12 @@ impl WitnessPlace {
         Ok(Some(bytes))
     }
 
-    /// Replaces it. Not `durable`: it survives the end of the server, and after a power cut it may be an
-    /// earlier one, which does no harm: it then knows less. It is never half a one or empty, because its bytes are
-    /// on the disk before its name is.
+    /// Replaces the file. Its bytes are synced before its name changes, so it is never incomplete or empty.
+    /// If not `durable`, it survives the end of the server, but a power failure may bring back the previous
+    /// one. That does no harm, because it only knows less.
     ///
     /// # Errors
-    /// What the filesystem answers; the old one is still there then.
+    /// I/O errors. Then the old file is still there.
     pub fn write(&self, bytes: &[u8], durable: bool) -> io::Result<()> {
         let temporary = volume::temporary_of(&self.path);
         match self.fs.unlink(&temporary) {
@@ -58,7 +58,7 @@ impl WitnessPlace {
             _ => {}
         }
         let file = self.fs.create_new(&temporary)?;
-        // What root writes must be the server's, like the directory.
+        // A file that root writes must belong to the server, like the directory.
         let owner = self.fs.meta(volume::directory_of(&self.path))?;
         if real::effective_user() == 0 && owner.uid != 0 {
             file.set_owner(owner.uid, owner.gid)?;
