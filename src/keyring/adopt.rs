@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What another program changed is taken over, and the change that met it is made then.
+//! Adopts changes that another program made, and then makes the change that met them.
 
 use super::log::Severity;
 use super::shared::Keyring;
@@ -10,12 +10,12 @@ use crate::key::NameRef;
 use crate::store::locked::LockedReplica;
 use std::sync::atomic::Ordering;
 
-/// How often one change may find that another program was faster.
+/// How many times one change may meet another program's change.
 const CATCH_UPS: usize = 20;
 
 impl Keyring {
-    /// Makes a change of a keyring that may be changed, as [`Keyring::adopting_changes`]. What another program sealed with a
-    /// renewed data key is opened with the unlock secret first.
+    /// Makes a change, unless the keyring is read-only, as [`Keyring::adopting_changes`]. If another program
+    /// renewed the data key, unlocks the new one with the unlock secret first.
     pub(super) fn changing<R>(&self, change: impl Fn(&mut Writer) -> Result<R>) -> Result<R> {
         self.with_learnt_keys(|| {
             let mut writer = self.writable()?;
@@ -23,8 +23,8 @@ impl Keyring {
         })
     }
 
-    /// Does `work` that takes the writer's lock, and once more when it met a copy with another data key that the unlock
-    /// secret opens. The secret is read, and Argon2id computed, while the writer is not locked.
+    /// Runs `work`, which locks the writer, and repeats it when it met a copy with another data key that the
+    /// unlock secret unlocks. While the secret is read and Argon2id runs, the writer is not locked.
     pub(super) fn with_learnt_keys<R>(&self, work: impl Fn() -> Result<R>) -> Result<R> {
         let known = || {
             let writer = self.lock_writer();
@@ -35,7 +35,7 @@ impl Keyring {
             match work() {
                 Err(e) if e.is_by_another() => {
                     self.learn_keys();
-                    // Another session may have learnt them, or gone on from there.
+                    // Another session may have learned the keys, or adopted the change.
                     if known() == before {
                         return Err(e);
                     }
@@ -46,7 +46,7 @@ impl Keyring {
         work()
     }
 
-    /// Learns the data keys of copies that the keys in use do not open, and the unlock secret does.
+    /// Learns the data keys of copies that the known keys do not open but the unlock secret unlocks.
     fn learn_keys(&self) {
         let Some(reopen) = &self.reopen else { return };
         let known = self
@@ -59,8 +59,8 @@ impl Keyring {
         self.lock_writer().learn_keys(learnt);
     }
 
-    /// Makes a change; when another program has changed the keyring in the meantime, goes on from that
-    /// and makes it then. Nothing that either has stored is lost.
+    /// Makes a change. If another program changed the keyring meanwhile, adopts that and then makes the
+    /// change. No key that either has stored is lost.
     pub(super) fn adopting_changes<R>(
         &self,
         writer: &mut Writer,
@@ -82,25 +82,25 @@ impl Keyring {
         done
     }
 
-    /// Whether there is a key of that name. Before the answer `refusal`, which ends a change, the copies
-    /// are looked at: another program may have made it untrue.
+    /// Whether a key of that name exists. If the result would be `refusal`, with which the change ends, looks
+    /// at the copies first: another program may have added or removed the key.
     pub(super) fn has_key(&self, writer: &mut Writer, name: &NameRef<'_>, refusal: bool) -> bool {
         let known = || self.read_memory().get(name).is_some();
         if known() == refusal && self.reopen.is_some() {
             let looked = writer.probe(&self.read_memory(), false, false);
             if looked.is_err_and(|e| e.is_by_another()) {
-                // Without success the answer is of the keyring as this program knows it.
+                // If this fails, the result describes the keyring as this program knows it.
                 drop(self.adopt_change(writer, None));
             }
         }
         known()
     }
 
-    /// Reads a keyring again that another program has changed, when it is this one in a later state; through the
-    /// descriptors that hold the locks of its copies, where they are `locked`.
+    /// Reads a keyring that another program has changed, and continues from what it holds, if that is a later
+    /// state of this keyring. If the copies are `locked`, reads through the descriptors that hold the locks.
     ///
     /// # Errors
-    /// When there is nothing to go on from.
+    /// If there is no state to continue from.
     pub(super) fn adopt_change(
         &self,
         writer: &mut Writer,
@@ -112,7 +112,7 @@ impl Keyring {
         let (memory, newer) = (fresh.memory, fresh.writer);
         let same = newer.header().id == self.id;
         if same && newer.commit() == writer.commit() {
-            // A copy that was away while the data key was renewed.
+            // A copy was away while the data key was renewed.
             return if writer.learn_keys(newer.into_other_keys()) {
                 Ok(())
             } else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Which copy of a keyring counts, and what the keyring is made of then.
+//! Decides which copy of a keyring counts, and makes the parts of a keyring from it.
 
-use super::loading::{Candidate, Loaded, OpenedFront, begin};
+use super::loading::{Candidate, Loaded, OpenedFront, open_candidate};
 use super::log::{Log, Severity};
 use super::memory::Memory;
 use super::readings::Readings;
@@ -22,22 +22,23 @@ use crate::store::replica::{FileReplica, Reading, side_by_side};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a keyring is made of.
+/// The parts of an open keyring.
 #[derive(Debug)]
 pub(crate) struct KeyringParts {
     /// The keys of the copy that counts.
     pub memory: Memory,
     /// The writer of all copies.
     pub writer: Writer,
-    /// Things worth saying about the copy that counts.
+    /// Oddities of the copy that counts.
     pub notes: Vec<Note>,
 }
 
-/// Opens copies that were read: the newest whole one counts. The secret is not needed for those that `known` keys open.
+/// Opens copies whose fronts were read. The newest intact copy counts. The secret is read only if the `known`
+/// keys do not open all of them.
 ///
 /// # Errors
-/// The first copy's error when none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] when it
-/// cannot be told which counts.
+/// The error of the first copy if none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] if it
+/// is not clear which one counts.
 pub(crate) fn load_known(
     fs: &Arc<dyn Fs>,
     read_copies: Readings<'_>,
@@ -49,7 +50,7 @@ pub(crate) fn load_known(
     read_copies.check_apart(log)?;
     let Readings { paths, readings, min_copies, limits, unacknowledged } = read_copies;
     let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
-    // The secret is asked for only when there is something to open.
+    // Do not ask for the secret unless there is something to unlock.
     let readable = |reading: &Result<Reading>| {
         reading.as_ref().is_ok_and(|reading| header::read(&reading.front.0).is_ok())
     };
@@ -69,21 +70,21 @@ pub(crate) fn load_known(
         let reading = match reading {
             Ok(reading) => reading,
             Err(_) => {
-                // What was wrong is put in its place below.
+                // The error is filled in below.
                 begun.push(Err(Box::new(Candidate::Out(Error::BadRequest(BadRequest::Unavailable)))));
                 continue;
             }
         };
-        // A copy that lags behind may have other slots, but the same data key.
+        // A copy that is behind may have other slots, but the same data key.
         let opened = match keys_for(reading, &begun, known) {
-            Some(keys) => begin(copy.path(), reading.clone(), Opener::Keys(keys), source_name),
+            Some(keys) => open_candidate(copy.path(), reading.clone(), Opener::Keys(keys), source_name),
             None => {
                 if let Some(read) = read.take() {
                     secret = Some(Unlocking::new(read()?));
                 }
                 let secret = secret.as_ref().ok_or(Error::BadRequest(BadRequest::Unavailable))?;
                 secret.leave_budget_for(copies.len() - index - 1);
-                begin(copy.path(), reading.clone(), Opener::Secret(secret), source_name)
+                open_candidate(copy.path(), reading.clone(), Opener::Secret(secret), source_name)
             }
         };
         begun.push(opened);
@@ -91,9 +92,10 @@ pub(crate) fn load_known(
     for (index, (copy, reading)) in copies.iter().zip(readings).enumerate() {
         let again = match (reading, begun.get(index)) {
             (Err(e), _) => Err(Box::new(Candidate::Out(e))),
-            // A copy may have been given up before the keys were known, because its share of Argon2id was spent.
+            // This copy may have been given up before the keys were known, because its share of Argon2id was
+            // spent.
             (Ok(reading), Some(Err(_))) => match keys_for(&reading, &begun, known) {
-                Some(keys) => begin(copy.path(), reading, Opener::Keys(keys), source_name),
+                Some(keys) => open_candidate(copy.path(), reading, Opener::Keys(keys), source_name),
                 None => continue,
             },
             (Ok(_), _) => continue,
@@ -112,7 +114,7 @@ pub(crate) fn load_known(
     }
 }
 
-/// The keys, of those that opened another copy or are known, that open this one.
+/// Finds keys that open this copy, among the known ones and those that opened other copies.
 fn keys_for<'a>(
     reading: &Reading,
     begun: &'a [std::result::Result<OpenedFront, Box<Candidate>>],
@@ -123,7 +125,7 @@ fn keys_for<'a>(
     opened.chain(known.iter().copied()).find(fits)
 }
 
-/// Reads the records of all copies whose fronts were opened, side by side.
+/// Reads the records of all copies whose fronts are open, side by side.
 fn finish_all(
     copies: &[FileReplica],
     begun: Vec<std::result::Result<OpenedFront, Box<Candidate>>>,
@@ -144,15 +146,15 @@ fn finish_all(
     copies.iter().zip(begun).map(finish).collect()
 }
 
-/// The index of the copy that counts; `None` when none is whole.
+/// Returns the index of the copy that counts, or `None` if none is intact.
 fn choose(
     copies: &[FileReplica],
     candidates: &[Candidate],
     unacknowledged: &[StateId],
 ) -> Result<Option<usize>> {
     let counts = |loaded: &&Loaded| !unacknowledged.contains(&loaded.lineage().state());
-    let whole = || candidates.iter().enumerate().filter_map(|(i, o)| Some((i, o.whole().filter(counts)?)));
-    // The first path says which keyring is meant, while it can be read.
+    let whole = || candidates.iter().enumerate().filter_map(|(i, o)| Some((i, o.intact().filter(counts)?)));
+    // The first intact copy decides which keyring this is.
     let id = whole().next().map(|(_, l)| l.header.id);
     let ours = || whole().filter(|(_, l)| Some(l.header.id) == id);
     let path = |i: usize| copies.get(i).map_or(Path::new(""), FileReplica::path).to_owned();
@@ -187,7 +189,7 @@ fn choose(
     Ok(best.map(|(i, _)| i))
 }
 
-/// Makes the keyring from the copy that counts, and judges the others by it.
+/// Makes the parts of the keyring from the copy that counts, and judges the others by it.
 fn assemble(
     copies: Vec<FileReplica>,
     mut candidates: Vec<Candidate>,
@@ -206,18 +208,19 @@ fn assemble(
     let mut members = Vec::new();
     let other_keys = candidates
         .iter()
-        .filter_map(Candidate::whole)
+        .filter_map(Candidate::intact)
         .filter(|loaded| loaded.header.id == best_loaded.header.id && loaded.keys != best_loaded.keys)
-        .map(Loaded::keys_again)
+        .map(Loaded::clone_keys)
         .collect::<Result<_>>()?;
     let judged: Vec<_> = copies
         .iter()
         .enumerate()
         .filter(|(i, _)| *i != best)
         .zip(candidates)
-        .map(|((_, copy), candidate)| candidate.stands_to(&best_loaded, &keyring, copy.path()))
+        .map(|((_, copy), candidate)| candidate.standing_against(&best_loaded, &keyring, copy.path()))
         .collect();
-    // A copy that is away was most likely up to date when the keyring was closed, unless its state is remembered.
+    // A copy that is out now was most likely up to date when the keyring was last used, unless the header
+    // lists its state.
     let away = judged.iter().filter(|(standing, _)| matches!(standing, Standing::Out(_))).count();
     let mut best_loaded = best_loaded;
     if away > best_loaded.header.left_behind.len() {

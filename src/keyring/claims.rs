@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a file claims to be, read without a secret: nothing of it is authenticated.
+//! What a file claims to be, read without a secret. Nothing of it is authenticated.
 
 use crate::error::{Error, Refusal, Result};
 use crate::format::FormatError;
@@ -11,21 +11,21 @@ use crate::store::replica::{FileReplica, FrontBytes};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a file claims to be, read without a secret: nothing of it is authenticated.
+/// What a file claims to be, read without a secret. Nothing of it is authenticated.
 #[derive(Debug)]
 pub struct Claims {
-    /// Its header.
+    /// The header.
     pub header: ClaimedHeader,
-    /// Its state; `None` when neither commit slot looks like one.
+    /// The state, or `None` if neither commit slot looks like one.
     pub commit: Option<Commit>,
-    /// Whether one of the copies of the header is damaged.
+    /// Whether a copy of the header is damaged.
     pub damaged: bool,
 }
 
 /// Reads what a file claims to be.
 ///
 /// # Errors
-/// Missing, exposed, not a keyring, newer, damaged.
+/// Missing; exposed; not a keyring; of a newer version; damaged.
 pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
     let front = FileReplica::new(Arc::clone(fs), path).read()?.front;
     let copies = header::read(&front.0).map_err(|e: FormatError| e.at(path, ""))?;
@@ -34,7 +34,7 @@ pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
     Ok(Claims { header: first.claims().clone(), commit: commit::claimed(&front.0), damaged: copies.damaged })
 }
 
-/// The state that the front of a file claims, without proof.
+/// The state that the front of a file claims, without authentication.
 pub(crate) fn claimed(front: &FrontBytes) -> Option<StateId> {
     let copies = header::read(&front.0).ok()?;
     let header = copies.readable.first()?.claims();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The time as the file has it.
+//! The time, as the file stores it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A key that is found once and looked at more often, as the server's readers do.
+//! Finds a key once and reads it several times, as the server's readers do.
 
 use super::memory;
 use super::shared::Keyring;
@@ -7,7 +7,8 @@ use crate::format::records::KeyRecord;
 use crate::key::NameRef;
 use std::sync::atomic::Ordering;
 
-/// A key that was found: where it is, and how long it was. No key bytes. Good for the keyring that it was found in.
+/// A key that was found: where it is and how long it was, without its bytes. Valid only for the keyring that
+/// it was found in.
 #[derive(Debug, Default)]
 pub struct FoundKey {
     place: memory::EntryRef,
@@ -20,15 +21,16 @@ fn lengths(key: &KeyRecord<'_>) -> (usize, usize) {
 }
 
 impl Keyring {
-    /// Finds the key of that name for [`Keyring::fetch_found`]. Not counted as a fetch.
+    /// Finds a key for [`Keyring::fetch_found`]. Does not count as a fetch.
     pub fn find(&self, name: &NameRef<'_>) -> Option<FoundKey> {
         let memory = self.read_memory();
         let (place, key) = memory.find(name)?;
-        // Nothing is lost while the memory is looked at.
+        // No key can be lost while the memory is locked for reading.
         Some(FoundKey { place, losses: self.losses.load(Ordering::Relaxed), lengths: lengths(&key) })
     }
 
-    /// Bytes of a key that was found by `name`, and of its type; without a lock as long as nothing was removed.
+    /// The lengths of the bytes and of the type of a key that was found by `name`. Takes no lock if no key
+    /// was removed since.
     pub fn lengths(&self, found: &FoundKey, name: &NameRef<'_>) -> Option<(usize, usize)> {
         if self.losses.load(Ordering::Acquire) == found.losses {
             return Some(found.lengths);
@@ -36,7 +38,7 @@ impl Keyring {
         self.fetch_found(found, name, lengths)
     }
 
-    /// Hands a key that was found by `name` to `look`, without a search for it unless it is another one now.
+    /// Passes a key that was found by `name` to `look`. Searches for it only if it was replaced or moved.
     pub fn fetch_found<R>(
         &self,
         found: &FoundKey,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! DataKeys stored, generated, fetched, removed and listed.
+//! Stores, generates, fetches, removes and lists keys.
 
 use super::clock::now;
 use super::shared::Keyring;
@@ -14,9 +14,9 @@ impl Keyring {
     /// Stores a key. When this returns, the key is durable (invariant 1).
     ///
     /// # Errors
-    /// [`BadRequest::Exists`] for a name that is taken, whatever the type or bytes; a bad length; a file that
-    /// is not the one in use any more; what the filesystem answers. Nothing changed then, as far as this
-    /// server sees it.
+    /// [`BadRequest::Exists`] if the name is taken, whatever the type or bytes; a bad length; a copy that
+    /// another program changed and that cannot be adopted; I/O errors. The keyring in memory is unchanged
+    /// then.
     pub fn store(&self, name: NameRef<'_>, key_type: &KeyType, data: &[u8]) -> Result<()> {
         self.add(name, key_type, data.len(), |place| {
             place.copy_from_slice(data);
@@ -24,10 +24,10 @@ impl Keyring {
         })
     }
 
-    /// Makes a key of `len` random bytes and stores it. The bytes never leave locked memory.
+    /// Generates a key of `len` random bytes and stores it. The bytes never leave locked memory.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; a failing random generator.
+    /// As [`Keyring::store`]; no randomness.
     pub fn generate(&self, name: NameRef<'_>, key_type: &KeyType, len: usize) -> Result<()> {
         self.add(name, key_type, len, fill_random)
     }
@@ -63,16 +63,16 @@ impl Keyring {
         .inspect(|()| self.counters.stored())
     }
 
-    /// Hands the key of that name to `look`, or answers `None`.
+    /// Passes the key of that name to `look`. Returns `None` if it does not exist.
     pub fn fetch<R>(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>) -> R) -> Option<R> {
         self.counters.fetched();
         self.read_memory().get(name).as_ref().map(look)
     }
 
-    /// Removes a key. When this returns, its bytes are in the file no more (invariant 8).
+    /// Removes a key. When this returns, its bytes are gone from the file (invariant 8).
     ///
     /// # Errors
-    /// [`BadRequest::NoSuchKey`]; else as [`Keyring::store`].
+    /// [`BadRequest::NoSuchKey`]; otherwise as [`Keyring::store`].
     pub fn remove(&self, name: NameRef<'_>) -> Result<()> {
         self.counted(|| {
             self.changing(|writer| {
@@ -88,22 +88,22 @@ impl Keyring {
         })
     }
 
-    /// The names of all keys, ordered by user and id: a snapshot that later changes do not disturb.
+    /// The names of all keys, ordered by user and id. This is a snapshot: later changes do not affect it.
     pub fn names(&self) -> Vec<KeyName> {
         self.read_memory().names()
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     pub fn len(&self) -> usize {
         self.read_memory().len()
     }
 
-    /// Whether there is no key.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Hands every key to `look`, ordered by user and id.
+    /// Passes every key to `look`, ordered by user and id.
     pub fn for_each(&self, mut look: impl FnMut(&KeyRecord<'_>)) {
         let memory = self.read_memory();
         for name in memory.names() {
@@ -111,7 +111,7 @@ impl Keyring {
         }
     }
 
-    /// How many keys of `self` are missing in `other`, or differ there.
+    /// Number of keys that are missing in `other`, or differ there.
     pub fn missing_in(&self, other: &Keyring) -> usize {
         let mut missing = 0;
         self.for_each(|key| {
@@ -124,7 +124,7 @@ impl Keyring {
         missing
     }
 
-    /// Whether there is a key of that id that belongs to the server itself.
+    /// Whether a key of that id exists that belongs to the server itself, not to a user.
     pub fn has_instance_key(&self, id: &str) -> bool {
         NameRef::new(id.as_bytes(), b"").is_ok_and(|name| self.read_memory().get(&name).is_some())
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The states that a keyring went through, as far as it remembers them. One rule tells an earlier state of a
-//! keyring from one that went its own way, when it is opened and while it is in use.
+//! The states that a keyring is known to have been in. One rule distinguishes an ancestor from a state that
+//! diverged, when a keyring is opened and while it is in use.
 
 use crate::format::commit::Commit;
 use crate::format::crypto::Tag;
@@ -8,12 +8,12 @@ use crate::format::header::Header;
 use crate::format::layout::{ANCESTOR_COUNT, EPOCH_LEN, LEFT_BEHIND_COUNT};
 use crate::format::state::StateId;
 
-/// The state of a keyring and its earlier ones.
+/// The present state of a keyring and its known ancestors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lineage<'a> {
-    /// The header, which remembers the states before it was written.
+    /// The header, which lists the ancestors at the time when it was written.
     pub header: &'a Header,
-    /// The states since the header was written, the newest first.
+    /// The states since then, the newest first, without the present one.
     pub before: &'a [StateId],
     /// The present state.
     pub commit: &'a Commit,
@@ -25,30 +25,32 @@ impl Lineage<'_> {
         StateId::new(&self.header.epoch, self.commit)
     }
 
-    /// Whether the keyring went through that state.
+    /// Whether the keyring was in that state.
     pub(crate) fn includes(&self, state: &StateId) -> bool {
         let header = self.header;
         self.before.contains(state) || header.ancestors.contains(state) || header.left_behind.contains(state)
     }
 
-    /// Whether the file was written with that epoch once, as far as is remembered.
+    /// Whether the keyring file is known to have had that epoch.
     pub(crate) fn knows_epoch(&self, epoch: &[u8; EPOCH_LEN]) -> bool {
         let header = self.header;
         header.epoch == *epoch
             || header.ancestors.iter().chain(&header.left_behind).any(|state| state.has_epoch(epoch))
     }
 
-    /// Whether a copy in `state` is an earlier state of this keyring, so that nothing is lost when it is brought up
-    /// to date. Of states of the same writing more than are remembered are told by their keys, which are a part of this
-    /// keyring's then: `missing` counts those that it does not hold.
+    /// Whether `state` is an ancestor of the present one, so that no key is lost when a copy in that state is
+    /// brought up to date.
+    ///
+    /// More states than are listed may exist under the present epoch. Those are recognised by their keys, all
+    /// of which this keyring has: `missing` counts those that it does not have.
     pub(crate) fn supersedes(&self, state: &StateId, missing: impl FnOnce() -> usize) -> bool {
         let of_this_writing = state.has_epoch(&self.header.epoch);
         self.includes(state)
             || of_this_writing && state.generation() < self.commit.generation && missing() == 0
     }
 
-    /// Whether the keyring was in the state of that generation and chain: `None` when it does not remember its state of
-    /// that generation.
+    /// Whether the keyring had this chain of MACs in that generation. `None` if its state in that generation
+    /// is not known.
     pub(crate) fn had_chain(&self, generation: u64, chain: &Tag) -> Option<bool> {
         let present = self.state();
         let header = self.header;
@@ -59,8 +61,8 @@ impl Lineage<'_> {
         Some(of_that_generation.any(|state| state.has_chain(chain)))
     }
 
-    /// What a header written next is to remember: the present state, those that `attempted` writes may have left, and
-    /// the earlier ones, the newest first.
+    /// The ancestors for the next header, the newest first: the present state, the states that the
+    /// `attempted` writes may have left, and older ones.
     pub(crate) fn ancestors(&self, attempted: &[StateId]) -> Vec<StateId> {
         let mut ancestors: Vec<StateId> = Vec::with_capacity(ANCESTOR_COUNT);
         let present = [self.state()];
@@ -74,8 +76,9 @@ impl Lineage<'_> {
         ancestors
     }
 
-    /// The states of copies that a header written next does not reach, to be remembered until they are back: those of
-    /// `away`, and those that were remembered before when some copy is in an `unknown` state.
+    /// The states for the next header of copies that it will not reach, so that they are recognised when they
+    /// return: those of `away`, and, if the state of some copy is `unknown`, those that the present header
+    /// lists.
     pub(crate) fn left_behind<'a>(
         &'a self,
         away: impl Iterator<Item = &'a StateId>,

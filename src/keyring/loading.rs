@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One copy read into memory, and what came of it.
+//! Loads one copy into memory.
 
 use super::claims::claimed;
 use super::lineage::Lineage;
@@ -19,10 +19,10 @@ use crate::store::replica::{FrontBytes, Reading};
 use std::path::Path;
 use uuid::Uuid;
 
-/// A copy that was read whole.
+/// A copy that was read and is intact.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// Its keys.
+    /// Its data key and the keys derived from it.
     pub keys: DataKeys,
     /// Its header.
     pub header: Header,
@@ -30,64 +30,64 @@ pub(crate) struct Loaded {
     pub commit: Commit,
     /// Its front, byte for byte.
     pub front: FrontBytes,
-    /// The keys it holds.
+    /// The keys that it holds.
     pub memory: Memory,
-    /// Things worth saying.
+    /// Oddities of the file.
     pub notes: Vec<Note>,
-    /// Its earlier states that its header does not know yet, the newest first.
+    /// Ancestors that its header does not list, the newest first.
     pub before: Vec<StateId>,
 }
 
 impl Loaded {
-    /// The keys once more.
-    pub(crate) fn keys_again(&self) -> Result<DataKeys> {
+    /// Copies the keys.
+    pub(crate) fn clone_keys(&self) -> Result<DataKeys> {
         self.keys.try_clone().map_err(FormatError::in_memory)
     }
 }
 
-/// What reading a copy came to.
+/// A copy that was read, and may be the one that counts.
 #[derive(Debug)]
 pub(crate) enum Candidate {
-    /// It is whole.
+    /// An intact copy.
     Intact(Box<Loaded>),
-    /// It is this keyring, damaged.
+    /// A damaged copy of a keyring.
     Damaged {
-        /// The keyring that a readable header names.
+        /// The id in a readable header.
         id: Uuid,
-        /// The epoch of the writing that it names.
+        /// The epoch in that header.
         epoch: [u8; EPOCH_LEN],
         /// The generation that it claims.
         generation: Option<u64>,
-        /// The state that its authentic front names.
+        /// The state in its front, if that is authentic.
         state: Option<StateId>,
-        /// Where it is damaged.
+        /// Offset of the damage.
         offset: u64,
-        /// Which part.
+        /// The damaged part.
         what: &'static str,
-        /// The whole error.
+        /// The complete error.
         error: Error,
     },
-    /// Neither the keys nor the secret open it.
+    /// A copy that neither the keys nor the secret open.
     Sealed {
-        /// The state that it claims to be in.
+        /// The state that it claims.
         claimed: Option<StateId>,
-        /// The whole error.
+        /// The complete error.
         error: Error,
     },
-    /// It cannot be used.
+    /// A copy that cannot be used.
     Out(Error),
 }
 
 impl Candidate {
-    /// The copy, when it is whole.
-    pub(crate) fn whole(&self) -> Option<&Loaded> {
+    /// The copy, if it is intact.
+    pub(crate) fn intact(&self) -> Option<&Loaded> {
         match self {
             Candidate::Intact(loaded) => Some(loaded),
             _ => None,
         }
     }
 
-    /// The error, when it is not.
+    /// The error, if it is not intact.
     pub(crate) fn into_error(self) -> Option<Error> {
         match self {
             Candidate::Intact(_) => None,
@@ -97,8 +97,9 @@ impl Candidate {
         }
     }
 
-    /// How this copy at `path` stands to the one that counts, at `keyring`, and in which state it is, when that one went through it.
-    pub(crate) fn stands_to(
+    /// The standing of this copy at `path`, judged by the one that counts, at `keyring`. Also returns its
+    /// state if that is the present one or an ancestor.
+    pub(crate) fn standing_against(
         &self,
         best: &Loaded,
         keyring: &Path,
@@ -107,20 +108,20 @@ impl Candidate {
         let lineage = best.lineage();
         let known = |state: &StateId| *state == lineage.state() || lineage.includes(state);
         match self {
-            Candidate::Intact(loaded) => match loaded.stands_to(best, path) {
-                // Its front may be the same, and what is behind it not.
+            Candidate::Intact(loaded) => match loaded.standing_against(best, path) {
+                // It may have the same front, but other records.
                 Ok(Standing::Behind) => (Standing::Behind, Some(loaded.lineage().state())),
                 Ok(standing) => (standing, None),
                 Err(e) if e.is_by_another() => (Standing::Changed(e.of_copy(keyring)), None),
                 Err(e) => (Standing::Out(e.to_string()), None),
             },
-            // It holds nothing that the best one lacks, however much of it can still be read.
+            // However much of it can be read, it holds nothing that the best copy does not have.
             Candidate::Damaged { id, epoch, state, .. }
                 if *id == best.header.id && lineage.knows_epoch(epoch) =>
             {
                 (Standing::Behind, state.filter(known))
             }
-            // A copy from before a renewal of the data key. At worst a forged file is replaced.
+            // A copy from before a renewal of the data key. At worst, a forged file is replaced.
             Candidate::Sealed { claimed: Some(state), .. } if lineage.includes(state) => {
                 (Standing::Behind, Some(*state))
             }
@@ -132,12 +133,12 @@ impl Candidate {
 }
 
 impl Loaded {
-    /// Its state and its earlier ones.
+    /// The state and its known ancestors.
     pub(crate) fn lineage(&self) -> Lineage<'_> {
         Lineage { header: &self.header, before: &self.before, commit: &self.commit }
     }
 
-    fn stands_to(&self, best: &Loaded, path: &Path) -> Result<Standing> {
+    fn standing_against(&self, best: &Loaded, path: &Path) -> Result<Standing> {
         if self.header.id != best.header.id {
             return Err(Refusal::Foreign {
                 path: path.to_owned(),
@@ -146,7 +147,7 @@ impl Loaded {
             }
             .into());
         }
-        // With the same front, one may have a record behind the acknowledged ones that the other lacks.
+        // Two copies with the same front may still differ in a record after the acknowledged ones.
         if self.front == best.front && self.commit == best.commit {
             return Ok(Standing::Read);
         }
@@ -155,13 +156,13 @@ impl Loaded {
         if state == lineage.state() || lineage.supersedes(&state, missing) {
             return Ok(Standing::Behind);
         }
-        // Nothing proves how it came about: no key that it holds may be lost.
+        // Nothing proves that it is an ancestor, so no key that it holds may be lost.
         let (found, expected) = (self.commit.generation, best.commit.generation);
         Err(Error::Refusal(Refusal::Diverged { path: path.to_owned(), found, expected }))
     }
 }
 
-/// A copy whose front was opened.
+/// A copy whose front is open.
 #[derive(Debug)]
 pub(crate) struct OpenedFront {
     reading: Reading,
@@ -175,7 +176,7 @@ impl OpenedFront {
         &self.keys
     }
 
-    /// What is to be read behind the front.
+    /// The task that reads what follows the front.
     pub(crate) fn rest(&self) -> Task<Result<Vec<u8>>> {
         self.reading.rest_task(self.front.bytes_to_read(self.reading.len))
     }
@@ -194,7 +195,7 @@ impl OpenedFront {
                 loaded.front = reading.front;
                 Candidate::Intact(Box::new(loaded))
             }
-            Err(e) => not_whole(path, source_name, &reading.front, e, Some(commit.generation), Some(state)),
+            Err(e) => not_intact(path, source_name, &reading.front, e, Some(commit.generation), Some(state)),
         }
     }
 }
@@ -202,17 +203,17 @@ impl OpenedFront {
 /// Opens the front of a copy.
 ///
 /// # Errors
-/// What the copy is then.
-pub(crate) fn begin(
+/// The copy as a [`Candidate`] that is not intact.
+pub(crate) fn open_candidate(
     path: &Path,
     reading: Reading,
     opener: Opener<'_>,
     source_name: &str,
 ) -> std::result::Result<OpenedFront, Box<Candidate>> {
-    let failed = |e, generation| Box::new(not_whole(path, source_name, &reading.front, e, generation, None));
+    let failed = |e, generation| Box::new(not_intact(path, source_name, &reading.front, e, generation, None));
     let mut front = match image::open_front(&reading.front.0, opener) {
         Ok(front) => front,
-        // Behind an authentic header, what the commit slots claim is worth heeding although they are damaged.
+        // The header is authentic, so the claims of its commit slots matter although they are damaged.
         Err(e @ FormatError::Damaged { offset: 1.., .. }) => {
             return Err(failed(e, commit::claimed(&reading.front.0).map(|c| c.generation)));
         }
@@ -229,7 +230,7 @@ pub(crate) fn begin(
 
 fn load(mut front: Front, keys: DataKeys, rest: &[u8], len: u64) -> format::Result<Loaded> {
     let mut memory = Memory::default();
-    // What is claimed is authentic, and still no more than the bytes at hand can hold.
+    // Although the count is authentic, reserve no more than the bytes at hand can hold.
     memory.reserve_entries((rest.len() / RECORD_OVERHEAD).min(front.commit().count as usize));
     let commit = image::read_records(rest, len, &keys, &mut front, &mut Sealer::new()?, |record| {
         if memory.insert(&record)? {
@@ -242,9 +243,9 @@ fn load(mut front: Front, keys: DataKeys, rest: &[u8], len: u64) -> format::Resu
     Ok(Loaded { keys, header, commit, front: FrontBytes::of(&[]), memory, notes, before })
 }
 
-/// What a copy is that could not be read whole; `generation` is what is known of how far it had come, `state` what its front
-/// proves of that.
-fn not_whole(
+/// The candidate for a copy that could not be read completely. `generation` and `state` are what is known of
+/// its state.
+fn not_intact(
     path: &Path,
     source_name: &str,
     front: &FrontBytes,

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Looking at the copies, and looking after them: what another program changed is taken over, and copies that are not up
-//! to date are brought up to date.
+//! Looks at the copies, adopts what another program changed, and brings copies up to date.
 
 use super::replicas::Standing;
 use super::shared::Keyring;
@@ -13,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 impl Keyring {
-    /// What an administrator wants to know. The copies are looked at, once a second at most, and nothing is written to
-    /// them. A change under way is not waited for: what it last came to is shown.
+    /// Returns the status. Looks at the copies first, at most once a second, and writes nothing to them. Does
+    /// not wait for a change in progress: the status is then that of the last change or look.
     pub fn status(&self) -> Status {
         if let Some(mut writer) = self.try_lock_writer() {
             writer.follow_with_witness(false);
@@ -25,16 +24,17 @@ impl Keyring {
         self.known_status()
     }
 
-    /// The status as the last change, or the last look at the copies, found it.
+    /// Returns the status as of the last change, or the last look at the copies.
     pub fn known_status(&self) -> Status {
         self.counters.status(self.id, self.len(), self.read_only.load(Ordering::Relaxed))
     }
 
-    /// Looks at the copies and compares them with memory. Nothing is written.
+    /// Compares the copies with memory. Writes nothing.
     fn look(&self, writer: &mut Writer) {
         let read_only = self.read_only.load(Ordering::Relaxed);
         writer.set_deadline(PROBE_WAIT);
-        // A later state of this keyring is no error; [`Keyring::maintain`] takes it over, or says what is wrong.
+        // A later state of this keyring is no error: [`Keyring::maintain`] adopts it, or reports what is
+        // wrong.
         let may_follow = self.reopen.is_some();
         let wrong = writer.probe(&self.read_memory(), !read_only, !may_follow).err();
         let (by_another, wrong) = match wrong {
@@ -44,14 +44,14 @@ impl Keyring {
         self.note(writer, wrong.as_ref(), by_another);
     }
 
-    /// Whether [`Keyring::maintain`] may have something to do: a copy is away, behind or changed by another program, as far
-    /// as is known.
+    /// Whether [`Keyring::maintain`] may have work: a copy is known to be out, behind, or changed by another
+    /// program.
     pub fn needs_care(&self) -> bool {
         self.counters.needs_care()
     }
 
-    /// Takes over what another program has changed, and brings copies up to date that came back, that lag behind or
-    /// may hold what a failed write left. Waits for a change under way.
+    /// Adopts what another program changed, and brings copies up to date that returned, are behind, or may
+    /// hold what a failed write left. Waits for a change in progress.
     pub fn maintain(&self) {
         let read_only = self.read_only.load(Ordering::Relaxed);
         let tended = self.with_learnt_keys(|| {
@@ -65,14 +65,14 @@ impl Keyring {
         });
         let mut writer = self.lock_writer();
         if read_only && tended.is_err() {
-            // Noted of the copies too, now that it was not taken over.
+            // The change was not adopted, so it is recorded for the copies too.
             writer.set_deadline(PROBE_WAIT);
             drop(writer.probe(&self.read_memory(), false, true));
         }
         self.note(&mut writer, tended.as_ref().err(), false);
     }
 
-    /// Takes over what another program changed, and writes nothing.
+    /// Adopts what another program changed, and writes nothing.
     fn follow(&self, writer: &mut Writer) -> Result<()> {
         match writer.probe(&self.read_memory(), false, false) {
             Err(e) if e.is_by_another() => {
@@ -83,12 +83,12 @@ impl Keyring {
         }
     }
 
-    /// How each copy stands, as the last change or status query found it.
+    /// The standing of each copy, as of the last change or status query.
     pub fn standings(&self) -> Vec<(PathBuf, Standing)> {
         self.lock_writer().standings()
     }
 
-    /// Makes new copies of the keyring at places where nothing is yet.
+    /// Creates copies of the keyring at free paths.
     ///
     /// # Errors
     /// As [`Vacancy::create`].
@@ -96,19 +96,19 @@ impl Keyring {
         self.changing(|writer| writer.create_copies(&self.read_memory(), places))
     }
 
-    /// Brings copies that lag behind or are damaged up to date, and makes durable what was read, where it may not be;
-    /// not when the keyring is read-only. To be called when the keyring was opened and is to be put to use. The witness
-    /// is left as it is: it follows when the keyring is used.
+    /// Brings copies up to date that are behind or damaged, and rewrites all copies if what was read may not
+    /// be durable. Does nothing if the keyring is read-only. Call this when a keyring that was opened is
+    /// about to be used. The witness stays as it is until the keyring is used.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; the keyring can be used all the same.
+    /// As [`Keyring::store`]. The keyring can be used anyway.
     pub fn bring_up_to_date(&self) -> Result<()> {
         let healed = self.with_learnt_keys(|| {
             let mut writer = self.lock_writer();
             writer.set_deadline(CHANGE_WAIT);
             let (current, all) = writer.count();
             let read_only = self.read_only.load(Ordering::Relaxed);
-            // Also a copy that is out of use: damage is put right where another copy shows what counts.
+            // Copies that are out are included: a damaged one is repaired if another copy shows what counts.
             if writer.is_ahead_of_witness() && !read_only {
                 // This may be the leftover of a failed sync; make it durable before the server relies on it.
                 self.adopting_changes(&mut writer, |writer| writer.make_durable(&self.read_memory()))

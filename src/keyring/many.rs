@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Many keys stored at once: all of them or none.
+//! Stores many keys at once, all or none.
 
 use super::shared::Keyring;
 use crate::error::{BadRequest, Result};
@@ -8,10 +8,10 @@ use crate::key::check_length;
 use hashbrown::HashSet;
 
 impl Keyring {
-    /// Stores all of `keys`, or none: the copies are written whole with them, in one step each.
+    /// Stores all of `keys`, or none. Each copy is rewritten once.
     ///
     /// # Errors
-    /// As [`Keyring::store`]; [`BadRequest::Exists`] also for two of one name.
+    /// As [`Keyring::store`]; [`BadRequest::Exists`] also if two of them have the same name.
     pub fn store_all(&self, keys: &[KeyRecord<'_>]) -> Result<()> {
         self.counted(|| {
             let mut names = HashSet::new();

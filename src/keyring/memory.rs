@@ -12,9 +12,9 @@ use subtle::ConstantTimeEq;
 
 #[derive(Debug)]
 struct Entry {
-    /// Of the name.
+    /// Hash of the name.
     hash: u64,
-    /// Tells it from every other entry that there ever was in this process.
+    /// Unique among all entries that ever existed in this process.
     number: u64,
     name: KeyName,
     key_type: KeyType,
@@ -28,7 +28,7 @@ impl Entry {
     }
 }
 
-/// Where a key was found. What stands there later is told from it by its number.
+/// Where a key was found. The number tells whether the same key is still there.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EntryRef {
     at: usize,
@@ -38,7 +38,7 @@ pub(crate) struct EntryRef {
 /// All keys of an open keyring.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    // A fetch from many keys is a wait for memory: the entries lie in the table itself.
+    // With many keys, a fetch mostly waits for RAM. So the entries are in the table itself.
     entries: HashTable<Entry>,
     hasher: DefaultHashBuilder,
     vault: Vault,
@@ -47,7 +47,8 @@ pub(crate) struct Memory {
 static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Memory {
-    /// Room for a key of `len` bytes, filled by `fill`; not yet a key until [`Memory::link`].
+    /// Reserves room for a key of `len` bytes and fills it with `fill`. It becomes a key with
+    /// [`Memory::link`].
     pub(crate) fn reserve(
         &mut self,
         len: usize,
@@ -68,7 +69,7 @@ impl Memory {
         self.vault.get(place)
     }
 
-    /// Wipes a place that became no key.
+    /// Wipes a place that did not become a key.
     pub(crate) fn release(&mut self, place: VaultPlace) {
         self.vault.release(place);
     }
@@ -83,20 +84,20 @@ impl Memory {
         self.link_new(self.hasher.hash_one(name.as_ref()), name, key_type, created, place);
     }
 
-    /// As [`Memory::link`], for a name that is not there, with its hash.
+    /// As [`Memory::link`], for a name that does not exist, with its hash.
     fn link_new(&mut self, hash: u64, name: KeyName, key_type: KeyType, created: u64, place: VaultPlace) {
-        // Never 0, which is found nowhere.
+        // Never 0, which no entry has.
         let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Entry { hash, number, name, key_type, created, place };
         self.entries.insert_unique(hash, entry, |e| e.hash);
     }
 
-    /// Reserves room in the table for so many more keys, not for their bytes.
+    /// Reserves table space for `keys` more entries, not for their bytes.
     pub(crate) fn reserve_entries(&mut self, keys: usize) {
         self.entries.reserve(keys, |e| e.hash);
     }
 
-    /// Adds a key as it was read from the file; `false` when the name is there already.
+    /// Adds a key that was read from the file. Returns `false` if the name already exists.
     pub(crate) fn insert(&mut self, record: &KeyRecord<'_>) -> io::Result<bool> {
         let hash = self.hasher.hash_one(record.name);
         if self.find_hashed(hash, &record.name).is_some() {
@@ -128,12 +129,12 @@ impl Memory {
         }
     }
 
-    /// The key of that name.
+    /// Returns the key of that name.
     pub(crate) fn get(&self, name: &NameRef<'_>) -> Option<KeyRecord<'_>> {
         self.find_hashed(self.hasher.hash_one(name), name).map(|entry| self.record(entry))
     }
 
-    /// Finds the key of that name, to be looked at later.
+    /// Finds the key of that name, for reading it later.
     pub(crate) fn find(&self, name: &NameRef<'_>) -> Option<(EntryRef, KeyRecord<'_>)> {
         let hash = self.hasher.hash_one(name);
         let at = self.entries.find_bucket_index(hash, |e| e.is(hash, name))?;
@@ -141,13 +142,14 @@ impl Memory {
         Some((EntryRef { at, number: entry.number }, self.record(entry)))
     }
 
-    /// A key that was found before; `None` when it was removed or moved since, or is another memory's.
+    /// Returns a key that was found before, or `None` if it was removed or moved, or belongs to another
+    /// memory.
     pub(crate) fn at(&self, found: EntryRef) -> Option<KeyRecord<'_>> {
         let entry = self.entries.get_bucket(found.at).filter(|entry| entry.number == found.number)?;
         Some(self.record(entry))
     }
 
-    /// All keys, in no order.
+    /// All keys, in no particular order.
     pub(crate) fn records(&self) -> impl Iterator<Item = KeyRecord<'_>> {
         self.entries.iter().map(|entry| self.record(entry))
     }
@@ -159,17 +161,17 @@ impl Memory {
         names
     }
 
-    /// Whether there is a key of that name, type and bytes.
+    /// Whether a key with this name, type and bytes exists.
     pub(crate) fn has(&self, key: &KeyRecord<'_>) -> bool {
         self.get(&key.name).is_some_and(|o| o.data.ct_eq(key.data).into() && o.key_type == key.key_type)
     }
 
-    /// How many keys are missing in `other`, or have other bytes there.
+    /// Number of keys that are missing in `other`, or differ there.
     pub(crate) fn missing_in(&self, other: &Memory) -> usize {
         self.records().filter(|key| !other.has(key)).count()
     }
 
-    /// Takes in all keys of `other`; those of names that are here stay as they are.
+    /// Copies all keys of `other` whose names do not exist here.
     ///
     /// # Errors
     /// No memory.
@@ -177,7 +179,7 @@ impl Memory {
         other.records().try_for_each(|key| self.insert(&key).map(drop))
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!(data(&memory, found), Some(b"first".to_vec()));
         memory.unlink(&name());
         assert_eq!(data(&memory, found), None);
-        // In the same place, and of the same name.
+        // At the same place, under the same name.
         put(&mut memory, b"other");
         assert_eq!((find(&memory).at, data(&memory, found)), (found.at, None));
         assert_eq!(data(&memory, find(&memory)), Some(b"other".to_vec()));

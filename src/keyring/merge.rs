@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Copies of one keyring that have diverged, brought together: the keys of both where no name stands for two keys.
-//! Nothing is lost whatever happens in between: both files are kept first, and what is written then makes each of
-//! them an earlier state of itself.
+//! Merges copies of one keyring that have diverged: combines the keys of both, unless a name stands for two
+//! different keys. An interruption at any time loses nothing, because both files are saved first, and each of
+//! them is an ancestor of the merged state.
 
 use super::log::Log;
 use super::relation::Relation;
@@ -16,25 +16,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use subtle::ConstantTimeEq;
 
-/// What is told of a key; never its bytes.
+/// What is shown of a key. Its bytes are not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyFacts {
-    /// Its type.
+    /// The type.
     pub key_type: KeyType,
-    /// How many bytes it has.
+    /// Length in bytes.
     pub len: usize,
     /// When it was stored, in seconds since 1970.
     pub created: u64,
 }
 
-/// A key that one of two copies holds.
+/// A key that only one of two copies has.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnsharedKey {
-    /// Its name.
+    /// The name.
     pub name: KeyName,
     /// What it is.
     pub about: KeyFacts,
-    /// It is older than a key that both hold: so the other copy had it, too, and it was removed there since.
+    /// Whether it was probably removed from the other copy: it is older than a key that both copies have.
     pub was_removed: bool,
 }
 
@@ -45,34 +45,34 @@ pub struct Conflict {
     pub name: KeyName,
     /// The key of the first copy.
     pub here: KeyFacts,
-    /// The key of the second one.
+    /// The key of the second copy.
     pub there: KeyFacts,
 }
 
-/// How the keys of two copies stand to each other; all lists are ordered by user and id.
+/// The differences between the keys of two copies. All lists are ordered by user and id.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct KeyComparison {
-    /// DataKeys that only the first copy holds.
+    /// Keys that only the first copy has.
     pub only_here: Vec<UnsharedKey>,
-    /// DataKeys that only the second copy holds.
+    /// Keys that only the second copy has.
     pub only_there: Vec<UnsharedKey>,
     /// Names that stand for different keys.
     pub conflicts: Vec<Conflict>,
-    /// How many keys both hold.
+    /// Number of keys that both have.
     pub alike: usize,
 }
 
-/// Which of two keys of one name is kept.
+/// Which of two keys with the same name to keep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Take {
-    /// That of the first copy.
+    /// The key of the first copy.
     Here,
-    /// That of the second one.
+    /// The key of the second copy.
     There,
 }
 
 impl Keyring {
-    /// How the keys of this copy stand to those of another one.
+    /// Compares the keys of this copy with those of another one.
     pub fn compare(&self, other: &Keyring) -> KeyComparison {
         let mut merge = KeyComparison::default();
         let mut newest_in_both = 0;
@@ -98,7 +98,8 @@ impl Keyring {
         merge
     }
 
-    /// What both say of a key that this one holds, and whether it is the same key.
+    /// Describes a key of this copy and the one of the same name in the other, and tells whether they are the
+    /// same. `None` if this copy does not have it.
     fn both(&self, other: &Keyring, name: &NameRef<'_>) -> Option<(KeyFacts, Option<KeyFacts>, bool)> {
         let (ours, theirs) = (self.read_memory(), other.read_memory());
         let about = |key: &crate::format::records::KeyRecord<'_>| KeyFacts {
@@ -115,34 +116,34 @@ impl Keyring {
     }
 }
 
-/// Copies that have diverged, read and not yet written.
+/// Copies that have diverged and can be merged.
 #[derive(Debug)]
 pub struct Merging {
     fs: Arc<dyn Fs>,
     here: Keyring,
     there: Keyring,
-    /// Copies in the state of one of the two, or in an earlier one.
+    /// Copies in the state of one of the two, or in an ancestor of it.
     others: Vec<Keyring>,
     merge: KeyComparison,
 }
 
-/// What was written.
+/// The result of a merge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MergeResult {
-    /// Its generation.
+    /// Generation of the merged keyring.
     pub generation: u64,
-    /// How many keys it holds.
+    /// Number of its keys.
     pub keys: usize,
-    /// Where the two copies are kept as they were.
+    /// Where the two copies were saved.
     pub kept: Vec<PathBuf>,
 }
 
 impl Merging {
-    /// Reads the copies at `paths`, each by itself with `open`. The first one's slots and data key are kept. `None`
-    /// when no two have diverged.
+    /// Reads the copies at `paths`, each by itself with `open`. The slots and the data key of the first one
+    /// are kept. Returns `None` if no two have diverged.
     ///
     /// # Errors
-    /// What `open` answers; copies of several keyrings; a first copy that is an earlier state of another one; more
+    /// Errors of `open`; copies of several keyrings; a first copy that is an ancestor of another one; more
     /// than two that have diverged.
     pub fn read(
         fs: &Arc<dyn Fs>,
@@ -194,22 +195,22 @@ impl Merging {
         &self.here
     }
 
-    /// The one that diverged from it.
+    /// The copy that diverged from it.
     pub fn there(&self) -> &Keyring {
         &self.there
     }
 
-    /// How their keys stand to each other.
+    /// The differences between their keys.
     pub fn merge(&self) -> &KeyComparison {
         &self.merge
     }
 
-    /// Writes the keys of both to all copies; of two that have one name, that which `take` says. Before that both
-    /// files are kept beside the copies, as `PATH.before-merge-GENERATION`.
+    /// Writes the keys of both to all copies. If two keys have the same name, `take` decides which one to
+    /// keep. Before that, saves both files beside the copies, as `PATH.before-merge-GENERATION`.
     ///
     /// # Errors
-    /// [`BadRequest::Config`] when `take` answers `None`; [`BadRequest::AlreadyThere`] when other bytes are kept under that
-    /// name; as [`Keyring::store`]. Each copy is as before or as after then.
+    /// [`BadRequest::Config`] if `take` returns `None`; [`BadRequest::AlreadyThere`] if another file has one
+    /// of those names; as [`Keyring::store`]. Each copy is then in the state before or after the merge.
     pub fn write(self, log: Log, take: impl Fn(&KeyName) -> Option<Take>) -> Result<MergeResult> {
         let Merging { fs, here, there, others, merge } = self;
         let mut from_there: Vec<KeyName> = merge.only_there.iter().map(|only| only.name.clone()).collect();
@@ -259,12 +260,14 @@ fn two_keyrings(one: &Keyring, other: &Keyring) -> Error {
     )))
 }
 
-/// Keeps the bytes of a copy beside it, durably and closed to others. An earlier try may have kept the same.
+/// Saves the bytes of a copy beside it, durably and in a private file. If an earlier attempt saved the same
+/// bytes, that file is used.
 fn keep_beside(fs: &Arc<dyn Fs>, path: &Path, generation: u64, bytes: &[u8]) -> Result<PathBuf> {
     let mut place = path.as_os_str().to_owned();
     place.push(format!(".before-merge-{generation}"));
     let place = PathBuf::from(place);
-    // What an interrupted try left. Whoever makes this file holds the lock of the copy, as this program does.
+    // A leftover of an interrupted attempt. Only a program that holds the lock of the copy creates this file,
+    // and this program holds it.
     match fs.unlink(&temporary_of(&place)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             return Err(Error::io("remove", &temporary_of(&place), e));
@@ -281,11 +284,11 @@ fn keep_beside(fs: &Arc<dyn Fs>, path: &Path, generation: u64, bytes: &[u8]) -> 
     }
 }
 
-/// Whether a file holds these bytes; made durable then.
+/// Whether a file holds exactly these bytes. If it does, makes it durable.
 fn is_kept(fs: &dyn Fs, place: &Path, bytes: &[u8]) -> Result<bool> {
     let look = || {
         let file = fs.open(place, Access::Read)?;
-        // One more, so that a longer file is not taken for it.
+        // Read one more byte, to notice a longer file.
         let mut found = vec![0; bytes.len() + 1];
         let len = file.read_at(&mut found, 0)?;
         if found.get(..len) != Some(bytes) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The keyring: what the server's calls and `keyringctl` come down to. A change goes to the store
-//! first and into memory when it is durable there; reads are answered from memory alone.
+//! The keyring, which the server's calls and `keyringctl` work on. A change is first made durable in the
+//! store, then in memory. Keys are read from memory only.
 #![warn(unreachable_pub)]
 
 mod adopt;

@@ -26,8 +26,9 @@ pub struct NewKeyring {
 }
 
 impl NewKeyring {
-    /// A new keyring that opens with `secret`, read from `source_name`: text is a passphrase and goes
-    /// through Argon2id with `cost`, at least 32 bytes of anything else are a random secret.
+    /// Creates a keyring that `secret`, read from `source_name`, unlocks. If the secret is text, it is a
+    /// passphrase and goes through Argon2id with `cost`. Otherwise it is a random secret of at least 32
+    /// bytes.
     ///
     /// # Errors
     /// A secret that is too short; no memory or randomness.
@@ -50,29 +51,30 @@ impl NewKeyring {
         Ok(key)
     }
 
-    /// What its header will say.
+    /// The header, before it is written.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Writes it, durably, to paths where nothing is yet: the same bytes to each.
+    /// Writes the keyring durably, with the same bytes at each path. The paths must be free.
     ///
     /// # Errors
-    /// [`BadRequest::AlreadyThere`](crate::error::BadRequest::AlreadyThere), or what the filesystem answers; then no copy is left.
+    /// [`BadRequest::AlreadyThere`](crate::error::BadRequest::AlreadyThere); I/O errors. Then no copy
+    /// remains.
     pub fn write(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
         let vacancy = |path: &PathBuf| FileReplica::new(Arc::clone(fs), path).vacancy();
         self.write_to(&paths.iter().map(vacancy).collect::<Result<Vec<_>>>()?)
     }
 
-    /// As [`NewKeyring::write`], to places that were looked at before.
+    /// As [`NewKeyring::write`], for paths that were checked before.
     ///
     /// # Errors
-    /// As [`NewKeyring::write`]; [`Refusal::Missing`](crate::error::Refusal::Missing) when the volume of one is not there any more.
+    /// As [`NewKeyring::write`]; [`Refusal::Missing`](crate::error::Refusal::Missing) if a volume is gone.
     pub fn write_to(&self, places: &[Vacancy]) -> Result<()> {
         self.make_at(places).map(drop)
     }
 
-    /// As [`NewKeyring::write_to`]; answers the files that were made, to remove them again.
+    /// As [`NewKeyring::write_to`]. Returns the created files, so that the caller can remove them.
     ///
     /// # Errors
     /// As [`NewKeyring::write_to`].

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! From paths to an open keyring, or to the one message that says why not (invariants 4 and 5).
+//! Opens a keyring from its paths, or returns the one message that says why not (invariants 4 and 5).
 
 use super::choose::load_known;
 use super::log::{Log, silent};
@@ -23,22 +23,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How often a late volume is looked for.
+/// Interval between looks for a late volume.
 const WAIT_STEP: Duration = Duration::from_millis(200);
 
 impl Keyring {
-    /// Opens the keyring that a server is configured for, under all rules for its volumes. Nothing is
-    /// written; [`Keyring::bring_up_to_date`] does that.
+    /// Opens the keyring that a server is configured for, with all rules for its volumes. Writes nothing:
+    /// [`Keyring::bring_up_to_date`] does that.
     ///
     /// # Errors
-    /// Every rule that is broken and every fault of the files has its own; nothing was changed on disk.
+    /// Each broken rule and each fault of the files has an error of its own. Nothing was changed on disk.
     pub fn open(fs: &Arc<dyn Fs>, config: &Config, trust: Trust, log: Log) -> Result<(Keyring, Vec<Note>)> {
         let paths = copies_of(config)?;
         let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
         wait_for(&copies, config.wait);
         let there: Vec<_> = copies.iter().filter(|c| c.is_there()).collect();
-        // What an interrupted write left may be the keyring, and a data directory with a witness has one: no
-        // new one in their place.
+        // No keyring is created where an interrupted write left a file, because that may be the keyring, nor
+        // if the data directory has a witness, because it had a keyring.
         let has_witness = || config.datadir.as_ref().is_some_and(|d| WitnessFile::new(fs, d, log).is_there());
         let is_new = config.auto_create
             && there.is_empty()
@@ -76,7 +76,7 @@ impl Keyring {
     }
 }
 
-/// The configured paths, the first copy first.
+/// Returns the configured paths, that of the first copy first.
 fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
     let mut paths = vec![config.path.clone()];
     for mirror in &config.mirrors {
@@ -113,8 +113,8 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Checks the places of copies. One on a volume that cannot be looked at does not keep the others from being used:
-/// it is out of use for that.
+/// Checks the paths of copies. If one cannot be looked at, the others can still be used, and that copy is
+/// out.
 fn check_places(copies: &[&FileReplica], datadir: Option<&Path>) -> Result<()> {
     let (mut seen, mut unseen) = (0, None);
     for copy in copies {
@@ -133,7 +133,7 @@ fn check_places(copies: &[&FileReplica], datadir: Option<&Path>) -> Result<()> {
     unseen.filter(|_| seen == 0).map_or(Ok(()), Err)
 }
 
-/// Waits until all copies are there, at most so many seconds.
+/// Waits until all copies are there, for at most this many seconds.
 fn wait_for(copies: &[FileReplica], seconds: u32) {
     let until = Instant::now() + Duration::from_secs(u64::from(seconds.min(MAX_WAIT)));
     loop {
@@ -143,7 +143,7 @@ fn wait_for(copies: &[FileReplica], seconds: u32) {
         }
         let looks = copies.iter().map(|copy| (copy, copy.presence_task()));
         let there = side_by_side(looks, Limits::within(left.min(PROBE_WAIT)));
-        // What cannot be looked at is told when it is read.
+        // Errors show up when the copy is read.
         if there.into_iter().all(|there| there.unwrap_or(true)) {
             return;
         }
@@ -159,7 +159,7 @@ pub fn load(fs: &Arc<dyn Fs>, path: &Path, unlock: &UnlockSource) -> Result<(Key
     load_with(fs, path, &unlock.to_string(), || unlock.read())
 }
 
-/// Opens the keyring at `path` with the secret that `read` answers; messages call it `source_name`.
+/// Opens the keyring at `path` with the secret that `read` returns. Messages call its source `source_name`.
 ///
 /// # Errors
 /// As [`load`].
@@ -172,11 +172,11 @@ pub fn load_with(
     load_all(fs, &[path.to_owned()], 1, source_name, read, silent)
 }
 
-/// Opens the copies of a keyring: the newest whole one counts.
+/// Opens the copies of a keyring. The newest intact copy counts.
 ///
 /// # Errors
-/// The first copy's error when none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] when it
-/// cannot be told which counts.
+/// The error of the first copy if none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] if it
+/// is not clear which one counts.
 pub fn load_all(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],
@@ -190,8 +190,8 @@ pub fn load_all(
     Ok(Keyring::new(load_known(fs, read_copies, source_name, &[], read, log)?, None))
 }
 
-/// As [`load_all`], for a tool that changes the keyring while a server may: what that changes meanwhile is gone on
-/// from. The copies are locked while they are read, so that all are in one state.
+/// As [`load_all`], for a tool that changes a keyring while a server may change it too. Later changes of the
+/// server are adopted. The copies are locked while they are read, so that all are in the same state.
 ///
 /// # Errors
 /// As [`load_all`]; [`Failure::Locked`].

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The fronts of a keyring's copies, read side by side.
+//! Reads the fronts of a keyring's copies side by side.
 
 use super::log::{Log, Severity};
 use crate::error::{Refusal, Result};
@@ -11,8 +11,8 @@ use crate::store::replica::{FileReplica, Reading, side_by_side};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What copies that are locked hold, read through the descriptors that hold the locks: where locks are mandatory, no
-/// other can read. Copies that could not be locked are tried without.
+/// Reads copies that are locked, through the descriptors that hold the locks. Where locks are mandatory, only
+/// these descriptors can read. Copies that could not be locked are read without a lock.
 pub(super) fn read_locked(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],
@@ -27,19 +27,19 @@ pub(super) fn read_locked(
     side_by_side(all, limits)
 }
 
-/// Copies that were read as far as their fronts.
+/// Copies whose fronts were read.
 pub(super) struct Readings<'a> {
     pub(super) paths: &'a [PathBuf],
     pub(super) readings: Vec<Result<Reading>>,
     pub(super) min_copies: usize,
     /// How long the copies are waited for.
     pub(super) limits: Limits,
-    /// States that failed writes of this program may have left: none of them counts.
+    /// States that failed writes of this program may have left. A copy in one of them does not count.
     pub(super) unacknowledged: &'a [StateId],
 }
 
 impl<'a> Readings<'a> {
-    /// Reads the copies at `paths`, side by side.
+    /// Reads the copies at `paths` side by side.
     pub(super) fn all(
         fs: &Arc<dyn Fs>,
         paths: &'a [PathBuf],
@@ -53,7 +53,7 @@ impl<'a> Readings<'a> {
         Self { paths, readings, min_copies, limits, unacknowledged }
     }
 
-    /// Refuses one file under two names; warns of copies that one disk takes with it.
+    /// Refuses two names of one file, and warns if two copies are on one filesystem.
     pub(super) fn check_apart(&self, log: Log) -> Result<()> {
         let read = |i: usize| self.readings.get(i).and_then(|r| r.as_ref().ok());
         for (i, path) in self.paths.iter().enumerate() {

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How two copies of a keyring stand to each other: by their states, never by their generations alone.
+//! How two copies of a keyring relate. This compares their states, never only their generations.
 
 use super::claims::Claims;
 use super::shared::Keyring;
 use crate::format::state::StateId;
 use std::cmp::Ordering;
 
-/// How a copy stands to another one.
+/// How a copy relates to another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Relation {
-    /// Both are in one state.
+    /// Both are in the same state.
     Same,
-    /// It is in an earlier state: nothing is lost when the other takes its place.
+    /// Its state is an ancestor of the other's. Nothing is lost if the other replaces it.
     Ancestor,
-    /// It is in a later state.
+    /// The other's state is an ancestor of its own.
     Descendant,
-    /// Both were changed apart: each may hold keys that the other does not have.
+    /// The copies were changed independently. Each may hold keys that the other does not have.
     Diverged,
-    /// It is older or newer. Whether it is an earlier or later state cannot be told without the secret.
+    /// It is older or newer. Without the secret, it is not clear whether one state is an ancestor of the
+    /// other.
     Unknown,
-    /// It is another keyring.
+    /// It belongs to another keyring.
     OtherKeyring,
 }
 
@@ -34,7 +35,7 @@ impl Relation {
 }
 
 impl Claims {
-    /// How this copy stands to another one, as both claim.
+    /// How this copy relates to another one, as both claim.
     pub fn relation_to(&self, other: &Claims) -> Relation {
         if self.header.id != other.header.id {
             return Relation::OtherKeyring;
@@ -47,7 +48,7 @@ impl Claims {
         } else if ours.generation == theirs.generation {
             Relation::Diverged
         } else if other.header.ancestors.contains(&StateId::new(&self.header.epoch, ours))
-            // Of one writing: records were appended.
+            // The same epoch: records were appended.
             || self.header.epoch == other.header.epoch
         {
             Relation::Ancestor
@@ -58,13 +59,13 @@ impl Claims {
 }
 
 impl Keyring {
-    /// How this copy stands to another one. Where no header vouches for an earlier state, one that holds no key
-    /// that the later one lacks is taken for earlier, if both have the same data key.
+    /// How this copy relates to another one. If no header lists the older state, it counts as an ancestor if
+    /// both copies have the same data key and the newer one has all its keys.
     pub fn relation_to(&self, other: &Keyring) -> Relation {
         if self.id != other.id {
             return Relation::OtherKeyring;
         }
-        // One lock after the other: both may be one keyring.
+        // Lock one after the other, because both may be the same keyring.
         let ours = self.lock_writer().lineage().state();
         let theirs = other.lock_writer().lineage().state();
         if ours == theirs {
@@ -76,7 +77,7 @@ impl Keyring {
             Ordering::Less => {
                 let key = self.lock_writer().keys().try_clone();
                 let newer = other.lock_writer();
-                // A renewal of the data key that the newer one does not know of would be undone.
+                // Otherwise a renewal of the data key that the newer copy does not have would be undone.
                 let same_key = key.is_ok_and(|key| key == *newer.keys());
                 let missing = || self.read_memory().missing_in(&other.read_memory());
                 let earlier = newer.lineage().supersedes(&ours, || if same_key { missing() } else { 1 });

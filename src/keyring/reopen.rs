@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How a keyring in use is read again, when another program has changed it.
+//! Reads a keyring in use again after another program has changed it.
 
 use super::choose::{KeyringParts, load_known};
 use super::log::{Log, silent};
@@ -19,29 +19,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How a keyring in use is read again, when another program has changed it.
+/// What is needed to read a keyring in use again.
 #[derive(Debug)]
 pub(crate) struct Reopen {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) paths: Vec<PathBuf>,
     pub(super) min_copies: usize,
-    /// `None`: only with the keys in use.
+    /// `None`: only the known keys are used.
     pub(super) unlock: Option<UnlockSource>,
     pub(super) log: Log,
-    /// When the unlock secret opened none of the copies that it was tried on, or a slow source failed to give it.
+    /// When the unlock secret last failed to unlock any copy, or a slow source last failed.
     pub(super) in_vain: Mutex<Option<Instant>>,
 }
 
-/// How soon the unlock secret is tried again on copies that it did not open: a forged header could else have Argon2id
-/// computed without end. Nor may each waiting change run an unlock command that hangs.
+/// How long to wait before trying the unlock secret again on copies that it did not unlock. Otherwise a
+/// forged header could run Argon2id without end, and each waiting change could run an unlock command that
+/// hangs.
 const LEARN_AGAIN: Duration = Duration::from_secs(30);
 
 /// An unlock source that fails after a longer time is slow. One that fails sooner is tried again at once.
 const SLOW_SOURCE: Duration = Duration::from_secs(1);
 
 impl Reopen {
-    /// Reads it with these keys, without copies in `unacknowledged` states; through the descriptors that hold the locks
-    /// of the copies, where they are `locked`.
+    /// Reads the keyring with these keys. Copies in `unacknowledged` states do not count. If the copies are
+    /// `locked`, reads through the descriptors that hold the locks.
     pub(super) fn read(
         &self,
         keys: &[&DataKeys],
@@ -57,15 +58,16 @@ impl Reopen {
             }
             None => Readings::all(&self.fs, paths, min_copies, limits, unacknowledged),
         };
-        // The secret is not read here: others wait for the keyring.
+        // The secret is not read here, because others wait for the keyring.
         let no_secret = || Err(Error::BadRequest(BadRequest::Unavailable));
-        // What is wrong with a copy is told of the keyring in use, not of this reading of it.
+        // The keyring in use reports what is wrong with a copy; this reading does not.
         let mut parts = load_known(&self.fs, read, "", keys, no_secret, silent)?;
         parts.writer.log_to(self.log);
         Ok(parts)
     }
 
-    /// The keys of copies of the keyring `id` that the `known` ones do not open, and the unlock secret does.
+    /// Returns the keys of copies of the keyring `id` that the `known` keys do not open but the unlock secret
+    /// unlocks.
     pub(super) fn learn(&self, id: &Uuid, known: &[DataKeys]) -> Vec<DataKeys> {
         let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
         if in_vain.is_some_and(|at| at.elapsed() < LEARN_AGAIN) {

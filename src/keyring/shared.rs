@@ -18,24 +18,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use uuid::Uuid;
 
-/// An open keyring. All methods may be called from many threads at once; fetches do not block one
-/// another.
+/// An open keyring. All methods can be called from many threads at once. Fetches do not block one another.
 #[derive(Debug)]
 pub struct Keyring {
     pub(super) memory: RwLock<Memory>,
-    /// Held through every change, so that changes come one after the other.
+    /// Locked during every change, so that changes are made one after the other.
     pub(super) writer: Mutex<Writer>,
     pub(super) read_only: AtomicBool,
-    /// How it is read again; `None` where a change by another program is refused.
+    /// How to read the keyring again. `None` if a change by another program is refused.
     pub(super) reopen: Option<Reopen>,
     pub(super) id: Uuid,
     pub(super) counters: Counters,
-    /// How often memory lost keys that it had. Changed while nobody else looks at it.
+    /// How many times memory has lost keys. Changed only while memory is locked for writing.
     pub(super) losses: AtomicU64,
 }
 
 impl Keyring {
-    /// The keyring of these parts; `reopen` says how it is read again when another program has changed it.
+    /// Makes a keyring from its parts. `reopen` says how to read it again after another program has changed
+    /// it.
     pub(super) fn new(parts: KeyringParts, reopen: Option<Reopen>) -> (Self, Vec<Note>) {
         let KeyringParts { memory, writer, notes } = parts;
         let counters = Counters::default();
@@ -53,12 +53,12 @@ impl Keyring {
         (keyring, notes)
     }
 
-    /// The keyring's identity.
+    /// Id of the keyring.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// The path of its file.
+    /// Path of the first copy.
     pub fn path(&self) -> PathBuf {
         self.lock_writer().path().to_owned()
     }
@@ -68,30 +68,33 @@ impl Keyring {
         self.read_only.store(read_only, Ordering::Relaxed);
     }
 
-    /// What the witness in a data directory says of this keyring. Nothing is written.
+    /// Compares this keyring with the witness in a data directory. Writes nothing.
     ///
     /// # Errors
-    /// [`Refusal::WitnessForeign`](crate::error::Refusal::WitnessForeign), [`Refusal::WitnessOlder`](crate::error::Refusal::WitnessOlder), [`Refusal::WitnessFork`](crate::error::Refusal::WitnessFork); what the filesystem answers.
+    /// [`Refusal::WitnessForeign`](crate::error::Refusal::WitnessForeign),
+    /// [`Refusal::WitnessOlder`](crate::error::Refusal::WitnessOlder),
+    /// [`Refusal::WitnessFork`](crate::error::Refusal::WitnessFork); I/O errors.
     pub fn check_witness(&self, fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Witnessed> {
         self.lock_writer().check_against(&WitnessFile::new(fs, datadir, |_, _| {}))
     }
 
-    /// Makes this keyring the one that the witness in a data directory knows, whatever it knew before.
+    /// Writes the present state of this keyring to the witness in a data directory, whatever the witness
+    /// says.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// I/O errors.
     pub fn write_witness(&mut self, fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Result<()> {
         let id = self.id;
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
         writer.accept_witness(WitnessFile::new(fs, datadir, log), &id)
     }
 
-    /// Has the witness in the data directory look at this keyring and follow it from now on.
+    /// Compares this keyring with the witness in the data directory, which follows it from its first use on.
     pub(super) fn ask_witness(&mut self, witness: WitnessFile, trust: Trust) -> Result<()> {
         self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).ask_witness(witness, trust)
     }
 
-    /// Notes what an operation came to, for the status variables.
+    /// Records the result of an operation for the status variables.
     pub(super) fn counted<R>(&self, operation: impl FnOnce() -> Result<R>) -> Result<R> {
         let done = operation().inspect_err(|e| self.counters.failed(e));
         if let Some(mut writer) = self.try_lock_writer() {
@@ -106,7 +109,7 @@ impl Keyring {
         self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);
     }
 
-    /// The writer, for a change that begins.
+    /// Locks the writer for a change.
     pub(super) fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
         let mut writer = self.lock_writer();
         if self.read_only.load(Ordering::Relaxed) {
@@ -117,8 +120,8 @@ impl Keyring {
         Ok(writer)
     }
 
-    // A panic elsewhere while a lock was held must not end the keyring: the writer marks itself before
-    // it touches the file, and memory changes only by whole entries.
+    // A panic while a lock was held must not disable the keyring. The writer records what it is about to do
+    // before it touches a file, and memory changes only by whole entries.
     pub(super) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Unlock slots of a keyring: added, changed and removed on all copies at once. Nothing is encrypted
-//! anew, and a server that uses the keyring goes on.
+//! Adds, changes and removes unlock slots, and renews the data key, on all copies at once. A server that uses
+//! the keyring keeps running.
 
 use super::clock::now;
 use super::shared::Keyring;
@@ -16,33 +16,33 @@ use crate::secret::{MIN_SECRET, UnlockSecret};
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// Fewest bytes of a passphrase.
+/// Minimum length of a passphrase in bytes.
 const MIN_PASSPHRASE: usize = 8;
-/// How often a change of slots is prepared anew because others change them too.
+/// How many times a change of slots is prepared, if others change them at the same time.
 const MOST_PREPARED: usize = 20;
-/// What a slot for a recovery key is called.
+/// Name of a slot for a recovery key.
 const RECOVERY_NAME: &str = "recovery key";
 
-/// A secret that proves a slot in a renewal.
+/// A secret that verifies a slot in a renewal.
 #[derive(Debug)]
 pub struct Verifier {
-    /// What messages call its source.
+    /// The name of its source in messages.
     pub source_name: String,
     /// The secret.
     pub secret: UnlockSecret,
 }
 
-/// How a slot came to wrap the new data key.
+/// How a slot was renewed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Renewed {
-    /// With its secret, which proved it.
+    /// With its secret, which verified the slot.
     BySecret,
-    /// By its public key, for which the old data key alone vouches.
+    /// With its public key, which only the old data key authenticates.
     ByPublicKey,
 }
 
-/// The slots and keys that a change is prepared from.
+/// The slots and keys that a change is prepared for.
 struct Current<'a> {
     path: PathBuf,
     slots: &'a [Slot],
@@ -51,7 +51,7 @@ struct Current<'a> {
 }
 
 impl Current<'_> {
-    /// Whether a secret opens slot `index`, to the data key in use.
+    /// Whether a secret unlocks slot `index`, which must wrap the present data key.
     fn opens(&self, index: usize, slot: &Slot, secret: &Unlocking) -> Result<bool> {
         match secret.open(slot, self.id).map_err(told)? {
             SlotOutcome::Key(key) if key == *self.keys.data() => Ok(true),
@@ -60,7 +60,7 @@ impl Current<'_> {
         }
     }
 
-    /// For each slot the secret that opens it; each secret must open one.
+    /// For each slot, the secret that unlocks it. Each secret must unlock at least one.
     fn openers<'s>(&self, secrets: &'s [(&str, Unlocking)]) -> Result<Vec<Option<&'s Unlocking>>> {
         let mut openers = vec![None; self.slots.len()];
         for (source_name, secret) in secrets {
@@ -88,8 +88,8 @@ impl Current<'_> {
     }
 }
 
-/// A slot that opens with `secret`, read from `source_name`: text is a passphrase and goes through
-/// Argon2id with `cost`, at least 32 bytes of anything else are a random secret.
+/// Creates a slot that `secret`, read from `source_name`, unlocks. If the secret is text, it is a passphrase
+/// and goes through Argon2id with `cost`. Otherwise it is a random secret of at least 32 bytes.
 ///
 /// # Errors
 /// A secret that is too short; no memory or randomness.
@@ -116,7 +116,7 @@ pub(super) fn seal(
     Slot::seal(kind, cost, name, now(), bytes, keys, id).map_err(told)
 }
 
-/// A new recovery key, and the slot that it opens.
+/// Generates a recovery key and creates a slot for it.
 ///
 /// # Errors
 /// No memory or randomness.
@@ -135,12 +135,12 @@ fn told(e: crate::format::FormatError) -> Error {
 }
 
 impl Keyring {
-    /// The slots, in their order.
+    /// The slots, in order.
     pub fn slots(&self) -> Vec<Slot> {
         self.lock_writer().header().slots.clone()
     }
 
-    /// Adds a slot that opens with `secret`, read from `source_name`.
+    /// Adds a slot that `secret`, read from `source_name`, unlocks.
     ///
     /// # Errors
     /// A secret that is too short; [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
@@ -151,7 +151,7 @@ impl Keyring {
         )
     }
 
-    /// Adds a slot for a new recovery key, and answers that.
+    /// Adds a slot for a new recovery key, and returns the key.
     ///
     /// # Errors
     /// [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
@@ -164,11 +164,11 @@ impl Keyring {
         Ok(key)
     }
 
-    /// Has the slot that opens with `old` open with `new`, read from `source_name`, instead. Answers its number.
+    /// Replaces the slot that `old` unlocks by one for `new`, read from `source_name`. Returns its number.
     ///
     /// # Errors
-    /// [`BadRequest::NoSuchSlot`] when `old` opens none; [`Refusal::ForgedSlot`]; a secret that is too short; as
-    /// [`Keyring::store`].
+    /// [`BadRequest::NoSuchSlot`] if `old` unlocks none; [`Refusal::ForgedSlot`]; a secret that is too short;
+    /// as [`Keyring::store`].
     pub fn change_slot(
         &self,
         old: &UnlockSecret,
@@ -217,16 +217,16 @@ impl Keyring {
         )
     }
 
-    /// Renews the data key: all records are sealed anew and all slots kept. The slots that one of `secrets` opens wrap
-    /// the new one as at their making, the others by their public keys, unless `require_all`. Answers how each slot,
-    /// in their order, was renewed.
+    /// Renews the data key. All records are sealed again, and all slots stay. A slot that one of `secrets`
+    /// unlocks wraps the new data key with that secret. The others do it with their public keys, which is
+    /// refused if `require_all`. Returns how each slot was renewed, in order.
     ///
-    /// For the public key of a slot whose secret is not at hand nobody vouches but who knew the data key until now: one
-    /// that such a person planted, and a slot that he added, follow as well.
+    /// Only the old data key authenticates the public key of a slot. Therefore a public key that somebody
+    /// with the data key planted is renewed too, and so is a slot that they added.
     ///
     /// # Errors
-    /// [`Refusal::VerifiesNoSlot`] for a secret that opens none, [`Refusal::ForgedSlot`] for a slot that is not as its secret
-    /// made it, [`Refusal::SlotNotVerified`] when all are required; as [`Keyring::store`].
+    /// [`Refusal::VerifiesNoSlot`] for a secret that unlocks no slot; [`Refusal::ForgedSlot`] for a slot that
+    /// was altered; [`Refusal::SlotNotVerified`] if all are required; as [`Keyring::store`].
     pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
         let secrets = secrets
             .iter()
@@ -258,7 +258,7 @@ impl Keyring {
         })
     }
 
-    /// Changes the header by what was prepared.
+    /// Changes the header with what was prepared.
     fn change_slots<P, R>(
         &self,
         prepare: impl Fn(&Current<'_>) -> Result<P>,
@@ -272,8 +272,9 @@ impl Keyring {
         })
     }
 
-    /// Makes a change for which Argon2id may have to run. That is done before, and again only when the slots or
-    /// the keys are others by then: a server that stores key after key would else always be faster.
+    /// Makes a change for which Argon2id may have to run. This is done before the change, and repeated only
+    /// if the slots or keys changed meanwhile. Otherwise a server that stores one key after another could
+    /// starve the change.
     fn prepared<P, R>(
         &self,
         prepare: impl Fn(&Current<'_>) -> Result<P>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a keyring tells about itself.
+//! The status of a keyring.
 
 use crate::error::Error;
 use serde::Serialize;
@@ -13,13 +13,13 @@ use uuid::Uuid;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum KeyringState {
-    /// Every copy is reachable and is what memory holds.
+    /// Every copy can be reached and is up to date.
     Attached,
-    /// Some copy is missing, behind or out of use.
+    /// Some copy is missing, behind or out.
     Degraded,
-    /// No copy can be reached, or none is the one in use: reads are answered from memory.
+    /// No copy can be reached, or none is up to date. Keys are read from memory.
     Detached,
-    /// Changes are refused by configuration.
+    /// The configuration forbids changes.
     #[serde(rename = "READ_ONLY")]
     ReadOnly,
     /// No keyring is open.
@@ -38,30 +38,30 @@ impl fmt::Display for KeyringState {
     }
 }
 
-/// A keyring's state and figures.
+/// The state and counters of a keyring.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Its state.
+    /// The state.
     pub state: KeyringState,
-    /// How many keys it holds.
+    /// Number of keys.
     pub keys: usize,
-    /// Its identity.
+    /// Id of the keyring.
     pub id: Uuid,
-    /// Its generation.
+    /// Generation of the keyring.
     pub generation: u64,
-    /// Copies that are reachable and up to date, and copies configured.
+    /// Number of copies that can be reached and are up to date, and number of configured copies.
     pub copies: (usize, usize),
-    /// Fetches since it was opened.
+    /// Number of fetches since the keyring was opened.
     pub fetches: u64,
-    /// Stores and generates that succeeded.
+    /// Number of keys that were stored or generated.
     pub stores: u64,
-    /// Operations that failed.
+    /// Number of failed operations.
     pub failures: u64,
-    /// The last failure's message; empty when there was none.
+    /// Message of the last failure, or empty.
     pub last_error: String,
 }
 
-/// What is counted while a keyring is open.
+/// Counters of an open keyring.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     fetches: AtomicU64,
@@ -71,17 +71,17 @@ pub(crate) struct Counters {
     current: AtomicUsize,
     configured: AtomicUsize,
     last_error: Mutex<String>,
-    /// When the last look at the copies ended.
+    /// When the copies were last looked at.
     looked: Mutex<Option<Instant>>,
     needs_care: AtomicBool,
 }
 
-/// How long the answer of a look at the copies is good for: one statement asks for many variables, and many agents
-/// ask one after the other.
+/// How long the result of a look at the copies is used. One statement asks for many variables, and many
+/// monitoring agents ask one after the other.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Counters {
-    /// Whether the copies are to be looked at for a status query.
+    /// Whether a status query must look at the copies.
     pub(super) fn look_is_due(&self) -> bool {
         let last = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_none_or(|at| at.elapsed() >= LOOK_EVERY)
@@ -109,7 +109,7 @@ impl Counters {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = e.to_string();
     }
 
-    /// Notes how the copies are: how many are up to date, of how many, and what is wrong.
+    /// Records how many copies are up to date, of how many, and what is wrong.
     pub(super) fn note_copies(
         &self,
         generation: u64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Another keyring replaces the one in use. It is opened and checked first, while no change is in progress. Later it
-//! gets in memory what was changed in between.
+//! Another keyring replaces the one in use. It is opened and checked first, while no change is in progress.
+//! Later, the changes made in between are handed over to it in memory.
 
 use super::memory::Memory;
 use super::shared::Keyring;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How much an opening believes the witness.
+//! How an opening treats the witness.
 
-/// What of the witness is asked for when a keyring is opened.
+/// What to do if the witness knows another keyring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trust {
-    /// Refuse what the witness contradicts.
+    /// Refuse the keyring.
     Witness,
-    /// The administrator named this keyring just now: another one than the witness knows is meant.
+    /// Use it: the administrator just named this keyring, so another keyring than the witness knows is
+    /// intended.
     Administrator,
 }

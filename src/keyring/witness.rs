@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The witness of an open keyring: what it lets pass at start, and how it follows the keyring.
+//! The witness of an open keyring: what it allows at a start, and how it follows the keyring.
 
 use super::lineage::Lineage;
 use super::log::{Log, Severity};
@@ -18,39 +18,40 @@ use uuid::Uuid;
 pub(crate) struct WitnessFile {
     place: WitnessPlace,
     log: Log,
-    /// A failure to write it was reported.
+    /// Whether a failure to write it was already reported.
     failing: bool,
 }
 
-/// What a witness knows of a keyring.
+/// What a witness says about a keyring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Witnessed {
     /// There is no witness.
     None,
-    /// The file is no witness, or this keyring did not write it.
+    /// The file is not a witness, or this keyring did not write it.
     Unreliable,
-    /// It is of another keyring, and the administrator named this one on purpose.
+    /// It belongs to another keyring, but the administrator named this one on purpose.
     Foreign,
-    /// The keyring is newer than the state that the witness has seen.
+    /// The keyring is newer than the state that the witness records.
     KeyringAhead,
-    /// The keyring is as far as it was seen.
+    /// The witness records the present state.
     Same,
 }
 
-/// What the witness in a data directory claims, unauthenticated; `None` when there is none to be read.
+/// Returns what the witness in a data directory claims, unauthenticated, or `None` if there is none or it
+/// cannot be read as one.
 ///
 /// # Errors
-/// What the filesystem answers.
+/// I/O errors.
 pub fn witness_claims(fs: &Arc<dyn Fs>, datadir: &Path) -> Result<Option<Witness>> {
     let witness = WitnessFile::new(fs, datadir, |_, _| {});
     Ok(witness.bytes()?.as_deref().and_then(Witness::claims))
 }
 
-/// What the witness in a data directory says of a file that claims to be in a state of a keyring: nothing of either
-/// is authenticated.
+/// Compares a file that claims to be in a certain state of a keyring with the witness in a data directory.
+/// Nothing of either is authenticated.
 ///
 /// # Errors
-/// [`Refusal::WitnessForeign`], [`Refusal::WitnessOlder`], [`Refusal::WitnessFork`]; what the filesystem answers.
+/// [`Refusal::WitnessForeign`], [`Refusal::WitnessOlder`], [`Refusal::WitnessFork`]; I/O errors.
 pub fn check_claims_by_witness(
     fs: &Arc<dyn Fs>,
     datadir: &Path,
@@ -62,12 +63,12 @@ pub fn check_claims_by_witness(
 }
 
 impl WitnessFile {
-    /// The one in this data directory.
+    /// The witness in this data directory.
     pub(crate) fn new(fs: &Arc<dyn Fs>, datadir: &Path, log: Log) -> Self {
         Self { place: WitnessPlace::new(Arc::clone(fs), datadir), log, failing: false }
     }
 
-    /// Whether there is one, or may be one.
+    /// Whether a witness exists, or may exist.
     pub(crate) fn is_there(&self) -> bool {
         !matches!(self.bytes(), Ok(None))
     }
@@ -76,24 +77,24 @@ impl WitnessFile {
         self.place.read(WITNESS_LEN).map_err(|e| Error::io("read", self.place.path(), e))
     }
 
-    /// Asks the witness about a keyring that was opened from `path`.
+    /// Compares a keyring that was opened from `path` with the witness.
     ///
     /// # Errors
     /// [`Refusal::WitnessForeign`], [`Refusal::WitnessOlder`], [`Refusal::WitnessFork`].
     pub(crate) fn check(&self, path: &Path, keys: &DataKeys, lineage: &Lineage<'_>) -> Result<Witnessed> {
         let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };
-        // An older keyring may be one from before its data key was renewed, which cannot vouch for this
-        // witness: what it claims is enough to refuse.
+        // An older keyring may have the data key from before a renewal and cannot authenticate this witness.
+        // To refuse it, the claim is enough.
         self.compare(path, &seen, &lineage.header.id, lineage.commit)?;
         let fits = || match seen.generation == lineage.commit.generation {
             true => Witnessed::Same,
             false => Witnessed::KeyringAhead,
         };
         match lineage.had_chain(seen.generation, &seen.chain) {
-            // The keyring vouches for it, whoever wrote it.
+            // The keyring was in that state, no matter which program wrote the witness.
             Some(true) => Ok(fits()),
-            // Nor can a keyring that parted from that state and had its data key renewed vouch for the witness.
+            // A keyring that diverged and had its data key renewed cannot authenticate the witness either.
             Some(false) => Err(self.fork(path, &seen)),
             None => {
                 let authentic = Witness::is_authentic(&bytes, keys);
@@ -102,7 +103,7 @@ impl WitnessFile {
         }
     }
 
-    /// What the witness claims of a file that claims to be in a state of a keyring.
+    /// Compares the claims of the witness with those of a file.
     fn check_claims(&self, path: &Path, id: &Uuid, commit: &Commit) -> Result<Witnessed> {
         let Some(bytes) = self.bytes()? else { return Ok(Witnessed::None) };
         let Some(seen) = Witness::claims(&bytes) else { return Ok(Witnessed::Unreliable) };
@@ -114,7 +115,7 @@ impl WitnessFile {
         }
     }
 
-    /// Refuses another keyring, and an older state.
+    /// Refuses another keyring and an older state.
     fn compare(&self, path: &Path, seen: &Witness, id: &Uuid, commit: &Commit) -> Result<()> {
         let (path, witness) = (path.to_owned(), self.place.path().to_owned());
         if seen.id != *id {
@@ -132,10 +133,10 @@ impl WitnessFile {
         Error::Refusal(Refusal::WitnessFork { path: path.to_owned(), generation: seen.generation, witness })
     }
 
-    /// Writes the witness of a state durably, and reports when there was none to rely on.
+    /// Writes a state to the witness durably. Reports if there was no witness, or an unreliable one.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// I/O errors.
     pub(crate) fn renew(
         &mut self,
         testimony: Witnessed,
@@ -168,7 +169,8 @@ impl WitnessFile {
         self.place.write(&bytes, durable).map_err(|e| Error::io("write", self.place.path(), e))
     }
 
-    /// Begins to follow a keyring that is put to use. A failure is reported once; the keyring does not depend on it.
+    /// Starts to follow a keyring that is used now. A failure is reported once; the keyring does not depend
+    /// on it.
     pub(crate) fn follow(&mut self, testimony: Witnessed, keys: &DataKeys, id: &Uuid, commit: &Commit) {
         if testimony != Witnessed::Same {
             let done = self.renew(testimony, keys, id, commit);
@@ -176,7 +178,7 @@ impl WitnessFile {
         }
     }
 
-    /// Follows the keyring to a new state. A failure is reported once; the keyring does not depend on it.
+    /// Records a new state. A failure is reported once; the keyring does not depend on it.
     pub(crate) fn advance(&mut self, keys: &DataKeys, id: &Uuid, commit: &Commit) {
         let done = self.write(keys, id, commit, false);
         self.note(done);

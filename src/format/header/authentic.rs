@@ -14,7 +14,7 @@ use std::io;
 use std::ops::Deref;
 
 /// A header that is authentic: either created here, or checked with the keys of the keyring
-/// ([`Unchecked::check`](super::Unchecked::check)). Whoever holds it may have changed it since.
+/// ([`Unchecked::check`](super::Unchecked::check)). It may have been changed since by code that holds it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header(pub(super) ClaimedHeader);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Locking all copies for a change, so that no two programs wait for each other for ever.
+//! Locks all copies for a change, so that two programs never wait for each other forever.
 
 use super::set::{Reach, Replicas};
 use crate::error::{BadRequest, Error, Result};
@@ -8,18 +8,18 @@ use crate::store::locked::{LockAttempt, LockedReplica};
 use crate::store::replica::{GRACE, side_by_side};
 use std::time::{Duration, Instant};
 
-/// How long one lock is waited for while others are held.
+/// How long to wait for one lock while others are held.
 const HOLD_WAIT: Duration = Duration::from_secs(2);
 
-/// A random moment of a few milliseconds, so that two programs do not meet again and again.
+/// A random pause of a few milliseconds, so that two programs do not collide again and again.
 fn pause() -> Duration {
     let random = crate::secret::random_array::<1>().map_or(7, |[byte]| byte);
     Duration::from_micros(500 + 50 * u64::from(random))
 }
 
 impl Replicas {
-    /// Opens and locks all copies that can be reached. A copy that another program has locked is being changed: it is
-    /// waited for, and never passed over.
+    /// Opens and locks all copies that can be reached. If another program has locked a copy, it is changing
+    /// that copy: wait for it, and never skip the copy.
     ///
     /// # Errors
     /// [`Failure::Locked`](crate::error::Failure::Locked).
@@ -37,7 +37,7 @@ impl Replicas {
                 .map(|m| m.copy.clone())
                 .ok_or(Error::BadRequest(BadRequest::Unavailable))?;
             let order = in_order(&tried);
-            // Nothing is held on to here: another program may hold one of these and wait for the others.
+            // Release all locks here, because another program may hold one of them and wait for the others.
             let errors = tried.into_iter().map(Result::err).collect();
             if let Some(open) = self.lock_in_turn(&order, errors) {
                 return Ok(open);
@@ -54,9 +54,9 @@ impl Replicas {
         side_by_side(opened, self.limits(Reach::Enough))
     }
 
-    /// Locks one copy after the other, in the order that all programs on this host keep; not those that had `errors`.
-    /// `None`: one was not had in a while, perhaps because a program on another host, where the order is another,
-    /// holds it and waits for one of these.
+    /// Locks one copy after the other, in the order that all programs on this host use, without those that
+    /// had `errors`. Returns `None` if one lock was not available in time. Then perhaps a program on another
+    /// host, where the order differs, holds it and waits for one of these.
     fn lock_in_turn(
         &self,
         order: &[usize],

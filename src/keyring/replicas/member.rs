@@ -8,17 +8,17 @@ use crate::store::replica::FileReplica;
 /// What is known of a copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// A change of this program reached it: what memory holds is durable there.
+    /// A change of this program reached it: it holds durably what memory holds.
     Current,
-    /// It reads as what memory holds. A failed sync before this program may have left it so, and not durably: it
-    /// is written whole before anything is built on it.
+    /// It was read and matches memory. An earlier failed sync may have left it so, without being durable. It
+    /// is rewritten before anything is appended to it.
     Read,
-    /// It lags behind, is damaged where memory shows what counts, or holds what a failed write may have left: the
-    /// next change writes it whole.
+    /// It is behind, or damaged while memory has everything it held, or may hold what a failed write left.
+    /// The next change rewrites it.
     Behind,
     /// It cannot be reached or used, for this reason.
     Out(String),
-    /// Another program changed it, and this one has not taken that over: until then no key is stored.
+    /// Another program changed it, and this one has not adopted the change. Until then, no key is stored.
     Changed(String),
 }
 
@@ -37,28 +37,29 @@ impl Standing {
     }
 }
 
-/// Most states that are remembered of one copy.
-const MOST_LEFT: usize = 24;
+/// Maximum number of states that are remembered of one copy.
+const MAX_POSSIBLE_STATES: usize = 24;
 
 /// One copy.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(super) copy: FileReplica,
     pub(super) standing: Standing,
-    /// The states in which this program may have left the file since it was last current. When the state of the
-    /// keyring itself is among them, it may be there without being durable or whole.
-    pub(super) left: Vec<StateId>,
-    /// The state in which it was up to date for the last time, when it is not any more.
+    /// The states in which this program may have left the file since it was last current. If the present
+    /// state is among them, the file may show it without being durable or complete.
+    pub(super) possible_states: Vec<StateId>,
+    /// The last state in which it was up to date, if it no longer is.
     pub(super) last_up_to_date: Option<StateId>,
-    /// It was found not to be up to date, and will be reported when it is again.
+    /// Whether it was found not to be up to date, so that its return is reported.
     pub(super) missed: bool,
 }
 
 impl Member {
-    /// A copy; `left` is the state that its front shows, when that is no proof of the rest.
-    pub(crate) fn new(copy: FileReplica, standing: Standing, left: Option<StateId>) -> Self {
+    /// Describes a copy. `shown` is the state that its front shows, if that does not prove the rest of the
+    /// file.
+    pub(crate) fn new(copy: FileReplica, standing: Standing, shown: Option<StateId>) -> Self {
         let missed = !standing.is_up_to_date();
-        Self { copy, standing, left: left.into_iter().collect(), last_up_to_date: None, missed }
+        Self { copy, standing, possible_states: shown.into_iter().collect(), last_up_to_date: None, missed }
     }
 
     /// The copy.
@@ -73,28 +74,28 @@ impl Member {
 
     /// Whether this program may have left the file in that state.
     pub(crate) fn may_have_left_in(&self, state: &StateId) -> bool {
-        self.left.contains(state) || self.last_up_to_date.as_ref() == Some(state)
+        self.possible_states.contains(state) || self.last_up_to_date.as_ref() == Some(state)
     }
 
-    /// Whether the present state of the keyring may be there without being durable or whole.
+    /// Whether the file may show the present state without being durable or complete.
     pub(crate) fn may_hold_unsynced(&self, present: &StateId) -> bool {
-        self.left.contains(present)
+        self.possible_states.contains(present)
     }
 
-    /// The states in which it may be, as far as is known: the one in which it went, and what a write that failed then
-    /// may have left.
+    /// The states in which the copy may be, as far as is known: the last one in which it was up to date, and
+    /// what a write that failed then may have left.
     pub(crate) fn probable_states(&self) -> impl Iterator<Item = &StateId> {
-        self.last_up_to_date.iter().chain(self.left.iter().take(2))
+        self.last_up_to_date.iter().chain(self.possible_states.iter().take(2))
     }
 
-    /// It is up to date no more, since the keyring was in that state.
+    /// Records `present` as the last state in which the copy was up to date, if it still is.
     pub(super) fn note_last_up_to_date(&mut self, present: StateId) {
         if self.standing.is_up_to_date() {
             self.last_up_to_date = Some(present);
         }
     }
 
-    /// The keyring went on from that state without it.
+    /// Marks the copy as behind if it was up to date, and records the state in which the keyring left it.
     pub(super) fn fall_behind(&mut self, state: StateId) {
         if self.standing.is_up_to_date() {
             self.last_up_to_date = Some(state);
@@ -102,24 +103,24 @@ impl Member {
         }
     }
 
-    /// What memory holds is durable there.
+    /// Marks the copy as holding durably what memory holds.
     pub(super) fn mark_current(&mut self, log: Log) {
-        self.left.clear();
+        self.possible_states.clear();
         self.set_standing(Standing::Current, log);
     }
 
-    /// This program may have left the file in that state.
+    /// Records that this program may have left the file in that state.
     pub(super) fn note_possible_state(&mut self, state: StateId) {
-        if self.left.contains(&state) {
+        if self.possible_states.contains(&state) {
             return;
         }
-        if self.left.len() >= MOST_LEFT {
-            self.left.remove(0);
+        if self.possible_states.len() >= MAX_POSSIBLE_STATES {
+            self.possible_states.remove(0);
         }
-        self.left.push(state);
+        self.possible_states.push(state);
     }
 
-    /// Notes how it stands, and reports what is new of that.
+    /// Sets the standing, and reports a change of it.
     pub(super) fn set_standing(&mut self, standing: Standing, log: Log) {
         let path = self.copy.path().display();
         match (self.standing.refusal(), standing.refusal()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The copies of an open keyring together. They are opened and changed side by side, and a change as a whole has one
-//! deadline.
+//! The copies of an open keyring together. They are opened and changed side by side, and a change as a whole
+//! has one deadline.
 
 use super::super::log::{Log, Severity};
 use super::member::{Member, Standing};
@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The paths whose volumes were reported to have no locks.
+/// Paths whose volumes were already reported to have no locks.
 static WITHOUT_LOCKS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// How many copies a writing must reach.
+/// How many copies a write must reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reach {
-    /// As many as are configured: somebody will rely on it.
+    /// As many as are configured, because somebody will rely on it.
     Enough,
-    /// Whichever there are: they are put right, and nothing new is acknowledged.
+    /// Any number: copies are brought up to date, and nothing new is acknowledged.
     Any,
 }
 
@@ -32,45 +32,45 @@ pub(crate) struct Replicas {
     pub(super) members: Vec<Member>,
     min: usize,
     log: Log,
-    /// When the change under way, with all that it waits for, must have ended.
+    /// When the operation in progress must have ended, including all waiting.
     pub(super) until: Instant,
 }
 
-/// A copy that is open for the change under way.
+/// A copy that is locked for the change in progress.
 #[derive(Debug)]
 pub(crate) struct OpenReplica {
-    /// Which one.
+    /// Index of the copy.
     pub index: usize,
-    /// The file.
+    /// The locked file.
     pub file: LockedReplica,
-    /// Whether it reads as what memory holds, to the last byte.
+    /// Whether it matches memory to the last byte.
     pub same: bool,
-    /// Whether that is durable too, so that it can be built on.
+    /// Whether that is durable too, so that records can be appended.
     pub current: bool,
 }
 
 impl Replicas {
-    /// `min` is at least 1.
+    /// A `min` of 0 counts as 1.
     pub(crate) fn new(members: Vec<Member>, min: usize, log: Log) -> Self {
         Self { members, min: min.max(1), log, until: Instant::now() + CHANGE_WAIT }
     }
 
-    /// Something begins that may take so long, with all that it waits for.
+    /// Starts an operation that must end, including all waiting, within `limit`.
     pub(crate) fn set_deadline(&mut self, limit: Duration) {
         self.until = Instant::now() + limit;
     }
 
-    /// Where it is reported what happens to them.
+    /// Sets where reports about the copies go.
     pub(crate) fn log_to(&mut self, log: Log) {
         self.log = log;
     }
 
-    /// How much of that is left.
+    /// Time left for the operation in progress.
     pub(crate) fn time_left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// A copy was opened to be changed: once for each path, a volume without locks is reported.
+    /// Reports, once for each path, that the volume of an opened copy has no locks.
     pub(crate) fn warn_if_unlocked(&self, file: &LockedReplica) {
         if file.is_locked() {
             return;
@@ -88,42 +88,42 @@ impl Replicas {
         }
     }
 
-    /// All of them, the configured order kept.
+    /// All copies, in the configured order.
     pub(crate) fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The path that the keyring is known by: the first copy's.
+    /// The path that messages use for the keyring: that of the first copy.
     pub(crate) fn path(&self) -> &Path {
         self.members.first().map_or(Path::new(""), |m| m.copy.path())
     }
 
-    /// The path of a copy that is up to date: the first one's, unless another one counts.
+    /// The path of the first copy that is up to date, or that of the first copy if none is.
     pub(crate) fn path_in_use(&self) -> &Path {
         let up_to_date = self.members.iter().find(|m| m.standing.is_up_to_date());
         up_to_date.map_or(self.path(), |m| m.copy.path())
     }
 
-    /// Copies that are up to date, and all.
+    /// Number of copies that are up to date, and number of all copies.
     pub(crate) fn count(&self) -> (usize, usize) {
         (self.members.iter().filter(|m| m.standing.is_up_to_date()).count(), self.members.len())
     }
 
-    /// Whether a change of this program has reached none yet.
+    /// Whether no change of this program has reached a copy yet.
     pub(crate) fn none_is_current(&self) -> bool {
         !self.members.iter().any(|m| m.standing == Standing::Current)
     }
 
-    /// Takes over what `earlier` knew: in which states this program may have left each, and how long the change under
-    /// way may still take.
+    /// Keeps what `earlier` knew: the states in which this program may have left each copy, and the deadline
+    /// of the operation in progress.
     pub(crate) fn inherit(&mut self, earlier: Replicas) {
         self.until = earlier.until;
         for old in earlier.members {
             let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
             if let Some(member) = self.members.iter_mut().find(same) {
-                old.left.into_iter().for_each(|state| member.note_possible_state(state));
+                old.possible_states.into_iter().for_each(|state| member.note_possible_state(state));
                 member.last_up_to_date = old.last_up_to_date.or(member.last_up_to_date);
-                // What another program wrote there is not taken over by the copy's going away.
+                // Another program's change is not adopted only because the copy went away.
                 if let (Standing::Changed(_), Standing::Out(_)) = (&old.standing, &member.standing) {
                     member.standing = old.standing;
                 }
@@ -131,14 +131,14 @@ impl Replicas {
         }
     }
 
-    /// Takes over what is known of the copies of `earlier`, which went on from the state `was` of these to another:
-    /// those that it does not have were left in that one.
+    /// Copies what is known of the copies of `earlier`, which are in a later state than `was`, the state of
+    /// these. Copies that `earlier` does not have were left in `was`.
     pub(crate) fn copy_from_predecessor(&mut self, earlier: &Replicas, was: StateId) {
         for member in &mut self.members {
             match earlier.members.iter().find(|old| old.copy.path() == member.copy.path()) {
                 Some(old) => {
                     member.standing = old.standing.clone();
-                    member.left.clone_from(&old.left);
+                    member.possible_states.clone_from(&old.possible_states);
                     member.last_up_to_date = old.last_up_to_date;
                 }
                 None => {
@@ -148,14 +148,14 @@ impl Replicas {
         }
     }
 
-    /// Notes how a copy stands.
+    /// Sets the standing of a copy.
     pub(crate) fn set_standing(&mut self, index: usize, standing: Standing) {
         if let Some(member) = self.members.get_mut(index) {
             member.set_standing(standing, self.log);
         }
     }
 
-    /// Notes an error of a copy, while the keyring is in the state `present`.
+    /// Records an error of a copy while the keyring is in the state `present`.
     pub(crate) fn note_error(&mut self, index: usize, e: &Error, present: &StateId) {
         if let Some(member) = self.members.get_mut(index) {
             member.note_last_up_to_date(*present);
@@ -163,11 +163,11 @@ impl Replicas {
         let mut others = self.members.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, m)| m);
         let keyring = others.clone().find(|m| m.standing.is_up_to_date()).or_else(|| others.next());
         let why = keyring.map_or_else(|| e.to_string(), |keyring| e.of_copy(keyring.copy.path()));
-        // What another program wrote there is not taken over by the copy's going away.
+        // Another program's change is not adopted only because the copy went away.
         let changed = matches!(self.members.get(index).map(Member::standing), Some(Standing::Changed(_)));
         let standing = match e {
             e if e.is_by_another() => {
-                // It may be taken over in a moment; else it is told then.
+                // It may be adopted in a moment. If not, it is reported then.
                 if let Some(member) = self.members.get_mut(index) {
                     member.standing = Standing::Changed(why);
                 }
@@ -179,7 +179,7 @@ impl Replicas {
         self.set_standing(index, standing);
     }
 
-    /// Reports copies that another program changed, once that was not taken over.
+    /// Reports copies that another program changed, after the change could not be adopted.
     pub(crate) fn report_changed(&mut self) {
         let log = self.log;
         for member in &mut self.members {
@@ -194,8 +194,8 @@ impl Replicas {
         }
     }
 
-    /// These copies, of a keyring in the state `present`, are about to be brought to another `state`: whatever comes of
-    /// it, they are to be written whole next.
+    /// Records that these copies are about to be brought from the state `present` to `state`. Until that
+    /// succeeds, the next change must rewrite them.
     pub(crate) fn mark_touched(&mut self, open: &[OpenReplica], state: StateId, present: &StateId) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
@@ -206,7 +206,7 @@ impl Replicas {
         }
     }
 
-    /// A change reached these copies, and no other.
+    /// Records that a change reached exactly these copies.
     pub(crate) fn mark_reached(&mut self, open: &[OpenReplica], replaced: StateId) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if open.iter().any(|o| o.index == index) {
@@ -217,7 +217,7 @@ impl Replicas {
         }
     }
 
-    /// What memory holds was written whole to these copies.
+    /// Records that these copies were rewritten with what memory holds.
     pub(crate) fn mark_written(&mut self, open: &[OpenReplica]) {
         for copy in open {
             if let Some(member) = self.members.get_mut(copy.index) {
@@ -226,7 +226,8 @@ impl Replicas {
         }
     }
 
-    /// Takes a step of a change on every open copy, side by side; those that fail it drop out. The first error of those.
+    /// Takes a step of a change on every open copy, side by side. Removes those that fail from `open`, and
+    /// returns their first error.
     pub(crate) fn step(
         &mut self,
         open: &mut Vec<OpenReplica>,
@@ -249,7 +250,8 @@ impl Replicas {
         first
     }
 
-    /// Looks at all copies side by side, `to_change` at whether they could be changed too.
+    /// Reads the fronts of all copies side by side. If `to_change`, also checks whether they could be
+    /// changed.
     pub(crate) fn look_at_all(&self, to_change: bool) -> Vec<Result<Reading>> {
         let looks = self.members.iter().map(|m| (&m.copy, m.copy.look_task(to_change)));
         let mut looked = side_by_side(looks, Limits::within(self.time_left()));
@@ -257,7 +259,8 @@ impl Replicas {
         looked
     }
 
-    /// Refuses a path that leads to the file of an earlier one: it can neither be locked twice nor count as two copies.
+    /// Refuses a path that leads to the same file as an earlier one: it can be neither locked twice nor
+    /// counted as two copies.
     pub(super) fn refuse_aliases<T>(&self, opened: &mut [Result<T>], id: impl Fn(&T) -> (u64, u64)) {
         let path = |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
         let mut files: Vec<((u64, u64), usize)> = Vec::new();
@@ -273,9 +276,9 @@ impl Replicas {
         }
     }
 
-    /// How long a step is waited for that is done now.
+    /// How long to wait for a step that starts now.
     pub(crate) fn limits(&self, reach: Reach) -> Limits {
-        // Also when the time is up, a copy that works must have a chance: else it would count as one that hangs.
+        // Even when the time is up, give a working copy a chance. Otherwise it would count as hung.
         let until = self.until.max(Instant::now() + GRACE);
         Limits { until, enough: self.needed(reach), slow: SLOW_WAIT }
     }
@@ -287,12 +290,12 @@ impl Replicas {
         }
     }
 
-    /// Whether so many copies are enough.
+    /// Whether these copies are enough.
     pub(crate) fn enough(&self, open: &[OpenReplica], reach: Reach) -> bool {
         open.len() >= self.needed(reach)
     }
 
-    /// The error for too few copies: what happened to the only one, or to all.
+    /// The error for too few copies: the error of the only copy, or a summary of all.
     pub(crate) fn too_few_error(&self, open: &[OpenReplica], cause: Option<Error>) -> Error {
         match cause {
             Some(cause) if self.members.len() == 1 || cause.is_by_another() => cause,
@@ -312,7 +315,7 @@ impl Replicas {
     }
 }
 
-/// Whether an error says that the copy could not be looked at, rather than what it is.
+/// Whether an error means that the copy could not be looked at, rather than what it holds.
 fn is_away(e: &Error) -> bool {
     matches!(
         e,

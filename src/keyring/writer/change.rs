@@ -13,7 +13,7 @@ use crate::keyring::replicas::Reach;
 use crate::store::vacancy::Vacancy;
 
 impl Writer {
-    /// Writes the copies whole, unless this program has done so: then what was read is durable.
+    /// Rewrites the copies, unless this program has changed one: then what was read is durable.
     ///
     /// # Errors
     /// As [`Writer::add`].
@@ -25,10 +25,10 @@ impl Writer {
         self.rewrite(open, Reach::Enough, memory.records())
     }
 
-    /// Adds a key: appends it to the copies that a change has reached, and writes the others whole.
+    /// Adds a key: appends it to the copies that are current, and rewrites the others.
     ///
     /// # Errors
-    /// When fewer copies than must be reached were, and memory is to stay as it is.
+    /// If too few copies were reached. Memory must then stay as it is.
     pub(crate) fn add(&mut self, memory: &Memory, record: &KeyRecord<'_>) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         match self.append_base(&open) {
@@ -37,7 +37,7 @@ impl Writer {
         }
     }
 
-    /// Adds keys, all in one step: the copies are written whole with them.
+    /// Adds keys in one step: rewrites the copies with them.
     ///
     /// # Errors
     /// As [`Writer::add`].
@@ -46,7 +46,7 @@ impl Writer {
         self.rewrite(open, Reach::Enough, memory.records().chain(records.iter().copied()))
     }
 
-    /// Removes a key: the copies are written whole without it.
+    /// Removes a key: rewrites the copies without it.
     ///
     /// # Errors
     /// As [`Writer::add`].
@@ -55,7 +55,7 @@ impl Writer {
         self.rewrite(open, Reach::Enough, memory.records().filter(|r| r.name != *name))
     }
 
-    /// Puts another header in the place of this one: the copies are written whole with it.
+    /// Replaces the header: rewrites the copies with the new one.
     ///
     /// # Errors
     /// As [`Writer::add`].
@@ -64,20 +64,20 @@ impl Writer {
         self.rewrite_with(open, Reach::Enough, header, None, memory.records())
     }
 
-    /// Puts a header with renewed slots and the keys that they open to in the place of these: all records are
-    /// sealed anew.
+    /// Replaces the data key: rewrites the copies with a header whose slots wrap the new one, and seals all
+    /// records again.
     ///
     /// # Errors
     /// As [`Writer::add`].
     pub(crate) fn rekey(&mut self, memory: &Memory, header: Header, keys: DataKeys) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
-        // Known from now on, also when it is not told how the writing ended.
+        // Remember the new keys from now on, because the write may reach a copy even if it fails.
         let again = keys.try_clone().map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
         self.remember_keys([again]);
         self.rewrite_with(open, Reach::Enough, header, Some(keys), memory.records())
     }
 
-    /// Makes new copies, of the same bytes as those that are up to date.
+    /// Creates copies with the same bytes as those that are up to date.
     ///
     /// # Errors
     /// As [`Vacancy::create`].

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tells what a copy is, by its front and, where that differs from what memory holds, by its records.
+//! Decides what a copy is, by its front and, if that does not match memory, by its records.
 
 use super::state::Writer;
 use crate::error::{BadRequest, Error, Refusal, Result};
@@ -18,16 +18,16 @@ use crate::store::replica::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a copy turned out to be.
+/// What a copy is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Judged {
-    /// What memory holds, byte for byte.
+    /// The present state, byte for byte.
     Same,
-    /// A state that this program may have left there, or the present one, damaged or not to be relied on: memory holds
-    /// all that was acknowledged in it.
+    /// A state in which this program may have left the copy, or the present state, damaged or not durable.
+    /// Memory holds everything that was acknowledged in it.
     Ours,
-    /// An earlier state of this keyring.
-    Earlier(u64),
+    /// An ancestor of the present state, in this generation.
+    Ancestor(u64),
 }
 
 impl Writer {
@@ -35,28 +35,31 @@ impl Writer {
         Error::Refusal(Refusal::Changed { path: path.to_owned(), detail })
     }
 
-    /// The error for a copy in an earlier state, when none at hand holds the present one.
+    /// The error for a copy in an older state, if no copy at hand holds the present one.
     pub(super) fn older(&self, index: usize, found: u64) -> Error {
         let path = self.copies.members().get(index).map_or_else(PathBuf::new, |m| m.copy().path().to_owned());
         Error::Refusal(Refusal::Older { path, id: self.header.id, found, expected: self.commit.generation })
     }
 
-    /// Tells what a copy is. An error: not one that this writer may write to.
+    /// Decides what a copy is.
+    ///
+    /// # Errors
+    /// If this writer must not write to the copy.
     pub(super) fn judge(&self, index: usize, reading: &Reading, memory: &Memory) -> Result<Judged> {
         let member = self.copies.members().get(index).ok_or(Error::BadRequest(BadRequest::Unavailable))?;
         let present = self.lineage().state();
         if reading.front == self.front {
-            // What a failed sync left shows the present state too.
+            // A failed sync may also have left the present state.
             return Ok(if member.may_hold_unsynced(&present) { Judged::Ours } else { Judged::Same });
         }
         let path = member.copy().path();
         let (opened, keys) = match self.open_front(path, &reading.front) {
             Ok(opened) => opened,
-            // Sealed with a data key from before a renewal. What it claims is believed: at worst a forged file is
-            // replaced.
+            // Sealed with the data key from before a renewal. Its claims are believed: at worst, a forged
+            // file is replaced.
             Err(e @ Error::Refusal(Refusal::OtherKey { .. })) => {
                 let earlier = claimed(&reading.front).filter(|state| self.lineage().includes(state));
-                return earlier.map(|state| Judged::Earlier(state.generation())).ok_or(e);
+                return earlier.map(|state| Judged::Ancestor(state.generation())).ok_or(e);
             }
             Err(e) => return Err(e),
         };
@@ -66,8 +69,8 @@ impl Writer {
         }
         let in_slots = opened.commit();
         let header = opened.header.clone();
-        // Opening would take records behind that: they must be known too. Damaged ones can only be
-        // what is in memory.
+        // Opening the file would accept records after the committed ones, so those must be known too. Damaged
+        // records can only be ones that memory has.
         let limit = self.copies.time_left().min(SLOW_WAIT);
         let rest = reading.rest(opened.bytes_to_read(reading.len), limit)?;
         let mut missing = 0;
@@ -78,12 +81,12 @@ impl Writer {
             (in_slots, Vec::new())
         });
         let state = StateId::new(&header.epoch, &commit);
-        // The chain in a commit tells it from all others, also from a fork's of the same generation.
+        // The chain in the commit identifies the state, even among diverged states of the same generation.
         if state == present || member.may_have_left_in(&state) || self.attempted.contains(&state) {
             return Ok(Judged::Ours);
         }
         if self.lineage().supersedes(&state, || missing) {
-            return Ok(Judged::Earlier(state.generation()));
+            return Ok(Judged::Ancestor(state.generation()));
         }
         let (found, expected) = (commit.generation, self.commit.generation);
         let theirs = Lineage { header: &header, before: &before, commit: &commit };
@@ -95,7 +98,7 @@ impl Writer {
         Err(Error::Refusal(Refusal::Diverged { path: path.to_owned(), found, expected }))
     }
 
-    /// Opens a front with the keys, or the other keys that a copy may be sealed with.
+    /// Opens a front with the present keys, or with the other keys that a copy may be sealed with.
     fn open_front(&self, path: &Path, front: &FrontBytes) -> Result<(Front, &DataKeys)> {
         let with = |keys| open_front(&front.0, Opener::Keys(keys)).map(|opened| (opened, keys));
         with(&self.keys).or_else(|e| {
@@ -104,8 +107,9 @@ impl Writer {
         })
     }
 
-    /// The state that opening a file of `len` bytes would come to, and those before it under its header; each key is
-    /// handed to `each`. `None`: its records cannot be read.
+    /// Reads the records of a file of `len` bytes and passes each key to `each`. Returns the state that
+    /// opening the file would yield, and the states before it under its epoch; `None` if the records cannot
+    /// be read.
     fn read_on(
         &self,
         rest: &[u8],
@@ -123,7 +127,8 @@ impl Writer {
         Some((commit, front.before))
     }
 
-    /// Whether a readable copy of the header in a damaged front is of this keyring and of a writing that it went through.
+    /// Whether a damaged front has a readable copy of the header that is of this keyring and has a known
+    /// epoch.
     pub(super) fn claims_known_epoch(&self, found: &FrontBytes) -> bool {
         header::read(&found.0).is_ok_and(|copies| {
             let claims = |h: &header::Unchecked| {
@@ -133,7 +138,7 @@ impl Writer {
         })
     }
 
-    /// Why the keys in memory do not open a front.
+    /// The error for a front that the known keys do not open.
     fn why_not_opened(&self, path: &Path, found: &FrontBytes, e: FormatError) -> Error {
         if let Ok(copies) = header::read(&found.0)
             && let Some(claims) = copies.readable.first().map(header::Unchecked::claims)
@@ -152,8 +157,10 @@ impl Writer {
         e.at(path, "")
     }
 
-    /// All bytes of an open copy that `counts`, when its records still verify. The error of the first that cannot be
-    /// read, when there is none.
+    /// Returns all bytes of an open copy that `counts`, if its records still verify.
+    ///
+    /// # Errors
+    /// The first read error, if no copy has verified bytes.
     pub(super) fn verified_bytes(
         &self,
         open: &[OpenReplica],

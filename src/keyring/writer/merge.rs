@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Writes the keyring that comes of several copies that have diverged.
+//! Writes the keyring that results from merging diverged copies.
 
 use super::state::Writer;
 use crate::error::{BadRequest, Result};
@@ -12,15 +12,15 @@ use crate::store::replica::{FRONT_LEN, Reading};
 use std::path::Path;
 
 impl Writer {
-    /// Writes `records` to the copy of this writer and those of `others`, with the slots and the data key of this
-    /// one. All copies are reached, or an error says that some were not; each is as before or as after then. The new
-    /// header remembers the states of all of them, so that each is an earlier state of what was written.
+    /// Writes `records` to the copies of this writer and of `others`, with the slots and the data key of this
+    /// one. The new header lists the states of all of them as ancestors. All copies must be reached.
     ///
-    /// With all copies locked and found in the states that were read, and before anything is written, `keep` gets
-    /// the bytes of this copy and of the first of the others.
+    /// When all copies are locked and found in the states that were read, and before anything is written,
+    /// passes the bytes of this copy and of the first of the others to `keep`.
     ///
     /// # Errors
-    /// A copy that cannot be reached, or was changed since it was read; what `keep` answers; as [`Writer::add`].
+    /// A copy that cannot be reached or was changed since it was read; errors of `keep`; as [`Writer::add`].
+    /// Each copy is then in the state before or after the merge.
     pub(crate) fn merge<'a>(
         &mut self,
         memory: &Memory,
@@ -37,30 +37,30 @@ impl Writer {
         self.rewrite_with(open, Reach::Enough, self.header.clone(), None, records)
     }
 
-    /// Takes the copies of other writers for copies of this keyring, and their states for earlier ones of its own.
+    /// Adds the copies of other writers to this one, and their states to its ancestors.
     fn join(&mut self, others: Vec<Writer>, log: Log) {
         let first = self.copies.members().first().map(|m| m.copy().clone());
         let mut members: Vec<_> =
             first.into_iter().map(|copy| Member::new(copy, Standing::Read, None)).collect();
-        let mut lines = vec![self.earlier()];
+        let mut lines = vec![self.known_ancestors()];
         for other in others {
             let state = other.lineage().state();
             if state != self.lineage().state() {
-                // The next generation is above it then, and the next header remembers it.
+                // This makes the next generation higher than theirs, and the next header list their state.
                 self.attempted.push(state);
             }
-            lines.push(other.earlier());
+            lines.push(other.known_ancestors());
             let copies = other.copies.members().iter().map(|m| m.copy().clone());
             members.extend(copies.map(|copy| Member::new(copy, Standing::Behind, Some(state))));
             self.remember_keys(other.other_keys.into_iter().chain([other.keys]));
         }
-        self.before = in_turn(&lines);
+        self.before = interleaved(&lines);
         let all = members.len();
         self.copies = Replicas::new(members, all, log);
     }
 
-    /// The earlier states that are remembered, the newest first.
-    fn earlier(&self) -> Vec<StateId> {
+    /// The known ancestors, the newest first.
+    fn known_ancestors(&self) -> Vec<StateId> {
         self.before.iter().chain(&self.header.ancestors).copied().collect()
     }
 
@@ -73,9 +73,9 @@ impl Writer {
     }
 }
 
-/// One of each line after the other, each once: the header has room for so many only, and the newest of all lines
-/// matter most.
-fn in_turn(lines: &[Vec<StateId>]) -> Vec<StateId> {
+/// Takes the states from all lines in turn, each state once. The header has room for a limited number, and
+/// the newest of each line matter most.
+fn interleaved(lines: &[Vec<StateId>]) -> Vec<StateId> {
     let longest = lines.iter().map(Vec::len).max().unwrap_or(0);
     let mut all = Vec::new();
     for i in 0..longest {

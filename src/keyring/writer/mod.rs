@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Changes to the copies. The writer knows the front of an up-to-date copy byte for byte. It appends to copies
-//! that a change of its own has reached, and writes all others whole.
+//! Changes to the copies. The writer knows the front of an up-to-date copy byte for byte. It appends to
+//! copies that one of its own changes has reached, and rewrites all others.
 
 mod change;
 mod judge;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Looking at the copies, and bringing those up to date that are not.
+//! Looks at the copies, and brings them up to date.
 
 use super::judge::Judged;
 use super::state::Writer;
@@ -8,12 +8,11 @@ use crate::keyring::memory::Memory;
 use crate::keyring::replicas::{OpenReplica, Reach, Standing};
 
 impl Writer {
-    /// Looks at every copy, and `to_change` whether it could be changed. Nothing is written. An error when none can be
-    /// used, or one was changed by another program; the latter is noted of the copy only when it is `told`, because
-    /// it may be taken over yet.
+    /// Looks at every copy and, if `to_change`, checks whether it could be changed. Writes nothing. A change
+    /// by another program is recorded for the copy only if `told`, because it may yet be adopted.
     ///
     /// # Errors
-    /// What is wrong with the first.
+    /// The first error, if no copy can be used, or if another program changed one.
     pub(crate) fn probe(&mut self, memory: &Memory, to_change: bool, told: bool) -> Result<()> {
         let present = self.lineage().state();
         let mut first_error = None;
@@ -29,20 +28,20 @@ impl Writer {
         for (index, judged) in judged.into_iter().enumerate() {
             match judged {
                 Ok(Judged::Same) => {
-                    // Only what a writing comes to tells whether it can be written to again, and what is behind the
-                    // records that count.
+                    // While a failed write is unresolved, only a successful write shows that the copy can be
+                    // written to, and removes what follows its records.
                     if !to_change || self.attempted.is_empty() {
                         self.mark_matching(index);
                     }
                 }
                 Ok(Judged::Ours) => self.copies.set_standing(index, Standing::Behind),
-                Ok(Judged::Earlier(_)) if held => self.copies.set_standing(index, Standing::Behind),
-                Ok(Judged::Earlier(found)) => {
+                Ok(Judged::Ancestor(_)) if held => self.copies.set_standing(index, Standing::Behind),
+                Ok(Judged::Ancestor(found)) => {
                     let e = self.older(index, found);
                     self.copies.note_error(index, &e, &present);
                     first_error.get_or_insert(e);
                 }
-                // Another program is changing it at this moment.
+                // Another program is changing it right now.
                 Err(Error::Failure(Failure::Locked { .. })) => {}
                 Err(e) if e.is_by_another() => {
                     if told {
@@ -68,11 +67,11 @@ impl Writer {
         !self.attempted.is_empty() || self.copies.members().iter().any(|m| !m.standing().is_up_to_date())
     }
 
-    /// Brings the copies that lag behind, are damaged or hold what a failed write left up to date: all that can be
-    /// reached, whether they are enough for a change or not.
+    /// Brings copies up to date that are behind or damaged, or that hold what a failed write left: all that
+    /// can be reached, even if they are not enough for a change.
     ///
     /// # Errors
-    /// When none could be reached.
+    /// If no copy could be reached.
     pub(crate) fn bring_up_to_date(&mut self, memory: &Memory) -> Result<()> {
         let mut open = self.open_copies(memory, Reach::Any)?;
         let failed_before = !self.attempted.is_empty();

@@ -25,19 +25,19 @@ use uuid::Uuid;
 pub(crate) struct Writer {
     pub(super) copies: Replicas,
     pub(super) keys: DataKeys,
-    /// Other keys that a copy of this keyring may be sealed with: from before a renewal, or from one that
-    /// failed. They only tell what such a copy is.
+    /// Other keys that a copy of this keyring may be sealed with, from before a renewal or from a failed one.
+    /// They are used only to find out what such a copy is.
     pub(super) other_keys: Vec<DataKeys>,
     pub(super) header: Header,
     pub(super) commit: Commit,
-    /// Earlier states that the header does not know, the newest first.
+    /// Ancestors that the header does not list, the newest first.
     pub(super) before: Vec<StateId>,
     pub(super) front: FrontBytes,
-    /// Whether the front is whole and its newest commit slot names the present state: an interrupted write may have left
-    /// a record behind that it does not name, and then nothing is to be made from its bytes.
+    /// Whether the newest commit slot in the front names the last record. An interrupted write may have left
+    /// a record that no slot names; then nothing is made from the bytes of the file.
     pub(super) tidy: bool,
     pub(super) sealer: Sealer,
-    /// The states that failed writes may have left, since the last write that did not fail.
+    /// The states that failed writes may have left since the last successful one.
     pub(super) attempted: Vec<StateId>,
     witness: Option<FollowedWitness>,
 }
@@ -47,32 +47,32 @@ pub(crate) struct Writer {
 struct FollowedWitness {
     file: WitnessFile,
     testimony: Witnessed,
-    /// Whether the witness follows the keyring: not before the keyring was put to use, so that a server that does not
-    /// get through its start leaves the witness as it was.
+    /// Whether the witness follows the keyring. It does not before the keyring is used, so that a server that
+    /// fails to start leaves the witness as it was.
     follows: bool,
 }
 
-/// What a [`Writer`] begins with: the state of an up-to-date copy.
+/// What a [`Writer`] starts with: the state of an up-to-date copy.
 #[derive(Debug)]
 pub(crate) struct Start {
     /// The keys.
     pub keys: DataKeys,
-    /// DataKeys of copies that have others.
+    /// The keys of copies that have others.
     pub(crate) other_keys: Vec<DataKeys>,
     /// The header.
     pub header: Header,
     /// The acknowledged state.
     pub commit: Commit,
-    /// Earlier states that the header does not know, the newest first.
+    /// Ancestors that the header does not list, the newest first.
     pub before: Vec<StateId>,
     /// The front, byte for byte.
     pub front: FrontBytes,
-    /// Whether nothing was worth saying of the copy: it is as a write leaves it that is not interrupted.
+    /// Whether the file has no oddities: it is as an uninterrupted write leaves it.
     pub tidy: bool,
 }
 
 impl Writer {
-    /// The writer of copies, one of which at least was read.
+    /// The writer of these copies, at least one of which was read.
     pub(crate) fn new(copies: Replicas, start: Start, sealer: Sealer) -> Self {
         let Start { keys, other_keys, header, commit, before, front, tidy } = start;
         let mut writer = Self {
@@ -92,12 +92,12 @@ impl Writer {
         writer
     }
 
-    /// Something begins that may take so long, with all that it waits for.
+    /// Starts an operation that must end, including all waiting, within `limit`.
     pub(crate) fn set_deadline(&mut self, limit: Duration) {
         self.copies.set_deadline(limit);
     }
 
-    /// The path that the keyring is known by.
+    /// The path that messages use for the keyring.
     pub(crate) fn path(&self) -> &Path {
         self.copies.path()
     }
@@ -107,28 +107,28 @@ impl Writer {
         self.commit
     }
 
-    /// The present state and the earlier ones.
+    /// The present state and its known ancestors.
     pub(crate) fn lineage(&self) -> Lineage<'_> {
         Lineage { header: &self.header, before: &self.before, commit: &self.commit }
     }
 
-    /// Copies that are up to date, and all.
+    /// Number of copies that are up to date, and number of all copies.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.copies.count()
     }
 
-    /// How each copy stands.
+    /// The standing of each copy.
     pub(crate) fn standings(&self) -> Vec<(PathBuf, Standing)> {
         self.copies.members().iter().map(|m| (m.copy().path().to_owned(), m.standing().clone())).collect()
     }
 
-    /// Asks a witness about this keyring.
+    /// Compares this keyring with a witness, which follows it from its first use on.
     ///
     /// # Errors
-    /// What the witness contradicts, unless the administrator named another keyring on purpose.
+    /// If the witness contradicts the keyring, unless the administrator named another keyring on purpose.
     pub(crate) fn ask_witness(&mut self, file: WitnessFile, trust: Trust) -> Result<()> {
         let testimony = match file.check(self.copies.path_in_use(), &self.keys, &self.lineage()) {
-            // Its own state takes the place of the other keyring's with its first change.
+            // The first change replaces the state of the other keyring in the witness.
             Err(Error::Refusal(Refusal::WitnessForeign { .. })) if trust == Trust::Administrator => {
                 Witnessed::Foreign
             }
@@ -138,7 +138,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What a witness says of the present state; it does not follow.
+    /// Compares the present state with a witness, which does not follow the keyring.
     ///
     /// # Errors
     /// As [`WitnessFile::check`].
@@ -146,16 +146,17 @@ impl Writer {
         witness.check(self.path(), &self.keys, &self.lineage())
     }
 
-    /// Makes the present state what a witness knows.
+    /// Writes the present state to a witness.
     ///
     /// # Errors
-    /// What the filesystem answers.
+    /// I/O errors.
     pub(crate) fn accept_witness(&mut self, mut witness: WitnessFile, id: &Uuid) -> Result<()> {
         witness.renew(Witnessed::Same, &self.keys, id, &self.commit)
     }
 
-    /// The keyring is in use: the witness follows it from now on. One of another keyring does so with the first change
-    /// only: a keyring that was just looked at does not take the place of the one that the data needs.
+    /// Makes the witness follow the keyring, which is now in use. A witness of another keyring does so only
+    /// when this one is changed: a keyring that was only looked at must not replace the one that the data
+    /// needs.
     pub(crate) fn follow_with_witness(&mut self, to_change: bool) {
         let Some(seen) = self.witness.as_mut().filter(|seen| !seen.follows) else { return };
         if seen.testimony == Witnessed::Foreign {
@@ -167,14 +168,14 @@ impl Writer {
         }
     }
 
-    /// A change was made: that of a keyring in use is noted by the witness, whatever it knew.
+    /// Records a change in the witness, if it follows the keyring.
     pub(super) fn update_witness(&mut self) {
         if let Some(seen) = self.witness.as_mut().filter(|seen| seen.follows) {
             seen.file.advance(&self.keys, &self.header.id, &self.commit);
         }
     }
 
-    /// Whether what was read may be more than the witness has seen: then it may not be durable.
+    /// Whether the keyring may be newer than the witness, so that what was read may not be durable.
     pub(crate) fn is_ahead_of_witness(&self) -> bool {
         let behind = |seen: &FollowedWitness| seen.testimony != Witnessed::Same;
         self.copies.none_is_current() && self.witness.as_ref().is_some_and(behind)
@@ -190,27 +191,27 @@ impl Writer {
         &self.keys
     }
 
-    /// Whether this state is an earlier one of the keyring that `newer` writes, as somebody says who has the data key in
-    /// use. Who has another one, perhaps of long ago, is not believed.
+    /// Whether the present state is an ancestor of that of `newer`, according to somebody who has the present
+    /// data key. A header under another data key, which may be an old one, is not believed.
     pub(crate) fn is_ancestor_of(&self, newer: &Writer) -> bool {
         newer.keys == self.keys
             && newer.commit.generation > self.commit.generation
             && newer.lineage().includes(&self.lineage().state())
     }
 
-    /// Goes on from the state of another writer of the same keyring; the witness follows.
+    /// Continues from the state of another writer of the same keyring. The witness follows.
     pub(crate) fn adopt(&mut self, newer: Writer) {
         let witness = self.witness.take();
         let old = std::mem::replace(self, newer);
-        // A copy that is away now may come back as it went, and with the data key of then.
+        // A copy that is away now may return in its old state, sealed with its old data key.
         self.copies.inherit(old.copies);
         self.remember_keys(old.other_keys.into_iter().chain([old.keys]));
         self.witness = witness;
         self.update_witness();
     }
 
-    /// Takes over the state of a writer of the same keyring that has gone further. No file is touched: copies that
-    /// only this writer has lag behind then.
+    /// Copies the state of a writer of the same keyring that is in a later state. Touches no file. Copies
+    /// that only this writer has are then behind.
     ///
     /// # Errors
     /// No memory.
@@ -233,34 +234,34 @@ impl Writer {
         Ok(())
     }
 
-    /// The states that failed writes of this program may have left: nobody relies on them.
+    /// The states that failed writes of this program may have left. Nobody relies on them.
     pub(crate) fn attempted(&self) -> &[StateId] {
         &self.attempted
     }
 
-    /// How long the copies may be waited for, in what is under way.
+    /// How long to wait for the copies in the operation in progress.
     pub(crate) fn limits(&self) -> Limits {
         self.copies.limits(Reach::Enough)
     }
 
-    /// Reports copies that another program changed, once that was not taken over.
+    /// Reports copies that another program changed, after the change could not be adopted.
     pub(crate) fn report_changed(&mut self) {
         self.copies.report_changed();
     }
 
-    /// Where it is reported what happens to the copies.
+    /// Sets where reports about the copies go.
     pub(crate) fn log_to(&mut self, log: Log) {
         self.copies.log_to(log);
     }
 
-    /// Learns other keys that copies may be sealed with. Whether there were any that are new.
+    /// Learns other keys that copies may be sealed with. Returns whether any of them are new.
     pub(crate) fn learn_keys(&mut self, others: Vec<DataKeys>) -> bool {
         let known = self.other_keys.len();
         self.remember_keys(others);
         self.other_keys.len() > known
     }
 
-    /// The keys of its copies that are sealed with others.
+    /// The other keys that its copies are sealed with.
     pub(crate) fn into_other_keys(self) -> Vec<DataKeys> {
         self.other_keys
     }
@@ -273,7 +274,7 @@ impl Writer {
         }
     }
 
-    /// A copy reads as what memory holds; what a change of this program reached stays current.
+    /// Records that a copy matches memory. A copy that is current stays so.
     pub(super) fn mark_matching(&mut self, index: usize) {
         let current = self.copies.members().get(index).is_some_and(|m| *m.standing() == Standing::Current);
         if !current {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! One change on its way to the copies: they are opened and locked, then appended to or written whole, side by side.
+//! Writes one change to the copies: opens and locks them, then appends to them or rewrites them, side by
+//! side.
 
 use super::judge::Judged;
 use super::state::Writer;
@@ -18,15 +19,15 @@ use crate::store::replica::FrontBytes;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Most states of failed writes that are remembered.
+/// Maximum number of states of failed writes that are remembered.
 const MOST_ATTEMPTED: usize = 24;
 
 impl Writer {
-    /// Opens and locks all copies that a change can go to.
+    /// Opens and locks all copies that a change can be written to.
     ///
     /// # Errors
-    /// A copy that another program has locked, or has changed, also when it can't be reached any more: what it holds
-    /// is not known here. Fewer copies than must be reached.
+    /// If another program has locked a copy, or has changed one, even one that can no longer be reached,
+    /// because its keys are not known here. If fewer copies can be reached than must be.
     pub(super) fn open_copies(&mut self, memory: &Memory, reach: Reach) -> Result<Vec<OpenReplica>> {
         let present = self.lineage().state();
         let mut open = Vec::new();
@@ -50,7 +51,7 @@ impl Writer {
             self.copies.warn_if_unlocked(&file);
             match judged {
                 Ok(Judged::Same) => self.mark_matching(index),
-                Ok(Judged::Ours | Judged::Earlier(_)) => self.copies.set_standing(index, Standing::Behind),
+                Ok(Judged::Ours | Judged::Ancestor(_)) => self.copies.set_standing(index, Standing::Behind),
                 Err(_) => {}
             }
             let ends_here = file.len() == self.commit.length;
@@ -62,13 +63,14 @@ impl Writer {
                     open.push(OpenReplica { same: true, current, ..copy });
                 }
                 Ok(Judged::Same | Judged::Ours) => open.push(copy),
-                Ok(Judged::Earlier(found)) => earlier.push((copy, found)),
+                Ok(Judged::Ancestor(found)) => earlier.push((copy, found)),
                 Err(e) if e.is_by_another() => {
                     self.copies.note_error(index, &e, &present);
                     changed.get_or_insert(e);
                 }
                 Err(e) => {
-                    // Only where another copy proves that memory is what counts, and nobody else wrote there.
+                    // A damaged copy is rewritten only if another copy proves that memory is the present
+                    // state, and no other program has changed the damaged one.
                     let changed = self.copies.members().get(index).map(Member::standing);
                     if matches!(e, Error::Refusal(Refusal::Damaged { .. }))
                         && !matches!(changed, Some(Standing::Changed(_)))
@@ -81,7 +83,7 @@ impl Writer {
                 }
             }
         }
-        // Another program writes there: its keys must not be lost.
+        // Another program changed a copy, and its keys must not be lost.
         if let Some(e) = changed.or_else(|| self.changed_copy_error()) {
             return Err(e);
         }
@@ -113,7 +115,7 @@ impl Writer {
         })
     }
 
-    /// What a header is to remember of the copies that are not among `reached`.
+    /// The states of copies not among `reached`, for the next header.
     fn left_behind(&self, reached: &[usize]) -> Vec<StateId> {
         let away = || {
             let members = self.copies.members().iter().enumerate();
@@ -123,10 +125,10 @@ impl Writer {
         self.lineage().left_behind(away().flat_map(Member::probable_states), unknown)
     }
 
-    /// What the copies that lag behind get when a key is appended to those that are current: the bytes of such a one;
-    /// empty when none lags behind. `None`: nothing can be appended to.
+    /// The bytes to write to copies that are behind when a key is appended to the current ones: those of a
+    /// current copy, or nothing if no copy is behind. `None` if no copy can be appended to.
     pub(super) fn append_base(&self, open: &[OpenReplica]) -> Option<Arc<[u8]>> {
-        // The header is written anew when a copy is away in a state that it does not remember.
+        // The header must be rewritten if a copy is away in a state that it does not list.
         let reached: Vec<_> = open.iter().map(|o| o.index).collect();
         if !self.left_behind(&reached).iter().all(|state| self.header.left_behind.contains(state)) {
             return None;
@@ -138,8 +140,8 @@ impl Writer {
         if current == 0 { None } else { self.verified_bytes(open, |o| o.current).ok() }
     }
 
-    /// Adds a record: behind the others where a copy is current, and where it is not in a whole new file that is `base`
-    /// with the record.
+    /// Adds a record. Copies that are current get it appended. The others are rewritten with `base` and the
+    /// record.
     pub(super) fn append(
         &mut self,
         mut open: Vec<OpenReplica>,
@@ -162,14 +164,14 @@ impl Writer {
         let slot = next.encode(&self.keys, &self.header.epoch);
         let image = image_with(base, next.offset(), &slot, &sealed);
         let present = self.lineage().state();
-        // Set before a file is touched, so that even a panic leaves the writer wary.
+        // Recorded before a file is touched, so that even a panic leaves the writer cautious.
         self.note_attempt(StateId::new(&self.header.epoch, &next), &open);
         let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
             true => o.file.append(at, &sealed),
             false => o.file.prepare(&image),
         });
         if !self.copies.enough(&open, Reach::Enough) {
-            // What was written does not count yet, and must not begin to.
+            // Remove the record, which must not count.
             self.copies.step(&mut open, Reach::Enough, &present, |o| {
                 if o.current { o.file.truncate(at) } else { o.file.abandon() }
             });
@@ -187,7 +189,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Remembers a state that copies are about to be left in.
+    /// Remembers a state in which copies are about to be left.
     fn note_attempt(&mut self, state: StateId, open: &[OpenReplica]) {
         if self.attempted.len() >= MOST_ATTEMPTED {
             self.attempted.remove(0);
@@ -197,7 +199,7 @@ impl Writer {
         self.copies.mark_touched(open, state, &present);
     }
 
-    /// The end of a change that counts on the copies in `open`, when they are enough.
+    /// Ends a change that counts on the copies in `open`, if they are enough.
     fn finish_change(
         &mut self,
         open: &[OpenReplica],
@@ -238,7 +240,7 @@ impl Writer {
         records: impl Iterator<Item = KeyRecord<'a>>,
     ) -> Result<()> {
         let present = self.lineage().state();
-        // A copy that is not up to date may stay so: its volume may be full.
+        // A copy that is not up to date may stay so, for example because its volume is full.
         let alike: Vec<_> = open.iter().filter(|o| o.same).map(|o| o.index).collect();
         header.set_ancestors(self.lineage().ancestors(&self.attempted), self.left_behind(&alike));
         let keys = new_keys.as_ref().unwrap_or(&self.keys);
@@ -266,7 +268,7 @@ impl Writer {
     }
 }
 
-/// A whole file with a record behind `base` and the commit slot that names it.
+/// A whole file: `base` with one more record, and the commit slot that names it.
 fn image_with(base: &[u8], slot_at: u64, slot: &[u8], record: &[u8]) -> Arc<[u8]> {
     if base.is_empty() {
         return Arc::new([]);
