@@ -41,7 +41,7 @@ thread_local! {
     };
 }
 
-/// What opening a reader came to.
+/// The result of opening a reader.
 pub(super) enum OpenedReader {
     /// Its handle.
     Reader(*mut c_void),
@@ -105,7 +105,7 @@ pub(super) fn close(handle: *mut c_void) {
     }
 }
 
-/// Has all readers that are not open let go of keyrings that are not in use any more. The open ones do so when they are
+/// Drops keyrings that were replaced from all readers that are not open. An open reader does so when it is
 /// closed.
 pub(super) fn forget_replaced() {
     for reader in &READERS {
