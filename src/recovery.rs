@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_read_back() {
+    fn a_printed_key_is_read_back() {
         for _ in 0..100 {
             let key = RecoveryKey::generate().unwrap();
             let printed = text(&key);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_cut_at_a_character_and_read_back() {
+    fn long_text_is_truncated_at_a_character() {
         let mut w = FieldWriter::with_capacity(8);
         w.text("abcdé", 5);
         assert_eq!(w.0, [4, b'a', b'b', b'c', b'd', 0]);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused() {
+    fn invalid_text_is_refused() {
         assert_eq!(FieldReader(&[1, 0xff, 0, 0, 0, 0]).text(5), None);
         assert_eq!(FieldReader(&[1, 0xc3, 0xa9, 0, 0, 0]).text(5), None, "half a character");
         assert_eq!(FieldReader(&[1, b'a', b'b', 0, 0, 0]).text(5), None);

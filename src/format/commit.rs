@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_of_another_file_place_or_padding_do_not_count() {
+    fn slots_of_another_file_or_place_or_with_padding_do_not_count() {
         let keys = DataKeys::generate(&Uuid::from_u128(1)).unwrap();
         let one = Commit { generation: 1, length: 16384, count: 0, chain: [1; 32] };
         let front = front(&keys, &one);

@@ -91,7 +91,7 @@ mod tests {
     use std::io;
 
     #[test]
-    fn what_concerns_no_file_names_none() {
+    fn an_error_about_memory_names_no_file() {
         let all = [
             FormatError::NotAKeyring,
             FormatError::Newer(2),

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_agree_and_no_other() {
+    fn only_the_two_sides_agree() {
         let slot = Private::of_slot(&[1; 32], b"a secret").unwrap();
         let renewal = Private::random().unwrap();
         let (s, r) = (slot.public(), renewal.public());

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_derivations_are_made_once_and_a_random_secret_makes_none() {
+    fn a_derivation_is_computed_once_and_a_random_secret_needs_none() {
         let id = Uuid::from_u128(7);
         let keys = DataKeys::generate(&id).unwrap();
         let slots = passphrase_slots(&id, &keys, 3);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_share_what_there_is() {
+    fn copies_share_the_budget() {
         let id = Uuid::from_u128(7);
         let keys = DataKeys::generate(&id).unwrap();
         let unlocking = with(TEXT);

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_that_key_or_none() {
+    fn a_found_key_is_that_key_or_none() {
         let mut memory = memory_with(b"first");
         let found = find(&memory);
         assert_eq!(data(&memory, found), Some(b"first".to_vec()));

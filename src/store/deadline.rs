@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn hung_work_is_left_behind_and_no_more_begun_until_it_ends() {
+    fn a_hung_task_blocks_its_path_until_it_ends() {
         let path = Path::new("/hung/one");
         let (release, wait) = channel::<()>();
         let hung = run(path, SHORT, move || wait.recv());
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_hang_on_one_path_both_must_end() {
+    fn a_path_is_blocked_until_all_its_hung_tasks_end() {
         let ((first, a), (second, b)) = (hangs("/both"), hangs("/both"));
         let done = side_by_side(vec![a, b], Limits::within(SHORT), |_| true);
         assert!(done.iter().all(|d| matches!(d, Err(Late::Hung(_)))));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn work_runs_side_by_side_and_answers_in_order() {
+    fn tasks_run_side_by_side_and_results_keep_their_order() {
         // Each waits for the other, so they would never end one after the other.
         let (to_a, from_b) = channel();
         let (to_b, from_a) = channel();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_slow_is_left_behind_when_enough_has_succeeded() {
+    fn a_slow_task_is_left_behind_once_enough_have_succeeded() {
         let (release, hung) = hangs("/enough/hung");
         let all = vec![task("/enough/a", || true), hung, task("/enough/b", || false)];
         let limits = Limits { until: Instant::now() + LONG, enough: 1, slow: SHORT };
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_of_the_process_that_forked_is_not_waited_for() {
+    fn a_thread_of_the_parent_process_does_not_block() {
         let alive = Arc::new(());
         let left = LeftBehind {
             thread: Arc::downgrade(&alive),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told() {
+    fn a_panic_is_reported() {
         let path = Path::new("/panic");
         assert!(matches!(run(path, LONG, || panic!("on purpose")), Err(Late::Panicked)));
         assert_eq!(run(path, LONG, || 7).unwrap(), 7);

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_name_is_given_by_every_way_and_takes_nothing_from_anybody() {
+    fn every_way_to_rename_refuses_to_replace_a_file() {
         type Way = fn(&Path, &Path) -> rustix::io::Result<()>;
         for way in [rename_new as Way, link_new, look_and_rename] {
             let dir = tempfile::tempdir().unwrap();

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_says_what_is_there_instead() {
+    fn a_missing_file_error_says_what_exists() {
         let dir = private_dir();
         let path = dir.path().join("gone/deeper/keyring");
         let text = check_file(&RealFs, &path).unwrap_err().to_string();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_interrupted_write_left_is_named() {
+    fn a_leftover_of_an_interrupted_write_is_named() {
         let dir = private_dir();
         let path = dir.path().join("keyring");
         std::fs::write(temporary_of(&path), b"x").unwrap();

@@ -67,7 +67,7 @@ fn a_forged_checksum_does_not_pass_the_keys() {
 }
 
 #[test]
-fn other_files_and_versions_are_told_apart() {
+fn other_files_and_versions_are_distinguished() {
     assert!(matches!(read(b""), Err(FormatError::NotAKeyring)));
     assert!(matches!(read(&[0; 10000]), Err(FormatError::NotAKeyring)));
     let (_, _, front) = made();
@@ -80,7 +80,7 @@ fn other_files_and_versions_are_told_apart() {
 }
 
 #[test]
-fn earlier_states_are_told_from_others() {
+fn ancestors_are_distinguished_from_other_states() {
     let (mut header, keys, _) = made();
     let at = |generation, chain| Commit { generation, length: 0, count: 0, chain: [chain; 32] };
     let (a, b) = ([1; EPOCH_LEN], [2; EPOCH_LEN]);
@@ -113,7 +113,7 @@ fn patched(front: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_label_that_is_no_text_is_damage() {
+fn an_invalid_label_is_damage() {
     let front = made().2;
     let damaged = |at, bytes: &[u8]| {
         matches!(read(&patched(&front, at, bytes)), Err(FormatError::Damaged { what: "header fields", .. }))

@@ -70,7 +70,7 @@ fn keys_are_read_back() {
 
 /// The commit slot of an append is unwritten, torn or complete; then the record is truncated.
 #[test]
-fn a_record_counts_when_it_is_whole_and_a_slot_that_names_it_calls_for_it() {
+fn a_complete_record_counts_and_a_slot_that_names_it_requires_it() {
     let (keys, image) = made(&["one"]);
     let key_type = KeyType::new(b"AES").unwrap();
     let record = KeyRecord {
@@ -108,7 +108,7 @@ fn a_record_counts_when_it_is_whole_and_a_slot_that_names_it_calls_for_it() {
 }
 
 #[test]
-fn only_what_may_be_records_is_looked_at() {
+fn only_possible_records_are_read() {
     let (_, image) = made(&["one"]);
     let secret = secret();
     let front = open_front(&image.bytes[..FIXED_LEN], Opener::Secret(&secret)).unwrap();
@@ -119,7 +119,7 @@ fn only_what_may_be_records_is_looked_at() {
 }
 
 #[test]
-fn records_of_another_writing_or_order_do_not_fit() {
+fn records_of_another_epoch_or_order_are_refused() {
     let (keys, first) = made(&["aaa", "bbb"]);
     let again =
         Image::seal(&first.header, &keys, 2, std::iter::empty(), &mut Sealer::new().unwrap()).unwrap();

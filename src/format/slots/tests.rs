@@ -80,7 +80,7 @@ fn a_planted_public_key_does_not_open_before_or_after_a_renewal() {
 }
 
 #[test]
-fn only_who_knows_the_data_key_renews_a_slot() {
+fn only_a_holder_of_the_data_key_renews_a_slot() {
     for kind in KINDS {
         let slot = sealed(kind);
         let forged = slot.renew(&keys(1), &keys(8), &id()).unwrap().unwrap();
