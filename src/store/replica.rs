@@ -200,7 +200,7 @@ impl FileReplica {
     }
 
     /// The error for a path without a file, which describes what is there instead.
-    pub fn missing_error(&self) -> Error {
+    pub(crate) fn missing_error(&self) -> Error {
         let missing = self.run_within(PROBE_WAIT, |copy| {
             Ok(volume::missing_or(copy.fs.as_ref(), &copy.path, "look at", io::ErrorKind::NotFound.into()))
         });
