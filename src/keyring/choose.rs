@@ -51,32 +51,70 @@ pub(crate) fn load_known(
     let Readings { paths, readings, min_copies, limits, unacknowledged } = read_copies;
     let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
     // Do not ask for the secret unless there is something to unlock.
+    let readings = refuse_unreadable(&copies, readings, source_name)?;
+    let fronts = open_fronts(&copies, readings, source_name, known, read)?;
+    let candidates = finish_all(&copies, fronts, source_name, limits);
+    match choose(&copies, &candidates, unacknowledged)? {
+        Some(best) => assemble(copies, candidates, best, min_copies, log),
+        None => Err(candidates
+            .into_iter()
+            .find_map(Candidate::into_error)
+            .unwrap_or(Error::BadRequest(BadRequest::Unavailable))),
+    }
+}
+
+/// A copy whose front is open, or what it is instead.
+type FrontResult = std::result::Result<OpenedFront, Box<Candidate>>;
+
+/// Returns the readings, unless none of them has a readable header.
+///
+/// # Errors
+/// The error of the first copy.
+fn refuse_unreadable(
+    copies: &[FileReplica],
+    readings: Vec<Result<Reading>>,
+    source_name: &str,
+) -> Result<Vec<Result<Reading>>> {
     let readable = |reading: &Result<Reading>| {
         reading.as_ref().is_ok_and(|reading| header::read(&reading.front.0).is_ok())
     };
-    if !readings.iter().any(readable) {
-        let first = copies.iter().zip(readings).find_map(|(copy, reading)| match reading {
-            Ok(reading) => {
-                header::read(&reading.front.0).err().map(|e: FormatError| e.at(copy.path(), source_name))
-            }
-            Err(e) => Some(e),
-        });
-        return Err(first.unwrap_or(Error::BadRequest(BadRequest::Unavailable)));
+    if readings.iter().any(readable) {
+        return Ok(readings);
     }
+    let first = copies.iter().zip(readings).find_map(|(copy, reading)| match reading {
+        Ok(reading) => {
+            header::read(&reading.front.0).err().map(|e: FormatError| e.at(copy.path(), source_name))
+        }
+        Err(e) => Some(e),
+    });
+    Err(first.unwrap_or(Error::BadRequest(BadRequest::Unavailable)))
+}
+
+/// Opens the fronts of all copies: with keys that are known or were found in another copy, or else with the secret.
+///
+/// # Errors
+/// The secret cannot be read.
+fn open_fronts(
+    copies: &[FileReplica],
+    readings: Vec<Result<Reading>>,
+    source_name: &str,
+    known: &[&DataKeys],
+    read: impl FnOnce() -> Result<UnlockSecret>,
+) -> Result<Vec<FrontResult>> {
     let mut read = Some(read);
     let mut secret = None;
-    let mut begun: Vec<std::result::Result<OpenedFront, Box<Candidate>>> = Vec::new();
+    let mut fronts: Vec<FrontResult> = Vec::new();
     for (index, (copy, reading)) in copies.iter().zip(&readings).enumerate() {
         let reading = match reading {
             Ok(reading) => reading,
             Err(_) => {
                 // The error is filled in below.
-                begun.push(Err(Box::new(Candidate::Out(Error::BadRequest(BadRequest::Unavailable)))));
+                fronts.push(Err(Box::new(Candidate::Out(Error::BadRequest(BadRequest::Unavailable)))));
                 continue;
             }
         };
         // A copy that is behind may have other slots, but the same data key.
-        let opened = match keys_for(reading, &begun, known) {
+        let opened = match keys_for(reading, &fronts, known) {
             Some(keys) => open_candidate(copy.path(), reading.clone(), Opener::Keys(keys), source_name),
             None => {
                 if let Some(read) = read.take() {
@@ -87,40 +125,33 @@ pub(crate) fn load_known(
                 open_candidate(copy.path(), reading.clone(), Opener::Secret(secret), source_name)
             }
         };
-        begun.push(opened);
+        fronts.push(opened);
     }
     for (index, (copy, reading)) in copies.iter().zip(readings).enumerate() {
-        let again = match (reading, begun.get(index)) {
+        let again = match (reading, fronts.get(index)) {
             (Err(e), _) => Err(Box::new(Candidate::Out(e))),
             // This copy may have been given up before the keys were known, because its share of Argon2id was
             // spent.
-            (Ok(reading), Some(Err(_))) => match keys_for(&reading, &begun, known) {
+            (Ok(reading), Some(Err(_))) => match keys_for(&reading, &fronts, known) {
                 Some(keys) => open_candidate(copy.path(), reading, Opener::Keys(keys), source_name),
                 None => continue,
             },
             (Ok(_), _) => continue,
         };
-        if let Some(place) = begun.get_mut(index) {
+        if let Some(place) = fronts.get_mut(index) {
             *place = again;
         }
     }
-    let candidates = finish_all(&copies, begun, source_name, limits);
-    match choose(&copies, &candidates, unacknowledged)? {
-        Some(best) => assemble(copies, candidates, best, min_copies, log),
-        None => Err(candidates
-            .into_iter()
-            .find_map(Candidate::into_error)
-            .unwrap_or(Error::BadRequest(BadRequest::Unavailable))),
-    }
+    Ok(fronts)
 }
 
 /// Finds keys that open this copy, among the known ones and those that opened other copies.
 fn keys_for<'a>(
     reading: &Reading,
-    begun: &'a [std::result::Result<OpenedFront, Box<Candidate>>],
+    fronts: &'a [FrontResult],
     known: &[&'a DataKeys],
 ) -> Option<&'a DataKeys> {
-    let opened = begun.iter().filter_map(|b| b.as_ref().ok()).map(OpenedFront::keys);
+    let opened = fronts.iter().filter_map(|b| b.as_ref().ok()).map(OpenedFront::keys);
     let fits = |keys: &&DataKeys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
     opened.chain(known.iter().copied()).find(fits)
 }
@@ -128,22 +159,19 @@ fn keys_for<'a>(
 /// Reads the records of all copies whose fronts are open, side by side.
 fn finish_all(
     copies: &[FileReplica],
-    begun: Vec<std::result::Result<OpenedFront, Box<Candidate>>>,
+    fronts: Vec<FrontResult>,
     source_name: &str,
     limits: Limits,
 ) -> Vec<Candidate> {
-    let work = copies.iter().zip(&begun).filter_map(|(copy, b)| Some((copy, b.as_ref().ok()?.rest())));
-    let mut rests = side_by_side(work, limits).into_iter();
-    let finish = |(copy, begun): (&FileReplica, std::result::Result<OpenedFront, Box<Candidate>>)| match begun
-    {
-        Ok(begun) => begun.finish(
-            copy.path(),
-            source_name,
-            rests.next().unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable))),
-        ),
+    let tasks =
+        copies.iter().zip(&fronts).filter_map(|(copy, front)| Some((copy, front.as_ref().ok()?.rest())));
+    let mut rests = side_by_side(tasks, limits).into_iter();
+    let mut next_rest = || rests.next().unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable)));
+    let finish = |(copy, front): (&FileReplica, FrontResult)| match front {
+        Ok(front) => front.finish(copy.path(), source_name, next_rest()),
         Err(candidate) => *candidate,
     };
-    copies.iter().zip(begun).map(finish).collect()
+    copies.iter().zip(fronts).map(finish).collect()
 }
 
 /// Returns the index of the copy that counts, or `None` if none is intact.
@@ -153,10 +181,10 @@ fn choose(
     unacknowledged: &[StateId],
 ) -> Result<Option<usize>> {
     let counts = |loaded: &&Loaded| !unacknowledged.contains(&loaded.lineage().state());
-    let whole = || candidates.iter().enumerate().filter_map(|(i, o)| Some((i, o.intact().filter(counts)?)));
+    let intact = || candidates.iter().enumerate().filter_map(|(i, o)| Some((i, o.intact().filter(counts)?)));
     // The first intact copy decides which keyring this is.
-    let id = whole().next().map(|(_, l)| l.header.id);
-    let ours = || whole().filter(|(_, l)| Some(l.header.id) == id);
+    let id = intact().next().map(|(_, l)| l.header.id);
+    let ours = || intact().filter(|(_, l)| Some(l.header.id) == id);
     let path = |i: usize| copies.get(i).map_or(Path::new(""), FileReplica::path).to_owned();
     let Some(newest) = ours().map(|(_, l)| l.commit.generation).max() else {
         return Ok(None);
