@@ -129,14 +129,15 @@ fn judge(
             format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
         }
     };
-    Some(VerifyFinding::new(kind, what, why, remedy(report.kind)))
+    Some(VerifyFinding::new(kind, what, why, remedy(report.kind, reported.is_some())))
 }
 
 fn notes(report: &FileReport) -> String {
     if report.notes.is_empty() { String::new() } else { format!(": {}", report.notes.join("; ")) }
 }
 
-fn remedy(kind: tablespace::DataFileKind) -> Option<String> {
+/// What to do about an unencrypted file. Only one that the server does not know may be a leftover.
+fn remedy(kind: tablespace::DataFileKind, server_knows_it: bool) -> Option<String> {
     use tablespace::DataFileKind as File;
     Some(
         match kind {
@@ -144,10 +145,11 @@ fn remedy(kind: tablespace::DataFileKind) -> Option<String> {
                 "run SET GLOBAL innodb_fast_shutdown = 0, stop the server, delete the file, and start the server: it recreates the file"
             }
             File::BinaryLog => "when replicas and backups have it: keyringctl encrypt apply --purge-binary-logs",
-            File::Undo | File::Redo => "keyringctl encrypt apply",
+            File::Undo | File::Redo | File::Dictionary => "keyringctl encrypt apply",
+            File::Table | File::General if server_knows_it => "keyringctl encrypt apply",
             File::TransferKey => "delete it: it holds the unprotected key of an exported table",
             File::OtherEngine => "ALTER TABLE ... ENGINE = InnoDB, ENCRYPTION = 'Y'",
-            File::Table | File::General | File::Dictionary => {
+            File::Table | File::General => {
                 "keyringctl encrypt apply; if the file belongs to no table, it is a leftover: delete it while no ALTER TABLE runs"
             }
             _ => return None,
