@@ -48,9 +48,9 @@ step() {
 skips=$logs/skipped.list
 : >"$skips"
 reasons() {
-    # A test program may write its own line between the parts of another line.
-    sed -n -E "s/^SKIPPED \(([^)]*)\): .*/$2\t\1/p; s/^skipped: (.*)/$2\t\1/p; s/^test (.*) \.\.\. ignored, (.*)/$2\t\1: \2/p" \
-        "$1" >>"$skips"
+    # The server tests say it in a line of their own, which may stand in the middle of another one.
+    grep -oE 'SKIPPED \([^)]*\)' "$1" | sed -E "s/SKIPPED \((.*)\)/$2\t\1/" >>"$skips" && return
+    sed -n -E "s/^skipped: (.*)/$2\t\1/p; s/^test (.*) \.\.\. ignored, (.*)/$2\t\1: \2/p" "$1" >>"$skips"
 }
 
 # Skips a step that cannot do without a server.
