@@ -15,6 +15,7 @@ use tools::{encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
 use libtest_mimic::{Arguments, Completion, Trial};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -188,7 +189,9 @@ fn main() -> ExitCode {
     let trials = TESTS.iter().map(|&(name, needs, test)| {
         Trial::ignorable_test(name, move || {
             if let Some(why) = needs.missing() {
-                eprintln!("SKIPPED ({why}): {name}");
+                // In one piece: other threads write too.
+                let line = format!("SKIPPED ({why}): {name}\n");
+                let _ = std::io::stderr().write_all(line.as_bytes());
                 return Ok(Completion::ignored_with(why));
             }
             rig::as_test(name, test);
