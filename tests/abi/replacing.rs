@@ -15,7 +15,7 @@ use std::ptr::{null, null_mut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const THREADS: usize = 6;
 
@@ -131,17 +131,20 @@ fn make_foreign(dir: &Dir, path: &Path) {
 /// it hangs. Only one of them may wait for it, so that the administrator can replace the keyring soon.
 #[test]
 fn an_unlock_command_that_hangs_delays_a_replacement_once() {
-    const HANGS: Duration = Duration::from_millis(1500);
     let dir = Dir::new();
-    let [mirror, foreign, broken] = ["mirror", "foreign", "broken"].map(|name| dir.path().join(name));
+    let [mirror, foreign, runs, go_on] =
+        ["mirror", "foreign", "runs", "go on"].map(|name| dir.path().join(name));
     std::fs::copy(dir.keyring(), &mirror).unwrap();
     std::fs::copy(dir.keyring(), &foreign).unwrap();
     make_foreign(&dir, &foreign);
-    let (secret, hangs) = (dir.path().join("secret"), HANGS.as_secs_f32());
+    // It prints the secret until there is a file of its runs. Then it waits for another file and fails; a command that
+    // fails within a second is run again at once.
     let script = format!(
-        "#!/bin/sh\n[ -e {} ] || exec cat {}\nsleep {hangs}\nexit 1\n",
-        broken.display(),
-        secret.display()
+        "#!/bin/sh\n[ -e '{runs}' ] || exec cat '{secret}'\necho run >> '{runs}'\n\
+         until [ -e '{go_on}' ]; do sleep 0.1; done\nsleep 1.1\nexit 1\n",
+        runs = runs.display(),
+        secret = dir.path().join("secret").display(),
+        go_on = go_on.display(),
     );
     let command = dir.write("command", script.as_bytes());
     std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -150,22 +153,29 @@ fn an_unlock_command_that_hangs_delays_a_replacement_once() {
     plugin.set("unlock", &format!("command:{}", command.display()));
     assert_eq!(plugin.init(), 0, "{}", stubs::last_lines());
     assert!(generate(&plugin, "ours"));
-    dir.write("broken", b"");
+    std::fs::write(&runs, "").unwrap();
     std::fs::rename(&foreign, &mirror).unwrap();
     plugin.set("mirrors", "");
     plugin.set("unlock", &dir.unlock());
 
-    let start = Instant::now();
-    thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let plugin = &plugin;
-            scope.spawn(move || assert!(!generate(plugin, &format!("refused {thread}"))));
+    let lines = || std::fs::read_to_string(&runs).unwrap().lines().count();
+    let stored = thread::scope(|scope| {
+        let sessions: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let plugin = &plugin;
+                scope.spawn(move || generate(plugin, &format!("session {thread}")))
+            })
+            .collect();
+        while lines() == 0 {
+            thread::sleep(Duration::from_millis(10));
         }
-        thread::sleep(HANGS / 3);
+        std::fs::write(&go_on, "").unwrap();
         assert!(plugin.assign("data", dir.keyring().to_str().unwrap()), "{}", stubs::last_lines());
+        sessions.into_iter().map(|session| session.join().unwrap()).filter(|stored| *stored).count()
     });
-    let took = start.elapsed();
-    assert!(took < HANGS * 3, "{took:?}");
+    // Who came after the replacement stored its key in the keyring that is in use now.
+    assert!(stored < THREADS, "the session that waited for the command stored a key");
+    assert_eq!(lines(), 1, "the command was run again");
     assert!(generate(&plugin, "stored") && fetch(&plugin, "ours") == (true, true));
     assert_eq!(plugin.deinit(), 0);
 }
