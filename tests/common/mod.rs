@@ -5,6 +5,7 @@
 pub mod copies;
 pub mod ended;
 pub mod forge;
+pub mod gate;
 pub mod hooked;
 pub mod mandatory;
 pub mod seed;

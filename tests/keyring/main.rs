@@ -11,6 +11,7 @@ mod crash;
 mod faults;
 mod forks;
 mod hostile;
+mod hung;
 mod mandatory_locks;
 mod many;
 mod merge;
