@@ -42,8 +42,27 @@ pub(crate) fn lock_again(lock: impl Fn(usize, usize) -> bool) {
     }
 }
 
+/// Size in bytes of a mapping that is kept for the next secret. A longer secret has a mapping of its own.
+const PAGE: usize = 4096;
+
+/// Maximum number of mappings that are kept. They count towards `RLIMIT_MEMLOCK`, which may be 64 KiB.
+const MAX_SPARE: usize = 4;
+
+/// Mappings without a secret, zeroed and locked, for the next secrets: to map, lock and unmap a page takes four system
+/// calls, each of which holds up the memory operations of all threads.
+static SPARE: Mutex<Vec<MmapMut>> = Mutex::new(Vec::new());
+
+fn spare() -> MutexGuard<'static, Vec<MmapMut>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A buffer for secrets, on pages of its own.
-pub struct Locked(MmapMut);
+pub struct Locked {
+    /// `None` only while it is dropped.
+    map: Option<MmapMut>,
+    /// Number of bytes in use.
+    len: usize,
+}
 
 impl Locked {
     /// Allocates a zeroed buffer of `len` bytes, at least one.
@@ -52,13 +71,17 @@ impl Locked {
     /// If the system has no memory for the mapping. A failure to lock it is only recorded: see
     /// [`lock_failure_to_report`].
     pub fn new(len: usize) -> io::Result<Self> {
-        let map = MmapMut::map_anon(len.max(1))?;
+        let len = len.max(1);
+        if let Some(map) = (len <= PAGE).then(|| spare().pop()).flatten() {
+            return Ok(Self { map: Some(map), len });
+        }
+        let map = MmapMut::map_anon(len.max(PAGE))?;
         map.advise(Advice::DontDump)?;
         if map.lock().is_err() {
             LOCK_FAILED.store(true, Ordering::Relaxed);
         }
         live().insert(map.as_ptr().addr(), map.len());
-        Ok(Self(map))
+        Ok(Self { map: Some(map), len })
     }
 
     /// Allocates a buffer filled with random bytes from the operating system.
@@ -85,21 +108,28 @@ impl Locked {
 impl Deref for Locked {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.map.as_ref().and_then(|map| map.get(..self.len)).unwrap_or_default()
     }
 }
 
 impl DerefMut for Locked {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        self.map.as_mut().and_then(|map| map.get_mut(..self.len)).unwrap_or_default()
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.zeroize();
+        let Some(map) = self.map.take() else { return };
+        let mut spare = spare();
+        if map.len() == PAGE && spare.len() < MAX_SPARE {
+            spare.push(map);
+            return;
+        }
+        drop(spare);
         // Before the memory is unmapped, because another buffer may get its address then.
-        live().remove(&self.0.as_ptr().addr());
+        live().remove(&map.as_ptr().addr());
     }
 }
 
@@ -112,6 +142,21 @@ impl fmt::Debug for Locked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mapping_is_kept_without_its_secret_for_the_next() {
+        for _ in 0..100 {
+            let mut secrets: Vec<Locked> = (0..MAX_SPARE + 2).map(|_| Locked::new(PAGE).unwrap()).collect();
+            for secret in &mut secrets {
+                assert!(secret.iter().all(|byte| *byte == 0), "a new secret is zeroed");
+                secret.fill(7);
+            }
+            drop(secrets);
+            let kept = spare();
+            assert!(kept.len() <= MAX_SPARE);
+            assert!(kept.iter().all(|map| map.len() == PAGE && map.iter().all(|byte| *byte == 0)));
+        }
+    }
 
     /// The kernel's flags of the mapping at an address.
     fn flags(address: usize) -> Vec<String> {
