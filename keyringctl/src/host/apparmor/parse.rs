@@ -43,6 +43,7 @@ pub fn parse(text: &str, include: &Include<'_>) -> Vec<Profile> {
         profiles: Vec::new(),
         blocks: 0,
         pending: String::new(),
+        scan: Scan::default(),
         texts: 0,
     };
     parser.text(text, 0);
@@ -63,6 +64,7 @@ struct Parser<'a> {
     blocks: usize,
     /// The start of a statement whose end was not read yet.
     pending: String,
+    scan: Scan,
     /// How many files were read.
     texts: usize,
 }
@@ -102,27 +104,31 @@ impl Parser<'_> {
 
     /// Processes complete statements: the header of a block, a rule, the end of a block, a line that sets a variable.
     fn statements(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = pending.as_str();
         loop {
-            let pending = self.pending.trim();
-            if pending.starts_with('@') && pending.contains('=') && !pending.ends_with(',') {
-                let line = pending.to_owned();
-                self.pending.clear();
-                return self.variable(&line);
+            let line = rest.trim();
+            if line.starts_with('@') && line.contains('=') && !line.ends_with(',') {
+                self.variable(line);
+                self.scan = Scan::default();
+                return;
             }
-            let Some((statement, end, rest)) = first_statement(pending) else { return };
-            let (statement, rest) = (statement.trim().to_owned(), rest.to_owned());
-            self.pending = rest;
+            let Some((statement, end, after)) = self.scan.first_statement(rest) else { break };
+            let statement = statement.trim();
             match end {
                 '{' => {
                     if self.blocks == 0 {
-                        self.profiles.push(header(&statement));
+                        self.profiles.push(header(statement));
                     }
                     self.blocks += 1;
                 }
                 '}' => self.blocks = self.blocks.saturating_sub(1),
-                _ => self.rule(&statement),
+                _ => self.rule(statement),
             }
+            self.scan = Scan::default();
+            rest = after;
         }
+        self.pending = if rest.len() < pending.len() { rest.to_owned() } else { pending };
     }
 
     fn variable(&mut self, line: &str) {
@@ -173,28 +179,45 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
-/// Splits after the first brace that stands alone, or the first comma outside of braces, brackets and quotes.
-fn first_statement(text: &str) -> Option<(&str, char, &str)> {
-    let (mut quoted, mut escaped, mut depth) = (false, false, 0_usize);
-    let mut before = ' ';
-    for (i, c) in text.char_indices() {
-        let after = text[i + c.len_utf8()..].chars().next();
-        let alone = before.is_whitespace() && after.is_none_or(char::is_whitespace);
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '{' if alone && depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
-            '}' if alone && depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
-            '{' | '(' => depth += 1,
-            '}' | ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
-            _ => {}
-        }
-        before = c;
+/// How far a statement that has no end yet was looked through, so that a further line of it costs no second look at all
+/// lines before.
+struct Scan {
+    at: usize,
+    quoted: bool,
+    escaped: bool,
+    depth: usize,
+    before: char,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self { at: 0, quoted: false, escaped: false, depth: 0, before: ' ' }
     }
-    None
+}
+
+impl Scan {
+    /// Up to the first brace that stands alone, or the first comma that is in no braces, brackets or quotes. If there is
+    /// none, the next call continues at the end of `text`.
+    fn first_statement<'t>(&mut self, text: &'t str) -> Option<(&'t str, char, &'t str)> {
+        for (i, c) in text[self.at..].char_indices().map(|(i, c)| (self.at + i, c)) {
+            let after = text[i + c.len_utf8()..].chars().next();
+            let alone = self.before.is_whitespace() && after.is_none_or(char::is_whitespace);
+            match c {
+                _ if self.escaped => self.escaped = false,
+                '\\' => self.escaped = true,
+                '"' => self.quoted = !self.quoted,
+                _ if self.quoted => {}
+                '{' | '}' if alone && self.depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
+                '{' | '(' => self.depth += 1,
+                '}' | ')' => self.depth = self.depth.saturating_sub(1),
+                ',' if self.depth == 0 => return Some((&text[..i], c, &text[i + 1..])),
+                _ => {}
+            }
+            self.before = c;
+        }
+        self.at = text.len();
+        None
+    }
 }
 
 /// Splits at blanks outside of quotes, and removes the quotes.

@@ -142,3 +142,15 @@ fn parsing_ends_for_texts_that_are_not_policies() {
         }
     }
 }
+
+#[test]
+fn a_long_statement_that_never_ends_takes_linear_time() {
+    let text = format!("/a {{\n \"{}", "unfinished line\n".repeat(200_000));
+    let began = std::time::Instant::now();
+    let profiles = parse(&text, &|_| None);
+    assert_eq!((profiles.len(), profiles[0].rules.len()), (1, 0));
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    // The statement goes on where the lines before it ended.
+    let ended = "/a {\n /b/{c,\n  d\n} \n r,\n /e r,\n}";
+    assert_eq!(parse(ended, &|_| None)[0].rules.len(), 2);
+}
