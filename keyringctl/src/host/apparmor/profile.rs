@@ -6,6 +6,13 @@ use crate::host::needs::Need;
 use std::collections::HashMap;
 use std::path::Path;
 
+/// How many patterns one pattern may expand to, in how many steps.
+const MOST_PATTERNS: usize = 512;
+const MOST_STEPS: usize = 4096;
+/// How many values of a variable count, and how deep variables may be nested.
+const MOST_VALUES: usize = 64;
+const DEPTH: usize = 8;
+
 /// A profile of AppArmor.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
@@ -88,35 +95,44 @@ impl Profile {
         (!access.is_empty()).then(|| MissingAccess { need: need.clone(), access, denied })
     }
 
-    /// Expands a pattern: all values of its variables, and all aliases.
+    /// Expands a pattern: all values of its variables, and all aliases, up to `MOST_PATTERNS`.
     fn patterns(&self, pattern: &str) -> Vec<String> {
-        let mut all = self.expanded(pattern, 0);
+        let mut all = self.expanded(pattern);
         for (from, to) in &self.aliases {
             let more: Vec<_> = all
                 .iter()
                 .filter_map(|p| p.strip_prefix(from.as_str()).map(|rest| format!("{to}{rest}")))
+                .take(MOST_PATTERNS.saturating_sub(all.len()))
                 .collect();
             all.extend(more);
         }
         all
     }
 
-    fn expanded(&self, pattern: &str, depth: usize) -> Vec<String> {
-        let variable = pattern.find("@{").and_then(|at| {
-            let end = pattern.get(at..)?.find('}')? + at + 1;
-            Some((pattern.get(..at)?, pattern.get(at..end)?, pattern.get(end..)?))
-        });
-        let Some((before, name, after)) = variable else { return vec![pattern.to_owned()] };
-        // A variable without a value matches nothing.
-        let values = self.variables.get(name).map(Vec::as_slice).unwrap_or_default();
-        if depth == 8 {
-            return Vec::new();
+    fn expanded(&self, pattern: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut open = vec![(pattern.to_owned(), 0)];
+        let mut steps = 0;
+        // Variables may refer to each other, so that expanding them all need not end.
+        while let Some((one, depth)) = open.pop().filter(|_| steps < MOST_STEPS && all.len() < MOST_PATTERNS)
+        {
+            steps += 1;
+            let variable = one.find("@{").and_then(|at| {
+                let end = one.get(at..)?.find('}')? + at + 1;
+                Some((one.get(..at)?, one.get(at..end)?, one.get(end..)?))
+            });
+            let Some((before, name, after)) = variable else {
+                all.push(one);
+                continue;
+            };
+            // A variable without a value matches nothing.
+            let values = self.variables.get(name).map(Vec::as_slice).unwrap_or_default();
+            if depth < DEPTH {
+                let first = values.get(..values.len().min(MOST_VALUES)).unwrap_or_default();
+                // The last one first: it is taken from the end.
+                open.extend(first.iter().rev().map(|value| (format!("{before}{value}{after}"), depth + 1)));
+            }
         }
-        values
-            .iter()
-            .take(64)
-            .flat_map(|value| self.expanded(&format!("{before}{value}{after}"), depth + 1))
-            .take(512)
-            .collect()
+        all
     }
 }

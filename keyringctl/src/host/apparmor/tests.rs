@@ -154,3 +154,13 @@ fn a_long_statement_that_never_ends_takes_linear_time() {
     let ended = "/a {\n /b/{c,\n  d\n} \n r,\n /e r,\n}";
     assert_eq!(parse(ended, &|_| None)[0].rules.len(), 2);
 }
+
+#[test]
+fn expanding_variables_and_aliases_is_bounded() {
+    let nested = format!("@{{A}}={}\n", "@{A}@{A} ".repeat(64));
+    let aliases = "alias / -> /x/,\n".repeat(64);
+    for text in [format!("{nested}/a {{\n @{{A}} r,\n}}"), format!("{aliases}/a {{\n /b r,\n}}")] {
+        let profiles = parse(&text, &|_| None);
+        assert!(!missing(&profiles[0], Way::Component).is_empty());
+    }
+}
