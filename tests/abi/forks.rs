@@ -54,10 +54,11 @@ fn in_child(work: impl FnOnce()) -> bool {
     }
 }
 
-/// Bytes of locked memory of this process, as the kernel counts them.
-fn locked() -> String {
+/// KiB of locked memory of this process, as the kernel counts them.
+fn locked() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().find(|line| line.starts_with("VmLck:")).unwrap().to_owned()
+    let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
 fn forks() {
@@ -68,7 +69,7 @@ fn forks() {
     let mut names = std::ptr::null_mut();
     assert_eq!(unsafe { component.iterator.init.unwrap()(&mut names) }, 0);
     let all_locked = !stubs::logged(NOT_LOCKED);
-    println!("{}, all of it: {all_locked}", locked());
+    println!("{} KiB locked, all of it: {all_locked}", locked());
 
     let served = in_child(|| {
         let expected = Some(vec![7; 32]);
@@ -81,11 +82,14 @@ fn forks() {
     });
     assert!(served);
 
+    // This program has the library twice: it made the keyring with its own, which keeps some locked pages for the next
+    // secrets, and nobody tells that one of the fork.
     let before = locked();
+    let own_spare = 16;
     let locked_again = in_child(|| {
-        assert_ne!(locked(), before, "a fork takes no locks along");
+        assert_eq!(locked(), 0, "a fork takes no locks along");
         assert!(component.is_active());
-        assert_eq!(locked(), before);
+        assert!((before - own_spare..=before).contains(&locked()), "{} of {before} KiB", locked());
     });
     assert!(locked_again || !all_locked);
 
