@@ -47,17 +47,9 @@ fmt: ## Format the code
 docs: ## Build the documentation of the code into target/doc
 	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-# Two copies, never links: mysqld keeps a loaded library's statics per file.
 install: build ## Install plugin, component, keyringctl, its manual and completions (DESTDIR, PREFIX, PLUGIN_DIR)
-	install -D -m 0644 target/release/libkeyring_external.so $(DESTDIR)$(PLUGIN_DIR)/keyring_external.so
-	install -D -m 0644 target/release/libkeyring_external.so $(DESTDIR)$(PLUGIN_DIR)/component_keyring_external.so
-	install -D -m 0755 target/release/keyringctl $(DESTDIR)$(PREFIX)/bin/keyringctl
-	install -d $(DESTDIR)$(MAN_DIR)
-	target/release/keyringctl man $(DESTDIR)$(MAN_DIR)
-	install -d $(DESTDIR)$(BASH_DIR) $(DESTDIR)$(ZSH_DIR) $(DESTDIR)$(FISH_DIR)
-	target/release/keyringctl completions bash > $(DESTDIR)$(BASH_DIR)/keyringctl
-	target/release/keyringctl completions zsh > $(DESTDIR)$(ZSH_DIR)/_keyringctl
-	target/release/keyringctl completions fish > $(DESTDIR)$(FISH_DIR)/keyringctl.fish
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" PLUGIN_DIR="$(PLUGIN_DIR)" MAN_DIR="$(MAN_DIR)" BASH_DIR="$(BASH_DIR)" \
+		ZSH_DIR="$(ZSH_DIR)" FISH_DIR="$(FISH_DIR)" scripts/install.sh target/release
 
 deb: ## Build a Debian package into target/deb, for glibc 2.28 and later
 	@scripts/deb.sh

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs the files of a release: the one list of them, for `make install` and for both packages.
+#
+#   install.sh BUILT     BUILT is the directory with the built library and keyringctl
+#
+# Settings: DESTDIR, PREFIX, PLUGIN_DIR, MAN_DIR, BASH_DIR, ZSH_DIR, FISH_DIR.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+built=$1
+prefix=${PREFIX:-/usr/local}
+share=$prefix/share
+plugins=${PLUGIN_DIR:-/usr/lib/mysql/plugin}
+man=${MAN_DIR:-$share/man/man1}
+keyringctl=$built/keyringctl
+
+put() { # put MODE FILE PATH
+    printf 'install: %s\n' "$3"
+    install -D -m "$1" "$2" "${DESTDIR:-}$3"
+}
+completions() { # completions SHELL PATH
+    "$keyringctl" completions "$1" >"$work/completions"
+    put 0644 "$work/completions" "$2"
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Two copies, never links: mysqld keeps a loaded library's statics per file.
+put 0644 "$built/libkeyring_external.so" "$plugins/keyring_external.so"
+put 0644 "$built/libkeyring_external.so" "$plugins/component_keyring_external.so"
+put 0755 "$keyringctl" "$prefix/bin/keyringctl"
+install -d "$work/man"
+"$keyringctl" man "$work/man" >/dev/null
+for page in "$work"/man/*; do
+    put 0644 "$page" "$man/${page##*/}"
+done
+completions bash "${BASH_DIR:-$share/bash-completion/completions}/keyringctl"
+completions zsh "${ZSH_DIR:-$share/zsh/site-functions}/_keyringctl"
+completions fish "${FISH_DIR:-$share/fish/vendor_completions.d}/keyringctl.fish"
