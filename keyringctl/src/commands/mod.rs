@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl`: one file per command. Exit codes: 0 success, 1 a check failed or a keyring was refused, 2 usage or I/O.
+//! `keyringctl`: one file per command. Exit codes: 0 success, 1 a check failed or a keyring was refused, 2 usage or I/O;
+//! those of `check` are its own.
 
 mod all_copies;
 mod apart;
 mod backup;
+mod check;
 mod content;
 mod doctor;
 mod encrypt;
@@ -44,7 +46,8 @@ const FAILED: u8 = 2;
 #[derive(Parser)]
 #[command(name = "keyringctl", version, about = "Create and manage keyrings of keyring_external, and encrypt MySQL with them", long_about = None)]
 #[command(
-    after_help = "Exit codes: 0 success, 1 a check failed or a keyring was refused, 2 usage or I/O error."
+    after_help = "Exit codes: 0 success, 1 a check failed or a keyring was refused, 2 usage or I/O error. \
+                  Those of check are what monitoring systems expect, see its help."
 )]
 struct Cli {
     /// Print JSON instead of text
@@ -60,6 +63,7 @@ enum Command {
     Doctor(doctor::Args),
     Init(init::Args),
     Status(status::Args),
+    Check(check::Args),
     List(list::Args),
     Verify(verify::Args),
     Slot(slot::Args),
@@ -81,6 +85,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => {
             // --help and --version arrive here too, but are not errors.
+            if e.use_stderr() && is_check() {
+                return ExitCode::from(check::usage_error(&e));
+            }
             let code = if e.use_stderr() { FAILED } else { 0 };
             let _ = e.print();
             return ExitCode::from(code);
@@ -92,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Init(args) => init::run(&args, &mut out),
         Command::Status(args) => status::run(&args, &mut out),
+        // It has exit codes of its own.
+        Command::Check(args) => return ExitCode::from(check::run(&args, cli.json)),
         Command::List(args) => list::run(&args, &mut out),
         Command::Verify(args) => verify::run(&args, &mut out),
         Command::Slot(args) => slot::run(&args, &mut out),
@@ -115,6 +124,11 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(if out.finish().is_ok() { code } else { FAILED })
+}
+
+/// Whether the command line, which could not be parsed, is that of `check`.
+fn is_check() -> bool {
+    std::env::args_os().skip(1).find(|word| word != "--json").is_some_and(|word| word == "check")
 }
 
 #[cfg(test)]

@@ -56,6 +56,18 @@ pub(super) struct Args {
 impl Args {
     /// Connects to the server.
     pub(super) fn connect(&self) -> Result<Session> {
+        Session::connect(&self.options()?)
+    }
+
+    /// Whether any option names a server or an account.
+    pub(super) fn is_given(&self) -> bool {
+        let files = self.defaults_file.is_some() || self.defaults_extra_file.is_some() || self.no_defaults;
+        let place = self.host.is_some() || self.port.is_some() || self.socket.is_some();
+        files || place || self.user.is_some() || self.password || self.protocol.is_some()
+    }
+
+    /// How to connect: from the option files, MYSQL_PWD and the options.
+    pub(super) fn options(&self) -> Result<ConnectOptions> {
         let mut options = match (&self.defaults_file, self.no_defaults) {
             (Some(file), _) => ConnectOptions::from_file(file)?,
             (None, true) => ConnectOptions::default(),
@@ -76,7 +88,7 @@ impl Args {
             ssl_cert: self.ssl_cert.clone(),
             ssl_key: self.ssl_key.clone(),
         });
-        Session::connect(&options)
+        Ok(options)
     }
 }
 

@@ -2,7 +2,7 @@
 //! `keyringctl status`: shows what keyring files hold, with or without their secret.
 
 mod compare;
-mod copy_status;
+pub(super) mod copy_status;
 
 use super::content::Content;
 use super::missing::explain;
@@ -12,7 +12,7 @@ use super::secret;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
 use crate::error::Result;
-use copy_status::{CopyStatus, Description, WitnessSays};
+use copy_status::{CopyStatus, Description, WitnessSays, Wrong};
 use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::format::witness::Witness;
@@ -43,20 +43,65 @@ pub(super) struct Args {
     secret: secret::Args,
 }
 
+/// What was found out about the copies of a keyring.
+pub(super) struct Looked {
+    pub copies: Vec<CopyStatus>,
+    /// What the witness of the data directory claims.
+    pub witness: Option<Witness>,
+    /// Why the first of the copies that could not be read at all could not.
+    pub unreadable: Option<Error>,
+}
+
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    if let Some(datadir) = &args.datadir {
+    let datadir = args.datadir.as_deref();
+    let Looked { copies, witness, unreadable } = look(&fs, &args.paths, datadir, &args.secret)?;
+    let mut verdict = Verdict::Fine;
+    for found in &copies {
+        print(out, found);
+        verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
+    }
+    if copies.len() > 1 {
+        let fine = copies.iter().filter(|f| f.fine).count();
+        out.line(format_args!("{fine}/{} copies are up to date", copies.len()));
+    }
+    // A damaged witness claims nothing; it is mentioned with each copy.
+    if let (None, Some(datadir)) = (&witness, datadir)
+        && fs.meta(&datadir.join(WITNESS_NAME)).is_err()
+    {
+        out.line(format_args!(
+            "there is no witness in {}: the keyring that it last used is not known",
+            datadir.display()
+        ));
+    }
+    out.document(&copies);
+    if args.prometheus {
+        metrics(&copies, witness.as_ref()).print(out);
+    }
+    unreadable.map_or(Ok(verdict), |e| Err(e.into()))
+}
+
+/// Looks at the copies, and compares them with each other and with the witness in the data directory.
+///
+/// # Errors
+/// The data directory does not exist, or the secret cannot be read. What is wrong with a copy is in its [`CopyStatus`].
+pub(super) fn look(
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    datadir: Option<&Path>,
+    secret_args: &secret::Args,
+) -> Result<Looked> {
+    if let Some(datadir) = datadir {
         fs.meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
     }
-    let witness = args.datadir.as_ref().map(|datadir| witness_claims(&fs, datadir)).transpose()?.flatten();
-    let mut verdict = Verdict::Fine;
-    let mut all = Vec::new();
+    let witness = datadir.map(|datadir| witness_claims(fs, datadir)).transpose()?.flatten();
+    let mut copies = Vec::new();
     let mut unreadable = None;
-    let mut secret = secret::Once::new(&args.secret);
-    for path in &args.paths {
-        let found = examine(&fs, path, args, &mut secret).or_else(|e| {
-            let error = Some(explain(&e, path, &args.paths, &args.secret));
-            let found = CopyStatus { path: path.clone(), fine: false, error, about: None, content: None };
+    let mut secret = secret::Once::new(secret_args);
+    for path in paths {
+        let found = examine(fs, path, datadir, &mut secret).or_else(|e| {
+            let mut found = CopyStatus::of(path);
+            found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args));
             match e {
                 // The other copies are still shown.
                 Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {
@@ -67,31 +112,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             }
             Ok(found)
         });
-        all.push(found?);
+        copies.push(found?);
     }
-    compare::all(&mut all, args.datadir.as_deref(), &args.secret);
-    for found in &all {
-        print(out, found);
-        verdict = verdict.and(if found.fine { Verdict::Fine } else { Verdict::NotFine });
-    }
-    if all.len() > 1 {
-        let fine = all.iter().filter(|f| f.fine).count();
-        out.line(format_args!("{fine}/{} copies are up to date", all.len()));
-    }
-    // A damaged witness claims nothing; it is mentioned with each copy.
-    if let (None, Some(datadir)) = (&witness, &args.datadir)
-        && fs.meta(&datadir.join(WITNESS_NAME)).is_err()
-    {
-        out.line(format_args!(
-            "there is no witness in {}: the keyring that it last used is not known",
-            datadir.display()
-        ));
-    }
-    out.document(&all);
-    if args.prometheus {
-        metrics(&all, witness.as_ref()).print(out);
-    }
-    unreadable.map_or(Ok(verdict), |e| Err(e.into()))
+    compare::all(&mut copies, datadir, secret_args);
+    Ok(Looked { copies, witness, unreadable })
 }
 
 /// The same as metrics.
@@ -136,6 +160,12 @@ fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
     each(&mut metrics, "keyring_external_copy_slots", "Unlock slots of this copy.", &|f| {
         about(f, &|a| Some(a.slots.len().to_string()))
     });
+    each(
+        &mut metrics,
+        "keyring_external_copy_writable",
+        "Whether a new key could be stored in this copy: its volume has room and is not mounted read-only.",
+        &|f| about(f, &|a| Some(u8::from(a.unchangeable.is_none()).to_string())),
+    );
     let name = "keyring_external_witness_generation";
     metrics.family(name, "The generation that the server's data directory was last used with.");
     witness.into_iter().for_each(|w| metrics.sample(name, &[("keyring", &w.id)], w.generation));
@@ -157,15 +187,20 @@ fn compare_with_witness(
         Ok(Witnessed::Same) => (WitnessSays::Same, None),
         Ok(Witnessed::KeyringAhead) => (WitnessSays::Newer, None),
         Ok(Witnessed::Unreliable | Witnessed::Foreign) => (WitnessSays::Unknown, None),
-        Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => (WitnessSays::Older, Some(e)),
-        Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => (WitnessSays::Another, Some(e)),
-        Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => (WitnessSays::Fork, Some(e)),
+        Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => {
+            (WitnessSays::Older, Some((Wrong::Behind, e)))
+        }
+        Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => {
+            (WitnessSays::Another, Some((Wrong::AnotherKeyring, e)))
+        }
+        Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => {
+            (WitnessSays::Fork, Some((Wrong::Diverged, e)))
+        }
         Err(e) => return Err(e),
     };
     about.witness = Some(says);
-    if let Some(e) = contradicted {
-        found.fine = false;
-        found.error = Some(secret.named_in(e.to_string()));
+    if let Some((wrong, e)) = contradicted {
+        found.fail(wrong, secret.named_in(e.to_string()));
     }
     Ok(())
 }
@@ -173,7 +208,7 @@ fn compare_with_witness(
 fn examine(
     fs: &Arc<dyn Fs>,
     path: &Path,
-    args: &Args,
+    datadir: Option<&Path>,
     secret: &mut secret::Once<'_>,
 ) -> KeyringResult<CopyStatus> {
     let claims = inspect(fs, path)?;
@@ -185,9 +220,9 @@ fn examine(
     if claims.damaged {
         about.notes.push("one of the two copies of the header is damaged".to_owned());
     }
-    if args.secret.unlock.is_some() {
+    if secret.is_given() {
         let (keyring, notes) = secret.load(fs, path)?;
-        witnessed = args.datadir.as_ref().map(|datadir| keyring.check_witness(fs, datadir));
+        witnessed = datadir.map(|datadir| keyring.check_witness(fs, datadir));
         let status = keyring.status();
         about.authenticated = true;
         // There may be intact records after the generation that the front names.
@@ -197,8 +232,8 @@ fn examine(
         about.notes = notes.iter().map(ToString::to_string).collect();
         opened = Some(keyring);
     } else if let Some(commit) = &claims.commit {
-        let hear = |datadir: &PathBuf| check_claims_by_witness(fs, datadir, path, &about.id, commit);
-        witnessed = args.datadir.as_ref().map(hear);
+        let hear = |datadir: &Path| check_claims_by_witness(fs, datadir, path, &about.id, commit);
+        witnessed = datadir.map(hear);
     } else {
         return Err(
             Refusal::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" }.into()
@@ -206,8 +241,8 @@ fn examine(
     }
     about.unchangeable = FileReplica::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });
-    let mut found = CopyStatus { path: path.to_owned(), fine, error: None, about: Some(about), content };
-    witnessed.map_or(Ok(()), |witnessed| compare_with_witness(&mut found, witnessed, &args.secret))?;
+    let mut found = CopyStatus { fine, about: Some(about), content, ..CopyStatus::of(path) };
+    witnessed.map_or(Ok(()), |witnessed| compare_with_witness(&mut found, witnessed, secret.args()))?;
     Ok(found)
 }
 

@@ -139,7 +139,7 @@ impl ServerKeyring {
 }
 
 /// Parses a value like `2/3`.
-fn parse_copies(text: &str) -> (u32, u32) {
+pub(super) fn parse_copies(text: &str) -> (u32, u32) {
     let parse = |part: &str| part.trim().parse().unwrap_or(0);
     text.split_once('/').map_or((0, 0), |(current, all)| (parse(current), parse(all)))
 }

@@ -4,6 +4,7 @@
 
 mod coverage;
 mod datadir_access;
+mod figures;
 mod files;
 mod inventory;
 mod keyring;
@@ -14,6 +15,7 @@ mod session;
 
 pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
 pub use datadir_access::DatadirAccess;
+pub use figures::{Figures, KeyringFigures};
 pub use files::ServerFiles;
 pub use inventory::{
     BinaryLog, ForeignKey, Inventory, Schema, ServerIdentity, Settings, Table, TableLocation, Tablespace,

@@ -32,13 +32,31 @@ impl Session {
     /// # Errors
     /// [`Error::Server`]: there is no server, the password is wrong, or TLS is required but not available.
     pub fn connect(options: &ConnectOptions) -> Result<Session> {
+        Session::connect_within(options, CONNECT_TIMEOUT, None)
+    }
+
+    /// Connects for short queries: the server must accept the connection, and give each answer, within `limit`.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub fn connect_briefly(options: &ConnectOptions, limit: Duration) -> Result<Session> {
+        Session::connect_within(options, limit, Some(limit))
+    }
+
+    fn connect_within(
+        options: &ConnectOptions,
+        connect: Duration,
+        answer: Option<Duration>,
+    ) -> Result<Session> {
         let (builder, way, by_socket) = target(options);
         let user = user(options);
         let builder = builder
             .user(Some(user.clone()))
             .pass(options.password.as_ref().map(|p| p.as_str()))
             .prefer_socket(false)
-            .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
+            .tcp_connect_timeout(Some(connect))
+            .read_timeout(answer)
+            .write_timeout(answer)
             .tcp_keepalive_time_ms(Some(KEEPALIVE_MS));
         let mode = options.ssl_mode.unwrap_or(match options.ssl_ca {
             Some(_) => SslMode::VerifyCa,

@@ -155,6 +155,13 @@ fn a_recovery_key_is_read_once() {
     let done = place.run_with("verify DIR/a.keyring DIR/b.keyring --recovery", key.as_bytes());
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     assert_eq!(done.stdout.matches("every byte authenticated").count(), 2, "{}", done.stdout);
+    let status = place.run_with("status DIR/a.keyring DIR/b.keyring --recovery", key.as_bytes());
+    assert_eq!(status.code, 0, "{}{}", status.stdout, status.stderr);
+    assert!(
+        status.stdout.contains("keys") && !status.stdout.contains("not authenticated"),
+        "{}",
+        status.stdout
+    );
     // Other sources are read once too: this program would fail the second time.
     let script = "#!/bin/sh\nset -C\n: > \"$0.ran\" || exit 1\ncat \"${0%/*}/secret\"\n";
     place.write("once", script.as_bytes());

@@ -8,6 +8,7 @@ mod copies;
 mod data_directory;
 mod diverged;
 mod keyrings;
+mod monitoring;
 mod other_keyrings;
 mod slots;
 mod witness;

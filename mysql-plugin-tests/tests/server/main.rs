@@ -11,7 +11,7 @@ mod volumes;
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
 use keys::{clear_text, component, cost, daemonize, everyday, memory, slots, threads};
 use mysql_plugin_tests::rig::{self, Kind, Volume};
-use tools::{encrypt, migrate_offline, report, setup, verify_datadir};
+use tools::{check, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -46,6 +46,8 @@ const BTRFS: Needs = Mounts(Kind::Btrfs);
 const XFS: Needs = Mounts(Kind::Xfs);
 
 const TESTS: &[(&str, Needs, fn())] = &[
+    ("check::states", Nothing, check::states),
+    ("check::hung", Mounts(Kind::Sshfs), check::hung),
     ("encrypt::under_load", Nothing, encrypt::under_load),
     ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),
     ("encrypt::refuses_to_start", Nothing, encrypt::refuses_to_start),

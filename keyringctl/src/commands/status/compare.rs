@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Compares the copies with each other.
 
-use super::copy_status::{CopyStatus, WitnessSays};
+use super::copy_status::{CopyStatus, WitnessSays, Wrong};
 use crate::commands::apart;
 use crate::commands::content::Content;
 use crate::commands::output::shell_word;
@@ -19,7 +19,7 @@ pub(super) fn all(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secre
     let paths: Vec<_> = all.iter().map(|found| found.path.clone()).collect();
     for (i, found) in all.iter_mut().enumerate().filter(|(_, found)| found.about.is_some()) {
         if let Some(e) = apart::same_as_earlier(&paths, i) {
-            (found.fine, found.error) = (false, Some(e.to_string()));
+            found.fail(Wrong::SameFile, e.to_string());
         }
     }
 }
@@ -34,50 +34,62 @@ fn compare_states(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secre
         .map(|found| {
             let (about, content) = (found.about.as_ref()?, found.content.as_ref()?);
             if about.id != id {
-                return Some(format!("this is keyring {}, not a copy of keyring {id}", about.id));
+                let text = format!("this is keyring {}, not a copy of keyring {id}", about.id);
+                return Some((Wrong::AnotherKeyring, text));
             }
             let best = all.get(reference)?;
             let newest = best.about.as_ref().and_then(|a| a.generation).unwrap_or_default();
-            match content.relation_to(best.content.as_ref()?) {
-                Relation::Same | Relation::OtherKeyring => None,
-                Relation::Ancestor => Some(format!(
-                    "it is behind {} (generation {newest}). A running server brings it up to date within seconds of \
-                     a status query. Without a server, run keyringctl sync {} --mirror {}{unlock}",
-                    best.path.display(),
-                    shell_word(&best.path),
-                    shell_word(&found.path)
-                )),
-                Relation::Descendant => Some(format!("it is newer than {}", best.path.display())),
-                Relation::Unknown => Some(format!(
-                    "{} has generation {newest}: this copy is behind or has diverged. Add --unlock to find out",
-                    best.path.display()
-                )),
+            Some(match content.relation_to(best.content.as_ref()?) {
+                Relation::Same | Relation::OtherKeyring => return None,
+                Relation::Ancestor => (
+                    Wrong::Behind,
+                    format!(
+                        "it is behind {} (generation {newest}). A running server brings it up to date within seconds \
+                         of a status query. Without a server, run keyringctl sync {} --mirror {}{unlock}",
+                        best.path.display(),
+                        shell_word(&best.path),
+                        shell_word(&found.path)
+                    ),
+                ),
+                // Then a third copy has diverged from the one that the data directory was last used with.
+                Relation::Descendant => {
+                    (Wrong::Diverged, format!("it is newer than {}", best.path.display()))
+                }
+                Relation::Unknown => (
+                    Wrong::Behind,
+                    format!(
+                        "{} has generation {newest}: this copy is behind or has diverged. Add --unlock to find out",
+                        best.path.display()
+                    ),
+                ),
                 Relation::Diverged => {
                     diverged.get_or_insert(found.path.clone());
                     let merge = (best.path.as_path(), found.path.as_path());
-                    Some(diverged_text(&best.path, &found.path, merge, is_last_used, datadir, unlock))
+                    let text = diverged_text(&best.path, &found.path, merge, is_last_used, datadir, unlock);
+                    (Wrong::Diverged, text)
                 }
-            }
+            })
         })
         .collect();
     for (found, wrong) in all.iter_mut().zip(judged) {
-        if let Some(wrong) = wrong {
+        if let Some((wrong, text)) = wrong {
             found.fine = false;
             // This message names the copy that the witness records; the error of the witness cannot.
             let says = found.about.as_ref().and_then(|a| a.witness);
-            if says == Some(WitnessSays::Older) || says == Some(WitnessSays::Fork) && is_last_used {
-                found.error = Some(wrong);
-            } else {
-                found.error.get_or_insert(wrong);
+            let says_more =
+                says == Some(WitnessSays::Older) || says == Some(WitnessSays::Fork) && is_last_used;
+            if says_more || found.error.is_none() {
+                found.fail(wrong, text);
             }
         }
     }
     // It is not known which of the two the data was used with, so both fail.
     if let (Some(other), false, Some(best)) = (diverged, is_last_used, all.get_mut(reference)) {
         best.fine = false;
-        best.error.get_or_insert_with(|| {
-            diverged_text(&other, &best.path, (&best.path, &other), false, datadir, unlock)
-        });
+        if best.error.is_none() {
+            let text = diverged_text(&other, &best.path, (&best.path, &other), false, datadir, unlock);
+            best.fail(Wrong::Diverged, text);
+        }
     }
 }
 

@@ -3,26 +3,79 @@
 
 use crate::commands::content::Content;
 use crate::commands::slot_row::SlotRow;
+use keyring_external::error::{Error, Failure};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// What was found out about one copy.
 #[derive(Serialize)]
-pub(super) struct CopyStatus {
+pub(in crate::commands) struct CopyStatus {
     pub path: PathBuf,
     pub fine: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The kind of the error.
+    #[serde(skip)]
+    pub wrong: Option<Wrong>,
     #[serde(flatten)]
     pub about: Option<Description>,
     #[serde(skip)]
     pub content: Option<Content>,
 }
 
+/// Why a copy is not one of those that count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::commands) enum Wrong {
+    /// This user has no permission to read it, so that nothing is known of it.
+    NoPermission,
+    /// It is missing, cannot be reached, is damaged, or the secret does not unlock it.
+    Unusable,
+    /// It holds an earlier state, or one that is perhaps only an earlier one.
+    Behind,
+    /// It holds keys that another copy, or the data directory, was not used with.
+    Diverged,
+    /// It belongs to another keyring.
+    AnotherKeyring,
+    /// It is the same file as another copy.
+    SameFile,
+}
+
+impl Wrong {
+    /// The kind of an error that ended the reading of a copy.
+    pub(super) fn of(e: &Error) -> Wrong {
+        match e {
+            Error::Failure(Failure::Io { cause, .. }) if cause.kind() == ErrorKind::PermissionDenied => {
+                Wrong::NoPermission
+            }
+            _ => Wrong::Unusable,
+        }
+    }
+}
+
+impl CopyStatus {
+    /// A copy of which nothing is known yet.
+    pub(in crate::commands) fn of(path: &Path) -> CopyStatus {
+        CopyStatus {
+            path: path.to_owned(),
+            fine: false,
+            error: None,
+            wrong: None,
+            about: None,
+            content: None,
+        }
+    }
+
+    /// Marks the copy as failed.
+    pub(in crate::commands) fn fail(&mut self, wrong: Wrong, text: String) {
+        (self.fine, self.wrong, self.error) = (false, Some(wrong), Some(text));
+    }
+}
+
 /// What a keyring file says of itself.
 #[derive(Serialize)]
-pub(super) struct Description {
+pub(in crate::commands) struct Description {
     pub id: Uuid,
     pub label: String,
     pub created: u64,
@@ -44,7 +97,7 @@ pub(super) struct Description {
 /// How a copy compares with the witness in a data directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum WitnessSays {
+pub(in crate::commands) enum WitnessSays {
     /// The witness records this state.
     Same,
     /// The witness records an earlier state.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What keyringctl does beside a server: setup, encryption, reports, proofs, migration.
+//! What keyringctl does beside a server: checks, setup, encryption, reports, proofs, migration.
 
+pub mod check;
 pub mod encrypt;
 pub mod migrate_offline;
 pub mod report;

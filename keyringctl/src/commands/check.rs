@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl check`: one line for a monitoring system (Nagios, Icinga, Naemon, Centreon, Zabbix), with its exit codes.
+
+mod judge;
+mod line;
+mod worker;
+
+use super::doctor::configured;
+use super::doctor::finding::Findings;
+use super::output::document_text;
+use super::server as connection;
+use super::site;
+use super::stat;
+use super::{secret, status};
+use crate::error::{Error, Result, ServerError};
+use crate::server::{ConnectOptions, KeyringFigures, Session};
+use judge::{Limits, Problem};
+use keyring_external::store::deadline;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::unlock::UnlockSource;
+use line::Line;
+pub(super) use line::usage_error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The time that is kept for what follows the server's answer.
+const RESERVE: Duration = Duration::from_secs(2);
+
+/// Check the copies of a keyring, the server, or both, for a monitoring system such as Nagios or Icinga
+///
+/// Prints one line: OK, WARNING, CRITICAL or UNKNOWN, what is wrong and what to do, then performance data. Without
+/// KEYRING and without connection options, it checks the copies that the server on this host is configured with. With
+/// connection options, it also asks the server; without KEYRING, it then asks only the server. Nothing is changed.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    keyringctl check\n  \
+    keyringctl check /mnt/a/keys/main.keyring /mnt/b/keys/main.keyring --datadir /var/lib/mysql --user monitor\n  \
+    keyringctl check --host db1.example --user monitor --defaults-extra-file /etc/nagios/monitor.cnf\n\n\
+    Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: the check itself could not be carried out.")]
+pub(super) struct Args {
+    /// Keyring files, the copies of one keyring
+    #[arg(value_name = "KEYRING")]
+    paths: Vec<PathBuf>,
+    /// The server's data directory: compare the copies with the keyring that it last used
+    #[arg(long, value_name = "DIR")]
+    datadir: Option<PathBuf>,
+    /// Source of the unlock secret, to authenticate every byte of the copies: file:PATH, credential:NAME, env:NAME or
+    /// "command:PROGRAM ARGS"
+    #[arg(long, value_name = "SOURCE")]
+    unlock: Option<UnlockSource>,
+    /// CRITICAL if fewer copies are up to date; WARNING if any is not
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    min_copies: u32,
+    /// WARNING if the server has counted more failed operations since it opened the keyring [default: any number is OK]
+    #[arg(long, value_name = "NUMBER")]
+    max_failures: Option<u64>,
+    /// CRITICAL if the check has not ended after this time
+    #[arg(long, short = 't', value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    timeout: u64,
+    #[command(flatten)]
+    server: connection::Args,
+}
+
+/// Runs the check, prints its line, and returns the exit code.
+///
+/// A process with a thread in a system call on a dead volume cannot end. Therefore another process looks, and this one
+/// waits for its answer for a limited time.
+pub(super) fn run(args: &Args, json: bool) -> u8 {
+    let limit = Duration::from_secs(args.timeout);
+    if worker::is_worker() {
+        return worker::answer(&text(&examine(args), json));
+    }
+    match worker::ask(limit) {
+        Ok((code, text)) => line::print(code, &text),
+        Err(line) => {
+            let (code, text) = text(&line, json);
+            line::print(code, &text)
+        }
+    }
+}
+
+/// The exit code, and what is printed.
+fn text(line: &Line, json: bool) -> (u8, String) {
+    let text = if json { document_text(&line.document()).unwrap_or_default() } else { format!("{line}\n") };
+    (line.level.code(), text)
+}
+
+/// Looks at all that the arguments name.
+fn examine(args: &Args) -> Line {
+    let limits = Limits { min_copies: args.min_copies as usize, max_failures: args.max_failures };
+    let (paths, datadir) = match places(args) {
+        Ok(places) => places,
+        Err(e) => return Line::failed(&e),
+    };
+    let options = match args.server.is_given().then(|| args.server.options()).transpose() {
+        Ok(options) => options,
+        Err(e) => return Line::failed(&e),
+    };
+    let answer_in = Duration::from_secs(args.timeout).saturating_sub(RESERVE);
+    // The server is asked before the copies are read: what it knew then, a copy must hold.
+    let server = std::thread::scope(|scope| {
+        for path in &paths {
+            // A volume that does not answer is remembered, and not waited for again.
+            scope.spawn(|| stat::metadata(path));
+        }
+        options.map(|options| ask(options, answer_in))
+    });
+    let secret = secret::Args { unlock: args.unlock.clone(), recovery: false };
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let look = || status::look(&fs, &paths, datadir.as_deref(), &secret).map(|looked| looked.copies);
+    let copies = match (!paths.is_empty()).then(look).transpose() {
+        Ok(copies) => copies,
+        // What the server says is shown even so.
+        Err(e) => return judge::line(None, server.as_ref(), &limits, vec![Problem::unknown(e.to_string())]),
+    };
+    judge::line(copies.as_deref(), server.as_ref(), &limits, Vec::new())
+}
+
+/// The copies to look at, and the data directory.
+fn places(args: &Args) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
+    if !args.paths.is_empty() || args.server.is_given() {
+        return Ok((args.paths.clone(), args.datadir.clone()));
+    }
+    let site = site::Args { root: "/".into(), datadir: args.datadir.clone(), ..site::Args::default() };
+    let (paths, datadir) = configured(&site)?;
+    Ok((paths, Some(datadir)))
+}
+
+/// The copies and the data directory that the server on this host is configured with.
+fn configured(site: &site::Args) -> Result<(Vec<PathBuf>, PathBuf)> {
+    let site = site.look()?;
+    if let Some(why) = &site.option_error {
+        return Err(Error::Usage(why.clone()));
+    }
+    let mut found = Findings::default();
+    let Some(configured) = configured::find(&site, &mut found) else {
+        let why: String = found.all().iter().map(|finding| format!(": {}", finding.what)).collect();
+        return Err(Error::Usage(format!(
+            "no server on this host is configured with this kind of keyring{why}. Name its copies, or a server with \
+             --socket or --host"
+        )));
+    };
+    let paths = configured.host.copies().map(|copy| site.at(copy)).collect();
+    Ok((paths, site.at(&site.datadir)))
+}
+
+/// Asks the server, for at most `limit`.
+fn ask(options: ConnectOptions, limit: Duration) -> Result<KeyringFigures> {
+    let ask = move || {
+        let mut session = Session::connect_briefly(&options, limit)?;
+        KeyringFigures::query(&mut session)
+    };
+    // Finding the address may take long too.
+    deadline::run(Path::new("the MySQL server"), limit, ask).unwrap_or_else(|_| {
+        Err(Error::Server(ServerError {
+            doing: "get an answer of the MySQL server".to_owned(),
+            code: 0,
+            why: format!("it has not answered for {} seconds", limit.as_secs()),
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn without_arguments_the_configured_copies_are_checked() {
+        let host = tempfile::tempdir().unwrap();
+        let site = || site::Args { root: host.path().to_owned(), ..site::Args::default() };
+        let none = configured(&site()).unwrap_err().to_string();
+        assert!(none.contains("no server on this host"), "{none}");
+        let options = "[mysqld]\ndatadir=/srv/mysql\nearly-plugin-load=keyring_external.so\n\
+             keyring_external=FORCE_PLUS_PERMANENT\nkeyring_external_data=/mnt/a/k\n\
+             keyring_external_mirrors=/mnt/b/k\nkeyring_external_unlock=file:/etc/secret\n";
+        fs::create_dir_all(host.path().join("etc")).unwrap();
+        fs::write(host.path().join("etc/my.cnf"), options).unwrap();
+        let (paths, datadir) = configured(&site()).unwrap();
+        let root = fs::canonicalize(host.path()).unwrap();
+        assert_eq!(paths, [root.join("mnt/a/k"), root.join("mnt/b/k")]);
+        assert_eq!(datadir, root.join("srv/mysql"));
+    }
+}
