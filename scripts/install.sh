@@ -36,3 +36,13 @@ done
 completions bash "${BASH_DIR:-$share/bash-completion/completions}/keyringctl"
 completions zsh "${ZSH_DIR:-$share/zsh/site-functions}/_keyringctl"
 completions fish "${FISH_DIR:-$share/fish/vendor_completions.d}/keyringctl.fish"
+
+# For monitoring systems: units, which are off until somebody enables them, alert rules and a dashboard.
+monitoring=packaging/monitoring
+for unit in "$monitoring"/*.service "$monitoring"/*.timer; do
+    sed "s,/usr/bin/keyringctl,$prefix/bin/keyringctl," "$unit" >"$work/unit"
+    put 0644 "$work/unit" "$prefix/lib/systemd/system/${unit##*/}"
+done
+for file in prometheus-rules.yml prometheus-rules-test.yml grafana-dashboard.json monitoring.env; do
+    put 0644 "$monitoring/$file" "$share/keyring-external/monitoring/$file"
+done

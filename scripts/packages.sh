@@ -4,7 +4,7 @@
 #   packages.sh GROUP...             installs what is missing, as root, and says so before it does
 #   packages.sh --missing GROUP...   prints what is missing and installs nothing
 #
-# A GROUP is bindings, valgrind, server or bench. Exits 77 when something is missing that may not or cannot be
+# A GROUP is bindings, valgrind, server, monitoring or bench. Exits 77 when something is missing that may not or cannot be
 # installed: the caller is not root, there is no apt-get, or NO_INSTALL=1 is set. Whoever called it goes on without.
 set -euo pipefail
 
@@ -19,6 +19,9 @@ needs() {
             echo mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g \
                 mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs fusermount3:fuse3 sshfs:sshfs sshd:openssh-server \
                 gcore:gdb strace:strace chromium:chromium
+            ;;
+        monitoring) # what checks alert rules, and units
+            echo promtool:prometheus systemd-analyze:systemd
             ;;
         bench) echo sysbench:sysbench valgrind:valgrind mkfs.ext4:e2fsprogs ;;
         *)

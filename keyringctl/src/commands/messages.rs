@@ -150,6 +150,7 @@ fn every_command_in_a_message_exists() {
 #[test]
 fn every_command_in_a_document_exists() {
     check(&["docs", "README.md", "SECURITY.md"], &["md"], 90);
+    check(&["packaging/monitoring"], &["yml", "json", "service"], 9);
 }
 
 #[test]
