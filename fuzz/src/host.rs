@@ -25,7 +25,7 @@ fn example() -> Host {
         plugin_dir: "/usr/lib/mysql/plugin".into(),
         datadir: "/var/lib/mysql".into(),
         unit: "mysql.service".into(),
-        option_dir: "/etc/mysql/mysql.conf.d".into(),
+        option_file: "/etc/mysql/mysql.conf.d/keyring_external.cnf".into(),
         local_manifest: false,
     }
 }

@@ -42,6 +42,10 @@ impl Host {
         ] {
             fs::create_dir_all(host.at(dir)).unwrap();
         }
+        host.write("usr/sbin/mysqld", "a program");
+        for library in ["keyring_external.so", "component_keyring_external.so"] {
+            host.write(&format!("usr/lib/mysql/plugin/{library}"), "a library");
+        }
         host
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The accounts of a host, in the format of `/etc/passwd` and `getent`.
 
+use std::path::PathBuf;
+
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
@@ -10,6 +12,13 @@ pub struct Account {
     pub uid: u32,
     /// The id of its main group.
     pub gid: u32,
+}
+
+/// Finds the home directory of the account with this name in the lines of `/etc/passwd`.
+pub fn home(passwd: &str, name: &str) -> Option<PathBuf> {
+    let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let fields = lines.find(|fields| fields.first() == Some(&name))?;
+    fields.get(5).filter(|home| home.starts_with('/')).map(PathBuf::from)
 }
 
 /// Finds the account with this name in the lines of `/etc/passwd`.
@@ -44,5 +53,7 @@ mod tests {
         assert_eq!(find("mysql:x:a:b\n", "mysql"), None);
         assert_eq!(name_of(text, 101).as_deref(), Some("mysql"));
         assert_eq!(name_of(text, 102), None);
+        assert_eq!(home(text, "mysql"), Some("/nonexistent".into()));
+        assert_eq!(home("mysql:x:1:2\n", "mysql"), None);
     }
 }

@@ -13,11 +13,6 @@ use std::path::{Path, PathBuf};
 /// How much memory mysqld may lock: some chunks for keys, and room to grow. Many systems allow only 64 KiB.
 pub const MEMLOCK: &str = "64M";
 
-/// The path of the option file that setup writes.
-pub fn option_file(host: &Host) -> PathBuf {
-    host.option_dir.join("keyring_external.cnf")
-}
-
 /// The path of the drop-in for mysqld's unit.
 pub fn drop_in(unit: &str) -> PathBuf {
     Path::new("/etc/systemd/system").join(format!("{unit}.d")).join("keyring_external.conf")
@@ -186,7 +181,7 @@ pub fn selinux_commands(directory: &Path) -> Vec<String> {
 /// The paths and contents of the files that make mysqld load this keyring.
 pub fn server_files(host: &Host) -> Vec<(PathBuf, String)> {
     match host.way {
-        Way::Plugin => vec![(option_file(host), option_text(host))],
+        Way::Plugin => vec![(host.option_file.clone(), option_text(host))],
         Way::Component => vec![
             (host.manifest(), manifest_text(&[COMPONENT.to_owned()])),
             (keyring_external::config::file::file_in(&host.plugin_dir), component_text(host)),

@@ -65,8 +65,8 @@ pub struct Host {
     pub datadir: PathBuf,
     /// The systemd unit, such as `mysql.service`.
     pub unit: String,
-    /// The directory for option files.
-    pub option_dir: PathBuf,
+    /// The option file with the plugin's settings.
+    pub option_file: PathBuf,
     /// Whether the manifest beside the program refers to the one in the data directory.
     pub local_manifest: bool,
 }
@@ -109,7 +109,7 @@ pub(crate) fn example(way: Way) -> Host {
         plugin_dir: "/usr/lib/mysql/plugin".into(),
         datadir: "/var/lib/mysql".into(),
         unit: "mysql.service".to_owned(),
-        option_dir: "/etc/mysql/conf.d".into(),
+        option_file: "/etc/mysql/conf.d/keyring_external.cnf".into(),
         local_manifest: false,
     }
 }

@@ -27,7 +27,7 @@ pub fn needs(host: &Host) -> Vec<Need> {
     let mut need = |path: PathBuf, access, what, owned| all.push(Need { path, access, what, owned });
     match host.way {
         Way::Plugin => {
-            need(super::files::option_file(host), "r", "the option file with the plugin's settings", false)
+            need(host.option_file.clone(), "r", "the option file with the plugin's settings", false)
         }
         Way::Component => {
             need(super::manifest_of(&host.mysqld), "r", "the manifest", false);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A systemd unit with its drop-ins: the settings that matter for a keyring (systemd.unit(5), systemd.exec(5)).
 
+mod command;
+
 use std::path::{Path, PathBuf};
 
 /// The settings of a unit. Later files override earlier ones.

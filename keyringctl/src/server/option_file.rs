@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Reads MySQL's option files: lines under groups, with includes, quotes and escapes.
+//! Reads MySQL's option files as mysqld and its clients read them: lines under groups, with includes, quotes and escapes.
+
+mod line;
+mod links;
+mod open;
+
+pub use links::below_root;
 
 use crate::error::{Error, Result};
+use line::{Line, parse};
+use open::Found;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The deepest nesting of `!include`.
-const DEPTH: usize = 8;
+/// The deepest nesting of `!include` that MySQL follows.
+const DEPTH: usize = 10;
+/// How many files are read. Files that include each other are read again and again.
+const MAX_FILES: usize = 1000;
 
 /// The options in option files, in the order in which MySQL reads them.
 #[derive(Clone, Default, Debug)]
@@ -18,6 +27,10 @@ pub struct OptionFiles {
     pub files: Vec<PathBuf>,
     /// Files that MySQL ignores because every user can write to them.
     pub ignored: Vec<PathBuf>,
+    /// The directories that were read by `!includedir`, as the server sees them.
+    pub directories: Vec<PathBuf>,
+    /// Lines without effect: what they include does not exist, or is nested too deeply.
+    pub idle: Vec<String>,
 }
 
 /// A line with an option.
@@ -29,16 +42,37 @@ pub struct OptionLine {
     pub name: String,
     /// Its value; `None` if the line has only a name.
     pub value: Option<String>,
-    /// The file.
+    /// The file. For an argument on mysqld's command line: the systemd unit.
     pub file: PathBuf,
-    /// The number of the line, from 1.
+    /// The number of the line, from 1; 0 for an argument on mysqld's command line.
     pub line: usize,
 }
 
 impl OptionLine {
+    /// An argument such as `--datadir=/srv` on the command line that `unit` starts mysqld with.
+    pub fn argument(text: &str, unit: &Path) -> Option<OptionLine> {
+        let text = text.strip_prefix("--")?;
+        let (name, value) = text.split_once('=').map_or((text, None), |(n, v)| (n, Some(v.to_owned())));
+        Some(OptionLine {
+            group: "mysqld".to_owned(),
+            name: normal(name),
+            value,
+            file: unit.to_owned(),
+            line: 0,
+        })
+    }
+
     /// Returns an error about this line.
     pub fn wrong(&self, why: &str) -> Error {
         wrong(&self.file, self.line, why)
+    }
+
+    /// Where the line is, for messages.
+    pub fn place(&self) -> String {
+        match self.line {
+            0 => format!("the command line of mysqld in {}", self.file.display()),
+            line => format!("{} line {line}", self.file.display()),
+        }
     }
 }
 
@@ -46,110 +80,119 @@ fn wrong(file: &Path, line: usize, why: &str) -> Error {
     Error::Usage(format!("{}, line {line}: {why}", file.display()))
 }
 
+/// The name of an option as MySQL compares it.
+fn normal(name: &str) -> String {
+    let name = name.replace('_', "-");
+    name.strip_prefix("loose-").unwrap_or(&name).to_owned()
+}
+
 impl OptionFiles {
     /// Reads a file and what it includes. Paths in it are taken to be below `root`.
     ///
     /// # Errors
-    /// A file cannot be read, or there is an unknown directive.
+    /// A file cannot be read, contains what MySQL refuses, or leads to more than can be read.
     pub fn read(file: &Path, root: &Path) -> Result<OptionFiles> {
         let mut all = OptionFiles::default();
         all.add(file, root, 0)?;
         Ok(all)
     }
 
+    /// Adds what another file contains, which is read after this one.
+    pub fn append(&mut self, other: OptionFiles) {
+        self.entries.extend(other.entries);
+        self.files.extend(other.files);
+        self.ignored.extend(other.ignored);
+        self.directories.extend(other.directories);
+        self.idle.extend(other.idle);
+    }
+
     fn add(&mut self, file: &Path, root: &Path, depth: usize) -> Result<()> {
-        let failed = |e| Error::io("read", file, e);
-        let mode = fs::metadata(file).map_err(failed)?.permissions().mode();
-        if mode & 0o002 != 0 {
-            // Anyone who can write to it could make a client connect to another server.
-            self.ignored.push(file.to_owned());
-            return Ok(());
+        if self.files.len() + self.ignored.len() >= MAX_FILES {
+            return Err(Error::Usage(format!(
+                "{} is one file too many: these option files lead to more than {MAX_FILES} others. Do they include each other?",
+                file.display()
+            )));
         }
-        let text = fs::read(file).map_err(failed)?;
-        self.files.push(file.to_owned());
-        let mut group = String::new();
-        for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with(['#', ';']) {
-                continue;
+        let text = match open::text(file, root, depth == 0)? {
+            Found::Text(text) => text,
+            Found::Ignored => {
+                // Anyone who can write to it could make a client connect to another server.
+                self.ignored.push(file.to_owned());
+                return Ok(());
             }
-            if let Some(directive) = line.strip_prefix('!') {
-                if depth == DEPTH {
-                    return Err(wrong(file, number, "!include is nested too deeply"));
+        };
+        self.files.push(file.to_owned());
+        let mut group = None::<String>;
+        for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
+            match parse(line).map_err(|why| wrong(file, number, &why))? {
+                Line::Nothing => {}
+                Line::Group(name) => group = Some(name),
+                Line::Option(name, value) => {
+                    let Some(group) = group.clone() else {
+                        return Err(wrong(file, number, "there is an option before the first [group]"));
+                    };
+                    let name = normal(&name);
+                    self.entries.push(OptionLine { group, name, value, file: file.to_owned(), line: number });
                 }
-                for included in included(directive, file, root)? {
-                    self.add(&included, root, depth + 1)?;
+                Line::Include(_) | Line::IncludeDir(_) if depth == DEPTH => {
+                    self.idle.push(format!(
+                        "{} line {number} is nested too deeply: MySQL ignores what it includes",
+                        file.display()
+                    ));
                 }
-            } else if let Some(header) = line.strip_prefix('[') {
-                header.split(']').next().unwrap_or_default().trim().clone_into(&mut group);
-            } else {
-                let (name, value) = assignment(line);
-                let name = name.replace('_', "-");
-                let name = name.strip_prefix("loose-").unwrap_or(&name).to_owned();
-                let group = group.clone();
-                self.entries.push(OptionLine { group, name, value, file: file.to_owned(), line: number });
+                Line::Include(path) => {
+                    let included = at(root, Path::new(&path));
+                    if below_root(root, &included).exists() {
+                        self.add(&included, root, depth + 1)?;
+                    } else {
+                        self.idle.push(format!(
+                            "{} line {number} includes {path}, which does not exist",
+                            file.display()
+                        ));
+                    }
+                }
+                Line::IncludeDir(path) => {
+                    for included in self.directory(file, number, Path::new(&path), root)? {
+                        self.add(&included, root, depth + 1)?;
+                    }
+                }
             }
         }
         Ok(())
     }
-}
 
-/// Returns the files of `!include FILE` or `!includedir DIRECTORY`.
-fn included(directive: &str, from: &Path, root: &Path) -> Result<Vec<PathBuf>> {
-    let (word, path) = directive.split_once(char::is_whitespace).unwrap_or((directive, ""));
-    let path = Path::new(path.trim());
-    let path = path.strip_prefix("/").map_or_else(|_| path.to_owned(), |below| root.join(below));
-    match word {
-        "include" => Ok(vec![path]),
-        "includedir" => {
-            let failed = |e| Error::io("read", &path, e);
-            let mut files = Vec::new();
-            for entry in fs::read_dir(&path).map_err(failed)? {
-                let file = entry.map_err(failed)?.path();
-                if file.extension().is_some_and(|e| e == "cnf") {
-                    files.push(file);
-                }
+    /// Returns the option files in a directory, in MySQL's order.
+    fn directory(&mut self, file: &Path, number: usize, path: &Path, root: &Path) -> Result<Vec<PathBuf>> {
+        let dir = at(root, path);
+        let entries = fs::read_dir(below_root(root, &dir)).map_err(|e| {
+            wrong(
+                file,
+                number,
+                &format!("cannot read the directory {}: {e}. mysqld does not start", path.display()),
+            )
+        })?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|e| Error::io("read", &dir, e))?.file_name();
+            if is_option_file(&name.to_string_lossy()) {
+                names.push(name);
             }
-            files.sort();
-            Ok(files)
         }
-        _ => Err(Error::Usage(format!("{}: unknown directive !{word}", from.display()))),
+        names.sort();
+        self.directories.push(path.components().collect());
+        Ok(names.into_iter().map(|name| dir.join(name)).collect())
     }
 }
 
-/// Parses `name = value`, with MySQL's quotes, escapes and comments at the end of a line.
-fn assignment(line: &str) -> (String, Option<String>) {
-    let Some((name, value)) = line.split_once('=') else {
-        return (line.split('#').next().unwrap_or_default().trim().to_owned(), None);
-    };
-    let value = value.trim();
-    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-    let body = match quote {
-        Some(quote) => value.get(1..).and_then(|rest| Some(&rest[..rest.rfind(quote)?])).unwrap_or(value),
-        None => value.split(" #").next().unwrap_or_default().trim_end(),
-    };
-    (name.trim().to_owned(), Some(unescaped(body)))
+/// Whether MySQL reads a file of this name in a directory.
+fn is_option_file(name: &str) -> bool {
+    name.ends_with(".cnf")
 }
 
-fn unescaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('b') => out.push('\u{8}'),
-            Some('s') => out.push(' '),
-            Some('\\') => out.push('\\'),
-            // An unknown escape stays as it is.
-            Some(other) => out.extend(['\\', other]),
-            None => out.push('\\'),
-        }
-    }
-    out
+/// A path in an option file, as this process sees it.
+fn at(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,6 +98,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("daemonize::plugin_in_a_container", Nothing, daemonize::plugin_in_a_container),
     ("setup::component", Guest, setup::component),
     ("setup::plugin", Guest, setup::plugin),
+    ("setup::oracle_rpm", Guest, setup::oracle_rpm),
     ("diverged::found_and_merged", Nothing, diverged::found_and_merged),
     ("slots::changed_under_a_rotating_server", Nothing, slots::changed_under_a_rotating_server),
     ("slots::renewed_while_the_server_is_down", Nothing, slots::renewed_while_the_server_is_down),

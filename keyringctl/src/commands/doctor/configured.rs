@@ -2,8 +2,8 @@
 //! Finds out how the server is configured to load the keyring: the component by a manifest, or the plugin by an option.
 
 use super::finding::{FindingLevel, Findings};
-use crate::commands::site::Site;
-use crate::host::files::{Manifest, option_file};
+use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
+use crate::host::files::Manifest;
 use crate::host::{Host, Way, manifest_of};
 use crate::server::OptionLine;
 use keyring_external::config::file::{self, COMPONENT};
@@ -39,9 +39,8 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
             "two-keyrings",
             &entry.file,
             format!(
-                "the server loads both the component, by its manifest, and the plugin, by {} line {}",
-                entry.file.display(),
-                entry.line
+                "the server loads both the component, by its manifest, and the plugin, by {}",
+                entry.place()
             ),
             "It then has two keyrings and asks only the component: keys in the other are not found.",
             &[format!("remove early-plugin-load and keyring_external from {}", entry.file.display())],
@@ -57,11 +56,19 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
                 found.error(
                     "plugin-options",
                     &late.file,
-                    format!("{} line {} loads the plugin with {}", late.file.display(), late.line, late.name),
+                    format!("{} loads the plugin with {}", late.place(), late.name),
                     "That is too late: InnoDB starts first, and needs the keyring for encrypted data.",
                     &["early-plugin-load = keyring_external.so".to_owned()],
                 );
-            } else {
+            } else if site.is_snap() {
+                found.add(
+                    FindingLevel::Error,
+                    "configured",
+                    format!("{} is in a snap, which can load no other keyring", site.mysqld.display()),
+                    "The server encrypts nothing with this keyring.",
+                    &["install MySQL from packages, then run keyringctl setup".to_owned()],
+                );
+            } else if !unread(site, found) {
                 found.add(
                     FindingLevel::Error,
                     "configured",
@@ -88,9 +95,45 @@ fn option_files(site: &Site, found: &mut Findings) {
             &[format!("chmod o-w {}", file.display())],
         );
     }
-    if let Some(why) = &site.option_error {
-        found.note("option-files", format!("could not read an option file: {why}"), "");
+    for line in &site.options.idle {
+        found.note("option-files", line.clone(), "");
     }
+    match &site.option_error {
+        Some(why) if site.option_denied => {
+            found.note("option-files", format!("could not read an option file: {why}"), "");
+        }
+        Some(why) => {
+            found.add(
+                FindingLevel::Error,
+                "option-files",
+                format!("could not read an option file: {why}"),
+                "mysqld may not start, and doctor does not know its options.",
+                &["correct that file or the line that includes it".to_owned()],
+            );
+        }
+        None => {}
+    }
+}
+
+/// Finds an option file for our plugin that mysqld does not read. Returns whether there is one.
+fn unread(site: &Site, found: &mut Findings) -> bool {
+    let files = OPTION_DIRS.map(|dir| Path::new(dir).join(OPTION_FILE));
+    let is_read = |file: &&PathBuf| site.options.files.iter().any(|read| site.seen(read) == **file);
+    let Some(file) = files.iter().filter(|file| site.at(file).is_file()).find(|file| !is_read(file)) else {
+        return false;
+    };
+    let main = site.defaults.files.first().map_or(Path::new("/etc/my.cnf"), PathBuf::as_path);
+    found.error(
+        "configured",
+        file,
+        format!("mysqld does not read {}: none of its option files includes it", site.at(file).display()),
+        "The server has no keyring and encrypts nothing.",
+        &[
+            "keyringctl setup (the same keyring and copies): it adds the line".to_owned(),
+            format!("or at the end of {}: !include {}", main.display(), file.display()),
+        ],
+    );
+    true
 }
 
 /// A manifest that the server reads.
@@ -128,9 +171,11 @@ fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manif
     .ok()
 }
 
-/// Returns the option that loads the plugin.
+/// Returns the option that loads the plugin. The last `early-plugin-load` replaces those before it.
 fn loads_plugin<'a>(site: &'a Site, option: &'a str) -> Option<&'a OptionLine> {
-    site.all_options(option).find(|e| {
+    let last = site.option("early-plugin-load").map(OptionLine::place);
+    let counts = |e: &&OptionLine| option != "early-plugin-load" || Some(e.place()) == last;
+    site.all_options(option).filter(counts).find(|e| {
         let value = e.value.as_deref().unwrap_or_default();
         value.contains("keyring_external.so") && !value.contains(COMPONENT)
     })
@@ -182,7 +227,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
         found.warning(
             "deprecated",
             &loaded.file,
-            format!("{} line {} loads the keyring as a plugin", loaded.file.display(), loaded.line),
+            format!("{} loads the keyring as a plugin", loaded.place()),
             "MySQL has deprecated keyring plugins, and a later version may not load them. The component opens the same keyring.",
             &[format!("remove the plugin's lines from {}, then run: keyringctl setup --as component", loaded.file.display())],
         );
@@ -232,11 +277,8 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
     host.min_copies = number("min-copies").unwrap_or(1);
     host.wait = number("wait").unwrap_or(0);
     host.allow_same_device = is_on("allow-same-device");
-    // Write to the file that the option was found in.
-    if site.seen(&loaded.file) != option_file(&host)
-        && let Some(dir) = site.seen(&loaded.file).parent()
-    {
-        host.option_dir = dir.to_owned();
+    if loaded.line > 0 {
+        host.option_file = site.seen(&loaded.file);
     }
     Some(Configured { host, read_only: is_on("read-only"), auto_create: is_on("auto-create") })
 }

@@ -58,7 +58,7 @@ fn plugins(site: &Site, found: &mut Findings) {
                 found.error(
                     OTHER_PLUGIN,
                     &entry.file,
-                    format!("{} line {} loads {other}", entry.file.display(), entry.line),
+                    format!("{} loads {other}", entry.place()),
                     "The server uses only the first keyring plugin, so the order decides which keys it has. \
                      MySQL 8.4 and later have no keyring_file, and do not start with this setting.",
                     &[

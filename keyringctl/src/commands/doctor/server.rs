@@ -17,6 +17,26 @@ pub(super) fn check(args: &Args, view: Option<&HostView<'_>>, found: &mut Findin
     }
 }
 
+/// The server uses our keyring, so that what doctor did not find exists.
+fn unknown_configuration(found: &mut Findings) {
+    const CONFIGURED: &str = "configured";
+    if !found.all().iter().any(|f| f.check == CONFIGURED) {
+        return;
+    }
+    found.ignore(&[CONFIGURED.to_owned()]);
+    found.add(
+        FindingLevel::Warning,
+        KEYRING,
+        "the running server uses keyring_external, but doctor did not find the configuration that loads it",
+        "Another option file or the server's command line does. Started without that, it has no keyring. doctor did not \
+         check its copies.",
+        &[
+            "name the option file that mysqld reads: keyringctl doctor --option-file FILE".to_owned(),
+            "or move the options from the command line into an option file: keyringctl setup".to_owned(),
+        ],
+    );
+}
+
 /// Judges the keyring of a running server.
 pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView<'_>>, found: &mut Findings) {
     found.run_checks(&[STATE, KEYRING]);
@@ -78,7 +98,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
             );
         }
     }
-    let Some(view) = view else { return };
+    let Some(view) = view else { return unknown_configuration(found) };
     let configured: Vec<_> = view.host.copies().map(|copy| copy.to_owned()).collect();
     if !keyring.paths.is_empty() && keyring.paths != configured {
         let shown = |paths: &[std::path::PathBuf]| {

@@ -48,7 +48,8 @@ pub(in crate::commands) struct Args {
     /// Remove other keyrings from the manifest. Import their keys first: keyringctl import
     #[arg(long)]
     pub replace_keyring: bool,
-    /// Directory for the option file [default: /etc/mysql/mysql.conf.d, /etc/mysql/conf.d or /etc/my.cnf.d]
+    /// Directory for the option file of the plugin. If mysqld does not read it, the server's main option file gets a line
+    /// that includes the file [default: a directory that mysqld reads]
     #[arg(long, value_name = "DIR")]
     pub option_dir: Option<PathBuf>,
     /// Do not configure this part (repeatable)

@@ -3,6 +3,7 @@
 
 use super::args::Args;
 use super::ask::Prompt;
+use super::placement;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::files::Manifest;
@@ -73,7 +74,7 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
         wait: args.wait,
         allow_same_device: args.allow_same_device,
         credential,
-        option_dir: args.option_dir.clone().unwrap_or_else(|| site.option_dir.clone()),
+        option_file: placement::option_file(args, site)?,
         local_manifest,
         ..site.host(way(args, site)?, keyring, unlock)
     })

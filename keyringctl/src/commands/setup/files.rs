@@ -4,10 +4,11 @@
 use super::args::{Args, SkippedPart};
 use super::change::{FileChange, is_root};
 use super::choices::manifest;
+use super::placement;
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
 use crate::host::apparmor::{LOCAL_FILE, local_rules, merged};
-use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_file, option_text};
+use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_text};
 use crate::host::needs::needs;
 use crate::host::{Host, Way};
 use keyring_external::config::file::{COMPONENT, file_in};
@@ -21,7 +22,8 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
         Way::Plugin => {
             refuse_both(site, host)?;
             let text = option_text(host);
-            all.push(FileChange::new(site, &option_file(host), "options for mysqld", text, 0o644, group)?);
+            all.push(FileChange::new(site, &host.option_file, "options for mysqld", text, 0o644, group)?);
+            all.extend(placement::include(site, host, group)?);
         }
         Way::Component => {
             refuse_both(site, host)?;
@@ -85,9 +87,9 @@ pub(super) fn has_apparmor(args: &Args, site: &Site) -> bool {
 fn refuse_both(site: &Site, host: &Host) -> Result<()> {
     let other = match host.way {
         Way::Component => site
-            .all_options("early-plugin-load")
-            .find(|e| e.value.as_deref().is_some_and(|v| v.contains("keyring_external")))
-            .map(|e| format!("{}, line {}, loads the plugin keyring_external", e.file.display(), e.line)),
+            .option("early-plugin-load")
+            .filter(|e| e.value.as_deref().is_some_and(|v| v.contains("keyring_external")))
+            .map(|e| format!("{} loads the plugin keyring_external", e.place())),
         Way::Plugin => {
             let path = host.manifest();
             let found = manifest(site, &path)?.is_some_and(|m| m.is_ours());

@@ -6,8 +6,11 @@ mod ask;
 mod change;
 mod choices;
 mod directory;
+mod doubts;
 mod files;
 mod keyring;
+mod placement;
+mod read_back;
 
 pub(super) use args::Args;
 
@@ -40,12 +43,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let typed: &mut dyn BufRead = &mut stdin;
     let mut prompt = if asks { Prompt::interactive(typed) } else { Prompt::non_interactive() };
     let site = args.site.look()?;
+    doubts::refuse(&site)?;
     let host = choices::choose(args, &site, &mut prompt)?;
     let plan = keyring::plan(&site, &host)?;
     let changes = files::changes(args, &site, &host)?;
     show(&host, &plan, &changes, out);
     let mut left = leftovers::findings(&site, Some(&host));
     left.retain(|f| !(args.replace_keyring && f.check == leftovers::OTHER_MANIFEST));
+    left.extend(doubts::missing(&site, &host));
     for finding in &left {
         out.line("");
         finding.print(out);
@@ -91,6 +96,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let written = changes.iter().filter(|c| c.found != ExistingFile::Same).count();
     out.line(format_args!("{} written.", counted(written, "file")));
+    let read_back = read_back::check(&args.site, &host)?;
+    out.line(format_args!("{read_back}."));
+    document["read_back"] = json!(read_back);
     out.line("");
     out.line("Next steps:");
     for step in &next {

@@ -5,7 +5,7 @@
 mod guest;
 mod trace;
 
-use guest::Guest;
+use guest::{Guest, Layout};
 use keyringctl::host::apparmor::{Profile, parse};
 use keyringctl::host::needs::Need;
 use mysql_plugin_tests::rig::{ROTATE, place};
@@ -56,8 +56,31 @@ pub fn plugin() {
     works("plugin", &["--ignore", "deprecated"]);
 }
 
+/// Nothing includes a directory of option files there: setup makes mysqld read its file.
+pub fn oracle_rpm() {
+    let guest = Guest::new(&stock_profile(), Layout::OracleRpm);
+    let setup =
+        ["/mnt/a/keys/main.keyring", "--mirror", "/mnt/b/keys/main.keyring", "--as", "plugin", "--yes"];
+    let (code, written) = guest.ctl("setup", &setup);
+    assert_eq!(code, 0, "{written}");
+    let printed = guest.print_defaults();
+    for option in [
+        "--early-plugin-load=keyring_external.so",
+        "--keyring_external_data=/mnt/a/keys/main.keyring",
+        "--keyring_external_mirrors=/mnt/b/keys/main.keyring",
+    ] {
+        assert!(printed.split_whitespace().any(|word| word == option), "no {option} in {printed}");
+    }
+    let (code, report) = guest.ctl("doctor", &["--ignore", "deprecated", "--offline"]);
+    assert!(code == 0 && report["findings"].as_array().unwrap().is_empty(), "{report:#}");
+    let server = guest.start();
+    let state = "SELECT variable_value FROM performance_schema.global_status WHERE variable_name = 'Keyring_external_state'";
+    assert_eq!(server.value(state), "ATTACHED");
+    server.stop();
+}
+
 fn works(way: &str, ignored: &[&str]) {
-    let guest = Guest::new(&stock_profile());
+    let guest = Guest::new(&stock_profile(), Layout::Debian);
     let setup = |more: &[&str]| {
         let keyring = [
             "/mnt/a/keys/main.keyring",

@@ -98,8 +98,27 @@ fn an_option_file_that_does_not_count_is_reported() {
     let guest = Guest::with_plugin();
     guest.chmod(OPTIONS, 0o666);
     error(&guest.findings(), "option-files", "so MySQL ignores it");
-    guest.write(OPTIONS, "[mysqld]\n!nonsense\n");
-    note(&guest.findings(), "option-files", "could not read");
+    guest.write(OPTIONS, "[mysqld]\n!includedir /none\n");
+    error(&guest.findings(), "option-files", "could not read an option file");
+    guest.write(OPTIONS, &format!("{WITH_PLUGIN}!include /none.cnf\n"));
+    note(&guest.findings(), "option-files", "includes /none.cnf, which does not exist");
+    passes(&guest.findings());
+}
+
+#[test]
+fn an_option_file_that_is_not_read_is_reported() {
+    let guest = Guest::with_plugin();
+    fs::create_dir_all(guest.at("etc/my.cnf.d")).unwrap();
+    fs::rename(guest.at(OPTIONS), guest.at("etc/my.cnf.d/keyring_external.cnf")).unwrap();
+    guest.write(OPTIONS, "[mysqld]\nport=3306\n");
+    error(&guest.findings(), "configured", "none of its option files includes it");
+    guest.write(OPTIONS, "[mysqld]\nport=3306\n!include /etc/my.cnf.d/keyring_external.cnf\n");
+    passes(&guest.findings());
+    guest.write(
+        "usr/lib/systemd/system/mysql.service",
+        &UNIT.replace("sbin/mysqld", "sbin/mysqld --early-plugin-load="),
+    );
+    error(&guest.findings(), "configured", "mysqld does not load keyring_external");
 }
 
 #[test]

@@ -257,6 +257,11 @@ fn the_state_of_the_running_server_is_reported() {
         "server-keyring",
         "component_keyring_file",
     );
+    let mut found = Findings::default();
+    found.add(FindingLevel::Error, "configured", "mysqld does not load keyring_external", "why", &[]);
+    crate::commands::doctor::server::judge(&server_keyring(LoadedAs::Plugin, "ATTACHED"), None, &mut found);
+    warning(&found, "server-keyring", "did not find the configuration");
+    assert!(found.of_check("configured").is_empty());
     let mut elsewhere = server_keyring(LoadedAs::Component, "ATTACHED");
     elsewhere.paths.pop();
     warning(&judge(&elsewhere), "server-keyring", "its configuration names");

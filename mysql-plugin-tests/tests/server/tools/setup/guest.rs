@@ -39,6 +39,15 @@ fn unpacked() -> PathBuf {
     place().basedir.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
+/// Where packages put a server's option files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// A main file that includes a directory.
+    Debian,
+    /// `/etc/my.cnf`, which includes nothing, beside an empty directory for option files.
+    OracleRpm,
+}
+
 /// The host.
 pub struct Guest {
     root: TempDir,
@@ -49,7 +58,7 @@ pub struct Guest {
 
 impl Guest {
     /// A host with that AppArmor profile, an initialised server and two mounted volumes, and without a keyring.
-    pub fn new(profile: &str) -> Guest {
+    pub fn new(profile: &str, layout: Layout) -> Guest {
         let root = tempfile::Builder::new().prefix("g").tempdir_in(&place().run).unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut guest = Guest { root, mounts: Vec::new(), _volumes: [Volume::ext4(), Volume::ext4()] };
@@ -72,9 +81,17 @@ impl Guest {
             "usr/lib/systemd/system/mysql.service",
             "[Service]\nUser=mysql\nExecStart=/usr/sbin/mysqld\n",
         );
-        guest.write("etc/mysql/mysql.cnf", "!includedir /etc/mysql/mysql.conf.d/\n");
-        std::os::unix::fs::symlink("/etc/mysql/mysql.cnf", guest.at("etc/mysql/my.cnf")).unwrap();
-        guest.write("etc/mysql/mysql.conf.d/mysqld.cnf", &options());
+        match layout {
+            Layout::Debian => {
+                guest.write("etc/mysql/mysql.cnf", "!includedir /etc/mysql/mysql.conf.d/\n");
+                std::os::unix::fs::symlink("/etc/mysql/mysql.cnf", guest.at("etc/mysql/my.cnf")).unwrap();
+                guest.write("etc/mysql/mysql.conf.d/mysqld.cnf", &options());
+            }
+            Layout::OracleRpm => {
+                fs::create_dir_all(guest.at("etc/my.cnf.d")).unwrap();
+                guest.write("etc/my.cnf", &options());
+            }
+        }
         guest.programs();
         guest.mount(&unpacked(), unpacked().strip_prefix("/").unwrap().to_str().unwrap(), "ro");
         for (i, point) in ["mnt/a", "mnt/b"].into_iter().enumerate() {
@@ -184,6 +201,11 @@ impl Guest {
                 assert_eq!(fs::metadata(&path).unwrap().uid(), USER, "{}", path.display());
             }
         }
+    }
+
+    /// The options that mysqld reads there, as it prints them.
+    pub fn print_defaults(&self) -> String {
+        run(Command::new("chroot").arg(self.root.path()).args(["/usr/sbin/mysqld", "--print-defaults"]))
     }
 
     pub fn socket(&self) -> PathBuf {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where the plugin's option file goes, so that mysqld reads it: into a directory that mysqld's option files include or,
+//! if there is none, beside a line in the main option file that includes just this file.
+
+use super::args::Args;
+use super::change::FileChange;
+use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The comment above the line that setup adds to the main option file.
+const COMMENT: &str = "# Written by keyringctl setup: the keyring's options.";
+
+/// The path of the option file that setup writes.
+pub(super) fn option_file(args: &Args, site: &Site) -> Result<PathBuf> {
+    if let Some(dir) = &args.option_dir {
+        if !dir.is_absolute() {
+            return Err(Error::Usage(format!("--option-dir is {}: give an absolute path", dir.display())));
+        }
+        return Ok(dir.join(OPTION_FILE));
+    }
+    let read = site.options.files.iter().map(|file| site.seen(file));
+    // What an earlier setup wrote.
+    let own = read.into_iter().rfind(|file| file.file_name().is_some_and(|name| name == OPTION_FILE));
+    if let Some(own) = own {
+        return Ok(own);
+    }
+    let included = &site.options.directories;
+    let preferred = OPTION_DIRS.map(PathBuf::from).into_iter().find(|dir| included.contains(dir));
+    let dir =
+        preferred.or_else(|| included.last().cloned()).unwrap_or_else(|| beside(site, &main_file(site)));
+    Ok(dir.join(OPTION_FILE))
+}
+
+/// The directory for an option file that the main one includes.
+fn beside(site: &Site, main: &Path) -> PathBuf {
+    let parent = main.parent().unwrap_or(Path::new("/etc"));
+    if !["/etc", "/etc/mysql"].map(Path::new).contains(&parent) {
+        return parent.to_owned();
+    }
+    let usual = OPTION_DIRS.map(PathBuf::from);
+    let existing = usual.iter().find(|dir| site.at(dir).is_dir());
+    existing.or(usual.last()).cloned().unwrap_or_else(|| parent.to_owned())
+}
+
+/// The option file that gets the include: the first one that mysqld reads and that exists, or else the first one.
+fn main_file(site: &Site) -> PathBuf {
+    let all = &site.defaults.files;
+    let existing = all.iter().find(|file| site.real(file).is_file());
+    existing.or(all.first()).cloned().unwrap_or_else(|| "/etc/my.cnf".into())
+}
+
+/// The change of the main option file, if without it mysqld would not read the option file of this host.
+pub(super) fn include(site: &Site, host: &Host, group: u32) -> Result<Option<FileChange>> {
+    let file = &host.option_file;
+    let is_read = site.options.files.iter().any(|read| site.seen(read) == *file)
+        || file.parent().is_some_and(|dir| site.options.directories.iter().any(|read| read == dir));
+    if is_read {
+        return Ok(None);
+    }
+    if site.defaults.files.is_empty() {
+        return Err(Error::Usage(format!(
+            "{} starts mysqld with --no-defaults, so it reads no option file. Remove --no-defaults there. Nothing was changed",
+            site.at(&site.unit_file).display()
+        )));
+    }
+    let main = main_file(site);
+    // On Debian it is a link.
+    let main = site.seen(&site.real(&main));
+    let mut text = site.text(&main)?.unwrap_or_default();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push_str(&format!("{COMMENT}\n!include {}\n", file.display()));
+    let (mode, group) = match fs::metadata(site.at(&main)) {
+        Ok(meta) => (meta.mode() & 0o7777, meta.gid()),
+        Err(_) => (0o644, group),
+    };
+    FileChange::new(site, &main, "includes the options for mysqld", text, mode, group).map(Some)
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Reads back what setup wrote, as mysqld would: from the files that mysqld reads, in its order.
+
+use crate::commands::doctor::configured::{self, Configured};
+use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::site::{self, Site};
+use crate::error::{Error, Result};
+use crate::host::files::source;
+use crate::host::{Host, Way};
+use keyring_external::config::file::file_in;
+use std::process::{Command, Stdio};
+
+/// Checks that mysqld now finds this keyring, and says from which file.
+///
+/// # Errors
+/// It does not: what it finds instead, and where.
+pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
+    let site = args.look()?;
+    let mut found = Findings::default();
+    let configured = configured::find(&site, &mut found);
+    // If there is a keyring, an option file with a fault of its own is no reason to fail.
+    let counts = |check: &str| configured.is_none() || check != "option-files";
+    let mut wrong: Vec<String> = found
+        .all()
+        .into_iter()
+        .filter(|f| f.level == FindingLevel::Error && counts(f.check))
+        .map(|f| f.what.clone())
+        .collect();
+    wrong.extend(configured.iter().flat_map(|found| differences(&site, planned, found)));
+    if wrong.is_empty() && planned.way == Way::Plugin {
+        wrong.extend(denied(&site, planned));
+    }
+    if !wrong.is_empty() {
+        return Err(Error::Usage(format!(
+            "the files were written, but mysqld would not use this keyring: {}. Correct that, then run setup again",
+            wrong.join("; ")
+        )));
+    }
+    Ok(match planned.way {
+        Way::Plugin => format!("Read back: mysqld finds the keyring in {}", planned.option_file.display()),
+        Way::Component => format!(
+            "Read back: mysqld finds the component in {} and the keyring in {}",
+            planned.manifest().display(),
+            file_in(&planned.plugin_dir).display()
+        ),
+    })
+}
+
+/// What mysqld finds that is not as planned.
+fn differences(site: &Site, planned: &Host, found: &Configured) -> Vec<String> {
+    let host = &found.host;
+    let mut all = Vec::new();
+    let mut compare = |name: &str, planned: String, found: String| {
+        if planned != found {
+            let line = site.option(&format!("keyring-external-{name}"));
+            let place = line.map(|line| format!(" ({})", line.place())).unwrap_or_default();
+            all.push(format!("{} is \"{found}\", not \"{planned}\"{place}", name.replace('-', "_")));
+        }
+    };
+    let paths =
+        |host: &Host| host.mirrors.iter().map(|m| m.display().to_string()).collect::<Vec<_>>().join(":");
+    compare("data", planned.keyring.display().to_string(), host.keyring.display().to_string());
+    compare("mirrors", paths(planned), paths(host));
+    compare("unlock", source(&planned.unlock), source(&host.unlock));
+    compare("min-copies", planned.min_copies.to_string(), host.min_copies.to_string());
+    compare("wait", planned.wait.to_string(), host.wait.to_string());
+    compare("allow-same-device", planned.allow_same_device.to_string(), host.allow_same_device.to_string());
+    all
+}
+
+/// Asks mysqld which options it reads; `--print-defaults` makes it print them and end. Says what is missing. A mysqld below
+/// a root is not run.
+fn denied(site: &Site, planned: &Host) -> Option<String> {
+    let chosen = site.defaults.chosen.as_ref().filter(|_| !site.is_below())?;
+    let mut command = Command::new(&site.mysqld);
+    // If mysqld does not take --print-defaults at this place, --version keeps it from starting.
+    command.args(chosen).args(["--print-defaults", "--version"]).env_clear().envs(site.environment.clone());
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let printed = String::from_utf8_lossy(&output.stdout).replace('_', "-");
+    if !output.status.success() || printed.trim().is_empty() {
+        return None;
+    }
+    let data = format!("--keyring-external-data={}", planned.keyring.display()).replace('_', "-");
+    let missing = ["--early-plugin-load=", &data].into_iter().find(|option| !printed.contains(option))?;
+    Some(format!("{} --print-defaults does not print {missing}", site.mysqld.display()))
+}

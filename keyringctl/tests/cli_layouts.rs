@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl setup` and `doctor` on the layouts of MySQL's packages: what setup writes is what mysqld reads.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use common::ended::Ended;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// Checks about what a directory cannot have: volumes of its own.
+const OF_VOLUMES: [&str; 7] =
+    ["volume", "same-device", "same-disk", "volatile", "mirrors-apart", "secret-on-volume", "fstab"];
+
+/// How packages lay out a server.
+struct Layout {
+    name: &'static str,
+    /// Files and their texts; a text that begins with `->` is the target of a link.
+    files: &'static [(&'static str, &'static str)],
+    /// Directories that are empty.
+    dirs: &'static [&'static str],
+    mysqld: &'static str,
+    plugin_dir: &'static str,
+    /// The option file that setup writes.
+    written: &'static str,
+    /// The option file that setup adds an include to.
+    included_by: Option<&'static str>,
+}
+
+const MYSQLD_OPTIONS: &str = "[mysqld]\ndatadir=/var/lib/mysql\nsocket=/var/lib/mysql/mysql.sock\n\nlog-error=/var/log/mysqld.log\npid-file=/var/run/mysqld/mysqld.pid";
+const RPM_UNIT: &str =
+    "[Service]\nUser=mysql\nEnvironmentFile=-/etc/sysconfig/mysql\nExecStart=/usr/sbin/mysqld $MYSQLD_OPTS\n";
+const DEB_UNIT: &str = "[Service]\nUser=mysql\nExecStart=/usr/sbin/mysqld\n";
+const DEB_MAIN: &str =
+    "# for all programs\n!includedir /etc/mysql/conf.d/\n!includedir /etc/mysql/mysql.conf.d/\n";
+
+const LAYOUTS: [Layout; 13] = [
+    Layout {
+        name: "Oracle's RPM",
+        files: &[
+            ("etc/my.cnf", MYSQLD_OPTIONS),
+            ("usr/lib/systemd/system/mysqld.service", RPM_UNIT),
+            // Of a package that was built for another layout.
+            ("usr/lib/mysql/plugin/keyring_external.so", "a library"),
+        ],
+        dirs: &["etc/my.cnf.d"],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib64/mysql/plugin",
+        written: "/etc/my.cnf.d/keyring_external.cnf",
+        included_by: Some("/etc/my.cnf"),
+    },
+    Layout {
+        name: "Percona's RPM",
+        files: &[("etc/my.cnf", MYSQLD_OPTIONS), ("usr/lib/systemd/system/mysqld.service", RPM_UNIT)],
+        dirs: &[],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib64/mysql/plugin",
+        written: "/etc/my.cnf.d/keyring_external.cnf",
+        included_by: Some("/etc/my.cnf"),
+    },
+    Layout {
+        name: "Red Hat's mysql-server",
+        files: &[
+            ("etc/my.cnf", "[client-server]\n\n!includedir /etc/my.cnf.d\n\n"),
+            ("etc/my.cnf.d/mysql-server.cnf", MYSQLD_OPTIONS),
+            (
+                "usr/lib/systemd/system/mysqld.service",
+                "[Service]\nUser=mysql\nExecStart=/usr/libexec/mysqld --basedir=/usr\n",
+            ),
+        ],
+        dirs: &[],
+        mysqld: "usr/libexec/mysqld",
+        plugin_dir: "usr/lib64/mysql/plugin",
+        written: "/etc/my.cnf.d/keyring_external.cnf",
+        included_by: None,
+    },
+    Layout {
+        name: "Oracle's and Percona's Debian packages",
+        files: &[
+            ("etc/mysql/mysql.cnf", DEB_MAIN),
+            ("etc/alternatives/my.cnf", "->/etc/mysql/mysql.cnf"),
+            ("etc/mysql/my.cnf", "->/etc/alternatives/my.cnf"),
+            ("etc/mysql/mysql.conf.d/mysqld.cnf", MYSQLD_OPTIONS),
+            ("lib/systemd/system/mysql.service", DEB_UNIT),
+        ],
+        dirs: &["etc/mysql/conf.d"],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib/mysql/plugin",
+        written: "/etc/mysql/mysql.conf.d/keyring_external.cnf",
+        included_by: None,
+    },
+    Layout {
+        name: "Debian with MariaDB's common files, which replace the main option file",
+        files: &[
+            ("etc/mysql/mysql.cnf", DEB_MAIN),
+            (
+                "etc/mysql/mariadb.cnf",
+                "!includedir /etc/mysql/conf.d/\n!includedir /etc/mysql/mariadb.conf.d/\n",
+            ),
+            ("etc/alternatives/my.cnf", "->/etc/mysql/mariadb.cnf"),
+            ("etc/mysql/my.cnf", "->/etc/alternatives/my.cnf"),
+            ("etc/mysql/mysql.conf.d/mysqld.cnf", MYSQLD_OPTIONS),
+            ("lib/systemd/system/mysql.service", DEB_UNIT),
+        ],
+        dirs: &["etc/mysql/conf.d", "etc/mysql/mariadb.conf.d"],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib/mysql/plugin",
+        written: "/etc/mysql/conf.d/keyring_external.cnf",
+        included_by: None,
+    },
+    Layout {
+        name: "the official image",
+        files: &[(
+            "etc/my.cnf",
+            "[mysqld]\nskip-name-resolve\ndatadir=/var/lib/mysql\nuser=mysql\n[client]\nsocket=/s\n\n!includedir /etc/mysql/conf.d/\n",
+        )],
+        dirs: &["etc/mysql/conf.d"],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib64/mysql/plugin",
+        written: "/etc/mysql/conf.d/keyring_external.cnf",
+        included_by: None,
+    },
+    Layout {
+        name: "the official image of Debian",
+        files: &[("etc/mysql/my.cnf", "[mysqld]\ndatadir=/var/lib/mysql\n!includedir /etc/mysql/conf.d/\n")],
+        dirs: &["etc/mysql/conf.d"],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib/mysql/plugin",
+        written: "/etc/mysql/conf.d/keyring_external.cnf",
+        included_by: None,
+    },
+    Layout {
+        name: "Bitnami's image",
+        files: &[(
+            "opt/bitnami/mysql/conf/my.cnf",
+            "[mysqld]\nbasedir=/opt/bitnami/mysql\ndatadir=/var/lib/mysql\nplugin_dir=/opt/bitnami/mysql/lib/plugin\n",
+        )],
+        dirs: &["etc/mysql", "usr/lib/mysql/plugin"],
+        mysqld: "opt/bitnami/mysql/bin/mysqld",
+        plugin_dir: "opt/bitnami/mysql/lib/plugin",
+        written: "/opt/bitnami/mysql/conf/keyring_external.cnf",
+        included_by: Some("/opt/bitnami/mysql/conf/my.cnf"),
+    },
+    Layout {
+        name: "the generic archive, without an option file",
+        files: &[],
+        dirs: &["etc"],
+        mysqld: "usr/local/mysql/bin/mysqld",
+        plugin_dir: "usr/local/mysql/lib/plugin",
+        written: "/etc/my.cnf.d/keyring_external.cnf",
+        included_by: Some("/etc/my.cnf"),
+    },
+    Layout {
+        name: "the generic archive, with the option file of its prefix",
+        files: &[("usr/local/mysql/etc/my.cnf", "[mysqld]\nport=3307\n")],
+        dirs: &["etc"],
+        mysqld: "usr/local/mysql/bin/mysqld",
+        plugin_dir: "usr/local/mysql/lib/plugin",
+        written: "/usr/local/mysql/etc/keyring_external.cnf",
+        included_by: Some("/usr/local/mysql/etc/my.cnf"),
+    },
+    Layout {
+        name: "no directory for option files",
+        files: &[
+            ("etc/mysql/my.cnf", "[mysqld]\nport=3306\n"),
+            ("lib/systemd/system/mysql.service", DEB_UNIT),
+        ],
+        dirs: &[],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib/mysql/plugin",
+        written: "/etc/my.cnf.d/keyring_external.cnf",
+        included_by: Some("/etc/mysql/my.cnf"),
+    },
+    Layout {
+        name: "a unit that names its only option file",
+        files: &[
+            ("etc/mysql/my.cnf", DEB_MAIN),
+            ("srv/mysql/my.cnf", "[mysqld]\nport=3306\n"),
+            ("lib/systemd/system/mysql.service", DEB_UNIT),
+            (
+                "etc/systemd/system/mysql.service.d/own.conf",
+                "[Service]\nExecStart=\nExecStart=/usr/sbin/mysqld --defaults-file=/srv/mysql/my.cnf\n",
+            ),
+        ],
+        dirs: &["etc/mysql/conf.d", "etc/mysql/mysql.conf.d"],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib/mysql/plugin",
+        written: "/srv/mysql/keyring_external.cnf",
+        included_by: Some("/srv/mysql/my.cnf"),
+    },
+    Layout {
+        name: "an environment file that adds an option file",
+        files: &[
+            ("etc/my.cnf", MYSQLD_OPTIONS),
+            ("usr/lib/systemd/system/mysqld.service", RPM_UNIT),
+            ("etc/sysconfig/mysql", "MYSQLD_OPTS=\"--defaults-extra-file=/srv/extra.cnf --port=3307\"\n"),
+            ("srv/extra.cnf", "!includedir /srv/extra.d\n"),
+        ],
+        dirs: &["srv/extra.d"],
+        mysqld: "usr/sbin/mysqld",
+        plugin_dir: "usr/lib64/mysql/plugin",
+        written: "/srv/extra.d/keyring_external.cnf",
+        included_by: None,
+    },
+];
+
+/// A directory with a layout, a place for the keyring, and both libraries.
+struct Host(TempDir);
+
+impl Host {
+    fn new(layout: &Layout) -> Host {
+        let host = Host::empty();
+        for (path, text) in layout.files {
+            host.write(path, text);
+        }
+        for dir in layout.dirs {
+            fs::create_dir_all(host.at(dir)).unwrap();
+        }
+        host.write(layout.mysqld, "a program");
+        for library in
+            ["keyring_external.so", "component_keyring_external.so", "component_validate_password.so"]
+        {
+            host.write(&format!("{}/{library}", layout.plugin_dir), library);
+        }
+        host
+    }
+
+    fn empty() -> Host {
+        let host = Host(tempfile::tempdir().unwrap());
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        host.write("etc/passwd", &format!("mysql:x:{uid}:{gid}::/var/lib/mysql:/bin/false\n"));
+        for dir in ["var/lib/mysql", "mnt/a", "mnt/b"] {
+            fs::create_dir_all(host.at(dir)).unwrap();
+        }
+        host
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.path().join(path.trim_start_matches('/'))
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if let Some(target) = text.strip_prefix("->") {
+            symlink(target, path).unwrap();
+        } else {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.at(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyringctl"));
+        command.args(args).arg("--root").arg(self.0.path());
+        Ended::of(&command.stdin(Stdio::null()).output().unwrap())
+    }
+
+    fn setup(&self, way: &str, more: &[&str]) -> Ended {
+        let args =
+            ["setup", "/mnt/a/keys/k", "--mirror", "/mnt/b/keys/k", "--allow-same-device", "--as", way];
+        self.run(&[&args, more].concat())
+    }
+
+    /// Asserts that the doctor finds the keyring, and nothing wrong with it.
+    #[track_caller]
+    fn is_well(&self, way: &str) {
+        let ignored = OF_VOLUMES.iter().flat_map(|check| ["--ignore", check]).collect::<Vec<_>>();
+        let report = self.run(&[&["doctor", "--offline", "--json"], &ignored[..]].concat()).json();
+        let findings = report["findings"].as_array().unwrap().iter().filter(|f| f["level"] != "note");
+        let what: Vec<_> = findings.map(|f| f["what"].to_string()).collect();
+        assert!(what.is_empty(), "{what:#?}");
+        assert_eq!(report["way"], way);
+        assert_eq!(report["copies"], serde_json::json!(["/mnt/a/keys/k", "/mnt/b/keys/k"]));
+    }
+}
+
+#[test]
+fn the_plugin_is_written_where_mysqld_reads_it() {
+    for layout in &LAYOUTS {
+        eprintln!("{}", layout.name);
+        let host = Host::new(layout);
+        let before = layout.included_by.map(|main| fs::read_to_string(host.at(main)).unwrap_or_default());
+        let ended = host.setup("plugin", &["--yes"]).says(
+            0,
+            &[
+                &format!("NEW        {}", layout.written),
+                &format!("Read back: mysqld finds the keyring in {}.", layout.written),
+            ],
+        );
+        assert!(ended.out.starts_with(&format!("/{} will load", layout.mysqld)), "{ended:?}");
+        assert!(ended.out.contains(&format!(" from /{}.\n", layout.plugin_dir)), "{ended:?}");
+        assert!(!ended.out.contains("missing-path"), "{ended:?}");
+        assert!(host.read(layout.written).contains("keyring_external_data = /mnt/a/keys/k\n"));
+        if let (Some(main), Some(before)) = (layout.included_by, before) {
+            let after = host.read(main);
+            assert!(after.starts_with(&before), "{after}");
+            assert!(after.ends_with(&format!("\n!include {}\n", layout.written)), "{after}");
+            assert_eq!(host.at(&format!("{main}.bak")).exists(), !before.is_empty(), "{}", layout.name);
+        } else {
+            assert!(!ended.out.contains("CHANGED"), "{ended:?}");
+        }
+        host.is_well("plugin");
+        let again = host.setup("plugin", &["--yes"]).says(0, &["0 files written"]);
+        assert!(!again.out.contains("includes the options"), "{again:?}");
+    }
+}
+
+#[test]
+fn the_component_is_written_where_mysqld_reads_it() {
+    for layout in &LAYOUTS {
+        eprintln!("{}", layout.name);
+        let host = Host::new(layout);
+        let ended = host.setup("component", &["--yes"]).says(
+            0,
+            &[&format!(
+                "Read back: mysqld finds the component in /{}.my and the keyring in /{}/component_keyring_external.cnf.",
+                layout.mysqld, layout.plugin_dir
+            )],
+        );
+        assert!(!ended.out.contains("missing-path") && !ended.out.contains("CHANGED"), "{ended:?}");
+        host.is_well("component");
+    }
+}
+
+#[test]
+fn an_include_is_shown_as_a_change_and_written_once() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.setup("plugin", &["--dry-run"]).says(
+        0,
+        &[
+            "CHANGED    /etc/my.cnf (includes the options for mysqld, mode 0644)",
+            "+!include /etc/my.cnf.d/keyring_external.cnf",
+        ],
+    );
+    assert_eq!(host.read("etc/my.cnf"), MYSQLD_OPTIONS);
+    fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o640)).unwrap();
+    host.setup("plugin", &["--yes"]).says(0, &["The previous /etc/my.cnf was kept as /etc/my.cnf.bak"]);
+    let mode = fs::metadata(host.at("etc/my.cnf")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o640, "its permissions stay");
+    host.setup("plugin", &["--yes", "--wait", "5"]).says(0, &["1 file written"]);
+    assert_eq!(host.read("etc/my.cnf").matches("!include").count(), 1);
+}
+
+#[test]
+fn a_later_option_that_wins_is_named() {
+    let host = Host::new(&LAYOUTS[3]);
+    host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\nkeyring_external_data=/mnt/b/other\n");
+    host.setup("plugin", &["--yes"]).says(
+        2,
+        &["would not use this keyring", "data is \"/mnt/b/other\", not \"/mnt/a/keys/k\"", "zz.cnf line 2"],
+    );
+    host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\nearly-plugin-load=\n");
+    host.setup("plugin", &["--yes"]).says(2, &["would not use this keyring", "mysqld does not load"]);
+    fs::remove_file(host.at("etc/mysql/mysql.conf.d/zz.cnf")).unwrap();
+    host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
+}
+
+#[test]
+fn an_option_file_that_no_one_includes_is_told() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.setup("plugin", &["--yes"]).says(0, &[]);
+    host.write("etc/my.cnf", MYSQLD_OPTIONS);
+    host.run(&["doctor", "--offline"]).says(
+        1,
+        &[
+            "my.cnf.d/keyring_external.cnf: none of its option files includes it",
+            "or at the end of /etc/my.cnf: !include /etc/my.cnf.d/keyring_external.cnf",
+        ],
+    );
+    // Its advice is enough.
+    host.setup("plugin", &["--yes"]).says(0, &["CHANGED    /etc/my.cnf"]);
+    host.is_well("plugin");
+}
+
+#[test]
+fn an_option_file_that_does_not_exist_is_refused() {
+    let host = Host::new(&LAYOUTS[0]);
+    for command in [&["doctor", "--offline"][..], &["setup", "/mnt/a/k", "--as", "plugin", "--yes"]] {
+        host.run(&[command, &["--option-file", "/etc/none.cnf"]].concat())
+            .says(2, &["etc/none.cnf does not exist (--option-file)"]);
+    }
+    host.write("etc/bad.cnf", "[mysqld]\n!includedir /none.d\n");
+    host.setup("plugin", &["--yes", "--option-file", "/etc/bad.cnf"])
+        .says(2, &["cannot read the directory /none.d"]);
+    assert!(!host.at("mnt/a/keys").exists());
+    host.run(&["doctor", "--offline", "--option-file", "/etc/bad.cnf"]).says(1, &["ERROR   option-files"]);
+}
+
+#[test]
+fn a_server_in_a_snap_is_refused() {
+    let host = Host::empty();
+    host.write("snap/mysql/current/usr/sbin/mysqld", "a program");
+    for way in ["plugin", "component"] {
+        host.setup(way, &["--yes"]).says(2, &["/snap/mysql/current/usr/sbin/mysqld is in a snap"]);
+    }
+    host.run(&["doctor", "--offline"]).says(1, &["is in a snap", "install MySQL from packages"]);
+}
+
+#[test]
+fn paths_that_do_not_exist_are_warned_of() {
+    let host = Host::empty();
+    fs::remove_dir(host.at("var/lib/mysql")).unwrap();
+    host.setup("plugin", &["--dry-run"]).says(
+        0,
+        &[
+            "the mysqld program ",
+            "the data directory ",
+            "the plugin directory ",
+            "usr/lib/mysql/plugin does not exist",
+        ],
+    );
+    let host = Host::new(&LAYOUTS[0]);
+    fs::remove_file(host.at("usr/lib64/mysql/plugin/component_keyring_external.so")).unwrap();
+    host.setup("component", &["--dry-run"])
+        .says(0, &["WARNING missing-path: the library ", "make install PLUGIN_DIR=/usr/lib64"]);
+}
+
+#[test]
+fn a_plugin_that_the_command_line_loads_is_found() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.setup("plugin", &["--yes"]).says(0, &[]);
+    let options = "--early-plugin-load=keyring_external.so --keyring-external=FORCE_PLUS_PERMANENT \
+                   --keyring-external-data=/mnt/a/keys/k --keyring-external-mirrors=/mnt/b/keys/k \
+                   --keyring-external-allow-same-device=ON --keyring-external-unlock=file:/etc/keyring_external.secret";
+    host.write("etc/my.cnf", MYSQLD_OPTIONS);
+    fs::remove_file(host.at("etc/my.cnf.d/keyring_external.cnf")).unwrap();
+    host.write("etc/sysconfig/mysql", &format!("MYSQLD_OPTS=\"{options}\"\n"));
+    host.is_well("plugin");
+}
+
+#[test]
+fn an_instance_of_a_unit_has_groups_of_its_own() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.setup("plugin", &["--yes"]).says(0, &[]);
+    host.write(
+        "usr/lib/systemd/system/mysqld@.service",
+        "[Service]\nUser=mysql\nExecStart=/usr/sbin/mysqld --defaults-group-suffix=@%I\n",
+    );
+    let own = "[mysqld@two]\nkeyring_external_data=/mnt/b/keys/k\nkeyring_external_mirrors=\n";
+    host.write("etc/my.cnf", &format!("{}\n{own}", host.read("etc/my.cnf")));
+    let copies = |unit: &str| {
+        let report = host.run(&["doctor", "--offline", "--json", "--unit", unit]).says(1, &[]).json();
+        report["copies"].clone()
+    };
+    assert_eq!(copies("mysqld@two"), serde_json::json!(["/mnt/b/keys/k"]));
+    assert_eq!(copies("mysqld@one"), serde_json::json!(["/mnt/a/keys/k", "/mnt/b/keys/k"]));
+}
