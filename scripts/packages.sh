@@ -4,8 +4,9 @@
 #   packages.sh GROUP...             installs what is missing, as root, and says so before it does
 #   packages.sh --missing GROUP...   prints what is missing and installs nothing
 #
-# A GROUP is bindings, valgrind, server, monitoring or bench. Exits 77 when something is missing that may not or cannot be
-# installed: the caller is not root, there is no apt-get, or NO_INSTALL=1 is set. Whoever called it goes on without.
+# A GROUP is bindings, valgrind, confine, server, monitoring or bench. Exits 77 when something is missing that may not or
+# cannot be installed: the caller is not root, there is no apt-get, or NO_INSTALL=1 is set. Whoever called it goes on
+# without.
 set -euo pipefail
 
 say() { printf 'packages: %s\n' "$*" >&2; }
@@ -15,6 +16,7 @@ needs() {
     case $1 in
         bindings) echo @libclang:libclang-dev ;;
         valgrind) echo valgrind:valgrind @libc6-dbg:libc6-dbg ;;
+        confine) echo apparmor_parser:apparmor ;; # reads the profiles that setup changes
         server) # filesystems to put keyrings on, what shows memory and system calls, a browser for the report
             echo mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g \
                 mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs fusermount3:fuse3 sshfs:sshfs sshd:openssh-server \

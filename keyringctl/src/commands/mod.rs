@@ -4,6 +4,7 @@
 
 mod all_copies;
 mod apart;
+mod apparmor;
 mod backup;
 mod check;
 mod content;

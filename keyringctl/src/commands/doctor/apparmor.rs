@@ -3,28 +3,31 @@
 
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
-use crate::host::apparmor::{LOCAL_FILE, PROFILE_FILE, Profile, parse};
+use crate::commands::apparmor::{FoundProfile, profiles};
+use crate::host::apparmor::{MissingAccess, include_line, local_rules};
 use crate::host::needs::needs;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 const RULES: &str = "apparmor-rules";
-const DIRECTORY: &str = "/etc/apparmor.d";
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
 pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[RULES]);
-    let Some((file, profile)) = profile(view) else { return };
-    match state(view, &file, &profile) {
-        ProfileState::Enforced => rules(view, &file, &profile, FindingLevel::Error, found),
-        ProfileState::Unknown(why) => {
-            found.note(RULES, why, "");
-            rules(view, &file, &profile, FindingLevel::Warning, found);
-        }
-        ProfileState::Off(why) => {
-            found.note(RULES, why, "While that is so, AppArmor does not restrict mysqld.")
+    let all = profiles(view.site, &view.host.mysqld);
+    for profile in &all {
+        match state(view, profile) {
+            ProfileState::Enforced => rules(view, profile, FindingLevel::Error, found),
+            ProfileState::Unknown(why) => {
+                found.note(RULES, why, "");
+                rules(view, profile, FindingLevel::Warning, found);
+            }
+            ProfileState::Off(why) => {
+                found.note(RULES, why, "While that is so, AppArmor does not restrict mysqld.")
+            }
         }
     }
+    let loaded: Vec<_> = all.iter().filter(|profile| !profile.is_marked(view.site, "disable")).collect();
+    twice(&loaded, found);
 }
 
 /// Whether the profile is in force.
@@ -34,41 +37,33 @@ enum ProfileState {
     Unknown(String),
 }
 
-/// Returns the profile that confines mysqld, and its file.
-fn profile(view: &HostView<'_>) -> Option<(PathBuf, Profile)> {
-    let stock = PathBuf::from(PROFILE_FILE);
-    let entries = fs::read_dir(view.local_path(Path::new(DIRECTORY))).into_iter().flatten().flatten();
-    let others = entries.map(|e| Path::new(DIRECTORY).join(e.file_name())).filter(|p| *p != stock);
-    let files: Vec<_> = std::iter::once(stock.clone()).chain(others).collect();
-    files.into_iter().find_map(|file| {
-        let text = fs::read_to_string(view.local_path(&file)).ok()?;
-        let include = |name: &str| texts(view, name);
-        let found = parse(&text, &include).into_iter().find(|p| p.confines(&view.host.mysqld))?;
-        Some((file, found))
-    })
-}
-
-/// Returns the texts that an include names: a file, or all files of a directory.
-fn texts(view: &HostView<'_>, name: &str) -> Option<Vec<String>> {
-    let path = view.local_path(&Path::new(DIRECTORY).join(name));
-    if path.is_dir() {
-        let mut files: Vec<_> =
-            fs::read_dir(&path).ok()?.flatten().map(|e| e.path()).filter(|p| p.is_file()).collect();
-        files.sort();
-        return Some(files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect());
+/// Reports profiles of one name. A copy of a profile in the same directory is one, whatever its ending.
+fn twice(all: &[&FoundProfile], found: &mut Findings) {
+    for (i, later) in all.iter().enumerate() {
+        let earlier = all.iter().take(i).find(|earlier| earlier.profile.name == later.profile.name);
+        if let Some(earlier) = earlier {
+            found.warning(
+                RULES,
+                &later.file,
+                format!(
+                    "{} and {} both contain the profile {}",
+                    earlier.file.display(),
+                    later.file.display(),
+                    later.profile.name
+                ),
+                "AppArmor loads both, and the one that it loads last counts.",
+                &["move the one that is not meant to another directory".to_owned()],
+            );
+        }
     }
-    Some(vec![fs::read_to_string(&path).ok()?])
 }
 
-fn state(view: &HostView<'_>, file: &Path, profile: &Profile) -> ProfileState {
-    let shown = file.display();
-    let name = file.file_name().unwrap_or_default();
-    let marked =
-        |dir: &str| view.local_path(&Path::new(DIRECTORY).join(dir).join(name)).symlink_metadata().is_ok();
-    if !profile.is_enforced() || marked("force-complain") {
+fn state(view: &HostView<'_>, found: &FoundProfile) -> ProfileState {
+    let (shown, profile) = (found.file.display(), &found.profile);
+    if !profile.is_enforced() || found.is_marked(view.site, "force-complain") {
         return ProfileState::Off(format!("the AppArmor profile {shown} only logs (complain mode)"));
     }
-    if marked("disable") {
+    if found.is_marked(view.site, "disable") {
         return ProfileState::Off(format!("the AppArmor profile {shown} is disabled"));
     }
     if view.site.is_below() {
@@ -98,8 +93,8 @@ fn state(view: &HostView<'_>, file: &Path, profile: &Profile) -> ProfileState {
     }
 }
 
-fn rules(view: &HostView<'_>, file: &Path, profile: &Profile, level: FindingLevel, found: &mut Findings) {
-    let missing = profile.missing(&needs(&view.host));
+fn rules(view: &HostView<'_>, of: &FoundProfile, level: FindingLevel, found: &mut Findings) {
+    let missing = of.profile.missing(&needs(&view.host));
     if missing.is_empty() {
         return;
     }
@@ -110,21 +105,41 @@ fn rules(view: &HostView<'_>, file: &Path, profile: &Profile, level: FindingLeve
             format!("{} ({}: {}{denied})", m.need.path.display(), m.need.what, m.access)
         })
         .collect();
-    let mut fix = vec![format!("in {LOCAL_FILE} (keyringctl setup writes it):")];
-    let needed: Vec<_> = missing.iter().map(|m| m.need.clone()).collect();
-    let lines = crate::host::apparmor::local_rules(&needed);
-    fix.extend(lines.lines().filter(|l| !l.starts_with('#')).map(|l| format!("    {l}")));
-    if !profile.not_found.iter().any(|n| n.contains("local/")) && missing.iter().any(|m| m.denied) {
-        fix.push(format!("also remove the deny rule from {} or from a file it includes", file.display()));
-    }
-    fix.push(format!("then run: apparmor_parser -r -T -W {}", file.display()));
     found
         .add(
             level,
             RULES,
-            format!("the AppArmor profile {} does not let mysqld open what the keyring needs: {}", file.display(), list.join("; ")),
+            format!("the AppArmor profile {} does not let mysqld open what the keyring needs: {}", of.file.display(), list.join("; ")),
             "mysqld then starts without a keyring and cannot read encrypted data. Only the kernel's log says why.",
-            &fix,
+            &remedy(view, of, &missing),
         )
-        .path = Some(file.to_owned());
+        .path = Some(of.file.clone());
+}
+
+/// The lines that are missing, and where.
+fn remedy(view: &HostView<'_>, of: &FoundProfile, missing: &[MissingAccess]) -> Vec<String> {
+    let mut fix = Vec::new();
+    if !of.includes_local {
+        fix.push(format!(
+            "in {}, before the closing brace of the profile {}, which includes no file for local rules:",
+            of.file.display(),
+            of.profile.name
+        ));
+        fix.push(format!("    {}", include_line(&of.local)));
+    }
+    let needed: Vec<_> = missing.iter().map(|m| m.need.clone()).collect();
+    let lines = local_rules(&needed);
+    let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with('#')).collect();
+    let present = fs::read_to_string(view.local_path(&of.local)).unwrap_or_default();
+    // The file may have the rules, and the profile not include it.
+    if of.includes_local || lines.iter().any(|line| !present.contains(line)) {
+        let by = if of.includes_local { " (keyringctl setup writes it)" } else { "" };
+        fix.push(format!("in {}{by}:", of.local.display()));
+        fix.extend(lines.iter().map(|line| format!("    {line}")));
+    }
+    if missing.iter().any(|m| m.denied) {
+        fix.push(format!("also remove the deny rule from {} or from a file it includes", of.file.display()));
+    }
+    fix.push(format!("then run: {}", of.reload()));
+    fix
 }

@@ -3,6 +3,7 @@
 
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
+use crate::host::apparmor::DIRECTORY;
 use keyring_external::store::real::effective_user;
 use serde::Serialize;
 use similar::TextDiff;
@@ -106,6 +107,12 @@ impl FileChange {
         }
     }
 
+    /// The ending of the file's previous version, after its `.bak` and number: AppArmor loads every file in its directory
+    /// as a profile, except for those with certain endings. The old profile would override the new one.
+    fn ending(&self) -> &'static str {
+        if self.path.parent() == Some(Path::new(DIRECTORY)) { "~" } else { "" }
+    }
+
     /// Writes the file durably. If a file with other contents exists, keeps it and returns its new path.
     pub(super) fn write(&self, site: &Site) -> Result<Option<PathBuf>> {
         if self.found == ExistingFile::Same {
@@ -115,7 +122,11 @@ impl FileChange {
         let dir = place.parent().unwrap_or(Path::new("/"));
         let created = fs::DirBuilder::new().recursive(true).mode(0o755).create(dir);
         created.map_err(|e| Error::io("create", dir, e))?;
-        let kept = if matches!(self.found, ExistingFile::Other(_)) { Some(keep(&place)?) } else { None };
+        let kept = if matches!(self.found, ExistingFile::Other(_)) {
+            Some(keep(&place, self.ending())?)
+        } else {
+            None
+        };
         let failed = |e| Error::io("write", &place, e);
         let mut temporary = OsString::from(&place);
         temporary.push(".keyringctl");
@@ -138,11 +149,11 @@ impl FileChange {
     }
 }
 
-/// Keeps a file as `.bak`, `.bak1` and so on: the first name that is free.
-fn keep(place: &Path) -> Result<PathBuf> {
+/// Keeps a file as `.bak`, `.bak1` and so on, with this ending: the first name that is free.
+fn keep(place: &Path, ending: &str) -> Result<PathBuf> {
     for n in 0..100 {
         let mut name = OsString::from(place);
-        name.push(if n == 0 { ".bak".to_owned() } else { format!(".bak{n}") });
+        name.push(if n == 0 { format!(".bak{ending}") } else { format!(".bak{n}{ending}") });
         let backup = PathBuf::from(name);
         // A second name for the same file, which remains when the new file is renamed over the first.
         match fs::hard_link(place, &backup) {
@@ -151,7 +162,10 @@ fn keep(place: &Path) -> Result<PathBuf> {
             Err(e) => return Err(Error::io("keep", &backup, e)),
         }
     }
-    Err(Error::Usage(format!("{}.bak to .bak99 exist already: move some of them away", place.display())))
+    Err(Error::Usage(format!(
+        "{0}.bak{ending} to .bak99{ending} exist already: move some of them away",
+        place.display()
+    )))
 }
 
 pub(super) fn is_root() -> bool {

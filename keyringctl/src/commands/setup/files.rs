@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Which files setup writes, and their contents, merged with what exists.
 
+use super::apparmor;
 use super::args::{Args, SkippedPart};
 use super::change::{FileChange, is_root};
 use super::choices::manifest;
 use super::placement;
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
-use crate::host::apparmor::{LOCAL_FILE, local_rules, merged};
 use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_text};
-use crate::host::needs::needs;
 use crate::host::{Host, Way};
 use keyring_external::config::file::{COMPONENT, file_in};
 use std::path::Path;
@@ -60,10 +59,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
         )?);
     }
     if has_apparmor(args, site) {
-        let path = Path::new(LOCAL_FILE);
-        let existing = site.text(path)?.unwrap_or_default();
-        let text = merged(&existing, &local_rules(&needs(host)));
-        all.push(FileChange::new(site, path, "AppArmor rules", text, 0o644, group)?);
+        all.extend(apparmor::changes(site, host, group)?);
     }
     Ok(all)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl setup`: creates the keyring and writes the configuration of mysqld, systemd and AppArmor for it.
 
+mod apparmor;
 mod args;
 mod ask;
 mod change;
@@ -20,7 +21,6 @@ use super::output::{Output, counted};
 use super::site;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::host::apparmor::PROFILE_FILE;
 use crate::host::files::selinux_commands;
 use crate::host::{Host, Way};
 use ask::Prompt;
@@ -128,7 +128,7 @@ fn show(host: &Host, plan: &keyring::KeyringPlan, changes: &[FileChange], out: &
 fn next_steps(args: &Args, site: &site::Site, host: &Host) -> Vec<String> {
     let mut steps = Vec::new();
     if files::has_apparmor(args, site) {
-        steps.push(format!("apparmor_parser -r -T -W {PROFILE_FILE}"));
+        steps.extend(apparmor::reload(site, host));
     }
     if site.at(Path::new("/etc/selinux/config")).exists() {
         host.copies().for_each(|copy| steps.extend(selinux_commands(directory_of(copy))));

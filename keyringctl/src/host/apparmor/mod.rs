@@ -7,8 +7,11 @@ mod profile;
 mod rules;
 
 pub use parse::{Include, parse};
-pub use profile::{MissingAccess, PathRule, Profile};
-pub use rules::{LOCAL_FILE, PROFILE_FILE, local_rules, merged};
+pub use profile::{End, MissingAccess, PathRule, Profile};
+pub use rules::{
+    DIRECTORY, PROFILE_FILE, include_line, included_local_files, is_loaded, local_file, local_rules, merged,
+    with_include,
+};
 
 #[cfg(test)]
 #[path = "tests.rs"]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Parses the path rules of AppArmor's policy files (apparmor.d(5)).
 
-use super::profile::{PathRule, Profile};
+use super::profile::{End, PathRule, Profile};
 use std::collections::HashMap;
 
 /// Most levels of includes, and most files.
@@ -55,6 +55,23 @@ pub fn parse(text: &str, include: &Include<'_>) -> Vec<Profile> {
     profiles
 }
 
+/// A line without blanks and comments around it.
+#[derive(Clone, Copy)]
+struct LinePart {
+    /// The number of the line, from 0.
+    number: usize,
+    /// Where this part begins in the line.
+    from: usize,
+    len: usize,
+}
+
+impl LinePart {
+    /// The place with so many bytes left in this part.
+    fn before(self, left: usize) -> Option<End> {
+        Some(End { line: self.number, column: self.from + self.len.checked_sub(left)? })
+    }
+}
+
 struct Parser<'a> {
     include: &'a Include<'a>,
     variables: HashMap<String, Vec<String>>,
@@ -72,7 +89,8 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn text(&mut self, text: &str, depth: usize) {
         self.texts += 1;
-        for line in text.lines() {
+        for (number, line) in text.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
             let line = line.trim();
             if let Some(what) = included(line) {
                 self.included(what, depth);
@@ -84,13 +102,17 @@ impl Parser<'_> {
             }
             self.pending.push(' ');
             self.pending.push_str(line);
-            self.statements();
+            let here = (depth == 0).then_some(LinePart { number, from: indent, len: line.len() });
+            self.statements(here);
         }
     }
 
     fn included(&mut self, what: &str, depth: usize) {
         if depth == DEPTH || self.texts > MOST_TEXTS {
             return;
+        }
+        if let (1, Some(profile)) = (self.blocks, self.profiles.last_mut()) {
+            profile.includes.push(what.to_owned());
         }
         match (self.include)(what) {
             Some(texts) => texts.iter().for_each(|text| self.text(text, depth + 1)),
@@ -103,7 +125,8 @@ impl Parser<'_> {
     }
 
     /// Processes complete statements: the header of a block, a rule, the end of a block, a line that sets a variable.
-    fn statements(&mut self) {
+    /// `here` is the line that was added last, if it is one of the profile's own file.
+    fn statements(&mut self, here: Option<LinePart>) {
         let pending = std::mem::take(&mut self.pending);
         let mut rest = pending.as_str();
         loop {
@@ -122,7 +145,12 @@ impl Parser<'_> {
                     }
                     self.blocks += 1;
                 }
-                '}' => self.blocks = self.blocks.saturating_sub(1),
+                '}' => {
+                    if let (1, Some(profile)) = (self.blocks, self.profiles.last_mut()) {
+                        profile.end = here.and_then(|line| line.before(after.len() + 1));
+                    }
+                    self.blocks = self.blocks.saturating_sub(1);
+                }
                 _ => self.rule(statement),
             }
             self.scan = Scan::default();

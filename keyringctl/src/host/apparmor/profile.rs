@@ -24,10 +24,23 @@ pub struct Profile {
     pub flags: Vec<String>,
     /// Its path rules, including those from included files.
     pub rules: Vec<PathRule>,
+    /// The files and directories that it includes itself, as it names them.
+    pub includes: Vec<String>,
     /// The included files that do not exist.
     pub not_found: Vec<String>,
+    /// Where its closing brace is; `None` if that is not in the file that was parsed.
+    pub end: Option<End>,
     pub(super) variables: HashMap<String, Vec<String>>,
     pub(super) aliases: Vec<(String, String)>,
+}
+
+/// The place of a closing brace in a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End {
+    /// The number of the line, from 0.
+    pub line: usize,
+    /// How many bytes of the line are before the brace.
+    pub column: usize,
 }
 
 /// A path rule.

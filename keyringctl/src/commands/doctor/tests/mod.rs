@@ -2,6 +2,7 @@
 //! A host in good order, below a directory, and for each finding what provokes it.
 
 mod configuration;
+mod confinement;
 mod keyrings;
 mod system;
 

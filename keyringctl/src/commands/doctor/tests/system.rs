@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Findings about volumes, systemd, AppArmor, SELinux and the running server.
+//! Findings about volumes, systemd, SELinux and the running server.
 
 use super::super::{selinux, server};
 use super::*;
-use crate::host::apparmor::{LOCAL_FILE, PROFILE_FILE, local_rules};
-use crate::host::needs::needs;
 use crate::server::{LoadedAs, ServerKeyring};
 
 fn mounted(from: &str, to: &str) -> impl Fn(&mut HostView<'_>) {
@@ -142,54 +140,6 @@ fn a_host_without_systemd_is_a_note() {
     let found = findings(&site, &|_| {});
     note(&found, "systemd", "systemd unit mysql.service does not exist");
     passes(&found);
-}
-
-/// As far as these paths go, what MySQL's packages bring.
-const PROFILE: &str = "/usr/sbin/mysqld {\n  /etc/mysql/** r,\n  /usr/lib/mysql/plugin/ r,\n  /usr/lib/mysql/plugin/*.so* mr,\n\
-    /var/lib/mysql/** rwk,\n  #include <local/usr.sbin.mysqld>\n}\n";
-
-#[test]
-fn an_apparmor_profile_without_our_rules_is_reported() {
-    let guest = Guest::new();
-    let profile = PROFILE_FILE.trim_start_matches('/');
-    guest.write(profile, PROFILE);
-    let found = guest.findings();
-    for file in [
-        "/usr/sbin/mysqld.my",
-        "component_keyring_external.cnf",
-        "/mnt/a/keys/main.keyring",
-        "/mnt/b/keys/main.keyring.new",
-    ] {
-        error(&found, "apparmor-rules", file);
-    }
-    let finding = found.of_check("apparmor-rules")[0];
-    assert!(finding.fix.iter().any(|l| l.contains("/usr/sbin/mysqld.my r,")), "{:?}", finding.fix);
-    assert!(!finding.what.contains("/etc/mysql/secret"), "{}", finding.what);
-
-    let site = guest.site();
-    let rules = local_rules(&needs(&HostView::collect(&site, None, &mut Findings::default()).unwrap().host));
-    let local = LOCAL_FILE.trim_start_matches('/');
-    guest.write(local, &rules);
-    passes(&guest.findings());
-    guest.write(local, &format!("{rules}deny /mnt/** w,\n"));
-    error(&guest.findings(), "apparmor-rules", "denied by another rule");
-}
-
-#[test]
-fn a_profile_that_is_not_in_force_is_a_note() {
-    let guest = Guest::new();
-    // A name of their own, as administrators give them.
-    guest.write(
-        "etc/apparmor.d/mysql",
-        &PROFILE.replace("/usr/sbin/mysqld {", "profile mysqld /usr/{,local/}sbin/mysqld flags=(complain) {"),
-    );
-    let found = guest.findings();
-    note(&found, "apparmor-rules", "only logs");
-    passes(&found);
-    guest.write("etc/apparmor.d/mysql", PROFILE);
-    error(&guest.findings(), "apparmor-rules", "does not let mysqld open");
-    guest.write("etc/apparmor.d/disable/mysql", "");
-    note(&guest.findings(), "apparmor-rules", "is disabled");
 }
 
 #[test]
