@@ -19,6 +19,9 @@ pub enum Which {
     Peer,
 }
 
+/// Name of the witness in a data directory.
+const WITNESS: &str = "keyring_external.witness";
+
 pub const BOTH: [Which; 2] = [Which::Ours, Which::Peer];
 
 impl Which {
@@ -71,7 +74,7 @@ impl Place {
             Which::Ours => {
                 let secret = bench.base.join("secret");
                 if !place.template.exists() {
-                    names::make_ours(&place.template, &secret, keys)?;
+                    names::make_ours(&place.template, &secret, keys, Some(&place.dir))?;
                 }
                 place.configure(&format!(
                     r#"{{"path": "{}", "unlock": "file:{}", "allow_same_device": true}}"#,
@@ -94,7 +97,7 @@ impl Place {
         fs::write(file, text).map_err(|e| e.to_string())
     }
 
-    /// Runs a job on a fresh copy of the keyring.
+    /// Runs a job on a fresh copy of the keyring and its witness.
     fn run(&self, bench: &Bench<'_>, task: Task) -> Result<Done, String> {
         self.renew()?;
         bench.launcher.run(&self.job(task))
@@ -106,11 +109,16 @@ impl Place {
     }
 
     fn copy(&self) -> std::io::Result<()> {
-        for left in [self.dir.join("data/keyring_external.witness"), self.file.with_extension("backup")] {
+        let witness = self.dir.join("data").join(WITNESS);
+        for left in [witness.clone(), self.file.with_extension("backup")] {
             match fs::remove_file(left) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
+        }
+        // A keyring of ours is one that its server used before: it writes one without a witness anew.
+        if self.which == Which::Ours {
+            fs::copy(self.dir.join(WITNESS), &witness)?;
         }
         fs::copy(&self.template, &self.file).map(drop)
     }

@@ -73,21 +73,23 @@ pub fn record_len() -> usize {
 }
 
 /// Makes our keyring with the keys 0 to `keys` - 1, opened by the secret in a file.
-pub fn make_ours(path: &Path, secret: &Path, keys: u64) -> Result<(), String> {
+/// The witness that a server would have is written in `witness_in`.
+pub fn make_ours(path: &Path, secret: &Path, keys: u64, witness_in: Option<&Path>) -> Result<(), String> {
     let bytes = std::fs::read(secret).map_err(|e| format!("{}: {e}", secret.display()))?;
     let unlock = || Ok(UnlockSecret::new(Locked::copy_of(&bytes)?));
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths: Vec<PathBuf> = vec![path.to_owned()];
     let make = || {
         NewKeyring::new("figures", &unlock()?, "secret", Cost::NONE)?.write(&fs, &paths)?;
-        let (keyring, _) = load_all(&fs, &paths, 1, "secret", unlock, |_, _| {})?;
+        let (mut keyring, _) = load_all(&fs, &paths, 1, "secret", unlock, |_, _| {})?;
         let key_type = KeyType::new(KEY_TYPE.to_bytes())?;
         let names: Vec<_> = (0..keys).map(Name::new).collect();
         let data: Vec<_> = (0..keys).map(data).collect();
         let records = names.iter().zip(&data).map(|(name, data)| {
             Ok(KeyRecord { name: NameRef::new(name.id(), b"")?, key_type: &key_type, created: 1, data })
         });
-        keyring.store_all(&records.collect::<Result<Vec<_>, keyring_external::error::Error>>()?)
+        keyring.store_all(&records.collect::<Result<Vec<_>, keyring_external::error::Error>>()?)?;
+        witness_in.map_or(Ok(()), |dir| keyring.write_witness(&fs, dir, |_, _| {}))
     };
     make().map_err(|e| e.to_string())
 }

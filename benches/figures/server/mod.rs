@@ -52,7 +52,7 @@ impl Site {
         // Of the keyring before.
         let _ = fs::remove_file(self.host.datadir().join("keyring_external.witness"));
         match self.which {
-            Which::Ours => names::make_ours(&self.file, &self.secret, keys)?,
+            Which::Ours => names::make_ours(&self.file, &self.secret, keys, None)?,
             Which::Peer => names::make_peers(&self.file, keys)?,
         }
         settle(dir)
