@@ -22,6 +22,7 @@ mod prometheus;
 mod rekey;
 mod report;
 mod secret;
+mod selinux;
 mod server;
 mod setup;
 mod site;

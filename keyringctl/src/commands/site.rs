@@ -5,6 +5,7 @@ mod command_line;
 mod defaults;
 mod parts;
 mod places;
+pub(super) mod systemd;
 mod units;
 mod version;
 

@@ -172,12 +172,6 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
     text
 }
 
-/// The commands that label a directory of a copy for SELinux.
-pub fn selinux_commands(directory: &Path) -> Vec<String> {
-    let d = directory.display();
-    vec![format!("semanage fcontext -a -t mysqld_db_t '{d}(/.*)?'"), format!("restorecon -Rv {d}")]
-}
-
 /// The paths and contents of the files that make mysqld load this keyring.
 pub fn server_files(host: &Host) -> Vec<(PathBuf, String)> {
     match host.way {

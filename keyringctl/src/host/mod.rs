@@ -7,6 +7,7 @@ pub mod apparmor;
 pub mod files;
 pub mod mounts;
 pub mod needs;
+pub mod selinux;
 pub mod unit;
 
 use keyring_external::unlock::UnlockSource;

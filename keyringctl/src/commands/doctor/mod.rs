@@ -9,10 +9,10 @@ pub(super) mod finding;
 pub(super) mod host_view;
 mod keyring;
 pub(super) mod leftovers;
-mod selinux;
+pub(super) mod selinux;
 pub(super) mod server;
 mod systemd;
-mod unlock;
+pub(super) mod unlock;
 mod volumes;
 
 use super::output::Output;

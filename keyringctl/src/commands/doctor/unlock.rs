@@ -4,6 +4,7 @@
 use super::files::{may, may_write};
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
+use crate::commands::site::{Site, systemd};
 use crate::host::accounts::Account;
 use keyring_external::store::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
@@ -14,9 +15,10 @@ use std::path::Path;
 
 const SECRET: &str = "unlock-secret";
 const ON_VOLUME: &str = "secret-on-volume";
+const CREDENTIALS: &str = "systemd-credentials";
 
 pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
-    found.run_checks(&[SECRET, ON_VOLUME]);
+    found.run_checks(&[SECRET, ON_VOLUME, CREDENTIALS]);
     match &view.host.unlock {
         UnlockSource::File(file) => secret_file(view, file, view.site.account.as_ref(), found),
         UnlockSource::Credential(name) => credential(view, name, found),
@@ -106,6 +108,15 @@ fn credential(view: &HostView<'_>, name: &str, found: &mut Findings) {
         );
         return;
     };
+    if let Some(why) = without_credentials(view.site) {
+        found.add(
+            FindingLevel::Error,
+            CREDENTIALS,
+            format!("the secret is the systemd credential {name}, but {why}"),
+            "mysqld has no unlock secret and cannot open the keyring.",
+            &["keyringctl setup, with --unlock file:PATH".to_owned()],
+        );
+    }
     match (unit.credential(name), &view.host.credential) {
         (None, _) => {
             found.add(
@@ -127,6 +138,12 @@ fn credential(view: &HostView<'_>, name: &str, found: &mut Findings) {
             "",
         ),
     }
+}
+
+/// Says that this host's systemd has no credentials, if so.
+pub(in crate::commands) fn without_credentials(site: &Site) -> Option<String> {
+    let version = site.systemd_version().filter(|version| *version < systemd::CREDENTIALS)?;
+    Some(format!("systemd {version} has none: they need systemd {} or later", systemd::CREDENTIALS))
 }
 
 fn environment(view: &HostView<'_>, name: &str, found: &mut Findings) {

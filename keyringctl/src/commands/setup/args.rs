@@ -6,11 +6,12 @@ use crate::host::Way;
 use keyring_external::unlock::UnlockSource;
 use std::path::PathBuf;
 
-/// Create a keyring and configure mysqld, systemd and AppArmor for it
+/// Create a keyring and configure mysqld, systemd, AppArmor and SELinux for it
 ///
-/// Prompts for what was not given, shows every file that it will write, and asks for confirmation before it writes. If a
-/// file exists with other contents, the difference is shown and the old file kept as FILE.bak. Nothing is restarted.
-#[derive(clap::Args)]
+/// Prompts for what was not given, shows every file that it will write and every command that it will run, and asks for
+/// confirmation before it does so. If a file exists with other contents, the difference is shown and the old file kept as
+/// FILE.bak. Nothing is restarted.
+#[derive(clap::Args, Default)]
 #[group(id = "setup")]
 #[command(after_help = "Examples:\n  \
     keyringctl setup\n  \
@@ -85,4 +86,5 @@ impl From<LoadAs> for Way {
 pub(in crate::commands) enum SkippedPart {
     Systemd,
     Apparmor,
+    Selinux,
 }

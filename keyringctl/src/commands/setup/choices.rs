@@ -4,6 +4,7 @@
 use super::args::Args;
 use super::ask::Prompt;
 use super::placement;
+use crate::commands::doctor::unlock::without_credentials;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::files::Manifest;
@@ -54,6 +55,12 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
         }
         (_, None) => None,
     };
+    if let (UnlockSource::Credential(name), Some(why)) = (&unlock, without_credentials(site)) {
+        return Err(Error::Usage(format!(
+            "--unlock credential:{name} cannot work: {why}. Use --unlock file:{}. Nothing was changed",
+            secret_file(site).display()
+        )));
+    }
     let count = 1 + mirrors.len();
     if count > MAX_COPIES as usize || args.min_copies as usize > count || args.min_copies == 0 {
         return Err(Error::Usage(format!(

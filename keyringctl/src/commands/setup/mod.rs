@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl setup`: creates the keyring and writes the configuration of mysqld, systemd and AppArmor for it.
+//! `keyringctl setup`: creates the keyring and writes the configuration of mysqld, systemd, AppArmor and SELinux for it.
 
 mod apparmor;
 mod args;
@@ -12,6 +12,7 @@ mod files;
 mod keyring;
 mod placement;
 mod read_back;
+mod selinux;
 
 pub(super) use args::Args;
 
@@ -21,15 +22,12 @@ use super::output::{Output, counted};
 use super::site;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::host::files::selinux_commands;
 use crate::host::{Host, Way};
 use ask::Prompt;
 use change::{ExistingFile, FileChange};
 use keyring_external::store::real::RealFs;
-use keyring_external::store::volume::directory_of;
 use serde_json::json;
 use std::io::BufRead;
-use std::path::Path;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let asks = !args.yes && !out.is_json() && ask::has_terminal();
@@ -47,20 +45,24 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let host = choices::choose(args, &site, &mut prompt)?;
     let plan = keyring::plan(&site, &host)?;
     let changes = files::changes(args, &site, &host)?;
+    let labels = selinux::plan(args, &site, &host);
     show(&host, &plan, &changes, out);
+    labels.show(out);
     let mut left = leftovers::findings(&site, Some(&host));
     left.retain(|f| !(args.replace_keyring && f.check == leftovers::OTHER_MANIFEST));
     left.extend(doubts::missing(&site, &host));
+    left.extend(selinux::findings(args, &site, &host));
     for finding in &left {
         out.line("");
         finding.print(out);
     }
-    let next = next_steps(args, &site, &host);
+    let next = next_steps(args, &site, &host, labels.left(Vec::new()));
     let mut document = json!({
         "dry_run": args.dry_run,
         "way": host.way,
         "keyring": plan,
         "files": changes,
+        "selinux": labels,
         "findings": left,
         "next": next,
     });
@@ -96,16 +98,20 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let written = changes.iter().filter(|c| c.found != ExistingFile::Same).count();
     out.line(format_args!("{} written.", counted(written, "file")));
+    let failed = labels.run(out);
     let read_back = read_back::check(&args.site, &host)?;
     out.line(format_args!("{read_back}."));
     document["read_back"] = json!(read_back);
+    let verdict = if failed.is_empty() { Verdict::Fine } else { Verdict::NotFine };
+    let next = next_steps(args, &site, &host, labels.left(failed));
+    document["next"] = json!(next);
     out.line("");
     out.line("Next steps:");
     for step in &next {
         out.line(format_args!("    {step}"));
     }
     out.document(&document);
-    Ok(Verdict::Fine)
+    Ok(verdict)
 }
 
 fn show(host: &Host, plan: &keyring::KeyringPlan, changes: &[FileChange], out: &mut Output) {
@@ -125,14 +131,12 @@ fn show(host: &Host, plan: &keyring::KeyringPlan, changes: &[FileChange], out: &
 }
 
 /// The steps that are left to the administrator, because setup restarts and reloads nothing.
-fn next_steps(args: &Args, site: &site::Site, host: &Host) -> Vec<String> {
+fn next_steps(args: &Args, site: &site::Site, host: &Host, labels: Vec<String>) -> Vec<String> {
     let mut steps = Vec::new();
     if files::has_apparmor(args, site) {
         steps.extend(apparmor::reload(site, host));
     }
-    if site.at(Path::new("/etc/selinux/config")).exists() {
-        host.copies().for_each(|copy| steps.extend(selinux_commands(directory_of(copy))));
-    }
+    steps.extend(labels);
     if files::has_systemd(args, site) {
         steps.push("systemctl daemon-reload".to_owned());
         steps.push(format!("systemctl restart {}", host.unit.trim_end_matches(".service")));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Findings about volumes, systemd, SELinux and the running server.
+//! Findings about volumes, systemd and the running server.
 
-use super::super::{selinux, server};
+use super::super::server;
 use super::*;
 use crate::server::{LoadedAs, ServerKeyring};
 
@@ -140,27 +140,6 @@ fn a_host_without_systemd_is_a_note() {
     let found = findings(&site, &|_| {});
     note(&found, "systemd", "systemd unit mysql.service does not exist");
     passes(&found);
-}
-
-#[test]
-fn a_label_that_mysqld_may_not_write_is_reported() {
-    let guest = Guest::new();
-    let site = guest.site();
-    let mut found = Findings::default();
-    let view = HostView::collect(&site, None, &mut found).unwrap();
-    let label = |label: &str| {
-        let context = format!("system_u:object_r:{label}:s0");
-        let mut found = Findings::default();
-        selinux::check_labels(&view, &|_| Some(context.clone()), &mut found);
-        found
-    };
-    assert!(label("mysqld_db_t").all().is_empty());
-    let found = label("unlabeled_t");
-    error(&found, "selinux-label", "unlabeled_t");
-    assert!(found.all()[0].fix.iter().any(|l| l.contains("semanage fcontext")), "{:?}", found.all());
-    let mut found = Findings::default();
-    selinux::check_labels(&view, &|_| None, &mut found);
-    note(&found, "selinux-label", "cannot read the SELinux label");
 }
 
 fn server_keyring(way: LoadedAs, state: &str) -> ServerKeyring {
