@@ -18,6 +18,7 @@ pub mod plugin;
 mod pointers;
 pub mod services;
 mod spin;
+mod status;
 #[allow(non_camel_case_types, missing_docs, clippy::indexing_slicing)]
 #[rustfmt::skip]
 pub mod sys;

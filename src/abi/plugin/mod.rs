@@ -5,10 +5,10 @@ mod functions;
 mod lifecycle;
 mod replace;
 mod settings;
-mod status;
 mod variables;
 
 use super::pointers::Shared;
+use super::status;
 use super::sys::{
     KX_KEYRING_INTERFACE_VERSION, KX_PLUGIN_INTERFACE_VERSION, KX_PLUGIN_LICENSE_GPL,
     KX_PLUGIN_OPT_ALLOW_EARLY, KX_PLUGIN_TYPE_KEYRING, kx_keyring, kx_plugin,

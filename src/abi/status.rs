@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The status variables. Each is computed when a client asks for it.
+//! The status variables, of the plugin and of the component. Each is computed when a client asks for it.
 
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
@@ -52,7 +52,7 @@ shown!(stores, s => Shown::Number(s.stores), Shown::Number(0));
 shown!(failures, s => Shown::Number(s.failures), Shown::Number(0));
 shown!(last_error, s => Shown::Text(s.last_error.clone()), Shown::Text(String::new()));
 
-/// The list that the descriptor names, ended by one without a name.
+/// All of them, ended by one without a name, as the server takes them.
 pub(super) static VARS: Shared<[kx_show_var; 10]> = Shared::new([
     var(c"Keyring_external_state", state),
     var(c"Keyring_external_keys", keys),
