@@ -143,6 +143,13 @@ struct kx_malloc_service {
   char *(*my_strndup)(unsigned int key, const char *from, size_t length, int flags);
 };
 
+/* plugin_registry_service: gives a plugin the registry (kx_registry, below), to be returned after use. */
+struct kx_registry;
+struct kx_plugin_registry_service {
+  struct kx_registry *(*acquire)(void);
+  int (*release)(struct kx_registry *registry);
+};
+
 /* Levels of my_plugin_log_message. */
 #define KX_LOG_ERROR 0
 #define KX_LOG_WARNING 1
@@ -209,6 +216,19 @@ struct kx_simple_error_log {
 #define KX_MESSAGE_INITIALIZED 13713
 #define KX_MESSAGE_NOT_AES 13719
 #define KX_MESSAGE_NOT_FOUND 13721
+
+/* "status_variable_registration". Both take an array of variables, which one without a name ends. The
+ * server copies the entries, but neither the names nor the functions. It removes by name alone. */
+struct kx_status_variable_registration {
+  int (*register_variable)(struct kx_show_var *variables);
+  int (*unregister_variable)(struct kx_show_var *variables);
+};
+
+/* "keyring_external_status", a service of this project's own, for its plugin in the same server. 1 if the
+ * component has registered the status variables. */
+struct kx_keyring_external_status {
+  int (*are_registered)(void);
+};
 
 /* "keyring_load". Both paths may be NULL. */
 struct kx_keyring_load {

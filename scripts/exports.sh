@@ -11,7 +11,8 @@ _mysql_plugin_interface_version_
 _mysql_sizeof_struct_st_plugin_
 list_components
 my_plugin_log_service
-mysql_malloc_service"
+mysql_malloc_service
+plugin_registry_service"
 exported=$(nm -D --defined-only "$library" | awk '{ print $3 }' | LC_ALL=C sort)
 if ! diff <(echo "$expected") <(echo "$exported"); then
     echo "exports: $library exports other symbols than expected (< expected, > found)" >&2

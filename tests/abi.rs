@@ -29,5 +29,9 @@ mod replacing;
 mod seed;
 #[path = "abi/shutdown.rs"]
 mod shutdown;
+#[path = "abi/status.rs"]
+mod status;
 #[path = "abi/stubs.rs"]
 mod stubs;
+#[path = "abi/variables.rs"]
+mod variables;

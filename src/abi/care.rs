@@ -3,7 +3,7 @@
 //! another program changed. A thread does that, so that a status query writes nothing and waits for nothing. It runs
 //! only while there is something to do.
 
-use super::component::log;
+use super::component::registry;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -84,7 +84,7 @@ pub(super) fn stop() {
 /// The thread. It must not wait for anything that a caller of [`stop`] may hold, such as the server's registry of
 /// services.
 fn look_after(work: Work, stopped: &Receiver<()>) {
-    log::leave_registry_alone();
+    registry::leave_alone();
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     while goes_on() {
         (work.run)(&goes_on);

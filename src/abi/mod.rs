@@ -16,6 +16,7 @@ mod instance;
 mod level;
 pub mod plugin;
 mod pointers;
+mod registry;
 pub mod services;
 mod spin;
 mod status;

@@ -5,6 +5,7 @@
 use super::level::Level;
 use super::sys::{
     KX_LOG_ERROR, KX_LOG_NOTE, KX_LOG_WARNING, KX_SERVICE_VERSION, kx_log_service, kx_malloc_service,
+    kx_plugin_registry_service, kx_registry,
 };
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::io::Write;
@@ -19,6 +20,11 @@ pub static MALLOC_SERVICE: AtomicPtr<kx_malloc_service> =
 /// The server's error log.
 #[unsafe(export_name = "my_plugin_log_service")]
 pub static LOG_SERVICE: AtomicPtr<kx_log_service> =
+    AtomicPtr::new(ptr::without_provenance_mut(KX_SERVICE_VERSION as usize));
+
+/// The server's registry of services, for a plugin. A component gets the registry in another way.
+#[unsafe(export_name = "plugin_registry_service")]
+pub static REGISTRY_SERVICE: AtomicPtr<kx_plugin_registry_service> =
     AtomicPtr::new(ptr::without_provenance_mut(KX_SERVICE_VERSION as usize));
 
 /// The server's handle of this plugin, for log lines.
@@ -60,6 +66,19 @@ pub(super) fn log(level: Level, message: &str) {
     let mut plugin = plugin;
     // SAFETY: the server's own function and handle; the format takes one string.
     unsafe { write(&mut plugin, level as c_int, c"%s".as_ptr(), text.as_ptr()) };
+}
+
+/// Does something with the server's registry; `None` if it gives none to a plugin.
+pub(super) fn with_registry<R>(work: impl FnOnce(&kx_registry) -> R) -> Option<R> {
+    let service = table(&REGISTRY_SERVICE)?;
+    let (acquire, release) = (service.acquire?, service.release?);
+    // SAFETY: the server's function.
+    let registry = NonNull::new(unsafe { acquire() })?;
+    // SAFETY: the server's table, which stays until it is released.
+    let done = work(unsafe { registry.as_ref() });
+    // SAFETY: acquired above, and not used any more.
+    unsafe { release(registry.as_ptr()) };
+    Some(done)
 }
 
 /// A copy of `bytes` in the server's memory, with a NUL behind it; `None` if the server has no memory.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The status variables, of the plugin and of the component. Each is computed when a client asks for it.
+//! The status variables, of the plugin and of the component. Each is computed when a client asks for it, under a lock for
+//! which the end of the component waits. So the registry, which 8.0 and 8.4 lock meanwhile, is left alone.
 
+use crate::abi::component::registry;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
 use crate::abi::pointers::{Shared, put_c_bytes};
@@ -35,7 +37,7 @@ macro_rules! shown {
     ($name:ident, $status:ident => $shown:expr, $none:expr) => {
         unsafe extern "C" fn $name(_thd: *mut c_void, out: *mut kx_show_var, buffer: *mut c_char) -> c_int {
             // SAFETY: the server's variable and its buffer of KX_SHOW_BUFFER bytes.
-            guard(|| unsafe { show(out, buffer, |$status| $shown, $none) })
+            guard(|| registry::left_alone(|| unsafe { show(out, buffer, |$status| $shown, $none) }))
         }
         // The type that the server calls it by.
         const _: kx_show_function = Some($name);
@@ -43,28 +45,48 @@ macro_rules! shown {
 }
 
 shown!(state, s => Shown::Text(s.state.to_string()), Shown::Text(KeyringState::Unavailable.to_string()));
+shown!(attached, s => Shown::Number(u64::from(is_attached(s))), Shown::Number(0));
 shown!(keys, s => Shown::Number(s.keys as u64), Shown::Number(0));
 shown!(id, s => Shown::Text(s.id.to_string()), Shown::Text(String::new()));
 shown!(generation, s => Shown::Number(s.generation), Shown::Number(0));
 shown!(copies, s => Shown::Text(format!("{}/{}", s.copies.0, s.copies.1)), Shown::Text("0/0".to_owned()));
+shown!(copies_current, s => Shown::Number(s.copies.0 as u64), Shown::Number(0));
+shown!(copies_configured, s => Shown::Number(s.copies.1 as u64), Shown::Number(0));
 shown!(fetches, s => Shown::Number(s.fetches), Shown::Number(0));
 shown!(stores, s => Shown::Number(s.stores), Shown::Number(0));
 shown!(failures, s => Shown::Number(s.failures), Shown::Number(0));
 shown!(last_error, s => Shown::Text(s.last_error.clone()), Shown::Text(String::new()));
 
+/// What ends a list of variables.
+pub(super) const END: kx_show_var =
+    kx_show_var { name: std::ptr::null(), value: null_mut(), type_: 0, scope: 0 };
+
+/// How many variables there are, and the end.
+pub(super) const COUNT: usize = 13;
+
 /// All of them, ended by one without a name, as the server takes them.
-pub(super) static VARS: Shared<[kx_show_var; 10]> = Shared::new([
+///
+/// Many monitoring agents take numbers only: for them, `_attached` shows the state, and `_copies_...` the copies.
+pub(super) static VARS: Shared<[kx_show_var; COUNT]> = Shared::new([
     var(c"Keyring_external_state", state),
+    var(c"Keyring_external_attached", attached),
     var(c"Keyring_external_keys", keys),
     var(c"Keyring_external_id", id),
     var(c"Keyring_external_generation", generation),
     var(c"Keyring_external_copies", copies),
+    var(c"Keyring_external_copies_current", copies_current),
+    var(c"Keyring_external_copies_configured", copies_configured),
     var(c"Keyring_external_fetches", fetches),
     var(c"Keyring_external_stores", stores),
     var(c"Keyring_external_failures", failures),
     var(c"Keyring_external_last_error", last_error),
-    kx_show_var { name: std::ptr::null(), value: null_mut(), type_: 0, scope: 0 },
+    END,
 ]);
+
+/// Whether all is well: every copy can be reached and is up to date.
+fn is_attached(status: &Status) -> bool {
+    matches!(status.state, KeyringState::Attached | KeyringState::ReadOnly)
+}
 
 /// # Safety
 /// `out` is NULL or the server's variable, `buffer` NULL or [`KX_SHOW_BUFFER`] bytes.

@@ -462,6 +462,29 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Copy, Clone)]
+pub struct kx_plugin_registry_service {
+    pub acquire: ::std::option::Option<unsafe extern "C" fn() -> *mut kx_registry>,
+    pub release: ::std::option::Option<
+        unsafe extern "C" fn(registry: *mut kx_registry) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_plugin_registry_service",
+    ][::std::mem::size_of::<kx_plugin_registry_service>() - 16usize];
+    [
+        "Alignment of kx_plugin_registry_service",
+    ][::std::mem::align_of::<kx_plugin_registry_service>() - 8usize];
+    [
+        "Offset of field: kx_plugin_registry_service::acquire",
+    ][::std::mem::offset_of!(kx_plugin_registry_service, acquire) - 0usize];
+    [
+        "Offset of field: kx_plugin_registry_service::release",
+    ][::std::mem::offset_of!(kx_plugin_registry_service, release) - 8usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
 pub struct kx_log_service {
     pub my_plugin_log_message: ::std::option::Option<
         unsafe extern "C" fn(
@@ -625,6 +648,52 @@ const _: () = {
     [
         "Offset of field: kx_simple_error_log::emit",
     ][::std::mem::offset_of!(kx_simple_error_log, emit) - 0usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_status_variable_registration {
+    pub register_variable: ::std::option::Option<
+        unsafe extern "C" fn(variables: *mut kx_show_var) -> ::std::os::raw::c_int,
+    >,
+    pub unregister_variable: ::std::option::Option<
+        unsafe extern "C" fn(variables: *mut kx_show_var) -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_status_variable_registration",
+    ][::std::mem::size_of::<kx_status_variable_registration>() - 16usize];
+    [
+        "Alignment of kx_status_variable_registration",
+    ][::std::mem::align_of::<kx_status_variable_registration>() - 8usize];
+    [
+        "Offset of field: kx_status_variable_registration::register_variable",
+    ][::std::mem::offset_of!(kx_status_variable_registration, register_variable)
+        - 0usize];
+    [
+        "Offset of field: kx_status_variable_registration::unregister_variable",
+    ][::std::mem::offset_of!(kx_status_variable_registration, unregister_variable)
+        - 8usize];
+};
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kx_keyring_external_status {
+    pub are_registered: ::std::option::Option<
+        unsafe extern "C" fn() -> ::std::os::raw::c_int,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kx_keyring_external_status",
+    ][::std::mem::size_of::<kx_keyring_external_status>() - 8usize];
+    [
+        "Alignment of kx_keyring_external_status",
+    ][::std::mem::align_of::<kx_keyring_external_status>() - 8usize];
+    [
+        "Offset of field: kx_keyring_external_status::are_registered",
+    ][::std::mem::offset_of!(kx_keyring_external_status, are_registered) - 0usize];
 };
 #[repr(C)]
 #[derive(Copy, Clone)]

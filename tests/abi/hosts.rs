@@ -7,6 +7,8 @@ mod component;
 mod dir;
 #[path = "hosts/plugin.rs"]
 mod plugin;
+#[path = "hosts/status.rs"]
+pub mod status;
 
 pub use component::Component;
 pub use dir::Dir;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyring_load`: reads the configuration and opens the keyring, at the server's start and at ALTER INSTANCE RELOAD
-//! KEYRING. If that fails, the keyring that was open stays in use.
+//! KEYRING. If that fails, the keyring that was open stays in use. A component that is never asked to load a keyring is
+//! not the server's keyring, so the status variables are registered here, not at init.
 
 use super::log;
 use super::readers;
+use super::status_variables;
 use crate::abi::fork;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
@@ -52,6 +54,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
     guard(|| {
         let _one = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
         fork::expect_one();
+        status_variables::register();
         // SAFETY: NULL or C strings.
         let paths = unsafe { (path(component_path), path(instance_path)) };
         let (config, loaded) = match file::read(paths.0.as_deref(), paths.1.as_deref(), effective_user()) {

@@ -3,49 +3,23 @@
 //!
 //! `mysql_simple_error_log` is acquired for each line and released after it: minimal hosts of a keyring
 //! (`mysql_migrate_keyring`) do not have it, and nothing may be held when the component is unloaded. Without it, lines go
-//! to standard error, which the server sends to its error log too. So do the lines of the library's own threads: 8.0 and
-//! 8.4 call deinit with the registry locked, and deinit waits for such a thread to end.
+//! to standard error, which the server sends to its error log too. So do the lines of the library's own threads and of
+//! status variables: 8.0 and 8.4 call deinit with the registry locked, and deinit waits for both to end.
 
 use super::identity::NAME;
+use super::registry;
 use crate::abi::level::Level;
 use crate::abi::sys::{
     KX_MESSAGE_INITIALIZED, KX_MESSAGE_NOT_AES, KX_MESSAGE_NOT_FOUND, KX_MESSAGE_TEXT, KX_SEVERITY_ERROR,
-    KX_SEVERITY_NOTE, KX_SEVERITY_WARNING, kx_registry, kx_simple_error_log,
+    KX_SEVERITY_NOTE, KX_SEVERITY_WARNING, kx_simple_error_log,
 };
 use crate::key::NameRef;
-use std::cell::Cell;
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int};
 use std::io::Write;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-
-/// Where the host puts the registry before init.
-pub(in crate::abi) static REGISTRY: AtomicPtr<kx_registry> = AtomicPtr::new(null_mut());
-
-/// Between init and deinit.
-static STARTED: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    /// This thread is one of the library's own.
-    static OWN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks this thread as one of the library's own: its lines do not use the registry.
-pub(in crate::abi) fn leave_registry_alone() {
-    OWN.set(true);
-}
-
-pub(super) fn start() {
-    STARTED.store(true, Ordering::Release);
-}
-
-pub(super) fn stop() {
-    STARTED.store(false, Ordering::Release);
-}
 
 /// Writes a line, if this library was loaded as a component. Returns whether it was.
 pub(in crate::abi) fn text(level: Level, message: &str) -> bool {
-    if !STARTED.load(Ordering::Acquire) {
+    if !registry::is_started() {
         return false;
     }
     let text = c_string(message.as_bytes());
@@ -80,29 +54,17 @@ pub(super) fn not_aes(name: &NameRef<'_>) {
 
 /// Writes the server's message of that number, which takes these strings. Returns whether it could.
 fn emit(level: Level, number: u32, first: &CString, second: Option<&CString>) -> bool {
-    if OWN.get() {
+    // SAFETY: the type of this service.
+    let Some(service) = (unsafe { registry::service::<kx_simple_error_log>(c"mysql_simple_error_log") })
+    else {
         return false;
-    }
-    let registry = REGISTRY.load(Ordering::Acquire);
-    if registry.is_null() || !STARTED.load(Ordering::Acquire) {
-        return false;
-    }
-    // SAFETY: the host's table, which lives as long as the host.
-    let registry = unsafe { &*registry };
-    let (Some(acquire), Some(release)) = (registry.acquire, registry.release) else { return false };
-    let mut service: *mut c_void = null_mut();
-    // SAFETY: the host's function, a C string and a place for the answer.
-    if unsafe { acquire(c"mysql_simple_error_log".as_ptr(), &mut service) } != 0 || service.is_null() {
-        return false;
-    }
-    // SAFETY: a service handle is the address of its table, which stays until it is released.
-    let write = unsafe { (*service.cast::<kx_simple_error_log>()).emit };
+    };
     let severity = match level {
         Level::Error => KX_SEVERITY_ERROR,
         Level::Warning => KX_SEVERITY_WARNING,
         Level::Note => KX_SEVERITY_NOTE,
     } as c_int;
-    let written = write.is_some_and(|write| {
+    service.table().emit.is_some_and(|write| {
         // The server shows no more than a dozen bytes of it, as the subsystem.
         let (component, file): (*const c_char, *const c_char) = (c"Keyring".as_ptr(), c"keyring".as_ptr());
         let number = number as c_int;
@@ -115,10 +77,7 @@ fn emit(level: Level, number: u32, first: &CString, second: Option<&CString>) ->
             }
         };
         failed == 0
-    });
-    // SAFETY: acquired above, and not used any more.
-    unsafe { release(service) };
-    written
+    })
 }
 
 fn c_string(bytes: &[u8]) -> CString {

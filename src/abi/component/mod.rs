@@ -14,13 +14,17 @@ pub(super) mod log;
 mod metadata;
 mod reader;
 mod readers;
+pub(super) mod registry;
 mod status;
+mod status_variables;
 mod writer;
 
 use super::care;
-use super::guard::guard;
+use super::guard::{Failed, guard};
 use super::instance;
+use super::level::Level;
 use super::pointers::Shared;
+use super::services;
 use super::sys::{kx_component, kx_metadata, kx_provided, kx_required};
 use identity::{AUTHOR, LICENSE, NAME};
 use std::ffi::{c_int, c_void};
@@ -53,7 +57,7 @@ macro_rules! provides {
     };
 }
 
-static PROVIDES: Shared<[kx_provided; 9]> = Shared::new(provides! {
+static PROVIDES: Shared<[kx_provided; 10]> = Shared::new(provides! {
     "keyring_aes" => aes::SERVICE,
     "keyring_generator" => generator::SERVICE,
     "keyring_load" => load::SERVICE,
@@ -62,11 +66,12 @@ static PROVIDES: Shared<[kx_provided; 9]> = Shared::new(provides! {
     "keyring_component_metadata_query" => metadata::SERVICE,
     "keyring_reader_with_status" => reader::SERVICE,
     "keyring_writer" => writer::SERVICE,
+    "keyring_external_status" => status_variables::SERVICE,
 });
 
 // Only what every host of a keyring has, mysql_migrate_keyring too.
 static REQUIRES: Shared<[kx_required; 2]> = Shared::new([
-    kx_required { name: c"registry".as_ptr(), place: log::REGISTRY.as_ptr().cast() },
+    kx_required { name: c"registry".as_ptr(), place: registry::REGISTRY.as_ptr().cast() },
     kx_required { name: null(), place: null_mut() },
 ]);
 
@@ -80,20 +85,27 @@ static METADATA: Shared<[kx_metadata; 4]> = Shared::new([
 /// Opens nothing: the server calls `keyring_load` when it is far enough.
 unsafe extern "C" fn init() -> c_int {
     guard(|| {
-        log::start();
+        registry::start();
         Ok(())
     })
 }
 
-/// Closes the keyring and wipes its memory.
+/// Closes the keyring and wipes its memory. After a failure, which the server's own functions do not show, it keeps the
+/// library loaded.
 unsafe extern "C" fn deinit() -> c_int {
     guard(|| {
+        // First: a status query could start the thread again.
+        let unregistered = status_variables::unregister();
         care::stop();
+        if !unregistered {
+            let why = "the server did not remove the status variables Keyring_external_*, so the component stays loaded";
+            registry::left_alone(|| services::log(Level::Error, why));
+        }
         // From here on the library does not use the registry, which the server is changing.
-        log::stop();
+        registry::stop();
         instance::set(None);
         readers::forget_replaced();
         load::forget_last_load();
-        Ok(())
+        if unregistered { Ok(()) } else { Err(Failed) }
     })
 }

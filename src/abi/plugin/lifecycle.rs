@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Loading and unloading.
 
-use super::{functions, replace, settings};
+use super::{functions, replace, settings, status_variables};
 use crate::abi::care;
 use crate::abi::guard::{Failed, guard};
 use crate::abi::instance;
@@ -20,11 +20,13 @@ pub(super) unsafe extern "C" fn init(plugin: *mut c_void) -> c_int {
         match settings::config().and_then(|config| instance::open(&config, Trust::Witness)) {
             Ok(keyring) => {
                 instance::set(Some(keyring));
+                status_variables::show();
                 Ok(())
             }
             Err(e) => {
                 log(Level::Error, &format!("the keyring was not opened: {e}"));
                 instance::set(None);
+                status_variables::hide();
                 set_plugin(std::ptr::null_mut());
                 Err(Failed)
             }
@@ -61,6 +63,7 @@ pub(super) unsafe extern "C" fn deinit(_plugin: *mut c_void) -> c_int {
         care::stop();
         instance::set(None);
         replace::forget_pending();
+        status_variables::hide();
         set_plugin(std::ptr::null_mut());
         Ok(())
     })

@@ -5,10 +5,10 @@ mod functions;
 mod lifecycle;
 mod replace;
 mod settings;
+mod status_variables;
 mod variables;
 
 use super::pointers::Shared;
-use super::status;
 use super::sys::{
     KX_KEYRING_INTERFACE_VERSION, KX_PLUGIN_INTERFACE_VERSION, KX_PLUGIN_LICENSE_GPL,
     KX_PLUGIN_OPT_ALLOW_EARLY, KX_PLUGIN_TYPE_KEYRING, kx_keyring, kx_plugin,
@@ -40,7 +40,7 @@ pub static DECLARATIONS: Declarations = Declarations(Shared::new([
         check_uninstall: Some(lifecycle::check_uninstall),
         deinit: Some(lifecycle::deinit),
         version: VERSION,
-        status_vars: status::VARS.get().cast(),
+        status_vars: status_variables::SHOWN.get().cast(),
         system_vars: variables::VARS.get().cast(),
         reserved: std::ptr::null_mut(),
         flags: KX_PLUGIN_OPT_ALLOW_EARLY as c_ulong,

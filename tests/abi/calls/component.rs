@@ -4,7 +4,7 @@
 use super::{Actor, run};
 use crate::arguments::Buffer;
 use crate::hosts::{Component, Dir};
-use crate::stubs;
+use crate::{stubs, variables};
 use keyring_external::aes::{Cipher, Mode};
 use std::collections::HashSet;
 use std::ffi::{CStr, CString, c_void};
@@ -19,8 +19,12 @@ static CHANGES: RwLock<()> = RwLock::new(());
 
 #[test]
 fn random_calls_to_the_component() {
+    let _turn = variables::turn();
     let dir = Dir::new();
-    let component = Component::set_up(&dir);
+    dir.configure_well();
+    let component = Component::open(&dir);
+    component.link(&variables::REGISTRY);
+    assert_eq!((component.init(), component.load()), (0, 0));
     run("random_calls_to_the_component", |actor| ComponentStep { component: &component, actor }.step());
     assert_eq!(component.load(), 0);
     assert_eq!(component.deinit(), 0);
@@ -44,7 +48,8 @@ impl ComponentStep<'_> {
             662..664 => {
                 let rows = self.component.rows();
                 assert_eq!(rows.len(), 15);
-                self.actor.calls += 60;
+                assert_eq!(variables::show().len(), 12);
+                self.actor.calls += 72;
             }
             664 => self.reload(),
             665..670 => assert!(self.component.is_active()),

@@ -18,6 +18,8 @@ pub struct Component {
     pub metadata: kx_keyring_component_metadata_query,
     pub reader: kx_keyring_reader,
     pub writer: kx_keyring_writer,
+    /// The service of this project's own.
+    pub variables: *const kx_keyring_external_status,
     place: *mut *const kx_registry,
     path: CString,
     _library: Library,
@@ -44,7 +46,7 @@ impl Component {
                 services.insert(service.to_owned(), (*provided).implementation);
                 provided = provided.add(1);
             }
-            assert_eq!(services.len(), 8);
+            assert_eq!(services.len(), 9);
             let required = (*descriptor).requires_;
             assert_eq!(CStr::from_ptr((*required).name), c"registry");
             assert!((*required.add(1)).name.is_null(), "nothing else that a migration tool may not have");
@@ -63,6 +65,7 @@ impl Component {
                 metadata: *services["keyring_component_metadata_query"].cast(),
                 reader: *services["keyring_reader_with_status"].cast(),
                 writer: *services["keyring_writer"].cast(),
+                variables: services["keyring_external_status"].cast(),
                 place: (*required).place.cast(),
                 path: CString::new(dir.path().to_str().unwrap()).unwrap(),
                 _library: library,

@@ -2,10 +2,11 @@
 //! Opens the library as mysqld opens a plugin.
 
 use super::dir::{Dir, symbol};
+use super::status;
 use crate::stubs;
 use keyring_external::abi::sys::*;
 use libloading::os::unix::Library;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::atomic::Ordering;
 
 /// The library as a plugin.
@@ -136,35 +137,16 @@ impl Plugin {
         unsafe { (*self.descriptor).deinit.unwrap()(stubs::PLUGIN_HANDLE.load(Ordering::SeqCst)) }
     }
 
-    /// All status variables: name and value.
+    /// The status variables that the server is to show: name and value.
     pub fn status(&self) -> Vec<(String, String)> {
-        let mut list = unsafe { (*self.descriptor).status_vars };
-        let mut shown = Vec::new();
-        while let name @ Some(_) = unsafe { (*list).name.as_ref() } {
-            let name = unsafe { CStr::from_ptr(name.unwrap()) }.to_str().unwrap().to_owned();
-            let mut buffer = [0x7f as c_char; KX_SHOW_BUFFER as usize + 16];
-            let mut out =
-                kx_show_var { name: std::ptr::null(), value: std::ptr::null_mut(), type_: 0, scope: 0 };
-            unsafe {
-                let function = (*list).value.cast::<c_void>();
-                let show = std::mem::transmute::<
-                    *mut c_void,
-                    unsafe extern "C" fn(*mut c_void, *mut kx_show_var, *mut c_char) -> c_int,
-                >(function);
-                assert_eq!(show(std::ptr::null_mut(), &mut out, buffer.as_mut_ptr()), 0);
-                assert_eq!(show(std::ptr::null_mut(), std::ptr::null_mut(), buffer.as_mut_ptr()), 1);
-                assert_eq!(show(std::ptr::null_mut(), &mut out, std::ptr::null_mut()), 1);
-                shown.push((
-                    name,
-                    match out.type_ as u32 {
-                        KX_SHOW_LONGLONG => out.value.cast::<u64>().read_unaligned().to_string(),
-                        _ => CStr::from_ptr(out.value).to_str().unwrap().to_owned(),
-                    },
-                ));
-                list = list.add(1);
-            }
-            assert!(buffer[KX_SHOW_BUFFER as usize..].iter().all(|b| *b == 0x7f), "written past the buffer");
+        let variables = unsafe { status::entries((*self.descriptor).status_vars) };
+        variables.iter().map(status::shown).map(|(name, value, _)| (name, value)).collect()
+    }
+
+    /// Puts the address of the service that gives the registry.
+    pub fn link_registry(&self, table: *const kx_plugin_registry_service) {
+        unsafe {
+            *symbol::<*const kx_plugin_registry_service>(&self.library, "plugin_registry_service") = table;
         }
-        shown
     }
 }
