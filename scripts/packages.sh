@@ -17,10 +17,11 @@ needs() {
         bindings) echo @libclang:libclang-dev ;;
         valgrind) echo valgrind:valgrind @libc6-dbg:libc6-dbg ;;
         confine) echo apparmor_parser:apparmor ;; # reads the profiles that setup changes
-        server) # filesystems to put keyrings on, what shows memory and system calls, a browser for the report
+        server) # filesystems to put keyrings on, what shows memory and system calls, a browser for the report, a
+            # monitoring agent
             echo mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g \
                 mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs fusermount3:fuse3 sshfs:sshfs sshd:openssh-server \
-                gcore:gdb strace:strace chromium:chromium
+                gcore:gdb strace:strace chromium:chromium prometheus-mysqld-exporter:prometheus-mysqld-exporter
             ;;
         monitoring) # what checks alert rules, and units
             echo promtool:prometheus systemd-analyze:systemd
@@ -77,7 +78,7 @@ without() {
 command -v apt-get >/dev/null || without "because there is no apt-get here"
 
 say "installing with apt-get: ${missing[*]} (NO_INSTALL=1 skips what needs them)"
-# No service is started for it: the tests start an sshd of their own when they need one.
+# No service is started for it: the tests start an sshd and an exporter of their own when they need one.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
     trap 'rm -f "$policy"' EXIT
@@ -92,9 +93,10 @@ if ! { apt-get update -qq && "${get[@]}" "${missing[@]}"; } >/dev/null 2>&1; the
         "${get[@]}" "$package" >/dev/null 2>&1 || failed+=("$package")
     done
 fi
-if [[ " ${missing[*]} " == *" openssh-server "* ]] && command -v systemctl >/dev/null; then
-    systemctl disable --quiet ssh.service 2>/dev/null || :
-fi
+for service in openssh-server:ssh prometheus:prometheus prometheus-mysqld-exporter:prometheus-mysqld-exporter; do
+    [[ " ${missing[*]} " == *" ${service%%:*} "* ]] && command -v systemctl >/dev/null || continue
+    systemctl disable --quiet "${service##*:}.service" 2>/dev/null || :
+done
 if ((${#failed[@]})); then
     say "apt-get could not install ${failed[*]}; what needs them is skipped"
     exit 77

@@ -62,8 +62,9 @@ pub fn configure(dir: &Path, component: &str, text: &str) {
 
 /// A configuration of our component that allows the keyring beside the data.
 pub fn our_configuration(keyring: &Keyring) -> String {
+    let mirrors = serde_json::to_string(&keyring.mirrors).unwrap();
     format!(
-        r#"{{"path": "{}", "unlock": "file:{}", "allow_same_device": true}}"#,
+        r#"{{"path": "{}", "mirrors": {mirrors}, "unlock": "file:{}", "allow_same_device": true}}"#,
         keyring.path.display(),
         keyring.secret.display()
     )

@@ -4,6 +4,7 @@
 mod agree;
 mod chance;
 pub mod component;
+pub mod exporter;
 mod faults;
 pub mod fuse;
 mod host;

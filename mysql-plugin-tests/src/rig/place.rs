@@ -146,7 +146,7 @@ impl Place {
 }
 
 /// A command that the kernel kills when this process dies before it could.
-fn dying_with_us(program: &Path) -> Command {
+pub(super) fn dying_with_us(program: &Path) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if setpriv.exists() {
         let mut command = Command::new(setpriv);

@@ -190,7 +190,7 @@ impl Server {
         self.connect().query(query).unwrap_or_else(|e| panic!("{query}: {e}"))
     }
 
-    /// The plugin's status variables, without their common prefix.
+    /// The status variables, without their common prefix.
     pub fn status(&self) -> HashMap<String, String> {
         const PREFIX: &str = "Keyring_external_";
         self.rows::<(String, String)>(&format!("SHOW GLOBAL STATUS LIKE '{PREFIX}%'"))

@@ -9,7 +9,7 @@ mod tools;
 mod volumes;
 
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
-use keys::{clear_text, component, cost, daemonize, everyday, memory, slots, threads};
+use keys::{clear_text, component, cost, daemonize, everyday, memory, slots, status, threads};
 use mysql_plugin_tests::rig::{self, Kind, Volume};
 use tools::{check, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
@@ -32,13 +32,15 @@ enum Needs {
     Gcore,
     /// A browser.
     Chromium,
+    /// The Prometheus exporter for MySQL.
+    Exporter,
     /// The files of MySQL's test suite.
     StdData,
     /// A host of its own, and strace.
     Guest,
 }
 
-use Needs::{Chromium, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
+use Needs::{Chromium, Exporter, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
 
 #[allow(non_upper_case_globals)]
 const Ext4: Needs = Mounts(Kind::Ext4);
@@ -89,6 +91,13 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ),
     ("migrate_offline::real_files_of_keyring_file", StdData, migrate_offline::real_files_of_keyring_file),
     ("migrate_offline::real_data_of_keyring_file", StdData, migrate_offline::real_data_of_keyring_file),
+    ("status::of_the_plugin", Nothing, status::of_the_plugin),
+    ("status::of_the_component", Nothing, status::of_the_component),
+    ("status::without_a_volume_at_start", Nothing, status::without_a_volume_at_start),
+    ("status::plugin_beside_component", Nothing, status::plugin_beside_component),
+    ("status::component_installed_beside_plugin", Nothing, status::component_installed_beside_plugin),
+    ("status::plugin_in_mysqld_exporter", Exporter, status::plugin_in_mysqld_exporter),
+    ("status::component_in_mysqld_exporter", Exporter, status::component_in_mysqld_exporter),
     ("cost::of_storing", Nothing, cost::of_storing),
     ("threads::fetches_while_storing", Nothing, threads::fetches_while_storing),
     ("threads::installing_while_fetching", Nothing, threads::installing_while_fetching),
@@ -168,6 +177,7 @@ impl Needs {
             Fuse => rig::fuse::Fuse::why_not(),
             Gcore => memory::why_no_gcore(),
             Chromium => report::why_no_chromium(),
+            Exporter => rig::exporter::why_not(),
             StdData => migrate_offline::why_no_std_data(),
             Guest => setup::why_not(),
         }

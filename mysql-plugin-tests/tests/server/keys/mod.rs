@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Keys on a server in everyday use: rotation, threads, cost, memory, key slots, the component.
+//! Keys on a server in everyday use: rotation, threads, cost, memory, key slots, the component, status.
 
 pub mod clear_text;
 pub mod component;
@@ -8,4 +8,5 @@ pub mod daemonize;
 pub mod everyday;
 pub mod memory;
 pub mod slots;
+pub mod status;
 pub mod threads;
