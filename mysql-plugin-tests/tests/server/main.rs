@@ -11,7 +11,7 @@ mod volumes;
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
 use keys::{clear_text, component, cost, daemonize, everyday, memory, slots, status, threads};
 use mysql_plugin_tests::rig::{self, Kind, Volume};
-use tools::{check, encrypt, migrate_offline, report, setup, verify_datadir};
+use tools::{backup, check, container, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -38,9 +38,11 @@ enum Needs {
     StdData,
     /// A host of its own, and strace.
     Guest,
+    /// A host of its own.
+    Container,
 }
 
-use Needs::{Chromium, Exporter, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
+use Needs::{Chromium, Container, Exporter, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
 
 #[allow(non_upper_case_globals)]
 const Ext4: Needs = Mounts(Kind::Ext4);
@@ -108,6 +110,11 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("setup::component", Guest, setup::component),
     ("setup::plugin", Guest, setup::plugin),
     ("setup::oracle_rpm", Guest, setup::oracle_rpm),
+    ("backup::which_keyring_belongs_to_which_data", Nothing, backup::which_keyring_belongs_to_which_data),
+    ("backup::archived_binary_logs", Nothing, backup::archived_binary_logs),
+    ("container::component", Container, container::component),
+    ("container::plugin", Container, container::plugin),
+    ("container::kubernetes", Container, container::stateful_set),
     ("diverged::found_and_merged", Nothing, diverged::found_and_merged),
     ("slots::changed_under_a_rotating_server", Nothing, slots::changed_under_a_rotating_server),
     ("slots::renewed_while_the_server_is_down", Nothing, slots::renewed_while_the_server_is_down),
@@ -180,6 +187,7 @@ impl Needs {
             Exporter => rig::exporter::why_not(),
             StdData => migrate_offline::why_no_std_data(),
             Guest => setup::why_not(),
+            Container => container::why_not(),
         }
     }
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What keyringctl does beside a server: checks, setup, encryption, reports, proofs, migration.
+//! What keyringctl does beside a server: checks, setup, encryption, reports, proofs, migration; the files for containers;
+//! and which backup of a keyring belongs to which data.
 
+pub mod backup;
 pub mod check;
+pub mod container;
 pub mod encrypt;
 pub mod migrate_offline;
 pub mod report;
