@@ -10,7 +10,7 @@ ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
 FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz build bindings lint fmt docs install deb clean
+.PHONY: help demo test bench fuzz build bindings lint fmt docs install deb rpm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ install: build ## Install plugin, component, keyringctl, its manual and completi
 
 deb: ## Build a Debian package into target/deb, for glibc 2.28 and later
 	@scripts/deb.sh
+
+rpm: ## Build an RPM for Red Hat's family into target/rpm, for glibc 2.28 and later
+	@scripts/rpm.sh
 
 clean: ## Remove what was built, the test server included
 	rm -rf target

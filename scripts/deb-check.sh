@@ -17,13 +17,8 @@ command -v dpkg-deb >/dev/null || {
 }
 package=${1:-$(scripts/deb.sh --native)}
 work=$(mktemp -d /tmp/kxdeb.XXXXXX)
-volume=
-server=
-clean() {
-    [[ -z $server ]] || kill -9 "$server" 2>/dev/null || :
-    rm -rf "$work" ${volume:+"$volume"}
-}
-trap clean EXIT
+# shellcheck source=scripts/package-server.sh
+. scripts/package-server.sh
 
 # --- what is in it -----------------------------------------------------------------------------
 
@@ -75,43 +70,20 @@ fi
 # shellcheck source=/dev/null
 . "$env_file"
 dpkg -x "$package" "$work/unpacked"
-keyringctl=$work/unpacked/usr/bin/keyringctl
 plugins=$work/unpacked/usr/lib/mysql/plugin
-# The keyring must lie on another filesystem than the data.
-volume=$(mktemp -d /dev/shm/kxdeb.XXXXXX)
-"$keyringctl" init "$volume/keyring" --unlock "file:$work/secret" --generate-secret >/dev/null
-common=(--no-defaults --basedir="$MYSQL_BASEDIR" --lc-messages-dir="$MYSQL_SHAREDIR" --datadir="$work/data" --log-error="$work/log.err"
-    --plugin-dir="$plugins" --socket="$work/s" --pid-file="$work/pid" --skip-networking --mysqlx=OFF --secure-file-priv=NULL
-    --innodb-redo-log-capacity=8M --innodb-flush-method=nosync --innodb-use-native-aio=OFF)
-[[ $(id -u) != 0 ]] || common+=(--user=root)
-"$MYSQLD" "${common[@]}" --initialize-insecure || fail "mysqld does not initialise: $(tail -n 3 "$work/log.err")"
-sql() { "$MYSQL" --no-defaults -N -u root -S "$work/s" -e "$1"; }
-run() { # run NAME STATE-QUERY MYSQLD OPTION... : starts, encrypts, stops
-    local name=$1 query=$2 i state
-    shift 2
-    "$@" >/dev/null 2>&1 &
-    server=$!
-    for ((i = 0; i < 300; i++)); do
-        sql 'SELECT 1' >/dev/null 2>&1 && break
-        kill -0 "$server" 2>/dev/null || break
-        sleep 0.1
-    done
-    state=$(sql "$query") || fail "$name: $(tail -n 5 "$work/log.err")"
-    [[ $state == ATTACHED ]] || fail "$name: the keyring is $state"
-    sql "CREATE DATABASE $name; CREATE TABLE $name.patient (name TEXT) ENCRYPTION='Y'; INSERT INTO $name.patient VALUES ('Astrid');
-        ALTER INSTANCE ROTATE INNODB MASTER KEY" || fail "$name: $(tail -n 5 "$work/log.err")"
-    kill "$server"
-    wait "$server" || fail "$name: mysqld did not end well"
-    server=
-    say "$name: a table encrypted, the master key rotated"
+new_server "$plugins" "$work/unpacked/usr/bin/keyringctl"
+encrypts() { # encrypts NAME: makes an encrypted table, and stops the server
+    sql "CREATE DATABASE $1; CREATE TABLE $1.patient (name TEXT) ENCRYPTION='Y'; INSERT INTO $1.patient VALUES ('Astrid');
+        ALTER INSTANCE ROTATE INNODB MASTER KEY" || fail "$1: $(tail -n 5 "$work/log.err")"
+    stop_server
+    say "$1: a table encrypted, the master key rotated"
 }
-run plugin "SELECT variable_value FROM performance_schema.global_status WHERE variable_name = 'Keyring_external_state'" \
-    "$MYSQLD" "${common[@]}" --early-plugin-load=keyring_external.so --keyring-external=FORCE_PLUS_PERMANENT \
-    --keyring-external-data="$volume/keyring" --keyring-external-unlock="file:$work/secret"
+start_plugin "$MYSQLD"
+encrypts plugin
 # A manifest is looked for beside the program.
 cp "$MYSQLD" "$work/mysqld"
-printf '{ "path": "%s", "unlock": "file:%s" }\n' "$volume/keyring" "$work/secret" >"$plugins/component_keyring_external.cnf"
-run component "SELECT status_value FROM performance_schema.keyring_component_status WHERE status_key = 'State'" \
-    "$work/mysqld" "${common[@]}"
+configure_component "$work/mysqld"
+start_component "$work/mysqld"
+encrypts component
 [[ $("$keyringctl" list "$volume/keyring" --unlock "file:$work/secret" | grep -c INNODBKey) -ge 2 ]] || fail "the keyring has no master keys"
 say "passed"

@@ -4,8 +4,8 @@
 #   packages.sh GROUP...             installs what is missing, as root, and says so before it does
 #   packages.sh --missing GROUP...   prints what is missing and installs nothing
 #
-# A GROUP is bindings, valgrind, confine, server, monitoring or bench. Exits 77 when something is missing that may not or
-# cannot be installed: the caller is not root, there is no apt-get, or NO_INSTALL=1 is set. Whoever called it goes on
+# A GROUP is bindings, valgrind, confine, server, monitoring, rpm or bench. Exits 77 when something is missing that may not
+# or cannot be installed: the caller is not root, there is no apt-get, or NO_INSTALL=1 is set. Whoever called it goes on
 # without.
 set -euo pipefail
 
@@ -26,6 +26,7 @@ needs() {
         monitoring) # what checks alert rules, and units
             echo promtool:prometheus systemd-analyze:systemd
             ;;
+        rpm) echo rpmbuild:rpm rpmlint:rpmlint ;;
         bench) echo sysbench:sysbench valgrind:valgrind mkfs.ext4:e2fsprogs ;;
         *)
             say "there is no group $1"

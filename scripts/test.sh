@@ -71,11 +71,11 @@ lint() {
 }
 
 # Said first, and on the screen: afterwards no step installs anything.
-missing=$(scripts/packages.sh --missing bindings valgrind confine server monitoring)
+missing=$(scripts/packages.sh --missing bindings valgrind confine server monitoring rpm)
 if [[ -n $missing && $(id -u) == 0 && ${NO_INSTALL:-} != 1 ]]; then
     printf 'make test is about to install with apt-get, as root: %s\n(make test NO_INSTALL=1 installs nothing and skips what needs them)\n' "$missing"
 fi
-[[ -z $missing ]] || step packages "Debian packages that tests need" scripts/packages.sh bindings valgrind confine server monitoring
+[[ -z $missing ]] || step packages "Debian packages that tests need" scripts/packages.sh bindings valgrind confine server monitoring rpm
 
 step build "the library and keyringctl" make build
 step lint "formatting, clippy, the project's own rules and what they refuse" lint
@@ -85,6 +85,7 @@ step valgrind "the C boundary under Valgrind" env KX_ABI_CALLS=1500 scripts/valg
 step exports "what the library exports and needs" scripts/exports.sh
 step mysql "a MySQL server for the tests" make mysql
 step deb "a Debian package, and a real server with its files" with_server scripts/deb-check.sh
+step rpm "an RPM, installed, upgraded and removed, and a real server with its files" with_server scripts/rpm-check.sh
 step server "keyring and faults on a real server" with_server mysql-plugin-tests/server.sh
 step mtr "MySQL's own test runner on the project's suite" with_server mysql-plugin-tests/mtr.sh
 step upstream "short tests of MySQL's own suite for components" with_server mysql-plugin-tests/upstream/run.sh --quick
