@@ -358,7 +358,14 @@ fn a_later_option_that_wins_is_named() {
         &["would not use this keyring", "data is \"/mnt/b/other\", not \"/mnt/a/keys/k\"", "zz.cnf line 2"],
     );
     host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\nearly-plugin-load=\n");
-    host.setup("plugin", &["--yes"]).says(2, &["would not use this keyring", "mysqld does not load"]);
+    host.setup("plugin", &["--yes"]).says(
+        2,
+        &[
+            "would not use this keyring",
+            "zz.cnf line 2 replaces the early-plugin-load of ",
+            "keyring_external.cnf line 3",
+        ],
+    );
     fs::remove_file(host.at("etc/mysql/mysql.conf.d/zz.cnf")).unwrap();
     host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
 }
@@ -452,4 +459,32 @@ fn an_instance_of_a_unit_has_groups_of_its_own() {
     };
     assert_eq!(copies("mysqld@two"), serde_json::json!(["/mnt/b/keys/k"]));
     assert_eq!(copies("mysqld@one"), serde_json::json!(["/mnt/a/keys/k", "/mnt/b/keys/k"]));
+}
+
+#[test]
+fn an_option_file_that_mysqld_may_not_read_is_told() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give files to another user");
+        return;
+    }
+    let host = Host::new(&LAYOUTS[0]);
+    host.write("etc/passwd", "mysql:x:4242:4242::/var/lib/mysql:/bin/false\n");
+    fs::set_permissions(host.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o600)).unwrap();
+    host.setup("plugin", &["--yes"]).says(
+        2,
+        &["would not use this keyring", "mysql has no permission to read", "etc/my.cnf. Correct that"],
+    );
+    host.run(&["doctor", "--offline"]).says(1, &["ERROR   option-files: mysql has no permission to read"]);
+    fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o644)).unwrap();
+    host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
+    host.is_well("plugin");
+}
+
+#[test]
+fn another_early_plugin_is_not_replaced_without_a_word() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.write("etc/my.cnf", "[mysqld]\nearly-plugin-load=audit.so\n");
+    host.setup("plugin", &["--dry-run"])
+        .says(0, &["WARNING early-plugins: ", "early-plugin-load = audit.so;keyring_external.so"]);
 }

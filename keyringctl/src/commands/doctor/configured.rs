@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds out how the server is configured to load the keyring: the component by a manifest, or the plugin by an option.
 
-use super::finding::{FindingLevel, Findings};
-use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
+use super::finding::Findings;
+use super::option_files;
+use crate::commands::site::Site;
 use crate::host::files::Manifest;
 use crate::host::{Host, Way, manifest_of};
 use crate::server::OptionLine;
@@ -30,10 +31,10 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
         "two-keyrings",
         "deprecated",
     ]);
-    option_files(site, found);
+    option_files::check(site, found);
     let manifest = manifest(site, found);
     let component = manifest.as_ref().filter(|m| m.manifest.is_ours());
-    let plugin = loads_plugin(site, "early-plugin-load");
+    let plugin = option_files::loads_plugin(site);
     if let (Some(_), Some(entry)) = (component, plugin) {
         found.error(
             "two-keyrings",
@@ -50,90 +51,10 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
         (Some(manifest), _) => from_component(site, manifest, found),
         (None, Some(entry)) => from_plugin(site, entry, found),
         (None, None) => {
-            if let Some(late) =
-                loads_plugin(site, "plugin-load").or_else(|| loads_plugin(site, "plugin-load-add"))
-            {
-                found.error(
-                    "plugin-options",
-                    &late.file,
-                    format!("{} loads the plugin with {}", late.place(), late.name),
-                    "That is too late: InnoDB starts first, and needs the keyring for encrypted data.",
-                    &["early-plugin-load = keyring_external.so".to_owned()],
-                );
-            } else if site.is_snap() {
-                found.add(
-                    FindingLevel::Error,
-                    "configured",
-                    format!("{} is in a snap, which can load no other keyring", site.mysqld.display()),
-                    "The server encrypts nothing with this keyring.",
-                    &["install MySQL from packages, then run keyringctl setup".to_owned()],
-                );
-            } else if !unread(site, found) {
-                found.add(
-                    FindingLevel::Error,
-                    "configured",
-                    format!(
-                        "mysqld does not load keyring_external: neither the manifest {} nor early-plugin-load in an option file names it",
-                        site.at(&manifest_of(&site.mysqld)).display()
-                    ),
-                    "The server has no keyring and encrypts nothing.",
-                    &["keyringctl setup".to_owned()],
-                );
-            }
+            option_files::not_loaded(site, found);
             None
         }
     }
-}
-
-fn option_files(site: &Site, found: &mut Findings) {
-    for file in &site.options.ignored {
-        found.error(
-            "option-files",
-            file,
-            format!("every user can write to {}, so MySQL ignores it", file.display()),
-            "Its settings for the keyring have no effect.",
-            &[format!("chmod o-w {}", file.display())],
-        );
-    }
-    for line in &site.options.idle {
-        found.note("option-files", line.clone(), "");
-    }
-    match &site.option_error {
-        Some(why) if site.option_denied => {
-            found.note("option-files", format!("could not read an option file: {why}"), "");
-        }
-        Some(why) => {
-            found.add(
-                FindingLevel::Error,
-                "option-files",
-                format!("could not read an option file: {why}"),
-                "mysqld may not start, and doctor does not know its options.",
-                &["correct that file or the line that includes it".to_owned()],
-            );
-        }
-        None => {}
-    }
-}
-
-/// Finds an option file for our plugin that mysqld does not read. Returns whether there is one.
-fn unread(site: &Site, found: &mut Findings) -> bool {
-    let files = OPTION_DIRS.map(|dir| Path::new(dir).join(OPTION_FILE));
-    let is_read = |file: &&PathBuf| site.options.files.iter().any(|read| site.seen(read) == **file);
-    let Some(file) = files.iter().filter(|file| site.at(file).is_file()).find(|file| !is_read(file)) else {
-        return false;
-    };
-    let main = site.defaults.files.first().map_or(Path::new("/etc/my.cnf"), PathBuf::as_path);
-    found.error(
-        "configured",
-        file,
-        format!("mysqld does not read {}: none of its option files includes it", site.at(file).display()),
-        "The server has no keyring and encrypts nothing.",
-        &[
-            "keyringctl setup (the same keyring and copies): it adds the line".to_owned(),
-            format!("or at the end of {}: !include {}", main.display(), file.display()),
-        ],
-    );
-    true
 }
 
 /// A manifest that the server reads.
@@ -169,16 +90,6 @@ fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manif
         );
     })
     .ok()
-}
-
-/// Returns the option that loads the plugin. The last `early-plugin-load` replaces those before it.
-fn loads_plugin<'a>(site: &'a Site, option: &'a str) -> Option<&'a OptionLine> {
-    let last = site.option("early-plugin-load").map(OptionLine::place);
-    let counts = |e: &&OptionLine| option != "early-plugin-load" || Some(e.place()) == last;
-    site.all_options(option).filter(counts).find(|e| {
-        let value = e.value.as_deref().unwrap_or_default();
-        value.contains("keyring_external.so") && !value.contains(COMPONENT)
-    })
 }
 
 fn host(site: &Site, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {

@@ -3,18 +3,14 @@
 
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
+use super::permission::{PASS, READ, may, may_write};
 use crate::commands::site::Site;
-use crate::host::accounts::Account;
 use crate::host::needs::needs;
 use crate::host::{Way, manifest_of};
 use keyring_external::config::file::{COMPONENT, file_in};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-const READ: u32 = 0o4;
-const WRITE: u32 = 0o2;
-const PASS: u32 = 0o1;
 
 pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[
@@ -200,25 +196,4 @@ fn readable(view: &HostView<'_>, path: &Path, check: &'static str, what: &str, f
             &[format!("chown root {shown} && chmod go-w {shown}")],
         );
     }
-}
-
-/// Returns whether an account may access a file in this way. Root may.
-pub(super) fn may(meta: &Metadata, account: Option<&Account>, access: u32) -> bool {
-    let Some(account) = account else { return true };
-    let mode = meta.mode();
-    let bits = if account.uid == 0 {
-        return true;
-    } else if meta.uid() == account.uid {
-        mode >> 6
-    } else if meta.gid() == account.gid {
-        mode >> 3
-    } else {
-        mode
-    };
-    bits & access == access
-}
-
-/// Returns whether an account may write to a file.
-pub(super) fn may_write(meta: &Metadata, account: Option<&Account>) -> bool {
-    may(meta, account, WRITE)
 }

@@ -9,6 +9,8 @@ pub(super) mod finding;
 pub(super) mod host_view;
 mod keyring;
 pub(super) mod leftovers;
+pub(super) mod option_files;
+mod permission;
 pub(super) mod selinux;
 pub(super) mod server;
 mod systemd;

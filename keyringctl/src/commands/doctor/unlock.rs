@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checks the unlock secret: mysqld can read it, nobody else can, and it is not on the keyring's volume.
 
-use super::files::{may, may_write};
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
+use super::permission::{may, may_write};
 use crate::commands::site::{Site, systemd};
 use crate::host::accounts::Account;
 use keyring_external::store::volume::directory_of;

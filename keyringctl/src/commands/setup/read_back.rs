@@ -3,6 +3,7 @@
 
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::doctor::option_files;
 use crate::commands::site::{self, Site};
 use crate::error::{Error, Result};
 use crate::host::files::source;
@@ -27,6 +28,9 @@ pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
         .map(|f| f.what.clone())
         .collect();
     wrong.extend(configured.iter().flat_map(|found| differences(&site, planned, found)));
+    let unreadable = option_files::unreadable(&site).into_iter().filter(|_| planned.way == Way::Plugin);
+    wrong
+        .extend(unreadable.map(|file| format!("{} has no permission to read {}", site.user, file.display())));
     if wrong.is_empty() && planned.way == Way::Plugin {
         wrong.extend(denied(&site, planned));
     }

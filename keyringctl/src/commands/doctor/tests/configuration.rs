@@ -118,7 +118,7 @@ fn an_option_file_that_is_not_read_is_reported() {
         "usr/lib/systemd/system/mysql.service",
         &UNIT.replace("sbin/mysqld", "sbin/mysqld --early-plugin-load="),
     );
-    error(&guest.findings(), "configured", "mysqld does not load keyring_external");
+    error(&guest.findings(), "configured", "mysql.service replaces the early-plugin-load of ");
 }
 
 #[test]

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Checks the server's option files: mysqld reads them, and what they say about our plugin takes effect.
+
+use super::finding::{FindingLevel, Findings};
+use super::permission::{READ, may};
+use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
+use crate::host::manifest_of;
+use crate::server::OptionLine;
+use keyring_external::config::file::COMPONENT;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FILES: &str = "option-files";
+const CONFIGURED: &str = "configured";
+const EARLY: &str = "early-plugin-load";
+const NO_KEYRING: &str = "The server has no keyring and encrypts nothing.";
+
+/// Checks that the option files can be read, by mysqld too.
+pub(super) fn check(site: &Site, found: &mut Findings) {
+    for file in &site.options.ignored {
+        found.error(
+            FILES,
+            file,
+            format!("every user can write to {}, so MySQL ignores it", file.display()),
+            "Its settings for the keyring have no effect.",
+            &[format!("chmod o-w {}", file.display())],
+        );
+    }
+    for file in unreadable(site) {
+        found.error(
+            FILES,
+            file,
+            format!("{} has no permission to read {}, so mysqld passes over it", site.user, file.display()),
+            "Its settings have no effect, and mysqld does not say so.",
+            &[format!("chmod 0644 {}", file.display())],
+        );
+    }
+    for line in &site.options.idle {
+        found.note(FILES, line.clone(), "");
+    }
+    match &site.option_error {
+        Some(why) if site.option_denied => {
+            found.note(FILES, format!("could not read an option file: {why}"), "");
+        }
+        Some(why) => {
+            found.add(
+                FindingLevel::Error,
+                FILES,
+                format!("could not read an option file: {why}"),
+                "mysqld may not start, and doctor does not know its options.",
+                &["correct that file or the line that includes it".to_owned()],
+            );
+        }
+        None => {}
+    }
+}
+
+/// Returns the option files that mysqld's user cannot read, if mysqld is started as that user. A mysqld that is started
+/// as root reads them first.
+pub(in crate::commands) fn unreadable(site: &Site) -> Vec<&PathBuf> {
+    let user = site.unit.as_ref().and_then(|unit| unit.user());
+    let account = site.account.as_ref().filter(|account| user == Some(&account.name));
+    let closed = |file: &&PathBuf| fs::metadata(file).is_ok_and(|meta| !may(&meta, account, READ));
+    site.options.files.iter().filter(closed).collect()
+}
+
+/// Returns the line that loads the plugin. The last `early-plugin-load` replaces those before it.
+pub(super) fn loads_plugin(site: &Site) -> Option<&OptionLine> {
+    site.option(EARLY).filter(|line| names_plugin(line))
+}
+
+fn names_plugin(line: &OptionLine) -> bool {
+    let value = line.value.as_deref().unwrap_or_default();
+    value.contains("keyring_external.so") && !value.contains(COMPONENT)
+}
+
+/// Says why mysqld does not load the plugin, as far as its options tell.
+pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
+    let of = |name| site.all_options(name).filter(|line| names_plugin(line)).last();
+    if let Some(late) = of("plugin-load").or_else(|| of("plugin-load-add")) {
+        found.error(
+            "plugin-options",
+            &late.file,
+            format!("{} loads the plugin with {}", late.place(), late.name),
+            "That is too late: InnoDB starts first, and needs the keyring for encrypted data.",
+            &[format!("{EARLY} = keyring_external.so")],
+        );
+    } else if let (Some(ours), Some(last)) = (of(EARLY), site.option(EARLY)) {
+        let value = last.value.as_deref().unwrap_or_default();
+        let both = if value.is_empty() { String::new() } else { format!("{value};") };
+        found.error(
+            CONFIGURED,
+            &last.file,
+            format!(
+                "{} replaces the {EARLY} of {}: mysqld loads only what the last one names",
+                last.place(),
+                ours.place()
+            ),
+            NO_KEYRING,
+            &[format!("in {}: {EARLY} = {both}keyring_external.so", last.file.display())],
+        );
+    } else if site.is_snap() {
+        found.add(
+            FindingLevel::Error,
+            CONFIGURED,
+            format!("{} is in a snap, which can load no other keyring", site.mysqld.display()),
+            "The server encrypts nothing with this keyring.",
+            &["install MySQL from packages, then run keyringctl setup".to_owned()],
+        );
+    } else if let Some(file) = unread(site) {
+        let main = site.defaults.files.first().map_or(Path::new("/etc/my.cnf"), PathBuf::as_path);
+        found.error(
+            CONFIGURED,
+            &file,
+            format!(
+                "mysqld does not read {}: none of its option files includes it",
+                site.at(&file).display()
+            ),
+            NO_KEYRING,
+            &[
+                "keyringctl setup (the same keyring and copies): it adds the line".to_owned(),
+                format!("or at the end of {}: !include {}", main.display(), file.display()),
+            ],
+        );
+    } else {
+        found.add(
+            FindingLevel::Error,
+            CONFIGURED,
+            format!(
+                "mysqld does not load keyring_external: neither the manifest {} nor {EARLY} in an option file names it",
+                site.at(&manifest_of(&site.mysqld)).display()
+            ),
+            NO_KEYRING,
+            &["keyringctl setup".to_owned()],
+        );
+    }
+}
+
+/// Finds an option file for our plugin that mysqld does not read.
+fn unread(site: &Site) -> Option<PathBuf> {
+    let files = OPTION_DIRS.map(|dir| Path::new(dir).join(OPTION_FILE));
+    let is_read = |file: &PathBuf| site.options.files.iter().any(|read| site.seen(read) == *file);
+    files.into_iter().find(|file| site.at(file).is_file() && !is_read(file))
+}
