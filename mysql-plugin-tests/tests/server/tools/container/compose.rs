@@ -154,6 +154,14 @@ fn works(target: &str, state: &str) {
         [&["verify", keyring, "--datadir", "/var/lib/mysql", "--all-encrypted"][..], &secret].concat();
     container.run("keyringctl", &verify);
 
+    // Without the unlock secret the server does not start.
+    let mut mounts = host.mounts(&service);
+    mounts.retain(|mount| mount.target != "/run/keyring/unlock");
+    fs::remove_file(image.at("/run/keyring/unlock")).unwrap();
+    let without_secret = Container { image: &image, mounts, user: None, read_only_root: false };
+    let why = without_secret.start().err().expect("a server without the secret");
+    assert!(why.contains("file:/run/keyring/unlock"), "{why}");
+
     // Without its volumes the server does not start, and creates nothing.
     host.unplug();
     let why = container.start().err().expect("a server without its keyring");

@@ -114,6 +114,16 @@ fn container<'a>(
     Container { image, mounts, user, read_only_root }
 }
 
+/// The ConfigMap has the files that an image gets, without their comments.
+fn as_in_the_image(config: &Value) {
+    for (file, text) in config["data"].as_object().unwrap() {
+        let in_image = fs::read_to_string(folder().join(file)).unwrap();
+        let in_image: Vec<_> =
+            in_image.lines().filter(|line| !line.starts_with("# ") && !line.starts_with("-- ")).collect();
+        assert_eq!(text.as_str().unwrap().lines().collect::<Vec<_>>(), in_image, "{file}");
+    }
+}
+
 pub fn stateful_set() {
     let files = Image::with_shell().with(&stage("files", "debian:"));
     let server_image = Image::official();
@@ -121,6 +131,7 @@ pub fn stateful_set() {
     server_image.libraries(&place().keyringctl);
     let documents = documents("kubernetes.yaml");
     let config = of_kind(&documents, "ConfigMap");
+    as_in_the_image(config);
     let pod = &of_kind(&documents, "StatefulSet")["spec"]["template"]["spec"];
     let admin = &self::documents("kubernetes-admin.yaml")[0]["spec"];
     let node = Node::new();
