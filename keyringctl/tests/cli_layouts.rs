@@ -136,9 +136,9 @@ const LAYOUTS: [Layout; 13] = [
         name: "Bitnami's image",
         files: &[(
             "opt/bitnami/mysql/conf/my.cnf",
-            "[mysqld]\nbasedir=/opt/bitnami/mysql\ndatadir=/var/lib/mysql\nplugin_dir=/opt/bitnami/mysql/lib/plugin\n",
+            "[mysqld]\nbasedir=/opt/bitnami/mysql\ndatadir=/bitnami/mysql/data\nplugin_dir=/opt/bitnami/mysql/lib/plugin\n",
         )],
-        dirs: &["etc/mysql", "usr/lib/mysql/plugin"],
+        dirs: &["bitnami/mysql/data", "etc/mysql", "usr/lib/mysql/plugin"],
         mysqld: "opt/bitnami/mysql/bin/mysqld",
         plugin_dir: "opt/bitnami/mysql/lib/plugin",
         written: "/opt/bitnami/mysql/conf/keyring_external.cnf",

@@ -130,9 +130,19 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
                 "mysqld does not load keyring_external: neither the manifest {} nor {EARLY} in an option file names it",
                 site.at(&manifest_of(&site.mysqld)).display()
             ),
-            NO_KEYRING,
+            &format!("{NO_KEYRING} {}", read_files(site)),
             &["keyringctl setup".to_owned()],
         );
+    }
+}
+
+/// Names the option files that were read.
+fn read_files(site: &Site) -> String {
+    let files: Vec<_> = site.options.files.iter().map(|file| file.display().to_string()).collect();
+    match files.len() {
+        0 => "mysqld reads no option file here.".to_owned(),
+        1..=9 => format!("Option files: {}.", files.join(", ")),
+        count => format!("Option files: {}, and {} more.", files[..9].join(", "), count - 9),
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct FileChange {
     /// Its permission bits.
     #[serde(serialize_with = "octal")]
     pub mode: u32,
+    /// Its owner.
+    pub owner: u32,
     /// Its group.
     pub group: u32,
     /// What is at the path now.
@@ -50,7 +52,7 @@ fn octal<S: serde::Serializer>(mode: &u32, to: S) -> std::result::Result<S::Ok, 
 }
 
 impl FileChange {
-    /// Compares the new contents with the existing file.
+    /// A file of root's. Compares its new contents with the existing file.
     pub(super) fn new(
         site: &Site,
         path: &Path,
@@ -59,6 +61,64 @@ impl FileChange {
         mode: u32,
         group: u32,
     ) -> Result<Self> {
+        FileChange::of(
+            site,
+            FileChange {
+                path: path.to_owned(),
+                what,
+                contents,
+                mode,
+                owner: 0,
+                group,
+                found: ExistingFile::Nothing,
+            },
+        )
+    }
+
+    /// A change of a file that belongs to others, or a new one: adds lines at its end. Its owner and permissions stay.
+    pub(super) fn appended(
+        site: &Site,
+        path: &Path,
+        what: &'static str,
+        lines: &str,
+        group: u32,
+    ) -> Result<Self> {
+        let place = site.at(path);
+        let (bytes, mode, owner, group) = match fs::metadata(&place) {
+            Ok(meta) => {
+                let bytes = fs::read(&place).map_err(|e| Error::io("read", &place, e))?;
+                (bytes, meta.mode() & 0o7777, meta.uid(), meta.gid())
+            }
+            Err(_) => (Vec::new(), 0o644, 0, group),
+        };
+        // Other bytes would not survive.
+        let mut contents = String::from_utf8(bytes).map_err(|_| {
+            Error::Usage(format!(
+                "{} is not text in UTF-8 and was not changed: add these lines at its end, then run setup again:\n{lines}",
+                place.display()
+            ))
+        })?;
+        if !contents.is_empty() && !contents.ends_with('\n') {
+            contents.push('\n');
+        }
+        contents.push_str(lines);
+        FileChange::of(
+            site,
+            FileChange {
+                path: path.to_owned(),
+                what,
+                contents,
+                mode,
+                owner,
+                group,
+                found: ExistingFile::Nothing,
+            },
+        )
+    }
+
+    /// Finds what is at the path.
+    fn of(site: &Site, planned: FileChange) -> Result<Self> {
+        let FileChange { path, contents, mode, owner, group, .. } = &planned;
         let place = site.at(path);
         let found = match fs::symlink_metadata(&place) {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -76,17 +136,17 @@ impl FileChange {
                 let text = fs::read(&place).map_err(|e| Error::io("read", &place, e))?;
                 let text = String::from_utf8_lossy(&text).into_owned();
                 // Only root can set an owner; other users keep the files that they create.
-                let (uid, gid) = if is_root() { (0, group) } else { (meta.uid(), meta.gid()) };
-                if text != contents {
+                let (uid, gid) = if is_root() { (*owner, *group) } else { (meta.uid(), meta.gid()) };
+                if text != *contents {
                     ExistingFile::Other(text)
-                } else if (meta.mode() & 0o7777, meta.uid(), meta.gid()) != (mode, uid, gid) {
+                } else if (meta.mode() & 0o7777, meta.uid(), meta.gid()) != (*mode, uid, gid) {
                     ExistingFile::OtherModes
                 } else {
                     ExistingFile::Same
                 }
             }
         };
-        Ok(FileChange { path: path.to_owned(), what, contents, mode, group, found })
+        Ok(FileChange { found, ..planned })
     }
 
     /// Describes the change as text.
@@ -137,7 +197,7 @@ impl FileChange {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
             file.write_all(self.contents.as_bytes())?;
             if is_root() {
-                fchown(&file, Some(0), Some(self.group))?;
+                fchown(&file, Some(self.owner), Some(self.group))?;
             }
             file.set_permissions(fs::Permissions::from_mode(self.mode))?;
             file.sync_all()?;
@@ -206,6 +266,28 @@ mod tests {
         modes.write(&site).unwrap();
         assert_eq!(change(&site, "one\n").found, ExistingFile::Same);
         assert_eq!(fs::read_dir(dir.path().join("etc/x")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_of_others_keeps_its_owner_and_permissions() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let (path, place) = (Path::new("/my.cnf"), dir.path().join("my.cnf"));
+        let append = || FileChange::appended(&site, path, "a test", "two\n", 0);
+        fs::write(&place, "one").unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o640)).unwrap();
+        if is_root() {
+            std::os::unix::fs::chown(&place, Some(7), Some(8)).unwrap();
+        }
+        let before = fs::metadata(&place).map(|m| (m.mode(), m.uid(), m.gid())).unwrap();
+        append().unwrap().write(&site).unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "one\ntwo\n");
+        assert_eq!(fs::metadata(&place).map(|m| (m.mode(), m.uid(), m.gid())).unwrap(), before);
+        fs::write(&place, b"# caf\xe9\n").unwrap();
+        let refused = append().err().unwrap().to_string();
+        assert!(refused.contains("is not text in UTF-8") && refused.ends_with("two\n"), "{refused}");
+        fs::remove_file(&place).unwrap();
+        assert_eq!(append().unwrap().contents, "two\n");
     }
 
     #[test]

@@ -7,8 +7,6 @@ use super::change::FileChange;
 use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The comment above the line that setup adds to the main option file.
@@ -70,14 +68,6 @@ pub(super) fn include(site: &Site, host: &Host, group: u32) -> Result<Option<Fil
     let main = main_file(site);
     // On Debian it is a link.
     let main = site.seen(&site.real(&main));
-    let mut text = site.text(&main)?.unwrap_or_default();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text.push_str(&format!("{COMMENT}\n!include {}\n", file.display()));
-    let (mode, group) = match fs::metadata(site.at(&main)) {
-        Ok(meta) => (meta.mode() & 0o7777, meta.gid()),
-        Err(_) => (0o644, group),
-    };
-    FileChange::new(site, &main, "includes the options for mysqld", text, mode, group).map(Some)
+    let lines = format!("{COMMENT}\n!include {}\n", file.display());
+    FileChange::appended(site, &main, "includes the options for mysqld", &lines, group).map(Some)
 }

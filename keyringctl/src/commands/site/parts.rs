@@ -57,7 +57,11 @@ impl Site {
 
     /// A path of the server with its links followed, as this process sees it.
     pub(in crate::commands) fn real(&self, path: &Path) -> PathBuf {
-        below_root(&self.root, &self.at(path))
+        let place = self.at(path);
+        if self.is_below() {
+            return below_root(&self.root, &place);
+        }
+        fs::canonicalize(&place).unwrap_or(place)
     }
 
     /// A path of this process, as the server sees it.
