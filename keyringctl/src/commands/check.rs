@@ -10,14 +10,15 @@ use super::doctor::finding::Findings;
 use super::output::document_text;
 use super::server as connection;
 use super::site;
-use super::stat;
 use super::{secret, status};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{ConnectOptions, KeyringFigures, Session};
 use judge::{Limits, Problem};
+use keyring_external::keyring::inspect;
 use keyring_external::store::deadline;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::PROBE_WAIT;
 use keyring_external::unlock::UnlockSource;
 use line::Line;
 pub(super) use line::usage_error;
@@ -102,8 +103,7 @@ fn examine(args: &Args) -> Line {
     // The server is asked before the copies are read: what it knew then, a copy must hold.
     let server = std::thread::scope(|scope| {
         for path in &paths {
-            // A volume that does not answer is remembered, and not waited for again.
-            scope.spawn(|| stat::metadata(path));
+            scope.spawn(|| probe(path));
         }
         options.map(|options| ask(options, answer_in))
     });
@@ -116,6 +116,17 @@ fn examine(args: &Args) -> Line {
         Err(e) => return judge::line(None, server.as_ref(), &limits, vec![Problem::unknown(e.to_string())]),
     };
     judge::line(copies.as_deref(), server.as_ref(), &limits, Vec::new())
+}
+
+/// Reads a copy, to find out whether its volume answers. One that does not is remembered, and not waited for again.
+fn probe(path: &Path) {
+    let place = path.to_owned();
+    let read = move || {
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        drop(inspect(&fs, &place));
+    };
+    // What is wrong with the copy is found out later.
+    let _ = deadline::run(path, PROBE_WAIT, read);
 }
 
 /// The copies to look at, and the data directory.
@@ -157,6 +168,7 @@ fn ask(options: ConnectOptions, limit: Duration) -> Result<KeyringFigures> {
         Err(Error::Server(ServerError {
             doing: "get an answer of the MySQL server".to_owned(),
             code: 0,
+            silent: true,
             why: format!("it has not answered for {} seconds", limit.as_secs()),
         }))
     })

@@ -50,7 +50,9 @@ pub(super) fn ask(limit: Duration) -> Result<(u8, String), Line> {
     }
     // The program itself, even if its file has been replaced.
     let mut worker = Command::new("/proc/self/exe");
-    worker.arg0(NAME).args(std::env::args_os().skip(1)).stdin(Stdio::null()).stdout(Stdio::piped());
+    worker.arg0(NAME).args(std::env::args_os().skip(1)).stdout(Stdio::piped());
+    // It must hold nothing that the monitoring system waits for.
+    worker.stdin(Stdio::null()).stderr(Stdio::null());
     let not_started = |e: io::Error| line(Level::Unknown, format!("cannot start another process: {e}"));
     let mut worker = worker.spawn().map_err(not_started)?;
     let (send, receive) = channel();
@@ -89,7 +91,7 @@ pub(super) fn ask(limit: Duration) -> Result<(u8, String), Line> {
                 ),
             ),
             RecvTimeoutError::Disconnected => {
-                line(Level::Unknown, "the check ended without a result (see its standard error)".to_owned())
+                line(Level::Unknown, "the check ended without a result".to_owned())
             }
         }
     })
