@@ -33,6 +33,8 @@ pub struct ServerError {
     pub doing: String,
     /// MySQL's error number; 0 if the error does not come from the server.
     pub code: u16,
+    /// Whether nobody answered, or the connection broke.
+    pub silent: bool,
     /// The reason.
     pub why: String,
 }
@@ -114,7 +116,8 @@ mod tests {
         let foreign = Error::from(ForeignFile { path: path(), format: "", why: String::new() });
         let request = Error::from(BadRequest::LastSlot);
         let failure = Error::from(Failure::Locked { path: path(), seconds: 1 });
-        let server = Error::from(ServerError { doing: String::new(), code: 0, why: String::new() });
+        let server =
+            Error::from(ServerError { doing: String::new(), code: 0, silent: true, why: String::new() });
         let usage = Error::Usage(String::new());
         let codes = [finding, foreign, request, failure, server, usage].map(|e| e.exit_code());
         assert_eq!(codes, [1, 1, 2, 2, 2, 2]);

@@ -73,6 +73,7 @@ impl Session {
             Error::Server(ServerError {
                 doing: format!("connect to the MySQL server at {way} as {user}"),
                 code: code(&e),
+                silent: is_silent(&e),
                 why: format!("{}{}", message(&e), connecting_help(&e)),
             })
         })?;
@@ -210,6 +211,16 @@ fn code(e: &mysql::Error) -> u16 {
     if let mysql::Error::MySqlError(e) = e { e.code } else { 0 }
 }
 
+/// Whether nobody answered, or the connection broke.
+fn is_silent(e: &mysql::Error) -> bool {
+    use DriverError::{ConnectTimeout, CouldNotConnect, Timeout};
+    match e {
+        mysql::Error::IoError(_) => true,
+        mysql::Error::DriverError(e) => matches!(e, ConnectTimeout | CouldNotConnect(_) | Timeout),
+        _ => false,
+    }
+}
+
 /// Returns the server's own message, without what the client adds.
 fn message(e: &mysql::Error) -> String {
     match e {
@@ -223,9 +234,14 @@ fn message(e: &mysql::Error) -> String {
 }
 
 fn connecting_help(e: &mysql::Error) -> &'static str {
+    const ACCOUNT: &str = ". Set the account in ~/.my.cnf, or use --user and --password";
     match code(e) {
-        1044 | 1045 | 1698 => ". Set the account in ~/.my.cnf, or use --user and --password",
-        0 => ". Is it running? Set its address with --socket, or --host and --port, or in ~/.my.cnf",
+        1044 | 1045 | 1698 => ACCOUNT,
+        // For an account that does not exist, the server names a method at random.
+        0 if matches!(e, mysql::Error::DriverError(DriverError::UnknownAuthPlugin(_))) => ACCOUNT,
+        0 if is_silent(e) => {
+            ". Is it running? Set its address with --socket, or --host and --port, or in ~/.my.cnf"
+        }
         _ => "",
     }
 }
@@ -237,7 +253,12 @@ fn refused(statement: &str, e: &mysql::Error) -> Error {
         Some((end, _)) => format!("{}...", &short[..end]),
         None => short,
     };
-    Error::Server(ServerError { doing: format!("run {short}"), code: code(e), why: message(e) })
+    Error::Server(ServerError {
+        doing: format!("run {short}"),
+        code: code(e),
+        silent: is_silent(e),
+        why: message(e),
+    })
 }
 
 #[cfg(test)]

@@ -59,7 +59,9 @@ pub(super) fn line(
         None => {}
     }
     if let Some(copies) = copies {
-        said.push(of_copies(copies, limits, &mut problems, &mut figures));
+        // A server that is told to store no new key may have its volumes mounted read-only.
+        let stores = !matches!(server, Some(Ok(KeyringFigures::Ours(server))) if server.state == "READ_ONLY");
+        said.push(of_copies(copies, stores, limits, &mut problems, &mut figures));
     }
     let identity = copies.and_then(identity);
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.level));
@@ -70,8 +72,10 @@ pub(super) fn line(
     Line { level, text: joined(texts.map(String::as_str)), figures }
 }
 
+/// Judges the copies. `stores`: the server must be able to store new keys in them.
 fn of_copies(
     copies: &[CopyStatus],
+    stores: bool,
     limits: &Limits,
     problems: &mut Vec<Problem>,
     figures: &mut Vec<Figure>,
@@ -92,7 +96,7 @@ fn of_copies(
         problems.push(Problem { level, text: format!("{}: {}", copy.path.display(), what(copy)) });
     }
     let too_few = if writable + closed < limits.min_copies { Level::Critical } else { Level::Warning };
-    for copy in &good {
+    for copy in good.iter().filter(|_| stores) {
         if let Some(why) = unchangeable(copy) {
             let text = format!("{}: no new key can be stored: {why}", copy.path.display());
             problems.push(Problem { level: too_few, text });
@@ -225,7 +229,7 @@ fn compare(copies: &[CopyStatus], server: &Figures, problems: &mut Vec<Problem>)
 /// cannot be used, says nothing about the keyring.
 fn no_answer(e: &Error) -> Problem {
     let level = match e {
-        Error::Server(e) if e.code == 0 || OUT_OF_SERVICE.contains(&e.code) => Level::Critical,
+        Error::Server(e) if e.silent || OUT_OF_SERVICE.contains(&e.code) => Level::Critical,
         _ => Level::Unknown,
     };
     Problem { level, text: e.to_string() }

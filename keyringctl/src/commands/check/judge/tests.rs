@@ -102,6 +102,12 @@ fn a_copy_that_cannot_be_changed_is_reported_before_a_change_fails() {
         "{text}"
     );
     assert_eq!(of_copies(&[full("/a/k"), full("/b/k")], &LIMITS).0, Level::Critical);
+    // Nobody wants to store one.
+    let server = Ok(KeyringFigures::Ours(figures("READ_ONLY", (2, 2))));
+    assert_eq!(
+        line(Some(&[full("/a/k"), full("/b/k")]), Some(&server), &LIMITS, Vec::new()).level,
+        Level::Ok
+    );
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn failures_are_counted_if_a_limit_is_given() {
 #[test]
 fn a_server_that_does_not_answer_is_critical_and_a_refused_account_is_unknown() {
     let answer = |code| {
-        let e = ServerError { doing: "connect".to_owned(), code, why: "no".to_owned() };
+        let e = ServerError { doing: "connect".to_owned(), code, silent: code == 0, why: "no".to_owned() };
         of_server(Err(Error::Server(e)), &LIMITS)
     };
     assert_eq!(answer(0), (Level::Critical, "CRITICAL: cannot connect: no".to_owned()));
