@@ -83,6 +83,7 @@ step code "unit tests, file format, crashes, mutations" cargo test --locked --li
 step bindings "src/abi/sys.rs against include/" scripts/bindings.sh --check
 step valgrind "the C boundary under Valgrind" env KX_ABI_CALLS=1500 scripts/valgrind-abi.sh
 step exports "what the library exports and needs" scripts/exports.sh
+step monitoring "alert rules, the dashboard, and systemd's units" scripts/monitoring-check.sh
 step mysql "a MySQL server for the tests" make mysql
 step deb "a Debian package, and a real server with its files" with_server scripts/deb-check.sh
 step rpm "an RPM, installed, upgraded and removed, and a real server with its files" with_server scripts/rpm-check.sh
