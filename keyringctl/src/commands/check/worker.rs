@@ -4,6 +4,7 @@
 
 use super::line::{Level, Line};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -11,16 +12,21 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// The name by which the process is started and found.
+/// The name by which the process knows what it is.
 const NAME: &str = "keyringctl-check-worker";
-/// How many earlier workers with the same arguments may still be there.
+/// How many earlier workers of the same check may still be there.
 const MOST_STUCK: usize = 3;
 /// Separates what is printed from the exit code.
 const END: u8 = 0;
 
-/// Whether this process is the one that looks.
+/// Whether this process is the one that looks. Gives it the name by which later checks find it.
 pub(super) fn is_worker() -> bool {
-    std::env::args_os().next().is_some_and(|name| name == NAME)
+    let is = std::env::args_os().next().is_some_and(|name| name == NAME);
+    if is {
+        // Without /proc, no check finds it.
+        let _ = fs::write("/proc/self/comm", name());
+    }
+    is
 }
 
 /// Gives the answer to the process that asked.
@@ -101,18 +107,21 @@ fn line(level: Level, text: String) -> Line {
     Line { level, text, figures: Vec::new() }
 }
 
-/// Earlier workers of this user with the same arguments that have not ended.
+/// The name of the workers of this check in /proc. A process that cannot end has lost its arguments, but not its name.
+fn name() -> String {
+    let mut hasher = DefaultHasher::new();
+    std::env::args_os().skip(1).for_each(|argument| argument.hash(&mut hasher));
+    // The kernel keeps 15 bytes.
+    format!("kctl-{:010x}", hasher.finish() & 0xff_ffff_ffff)
+}
+
+/// Earlier workers of this check and user that have not ended.
 fn earlier() -> Vec<String> {
-    let user = rustix::process::geteuid().as_raw();
-    let arguments: Vec<u8> = std::env::args_os()
-        .skip(1)
-        .flat_map(|argument| [argument.as_encoded_bytes(), &[0]].concat())
-        .collect();
-    let expected = [NAME.as_bytes(), &[0], &arguments].concat();
+    let (user, name) = (rustix::process::geteuid().as_raw(), name() + "\n");
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter(|entry| entry.metadata().is_ok_and(|m| m.uid() == user))
-        .filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == expected))
+        .filter(|entry| fs::read_to_string(entry.path().join("comm")).is_ok_and(|found| found == name))
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()
 }
