@@ -25,13 +25,14 @@ case ${1:-} in
     --check)
         oldest=$2
         shift 2
+        used=$(symbols "$@")
         while read -r version name; do
             [[ $version != "$oldest" && $(printf '%s\n' "$version" "$oldest" | sort -V | tail -n 1) == "$version" ]] || continue
             grep -qw -- "$name" <<<"$moved" || {
                 printf 'glibc: FAILED: %s is new in glibc %s: use it only if it is there, or do without (%s)\n' "$name" "$version" "$*" >&2
                 exit 1
             }
-        done < <(symbols "$@")
+        done <<<"$used"
         exit
         ;;
 esac
