@@ -488,3 +488,41 @@ fn another_early_plugin_is_not_replaced_without_a_word() {
     host.setup("plugin", &["--dry-run"])
         .says(0, &["WARNING early-plugins: ", "early-plugin-load = audit.so;keyring_external.so"]);
 }
+
+/// On this host, not in an image, mysqld itself is asked which options it reads.
+#[test]
+fn mysqld_itself_must_confirm_the_options() {
+    let host = Host::empty();
+    host.write("my.cnf", "[mysqld]\n");
+    fs::create_dir_all(host.at("plugins")).unwrap();
+    let path = |path: &str| host.at(path).display().to_string();
+    let answers = |printed: &str| {
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in\n--defaults-file=*/my.cnf\\ --print-defaults*) echo 'the arguments:'; echo '{printed}';;\nesac\n"
+        );
+        host.write("script", &script);
+        // Another process writes it: a program that this one has open for writing, also in a child of another test,
+        // cannot be run.
+        let mut install = Command::new("install");
+        assert!(install.args(["-m", "0755", &path("script"), &path("mysqld")]).status().unwrap().success());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyringctl"));
+        command.args(["setup", &path("mnt/a/keys/k"), "--allow-same-device", "--as", "plugin", "--yes"]);
+        command.args(["--without", "systemd", "--without", "apparmor"]);
+        for (option, file) in [
+            ("--option-file", "my.cnf"),
+            ("--mysqld", "mysqld"),
+            ("--plugin-dir", "plugins"),
+            ("--datadir", "var/lib/mysql"),
+        ] {
+            command.args([option, &path(file)]);
+        }
+        let user = Command::new("id").arg("-un").output().unwrap();
+        command.args(["--mysqld-user", String::from_utf8(user.stdout).unwrap().trim()]);
+        command.arg("--unlock").arg(format!("file:{}", path("secret")));
+        Ended::of(&command.stdin(Stdio::null()).output().unwrap())
+    };
+    let data = format!("--keyring_external_data={}", path("mnt/a/keys/k"));
+    answers("--port=3306 --early-plugin-load=keyring_external.so")
+        .says(2, &["mysqld --print-defaults does not print --keyring-external-data="]);
+    answers(&format!("--early_plugin_load=keyring_external.so {data}")).says(0, &["Read back: "]);
+}

@@ -70,8 +70,17 @@ impl OptionLine {
     /// Where the line is, for messages.
     pub fn place(&self) -> String {
         match self.line {
-            0 => format!("the command line of mysqld in {}", self.file.display()),
+            0 => self.source(),
             line => format!("{} line {line}", self.file.display()),
+        }
+    }
+
+    /// What the line is in, for messages.
+    pub fn source(&self) -> String {
+        match self.line {
+            0 if self.file.starts_with("/proc") => "the command line of the running mysqld".to_owned(),
+            0 => format!("the command line of mysqld in {}", self.file.display()),
+            _ => self.file.display().to_string(),
         }
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
                 entry.place()
             ),
             "It then has two keyrings and asks only the component: keys in the other are not found.",
-            &[format!("remove early-plugin-load and keyring_external from {}", entry.file.display())],
+            &[format!("remove early-plugin-load and keyring_external from {}", entry.source())],
         );
     }
     match (component, plugin) {
@@ -140,7 +140,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
             &loaded.file,
             format!("{} loads the keyring as a plugin", loaded.place()),
             "MySQL has deprecated keyring plugins, and a later version may not load them. The component opens the same keyring.",
-            &[format!("remove the plugin's lines from {}, then run: keyringctl setup --as component", loaded.file.display())],
+            &[format!("remove the plugin's options from {}, then run: keyringctl setup --as component", loaded.source())],
         );
     }
     let force = site.option("keyring-external").and_then(|e| e.value.clone()).unwrap_or_default();

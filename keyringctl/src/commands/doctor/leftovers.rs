@@ -63,7 +63,7 @@ fn plugins(site: &Site, found: &mut Findings) {
                      MySQL 8.4 and later have no keyring_file, and do not start with this setting.",
                     &[
                         "import its keys: keyringctl import --help".to_owned(),
-                        format!("then remove the line from {}", entry.file.display()),
+                        format!("then remove that option from {}", entry.source()),
                     ],
                 );
             }

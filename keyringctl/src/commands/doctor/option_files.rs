@@ -97,7 +97,7 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
                 ours.place()
             ),
             NO_KEYRING,
-            &[format!("in {}: {EARLY} = {both}keyring_external.so", last.file.display())],
+            &[format!("in {}: {EARLY} = {both}keyring_external.so", last.source())],
         );
     } else if site.is_snap() {
         found.add(
