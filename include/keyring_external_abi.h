@@ -47,6 +47,8 @@ struct kx_keyring {
 #define KX_VAR_STR 0x0005
 #define KX_VAR_UNSIGNED 0x0080
 #define KX_VAR_READONLY 0x0200
+/* The value may be left out: without this flag, an option without "=" takes the next one as its value. */
+#define KX_VAR_OPCMDARG 0x2000
 #define KX_VAR_MEMALLOC 0x8000
 #define KX_VAR_NOPERSIST 0x10000
 

@@ -11,6 +11,7 @@ pub const KX_VAR_INT: u32 = 2;
 pub const KX_VAR_STR: u32 = 5;
 pub const KX_VAR_UNSIGNED: u32 = 128;
 pub const KX_VAR_READONLY: u32 = 512;
+pub const KX_VAR_OPCMDARG: u32 = 8192;
 pub const KX_VAR_MEMALLOC: u32 = 32768;
 pub const KX_VAR_NOPERSIST: u32 = 65536;
 pub const KX_SHOW_LONGLONG: u32 = 4;

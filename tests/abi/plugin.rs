@@ -3,6 +3,10 @@
 
 use crate::hosts::{Dir, Plugin};
 use crate::stubs;
+use keyring_external::abi::sys::{
+    KX_VAR_BOOL, KX_VAR_INT, KX_VAR_MEMALLOC, KX_VAR_NOPERSIST, KX_VAR_OPCMDARG, KX_VAR_READONLY, KX_VAR_STR,
+    KX_VAR_UNSIGNED,
+};
 use std::ffi::{CStr, c_void};
 use std::os::unix::fs::PermissionsExt;
 use std::ptr::{null, null_mut};
@@ -133,4 +137,29 @@ fn what_fetch_hands_out_is_the_servers_and_nothing_is_lost_when_it_has_no_memory
     assert_eq!(fetch(&plugin, c"k"), Err(()));
     plugin.link_malloc(&stubs::MALLOC);
     assert_eq!(plugin.deinit(), 0);
+}
+
+/// A switch may be given without a value, as the server's own. Whatever else is given without one would be taken for
+/// something else than it is, so the server must refuse it.
+#[test]
+fn the_flags_of_the_variables() {
+    let plugin = Plugin::load(&Dir::new());
+    let text = KX_VAR_STR | KX_VAR_MEMALLOC;
+    let number = KX_VAR_INT | KX_VAR_UNSIGNED;
+    let switch = KX_VAR_BOOL | KX_VAR_OPCMDARG;
+    let mut expected = [
+        ("data", text),
+        ("mirrors", text | KX_VAR_READONLY),
+        ("min_copies", number | KX_VAR_READONLY),
+        ("unlock", text | KX_VAR_READONLY),
+        ("read_only", switch),
+        ("allow_same_device", switch | KX_VAR_READONLY),
+        ("auto_create", switch | KX_VAR_READONLY),
+        ("wait", number | KX_VAR_READONLY),
+    ]
+    .map(|(name, flags)| (name.to_owned(), flags | KX_VAR_NOPERSIST));
+    let mut flags = plugin.flags();
+    expected.sort();
+    flags.sort();
+    assert_eq!(flags, expected);
 }

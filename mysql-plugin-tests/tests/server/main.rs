@@ -9,7 +9,7 @@ mod tools;
 mod volumes;
 
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
-use keys::{clear_text, component, cost, daemonize, everyday, memory, slots, status, threads};
+use keys::{clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads};
 use mysql_plugin_tests::rig::{self, Kind, Volume};
 use tools::{backup, check, container, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
@@ -75,6 +75,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("volume_gone::while_running_ext4", Ext4, || volume_gone::while_running(&Volume::ext4())),
     ("volume_gone::mounted_late", Nothing, || volume_gone::mounted_late(&Volume::directory())),
     ("volume_gone::mounted_late_ext4", Ext4, || volume_gone::mounted_late(&Volume::ext4())),
+    ("options::spellings", Nothing, options::spellings),
+    ("options::refused", Nothing, options::refused),
     ("refusal::at_start", Nothing, refusal::at_start),
     ("refusal::beside_the_data", Nothing, refusal::beside_the_data),
     ("refusal::without_force", Nothing, refusal::without_force),

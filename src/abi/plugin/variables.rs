@@ -7,8 +7,8 @@ use crate::abi::guard::guard;
 use crate::abi::instance;
 use crate::abi::pointers::Shared;
 use crate::abi::sys::{
-    KX_VAR_BOOL, KX_VAR_INT, KX_VAR_MEMALLOC, KX_VAR_NOPERSIST, KX_VAR_READONLY, KX_VAR_STR, KX_VAR_UNSIGNED,
-    kx_sysvar, kx_sysvar_bool, kx_sysvar_str, kx_sysvar_uint, kx_value,
+    KX_VAR_BOOL, KX_VAR_INT, KX_VAR_MEMALLOC, KX_VAR_NOPERSIST, KX_VAR_OPCMDARG, KX_VAR_READONLY, KX_VAR_STR,
+    KX_VAR_UNSIGNED, kx_sysvar, kx_sysvar_bool, kx_sysvar_str, kx_sysvar_uint, kx_value,
 };
 use crate::config::{MAX_COPIES, MAX_WAIT};
 use std::ffi::{CStr, c_int, c_void};
@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 // Not persistable: an early plugin is loaded before persisted values are known.
 const STARTUP: u32 = KX_VAR_READONLY | KX_VAR_NOPERSIST;
+
+// As with the server's own booleans, the name alone means ON. All others need a value, as the server's own do.
+const SWITCH: u32 = KX_VAR_BOOL | KX_VAR_OPCMDARG;
 
 type Update = unsafe extern "C" fn(*mut c_void, *mut kx_sysvar, *mut c_void, *const c_void);
 type Check = unsafe extern "C" fn(*mut c_void, *mut kx_sysvar, *mut c_void, *mut kx_value) -> c_int;
@@ -84,7 +87,7 @@ static MIN_COPIES: Shared<kx_sysvar_uint> = Shared::new(kx_sysvar_uint {
 
 static READ_ONLY: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
     head: head(
-        KX_VAR_BOOL | KX_VAR_NOPERSIST,
+        SWITCH | KX_VAR_NOPERSIST,
         c"read_only",
         c"Refuse to store, generate and remove keys",
         None,
@@ -96,7 +99,7 @@ static READ_ONLY: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
 
 static SAME_DEVICE: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
     head: head(
-        KX_VAR_BOOL | STARTUP,
+        SWITCH | STARTUP,
         c"allow_same_device",
         c"Allow the keyring on the filesystem of the data directory",
         None,
@@ -108,7 +111,7 @@ static SAME_DEVICE: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
 
 static AUTO_CREATE: Shared<kx_sysvar_bool> = Shared::new(kx_sysvar_bool {
     head: head(
-        KX_VAR_BOOL | STARTUP,
+        SWITCH | STARTUP,
         c"auto_create",
         c"Create a keyring if there is none (for tests and containers)",
         None,

@@ -67,6 +67,12 @@ impl Plugin {
         }
     }
 
+    /// The names and flags of its variables.
+    pub fn flags(&self) -> Vec<(String, u32)> {
+        let name = |var: *mut kx_sysvar| unsafe { CStr::from_ptr((*var).name) }.to_str().unwrap().to_owned();
+        self.variables().map(|var| (name(var), unsafe { (*var).flags } as u32)).collect()
+    }
+
     fn variables(&self) -> impl Iterator<Item = *mut kx_sysvar> {
         let list = unsafe { (*self.descriptor).system_vars };
         (0..).map(move |i| unsafe { *list.add(i) }).take_while(|var| !var.is_null())

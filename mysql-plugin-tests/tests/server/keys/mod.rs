@@ -7,6 +7,7 @@ pub mod cost;
 pub mod daemonize;
 pub mod everyday;
 pub mod memory;
+pub mod options;
 pub mod slots;
 pub mod status;
 pub mod threads;
