@@ -8,6 +8,7 @@ mod figures;
 mod files;
 mod inventory;
 mod keyring;
+mod modifiers;
 mod names;
 mod option_file;
 mod options;

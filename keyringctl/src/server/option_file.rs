@@ -7,6 +7,7 @@ mod open;
 
 pub use links::below_root;
 
+use super::modifiers::resolve;
 use crate::error::{Error, Result};
 use line::{Line, parse};
 use open::Found;
@@ -38,7 +39,8 @@ pub struct OptionFiles {
 pub struct OptionLine {
     /// The group that it is in.
     pub group: String,
-    /// The option's name, as mysqld and its clients compare it: with hyphens, without `loose-`.
+    /// The option's name, as mysqld and its clients compare it: with hyphens, without `loose-`. One of the keyring's own is
+    /// without `skip-` and the other modifiers too, which its value shows.
     pub name: String,
     /// Its value; `None` if the line has only a name.
     pub value: Option<String>,
@@ -53,13 +55,8 @@ impl OptionLine {
     pub fn argument(text: &str, unit: &Path) -> Option<OptionLine> {
         let text = text.strip_prefix("--")?;
         let (name, value) = text.split_once('=').map_or((text, None), |(n, v)| (n, Some(v.to_owned())));
-        Some(OptionLine {
-            group: "mysqld".to_owned(),
-            name: normal(name),
-            value,
-            file: unit.to_owned(),
-            line: 0,
-        })
+        let (name, value) = resolve(&name.replace('_', "-"), value);
+        Some(OptionLine { group: "mysqld".to_owned(), name, value, file: unit.to_owned(), line: 0 })
     }
 
     /// Returns an error about this line.
@@ -87,12 +84,6 @@ impl OptionLine {
 
 fn wrong(file: &Path, line: usize, why: &str) -> Error {
     Error::Usage(format!("{}, line {line}: {why}", file.display()))
-}
-
-/// The name of an option as MySQL compares it.
-fn normal(name: &str) -> String {
-    let name = name.replace('_', "-");
-    name.strip_prefix("loose-").unwrap_or(&name).to_owned()
 }
 
 impl OptionFiles {
@@ -140,7 +131,7 @@ impl OptionFiles {
                     let Some(group) = group.clone() else {
                         return Err(wrong(file, number, "there is an option before the first [group]"));
                     };
-                    let name = normal(&name);
+                    let (name, value) = resolve(&name.replace('_', "-"), value);
                     self.entries.push(OptionLine { group, name, value, file: file.to_owned(), line: number });
                 }
                 Line::Include(_) | Line::IncludeDir(_) if depth == DEPTH => {

@@ -3,11 +3,13 @@
 
 use super::finding::Findings;
 use super::option_files;
+use super::values::{self, LoadOption};
 use crate::commands::site::Site;
 use crate::host::files::Manifest;
 use crate::host::{Host, Way, manifest_of};
 use crate::server::OptionLine;
 use keyring_external::config::file::{self, COMPONENT};
+use keyring_external::config::{MAX_COPIES, MAX_WAIT};
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 
@@ -126,14 +128,6 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
 
 fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option<Configured> {
     let value = |name: &str| site.option(&format!("{PREFIX}{name}")).and_then(|e| e.value.clone());
-    let is_on = |name: &str| {
-        let entry = site.option(&format!("{PREFIX}{name}"));
-        entry.is_some_and(|e| {
-            e.value
-                .as_deref()
-                .is_none_or(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "on" | "true" | "yes"))
-        })
-    };
     if site.version.is_some_and(|v| v >= (8, 4)) {
         found.warning(
             "deprecated",
@@ -143,16 +137,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
             &[format!("remove the plugin's options from {}, then run: keyringctl setup --as component", loaded.source())],
         );
     }
-    let force = site.option("keyring-external").and_then(|e| e.value.clone()).unwrap_or_default();
-    if !matches!(force.to_ascii_uppercase().replace('-', "_").as_str(), "FORCE" | "FORCE_PLUS_PERMANENT") {
-        found.error(
-            "plugin-options",
-            &loaded.file,
-            "keyring_external = FORCE_PLUS_PERMANENT is not set",
-            "If the server cannot open the keyring, it starts anyway, without its keys.",
-            &["keyring_external = FORCE_PLUS_PERMANENT".to_owned()],
-        );
-    }
+    check_load_option(site, loaded, found);
     let mut missing = |name: &str, example: &str| {
         found.error(
             "plugin-options",
@@ -184,12 +169,62 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
     let mut host = host(site, Way::Plugin, keyring.into(), unlock);
     let mirrors = value("mirrors").unwrap_or_default();
     host.mirrors = mirrors.split(':').filter(|m| !m.is_empty()).map(PathBuf::from).collect();
-    let number = |name: &str| value(name).and_then(|v| v.parse().ok());
-    host.min_copies = number("min-copies").unwrap_or(1);
-    host.wait = number("wait").unwrap_or(0);
-    host.allow_same_device = is_on("allow-same-device");
+    host.min_copies = number(site, "min_copies", 1, MAX_COPIES, found);
+    host.wait = number(site, "wait", 0, MAX_WAIT, found);
+    host.allow_same_device = is_on(site, "allow_same_device", found);
     if loaded.line > 0 {
         host.option_file = site.seen(&loaded.file);
     }
-    Some(Configured { host, read_only: is_on("read-only"), auto_create: is_on("auto-create") })
+    let (read_only, auto_create) = (is_on(site, "read_only", found), is_on(site, "auto_create", found));
+    Some(Configured { host, read_only, auto_create })
+}
+
+/// Whether the server ends if it cannot open the keyring.
+fn check_load_option(site: &Site, loaded: &OptionLine, found: &mut Findings) {
+    let entry = site.option("keyring-external");
+    let (what, why) = match entry.map(|e| LoadOption::parse(e.value.as_deref())) {
+        Some(Some(LoadOption::Force | LoadOption::ForcePlusPermanent)) => return,
+        Some(Some(LoadOption::Off)) => {
+            ("keyring_external is OFF", "The server does not load the plugin, and has no keyring.")
+        }
+        Some(None) => (
+            "the value of keyring_external is none that mysqld knows",
+            "mysqld does not load the plugin: it has no keyring, or does not start.",
+        ),
+        Some(Some(LoadOption::On)) | None => (
+            "keyring_external = FORCE_PLUS_PERMANENT is not set",
+            "If the server cannot open the keyring, it starts anyway, without its keys.",
+        ),
+    };
+    let file = entry.map_or(&loaded.file, |e| &e.file);
+    found.error("plugin-options", file, what, why, &["keyring_external = FORCE_PLUS_PERMANENT".to_owned()]);
+}
+
+fn is_on(site: &Site, name: &str, found: &mut Findings) -> bool {
+    read_value(site, name, false, found, values::switch)
+}
+
+fn number(site: &Site, name: &str, min: u32, max: u32, found: &mut Findings) -> u32 {
+    read_value(site, name, min, found, |value| values::number(value, min, max))
+}
+
+/// The value of an option of the plugin, as mysqld takes it. A value that it does not take is among the findings.
+fn read_value<T>(
+    site: &Site,
+    name: &str,
+    default: T,
+    found: &mut Findings,
+    parse: impl Fn(Option<&str>) -> Result<T, String>,
+) -> T {
+    let Some(entry) = site.option(&format!("{PREFIX}{}", name.replace('_', "-"))) else { return default };
+    parse(entry.value.as_deref()).unwrap_or_else(|why| {
+        found.error(
+            "plugin-options",
+            &entry.file,
+            format!("{} line {}: keyring_external_{name} {why}", entry.file.display(), entry.line),
+            "The setting has no effect, or mysqld does not load the plugin.",
+            &[],
+        );
+        default
+    })
 }

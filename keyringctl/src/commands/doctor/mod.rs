@@ -15,6 +15,7 @@ pub(super) mod selinux;
 pub(super) mod server;
 mod systemd;
 pub(super) mod unlock;
+mod values;
 mod volumes;
 
 use super::output::Output;

@@ -94,6 +94,37 @@ fn options_of_the_plugin_that_are_missing_or_late_are_reported() {
 }
 
 #[test]
+fn options_of_the_plugin_are_read_as_mysqld_reads_them() {
+    let guest = Guest::with_plugin();
+    for (more, words) in [
+        ("keyring_external_auto_create = maybe", "keyring_external_auto_create = maybe is not a boolean"),
+        ("keyring_external_wait = soon", "keyring_external_wait = soon is not a number"),
+        ("keyring_external_min_copies", "keyring_external_min_copies has no value"),
+        ("skip-keyring_external", "keyring_external is OFF"),
+        ("plugin-keyring-external = force-plus", "none that mysqld knows"),
+        ("loose_keyring_external", "FORCE_PLUS_PERMANENT is not set"),
+    ] {
+        guest.write(OPTIONS, &format!("{WITH_PLUGIN}{more}\n"));
+        error(&guest.findings(), "plugin-options", words);
+    }
+    for (more, on) in [
+        ("keyring-external_auto-create", true),
+        ("loose-enable_keyring_external_auto_create", true),
+        ("skip-keyring-external-auto-create = 0", true),
+        ("keyring_external_auto_create = \"TRUE\" # for tests", true),
+        ("keyring_external_auto_create\ndisable-keyring_external-auto-create", false),
+        ("keyring_external_auto_create=1\nkeyring_external_auto_create = off", false),
+    ] {
+        guest.write(OPTIONS, &format!("{WITH_PLUGIN}{more}\n"));
+        let findings = guest.findings();
+        assert_eq!(findings.all().iter().any(|f| f.check == "auto-create"), on, "{more}");
+        assert!(findings.all().iter().all(|f| f.check != "plugin-options"), "{more}");
+    }
+    guest.write(OPTIONS, &WITH_PLUGIN.replace("FORCE_PLUS_PERMANENT", "force_p"));
+    assert!(guest.findings().all().iter().all(|f| f.check != "plugin-options"));
+}
+
+#[test]
 fn an_option_file_that_does_not_count_is_reported() {
     let guest = Guest::with_plugin();
     guest.chmod(OPTIONS, 0o666);
