@@ -1,9 +1,11 @@
 #!/bin/bash
 # Finds a MySQL server for the tests, or brings one, and writes down where its parts are.
 #
-#   get-mysql.sh            an installed MySQL 8.0 or later if there is one, else a private one
+#   get-mysql.sh            an installed MySQL 8.0.24 or later if there is one, else a private one
 #   get-mysql.sh --unpack   the private one, whatever is installed
-#   MYSQLD=/path get-mysql.sh   that server
+#   MYSQLD=/path get-mysql.sh   that server, or an error if it is none
+#
+# Before 8.0.24 no server loads a keyring component.
 #
 # The private server is Debian's own, unpacked under target/mysql/ with a copy of every library it
 # needs, the C library included, so that it runs on an older system. Nothing outside target/ is
@@ -29,18 +31,38 @@ die() {
     say "$*"
     exit 2
 }
+# No test may run on the server that was found last instead.
+refuse() {
+    rm -f "$env_file"
+    die "$*. Give the path of another mysqld with MYSQLD="
+}
 megabytes() { du -sm "$1" 2>/dev/null | cut -f1; }
 
 # --- an installed server -----------------------------------------------------------------------
 
-# The version of a mysqld, or nothing when it is not MySQL 8.0 or later.
+# The version of a mysqld. Of a program that is no server for the tests, it says why instead, and fails.
 version_of() {
-    local text major
-    text=$("$1" --no-defaults --version 2>/dev/null) || return 1
-    [[ $text != *[Mm]aria[Dd][Bb]* && $text =~ Ver\ ([0-9]+)\.([0-9]+)\.([0-9]+) ]] || return 1
-    major=${BASH_REMATCH[1]}
-    ((major >= 8 && major < 10)) || return 1
-    printf '%s.%s.%s\n' "$major" "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
+    local text version major minor patch
+    if [[ ! -e $1 ]]; then
+        echo "there is no such file"
+    elif [[ ! -f $1 || ! -x $1 ]]; then
+        echo "it is not a program"
+    elif ! text=$("$1" --no-defaults --version 2>&1); then
+        echo "it does not run: ${text##*$'\n'}"
+    elif [[ $text == *[Mm]aria[Dd][Bb]* ]]; then
+        echo "it is MariaDB, which has other keyrings; MySQL 8.0.24 or later is needed"
+    elif [[ ! $text =~ Ver\ ([0-9]+)\.([0-9]+)\.([0-9]+) ]]; then
+        echo "it does not answer --version as mysqld does"
+    else
+        major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]} patch=${BASH_REMATCH[3]}
+        version=$major.$minor.$patch
+        if ((major * 10000 + minor * 100 + patch >= 80024)); then
+            printf '%s\n' "$version"
+            return
+        fi
+        echo "it is MySQL $version; 8.0.24 or later is needed"
+    fi
+    return 1
 }
 
 find_installed() {
@@ -76,13 +98,13 @@ server_setting() {
 
 use_installed() {
     local server=$1 version settings basedir share dir mtr=''
-    version=$(version_of "$server") || die "$server is not MySQL 8.0 or later"
+    version=$(version_of "$server") || refuse "$server: $version"
     settings=$(mktemp)
     # shellcheck disable=SC2064 # the name is fixed now, on purpose
     trap "rm -f '$settings'" EXIT
     # As root mysqld answers nothing without --user.
     "$server" --no-defaults --user="$(id -un)" --verbose --help >"$settings" 2>/dev/null ||
-        die "$server does not tell its settings (mysqld --verbose --help failed)"
+        refuse "$server does not tell its settings (mysqld --verbose --help failed)"
     basedir=$(server_setting basedir "$settings")
     share=$(server_setting lc-messages-dir "$settings")
     for dir in "${basedir%/}/lib/mysql-test" "${basedir%/}/mysql-test" "${basedir%/}/share/mysql-test" \
@@ -240,7 +262,7 @@ fetch() {
         say "  no mysql-testsuite there; last words: $(tail -n 1 "$apt/log")"
     done
     [[ -n $found ]] ||
-        die "no Debian archive with MySQL could be reached. Install MySQL 8.0 or later, or set MYSQLD= or MYSQL_MIRROR="
+        die "no Debian archive with MySQL could be reached. Install MySQL 8.0.24 or later, or set MYSQLD= or MYSQL_MIRROR="
     declare_stubs "$apt"
     # Asked with an empty cache, apt also names what an interrupted run has already brought.
     plan=$(apt-get -c "$apt/apt.conf" -q -o Dir::Cache::archives="$apt/empty" install -y --print-uris \
@@ -352,11 +374,11 @@ use_private() {
             rm -f "$stamp"
         else
             [[ ${NO_INSTALL:-} != 1 ]] || {
-                echo "skipped: no MySQL 8.0 or later is installed, and NO_INSTALL=1 gets none"
+                echo "skipped: no MySQL 8.0.24 or later is installed, and NO_INSTALL=1 gets none"
                 exit 77
             }
             [[ -n $(command -v apt-get) && -n $(command -v dpkg) ]] ||
-                die "no MySQL 8.0 or later is installed, and without apt-get and dpkg none can be unpacked. Install one or set MYSQLD="
+                die "no MySQL 8.0.24 or later is installed, and without apt-get and dpkg none can be unpacked. Install one or set MYSQLD="
             fetch
             unpack
         fi
@@ -403,8 +425,7 @@ flock -n 9 || {
 if [[ -n $unpack_only || ${MYSQLD:-} == "$root"/* ]]; then
     use_private
 elif [[ -n ${MYSQLD:-} ]]; then
-    [[ -x $MYSQLD ]] || die "MYSQLD=$MYSQLD is not a program"
-    use_installed "$(readlink -f "$MYSQLD")"
+    use_installed "$(readlink -m "$MYSQLD")"
 elif server=$(find_installed); then
     use_installed "$server"
 else

@@ -49,7 +49,7 @@ plugin_options() {
 start() { # starts mysqld with the keyring; returns 1 when it ends before it is ready
     "$program" --no-defaults --basedir="$MYSQL_BASEDIR" "${as_user[@]}" --datadir="$data" --plugin-dir="$plugins" --secure-file-priv=NULL \
         --skip-networking --mysqlx=OFF --socket="$run/s" --pid-file="$run/pid" --log-error="$log" \
-        --innodb-redo-log-capacity=8M "${options[@]}" >>"$run/out" 2>&1 &
+        --loose-innodb-redo-log-capacity=8M "${options[@]}" >>"$run/out" 2>&1 &
     server=$!
     for _ in $(seq 600); do
         if ! kill -0 "$server" 2>/dev/null; then
@@ -132,7 +132,7 @@ rm -f "$plugins/keyring_external.so"
 cp target/release/libkeyring_external.so "$plugins/keyring_external.so"
 say "making a data directory ..."
 "$MYSQLD" --no-defaults "${as_user[@]}" --initialize-insecure --datadir="$data" --secure-file-priv=NULL \
-    --innodb-redo-log-capacity=8M --log-error="$log" >>"$run/out" 2>&1 || die "mysqld --initialize failed"
+    --loose-innodb-redo-log-capacity=8M --log-error="$log" >>"$run/out" 2>&1 || die "mysqld --initialize failed"
 plugin_options
 start || die "the server did not start"
 table "SHOW STATUS WHERE Variable_name IN ('Keyring_external_state', 'Keyring_external_id', 'Keyring_external_copies')"

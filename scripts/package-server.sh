@@ -17,7 +17,7 @@ new_server() {
     "$keyringctl" init "$volume/keyring" --unlock "file:$work/secret" --generate-secret >/dev/null
     common=(--no-defaults --basedir="$MYSQL_BASEDIR" --lc-messages-dir="$MYSQL_SHAREDIR" --datadir="$work/data"
         --log-error="$work/log.err" --plugin-dir="$plugins" --socket="$work/s" --pid-file="$work/pid" --skip-networking
-        --mysqlx=OFF --secure-file-priv=NULL --innodb-redo-log-capacity=8M --innodb-flush-method=nosync
+        --mysqlx=OFF --secure-file-priv=NULL --loose-innodb-redo-log-capacity=8M --innodb-flush-method=nosync
         --innodb-use-native-aio=OFF)
     [[ $(id -u) != 0 ]] || common+=(--user=root)
     "$MYSQLD" "${common[@]}" --initialize-insecure || fail "mysqld does not initialise: $(tail -n 3 "$work/log.err")"

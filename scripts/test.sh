@@ -4,13 +4,25 @@
 #
 # As root the tests on the real server run twice: as root, and as an ordinary user.
 #
-# Settings: NO_INSTALL=1 installs no packages and gets no MySQL server, and skips what would need them.
+# Settings: NO_INSTALL=1 installs no packages and gets no MySQL server, and skips what would need them. MYSQLD=/path
+# runs all that applies on that server; what it lacks is skipped, each with its reason (docs/OTHER-SERVERS.md).
+# What is shown is in target/test-logs/summary.txt too.
 set -uo pipefail
 # Snapshots are compared, never written.
 export INSTA_UPDATE=no
 cd "$(dirname "$0")/.." || exit 2
 logs=target/test-logs
 mkdir -p "$logs"
+# The same once more, with what it shows kept too.
+if [[ -z ${KX_TEST_SUMMARY:-} ]]; then
+    KX_TEST_SUMMARY=1 scripts/test.sh "$@" | tee "$logs/summary.txt"
+    exit "${PIPESTATUS[0]}"
+fi
+# A server that was asked for and cannot be used: nothing runs, least of all on another one.
+if [[ -n ${MYSQLD:-} ]] && ! mysql-plugin-tests/get-mysql.sh; then
+    echo "make test: MYSQLD=$MYSQLD cannot be used (see above), so nothing was run" >&2
+    exit 2
+fi
 passed=0 failed=0 skipped=0
 began=$SECONDS
 
@@ -44,12 +56,14 @@ step() {
     fi
 }
 
-# Adds "STEP<tab>REASON" to $skips for each test that a log says was skipped.
+# Adds "STEP<tab>REASON" to $skips for each test that a log says was skipped, and the test's name to what this server
+# lacks.
 skips=$logs/skipped.list
 : >"$skips"
 reasons() {
     # The server tests say it in a line of their own, which may stand in the middle of another one.
-    grep -oE 'SKIPPED \([^)]*\)' "$1" | sed -E "s/SKIPPED \((.*)\)/$2\t\1/" >>"$skips" && return
+    grep -oE 'SKIPPED \(.*\): [A-Za-z0-9_:.-]+' "$1" |
+        sed -E "s/SKIPPED \((this server .*)\): (.*)/$2\t\1: \2/; s/SKIPPED \((.*)\): .*/$2\t\1/" >>"$skips" && return
     sed -n -E "s/^skipped: (.*)/$2\t\1/p; s/^test (.*) \.\.\. ignored, (.*)/$2\t\1: \2/p" "$1" >>"$skips"
 }
 
@@ -87,6 +101,7 @@ step monitoring "alert rules, the dashboard, and systemd's units" scripts/monito
 step mysql "a MySQL server for the tests" make mysql
 step deb "a Debian package, and a real server with its files" with_server scripts/deb-check.sh
 step rpm "an RPM, installed, upgraded and removed, and a real server with its files" with_server scripts/rpm-check.sh
+step servers "finding a server, and what one lacks" mysql-plugin-tests/self-test.sh
 step server "keyring and faults on a real server" with_server mysql-plugin-tests/server.sh
 step mtr "MySQL's own test runner on the project's suite" with_server mysql-plugin-tests/mtr.sh
 step upstream "short tests of MySQL's own suite for components" with_server mysql-plugin-tests/upstream/run.sh --quick
@@ -95,6 +110,8 @@ if [[ $(id -u) == 0 ]]; then
     step mtr-user "the same as an ordinary user" with_server mysql-plugin-tests/mtr.sh --as-user
 fi
 
+of_server() { sed -n "s/^$1=//p" "${KX_MYSQL_ENV:-target/mysql/env}"; }
+[[ ! -r ${KX_MYSQL_ENV:-target/mysql/env} ]] || printf '\non MySQL %s: %s\n' "$(of_server MYSQL_VERSION)" "$(of_server MYSQLD)"
 if [[ -s $skips ]]; then
     printf '\nskipped, and why:\n'
     sort "$skips" | uniq -c | awk -F'\t' '{ split($1, a, " "); printf "   %4d  %-12s %s\n", a[1], a[2], $2 }'

@@ -20,6 +20,14 @@ repo=$(cd "$here/../.." && pwd -P)
 work=${MTR_WORK:-$repo/target/mtr-upstream}
 suite=component_keyring_file
 
+[[ -r $repo/target/mysql/env ]] || "$here/../get-mysql.sh"
+# shellcheck source=/dev/null # made by get-mysql.sh
+. "$repo/target/mysql/env"
+if [[ -z $MTR_DIR || ! -d $MTR_DIR/suite/$suite/t || ! -d $MTR_DIR/include/keyring_tests ]]; then
+    echo "skipped: this server has no suite $suite in its test suite"
+    exit 77
+fi
+
 mkdir -p "$work"
 (umask 077 && head -c 32 /dev/urandom >"$work/secret.new" && mv "$work/secret.new" "$work/secret")
 export KX_UPSTREAM_SECRET=$work/secret
@@ -45,6 +53,16 @@ run() {
 quick=(config-errors engine keyring_component_status keyring_udf_invalid_args load log_encrypt_1 sensitive_variables
     udf_test)
 if [[ ${1:-} == --quick ]]; then
+    present=() lacking=0
+    for test in "${quick[@]}"; do
+        if [[ -f $MTR_DIR/suite/$suite/t/$test.test ]]; then
+            present+=("$test")
+        else
+            printf 'SKIPPED (this server has no such test in its suite %s): %s\n' "$suite" "$test"
+            lacking=$((lacking + 1))
+        fi
+    done
+    quick=("${present[@]}")
     run component_keyring_external "${quick[@]}"
     list=$work/component_keyring_external.list
     passed=$(grep -c ' pass$' "$list" || true)
@@ -56,7 +74,7 @@ if [[ ${1:-} == --quick ]]; then
     for test in "${quick[@]}"; do
         grep -qE "^$test( '.*')? pass$" "$list" || missing=$((missing + 1))
     done
-    printf 'mtr: %d passed, %d failed, 0 skipped\n' "$passed" "$missing"
+    printf 'mtr: %d passed, %d failed, %d skipped\n' "$passed" "$missing" "$lacking"
     ((missing == 0)) || tail -n 40 "$work/component_keyring_external.out"
     exit $((missing > 0))
 fi

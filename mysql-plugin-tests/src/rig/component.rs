@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Hosts whose servers load keyring components, and what keyrings of components hold.
 
-use super::{Host, Keyring, Server, place};
+use super::{Feature, Host, Keyring, Server, needs, place};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -40,6 +40,10 @@ pub fn keys_of(keyring: &Keyring) -> Keys {
 
 /// The rig's plugins in a directory of their own, with configurations.
 pub fn plugins_in(dir: &Path, configurations: &[(&str, String)]) -> PathBuf {
+    needs(Feature::Manifest);
+    if configurations.iter().any(|(component, _)| *component == ORACLES) {
+        needs(Feature::Library("component_keyring_file.so"));
+    }
     let plugins = dir.join("plugins");
     fs::create_dir(&plugins).unwrap();
     for entry in fs::read_dir(&place().plugins).unwrap() {

@@ -2,7 +2,7 @@
 //! A host: a data directory and the options that a server on it is started with.
 
 use super::programs::told;
-use super::{Keyring, place};
+use super::{Feature, Keyring, needs, place};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,6 +35,7 @@ impl Host {
 
     /// With the keyring plugin loaded early; without it the server doesn't start.
     pub fn keyring(self, keyring: &Keyring) -> Host {
+        needs(Feature::Option("early-plugin-load"));
         self.option("--early-plugin-load=keyring_external.so")
             .option("--keyring-external=FORCE_PLUS_PERMANENT")
             .keyring_options("--keyring-external-", keyring)

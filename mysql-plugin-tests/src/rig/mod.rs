@@ -6,6 +6,7 @@ mod chance;
 pub mod component;
 pub mod exporter;
 mod faults;
+mod feature;
 pub mod fuse;
 mod host;
 mod keyring;
@@ -22,6 +23,7 @@ pub mod worker;
 
 pub use agree::{Asked, agree, agree_with};
 pub use chance::{as_test, moment, rng};
+pub use feature::{Feature, needs, program, skipped};
 pub use host::Host;
 pub use keyring::Keyring;
 pub use kind::Kind;

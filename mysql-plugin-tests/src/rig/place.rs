@@ -4,7 +4,7 @@
 //! Settings: KX_MYSQL_ENV (default target/mysql/env), KX_LIBRARY_DIR (default target/release).
 
 use super::programs::{run, told};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ pub struct Place {
     pub plugins: PathBuf,
     /// The directory of this run. It is short: a socket's path has at most 107 bytes.
     pub run: PathBuf,
+    /// What the file of get-mysql.sh says.
+    named: Vec<(String, PathBuf)>,
 }
 
 static PLACE: OnceLock<Place> = OnceLock::new();
@@ -56,6 +58,7 @@ pub fn set_up(run_dir: &Path) -> Result<(), String> {
         keyringctl: needed(built.join("keyringctl"))?,
         plugins: run_dir.join("plugins"),
         run: run_dir.to_owned(),
+        named: env.iter().map(|(&key, &path)| (key.to_owned(), path.into())).collect(),
     };
     make_plugins(&place.plugins, &named("MYSQL_PLUGIN_DIR")?, &library)
         .map_err(|e| format!("cannot make {}: {e}", place.plugins.display()))?;
@@ -112,6 +115,32 @@ impl Place {
         run(Command::new("cp").args(["-a", "--sparse=always"]).args([template, to]));
     }
 
+    /// Whether mysqld takes an option, which is written without `--`. It is asked once.
+    pub fn takes(&self, option: &str) -> bool {
+        static OPTIONS: OnceLock<BTreeSet<String>> = OnceLock::new();
+        let options = OPTIONS.get_or_init(|| {
+            let mut mysqld = Command::new(&self.mysqld);
+            mysqld.arg("--no-defaults").current_dir(&self.run);
+            if rustix::process::geteuid().is_root() {
+                mysqld.arg("--user=root");
+            }
+            options_in(&run(mysqld.args(["--verbose", "--help"])))
+        });
+        options.contains(option)
+    }
+
+    /// The directory of MySQL's test suite; it need not exist.
+    pub fn test_suite(&self) -> PathBuf {
+        let named = self.named.iter().find(|(key, _)| key == "MTR_DIR").map(|(_, dir)| dir.clone());
+        named.filter(|dir| dir.is_dir()).unwrap_or_else(|| self.basedir.join("lib/mysql-test"))
+    }
+
+    /// A program that the server came with: get-mysql.sh names it by its name in capitals.
+    pub(super) fn find_program(&self, name: &str) -> Option<PathBuf> {
+        let key = name.to_ascii_uppercase();
+        self.named.iter().find(|(k, path)| *k == key && path.exists()).map(|(_, path)| path.clone())
+    }
+
     /// The options that every mysqld here gets. What makes a server's own writes durable is off: the
     /// data directory's filesystem never loses its power, and killing a process loses nothing.
     pub fn command(&self, mysqld: &Path, datadir: &Path, log: &Path) -> Command {
@@ -133,7 +162,8 @@ impl Place {
             "--secure-file-priv=NULL",
             "--skip-networking",
             "--mysqlx=OFF",
-            "--innodb-redo-log-capacity=8M",
+            // Loose: 8.0 has it from 8.0.30 on.
+            "--loose-innodb-redo-log-capacity=8M",
             "--innodb-buffer-pool-size=32M",
             "--innodb-flush-method=nosync",
             "--innodb-doublewrite=OFF",
@@ -143,6 +173,14 @@ impl Place {
         ]);
         command
     }
+}
+
+/// The options in the text that `mysqld --verbose --help` prints, without `--`.
+fn options_in(help: &str) -> BTreeSet<String> {
+    let words =
+        help.lines().filter_map(|line| line.trim_start().split_whitespace().find(|w| w.starts_with("--")));
+    let names = words.map(|word| word[2..].split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next());
+    names.flatten().filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// A command that the kernel kills when this process dies before it could.

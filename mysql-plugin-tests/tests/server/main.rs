@@ -82,11 +82,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("refusal::without_force", Nothing, refusal::without_force),
     ("memory::no_key_in_a_core", Gcore, memory::no_key_in_a_core),
     ("component::migrated_by_the_tool", Nothing, component::migrated_by_the_tool),
-    (
-        "component::migrated_between_plugin_and_component",
-        Nothing,
-        component::migrated_between_plugin_and_component,
-    ),
+    ("component::migrated_from_the_plugin", Nothing, component::migrated_from_the_plugin),
+    ("component::migrated_to_the_plugin", Nothing, component::migrated_to_the_plugin),
     ("component::volume_gone_at_start", Nothing, component::volume_gone_at_start),
     (
         "migrate_offline::from_oracles_component_and_back",
@@ -212,16 +209,23 @@ fn main() -> ExitCode {
     let trials = TESTS.iter().map(|&(name, needs, test)| {
         Trial::ignorable_test(name, move || {
             if let Some(why) = needs.missing() {
-                // In one piece: other threads write too.
-                let line = format!("SKIPPED ({why}): {name}\n");
-                let _ = std::io::stderr().write_all(line.as_bytes());
-                return Ok(Completion::ignored_with(why));
+                return Ok(skip(name, why));
             }
-            rig::as_test(name, test);
-            Ok(Completion::Completed)
+            match rig::skipped(|| rig::as_test(name, test)) {
+                Some(why) => Ok(skip(name, why)),
+                None => Ok(Completion::Completed),
+            }
         })
     });
     libtest_mimic::run(&args, trials.collect()).exit_code()
+}
+
+/// Says why a test is skipped.
+fn skip(name: &str, why: String) -> Completion {
+    // In one piece: other threads write too.
+    let line = format!("SKIPPED ({why}): {name}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    Completion::ignored_with(why)
 }
 
 fn refuse(why: &str) -> ExitCode {

@@ -2,7 +2,7 @@
 //! The keyring's volume loses its power the moment a change was acknowledged (invariant 1). The data
 //! directory is on another filesystem, as always, and loses nothing.
 
-use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, place};
+use mysql_plugin_tests::rig::{Feature, Host, Keyring, ROTATE, Server, Volume, needs, place};
 use std::fs;
 
 /// Six times: change the keyring, cut the power, start again; nothing acknowledged is lost. In turn the
@@ -56,6 +56,8 @@ pub fn acknowledged_keys_are_there() {
 /// The yardstick: with Oracle's `component_keyring_file`, which never syncs, the same loses the instance.
 /// When this fails, the power cut of these tests cuts nothing.
 pub fn component_keyring_file_loses_the_instance() {
+    needs(Feature::Manifest);
+    needs(Feature::Library("component_keyring_file.so"));
     let volume = Volume::ext4();
     let host = Host::new();
     // A manifest is looked for beside the program: this server has one of its own.

@@ -138,6 +138,8 @@ fn kinds_with_canary(host: &Host) -> BTreeSet<String> {
     let kind = |file: &str| {
         for (part, kind) in [
             ("#innodb_redo/", "redo"),
+            // Before 8.0.30.
+            ("ib_logfile", "redo"),
             (".dblwr", "dblwr"),
             ("undo_", "undo"),
             (".ibu", "undo"),

@@ -5,7 +5,7 @@
 use mysql_plugin_tests::rig::component::{
     Keys, ORACLES, OURS, configure, host_with, keys_of, our_configuration, plugins_in, read_json, row,
 };
-use mysql_plugin_tests::rig::{Keyring, Volume, place, told};
+use mysql_plugin_tests::rig::{Feature, Keyring, Volume, needs, place, program, told};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -58,7 +58,7 @@ pub fn migrated_by_the_tool() {
     write_json(&from.join("keys"), &keys);
 
     let migrate = |source: &str, source_dir: &Path, destination: &str, destination_dir: &Path| {
-        let output = Command::new(place().basedir.join("bin/mysql_migrate_keyring"))
+        let output = Command::new(program("mysql_migrate_keyring"))
             .arg("--no-defaults")
             .arg(format!("--component-dir={}", plugins.display()))
             .arg(format!("--source-keyring={source}"))
@@ -79,13 +79,42 @@ pub fn migrated_by_the_tool() {
     assert_eq!(fs::read_dir(&ours).unwrap().count(), 1, "something was left beside the configuration");
 }
 
-/// mysqld itself brings keys from our plugin to our component and back, both in one process.
-pub fn migrated_between_plugin_and_component() {
-    let volumes = [Volume::directory(), Volume::directory(), Volume::directory()];
-    let [first, second, third] = volumes.each_ref().map(Keyring::init);
+/// mysqld itself brings keys from our plugin to our component, both in one process.
+pub fn migrated_from_the_plugin() {
+    needs(Feature::Option("keyring-migration-to-component"));
+    migrated_by_the_server(
+        |_, plugin| plugin,
+        [
+            "--keyring-migration-source=keyring_external.so",
+            "--keyring-migration-destination=component_keyring_external.so",
+            "--keyring-migration-to-component",
+        ],
+    );
+}
+
+/// The way back, which 8.4 brought.
+pub fn migrated_to_the_plugin() {
+    needs(Feature::Option("keyring-migration-from-component"));
+    migrated_by_the_server(
+        |component, _| component,
+        [
+            "--keyring-migration-source=component_keyring_external.so",
+            "--keyring-migration-destination=keyring_external.so",
+            "--keyring-migration-from-component",
+        ],
+    );
+}
+
+/// Of the component's keyring and the plugin's, the one that `source` chooses has keys, and the other gets them.
+fn migrated_by_the_server(
+    source: impl for<'a> Fn(&'a Keyring, &'a Keyring) -> &'a Keyring,
+    options: [&str; 3],
+) {
+    let volumes = [Volume::directory(), Volume::directory()];
+    let [component, plugin] = volumes.each_ref().map(Keyring::init);
     let keys = some_keys();
     {
-        let open = first.open();
+        let open = source(&component, &plugin).open();
         for ((user, id), (kind, bytes)) in &keys {
             use keyring_external::key::{KeyType, NameRef};
             let name = NameRef::new(id.as_bytes(), user.as_bytes()).unwrap();
@@ -93,47 +122,29 @@ pub fn migrated_between_plugin_and_component() {
         }
     }
     let dir = tempfile::tempdir_in(&place().run).unwrap();
-    let plugins = plugins_in(dir.path(), &[(OURS, our_configuration(&second))]);
-    let migrate = |plugin: &Keyring, options: [&str; 3]| {
-        let mut mysqld = Command::new(&place().mysqld);
-        mysqld.arg("--no-defaults").current_dir(dir.path());
-        if rustix::process::geteuid().is_root() {
-            mysqld.arg("--user=root");
-        }
-        let output = mysqld
-            .arg(format!("--basedir={}", place().basedir.display()))
-            .arg(format!("--lc-messages-dir={}", place().sharedir.display()))
-            .arg(format!("--plugin-dir={}", plugins.display()))
-            .arg(format!("--datadir={}", dir.path().join("none").display()))
-            .args(["--log-error-verbosity=3", "--secure-file-priv=NULL"])
-            .arg(format!("--keyring-external-data={}", plugin.path.display()))
-            .arg(format!("--keyring-external-unlock=file:{}", plugin.secret.display()))
-            .arg("--keyring-external-allow-same-device=ON")
-            .args(options)
-            .output()
-            .unwrap();
-        let text = told(&output);
-        assert!(output.status.success() && text.contains("Keyring migration successful"), "{text}");
-    };
-    migrate(
-        &first,
-        [
-            "--keyring-migration-source=keyring_external.so",
-            "--keyring-migration-destination=component_keyring_external.so",
-            "--keyring-migration-to-component",
-        ],
-    );
-    assert!(keys_of(&second) == keys, "keys have changed on the way to the component");
-    migrate(
-        &third,
-        [
-            "--keyring-migration-source=component_keyring_external.so",
-            "--keyring-migration-destination=keyring_external.so",
-            "--keyring-migration-from-component",
-        ],
-    );
-    assert!(keys_of(&third) == keys, "keys have changed on the way to the plugin");
-    assert!(keys_of(&first) == keys, "the source has changed");
+    let plugins = plugins_in(dir.path(), &[(OURS, our_configuration(&component))]);
+    let mut mysqld = Command::new(&place().mysqld);
+    mysqld.arg("--no-defaults").current_dir(dir.path());
+    if rustix::process::geteuid().is_root() {
+        mysqld.arg("--user=root");
+    }
+    let output = mysqld
+        .arg(format!("--basedir={}", place().basedir.display()))
+        .arg(format!("--lc-messages-dir={}", place().sharedir.display()))
+        .arg(format!("--plugin-dir={}", plugins.display()))
+        .arg(format!("--datadir={}", dir.path().join("none").display()))
+        .args(["--log-error-verbosity=3", "--secure-file-priv=NULL"])
+        .arg(format!("--keyring-external-data={}", plugin.path.display()))
+        .arg(format!("--keyring-external-unlock=file:{}", plugin.secret.display()))
+        .arg("--keyring-external-allow-same-device")
+        .args(options)
+        .output()
+        .unwrap();
+    let text = told(&output);
+    assert!(output.status.success() && text.contains("Keyring migration successful"), "{text}");
+    for keyring in [&component, &plugin] {
+        assert!(keys_of(keyring) == keys, "keys have changed at {}", keyring.path.display());
+    }
     assert!(!dir.path().join("keyring_external.witness").exists(), "a witness where the server was started");
 }
 

@@ -86,7 +86,7 @@ fn first_start_of_a_container(host_of: impl Fn(&Keyring) -> Host) {
     let temporary = host.daemonize();
     make_table(&temporary, "script");
     check_locked(&temporary);
-    let mut admin = Command::new(mysql_plugin_tests::rig::place().basedir.join("bin/mysqladmin"));
+    let mut admin = Command::new(mysql_plugin_tests::rig::program("mysqladmin"));
     admin.args(["--no-defaults", "-uroot", "shutdown"]).arg(format!("--socket={}", host.socket().display()));
     mysql_plugin_tests::rig::run(&mut admin);
     temporary.stop();

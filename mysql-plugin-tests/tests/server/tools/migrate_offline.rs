@@ -6,7 +6,7 @@ use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::component::{
     ORACLES, OURS, configuration_of, configure, host_with_components, keys_of, load_component, read_json, row,
 };
-use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, place, run, told};
+use mysql_plugin_tests::rig::{Feature, Host, Keyring, ROTATE, Server, Volume, needs, place, run, told};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -151,7 +151,7 @@ fn reads_all(server: &Server, ids: usize) {
 
 /// Files of MySQL's own test suite.
 fn std_data() -> PathBuf {
-    place().basedir.join("lib/mysql-test/std_data")
+    place().test_suite().join("std_data")
 }
 
 /// Why files that other servers wrote can't be had here.
@@ -189,6 +189,7 @@ pub fn real_files_of_keyring_file() {
 /// The data directory of a server of 8.0.21, with its keyring: its encrypted table opens with the imported key,
 /// and with nothing before.
 pub fn real_data_of_keyring_file() {
+    needs(Feature::TestFile("std_data/data_8021.zip"));
     let volume = Volume::directory();
     let keyring = Keyring::init(&volume);
     let dir = tempfile::tempdir_in(&place().run).unwrap();

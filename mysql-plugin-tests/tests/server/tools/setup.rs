@@ -8,7 +8,7 @@ mod trace;
 use guest::{Guest, Layout};
 use keyringctl::host::apparmor::{Profile, parse};
 use keyringctl::host::needs::Need;
-use mysql_plugin_tests::rig::{ROTATE, place};
+use mysql_plugin_tests::rig::{Feature, ROTATE, needs, place};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,10 +49,12 @@ fn profile(guest: &Guest, with_local: bool) -> Profile {
 }
 
 pub fn component() {
+    needs(Feature::Manifest);
     works("component", &[]);
 }
 
 pub fn plugin() {
+    needs(Feature::Option("early-plugin-load"));
     works("plugin", &["--ignore", "deprecated"]);
 }
 

@@ -33,7 +33,7 @@ pub fn under_load() {
         host().keyring(&keyring).option("--innodb-doublewrite=ON").option("--innodb-change-buffering=none");
     if long {
         // As on a small server in use.
-        host = host.option("--innodb-buffer-pool-size=256M").option("--innodb-redo-log-capacity=128M");
+        host = host.option("--innodb-buffer-pool-size=256M").option("--loose-innodb-redo-log-capacity=128M");
     }
     let server = host.start();
     let biobank = Biobank { schema: SCHEMA.to_owned(), scale: if long { 1.0 } else { 0.003 }, seed: 1 };

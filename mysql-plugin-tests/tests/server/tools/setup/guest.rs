@@ -3,7 +3,7 @@
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
-use mysql_plugin_tests::rig::{Kind, Volume, place, run, told, wait_until};
+use mysql_plugin_tests::rig::{Feature, Kind, Volume, needs, place, run, told, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -59,6 +59,7 @@ pub struct Guest {
 impl Guest {
     /// A host with that AppArmor profile, an initialised server and two mounted volumes, and without a keyring.
     pub fn new(profile: &str, layout: Layout) -> Guest {
+        needs(Feature::Library("keyring_udf.so"));
         let root = tempfile::Builder::new().prefix("g").tempdir_in(&place().run).unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut guest = Guest { root, mounts: Vec::new(), _volumes: [Volume::ext4(), Volume::ext4()] };
@@ -270,7 +271,7 @@ fn options() -> String {
     format!(
         "[mysqld]\nuser=mysql\nlc-messages-dir={}\nplugin-dir=/usr/lib/mysql/plugin\ndatadir=/var/lib/mysql\ntmpdir=/tmp\n\
          socket=/run/mysqld/mysqld.sock\npid-file=/run/mysqld/mysqld.pid\nlog-error=/var/log/mysql/error.log\n\
-         skip-networking\nmysqlx=OFF\nsecure-file-priv=NULL\ninnodb-redo-log-capacity=8M\ninnodb-buffer-pool-size=32M\n\
+         skip-networking\nmysqlx=OFF\nsecure-file-priv=NULL\nloose-innodb-redo-log-capacity=8M\ninnodb-buffer-pool-size=32M\n\
          innodb-flush-method=nosync\ninnodb-use-native-aio=OFF\n",
         place().sharedir.display()
     )
