@@ -12,9 +12,9 @@ moved="__libc_start_main dlsym fstat64 fstatat64 log2 lstat64 pow pthread_attr_g
 pthread_attr_setstacksize pthread_create pthread_detach pthread_getattr_np pthread_join pthread_key_create
 pthread_key_delete pthread_setname_np pthread_setspecific stat64"
 
-# VERSION and name of each symbol of the C library that a file cannot do without: a weak one may be missing.
-symbols() { objdump -T "$@" | sed -n '/ w /d; s/.*GLIBC_\([0-9][0-9.]*\))* *\(.*\)/\1 \2/p' | sort -uV; }
-newest() { symbols "$@" | cut -d ' ' -f 1 | tail -n 1; }
+# VERSION and name of each symbol of the C library that a file names.
+symbols() { sed -n 's/.*GLIBC_\([0-9][0-9.]*\))* *\(.*\)/\1 \2/p' | sort -uV; }
+newest() { objdump -T "$@" | symbols | cut -d ' ' -f 1 | tail -n 1; }
 
 case ${1:-} in
     --newest)
@@ -25,7 +25,8 @@ case ${1:-} in
     --check)
         oldest=$2
         shift 2
-        used=$(symbols "$@")
+        # A weak symbol may be missing. Built for an older version, it is one without a version.
+        used=$(objdump -T "$@" | grep -v ' w ' | symbols)
         while read -r version name; do
             [[ $version != "$oldest" && $(printf '%s\n' "$version" "$oldest" | sort -V | tail -n 1) == "$version" ]] || continue
             grep -qw -- "$name" <<<"$moved" || {

@@ -3,7 +3,7 @@
 # rpm installs it into an empty root, upgrades it under a running server, does not remove it from under a server that
 # loads it, and leaves nothing when it does; and that a real mysqld (make mysql) runs with the installed files.
 #
-#   rpm-check.sh [PACKAGE]
+#   rpm-check.sh [PACKAGE]     a PACKAGE that is named must run with glibc 2.28
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() {
@@ -48,7 +48,9 @@ odd=$(grep -vE '^(rpmlib\((CompressedFileNames|FileDigests|PayloadFilesHavePrefi
     fail "it needs what Red Hat's family does not have everywhere: $odd"
 provides=$(rpm -qp --provides "$package" 2>/dev/null | cut -d ' ' -f 1 | sed 's/(.*//' | sort -u)
 [[ $provides == keyring-external ]] || fail "it provides more than itself: $provides"
-say "$(grep -c '^-' "$work/listing") files, $(sed -n 's/.*\((GLIBC_[0-9.]*)\).*/\1/p' <<<"$needs" | sort -V | tail -n 1)"
+glibc=$(sed -n 's/.*(GLIBC_\([0-9.]*\)).*/\1/p' <<<"$needs" | sort -V | tail -n 1)
+[[ $# == 0 || $(printf '%s\n' "$glibc" 2.28 | sort -V | tail -n 1) == 2.28 ]] || fail "it needs glibc $glibc"
+say "$(grep -c '^-' "$work/listing") files, needs glibc $glibc"
 
 # --- installed into an empty root ---------------------------------------------------------------
 
