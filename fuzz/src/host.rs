@@ -60,6 +60,11 @@ pub fn host(data: &[u8]) {
         unit.sets_environment("KX"),
         mount_unit(Path::new(&*text)),
     );
+    let variables = unit.environment(&[text.clone().into_owned()]);
+    if let Some(command) = unit.command("one", &variables) {
+        assert!(!command.is_empty());
+    }
+    let _ = (unit.environment_files(), accounts::home(&text, "mysql"));
 
     let all = mounts(&text, Path::new("/"));
     let _ = mounts(&text, Path::new("/image"));

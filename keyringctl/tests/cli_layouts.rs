@@ -350,6 +350,35 @@ fn an_include_is_shown_as_a_change_and_written_once() {
 }
 
 #[test]
+fn the_main_option_file_is_found_through_its_links() {
+    let host = Host::new(&LAYOUTS[3]);
+    host.setup("plugin", &["--yes", "--option-dir", "/srv/own"]).says(
+        0,
+        &[
+            "NEW        /srv/own/keyring_external.cnf",
+            "CHANGED    /etc/mysql/mysql.cnf",
+            "/etc/mysql/mysql.cnf.bak",
+        ],
+    );
+    assert!(host.read("etc/mysql/mysql.cnf").ends_with("\n!include /srv/own/keyring_external.cnf\n"));
+    assert!(fs::symlink_metadata(host.at("etc/mysql/my.cnf")).unwrap().is_symlink());
+    host.is_well("plugin");
+    host.setup("plugin", &["--yes", "--option-dir", "own"])
+        .says(2, &["--option-dir is own: give an absolute path"]);
+}
+
+#[test]
+fn a_server_that_reads_no_option_file_is_refused() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.write("etc/sysconfig/mysql", "MYSQLD_OPTS=--no-defaults\n");
+    host.setup("plugin", &["--yes"]).says(2, &["mysqld.service starts mysqld with --no-defaults"]);
+    host.setup("component", &["--yes"]).says(0, &["Read back: "]);
+    // Without a file that it needs, mysqld does not start.
+    host.write("etc/sysconfig/mysql", "MYSQLD_OPTS=--defaults-file=/srv/none.cnf\n");
+    host.setup("plugin", &["--yes"]).says(2, &["cannot read the server's options", "/srv/none.cnf"]);
+}
+
+#[test]
 fn a_later_option_that_wins_is_named() {
     let host = Host::new(&LAYOUTS[3]);
     host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\nkeyring_external_data=/mnt/b/other\n");
