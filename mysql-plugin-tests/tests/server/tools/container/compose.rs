@@ -70,7 +70,8 @@ impl Host {
     fn plug(&self) {
         for (drive, name) in self.drives.iter().zip(["a", "b"]) {
             let point = self.at("keyring").join(name);
-            run(Command::new("mount").arg("--bind").args([drive.mount_point(), point]));
+            run(Command::new("mount").arg("--bind").args([&drive.mount_point(), &point]));
+            run(Command::new("mount").args(["-o", "remount,bind,nodev,nosuid,noexec"]).arg(point));
         }
     }
 
@@ -138,6 +139,10 @@ fn works(target: &str, state: &str) {
     let server = container.start().unwrap();
     assert_eq!(server.value(state), "ATTACHED");
     encrypts(&server);
+    // What it checks of systemd and /etc/fstab is the host's.
+    let doctor = ["doctor", "--user=root", "--ignore=fstab", "--ignore=deprecated"];
+    let told = container.run("keyringctl", &doctor);
+    assert!(told.contains("server-state") && !told.contains("WARNING"), "{told}");
     server.shut_down();
     let server = container.start().unwrap();
     reads_back(&server);

@@ -186,6 +186,7 @@ impl Container<'_> {
         };
         bind(&programs, programs.to_str().unwrap(), true);
         bind(Path::new("/dev"), "/dev", false);
+        bind(Path::new("/proc"), "/proc", false);
         for mount in &self.mounts {
             bind(&mount.source, &mount.target, mount.read_only);
         }
