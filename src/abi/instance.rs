@@ -28,6 +28,9 @@ static CHANGING: Mutex<()> = Mutex::new(());
 /// Whether opening the open keyring left something to be written. Changed while [`CHANGING`] is held.
 static UNSETTLED: AtomicBool = AtomicBool::new(false);
 
+/// Why the component could not load the keyring that it was last told to load; empty if it could.
+static LOAD_FAILURE: Mutex<String> = Mutex::new(String::new());
+
 fn changing() -> MutexGuard<'static, ()> {
     CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -110,6 +113,17 @@ pub(super) fn status() -> Option<Status> {
     drop(idle);
     start_care_for(&keyring);
     Some(status)
+}
+
+/// Records why the component could not load a keyring; an empty text if it could.
+pub(super) fn set_load_failure(why: String) {
+    *LOAD_FAILURE.lock().unwrap_or_else(PoisonError::into_inner) = why;
+}
+
+/// The last error to show: of the last load, which matters more than that of a call, or else of the keyring.
+pub(super) fn last_error(status: Option<&Status>) -> String {
+    let of_load = LOAD_FAILURE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if of_load.is_empty() { status.map_or(String::new(), |s| s.last_error.clone()) } else { of_load }
 }
 
 /// Puts a keyring from [`open`] to use, or none. The one before it goes when the last call on it has ended.

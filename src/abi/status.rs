@@ -55,7 +55,7 @@ shown!(copies_configured, s => Shown::Number(s.copies.1 as u64), Shown::Number(0
 shown!(fetches, s => Shown::Number(s.fetches), Shown::Number(0));
 shown!(stores, s => Shown::Number(s.stores), Shown::Number(0));
 shown!(failures, s => Shown::Number(s.failures), Shown::Number(0));
-shown!(last_error, s => Shown::Text(s.last_error.clone()), Shown::Text(String::new()));
+shown!(last_error, s => Shown::Text(instance::last_error(Some(s))), Shown::Text(instance::last_error(None)));
 
 /// What ends a list of variables.
 pub(super) const END: kx_show_var =

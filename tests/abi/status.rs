@@ -65,6 +65,7 @@ fn the_component_shows_the_variables_of_the_plugin_from_its_first_load_to_its_en
     );
     let seen = ["state", "attached", "copies", "copies_current", "copies_configured", "keys"];
     assert_eq!(values(seen), ["UNAVAILABLE", "0", "0/0", "0", "0", "0"]);
+    assert!(variables::value("last_error").contains("cannot read config file"));
 
     let mirror = dir.path().join("mirror");
     std::fs::copy(dir.keyring(), &mirror).unwrap();
@@ -79,12 +80,14 @@ fn the_component_shows_the_variables_of_the_plugin_from_its_first_load_to_its_en
         assert_eq!(variables::names().len(), TEXTS.len() + NUMBERS.len(), "once");
     }
     assert_eq!(values(seen), ["ATTACHED", "1", "2/2", "2", "2", "0"]);
+    assert_eq!(variables::value("last_error"), "");
     std::fs::remove_file(&mirror).unwrap();
     assert_eq!(store(&component, c"k", b"data"), 0);
     assert_eq!(values(seen), ["DEGRADED", "0", "1/2", "1", "2", "1"]);
     std::fs::write(dir.path().join("component_keyring_external.cnf"), "{").unwrap();
     assert_eq!(component.load(), 1);
     assert_eq!(values(seen), ["DEGRADED", "0", "1/2", "1", "2", "1"], "the old one stays in use");
+    assert!(variables::value("last_error").contains("has not valid format"));
     assert_eq!(component.deinit(), 0);
     assert_eq!(variables::names(), [""; 0]);
 

@@ -28,13 +28,11 @@ const MAX_PATH: usize = 4096;
 
 pub(super) static SERVICE: Shared<kx_keyring_load> = Shared::new(kx_keyring_load { load: Some(load) });
 
-/// The result of the last call, for the rows of the status table.
+/// What the last call read, for the rows of the status table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastLoad {
     /// The configuration of the open keyring; if none is open, the one that the last call read.
     pub config: Option<Config>,
-    /// Why the last call failed; empty if it did not.
-    pub failure: String,
 }
 
 static LAST_LOAD: Mutex<Option<LastLoad>> = Mutex::new(None);
@@ -48,6 +46,7 @@ pub(super) fn last_load() -> Option<LastLoad> {
 
 pub(super) fn forget_last_load() {
     *LAST_LOAD.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    instance::set_load_failure(String::new());
 }
 
 unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c_char) -> c_int {
@@ -84,7 +83,7 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
         let failed = loaded.is_err();
         let mut last = LAST_LOAD.lock().unwrap_or_else(PoisonError::into_inner);
         let last = last.get_or_insert_default();
-        last.failure = failure;
+        instance::set_load_failure(failure);
         if !(failed && in_use) {
             last.config = config;
         }

@@ -34,13 +34,8 @@ static QUERIES: Handles<Cursor<Row>> = Handles::new(0x4d00_0000_0000);
 fn rows() -> Vec<Row> {
     let text = |text: &CStr| text.to_string_lossy().into_owned();
     let status = instance::status();
-    let load::LastLoad { config, failure } = load::last_load().unwrap_or_default();
+    let load::LastLoad { config } = load::last_load().unwrap_or_default();
     let shown = |path: &std::path::Path| path.display().to_string();
-    // The failure of a reload matters more than that of a call.
-    let last_error = match (&status, failure.is_empty()) {
-        (Some(status), true) => status.last_error.clone(),
-        _ => failure,
-    };
     let of = |value: Option<String>| value.unwrap_or_default();
     let rows = vec![
         ("Component_name", text(NAME)),
@@ -60,7 +55,7 @@ fn rows() -> Vec<Row> {
         ("Generation", of(status.as_ref().map(|s| s.generation.to_string()))),
         ("Keys", of(status.as_ref().map(|s| s.keys.to_string()))),
         ("Copies", of(status.as_ref().map(|s| format!("{}/{}", s.copies.0, s.copies.1)))),
-        ("Last_error", last_error),
+        ("Last_error", instance::last_error(status.as_ref())),
     ];
     rows.into_iter().map(|(key, value)| (key, presentable(value))).collect()
 }

@@ -130,6 +130,7 @@ pub fn without_a_volume_at_start() {
     server.comes_to(&nothing);
     server.sql_error("ALTER INSTANCE RELOAD KEYRING");
     server.comes_to(&nothing);
+    assert!(server.status()["last_error"].contains("there is no keyring at"), "{:?}", server.status());
     volume.mount();
     server.sql("ALTER INSTANCE RELOAD KEYRING");
     server.comes_to(&[("state", "ATTACHED"), ("attached", "1"), ("copies_current", "1")]);
