@@ -7,7 +7,7 @@
 use super::dockerfile::Copied;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder};
-use mysql_plugin_tests::rig::{Kind, place, run, signal, told, wait_until};
+use mysql_plugin_tests::rig::{Feature, Kind, needs, place, program, run, signal, told, wait_until};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -46,6 +46,7 @@ pub(super) struct Image {
 impl Image {
     /// The official image.
     pub fn official() -> Image {
+        needs(Feature::Library("keyring_udf.so"));
         let image = Image::empty();
         for dir in ["usr/sbin", "usr/lib64/mysql/plugin", "etc/mysql/conf.d", "docker-entrypoint-initdb.d"] {
             fs::create_dir_all(image.at(dir)).unwrap();
@@ -142,7 +143,7 @@ fn options() -> String {
         "[mysqld]\ndatadir={DATADIR}\nsocket={SOCKET}\nsecure-file-priv=/var/lib/mysql-files\nuser=mysql\n\
          pid-file=/var/run/mysqld/mysqld.pid\n\
          plugin-dir=/usr/lib64/mysql/plugin\nlc-messages-dir={}\nlog-error={LOG}\nskip-networking\nmysqlx=OFF\n\
-         innodb-redo-log-capacity=8M\ninnodb-buffer-pool-size=32M\ninnodb-flush-method=nosync\ninnodb-use-native-aio=OFF\n\
+         loose-innodb-redo-log-capacity=8M\ninnodb-buffer-pool-size=32M\ninnodb-flush-method=nosync\ninnodb-use-native-aio=OFF\n\
          [client]\nsocket={SOCKET}\n!includedir /etc/mysql/conf.d/\n",
         place().sharedir.display()
     )
@@ -337,7 +338,7 @@ impl Running<'_> {
     /// Shuts it down as mysqladmin does for the entrypoint.
     pub fn shut_down(mut self) {
         let pid = self.pid();
-        let mut admin = Command::new(place().basedir.join("bin/mysqladmin"));
+        let mut admin = Command::new(program("mysqladmin"));
         admin.args(["--no-defaults", "-uroot", "shutdown"]);
         run(admin.arg(format!("--socket={}", self.container.on_host(SOCKET).display())));
         let ended = wait_until(LIMIT, || match &mut self.child {
