@@ -90,11 +90,12 @@ fn text(line: &Line, json: bool) -> (u8, String) {
 
 /// Looks at all that the arguments name.
 fn examine(args: &Args) -> Line {
-    let limits = Limits { min_copies: args.min_copies as usize, max_failures: args.max_failures };
-    let (paths, datadir) = match places(args) {
+    let Places { paths, datadir, read_only } = match places(args) {
         Ok(places) => places,
         Err(e) => return Line::failed(&e),
     };
+    let (min_copies, max_failures) = (args.min_copies as usize, args.max_failures);
+    let limits = Limits { min_copies, max_failures, stores: !read_only };
     let options = match args.server.is_given().then(|| args.server.options()).transpose() {
         Ok(options) => options,
         Err(e) => return Line::failed(&e),
@@ -129,18 +130,26 @@ fn probe(path: &Path) {
     let _ = deadline::run(path, PROBE_WAIT, read);
 }
 
-/// The copies to look at, and the data directory.
-fn places(args: &Args) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
-    if !args.paths.is_empty() || args.server.is_given() {
-        return Ok((args.paths.clone(), args.datadir.clone()));
-    }
-    let site = site::Args { root: "/".into(), datadir: args.datadir.clone(), ..site::Args::default() };
-    let (paths, datadir) = configured(&site)?;
-    Ok((paths, Some(datadir)))
+/// What is looked at.
+struct Places {
+    /// The copies.
+    paths: Vec<PathBuf>,
+    datadir: Option<PathBuf>,
+    /// Whether the server is configured to store no new key.
+    read_only: bool,
 }
 
-/// The copies and the data directory that the server on this host is configured with.
-fn configured(site: &site::Args) -> Result<(Vec<PathBuf>, PathBuf)> {
+fn places(args: &Args) -> Result<Places> {
+    if !args.paths.is_empty() || args.server.is_given() {
+        let (paths, datadir) = (args.paths.clone(), args.datadir.clone());
+        return Ok(Places { paths, datadir, read_only: false });
+    }
+    let site = site::Args { root: "/".into(), datadir: args.datadir.clone(), ..site::Args::default() };
+    configured(&site)
+}
+
+/// What the server on this host is configured with.
+fn configured(site: &site::Args) -> Result<Places> {
     let site = site.look()?;
     if let Some(why) = &site.option_error {
         return Err(Error::Usage(why.clone()));
@@ -154,7 +163,7 @@ fn configured(site: &site::Args) -> Result<(Vec<PathBuf>, PathBuf)> {
         )));
     };
     let paths = configured.host.copies().map(|copy| site.at(copy)).collect();
-    Ok((paths, site.at(&site.datadir)))
+    Ok(Places { paths, datadir: Some(site.at(&site.datadir)), read_only: configured.read_only })
 }
 
 /// Asks the server, for at most `limit`.
@@ -183,16 +192,16 @@ mod tests {
     fn without_arguments_the_configured_copies_are_checked() {
         let host = tempfile::tempdir().unwrap();
         let site = || site::Args { root: host.path().to_owned(), ..site::Args::default() };
-        let none = configured(&site()).unwrap_err().to_string();
+        let none = configured(&site()).map(|_| ()).unwrap_err().to_string();
         assert!(none.contains("no server on this host"), "{none}");
         let options = "[mysqld]\ndatadir=/srv/mysql\nearly-plugin-load=keyring_external.so\n\
              keyring_external=FORCE_PLUS_PERMANENT\nkeyring_external_data=/mnt/a/k\n\
              keyring_external_mirrors=/mnt/b/k\nkeyring_external_unlock=file:/etc/secret\n";
         fs::create_dir_all(host.path().join("etc")).unwrap();
         fs::write(host.path().join("etc/my.cnf"), options).unwrap();
-        let (paths, datadir) = configured(&site()).unwrap();
+        let Places { paths, datadir, read_only } = configured(&site()).unwrap();
         let root = fs::canonicalize(host.path()).unwrap();
         assert_eq!(paths, [root.join("mnt/a/k"), root.join("mnt/b/k")]);
-        assert_eq!(datadir, root.join("srv/mysql"));
+        assert_eq!((datadir, read_only), (Some(root.join("srv/mysql")), false));
     }
 }

@@ -50,7 +50,8 @@ const BTRFS: Needs = Mounts(Kind::Btrfs);
 const XFS: Needs = Mounts(Kind::Xfs);
 
 const TESTS: &[(&str, Needs, fn())] = &[
-    ("check::states", Nothing, check::states),
+    ("check::states_of_the_plugin", Nothing, check::states_of_the_plugin),
+    ("check::states_of_the_component", Nothing, check::states_of_the_component),
     ("check::hung", Mounts(Kind::Sshfs), check::hung),
     ("encrypt::under_load", Nothing, encrypt::under_load),
     ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),

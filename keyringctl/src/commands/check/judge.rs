@@ -14,6 +14,8 @@ pub(super) struct Limits {
     /// How many copies must be up to date.
     pub min_copies: usize,
     pub max_failures: Option<u64>,
+    /// Whether the server must be able to store new keys.
+    pub stores: bool,
 }
 
 /// Something that is wrong, with what to do.
@@ -60,7 +62,8 @@ pub(super) fn line(
     }
     if let Some(copies) = copies {
         // A server that is told to store no new key may have its volumes mounted read-only.
-        let stores = !matches!(server, Some(Ok(KeyringFigures::Ours(server))) if server.state == "READ_ONLY");
+        let stores = limits.stores
+            && !matches!(server, Some(Ok(KeyringFigures::Ours(server))) if server.state == "READ_ONLY");
         said.push(of_copies(copies, stores, limits, &mut problems, &mut figures));
     }
     let identity = copies.and_then(identity);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl check` of real servers and volumes: what a monitoring system is told, and that it is told in time.
 
-use mysql_plugin_tests::rig::{Host, Keyring, Kind, Server, Volume, place, wait_until};
+use mysql_plugin_tests::rig::{Host, Keyring, Kind, Server, Volume, component, place, wait_until};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -58,11 +58,19 @@ fn with_account(host: &Host) -> Server {
     server
 }
 
+pub fn states_of_the_plugin() {
+    states(|keyring| Host::new().keyring(keyring));
+}
+
+pub fn states_of_the_component() {
+    states(component::host_with);
+}
+
 /// Volumes go and come back, a copy is damaged, and the server ends.
-pub fn states() {
+fn states(host_with: impl Fn(&Keyring) -> Host) {
     let volumes = [Volume::directory(), Volume::directory()];
     let keyring = Keyring::init_on(&[&volumes[0], &volumes[1]]);
-    let host = Host::new().keyring(&keyring);
+    let host = host_with(&keyring);
     let server = with_account(&host);
     let checked = Checked { host: &host, keyring: &keyring };
     let mirror = keyring.mirrors[0].display().to_string();

@@ -44,7 +44,7 @@ fn figures(state: &str, copies: (u32, u32)) -> Figures {
     }
 }
 
-const LIMITS: Limits = Limits { min_copies: 1, max_failures: None };
+const LIMITS: Limits = Limits { min_copies: 1, max_failures: None, stores: true };
 
 fn of_copies(copies: &[CopyStatus], limits: &Limits) -> (Level, String) {
     let line = line(Some(copies), None, limits, Vec::new());
@@ -103,6 +103,7 @@ fn a_copy_that_cannot_be_changed_is_reported_before_a_change_fails() {
     );
     assert_eq!(of_copies(&[full("/a/k"), full("/b/k")], &LIMITS).0, Level::Critical);
     // Nobody wants to store one.
+    assert_eq!(of_copies(&[full("/a/k")], &Limits { stores: false, ..LIMITS }).0, Level::Ok);
     let server = Ok(KeyringFigures::Ours(figures("READ_ONLY", (2, 2))));
     assert_eq!(
         line(Some(&[full("/a/k"), full("/b/k")]), Some(&server), &LIMITS, Vec::new()).level,
