@@ -16,7 +16,9 @@ needs() {
     case $1 in
         bindings) echo @libclang:libclang-dev ;;
         valgrind) echo valgrind:valgrind @libc6-dbg:libc6-dbg ;;
-        confine) echo apparmor_parser:apparmor ;; # reads the profiles that setup changes
+        confine) # reads the profiles that setup changes; compiles a policy of SELinux and answers from it
+            echo apparmor_parser:apparmor sesearch:setools semodule:policycoreutils matchpathcon:selinux-utils
+            ;;
         server) # filesystems to put keyrings on, what shows memory and system calls, a browser for the report, a
             # monitoring agent
             echo mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mkntfs:ntfs-3g \

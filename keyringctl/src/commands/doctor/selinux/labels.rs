@@ -7,7 +7,7 @@ use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::selinux::{Labelling, Mode};
 use crate::host::needs::{Need, credentials_of, needs};
 use crate::host::selinux::{DATA, Labelled, PASS, access, labelled, module_commands, type_of};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub(super) const LABEL: &str = "selinux-label";
@@ -94,25 +94,32 @@ impl Examination<'_> {
         for need in needs(&self.view.host) {
             above.extend(need.path.ancestors().skip(1).map(Path::to_owned));
         }
-        for dir in above {
+        // One rule is for all directories of a label.
+        let mut closed: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        // The check of the credential looks at its directory.
+        let credentials = credentials_of(&self.view.host.unit);
+        for dir in above.into_iter().filter(|dir| *dir != credentials) {
             let place = self.view.local_path(&dir);
             let Some(context) = (self.label)(&place).filter(|_| place.is_dir()) else { continue };
-            if !matches!(self.policy.answer(&context, &PASS), Answer::Refused(_)) {
-                continue;
+            if matches!(self.policy.answer(&context, &PASS), Answer::Refused(_)) {
+                closed.entry(context).or_default().push(place);
             }
+        }
+        for (context, places) in closed {
+            let list: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
             let kind = type_of(&context).unwrap_or_default();
             let finding = found.add(
                 self.level(),
                 LABEL,
                 format!(
-                    "SELinux does not let mysqld pass {}: its label is {context}{}",
-                    place.display(),
+                    "SELinux does not let mysqld pass {}: the label is {context}{}",
+                    list.join(" and "),
                     self.only_logged()
                 ),
-                "mysqld cannot reach what is below that directory.",
+                "mysqld cannot reach its files below.",
                 &module_commands(kind, &[PASS]),
             );
-            finding.path = Some(dir);
+            finding.path = places.into_iter().next();
         }
     }
 }

@@ -236,7 +236,8 @@ fn the_loaded_policy_decides() {
     assert!(found.all().is_empty(), "the administrator's own types: {:#?}", found.all());
     let strict = Refusing(|context, access| access == &PASS && context.contains("mnt_t"));
     let found = labelled(&guest, Mode::Enforcing, &strict, &right);
-    error(&found, "selinux-label", "does not let mysqld pass");
+    error(&found, "selinux-label", "/mnt and ");
+    assert_eq!(found.of_check("selinux-label").len(), 1, "one rule is for all of them: {:#?}", found.all());
     assert_eq!(
         fix_of(&found, "selinux-label"),
         "echo '(allow mysqld_t mnt_t (dir (search)))' > keyring_external_mnt_t.cil\nsemodule -i keyring_external_mnt_t.cil"
