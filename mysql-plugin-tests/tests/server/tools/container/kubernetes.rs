@@ -38,6 +38,9 @@ struct Node {
 impl Node {
     fn new() -> Node {
         let dir = tempfile::Builder::new().prefix("n").tempdir_in(&place().run).unwrap();
+        // As in the root of a filesystem that mkfs made.
+        fs::create_dir_all(dir.path().join("data/lost+found")).unwrap();
+        fs::set_permissions(dir.path().join("data/lost+found"), fs::Permissions::from_mode(0o700)).unwrap();
         let claims = ["mysql-keyring-a", "mysql-keyring-b"].map(|name| (name.to_owned(), Volume::ext4()));
         Node { dir, claims: claims.into() }
     }
