@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Backups of the data and of the keyring, and which of them belong together (docs/BACKUP.md).
 
-use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, place, run, told};
+use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, program, run, told};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -154,7 +154,7 @@ pub fn archived_binary_logs() {
     server.stop();
 
     // mysqlbinlog cannot read it, whatever keyring there is; a server with the keyring of that time can.
-    let mut alone = Command::new(place().basedir.join("bin/mysqlbinlog"));
+    let mut alone = Command::new(program("mysqlbinlog"));
     let output = alone.arg("--no-defaults").arg(archive.join(&log)).output().unwrap();
     assert!(!output.status.success() && told(&output).contains("encrypted"), "{}", told(&output));
     let read_by = |keyring: &Keyring| {
@@ -164,7 +164,7 @@ pub fn archived_binary_logs() {
         fs::copy(archive.join(&log), reader.datadir().join(name)).unwrap();
         fs::write(reader.datadir().join("archived.index"), format!("./{name}\n")).unwrap();
         let server = reader.try_start().map_err(|e| e.log)?;
-        let mut mysqlbinlog = Command::new(place().basedir.join("bin/mysqlbinlog"));
+        let mut mysqlbinlog = Command::new(program("mysqlbinlog"));
         mysqlbinlog.args(["--no-defaults", "--read-from-remote-server", "--user=root", "--verbose", name]);
         let output = mysqlbinlog.arg(format!("--socket={}", reader.socket().display())).output().unwrap();
         server.stop();
