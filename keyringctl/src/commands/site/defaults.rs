@@ -36,8 +36,8 @@ pub(super) struct Start<'s> {
 impl Start<'_> {
     /// The last value of an argument.
     fn argument(&self, name: &str) -> Option<String> {
-        let values = self.arguments.iter().filter_map(|a| a.strip_prefix(name)?.strip_prefix('='));
-        values.last().map(str::to_owned)
+        let mut values = self.arguments.iter().filter_map(|a| a.strip_prefix(name)?.strip_prefix('='));
+        values.next_back().map(str::to_owned)
     }
 
     fn variable(&self, name: &str) -> Option<String> {
