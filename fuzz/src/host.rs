@@ -2,7 +2,7 @@
 //! The host's own configuration, which keyringctl reads: AppArmor profiles, systemd units, mounts, accounts, manifests.
 
 use keyring_external::unlock::UnlockSource;
-use keyringctl::host::apparmor::{local_rules, merged, parse};
+use keyringctl::host::apparmor::{include_line, local_rules, merged, parse, with_include};
 use keyringctl::host::files::{Manifest, drop_in_text};
 use keyringctl::host::mounts::{fstab, mount_of, mounts};
 use keyringctl::host::needs::needs;
@@ -45,6 +45,10 @@ pub fn host(data: &[u8]) {
     for profile in parse(&text, &include) {
         let _ = (profile.confines(&host.mysqld), profile.is_enforced());
         assert!(profile.missing(&needs).len() <= needs.len());
+        if let Some(end) = profile.end {
+            let local = Path::new("/etc/apparmor.d/local/mysqld");
+            assert!(with_include(&text, end, local).contains(&include_line(local)), "the end is in the text");
+        }
     }
     let rules = local_rules(&needs);
     let once = merged(&text, &rules);

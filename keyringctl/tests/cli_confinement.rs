@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl setup` on hosts whose AppArmor profile for mysqld differs from that of MySQL's packages. AppArmor's own
-//! parser reads the result, if it is installed.
+//! `keyringctl setup` on hosts whose AppArmor profile for mysqld differs from that of MySQL's packages, and in images that
+//! will start with SELinux. AppArmor's own parser reads the profiles, if it is installed.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -60,7 +60,12 @@ impl Host {
     }
 
     fn setup(&self) -> Ended {
-        self.run(&["setup", "/mnt/a/keys/main.keyring", "--allow-same-device", "--as", "component", "--yes"])
+        self.setup_with(&["--yes"])
+    }
+
+    fn setup_with(&self, more: &[&str]) -> Ended {
+        let all = ["setup", "/mnt/a/keys/main.keyring", "--allow-same-device", "--as", "component"];
+        self.run(&[&all, more].concat())
     }
 
     /// Whether doctor finds that the profile grants everything.
@@ -195,4 +200,52 @@ fn a_profile_whose_end_is_not_found_is_left_alone() {
     );
     assert_eq!(host.profile(), profile);
     assert!(!host.at("mnt/a/keys").exists());
+}
+
+#[test]
+fn an_image_that_will_start_with_selinux_gets_the_commands_as_steps() {
+    let host = Host::new(STOCK, "");
+    let none = host.setup_with(&["--dry-run"]).says(0, &[]);
+    assert!(!none.out.contains("restorecon"), "{}", none.out);
+    host.write("etc/selinux/config", "SELINUX=enforcing\nSELINUXTYPE=targeted\n");
+    let steps = [
+        "semanage fcontext -a -t mysqld_db_t '/mnt/a/keys(/.*)?'\n    restorecon -RFv /mnt/a/keys",
+        "semanage fcontext -a -t mysqld_db_t '/etc/mysql/keyring_external\\.secret'",
+        "restorecon -Fv /usr/sbin/mysqld.my",
+        "restorecon -Fv /usr/lib/mysql/plugin/component_keyring_external.cnf",
+        "restorecon -Fv /usr/lib/mysql/plugin/component_keyring_external.so",
+    ];
+    host.setup().says(0, &steps);
+    let report = host.setup_with(&["--yes", "--json"]).says(0, &[]).json();
+    assert_eq!(report["selinux"]["runs"], false);
+    let next = report["next"].as_array().unwrap();
+    for command in report["selinux"]["commands"].as_array().unwrap() {
+        assert!(next.contains(command), "{command}: {report:#}");
+    }
+    let without = host.setup_with(&["--yes", "--without", "selinux"]).says(0, &[]);
+    assert!(!without.out.contains("restorecon"), "{}", without.out);
+}
+
+#[test]
+fn a_credential_that_cannot_work_is_refused_or_warned_of() {
+    let host = Host::new(STOCK, "");
+    let args = ["--unlock", "credential:keyring", "--dry-run"];
+    host.write("usr/lib/systemd/libsystemd-shared-239.so", "");
+    host.setup_with(&args).says(
+        2,
+        &[
+            "credential:keyring cannot work: systemd 239 has none",
+            "Use --unlock file:/etc/mysql/keyring_external.secret",
+        ],
+    );
+    fs::rename(
+        host.at("usr/lib/systemd/libsystemd-shared-239.so"),
+        host.at("usr/lib/systemd/libsystemd-shared-252.so"),
+    )
+    .unwrap();
+    let fine = host.setup_with(&args).says(0, &[]);
+    assert!(!fine.out.contains("selinux-credential"), "{}", fine.out);
+    host.write("etc/selinux/config", "SELINUX=enforcing\n");
+    host.setup_with(&args)
+        .says(0, &["WARNING selinux-credential: SELinux is likely to refuse mysqld its credential keyring"]);
 }
