@@ -36,7 +36,7 @@ fn setting(site: &Site, name: &str) -> Option<String> {
     let text = site.text(Path::new(CONFIG)).ok()??;
     let value =
         |line: &str| line.trim().strip_prefix(name)?.trim_start().strip_prefix('=').map(str::to_owned);
-    text.lines().filter_map(value).last().map(|value| value.trim().to_lowercase())
+    text.lines().filter_map(value).next_back().map(|value| value.trim().to_lowercase())
 }
 
 /// How files get their type on this host.

@@ -177,8 +177,7 @@ impl Place {
 
 /// The options in the text that `mysqld --verbose --help` prints, without `--`.
 fn options_in(help: &str) -> BTreeSet<String> {
-    let words =
-        help.lines().filter_map(|line| line.trim_start().split_whitespace().find(|w| w.starts_with("--")));
+    let words = help.lines().filter_map(|line| line.split_whitespace().find(|w| w.starts_with("--")));
     let names = words.map(|word| word[2..].split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next());
     names.flatten().filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }

@@ -115,7 +115,7 @@ pub fn which_keyring_belongs_to_which_data() {
 
     // The later keyring opens its tables too, once the logs whose key it does not have are out of the way.
     let host = restored(&monday, &tuesday_keys);
-    let refused = host.try_start().err().expect("the binary logs are not to be read").log;
+    let refused = host.try_start().expect_err("the binary logs are not to be read").log;
     assert!(refused.contains("Cannot get file password for encrypted replication log file"), "{refused}");
     for entry in fs::read_dir(host.datadir()).unwrap() {
         let path = entry.unwrap().path();
@@ -129,7 +129,7 @@ pub fn which_keyring_belongs_to_which_data() {
 
     // The older keyring for the later data is refused: the witness in the data knows that it is too old.
     let host = restored(&tuesday, &monday_keys);
-    let refused = host.try_start().err().expect("keys are missing").log;
+    let refused = host.try_start().expect_err("keys are missing").log;
     assert!(refused.contains("was last used with generation"), "{refused}");
 }
 

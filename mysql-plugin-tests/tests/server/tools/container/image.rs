@@ -223,12 +223,12 @@ impl Container<'_> {
     /// The path on the host of a path in it.
     fn on_host(&self, path: &str) -> PathBuf {
         let path = path.replace("/var/run/", "/run/");
-        let inner = self.mounts.iter().filter_map(|mount| {
+        let mut inner = self.mounts.iter().filter_map(|mount| {
             let target = mount.target.replace("/var/run/", "/run/");
             let rest = Path::new(&path).strip_prefix(target).ok()?.to_owned();
             Some(if rest.as_os_str().is_empty() { mount.source.clone() } else { mount.source.join(rest) })
         });
-        inner.last().unwrap_or_else(|| self.image.at(&path))
+        inner.next_back().unwrap_or_else(|| self.image.at(&path))
     }
 
     /// What its servers wrote to their log.
