@@ -221,7 +221,7 @@ fn read_value<T>(
         found.error(
             "plugin-options",
             &entry.file,
-            format!("{} line {}: keyring_external_{name} {why}", entry.file.display(), entry.line),
+            format!("{}: keyring_external_{name} {why}", entry.place()),
             "The setting has no effect, or mysqld does not load the plugin.",
             &[],
         );
