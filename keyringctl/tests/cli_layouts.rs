@@ -400,6 +400,45 @@ fn a_later_option_that_wins_is_named() {
 }
 
 #[test]
+fn what_would_fail_is_refused_before_anything_is_made() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.write("srv/file", "no directory");
+    let nothing_made = || {
+        assert!(!host.at("mnt/a/keys").exists() && !host.at("mnt/b/keys").exists());
+        assert!(!host.at("etc/keyring_external.secret").exists());
+        assert!(!host.at("etc/my.cnf.d/keyring_external.cnf").exists());
+    };
+    for mode in ["--yes", "--dry-run"] {
+        for dir in ["/srv/file", "/srv/file/below"] {
+            host.setup("plugin", &[mode, "--option-dir", dir])
+                .says(2, &["srv/file is not a directory", "Nothing was changed"]);
+            nothing_made();
+        }
+    }
+    host.write(
+        "etc/my.cnf",
+        &format!("{MYSQLD_OPTIONS}\nkeyring_external_wait = 7\n!includedir /etc/my.cnf.d\n"),
+    );
+    host.write("etc/my.cnf.d/zz.cnf", "[mysqld]\nkeyring_external_data = /mnt/b/other\n");
+    let refused = host.setup("plugin", &["--yes", "--json"]);
+    assert!(refused.json()["error"].as_str().unwrap().contains("Nothing was changed"), "{refused:?}");
+    refused.says(2, &["data is \\\"/mnt/b/other\\\"", "zz.cnf line 2"]);
+    nothing_made();
+}
+
+/// The recovery key is printed before the read-back, but the output is one document that says how it went.
+#[test]
+fn the_document_says_whether_the_keyring_is_read_back() {
+    let host = Host::new(&LAYOUTS[0]);
+    let done = host.setup("plugin", &["--yes", "--json"]).says(0, &[]).json();
+    assert!(done["recovery_key"].is_string() && done.get("error").is_none(), "{done}");
+    assert!(done["read_back"].as_str().unwrap().starts_with("Read back: mysqld finds"), "{done}");
+    assert_eq!(done["next"].as_array().unwrap().last().unwrap(), "keyringctl doctor");
+    let again = host.setup("plugin", &["--yes", "--json"]).says(0, &[]).json();
+    assert!(again["read_back"].is_string() && again.get("recovery_key").is_none(), "{again}");
+}
+
+#[test]
 fn an_option_file_that_no_one_includes_is_told() {
     let host = Host::new(&LAYOUTS[0]);
     host.setup("plugin", &["--yes"]).says(0, &[]);
@@ -547,11 +586,14 @@ fn mysqld_itself_must_confirm_the_options() {
         }
         let user = Command::new("id").arg("-un").output().unwrap();
         command.args(["--mysqld-user", String::from_utf8(user.stdout).unwrap().trim()]);
-        command.arg("--unlock").arg(format!("file:{}", path("secret")));
+        command.arg("--unlock").arg(format!("file:{}", path("secret"))).arg("--json");
         Ended::of(&command.stdin(Stdio::null()).output().unwrap())
     };
     let data = format!("--keyring_external_data={}", path("mnt/a/keys/k"));
-    answers("--port=3306 --early-plugin-load=keyring_external.so")
-        .says(2, &["mysqld --print-defaults does not print --keyring-external-data="]);
+    let failed = answers("--port=3306 --early-plugin-load=keyring_external.so").says(2, &[]).json();
+    let why = failed["error"].as_str().unwrap();
+    assert!(why.contains("mysqld --print-defaults does not print --keyring-external-data="), "{why}");
+    assert!(failed["recovery_key"].is_string() && failed["read_back"].is_null(), "{failed}");
+    assert!(failed.get("next").is_none(), "{failed}");
     answers(&format!("--early_plugin_load=keyring_external.so {data}")).says(0, &["Read back: "]);
 }

@@ -16,13 +16,13 @@ pub(super) struct Output {
     json: bool,
     text: String,
     document: Option<Value>,
-    /// Whether the document was printed.
-    delivered: bool,
+    /// The fields of the document that are printed already, if its beginning is.
+    delivered: Option<Vec<String>>,
 }
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, text: String::new(), document: None, delivered: false }
+        Self { json, text: String::new(), document: None, delivered: None }
     }
 
     /// Whether the output is a JSON document instead of text.
@@ -75,7 +75,7 @@ impl Output {
     }
 
     /// Prints the output so far at once, because it includes a secret that is shown only once. If this fails, the
-    /// command must undo what it did. A later JSON document is not printed.
+    /// command must undo what it did. Of a JSON document that is set later, only the new fields are printed.
     ///
     /// # Errors
     /// Standard output is closed, its reader is gone, or it cannot be written.
@@ -83,31 +83,60 @@ impl Output {
         if stdout_was_closed() {
             return Err(io::Error::other("standard output is closed"));
         }
-        self.print()
+        let text = match (self.json, self.document.take()) {
+            (true, Some(document)) => {
+                self.delivered = Some(names(&document));
+                without_end(document_text(&document).map_err(io::Error::from)?)
+            }
+            (true, None) => String::new(),
+            (false, _) => std::mem::take(&mut self.text),
+        };
+        print(&text)
     }
 
     /// Prints the rest of the output.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        match self.print() {
+        let text = match (self.json, self.document.take(), &self.delivered) {
+            (true, document, Some(delivered)) => rest(document, delivered).map_err(io::Error::from)?,
+            (true, Some(document), None) => document_text(&document).map_err(io::Error::from)?,
+            (true, None, None) => String::new(),
+            (false, ..) => std::mem::take(&mut self.text),
+        };
+        match print(&text) {
             // The reader has closed the pipe on purpose.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         }
     }
+}
 
-    fn print(&mut self) -> io::Result<()> {
-        let text = match (self.json, self.document.take()) {
-            (true, Some(document)) if !self.delivered => {
-                self.delivered = true;
-                document_text(&document).map_err(io::Error::from)?
-            }
-            (true, _) => String::new(),
-            (false, _) => std::mem::take(&mut self.text),
-        };
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
-        stdout.flush()
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// The names of the fields of a document.
+fn names(document: &Value) -> Vec<String> {
+    document.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect()
+}
+
+/// A document as text, without the brace at its end.
+fn without_end(text: String) -> String {
+    text.strip_suffix("\n}\n").map(str::to_owned).unwrap_or(text)
+}
+
+/// The rest of a document whose beginning is printed: the other fields, and the brace.
+fn rest(document: Option<Value>, delivered: &[String]) -> serde_json::Result<String> {
+    let mut fields = match document {
+        Some(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    fields.retain(|name, _| !delivered.contains(name));
+    if fields.is_empty() {
+        return Ok("\n}\n".to_owned());
     }
+    document_text(&Value::Object(fields)).map(|text| format!(",{}", text.trim_start_matches('{')))
 }
 
 /// Whether this program was started without standard output. Rust then opens /dev/null in its place for reading and
@@ -224,6 +253,19 @@ mod tests {
         out.line("two\nlines\u{1b}[2J\u{9b}2J\u{7}");
         table(&mut out, &["name"], &[vec!["a\nOK      b".to_owned()]]);
         assert_eq!(out.text, "two\nlines\\u{1b}[2J\\u{9b}2J\\u{7}\nname\na\\u{a}OK      b\n");
+    }
+
+    #[test]
+    fn the_parts_of_a_document_are_one_document() {
+        let first = json!({ "id": "a", "next": ["b"] });
+        let begin = without_end(document_text(&first).unwrap());
+        let whole = |document: Option<Value>| -> Value {
+            serde_json::from_str(&format!("{begin}{}", rest(document, &names(&first)).unwrap())).unwrap()
+        };
+        assert_eq!(whole(None), first);
+        assert_eq!(whole(Some(first.clone())), first);
+        let more = whole(Some(json!({ "id": "c", "error": "d" })));
+        assert_eq!(more, json!({ "id": "a", "next": ["b"], "error": "d" }));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use super::modifiers::resolve;
 use crate::error::{Error, Result};
 use line::{Line, parse};
 use open::Found;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +34,8 @@ pub struct OptionFiles {
     pub directories: Vec<PathBuf>,
     /// Lines without effect: what they include does not exist, or is nested too deeply.
     pub idle: Vec<String>,
+    /// Files that are about to be written, by their paths without links. They are read as if they were there.
+    planned: BTreeMap<PathBuf, String>,
 }
 
 /// A line with an option.
@@ -92,7 +96,15 @@ impl OptionFiles {
     /// # Errors
     /// A file cannot be read, contains what MySQL refuses, or leads to more than can be read.
     pub fn read(file: &Path, root: &Path) -> Result<OptionFiles> {
-        let mut all = OptionFiles::default();
+        OptionFiles::read_with(file, root, &BTreeMap::new())
+    }
+
+    /// As [`OptionFiles::read`], as if these files had been written, whose paths are without links.
+    ///
+    /// # Errors
+    /// Those of [`OptionFiles::read`].
+    pub fn read_with(file: &Path, root: &Path, planned: &BTreeMap<PathBuf, String>) -> Result<OptionFiles> {
+        let mut all = OptionFiles { planned: planned.clone(), ..OptionFiles::default() };
         all.add(file, root, 0)?;
         Ok(all)
     }
@@ -113,7 +125,11 @@ impl OptionFiles {
                 file.display()
             )));
         }
-        let text = match open::text(file, root, depth == 0)? {
+        let found = match self.planned.get(&without_links(root, file)) {
+            Some(text) => Found::Text(text.clone().into_bytes()),
+            None => open::text(file, root, depth == 0)?,
+        };
+        let text = match found {
             Found::Text(text) => text,
             Found::Ignored => {
                 // Anyone who can write to it could make a client connect to another server.
@@ -142,7 +158,8 @@ impl OptionFiles {
                 }
                 Line::Include(path) => {
                     let included = at(root, Path::new(&path));
-                    if below_root(root, &included).exists() {
+                    let real = without_links(root, &included);
+                    if real.exists() || self.planned.contains_key(&real) {
                         self.add(&included, root, depth + 1)?;
                     } else {
                         self.idle.push(format!(
@@ -178,7 +195,12 @@ impl OptionFiles {
                 names.push(name);
             }
         }
+        let real = without_links(root, &dir);
+        let planned = self.planned.keys().filter(|file| file.parent() == Some(&real));
+        names.extend(planned.filter_map(|file| file.file_name()).map(OsStr::to_owned));
+        names.retain(|name| is_option_file(&name.to_string_lossy()));
         names.sort();
+        names.dedup();
         self.directories.push(path.components().collect());
         Ok(names.into_iter().map(|name| dir.join(name)).collect())
     }
@@ -187,6 +209,14 @@ impl OptionFiles {
 /// Whether MySQL reads a file of this name in a directory.
 fn is_option_file(name: &str) -> bool {
     name.ends_with(".cnf")
+}
+
+/// A path of this process without links.
+fn without_links(root: &Path, path: &Path) -> PathBuf {
+    if root == Path::new("/") {
+        return fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    }
+    below_root(root, path)
 }
 
 /// A path in an option file, as this process sees it.

@@ -107,6 +107,12 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<KeyringPlan> {
     }
     let file = secret_file(host);
     let make_secret = file.filter(|_| there.is_empty()).filter(|file| !site.at(file).exists()).cloned();
+    if let Some(dir) = make_secret.as_deref().map(directory_of).filter(|dir| !site.at(dir).is_dir()) {
+        return Err(Error::Usage(format!(
+            "directory {} does not exist: create it, or name another file for the unlock secret. Nothing was changed",
+            site.at(dir).display()
+        )));
+    }
     if !there.is_empty() {
         check_secret(site, host, &there)?;
     }

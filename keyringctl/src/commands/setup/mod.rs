@@ -26,7 +26,7 @@ use crate::host::{Host, Way};
 use ask::Prompt;
 use change::{ExistingFile, FileChange};
 use keyring_external::store::real::RealFs;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::BufRead;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -56,7 +56,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line("");
         finding.print(out);
     }
-    let next = next_steps(args, &site, &host, labels.left(Vec::new()));
     let mut document = json!({
         "dry_run": args.dry_run,
         "way": host.way,
@@ -64,13 +63,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "files": changes,
         "selinux": labels,
         "findings": left,
-        "next": next,
     });
+    read_back::foresee(&args.site, &host, &changes)?;
     if args.dry_run {
+        document["next"] = json!(next_steps(args, &site, &host, labels.left(Vec::new())));
         out.line("");
         out.line("Nothing was written: this was a dry run.");
         out.document(&document);
         return Ok(Verdict::Fine);
+    }
+    for change in &changes {
+        change.check_writable(&site)?;
     }
     out.flush_text();
     if !prompt.confirm("Write all of this?")? {
@@ -87,8 +90,27 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         // Show the recovery key before anything else can fail.
         created.deliver(&RealFs, out)?;
     }
-    for change in &changes {
-        if let Some(kept) = change.write(&site)? {
+    let done = write(args, &site, &host, &changes, &labels, &mut document, out);
+    if let Err(e) = &done {
+        document["error"] = json!(e.to_string());
+    }
+    out.document(&document);
+    done
+}
+
+/// Writes the files, runs the commands and reads back the result. Adds the outcome to the document.
+fn write(
+    args: &Args,
+    site: &site::Site,
+    host: &Host,
+    changes: &[FileChange],
+    labels: &selinux::LabelPlan,
+    document: &mut Value,
+    out: &mut Output,
+) -> Result<Verdict> {
+    document["read_back"] = Value::Null;
+    for change in changes {
+        if let Some(kept) = change.write(site)? {
             out.line(format_args!(
                 "The previous {} was kept as {}",
                 change.path.display(),
@@ -99,18 +121,18 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let written = changes.iter().filter(|c| c.found != ExistingFile::Same).count();
     out.line(format_args!("{} written.", counted(written, "file")));
     let failed = labels.run(out);
-    let read_back = read_back::check(&args.site, &host)?;
+    document["failed"] = json!(failed);
+    let read_back = read_back::check(&args.site, host)?;
     out.line(format_args!("{read_back}."));
     document["read_back"] = json!(read_back);
     let verdict = if failed.is_empty() { Verdict::Fine } else { Verdict::NotFine };
-    let next = next_steps(args, &site, &host, labels.left(failed));
+    let next = next_steps(args, site, host, labels.left(failed));
     document["next"] = json!(next);
     out.line("");
     out.line("Next steps:");
     for step in &next {
         out.line(format_args!("    {step}"));
     }
-    out.document(&document);
     Ok(verdict)
 }
 

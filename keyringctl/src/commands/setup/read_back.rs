@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads back what setup wrote, as mysqld would: from the files that mysqld reads, in its order.
 
+use super::change::FileChange;
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::doctor::option_files;
@@ -11,26 +12,32 @@ use crate::host::{Host, Way};
 use keyring_external::config::file::file_in;
 use std::process::{Command, Stdio};
 
+/// Checks that mysqld will find this keyring when these files have been written, as far as its option files tell.
+///
+/// # Errors
+/// It will not: what it would find instead, and where.
+pub(super) fn foresee(args: &site::Args, planned: &Host, changes: &[FileChange]) -> Result<()> {
+    if planned.way == Way::Component {
+        return Ok(());
+    }
+    let files: Vec<_> = changes.iter().map(|c| (c.path.as_path(), c.contents.as_str())).collect();
+    let wrong = wrong(&args.look()?.with_option_files(&files), planned);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "mysqld would not use this keyring: {}. Correct that, then run setup again. Nothing was changed",
+        wrong.join("; ")
+    )))
+}
+
 /// Checks that mysqld now finds this keyring, and says from which file.
 ///
 /// # Errors
 /// It does not: what it finds instead, and where.
 pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
     let site = args.look()?;
-    let mut found = Findings::default();
-    let configured = configured::find(&site, &mut found);
-    // If there is a keyring, an option file with a fault of its own is no reason to fail.
-    let counts = |check: &str| configured.is_none() || check != "option-files";
-    let mut wrong: Vec<String> = found
-        .all()
-        .into_iter()
-        .filter(|f| f.level == FindingLevel::Error && counts(f.check))
-        .map(|f| f.what.clone())
-        .collect();
-    wrong.extend(configured.iter().flat_map(|found| differences(&site, planned, found)));
-    let unreadable = option_files::unreadable(&site).into_iter().filter(|_| planned.way == Way::Plugin);
-    wrong
-        .extend(unreadable.map(|file| format!("{} has no permission to read {}", site.user, file.display())));
+    let mut wrong = wrong(&site, planned);
     if wrong.is_empty() && planned.way == Way::Plugin {
         wrong.extend(denied(&site, planned));
     }
@@ -48,6 +55,25 @@ pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
             file_in(&planned.plugin_dir).display()
         ),
     })
+}
+
+/// Why mysqld would not use this keyring.
+fn wrong(site: &Site, planned: &Host) -> Vec<String> {
+    let mut found = Findings::default();
+    let configured = configured::find(site, &mut found);
+    // If there is a keyring, an option file with a fault of its own is no reason to fail.
+    let counts = |check: &str| configured.is_none() || check != "option-files";
+    let mut wrong: Vec<String> = found
+        .all()
+        .into_iter()
+        .filter(|f| f.level == FindingLevel::Error && counts(f.check))
+        .map(|f| f.what.clone())
+        .collect();
+    wrong.extend(configured.iter().flat_map(|found| differences(site, planned, found)));
+    let unreadable = option_files::unreadable(site).into_iter().filter(|_| planned.way == Way::Plugin);
+    wrong
+        .extend(unreadable.map(|file| format!("{} has no permission to read {}", site.user, file.display())));
+    wrong
 }
 
 /// What mysqld finds that is not as planned.

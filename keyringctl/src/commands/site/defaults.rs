@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::server::{OptionFiles, OptionLine};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -86,11 +87,21 @@ impl Defaults {
 
     /// Reads the options. The second value says why one of the files was not read.
     pub(super) fn read(&self, root: &Path, version: Option<(u32, u32)>) -> (OptionFiles, Option<Error>) {
+        self.read_with(root, version, &BTreeMap::new())
+    }
+
+    /// As [`Defaults::read`], as if these files had been written.
+    pub(super) fn read_with(
+        &self,
+        root: &Path,
+        version: Option<(u32, u32)>,
+        planned: &BTreeMap<PathBuf, String>,
+    ) -> (OptionFiles, Option<Error>) {
         let mut all = OptionFiles::default();
         let mut error = None;
         for file in &self.files {
             let place = root.join(file.strip_prefix("/").unwrap_or(file));
-            match OptionFiles::read(&place, root) {
+            match OptionFiles::read_with(&place, root, planned) {
                 Ok(read) => all.append(read),
                 Err(e) if e.io_kind() == Some(io::ErrorKind::NotFound) && !self.required.contains(file) => {}
                 Err(e) => error = Some(e),
