@@ -7,13 +7,12 @@ mod worker;
 
 use super::doctor::configured;
 use super::doctor::finding::Findings;
-use super::output::document_text;
 use super::server as connection;
 use super::site;
 use super::{secret, status};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{ConnectOptions, KeyringFigures, Session};
-use judge::{Limits, Problem};
+use judge::{Found, Limits, Problem};
 use keyring_external::keyring::inspect;
 use keyring_external::store::deadline;
 use keyring_external::store::fs::Fs;
@@ -71,21 +70,15 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, json: bool) -> u8 {
     let limit = Duration::from_secs(args.timeout);
     if worker::is_worker() {
-        return worker::answer(&text(&examine(args), json));
+        return worker::answer(&examine(args).shown(json));
     }
     match worker::ask(limit) {
         Ok((code, text)) => line::print(code, &text),
         Err(line) => {
-            let (code, text) = text(&line, json);
+            let (code, text) = line.shown(json);
             line::print(code, &text)
         }
     }
-}
-
-/// The exit code, and what is printed.
-fn text(line: &Line, json: bool) -> (u8, String) {
-    let text = if json { document_text(&line.document()).unwrap_or_default() } else { format!("{line}\n") };
-    (line.level.code(), text)
 }
 
 /// Looks at all that the arguments name.
@@ -110,13 +103,16 @@ fn examine(args: &Args) -> Line {
     });
     let secret = secret::Args { unlock: args.unlock.clone(), recovery: false };
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let look = || status::look(&fs, &paths, datadir.as_deref(), &secret).map(|looked| looked.copies);
-    let copies = match (!paths.is_empty()).then(look).transpose() {
-        Ok(copies) => copies,
+    let look = || status::look(&fs, &paths, datadir.as_deref(), &secret);
+    let looked = match (!paths.is_empty()).then(look).transpose() {
+        Ok(looked) => looked,
         // What the server says is shown even so.
         Err(e) => return judge::line(None, server.as_ref(), &limits, vec![Problem::unknown(e.to_string())]),
     };
-    judge::line(copies.as_deref(), server.as_ref(), &limits, Vec::new())
+    let found = looked
+        .as_ref()
+        .map(|looked| Found { copies: &looked.copies, without_witness: looked.without_witness.as_deref() });
+    judge::line(found, server.as_ref(), &limits, Vec::new())
 }
 
 /// Reads a copy, to find out whether its volume answers. One that does not is remembered, and not waited for again.

@@ -87,8 +87,16 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => {
             // --help and --version arrive here too, but are not errors.
+            let (rendered, json) = (e.render().to_string(), is_json());
+            let said = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim();
             if e.use_stderr() && is_check() {
-                return ExitCode::from(check::usage_error(&e));
+                return ExitCode::from(check::usage_error(said, json));
+            }
+            if e.use_stderr() && json {
+                let mut out = Output::new(json);
+                out.document(&serde_json::json!({ "error": said }));
+                // The exit code says the same.
+                let _ = out.finish();
             }
             let code = if e.use_stderr() { FAILED } else { 0 };
             let _ = e.print();
@@ -131,6 +139,11 @@ pub fn main() -> ExitCode {
 /// Whether the command line, which could not be parsed, is that of `check`.
 fn is_check() -> bool {
     std::env::args_os().skip(1).find(|word| word != "--json").is_some_and(|word| word == "check")
+}
+
+/// Whether the command line, which could not be parsed, asks for JSON.
+fn is_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 #[cfg(test)]

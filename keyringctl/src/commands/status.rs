@@ -48,6 +48,8 @@ pub(super) struct Looked {
     pub copies: Vec<CopyStatus>,
     /// What the witness of the data directory claims.
     pub witness: Option<Witness>,
+    /// The data directory, if there is no witness in it.
+    pub without_witness: Option<PathBuf>,
     /// Why the first of the copies that could not be read at all could not.
     pub unreadable: Option<Error>,
 }
@@ -55,7 +57,8 @@ pub(super) struct Looked {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let datadir = args.datadir.as_deref();
-    let Looked { copies, witness, unreadable } = look(&fs, &args.paths, datadir, &args.secret)?;
+    let Looked { copies, witness, without_witness, unreadable } =
+        look(&fs, &args.paths, datadir, &args.secret)?;
     let mut verdict = Verdict::Fine;
     for found in &copies {
         print(out, found);
@@ -65,10 +68,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let fine = copies.iter().filter(|f| f.fine).count();
         out.line(format_args!("{fine}/{} copies are up to date", copies.len()));
     }
-    // A damaged witness claims nothing; it is mentioned with each copy.
-    if let (None, Some(datadir)) = (&witness, datadir)
-        && fs.meta(&datadir.join(WITNESS_NAME)).is_err()
-    {
+    if let Some(datadir) = without_witness {
         out.line(format_args!(
             "there is no witness in {}: the keyring that it last used is not known",
             datadir.display()
@@ -115,7 +115,10 @@ pub(super) fn look(
         copies.push(found?);
     }
     compare::all(&mut copies, datadir, secret_args);
-    Ok(Looked { copies, witness, unreadable })
+    // A damaged witness claims nothing; it is mentioned with each copy.
+    let is_absent = |datadir: &&Path| witness.is_none() && fs.meta(&datadir.join(WITNESS_NAME)).is_err();
+    let without_witness = datadir.filter(is_absent).map(Path::to_owned);
+    Ok(Looked { copies, witness, without_witness, unreadable })
 }
 
 /// The same as metrics.

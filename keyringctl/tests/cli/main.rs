@@ -121,7 +121,7 @@ const UNLOCK: &str = "--unlock file:DIR/secret";
 #[test]
 fn usage() {
     let place = Place::new();
-    check("usage_errors_end_in_2", &place, &["status", "frobnicate"]);
+    check("usage_errors_end_in_2", &place, &["status", "frobnicate", "--json frobnicate", "status --json"]);
     let help = place.run("--help");
     assert_eq!(help.code, 0);
     // Every command has its own help, with an example if it takes arguments.

@@ -76,6 +76,7 @@ fn each_state_has_its_line_and_exit_code() {
             "check --min-copies 0",
             "check DIR/main.keyring --frobnicate",
             "--json check --timeout soon",
+            "check DIR/main.keyring --json --frobnicate",
             "check DIR/main.keyring --unlock file:DIR/none",
             "check DIR/main.keyring --datadir DIR/none",
             "check --no-defaults --socket DIR/s --password",
@@ -152,6 +153,20 @@ fn a_copy_of_another_keyring_or_older_than_the_data_is_critical() {
         &["not a copy of keyring"],
     );
     says(&place, "check DIR/main.keyring DIR/main.keyring", "WARNING", &["is named twice"]);
+}
+
+#[test]
+fn what_was_asked_for_and_cannot_be_told_is_no_ok() {
+    let place = with_mirror();
+    says(&place, &format!("{BOTH} --min-copies 5"), "CRITICAL", &["2/2", "--min-copies demands 5"]);
+    says(&place, &format!("{BOTH} --min-copies 2"), "OK", &["2/2"]);
+    fs::create_dir(place.path("empty")).unwrap();
+    for unlock in ["", UNLOCK] {
+        let line = format!("{BOTH} --datadir DIR/empty {unlock}");
+        says(&place, &line, "WARNING", &["2/2", "there is no witness in DIR/empty"]);
+    }
+    let wrong = format!("{BOTH} --unlock file:DIR/other");
+    says(&place, &wrong, "CRITICAL", &["0/2 copies up to date: the secret does not open the keyring"]);
 }
 
 #[test]

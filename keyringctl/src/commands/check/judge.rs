@@ -5,6 +5,7 @@ use super::line::{Figure, Level, Line, joined};
 use crate::commands::status::copy_status::{CopyStatus, Wrong};
 use crate::error::{Error, Result};
 use crate::server::{Figures, KeyringFigures};
+use std::path::Path;
 
 /// MySQL's errors of a server that runs but serves nobody: too many connections, no thread, no memory, shutdown.
 const OUT_OF_SERVICE: [u16; 5] = [1040, 1041, 1053, 1135, 3032];
@@ -31,14 +32,23 @@ impl Problem {
     }
 }
 
+/// What was found out about the copies.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub copies: &'a [CopyStatus],
+    /// The data directory that was named, if there is no witness in it.
+    pub without_witness: Option<&'a Path>,
+}
+
 /// Judges all that was found. `problems` are known already.
 pub(super) fn line(
-    copies: Option<&[CopyStatus]>,
+    found: Option<Found<'_>>,
     server: Option<&Result<KeyringFigures>>,
     limits: &Limits,
     mut problems: Vec<Problem>,
 ) -> Line {
     let (mut said, mut figures) = (Vec::new(), Vec::new());
+    let copies = found.map(|found| found.copies);
     match server {
         Some(Ok(KeyringFigures::Ours(server))) => {
             let is_wrong = |copy: &CopyStatus| !copy.fine || unchangeable(copy).is_some();
@@ -60,11 +70,12 @@ pub(super) fn line(
         Some(Err(e)) => problems.push(no_answer(e)),
         None => {}
     }
-    if let Some(copies) = copies {
+    if let Some(Found { copies, without_witness }) = found {
         // A server that is told to store no new key may have its volumes mounted read-only.
         let stores = limits.stores
             && !matches!(server, Some(Ok(KeyringFigures::Ours(server))) if server.state == "READ_ONLY");
         said.push(of_copies(copies, stores, limits, &mut problems, &mut figures));
+        problems.extend(without_witness.map(|datadir| no_witness(datadir, stores)));
     }
     let identity = copies.and_then(identity);
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.level));
@@ -94,7 +105,7 @@ fn of_copies(
             Some(Wrong::NoPermission) => Level::Unknown,
             // A server stores no new key, or must not be started with this.
             Some(Wrong::Diverged | Wrong::AnotherKeyring) => Level::Critical,
-            Some(Wrong::Unusable | Wrong::Behind | Wrong::SameFile) | None => too_few,
+            Some(Wrong::WrongSecret | Wrong::Unusable | Wrong::Behind | Wrong::SameFile) | None => too_few,
         };
         problems.push(Problem { level, text: format!("{}: {}", copy.path.display(), what(copy)) });
     }
@@ -106,6 +117,13 @@ fn of_copies(
         }
     }
     let min = limits.min_copies;
+    if copies.len() < min {
+        let text = format!(
+            "the number of copies that are named is {}, but --min-copies demands {min}. Name the others too, or lower it",
+            copies.len()
+        );
+        problems.push(Problem { level: Level::Critical, text });
+    }
     let current = Figure::new("copies_current", good.len() as u64);
     figures.push(Figure { ranges: (format!("{}:", copies.len()), format!("{min}:")), ..current });
     figures.push(Figure::new("copies_configured", copies.len() as u64));
@@ -114,7 +132,25 @@ fn of_copies(
     let generation = about().filter_map(|about| about.generation).max();
     figures.extend(generation.map(|generation| Figure::new("generation", generation)));
     figures.extend(about().find_map(|about| about.keys).map(|keys| Figure::new("keys", keys as u64)));
-    format!("{}/{} copies up to date", good.len(), copies.len())
+    let locked = copies.iter().filter(|copy| copy.wrong == Some(Wrong::WrongSecret)).count();
+    let locked = match locked {
+        0 => String::new(),
+        n if n == copies.len() => ": the secret does not open the keyring".to_owned(),
+        n => format!(": the secret does not open {n} of them"),
+    };
+    format!("{}/{} copies up to date{locked}", good.len(), copies.len())
+}
+
+/// Nothing tells whether the copies are older than the data. `stores`: the server writes a witness.
+fn no_witness(datadir: &Path, stores: bool) -> Problem {
+    let text =
+        format!("there is no witness in {}: the keyring that it last used is not known", datadir.display());
+    if stores {
+        let help = "Check that this is the server's data directory; a server that uses the keyring writes it";
+        Problem { level: Level::Warning, text: format!("{text}. {help}") }
+    } else {
+        Problem { level: Level::Ok, text }
+    }
 }
 
 /// Which keyring the copies hold, and how far they were looked at.

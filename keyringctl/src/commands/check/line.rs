@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The line that a check prints, as monitoring systems read it.
 
-use crate::commands::output::visible;
+use crate::commands::output::{document_text, visible};
 use crate::error::Error;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display, Write as _};
@@ -81,8 +81,15 @@ impl Line {
         Line { level: Level::Unknown, text: e.to_string(), figures: Vec::new() }
     }
 
+    /// The exit code, and what is printed.
+    pub(super) fn shown(&self, json: bool) -> (u8, String) {
+        let text =
+            if json { document_text(&self.document()).unwrap_or_default() } else { format!("{self}\n") };
+        (self.level.code(), text)
+    }
+
     /// The same as JSON.
-    pub(super) fn document(&self) -> Value {
+    fn document(&self) -> Value {
         let figures: Map<_, _> = self.figures.iter().map(|f| (f.name.to_owned(), f.value.into())).collect();
         json!({
             "state": self.level.name(),
@@ -121,12 +128,11 @@ fn one_line(text: &str) -> String {
 }
 
 /// Prints the line of a command line that cannot be parsed, and returns the exit code.
-pub(in crate::commands) fn usage_error(e: &clap::Error) -> u8 {
-    let text = e.render().to_string();
-    let said = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+pub(in crate::commands) fn usage_error(said: &str, json: bool) -> u8 {
     let help = "See keyringctl check --help";
     let line = Line { level: Level::Unknown, text: format!("{said}. {help}"), figures: Vec::new() };
-    print(line.level.code(), &format!("{line}\n"))
+    let (code, text) = line.shown(json);
+    print(code, &text)
 }
 
 /// Prints what a check found, and returns the exit code: UNKNOWN if it cannot be printed.

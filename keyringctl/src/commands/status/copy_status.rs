@@ -3,7 +3,7 @@
 
 use crate::commands::content::Content;
 use crate::commands::slot_row::SlotRow;
-use keyring_external::error::{Error, Failure};
+use keyring_external::error::{Error, Failure, Refusal};
 use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,9 @@ pub(in crate::commands) struct CopyStatus {
 pub(in crate::commands) enum Wrong {
     /// This user has no permission to read it, so that nothing is known of it.
     NoPermission,
-    /// It is missing, cannot be reached, is damaged, or the secret does not unlock it.
+    /// The secret does not unlock it, so that only its front is known.
+    WrongSecret,
+    /// It is missing, cannot be reached, or is damaged.
     Unusable,
     /// It holds an earlier state, or one that is perhaps only an earlier one.
     Behind,
@@ -49,6 +51,7 @@ impl Wrong {
             Error::Failure(Failure::Io { cause, .. }) if cause.kind() == ErrorKind::PermissionDenied => {
                 Wrong::NoPermission
             }
+            Error::Refusal(Refusal::WrongSecret { .. }) => Wrong::WrongSecret,
             _ => Wrong::Unusable,
         }
     }

@@ -44,10 +44,14 @@ fn figures(state: &str, copies: (u32, u32)) -> Figures {
     }
 }
 
+fn only(copies: &[CopyStatus]) -> Option<Found<'_>> {
+    Some(Found { copies, without_witness: None })
+}
+
 const LIMITS: Limits = Limits { min_copies: 1, max_failures: None, stores: true };
 
 fn of_copies(copies: &[CopyStatus], limits: &Limits) -> (Level, String) {
-    let line = line(Some(copies), None, limits, Vec::new());
+    let line = line(only(copies), None, limits, Vec::new());
     (line.level, line.to_string())
 }
 
@@ -70,6 +74,46 @@ fn a_missing_copy_is_a_warning_until_too_few_are_left() {
     assert_eq!(of_copies(&copies(), &Limits { min_copies: 2, ..LIMITS }).0, Level::Critical);
     assert_eq!(of_copies(&[bad("/a/k", Wrong::Unusable)], &LIMITS).0, Level::Critical);
     assert_eq!(of_copies(&[good("/a/k"), good("/b/k")], &Limits { min_copies: 2, ..LIMITS }).0, Level::Ok);
+}
+
+#[test]
+fn fewer_copies_than_demanded_are_critical_even_if_all_are_good() {
+    let five = Limits { min_copies: 5, ..LIMITS };
+    let (level, text) = of_copies(&[good("/a/k"), good("/b/k")], &five);
+    assert!(level == Level::Critical && text.contains("named is 2, but --min-copies demands 5"), "{text}");
+    let closed = bad("/a/k", Wrong::NoPermission);
+    assert_eq!(of_copies(&[closed, good("/b/k")], &five).0, Level::Critical);
+    for (state, expected) in [("ATTACHED", Level::Critical), ("READ_ONLY", Level::Critical)] {
+        assert_eq!(of_server(Ok(KeyringFigures::Ours(figures(state, (4, 4)))), &five).0, expected, "{state}");
+    }
+}
+
+#[test]
+fn a_data_directory_without_a_witness_is_no_comparison() {
+    let found = |server: Option<&str>, stores| {
+        let copies = [good("/a/k")];
+        let found = Some(Found { copies: &copies, without_witness: Some(Path::new("/tmp")) });
+        let server = server.map(|state| Ok(KeyringFigures::Ours(figures(state, (1, 1)))));
+        let line = line(found, server.as_ref(), &Limits { stores, ..LIMITS }, Vec::new());
+        assert!(line.text.contains("there is no witness in /tmp"), "{}", line.text);
+        line.level
+    };
+    assert_eq!(found(None, true), Level::Warning);
+    assert_eq!(found(Some("ATTACHED"), true), Level::Warning);
+    // Such a server writes none.
+    assert_eq!(found(Some("READ_ONLY"), true), Level::Ok);
+    assert_eq!(found(None, false), Level::Ok);
+}
+
+#[test]
+fn a_wrong_secret_is_named_with_the_count() {
+    let locked = |path| bad(path, Wrong::WrongSecret);
+    let (level, text) = of_copies(&[locked("/a/k"), locked("/b/k")], &LIMITS);
+    assert_eq!(level, Level::Critical);
+    assert!(text.contains("0/2 copies up to date: the secret does not open the keyring; /a/k"), "{text}");
+    let (level, text) = of_copies(&[good("/a/k"), locked("/b/k")], &LIMITS);
+    assert_eq!(level, Level::Warning);
+    assert!(text.contains("1/2 copies up to date: the secret does not open 1 of them"), "{text}");
 }
 
 #[test]
@@ -106,7 +150,7 @@ fn a_copy_that_cannot_be_changed_is_reported_before_a_change_fails() {
     assert_eq!(of_copies(&[full("/a/k")], &Limits { stores: false, ..LIMITS }).0, Level::Ok);
     let server = Ok(KeyringFigures::Ours(figures("READ_ONLY", (2, 2))));
     assert_eq!(
-        line(Some(&[full("/a/k"), full("/b/k")]), Some(&server), &LIMITS, Vec::new()).level,
+        line(only(&[full("/a/k"), full("/b/k")]), Some(&server), &LIMITS, Vec::new()).level,
         Level::Ok
     );
 }
@@ -146,7 +190,7 @@ fn each_state_of_the_server_has_its_level() {
 #[test]
 fn the_copies_themselves_say_what_is_wrong_with_them() {
     let server = Ok(KeyringFigures::Ours(figures("DEGRADED", (1, 2))));
-    let one = |copies: &[CopyStatus]| line(Some(copies), Some(&server), &LIMITS, Vec::new()).text;
+    let one = |copies: &[CopyStatus]| line(only(copies), Some(&server), &LIMITS, Vec::new()).text;
     let text = one(&[good("/a/k"), bad("/b/k", Wrong::Unusable)]);
     assert!(
         text.starts_with("server DEGRADED with 1/2 copies; 1/2 copies up to date; /b/k: Unusable; key"),
@@ -184,7 +228,7 @@ fn a_server_that_does_not_answer_is_critical_and_a_refused_account_is_unknown() 
 #[test]
 fn the_copies_must_be_those_that_the_server_uses() {
     let both = |server: Figures| {
-        let line = line(Some(&[good("/a/k")]), Some(&Ok(KeyringFigures::Ours(server))), &LIMITS, Vec::new());
+        let line = line(only(&[good("/a/k")]), Some(&Ok(KeyringFigures::Ours(server))), &LIMITS, Vec::new());
         (line.level, line.to_string())
     };
     assert_eq!(both(figures("ATTACHED", (1, 1))).0, Level::Ok);
