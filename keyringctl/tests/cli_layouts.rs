@@ -386,6 +386,9 @@ fn a_later_option_that_wins_is_named() {
         2,
         &["would not use this keyring", "data is \"/mnt/b/other\", not \"/mnt/a/keys/k\"", "zz.cnf line 2"],
     );
+    // MySQL takes groups in either case.
+    host.write("etc/mysql/mysql.conf.d/zz.cnf", "[MySQLd]\nkeyring_external_data=/mnt/b/more\n");
+    host.setup("plugin", &["--yes"]).says(2, &["data is \"/mnt/b/more\", not \"/mnt/a/keys/k\""]);
     host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\nearly-plugin-load=\n");
     host.setup("plugin", &["--yes"]).says(
         2,
@@ -547,6 +550,27 @@ fn an_option_file_that_mysqld_may_not_read_is_told() {
     fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o644)).unwrap();
     host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
     host.is_well("plugin");
+}
+
+#[test]
+fn what_mysqld_passes_over_stops_nothing() {
+    let host = Host::new(&LAYOUTS[2]);
+    host.write("etc/my.cnf", "[client-server]\n!includedir /etc/my.cnf.d # all of them\n");
+    symlink("/etc/none.cnf", host.at("etc/my.cnf.d/a.cnf")).unwrap();
+    fs::create_dir(host.at("etc/my.cnf.d/sub.cnf")).unwrap();
+    host.write("etc/my.cnf.d/b.cnf", "datadir=/srv\n");
+    let ended = host.setup("plugin", &["--yes"]).says(0, &["Read back: mysqld finds the keyring"]);
+    assert!(!ended.out.contains("CHANGED"), "{ended:?}");
+    host.is_well("plugin");
+    // The volumes are at fault in a temporary directory.
+    host.run(&["doctor", "--offline"]).says(
+        1,
+        &[
+            "includes /etc/my.cnf.d/a.cnf, which does not exist",
+            "b.cnf, line 1: there is an option before the first [group]. MySQL passes over the rest of that file",
+            "sub.cnf is a directory: MySQL passes over it",
+        ],
+    );
 }
 
 #[test]

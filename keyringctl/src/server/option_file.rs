@@ -5,7 +5,7 @@ mod line;
 mod links;
 mod open;
 
-pub use links::below_root;
+pub use links::{below_root, directories_to};
 
 use super::modifiers::resolve;
 use crate::error::{Error, Result};
@@ -14,6 +14,7 @@ use open::Found;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The deepest nesting of `!include` that MySQL follows.
@@ -32,16 +33,27 @@ pub struct OptionFiles {
     pub ignored: Vec<PathBuf>,
     /// The directories that were read by `!includedir`, as the server sees them.
     pub directories: Vec<PathBuf>,
-    /// Lines without effect: what they include does not exist, or is nested too deeply.
+    /// The included files and directories, each with the file that includes it, as this process sees them.
+    pub includes: Vec<(PathBuf, PathBuf)>,
+    /// What has no effect: includes of what does not exist or is nested too deeply, and the rest of an included file that
+    /// MySQL refuses.
     pub idle: Vec<String>,
     /// Files that are about to be written, by their paths without links. They are read as if they were there.
     planned: BTreeMap<PathBuf, String>,
 }
 
+/// Why the reading of a file stopped.
+enum Stop {
+    /// MySQL refuses the rest of the file. If another file includes it, that one is read on.
+    Refused(Error),
+    /// This process cannot read it.
+    Failed(Error),
+}
+
 /// A line with an option.
 #[derive(Clone, Debug)]
 pub struct OptionLine {
-    /// The group that it is in.
+    /// The group that it is in, in lower case.
     pub group: String,
     /// The option's name, as mysqld and its clients compare it: with hyphens, without `loose-`. One of the keyring's own is
     /// without `skip-` and the other modifiers too, which its value shows.
@@ -105,8 +117,10 @@ impl OptionFiles {
     /// Those of [`OptionFiles::read`].
     pub fn read_with(file: &Path, root: &Path, planned: &BTreeMap<PathBuf, String>) -> Result<OptionFiles> {
         let mut all = OptionFiles { planned: planned.clone(), ..OptionFiles::default() };
-        all.add(file, root, 0)?;
-        Ok(all)
+        match all.add(file, root, 0) {
+            Ok(()) => Ok(all),
+            Err(Stop::Refused(e) | Stop::Failed(e)) => Err(e),
+        }
     }
 
     /// Adds what another file contains, which is read after this one.
@@ -115,19 +129,20 @@ impl OptionFiles {
         self.files.extend(other.files);
         self.ignored.extend(other.ignored);
         self.directories.extend(other.directories);
+        self.includes.extend(other.includes);
         self.idle.extend(other.idle);
     }
 
-    fn add(&mut self, file: &Path, root: &Path, depth: usize) -> Result<()> {
+    fn add(&mut self, file: &Path, root: &Path, depth: usize) -> std::result::Result<(), Stop> {
         if self.files.len() + self.ignored.len() >= MAX_FILES {
-            return Err(Error::Usage(format!(
+            return Err(Stop::Failed(Error::Usage(format!(
                 "{} is one file too many: these option files lead to more than {MAX_FILES} others. Do they include each other?",
                 file.display()
-            )));
+            ))));
         }
         let found = match self.planned.get(&without_links(root, file)) {
             Some(text) => Found::Text(text.clone().into_bytes()),
-            None => open::text(file, root, depth == 0)?,
+            None => open::text(file, root, depth == 0).map_err(Stop::Failed)?,
         };
         let text = match found {
             Found::Text(text) => text,
@@ -136,16 +151,21 @@ impl OptionFiles {
                 self.ignored.push(file.to_owned());
                 return Ok(());
             }
+            Found::Directory => {
+                self.idle.push(format!("{} is a directory: MySQL passes over it", file.display()));
+                return Ok(());
+            }
         };
         self.files.push(file.to_owned());
         let mut group = None::<String>;
         for (number, line) in (1..).zip(String::from_utf8_lossy(&text).lines()) {
-            match parse(line).map_err(|why| wrong(file, number, &why))? {
+            let refused = |why: &str| Stop::Refused(wrong(file, number, why));
+            match parse(line).map_err(|why| refused(&why))? {
                 Line::Nothing => {}
                 Line::Group(name) => group = Some(name),
                 Line::Option(name, value) => {
                     let Some(group) = group.clone() else {
-                        return Err(wrong(file, number, "there is an option before the first [group]"));
+                        return Err(refused("there is an option before the first [group]"));
                     };
                     let (name, value) = resolve(&name.replace('_', "-"), value);
                     self.entries.push(OptionLine { group, name, value, file: file.to_owned(), line: number });
@@ -157,20 +177,11 @@ impl OptionFiles {
                     ));
                 }
                 Line::Include(path) => {
-                    let included = at(root, Path::new(&path));
-                    let real = without_links(root, &included);
-                    if real.exists() || self.planned.contains_key(&real) {
-                        self.add(&included, root, depth + 1)?;
-                    } else {
-                        self.idle.push(format!(
-                            "{} line {number} includes {path}, which does not exist",
-                            file.display()
-                        ));
-                    }
+                    self.include(file, number, at(root, Path::new(&path)), root, depth + 1)?;
                 }
                 Line::IncludeDir(path) => {
                     for included in self.directory(file, number, Path::new(&path), root)? {
-                        self.add(&included, root, depth + 1)?;
+                        self.include(file, number, included, root, depth + 1)?;
                     }
                 }
             }
@@ -178,19 +189,60 @@ impl OptionFiles {
         Ok(())
     }
 
+    /// Adds a file that line `number` of another one includes.
+    fn include(
+        &mut self,
+        by: &Path,
+        number: usize,
+        file: PathBuf,
+        root: &Path,
+        depth: usize,
+    ) -> std::result::Result<(), Stop> {
+        let real = without_links(root, &file);
+        match fs::metadata(&real) {
+            Err(e) if e.kind() != io::ErrorKind::PermissionDenied && !self.planned.contains_key(&real) => {
+                let place = Path::new("/").join(file.strip_prefix(root).unwrap_or(&file));
+                self.idle.push(format!(
+                    "{} line {number} includes {}, which does not exist",
+                    by.display(),
+                    place.display()
+                ));
+                return Ok(());
+            }
+            _ => {}
+        }
+        let added = self.add(&file, root, depth);
+        self.includes.push((file, by.to_owned()));
+        match added {
+            Err(Stop::Refused(why)) => {
+                self.idle.push(format!("{why}. MySQL passes over the rest of that file"));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
     /// Returns the option files in a directory, in MySQL's order.
-    fn directory(&mut self, file: &Path, number: usize, path: &Path, root: &Path) -> Result<Vec<PathBuf>> {
+    fn directory(
+        &mut self,
+        file: &Path,
+        number: usize,
+        path: &Path,
+        root: &Path,
+    ) -> std::result::Result<Vec<PathBuf>, Stop> {
         let dir = at(root, path);
-        let entries = fs::read_dir(below_root(root, &dir)).map_err(|e| {
-            wrong(
+        let entries = fs::read_dir(below_root(root, &dir)).map_err(|e| match e.kind() {
+            // MySQL may be able to read it.
+            io::ErrorKind::PermissionDenied => Stop::Failed(Error::io("read", &dir, e)),
+            _ => Stop::Refused(wrong(
                 file,
                 number,
                 &format!("cannot read the directory {}: {e}. mysqld does not start", path.display()),
-            )
+            )),
         })?;
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry.map_err(|e| Error::io("read", &dir, e))?.file_name();
+            let name = entry.map_err(|e| Stop::Failed(Error::io("read", &dir, e)))?.file_name();
             if is_option_file(&name.to_string_lossy()) {
                 names.push(name);
             }
@@ -202,7 +254,17 @@ impl OptionFiles {
         names.sort();
         names.dedup();
         self.directories.push(path.components().collect());
-        Ok(names.into_iter().map(|name| dir.join(name)).collect())
+        let files = names.into_iter().map(|name| dir.join(name)).collect();
+        self.includes.push((dir, file.to_owned()));
+        Ok(files)
+    }
+}
+
+/// The option file that a line of an option file includes.
+pub fn included_by(line: &str) -> Option<PathBuf> {
+    match parse(line) {
+        Ok(Line::Include(path)) => Some(path.into()),
+        _ => None,
     }
 }
 

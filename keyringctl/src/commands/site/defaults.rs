@@ -14,7 +14,7 @@ pub(in crate::commands) struct Defaults {
     pub files: Vec<PathBuf>,
     /// Those of them without which mysqld does not start.
     required: Vec<PathBuf>,
-    /// The suffix of more groups, such as `[mysqld@replica01]`.
+    /// The suffix of more groups, such as `[mysqld@replica01]`, in lower case.
     suffix: String,
     /// The options on its command line, which override those in files.
     arguments: Vec<OptionLine>,
@@ -61,6 +61,7 @@ impl Defaults {
     pub(super) fn of(start: &Start<'_>, global: impl FnOnce() -> Vec<PathBuf>) -> Defaults {
         let suffix = start.argument("--defaults-group-suffix");
         let suffix = suffix.or_else(|| start.variable("MYSQL_GROUP_SUFFIX")).unwrap_or_default();
+        let suffix = suffix.to_ascii_lowercase();
         let mut all = Defaults { suffix, ..Defaults::default() };
         let is_choice = |a: &&String| a.starts_with("--defaults-") || *a == "--no-defaults";
         all.chosen = Some(start.arguments.iter().filter(is_choice).cloned().collect());
@@ -174,6 +175,6 @@ mod tests {
         let (_, instance) = files(&["--defaults-group-suffix=@a", "--early_plugin_load=x.so"], &[]);
         assert_eq!((&instance.suffix[..], instance.chosen.map_or(0, |c| c.len())), ("@a", 1));
         assert_eq!(instance.arguments[0].name, "early-plugin-load");
-        assert_eq!(files(&[], &[("MYSQL_GROUP_SUFFIX", "@b")]).1.suffix, "@b");
+        assert_eq!(files(&[], &[("MYSQL_GROUP_SUFFIX", "@B")]).1.suffix, "@b", "groups have no case");
     }
 }

@@ -6,7 +6,7 @@
 pub(super) enum Line {
     /// Nothing: it is empty or a comment.
     Nothing,
-    /// The options that follow are in this group.
+    /// The options that follow are in this group. In lower case: MySQL takes groups in either case.
     Group(String),
     /// An option, with its value if there is an equals sign.
     Option(String, Option<String>),
@@ -26,11 +26,11 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
         return Ok(Line::Nothing);
     }
     if let Some(directive) = line.strip_prefix('!') {
-        return include(directive.trim_start());
+        return include(without_comment(directive).trim());
     }
     if let Some(header) = line.strip_prefix('[') {
         let (name, _) = header.split_once(']').ok_or("the group has no ]")?;
-        return Ok(Line::Group(name.trim_end().to_owned()));
+        return Ok(Line::Group(name.trim_end().to_ascii_lowercase()));
     }
     let line = without_comment(line).trim_end();
     let Some((name, value)) = line.split_once('=') else {

@@ -19,6 +19,8 @@ pub(super) enum Found {
     Text(Vec<u8>),
     /// Nothing that counts: every user can write to it.
     Ignored,
+    /// A directory, which MySQL passes over.
+    Directory,
 }
 
 /// Reads a file. `is_named`: whether somebody named it, not another file; then it may be a pipe.
@@ -26,6 +28,9 @@ pub(super) fn text(file: &Path, root: &Path, is_named: bool) -> Result<Found> {
     let failed = |e| Error::io("read", file, e);
     let place = below_root(root, file);
     let meta = std::fs::metadata(&place).map_err(failed)?;
+    if meta.is_dir() {
+        return Ok(Found::Directory);
+    }
     if is_null(&meta) {
         return Ok(Found::Text(Vec::new()));
     }

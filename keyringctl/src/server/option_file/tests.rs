@@ -57,6 +57,7 @@ fn lines_are_read_as_mysqld_reads_them() {
         ("[mysqld]\na=x'y'\n", "--a=x'y'"),
         ("[mysqld] # here\n  b_c  # d\n;e\n", "--b-c"),
         ("[mysqld  ]\na=\n[ mysqld]\nb\n", "--a="),
+        ("[MySQLd]\na\n[Client]\nb\n", "--a"),
         ("[mysqld]\n!nonsense\n!nonsense x\nloose_a = x = y\n", "--a=x = y"),
     ] {
         root.write("my.cnf", text);
@@ -67,6 +68,8 @@ fn lines_are_read_as_mysqld_reads_them() {
     root.write("my.cnf", "[mysqld\na=1\n");
     root.refuses("line 1: the group has no ]");
     root.write("my.cnf", "[mysqld]\n!include\n");
+    root.refuses("line 2: !include names no path");
+    root.write("my.cnf", "[mysqld]\n!include # none\n");
     root.refuses("line 2: !include names no path");
 }
 
@@ -96,6 +99,62 @@ fn what_does_not_exist_is_told_or_refused_as_mysqld_does() {
     );
     root.write("my.cnf", "[mysqld]\n!includedir /none.d\n");
     root.refuses("line 2: cannot read the directory /none.d");
+}
+
+#[test]
+fn a_comment_ends_the_path_of_an_include() {
+    let root = Root::new();
+    root.write("d/a.cnf", "[mysqld]\nb\n");
+    root.write("my.cnf", "[mysqld]\na\n!includedir /d # ours\n!include /d/a.cnf# ours\n");
+    assert_eq!(root.options(), "--a --b --b");
+    assert_eq!(included_by("! include /d/a.cnf # ours"), Some("/d/a.cnf".into()));
+    assert_eq!(included_by("!includedir /d"), None);
+}
+
+#[test]
+fn what_an_included_file_has_wrong_ends_only_that_file() {
+    for (wrong, options, told) in [
+        ("q=1\n", "--a --b1 --b9 --z", "line 1: there is an option before the first [group]"),
+        ("[mysqld]\nq\n[mysqld\nr\n", "--a --b1 --q --b9 --z", "line 3: the group has no ]"),
+        ("[mysqld]\nq\n!includedir /none\nr\n", "--a --b1 --q --b9 --z", "the directory /none"),
+        ("[mysqld]\nq\n!include\nr\n", "--a --b1 --q --b9 --z", "line 3: !include names no path"),
+    ] {
+        let root = Root::new();
+        root.write("my.cnf", "[mysqld]\na\n!includedir /d\nz\n");
+        root.write("d/b1.cnf", "[mysqld]\nb1\n");
+        root.write("d/b5.cnf", wrong);
+        root.write("d/b9.cnf", "[mysqld]\nb9\n");
+        assert_eq!(root.options(), options, "{wrong}");
+        let idle = root.read().unwrap().idle;
+        assert!(idle.len() == 1 && idle[0].contains(told), "{idle:?}");
+    }
+}
+
+#[test]
+fn links_to_nothing_and_directories_are_passed_over() {
+    let root = Root::new();
+    root.write("my.cnf", "[mysqld]\na\n!includedir /d\nz\n!include /d\n");
+    root.write("d/a.cnf", "[mysqld]\nb1\n");
+    root.write("d/zz.cnf", "[mysqld]\nb9\n");
+    symlink("none", root.at("d/b.cnf")).unwrap();
+    symlink("c.cnf", root.at("d/c.cnf")).unwrap();
+    fs::create_dir(root.at("d/sub.cnf")).unwrap();
+    assert_eq!(root.options(), "--a --b1 --b9 --z");
+    let idle = root.read().unwrap().idle.join("\n");
+    for told in ["includes /d/b.cnf, which does not exist", "/d/c.cnf,", "sub.cnf is a directory"] {
+        assert!(idle.contains(told), "{idle}");
+    }
+}
+
+#[test]
+fn the_directories_on_the_way_to_a_file_are_those_of_its_links_too() {
+    let root = Root::new();
+    root.write("etc/mysql/mysql.cnf", "");
+    fs::create_dir_all(root.at("etc/alternatives")).unwrap();
+    symlink("/etc/alternatives/my.cnf", root.at("etc/mysql/my.cnf")).unwrap();
+    symlink("/etc/mysql/mysql.cnf", root.at("etc/alternatives/my.cnf")).unwrap();
+    let dirs = ["etc", "etc/mysql", "etc/alternatives"].map(|dir| root.at(dir));
+    assert_eq!(directories_to(root.0.path(), &root.at("etc/mysql/my.cnf")), dirs);
 }
 
 #[test]
@@ -130,9 +189,6 @@ fn only_regular_files_are_read_and_only_up_to_a_size() {
     assert!(made.success());
     root.write("my.cnf", "!include /pipe\n");
     root.refuses("pipe is not a regular file");
-    root.write("my.cnf", "!include /etc\n");
-    fs::create_dir(root.at("etc")).unwrap();
-    root.refuses("is not a regular file");
     root.write("my.cnf", &"# much\n".repeat(200_000));
     root.refuses("is longer than 1024 KiB");
 }
