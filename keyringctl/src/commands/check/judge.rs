@@ -105,7 +105,7 @@ fn of_copies(
             Some(Wrong::NoPermission) => Level::Unknown,
             // A server stores no new key, or must not be started with this.
             Some(Wrong::Diverged | Wrong::AnotherKeyring) => Level::Critical,
-            Some(Wrong::WrongSecret | Wrong::Unusable | Wrong::Behind | Wrong::SameFile) | None => too_few,
+            Some(Wrong::OtherSecret | Wrong::Unusable | Wrong::Behind | Wrong::SameFile) | None => too_few,
         };
         problems.push(Problem { level, text: format!("{}: {}", copy.path.display(), what(copy)) });
     }
@@ -132,7 +132,7 @@ fn of_copies(
     let generation = about().filter_map(|about| about.generation).max();
     figures.extend(generation.map(|generation| Figure::new("generation", generation)));
     figures.extend(about().find_map(|about| about.keys).map(|keys| Figure::new("keys", keys as u64)));
-    let locked = copies.iter().filter(|copy| copy.wrong == Some(Wrong::WrongSecret)).count();
+    let locked = copies.iter().filter(|copy| copy.wrong == Some(Wrong::OtherSecret)).count();
     let locked = match locked {
         0 => String::new(),
         n if n == copies.len() => ": the secret does not open the keyring".to_owned(),

@@ -31,7 +31,7 @@ pub(in crate::commands) enum Wrong {
     /// This user has no permission to read it, so that nothing is known of it.
     NoPermission,
     /// The secret does not unlock it, so that only its front is known.
-    WrongSecret,
+    OtherSecret,
     /// It is missing, cannot be reached, or is damaged.
     Unusable,
     /// It holds an earlier state, or one that is perhaps only an earlier one.
@@ -51,7 +51,7 @@ impl Wrong {
             Error::Failure(Failure::Io { cause, .. }) if cause.kind() == ErrorKind::PermissionDenied => {
                 Wrong::NoPermission
             }
-            Error::Refusal(Refusal::WrongSecret { .. }) => Wrong::WrongSecret,
+            Error::Refusal(Refusal::WrongSecret { .. }) => Wrong::OtherSecret,
             _ => Wrong::Unusable,
         }
     }

@@ -107,7 +107,7 @@ fn a_data_directory_without_a_witness_is_no_comparison() {
 
 #[test]
 fn a_wrong_secret_is_named_with_the_count() {
-    let locked = |path| bad(path, Wrong::WrongSecret);
+    let locked = |path| bad(path, Wrong::OtherSecret);
     let (level, text) = of_copies(&[locked("/a/k"), locked("/b/k")], &LIMITS);
     assert_eq!(level, Level::Critical);
     assert!(text.contains("0/2 copies up to date: the secret does not open the keyring; /a/k"), "{text}");
