@@ -574,11 +574,48 @@ fn what_mysqld_passes_over_stops_nothing() {
 }
 
 #[test]
-fn another_early_plugin_is_not_replaced_without_a_word() {
+fn another_early_plugin_stays_loaded() {
     let host = Host::new(&LAYOUTS[0]);
-    host.write("etc/my.cnf", "[mysqld]\nearly-plugin-load=audit.so\n");
+    let own = "etc/my.cnf.d/keyring_external.cnf";
+    host.write("etc/my.cnf", "[mysqld]\nearly-plugin-load=audit.so;my_keyring_udf.so\n");
+    let line = "early-plugin-load = keyring_external.so;audit.so;my_keyring_udf.so\n";
+    host.setup("plugin", &["--dry-run"]).says(0, &[line]);
+    host.setup("plugin", &["--yes"]).says(0, &[line]);
+    host.is_well("plugin");
+    // Their order is the administrator's.
+    let other = "early-plugin-load = audit.so;keyring_external.so;my_keyring_udf.so\n";
+    host.write(own, &host.read(own).replace(line, other));
+    host.setup("plugin", &["--yes"]).says(0, &["0 files written"]);
+    host.is_well("plugin");
+    // The file that an earlier version wrote. doctor's remedy is enough.
+    host.write(own, &host.read(own).replace(other, "early-plugin-load = keyring_external.so\n"));
+    host.run(&["doctor", "--offline"]).says(
+        1,
+        &[
+            "WARNING early-plugins: ",
+            "my.cnf line 2 loads audit.so;my_keyring_udf.so, but ",
+            "keyring_external.cnf line 3: early-plugin-load = keyring_external.so;audit.so;my_keyring_udf.so",
+        ],
+    );
+    host.setup("plugin", &["--yes"]).says(0, &["CHANGED    /etc/my.cnf.d/keyring_external.cnf", line]);
+    host.is_well("plugin");
+    // Another plugin of theirs, while ours names the old ones.
+    host.write(
+        "etc/my.cnf",
+        &host.read("etc/my.cnf").replace("=audit.so;", "=audit=audit.so:extra.so:keyring_external.so;"),
+    );
+    host.run(&["doctor", "--offline"]).says(1, &["my.cnf line 2 loads extra.so, but "]);
+    host.setup("plugin", &["--yes"])
+        .says(0, &["early-plugin-load = keyring_external.so;audit.so;my_keyring_udf.so;extra.so\n"]);
+    host.is_well("plugin");
+}
+
+#[test]
+fn another_keyring_is_not_loaded_beside_ours() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.write("etc/my.cnf", "[mysqld]\nearly-plugin-load=keyring_file.so:audit.so\n");
     host.setup("plugin", &["--dry-run"])
-        .says(0, &["WARNING early-plugins: ", "early-plugin-load = audit.so;keyring_external.so"]);
+        .says(0, &["early-plugin-load = keyring_external.so;audit.so\n", "ERROR   other-keyring-plugin: "]);
 }
 
 /// On this host, not in an image, mysqld itself is asked which options it reads.

@@ -18,11 +18,13 @@ pub fn drop_in(unit: &str) -> PathBuf {
     Path::new("/etc/systemd/system").join(format!("{unit}.d")).join("keyring_external.conf")
 }
 
-/// The plugin's options for `[mysqld]`.
-pub fn option_text(host: &Host) -> String {
-    let mut text = "# Written by keyringctl setup.\n[mysqld]\nearly-plugin-load = keyring_external.so\n\
-                    # The server must not start without its keyring.\nkeyring_external = FORCE_PLUS_PERMANENT\n"
-        .to_owned();
+/// The plugin's options for `[mysqld]`. `early` is the list of early plugins, ours among them.
+pub fn option_text(host: &Host, early: &str) -> String {
+    let early = quoted(early);
+    let mut text = format!(
+        "# Written by keyringctl setup.\n[mysqld]\nearly-plugin-load = {early}\n\
+         # The server must not start without its keyring.\nkeyring_external = FORCE_PLUS_PERMANENT\n"
+    );
     let mut set = |name: &str, value: &str| text.push_str(&format!("keyring_external_{name} = {value}\n"));
     set("data", &quoted(&host.keyring.to_string_lossy()));
     if !host.mirrors.is_empty() {
@@ -175,7 +177,7 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
 /// The paths and contents of the files that make mysqld load this keyring.
 pub fn server_files(host: &Host) -> Vec<(PathBuf, String)> {
     match host.way {
-        Way::Plugin => vec![(host.option_file.clone(), option_text(host))],
+        Way::Plugin => vec![(host.option_file.clone(), option_text(host, Way::Plugin.library()))],
         Way::Component => vec![
             (host.manifest(), manifest_text(&[COMPONENT.to_owned()])),
             (keyring_external::config::file::file_in(&host.plugin_dir), component_text(host)),
@@ -197,7 +199,7 @@ mod tests {
         host.min_copies = 2;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.cnf");
-        std::fs::write(&file, option_text(&host)).unwrap();
+        std::fs::write(&file, option_text(&host, "keyring_external.so;a=audit.so")).unwrap();
         let read = OptionFiles::read(&file, Path::new("/")).unwrap();
         let value = |name: &str| {
             let entry = read.entries.iter().find(|e| e.name == name && e.group == "mysqld");
@@ -208,7 +210,7 @@ mod tests {
         assert_eq!(value("keyring-external-mirrors"), "/mnt/b/keys/main.keyring");
         assert_eq!(value("keyring-external-min-copies"), "2");
         assert_eq!(value("keyring-external"), "FORCE_PLUS_PERMANENT");
-        assert_eq!(value("early-plugin-load"), "keyring_external.so");
+        assert_eq!(value("early-plugin-load"), "keyring_external.so;a=audit.so");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod apparmor;
+pub mod early_plugins;
 pub mod files;
 pub mod mounts;
 pub mod needs;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds out how the server is configured to load the keyring: the component by a manifest, or the plugin by an option.
 
+use super::early_plugins;
 use super::finding::Findings;
 use super::option_files;
 use super::values::{self, LoadOption};
@@ -137,6 +138,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
             &[format!("remove the plugin's options from {}, then run: keyringctl setup --as component", loaded.source())],
         );
     }
+    early_plugins::check(site, loaded, found);
     check_load_option(site, loaded, found);
     let mut missing = |name: &str, example: &str| {
         found.error(

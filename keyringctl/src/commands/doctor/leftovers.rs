@@ -3,6 +3,7 @@
 
 use super::finding::{Finding, Findings};
 use crate::commands::site::Site;
+use crate::host::early_plugins::{self, is_other_keyring, library};
 use crate::host::files::Manifest;
 use crate::host::{Host, manifest_of};
 use keyring_external::config::file::COMPONENT;
@@ -49,11 +50,8 @@ fn plugins(site: &Site, found: &mut Findings) {
     for option in ["early-plugin-load", "plugin-load", "plugin-load-add"] {
         for entry in site.all_options(option) {
             let value = entry.value.as_deref().unwrap_or_default();
-            let others: Vec<_> = value
-                .split([';', ','])
-                .map(|p| p.rsplit('=').next().unwrap_or(p).trim())
-                .filter(|p| is_other(p))
-                .collect();
+            let others =
+                early_plugins::entries(value).map(library).filter(|library| is_other_keyring(library));
             for other in others {
                 found.error(
                     OTHER_PLUGIN,
@@ -69,11 +67,6 @@ fn plugins(site: &Site, found: &mut Findings) {
             }
         }
     }
-}
-
-/// Returns whether a library is another keyring. keyring_udf is not a keyring.
-fn is_other(library: &str) -> bool {
-    library.contains("keyring") && !library.contains("keyring_external") && !library.contains("keyring_udf")
 }
 
 fn manifests(site: &Site, found: &mut Findings) {

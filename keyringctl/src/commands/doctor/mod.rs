@@ -4,6 +4,7 @@
 mod apparmor;
 pub(super) mod configured;
 mod copies;
+pub(super) mod early_plugins;
 pub(super) mod files;
 pub(super) mod finding;
 pub(super) mod host_view;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checks the server's option files: mysqld reads them, and what they say about our plugin takes effect.
 
+use super::early_plugins::EARLY;
 use super::finding::{FindingLevel, Findings};
 use super::permission::{READ, may};
 use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
+use crate::host::early_plugins::names_ours;
 use crate::host::manifest_of;
 use crate::server::OptionLine;
-use keyring_external::config::file::COMPONENT;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const FILES: &str = "option-files";
 const CONFIGURED: &str = "configured";
-const EARLY: &str = "early-plugin-load";
 const NO_KEYRING: &str = "The server has no keyring and encrypts nothing.";
 
 /// Checks that the option files can be read, by mysqld too.
@@ -70,8 +70,7 @@ pub(super) fn loads_plugin(site: &Site) -> Option<&OptionLine> {
 }
 
 fn names_plugin(line: &OptionLine) -> bool {
-    let value = line.value.as_deref().unwrap_or_default();
-    value.contains("keyring_external.so") && !value.contains(COMPONENT)
+    names_ours(line.value.as_deref().unwrap_or_default())
 }
 
 /// Says why mysqld does not load the plugin, as far as its options tell.

@@ -4,7 +4,7 @@
 use crate::commands::doctor::finding::{Finding, Findings};
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
-use crate::host::{Host, Way};
+use crate::host::Host;
 use std::path::Path;
 
 const MISSING: &str = "missing-path";
@@ -67,17 +67,6 @@ pub(super) fn missing(site: &Site, host: &Host) -> Vec<Finding> {
             format!(
                 "make install PLUGIN_DIR={dir}, or the package keyring-external. If mysqld's plugins are elsewhere: --plugin-dir DIR"
             ),
-        );
-    }
-    let early = site.option("early-plugin-load").filter(|_| host.way == Way::Plugin);
-    let value = early.and_then(|line| line.value.as_deref()).unwrap_or_default();
-    if let Some(line) = early.filter(|_| !value.is_empty() && !value.contains("keyring")) {
-        found.warning(
-            "early-plugins",
-            &line.file,
-            format!("{} loads {value} with early-plugin-load", line.place()),
-            "mysqld loads only what the last early-plugin-load names: one of the two lines has no effect.",
-            &[format!("name both in one line: early-plugin-load = {value};keyring_external.so")],
         );
     }
     found.into_all()

@@ -6,10 +6,13 @@ use super::args::{Args, SkippedPart};
 use super::change::{FileChange, is_root};
 use super::choices::manifest;
 use super::placement;
+use crate::commands::doctor::early_plugins::EARLY;
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
+use crate::host::early_plugins::{merged, names_ours};
 use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_text};
 use crate::host::{Host, Way};
+use crate::server::{OptionFiles, OptionLine};
 use keyring_external::config::file::{COMPONENT, file_in};
 use std::path::Path;
 
@@ -20,7 +23,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
     match host.way {
         Way::Plugin => {
             refuse_both(site, host)?;
-            let text = option_text(host);
+            let text = option_text(host, &early_plugins(site, host));
             all.push(FileChange::new(site, &host.option_file, "options for mysqld", text, 0o644, group)?);
             all.extend(placement::include(site, host, group)?);
         }
@@ -83,8 +86,8 @@ pub(super) fn has_apparmor(args: &Args, site: &Site) -> bool {
 fn refuse_both(site: &Site, host: &Host) -> Result<()> {
     let other = match host.way {
         Way::Component => site
-            .option("early-plugin-load")
-            .filter(|e| e.value.as_deref().is_some_and(|v| v.contains("keyring_external")))
+            .option(EARLY)
+            .filter(|e| e.value.as_deref().is_some_and(names_ours))
             .map(|e| format!("{} loads the plugin keyring_external", e.place())),
         Way::Plugin => {
             let path = host.manifest();
@@ -99,6 +102,16 @@ fn refuse_both(site: &Site, host: &Host) -> Result<()> {
              with --as. Nothing was changed"
         ))),
     }
+}
+
+/// The early plugins for our option file: ours, and those of the line that ours replaces.
+fn early_plugins(site: &Site, host: &Host) -> String {
+    // mysqld may not read it yet.
+    let own = OptionFiles::read(&site.real(&host.option_file), &site.root).unwrap_or_default();
+    let own = own.entries.iter().rfind(|line| line.name == EARLY).and_then(|line| line.value.clone());
+    let is_others = |line: &&OptionLine| line.line > 0 && site.seen(&line.file) != host.option_file;
+    let others = site.all_options(EARLY).filter(is_others).last().and_then(|line| line.value.clone());
+    merged(&own.unwrap_or_default(), &others.unwrap_or_default())
 }
 
 /// The manifest with our component. Other components in it are kept, except for other keyrings.
