@@ -41,18 +41,29 @@ pub(super) fn switch(value: Option<&str>) -> Result<bool, String> {
     }
 }
 
-/// How mysqld takes a number from `min` to `max`: one outside becomes the nearest. It may end in K, M or G.
+/// How mysqld takes a number from `min` to `max`: one outside becomes the nearest, and a negative one the least. What
+/// follows the digits may begin with K, M, G, T, P or E for a power of 1024; the rest is ignored.
 ///
 /// # Errors
 /// mysqld refuses the value.
 pub(super) fn number(value: Option<&str>, min: u32, max: u32) -> Result<u32, String> {
     let text = value.ok_or("has no value, and mysqld refuses it")?.trim_start();
+    if text.starts_with('-') {
+        return Ok(min);
+    }
     let wrong = || format!("= {text} is not a number, and mysqld refuses it");
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 30),
-        _ => (text, 0),
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
+    let (digits, suffix) = unsigned.split_at(end);
+    let shift = match suffix.chars().next() {
+        None => 0,
+        Some('k' | 'K') => 10,
+        Some('m' | 'M') => 20,
+        Some('g' | 'G') => 30,
+        Some('t' | 'T') => 40,
+        Some('p' | 'P') => 50,
+        Some('e' | 'E') => 60,
+        Some(_) => return Err(wrong()),
     };
     let number = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)).ok_or_else(wrong)?;
     Ok(u32::try_from(number).unwrap_or(max).clamp(min, max))
@@ -90,12 +101,34 @@ mod tests {
         for value in ["yes", "maybe", "", "2"] {
             assert!(switch(Some(value)).is_err(), "{value}");
         }
-        for (value, number_of) in
-            [("5", 5), ("0", 1), ("1k", 1024), ("99999999", 3600), (" 7", 7), ("9G", 3600)]
-        {
+        for (value, number_of) in [
+            ("5", 5),
+            ("0", 1),
+            ("1k", 1024),
+            ("99999999", 3600),
+            (" 7", 7),
+            ("9G", 3600),
+            ("+7", 7),
+            ("010", 10),
+        ] {
             assert_eq!(number(Some(value), 1, 3600), Ok(number_of), "{value}");
         }
-        for value in [Some("abc"), Some("5x"), Some(""), Some("-1"), None] {
+        for value in ["-5", "-0", "--5", " -5", "-abc", "-99999999999999999999"] {
+            assert_eq!(number(Some(value), 1, 3600), Ok(1), "{value}");
+        }
+        for (value, number_of) in [("1e1", 3600), ("10k", 3600), ("2kx", 2048), ("1T", 3600), ("4P9", 3600)] {
+            assert_eq!(number(Some(value), 0, 3600), Ok(number_of), "{value}");
+        }
+        for value in [
+            Some("abc"),
+            Some("5x"),
+            Some("0x10"),
+            Some("5.5"),
+            Some(""),
+            Some("99999999999999999999"),
+            Some("16777216T"),
+            None,
+        ] {
             assert!(number(value, 0, 3600).is_err(), "{value:?}");
         }
     }
