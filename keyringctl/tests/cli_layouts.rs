@@ -442,6 +442,16 @@ fn the_document_says_whether_the_keyring_is_read_back() {
 }
 
 #[test]
+fn a_mirror_with_a_colon_is_refused_for_the_plugin() {
+    let host = Host::new(&LAYOUTS[3]);
+    let args = ["setup", "/mnt/a/keys/k", "--mirror", "/mnt/b/a:b/k", "--allow-same-device", "--yes", "--as"];
+    host.run(&[&args[..], &["plugin"]].concat())
+        .says(2, &["the mirror /mnt/b/a:b/k has a colon in its path", "Nothing was changed"]);
+    assert!(!host.at("mnt/a/keys").exists() && !host.at("etc/keyring_external.secret").exists());
+    host.run(&[&args[..], &["component"]].concat()).says(0, &["Read back: "]);
+}
+
+#[test]
 fn an_option_file_that_no_one_includes_is_told() {
     let host = Host::new(&LAYOUTS[0]);
     host.setup("plugin", &["--yes"]).says(0, &[]);

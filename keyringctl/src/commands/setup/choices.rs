@@ -74,6 +74,15 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
             args.wait
         )));
     }
+    let way = way(args, site)?;
+    let colon = mirrors.iter().find(|mirror| mirror.as_os_str().as_encoded_bytes().contains(&b':'));
+    if let (Way::Plugin, Some(mirror)) = (way, colon) {
+        return Err(Error::Usage(format!(
+            "the mirror {} has a colon in its path, but the plugin separates mirrors with colons: use another path. \
+             Nothing was changed",
+            mirror.display()
+        )));
+    }
     let local_manifest = manifest(site, &manifest_of(&site.mysqld))?.is_some_and(|m| m.local);
     Ok(Host {
         mirrors,
@@ -83,7 +92,7 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
         credential,
         option_file: placement::option_file(args, site)?,
         local_manifest,
-        ..site.host(way(args, site)?, keyring, unlock)
+        ..site.host(way, keyring, unlock)
     })
 }
 

@@ -80,17 +80,21 @@ fn wrong(site: &Site, planned: &Host) -> Vec<String> {
 fn differences(site: &Site, planned: &Host, found: &Configured) -> Vec<String> {
     let host = &found.host;
     let mut all = Vec::new();
-    let mut compare = |name: &str, planned: String, found: String| {
-        if planned != found {
+    let mut report = |name: &str, is_same: bool, planned: String, found: String| {
+        if !is_same {
             let line = site.option(&format!("keyring-external-{name}"));
             let place = line.map(|line| format!(" ({})", line.place())).unwrap_or_default();
             all.push(format!("{} is \"{found}\", not \"{planned}\"{place}", name.replace('-', "_")));
         }
     };
     let paths =
-        |host: &Host| host.mirrors.iter().map(|m| m.display().to_string()).collect::<Vec<_>>().join(":");
+        |host: &Host| host.mirrors.iter().map(|m| m.display().to_string()).collect::<Vec<_>>().join(", ");
+    // A path may contain the sign between paths.
+    report("mirrors", planned.mirrors == host.mirrors, paths(planned), paths(host));
+    let mut compare = |name: &str, planned: String, found: String| {
+        report(name, planned == found, planned, found);
+    };
     compare("data", planned.keyring.display().to_string(), host.keyring.display().to_string());
-    compare("mirrors", paths(planned), paths(host));
     compare("unlock", source(&planned.unlock), source(&host.unlock));
     compare("min-copies", planned.min_copies.to_string(), host.min_copies.to_string());
     compare("wait", planned.wait.to_string(), host.wait.to_string());
