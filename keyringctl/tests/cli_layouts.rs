@@ -452,6 +452,25 @@ fn a_mirror_with_a_colon_is_refused_for_the_plugin() {
 }
 
 #[test]
+fn another_keyring_in_the_manifest_is_refused_or_replaced_for_the_plugin_too() {
+    let host = Host::new(&LAYOUTS[3]);
+    host.write("usr/sbin/mysqld.my", r#"{"components": "file://component_keyring_file"}"#);
+    host.setup("plugin", &["--yes"]).says(2, &["loads component_keyring_file", "--replace-keyring"]);
+    assert!(!host.at("mnt/a/keys").exists());
+    host.setup("plugin", &["--yes", "--replace-keyring"]).says(
+        0,
+        &[
+            "CHANGED    /usr/sbin/mysqld.my (manifest",
+            "The previous /usr/sbin/mysqld.my was kept as /usr/sbin/mysqld.my.bak",
+            "Read back: ",
+        ],
+    );
+    assert_eq!(host.read("usr/sbin/mysqld.my"), "{\n  \"components\": \"\"\n}\n");
+    host.is_well("plugin");
+    host.setup("plugin", &["--yes"]).says(0, &["0 files written"]);
+}
+
+#[test]
 fn an_option_file_that_no_one_includes_is_told() {
     let host = Host::new(&LAYOUTS[0]);
     host.setup("plugin", &["--yes"]).says(0, &[]);

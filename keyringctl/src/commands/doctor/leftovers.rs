@@ -70,26 +70,25 @@ fn plugins(site: &Site, found: &mut Findings) {
 }
 
 fn manifests(site: &Site, found: &mut Findings) {
-    let global = manifest_of(&site.mysqld);
-    let mut all = vec![global.clone()];
-    all.extend(global.file_name().map(|name| site.datadir.join(name)));
-    for path in all {
-        let Some(manifest) = site.text(&path).ok().flatten().and_then(|text| Manifest::parse(&text).ok())
-        else {
-            continue;
-        };
-        for other in manifest.other_keyrings() {
-            found.error(
-                OTHER_MANIFEST,
-                &path,
-                format!("the manifest {} loads {other}", site.at(&path).display()),
-                "A server asks only one keyring: keys in the other are not found.",
-                &[
-                    "import its keys: keyringctl import --help".to_owned(),
-                    "then run: keyringctl setup --replace-keyring".to_owned(),
-                ],
-            );
-        }
+    let read = |path: &Path| Manifest::parse(&site.text(path).ok()??).ok();
+    let mut path = manifest_of(&site.mysqld);
+    let Some(mut manifest) = read(&path) else { return };
+    if let Some(name) = path.file_name().filter(|_| manifest.local) {
+        path = site.datadir.join(name);
+        manifest = read(&path).unwrap_or_default();
+    }
+    for other in manifest.other_keyrings() {
+        found.error(
+            OTHER_MANIFEST,
+            &path,
+            format!("the manifest {} loads {other}", site.at(&path).display()),
+            "A server asks only one keyring: keys in the other are not found.",
+            &[
+                "import its keys: keyringctl import --help".to_owned(),
+                "then run keyringctl setup again (the same keyring and copies) with --replace-keyring"
+                    .to_owned(),
+            ],
+        );
     }
 }
 

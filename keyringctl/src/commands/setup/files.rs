@@ -10,7 +10,7 @@ use crate::commands::doctor::early_plugins::EARLY;
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
 use crate::host::early_plugins::{merged, names_ours};
-use crate::host::files::{component_text, drop_in, drop_in_text, manifest_text, option_text};
+use crate::host::files::{Manifest, component_text, drop_in, drop_in_text, manifest_text, option_text};
 use crate::host::{Host, Way};
 use crate::server::{OptionFiles, OptionLine};
 use keyring_external::config::file::{COMPONENT, file_in};
@@ -26,6 +26,11 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
             let text = option_text(host, &early_plugins(site, host));
             all.push(FileChange::new(site, &host.option_file, "options for mysqld", text, 0o644, group)?);
             all.extend(placement::include(site, host, group)?);
+            // mysqld asks the component that a manifest names, not the plugin.
+            let path = host.manifest();
+            if let Some(text) = manifest_without_others(args, site, &path)? {
+                all.push(FileChange::new(site, &path, "manifest", text, 0o644, group)?);
+            }
         }
         Way::Component => {
             refuse_both(site, host)?;
@@ -117,15 +122,7 @@ fn early_plugins(site: &Site, host: &Host) -> String {
 /// The manifest with our component. Other components in it are kept, except for other keyrings.
 fn manifest_for(args: &Args, site: &Site, path: &Path) -> Result<String> {
     let found = manifest(site, path)?.unwrap_or_default();
-    let others = found.other_keyrings();
-    if let (Some(other), false) = (others.first(), args.replace_keyring) {
-        return Err(Error::Usage(format!(
-            "the manifest {} loads {other}, another keyring, but a server can have only one. Data that is encrypted with \
-             its keys cannot be read without them: import the keys first (keyringctl import --help), then run setup \
-             again with --replace-keyring. Nothing was changed",
-            site.at(path).display()
-        )));
-    }
+    let others = replaced_keyrings(args, site, path, &found)?;
     if found.is_ours() && others.is_empty() {
         // Unchanged, even if setup would format it differently.
         return site.text(path).map(Option::unwrap_or_default);
@@ -134,4 +131,30 @@ fn manifest_for(args: &Args, site: &Site, path: &Path) -> Result<String> {
     components.retain(|c| !others.contains(c) && c != COMPONENT);
     components.push(COMPONENT.to_owned());
     Ok(manifest_text(&components))
+}
+
+/// The manifest without other keyrings; `None` if it names none.
+fn manifest_without_others(args: &Args, site: &Site, path: &Path) -> Result<Option<String>> {
+    let found = manifest(site, path)?.unwrap_or_default();
+    let others = replaced_keyrings(args, site, path, &found)?;
+    let mut components = found.components;
+    components.retain(|c| !others.contains(c));
+    Ok((!others.is_empty()).then(|| manifest_text(&components)))
+}
+
+/// The other keyrings in a manifest.
+///
+/// # Errors
+/// There are some, and the administrator did not ask to replace them.
+fn replaced_keyrings(args: &Args, site: &Site, path: &Path, found: &Manifest) -> Result<Vec<String>> {
+    let others = found.other_keyrings();
+    match others.first().filter(|_| !args.replace_keyring) {
+        None => Ok(others),
+        Some(other) => Err(Error::Usage(format!(
+            "the manifest {} loads {other}, another keyring, but a server can have only one. Data that is encrypted with \
+             its keys cannot be read without them: import the keys first (keyringctl import --help), then run setup \
+             again with --replace-keyring. Nothing was changed",
+            site.at(path).display()
+        ))),
+    }
 }
