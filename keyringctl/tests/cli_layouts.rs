@@ -442,6 +442,46 @@ fn the_document_says_whether_the_keyring_is_read_back() {
 }
 
 #[test]
+fn another_name_of_an_option_counts_as_mysqld_takes_it() {
+    let host = Host::new(&LAYOUTS[3]);
+    host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\nplugin-keyring-external-data=/mnt/b/other\n");
+    host.setup("plugin", &["--yes"])
+        .says(2, &["data is \"/mnt/b/other\", not \"/mnt/a/keys/k\"", "zz.cnf line 2"]);
+    host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\nloose-plugin_keyring_external_wait=-5\n");
+    host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
+    host.is_well("plugin");
+}
+
+#[test]
+fn an_option_that_the_plugin_does_not_have_is_named() {
+    let host = Host::new(&LAYOUTS[3]);
+    for (line, told) in [
+        ("keyring_external_mirror=/x", "no option keyring_external_mirror"),
+        ("KEYRING_EXTERNAL_AUTO_CREATE=1", "no option KEYRING_EXTERNAL_AUTO_CREATE"),
+        ("plugin-loose-keyring-external-wait=5", "no option plugin_loose_keyring_external_wait"),
+    ] {
+        host.write("etc/mysql/mysql.conf.d/zz.cnf", &format!("[mysqld]\n{line}\n"));
+        host.setup("plugin", &["--yes"]).says(2, &["would not use this keyring", "zz.cnf line 2", told]);
+    }
+    host.write("etc/mysql/mysql.conf.d/zz.cnf", "[mysqld]\n\nkeyring_external_mirror=/x\n");
+    host.run(&["doctor", "--offline"]).says(
+        1,
+        &[
+            "ERROR   plugin-options: ",
+            "zz.cnf line 3",
+            "write keyring_external_mirrors, or remove the option from",
+        ],
+    );
+    // mysqld warns of the first, and does not read the second.
+    host.write(
+        "etc/mysql/mysql.conf.d/zz.cnf",
+        "[mysqld]\nloose-keyring-external-mirror=/x\n[client]\nkeyring_external_mirror=/x\n",
+    );
+    host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
+    host.is_well("plugin");
+}
+
+#[test]
 fn a_mirror_with_a_colon_is_refused_for_the_plugin() {
     let host = Host::new(&LAYOUTS[3]);
     let args = ["setup", "/mnt/a/keys/k", "--mirror", "/mnt/b/a:b/k", "--allow-same-device", "--yes", "--as"];

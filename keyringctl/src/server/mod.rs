@@ -23,6 +23,7 @@ pub use inventory::{
     TablespaceKind,
 };
 pub use keyring::{LoadedAs, ServerKeyring};
+pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};
 pub use names::{Pattern, quoted, quoted_text};
 pub use option_file::{OptionFiles, OptionLine, below_root, directories_to, included_by};
 pub use options::{ConnectOptions, Protocol, SslMode};

@@ -8,7 +8,7 @@ use super::values::{self, LoadOption};
 use crate::commands::site::Site;
 use crate::host::files::Manifest;
 use crate::host::{Host, Way, manifest_of};
-use crate::server::OptionLine;
+use crate::server::{OptionLine, PLUGIN_OPTIONS, is_unknown_to_plugin};
 use keyring_external::config::file::{self, COMPONENT};
 use keyring_external::config::{MAX_COPIES, MAX_WAIT};
 use keyring_external::unlock::UnlockSource;
@@ -35,6 +35,7 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
         "deprecated",
     ]);
     option_files::check(site, found);
+    unknown_options(site, found);
     let manifest = manifest(site, found);
     let component = manifest.as_ref().filter(|m| m.manifest.is_ours());
     let plugin = option_files::loads_plugin(site);
@@ -57,6 +58,24 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
             option_files::not_loaded(site, found);
             None
         }
+    }
+}
+
+/// Finds options that mysqld takes for nobody's, such as a misspelt one of the plugin.
+fn unknown_options(site: &Site, found: &mut Findings) {
+    for line in site.options.entries.iter().filter(|line| is_unknown_to_plugin(&line.name)) {
+        let written = line.name.to_ascii_lowercase();
+        let nearest = similar::get_close_matches(written.as_str(), &PLUGIN_OPTIONS, 1, 0.6);
+        let mut fixes: Vec<_> =
+            nearest.iter().map(|name| format!("write {}", name.replace('-', "_"))).collect();
+        fixes.push(format!("remove the option from {}", line.source()));
+        found.error(
+            "plugin-options",
+            &line.file,
+            format!("{}: keyring_external has no option {}", line.place(), line.name.replace('-', "_")),
+            "mysqld ends with \"unknown variable\" or \"unknown option\". It distinguishes capital letters in names.",
+            &[fixes.join(", or ")],
+        );
     }
 }
 
