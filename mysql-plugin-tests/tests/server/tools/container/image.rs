@@ -185,12 +185,16 @@ impl Container<'_> {
                 script += &format!("mount -o remount,bind,ro {}\n", to.display());
             }
         };
-        bind(&programs, programs.to_str().unwrap(), true);
         bind(Path::new("/dev"), "/dev", false);
         bind(Path::new("/proc"), "/proc", false);
         for mount in &self.mounts {
             bind(&mount.source, &mount.target, mount.read_only);
         }
+        // Last, because what is mounted on /tmp would hide the programs of a checkout there.
+        let to = self.image.at(programs.to_str().unwrap());
+        fs::create_dir_all(&to).unwrap();
+        let (from, to) = (programs.display(), to.display());
+        script += &format!("mkdir -p {to}\nmount --rbind {from} {to}\nmount -o remount,bind,ro {to}\n");
         if self.read_only_root {
             script += &format!("mount -o remount,bind,ro {root}\n");
         }
