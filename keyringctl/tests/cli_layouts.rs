@@ -613,12 +613,79 @@ fn an_option_file_that_mysqld_may_not_read_is_told() {
     fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o600)).unwrap();
     host.setup("plugin", &["--yes"]).says(
         2,
-        &["would not use this keyring", "mysql has no permission to read", "etc/my.cnf. Correct that"],
+        &["would not use this keyring", "mysql has no permission to read", "etc/my.cnf (chmod 0644 "],
     );
-    host.run(&["doctor", "--offline"]).says(1, &["ERROR   option-files: mysql has no permission to read"]);
+    host.run(&["doctor", "--offline"]).says(1, &["WARNING option-files: mysql has no permission to read"]);
     fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o644)).unwrap();
     host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
     host.is_well("plugin");
+}
+
+/// mysqld 9.7 ends with "Can't read dir" as such a user.
+#[test]
+fn a_directory_of_option_files_that_mysqld_may_not_read_is_told() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give files to another user");
+        return;
+    }
+    let host = Host::new(&LAYOUTS[2]);
+    host.write("etc/passwd", "mysql:x:4242:4242::/var/lib/mysql:/bin/false\n");
+    let chmod =
+        |path: &str, mode| fs::set_permissions(host.at(path), fs::Permissions::from_mode(mode)).unwrap();
+    for mode in [0o700, 0o711] {
+        chmod("etc/my.cnf.d", mode);
+        for way in ["plugin", "component"] {
+            let refused = host.setup(way, &["--yes"]).says(
+                2,
+                &[
+                    "etc/my.cnf.d, so mysqld does not start (chmod a+rx ",
+                    "then run setup again. Nothing was changed",
+                ],
+            );
+            assert!(!refused.out.contains("Created keyring"), "{refused:?}");
+        }
+        host.run(&["doctor", "--offline"]).says(1, &["ERROR   option-files: ", "chmod a+rx "]);
+    }
+    // mysqld passes over the files in such a directory.
+    chmod("etc/my.cnf.d", 0o744);
+    host.setup("plugin", &["--yes"]).says(2, &["etc/my.cnf.d (chmod a+x ", "Nothing was changed"]);
+    chmod("etc/my.cnf.d", 0o755);
+    host.write("etc/my.cnf.d/a.cnf", "[mysqld]\nport=3307\n");
+    chmod("etc/my.cnf.d/a.cnf", 0o600);
+    host.setup("plugin", &["--yes"])
+        .says(0, &["WARNING option-files: ", "a.cnf, so mysqld passes over options", "Read back: "]);
+    host.run(&["doctor", "--offline"]).says(1, &["WARNING option-files: "]);
+    chmod("etc/my.cnf.d/a.cnf", 0o644);
+    // The permissions of its own file are set again.
+    chmod("etc/my.cnf.d/keyring_external.cnf", 0o600);
+    host.run(&["doctor", "--offline"])
+        .says(1, &["ERROR   option-files: ", "passes over the keyring's options"]);
+    host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
+    host.is_well("plugin");
+    chmod("etc", 0o700);
+    host.run(&["doctor", "--offline"])
+        .says(1, &["ERROR   option-files: ", "/etc, so mysqld passes over the keyring's", "chmod a+x "]);
+    host.setup("plugin", &["--yes"]).says(2, &["/etc (chmod a+x "]);
+    chmod("etc", 0o755);
+}
+
+#[test]
+fn an_include_that_has_no_effect_is_not_added() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.setup("plugin", &["--yes", "--option-dir", "/etc/a#b"])
+        .says(2, &["no option file can include /etc/a#b/", "Nothing was changed"]);
+    fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o666)).unwrap();
+    let before = host.read("etc/my.cnf");
+    host.setup("plugin", &["--yes"])
+        .says(2, &["my.cnf, so mysqld ignores it", "chmod o-w", "Nothing was changed"]);
+    assert_eq!(host.read("etc/my.cnf"), before);
+    assert!(!host.at("mnt/a/keys/k").exists() && !host.at("etc/my.cnf.bak").exists());
+    fs::set_permissions(host.at("etc/my.cnf"), fs::Permissions::from_mode(0o644)).unwrap();
+    host.setup("plugin", &["--yes"]).says(0, &["Read back: "]);
+    // The line is there without its file.
+    fs::remove_file(host.at("etc/my.cnf.d/keyring_external.cnf")).unwrap();
+    host.setup("plugin", &["--yes"]).says(0, &["1 file written", "Read back: "]);
+    assert_eq!(host.read("etc/my.cnf").matches("!include").count(), 1);
 }
 
 #[test]

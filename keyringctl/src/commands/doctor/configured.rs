@@ -3,6 +3,7 @@
 
 use super::early_plugins;
 use super::finding::Findings;
+use super::option_access::{self, Effect};
 use super::option_files;
 use super::values::{self, LoadOption};
 use crate::commands::site::Site;
@@ -35,6 +36,7 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
         "deprecated",
     ]);
     option_files::check(site, found);
+    option_access::report(site, &[Effect::Start, Effect::Keyring, Effect::Others], found);
     unknown_options(site, found);
     let manifest = manifest(site, found);
     let component = manifest.as_ref().filter(|m| m.manifest.is_ours());

@@ -10,6 +10,7 @@ pub(super) mod finding;
 pub(super) mod host_view;
 mod keyring;
 pub(super) mod leftovers;
+pub(super) mod option_access;
 pub(super) mod option_files;
 mod permission;
 pub(super) mod selinux;

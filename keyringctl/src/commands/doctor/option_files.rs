@@ -3,19 +3,17 @@
 
 use super::early_plugins::EARLY;
 use super::finding::{FindingLevel, Findings};
-use super::permission::{READ, may};
 use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
 use crate::host::early_plugins::names_ours;
 use crate::host::manifest_of;
 use crate::server::OptionLine;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-const FILES: &str = "option-files";
+pub(super) const FILES: &str = "option-files";
 const CONFIGURED: &str = "configured";
 const NO_KEYRING: &str = "The server has no keyring and encrypts nothing.";
 
-/// Checks that the option files can be read, by mysqld too.
+/// Checks that the option files can be read.
 pub(super) fn check(site: &Site, found: &mut Findings) {
     for file in &site.options.ignored {
         found.error(
@@ -24,15 +22,6 @@ pub(super) fn check(site: &Site, found: &mut Findings) {
             format!("every user can write to {}, so MySQL ignores it", file.display()),
             "Its settings for the keyring have no effect.",
             &[format!("chmod o-w {}", file.display())],
-        );
-    }
-    for file in unreadable(site) {
-        found.error(
-            FILES,
-            file,
-            format!("{} has no permission to read {}, so mysqld passes over it", site.user, file.display()),
-            "Its settings have no effect, and mysqld does not say so.",
-            &[format!("chmod 0644 {}", file.display())],
         );
     }
     for line in &site.options.idle {
@@ -55,21 +44,13 @@ pub(super) fn check(site: &Site, found: &mut Findings) {
     }
 }
 
-/// Returns the option files that mysqld's user cannot read, if mysqld is started as that user. A mysqld that is started
-/// as root reads them first.
-pub(in crate::commands) fn unreadable(site: &Site) -> Vec<&PathBuf> {
-    let user = site.unit.as_ref().and_then(|unit| unit.user());
-    let account = site.account.as_ref().filter(|account| user == Some(&account.name));
-    let closed = |file: &&PathBuf| fs::metadata(file).is_ok_and(|meta| !may(&meta, account, READ));
-    site.options.files.iter().filter(closed).collect()
-}
-
 /// Returns the line that loads the plugin. The last `early-plugin-load` replaces those before it.
 pub(super) fn loads_plugin(site: &Site) -> Option<&OptionLine> {
     site.option(EARLY).filter(|line| names_plugin(line))
 }
 
-fn names_plugin(line: &OptionLine) -> bool {
+/// Whether the plugin is among those that a line loads.
+pub(super) fn names_plugin(line: &OptionLine) -> bool {
     names_ours(line.value.as_deref().unwrap_or_default())
 }
 

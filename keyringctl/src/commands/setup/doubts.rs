@@ -2,6 +2,7 @@
 //! What is missing on the host for what setup is about to write: paths that do not exist, and a server in a snap.
 
 use crate::commands::doctor::finding::{Finding, Findings};
+use crate::commands::doctor::option_access::{self, Effect};
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -69,5 +70,6 @@ pub(super) fn missing(site: &Site, host: &Host) -> Vec<Finding> {
             ),
         );
     }
+    option_access::report(site, &[Effect::Others], &mut found);
     found.into_all()
 }

@@ -7,6 +7,7 @@ use super::change::FileChange;
 use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::server::included_by;
 use std::path::{Path, PathBuf};
 
 /// The comment above the line that setup adds to the main option file.
@@ -68,6 +69,25 @@ pub(super) fn include(site: &Site, host: &Host, group: u32) -> Result<Option<Fil
     let main = main_file(site);
     // On Debian it is a link.
     let main = site.seen(&site.real(&main));
-    let lines = format!("{COMMENT}\n!include {}\n", file.display());
+    if site.options.ignored.iter().any(|ignored| site.real(&site.seen(ignored)) == site.at(&main)) {
+        return Err(Error::Usage(format!(
+            "every user can write to {0}, so mysqld ignores it and would ignore an include there: chmod o-w {0}, then run \
+             setup again. Nothing was changed",
+            site.at(&main).display()
+        )));
+    }
+    let line = format!("!include {}", file.display());
+    if included_by(&line).as_ref() != Some(file) {
+        return Err(Error::Usage(format!(
+            "no option file can include {}: a # there begins a comment, and blanks at the end of a path are lost. Name \
+             another directory: --option-dir DIR. Nothing was changed",
+            file.display()
+        )));
+    }
+    let text = site.text(&main)?.unwrap_or_default();
+    if text.lines().any(|line| included_by(line).as_ref() == Some(file)) {
+        return Ok(None);
+    }
+    let lines = format!("{COMMENT}\n{line}\n");
     FileChange::appended(site, &main, "includes the options for mysqld", &lines, group).map(Some)
 }

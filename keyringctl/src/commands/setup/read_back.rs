@@ -4,12 +4,13 @@
 use super::change::FileChange;
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
-use crate::commands::doctor::option_files;
+use crate::commands::doctor::option_access::{self, Effect};
 use crate::commands::site::{self, Site};
 use crate::error::{Error, Result};
 use crate::host::files::source;
 use crate::host::{Host, Way};
 use keyring_external::config::file::file_in;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Checks that mysqld will find this keyring when these files have been written, as far as its option files tell.
@@ -17,11 +18,14 @@ use std::process::{Command, Stdio};
 /// # Errors
 /// It will not: what it would find instead, and where.
 pub(super) fn foresee(args: &site::Args, planned: &Host, changes: &[FileChange]) -> Result<()> {
-    if planned.way == Way::Component {
-        return Ok(());
-    }
-    let files: Vec<_> = changes.iter().map(|c| (c.path.as_path(), c.contents.as_str())).collect();
-    let wrong = wrong(&args.look()?.with_option_files(&files), planned);
+    let wrong = if planned.way == Way::Plugin {
+        let files: Vec<_> = changes.iter().map(|c| (c.path.as_path(), c.contents.as_str())).collect();
+        let site = args.look()?.with_option_files(&files);
+        // The permissions of the plugin's file are about to be set.
+        wrong(&site, planned, Some(&site.at(&planned.option_file)))
+    } else {
+        closed(&args.look()?, planned, None)
+    };
     if wrong.is_empty() {
         return Ok(());
     }
@@ -37,7 +41,7 @@ pub(super) fn foresee(args: &site::Args, planned: &Host, changes: &[FileChange])
 /// It does not: what it finds instead, and where.
 pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
     let site = args.look()?;
-    let mut wrong = wrong(&site, planned);
+    let mut wrong = wrong(&site, planned, None);
     if wrong.is_empty() && planned.way == Way::Plugin {
         wrong.extend(denied(&site, planned));
     }
@@ -57,8 +61,8 @@ pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
     })
 }
 
-/// Why mysqld would not use this keyring.
-fn wrong(site: &Site, planned: &Host) -> Vec<String> {
+/// Why mysqld would not use this keyring, apart from the permissions of one file.
+fn wrong(site: &Site, planned: &Host, apart: Option<&Path>) -> Vec<String> {
     let mut found = Findings::default();
     let configured = configured::find(site, &mut found);
     // If there is a keyring, an option file with a fault of its own is no reason to fail.
@@ -70,10 +74,24 @@ fn wrong(site: &Site, planned: &Host) -> Vec<String> {
         .map(|f| f.what.clone())
         .collect();
     wrong.extend(configured.iter().flat_map(|found| differences(site, planned, found)));
-    let unreadable = option_files::unreadable(site).into_iter().filter(|_| planned.way == Way::Plugin);
+    // Without a keyring, they are among the findings.
+    if configured.is_some() {
+        wrong.extend(closed(site, planned, apart));
+    }
     wrong
-        .extend(unreadable.map(|file| format!("{} has no permission to read {}", site.user, file.display())));
-    wrong
+}
+
+/// What mysqld's user cannot read, if the keyring depends on it, with the command that opens it.
+fn closed(site: &Site, planned: &Host, apart: Option<&Path>) -> Vec<String> {
+    let least = if planned.way == Way::Plugin { Effect::Keyring } else { Effect::Start };
+    let closed = option_access::closed(site).into_iter();
+    let counts = closed.filter(|c| c.effect >= least && Some(c.path.as_path()) != apart);
+    counts
+        .map(|c| {
+            let so = if c.effect == Effect::Start { ", so mysqld does not start" } else { "" };
+            format!("{} has no permission to read {}{so} ({})", site.user, c.path.display(), c.fix)
+        })
+        .collect()
 }
 
 /// What mysqld finds that is not as planned.
