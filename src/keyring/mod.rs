@@ -36,7 +36,7 @@ pub use find::FoundKey;
 pub use log::{Log, Severity};
 pub use merge::{Conflict, KeyComparison, KeyFacts, MergeResult, Merging, Take, UnsharedKey};
 pub use new::NewKeyring;
-pub use open::{load, load_all, load_beside_others, load_with};
+pub use open::{check_copies, load, load_all, load_beside_others, load_with};
 pub use relation::Relation;
 pub use replicas::Standing;
 pub use shared::Keyring;

@@ -33,7 +33,7 @@ impl Keyring {
     /// # Errors
     /// Each broken rule and each fault of the files has an error of its own. Nothing was changed on disk.
     pub fn open(fs: &Arc<dyn Fs>, config: &Config, trust: Trust, log: Log) -> Result<(Keyring, Vec<Note>)> {
-        let paths = copies_of(config)?;
+        let paths = check_copies(&config.path, &config.mirrors, config.min_copies)?;
         let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
         wait_for(&copies, config.wait);
         let there: Vec<_> = copies.iter().filter(|c| c.is_there()).collect();
@@ -77,9 +77,12 @@ impl Keyring {
 }
 
 /// Returns the configured paths, that of the first copy first.
-fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
-    let mut paths = vec![config.path.clone()];
-    for mirror in &config.mirrors {
+///
+/// # Errors
+/// A path is relative or named twice, or the numbers do not fit.
+pub fn check_copies(path: &Path, mirrors: &[PathBuf], min_copies: u32) -> Result<Vec<PathBuf>> {
+    let mut paths = vec![path.to_owned()];
+    for mirror in mirrors {
         if !mirror.is_absolute() {
             return Err(BadRequest::Config(format!(
                 "the mirror {} must be an absolute path",
@@ -103,10 +106,9 @@ fn copies_of(config: &Config) -> Result<Vec<PathBuf>> {
         ))
         .into());
     }
-    if config.min_copies == 0 || config.min_copies > n {
+    if min_copies == 0 || min_copies > n {
         return Err(BadRequest::Config(format!(
-            "min_copies is {}, but {n} copies are configured: it must be between 1 and {n}",
-            config.min_copies
+            "min_copies is {min_copies}, but {n} copies are configured: it must be between 1 and {n}"
         ))
         .into());
     }

@@ -12,6 +12,7 @@ use crate::host::{Host, Way, manifest_of};
 use crate::server::{OptionLine, PLUGIN_OPTIONS, is_unknown_to_plugin};
 use keyring_external::config::file::{self, COMPONENT};
 use keyring_external::config::{MAX_COPIES, MAX_WAIT};
+use keyring_external::keyring::check_copies;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 
@@ -53,13 +54,35 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
             &[format!("remove early-plugin-load and keyring_external from {}", entry.source())],
         );
     }
-    match (component, plugin) {
+    let configured = match (component, plugin) {
         (Some(manifest), _) => from_component(site, manifest, found),
         (None, Some(entry)) => from_plugin(site, entry, found),
         (None, None) => {
             option_files::not_loaded(site, found);
             None
         }
+    };
+    if let Some(Configured { host, .. }) = &configured {
+        refused_copies(host, found);
+    }
+    configured
+}
+
+/// Finds copies that the keyring does not open, whatever is at their paths.
+fn refused_copies(host: &Host, found: &mut Findings) {
+    let (check, file) = match host.way {
+        Way::Plugin => ("plugin-options", host.option_file.clone()),
+        Way::Component => ("component-configuration", file::file_in(&host.plugin_dir)),
+    };
+    let refused = if host.way == Way::Plugin && !host.keyring.is_absolute() {
+        Some("keyring_external_data must be an absolute path".to_owned())
+    } else {
+        check_copies(&host.keyring, &host.mirrors, host.min_copies).err().map(|e| e.to_string())
+    };
+    if let Some(why) = refused {
+        let what = format!("mysqld refuses the copies that are configured: {why}");
+        let fixes = ["correct the copies, or keyringctl setup".to_owned()];
+        found.error(check, &file, what, "mysqld starts without its keys, or not at all.", &fixes);
     }
 }
 

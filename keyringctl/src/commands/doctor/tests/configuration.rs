@@ -36,6 +36,21 @@ fn a_manifest_that_points_to_the_data_directory_is_followed() {
 }
 
 #[test]
+fn copies_that_the_keyring_refuses_are_reported() {
+    let guest = Guest::new();
+    fs::remove_file(guest.at(MANIFEST)).unwrap();
+    for (option, why) in [
+        ("keyring_external_mirrors=/mnt/b/a:b/k", "the mirror b/k must be an absolute path"),
+        ("keyring_external_mirrors=/mnt/a/keys/main.keyring", "is named twice"),
+        ("keyring_external_min_copies=3", "min_copies is 3, but 2 copies are configured"),
+        ("keyring_external_data=keys/main.keyring", "keyring_external_data must be an absolute path"),
+    ] {
+        guest.write(OPTIONS, &format!("{WITH_PLUGIN}{option}\n"));
+        error(&guest.findings(), "plugin-options", why);
+    }
+}
+
+#[test]
 fn a_configuration_that_the_component_refuses_is_reported() {
     let guest = Guest::new();
     for (text, mode, words) in [
