@@ -581,6 +581,12 @@ fn a_plugin_that_the_command_line_loads_is_found() {
     fs::remove_file(host.at("etc/my.cnf.d/keyring_external.cnf")).unwrap();
     host.write("etc/sysconfig/mysql", &format!("MYSQLD_OPTS=\"{options}\"\n"));
     host.is_well("plugin");
+    // A value may be a word of its own, but not that of a switch.
+    let apart = ["data", "mirrors", "unlock"].iter().fold(options.to_owned(), |text, name| {
+        text.replace(&format!("external-{name}="), &format!("external-{name} "))
+    });
+    host.write("etc/sysconfig/mysql", &format!("MYSQLD_OPTS=\"{apart}\"\n"));
+    host.is_well("plugin");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! A running MySQL server: how to connect to it, what it stores, and what of that is encrypted. This module only reads;
 //! what changes a server is in `commands`.
 
+mod arguments;
 mod coverage;
 mod datadir_access;
 mod figures;
@@ -14,6 +15,7 @@ mod option_file;
 mod options;
 mod session;
 
+pub use arguments::from_arguments;
 pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
 pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};

@@ -67,14 +67,6 @@ pub struct OptionLine {
 }
 
 impl OptionLine {
-    /// An argument such as `--datadir=/srv` on the command line that `unit` starts mysqld with.
-    pub fn argument(text: &str, unit: &Path) -> Option<OptionLine> {
-        let text = text.strip_prefix("--")?;
-        let (name, value) = text.split_once('=').map_or((text, None), |(n, v)| (n, Some(v.to_owned())));
-        let (name, value) = resolve(&name.replace('_', "-"), value);
-        Some(OptionLine { group: "mysqld".to_owned(), name, value, file: unit.to_owned(), line: 0 })
-    }
-
     /// Returns an error about this line.
     pub fn wrong(&self, why: &str) -> Error {
         wrong(&self.file, self.line, why)

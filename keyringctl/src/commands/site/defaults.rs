@@ -2,7 +2,7 @@
 //! Which option files mysqld reads, in which order, and what its command line adds.
 
 use crate::error::Error;
-use crate::server::{OptionFiles, OptionLine};
+use crate::server::{OptionFiles, OptionLine, from_arguments};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ impl Defaults {
         let is_choice = |a: &&String| a.starts_with("--defaults-") || *a == "--no-defaults";
         all.chosen = Some(start.arguments.iter().filter(is_choice).cloned().collect());
         let others = start.arguments.iter().filter(|a| !is_choice(a));
-        all.arguments = others.filter_map(|a| OptionLine::argument(a, &start.source)).collect();
+        all.arguments = from_arguments(others.map(String::as_str), &start.source);
         if start.arguments.iter().any(|a| a == "--no-defaults") {
             return all;
         }
