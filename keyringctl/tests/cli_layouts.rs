@@ -418,6 +418,17 @@ fn what_would_fail_is_refused_before_anything_is_made() {
             nothing_made();
         }
     }
+    host.setup("plugin", &["--yes", "--option-dir", "/srv/o#x"]).says(2, &["Nothing was changed"]);
+    nothing_made();
+    // A copy's directory that other users can open; the other one is not created either.
+    fs::create_dir_all(host.at("mnt/b/keys")).unwrap();
+    fs::set_permissions(host.at("mnt/b/keys"), fs::Permissions::from_mode(0o755)).unwrap();
+    host.setup("plugin", &["--yes"]).says(1, &["mnt/b/keys is open to other users"]);
+    fs::remove_dir(host.at("mnt/b/keys")).unwrap();
+    nothing_made();
+    host.setup("plugin", &["--yes", "--unlock", "file:/srv/none/secret"])
+        .says(2, &["srv/none does not exist", "Nothing was changed"]);
+    nothing_made();
     host.write(
         "etc/my.cnf",
         &format!("{MYSQLD_OPTIONS}\nkeyring_external_wait = 7\n!includedir /etc/my.cnf.d\n"),
@@ -525,6 +536,80 @@ fn an_option_file_that_no_one_includes_is_told() {
     // Its advice is enough.
     host.setup("plugin", &["--yes"]).says(0, &["CHANGED    /etc/my.cnf"]);
     host.is_well("plugin");
+}
+
+/// Wherever the file was written: its place is beside the main option file, or named in a previous version of that.
+#[test]
+fn a_lost_include_is_told_in_every_layout() {
+    let own_dir = ["--option-dir", "/srv/own files"];
+    for layout in LAYOUTS.iter().filter(|layout| layout.included_by.is_some()) {
+        for more in [&[][..], &own_dir] {
+            eprintln!("{} {more:?}", layout.name);
+            let host = Host::new(layout);
+            host.setup("plugin", &[&["--yes"], more].concat()).says(0, &[]);
+            let main = layout.included_by.unwrap();
+            let written =
+                if more.is_empty() { layout.written } else { "/srv/own files/keyring_external.cnf" };
+            let with_include = host.read(main);
+            host.write(&format!("{main}.rpmsave"), &with_include);
+            let before: String =
+                with_include.lines().filter(|l| !l.starts_with("!include")).collect::<Vec<_>>().join("\n");
+            host.write(main, &before);
+            let told = [
+                &format!("{written}: none of its option files includes it"),
+                &format!("or at the end of {main}: !include {written}"),
+            ];
+            host.run(&["doctor", "--offline"]).says(1, &told.map(String::as_str));
+            // Its advice is enough.
+            host.write(main, &format!("{before}\n!include {written}\n"));
+            host.is_well("plugin");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_says_what_to_remove() {
+    let host = Host::new(&LAYOUTS[0]);
+    host.setup("plugin", &["--yes"]).says(0, &[]);
+    let line = host.read("etc/my.cnf").lines().count();
+    let refused = host.setup("component", &["--yes"]).says(
+        2,
+        &[
+            "keyring_external.cnf line 3 loads the plugin",
+            "To replace the plugin, delete ",
+            &format!("etc/my.cnf line {line}, which includes it: mysqld prints an [ERROR]"),
+        ],
+    );
+    assert!(!refused.err.contains("--as"), "{refused:?}");
+    // Half of it was done.
+    fs::remove_file(host.at("etc/my.cnf.d/keyring_external.cnf")).unwrap();
+    host.setup("component", &["--yes"]).says(0, &["Read back: "]);
+    host.run(&["doctor", "--offline"]).says(
+        1,
+        &[
+            &format!("WARNING option-files: {} line {line} includes /etc", host.at("etc/my.cnf").display()),
+            &format!("delete line {line} of "),
+        ],
+    );
+    host.write("etc/my.cnf", MYSQLD_OPTIONS);
+    host.is_well("component");
+    host.setup("plugin", &["--yes"]).says(
+        2,
+        &[
+            "To replace the component, delete ",
+            "mysqld.my and delete ",
+            "component_keyring_external.cnf. Then run",
+        ],
+    );
+    // Options in a file of the administrator's.
+    let host = Host::new(&LAYOUTS[0]);
+    host.write(
+        "etc/my.cnf",
+        "[mysqld]\nearly-plugin-load=audit.so;keyring_external.so\nport=1\nkeyring_external_data=/mnt/a/keys/k\n",
+    );
+    host.setup("component", &["--yes"])
+        .says(2, &["(leave early-plugin-load = audit.so)", "my.cnf line 2, ", "my.cnf line 4. Then run"]);
+    assert!(!host.at("mnt/a/keys").exists());
 }
 
 #[test]

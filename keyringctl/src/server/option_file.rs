@@ -38,8 +38,33 @@ pub struct OptionFiles {
     /// What has no effect: includes of what does not exist or is nested too deeply, and the rest of an included file that
     /// MySQL refuses.
     pub idle: Vec<String>,
+    /// Lines that include a file that does not exist. They are in `idle` too.
+    pub absent: Vec<AbsentFile>,
     /// Files that are about to be written, by their paths without links. They are read as if they were there.
     planned: BTreeMap<PathBuf, String>,
+}
+
+/// A line that includes a file that does not exist.
+#[derive(Clone, Debug)]
+pub struct AbsentFile {
+    /// The file that does not exist, as the server sees it.
+    pub path: PathBuf,
+    /// The file with the line.
+    pub by: PathBuf,
+    /// The number of the line, from 1.
+    pub line: usize,
+}
+
+impl AbsentFile {
+    /// The line and what it includes, for messages.
+    pub fn what(&self) -> String {
+        format!(
+            "{} line {} includes {}, which does not exist",
+            self.by.display(),
+            self.line,
+            self.path.display()
+        )
+    }
 }
 
 /// Why the reading of a file stopped.
@@ -123,6 +148,7 @@ impl OptionFiles {
         self.directories.extend(other.directories);
         self.includes.extend(other.includes);
         self.idle.extend(other.idle);
+        self.absent.extend(other.absent);
     }
 
     fn add(&mut self, file: &Path, root: &Path, depth: usize) -> std::result::Result<(), Stop> {
@@ -193,12 +219,10 @@ impl OptionFiles {
         let real = without_links(root, &file);
         match fs::metadata(&real) {
             Err(e) if e.kind() != io::ErrorKind::PermissionDenied && !self.planned.contains_key(&real) => {
-                let place = Path::new("/").join(file.strip_prefix(root).unwrap_or(&file));
-                self.idle.push(format!(
-                    "{} line {number} includes {}, which does not exist",
-                    by.display(),
-                    place.display()
-                ));
+                let path = Path::new("/").join(file.strip_prefix(root).unwrap_or(&file));
+                let absent = AbsentFile { path, by: by.to_owned(), line: number };
+                self.idle.push(absent.what());
+                self.absent.push(absent);
                 return Ok(());
             }
             _ => {}

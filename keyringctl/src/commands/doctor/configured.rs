@@ -51,7 +51,7 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
                 entry.place()
             ),
             "It then has two keyrings and asks only the component: keys in the other are not found.",
-            &[format!("remove early-plugin-load and keyring_external from {}", entry.source())],
+            &[early_plugins::how_to_remove(site, entry)],
         );
     }
     let configured = match (component, plugin) {
@@ -179,7 +179,10 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
             &loaded.file,
             format!("{} loads the keyring as a plugin", loaded.place()),
             "MySQL has deprecated keyring plugins, and a later version may not load them. The component opens the same keyring.",
-            &[format!("remove the plugin's options from {}, then run: keyringctl setup --as component", loaded.source())],
+            &[
+                early_plugins::how_to_remove(site, loaded),
+                "then run: keyringctl setup --as component".to_owned(),
+            ],
         );
     }
     early_plugins::check(site, loaded, found);

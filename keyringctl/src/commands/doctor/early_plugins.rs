@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Checks that no other early plugin loses its line: mysqld loads only what the last `early-plugin-load` names.
+//! Early plugins: mysqld loads only what the last `early-plugin-load` names, so no other plugin may lose its line.
 
 use super::finding::Findings;
 use crate::commands::site::{OPTION_FILE, Site};
+use crate::host::Way;
 use crate::host::early_plugins::{is_other_keyring, library, missing_from};
 use crate::server::OptionLine;
 
@@ -37,4 +38,47 @@ pub(super) fn check(site: &Site, loaded: &OptionLine, found: &mut Findings) {
             format!("or, if it is not needed, remove it from {}", lost.place()),
         ],
     );
+}
+
+/// How to remove the plugin that this line loads, as the end of a sentence.
+pub(in crate::commands) fn how_to_remove(site: &Site, loaded: &OptionLine) -> String {
+    let others = missing_from(loaded.value.as_deref().unwrap_or_default(), Way::Plugin.library()).join(";");
+    let is_own = loaded.line > 0 && loaded.file.file_name().is_some_and(|name| name == OPTION_FILE);
+    if !is_own {
+        let rest = if others.is_empty() { String::new() } else { format!(" (leave {EARLY} = {others})") };
+        let is_ours = |line: &&OptionLine| {
+            line.name == "keyring-external" || line.name.starts_with("keyring-external-")
+        };
+        let mut lines = vec![loaded.place()];
+        lines.extend(site.options.entries.iter().filter(is_ours).map(OptionLine::place));
+        lines.dedup();
+        return format!("remove {EARLY} of the plugin{rest} and its options: {}", lines.join(", "));
+    }
+    let mut what = format!("delete {}", loaded.file.display());
+    if !others.is_empty() {
+        what.push_str(&format!(
+            " (another option file must then name what it loads too: {EARLY} = {others})"
+        ));
+    }
+    if let Some(line) = include_of(site, loaded) {
+        what.push_str(&format!(
+            " and {line}, which includes it: mysqld prints an [ERROR] at each start for an include of a missing file"
+        ));
+    }
+    what
+}
+
+/// The line that includes the file of `loaded`, as opposed to its directory.
+fn include_of(site: &Site, loaded: &OptionLine) -> Option<String> {
+    let file = site.seen(&loaded.file).display().to_string();
+    let including = site.options.includes.iter().filter(|(included, _)| *included == loaded.file);
+    including.into_iter().find_map(|(_, by)| {
+        let text = site.text(&site.seen(by)).ok().flatten()?;
+        let is_include = |line: &str| {
+            let path = line.trim().strip_prefix('!')?.trim_start().strip_prefix("include")?;
+            (path.starts_with(char::is_whitespace) && path.contains(&file)).then_some(())
+        };
+        let number = text.lines().position(|line| is_include(line).is_some())?;
+        Some(format!("{} line {}", by.display(), number + 1))
+    })
 }

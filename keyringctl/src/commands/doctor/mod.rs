@@ -17,6 +17,7 @@ pub(super) mod selinux;
 pub(super) mod server;
 mod systemd;
 pub(super) mod unlock;
+mod unread;
 mod values;
 mod volumes;
 

@@ -3,11 +3,11 @@
 
 use super::early_plugins::EARLY;
 use super::finding::{FindingLevel, Findings};
-use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
+use super::unread;
+use crate::commands::site::{OPTION_FILE, Site};
 use crate::host::early_plugins::names_ours;
 use crate::host::manifest_of;
-use crate::server::OptionLine;
-use std::path::{Path, PathBuf};
+use crate::server::{AbsentFile, OptionLine};
 
 pub(super) const FILES: &str = "option-files";
 const CONFIGURED: &str = "configured";
@@ -24,7 +24,21 @@ pub(super) fn check(site: &Site, found: &mut Findings) {
             &[format!("chmod o-w {}", file.display())],
         );
     }
-    for line in &site.options.idle {
+    let is_own = |absent: &&AbsentFile| absent.path.file_name().is_some_and(|name| name == OPTION_FILE);
+    let absent: Vec<_> = site.options.absent.iter().filter(is_own).collect();
+    for own in &absent {
+        found.warning(
+            FILES,
+            &own.by,
+            own.what(),
+            "mysqld prints an [ERROR] at each start.",
+            &[
+                format!("delete line {} of {}: !include {}", own.line, own.by.display(), own.path.display()),
+                "or, to load the plugin: keyringctl setup --as plugin".to_owned(),
+            ],
+        );
+    }
+    for line in site.options.idle.iter().filter(|line| !absent.iter().any(|own| own.what() == **line)) {
         found.note(FILES, line.clone(), "");
     }
     match &site.option_error {
@@ -87,8 +101,8 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
             "The server encrypts nothing with this keyring.",
             &["install MySQL from packages, then run keyringctl setup".to_owned()],
         );
-    } else if let Some(file) = unread(site) {
-        let main = site.defaults.files.first().map_or(Path::new("/etc/my.cnf"), PathBuf::as_path);
+    } else if let Some(file) = unread::find(site) {
+        let main = site.main_option_file();
         found.error(
             CONFIGURED,
             &file,
@@ -98,7 +112,8 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
             ),
             NO_KEYRING,
             &[
-                "keyringctl setup (the same keyring and copies): it adds the line".to_owned(),
+                "keyringctl setup (the same keyring and copies): it writes them where mysqld reads them"
+                    .to_owned(),
                 format!("or at the end of {}: !include {}", main.display(), file.display()),
             ],
         );
@@ -124,11 +139,4 @@ fn read_files(site: &Site) -> String {
         1..=9 => format!("Option files: {}.", files.join(", ")),
         count => format!("Option files: {}, and {} more.", files[..9].join(", "), count - 9),
     }
-}
-
-/// Finds an option file for our plugin that mysqld does not read.
-fn unread(site: &Site) -> Option<PathBuf> {
-    let files = OPTION_DIRS.map(|dir| Path::new(dir).join(OPTION_FILE));
-    let is_read = |file: &PathBuf| site.options.files.iter().any(|read| site.seen(read) == *file);
-    files.into_iter().find(|file| site.at(file).is_file() && !is_read(file))
 }

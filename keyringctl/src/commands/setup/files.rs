@@ -6,7 +6,7 @@ use super::args::{Args, SkippedPart};
 use super::change::{FileChange, is_root};
 use super::choices::manifest;
 use super::placement;
-use crate::commands::doctor::early_plugins::EARLY;
+use crate::commands::doctor::early_plugins::{EARLY, how_to_remove};
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
 use crate::host::early_plugins::{merged, names_ours};
@@ -22,7 +22,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
     let mut all = Vec::new();
     match host.way {
         Way::Plugin => {
-            refuse_both(site, host)?;
+            refuse_both(args, site, host)?;
             let text = option_text(host, &early_plugins(site, host));
             all.push(FileChange::new(site, &host.option_file, "options for mysqld", text, 0o644, group)?);
             all.extend(placement::include(site, host, group)?);
@@ -33,7 +33,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
             }
         }
         Way::Component => {
-            refuse_both(site, host)?;
+            refuse_both(args, site, host)?;
             let path = host.manifest();
             all.push(FileChange::new(
                 site,
@@ -88,25 +88,40 @@ pub(super) fn has_apparmor(args: &Args, site: &Site) -> bool {
 }
 
 /// Refuses to set up the plugin beside the component: the server would have two keyrings and use only the component's.
-fn refuse_both(site: &Site, host: &Host) -> Result<()> {
-    let other = match host.way {
-        Way::Component => site
-            .option(EARLY)
-            .filter(|e| e.value.as_deref().is_some_and(names_ours))
-            .map(|e| format!("{} loads the plugin keyring_external", e.place())),
+fn refuse_both(args: &Args, site: &Site, host: &Host) -> Result<()> {
+    let found = match host.way {
+        Way::Component => {
+            let line = site.option(EARLY).filter(|e| e.value.as_deref().is_some_and(names_ours));
+            line.map(|e| {
+                let what = format!("{} loads the plugin keyring_external", e.place());
+                (what, how_to_remove(site, e), "plugin")
+            })
+        }
         Way::Plugin => {
             let path = host.manifest();
-            let found = manifest(site, &path)?.is_some_and(|m| m.is_ours());
-            found.then(|| format!("{} loads {COMPONENT}", site.at(&path).display()))
+            let ours = manifest(site, &path)?.filter(Manifest::is_ours);
+            ours.map(|found| {
+                let shown = site.at(&path).display().to_string();
+                let remove = if found.components.len() > 1 {
+                    format!("remove file://{COMPONENT} from {shown}")
+                } else {
+                    format!("delete {shown}")
+                };
+                let cnf = site.at(&file_in(&host.plugin_dir));
+                let remove = format!("{remove} and delete {}", cnf.display());
+                (format!("{shown} loads {COMPONENT}"), remove, "component")
+            })
         }
     };
-    match other {
-        None => Ok(()),
-        Some(what) => Err(Error::Usage(format!(
-            "{what}: a server can use only one of the plugin and the component. Remove the other one first, or choose it \
-             with --as. Nothing was changed"
-        ))),
-    }
+    let Some((what, remove, other)) = found else { return Ok(()) };
+    let keep = match args.load_as {
+        Some(_) => String::new(),
+        None => format!(", or keep the {other}: --as {other}"),
+    };
+    Err(Error::Usage(format!(
+        "{what}: a server can use only one of the plugin and the component. To replace the {other}, {remove}. Then run \
+         setup again{keep}. Nothing was changed"
+    )))
 }
 
 /// The early plugins for our option file: ours, and those of the line that ours replaces.

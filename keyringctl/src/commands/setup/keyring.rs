@@ -178,17 +178,20 @@ pub(super) fn carry_out(
         // Fail before anything is created if the source cannot be read.
         source(site, host).read()?;
     }
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
+    let check = |path: &PathBuf| -> Result<()> {
+        volume::check_directory(fs.as_ref(), path)?;
+        check_owner(site, &volume::directory_meta(fs.as_ref(), path)?, directory_of(path))
+    };
+    paths.iter().filter(|path| directory_of(path).exists()).try_for_each(check)?;
     for dir in &plan.directories {
         create_directory(&site.at(dir), owner)?;
     }
     if plan.make.is_empty() {
         return Ok(None);
     }
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
-    for path in &paths {
-        check_owner(site, &volume::directory_meta(fs.as_ref(), path)?, directory_of(path))?;
-    }
+    paths.iter().try_for_each(check)?;
     let source = secret::NewSecret { unlock: Some(source(site, host)) };
     let file = match plan.make_secret {
         // Only systemd reads it, as root.

@@ -29,8 +29,9 @@ pub(super) fn option_file(args: &Args, site: &Site) -> Result<PathBuf> {
     }
     let included = &site.options.directories;
     let preferred = OPTION_DIRS.map(PathBuf::from).into_iter().find(|dir| included.contains(dir));
-    let dir =
-        preferred.or_else(|| included.last().cloned()).unwrap_or_else(|| beside(site, &main_file(site)));
+    let dir = preferred
+        .or_else(|| included.last().cloned())
+        .unwrap_or_else(|| beside(site, &site.main_option_file()));
     Ok(dir.join(OPTION_FILE))
 }
 
@@ -43,13 +44,6 @@ fn beside(site: &Site, main: &Path) -> PathBuf {
     let usual = OPTION_DIRS.map(PathBuf::from);
     let existing = usual.iter().find(|dir| site.at(dir).is_dir());
     existing.or(usual.last()).cloned().unwrap_or_else(|| parent.to_owned())
-}
-
-/// The option file that gets the include: the first one that mysqld reads and that exists, or else the first one.
-fn main_file(site: &Site) -> PathBuf {
-    let all = &site.defaults.files;
-    let existing = all.iter().find(|file| site.real(file).is_file());
-    existing.or(all.first()).cloned().unwrap_or_else(|| "/etc/my.cnf".into())
 }
 
 /// The change of the main option file, if without it mysqld would not read the option file of this host.
@@ -66,7 +60,7 @@ pub(super) fn include(site: &Site, host: &Host, group: u32) -> Result<Option<Fil
             site.at(&site.unit_file).display()
         )));
     }
-    let main = main_file(site);
+    let main = site.main_option_file();
     // On Debian it is a link.
     let main = site.seen(&site.real(&main));
     if site.options.ignored.iter().any(|ignored| site.real(&site.seen(ignored)) == site.at(&main)) {

@@ -79,6 +79,13 @@ impl Site {
         self.mysqld.parent()?.parent().map(Path::to_owned)
     }
 
+    /// The option file that gets an include: the first one that mysqld reads and that exists, or else the first one.
+    pub(in crate::commands) fn main_option_file(&self) -> PathBuf {
+        let all = &self.defaults.files;
+        let existing = all.iter().find(|file| self.real(file).is_file());
+        existing.or(all.first()).cloned().unwrap_or_else(|| "/etc/my.cnf".into())
+    }
+
     /// Whether mysqld is in a snap, whose files cannot be changed.
     pub(in crate::commands) fn is_snap(&self) -> bool {
         self.mysqld.starts_with("/snap")
