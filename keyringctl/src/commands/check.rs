@@ -3,6 +3,7 @@
 
 mod judge;
 mod line;
+mod used;
 mod worker;
 
 use super::doctor::configured;
@@ -24,6 +25,7 @@ pub(super) use line::usage_error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use used::Used;
 
 /// The time that is kept for what follows the server's answer.
 const RESERVE: Duration = Duration::from_secs(2);
@@ -101,18 +103,29 @@ fn examine(args: &Args) -> Line {
         }
         options.map(|options| ask(options, answer_in))
     });
+    let (server, used) = match server {
+        Some(Ok((figures, used))) => (Some(Ok(figures)), Some(used)),
+        Some(Err(e)) => (Some(Err(e)), None),
+        None => (None, None),
+    };
+    let is_ours = matches!(server, Some(Ok(KeyringFigures::Ours(_))));
+    let used = used.filter(|_| is_ours && !paths.is_empty());
+    let mut problems = used.map(|used| used.compare(&paths)).unwrap_or_default();
     let secret = secret::Args { unlock: args.unlock.clone(), recovery: false };
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let look = || status::look(&fs, &paths, datadir.as_deref(), &secret);
     let looked = match (!paths.is_empty()).then(look).transpose() {
         Ok(looked) => looked,
         // What the server says is shown even so.
-        Err(e) => return judge::line(None, server.as_ref(), &limits, vec![Problem::unknown(e.to_string())]),
+        Err(e) => {
+            problems.push(Problem::unknown(e.to_string()));
+            return judge::line(None, server.as_ref(), &limits, problems);
+        }
     };
     let found = looked
         .as_ref()
         .map(|looked| Found { copies: &looked.copies, without_witness: looked.without_witness.as_deref() });
-    judge::line(found, server.as_ref(), &limits, Vec::new())
+    judge::line(found, server.as_ref(), &limits, problems)
 }
 
 /// Reads a copy, to find out whether its volume answers. One that does not is remembered, and not waited for again.
@@ -163,10 +176,10 @@ fn configured(site: &site::Args) -> Result<Places> {
 }
 
 /// Asks the server, for at most `limit`.
-fn ask(options: ConnectOptions, limit: Duration) -> Result<KeyringFigures> {
+fn ask(options: ConnectOptions, limit: Duration) -> Result<(KeyringFigures, Used)> {
     let ask = move || {
         let mut session = Session::connect_briefly(&options, limit)?;
-        KeyringFigures::query(&mut session)
+        Ok((KeyringFigures::query(&mut session)?, Used::query(&mut session)))
     };
     // Finding the address may take long too.
     deadline::run(Path::new("the MySQL server"), limit, ask).unwrap_or_else(|_| {

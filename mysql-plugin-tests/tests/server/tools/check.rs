@@ -22,11 +22,15 @@ struct Checked<'a> {
 impl Checked<'_> {
     /// The exit code, and the line without performance data.
     fn line(&self, about: About, user: &str) -> (i32, String) {
+        self.line_of(&self.keyring.paths(), about, user)
+    }
+
+    fn line_of(&self, copies: &[PathBuf], about: About, user: &str) -> (i32, String) {
         let mut command = Command::new(&place().keyringctl);
         // A loaded machine takes its time.
         command.args(["check", "--timeout", "60"]);
         if !matches!(about, About::Server) {
-            command.args(self.keyring.paths()).arg("--datadir").arg(self.host.datadir());
+            command.args(copies).arg("--datadir").arg(self.host.datadir());
             command.arg("--unlock").arg(format!("file:{}", self.keyring.secret.display()));
         }
         if !matches!(about, About::Copies) {
@@ -82,6 +86,8 @@ fn states(host_with: impl Fn(&Keyring) -> Host) {
     let (code, line) = checked.line(About::Server, "nobody_of_this_name");
     assert!(code == 3 && line.starts_with("UNKNOWN: cannot connect"), "{code} {line}");
 
+    paths_are_those_of_the_server(&checked, &server);
+
     volumes[1].unmount();
     checked.says(About::Server, 1, &["WARNING: server DEGRADED with 1/2 copies", "keyringctl doctor"]);
     checked.says(
@@ -120,6 +126,26 @@ fn states(host_with: impl Fn(&Keyring) -> Host) {
     checked.says(About::Server, 2, &["CRITICAL: cannot connect to the MySQL server at"]);
     checked.says(About::Both, 2, &["CRITICAL: 2/2 copies up to date; cannot connect"]);
     checked.says(About::Copies, 0, &["OK: 2/2"]);
+}
+
+/// A forgotten copy, which is as new as the others, is not taken for one of them.
+fn paths_are_those_of_the_server(checked: &Checked<'_>, server: &Server) {
+    // The component shows its paths only there.
+    server.sql("GRANT SELECT ON performance_schema.keyring_component_status TO monitor@localhost");
+    let (code, line) = checked.line(About::Both, "monitor");
+    assert!(code == 0 && !line.contains("not compared"), "{code} {line}");
+    let elsewhere = Volume::directory();
+    let forgotten = Keyring::init(&elsewhere).path;
+    std::fs::copy(&checked.keyring.path, &forgotten).unwrap();
+    let (code, line) =
+        checked.line_of(&[checked.keyring.path.clone(), forgotten.clone()], About::Both, "monitor");
+    assert!(code == 1 && line.contains("2/2 copies up to date"), "{code} {line}");
+    for text in [
+        format!("{} is not a copy that the server uses", forgotten.display()),
+        format!("the server also uses {}", checked.keyring.mirrors[0].display()),
+    ] {
+        assert!(line.contains(&text), "{line}");
+    }
 }
 
 /// A volume that does not answer: each check ends and says so, though the process that looked cannot end.
