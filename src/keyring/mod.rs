@@ -41,6 +41,6 @@ pub use relation::Relation;
 pub use replicas::Standing;
 pub use shared::Keyring;
 pub use slots::{Renewed, Verifier};
-pub use status::{KeyringState, Status};
+pub use status::{KeyringState, RELOAD_FAILED, Status};
 pub use trust::Trust;
 pub use witness::{Witnessed, check_claims_by_witness, witness_claims};

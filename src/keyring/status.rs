@@ -38,6 +38,9 @@ impl fmt::Display for KeyringState {
     }
 }
 
+/// Begins the last error that a server shows while a failed reload leaves its old keyring in use.
+pub const RELOAD_FAILED: &str = "cannot reload the keyring; the server keeps using the old one";
+
 /// The state and counters of a keyring.
 #[derive(Clone, Debug)]
 pub struct Status {

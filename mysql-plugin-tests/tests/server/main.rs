@@ -52,6 +52,7 @@ const XFS: Needs = Mounts(Kind::Xfs);
 const TESTS: &[(&str, Needs, fn())] = &[
     ("check::states_of_the_plugin", Nothing, check::states_of_the_plugin),
     ("check::states_of_the_component", Nothing, check::states_of_the_component),
+    ("check::failed_reload", Nothing, check::failed_reload),
     ("check::hung", Mounts(Kind::Sshfs), check::hung),
     ("encrypt::under_load", Nothing, encrypt::under_load),
     ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),

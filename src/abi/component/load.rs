@@ -15,7 +15,7 @@ use crate::abi::services;
 use crate::abi::sys::kx_keyring_load;
 use crate::config::{Config, file};
 use crate::error::{Error, Refusal, Result};
-use crate::keyring::Trust;
+use crate::keyring::{RELOAD_FAILED, Trust};
 use crate::store::real::effective_user;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -71,13 +71,11 @@ unsafe extern "C" fn load(component_path: *const c_char, instance_path: *const c
                 String::new()
             }
             Err(e) => {
-                let what = if in_use {
-                    "cannot reload the keyring; the server keeps using the old one"
-                } else {
-                    "the keyring was not opened"
-                };
-                services::log(Level::Error, &format!("{what}: {e}"));
-                e.to_string()
+                let what = if in_use { RELOAD_FAILED } else { "the keyring was not opened" };
+                let told = format!("{what}: {e}");
+                services::log(Level::Error, &told);
+                // It tells apart what is wrong until the next reload, and what a call has met once.
+                if in_use { told } else { e.to_string() }
             }
         };
         let failed = loaded.is_err();

@@ -5,6 +5,7 @@ use super::line::{Figure, Level, Line, joined};
 use crate::commands::status::copy_status::{CopyStatus, Wrong};
 use crate::error::{Error, Result};
 use crate::server::{Figures, KeyringFigures};
+use keyring_external::keyring::RELOAD_FAILED;
 use std::path::Path;
 
 /// MySQL's errors of a server that runs but serves nobody: too many connections, no thread, no memory, shutdown.
@@ -187,13 +188,21 @@ fn of_server(
     figures: &mut Vec<Figure>,
 ) -> String {
     let (current, configured) = server.copies;
+    let reload_failed = server.last_error.starts_with(RELOAD_FAILED);
     let last = match server.last_error.as_str() {
         "" => String::new(),
-        _ if copies_tell => String::new(),
+        _ if copies_tell || reload_failed => String::new(),
         last => format!(". Its last error: {last}"),
     };
     let too_few = (current as usize) < limits.min_copies;
     let mut add = |level, text| problems.push(Problem { level, text });
+    // Other errors may be settled; this one is shown until a reload succeeds.
+    if reload_failed {
+        let failed = server.last_error.trim_end_matches('.');
+        let help =
+            "A restart may leave it without a keyring. Mend this, then run ALTER INSTANCE RELOAD KEYRING";
+        add(Level::Warning, format!("{failed}. {help}"));
+    }
     match server.state.as_str() {
         "ATTACHED" | "READ_ONLY" => {
             if too_few {

@@ -71,6 +71,26 @@ pub fn states_of_the_component() {
     states(component::host_with);
 }
 
+/// The keyring in use is whole, but the server may not get one at its next start.
+pub fn failed_reload() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let host = component::host_with(&keyring);
+    let server = with_account(&host);
+    let checked = Checked { host: &host, keyring: &keyring };
+    checked.says(About::Server, 0, &["OK: server ATTACHED with 1/1 copies"]);
+    volume.unmount();
+    server.sql_error("ALTER INSTANCE RELOAD KEYRING");
+    volume.mount();
+    let failed =
+        ["WARNING: server ATTACHED with 1/1 copies; cannot reload the keyring", "run ALTER INSTANCE"];
+    checked.says(About::Server, 1, &failed);
+    checked.says(About::Both, 1, &["1/1 copies up to date", "cannot reload the keyring"]);
+    server.sql("ALTER INSTANCE RELOAD KEYRING");
+    checked.says(About::Both, 0, &["OK: "]);
+    server.stop();
+}
+
 /// Volumes go and come back, a copy is damaged, and the server ends.
 fn states(host_with: impl Fn(&Keyring) -> Host) {
     let volumes = [Volume::directory(), Volume::directory()];

@@ -188,6 +188,23 @@ fn each_state_of_the_server_has_its_level() {
 }
 
 #[test]
+fn a_failed_reload_is_a_warning_and_an_old_error_is_none() {
+    let after = |last_error: &str, state| {
+        let last_error = last_error.to_owned();
+        of_server(Ok(KeyringFigures::Ours(Figures { last_error, ..figures(state, (2, 2)) })), &LIMITS)
+    };
+    assert_eq!(after("/mnt/b/k was gone", "ATTACHED").0, Level::Ok);
+    let failed = format!("{RELOAD_FAILED}: /etc/x.cnf: expected value");
+    for (state, expected) in
+        [("ATTACHED", Level::Warning), ("READ_ONLY", Level::Warning), ("DETACHED", Level::Critical)]
+    {
+        let (level, text) = after(&failed, state);
+        assert_eq!((level, text.matches(&failed).count()), (expected, 1), "{text}");
+        assert!(text.contains("ALTER INSTANCE RELOAD KEYRING"), "{text}");
+    }
+}
+
+#[test]
 fn the_copies_themselves_say_what_is_wrong_with_them() {
     let server = Ok(KeyringFigures::Ours(figures("DEGRADED", (1, 2))));
     let one = |copies: &[CopyStatus]| line(only(copies), Some(&server), &LIMITS, Vec::new()).text;
