@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The files that setup writes: shows what would change, and keeps the previous version of a file when it writes one.
 
+use super::writable;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::apparmor::DIRECTORY;
 use keyring_external::store::real::effective_user;
-use rustix::fs::Access;
 use serde::Serialize;
 use similar::TextDiff;
 use std::ffi::OsString;
@@ -123,7 +123,7 @@ impl FileChange {
         let place = site.at(path);
         let found = match fs::symlink_metadata(&place) {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                existing_directory(&place)?;
+                writable::existing_directory(&place)?;
                 ExistingFile::Nothing
             }
             Err(e) => return Err(Error::io("look at", &place, e)),
@@ -177,26 +177,7 @@ impl FileChange {
 
     /// Checks that the file can be written, before anything is.
     pub(super) fn check_writable(&self, site: &Site) -> Result<()> {
-        if self.found == ExistingFile::Same {
-            return Ok(());
-        }
-        let place = site.at(&self.path);
-        // Root can replace any file, but not an immutable one.
-        let file =
-            (is_root() && self.found != ExistingFile::Nothing).then_some((place.as_path(), Access::WRITE_OK));
-        let dir = existing_directory(&place)?;
-        for (path, access) in file.into_iter().chain([(dir, Access::WRITE_OK | Access::EXEC_OK)]) {
-            if let Err(e) = rustix::fs::access(path, access) {
-                return Err(Error::Usage(format!(
-                    "cannot write {}: {}: {}. Run setup as root, on a filesystem that is mounted for writing. Nothing was \
-                     changed",
-                    place.display(),
-                    path.display(),
-                    io::Error::from(e)
-                )));
-            }
-        }
-        Ok(())
+        if self.found == ExistingFile::Same { Ok(()) } else { writable::check(&site.at(&self.path)) }
     }
 
     /// Writes the file durably. If a file with other contents exists, keeps it and returns its new path.
@@ -233,26 +214,6 @@ impl FileChange {
         write().inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(failed)?;
         Ok(kept)
     }
-}
-
-/// The directory that a file is created in, or the one above it that exists.
-fn existing_directory(place: &Path) -> Result<&Path> {
-    for dir in place.ancestors().skip(1) {
-        match fs::metadata(dir) {
-            Ok(meta) if meta.is_dir() => return Ok(dir),
-            Err(e)
-                if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-                    && fs::symlink_metadata(dir).is_err() => {}
-            Ok(_) | Err(_) => {
-                return Err(Error::Usage(format!(
-                    "cannot write {}: {} is not a directory. Move it away, or give another path. Nothing was changed",
-                    place.display(),
-                    dir.display()
-                )));
-            }
-        }
-    }
-    Ok(place)
 }
 
 /// Keeps a file as `.bak`, `.bak1` and so on, with this ending: the first name that is free.

@@ -13,6 +13,7 @@ mod keyring;
 mod placement;
 mod read_back;
 mod selinux;
+mod writable;
 
 pub(super) use args::Args;
 
