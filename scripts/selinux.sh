@@ -29,4 +29,4 @@ semodule -p "$top" -s default -n -X 100 "${args[@]}" >"$top/log" 2>&1 || {
     cat "$top/log"
     exit 1
 }
-KX_SELINUX=$top/etc/selinux/default cargo test --locked -p keyringctl --test selinux_policy -- "$@"
+KX_SELINUX=$top/etc/selinux/default cargo test --locked -p keyringctl --test selinux_policy -- --include-ignored "$@"
