@@ -32,13 +32,7 @@ static REGISTRY: kx_registry =
 fn copies_are_seen_to_and_deinit_ends_while_the_registry_is_locked() {
     let dir = Dir::new();
     let (mirror, away) = (dir.path().join("mirror"), dir.path().join("away"));
-    std::fs::copy(dir.keyring(), &mirror).unwrap();
-    dir.configure(&format!(
-        r#"{{"path": "{}", "mirrors": ["{}"], "unlock": "{}", "allow_same_device": true}}"#,
-        dir.keyring().display(),
-        mirror.display(),
-        dir.unlock()
-    ));
+    dir.configure_with_mirror(&mirror);
     let component = Arc::new(Component::open(&dir));
     component.link(&REGISTRY);
     assert_eq!((component.init(), component.load()), (0, 0));

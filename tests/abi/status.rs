@@ -68,13 +68,7 @@ fn the_component_shows_the_variables_of_the_plugin_from_its_first_load_to_its_en
     assert!(variables::value("last_error").contains("cannot read config file"));
 
     let mirror = dir.path().join("mirror");
-    std::fs::copy(dir.keyring(), &mirror).unwrap();
-    dir.configure(&format!(
-        r#"{{"path": "{}", "mirrors": ["{}"], "unlock": "{}", "allow_same_device": true}}"#,
-        dir.keyring().display(),
-        mirror.display(),
-        dir.unlock()
-    ));
+    dir.configure_with_mirror(&mirror);
     for _ in 0..3 {
         assert_eq!(component.load(), 0);
         assert_eq!(variables::names().len(), TEXTS.len() + NUMBERS.len(), "once");
@@ -221,13 +215,7 @@ fn a_status_query_ends_while_the_registry_is_locked() {
     let _turn = variables::turn();
     let dir = Dir::new();
     let mirror = dir.path().join("mirror");
-    std::fs::copy(dir.keyring(), &mirror).unwrap();
-    dir.configure(&format!(
-        r#"{{"path": "{}", "mirrors": ["{}"], "unlock": "{}", "allow_same_device": true}}"#,
-        dir.keyring().display(),
-        mirror.display(),
-        dir.unlock()
-    ));
+    dir.configure_with_mirror(&mirror);
     let component = Arc::new(Component::open(&dir));
     component.link(&LOCKED_REGISTRY);
     assert_eq!((component.init(), component.load()), (0, 0));

@@ -74,6 +74,17 @@ impl Dir {
         ));
     }
 
+    /// Copies the keyring to `mirror`, and configures both copies.
+    pub fn configure_with_mirror(&self, mirror: &Path) {
+        std::fs::copy(self.keyring(), mirror).unwrap();
+        self.configure(&format!(
+            r#"{{"path": "{}", "mirrors": ["{}"], "unlock": "{}", "allow_same_device": true}}"#,
+            self.keyring().display(),
+            mirror.display(),
+            self.unlock()
+        ));
+    }
+
     /// The library from a file of its own, so that its statics are fresh.
     pub(super) fn open(&self) -> Library {
         let built = std::env::var_os("KX_LIBRARY").map_or_else(
