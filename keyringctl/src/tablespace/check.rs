@@ -114,7 +114,8 @@ pub fn check(
         advance(1);
     }
     let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, DataFileKind::Directory, e));
-    reports.into_values().chain(unreadable).collect()
+    let others = found.not_checked.iter().map(|(path, why)| not_checked(path, why));
+    reports.into_values().chain(unreadable).chain(others).collect()
 }
 
 fn directory(path: &Path) -> PathBuf {
@@ -189,7 +190,7 @@ impl Checker<'_> {
                 );
                 Some(verdict)
             }
-            DataFileKind::Doublewrite | DataFileKind::Directory => None,
+            DataFileKind::Doublewrite | DataFileKind::Directory | DataFileKind::Other => None,
             DataFileKind::Table
             | DataFileKind::General
             | DataFileKind::Dictionary
@@ -240,14 +241,23 @@ fn report(
 }
 
 fn unreadable(path: &Path, kind: DataFileKind, e: &io::Error) -> FileReport {
+    let why = format!("{e}. Run this as root or as the user that mysqld runs as");
+    FileReport { notes: vec![why], ..unjudged(path, kind, FileState::Unreadable) }
+}
+
+fn not_checked(path: &Path, why: &str) -> FileReport {
+    FileReport { notes: vec![why.to_owned()], ..unjudged(path, DataFileKind::Other, FileState::NotChecked) }
+}
+
+fn unjudged(path: &Path, kind: DataFileKind, state: FileState) -> FileReport {
     FileReport {
         path: path.to_owned(),
         kind,
-        state: FileState::Unreadable,
+        state,
         key: None,
         checked_page: None,
         in_clear: false,
         pages: None,
-        notes: vec![format!("{e}. Run this as root or as the user that mysqld runs as")],
+        notes: Vec::new(),
     }
 }

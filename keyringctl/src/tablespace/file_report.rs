@@ -32,6 +32,8 @@ pub enum DataFileKind {
     TransferKey,
     /// A directory that could not be read.
     Directory,
+    /// A file or symbolic link that may hold data in a form that is not known here, such as a compressed copy.
+    Other,
 }
 
 impl DataFileKind {
@@ -50,6 +52,7 @@ impl DataFileKind {
             DataFileKind::OtherEngine => "tables of other engines",
             DataFileKind::TransferKey => "transfer keys",
             DataFileKind::Directory => "directories",
+            DataFileKind::Other => "other files",
         }
     }
 }
@@ -70,6 +73,8 @@ pub enum FileState {
     NotEncrypted,
     /// It contains no data.
     Empty,
+    /// It was not looked at, because what it contains is not known here. A note says why, and what to do.
+    NotChecked,
     /// It could not be read.
     Unreadable,
 }
@@ -84,6 +89,7 @@ impl FileState {
             FileState::Damaged => "damaged",
             FileState::NotEncrypted => "not encrypted",
             FileState::Empty => "empty",
+            FileState::NotChecked => "not checked",
             FileState::Unreadable => "unreadable",
         }
     }
@@ -92,7 +98,11 @@ impl FileState {
     pub fn is_failure(self) -> bool {
         matches!(
             self,
-            FileState::KeyMissing | FileState::WrongKey | FileState::Damaged | FileState::Unreadable
+            FileState::KeyMissing
+                | FileState::WrongKey
+                | FileState::Damaged
+                | FileState::NotChecked
+                | FileState::Unreadable
         )
     }
 }

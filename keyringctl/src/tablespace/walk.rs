@@ -15,6 +15,8 @@ pub struct DataFiles {
     pub files: Vec<(PathBuf, DataFileKind)>,
     /// Symbolic links, which are not followed.
     pub links: Vec<PathBuf>,
+    /// Files that may hold data and are not checked, and why.
+    pub not_checked: Vec<(PathBuf, &'static str)>,
     /// Directories that could not be read, and why.
     pub unreadable: Vec<(PathBuf, io::Error)>,
 }

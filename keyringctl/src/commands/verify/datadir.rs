@@ -199,6 +199,10 @@ const FAILURES: &[(FileState, &str)] = &[
         "the keyring has a key of this name, but these files were encrypted with another key of the same name, or are damaged: find the keyring from the time of these files",
     ),
     (FileState::Damaged, "restore these files from a backup, and check their disk (dmesg)"),
+    (
+        FileState::NotChecked,
+        "nothing is known of these files: bring them into the form in which the server keeps them, such as with xtrabackup --decompress and --prepare, and verify that; or move them elsewhere if they belong to no server",
+    ),
     (FileState::Unreadable, "these files could not be checked"),
 ];
 

@@ -92,7 +92,8 @@ fn judge(
     let what = report.path.display().to_string();
     let kind = kind(report.kind);
     let is_undo = report.kind == tablespace::DataFileKind::Undo;
-    if report.state == FileState::Unreadable || with_keys && report.state.is_failure() {
+    let not_seen = matches!(report.state, FileState::Unreadable | FileState::NotChecked);
+    if not_seen || with_keys && report.state.is_failure() {
         let why = format!("{}{}", report.state.name(), notes(report));
         let remedy = "keyringctl verify KEYRING --datadir DIR".to_owned();
         return Some(VerifyFinding::new(kind, what, why, Some(remedy)));
@@ -161,7 +162,7 @@ fn remedy(kind: tablespace::DataFileKind, server_knows_it: bool) -> Option<Strin
 fn kind(kind: tablespace::DataFileKind) -> PlaceKind {
     use tablespace::DataFileKind as File;
     match kind {
-        File::Table | File::TransferKey | File::Directory => PlaceKind::Table,
+        File::Table | File::TransferKey | File::Directory | File::Other => PlaceKind::Table,
         File::General => PlaceKind::Tablespace,
         File::Dictionary => PlaceKind::MysqlTablespace,
         File::Undo => PlaceKind::Undo,
