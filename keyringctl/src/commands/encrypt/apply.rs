@@ -3,7 +3,7 @@
 //! the server reports as encrypted is done, so the next run continues one that was stopped or killed.
 
 use super::direction::Direction;
-use super::job::{Job, Step};
+use super::job::{FailedStep, Job, Step};
 use super::plan::{self, Estimate};
 use super::throttle::{Limit, Throttle};
 use super::{binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
@@ -11,8 +11,8 @@ use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    DatadirAccess, Inventory, Pattern, PlaceKind, PlaceState, Remedy, ServerKeyring, Table, TableLocation,
-    coverage,
+    DataPlace, DatadirAccess, Inventory, Pattern, PlaceKind, PlaceState, Remedy, ServerKeyring, Table,
+    TableLocation, coverage,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -183,6 +183,11 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
             _ => item.name.clone(),
         }));
     }
+    let unknown = items
+        .iter()
+        .filter(|item| item.state == PlaceState::Unknown && (args.covers_all() || names(&args.only, item)));
+    account.not_checked =
+        unknown.map(|item| FailedStep { what: item.name.clone(), why: item.about.clone() }).collect();
     let left = std::mem::take(&mut account.next_steps);
     if args.covers_all() && !account.interrupted {
         account.next_steps = if args.undo {
@@ -199,7 +204,7 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
             account.left.len(),
             command_line()
         ));
-    } else if account.failed.is_empty() && account.left.is_empty() {
+    } else if account.is_fine() {
         out.line(format_args!("\nOK: everything requested is {}.", args.direction().done()));
     } else {
         let still = if args.undo { "Still encrypted" } else { "Still unencrypted" };
@@ -211,6 +216,9 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
         for failed in &account.failed {
             out.line(visible(format_args!("  {}: {}", failed.what, failed.why)));
         }
+        for unknown in &account.not_checked {
+            out.line(visible(format_args!("  {}: NOT CHECKED: {}", unknown.what, unknown.why)));
+        }
         out.line(format_args!("To try again, run: {}", command_line()));
     }
     if !account.next_steps.is_empty() {
@@ -220,8 +228,13 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
         }
     }
     out.document(&account);
-    let fine = !account.interrupted && account.failed.is_empty() && account.left.is_empty();
-    Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+    Ok(if account.is_fine() { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// Whether an item is a table that one of these patterns matches.
+fn names(only: &[Pattern], item: &DataPlace) -> bool {
+    let table = item.name.split_once('.').filter(|_| item.kind.is_table());
+    table.is_some_and(|(schema, table)| only.iter().any(|p| p.matches(schema, table)))
 }
 
 /// Formats names in one line, only the first of many.

@@ -37,7 +37,16 @@ pub(super) struct ApplyReport {
     pub interrupted: bool,
     /// What was requested and is still unencrypted (with `--undo`, still encrypted).
     pub left: Vec<String>,
+    /// What could not be looked at, and why.
+    pub not_checked: Vec<FailedStep>,
     pub next_steps: Vec<String>,
+}
+
+impl ApplyReport {
+    /// Whether everything requested was done.
+    pub(super) fn is_fine(&self) -> bool {
+        !self.interrupted && self.failed.is_empty() && self.left.is_empty() && self.not_checked.is_empty()
+    }
 }
 
 #[derive(Serialize)]

@@ -19,6 +19,8 @@ const RATE: u64 = 25_000_000;
 const MARGIN: u64 = 64 << 20;
 
 /// Show what is unencrypted and what encrypting it needs; changes nothing
+///
+/// Exits with 1 if it could not look at a place, with 0 otherwise.
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl encrypt plan --defaults-file /etc/mysql/debian.cnf")]
 pub(super) struct Args {
@@ -119,7 +121,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     everything_else(&plan, out);
     needs(&plan, out);
     out.document(&plan);
-    Ok(Verdict::Fine)
+    let unknown = plan.items.iter().any(|item| item.state == PlaceState::Unknown);
+    Ok(if unknown { Verdict::NotFine } else { Verdict::Fine })
 }
 
 /// Describes the server's keyring in one line.
@@ -206,12 +209,14 @@ pub(super) fn state_word(item: &DataPlace) -> &'static str {
         PlaceState::Clear => "UNENCRYPTED",
         PlaceState::Cannot => "not supported",
         PlaceState::Unused => "unused",
+        PlaceState::Unknown => "not checked",
     }
 }
 
 fn everything_else(plan: &PlanReport, out: &mut Output) {
     out.line("\nEverything else");
     let shown = |item: &&DataPlace| match item.kind {
+        _ if item.state == PlaceState::Unknown => true,
         PlaceKind::Table | PlaceKind::Schema => false,
         PlaceKind::FullText => item.state == PlaceState::Clear,
         _ => item.state != PlaceState::Unused,
@@ -227,15 +232,16 @@ fn everything_else(plan: &PlanReport, out: &mut Output) {
         .collect();
     table(out, &["place", "state", "size", ""], &rows);
 
-    out.line("\nNot supported by MySQL, or not done by apply");
+    out.line("\nNot supported by MySQL, not done by apply, or not checked");
     for item in
         plan.items.iter().filter(|i| i.state != PlaceState::Encrypted && i.state != PlaceState::Unused)
     {
         let (name, about) = (visible(&item.name), visible(&item.about));
+        let word = if item.state == PlaceState::Unknown { "not checked: " } else { "" };
         match &item.remedy {
             Remedy::Apply => continue,
-            Remedy::ByHand(how) => out.line(format_args!("* {name}: {about}.\n  {}", visible(how))),
-            Remedy::None => out.line(format_args!("* {name}: {about}.")),
+            Remedy::ByHand(how) => out.line(format_args!("* {name}: {word}{about}.\n  {}", visible(how))),
+            Remedy::None => out.line(format_args!("* {name}: {word}{about}.")),
         }
     }
 }

@@ -85,6 +85,8 @@ pub(super) struct Totals {
     pub encrypted: u64,
     pub clear: u64,
     pub cannot: u64,
+    /// Bytes of places that could not be looked at.
+    pub unknown: u64,
 }
 
 impl Totals {
@@ -96,6 +98,7 @@ impl Totals {
                 PlaceState::Encrypted => totals.encrypted += item.bytes,
                 PlaceState::Clear => totals.clear += item.bytes,
                 PlaceState::Cannot => totals.cannot += item.bytes,
+                PlaceState::Unknown => totals.unknown += item.bytes,
                 PlaceState::Unused => {}
             }
             if item.kind == PlaceKind::SystemTable {
@@ -108,7 +111,7 @@ impl Totals {
     }
 
     pub(super) fn all(&self) -> u64 {
-        self.encrypted.saturating_add(self.clear).saturating_add(self.cannot)
+        [self.clear, self.cannot, self.unknown].iter().fold(self.encrypted, |sum, n| sum.saturating_add(*n))
     }
 }
 
@@ -171,9 +174,10 @@ mod tests {
             item(PlaceKind::SystemTable, 3, PlaceState::Clear),
             item(PlaceKind::SystemTablespace, 12, PlaceState::Cannot),
             item(PlaceKind::OtherEngine, 99, PlaceState::Unused),
+            item(PlaceKind::Tablespace, 7, PlaceState::Unknown),
         ];
         let totals = Totals::sum(&items);
-        assert_eq!(totals, Totals { encrypted: 10, clear: 3, cannot: 9 });
-        assert_eq!(totals.all(), 22);
+        assert_eq!(totals, Totals { encrypted: 10, clear: 3, cannot: 9, unknown: 7 });
+        assert_eq!(totals.all(), 29);
     }
 }

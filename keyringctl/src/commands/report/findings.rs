@@ -9,7 +9,8 @@ mod transit;
 pub(super) use outcome::{ReportVerdict, not_measured};
 
 use super::facts::Facts;
-use crate::commands::doctor::finding::Findings;
+use crate::commands::doctor::finding::{FindingLevel, Findings};
+use outcome::NotMeasured;
 
 /// Applies all rules.
 pub(super) fn findings(facts: &Facts) -> Findings {
@@ -22,8 +23,10 @@ pub(super) fn findings(facts: &Facts) -> Findings {
     keyring::rotation(facts, &mut found);
     transit::transit(facts, &mut found);
     found.run_checks(&["not-measured"]);
-    for (what, why) in not_measured(facts) {
-        found.note("not-measured", format!("{what}: {why}"), "Whether it is in order is not known.");
+    for NotMeasured { what, why, fix } in not_measured(facts) {
+        let fix: Vec<_> = fix.into_iter().collect();
+        let what = format!("{what}: {why}");
+        found.add(FindingLevel::Note, "not-measured", what, "Whether it is in order is not known.", &fix);
     }
     found
 }

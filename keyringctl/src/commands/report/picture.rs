@@ -25,6 +25,7 @@ fn parts(totals: &Totals) -> Vec<BarPart> {
         ("encrypted", "encrypted", totals.encrypted),
         ("unencrypted", "clear", totals.clear),
         ("not supported by MySQL", "cannot", totals.cannot),
+        ("not checked", "unknown", totals.unknown),
     ];
     let wide: Vec<f64> = kinds
         .iter()
@@ -63,7 +64,7 @@ pub(super) fn picture(totals: &Totals) -> Markup {
         .iter()
         .map(|p| format!("{} {} ({})", percent(p.percent), p.name, sizes::bytes(p.bytes)))
         .collect();
-    let desc = format!("A bar with three parts, by bytes: {}.", shares.join("; "));
+    let desc = format!("A bar with one part for each state, by bytes: {}.", shares.join("; "));
     html! {
         figure {
             svg viewBox="0 0 1000 60" role="img" aria-labelledby="bar-title bar-desc" preserveAspectRatio="none" {
@@ -78,9 +79,14 @@ pub(super) fn picture(totals: &Totals) -> Markup {
                         rect class="cannot" width="10" height="10" {}
                         circle class="dot" cx="5" cy="5" r="2" {}
                     }
+                    pattern id="grid" width="10" height="10" patternUnits="userSpaceOnUse" {
+                        rect class="unknown" width="10" height="10" {}
+                        rect class="stripe" width="2" height="10" {}
+                        rect class="stripe" width="10" height="2" {}
+                    }
                 }
                 @for part in parts.iter().filter(|p| p.bytes > 0) {
-                    rect class=(part.class) x=(format!("{:.1}", part.x)) y="0" width=(format!("{:.1}", part.width)) height="60" fill=(match part.class { "clear" => "url(#stripes)", "cannot" => "url(#dots)", _ => "currentColor" }) {}
+                    rect class=(part.class) x=(format!("{:.1}", part.x)) y="0" width=(format!("{:.1}", part.width)) height="60" fill=(match part.class { "clear" => "url(#stripes)", "cannot" => "url(#dots)", "unknown" => "url(#grid)", _ => "currentColor" }) {}
                 }
             }
             figcaption { "Sizes as the server reports them. Settings and other items without a size are in the tables below." }
@@ -107,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_part_that_is_not_empty_is_visible_and_the_bar_is_full() {
-        let parts = parts(&Totals { encrypted: 1 << 40, clear: 1, cannot: 0 });
+        let parts = parts(&Totals { encrypted: 1 << 40, clear: 1, ..Totals::default() });
         assert!(parts[1].width > 5.0, "{}", parts[1].width);
         assert_eq!(parts[2].width, 0.0);
         let end = parts[1].x + parts[1].width;

@@ -141,6 +141,8 @@ pub enum PlaceState {
     Cannot,
     /// It holds nothing.
     Unused,
+    /// It could not be looked at, so its state is not known. Never fine.
+    Unknown,
 }
 
 /// Who can change the state of a place.

@@ -11,6 +11,8 @@ pub(in crate::commands) struct VerifyFinding {
     pub what: String,
     pub why: String,
     pub remedy: Option<String>,
+    /// Whether the place was looked at. If not, `--accept` does not apply to it.
+    pub checked: bool,
     /// Whether `--accept` excludes it from the verdict.
     pub accepted: bool,
 }
@@ -22,6 +24,22 @@ impl VerifyFinding {
         why: impl Into<String>,
         remedy: Option<String>,
     ) -> VerifyFinding {
-        VerifyFinding { kind, what: what.into(), why: why.into(), remedy, accepted: false }
+        VerifyFinding { kind, what: what.into(), why: why.into(), remedy, checked: true, accepted: false }
+    }
+
+    /// A place that could not be looked at, for the reason `why`.
+    pub(crate) fn not_checked(
+        kind: PlaceKind,
+        what: impl Into<String>,
+        why: impl std::fmt::Display,
+        remedy: Option<String>,
+    ) -> VerifyFinding {
+        let why = format!("not checked: {why}");
+        VerifyFinding { checked: false, ..VerifyFinding::new(kind, what, why, remedy) }
+    }
+
+    /// Accepts it if its kind is among `kinds` and it was looked at.
+    pub(crate) fn accept(&mut self, kinds: &[PlaceKind]) {
+        self.accepted = self.checked && kinds.contains(&self.kind);
     }
 }

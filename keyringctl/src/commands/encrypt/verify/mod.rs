@@ -29,7 +29,7 @@ use serde::Serialize;
     keyringctl encrypt verify\n  \
     keyringctl encrypt verify --unlock file:/etc/mysql/keyring.secret --accept slow-log")]
 pub(super) struct Args {
-    /// Accept unencrypted data of this kind: slow-log, general-log, other-engine, binary-log, doublewrite,
+    /// Accept unencrypted data of this kind, but not what could not be checked: slow-log, general-log, other-engine, binary-log, doublewrite,
     /// system-tablespace, setting, ... (repeatable)
     #[arg(long, value_name = "KIND")]
     accept: Vec<PlaceKind>,
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     };
     let canary = if args.no_canary { None } else { Some(canary::run(&session, &here, &mut findings)?) };
     for finding in &mut findings {
-        finding.accepted = args.accept.contains(&finding.kind);
+        finding.accept(&args.accept);
     }
     let fine = findings.iter().all(|f| f.accepted);
     let report = VerifyReport { fine, keyring, files, canary, findings, items };
@@ -110,7 +110,7 @@ fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
     if fine { Vec::new() } else { vec![finding()] }
 }
 
-/// Returns a finding for a place that the server reports as unencrypted.
+/// Returns a finding for a place that the server reports as unencrypted, or that could not be looked at.
 fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     let remedy = match &item.remedy {
         Remedy::Apply => Some("keyringctl encrypt apply".to_owned()),
@@ -119,7 +119,13 @@ fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     };
     let why =
         if item.about.is_empty() { "unencrypted".to_owned() } else { format!("unencrypted: {}", item.about) };
-    (item.state == PlaceState::Clear).then(|| VerifyFinding::new(item.kind, item.name.clone(), why, remedy))
+    match item.state {
+        PlaceState::Clear => Some(VerifyFinding::new(item.kind, item.name.clone(), why, remedy)),
+        PlaceState::Unknown => {
+            Some(VerifyFinding::not_checked(item.kind, item.name.clone(), &item.about, remedy))
+        }
+        PlaceState::Encrypted | PlaceState::Cannot | PlaceState::Unused => None,
+    }
 }
 
 fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &mut Output) {
@@ -127,11 +133,15 @@ fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &m
     let count = |state| report.items.iter().filter(|i| i.state == state).count();
     let tables = report.items.iter().filter(|i| i.kind.is_table() && i.state == PlaceState::Encrypted);
     out.line(format_args!(
-        "The server reports: {} tables ({}) and {} other places and settings are encrypted or set correctly; {} are not",
+        "The server reports: {} tables ({}) and {} other places and settings are encrypted or set correctly; {} are not{}",
         tables.clone().count(),
         sizes::bytes(tables.clone().map(|i| i.bytes).sum()),
         count(PlaceState::Encrypted) - tables.count(),
-        count(PlaceState::Clear)
+        count(PlaceState::Clear),
+        match count(PlaceState::Unknown) {
+            0 => String::new(),
+            n => format!("; {n} were NOT CHECKED"),
+        }
     ));
     match (&report.files, here) {
         (Some(seen), _) => out.line(seen.line()),

@@ -6,7 +6,7 @@ use crate::commands::output::{Output, counted, visible};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, ServerFiles, Session, coverage,
+    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, Session, coverage,
 };
 use crate::tablespace;
 use serde::Serialize;
@@ -63,6 +63,9 @@ pub(super) fn run(
     for finding in &findings {
         let (what, why) = (visible(&finding.what), visible(&finding.why));
         out.line(format_args!("ERROR    {what} ({}): {why}", finding.kind));
+        if let Some(remedy) = &finding.remedy {
+            out.line(format_args!("         {}", visible(remedy)));
+        }
     }
     if files.is_none() {
         out.line("Files: NOT CHECKED, they cannot be read from here. Run this as root on the server; the lines above are only what the server reports");
@@ -76,7 +79,8 @@ pub(super) fn run(
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
 
-/// Returns a finding for what the server reports as encrypted, or as a default for new tables.
+/// Returns a finding for what the server reports as encrypted, or as a default for new tables, and for what could not be
+/// looked at.
 fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     let matters = matches!(
         item.kind,
@@ -94,6 +98,12 @@ fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     } else {
         "the server reports it as encrypted"
     };
-    (matters && item.state == PlaceState::Encrypted)
-        .then(|| VerifyFinding::new(item.kind, item.name.clone(), why, None))
+    match item.state {
+        PlaceState::Unknown => {
+            let remedy = if let Remedy::ByHand(how) = &item.remedy { Some(how.clone()) } else { None };
+            Some(VerifyFinding::not_checked(item.kind, item.name.clone(), &item.about, remedy))
+        }
+        PlaceState::Encrypted if matters => Some(VerifyFinding::new(item.kind, item.name.clone(), why, None)),
+        _ => None,
+    }
 }

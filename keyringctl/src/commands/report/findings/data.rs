@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const NAMES: usize = 12;
 
 /// Lists names, only the first of many.
-fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
+pub(super) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
     let more = all.len().saturating_sub(NAMES);
     let some: Vec<_> = all.take(NAMES).collect();
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -43,22 +43,14 @@ pub(super) fn unencrypted(facts: &Facts, found: &mut Findings) {
         };
         let what =
             if kind.is_setting() { what.replacen("unencrypted", "not set for encryption", 1) } else { what };
-        add(facts, found, kind, check, what, why, fix);
+        add(facts.accepts(kind), found, check, what, why, fix);
     }
 }
 
 /// Adds an error, or a warning if the kind is accepted.
-fn add(
-    facts: &Facts,
-    found: &mut Findings,
-    kind: PlaceKind,
-    check: &'static str,
-    what: String,
-    why: &str,
-    fix: &str,
-) {
+fn add(accepted: bool, found: &mut Findings, check: &'static str, what: String, why: &str, fix: &str) {
     let fix: Vec<_> = Some(fix.to_owned()).filter(|f| !f.is_empty()).into_iter().collect();
-    if facts.accepts(kind) {
+    if accepted {
         found.add(
             FindingLevel::Warning,
             check,
@@ -75,20 +67,23 @@ fn add(
 pub(super) fn files(facts: &Facts, found: &mut Findings) {
     let Some(files) = facts.files.measured() else { return };
     found.run_checks(&["files"]);
-    let mut groups: BTreeMap<(PlaceKind, &str, &str), Vec<&str>> = BTreeMap::new();
+    let mut groups: BTreeMap<(PlaceKind, bool, &str, &str), Vec<&str>> = BTreeMap::new();
     for finding in &files.findings {
         let fix = finding.remedy.as_deref().unwrap_or_default();
-        groups.entry((finding.kind, &finding.why, fix)).or_default().push(&finding.what);
+        groups.entry((finding.kind, finding.checked, &finding.why, fix)).or_default().push(&finding.what);
     }
-    for ((kind, reason, fix), paths) in groups {
+    for ((kind, checked, reason, fix), paths) in groups {
         let what = format!("{}: {reason}", names(paths.into_iter()));
         add(
-            facts,
+            checked && facts.accepts(kind),
             found,
-            kind,
             "files",
             what,
-            "This is what the disk contains, whatever the server reports.",
+            if checked {
+                "This is what the disk contains, whatever the server reports."
+            } else {
+                "Whether it is encrypted is not known."
+            },
             fix,
         );
     }

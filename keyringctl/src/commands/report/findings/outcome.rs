@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The verdict of a report.
 
+use super::data::names;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::report::facts::Facts;
-use crate::server::PlaceState;
+use crate::server::{PlaceKind, PlaceState, Remedy};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -66,10 +68,22 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// Something that matters for the verdict and was not measured.
+#[derive(PartialEq, Eq)]
+pub(in crate::commands::report) struct NotMeasured {
+    pub what: String,
+    pub why: String,
+    /// What to do.
+    pub fix: Option<String>,
+}
+
 /// Returns what matters for the verdict and was not measured, with the reason.
-pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<(&'static str, String)> {
-    let mut all = Vec::new();
-    let mut add = |what, why: Option<&str>| all.extend(why.map(|why| (what, why.to_owned())));
+pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<NotMeasured> {
+    let mut all = not_checked(facts);
+    let mut add = |what: &str, why: Option<&str>| {
+        let entry = |why: &str| NotMeasured { what: what.to_owned(), why: why.to_owned(), fix: None };
+        all.extend(why.map(entry));
+    };
     add("whether the server's files are encrypted, page by page", facts.files.why_not());
     add("the master keys and their dates", facts.keys.why_not());
     add("the witness in the data directory", facts.witness.why_not());
@@ -80,4 +94,19 @@ pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<(&'static 
     }
     all.dedup();
     all
+}
+
+/// Places that could not be looked at: one entry for each kind, reason and remedy, whatever is accepted.
+fn not_checked(facts: &Facts) -> Vec<NotMeasured> {
+    let mut groups: BTreeMap<(PlaceKind, &str, &str), Vec<&str>> = BTreeMap::new();
+    for item in facts.places.iter().filter(|i| i.state == PlaceState::Unknown) {
+        let fix = if let Remedy::ByHand(how) = &item.remedy { how } else { "" };
+        groups.entry((item.kind, &item.about, fix)).or_default().push(&item.name);
+    }
+    let entries = groups.into_iter().map(|((kind, why, fix), all)| NotMeasured {
+        what: format!("whether it is encrypted ({kind}): {}", names(all.into_iter())),
+        why: why.to_owned(),
+        fix: Some(fix.to_owned()).filter(|fix| !fix.is_empty()),
+    });
+    entries.collect()
 }

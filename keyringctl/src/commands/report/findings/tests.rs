@@ -8,7 +8,7 @@ use crate::commands::report::copies::CopyFile;
 use crate::commands::report::facts::WitnessFacts;
 use crate::commands::report::known::Known;
 use crate::commands::report::sample::{NOW, copy, fine, item};
-use crate::server::{LoadedAs, PlaceKind, PlaceState};
+use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState};
 use uuid::Uuid;
 
 const DAY: u64 = 86_400;
@@ -128,7 +128,10 @@ fn of_copy_at(facts: &mut Facts, i: usize) -> &mut CopyFile {
 #[test]
 fn what_was_not_measured_is_never_fine() {
     let missing = || "why".to_owned();
-    let all: [fn(&mut Facts, String); 6] = [
+    let all: [fn(&mut Facts, String); 7] = [
+        |f, why| {
+            f.places.push(DataPlace { about: why, ..item(PlaceKind::Table, "a.b", PlaceState::Unknown) })
+        },
         |f, why| f.files = Known::NotMeasured(why),
         |f, why| f.keys = Known::NotMeasured(why),
         |f, why| f.witness = Known::NotMeasured(why),

@@ -41,7 +41,7 @@ pub(super) fn summary(facts: &Facts) -> Markup {
             caption { "Every kind of place, as the server reports it" }
             thead { tr {
                 th scope="col" { "Place" }
-                @for heading in ["Encrypted", "Unencrypted", "Not supported", "Unused", "Size"] { th scope="col" class="number" { (heading) } }
+                @for heading in ["Encrypted", "Unencrypted", "Not supported", "Not checked", "Unused", "Size"] { th scope="col" class="number" { (heading) } }
                 th scope="col" { "State" }
             } }
             tbody {
@@ -49,7 +49,7 @@ pub(super) fn summary(facts: &Facts) -> Markup {
                     @let items: Vec<&DataPlace> = facts.places.iter().filter(|i| i.kind == kind).collect();
                     tr {
                         th scope="row" { (name) }
-                        @for state in [PlaceState::Encrypted, PlaceState::Clear, PlaceState::Cannot, PlaceState::Unused] {
+                        @for state in [PlaceState::Encrypted, PlaceState::Clear, PlaceState::Cannot, PlaceState::Unknown, PlaceState::Unused] {
                             td class="number" { (items.iter().filter(|i| i.state == state).count()) }
                         }
                         td class="number" { (size(items.iter().map(|i| i.bytes).sum())) }
@@ -89,6 +89,8 @@ fn worst_state(items: &[&DataPlace]) -> Markup {
     let any = |state| items.iter().any(|i| i.state == state);
     if any(PlaceState::Clear) {
         html! { span class="state bad" { "unencrypted" } }
+    } else if any(PlaceState::Unknown) {
+        html! { span class="state unknown" { "not checked" } }
     } else if any(PlaceState::Cannot) {
         html! { span class="state neutral" { "not supported" } }
     } else if any(PlaceState::Encrypted) {
@@ -111,6 +113,7 @@ pub(super) fn details(facts: &Facts) -> Markup {
             h2 id="clear" { "Unencrypted data, item by item" }
             (list(facts, PlaceState::Clear, "Unencrypted; could be encrypted or switched off", "Nothing."))
             (list(facts, PlaceState::Cannot, "Not supported by MySQL", "Nothing."))
+            (list(facts, PlaceState::Unknown, "Not checked: the server did not show whether it is encrypted", "Nothing."))
         }
         section aria-labelledby="files" {
             h2 id="files" { "What the files show" }
