@@ -3,10 +3,11 @@
 
 use super::doublewrite::{self, SpaceKeys};
 use super::file_report::{DataFileKind, FileReport, FileState};
+use super::info::{SpaceKey, TRANSFER_FILE};
 use super::keys::{MasterKeys, NoKeys};
 use super::logs::{judge_binlog, judge_redo};
 use super::read::DataFile;
-use super::space::{self, Depth};
+use super::space::{self, Depth, How};
 use super::verdict::FileVerdict;
 use super::walk::{self, DataFiles};
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Threads that read files. Disks and network filesystems are faster with several requests at once.
 const THREADS: usize = 8;
@@ -172,6 +174,17 @@ impl Checker<'_> {
         })
     }
 
+    fn judge_space(&self, source: &DataFile, path: &Path, kind: DataFileKind) -> io::Result<FileVerdict> {
+        let mut kept = Ok(());
+        let how = How { keys: self.keys, transfer_key: &|| transfer_key(path), depth: self.depth };
+        let verdict = space::judge(source, kind, &how, &mut |space| {
+            let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+            kept = spaces.keep(&space);
+        })?;
+        kept?;
+        Ok(verdict)
+    }
+
     /// Judges a file once, and returns whether a server may be writing to it.
     fn judge(&self, path: &Path, kind: DataFileKind) -> io::Result<Option<(FileVerdict, bool)>> {
         let source = DataFile::open(path)?;
@@ -196,17 +209,18 @@ impl Checker<'_> {
             | DataFileKind::Dictionary
             | DataFileKind::Undo
             | DataFileKind::System
-            | DataFileKind::Temporary => {
-                let mut kept = Ok(());
-                let verdict = space::judge(&source, kind, self.keys, self.depth, &mut |space| {
-                    let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept = spaces.keep(&space);
-                })?;
-                kept?;
-                Some(verdict)
-            }
+            | DataFileKind::Temporary => Some(self.judge_space(&source, path, kind)?),
         };
         Ok(verdict.map(|verdict| (verdict, source.may_change())))
+    }
+}
+
+/// Reads the transfer key beside an exported table: `t.cfp` beside `t.ibd`.
+fn transfer_key(table: &Path) -> io::Result<Option<SpaceKey>> {
+    match DataFile::open(&table.with_extension("cfp")) {
+        Ok(file) => SpaceKey::from_transfer(&Zeroizing::new(file.read(0, TRANSFER_FILE)?)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
 }
 
@@ -231,6 +245,7 @@ fn report(
             state: v.state,
             key: v.key,
             checked_page: v.checked_page,
+            by_transfer_key: v.by_transfer_key,
             in_clear: v.in_clear,
             pages: v.pages,
             notes: v.notes,
@@ -256,6 +271,7 @@ fn unjudged(path: &Path, kind: DataFileKind, state: FileState) -> FileReport {
         state,
         key: None,
         checked_page: None,
+        by_transfer_key: false,
         in_clear: false,
         pages: None,
         notes: Vec::new(),

@@ -123,6 +123,10 @@ pub struct FileReport {
     /// the redo log, a block; for a binary log, 0 for its beginning. `None` if there was no such page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_page: Option<u64>,
+    /// Whether the keyring lacks its master key, and the transfer key in the `.cfp` file beside it decrypts it. A server then
+    /// reads it only after ALTER TABLE ... IMPORT TABLESPACE.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_transfer_key: bool,
     /// Whether it contains unencrypted data that MySQL could encrypt, even if the rest is encrypted.
     pub in_clear: bool,
     /// For a tablespace of which every page was read.

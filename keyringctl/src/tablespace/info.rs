@@ -28,6 +28,9 @@ const UUID: usize = 36;
 const SEALED: usize = 64;
 /// Bytes of a key.
 pub(super) const KEY: usize = 32;
+const KEY_LEN: u32 = KEY as u32;
+/// Bytes of a file with a transfer key.
+pub(super) const TRANSFER_FILE: usize = 4 + KEY + SEALED;
 /// Bytes of an AES block, and of an initialisation vector.
 pub(super) const BLOCK: usize = 16;
 /// The prefix of the ids of InnoDB's master keys.
@@ -58,7 +61,8 @@ pub(super) enum MasterKeyRef {
 }
 
 impl EncryptionInfo {
-    /// Parses it from the beginning of `bytes`; `None` if these have no known version.
+    /// Parses it from the beginning of `bytes`; `None` if these have no known version. [`unknown_kind`] tells whether they
+    /// have another.
     ///
     /// # Errors
     /// Says what is wrong with it.
@@ -107,14 +111,8 @@ impl EncryptionInfo {
     /// # Errors
     /// The system has no memory.
     pub(super) fn open(&self, master: &[u8]) -> io::Result<Option<SpaceKey>> {
-        let Some(master) = master.first_chunk::<KEY>() else { return Ok(None) };
-        let cipher = Aes256::new(master.into());
-        let mut key = Locked::copy_of(&self.sealed)?;
-        for block in key.as_chunks_mut::<BLOCK>().0 {
-            cipher.decrypt_block(block.into());
-        }
-        let fits = crc32c::crc32c(&key) == self.crc;
-        Ok(fits.then(|| SpaceKey(key)))
+        let key = unwrap_key(&self.sealed, master)?;
+        Ok(key.filter(|key| crc32c::crc32c(key) == self.crc).map(SpaceKey))
     }
 
     /// Unwraps the key with the constant.
@@ -128,6 +126,17 @@ impl EncryptionInfo {
     }
 }
 
+/// Decrypts a key with another one, of which the first 32 bytes count; `None` if that is too short.
+fn unwrap_key(sealed: &[u8; SEALED], by: &[u8]) -> io::Result<Option<Locked>> {
+    let Some(by) = by.first_chunk::<KEY>() else { return Ok(None) };
+    let cipher = Aes256::new(by.into());
+    let mut key = Locked::copy_of(sealed)?;
+    for block in key.as_chunks_mut::<BLOCK>().0 {
+        cipher.decrypt_block(block.into());
+    }
+    Ok(Some(key))
+}
+
 impl MasterKeyRef {
     /// Returns whether the key of that id may be the one of which only the number is known.
     pub(super) fn may_be(id: &str, wanted: u32) -> bool {
@@ -136,6 +145,22 @@ impl MasterKeyRef {
         })
     }
 }
+
+/// Returns which kind of encryption information is at the beginning of `bytes` if it is one that is not known here.
+pub(super) fn unknown_kind(bytes: &[u8]) -> Option<&'static str> {
+    let (mark, rest) = bytes.split_first_chunk::<3>()?;
+    // In the first version, the kind of encryption is after the length of the vector and the numbers of space and page.
+    let is_on = |at: usize| rest.get(at).is_some_and(|kind| *kind != 0);
+    match mark {
+        b"PSA" if is_on(8) => Some(PERCONA),
+        b"PSB" | b"PSC" if is_on(0) => Some(PERCONA),
+        b"lRK" | b"RKB" => Some(PERCONA),
+        [b'l', b'C', b'D'..=b'Z'] => Some("of a version of MySQL that is not known here"),
+        _ => None,
+    }
+}
+
+const PERCONA: &str = "of Percona Server (ENCRYPTION='KEYRING')";
 
 /// Returns a UUID as text if it has the usual form.
 fn text(uuid: &[u8; UUID]) -> Option<String> {
@@ -161,6 +186,20 @@ impl SpaceKey {
         let mut key = Locked::new(SEALED)?;
         key.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         Ok(Self(key))
+    }
+
+    /// Unwraps the key in a file of the form that FLUSH TABLES ... FOR EXPORT writes: the length 32, the transfer key, and
+    /// key and initialisation vector encrypted with it, 32 bytes each. `None` if it has another form.
+    ///
+    /// # Errors
+    /// The system has no memory.
+    pub(super) fn from_transfer(file: &[u8]) -> io::Result<Option<Self>> {
+        let (Some(KEY_LEN), Some(transfer), Some(sealed), TRANSFER_FILE) =
+            (be32(file, 0), file.get(4..4 + KEY), array::<SEALED>(file, 4 + KEY), file.len())
+        else {
+            return Ok(None);
+        };
+        unwrap_key(&sealed, transfer).map(|key| key.map(SpaceKey))
     }
 
     /// Key and initialisation vector, 32 bytes each.
@@ -233,6 +272,25 @@ mod tests {
         let mut bytes = sealed(b"lCC", b"", SERVER, &MASTER);
         bytes[3 + 4 + 8] = b'x';
         assert!(EncryptionInfo::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn other_kinds_are_recognised() {
+        let percona = |mark: &[u8], at: usize, kind: u8| {
+            let mut bytes = [mark, &[0; 100]].concat();
+            bytes[at] = kind;
+            unknown_kind(&bytes)
+        };
+        for (mark, at) in [(b"PSA", 11), (b"PSB", 3), (b"PSC", 3)] {
+            assert_eq!(percona(mark, at, 1), Some(PERCONA), "{mark:?}");
+            // ENCRYPTION='N' leaves information there too.
+            assert_eq!(percona(mark, at, 0), None, "{mark:?}");
+        }
+        assert_eq!(percona(b"RKB", 50, 7), Some(PERCONA));
+        assert!(unknown_kind(b"lCD").is_some());
+        for none in [&b"lCC"[..], b"lCA", b"lC", &[0; 115], b"random"] {
+            assert_eq!(unknown_kind(none), None);
+        }
     }
 
     #[test]

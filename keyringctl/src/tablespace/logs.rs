@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// How many blocks of a redo file are checked, spread over the file.
 const BLOCKS: u64 = 64;
+/// How many blocks are read at once if all are read.
+const AT_ONCE: usize = 2048;
 
 /// Judges a file of the redo log. `files` are all files of that log, including this one.
 ///
@@ -34,19 +36,12 @@ pub(super) fn judge_redo(
             return Ok(verdict);
         }
     };
+    if let Some(of) = header.unknown {
+        return Ok(FileVerdict::not_checked(kind, format!("it has encryption information {of}")));
+    }
     let current = current(files)?;
     let is_current = current.as_ref().is_some_and(|c| c.start_lsn == header.start_lsn);
-    let mut blocks: Vec<(u64, BlockForm, Vec<u8>)> = Vec::new();
-    let all = source.len() / BLOCK as u64;
-    let first = (redo::HEADER / BLOCK) as u64;
-    for step in 0..BLOCKS {
-        let index = first + step * all.saturating_sub(first) / BLOCKS;
-        let block = source.read(index * BLOCK as u64, BLOCK)?;
-        let form = header.form(&block, index);
-        if blocks.last().is_none_or(|(last, ..)| *last < index) && form != BlockForm::Empty {
-            blocks.push((index, form, block));
-        }
-    }
+    let blocks = sample(source, &header)?;
     let in_clear = blocks.iter().any(|(_, form, _)| *form == BlockForm::Clear);
     let encrypted = || blocks.iter().filter(|(_, form, _)| *form == BlockForm::Encrypted);
     let mut verdict = FileVerdict::new(kind, FileState::Opened);
@@ -96,11 +91,43 @@ pub(super) fn judge_redo(
     Ok(verdict)
 }
 
+/// A block with its number in the file.
+type NumberedBlock = (u64, BlockForm, Vec<u8>);
+
+/// Reads blocks with content, spread over a file.
+fn sample(source: &DataFile, header: &RedoHeader) -> io::Result<Vec<NumberedBlock>> {
+    let all = source.len() / BLOCK as u64;
+    let first = (redo::HEADER / BLOCK) as u64;
+    let mut blocks: Vec<NumberedBlock> = Vec::new();
+    for step in 0..BLOCKS {
+        let index = first + step * all.saturating_sub(first) / BLOCKS;
+        let block = source.read(index * BLOCK as u64, BLOCK)?;
+        let form = header.form(&block, index);
+        if blocks.last().is_none_or(|(last, ..)| *last < index) && form != BlockForm::Empty {
+            blocks.push((index, form, block));
+        }
+    }
+    if blocks.is_empty() && !header.written_once {
+        // Writing may have begun anywhere, and ended soon.
+        for index in (first..all).step_by(AT_ONCE) {
+            let bytes = source.read(index * BLOCK as u64, AT_ONCE * BLOCK)?;
+            let numbered = (index..).zip(bytes.chunks_exact(BLOCK));
+            let forms = numbered.map(|(index, block)| (index, header.form(block, index), block));
+            blocks.extend(
+                forms
+                    .filter(|(_, form, _)| *form != BlockForm::Empty)
+                    .map(|(index, form, block)| (index, form, block.to_vec())),
+            );
+            if blocks.len() as u64 >= BLOCKS {
+                break;
+            }
+        }
+    }
+    Ok(blocks)
+}
+
 /// Returns the first block that a key decrypts, and whether the key fits: it decrypts a block, or there is no block.
-fn open_blocks<'a>(
-    blocks: impl Iterator<Item = &'a (u64, BlockForm, Vec<u8>)>,
-    key: &SpaceKey,
-) -> (Option<u64>, bool) {
+fn open_blocks<'a>(blocks: impl Iterator<Item = &'a NumberedBlock>, key: &SpaceKey) -> (Option<u64>, bool) {
     let mut none = true;
     for (index, _, block) in blocks {
         none = false;

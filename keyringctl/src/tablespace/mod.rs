@@ -32,6 +32,8 @@ mod geometry;
 mod info;
 mod keys;
 mod logs;
+#[cfg(test)]
+mod old_files;
 mod page;
 mod page0;
 mod read;

@@ -114,7 +114,27 @@ fn plain_sum(page: &[u8]) -> Option<Checksum> {
     }
     let new = fold(header).wrapping_add(fold(data));
     let old = fold(page.get(..VARIOUS)?);
-    (stored == [new, old]).then_some(Checksum::Innodb)
+    // The first servers stored 0 at the beginning, and the upper half of the LSN at the end.
+    let [first, last] = stored;
+    if (first == new || first == 0) && (last == old || last == be32(page, LSN)?) {
+        return Some(Checksum::Innodb);
+    }
+    let swapped = crc_of_swapped(page, NUMBER..VARIOUS)? ^ crc_of_swapped(page, DATA..end)?;
+    (stored == [swapped, swapped]).then_some(Checksum::Crc32)
+}
+
+/// Computes the CRC-32C as MySQL 5.6 did on big-endian processors: of each 8 bytes at a multiple of 8 in the page, in reverse
+/// order. The bytes before the first and after the last of these are in their own order.
+fn crc_of_swapped(page: &[u8], part: std::ops::Range<usize>) -> Option<u32> {
+    const WORD: usize = 8;
+    let words = part.start.next_multiple_of(WORD)..part.end / WORD * WORD;
+    let crc = crc32c::crc32c(page.get(part.start..words.start)?);
+    let crc = page.get(words.clone())?.as_chunks::<WORD>().0.iter().fold(crc, |crc, word| {
+        let mut word = *word;
+        word.reverse();
+        crc32c::crc32c_append(crc, &word)
+    });
+    Some(crc32c::crc32c_append(crc, page.get(words.end..part.end)?))
 }
 
 /// Computes InnoDB's own hash of bytes.

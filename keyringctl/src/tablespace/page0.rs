@@ -7,10 +7,10 @@
 //! (1 encrypts, 2 decrypts) and the last completed page. Page 0 itself is never encrypted.
 //! Source of the facts: MySQL's storage/innobase/include/fsp0fsp.h and fsp0types.h, and files of MySQL 9.7.4.
 
-use super::bytes::{be16, be32, part};
+use super::bytes::{be16, be32, is_zero, part};
 use super::geometry::Geometry;
-use super::info::{EncryptionInfo, MAX_LEN};
-use super::page::{self, Checksum};
+use super::info::{EncryptionInfo, MAX_LEN, unknown_kind};
+use super::page::{self, Checksum, PageForm};
 
 /// Bytes of page 0 that include the page size.
 pub(super) const FRONT: usize = FLAGS + 4;
@@ -23,8 +23,8 @@ const FLAGS: usize = 54;
 /// Offset from the encryption information to the progress of an encryption in place.
 const CHANGE: usize = MAX_LEN + 8;
 
-/// The type of page 0, and its type before it is first written in full.
-const TYPE_HEADER: u16 = 8;
+/// The type of page 0 before it is first written in full. Later it is 8, but in a file that was created by a server before
+/// 5.1.48, it may be anything.
 const TYPE_ALLOCATED: u16 = 0;
 
 /// An encryption or decryption in place that was not complete when page 0 was written.
@@ -54,6 +54,8 @@ pub(super) struct Page0 {
     /// Whether it may contain several tables.
     pub shared: bool,
     pub info: Option<EncryptionInfo>,
+    /// The kind of its encryption information, if that is not known here.
+    pub unknown: Option<&'static str>,
     pub change: Conversion,
     pub sum: Checksum,
 }
@@ -85,30 +87,35 @@ impl Page0 {
         }
         let size = field(SIZE)?;
         let new = kind == TYPE_ALLOCATED && size == 0;
-        if (kind != TYPE_HEADER && !new) || field(page::NUMBER)? != 0 {
+        if page::form(page) == PageForm::Encrypted || field(page::NUMBER)? != 0 {
             return Err("it does not begin with a tablespace's first page");
         }
         if field(HEADER_SPACE)? != space {
             return Err("its first page has two different tablespace numbers");
         }
         let at = geometry.info_at();
-        let info = EncryptionInfo::parse(page.get(at..).unwrap_or_default())?;
+        let info_bytes = page.get(at..).unwrap_or_default();
+        let info = EncryptionInfo::parse(info_bytes)?;
+        let flags = field(FLAGS)?;
+        let encrypted = flags >> 13 & 1 == 1;
+        let unclear = encrypted && info.is_none() && !info_bytes.get(..MAX_LEN).is_none_or(is_zero);
+        let unknown = unknown_kind(info_bytes).or(unclear.then_some("of a kind that is not known here"));
         let done = be32(page, at + CHANGE + 1).unwrap_or(0);
         let change = match page.get(at + CHANGE) {
             Some(1) => Conversion::Encrypting(done),
             Some(2) => Conversion::Decrypting(done),
             _ => Conversion::None,
         };
-        let flags = field(FLAGS)?;
         Ok(Page0 {
             space,
             geometry,
             size,
             free_limit: field(FREE_LIMIT)?,
             new,
-            encrypted: flags >> 13 & 1 == 1,
+            encrypted,
             shared: flags >> 11 & 1 == 1,
             info,
+            unknown,
             change,
             sum,
         })

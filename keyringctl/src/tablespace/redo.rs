@@ -10,7 +10,7 @@
 //! Source of the facts: MySQL's storage/innobase/include/log0constants.h and os0enc.cc, and files of MySQL 9.7.4.
 
 use super::bytes::{be16, be32, be64, is_zero, part, put};
-use super::info::{EncryptionInfo, NEWEST, SpaceKey};
+use super::info::{EncryptionInfo, NEWEST, SpaceKey, unknown_kind};
 use super::page;
 use zeroize::Zeroizing;
 
@@ -39,9 +39,13 @@ const MOST_BLOCKS: u64 = 0x4000_0000;
 pub(super) struct RedoHeader {
     pub start_lsn: u64,
     pub info: Option<EncryptionInfo>,
+    /// The kind of its encryption information, if that is not known here.
+    pub unknown: Option<&'static str>,
     /// The newest checkpoint in it: an LSN.
     pub checkpoint: Option<u64>,
-    written_once: bool,
+    /// Whether its blocks are written from the beginning of the file, as from 8.0.30 on. The files of older servers form a
+    /// ring, in which writing may begin anywhere.
+    pub written_once: bool,
 }
 
 /// Whether a block is encrypted.
@@ -66,6 +70,15 @@ impl RedoHeader {
             return Ok(None);
         }
         let format = be32(block, 0).ok_or(SHORT)?;
+        if let Some(start_lsn) = before_5_7_9(block) {
+            return Ok(Some(RedoHeader {
+                start_lsn,
+                info: None,
+                unknown: None,
+                checkpoint: None,
+                written_once: false,
+            }));
+        }
         if !checksum_fits(block) || format > MOST_FORMATS {
             return Err("its first block has a wrong checksum");
         }
@@ -81,6 +94,7 @@ impl RedoHeader {
                 Some(info) => EncryptionInfo::parse(info)?,
                 None => None,
             },
+            unknown: unknown_kind(header.get(INFO..).unwrap_or_default()),
             checkpoint: checkpoint.max(),
             written_once: format >= FORMAT_WRITTEN_ONCE,
         }))
@@ -99,6 +113,15 @@ impl RedoHeader {
             _ => BlockForm::Clear,
         }
     }
+}
+
+/// Returns the first LSN of a file from before 5.7.9, whose header has no checksum: the number of the log, which is 0, and
+/// the LSN, which is that of a block.
+fn before_5_7_9(block: &[u8]) -> Option<u64> {
+    const FIRST_LSN: u64 = 8192;
+    let lsn = be64(block, 4)?;
+    let fits = be32(block, 0)? == 0 && !checksum_fits(block) && lsn >= FIRST_LSN && lsn % BLOCK as u64 == 0;
+    fits.then_some(lsn)
 }
 
 /// Returns whether a decrypted block has the right checksum, or the constant that stands for none

@@ -39,6 +39,14 @@ pub(super) struct OpenSpace<'a> {
     pub key: &'a SpaceKey,
 }
 
+/// How a tablespace is opened.
+pub(super) struct How<'a> {
+    pub keys: &'a dyn MasterKeys,
+    /// Reads the transfer key beside it, if it has one.
+    pub transfer_key: &'a dyn Fn() -> io::Result<Option<SpaceKey>>,
+    pub depth: Depth,
+}
+
 /// Judges a tablespace and passes its key to `opened`.
 ///
 /// # Errors
@@ -46,8 +54,7 @@ pub(super) struct OpenSpace<'a> {
 pub(super) fn judge(
     source: &DataFile,
     kind: DataFileKind,
-    keys: &dyn MasterKeys,
-    depth: Depth,
+    how: &How<'_>,
     opened: &mut dyn FnMut(OpenSpace<'_>),
 ) -> io::Result<FileVerdict> {
     let mut front = source.read(0, FIRST)?;
@@ -72,7 +79,7 @@ pub(super) fn judge(
         front = source.read(0, geometry.physical)?;
     }
     let mut verdict = match Page0::parse(&front, kind != DataFileKind::Temporary) {
-        Ok(page0) => judge_page0(source, &page0, kind, keys, depth, opened)?,
+        Ok(page0) => judge_page0(source, &page0, kind, how, opened)?,
         Err(why) => FileVerdict::damaged(kind, why),
     };
     verdict.saw(&front);
@@ -83,8 +90,7 @@ fn judge_page0(
     source: &DataFile,
     page0: &Page0,
     kind: DataFileKind,
-    keys: &dyn MasterKeys,
-    depth: Depth,
+    how: &How<'_>,
     opened: &mut dyn FnMut(OpenSpace<'_>),
 ) -> io::Result<FileVerdict> {
     let kind = if kind == DataFileKind::Table && page0.shared { DataFileKind::General } else { kind };
@@ -99,6 +105,9 @@ fn judge_page0(
         verdict.note("it is new: its contents are still in the server's memory and redo log");
         return Ok(verdict);
     }
+    if let Some(of) = page0.unknown {
+        return Ok(FileVerdict::not_checked(kind, format!("it has encryption information {of}")));
+    }
     let Some(info) = &page0.info else {
         if page0.encrypted {
             return Ok(FileVerdict::damaged(
@@ -111,7 +120,7 @@ fn judge_page0(
         return Ok(verdict);
     };
     let mut verdict = FileVerdict::new(kind, FileState::Opened);
-    let key = match open_info(info, keys)? {
+    let key = match open_info(info, how.keys)? {
         Opening::Opened(key, id) => {
             verdict.key = Some(id);
             key
@@ -127,7 +136,7 @@ fn judge_page0(
         Opening::Missing(id) => {
             verdict.state = FileState::KeyMissing;
             verdict.key = Some(id);
-            return Ok(verdict);
+            return open_by_transfer_key(source, page0, pages, how, verdict);
         }
         Opening::Wrong(id) => {
             verdict.state = FileState::WrongKey;
@@ -135,15 +144,11 @@ fn judge_page0(
             if page0.sum == page::Checksum::None {
                 verdict.note("its first page has no checksum, so it may be damaged instead");
             }
-            return Ok(verdict);
+            return open_by_transfer_key(source, page0, pages, how, verdict);
         }
     };
-    let limit = pages.min(u64::from(page0.size.max(1))).min(u64::from(u32::MAX)) as u32;
-    let space = Space { source, page0, key: &key, limit };
-    match depth {
-        Depth::OnePage => space.prove(&mut verdict)?,
-        Depth::EveryPage => space.prove_all(&mut verdict)?,
-    }
+    let space = Space { source, page0, key: &key, limit: limit(page0, pages) };
+    space.prove_to(how.depth, &mut verdict)?;
     match page0.change {
         Conversion::None => {}
         Conversion::Encrypting(done) => {
@@ -163,6 +168,32 @@ fn judge_page0(
     Ok(verdict)
 }
 
+/// Returns the number of pages that may be in use.
+fn limit(page0: &Page0, pages: u64) -> u32 {
+    pages.min(u64::from(page0.size.max(1))).min(u64::from(u32::MAX)) as u32
+}
+
+/// Opens a tablespace that the keyring does not open with the transfer key beside it. `verdict` is that on the keyring.
+fn open_by_transfer_key(
+    source: &DataFile,
+    page0: &Page0,
+    pages: u64,
+    how: &How<'_>,
+    mut verdict: FileVerdict,
+) -> io::Result<FileVerdict> {
+    let Some(key) = (how.transfer_key)()? else { return Ok(verdict) };
+    let mut opened = FileVerdict::new(verdict.kind, FileState::Opened);
+    Space { source, page0, key: &key, limit: limit(page0, pages) }.prove_to(how.depth, &mut opened)?;
+    if opened.checked_page.is_none() {
+        verdict.note("nor does the transfer key in the .cfp file beside it decrypt it");
+        return Ok(verdict);
+    }
+    opened.key = verdict.key;
+    opened.by_transfer_key = true;
+    opened.note("opened with the transfer key in the .cfp file beside it, not with the keyring: a server reads it after ALTER TABLE ... IMPORT TABLESPACE");
+    Ok(opened)
+}
+
 /// A tablespace with the key from its header.
 struct Space<'a> {
     source: &'a DataFile,
@@ -175,6 +206,13 @@ struct Space<'a> {
 impl Space<'_> {
     fn opens(&self, page: &[u8], number: u32) -> Proof {
         page::opens(page, number, self.page0.space, self.page0.geometry, self.key)
+    }
+
+    fn prove_to(&self, depth: Depth, verdict: &mut FileVerdict) -> io::Result<()> {
+        match depth {
+            Depth::OnePage => self.prove(verdict),
+            Depth::EveryPage => self.prove_all(verdict),
+        }
     }
 
     /// Looks for one encrypted page and decrypts it.

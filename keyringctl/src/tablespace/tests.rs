@@ -10,20 +10,20 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// A directory whose files were written long ago, so that they are read only once.
-struct Dir(TempDir);
+pub(super) struct Dir(TempDir);
 
 impl Dir {
     fn new() -> Dir {
         Dir(tempfile::tempdir().unwrap())
     }
 
-    fn with(name: &str, bytes: &[u8]) -> Dir {
+    pub(super) fn with(name: &str, bytes: &[u8]) -> Dir {
         let dir = Dir::new();
         dir.put(name, bytes);
         dir
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) {
         fs::write(self.0.path().join(name), bytes).unwrap();
         self.age(name);
     }
@@ -37,7 +37,7 @@ impl Dir {
         self.0.path()
     }
 
-    fn check(&self, keys: &SampleKeys, depth: Depth) -> Vec<FileReport> {
+    pub(super) fn check(&self, keys: &SampleKeys, depth: Depth) -> Vec<FileReport> {
         check(&find(&[self.path().to_owned()]).unwrap(), keys, depth, &mut |_, _| {})
     }
 
@@ -49,7 +49,7 @@ impl Dir {
     }
 }
 
-fn judge(name: &str, bytes: &[u8], keys: &SampleKeys) -> FileReport {
+pub(super) fn judge(name: &str, bytes: &[u8], keys: &SampleKeys) -> FileReport {
     Dir::with(name, bytes).only(keys)
 }
 
@@ -82,6 +82,7 @@ fn a_table_opens_with_its_master_key_alone() {
         state: FileState::Opened,
         key: Some(INNODB_KEY.to_owned()),
         checked_page: Some(4),
+        by_transfer_key: false,
         in_clear: false,
         pages: None,
         notes: Vec::new(),

@@ -13,6 +13,7 @@ pub(super) struct FileVerdict {
     pub state: FileState,
     pub key: Option<String>,
     pub checked_page: Option<u64>,
+    pub by_transfer_key: bool,
     pub in_clear: bool,
     pub pages: Option<PageCounts>,
     pub notes: Vec<String>,
@@ -27,6 +28,7 @@ impl FileVerdict {
             state,
             key: None,
             checked_page: None,
+            by_transfer_key: false,
             in_clear: false,
             pages: None,
             notes: Vec::new(),
@@ -36,6 +38,12 @@ impl FileVerdict {
 
     pub(super) fn damaged(kind: DataFileKind, why: impl Into<String>) -> FileVerdict {
         let mut verdict = FileVerdict::new(kind, FileState::Damaged);
+        verdict.notes.push(why.into());
+        verdict
+    }
+
+    pub(super) fn not_checked(kind: DataFileKind, why: impl Into<String>) -> FileVerdict {
+        let mut verdict = FileVerdict::new(kind, FileState::NotChecked);
         verdict.notes.push(why.into());
         verdict
     }

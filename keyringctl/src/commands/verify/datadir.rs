@@ -170,6 +170,14 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
             visible(link.display())
         ));
     }
+    let by_transfer: Vec<_> = files.iter().filter(|file| file.by_transfer_key).collect();
+    if let Some(first) = by_transfer.first() {
+        out.line(format_args!(
+            "note: {} decrypted with the transfer key in the .cfp file beside it, because the keyring lacks the master key, such as {}: a server reads it only after ALTER TABLE ... IMPORT TABLESPACE",
+            counted(by_transfer.len(), "exported table"),
+            visible(first.path.display())
+        ));
+    }
     let failed = files.iter().filter(|file| file.state.is_failure()).count();
     let opened = files.iter().filter(|file| file.state == FileState::Opened).count();
     let proved = files.iter().filter(|f| f.state == FileState::Opened && f.checked_page.is_some()).count();
