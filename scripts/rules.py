@@ -50,13 +50,14 @@ ARROWS = {
         "abi": ["keyring", "store", "format", *VOCABULARY],
     },
     TOOL: {
-        "error": ["keyring_external::error"],
-        "server": ["error"],
+        "show": [],
+        "error": ["show", "keyring_external::error"],
+        "server": ["error", "show"],
         "legacy": ["keyring_external::key", "keyring_external::secret"],
-        "tablespace": ["error", *(f"keyring_external::{part}" for part in ("key", "keyring", "secret"))],
-        "host": [f"keyring_external::{part}" for part in ("config", "store", "unlock")],
+        "tablespace": ["error", "show", *(f"keyring_external::{part}" for part in ("key", "keyring", "secret"))],
+        "host": ["show", *(f"keyring_external::{part}" for part in ("config", "store", "unlock"))],
         "commands": [
-            *("error", "server", "legacy", "tablespace", "host"),
+            *("error", "show", "server", "legacy", "tablespace", "host"),
             *(f"keyring_external::{part}" for part in ("keyring", "store", "format", *VOCABULARY)),
         ],
     },
@@ -323,6 +324,32 @@ def no_panic(tree):
             yield f"{folder}/mod.rs", 1, f"does not deny {', '.join(missing)}"
 
 
+FIELD = re.compile(r"((?:#\[[^\]]*\]\s*)*)((?:pub(?:\([^)]*\))?\s+)?\w+\s*:\s*[^,{}]*?\b(?:PathBuf|Path|OsString|OsStr)\b)")
+
+
+@rule(
+    f"{TOOL} shows paths with Shown::shown, serializes them with show::path, and prints lines one by one",
+    {"keyringctl/src/host/mod.rs": "+\nfn planted(path: &Path) -> String {\n    path\n        .display()\n        .to_string()\n}\n"},
+    {"keyringctl/src/error.rs": ("path.shown()", "path.display()")},
+    {"keyringctl/src/commands/stat.rs": "+\n#[derive(Debug, Serialize)]\nstruct Planted {\n    pub a: u8,\n    path: PathBuf,\n}\n"},
+    {"keyringctl/src/commands/list.rs": '+\nfn planted(out: &mut Output) {\n    out.line(format_args!(\n        "{}.\\n  b", 1));\n}\n'},
+    {"keyringctl/src/commands/verify.rs": ('    #[serde(serialize_with = "crate::show::path")]\n', "")},
+)
+def names_shown(tree):
+    for path in tree.compiled(TOOL + "/"):
+        source = tree.rust(path)
+        for match in re.finditer(r"\.\s*display\s*\(\s*\)", source.product):
+            yield path, source.line(match.start()), "display() of a path: use shown()"
+        for match in re.finditer(r"\.\s*line\s*\(\s*(?:format_args!\s*\(\s*)?(?=\")", source.product):
+            if re.compile(r'"(?:[^"\\]|\\[^n])*\\n').match(tree.text(path), match.end()):
+                yield path, source.line(match.start()), "a line feed in a line: print two lines, or a block()"
+        for match in re.finditer(r"\bderive\s*\([^)]*\bSerialize\b[^)]*\)\]([^{};]*)\bstruct\s[^{};(]*\{", source.product):
+            body = source.product[match.end() : rust_imports.closing(source.product, match.end() - 1) - 1]
+            for field in FIELD.finditer(body):
+                if "serialize_with" not in field[1]:
+                    yield path, source.line(match.end() + field.start(2)), "serde fails for a path that is not UTF-8"
+
+
 @rule(f"no file is longer than {LINES} lines", {"src/format/planted.rs": SPDX + "// One more.\n" * LINES})
 def length(tree):
     for path in [*tree.below(LIBRARY + "/", ".rs"), *tree.below(TOOL + "/", ".rs")]:
@@ -382,6 +409,7 @@ def broken(tree):
 # What looks like a violation and is none.
 HARMLESS = [
     {"src/store/mod.rs": "+\n// unsafe { crate::abi::sys }\n/* /* unsafe */ use crate::keyring::Keyring; */\n"},
+    {"keyringctl/src/commands/stat.rs": "+\n#[derive(Serialize)]\nenum Planted {\n    /// A path: PathBuf.\n    One,\n}\n"},
     {"src/store/mod.rs": "+\nconst A: &str = r#\"unsafe \" use crate::abi;\"#;\nconst B: [char; 2] = ['\"', '{'];\n"},
     {
         "src/store/mod.rs": "+\n#[cfg(test)]\nmod tests {\n    use crate::keyring;\n    fn f() {\n        g().unwrap();\n    }\n}\n"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why a command ended without success, and the exit code that follows from that.
 
+use crate::show::Shown;
 use keyring_external::error::{BadRequest, Error as KeyringError, Failure, Refusal};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -23,6 +24,10 @@ pub enum Error {
     /// Arguments, answers or a configuration that cannot be used: what is wrong and what to do.
     #[error("{0}")]
     Usage(String),
+
+    /// The same in several lines: the message, then what it lists.
+    #[error("{}", .0.join("\n"))]
+    Lines(Vec<String>),
 }
 
 /// A MySQL server cannot be reached, or refused a statement.
@@ -41,7 +46,7 @@ pub struct ServerError {
 
 /// A file is not a valid file of the other keyring.
 #[derive(Debug, Error)]
-#[error("{} cannot be read as a file of {format}: {why}. Nothing was changed", path.display())]
+#[error("{} cannot be read as a file of {format}: {why}. Nothing was changed", path.shown())]
 pub struct ForeignFile {
     /// The file.
     pub path: PathBuf,
@@ -64,7 +69,7 @@ impl Error {
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         match self {
             Error::Keyring(e) => e.io_kind(),
-            Error::Server(_) | Error::ForeignFile(_) | Error::Usage(_) => None,
+            Error::Server(_) | Error::ForeignFile(_) | Error::Usage(_) | Error::Lines(_) => None,
         }
     }
 
@@ -72,7 +77,7 @@ impl Error {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Error::Keyring(e) => e.refusal(),
-            Error::Server(_) | Error::ForeignFile(_) | Error::Usage(_) => None,
+            Error::Server(_) | Error::ForeignFile(_) | Error::Usage(_) | Error::Lines(_) => None,
         }
     }
 
@@ -82,7 +87,8 @@ impl Error {
             Error::Keyring(KeyringError::Refusal(_)) | Error::ForeignFile(_) => 1,
             Error::Keyring(KeyringError::BadRequest(_) | KeyringError::Failure(_))
             | Error::Server(_)
-            | Error::Usage(_) => 2,
+            | Error::Usage(_)
+            | Error::Lines(_) => 2,
         }
     }
 }

@@ -556,7 +556,11 @@ fn a_lost_include_is_told_in_every_layout() {
                 with_include.lines().filter(|l| !l.starts_with("!include")).collect::<Vec<_>>().join("\n");
             host.write(main, &before);
             let told = [
-                &format!("{written}: none of its option files includes it"),
+                // Quoted for a shell because of the blank.
+                &format!(
+                    "{written}{}: none of its option files includes it",
+                    if more.is_empty() { "" } else { "'" }
+                ),
                 &format!("or at the end of {main}: !include {written}"),
             ];
             host.run(&["doctor", "--offline"]).says(1, &told.map(String::as_str));

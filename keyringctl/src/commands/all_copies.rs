@@ -5,9 +5,9 @@
 use super::apart::is_one_file;
 use super::doctor::configured::{self, Configured};
 use super::doctor::finding::{FindingLevel, Findings};
-use super::output::shell_word;
 use super::site;
 use crate::error::{Error, Result};
+use crate::show::{self, Shown};
 use std::path::{Path, PathBuf};
 
 /// Findings after which it is not known which copies the server uses.
@@ -41,18 +41,20 @@ impl Args {
         if missing.is_empty() {
             return Ok(());
         }
-        let shown: Vec<_> = missing.iter().map(|copy| copy.display().to_string()).collect();
+        let shown: Vec<_> = missing.iter().map(|copy| copy.shown()).collect();
         let (first, others) = (paths.first(), paths.iter().skip(1).chain(missing.iter().copied()));
-        let path = first.map(|path| shell_word(path)).unwrap_or_default();
-        let mirrors: String = others.map(|path| format!(" --mirror {}", shell_word(path))).collect();
-        Err(Error::Usage(format!(
+        let path = first.map(|path| path.shown()).unwrap_or_default();
+        let mirrors: String = others.map(|path| format!(" --mirror {}", path.shown())).collect();
+        let what = format!(
             "the server on this host is configured with more copies of this keyring than were named: {} would be left \
              out, and could diverge. Nothing was changed. Name all copies, also those whose volume is not mounted now \
              (they are brought up to date later), and repeat your other options: \
-             keyringctl {command} {path}{last}{mirrors}\n\
-             To leave copies out on purpose, add --only-named-copies; see --help for the consequences",
+             keyringctl {command} {path}{last}{mirrors}",
             shown.join(", ")
-        )))
+        );
+        let otherwise =
+            "To leave copies out on purpose, add --only-named-copies; see --help for the consequences";
+        Err(Error::Lines(vec![what, otherwise.to_owned()]))
     }
 
     /// The copies in the server's configuration, with paths as this process sees them. `None` if the server is not
@@ -80,9 +82,9 @@ impl Args {
                 .collect();
             unclear.iter().for_each(|f| warn(&f.what));
             if unclear.is_empty() && site.option_error.is_none() {
-                eprintln!(
-                    "keyringctl: not checked whether all copies were named: no server with this kind of keyring is \
-                     configured on this host"
+                show::warn(
+                    "not checked whether all copies were named: no server with this kind of keyring is configured on \
+                     this host",
                 );
             }
             return Ok(None);
@@ -92,9 +94,9 @@ impl Args {
 }
 
 fn warn(why: &str) {
-    eprintln!(
-        "keyringctl: not checked whether all copies were named, so name all of them with --mirror: {why}"
-    );
+    show::warn(format_args!(
+        "not checked whether all copies were named, so name all of them with --mirror: {why}"
+    ));
 }
 
 /// The configured copies that are not among `named`. None, if none of the configured copies is.

@@ -4,6 +4,7 @@
 use super::output::Output;
 use super::stat::metadata;
 use crate::error::Error;
+use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -30,7 +31,7 @@ pub(super) fn same_as_earlier(paths: &[PathBuf], number: usize) -> Option<Error>
     let path = paths.get(number)?;
     let other = paths.iter().take(number).find(|other| is_one_file(other, path))?;
     Some(if other == path {
-        Error::Usage(format!("{} is named twice: it counts as one copy", path.display()))
+        Error::Usage(format!("{} is named twice: it counts as one copy", path.shown()))
     } else {
         Refusal::OneFile { path: other.clone(), other: path.clone() }.into()
     })
@@ -49,8 +50,8 @@ pub(super) fn warnings(paths: &[PathBuf], from: usize, seen: impl Fn(&Path) -> P
             paths.iter().take(i).find(|other| device(path).is_some_and(|d| device(other) == Some(d)))?;
         Some(format!(
             "WARNING: {} and {} are on the same filesystem: if it fails, both are lost. Put each copy on its own volume.",
-            seen(other).display(),
-            seen(path).display()
+            seen(other).shown(),
+            seen(path).shown()
         ))
     };
     paths.iter().enumerate().skip(from).filter_map(shared).collect()
@@ -60,7 +61,7 @@ pub(super) fn warnings(paths: &[PathBuf], from: usize, seen: impl Fn(&Path) -> P
 pub(super) fn warn(paths: &[PathBuf], from: usize, out: &mut Output) {
     for warning in warnings(paths, from, Path::to_owned) {
         if out.is_json() {
-            eprintln!("keyringctl: {warning}");
+            show::warn(&warning);
         }
         out.line(warning);
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The AppArmor profiles of a host that confine its mysqld, and the files for local rules that they include.
 
-use super::output::shell_word;
 use super::site::Site;
 use crate::host::apparmor::{DIRECTORY, Profile, included_local_files, is_loaded, local_file, parse};
+use crate::show::Shown;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ impl FoundProfile {
 
     /// The command that loads it again.
     pub(super) fn reload(&self) -> String {
-        format!("apparmor_parser -r -T -W {}", shell_word(&self.file))
+        format!("apparmor_parser -r -T -W {}", self.file.shown())
     }
 }
 

@@ -5,6 +5,7 @@ use super::output::{Output, counted, hex};
 use super::verdict::Verdict;
 use super::{missing, secret};
 use crate::error::Result;
+use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::keyring::load_with;
 use keyring_external::store::fs::Fs;
@@ -78,8 +79,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let sha256 = hex(&sha256);
     out.line(format_args!(
         "Copied {} to {}: keyring {}, generation {}, {}, every byte authenticated",
-        args.path.display(),
-        args.destination.display(),
+        args.path.shown(),
+        args.destination.shown(),
         status.id,
         status.generation,
         counted(status.keys, "key")
@@ -89,8 +90,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line(format_args!("  note: {note}"));
     }
     out.document(&json!({
-        "path": args.path,
-        "destination": args.destination,
+        "path": args.path.exact(),
+        "destination": args.destination.exact(),
         "id": status.id,
         "generation": status.generation,
         "keys": status.keys,

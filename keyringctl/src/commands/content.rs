@@ -3,6 +3,7 @@
 //! the two files claim.
 
 use super::secret;
+use crate::show::Shown;
 use keyring_external::keyring::{Claims, Keyring, Relation};
 use std::path::Path;
 
@@ -36,8 +37,8 @@ pub(super) fn remedy(
     datadir: Option<&Path>,
     secret: &secret::Args,
 ) -> Vec<String> {
-    let (first, second) = (first.display(), second.display());
-    let (datadir, unlock) = (datadir.unwrap_or(Path::new("DIR")).display(), secret.option());
+    let (first, second) = (first.shown(), second.shown());
+    let (datadir, unlock) = (datadir.unwrap_or(Path::new("DIR")).shown(), secret.option());
     vec![
         "keep both files, and check which one decrypts the data:".to_owned(),
         format!("keyringctl verify {first} --datadir {datadir}{unlock}"),

@@ -8,6 +8,7 @@ use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::legacy::compare::same;
 use crate::legacy::{Fault, Format, Key, LegacyKeys, MAX_FILE, component_keyring_file};
+use crate::show::{self, Shown};
 use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
 use keyring_external::store::fs::Fs;
@@ -80,16 +81,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if len as u64 > MAX_FILE {
         return Err(Error::Usage(format!(
             "nothing was written: {} would have {len} bytes, but keyringctl can read back at most {MAX_FILE}",
-            args.dst.display()
+            args.dst.shown()
         )));
     }
     FileReplica::new(Arc::clone(&fs), &args.dst).create(file.get(..len).unwrap_or_default())?;
     let lost = lost(&keyring, &foreign::read(fs.as_ref(), format, &args.dst, b"")?.keys);
-    let (dst, count) = (args.dst.display(), keyring.len());
-    eprintln!(
-        "keyringctl: WARNING: {dst} holds all keys unencrypted: anyone who can read it, or a backup of it, can decrypt \
+    let (dst, count) = (args.dst.shown(), keyring.len());
+    show::warn(format_args!(
+        "WARNING: {dst} holds all keys unencrypted: anyone who can read it, or a backup of it, can decrypt \
          the data. Destroy it when you no longer need it"
-    );
+    ));
     for name in &lost {
         out.line(format_args!("FAILED   {dst}: key {name} is missing or differs from the exported one"));
     }
@@ -101,8 +102,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     out.document(&json!({
         "to": format.name(),
-        "path": args.path,
-        "destination": args.dst,
+        "path": args.path.exact(),
+        "destination": args.dst.exact(),
         "count": { "exported": count, "verified": count - lost.len() },
         "in_clear": true,
     }));

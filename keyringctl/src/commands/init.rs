@@ -6,6 +6,7 @@ use super::secret::{self, measured_cost};
 use super::verdict::Verdict;
 use super::{apart, missing, stat, sync};
 use crate::error::{Error, Result};
+use crate::show::{Shown, exact_paths};
 use keyring_external::error::Failure;
 use keyring_external::format::header::Header;
 use keyring_external::keyring::NewKeyring;
@@ -64,7 +65,7 @@ impl CreatedKeyring {
             }
             let paths = self.files.iter().map(vacancy::CreatedFile::path).chain(self.secret_file.as_deref());
             let left: Vec<_> =
-                paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.display().to_string()).collect();
+                paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.shown()).collect();
             let then = if left.is_empty() {
                 "The keyring was removed again and nothing is left of it".to_owned()
             } else {
@@ -96,12 +97,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
     let created = create(&fs, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
     let header = &created.header;
-    out.line(format_args!("Created keyring {} at {}", header.id, path.display()));
+    out.line(format_args!("Created keyring {} at {}", header.id, path.shown()));
     for mirror in paths.iter().skip(1) {
-        out.line(format_args!("Created its copy at {}", mirror.display()));
+        out.line(format_args!("Created its copy at {}", mirror.shown()));
     }
     if let Some(secret) = &created.secret_file {
-        out.line(format_args!("Wrote a new unlock secret to {}", secret.display()));
+        out.line(format_args!("Wrote a new unlock secret to {}", secret.shown()));
     }
     apart::warn(&paths, 0, out);
     let same_disk = secret_beside_keyring(fs.as_ref(), args, &paths);
@@ -109,17 +110,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line(format_args!(
             "WARNING: {} is on the same filesystem as the keyring: anyone who takes that volume has both. \
              Keep the secret on the server.",
-            secret.display()
+            secret.shown()
         ));
     }
     show_recovery(&created.recovery, out);
     out.document(&json!({
-        "path": path,
-        "mirrors": paths.get(1..).unwrap_or_default(),
+        "path": path.exact(),
+        "mirrors": exact_paths(paths.get(1..).unwrap_or_default()),
         "id": header.id,
         "label": header.label,
         "slots": header.slots.iter().map(|s| s.kind).collect::<Vec<_>>(),
-        "secret_file": created.secret_file,
+        "secret_file": created.secret_file.as_deref().map(Shown::exact),
         "secret_on_keyring_volume": same_disk.is_some(),
         "recovery_key": created.recovery,
     }));

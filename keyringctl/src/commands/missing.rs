@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Messages about a missing copy: it must be created from one of the other copies, never as a new keyring.
 
-use super::output::shell_word;
 use super::secret;
 use super::stat::{is_missing, is_there, metadata};
 use crate::error::Error;
 use crate::host::accounts;
+use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::store::real::effective_user;
 use keyring_external::store::volume::directory_of;
@@ -27,8 +27,7 @@ pub(super) fn explain(e: &KeyringError, path: &Path, all: &[PathBuf], secret: &s
 
 /// The commands that create a copy at `path` from the one at `keyring`.
 pub(super) fn remedy(keyring: &Path, path: &Path, secret: &secret::Args) -> String {
-    let sync =
-        format!("keyringctl sync {} --mirror {}{}", shell_word(keyring), shell_word(path), secret.option());
+    let sync = format!("keyringctl sync {} --mirror {}{}", keyring.shown(), path.shown(), secret.option());
     match directory(path, Some(keyring)) {
         Some(install) => format!("create its directory with `{install}`, then create a new copy: {sync}"),
         None => format!("create a new one: {sync}"),
@@ -44,7 +43,7 @@ pub(super) fn directory(path: &Path, keyring: Option<&Path>) -> Option<String> {
         Some(uid) => accounts::name_of(&passwd(), uid).unwrap_or_else(|| uid.to_string()),
         None => "mysql".to_owned(),
     };
-    is_missing(dir).then(|| format!("install -d -m 0700 -o {user} {}", shell_word(dir)))
+    is_missing(dir).then(|| format!("install -d -m 0700 -o {user} {}", dir.shown()))
 }
 
 /// Explains that a file cannot be created, if `e` says that its directory is missing; returns other errors unchanged.
@@ -56,7 +55,7 @@ pub(super) fn cannot_create(e: KeyringError, keyring: Option<&Path>, then: &str)
     });
     Error::Usage(format!(
         "cannot create {}: {found}. Nothing was changed. Mount its volume.{create} Then run {then}",
-        path.display()
+        path.shown()
     ))
 }
 

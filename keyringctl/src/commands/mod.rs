@@ -35,6 +35,8 @@ mod verdict;
 mod verify;
 mod witness;
 
+use crate::show::visible;
+use clap::error::ContextValue;
 use clap::{CommandFactory, Parser, Subcommand};
 use output::Output;
 use std::process::ExitCode;
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
+            let e = printable(e);
             // --help and --version arrive here too, but are not errors.
             let (rendered, json) = (e.render().to_string(), is_json());
             let said = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim();
@@ -134,6 +137,25 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(if out.finish().is_ok() { code } else { FAILED })
+}
+
+/// An error about the command line whose message shows the arguments as names are shown everywhere.
+fn printable(mut e: clap::Error) -> clap::Error {
+    let texts: Vec<_> = e
+        .context()
+        .filter_map(|(kind, value)| {
+            let value = match value {
+                ContextValue::String(text) => ContextValue::String(visible(text)),
+                ContextValue::Strings(all) => ContextValue::Strings(all.iter().map(visible).collect()),
+                _ => return None,
+            };
+            Some((kind, value))
+        })
+        .collect();
+    for (kind, value) in texts {
+        e.insert(kind, value);
+    }
+    e
 }
 
 /// Whether the command line, which could not be parsed, is that of `check`.

@@ -2,13 +2,13 @@
 //! The output of a command: text, or one JSON document.
 
 use crate::error::Error;
+use crate::show::{is_hidden, visible, visible_lines, warn};
 use keyring_external::keyring::Severity;
 use rustix::fs::{FileType, OFlags};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Collects the output of a command and prints it at the end.
@@ -30,9 +30,15 @@ impl Output {
         self.json
     }
 
-    /// Adds one or more lines of text.
+    /// Adds a line of text. A line feed in it, which would come from a name, does not end the line.
     pub(super) fn line(&mut self, line: impl Display) {
-        self.text.push_str(&printable(&line.to_string()));
+        self.text.push_str(&visible(line));
+        self.text.push('\n');
+    }
+
+    /// Adds lines of text of our own; names in them must be [`shown`](crate::show::Shown::shown).
+    pub(super) fn block(&mut self, lines: impl Display) {
+        self.text.push_str(&visible_lines(&lines.to_string()));
         self.text.push('\n');
     }
 
@@ -59,18 +65,23 @@ impl Output {
 
     /// Sets the JSON document.
     pub(super) fn document(&mut self, document: &impl Serialize) {
-        self.document = serde_json::to_value(document).ok();
+        let value = serde_json::to_value(document);
+        self.document = Some(
+            value.unwrap_or_else(|e| json!({ "error": format!("cannot write the result as JSON: {e}") })),
+        );
     }
 
     /// Prints the error that ended the command on standard error, and adds it to the JSON output if there is no
     /// document yet.
     pub(super) fn error(&mut self, e: &Error) {
-        let text = match e {
-            // These may have several lines.
-            Error::Usage(text) => printable(text),
-            e => visible(e),
-        };
-        eprintln!("keyringctl: {text}");
+        match e {
+            Error::Lines(lines) => {
+                // Nobody reads the rest if this fails.
+                let lines = lines.iter().map(visible).collect::<Vec<_>>().join("\n");
+                let _ = writeln!(io::stderr(), "keyringctl: {lines}");
+            }
+            e => warn(e),
+        }
         self.document.get_or_insert_with(|| json!({ "error": e.to_string() }));
     }
 
@@ -150,15 +161,28 @@ fn stdout_was_closed() -> bool {
     is_null && rustix::fs::fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }
 
-/// Formats a JSON document for printing.
+/// Formats a JSON document for printing: what cannot be seen is written as `\\uXXXX`, so that a terminal does not obey it.
 pub(super) fn document_text(document: &Value) -> serde_json::Result<String> {
-    Ok(serde_json::to_string_pretty(document)? + "\n")
+    let text = serde_json::to_string_pretty(document)?;
+    let mut out = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        if is_hidden(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('\n');
+    Ok(out)
 }
 
 /// Prints the warnings of a keyring on standard error.
 pub(super) fn stderr_report(severity: Severity, message: &str) {
     if severity == Severity::Warning {
-        eprintln!("keyringctl: {}", visible(message));
+        warn(message);
     }
 }
 
@@ -171,18 +195,6 @@ pub(super) fn time(seconds: u64) -> String {
     }
 }
 
-/// Quotes a path for a shell, if necessary.
-pub(super) fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { quoted(&text) }
-}
-
-/// Quotes text for a shell.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 /// A number with a noun, which gets an s unless the number is 1.
 pub(super) fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
@@ -191,34 +203,6 @@ pub(super) fn counted(number: usize, thing: &str) -> String {
 /// Bytes as hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Escapes a name, path or text that comes from a server, a data directory or a volume: invisible characters, characters
-/// that reverse the text, and control characters that a terminal or browser would act on.
-pub(super) fn visible(text: impl Display) -> String {
-    escaped(&text.to_string(), |_| false)
-}
-
-/// The same for text of several lines: line feeds and tabs are kept.
-fn printable(text: &str) -> String {
-    escaped(text, |c| matches!(c, '\n' | '\t'))
-}
-
-fn escaped(text: &str, stays: impl Fn(char) -> bool) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if hidden(c) && !stays(c) {
-            // Writing to a String does not fail.
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// Prints rows under headings, in columns as wide as necessary.
@@ -247,12 +231,14 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(visible("a b\u{e9}\u{4e2d}.ibd"), "a b\u{e9}\u{4e2d}.ibd");
-        assert_eq!(visible("\u{1b}[2Jx\r\n\t\u{202e}y"), "\\u{1b}[2Jx\\u{d}\\u{a}\\u{9}\\u{202e}y");
         let mut out = Output::new(false);
-        out.line("two\nlines\u{1b}[2J\u{9b}2J\u{7}");
+        out.line("one\nline\u{1b}[2J\u{9b}2J\u{7}");
+        out.block("two\nlines\u{1b}");
         table(&mut out, &["name"], &[vec!["a\nOK      b".to_owned()]]);
-        assert_eq!(out.text, "two\nlines\\u{1b}[2J\\u{9b}2J\\u{7}\nname\na\\u{a}OK      b\n");
+        assert_eq!(
+            out.text,
+            "one\\u{a}line\\u{1b}[2J\\u{9b}2J\\u{7}\ntwo\nlines\\u{1b}\nname\na\\u{a}OK      b\n"
+        );
     }
 
     #[test]
@@ -269,12 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_one_word_for_a_shell() {
-        let word = |path: &str| shell_word(Path::new(path));
-        assert_eq!(word("/mnt/a/keys/main.keyring"), "/mnt/a/keys/main.keyring");
-        assert_eq!(word("/mnt/my stick/k"), "'/mnt/my stick/k'");
-        assert_eq!(word("/mnt/it's;k"), r"'/mnt/it'\''s;k'");
-        assert_eq!(word(""), "''");
+    fn a_document_holds_names_exactly_and_shows_no_control_character() {
+        let document = json!({ "name": "a\n\u{1b}\u{9b}\u{202e}\u{e0001}\u{fc}" });
+        let text = document_text(&document).unwrap();
+        assert_eq!(text, "{\n  \"name\": \"a\\n\\u001b\\u009b\\u202e\\udb40\\udc01\u{fc}\"\n}\n");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), document);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use super::output::Output;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use clap::Command;
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -41,6 +42,6 @@ pub(super) fn completions(
 pub(super) fn man(args: &ManArgs, commands: Command, out: &mut Output) -> Result<Verdict> {
     clap_mangen::generate_to(commands, &args.directory)
         .map_err(|e| Error::io("write to", &args.directory, e))?;
-    out.line(format_args!("Wrote the manual pages to {}", args.directory.display()));
+    out.line(format_args!("Wrote the manual pages to {}", args.directory.shown()));
     Ok(Verdict::Fine)
 }

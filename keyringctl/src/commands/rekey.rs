@@ -84,11 +84,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if unverified > 0 {
         out.line(format_args!(
             "WARNING: {unverified} of {} not verified. Anyone who knew the old data key and could write to the file may \
-             have added a slot or replaced a public key, and now has the new data key.\n\
-             Check that you recognize every slot. To verify them, run rekey again with their secrets: --verify-slot SOURCE, \
-             --verify-recovery, --verify-passphrase. With --require-all, rekey refuses slots that are not verified",
+             have added a slot or replaced a public key, and now has the new data key.",
             counted(rows.len(), "slot")
         ));
+        out.line(
+            "Check that you recognize every slot. To verify them, run rekey again with their secrets: --verify-slot SOURCE, \
+             --verify-recovery, --verify-passphrase. With --require-all, rekey refuses slots that are not verified",
+        );
     }
     out.document(&json!({ "slots": rows, "unverified": unverified }));
     Ok(Verdict::Fine)

@@ -2,7 +2,7 @@
 //! Reads unlock secrets: from a source, as the server does, or from the terminal without echo. Never from the
 //! arguments (invariant 6).
 
-use super::output::shell_word;
+use crate::show::{self, Shown, visible};
 use keyring_external::error::{Error, Failure, Result};
 use keyring_external::format::FormatError;
 use keyring_external::format::cost::Cost;
@@ -80,7 +80,7 @@ impl Args {
     /// The option that names the secret in a command: with the real source, if it is known.
     pub(super) fn option(&self) -> String {
         match &self.unlock {
-            Some(source) => format!(" --unlock {}", shell_word(Path::new(&source.to_string()))),
+            Some(source) => format!(" --unlock {}", source.to_string().shown()),
             None if self.recovery => " --recovery".to_owned(),
             None => UNNAMED.to_owned(),
         }
@@ -96,7 +96,7 @@ impl Args {
         match &self.unlock {
             Some(source) => source.read(),
             None if self.recovery => read_recovery_key(path),
-            None => ask(&format!("Passphrase or recovery key of {}: ", path.display())),
+            None => ask(&format!("Passphrase or recovery key of {}: ", path.shown())),
         }
     }
 
@@ -161,7 +161,7 @@ pub(super) fn read_typed(what: Typed, path: &Path) -> Result<Verifier> {
     let (source_name, secret) = match what {
         Typed::RecoveryKey => (RECOVERY, read_recovery_key(path)?),
         Typed::Passphrase => {
-            (TERMINAL, ask(&format!("Passphrase of the slot of {} to verify: ", path.display()))?)
+            (TERMINAL, ask(&format!("Passphrase of the slot of {} to verify: ", path.shown()))?)
         }
     };
     Ok(Verifier { source_name: source_name.to_owned(), secret })
@@ -172,7 +172,7 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
     let terminal = std::io::stdin().is_terminal();
     for tries_left in (0..RECOVERY_TRIES).rev() {
         let secret = if terminal {
-            ask(&format!("Recovery key of {}: ", path.display()))?
+            ask(&format!("Recovery key of {}: ", path.shown()))?
         } else {
             // One line at most: another program may read the rest.
             let mut line = Zeroizing::new(Vec::new());
@@ -188,7 +188,7 @@ fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
         };
         match RecoveryKey::parse(secret.raw()) {
             Ok(_) => return Ok(secret),
-            Err(e) if terminal && tries_left > 0 => eprintln!("{e}: try again"),
+            Err(e) if terminal && tries_left > 0 => show::warn(format_args!("{e}: try again")),
             Err(e) => {
                 return Err(Failure::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() }.into());
             }
@@ -211,7 +211,7 @@ fn ask(prompt: &str) -> Result<UnlockSecret> {
     if !std::io::stdin().is_terminal() {
         return Err(refused("there is no terminal. Name the source of the secret with --unlock"));
     }
-    let mut typed = rpassword::prompt_password(prompt).map_err(|e| refused(&e.to_string()))?;
+    let mut typed = rpassword::prompt_password(visible(prompt)).map_err(|e| refused(&e.to_string()))?;
     let secret = if typed.is_empty() {
         Err(refused("the input was empty"))
     } else {

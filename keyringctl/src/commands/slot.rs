@@ -7,6 +7,7 @@ use super::slot_row::SlotRow;
 use super::verdict::Verdict;
 use super::{all_copies, sync};
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use keyring_external::keyring::{Keyring, inspect, load_beside_others};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
@@ -163,7 +164,7 @@ fn deliver(keyring: &Keyring, target: &TargetKeyring, out: &mut Output) -> Resul
             Ok(()) => "Its slot was removed again".to_owned(),
             Err(why) => format!(
                 "Its slot could not be removed again ({why}): run keyringctl slot remove {} {number}{}",
-                target.path.display(),
+                target.path.shown(),
                 target.secret.option()
             ),
         };

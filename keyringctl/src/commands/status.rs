@@ -12,6 +12,7 @@ use super::secret;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
 use crate::error::Result;
+use crate::show::Shown;
 use copy_status::{CopyStatus, Description, WitnessSays, Wrong};
 use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
@@ -71,7 +72,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if let Some(datadir) = without_witness {
         out.line(format_args!(
             "there is no witness in {}: the keyring that it last used is not known",
-            datadir.display()
+            datadir.shown()
         ));
     }
     out.document(&copies);
@@ -129,7 +130,7 @@ fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
             metrics.family(name, help);
             for found in all {
                 let id = found.about.as_ref().map_or_else(String::new, |a| a.id.to_string());
-                let labels: Labels<'_> = &[("path", &found.path.display()), ("keyring", &id)];
+                let labels: Labels<'_> = &[("path", &found.path.exact()), ("keyring", &id)];
                 value(found).into_iter().for_each(|value| metrics.sample(name, labels, value));
             }
         };
@@ -265,7 +266,7 @@ fn describe(header: &ClaimedHeader) -> Description {
 }
 
 fn print(out: &mut Output, found: &CopyStatus) {
-    out.line(found.path.display());
+    out.line(found.path.shown());
     if let Some(error) = &found.error {
         out.field("FAILED", error);
     }

@@ -6,10 +6,11 @@ mod merge;
 
 pub(super) use args::Args;
 
-use super::output::{Output, shell_word, stderr_report};
+use super::output::{Output, stderr_report};
 use super::verdict::Verdict;
 use super::{apart, missing, stat};
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Standing, load_beside_others};
 use keyring_external::store::fs::Fs;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 /// The result for one copy.
 #[derive(Serialize)]
 struct SyncedCopy {
+    #[serde(serialize_with = "crate::show::path")]
     path: PathBuf,
     fine: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,9 +47,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         volume::check_directory(fs.as_ref(), path).map(|()| vacancy)
     };
     let again = || {
-        let mirrors: Vec<_> = all.iter().filter(|path| *path != first).map(|path| shell_word(path)).collect();
+        let mirrors: Vec<_> = all.iter().filter(|path| *path != first).map(|path| path.shown()).collect();
         let unlock = args.secret.option();
-        format!("keyringctl sync {} --mirror {}{unlock}", shell_word(first), mirrors.join(" --mirror "))
+        format!("keyringctl sync {} --mirror {}{unlock}", first.shown(), mirrors.join(" --mirror "))
     };
     let vacancy =
         |path: &PathBuf| vacancy(path).map_err(|e| missing::cannot_create(e, Some(first), &again()));
@@ -84,9 +86,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fine = rows.iter().filter(|r| r.fine).count();
     for row in &rows {
         let text = match (&row.error, row.made) {
-            (Some(why), _) => format!("FAILED   {}: {why}", row.path.display()),
-            (None, true) => format!("CREATED  {}", row.path.display()),
-            (None, false) => format!("OK       {}", row.path.display()),
+            (Some(why), _) => format!("FAILED   {}: {why}", row.path.shown()),
+            (None, true) => format!("CREATED  {}", row.path.shown()),
+            (None, false) => format!("OK       {}", row.path.shown()),
         };
         out.line(text);
     }
@@ -114,7 +116,7 @@ pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>
         if all.contains(&path) {
             return Err(Error::Usage(format!(
                 "{} is named twice: each copy needs its own path",
-                path.display()
+                path.shown()
             )));
         }
         if let Some(other) = all.iter().find(|other| apart::is_one_file(other, &path)) {

@@ -9,6 +9,7 @@ use super::output::{Output, counted};
 use super::verdict::Verdict;
 use super::{apart, secret};
 use crate::error::Result;
+use crate::show::Shown;
 use keyring_external::format::image::Note;
 use keyring_external::keyring::load_with;
 use keyring_external::store::fs::Fs;
@@ -38,6 +39,7 @@ pub(super) struct Args {
 /// The result for one file.
 #[derive(Serialize)]
 struct Checked {
+    #[serde(serialize_with = "crate::show::path")]
     path: PathBuf,
     fine: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,12 +71,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         match (&checked.error, checked.id, checked.generation, checked.keys) {
             (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(
                 "{head} {}: keyring {id}, generation {generation}, {}, {}",
-                path.display(),
+                path.shown(),
                 counted(keys, "key"),
                 if checked.fine { "every byte authenticated" } else { "all of them intact, but" }
             )),
             (error, ..) => {
-                out.line(format_args!("{head} {}: {}", path.display(), error.as_deref().unwrap_or_default()))
+                out.line(format_args!("{head} {}: {}", path.shown(), error.as_deref().unwrap_or_default()))
             }
         }
         for note in &checked.notes {

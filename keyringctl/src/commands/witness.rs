@@ -5,6 +5,7 @@ use super::output::{Output, counted, stderr_report};
 use super::secret;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
+use crate::show::{Shown, exact_paths};
 use crate::tablespace;
 use keyring_external::error::Failure;
 use keyring_external::keyring::witness_claims;
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             match &seen {
                 Some(w) => out.line(format_args!(
                     "{} was last used with keyring {}, generation {}",
-                    datadir.display(),
+                    datadir.shown(),
                     w.id,
                     w.generation
                 )),
@@ -66,15 +67,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     Some(path) => format!(
                         "{} is damaged or not a witness: it is not known which keyring the data directory last used. The \
                          server logs a warning when it starts, and replaces the file when it uses the keyring",
-                        path.display()
+                        path.shown()
                     ),
                     None => format!(
                         "there is no witness in {}: the keyring that it last used is not known",
-                        datadir.display()
+                        datadir.shown()
                     ),
                 }),
             }
-            out.document(&json!({ "datadir": datadir, "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
+            out.document(&json!({ "datadir": datadir.exact(), "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
             Ok(if seen.is_some() { Verdict::Fine } else { Verdict::NotFine })
         }
         Command::Accept { path, datadir, secret, yes } => {
@@ -95,14 +96,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     out.line(format_args!("last used keyring:   {}, generation {}", w.id, w.generation))
                 }
                 None => out.line(match unreadable(datadir) {
-                    Some(path) => format!("last used keyring:   not known, {} is damaged", path.display()),
+                    Some(path) => format!("last used keyring:   not known, {} is damaged", path.shown()),
                     None => "last used keyring:   none (there is no witness)".to_owned(),
                 }),
             }
             if missing.is_empty() {
                 out.line(format_args!(
                     "this keyring has every master key that the files in {} need ({})",
-                    datadir.display(),
+                    datadir.shown(),
                     needed.len()
                 ));
             }
@@ -110,14 +111,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 out.line(format_args!(
                     "MISSING {id}, needed by {}, such as {}",
                     counted(files.len(), "file"),
-                    files.first().map_or_else(String::new, |f| f.display().to_string())
+                    files.first().map_or_else(String::new, |f| f.shown())
                 ));
             }
             out.document(&json!({
                 "keyring": { "id": status.id, "generation": status.generation, "keys": status.keys },
                 "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })),
                 "needed": needed.len(),
-                "missing": missing.iter().map(|(id, files)| json!({ "key": id, "files": files })).collect::<Vec<_>>(),
+                "missing": missing.iter().map(|(id, files)| json!({ "key": id, "files": exact_paths(files) })).collect::<Vec<_>>(),
             }));
             if !yes {
                 confirm(out, missing.len())?;
@@ -148,8 +149,8 @@ fn refuse_while_in_use(datadir: &Path) -> Result<()> {
             let by = held.pid.map_or_else(String::new, |pid| format!(" (process {})", pid.as_raw_nonzero()));
             Err(Error::Usage(format!(
                 "nothing was accepted: a server is running on {} and has locked {}{by}. Stop the server first",
-                datadir.display(),
-                path.display()
+                datadir.shown(),
+                path.shown()
             )))
         }
         // A filesystem that does not support locks has none.
@@ -169,8 +170,8 @@ fn confirm(out: &mut Output, missing: usize) -> Result<()> {
     } else {
         String::new()
     };
-    eprint!("Accept this keyring for the data directory?{lost} [yes/no]: ");
-    let _ = io::stderr().flush();
+    let question = format!("Accept this keyring for the data directory?{lost} [yes/no]: ");
+    let _ = io::stderr().write_all(question.as_bytes());
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(Failure::System)?;
     if answer.trim() == "yes" { Ok(()) } else { Err(refused("the answer was not yes")) }

@@ -135,11 +135,16 @@ impl Manifest {
     }
 }
 
+/// A path as a word in a unit.
+pub fn unit_path(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%%").replace(' ', "\\x20")
+}
+
 /// The drop-in for mysqld's unit.
 pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
     let (mut required, mut wanted, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for (i, copy) in host.copies().enumerate() {
-        let directory = directory_of(copy).to_string_lossy().replace('%', "%%").replace(' ', "\\x20");
+        let directory = unit_path(directory_of(copy));
         let mount = mount_of(mounts, copy).filter(|m| m.point != Path::new("/"));
         // A server that may start with one copy must not wait for the volume of another.
         if i == 0 || host.min_copies as usize > i {

@@ -4,6 +4,7 @@
 
 use super::needs::Need;
 use super::{Host, Way, manifest_of};
+use crate::show::Shown;
 use keyring_external::config::file::file_in;
 use keyring_external::store::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
@@ -156,13 +157,13 @@ impl Labelled {
         let mut all = Vec::new();
         if !self.has_default(real) {
             let below = if self.is_directory { "(/.*)?" } else { "" };
-            let pattern = quoted(&format!("{}{below}", escaped(&equal.to_string_lossy())));
+            let pattern = format!("{}{below}", escaped(&equal.to_string_lossy())).shown();
             let set = |change| format!("semanage fcontext {change} -t {} {pattern}", self.kind);
             // It can be added only once, and changed only then. What stops both is said by the second.
             all.push(format!("{} 2>/dev/null || {}", set("-m"), set("-a")));
         }
         let recursive = if self.is_directory { "R" } else { "" };
-        all.push(format!("restorecon -{recursive}Fv {}", quoted(&real.to_string_lossy())));
+        all.push(format!("restorecon -{recursive}Fv {}", real.shown()));
         all
     }
 }
@@ -185,16 +186,6 @@ fn escaped(path: &str) -> String {
     out
 }
 
-/// Quotes a word for a shell, if it needs that.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 /// What the policy calls a path: its file contexts know some directories under another name only. `equivalences` are the
 /// texts of `file_contexts.subs` and `file_contexts.subs_dist`.
 pub fn equivalent(path: &Path, equivalences: &[String]) -> PathBuf {
@@ -214,9 +205,9 @@ pub fn equivalent(path: &Path, equivalences: &[String]) -> PathBuf {
 
 /// The option that gives all files of a mount a type. It must be in `/etc/fstab`, and cannot be changed by remounting.
 pub fn mount_commands(point: &Path, kind: &str) -> Vec<String> {
-    let shown = quoted(&point.to_string_lossy());
+    let shown = point.shown();
     vec![
-        format!("in /etc/fstab, add to the options of {}: context={}", point.display(), context_of(kind)),
+        format!("in /etc/fstab, add to the options of {}: context={}", shown, context_of(kind)),
         format!("then run: umount {shown} && mount {shown}"),
     ]
 }
@@ -252,7 +243,6 @@ mod tests {
         let [first, second] = &commands("/mnt/it's my.key (1)", true, DATA)[..] else { panic!() };
         assert!(first.ends_with(r"'/mnt/it'\''s\x20my\.key\x20\(1\)(/.*)?'"), "{first}");
         assert_eq!(second, r"restorecon -RFv '/mnt/it'\''s my.key (1)'");
-        assert_eq!(quoted("a$b`c"), "'a$b`c'");
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub struct ServerKeyring {
     /// The number of copies that are up to date, and of configured copies.
     pub copies: (u32, u32),
     /// The paths of its copies, the first one first.
+    #[serde(serialize_with = "crate::show::paths")]
     pub paths: Vec<PathBuf>,
     /// The last failure; empty if there was none.
     pub last_error: String,

@@ -9,6 +9,7 @@ pub use links::{below_root, directories_to};
 
 use super::modifiers::resolve;
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use line::{Line, parse};
 use open::Found;
 use std::collections::BTreeMap;
@@ -58,12 +59,7 @@ pub struct AbsentFile {
 impl AbsentFile {
     /// The line and what it includes, for messages.
     pub fn what(&self) -> String {
-        format!(
-            "{} line {} includes {}, which does not exist",
-            self.by.display(),
-            self.line,
-            self.path.display()
-        )
+        format!("{} line {} includes {}, which does not exist", self.by.shown(), self.line, self.path.shown())
     }
 }
 
@@ -101,7 +97,7 @@ impl OptionLine {
     pub fn place(&self) -> String {
         match self.line {
             0 => self.source(),
-            line => format!("{} line {line}", self.file.display()),
+            line => format!("{} line {line}", self.file.shown()),
         }
     }
 
@@ -109,14 +105,14 @@ impl OptionLine {
     pub fn source(&self) -> String {
         match self.line {
             0 if self.file.starts_with("/proc") => "the command line of the running mysqld".to_owned(),
-            0 => format!("the command line of mysqld in {}", self.file.display()),
-            _ => self.file.display().to_string(),
+            0 => format!("the command line of mysqld in {}", self.file.shown()),
+            _ => self.file.shown(),
         }
     }
 }
 
 fn wrong(file: &Path, line: usize, why: &str) -> Error {
-    Error::Usage(format!("{}, line {line}: {why}", file.display()))
+    Error::Usage(format!("{}, line {line}: {why}", file.shown()))
 }
 
 impl OptionFiles {
@@ -155,7 +151,7 @@ impl OptionFiles {
         if self.files.len() + self.ignored.len() >= MAX_FILES {
             return Err(Stop::Failed(Error::Usage(format!(
                 "{} is one file too many: these option files lead to more than {MAX_FILES} others. Do they include each other?",
-                file.display()
+                file.shown()
             ))));
         }
         let found = match self.planned.get(&without_links(root, file)) {
@@ -170,7 +166,7 @@ impl OptionFiles {
                 return Ok(());
             }
             Found::Directory => {
-                self.idle.push(format!("{} is a directory: MySQL passes over it", file.display()));
+                self.idle.push(format!("{} is a directory: MySQL passes over it", file.shown()));
                 return Ok(());
             }
         };
@@ -191,7 +187,7 @@ impl OptionFiles {
                 Line::Include(_) | Line::IncludeDir(_) if depth == DEPTH => {
                     self.idle.push(format!(
                         "{} line {number} is nested too deeply: MySQL ignores what it includes",
-                        file.display()
+                        file.shown()
                     ));
                 }
                 Line::Include(path) => {
@@ -253,7 +249,7 @@ impl OptionFiles {
             _ => Stop::Refused(wrong(
                 file,
                 number,
-                &format!("cannot read the directory {}: {e}. mysqld does not start", path.display()),
+                &format!("cannot read the directory {}: {e}. mysqld does not start", path.shown()),
             )),
         })?;
         let mut names = Vec::new();

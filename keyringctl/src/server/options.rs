@@ -3,6 +3,7 @@
 
 use super::option_file::OptionFiles;
 use crate::error::Result;
+use crate::show::{self, Shown};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -167,10 +168,10 @@ impl ConnectOptions {
     fn read(&mut self, file: &Path) -> Result<()> {
         let mut read = OptionFiles::read(file, Path::new("/"))?;
         for ignored in &read.ignored {
-            eprintln!(
-                "keyringctl: ignoring {}, because every user can write to it. Run chmod o-w",
-                ignored.display()
-            );
+            let file = ignored.shown();
+            show::warn(format_args!(
+                "ignoring {file}, because every user can write to it. Run chmod o-w {file}"
+            ));
         }
         for entry in read.entries.iter_mut().filter(|e| GROUPS.contains(&e.group.as_str())) {
             // Taken, so that no second copy of a password remains.

@@ -3,6 +3,7 @@
 
 use super::options::{ConnectOptions, Protocol, SslMode};
 use crate::error::{Error, Result, ServerError};
+use crate::show::Shown;
 use mysql::prelude::{FromRow, FromValue, Queryable};
 use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
 use std::path::{Path, PathBuf};
@@ -167,8 +168,9 @@ fn target(options: &ConnectOptions) -> (OptsBuilder, String, bool) {
             let existing = SOCKETS.iter().find(|s| Path::new(s).exists());
             PathBuf::from(existing.unwrap_or(&SOCKETS[0]))
         });
-        let way = socket.display().to_string();
-        (OptsBuilder::new().socket(Some(way.clone())), way, true)
+        // The client takes text only; MySQL's own does too.
+        let path = socket.to_string_lossy().into_owned();
+        (OptsBuilder::new().socket(Some(path)), socket.shown(), true)
     } else {
         // "localhost" may resolve to ::1, where mysqld may not listen.
         let address = if host == "localhost" { "127.0.0.1" } else { host };

@@ -11,6 +11,7 @@ use super::space::{self, Depth, How};
 use super::verdict::FileVerdict;
 use super::walk::{self, DataFiles};
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub fn find(directories: &[PathBuf]) -> Result<DataFiles> {
     walk::find(directories).map_err(|(path, e)| {
         Error::Usage(format!(
             "cannot read the directory {}: {e}. Check the path, and run this as root or as the user that mysqld runs as",
-            path.display()
+            path.shown()
         ))
     })
 }
@@ -56,9 +57,7 @@ pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
     for file in check_datadir(datadir, &NoKeys)? {
         if file.state == FileState::Unreadable {
             let why = file.notes.first().cloned().unwrap_or_default();
-            // Anyone who can write to the directory can choose the name.
-            let path = file.path.display().to_string();
-            return Err(Error::Usage(format!("cannot read {}: {why}", path.escape_debug())));
+            return Err(Error::Usage(format!("cannot read {}: {why}", file.path.shown())));
         }
         if let Some(key) = file.key.filter(|_| file.kind != DataFileKind::Doublewrite) {
             keys.entry(key).or_default().push(file.path);

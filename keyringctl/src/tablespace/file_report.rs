@@ -111,6 +111,7 @@ impl FileState {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FileReport {
     /// The file.
+    #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
     /// What it contains.
     pub kind: DataFileKind,

@@ -5,6 +5,7 @@ use super::line::{Figure, Level, Line, joined};
 use crate::commands::status::copy_status::{CopyStatus, Wrong};
 use crate::error::{Error, Result};
 use crate::server::{Figures, KeyringFigures};
+use crate::show::Shown;
 use keyring_external::keyring::RELOAD_FAILED;
 use std::path::Path;
 
@@ -108,12 +109,12 @@ fn of_copies(
             Some(Wrong::Diverged | Wrong::AnotherKeyring) => Level::Critical,
             Some(Wrong::OtherSecret | Wrong::Unusable | Wrong::Behind | Wrong::SameFile) | None => too_few,
         };
-        problems.push(Problem { level, text: format!("{}: {}", copy.path.display(), what(copy)) });
+        problems.push(Problem { level, text: format!("{}: {}", copy.path.shown(), what(copy)) });
     }
     let too_few = if writable + closed < limits.min_copies { Level::Critical } else { Level::Warning };
     for copy in good.iter().filter(|_| stores) {
         if let Some(why) = unchangeable(copy) {
-            let text = format!("{}: no new key can be stored: {why}", copy.path.display());
+            let text = format!("{}: no new key can be stored: {why}", copy.path.shown());
             problems.push(Problem { level: too_few, text });
         }
     }
@@ -145,7 +146,7 @@ fn of_copies(
 /// Nothing tells whether the copies are older than the data. `stores`: the server writes a witness.
 fn no_witness(datadir: &Path, stores: bool) -> Problem {
     let text =
-        format!("there is no witness in {}: the keyring that it last used is not known", datadir.display());
+        format!("there is no witness in {}: the keyring that it last used is not known", datadir.shown());
     if stores {
         let help = "Check that this is the server's data directory; a server that uses the keyring writes it";
         Problem { level: Level::Warning, text: format!("{text}. {help}") }

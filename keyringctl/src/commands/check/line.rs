@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The line that a check prints, as monitoring systems read it.
 
-use crate::commands::output::{document_text, visible};
+use crate::commands::output::document_text;
 use crate::error::Error;
+use crate::show::visible;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};

@@ -5,6 +5,7 @@ use super::judge::Problem;
 use super::line::Level;
 use crate::commands::stat::metadata;
 use crate::server::{ServerKeyring, Session};
+use crate::show::Shown;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -52,19 +53,16 @@ impl Used {
         }
         let is_absent = |path: &&PathBuf, among: &[PathBuf]| among.iter().all(|other| differ(path, other));
         let warning = |text| Problem { level: Level::Warning, text };
-        let used: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let used: Vec<_> = self.paths.iter().map(|path| path.shown()).collect();
         let unused = named.iter().filter(|path| is_absent(path, &self.paths)).map(|path| {
             warning(format!(
                 "{} is not a copy that the server uses. It uses {}: name these instead",
-                path.display(),
+                path.shown(),
                 used.join(" and ")
             ))
         });
         let forgotten = self.paths.iter().filter(|path| is_absent(path, named)).map(|path| {
-            warning(format!(
-                "the server also uses {}, which was not named and is not checked",
-                path.display()
-            ))
+            warning(format!("the server also uses {}, which was not named and is not checked", path.shown()))
         });
         unused.chain(forgotten).collect()
     }

@@ -6,6 +6,7 @@ use super::host_view::HostView;
 use crate::commands::apparmor::{FoundProfile, profiles};
 use crate::host::apparmor::{MissingAccess, include_line, local_rules};
 use crate::host::needs::needs;
+use crate::show::Shown;
 use std::fs;
 
 const RULES: &str = "apparmor-rules";
@@ -47,8 +48,8 @@ fn twice(all: &[&FoundProfile], found: &mut Findings) {
                 &later.file,
                 format!(
                     "{} and {} both contain the profile {}",
-                    earlier.file.display(),
-                    later.file.display(),
+                    earlier.file.shown(),
+                    later.file.shown(),
                     later.profile.name
                 ),
                 "AppArmor loads both, and the one that it loads last counts.",
@@ -59,7 +60,7 @@ fn twice(all: &[&FoundProfile], found: &mut Findings) {
 }
 
 fn state(view: &HostView<'_>, found: &FoundProfile) -> ProfileState {
-    let (shown, profile) = (found.file.display(), &found.profile);
+    let (shown, profile) = (found.file.shown(), &found.profile);
     if !profile.is_enforced() || found.is_marked(view.site, "force-complain") {
         return ProfileState::Off(format!("the AppArmor profile {shown} only logs (complain mode)"));
     }
@@ -102,14 +103,14 @@ fn rules(view: &HostView<'_>, of: &FoundProfile, level: FindingLevel, found: &mu
         .iter()
         .map(|m| {
             let denied = if m.denied { ", denied by another rule" } else { "" };
-            format!("{} ({}: {}{denied})", m.need.path.display(), m.need.what, m.access)
+            format!("{} ({}: {}{denied})", m.need.path.shown(), m.need.what, m.access)
         })
         .collect();
     found
         .add(
             level,
             RULES,
-            format!("the AppArmor profile {} does not let mysqld open what the keyring needs: {}", of.file.display(), list.join("; ")),
+            format!("the AppArmor profile {} does not let mysqld open what the keyring needs: {}", of.file.shown(), list.join("; ")),
             "mysqld then starts without a keyring and cannot read encrypted data. Only the kernel's log says why.",
             &remedy(view, of, &missing),
         )
@@ -122,7 +123,7 @@ fn remedy(view: &HostView<'_>, of: &FoundProfile, missing: &[MissingAccess]) -> 
     if !of.includes_local {
         fix.push(format!(
             "in {}, before the closing brace of the profile {}, which includes no file for local rules:",
-            of.file.display(),
+            of.file.shown(),
             of.profile.name
         ));
         fix.push(format!("    {}", include_line(&of.local)));
@@ -134,11 +135,11 @@ fn remedy(view: &HostView<'_>, of: &FoundProfile, missing: &[MissingAccess]) -> 
     // The file may have the rules, and the profile not include it.
     if of.includes_local || lines.iter().any(|line| !present.contains(line)) {
         let by = if of.includes_local { " (keyringctl setup writes it)" } else { "" };
-        fix.push(format!("in {}{by}:", of.local.display()));
+        fix.push(format!("in {}{by}:", of.local.shown()));
         fix.extend(lines.iter().map(|line| format!("    {line}")));
     }
     if missing.iter().any(|m| m.denied) {
-        fix.push(format!("also remove the deny rule from {} or from a file it includes", of.file.display()));
+        fix.push(format!("also remove the deny rule from {} or from a file it includes", of.file.shown()));
     }
     fix.push(format!("then run: {}", of.reload()));
     fix

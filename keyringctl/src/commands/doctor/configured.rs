@@ -10,6 +10,7 @@ use crate::commands::site::Site;
 use crate::host::files::Manifest;
 use crate::host::{Host, Way, manifest_of};
 use crate::server::{OptionLine, PLUGIN_OPTIONS, is_unknown_to_plugin};
+use crate::show::Shown;
 use keyring_external::config::file::{self, COMPONENT};
 use keyring_external::config::{MAX_COPIES, MAX_WAIT};
 use keyring_external::keyring::check_copies;
@@ -131,7 +132,7 @@ fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manif
         found.error(
             "manifest",
             path,
-            format!("cannot read the manifest {}: {why}", site.at(path).display()),
+            format!("cannot read the manifest {}: {why}", site.at(path).shown()),
             "mysqld then starts without a keyring.",
             &[format!(r#"{{ "components": "file://{COMPONENT}" }}"#)],
         );

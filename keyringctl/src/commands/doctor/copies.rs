@@ -4,6 +4,7 @@
 use super::finding::Findings;
 use super::host_view::HostView;
 use crate::commands::content::{Content, remedy};
+use crate::show::Shown;
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Relation, check_claims_by_witness};
 use keyring_external::store::fs::Fs;
@@ -22,7 +23,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
     let newest = (0..opened.len()).filter(ours).fold(None, newest).and_then(|i| opened.get(i));
     let Some((newest_path, newest)) = newest else { return };
     for (i, (path, of_this)) in opened.iter().enumerate() {
-        let (shown, generation) = (path.display(), of_this.generation());
+        let (shown, generation) = (path.shown(), of_this.generation());
         let before =
             opened.iter().take(i).find(|(_, other)| of_this.relation_to(other) == Relation::Diverged);
         if let Some((other, of_other)) = before {
@@ -31,7 +32,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 path,
                 format!(
                     "{} (generation {}) and {shown} (generation {generation}) have diverged: they hold different keys",
-                    other.display(),
+                    other.shown(),
                     of_other.generation()
                 ),
                 "Each may hold keys that the other does not have. A running server changes only one of them, and may refuse to start with them.",
@@ -45,7 +46,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 format!(
                     "{shown} is keyring {}, but {} is keyring {}",
                     of_this.claims.header.id,
-                    first.display(),
+                    first.shown(),
                     of_first.claims.header.id
                 ),
                 "It is not a copy of the keyring that the server uses.",
@@ -58,7 +59,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 "Newer keys are on fewer volumes than they should be.",
                 &[
                     "a running server brings it up to date at its next status query; otherwise run:".to_owned(),
-                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.display(), view.secret_args().option()),
+                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.shown(), view.secret_args().option()),
                 ],
             ),
             Relation::Unknown => found.warning(
@@ -66,7 +67,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 path,
                 format!(
                     "{shown} has generation {generation}, but {} has {}: without the unlock secret, doctor cannot tell whether it is behind or has diverged",
-                    newest_path.display(),
+                    newest_path.shown(),
                     newest.generation()
                 ),
                 "Newer keys are on fewer volumes than they should be, or each copy holds keys that the other does not have.",

@@ -6,6 +6,7 @@ use crate::commands::site::{OPTION_FILE, Site};
 use crate::host::Way;
 use crate::host::early_plugins::{is_other_keyring, library, missing_from};
 use crate::server::OptionLine;
+use crate::show::Shown;
 
 pub(in crate::commands) const EARLY: &str = "early-plugin-load";
 const CHECK: &str = "early-plugins";
@@ -54,7 +55,7 @@ pub(in crate::commands) fn how_to_remove(site: &Site, loaded: &OptionLine) -> St
         lines.dedup();
         return format!("remove {EARLY} of the plugin{rest} and its options: {}", lines.join(", "));
     }
-    let mut what = format!("delete {}", loaded.file.display());
+    let mut what = format!("delete {}", loaded.file.shown());
     if !others.is_empty() {
         what.push_str(&format!(
             " (another option file must then name what it loads too: {EARLY} = {others})"
@@ -70,7 +71,7 @@ pub(in crate::commands) fn how_to_remove(site: &Site, loaded: &OptionLine) -> St
 
 /// The line that includes the file of `loaded`, as opposed to its directory.
 fn include_of(site: &Site, loaded: &OptionLine) -> Option<String> {
-    let file = site.seen(&loaded.file).display().to_string();
+    let file = site.seen(&loaded.file).to_string_lossy().into_owned();
     let including = site.options.includes.iter().filter(|(included, _)| *included == loaded.file);
     including.into_iter().find_map(|(_, by)| {
         let text = site.text(&site.seen(by)).ok().flatten()?;
@@ -79,6 +80,6 @@ fn include_of(site: &Site, loaded: &OptionLine) -> Option<String> {
             (path.starts_with(char::is_whitespace) && path.contains(&file)).then_some(())
         };
         let number = text.lines().position(|line| is_include(line).is_some())?;
-        Some(format!("{} line {}", by.display(), number + 1))
+        Some(format!("{} line {}", by.shown(), number + 1))
     })
 }

@@ -7,6 +7,7 @@ use super::permission::{PASS, READ, may, may_write};
 use crate::commands::site::Site;
 use crate::host::needs::needs;
 use crate::host::{Way, manifest_of};
+use crate::show::Shown;
 use keyring_external::config::file::{COMPONENT, file_in};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -65,11 +66,11 @@ fn library(view: &HostView<'_>, found: &mut Findings) {
         found.error(
             "library",
             &path,
-            format!("{} does not exist", place.display()),
+            format!("{} does not exist", place.shown()),
             "mysqld starts without a keyring, or not at all.",
             &[format!(
                 "make install PLUGIN_DIR={}, or the package keyring-external",
-                view.host.plugin_dir.display()
+                view.host.plugin_dir.shown()
             )],
         );
         return;
@@ -78,9 +79,9 @@ fn library(view: &HostView<'_>, found: &mut Findings) {
         found.error(
             "library",
             &path,
-            format!("{} has no permission to read {}", view.site.user, place.display()),
+            format!("{} has no permission to read {}", view.site.user, place.shown()),
             "mysqld cannot load it.",
-            &[format!("chmod 0644 {}", place.display())],
+            &[format!("chmod 0644 {}", place.shown())],
         );
     }
     if meta.mode() & 0o022 != 0 || meta.uid() != 0 {
@@ -89,12 +90,12 @@ fn library(view: &HostView<'_>, found: &mut Findings) {
             &path,
             format!(
                 "users other than root can change {} (owner {}, mode {:04o})",
-                place.display(),
+                place.shown(),
                 meta.uid(),
                 meta.mode() & 0o7777
             ),
             "Anyone who changes it can run code in the server and read its keys.",
-            &[format!("chown root:root {0} && chmod 0644 {0}", place.display())],
+            &[format!("chown root:root {0} && chmod 0644 {0}", place.shown())],
         );
     }
     let other = match view.host.way {
@@ -106,9 +107,9 @@ fn library(view: &HostView<'_>, found: &mut Findings) {
         found.warning(
             "library",
             &path,
-            format!("{} and {} are the same file under two names", place.display(), sibling.display()),
+            format!("{} and {} are the same file under two names", place.shown(), sibling.shown()),
             "A process that loads both, as a migration does, would use one state for two keyrings.",
-            &[format!("rm {1} && cp {0} {1}", place.display(), sibling.display())],
+            &[format!("rm {1} && cp {0} {1}", place.shown(), sibling.shown())],
         );
     }
 }
@@ -127,11 +128,11 @@ fn closed_directories(view: &HostView<'_>, found: &mut Findings) {
             format!(
                 "{} has no permission to pass {} on the way to {} (mode {mode:04o})",
                 view.site.user,
-                dir.display(),
-                need.path.display()
+                dir.shown(),
+                need.path.shown()
             ),
             &format!("mysqld cannot open {}.", need.what),
-            &[format!("chmod o+x {0}; or chown {1}: {0}", dir.display(), view.site.user)],
+            &[format!("chmod o+x {0}; or chown {1}: {0}", dir.shown(), view.site.user)],
         );
         reported.push(dir);
     }
@@ -153,7 +154,7 @@ pub(in crate::commands) fn closed_directory_above(site: &Site, path: &Path) -> O
 fn readable(view: &HostView<'_>, path: &Path, check: &'static str, what: &str, found: &mut Findings) {
     let place = view.local_path(path);
     let Ok(meta) = fs::metadata(&place) else { return };
-    let shown = place.display();
+    let shown = place.shown();
     if !may(&meta, view.site.account.as_ref(), READ) {
         found.error(
             check,

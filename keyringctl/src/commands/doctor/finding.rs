@@ -2,6 +2,7 @@
 //! The findings of checks.
 
 use crate::commands::output::{Output, counted};
+use crate::show::Shown;
 use keyring_external::store::real::effective_user;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ pub(in crate::commands) struct Finding {
     pub check: &'static str,
     pub level: FindingLevel,
     /// The file or directory concerned.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::show::optional_path")]
     pub path: Option<PathBuf>,
     /// What was found.
     pub what: String,
@@ -56,7 +57,7 @@ impl Finding {
 
 /// Says which user can read a file that this user cannot read.
 fn no_permission(file: &Path, is_root: bool) -> String {
-    let file = file.display();
+    let file = file.shown();
     if is_root {
         // A network volume whose server does not trust this host's root.
         format!(

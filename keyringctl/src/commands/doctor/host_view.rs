@@ -7,6 +7,7 @@ use crate::commands::secret;
 use crate::commands::site::{Site, mounts_below};
 use crate::host::Host;
 use crate::host::mounts::{self, FstabEntry, Mount, mount_of};
+use crate::show::Shown;
 use keyring_external::store::deadline;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
@@ -46,7 +47,7 @@ impl<'a> HostView<'a> {
             found.error(
                 "volume",
                 copy,
-                format!("the volume of {} did not answer within {} seconds", copy.display(), ANSWER.as_secs()),
+                format!("the volume of {} did not answer within {} seconds", copy.shown(), ANSWER.as_secs()),
                 "A running server still reads keys from memory, but can store no new key there. doctor checked nothing else.",
                 &["check the mount: is the network server down, or the disk failing (dmesg)?".to_owned(), "to detach a hung mount: umount -f".to_owned()],
             );

@@ -7,6 +7,7 @@ use super::host_view::HostView;
 use crate::commands::apart::same_as_earlier;
 use crate::commands::content::Content;
 use crate::commands::missing;
+use crate::show::Shown;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, inspect, load_with};
@@ -45,7 +46,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
             &[
                 format!(
                     "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
-                    view.host.keyring.display(),
+                    view.host.keyring.shown(),
                     view.secret_args().option()
                 ),
                 "then add that path to the mirrors in the server's configuration".to_owned(),
@@ -93,12 +94,12 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
                         .to_owned(),
                 ]
             }
-            (Some(Refusal::Exposed { path, fix, .. }), _) => vec![format!("chmod {fix} {}", path.display())],
-            _ => vec![format!("configure the path of the keyring file itself instead of {}", copy.display())],
+            (Some(Refusal::Exposed { path, fix, .. }), _) => vec![format!("chmod {fix} {}", path.shown())],
+            _ => vec![format!("configure the path of the keyring file itself instead of {}", copy.shown())],
         };
         let what = match (e.refusal(), other) {
             (Some(Refusal::Missing { found, .. }), Some(_)) => {
-                format!("no copy at {}: {found}", place.display())
+                format!("no copy at {}: {found}", place.shown())
             }
             _ => e.to_string(),
         };
@@ -110,7 +111,7 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
         found.add(
             FindingLevel::Note,
             "leftover-write",
-            format!("an interrupted write left {}", temporary_of(&place).display()),
+            format!("an interrupted write left {}", temporary_of(&place).shown()),
             "If the keyring verifies, the file is not needed. The next change that rewrites the keyring removes it.",
             &[],
         );
@@ -150,13 +151,13 @@ fn owner(view: &HostView<'_>, copy: &Path, found: &mut Findings) {
                 path,
                 format!(
                     "{} belongs to user id {}, but mysqld runs as {} ({})",
-                    place.display(),
+                    place.shown(),
                     meta.uid(),
                     account.name,
                     account.uid
                 ),
                 "mysqld cannot open the keyring, or cannot store a new key.",
-                &[format!("chown {}: {}", account.name, place.display())],
+                &[format!("chown {}: {}", account.name, place.shown())],
             );
         }
     }
@@ -167,9 +168,9 @@ fn slots(path: &Path, claims: &Claims, found: &mut Findings) {
         found.warning(
             "recovery-slot",
             path,
-            format!("{} has no unlock slot for a recovery key", path.display()),
+            format!("{} has no unlock slot for a recovery key", path.shown()),
             "If the unlock secret is lost, for example with the server's disk, nothing can unlock the keyring.",
-            &[format!("keyringctl slot add {} --recovery --unlock SOURCE", path.display())],
+            &[format!("keyringctl slot add {} --recovery --unlock SOURCE", path.shown())],
         );
     }
 }
@@ -181,7 +182,7 @@ fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findin
             "verify",
             format!(
                 "{} was not verified: doctor cannot read the secret where mysqld reads it. Use --unlock",
-                copy.display()
+                copy.shown()
             ),
             "",
         );
@@ -194,7 +195,7 @@ fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findin
                 found.warning(
                     "verify",
                     copy,
-                    format!("{}: {note}", place.display()),
+                    format!("{}: {note}", place.shown()),
                     "The volume may be failing.",
                     &["check dmesg; keyringctl sync repairs it from another copy".to_owned()],
                 );
@@ -203,14 +204,14 @@ fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findin
         }
         // The check unlock-secret says what is wrong with the source.
         Err(Error::Failure(Failure::Unlock { .. })) => {
-            found.note("verify", format!("{} was not verified: cannot read {source}", place.display()), "")
+            found.note("verify", format!("{} was not verified: cannot read {source}", place.shown()), "")
         }
         Err(e) => found.error(
             "verify",
             copy,
             e.to_string(),
             "The server will not be able to open it at its next start.",
-            &[format!("keyringctl status {}", place.display())],
+            &[format!("keyringctl status {}", place.shown())],
         ),
     }
     None

@@ -6,6 +6,7 @@ use crate::commands::site::Site;
 use crate::host::early_plugins::{self, is_other_keyring, library};
 use crate::host::files::Manifest;
 use crate::host::{Host, manifest_of};
+use crate::show::Shown;
 use keyring_external::config::file::COMPONENT;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub(super) fn check(site: &Site, host: Option<&Host>, found: &mut Findings) {
     manifests(site, found);
     let configurations = configurations(site);
     for (file, _) in &configurations {
-        let shown = site.at(file).display().to_string();
+        let shown = site.at(file).shown();
         found.warning(
             OTHER_CONFIGURATION,
             file,
@@ -81,7 +82,7 @@ fn manifests(site: &Site, found: &mut Findings) {
         found.error(
             OTHER_MANIFEST,
             &path,
-            format!("the manifest {} loads {other}", site.at(&path).display()),
+            format!("the manifest {} loads {other}", site.at(&path).shown()),
             "A server asks only one keyring: keys in the other are not found.",
             &[
                 "import its keys: keyringctl import --help".to_owned(),
@@ -139,7 +140,7 @@ fn unencrypted_keys(
         if ours || seen.contains(&path) || !holds_keys(&site.at(&path)) {
             continue;
         }
-        let shown = site.at(&path).display().to_string();
+        let shown = site.at(&path).shown();
         found.error(
             CLEAR_KEYS,
             &path,

@@ -26,6 +26,7 @@ use super::server as connection;
 use super::site::{self, Site};
 use super::verdict::Verdict;
 use crate::error::Result;
+use crate::show::Shown;
 use finding::{FindingLevel, Findings};
 use host_view::HostView;
 use keyring_external::unlock::UnlockSource;
@@ -76,7 +77,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "findings": found.all(),
         "passed": found.passed(),
         "way": view.as_ref().map(|l| l.host.way),
-        "copies": view.as_ref().map(|l| l.host.copies().map(std::path::Path::to_owned).collect::<Vec<_>>()),
+        "copies": view.as_ref().map(|l| l.host.copies().map(Shown::exact).collect::<Vec<_>>()),
     }));
     Ok(verdict)
 }

@@ -8,6 +8,7 @@ use super::permission::{PASS, READ, may};
 use crate::commands::site::Site;
 use crate::host::accounts::Account;
 use crate::server::{OptionLine, directories_to};
+use crate::show::Shown;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +43,7 @@ impl Closed {
             READ => "0644",
             _ => "a+rx",
         };
-        Closed { effect, fix: format!("chmod {bits} {}", path.display()), path }
+        Closed { effect, fix: format!("chmod {bits} {}", path.shown()), path }
     }
 }
 
@@ -95,7 +96,7 @@ pub(in crate::commands) fn report(site: &Site, effects: &[Effect], found: &mut F
                 "They have no effect, and mysqld does not always say so.",
             ),
         };
-        let what = format!("{} has no permission to read {}, so {so}", site.user, path.display());
+        let what = format!("{} has no permission to read {}, so {so}", site.user, path.shown());
         found.add(level, FILES, what, why, &[fix]).path = Some(path);
     }
 }

@@ -8,6 +8,7 @@ use crate::commands::site::{OPTION_FILE, Site};
 use crate::host::early_plugins::names_ours;
 use crate::host::manifest_of;
 use crate::server::{AbsentFile, OptionLine};
+use crate::show::Shown;
 
 pub(super) const FILES: &str = "option-files";
 const CONFIGURED: &str = "configured";
@@ -19,9 +20,9 @@ pub(super) fn check(site: &Site, found: &mut Findings) {
         found.error(
             FILES,
             file,
-            format!("every user can write to {}, so MySQL ignores it", file.display()),
+            format!("every user can write to {}, so MySQL ignores it", file.shown()),
             "Its settings for the keyring have no effect.",
-            &[format!("chmod o-w {}", file.display())],
+            &[format!("chmod o-w {}", file.shown())],
         );
     }
     let is_own = |absent: &&AbsentFile| absent.path.file_name().is_some_and(|name| name == OPTION_FILE);
@@ -33,7 +34,12 @@ pub(super) fn check(site: &Site, found: &mut Findings) {
             own.what(),
             "mysqld prints an [ERROR] at each start.",
             &[
-                format!("delete line {} of {}: !include {}", own.line, own.by.display(), own.path.display()),
+                format!(
+                    "delete line {} of {}: !include {}",
+                    own.line,
+                    own.by.shown(),
+                    own.path.to_string_lossy()
+                ),
                 "or, to load the plugin: keyringctl setup --as plugin".to_owned(),
             ],
         );
@@ -97,7 +103,7 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
         found.add(
             FindingLevel::Error,
             CONFIGURED,
-            format!("{} is in a snap, which can load no other keyring", site.mysqld.display()),
+            format!("{} is in a snap, which can load no other keyring", site.mysqld.shown()),
             "The server encrypts nothing with this keyring.",
             &["install MySQL from packages, then run keyringctl setup".to_owned()],
         );
@@ -106,15 +112,12 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
         found.error(
             CONFIGURED,
             &file,
-            format!(
-                "mysqld does not read {}: none of its option files includes it",
-                site.at(&file).display()
-            ),
+            format!("mysqld does not read {}: none of its option files includes it", site.at(&file).shown()),
             NO_KEYRING,
             &[
                 "keyringctl setup (the same keyring and copies): it writes them where mysqld reads them"
                     .to_owned(),
-                format!("or at the end of {}: !include {}", main.display(), file.display()),
+                format!("or at the end of {}: !include {}", main.shown(), file.to_string_lossy()),
             ],
         );
     } else {
@@ -123,7 +126,7 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
             CONFIGURED,
             format!(
                 "mysqld does not load keyring_external: neither the manifest {} nor {EARLY} in an option file names it",
-                site.at(&manifest_of(&site.mysqld)).display()
+                site.at(&manifest_of(&site.mysqld)).shown()
             ),
             &format!("{NO_KEYRING} {}", read_files(site)),
             &["keyringctl setup".to_owned()],
@@ -133,7 +136,7 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
 
 /// Names the option files that were read.
 fn read_files(site: &Site) -> String {
-    let files: Vec<_> = site.options.files.iter().map(|file| file.display().to_string()).collect();
+    let files: Vec<_> = site.options.files.iter().map(|file| file.shown()).collect();
     match files.len() {
         0 => "mysqld reads no option file here.".to_owned(),
         1..=9 => format!("Option files: {}.", files.join(", ")),

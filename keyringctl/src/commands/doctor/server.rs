@@ -5,6 +5,7 @@ use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use crate::commands::server::Args;
 use crate::server::{LoadedAs, ServerKeyring};
+use crate::show::Shown;
 
 const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
@@ -101,9 +102,8 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
     let Some(view) = view else { return unknown_configuration(found) };
     let configured: Vec<_> = view.host.copies().map(|copy| copy.to_owned()).collect();
     if !keyring.paths.is_empty() && keyring.paths != configured {
-        let shown = |paths: &[std::path::PathBuf]| {
-            paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
-        };
+        let shown =
+            |paths: &[std::path::PathBuf]| paths.iter().map(|p| p.shown()).collect::<Vec<_>>().join(", ");
         found.add(
             FindingLevel::Warning,
             KEYRING,

@@ -3,8 +3,9 @@
 
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
-use crate::host::files::{MEMLOCK, drop_in};
+use crate::host::files::{MEMLOCK, drop_in, unit_path};
 use crate::host::unit::Unit;
+use crate::show::Shown;
 use keyring_external::store::volume::directory_of;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,12 +47,12 @@ fn mounted_first(view: &HostView<'_>, unit: &Unit, copy: &Path, required: bool, 
     found.warning(
         "mounts-for",
         copy,
-        format!("{} does not wait for {}", view.host.unit, mount.point.display()),
+        format!("{} does not wait for {}", view.host.unit, mount.point.shown()),
         "After a reboot, mysqld may start before the volume is mounted, and then has no keys or does not start.",
         &[
-            format!("in {} (keyringctl setup writes it):", file.display()),
+            format!("in {} (keyringctl setup writes it):", file.shown()),
             "    [Unit]".to_owned(),
-            format!("    RequiresMountsFor={}", directory_of(copy).display()),
+            format!("    RequiresMountsFor={}", unit_path(directory_of(copy))),
             "then run: systemctl daemon-reload".to_owned(),
         ],
     );
@@ -63,9 +64,9 @@ fn write_protected(view: &HostView<'_>, unit: &Unit, copy: &Path, found: &mut Fi
         found.error(
             "unit-closes-volume",
             copy,
-            format!("{} does not let mysqld write to {} (ProtectSystem=strict, ReadOnlyPaths or InaccessiblePaths)", view.host.unit, dir.display()),
+            format!("{} does not let mysqld write to {} (ProtectSystem=strict, ReadOnlyPaths or InaccessiblePaths)", view.host.unit, dir.shown()),
             "The server can store no new key there.",
-            &["[Service]".to_owned(), format!("ReadWritePaths={}", dir.display())],
+            &["[Service]".to_owned(), format!("ReadWritePaths={}", unit_path(dir))],
         );
     }
 }
@@ -127,7 +128,7 @@ fn memlock_warning(view: &HostView<'_>, what: String, found: &mut Findings) {
         what,
         "Keys that cannot be locked in memory may be written to swap. Older systems allow 64 KiB.",
         &[
-            format!("in {} (keyringctl setup writes it):", drop_in(&view.host.unit).display()),
+            format!("in {} (keyringctl setup writes it):", drop_in(&view.host.unit).shown()),
             "    [Service]".to_owned(),
             format!("    LimitMEMLOCK={MEMLOCK}"),
             "then run systemctl daemon-reload and restart mysqld".to_owned(),

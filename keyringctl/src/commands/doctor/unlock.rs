@@ -6,6 +6,7 @@ use super::host_view::HostView;
 use super::permission::{may, may_write};
 use crate::commands::site::{Site, systemd};
 use crate::host::accounts::Account;
+use crate::show::Shown;
 use keyring_external::store::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
@@ -31,7 +32,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
 
 fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found: &mut Findings) {
     let place = view.local_path(file);
-    let shown = place.display();
+    let shown = place.shown();
     let user = reader.map_or("root", |a| a.name.as_str());
     let meta = match fs::metadata(&place) {
         Ok(meta) => meta,
@@ -90,7 +91,7 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
         found.error(
             ON_VOLUME,
             file,
-            format!("{shown} is on the filesystem of the keyring {}", copy.display()),
+            format!("{shown} is on the filesystem of the keyring {}", copy.shown()),
             "Anyone who steals that volume has both, and can read everything.",
             &[format!("move the secret to the server's own disk, change its path in the configuration, and wipe {shown}")],
         );
@@ -170,7 +171,7 @@ fn environment(view: &HostView<'_>, name: &str, found: &mut Findings) {
 fn program(view: &HostView<'_>, program: &str, found: &mut Findings) {
     let path = Path::new(program);
     let place = view.local_path(path);
-    let shown = place.display();
+    let shown = place.shown();
     let Ok(meta) = fs::metadata(&place) else {
         found.error(
             SECRET,

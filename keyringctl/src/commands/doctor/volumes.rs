@@ -6,6 +6,7 @@ use super::host_view::HostView;
 use crate::commands::apart::is_one_file;
 use crate::host::mounts::Mount;
 use crate::host::unit::mount_unit;
+use crate::show::Shown;
 use keyring_external::store::volume::directory_of;
 use std::path::Path;
 
@@ -30,7 +31,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
             found.error(
                 "volume",
                 copy,
-                format!("{} is on the root filesystem: no volume is mounted there", copy.display()),
+                format!("{} is on the root filesystem: no volume is mounted there", copy.shown()),
                 "Anyone who steals the server's disk has the keyring too. If a volume should be mounted there, it is missing.",
                 &["mount the volume, or move the keyring to a volume that is not on the server's own disk".to_owned()],
             );
@@ -44,12 +45,12 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
 
 fn separate_from_data(view: &HostView<'_>, copy: &Path, dir: &Path, found: &mut Findings) {
     let (Some(ours), Some(theirs)) = (view.device(dir), view.device(&view.host.datadir)) else { return };
-    let datadir = view.host.datadir.display();
+    let datadir = view.host.datadir.shown();
     let fix =
         ["move it to a separate volume (keyringctl sync --help), then change the path in the configuration"
             .to_owned()];
     if ours == theirs {
-        let what = format!("{} is on the same filesystem as the data directory {datadir}", copy.display());
+        let what = format!("{} is on the same filesystem as the data directory {datadir}", copy.shown());
         let why = "Anyone who steals that disk has both the data and the keyring.";
         if view.host.allow_same_device {
             found.warning("same-device", copy, format!("{what}, and allow_same_device is ON"), why, &fix);
@@ -70,7 +71,7 @@ fn separate_from_data(view: &HostView<'_>, copy: &Path, dir: &Path, found: &mut 
             copy,
             format!(
                 "{} and the data directory {datadir} are on two partitions of the same disk ({one})",
-                copy.display()
+                copy.shown()
             ),
             "Anyone who steals that disk has both the data and the keyring.",
             &fix,
@@ -86,14 +87,14 @@ fn separate_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut F
             found.error(
                 "same-file",
                 copy,
-                format!("{} and {} are the same file under two names", other.display(), copy.display()),
+                format!("{} and {} are the same file under two names", other.shown(), copy.shown()),
                 "The keyring has one copy fewer than configured: if that file is lost, both are.",
                 &[
                     "look for links and for a directory that is mounted twice (findmnt)".to_owned(),
                     "configure a path on another volume instead, and create a copy there:".to_owned(),
                     format!(
                         "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
-                        other.display(),
+                        other.shown(),
                         view.secret_args().option()
                     ),
                 ],
@@ -101,11 +102,7 @@ fn separate_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut F
             found.warning(
                 "mirrors-apart",
                 copy,
-                format!(
-                    "{} and {} are the same file, on the same filesystem",
-                    other.display(),
-                    copy.display()
-                ),
+                format!("{} and {} are the same file, on the same filesystem", other.shown(), copy.shown()),
                 "Both are lost together.",
                 &["see same-file".to_owned()],
             );
@@ -121,7 +118,7 @@ fn separate_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut F
             found.warning(
                 "mirrors-apart",
                 copy,
-                format!("{} and {} are on the same filesystem or disk", copy.display(), other.display()),
+                format!("{} and {} are on the same filesystem or disk", copy.shown(), other.shown()),
                 "Both are lost together.",
                 &["move one of them to another disk: keyringctl sync --help".to_owned()],
             );
@@ -130,12 +127,12 @@ fn separate_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut F
 }
 
 fn options(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
-    let point = mount.point.display();
+    let point = mount.point.shown();
     if mount.is_volatile() {
         found.error(
             "volatile",
             copy,
-            format!("{} is on {} ({point}), which is not persistent", copy.display(), mount.kind),
+            format!("{} is on {} ({point}), which is not persistent", copy.shown(), mount.kind),
             "When the machine stops, the copy is lost. If it is the last one, all encrypted data is lost.",
             &["move the keyring to a disk".to_owned()],
         );
@@ -163,7 +160,7 @@ fn options(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
 }
 
 fn at_boot(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings) {
-    let point = mount.point.display();
+    let point = mount.point.shown();
     let unit = Path::new("/etc/systemd/system").join(mount_unit(&mount.point));
     match view.fstab.iter().find(|e| e.point == mount.point) {
         Some(entry) if entry.options.iter().any(|o| o == "nofail" || o == "noauto" || o == "x-systemd.automount") => {}
@@ -178,7 +175,7 @@ fn at_boot(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
         None => found.warning(
             "fstab",
             copy,
-            format!("{point} is not in /etc/fstab, and {} does not exist", unit.display()),
+            format!("{point} is not in /etc/fstab, and {} does not exist", unit.shown()),
             "After a reboot the volume is not mounted, and the server does not have its keys.",
             &[format!("UUID=...  {point}  {}  nofail,x-systemd.device-timeout=30s,nodev,nosuid,noexec  0 2", mount.kind)],
         ),

@@ -7,13 +7,14 @@ use super::job::{FailedStep, Job, Step};
 use super::plan::{self, Estimate};
 use super::throttle::{Limit, Throttle};
 use super::{binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
-use crate::commands::output::{Output, counted, visible};
+use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
     DataPlace, DatadirAccess, Inventory, Pattern, PlaceKind, PlaceState, Remedy, ServerKeyring, Table,
     TableLocation, coverage,
 };
+use crate::show::Shown;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -199,32 +200,35 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
     let out = job.out;
     let count = account.done.len();
     if account.interrupted {
+        out.line("");
         out.line(format_args!(
-            "\nStopped. {count} steps are done, {} are left. To continue, run: {}",
+            "Stopped. {count} steps are done, {} are left. To continue, run: {}",
             account.left.len(),
             command_line()
         ));
     } else if account.is_fine() {
-        out.line(format_args!("\nOK: everything requested is {}.", args.direction().done()));
+        out.line("");
+        out.line(format_args!("OK: everything requested is {}.", args.direction().done()));
     } else {
         let still = if args.undo { "Still encrypted" } else { "Still unencrypted" };
+        out.line("");
         out.line(format_args!(
-            "\nFAILED: {}. {still}: {}",
+            "FAILED: {}. {still}: {}",
             counted(account.failed.len(), "step"),
             listed(&account.left)
         ));
         for failed in &account.failed {
-            out.line(visible(format_args!("  {}: {}", failed.what, failed.why)));
+            out.line(format_args!("  {}: {}", failed.what, failed.why));
         }
         for unknown in &account.not_checked {
-            out.line(visible(format_args!("  {}: NOT CHECKED: {}", unknown.what, unknown.why)));
+            out.line(format_args!("  {}: NOT CHECKED: {}", unknown.what, unknown.why));
         }
         out.line(format_args!("To try again, run: {}", command_line()));
     }
     if !account.next_steps.is_empty() {
-        out.line("\nNext steps");
+        out.block("\nNext steps");
         for (i, step) in account.next_steps.iter().enumerate() {
-            out.line(format_args!("{}. {step}.", i + 1));
+            out.block(format_args!("{}. {step}.", i + 1));
         }
     }
     out.document(&account);
@@ -242,21 +246,13 @@ fn listed(names: &[String]) -> String {
     const MOST: usize = 10;
     match names.len() {
         0 => "nothing".to_owned(),
-        n if n <= MOST => visible(names.join(", ")),
-        n => format!("{} and {} more", visible(names[..MOST].join(", ")), n - MOST),
+        n if n <= MOST => names.join(", "),
+        n => format!("{} and {} more", names[..MOST].join(", "), n - MOST),
     }
 }
 
 /// Returns the command line of this run, quoted for a shell.
 fn command_line() -> String {
-    let quoted = |arg: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@+%".contains(c);
-        if !arg.is_empty() && arg.chars().all(plain) {
-            arg
-        } else {
-            format!("'{}'", arg.replace('\'', "'\\''"))
-        }
-    };
-    let args = std::env::args_os().skip(1).map(|arg| quoted(arg.to_string_lossy().into_owned()));
+    let args = std::env::args_os().skip(1).map(|arg| arg.shown());
     std::iter::once("keyringctl".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,7 @@
 //! What all steps of `encrypt apply` share: two connections, one that runs statements and one that watches them; the
 //! user's request to stop; progress; and the report of what was done.
 
-use super::super::output::{Output, visible};
+use super::super::output::Output;
 use super::progress::Progress;
 use super::sizes;
 use super::stop::{StopRequest, StopSignal};
@@ -137,7 +137,7 @@ impl<'a> Job<'a> {
 
     /// Prints a line at once.
     pub(super) fn print_line(&mut self, line: impl std::fmt::Display) {
-        self.out.line(visible(line));
+        self.out.line(line);
         let out = &mut *self.out;
         self.progress.suspended(|| out.flush_text());
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt plan`: shows what is unencrypted and what encrypting it needs. Changes nothing.
 
-use super::super::output::{Output, table, visible};
+use super::super::output::{Output, table};
 use super::{server, sizes};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
@@ -185,7 +185,7 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
             ]
         })
         .collect();
-    out.line("\nTables with their own files");
+    out.block("\nTables with their own files");
     table(out, &["schema", "unencrypted", "size", "encrypted", "size", "not InnoDB", "new tables"], &rows);
     if args.tables {
         let rows: Vec<_> = plan
@@ -214,7 +214,7 @@ pub(super) fn state_word(item: &DataPlace) -> &'static str {
 }
 
 fn everything_else(plan: &PlanReport, out: &mut Output) {
-    out.line("\nEverything else");
+    out.block("\nEverything else");
     let shown = |item: &&DataPlace| match item.kind {
         _ if item.state == PlaceState::Unknown => true,
         PlaceKind::Table | PlaceKind::Schema => false,
@@ -232,15 +232,18 @@ fn everything_else(plan: &PlanReport, out: &mut Output) {
         .collect();
     table(out, &["place", "state", "size", ""], &rows);
 
-    out.line("\nNot supported by MySQL, not done by apply, or not checked");
+    out.block("\nNot supported by MySQL, not done by apply, or not checked");
     for item in
         plan.items.iter().filter(|i| i.state != PlaceState::Encrypted && i.state != PlaceState::Unused)
     {
-        let (name, about) = (visible(&item.name), visible(&item.about));
+        let (name, about) = (&item.name, &item.about);
         let word = if item.state == PlaceState::Unknown { "not checked: " } else { "" };
         match &item.remedy {
             Remedy::Apply => continue,
-            Remedy::ByHand(how) => out.line(format_args!("* {name}: {word}{about}.\n  {}", visible(how))),
+            Remedy::ByHand(how) => {
+                out.line(format_args!("* {name}: {word}{about}."));
+                out.line(format_args!("  {how}"));
+            }
             Remedy::None => out.line(format_args!("* {name}: {word}{about}.")),
         }
     }
@@ -254,7 +257,7 @@ fn first_clause(about: &str) -> String {
 
 fn needs(plan: &PlanReport, out: &mut Output) {
     let estimate = &plan.estimate;
-    out.line("\nWhat apply needs");
+    out.block("\nWhat apply needs");
     out.line(format_args!(
         "* Time: about {} to copy {} of tables and encrypt {} of tablespaces, assuming {} per second (--rate).",
         sizes::time(Duration::from_secs(estimate.seconds)),
@@ -272,7 +275,7 @@ fn needs(plan: &PlanReport, out: &mut Output) {
             sizes::bytes(estimate.needed_bytes)
         ));
     }
-    out.line(
+    out.block(
         "* Locks: MySQL encrypts a table by copying it (ALGORITHM=COPY). During the copy the table can be read, but writes\n  \
          to it wait. At its beginning and end, the copy waits for open transactions on the table and on tables connected to\n  \
          it by foreign keys. While it waits, new statements on the table wait too. After --lock-wait seconds, apply goes on\n  \
@@ -280,14 +283,14 @@ fn needs(plan: &PlanReport, out: &mut Output) {
          they are read and written.",
     );
     if estimate.tables_with_foreign_keys > 0 {
-        out.line(format_args!(
+        out.block(format_args!(
             "* Foreign keys: {} tables have foreign keys or are referred to. MySQL does not check them during the copy, which\n  \
              changes no row. A parent can be encrypted before or after its child.",
             estimate.tables_with_foreign_keys
         ));
     }
     if plan.server.replicas > 0 {
-        out.line(format_args!(
+        out.block(format_args!(
             "* Replicas: {} are connected. They repeat the ALTER statements, lag behind meanwhile, and stop if they have no\n  \
              keyring. With --skip-binary-log, apply encrypts only this server; then run it on each replica.",
             plan.server.replicas

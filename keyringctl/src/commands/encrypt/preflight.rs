@@ -6,6 +6,7 @@ use super::plan::Estimate;
 use super::sizes;
 use crate::error::{Error, Result};
 use crate::server::{DatadirAccess, Inventory, LoadedAs, ServerKeyring};
+use crate::show::Shown;
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::inspect;
 use keyring_external::store::fs::Fs;
@@ -56,7 +57,8 @@ pub(super) fn check(
     if why.is_empty() {
         return Ok(());
     }
-    Err(Error::Usage(format!("did not start; nothing was changed:\n  * {}", why.join("\n  * "))))
+    let what = "did not start; nothing was changed:".to_owned();
+    Err(Error::Lines(std::iter::once(what).chain(why.iter().map(|why| format!("  * {why}"))).collect()))
 }
 
 /// Returns why the server's keyring cannot take new keys: it is not ours, incomplete or read-only.
@@ -107,7 +109,7 @@ fn single_copy(keyring: &ServerKeyring) -> Option<String> {
         Some(false) => Some(format!("the keyring has a single copy and no recovery key: {advice}")),
         None => Some(format!(
             "the keyring has a single copy, and {} cannot be read to check for a recovery key: run this as root on the server, {advice}",
-            path.display()
+            path.shown()
         )),
     }
 }

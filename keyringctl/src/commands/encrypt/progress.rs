@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A progress bar with bytes and remaining time, shown only on a terminal.
 
-use crate::commands::output::visible;
+use crate::show::{visible, warn};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -58,11 +58,10 @@ impl Progress {
 
     /// Shows a message beside the bar, or on standard error if there is no bar.
     pub(super) fn note(&self, text: &str) {
-        let text = visible(text);
         if self.bar.is_hidden() {
-            eprintln!("keyringctl: {text}");
+            warn(text);
         }
-        self.bar.set_message(text);
+        self.bar.set_message(visible(text));
     }
 
     /// Hides the bar while `print` runs.

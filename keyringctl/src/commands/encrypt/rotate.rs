@@ -67,8 +67,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         before.keys, after.keys, before.generation, after.generation, after.copies.0, after.copies.1
     ));
     out.line(
-        "Next: back up the keyring. InnoDB's old master keys stay in it, because old backups of the database need them.\n\
-         The server removes the old master key of the binary logs: earlier copies of binary logs need an earlier backup of the keyring.",
+        "Next: back up the keyring. InnoDB's old master keys stay in it, because old backups of the database need them.",
+    );
+    out.line(
+        "The server removes the old master key of the binary logs: earlier copies of binary logs need an earlier backup of the keyring.",
     );
     let fine = after.state == "ATTACHED" && !rotated.is_empty();
     out.document(&RotateReport { rotated, before, after });

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::server::Session;
+use crate::show::Shown;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -38,7 +39,7 @@ impl Throttle {
     /// Returns why the run must wait now, if it must.
     pub(super) fn why_wait(&self, session: &mut Session) -> Result<Option<String>> {
         if let Some(file) = self.pause_file.as_ref().filter(|f| f.exists()) {
-            return Ok(Some(format!("{} exists. Remove it to continue", file.display())));
+            return Ok(Some(format!("{} exists. Remove it to continue", file.shown())));
         }
         for limit in &self.limits {
             let query = format!("SHOW GLOBAL STATUS LIKE '{}'", limit.name.replace('_', "\\_"));

@@ -6,6 +6,7 @@ use crate::commands::output::counted;
 use crate::commands::slot::TargetKeyring;
 use crate::error::{Error, ForeignFile, Result};
 use crate::legacy::Format;
+use crate::show::Shown;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::unlock::UnlockSource;
@@ -65,7 +66,7 @@ impl Args {
                 let hint = match foreign::read(fs, self.from, &backup, password) {
                     Ok(b) => format!(
                         ". Its backup {} is intact and holds {}: import that file instead",
-                        backup.display(),
+                        backup.shown(),
                         counted(b.keys.len(), "key")
                     ),
                     Err(_) => String::new(),

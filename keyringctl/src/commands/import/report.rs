@@ -8,6 +8,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::legacy::compare::{Difference, near_duplicates};
 use crate::legacy::{Format, Key};
+use crate::show::{Shown, exact_paths};
 use keyring_external::key::{KeyName, KeyType};
 use keyring_external::keyring::Keyring;
 use keyring_external::store::fs::Fs;
@@ -27,9 +28,9 @@ impl ImportReport {
             "from": args.from.name(),
             "version": source.keys.version,
             "checksum_fits": source.keys.checksum.map(|()| true),
-            "source": args.src,
-            "path": args.target.path,
-            "mirrors": args.target.mirrors,
+            "source": args.src.exact(),
+            "path": args.target.path.exact(),
+            "mirrors": exact_paths(&args.target.mirrors),
             "dry_run": args.dry_run,
             "done": false,
             "count": { "source": source.keys.len(), "before": keyring.len() },
@@ -70,7 +71,7 @@ impl ImportReport {
         let version = self.0.get("version").and_then(Value::as_str).unwrap_or_default();
         out.line(format_args!(
             "{} ({} {version}, {checksum}): {}",
-            args.src.display(),
+            args.src.shown(),
             args.from,
             counted(plan.rows.len(), "key")
         ));
@@ -130,14 +131,14 @@ impl ImportReport {
             Err(e) => {
                 out.line(format_args!(
                     "NOTE an interrupted write left {}, which was not used: {e}",
-                    path.display()
+                    path.shown()
                 ));
-                self.set("backup", json!({ "path": path, "whole": false }));
+                self.set("backup", json!({ "path": path.exact(), "whole": false }));
                 return false;
             }
         };
         let found = Difference::between(&source.keys, &backup.keys);
-        let shown = path.display();
+        let shown = path.shown();
         out.line(format_args!(
             "NOTE an interrupted write left {shown}: {}",
             counted(backup.keys.len(), "key")
@@ -145,7 +146,7 @@ impl ImportReport {
         for (what, keys) in [
             (format!("only in {shown}"), &found.only_second),
             (format!("with other bytes in {shown}"), &found.other),
-            (format!("only in {}", args.src.display()), &found.only_first),
+            (format!("only in {}", args.src.shown()), &found.only_first),
         ] {
             keys.iter().for_each(|key| out.line(format_args!("     {what}: {key}")));
         }
@@ -153,7 +154,7 @@ impl ImportReport {
         self.set(
             "backup",
             json!({
-                "path": path,
+                "path": path.exact(),
                 "whole": true,
                 "count": backup.keys.len(),
                 "only_in_backup": names(&found.only_second),
@@ -166,7 +167,7 @@ impl ImportReport {
             out.line(format_args!(
                 "REFUSED until you choose: import only {} with --ignore-backup, or import {shown} instead of it or after \
                  it, by its own path",
-                args.src.display()
+                args.src.shown()
             ));
         }
         blocks
@@ -191,7 +192,7 @@ impl ImportReport {
             lost += 1;
             out.line(format_args!(
                 "FAILED   {}: key {name} is missing or differs from the imported one",
-                path.display()
+                path.shown()
             ));
         }
         let verified = self.0["count"]["verified"].as_u64().map_or(usize::MAX, |n| n as usize);
@@ -204,7 +205,7 @@ impl ImportReport {
         if !unchanged {
             out.line(format_args!(
                 "FAILED   {} has changed during the import: a server still uses it. Stop that server and import again",
-                args.src.display()
+                args.src.shown()
             ));
         }
         self.set("source_changed", !unchanged);
@@ -221,13 +222,13 @@ impl ImportReport {
         out: &mut Output,
     ) {
         let new = plan.rows.iter().filter(|row| matches!(row.fate, Fate::New(..))).count();
-        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        let paths: Vec<_> = paths.iter().map(|path| path.shown()).collect();
         out.line(format_args!(
             "imported {}: the keyring now holds {}",
             counted(new, "key"),
             counted(keyring.len(), "key")
         ));
-        let src = args.src.display();
+        let src = args.src.shown();
         let all = match plan.rows.len() {
             1 => format!("the 1 key of {src} is"),
             n => format!("all {n} keys of {src} are"),
@@ -237,7 +238,7 @@ impl ImportReport {
             out.line(format_args!(
                 "{} holds these keys unencrypted. Once the server has started and read its data with the new keyring, \
                  rotate the master keys, then destroy this file and every copy of it",
-                args.src.display()
+                args.src.shown()
             ));
         }
     }

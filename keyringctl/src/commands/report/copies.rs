@@ -27,6 +27,7 @@ const NO_SECRET: &str = "no unlock secret was given (--unlock), so this is only 
 /// A copy that the server reports.
 #[derive(Serialize)]
 pub(super) struct CopyFacts {
+    #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
     pub volume: Known<Volume>,
     pub file: Known<CopyFile>,
@@ -43,8 +44,10 @@ pub(super) struct CopyFile {
     pub written: Option<u64>,
     pub generation: Option<u64>,
     /// A copy earlier in the list that is the same file under another name.
+    #[serde(serialize_with = "crate::show::optional_path")]
     pub same_file_as: Option<PathBuf>,
     /// Copies earlier in the list from which this one has diverged.
+    #[serde(serialize_with = "crate::show::paths")]
     pub diverged_from: Vec<PathBuf>,
     /// Whether one of the two copies of its header is damaged.
     pub damaged: bool,
@@ -58,6 +61,7 @@ pub(super) struct CopyFile {
 /// The volume that a copy is on.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Volume {
+    #[serde(serialize_with = "crate::show::path")]
     pub mounted_at: PathBuf,
     pub filesystem: String,
     pub source: String,

@@ -73,6 +73,7 @@ pub(super) struct WitnessFacts {
 /// What was found in the server's files, page by page.
 #[derive(Serialize)]
 pub(super) struct FileFacts {
+    #[serde(serialize_with = "crate::show::paths")]
     pub directories: Vec<PathBuf>,
     pub seen: FileTotals,
     /// What is unencrypted in them, or cannot be decrypted with the keyring.

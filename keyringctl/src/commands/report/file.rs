@@ -2,6 +2,7 @@
 //! Writes the page: completely or not at all, readable only by its owner, and over an existing file only if told to.
 
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use keyring_external::error::BadRequest;
 use keyring_external::store::real::rename_new;
 use std::ffi::OsString;
@@ -18,7 +19,7 @@ pub(super) fn check(path: &Path, force: bool) -> Result<()> {
     if !force && fs::symlink_metadata(path).is_ok() {
         return Err(Error::Usage(format!(
             "{} already exists and was not changed: choose another name, or use --force",
-            path.display()
+            path.shown()
         )));
     }
     Ok(())

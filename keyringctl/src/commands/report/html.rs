@@ -10,7 +10,8 @@ use super::findings::{ReportVerdict, not_measured};
 use super::picture::picture;
 use super::transit::NO_ISSUER;
 use crate::commands::doctor::finding::{Finding, FindingLevel, Findings};
-use crate::commands::output::{counted, time, visible};
+use crate::commands::output::{counted, time};
+use crate::show::visible;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use parts::{Name, unknown};
 

@@ -11,6 +11,7 @@ use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
 use crate::error::{Error, Result};
 use crate::server::{DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, coverage};
+use crate::show::Shown;
 use keyring_external::keyring::{Keyring, now, witness_claims};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -129,7 +130,7 @@ fn check_files(
 }
 
 fn no_permission(datadir: &Path) -> String {
-    format!("no permission to read {}: run keyringctl report as root", datadir.display())
+    format!("no permission to read {}: run keyringctl report as root", datadir.shown())
 }
 
 /// Describes how everything was measured.
@@ -168,7 +169,7 @@ fn steps(facts: &Facts) -> Vec<MeasurementStep> {
         ),
     ];
     for copy in &facts.copies {
-        let how = |what| format!("{}: {what}", copy.path.display());
+        let how = |what| format!("{}: {what}", copy.path.shown());
         steps.push(MeasurementStep::new(
             "A copy of the keyring",
             how("its header was read, as keyringctl status does"),

@@ -20,6 +20,7 @@ pub(super) use args::Args;
 use super::output::{Output, document_text, hex};
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use facts::Facts;
 use findings::ReportVerdict;
 use serde::Serialize;
@@ -47,12 +48,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let document = serde_json::to_value(&report).and_then(|document| document_text(&document));
     let document = document.map_err(|e| Error::Usage(format!("cannot write the facts as JSON: {e}")))?;
     let hash = hex(&Sha256::digest(document.as_bytes()));
-    out.line(format_args!("MySQL {} on {}: {headline}\n", facts.server.version, facts.server.hostname));
+    out.line(format_args!("MySQL {} on {}: {headline}", facts.server.version, facts.server.hostname));
+    out.line("");
     found.print(outcome.word(), out);
     if let Some(path) = &args.html {
         let page = html::page(&facts, &found, outcome, &headline, &hash);
         file::write(path, page.as_bytes(), args.force)?;
-        out.line(format_args!("Wrote {}", path.display()));
+        out.line(format_args!("Wrote {}", path.shown()));
     }
     out.document(&report);
     Ok(if outcome == ReportVerdict::Fine { Verdict::Fine } else { Verdict::NotFine })

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::host::apparmor::{PROFILE_FILE, include_line, local_file, local_rules, merged, with_include};
 use crate::host::needs::needs;
+use crate::show::Shown;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -34,7 +35,7 @@ fn include(site: &Site, found: &FoundProfile) -> Result<FileChange> {
             "cannot find the end of the profile {} in {}: add `{}` before its closing brace, then run setup again, or run \
              setup with --without apparmor. Nothing was changed",
             found.profile.name,
-            site.at(&found.file).display(),
+            site.at(&found.file).shown(),
             include_line(&found.local)
         )));
     };

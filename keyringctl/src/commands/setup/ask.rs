@@ -2,6 +2,7 @@
 //! Asks questions on the terminal.
 
 use crate::error::{Error, Result};
+use crate::show::visible;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Asks questions, or takes the default answers if it is not interactive.
@@ -23,13 +24,12 @@ impl<'a> Prompt<'a> {
     /// Asks for a line. Returns `default` if the line is empty, or if this is not interactive.
     pub(super) fn line(&mut self, question: &str, default: &str) -> Result<String> {
         let Some(answers) = &mut self.answers else { return Ok(default.to_owned()) };
-        if default.is_empty() {
-            print!("{question}: ");
-        } else {
-            print!("{question} [{default}]: ");
-        }
+        let question =
+            if default.is_empty() { format!("{question}: ") } else { format!("{question} [{default}]: ") };
         let mut line = String::new();
-        let got = io::stdout().flush().and_then(|()| answers.read_line(&mut line));
+        let mut out = io::stdout();
+        let asked = out.write_all(visible(question).as_bytes()).and_then(|()| out.flush());
+        let got = asked.and_then(|()| answers.read_line(&mut line));
         match got {
             Ok(0) => Err(Error::Usage("the input ended before the answer: nothing was changed".to_owned())),
             Ok(_) => {

@@ -5,6 +5,7 @@ use super::writable;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::apparmor::DIRECTORY;
+use crate::show::Shown;
 use keyring_external::store::real::effective_user;
 use serde::Serialize;
 use similar::TextDiff;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(Serialize)]
 pub(super) struct FileChange {
     /// Its path, as the server sees it.
+    #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
     /// What it is for.
     pub what: &'static str,
@@ -94,10 +96,11 @@ impl FileChange {
         };
         // Other bytes would not survive.
         let mut contents = String::from_utf8(bytes).map_err(|_| {
-            Error::Usage(format!(
-                "{} is not text in UTF-8 and was not changed: add these lines at its end, then run setup again:\n{lines}",
-                place.display()
-            ))
+            let what = format!(
+                "{} is not text in UTF-8 and was not changed: add these lines at its end, then run setup again:",
+                place.shown()
+            );
+            Error::Lines(std::iter::once(what).chain(lines.lines().map(str::to_owned)).collect())
         })?;
         if !contents.is_empty() && !contents.ends_with('\n') {
             contents.push('\n');
@@ -131,7 +134,7 @@ impl FileChange {
                 return Err(Error::Usage(format!(
                     "{} is not a regular file and was not changed: move it away, or write the file yourself \
                      (keyringctl setup --dry-run shows its contents)",
-                    place.display()
+                    place.shown()
                 )));
             }
             Ok(meta) => {
@@ -153,7 +156,7 @@ impl FileChange {
 
     /// Describes the change as text.
     pub(super) fn text(&self) -> String {
-        let path = self.path.display();
+        let path = self.path.shown();
         let about = format!("{path} ({}, mode {:04o})", self.what, self.mode);
         match &self.found {
             ExistingFile::Nothing => format!("NEW        {about}\n{}", indented(&self.contents)),
@@ -231,7 +234,7 @@ fn keep(place: &Path, ending: &str) -> Result<PathBuf> {
     }
     Err(Error::Usage(format!(
         "{0}.bak{ending} to .bak99{ending} exist already: move some of them away",
-        place.display()
+        place.shown()
     )))
 }
 
@@ -292,7 +295,7 @@ mod tests {
         assert_eq!(fs::metadata(&place).map(|m| (m.mode(), m.uid(), m.gid())).unwrap(), before);
         fs::write(&place, b"# caf\xe9\n").unwrap();
         let refused = append().err().unwrap().to_string();
-        assert!(refused.contains("is not text in UTF-8") && refused.ends_with("two\n"), "{refused}");
+        assert!(refused.contains("is not text in UTF-8") && refused.ends_with("\ntwo"), "{refused}");
         fs::remove_file(&place).unwrap();
         assert_eq!(append().unwrap().contents, "two\n");
     }

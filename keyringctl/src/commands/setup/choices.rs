@@ -7,8 +7,9 @@ use super::placement;
 use crate::commands::doctor::unlock::without_credentials;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
-use crate::host::files::Manifest;
+use crate::host::files::{Manifest, source};
 use crate::host::{Host, Way, manifest_of};
+use crate::show::Shown;
 use keyring_external::config::{MAX_COPIES, MAX_WAIT};
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,12 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
             prompt.line(&question, &file)?.parse()?
         }
     };
+    if source(&unlock).contains(char::is_control) {
+        return Err(Error::Usage(format!(
+            "--unlock is {}: no configuration file of mysqld can hold a control character. Nothing was changed",
+            source(&unlock).shown()
+        )));
+    }
     let credential = match (&unlock, &args.credential_file) {
         (UnlockSource::Credential(_), Some(file)) => Some(absolute(file, "the credential's file")?),
         (UnlockSource::Credential(_), None) => Some(secret_file(site)),
@@ -58,7 +65,7 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
     if let (UnlockSource::Credential(name), Some(why)) = (&unlock, without_credentials(site)) {
         return Err(Error::Usage(format!(
             "--unlock credential:{name} cannot work: {why}. Use --unlock file:{}. Nothing was changed",
-            secret_file(site).display()
+            secret_file(site).shown()
         )));
     }
     let count = 1 + mirrors.len();
@@ -80,7 +87,7 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
         return Err(Error::Usage(format!(
             "the mirror {} has a colon in its path, but the plugin separates mirrors with colons: use another path. \
              Nothing was changed",
-            mirror.display()
+            mirror.shown()
         )));
     }
     let local_manifest = manifest(site, &manifest_of(&site.mysqld))?.is_some_and(|m| m.local);
@@ -103,12 +110,12 @@ fn way(args: &Args, site: &Site) -> Result<Way> {
         (None, None) if site.is_below() => Err(Error::Usage(format!(
             "the version of {} is not known: programs below --root are not run, and no Debian package there contains it. \
              Choose how it loads the keyring: --as component (MySQL 8.4 and later) or --as plugin (8.0)",
-            site.at(&site.mysqld).display()
+            site.at(&site.mysqld).shown()
         ))),
         (None, None) => Err(Error::Usage(format!(
             "cannot get the version of {}: is MySQL installed? Give --mysqld, or choose how it loads the keyring: --as \
              component (MySQL 8.4 and later) or --as plugin (8.0)",
-            site.at(&site.mysqld).display()
+            site.at(&site.mysqld).shown()
         ))),
     }
 }
@@ -123,18 +130,22 @@ fn secret_file(site: &Site) -> PathBuf {
 /// Reads a manifest, if it exists.
 pub(super) fn manifest(site: &Site, path: &Path) -> Result<Option<Manifest>> {
     let Some(text) = site.text(path)? else { return Ok(None) };
-    let wrong = |why| Error::Usage(format!("cannot read the manifest {}: {why}", site.at(path).display()));
+    let wrong = |why| Error::Usage(format!("cannot read the manifest {}: {why}", site.at(path).shown()));
     Manifest::parse(&text).map(Some).map_err(wrong)
 }
 
 fn absolute(path: &Path, what: &str) -> Result<PathBuf> {
+    if path.to_str().is_none_or(|text| text.contains(char::is_control)) {
+        return Err(Error::Usage(format!(
+            "{what} is {}: no configuration file of mysqld or systemd can hold this path. Choose one of printable \
+             characters in UTF-8. Nothing was changed",
+            path.shown()
+        )));
+    }
     if path.is_absolute() {
         return Ok(path.to_owned());
     }
-    let given = if path.as_os_str().is_empty() {
-        "was not given".to_owned()
-    } else {
-        format!("is {}", path.display())
-    };
+    let given =
+        if path.as_os_str().is_empty() { "was not given".to_owned() } else { format!("is {}", path.shown()) };
     Err(Error::Usage(format!("{what} {given}: give an absolute path, as mysqld will open it")))
 }

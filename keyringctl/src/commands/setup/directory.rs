@@ -2,6 +2,7 @@
 //! Creates the directory of a keyring, in a parent that may belong to another user.
 
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use keyring_external::store::real::effective_user;
 use keyring_external::store::volume::directory_of;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
@@ -30,8 +31,8 @@ fn create_directory_and(path: &Path, owner: Option<(u32, u32)>, created: impl Fn
             return Err(Error::Usage(format!(
                 "{} was replaced while it was created: another user can write to {}. The owner of the replacement was \
                  not changed. Find out who that user is (ls -la), or create the directory yourself, then run setup again",
-                path.display(),
-                directory_of(path).display()
+                path.shown(),
+                directory_of(path).shown()
             )));
         }
         Err(e) => return Err(failed(e)),

@@ -6,6 +6,7 @@ use crate::commands::doctor::option_access::{self, Effect};
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::show::Shown;
 use std::path::Path;
 
 const MISSING: &str = "missing-path";
@@ -16,7 +17,7 @@ pub(super) fn refuse(site: &Site) -> Result<()> {
         return Err(Error::Usage(format!(
             "{} is in a snap. A snap is read-only and confined: it can load no other keyring, and cannot open files on \
              other volumes. Install MySQL from packages. Nothing was changed",
-            site.mysqld.display()
+            site.mysqld.shown()
         )));
     }
     match &site.option_error {
@@ -35,7 +36,7 @@ pub(super) fn missing(site: &Site, host: &Host) -> Vec<Finding> {
             found.warning(
                 MISSING,
                 path,
-                format!("{what} {} does not exist", site.at(path).display()),
+                format!("{what} {} does not exist", site.at(path).shown()),
                 why,
                 &[fix],
             );
@@ -60,7 +61,7 @@ pub(super) fn missing(site: &Site, host: &Host) -> Vec<Finding> {
         "name the one that the server shows (SELECT @@plugin_dir): --plugin-dir DIR".to_owned(),
     );
     if site.at(&host.plugin_dir).is_dir() {
-        let dir = host.plugin_dir.display();
+        let dir = host.plugin_dir.shown();
         check(
             &host.plugin_dir.join(host.way.library()),
             "the library",

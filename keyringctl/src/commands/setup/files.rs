@@ -13,6 +13,7 @@ use crate::host::early_plugins::{merged, names_ours};
 use crate::host::files::{Manifest, component_text, drop_in, drop_in_text, manifest_text, option_text};
 use crate::host::{Host, Way};
 use crate::server::{OptionFiles, OptionLine};
+use crate::show::Shown;
 use keyring_external::config::file::{COMPONENT, file_in};
 use std::path::Path;
 
@@ -101,14 +102,14 @@ fn refuse_both(args: &Args, site: &Site, host: &Host) -> Result<()> {
             let path = host.manifest();
             let ours = manifest(site, &path)?.filter(Manifest::is_ours);
             ours.map(|found| {
-                let shown = site.at(&path).display().to_string();
+                let shown = site.at(&path).shown();
                 let remove = if found.components.len() > 1 {
                     format!("remove file://{COMPONENT} from {shown}")
                 } else {
                     format!("delete {shown}")
                 };
                 let cnf = site.at(&file_in(&host.plugin_dir));
-                let remove = format!("{remove} and delete {}", cnf.display());
+                let remove = format!("{remove} and delete {}", cnf.shown());
                 (format!("{shown} loads {COMPONENT}"), remove, "component")
             })
         }
@@ -169,7 +170,7 @@ fn replaced_keyrings(args: &Args, site: &Site, path: &Path, found: &Manifest) ->
             "the manifest {} loads {other}, another keyring, but a server can have only one. Data that is encrypted with \
              its keys cannot be read without them: import the keys first (keyringctl import --help), then run setup \
              again with --replace-keyring. Nothing was changed",
-            site.at(path).display()
+            site.at(path).shown()
         ))),
     }
 }

@@ -12,6 +12,7 @@ use crate::commands::site::Site;
 use crate::commands::sync;
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::show::Shown;
 use keyring_external::error::{BadRequest, Refusal};
 use keyring_external::keyring::load_with;
 use keyring_external::store::fs::{Fs, Meta};
@@ -28,12 +29,16 @@ use std::sync::Arc;
 #[derive(Serialize)]
 pub(super) struct KeyringPlan {
     /// Directories to create, with mode 0700, for mysqld's user.
+    #[serde(serialize_with = "crate::show::paths")]
     directories: Vec<PathBuf>,
     /// Copies to create; none if the keyring exists.
+    #[serde(serialize_with = "crate::show::paths")]
     make: Vec<PathBuf>,
     /// Copies that exist.
+    #[serde(serialize_with = "crate::show::paths")]
     there: Vec<PathBuf>,
     /// The secret file to create, with 32 random bytes.
+    #[serde(serialize_with = "crate::show::optional_path")]
     make_secret: Option<PathBuf>,
     /// The owner of the secret file.
     secret_owner: String,
@@ -47,18 +52,18 @@ impl KeyringPlan {
         let mut lines: Vec<_> = self
             .directories
             .iter()
-            .map(|d| format!("DIRECTORY  {} (mode 0700, for mysqld's user)", d.display()))
+            .map(|d| format!("DIRECTORY  {} (mode 0700, for mysqld's user)", d.shown()))
             .collect();
         if let Some(secret) = &self.make_secret {
             lines.push(format!(
                 "SECRET     {} (32 random bytes, mode 0600, for {})",
-                secret.display(),
+                secret.shown(),
                 self.secret_owner
             ));
         }
-        lines.extend(self.make.iter().map(|path| format!("KEYRING    {} (new)", path.display())));
+        lines.extend(self.make.iter().map(|path| format!("KEYRING    {} (new)", path.shown())));
         lines.extend(
-            self.there.iter().map(|path| format!("KEYRING    {} (exists, will be used)", path.display())),
+            self.there.iter().map(|path| format!("KEYRING    {} (exists, will be used)", path.shown())),
         );
         lines.extend(self.warnings.iter().cloned());
         lines
@@ -76,8 +81,8 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<KeyringPlan> {
         let secret = secret::Args { unlock: Some(source(site, host)), recovery: false };
         return Err(Error::Usage(format!(
             "the keyring {} exists, but its copy {} does not. Mount the volume of the copy. If there is no copy yet, {}; then run setup again",
-            found.display(),
-            missing.display(),
+            found.shown(),
+            missing.shown(),
             missing::remedy(&site.at(found), &site.at(missing), &secret)
         )));
     }
@@ -95,10 +100,10 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<KeyringPlan> {
             return Err(Error::Usage(format!(
                 "{} (mode {mode:04o}) does not let user {} reach {}: run chmod o+x {}, then run setup again. Nothing was \
                  changed",
-                closed.display(),
+                closed.shown(),
                 site.user,
-                dir.display(),
-                closed.display()
+                dir.shown(),
+                closed.shown()
             )));
         }
         if !site.at(dir).exists() && !directories.iter().any(|d| d == dir) {
@@ -110,7 +115,7 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<KeyringPlan> {
     if let Some(dir) = make_secret.as_deref().map(directory_of).filter(|dir| !site.at(dir).is_dir()) {
         return Err(Error::Usage(format!(
             "directory {} does not exist: create it, or name another file for the unlock secret. Nothing was changed",
-            site.at(dir).display()
+            site.at(dir).shown()
         )));
     }
     if !there.is_empty() {
@@ -143,7 +148,7 @@ fn check_volume(site: &Site, host: &Host, dir: &Path) -> Result<()> {
     if !parent.is_dir() {
         return Err(Error::Usage(format!(
             "directory {} does not exist: mount the keyring's volume there, or give another path. Nothing was changed",
-            parent.display()
+            parent.shown()
         )));
     }
     let near = if place.exists() { &place } else { parent };

@@ -24,6 +24,7 @@ use super::site;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::host::{Host, Way};
+use crate::show::Shown;
 use ask::Prompt;
 use change::{ExistingFile, FileChange};
 use keyring_external::store::real::RealFs;
@@ -82,7 +83,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Ok(Verdict::NotFine);
     }
     if let Some(created) = keyring::carry_out(&site, &host, &plan, &args.label)? {
-        out.line(format_args!("Created keyring {} at {}", created.header.id, host.keyring.display()));
+        out.line(format_args!("Created keyring {} at {}", created.header.id, host.keyring.shown()));
         init::show_recovery(&created.recovery, out);
         out.line("");
         document["id"] = json!(created.header.id);
@@ -114,8 +115,8 @@ fn write(
         if let Some(kept) = change.write(site)? {
             out.line(format_args!(
                 "The previous {} was kept as {}",
-                change.path.display(),
-                site.seen(&kept).display()
+                change.path.shown(),
+                site.seen(&kept).shown()
             ));
         }
     }
@@ -142,14 +143,14 @@ fn show(host: &Host, plan: &keyring::KeyringPlan, changes: &[FileChange], out: &
         Way::Plugin => "the plugin keyring_external",
         Way::Component => "the component component_keyring_external",
     };
-    out.line(format_args!("{} will load {way} from {}.", host.mysqld.display(), host.plugin_dir.display()));
+    out.line(format_args!("{} will load {way} from {}.", host.mysqld.shown(), host.plugin_dir.shown()));
     out.line("");
     for line in plan.lines() {
         out.line(line);
     }
     for change in changes {
         out.line("");
-        out.line(change.text().trim_end());
+        out.block(change.text().trim_end());
     }
 }
 

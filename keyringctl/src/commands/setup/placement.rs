@@ -8,6 +8,7 @@ use crate::commands::site::{OPTION_DIRS, OPTION_FILE, Site};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::server::included_by;
+use crate::show::Shown;
 use std::path::{Path, PathBuf};
 
 /// The comment above the line that setup adds to the main option file.
@@ -17,7 +18,7 @@ const COMMENT: &str = "# Written by keyringctl setup: the keyring's options.";
 pub(super) fn option_file(args: &Args, site: &Site) -> Result<PathBuf> {
     if let Some(dir) = &args.option_dir {
         if !dir.is_absolute() {
-            return Err(Error::Usage(format!("--option-dir is {}: give an absolute path", dir.display())));
+            return Err(Error::Usage(format!("--option-dir is {}: give an absolute path", dir.shown())));
         }
         return Ok(dir.join(OPTION_FILE));
     }
@@ -57,7 +58,7 @@ pub(super) fn include(site: &Site, host: &Host, group: u32) -> Result<Option<Fil
     if site.defaults.files.is_empty() {
         return Err(Error::Usage(format!(
             "{} starts mysqld with --no-defaults, so it reads no option file. Remove --no-defaults there. Nothing was changed",
-            site.at(&site.unit_file).display()
+            site.at(&site.unit_file).shown()
         )));
     }
     let main = site.main_option_file();
@@ -67,15 +68,15 @@ pub(super) fn include(site: &Site, host: &Host, group: u32) -> Result<Option<Fil
         return Err(Error::Usage(format!(
             "every user can write to {0}, so mysqld ignores it and would ignore an include there: chmod o-w {0}, then run \
              setup again. Nothing was changed",
-            site.at(&main).display()
+            site.at(&main).shown()
         )));
     }
-    let line = format!("!include {}", file.display());
+    let line = format!("!include {}", file.to_string_lossy());
     if included_by(&line).as_ref() != Some(file) {
         return Err(Error::Usage(format!(
             "no option file can include {}: a # there begins a comment, and blanks at the end of a path are lost. Name \
              another directory: --option-dir DIR. Nothing was changed",
-            file.display()
+            file.shown()
         )));
     }
     let text = site.text(&main)?.unwrap_or_default();

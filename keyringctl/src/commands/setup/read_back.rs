@@ -9,6 +9,7 @@ use crate::commands::site::{self, Site};
 use crate::error::{Error, Result};
 use crate::host::files::source;
 use crate::host::{Host, Way};
+use crate::show::Shown;
 use keyring_external::config::file::file_in;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -52,11 +53,11 @@ pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
         )));
     }
     Ok(match planned.way {
-        Way::Plugin => format!("Read back: mysqld finds the keyring in {}", planned.option_file.display()),
+        Way::Plugin => format!("Read back: mysqld finds the keyring in {}", planned.option_file.shown()),
         Way::Component => format!(
             "Read back: mysqld finds the component in {} and the keyring in {}",
-            planned.manifest().display(),
-            file_in(&planned.plugin_dir).display()
+            planned.manifest().shown(),
+            file_in(&planned.plugin_dir).shown()
         ),
     })
 }
@@ -89,7 +90,7 @@ fn closed(site: &Site, planned: &Host, apart: Option<&Path>) -> Vec<String> {
     counts
         .map(|c| {
             let so = if c.effect == Effect::Start { ", so mysqld does not start" } else { "" };
-            format!("{} has no permission to read {}{so} ({})", site.user, c.path.display(), c.fix)
+            format!("{} has no permission to read {}{so} ({})", site.user, c.path.shown(), c.fix)
         })
         .collect()
 }
@@ -105,14 +106,13 @@ fn differences(site: &Site, planned: &Host, found: &Configured) -> Vec<String> {
             all.push(format!("{} is \"{found}\", not \"{planned}\"{place}", name.replace('-', "_")));
         }
     };
-    let paths =
-        |host: &Host| host.mirrors.iter().map(|m| m.display().to_string()).collect::<Vec<_>>().join(", ");
+    let paths = |host: &Host| host.mirrors.iter().map(|m| m.shown()).collect::<Vec<_>>().join(", ");
     // A path may contain the sign between paths.
     report("mirrors", planned.mirrors == host.mirrors, paths(planned), paths(host));
     let mut compare = |name: &str, planned: String, found: String| {
         report(name, planned == found, planned, found);
     };
-    compare("data", planned.keyring.display().to_string(), host.keyring.display().to_string());
+    compare("data", planned.keyring.shown(), host.keyring.shown());
     compare("unlock", source(&planned.unlock), source(&host.unlock));
     compare("min-copies", planned.min_copies.to_string(), host.min_copies.to_string());
     compare("wait", planned.wait.to_string(), host.wait.to_string());
@@ -132,7 +132,7 @@ fn denied(site: &Site, planned: &Host) -> Option<String> {
     if !output.status.success() || printed.trim().is_empty() {
         return None;
     }
-    let data = format!("--keyring-external-data={}", planned.keyring.display()).replace('_', "-");
+    let data = format!("--keyring-external-data={}", planned.keyring.to_string_lossy()).replace('_', "-");
     let missing = ["--early-plugin-load=", &data].into_iter().find(|option| !printed.contains(option))?;
-    Some(format!("{} --print-defaults does not print {missing}", site.mysqld.display()))
+    Some(format!("{} --print-defaults does not print {missing}", site.mysqld.shown()))
 }

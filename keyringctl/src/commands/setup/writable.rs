@@ -2,6 +2,7 @@
 //! Whether the files of setup can be written: checked before the keyring is created.
 
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use keyring_external::store::real::effective_user;
 use rustix::fs::Access;
 use std::fs;
@@ -19,8 +20,8 @@ pub(super) fn existing_directory(place: &Path) -> Result<&Path> {
             Ok(_) | Err(_) => {
                 return Err(Error::Usage(format!(
                     "cannot write {}: {} is not a directory. Move it away, or give another path. Nothing was changed",
-                    place.display(),
-                    dir.display()
+                    place.shown(),
+                    dir.shown()
                 )));
             }
         }
@@ -38,8 +39,8 @@ pub(super) fn check(place: &Path) -> Result<()> {
             return Err(Error::Usage(format!(
                 "cannot write {}: {}: {}. Run setup as root, on a filesystem that is mounted for writing. Nothing was \
                  changed",
-                place.display(),
-                path.display(),
+                place.shown(),
+                path.shown(),
                 io::Error::from(e)
             )));
         }

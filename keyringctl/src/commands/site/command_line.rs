@@ -5,6 +5,7 @@ use super::defaults::{Defaults, Start};
 use super::parts::Site;
 use crate::error::{Error, Result};
 use crate::host::accounts;
+use crate::show::Shown;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +20,7 @@ pub(super) fn defaults(site: &Site, named: Vec<PathBuf>) -> Result<Defaults> {
     if let Some(missing) = named.iter().find(|file| !site.real(file).exists()) {
         return Err(Error::Usage(format!(
             "the option file {} does not exist (--option-file). Nothing was changed",
-            site.at(missing).display()
+            site.at(missing).shown()
         )));
     }
     if !named.is_empty() {

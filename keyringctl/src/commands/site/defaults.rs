@@ -51,7 +51,7 @@ impl Defaults {
     /// Only these files, which must exist.
     pub(super) fn only(files: Vec<PathBuf>) -> Defaults {
         let chosen = match &files[..] {
-            [one] => Some(vec![format!("--defaults-file={}", one.display())]),
+            [one] => one.to_str().map(|one| vec![format!("--defaults-file={one}")]),
             _ => None,
         };
         Defaults { required: files.clone(), files, chosen, ..Defaults::default() }

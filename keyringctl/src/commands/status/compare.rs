@@ -4,8 +4,8 @@
 use super::copy_status::{CopyStatus, WitnessSays, Wrong};
 use crate::commands::apart;
 use crate::commands::content::Content;
-use crate::commands::output::shell_word;
 use crate::commands::secret;
+use crate::show::Shown;
 use keyring_external::keyring::Relation;
 use std::path::Path;
 use uuid::Uuid;
@@ -46,20 +46,20 @@ fn compare_states(all: &mut [CopyStatus], datadir: Option<&Path>, secret: &secre
                     format!(
                         "it is behind {} (generation {newest}). A running server brings it up to date within seconds \
                          of a status query. Without a server, run keyringctl sync {} --mirror {}{unlock}",
-                        best.path.display(),
-                        shell_word(&best.path),
-                        shell_word(&found.path)
+                        best.path.shown(),
+                        best.path.shown(),
+                        found.path.shown()
                     ),
                 ),
                 // Then a third copy has diverged from the one that the data directory was last used with.
                 Relation::Descendant => {
-                    (Wrong::Diverged, format!("it is newer than {}", best.path.display()))
+                    (Wrong::Diverged, format!("it is newer than {}", best.path.shown()))
                 }
                 Relation::Unknown => (
                     Wrong::Behind,
                     format!(
                         "{} has generation {newest}: this copy is behind or has diverged. Add --unlock to find out",
-                        best.path.display()
+                        best.path.shown()
                     ),
                 ),
                 Relation::Diverged => {
@@ -129,10 +129,10 @@ fn diverged_text(
         "it has diverged from {}{last_used}: each may hold keys that the other does not have. Keep both files. Check \
          which one decrypts the data: keyringctl verify {} --datadir {}{unlock}; then merge them: keyringctl sync {} \
          --mirror {} --merge{unlock}",
-        other.display(),
-        this.display(),
-        datadir.unwrap_or(Path::new("DIR")).display(),
-        merge.0.display(),
-        merge.1.display()
+        other.shown(),
+        this.shown(),
+        datadir.unwrap_or(Path::new("DIR")).shown(),
+        merge.0.shown(),
+        merge.1.shown()
     )
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 /// What was found out about one copy.
 #[derive(Serialize)]
 pub(in crate::commands) struct CopyStatus {
+    #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
     pub fine: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

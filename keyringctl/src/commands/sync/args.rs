@@ -3,6 +3,7 @@
 
 use crate::commands::secret;
 use keyring_external::unlock::UnlockSource;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Bring the copies of a keyring up to date, and create missing ones
@@ -29,7 +30,7 @@ pub(in crate::commands) struct Args {
     /// If two copies hold different keys under one name, keep the key of the copy at PATH (repeatable). Write
     /// ID,user=USER for a key that belongs to a user
     #[arg(long, value_name = "ID=PATH", requires = "merge")]
-    pub take: Vec<String>,
+    pub take: Vec<OsString>,
     /// With --merge: show which copy each key comes from, and write nothing
     #[arg(long, requires = "merge")]
     pub dry_run: bool,

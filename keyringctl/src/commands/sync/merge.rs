@@ -2,15 +2,18 @@
 //! `keyringctl sync --merge`: merges the keys of copies that have diverged.
 
 use super::args::Args;
-use crate::commands::output::{Output, counted, quoted, stderr_report, time};
+use crate::commands::output::{Output, counted, stderr_report, time};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
+use crate::show::{Shown, exact_paths};
 use keyring_external::key::KeyName;
 use keyring_external::keyring::{Conflict, KeyFacts, Keyring, Merging, Take, UnsharedKey, load_with};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,7 +96,7 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
         if found != merged.keys {
             return Err(Error::Usage(format!(
                 "{} holds {}, but {} were written. Check the volume (dmesg), and compare with the kept files: {}",
-                path.display(),
+                path.shown(),
                 counted(found, "key"),
                 merged.keys,
                 joined(&merged.kept)
@@ -101,11 +104,11 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
         }
     }
     out.line(format_args!("Merged: {}, generation {}", counted(merged.keys, "key"), merged.generation));
-    out.line(format_args!("The unlock slots and the data key are those of {}", sides.here.display()));
+    out.line(format_args!("The unlock slots and the data key are those of {}", sides.here.shown()));
     if !same_slots {
         out.line(format_args!(
             "Secrets that had a slot only in {} no longer unlock the keyring. See the slots with keyringctl slot list",
-            sides.there.display()
+            sides.there.shown()
         ));
     }
     out.line(format_args!(
@@ -115,7 +118,7 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
     document["written"] = json!(true);
     document["generation"] = json!(merged.generation);
     document["keys"] = json!(merged.keys);
-    document["kept"] = json!(merged.kept);
+    document["kept"] = json!(exact_paths(&merged.kept));
     Ok(Merged::ThenSync(document, secrets.first))
 }
 
@@ -125,7 +128,7 @@ fn keys_are(keys: usize) -> String {
 }
 
 fn joined(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+    paths.iter().map(|path| path.shown()).collect::<Vec<_>>().join(" and ")
 }
 
 /// The two copies that have diverged.
@@ -147,16 +150,19 @@ impl Sides {
     }
 
     /// The value of --take that keeps the key `name` of one side.
-    fn choice(&self, name: &KeyName, take: Take) -> String {
-        format!("{}={}", label(name), self.path(take).display())
+    fn choice(&self, name: &KeyName, take: Take) -> OsString {
+        let mut choice = OsString::from(format!("{}=", label(name)));
+        choice.push(self.path(take));
+        choice
     }
 
     /// Parses the values of --take.
-    fn decisions(&self, given: &[String], conflicts: &[Conflict]) -> Result<BTreeMap<KeyName, Take>> {
+    fn decisions(&self, given: &[OsString], conflicts: &[Conflict]) -> Result<BTreeMap<KeyName, Take>> {
         let mut decided = BTreeMap::new();
         for value in given {
             let fits = |name: &KeyName, take| {
-                let path = value.strip_prefix(&label(name)).and_then(|rest| rest.strip_prefix('='));
+                let start = format!("{}=", label(name));
+                let path = value.as_bytes().strip_prefix(start.as_bytes()).map(OsStr::from_bytes);
                 path.and_then(|path| std::path::absolute(path).ok())
                     .is_some_and(|path| path == self.path(take))
             };
@@ -165,7 +171,7 @@ impl Sides {
                 return Err(Error::Usage(format!(
                     "--take {} names no key that differs between the two copies: run this command without --take to \
                      list these keys",
-                    quoted(value)
+                    value.shown()
                 )));
             };
             if decided.insert(name.clone(), take).is_some_and(|before| before != take) {
@@ -183,23 +189,20 @@ impl Sides {
         out.line(format_args!(
             "keyring {}: {} (generation {}) and {} (generation {}) have diverged",
             merging.here().id(),
-            self.here.display(),
+            self.here.shown(),
             generation(merging.here()),
-            self.there.display(),
+            self.there.shown(),
             generation(merging.there())
         ));
         out.line(format_args!("{} the same in both", keys_are(merge.alike)));
         for (only, at, other) in
             [(&merge.only_here, &self.here, &self.there), (&merge.only_there, &self.there, &self.here)]
         {
-            out.line(format_args!("{} only in {}", keys_are(only.len()), at.display()));
+            out.line(format_args!("{} only in {}", keys_are(only.len()), at.shown()));
             for key in only {
                 let restored = match key.was_removed {
                     true => {
-                        format!(
-                            "; its date shows that it was removed from {}; it is restored",
-                            other.display()
-                        )
+                        format!("; its date shows that it was removed from {}; it is restored", other.shown())
                     }
                     false => String::new(),
                 };
@@ -218,10 +221,10 @@ impl Sides {
             };
             out.line(format_args!("    {}", conflict.name));
             for (take, key) in [(Take::Here, &conflict.here), (Take::There, &conflict.there)] {
-                out.line(format_args!("        {}{}: {}", kept(take), self.path(take).display(), about(key)));
+                out.line(format_args!("        {}{}: {}", kept(take), self.path(take).shown(), about(key)));
             }
             if !decided.contains_key(&conflict.name) {
-                let option = |take| format!("--take {}", quoted(&self.choice(&conflict.name, take)));
+                let option = |take| format!("--take {}", self.choice(&conflict.name, take).shown());
                 out.line(format_args!("        add one of: {}", option(Take::Here)));
                 out.line(format_args!("                or: {}", option(Take::There)));
             }
@@ -252,21 +255,21 @@ impl Sides {
             keys.iter().map(row).collect::<Vec<_>>()
         };
         let conflicts = merge.conflicts.iter().map(|c| {
-            let take = decided.get(&c.name).map(|take| self.path(*take));
+            let take = decided.get(&c.name).map(|take| self.path(*take).exact());
             named(
                 &c.name,
                 json!({
                     "here": about(&c.here),
                     "there": about(&c.there),
                     "taken": take,
-                    "take": [self.choice(&c.name, Take::Here), self.choice(&c.name, Take::There)],
+                    "take": [self.choice(&c.name, Take::Here).exact(), self.choice(&c.name, Take::There).exact()],
                 }),
             )
         });
         json!({
             "diverged": true,
-            "here": self.here,
-            "there": self.there,
+            "here": self.here.exact(),
+            "there": self.there.exact(),
             "alike": merge.alike,
             "only_here": only(&merge.only_here),
             "only_there": only(&merge.only_there),

@@ -2,9 +2,10 @@
 //! `keyringctl verify --datadir`: checks that the keyring decrypts every encrypted file of a server, without the server.
 
 use super::opened::OpenedKeyring;
-use crate::commands::output::{Output, counted, visible};
+use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
+use crate::show::{Shown, exact_paths};
 use crate::tablespace::{DataFileKind, DataFiles, Depth, FileReport, FileState, check, find};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keyring_external::store::fs::Fs;
@@ -58,7 +59,7 @@ pub(super) fn run(
         if !found.files.iter().any(|(path, _)| path.starts_with(datadir)) {
             return Err(Error::Usage(format!(
                 "no file of a MySQL server was found below {}: check the path",
-                datadir.display()
+                datadir.shown()
             )));
         }
     }
@@ -84,7 +85,7 @@ pub(super) fn run(
         "keyring": { "id": keyring.keyring.id(), "generation": keyring.keyring.status().generation },
         "fine": fine,
         "in_clear": unencrypted.len(),
-        "links_not_followed": found.links,
+        "links_not_followed": exact_paths(&found.links),
         "files": files,
     }));
     let unreadable = files.iter().filter(|file| file.state == FileState::Unreadable).count();
@@ -138,12 +139,7 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
                 .filter(|_| *state != FileState::Damaged)
                 .map(|key| format!("needs key {key}"));
             let why: Vec<_> = needs.chain(file.notes.iter().cloned()).collect();
-            format!(
-                "{:<13} {}: {}",
-                state.name().to_uppercase(),
-                visible(file.path.display()),
-                visible(why.join("; "))
-            )
+            format!("{:<13} {}: {}", state.name().to_uppercase(), file.path.shown(), why.join("; "))
         });
         if print_some(lines, out) {
             out.line(format_args!("  -> {advice}"));
@@ -154,7 +150,7 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
         let lines = unencrypted().map(|file| {
             let state = if file.state == FileState::Opened { "PARTLY UNENCRYPTED" } else { "UNENCRYPTED" };
             let why: String = file.notes.iter().map(|note| format!(": {note}")).collect();
-            format!("{state:<13} {}{}", visible(file.path.display()), visible(why))
+            format!("{state:<13} {}{}", file.path.shown(), why)
         });
         print_some(lines, out);
     } else if unencrypted().next().is_some() {
@@ -167,7 +163,7 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
         out.line(format_args!(
             "note: {} not followed, such as {}: name the directories behind them with --also",
             counted(found.links.len(), "symbolic link"),
-            visible(link.display())
+            link.shown()
         ));
     }
     let by_transfer: Vec<_> = files.iter().filter(|file| file.by_transfer_key).collect();
@@ -175,7 +171,7 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
         out.line(format_args!(
             "note: {} decrypted with the transfer key in the .cfp file beside it, because the keyring lacks the master key, such as {}: a server reads it only after ALTER TABLE ... IMPORT TABLESPACE",
             counted(by_transfer.len(), "exported table"),
-            visible(first.path.display())
+            first.path.shown()
         ));
     }
     let failed = files.iter().filter(|file| file.state.is_failure()).count();

@@ -2,6 +2,7 @@
 //! A keyring that `keyringctl verify` opened, to be opened again.
 
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use keyring_external::keyring::{Keyring, Relation, load_with};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
@@ -33,7 +34,7 @@ impl OpenedKeyring {
     ) -> Result<Option<OpenedKeyring>> {
         let (Some(a), Some(b)) = (&first, &second) else { return Ok(first.or(second)) };
         let one_at_a_time = |what| {
-            let (a, b) = (a.path.display(), b.path.display());
+            let (a, b) = (a.path.shown(), b.path.shown());
             Err(Error::Usage(format!("{a} and {b} {what}: verify them one at a time")))
         };
         match a.keyring.relation_to(&b.keyring) {

@@ -50,7 +50,7 @@ pub fn included_local_files(profile: &Profile, file: &Path) -> Vec<PathBuf> {
 
 /// The line with which a profile includes a file for local rules. Every version of AppArmor reads this form.
 pub fn include_line(local: &Path) -> String {
-    format!("#include <{}>", local.strip_prefix(DIRECTORY).unwrap_or(local).display())
+    format!("#include <{}>", local.strip_prefix(DIRECTORY).unwrap_or(local).to_string_lossy())
 }
 
 /// The text of a profile with this line before its closing brace.

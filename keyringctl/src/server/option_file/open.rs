@@ -3,6 +3,7 @@
 
 use super::links::below_root;
 use crate::error::{Error, Result};
+use crate::show::Shown;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -43,7 +44,7 @@ pub(super) fn text(file: &Path, root: &Path, is_named: bool) -> Result<Found> {
         if !meta.is_file() {
             return Err(Error::Usage(format!(
                 "{} is not a regular file, and was not read as an option file",
-                file.display()
+                file.shown()
             )));
         }
         if meta.mode() & OTHERS_WRITE != 0 {
@@ -56,7 +57,7 @@ pub(super) fn text(file: &Path, root: &Path, is_named: bool) -> Result<Found> {
     if text.len() as u64 > MAX_SIZE {
         return Err(Error::Usage(format!(
             "{} is longer than {} KiB, and was not read as an option file",
-            file.display(),
+            file.shown(),
             MAX_SIZE >> 10
         )));
     }

@@ -8,6 +8,7 @@ use crate::commands::selinux::Mode;
 use crate::host::Host;
 use crate::host::needs::credentials_of;
 use crate::host::selinux::{PASS, READ, module_commands, type_of};
+use crate::show::Shown;
 use keyring_external::unlock::UnlockSource;
 use std::path::Path;
 
@@ -39,7 +40,7 @@ impl Examination<'_> {
                         CREDENTIAL,
                         format!(
                             "SELinux does not let mysqld read its credential {}: its label is {context}{}",
-                            place.display(),
+                            place.shown(),
                             self.only_logged()
                         ),
                         WHY,
@@ -60,14 +61,14 @@ pub(in crate::commands) fn likely_refused(host: &Host, mode: Mode, found: &mut F
     let mut fix = instead(host);
     fix.push(format!(
         "or start mysqld once, and run keyringctl doctor: it reads the label of {} and names the rule that is missing",
-        directory.join(name).display()
+        directory.join(name).shown()
     ));
     found.add(
         level,
         CREDENTIAL,
         format!(
             "SELinux is likely to refuse mysqld its credential {name}: the policies of distributions do not let mysqld read {}",
-            directory.display()
+            directory.shown()
         ),
         WHY,
         &fix,
@@ -79,6 +80,6 @@ fn instead(host: &Host) -> Vec<String> {
     let file = host.credential.as_deref().unwrap_or(Path::new("/etc/mysql/keyring_external.secret"));
     vec![format!(
         "use the source file:{0} instead of credential: in the configuration, and give the file to mysqld's user: chown mysql: {0}",
-        file.display()
+        file.shown()
     )]
 }

@@ -7,6 +7,7 @@ use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::selinux::{Labelling, Mode};
 use crate::host::needs::{Need, credentials_of, needs};
 use crate::host::selinux::{DATA, Labelled, PASS, access, labelled, module_commands, type_of};
+use crate::show::Shown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ impl Examination<'_> {
                 LABEL,
                 format!(
                     "SELinux {surely}does not let mysqld use {}, {}: its label is {context}{lacks}{}",
-                    place.display(),
+                    place.shown(),
                     need.what,
                     self.only_logged()
                 ),
@@ -72,7 +73,7 @@ impl Examination<'_> {
         if places.is_empty() {
             return;
         }
-        let list: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+        let list: Vec<_> = places.iter().map(|place| place.shown()).collect();
         let fix: Vec<_> = if self.mode == Mode::Image {
             let commands = all.iter().filter_map(|of| labelling.commands(of));
             std::iter::once("when the system runs:".to_owned()).chain(commands.flatten()).collect()
@@ -106,7 +107,7 @@ impl Examination<'_> {
             }
         }
         for (context, places) in closed {
-            let list: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+            let list: Vec<_> = places.iter().map(|place| place.shown()).collect();
             let kind = type_of(&context).unwrap_or_default();
             let finding = found.add(
                 self.level(),

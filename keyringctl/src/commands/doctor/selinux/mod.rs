@@ -13,6 +13,7 @@ use super::finding::Findings;
 use super::host_view::HostView;
 use crate::commands::selinux::{Mode, mode};
 use crate::host::selinux::{PROGRAM, type_of};
+use crate::show::Shown;
 use credential::CREDENTIAL;
 use examination::Examination;
 use labels::LABEL;
@@ -35,7 +36,7 @@ pub(super) fn examine(examination: &Examination<'_>, found: &mut Findings) {
     if let Some(context) = (examination.label)(&program).filter(|context| type_of(context) != Some(PROGRAM)) {
         found.note(
                 LABEL,
-                format!("{} has the label {context}, not {PROGRAM}", program.display()),
+                format!("{} has the label {context}, not {PROGRAM}", program.shown()),
                 "systemd then starts mysqld without the restrictions that SELinux has for it, and no label was checked.",
             );
         return;

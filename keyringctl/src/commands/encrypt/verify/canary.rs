@@ -8,6 +8,7 @@ use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
 use crate::error::{Error, Result};
 use crate::server::{DatadirAccess, PlaceKind, Session};
+use crate::show::Shown;
 use keyring_external::error::Failure;
 use keyring_external::secret::fill_random;
 use memchr::memmem::Finder;
@@ -27,6 +28,7 @@ pub(super) struct CanaryResult {
     rows: usize,
     /// Files that were searched; 0 if the data directory cannot be read.
     files: usize,
+    #[serde(serialize_with = "crate::show::paths")]
     found_in: Vec<PathBuf>,
     /// Whether the control, which is in a file unencrypted, was found there.
     control_found: bool,
@@ -95,7 +97,7 @@ pub(super) fn run(
     outcome.looked = true;
     for path in &outcome.found_in {
         let why = "contains the canary's text unencrypted".to_owned();
-        findings.push(VerifyFinding::new(PlaceKind::Table, path.display().to_string(), why, None));
+        findings.push(VerifyFinding::new(PlaceKind::Table, path.shown(), why, None));
     }
     if !outcome.control_found {
         let why =

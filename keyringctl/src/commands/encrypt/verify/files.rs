@@ -6,6 +6,7 @@ use super::sizes;
 use crate::commands::output::counted;
 use crate::error::{Error, Result};
 use crate::server::{Inventory, PlaceKind, ServerFiles};
+use crate::show::Shown;
 use crate::tablespace::{self, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
@@ -89,7 +90,7 @@ fn judge(
     reported: Option<bool>,
     with_keys: bool,
 ) -> Option<VerifyFinding> {
-    let what = report.path.display().to_string();
+    let what = report.path.shown();
     let kind = kind(report.kind);
     let is_undo = report.kind == tablespace::DataFileKind::Undo;
     let not_seen = matches!(report.state, FileState::Unreadable | FileState::NotChecked);
@@ -176,5 +177,5 @@ fn kind(kind: tablespace::DataFileKind) -> PlaceKind {
 }
 
 fn not_checked(path: &Path, why: &str) -> VerifyFinding {
-    VerifyFinding::new(PlaceKind::Table, path.display().to_string(), format!("not checked: {why}"), None)
+    VerifyFinding::new(PlaceKind::Table, path.shown(), format!("not checked: {why}"), None)
 }

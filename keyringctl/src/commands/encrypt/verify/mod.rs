@@ -9,7 +9,7 @@ mod undone;
 
 use super::plan::keyring_line;
 use super::{server, sizes};
-use crate::commands::output::{Output, counted, visible};
+use crate::commands::output::{Output, counted};
 use crate::commands::secret;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
@@ -17,6 +17,7 @@ use crate::server::{
     DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, ServerKeyring, Session,
     coverage,
 };
+use crate::show::Shown;
 use finding::VerifyFinding;
 use keyring_external::error::BadRequest;
 use serde::Serialize;
@@ -147,7 +148,7 @@ fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &m
         (Some(seen), _) => out.line(seen.line()),
         (None, DatadirAccess::Closed(datadir)) => out.line(format_args!(
             "Files: NOT CHECKED, no permission to read {}. Run this as root; the line above is only what the server reports",
-            datadir.display()
+            datadir.shown()
         )),
         (None, _) => out.line(format_args!(
             "Files: NOT CHECKED, the data directory of {} is not on this machine. Run this there; the line above is only what the server reports",
@@ -159,14 +160,14 @@ fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &m
     }
     for finding in &report.findings {
         let head = if finding.accepted { "ACCEPTED" } else { "ERROR   " };
-        let (what, why) = (visible(&finding.what), visible(&finding.why));
+        let (what, why) = (&finding.what, &finding.why);
         out.line(format_args!("{head} {what} ({}): {why}", finding.kind));
         if let (Some(remedy), false) = (&finding.remedy, finding.accepted) {
-            out.line(format_args!("         {}", visible(remedy)));
+            out.line(format_args!("         {remedy}"));
         }
     }
     for item in report.items.iter().filter(|i| i.state == PlaceState::Cannot) {
-        out.line(format_args!("NOTE     {}: {}", visible(&item.name), visible(&item.about)));
+        out.line(format_args!("NOTE     {}: {}", item.name, item.about));
     }
     let errors = report.findings.iter().filter(|f| !f.accepted).count();
     if report.fine {

@@ -2,12 +2,13 @@
 //! `encrypt verify --undo`: checks whether anything still needs the keyring, before it is removed.
 
 use super::finding::VerifyFinding;
-use crate::commands::output::{Output, counted, visible};
+use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, Session, coverage,
 };
+use crate::show::Shown;
 use crate::tablespace;
 use serde::Serialize;
 
@@ -41,7 +42,7 @@ pub(super) fn run(
             for directory in &directories {
                 for (key, needing) in tablespace::master_keys(directory)? {
                     count += needing.len();
-                    let first = needing.first().map(|p| p.display().to_string()).unwrap_or_default();
+                    let first = needing.first().map(|p| p.shown()).unwrap_or_default();
                     let more = if needing.len() > 1 {
                         format!(" and {} more files", needing.len() - 1)
                     } else {
@@ -61,10 +62,10 @@ pub(super) fn run(
     };
     let fine = findings.is_empty();
     for finding in &findings {
-        let (what, why) = (visible(&finding.what), visible(&finding.why));
+        let (what, why) = (&finding.what, &finding.why);
         out.line(format_args!("ERROR    {what} ({}): {why}", finding.kind));
         if let Some(remedy) = &finding.remedy {
-            out.line(format_args!("         {}", visible(remedy)));
+            out.line(format_args!("         {remedy}"));
         }
     }
     if files.is_none() {

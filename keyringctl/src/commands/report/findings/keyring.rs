@@ -11,6 +11,7 @@ use crate::commands::report::keys::Purpose;
 use crate::commands::report::known::Known;
 use crate::commands::secret;
 use crate::server::LoadedAs;
+use crate::show::Shown;
 use std::path::Path;
 
 /// Seconds; a master key that has been in use for longer is a warning.
@@ -76,7 +77,7 @@ fn file_of(copy: &CopyFacts) -> Option<&CopyFile> {
 fn volumes(copy: &CopyFacts, before: &[CopyFacts], found: &mut Findings) {
     let Some(volume) = copy.volume.measured() else { return };
     let fix = ["what to do: keyringctl doctor".to_owned()];
-    let path = copy.path.display();
+    let path = copy.path.shown();
     if !volume.apart_from_data {
         let why = "Anyone who steals that disk has both the data and the keyring.";
         found.warning(
@@ -93,21 +94,21 @@ fn volumes(copy: &CopyFacts, before: &[CopyFacts], found: &mut Findings) {
     }
     let shared = before.iter().find(|c| c.volume.measured().is_some_and(|v| v.device == volume.device));
     if let Some(other) = shared {
-        let what = format!("{path} and {} are on the same filesystem", other.path.display());
+        let what = format!("{path} and {} are on the same filesystem", other.path.shown());
         found.warning("mirrors-apart", &copy.path, what, "Both are lost together.", &fix);
     }
 }
 
 fn compare(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
-    let path = copy.path.display();
+    let path = copy.path.shown();
     let fix = ["what to do: keyringctl doctor".to_owned()];
     if let Some(other) = &file.same_file_as {
-        let what = format!("{} and {path} are the same file under two names", other.display());
+        let what = format!("{} and {path} are the same file under two names", other.shown());
         let why = "The keyring has one copy fewer than configured: if that file is lost, both are.";
         found.error("same-file", &copy.path, what, why, &fix);
     }
     if let Some(other) = file.diverged_from.first() {
-        let what = format!("{} and {path} have diverged: they hold different keys", other.display());
+        let what = format!("{} and {path} have diverged: they hold different keys", other.shown());
         let why =
             "Each may hold keys that the other does not have, and the server may refuse to start with them.";
         let fix = remedy(other, &copy.path, Some(Path::new(&facts.server.datadir)), &secret::Args::default());

@@ -5,8 +5,10 @@ use super::super::copies::{CopyFacts, CopyFile, Volume};
 use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
 use super::parts::{Name, known, unknown};
-use crate::commands::output::{time, visible};
+use crate::commands::output::time;
 use crate::server::LoadedAs;
+use crate::show::Shown;
+use crate::show::visible;
 use maud::{Markup, html};
 
 /// The number of keys of each purpose that the page lists, the newest ones; the JSON has all.
@@ -103,7 +105,7 @@ fn master_keys(keys: &[MasterKey]) -> Markup {
 fn one(n: usize, copy: &CopyFacts) -> Markup {
     html! {
         dl {
-            dt { "Copy " (n) } dd { (Name(copy.path.display())) }
+            dt { "Copy " (n) } dd { (Name(copy.path.shown())) }
             dt { "Volume" } dd { (known(&copy.volume, volume)) }
             @match copy.file.measured() {
                 Some(file) => (copy_file(file)),
@@ -115,7 +117,7 @@ fn one(n: usize, copy: &CopyFacts) -> Markup {
 
 fn volume(volume: &Volume) -> Markup {
     html! {
-        (visible(&volume.filesystem)) " on " (Name(&volume.source)) " (device " (visible(&volume.device)) "), mounted at " (Name(volume.mounted_at.display()))
+        (visible(&volume.filesystem)) " on " (Name(&volume.source)) " (device " (visible(&volume.device)) "), mounted at " (Name(volume.mounted_at.shown()))
         @if volume.read_only { ", read-only" }
         @if volume.volatile { ", " span class="state risk" { "lost when the machine stops" } }
         ", "

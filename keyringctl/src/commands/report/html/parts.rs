@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What all parts of the page show the same way: names, facts, and facts that are missing.
 
-use crate::commands::output::visible;
 use crate::commands::report::known::Known;
+use crate::show::visible;
 use maud::{Markup, Render, html};
 
 /// A name or path from outside. Invisible characters, and those that reverse the text, are shown as escapes.

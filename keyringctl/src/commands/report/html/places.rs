@@ -4,8 +4,9 @@
 use super::super::facts::{Facts, FileFacts};
 use super::parts::{Name, known};
 use crate::commands::encrypt::sizes;
-use crate::commands::output::visible;
 use crate::server::{DataPlace, PlaceKind, PlaceState, Remedy};
+use crate::show::Shown;
+use crate::show::visible;
 use maud::{Markup, html};
 
 /// The kinds of places, in the order of the summary, with their names for people.
@@ -160,7 +161,7 @@ fn remedy(item: &DataPlace, how: &str) -> Markup {
 fn files(files: &FileFacts) -> Markup {
     html! {
         p { (visible(files.seen.line())) "." }
-        p { "Directories: " @for (i, dir) in files.directories.iter().enumerate() { @if i > 0 { ", " } (Name(dir.display())) } "." }
+        p { "Directories: " @for (i, dir) in files.directories.iter().enumerate() { @if i > 0 { ", " } (Name(dir.shown())) } "." }
         @if files.findings.is_empty() {
             p { span class="state good" { "No unencrypted data" } " that MySQL could encrypt was found in them." }
         } @else {
