@@ -131,6 +131,33 @@ fn dollar_quoted(bytes: &[u8]) -> String {
     out
 }
 
+/// The name that a word of [`Shown::shown`] in quotes stands for, if it is text; `None` if it is not such a word.
+pub fn read_word(word: &str) -> Option<String> {
+    if let Some(inner) = word.strip_prefix("$'").and_then(|rest| rest.strip_suffix('\'')) {
+        let mut bytes = Vec::with_capacity(inner.len());
+        let mut rest = inner.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            let (byte, after) = match (byte, after) {
+                (b'\\', [b'x', digits @ ..]) => {
+                    let (digits, after) = digits.split_at_checked(2)?;
+                    (u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?, after)
+                }
+                (b'\\', [b'n', after @ ..]) => (b'\n', after),
+                (b'\\', [b'r', after @ ..]) => (b'\r', after),
+                (b'\\', [b't', after @ ..]) => (b'\t', after),
+                (b'\\', [same, after @ ..]) => (*same, after),
+                (b'\\' | b'\'', _) => return None,
+                other => other,
+            };
+            bytes.push(byte);
+            rest = after;
+        }
+        return String::from_utf8(bytes).ok();
+    }
+    let inner = word.strip_prefix('\'')?.strip_suffix('\'')?.replace(r"'\''", "\0");
+    (!inner.contains('\'')).then(|| inner.replace('\0', "'"))
+}
+
 fn hexadecimal(bytes: &[u8], out: &mut String) {
     for byte in bytes {
         // Writing to a String does not fail.
@@ -215,6 +242,17 @@ mod tests {
         assert_eq!(OsStr::from_bytes(b"K\xfcrzel.ibd").exact(), r"$'K\xfcrzel.ibd'");
         assert_eq!("a\n \\".exact(), "a\n \\");
         assert_eq!(r"$'K\xfcrzel.ibd'".exact(), r"$'$\'K\\xfcrzel.ibd\''");
+    }
+
+    #[test]
+    fn a_word_is_read_as_the_name() {
+        let odd: String = (1..0x300).filter_map(char::from_u32).collect();
+        for name in [odd.as_str(), "a b", "'", "it's", "\\n\n", "$'a'", ""] {
+            assert_eq!(read_word(&name.shown()).as_deref(), Some(name));
+        }
+        for word in ["a", "$'", "'", "'a'b'", r"$'\xg0'", r"$'\'", "$'a'b'", r"$'\xff'"] {
+            assert_eq!(read_word(word), None, "{word}");
+        }
     }
 
     #[test]

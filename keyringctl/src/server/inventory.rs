@@ -9,6 +9,7 @@ pub use settings::Settings;
 pub use spaces::{Tablespace, TablespaceKind};
 pub use tables::{ForeignKey, Table, TableLocation};
 
+use super::names::NameCase;
 use super::session::Session;
 use crate::error::Result;
 use serde::Serialize;
@@ -92,6 +93,11 @@ impl Inventory {
             tablespaces,
             foreign_keys,
         })
+    }
+
+    /// Returns whether the server distinguishes capital letters in names.
+    pub fn name_case(&self) -> NameCase {
+        NameCase::of(self.settings.get("lower_case_table_names"))
     }
 
     /// Returns how many foreign keys begin or end at a table.

@@ -11,8 +11,8 @@ use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, Pattern, PlaceKind, PlaceState, Remedy, ServerKeyring, Table,
-    TableLocation, coverage,
+    DataPlace, DatadirAccess, Inventory, NameCase, Pattern, PlaceKind, PlaceState, Remedy, ServerKeyring,
+    Table, TableLocation, coverage, full_name,
 };
 use crate::show::Shown;
 use std::path::PathBuf;
@@ -73,8 +73,9 @@ impl Args {
         self.only.is_empty()
     }
 
-    fn selects(&self, table: &Table) -> bool {
-        let matches = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&table.schema, &table.name));
+    fn selects(&self, table: &Table, case: NameCase) -> bool {
+        let matches =
+            |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&table.schema, &table.name, case));
         (self.covers_all() || matches(&self.only)) && !matches(&self.skip)
     }
 
@@ -83,7 +84,7 @@ impl Args {
         inventory
             .tables
             .iter()
-            .filter(|table| self.selects(table) && needs_copy(table, self.direction()))
+            .filter(|table| self.selects(table, inventory.name_case()) && needs_copy(table, self.direction()))
             .collect()
     }
 }
@@ -106,13 +107,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let here = DatadirAccess::check(&mut session)?;
     let inventory = Inventory::query(&mut session)?;
     let selected = args.tables(&inventory);
-    if let Some(nothing) =
-        args.only.iter().find(|p| !inventory.tables.iter().any(|t| p.matches(&t.schema, &t.name)))
-    {
-        return Err(Error::Usage(format!(
-            "--only {nothing} matches no table; `keyringctl encrypt plan --tables` lists all tables"
-        )));
-    }
+    check_patterns("--only", args.only.iter(), &inventory)?;
+    // A pattern for tables that come and go may select none.
+    check_patterns("--skip", args.skip.iter().filter(|pattern| pattern.is_name()), &inventory)?;
     let keyring = ServerKeyring::query(&mut session)?;
     let estimate = Estimate::new(&inventory, &selected, &here, 1);
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction)?;
@@ -184,9 +181,9 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
             _ => item.name.clone(),
         }));
     }
-    let unknown = items
-        .iter()
-        .filter(|item| item.state == PlaceState::Unknown && (args.covers_all() || names(&args.only, item)));
+    let unknown = items.iter().filter(|item| {
+        item.state == PlaceState::Unknown && (args.covers_all() || names(&args.only, item, &inventory))
+    });
     account.not_checked =
         unknown.map(|item| FailedStep { what: item.name.clone(), why: item.about.clone() }).collect();
     let left = std::mem::take(&mut account.next_steps);
@@ -235,10 +232,39 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
     Ok(if account.is_fine() { Verdict::Fine } else { Verdict::NotFine })
 }
 
+/// Refuses a pattern that selects no table, or tables that its author may not have meant.
+fn check_patterns<'p>(
+    option: &str,
+    mut patterns: impl Iterator<Item = &'p Pattern>,
+    inventory: &Inventory,
+) -> Result<()> {
+    let case = inventory.name_case();
+    let tables = || inventory.tables.iter().map(|t| (t.schema.as_str(), t.name.as_str()));
+    let first = |pattern: &Pattern, case| tables().find(|(s, t)| pattern.matches(s, t, case));
+    let wrong = patterns.find_map(|pattern| {
+        if first(pattern, case).is_none() {
+            let near = first(pattern, NameCase::Folded).map(|(schema, table)| {
+                format!("; this server distinguishes capital letters, and has {}", full_name(schema, table))
+            });
+            return Some(format!("{option} {pattern} matches no table{}", near.unwrap_or_default()));
+        }
+        let [one, other] = pattern.ambiguity(tables(), case)?;
+        Some(format!(
+            "{option} {pattern} may mean {one} or {other}: write the part with the dot in backticks"
+        ))
+    });
+    match wrong {
+        None => Ok(()),
+        Some(wrong) => Err(Error::Usage(format!(
+            "{wrong}. Nothing was changed. `keyringctl encrypt plan --tables` lists all tables"
+        ))),
+    }
+}
+
 /// Whether an item is a table that one of these patterns matches.
-fn names(only: &[Pattern], item: &DataPlace) -> bool {
-    let table = item.name.split_once('.').filter(|_| item.kind.is_table());
-    table.is_some_and(|(schema, table)| only.iter().any(|p| p.matches(schema, table)))
+fn names(only: &[Pattern], item: &DataPlace, inventory: &Inventory) -> bool {
+    let mut of_item = inventory.tables.iter().filter(|t| item.kind.is_table() && t.full_name() == item.name);
+    of_item.any(|t| only.iter().any(|p| p.matches(&t.schema, &t.name, inventory.name_case())))
 }
 
 /// Formats names in one line, only the first of many.

@@ -6,7 +6,7 @@ use crate::server::Session;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "binlog_encryption",
     "datadir",
     "default_table_encryption",
@@ -24,6 +24,7 @@ const NAMES: [&str; 26] = [
     "log_bin",
     "log_error",
     "log_output",
+    "lower_case_table_names",
     "persisted_globals_load",
     "read_only",
     "require_secure_transport",

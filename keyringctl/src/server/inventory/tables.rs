@@ -2,7 +2,7 @@
 //! Tables and where their rows are.
 
 use crate::error::Result;
-use crate::server::{Session, quoted};
+use crate::server::{Session, full_name, quoted};
 use serde::Serialize;
 
 /// Where a table's rows are.
@@ -41,9 +41,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// `schema.table`, for people.
+    /// `schema.table`, as it is shown, and as `--only` takes it.
     pub fn full_name(&self) -> String {
-        format!("{}.{}", self.schema, self.name)
+        full_name(&self.schema, &self.name)
     }
 
     /// `` `schema`.`table` ``, for statements.
