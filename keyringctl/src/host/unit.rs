@@ -100,14 +100,29 @@ impl Unit {
         self.last("User")
     }
 
-    /// Whether the unit prevents the service from writing to this directory.
+    /// Whether the unit prevents the service from writing to this directory. `ReadWritePaths` below `ReadOnlyPaths` opens a
+    /// directory again.
     pub fn blocks_writing(&self, directory: &Path) -> bool {
-        let below = |name: &str| {
-            let paths = self.all(name).flat_map(str::split_whitespace);
-            paths.map(|p| p.trim_start_matches(['-', '+'])).any(|p| directory.starts_with(p))
-        };
-        let strict = self.last("ProtectSystem") == Some("strict");
-        (strict && !below("ReadWritePaths")) || below("ReadOnlyPaths") || below("InaccessiblePaths")
+        let strict = (self.last("ProtectSystem") == Some("strict")).then_some(0);
+        let closed = self.nearest("ReadOnlyPaths", directory).or(strict);
+        let opened = self.nearest("ReadWritePaths", directory);
+        self.closes(directory).is_some()
+            || closed.is_some_and(|closed| opened.is_none_or(|opened| closed >= opened))
+    }
+
+    /// The setting that closes a directory, if `ReadWritePaths` for the directory does not open it again.
+    pub fn closes(&self, directory: &Path) -> Option<&'static str> {
+        let length = directory.as_os_str().len();
+        let hidden = self.nearest("InaccessiblePaths", directory).map(|_| "InaccessiblePaths");
+        let named = self.nearest("ReadOnlyPaths", directory).filter(|nearest| *nearest >= length);
+        hidden.or(named.map(|_| "ReadOnlyPaths"))
+    }
+
+    /// How long the longest path of a setting is that this directory is below.
+    fn nearest(&self, setting: &str, directory: &Path) -> Option<usize> {
+        let paths =
+            self.all(setting).flat_map(str::split_whitespace).map(|p| p.trim_start_matches(['-', '+']));
+        paths.map(unescaped).filter(|path| directory.starts_with(path)).map(|path| path.len()).max()
     }
 
     /// Whether the unit sets this environment variable.
@@ -196,6 +211,13 @@ mod tests {
         assert!(strict.blocks_writing(Path::new("/mnt/b/keys")));
         assert!(!strict.blocks_writing(Path::new("/mnt/a/keys")));
         assert!(unit(&["ReadOnlyPaths=/mnt"]).blocks_writing(Path::new("/mnt/b/keys")));
+        let opened = unit(&["ReadOnlyPaths=/mnt\nReadWritePaths=/mnt/b/keys\n"]);
+        assert!(
+            !opened.blocks_writing(Path::new("/mnt/b/keys"))
+                && opened.blocks_writing(Path::new("/mnt/a/keys"))
+        );
+        let hidden = unit(&["InaccessiblePaths=/mnt\nReadWritePaths=/mnt/b/keys\n"]);
+        assert!(hidden.blocks_writing(Path::new("/mnt/b/keys")), "ReadWritePaths does not open it");
         assert!(!unit(&["ProtectSystem=full"]).blocks_writing(Path::new("/mnt/b/keys")));
         assert!(unit(&["Environment=\"A=1\" KEY=2"]).sets_environment("KEY"));
     }

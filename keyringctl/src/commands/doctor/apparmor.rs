@@ -4,7 +4,7 @@
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use crate::commands::apparmor::{FoundProfile, profiles};
-use crate::host::apparmor::{MissingAccess, include_line, local_rules};
+use crate::host::apparmor::{DIRECTORY, MissingAccess, include_line, local_rules};
 use crate::host::needs::needs;
 use crate::show::Shown;
 use std::fs;
@@ -53,7 +53,11 @@ fn twice(all: &[&FoundProfile], found: &mut Findings) {
                     later.profile.name
                 ),
                 "AppArmor loads both, and the one that it loads last counts.",
-                &["move the one that is not meant to another directory".to_owned()],
+                &[format!(
+                    "move the one that is not meant, {} or {}, out of {DIRECTORY}",
+                    earlier.file.shown(),
+                    later.file.shown()
+                )],
             );
         }
     }
@@ -123,7 +127,7 @@ fn remedy(view: &HostView<'_>, of: &FoundProfile, missing: &[MissingAccess]) -> 
     if !of.includes_local {
         fix.push(format!(
             "in {}, before the closing brace of the profile {}, which includes no file for local rules:",
-            of.file.shown(),
+            view.local_path(&of.file).shown(),
             of.profile.name
         ));
         fix.push(format!("    {}", include_line(&of.local)));
@@ -135,11 +139,14 @@ fn remedy(view: &HostView<'_>, of: &FoundProfile, missing: &[MissingAccess]) -> 
     // The file may have the rules, and the profile not include it.
     if of.includes_local || lines.iter().any(|line| !present.contains(line)) {
         let by = if of.includes_local { " (keyringctl setup writes it)" } else { "" };
-        fix.push(format!("in {}{by}:", of.local.shown()));
+        fix.push(format!("in {}{by}:", view.local_path(&of.local).shown()));
         fix.extend(lines.iter().map(|line| format!("    {line}")));
     }
     if missing.iter().any(|m| m.denied) {
-        fix.push(format!("also remove the deny rule from {} or from a file it includes", of.file.shown()));
+        fix.push(format!(
+            "also remove the deny rule from {} or from a file it includes",
+            view.local_path(&of.file).shown()
+        ));
     }
     fix.push(format!("then run: {}", of.reload()));
     fix

@@ -5,6 +5,7 @@ use super::early_plugins;
 use super::finding::Findings;
 use super::option_access::{self, Effect};
 use super::option_files;
+use super::steps::{lines_in, setup};
 use super::values::{self, LoadOption};
 use crate::commands::site::Site;
 use crate::host::files::Manifest;
@@ -64,13 +65,13 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
         }
     };
     if let Some(Configured { host, .. }) = &configured {
-        refused_copies(host, found);
+        refused_copies(site, host, found);
     }
     configured
 }
 
 /// Finds copies that the keyring does not open, whatever is at their paths.
-fn refused_copies(host: &Host, found: &mut Findings) {
+fn refused_copies(site: &Site, host: &Host, found: &mut Findings) {
     let (check, file) = match host.way {
         Way::Plugin => ("plugin-options", host.option_file.clone()),
         Way::Component => ("component-configuration", file::file_in(&host.plugin_dir)),
@@ -82,7 +83,15 @@ fn refused_copies(host: &Host, found: &mut Findings) {
     };
     if let Some(why) = refused {
         let what = format!("mysqld refuses the copies that are configured: {why}");
-        let fixes = ["correct the copies, or keyringctl setup".to_owned()];
+        let names = match host.way {
+            Way::Plugin => "keyring_external_data, keyring_external_mirrors and keyring_external_min_copies",
+            Way::Component => "\"path\", \"mirrors\" and \"min_copies\"",
+        };
+        let fixes = [
+            format!("correct {names} in {}", site.at(&file).shown()),
+            "or run keyringctl setup with the path of the keyring and a --mirror for each other copy"
+                .to_owned(),
+        ];
         found.error(check, &file, what, "mysqld starts without its keys, or not at all.", &fixes);
     }
 }
@@ -134,10 +143,36 @@ fn read_manifest(site: &Site, path: &Path, found: &mut Findings) -> Option<Manif
             path,
             format!("cannot read the manifest {}: {why}", site.at(path).shown()),
             "mysqld then starts without a keyring.",
-            &[format!(r#"{{ "components": "file://{COMPONENT}" }}"#)],
+            &[
+                format!("write to {}:", site.at(path).shown()),
+                format!(r#"    {{ "components": "file://{COMPONENT}" }}"#),
+            ],
         );
     })
     .ok()
+}
+
+/// Lines for the option file that sets something now. One of the unit's command line takes its place.
+fn set_option(site: &Site, file: &Path, lines: &[&str]) -> Vec<String> {
+    let is_option_file = site.options.files.iter().any(|read| read == file);
+    let file = if is_option_file { file.to_owned() } else { site.at(&site.main_option_file()) };
+    let lines: Vec<_> = std::iter::once("[mysqld]").chain(lines.iter().copied()).collect();
+    lines_in(&file, &lines)
+}
+
+/// Where an option of the plugin is set.
+fn source_of(site: &Site, name: &str) -> String {
+    site.option(&format!("{PREFIX}{name}")).map(OptionLine::place).unwrap_or_default()
+}
+
+/// How to write the component's configuration again.
+fn configuration_again(site: &Site) -> Vec<String> {
+    let root = if site.is_below() { format!(" --root {}", site.root.shown()) } else { String::new() };
+    vec![
+        "correct that file".to_owned(),
+        "or write it again, with the path of the keyring and a --mirror for each other copy:".to_owned(),
+        format!("keyringctl setup --as component /VOLUME/keys/main.keyring{root}"),
+    ]
 }
 
 fn host(site: &Site, way: Way, keyring: PathBuf, unlock: UnlockSource) -> Host {
@@ -159,7 +194,7 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
                 &file::file_in(&site.plugin_dir),
                 what,
                 "The component cannot open the keyring: the server starts without its keys.",
-                &["keyringctl setup".to_owned()],
+                &configuration_again(site),
             );
         })
         .ok()?;
@@ -174,18 +209,6 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
 
 fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option<Configured> {
     let value = |name: &str| site.option(&format!("{PREFIX}{name}")).and_then(|e| e.value.clone());
-    if site.version.is_some_and(|v| v >= (8, 4)) {
-        found.warning(
-            "deprecated",
-            &loaded.file,
-            format!("{} loads the keyring as a plugin", loaded.place()),
-            "MySQL has deprecated keyring plugins, and a later version may not load them. The component opens the same keyring.",
-            &[
-                early_plugins::how_to_remove(site, loaded),
-                "then run: keyringctl setup --as component".to_owned(),
-            ],
-        );
-    }
     early_plugins::check(site, loaded, found);
     check_load_option(site, loaded, found);
     let mut missing = |name: &str, example: &str| {
@@ -194,7 +217,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
             &loaded.file,
             format!("keyring_external_{name} is not set"),
             "The plugin refuses to load.",
-            &[format!("keyring_external_{name} = {example}")],
+            &set_option(site, &loaded.file, &[&format!("keyring_external_{name} = {example}")]),
         );
         None
     };
@@ -212,7 +235,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
                 &loaded.file,
                 format!("keyring_external_unlock: {e}"),
                 "The plugin refuses to load.",
-                &[],
+                &[format!("correct keyring_external_unlock in {}", source_of(site, "unlock"))],
             );
         })
         .ok()?;
@@ -224,6 +247,18 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
     host.allow_same_device = is_on(site, "allow_same_device", found);
     if loaded.line > 0 {
         host.option_file = site.seen(&loaded.file);
+    }
+    if site.version.is_some_and(|v| v >= (8, 4)) {
+        found.warning(
+            "deprecated",
+            &loaded.file,
+            format!("{} loads the keyring as a plugin", loaded.place()),
+            "MySQL has deprecated keyring plugins, and a later version may not load them. The component opens the same keyring.",
+            &[
+                early_plugins::how_to_remove(site, loaded),
+                setup(site, &host, Way::Component),
+            ],
+        );
     }
     let (read_only, auto_create) = (is_on(site, "read_only", found), is_on(site, "auto_create", found));
     Some(Configured { host, read_only, auto_create })
@@ -247,7 +282,8 @@ fn check_load_option(site: &Site, loaded: &OptionLine, found: &mut Findings) {
         ),
     };
     let file = entry.map_or(&loaded.file, |e| &e.file);
-    found.error("plugin-options", file, what, why, &["keyring_external = FORCE_PLUS_PERMANENT".to_owned()]);
+    let fix = set_option(site, file, &["keyring_external = FORCE_PLUS_PERMANENT"]);
+    found.error("plugin-options", file, what, why, &fix);
 }
 
 fn is_on(site: &Site, name: &str, found: &mut Findings) -> bool {
@@ -273,7 +309,7 @@ fn read_value<T>(
             &entry.file,
             format!("{}: keyring_external_{name} {why}", entry.place()),
             "The setting has no effect, or mysqld does not load the plugin.",
-            &[],
+            &[format!("correct keyring_external_{name} in {}", entry.place())],
         );
         default
     })

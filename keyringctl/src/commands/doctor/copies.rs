@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Compares the keyring's copies with each other and with the witness in the data directory.
 
+use super::copy_remedies::repair;
 use super::finding::Findings;
 use super::host_view::HostView;
 use crate::commands::content::{Content, remedy};
@@ -24,6 +25,8 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
     let Some((newest_path, newest)) = newest else { return };
     for (i, (path, of_this)) in opened.iter().enumerate() {
         let (shown, generation) = (path.shown(), of_this.generation());
+        let unlock = view.secret_args().option();
+        let sync = format!("keyringctl sync {} --mirror {}{unlock}", view.word(newest_path), view.word(path));
         let before =
             opened.iter().take(i).find(|(_, other)| of_this.relation_to(other) == Relation::Diverged);
         if let Some((other, of_other)) = before {
@@ -50,7 +53,10 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                     of_first.claims.header.id
                 ),
                 "It is not a copy of the keyring that the server uses.",
-                &["mount the right volume there, or correct the path in the configuration".to_owned()],
+                &[
+                    "mount the right volume there".to_owned(),
+                    format!("or correct the path in {}", view.settings_file().shown()),
+                ],
             ),
             Relation::Ancestor => found.warning(
                 "copies-alike",
@@ -58,8 +64,9 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 format!("{shown} is behind: it has generation {generation}, the newest copy has {}", newest.generation()),
                 "Newer keys are on fewer volumes than they should be.",
                 &[
-                    "a running server brings it up to date at its next status query; otherwise run:".to_owned(),
-                    format!("keyringctl sync {} --mirror {shown}{}", newest_path.shown(), view.secret_args().option()),
+                    "let the running server bring it up to date: it does so when its status is next queried".to_owned(),
+                    "or, if no server runs:".to_owned(),
+                    sync,
                 ],
             ),
             Relation::Unknown => found.warning(
@@ -71,7 +78,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                     newest.generation()
                 ),
                 "Newer keys are on fewer volumes than they should be, or each copy holds keys that the other does not have.",
-                &["run it with the secret: keyringctl doctor --unlock SOURCE".to_owned()],
+                &["run doctor with the secret: keyringctl doctor --unlock SOURCE".to_owned()],
             ),
             // Diverged copies are reported above.
             Relation::Same | Relation::Descendant | Relation::Diverged => {}
@@ -82,7 +89,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 path,
                 format!("one of the two copies of the header in {shown} is damaged"),
                 "The other one is used. The volume may be failing.",
-                &["check dmesg; the next change of the keyring repairs the header".to_owned()],
+                &repair(view, path, true),
             );
         }
     }
@@ -121,7 +128,17 @@ pub(super) fn witness(
                 remedy(&other.unwrap_or("OTHER_COPY".into()), &path, Some(&datadir), &view.secret_args())
             }
             Some((_, Some(Refusal::WitnessOlder { .. } | Refusal::WitnessForeign { .. }))) => {
-                vec!["mount the newest copy".to_owned()]
+                let accept = format!(
+                    "keyringctl witness accept {} --datadir {}{}",
+                    view.word(path),
+                    view.word(&view.host.datadir),
+                    view.secret_args().option()
+                );
+                vec![
+                    "mount the volume with the copy that the data was last used with".to_owned(),
+                    "or, if that is lost for good, stop mysqld and accept this one:".to_owned(),
+                    accept,
+                ]
             }
             Some((e, _)) => {
                 found.note("witness", format!("could not read the witness: {e}"), "");

@@ -2,6 +2,7 @@
 //! Early plugins: mysqld loads only what the last `early-plugin-load` names, so no other plugin may lose its line.
 
 use super::finding::Findings;
+use super::steps::lines_in;
 use crate::commands::site::{OPTION_FILE, Site};
 use crate::host::Way;
 use crate::host::early_plugins::{is_other_keyring, library, missing_from};
@@ -29,16 +30,24 @@ pub(super) fn check(site: &Site, loaded: &OptionLine, found: &mut Findings) {
         return;
     }
     let names = names.join(";");
+    let mut fix = set_early(loaded, &format!("{value};{names}"));
+    fix.push(format!("or, if it is not needed, remove it from {}", lost.place()));
     found.warning(
         CHECK,
         &lost.file,
         format!("{} loads {names}, but {} replaces that line", lost.place(), loaded.place()),
         "mysqld loads only what the last early-plugin-load names.",
-        &[
-            format!("in {}: {EARLY} = {value};{names}", loaded.place()),
-            format!("or, if it is not needed, remove it from {}", lost.place()),
-        ],
+        &fix,
     );
+}
+
+/// How to change what the last `early-plugin-load` names.
+pub(super) fn set_early(last: &OptionLine, value: &str) -> Vec<String> {
+    if last.line == 0 {
+        return vec![format!("in {}, set: {EARLY} = {value}", last.source())];
+    }
+    let option = format!("{EARLY} = {value}");
+    lines_in(&last.file, &["[mysqld]", &option])
 }
 
 /// How to remove the plugin that this line loads, as the end of a sentence.

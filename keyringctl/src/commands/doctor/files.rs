@@ -46,7 +46,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
             "auto-create",
             "auto_create is ON",
             "If the volume holds no keyring at startup, the server creates a new, empty one there, which cannot decrypt anything.",
-            &["remove auto_create from the configuration: it is for tests and containers".to_owned()],
+            &[view.unset("auto_create")],
         );
     }
     if view.read_only {
@@ -68,10 +68,13 @@ fn library(view: &HostView<'_>, found: &mut Findings) {
             &path,
             format!("{} does not exist", place.shown()),
             "mysqld starts without a keyring, or not at all.",
-            &[format!(
-                "make install PLUGIN_DIR={}, or the package keyring-external",
-                view.host.plugin_dir.shown()
-            )],
+            &[
+                "install the package keyring-external".to_owned(),
+                format!(
+                    "or, in the source directory: make install PLUGIN_DIR={}",
+                    view.word(&view.host.plugin_dir)
+                ),
+            ],
         );
         return;
     };
@@ -81,7 +84,7 @@ fn library(view: &HostView<'_>, found: &mut Findings) {
             &path,
             format!("{} has no permission to read {}", view.site.user, place.shown()),
             "mysqld cannot load it.",
-            &[format!("chmod 0644 {}", place.shown())],
+            &[format!("chmod 0644 {}", view.word(&path))],
         );
     }
     if meta.mode() & 0o022 != 0 || meta.uid() != 0 {
@@ -95,7 +98,7 @@ fn library(view: &HostView<'_>, found: &mut Findings) {
                 meta.mode() & 0o7777
             ),
             "Anyone who changes it can run code in the server and read its keys.",
-            &[format!("chown root:root {0} && chmod 0644 {0}", place.shown())],
+            &[format!("chown root:root {0} && chmod 0644 {0}", view.word(&path))],
         );
     }
     let other = match view.host.way {
@@ -132,7 +135,7 @@ fn closed_directories(view: &HostView<'_>, found: &mut Findings) {
                 need.path.shown()
             ),
             &format!("mysqld cannot open {}.", need.what),
-            &[format!("chmod o+x {0}; or chown {1}: {0}", dir.shown(), view.site.user)],
+            &[format!("chmod o+x {}", dir.shown())],
         );
         reported.push(dir);
     }
@@ -154,8 +157,9 @@ pub(in crate::commands) fn closed_directory_above(site: &Site, path: &Path) -> O
 fn readable(view: &HostView<'_>, path: &Path, check: &'static str, what: &str, found: &mut Findings) {
     let place = view.local_path(path);
     let Ok(meta) = fs::metadata(&place) else { return };
-    let shown = place.shown();
+    let (shown, word) = (place.shown(), view.word(path));
     if !may(&meta, view.site.account.as_ref(), READ) {
+        let group = format!("$(id -g {})", view.site.user);
         found.error(
             check,
             path,
@@ -166,7 +170,7 @@ fn readable(view: &HostView<'_>, path: &Path, check: &'static str, what: &str, f
                 meta.mode() & 0o7777
             ),
             &format!("mysqld then starts without {COMPONENT}, and only writes a line to its error log."),
-            &[format!("chown root:{} {shown} && chmod 0640 {shown}", view.site.user)],
+            &[format!("chown root:{} {word} && chmod 0640 {word}", group)],
         );
     }
     if check == "manifest"
@@ -178,7 +182,7 @@ fn readable(view: &HostView<'_>, path: &Path, check: &'static str, what: &str, f
             path,
             format!("{} can change {what} {shown}", view.site.user),
             "Anyone who breaks into the server can make it load other code at its next start. mysqld warns about this.",
-            &[format!("chown root:root {shown} && chmod 0644 {shown}")],
+            &[format!("chown root:root {word} && chmod 0644 {word}")],
         );
         return;
     }
@@ -194,7 +198,7 @@ fn readable(view: &HostView<'_>, path: &Path, check: &'static str, what: &str, f
                 meta.mode() & 0o7777
             ),
             "Anyone who changes it decides which code and which keyring the server loads.",
-            &[format!("chown root {shown} && chmod go-w {shown}")],
+            &[format!("chown root {word} && chmod go-w {word}")],
         );
     }
 }

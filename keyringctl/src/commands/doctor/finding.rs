@@ -36,6 +36,10 @@ pub(in crate::commands) struct Finding {
     pub why: String,
     /// How to fix it: commands, or lines for a file.
     pub fix: Vec<String>,
+    /// Which code reported it: the tests follow the fix of each.
+    #[cfg(test)]
+    #[serde(skip)]
+    pub at: &'static std::panic::Location<'static>,
 }
 
 impl Finding {
@@ -82,6 +86,7 @@ impl Findings {
     }
 
     /// Adds a finding.
+    #[track_caller]
     pub(crate) fn add(
         &mut self,
         level: FindingLevel,
@@ -97,12 +102,15 @@ impl Findings {
             what: what.into(),
             why: why.to_owned(),
             fix: fix.to_vec(),
+            #[cfg(test)]
+            at: std::panic::Location::caller(),
         });
         let last = self.all.len() - 1;
         &mut self.all[last]
     }
 
     /// Adds an error about a path.
+    #[track_caller]
     pub(crate) fn error(
         &mut self,
         check: &'static str,
@@ -115,6 +123,7 @@ impl Findings {
     }
 
     /// Adds a warning about a path.
+    #[track_caller]
     pub(crate) fn warning(
         &mut self,
         check: &'static str,

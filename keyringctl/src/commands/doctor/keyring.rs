@@ -2,11 +2,13 @@
 //! Checks the keyring's copies: they exist, belong to mysqld's user, are intact and are up to date.
 
 use super::copies;
+use super::copy_remedies::{
+    chown, close_directory, missing, not_a_file, own_directory, repair, replace, wrong_secret,
+};
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use crate::commands::apart::same_as_earlier;
 use crate::commands::content::Content;
-use crate::commands::missing;
 use crate::show::Shown;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::slots::SlotKind;
@@ -43,14 +45,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
             &view.host.keyring,
             format!("the keyring has a single copy{others}"),
             "If that copy is lost, all encrypted data is lost.",
-            &[
-                format!(
-                    "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
-                    view.host.keyring.shown(),
-                    view.secret_args().option()
-                ),
-                "then add that path to the mirrors in the server's configuration".to_owned(),
-            ],
+            &view.add_copy(),
         );
     }
     let opened: Vec<_> = claims
@@ -60,7 +55,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     copies::compare(view, &opened, found);
     copies::witness(view, &fs, &opened, found);
     if let Some((path, first)) = opened.first() {
-        slots(path, &first.claims, found);
+        slots(view, path, &first.claims, found);
     }
 }
 
@@ -79,27 +74,18 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
             }
             _ => "mysqld refuses to open it.",
         };
-        let other = view.host.copies().find(|other| *other != copy);
-        let fix = match (e.refusal(), other) {
-            (Some(Refusal::Missing { .. }), Some(other)) => vec![
-                "mount its volume".to_owned(),
-                format!(
-                    "if the copy is lost, {}",
-                    missing::remedy(&view.local_path(other), &place, &view.secret_args())
-                ),
-            ],
-            (Some(Refusal::Missing { .. }), None) => {
-                vec![
-                    "mount its volume; if the volume is lost, restore a backup of the keyring to that path"
-                        .to_owned(),
-                ]
-            }
-            (Some(Refusal::Exposed { path, fix, .. }), _) => vec![format!("chmod {fix} {}", path.shown())],
-            _ => vec![format!("configure the path of the keyring file itself instead of {}", copy.shown())],
+        let fix = match e.refusal() {
+            Some(Refusal::Missing { .. }) => missing(view, copy),
+            Some(Refusal::Exposed { path, .. }) if *path != place => close_directory(view, copy),
+            Some(Refusal::Exposed { fix, .. }) => vec![format!("chmod {fix} {}", view.word(copy))],
+            Some(Refusal::Owner { path, .. }) if *path == place => vec![chown(view, copy)],
+            Some(Refusal::Owner { .. }) => own_directory(view, copy),
+            _ => not_a_file(view, copy),
         };
-        let what = match (e.refusal(), other) {
-            (Some(Refusal::Missing { found, .. }), Some(_)) => {
-                format!("no copy at {}: {found}", place.shown())
+        let what = match e.refusal() {
+            Some(Refusal::Missing { found, .. }) => format!("no copy at {}: {found}", place.shown()),
+            Some(Refusal::Exposed { path, mode, .. }) => {
+                format!("{} is open to other users (mode {mode:04o})", path.shown())
             }
             _ => e.to_string(),
         };
@@ -118,13 +104,11 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
     }
     inspect(fs, &place)
         .map_err(|e| {
-            found.error(
-                "keyring-file",
-                copy,
-                e.to_string(),
-                "The server cannot open it.",
-                &["replace it with an intact copy: keyringctl sync --help".to_owned()],
-            )
+            let fix = match e.refusal() {
+                Some(Refusal::NotAKeyring { .. }) => replace(view, copy),
+                _ => repair(view, copy, false),
+            };
+            found.error("keyring-file", copy, e.to_string(), "The server cannot open it.", &fix)
         })
         .ok()
 }
@@ -146,6 +130,7 @@ fn owner(view: &HostView<'_>, copy: &Path, found: &mut Findings) {
         let place = view.local_path(path);
         let Ok(meta) = fs::metadata(&place) else { continue };
         if meta.uid() != account.uid {
+            let fix = if path == copy { vec![chown(view, copy)] } else { own_directory(view, copy) };
             found.error(
                 "keyring-owner",
                 path,
@@ -157,20 +142,21 @@ fn owner(view: &HostView<'_>, copy: &Path, found: &mut Findings) {
                     account.uid
                 ),
                 "mysqld cannot open the keyring, or cannot store a new key.",
-                &[format!("chown {}: {}", account.name, place.shown())],
+                &fix,
             );
         }
     }
 }
 
-fn slots(path: &Path, claims: &Claims, found: &mut Findings) {
+fn slots(view: &HostView<'_>, path: &Path, claims: &Claims, found: &mut Findings) {
     if !claims.header.slots.iter().any(|s| s.kind == SlotKind::Recovery) {
+        let unlock = view.secret_args().option();
         found.warning(
             "recovery-slot",
             path,
             format!("{} has no unlock slot for a recovery key", path.shown()),
             "If the unlock secret is lost, for example with the server's disk, nothing can unlock the keyring.",
-            &[format!("keyringctl slot add {} --recovery --unlock SOURCE", path.shown())],
+            &[format!("keyringctl slot add {} --recovery{unlock}", view.all_copies())],
         );
     }
 }
@@ -197,7 +183,7 @@ fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findin
                     copy,
                     format!("{}: {note}", place.shown()),
                     "The volume may be failing.",
-                    &["check dmesg; keyringctl sync repairs it from another copy".to_owned()],
+                    &repair(view, copy, true),
                 );
             }
             return Some(keyring);
@@ -206,13 +192,14 @@ fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findin
         Err(Error::Failure(Failure::Unlock { .. })) => {
             found.note("verify", format!("{} was not verified: cannot read {source}", place.shown()), "")
         }
-        Err(e) => found.error(
-            "verify",
-            copy,
-            e.to_string(),
-            "The server will not be able to open it at its next start.",
-            &[format!("keyringctl status {}", place.shown())],
-        ),
+        Err(e) => {
+            let fix = match e.refusal() {
+                Some(Refusal::WrongSecret { .. }) => wrong_secret(view),
+                _ => repair(view, copy, false),
+            };
+            let why = "The server will not be able to open it at its next start.";
+            found.error("verify", copy, e.to_string(), why, &fix);
+        }
     }
     None
 }

@@ -2,6 +2,7 @@
 //! Finds what other keyrings left behind: settings that still load them, and files with unencrypted keys.
 
 use super::finding::{Finding, Findings};
+use super::steps::setup;
 use crate::commands::site::Site;
 use crate::host::early_plugins::{self, is_other_keyring, library};
 use crate::host::files::Manifest;
@@ -32,7 +33,7 @@ pub(in crate::commands) fn findings(site: &Site, host: Option<&Host>) -> Vec<Fin
 pub(super) fn check(site: &Site, host: Option<&Host>, found: &mut Findings) {
     found.run_checks(&[OTHER_MANIFEST, OTHER_PLUGIN, CLEAR_KEYS, OTHER_CONFIGURATION]);
     plugins(site, found);
-    manifests(site, found);
+    manifests(site, host, found);
     let configurations = configurations(site);
     for (file, _) in &configurations {
         let shown = site.at(file).shown();
@@ -41,7 +42,7 @@ pub(super) fn check(site: &Site, host: Option<&Host>, found: &mut Findings) {
             file,
             format!("{shown} configures another keyring component"),
             "If somebody adds it to the manifest, the server starts with other keys.",
-            &[format!("after its keys have been imported: rm {shown}")],
+            &["after its keys have been imported:".to_owned(), format!("rm {}", site.at(file).shown())],
         );
     }
     unencrypted_keys(site, host, configurations.into_iter().filter_map(|(_, keys)| keys), found);
@@ -70,7 +71,7 @@ fn plugins(site: &Site, found: &mut Findings) {
     }
 }
 
-fn manifests(site: &Site, found: &mut Findings) {
+fn manifests(site: &Site, host: Option<&Host>, found: &mut Findings) {
     let read = |path: &Path| Manifest::parse(&site.text(path).ok()??).ok();
     let mut path = manifest_of(&site.mysqld);
     let Some(mut manifest) = read(&path) else { return };
@@ -78,17 +79,17 @@ fn manifests(site: &Site, found: &mut Findings) {
         path = site.datadir.join(name);
         manifest = read(&path).unwrap_or_default();
     }
+    let again = match host {
+        Some(host) => format!("{} --replace-keyring", setup(site, host, host.way)),
+        None => "keyringctl setup --replace-keyring".to_owned(),
+    };
     for other in manifest.other_keyrings() {
         found.error(
             OTHER_MANIFEST,
             &path,
             format!("the manifest {} loads {other}", site.at(&path).shown()),
             "A server asks only one keyring: keys in the other are not found.",
-            &[
-                "import its keys: keyringctl import --help".to_owned(),
-                "then run keyringctl setup again (the same keyring and copies) with --replace-keyring"
-                    .to_owned(),
-            ],
+            &["import its keys: keyringctl import --help".to_owned(), again.clone()],
         );
     }
 }
@@ -147,9 +148,10 @@ fn unencrypted_keys(
             format!("{shown} holds unencrypted keys of another keyring"),
             "Anyone who has this disk, or a backup of it, can decrypt the data.",
             &[
-                "after you have imported them (keyringctl import), run in the server: ALTER INSTANCE ROTATE INNODB MASTER KEY"
-                    .to_owned(),
-                format!("then run: shred -u {shown}; destroy its backups too"),
+                "after you have imported them (keyringctl import), rotate the master keys, which were in this file:".to_owned(),
+                "keyringctl encrypt rotate".to_owned(),
+                format!("shred -u {}", site.at(&path).shown()),
+                "destroy its backups too".to_owned(),
             ],
         );
         seen.push(path);

@@ -4,6 +4,7 @@
 mod apparmor;
 pub(super) mod configured;
 mod copies;
+mod copy_remedies;
 pub(super) mod early_plugins;
 pub(super) mod files;
 pub(super) mod finding;
@@ -13,8 +14,10 @@ pub(super) mod leftovers;
 pub(super) mod option_access;
 pub(super) mod option_files;
 mod permission;
+mod remedies;
 pub(super) mod selinux;
 pub(super) mod server;
+pub(super) mod steps;
 mod systemd;
 pub(super) mod unlock;
 mod unread;

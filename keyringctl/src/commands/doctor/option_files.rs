@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checks the server's option files: mysqld reads them, and what they say about our plugin takes effect.
 
-use super::early_plugins::EARLY;
+use super::early_plugins::{EARLY, set_early};
 use super::finding::{FindingLevel, Findings};
+use super::steps::lines_in;
 use super::unread;
 use crate::commands::site::{OPTION_FILE, Site};
 use crate::host::early_plugins::names_ours;
@@ -83,7 +84,7 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
             &late.file,
             format!("{} loads the plugin with {}", late.place(), late.name),
             "That is too late: InnoDB starts first, and needs the keyring for encrypted data.",
-            &[format!("{EARLY} = keyring_external.so")],
+            &lines_in(&late.file, &["[mysqld]", &format!("{EARLY} = keyring_external.so")]),
         );
     } else if let (Some(ours), Some(last)) = (of(EARLY), site.option(EARLY)) {
         let value = last.value.as_deref().unwrap_or_default();
@@ -97,7 +98,7 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
                 ours.place()
             ),
             NO_KEYRING,
-            &[format!("in {}: {EARLY} = {both}keyring_external.so", last.source())],
+            &set_early(last, &format!("{both}keyring_external.so")),
         );
     } else if site.is_snap() {
         found.add(
@@ -115,10 +116,13 @@ pub(super) fn not_loaded(site: &Site, found: &mut Findings) {
             format!("mysqld does not read {}: none of its option files includes it", site.at(&file).shown()),
             NO_KEYRING,
             &[
-                "keyringctl setup (the same keyring and copies): it writes them where mysqld reads them"
+                "run keyringctl setup with the same keyring and copies: it writes them where mysqld reads them"
                     .to_owned(),
-                format!("or at the end of {}: !include {}", main.shown(), file.to_string_lossy()),
-            ],
+                "or let an option file that it reads include them:".to_owned(),
+            ]
+            .into_iter()
+            .chain(lines_in(&site.at(&main), &[&format!("!include {}", file.to_string_lossy())]))
+            .collect::<Vec<_>>(),
         );
     } else {
         found.add(

@@ -60,7 +60,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
                 KEYRING,
                 format!("the running server uses another keyring: {name}"),
                 "The server stores its keys there, not in this keyring.",
-                &["keyringctl import --help".to_owned()],
+                &["import its keys into this keyring: keyringctl import --help".to_owned()],
             );
             return;
         }

@@ -3,6 +3,7 @@
 
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
+use super::steps::lines_in;
 use crate::host::files::{MEMLOCK, drop_in, unit_path};
 use crate::host::unit::Unit;
 use crate::show::Shown;
@@ -50,7 +51,7 @@ fn mounted_first(view: &HostView<'_>, unit: &Unit, copy: &Path, required: bool, 
         format!("{} does not wait for {}", view.host.unit, mount.point.shown()),
         "After a reboot, mysqld may start before the volume is mounted, and then has no keys or does not start.",
         &[
-            format!("in {} (keyringctl setup writes it):", file.shown()),
+            format!("in {} (keyringctl setup writes it):", view.local_path(&file).shown()),
             "    [Unit]".to_owned(),
             format!("    RequiresMountsFor={}", unit_path(directory_of(copy))),
             "then run: systemctl daemon-reload".to_owned(),
@@ -66,9 +67,22 @@ fn write_protected(view: &HostView<'_>, unit: &Unit, copy: &Path, found: &mut Fi
             copy,
             format!("{} does not let mysqld write to {} (ProtectSystem=strict, ReadOnlyPaths or InaccessiblePaths)", view.host.unit, dir.shown()),
             "The server can store no new key there.",
-            &["[Service]".to_owned(), format!("ReadWritePaths={}", unit_path(dir))],
+            &open_in_unit(view, unit, dir),
         );
     }
+}
+
+/// Lines that let mysqld write to a directory.
+fn open_in_unit(view: &HostView<'_>, unit: &Unit, dir: &Path) -> Vec<String> {
+    let mut fix = Vec::new();
+    if let Some(setting) = unit.closes(dir) {
+        fix.push(format!("in {}, take {} out of {setting}", view.host.unit, dir.shown()));
+    }
+    let writable = format!("ReadWritePaths={}", unit_path(dir));
+    fix.extend(lines_in(&view.local_path(&drop_in(&view.host.unit)), &["[Service]", &writable]));
+    fix.push("then run: systemctl daemon-reload".to_owned());
+    fix.push("then restart mysqld".to_owned());
+    fix
 }
 
 /// Returns the kernel's limits of the running mysqld.
@@ -128,10 +142,14 @@ fn memlock_warning(view: &HostView<'_>, what: String, found: &mut Findings) {
         what,
         "Keys that cannot be locked in memory may be written to swap. Older systems allow 64 KiB.",
         &[
-            format!("in {} (keyringctl setup writes it):", drop_in(&view.host.unit).shown()),
+            format!(
+                "in {} (keyringctl setup writes it):",
+                view.local_path(&drop_in(&view.host.unit)).shown()
+            ),
             "    [Service]".to_owned(),
             format!("    LimitMEMLOCK={MEMLOCK}"),
-            "then run systemctl daemon-reload and restart mysqld".to_owned(),
+            "then run: systemctl daemon-reload".to_owned(),
+            "then restart mysqld".to_owned(),
         ],
     );
 }

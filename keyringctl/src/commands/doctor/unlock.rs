@@ -4,8 +4,10 @@
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use super::permission::{may, may_write};
+use super::steps::{SECRET_FILE, lines_in};
 use crate::commands::site::{Site, systemd};
 use crate::host::accounts::Account;
+use crate::host::files::drop_in;
 use crate::show::Shown;
 use keyring_external::store::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
@@ -32,7 +34,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
 
 fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found: &mut Findings) {
     let place = view.local_path(file);
-    let shown = place.shown();
+    let (shown, word) = (place.shown(), view.word(file));
     let user = reader.map_or("root", |a| a.name.as_str());
     let meta = match fs::metadata(&place) {
         Ok(meta) => meta,
@@ -46,7 +48,7 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
                 file,
                 format!("cannot find {shown}: {e}"),
                 "The server will not be able to unlock the keyring at its next start.",
-                &["restore it from a backup, or write the recovery key to it (mode 0600)".to_owned()],
+                &missing_secret(view, file, user),
             );
             return;
         }
@@ -58,7 +60,7 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
             file,
             format!("other users can read {shown} (mode {mode:04o})"),
             "Anyone with the secret and a copy of the keyring has all keys. mysqld refuses to use such a file.",
-            &[format!("chmod 0600 {shown}")],
+            &[format!("chmod 0600 {word}")],
         );
     }
     let uid = reader.map_or(0, |a| a.uid);
@@ -70,7 +72,7 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
                 file,
                 what,
                 "Its owner can read the secret too.",
-                &[format!("chown {user}: {shown}")],
+                &[format!("chown {user}: {word}")],
             );
         } else {
             found.error(
@@ -78,7 +80,7 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
                 file,
                 what,
                 "The server cannot unlock the keyring.",
-                &[format!("chown {user}: {shown}")],
+                &[format!("chown {user}: {word}")],
             );
         }
     }
@@ -93,9 +95,66 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
             file,
             format!("{shown} is on the filesystem of the keyring {}", copy.shown()),
             "Anyone who steals that volume has both, and can read everything.",
-            &[format!("move the secret to the server's own disk, change its path in the configuration, and wipe {shown}")],
+            &away_from_volume(view, file, user),
         );
     }
+}
+
+/// Another way to fix the same.
+fn or(mut fix: Vec<String>, other: Vec<String>) -> Vec<String> {
+    fix.push("or use a secret in a file:".to_owned());
+    fix.extend(other);
+    fix
+}
+
+/// How to restore the file that mysqld or systemd reads.
+fn missing_secret(view: &HostView<'_>, file: &Path, user: &str) -> Vec<String> {
+    let word = view.word(file);
+    let mut fix = vec![
+        format!("restore {} from a backup", view.local_path(file).shown()),
+        format!("chown {user}: {word} && chmod 0600 {word}"),
+        "or, if there is no backup, give the keyring a new secret with the recovery key:".to_owned(),
+    ];
+    fix.extend(view.new_secret(file));
+    fix.push(format!("chown {user}: {word}"));
+    fix
+}
+
+fn away_from_volume(view: &HostView<'_>, file: &Path, user: &str) -> Vec<String> {
+    let new = Path::new(SECRET_FILE);
+    let mut fix = vec![format!("install -m 0600 -o {user} {} {}", view.word(file), view.word(new))];
+    if view.host.credential.is_some() {
+        fix.extend(lines_in(
+            &view.local_path(&drop_in(&view.host.unit)),
+            &["[Service]", &format!("LoadCredential={}:{}", credential_name(view), new.to_string_lossy())],
+        ));
+        fix.push("then run: systemctl daemon-reload".to_owned());
+    } else {
+        fix.extend(view.set_secret(new));
+    }
+    fix.push("then restart mysqld, and wipe the old file:".to_owned());
+    fix.push(format!("shred -u {}", view.word(file)));
+    fix
+}
+
+fn credential_name<'v>(view: &'v HostView<'_>) -> &'v str {
+    match &view.host.unlock {
+        UnlockSource::Credential(name) => name,
+        _ => "",
+    }
+}
+
+/// How to make systemd pass a file with the secret.
+fn load_credential(view: &HostView<'_>, name: &str) -> Vec<String> {
+    let file = Path::new(SECRET_FILE);
+    let mut fix = if view.local_path(file).exists() { Vec::new() } else { view.new_secret(file) };
+    fix.push(format!("chown root: {0} && chmod 0600 {0}", view.word(file)));
+    fix.extend(lines_in(
+        &view.local_path(&drop_in(&view.host.unit)),
+        &["[Service]", &format!("LoadCredential={name}:{}", file.to_string_lossy())],
+    ));
+    fix.push("then run: systemctl daemon-reload".to_owned());
+    fix
 }
 
 fn credential(view: &HostView<'_>, name: &str, found: &mut Findings) {
@@ -105,7 +164,7 @@ fn credential(view: &HostView<'_>, name: &str, found: &mut Findings) {
             SECRET,
             format!("the secret is the systemd credential {name}, but there is no unit {}", view.host.unit),
             "mysqld gets a credential only from systemd.",
-            &["keyringctl setup".to_owned()],
+            &view.secret_from_file(),
         );
         return;
     };
@@ -115,7 +174,7 @@ fn credential(view: &HostView<'_>, name: &str, found: &mut Findings) {
             CREDENTIALS,
             format!("the secret is the systemd credential {name}, but {why}"),
             "mysqld has no unlock secret and cannot open the keyring.",
-            &["keyringctl setup, with --unlock file:PATH".to_owned()],
+            &view.secret_from_file(),
         );
     }
     match (unit.credential(name), &view.host.credential) {
@@ -125,10 +184,7 @@ fn credential(view: &HostView<'_>, name: &str, found: &mut Findings) {
                 SECRET,
                 format!("{} does not load the credential {name}", view.host.unit),
                 "mysqld has no unlock secret and cannot open the keyring.",
-                &[
-                    "[Service]".to_owned(),
-                    format!("LoadCredential={name}:/etc/mysql/keyring_external.secret"),
-                ],
+                &load_credential(view, name),
             );
         }
         // systemd reads it as root.
@@ -154,8 +210,7 @@ fn environment(view: &HostView<'_>, name: &str, found: &mut Findings) {
             SECRET,
             format!("the unit {} sets the variable {name}", view.host.unit),
             "Every user of the machine can read the settings of a unit (systemctl show).",
-            &["use file: or credential: instead; keyringctl slot change gives the keyring a new secret"
-                .to_owned()],
+            &view.secret_from_file(),
         );
     } else {
         found.add(
@@ -163,7 +218,7 @@ fn environment(view: &HostView<'_>, name: &str, found: &mut Findings) {
             SECRET,
             format!("the secret is in the environment variable {name}"),
             "Programs that mysqld starts inherit it, and it stays in memory that is neither locked nor wiped.",
-            &["use file: or credential: instead".to_owned()],
+            &view.secret_from_file(),
         );
     }
 }
@@ -178,7 +233,7 @@ fn program(view: &HostView<'_>, program: &str, found: &mut Findings) {
             path,
             format!("program {shown} does not exist"),
             "mysqld has no unlock secret.",
-            &[],
+            &or(vec![format!("install the program {shown}")], view.secret_from_file()),
         );
         return;
     };
@@ -188,7 +243,7 @@ fn program(view: &HostView<'_>, program: &str, found: &mut Findings) {
             path,
             format!("{} has no permission to run {shown}", view.site.user),
             "mysqld has no unlock secret.",
-            &[format!("chmod 0755 {shown}")],
+            &[format!("chmod 0755 {}", view.word(path))],
         );
     }
     let mysqlds = view.site.account.as_ref().is_some_and(|a| a.uid != 0)
@@ -199,7 +254,7 @@ fn program(view: &HostView<'_>, program: &str, found: &mut Findings) {
             path,
             format!("users other than root can change {shown} (mode {:04o})", meta.mode() & 0o7777),
             "Anyone who changes it learns the secret.",
-            &[format!("chown root:root {shown} && chmod 0755 {shown}")],
+            &[format!("chown root:root {0} && chmod 0755 {0}", view.word(path))],
         );
     }
 }

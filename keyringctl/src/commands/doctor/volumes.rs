@@ -33,7 +33,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
                 copy,
                 format!("{} is on the root filesystem: no volume is mounted there", copy.shown()),
                 "Anyone who steals the server's disk has the keyring too. If a volume should be mounted there, it is missing.",
-                &["mount the volume, or move the keyring to a volume that is not on the server's own disk".to_owned()],
+                &or_move(view, copy, "mount the volume"),
             );
             continue;
         }
@@ -46,9 +46,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
 fn separate_from_data(view: &HostView<'_>, copy: &Path, dir: &Path, found: &mut Findings) {
     let (Some(ours), Some(theirs)) = (view.device(dir), view.device(&view.host.datadir)) else { return };
     let datadir = view.host.datadir.shown();
-    let fix =
-        ["move it to a separate volume (keyringctl sync --help), then change the path in the configuration"
-            .to_owned()];
+    let fix = view.move_copy(copy);
     if ours == theirs {
         let what = format!("{} is on the same filesystem as the data directory {datadir}", copy.shown());
         let why = "Anyone who steals that disk has both the data and the keyring.";
@@ -89,22 +87,14 @@ fn separate_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut F
                 copy,
                 format!("{} and {} are the same file under two names", other.shown(), copy.shown()),
                 "The keyring has one copy fewer than configured: if that file is lost, both are.",
-                &[
-                    "look for links and for a directory that is mounted twice (findmnt)".to_owned(),
-                    "configure a path on another volume instead, and create a copy there:".to_owned(),
-                    format!(
-                        "keyringctl sync {} --mirror /OTHER/VOLUME/keys/main.keyring{}",
-                        other.shown(),
-                        view.secret_args().option()
-                    ),
-                ],
+                &view.add_copy(),
             );
             found.warning(
                 "mirrors-apart",
                 copy,
                 format!("{} and {} are the same file, on the same filesystem", other.shown(), copy.shown()),
                 "Both are lost together.",
-                &["see same-file".to_owned()],
+                &view.add_copy(),
             );
             continue;
         }
@@ -120,7 +110,7 @@ fn separate_from_each_other(view: &HostView<'_>, copies: &[&Path], found: &mut F
                 copy,
                 format!("{} and {} are on the same filesystem or disk", copy.shown(), other.shown()),
                 "Both are lost together.",
-                &["move one of them to another disk: keyringctl sync --help".to_owned()],
+                &view.move_copy(copy),
             );
         }
     }
@@ -134,7 +124,7 @@ fn options(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
             copy,
             format!("{} is on {} ({point}), which is not persistent", copy.shown(), mount.kind),
             "When the machine stops, the copy is lost. If it is the last one, all encrypted data is lost.",
-            &["move the keyring to a disk".to_owned()],
+            &view.move_copy(copy),
         );
         return;
     }
@@ -144,7 +134,7 @@ fn options(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
             copy,
             format!("{point} is mounted read-only"),
             "The server can store no new key there, so rotating a master key or creating the first encrypted table fails. ext4 remounts itself read-only after an error.",
-            &["check dmesg for errors".to_owned(), format!("mount -o remount,rw {point}")],
+            &["check dmesg for errors of the volume".to_owned(), format!("mount -o remount,rw {}", view.word(&mount.point))],
         );
     }
     let missing: Vec<_> = ["nodev", "nosuid", "noexec"].into_iter().filter(|o| !mount.has(o)).collect();
@@ -154,7 +144,10 @@ fn options(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
             copy,
             format!("{point} is mounted without {}", missing.join(", ")),
             "A removable volume must not bring programs or devices onto the server.",
-            &[format!("mount -o remount,{} {point}, and the same in /etc/fstab", missing.join(","))],
+            &[
+                format!("mount -o remount,{} {}", missing.join(","), view.word(&mount.point)),
+                format!("in {}, add to the options of {point}: {}", fstab(view), missing.join(",")),
+            ],
         );
     }
 }
@@ -169,7 +162,7 @@ fn at_boot(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
             copy,
             format!("{point} is in /etc/fstab without nofail"),
             "If the volume is missing, the machine does not boot and cannot be reached over the network. mysqld itself can wait for the volume.",
-            &[format!("add nofail,x-systemd.device-timeout=30s to the options of {point} in /etc/fstab")],
+            &[format!("in {}, add to the options of {point}: nofail,x-systemd.device-timeout=30s", fstab(view))],
         ),
         None if view.local_path(&unit).exists() => {}
         None => found.warning(
@@ -177,7 +170,38 @@ fn at_boot(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
             copy,
             format!("{point} is not in /etc/fstab, and {} does not exist", unit.shown()),
             "After a reboot the volume is not mounted, and the server does not have its keys.",
-            &[format!("UUID=...  {point}  {}  nofail,x-systemd.device-timeout=30s,nodev,nosuid,noexec  0 2", mount.kind)],
+            &[in_fstab(view, mount)],
         ),
     }
+}
+
+/// Another volume, if the one that is meant cannot be mounted.
+fn or_move(view: &HostView<'_>, copy: &Path, first: &str) -> Vec<String> {
+    let mut fix = vec![
+        first.to_owned(),
+        "or move the keyring to a volume that is not on the server's own disk:".to_owned(),
+    ];
+    fix.extend(view.move_copy(copy));
+    fix
+}
+
+fn fstab(view: &HostView<'_>) -> String {
+    view.word(Path::new("/etc/fstab"))
+}
+
+/// The command that adds a line for a mounted volume.
+fn in_fstab(view: &HostView<'_>, mount: &Mount) -> String {
+    let point = view.word(&mount.point);
+    // A disk may get another name at the next start.
+    let source = if mount.source.starts_with("/dev/") {
+        format!("UUID=$(findmnt -no UUID {point})")
+    } else {
+        mount.source.clone()
+    };
+    let point = mount.point.shown().to_string().replace(' ', "\\\\040");
+    format!(
+        "echo \"{source}  {point}  {}  nofail,x-systemd.device-timeout=30s,nodev,nosuid,noexec  0 2\" >> {}",
+        mount.kind,
+        fstab(view)
+    )
 }

@@ -6,11 +6,13 @@ use super::args::{Args, SkippedPart};
 use super::change::is_root;
 use crate::commands::doctor::finding::{Finding, Findings};
 use crate::commands::doctor::selinux::likely_refused;
+use crate::commands::doctor::steps::{SECRET_FILE, setup};
 use crate::commands::output::Output;
 use crate::commands::selinux::{Labelling, Mode, mode};
 use crate::commands::site::{Site, mounts_below};
 use crate::host::Host;
 use crate::host::selinux::labelled;
+use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::Path;
@@ -49,7 +51,9 @@ pub(super) fn findings(args: &Args, site: &Site, host: &Host) -> Vec<Finding> {
     if let Some(mode) =
         mode(site, Path::new("/sys")).filter(|_| !args.without.contains(&SkippedPart::Selinux))
     {
-        likely_refused(host, mode, &mut found);
+        let file = host.credential.clone().unwrap_or_else(|| SECRET_FILE.into());
+        let with_file = Host { unlock: UnlockSource::File(file), ..host.clone() };
+        likely_refused(host, mode, &[setup(site, &with_file, host.way)], &mut found);
     }
     found.into_all()
 }

@@ -10,7 +10,6 @@ use crate::host::needs::credentials_of;
 use crate::host::selinux::{PASS, READ, module_commands, type_of};
 use crate::show::Shown;
 use keyring_external::unlock::UnlockSource;
-use std::path::Path;
 
 pub(super) const CREDENTIAL: &str = "selinux-credential";
 
@@ -24,14 +23,14 @@ impl Examination<'_> {
         let file = credentials_of(&host.unit).join(name);
         let place = self.view.local_path(&file);
         let Some(context) = (self.label)(&place).filter(|_| place.exists()) else {
-            likely_refused(host, self.mode, found);
+            likely_refused(host, self.mode, &self.view.secret_from_file(), found);
             return;
         };
         match self.policy.answer(&context, &READ) {
             Answer::Granted => {}
             Answer::Refused(_) => {
                 let kind = type_of(&context).unwrap_or_default();
-                let mut fix = instead(host);
+                let mut fix = self.view.secret_from_file();
                 fix.push("or let mysqld read this type:".to_owned());
                 fix.extend(module_commands(kind, &[PASS, READ]));
                 found
@@ -48,17 +47,19 @@ impl Examination<'_> {
                     )
                     .path = Some(file);
             }
-            Answer::Unusual | Answer::Unknown => likely_refused(host, self.mode, found),
+            Answer::Unusual | Answer::Unknown => {
+                likely_refused(host, self.mode, &self.view.secret_from_file(), found)
+            }
         }
     }
 }
 
-/// Reports that SELinux is likely to refuse the credential, if the secret comes from one.
-pub(in crate::commands) fn likely_refused(host: &Host, mode: Mode, found: &mut Findings) {
+/// Reports that SELinux is likely to refuse the credential, if the secret comes from one. `instead` says how to use a file.
+pub(in crate::commands) fn likely_refused(host: &Host, mode: Mode, instead: &[String], found: &mut Findings) {
     let UnlockSource::Credential(name) = &host.unlock else { return };
     let directory = credentials_of(&host.unit);
     let level = if mode == Mode::Permissive { FindingLevel::Note } else { FindingLevel::Warning };
-    let mut fix = instead(host);
+    let mut fix = instead.to_vec();
     fix.push(format!(
         "or start mysqld once, and run keyringctl doctor: it reads the label of {} and names the rule that is missing",
         directory.join(name).shown()
@@ -73,13 +74,4 @@ pub(in crate::commands) fn likely_refused(host: &Host, mode: Mode, found: &mut F
         WHY,
         &fix,
     );
-}
-
-/// How to use a file instead.
-fn instead(host: &Host) -> Vec<String> {
-    let file = host.credential.as_deref().unwrap_or(Path::new("/etc/mysql/keyring_external.secret"));
-    vec![format!(
-        "use the source file:{0} instead of credential: in the configuration, and give the file to mysqld's user: chown mysql: {0}",
-        file.shown()
-    )]
 }

@@ -70,13 +70,14 @@ fn a_profile_that_includes_no_local_file_needs_the_line() {
     guest.write("etc/apparmor.d/mysqld", &without);
     let fix = |guest: &Guest| guest.findings().of_check("apparmor-rules")[0].fix.join("\n");
     let all = fix(&guest);
-    assert!(
-        all.starts_with(
-            "in /etc/apparmor.d/mysqld, before the closing brace of the profile /usr/sbin/mysqld, which includes no file for \
-             local rules:\n    #include <local/mysqld>\nin /etc/apparmor.d/local/mysqld:\n    /usr/sbin/mysqld.my r,"
-        ),
-        "{all}"
+    let file = |name: &str| guest.at("etc/apparmor.d").join(name).display().to_string();
+    let start = format!(
+        "in {}, before the closing brace of the profile /usr/sbin/mysqld, which includes no file for local rules:\n    \
+         #include <local/mysqld>\nin {}:\n    /usr/sbin/mysqld.my r,",
+        file("mysqld"),
+        file("local/mysqld")
     );
+    assert!(all.starts_with(&start), "{all}");
     assert!(
         all.ends_with("then run: apparmor_parser -r -T -W /etc/apparmor.d/mysqld") && !all.contains("setup"),
         "{all}"

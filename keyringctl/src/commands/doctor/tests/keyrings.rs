@@ -27,14 +27,14 @@ fn a_copy_that_is_missing_or_not_a_keyring_is_reported() {
         format!("{}\n{}", found.what, found.fix.join("\n"))
     };
     let sync = format!(
-        "create a new one: keyringctl sync {} --mirror {} --unlock file:{}",
+        "create a new one:\nkeyringctl sync {} --mirror {} --unlock file:{}",
         guest.at(KEYRING).display(),
         guest.at(MIRROR).display(),
         guest.at("etc/mysql/secret").display()
     );
     assert!(told().contains(&sync) && !told().contains("keyringctl init"), "{}", told());
     fs::remove_dir(guest.at("mnt/b/keys")).unwrap();
-    let install = format!("{}`, then create", guest.at("mnt/b/keys").display());
+    let install = format!("{}\nkeyringctl sync", guest.at("mnt/b/keys").display());
     assert!(told().contains("install -d -m 0700 -o ") && told().contains(&install), "{}", told());
     fs::create_dir(guest.at("mnt/b/keys")).unwrap();
     guest.chmod("mnt/b/keys", 0o700);
@@ -50,10 +50,10 @@ fn a_copy_that_is_missing_or_not_a_keyring_is_reported() {
 fn a_copy_that_is_open_to_others_or_belongs_to_others_is_reported() {
     let guest = Guest::new();
     guest.chmod(KEYRING, 0o640);
-    error(&guest.findings(), "keyring-file", "chmod 0600");
+    error(&guest.findings(), "keyring-file", "main.keyring is open to other users (mode 0640)");
     guest.chmod(KEYRING, 0o600);
     guest.chmod("mnt/a/keys", 0o755);
-    error(&guest.findings(), "keyring-file", "chmod 0700");
+    error(&guest.findings(), "keyring-file", "keys is open to other users (mode 0755)");
     guest.chmod("mnt/a/keys", 0o700);
     let found = findings(&guest.strangers_site(), &|_| {});
     error(&found, "keyring-owner", "main.keyring belongs to");

@@ -4,6 +4,7 @@
 mod configuration;
 mod confinement;
 mod keyrings;
+mod remedies;
 mod system;
 
 use super::finding::{FindingLevel, Findings};
@@ -102,7 +103,9 @@ impl Guest {
         let paths: Vec<_> = paths.iter().map(|p| self.at(p)).collect();
         paths.iter().for_each(|path| drop(std::fs::remove_file(path)));
         let source = secret::NewSecret { unlock: Some(self.source()) };
-        init::create(&fs, &paths, &source, "test", "", init::SecretFile::Existing).unwrap();
+        let created = init::create(&fs, &paths, &source, "test", "", init::SecretFile::Existing).unwrap();
+        self.write("recovery", &created.recovery);
+        self.chmod("recovery", 0o600);
     }
 
     fn site(&self) -> Site {

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! How to fix a copy of the keyring: its file, its directory and the secret that unlocks it.
+
+use super::host_view::HostView;
+use crate::show::Shown;
+use keyring_external::keyring::inspect;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::store::volume::directory_of;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A copy that is not there.
+pub(super) fn missing(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+    let Some(other) = view.existing_copy(copy) else {
+        return vec![
+            "mount the volume of a copy".to_owned(),
+            format!(
+                "or, if all copies are lost, restore a backup of the keyring to {}",
+                view.local_path(copy).shown()
+            ),
+        ];
+    };
+    let mut fix =
+        vec!["mount its volume".to_owned(), "or, if the copy is lost, create a new one:".to_owned()];
+    fix.extend(create(view, &other, copy));
+    fix
+}
+
+/// A copy of which some bytes are damaged. `keyringctl sync` writes it again from another one, unless it is the newest.
+pub(super) fn repair(view: &HostView<'_>, copy: &Path, can_be_read: bool) -> Vec<String> {
+    let mut fix = vec!["check dmesg for errors of the volume".to_owned()];
+    match view.existing_copy(copy) {
+        Some(other) => fix.extend(create(view, &other, copy)),
+        None if can_be_read => fix.extend(view.add_copy()),
+        None => fix.push(format!(
+            "keep the file, and restore a backup of the keyring to {}",
+            view.local_path(copy).shown()
+        )),
+    }
+    fix
+}
+
+/// Something else than a keyring at the path of a copy.
+pub(super) fn replace(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+    let Some(other) = view.existing_copy(copy) else {
+        return vec![format!(
+            "check dmesg for errors of the volume. Keep the file, and restore a backup of the keyring to {}",
+            view.local_path(copy).shown()
+        )];
+    };
+    let kept = PathBuf::from(format!("{}.kept", copy.to_string_lossy()));
+    let mut fix = vec![
+        "check dmesg for errors of the volume. Keep the file under another name, and create the copy again:"
+            .to_owned(),
+        format!("mv {} {}", view.word(copy), view.word(&kept)),
+    ];
+    fix.extend(create(view, &other, copy));
+    fix
+}
+
+fn create(view: &HostView<'_>, from: &Path, copy: &Path) -> Vec<String> {
+    let dir = directory_of(copy);
+    let install = (!view.local_path(dir).exists()).then(|| view.create_directory(dir));
+    let sync = format!(
+        "keyringctl sync {} --mirror {}{}",
+        view.word(from),
+        view.word(copy),
+        view.secret_args().option()
+    );
+    install.into_iter().chain([sync]).collect()
+}
+
+/// Something else than a file at the path of a copy.
+pub(super) fn not_a_file(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+    let place = view.local_path(copy);
+    if let Ok(real) = fs::canonicalize(&place)
+        && real.is_file()
+    {
+        let mut fix = vec!["configure the path of the file itself:".to_owned()];
+        fix.extend(view.set_copy(copy, &view.site.seen(&real)));
+        fix.push("then restart mysqld".to_owned());
+        return fix;
+    }
+    replace(view, copy)
+}
+
+/// The secret that the server has fits no slot.
+pub(super) fn wrong_secret(view: &HostView<'_>) -> Vec<String> {
+    let Some(source) = view.secret() else { return Vec::new() };
+    let add = format!("keyringctl slot add {} --with-recovery --name mysqld", view.all_copies());
+    vec![
+        format!("if {source} should hold another secret, restore that from a backup"),
+        "or add a slot for this secret, with the recovery key:".to_owned(),
+        format!("{add} --new {}", source.to_string().shown()),
+    ]
+}
+
+/// A directory that others can read or write.
+pub(super) fn close_directory(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+    let dir = directory_of(copy);
+    if is_own(view, copy) {
+        vec![format!("chmod 0700 {}", view.word(dir))]
+    } else {
+        into_own_directory(view, copy)
+    }
+}
+
+/// A directory that belongs to another user.
+pub(super) fn own_directory(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+    if is_own(view, copy) { vec![chown(view, directory_of(copy))] } else { into_own_directory(view, copy) }
+}
+
+pub(super) fn chown(view: &HostView<'_>, path: &Path) -> String {
+    format!("chown {}: {}", view.site.user, view.word(path))
+}
+
+/// Whether a directory is for keyrings alone: not the root of a filesystem, and with nothing else in it.
+fn is_own(view: &HostView<'_>, copy: &Path) -> bool {
+    let dir = directory_of(copy);
+    let files: Arc<dyn Fs> = Arc::new(RealFs);
+    let is_ours = |entry: fs::DirEntry| {
+        let (place, name) = (entry.path(), entry.file_name());
+        let name_of_copy = copy.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        is_file && (name.to_string_lossy().starts_with(&name_of_copy) || inspect(&files, &place).is_ok())
+    };
+    let is_root = dir == Path::new("/") || view.mount(dir).is_some_and(|mount| mount.point == dir);
+    let entries = fs::read_dir(view.local_path(dir));
+    !is_root && entries.is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(is_ours)))
+}
+
+/// How to move a copy into a directory of its own, on the same volume.
+fn into_own_directory(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+    let dir = directory_of(copy).join("keys");
+    let new = dir.join(copy.file_name().unwrap_or_default());
+    let mut fix = vec![
+        format!(
+            "{} is not for the keyring alone: move the file to a directory that is",
+            directory_of(copy).shown()
+        ),
+        view.create_directory(&dir),
+        format!("mv {} {}", view.word(copy), view.word(&new)),
+        chown(view, &new),
+    ];
+    fix.extend(view.set_copy(copy, &new));
+    fix.push("then restart mysqld".to_owned());
+    fix
+}
