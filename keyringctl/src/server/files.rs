@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where a server's files are, as it reports itself.
 
+mod answers;
+mod written;
+
+pub use written::{Below, FileNames, FilePlace, UnsearchedPlace};
+
 use super::session::Session;
 use crate::error::Result;
+use answers::{DataFile, Variables, absolute};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -13,13 +19,21 @@ pub struct ServerFiles {
     pub directories: Vec<PathBuf>,
     /// InnoDB's data files, each with the name of its tablespace.
     pub tablespaces: BTreeMap<PathBuf, String>,
+    /// Where the server writes what a client changes, the most special place first.
+    pub written: Vec<FilePlace>,
+    /// Where the server writes too, but nothing of a change that is not replicated and needs no temporary file.
+    pub unsearched: Vec<UnsearchedPlace>,
 }
 
-/// Directories that may be outside the data directory.
-const DIRECTORIES: &str = "SELECT CONCAT_WS('\\n', @@innodb_data_home_dir, @@innodb_log_group_home_dir, \
-    @@innodb_undo_directory, @@innodb_doublewrite_dir)";
-/// Logs, of which the name's directory counts.
-const LOGS: &str = "SELECT CONCAT_WS('\\n', @@log_bin_basename, @@relay_log_basename)";
+/// Settings that name directories with data.
+const DIRECTORIES: [&str; 4] = [
+    "innodb_data_home_dir",
+    "innodb_log_group_home_dir",
+    "innodb_undo_directory",
+    "innodb_temp_tablespaces_dir",
+];
+/// Settings that name logs: their directories count.
+const LOGS: [&str; 2] = ["log_bin_basename", "relay_log_basename"];
 
 impl ServerFiles {
     /// Asks the server for them.
@@ -27,44 +41,81 @@ impl ServerFiles {
     /// # Errors
     /// What the server answers.
     pub fn query(session: &mut Session) -> Result<ServerFiles> {
-        let datadir = session.variable("datadir")?.unwrap_or_default();
-        let datadir = Path::new(&datadir);
-        let tablespaces: BTreeMap<PathBuf, String> = session
-            .rows::<(String, String)>("SELECT FILE_NAME, TABLESPACE_NAME FROM information_schema.FILES")?
+        let variables = Variables(
+            session.rows::<(String, Option<String>)>("SHOW GLOBAL VARIABLES")?.into_iter().collect(),
+        );
+        let datadir = PathBuf::from(variables.get("datadir").unwrap_or_default());
+        let files = "SELECT FILE_NAME, TABLESPACE_NAME, FILE_TYPE FROM information_schema.FILES";
+        let files: Vec<DataFile> = session
+            .rows::<(Option<String>, Option<String>, Option<String>)>(files)?
             .into_iter()
-            .map(|(path, name)| (absolute(datadir, &path), name))
+            .filter_map(|(path, tablespace, kind)| {
+                let path = absolute(&datadir, &path?);
+                Some(DataFile { path, tablespace: tablespace?, kind: kind.unwrap_or_default() })
+            })
             .collect();
-        let mut all: BTreeSet<PathBuf> =
-            tablespaces.keys().filter_map(|p| Some(p.parent()?.to_owned())).collect();
-        for (query, is_log) in [(DIRECTORIES, false), (LOGS, true)] {
-            // Older servers lack some of these.
-            let lines = session.first::<Option<String>>(query).ok().flatten().flatten().unwrap_or_default();
-            for line in lines.lines().filter(|line| !line.is_empty()) {
-                let path = absolute(datadir, line);
-                all.extend(if is_log { path.parent().map(Path::to_owned) } else { Some(path) });
-            }
-        }
-        let datadir = absolute(datadir, ".");
-        let outside = all.into_iter().filter(|directory| !directory.starts_with(&datadir));
-        let directories = std::iter::once(datadir.clone()).chain(outside).collect();
-        Ok(ServerFiles { directories, tablespaces })
+        let (written, unsearched) = written::places(&variables, &datadir, &files);
+        Ok(ServerFiles {
+            directories: directories(&variables, &datadir, &files),
+            tablespaces: files.into_iter().map(|file| (file.path, file.tablespace)).collect(),
+            written,
+            unsearched,
+        })
     }
 }
 
-/// Resolves a path as the server does, relative to the data directory, and drops `.`.
-fn absolute(datadir: &Path, path: &str) -> PathBuf {
-    datadir.join(path).components().collect()
+fn directories(variables: &Variables, datadir: &Path, files: &[DataFile]) -> Vec<PathBuf> {
+    let mut all: BTreeSet<PathBuf> = files
+        .iter()
+        .filter(|f| !is_device(&f.path))
+        .filter_map(|f| Some(f.path.parent()?.to_owned()))
+        .collect();
+    all.extend(DIRECTORIES.iter().filter_map(|name| Some(absolute(datadir, variables.get(name)?))));
+    all.extend(variables.doublewrite_dir().map(|dir| absolute(datadir, &dir)));
+    let scanned = variables.get("innodb_directories").unwrap_or_default().split(';');
+    all.extend(scanned.map(str::trim).filter(|dir| !dir.is_empty()).map(|dir| absolute(datadir, dir)));
+    let logs = LOGS.iter().filter_map(|name| Some(absolute(datadir, variables.get(name)?)));
+    all.extend(logs.filter_map(|path| Some(path.parent()?.to_owned())));
+    let datadir = absolute(datadir, ".");
+    let mut kept = vec![datadir];
+    // A directory sorts before those below it.
+    for directory in all {
+        if !kept.iter().any(|above| directory.starts_with(above)) {
+            kept.push(directory);
+        }
+    }
+    kept
+}
+
+/// Whether a data file is a device, which `innodb_data_file_path` may name.
+pub fn is_device(path: &Path) -> bool {
+    path.starts_with("/dev")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::answers::samples::{file, variables};
     use super::*;
 
     #[test]
-    fn paths_are_relative_to_the_data_directory() {
-        let datadir = Path::new("/var/lib/mysql/");
-        assert_eq!(absolute(datadir, "./clinic/t.ibd"), Path::new("/var/lib/mysql/clinic/t.ibd"));
-        assert_eq!(absolute(datadir, "/mnt/t.ibd"), Path::new("/mnt/t.ibd"));
-        assert_eq!(absolute(datadir, "."), Path::new("/var/lib/mysql"));
+    fn every_directory_that_a_setting_or_a_file_names_is_listed_once() {
+        let settings = variables(&[
+            ("innodb_log_group_home_dir", "/fast/redo"),
+            ("innodb_undo_directory", "./"),
+            ("innodb_temp_tablespaces_dir", "./#innodb_temp/"),
+            ("innodb_doublewrite_dir", "/fast"),
+            ("innodb_directories", "/mnt/a; /mnt/b;"),
+            ("log_bin_basename", "/logs/binlog"),
+        ]);
+        let files = [
+            file("/data/ibdata1", "innodb_system", "TABLESPACE"),
+            file("/dev/sdb1", "innodb_system", "TABLESPACE"),
+            file("/mnt/a/clinic/t.ibd", "clinic/t", "TABLESPACE"),
+            file("/else/ts.ibd", "ts", "TABLESPACE"),
+        ];
+        let found = directories(&settings, Path::new("/data/"), &files);
+        assert_eq!(found, ["/data", "/else", "/fast", "/logs", "/mnt/a", "/mnt/b"].map(PathBuf::from));
+        let older = variables(&[("innodb_log_group_home_dir", "/redo")]);
+        assert_eq!(directories(&older, Path::new("/data"), &[]), ["/data", "/redo"].map(PathBuf::from));
     }
 }

@@ -19,7 +19,7 @@ pub use arguments::from_arguments;
 pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
 pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};
-pub use files::ServerFiles;
+pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_device};
 pub use inventory::{
     BinaryLog, ForeignKey, Inventory, Schema, ServerIdentity, Settings, Table, TableLocation, Tablespace,
     TablespaceKind,

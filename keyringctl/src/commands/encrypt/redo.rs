@@ -80,12 +80,12 @@ fn leave_current_file(job: &mut Job<'_>, newest: i64, file: u64) -> Result<bool>
 
 /// Writes slightly more than `bytes` bytes into the log.
 fn fill(job: &mut Job<'_>, scratch: &mut Scratch, bytes: u64) -> Result<()> {
-    scratch.session.run("CREATE TABLE filler (a LONGBLOB) ENCRYPTION = 'Y'")?;
+    scratch.create_table("filler", "id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, a LONGBLOB")?;
     for _ in 0..bytes.div_ceil(PIECE) + 1 {
         if job.stop.is_requested() {
             break;
         }
-        scratch.session.run(&format!("INSERT INTO filler VALUES (REPEAT('x', {PIECE}))"))?;
+        scratch.session.run(&format!("INSERT INTO filler (a) VALUES (REPEAT('x', {PIECE}))"))?;
     }
     Ok(())
 }

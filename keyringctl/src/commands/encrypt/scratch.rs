@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A temporary schema that leaves no trace in the binary log.
+//! A temporary schema that leaves no trace in the binary log, and whose tables do not depend on the server's defaults.
 
 use crate::error::{Error, Result};
 use crate::server::Session;
@@ -8,38 +8,79 @@ use crate::server::Session;
 pub(super) const NAME: &str = "keyring_external_canary";
 /// The tables that are created in it.
 const TABLES: &str = "'canary', 'filler'";
+/// The lock that one run at a time holds while it uses the schema. The server releases it with the connection.
+const LOCK: &str = "keyring_external.canary";
+/// How many seconds to wait for another run.
+const LOCK_WAIT: u32 = 60;
 
 /// The schema and a connection for it. The schema is dropped with this value.
 pub(super) struct Scratch {
     pub session: Session,
+    exists: bool,
 }
 
 impl Scratch {
     /// Creates the schema on the server that `like` is connected to.
     pub(super) fn create(like: &Session) -> Result<Scratch> {
         let mut session = like.connect_again()?;
-        let foreign: Option<u64> = session.first(&format!(
-            "SELECT COUNT(*) FROM information_schema.TABLES
-             WHERE TABLE_SCHEMA = '{NAME}' AND TABLE_NAME NOT IN ({TABLES})"
-        ))?;
-        if foreign != Some(0) {
+        let lock = format!("SELECT GET_LOCK('{LOCK}', {LOCK_WAIT})");
+        if session.first::<Option<i64>>(&lock)?.flatten() != Some(1) {
             return Err(Error::Usage(format!(
-                "the schema {NAME} contains tables that this program did not create. It needs that name for a temporary schema: rename yours, then run this again"
+                "another keyringctl has been using the schema {NAME} for {LOCK_WAIT} seconds. Run this again when it has ended"
+            )));
+        }
+        if let Some(foreign) = foreign(&mut session)? {
+            return Err(Error::Usage(format!(
+                "the schema {NAME} contains {foreign}, which this program did not create. It needs that name for a temporary schema, which it drops afterwards: rename yours, then run this again"
             )));
         }
         // Do not wait long for a lock, for example a backup's.
         session.run("SET SESSION lock_wait_timeout = 30")?;
         session.run("SET SESSION sql_log_bin = 0")?;
         session.run(&format!("DROP SCHEMA IF EXISTS {NAME}"))?;
-        session.run(&format!("CREATE SCHEMA {NAME} DEFAULT ENCRYPTION = 'Y'"))?;
-        session.run(&format!("USE {NAME}"))?;
-        Ok(Scratch { session })
+        session
+            .run(&format!("CREATE SCHEMA {NAME} DEFAULT CHARACTER SET utf8mb4 DEFAULT ENCRYPTION = 'Y'"))?;
+        let mut scratch = Scratch { session, exists: true };
+        scratch.session.run(&format!("USE {NAME}"))?;
+        Ok(scratch)
+    }
+
+    /// Creates an encrypted table with its own file, whatever the server's defaults are. `columns` include a primary key.
+    pub(super) fn create_table(&mut self, name: &str, columns: &str) -> Result<()> {
+        self.session.run(&format!(
+            "CREATE TABLE {name} ({columns}) ENGINE = InnoDB TABLESPACE = innodb_file_per_table ROW_FORMAT = DYNAMIC
+             DEFAULT CHARACTER SET utf8mb4 ENCRYPTION = 'Y'"
+        ))
+    }
+
+    /// Drops the schema, and says if that fails.
+    pub(super) fn remove(mut self) -> Result<()> {
+        self.exists = false;
+        self.session.run(&drop_schema())
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // If this fails, the next run drops the schema.
-        let _ = self.session.run(&format!("DROP SCHEMA IF EXISTS {NAME}"));
+        if self.exists {
+            // If this fails, the next run drops the schema.
+            let _ = self.session.run("UNLOCK TABLES").and_then(|()| self.session.run(&drop_schema()));
+        }
     }
+}
+
+fn drop_schema() -> String {
+    format!("DROP SCHEMA IF EXISTS {NAME}")
+}
+
+/// Returns the name of something in the schema that is not from a run of this program.
+fn foreign(session: &mut Session) -> Result<Option<String>> {
+    session.first(&format!(
+        "SELECT CONCAT('the table or view ', TABLE_NAME) FROM information_schema.TABLES
+         WHERE TABLE_SCHEMA = '{NAME}' AND TABLE_NAME NOT IN ({TABLES})
+         UNION ALL SELECT CONCAT('the routine ', ROUTINE_NAME) FROM information_schema.ROUTINES
+         WHERE ROUTINE_SCHEMA = '{NAME}'
+         UNION ALL SELECT CONCAT('the event ', EVENT_NAME) FROM information_schema.EVENTS
+         WHERE EVENT_SCHEMA = '{NAME}' LIMIT 1"
+    ))
 }

@@ -1,47 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The canary: writes random texts into a new table, flushes it, and searches the server's files for them. As a control, it
-//! also searches for the name of a column, which the server writes unencrypted into a file beside the table's while the
-//! table is flushed for export. If that is found, the search works.
+//! The canary: writes random texts into a new table, and searches for them wherever the server writes what it is told. As a
+//! control, it also searches for the name of a column, which the server writes unencrypted into a file beside the table's
+//! while the table is flushed for export. If that is found, the search works.
 
 use super::finding::VerifyFinding;
+use super::redo_log::{self, Lsns};
+use super::search::{Search, contains};
 use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
-use crate::error::{Error, Result};
-use crate::server::{DatadirAccess, PlaceKind, Session};
+use crate::error::{Error, Result, ServerError};
+use crate::server::{Below, DatadirAccess, FileNames, FilePlace, PlaceKind, ServerFiles, Session};
 use crate::show::Shown;
 use keyring_external::error::Failure;
 use keyring_external::secret::fill_random;
 use memchr::memmem::Finder;
 use serde::Serialize;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Rows of the canary.
 const ROWS: usize = 64;
-/// Files are read in pieces of this many bytes.
-const PIECE: usize = 1 << 20;
 
 /// The result of the canary.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct CanaryResult {
     rows: usize,
     /// Files that were searched; 0 if the data directory cannot be read.
     files: usize,
+    /// The directories of these files.
+    #[serde(serialize_with = "crate::show::paths")]
+    directories: Vec<PathBuf>,
     #[serde(serialize_with = "crate::show::paths")]
     found_in: Vec<PathBuf>,
     /// Whether the control, which is in a file unencrypted, was found there.
     control_found: bool,
+    /// Whether the server had written every changed page of every tablespace when the files were searched. Otherwise undo
+    /// tablespaces and doublewrite files may not have received the texts yet.
+    pages_written: bool,
     looked: bool,
+    /// What was not searched, because it cannot hold the texts.
+    not_searched: Vec<NotSearched>,
+    /// Why nothing was written.
+    left_out: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NotSearched {
+    #[serde(serialize_with = "crate::show::path")]
+    what: PathBuf,
+    why: &'static str,
 }
 
 impl CanaryResult {
-    pub(super) fn line(&self) -> String {
+    /// Whether the texts were written and searched for.
+    pub(super) fn looked(&self) -> bool {
+        self.looked
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        if let Some(why) = &self.left_out {
+            return vec![format!("Canary: NOT WRITTEN, so it proves nothing: {why}")];
+        }
+        if self.rows == 0 {
+            return vec!["Canary: not completed, see below".to_owned()];
+        }
         if !self.looked {
-            return format!(
-                "Canary: the server reports a new table with {} random texts as encrypted; its files cannot be searched from here",
+            return vec![format!(
+                "Canary: the server reports a new table with {} random texts as encrypted; its files were not searched",
                 self.rows
-            );
+            )];
         }
         let control = if self.control_found {
             "; found the control, a column name that is unencrypted for a moment"
@@ -52,63 +78,128 @@ impl CanaryResult {
             0 => "found none of them".to_owned(),
             n => format!("FOUND them in {}", counted(n, "file")),
         };
-        format!(
-            "Canary: wrote {} random texts and searched {}: {found}{control}",
-            self.rows,
-            counted(self.files, "file")
-        )
+        let directories: Vec<_> = self.directories.iter().map(|dir| dir.shown()).collect();
+        let mut lines = vec![
+            format!(
+                "Canary: wrote {} random texts and searched {}: {found}{control}",
+                self.rows,
+                counted(self.files, "file")
+            ),
+            format!("        searched in {}", directories.join(", ")),
+        ];
+        if !self.pages_written {
+            lines.push(
+                "        the server had not written all changed pages yet: undo tablespaces and doublewrite files may receive the texts later. Their pages are counted above".to_owned(),
+            );
+        }
+        for place in &self.not_searched {
+            lines.push(format!("        not searched: {} ({})", place.what.shown(), place.why));
+        }
+        lines
     }
 }
 
-/// Writes the canary, searches for it, and removes it.
+/// Writes the canary, searches for it, and removes it. What prevents that becomes a finding, so that everything else is
+/// reported.
 pub(super) fn run(
+    session: &mut Session,
+    here: &DatadirAccess,
+    files: &ServerFiles,
+    findings: &mut Vec<VerifyFinding>,
+) -> CanaryResult {
+    let mut outcome = CanaryResult::default();
+    match read_only(session) {
+        Some(why) => outcome.left_out = Some(why.to_owned()),
+        None => {
+            if let Err(e) = write_and_search(session, here, files, &mut outcome, findings) {
+                outcome.looked = false;
+                match why_forbidden(&e) {
+                    Some(why) => outcome.left_out = Some(why),
+                    None => findings.push(VerifyFinding::not_checked(
+                        PlaceKind::Setting,
+                        "canary",
+                        e,
+                        Some(
+                            "run keyringctl encrypt verify again, or with --no-canary to do without it"
+                                .to_owned(),
+                        ),
+                    )),
+                }
+            }
+        }
+    }
+    outcome
+}
+
+const READ_ONLY: &str = "the server is read-only. Nothing can be written here; everything else was checked";
+
+/// Why the server takes no statement that writes, if it says so.
+fn read_only(session: &mut Session) -> Option<&'static str> {
+    let on = |name: &str, session: &mut Session| {
+        session.variable(name).ok().flatten().is_some_and(|value| value.eq_ignore_ascii_case("ON"))
+    };
+    (on("super_read_only", session) || on("innodb_read_only", session)).then_some(READ_ONLY)
+}
+
+/// Why this account, or this server, never lets the canary be written.
+fn why_forbidden(e: &Error) -> Option<String> {
+    let Error::Server(ServerError { code, why, .. }) = e else { return None };
+    match code {
+        // --read-only, --innodb-read-only.
+        1290 | 1836 => Some(READ_ONLY.to_owned()),
+        // A privilege for a schema, a table, a setting; for encryption.
+        1044 | 1142 | 1227 | 3825 | 3826 => Some(format!(
+            "the account lacks a privilege for the schema {NAME}: {why}. docs/ENCRYPTING.md lists what it needs"
+        )),
+        _ => None,
+    }
+}
+
+fn write_and_search(
     session: &Session,
     here: &DatadirAccess,
+    files: &ServerFiles,
+    outcome: &mut CanaryResult,
     findings: &mut Vec<VerifyFinding>,
-) -> Result<CanaryResult> {
+) -> Result<()> {
     let (text, control) = (random_text("canary")?, random_text("control")?);
     let mut scratch = Scratch::create(session)?;
-    scratch.session.run(&format!(
-        "CREATE TABLE canary (id INT PRIMARY KEY, a VARCHAR(80), b MEDIUMTEXT, {control} INT, KEY (a))"
-    ))?;
+    scratch.create_table(
+        "canary",
+        &format!("id INT NOT NULL PRIMARY KEY, a VARCHAR(80), b MEDIUMTEXT, {control} INT, KEY (a)"),
+    )?;
+    let before = redo_log::lsns(&mut scratch.session);
     fill(&mut scratch.session, &text)?;
-    let mut outcome =
-        CanaryResult { rows: ROWS, files: 0, found_in: Vec::new(), control_found: false, looked: false };
+    outcome.rows = ROWS;
     let encrypted: Option<String> = scratch.session.first(&format!(
         "SELECT ENCRYPTION FROM information_schema.INNODB_TABLESPACES WHERE NAME = '{NAME}/canary'"
     ))?;
     if encrypted.as_deref() != Some("Y") {
-        let why = "a new table is unencrypted although its schema's default is encryption".to_owned();
-        findings.push(VerifyFinding::new(
-            PlaceKind::Setting,
-            "canary",
-            why,
-            Some("keyringctl encrypt apply".to_owned()),
-        ));
-    }
-    let Some(datadir) = here.readable() else { return Ok(outcome) };
-    // Writes the table's pages to its file, and blocks changes until they have been read.
-    scratch.session.run("FLUSH TABLES canary FOR EXPORT")?;
-    let own = datadir.join(NAME);
-    let searched = search(datadir, &own, text.as_bytes(), &mut outcome);
-    outcome.control_found = contains(&own.join("canary.cfg"), control.as_bytes()).unwrap_or(false);
-    scratch.session.run("UNLOCK TABLES")?;
-    searched?;
-    outcome.looked = true;
-    for path in &outcome.found_in {
-        let why = "contains the canary's text unencrypted".to_owned();
-        findings.push(VerifyFinding::new(PlaceKind::Table, path.shown(), why, None));
-    }
-    if !outcome.control_found {
-        let why =
-            "the search did not find the control, which is unencrypted, so it proves nothing".to_owned();
+        let why = "the server does not report a new table with ENCRYPTION = 'Y' as encrypted".to_owned();
         findings.push(VerifyFinding::new(PlaceKind::Setting, "canary", why, None));
     }
-    Ok(outcome)
+    if let Some(datadir) = here.readable() {
+        search(&mut scratch, datadir, files, before, &Texts { text, control }, outcome, findings);
+        outcome.looked = true;
+    }
+    if let Err(e) = scratch.remove() {
+        findings.push(VerifyFinding::new(
+            PlaceKind::Setting,
+            NAME,
+            format!("the temporary schema could not be dropped: {e}"),
+            Some(format!("the next run drops it; or run DROP SCHEMA {NAME}")),
+        ));
+    }
+    Ok(())
 }
 
-/// Inserts rows with the text and updates some, so that undo logs contain it too. Some texts are so long that they have
-/// pages of their own.
+struct Texts {
+    text: String,
+    control: String,
+}
+
+/// Inserts rows with the text and updates some, so that undo logs contain it too. Some texts are repeated over pages of
+/// their own: there, every block of the redo log (512 bytes) holds whole ones.
 fn fill(session: &mut Session, text: &str) -> Result<()> {
     let rows: Vec<_> = (0..ROWS)
         .map(|id| format!("({id}, '{text}', REPEAT('{text}', {}), 0)", if id % 16 == 0 { 500 } else { 1 }))
@@ -117,42 +208,75 @@ fn fill(session: &mut Session, text: &str) -> Result<()> {
     session.run("UPDATE canary SET a = REVERSE(a) WHERE id % 2 = 0")
 }
 
-/// Searches the files that a new row can get into: those of the canary's schema, at the top of the data directory, and in
-/// InnoDB's own directories. Other tables' files are left out.
-fn search(datadir: &Path, own: &Path, text: &[u8], outcome: &mut CanaryResult) -> Result<()> {
-    for directory in
-        [datadir.to_owned(), datadir.join("#innodb_redo"), datadir.join("#innodb_temp"), own.to_owned()]
-    {
-        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| p.is_file()) {
-            match contains(&path, text) {
-                Ok(true) => outcome.found_in.push(path),
-                Ok(false) => {}
-                Err(e) if e.io_kind() == Some(io::ErrorKind::NotFound) => continue,
-                Err(e) => return Err(e),
-            }
-            outcome.files += 1;
-        }
+/// Searches the files to which the server writes: the canary's own, and all that belong to no single table. Other tables'
+/// files are left out.
+fn search(
+    scratch: &mut Scratch,
+    datadir: &Path,
+    files: &ServerFiles,
+    before: Option<Lsns>,
+    texts: &Texts,
+    outcome: &mut CanaryResult,
+    findings: &mut Vec<VerifyFinding>,
+) {
+    let mut search = Search::new(texts.text.as_bytes(), &files.unsearched);
+    let (redo, others): (Vec<_>, Vec<_>) =
+        files.written.iter().partition(|place| place.kind == PlaceKind::Redo);
+    let after = redo_log::write_out(&mut scratch.session);
+    redo.iter().for_each(|place| search.place(place));
+    if let Some(why) = redo_log::unproven(&mut scratch.session, before, after) {
+        let directory = redo.first().map_or(datadir, |place| &place.directory);
+        search.failed.push((directory.to_owned(), PlaceKind::Redo, why));
     }
-    Ok(())
+    if let Err(e) = search_own(scratch, datadir, texts, &mut search, outcome) {
+        search.failed.push((datadir.join(NAME), PlaceKind::Table, e.to_string()));
+    }
+    outcome.pages_written = redo_log::wait_for_checkpoint(&mut scratch.session, after);
+    others.iter().for_each(|place| search.place(place));
+
+    for (path, kind) in &search.found {
+        let why = "contains the canary's text unencrypted".to_owned();
+        findings.push(VerifyFinding::new(*kind, path.shown(), why, None));
+    }
+    for (path, kind, why) in &search.failed {
+        let why = format!("not searched for the canary: {why}");
+        findings.push(VerifyFinding::not_checked(*kind, path.shown(), why, None));
+    }
+    if !outcome.control_found {
+        let why =
+            "the search did not find the control, which is unencrypted, so it proves nothing".to_owned();
+        findings.push(VerifyFinding::new(PlaceKind::Setting, "canary", why, None));
+    }
+    outcome.files = search.files;
+    outcome.directories = search.directories.into_iter().collect();
+    outcome.found_in = search.found.into_iter().map(|(path, _)| path).collect();
+    outcome.not_searched =
+        files.unsearched.iter().map(|place| NotSearched { what: place.pattern(), why: place.why }).collect();
 }
 
-/// Returns whether a file contains a text.
-fn contains(path: &Path, text: &[u8]) -> Result<bool> {
-    let failed = |e| Error::io("read", path, e);
-    let finder = Finder::new(text);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut piece = Vec::new();
-    loop {
-        // The text may span two pieces.
-        piece.drain(..piece.len().saturating_sub(text.len()));
-        if file.by_ref().take(PIECE as u64).read_to_end(&mut piece).map_err(failed)? == 0 {
-            return Ok(false);
-        }
-        if finder.find(&piece).is_some() {
-            return Ok(true);
-        }
-    }
+/// Searches the canary's own files, and the one that contains the control.
+fn search_own(
+    scratch: &mut Scratch,
+    datadir: &Path,
+    texts: &Texts,
+    search: &mut Search<'_>,
+    outcome: &mut CanaryResult,
+) -> Result<()> {
+    // Writes the table's pages to its file, and blocks changes until they have been read. The server purges nothing
+    // meanwhile.
+    scratch.session.run("FLUSH TABLES canary FOR EXPORT")?;
+    let own = datadir.join(NAME);
+    search.place(&FilePlace {
+        kind: PlaceKind::Table,
+        directory: own.clone(),
+        names: FileNames::All,
+        below: Below::None,
+        named_by: "datadir",
+        required: true,
+    });
+    let control = Finder::new(texts.control.as_bytes());
+    outcome.control_found = contains(&own.join("canary.cfg"), &control).unwrap_or(false);
+    scratch.session.run("UNLOCK TABLES")
 }
 
 /// Returns a random text.
@@ -160,20 +284,4 @@ fn random_text(start: &str) -> Result<String> {
     let mut bytes = [0; 16];
     fill_random(&mut bytes).map_err(Failure::System)?;
     Ok(format!("{start}_{:032x}", u128::from_be_bytes(bytes)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_across_two_pieces_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        let mut bytes = vec![0; 2 * PIECE];
-        bytes[PIECE - 3..PIECE + 3].copy_from_slice(b"canary");
-        std::fs::write(&path, &bytes).unwrap();
-        assert!(contains(&path, b"canary").unwrap());
-        assert!(!contains(&path, b"canaries").unwrap());
-    }
 }

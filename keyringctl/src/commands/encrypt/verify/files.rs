@@ -4,15 +4,15 @@
 use super::finding::VerifyFinding;
 use super::sizes;
 use crate::commands::output::counted;
-use crate::error::{Error, Result};
-use crate::server::{Inventory, PlaceKind, ServerFiles};
+use crate::error::Result;
+use crate::server::{DatadirAccess, Inventory, PlaceKind, ServerFiles, is_device};
 use crate::show::Shown;
 use crate::tablespace::{self, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was read.
 #[derive(Default, Serialize)]
@@ -49,21 +49,25 @@ pub(in crate::commands) fn check(
     inventory: &Inventory,
     keyring: Option<&Keyring>,
 ) -> Result<(FileTotals, Vec<VerifyFinding>)> {
-    let found = tablespace::find(&files.directories)?;
+    let (directories, mut findings) = readable(&files.directories);
+    let found = tablespace::find(&directories)?;
     let keys: &dyn MasterKeys = match keyring {
         Some(keyring) => keyring,
         None => &NoKeys,
     };
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
     let mut seen = FileTotals { with_keys: keyring.is_some(), ..FileTotals::default() };
-    let mut findings = Vec::new();
     let by_server = encrypted_by_server(inventory);
     for report in &reports {
         let forms = match tablespace::count_forms(&report.path, report.kind) {
             Ok(forms) => forms.unwrap_or_default(),
             // The table was dropped, or the log purged.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(Error::io("read", &report.path, e)),
+            // Reported as unreadable, or it cannot be read any more.
+            Err(e) => {
+                findings.push(not_checked(kind(report.kind), &report.path, e));
+                continue;
+            }
         };
         seen.files += 1;
         seen.bytes += std::fs::metadata(&report.path).map_or(0, |m| m.len());
@@ -72,8 +76,48 @@ pub(in crate::commands) fn check(
         let reported = files.tablespaces.get(&report.path).and_then(|name| by_server.get(name)).copied();
         findings.extend(judge(report, forms, reported, keyring.is_some()));
     }
-    findings.extend(found.links.iter().map(|link| not_checked(link, "it is a symbolic link")));
+    findings
+        .extend(found.links.iter().map(|link| not_checked(PlaceKind::Table, link, "it is a symbolic link")));
+    let devices = files.tablespaces.keys().filter(|path| is_device(path));
+    findings.extend(devices.map(|path| {
+        not_checked(PlaceKind::SystemTablespace, path, "it is a device, which this program does not read")
+    }));
     Ok((seen, findings))
+}
+
+/// Returns the directories that can be read, and a finding for each other one.
+pub(super) fn readable(directories: &[PathBuf]) -> (Vec<PathBuf>, Vec<VerifyFinding>) {
+    let (mut readable, mut findings) = (Vec::new(), Vec::new());
+    for directory in directories {
+        match std::fs::read_dir(directory) {
+            Ok(_) => readable.push(directory.clone()),
+            Err(e) => findings.push(VerifyFinding::not_checked(
+                PlaceKind::Table,
+                directory.shown(),
+                format!("{e}. The server names this directory in a setting or for a file"),
+                Some(
+                    "run this as root, and mount or create the directory; or remove it from the server's settings"
+                        .to_owned(),
+                ),
+            )),
+        }
+    }
+    (readable, findings)
+}
+
+/// Returns a finding for files that cannot be read from here.
+pub(super) fn not_readable(here: &DatadirAccess, server: &str) -> Option<VerifyFinding> {
+    let (why, remedy) = match here {
+        DatadirAccess::Readable(_) => return None,
+        DatadirAccess::Closed(datadir) => {
+            (format!("no permission to read {}", datadir.shown()), "run this as root")
+        }
+        DatadirAccess::Elsewhere => (
+            format!("the data directory of {server} is not on this machine"),
+            "run this on the server, as root",
+        ),
+    };
+    Some(VerifyFinding::not_checked(PlaceKind::Table, "files", why, Some(remedy.to_owned())))
 }
 
 /// Returns for each tablespace whether the server reports it as encrypted.
@@ -176,6 +220,6 @@ fn kind(kind: tablespace::DataFileKind) -> PlaceKind {
     }
 }
 
-fn not_checked(path: &Path, why: &str) -> VerifyFinding {
-    VerifyFinding::new(PlaceKind::Table, path.shown(), format!("not checked: {why}"), None)
+fn not_checked(kind: PlaceKind, path: &Path, why: impl std::fmt::Display) -> VerifyFinding {
+    VerifyFinding::not_checked(kind, path.shown(), why, None)
 }

@@ -5,6 +5,8 @@
 mod canary;
 pub(in crate::commands) mod files;
 pub(in crate::commands) mod finding;
+mod redo_log;
+mod search;
 mod undone;
 
 use super::plan::keyring_line;
@@ -14,10 +16,9 @@ use crate::commands::secret;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, ServerKeyring, Session,
-    coverage,
+    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, ServerKeyring, coverage,
 };
-use crate::show::Shown;
+use canary::CanaryResult;
 use finding::VerifyFinding;
 use keyring_external::error::BadRequest;
 use serde::Serialize;
@@ -52,7 +53,7 @@ struct VerifyReport {
     keyring: ServerKeyring,
     /// What was read of the files; if `None`, the result is only what the server reports.
     files: Option<files::FileTotals>,
-    canary: Option<canary::CanaryResult>,
+    canary: Option<CanaryResult>,
     findings: Vec<VerifyFinding>,
     /// Every place, as the server reports it.
     items: Vec<DataPlace>,
@@ -69,22 +70,26 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let items = coverage(&inventory);
     let mut findings = keyring_finding(&keyring);
     findings.extend(items.iter().filter_map(reported));
+    let of_server = ServerFiles::query(&mut session)?;
     let files = match here.readable() {
         Some(_) => {
             let keys = args.secret.unlock.is_some().then(|| open(args, &keyring)).transpose()?;
-            let (seen, found) = files::check(&ServerFiles::query(&mut session)?, &inventory, keys.as_ref())?;
+            let (seen, found) = files::check(&of_server, &inventory, keys.as_ref())?;
             findings.extend(found);
             Some(seen)
         }
-        None => None,
+        None => {
+            findings.extend(files::not_readable(&here, session.address()));
+            None
+        }
     };
-    let canary = if args.no_canary { None } else { Some(canary::run(&session, &here, &mut findings)?) };
+    let canary = (!args.no_canary).then(|| canary::run(&mut session, &here, &of_server, &mut findings));
     for finding in &mut findings {
         finding.accept(&args.accept);
     }
     let fine = findings.iter().all(|f| f.accepted);
     let report = VerifyReport { fine, keyring, files, canary, findings, items };
-    print(&report, &here, &session, out);
+    print(&report, out);
     out.document(&report);
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }
@@ -129,7 +134,7 @@ fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     }
 }
 
-fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &mut Output) {
+fn print(report: &VerifyReport, out: &mut Output) {
     out.line(keyring_line(&report.keyring));
     let count = |state| report.items.iter().filter(|i| i.state == state).count();
     let tables = report.items.iter().filter(|i| i.kind.is_table() && i.state == PlaceState::Encrypted);
@@ -144,19 +149,12 @@ fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &m
             n => format!("; {n} were NOT CHECKED"),
         }
     ));
-    match (&report.files, here) {
-        (Some(seen), _) => out.line(seen.line()),
-        (None, DatadirAccess::Closed(datadir)) => out.line(format_args!(
-            "Files: NOT CHECKED, no permission to read {}. Run this as root; the line above is only what the server reports",
-            datadir.shown()
-        )),
-        (None, _) => out.line(format_args!(
-            "Files: NOT CHECKED, the data directory of {} is not on this machine. Run this there; the line above is only what the server reports",
-            session.address()
-        )),
+    match &report.files {
+        Some(seen) => out.line(seen.line()),
+        None => out.line("Files: NOT CHECKED, see below; the line above is only what the server reports"),
     }
     if let Some(canary) = &report.canary {
-        out.line(canary.line());
+        canary.lines().into_iter().for_each(|line| out.line(line));
     }
     for finding in &report.findings {
         let head = if finding.accepted { "ACCEPTED" } else { "ERROR   " };
@@ -171,7 +169,12 @@ fn print(report: &VerifyReport, here: &DatadirAccess, session: &Session, out: &m
     }
     let errors = report.findings.iter().filter(|f| !f.accepted).count();
     if report.fine {
-        out.line("OK: found no unencrypted data");
+        let canary = report.canary.as_ref().is_some_and(CanaryResult::looked);
+        out.line(if canary {
+            "OK: found no unencrypted data"
+        } else {
+            "OK: found no unencrypted data; without the canary"
+        });
     } else {
         out.line(format_args!("FAILED; {}, see above", counted(errors, "error")));
     }

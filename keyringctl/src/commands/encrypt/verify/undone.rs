@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `encrypt verify --undo`: checks whether anything still needs the keyring, before it is removed.
 
+use super::files::{not_readable, readable};
 use super::finding::VerifyFinding;
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
@@ -37,10 +38,19 @@ pub(super) fn run(
     }
     let files = match here.readable() {
         Some(_) => {
-            let directories = ServerFiles::query(session)?.directories;
+            let (directories, unread) = readable(&ServerFiles::query(session)?.directories);
+            findings.extend(unread);
             let mut count = 0;
             for directory in &directories {
-                for (key, needing) in tablespace::master_keys(directory)? {
+                let keys = match tablespace::master_keys(directory) {
+                    Ok(keys) => keys,
+                    Err(e) => {
+                        let what = directory.shown();
+                        findings.push(VerifyFinding::not_checked(PlaceKind::Table, what, e, None));
+                        continue;
+                    }
+                };
+                for (key, needing) in keys {
                     count += needing.len();
                     let first = needing.first().map(|p| p.shown()).unwrap_or_default();
                     let more = if needing.len() > 1 {
@@ -58,7 +68,10 @@ pub(super) fn run(
             }
             Some(count)
         }
-        None => None,
+        None => {
+            findings.extend(not_readable(here, session.address()));
+            None
+        }
     };
     let fine = findings.is_empty();
     for finding in &findings {
@@ -67,9 +80,6 @@ pub(super) fn run(
         if let Some(remedy) = &finding.remedy {
             out.line(format_args!("         {remedy}"));
         }
-    }
-    if files.is_none() {
-        out.line("Files: NOT CHECKED, they cannot be read from here. Run this as root on the server; the lines above are only what the server reports");
     }
     if fine {
         out.line("OK: nothing needs the keyring");

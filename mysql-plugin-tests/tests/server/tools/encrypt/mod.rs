@@ -7,8 +7,10 @@ mod connecting;
 mod host;
 mod load;
 mod names;
+mod places;
 mod small;
 
 pub use biobank::under_load;
 pub use connecting::as_the_mysql_client;
+pub use places::every_place_is_searched_or_named;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};

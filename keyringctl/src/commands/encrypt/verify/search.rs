@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Searches a server's files for a text.
+
+use crate::server::{Below, FileNames, FilePlace, PlaceKind, UnsearchedPlace};
+use memchr::memmem::Finder;
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Files are read in pieces of this many bytes.
+const PIECE: usize = 1 << 20;
+/// The most readings of a directory in which the server renames or removes files meanwhile.
+const READINGS: usize = 5;
+
+/// A search, and what it has seen so far.
+pub(super) struct Search<'a> {
+    finder: Finder<'a>,
+    /// Files that are left out.
+    except: &'a [UnsearchedPlace],
+    /// Files that need not be searched again.
+    seen: HashSet<(u64, u64)>,
+    /// Files that were searched.
+    pub files: usize,
+    /// Directories whose files were searched.
+    pub directories: BTreeSet<PathBuf>,
+    /// Files that contain the text.
+    pub found: Vec<(PathBuf, PlaceKind)>,
+    /// What could not be searched, and why.
+    pub failed: Vec<(PathBuf, PlaceKind, String)>,
+}
+
+/// What was found in a place once.
+#[derive(Default)]
+struct Round {
+    files: usize,
+    /// Directories that were listed.
+    directories: HashSet<(u64, u64)>,
+    failed: Vec<(PathBuf, String)>,
+    /// A file vanished: the server may have given it another name.
+    vanished: bool,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(text: &'a [u8], except: &'a [UnsearchedPlace]) -> Search<'a> {
+        Search {
+            finder: Finder::new(text),
+            except,
+            seen: HashSet::new(),
+            files: 0,
+            directories: BTreeSet::new(),
+            found: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Searches the files of a place. Each file is searched once.
+    pub(super) fn place(&mut self, place: &FilePlace) {
+        let mut round = Round::default();
+        for _ in 0..READINGS {
+            round = Round::default();
+            if let Ok(meta) = fs::metadata(&place.directory) {
+                // A link may lead back to it.
+                round.directories.insert((meta.dev(), meta.ino()));
+            }
+            self.directory(&place.directory, place, place.below, &mut round);
+            if !round.vanished {
+                break;
+            }
+        }
+        if round.files == 0 && round.failed.is_empty() && place.required {
+            let why =
+                format!("no such file is there, although the server names this place ({})", place.named_by);
+            round.failed.push((place.directory.clone(), why));
+        }
+        for (path, why) in round.failed {
+            if !self.failed.iter().any(|(known, ..)| *known == path) {
+                self.failed.push((path, place.kind, why));
+            }
+        }
+    }
+
+    fn directory(&mut self, directory: &Path, place: &FilePlace, below: Below, round: &mut Round) {
+        let entries = match fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            // What need not be there may not be there yet.
+            Err(e)
+                if e.kind() == io::ErrorKind::NotFound
+                    && place.names != FileNames::All
+                    && !place.required =>
+            {
+                return;
+            }
+            Err(e) => return round.failed.push((directory.to_owned(), reason(&e, place))),
+        };
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name());
+            let meta = match fs::metadata(&path) {
+                Ok(meta) => meta,
+                // A link to nothing holds nothing.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    round.vanished |= entry.file_type().is_ok_and(|t| t.is_file());
+                    continue;
+                }
+                Err(e) => {
+                    round.failed.push((path, reason(&e, place)));
+                    continue;
+                }
+            };
+            if meta.is_dir() {
+                let next = match below {
+                    Below::None => continue,
+                    Below::Own if !name.as_encoded_bytes().starts_with(b"#") => continue,
+                    Below::Once => Below::None,
+                    Below::Own | Below::All => Below::All,
+                };
+                if round.directories.insert((meta.dev(), meta.ino())) {
+                    self.directory(&path, place, next, round);
+                }
+            } else if place.includes(&name) && !self.except.iter().any(|except| except.contains(&path)) {
+                self.file(path, &meta, place, round);
+            }
+        }
+    }
+
+    fn file(&mut self, path: PathBuf, meta: &fs::Metadata, place: &FilePlace, round: &mut Round) {
+        let kind = meta.file_type();
+        if kind.is_socket() || kind.is_char_device() {
+            return;
+        }
+        if !kind.is_file() {
+            let why = "it is a pipe or a device, whose contents cannot be searched".to_owned();
+            return round.failed.push((path, why));
+        }
+        round.files += 1;
+        let id = (meta.dev(), meta.ino());
+        if self.seen.contains(&id) {
+            return;
+        }
+        match contains(&path, &self.finder) {
+            Ok(found) => {
+                self.seen.insert(id);
+                self.files += 1;
+                self.directories.extend(path.parent().map(Path::to_owned));
+                if found {
+                    self.found.push((path, place.kind));
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => round.vanished = true,
+            Err(e) => round.failed.push((path, reason(&e, place))),
+        }
+    }
+}
+
+fn reason(e: &io::Error, place: &FilePlace) -> String {
+    let help = match e.kind() {
+        io::ErrorKind::PermissionDenied => ". Run this as root",
+        _ => "",
+    };
+    format!("{e} (named by {}){help}", place.named_by)
+}
+
+/// Returns whether a file contains a text. Holes are skipped, and what is added meanwhile is not read.
+pub(super) fn contains(path: &Path, finder: &Finder<'_>) -> io::Result<bool> {
+    // Does not wait for a pipe's other end, should the file have become one.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no longer a file"));
+    }
+    // The text may span two pieces.
+    let mut piece = vec![0; PIECE + finder.needle().len()];
+    let mut at = 0;
+    while at < meta.len() {
+        at = next_data(&file, at).unwrap_or(meta.len());
+        let len = read(&file, at, &mut piece)?;
+        if piece.get(..len).is_some_and(|read| finder.find(read).is_some()) {
+            return Ok(true);
+        }
+        at += PIECE as u64;
+    }
+    Ok(false)
+}
+
+/// Returns where the next data begins; `None` if there is only a hole up to the end.
+fn next_data(file: &File, at: u64) -> Option<u64> {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+        Ok(data) => Some(data),
+        Err(rustix::io::Errno::NXIO) => None,
+        // The filesystem does not tell holes.
+        Err(_) => Some(at),
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read(file: &File, at: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while let Some(rest) = into.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at + len as u64) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(directory: &Path, names: FileNames, below: Below) -> FilePlace {
+        let kind = PlaceKind::Redo;
+        FilePlace { kind, directory: directory.to_owned(), names, below, named_by: "datadir", required: true }
+    }
+
+    #[test]
+    fn a_text_is_found_across_pieces_and_after_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut bytes = vec![0; 2 * PIECE];
+        bytes[PIECE - 3..PIECE + 3].copy_from_slice(b"canary");
+        fs::write(&path, &bytes).unwrap();
+        let contains = |text: &[u8]| contains(&path, &Finder::new(text)).unwrap();
+        assert!(contains(b"canary"));
+        assert!(!contains(b"canaries"));
+        let file = File::create(&path).unwrap();
+        file.write_all_at(b"canary", 3 << 30).unwrap();
+        file.set_len(1 << 40).unwrap();
+        assert!(contains(b"canary"));
+        assert!(!contains(b"canaries"));
+    }
+
+    #[test]
+    fn what_cannot_be_searched_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for below in ["#own/deep", "clinic"] {
+            fs::create_dir_all(at(below)).unwrap();
+            fs::write(at(below).join("t"), "a canary").unwrap();
+        }
+        fs::write(at("linked"), "canary").unwrap();
+        std::os::unix::fs::symlink(at("linked"), at("link")).unwrap();
+        std::os::unix::fs::symlink(at("nothing"), at("dangling")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), at("#loop")).unwrap();
+        fs::write(at("binlog.000001"), "canary").unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let except = [UnsearchedPlace { path: at("binlog"), is_log: true, why: "" }];
+        let mut search = Search::new(b"canary", &except);
+        search.place(&place(dir.path(), FileNames::All, Below::Own));
+        let mut found: Vec<_> = search.found.iter().map(|(path, _)| path.file_name().unwrap()).collect();
+        found.sort();
+        assert_eq!((search.files, found.len()), (2, 2), "{found:?}");
+        let failed: Vec<_> = search.failed.iter().map(|(path, ..)| path.clone()).collect();
+        assert_eq!(failed, [at("pipe")]);
+
+        for (directory, names) in
+            [(at("nowhere"), FileNames::All), (at("clinic"), FileNames::From("undo_".to_owned()))]
+        {
+            let mut search = Search::new(b"canary", &[]);
+            search.place(&place(&directory, names, Below::None));
+            assert_eq!((search.files, search.failed.len()), (0, 1), "{}", directory.display());
+        }
+    }
+}
