@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::server::{ConnectOptions, Protocol, Session, SslMode};
+use crate::show::visible;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -56,7 +57,11 @@ pub(super) struct Args {
 impl Args {
     /// Connects to the server.
     pub(super) fn connect(&self) -> Result<Session> {
-        Session::connect(&self.options()?)
+        let session = Session::connect(&self.options()?)?;
+        for not_set in session.not_set() {
+            eprintln!("keyringctl: {}", visible(not_set));
+        }
+        Ok(session)
     }
 
     /// Whether any option names a server or an account.

@@ -2,6 +2,7 @@
 //! A running MySQL server: how to connect to it, what it stores, and what of that is encrypted. This module only reads;
 //! what changes a server is in `commands`.
 
+mod address;
 mod arguments;
 mod coverage;
 mod datadir_access;
@@ -14,6 +15,7 @@ mod names;
 mod option_file;
 mod options;
 mod session;
+mod session_settings;
 
 pub use arguments::from_arguments;
 pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
@@ -30,3 +32,4 @@ pub use names::{NameCase, Pattern, full_name, pasteable, quoted, quoted_text};
 pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directories_to, included_by};
 pub use options::{ConnectOptions, Protocol, SslMode};
 pub use session::{LOCK_WAIT_TIMEOUT, Session};
+pub use session_settings::NotSet;

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A connection to a server, made in the same way as by the mysql client.
 
-use super::options::{ConnectOptions, Protocol, SslMode};
+use super::address::{target, tls, user};
+use super::options::{ConnectOptions, SslMode};
+use super::session_settings::{self, NotSet};
 use crate::error::{Error, Result, ServerError};
-use crate::show::Shown;
 use mysql::prelude::{FromRow, FromValue, Queryable};
-use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
-use std::path::{Path, PathBuf};
+use mysql::{Conn, DriverError, SslOpts};
 use std::time::Duration;
 
 /// MySQL's error for a lock that could not be taken in time.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
-/// Where distributions put the socket: Debian, Red Hat, MySQL's own default.
-const SOCKETS: [&str; 3] = ["/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"];
-const PORT: u16 = 3306;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A statement may run for hours, and routers must not drop the idle connection meanwhile.
 const KEEPALIVE_MS: u32 = 60_000;
+/// The longest packet of the protocol. Given here, the client does not ask the server for its own limit, with a query that
+/// `sql_select_limit` may answer with nothing.
+const LONGEST_PACKET: usize = 1 << 30;
 
 /// A connection to a server.
 pub struct Session {
@@ -25,6 +25,7 @@ pub struct Session {
     options: ConnectOptions,
     way: String,
     by_socket: bool,
+    not_set: Vec<NotSet>,
 }
 
 impl Session {
@@ -58,7 +59,8 @@ impl Session {
             .tcp_connect_timeout(Some(connect))
             .read_timeout(answer)
             .write_timeout(answer)
-            .tcp_keepalive_time_ms(Some(KEEPALIVE_MS));
+            .tcp_keepalive_time_ms(Some(KEEPALIVE_MS))
+            .max_allowed_packet(Some(LONGEST_PACKET));
         let mode = options.ssl_mode.unwrap_or(match options.ssl_ca {
             Some(_) => SslMode::VerifyCa,
             None => SslMode::Preferred,
@@ -70,18 +72,30 @@ impl Session {
             }
             done => done,
         };
-        let conn = connected.map_err(|e| {
+        let failed = |e: mysql::Error| {
             Error::Server(ServerError {
                 doing: format!("connect to the MySQL server at {way} as {user}"),
                 code: code(&e),
                 silent: is_silent(&e),
                 why: format!("{}{}", message(&e), connecting_help(&e)),
             })
-        })?;
-        let mut session = Session { conn, options: options.clone(), way, by_socket };
-        // Make statements independent of the defaults of server and account.
-        session.run("SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'")?;
-        Ok(session)
+        };
+        let mut conn = connected.map_err(failed)?;
+        let not_set = session_settings::common(&mut conn).map_err(failed)?;
+        Ok(Session { conn, options: options.clone(), way, by_socket, not_set })
+    }
+
+    /// Prepares this connection for statements that copy tables. Returns what could not be set.
+    ///
+    /// # Errors
+    /// [`Error::Server`].
+    pub fn prepare_for_copies(&mut self) -> Result<Vec<NotSet>> {
+        session_settings::copying(&mut self.conn).map_err(|e| refused("SET SESSION", &e))
+    }
+
+    /// What the server's defaults are that this account may not change for its session.
+    pub fn not_set(&self) -> &[NotSet] {
+        &self.not_set
     }
 
     /// Opens another connection to the same server.
@@ -156,59 +170,6 @@ impl Session {
     }
 }
 
-/// Returns how to connect, the address for messages, and whether it is a socket.
-fn target(options: &ConnectOptions) -> (OptsBuilder, String, bool) {
-    let host = options.host.as_deref().unwrap_or("localhost");
-    let by_socket = match options.protocol {
-        Some(protocol) => protocol == Protocol::Socket,
-        None => host == "localhost",
-    };
-    if by_socket {
-        let socket = options.socket.clone().unwrap_or_else(|| {
-            let existing = SOCKETS.iter().find(|s| Path::new(s).exists());
-            PathBuf::from(existing.unwrap_or(&SOCKETS[0]))
-        });
-        // The client takes text only; MySQL's own does too.
-        let path = socket.to_string_lossy().into_owned();
-        (OptsBuilder::new().socket(Some(path)), socket.shown(), true)
-    } else {
-        // "localhost" may resolve to ::1, where mysqld may not listen.
-        let address = if host == "localhost" { "127.0.0.1" } else { host };
-        let port = options.port.unwrap_or(PORT);
-        (OptsBuilder::new().ip_or_hostname(Some(address)).tcp_port(port), format!("{host}:{port}"), false)
-    }
-}
-
-fn user(options: &ConnectOptions) -> String {
-    let from = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let named = options.user.clone().or_else(|| from("USER")).or_else(|| from("LOGNAME"));
-    named.unwrap_or_else(|| "root".to_owned())
-}
-
-fn tls(options: &ConnectOptions, mode: SslMode) -> Result<SslOpts> {
-    let checked = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
-    let mut tls = SslOpts::default()
-        .with_danger_accept_invalid_certs(!checked)
-        .with_danger_skip_domain_validation(mode != SslMode::VerifyIdentity);
-    if let Some(ca) = options.ssl_ca.as_ref().filter(|_| checked) {
-        readable(ca)?;
-        tls = tls.with_root_cert_path(Some(ca.clone()));
-    }
-    match (&options.ssl_cert, &options.ssl_key) {
-        (Some(cert), Some(key)) => {
-            readable(cert)?;
-            readable(key)?;
-            Ok(tls.with_client_identity(Some(ClientIdentity::new(cert.clone(), key.clone()))))
-        }
-        (None, None) => Ok(tls),
-        _ => Err(Error::Usage("ssl-cert and ssl-key belong together: set both or neither".to_owned())),
-    }
-}
-
-fn readable(path: &Path) -> Result<()> {
-    std::fs::File::open(path).map(drop).map_err(|e| Error::io("read", path, e))
-}
-
 fn code(e: &mysql::Error) -> u16 {
     if let mysql::Error::MySqlError(e) = e { e.code } else { 0 }
 }
@@ -239,6 +200,19 @@ fn connecting_help(e: &mysql::Error) -> &'static str {
     const ACCOUNT: &str = ". Set the account in ~/.my.cnf, or use --user and --password";
     match code(e) {
         1044 | 1045 | 1698 => ACCOUNT,
+        1820 | 1862 => {
+            ". The account's password has expired: log in as this account with the mysql client, run ALTER USER USER() \
+             IDENTIFIED BY '...'; then run this again"
+        }
+        1203 | 1226 if message(e).contains("connections") => {
+            ". keyringctl needs up to 3 connections at a time: raise the account's limit with ALTER USER ... WITH \
+             MAX_USER_CONNECTIONS 5, or use another account"
+        }
+        1040 => ". Run this again when fewer clients are connected, or connect to the server's admin_port",
+        1184 => {
+            ". The statements of the server's init_connect fail for this account: see the server's error log, or use an \
+             account with CONNECTION_ADMIN, for which the server does not run them"
+        }
         // For an account that does not exist, the server names a method at random.
         0 if matches!(e, mysql::Error::DriverError(DriverError::UnknownAuthPlugin(_))) => ACCOUNT,
         0 if is_silent(e) => {
@@ -261,36 +235,4 @@ fn refused(statement: &str, e: &mysql::Error) -> Error {
         silent: is_silent(e),
         why: message(e),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn way(options: &ConnectOptions) -> (String, bool) {
-        let (_, way, by_socket) = target(options);
-        (way, by_socket)
-    }
-
-    #[test]
-    fn localhost_means_the_socket_as_for_the_mysql_client() {
-        let base =
-            ConnectOptions { socket: Some("/run/s".into()), port: Some(3307), ..ConnectOptions::default() };
-        assert_eq!(way(&base), ("/run/s".to_owned(), true));
-        let local = ConnectOptions { host: Some("localhost".to_owned()), ..base.clone() };
-        assert_eq!(way(&local), ("/run/s".to_owned(), true));
-        let tcp = ConnectOptions { protocol: Some(Protocol::Tcp), ..local };
-        assert_eq!(way(&tcp), ("localhost:3307".to_owned(), false));
-        let remote = ConnectOptions { host: Some("db.example".to_owned()), ..base };
-        assert_eq!(way(&remote), ("db.example:3307".to_owned(), false));
-    }
-
-    #[test]
-    fn a_half_of_a_client_certificate_is_refused() {
-        let options = ConnectOptions { ssl_cert: Some("/dev/null".into()), ..ConnectOptions::default() };
-        assert!(tls(&options, SslMode::Required).is_err());
-        let options = ConnectOptions { ssl_ca: Some("/nowhere/ca.pem".into()), ..ConnectOptions::default() };
-        let error = tls(&options, SslMode::VerifyCa).unwrap_err().to_string();
-        assert!(error.contains("/nowhere/ca.pem"), "{error}");
-    }
 }

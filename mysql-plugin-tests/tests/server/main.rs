@@ -62,6 +62,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::verify_finds_what_is_in_clear", Nothing, encrypt::verify_finds_what_is_in_clear),
     ("encrypt::as_the_mysql_client", Nothing, encrypt::as_the_mysql_client),
     ("encrypt::every_place_is_searched_or_named", Nothing, encrypt::every_place_is_searched_or_named),
+    ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),
     ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
     (
         "power_cut::component_keyring_file_loses_the_instance",

@@ -12,17 +12,6 @@ use std::time::Instant;
 /// MySQL's errors for a table or schema that no longer exists.
 const GONE: [u16; 2] = [1146, 1049];
 
-/// Settings of the session that copies. The copy changes no row, so it must accept rows and definitions that the server
-/// would refuse today: zero dates, rows too large for strict mode, tables without a primary key. Foreign keys are not
-/// checked: the check would lock the parent's rows until the copy ends, and a statement that changes such a row while the
-/// copy waits for that statement's table would fail with a lock wait timeout.
-const SESSION: [&str; 4] = [
-    "SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION'",
-    "SET SESSION foreign_key_checks = 0",
-    "SET SESSION innodb_strict_mode = 0",
-    "SET SESSION sql_require_primary_key = 0",
-];
-
 struct Todo<'a> {
     table: &'a Table,
     attempt: u32,
@@ -36,8 +25,9 @@ pub(super) fn apply(
     direction: Direction,
     lock_wait: u32,
 ) -> Result<Step> {
-    // An account that may not set one of these has none of the tables that need it.
-    SESSION.iter().for_each(|set| drop(job.work.run(set)));
+    for not_set in job.work.prepare_for_copies()? {
+        job.print_line(format_args!("NOTE    {not_set}"));
+    }
     let mut sorted = tables.to_vec();
     sorted.sort_by_key(|t| t.bytes);
     let mut todo: VecDeque<_> = sorted.into_iter().map(|table| Todo { table, attempt: 1 }).collect();
