@@ -71,6 +71,12 @@ pub trait Shown {
             _ => dollar_quoted(self.bytes()),
         }
     }
+
+    /// The name as one of a series of metrics: itself, if all of it can be seen.
+    fn label(&self) -> String {
+        let exact = self.exact();
+        if exact.contains(is_hidden) { dollar_quoted(self.bytes()) } else { exact }
+    }
 }
 
 impl Shown for str {

@@ -35,7 +35,7 @@ mod verdict;
 mod verify;
 mod witness;
 
-use crate::show::visible;
+use crate::show::{is_hidden, visible};
 use clap::error::ContextValue;
 use clap::{CommandFactory, Parser, Subcommand};
 use output::Output;
@@ -141,12 +141,18 @@ pub fn main() -> ExitCode {
 
 /// An error about the command line whose message shows the arguments as names are shown everywhere.
 fn printable(mut e: clap::Error) -> clap::Error {
+    let is_odd = |text: &str| text.contains(is_hidden);
     let texts: Vec<_> = e
         .context()
         .filter_map(|(kind, value)| {
             let value = match value {
                 ContextValue::String(text) => ContextValue::String(visible(text)),
                 ContextValue::Strings(all) => ContextValue::Strings(all.iter().map(visible).collect()),
+                // A tip, which repeats an argument.
+                ContextValue::StyledStr(tip) if is_odd(&tip.to_string()) => ContextValue::None,
+                ContextValue::StyledStrs(tips) if tips.iter().any(|tip| is_odd(&tip.to_string())) => {
+                    ContextValue::None
+                }
                 _ => return None,
             };
             Some((kind, value))

@@ -3,6 +3,7 @@
 //! reads.
 
 use super::output::Output;
+use crate::show::visible_lines;
 use std::fmt::{Display, Write};
 
 /// The labels of a sample: names and values.
@@ -23,8 +24,10 @@ impl Metrics {
 
     /// Adds a sample to the family.
     pub(super) fn sample(&mut self, name: &str, labels: Labels<'_>, value: impl Display) {
-        let labels: Vec<_> =
-            labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(&value.to_string()))).collect();
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}=\"{}\"", escaped(&visible_lines(&value.to_string()))))
+            .collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.text, "{name}{labels} {value}");
     }

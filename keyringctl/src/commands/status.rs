@@ -130,7 +130,7 @@ fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
             metrics.family(name, help);
             for found in all {
                 let id = found.about.as_ref().map_or_else(String::new, |a| a.id.to_string());
-                let labels: Labels<'_> = &[("path", &found.path.exact()), ("keyring", &id)];
+                let labels: Labels<'_> = &[("path", &found.path.label()), ("keyring", &id)];
                 value(found).into_iter().for_each(|value| metrics.sample(name, labels, value));
             }
         };
