@@ -5,6 +5,7 @@
 mod address;
 mod arguments;
 mod coverage;
+mod creations;
 mod datadir_access;
 mod figures;
 mod files;
@@ -14,11 +15,13 @@ mod modifiers;
 mod names;
 mod option_file;
 mod options;
+mod role;
 mod session;
 mod session_settings;
 
 pub use arguments::from_arguments;
 pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
+pub use creations::{Creations, StoredProgram};
 pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};
 pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_device};
@@ -28,8 +31,9 @@ pub use inventory::{
 };
 pub use keyring::{LoadedAs, ServerKeyring};
 pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};
-pub use names::{NameCase, Pattern, full_name, pasteable, quoted, quoted_text};
+pub use names::{NameCase, Pattern, all_tables_of, full_name, pasteable, quoted, quoted_text};
 pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directories_to, included_by};
 pub use options::{ConnectOptions, Protocol, SslMode};
+pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role};
 pub use session::{LOCK_WAIT_TIMEOUT, Session};
 pub use session_settings::NotSet;

@@ -45,11 +45,17 @@ pub fn pasteable(statement: &str) -> String {
 
 /// `schema.table` as it is shown, and as `--only` takes it. A part that a pattern would read otherwise is in backticks.
 pub fn full_name(schema: &str, table: &str) -> String {
-    let part = |name: &str| {
-        let is_plain = !name.contains(['.', '`', '*', '?']) && !name.starts_with(['\'', '$']);
-        if is_plain { name.to_owned() } else { quoted(name) }
-    };
     format!("{}.{}", part(schema), part(table)).shown()
+}
+
+/// The pattern for all tables of a schema, as `--only` and `--skip` take it.
+pub fn all_tables_of(schema: &str) -> String {
+    format!("{}.*", part(schema)).shown()
+}
+
+fn part(name: &str) -> String {
+    let is_plain = !name.contains(['.', '`', '*', '?']) && !name.starts_with(['\'', '$']);
+    if is_plain { name.to_owned() } else { quoted(name) }
 }
 
 /// Whether the server distinguishes capital letters in names of schemas and tables.
@@ -92,6 +98,15 @@ enum Part {
     Wildcards(String),
 }
 
+impl Part {
+    fn fits(&self, name: &str, case: NameCase) -> bool {
+        match self {
+            Part::Name(own) => case.folded(own) == case.folded(name),
+            Part::Wildcards(pattern) => glob(&case.folded(pattern), &case.folded(name)),
+        }
+    }
+}
+
 impl Pattern {
     /// Returns whether it selects a table.
     pub fn matches(&self, schema: &str, table: &str, case: NameCase) -> bool {
@@ -105,6 +120,13 @@ impl Pattern {
             Part::Wildcards(text) => !text.contains(['*', '?']),
         };
         self.readings.iter().flatten().all(is_name)
+    }
+
+    /// Whether it stands for all tables of a schema: `schema.*`.
+    pub fn covers(&self, schema: &str, case: NameCase) -> bool {
+        self.readings.iter().any(|[of_schema, table]| {
+            *table == Part::Wildcards("*".to_owned()) && of_schema.fits(schema, case)
+        })
     }
 
     /// Returns two tables that it selects with a different dot between schema and table.
@@ -121,11 +143,7 @@ impl Pattern {
 }
 
 fn is_match([schema, table]: &[Part; 2], of_schema: &str, of_table: &str, case: NameCase) -> bool {
-    let fits = |part: &Part, name: &str| match part {
-        Part::Name(own) => case.folded(own) == case.folded(name),
-        Part::Wildcards(pattern) => glob(&case.folded(pattern), &case.folded(name)),
-    };
-    fits(schema, of_schema) && fits(table, of_table)
+    schema.fits(of_schema, case) && table.fits(of_table, case)
 }
 
 impl FromStr for Pattern {

@@ -2,19 +2,22 @@
 //! `keyringctl encrypt apply`: encrypts everything that can be encrypted, table by table. It keeps no state of its own: what
 //! the server reports as encrypted is done, so the next run continues one that was stopped or killed.
 
+use super::command_line::command_line;
 use super::direction::Direction;
 use super::job::{FailedStep, Job, Step};
 use super::plan::{self, Estimate};
+use super::replication::{self, Replication};
 use super::throttle::{Limit, Throttle};
-use super::{binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs};
+use super::{
+    application, binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs,
+};
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, NameCase, Pattern, PlaceKind, PlaceState, Remedy, ServerKeyring,
-    Table, TableLocation, coverage, full_name,
+    Creations, DataPlace, DatadirAccess, Inventory, NameCase, Pattern, PlaceKind, PlaceState, Remedy, Role,
+    Schema, ServerKeyring, Table, TableLocation, coverage, full_name,
 };
-use crate::show::Shown;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +33,7 @@ pub(super) struct Args {
     /// Encrypt only these tables, and no settings or logs; * and ? are wildcards (repeatable)
     #[arg(long, value_name = "SCHEMA.TABLE")]
     only: Vec<Pattern>,
-    /// Leave these tables out; * and ? are wildcards (repeatable)
+    /// Leave these tables out; * and ? are wildcards (repeatable). SCHEMA.* leaves the schema's default out too
     #[arg(long, value_name = "SCHEMA.TABLE")]
     skip: Vec<Pattern>,
     /// Wait before each table while this status variable of the server is higher than N (repeatable)
@@ -48,15 +51,14 @@ pub(super) struct Args {
     /// Purge unencrypted binary logs; replicas and backups must have them
     #[arg(long)]
     purge_binary_logs: bool,
-    /// Do not write the statements to the binary log; encrypt each replica separately then
-    #[arg(long)]
-    skip_binary_log: bool,
     /// Decrypt the tables of --only, or everything with --all
     #[arg(long)]
     undo: bool,
     /// With --undo, decrypt everything
     #[arg(long, requires = "undo", conflicts_with = "only")]
     all: bool,
+    #[command(flatten)]
+    replication: Replication,
     #[command(flatten)]
     overrides: preflight::Overrides,
     #[command(flatten)]
@@ -77,6 +79,19 @@ impl Args {
         let matches =
             |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&table.schema, &table.name, case));
         (self.covers_all() || matches(&self.only)) && !matches(&self.skip)
+    }
+
+    /// Whether a schema's default must not be changed.
+    fn skips_schema(&self, name: &str, case: NameCase) -> bool {
+        self.skip.iter().any(|pattern| pattern.covers(name, case))
+    }
+
+    /// Returns the schemas whose defaults are changed.
+    fn schemas<'a>(&self, inventory: &'a Inventory) -> Vec<&'a Schema> {
+        let (case, direction) = (inventory.name_case(), self.direction());
+        let todo =
+            |s: &&Schema| !self.skips_schema(&s.name, case) && !direction.is_reached(s.default_encryption);
+        inventory.schemas.iter().filter(todo).collect()
     }
 
     /// Returns the selected tables that must be copied.
@@ -112,13 +127,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     check_patterns("--skip", args.skip.iter().filter(|pattern| pattern.is_name()), &inventory)?;
     let keyring = ServerKeyring::query(&mut session)?;
     let estimate = Estimate::new(&inventory, &selected, &here, 1);
-    preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction)?;
+    let role = Role::query(&mut session)?;
+    let refusals = args.replication.refusals(&role, &command_line());
+    preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
+    let warnings = if args.covers_all() && direction == Direction::Encrypt {
+        let creations = Creations::query(&mut session)?;
+        application::statements_that_fail(&inventory, &creations, &role, &args.schemas(&inventory))
+    } else {
+        Vec::new()
+    };
     let throttle = Throttle { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
     throttle.why_wait(&mut session)?;
 
     let mut job = Job::new(session, throttle, args.lock_wait, out)?;
     job.print_line(plan::keyring_line(&keyring));
-    let worked = work(args, &mut job, &here, direction);
+    for note in args.replication.notes(&role) {
+        job.print_line(note);
+    }
+    for warning in &warnings {
+        job.print_line(format_args!("NOTE    {warning}"));
+    }
+    job.account.warnings = warnings;
+    let worked = work(args, &mut job, &here, direction, &role);
     job.finish();
     let stopped = matches!(worked, Ok(Step::Stopped));
     if worked.is_err() {
@@ -126,10 +156,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     worked?;
     job.account.interrupted = stopped;
-    finish(args, job, &here)
+    finish(args, job, &here, &role)
 }
 
-fn work(args: &Args, job: &mut Job<'_>, here: &DatadirAccess, direction: Direction) -> Result<Step> {
+fn work(
+    args: &Args,
+    job: &mut Job<'_>,
+    here: &DatadirAccess,
+    direction: Direction,
+    role: &Role,
+) -> Result<Step> {
     if let Step::Stopped = job.take_lock()? {
         return Ok(Step::Stopped);
     }
@@ -139,11 +175,9 @@ fn work(args: &Args, job: &mut Job<'_>, here: &DatadirAccess, direction: Directi
     let estimate = Estimate::new(&inventory, &selected, here, 1);
     job.progress
         .set_total(estimate.copied_bytes + if args.covers_all() { estimate.in_place_bytes } else { 0 });
-    if args.skip_binary_log {
-        job.work.run("SET SESSION sql_log_bin = 0")?;
-    }
+    args.replication.prepare(&mut job.work, role)?;
     if args.covers_all() {
-        settings::apply(job, &inventory, direction, false)?;
+        settings::apply(job, &inventory, &args.schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, direction)? {
             return Ok(Step::Stopped);
         }
@@ -158,7 +192,7 @@ fn work(args: &Args, job: &mut Job<'_>, here: &DatadirAccess, direction: Directi
         return Ok(Step::Stopped);
     }
     let inventory = Inventory::query(&mut job.watch)?;
-    settings::apply(job, &inventory, direction, true)?;
+    settings::apply(job, &inventory, &args.schemas(&inventory), direction, true)?;
     let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
     job.account.next_steps.extend(left);
     let (step, left) = redo::recreate(job)?;
@@ -167,14 +201,19 @@ fn work(args: &Args, job: &mut Job<'_>, here: &DatadirAccess, direction: Directi
 }
 
 /// Asks the server again, and prints what was done, what is left, and what to do next.
-fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict> {
+fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> Result<Verdict> {
     let inventory = Inventory::query(&mut job.watch)?;
     let items = coverage(&inventory);
     let mut account = std::mem::take(&mut job.account);
     account.left = args.tables(&inventory).iter().map(|t| t.full_name()).collect();
     if args.covers_all() && !args.undo {
         let others = items.iter().filter(|item| {
-            item.state == PlaceState::Clear && item.remedy == Remedy::Apply && !item.kind.is_table()
+            let is_skipped =
+                item.kind == PlaceKind::Schema && args.skips_schema(&item.name, inventory.name_case());
+            item.state == PlaceState::Clear
+                && item.remedy == Remedy::Apply
+                && !item.kind.is_table()
+                && !is_skipped
         });
         account.left.extend(others.map(|item| match item.kind {
             PlaceKind::Schema => format!("schema {}", item.name),
@@ -194,6 +233,7 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess) -> Result<Verdict
             next_steps::after_encrypting(&inventory, &items, here, left)
         };
     }
+    account.next_steps.extend(replication::next_steps(&args.replication, role));
     let out = job.out;
     let count = account.done.len();
     if account.interrupted {
@@ -275,10 +315,4 @@ fn listed(names: &[String]) -> String {
         n if n <= MOST => names.join(", "),
         n => format!("{} and {} more", names[..MOST].join(", "), n - MOST),
     }
-}
-
-/// Returns the command line of this run, quoted for a shell.
-fn command_line() -> String {
-    let args = std::env::args_os().skip(1).map(|arg| arg.shown());
-    std::iter::once("keyringctl".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }

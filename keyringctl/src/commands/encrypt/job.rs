@@ -32,6 +32,8 @@ pub(super) const BEFORE_AGAIN: Duration = Duration::from_secs(5);
 /// The result of a run. Its JSON is that of `encrypt apply`.
 #[derive(Default, Serialize)]
 pub(super) struct ApplyReport {
+    /// Statements of applications that fail from now on.
+    pub warnings: Vec<String>,
     pub done: Vec<DoneStep>,
     pub failed: Vec<FailedStep>,
     pub interrupted: bool,

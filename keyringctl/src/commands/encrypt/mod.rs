@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt`: encrypts everything that a server stores, and proves it.
 
+mod application;
 mod apply;
 mod binary_logs;
+mod command_line;
 mod direction;
 mod job;
 mod next_steps;
@@ -10,6 +12,7 @@ mod plan;
 mod preflight;
 mod progress;
 mod redo;
+mod replication;
 mod rotate;
 mod scratch;
 mod settings;

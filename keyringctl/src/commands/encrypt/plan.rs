@@ -2,12 +2,13 @@
 //! `keyringctl encrypt plan`: shows what is unencrypted and what encrypting it needs. Changes nothing.
 
 use super::super::output::{Output, table};
-use super::{server, sizes};
+use super::replication::{self, Replication};
+use super::{application, server, sizes};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, ServerKeyring, Table,
-    TableLocation, TablespaceKind, coverage,
+    Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
+    ServerKeyring, Table, TableLocation, TablespaceKind, coverage,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,6 +41,11 @@ struct PlanReport {
     keyring: ServerKeyring,
     items: Vec<DataPlace>,
     estimate: Estimate,
+    role: Role,
+    /// Why apply refuses to start on a server with this role.
+    refusals: Vec<String>,
+    /// Statements of applications that fail afterwards.
+    warnings: Vec<String>,
 }
 
 /// The time and space that encrypting needs.
@@ -102,7 +108,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let here = DatadirAccess::check(&mut session)?;
     let server = Inventory::query(&mut session)?;
     let rate = args.rate.map_or(RATE, |mb| mb * 1_000_000);
+    let role = Role::query(&mut session)?;
+    let creations = Creations::query(&mut session)?;
+    let changed: Vec<_> = server.schemas.iter().filter(|schema| !schema.default_encryption).collect();
     let plan = PlanReport {
+        refusals: Replication::default().refusals(&role, "keyringctl encrypt apply"),
+        warnings: application::statements_that_fail(&server, &creations, &role, &changed),
+        role,
         keyring: ServerKeyring::query(&mut session)?,
         items: coverage(&server),
         estimate: Estimate::new(&server, &to_copy(&server), &here, rate),
@@ -289,12 +301,14 @@ fn needs(plan: &PlanReport, out: &mut Output) {
             estimate.tables_with_foreign_keys
         ));
     }
-    if plan.server.replicas > 0 {
-        out.block(format_args!(
-            "* Replicas: {} are connected. They repeat the ALTER statements, lag behind meanwhile, and stop if they have no\n  \
-             keyring. With --skip-binary-log, apply encrypts only this server; then run it on each replica.",
-            plan.server.replicas
-        ));
+    for line in replication::for_plan(&plan.role) {
+        out.line(format_args!("* Replication: {}.", line));
+    }
+    for why in &plan.refusals {
+        out.block(format_args!("* apply refuses to start: {}.", why));
+    }
+    for warning in &plan.warnings {
+        out.line(format_args!("* Applications: {}.", warning));
     }
     out.line("* Nothing was changed.");
 }

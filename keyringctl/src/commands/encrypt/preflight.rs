@@ -3,8 +3,9 @@
 
 use super::direction::Direction;
 use super::plan::Estimate;
+use super::replication::not_started;
 use super::sizes;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::server::{DatadirAccess, Inventory, LoadedAs, ServerKeyring};
 use crate::show::Shown;
 use keyring_external::format::slots::SlotKind;
@@ -28,7 +29,7 @@ pub(super) struct Overrides {
 /// Refuses to start and lists all reasons at once.
 ///
 /// # Errors
-/// [`Error::Usage`].
+/// [`Error::Lines`](crate::error::Error::Lines).
 pub(super) fn check(
     inventory: &Inventory,
     keyring: &ServerKeyring,
@@ -36,6 +37,7 @@ pub(super) fn check(
     estimate: &Estimate,
     overrides: &Overrides,
     direction: Direction,
+    of_replication: Vec<String>,
 ) -> Result<()> {
     let mut why = Vec::new();
     why.extend(keyring_not_ready(keyring));
@@ -45,9 +47,7 @@ pub(super) fn check(
     if !overrides.without_space_check {
         why.extend(too_little_space(estimate, here));
     }
-    if inventory.settings.is_on("super_read_only") {
-        why.push("the server is super_read_only: run SET GLOBAL super_read_only = OFF first".to_owned());
-    }
+    why.extend(of_replication);
     if inventory.settings.get("persisted_globals_load").is_some_and(|v| v.eq_ignore_ascii_case("OFF")) {
         why.push(
             "persisted_globals_load is OFF, so the server would lose the new settings at its next start: set it to ON in the option file and restart the server"
@@ -57,8 +57,7 @@ pub(super) fn check(
     if why.is_empty() {
         return Ok(());
     }
-    let what = "did not start; nothing was changed:".to_owned();
-    Err(Error::Lines(std::iter::once(what).chain(why.iter().map(|why| format!("  * {why}"))).collect()))
+    Err(not_started(&why))
 }
 
 /// Returns why the server's keyring cannot take new keys: it is not ours, incomplete or read-only.

@@ -3,12 +3,14 @@
 //! page. InnoDB's old master keys stay in the keyring, because old backups need them; the server removes the old master
 //! key of the binary logs.
 
+use super::command_line::command_line;
 use super::plan::keyring_line;
+use super::replication::Replication;
 use super::server;
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::server::{ServerKeyring, Session};
+use crate::server::{Role, ServerKeyring, Session};
 use serde::Serialize;
 
 /// Create new master keys: InnoDB's, and the one of the binary logs if they are encrypted
@@ -21,9 +23,8 @@ pub(super) struct Args {
     /// Rotate only the master key of the binary logs
     #[arg(long)]
     only_binary_logs: bool,
-    /// Do not write the statements to the binary log, so that replicas do not repeat them
-    #[arg(long)]
-    skip_binary_log: bool,
+    #[command(flatten)]
+    replication: Replication,
     #[command(flatten)]
     server: server::Args,
 }
@@ -44,8 +45,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             keyring_line(&before)
         )));
     }
-    if args.skip_binary_log {
-        session.run("SET SESSION sql_log_bin = 0")?;
+    // The statement for the binary logs' master key is allowed on a read-only server, and never replicated.
+    if !args.only_binary_logs {
+        let role = Role::query(&mut session)?;
+        args.replication.check(&role, &command_line())?;
+        args.replication.prepare(&mut session, &role)?;
+        args.replication.notes(&role).into_iter().for_each(|note| out.line(note));
     }
     let binary_logs = !args.only_innodb && is_on(&mut session, "binlog_encryption")?;
     let mut rotated = Vec::new();

@@ -4,7 +4,7 @@
 use super::direction::Direction;
 use super::job::Job;
 use crate::error::Result;
-use crate::server::{Inventory, quoted};
+use crate::server::{Inventory, Schema, quoted};
 
 /// The settings in the order in which they are switched on; `--undo` reverses it. Schemas are changed before the check
 /// is switched on, because it would then require a privilege to change them.
@@ -17,11 +17,12 @@ const SWITCHES: [&str; 5] = [
 ];
 const CHECK: &str = "table_encryption_privilege_check";
 
-/// Runs first, so that tables created during the run are encrypted, and a `last` time at the end, for schemas that were in
+/// Changes all settings, and the defaults of the schemas `changed`. Runs first, so that tables created during the run are encrypted, and a `last` time at the end, for schemas that were in
 /// use.
 pub(super) fn apply(
     job: &mut Job<'_>,
     inventory: &Inventory,
+    changed: &[&Schema],
     direction: Direction,
     last: bool,
 ) -> Result<()> {
@@ -41,7 +42,7 @@ pub(super) fn apply(
     }
     for name in switches {
         if name == CHECK && direction == Direction::Encrypt {
-            schemas(job, inventory, direction, last)?;
+            schemas(job, changed, direction, last)?;
         }
         let exists = inventory.settings.get(name).is_some();
         if exists && !direction.is_reached(inventory.settings.is_on(name)) {
@@ -54,22 +55,17 @@ pub(super) fn apply(
         }
     }
     if direction == Direction::Undo {
-        schemas(job, inventory, direction, last)?;
+        schemas(job, changed, direction, last)?;
     }
     Ok(())
 }
 
-fn schemas(job: &mut Job<'_>, inventory: &Inventory, direction: Direction, last: bool) -> Result<()> {
-    for schema in &inventory.schemas {
-        if !direction.is_reached(schema.default_encryption) {
-            let statement = format!(
-                "ALTER SCHEMA {} DEFAULT ENCRYPTION = '{}'",
-                quoted(&schema.name),
-                direction.letter()
-            );
-            let state = if direction == Direction::Encrypt { "encrypted" } else { "unencrypted" };
-            job.attempt(&format!("schema {}: new tables are {state}", schema.name), &statement, last)?;
-        }
+fn schemas(job: &mut Job<'_>, changed: &[&Schema], direction: Direction, last: bool) -> Result<()> {
+    for schema in changed {
+        let statement =
+            format!("ALTER SCHEMA {} DEFAULT ENCRYPTION = '{}'", quoted(&schema.name), direction.letter());
+        let state = if direction == Direction::Encrypt { "encrypted" } else { "unencrypted" };
+        job.attempt(&format!("schema {}: new tables are {state}", schema.name), &statement, last)?;
     }
     Ok(())
 }

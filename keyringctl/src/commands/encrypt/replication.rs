@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Whether the statements of a run are written to the server's binary log. A replica or a member of a group never writes
+//! them: they would be errant transactions. A source with replicas asks for a decision.
+
+use crate::error::{Error, Result};
+use crate::server::{RefusedWrites, Role, Session};
+
+const ONLY_HERE: &str = "No statement is written to the binary log, so only this server changes";
+/// Whatever changes data on a replica must not be written to its binary log.
+const BY_HAND: &str = "This server gets changes from others: before any ALTER, DROP or TRUNCATE that you run by hand, run SET SESSION sql_log_bin = 0, or it is an errant transaction";
+
+/// What other servers get of it.
+#[derive(clap::Args, Default)]
+pub(super) struct Replication {
+    /// Do not write the statements to the binary log, so that no replica repeats them. Replicas and members of a group
+    /// never write them
+    #[arg(long)]
+    skip_binary_log: bool,
+    /// Let the connected replicas repeat the statements: each needs a keyring, or it stops
+    #[arg(long, conflicts_with = "skip_binary_log")]
+    replicate: bool,
+}
+
+impl Replication {
+    /// Whether the run must leave no trace in the binary log.
+    pub(super) fn skips_binary_log(&self, role: &Role) -> bool {
+        self.skip_binary_log || role.receives()
+    }
+
+    /// Whether a failure on a replica would stop its replication.
+    pub(super) fn is_repeated(&self, role: &Role) -> bool {
+        !self.skips_binary_log(role) && !role.replicas.is_empty()
+    }
+
+    /// Keeps the statements of a session out of the binary log if they do not belong there.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub(super) fn prepare(&self, session: &mut Session, role: &Role) -> Result<()> {
+        if self.skips_binary_log(role) { session.run("SET SESSION sql_log_bin = 0") } else { Ok(()) }
+    }
+
+    /// Returns why `command` must not start on that server.
+    pub(super) fn refusals(&self, role: &Role, command: &str) -> Vec<String> {
+        if role.galera {
+            return vec![
+                "the server is a node of a Galera cluster (wsrep_on is ON), where every ALTER runs on all nodes at once and holds up all of them: keyringctl encrypt does not support that"
+                    .to_owned(),
+            ];
+        }
+        self.undecided(role).into_iter().chain(read_only(role, command)).collect()
+    }
+
+    /// # Errors
+    /// [`Error::Lines`] with the reasons why `command` must not start.
+    pub(super) fn check(&self, role: &Role, command: &str) -> Result<()> {
+        let why = self.refusals(role, command);
+        if why.is_empty() { Ok(()) } else { Err(not_started(&why)) }
+    }
+
+    /// Returns why it is not known, or not possible, what other servers are to get.
+    fn undecided(&self, role: &Role) -> Option<String> {
+        if role.receives() {
+            return self.replicate.then(|| cannot_replicate(role));
+        }
+        if self.skip_binary_log || role.replicas.is_empty() {
+            return None;
+        }
+        if !self.replicate {
+            return Some(format!(
+                "{}. Choose one: --skip-binary-log changes only this server (run the same on each replica, best before this one); --replicate lets the replicas repeat the statements, and each must have a keyring (keyringctl encrypt plan --host REPLICA shows it), or its replication stops with error 3185",
+                connected(role)
+            ));
+        }
+        let others: Vec<_> = role.other_versions().map(ToString::to_string).collect();
+        (!others.is_empty()).then(|| {
+            format!(
+                "--replicate requires that all replicas have the release series of this server, {}. These do not, or it cannot be seen: {}. Use --skip-binary-log instead, and run the same on each replica",
+                role.version,
+                others.join(", ")
+            )
+        })
+    }
+
+    /// Says what other servers get of the run, and what they do to it.
+    pub(super) fn notes(&self, role: &Role) -> Vec<String> {
+        let mut notes = about(role);
+        if self.is_repeated(role) {
+            notes.push(
+                "The replicas repeat the ALTER statements, but change no settings, undo tablespaces or redo logs: run apply on each of them too"
+                    .to_owned(),
+            );
+        } else if self.skips_binary_log(role) {
+            notes.push(ONLY_HERE.to_owned());
+        }
+        notes
+    }
+}
+
+/// Says in a plan what other servers get.
+pub(super) fn for_plan(role: &Role) -> Vec<String> {
+    let mut lines = about(role);
+    if role.receives() {
+        lines.push(format!("{ONLY_HERE}. {BY_HAND}"));
+    }
+    lines
+}
+
+/// Describes the server's role in lines; none for a server on its own.
+fn about(role: &Role) -> Vec<String> {
+    let mut lines = Vec::new();
+    for channel in &role.channels {
+        lines.push(format!("This server is a replica of {channel}"));
+    }
+    if let Some(group) = &role.group {
+        lines.push(format!("This server is a member of {group}"));
+    }
+    if !role.replicas.is_empty() {
+        lines.push(connected(role));
+    }
+    lines
+}
+
+fn connected(role: &Role) -> String {
+    let names: Vec<_> = role.replicas.iter().map(ToString::to_string).collect();
+    let verb = if names.len() == 1 { "replica is" } else { "replicas are" };
+    format!("{} {verb} connected: {}", names.len(), names.join(", "))
+}
+
+/// Returns why a replica or a member of a group cannot replicate, and what to do if it is no replica any more.
+fn cannot_replicate(role: &Role) -> String {
+    if let Some(group) = &role.group {
+        return format!(
+            "--replicate is not possible: this server is a member of {group}. Leave it out, and run the same on each member"
+        );
+    }
+    let channels: Vec<_> = role.channels.iter().map(ToString::to_string).collect();
+    let forget = role.channels.iter().map(|channel| {
+        let name = channel.name.replace('\'', "''");
+        format!("STOP REPLICA FOR CHANNEL '{name}'; RESET REPLICA ALL FOR CHANNEL '{name}';")
+    });
+    format!(
+        "--replicate is not possible: this server is a replica of {}, and statements in its own binary log would be errant transactions. Leave it out. If this server is no replica any more, first run {}",
+        channels.join(", "),
+        forget.collect::<Vec<_>>().join(" ")
+    )
+}
+
+/// Returns what to do on a server that refuses writes, in order.
+fn read_only(role: &Role, command: &str) -> Option<String> {
+    match role.refuses {
+        RefusedWrites::None | RefusedWrites::OfUsers => return None,
+        RefusedWrites::Always => {
+            return Some(
+                "the server runs with innodb_read_only, and changes no table: restart it without that"
+                    .to_owned(),
+            );
+        }
+        RefusedWrites::OfAll => {}
+    }
+    let off = "SET GLOBAL super_read_only = OFF;";
+    let steps = match &role.group {
+        Some(group) if group.state != "OFFLINE" => {
+            vec!["STOP GROUP_REPLICATION;", off, command, "START GROUP_REPLICATION;"]
+        }
+        Some(_) => vec![off, command, "START GROUP_REPLICATION;"],
+        None => vec![off, command, "SET GLOBAL super_read_only = ON;"],
+    };
+    let errant = if role.receives() {
+        ". keyringctl writes nothing to the binary log here, so there are no errant transactions"
+    } else {
+        ""
+    };
+    Some(format!(
+        "the server is super_read_only. Run in this order, the last step also after a failure:\n        {}\n    Meanwhile read_only stays ON: only accounts with CONNECTION_ADMIN can write{errant}. Replication goes on",
+        steps.join("\n        ")
+    ))
+}
+
+/// Returns the error with the reasons for which nothing was done.
+pub(super) fn not_started(why: &[String]) -> Error {
+    let listed =
+        why.iter().flat_map(|why| format!("  * {why}").lines().map(str::to_owned).collect::<Vec<_>>());
+    Error::Lines(std::iter::once("did not start; nothing was changed:".to_owned()).chain(listed).collect())
+}
+
+/// Returns what remains to do because of the server's role.
+pub(super) fn next_steps(replication: &Replication, role: &Role) -> Vec<String> {
+    let mut steps = Vec::new();
+    if role.receives() {
+        steps.push(BY_HAND.to_owned());
+        if role.refuses == RefusedWrites::OfUsers {
+            let step = match role.group {
+                Some(_) => "If you took this server out of its group, run START GROUP_REPLICATION",
+                None => "If super_read_only was ON before, run SET GLOBAL super_read_only = ON",
+            };
+            steps.push(step.to_owned());
+        }
+    } else if !role.replicas.is_empty() {
+        let repeated = if replication.replicate {
+            ": their settings, undo tablespaces and redo logs are unchanged"
+        } else {
+            ""
+        };
+        steps.push(format!("Run the same on each replica{repeated}"));
+    }
+    steps
+}
