@@ -84,7 +84,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let (mut keyring, _) = secret.load(&fs, path)?;
             let status = keyring.status();
             let needed = tablespace::master_keys(datadir)?;
-            let missing: Vec<_> = needed.iter().filter(|(id, _)| !keyring.has_instance_key(id)).collect();
+            let missing: Vec<_> =
+                needed.keys.iter().filter(|(id, _)| !keyring.has_instance_key(id)).collect();
             out.line(format_args!(
                 "this keyring:        {}, generation {}, {}",
                 status.id,
@@ -104,8 +105,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 out.line(format_args!(
                     "this keyring has every master key that the files in {} need ({})",
                     datadir.shown(),
-                    needed.len()
+                    needed.keys.len()
                 ));
+            }
+            for (path, why) in &needed.not_checked {
+                out.line(format_args!("NOT CHECKED {}: {why}", path.shown()));
             }
             for (id, files) in &missing {
                 out.line(format_args!(
@@ -117,7 +121,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             out.document(&json!({
                 "keyring": { "id": status.id, "generation": status.generation, "keys": status.keys },
                 "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })),
-                "needed": needed.len(),
+                "needed": needed.keys.len(),
+                "not_checked": exact_paths(&needed.not_checked.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>()),
                 "missing": missing.iter().map(|(id, files)| json!({ "key": id, "files": exact_paths(files) })).collect::<Vec<_>>(),
             }));
             if !yes {

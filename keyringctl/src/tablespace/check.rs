@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges all files of data directories.
 
+use super::contents::{self, Contents};
 use super::doublewrite::{self, SpaceKeys};
 use super::file_report::{DataFileKind, FileReport, FileState};
 use super::info::{SpaceKey, TRANSFER_FILE};
 use super::keys::{MasterKeys, NoKeys};
 use super::logs::{judge_binlog, judge_redo};
+use super::names::{UNPREPARED, is_wrapped};
 use super::read::DataFile;
 use super::space::{self, Depth, How};
 use super::verdict::FileVerdict;
-use super::walk::{self, DataFiles};
+use super::walk::{DataFiles, find};
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,44 +28,41 @@ const THREADS: usize = 8;
 const READINGS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Checks all files below a data directory. Decrypts one page of each tablespace.
-///
-/// # Errors
-/// A directory cannot be read. A file that cannot be read is reported as [`FileState::Unreadable`].
-pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileReport>> {
-    let found = find(&[datadir.to_owned()])?;
-    Ok(check(&found, keys, Depth::OnePage, &mut |_, _| {}))
+/// Checks all files below a data directory. Decrypts one page of each tablespace. A file or directory that cannot be read is
+/// reported as [`FileState::Unreadable`].
+pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Vec<FileReport> {
+    check(&find(&[datadir.to_owned()]), keys, Depth::OnePage, &mut |_, _| {})
 }
 
-/// Finds the files below directories. Does not follow symbolic links, except the directories themselves.
-///
-/// # Errors
-/// One of the directories cannot be read.
-pub fn find(directories: &[PathBuf]) -> Result<DataFiles> {
-    walk::find(directories).map_err(|(path, e)| {
-        Error::Usage(format!(
-            "cannot read the directory {}: {e}. Check the path, and run this as root or as the user that mysqld runs as",
-            path.shown()
-        ))
-    })
+/// What the files below a data directory need.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NeededKeys {
+    /// The ids of master keys, each with the files that need it.
+    pub keys: BTreeMap<String, Vec<PathBuf>>,
+    /// Files of which it is not known what they need, and why.
+    pub not_checked: Vec<(PathBuf, String)>,
 }
 
-/// Returns the ids of the master keys that the files below a data directory need, each with these files.
+/// Finds out which master keys the files below a data directory need.
 ///
 /// # Errors
 /// A directory or file cannot be read.
-pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
-    let mut keys: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for file in check_datadir(datadir, &NoKeys)? {
-        if file.state == FileState::Unreadable {
-            let why = file.notes.first().cloned().unwrap_or_default();
-            return Err(Error::Usage(format!("cannot read {}: {why}", file.path.shown())));
-        }
-        if let Some(key) = file.key.filter(|_| file.kind != DataFileKind::Doublewrite) {
-            keys.entry(key).or_default().push(file.path);
+pub fn master_keys(datadir: &Path) -> Result<NeededKeys> {
+    let mut needed = NeededKeys::default();
+    for file in check_datadir(datadir, &NoKeys) {
+        let why = || file.notes.first().cloned().unwrap_or_default();
+        match (file.state, &file.key) {
+            (FileState::Unreadable, _) => {
+                return Err(Error::Usage(format!("cannot read {}: {}", file.path.shown(), why())));
+            }
+            (FileState::NotChecked, _) => needed.not_checked.push((file.path.clone(), why())),
+            (_, Some(key)) if file.kind != DataFileKind::Doublewrite => {
+                needed.keys.entry(key.clone()).or_default().push(file.path);
+            }
+            _ => {}
         }
     }
-    Ok(keys)
+    Ok(needed)
 }
 
 /// What is needed to judge any file.
@@ -184,15 +183,41 @@ impl Checker<'_> {
         Ok(verdict)
     }
 
+    /// Judges a file whose name does not tell what it contains.
+    fn judge_contents(&self, source: &DataFile, path: &Path) -> io::Result<FileVerdict> {
+        let kind = DataFileKind::Other;
+        // A file of the system tablespace may begin with pages that were never written.
+        let Some(start) = contents::start(source)? else {
+            return Ok(FileVerdict::new(kind, FileState::Empty));
+        };
+        let front = source.read(start, contents::FRONT)?;
+        match Contents::of(&front) {
+            _ if start > 0 && contents::is_further_system_page(&front) => {
+                Ok(FileVerdict::new(DataFileKind::System, FileState::NotEncrypted))
+            }
+            _ if start > 0 => Ok(FileVerdict::not_checked(kind, UNKNOWN)),
+            Contents::Keyring => Ok(FileVerdict::new(kind, FileState::Empty)),
+            Contents::Data(DataFileKind::BinaryLog) => {
+                let log = judge_binlog(source, self.keys)?;
+                Ok(log.unwrap_or_else(|| FileVerdict::not_checked(kind, UNKNOWN)))
+            }
+            Contents::Data(kind) => self.judge_space(source, path, kind),
+            Contents::Unknown => Ok(FileVerdict::not_checked(kind, UNKNOWN)),
+        }
+    }
+
     /// Judges a file once, and returns whether a server may be writing to it.
     fn judge(&self, path: &Path, kind: DataFileKind) -> io::Result<Option<(FileVerdict, bool)>> {
         let source = DataFile::open(path)?;
         let verdict = match kind {
             DataFileKind::Redo => {
                 let files = self.redo.get(&directory(path)).map(Vec::as_slice).unwrap_or_default();
-                Some(judge_redo(&source, files, self.keys)?)
+                Some(of_backup(path, judge_redo(&source, files, self.keys)?))
             }
-            DataFileKind::BinaryLog => judge_binlog(&source, self.keys)?,
+            DataFileKind::BinaryLog => Some(match judge_binlog(&source, self.keys)? {
+                Some(verdict) => verdict,
+                None => self.judge_contents(&source, path)?,
+            }),
             DataFileKind::OtherEngine => judge_other(&source),
             DataFileKind::TransferKey => {
                 let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
@@ -202,7 +227,9 @@ impl Checker<'_> {
                 );
                 Some(verdict)
             }
-            DataFileKind::Doublewrite | DataFileKind::Directory | DataFileKind::Other => None,
+            DataFileKind::TextLog => Some(judge_text_log(&source, path)?),
+            DataFileKind::Other => Some(self.judge_contents(&source, path)?),
+            DataFileKind::Doublewrite | DataFileKind::Directory => None,
             DataFileKind::Table
             | DataFileKind::General
             | DataFileKind::Dictionary
@@ -212,6 +239,29 @@ impl Checker<'_> {
         };
         Ok(verdict.map(|verdict| (verdict, source.may_change())))
     }
+}
+
+const UNKNOWN: &str = "neither its name nor its contents are those of a file that MySQL writes";
+
+/// Corrects the verdict on the log of a backup that is not prepared: XtraBackup writes it in a form like that of the server.
+fn of_backup(path: &Path, verdict: FileVerdict) -> FileVerdict {
+    if path.ends_with("xtrabackup_logfile") && verdict.state == FileState::Damaged {
+        return FileVerdict::not_checked(verdict.kind, UNPREPARED);
+    }
+    verdict
+}
+
+/// Judges a file that is named like a text log.
+fn judge_text_log(source: &DataFile, path: &Path) -> io::Result<FileVerdict> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_text = is_wrapped(&name) || contents::is_text(&source.read(0, contents::FRONT)?);
+    Ok(match (source.len(), is_text) {
+        (0, _) => FileVerdict::new(DataFileKind::TextLog, FileState::Empty),
+        (_, true) => FileVerdict::new(DataFileKind::TextLog, FileState::NotEncrypted),
+        (_, false) => {
+            FileVerdict::not_checked(DataFileKind::Other, "it is named like a text log, but it is not text")
+        }
+    })
 }
 
 /// Reads the transfer key beside an exported table: `t.cfp` beside `t.ibd`.

@@ -28,6 +28,8 @@ pub enum DataFileKind {
     BinaryLog,
     /// A table of an engine that cannot encrypt: MyISAM, ARCHIVE, CSV.
     OtherEngine,
+    /// The server's error log, general log or slow query log, which MySQL cannot encrypt.
+    TextLog,
     /// The key of an exported table, in a form that needs no keyring (FLUSH TABLES ... FOR EXPORT).
     TransferKey,
     /// A directory that could not be read.
@@ -50,6 +52,7 @@ impl DataFileKind {
             DataFileKind::Doublewrite => "doublewrite files",
             DataFileKind::BinaryLog => "binary and relay logs",
             DataFileKind::OtherEngine => "tables of other engines",
+            DataFileKind::TextLog => "text logs",
             DataFileKind::TransferKey => "transfer keys",
             DataFileKind::Directory => "directories",
             DataFileKind::Other => "other files",

@@ -33,13 +33,12 @@ pub struct FormCounts {
 /// # Errors
 /// The file cannot be read.
 pub fn count_forms(path: &Path, kind: DataFileKind) -> io::Result<Option<FormCounts>> {
-    let source = DataFile::open(path)?;
     match kind {
         DataFileKind::Table | DataFileKind::General | DataFileKind::Dictionary | DataFileKind::Undo => {
-            count_pages(&source, page::form).map(Some)
+            count_pages(&DataFile::open(path)?, page::form).map(Some)
         }
-        DataFileKind::System => count_pages(&source, form_in_system).map(Some),
-        DataFileKind::Redo => count_blocks(&source).map(Some),
+        DataFileKind::System => count_pages(&DataFile::open(path)?, form_in_system).map(Some),
+        DataFileKind::Redo => count_blocks(&DataFile::open(path)?).map(Some),
         _ => Ok(None),
     }
 }

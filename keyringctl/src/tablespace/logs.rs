@@ -26,6 +26,9 @@ pub(super) fn judge_redo(
     keys: &dyn MasterKeys,
 ) -> io::Result<FileVerdict> {
     let kind = DataFileKind::Redo;
+    if source.len() == 0 {
+        return Ok(FileVerdict::new(kind, FileState::Empty));
+    }
     let front = source.read(0, redo::FRONT)?;
     let header = match RedoHeader::parse(&front) {
         Ok(Some(header)) => header,

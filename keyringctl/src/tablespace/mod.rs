@@ -3,18 +3,19 @@
 //! whether a keyring really decrypts it. Files are only read, and the server may run meanwhile.
 //!
 //! ```ignore
-//! pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Result<Vec<FileReport>>;
+//! pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Vec<FileReport>;
 //! // The same in two steps, for several directories, every page, or progress:
-//! pub fn find(directories: &[PathBuf]) -> Result<DataFiles>;
+//! pub fn find(directories: &[PathBuf]) -> DataFiles;
 //! pub fn check(found: &DataFiles, keys: &dyn MasterKeys, depth: Depth, progress: &mut dyn FnMut(usize, usize)) -> Vec<FileReport>;
 //! // Without a keyring, to find out which keys are needed:
-//! pub fn master_keys(datadir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>>;
+//! pub fn master_keys(datadir: &Path) -> Result<NeededKeys>;
 //! ```
 //!
 //! A `Keyring` is a [`MasterKeys`]. A [`FileReport`] says what a file contains ([`DataFileKind`]), what was found ([`FileState`]), which key
 //! it needs, which page proves it, and whether it contains unencrypted data that MySQL could encrypt.
 //!
-//! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files and `read` reads them.
+//! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files by
+//! their `names`, `contents` tells what is in those of unknown names, and `read` reads them.
 //! `space`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key. Nothing here
 //! trusts a byte of a file. Tablespace keys are in locked memory, and decrypted pages are wiped after use.
 #![cfg_attr(
@@ -25,6 +26,7 @@
 mod binlog;
 mod bytes;
 mod check;
+mod contents;
 mod doublewrite;
 mod file_report;
 mod forms;
@@ -32,6 +34,7 @@ mod geometry;
 mod info;
 mod keys;
 mod logs;
+mod names;
 #[cfg(test)]
 mod old_files;
 mod page;
@@ -45,10 +48,12 @@ mod space;
 mod tests;
 mod verdict;
 mod walk;
+mod whole;
 
-pub use check::{check, check_datadir, find, master_keys};
+pub use check::{NeededKeys, check, check_datadir, master_keys};
 pub use file_report::{DataFileKind, FileReport, FileState, PageCounts};
 pub use forms::{FormCounts, count_forms};
 pub use keys::{MasterKeys, NoKeys};
 pub use space::Depth;
-pub use walk::DataFiles;
+pub use walk::{DataFiles, find};
+pub use whole::{MissingPart, missing_parts};

@@ -7,7 +7,7 @@
 //! that the page is encrypted; the original type is among the 8 bytes.
 //! Source of the facts: MySQL's os0enc.cc, fil0types.h, page0zip.cc, buf0checksum, and files of MySQL 9.7.4.
 
-use super::bytes::{be16, be32, is_zero, part, put};
+use super::bytes::{be16, be32, be64, is_zero, part, put};
 use super::geometry::Geometry;
 use super::info::{BLOCK, SpaceKey};
 use aes::Aes256;
@@ -114,6 +114,10 @@ fn plain_sum(page: &[u8]) -> Option<Checksum> {
     }
     let new = fold(header).wrapping_add(fold(data));
     let old = fold(page.get(..VARIOUS)?);
+    if stored == [0, 0] && be64(page, LSN)? == 0 {
+        // Only a page that was never written looks so, and it has no content.
+        return None;
+    }
     // The first servers stored 0 at the beginning, and the upper half of the LSN at the end.
     let [first, last] = stored;
     if (first == new || first == 0) && (last == old || last == be32(page, LSN)?) {

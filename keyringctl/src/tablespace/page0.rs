@@ -69,6 +69,13 @@ pub(super) fn geometry(front: &[u8]) -> Result<Geometry, &'static str> {
     Geometry::from_flags(flags).ok_or("its first page has an impossible page size")
 }
 
+/// Returns the number of pages of the system tablespace and their size, from the first [`FRONT`] bytes of its first file.
+pub(super) fn size_of_system(front: &[u8]) -> Option<(u32, usize)> {
+    let is_first = be32(front, page::SPACE)? == 0 && be32(front, page::NUMBER)? == 0;
+    let geometry = geometry(front).ok().filter(|_| is_first)?;
+    Some((be32(front, SIZE)?, geometry.physical))
+}
+
 impl Page0 {
     /// Parses a complete page 0. `checked`: whether it must have the right checksum.
     ///

@@ -61,6 +61,10 @@ pub(super) fn judge(
     if kind == DataFileKind::Temporary && (front.len() < FRONT || page::form(&front) == PageForm::Empty) {
         return Ok(FileVerdict::new(kind, FileState::Empty));
     }
+    if kind == DataFileKind::System && !front.is_empty() && page::form(&front) == PageForm::Empty {
+        // A further file that has not been used yet.
+        return Ok(FileVerdict::new(kind, FileState::Empty));
+    }
     if kind == DataFileKind::System
         && super::bytes::be32(&front, page::NUMBER).is_some_and(|number| number > 0)
     {

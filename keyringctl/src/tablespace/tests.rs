@@ -38,7 +38,7 @@ impl Dir {
     }
 
     pub(super) fn check(&self, keys: &SampleKeys, depth: Depth) -> Vec<FileReport> {
-        check(&find(&[self.path().to_owned()]).unwrap(), keys, depth, &mut |_, _| {})
+        check(&find(&[self.path().to_owned()]), keys, depth, &mut |_, _| {})
     }
 
     /// The report on its only file.
@@ -308,7 +308,12 @@ fn a_binary_log_opens_with_its_master_key_alone() {
     }
     let clear = judge("b.000001", b"\xfebin and so on", &SampleKeys::all());
     assert_eq!((clear.state, clear.in_clear), (FileState::NotEncrypted, true));
-    assert_eq!(Dir::with("something.000001", b"else").check(&SampleKeys::all(), Depth::OnePage), []);
+    for name in ["something.000001", "something"] {
+        assert_eq!(judge(name, b"else", &SampleKeys::all()).state, FileState::NotChecked, "{name}");
+        let log = judge(name, BINLOG, &SampleKeys::all());
+        assert_eq!((log.kind, log.state), (DataFileKind::BinaryLog, FileState::Opened), "{name}");
+    }
+    assert_eq!(judge("b.000001", b"", &SampleKeys::all()).state, FileState::Empty);
 }
 
 #[test]
@@ -344,7 +349,9 @@ fn the_needed_keys_are_listed_without_a_keyring() {
     dir.put("b.000001", BINLOG);
     dir.put("#ib_redo75", &redo());
     dir.put("auto.cnf", b"");
-    let keys = master_keys(dir.path()).unwrap();
+    dir.put("u.ibd.zst", b"x");
+    let NeededKeys { keys, not_checked } = master_keys(dir.path()).unwrap();
+    assert_eq!(not_checked.len(), 1);
     let names = |id: &str| -> Vec<_> {
         keys[id].iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
     };

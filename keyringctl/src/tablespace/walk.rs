@@ -1,133 +1,192 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Finds the files of a data directory that contain data, by their names.
+//! Finds the files of a data directory that contain data. Every other file is counted, or listed as not checked.
 
 use super::file_report::DataFileKind;
+use super::names::{Named, UNPREPARED, named};
 use std::collections::HashSet;
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What was found below some directories.
 #[derive(Debug, Default)]
 pub struct DataFiles {
-    /// Files that contain data, sorted by path.
+    /// Files that contain data, sorted by path. Those of the kind `Other` may contain data: their contents show it.
     pub files: Vec<(PathBuf, DataFileKind)>,
-    /// Symbolic links, which are not followed.
-    pub links: Vec<PathBuf>,
-    /// Files that may hold data and are not checked, and why.
+    /// How many files contain no data, by their names or because they are empty.
+    pub no_data: usize,
+    /// Files and symbolic links that may hold data and are not checked, and why.
     pub not_checked: Vec<(PathBuf, &'static str)>,
-    /// Directories that could not be read, and why.
+    /// Directories and files that could not be read, and why.
     pub unreadable: Vec<(PathBuf, io::Error)>,
 }
 
+const LINK: &str = "it is a symbolic link, which is not followed: name the directory behind it with --also";
+const DANGLING: &str = "it is a symbolic link to something that is not there";
+const DEVICE: &str = "it is a device";
+const ELSEWHERE: &str = "it names a table's file in another directory: name that directory with --also";
+
 /// Finds the files below some directories, each file once. A root may itself be a symbolic link.
-///
-/// # Errors
-/// A root cannot be read.
-pub(super) fn find(roots: &[PathBuf]) -> Result<DataFiles, (PathBuf, io::Error)> {
-    let mut found = DataFiles::default();
-    let mut seen = HashSet::new();
+pub fn find(roots: &[PathBuf]) -> DataFiles {
+    let mut walk = Walk::default();
     for root in roots {
-        let failed = |e| (root.clone(), e);
-        let entries = fs::read_dir(root).map_err(failed)?;
-        if fs::metadata(root).is_ok_and(|m| seen.insert((m.dev(), m.ino()))) {
-            find_below(entries, &mut found, &mut seen).map_err(failed)?;
+        // A root that is below another one was read with it.
+        if fs::metadata(root).map_or(true, |meta| walk.seen.insert((meta.dev(), meta.ino()))) {
+            walk.below(root);
         }
     }
+    walk.judge_links();
+    let mut found = walk.found;
     found.files.sort();
-    found.links.sort();
-    Ok(found)
+    found.not_checked.sort();
+    found
 }
 
-fn find_below(root: fs::ReadDir, found: &mut DataFiles, seen: &mut HashSet<(u64, u64)>) -> io::Result<()> {
-    let mut open = vec![root];
-    while let Some(mut entries) = open.pop() {
-        while let Some(entry) = entries.next().transpose()? {
-            let (path, name) = (entry.path(), entry.file_name());
-            let name = name.to_string_lossy();
-            // It may have been removed since the directory was read.
-            let Ok(meta) = entry.metadata() else { continue };
-            let kind = if meta.is_file() { kind(&name) } else { None };
-            if meta.is_symlink() {
-                found.links.push(path);
-            } else if meta.is_dir() && name != "lost+found" && seen.insert((meta.dev(), meta.ino())) {
-                match fs::read_dir(&path) {
-                    Ok(below) => {
-                        open.push(entries);
-                        entries = below;
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(e) => found.unreadable.push((path, e)),
+#[derive(Default)]
+struct Walk {
+    found: DataFiles,
+    /// Devices and numbers of files and directories.
+    seen: HashSet<(u64, u64)>,
+    /// Symbolic links and the like, with what they lead to.
+    links: Vec<Link>,
+}
+
+struct Link {
+    path: PathBuf,
+    to: PathBuf,
+    why: &'static str,
+}
+
+impl Walk {
+    fn below(&mut self, root: &Path) {
+        let mut open = vec![root.to_owned()];
+        while let Some(directory) = open.pop() {
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(e) => {
+                    self.unreadable_directory(directory, root, e);
+                    continue;
                 }
-            } else if let Some(kind) = kind
-                && seen.insert((meta.dev(), meta.ino()))
-            {
-                found.files.push((path, kind));
+            };
+            for entry in entries {
+                match entry {
+                    Ok(entry) => open.extend(self.entry(entry.path(), entry.metadata())),
+                    Err(e) => {
+                        self.unreadable_directory(directory, root, e);
+                        break;
+                    }
+                }
             }
         }
     }
-    Ok(())
+
+    fn unreadable_directory(&mut self, directory: PathBuf, root: &Path, e: io::Error) {
+        let gone = e.kind() == io::ErrorKind::NotFound && directory != root;
+        // The top of a filesystem has one, and only root may read it.
+        let closed = e.kind() == io::ErrorKind::PermissionDenied && directory.ends_with("lost+found");
+        if !gone && !closed {
+            self.found.unreadable.push((directory, e));
+        }
+    }
+
+    /// Files an entry of a directory, and returns it if it is a directory to be read.
+    fn entry(&mut self, path: PathBuf, meta: io::Result<Metadata>) -> Option<PathBuf> {
+        let meta = match meta {
+            Ok(meta) => meta,
+            // It was removed since the directory was read.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+            Err(e) => {
+                self.found.unreadable.push((path, e));
+                return None;
+            }
+        };
+        let kind = meta.file_type();
+        if kind.is_symlink() {
+            self.links.push(Link { to: path.clone(), path, why: LINK });
+            return None;
+        }
+        // A file with two names is checked once.
+        if !self.seen.insert((meta.dev(), meta.ino())) {
+            return None;
+        }
+        match kind {
+            _ if kind.is_dir() => return Some(path),
+            _ if kind.is_file() => self.file(path, meta.len()),
+            _ if holds_nothing(kind) => self.found.no_data += 1,
+            _ => self.found.not_checked.push((path, DEVICE)),
+        }
+        None
+    }
+
+    fn file(&mut self, path: PathBuf, len: u64) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match named(&name) {
+            Named::NoData => self.found.no_data += 1,
+            Named::Data(DataFileKind::Redo) if name == "xtrabackup_logfile" && is_prepared(&path) => {
+                self.found.no_data += 1
+            }
+            Named::Data(kind) => self.found.files.push((path, kind)),
+            _ if len == 0 => self.found.no_data += 1,
+            Named::NotChecked(UNPREPARED) if is_applied(&path) => self.found.no_data += 1,
+            Named::NotChecked(why) => self.found.not_checked.push((path, why)),
+            Named::PathElsewhere => match fs::read(&path) {
+                Ok(to) => {
+                    let to = PathBuf::from(OsStr::from_bytes(to.trim_ascii()));
+                    self.links.push(Link { path, to, why: ELSEWHERE });
+                }
+                Err(e) => self.found.unreadable.push((path, e)),
+            },
+            Named::Unknown => self.found.files.push((path, DataFileKind::Other)),
+        }
+    }
+
+    /// Files the links whose targets have not been found otherwise.
+    fn judge_links(&mut self) {
+        for Link { path, to, why } in std::mem::take(&mut self.links) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match fs::metadata(&to) {
+                Ok(meta) if self.seen.contains(&(meta.dev(), meta.ino())) => {}
+                Ok(meta) if holds_nothing(meta.file_type()) => self.found.no_data += 1,
+                _ if named(&name) == Named::NoData => self.found.no_data += 1,
+                Err(e) if e.kind() == io::ErrorKind::NotFound && why == LINK => {
+                    self.found.not_checked.push((path, DANGLING))
+                }
+                _ => self.found.not_checked.push((path, why)),
+            }
+        }
+    }
 }
 
-/// Returns what a file of that name contains; `None` if no data.
-fn kind(name: &str) -> Option<DataFileKind> {
-    let digits_after = |start: &str| {
-        name.strip_prefix(start)
-            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let extension = Path::new(name).extension().map(|e| e.to_string_lossy()).unwrap_or_default();
-    Some(match &*extension {
-        _ if name == "mysql.ibd" => DataFileKind::Dictionary,
-        "ibd" => DataFileKind::Table,
-        "ibu" => DataFileKind::Undo,
-        "ibt" => DataFileKind::Temporary,
-        "dblwr" | "bdblwr" => DataFileKind::Doublewrite,
-        "cfp" => DataFileKind::TransferKey,
-        "MYD" | "ARZ" | "CSV" => DataFileKind::OtherEngine,
-        _ if digits_after("undo_") || digits_after("undo") => DataFileKind::Undo,
-        _ if digits_after("ibdata") => DataFileKind::System,
-        _ if digits_after("ibtmp") => DataFileKind::Temporary,
-        _ if name.starts_with("#ib_redo") || digits_after("ib_logfile") => DataFileKind::Redo,
-        // The administrator chooses their names; their contents show whether they are logs.
-        number if number.len() >= 6 && number.bytes().all(|b| b.is_ascii_digit()) => DataFileKind::BinaryLog,
-        _ => return None,
+/// Whether it is a socket or a pipe.
+fn holds_nothing(kind: FileType) -> bool {
+    kind.is_socket() || kind.is_fifo()
+}
+
+/// Whether XtraBackup has applied its log, which is beside this file.
+fn is_prepared(log: &Path) -> bool {
+    fs::read_to_string(log.with_file_name("xtrabackup_checkpoints")).is_ok_and(|text| {
+        let kind = text.lines().find_map(|line| line.strip_prefix("backup_type"));
+        kind.is_some_and(|kind| kind.trim_start_matches([' ', '=']).trim_end() == "full-prepared")
     })
+}
+
+/// Whether MySQL Enterprise Backup has applied its log, which is in the backup's directory `datadir`.
+fn is_applied(log: &Path) -> bool {
+    let backup = log.parent().and_then(Path::parent).unwrap_or(log);
+    fs::read_to_string(backup.join("meta/backup_variables.txt"))
+        .is_ok_and(|text| text.lines().any(|line| line.trim() == "apply_log_done=1"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
-    #[test]
-    fn files_are_recognised_by_their_names() {
-        for (name, wanted) in [
-            ("patients.ibd", Some(DataFileKind::Table)),
-            ("t#p#p0.ibd", Some(DataFileKind::Table)),
-            ("mysql.ibd", Some(DataFileKind::Dictionary)),
-            ("undo_001", Some(DataFileKind::Undo)),
-            ("undo001", Some(DataFileKind::Undo)),
-            ("spare.ibu", Some(DataFileKind::Undo)),
-            ("undo_1_trunc.log", None),
-            ("ibdata1", Some(DataFileKind::System)),
-            ("ibtmp1", Some(DataFileKind::Temporary)),
-            ("temp_1.ibt", Some(DataFileKind::Temporary)),
-            ("#ib_redo12", Some(DataFileKind::Redo)),
-            ("#ib_redo12_tmp", Some(DataFileKind::Redo)),
-            ("ib_logfile0", Some(DataFileKind::Redo)),
-            ("#ib_16384_0.dblwr", Some(DataFileKind::Doublewrite)),
-            ("binlog.000001", Some(DataFileKind::BinaryLog)),
-            ("host-relay-bin-a@b.1000000", Some(DataFileKind::BinaryLog)),
-            ("binlog.index", None),
-            ("general_log.CSV", Some(DataFileKind::OtherEngine)),
-            ("auto.cnf", None),
-            ("keyring_external.witness", None),
-            ("patients.cfg", None),
-            ("patients.cfp", Some(DataFileKind::TransferKey)),
-            ("db.opt", None),
-        ] {
-            assert_eq!(kind(name), wanted, "{name}");
-        }
+    fn names(found: &DataFiles) -> Vec<String> {
+        found.files.iter().map(|(p, _)| p.file_name().unwrap().to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -139,16 +198,77 @@ mod tests {
         for file in ["data/clinic/t.ibd", "data/ibdata1", "data/auto.cnf", "outside/o.ibd"] {
             fs::write(dir.path().join(file), "").unwrap();
         }
-        std::os::unix::fs::symlink(dir.path().join("outside"), root.join("linked")).unwrap();
-        std::os::unix::fs::symlink(&root, dir.path().join("root")).unwrap();
-        let names = |found: &DataFiles| -> Vec<_> {
-            found.files.iter().map(|(p, _)| p.file_name().unwrap().to_str().unwrap().to_owned()).collect()
-        };
-        let found = find(&[root.clone(), root.join("clinic"), root.clone()]).unwrap();
-        assert_eq!(names(&found), ["t.ibd", "ibdata1"]);
-        assert_eq!(found.links, [root.join("linked")]);
-        let found = find(&[dir.path().join("root"), root.join("linked")]).unwrap();
+        fs::hard_link(root.join("ibdata1"), root.join("ibdata2")).unwrap();
+        symlink(dir.path().join("outside"), root.join("linked")).unwrap();
+        symlink(&root, dir.path().join("root")).unwrap();
+        let found = find(&[root.clone(), root.join("clinic"), root.clone()]);
+        assert_eq!(names(&found).len(), 2, "{found:?}");
+        assert_eq!(found.not_checked, [(root.join("linked"), LINK)]);
+        // The directory behind the link is one of those that are read.
+        let found = find(&[dir.path().join("root"), root.join("linked")]);
         assert_eq!(names(&found).len(), 3);
-        assert_eq!(find(&[root.join("none")]).unwrap_err().0, root.join("none"));
+        assert_eq!((found.not_checked.len(), found.no_data), (0, 1), "{found:?}");
+        let none = find(&[root.join("none"), root.clone()]);
+        assert_eq!(none.unreadable[0].0, root.join("none"));
+        assert_eq!(names(&none).len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_a_plain_file_is_judged_by_what_it_can_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("mysqlx.sock")).unwrap();
+        symlink("mysqlx.sock", root.join("other.sock")).unwrap();
+        symlink("/nowhere/at/all", root.join("gone")).unwrap();
+        symlink("/nowhere/ca.pem", root.join("ca.pem")).unwrap();
+        symlink("/dev/null", root.join("raw")).unwrap();
+        fs::write(root.join("debian-8.4.flag"), "").unwrap();
+        fs::write(root.join("anything"), "").unwrap();
+        fs::write(root.join("t.ibd.zst"), "").unwrap();
+        fs::write(root.join("u.ibd.zst"), "x").unwrap();
+        fs::write(root.join("old.isl"), "/elsewhere/old.ibd\n").unwrap();
+        fs::write(root.join("here.isl"), root.join("here.ibd").as_os_str().as_bytes()).unwrap();
+        fs::write(root.join("here.ibd"), "").unwrap();
+        let found = find(&[root.to_owned()]);
+        let listed: Vec<_> = found
+            .not_checked
+            .iter()
+            .map(|(p, why)| (p.strip_prefix(root).unwrap().to_str().unwrap(), *why))
+            .collect();
+        let wanted = [
+            ("gone", DANGLING),
+            ("old.isl", ELSEWHERE),
+            ("raw", LINK),
+            ("u.ibd.zst", super::super::names::COMPRESSED),
+        ];
+        assert_eq!(listed, wanted);
+        assert_eq!((found.no_data, names(&found)), (5, vec!["here.ibd".to_owned()]), "{found:?}");
+    }
+
+    #[test]
+    fn the_log_of_a_backup_holds_data_until_it_is_prepared() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("meta")).unwrap();
+        fs::create_dir_all(at("datadir")).unwrap();
+        fs::write(at("datadir/xtrabackup_logfile"), "x").unwrap();
+        fs::write(at("datadir/ibbackup_logfile"), "x").unwrap();
+        for (kind, applied, logs, not_checked) in
+            [("full-backuped", "0", 1, 1), ("log-applied", "0", 1, 1), ("full-prepared", "1", 0, 0)]
+        {
+            fs::write(at("datadir/xtrabackup_checkpoints"), format!("backup_type = {kind}\nfrom_lsn = 0\n"))
+                .unwrap();
+            fs::write(
+                at("meta/backup_variables.txt"),
+                format!("[backup_variables]\napply_log_done={applied}\n"),
+            )
+            .unwrap();
+            let found = find(&[at("datadir")]);
+            assert_eq!(
+                (found.files.len(), found.not_checked.len()),
+                (logs, not_checked),
+                "{kind}: {found:?}"
+            );
+        }
     }
 }

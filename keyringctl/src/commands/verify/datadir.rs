@@ -5,13 +5,15 @@ use super::opened::OpenedKeyring;
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::show::{Shown, exact_paths};
-use crate::tablespace::{DataFileKind, DataFiles, Depth, FileReport, FileState, check, find};
+use crate::show::Shown;
+use crate::tablespace::{
+    DataFileKind, DataFiles, Depth, FileReport, FileState, MissingPart, check, find, missing_parts,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_millis(500);
 /// Most times that the keyring is read again because a server stored new keys during the check.
 const READINGS: usize = 3;
+/// Pause before a directory that seems to lack a file is read again.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Most files of one state that the text names.
 const MOST_LINES: usize = 50;
 
@@ -54,9 +58,17 @@ pub(super) fn run(
         return Ok(Verdict::NotFine);
     };
     let directories: Vec<_> = args.datadir.iter().chain(&args.also).cloned().collect();
-    let found = find(&directories)?;
+    let found = find(&directories);
     for datadir in &args.datadir {
-        if !found.files.iter().any(|(path, _)| path.starts_with(datadir)) {
+        let below = |path: &Path| path.starts_with(datadir);
+        let is_known = |(path, kind): &(PathBuf, DataFileKind)| below(path) && *kind != DataFileKind::Other;
+        if let Some((_, e)) = found.unreadable.iter().find(|(path, _)| path == datadir) {
+            return Err(Error::Usage(format!(
+                "cannot read the directory {}: {e}. Check the path, and run this as root or as the user that mysqld runs as",
+                datadir.shown()
+            )));
+        }
+        if !found.files.iter().any(is_known) && !found.not_checked.iter().any(|(path, _)| below(path)) {
             return Err(Error::Usage(format!(
                 "no file of a MySQL server was found below {}: check the path",
                 datadir.shown()
@@ -76,16 +88,18 @@ pub(super) fn run(
         }
         files = check_files(&found, &keyring, depth);
     }
+    let missing = missing(args, &directories, &found, &files);
     let failed: Vec<_> = files.iter().filter(|file| file.state.is_failure()).collect();
     let unencrypted: Vec<_> = files.iter().filter(|file| file.in_clear).collect();
-    let fine = failed.is_empty() && (unencrypted.is_empty() || !args.all_encrypted);
-    print(args, &files, &found, out);
+    let fine = failed.is_empty() && missing.is_empty() && (unencrypted.is_empty() || !args.all_encrypted);
+    print(args, &files, &found, &missing, out);
     out.document(&json!({
         "keyrings": keyrings,
         "keyring": { "id": keyring.keyring.id(), "generation": keyring.keyring.status().generation },
         "fine": fine,
         "in_clear": unencrypted.len(),
-        "links_not_followed": exact_paths(&found.links),
+        "no_data": found.no_data,
+        "missing": missing,
         "files": files,
     }));
     let unreadable = files.iter().filter(|file| file.state == FileState::Unreadable).count();
@@ -118,7 +132,26 @@ fn check_files(found: &DataFiles, keyring: &OpenedKeyring, depth: Depth) -> Vec<
     files
 }
 
-fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output) {
+/// Returns what the data directories lack. A server may be replacing a file at the moment, so they are read twice.
+fn missing(
+    args: &Args,
+    directories: &[PathBuf],
+    found: &DataFiles,
+    files: &[FileReport],
+) -> Vec<MissingPart> {
+    let all = |found: &DataFiles| -> Vec<MissingPart> {
+        args.datadir.iter().flat_map(|dir| missing_parts(dir, &args.datadir, found, files)).collect()
+    };
+    let mut missing = all(found);
+    if !missing.is_empty() {
+        std::thread::sleep(PAUSE);
+        let again = all(&find(directories));
+        missing.retain(|part| again.contains(part));
+    }
+    missing
+}
+
+fn print(args: &Args, files: &[FileReport], found: &DataFiles, missing: &[MissingPart], out: &mut Output) {
     let mut kinds: BTreeMap<DataFileKind, BTreeMap<FileState, usize>> = BTreeMap::new();
     for file in files {
         *kinds.entry(file.kind).or_default().entry(file.state).or_default() += 1;
@@ -126,10 +159,16 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
     for (kind, states) in kinds {
         let counts: Vec<_> = states.iter().map(|(state, n)| format!("{n} {}", state.name())).collect();
         let why = match kind {
-            DataFileKind::System | DataFileKind::Temporary => " (encryption not supported by MySQL)",
+            DataFileKind::System | DataFileKind::Temporary | DataFileKind::TextLog => {
+                " (encryption not supported by MySQL)"
+            }
             _ => "",
         };
         out.line(format_args!("  {:<24} {}{why}", kind.name(), counts.join(", ")));
+    }
+    if found.no_data > 0 {
+        let names = "certificates, settings, descriptions of tables and the like";
+        out.line(format_args!("  {:<24} {} by their names: {names}", "without data", found.no_data));
     }
     for (state, advice) in FAILURES {
         let lines = files.iter().filter(|file| file.state == *state).map(|file| {
@@ -145,6 +184,12 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
             out.line(format_args!("  -> {advice}"));
         }
     }
+    for part in missing {
+        out.line(format_args!("MISSING       {}: {}", part.datadir.shown(), part.what));
+    }
+    if !missing.is_empty() {
+        out.line("  -> if these are in other directories, name those with --also; otherwise this copy is not whole: take it again");
+    }
     let unencrypted = || files.iter().filter(|file| file.in_clear);
     if args.all_encrypted {
         let lines = unencrypted().map(|file| {
@@ -159,13 +204,6 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
             files_hold(unencrypted().count())
         ));
     }
-    if let Some(link) = found.links.first() {
-        out.line(format_args!(
-            "note: {} not followed, such as {}: name the directories behind them with --also",
-            counted(found.links.len(), "symbolic link"),
-            link.shown()
-        ));
-    }
     let by_transfer: Vec<_> = files.iter().filter(|file| file.by_transfer_key).collect();
     if let Some(first) = by_transfer.first() {
         out.line(format_args!(
@@ -175,14 +213,23 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, out: &mut Output)
         ));
     }
     let failed = files.iter().filter(|file| file.state.is_failure()).count();
-    let opened = files.iter().filter(|file| file.state == FileState::Opened).count();
-    let proved = files.iter().filter(|f| f.state == FileState::Opened && f.checked_page.is_some()).count();
-    out.line(match (failed, opened) {
+    let opened = files.iter().filter(|file| file.state == FileState::Opened && !file.by_transfer_key).count();
+    let proved = files
+        .iter()
+        .filter(|f| f.state == FileState::Opened && !f.by_transfer_key && f.checked_page.is_some())
+        .count();
+    out.line(match (failed + missing.len(), opened) {
+        (0, 0) if !by_transfer.is_empty() => {
+            format!("OK       {} decrypted with transfer keys: see above", counted(by_transfer.len(), "table"))
+        }
         (0, 0) => "none of these files is encrypted".to_owned(),
         (0, _) => format!(
             "OK       the keyring decrypts every encrypted file: {opened} (checksum of a decrypted page or block verified: {proved})"
         ),
-        _ => format!("FAILED   {} decrypted, {failed} failed: see above", counted(opened, "file")),
+        _ => {
+            let lacking = if missing.is_empty() { String::new() } else { format!(", {} missing", missing.len()) };
+            format!("FAILED   {} decrypted, {failed} failed{lacking}: see above", counted(opened, "file"))
+        }
     });
     if args.all_encrypted && unencrypted().next().is_some() {
         out.line(format_args!(

@@ -50,7 +50,7 @@ pub(in crate::commands) fn check(
     keyring: Option<&Keyring>,
 ) -> Result<(FileTotals, Vec<VerifyFinding>)> {
     let (directories, mut findings) = readable(&files.directories);
-    let found = tablespace::find(&directories)?;
+    let found = tablespace::find(&directories);
     let keys: &dyn MasterKeys = match keyring {
         Some(keyring) => keyring,
         None => &NoKeys,
@@ -58,8 +58,11 @@ pub(in crate::commands) fn check(
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
     let mut seen = FileTotals { with_keys: keyring.is_some(), ..FileTotals::default() };
     let by_server = encrypted_by_server(inventory);
-    for report in &reports {
+    for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
         let forms = match tablespace::count_forms(&report.path, report.kind) {
+            _ if matches!(report.state, FileState::Unreadable | FileState::NotChecked) => {
+                FormCounts::default()
+            }
             Ok(forms) => forms.unwrap_or_default(),
             // The table was dropped, or the log purged.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
@@ -76,8 +79,6 @@ pub(in crate::commands) fn check(
         let reported = files.tablespaces.get(&report.path).and_then(|name| by_server.get(name)).copied();
         findings.extend(judge(report, forms, reported, keyring.is_some()));
     }
-    findings
-        .extend(found.links.iter().map(|link| not_checked(PlaceKind::Table, link, "it is a symbolic link")));
     let devices = files.tablespaces.keys().filter(|path| is_device(path));
     findings.extend(devices.map(|path| {
         not_checked(PlaceKind::SystemTablespace, path, "it is a device, which this program does not read")
@@ -120,6 +121,13 @@ pub(super) fn not_readable(here: &DatadirAccess, server: &str) -> Option<VerifyF
     Some(VerifyFinding::not_checked(PlaceKind::Table, "files", why, Some(remedy.to_owned())))
 }
 
+/// Whether a file may hold the server's data: outside of the data directory, only files that are the server's by their names
+/// or contents, because others keep their files there too.
+fn may_be_the_servers(report: &FileReport, files: &ServerFiles) -> bool {
+    report.kind != tablespace::DataFileKind::Other
+        || files.directories.first().is_none_or(|datadir| report.path.starts_with(datadir))
+}
+
 /// Returns for each tablespace whether the server reports it as encrypted.
 fn encrypted_by_server(inventory: &Inventory) -> BTreeMap<String, bool> {
     let tables = inventory.tables.iter().filter(|t| t.files > 0);
@@ -137,8 +145,12 @@ fn judge(
     let what = report.path.shown();
     let kind = kind(report.kind);
     let is_undo = report.kind == tablespace::DataFileKind::Undo;
-    let not_seen = matches!(report.state, FileState::Unreadable | FileState::NotChecked);
-    if not_seen || with_keys && report.state.is_failure() {
+    if report.state == FileState::NotChecked {
+        let remedy = (report.kind == tablespace::DataFileKind::Other)
+            .then(|| "if it is not the server's, move it out of the data directory".to_owned());
+        return Some(VerifyFinding::not_checked(kind, what, report.notes.join("; "), remedy));
+    }
+    if report.state == FileState::Unreadable || with_keys && report.state.is_failure() {
         let why = format!("{}{}", report.state.name(), notes(report));
         let remedy = "keyringctl verify KEYRING --datadir DIR".to_owned();
         return Some(VerifyFinding::new(kind, what, why, Some(remedy)));
@@ -157,7 +169,8 @@ fn judge(
         });
     }
     let is_unencrypted = match report.kind {
-        tablespace::DataFileKind::Temporary => false,
+        // The server reports its text logs as places of their own.
+        tablespace::DataFileKind::Temporary | tablespace::DataFileKind::TextLog => false,
         _ => report.in_clear || report.state == FileState::NotEncrypted || forms.clear > 0,
     };
     if !is_unencrypted {
@@ -217,6 +230,7 @@ fn kind(kind: tablespace::DataFileKind) -> PlaceKind {
         File::Doublewrite => PlaceKind::Doublewrite,
         File::BinaryLog => PlaceKind::BinaryLog,
         File::OtherEngine => PlaceKind::OtherEngine,
+        File::TextLog => PlaceKind::GeneralLog,
     }
 }
 

@@ -42,15 +42,18 @@ pub(super) fn run(
             findings.extend(unread);
             let mut count = 0;
             for directory in &directories {
-                let keys = match tablespace::master_keys(directory) {
-                    Ok(keys) => keys,
+                let needed = match tablespace::master_keys(directory) {
+                    Ok(needed) => needed,
                     Err(e) => {
                         let what = directory.shown();
                         findings.push(VerifyFinding::not_checked(PlaceKind::Table, what, e, None));
                         continue;
                     }
                 };
-                for (key, needing) in keys {
+                findings.extend(needed.not_checked.into_iter().map(|(path, why)| {
+                    VerifyFinding::not_checked(PlaceKind::Table, path.shown(), why, None)
+                }));
+                for (key, needing) in needed.keys {
                     count += needing.len();
                     let first = needing.first().map(|p| p.shown()).unwrap_or_default();
                     let more = if needing.len() > 1 {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a whole data directory must have and does not have.
+
+use super::file_report::{DataFileKind, FileReport, FileState};
+use super::page0;
+use super::read::DataFile;
+use super::walk::DataFiles;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A part that a data directory must have, and that was not found in it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MissingPart {
+    /// The data directory.
+    #[serde(serialize_with = "crate::show::path")]
+    pub datadir: PathBuf,
+    /// The part, by the names that a server gives it.
+    pub what: String,
+}
+
+/// Names in a data directory that no directory of a single schema has.
+const MARKS: &[&str] = &[
+    "auto.cnf",
+    "ib_buffer_pool",
+    "backup-my.cnf",
+    "mysql",
+    "#innodb_redo",
+    "ibdata",
+    "mysql.ibd",
+    "undo_00",
+    "ib_logfile",
+    "xtrabackup_",
+    "ibbackup_",
+];
+
+/// Returns the parts that are missing in a data directory, if it is one as a whole, and not for example a directory with a
+/// single schema or with binary logs. Parts may also be in the directories that belong to no other of `datadirs`.
+pub fn missing_parts(
+    datadir: &Path,
+    datadirs: &[PathBuf],
+    found: &DataFiles,
+    reports: &[FileReport],
+) -> Vec<MissingPart> {
+    let names: Vec<OsString> = fs::read_dir(datadir)
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect())
+        .unwrap_or_default();
+    let is_mark = |name: &OsString| {
+        let name = name.to_string_lossy();
+        MARKS.iter().any(|mark| if *mark == "mysql" { name == *mark } else { name.starts_with(mark) })
+    };
+    if !names.iter().any(is_mark) {
+        return Vec::new();
+    }
+    let others: Vec<_> =
+        datadirs.iter().filter(|other| *other != datadir && !datadir.starts_with(other)).collect();
+    let belongs =
+        |path: &Path| path.starts_with(datadir) || !others.iter().any(|other| path.starts_with(other));
+    // Under whatever name, such as undo_001.zst, a part is not missing: it is listed as not checked.
+    let paths =
+        found.files.iter().map(|(path, _)| path).chain(found.not_checked.iter().map(|(path, _)| path));
+    let files: Vec<_> = paths
+        .filter(|path| belongs(path))
+        .map(|path| path.file_name().unwrap_or_default().to_string_lossy())
+        .collect();
+    let is_there = |start: &str| files.iter().any(|name| name.starts_with(start));
+    let system: Vec<_> = reports
+        .iter()
+        .filter(|report| report.kind == DataFileKind::System || is_unused(report))
+        .filter(|report| belongs(&report.path))
+        .map(|report| report.path.as_path())
+        .collect();
+    let mut missing = Vec::new();
+    let has_system =
+        reports.iter().any(|report| report.kind == DataFileKind::System && belongs(&report.path));
+    if !has_system && !is_there("ibdata") {
+        missing.push(
+            "the system tablespace (ibdata1, or the files that innodb_data_file_path names)".to_owned(),
+        );
+    }
+    if has_system {
+        missing.extend(lacking_pages(&system));
+    }
+    // Before 8.0, the data dictionary and undo logs were in the system tablespace, and tables had .frm files.
+    if !datadir.join("mysql/db.opt").exists() && !datadir.join("mysql/user.frm").exists() {
+        if !is_there("mysql.ibd") {
+            missing.push("the data dictionary (mysql.ibd)".to_owned());
+        }
+        for undo in ["undo_001", "undo_002"] {
+            if !is_there(undo) {
+                missing.push(format!("the undo tablespace {undo} (in innodb_undo_directory)"));
+            }
+        }
+    }
+    let is_redo = |name: &str| {
+        ["ib_logfile", "xtrabackup_logfile", "ibbackup_logfile"].iter().any(|start| name.starts_with(start))
+            || name.starts_with("#ib_redo") && !name.ends_with("_tmp")
+    };
+    if !files.iter().any(|name| is_redo(name)) {
+        missing.push("the redo log (#innodb_redo, or ib_logfile0, in innodb_log_group_home_dir)".to_owned());
+    }
+    missing.into_iter().map(|what| MissingPart { datadir: datadir.to_owned(), what }).collect()
+}
+
+/// Whether it may be a file of the system tablespace that has not been used yet, under any name.
+fn is_unused(report: &FileReport) -> bool {
+    report.kind == DataFileKind::Other && report.state == FileState::Empty
+}
+
+/// Returns how much of the system tablespace is missing, which can consist of several files. Its first page tells its size.
+fn lacking_pages(files: &[&Path]) -> Option<String> {
+    let mut pages = None;
+    let mut bytes = 0;
+    for path in files {
+        // A file that cannot be read is reported when it is judged.
+        let file = DataFile::open(path).ok()?;
+        bytes += file.len();
+        let front = file.read(0, page0::FRONT).ok()?;
+        if let Some(size) = page0::size_of_system(&front) {
+            pages = Some(size);
+        }
+    }
+    let (pages, size) = match pages {
+        Some(pages) => pages,
+        None => return Some("the first file of the system tablespace".to_owned()),
+    };
+    let there = bytes / size as u64;
+    (there < u64::from(pages)).then(|| {
+        format!(
+            "{} of the {pages} pages of the system tablespace: a file that innodb_data_file_path names, or its end",
+            u64::from(pages) - there
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tablespace::samples::{PAGE, SampleKeys, seal, table};
+    use crate::tablespace::{Depth, check, find};
+
+    /// Page 0 of a system tablespace of that many pages, and as many pages as asked for.
+    fn system(pages: u32, there: usize) -> Vec<u8> {
+        let mut file = table()[..PAGE].to_vec();
+        file[34..42].fill(0);
+        file[46..50].copy_from_slice(&pages.to_be_bytes());
+        file[56] &= !0x20;
+        file[1558..1673].fill(0);
+        seal(&mut file);
+        file.resize(there * PAGE, 0);
+        file
+    }
+
+    fn missing(roots: &[&Path]) -> Vec<String> {
+        let roots: Vec<_> = roots.iter().map(|root| root.to_path_buf()).collect();
+        let found = find(&roots);
+        let reports = check(&found, &SampleKeys::all(), Depth::OnePage, &mut |_, _| {});
+        missing_parts(&roots[0], &roots[..1], &found, &reports).into_iter().map(|part| part.what).collect()
+    }
+
+    #[test]
+    fn each_missing_part_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join("data").join(name);
+        for directory in ["#innodb_redo", "mysql", "clinic", "../undo"] {
+            fs::create_dir_all(at(directory)).unwrap();
+        }
+        fs::write(at("clinic/t.ibd"), table()).unwrap();
+        let data = at("");
+        let all = [
+            ("ibdata1", "system"),
+            ("mysql.ibd", "dictionary"),
+            ("undo_001", "undo_001"),
+            ("undo_002", "undo_002"),
+        ];
+        let mut rest: Vec<&str> = all.iter().map(|(_, word)| *word).chain(["redo"]).collect();
+        for (name, _) in all {
+            let found = missing(&[&data]);
+            assert!(
+                found.len() == rest.len() && found.iter().zip(&rest).all(|(f, w)| f.contains(w)),
+                "{found:?}"
+            );
+            fs::write(at(name), system(5, 5)).unwrap();
+            rest.remove(0);
+        }
+        fs::write(at("#innodb_redo/#ib_redo5_tmp"), "").unwrap();
+        assert_eq!(missing(&[&data]).len(), 1);
+        fs::write(at("#innodb_redo/#ib_redo4"), "").unwrap();
+        assert_eq!(missing(&[&data]), [] as [String; 0]);
+
+        // Elsewhere, if that directory is named too; and in another form, which is not checked.
+        fs::rename(at("undo_001"), dir.path().join("undo/undo_001")).unwrap();
+        assert_eq!(missing(&[&data]).len(), 1);
+        assert_eq!(missing(&[&data, &dir.path().join("undo")]).len(), 0);
+        fs::rename(at("mysql.ibd"), at("mysql.ibd.zst")).unwrap();
+        assert_eq!(missing(&[&data, &dir.path().join("undo")]).len(), 0);
+        // Under a name that the administrator chose, in two files, of which one gets lost.
+        fs::remove_file(at("ibdata1")).unwrap();
+        fs::write(at("disk1"), system(9, 5)).unwrap();
+        let mut second = system(9, 4);
+        second[4..8].copy_from_slice(&5_u32.to_be_bytes());
+        seal(&mut second[..PAGE]);
+        fs::write(at("disk2"), second).unwrap();
+        assert_eq!(missing(&[&data, &dir.path().join("undo")]).len(), 0);
+        fs::write(at("disk2"), vec![0; 4 * PAGE]).unwrap();
+        assert_eq!(missing(&[&data, &dir.path().join("undo")]).len(), 0);
+        fs::remove_file(at("disk2")).unwrap();
+        let found = missing(&[&data, &dir.path().join("undo")]);
+        assert!(found.len() == 1 && found[0].starts_with("4 of the 9 pages"), "{found:?}");
+        assert_eq!(missing(&[&at("clinic")]), [] as [String; 0]);
+        let reports = check(&find(&[at("clinic")]), &SampleKeys::all(), Depth::OnePage, &mut |_, _| {});
+        assert_eq!(reports[0].state, FileState::Opened);
+    }
+
+    #[test]
+    fn before_8_0_there_was_neither_a_dictionary_nor_an_undo_tablespace() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("mysql")).unwrap();
+        for file in ["mysql/db.opt", "ib_logfile0"] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        fs::write(dir.path().join("ibdata1"), system(3, 3)).unwrap();
+        assert_eq!(missing(&[dir.path()]), [] as [String; 0]);
+    }
+}
