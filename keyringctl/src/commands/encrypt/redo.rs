@@ -3,9 +3,10 @@
 //! recreates the files. It does so when the log's capacity grows.
 
 use super::job::{Job, Step};
-use super::scratch::Scratch;
+use super::scratch::{NAME, Scratch};
 use super::sizes;
 use crate::error::{Error, Result, ServerError};
+use crate::server::Session;
 use std::time::{Duration, Instant};
 
 const WHAT: &str = "redo log files recreated";
@@ -14,33 +15,46 @@ const FILES: u64 = 32;
 /// The largest file that the tool fills itself to make the server go on to the next one. A larger one fills up while the
 /// server is used.
 const MOST: u64 = 256 << 20;
-/// Bytes per INSERT.
-const PIECE: u64 = 1 << 20;
+/// Bytes per row, if the server accepts strings of that length.
+const ROW: u64 = 16 << 10;
 /// How long the server may take to leave the current file.
 const LIMIT: Duration = Duration::from_secs(300);
+/// How long it takes at most if the tool does not write.
+const BRIEF_LIMIT: Duration = Duration::from_secs(10);
 /// How long the server takes to create spare files.
 const SPARES: Duration = Duration::from_secs(3);
 
 /// Makes the server recreate all files that it has written to so far. Returns what is left to do if that was not
 /// possible.
 pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
-    // Both exist since 8.0.30.
-    let newest = "SELECT CAST(MAX(FILE_ID) AS SIGNED) FROM performance_schema.innodb_redo_log_files";
-    let newest = job.watch.first::<Option<i64>>(newest).ok().flatten().flatten();
-    let capacity = job.watch.variable("innodb_redo_log_capacity")?.and_then(|c| c.parse::<u64>().ok());
-    let (Some(newest), Some(capacity)) = (newest, capacity) else {
+    // Since 8.0.30.
+    let newest =
+        first_number(&mut job.watch, "SELECT MAX(FILE_ID) FROM performance_schema.innodb_redo_log_files");
+    let (Some(newest), Some(capacity)) = (newest, capacity(&mut job.watch)?) else {
         return Ok((Step::Done, Some("This server recreates its redo log files only after it has filled them: let it run for a while, then restart it".to_owned())));
     };
+    if status(&mut job.watch, "Innodb_redo_log_enabled")?.is_some_and(|on| on == "OFF") {
+        job.record_failed(
+            WHAT,
+            "redo logging is switched off. Run ALTER INSTANCE ENABLE INNODB REDO_LOG, then run apply again",
+        );
+        return Ok((Step::Done, None));
+    }
     let began = Instant::now();
     // The capacity grows by whole megabytes.
     let larger = capacity + (capacity / 16).max(1 << 20);
-    if let Err(e) = set_capacity(job, larger) {
+    if let Err(e) = job.work.run(&set_capacity(larger)) {
         job.note_failure(WHAT, e)?;
         return Ok((Step::Done, None));
     }
-    let passed = leave_current_file(job, newest, larger / FILES);
+    let grown = first_number(&mut job.watch, "SELECT @@GLOBAL.innodb_redo_log_capacity");
+    let passed = match grown.and_then(|grown| u64::try_from(grown).ok()) {
+        Some(grown) if grown > capacity => leave_current_file(job, newest, larger / FILES),
+        // It is at its maximum.
+        _ => Ok(false),
+    };
     job.pause(SPARES);
-    set_capacity(job, capacity)?;
+    restore(job, capacity);
     if passed? {
         job.record_done(WHAT, 0, began.elapsed());
         return Ok((Step::Done, None));
@@ -51,41 +65,107 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
     Ok((
         Step::Done,
         Some(format!(
-            "One redo log file ({}) still holds unencrypted changes: the server removes it after it has written that much, or run apply again",
+            "One redo log file ({}) still holds unencrypted changes: the server removes it after it has written that much, and after backups that read the log have ended; or run apply again",
             sizes::bytes(larger / FILES)
         )),
     ))
 }
 
-fn set_capacity(job: &mut Job<'_>, bytes: u64) -> Result<()> {
-    job.work.run(&format!("SET GLOBAL innodb_redo_log_capacity = {bytes}"))
+/// Returns the capacity that the log really has. The variable is not used if `innodb_log_file_size` is set.
+fn capacity(session: &mut Session) -> Result<Option<u64>> {
+    let used = status(session, "Innodb_redo_log_capacity_resized")?;
+    let set = session.variable("innodb_redo_log_capacity")?;
+    Ok(used.and_then(|c| c.parse().ok()).filter(|c| *c > 0).or_else(|| set?.parse().ok()))
+}
+
+fn status(session: &mut Session, name: &str) -> Result<Option<String>> {
+    Ok(session
+        .first::<(String, String)>(&format!("SHOW GLOBAL STATUS LIKE '{name}'"))?
+        .map(|(_, value)| value))
+}
+
+/// Returns the number that a query returns; `None` if the server lacks what it asks for.
+fn first_number(session: &mut Session, query: &str) -> Option<i64> {
+    let query = format!("SELECT CAST(({query}) AS SIGNED)");
+    session.first::<Option<i64>>(&query).ok().flatten().flatten()
+}
+
+/// The value that was persisted stays as it is.
+fn set_capacity(bytes: u64) -> String {
+    format!("SET GLOBAL innodb_redo_log_capacity = {bytes}")
+}
+
+/// Restores the capacity, even if one of the connections is lost.
+fn restore(job: &mut Job<'_>, capacity: u64) {
+    let statement = set_capacity(capacity);
+    let restored = job.work.run(&statement).or_else(|_| job.watch.run(&statement)).or_else(|_| {
+        let mut again = job.watch.connect_again()?;
+        again.run(&statement)
+    });
+    if let Err(e) = restored {
+        job.record_failed("capacity of the redo log restored", &format!("{e}. Run {statement}"));
+    }
 }
 
 /// Makes the server leave the current file, by writing if necessary.
 fn leave_current_file(job: &mut Job<'_>, newest: i64, file: u64) -> Result<bool> {
     let passed = format!("SELECT MIN(FILE_ID) > {newest} FROM performance_schema.innodb_redo_log_files");
     if file > MOST {
-        return job.wait_until(&passed, Duration::from_secs(10));
+        return job.wait_until(&passed, BRIEF_LIMIT);
     }
-    let mut scratch = Scratch::create(&job.watch)?;
-    match fill(job, &mut scratch, file) {
-        Ok(()) => job.wait_until(&passed, LIMIT),
-        Err(Error::Server(ServerError { code, why, .. })) if code != 0 => {
-            job.record_failed(WHAT, &why);
+    let filled = Scratch::create(&job.watch).and_then(|mut scratch| {
+        let filled = fill(job, &mut scratch, newest, file);
+        if let Err(e) = scratch.remove() {
+            job.record_failed(&format!("schema {NAME} dropped"), &format!("{e}. The next run drops it"));
+        }
+        filled
+    });
+    match filled {
+        Ok(true) => {
+            if job.wait_until(&passed, BRIEF_LIMIT)? {
+                return Ok(true);
+            }
+            job.print_line(format_args!(
+                "Waiting until the server no longer needs the old redo log files, at most {}",
+                sizes::time(LIMIT)
+            ));
+            job.wait_until(&passed, LIMIT)
+        }
+        Ok(false) => Ok(false),
+        Err(e @ Error::Server(ServerError { code: 0, .. })) => Err(e),
+        Err(e) => {
+            job.record_failed(WHAT, &e.to_string());
             Ok(false)
         }
-        Err(e) => Err(e),
     }
 }
 
-/// Writes slightly more than `bytes` bytes into the log.
-fn fill(job: &mut Job<'_>, scratch: &mut Scratch, bytes: u64) -> Result<()> {
-    scratch.create_table("filler", "id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, a LONGBLOB")?;
-    for _ in 0..bytes.div_ceil(PIECE) + 1 {
-        if job.stop.is_requested() {
-            break;
-        }
-        scratch.session.run(&format!("INSERT INTO filler (a) VALUES (REPEAT('x', {PIECE}))"))?;
+/// Writes until the server writes to a newer file than `newest`, for which `file` bytes are normally enough. Returns whether
+/// it does.
+fn fill(job: &mut Job<'_>, scratch: &mut Scratch, newest: i64, file: u64) -> Result<bool> {
+    const EIGHT: &str = "(SELECT 0 UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7)";
+    let left = format!("SELECT MAX(FILE_ID) > {newest} FROM performance_schema.innodb_redo_log_files");
+    let packet: Option<u64> = scratch.session.first("SELECT @@SESSION.max_allowed_packet")?;
+    // A longer string would be NULL.
+    let row = packet.map_or(ROW, |packet| packet.min(ROW));
+    scratch.create_table("filler", "id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, a MEDIUMTEXT NOT NULL")?;
+    job.progress.begin(&format!("filling a redo log file of {}", sizes::bytes(file)));
+    // The log holds more than the rows; a file that this does not fill belongs to a log that is being resized.
+    let (mut written, most) = (0, file.saturating_mul(2) + (8 << 20));
+    let mut left_it = false;
+    while !left_it && written < most && !job.stop.is_requested() {
+        scratch.session.run(&format!(
+            "INSERT INTO filler (a) SELECT REPEAT('x', {row}) FROM {EIGHT} AS eight, {EIGHT} AS more"
+        ))?;
+        written += row * 64;
+        left_it = job.watch.first::<Option<i64>>(&left)?.flatten() == Some(1);
     }
-    Ok(())
+    job.progress.end(0);
+    if !left_it && written >= most {
+        job.record_failed(
+            WHAT,
+            &format!("the server wrote {} and did not go on to another file", sizes::bytes(written)),
+        );
+    }
+    Ok(left_it)
 }

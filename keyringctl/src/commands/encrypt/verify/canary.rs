@@ -19,6 +19,10 @@ use std::path::{Path, PathBuf};
 
 /// Rows of the canary.
 const ROWS: usize = 64;
+/// Rows of one statement.
+const AT_ONCE: usize = 4;
+/// How many times the long values repeat the text.
+const REPEATED: usize = 500;
 
 /// The result of the canary.
 #[derive(Default, Serialize)]
@@ -201,10 +205,15 @@ struct Texts {
 /// Inserts rows with the text and updates some, so that undo logs contain it too. Some texts are repeated over pages of
 /// their own: there, every block of the redo log (512 bytes) holds whole ones.
 fn fill(session: &mut Session, text: &str) -> Result<()> {
+    // No statement and no value may be longer than a packet.
+    let packet: Option<usize> = session.first("SELECT @@SESSION.max_allowed_packet")?;
+    let most = packet.map_or(REPEATED, |packet| (packet / text.len()).min(REPEATED));
     let rows: Vec<_> = (0..ROWS)
-        .map(|id| format!("({id}, '{text}', REPEAT('{text}', {}), 0)", if id % 16 == 0 { 500 } else { 1 }))
+        .map(|id| format!("({id}, '{text}', REPEAT('{text}', {}), 0)", if id % 16 == 0 { most } else { 1 }))
         .collect();
-    session.run(&format!("INSERT INTO canary VALUES {}", rows.join(", ")))?;
+    for some in rows.chunks(AT_ONCE) {
+        session.run(&format!("INSERT INTO canary VALUES {}", some.join(", ")))?;
+    }
     session.run("UPDATE canary SET a = REVERSE(a) WHERE id % 2 = 0")
 }
 
