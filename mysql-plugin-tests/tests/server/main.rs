@@ -62,6 +62,12 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::verify_finds_what_is_in_clear", Nothing, encrypt::verify_finds_what_is_in_clear),
     ("encrypt::as_the_mysql_client", Nothing, encrypt::as_the_mysql_client),
     ("encrypt::every_place_is_searched_or_named", Nothing, encrypt::every_place_is_searched_or_named),
+    ("encrypt::own_objects_depend_on_no_default", Nothing, encrypt::own_objects_depend_on_no_default),
+    (
+        "encrypt::without_the_canary_the_rest_is_verified",
+        Nothing,
+        encrypt::without_the_canary_the_rest_is_verified,
+    ),
     ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),
     ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
     (

@@ -35,7 +35,7 @@ impl Scratch {
             )));
         }
         // Do not wait long for a lock, for example a backup's.
-        session.run("SET SESSION lock_wait_timeout = 30")?;
+        session.run("SET SESSION lock_wait_timeout = 10")?;
         session.run("SET SESSION sql_log_bin = 0")?;
         session.run(&format!("DROP SCHEMA IF EXISTS {NAME}"))?;
         session

@@ -152,7 +152,7 @@ fn why_forbidden(e: &Error) -> Option<String> {
         // --read-only, --innodb-read-only.
         1290 | 1836 => Some(READ_ONLY.to_owned()),
         // A privilege for a schema, a table, a setting; for encryption.
-        1044 | 1142 | 1227 | 3825 | 3826 => Some(format!(
+        1044 | 1142 | 1227 | 3826 | 3827 => Some(format!(
             "the account lacks a privilege for the schema {NAME}: {why}. docs/ENCRYPTING.md lists what it needs"
         )),
         _ => None,

@@ -7,12 +7,14 @@ mod connecting;
 mod host;
 mod load;
 mod names;
+mod own_objects;
 mod places;
 mod session_defaults;
 mod small;
 
 pub use biobank::under_load;
 pub use connecting::as_the_mysql_client;
+pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_rest_is_verified};
 pub use places::every_place_is_searched_or_named;
 pub use session_defaults::hostile_session_defaults;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
