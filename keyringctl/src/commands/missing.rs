@@ -5,6 +5,7 @@ use super::secret;
 use super::stat::{is_missing, is_there, metadata};
 use crate::error::Error;
 use crate::host::accounts;
+use crate::server::{LoadedAs, ServerKeyring};
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::store::real::effective_user;
@@ -31,6 +32,35 @@ pub(super) fn remedy(keyring: &Path, path: &Path, secret: &secret::Args) -> Stri
     match directory(path, Some(keyring)) {
         Some(install) => format!("create its directory with `{install}`, then create a new copy: {sync}"),
         None => format!("create a new one: {sync}"),
+    }
+}
+
+/// What to do about the keyring of a running server that is not ATTACHED.
+pub(super) fn of_server(keyring: &ServerKeyring) -> Vec<String> {
+    match (&keyring.way, keyring.state.as_str()) {
+        (LoadedAs::None, _) => {
+            return vec!["run keyringctl setup, then restart the server".to_owned()];
+        }
+        (LoadedAs::Other(_), _) => {
+            return vec![
+                "import its keys into a keyring of this program: keyringctl import --help".to_owned(),
+            ];
+        }
+        (_, "DETACHED") => {
+            let paths: Vec<_> = keyring.paths.iter().map(|path| path.shown()).collect();
+            return vec![format!("mount a volume with a copy ({}): no restart is needed", paths.join(", "))];
+        }
+        (_, "DEGRADED") => {}
+        _ => return vec!["find out why: keyringctl doctor".to_owned()],
+    }
+    let lost = keyring.paths.iter().find(|path| !is_there(path));
+    let other = keyring.paths.iter().find(|path| is_there(path));
+    match lost.zip(other) {
+        Some((lost, other)) => vec![
+            format!("mount the volume of {}", lost.shown()),
+            format!("or, if that copy is lost, {}", remedy(other, lost, &secret::Args::default())),
+        ],
+        None => vec!["find out which copy is not up to date: keyringctl doctor".to_owned()],
     }
 }
 

@@ -19,6 +19,8 @@ pub struct ServerFiles {
     pub directories: Vec<PathBuf>,
     /// InnoDB's data files, each with the name of its tablespace.
     pub tablespaces: BTreeMap<PathBuf, String>,
+    /// The beginning of the paths of a replica's relay logs.
+    pub relay_logs: Option<PathBuf>,
     /// Where the server writes what a client changes, the most special place first.
     pub written: Vec<FilePlace>,
     /// Where the server writes too, but nothing of a change that is not replicated and needs no temporary file.
@@ -57,6 +59,7 @@ impl ServerFiles {
         let (written, unsearched) = written::places(&variables, &datadir, &files);
         Ok(ServerFiles {
             directories: directories(&variables, &datadir, &files),
+            relay_logs: variables.get("relay_log_basename").map(|base| absolute(&datadir, base)),
             tablespaces: files.into_iter().map(|file| (file.path, file.tablespace)).collect(),
             written,
             unsearched,

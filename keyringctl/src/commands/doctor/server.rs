@@ -3,6 +3,7 @@
 
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
+use crate::commands::missing;
 use crate::commands::server::Args;
 use crate::server::{LoadedAs, ServerKeyring};
 use crate::show::Shown;
@@ -77,7 +78,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
                 STATE,
                 format!("the running server is DEGRADED: {current} of {all} copies are up to date{last}"),
                 "New keys are on fewer volumes than they should be.",
-                &["mount the missing volume, or replace the copy: keyringctl sync --help".to_owned()],
+                &missing::of_server(keyring),
             );
         }
         "DETACHED" => {
@@ -86,7 +87,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
                 STATE,
                 format!("the running server is DETACHED: it cannot reach or change any copy{last}"),
                 "It still reads keys from memory, but can store no new key. After a restart it would have no keys.",
-                &["mount a volume with a copy; no restart is needed".to_owned()],
+                &missing::of_server(keyring),
             );
         }
         other => {

@@ -24,11 +24,10 @@ pub(super) fn recreate(job: &mut Job<'_>, limit: Duration) -> Result<Step> {
     let is_active = |state: &str| state == "active";
     let spare_exists = spaces.iter().any(|(name, _)| name == SPARE);
     // The server's own two are inactive only after an interrupted run. Others may have been deactivated on purpose, and
-    // are empty then.
-    let selected: Vec<_> = spaces
-        .iter()
-        .filter(|(name, state)| name != SPARE && (is_active(state) || name.starts_with(OWN)))
-        .collect();
+    // stay so.
+    let others = spaces.iter().filter(|(name, _)| name != SPARE);
+    let (selected, deactivated): (Vec<_>, Vec<_>) =
+        others.partition(|(name, state)| is_active(state) || name.starts_with(OWN));
     for (name, _) in selected.iter().filter(|(_, state)| !is_active(state)) {
         job.work.run(&activate(name))?;
     }
@@ -41,8 +40,9 @@ pub(super) fn recreate(job: &mut Job<'_>, limit: Duration) -> Result<Step> {
         }
     }
     let mut step = Step::Done;
-    for (name, _) in selected {
-        step = recreate_one(job, name, limit)?;
+    let all = selected.iter().map(|space| (space, Afterwards::Active));
+    for ((name, _), afterwards) in all.chain(deactivated.iter().map(|space| (space, Afterwards::Inactive))) {
+        step = recreate_one(job, name, limit, afterwards)?;
         if let Step::Stopped = step {
             break;
         }
@@ -64,16 +64,33 @@ fn is_empty(name: &str) -> String {
     )
 }
 
-fn recreate_one(job: &mut Job<'_>, name: &str, limit: Duration) -> Result<Step> {
+/// The state in which a tablespace is left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    Active,
+    Inactive,
+}
+
+fn recreate_one(job: &mut Job<'_>, name: &str, limit: Duration, afterwards: Afterwards) -> Result<Step> {
     let what = format!("undo tablespace {name} recreated");
     let began = Instant::now();
+    // The server recreates its file only when it becomes inactive.
+    if afterwards == Afterwards::Inactive
+        && let Err(e) = job.work.run(&activate(name))
+    {
+        job.note_failure(&what, e)?;
+        return Ok(Step::Done);
+    }
     if let Err(e) = job.work.run(&format!("ALTER UNDO TABLESPACE {} SET INACTIVE", quoted(name))) {
         job.note_failure(&what, e)?;
         return Ok(Step::Done);
     }
     let emptied = job.wait_until(&is_empty(name), limit);
     // Even if it was not emptied, it must be active again.
-    let active = job.work.run(&activate(name));
+    let active = match afterwards {
+        Afterwards::Active => job.work.run(&activate(name)),
+        Afterwards::Inactive => Ok(()),
+    };
     if emptied? {
         match active {
             Ok(()) => job.record_done(&what, 0, began.elapsed()),

@@ -3,6 +3,8 @@
 
 use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
 use crate::server::{Inventory, Settings};
+use crate::show::Shown;
+use std::path::Path;
 
 pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     let settings = &inventory.settings;
@@ -69,7 +71,7 @@ fn late(settings: &Settings, name: &str) -> Option<DataPlace> {
         about: "set only with SET PERSIST or SET GLOBAL, which the server applies too late during startup: after a crash, it first writes old values of rows unencrypted"
             .to_owned(),
         remedy: Remedy::ByHand(format!(
-            "add {name} = {value} to the group [mysqld] of the server's option file, then run RESET PERSIST IF EXISTS {name};"
+            "add to the group [mysqld] of the server's option file: {name} = {value}; then run in the server: RESET PERSIST IF EXISTS {name}; and restart it when you can"
         )),
     })
 }
@@ -173,6 +175,8 @@ fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, wha
     let on =
         settings.is_on(switch) && settings.get("log_output").is_none_or(|o| !o.eq_ignore_ascii_case("NONE"));
     let path = settings.get(file).unwrap_or_default();
+    // A relative path is below the data directory.
+    let place = Path::new(settings.get("datadir").unwrap_or_default()).join(path);
     DataPlace {
         kind,
         name: format!("{} {path}", kind.to_string().replace('-', " ")),
@@ -184,7 +188,7 @@ fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, wha
             "off; an old file may still exist".to_owned()
         },
         remedy: if on {
-            Remedy::ByHand(format!("run SET PERSIST {switch} = OFF; and delete {path}"))
+            Remedy::ByHand(format!("mysql -e 'SET PERSIST {switch} = OFF' && rm -f {}", place.shown()))
         } else {
             Remedy::None
         },

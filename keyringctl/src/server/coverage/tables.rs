@@ -47,6 +47,15 @@ fn table(table: &Table) -> Option<DataPlace> {
         TableLocation::Engine(engine) if engine == "MEMORY" || engine == "BLACKHOLE" => {
             item(PlaceKind::OtherEngine, PlaceState::Unused, format!("{engine} tables store no rows on disk"), Remedy::None)
         }
+        TableLocation::Engine(engine) if engine == "MRG_MYISAM" => item(
+            PlaceKind::OtherEngine,
+            PlaceState::Unused,
+            "a MERGE table has no rows of its own, and cannot be read when its tables are no longer MyISAM: replace it with a view".to_owned(),
+            Remedy::None,
+        ),
+        TableLocation::Engine(engine) if engine == "FEDERATED" => {
+            item(PlaceKind::OtherEngine, PlaceState::Unused, "the rows of a FEDERATED table are on another server".to_owned(), Remedy::None)
+        }
         TableLocation::Engine(engine) => item(
             PlaceKind::OtherEngine,
             PlaceState::Clear,

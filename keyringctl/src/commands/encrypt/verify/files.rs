@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads every page and block of a server's files on this machine and compares them with what the server reports.
 
+use super::file_remedies::FileRemedies;
 use super::finding::VerifyFinding;
 use super::sizes;
 use crate::commands::output::counted;
@@ -58,6 +59,7 @@ pub(in crate::commands) fn check(
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
     let mut seen = FileTotals { with_keys: keyring.is_some(), ..FileTotals::default() };
     let by_server = encrypted_by_server(inventory);
+    let remedies = FileRemedies { files, tables: &inventory.tables, binary_logs: &inventory.binary_logs };
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
         let forms = match tablespace::count_forms(&report.path, report.kind) {
             _ if matches!(report.state, FileState::Unreadable | FileState::NotChecked) => {
@@ -77,7 +79,7 @@ pub(in crate::commands) fn check(
         seen.encrypted += forms.encrypted;
         seen.clear += forms.clear;
         let reported = files.tablespaces.get(&report.path).and_then(|name| by_server.get(name)).copied();
-        findings.extend(judge(report, forms, reported, keyring.is_some()));
+        findings.extend(judge(report, forms, reported, keyring.is_some(), &remedies));
     }
     let devices = files.tablespaces.keys().filter(|path| is_device(path));
     findings.extend(devices.map(|path| {
@@ -141,6 +143,7 @@ fn judge(
     forms: FormCounts,
     reported: Option<bool>,
     with_keys: bool,
+    remedies: &FileRemedies<'_>,
 ) -> Option<VerifyFinding> {
     let what = report.path.shown();
     let kind = kind(report.kind);
@@ -188,33 +191,11 @@ fn judge(
             format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
         }
     };
-    Some(VerifyFinding::new(kind, what, why, remedy(report.kind, reported.is_some())))
+    Some(VerifyFinding::new(kind, what, why, remedies.of(report.kind, &report.path)))
 }
 
 fn notes(report: &FileReport) -> String {
     if report.notes.is_empty() { String::new() } else { format!(": {}", report.notes.join("; ")) }
-}
-
-/// What to do about an unencrypted file. Only one that the server does not know may be a leftover.
-fn remedy(kind: tablespace::DataFileKind, server_knows_it: bool) -> Option<String> {
-    use tablespace::DataFileKind as File;
-    Some(
-        match kind {
-            File::Doublewrite => {
-                "run SET GLOBAL innodb_fast_shutdown = 0, stop the server, delete the file, and start the server: it recreates the file"
-            }
-            File::BinaryLog => "when replicas and backups have it: keyringctl encrypt apply --purge-binary-logs",
-            File::Undo | File::Redo | File::Dictionary => "keyringctl encrypt apply",
-            File::Table | File::General if server_knows_it => "keyringctl encrypt apply",
-            File::TransferKey => "delete it: it holds the unprotected key of an exported table",
-            File::OtherEngine => "ALTER TABLE ... ENGINE = InnoDB, ENCRYPTION = 'Y'",
-            File::Table | File::General => {
-                "keyringctl encrypt apply; if the file belongs to no table, it is a leftover: delete it while no ALTER TABLE runs"
-            }
-            _ => return None,
-        }
-        .to_owned(),
-    )
 }
 
 fn kind(kind: tablespace::DataFileKind) -> PlaceKind {

@@ -3,6 +3,7 @@
 //! texts that it writes and searches for.
 
 mod canary;
+mod file_remedies;
 pub(in crate::commands) mod files;
 pub(in crate::commands) mod finding;
 mod redo_log;
@@ -11,6 +12,7 @@ mod undone;
 
 use super::plan::keyring_line;
 use super::{server, sizes};
+use crate::commands::missing;
 use crate::commands::output::{Output, counted};
 use crate::commands::secret;
 use crate::commands::verdict::Verdict;
@@ -106,12 +108,7 @@ fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
     let line = keyring_line(keyring);
     let fine = keyring.is_ours() && matches!(keyring.state.as_str(), "ATTACHED" | "READ_ONLY");
     let finding = || {
-        VerifyFinding::new(
-            PlaceKind::Setting,
-            "keyring",
-            line,
-            Some("see docs/OPERATIONS.md, 'States'".to_owned()),
-        )
+        VerifyFinding::new(PlaceKind::Setting, "keyring", line, Some(missing::of_server(keyring).join(" ")))
     };
     if fine { Vec::new() } else { vec![finding()] }
 }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What to do about an unencrypted file, with the names that the server gives it.
+
+use crate::server::{BinaryLog, ServerFiles, Table, quoted_text};
+use crate::show::Shown;
+use crate::tablespace::DataFileKind;
+use std::path::Path;
+
+const APPLY: &str = "keyringctl encrypt apply";
+
+/// What is known of a server's files.
+pub(super) struct FileRemedies<'a> {
+    pub files: &'a ServerFiles,
+    pub tables: &'a [Table],
+    pub binary_logs: &'a [BinaryLog],
+}
+
+impl FileRemedies<'_> {
+    /// How to encrypt the content of a file, or to get rid of it.
+    pub(super) fn of(&self, kind: DataFileKind, path: &Path) -> Option<String> {
+        use DataFileKind as File;
+        let is_known = self.files.tablespaces.contains_key(path);
+        Some(match kind {
+            File::Doublewrite => format!(
+                "run in the server: SET GLOBAL innodb_fast_shutdown = 0; then stop it, rm {}, and start it: it recreates the file",
+                path.shown()
+            ),
+            File::BinaryLog => self.log(path),
+            File::Redo | File::Dictionary => APPLY.to_owned(),
+            File::Undo | File::Table | File::General if is_known => APPLY.to_owned(),
+            File::Undo => leftover("no undo tablespace of the server", path),
+            File::Table | File::General => {
+                self.discarded(path).unwrap_or_else(|| leftover("no table or tablespace of the server", path))
+            }
+            File::TransferKey => {
+                format!("rm {}: it holds the unprotected key of an exported table", path.shown())
+            }
+            File::OtherEngine => self.other_engine(path),
+            _ => return None,
+        })
+    }
+
+    /// A binary log or relay log.
+    fn log(&self, path: &Path) -> String {
+        if let Some(channel) = self.channel(path) {
+            let of = channel.map_or_else(String::new, |name| format!(" FOR CHANNEL {}", quoted_text(&name)));
+            return format!(
+                "START REPLICA{of}; the replica deletes the file when it has applied it and received more. Or, if the channel is no longer needed: STOP REPLICA{of}; RESET REPLICA ALL{of};"
+            );
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if self.binary_logs.iter().any(|log| log.name == name) {
+            return "when replicas and backups have it: keyringctl encrypt apply --purge-binary-logs"
+                .to_owned();
+        }
+        format!(
+            "the server does not list this binary log. When no replica and no backup needs it: rm {}",
+            path.shown()
+        )
+    }
+
+    /// The replication channel, if a file is a relay log of a channel that has a name or none.
+    fn channel(&self, path: &Path) -> Option<Option<String>> {
+        let base = self.files.relay_logs.as_ref()?;
+        let name = path.file_name()?.to_str()?.strip_prefix(base.file_name()?.to_str()?)?;
+        if path.parent() != base.parent() {
+            return None;
+        }
+        let (channel, number) = name.rsplit_once('.')?;
+        number.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
+        match channel.strip_prefix('-') {
+            None if channel.is_empty() => Some(None),
+            None => None,
+            Some(encoded) => Some(Some(decode(encoded).unwrap_or_else(|| encoded.to_owned()))),
+        }
+    }
+
+    /// The file of a table whose tablespace was discarded.
+    fn discarded(&self, path: &Path) -> Option<String> {
+        let table = self.table(path).filter(|table| table.discarded)?;
+        Some(format!(
+            "ALTER TABLE {0} IMPORT TABLESPACE; then: {APPLY}. Or, if its rows are not needed: DROP TABLE {0};",
+            table.quoted()
+        ))
+    }
+
+    /// The file of a table of an engine other than InnoDB.
+    fn other_engine(&self, path: &Path) -> String {
+        match self.table(path) {
+            Some(table) if table.schema == "mysql" => {
+                format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {};", table.quoted())
+            }
+            Some(table) => format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()),
+            None => leftover("no table that this account can see", path),
+        }
+    }
+
+    /// The table whose file this is: its directory is the schema.
+    fn table(&self, path: &Path) -> Option<&Table> {
+        let stem = path.file_stem()?.to_str()?;
+        let schema = decode(path.parent()?.file_name()?.to_str()?)?;
+        let table = decode(stem.split("#p#").next()?.split("#P#").next()?)?;
+        self.tables.iter().find(|t| t.schema == schema && t.name == table)
+    }
+}
+
+/// A file of nobody. A statement that runs now may own it a moment later.
+fn leftover(whose: &str, path: &Path) -> String {
+    format!(
+        "{whose} uses this file. If that is still so when you run this again while no ALTER TABLE runs: rm {}",
+        path.shown()
+    )
+}
+
+/// Decodes a name as the server encodes it for files: `-` is `@002d`. `None` if it has letters that only the server can
+/// decode.
+fn decode(name: &str) -> Option<String> {
+    let mut units = Vec::new();
+    let mut rest = name;
+    while let Some(at) = rest.find('@') {
+        units.extend(rest.get(..at)?.encode_utf16());
+        units.push(u16::from_str_radix(rest.get(at + 1..at + 5)?, 16).ok()?);
+        rest = rest.get(at + 5..)?;
+    }
+    units.extend(rest.encode_utf16());
+    String::from_utf16(&units).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn names_of_files_are_decoded() {
+        assert_eq!(decode("a@002db_c").as_deref(), Some("a-b_c"));
+        assert_eq!(decode("@6f22"), Some("\u{6f22}".to_owned()));
+        assert_eq!(decode("@1o"), None);
+    }
+
+    #[test]
+    fn a_relay_log_belongs_to_a_channel() {
+        let files =
+            ServerFiles { relay_logs: Some(PathBuf::from("/d/h-relay-bin")), ..ServerFiles::default() };
+        let remedies = FileRemedies { files: &files, tables: &[], binary_logs: &[] };
+        let channel = |path: &str| remedies.channel(Path::new(path));
+        assert_eq!(channel("/d/h-relay-bin.000002"), Some(None));
+        assert_eq!(channel("/d/h-relay-bin-c@002d2.000002"), Some(Some("c-2".to_owned())));
+        for other in
+            ["/d/h-relay-bin.index", "/d/binlog.000001", "/e/h-relay-bin.000001", "/d/h-relay-binary.000001"]
+        {
+            assert_eq!(channel(other), None, "{other}");
+        }
+    }
+}
