@@ -68,6 +68,9 @@ const TESTS: &[(&str, Needs, fn())] = &[
         Nothing,
         encrypt::without_the_canary_the_rest_is_verified,
     ),
+    ("encrypt::no_errant_transactions_on_a_replica", Nothing, encrypt::no_errant_transactions_on_a_replica),
+    ("encrypt::a_source_asks_what_its_replicas_get", Nothing, encrypt::a_source_asks_what_its_replicas_get),
+    ("encrypt::a_member_of_a_group", Nothing, encrypt::a_member_of_a_group),
     ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),
     ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
     (

@@ -182,7 +182,9 @@ fn work(
             return Ok(Step::Stopped);
         }
     }
-    if let Step::Stopped = tables::apply(job, &selected, here, direction, args.lock_wait)? {
+    if let Step::Stopped =
+        tables::apply(job, &selected, here, direction, args.lock_wait, args.replication.is_repeated(role))?
+    {
         return Ok(Step::Stopped);
     }
     if !args.covers_all() {

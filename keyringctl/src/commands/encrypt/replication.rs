@@ -87,7 +87,7 @@ impl Replication {
         let mut notes = about(role);
         if self.is_repeated(role) {
             notes.push(
-                "The replicas repeat the ALTER statements, but change no settings, undo tablespaces or redo logs: run apply on each of them too"
+                "The replicas repeat the ALTER statements. A table that they may refuse is refused here too, so that their replication does not stop: use --skip-binary-log for it"
                     .to_owned(),
             );
         } else if self.skips_binary_log(role) {

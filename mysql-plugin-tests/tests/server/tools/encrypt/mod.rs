@@ -9,6 +9,7 @@ mod load;
 mod names;
 mod own_objects;
 mod places;
+mod replication;
 mod session_defaults;
 mod small;
 
@@ -16,5 +17,8 @@ pub use biobank::under_load;
 pub use connecting::as_the_mysql_client;
 pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_rest_is_verified};
 pub use places::every_place_is_searched_or_named;
+pub use replication::{
+    a_member_of_a_group, a_source_asks_what_its_replicas_get, no_errant_transactions_on_a_replica,
+};
 pub use session_defaults::hostile_session_defaults;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};

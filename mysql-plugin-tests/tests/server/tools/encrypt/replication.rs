@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl encrypt` on a replica, on a source with replicas, and on a member of a group.
+
+use super::command::{encrypt, encrypt_json};
+use super::host::{host, tables_in_clear};
+use mysql_plugin_tests::rig::{Feature, Host, Keyring, Server, Volume, needs, place, told, wait_until};
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const ROWS: &str = "CREATE SCHEMA clinic;
+    CREATE TABLESPACE archive ADD DATAFILE 'archive.ibd';
+    CREATE TABLE clinic.patients (id INT PRIMARY KEY, name VARCHAR(60));
+    CREATE TABLE clinic.visits (id INT PRIMARY KEY, patient INT, FOREIGN KEY (patient) REFERENCES clinic.patients (id));
+    CREATE TABLE clinic.old (id INT PRIMARY KEY) TABLESPACE archive;
+    INSERT INTO clinic.patients VALUES (1, 'Astrid');
+    INSERT INTO clinic.visits VALUES (1, 1)";
+
+/// Returns a host for a server with GTIDs, and its port on the loopback interface.
+fn member(id: u32) -> (Host, u16) {
+    needs(Feature::Option("skip-replica-start"));
+    // A port that is free at this moment.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let host = host()
+        .option("--skip-networking=OFF")
+        .option("--bind-address=127.0.0.1")
+        .option(format!("--port={port}"))
+        .option(format!("--server-id={id}"))
+        .option("--gtid-mode=ON")
+        .option("--enforce-gtid-consistency=ON")
+        .option("--log-bin=binlog");
+    (host, port)
+}
+
+fn follow_source(replica: &Server, port: u16) {
+    replica.sql(&format!(
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={port}, SOURCE_USER='replica',
+             SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_CONNECT_RETRY=1;
+         START REPLICA"
+    ));
+}
+
+fn create_source(source: &Server) {
+    source.sql("CREATE USER replica@localhost; GRANT REPLICATION SLAVE ON *.* TO replica@localhost");
+    source.sql(ROWS);
+}
+
+/// Waits until the replica has all transactions of the source.
+fn is_up_to_date(replica: &Server, source: &Server) {
+    let all = source.value::<String>("SELECT @@gtid_executed");
+    let query = format!("SELECT GTID_SUBSET('{all}', @@gtid_executed)");
+    assert!(
+        wait_until(LIMIT, || replica.value::<u32>(&query) == 1),
+        "{all} is not repeated: {:?}",
+        applier_errors(replica)
+    );
+}
+
+fn applier_errors(replica: &Server) -> Vec<(u32, String)> {
+    replica.rows(
+        "SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.replication_applier_status_by_worker
+         WHERE LAST_ERROR_NUMBER > 0",
+    )
+}
+
+/// How many of a server's transactions it made itself.
+fn own_transactions(server: &Server) -> u32 {
+    server.value("SELECT LOCATE(@@server_uuid, @@gtid_executed)")
+}
+
+/// Returns what a run says that must be refused.
+fn refusal(host: &Host, args: &[&str]) -> String {
+    let output = encrypt(host, args);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    told(&output)
+}
+
+/// Runs the steps that a refusal prints, exactly as printed: statements in the server, and the command in a shell. Returns
+/// what the command says.
+fn follow(server: &Server, refusal: &str) -> String {
+    let steps: Vec<_> = refusal.lines().filter_map(|line| line.strip_prefix("        ")).collect();
+    assert!(steps.len() >= 3, "{refusal}");
+    let mut says = String::new();
+    for step in steps {
+        if step.ends_with(';') {
+            server.sql(step);
+            continue;
+        }
+        let programs = place().keyringctl.parent().unwrap().display().to_string();
+        let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+        let output = Command::new("sh").args(["-c", step]).env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{step}: {}", told(&output));
+        says.push_str(&told(&output));
+    }
+    says
+}
+
+/// A replica that is super_read_only is encrypted, rotated and decrypted by the steps that the refusals print. It gets no
+/// transaction of its own, replication goes on, and it is super_read_only again.
+pub fn no_errant_transactions_on_a_replica() {
+    let volumes = [Volume::directory(), Volume::directory()];
+    let keyrings = volumes.each_ref().map(Keyring::init);
+    let (host, port) = member(1);
+    let source = host.keyring(&keyrings[0]).start();
+    create_source(&source);
+    let host = member(2).0.keyring(&keyrings[1]);
+    let replica = host.start();
+    follow_source(&replica, port);
+    is_up_to_date(&replica, &source);
+    replica.sql("SET GLOBAL super_read_only = ON");
+    let checked = |what: &str| {
+        assert_eq!(
+            own_transactions(&replica),
+            0,
+            "{what}: {:?}",
+            replica.rows::<String>("SELECT @@gtid_executed")
+        );
+        assert_eq!(replica.value::<u32>("SELECT @@super_read_only"), 1, "{what}");
+        let number: u32 = source.value("SELECT MAX(id) + 1 FROM clinic.patients");
+        source.sql(&format!(
+            "INSERT INTO clinic.patients VALUES ({number}, 'Birger'); CREATE TABLE clinic.t{number} (id INT PRIMARY KEY)"
+        ));
+        is_up_to_date(&replica, &source);
+        assert_eq!(replica.value::<u32>("SELECT MAX(id) FROM clinic.patients"), number, "{what}");
+    };
+
+    let plan = told(&encrypt(&host, &["plan"]));
+    assert!(
+        plan.contains("replica of the source 127.0.0.1:") && plan.contains("super_read_only = OFF"),
+        "{plan}"
+    );
+    let refused = refusal(&host, &["apply", "--purge-binary-logs"]);
+    assert!(tables_in_clear(&replica) > 2 && refused.contains("nothing was changed"), "{refused}");
+    let says = follow(&replica, &refused);
+    assert!(says.contains("only this server changes"), "{says}");
+    assert_eq!(tables_in_clear(&replica), 0, "{says}");
+    assert!(tables_in_clear(&source) > 2);
+    checked("after apply");
+    assert_eq!(tables_in_clear(&replica), 0, "a table that the source has created");
+
+    let keys = || keyrings[1].ids("INNODBKey-").len();
+    let before = keys();
+    let refused = refusal(&host, &["rotate"]);
+    assert_eq!(keys(), before);
+    follow(&replica, &refused);
+    assert_eq!(keys(), before + 1);
+    let rotated = encrypt(&host, &["rotate", "--only-binary-logs"]);
+    assert!(rotated.status.success(), "{}", told(&rotated));
+    checked("after rotate");
+
+    // Findings are no concern here.
+    replica.sql("SET GLOBAL super_read_only = OFF");
+    let verified = encrypt(&host, &["verify"]);
+    assert!(verified.status.code().is_some_and(|code| code < 2), "{}", told(&verified));
+    replica.sql("SET GLOBAL super_read_only = ON");
+    checked("after verify");
+
+    follow(&replica, &refusal(&host, &["apply", "--undo", "--all"]));
+    assert!(tables_in_clear(&replica) > 2);
+    checked("after --undo");
+
+    // It remains a replica while its channel is stopped, until the channel is removed as printed.
+    replica.sql("STOP REPLICA; SET GLOBAL super_read_only = OFF");
+    let refused = refusal(&host, &["apply", "--replicate"]);
+    let (_, forget) = refused.split_once("first run ").expect("what to do");
+    let applied = encrypt(&host, &["apply", "--only", "clinic.visits"]);
+    assert!(applied.status.success(), "{}", told(&applied));
+    assert_eq!(own_transactions(&replica), 0);
+    replica.sql(forget.lines().next().unwrap());
+    let applied = encrypt(&host, &["apply", "--only", "clinic.patients"]);
+    assert!(applied.status.success(), "{}", told(&applied));
+    assert_ne!(own_transactions(&replica), 0, "a server of its own writes its binary log");
+    replica.stop();
+    source.stop();
+}
+
+/// A source with a connected replica changes nothing until it is told what the replica gets. A replica without a keyring
+/// stops, and goes on when it has one. What a replica would refuse is refused on the source.
+pub fn a_source_asks_what_its_replicas_get() {
+    let volumes = [Volume::directory(), Volume::directory()];
+    let keyrings = volumes.each_ref().map(Keyring::init);
+    let (host, port) = member(1);
+    let host = host.keyring(&keyrings[0]);
+    let source = host.start();
+    create_source(&source);
+    let bare = member(2).0;
+    let replica = bare.start();
+    follow_source(&replica, port);
+    // As after an upgrade from a server with other defaults.
+    let columns: String = (1..=60).map(|i| format!("c{i} CHAR(200), ")).collect();
+    let wide = format!(
+        "CREATE TABLE clinic.wide (id INT PRIMARY KEY, {columns} z INT) ROW_FORMAT=COMPACT CHARSET=latin1"
+    );
+    is_up_to_date(&replica, &source);
+    for server in [&source, &replica] {
+        server.sql(&format!("SET sql_log_bin = 0; SET innodb_strict_mode = 0; {wide}"));
+    }
+
+    let version: String = source.value("SELECT SUBSTRING_INDEX(@@version, '-', 1)");
+    let refused = refusal(&host, &["apply"]);
+    let replica_is = format!("1 replica is connected: localhost (mysqld {version})");
+    assert!(refused.contains(&replica_is) && refused.contains("--replicate"), "{refused}");
+    assert!(refused.contains("each must have a keyring"), "{refused}");
+    let plan = told(&encrypt(&host, &["plan"]));
+    assert!(plan.contains(&replica_is) && plan.contains("--skip-binary-log"), "{plan}");
+    assert!(refusal(&host, &["rotate"]).contains(&replica_is));
+
+    let transactions = || source.value::<String>("SELECT @@gtid_executed");
+    let before = transactions();
+    let applied = encrypt(&host, &["apply", "--skip-binary-log", "--only", "clinic.visits"]);
+    assert!(applied.status.success(), "{}", told(&applied));
+    assert_eq!(transactions(), before);
+
+    let replicated = ["apply", "--replicate", "--only", "clinic.*"];
+    let (code, report) = encrypt_json(&host, &replicated);
+    let failed = report["failed"].as_array().unwrap();
+    assert!(code == 1 && failed.len() == 1 && failed[0]["what"] == "clinic.wide", "{report:#}");
+    let stopped = || applier_errors(&replica).first().is_some_and(|(code, _)| *code == 3185);
+    assert!(wait_until(LIMIT, stopped), "{:?}", applier_errors(&replica));
+    replica.stop();
+    let replica = bare.keyring(&keyrings[1]).start();
+    replica.sql("START REPLICA");
+    is_up_to_date(&replica, &source);
+    let in_clear = "SELECT name FROM information_schema.innodb_tablespaces
+                    WHERE space_type = 'Single' AND encryption = 'N' AND name LIKE 'clinic/%' ORDER BY name";
+    // The first was encrypted with --skip-binary-log.
+    assert_eq!(replica.rows::<String>(in_clear), ["clinic/visits", "clinic/wide"]);
+    assert_eq!(source.rows::<String>(in_clear), ["clinic/wide"]);
+    let applied = encrypt(&host, &["apply", "--skip-binary-log", "--only", "clinic.wide"]);
+    assert!(applied.status.success(), "{}", told(&applied));
+
+    let keys = || keyrings[1].ids("INNODBKey-").len();
+    let before = keys();
+    let rotated = encrypt(&host, &["rotate", "--only-innodb", "--skip-binary-log"]);
+    assert!(rotated.status.success(), "{}", told(&rotated));
+    let rotated = encrypt(&host, &["rotate", "--only-innodb", "--replicate"]);
+    assert!(rotated.status.success(), "{}", told(&rotated));
+    is_up_to_date(&replica, &source);
+    assert_eq!(keys(), before + 1);
+    assert!(refusal(&host, &["rotate", "--replicate", "--skip-binary-log"]).contains("cannot be used with"));
+    replica.stop();
+    source.stop();
+}
+
+/// A member of a group is encrypted in the group and outside of it. It gets no transaction that the group lacks, and is taken
+/// back.
+pub fn a_member_of_a_group() {
+    const GROUP: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+    needs(Feature::Library("group_replication.so"));
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let (host, port) = member(1);
+    let local = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let host = host
+        .keyring(&keyring)
+        .option("--report-host=127.0.0.1")
+        .option(format!("--report-port={port}"))
+        .option("--plugin-load-add=group_replication.so")
+        .option(format!("--loose-group-replication-group-name={GROUP}"))
+        .option(format!("--loose-group-replication-local-address={local}"))
+        .option(format!("--loose-group-replication-group-seeds={local}"))
+        .option("--loose-group-replication-start-on-boot=OFF");
+    let server = host.start();
+    server.sql("SET GLOBAL group_replication_bootstrap_group = ON; START GROUP_REPLICATION");
+    server.sql("CREATE SCHEMA clinic; CREATE TABLE clinic.patients (id INT PRIMARY KEY)");
+    let transactions = || server.value::<String>("SELECT @@gtid_executed");
+    let before = transactions();
+    assert!(before.starts_with(GROUP) && own_transactions(&server) == 0, "{before}");
+
+    let plan = told(&encrypt(&host, &["plan"]));
+    assert!(plan.contains(&format!("member of the replication group {GROUP} (ONLINE, PRIMARY)")), "{plan}");
+    assert!(refusal(&host, &["apply", "--replicate"]).contains("member of the replication group"));
+    let applied = encrypt(&host, &["apply", "--only", "clinic.*"]);
+    assert!(applied.status.success(), "{}", told(&applied));
+    assert_eq!(transactions(), before);
+
+    server.sql("SET GLOBAL super_read_only = ON");
+    let refused = refusal(&host, &["apply"]);
+    assert!(
+        refused.contains("STOP GROUP_REPLICATION;") && refused.contains("START GROUP_REPLICATION;"),
+        "{refused}"
+    );
+    follow(&server, &refused);
+    assert_eq!(tables_in_clear(&server), 0);
+    server.sql("STOP GROUP_REPLICATION; SET GLOBAL super_read_only = ON");
+    follow(&server, &refusal(&host, &["rotate"]));
+    assert_eq!(own_transactions(&server), 0, "{}", transactions());
+    let state: String = server.value("SELECT MEMBER_STATE FROM performance_schema.replication_group_members");
+    assert_eq!(state, "ONLINE");
+    server.sql("STOP GROUP_REPLICATION");
+    server.stop();
+}
