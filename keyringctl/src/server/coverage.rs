@@ -3,9 +3,12 @@
 
 mod item;
 mod logs;
+mod obstacle;
 mod tables;
 
 pub use item::{DataPlace, PlaceKind, PlaceState, Remedy};
+pub use obstacle::Obstacle;
+pub use tables::stores_nothing;
 
 use super::Inventory;
 

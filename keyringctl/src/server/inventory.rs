@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Everything where a server stores data, and whether it is encrypted, as the server reports it.
 
+mod file_names;
+mod foreign_keys;
+mod innodb;
 mod settings;
 mod spaces;
+mod table;
 mod tables;
 
+pub use foreign_keys::ForeignKey;
 pub use settings::Settings;
-pub use spaces::{Tablespace, TablespaceKind};
-pub use tables::{ForeignKey, Table, TableLocation};
+pub use spaces::{Fault, Tablespace, TablespaceKind};
+pub use table::{Part, PartPlace, Table, TableLocation};
 
 use super::names::NameCase;
 use super::session::Session;
 use crate::error::Result;
 use serde::Serialize;
+use std::collections::BTreeMap;
+use tables::Stored;
 
 /// What a server stores.
 #[derive(Clone, Debug, Serialize)]
@@ -27,6 +34,12 @@ pub struct Inventory {
     pub tables: Vec<Table>,
     /// Tablespaces that do not belong to a single table.
     pub tablespaces: Vec<Tablespace>,
+    /// Whether the server reports a tablespace as encrypted, by its name; those of single tables too.
+    #[serde(skip)]
+    pub reported: BTreeMap<String, bool>,
+    /// A connection that may be rebuilding a table at the moment.
+    #[serde(skip)]
+    pub rebuilding: Option<u64>,
     /// References between tables.
     pub foreign_keys: Vec<ForeignKey>,
     /// Binary logs, the oldest first.
@@ -77,9 +90,8 @@ impl Inventory {
     /// What the server answers.
     pub fn query(session: &mut Session) -> Result<Inventory> {
         let settings = Settings::query(session)?;
-        let (mut tables, foreign_keys) = tables::all(session)?;
-        let tablespaces = spaces::all(session, &mut tables)?;
-        tables::find_places(session, &mut tables)?;
+        let Stored { mut tables, tablespaces, reported } = tables::all(session)?;
+        let rebuilds = tablespaces.iter().any(|space| space.kind == TablespaceKind::Leftover);
         // Those in the tablespace `mysql` are encrypted together with it.
         tables.retain(|t| t.place != TableLocation::Dictionary);
         Ok(Inventory {
@@ -91,7 +103,9 @@ impl Inventory {
             settings,
             tables,
             tablespaces,
-            foreign_keys,
+            reported,
+            rebuilding: if rebuilds { rebuilding(session)? } else { None },
+            foreign_keys: foreign_keys::all(session)?,
         })
     }
 
@@ -104,6 +118,19 @@ impl Inventory {
     pub fn related(&self, schema: &str, table: &str) -> usize {
         self.foreign_keys.iter().filter(|key| key.joins(schema, table)).count()
     }
+}
+
+/// Returns a connection that runs a statement which may rebuild a table.
+fn rebuilding(session: &mut Session) -> Result<Option<u64>> {
+    let own = session.id().to_string();
+    let rows = session.columns::<String>("SHOW FULL PROCESSLIST", &["Id", "Info"])?;
+    Ok(rows.into_iter().find_map(|row| {
+        let [Some(id), Some(statement)] = &row[..] else { return None };
+        let statement = statement.to_ascii_uppercase();
+        let rebuilds = ["ALTER", "CREATE", "DROP", "OPTIMIZE", "REPAIR", "TRUNCATE"];
+        let rebuilds = rebuilds.iter().any(|word| statement.contains(word));
+        if *id != own && rebuilds { id.parse().ok() } else { None }
+    }))
 }
 
 fn about(session: &mut Session) -> Result<ServerIdentity> {

@@ -20,14 +20,14 @@ mod session;
 mod session_settings;
 
 pub use arguments::from_arguments;
-pub use coverage::{DataPlace, PlaceKind, PlaceState, Remedy, coverage};
+pub use coverage::{DataPlace, Obstacle, PlaceKind, PlaceState, Remedy, coverage, stores_nothing};
 pub use creations::{Creations, StoredProgram};
 pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};
 pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_device};
 pub use inventory::{
-    BinaryLog, ForeignKey, Inventory, Schema, ServerIdentity, Settings, Table, TableLocation, Tablespace,
-    TablespaceKind,
+    BinaryLog, Fault, ForeignKey, Inventory, Part, PartPlace, Schema, ServerIdentity, Settings, Table,
+    TableLocation, Tablespace, TablespaceKind,
 };
 pub use keyring::{LoadedAs, ServerKeyring};
 pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};

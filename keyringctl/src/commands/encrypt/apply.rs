@@ -15,8 +15,8 @@ use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    Creations, DataPlace, DatadirAccess, Inventory, NameCase, Pattern, PlaceKind, PlaceState, Remedy, Role,
-    Schema, ServerKeyring, Table, TableLocation, coverage, full_name,
+    Creations, DataPlace, DatadirAccess, Inventory, NameCase, Obstacle, Pattern, PlaceKind, PlaceState,
+    Remedy, Role, Schema, ServerKeyring, Table, TableLocation, coverage, full_name,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl Args {
 fn needs_copy(table: &Table, direction: Direction) -> bool {
     match (&table.place, direction) {
         (TableLocation::Own, Direction::Encrypt) => table.is_own_and_clear(),
-        (TableLocation::Own, Direction::Undo) => table.encrypted_files > 0,
+        (TableLocation::Own, Direction::Undo) => table.has_encrypted(),
         (TableLocation::System, Direction::Encrypt) => true,
         _ => false,
     }
@@ -180,6 +180,12 @@ fn work(
         settings::apply(job, &inventory, &args.schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, direction)? {
             return Ok(Step::Stopped);
+        }
+    }
+    let (refused, selected): (Vec<_>, Vec<_>) = selected.into_iter().partition(|t| t.obstacle().is_some());
+    for table in refused {
+        if let Some(Obstacle { why, remedy }) = table.obstacle() {
+            job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));
         }
     }
     if let Step::Stopped =

@@ -8,7 +8,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
-    ServerKeyring, Table, TableLocation, TablespaceKind, coverage,
+    ServerKeyring, Table, TableLocation, TablespaceKind, coverage, stores_nothing,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -161,13 +161,22 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
         clear: (usize, u64),
         encrypted: (usize, u64),
         foreign: usize,
+        unknown: usize,
     }
     let mut schemas: BTreeMap<&str, SchemaSum> = BTreeMap::new();
     for table in &plan.server.tables {
         let sum = schemas.entry(&table.schema).or_default();
         let side = match &table.place {
-            TableLocation::Engine(_) => {
-                sum.foreign += usize::from(table.bytes > 0);
+            TableLocation::Engine(engine) => {
+                sum.foreign += usize::from(!stores_nothing(engine));
+                continue;
+            }
+            TableLocation::Unknown(_) => {
+                sum.unknown += 1;
+                continue;
+            }
+            TableLocation::Own if table.fault().is_some() => {
+                sum.unknown += 1;
                 continue;
             }
             // They are counted with their tablespaces.
@@ -184,7 +193,7 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
     };
     let rows: Vec<_> = schemas
         .iter()
-        .filter(|(_, s)| s.clear.0 + s.encrypted.0 + s.foreign > 0)
+        .filter(|(_, s)| s.clear.0 + s.encrypted.0 + s.foreign + s.unknown > 0)
         .map(|(name, s)| {
             vec![
                 (*name).to_owned(),
@@ -193,12 +202,17 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
                 s.encrypted.0.to_string(),
                 sizes::bytes(s.encrypted.1),
                 s.foreign.to_string(),
+                s.unknown.to_string(),
                 default(name),
             ]
         })
         .collect();
     out.block("\nTables with their own files");
-    table(out, &["schema", "unencrypted", "size", "encrypted", "size", "not InnoDB", "new tables"], &rows);
+    table(
+        out,
+        &["schema", "unencrypted", "size", "encrypted", "size", "not InnoDB", "not checked", "new tables"],
+        &rows,
+    );
     if args.tables {
         let rows: Vec<_> = plan
             .items

@@ -10,7 +10,8 @@ use std::time::Instant;
 pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<Step> {
     for space in &inventory.tablespaces {
         let is_selected = matches!(space.kind, TablespaceKind::Mysql | TablespaceKind::General);
-        if !is_selected || direction.is_reached(space.encrypted) {
+        // The server cannot use one that has a fault, which is reported as not checked.
+        if !is_selected || space.fault.is_some() || direction.is_reached(space.encrypted) {
             continue;
         }
         if let Step::Stopped = job.wait_until_allowed()? {

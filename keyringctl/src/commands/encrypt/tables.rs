@@ -139,9 +139,7 @@ mod tests {
             name: "visits".to_owned(),
             place: TableLocation::Own,
             bytes: 0,
-            files: 1,
-            encrypted_files: 0,
-            discarded: false,
+            parts: Vec::new(),
         };
         assert_eq!(
             statement(&table, Direction::Encrypt),

@@ -8,7 +8,7 @@ use super::transit::Transit;
 use crate::commands::encrypt::verify::files::FileTotals;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
 use crate::server::{
-    DataPlace, Inventory, PlaceKind, PlaceState, ServerIdentity, ServerKeyring, TableLocation,
+    DataPlace, Inventory, PlaceKind, PlaceState, ServerIdentity, ServerKeyring, TableLocation, stores_nothing,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -136,14 +136,14 @@ impl SchemaRow {
         for schema in &inventory.schemas {
             rows.entry(&schema.name).or_default().new_tables = Some(schema.default_encryption);
         }
-        for table in inventory.tables.iter().filter(|t| !t.discarded) {
+        for table in inventory.tables.iter().filter(|t| !t.is_discarded()) {
             let encrypted = match &table.place {
                 TableLocation::Own => table.is_encrypted(),
                 TableLocation::General(name) => {
                     inventory.tablespaces.iter().any(|s| s.name == *name && s.encrypted)
                 }
-                TableLocation::System | TableLocation::Dictionary => false,
-                TableLocation::Engine(_) if table.bytes == 0 => continue,
+                TableLocation::System | TableLocation::Dictionary | TableLocation::Unknown(_) => false,
+                TableLocation::Engine(engine) if stores_nothing(engine) => continue,
                 TableLocation::Engine(_) => false,
             };
             let row = rows.entry(&table.schema).or_default();

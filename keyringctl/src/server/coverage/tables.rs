@@ -2,11 +2,17 @@
 //! Tables, tablespaces and schema defaults.
 
 use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
-use crate::server::{Inventory, Schema, Table, TableLocation, Tablespace, TablespaceKind, quoted};
+use super::obstacle::Obstacle;
+use crate::server::{
+    Fault, Inventory, PartPlace, Schema, Table, TableLocation, Tablespace, TablespaceKind, quoted,
+};
 
 /// The details of the system tablespace.
 const ABOUT_SYSTEM: &str = "MySQL cannot encrypt ibdata1. It holds the change buffer, and keeps old entries of secondary indexes and rows of tables \
      that were once in it. To get rid of them, load a dump into a new instance";
+
+/// What to do about a table of which the server says nothing.
+const LOOK_AT_LOG: &str = "run this again; if it is still so, see the server's error log";
 
 pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     let tables = inventory.tables.iter().filter_map(table);
@@ -27,11 +33,19 @@ fn table(table: &Table) -> Option<DataPlace> {
     let quoted = table.quoted();
     Some(match &table.place {
         TableLocation::General(_) | TableLocation::Dictionary => return None,
-        TableLocation::Own if table.discarded => {
+        TableLocation::Unknown(why) => item(PlaceKind::Table, PlaceState::Unknown, why.clone(), Remedy::ByHand(LOOK_AT_LOG.to_owned())),
+        TableLocation::Own if table.is_discarded() => {
             item(PlaceKind::Table, PlaceState::Unused, "its tablespace was discarded".to_owned(), Remedy::None)
         }
+        TableLocation::Own if table.fault().is_some() => {
+            let Obstacle { why, remedy } = table.obstacle()?;
+            item(PlaceKind::Table, PlaceState::Unknown, why, Remedy::ByHand(remedy))
+        }
         TableLocation::Own if table.is_encrypted() => item(PlaceKind::Table, PlaceState::Encrypted, files(table), Remedy::None),
-        TableLocation::Own => item(PlaceKind::Table, PlaceState::Clear, files(table), Remedy::Apply),
+        TableLocation::Own => match table.obstacle() {
+            Some(Obstacle { why, remedy }) => item(PlaceKind::Table, PlaceState::Clear, why, Remedy::ByHand(remedy)),
+            None => item(PlaceKind::Table, PlaceState::Clear, files(table), Remedy::Apply),
+        },
         TableLocation::System => item(
             PlaceKind::SystemTable,
             PlaceState::Clear,
@@ -44,7 +58,7 @@ fn table(table: &Table) -> Option<DataPlace> {
             format!("a server log in a {engine} table, which MySQL cannot encrypt"),
             Remedy::ByHand(format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {quoted};")),
         ),
-        TableLocation::Engine(engine) if engine == "MEMORY" || engine == "BLACKHOLE" => {
+        TableLocation::Engine(engine) if stores_nothing(engine) => {
             item(PlaceKind::OtherEngine, PlaceState::Unused, format!("{engine} tables store no rows on disk"), Remedy::None)
         }
         TableLocation::Engine(engine) if engine == "MRG_MYISAM" => item(
@@ -65,22 +79,37 @@ fn table(table: &Table) -> Option<DataPlace> {
     })
 }
 
+/// Whether tables of an engine store no rows on disk.
+pub fn stores_nothing(engine: &str) -> bool {
+    matches!(engine, "MEMORY" | "BLACKHOLE")
+}
+
 /// Whether this is one of the CSV tables that the server writes logs to.
 fn is_log_table(table: &Table) -> bool {
     table.schema == "mysql" && matches!(table.name.as_str(), "general_log" | "slow_log")
 }
 
+/// How many partitions there are, and how many of them are encrypted.
 fn files(table: &Table) -> String {
-    match (table.encrypted_files, table.files) {
-        (_, 0 | 1) => String::new(),
-        (0, all) => format!("{all} partitions"),
-        (some, all) if some == all => format!("{all} partitions"),
-        (some, all) => format!("{some} of {all} partitions are encrypted"),
+    let encrypted = table.count(|place| *place == PartPlace::Own { encrypted: true });
+    let all = table.parts.len() - table.discarded().count();
+    let discarded = match table.discarded().count() {
+        0 => String::new(),
+        n => format!("; the tablespaces of {n} more were discarded"),
+    };
+    match (encrypted, all) {
+        (_, 0 | 1) if discarded.is_empty() => String::new(),
+        (some, all) if some == 0 || some == all => format!("{all} partitions{discarded}"),
+        (some, all) => format!("{some} of {all} partitions are encrypted{discarded}"),
     }
 }
 
 fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
-    let by_server = if space.encrypted { PlaceState::Encrypted } else { PlaceState::Clear };
+    let by_server = match space.fault {
+        Some(_) => PlaceState::Unknown,
+        None if space.encrypted => PlaceState::Encrypted,
+        None => PlaceState::Clear,
+    };
     let (kind, state, about, remedy) = match space.kind {
         TablespaceKind::Mysql => {
             (PlaceKind::MysqlTablespace, by_server, "the data dictionary, accounts, comments".to_owned(), Remedy::Apply)
@@ -101,12 +130,12 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
         TablespaceKind::FullText => {
             (PlaceKind::FullText, by_server, "encrypted with the table that it belongs to".to_owned(), Remedy::Apply)
         }
-        TablespaceKind::Leftover => (
-            PlaceKind::Leftover,
-            by_server,
-            "a statement is rebuilding a table, or was cancelled".to_owned(),
-            Remedy::ByHand(format!("while no ALTER TABLE runs: DROP TABLE {};", leftover_table(&space.name))),
-        ),
+        TablespaceKind::Leftover => leftover(space, by_server, inventory.rebuilding),
+        TablespaceKind::Unowned => (PlaceKind::Table, PlaceState::Unknown, String::new(), Remedy::None),
+    };
+    let (about, remedy) = match &space.fault {
+        Some(fault) => (fault.to_string(), Remedy::ByHand(fault_remedy(space, fault, inventory))),
+        None => (about, remedy),
     };
     let remedy = if state == PlaceState::Encrypted { Remedy::None } else { remedy };
     let name = match space.kind {
@@ -114,15 +143,41 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
         TablespaceKind::Temporary => "temporary tables".to_owned(),
         TablespaceKind::Mysql | TablespaceKind::General => format!("tablespace {}", space.name),
         TablespaceKind::Undo => format!("undo tablespace {}", space.name),
-        TablespaceKind::FullText | TablespaceKind::Leftover => space.name.clone(),
+        TablespaceKind::FullText | TablespaceKind::Leftover | TablespaceKind::Unowned => space.name.clone(),
     };
     DataPlace { kind, name, bytes: space.bytes, state, about, remedy }
 }
 
-/// Returns the name of the table `schema/#sql-1f_2` for a statement.
-fn leftover_table(name: &str) -> String {
-    let (schema, table) = name.split_once('/').unwrap_or(("", name));
-    format!("{}.{}", quoted(schema), quoted(table))
+/// Describes what a statement creates while it rebuilds a table. `rebuilding`: a connection that may be doing that.
+fn leftover(
+    space: &Tablespace,
+    state: PlaceState,
+    rebuilding: Option<u64>,
+) -> (PlaceKind, PlaceState, String, Remedy) {
+    let table = space.table.as_deref().unwrap_or(&space.name);
+    let (about, remedy) = match rebuilding {
+        Some(id) => (
+            format!("connection {id} may be rebuilding a table"),
+            "wait until its statement has ended, then run this again".to_owned(),
+        ),
+        None => (
+            "a statement that was rebuilding a table was cancelled".to_owned(),
+            format!("while no ALTER TABLE runs: DROP TABLE {table};"),
+        ),
+    };
+    (PlaceKind::Leftover, state, about, Remedy::ByHand(remedy))
+}
+
+/// What to do about a tablespace that the server cannot use.
+fn fault_remedy(space: &Tablespace, fault: &Fault, inventory: &Inventory) -> String {
+    let remedy = fault.remedy();
+    if space.kind != TablespaceKind::General || !matches!(fault, Fault::Missing(_) | Fault::Damaged(_)) {
+        return remedy;
+    }
+    let place = TableLocation::General(space.name.clone());
+    let tables = inventory.tables.iter().filter(|t| t.place == place).map(Table::quoted).collect::<Vec<_>>();
+    let drop = if tables.is_empty() { String::new() } else { format!("DROP TABLE {}; ", tables.join(", ")) };
+    format!("{remedy}; or, if its rows are not needed: {drop}DROP TABLESPACE {};", quoted(&space.name))
 }
 
 fn schema(schema: &Schema) -> DataPlace {

@@ -1,129 +1,138 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tables and where their rows are.
+//! All tables: those that the server shows to this account, and those that InnoDB has.
 
-use crate::error::Result;
-use crate::server::{Session, full_name, quoted};
-use serde::Serialize;
+use super::innodb::{Innodb, Rest};
+use super::spaces::Tablespace;
+use super::table::{Table, TableLocation};
+use crate::error::{Error, Result};
+use crate::server::{Session, quoted_text};
+use std::collections::{BTreeMap, HashMap};
+use std::thread;
+use std::time::Duration;
 
-/// Where a table's rows are.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TableLocation {
-    /// In its own tablespaces: one, or one for each partition.
-    Own,
-    /// In a general tablespace of that name.
-    General(String),
-    /// In InnoDB's system tablespace, `ibdata1`.
-    System,
-    /// In the tablespace `mysql`, with the data dictionary.
-    Dictionary,
-    /// In files of another engine.
-    Engine(String),
+/// Asks again this many times for what may be so for a moment only.
+const ATTEMPTS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+/// How many tables one query is about.
+const CHUNK: usize = 200;
+
+/// Tables and tablespaces.
+pub(super) struct Stored {
+    /// All base tables that are on disk.
+    pub tables: Vec<Table>,
+    /// All tablespaces except those of single tables.
+    pub tablespaces: Vec<Tablespace>,
+    /// Whether the server reports a tablespace as encrypted, by its name; those of single tables too.
+    pub reported: BTreeMap<String, bool>,
 }
 
-/// A table.
-#[derive(Clone, Debug, Serialize)]
-pub struct Table {
-    /// Its schema.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-    /// Where its rows are.
-    pub place: TableLocation,
-    /// Bytes of its own files; for a table in a shared tablespace, the server's estimate.
-    pub bytes: u64,
-    /// How many files of its own it has.
-    pub files: u32,
-    /// How many of those are encrypted.
-    pub encrypted_files: u32,
-    /// Whether its tablespace was discarded, so that there is nothing to encrypt.
-    pub discarded: bool,
-}
-
-impl Table {
-    /// `schema.table`, as it is shown, and as `--only` takes it.
-    pub fn full_name(&self) -> String {
-        full_name(&self.schema, &self.name)
-    }
-
-    /// `` `schema`.`table` ``, for statements.
-    pub fn quoted(&self) -> String {
-        format!("{}.{}", quoted(&self.schema), quoted(&self.name))
-    }
-
-    /// Whether all of its own files are encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.files > 0 && self.files == self.encrypted_files
-    }
-
-    /// Whether it has its own files and they are not all encrypted.
-    pub fn is_own_and_clear(&self) -> bool {
-        self.place == TableLocation::Own && !self.discarded && !self.is_encrypted()
-    }
-}
-
-/// A reference from one table to another.
-#[derive(Clone, Debug, Serialize)]
-pub struct ForeignKey {
-    /// The table with the foreign key.
-    pub child: (String, String),
-    /// The table that it refers to.
-    pub parent: (String, String),
-}
-
-impl ForeignKey {
-    /// Whether it begins or ends at that table.
-    pub fn joins(&self, schema: &str, table: &str) -> bool {
-        [&self.child, &self.parent].iter().any(|(s, t)| s == schema && t == table)
-    }
-}
-
-/// Returns all base tables that are on disk. InnoDB's have [`TableLocation::Own`] until more is known.
-pub(super) fn all(session: &mut Session) -> Result<(Vec<Table>, Vec<ForeignKey>)> {
-    let rows: Vec<(String, String, Option<String>, Option<u64>)> = session.rows(
-        "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES
-         WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema')
-         ORDER BY TABLE_SCHEMA, TABLE_NAME",
-    )?;
-    let tables = rows.into_iter().map(|(schema, name, engine, bytes)| {
-        let engine = engine.unwrap_or_else(|| "none".to_owned());
-        Table {
-            schema,
-            name,
-            place: if engine == "InnoDB" { TableLocation::Own } else { TableLocation::Engine(engine) },
-            bytes: bytes.unwrap_or(0),
-            files: 0,
-            encrypted_files: 0,
-            discarded: false,
+/// Asks the server for them.
+pub(super) fn all(session: &mut Session) -> Result<Stored> {
+    let mut attempt = 1;
+    let mut stored = loop {
+        let shown = shown(session)?;
+        let innodb = Innodb::query(session)?;
+        let changing = innodb.may_be_changing();
+        let stored = join(shown, innodb);
+        let unknown = |table: &Table| matches!(table.place, TableLocation::Unknown(_));
+        if attempt == ATTEMPTS || !changing && !stored.tables.iter().any(unknown) {
+            break stored;
         }
-    });
-    let tables = tables.collect();
-    let keys: Vec<(String, String, String, String)> = session.rows(
-        "SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME
-         FROM information_schema.REFERENTIAL_CONSTRAINTS",
-    )?;
-    let keys = keys.into_iter().map(|(schema, table, parent_schema, parent)| ForeignKey {
-        child: (schema, table),
-        parent: (parent_schema, parent),
-    });
-    Ok((tables, keys.collect()))
+        attempt += 1;
+        thread::sleep(PAUSE);
+    };
+    finish(session, &mut stored.tables)?;
+    Ok(stored)
 }
 
-/// Finds the tablespaces of tables that do not have their own.
-pub(super) fn find_places(session: &mut Session, tables: &mut [Table]) -> Result<()> {
-    for table in tables.iter_mut().filter(|t| t.place == TableLocation::Own && t.files == 0 && !t.discarded) {
-        if table.schema == "mysql" {
-            table.place = TableLocation::Dictionary;
+/// A table that the server shows to this account.
+struct Shown {
+    schema: String,
+    name: String,
+    engine: String,
+    /// Unknown for InnoDB: the server would open the table to find out.
+    bytes: Option<u64>,
+}
+
+fn shown(session: &mut Session) -> Result<Vec<Shown>> {
+    let rows: Vec<(String, String, Option<String>, Option<u64>)> = session.rows(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, IF(ENGINE = 'InnoDB', NULL, DATA_LENGTH + INDEX_LENGTH)
+         FROM information_schema.TABLES
+         WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema')",
+    )?;
+    Ok(rows
+        .into_iter()
+        .map(|(schema, name, engine, bytes)| {
+            let engine = engine.unwrap_or_else(|| "none".to_owned());
+            Shown { schema, name, engine, bytes }
+        })
+        .collect())
+}
+
+/// Brings together what the server shows to this account and what InnoDB has.
+fn join(shown: Vec<Shown>, mut innodb: Innodb) -> Stored {
+    let mut tables = Vec::new();
+    for Shown { schema, name, engine, bytes } in shown {
+        if engine != "InnoDB" {
+            let place = TableLocation::Engine(engine);
+            tables.push(Table { schema, name, place, bytes: bytes.unwrap_or(0), parts: Vec::new() });
             continue;
         }
-        let query = format!("SHOW CREATE TABLE {}", table.quoted());
-        let shown = session.columns::<String>(&query, &["Create Table"])?;
-        let shown = shown.into_iter().flatten().flatten().next().unwrap_or_default();
-        table.place = match tablespace_of(&shown) {
-            Some(name) if name != "innodb_system" => TableLocation::General(name),
-            // Tables created with innodb_file_per_table = OFF name none.
-            _ => TableLocation::System,
-        };
+        let parts = innodb.take(&schema, &name);
+        tables.push(Table::of_innodb(schema, name, parts));
+    }
+    // This account may not see the others.
+    let Rest { tables: hidden, tablespaces, reported } = innodb.rest();
+    tables.extend(hidden.into_iter().map(|((schema, name), parts)| Table::of_innodb(schema, name, parts)));
+    tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    Stored { tables, tablespaces, reported }
+}
+
+/// Asks for what is not in InnoDB's own lists, table by table.
+fn finish(session: &mut Session, tables: &mut [Table]) -> Result<()> {
+    for table in tables.iter_mut().filter(|table| matches!(table.place, TableLocation::Unknown(_))) {
+        ask_for_place(session, table)?;
+    }
+    let shared = |table: &&mut Table| {
+        matches!(table.place, TableLocation::System | TableLocation::General(_)) && table.fault().is_none()
+    };
+    let mut shared: Vec<_> = tables.iter_mut().filter(shared).collect();
+    for some in shared.chunks_mut(CHUNK) {
+        let names: Vec<_> = some
+            .iter()
+            .map(|table| format!("({}, {})", quoted_text(&table.schema), quoted_text(&table.name)))
+            .collect();
+        let query = format!(
+            "SELECT TABLE_SCHEMA, TABLE_NAME, IFNULL(DATA_LENGTH + INDEX_LENGTH, 0) FROM information_schema.TABLES
+             WHERE (TABLE_SCHEMA, TABLE_NAME) IN ({})",
+            names.join(", ")
+        );
+        let sizes: Vec<(String, String, u64)> = session.rows(&query)?;
+        let sizes: HashMap<_, _> =
+            sizes.into_iter().map(|(schema, name, bytes)| ((schema, name), bytes)).collect();
+        for table in some {
+            let estimate = sizes.get(&(table.schema.clone(), table.name.clone()));
+            table.bytes = table.bytes.saturating_add(estimate.copied().unwrap_or(0));
+        }
+    }
+    Ok(())
+}
+
+/// Finds the tablespace of a table by its definition.
+fn ask_for_place(session: &mut Session, table: &mut Table) -> Result<()> {
+    let query = format!("SHOW CREATE TABLE {}", table.quoted());
+    let shown = match session.columns::<String>(&query, &["Create Table"]) {
+        Ok(shown) => shown.into_iter().flatten().flatten().next().unwrap_or_default(),
+        Err(Error::Server(e)) if e.code != 0 => {
+            table.place = TableLocation::Unknown(e.why);
+            return Ok(());
+        }
+        Err(e) => return Err(e),
+    };
+    match tablespace_of(&shown) {
+        Some(name) if name == "innodb_system" => table.place = TableLocation::System,
+        Some(name) if name != "innodb_file_per_table" => table.place = TableLocation::General(name),
+        _ => {}
     }
     Ok(())
 }

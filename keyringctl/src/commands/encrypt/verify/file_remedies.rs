@@ -77,7 +77,7 @@ impl FileRemedies<'_> {
 
     /// The file of a table whose tablespace was discarded.
     fn discarded(&self, path: &Path) -> Option<String> {
-        let table = self.table(path).filter(|table| table.discarded)?;
+        let table = self.table(path).filter(|table| table.is_discarded())?;
         Some(format!(
             "ALTER TABLE {0} IMPORT TABLESPACE; then: {APPLY}. Or, if its rows are not needed: DROP TABLE {0};",
             table.quoted()

@@ -11,7 +11,6 @@ use crate::show::Shown;
 use crate::tablespace::{self, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +57,6 @@ pub(in crate::commands) fn check(
     };
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
     let mut seen = FileTotals { with_keys: keyring.is_some(), ..FileTotals::default() };
-    let by_server = encrypted_by_server(inventory);
     let remedies = FileRemedies { files, tables: &inventory.tables, binary_logs: &inventory.binary_logs };
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
         let forms = match tablespace::count_forms(&report.path, report.kind) {
@@ -78,7 +76,8 @@ pub(in crate::commands) fn check(
         seen.bytes += std::fs::metadata(&report.path).map_or(0, |m| m.len());
         seen.encrypted += forms.encrypted;
         seen.clear += forms.clear;
-        let reported = files.tablespaces.get(&report.path).and_then(|name| by_server.get(name)).copied();
+        let reported =
+            files.tablespaces.get(&report.path).and_then(|name| inventory.reported.get(name)).copied();
         findings.extend(judge(report, forms, reported, keyring.is_some(), &remedies));
     }
     let devices = files.tablespaces.keys().filter(|path| is_device(path));
@@ -128,13 +127,6 @@ pub(super) fn not_readable(here: &DatadirAccess, server: &str) -> Option<VerifyF
 fn may_be_the_servers(report: &FileReport, files: &ServerFiles) -> bool {
     report.kind != tablespace::DataFileKind::Other
         || files.directories.first().is_none_or(|datadir| report.path.starts_with(datadir))
-}
-
-/// Returns for each tablespace whether the server reports it as encrypted.
-fn encrypted_by_server(inventory: &Inventory) -> BTreeMap<String, bool> {
-    let tables = inventory.tables.iter().filter(|t| t.files > 0);
-    let tables = tables.map(|t| (format!("{}/{}", t.schema, t.name), t.is_encrypted()));
-    tables.chain(inventory.tablespaces.iter().map(|s| (s.name.clone(), s.encrypted))).collect()
 }
 
 /// Returns what is wrong with a file. `reported`: whether the server reports it as encrypted.

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The names by which InnoDB knows tables: `schema/table#p#partition#sp#subpartition`, where the server encodes most
+//! characters of a name, as it does for file names: `-` is `@002d`. A `#` or `/` in a name is encoded too, so one that is
+//! not ends a part of the name.
+
+use crate::server::quoted;
+
+/// The parts of a name, as it is encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct EncodedName<'a> {
+    pub schema: &'a str,
+    pub table: &'a str,
+    /// `partition`, or `partition#sp#subpartition`.
+    pub partition: Option<&'a str>,
+}
+
+/// The parts of a name.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) struct PlainName {
+    pub schema: String,
+    pub table: String,
+    pub partition: Option<String>,
+}
+
+impl PlainName {
+    /// The table, quoted for statements.
+    pub(super) fn quoted(&self) -> String {
+        format!("{}.{}", quoted(&self.schema), quoted(&self.table))
+    }
+}
+
+impl<'a> EncodedName<'a> {
+    pub(super) fn parse(name: &'a str) -> EncodedName<'a> {
+        let (schema, rest) = name.split_once('/').unwrap_or(("", name));
+        let (table, partition) = match separator(rest, "#p#").filter(|at| *at > 0) {
+            Some(at) => (&rest[..at], rest.get(at + 3..)),
+            None => (rest, None),
+        };
+        EncodedName { schema, table, partition }
+    }
+
+    /// Whether it is what a statement creates while it rebuilds a table. Users cannot create a table of such a name: in
+    /// theirs, `#` is encoded.
+    pub(super) fn is_intermediate(&self) -> bool {
+        self.table.starts_with("#sql")
+    }
+
+    /// Whether it is a table of a full-text index: `fts_` and the number of its table in 16 hexadecimal digits. The server
+    /// lets nobody else use such a name.
+    pub(super) fn is_full_text(&self) -> bool {
+        self.table.strip_prefix("fts_").is_some_and(|rest| {
+            let (digits, end) = rest.split_at_checked(16).unwrap_or((rest, ""));
+            digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()) && end.starts_with('_')
+        })
+    }
+
+    /// Returns the name, without help of the server. `None` if it contains a letter that the server encodes by a table of
+    /// its own, such as `@1o` for `ü`.
+    pub(super) fn decode(&self) -> Option<PlainName> {
+        Some(PlainName {
+            schema: decode(self.schema)?,
+            table: decode(self.table)?,
+            partition: match self.partition {
+                Some(partition) => Some(decode_partition(partition)?),
+                None => None,
+            },
+        })
+    }
+
+    /// Returns the name, divided in the same way as this one. `plain` is what the server decoded of the whole name.
+    pub(super) fn divide(&self, plain: &str) -> Option<PlainName> {
+        let schema_end = nth(plain, '/', count(self.schema, "@002f"))?;
+        let (schema, rest) = (&plain[..schema_end], &plain[schema_end + 1..]);
+        let (table, partition) = match self.partition {
+            None => (rest, None),
+            Some(_) => {
+                let literal = self.table.matches('#').count();
+                let at = nth(rest, '#', count(self.table, "@0023") + literal)?;
+                (&rest[..at], Some(rest.get(at + 3..)?.to_owned()))
+            }
+        };
+        Some(PlainName { schema: schema.to_owned(), table: table.to_owned(), partition })
+    }
+
+    /// Whether it may be the encoded form of this name: letters that only the server can decode may be any.
+    pub(super) fn may_be(&self, schema: &str, table: &str) -> bool {
+        may_be(self.schema, schema) && may_be(self.table, table)
+    }
+
+    /// The name as it is encoded, for one that cannot be decoded.
+    pub(super) fn verbatim(&self) -> PlainName {
+        PlainName {
+            schema: self.schema.to_owned(),
+            table: self.table.to_owned(),
+            partition: self.partition.map(str::to_owned),
+        }
+    }
+}
+
+/// Returns where a mark begins. Older servers wrote it in upper case.
+fn separator(text: &str, mark: &str) -> Option<usize> {
+    text.to_ascii_lowercase().find(mark)
+}
+
+fn count(text: &str, mark: &str) -> usize {
+    text.to_ascii_lowercase().matches(mark).count()
+}
+
+/// Returns where the character is that follows `n` others of its kind.
+fn nth(text: &str, c: char, n: usize) -> Option<usize> {
+    text.match_indices(c).nth(n).map(|(at, _)| at)
+}
+
+fn may_be(encoded: &str, name: &str) -> bool {
+    let mut rest = encoded;
+    for c in name.chars() {
+        let code: String = c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("@{unit:04x}")).collect();
+        let length = if rest.get(..code.len()).is_some_and(|start| start.eq_ignore_ascii_case(&code)) {
+            code.len()
+        } else if rest.starts_with(c) && c != '@' {
+            c.len_utf8()
+        } else if rest.starts_with('@') && !c.is_ascii() {
+            // `@` and two more.
+            3
+        } else {
+            return false;
+        };
+        match rest.get(length..) {
+            Some(more) => rest = more,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+fn decode_partition(text: &str) -> Option<String> {
+    match separator(text, "#sp#") {
+        Some(at) => Some(format!("{}#sp#{}", decode(&text[..at])?, decode(text.get(at + 4..)?)?)),
+        None => decode(text),
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut units: Vec<u16> = Vec::new();
+    let mut rest = text;
+    loop {
+        let plain = rest.find('@').unwrap_or(rest.len());
+        if plain > 0 || rest.is_empty() {
+            out.extend(char::decode_utf16(units.drain(..)).collect::<Result<String, _>>().ok());
+            out.push_str(&rest[..plain]);
+        }
+        rest = &rest[plain..];
+        if rest.is_empty() {
+            return Some(out);
+        }
+        let digits = rest.get(1..5).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        units.push(u16::from_str_radix(digits, 16).ok()?);
+        rest = rest.get(5..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(schema: &str, table: &str, partition: Option<&str>) -> PlainName {
+        PlainName {
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+            partition: partition.map(str::to_owned),
+        }
+    }
+
+    /// Names as a server encoded and decoded them.
+    #[test]
+    fn names_are_divided_where_their_encoded_forms_are() {
+        for (encoded, decoded, expected) in [
+            ("c/visits", "c/visits", plain("c", "visits", None)),
+            ("c/a@002db", "c/a-b", plain("c", "a-b", None)),
+            ("c/a@002fb", "c/a/b", plain("c", "a/b", None)),
+            ("s@002fx/a@002fb", "s/x/a/b", plain("s/x", "a/b", None)),
+            ("c/@0023sql@002dmy", "c/#sql-my", plain("c", "#sql-my", None)),
+            ("c/p#p#p0", "c/p#p#p0", plain("c", "p", Some("p0"))),
+            ("c/p#P#p0", "c/p#P#p0", plain("c", "p", Some("p0"))),
+            ("c/sp#p#p@0023x#sp#p@0023xsp0", "c/sp#p#p#x#sp#p#xsp0", plain("c", "sp", Some("p#x#sp#p#xsp0"))),
+            ("s@002d@1o/t@0023P@0023t", "s-ü/t#P#t", plain("s-ü", "t#P#t", None)),
+            ("c/@1o@0023p@0023z#p#p1", "c/ü#p#z#p#p1", plain("c", "ü#p#z", Some("p1"))),
+            ("c/#sql-1f_2#p#p0", "c/#sql-1f_2#p#p0", plain("c", "#sql-1f_2", Some("p0"))),
+        ] {
+            let name = EncodedName::parse(encoded);
+            assert_eq!(name.divide(decoded).as_ref(), Some(&expected), "{encoded}");
+            assert!(name.may_be(&expected.schema, &expected.table), "{encoded}");
+            assert!(!name.may_be(&expected.schema, "another"), "{encoded}");
+            let decodes = !encoded.contains("@1o");
+            assert_eq!(name.decode(), decodes.then_some(expected), "{encoded}");
+        }
+        assert_eq!(EncodedName::parse("c/@d83d@de00").decode(), Some(plain("c", "😀", None)));
+    }
+
+    #[test]
+    fn only_the_server_uses_its_own_names() {
+        assert!(EncodedName::parse("c/#sql-1f_2").is_intermediate());
+        assert!(EncodedName::parse("c/#sql-ib1063-12#P#p0").is_intermediate());
+        assert!(!EncodedName::parse("c/@0023sql@002d1f_2").is_intermediate());
+        assert!(EncodedName::parse("c/fts_0000000000000428_00000000000000a1_index_1").is_full_text());
+        assert!(EncodedName::parse("c/fts_0000000000000428_being_deleted").is_full_text());
+        assert!(!EncodedName::parse("c/fts_notes").is_full_text());
+        assert!(!EncodedName::parse("c/fts_0000000000000428").is_full_text());
+    }
+}
