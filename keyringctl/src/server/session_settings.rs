@@ -80,9 +80,8 @@ const COMMON: &[Setting] = &[
     ("net_write_timeout", AtLeast(600), "a client that is held up would lose the connection"),
 ];
 
-/// For the connection that copies tables, on top. A copy changes no row, so it must accept rows and definitions that the
-/// server would refuse today: zero dates, rows too large for strict mode, tables without a primary key. Foreign keys are not
-/// checked: the check would lock the parent's rows until the copy ends, and a statement that changes such a row while the
+/// For the connection that copies tables, on top of what each table needs. A copy must accept definitions that the server would
+/// refuse today, such as tables without a primary key, and add nothing to them. Foreign keys are not checked: the check would lock the parent's rows until the copy ends, and a statement that changes such a row while the
 /// copy waits for that statement's table would fail with a lock wait timeout.
 const COPYING: &[Setting] = &[
     (
@@ -90,22 +89,14 @@ const COPYING: &[Setting] = &[
         Exactly("OFF"),
         "statements that change rows of parents may fail with lock wait timeouts until the copy ends",
     ),
-    ("innodb_strict_mode", Exactly("OFF"), "tables with rows too long for strict mode are refused"),
     ("sql_require_primary_key", Exactly("OFF"), "tables without a primary key are refused"),
     (
         "restrict_fk_on_non_standard_key",
         Exactly("OFF"),
         "parents of foreign keys on a key that is not unique are refused",
     ),
-];
-
-/// Modes with which expressions of generated columns have another value. A copy computes them anew, so it keeps these as the
-/// server has them. Strict modes and NO_ZERO_DATE are not among them: they would refuse or change rows.
-const OF_EXPRESSIONS: [&str; 4] = [
-    "PAD_CHAR_TO_FULL_LENGTH",
-    "NO_UNSIGNED_SUBTRACTION",
-    "TIME_TRUNCATE_FRACTIONAL",
-    "NO_BACKSLASH_ESCAPES",
+    ("sql_generate_invisible_primary_key", Exactly("OFF"), "tables could get another column"),
+    ("explicit_defaults_for_timestamp", Exactly("ON"), "TIMESTAMP columns could get other defaults"),
 ];
 
 /// A variable that this account may not set.
@@ -146,14 +137,7 @@ pub(super) fn common(conn: &mut Conn) -> mysql::Result<Vec<NotSet>> {
 
 /// Prepares a connection for copying tables. Returns what it could not set.
 pub(super) fn copying(conn: &mut Conn) -> mysql::Result<Vec<NotSet>> {
-    let of_server: Option<String> = conn.query_first("SELECT @@GLOBAL.sql_mode")?;
-    conn.query_drop(format!("SET SESSION sql_mode = '{}'", copying_mode(&of_server.unwrap_or_default())))?;
     set(conn, COPYING)
-}
-
-fn copying_mode(of_server: &str) -> String {
-    let kept = of_server.split(',').filter(|mode| OF_EXPRESSIONS.contains(mode));
-    ["ALLOW_INVALID_DATES", "NO_ENGINE_SUBSTITUTION"].into_iter().chain(kept).collect::<Vec<_>>().join(",")
 }
 
 /// Sets what differs. A variable that the server does not have is left out.
@@ -214,16 +198,5 @@ mod tests {
         assert!(!AtLeast(1024).is_met_by("4"));
         assert_eq!(Exactly("60").literal(), "60");
         assert_eq!(Exactly("REPEATABLE-READ").literal(), "'REPEATABLE-READ'");
-    }
-
-    #[test]
-    fn a_copy_computes_expressions_as_the_server_does_and_refuses_no_row() {
-        let of_server =
-            "PAD_CHAR_TO_FULL_LENGTH,ANSI_QUOTES,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_UNSIGNED_SUBTRACTION";
-        assert_eq!(
-            copying_mode(of_server),
-            "ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION,PAD_CHAR_TO_FULL_LENGTH,NO_UNSIGNED_SUBTRACTION"
-        );
-        assert_eq!(copying_mode(""), "ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION");
     }
 }

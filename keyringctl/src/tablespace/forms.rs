@@ -77,7 +77,7 @@ fn holds_more_than(bytes: &[u8], count: usize) -> bool {
 }
 
 impl FormCounts {
-    fn count(&mut self, form: PageForm) {
+    pub(super) fn count(&mut self, form: PageForm) {
         match form {
             PageForm::Encrypted => self.encrypted += 1,
             PageForm::Clear => self.clear += 1,

@@ -16,7 +16,7 @@
 //!
 //! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files by
 //! their `names`, `contents` tells what is in those of unknown names, and `read` reads them.
-//! `space`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key. Nothing here
+//! `space`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key, `sample` only some. Nothing here
 //! trusts a byte of a file. Tablespace keys are in locked memory, and decrypted pages are wiped after use.
 #![cfg_attr(
     not(test),
@@ -41,6 +41,7 @@ mod page;
 mod page0;
 mod read;
 mod redo;
+mod sample;
 #[cfg(test)]
 mod samples;
 mod space;
@@ -54,6 +55,7 @@ pub use check::{NeededKeys, check, check_datadir, master_keys};
 pub use file_report::{DataFileKind, FileReport, FileState, PageCounts};
 pub use forms::{FormCounts, count_forms};
 pub use keys::{MasterKeys, NoKeys};
+pub use sample::{Sample, sample};
 pub use space::Depth;
 pub use walk::{DataFiles, find};
 pub use whole::{MissingPart, missing_parts};

@@ -3,9 +3,10 @@
 
 use super::direction::Direction;
 use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
+use super::rewrite::{Rewritten, rewrite};
 use super::{plan, sizes};
 use crate::error::{Error, Result, ServerError};
-use crate::server::{DatadirAccess, LOCK_WAIT_TIMEOUT, Table, TableLocation, quoted_text};
+use crate::server::{DatadirAccess, LOCK_WAIT_TIMEOUT, Table, quoted_text};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -57,9 +58,13 @@ pub(super) fn apply(
             return Ok(Step::Stopped);
         }
         let began = Instant::now();
-        match job.carry_out(&name, &statement(table, direction), table.bytes) {
-            Ok(Step::Stopped) => return Ok(Step::Stopped),
-            Ok(Step::Done) => {
+        match rewrite(job, table, here, direction) {
+            Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
+            Ok(Rewritten::Failed(why)) => {
+                job.record_failed(&name, &why);
+                ended += 1;
+            }
+            Ok(Rewritten::Done) => {
                 ended += 1;
                 let what = format!("{name} {} [{ended}/{all}]", direction.done());
                 job.record_done(&what, table.bytes, began.elapsed());
@@ -85,12 +90,6 @@ pub(super) fn apply(
         }
     }
     Ok(Step::Done)
-}
-
-fn statement(table: &Table, direction: Direction) -> String {
-    // A table in ibdata1 can be encrypted only after it is moved out.
-    let out = if table.place == TableLocation::System { "TABLESPACE = innodb_file_per_table, " } else { "" };
-    format!("ALTER TABLE {} {out}ENCRYPTION = '{}'", table.quoted(), direction.letter())
 }
 
 fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
@@ -126,29 +125,4 @@ fn holders(job: &mut Job<'_>, table: &Table) -> Vec<String> {
             format!("connection {id} of {user}, for {} s", seconds.unwrap_or(0))
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_quote_names_and_move_tables_out_of_the_system_tablespace() {
-        let mut table = Table {
-            schema: "bio`bank".to_owned(),
-            name: "visits".to_owned(),
-            place: TableLocation::Own,
-            bytes: 0,
-            parts: Vec::new(),
-        };
-        assert_eq!(
-            statement(&table, Direction::Encrypt),
-            "ALTER TABLE `bio``bank`.`visits` ENCRYPTION = 'Y'"
-        );
-        table.place = TableLocation::System;
-        assert_eq!(
-            statement(&table, Direction::Encrypt),
-            "ALTER TABLE `bio``bank`.`visits` TABLESPACE = innodb_file_per_table, ENCRYPTION = 'Y'"
-        );
-    }
 }

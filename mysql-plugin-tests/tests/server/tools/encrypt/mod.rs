@@ -4,6 +4,7 @@
 mod biobank;
 mod command;
 mod connecting;
+mod definitions;
 mod host;
 mod load;
 mod names;
@@ -15,6 +16,7 @@ mod small;
 
 pub use biobank::under_load;
 pub use connecting::as_the_mysql_client;
+pub use definitions::stay_as_they_are;
 pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_rest_is_verified};
 pub use places::every_place_is_searched_or_named;
 pub use replication::{

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Rewrites one table: the server copies it into encrypted or unencrypted tablespaces. Nothing else may change. Afterwards the
+//! table is looked at again, because a statement that succeeded may have done something else than what was asked for.
+
+mod clauses;
+mod copying;
+mod definition;
+mod generated;
+mod refusal;
+
+use super::direction::Direction;
+use super::file_state;
+use super::job::{Job, Step};
+use crate::error::{Error, Result};
+use crate::server::{DatadirAccess, Table, TableLocation, quoted_text};
+use copying::Copying;
+use definition::{Definition, is_known};
+use refusal::Cause;
+use std::path::PathBuf;
+
+/// How a rewrite ended.
+pub(super) enum Rewritten {
+    Done,
+    Stopped,
+    /// It was refused or did not succeed: why, and what to do.
+    Failed(String),
+}
+
+/// Rewrites `table`.
+///
+/// # Errors
+/// What the server answers if it is not about the table's definition: a lock that cannot be had, a table that is gone.
+pub(super) fn rewrite(
+    job: &mut Job<'_>,
+    table: &Table,
+    here: &DatadirAccess,
+    direction: Direction,
+) -> Result<Rewritten> {
+    let before = Definition::query(&mut job.watch, table)?;
+    let strict = Copying::strict(&mut job.work)?;
+    let found = generated::settings(&mut job.work, table, &before.text, &strict)?;
+    let copying = match found {
+        Ok(copying) => copying,
+        Err(columns) => return Ok(Rewritten::Failed(refusal::generated(table, &columns, direction))),
+    };
+    let extra = match Extra::new(job, table, &before)? {
+        Ok(extra) => extra,
+        Err(why) => return Ok(Rewritten::Failed(why)),
+    };
+    let statement =
+        format!("ALTER TABLE {} {}ENCRYPTION = '{}'", table.quoted(), extra.clauses, direction.letter());
+    let histograms = histograms(job, table)?;
+    match copy(job, table, &before, copying, &statement)? {
+        Rewritten::Done => {}
+        ended => return Ok(ended),
+    }
+    if direction == Direction::Encrypt && !histograms.is_empty() {
+        job.print_line(format_args!(
+            "NOTE    {}: the server dropped the histograms of {}: MySQL keeps none of encrypted tables, because they hold values",
+            table.full_name(),
+            histograms.join(", ")
+        ));
+    }
+    look_again(job, table, &before, &extra, here, direction)
+}
+
+/// Clauses that keep the table as it is.
+struct Extra {
+    clauses: String,
+    /// The beginnings of clauses that the definition has from now on.
+    announced: Vec<&'static str>,
+}
+
+impl Extra {
+    /// `Err`: why nothing keeps it so.
+    fn new(
+        job: &mut Job<'_>,
+        table: &Table,
+        before: &Definition,
+    ) -> Result<std::result::Result<Extra, String>> {
+        let mut extra = Extra { clauses: String::new(), announced: Vec::new() };
+        let is_own_by_default =
+            job.watch.variable("innodb_file_per_table")?.is_none_or(|v| !v.eq_ignore_ascii_case("OFF"));
+        let named = before.has(" TABLESPACE ");
+        if !is_own_by_default && before.has(" DATA DIRECTORY = ") {
+            return Ok(Err(refusal::PARTITIONS_WITHOUT_FILES.to_owned()));
+        }
+        // A table in ibdata1 can be encrypted only after it is moved out, and a copy goes there if files of their own are
+        // not the default.
+        if table.place == TableLocation::System || (!is_own_by_default && !named) {
+            extra.clauses.push_str("TABLESPACE = innodb_file_per_table, ");
+            extra.announced.push("TABLESPACE");
+        }
+        // A row format that the definition does not name would become the server's present default.
+        if let Some(format) = before.row_format()
+            && !has_row_format(job, table)?
+            && job
+                .watch
+                .variable("innodb_default_row_format")?
+                .is_some_and(|d| !d.eq_ignore_ascii_case(&format))
+        {
+            extra.clauses.push_str(&format!("ROW_FORMAT = {format}, "));
+        }
+        Ok(Ok(extra))
+    }
+}
+
+/// The columns that the optimizer has histograms of.
+fn histograms(job: &mut Job<'_>, table: &Table) -> Result<Vec<String>> {
+    job.watch.rows(&format!(
+        "SELECT COLUMN_NAME FROM information_schema.COLUMN_STATISTICS WHERE SCHEMA_NAME = {} AND TABLE_NAME = {} ORDER BY 1",
+        quoted_text(&table.schema),
+        quoted_text(&table.name)
+    ))
+}
+
+/// Whether a table was created with a row format, or a block size that implies one.
+fn has_row_format(job: &mut Job<'_>, table: &Table) -> Result<bool> {
+    let options: Option<Option<String>> = job.watch.first(&format!(
+        "SELECT CREATE_OPTIONS FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+        quoted_text(&table.schema),
+        quoted_text(&table.name)
+    ))?;
+    let options = options.flatten().unwrap_or_default().to_lowercase();
+    Ok(options.contains("row_format=") || options.contains("key_block_size="))
+}
+
+/// Runs the statement, as strictly as the server accepts it.
+fn copy(
+    job: &mut Job<'_>,
+    table: &Table,
+    before: &Definition,
+    mut copying: Copying,
+    statement: &str,
+) -> Result<Rewritten> {
+    loop {
+        copying.set(&mut job.work)?;
+        // Without that mode the server drops a DATA DIRECTORY that it does not know.
+        if job.work.first::<i64>("SELECT @@SESSION.innodb_strict_mode")? != Some(1) {
+            let unknown = unknown_directories(job, before)?;
+            if !unknown.is_empty() {
+                return Ok(Rewritten::Failed(refusal::directory(&mut job.watch, &unknown)?));
+            }
+        }
+        let refused = match job.carry_out(&table.full_name(), statement, table.bytes) {
+            Ok(Step::Done) => return Ok(Rewritten::Done),
+            Ok(Step::Stopped) => return Ok(Rewritten::Stopped),
+            Err(Error::Server(refused)) if refused.code != 0 => refused,
+            Err(e) => return Err(e),
+        };
+        let relaxed = match refusal::of(&refused) {
+            Cause::Options => copying.with_any_option(),
+            Cause::Values if generated::computes(&before.text) => {
+                copying.with_any_value(!generated::has_dates(&before.text))
+            }
+            Cause::Subtraction => {
+                // The server keeps expressions of open tables as the session had them that opened the table.
+                let flush = format!("FLUSH NO_WRITE_TO_BINLOG TABLES {}", table.quoted());
+                let _ = job.work.run(&flush);
+                copying.with_signed_subtraction()
+            }
+            Cause::Directory => {
+                let unknown = before.directories();
+                return Ok(Rewritten::Failed(refusal::directory(&mut job.watch, &unknown)?));
+            }
+            Cause::Other => return Err(Error::Server(refused)),
+            _ => None,
+        };
+        match relaxed {
+            Some(relaxed) => copying = relaxed,
+            None => return Ok(Rewritten::Failed(refusal::explained(&refused))),
+        }
+    }
+}
+
+/// The directories of the table's files that the server does not know from its options.
+fn unknown_directories(job: &mut Job<'_>, before: &Definition) -> Result<Vec<PathBuf>> {
+    let known = job.watch.variable("innodb_directories")?.unwrap_or_default();
+    let datadir = job.watch.variable("datadir")?.unwrap_or_default();
+    let mut directories = before.directories();
+    directories.retain(|directory| !is_known(directory, datadir.as_ref(), &known));
+    Ok(directories)
+}
+
+/// Compares the table, its partitions and files with what was asked for, and with what was there before.
+fn look_again(
+    job: &mut Job<'_>,
+    table: &Table,
+    before: &Definition,
+    extra: &Extra,
+    here: &DatadirAccess,
+    direction: Direction,
+) -> Result<Rewritten> {
+    let after = Definition::query(&mut job.watch, table)?;
+    let changes = before.changes(&after, &extra.announced);
+    if !changes.is_empty() {
+        return Ok(Rewritten::Failed(refusal::changed(table, &changes)));
+    }
+    let others: Vec<&str> = after
+        .files
+        .iter()
+        .filter(|file| !direction.is_reached(file.encrypted))
+        .map(|file| file.space.as_str())
+        .collect();
+    if after.files.is_empty() || !others.is_empty() {
+        return Ok(Rewritten::Failed(refusal::not_reached(&others, direction)));
+    }
+    if direction == Direction::Encrypt {
+        for file in &after.files {
+            if let Some(why) = file_state::why_not_encrypted(here, &file.path) {
+                return Ok(Rewritten::Failed(why));
+            }
+        }
+    }
+    Ok(Rewritten::Done)
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Why the server refuses to rewrite a table, and what to do.
+
+use crate::commands::output::counted;
+use crate::error::{Result, ServerError};
+use crate::server::{LOCK_WAIT_TIMEOUT, Session, Table};
+use crate::show::Shown;
+use std::path::PathBuf;
+
+/// What a refusal is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// An option or a row format that strict mode refuses: the row may become too long, for example.
+    Options,
+    /// A value that does not fit, in strict mode.
+    Values,
+    /// A subtraction of unsigned numbers is negative.
+    Subtraction,
+    /// A DATA DIRECTORY that the server does not know.
+    Directory,
+    /// Another reason in the table's definition or rows.
+    Table,
+    /// Nothing about the table itself: a lock, a cancelled statement, a table that is gone.
+    Other,
+}
+
+/// A partition with a DATA DIRECTORY gets no file of its own then, even if the statement asks for one.
+pub(super) const PARTITIONS_WITHOUT_FILES: &str = "innodb_file_per_table is OFF, so the server would move partitions with a DATA DIRECTORY to ibdata1. Nothing was changed. Run SET GLOBAL innodb_file_per_table = ON in the server, then run this again";
+
+/// Returns what a refusal is about.
+pub(super) fn of(refused: &ServerError) -> Cause {
+    match refused.code {
+        1005 | 1031 | 1118 | 1478 => Cause::Options,
+        1264 | 1265 | 1292 | 1365 | 1366 | 1406 | 1411 | 1441 | 1525 | 3140 | 3141 | 3156 => Cause::Values,
+        1690 => Cause::Subtraction,
+        3121 => Cause::Directory,
+        LOCK_WAIT_TIMEOUT | 1049 | 1146 | 1317 => Cause::Other,
+        _ => Cause::Table,
+    }
+}
+
+/// Returns the server's reason, and what to do about it if that is known.
+pub(super) fn explained(refused: &ServerError) -> String {
+    let way = match refused.code {
+        1062 => {
+            "A unique index would have two equal entries: change one of the rows or drop the index, then run this again"
+        }
+        1071 | 1118 | 1709 => {
+            "The server accepts this definition no longer: shorten the columns or indexes that it names, then run this again"
+        }
+        1067 | 1101 => {
+            "Change the default of that column with ALTER TABLE ... ALTER COLUMN ... SET DEFAULT, then run this again"
+        }
+        1114 | 1021 | 1030 | 1026 | 3 => {
+            "Free some space on the filesystem of the table's files, then run this again"
+        }
+        1526 | 1748 | 1863 => {
+            "A row lies in a partition that is not its own, and no other takes it: add one (ALTER TABLE ... ADD PARTITION), then run this again"
+        }
+        1812 => {
+            "A file of the table is missing: restore it from a backup or drop the table. Until then, leave it out with --skip"
+        }
+        1814 => {
+            "A tablespace of it was discarded: import it (ALTER TABLE ... IMPORT TABLESPACE, or IMPORT PARTITION ... TABLESPACE) or drop that partition, then run this again"
+        }
+        1305 | 1128 | 1210 if refused.why.contains("parser") => {
+            "Install the plugin of its full-text parser, then run this again"
+        }
+        3185 => "The keyring does not answer: see keyringctl status and docs/OPERATIONS.md, 'States'",
+        3819 => {
+            "A row violates that constraint: change the row, or run ALTER TABLE ... ALTER CHECK ... NOT ENFORCED, then run this again"
+        }
+        3825 | 3826 => "Give this account TABLE_ENCRYPTION_ADMIN, and check that innodb_file_per_table is ON",
+        _ => return refused.why.clone(),
+    };
+    format!("{}. {way}", refused.why)
+}
+
+/// Returns what to do about a table whose files are in `directories`, which the server does not know.
+pub(super) fn directory(session: &mut Session, directories: &[PathBuf]) -> Result<String> {
+    let known = session.variable("innodb_directories")?.unwrap_or_default();
+    let datadir = session.variable("datadir")?.unwrap_or_default();
+    let mut all: Vec<String> = known.split(';').filter(|d| !d.is_empty()).map(str::to_owned).collect();
+    let unknown: Vec<String> = directories
+        .iter()
+        .filter(|directory| !super::is_known(directory, datadir.as_ref(), &known))
+        .map(|directory| directory.exact())
+        .collect();
+    all.extend(unknown.iter().cloned());
+    Ok(format!(
+        "its DATA DIRECTORY {} is not in innodb_directories, so the server could only move it to the data directory. Nothing was changed. Add innodb_directories = \"{}\" to the group [mysqld] of the server's option file, restart the server, then run this again",
+        unknown.join(", "),
+        all.join(";")
+    ))
+}
+
+/// Returns what to do about stored generated columns whose values a copy would change.
+pub(super) fn generated(table: &Table, columns: &[String], direction: super::Direction) -> String {
+    format!(
+        "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run ALTER TABLE {} ENCRYPTION = '{}' in a session with the time_zone, sql_mode and lc_time_names in which the rows were written; or, if the new values are right, in any session",
+        if columns.len() == 1 { "the stored generated column" } else { "the stored generated columns" },
+        columns.join(", "),
+        table.quoted(),
+        direction.letter()
+    )
+}
+
+/// Returns what to say if the statement succeeded, but these tablespaces of the table are not as they should be.
+pub(super) fn not_reached(spaces: &[&str], direction: super::Direction) -> String {
+    let what = match spaces {
+        [] => "it has no tablespace of its own".to_owned(),
+        spaces => {
+            let state = if direction == super::Direction::Encrypt { "unencrypted" } else { "encrypted" };
+            format!("the server reports {} as {state}", spaces.join(", "))
+        }
+    };
+    format!(
+        "the statement succeeded, but {what}. Somebody else may have changed the table meanwhile: run this again"
+    )
+}
+
+/// Returns what to do about a table that is another one after the rewrite.
+pub(super) fn changed(table: &Table, changes: &[String]) -> String {
+    let back: Vec<String> = changes
+        .iter()
+        .filter_map(|change| change.strip_prefix("lost "))
+        .map(|clause| match clause.starts_with("DATA DIRECTORY") {
+            true => format!("create the table anew with {clause} and copy its rows"),
+            false => format!("ALTER TABLE {} {clause}", table.quoted()),
+        })
+        .collect();
+    let back = if back.is_empty() { String::new() } else { format!(". To put it back: {}", back.join("; ")) };
+    format!(
+        "the server rewrote it, but made {} in its definition: {}{back}",
+        counted(changes.len(), "other change"),
+        changes.join("; ")
+    )
+}
