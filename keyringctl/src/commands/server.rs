@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::server::{ConnectOptions, Protocol, Session, SslMode};
-use crate::show::visible;
+use crate::show::warn;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -59,7 +59,7 @@ impl Args {
     pub(super) fn connect(&self) -> Result<Session> {
         let session = Session::connect(&self.options()?)?;
         for not_set in session.not_set() {
-            eprintln!("keyringctl: {}", visible(not_set));
+            warn(not_set);
         }
         Ok(session)
     }

@@ -27,11 +27,16 @@ const SPARES: Duration = Duration::from_secs(3);
 /// Makes the server recreate all files that it has written to so far. Returns what is left to do if that was not
 /// possible.
 pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
-    // Since 8.0.30.
-    let newest =
-        first_number(&mut job.watch, "SELECT MAX(FILE_ID) FROM performance_schema.innodb_redo_log_files");
-    let (Some(newest), Some(capacity)) = (newest, capacity(&mut job.watch)?) else {
+    let Some(capacity) = capacity(&mut job.watch)? else {
+        // Before 8.0.30.
         return Ok((Step::Done, Some("This server recreates its redo log files only after it has filled them: let it run for a while, then restart it".to_owned())));
+    };
+    let newest = match newest_file(&mut job.watch) {
+        Ok(newest) => newest,
+        Err(e) => {
+            job.note_failure(WHAT, e)?;
+            return Ok((Step::Done, None));
+        }
     };
     if status(&mut job.watch, "Innodb_redo_log_enabled")?.is_some_and(|on| on == "OFF") {
         job.record_failed(
@@ -47,11 +52,13 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
         job.note_failure(WHAT, e)?;
         return Ok((Step::Done, None));
     }
-    let grown = first_number(&mut job.watch, "SELECT @@GLOBAL.innodb_redo_log_capacity");
-    let passed = match grown.and_then(|grown| u64::try_from(grown).ok()) {
-        Some(grown) if grown > capacity => leave_current_file(job, newest, larger / FILES),
+    let set = job.watch.variable("innodb_redo_log_capacity").ok().flatten();
+    let has_grown = set.and_then(|set| set.parse::<u64>().ok()).is_some_and(|set| set > capacity);
+    let passed = if has_grown {
+        leave_current_file(job, newest, larger / FILES)
+    } else {
         // It is at its maximum.
-        _ => Ok(false),
+        Ok(false)
     };
     job.pause(SPARES);
     restore(job, capacity);
@@ -84,10 +91,10 @@ fn status(session: &mut Session, name: &str) -> Result<Option<String>> {
         .map(|(_, value)| value))
 }
 
-/// Returns the number that a query returns; `None` if the server lacks what it asks for.
-fn first_number(session: &mut Session, query: &str) -> Option<i64> {
-    let query = format!("SELECT CAST(({query}) AS SIGNED)");
-    session.first::<Option<i64>>(&query).ok().flatten().flatten()
+/// Returns the number of the file that the server writes.
+fn newest_file(session: &mut Session) -> Result<i64> {
+    let query = "SELECT CAST(MAX(FILE_ID) AS SIGNED) FROM performance_schema.innodb_redo_log_files";
+    Ok(session.first::<Option<i64>>(query)?.flatten().unwrap_or(0))
 }
 
 /// The value that was persisted stays as it is.

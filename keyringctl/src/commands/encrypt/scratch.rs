@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A temporary schema that leaves no trace in the binary log, and whose tables do not depend on the server's defaults.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ServerError};
 use crate::server::Session;
 
 /// The schema's name. If it exists, an interrupted run left it behind.
@@ -10,6 +10,8 @@ pub(super) const NAME: &str = "keyring_external_canary";
 const TABLES: &str = "'canary', 'filler'";
 /// The lock that one run at a time holds while it uses the schema. The server releases it with the connection.
 const LOCK: &str = "keyring_external.canary";
+/// MySQL's error for a schema whose directory contains files that belong to no table.
+const DIRECTORY_NOT_EMPTY: u16 = 1010;
 /// How many seconds to wait for another run.
 const LOCK_WAIT: u32 = 60;
 
@@ -37,7 +39,7 @@ impl Scratch {
         // Do not wait long for a lock, for example a backup's.
         session.run("SET SESSION lock_wait_timeout = 10")?;
         session.run("SET SESSION sql_log_bin = 0")?;
-        session.run(&format!("DROP SCHEMA IF EXISTS {NAME}"))?;
+        drop_schema(&mut session)?;
         session
             .run(&format!("CREATE SCHEMA {NAME} DEFAULT CHARACTER SET utf8mb4 DEFAULT ENCRYPTION = 'Y'"))?;
         let mut scratch = Scratch { session, exists: true };
@@ -56,7 +58,7 @@ impl Scratch {
     /// Drops the schema, and says if that fails.
     pub(super) fn remove(mut self) -> Result<()> {
         self.exists = false;
-        self.session.run(&drop_schema())
+        drop_schema(&mut self.session)
     }
 }
 
@@ -64,13 +66,28 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if self.exists {
             // If this fails, the next run drops the schema.
-            let _ = self.session.run("UNLOCK TABLES").and_then(|()| self.session.run(&drop_schema()));
+            let _ = self.session.run("UNLOCK TABLES").and_then(|()| drop_schema(&mut self.session));
         }
     }
 }
 
-fn drop_schema() -> String {
-    format!("DROP SCHEMA IF EXISTS {NAME}")
+fn drop_schema(session: &mut Session) -> Result<()> {
+    let drop = format!("DROP SCHEMA IF EXISTS {NAME}");
+    let is_not_empty = |e: &Error| matches!(e, Error::Server(ServerError { code: DIRECTORY_NOT_EMPTY, .. }));
+    match session.run(&drop) {
+        // A server that is killed while it exports the table leaves files beside it. It deletes them when an export ends.
+        Err(e) if is_not_empty(&e) => {
+            session.run(&format!("FLUSH TABLES {NAME}.canary FOR EXPORT"))?;
+            session.run("UNLOCK TABLES")?;
+            session.run(&drop).map_err(|e| match is_not_empty(&e) {
+                true => Error::Usage(format!(
+                    "{e}. The server does not know some files in the directory {NAME} of its data directory: delete them"
+                )),
+                false => e,
+            })
+        }
+        done => done,
+    }
 }
 
 /// Returns the name of something in the schema that is not from a run of this program.

@@ -202,10 +202,11 @@ fn statement_logs(variables: &Variables, datadir: &Path) -> Vec<FilePlace> {
         }
         if output.contains("FILE") {
             let path = variables.get(file).map(|path| absolute(datadir, path));
-            places.extend(path.and_then(|path| FilePlace::file(kind, &path, file)));
+            places.extend(path.and_then(|path| FilePlace::file(kind, &path, file)).map(FilePlace::required));
         }
         if output.contains("TABLE") {
-            places.extend(FilePlace::file(kind, &datadir.join("mysql").join(table), "log_output"));
+            let place = FilePlace::file(kind, &datadir.join("mysql").join(table), "log_output");
+            places.extend(place.map(FilePlace::required));
         }
     }
     let error = variables.get("log_error").filter(|log| *log != "stderr").map(|log| absolute(datadir, log));
@@ -301,8 +302,8 @@ mod tests {
             "undo /undo/undo_*",
             "doublewrite /data/#dw/#ib_* !",
             "temporary /data/#innodb_temp/*",
-            "general-log /logs/general.log",
-            "general-log /data/mysql/general_log.CSV",
+            "general-log /logs/general.log !",
+            "general-log /data/mysql/general_log.CSV !",
             "error-log /data/host.err",
             "general-log /data/audit.log*",
             "redo /archive/archive.*",

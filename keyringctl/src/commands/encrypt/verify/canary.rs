@@ -233,7 +233,7 @@ fn search(
         files.written.iter().partition(|place| place.kind == PlaceKind::Redo);
     let after = redo_log::write_out(&mut scratch.session);
     redo.iter().for_each(|place| search.place(place));
-    if let Some(why) = redo_log::unproven(&mut scratch.session, before, after) {
+    if let Some(why) = redo_log::unproven(&mut scratch.session, before, after, datadir, &search.files) {
         let directory = redo.first().map_or(datadir, |place| &place.directory);
         search.failed.push((directory.to_owned(), PlaceKind::Redo, why));
     }
@@ -256,8 +256,8 @@ fn search(
             "the search did not find the control, which is unencrypted, so it proves nothing".to_owned();
         findings.push(VerifyFinding::new(PlaceKind::Setting, "canary", why, None));
     }
-    outcome.files = search.files;
-    outcome.directories = search.directories.into_iter().collect();
+    outcome.files = search.files.len();
+    outcome.directories = search.directories();
     outcome.found_in = search.found.into_iter().map(|(path, _)| path).collect();
     outcome.not_searched =
         files.unsearched.iter().map(|place| NotSearched { what: place.pattern(), why: place.why }).collect();

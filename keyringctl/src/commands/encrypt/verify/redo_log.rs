@@ -2,13 +2,19 @@
 //! How far the server's redo log and its pages have been written, by log sequence numbers (LSN): whether a search of the
 //! files can find a change at all.
 
+use crate::error::{Error, ServerError};
 use crate::server::Session;
+use crate::show::Shown;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long the server may take to write its redo log.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// How long verify waits until the server has written all pages that have changed. A busy server takes longer.
 const PAGES_LIMIT: Duration = Duration::from_secs(5);
+/// MySQL's error for a table that does not exist.
+const NO_SUCH_TABLE: u16 = 1146;
 const POLL: Duration = Duration::from_millis(100);
 
 /// How far the server is.
@@ -68,17 +74,40 @@ fn wait(session: &mut Session, limit: Duration, reached: impl Fn(Lsns) -> bool) 
     }
 }
 
-/// Returns why the redo log's files, as they were just searched, may not hold all changes between two moments.
-pub(super) fn unproven(session: &mut Session, before: Option<Lsns>, after: Option<Lsns>) -> Option<String> {
-    let (Some(before), Some(_)) = (before, after) else {
+/// Returns why the `searched` files, as they were just read, may not hold all that the server wrote to its redo log between
+/// two moments.
+pub(super) fn unproven(
+    session: &mut Session,
+    before: Option<Lsns>,
+    after: Option<Lsns>,
+    datadir: &Path,
+    searched: &BTreeSet<PathBuf>,
+) -> Option<String> {
+    let (Some(before), Some(after)) = (before, after) else {
         return Some("the server does not say (SHOW ENGINE INNODB STATUS) that it has written its redo log. Grant PROCESS and RELOAD to this account".to_owned());
     };
-    // Since 8.0.30. Before, the files are written in a circle; nothing tells which part has been overwritten.
-    let oldest = "SELECT CAST(MIN(START_LSN) AS SIGNED) FROM performance_schema.innodb_redo_log_files";
-    let oldest = session.first::<Option<i64>>(oldest).ok().flatten().flatten()?;
-    (u64::try_from(oldest).is_ok_and(|oldest| oldest > before.current)).then(|| {
-        "the server has overwritten the redo log file that held the canary before it was searched. Run this again when the server is less busy".to_owned()
-    })
+    let enabled = session.first::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Innodb_redo_log_enabled'");
+    if enabled.is_ok_and(|status| status.is_some_and(|(_, value)| value == "OFF")) {
+        return Some("redo logging is switched off, so the canary was not written to the redo log. Run ALTER INSTANCE ENABLE INNODB REDO_LOG, then run this again".to_owned());
+    }
+    let files = format!(
+        "SELECT FILE_NAME, CAST(START_LSN AS SIGNED) FROM performance_schema.innodb_redo_log_files
+         WHERE START_LSN <= {} AND END_LSN > {} ORDER BY START_LSN",
+        after.current, before.current
+    );
+    let files: Vec<(String, i64)> = match session.rows(&files) {
+        Ok(files) => files,
+        // Before 8.0.30 the files are written in a circle, and nothing tells which part has been overwritten.
+        Err(Error::Server(ServerError { code: NO_SUCH_TABLE, .. })) => return None,
+        Err(e) => return Some(format!("{e}. Grant SELECT on that table to this account")),
+    };
+    let oldest = files.first().and_then(|(_, start)| u64::try_from(*start).ok());
+    if oldest.is_none_or(|start| start > before.current) {
+        return Some("the server has removed the redo log file that held the canary before it was searched, or does not name it (performance_schema.innodb_redo_log_files). Run this again when the server is less busy".to_owned());
+    }
+    let missed = files.into_iter().map(|(name, _)| datadir.join(name).components().collect::<PathBuf>());
+    let missed = missed.into_iter().find(|path| !searched.contains(path))?;
+    Some(format!("the server wrote the canary to {}, which is not there", missed.shown()))
 }
 
 #[cfg(test)]

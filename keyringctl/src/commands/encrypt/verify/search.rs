@@ -22,9 +22,7 @@ pub(super) struct Search<'a> {
     /// Files that need not be searched again.
     seen: HashSet<(u64, u64)>,
     /// Files that were searched.
-    pub files: usize,
-    /// Directories whose files were searched.
-    pub directories: BTreeSet<PathBuf>,
+    pub files: BTreeSet<PathBuf>,
     /// Files that contain the text.
     pub found: Vec<(PathBuf, PlaceKind)>,
     /// What could not be searched, and why.
@@ -48,11 +46,16 @@ impl<'a> Search<'a> {
             finder: Finder::new(text),
             except,
             seen: HashSet::new(),
-            files: 0,
-            directories: BTreeSet::new(),
+            files: BTreeSet::new(),
             found: Vec::new(),
             failed: Vec::new(),
         }
+    }
+
+    /// The directories of the files that were searched.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        let directories: BTreeSet<_> = self.files.iter().filter_map(|path| path.parent()).collect();
+        directories.into_iter().map(Path::to_owned).collect()
     }
 
     /// Searches the files of a place. Each file is searched once.
@@ -141,8 +144,7 @@ impl<'a> Search<'a> {
         match contains(&path, &self.finder) {
             Ok(found) => {
                 self.seen.insert(id);
-                self.files += 1;
-                self.directories.extend(path.parent().map(Path::to_owned));
+                self.files.insert(path.clone());
                 if found {
                     self.found.push((path, place.kind));
                 }
@@ -254,7 +256,7 @@ mod tests {
         search.place(&place(dir.path(), FileNames::All, Below::Own));
         let mut found: Vec<_> = search.found.iter().map(|(path, _)| path.file_name().unwrap()).collect();
         found.sort();
-        assert_eq!((search.files, found.len()), (2, 2), "{found:?}");
+        assert_eq!((search.files.len(), found.len()), (2, 2), "{found:?}");
         let failed: Vec<_> = search.failed.iter().map(|(path, ..)| path.clone()).collect();
         assert_eq!(failed, [at("pipe")]);
 
@@ -263,7 +265,7 @@ mod tests {
         {
             let mut search = Search::new(b"canary", &[]);
             search.place(&place(&directory, names, Below::None));
-            assert_eq!((search.files, search.failed.len()), (0, 1), "{}", directory.display());
+            assert_eq!((search.files.len(), search.failed.len()), (0, 1), "{}", directory.display());
         }
     }
 }

@@ -54,14 +54,19 @@ pub fn own_objects_depend_on_no_default() {
     host.initialize();
     let server = host.start();
     let before = (schemas(&server), server.value::<String>("SELECT @@GLOBAL.gtid_executed"));
+    // The server is killed during an earlier run.
     let mut interrupted = server.connect();
     for statement in [
         "SET SESSION sql_log_bin = 0",
         "CREATE SCHEMA keyring_external_canary DEFAULT ENCRYPTION = 'Y'",
-        "CREATE TABLE keyring_external_canary.filler (id INT PRIMARY KEY) ENGINE = InnoDB TABLESPACE = innodb_file_per_table ENCRYPTION = 'Y'",
+        "CREATE TABLE keyring_external_canary.canary (id INT PRIMARY KEY) ENGINE = InnoDB TABLESPACE = innodb_file_per_table ENCRYPTION = 'Y'",
+        "FLUSH TABLES keyring_external_canary.canary FOR EXPORT",
     ] {
         interrupted.query_drop(statement).unwrap();
     }
+    server.kill();
+    let server = host.start();
+    assert!(host.datadir().join("keyring_external_canary/canary.cfp").exists());
     let after = || (schemas(&server), server.value::<String>("SELECT @@GLOBAL.gtid_executed"));
 
     let (_, report) = encrypt_json(&host, &["verify"]);
@@ -151,6 +156,10 @@ pub fn without_the_canary_the_rest_is_verified() {
     let (code, report) = encrypt_json(&host, &["apply"]);
     let failed = report["failed"].to_string();
     assert!(code == 1 && failed.contains("ALTER INSTANCE ENABLE INNODB REDO_LOG"), "{code}: {failed}");
+    let (code, report) = encrypt_json(&host, &["verify"]);
+    let redo = report["findings"].as_array().unwrap().iter().find(|f| f["kind"] == "redo");
+    let redo = redo.map(|f| f["why"].as_str().unwrap().to_owned()).unwrap_or_default();
+    assert!(code == 1 && redo.contains("redo logging is switched off"), "{code}: {report:#}");
     server.sql("ALTER INSTANCE ENABLE INNODB REDO_LOG");
     let (code, report) = encrypt_json(&host, &["verify"]);
     assert!(code == 0 && report["canary"]["looked"] == true, "{code}: {report:#}");
