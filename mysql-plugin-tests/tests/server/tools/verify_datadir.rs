@@ -2,10 +2,16 @@
 //! `keyringctl verify --datadir` on the files of real servers: without the server, it reports each file as the server does,
 //! and names exactly those that a keyring does not decrypt.
 
+mod backups;
+mod checksums;
+mod corpus;
 mod kinds;
 mod one_key;
 mod verified;
 
+pub use backups::{forms_of_backups, other_places};
+pub use checksums::as_innochecksum;
+pub use corpus::std_data;
 pub use one_key::one_key_missing;
 
 use kinds::{ROWS, encrypting, make_kinds};
