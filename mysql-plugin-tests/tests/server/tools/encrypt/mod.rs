@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt` on a sample biobank.
 
+mod applications;
 mod biobank;
 mod command;
 mod connecting;
@@ -14,6 +15,7 @@ mod replication;
 mod session_defaults;
 mod small;
 
+pub use applications::what_applications_notice;
 pub use biobank::under_load;
 pub use connecting::as_the_mysql_client;
 pub use definitions::stay_as_they_are;
