@@ -83,11 +83,11 @@ pub(super) fn statements_that_fail(
             listed(&creations.seen)
         ));
     }
-    if creations.unseen_programs > 0 {
-        lines.push(format!(
-            "{} stored programs were not checked, because this account may not see their text: GRANT SHOW_ROUTINE, and EVENT on their schemas",
-            creations.unseen_programs
-        ));
+    if creations.unseen_programs {
+        lines.push(
+            "Not all stored programs were checked, because this account may not see them all: grant it SHOW_ROUTINE and EVENT on *.*"
+                .to_owned(),
+        );
     }
     lines.extend(unencrypted_spaces(inventory));
     lines.push(
