@@ -97,7 +97,7 @@ impl Inventory {
         Ok(Inventory {
             about: about(session)?,
             schemas: schemas(session)?,
-            binary_logs: if settings.is_on("log_bin") { binary_logs(session)? } else { Vec::new() },
+            binary_logs: if settings.is_on("log_bin") { BinaryLog::all(session)? } else { Vec::new() },
             relay_log_bytes: relay_log_bytes(session)?,
             replicas: session.columns::<String>("SHOW REPLICAS", &[])?.len(),
             settings,
@@ -150,20 +150,26 @@ fn schemas(session: &mut Session) -> Result<Vec<Schema>> {
         .collect())
 }
 
-fn binary_logs(session: &mut Session) -> Result<Vec<BinaryLog>> {
-    let rows = session.columns::<String>("SHOW BINARY LOGS", &["Log_name", "File_size", "Encrypted"])?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| {
-            let mut columns = row.into_iter();
-            let (name, bytes, encrypted) = (columns.next()??, columns.next()??, columns.next()?);
-            Some(BinaryLog {
-                name,
-                bytes: bytes.parse().unwrap_or(0),
-                encrypted: encrypted.is_some_and(|e| e == "Yes"),
+impl BinaryLog {
+    /// Returns all binary logs of a server that writes some, the oldest first.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub fn all(session: &mut Session) -> Result<Vec<BinaryLog>> {
+        let rows = session.columns::<String>("SHOW BINARY LOGS", &["Log_name", "File_size", "Encrypted"])?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                let mut columns = row.into_iter();
+                let (name, bytes, encrypted) = (columns.next()??, columns.next()??, columns.next()?);
+                Some(BinaryLog {
+                    name,
+                    bytes: bytes.parse().unwrap_or(0),
+                    encrypted: encrypted.is_some_and(|e| e == "Yes"),
+                })
             })
-        })
-        .collect())
+            .collect())
+    }
 }
 
 fn relay_log_bytes(session: &mut Session) -> Result<Option<u64>> {

@@ -6,6 +6,7 @@ use super::direction::Direction;
 use super::job::Job;
 use crate::error::Result;
 use crate::server::{BinaryLog, Inventory};
+use std::time::Duration;
 
 /// Purges these logs if `purge` is set. Returns what is left to do.
 pub(super) fn purge(
@@ -34,7 +35,25 @@ pub(super) fn purge(
     };
     // The statement accepts only a plain literal.
     let name: String = keep.name.chars().filter(|c| !matches!(c, '\'' | '\\')).collect();
-    let what = format!("{count} {old} binary logs purged");
-    job.attempt(&what, &format!("PURGE BINARY LOGS TO '{name}'"), true)?;
+    let what = format!("purging {count} {old} binary logs");
+    let mut attempt = 1;
+    while let Err(e) = job.work.run(&format!("PURGE BINARY LOGS TO '{name}'")) {
+        if !job.should_retry(&e, &mut attempt) {
+            return job.note_failure(&what, e).map(|()| None);
+        }
+    }
+    // The server keeps files that somebody is reading, and those after them, with a warning only.
+    let warnings = job.work.columns::<String>("SHOW WARNINGS", &["Message"])?;
+    let left = BinaryLog::all(&mut job.watch)?.iter().filter(is_old).count();
+    if left == 0 {
+        job.record_done(&format!("{count} {old} binary logs purged"), 0, Duration::ZERO);
+    } else {
+        let warnings = warnings.into_iter().flatten().flatten().collect::<Vec<_>>().join("; ");
+        let why = format!(
+            "{left} of them are still there: {}. Run this again when nobody reads them any more",
+            warnings.trim_end_matches('.')
+        );
+        job.record_failed(&what, &why);
+    }
     Ok(None)
 }

@@ -3,9 +3,11 @@
 
 use super::command::{encrypt, encrypt_json};
 use super::host::{host, tables_in_clear};
-use mysql_plugin_tests::rig::{Feature, Host, Keyring, Server, Volume, needs, place, told, wait_until};
+use mysql_plugin_tests::rig::{
+    Feature, Host, Keyring, Server, Volume, needs, place, program, told, wait_until,
+};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -239,6 +241,36 @@ pub fn a_source_asks_what_its_replicas_get() {
     is_up_to_date(&replica, &source);
     assert_eq!(keys(), before + 1);
     assert!(refusal(&host, &["rotate", "--replicate", "--skip-binary-log"]).contains("cannot be used with"));
+
+    // A program that has read the beginning of the oldest binary log only.
+    source.sql("CREATE TABLE clinic.scans (scan LONGBLOB)");
+    (0..8).for_each(|_| source.sql("INSERT INTO clinic.scans VALUES (REPEAT('x', 4000000))"));
+    let oldest = source.rows::<(String, u64, String)>("SHOW BINARY LOGS").remove(0).0;
+    let mut reader = Command::new(program("mysqlbinlog"))
+        .args(["--no-defaults", "--read-from-remote-server", "--stop-never", "--user=root", &oldest])
+        .arg(format!("--socket={}", host.socket().display()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let readers = || {
+        source
+            .value::<u32>("SELECT COUNT(*) FROM information_schema.processlist WHERE command = 'Binlog Dump'")
+    };
+    assert!(wait_until(LIMIT, || readers() == 1), "mysqlbinlog does not read");
+    let purge = ["apply", "--skip-binary-log", "--purge-binary-logs"];
+    let (code, report) = encrypt_json(&host, &purge);
+    let failed = report["failed"].as_array().unwrap();
+    let why = failed
+        .iter()
+        .find(|f| f["what"].as_str().unwrap().contains("binary logs"))
+        .map(|f| f["why"].to_string());
+    assert!(code == 1 && why.as_ref().is_some_and(|why| why.contains(&oldest)), "{report:#}");
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    assert!(wait_until(LIMIT, || readers() == 0), "the server still sends to mysqlbinlog");
+    let (code, report) = encrypt_json(&host, &purge);
+    assert_eq!(code, 0, "{report:#}");
+    is_up_to_date(&replica, &source);
     replica.stop();
     source.stop();
 }
