@@ -46,6 +46,12 @@ pub(super) fn of_server(keyring: &ServerKeyring) -> Vec<String> {
                 "import its keys into a keyring of this program: keyringctl import --help".to_owned(),
             ];
         }
+        (LoadedAs::Unknown(_), _) => {
+            return vec![
+                "run this with an account that has SELECT on performance_schema.keyring_component_status, while the server runs with performance_schema = ON"
+                    .to_owned(),
+            ];
+        }
         (_, "DETACHED") => {
             let paths: Vec<_> = keyring.paths.iter().map(|path| path.shown()).collect();
             return vec![format!("mount a volume with a copy ({}): no restart is needed", paths.join(", "))];

@@ -3,7 +3,7 @@
 
 use super::keyring::{LoadedAs, ServerKeyring, parse_copies};
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -54,6 +54,9 @@ impl KeyringFigures {
         let keyring = ServerKeyring::query(session)?;
         Ok(match keyring.way {
             LoadedAs::None => KeyringFigures::None,
+            LoadedAs::Unknown(why) => {
+                return Err(Error::Usage(format!("cannot find out which keyring the server uses: {why}")));
+            }
             LoadedAs::Other(name) => KeyringFigures::Other(name),
             // A server whose components cannot have status variables.
             LoadedAs::Component | LoadedAs::Plugin => KeyringFigures::Ours(Figures {

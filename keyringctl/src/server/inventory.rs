@@ -15,8 +15,9 @@ pub use spaces::{Fault, Tablespace, TablespaceKind};
 pub use table::{Part, PartPlace, Table, TableLocation};
 
 use super::names::NameCase;
+use super::privileges::Privileges;
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tables::Stored;
@@ -37,6 +38,13 @@ pub struct Inventory {
     /// Whether the server reports a tablespace as encrypted, by its name; those of single tables too.
     #[serde(skip)]
     pub reported: BTreeMap<String, bool>,
+    /// Whether the server's log tables, `mysql.general_log` and `mysql.slow_log`, hold rows; without those that the account
+    /// may not read.
+    #[serde(skip)]
+    pub log_tables: BTreeMap<String, bool>,
+    /// What the account may see.
+    #[serde(skip)]
+    pub privileges: Privileges,
     /// A connection that may be rebuilding a table at the moment.
     #[serde(skip)]
     pub rebuilding: Option<u64>,
@@ -84,11 +92,13 @@ pub struct BinaryLog {
 }
 
 impl Inventory {
-    /// Asks the server. Needs the privilege PROCESS, and SELECT on everything that should be listed.
+    /// Asks the server.
     ///
     /// # Errors
-    /// What the server answers.
+    /// What the server answers, or what to grant to the account.
     pub fn query(session: &mut Session) -> Result<Inventory> {
+        let privileges = Privileges::query(session)?;
+        privileges.require()?;
         let settings = Settings::query(session)?;
         let Stored { mut tables, tablespaces, reported } = tables::all(session)?;
         let rebuilds = tablespaces.iter().any(|space| space.kind == TablespaceKind::Leftover);
@@ -106,6 +116,8 @@ impl Inventory {
             reported,
             rebuilding: if rebuilds { rebuilding(session)? } else { None },
             foreign_keys: foreign_keys::all(session)?,
+            log_tables: log_tables(session, &privileges)?,
+            privileges,
         })
     }
 
@@ -131,6 +143,22 @@ fn rebuilding(session: &mut Session) -> Result<Option<u64>> {
         let rebuilds = rebuilds.iter().any(|word| statement.contains(word));
         if *id != own && rebuilds { id.parse().ok() } else { None }
     }))
+}
+
+/// The server does not report the size of these CSV tables.
+fn log_tables(session: &mut Session, privileges: &Privileges) -> Result<BTreeMap<String, bool>> {
+    let mut holds_rows = BTreeMap::new();
+    for table in
+        ["mysql.general_log", "mysql.slow_log"].into_iter().filter(|table| privileges.can_read(table))
+    {
+        match session.first::<i32>(&format!("SELECT 1 FROM {table} LIMIT 1")) {
+            Ok(row) => drop(holds_rows.insert(table.to_owned(), row.is_some())),
+            // Damaged, or not there.
+            Err(Error::Server(e)) if e.code != 0 => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(holds_rows)
 }
 
 fn about(session: &mut Session) -> Result<ServerIdentity> {

@@ -2,7 +2,7 @@
 //! The keyring that a running server uses, and its state.
 
 use super::session::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use std::path::PathBuf;
 /// The component's name in performance_schema.
 const COMPONENT: &str = "component_keyring_external";
 const PLUGIN: &str = "keyring_external";
+/// MySQL's error for a table that does not exist.
+const NO_SUCH_TABLE: u16 = 1146;
 
 /// How a server has loaded its keyring.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -23,6 +25,8 @@ pub enum LoadedAs {
     Other(String),
     /// It has no keyring.
     None,
+    /// The server did not say, for this reason.
+    Unknown(String),
 }
 
 /// The keyring that a server uses.
@@ -53,11 +57,17 @@ impl ServerKeyring {
     /// # Errors
     /// What the server answers.
     pub fn query(session: &mut Session) -> Result<ServerKeyring> {
-        // The table exists since 8.0.24.
         let rows = session.rows::<(String, String)>(
             "SELECT STATUS_KEY, STATUS_VALUE FROM performance_schema.keyring_component_status",
         );
-        let component: HashMap<String, String> = rows.unwrap_or_default().into_iter().collect();
+        let (rows, denied) = match rows {
+            Ok(rows) => (rows, None),
+            // The table exists since 8.0.24, as components do.
+            Err(Error::Server(e)) if e.code == NO_SUCH_TABLE => (Vec::new(), None),
+            Err(Error::Server(e)) if e.code != 0 => (Vec::new(), Some(e.why)),
+            Err(e) => return Err(e),
+        };
+        let component: HashMap<String, String> = rows.into_iter().collect();
         if let Some(name) = component.get("Component_name") {
             if name != COMPONENT {
                 return Ok(ServerKeyring::other(name.clone()));
@@ -78,13 +88,7 @@ impl ServerKeyring {
         match plugins.first() {
             // If there are two plugins, the server asks only the first.
             Some(first) if first == PLUGIN => {
-                const PREFIX: &str = "Keyring_external_";
-                let rows =
-                    session.rows::<(String, String)>(&format!("SHOW GLOBAL STATUS LIKE '{PREFIX}%'"))?;
-                let status = rows
-                    .into_iter()
-                    .map(|(name, value)| (name.trim_start_matches(PREFIX).to_owned(), value))
-                    .collect();
+                let status = status_variables(session)?;
                 let mut paths: Vec<_> =
                     session.variable("keyring_external_data")?.map(PathBuf::from).into_iter().collect();
                 paths.extend(
@@ -96,7 +100,7 @@ impl ServerKeyring {
                 Ok(ServerKeyring::from(LoadedAs::Plugin, &status, paths))
             }
             Some(other) => Ok(ServerKeyring::other(other.clone())),
-            None => Ok(ServerKeyring { way: LoadedAs::None, ..ServerKeyring::other(String::new()) }),
+            None => without_table(session, denied),
         }
     }
 
@@ -125,7 +129,7 @@ impl ServerKeyring {
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
         let number = |name: &str| find(name).parse().unwrap_or_default();
-        let id = if way == LoadedAs::Component { find("Keyring_id") } else { find("id") };
+        let id = Some(find("Keyring_id")).filter(|id| !id.is_empty()).unwrap_or_else(|| find("id"));
         ServerKeyring {
             state: find("state"),
             id,
@@ -137,6 +141,32 @@ impl ServerKeyring {
             way,
         }
     }
+}
+
+/// Returns the status variables of keyring_external, without their prefix. Every account may read them.
+fn status_variables(session: &mut Session) -> Result<HashMap<String, String>> {
+    const PREFIX: &str = "Keyring_external_";
+    let rows = session.rows::<(String, String)>(&format!("SHOW GLOBAL STATUS LIKE '{PREFIX}%'"))?;
+    let names = rows.into_iter().map(|(name, value)| (name.trim_start_matches(PREFIX).to_owned(), value));
+    Ok(names.collect())
+}
+
+/// Finds out what there is if performance_schema shows no component. `denied`: why it cannot be read.
+fn without_table(session: &mut Session, denied: Option<String>) -> Result<ServerKeyring> {
+    let status = status_variables(session)?;
+    if status.contains_key("state") {
+        return Ok(ServerKeyring::from(LoadedAs::Component, &status, Vec::new()));
+    }
+    let is_off = session.variable("performance_schema")?.is_some_and(|v| v.eq_ignore_ascii_case("OFF"));
+    let way = match denied {
+        Some(why) => LoadedAs::Unknown(why),
+        None if is_off => LoadedAs::Unknown(
+            "with performance_schema = OFF, the server does not say which keyring component it uses"
+                .to_owned(),
+        ),
+        None => LoadedAs::None,
+    };
+    Ok(ServerKeyring { way, ..ServerKeyring::other(String::new()) })
 }
 
 /// Parses a value like `2/3`.

@@ -65,6 +65,16 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
             );
             return;
         }
+        LoadedAs::Unknown(why) => {
+            found.add(
+                FindingLevel::Warning,
+                KEYRING,
+                format!("cannot find out which keyring the running server uses: {why}"),
+                "It may use another keyring, or none.",
+                &missing::of_server(keyring),
+            );
+            return;
+        }
         LoadedAs::Component | LoadedAs::Plugin => {}
     }
     let last =

@@ -145,6 +145,7 @@ pub(super) fn keyring_line(keyring: &ServerKeyring) -> String {
         LoadedAs::Other(name) => {
             return format!("Keyring: {name}, not keyring_external; apply refuses to start");
         }
+        LoadedAs::Unknown(why) => return format!("Keyring: not checked: {why}; apply refuses to start"),
         LoadedAs::None => {
             return "Keyring: none is loaded; apply refuses to start. To load one, see README.md, 'On your own server'".to_owned();
         }

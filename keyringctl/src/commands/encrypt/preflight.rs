@@ -71,6 +71,7 @@ fn keyring_not_ready(keyring: &ServerKeyring) -> Option<String> {
             "the server has no keyring: load keyring_external first (README.md, 'On your own server')"
                 .to_owned(),
         ),
+        LoadedAs::Unknown(why) => Some(format!("it is not known which keyring the server uses: {why}")),
         LoadedAs::Other(name) => Some(format!(
             "the server's keyring is {name}, not keyring_external: migrate its keys first (docs/OPERATIONS.md)"
         )),

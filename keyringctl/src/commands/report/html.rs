@@ -13,7 +13,7 @@ use crate::commands::doctor::finding::{Finding, FindingLevel, Findings};
 use crate::commands::output::{counted, time};
 use crate::show::visible;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use parts::{Name, unknown};
+use parts::{Name, known, unknown};
 
 const STYLE: &str = include_str!("page.css");
 /// Makes a browser load nothing and run nothing, whatever the page contains.
@@ -166,9 +166,10 @@ fn transit(facts: &Facts) -> Markup {
                 dt { "Issuer" } dd { (unknown(NO_ISSUER)) " " (Name(&transit.certificate)) }
                 dt { "Connections at that time" }
                 dd {
-                    @if transit.connections.is_empty() { "none" }
-                    @for (i, (kind, n)) in transit.connections.iter().enumerate() { @if i > 0 { ", " } (n) " by " (visible(kind)) }
-                    " (including the one of this report)"
+                    (known(&transit.connections, |all| html! {
+                        @for (i, (kind, n)) in all.iter().enumerate() { @if i > 0 { ", " } (n) " by " (visible(kind)) }
+                        " (including the one of this report)"
+                    }))
                 }
             }
         }

@@ -91,7 +91,7 @@ pub(super) fn fine() -> Facts {
             certificate: "server-cert.pem".to_owned(),
             not_before: "Nov 24 12:07:58 2025 GMT".to_owned(),
             not_after: "Nov 21 12:07:58 2036 GMT".to_owned(),
-            connections: vec![("Socket".to_owned(), 1)],
+            connections: Known::Measured(vec![("Socket".to_owned(), 1)]),
         },
         accepted: Vec::new(),
         steps: Vec::new(),

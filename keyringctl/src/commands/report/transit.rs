@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Whether connections to the server are encrypted, as the server reports it.
 
-use crate::error::Result;
+use super::known::Known;
+use crate::error::{Error, Result};
 use crate::server::Session;
 use serde::Serialize;
 use std::time::UNIX_EPOCH;
 
 /// Connections and their encryption.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Transit {
     pub require_secure_transport: Option<bool>,
     /// The allowed versions of TLS, separated by commas.
@@ -18,7 +19,7 @@ pub(super) struct Transit {
     pub not_before: String,
     pub not_after: String,
     /// The clients' connections at that moment, by `TCP/IP`, `SSL/TLS`, `Socket`.
-    pub connections: Vec<(String, u64)>,
+    pub connections: Known<Vec<(String, u64)>>,
 }
 
 /// Why the report does not name the certificate's issuer.
@@ -39,10 +40,7 @@ impl Transit {
             certificate: session.variable("ssl_cert")?.unwrap_or_default(),
             not_before: status("Ssl_server_not_before"),
             not_after: status("Ssl_server_not_after"),
-            connections: session.rows(
-                "SELECT CONNECTION_TYPE, COUNT(*) FROM performance_schema.threads
-                 WHERE TYPE = 'FOREGROUND' AND CONNECTION_TYPE IS NOT NULL GROUP BY 1 ORDER BY 1",
-            )?,
+            connections: connections(session)?,
         })
     }
 
@@ -50,6 +48,23 @@ impl Transit {
     pub(super) fn expires(&self) -> Option<u64> {
         seconds(&self.not_after)
     }
+}
+
+/// Counts the clients' connections. The account may not be allowed to read them, or the server may not collect them.
+fn connections(session: &mut Session) -> Result<Known<Vec<(String, u64)>>> {
+    let counted = session.rows(
+        "SELECT CONNECTION_TYPE, COUNT(*) FROM performance_schema.threads
+         WHERE TYPE = 'FOREGROUND' AND CONNECTION_TYPE IS NOT NULL GROUP BY 1 ORDER BY 1",
+    );
+    Ok(match counted {
+        // This one exists.
+        Ok(none) if none.is_empty() => Known::NotMeasured(
+            "the server does not list its connections (performance_schema = OFF)".to_owned(),
+        ),
+        Ok(counted) => Known::Measured(counted),
+        Err(Error::Server(e)) if e.code != 0 => Known::NotMeasured(e.why),
+        Err(e) => return Err(e),
+    })
 }
 
 /// Converts OpenSSL's format of a time, `Nov 21 12:07:58 2036 GMT`, to seconds since 1970.

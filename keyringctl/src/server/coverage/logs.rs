@@ -63,6 +63,19 @@ pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
 fn late(settings: &Settings, name: &str) -> Option<DataPlace> {
     let value =
         settings.get(name).filter(|v| v.eq_ignore_ascii_case("ON") || v.eq_ignore_ascii_case("none"))?;
+    if let Some(why) = settings.no_sources() {
+        return Some(DataPlace {
+            kind: PlaceKind::LateSetting,
+            name: name.to_owned(),
+            bytes: 0,
+            state: PlaceState::Unknown,
+            about: format!("the server did not say where its value comes from: {why}"),
+            remedy: Remedy::ByHand(
+                "grant the account SELECT on performance_schema.variables_info, then run this again"
+                    .to_owned(),
+            ),
+        });
+    }
     settings.is_late(name).then(|| DataPlace {
         kind: PlaceKind::LateSetting,
         name: name.to_owned(),

@@ -6,6 +6,7 @@ use super::obstacle::Obstacle;
 use crate::server::{
     Fault, Inventory, PartPlace, Schema, Table, TableLocation, Tablespace, TablespaceKind, quoted,
 };
+use std::collections::BTreeSet;
 
 /// The details of the system tablespace.
 const ABOUT_SYSTEM: &str = "MySQL cannot encrypt ibdata1. It holds the change buffer, and keeps old entries of secondary indexes and rows of tables \
@@ -15,13 +16,13 @@ const ABOUT_SYSTEM: &str = "MySQL cannot encrypt ibdata1. It holds the change bu
 const LOOK_AT_LOG: &str = "run this again; if it is still so, see the server's error log";
 
 pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
-    let tables = inventory.tables.iter().filter_map(table);
+    let tables = inventory.tables.iter().filter_map(|t| table(t, inventory)).chain(unseen(inventory));
     let spaces = inventory.tablespaces.iter().map(|space| tablespace(space, inventory));
     tables.chain(spaces).chain(inventory.schemas.iter().map(schema)).collect()
 }
 
 /// Returns `None` for a table in a general tablespace, which is encrypted together with it.
-fn table(table: &Table) -> Option<DataPlace> {
+fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
     let item = |kind, state, about: String, remedy| DataPlace {
         kind,
         name: table.full_name(),
@@ -52,12 +53,23 @@ fn table(table: &Table) -> Option<DataPlace> {
             "in the system tablespace; apply moves it to its own tablespace, but its old pages remain in ibdata1".to_owned(),
             Remedy::Apply,
         ),
-        TableLocation::Engine(engine) if is_log_table(table) => item(
-            PlaceKind::OtherEngine,
-            if table.bytes == 0 { PlaceState::Unused } else { PlaceState::Clear },
-            format!("a server log in a {engine} table, which MySQL cannot encrypt"),
-            Remedy::ByHand(format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {quoted};")),
-        ),
+        TableLocation::Engine(engine) if is_log_table(table) => {
+            let about = format!("a server log in a {engine} table, which MySQL cannot encrypt");
+            let empty = format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {quoted};");
+            match inventory.log_tables.get(&format!("{}.{}", table.schema, table.name)) {
+                Some(true) => item(PlaceKind::OtherEngine, PlaceState::Clear, about, Remedy::ByHand(empty)),
+                Some(false) => item(PlaceKind::OtherEngine, PlaceState::Unused, about, Remedy::ByHand(empty)),
+                None => item(
+                    PlaceKind::OtherEngine,
+                    PlaceState::Unknown,
+                    format!("{about}, and the server did not show whether it holds rows"),
+                    Remedy::ByHand(match inventory.privileges.grant() {
+                        grant if grant.is_empty() => empty,
+                        grant => format!("as an administrator, run: {grant}"),
+                    }),
+                ),
+            }
+        }
         TableLocation::Engine(engine) if stores_nothing(engine) => {
             item(PlaceKind::OtherEngine, PlaceState::Unused, format!("{engine} tables store no rows on disk"), Remedy::None)
         }
@@ -82,6 +94,40 @@ fn table(table: &Table) -> Option<DataPlace> {
 /// Whether tables of an engine store no rows on disk.
 pub fn stores_nothing(engine: &str) -> bool {
     matches!(engine, "MEMORY" | "BLACKHOLE")
+}
+
+/// What the account cannot see. InnoDB lists its own tables to everyone with PROCESS, but the server lists those of other
+/// engines, and schemas, only to those with a privilege on them.
+fn unseen(inventory: &Inventory) -> Vec<DataPlace> {
+    let Some(why) = inventory.privileges.unseen() else { return Vec::new() };
+    let listed = |schema: &str| inventory.schemas.iter().any(|s| s.name == schema);
+    let hidden: BTreeSet<&str> =
+        inventory.tables.iter().map(|t| t.schema.as_str()).filter(|s| !listed(s)).collect();
+    let known = match hidden.len() {
+        0 => String::new(),
+        _ => format!("; among them are {}", hidden.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    let place = |kind, name: &str, what: String| DataPlace {
+        kind,
+        name: name.to_owned(),
+        bytes: 0,
+        state: PlaceState::Unknown,
+        about: format!("{why}. {what}"),
+        remedy: Remedy::ByHand(format!("as an administrator, run: {}", inventory.privileges.grant())),
+    };
+    vec![
+        place(
+            PlaceKind::OtherEngine,
+            "tables of other engines",
+            "All tables of InnoDB are listed here, but tables of other engines, which MySQL cannot encrypt, may be missing"
+                .to_owned(),
+        ),
+        place(
+            PlaceKind::Schema,
+            "schemas not visible to this account",
+            format!("Whether their new tables are encrypted is not known{known}"),
+        ),
+    ]
 }
 
 /// Whether this is one of the CSV tables that the server writes logs to.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The global variables that decide what is encrypted and where else data is stored.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::Session;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -44,6 +44,9 @@ pub struct Settings {
     /// Where their values come from, as the server reports it: `PERSISTED`, `GLOBAL`, `COMMAND_LINE`, ...
     #[serde(skip)]
     sources: BTreeMap<String, String>,
+    /// Why the server did not say where they come from.
+    #[serde(skip)]
+    no_sources: Option<String>,
 }
 
 impl Settings {
@@ -55,14 +58,22 @@ impl Settings {
         let query = format!(
             "SELECT VARIABLE_NAME, VARIABLE_SOURCE FROM performance_schema.variables_info WHERE VARIABLE_NAME IN ({names})"
         );
-        // Without the privilege to read that table, no sources are known.
-        let sources = session.rows(&query).unwrap_or_default().into_iter().collect();
-        Ok(Settings { values, sources })
+        let (sources, no_sources) = match session.rows(&query) {
+            Ok(rows) => (rows.into_iter().collect(), None),
+            Err(Error::Server(e)) if e.code != 0 => (BTreeMap::new(), Some(e.why)),
+            Err(e) => return Err(e),
+        };
+        Ok(Settings { values, sources, no_sources })
     }
 
     /// Whether a variable was set while the server was running, or is applied too late at each start.
     pub fn is_late(&self, name: &str) -> bool {
         self.sources.get(name).is_some_and(|source| matches!(source.as_str(), "PERSISTED" | "DYNAMIC"))
+    }
+
+    /// Why it is not known whether variables are set too late.
+    pub fn no_sources(&self) -> Option<&str> {
+        self.no_sources.as_deref()
     }
 
     /// A variable's value.

@@ -13,6 +13,8 @@ pub(super) struct FileRemedies<'a> {
     pub files: &'a ServerFiles,
     pub tables: &'a [Table],
     pub binary_logs: &'a [BinaryLog],
+    /// What to grant to the account, if it cannot see every table.
+    pub grant: Option<String>,
 }
 
 impl FileRemedies<'_> {
@@ -91,7 +93,12 @@ impl FileRemedies<'_> {
                 format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {};", table.quoted())
             }
             Some(table) => format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()),
-            None => leftover("no table that this account can see", path),
+            None => match &self.grant {
+                Some(grant) => format!(
+                    "this account cannot see which table uses it. As an administrator, run: {grant} Then run this again"
+                ),
+                None => leftover("no table of the server", path),
+            },
         }
     }
 
@@ -142,7 +149,7 @@ mod tests {
     fn a_relay_log_belongs_to_a_channel() {
         let files =
             ServerFiles { relay_logs: Some(PathBuf::from("/d/h-relay-bin")), ..ServerFiles::default() };
-        let remedies = FileRemedies { files: &files, tables: &[], binary_logs: &[] };
+        let remedies = FileRemedies { files: &files, tables: &[], binary_logs: &[], grant: None };
         let channel = |path: &str| remedies.channel(Path::new(path));
         assert_eq!(channel("/d/h-relay-bin.000002"), Some(None));
         assert_eq!(channel("/d/h-relay-bin-c@002d2.000002"), Some(Some("c-2".to_owned())));

@@ -57,7 +57,12 @@ pub(in crate::commands) fn check(
     };
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
     let mut seen = FileTotals { with_keys: keyring.is_some(), ..FileTotals::default() };
-    let remedies = FileRemedies { files, tables: &inventory.tables, binary_logs: &inventory.binary_logs };
+    let remedies = FileRemedies {
+        files,
+        tables: &inventory.tables,
+        binary_logs: &inventory.binary_logs,
+        grant: inventory.privileges.unseen().map(|_| inventory.privileges.grant()),
+    };
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
         let forms = match tablespace::count_forms(&report.path, report.kind) {
             _ if matches!(report.state, FileState::Unreadable | FileState::NotChecked) => {

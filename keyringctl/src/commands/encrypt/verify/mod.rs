@@ -18,7 +18,8 @@ use crate::commands::secret;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, ServerKeyring, coverage,
+    DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, ServerFiles, ServerKeyring,
+    coverage,
 };
 use canary::CanaryResult;
 use finding::VerifyFinding;
@@ -107,10 +108,14 @@ fn open(args: &Args, keyring: &ServerKeyring) -> Result<keyring_external::keyrin
 fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
     let line = keyring_line(keyring);
     let fine = keyring.is_ours() && matches!(keyring.state.as_str(), "ATTACHED" | "READ_ONLY");
-    let finding = || {
-        VerifyFinding::new(PlaceKind::Setting, "keyring", line, Some(missing::of_server(keyring).join(" ")))
-    };
-    if fine { Vec::new() } else { vec![finding()] }
+    let remedy = || Some(missing::of_server(keyring).join(" "));
+    match &keyring.way {
+        _ if fine => Vec::new(),
+        LoadedAs::Unknown(why) => {
+            vec![VerifyFinding::not_checked(PlaceKind::Setting, "keyring", why, remedy())]
+        }
+        _ => vec![VerifyFinding::new(PlaceKind::Setting, "keyring", line, remedy())],
+    }
 }
 
 /// Returns a finding for a place that the server reports as unencrypted, or that could not be looked at.

@@ -4,7 +4,7 @@
 use super::data::names;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::report::facts::Facts;
-use crate::server::{PlaceKind, PlaceState, Remedy};
+use crate::server::{LoadedAs, PlaceKind, PlaceState, Remedy};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -84,9 +84,13 @@ pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<NotMeasure
         let entry = |why: &str| NotMeasured { what: what.to_owned(), why: why.to_owned(), fix: None };
         all.extend(why.map(entry));
     };
+    if let LoadedAs::Unknown(why) = &facts.keyring.way {
+        add("which keyring the server uses", Some(why));
+    }
     add("whether the server's files are encrypted, page by page", facts.files.why_not());
     add("the master keys and their dates", facts.keys.why_not());
     add("the witness in the data directory", facts.witness.why_not());
+    add("whether the connections at that time were encrypted", facts.transit.connections.why_not());
     for copy in &facts.copies {
         add("a copy of the keyring", copy.file.why_not());
         add("the volume of a copy", copy.volume.why_not());

@@ -100,7 +100,7 @@ fn each_warning_is_found_and_does_not_fail_the_verdict() {
         ("witness", |f| f.witness = Known::Measured(None)),
         ("rotation", |f| f.measured += 400 * DAY),
         ("secure-transport", |f| f.transit.require_secure_transport = Some(false)),
-        ("secure-transport", |f| f.transit.connections.push(("TCP/IP".to_owned(), 2))),
+        ("secure-transport", |f| f.transit.connections = Known::Measured(vec![("TCP/IP".to_owned(), 2)])),
         ("tls-version", |f| f.transit.tls_version = "TLSv1.1,TLSv1.2".to_owned()),
         ("certificate", |f| f.transit.not_after.clear()),
         ("certificate", |f| f.transit.not_after = "May 31 12:00:00 2026 GMT".to_owned()),
@@ -128,7 +128,9 @@ fn of_copy_at(facts: &mut Facts, i: usize) -> &mut CopyFile {
 #[test]
 fn what_was_not_measured_is_never_fine() {
     let missing = || "why".to_owned();
-    let all: [fn(&mut Facts, String); 7] = [
+    let all: [fn(&mut Facts, String); 9] = [
+        |f, why| f.keyring.way = LoadedAs::Unknown(why),
+        |f, why| f.transit.connections = Known::NotMeasured(why),
         |f, why| {
             f.places.push(DataPlace { about: why, ..item(PlaceKind::Table, "a.b", PlaceState::Unknown) })
         },

@@ -25,7 +25,9 @@ pub(super) fn transit(facts: &Facts, found: &mut Findings) {
     }
     let unencrypted = transit
         .connections
-        .iter()
+        .measured()
+        .into_iter()
+        .flatten()
         .filter(|(kind, _)| kind == "TCP/IP")
         .map(|(_, n)| *n as usize)
         .sum::<usize>();

@@ -21,6 +21,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
         LoadedAs::Plugin => "keyring_external, as a plugin".to_owned(),
         LoadedAs::Other(name) => format!("{name}, which this report cannot examine"),
         LoadedAs::None => "none is loaded".to_owned(),
+        LoadedAs::Unknown(why) => format!("not checked: {why}"),
     };
     html! {
         section aria-labelledby="keyring" {

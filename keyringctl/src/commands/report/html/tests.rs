@@ -74,7 +74,7 @@ fn hostile_names_stay_text() {
     facts.keyring.last_error = hostile.to_owned();
     facts.transit.certificate = hostile.to_owned();
     facts.transit.not_after = hostile.to_owned();
-    facts.transit.connections.push((hostile.to_owned(), 1));
+    facts.transit.connections = Known::Measured(vec![(hostile.to_owned(), 1)]);
     facts.files = Known::NotMeasured(hostile.to_owned());
     facts.keys = Known::NotMeasured(hostile.to_owned());
     facts.copies[0].path = hostile.into();
