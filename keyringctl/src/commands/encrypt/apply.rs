@@ -273,7 +273,9 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
     if !account.next_steps.is_empty() {
         out.block("\nNext steps");
         for (i, step) in account.next_steps.iter().enumerate() {
-            out.block(format_args!("{}. {step}.", i + 1));
+            for line in format!("{}. {step}.", i + 1).lines() {
+                out.line(line);
+            }
         }
     }
     out.document(&account);

@@ -6,6 +6,7 @@ use super::direction::Direction;
 use super::job::Job;
 use crate::error::Result;
 use crate::server::{BinaryLog, Inventory};
+use crate::show::Shown;
 use std::time::Duration;
 
 /// Purges these logs if `purge` is set. Returns what is left to do.
@@ -24,7 +25,7 @@ pub(super) fn purge(
     if !purge {
         return Ok(Some(format!(
             "{count} old binary logs, up to {}, are {old}. When all replicas and backups have them, run this again with --purge-binary-logs",
-            last.name
+            last.name.shown()
         )));
     }
     let keep = logs.iter().skip_while(|log| log.name != last.name).nth(1);
@@ -33,8 +34,14 @@ pub(super) fn purge(
             "The current binary log is still {old}: run FLUSH BINARY LOGS in the server, then run this again"
         )));
     };
-    // The statement accepts only a plain literal.
-    let name: String = keep.name.chars().filter(|c| !matches!(c, '\'' | '\\')).collect();
+    // The statement accepts only a plain literal, and whether a backslash is an escape in it depends on the SQL mode.
+    if keep.name.contains('\\') {
+        return Ok(Some(format!(
+            "{count} old binary logs are {old}; a backslash in their names prevents purging them here: run PURGE BINARY LOGS in the server, up to {}",
+            keep.name.shown()
+        )));
+    }
+    let name = keep.name.replace('\'', "''");
     let what = format!("purging {count} {old} binary logs");
     let mut attempt = 1;
     while let Err(e) = job.work.run(&format!("PURGE BINARY LOGS TO '{name}'")) {

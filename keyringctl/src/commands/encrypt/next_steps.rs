@@ -2,6 +2,7 @@
 //! What the administrator must do when everything has been encrypted.
 
 use crate::server::{DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy};
+use crate::show::{Shown, visible};
 
 /// Returns the steps in order, beginning with what the steps of apply left to do (`left`).
 pub(super) fn after_encrypting(
@@ -10,7 +11,8 @@ pub(super) fn after_encrypting(
     here: &DatadirAccess,
     left: Vec<String>,
 ) -> Vec<String> {
-    let mut steps = left;
+    // Only our own line feeds divide a step.
+    let mut steps: Vec<String> = left.iter().map(visible).collect();
     let unencrypted = || items.iter().filter(|item| item.state == PlaceState::Clear);
     steps.extend(move_to_option_file(
         &unencrypted().filter(|item| item.kind == PlaceKind::LateSetting).collect::<Vec<_>>(),
@@ -21,13 +23,13 @@ pub(super) fn after_encrypting(
         unencrypted().filter(|item| !matches!(item.kind, PlaceKind::BinaryLog | PlaceKind::LateSetting))
     {
         if let Remedy::ByHand(how) = &item.remedy {
-            steps.push(format!("{}: {}. {how}", item.name, item.about));
+            steps.push(visible(format_args!("{}: {}. {how}", item.name, item.about)));
         }
     }
     let doublewrite = inventory.settings.get("innodb_doublewrite").unwrap_or_default();
     if !doublewrite.eq_ignore_ascii_case("OFF") {
         let dir = inventory.settings.get("innodb_doublewrite_dir").filter(|d| !d.is_empty());
-        let dir = dir.unwrap_or(&inventory.about.datadir).trim_end_matches('/');
+        let dir = dir.unwrap_or(&inventory.about.datadir).trim_end_matches('/').shown();
         steps.push(format!(
             "The doublewrite files keep old unencrypted pages. Run SET GLOBAL innodb_fast_shutdown = 0, stop the server, delete {dir}/*.dblwr, and start the server: it recreates the files"
         ));
@@ -68,7 +70,8 @@ fn move_to_option_file(items: &[&DataPlace], inventory: &Inventory) -> Option<St
 
 /// Returns the steps after `--undo`, beginning with `left`.
 pub(super) fn after_undo(left: Vec<String>) -> Vec<String> {
-    let mut steps = left;
+    // Only our own line feeds divide a step.
+    let mut steps: Vec<String> = left.iter().map(visible).collect();
     steps.push(
         "Remove innodb_redo_log_encrypt and innodb_undo_log_encrypt from the server's option file, if they are set there".to_owned(),
     );

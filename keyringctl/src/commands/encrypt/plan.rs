@@ -10,6 +10,7 @@ use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
     ServerKeyring, Table, TableLocation, TablespaceKind, coverage, stores_nothing,
 };
+use crate::show::Shown;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -126,7 +127,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         about.version,
         about.hostname,
         session.address(),
-        about.datadir
+        about.datadir.shown()
     ));
     out.line(keyring_line(&plan.keyring));
     tables(args, &plan, out);
@@ -197,7 +198,7 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
         .filter(|(_, s)| s.clear.0 + s.encrypted.0 + s.foreign + s.unknown > 0)
         .map(|(name, s)| {
             vec![
-                (*name).to_owned(),
+                name.shown(),
                 s.clear.0.to_string(),
                 sizes::bytes(s.clear.1),
                 s.encrypted.0.to_string(),
@@ -310,17 +311,17 @@ fn needs(plan: &PlanReport, out: &mut Output) {
          they are read and written.",
     );
     if estimate.tables_with_foreign_keys > 0 {
-        out.block(format_args!(
-            "* Foreign keys: {} tables have foreign keys or are referred to. MySQL does not check them during the copy, which\n  \
-             changes no row. A parent can be encrypted before or after its child.",
+        out.line(format_args!(
+            "* Foreign keys: {} tables have foreign keys or are referred to. MySQL does not check them during the copy, which",
             estimate.tables_with_foreign_keys
         ));
+        out.block("  changes no row. A parent can be encrypted before or after its child.");
     }
     for line in replication::for_plan(&plan.role) {
         out.line(format_args!("* Replication: {}.", line));
     }
     for why in &plan.refusals {
-        out.block(format_args!("* apply refuses to start: {}.", why));
+        out.line(format_args!("* apply refuses to start: {why}."));
     }
     for warning in &plan.warnings {
         out.line(format_args!("* Applications: {}.", warning));

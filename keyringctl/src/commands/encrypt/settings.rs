@@ -5,6 +5,7 @@ use super::direction::Direction;
 use super::job::Job;
 use crate::error::Result;
 use crate::server::{Inventory, Schema, quoted};
+use crate::show::Shown;
 
 /// The settings in the order in which they are switched on; `--undo` reverses it. Schemas are changed before the check
 /// is switched on, because it would then require a privilege to change them.
@@ -65,7 +66,7 @@ fn schemas(job: &mut Job<'_>, changed: &[&Schema], direction: Direction, last: b
         let statement =
             format!("ALTER SCHEMA {} DEFAULT ENCRYPTION = '{}'", quoted(&schema.name), direction.letter());
         let state = if direction == Direction::Encrypt { "encrypted" } else { "unencrypted" };
-        job.attempt(&format!("schema {}: new tables are {state}", schema.name), &statement, last)?;
+        job.attempt(&format!("schema {}: new tables are {state}", schema.name.shown()), &statement, last)?;
     }
     Ok(())
 }

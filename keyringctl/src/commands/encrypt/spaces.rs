@@ -5,6 +5,7 @@ use super::direction::Direction;
 use super::job::{Job, Step};
 use crate::error::Result;
 use crate::server::{Inventory, TablespaceKind, quoted};
+use crate::show::Shown;
 use std::time::Instant;
 
 pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<Step> {
@@ -17,7 +18,7 @@ pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Directi
         if let Step::Stopped = job.wait_until_allowed()? {
             return Ok(Step::Stopped);
         }
-        let name = format!("tablespace {}", space.name);
+        let name = format!("tablespace {}", space.name.shown());
         let statement =
             format!("ALTER TABLESPACE {} ENCRYPTION = '{}'", quoted(&space.name), direction.letter());
         let began = Instant::now();

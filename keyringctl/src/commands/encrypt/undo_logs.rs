@@ -7,6 +7,7 @@
 use super::job::{Job, Step};
 use crate::error::Result;
 use crate::server::{quoted, quoted_text};
+use crate::show::Shown;
 use std::time::{Duration, Instant};
 
 /// The spare tablespace.
@@ -72,7 +73,7 @@ enum Afterwards {
 }
 
 fn recreate_one(job: &mut Job<'_>, name: &str, limit: Duration, afterwards: Afterwards) -> Result<Step> {
-    let what = format!("undo tablespace {name} recreated");
+    let what = format!("undo tablespace {} recreated", name.shown());
     let began = Instant::now();
     // The server recreates its file only when it becomes inactive.
     if afterwards == Afterwards::Inactive

@@ -150,7 +150,9 @@ fn show(host: &Host, plan: &keyring::KeyringPlan, changes: &[FileChange], out: &
     }
     for change in changes {
         out.line("");
-        out.block(change.text().trim_end());
+        for line in change.text().trim_end().lines() {
+            out.line(line);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     ));
     items.push(DataPlace {
         kind: PlaceKind::ErrorLog,
-        name: format!("error log {}", settings.get("log_error").unwrap_or_default()),
+        name: format!("error log {}", settings.get("log_error").unwrap_or_default().shown()),
         bytes: 0,
         state: PlaceState::Cannot,
         about: "MySQL cannot encrypt the error log. It contains no rows, but may contain names of tables and parts of statements".to_owned(),
@@ -192,7 +192,7 @@ fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, wha
     let place = Path::new(settings.get("datadir").unwrap_or_default()).join(path);
     DataPlace {
         kind,
-        name: format!("{} {path}", kind.to_string().replace('-', " ")),
+        name: format!("{} {}", kind.to_string().replace('-', " "), path.shown()),
         bytes: 0,
         state: if on { PlaceState::Clear } else { PlaceState::Unused },
         about: if on {

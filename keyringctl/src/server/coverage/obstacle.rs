@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why MySQL refuses to encrypt a table, as `ALTER TABLE ... ENCRYPTION` would say, and what to do then.
 
-use crate::server::{Fault, PartPlace, Table, quoted};
+use crate::server::{Fault, PartPlace, Table, pasteable, quoted};
 
 /// Why MySQL refuses to rebuild a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,7 +31,8 @@ impl Table {
         let part = name.map_or(String::new(), |name| format!("partition {}: ", for_people(name)));
         let drop = match fault {
             Fault::Missing(_) | Fault::Damaged(_) => {
-                format!("; or, if its rows are not needed: DROP TABLE {};", self.quoted())
+                let drop = pasteable(&format!("DROP TABLE {};", self.quoted()));
+                format!("; or, if its rows are not needed: {drop}")
             }
             Fault::NotOpened(_) | Fault::Unlisted(_) => String::new(),
         };
@@ -42,22 +43,27 @@ impl Table {
     fn partly_discarded(&self) -> Option<Obstacle> {
         let gone = names(self, |place| *place == PartPlace::Discarded);
         let kept = names(self, |place| *place != PartPlace::Discarded);
-        let first = gone.first().filter(|_| !kept.is_empty())?;
+        if gone.is_empty() || kept.is_empty() {
+            return None;
+        }
+        let mut all = self.parts.iter().filter_map(|part| part.name.as_deref());
+        let is_subpartition = all.any(|name| own_name(name) != name);
         let table = self.quoted();
-        let new = format!("{}.{}", quoted(&self.schema), quoted(&format!("{}_new", self.name)));
-        let drop = if first.contains('.') {
+        // A name has at most 64 characters.
+        let new: String = self.name.chars().take(60).chain("_new".chars()).collect();
+        let new = format!("{}.{}", quoted(&self.schema), quoted(&new));
+        let drop = if is_subpartition {
             String::new()
         } else {
             format!(
-                " If the table is partitioned by RANGE or LIST and they are not needed: ALTER TABLE {table} DROP PARTITION {};",
-                gone.join(", ")
+                " If the table is partitioned by RANGE or LIST and they are not needed: {}",
+                pasteable(&format!("ALTER TABLE {table} DROP PARTITION {};", gone.join(", ")))
             )
         };
-        let list = |all: &[String]| {
-            all.iter()
-                .map(|name| name.rsplit('.').next().unwrap_or(name).to_owned())
-                .collect::<Vec<_>>()
-                .join(", ")
+        let list = |wanted: fn(&PartPlace) -> bool| {
+            let parts = self.parts.iter().filter(|part| wanted(&part.place));
+            let names = parts.filter_map(|part| part.name.as_deref()).map(|name| quoted(own_name(name)));
+            names.collect::<Vec<_>>().join(", ")
         };
         Some(Obstacle {
             why: format!(
@@ -69,9 +75,18 @@ impl Table {
                 gone.join(", "),
             ),
             remedy: format!(
-                "import them: put the files in place and run ALTER TABLE {table} IMPORT PARTITION {} TABLESPACE;{drop} Otherwise copy the rest into a new table: CREATE TABLE {new} LIKE {table}; INSERT INTO {new} SELECT * FROM {table} PARTITION ({}); then recreate its triggers, DROP TABLE {table}; RENAME TABLE {new} TO {table}; and run keyringctl encrypt apply",
-                list(&gone),
-                list(&kept)
+                "import them: put the files in place and run {}{drop} Otherwise copy the rest into a new table: {} {} then recreate its triggers, {} {} and run keyringctl encrypt apply",
+                pasteable(&format!(
+                    "ALTER TABLE {table} IMPORT PARTITION {} TABLESPACE;",
+                    list(|place| *place == PartPlace::Discarded)
+                )),
+                pasteable(&format!("CREATE TABLE {new} LIKE {table};")),
+                pasteable(&format!(
+                    "INSERT INTO {new} SELECT * FROM {table} PARTITION ({});",
+                    list(|place| *place != PartPlace::Discarded)
+                )),
+                pasteable(&format!("DROP TABLE {table};")),
+                pasteable(&format!("RENAME TABLE {new} TO {table};")),
             ),
         })
     }
@@ -102,6 +117,12 @@ impl Table {
 fn names(table: &Table, place: impl Fn(&PartPlace) -> bool) -> Vec<String> {
     let parts = table.parts.iter().filter(|part| place(&part.place));
     parts.filter_map(|part| part.name.as_deref()).map(for_people).collect()
+}
+
+/// The name of a partition without subpartitions, or that of a subpartition.
+fn own_name(name: &str) -> &str {
+    let at = name.to_ascii_lowercase().find("#sp#").map_or(0, |at| at + 4);
+    &name[at..]
 }
 
 /// `partition` or `partition.subpartition`, quoted.

@@ -4,8 +4,9 @@
 use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
 use super::obstacle::Obstacle;
 use crate::server::{
-    Fault, Inventory, PartPlace, Schema, Table, TableLocation, Tablespace, TablespaceKind, quoted,
+    Fault, Inventory, PartPlace, Schema, Table, TableLocation, Tablespace, TablespaceKind, pasteable, quoted,
 };
+use crate::show::Shown;
 use std::collections::BTreeSet;
 
 /// The details of the system tablespace.
@@ -86,7 +87,7 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
             PlaceKind::OtherEngine,
             PlaceState::Clear,
             format!("MySQL encrypts only InnoDB tables, not {engine}"),
-            Remedy::ByHand(format!("ALTER TABLE {quoted} ENGINE = InnoDB, ENCRYPTION = 'Y';")),
+            Remedy::ByHand(pasteable(&format!("ALTER TABLE {quoted} ENGINE = InnoDB, ENCRYPTION = 'Y';"))),
         ),
     })
 }
@@ -187,9 +188,9 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
     let name = match space.kind {
         TablespaceKind::System => "ibdata1".to_owned(),
         TablespaceKind::Temporary => "temporary tables".to_owned(),
-        TablespaceKind::Mysql | TablespaceKind::General => format!("tablespace {}", space.name),
-        TablespaceKind::Undo => format!("undo tablespace {}", space.name),
-        TablespaceKind::FullText | TablespaceKind::Leftover | TablespaceKind::Unowned => space.name.clone(),
+        TablespaceKind::Mysql | TablespaceKind::General => format!("tablespace {}", space.name.shown()),
+        TablespaceKind::Undo => format!("undo tablespace {}", space.name.shown()),
+        TablespaceKind::FullText | TablespaceKind::Leftover | TablespaceKind::Unowned => space.name.shown(),
     };
     DataPlace { kind, name, bytes: space.bytes, state, about, remedy }
 }
@@ -208,7 +209,7 @@ fn leftover(
         ),
         None => (
             "a statement that was rebuilding a table was cancelled".to_owned(),
-            format!("while no ALTER TABLE runs: DROP TABLE {table};"),
+            format!("while no ALTER TABLE runs: {}", pasteable(&format!("DROP TABLE {table};"))),
         ),
     };
     (PlaceKind::Leftover, state, about, Remedy::ByHand(remedy))
@@ -222,8 +223,13 @@ fn fault_remedy(space: &Tablespace, fault: &Fault, inventory: &Inventory) -> Str
     }
     let place = TableLocation::General(space.name.clone());
     let tables = inventory.tables.iter().filter(|t| t.place == place).map(Table::quoted).collect::<Vec<_>>();
-    let drop = if tables.is_empty() { String::new() } else { format!("DROP TABLE {}; ", tables.join(", ")) };
-    format!("{remedy}; or, if its rows are not needed: {drop}DROP TABLESPACE {};", quoted(&space.name))
+    let drop = if tables.is_empty() {
+        String::new()
+    } else {
+        pasteable(&format!("DROP TABLE {};", tables.join(", "))) + " "
+    };
+    let space = pasteable(&format!("DROP TABLESPACE {};", quoted(&space.name)));
+    format!("{remedy}; or, if its rows are not needed: {drop}{space}")
 }
 
 fn schema(schema: &Schema) -> DataPlace {
@@ -234,7 +240,7 @@ fn schema(schema: &Schema) -> DataPlace {
     };
     DataPlace {
         kind: PlaceKind::Schema,
-        name: schema.name.clone(),
+        name: schema.name.shown(),
         bytes: 0,
         state,
         about: about.to_owned(),

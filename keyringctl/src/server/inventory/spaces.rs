@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! InnoDB's tablespaces.
 
+use crate::show::Shown;
 use serde::Serialize;
 use std::fmt;
 
@@ -63,12 +64,15 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Missing(path) => write!(f, "its file {path} is missing, or mysqld cannot read it"),
+            Fault::Missing(path) => {
+                write!(f, "its file {} is missing, or mysqld cannot read it", path.shown())
+            }
             Fault::NotOpened(path) => write!(
                 f,
-                "the server could not open its file {path}: the keyring does not have its master key, or the file is damaged"
+                "the server could not open its file {}: the keyring does not have its master key, or the file is damaged",
+                path.shown()
             ),
-            Fault::Damaged(path) => write!(f, "the server has marked its file {path} as damaged"),
+            Fault::Damaged(path) => write!(f, "the server has marked its file {} as damaged", path.shown()),
             Fault::Unlisted(why) => f.write_str(why),
         }
     }
@@ -79,7 +83,7 @@ impl Fault {
     pub fn remedy(&self) -> String {
         match self {
             Fault::Missing(path) | Fault::Damaged(path) => {
-                format!("restore {path} from a backup and restart the server")
+                format!("restore {} from a backup and restart the server", path.shown())
             }
             Fault::NotOpened(_) => {
                 "start the server with the keyring that has its master key; the server's error log says what is wrong"

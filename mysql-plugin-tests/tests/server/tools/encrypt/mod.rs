@@ -7,6 +7,7 @@ mod command;
 mod connecting;
 mod definitions;
 mod host;
+mod hostile_names;
 mod load;
 mod names;
 mod own_objects;
@@ -19,6 +20,7 @@ pub use applications::what_applications_notice;
 pub use biobank::under_load;
 pub use connecting::as_the_mysql_client;
 pub use definitions::stay_as_they_are;
+pub use hostile_names::{hostile_names, names_in_lower_case};
 pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_rest_is_verified};
 pub use places::every_place_is_searched_or_named;
 pub use replication::{
