@@ -167,7 +167,7 @@ fn read_only(role: &Role, command: &str) -> Option<String> {
         None => vec![off, command, "SET GLOBAL super_read_only = ON;"],
     };
     let errant = if role.receives() {
-        ". keyringctl writes nothing to the binary log here, so there are no errant transactions"
+        ". This run writes nothing to the binary log, so there are no errant transactions"
     } else {
         ""
     };
