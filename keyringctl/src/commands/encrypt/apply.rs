@@ -176,6 +176,7 @@ fn work(
     job.progress
         .set_total(estimate.copied_bytes + if args.covers_all() { estimate.in_place_bytes } else { 0 });
     args.replication.prepare(&mut job.work, role)?;
+    job.is_repeated = args.replication.is_repeated(role);
     if args.covers_all() {
         settings::apply(job, &inventory, &args.schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, direction)? {
@@ -188,9 +189,7 @@ fn work(
             job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));
         }
     }
-    if let Step::Stopped =
-        tables::apply(job, &selected, here, direction, args.lock_wait, args.replication.is_repeated(role))?
-    {
+    if let Step::Stopped = tables::apply(job, &selected, here, direction, args.lock_wait)? {
         return Ok(Step::Stopped);
     }
     if !args.covers_all() {

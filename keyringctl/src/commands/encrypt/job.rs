@@ -80,6 +80,8 @@ pub(super) struct Job<'a> {
     pub progress: Progress,
     pub account: ApplyReport,
     pub out: &'a mut Output,
+    /// Whether replicas repeat the statements. One that a replica refuses stops its replication.
+    pub is_repeated: bool,
     stages_were_off: bool,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Job<'a> {
             progress,
             account: ApplyReport::default(),
             out,
+            is_repeated: false,
             stages_were_off,
         })
     }

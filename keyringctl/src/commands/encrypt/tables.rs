@@ -13,31 +13,25 @@ use std::time::Instant;
 /// MySQL's errors for a table or schema that no longer exists.
 const GONE: [u16; 2] = [1146, 1049];
 
-/// If replicas repeat the statements, a table that they would refuse is refused here: there it would stop replication.
-const REPEATED: [&str; 2] =
-    ["SET SESSION innodb_strict_mode = ON", "SET SESSION restrict_fk_on_non_standard_key = ON"];
-
 struct Todo<'a> {
     table: &'a Table,
     attempt: u32,
 }
 
-/// Encrypts or decrypts tables, the smallest first. A statement waits `lock_wait` seconds for locks. `is_repeated`: replicas
-/// repeat the statements.
+/// Encrypts or decrypts tables, the smallest first. A statement waits `lock_wait` seconds for locks.
 pub(super) fn apply(
     job: &mut Job<'_>,
     tables: &[&Table],
     here: &DatadirAccess,
     direction: Direction,
     lock_wait: u32,
-    is_repeated: bool,
 ) -> Result<Step> {
     for not_set in job.work.prepare_for_copies()? {
         job.print_line(format_args!("NOTE    {not_set}"));
     }
-    if is_repeated {
-        // They are not in the binary log. A server that lacks one of them does not check that.
-        REPEATED.iter().for_each(|set| drop(job.work.run(set)));
+    if job.is_repeated {
+        // A replica refuses what this refuses. A server that lacks the variable does not check that.
+        let _ = job.work.run("SET SESSION restrict_fk_on_non_standard_key = ON");
     }
     let mut sorted = tables.to_vec();
     sorted.sort_by_key(|t| t.bytes);

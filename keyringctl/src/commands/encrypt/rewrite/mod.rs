@@ -149,6 +149,10 @@ fn copy(
             Err(e) => return Err(e),
         };
         let relaxed = match refusal::of(&refused) {
+            // The mode of this session is not in the binary log.
+            Cause::Options if job.is_repeated => {
+                return Ok(Rewritten::Failed(refusal::on_replicas(&refused)));
+            }
             Cause::Options => copying.with_any_option(),
             Cause::Values if generated::computes(&before.text) => {
                 copying.with_any_value(!generated::has_dates(&before.text))

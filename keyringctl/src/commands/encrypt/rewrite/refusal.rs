@@ -39,6 +39,14 @@ pub(super) fn of(refused: &ServerError) -> Cause {
     }
 }
 
+/// Returns the reason why replicas must not get a statement: they may refuse the table's options, and stop.
+pub(super) fn on_replicas(refused: &ServerError) -> String {
+    format!(
+        "{}. The server accepts this definition only without innodb_strict_mode, and a replica that has it would stop. Run apply with --skip-binary-log for this table, here and on each replica",
+        refused.why
+    )
+}
+
 /// Returns the server's reason, and what to do about it if that is known.
 pub(super) fn explained(refused: &ServerError) -> String {
     let way = match refused.code {

@@ -218,6 +218,7 @@ pub fn a_source_asks_what_its_replicas_get() {
     let (code, report) = encrypt_json(&host, &replicated);
     let failed = report["failed"].as_array().unwrap();
     assert!(code == 1 && failed.len() == 1 && failed[0]["what"] == "clinic.wide", "{report:#}");
+    assert!(failed[0]["why"].as_str().unwrap().contains("--skip-binary-log"), "{failed:?}");
     let stopped = || applier_errors(&replica).first().is_some_and(|(code, _)| *code == 3185);
     assert!(wait_until(LIMIT, stopped), "{:?}", applier_errors(&replica));
     replica.stop();
