@@ -19,6 +19,8 @@ pub struct ServerFiles {
     pub directories: Vec<PathBuf>,
     /// InnoDB's data files, each with the name of its tablespace.
     pub tablespaces: BTreeMap<PathBuf, String>,
+    /// Files that list the paths of binary and relay logs. Logs from before a setting changed may be elsewhere.
+    pub log_indexes: Vec<PathBuf>,
     /// The beginning of the paths of a replica's relay logs.
     pub relay_logs: Option<PathBuf>,
     /// Where the server writes what a client changes, the most special place first.
@@ -59,6 +61,10 @@ impl ServerFiles {
         let (written, unsearched) = written::places(&variables, &datadir, &files);
         Ok(ServerFiles {
             directories: directories(&variables, &datadir, &files),
+            log_indexes: ["log_bin_index", "relay_log_index"]
+                .iter()
+                .filter_map(|name| Some(absolute(&datadir, variables.get(name)?)))
+                .collect(),
             relay_logs: variables.get("relay_log_basename").map(|base| absolute(&datadir, base)),
             tablespaces: files.into_iter().map(|file| (file.path, file.tablespace)).collect(),
             written,

@@ -6,12 +6,16 @@ use super::finding::VerifyFinding;
 use super::sizes;
 use crate::commands::output::counted;
 use crate::error::Result;
-use crate::server::{DatadirAccess, Inventory, PlaceKind, ServerFiles, is_device};
+use crate::server::{DatadirAccess, FileNames, Inventory, PlaceKind, ServerFiles, is_device};
 use crate::show::Shown;
-use crate::tablespace::{self, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys};
+use crate::tablespace::{
+    self, DataFileKind, DataFiles, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys,
+};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What was read.
@@ -49,8 +53,9 @@ pub(in crate::commands) fn check(
     inventory: &Inventory,
     keyring: Option<&Keyring>,
 ) -> Result<(FileTotals, Vec<VerifyFinding>)> {
-    let (directories, mut findings) = readable(&files.directories);
-    let found = tablespace::find(&directories);
+    let (directories, mut findings) = readable(files);
+    let mut found = tablespace::find(&directories);
+    name_by_server(&mut found, files);
     let keys: &dyn MasterKeys = match keyring {
         Some(keyring) => keyring,
         None => &NoKeys,
@@ -92,10 +97,49 @@ pub(in crate::commands) fn check(
     Ok((seen, findings))
 }
 
+/// Corrects what files are, if the server names them: an administrator may choose names that say nothing.
+fn name_by_server(found: &mut DataFiles, files: &ServerFiles) {
+    for place in &files.written {
+        let kind = match place.kind {
+            PlaceKind::SystemTablespace => DataFileKind::System,
+            PlaceKind::Temporary => DataFileKind::Temporary,
+            PlaceKind::Undo => DataFileKind::Undo,
+            _ => continue,
+        };
+        let FileNames::One(name) = &place.names else { continue };
+        let path = place.directory.join(name);
+        match found.files.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, known)) => *known = kind,
+            None if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) => {
+                found.not_checked.retain(|(known, _)| *known != path);
+                found.files.push((path, kind));
+            }
+            None => {}
+        }
+    }
+    found.files.sort();
+}
+
 /// Returns the directories that can be read, and a finding for each other one.
-pub(super) fn readable(directories: &[PathBuf]) -> (Vec<PathBuf>, Vec<VerifyFinding>) {
+pub(super) fn readable(files: &ServerFiles) -> (Vec<PathBuf>, Vec<VerifyFinding>) {
     let (mut readable, mut findings) = (Vec::new(), Vec::new());
-    for directory in directories {
+    let mut directories = files.directories.clone();
+    for index in &files.log_indexes {
+        match std::fs::read(index) {
+            Ok(list) => {
+                let lines = list.split(|byte| *byte == b'\n').map(OsStr::from_bytes).map(Path::new);
+                for directory in lines.filter(|log| log.is_absolute()).filter_map(Path::parent) {
+                    if !directories.iter().any(|above| directory.starts_with(above)) {
+                        directories.push(directory.to_owned());
+                    }
+                }
+            }
+            // A server that is no replica has no index of relay logs.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => findings.push(not_checked(PlaceKind::BinaryLog, index, e)),
+        }
+    }
+    for directory in &directories {
         match std::fs::read_dir(directory) {
             Ok(_) => readable.push(directory.clone()),
             Err(e) => findings.push(VerifyFinding::not_checked(

@@ -8,11 +8,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Files are read in pieces of this many bytes.
 const PIECE: usize = 1 << 20;
 /// The most readings of a directory in which the server renames or removes files meanwhile.
 const READINGS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A search, and what it has seen so far.
 pub(super) struct Search<'a> {
@@ -68,9 +70,12 @@ impl<'a> Search<'a> {
                 round.directories.insert((meta.dev(), meta.ino()));
             }
             self.directory(&place.directory, place, place.below, &mut round);
-            if !round.vanished {
+            // A tablespace that is being emptied is not there for a moment.
+            let is_missing = place.required && round.files == 0 && round.failed.is_empty();
+            if !round.vanished && !is_missing {
                 break;
             }
+            std::thread::sleep(PAUSE);
         }
         if round.files == 0 && round.failed.is_empty() && place.required {
             let why =

@@ -38,7 +38,7 @@ pub(super) fn run(
     }
     let files = match here.readable() {
         Some(_) => {
-            let (directories, unread) = readable(&ServerFiles::query(session)?.directories);
+            let (directories, unread) = readable(&ServerFiles::query(session)?);
             findings.extend(unread);
             let mut count = 0;
             for directory in &directories {

@@ -24,7 +24,10 @@ fn scattered(keyring: &Keyring) -> Host {
     for undo in ["undo_001", "undo_002"] {
         fs::rename(data.join(undo), at("undo").join(undo)).unwrap();
     }
+    fs::rename(data.join("ibdata1"), data.join("shared")).unwrap();
     let options = [
+        "--innodb-data-file-path=shared:12M:autoextend".to_owned(),
+        "--innodb-temp-data-file-path=short-lived:12M:autoextend".to_owned(),
         format!("--innodb-log-group-home-dir={}", at("redo").display()),
         format!("--innodb-undo-directory={}", at("undo").display()),
         format!("--innodb-doublewrite-dir={}", at("dblwr").display()),
@@ -118,5 +121,26 @@ pub fn every_place_is_searched_or_named() {
         assert!(finding["checked"] == false && finding["accepted"] == false, "{finding:#}");
     }
     assert!(code == 1 && report["files"]["encrypted"].as_u64() > Some(0), "{code}: {:#}", report["files"]);
+    let misnamed = ["shared", "short-lived"].map(|name| host.datadir().join(name));
+    let unknown = findings.iter().find(|f| misnamed.iter().any(|path| f["what"].as_str() == path.to_str()));
+    assert!(unknown.is_none(), "the server names this file: {unknown:#?}");
+
+    // The index of the binary logs names some in a directory that no setting names any more.
+    server.sql("SET GLOBAL binlog_encryption = OFF; FLUSH BINARY LOGS");
+    let current = server.rows::<(String, u64, String)>("SHOW BINARY LOGS").pop().unwrap().0;
+    server.stop();
+    fs::create_dir(at("before")).unwrap();
+    let moved = at("before").join(&current);
+    fs::rename(at("binlog").join(&current), &moved).unwrap();
+    let index = at("binlog/bin.index");
+    let lines = fs::read_to_string(&index).unwrap();
+    let lines =
+        lines.lines().map(|line| if line.ends_with(&current) { moved.to_str().unwrap() } else { line });
+    fs::write(&index, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let server = host.start();
+    let (_, report) = encrypt_json(&host, &["verify", "--no-canary"]);
+    let findings = report["findings"].as_array().unwrap();
+    let log = findings.iter().find(|f| f["what"].as_str() == moved.to_str());
+    assert!(log.is_some_and(|f| f["kind"] == "binary-log"), "{findings:#?}");
     server.stop();
 }
