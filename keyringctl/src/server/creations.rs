@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What shows that applications create tables that a server refuses once a schema's new tables are encrypted.
 
+use super::privileges::Privileges;
 use super::session::Session;
 use crate::error::Result;
 use serde::Serialize;
@@ -29,8 +30,8 @@ const OWN_SCHEMAS: &str = "('mysql', 'sys', 'information_schema', 'performance_s
 pub struct Creations {
     /// Stored programs with such a CREATE TABLE.
     pub programs: Vec<StoredProgram>,
-    /// Whether there may be stored programs that the account does not see.
-    pub unseen_programs: bool,
+    /// If there may be stored programs that the account does not see, the statement that changes that.
+    pub unseen_programs: Option<String>,
     /// Such statements that the server has run since its start, without their values.
     pub seen: Vec<String>,
     /// The engine of a CREATE TABLE that names none.
@@ -55,7 +56,7 @@ impl Creations {
     ///
     /// # Errors
     /// What the server answers.
-    pub fn query(session: &mut Session) -> Result<Creations> {
+    pub fn query(session: &mut Session, privileges: &Privileges) -> Result<Creations> {
         let texts: Vec<(String, String, String, Option<String>)> = session.rows(&format!(
             "SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_DEFINITION FROM information_schema.ROUTINES
              WHERE ROUTINE_SCHEMA NOT IN {OWN_SCHEMAS}
@@ -64,28 +65,17 @@ impl Creations {
              WHERE EVENT_SCHEMA NOT IN {OWN_SCHEMAS}
              ORDER BY 2, 3, 1"
         ))?;
-        let unseen_programs = texts.iter().any(|(.., text)| text.is_none()) || !sees_all(session)?;
         let programs = texts.into_iter().filter_map(|(kind, schema, name, text)| {
             let clause = refused_clause(&text?)?;
             Some(StoredProgram { kind, schema, name, clause })
         });
         Ok(Creations {
             programs: programs.collect(),
-            unseen_programs,
+            unseen_programs: privileges.unseen_programs(),
             seen: seen(session),
             default_engine: session.variable("default_storage_engine")?.unwrap_or_default(),
         })
     }
-}
-
-/// A server hides what an account has no privilege for. Each has a function of its schema `sys`, so that one that the account
-/// does not see stands for all others. For events, the account's privilege is looked at.
-fn sees_all(session: &mut Session) -> Result<bool> {
-    let functions = "SELECT COUNT(ROUTINE_DEFINITION) FROM information_schema.ROUTINES
-                     WHERE ROUTINE_SCHEMA = 'sys' AND ROUTINE_NAME = 'version_major'";
-    let events = "SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES
-                  WHERE PRIVILEGE_TYPE = 'EVENT' AND REPLACE(GRANTEE, _utf8mb4 x'27', '') = CURRENT_USER()";
-    Ok(session.first(functions)? == Some(1_u32) && session.first(events)? == Some(1_u32))
 }
 
 /// Without performance_schema, or without the privilege to read it, no statement is known.

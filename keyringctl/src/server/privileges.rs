@@ -127,6 +127,13 @@ impl Privileges {
         !self.unreadable.iter().any(|unreadable| unreadable == table)
     }
 
+    /// The statement that lets the account see the texts of all stored programs; `None` if it does.
+    pub fn unseen_programs(&self) -> Option<String> {
+        let has = |name: &str| self.global.contains(name) || self.global.contains("ALL PRIVILEGES");
+        let sees = (has("SELECT") || has("SHOW_ROUTINE")) && has("EVENT");
+        (!sees).then(|| format!("GRANT SELECT, EVENT ON *.* TO {};", self.account))
+    }
+
     /// The statements that grant the account everything that it needs to look and does not have.
     pub fn grant(&self) -> String {
         let mut global: Vec<_> = self.missing();

@@ -83,11 +83,10 @@ pub(super) fn statements_that_fail(
             listed(&creations.seen)
         ));
     }
-    if creations.unseen_programs {
-        lines.push(
-            "Not all stored programs were checked, because this account may not see them all: grant it SHOW_ROUTINE and EVENT on *.*"
-                .to_owned(),
-        );
+    if let Some(grant) = &creations.unseen_programs {
+        lines.push(format!(
+            "Not all stored programs were checked, because this account may not see them all. As an administrator, run: {grant}"
+        ));
     }
     lines.extend(unencrypted_spaces(inventory));
     lines.push(

@@ -131,7 +131,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let refusals = args.replication.refusals(&role, &command_line());
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
     let warnings = if args.covers_all() && direction == Direction::Encrypt {
-        let creations = Creations::query(&mut session)?;
+        let creations = Creations::query(&mut session, &inventory.privileges)?;
         application::statements_that_fail(&inventory, &creations, &role, &args.schemas(&inventory))
     } else {
         Vec::new()

@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let server = Inventory::query(&mut session)?;
     let rate = args.rate.map_or(RATE, |mb| mb * 1_000_000);
     let role = Role::query(&mut session)?;
-    let creations = Creations::query(&mut session)?;
+    let creations = Creations::query(&mut session, &server.privileges)?;
     let changed: Vec<_> = server.schemas.iter().filter(|schema| !schema.default_encryption).collect();
     let plan = PlanReport {
         refusals: Replication::default().refusals(&role, "keyringctl encrypt apply"),
