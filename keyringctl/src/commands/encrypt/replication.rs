@@ -100,10 +100,13 @@ impl Replication {
 /// Says in a plan what other servers get.
 pub(super) fn for_plan(role: &Role) -> Vec<String> {
     let mut lines = about(role);
-    if role.receives() {
-        lines.push(format!("{ONLY_HERE}. {BY_HAND}"));
-    }
+    lines.extend(by_hand(role).map(|by_hand| format!("{ONLY_HERE}. {by_hand}")));
     lines
+}
+
+/// Says what to heed with statements that the administrator runs on a replica or a member of a group.
+pub(super) fn by_hand(role: &Role) -> Option<&'static str> {
+    role.receives().then_some(BY_HAND)
 }
 
 /// Describes the server's role in lines; none for a server on its own.

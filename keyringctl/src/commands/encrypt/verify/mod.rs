@@ -11,15 +11,15 @@ mod search;
 mod undone;
 
 use super::plan::keyring_line;
-use super::{server, sizes};
+use super::{replication, server, sizes};
 use crate::commands::missing;
 use crate::commands::output::{Output, counted};
 use crate::commands::secret;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, ServerFiles, ServerKeyring,
-    coverage,
+    DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role, ServerFiles,
+    ServerKeyring, coverage,
 };
 use canary::CanaryResult;
 use finding::VerifyFinding;
@@ -60,6 +60,8 @@ struct VerifyReport {
     findings: Vec<VerifyFinding>,
     /// Every place, as the server reports it.
     items: Vec<DataPlace>,
+    /// What to heed with the remedies.
+    note: Option<&'static str>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -91,7 +93,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         finding.accept(&args.accept);
     }
     let fine = findings.iter().all(|f| f.accepted);
-    let report = VerifyReport { fine, keyring, files, canary, findings, items };
+    // Remedies may be statements.
+    let note = if fine { None } else { replication::by_hand(&Role::query(&mut session)?) };
+    let report = VerifyReport { fine, keyring, files, canary, findings, items, note };
     print(&report, out);
     out.document(&report);
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
@@ -168,6 +172,9 @@ fn print(report: &VerifyReport, out: &mut Output) {
     }
     for item in report.items.iter().filter(|i| i.state == PlaceState::Cannot) {
         out.line(format_args!("NOTE     {}: {}", item.name, item.about));
+    }
+    if let Some(note) = report.note {
+        out.line(format_args!("NOTE     {note}"));
     }
     let errors = report.findings.iter().filter(|f| !f.accepted).count();
     if report.fine {
