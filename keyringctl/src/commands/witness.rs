@@ -6,7 +6,7 @@ use super::secret;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
-use crate::tablespace;
+use crate::tablespace::{self, FileState, NeededKeys};
 use keyring_external::error::Failure;
 use keyring_external::keyring::witness_claims;
 use keyring_external::store::fs::Fs;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let seen = witness_claims(&fs, datadir)?;
             let (mut keyring, _) = secret.load(&fs, path)?;
             let status = keyring.status();
-            let needed = tablespace::master_keys(datadir)?;
+            let needed = needed_keys(datadir)?;
             let missing: Vec<_> =
                 needed.keys.iter().filter(|(id, _)| !keyring.has_instance_key(id)).collect();
             out.line(format_args!(
@@ -108,8 +108,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     needed.keys.len()
                 ));
             }
-            for (path, why) in &needed.not_checked {
-                out.line(format_args!("NOT CHECKED {}: {why}", path.shown()));
+            for file in &needed.unknown {
+                out.line(format_args!("NOT CHECKED {}: {}", file.path.shown(), file.notes.join("; ")));
             }
             for (id, files) in &missing {
                 out.line(format_args!(
@@ -122,7 +122,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 "keyring": { "id": status.id, "generation": status.generation, "keys": status.keys },
                 "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })),
                 "needed": needed.keys.len(),
-                "not_checked": exact_paths(&needed.not_checked.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>()),
+                "not_checked": exact_paths(&needed.unknown.iter().map(|file| file.path.clone()).collect::<Vec<_>>()),
                 "missing": missing.iter().map(|(id, files)| json!({ "key": id, "files": exact_paths(files) })).collect::<Vec<_>>(),
             }));
             if !yes {
@@ -134,6 +134,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             out.line("accepted: the server will start with this keyring");
             Ok(Verdict::Fine)
         }
+    }
+}
+
+/// Finds out which master keys the files of a data directory need.
+fn needed_keys(datadir: &Path) -> Result<NeededKeys> {
+    let needed = tablespace::master_keys(&tablespace::find(&[datadir.to_owned()]));
+    match needed.unknown.iter().find(|file| file.state == FileState::Unreadable) {
+        Some(file) => {
+            Err(Error::Usage(format!("cannot read {}: {}", file.path.shown(), file.notes.join("; "))))
+        }
+        None => Ok(needed),
     }
 }
 

@@ -12,8 +12,6 @@ use super::read::DataFile;
 use super::space::{self, Depth, How};
 use super::verdict::FileVerdict;
 use super::walk::{DataFiles, find};
-use crate::error::{Error, Result};
-use crate::show::Shown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,30 +37,25 @@ pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Vec<FileReport> {
 pub struct NeededKeys {
     /// The ids of master keys, each with the files that need it.
     pub keys: BTreeMap<String, Vec<PathBuf>>,
-    /// Files of which it is not known what they need, and why.
-    pub not_checked: Vec<(PathBuf, String)>,
+    /// Files and directories of which it is not known what they need: not checked or unreadable.
+    pub unknown: Vec<FileReport>,
 }
 
-/// Finds out which master keys the files below a data directory need.
-///
-/// # Errors
-/// A directory or file cannot be read.
-pub fn master_keys(datadir: &Path) -> Result<NeededKeys> {
+/// Finds out which master keys files need.
+pub fn master_keys(found: &DataFiles) -> NeededKeys {
     let mut needed = NeededKeys::default();
-    for file in check_datadir(datadir, &NoKeys) {
-        let why = || file.notes.first().cloned().unwrap_or_default();
-        match (file.state, &file.key) {
-            (FileState::Unreadable, _) => {
-                return Err(Error::Usage(format!("cannot read {}: {}", file.path.shown(), why())));
+    for file in check(found, &NoKeys, Depth::OnePage, &mut |_, _| {}) {
+        match &file.key {
+            _ if matches!(file.state, FileState::Unreadable | FileState::NotChecked) => {
+                needed.unknown.push(file)
             }
-            (FileState::NotChecked, _) => needed.not_checked.push((file.path.clone(), why())),
-            (_, Some(key)) if file.kind != DataFileKind::Doublewrite => {
+            Some(key) if file.kind != DataFileKind::Doublewrite => {
                 needed.keys.entry(key.clone()).or_default().push(file.path);
             }
             _ => {}
         }
     }
-    Ok(needed)
+    needed
 }
 
 /// What is needed to judge any file.

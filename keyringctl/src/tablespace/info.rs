@@ -155,12 +155,14 @@ pub(super) fn unknown_kind(bytes: &[u8]) -> Option<&'static str> {
         b"PSA" if is_on(8) => Some(PERCONA),
         b"PSB" | b"PSC" if is_on(0) => Some(PERCONA),
         b"lRK" | b"RKB" => Some(PERCONA),
-        [b'l', b'C', b'D'..=b'Z'] => Some("of a version of MySQL that is not known here"),
+        [b'l', b'C', b'D'..=b'Z'] => {
+            Some("it has encryption information of a version of MySQL that is not known here")
+        }
         _ => None,
     }
 }
 
-const PERCONA: &str = "of Percona Server (ENCRYPTION='KEYRING')";
+const PERCONA: &str = "it has encryption information of Percona Server (ENCRYPTION='KEYRING')";
 
 /// Returns a UUID as text if it has the usual form.
 fn text(uuid: &[u8; UUID]) -> Option<String> {

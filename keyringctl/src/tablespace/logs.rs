@@ -39,8 +39,8 @@ pub(super) fn judge_redo(
             return Ok(verdict);
         }
     };
-    if let Some(of) = header.unknown {
-        return Ok(FileVerdict::not_checked(kind, format!("it has encryption information {of}")));
+    if let Some(what) = header.unknown {
+        return Ok(FileVerdict::not_checked(kind, what));
     }
     let current = current(files)?;
     let is_current = current.as_ref().is_some_and(|c| c.start_lsn == header.start_lsn);

@@ -8,7 +8,7 @@
 //! pub fn find(directories: &[PathBuf]) -> DataFiles;
 //! pub fn check(found: &DataFiles, keys: &dyn MasterKeys, depth: Depth, progress: &mut dyn FnMut(usize, usize)) -> Vec<FileReport>;
 //! // Without a keyring, to find out which keys are needed:
-//! pub fn master_keys(datadir: &Path) -> Result<NeededKeys>;
+//! pub fn master_keys(found: &DataFiles) -> NeededKeys;
 //! ```
 //!
 //! A `Keyring` is a [`MasterKeys`]. A [`FileReport`] says what a file contains ([`DataFileKind`]), what was found ([`FileState`]), which key

@@ -18,14 +18,12 @@ pub(super) enum Named {
     Unknown,
 }
 
-pub(super) const COMPRESSED: &str =
-    "it is compressed or encrypted by a backup tool: unpack it, such as with xtrabackup --decompress";
-pub(super) const INCREMENTAL: &str =
-    "it holds changed pages of an incremental backup: apply it with xtrabackup --prepare --incremental-dir";
+pub(super) const COMPRESSED: &str = "it is compressed or encrypted by a backup tool";
+pub(super) const INCREMENTAL: &str = "it holds changed pages of an incremental backup";
 pub(super) const UNPREPARED: &str =
-    "it holds changes that are not in the backup's tablespaces yet: prepare the backup, and verify it then";
-pub(super) const ARCHIVE: &str = "it is an archive: unpack it";
-pub(super) const DUMP: &str = "it is a dump: it needs no keyring, and what it holds is not known";
+    "it is the log of a backup that is not prepared: its changes are not in the backup's tablespaces yet";
+pub(super) const ARCHIVE: &str = "it is an archive";
+pub(super) const DUMP: &str = "it is a dump, which needs no keyring";
 
 /// Extensions of programs that compress or encrypt, of which XtraBackup's are zst, lz4, qp and xbcrypt.
 const WRAPPED: &[&str] = &[
@@ -108,6 +106,10 @@ fn is_no_data(name: &str, extension: &str) -> bool {
         "db.opt",
         "tc.log",
         "mysql_upgrade_info",
+        "RPM_UPGRADE_HISTORY",
+        "RPM_UPGRADE_MARKER",
+        // SET PERSIST writes it before it takes the place of mysqld-auto.cnf.
+        "mysqld-auto.cnf.backup",
         "mysql_upgrade_history",
         "keyring_external.witness",
         "grastate.dat",

@@ -75,6 +75,22 @@ fn encryption_information_of_another_kind_is_not_checked() {
     assert_eq!(judge("ib_logfile0", &log, &SampleKeys::all()).state, FileState::NotChecked);
 }
 
+#[test]
+fn files_of_mariadb_are_not_checked() {
+    let mut file = changed(|page| page[54..58].copy_from_slice(&0x13_u32.to_be_bytes()));
+    let sum = crc32c::crc32c(&file[..PAGE - 4]).to_be_bytes();
+    file[PAGE - 4..PAGE].copy_from_slice(&sum);
+    let report = judge("t.ibd", &file, &SampleKeys::all());
+    assert_eq!(report.state, FileState::NotChecked, "{report:?}");
+    file[2000] ^= 1;
+    assert_eq!(judge("t.ibd", &file, &SampleKeys::all()).state, FileState::Damaged);
+    for mark in [b"Phys", &[b'P' | 0x80, b'h', b'y', b's']] {
+        let mut log = redo();
+        log[..4].copy_from_slice(mark);
+        assert_eq!(judge("ib_logfile0", &log, &SampleKeys::all()).state, FileState::NotChecked);
+    }
+}
+
 const BLOCK: usize = 512;
 
 /// A file of an older redo log: a ring, with one block somewhere.

@@ -21,6 +21,9 @@ pub(super) const FRONT: usize = HEADER + BLOCK;
 /// The first format of MySQL 8.0.30, in which files are written once, from the beginning.
 const FORMAT_WRITTEN_ONCE: u32 = 6;
 const MOST_FORMATS: u32 = 64;
+/// The format of MariaDB from 10.8 on, and its bit for an encrypted log.
+const MARIADB: u32 = u32::from_be_bytes(*b"Phys");
+const MARIADB_ENCRYPTED: u32 = 0x8000_0000;
 
 // Offsets in the header.
 const START_LSN: usize = 8;
@@ -39,7 +42,7 @@ const MOST_BLOCKS: u64 = 0x4000_0000;
 pub(super) struct RedoHeader {
     pub start_lsn: u64,
     pub info: Option<EncryptionInfo>,
-    /// The kind of its encryption information, if that is not known here.
+    /// What it has that is not known here.
     pub unknown: Option<&'static str>,
     /// The newest checkpoint in it: an LSN.
     pub checkpoint: Option<u64>,
@@ -70,14 +73,18 @@ impl RedoHeader {
             return Ok(None);
         }
         let format = be32(block, 0).ok_or(SHORT)?;
+        let older = |start_lsn, unknown| RedoHeader {
+            start_lsn,
+            info: None,
+            unknown,
+            checkpoint: None,
+            written_once: false,
+        };
+        if format & !MARIADB_ENCRYPTED == MARIADB {
+            return Ok(Some(older(0, Some("it is a redo log of MariaDB"))));
+        }
         if let Some(start_lsn) = before_5_7_9(block) {
-            return Ok(Some(RedoHeader {
-                start_lsn,
-                info: None,
-                unknown: None,
-                checkpoint: None,
-                written_once: false,
-            }));
+            return Ok(Some(older(start_lsn, None)));
         }
         if !checksum_fits(block) || format > MOST_FORMATS {
             return Err("its first block has a wrong checksum");

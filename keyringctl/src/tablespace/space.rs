@@ -2,7 +2,7 @@
 //! Judges one tablespace: checks its first page, unwraps its key, and decrypts pages with it.
 
 use super::file_report::{DataFileKind, FileState, PageCounts};
-use super::geometry::Geometry;
+use super::geometry::{Geometry, MAX_PAGE};
 use super::info::SpaceKey;
 use super::keys::MasterKeys;
 use super::page::{self, PageForm, Proof};
@@ -84,6 +84,9 @@ pub(super) fn judge(
     }
     let mut verdict = match Page0::parse(&front, kind != DataFileKind::Temporary) {
         Ok(page0) => judge_page0(source, &page0, kind, how, opened)?,
+        Err(_) if page0::is_mariadb(&source.read(0, MAX_PAGE)?) => {
+            FileVerdict::not_checked(kind, "it is a tablespace of MariaDB")
+        }
         Err(why) => FileVerdict::damaged(kind, why),
     };
     verdict.saw(&front);
@@ -109,8 +112,8 @@ fn judge_page0(
         verdict.note("it is new: its contents are still in the server's memory and redo log");
         return Ok(verdict);
     }
-    if let Some(of) = page0.unknown {
-        return Ok(FileVerdict::not_checked(kind, format!("it has encryption information {of}")));
+    if let Some(what) = page0.unknown {
+        return Ok(FileVerdict::not_checked(kind, what));
     }
     let Some(info) = &page0.info else {
         if page0.encrypted {

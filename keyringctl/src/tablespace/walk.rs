@@ -24,10 +24,10 @@ pub struct DataFiles {
     pub unreadable: Vec<(PathBuf, io::Error)>,
 }
 
-const LINK: &str = "it is a symbolic link, which is not followed: name the directory behind it with --also";
+const LINK: &str = "it is a symbolic link to what is not below the directories that are read";
 const DANGLING: &str = "it is a symbolic link to something that is not there";
 const DEVICE: &str = "it is a device";
-const ELSEWHERE: &str = "it names a table's file in another directory: name that directory with --also";
+const ELSEWHERE: &str = "it names a table's file that is not below the directories that are read";
 
 /// Finds the files below some directories, each file once. A root may itself be a symbolic link.
 pub fn find(roots: &[PathBuf]) -> DataFiles {

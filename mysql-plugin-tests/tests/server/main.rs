@@ -187,6 +187,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("situations::read_only", Ext4, situations::read_only),
     ("verify_datadir::std_data", StdData, verify_datadir::std_data),
     ("verify_datadir::as_innochecksum", Nothing, verify_datadir::as_innochecksum),
+    ("verify_datadir::commands_agree", Nothing, verify_datadir::commands_agree),
     ("verify_datadir::forms_of_backups", Nothing, verify_datadir::forms_of_backups),
     ("verify_datadir::other_places", Nothing, verify_datadir::other_places),
     ("verify_datadir::every_kind", Nothing, verify_datadir::every_kind),

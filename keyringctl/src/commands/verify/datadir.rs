@@ -252,7 +252,7 @@ const FAILURES: &[(FileState, &str)] = &[
     (FileState::Damaged, "restore these files from a backup, and check their disk (dmesg)"),
     (
         FileState::NotChecked,
-        "nothing is known of these files: bring them into the form in which the server keeps them, such as with xtrabackup --decompress and --prepare, and verify that; or move them elsewhere if they belong to no server",
+        "what they hold is not known: unpack and prepare a backup (such as xtrabackup --decompress, --prepare), and verify that; name with --also the directories that links and .isl files lead to; move elsewhere what is not the server's",
     ),
     (FileState::Unreadable, "these files could not be checked"),
 ];

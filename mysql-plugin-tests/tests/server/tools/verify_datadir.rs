@@ -2,6 +2,7 @@
 //! `keyringctl verify --datadir` on the files of real servers: without the server, it reports each file as the server does,
 //! and names exactly those that a keyring does not decrypt.
 
+mod agreement;
 mod backups;
 mod checksums;
 mod corpus;
@@ -9,6 +10,7 @@ mod kinds;
 mod one_key;
 mod verified;
 
+pub use agreement::commands_agree;
 pub use backups::{forms_of_backups, other_places};
 pub use checksums::as_innochecksum;
 pub use corpus::std_data;

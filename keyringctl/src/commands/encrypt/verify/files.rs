@@ -54,8 +54,7 @@ pub(in crate::commands) fn check(
     keyring: Option<&Keyring>,
 ) -> Result<(FileTotals, Vec<VerifyFinding>)> {
     let (directories, mut findings) = readable(files);
-    let mut found = tablespace::find(&directories);
-    name_by_server(&mut found, files);
+    let found = find(&directories, files);
     let keys: &dyn MasterKeys = match keyring {
         Some(keyring) => keyring,
         None => &NoKeys,
@@ -171,9 +170,22 @@ pub(super) fn not_readable(here: &DatadirAccess, server: &str) -> Option<VerifyF
     Some(VerifyFinding::not_checked(PlaceKind::Table, "files", why, Some(remedy.to_owned())))
 }
 
+/// Finds the files below directories, and below links among them through which the server reaches its tablespaces, as for a
+/// schema on another disk.
+pub(super) fn find(directories: &[PathBuf], files: &ServerFiles) -> DataFiles {
+    let found = tablespace::find(directories);
+    let leads_to_tablespaces =
+        |link: &Path| link.is_dir() && files.tablespaces.keys().any(|file| file.starts_with(link));
+    let others = found.not_checked.iter().map(|(path, _)| path);
+    let links: Vec<_> = others.filter(|path| leads_to_tablespaces(path)).cloned().collect();
+    let mut found = if links.is_empty() { found } else { tablespace::find(&[directories, &links].concat()) };
+    name_by_server(&mut found, files);
+    found
+}
+
 /// Whether a file may hold the server's data: outside of the data directory, only files that are the server's by their names
 /// or contents, because others keep their files there too.
-fn may_be_the_servers(report: &FileReport, files: &ServerFiles) -> bool {
+pub(super) fn may_be_the_servers(report: &FileReport, files: &ServerFiles) -> bool {
     report.kind != tablespace::DataFileKind::Other
         || files.directories.first().is_none_or(|datadir| report.path.starts_with(datadir))
 }
@@ -191,7 +203,7 @@ fn judge(
     let is_undo = report.kind == tablespace::DataFileKind::Undo;
     if report.state == FileState::NotChecked {
         let remedy = (report.kind == tablespace::DataFileKind::Other)
-            .then(|| "if it is not the server's, move it out of the data directory".to_owned());
+            .then(|| "if it is not the server's, move it out of the data directory; if it is a link, put what it leads to in its place".to_owned());
         return Some(VerifyFinding::not_checked(kind, what, report.notes.join("; "), remedy));
     }
     if report.state == FileState::Unreadable || with_keys && report.state.is_failure() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `encrypt verify --undo`: checks whether anything still needs the keyring, before it is removed.
 
-use super::files::{not_readable, readable};
+use super::files::{find, may_be_the_servers, not_readable, readable};
 use super::finding::VerifyFinding;
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
@@ -38,36 +38,29 @@ pub(super) fn run(
     }
     let files = match here.readable() {
         Some(_) => {
-            let (directories, unread) = readable(&ServerFiles::query(session)?);
+            let of_server = ServerFiles::query(session)?;
+            let (directories, unread) = readable(&of_server);
             findings.extend(unread);
+            let needed = tablespace::master_keys(&find(&directories, &of_server));
+            let unknown = needed.unknown.iter().filter(|file| may_be_the_servers(file, &of_server));
+            findings.extend(unknown.map(|file| {
+                VerifyFinding::not_checked(PlaceKind::Table, file.path.shown(), file.notes.join("; "), None)
+            }));
             let mut count = 0;
-            for directory in &directories {
-                let needed = match tablespace::master_keys(directory) {
-                    Ok(needed) => needed,
-                    Err(e) => {
-                        let what = directory.shown();
-                        findings.push(VerifyFinding::not_checked(PlaceKind::Table, what, e, None));
-                        continue;
-                    }
+            for (key, needing) in needed.keys {
+                count += needing.len();
+                let first = needing.first().map(|p| p.shown()).unwrap_or_default();
+                let more = if needing.len() > 1 {
+                    format!(" and {} more files", needing.len() - 1)
+                } else {
+                    String::new()
                 };
-                findings.extend(needed.not_checked.into_iter().map(|(path, why)| {
-                    VerifyFinding::not_checked(PlaceKind::Table, path.shown(), why, None)
-                }));
-                for (key, needing) in needed.keys {
-                    count += needing.len();
-                    let first = needing.first().map(|p| p.shown()).unwrap_or_default();
-                    let more = if needing.len() > 1 {
-                        format!(" and {} more files", needing.len() - 1)
-                    } else {
-                        String::new()
-                    };
-                    findings.push(VerifyFinding::new(
-                        PlaceKind::Table,
-                        format!("{first}{more}"),
-                        format!("needs the master key {key}"),
-                        None,
-                    ));
-                }
+                findings.push(VerifyFinding::new(
+                    PlaceKind::Table,
+                    format!("{first}{more}"),
+                    format!("needs the master key {key}"),
+                    None,
+                ));
             }
             Some(count)
         }
