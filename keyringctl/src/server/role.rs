@@ -89,7 +89,8 @@ impl Role {
             channels: channels(session)?,
             group: group(session)?,
             replicas: replicas(session)?,
-            galera: is_on(session, "wsrep_on")?,
+            // "none" outside of a cluster. Only servers with Galera have it.
+            galera: session.variable("wsrep_provider")?.is_some_and(|p| !p.is_empty() && p != "none"),
             refuses: if is_on(session, "innodb_read_only")? {
                 RefusedWrites::Always
             } else if is_on(session, "super_read_only")? {

@@ -44,7 +44,7 @@ impl Replication {
     pub(super) fn refusals(&self, role: &Role, command: &str) -> Vec<String> {
         if role.galera {
             return vec![
-                "the server is a node of a Galera cluster (wsrep_on is ON), where every ALTER runs on all nodes at once and holds up all of them: keyringctl encrypt does not support that"
+                "the server is a node of a Galera cluster (wsrep_provider is set), where every ALTER runs on all nodes at once and holds up all of them: keyringctl encrypt does not support that"
                     .to_owned(),
             ];
         }
@@ -170,12 +170,12 @@ fn read_only(role: &Role, command: &str) -> Option<String> {
         None => vec![off, command, "SET GLOBAL super_read_only = ON;"],
     };
     let errant = if role.receives() {
-        ". This run writes nothing to the binary log, so there are no errant transactions"
+        ". This run writes nothing to the binary log, so there are no errant transactions, and replication goes on"
     } else {
         ""
     };
     Some(format!(
-        "the server is super_read_only. Run in this order, the last step also after a failure:\n        {}\n    Meanwhile read_only stays ON: only accounts with CONNECTION_ADMIN can write{errant}. Replication goes on",
+        "the server is super_read_only. Run in this order, the last step also after a failure:\n        {}\n    Meanwhile read_only stays ON: only accounts with CONNECTION_ADMIN can write{errant}",
         steps.join("\n        ")
     ))
 }
