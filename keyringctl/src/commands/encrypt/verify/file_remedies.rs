@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What to do about an unencrypted file, with the names that the server gives it.
 
-use crate::server::{BinaryLog, ServerFiles, Table, may_be_file_of, pasteable, quoted_text};
+use crate::server::{BinaryLog, ServerFiles, Table, quoted_text};
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
 use std::path::Path;
@@ -81,9 +81,8 @@ impl FileRemedies<'_> {
     fn discarded(&self, path: &Path) -> Option<String> {
         let table = self.table(path).filter(|table| table.is_discarded())?;
         Some(format!(
-            "{} then: {APPLY}. Or, if its rows are not needed: {}",
-            pasteable(&format!("ALTER TABLE {} IMPORT TABLESPACE;", table.quoted())),
-            pasteable(&format!("DROP TABLE {};", table.quoted()))
+            "ALTER TABLE {0} IMPORT TABLESPACE; then: {APPLY}. Or, if its rows are not needed: DROP TABLE {0};",
+            table.quoted()
         ))
     }
 
@@ -93,9 +92,7 @@ impl FileRemedies<'_> {
             Some(table) if table.schema == "mysql" => {
                 format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {};", table.quoted())
             }
-            Some(table) => {
-                pasteable(&format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()))
-            }
+            Some(table) => format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()),
             None => match &self.grant {
                 Some(grant) => format!(
                     "this account cannot see which table uses it. As an administrator, run: {grant} Then run this again"
@@ -105,11 +102,12 @@ impl FileRemedies<'_> {
         }
     }
 
-    /// The table whose file this is, or may be: its directory is the schema.
+    /// The table whose file this is: its directory is the schema.
     fn table(&self, path: &Path) -> Option<&Table> {
         let stem = path.file_stem()?.to_str()?;
-        let directory = path.parent()?.file_name()?.to_str()?;
-        self.tables.iter().find(|t| may_be_file_of(directory, stem, &t.schema, &t.name))
+        let schema = decode(path.parent()?.file_name()?.to_str()?)?;
+        let table = decode(stem.split("#p#").next()?.split("#P#").next()?)?;
+        self.tables.iter().find(|t| t.schema == schema && t.name == table)
     }
 }
 

@@ -29,8 +29,10 @@ pub(super) fn last_steps(mut host: Host, server: Server) -> (Host, Server) {
         server.sql(&format!("RESET PERSIST IF EXISTS {name}"));
     }
     server.sql("SET GLOBAL innodb_fast_shutdown = 0");
+    let elsewhere: Option<String> = server.value("SELECT @@GLOBAL.innodb_doublewrite_dir");
     server.stop();
-    for entry in std::fs::read_dir(host.datadir()).unwrap() {
+    let doublewrite = elsewhere.filter(|dir| !dir.is_empty()).map_or_else(|| host.datadir(), Into::into);
+    for entry in std::fs::read_dir(doublewrite).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "dblwr") {
             std::fs::remove_file(path).unwrap();
