@@ -24,7 +24,7 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Creates the schema on the server that `like` is connected to.
     pub(super) fn create(like: &Session) -> Result<Scratch> {
-        let mut session = like.connect_again()?;
+        let mut session = connect(like)?;
         let lock = format!("SELECT GET_LOCK('{LOCK}', {LOCK_WAIT})");
         if session.first::<Option<i64>>(&lock)?.flatten() != Some(1) {
             return Err(Error::Usage(format!(
@@ -36,9 +36,6 @@ impl Scratch {
                 "the schema {NAME} contains {foreign}, which this program did not create. It needs that name for a temporary schema, which it drops afterwards: rename yours, then run this again"
             )));
         }
-        // Do not wait long for a lock, for example a backup's.
-        session.run("SET SESSION lock_wait_timeout = 10")?;
-        session.run("SET SESSION sql_log_bin = 0")?;
         drop_schema(&mut session)?;
         session
             .run(&format!("CREATE SCHEMA {NAME} DEFAULT CHARACTER SET utf8mb4 DEFAULT ENCRYPTION = 'Y'"))?;
@@ -58,7 +55,11 @@ impl Scratch {
     /// Drops the schema, and says if that fails.
     pub(super) fn remove(mut self) -> Result<()> {
         self.exists = false;
-        drop_schema(&mut self.session)
+        match drop_schema(&mut self.session) {
+            // The connection is lost.
+            Err(Error::Server(ServerError { code: 0, .. })) => drop_schema(&mut connect(&self.session)?),
+            done => done,
+        }
     }
 }
 
@@ -69,6 +70,15 @@ impl Drop for Scratch {
             let _ = self.session.run("UNLOCK TABLES").and_then(|()| drop_schema(&mut self.session));
         }
     }
+}
+
+/// Opens a connection whose statements are not written to the binary log.
+fn connect(like: &Session) -> Result<Session> {
+    let mut session = like.connect_again()?;
+    // Do not wait long for a lock, for example a backup's.
+    session.run("SET SESSION lock_wait_timeout = 10")?;
+    session.run("SET SESSION sql_log_bin = 0")?;
+    Ok(session)
 }
 
 fn drop_schema(session: &mut Session) -> Result<()> {
