@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 pub(in crate::commands) struct FileTotals {
     files: usize,
     bytes: u64,
+    /// Files and directories that could not be read, or whose contents are unknown. Each is a finding.
+    not_read: usize,
     /// Encrypted pages of tablespaces and blocks of the redo log.
     encrypted: u64,
     clear: u64,
@@ -37,8 +39,12 @@ impl FileTotals {
         } else {
             ""
         };
+        let not_read = match self.not_read {
+            0 => String::new(),
+            n => format!("; {n} files or directories were NOT READ"),
+        };
         format!(
-            "Files: read {} ({}): {} pages and blocks are encrypted, {} are unencrypted{keys}",
+            "Files: read {} ({}): {} pages and blocks are encrypted, {} are unencrypted{not_read}{keys}",
             counted(self.files, "file"),
             sizes::bytes(self.bytes),
             self.encrypted,
@@ -60,7 +66,8 @@ pub(in crate::commands) fn check(
         None => &NoKeys,
     };
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
-    let mut seen = FileTotals { with_keys: keyring.is_some(), ..FileTotals::default() };
+    let mut seen =
+        FileTotals { with_keys: keyring.is_some(), not_read: findings.len(), ..FileTotals::default() };
     let remedies = FileRemedies {
         files,
         tables: &inventory.tables,
@@ -68,21 +75,25 @@ pub(in crate::commands) fn check(
         grant: inventory.privileges.unseen().map(|_| inventory.privileges.grant()),
     };
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
+        let was_read = !matches!(report.state, FileState::Unreadable | FileState::NotChecked);
         let forms = match tablespace::count_forms(&report.path, report.kind) {
-            _ if matches!(report.state, FileState::Unreadable | FileState::NotChecked) => {
-                FormCounts::default()
-            }
+            _ if !was_read => FormCounts::default(),
             Ok(forms) => forms.unwrap_or_default(),
             // The table was dropped, or the log purged.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            // Reported as unreadable, or it cannot be read any more.
+            // It cannot be read any more.
             Err(e) => {
+                seen.not_read += 1;
                 findings.push(not_checked(kind(report.kind), &report.path, e));
                 continue;
             }
         };
-        seen.files += 1;
-        seen.bytes += std::fs::metadata(&report.path).map_or(0, |m| m.len());
+        if was_read {
+            seen.files += 1;
+            seen.bytes += std::fs::metadata(&report.path).map_or(0, |m| m.len());
+        } else {
+            seen.not_read += 1;
+        }
         seen.encrypted += forms.encrypted;
         seen.clear += forms.clear;
         let reported =
@@ -90,6 +101,7 @@ pub(in crate::commands) fn check(
         findings.extend(judge(report, forms, reported, keyring.is_some(), &remedies));
     }
     let devices = files.tablespaces.keys().filter(|path| is_device(path));
+    seen.not_read += devices.clone().count();
     findings.extend(devices.map(|path| {
         not_checked(PlaceKind::SystemTablespace, path, "it is a device, which this program does not read")
     }));

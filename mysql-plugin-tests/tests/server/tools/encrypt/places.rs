@@ -121,6 +121,7 @@ pub fn every_place_is_searched_or_named() {
         assert!(finding["checked"] == false && finding["accepted"] == false, "{finding:#}");
     }
     assert!(code == 1 && report["files"]["encrypted"].as_u64() > Some(0), "{code}: {:#}", report["files"]);
+    assert!(report["files"]["not_read"].as_u64() > Some(0), "{:#}", report["files"]);
     let misnamed = ["shared", "short-lived"].map(|name| host.datadir().join(name));
     let unknown = findings.iter().find(|f| misnamed.iter().any(|path| f["what"].as_str() == path.to_str()));
     assert!(unknown.is_none(), "the server names this file: {unknown:#?}");
