@@ -201,7 +201,13 @@ fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, wha
             "off; an old file may still exist".to_owned()
         },
         remedy: if on {
-            Remedy::ByHand(format!("mysql -e 'SET PERSIST {switch} = OFF' && rm -f {}", place.shown()))
+            // At each start, the server logs until it applies the persisted value.
+            let first = if settings.is_option(switch) {
+                format!("remove {switch} from the server's option file, then run: ")
+            } else {
+                String::new()
+            };
+            Remedy::ByHand(format!("{first}mysql -e 'SET PERSIST {switch} = OFF' && rm -f {}", place.shown()))
         } else {
             Remedy::None
         },

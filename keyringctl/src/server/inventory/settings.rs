@@ -76,6 +76,13 @@ impl Settings {
         self.no_sources.as_deref()
     }
 
+    /// Whether an option file or the command line sets a variable. A persisted value replaces it only when a start is
+    /// almost complete.
+    pub fn is_option(&self, name: &str) -> bool {
+        let source = self.sources.get(name).map(String::as_str);
+        source.is_some_and(|source| !matches!(source, "COMPILED" | "PERSISTED" | "DYNAMIC"))
+    }
+
     /// A variable's value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)

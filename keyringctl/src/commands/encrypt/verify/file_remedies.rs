@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What to do about an unencrypted file, with the names that the server gives it.
 
-use crate::server::{BinaryLog, ServerFiles, Table, quoted_text};
+use crate::server::{BinaryLog, ServerFiles, Table};
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
 use std::path::Path;
@@ -21,21 +21,25 @@ impl FileRemedies<'_> {
     /// How to encrypt the content of a file, or to get rid of it.
     pub(super) fn of(&self, kind: DataFileKind, path: &Path) -> Option<String> {
         use DataFileKind as File;
+        // The server names the file of a discarded tablespace too.
+        if kind == File::Table
+            && let Some(remedy) = self.discarded(path)
+        {
+            return Some(remedy);
+        }
         let is_known = self.files.tablespaces.contains_key(path);
         Some(match kind {
             File::Doublewrite => format!(
-                "run in the server: SET GLOBAL innodb_fast_shutdown = 0; then stop it, rm {}, and start it: it recreates the file",
+                "at last, run in the server: SET GLOBAL innodb_fast_shutdown = 0; then stop it, rm {}, and start it: it recreates the file",
                 path.shown()
             ),
             File::BinaryLog => self.log(path),
             File::Redo | File::Dictionary => APPLY.to_owned(),
             File::Undo | File::Table | File::General if is_known => APPLY.to_owned(),
             File::Undo => leftover("no undo tablespace of the server", path),
-            File::Table | File::General => {
-                self.discarded(path).unwrap_or_else(|| leftover("no table or tablespace of the server", path))
-            }
+            File::Table | File::General => leftover("no table or tablespace of the server", path),
             File::TransferKey => {
-                format!("rm {}: it holds the unprotected key of an exported table", path.shown())
+                format!("it holds the unprotected key of an exported table: rm {}", path.shown())
             }
             File::OtherEngine => self.other_engine(path),
             _ => return None,
@@ -45,7 +49,12 @@ impl FileRemedies<'_> {
     /// A binary log or relay log.
     fn log(&self, path: &Path) -> String {
         if let Some(channel) = self.channel(path) {
-            let of = channel.map_or_else(String::new, |name| format!(" FOR CHANNEL {}", quoted_text(&name)));
+            // The statements take only a literal, in which these characters depend on sql_mode.
+            let of = match channel {
+                Some(name) if name.contains(['\'', '\\', '"']) => " FOR CHANNEL '...'".to_owned(),
+                Some(name) => format!(" FOR CHANNEL '{name}'"),
+                None => " FOR CHANNEL ''".to_owned(),
+            };
             return format!(
                 "START REPLICA{of}; the replica deletes the file when it has applied it and received more. Or, if the channel is no longer needed: STOP REPLICA{of}; RESET REPLICA ALL{of};"
             );

@@ -105,6 +105,8 @@ pub(in crate::commands) fn check(
     findings.extend(devices.map(|path| {
         not_checked(PlaceKind::SystemTablespace, path, "it is a device, which this program does not read")
     }));
+    // Their remedy must come last: what removes other unencrypted data may write to them.
+    findings.sort_by_key(|finding| finding.kind == PlaceKind::Doublewrite);
     Ok((seen, findings))
 }
 

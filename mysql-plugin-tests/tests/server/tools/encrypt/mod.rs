@@ -13,6 +13,7 @@ mod load;
 mod names;
 mod own_objects;
 mod places;
+mod remedies;
 mod replication;
 mod session_defaults;
 mod small;
@@ -25,6 +26,7 @@ pub use hostile::everything_at_once;
 pub use hostile_names::{hostile_names, names_in_lower_case};
 pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_rest_is_verified};
 pub use places::every_place_is_searched_or_named;
+pub use remedies::remedies_work_as_printed;
 pub use replication::{
     a_member_of_a_group, a_source_asks_what_its_replicas_get, no_errant_transactions_on_a_replica,
 };
