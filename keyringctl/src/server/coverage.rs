@@ -8,6 +8,7 @@ mod tables;
 
 pub use item::{DataPlace, PlaceKind, PlaceState, Remedy};
 pub use obstacle::Obstacle;
+pub use tables::empty_log_table;
 pub use tables::stores_nothing;
 
 use super::Inventory;

@@ -21,7 +21,9 @@ mod session;
 mod session_settings;
 
 pub use arguments::from_arguments;
-pub use coverage::{DataPlace, Obstacle, PlaceKind, PlaceState, Remedy, coverage, stores_nothing};
+pub use coverage::{
+    DataPlace, Obstacle, PlaceKind, PlaceState, Remedy, coverage, empty_log_table, stores_nothing,
+};
 pub use creations::{Creations, StoredProgram};
 pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};

@@ -184,6 +184,15 @@ fn change_buffer(settings: &Settings) -> DataPlace {
     }
 }
 
+/// What must come before a log is switched off: at each start, the server logs until it applies the persisted value.
+pub(super) fn off_at_start(switch: &str, settings: &Settings) -> String {
+    if settings.is_option(switch) {
+        format!("remove {switch} from the server's option file, then run: ")
+    } else {
+        String::new()
+    }
+}
+
 fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, what: &str) -> DataPlace {
     let on =
         settings.is_on(switch) && settings.get("log_output").is_none_or(|o| !o.eq_ignore_ascii_case("NONE"));
@@ -201,12 +210,7 @@ fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, wha
             "off; an old file may still exist".to_owned()
         },
         remedy: if on {
-            // At each start, the server logs until it applies the persisted value.
-            let first = if settings.is_option(switch) {
-                format!("remove {switch} from the server's option file, then run: ")
-            } else {
-                String::new()
-            };
+            let first = off_at_start(switch, settings);
             Remedy::ByHand(format!("{first}mysql -e 'SET PERSIST {switch} = OFF' && rm -f {}", place.shown()))
         } else {
             Remedy::None

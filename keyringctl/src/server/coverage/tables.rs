@@ -2,9 +2,11 @@
 //! Tables, tablespaces and schema defaults.
 
 use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
+use super::logs::off_at_start;
 use super::obstacle::Obstacle;
 use crate::server::{
-    Fault, Inventory, PartPlace, Schema, Table, TableLocation, Tablespace, TablespaceKind, pasteable, quoted,
+    Fault, Inventory, PartPlace, Schema, Settings, Table, TableLocation, Tablespace, TablespaceKind,
+    pasteable, quoted,
 };
 use crate::show::Shown;
 use std::collections::BTreeSet;
@@ -56,7 +58,7 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         ),
         TableLocation::Engine(engine) if is_log_table(table) => {
             let about = format!("a server log in a {engine} table, which MySQL cannot encrypt");
-            let empty = format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {quoted};");
+            let empty = empty_log_table(table, &inventory.settings);
             match inventory.log_tables.get(&format!("{}.{}", table.schema, table.name)) {
                 Some(true) => item(PlaceKind::OtherEngine, PlaceState::Clear, about, Remedy::ByHand(empty)),
                 Some(false) => item(PlaceKind::OtherEngine, PlaceState::Unused, about, Remedy::ByHand(empty)),
@@ -129,6 +131,13 @@ fn unseen(inventory: &Inventory) -> Vec<DataPlace> {
             format!("Whether their new tables are encrypted is not known{known}"),
         ),
     ]
+}
+
+/// How to empty a table that the server writes a log to.
+pub fn empty_log_table(table: &Table, settings: &Settings) -> String {
+    let switch = if table.name == "slow_log" { "slow_query_log" } else { "general_log" };
+    let first = off_at_start(switch, settings);
+    format!("{first}SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {};", table.quoted())
 }
 
 /// Whether this is one of the CSV tables that the server writes logs to.

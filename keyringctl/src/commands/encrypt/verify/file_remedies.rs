@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What to do about an unencrypted file, with the names that the server gives it.
 
-use crate::server::{BinaryLog, ServerFiles, Table};
+use crate::server::{BinaryLog, ServerFiles, Settings, Table, empty_log_table};
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
 use std::path::Path;
@@ -13,6 +13,7 @@ pub(super) struct FileRemedies<'a> {
     pub files: &'a ServerFiles,
     pub tables: &'a [Table],
     pub binary_logs: &'a [BinaryLog],
+    pub settings: &'a Settings,
     /// What to grant to the account, if it cannot see every table.
     pub grant: Option<String>,
 }
@@ -98,9 +99,7 @@ impl FileRemedies<'_> {
     /// The file of a table of an engine other than InnoDB.
     fn other_engine(&self, path: &Path) -> String {
         match self.table(path) {
-            Some(table) if table.schema == "mysql" => {
-                format!("SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {};", table.quoted())
-            }
+            Some(table) if table.schema == "mysql" => empty_log_table(table, self.settings),
             Some(table) => format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()),
             None => match &self.grant {
                 Some(grant) => format!(
@@ -158,7 +157,13 @@ mod tests {
     fn a_relay_log_belongs_to_a_channel() {
         let files =
             ServerFiles { relay_logs: Some(PathBuf::from("/d/h-relay-bin")), ..ServerFiles::default() };
-        let remedies = FileRemedies { files: &files, tables: &[], binary_logs: &[], grant: None };
+        let remedies = FileRemedies {
+            files: &files,
+            tables: &[],
+            binary_logs: &[],
+            settings: &Settings::default(),
+            grant: None,
+        };
         let channel = |path: &str| remedies.channel(Path::new(path));
         assert_eq!(channel("/d/h-relay-bin.000002"), Some(None));
         assert_eq!(channel("/d/h-relay-bin-c@002d2.000002"), Some(Some("c-2".to_owned())));

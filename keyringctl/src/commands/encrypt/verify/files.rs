@@ -72,6 +72,7 @@ pub(in crate::commands) fn check(
         files,
         tables: &inventory.tables,
         binary_logs: &inventory.binary_logs,
+        settings: &inventory.settings,
         grant: inventory.privileges.unseen().map(|_| inventory.privileges.grant()),
     };
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {

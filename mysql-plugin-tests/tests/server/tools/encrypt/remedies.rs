@@ -133,7 +133,7 @@ impl Administered {
             let text = fs::read_to_string(&file).unwrap();
             let kept = text.lines().filter(|line| !line.starts_with(name));
             fs::write(&file, kept.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-            self.shell(rest);
+            if rest.ends_with(';') { self.client(rest) } else { self.shell(rest) }
         } else if let Some(rest) = way.strip_prefix("at last, run in the server: ") {
             let (sql, rest) = rest.split_once("; then stop it, ").unwrap();
             let (command, _) = rest.split_once(", and start it").unwrap();
