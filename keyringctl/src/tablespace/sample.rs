@@ -44,3 +44,40 @@ pub fn sample(path: &Path) -> io::Result<Sample> {
     }
     Ok(Sample { converting, forms })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INDEX: u16 = 17855;
+    const ENCRYPTED: u16 = 15;
+
+    fn page(kind: u16) -> Vec<u8> {
+        let mut page = vec![0; DEFAULT_PAGE];
+        page[page::TYPE..page::TYPE + 2].copy_from_slice(&kind.to_be_bytes());
+        page[DEFAULT_PAGE / 2] = 7;
+        page
+    }
+
+    #[test]
+    fn an_unencrypted_page_is_seen_among_encrypted_ones() {
+        let file = |pages: &[Vec<u8>]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), pages.concat()).unwrap();
+            let sampled = sample(file.path()).unwrap();
+            assert!(!sampled.converting);
+            let FormCounts { encrypted, clear, empty } = sampled.forms;
+            (encrypted, clear, empty)
+        };
+        let mut pages = vec![page(8), page(ENCRYPTED), vec![0; DEFAULT_PAGE]];
+        assert_eq!(file(&pages), (1, 0, 1));
+        pages.push(page(INDEX));
+        assert_eq!(file(&pages), (1, 1, 1));
+        assert_eq!(file(&pages[..1]), (0, 0, 0));
+        // Of a large file, only some are read.
+        let pages: Vec<_> = std::iter::repeat_with(|| page(ENCRYPTED)).take(500).collect();
+        let (encrypted, ..) = file(&pages);
+        assert!((PAGES / 2..=PAGES).contains(&encrypted), "{encrypted}");
+        assert!(sample(Path::new("/nowhere/t.ibd")).is_err());
+    }
+}

@@ -63,6 +63,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::definitions_stay_as_they_are", Nothing, encrypt::stay_as_they_are),
     ("encrypt::everything_at_once", Nothing, encrypt::everything_at_once),
     ("encrypt::remedies_work_as_printed", Nothing, encrypt::remedies_work_as_printed),
+    ("encrypt::success_is_a_state", Nothing, encrypt::is_a_state),
     ("encrypt::as_the_mysql_client", Nothing, encrypt::as_the_mysql_client),
     ("encrypt::every_place_is_searched_or_named", Nothing, encrypt::every_place_is_searched_or_named),
     ("encrypt::own_objects_depend_on_no_default", Nothing, encrypt::own_objects_depend_on_no_default),

@@ -179,7 +179,7 @@ fn work(
     job.is_repeated = args.replication.is_repeated(role);
     if args.covers_all() {
         settings::apply(job, &inventory, &args.schemas(&inventory), direction, false)?;
-        if let Step::Stopped = spaces::apply(job, &inventory, direction)? {
+        if let Step::Stopped = spaces::apply(job, &inventory, here, direction)? {
             return Ok(Step::Stopped);
         }
     }
@@ -207,21 +207,37 @@ fn work(
     Ok(step)
 }
 
+/// Whether something else than a table, which a run that covers everything was to change, is not as it was asked for.
+fn is_left(args: &Args, item: &DataPlace, inventory: &Inventory) -> bool {
+    let is_skipped = match item.kind {
+        PlaceKind::Schema => args.skips_schema(&item.name, inventory.name_case()),
+        // It may belong to a table that was left out.
+        PlaceKind::FullText => !args.skip.is_empty(),
+        _ => false,
+    };
+    let is_left = match args.direction() {
+        Direction::Encrypt => {
+            item.state == PlaceState::Clear && item.remedy == Remedy::Apply && !item.kind.is_table()
+        }
+        Direction::Undo => item.state == PlaceState::Encrypted && is_undone(item.kind),
+    };
+    is_left && !is_skipped
+}
+
+/// Whether `--undo --all` changes such places back.
+fn is_undone(kind: PlaceKind) -> bool {
+    use PlaceKind::{FullText, MysqlTablespace, Redo, Schema, Setting, Tablespace, Undo};
+    matches!(kind, Tablespace | MysqlTablespace | FullText | Undo | Redo | Setting | Schema)
+}
+
 /// Asks the server again, and prints what was done, what is left, and what to do next.
 fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> Result<Verdict> {
     let inventory = Inventory::query(&mut job.watch)?;
     let items = coverage(&inventory);
     let mut account = std::mem::take(&mut job.account);
     account.left = args.tables(&inventory).iter().map(|t| t.full_name()).collect();
-    if args.covers_all() && !args.undo {
-        let others = items.iter().filter(|item| {
-            let is_skipped =
-                item.kind == PlaceKind::Schema && args.skips_schema(&item.name, inventory.name_case());
-            item.state == PlaceState::Clear
-                && item.remedy == Remedy::Apply
-                && !item.kind.is_table()
-                && !is_skipped
-        });
+    if args.covers_all() {
+        let others = items.iter().filter(|item| is_left(args, item, &inventory));
         account.left.extend(others.map(|item| match item.kind {
             PlaceKind::Schema => format!("schema {}", item.name),
             _ => item.name.clone(),

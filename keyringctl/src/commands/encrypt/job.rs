@@ -24,6 +24,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// How often the tool asks the server how far a statement is.
 const POLL: Duration = Duration::from_millis(500);
 
+/// Why a statement that succeeded has failed.
+pub(super) const NOT_REACHED: &str = "the statement succeeded, but the server reports the old state. Somebody else may have changed it back meanwhile: run this again";
+
 /// How many times a statement is tried if it cannot get its locks.
 pub(super) const ATTEMPTS: u32 = 3;
 /// Pause before the next attempt, if there is nothing else to do.
@@ -165,13 +168,18 @@ impl<'a> Job<'a> {
     }
 
     /// Runs a statement that changes a setting. If it cannot get its locks, it is left for later, unless this is the
-    /// `last` time: then it is tried a few times. A failure is recorded, and the run continues.
-    pub(super) fn attempt(&mut self, what: &str, statement: &str, last: bool) -> Result<()> {
+    /// `last` time: then it is tried a few times. It succeeded if the query `reached` then returns 1. A failure is recorded,
+    /// and the run continues.
+    pub(super) fn attempt(&mut self, what: &str, statement: &str, reached: &str, last: bool) -> Result<()> {
         let mut attempt = 1;
         loop {
             match self.work.run(statement) {
                 Ok(()) => {
-                    self.record_done(what, 0, Duration::ZERO);
+                    if self.watch.first::<Option<i64>>(reached)?.flatten() == Some(1) {
+                        self.record_done(what, 0, Duration::ZERO);
+                    } else {
+                        self.record_failed(what, NOT_REACHED);
+                    }
                     return Ok(());
                 }
                 Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if !last => {

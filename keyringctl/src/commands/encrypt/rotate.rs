@@ -9,9 +9,10 @@ use super::replication::Replication;
 use super::server;
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ServerError};
 use crate::server::{Role, ServerKeyring, Session};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Create new master keys: InnoDB's, and the one of the binary logs if they are encrypted
 #[derive(clap::Args)]
@@ -54,11 +55,21 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let binary_logs = !args.only_innodb && is_on(&mut session, "binlog_encryption")?;
     let mut rotated = Vec::new();
+    let mut failed = false;
     for (name, keyword, wanted) in
         [("InnoDB", "INNODB", !args.only_binary_logs), ("the binary logs", "BINLOG", binary_logs)]
     {
         if wanted {
+            let before = master_keys(&mut session)?;
             session.run(&format!("ALTER INSTANCE ROTATE {keyword} MASTER KEY"))?;
+            let after = master_keys(&mut session)?;
+            if before.is_some() && before == after {
+                out.line(format_args!(
+                    "FAILED  master key of {name}: the statement succeeded, but the keyring has no new key. See the server's error log, and keyringctl status"
+                ));
+                failed = true;
+                continue;
+            }
             out.line(format_args!("OK      new master key of {name}"));
             rotated.push(name);
         }
@@ -77,9 +88,19 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     out.line(
         "The server removes the old master key of the binary logs: earlier copies of binary logs need an earlier backup of the keyring.",
     );
-    let fine = after.state == "ATTACHED" && !rotated.is_empty();
+    let fine = after.state == "ATTACHED" && !rotated.is_empty() && !failed;
     out.document(&RotateReport { rotated, before, after });
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// The names of the keys in the keyring, as the server tells them. `None`: this account may not see them, or the server does
+/// not tell, before 8.0.16.
+fn master_keys(session: &mut Session) -> Result<Option<BTreeSet<String>>> {
+    match session.rows::<String>("SELECT KEY_ID FROM performance_schema.keyring_keys") {
+        Ok(names) => Ok(Some(names.into_iter().collect())),
+        Err(Error::Server(ServerError { code, .. })) if code != 0 => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn is_on(session: &mut Session, variable: &str) -> Result<bool> {

@@ -4,7 +4,7 @@
 use super::direction::Direction;
 use super::job::Job;
 use crate::error::Result;
-use crate::server::{Inventory, Schema, quoted};
+use crate::server::{Inventory, Schema, quoted, quoted_text};
 use crate::show::Shown;
 
 /// The settings in the order in which they are switched on; `--undo` reverses it. Schemas are changed before the check
@@ -16,6 +16,7 @@ const SWITCHES: [&str; 5] = [
     "binlog_encryption",
     "table_encryption_privilege_check",
 ];
+const IN_OPTION_FILE: [&str; 2] = ["innodb_redo_log_encrypt", "innodb_undo_log_encrypt"];
 const CHECK: &str = "table_encryption_privilege_check";
 
 /// Changes all settings, and the defaults of the schemas `changed`. Runs first, so that tables created during the run are encrypted, and a `last` time at the end, for schemas that were in
@@ -38,6 +39,7 @@ pub(super) fn apply(
         job.attempt(
             "setting innodb_change_buffering = none",
             "SET PERSIST innodb_change_buffering = 'none'",
+            "SELECT @@GLOBAL.innodb_change_buffering = 'none'",
             last,
         )?;
     }
@@ -46,11 +48,14 @@ pub(super) fn apply(
             schemas(job, changed, direction, last)?;
         }
         let exists = inventory.settings.get(name).is_some();
-        if exists && !direction.is_reached(inventory.settings.is_on(name)) {
+        // What the administrator has moved to the option file (see `next_steps`) is not stored again.
+        let lasts = inventory.settings.lasts(name) || IN_OPTION_FILE.contains(&name);
+        if exists && !(direction.is_reached(inventory.settings.is_on(name)) && lasts) {
             let switch = direction.switch();
             job.attempt(
                 &format!("setting {name} = {switch}"),
                 &format!("SET PERSIST {name} = {switch}"),
+                &format!("SELECT @@GLOBAL.{name} = {}", i32::from(direction == Direction::Encrypt)),
                 last,
             )?;
         }
@@ -66,7 +71,13 @@ fn schemas(job: &mut Job<'_>, changed: &[&Schema], direction: Direction, last: b
         let statement =
             format!("ALTER SCHEMA {} DEFAULT ENCRYPTION = '{}'", quoted(&schema.name), direction.letter());
         let state = if direction == Direction::Encrypt { "encrypted" } else { "unencrypted" };
-        job.attempt(&format!("schema {}: new tables are {state}", schema.name.shown()), &statement, last)?;
+        let reached = format!(
+            "SELECT DEFAULT_ENCRYPTION = '{}' FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
+            if direction == Direction::Encrypt { "YES" } else { "NO" },
+            quoted_text(&schema.name)
+        );
+        let what = format!("schema {}: new tables are {state}", schema.name.shown());
+        job.attempt(&what, &statement, &reached, last)?;
     }
     Ok(())
 }

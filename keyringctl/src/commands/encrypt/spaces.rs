@@ -2,13 +2,20 @@
 //! Encrypts the tablespace `mysql` and general tablespaces. The server encrypts their pages in place.
 
 use super::direction::Direction;
-use super::job::{Job, Step};
-use crate::error::Result;
-use crate::server::{Inventory, TablespaceKind, quoted};
+use super::file_state;
+use super::job::{Job, NOT_REACHED, Step};
+use crate::error::{Error, Result, ServerError};
+use crate::server::{DatadirAccess, Inventory, LOCK_WAIT_TIMEOUT, TablespaceKind, quoted, quoted_text};
 use crate::show::Shown;
 use std::time::Instant;
 
-pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Direction) -> Result<Step> {
+/// Encrypts or decrypts them one after the other.
+pub(super) fn apply(
+    job: &mut Job<'_>,
+    inventory: &Inventory,
+    here: &DatadirAccess,
+    direction: Direction,
+) -> Result<Step> {
     for space in &inventory.tablespaces {
         let is_selected = matches!(space.kind, TablespaceKind::Mysql | TablespaceKind::General);
         // The server cannot use one that has a fault, which is reported as not checked.
@@ -34,10 +41,50 @@ pub(super) fn apply(job: &mut Job<'_>, inventory: &Inventory, direction: Directi
             Ok(Step::Stopped) => return Ok(Step::Stopped),
             Ok(Step::Done) => {
                 let what = format!("{name} {}", direction.done());
-                job.record_done(&what, space.bytes, began.elapsed());
+                match why_not_reached(job, &space.name, here, direction)? {
+                    None => job.record_done(&what, space.bytes, began.elapsed()),
+                    Some(why) => job.record_failed(&name, &why),
+                }
             }
+            Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if is_resumed(job) => job.record_failed(
+                &name,
+                "the server still carries out an earlier ALTER TABLESPACE that a crash interrupted. Wait until it has finished, then run this again",
+            ),
             Err(e) => job.note_failure(&name, e)?,
         }
     }
     Ok(Step::Done)
+}
+
+/// Looks at a tablespace after the statement, as the server reports it and in its files.
+fn why_not_reached(
+    job: &mut Job<'_>,
+    name: &str,
+    here: &DatadirAccess,
+    direction: Direction,
+) -> Result<Option<String>> {
+    let name = quoted_text(name);
+    let reported: Option<String> = job.watch.first(&format!(
+        "SELECT ENCRYPTION FROM information_schema.INNODB_TABLESPACES WHERE NAME = {name}"
+    ))?;
+    match reported {
+        None => return Ok(Some("it has been dropped meanwhile".to_owned())),
+        Some(encryption) if !direction.is_reached(encryption == "Y") => {
+            return Ok(Some(NOT_REACHED.to_owned()));
+        }
+        Some(_) => {}
+    }
+    if direction == Direction::Undo {
+        return Ok(None);
+    }
+    let files: Vec<String> = job
+        .watch
+        .rows(&format!("SELECT FILE_NAME FROM information_schema.FILES WHERE TABLESPACE_NAME = {name}"))?;
+    Ok(files.iter().find_map(|path| file_state::why_not_encrypted(here, path.as_ref())))
+}
+
+/// Whether the server is completing what a crash interrupted.
+fn is_resumed(job: &mut Job<'_>) -> bool {
+    let query = "SELECT COUNT(*) FROM performance_schema.threads WHERE NAME = 'thread/innodb/srv_ts_alter_encrypt_thread'";
+    job.watch.first::<i64>(query).is_ok_and(|count| count.is_some_and(|count| count > 0))
 }

@@ -90,14 +90,18 @@ fn late(settings: &Settings, name: &str) -> Option<DataPlace> {
 }
 
 fn setting(settings: &Settings, name: &str, about: &str) -> DataPlace {
-    let on = settings.is_on(name);
+    let (on, lasts) = (settings.is_on(name), settings.lasts(name));
     DataPlace {
         kind: PlaceKind::Setting,
         name: name.to_owned(),
         bytes: 0,
-        state: if on { PlaceState::Encrypted } else { PlaceState::Clear },
-        about: if on { "ON".to_owned() } else { format!("OFF: {about}") },
-        remedy: if on { Remedy::None } else { Remedy::Apply },
+        state: if on && lasts { PlaceState::Encrypted } else { PlaceState::Clear },
+        about: match (on, lasts) {
+            (true, true) => "ON".to_owned(),
+            (true, false) => format!("ON, but OFF again after the next start: then {about}"),
+            (false, _) => format!("OFF: {about}"),
+        },
+        remedy: if on && lasts { Remedy::None } else { Remedy::Apply },
     }
 }
 
@@ -119,6 +123,11 @@ fn binary_logs(inventory: &Inventory) -> DataPlace {
     let on = inventory.settings.is_on("binlog_encryption");
     let (state, about, remedy) = match (on, clear.len()) {
         _ if !inventory.settings.is_on("log_bin") => (PlaceState::Unused, "off".to_owned(), Remedy::None),
+        (true, 0) if !inventory.settings.lasts("binlog_encryption") => (
+            PlaceState::Clear,
+            "binlog_encryption is ON, but OFF again after the next start".to_owned(),
+            Remedy::Apply,
+        ),
         (true, 0) => (PlaceState::Encrypted, format!("{} files", encrypted.len()), Remedy::None),
         (true, old) => (
             PlaceState::Clear,

@@ -47,6 +47,9 @@ pub struct Settings {
     /// Why the server did not say where they come from.
     #[serde(skip)]
     no_sources: Option<String>,
+    /// The values that SET PERSIST stored for the next start. `None`: the server does not tell.
+    #[serde(skip)]
+    persisted: Option<BTreeMap<String, String>>,
 }
 
 impl Settings {
@@ -63,7 +66,11 @@ impl Settings {
             Err(Error::Server(e)) if e.code != 0 => (BTreeMap::new(), Some(e.why)),
             Err(e) => return Err(e),
         };
-        Ok(Settings { values, sources, no_sources })
+        let query = format!(
+            "SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.persisted_variables WHERE VARIABLE_NAME IN ({names})"
+        );
+        let persisted = session.rows(&query).ok().map(|rows| rows.into_iter().collect());
+        Ok(Settings { values, sources, no_sources, persisted })
     }
 
     /// Whether a variable was set while the server was running, or is applied too late at each start.
@@ -81,6 +88,16 @@ impl Settings {
     pub fn is_option(&self, name: &str) -> bool {
         let source = self.sources.get(name).map(String::as_str);
         source.is_some_and(|source| !matches!(source, "COMPILED" | "PERSISTED" | "DYNAMIC"))
+    }
+
+    /// Whether a variable has the same value after the next start, as far as the server tells: SET GLOBAL alone lasts until
+    /// then, and a value that SET PERSIST stored takes precedence over option files and the command line.
+    pub fn lasts(&self, name: &str) -> bool {
+        let Some(persisted) = &self.persisted else { return true };
+        match (persisted.get(name), self.get(name)) {
+            (Some(stored), Some(value)) => stored.eq_ignore_ascii_case(value),
+            _ => self.sources.get(name).is_none_or(|source| source != "DYNAMIC"),
+        }
     }
 
     /// A variable's value.

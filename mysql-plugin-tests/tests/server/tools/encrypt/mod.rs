@@ -17,6 +17,7 @@ mod remedies;
 mod replication;
 mod session_defaults;
 mod small;
+mod success;
 
 pub use applications::what_applications_notice;
 pub use biobank::under_load;
@@ -32,3 +33,4 @@ pub use replication::{
 };
 pub use session_defaults::hostile_session_defaults;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
+pub use success::is_a_state;
