@@ -153,7 +153,7 @@ fn why_forbidden(e: &Error) -> Option<String> {
         1290 | 1836 => Some(READ_ONLY.to_owned()),
         // A privilege for a schema, a table, a setting; for encryption.
         1044 | 1142 | 1227 | 3826 | 3827 => Some(format!(
-            "the account lacks a privilege for the schema {NAME}: {why}. docs/ENCRYPTING.md lists what it needs"
+            "the account lacks a privilege for the schema {NAME}: {why}. docs/ENCRYPTING.md, 'Where verify searches', lists what to grant"
         )),
         _ => None,
     }
@@ -239,6 +239,10 @@ fn search(
     }
     if let Err(e) = search_own(scratch, datadir, texts, &mut search, outcome) {
         search.failed.push((datadir.join(NAME), PlaceKind::Table, e.to_string()));
+    } else if !outcome.control_found {
+        let why =
+            "the search did not find the control, which is unencrypted, so it proves nothing".to_owned();
+        findings.push(VerifyFinding::new(PlaceKind::Setting, "canary", why, None));
     }
     outcome.pages_written = redo_log::wait_for_checkpoint(&mut scratch.session, after);
     others.iter().for_each(|place| search.place(place));
@@ -250,11 +254,6 @@ fn search(
     for (path, kind, why) in &search.failed {
         let why = format!("not searched for the canary: {why}");
         findings.push(VerifyFinding::not_checked(*kind, path.shown(), why, None));
-    }
-    if !outcome.control_found {
-        let why =
-            "the search did not find the control, which is unencrypted, so it proves nothing".to_owned();
-        findings.push(VerifyFinding::new(PlaceKind::Setting, "canary", why, None));
     }
     outcome.files = search.files.len();
     outcome.directories = search.directories();

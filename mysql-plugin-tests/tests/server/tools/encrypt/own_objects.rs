@@ -120,15 +120,26 @@ pub fn without_the_canary_the_rest_is_verified() {
     server.sql(
         "CREATE USER looks@localhost; GRANT SELECT, PROCESS, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO looks@localhost",
     );
-    let output = Command::new(&place().keyringctl)
-        .args(["encrypt", "verify", "--json", "--no-defaults", "--user=looks", "--socket"])
-        .arg(host.socket())
-        .output()
-        .unwrap();
-    let report: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
+    let as_looks = || -> Value {
+        let output = Command::new(&place().keyringctl)
+            .args(["encrypt", "verify", "--json", "--no-defaults", "--user=looks", "--socket"])
+            .arg(host.socket())
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)))
+    };
+    let report = as_looks();
     let why = report["canary"]["left_out"].as_str().unwrap_or_default();
     assert!(checked(&report) && why.contains("privilege"), "{report:#}");
+    // What ENCRYPTING.md says that it needs.
+    server.sql(
+        "GRANT SESSION_VARIABLES_ADMIN ON *.* TO looks@localhost;
+         GRANT CREATE, DROP, INSERT, UPDATE, LOCK TABLES ON keyring_external_canary.* TO looks@localhost",
+    );
+    let report = as_looks();
+    let canary = &report["canary"];
+    assert!(canary["control_found"] == true && finding(&report, "canary").is_none(), "{report:#}");
+    assert_eq!(canary["found_in"], serde_json::json!([]), "{canary:#}");
 
     // Somebody else's schema of that name, and a backup's lock.
     server.sql(
