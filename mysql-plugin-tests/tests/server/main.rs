@@ -75,7 +75,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::no_errant_transactions_on_a_replica", Nothing, encrypt::no_errant_transactions_on_a_replica),
     ("encrypt::a_source_asks_what_its_replicas_get", Nothing, encrypt::a_source_asks_what_its_replicas_get),
     ("encrypt::what_applications_notice", Nothing, encrypt::what_applications_notice),
-    ("encrypt::a_member_of_a_group", Nothing, encrypt::a_member_of_a_group),
+    ("encrypt::members_of_a_group", Nothing, encrypt::members_of_a_group),
     ("encrypt::hostile_names", Nothing, encrypt::hostile_names),
     ("encrypt::names_in_lower_case", Nothing, encrypt::names_in_lower_case),
     ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),

@@ -9,18 +9,14 @@ use crate::show::Shown;
 
 /// The settings in the order in which they are switched on; `--undo` reverses it. Schemas are changed before the check
 /// is switched on, because it would then require a privilege to change them.
-const SWITCHES: [&str; 5] = [
-    "default_table_encryption",
-    "innodb_redo_log_encrypt",
-    "innodb_undo_log_encrypt",
-    "binlog_encryption",
-    "table_encryption_privilege_check",
-];
+const SWITCHES: [&str; 5] =
+    [DEFAULT, "innodb_redo_log_encrypt", "innodb_undo_log_encrypt", "binlog_encryption", CHECK];
 const IN_OPTION_FILE: [&str; 2] = ["innodb_redo_log_encrypt", "innodb_undo_log_encrypt"];
 const CHECK: &str = "table_encryption_privilege_check";
+const DEFAULT: &str = "default_table_encryption";
 
-/// Changes all settings, and the defaults of the schemas `changed`. Runs first, so that tables created during the run are encrypted, and a `last` time at the end, for schemas that were in
-/// use.
+/// Changes all settings, and the defaults of the schemas `changed`. Runs first, so that tables created during the run are
+/// encrypted, and a `last` time at the end, for schemas that were in use.
 pub(super) fn apply(
     job: &mut Job<'_>,
     inventory: &Inventory,
@@ -46,6 +42,13 @@ pub(super) fn apply(
     for name in switches {
         if name == CHECK && direction == Direction::Encrypt {
             schemas(job, changed, direction, last)?;
+        }
+        if name == DEFAULT && inventory.settings.is_in_group() {
+            // A member with another value than the group's is not taken back.
+            if direction == Direction::Undo && last && inventory.settings.is_on(name) {
+                job.account.next_steps.push(format!("To set {name} = OFF, do it on all members while the group is stopped: SET PERSIST {name} = OFF"));
+            }
+            continue;
         }
         let exists = inventory.settings.get(name).is_some();
         // What the administrator has moved to the option file (see `next_steps`) is not stored again.

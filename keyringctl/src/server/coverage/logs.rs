@@ -89,8 +89,21 @@ fn late(settings: &Settings, name: &str) -> Option<DataPlace> {
     })
 }
 
+/// How a group gets another value of `default_table_encryption`. It takes no member back that has another one.
+fn in_all_members() -> Remedy {
+    Remedy::ByHand(
+        "all members of a group must have the same value, and it cannot be changed while group replication runs. When all members are encrypted, run on each of them, the primary last: STOP GROUP_REPLICATION; SET PERSIST default_table_encryption = ON; then start the group again, beginning with the former primary: SET GLOBAL group_replication_bootstrap_group = ON; START GROUP_REPLICATION; SET GLOBAL group_replication_bootstrap_group = OFF; and on the others: START GROUP_REPLICATION;"
+            .to_owned(),
+    )
+}
+
 fn setting(settings: &Settings, name: &str, about: &str) -> DataPlace {
     let (on, lasts) = (settings.is_on(name), settings.lasts(name));
+    let remedy = match name {
+        _ if on && lasts => Remedy::None,
+        "default_table_encryption" if settings.is_in_group() => in_all_members(),
+        _ => Remedy::Apply,
+    };
     DataPlace {
         kind: PlaceKind::Setting,
         name: name.to_owned(),
@@ -101,7 +114,7 @@ fn setting(settings: &Settings, name: &str, about: &str) -> DataPlace {
             (true, false) => format!("ON, but OFF again after the next start: then {about}"),
             (false, _) => format!("OFF: {about}"),
         },
-        remedy: if on && lasts { Remedy::None } else { Remedy::Apply },
+        remedy,
     }
 }
 

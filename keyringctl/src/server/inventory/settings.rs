@@ -6,12 +6,13 @@ use crate::server::Session;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "binlog_encryption",
     "datadir",
     "default_table_encryption",
     "general_log",
     "general_log_file",
+    "group_replication_group_name",
     "innodb_buffer_pool_size",
     "innodb_change_buffering",
     "innodb_data_file_path",
@@ -71,6 +72,12 @@ impl Settings {
         );
         let persisted = session.rows(&query).ok().map(|rows| rows.into_iter().collect());
         Ok(Settings { values, sources, no_sources, persisted })
+    }
+
+    /// Whether the server is set up as a member of a replication group, whose members must all have the same value of
+    /// `default_table_encryption`.
+    pub fn is_in_group(&self) -> bool {
+        self.get("group_replication_group_name").is_some_and(|name| !name.is_empty())
     }
 
     /// Whether a variable was set while the server was running, or is applied too late at each start.

@@ -29,7 +29,7 @@ pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_r
 pub use places::every_place_is_searched_or_named;
 pub use remedies::remedies_work_as_printed;
 pub use replication::{
-    a_member_of_a_group, a_source_asks_what_its_replicas_get, no_errant_transactions_on_a_replica,
+    a_source_asks_what_its_replicas_get, members_of_a_group, no_errant_transactions_on_a_replica,
 };
 pub use session_defaults::hostile_session_defaults;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
