@@ -66,6 +66,14 @@ pub(super) fn is_wrapped(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, extension)| WRAPPED.contains(&extension))
 }
 
+/// Returns the name that a file had before a program gave it another form: `t.ibd` for `t.ibd.zst.xbcrypt`.
+pub(super) fn unwrapped(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((inner, extension)) if WRAPPED.contains(&extension) || extension == "delta" => unwrapped(inner),
+        _ => name,
+    }
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -272,5 +280,10 @@ mod tests {
             assert_eq!(named(name), Named::Unknown, "{name}");
         }
         assert_eq!(named("t.isl"), Named::PathElsewhere);
+        for (name, inner) in
+            [("t.ibd", "t.ibd"), ("t.ibd.zst.xbcrypt", "t.ibd"), ("undo_001.delta", "undo_001")]
+        {
+            assert_eq!(unwrapped(name), inner);
+        }
     }
 }

@@ -2,12 +2,11 @@
 //! What a whole data directory must have and does not have.
 
 use super::file_report::{DataFileKind, FileReport, FileState};
+use super::names::{Named, named, unwrapped};
 use super::page0;
 use super::read::DataFile;
 use super::walk::DataFiles;
 use serde::Serialize;
-use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part that a data directory must have, and that was not found in it.
@@ -20,20 +19,8 @@ pub struct MissingPart {
     pub what: String,
 }
 
-/// Names in a data directory that no directory of a single schema has.
-const MARKS: &[&str] = &[
-    "auto.cnf",
-    "ib_buffer_pool",
-    "backup-my.cnf",
-    "mysql",
-    "#innodb_redo",
-    "ibdata",
-    "mysql.ibd",
-    "undo_00",
-    "ib_logfile",
-    "xtrabackup_",
-    "ibbackup_",
-];
+/// Names that only a data directory, or a backup of one, has.
+const MARKS: &[&str] = &["auto.cnf", "ib_buffer_pool", "backup-my.cnf", "mysql", "xtrabackup_checkpoints"];
 
 /// Returns the parts that are missing in a data directory, if it is one as a whole, and not for example a directory with a
 /// single schema or with binary logs. Parts may also be in the directories that belong to no other of `datadirs`.
@@ -43,28 +30,28 @@ pub fn missing_parts(
     found: &DataFiles,
     reports: &[FileReport],
 ) -> Vec<MissingPart> {
-    let names: Vec<OsString> = fs::read_dir(datadir)
-        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect())
-        .unwrap_or_default();
-    let is_mark = |name: &OsString| {
-        let name = name.to_string_lossy();
-        MARKS.iter().any(|mark| if *mark == "mysql" { name == *mark } else { name.starts_with(mark) })
-    };
-    if !names.iter().any(is_mark) {
-        return Vec::new();
-    }
     let others: Vec<_> =
         datadirs.iter().filter(|other| *other != datadir && !datadir.starts_with(other)).collect();
     let belongs =
         |path: &Path| path.starts_with(datadir) || !others.iter().any(|other| path.starts_with(other));
-    // Under whatever name, such as undo_001.zst, a part is not missing: it is listed as not checked.
+    // In another form, such as undo_001.zst, a part is not missing: it is listed as not checked.
     let paths =
         found.files.iter().map(|(path, _)| path).chain(found.not_checked.iter().map(|(path, _)| path));
     let files: Vec<_> = paths
         .filter(|path| belongs(path))
-        .map(|path| path.file_name().unwrap_or_default().to_string_lossy())
+        .map(|path| (path, path.file_name().unwrap_or_default().to_string_lossy()))
+        .map(|(path, name)| (path, unwrapped(&name).to_owned()))
         .collect();
-    let is_there = |start: &str| files.iter().any(|name| name.starts_with(start));
+    let holds = |name: &str, kind: DataFileKind| named(name) == Named::Data(kind);
+    let is_system = |name: &str| holds(name, DataFileKind::System);
+    let is_essential = |(path, name): &(&PathBuf, String)| {
+        path.starts_with(datadir) && (is_system(name) || holds(name, DataFileKind::Dictionary))
+    };
+    let marked = MARKS.iter().any(|mark| datadir.join(mark).exists());
+    if !marked && !files.iter().any(is_essential) {
+        return Vec::new();
+    }
+    let is_there = |wanted: &str| files.iter().any(|(_, name)| name == wanted);
     let system: Vec<_> = reports
         .iter()
         .filter(|report| report.kind == DataFileKind::System || is_unused(report))
@@ -74,7 +61,7 @@ pub fn missing_parts(
     let mut missing = Vec::new();
     let has_system =
         reports.iter().any(|report| report.kind == DataFileKind::System && belongs(&report.path));
-    if !has_system && !is_there("ibdata") {
+    if !has_system && !files.iter().any(|(_, name)| is_system(name)) {
         missing.push(
             "the system tablespace (ibdata1, or the files that innodb_data_file_path names)".to_owned(),
         );
@@ -83,7 +70,9 @@ pub fn missing_parts(
         missing.extend(lacking_pages(&system));
     }
     // Before 8.0, the data dictionary and undo logs were in the system tablespace, and tables had .frm files.
-    if !datadir.join("mysql/db.opt").exists() && !datadir.join("mysql/user.frm").exists() {
+    let mut homes = system.iter().filter_map(|path| path.parent()).chain([datadir]);
+    let is_old = homes.any(|home| ["mysql/db.opt", "mysql/user.frm"].iter().any(|f| home.join(f).exists()));
+    if !is_old {
         if !is_there("mysql.ibd") {
             missing.push("the data dictionary (mysql.ibd)".to_owned());
         }
@@ -93,11 +82,9 @@ pub fn missing_parts(
             }
         }
     }
-    let is_redo = |name: &str| {
-        ["ib_logfile", "xtrabackup_logfile", "ibbackup_logfile"].iter().any(|start| name.starts_with(start))
-            || name.starts_with("#ib_redo") && !name.ends_with("_tmp")
-    };
-    if !files.iter().any(|name| is_redo(name)) {
+    let is_redo =
+        |name: &str| name == "ibbackup_logfile" || holds(name, DataFileKind::Redo) && !name.ends_with("_tmp");
+    if !files.iter().any(|(_, name)| is_redo(name)) {
         missing.push("the redo log (#innodb_redo, or ib_logfile0, in innodb_log_group_home_dir)".to_owned());
     }
     missing.into_iter().map(|what| MissingPart { datadir: datadir.to_owned(), what }).collect()
@@ -139,6 +126,7 @@ mod tests {
     use super::*;
     use crate::tablespace::samples::{PAGE, SampleKeys, seal, table};
     use crate::tablespace::{Depth, check, find};
+    use std::fs;
 
     /// Page 0 of a system tablespace of that many pages, and as many pages as asked for.
     fn system(pages: u32, there: usize) -> Vec<u8> {
@@ -208,7 +196,16 @@ mod tests {
         fs::remove_file(at("disk2")).unwrap();
         let found = missing(&[&data, &dir.path().join("undo")]);
         assert!(found.len() == 1 && found[0].starts_with("4 of the 9 pages"), "{found:?}");
+        // A schema with names like those of the server's files; logs alone; a directory above the data directory.
+        fs::write(at("clinic/ibdata_log.ibd"), table()).unwrap();
         assert_eq!(missing(&[&at("clinic")]), [] as [String; 0]);
+        fs::remove_file(at("clinic/ibdata_log.ibd")).unwrap();
+        assert_eq!(missing(&[&at("#innodb_redo")]), [] as [String; 0]);
+        assert_eq!(missing(&[&dir.path().join("undo")]), [] as [String; 0]);
+        fs::write(at("ibdata1"), system(5, 5)).unwrap();
+        assert_eq!(missing(&[dir.path()]).len(), 0);
+        fs::remove_file(at("mysql.ibd.zst")).unwrap();
+        assert_eq!(missing(&[dir.path()]).len(), 1);
         let reports = check(&find(&[at("clinic")]), &SampleKeys::all(), Depth::OnePage, &mut |_, _| {});
         assert_eq!(reports[0].state, FileState::Opened);
     }
