@@ -9,15 +9,17 @@ use super::plan::{self, Estimate};
 use super::replication::{self, Replication};
 use super::throttle::{Limit, Throttle};
 use super::{
-    application, binary_logs, next_steps, preflight, redo, server, settings, spaces, tables, undo_logs,
+    application, binary_logs, next_steps, preflight, redo, selection, server, settings, spaces, tables,
+    undo_logs,
 };
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, NameCase, Obstacle, Pattern, PlaceKind, PlaceState,
-    Remedy, Role, Schema, ServerKeyring, Table, TableLocation, coverage, full_name,
+    Remedy, Role, Schema, ServerKeyring, Table, TableLocation, coverage,
 };
+use crate::show::Shown;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -122,9 +124,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let here = DatadirAccess::check(&mut session)?;
     let inventory = Inventory::query(&mut session)?;
     let selected = args.tables(&inventory);
-    check_patterns("--only", args.only.iter(), &inventory)?;
+    selection::check("--only", args.only.iter(), &inventory)?;
     // A pattern for tables that come and go may select none.
-    check_patterns("--skip", args.skip.iter().filter(|pattern| pattern.is_name()), &inventory)?;
+    selection::check("--skip", args.skip.iter().filter(|pattern| pattern.is_name()), &inventory)?;
     let keyring = ServerKeyring::query(&mut session)?;
     let estimate = Estimate::new(&inventory, &selected, &here, 1);
     let role = Role::query(&mut session)?;
@@ -210,7 +212,11 @@ fn work(
 /// Whether something else than a table, which a run that covers everything was to change, is not as it was asked for.
 fn is_left(args: &Args, item: &DataPlace, inventory: &Inventory) -> bool {
     let is_skipped = match item.kind {
-        PlaceKind::Schema => args.skips_schema(&item.name, inventory.name_case()),
+        // The item has the name as it is shown.
+        PlaceKind::Schema => inventory
+            .schemas
+            .iter()
+            .any(|s| s.name.shown() == item.name && args.skips_schema(&s.name, inventory.name_case())),
         // It may belong to a table that was left out.
         PlaceKind::FullText => !args.skip.is_empty(),
         _ => false,
@@ -243,8 +249,17 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
             _ => item.name.clone(),
         }));
     }
+    for step in selection::not_rewritten(&args.only, args.direction(), &inventory, &items) {
+        if !account.left.contains(&step.what) {
+            account.left.push(step.what.clone());
+        }
+        if !account.failed.iter().any(|failed| failed.what == step.what) {
+            account.failed.push(step);
+        }
+    }
     let unknown = items.iter().filter(|item| {
-        item.state == PlaceState::Unknown && (args.covers_all() || names(&args.only, item, &inventory))
+        item.state == PlaceState::Unknown
+            && (args.covers_all() || selection::names(&args.only, item, &inventory))
     });
     account.not_checked =
         unknown.map(|item| FailedStep { what: item.name.clone(), why: item.about.clone() }).collect();
@@ -295,41 +310,6 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
     }
     out.document(&account);
     Ok(if account.is_fine() { Verdict::Fine } else { Verdict::NotFine })
-}
-
-/// Refuses a pattern that selects no table, or tables that its author may not have meant.
-fn check_patterns<'p>(
-    option: &str,
-    mut patterns: impl Iterator<Item = &'p Pattern>,
-    inventory: &Inventory,
-) -> Result<()> {
-    let case = inventory.name_case();
-    let tables = || inventory.tables.iter().map(|t| (t.schema.as_str(), t.name.as_str()));
-    let first = |pattern: &Pattern, case| tables().find(|(s, t)| pattern.matches(s, t, case));
-    let wrong = patterns.find_map(|pattern| {
-        if first(pattern, case).is_none() {
-            let near = first(pattern, NameCase::Folded).map(|(schema, table)| {
-                format!("; this server distinguishes capital letters, and has {}", full_name(schema, table))
-            });
-            return Some(format!("{option} {pattern} matches no table{}", near.unwrap_or_default()));
-        }
-        let [one, other] = pattern.ambiguity(tables(), case)?;
-        Some(format!(
-            "{option} {pattern} may mean {one} or {other}: write the part with the dot in backticks"
-        ))
-    });
-    match wrong {
-        None => Ok(()),
-        Some(wrong) => Err(Error::Usage(format!(
-            "{wrong}. Nothing was changed. `keyringctl encrypt plan --tables` lists all tables"
-        ))),
-    }
-}
-
-/// Whether an item is a table that one of these patterns matches.
-fn names(only: &[Pattern], item: &DataPlace, inventory: &Inventory) -> bool {
-    let mut of_item = inventory.tables.iter().filter(|t| item.kind.is_table() && t.full_name() == item.name);
-    of_item.any(|t| only.iter().any(|p| p.matches(&t.schema, &t.name, inventory.name_case())))
 }
 
 /// Formats names in one line, only the first of many.

@@ -17,6 +17,7 @@ mod replication;
 mod rewrite;
 mod rotate;
 mod scratch;
+mod selection;
 mod settings;
 pub(super) mod sizes;
 mod spaces;

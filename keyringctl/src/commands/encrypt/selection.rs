@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The tables that `--only` and `--skip` select: whether there are any, and which of them apply does not rewrite.
+
+use super::direction::Direction;
+use super::job::FailedStep;
+use crate::error::{Error, Result};
+use crate::server::{
+    DataPlace, Inventory, NameCase, Pattern, PlaceState, Remedy, Table, TableLocation, Tablespace, full_name,
+    pasteable, quoted,
+};
+use crate::show::Shown;
+
+/// Refuses a pattern that selects no table, or tables that its author may not have meant.
+pub(super) fn check<'p>(
+    option: &str,
+    mut patterns: impl Iterator<Item = &'p Pattern>,
+    inventory: &Inventory,
+) -> Result<()> {
+    let case = inventory.name_case();
+    let tables = || inventory.tables.iter().map(|t| (t.schema.as_str(), t.name.as_str()));
+    let first = |pattern: &Pattern, case| tables().find(|(s, t)| pattern.matches(s, t, case));
+    let wrong = patterns.find_map(|pattern| {
+        if first(pattern, case).is_none() {
+            let near = first(pattern, NameCase::Folded).map(|(schema, table)| {
+                format!("; this server distinguishes capital letters, and has {}", full_name(schema, table))
+            });
+            return Some(format!("{option} {pattern} matches no table{}", near.unwrap_or_default()));
+        }
+        let [one, other] = pattern.ambiguity(tables(), case)?;
+        Some(format!(
+            "{option} {pattern} may mean {one} or {other}: write the part with the dot in backticks"
+        ))
+    });
+    match wrong {
+        None => Ok(()),
+        Some(wrong) => Err(Error::Usage(format!(
+            "{wrong}. Nothing was changed. `keyringctl encrypt plan --tables` lists all tables"
+        ))),
+    }
+}
+
+/// Whether an item is a table that one of these patterns matches.
+pub(super) fn names(only: &[Pattern], item: &DataPlace, inventory: &Inventory) -> bool {
+    let mut of_item = inventory.tables.iter().filter(|t| item.kind.is_table() && t.full_name() == item.name);
+    of_item.any(|t| only.iter().any(|p| p.matches(&t.schema, &t.name, inventory.name_case())))
+}
+
+/// Returns the tables that `--only` selects and that are not as requested, but are not rewritten, each with the reason.
+pub(super) fn not_rewritten(
+    only: &[Pattern],
+    direction: Direction,
+    inventory: &Inventory,
+    items: &[DataPlace],
+) -> Vec<FailedStep> {
+    let case = inventory.name_case();
+    let is_selected = |table: &&Table| only.iter().any(|p| p.matches(&table.schema, &table.name, case));
+    let why = |table: &Table| match &table.place {
+        TableLocation::General(name) => {
+            let is_other =
+                |space: &&Tablespace| space.name == *name && !direction.is_reached(space.encrypted);
+            inventory.tablespaces.iter().find(is_other).map(|_| in_tablespace(name, direction))
+        }
+        _ if direction == Direction::Encrypt => {
+            let is_clear =
+                |item: &&DataPlace| item.name == table.full_name() && item.state == PlaceState::Clear;
+            items.iter().find(is_clear).and_then(by_hand)
+        }
+        _ => None,
+    };
+    let selected = inventory.tables.iter().filter(is_selected);
+    selected.filter_map(|table| Some(FailedStep { why: why(table)?, what: table.full_name() })).collect()
+}
+
+fn in_tablespace(name: &str, direction: Direction) -> String {
+    format!(
+        "it is in the tablespace {}, which is encrypted or decrypted as a whole: run apply without --only, or {}",
+        name.shown(),
+        pasteable(&format!("ALTER TABLESPACE {} ENCRYPTION = '{}';", quoted(name), direction.letter()))
+    )
+}
+
+fn by_hand(item: &DataPlace) -> Option<String> {
+    match &item.remedy {
+        Remedy::ByHand(how) => Some(format!("{}. {how}", item.about)),
+        Remedy::Apply | Remedy::None => None,
+    }
+}
