@@ -194,8 +194,8 @@ fn statement_logs(variables: &Variables, datadir: &Path) -> Vec<FilePlace> {
     let output = variables.get("log_output").unwrap_or("FILE").to_ascii_uppercase();
     let mut places = Vec::new();
     for (kind, switch, file, table) in [
-        (PlaceKind::GeneralLog, "general_log", "general_log_file", "general_log.CSV"),
-        (PlaceKind::SlowLog, "slow_query_log", "slow_query_log_file", "slow_log.CSV"),
+        (PlaceKind::GeneralLog, "general_log", "general_log_file", "general_log."),
+        (PlaceKind::SlowLog, "slow_query_log", "slow_query_log_file", "slow_log."),
     ] {
         if !variables.is_on(switch) {
             continue;
@@ -205,8 +205,9 @@ fn statement_logs(variables: &Variables, datadir: &Path) -> Vec<FilePlace> {
             places.extend(path.and_then(|path| FilePlace::file(kind, &path, file)).map(FilePlace::required));
         }
         if output.contains("TABLE") {
-            let place = FilePlace::file(kind, &datadir.join("mysql").join(table), "log_output");
-            places.extend(place.map(FilePlace::required));
+            // A table of the engine CSV or MyISAM.
+            let names = FileNames::From(table.to_owned());
+            places.push(FilePlace::new(kind, datadir.join("mysql"), names, "log_output").required());
         }
     }
     let error = variables.get("log_error").filter(|log| *log != "stderr").map(|log| absolute(datadir, log));
@@ -303,7 +304,7 @@ mod tests {
             "doublewrite /data/#dw/#ib_* !",
             "temporary /data/#innodb_temp/*",
             "general-log /logs/general.log !",
-            "general-log /data/mysql/general_log.CSV !",
+            "general-log /data/mysql/general_log.* !",
             "error-log /data/host.err",
             "general-log /data/audit.log*",
             "redo /archive/archive.*",
