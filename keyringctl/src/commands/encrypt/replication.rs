@@ -209,3 +209,41 @@ pub(super) fn next_steps(replication: &Replication, role: &Role) -> Vec<String> 
     }
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::ConnectedReplica;
+
+    fn source(replica: Option<&str>) -> Role {
+        let replica = ConnectedReplica {
+            host: "b".to_owned(),
+            program: replica.map(|_| "mysqld".to_owned()),
+            version: replica.map(str::to_owned),
+        };
+        Role { version: "8.4.7".to_owned(), replicas: vec![replica], ..Role::default() }
+    }
+
+    #[test]
+    fn replicas_of_other_versions_cannot_repeat_the_statements() {
+        let replicate = Replication { replicate: true, ..Replication::default() };
+        assert_eq!(replicate.refusals(&source(Some("8.4.6")), "c"), [""; 0]);
+        for (other, is) in [(Some("9.7.4"), "b (mysqld 9.7.4)"), (None, "b (version not visible)")] {
+            let why = replicate.refusals(&source(other), "c").join("\n");
+            assert!(why.contains(is) && why.contains("--skip-binary-log"), "{why}");
+        }
+        let alone = Replication { skip_binary_log: true, ..Replication::default() };
+        assert_eq!(alone.refusals(&source(None), "c"), [""; 0]);
+        assert_eq!(Replication::default().refusals(&Role::default(), "c"), [""; 0]);
+    }
+
+    #[test]
+    fn a_galera_node_is_refused_whatever_was_chosen() {
+        let role = Role { galera: true, ..source(Some("8.4.7")) };
+        for skip_binary_log in [false, true] {
+            let chosen = Replication { skip_binary_log, replicate: !skip_binary_log };
+            let why = chosen.refusals(&role, "c");
+            assert!(why.len() == 1 && why[0].contains("Galera"), "{why:?}");
+        }
+    }
+}
