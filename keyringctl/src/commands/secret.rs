@@ -60,7 +60,7 @@ impl NewSecret {
     /// Reads the secret. Prompts twice on a terminal.
     pub(super) fn read_new(&self) -> Result<UnlockSecret> {
         if let Some(source) = &self.unlock {
-            return source.read();
+            return read_source(source);
         }
         let first = ask("New passphrase: ")?;
         let again = ask("Repeat passphrase: ")?;
@@ -80,7 +80,8 @@ impl Args {
     /// The option that names the secret in a command: with the real source, if it is known.
     pub(super) fn option(&self) -> String {
         match &self.unlock {
-            Some(source) => format!(" --unlock {}", source.to_string().shown()),
+            Some(source) if can_be_pasted(source) => format!(" --unlock {}", source.to_string().shown()),
+            Some(_) => UNNAMED.to_owned(),
             None if self.recovery => " --recovery".to_owned(),
             None => UNNAMED.to_owned(),
         }
@@ -94,7 +95,7 @@ impl Args {
     /// Reads the secret.
     pub(super) fn read(&self, path: &Path) -> Result<UnlockSecret> {
         match &self.unlock {
-            Some(source) => source.read(),
+            Some(source) => read_source(source),
             None if self.recovery => read_recovery_key(path),
             None => ask(&format!("Passphrase or recovery key of {}: ", path.shown())),
         }
@@ -108,6 +109,34 @@ impl Args {
     /// Opens a keyring.
     pub(super) fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
         load_with(fs, path, &self.name(), || self.read(path))
+    }
+}
+
+/// Whether a source means the same in the administrator's shell: a credential is there for its service only, and messages
+/// do not show the arguments of a program.
+fn can_be_pasted(source: &UnlockSource) -> bool {
+    match source {
+        UnlockSource::Credential(_) => has_credentials(),
+        UnlockSource::Command(words) => words.len() == 1,
+        UnlockSource::File(_) | UnlockSource::Env(_) => true,
+    }
+}
+
+fn has_credentials() -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
+}
+
+/// Reads the secret from a source. Says what to name instead of a credential in a shell.
+fn read_source(source: &UnlockSource) -> Result<UnlockSecret> {
+    match source {
+        UnlockSource::Credential(name) if !has_credentials() => Err(Failure::Unlock {
+            source_name: source.to_string(),
+            why: format!(
+                "systemd passes a credential to its service only. Here, name the file behind it: --unlock file:PATH, with the path that the unit of mysqld has in LoadCredential={name}:PATH"
+            ),
+        }
+        .into()),
+        _ => source.read(),
     }
 }
 

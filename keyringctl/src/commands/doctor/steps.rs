@@ -7,6 +7,7 @@
 use crate::commands::site::Site;
 use crate::host::{Host, Way};
 use crate::show::Shown;
+use keyring_external::unlock::UnlockSource;
 use std::path::Path;
 
 /// Where `setup` keeps the secret, unless told otherwise.
@@ -26,7 +27,16 @@ pub(in crate::commands) fn setup(site: &Site, host: &Host, way: Way) -> String {
     }
     let copies: Vec<_> = host.copies().map(Shown::shown).collect();
     command.push_str(&format!(" {}", copies.join(" --mirror ")));
-    command.push_str(&format!(" --unlock {}", host.unlock.to_string().shown()));
+    match &host.unlock {
+        // Messages do not show the arguments of a program.
+        UnlockSource::Command(words) if words.len() > 1 => command.push_str(" --unlock SOURCE"),
+        source => command.push_str(&format!(" --unlock {}", source.to_string().shown())),
+    }
+    if let Some(file) = &host.credential
+        && matches!(host.unlock, UnlockSource::Credential(_))
+    {
+        command.push_str(&format!(" --credential-file {}", file.shown()));
+    }
     command.push_str(if way == Way::Plugin { " --as plugin" } else { " --as component" });
     if host.min_copies > 1 {
         command.push_str(&format!(" --min-copies {}", host.min_copies));

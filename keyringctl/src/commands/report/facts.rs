@@ -153,7 +153,7 @@ impl SchemaRow {
                 (&mut row.clear, &mut row.clear_bytes)
             };
             *count += 1;
-            *bytes += table.bytes;
+            *bytes = bytes.saturating_add(table.bytes);
         }
         rows.into_iter().map(|(name, row)| SchemaRow { name: name.to_owned(), ..row }).collect()
     }

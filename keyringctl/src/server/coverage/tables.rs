@@ -73,18 +73,11 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
                 ),
             }
         }
-        TableLocation::Engine(engine) if stores_nothing(engine) => {
-            item(PlaceKind::OtherEngine, PlaceState::Unused, format!("{engine} tables store no rows on disk"), Remedy::None)
-        }
-        TableLocation::Engine(engine) if engine == "MRG_MYISAM" => item(
-            PlaceKind::OtherEngine,
-            PlaceState::Unused,
-            "a MERGE table has no rows of its own, and cannot be read when its tables are no longer MyISAM: replace it with a view".to_owned(),
-            Remedy::None,
-        ),
-        TableLocation::Engine(engine) if engine == "FEDERATED" => {
-            item(PlaceKind::OtherEngine, PlaceState::Unused, "the rows of a FEDERATED table are on another server".to_owned(), Remedy::None)
-        }
+        TableLocation::Engine(engine) if stores_nothing(engine) => DataPlace {
+            // What the server says of a MERGE table is the sum of others, or no number at all.
+            bytes: 0,
+            ..item(PlaceKind::OtherEngine, PlaceState::Unused, without_rows(engine), Remedy::None)
+        },
         TableLocation::Engine(engine) => item(
             PlaceKind::OtherEngine,
             PlaceState::Clear,
@@ -96,7 +89,16 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
 
 /// Whether tables of an engine store no rows on disk.
 pub fn stores_nothing(engine: &str) -> bool {
-    matches!(engine, "MEMORY" | "BLACKHOLE")
+    matches!(engine, "MEMORY" | "BLACKHOLE" | "MRG_MYISAM" | "FEDERATED")
+}
+
+/// Where the rows of such a table are.
+fn without_rows(engine: &str) -> String {
+    match engine {
+        "MRG_MYISAM" => "a MERGE table has no rows of its own, and cannot be read when its tables are no longer MyISAM: replace it with a view".to_owned(),
+        "FEDERATED" => "the rows of a FEDERATED table are on another server".to_owned(),
+        _ => format!("{engine} tables store no rows on disk"),
+    }
 }
 
 /// What the account cannot see. InnoDB lists its own tables to everyone with PROCESS, but the server lists those of other

@@ -47,7 +47,7 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
             "one-copy",
             "the keyring has a single copy",
             "If that copy is lost, all encrypted data is lost.",
-            &["keyringctl sync --help".to_owned()],
+            &["what to do: keyringctl doctor".to_owned()],
         );
     }
     let newest = facts.copies.iter().filter_map(file_of).filter_map(|f| f.generation).max();
@@ -60,12 +60,14 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
     if let Some(file) = facts.copies.iter().find_map(file_of)
         && !file.has_recovery_slot
     {
+        let copies: Vec<_> = facts.copies.iter().map(|copy| copy.path.shown()).collect();
+        let copies = copies.join(" --mirror ");
         found.add(
             FindingLevel::Warning,
             "recovery-slot",
             "the keyring has no unlock slot for a recovery key",
             "If the unlock secret is lost, nothing can unlock the keyring.",
-            &["keyringctl slot add KEYRING --recovery --unlock SOURCE".to_owned()],
+            &[format!("keyringctl slot add {copies} --recovery --unlock SOURCE")],
         );
     }
 }
@@ -146,7 +148,11 @@ pub(super) fn witness(facts: &Facts, found: &mut Findings) {
         return;
     }
     found.run_checks(&["witness"]);
-    let fix = ["keyringctl witness show --datadir DIR; mount the newest copy".to_owned()];
+    let datadir = Path::new(&facts.server.datadir).shown();
+    let fix = [
+        "mount the volume with the copy that the data was last used with".to_owned(),
+        format!("see which that is: keyringctl witness show --datadir {datadir}"),
+    ];
     match seen {
         None => {
             let why = "At its next start, the server would not notice an older or different keyring.";

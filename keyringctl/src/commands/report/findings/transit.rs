@@ -20,7 +20,7 @@ pub(super) fn transit(facts: &Facts, found: &mut Findings) {
             "secure-transport",
             "require_secure_transport is OFF".to_owned(),
             "Clients may connect over the network without TLS and send data unencrypted.",
-            "run SET PERSIST require_secure_transport = ON, then check that all clients can still connect",
+            "check that all clients can connect with TLS, then run in the server: SET PERSIST require_secure_transport = ON;",
         );
     }
     let unencrypted = transit
@@ -52,10 +52,10 @@ pub(super) fn transit(facts: &Facts, found: &mut Findings) {
             "tls-version",
             what,
             "This version of TLS is outdated (RFC 8996).",
-            "SET PERSIST tls_version = 'TLSv1.2,TLSv1.3'; ALTER INSTANCE RELOAD TLS",
+            "run in the server: SET PERSIST tls_version = 'TLSv1.2,TLSv1.3'; ALTER INSTANCE RELOAD TLS;",
         );
     }
-    let renew = "create a new certificate, then run ALTER INSTANCE RELOAD TLS";
+    let renew = "create a new certificate in the place of this one, then run in the server: ALTER INSTANCE RELOAD TLS;";
     match transit.expires() {
         None if transit.not_after.is_empty() => {
             warning(

@@ -258,6 +258,7 @@ pub fn remedies_work_as_printed() {
 
     transfer_key(&mut it, &leaves);
     lost_copy(&mut it, &second);
+    report(&mut it);
     let (code, report) = encrypt_json(&it.host, &["verify", "--accept=system-tablespace"]);
     assert_eq!(code, 0, "{:#}", report["findings"]);
     it.server.take().unwrap().stop();
@@ -284,4 +285,27 @@ fn lost_copy(it: &mut Administered, volume: &Volume) {
     it.shell(&sync.replace("SOURCE", &format!("file:{}", it.keyring.secret.display())));
     it.server().comes_to(&[("state", "ATTACHED")]);
     assert!(it.findings().iter().all(|f| f["what"] != "keyring"));
+}
+
+/// What the report says to do about its findings, as far as this server gives cause.
+fn report(it: &mut Administered) {
+    let findings = |it: &Administered| {
+        let output = Command::new(&place().keyringctl)
+            .args(["report", "--json", "--no-defaults", "--user=root", "--socket"])
+            .arg(it.host.socket())
+            .output()
+            .unwrap();
+        let document: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
+        document["findings"].as_array().unwrap_or_else(|| panic!("{document:#}")).clone()
+    };
+    let with = |it: &Administered, check: &str| findings(it).into_iter().find(|f| f["check"] == check);
+    let finding = with(it, "secure-transport").expect("clients may connect without TLS");
+    let fix = finding["fix"][0].as_str().unwrap();
+    it.client(fix.split_once("run in the server: ").unwrap().1);
+    assert!(with(it, "secure-transport").is_none());
+    for finding in findings(it) {
+        let fix = finding["fix"].as_array().unwrap();
+        assert!(!fix.is_empty() || finding["level"] == "note", "{finding:#}");
+    }
 }

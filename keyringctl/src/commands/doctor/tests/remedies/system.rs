@@ -152,6 +152,11 @@ fn running(all: &mut Followed) {
             "server-keyring",
             "another keyring",
         ),
+        (
+            says(LoadedAs::Unknown("no privilege".to_owned()), "", &[]),
+            "server-keyring",
+            "cannot find out which keyring",
+        ),
         (says(LoadedAs::Component, "DEGRADED", &paths), "server-state", "DEGRADED"),
         (says(LoadedAs::Component, "DETACHED", &paths), "server-state", "DETACHED"),
         (says(LoadedAs::Component, "UNAVAILABLE", &paths), "server-state", "UNAVAILABLE"),
