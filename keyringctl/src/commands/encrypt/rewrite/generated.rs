@@ -4,8 +4,13 @@
 
 use super::clauses;
 use super::copying::Copying;
+use super::refusal::{self, Cause};
+use crate::commands::encrypt::job::{Job, Step};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{Session, Table, quoted, quoted_text};
+
+/// Where the server keeps the number of differing rows that it found, 0 or 1.
+const FOUND: &str = "@keyring_external_differing";
 
 /// A stored generated column, with a condition that is true for rows in which the expression returns another value.
 struct Generated {
@@ -28,50 +33,73 @@ pub(super) fn has_dates(text: &str) -> bool {
     })
 }
 
-/// Returns the settings, `like` these if possible, with which a copy of the table keeps the values of its generated columns.
-/// `Err`: no known settings do for the columns of these names.
-pub(super) fn settings(
-    session: &mut Session,
-    table: &Table,
-    text: &str,
-    like: &Copying,
-) -> Result<std::result::Result<Copying, Vec<String>>> {
-    let columns = stored(session, table, text)?;
+/// What was found out about the settings for a copy.
+pub(super) enum Found {
+    /// These keep the values of generated columns.
+    Settings(Copying),
+    /// No known settings do for the columns of these names.
+    Nothing(Vec<String>),
+    /// The user asked to stop.
+    Stopped,
+}
+
+/// Looks for settings, `like` these if possible, with which a copy of the table keeps the values of its generated columns.
+/// Reads the table if it has stored ones.
+pub(super) fn settings(job: &mut Job<'_>, table: &Table, text: &str, like: &Copying) -> Result<Found> {
+    let columns = stored(&mut job.watch, table, text)?;
     if columns.is_empty() {
-        return Ok(Ok(like.clone()));
+        return Ok(Found::Settings(like.clone()));
     }
     for copying in std::iter::once(like.clone()).chain(like.others()) {
-        copying.set(session)?;
-        if !differ(session, table, columns.iter())? {
-            return Ok(Ok(copying));
+        copying.set(&mut job.work)?;
+        match differ(job, table, columns.iter())? {
+            Some(true) => {}
+            Some(false) => return Ok(Found::Settings(copying)),
+            None => return Ok(Found::Stopped),
         }
     }
-    like.set(session)?;
+    like.set(&mut job.work)?;
     let mut names = Vec::new();
     for column in &columns {
-        if differ(session, table, std::iter::once(column))? {
-            names.push(column.name.clone());
+        match differ(job, table, std::iter::once(column))? {
+            Some(true) => names.push(column.name.clone()),
+            Some(false) => {}
+            None => return Ok(Found::Stopped),
         }
     }
     // Each fits, but not all of them with the same settings.
     let all = || columns.iter().map(|column| column.name.clone()).collect();
-    Ok(Err(if names.is_empty() { all() } else { names }))
+    Ok(Found::Nothing(if names.is_empty() { all() } else { names }))
 }
 
-/// Whether there is a row in which the expression of one of the columns returns another value than the one stored.
+/// Whether there is a row in which the expression of one of the columns returns another value than the one stored. `None`:
+/// the user asked to stop.
 fn differ<'a>(
-    session: &mut Session,
+    job: &mut Job<'_>,
     table: &Table,
     columns: impl Iterator<Item = &'a Generated>,
-) -> Result<bool> {
+) -> Result<Option<bool>> {
     let conditions: Vec<_> = columns.map(|column| format!("({})", column.differs)).collect();
-    let query = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", table.quoted(), conditions.join(" OR "));
-    match session.first::<u8>(&query) {
-        Ok(row) => Ok(row.is_some()),
+    let query = format!(
+        "SELECT COUNT(*) INTO {FOUND} FROM (SELECT 1 FROM {} WHERE {} LIMIT 1) AS differing",
+        table.quoted(),
+        conditions.join(" OR ")
+    );
+    match job.carry_out(&format!("the generated columns of {}", table.full_name()), &query, 0) {
+        Ok(Step::Done) => {
+            Ok(Some(job.work.first::<Option<i64>>(&format!("SELECT {FOUND}"))?.flatten() != Some(0)))
+        }
+        Ok(Step::Stopped) => Ok(None),
         // An expression that fails returns no value.
-        Err(Error::Server(ServerError { code, .. })) if code != 0 => Ok(true),
+        Err(Error::Server(refused)) if is_about_the_expression(&refused) => Ok(Some(true)),
         Err(e) => Err(e),
     }
+}
+
+/// Whether the server could not compute an expression, or not parse it in this SQL mode.
+fn is_about_the_expression(refused: &ServerError) -> bool {
+    const PARSE_ERROR: u16 = 1064;
+    matches!(refusal::of(refused), Cause::Values | Cause::Subtraction) || refused.code == PARSE_ERROR
 }
 
 fn stored(session: &mut Session, table: &Table, text: &str) -> Result<Vec<Generated>> {

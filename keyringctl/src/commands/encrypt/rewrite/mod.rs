@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::server::{DatadirAccess, Table, TableLocation, quoted_text};
 use copying::Copying;
 use definition::{Definition, is_known};
+use generated::Found;
 use refusal::Cause;
 use std::path::PathBuf;
 
@@ -38,10 +39,12 @@ pub(super) fn rewrite(
 ) -> Result<Rewritten> {
     let before = Definition::query(&mut job.watch, table)?;
     let strict = Copying::strict(&mut job.work)?;
-    let found = generated::settings(&mut job.work, table, &before.text, &strict)?;
-    let copying = match found {
-        Ok(copying) => copying,
-        Err(columns) => return Ok(Rewritten::Failed(refusal::generated(table, &columns, direction))),
+    let copying = match generated::settings(job, table, &before.text, &strict)? {
+        Found::Settings(copying) => copying,
+        Found::Nothing(columns) => {
+            return Ok(Rewritten::Failed(refusal::generated(table, &columns, direction)));
+        }
+        Found::Stopped => return Ok(Rewritten::Stopped),
     };
     let extra = match Extra::new(job, table, &before)? {
         Ok(extra) => extra,
