@@ -39,6 +39,8 @@ pub struct Privileges {
     global: BTreeSet<String>,
     /// Schemas for which some of them were revoked again, each with those.
     revoked: Vec<(String, BTreeSet<String>)>,
+    /// Schemas whose tables the server lists because of a privilege on the schema.
+    shown: BTreeSet<String>,
     /// Tables, quoted, that the account would need SELECT on.
     unreadable: Vec<String>,
 }
@@ -70,16 +72,21 @@ impl Privileges {
         let mut privileges =
             Privileges { account: format!("{}@{}", literal(user), literal(host)), ..Privileges::default() };
         let set = |list: &str| list.split(", ").map(str::to_owned).collect::<BTreeSet<_>>();
+        let on_schema = |rest: &str, mark: &str| Some(rest.split_once(mark)?.0.replace("``", "`"));
         for line in grants {
             if let Some((list, _)) =
                 line.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON *.* TO "))
             {
                 privileges.global.extend(set(list));
             } else if let Some((list, rest)) =
+                line.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON `"))
+            {
+                let shows = set(list).iter().any(|name| ON_TABLES.contains(&name.as_str()));
+                privileges.shown.extend(on_schema(rest, "`.* TO ").filter(|_| shows));
+            } else if let Some((list, rest)) =
                 line.strip_prefix("REVOKE ").and_then(|rest| rest.split_once(" ON `"))
             {
-                let schema = rest.split_once("`.* FROM ").map_or(rest, |(schema, _)| schema);
-                privileges.revoked.push((schema.replace("``", "`"), set(list)));
+                privileges.revoked.extend(on_schema(rest, "`.* FROM ").map(|schema| (schema, set(list))));
             }
         }
         privileges
@@ -163,7 +170,9 @@ impl Privileges {
     /// The schemas, quoted, of which all privileges that make the server list tables were revoked.
     fn hidden_schemas(&self) -> Vec<String> {
         let hidden = |revoked: &BTreeSet<String>| self.on_tables().all(|name| revoked.contains(name));
-        self.revoked.iter().filter(|(_, revoked)| hidden(revoked)).map(|(schema, _)| quoted(schema)).collect()
+        let revoked =
+            self.revoked.iter().filter(|(schema, list)| hidden(list) && !self.shown.contains(schema));
+        revoked.map(|(schema, _)| quoted(schema)).collect()
     }
 }
 
@@ -216,6 +225,12 @@ mod tests {
         let revoked = privileges(&[grant, "REVOKE SELECT, REFERENCES ON `a``b`.* FROM `u`@`%`"]);
         assert!(revoked.unseen().is_some_and(|why| why.contains("`a``b`")));
         assert!(revoked.grant().contains("GRANT REFERENCES ON `a``b`.* TO "), "{}", revoked.grant());
+        let again = privileges(&[
+            grant,
+            "GRANT REFERENCES ON `a``b`.* TO `u`@`%`",
+            "REVOKE SELECT, REFERENCES ON `a``b`.* FROM `u`@`%`",
+        ]);
+        assert_eq!(again.unseen(), None);
         let some_left = privileges(&[grant, "REVOKE SELECT ON `a`.* FROM `u`@`%`"]);
         assert_eq!(some_left.unseen(), None);
         // One table's privileges do not show the others.

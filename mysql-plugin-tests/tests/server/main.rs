@@ -79,6 +79,20 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::hostile_names", Nothing, encrypt::hostile_names),
     ("encrypt::names_in_lower_case", Nothing, encrypt::names_in_lower_case),
     ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),
+    ("encrypt::each_partition_is_judged", Nothing, encrypt::each_partition_is_judged),
+    ("encrypt::what_is_broken_ends_nothing", Nothing, encrypt::what_is_broken_ends_nothing),
+    ("encrypt::what_is_in_use_ends_nothing", Nothing, encrypt::what_is_in_use_ends_nothing),
+    (
+        "encrypt::without_its_key_nothing_is_called_encrypted",
+        Nothing,
+        encrypt::without_its_key_nothing_is_called_encrypted,
+    ),
+    ("encrypt::what_is_not_visible_is_not_absent", Nothing, encrypt::what_is_not_visible_is_not_absent),
+    (
+        "encrypt::a_keyring_that_is_not_shown_is_not_absent",
+        Nothing,
+        encrypt::a_keyring_that_is_not_shown_is_not_absent,
+    ),
     ("power_cut::acknowledged_keys_are_there", Ext4, power_cut::acknowledged_keys_are_there),
     (
         "power_cut::component_keyring_file_loses_the_instance",

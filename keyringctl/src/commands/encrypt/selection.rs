@@ -5,8 +5,8 @@ use super::direction::Direction;
 use super::job::FailedStep;
 use crate::error::{Error, Result};
 use crate::server::{
-    DataPlace, Inventory, NameCase, Pattern, PlaceState, Remedy, Table, TableLocation, Tablespace, full_name,
-    pasteable, quoted,
+    DataPlace, Inventory, NameCase, Pattern, PlaceState, Remedy, Table, TableLocation, full_name, pasteable,
+    quoted,
 };
 use crate::show::Shown;
 
@@ -56,9 +56,14 @@ pub(super) fn not_rewritten(
     let is_selected = |table: &&Table| only.iter().any(|p| p.matches(&table.schema, &table.name, case));
     let why = |table: &Table| match &table.place {
         TableLocation::General(name) => {
-            let is_other =
-                |space: &&Tablespace| space.name == *name && !direction.is_reached(space.encrypted);
-            inventory.tablespaces.iter().find(is_other).map(|_| in_tablespace(name, direction))
+            let space = inventory.tablespaces.iter().find(|space| space.name == *name)?;
+            match &space.fault {
+                Some(fault) => {
+                    Some(format!("it is in the tablespace {}: {fault}. {}", name.shown(), fault.remedy()))
+                }
+                None if direction.is_reached(space.encrypted) => None,
+                None => Some(in_tablespace(name, direction)),
+            }
         }
         _ if direction == Direction::Encrypt => {
             let is_clear =

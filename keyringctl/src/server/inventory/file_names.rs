@@ -4,6 +4,14 @@
 //! not ends a part of the name.
 
 use crate::server::quoted;
+use std::collections::HashMap;
+
+/// The length of a letter that only the server can decode: `@` and two more.
+const LETTER: usize = 3;
+
+/// Letters that only the server can decode, by their encoded forms, as far as it has decoded them in other names.
+#[derive(Debug, Default)]
+pub(super) struct Letters(HashMap<String, char>);
 
 /// The parts of a name, as it is encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,13 +63,13 @@ impl<'a> EncodedName<'a> {
     }
 
     /// Returns the name, without help of the server. `None` if it contains a letter that the server encodes by a table of
-    /// its own, such as `@1o` for `ü`.
-    pub(super) fn decode(&self) -> Option<PlainName> {
+    /// its own, such as `@1o` for `ü`, and that is not among `letters`.
+    pub(super) fn decode(&self, letters: &Letters) -> Option<PlainName> {
         Some(PlainName {
-            schema: decode(self.schema)?,
-            table: decode(self.table)?,
+            schema: decode(self.schema, letters)?,
+            table: decode(self.table, letters)?,
             partition: match self.partition {
-                Some(partition) => Some(decode_partition(partition)?),
+                Some(partition) => Some(decode_partition(partition, letters)?),
                 None => None,
             },
         })
@@ -84,7 +92,17 @@ impl<'a> EncodedName<'a> {
 
     /// Whether it may be the encoded form of this name: letters that only the server can decode may be any.
     pub(super) fn may_be(&self, schema: &str, table: &str) -> bool {
-        may_be(self.schema, schema) && may_be(self.table, table)
+        align(self.schema, schema, |_, _| {}) && align(self.table, table, |_, _| {})
+    }
+
+    /// Learns letters from a name that the server has decoded.
+    pub(super) fn teach(&self, plain: &PlainName, letters: &mut Letters) {
+        for (encoded, plain) in [(self.schema, &plain.schema), (self.table, &plain.table)] {
+            let mut found = Vec::new();
+            if align(encoded, plain, |code, c| found.push((code.to_owned(), c))) {
+                letters.0.extend(found);
+            }
+        }
     }
 
     /// The name as it is encoded, for one that cannot be decoded.
@@ -111,7 +129,8 @@ fn nth(text: &str, c: char, n: usize) -> Option<usize> {
     text.match_indices(c).nth(n).map(|(at, _)| at)
 }
 
-fn may_be(encoded: &str, name: &str) -> bool {
+/// Returns whether `encoded` may be the encoded form of `name`, and tells of each letter that only the server can decode.
+fn align(encoded: &str, name: &str, mut letter: impl FnMut(&str, char)) -> bool {
     let mut rest = encoded;
     for c in name.chars() {
         let code: String = c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("@{unit:04x}")).collect();
@@ -120,44 +139,48 @@ fn may_be(encoded: &str, name: &str) -> bool {
         } else if rest.starts_with(c) && c != '@' {
             c.len_utf8()
         } else if rest.starts_with('@') && !c.is_ascii() {
-            // `@` and two more.
-            3
+            LETTER
         } else {
             return false;
         };
-        match rest.get(length..) {
-            Some(more) => rest = more,
-            None => return false,
+        let (Some(start), Some(more)) = (rest.get(..length), rest.get(length..)) else { return false };
+        if length == LETTER && start.starts_with('@') {
+            letter(start, c);
         }
+        rest = more;
     }
     rest.is_empty()
 }
 
-fn decode_partition(text: &str) -> Option<String> {
+fn decode_partition(text: &str, letters: &Letters) -> Option<String> {
     match separator(text, "#sp#") {
-        Some(at) => Some(format!("{}#sp#{}", decode(&text[..at])?, decode(text.get(at + 4..)?)?)),
-        None => decode(text),
+        Some(at) => {
+            Some(format!("{}#sp#{}", decode(&text[..at], letters)?, decode(text.get(at + 4..)?, letters)?))
+        }
+        None => decode(text, letters),
     }
 }
 
-fn decode(text: &str) -> Option<String> {
-    let mut out = String::new();
+fn decode(text: &str, letters: &Letters) -> Option<String> {
     let mut units: Vec<u16> = Vec::new();
     let mut rest = text;
-    loop {
-        let plain = rest.find('@').unwrap_or(rest.len());
-        if plain > 0 || rest.is_empty() {
-            out.extend(char::decode_utf16(units.drain(..)).collect::<Result<String, _>>().ok());
-            out.push_str(&rest[..plain]);
+    while let Some(at) = rest.find('@') {
+        units.extend(rest.get(..at)?.encode_utf16());
+        rest = rest.get(at..)?;
+        let letter = rest.get(..LETTER).and_then(|code| letters.0.get(code));
+        match (letter, rest.get(1..5).and_then(|digits| u16::from_str_radix(digits, 16).ok())) {
+            (Some(letter), _) => {
+                units.extend(letter.encode_utf16(&mut [0; 2]).iter());
+                rest = rest.get(LETTER..)?;
+            }
+            (None, unit) => {
+                units.push(unit?);
+                rest = rest.get(5..)?;
+            }
         }
-        rest = &rest[plain..];
-        if rest.is_empty() {
-            return Some(out);
-        }
-        let digits = rest.get(1..5).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        units.push(u16::from_str_radix(digits, 16).ok()?);
-        rest = rest.get(5..)?;
     }
+    units.extend(rest.encode_utf16());
+    String::from_utf16(&units).ok()
 }
 
 #[cfg(test)]
@@ -193,9 +216,13 @@ mod tests {
             assert!(name.may_be(&expected.schema, &expected.table), "{encoded}");
             assert!(!name.may_be(&expected.schema, "another"), "{encoded}");
             let decodes = !encoded.contains("@1o");
-            assert_eq!(name.decode(), decodes.then_some(expected), "{encoded}");
+            let mut letters = Letters::default();
+            assert_eq!(name.decode(&letters), decodes.then_some(expected.clone()), "{encoded}");
+            name.teach(&expected, &mut letters);
+            assert_eq!(name.decode(&letters), Some(expected), "{encoded}");
         }
-        assert_eq!(EncodedName::parse("c/@d83d@de00").decode(), Some(plain("c", "😀", None)));
+        let none = Letters::default();
+        assert_eq!(EncodedName::parse("c/@d83d@de00").decode(&none), Some(plain("c", "😀", None)));
     }
 
     #[test]

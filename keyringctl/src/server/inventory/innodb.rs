@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What InnoDB says of its tables and tablespaces. The privilege PROCESS shows all of them, whatever the account may do with
-//! a table, and no table is opened for it, so that none that is locked or damaged stops the query.
+//! a table. No table with its own tablespace is opened for it, so that none that is locked or damaged stops the query.
 
-use super::file_names::{EncodedName, PlainName};
+use super::file_names::{EncodedName, Letters, PlainName};
 use super::spaces::{Fault, Tablespace, TablespaceKind};
 use super::table::{Part, PartPlace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::Session;
 use std::collections::{BTreeMap, HashMap};
 
 /// The tablespaces that INNODB_TABLESPACES does not list.
 const SYSTEM: &str = "innodb_system";
 const SYSTEM_ID: u64 = 0;
+/// Seconds that a query waits for the lock of a table.
+const LOCK_WAIT: u64 = 3;
 /// The bit of a tablespace's flags for encryption. Some servers have no column for it.
 const ENCRYPTED_FLAG: u64 = 1 << 13;
 
@@ -28,6 +30,8 @@ pub(super) struct Innodb {
     orphans: BTreeMap<String, Part>,
     /// Whether the server reports a tablespace as encrypted, by its name.
     reported: BTreeMap<String, bool>,
+    /// Why INNODB_TABLES could not be read.
+    unlisted: Option<String>,
 }
 
 /// What is left of it when the tables were taken that the server shows to this account.
@@ -48,8 +52,8 @@ struct Space {
     encrypted: bool,
     state: String,
     fault: Option<Fault>,
-    /// The table in it, quoted for statements, if its file has a name that only the server uses while it rebuilds a table.
-    intermediate: Option<String>,
+    /// The name of its table, as its file is named.
+    encoded: Option<String>,
 }
 
 /// What information_schema.FILES says of a tablespace.
@@ -64,20 +68,17 @@ impl Innodb {
     pub(super) fn query(session: &mut Session) -> Result<Innodb> {
         let files = files(session)?;
         let spaces = spaces(session, &files)?;
-        let rows = session.columns::<String>(
-            "SELECT NAME, SPACE FROM information_schema.INNODB_TABLES",
-            &["NAME", "SPACE"],
-        )?;
         let mut innodb = Innodb::default();
-        let mut owned = HashMap::new();
-        for row in &rows {
-            let [Some(name), Some(space)] = &row[..] else { continue };
-            let Ok(id) = space.parse::<u64>() else { continue };
-            innodb.add(name, id, spaces.get(&id), &mut owned);
+        let letters = letters(&spaces);
+        match listed(session)? {
+            Ok(rows) => {
+                rows.iter().for_each(|(name, id)| innodb.add_shared(name, *id, spaces.get(id), &letters));
+            }
+            Err(why) => innodb.unlisted = Some(why),
         }
-        for (id, space) in spaces {
+        for space in spaces.into_values() {
             innodb.reported.insert(space.name.clone(), space.encrypted);
-            innodb.add_space(space, owned.remove(&id));
+            innodb.add_space(space);
         }
         if let Some(system) = files.get(SYSTEM) {
             innodb.tablespaces.push(Tablespace {
@@ -93,18 +94,16 @@ impl Innodb {
         Ok(innodb)
     }
 
-    /// Adds a table, or remembers in `owned` that a tablespace belongs to one of the server's own.
-    fn add(&mut self, name: &str, id: u64, space: Option<&Space>, owned: &mut HashMap<u64, Owner>) {
+    /// Why INNODB_TABLES could not be read, so that tables in shared tablespaces are missing here.
+    pub(super) fn unlisted(&self) -> Option<&str> {
+        self.unlisted.as_deref()
+    }
+
+    /// Adds a table or partition in a shared tablespace. Others are known by their tablespaces.
+    fn add_shared(&mut self, name: &str, id: u64, space: Option<&Space>, letters: &Letters) {
         let encoded = EncodedName::parse(name);
-        let is_single = space.is_some_and(|space| space.space_type == "Single");
-        let by_server = space.filter(|_| is_single).and_then(|space| encoded.divide(&space.name));
-        if encoded.is_full_text() {
-            owned.insert(id, Owner::FullText);
-            return;
-        }
-        if encoded.is_intermediate() {
-            let plain = by_server.unwrap_or_else(|| encoded.verbatim());
-            owned.insert(id, Owner::Intermediate(plain.quoted()));
+        let is_own = space.is_some_and(|space| space.space_type == "Single");
+        if is_own || encoded.is_full_text() || encoded.is_intermediate() {
             return;
         }
         let place = match space {
@@ -112,38 +111,42 @@ impl Innodb {
             None => PartPlace::Faulty(Fault::Unlisted(format!(
                 "the server does not list its tablespace, number {id}"
             ))),
-            Some(space) if is_single => space.own(),
             Some(space) if space.name == "mysql" => PartPlace::Dictionary,
             Some(space) => PartPlace::General(space.name.clone()),
         };
-        let bytes = space.filter(|_| is_single).map_or(0, |space| space.bytes);
-        if is_single {
-            owned.insert(id, Owner::Table);
-        }
-        let part = |name: &PlainName| Part { name: name.partition.clone(), place, bytes };
-        match by_server.or_else(|| encoded.decode()) {
-            Some(name) => {
-                let part = part(&name);
-                self.tables.entry((name.schema, name.table)).or_default().push(part);
+        match encoded.decode(letters) {
+            Some(PlainName { schema, table, partition }) => {
+                let part = Part { name: partition, place, bytes: 0 };
+                self.tables.entry((schema, table)).or_default().push(part);
             }
             None => {
-                self.undecoded.insert(name.to_owned(), part(&encoded.verbatim()));
+                let part = Part { name: encoded.verbatim().partition, place, bytes: 0 };
+                self.undecoded.insert(name.to_owned(), part);
             }
         }
     }
 
-    /// Adds a tablespace, unless it belongs to a table of a user.
-    fn add_space(&mut self, space: Space, owner: Option<Owner>) {
-        let (kind, table) = match (space.space_type.as_str(), owner) {
-            ("Single", Some(Owner::Table)) => return,
-            ("Single", Some(Owner::FullText)) => (TablespaceKind::FullText, None),
-            ("Single", Some(Owner::Intermediate(table))) => (TablespaceKind::Leftover, Some(table)),
-            ("Single", None) if space.intermediate.is_some() => {
-                (TablespaceKind::Leftover, space.intermediate)
+    /// Adds a tablespace. One of a single table is a part of that table.
+    fn add_space(&mut self, space: Space) {
+        let encoded = space.encoded.as_deref().map(EncodedName::parse);
+        let (kind, table) = match (space.space_type.as_str(), encoded) {
+            ("Single", Some(name)) if name.is_full_text() => (TablespaceKind::FullText, None),
+            ("Single", Some(name)) if name.is_intermediate() => {
+                let plain = name.divide(&space.name).unwrap_or_else(|| name.verbatim());
+                (TablespaceKind::Leftover, Some(plain.quoted()))
             }
-            ("Single", None) => {
-                let part = Part { name: None, place: space.own(), bytes: space.bytes };
-                self.orphans.insert(space.name, part);
+            ("Single", name) => {
+                let place = space.own();
+                match name.and_then(|name| name.divide(&space.name)) {
+                    Some(PlainName { schema, table, partition }) => {
+                        let part = Part { name: partition, place, bytes: space.bytes };
+                        self.tables.entry((schema, table)).or_default().push(part);
+                    }
+                    None => {
+                        let part = Part { name: None, place, bytes: space.bytes };
+                        self.orphans.insert(space.name, part);
+                    }
+                }
                 return;
             }
             ("Undo", _) => (TablespaceKind::Undo, None),
@@ -185,7 +188,7 @@ impl Innodb {
 
     /// Returns the tables that were not taken, and all tablespaces.
     pub(super) fn rest(self) -> Rest {
-        let Innodb { mut tables, undecoded, mut tablespaces, orphans, reported } = self;
+        let Innodb { mut tables, undecoded, mut tablespaces, orphans, reported, .. } = self;
         for (name, part) in undecoded {
             let name = EncodedName::parse(&name).verbatim();
             tables.entry((name.schema, name.table)).or_default().push(part);
@@ -210,14 +213,6 @@ impl Innodb {
             || self.tables.values().flatten().any(faulty)
             || self.tablespaces.iter().any(|space| space.fault.is_some())
     }
-}
-
-/// What a tablespace of a single table belongs to.
-enum Owner {
-    Table,
-    FullText,
-    /// What a statement creates while it rebuilds a table, with its name for a statement.
-    Intermediate(String),
 }
 
 impl Space {
@@ -269,20 +264,43 @@ fn spaces(session: &mut Session, files: &HashMap<String, Files>) -> Result<BTree
         let state = text().unwrap_or_default();
         let files = files.get(&name);
         let fault = fault(&state, bytes, files);
-        let intermediate = files.and_then(|files| intermediate(&files.path, &name));
-        spaces.insert(id, Space { name, space_type, bytes, encrypted, state, fault, intermediate });
+        let encoded = files.and_then(|files| encoded(&files.path));
+        spaces.insert(id, Space { name, space_type, bytes, encrypted, state, fault, encoded });
     }
     Ok(spaces)
 }
 
-/// Returns the table that a tablespace is for, if the name of its file says that a statement created it to rebuild a table.
-/// INNODB_TABLES does not list such a table while the statement runs.
-fn intermediate(path: &str, name: &str) -> Option<String> {
-    let mut parts = path.trim_end_matches(".ibd").rsplit('/');
+/// Learns how the server encodes letters, from the names of tablespaces and of their files.
+fn letters(spaces: &BTreeMap<u64, Space>) -> Letters {
+    let mut letters = Letters::default();
+    for space in spaces.values() {
+        let encoded = space.encoded.as_deref().map(EncodedName::parse);
+        if let Some((encoded, plain)) = encoded.and_then(|name| Some((name, name.divide(&space.name)?))) {
+            encoded.teach(&plain, &mut letters);
+        }
+    }
+    letters
+}
+
+/// Returns the name of the table that a tablespace is for, as its file is named: `schema/table#p#partition`.
+fn encoded(path: &str) -> Option<String> {
+    let mut parts = path.strip_suffix(".ibd")?.rsplit('/');
     let (file, directory) = (parts.next()?, parts.next()?);
-    let encoded = format!("{directory}/{file}");
-    let encoded = EncodedName::parse(&encoded);
-    encoded.is_intermediate().then(|| encoded.divide(name).unwrap_or_else(|| encoded.verbatim()).quoted())
+    Some(format!("{directory}/{file}"))
+}
+
+/// Returns the names in INNODB_TABLES, each with the number of its tablespace, or why the server does not list them. To do
+/// so it opens every table, and one that is locked stops it.
+fn listed(session: &mut Session) -> Result<std::result::Result<Vec<(String, u64)>, String>> {
+    let limit: u64 = session.first("SELECT @@SESSION.lock_wait_timeout")?.unwrap_or(LOCK_WAIT);
+    session.run(&format!("SET SESSION lock_wait_timeout = {}", LOCK_WAIT.min(limit)))?;
+    let rows = session.rows("SELECT NAME, SPACE FROM information_schema.INNODB_TABLES");
+    session.run(&format!("SET SESSION lock_wait_timeout = {limit}"))?;
+    match rows {
+        Ok(rows) => Ok(Ok(rows)),
+        Err(Error::Server(e)) if e.code != 0 => Ok(Err(e.why)),
+        Err(e) => Err(e),
+    }
 }
 
 /// Returns why the server cannot use a tablespace.

@@ -2,8 +2,8 @@
 //! All tables: those that the server shows to this account, and those that InnoDB has.
 
 use super::innodb::{Innodb, Rest};
-use super::spaces::Tablespace;
-use super::table::{Table, TableLocation};
+use super::spaces::{Fault, Tablespace};
+use super::table::{Part, PartPlace, Table, TableLocation};
 use crate::error::{Error, Result};
 use crate::server::{Session, quoted_text};
 use std::collections::{BTreeMap, HashMap};
@@ -29,19 +29,26 @@ pub(super) struct Stored {
 /// Asks the server for them.
 pub(super) fn all(session: &mut Session) -> Result<Stored> {
     let mut attempt = 1;
-    let mut stored = loop {
+    let (mut stored, unlisted) = loop {
         let shown = shown(session)?;
         let innodb = Innodb::query(session)?;
         let changing = innodb.may_be_changing();
+        let unlisted = innodb.unlisted().map(str::to_owned);
         let stored = join(shown, innodb);
         let unknown = |table: &Table| matches!(table.place, TableLocation::Unknown(_));
-        if attempt == ATTEMPTS || !changing && !stored.tables.iter().any(unknown) {
-            break stored;
+        if attempt == ATTEMPTS || unlisted.is_some() || !changing && !stored.tables.iter().any(unknown) {
+            break (stored, unlisted);
         }
         attempt += 1;
         thread::sleep(PAUSE);
     };
-    finish(session, &mut stored.tables)?;
+    for table in stored.tables.iter_mut().filter(|table| matches!(table.place, TableLocation::Unknown(_))) {
+        ask_for_place(session, table, unlisted.is_some())?;
+    }
+    if let Some(why) = unlisted {
+        count_partitions(session, &mut stored.tables, &why)?;
+    }
+    add_estimates(session, &mut stored.tables)?;
     Ok(stored)
 }
 
@@ -88,11 +95,26 @@ fn join(shown: Vec<Shown>, mut innodb: Innodb) -> Stored {
     Stored { tables, tablespaces, reported }
 }
 
-/// Asks for what is not in InnoDB's own lists, table by table.
-fn finish(session: &mut Session, tables: &mut [Table]) -> Result<()> {
-    for table in tables.iter_mut().filter(|table| matches!(table.place, TableLocation::Unknown(_))) {
-        ask_for_place(session, table)?;
+/// Marks tables with partitions that are not known, because INNODB_TABLES does not list those in shared tablespaces.
+fn count_partitions(session: &mut Session, tables: &mut [Table], why: &str) -> Result<()> {
+    let rows: Vec<(String, String, usize)> = session.rows(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, COUNT(*) FROM information_schema.PARTITIONS
+         WHERE PARTITION_NAME IS NOT NULL GROUP BY TABLE_SCHEMA, TABLE_NAME",
+    )?;
+    for (schema, name, count) in rows {
+        let table = tables.iter_mut().find(|t| t.schema == schema && t.name == name && t.parts.len() < count);
+        if let Some(table) = table {
+            let missing = count - table.parts.len();
+            let fault =
+                Fault::Unlisted(format!("the server does not list {missing} of its partitions: {why}"));
+            table.parts.push(Part { name: None, place: PartPlace::Faulty(fault), bytes: 0 });
+        }
     }
+    Ok(())
+}
+
+/// Adds the server's estimates for what tables have in shared tablespaces.
+fn add_estimates(session: &mut Session, tables: &mut [Table]) -> Result<()> {
     let shared = |table: &&mut Table| {
         matches!(table.place, TableLocation::System | TableLocation::General(_)) && table.fault().is_none()
     };
@@ -118,8 +140,8 @@ fn finish(session: &mut Session, tables: &mut [Table]) -> Result<()> {
     Ok(())
 }
 
-/// Finds the tablespace of a table by its definition.
-fn ask_for_place(session: &mut Session, table: &mut Table) -> Result<()> {
+/// Finds the tablespace of a table without one of its own by its definition. `unlisted`: InnoDB's list could not be read.
+fn ask_for_place(session: &mut Session, table: &mut Table, unlisted: bool) -> Result<()> {
     let query = format!("SHOW CREATE TABLE {}", table.quoted());
     let shown = match session.columns::<String>(&query, &["Create Table"]) {
         Ok(shown) => shown.into_iter().flatten().flatten().next().unwrap_or_default(),
@@ -131,7 +153,10 @@ fn ask_for_place(session: &mut Session, table: &mut Table) -> Result<()> {
     };
     match tablespace_of(&shown) {
         Some(name) if name == "innodb_system" => table.place = TableLocation::System,
+        Some(name) if name == "mysql" => table.place = TableLocation::Dictionary,
         Some(name) if name != "innodb_file_per_table" => table.place = TableLocation::General(name),
+        // Tables created with innodb_file_per_table = OFF name none.
+        _ if unlisted => table.place = TableLocation::System,
         _ => {}
     }
     Ok(())

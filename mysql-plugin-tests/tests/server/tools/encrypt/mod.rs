@@ -3,6 +3,7 @@
 
 mod applications;
 mod biobank;
+mod broken;
 mod command;
 mod connecting;
 mod definitions;
@@ -12,20 +13,27 @@ mod hostile_names;
 mod load;
 mod names;
 mod own_objects;
+mod partitions;
 mod places;
 mod remedies;
 mod replication;
 mod session_defaults;
 mod small;
 mod success;
+mod told_places;
+mod visibility;
 
 pub use applications::what_applications_notice;
 pub use biobank::under_load;
+pub use broken::{
+    what_is_broken_ends_nothing, what_is_in_use_ends_nothing, without_its_key_nothing_is_called_encrypted,
+};
 pub use connecting::as_the_mysql_client;
 pub use definitions::stay_as_they_are;
 pub use hostile::everything_at_once;
 pub use hostile_names::{hostile_names, names_in_lower_case};
 pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_rest_is_verified};
+pub use partitions::each_partition_is_judged;
 pub use places::every_place_is_searched_or_named;
 pub use remedies::remedies_work_as_printed;
 pub use replication::{
@@ -34,3 +42,4 @@ pub use replication::{
 pub use session_defaults::hostile_session_defaults;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
 pub use success::is_a_state;
+pub use visibility::{a_keyring_that_is_not_shown_is_not_absent, what_is_not_visible_is_not_absent};

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Tables of which a part differs from the others: each partition and subpartition is judged by itself.
+
+use super::command::{encrypt, encrypt_json};
+use super::host::host;
+use super::told_places::{statements, told_to};
+use mysql_plugin_tests::rig::{Keyring, Server, Volume, told};
+use serde_json::Value;
+
+/// `range` has lost a partition, `hash` and `sub` too, `all` every one. `mixed` and `half` have one in ibdata1.
+const TABLES: &str = "CREATE SCHEMA `c-ü`;
+    CREATE TABLE `c-ü`.`range` (id INT PRIMARY KEY, v VARCHAR(9)) PARTITION BY RANGE (id)
+        (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN (20), PARTITION p2 VALUES LESS THAN MAXVALUE);
+    INSERT INTO `c-ü`.`range` VALUES (1, 'a'), (11, 'b'), (21, 'c');
+    CREATE TABLE `c-ü`.hash (id INT PRIMARY KEY, v VARCHAR(9)) PARTITION BY HASH (id) PARTITIONS 3;
+    INSERT INTO `c-ü`.hash VALUES (0, 'a'), (1, 'b'), (2, 'c');
+    CREATE TABLE `c-ü`.sub (id INT, d INT) PARTITION BY RANGE (id) SUBPARTITION BY HASH (d) SUBPARTITIONS 2
+        (PARTITION p0 VALUES LESS THAN (10), PARTITION `p#x` VALUES LESS THAN MAXVALUE);
+    INSERT INTO `c-ü`.sub VALUES (1, 0), (1, 1), (11, 0), (11, 1);
+    CREATE TABLE `c-ü`.`all` (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2;
+    CREATE TABLE `c-ü`.`x#p#y.ß/@-` (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2;
+    CREATE TABLE `c-ü`.`#sql-1_2` (id INT PRIMARY KEY);
+    CREATE TABLE `c-ü`.mixed (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10));
+    SET GLOBAL innodb_file_per_table = OFF";
+const IN_SYSTEM: &str = "ALTER TABLE `c-ü`.mixed ADD PARTITION (PARTITION p1 VALUES LESS THAN (20));
+    INSERT INTO `c-ü`.mixed VALUES (1), (11);
+    CREATE TABLE `c-ü`.inside (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2;
+    SET GLOBAL innodb_file_per_table = ON";
+const DISCARDED: &str = "ALTER TABLE `c-ü`.`range` DISCARD PARTITION p0 TABLESPACE;
+    ALTER TABLE `c-ü`.hash DISCARD PARTITION p1 TABLESPACE;
+    ALTER TABLE `c-ü`.sub DISCARD PARTITION p0sp0 TABLESPACE;
+    ALTER TABLE `c-ü`.`all` DISCARD PARTITION ALL TABLESPACE";
+
+/// Returns how many partitions' files are unencrypted.
+fn in_clear(server: &Server, table: &str) -> usize {
+    server.value(&format!(
+        "SELECT COUNT(*) FROM information_schema.innodb_tablespaces
+         WHERE name LIKE '{table}#p#%' AND encryption = 'N' AND state = 'normal'"
+    ))
+}
+
+/// A discarded partition does not hide the others: plan, apply and verify say that these are unencrypted and why MySQL
+/// refuses to encrypt them, and what they say to do works. No partition's file is called a leftover.
+pub fn each_partition_is_judged() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let host = host().keyring(&keyring);
+    let server = host.start();
+    server.sql(TABLES);
+    server.sql(IN_SYSTEM);
+    server.sql(DISCARDED);
+
+    let plan = told_to(&host, "root", &["plan"]);
+    assert_eq!(plan.code, 0, "{:#}", plan.document["items"]);
+    for table in ["range", "hash", "sub", "mixed", "inside", "#sql-1_2"] {
+        assert_eq!(plan.state(&format!("c-ü.{table}")), "clear", "{table}");
+    }
+    let items = plan.document["items"].as_array().unwrap();
+    let odd = items.iter().find(|item| item["name"].as_str().unwrap().contains("x#p#y")).expect("a table");
+    assert_eq!((&odd["state"], &odd["about"]), (&"clear".into(), &"2 partitions".into()));
+    assert_eq!(plan.state("c-ü.all"), "unused");
+    let about = plan.item("c-ü.sub")["about"].as_str().unwrap();
+    assert!(about.contains("`p#x`.`p#xsp1`") && about.contains("`p0`.`p0sp0` were discarded"), "{about}");
+    let leftovers: Vec<_> =
+        plan.document["items"].as_array().unwrap().iter().filter(|i| i["kind"] == "leftover").collect();
+    assert!(leftovers.is_empty(), "{leftovers:#?}");
+
+    let findings = |document: &Value| document["findings"].as_array().unwrap().clone();
+    let (_, verified) = encrypt_json(&host, &["verify", "--no-canary"]);
+    for finding in findings(&verified) {
+        let remedy = finding["remedy"].as_str().unwrap_or_default();
+        let of_tables = finding["what"].as_str().unwrap().contains("/c@002d@1o/");
+        assert!(!of_tables || !remedy.contains("rm "), "{finding:#}");
+    }
+
+    let (code, applied) = encrypt_json(&host, &["apply"]);
+    let failed: Vec<_> =
+        applied["failed"].as_array().unwrap().iter().map(|f| f["what"].as_str().unwrap()).collect();
+    assert_eq!((code, failed), (1, vec!["c-ü.hash", "c-ü.mixed", "c-ü.range", "c-ü.sub"]), "{applied:#}");
+    assert_eq!(in_clear(&server, "c-ü/x#p#y.ß/@-") + in_clear(&server, "c-ü/inside"), 0);
+
+    // What it says to do.
+    let plan = told_to(&host, "root", &["plan"]);
+    let drop = statements(plan.by_hand("c-ü.range"), &["ALTER TABLE"]);
+    server.sql(
+        drop.iter().find(|s| s.contains("DROP PARTITION")).expect("a statement that drops the partition"),
+    );
+    for table in ["hash", "sub"] {
+        let words = ["CREATE TABLE", "INSERT INTO", "DROP TABLE", "RENAME TABLE"];
+        let copy = statements(plan.by_hand(&format!("c-ü.{table}")), &words);
+        assert_eq!(copy.len(), 4, "{copy:?}");
+        copy.iter().for_each(|statement| server.sql(statement));
+    }
+    let moved = statements(plan.by_hand("c-ü.mixed"), &["REORGANIZE PARTITION"]);
+    let moved = moved[0].replace("VALUES ...", "VALUES LESS THAN (20)");
+    server.sql(&format!("ALTER TABLE `c-ü`.mixed {moved}"));
+    let output = encrypt(&host, &["apply"]);
+    assert!(output.status.success(), "{}", told(&output));
+    for table in ["range", "hash", "sub", "mixed"] {
+        assert_eq!(in_clear(&server, &format!("c-ü/{table}")), 0, "{table}");
+        let state = told_to(&host, "root", &["plan"]).state(&format!("c-ü.{table}")).to_owned();
+        assert_eq!(state, "encrypted", "{table}");
+    }
+    assert_eq!(server.rows::<String>("SELECT v FROM `c-ü`.`range` ORDER BY id"), ["b", "c"]);
+    assert_eq!(server.rows::<String>("SELECT v FROM `c-ü`.hash ORDER BY id"), ["a", "c"]);
+    assert_eq!(server.value::<u32>("SELECT COUNT(*) FROM `c-ü`.sub"), 3);
+    assert_eq!(server.rows::<u32>("SELECT id FROM `c-ü`.mixed ORDER BY id"), [1, 11]);
+    server.stop();
+}
