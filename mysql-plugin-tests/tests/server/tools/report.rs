@@ -103,7 +103,7 @@ pub fn half_and_whole() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["verdict"], "not_fine");
     facts_are_the_servers(&report, &clinic, &server);
-    assert!(tables(&report, "clear").contains(&format!("clinic.{HOSTILE}")), "{report}");
+    assert!(tables(&report, "clear").contains(&format!("'clinic.{HOSTILE}'")), "{report}");
     assert!(tables(&report, "encrypted").contains("clinic.visits"), "{report}");
     let wrong = checks(&report, "wrong");
     assert!(wrong.contains("in-clear") && wrong.contains("new-data") && wrong.contains("files"), "{wrong:?}");
@@ -147,7 +147,10 @@ fn facts_are_the_servers(report: &Value, clinic: &Clinic, server: &Server) {
              WHERE TABLE_SCHEMA IN ('clinic', 'sys') AND TABLE_TYPE = 'BASE TABLE'
              AND CREATE_OPTIONS {encryption} \"%ENCRYPTION='Y'%\""
         );
-        server.rows::<String>(&query).into_iter().collect()
+        // A name that a shell would take apart is shown in quotation marks.
+        let is_plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b));
+        let shown = |name: String| if is_plain(&name) { name } else { format!("'{name}'") };
+        server.rows::<String>(&query).into_iter().map(shown).collect()
     };
     assert_eq!(tables(report, "encrypted"), by_server("LIKE"));
     assert_eq!(tables(report, "clear"), by_server("NOT LIKE"));
