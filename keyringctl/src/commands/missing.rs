@@ -16,12 +16,20 @@ use std::path::{Path, PathBuf};
 
 /// Explains what is wrong with the copy at `path`, one of `all`. Its commands name the source of the secret.
 pub(super) fn explain(e: &KeyringError, path: &Path, all: &[PathBuf], secret: &secret::Args) -> String {
-    let others = || all.iter().filter(|other| *other != path);
+    let mut others = all.iter().filter(|other| *other != path).peekable();
     if let Some(Refusal::Missing { path, found }) = e.refusal()
-        && let Some(other) = others().find(|other| is_there(other)).or_else(|| others().next())
+        && others.peek().is_some()
     {
-        let remedy = remedy(other, path, secret);
-        return format!("the copy is missing: {found}. Mount its volume. If the copy is lost, {remedy}");
+        return match others.find(|other| is_there(other)) {
+            Some(other) => {
+                let remedy = remedy(other, path, secret);
+                format!("the copy is missing: {found}. Mount its volume. If the copy is lost, {remedy}")
+            }
+            None => format!(
+                "the copy is missing: {found}. So are the others. Mount the volume of a copy. If all copies are lost, restore a backup of the keyring to {}",
+                path.shown()
+            ),
+        };
     }
     secret.named_in(e.to_string())
 }
@@ -126,6 +134,15 @@ mod tests {
             assert!(!cannot.contains("init"), "{cannot}");
             fs::create_dir_all(directory_of(&b)).unwrap();
         }
+    }
+
+    #[test]
+    fn no_copy_is_created_from_one_that_is_missing_too() {
+        let all: [PathBuf; 2] = ["/none/a/k".into(), "/none/b/k".into()];
+        let e = KeyringError::from(Refusal::Missing { path: all[1].clone(), found: "x".to_owned() });
+        let explained = explain(&e, &all[1], &all, &secret::Args::default());
+        assert!(explained.ends_with("restore a backup of the keyring to /none/b/k"), "{explained}");
+        assert!(!explained.contains("sync"), "{explained}");
     }
 
     #[test]
