@@ -57,10 +57,8 @@ pub(super) struct Args {
 impl Args {
     /// Connects to the server.
     pub(super) fn connect(&self) -> Result<Session> {
-        let session = Session::connect(&self.options()?)?;
-        for not_set in session.not_set() {
-            warn(not_set);
-        }
+        let session = Session::connect(&self.options()?)?.telling(tell);
+        session.not_set().iter().for_each(|not_set| tell(&not_set.to_string()));
         Ok(session)
     }
 
@@ -95,6 +93,10 @@ impl Args {
         });
         Ok(options)
     }
+}
+
+fn tell(text: &str) {
+    warn(text);
 }
 
 fn ask() -> Result<Zeroizing<String>> {

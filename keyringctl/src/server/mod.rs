@@ -4,6 +4,7 @@
 
 mod address;
 mod arguments;
+mod connection;
 mod coverage;
 mod creations;
 mod datadir_access;
@@ -19,6 +20,7 @@ mod privileges;
 mod role;
 mod session;
 mod session_settings;
+mod session_state;
 
 pub use arguments::from_arguments;
 pub use coverage::{
@@ -41,3 +43,4 @@ pub use privileges::Privileges;
 pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role};
 pub use session::{LOCK_WAIT_TIMEOUT, Session};
 pub use session_settings::NotSet;
+pub use session_state::Loss;

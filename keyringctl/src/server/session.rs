@@ -1,31 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A connection to a server, made in the same way as by the mysql client.
+//!
+//! A connection is not for ever: the server closes it when it was idle for too long, an administrator may kill it, and the
+//! server may be restarted. A session then connects anew, with the settings, the schema and the lock that it had, to the
+//! same server and to no other. It repeats queries, which change nothing, and never a statement, which may have been carried
+//! out: [`Session::restore`] is for those who know what to do about it.
 
-use super::address::{target, tls, user};
-use super::options::{ConnectOptions, SslMode};
+use super::address::{target, user};
+use super::connection::{is_lost, is_unsent, not_connected, open, refused};
+use super::options::ConnectOptions;
 use super::session_settings::{self, NotSet};
-use crate::error::{Error, Result, ServerError};
+use super::session_state::{Identity, Kept, Loss};
+use crate::error::{Error, Result};
+use mysql::Conn;
 use mysql::prelude::{FromRow, FromValue, Queryable};
-use mysql::{Conn, DriverError, SslOpts};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// MySQL's error for a lock that could not be taken in time.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A statement may run for hours, and routers must not drop the idle connection meanwhile.
-const KEEPALIVE_MS: u32 = 60_000;
-/// The longest packet of the protocol. Given here, the client does not ask the server for its own limit, with a query that
-/// `sql_select_limit` may answer with nothing.
-const LONGEST_PACKET: usize = 1 << 30;
-
+/// How long a session waits for a server that does not answer, for example while it is restarted.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Pause between two attempts to connect.
+const BETWEEN: Duration = Duration::from_millis(500);
+/// A connection that was idle for longer is tried before it is used.
+const IDLE: Duration = Duration::from_secs(1);
 /// A connection to a server.
 pub struct Session {
     conn: Conn,
     options: ConnectOptions,
     way: String,
     by_socket: bool,
+    /// `None`: the connection is for short queries, and not made anew.
+    server: Option<Identity>,
     not_set: Vec<NotSet>,
+    kept: Kept,
+    used: Instant,
+    lost: bool,
+    restarts: u32,
+    /// Tells the user that this session waits for the server.
+    tell: fn(&str),
+    /// Whether the user wants to stop, so that nothing is waited for.
+    stopping: Arc<AtomicBool>,
+    /// Whether the server has been waited for in vain. It is not waited for again.
+    gone: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -34,7 +56,9 @@ impl Session {
     /// # Errors
     /// [`Error::Server`]: there is no server, the password is wrong, or TLS is required but not available.
     pub fn connect(options: &ConnectOptions) -> Result<Session> {
-        Session::connect_within(options, CONNECT_TIMEOUT, None)
+        let mut session = Session::prepared(options, CONNECT_TIMEOUT, None)?;
+        session.server = Some(session.identity()?);
+        Ok(session)
     }
 
     /// Connects for short queries: the server must accept the connection, and give each answer, within `limit`.
@@ -42,47 +66,40 @@ impl Session {
     /// # Errors
     /// As [`Session::connect`].
     pub fn connect_briefly(options: &ConnectOptions, limit: Duration) -> Result<Session> {
-        Session::connect_within(options, limit, Some(limit))
+        Session::prepared(options, limit, Some(limit))
     }
 
-    fn connect_within(
-        options: &ConnectOptions,
-        connect: Duration,
-        answer: Option<Duration>,
-    ) -> Result<Session> {
-        let (builder, way, by_socket) = target(options);
-        let user = user(options);
-        let builder = builder
-            .user(Some(user.clone()))
-            .pass(options.password.as_ref().map(|p| p.as_str()))
-            .prefer_socket(false)
-            .tcp_connect_timeout(Some(connect))
-            .read_timeout(answer)
-            .write_timeout(answer)
-            .tcp_keepalive_time_ms(Some(KEEPALIVE_MS))
-            .max_allowed_packet(Some(LONGEST_PACKET));
-        let mode = options.ssl_mode.unwrap_or(match options.ssl_ca {
-            Some(_) => SslMode::VerifyCa,
-            None => SslMode::Preferred,
-        });
-        let tls = (!by_socket && mode != SslMode::Disabled).then(|| tls(options, mode)).transpose()?;
-        let connected = match Conn::new(builder.clone().ssl_opts(tls)) {
-            Err(mysql::Error::DriverError(DriverError::TlsNotSupported)) if mode == SslMode::Preferred => {
-                Conn::new(builder.ssl_opts(None::<SslOpts>))
-            }
-            done => done,
-        };
-        let failed = |e: mysql::Error| {
-            Error::Server(ServerError {
-                doing: format!("connect to the MySQL server at {way} as {user}"),
-                code: code(&e),
-                silent: is_silent(&e),
-                why: format!("{}{}", message(&e), connecting_help(&e)),
-            })
-        };
-        let mut conn = connected.map_err(failed)?;
-        let not_set = session_settings::common(&mut conn).map_err(failed)?;
-        Ok(Session { conn, options: options.clone(), way, by_socket, not_set })
+    fn prepared(options: &ConnectOptions, limit: Duration, answer: Option<Duration>) -> Result<Session> {
+        let mut conn = open(options, limit, answer)?;
+        let (_, way, by_socket) = target(options);
+        let prepared = session_settings::common(&mut conn);
+        let not_set = prepared.map_err(|e| not_connected(&way, &user(options), &e))?;
+        Ok(Session {
+            conn,
+            options: options.clone(),
+            way,
+            by_socket,
+            server: None,
+            not_set,
+            kept: Kept::default(),
+            used: Instant::now(),
+            lost: false,
+            restarts: 0,
+            tell: |_| {},
+            stopping: Arc::default(),
+            gone: Arc::default(),
+        })
+    }
+
+    /// Makes this session, and those that are connected from it, tell when they wait for the server.
+    pub fn telling(mut self, tell: fn(&str)) -> Session {
+        self.tell = tell;
+        self
+    }
+
+    /// Makes this session, and those that are connected from it, stop waiting for the server when `stopping` is set.
+    pub fn stop_waiting_if(&mut self, stopping: Arc<AtomicBool>) {
+        self.stopping = stopping;
     }
 
     /// Prepares this connection for statements that copy tables. Returns what could not be set.
@@ -90,6 +107,7 @@ impl Session {
     /// # Errors
     /// [`Error::Server`].
     pub fn prepare_for_copies(&mut self) -> Result<Vec<NotSet>> {
+        self.kept.copying = true;
         session_settings::copying(&mut self.conn).map_err(|e| refused("SET SESSION", &e))
     }
 
@@ -101,9 +119,14 @@ impl Session {
     /// Opens another connection to the same server.
     ///
     /// # Errors
-    /// As [`Session::connect`].
+    /// As [`Session::connect`]; the address has led to another server.
     pub fn connect_again(&self) -> Result<Session> {
-        Session::connect(&self.options)
+        let mut session = Session::connect(&self.options)?;
+        self.require_same(&session)?;
+        session.tell = self.tell;
+        session.stopping = Arc::clone(&self.stopping);
+        session.gone = Arc::clone(&self.gone);
+        Ok(session)
     }
 
     /// The server's socket or address, for messages.
@@ -121,12 +144,25 @@ impl Session {
         self.conn.connection_id()
     }
 
-    /// Runs a statement.
+    /// Runs a statement. What it sets for the session, and the schema that it chooses, are kept if the connection must be
+    /// made anew.
     ///
     /// # Errors
-    /// [`Error::Server`].
+    /// [`Error::Server`]. If the connection broke, the statement may have been carried out.
     pub fn run(&mut self, statement: &str) -> Result<()> {
-        self.conn.query_drop(statement).map_err(|e| refused(statement, &e))
+        self.awake()?;
+        let mut done = self.conn.query_drop(statement);
+        if self.server.is_some() && done.as_ref().is_err_and(is_unsent) {
+            self.restore()?;
+            done = self.conn.query_drop(statement);
+        }
+        self.used = Instant::now();
+        if let Err(e) = done {
+            self.lost = is_lost(&e);
+            return Err(refused(statement, &e));
+        }
+        self.kept.add(statement);
+        Ok(())
     }
 
     /// Returns all rows of a query.
@@ -134,7 +170,7 @@ impl Session {
     /// # Errors
     /// [`Error::Server`].
     pub fn rows<T: FromRow>(&mut self, query: &str) -> Result<Vec<T>> {
-        let rows: Vec<mysql::Row> = self.conn.query(query).map_err(|e| refused(query, &e))?;
+        let rows = self.raw(query)?;
         rows.into_iter().map(|row| mysql::from_row_opt(row).map_err(|e| refused(query, &e.into()))).collect()
     }
 
@@ -146,13 +182,22 @@ impl Session {
         Ok(self.rows(query)?.into_iter().next())
     }
 
+    /// Returns the first row of a query, if the connection is there; it is not made anew.
+    pub fn first_now<T: FromRow>(&mut self, query: &str) -> Option<T> {
+        let rows: mysql::Result<Vec<mysql::Row>> =
+            if self.lost { return None } else { self.conn.query(query) };
+        self.used = Instant::now();
+        self.lost = rows.as_ref().is_err_and(is_lost);
+        mysql::from_row_opt(rows.ok()?.into_iter().next()?).ok()
+    }
+
     /// Returns the rows of a query with only some columns, found by their names in any case. For SHOW statements, whose
     /// columns differ between versions.
     ///
     /// # Errors
     /// [`Error::Server`].
     pub fn columns<T: FromValue>(&mut self, query: &str, names: &[&str]) -> Result<Vec<Vec<Option<T>>>> {
-        let rows: Vec<mysql::Row> = self.conn.query(query).map_err(|e| refused(query, &e))?;
+        let rows = self.raw(query)?;
         let value = |row: &mysql::Row, name: &str| {
             let index = row.columns_ref().iter().position(|c| c.name_str().eq_ignore_ascii_case(name))?;
             row.get_opt(index)?.ok()
@@ -168,71 +213,130 @@ impl Session {
         let query = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
         Ok(self.first::<(String, String)>(&query)?.map(|(_, value)| value))
     }
-}
 
-fn code(e: &mysql::Error) -> u16 {
-    if let mysql::Error::MySqlError(e) = e { e.code } else { 0 }
-}
-
-/// Whether nobody answered, or the connection broke.
-fn is_silent(e: &mysql::Error) -> bool {
-    use DriverError::{ConnectTimeout, CouldNotConnect, Timeout};
-    match e {
-        mysql::Error::IoError(_) => true,
-        mysql::Error::DriverError(e) => matches!(e, ConnectTimeout | CouldNotConnect(_) | Timeout),
-        _ => false,
+    /// Takes a user-level lock, which belongs to the connection; a new connection takes it again. Returns whether it was
+    /// free within a second.
+    ///
+    /// # Errors
+    /// [`Error::Server`].
+    pub fn lock(&mut self, name: &str) -> Result<bool> {
+        let got = self.first::<Option<i64>>(&format!("SELECT GET_LOCK('{name}', 1)"))?.flatten() == Some(1);
+        if got {
+            self.kept.lock = Some(name.to_owned());
+        }
+        Ok(got)
     }
-}
 
-/// Returns the server's own message, without what the client adds.
-fn message(e: &mysql::Error) -> String {
-    match e {
-        mysql::Error::MySqlError(e) => format!("{} (MySQL error {})", e.message, e.code),
-        mysql::Error::IoError(e) => e.to_string(),
-        mysql::Error::DriverError(e) => e.to_string(),
-        mysql::Error::CodecError(e) => e.to_string(),
-        mysql::Error::TlsError(e) => e.to_string(),
-        other => other.to_string(),
+    /// Connects anew, waits for the server if it does not answer, and finds out why the connection was lost.
+    ///
+    /// # Errors
+    /// [`Error::Server`]: the server does not come back, or is another one.
+    pub fn restore(&mut self) -> Result<Loss> {
+        let until = Instant::now() + PATIENCE;
+        let mut told = false;
+        let mut session = loop {
+            match Session::connect(&self.options) {
+                Ok(session) => break session,
+                Err(Error::Server(e)) if e.silent && Instant::now() < until && !self.is_given_up() => {
+                    if !told {
+                        told = true;
+                        let (address, seconds) = (self.address(), PATIENCE.as_secs());
+                        (self.tell)(&format!(
+                            "lost the connection to the server at {address}; waiting up to {seconds} s for it to answer"
+                        ));
+                    }
+                    thread::sleep(BETWEEN);
+                }
+                Err(e) => {
+                    self.gone.store(true, Ordering::Relaxed);
+                    return Err(e);
+                }
+            }
+        };
+        self.require_same(&session)?;
+        if self.kept.copying {
+            session.prepare_for_copies()?;
+        }
+        for statement in &self.kept.statements {
+            session.run(statement)?;
+        }
+        if let Some(lock) = &self.kept.lock {
+            self.lock_again(&mut session, lock, until)?;
+        }
+        let loss = match (&self.server, &session.server) {
+            (Some(before), Some(now)) => before.loss(now),
+            _ => Loss::Closed,
+        };
+        self.restarts += u32::from(loss == Loss::Restart);
+        (self.tell)(match loss {
+            Loss::Restart => "the server was restarted; connected to it again",
+            Loss::Closed => "the connection to the server was closed; connected again",
+        });
+        self.conn = session.conn;
+        self.server = session.server;
+        self.used = Instant::now();
+        self.lost = false;
+        Ok(loss)
     }
-}
 
-fn connecting_help(e: &mysql::Error) -> &'static str {
-    const ACCOUNT: &str = ". Set the account in ~/.my.cnf, or use --user and --password";
-    match code(e) {
-        1044 | 1045 | 1698 => ACCOUNT,
-        1820 | 1862 => {
-            ". The account's password has expired: log in as this account with the mysql client, run ALTER USER USER() \
-             IDENTIFIED BY '...'; then run this again"
-        }
-        1203 | 1226 if message(e).contains("connections") => {
-            ". keyringctl needs up to 3 connections at a time: raise the account's limit with ALTER USER ... WITH \
-             MAX_USER_CONNECTIONS 5, or use another account"
-        }
-        1040 => ". Run this again when fewer clients are connected, or connect to the server's admin_port",
-        1184 => {
-            ". The statements of the server's init_connect fail for this account: see the server's error log, or use an \
-             account with CONNECTION_ADMIN, for which the server does not run them"
-        }
-        // For an account that does not exist, the server names a method at random.
-        0 if matches!(e, mysql::Error::DriverError(DriverError::UnknownAuthPlugin(_))) => ACCOUNT,
-        0 if is_silent(e) => {
-            ". Is it running? Set its address with --socket, or --host and --port, or in ~/.my.cnf"
-        }
-        _ => "",
+    /// How often this session has found that the server was restarted.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
     }
-}
 
-/// Returns the error of a statement. Statements contain no secret.
-fn refused(statement: &str, e: &mysql::Error) -> Error {
-    let short: String = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short = match short.char_indices().nth(120) {
-        Some((end, _)) => format!("{}...", &short[..end]),
-        None => short,
-    };
-    Error::Server(ServerError {
-        doing: format!("run {short}"),
-        code: code(e),
-        silent: is_silent(e),
-        why: message(e),
-    })
+    /// Takes the lock on a new connection. The earlier connection's statement may still run, and hold it.
+    fn lock_again(&self, session: &mut Session, lock: &str, until: Instant) -> Result<()> {
+        while !session.lock(lock)? {
+            if Instant::now() >= until || self.is_given_up() {
+                return Err(Error::Usage(format!(
+                    "another connection holds the lock {lock:?}: a statement of this run that has not ended yet, or another \
+                     keyringctl encrypt. SHOW PROCESSLIST shows it"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed) || self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Connects anew if the connection was lost while it was idle.
+    ///
+    /// # Errors
+    /// As [`Session::restore`].
+    pub fn awake(&mut self) -> Result<()> {
+        let can_be_restored = self.server.is_some();
+        if can_be_restored && (self.lost || (self.used.elapsed() > IDLE && self.conn.ping().is_err())) {
+            self.restore()?;
+        }
+        Ok(())
+    }
+
+    /// Returns the rows of a query. If the connection breaks, the query is repeated once.
+    fn raw(&mut self, query: &str) -> Result<Vec<mysql::Row>> {
+        self.awake()?;
+        let mut rows = self.conn.query(query);
+        if self.server.is_some() && rows.as_ref().is_err_and(is_lost) {
+            self.restore()?;
+            rows = self.conn.query(query);
+        }
+        self.used = Instant::now();
+        self.lost = rows.as_ref().is_err_and(is_lost);
+        rows.map_err(|e| refused(query, &e))
+    }
+
+    fn identity(&mut self) -> Result<Identity> {
+        let uuid = self.first::<String>("SELECT @@server_uuid")?.unwrap_or_default();
+        let uptime = self.first::<(String, u64)>("SHOW GLOBAL STATUS LIKE 'Uptime'")?;
+        Ok(Identity { uuid, uptime: uptime.map_or(0, |(_, seconds)| seconds), since: Instant::now() })
+    }
+
+    /// Refuses another server behind the same address.
+    fn require_same(&self, other: &Session) -> Result<()> {
+        match (&self.server, &other.server) {
+            (Some(before), Some(now)) => before.require_same(now, &self.way),
+            _ => Ok(()),
+        }
+    }
 }

@@ -78,6 +78,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::members_of_a_group", Nothing, encrypt::members_of_a_group),
     ("encrypt::hostile_names", Nothing, encrypt::hostile_names),
     ("encrypt::names_in_lower_case", Nothing, encrypt::names_in_lower_case),
+    ("encrypt::lost_connections", Nothing, encrypt::lost_connections),
     ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),
     ("encrypt::each_partition_is_judged", Nothing, encrypt::each_partition_is_judged),
     ("encrypt::what_is_broken_ends_nothing", Nothing, encrypt::what_is_broken_ends_nothing),

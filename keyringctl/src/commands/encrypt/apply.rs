@@ -197,11 +197,18 @@ fn work(
     if !args.covers_all() {
         return Ok(Step::Done);
     }
-    if let Step::Stopped = undo_logs::recreate(job, Duration::from_secs(args.undo_wait.into()))? {
-        return Ok(Step::Stopped);
-    }
-    let inventory = Inventory::query(&mut job.watch)?;
-    settings::apply(job, &inventory, &args.schemas(&inventory), direction, true)?;
+    let inventory = loop {
+        let restarts = job.restarts();
+        let inventory = Inventory::query(&mut job.watch)?;
+        settings::apply(job, &inventory, &args.schemas(&inventory), direction, true)?;
+        if let Step::Stopped = undo_logs::recreate(job, Duration::from_secs(args.undo_wait.into()))? {
+            return Ok(Step::Stopped);
+        }
+        // A server that was restarted in the meantime may have written with other settings.
+        if job.restarts() == restarts {
+            break inventory;
+        }
+    };
     let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
     job.account.next_steps.extend(left);
     let (step, left) = redo::recreate(job)?;

@@ -3,6 +3,7 @@
 //! user's request to stop; progress; and the report of what was done.
 
 use super::super::output::Output;
+use super::losses::Losses;
 use super::progress::Progress;
 use super::sizes;
 use super::stop::{StopRequest, StopSignal};
@@ -86,6 +87,7 @@ pub(super) struct Job<'a> {
     /// Whether replicas repeat the statements. One that a replica refuses stops its replication.
     pub is_repeated: bool,
     stages_were_off: bool,
+    losses: Losses,
 }
 
 impl<'a> Job<'a> {
@@ -98,6 +100,7 @@ impl<'a> Job<'a> {
         out: &'a mut Output,
     ) -> Result<Job<'a>> {
         let stop = StopSignal::listen()?;
+        watch.stop_waiting_if(stop.stopping());
         let mut work = watch.connect_again()?;
         work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
         let stages_were_off = enable_stages(&mut watch);
@@ -112,6 +115,7 @@ impl<'a> Job<'a> {
             out,
             is_repeated: false,
             stages_were_off,
+            losses: Losses::default(),
         })
     }
 
@@ -119,8 +123,7 @@ impl<'a> Job<'a> {
     pub(super) fn take_lock(&mut self) -> Result<Step> {
         let mut announced = false;
         loop {
-            let lock = format!("SELECT GET_LOCK('{LOCK}', 1)");
-            if self.work.first::<Option<i64>>(&lock)?.flatten() == Some(1) {
+            if self.work.lock(LOCK)? {
                 return Ok(Step::Done);
             }
             if !announced {
@@ -187,7 +190,11 @@ impl<'a> Job<'a> {
                     return Ok(());
                 }
                 Err(e) if self.should_retry(&e, &mut attempt) => {}
-                Err(e) => return self.note_failure(what, e),
+                // Such a statement may be repeated even if it was carried out.
+                Err(e) => match self.after_loss(what, e)? {
+                    None => {}
+                    Some(e) => return self.note_failure(what, e),
+                },
             }
         }
     }
@@ -199,6 +206,24 @@ impl<'a> Job<'a> {
             && self.pause(BEFORE_AGAIN);
         *attempt += u32::from(again);
         again
+    }
+
+    /// Deals with an error that may be that of a lost connection. `None`: the server was restarted, and is back; the
+    /// statement was undone or completed, and the caller tries again. Otherwise, an error to record.
+    ///
+    /// # Errors
+    /// The server does not come back, or connections of this run are closed again and again.
+    pub(super) fn after_loss(&mut self, what: &str, e: Error) -> Result<Option<Error>> {
+        let Error::Server(ServerError { doing, silent: true, .. }) = e else { return Ok(Some(e)) };
+        let loss = self.work.restore()?;
+        // The other connection was probably lost, too. If it cannot be had, its next query says so.
+        let _ = self.watch.first::<i64>("SELECT 1");
+        self.losses.judge(what, &doing, loss)
+    }
+
+    /// Grows when the server is restarted.
+    pub(super) fn restarts(&self) -> u32 {
+        self.work.restarts() + self.watch.restarts()
     }
 
     /// Records that a statement failed. A lost connection ends the run instead.
@@ -215,6 +240,8 @@ impl<'a> Job<'a> {
     /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at the second
     /// Ctrl-C.
     pub(super) fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
+        // A new connection has another number.
+        self.work.awake()?;
         let id = self.work.id();
         self.progress.begin(what);
         let (work, watch, stop, progress) = (&mut self.work, &mut self.watch, &mut self.stop, &self.progress);
@@ -331,6 +358,6 @@ fn fraction(watch: &mut Session, connection: u32) -> Option<f64> {
          JOIN performance_schema.threads t ON t.THREAD_ID = s.THREAD_ID
          WHERE t.PROCESSLIST_ID = {connection} AND s.WORK_ESTIMATED > 0"
     );
-    let (done, all) = watch.first::<(u64, u64)>(&query).ok()??;
+    let (done, all) = watch.first_now::<(u64, u64)>(&query)?;
     Some((done as f64 / all as f64).min(1.0))
 }

@@ -8,6 +8,7 @@ mod command_line;
 mod direction;
 mod file_state;
 mod job;
+mod losses;
 mod next_steps;
 mod plan;
 mod preflight;

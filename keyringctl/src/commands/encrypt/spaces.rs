@@ -33,6 +33,11 @@ pub(super) fn apply(
         let ended = loop {
             match job.carry_out(&name, &statement, space.bytes) {
                 Err(e) if job.should_retry(&e, &mut attempt) => {}
+                // If the server completed it, the statement does nothing.
+                Err(e) => match job.after_loss(&name, e)? {
+                    None => {}
+                    Some(e) => break Err(e),
+                },
                 ended => break ended,
             }
         };

@@ -21,17 +21,26 @@ pub(super) enum StopRequest {
 /// Listens for SIGINT and SIGTERM.
 pub(super) struct StopSignal {
     signalled: Arc<AtomicBool>,
+    /// Stays set after the first signal.
+    stopping: Arc<AtomicBool>,
     request: StopRequest,
 }
 
 impl StopSignal {
     /// Installs the signal handlers.
     pub(super) fn listen() -> Result<StopSignal> {
-        let signalled = Arc::new(AtomicBool::new(false));
+        let (signalled, stopping) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&signalled)).map_err(Failure::System)?;
+            for flag in [&signalled, &stopping] {
+                signal_hook::flag::register(signal, Arc::clone(flag)).map_err(Failure::System)?;
+            }
         }
-        Ok(StopSignal { signalled, request: StopRequest::None })
+        Ok(StopSignal { signalled, stopping, request: StopRequest::None })
+    }
+
+    /// A flag that is set as soon as the user asks to stop.
+    pub(super) fn stopping(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stopping)
     }
 
     /// Returns the present request, and whether it has changed since the last call.

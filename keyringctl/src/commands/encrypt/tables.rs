@@ -77,10 +77,14 @@ pub(super) fn apply(
                 job.print_line(format_args!("GONE    {name}: it has been dropped"));
                 ended += 1;
             }
-            Err(e) => {
-                job.note_failure(&name, e)?;
-                ended += 1;
-            }
+            Err(e) => match job.after_loss(&name, e)? {
+                Some(e) => {
+                    job.note_failure(&name, e)?;
+                    ended += 1;
+                }
+                // If the server completed it, the statement does nothing.
+                None => todo.push_front(Todo { table, attempt }),
+            },
         }
     }
     Ok(Step::Done)

@@ -6,6 +6,7 @@ mod biobank;
 mod broken;
 mod command;
 mod connecting;
+mod connections;
 mod definitions;
 mod host;
 mod hostile;
@@ -29,6 +30,7 @@ pub use broken::{
     what_is_broken_ends_nothing, what_is_in_use_ends_nothing, without_its_key_nothing_is_called_encrypted,
 };
 pub use connecting::as_the_mysql_client;
+pub use connections::lost_connections;
 pub use definitions::stay_as_they_are;
 pub use hostile::everything_at_once;
 pub use hostile_names::{hostile_names, names_in_lower_case};

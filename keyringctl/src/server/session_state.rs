@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a session remembers of its connection, for the case that it must connect anew.
+
+use crate::error::{Error, Result, ServerError};
+use std::time::Instant;
+
+/// How much a server's uptime may be off, in seconds.
+const UPTIME_SLACK: u64 = 5;
+
+/// Why a connection was lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// The server was restarted.
+    Restart,
+    /// The server kept running: it or somebody closed this connection.
+    Closed,
+}
+
+/// What a new connection must have, too.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// `SET SESSION` and `USE`, in the order in which they were run.
+    pub statements: Vec<String>,
+    /// Whether it copies tables.
+    pub copying: bool,
+    /// A user-level lock.
+    pub lock: Option<String>,
+}
+
+/// The server that a session is connected to.
+pub(super) struct Identity {
+    pub uuid: String,
+    pub uptime: u64,
+    pub since: Instant,
+}
+
+impl Identity {
+    /// Returns why a connection was lost, from what the server says on a new one.
+    pub(super) fn loss(&self, now: &Identity) -> Loss {
+        let elapsed = now.since.saturating_duration_since(self.since).as_secs();
+        let restarted = now.uptime.saturating_add(UPTIME_SLACK) < self.uptime.saturating_add(elapsed);
+        if restarted { Loss::Restart } else { Loss::Closed }
+    }
+
+    /// Refuses another server behind the same address: that of a proxy, or after a failover.
+    pub(super) fn require_same(&self, other: &Identity, way: &str) -> Result<()> {
+        if self.uuid == other.uuid {
+            return Ok(());
+        }
+        Err(Error::Server(ServerError {
+            doing: format!("use two connections to {way}"),
+            code: 0,
+            silent: false,
+            why: format!(
+                "they led to two servers, {} and {}. Connect to the server itself, not to a proxy or a shared address",
+                self.uuid, other.uuid
+            ),
+        }))
+    }
+}
+
+impl Kept {
+    /// Keeps what a statement sets for the session.
+    pub(super) fn add(&mut self, statement: &str) {
+        let is_kept =
+            |prefix: &str| statement.get(..prefix.len()).is_some_and(|s| s.eq_ignore_ascii_case(prefix));
+        if is_kept("SET SESSION ") || is_kept("USE ") {
+            // A later value of a variable replaces an earlier one.
+            let what =
+                |s: &str| s.split(['=', ' ']).take(3).collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+            let new = what(statement);
+            self.statements.retain(|old| !(is_kept("SET SESSION ") && what(old) == new));
+            self.statements.push(statement.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_set_for_the_session_is_kept_once() {
+        let mut kept = Kept::default();
+        for statement in [
+            "SET SESSION sql_log_bin = 0",
+            "SET SESSION lock_wait_timeout = 10",
+            "SET GLOBAL innodb_redo_log_capacity = 1",
+            "USE clinic",
+            "SET SESSION lock_wait_timeout=30",
+            "ALTER TABLE t ENCRYPTION = 'Y'",
+        ] {
+            kept.add(statement);
+        }
+        assert_eq!(
+            kept.statements,
+            ["SET SESSION sql_log_bin = 0", "USE clinic", "SET SESSION lock_wait_timeout=30"]
+        );
+    }
+
+    #[test]
+    fn a_restart_is_known_by_the_uptime_and_another_server_by_its_id() {
+        let since = Instant::now();
+        let at = |uuid: &str, uptime, seconds| Identity {
+            uuid: uuid.to_owned(),
+            uptime,
+            since: since + Duration::from_secs(seconds),
+        };
+        let before = at("a", 1000, 0);
+        assert_eq!(before.loss(&at("a", 1060, 60)), Loss::Closed);
+        assert_eq!(before.loss(&at("a", 2, 60)), Loss::Restart);
+        before.require_same(&at("a", 2, 60), "db").unwrap();
+        assert!(
+            before.require_same(&at("b", 1060, 60), "db").unwrap_err().to_string().contains("two servers")
+        );
+    }
+}
