@@ -134,7 +134,7 @@ fn is_no_data(name: &str, extension: &str) -> bool {
         // Settings, certificates, and descriptions of tables. An index of MyISAM has no row that its table does not have.
         "cnf", "pem", "sdi", "cfg", "frm", "par", "TRG", "TRN", "opt", "MYI", "CSM", "MRG", "ARM",
         // Lists, positions, and signs of running programs.
-        "index", "info", "pid", "lock", "flag",
+        "index", "info", "pid", "sock", "lock", "flag",
     ];
     const STARTS: &[&str] = &[
         // XtraBackup and mariadb-backup.
@@ -155,7 +155,6 @@ fn is_no_data(name: &str, extension: &str) -> bool {
         || name.ends_with("_trunc.log")
         || name.ends_with(".~rec~")
         || name.ends_with(".index_crash_safe")
-        || name == "mysql.sock"
         || extension.is_empty() && STARTS.iter().any(|start| name.starts_with(start))
         || NUMBERED.iter().any(|start| name.strip_prefix(start).is_some_and(is_number))
 }
@@ -239,6 +238,8 @@ mod tests {
             "db.opt",
             "ca-key.pem",
             "mysql.sock.lock",
+            "mysql.sock",
+            "mysqlx.sock",
             "xtrabackup_checkpoints",
             "xtrabackup_info.zst",
             "backup-my.cnf.qp",
