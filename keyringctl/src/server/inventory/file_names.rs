@@ -115,6 +115,13 @@ impl<'a> EncodedName<'a> {
     }
 }
 
+/// Whether a file without its extension, `stem` in the directory `directory`, may be one of this table. Letters that only the
+/// server can decode may be any.
+pub fn may_be_file_of(directory: &str, stem: &str, schema: &str, table: &str) -> bool {
+    let of_table = separator(stem, "#p#").filter(|at| *at > 0).map_or(stem, |at| &stem[..at]);
+    align(directory, schema, |_, _| {}) && align(of_table, table, |_, _| {})
+}
+
 /// Returns where a mark begins. Older servers wrote it in upper case.
 fn separator(text: &str, mark: &str) -> Option<usize> {
     text.to_ascii_lowercase().find(mark)
@@ -193,6 +200,14 @@ mod tests {
             table: table.to_owned(),
             partition: partition.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn a_file_may_be_one_of_a_table() {
+        assert!(may_be_file_of("c@1o", "K@1orzel@0020x", "c\u{fc}", "K\u{fc}rzel x"));
+        assert!(may_be_file_of("c", "t@0023p#P#p0", "c", "t#p"));
+        assert!(!may_be_file_of("c", "K@1orzel", "c", "Kurzel"));
+        assert!(!may_be_file_of("d", "t", "c", "t"));
     }
 
     /// Names as a server encoded and decoded them.

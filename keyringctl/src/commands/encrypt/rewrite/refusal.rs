@@ -3,7 +3,7 @@
 
 use crate::commands::output::counted;
 use crate::error::{Result, ServerError};
-use crate::server::{LOCK_WAIT_TIMEOUT, Session, Table};
+use crate::server::{LOCK_WAIT_TIMEOUT, Session, Table, pasteable};
 use crate::show::Shown;
 use std::path::PathBuf;
 
@@ -107,11 +107,10 @@ pub(super) fn directory(session: &mut Session, directories: &[PathBuf]) -> Resul
 /// Returns what to do about stored generated columns whose values a copy would change.
 pub(super) fn generated(table: &Table, columns: &[String], direction: super::Direction) -> String {
     format!(
-        "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run ALTER TABLE {} ENCRYPTION = '{}' in a session with the time_zone, sql_mode and lc_time_names in which the rows were written; or, if the new values are right, in any session",
+        "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run {} in a session with the time_zone, sql_mode and lc_time_names in which the rows were written; or, if the new values are right, in any session",
         if columns.len() == 1 { "the stored generated column" } else { "the stored generated columns" },
         columns.join(", "),
-        table.quoted(),
-        direction.letter()
+        pasteable(&format!("ALTER TABLE {} ENCRYPTION = '{}'", table.quoted(), direction.letter()))
     )
 }
 
@@ -136,7 +135,7 @@ pub(super) fn changed(table: &Table, changes: &[String]) -> String {
         .filter_map(|change| change.strip_prefix("lost "))
         .map(|clause| match clause.starts_with("DATA DIRECTORY") {
             true => format!("create the table anew with {clause} and copy its rows"),
-            false => format!("ALTER TABLE {} {clause}", table.quoted()),
+            false => pasteable(&format!("ALTER TABLE {} {clause}", table.quoted())),
         })
         .collect();
     let back = if back.is_empty() { String::new() } else { format!(". To put it back: {}", back.join("; ")) };

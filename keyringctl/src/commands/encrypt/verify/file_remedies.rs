@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What to do about an unencrypted file, with the names that the server gives it.
 
-use crate::server::{BinaryLog, ServerFiles, Settings, Table, empty_log_table};
+use crate::server::{BinaryLog, ServerFiles, Settings, Table, empty_log_table, may_be_file_of, pasteable};
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
 use std::path::Path;
@@ -91,8 +91,9 @@ impl FileRemedies<'_> {
     fn discarded(&self, path: &Path) -> Option<String> {
         let table = self.table(path).filter(|table| table.is_discarded())?;
         Some(format!(
-            "ALTER TABLE {0} IMPORT TABLESPACE; then: {APPLY}. Or, if its rows are not needed: DROP TABLE {0};",
-            table.quoted()
+            "{} then: {APPLY}. Or, if its rows are not needed: {}",
+            pasteable(&format!("ALTER TABLE {} IMPORT TABLESPACE;", table.quoted())),
+            pasteable(&format!("DROP TABLE {};", table.quoted()))
         ))
     }
 
@@ -100,7 +101,9 @@ impl FileRemedies<'_> {
     fn other_engine(&self, path: &Path) -> String {
         match self.table(path) {
             Some(table) if table.schema == "mysql" => empty_log_table(table, self.settings),
-            Some(table) => format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()),
+            Some(table) => {
+                pasteable(&format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()))
+            }
             None => match &self.grant {
                 Some(grant) => format!(
                     "this account cannot see which table uses it. As an administrator, run: {grant} Then run this again"
@@ -110,12 +113,11 @@ impl FileRemedies<'_> {
         }
     }
 
-    /// The table whose file this is: its directory is the schema.
+    /// The table whose file this is, or may be: its directory is the schema.
     fn table(&self, path: &Path) -> Option<&Table> {
         let stem = path.file_stem()?.to_str()?;
-        let schema = decode(path.parent()?.file_name()?.to_str()?)?;
-        let table = decode(stem.split("#p#").next()?.split("#P#").next()?)?;
-        self.tables.iter().find(|t| t.schema == schema && t.name == table)
+        let directory = path.parent()?.file_name()?.to_str()?;
+        self.tables.iter().find(|t| may_be_file_of(directory, stem, &t.schema, &t.name))
     }
 }
 
