@@ -530,7 +530,7 @@ fn an_option_file_that_no_one_includes_is_told() {
         1,
         &[
             "my.cnf.d/keyring_external.cnf: none of its option files includes it",
-            "or at the end of /etc/my.cnf: !include /etc/my.cnf.d/keyring_external.cnf",
+            "etc/my.cnf:\n                 !include /etc/my.cnf.d/keyring_external.cnf",
         ],
     );
     // Its advice is enough.
@@ -561,7 +561,7 @@ fn a_lost_include_is_told_in_every_layout() {
                     "{written}{}: none of its option files includes it",
                     if more.is_empty() { "" } else { "'" }
                 ),
-                &format!("or at the end of {main}: !include {written}"),
+                &format!("{main}:\n                 !include {written}"),
             ];
             host.run(&["doctor", "--offline"]).says(1, &told.map(String::as_str));
             // Its advice is enough.
@@ -825,7 +825,7 @@ fn another_early_plugin_stays_loaded() {
         &[
             "WARNING early-plugins: ",
             "my.cnf line 2 loads audit.so;my_keyring_udf.so, but ",
-            "keyring_external.cnf line 3: early-plugin-load = keyring_external.so;audit.so;my_keyring_udf.so",
+            "early-plugin-load = keyring_external.so;audit.so;my_keyring_udf.so",
         ],
     );
     host.setup("plugin", &["--yes"]).says(0, &["CHANGED    /etc/my.cnf.d/keyring_external.cnf", line]);
