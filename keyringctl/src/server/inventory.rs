@@ -16,6 +16,7 @@ pub use spaces::{Fault, Tablespace, TablespaceKind};
 pub use table::{Part, PartPlace, Table, TableLocation};
 
 use super::names::NameCase;
+use super::older::{REPLICA_STATUS, REPLICAS, first_known, is_unknown};
 use super::privileges::Privileges;
 use super::session::Session;
 use crate::error::{Error, Result};
@@ -110,7 +111,7 @@ impl Inventory {
             schemas: schemas(session)?,
             binary_logs: if settings.is_on("log_bin") { BinaryLog::all(session)? } else { Vec::new() },
             relay_log_bytes: relay_log_bytes(session)?,
-            replicas: session.columns::<String>("SHOW REPLICAS", &[])?.len(),
+            replicas: first_known(&REPLICAS, |form| session.columns::<String>(form, &[]))?.len(),
             settings,
             tables,
             tablespaces,
@@ -169,10 +170,12 @@ fn about(session: &mut Session) -> Result<ServerIdentity> {
 }
 
 fn schemas(session: &mut Session) -> Result<Vec<Schema>> {
-    let rows: Vec<(String, String)> = session.rows(
+    let rows: Result<Vec<(String, String)>> = session.rows(
         "SELECT SCHEMA_NAME, DEFAULT_ENCRYPTION FROM information_schema.SCHEMATA
          WHERE SCHEMA_NAME NOT IN ('information_schema', 'performance_schema', 'mysql') ORDER BY SCHEMA_NAME",
-    )?;
+    );
+    // Schemas have had a default since 8.0.16.
+    let rows = if rows.as_ref().is_err_and(is_unknown) { Vec::new() } else { rows? };
     Ok(rows
         .into_iter()
         .map(|(name, encryption)| Schema { name, default_encryption: encryption == "YES" })
@@ -202,7 +205,7 @@ impl BinaryLog {
 }
 
 fn relay_log_bytes(session: &mut Session) -> Result<Option<u64>> {
-    let rows = session.columns::<String>("SHOW REPLICA STATUS", &["Relay_Log_Space"])?;
+    let rows = first_known(&REPLICA_STATUS, |form| session.columns::<String>(form, &["Relay_Log_Space"]))?;
     let bytes = rows.into_iter().flatten().flatten().filter_map(|bytes| bytes.parse::<u64>().ok());
     Ok(bytes.reduce(u64::saturating_add))
 }

@@ -14,6 +14,7 @@ mod inventory;
 mod keyring;
 mod modifiers;
 mod names;
+mod older;
 mod option_file;
 mod options;
 mod privileges;
