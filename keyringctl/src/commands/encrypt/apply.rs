@@ -256,7 +256,7 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
             _ => item.name.clone(),
         }));
     }
-    for step in selection::not_rewritten(&args.only, args.direction(), &inventory, &items) {
+    for step in selection::not_rewritten(&args.only, &args.skip, args.direction(), &inventory, &items) {
         if !account.left.contains(&step.what) {
             account.left.push(step.what.clone());
         }

@@ -45,15 +45,19 @@ pub(super) fn names(only: &[Pattern], item: &DataPlace, inventory: &Inventory) -
     of_item.any(|t| only.iter().any(|p| p.matches(&t.schema, &t.name, inventory.name_case())))
 }
 
-/// Returns the tables that `--only` selects and that are not as requested, but are not rewritten, each with the reason.
+/// Returns the tables that `--only` selects, without those of `--skip`, and that are not as requested, but are not
+/// rewritten, each with the reason.
 pub(super) fn not_rewritten(
     only: &[Pattern],
+    skip: &[Pattern],
     direction: Direction,
     inventory: &Inventory,
     items: &[DataPlace],
 ) -> Vec<FailedStep> {
     let case = inventory.name_case();
-    let is_selected = |table: &&Table| only.iter().any(|p| p.matches(&table.schema, &table.name, case));
+    let matches =
+        |patterns: &[Pattern], t: &Table| patterns.iter().any(|p| p.matches(&t.schema, &t.name, case));
+    let is_selected = |table: &&Table| matches(only, table) && !matches(skip, table);
     let why = |table: &Table| match &table.place {
         TableLocation::General(name) => {
             let space = inventory.tablespaces.iter().find(|space| space.name == *name)?;

@@ -29,10 +29,6 @@ pub(super) fn apply(
     for not_set in job.work.prepare_for_copies()? {
         job.print_line(format_args!("NOTE    {not_set}"));
     }
-    if job.is_repeated {
-        // A replica refuses what this refuses. A server that lacks the variable does not check that.
-        let _ = job.work.run("SET SESSION restrict_fk_on_non_standard_key = ON");
-    }
     let mut sorted = tables.to_vec();
     sorted.sort_by_key(|t| t.bytes);
     let mut todo: VecDeque<_> = sorted.into_iter().map(|table| Todo { table, attempt: 1 }).collect();

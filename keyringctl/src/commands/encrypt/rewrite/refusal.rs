@@ -65,8 +65,6 @@ pub(super) fn explained(refused: &ServerError) -> String {
         1526 | 1748 | 1863 => {
             "A row lies in a partition that is not its own, and no other takes it: add one (ALTER TABLE ... ADD PARTITION), then run this again"
         }
-        // A replica gets no such statement: see `Job::is_repeated`.
-        1553 => "Run apply with --skip-binary-log for this table, here and on each replica",
         1812 => {
             "A file of the table is missing: restore it from a backup or drop the table. Until then, leave it out with --skip"
         }
