@@ -2,9 +2,10 @@
 //! `keyringctl encrypt apply`: encrypts everything that can be encrypted, table by table. It keeps no state of its own: what
 //! the server reports as encrypted is done, so the next run continues one that was stopped or killed.
 
+use super::apply_report::FailedStep;
 use super::command_line::command_line;
 use super::direction::Direction;
-use super::job::{FailedStep, Job, Step};
+use super::job::{Job, Step};
 use super::plan::{self, Estimate};
 use super::replication::{self, Replication};
 use super::throttle::{Limit, Throttle};
@@ -310,7 +311,9 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
     if !account.next_steps.is_empty() {
         out.block("\nNext steps");
         for (i, step) in account.next_steps.iter().enumerate() {
-            for line in format!("{}. {step}.", i + 1).lines() {
+            // A statement at the end is copied with its semicolon, and a full stop behind it would be an error.
+            let end = if step.ends_with(';') { "" } else { "." };
+            for line in format!("{}. {step}{end}", i + 1).lines() {
                 out.line(line);
             }
         }

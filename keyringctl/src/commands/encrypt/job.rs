@@ -3,6 +3,7 @@
 //! user's request to stop; progress; and the report of what was done.
 
 use super::super::output::Output;
+use super::apply_report::{ApplyReport, DoneStep, FailedStep};
 use super::losses::Losses;
 use super::progress::Progress;
 use super::sizes;
@@ -11,7 +12,6 @@ use super::throttle::Throttle;
 use crate::error::{Error, Result, ServerError};
 use crate::server::{LOCK_WAIT_TIMEOUT, Session};
 use keyring_external::error::BadRequest;
-use serde::Serialize;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,41 +32,6 @@ pub(super) const NOT_REACHED: &str = "the statement succeeded, but the server re
 pub(super) const ATTEMPTS: u32 = 3;
 /// Pause before the next attempt, if there is nothing else to do.
 pub(super) const BEFORE_AGAIN: Duration = Duration::from_secs(5);
-
-/// The result of a run. Its JSON is that of `encrypt apply`.
-#[derive(Default, Serialize)]
-pub(super) struct ApplyReport {
-    /// Statements of applications that fail from now on.
-    pub warnings: Vec<String>,
-    pub done: Vec<DoneStep>,
-    pub failed: Vec<FailedStep>,
-    pub interrupted: bool,
-    /// What was requested and is still unencrypted (with `--undo`, still encrypted).
-    pub left: Vec<String>,
-    /// What could not be looked at, and why.
-    pub not_checked: Vec<FailedStep>,
-    pub next_steps: Vec<String>,
-}
-
-impl ApplyReport {
-    /// Whether everything requested was done.
-    pub(super) fn is_fine(&self) -> bool {
-        !self.interrupted && self.failed.is_empty() && self.left.is_empty() && self.not_checked.is_empty()
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct DoneStep {
-    pub what: String,
-    pub bytes: u64,
-    pub seconds: f64,
-}
-
-#[derive(Serialize)]
-pub(super) struct FailedStep {
-    pub what: String,
-    pub why: String,
-}
 
 /// How a step ended.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 mod application;
 mod apply;
+mod apply_report;
 mod binary_logs;
 mod command_line;
 mod direction;

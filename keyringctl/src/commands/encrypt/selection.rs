@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The tables that `--only` and `--skip` select: whether there are any, and which of them apply does not rewrite.
 
+use super::apply_report::FailedStep;
 use super::direction::Direction;
-use super::job::FailedStep;
 use crate::error::{Error, Result};
 use crate::server::{
     DataPlace, Inventory, NameCase, Pattern, PlaceState, Remedy, Table, TableLocation, full_name, pasteable,

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What a run of `encrypt apply` has done and left.
+
+use serde::Serialize;
+
+/// The result of a run. Its JSON is that of `encrypt apply`.
+#[derive(Default, Serialize)]
+pub(super) struct ApplyReport {
+    /// Statements of applications that fail from now on.
+    pub warnings: Vec<String>,
+    pub done: Vec<DoneStep>,
+    pub failed: Vec<FailedStep>,
+    pub interrupted: bool,
+    /// What was requested and is still unencrypted (with `--undo`, still encrypted).
+    pub left: Vec<String>,
+    /// What could not be looked at, and why.
+    pub not_checked: Vec<FailedStep>,
+    pub next_steps: Vec<String>,
+}
+
+impl ApplyReport {
+    /// Whether everything requested was done.
+    pub(super) fn is_fine(&self) -> bool {
+        !self.interrupted && self.failed.is_empty() && self.left.is_empty() && self.not_checked.is_empty()
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct DoneStep {
+    pub what: String,
+    pub bytes: u64,
+    pub seconds: f64,
+}
+
+#[derive(Serialize)]
+pub(super) struct FailedStep {
+    pub what: String,
+    pub why: String,
+}
