@@ -54,7 +54,7 @@ pub struct Inventory {
     pub foreign_keys: Vec<ForeignKey>,
     /// Binary logs, the oldest first.
     pub binary_logs: Vec<BinaryLog>,
-    /// Bytes of relay logs, on a replica.
+    /// Bytes of relay logs, on a replica; 0 if not known.
     pub relay_log_bytes: Option<u64>,
     /// How many replicas are connected.
     pub replicas: usize,
@@ -206,6 +206,23 @@ impl BinaryLog {
 
 fn relay_log_bytes(session: &mut Session) -> Result<Option<u64>> {
     let rows = first_known(&REPLICA_STATUS, |form| session.columns::<String>(form, &["Relay_Log_Space"]))?;
-    let bytes = rows.into_iter().flatten().flatten().filter_map(|bytes| bytes.parse::<u64>().ok());
-    Ok(bytes.reduce(u64::saturating_add))
+    Ok(total(rows.into_iter().flatten().flatten().filter_map(|bytes| bytes.parse().ok())))
+}
+
+/// Adds up the sizes that the channels report; `None` without a channel. After FLUSH RELAY LOGS, the server may subtract more
+/// than it had, so that a size is a huge number: nothing is known of it then.
+fn total(sizes: impl Iterator<Item = u64>) -> Option<u64> {
+    sizes.map(|size| if i64::try_from(size).is_ok() { size } else { 0 }).reduce(u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrapped_size_of_relay_logs_is_not_known() {
+        assert_eq!(total([].into_iter()), None);
+        assert_eq!(total([18_446_744_073_709_551_321].into_iter()), Some(0));
+        assert_eq!(total([300, 18_446_744_073_709_551_321, 20].into_iter()), Some(320));
+    }
 }

@@ -98,11 +98,11 @@ fn is_unused(report: &FileReport) -> bool {
 /// Returns how much of the system tablespace is missing, which can consist of several files. Its first page tells its size.
 fn lacking_pages(files: &[&Path]) -> Option<String> {
     let mut pages = None;
-    let mut bytes = 0;
+    let mut bytes = 0_u64;
     for path in files {
         // A file that cannot be read is reported when it is judged.
         let file = DataFile::open(path).ok()?;
-        bytes += file.len();
+        bytes = bytes.saturating_add(file.len());
         let front = file.read(0, page0::FRONT).ok()?;
         if let Some(size) = page0::size_of_system(&front) {
             pages = Some(size);

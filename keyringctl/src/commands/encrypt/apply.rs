@@ -176,8 +176,11 @@ fn work(
     let inventory = Inventory::query(&mut job.watch)?;
     let selected = args.tables(&inventory);
     let estimate = Estimate::new(&inventory, &selected, here, 1);
-    job.progress
-        .set_total(estimate.copied_bytes + if args.covers_all() { estimate.in_place_bytes } else { 0 });
+    job.progress.set_total(estimate.copied_bytes.saturating_add(if args.covers_all() {
+        estimate.in_place_bytes
+    } else {
+        0
+    }));
     args.replication.prepare(&mut job.work, role)?;
     job.is_repeated = args.replication.is_repeated(role);
     if args.covers_all() {

@@ -71,17 +71,17 @@ impl Estimate {
     /// Estimates the copying of `tables` and the encryption of all unencrypted tablespaces.
     pub(super) fn new(inventory: &Inventory, tables: &[&Table], here: &DatadirAccess, rate: u64) -> Estimate {
         let largest = tables.iter().max_by_key(|t| t.bytes);
-        let copied_bytes = tables.iter().map(|t| t.bytes).sum::<u64>();
+        let copied_bytes = tables.iter().map(|t| t.bytes).fold(0, u64::saturating_add);
         let in_place_bytes = inventory
             .tablespaces
             .iter()
             .filter(|s| matches!(s.kind, TablespaceKind::Mysql | TablespaceKind::General) && !s.encrypted)
             .map(|s| s.bytes)
-            .sum::<u64>();
+            .fold(0, u64::saturating_add);
         Estimate {
             copied_bytes,
             in_place_bytes,
-            seconds: (copied_bytes + in_place_bytes).div_ceil(rate.max(1)),
+            seconds: copied_bytes.saturating_add(in_place_bytes).div_ceil(rate.max(1)),
             assumed_bytes_per_second: rate,
             needed_bytes: space_for_copy(largest.map_or(0, |t| t.bytes)),
             free_bytes: here.free(),
@@ -96,7 +96,7 @@ impl Estimate {
 
 /// Returns the space that the copy of a table of `bytes` bytes needs.
 pub(super) fn space_for_copy(bytes: u64) -> u64 {
-    if bytes == 0 { 0 } else { bytes + bytes / 10 + MARGIN }
+    if bytes == 0 { 0 } else { bytes.saturating_add(bytes / 10).saturating_add(MARGIN) }
 }
 
 /// Returns the tables that must be copied to encrypt them.
@@ -187,7 +187,7 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
             TableLocation::Own | TableLocation::System => &mut sum.clear,
         };
         side.0 += 1;
-        side.1 += table.bytes;
+        side.1 = side.1.saturating_add(table.bytes);
     }
     let default = |name: &str| {
         let schema = plan.server.schemas.iter().find(|s| s.name == name);
@@ -321,7 +321,7 @@ fn needs(plan: &PlanReport, out: &mut Output) {
         out.line(format_args!("* Replication: {}.", line));
     }
     for why in &plan.refusals {
-        out.line(format_args!("* apply refuses to start: {why}."));
+        format!("* apply refuses to start: {why}.").lines().for_each(|line| out.line(line));
     }
     for warning in &plan.warnings {
         out.line(format_args!("* Applications: {}.", warning));

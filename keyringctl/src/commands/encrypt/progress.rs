@@ -45,13 +45,13 @@ impl Progress {
     /// Shows how far the current step of `bytes` bytes is, from 0 to 1.
     pub(super) fn set(&self, bytes: u64, fraction: Option<f64>) {
         if let Some(fraction) = fraction {
-            self.bar.set_position(self.done + (bytes as f64 * fraction) as u64);
+            self.bar.set_position(self.done.saturating_add((bytes as f64 * fraction) as u64));
         }
     }
 
     /// Ends the current step, which processed `bytes` bytes.
     pub(super) fn end(&mut self, bytes: u64) {
-        self.done += bytes;
+        self.done = self.done.saturating_add(bytes);
         self.bar.set_position(self.done);
         self.bar.set_prefix("");
     }

@@ -95,15 +95,16 @@ impl Totals {
         let mut totals = Totals::default();
         let mut in_system = 0;
         for item in items {
+            let add = |sum: &mut u64| *sum = sum.saturating_add(item.bytes);
             match item.state {
-                PlaceState::Encrypted => totals.encrypted += item.bytes,
-                PlaceState::Clear => totals.clear += item.bytes,
-                PlaceState::Cannot => totals.cannot += item.bytes,
-                PlaceState::Unknown => totals.unknown += item.bytes,
+                PlaceState::Encrypted => add(&mut totals.encrypted),
+                PlaceState::Clear => add(&mut totals.clear),
+                PlaceState::Cannot => add(&mut totals.cannot),
+                PlaceState::Unknown => add(&mut totals.unknown),
                 PlaceState::Unused => {}
             }
             if item.kind == PlaceKind::SystemTable {
-                in_system += item.bytes;
+                add(&mut in_system);
             }
         }
         // These tables are in the system tablespace, whose size is added too.
@@ -180,5 +181,20 @@ mod tests {
         let totals = Totals::sum(&items);
         assert_eq!(totals, Totals { encrypted: 10, clear: 3, cannot: 9, unknown: 7 });
         assert_eq!(totals.all(), 29);
+    }
+
+    #[test]
+    fn sizes_that_a_server_gets_wrong_do_not_overflow() {
+        use PlaceState::{Cannot, Clear, Encrypted, Unknown};
+        let items: Vec<_> = [Encrypted, Clear, Cannot, Unknown]
+            .into_iter()
+            .flat_map(|state| {
+                [item(PlaceKind::RelayLog, u64::MAX - 294, state), item(PlaceKind::Table, 1000, state)]
+            })
+            .collect();
+        let most = u64::MAX;
+        let totals = Totals::sum(&items);
+        assert_eq!(totals, Totals { encrypted: most, clear: most, cannot: most, unknown: most });
+        assert_eq!(totals.all(), most);
     }
 }

@@ -132,7 +132,7 @@ fn redo(settings: &Settings) -> DataPlace {
 
 fn binary_logs(inventory: &Inventory) -> DataPlace {
     let (clear, encrypted): (Vec<_>, Vec<_>) = inventory.binary_logs.iter().partition(|log| !log.encrypted);
-    let bytes = inventory.binary_logs.iter().map(|log| log.bytes).sum();
+    let bytes = inventory.binary_logs.iter().map(|log| log.bytes).fold(0, u64::saturating_add);
     let on = inventory.settings.is_on("binlog_encryption");
     let (state, about, remedy) = match (on, clear.len()) {
         _ if !inventory.settings.is_on("log_bin") => (PlaceState::Unused, "off".to_owned(), Remedy::None),

@@ -57,7 +57,7 @@ impl FileRemedies<'_> {
                 None => " FOR CHANNEL ''".to_owned(),
             };
             return format!(
-                "START REPLICA{of}; FLUSH RELAY LOGS{of}; the replica deletes the file with the next change that it applies. Or, if the channel is no longer needed: STOP REPLICA{of}; RESET REPLICA ALL{of};"
+                "START REPLICA{of}; FLUSH NO_WRITE_TO_BINLOG RELAY LOGS{of}; the replica deletes the file with the next change that it applies. Or, if the channel is no longer needed: STOP REPLICA{of}; RESET REPLICA ALL{of};"
             );
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();

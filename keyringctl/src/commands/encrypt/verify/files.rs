@@ -91,7 +91,8 @@ pub(in crate::commands) fn check(
         };
         if was_read {
             seen.files += 1;
-            seen.bytes += std::fs::metadata(&report.path).map_or(0, |m| m.len());
+            let bytes = std::fs::metadata(&report.path).map_or(0, |m| m.len());
+            seen.bytes = seen.bytes.saturating_add(bytes);
         } else {
             seen.not_read += 1;
         }

@@ -147,7 +147,7 @@ fn print(report: &VerifyReport, out: &mut Output) {
     out.line(format_args!(
         "The server reports: {} tables ({}) and {} other places and settings are encrypted or set correctly; {} are not{}",
         tables.clone().count(),
-        sizes::bytes(tables.clone().map(|i| i.bytes).sum()),
+        sizes::bytes(tables.clone().map(|i| i.bytes).fold(0, u64::saturating_add)),
         count(PlaceState::Encrypted) - tables.count(),
         count(PlaceState::Clear),
         match count(PlaceState::Unknown) {

@@ -47,7 +47,7 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
             "one-copy",
             "the keyring has a single copy",
             "If that copy is lost, all encrypted data is lost.",
-            &["what to do: keyringctl doctor".to_owned()],
+            &["keyringctl doctor".to_owned()],
         );
     }
     let newest = facts.copies.iter().filter_map(file_of).filter_map(|f| f.generation).max();
@@ -78,7 +78,7 @@ fn file_of(copy: &CopyFacts) -> Option<&CopyFile> {
 
 fn volumes(copy: &CopyFacts, before: &[CopyFacts], found: &mut Findings) {
     let Some(volume) = copy.volume.measured() else { return };
-    let fix = ["what to do: keyringctl doctor".to_owned()];
+    let fix = ["keyringctl doctor".to_owned()];
     let path = copy.path.shown();
     if !volume.apart_from_data {
         let why = "Anyone who steals that disk has both the data and the keyring.";
@@ -103,7 +103,7 @@ fn volumes(copy: &CopyFacts, before: &[CopyFacts], found: &mut Findings) {
 
 fn compare(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>, found: &mut Findings) {
     let path = copy.path.shown();
-    let fix = ["what to do: keyringctl doctor".to_owned()];
+    let fix = ["keyringctl doctor".to_owned()];
     if let Some(other) = &file.same_file_as {
         let what = format!("{} and {path} are the same file under two names", other.shown());
         let why = "The keyring has one copy fewer than configured: if that file is lost, both are.";

@@ -53,7 +53,7 @@ pub(super) fn summary(facts: &Facts) -> Markup {
                         @for state in [PlaceState::Encrypted, PlaceState::Clear, PlaceState::Cannot, PlaceState::Unknown, PlaceState::Unused] {
                             td class="number" { (items.iter().filter(|i| i.state == state).count()) }
                         }
-                        td class="number" { (size(items.iter().map(|i| i.bytes).sum())) }
+                        td class="number" { (size(items.iter().map(|i| i.bytes).fold(0, u64::saturating_add))) }
                         td { (worst_state(&items)) }
                     }
                 }
