@@ -9,7 +9,7 @@ mod spaces;
 mod table;
 mod tables;
 
-pub use file_names::may_be_file_of;
+pub use file_names::{may_be_file_of, may_be_file_of_partition};
 pub use foreign_keys::ForeignKey;
 pub use settings::Settings;
 pub use spaces::{Fault, Tablespace, TablespaceKind};

@@ -261,7 +261,8 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
         }));
     }
     for step in selection::not_rewritten(&args.only, &args.skip, args.direction(), &inventory, &items) {
-        if !account.left.contains(&step.what) {
+        let is_discarded = |t: &Table| t.full_name() == step.what && t.discarded().next().is_some();
+        if !inventory.tables.iter().any(is_discarded) && !account.left.contains(&step.what) {
             account.left.push(step.what.clone());
         }
         if !account.failed.iter().any(|failed| failed.what == step.what) {

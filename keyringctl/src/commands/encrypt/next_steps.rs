@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the administrator must do when everything has been encrypted.
 
-use crate::server::{DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy};
+use crate::server::{DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, Table};
 use crate::show::{Shown, visible};
 
 /// Returns the steps in order, beginning with what the steps of apply left to do (`left`).
@@ -26,6 +26,7 @@ pub(super) fn after_encrypting(
             steps.push(visible(format_args!("{}: {}. {how}", item.name, item.about)));
         }
     }
+    steps.extend(discarded(inventory));
     let doublewrite = inventory.settings.get("innodb_doublewrite").unwrap_or_default();
     if !doublewrite.eq_ignore_ascii_case("OFF") {
         let dir = inventory.settings.get("innodb_doublewrite_dir").filter(|d| !d.is_empty());
@@ -52,6 +53,19 @@ pub(super) fn after_encrypting(
     };
     steps.push(format!("Check the result: {verify}"));
     steps
+}
+
+/// Returns a step for tables that could be rebuilt, or need not be, of which tablespaces were discarded.
+fn discarded(inventory: &Inventory) -> Option<String> {
+    let tables = inventory.tables.iter().filter(|table| !table.has_clear() && table.fault().is_none());
+    let tables: Vec<_> =
+        tables.filter(|table| table.discarded().next().is_some()).map(Table::full_name).collect();
+    let first = tables.first()?;
+    let more =
+        if tables.len() > 1 { format!(" and {} more tables", tables.len() - 1) } else { String::new() };
+    Some(format!(
+        "Tablespaces of {first}{more} were discarded, so there was nothing of them to encrypt. After you import any, run this again; keyringctl encrypt verify names unencrypted files in their places"
+    ))
 }
 
 /// Returns one step for all settings that only SET PERSIST stores.

@@ -5,8 +5,8 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use crate::error::{Error, Result};
 use crate::server::{
-    DataPlace, Inventory, NameCase, Pattern, PlaceState, Remedy, Table, TableLocation, full_name, pasteable,
-    quoted,
+    DataPlace, Inventory, NameCase, Obstacle, Pattern, PlaceState, Remedy, Table, TableLocation, full_name,
+    pasteable, quoted,
 };
 use crate::show::Shown;
 
@@ -72,7 +72,10 @@ pub(super) fn not_rewritten(
         _ if direction == Direction::Encrypt => {
             let is_clear =
                 |item: &&DataPlace| item.name == table.full_name() && item.state == PlaceState::Clear;
-            items.iter().find(is_clear).and_then(by_hand)
+            items.iter().find(is_clear).and_then(by_hand).or_else(|| {
+                let Obstacle { why, remedy } = table.discarded_parts()?;
+                Some(format!("{why}: {remedy}"))
+            })
         }
         _ => None,
     };

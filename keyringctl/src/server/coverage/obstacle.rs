@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why MySQL refuses to encrypt a table, as `ALTER TABLE ... ENCRYPTION` would say, and what to do then.
 
-use crate::server::{Fault, PartPlace, Table, pasteable, quoted};
+use crate::server::{Fault, Part, PartPlace, Table, pasteable, quoted};
 
 /// Why MySQL refuses to rebuild a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,10 +39,43 @@ impl Table {
         Some(Obstacle { why: format!("{part}{fault}{clear}"), remedy: format!("{}{drop}", fault.remedy()) })
     }
 
+    /// The statement that imports files in place of discarded tablespaces of it.
+    pub fn import<'a>(&self, parts: impl Iterator<Item = &'a Part>) -> String {
+        let names: Vec<_> =
+            parts.filter_map(|part| part.name.as_deref()).map(|name| quoted(own_name(name))).collect();
+        let partitions =
+            if names.is_empty() { String::new() } else { format!("PARTITION {} ", names.join(", ")) };
+        pasteable(&format!("ALTER TABLE {} IMPORT {partitions}TABLESPACE;", self.quoted()))
+    }
+
+    /// Says which of its tablespaces were discarded, and what to do. `None` if none was.
+    pub fn discarded_parts(&self) -> Option<Obstacle> {
+        self.discarded().next()?;
+        let which = names(self, |place| *place == PartPlace::Discarded);
+        let why = match which.as_slice() {
+            [] => "its tablespace was discarded, so there is nothing to encrypt".to_owned(),
+            some => format!(
+                "the tablespaces of {} were discarded, so there is nothing of them to encrypt",
+                some.join(", ")
+            ),
+        };
+        let remedy = format!(
+            "put the files in place, run {} then this again; or drop what is not needed",
+            self.import(self.discarded())
+        );
+        Some(Obstacle { why, remedy })
+    }
+
     /// MySQL rebuilds no table of which a partition is discarded.
     fn partly_discarded(&self) -> Option<Obstacle> {
         let gone = names(self, |place| *place == PartPlace::Discarded);
-        let kept = names(self, |place| *place != PartPlace::Discarded);
+        let kept: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|part| part.place != PartPlace::Discarded)
+            .filter_map(|part| part.name.as_deref())
+            .map(|name| quoted(own_name(name)))
+            .collect();
         if gone.is_empty() || kept.is_empty() {
             return None;
         }
@@ -60,11 +93,6 @@ impl Table {
                 pasteable(&format!("ALTER TABLE {table} DROP PARTITION {};", gone.join(", ")))
             )
         };
-        let list = |wanted: fn(&PartPlace) -> bool| {
-            let parts = self.parts.iter().filter(|part| wanted(&part.place));
-            let names = parts.filter_map(|part| part.name.as_deref()).map(|name| quoted(own_name(name)));
-            names.collect::<Vec<_>>().join(", ")
-        };
         Some(Obstacle {
             why: format!(
                 "{} of {} partitions are not encrypted ({}). The tablespaces of {} were discarded, and MySQL rebuilds no table without all of its tablespaces",
@@ -76,14 +104,11 @@ impl Table {
             ),
             remedy: format!(
                 "import them: put the files in place and run {}{drop} Otherwise copy the rest into a new table: {} {} then recreate its triggers, {} {} and run keyringctl encrypt apply",
-                pasteable(&format!(
-                    "ALTER TABLE {table} IMPORT PARTITION {} TABLESPACE;",
-                    list(|place| *place == PartPlace::Discarded)
-                )),
+                self.import(self.discarded()),
                 pasteable(&format!("CREATE TABLE {new} LIKE {table};")),
                 pasteable(&format!(
                     "INSERT INTO {new} SELECT * FROM {table} PARTITION ({});",
-                    list(|place| *place != PartPlace::Discarded)
+                    kept.join(", ")
                 )),
                 pasteable(&format!("DROP TABLE {table};")),
                 pasteable(&format!("RENAME TABLE {new} TO {table};")),

@@ -122,6 +122,13 @@ pub fn may_be_file_of(directory: &str, stem: &str, schema: &str, table: &str) ->
     align(directory, schema, |_, _| {}) && align(of_table, table, |_, _| {})
 }
 
+/// Whether such a file may be that of a table's partition: `partition` or `partition#sp#subpartition`.
+pub fn may_be_file_of_partition(stem: &str, partition: &str) -> bool {
+    let Some(at) = separator(stem, "#p#").filter(|at| *at > 0) else { return false };
+    let (encoded, name) = (stem[at + 3..].to_ascii_lowercase(), partition.to_ascii_lowercase());
+    encoded == name || align(&encoded, &name, |_, _| {})
+}
+
 /// Returns where a mark begins. Older servers wrote it in upper case.
 fn separator(text: &str, mark: &str) -> Option<usize> {
     text.to_ascii_lowercase().find(mark)
@@ -208,6 +215,9 @@ mod tests {
         assert!(may_be_file_of("c", "t@0023p#P#p0", "c", "t#p"));
         assert!(!may_be_file_of("c", "K@1orzel", "c", "Kurzel"));
         assert!(!may_be_file_of("d", "t", "c", "t"));
+        assert!(may_be_file_of_partition("t@0023p#P#p0", "p0"));
+        assert!(may_be_file_of_partition("t#p#p@0023x#sp#p@1osp0", "P#x#sp#p\u{fc}sp0"));
+        assert!(!may_be_file_of_partition("t#p#p0", "p01") && !may_be_file_of_partition("p0", "p0"));
     }
 
     /// Names as a server encoded and decoded them.

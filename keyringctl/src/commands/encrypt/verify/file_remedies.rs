@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What to do about an unencrypted file, with the names that the server gives it.
 
-use crate::server::{BinaryLog, ServerFiles, Settings, Table, empty_log_table, may_be_file_of, pasteable};
+use crate::server::{
+    BinaryLog, Part, ServerFiles, Settings, Table, empty_log_table, may_be_file_of, may_be_file_of_partition,
+    pasteable,
+};
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
 use std::path::Path;
@@ -19,12 +22,12 @@ pub(super) struct FileRemedies<'a> {
 }
 
 impl FileRemedies<'_> {
-    /// How to encrypt the content of a file, or to get rid of it.
-    pub(super) fn of(&self, kind: DataFileKind, path: &Path) -> Option<String> {
+    /// How to encrypt the content of a file, or to get rid of it. `reported`: whether the server reports it as encrypted.
+    pub(super) fn of(&self, kind: DataFileKind, path: &Path, reported: Option<bool>) -> Option<String> {
         use DataFileKind as File;
         // The server names the file of a discarded tablespace too.
         if kind == File::Table
-            && let Some(remedy) = self.discarded(path)
+            && let Some(remedy) = self.discarded(path, reported)
         {
             return Some(remedy);
         }
@@ -87,14 +90,24 @@ impl FileRemedies<'_> {
         }
     }
 
-    /// The file of a table whose tablespace was discarded.
-    fn discarded(&self, path: &Path) -> Option<String> {
-        let table = self.table(path).filter(|table| table.is_discarded())?;
-        Some(format!(
-            "{} then: {APPLY}. Or, if its rows are not needed: {}",
-            pasteable(&format!("ALTER TABLE {} IMPORT TABLESPACE;", table.quoted())),
-            pasteable(&format!("DROP TABLE {};", table.quoted()))
-        ))
+    /// A file in the place of a table's or partition's discarded tablespace.
+    fn discarded(&self, path: &Path, reported: Option<bool>) -> Option<String> {
+        let (table, stem) = (self.table(path)?, path.file_stem()?.to_str()?);
+        let is_its = |part: &&Part| {
+            part.name.as_deref().is_none_or(|partition| may_be_file_of_partition(stem, partition))
+        };
+        let part = table.discarded().find(is_its)?;
+        let remove = format!("rm {}", path.shown());
+        Some(match reported {
+            // Error 1808.
+            Some(true) => format!(
+                "the server does not use this file, and imports no unencrypted file into an encrypted table. If its rows are needed, first import it into a new table with the same columns and ENCRYPTION = 'N', and run {APPLY}. Then: {remove}"
+            ),
+            _ => format!(
+                "{} then: {APPLY}. Or, if its rows are not needed: {remove}",
+                table.import(std::iter::once(part))
+            ),
+        })
     }
 
     /// The file of a table of an engine other than InnoDB.

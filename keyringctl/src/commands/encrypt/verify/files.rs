@@ -260,7 +260,7 @@ fn judge(
             format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
         }
     };
-    Some(VerifyFinding::new(kind, what, why, remedies.of(report.kind, &report.path)))
+    Some(VerifyFinding::new(kind, what, why, remedies.of(report.kind, &report.path, reported)))
 }
 
 fn notes(report: &FileReport) -> String {

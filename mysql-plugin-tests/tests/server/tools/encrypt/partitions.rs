@@ -4,8 +4,10 @@
 use super::command::{encrypt, encrypt_json};
 use super::host::host;
 use super::told_places::{statements, told_to};
-use mysql_plugin_tests::rig::{Keyring, Server, Volume, told};
+use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, told};
 use serde_json::Value;
+use std::fs;
+use std::path::Path;
 
 /// `range` has lost a partition, `hash` and `sub` too, `all` every one. `mixed` and `half` have one in ibdata1.
 const TABLES: &str = "CREATE SCHEMA `c-ü`;
@@ -18,6 +20,7 @@ const TABLES: &str = "CREATE SCHEMA `c-ü`;
         (PARTITION p0 VALUES LESS THAN (10), PARTITION `p#x` VALUES LESS THAN MAXVALUE);
     INSERT INTO `c-ü`.sub VALUES (1, 0), (1, 1), (11, 0), (11, 1);
     CREATE TABLE `c-ü`.`all` (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2;
+    CREATE TABLE `c-ü`.kept (id INT PRIMARY KEY, v VARCHAR(9)) ENCRYPTION='Y' PARTITION BY HASH (id) PARTITIONS 2;
     CREATE TABLE `c-ü`.`x#p#y.ß/@-` (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2;
     CREATE TABLE `c-ü`.`#sql-1_2` (id INT PRIMARY KEY);
     CREATE TABLE `c-ü`.mixed (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10));
@@ -29,6 +32,7 @@ const IN_SYSTEM: &str = "ALTER TABLE `c-ü`.mixed ADD PARTITION (PARTITION p1 VA
 const DISCARDED: &str = "ALTER TABLE `c-ü`.`range` DISCARD PARTITION p0 TABLESPACE;
     ALTER TABLE `c-ü`.hash DISCARD PARTITION p1 TABLESPACE;
     ALTER TABLE `c-ü`.sub DISCARD PARTITION p0sp0 TABLESPACE;
+    ALTER TABLE `c-ü`.kept DISCARD PARTITION p0 TABLESPACE;
     ALTER TABLE `c-ü`.`all` DISCARD PARTITION ALL TABLESPACE";
 
 /// Returns how many partitions' files are unencrypted.
@@ -48,6 +52,9 @@ pub fn each_partition_is_judged() {
     let server = host.start();
     server.sql(TABLES);
     server.sql(IN_SYSTEM);
+    server.sql("FLUSH TABLES `c-ü`.`all` FOR EXPORT; UNLOCK TABLES");
+    let directory = host.datadir().join("c@002d@1o");
+    let exported = fs::read(directory.join("all#p#p0.ibd")).unwrap();
     server.sql(DISCARDED);
 
     let plan = told_to(&host, "root", &["plan"]);
@@ -72,6 +79,8 @@ pub fn each_partition_is_judged() {
         let of_tables = finding["what"].as_str().unwrap().contains("/c@002d@1o/");
         assert!(!of_tables || !remedy.contains("rm "), "{finding:#}");
     }
+
+    unencrypted_files_in_discarded_places(&host, &server, &directory, &exported);
 
     let (code, applied) = encrypt_json(&host, &["apply"]);
     let failed: Vec<_> =
@@ -106,4 +115,36 @@ pub fn each_partition_is_judged() {
     assert_eq!(server.value::<u32>("SELECT COUNT(*) FROM `c-ü`.sub"), 3);
     assert_eq!(server.rows::<u32>("SELECT id FROM `c-ü`.mixed ORDER BY id"), [1, 11]);
     server.stop();
+}
+
+/// An unencrypted file in the place of a discarded partition is imported, or removed where the server would refuse it. apply
+/// does not call a table encrypted of which there was a part that it could not encrypt.
+fn unencrypted_files_in_discarded_places(host: &Host, server: &Server, directory: &Path, exported: &[u8]) {
+    for file in ["all#p#p0.ibd", "kept#p#p0.ibd"] {
+        fs::write(directory.join(file), exported).unwrap();
+    }
+    let remedy = |file: &str| {
+        let (_, verified) = encrypt_json(host, &["verify", "--no-canary"]);
+        let findings = verified["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|f| f["what"].as_str().unwrap().ends_with(file));
+        finding.map(|f| f["remedy"].as_str().unwrap().to_owned())
+    };
+    let import = remedy("all#p#p0.ibd").expect("a finding");
+    let import = statements(&import, &["ALTER TABLE"]);
+    server.sql(import.first().expect("a statement that imports the file"));
+    server.sql("ALTER TABLE `c-ü`.`all` DISCARD PARTITION p0 TABLESPACE");
+    let refused = remedy("kept#p#p0.ibd").expect("a finding");
+    let (_, remove) = refused.split_once("Then: rm ").expect("a command that removes the file");
+    fs::remove_file(remove).unwrap();
+    assert_eq!((remedy("kept#p#p0.ibd"), remedy("all#p#p0.ibd")), (None, None));
+
+    for (table, partition) in [("kept", "`p0`"), ("all", "`p0`, `p1`")] {
+        let (code, applied) = encrypt_json(host, &["apply", "--only", &format!("c-ü.{table}")]);
+        let why = applied["failed"][0]["why"].as_str().unwrap_or_else(|| panic!("{applied:#}"));
+        let wanted = format!("IMPORT PARTITION {partition} TABLESPACE;");
+        assert!(
+            code == 1 && why.contains(&wanted) && applied["left"] == serde_json::json!([]),
+            "{applied:#}"
+        );
+    }
 }
