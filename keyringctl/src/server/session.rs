@@ -329,7 +329,8 @@ impl Session {
     fn identity(&mut self) -> Result<Identity> {
         let uuid = self.first::<String>("SELECT @@server_uuid")?.unwrap_or_default();
         let uptime = self.first::<(String, u64)>("SHOW GLOBAL STATUS LIKE 'Uptime'")?;
-        Ok(Identity { uuid, uptime: uptime.map_or(0, |(_, seconds)| seconds), since: Instant::now() })
+        let uptime = uptime.map_or(0, |(_, seconds)| seconds);
+        Ok(Identity { uuid, uptime, since: Instant::now(), connection: self.id() })
     }
 
     /// Refuses another server behind the same address.

@@ -32,14 +32,16 @@ pub(super) struct Identity {
     pub uuid: String,
     pub uptime: u64,
     pub since: Instant,
+    /// The connection's number: the server counts upwards from its start.
+    pub connection: u32,
 }
 
 impl Identity {
     /// Returns why a connection was lost, from what the server says on a new one.
     pub(super) fn loss(&self, now: &Identity) -> Loss {
         let elapsed = now.since.saturating_duration_since(self.since).as_secs();
-        let restarted = now.uptime.saturating_add(UPTIME_SLACK) < self.uptime.saturating_add(elapsed);
-        if restarted { Loss::Restart } else { Loss::Closed }
+        let is_younger = now.uptime.saturating_add(UPTIME_SLACK) < self.uptime.saturating_add(elapsed);
+        if is_younger || now.connection < self.connection { Loss::Restart } else { Loss::Closed }
     }
 
     /// Refuses another server behind the same address: that of a proxy, or after a failover.
@@ -106,10 +108,17 @@ mod tests {
             uuid: uuid.to_owned(),
             uptime,
             since: since + Duration::from_secs(seconds),
+            connection: 8,
         };
         let before = at("a", 1000, 0);
         assert_eq!(before.loss(&at("a", 1060, 60)), Loss::Closed);
         assert_eq!(before.loss(&at("a", 2, 60)), Loss::Restart);
+        let one_of_many = Identity { connection: 9, ..at("a", 1, 0) };
+        assert_eq!(
+            one_of_many.loss(&at("a", 1, 3)),
+            Loss::Restart,
+            "a server that was started just before, too"
+        );
         before.require_same(&at("a", 2, 60), "db").unwrap();
         assert!(
             before.require_same(&at("b", 1060, 60), "db").unwrap_err().to_string().contains("two servers")

@@ -32,10 +32,11 @@ fn connections(conn: &mut mysql::Conn, which: &str) -> Vec<u64> {
         "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'root' AND ID <> CONNECTION_ID() AND {which} ORDER BY ID"
     );
     let mut found = Vec::new();
-    wait_until(LONG, || {
+    let there = wait_until(LONG, || {
         found = conn.query(&query).unwrap();
         !found.is_empty()
     });
+    assert!(there, "no connection with {which}");
     found
 }
 
@@ -54,9 +55,10 @@ fn undo_is_in_order(server: &Server) {
 fn made(host: &Host) -> Server {
     let server = host.start();
     server.sql(
-        "CREATE SCHEMA clinic; CREATE TABLE clinic.small (id INT PRIMARY KEY);
-         CREATE TABLE clinic.large (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(250), b VARCHAR(64), KEY (b));
-         CREATE TABLE clinic.larger (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(250), b VARCHAR(64), KEY (b))",
+        // Changing the default of a schema would wait for transactions, too.
+        "CREATE SCHEMA clinic DEFAULT ENCRYPTION = 'Y'; CREATE TABLE clinic.small (id INT PRIMARY KEY) ENCRYPTION = 'N';
+         CREATE TABLE clinic.large (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(250), b VARCHAR(64), KEY (b)) ENCRYPTION = 'N';
+         CREATE TABLE clinic.larger (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(250), b VARCHAR(64), KEY (b)) ENCRYPTION = 'N'",
     );
     let mut conn = server.connect();
     for (table, rows) in [("large", 1_000), ("larger", 2_000)] {
