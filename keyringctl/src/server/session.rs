@@ -165,6 +165,23 @@ impl Session {
         Ok(())
     }
 
+    /// Runs statements one after the other on one connection, which is not made anew between them.
+    ///
+    /// # Errors
+    /// [`Error::Server`]. If the connection broke, the statement may have been carried out.
+    pub fn run_together(&mut self, statements: &[impl AsRef<str>]) -> Result<()> {
+        self.awake()?;
+        for statement in statements.iter().map(AsRef::as_ref) {
+            let done = self.conn.query_drop(statement);
+            self.used = Instant::now();
+            if let Err(e) = done {
+                self.lost = is_lost(&e);
+                return Err(refused(statement, &e));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns all rows of a query.
     ///
     /// # Errors

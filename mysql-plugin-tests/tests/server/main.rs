@@ -61,6 +61,11 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::and_back", Nothing, encrypt::and_back),
     ("encrypt::verify_finds_what_is_in_clear", Nothing, encrypt::verify_finds_what_is_in_clear),
     ("encrypt::definitions_stay_as_they_are", Nothing, encrypt::stay_as_they_are),
+    (
+        "encrypt::expressions_of_other_sessions_are_not_stored",
+        Nothing,
+        encrypt::expressions_of_other_sessions_are_not_stored,
+    ),
     ("encrypt::everything_at_once", Nothing, encrypt::everything_at_once),
     ("encrypt::remedies_work_as_printed", Nothing, encrypt::remedies_work_as_printed),
     ("encrypt::success_is_a_state", Nothing, encrypt::is_a_state),

@@ -205,13 +205,21 @@ impl<'a> Job<'a> {
     /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at the second
     /// Ctrl-C.
     pub(super) fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
+        self.carry_out_together(what, &[statement], bytes)
+    }
+
+    /// Runs statements in the same way, on one connection.
+    pub(super) fn carry_out_together(&mut self, what: &str, statements: &[&str], bytes: u64) -> Result<Step> {
         // A new connection has another number.
         self.work.awake()?;
         let id = self.work.id();
         self.progress.begin(what);
         let (work, watch, stop, progress) = (&mut self.work, &mut self.watch, &mut self.stop, &self.progress);
         let done = thread::scope(|scope| {
-            let worker = scope.spawn(|| work.run(statement));
+            let worker = scope.spawn(|| match statements {
+                [statement] => work.run(statement),
+                statements => work.run_together(statements),
+            });
             let mut asked = Instant::now();
             while !worker.is_finished() {
                 thread::sleep(TICK);

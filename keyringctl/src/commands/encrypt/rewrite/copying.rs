@@ -5,13 +5,10 @@
 use crate::error::Result;
 use crate::server::{Session, quoted_text};
 
-/// SQL modes that change what an expression returns, not only whether it fails.
-const OF_EXPRESSIONS: [&str; 4] = [
-    "NO_UNSIGNED_SUBTRACTION",
-    "PAD_CHAR_TO_FULL_LENGTH",
-    "TIME_TRUNCATE_FRACTIONAL",
-    "NO_BACKSLASH_ESCAPES",
-];
+/// SQL modes that change what an expression returns, not only whether it fails. Not NO_BACKSLASH_ESCAPES: the server stores
+/// definitions with backslash escapes, so that mode reads another definition, and a copy would store that one.
+const OF_EXPRESSIONS: [&str; 3] =
+    ["NO_UNSIGNED_SUBTRACTION", "PAD_CHAR_TO_FULL_LENGTH", "TIME_TRUNCATE_FRACTIONAL"];
 
 /// Settings for one table.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,6 +6,7 @@ mod clauses;
 mod copying;
 mod definition;
 mod generated;
+mod own_session;
 mod refusal;
 
 use super::direction::Direction;
@@ -37,8 +38,22 @@ pub(super) fn rewrite(
     here: &DatadirAccess,
     direction: Direction,
 ) -> Result<Rewritten> {
-    let before = Definition::query(&mut job.watch, table)?;
+    let mut before = Definition::query(&mut job.watch, table)?;
     let strict = Copying::strict(&mut job.work)?;
+    let is_locked = own_session::is_needed(&before.text);
+    if is_locked {
+        strict.set(&mut job.work)?;
+        before = match own_session::query(job, table)? {
+            Ok(before) => before,
+            Err(refused) => return Ok(Rewritten::Failed(refusal::not_locked(&refused))),
+        };
+        let mode = job.watch.variable("sql_mode")?.unwrap_or_default();
+        if own_session::has_index_of_backslashes(&before.text)
+            && mode.split(',').any(|mode| mode == own_session::NO_BACKSLASH_ESCAPES)
+        {
+            return Ok(Rewritten::Failed(refusal::backslashes(&mode)));
+        }
+    }
     let copying = match generated::settings(job, table, &before.text, &strict)? {
         Found::Settings(copying) => copying,
         Found::Nothing(columns) => {
@@ -52,11 +67,28 @@ pub(super) fn rewrite(
     };
     let statement =
         format!("ALTER TABLE {} {}ENCRYPTION = '{}'", table.quoted(), extra.clauses, direction.letter());
+    let mut statements = if is_locked { own_session::locking(table).to_vec() } else { Vec::new() };
+    statements.push(statement);
     let histograms = histograms(job, table)?;
-    match copy(job, table, &before, copying, &statement)? {
+    let mut ended = copy(job, table, &before, copying, &statements);
+    let mut after = None;
+    if let (Ok(Rewritten::Done), true) = (&ended, is_locked) {
+        match own_session::query_locked(job, table) {
+            Ok(definition) => after = Some(definition),
+            Err(e) => ended = Err(e),
+        }
+    }
+    if is_locked {
+        own_session::unlock(&mut job.work, &ended);
+    }
+    match ended? {
         Rewritten::Done => {}
         ended => return Ok(ended),
     }
+    let after = match after {
+        Some(after) => after,
+        None => Definition::query(&mut job.watch, table)?,
+    };
     if direction == Direction::Encrypt && !histograms.is_empty() {
         job.print_line(format_args!(
             "NOTE    {}: the server dropped the histograms of {}: MySQL keeps none of encrypted tables, because they hold values",
@@ -64,7 +96,7 @@ pub(super) fn rewrite(
             histograms.join(", ")
         ));
     }
-    look_again(job, table, &before, &extra, here, direction)
+    look_again(table, (&before, &after), &extra, here, direction)
 }
 
 /// Clauses that keep the table as it is.
@@ -128,14 +160,15 @@ fn has_row_format(job: &mut Job<'_>, table: &Table) -> Result<bool> {
     Ok(options.contains("row_format=") || options.contains("key_block_size="))
 }
 
-/// Runs the statement, as strictly as the server accepts it.
+/// Runs the statements, as strictly as the server accepts it.
 fn copy(
     job: &mut Job<'_>,
     table: &Table,
     before: &Definition,
     mut copying: Copying,
-    statement: &str,
+    statements: &[String],
 ) -> Result<Rewritten> {
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
     loop {
         copying.set(&mut job.work)?;
         // Without that mode the server drops a DATA DIRECTORY that it does not know.
@@ -145,7 +178,7 @@ fn copy(
                 return Ok(Rewritten::Failed(refusal::directory(&mut job.watch, &unknown)?));
             }
         }
-        let refused = match job.carry_out(&table.full_name(), statement, table.bytes) {
+        let refused = match job.carry_out_together(&table.full_name(), &statements, table.bytes) {
             Ok(Step::Done) => return Ok(Rewritten::Done),
             Ok(Step::Stopped) => return Ok(Rewritten::Stopped),
             Err(Error::Server(refused)) if refused.code != 0 => refused,
@@ -191,15 +224,13 @@ fn unknown_directories(job: &mut Job<'_>, before: &Definition) -> Result<Vec<Pat
 
 /// Compares the table, its partitions and files with what was asked for, and with what was there before.
 fn look_again(
-    job: &mut Job<'_>,
     table: &Table,
-    before: &Definition,
+    (before, after): (&Definition, &Definition),
     extra: &Extra,
     here: &DatadirAccess,
     direction: Direction,
 ) -> Result<Rewritten> {
-    let after = Definition::query(&mut job.watch, table)?;
-    let changes = before.changes(&after, &extra.announced);
+    let changes = before.changes(after, &extra.announced);
     if !changes.is_empty() {
         return Ok(Rewritten::Failed(refusal::changed(table, &changes)));
     }

@@ -105,10 +105,45 @@ pub(super) fn directory(session: &mut Session, directories: &[PathBuf]) -> Resul
 /// Returns what to do about stored generated columns whose values a copy would change.
 pub(super) fn generated(table: &Table, columns: &[String], direction: super::Direction) -> String {
     format!(
-        "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run {} in a session with the time_zone, sql_mode and lc_time_names in which the rows were written; or, if the new values are right, in any session",
+        "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run {} in a session with the time_zone, sql_mode and lc_time_names in which the rows were written (or, if the new values are right, in the server's defaults), but never with NO_BACKSLASH_ESCAPES, and all of it: without the lock and the flush, the server may use the settings of another session that has the table open",
         if columns.len() == 1 { "the stored generated column" } else { "the stored generated columns" },
         columns.join(", "),
-        pasteable(&format!("ALTER TABLE {} ENCRYPTION = '{}'", table.quoted(), direction.letter()))
+        by_hand(table, direction)
+    )
+}
+
+/// The statements that copy a table with its expressions as the session reads them.
+fn by_hand(table: &Table, direction: super::Direction) -> String {
+    let alter = format!("ALTER TABLE {} ENCRYPTION = '{}'", table.quoted(), direction.letter());
+    let all: Vec<String> = super::own_session::locking(table)
+        .iter()
+        .chain([&alter, &"UNLOCK TABLES".to_owned()])
+        .map(|statement| pasteable(statement).trim_end_matches(';').to_owned())
+        .collect();
+    all.join("; ") + ";"
+}
+
+/// Returns what to do about a table that the session cannot lock.
+pub(super) fn not_locked(refused: &ServerError) -> String {
+    const DENIED: [u16; 4] = [1044, 1142, 1227, 1370];
+    let way = if DENIED.contains(&refused.code) {
+        "Give this account SELECT and LOCK TABLES on it, and on the tables of its triggers and foreign keys, and RELOAD"
+    } else {
+        "If that is about its triggers or foreign keys, repair or drop them"
+    };
+    format!(
+        "it computes values, or has expressions with backslashes, and can be copied safely only by a session that has locked it and read its definition anew, which the server refuses: {}. Nothing was changed. {way}, then run this again",
+        refused.why
+    )
+}
+
+/// Returns what to do about a table with backslashes in the expressions of its indexes, if `mode` is the server's.
+pub(super) fn backslashes(mode: &str) -> String {
+    let others: Vec<&str> =
+        mode.split(',').filter(|mode| *mode != super::own_session::NO_BACKSLASH_ESCAPES).collect();
+    format!(
+        "the server's sql_mode has NO_BACKSLASH_ESCAPES, in which it reads the backslashes of this table's virtual columns or indexes otherwise than it stored them, and a copy would store the new reading or fill the indexes with other values. Nothing was changed. Run SET GLOBAL sql_mode = '{}' in the server, let the applications connect again, then run this again",
+        others.join(",")
     )
 }
 
@@ -126,17 +161,21 @@ pub(super) fn not_reached(spaces: &[&str], direction: super::Direction) -> Strin
     )
 }
 
-/// Returns what to do about a table that is another one after the rewrite.
+/// Returns what to do about a table that is another one after the rewrite. What was lost is named as it was, so that it can be
+/// compared; a statement is named only if it surely puts it back.
 pub(super) fn changed(table: &Table, changes: &[String]) -> String {
-    let back: Vec<String> = changes
+    const OPTIONS: [&str; 3] = ["ROW_FORMAT=", "KEY_BLOCK_SIZE=", "COMPRESSION="];
+    let lost: Vec<&str> = changes.iter().filter_map(|change| change.strip_prefix("lost ")).collect();
+    let back: Vec<String> = lost
         .iter()
-        .filter_map(|change| change.strip_prefix("lost "))
-        .map(|clause| match clause.starts_with("DATA DIRECTORY") {
-            true => format!("create the table anew with {clause} and copy its rows"),
-            false => pasteable(&format!("ALTER TABLE {} {clause}", table.quoted())),
-        })
+        .filter(|clause| OPTIONS.iter().any(|option| clause.starts_with(option)))
+        .map(|clause| pasteable(&format!("ALTER TABLE {} {clause}", table.quoted())))
         .collect();
-    let back = if back.is_empty() { String::new() } else { format!(". To put it back: {}", back.join("; ")) };
+    let back = match back.len() {
+        0 => ". Compare it with what was there before".to_owned(),
+        n if n == changes.len() => format!(". To put it back: {}", back.join("; ")),
+        _ => format!(". To put a part of it back: {}; compare the rest", back.join("; ")),
+    };
     format!(
         "the server rewrote it, but made {} in its definition: {}{back}",
         counted(changes.len(), "other change"),

@@ -4,6 +4,7 @@
 mod applications;
 mod biobank;
 mod broken;
+mod cached_expressions;
 mod command;
 mod connecting;
 mod connections;
@@ -29,6 +30,7 @@ pub use biobank::under_load;
 pub use broken::{
     what_is_broken_ends_nothing, what_is_in_use_ends_nothing, without_its_key_nothing_is_called_encrypted,
 };
+pub use cached_expressions::expressions_of_other_sessions_are_not_stored;
 pub use connecting::as_the_mysql_client;
 pub use connections::lost_connections;
 pub use definitions::stay_as_they_are;
