@@ -23,6 +23,12 @@ pub fn pasteable(statement: &str) -> String {
     if !statement.contains(is_hidden) {
         return statement.to_owned();
     }
+    let text = concatenated(statement.trim_end_matches(';'));
+    format!("SET @s = CONCAT({text}); PREPARE s FROM @s; EXECUTE s;")
+}
+
+/// A text as arguments of CONCAT, in which characters that cannot be seen are written in hexadecimal.
+pub fn concatenated(text: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut plain = String::new();
     let end = |plain: &mut String, parts: &mut Vec<String>| {
@@ -30,7 +36,7 @@ pub fn pasteable(statement: &str) -> String {
             parts.push(format!("'{}'", std::mem::take(plain).replace('\'', "''")));
         }
     };
-    for c in statement.trim_end_matches(';').chars() {
+    for c in text.chars() {
         // A backslash is an escape or not, as the SQL mode says.
         if is_hidden(c) || c == '\\' {
             end(&mut plain, &mut parts);
@@ -40,7 +46,7 @@ pub fn pasteable(statement: &str) -> String {
         }
     }
     end(&mut plain, &mut parts);
-    format!("SET @s = CONCAT({}); PREPARE s FROM @s; EXECUTE s;", parts.join(", "))
+    parts.join(", ")
 }
 
 /// `schema.table` as it is shown, and as `--only` takes it. A part that a pattern would read otherwise is in backticks.

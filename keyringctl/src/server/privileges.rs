@@ -2,7 +2,7 @@
 //! What the connected account may see of a server. The server leaves out of its lists what an account has no privilege on,
 //! and does not say so.
 
-use super::names::quoted;
+use super::names::{pasteable, quoted};
 use super::session::Session;
 use crate::error::{Error, Result, ServerError};
 use std::collections::BTreeSet;
@@ -138,7 +138,7 @@ impl Privileges {
     pub fn unseen_programs(&self) -> Option<String> {
         let has = |name: &str| self.global.contains(name) || self.global.contains("ALL PRIVILEGES");
         let sees = (has("SELECT") || has("SHOW_ROUTINE")) && has("EVENT");
-        (!sees).then(|| format!("GRANT SELECT, EVENT ON *.* TO {};", self.account))
+        (!sees).then(|| pasteable(&format!("GRANT SELECT, EVENT ON *.* TO {};", self.account)))
     }
 
     /// The statements that grant the account everything that it needs to look and does not have.
@@ -159,6 +159,7 @@ impl Privileges {
         }
         statements
             .extend(self.unreadable.iter().map(|table| format!("GRANT SELECT ON {table} TO {account};")));
+        let statements: Vec<_> = statements.iter().map(|statement| pasteable(statement)).collect();
         statements.join(" ")
     }
 
@@ -202,6 +203,11 @@ mod tests {
     #[test]
     fn what_is_missing_is_granted_in_statements_that_can_be_copied() {
         let none = privileges(&["GRANT USAGE ON *.* TO `u`@`%`"]);
+        let hidden = Privileges::parse("u\nv@h", &[]).grant();
+        assert!(
+            hidden.contains(" TO ''u', _utf8mb4 x'0a', 'v''@''h'''); PREPARE s FROM @s; EXECUTE s;"),
+            "{hidden}"
+        );
         let error = none.require().unwrap_err().to_string();
         let grant = "GRANT PROCESS, REPLICATION CLIENT, REPLICATION SLAVE, REFERENCES ON *.* TO 'o''dd@user'@'%.example.org';";
         assert!(error.ends_with(grant), "{error}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why MySQL refuses to encrypt a table, as `ALTER TABLE ... ENCRYPTION` would say, and what to do then.
 
-use crate::server::{Fault, Part, PartPlace, Table, pasteable, quoted};
+use crate::server::{Fault, Part, PartPlace, Table, concatenated, pasteable, quoted};
 
 /// Why MySQL refuses to rebuild a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +32,7 @@ impl Table {
         let drop = match fault {
             Fault::Missing(_) | Fault::Damaged(_) => {
                 let drop = pasteable(&format!("DROP TABLE {};", self.quoted()));
-                format!("; or, if its rows are not needed: {drop}")
+                format!("{}; or, if none of its rows are needed: {drop}", self.keeping_others())
             }
             Fault::NotOpened(_) | Fault::Unlisted(_) => String::new(),
         };
@@ -66,6 +66,63 @@ impl Table {
         Some(Obstacle { why, remedy })
     }
 
+    /// How to give up the partitions without files and keep the others: MySQL reads these when those are discarded.
+    fn keeping_others(&self) -> String {
+        let is_missing = |place: &PartPlace| matches!(place, PartPlace::Faulty(Fault::Missing(_)));
+        let is_kept = |place: &PartPlace| !matches!(place, PartPlace::Faulty(_) | PartPlace::Discarded);
+        if self.count(is_missing) == 0 || self.count(is_kept) == 0 {
+            return String::new();
+        }
+        let discard = format!(
+            "ALTER TABLE {} DISCARD PARTITION {} TABLESPACE;",
+            self.quoted(),
+            self.own_names(is_missing)
+        );
+        format!(
+            "; or, to lose the rows of the missing partitions and keep the others: {} then run keyringctl encrypt plan, which says how to go on",
+            pasteable(&discard)
+        )
+    }
+
+    /// The names of partitions, or of subpartitions, in such places, as statements take them.
+    fn own_names(&self, wanted: impl Fn(&PartPlace) -> bool) -> String {
+        let parts = self.parts.iter().filter(|part| wanted(&part.place));
+        let names = parts.filter_map(|part| part.name.as_deref()).map(|name| quoted(own_name(name)));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// How to copy the partitions that are not discarded into a new table that takes the place of this one. Nothing is
+    /// deleted. The values of invisible columns, zero dates and an id of 0 are copied as they are; the server computes
+    /// those of generated columns.
+    fn copying(&self) -> String {
+        let table = self.quoted();
+        // A name has at most 64 characters.
+        let sibling = |suffix: &str| {
+            let name: String = self.name.chars().take(60).chain(suffix.chars()).collect();
+            format!("{}.{}", quoted(&self.schema), quoted(&name))
+        };
+        let (new, old) = (sibling("_new"), sibling("_old"));
+        let kept = self.own_names(|place| *place != PartPlace::Discarded);
+        let columns = format!(
+            "SET @c = (SELECT GROUP_CONCAT('`', REPLACE(COLUMN_NAME, '`', '``'), '`' SEPARATOR ', ') FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = CONCAT({}) AND TABLE_NAME = CONCAT({}) AND GENERATION_EXPRESSION = '');",
+            concatenated(&self.schema),
+            concatenated(&self.name)
+        );
+        let insert = format!(
+            "SET @s = CONCAT({}, @c, ') SELECT ', @c, {}); PREPARE s FROM @s; EXECUTE s;",
+            concatenated(&format!("INSERT INTO {new} (")),
+            concatenated(&format!(" FROM {table} PARTITION ({kept})"))
+        );
+        format!(
+            "copy the rest into a new table, while nothing writes to it; go on only when a step has worked. (1) SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', SESSION group_concat_max_len = 1048576; {} {columns} {insert} (2) {} (3) Only if both counts are equal: {} (4) MySQL copies no triggers, AUTO_INCREMENT and DATA DIRECTORY to the new table: compare SHOW CREATE TABLE and SHOW TRIGGERS of both, and add what is missing. (5) When the new table has all that is needed, drop {old} and run keyringctl encrypt apply",
+            pasteable(&format!("CREATE TABLE {new} LIKE {table};")),
+            pasteable(&format!(
+                "SELECT (SELECT COUNT(*) FROM {table} PARTITION ({kept})) AS old_rows, (SELECT COUNT(*) FROM {new}) AS new_rows;"
+            )),
+            pasteable(&format!("RENAME TABLE {table} TO {old}, {new} TO {table};")),
+        )
+    }
+
     /// MySQL rebuilds no table of which a partition is discarded.
     fn partly_discarded(&self) -> Option<Obstacle> {
         let gone = names(self, |place| *place == PartPlace::Discarded);
@@ -82,9 +139,6 @@ impl Table {
         let mut all = self.parts.iter().filter_map(|part| part.name.as_deref());
         let is_subpartition = all.any(|name| own_name(name) != name);
         let table = self.quoted();
-        // A name has at most 64 characters.
-        let new: String = self.name.chars().take(60).chain("_new".chars()).collect();
-        let new = format!("{}.{}", quoted(&self.schema), quoted(&new));
         let drop = if is_subpartition {
             String::new()
         } else {
@@ -103,15 +157,9 @@ impl Table {
                 gone.join(", "),
             ),
             remedy: format!(
-                "import them: put the files in place and run {}{drop} Otherwise copy the rest into a new table: {} {} then recreate its triggers, {} {} and run keyringctl encrypt apply",
+                "import them: put the files in place and run {}{drop} Otherwise {}",
                 self.import(self.discarded()),
-                pasteable(&format!("CREATE TABLE {new} LIKE {table};")),
-                pasteable(&format!(
-                    "INSERT INTO {new} SELECT * FROM {table} PARTITION ({});",
-                    kept.join(", ")
-                )),
-                pasteable(&format!("DROP TABLE {table};")),
-                pasteable(&format!("RENAME TABLE {new} TO {table};")),
+                self.copying()
             ),
         })
     }

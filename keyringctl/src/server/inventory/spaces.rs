@@ -82,7 +82,11 @@ impl Fault {
     /// What to do so that the server can use it.
     pub fn remedy(&self) -> String {
         match self {
-            Fault::Missing(path) | Fault::Damaged(path) => {
+            Fault::Missing(path) => format!(
+                "mysqld may still have the deleted file open: if SELECT returns rows, dump them now with mysqldump, before any restart and any other step, which destroy them. Otherwise restore {} from a backup and restart the server",
+                path.shown()
+            ),
+            Fault::Damaged(path) => {
                 format!("restore {} from a backup and restart the server", path.shown())
             }
             Fault::NotOpened(_) => {

@@ -27,7 +27,7 @@ impl FileRemedies<'_> {
         use DataFileKind as File;
         // The server names the file of a discarded tablespace too.
         if kind == File::Table
-            && let Some(remedy) = self.discarded(path, reported)
+            && let Some(remedy) = self.discarded(path, reported).or_else(|| self.refused(path))
         {
             return Some(remedy);
         }
@@ -108,6 +108,12 @@ impl FileRemedies<'_> {
                 table.import(std::iter::once(part))
             ),
         })
+    }
+
+    /// The file of a table that MySQL refuses to rebuild.
+    fn refused(&self, path: &Path) -> Option<String> {
+        let table = self.table(path).filter(|table| table.obstacle().is_some())?;
+        Some(format!("do what is said about the table {}", table.full_name()))
     }
 
     /// The file of a table of an engine other than InnoDB.
