@@ -6,7 +6,7 @@ use super::doublewrite::{self, SpaceKeys};
 use super::file_report::{DataFileKind, FileReport, FileState};
 use super::info::{SpaceKey, TRANSFER_FILE};
 use super::keys::{MasterKeys, NoKeys};
-use super::logs::{judge_binlog, judge_redo};
+use super::logs::{self, judge_binlog, judge_redo};
 use super::names::{UNPREPARED, is_wrapped};
 use super::read::DataFile;
 use super::space::{self, Depth, How};
@@ -65,6 +65,8 @@ struct Checker<'a> {
     depth: Depth,
     /// The files of each redo log, by their directory.
     redo: BTreeMap<PathBuf, Vec<PathBuf>>,
+    /// All changes up to this LSN are in the tablespaces' files.
+    flushed: u64,
     spaces: Mutex<SpaceKeys>,
 }
 
@@ -85,7 +87,8 @@ pub fn check(
             _ => {}
         }
     }
-    let check = Checker { found, keys, depth, redo, spaces: Mutex::new(spaces) };
+    let flushed = flushed(&redo);
+    let check = Checker { found, keys, depth, redo, flushed, spaces: Mutex::new(spaces) };
     let (late, first): (Vec<_>, Vec<_>) = (0..found.files.len())
         .partition(|i| found.files.get(*i).is_some_and(|f| f.1 == DataFileKind::Doublewrite));
     let mut done = 0;
@@ -109,6 +112,11 @@ pub fn check(
     let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, DataFileKind::Directory, e));
     let others = found.not_checked.iter().map(|(path, why)| not_checked(path, why));
     reports.into_values().chain(unreadable).chain(others).collect()
+}
+
+/// Returns up to which LSN all changes are in the tablespaces: the checkpoint of the redo log, or everything without a log.
+fn flushed(redo: &BTreeMap<PathBuf, Vec<PathBuf>>) -> u64 {
+    redo.values().map(|files| logs::checkpoint(files).unwrap_or(0)).min().unwrap_or(u64::MAX)
 }
 
 fn directory(path: &Path) -> PathBuf {
@@ -167,7 +175,12 @@ impl Checker<'_> {
 
     fn judge_space(&self, source: &DataFile, path: &Path, kind: DataFileKind) -> io::Result<FileVerdict> {
         let mut kept = Ok(());
-        let how = How { keys: self.keys, transfer_key: &|| transfer_key(path), depth: self.depth };
+        let how = How {
+            keys: self.keys,
+            transfer_key: &|| transfer_key(path),
+            depth: self.depth,
+            flushed: self.flushed,
+        };
         let verdict = space::judge(source, kind, &how, &mut |space| {
             let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
             kept = spaces.keep(&space);

@@ -9,6 +9,7 @@ use super::page::{self, Checksum, NUMBER, PageForm, SPACE};
 use super::page0::Page0;
 use super::read::DataFile;
 use std::io;
+use std::path::Path;
 
 /// Bytes at the beginning of a file that are needed.
 pub(super) const FRONT: usize = MAX_PAGE;
@@ -87,6 +88,12 @@ pub(super) fn start(source: &DataFile) -> io::Result<Option<u64>> {
         }
     }
     Ok(None)
+}
+
+/// Whether a file begins like one with data. One that cannot be read is taken for what its name says.
+pub(super) fn holds_data(path: &Path) -> bool {
+    let front = DataFile::open(path).and_then(|file| file.read(0, FRONT));
+    front.is_ok_and(|front| matches!(Contents::of(&front), Contents::Data(_)))
 }
 
 /// Whether a file that is named like a text log is one.

@@ -12,9 +12,14 @@ use super::redo;
 use serde::Serialize;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes that are read at once: a multiple of every page size and block size.
 const AT_ONCE: usize = 16 * MAX_PAGE;
+
+/// How often a page that a server may be writing is read, and the pause between.
+const READINGS: usize = 3;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The number of pages, or of blocks of the redo log, by their form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -26,6 +31,8 @@ pub struct FormCounts {
     pub clear: u64,
     /// Never written.
     pub empty: u64,
+    /// Neither encrypted nor with the right number and checksum: nothing can be said of what they hold.
+    pub damaged: u64,
 }
 
 /// Counts the pages of a tablespace, without its first one, or the blocks of a redo log file. Returns `None` for other files.
@@ -35,25 +42,50 @@ pub struct FormCounts {
 pub fn count_forms(path: &Path, kind: DataFileKind) -> io::Result<Option<FormCounts>> {
     match kind {
         DataFileKind::Table | DataFileKind::General | DataFileKind::Dictionary | DataFileKind::Undo => {
-            count_pages(&DataFile::open(path)?, page::form).map(Some)
+            count_pages(&DataFile::open(path)?, page::form, true).map(Some)
         }
-        DataFileKind::System => count_pages(&DataFile::open(path)?, form_in_system).map(Some),
+        DataFileKind::System => count_pages(&DataFile::open(path)?, form_in_system, false).map(Some),
         DataFileKind::Redo => count_blocks(&DataFile::open(path)?).map(Some),
         _ => Ok(None),
     }
 }
 
-fn count_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm) -> io::Result<FormCounts> {
+/// Counts pages. `checked`: whether unencrypted ones must have the right number and checksum.
+fn count_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm, checked: bool) -> io::Result<FormCounts> {
     let front = source.read(0, DEFAULT_PAGE)?;
-    let size = page0::geometry(&front).map_or(DEFAULT_PAGE, |g| g.physical);
+    let geometry = page0::geometry(&front).ok();
+    let size = geometry.map_or(DEFAULT_PAGE, |g| g.physical);
+    let is_whole =
+        |page: &[u8], number| geometry.is_some_and(|geometry| page::is_whole(page, number, geometry));
     let mut forms = FormCounts::default();
-    // Page 0 is never encrypted, and contains no rows.
-    let mut first = true;
+    let mut doubtful = Vec::new();
+    let mut number = 0;
     each_part(source, 0, size, &mut |page| {
-        if !std::mem::take(&mut first) {
-            forms.count(form(page));
+        // Page 0 is never encrypted, and contains no rows.
+        if number > 0 {
+            match form(page) {
+                PageForm::Clear if checked && !is_whole(page, number) => doubtful.push(number),
+                form => forms.count(form),
+            }
         }
+        number += 1;
     })?;
+    // A page that was being written is complete another time.
+    for number in doubtful {
+        let again = || source.read(u64::from(number) * size as u64, size);
+        let mut page = again()?;
+        for _ in 1..READINGS {
+            if form(&page) != PageForm::Clear || is_whole(&page, number) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            page = again()?;
+        }
+        match form(&page) {
+            PageForm::Clear if !is_whole(&page, number) => forms.damaged += 1,
+            form => forms.count(form),
+        }
+    }
     Ok(forms)
 }
 
@@ -164,9 +196,14 @@ mod tests {
     fn pages_and_blocks_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.ibd");
-        let pages = [page(8, 0), page(15, 1), page(TYPE_INDEX, 1), vec![0; DEFAULT_PAGE]];
-        std::fs::write(&path, pages.concat()).unwrap();
-        let wanted = FormCounts { encrypted: 1, clear: 1, empty: 1 };
+        let mut clear = page(TYPE_INDEX, 1);
+        put(&mut clear, NUMBER, &[0, 0, 0, 2]);
+        crate::tablespace::samples::seal(&mut clear);
+        let pages = [page(8, 0), page(15, 1), clear.clone(), vec![0; DEFAULT_PAGE], vec![7; DEFAULT_PAGE]];
+        // Page 2 in the place of page 5.
+        let pages = [&pages.concat()[..], &clear].concat();
+        std::fs::write(&path, pages).unwrap();
+        let wanted = FormCounts { encrypted: 1, clear: 1, empty: 1, damaged: 2 };
         assert_eq!(count_forms(&path, DataFileKind::Table).unwrap(), Some(wanted));
         assert_eq!(count_forms(&path, DataFileKind::Temporary).unwrap(), None);
 
@@ -184,7 +221,7 @@ mod tests {
                 log.extend(block);
             }
             std::fs::write(&path, log).unwrap();
-            let FormCounts { encrypted, clear, empty } =
+            let FormCounts { encrypted, clear, empty, .. } =
                 count_forms(&path, DataFileKind::Redo).unwrap().unwrap();
             (encrypted, clear, empty)
         };

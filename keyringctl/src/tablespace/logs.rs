@@ -16,6 +16,15 @@ const BLOCKS: u64 = 64;
 /// How many blocks are read at once if all are read.
 const AT_ONCE: usize = 2048;
 
+/// Returns the newest checkpoint of a redo log, an LSN.
+pub(super) fn checkpoint(files: &[PathBuf]) -> Option<u64> {
+    let of_file = |path: &PathBuf| {
+        let front = DataFile::open(path).ok()?.read(0, redo::FRONT).ok()?;
+        RedoHeader::parse(&front).ok()??.checkpoint
+    };
+    files.iter().filter_map(of_file).max()
+}
+
 /// Judges a file of the redo log. `files` are all files of that log, including this one.
 ///
 /// # Errors

@@ -15,17 +15,19 @@
 //! it needs, which page proves it, and whether it contains unencrypted data that MySQL could encrypt.
 //!
 //! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files by
-//! their `names`, `contents` tells what is in those of unknown names, and `read` reads them.
-//! `space`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key, `sample` only some. Nothing here
+//! their `names`, `backup` what backup tools say of them, `contents` tells what is in those of unknown names, and `read` reads them.
+//! `space`, `clear`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key, `sample` only some. Nothing here
 //! trusts a byte of a file. Tablespace keys are in locked memory, and decrypted pages are wiped after use.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod backup;
 mod binlog;
 mod bytes;
 mod check;
+mod clear;
 mod contents;
 mod doublewrite;
 mod file_report;

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 // Offsets in a page.
 const CHECKSUM: usize = 0;
 pub(super) const NUMBER: usize = 4;
-const LSN: usize = 16;
+pub(super) const LSN: usize = 16;
 pub(super) const TYPE: usize = 24;
 const VARIOUS: usize = 26;
 const ALGORITHM: usize = 27;
@@ -139,6 +139,18 @@ fn crc_of_swapped(page: &[u8], part: std::ops::Range<usize>) -> Option<u32> {
         crc32c::crc32c_append(crc, &word)
     });
     Some(crc32c::crc32c_append(crc, page.get(words.end..part.end)?))
+}
+
+/// Whether an unencrypted page is as it was written: it has the given number, and its checksum is right.
+pub(super) fn is_whole(page: &[u8], number: u32, geometry: Geometry) -> bool {
+    let Some(page) = part(page, 0, geometry.physical) else { return false };
+    if be32(page, NUMBER) != Some(number) {
+        return false;
+    }
+    // The checksum of a page that was compressed to leave a hole is that of the whole page.
+    let whole =
+        || decompress(page, geometry.logical).is_some_and(|whole| sum(&whole, false) != Checksum::Bad);
+    sum(page, geometry.zip) != Checksum::Bad || be16(page, TYPE) == Some(TYPE_COMPRESSED) && whole()
 }
 
 /// Computes InnoDB's own hash of bytes.

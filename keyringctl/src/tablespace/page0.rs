@@ -7,7 +7,7 @@
 //! (1 encrypts, 2 decrypts) and the last completed page. Page 0 itself is never encrypted.
 //! Source of the facts: MySQL's storage/innobase/include/fsp0fsp.h and fsp0types.h, and files of MySQL 9.7.4.
 
-use super::bytes::{be16, be32, is_zero, part};
+use super::bytes::{be16, be32, be64, is_zero, part};
 use super::geometry::Geometry;
 use super::info::{EncryptionInfo, MAX_LEN, unknown_kind};
 use super::page::{self, Checksum, PageForm};
@@ -58,6 +58,8 @@ pub(super) struct Page0 {
     pub unknown: Option<&'static str>,
     pub change: Conversion,
     pub sum: Checksum,
+    /// The LSN of its newest change.
+    pub lsn: u64,
 }
 
 /// Returns the page sizes from the first [`FRONT`] bytes.
@@ -139,6 +141,7 @@ impl Page0 {
             unknown,
             change,
             sum,
+            lsn: be64(page, page::LSN).ok_or(SHORT)?,
         })
     }
 }

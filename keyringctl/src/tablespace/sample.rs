@@ -66,7 +66,7 @@ mod tests {
             std::fs::write(file.path(), pages.concat()).unwrap();
             let sampled = sample(file.path()).unwrap();
             assert!(!sampled.converting);
-            let FormCounts { encrypted, clear, empty } = sampled.forms;
+            let FormCounts { encrypted, clear, empty, .. } = sampled.forms;
             (encrypted, clear, empty)
         };
         let mut pages = vec![page(8), page(ENCRYPTED), vec![0; DEFAULT_PAGE]];

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Judges one tablespace: checks its first page, unwraps its key, and decrypts pages with it.
 
+use super::bytes::be32;
+use super::clear::{self, AT_ONCE, MOST_BAD};
 use super::file_report::{DataFileKind, FileState, PageCounts};
 use super::geometry::{Geometry, MAX_PAGE};
 use super::info::SpaceKey;
@@ -26,10 +28,6 @@ const FIRST: usize = 16 * 1024;
 /// How many pages are checked to find an encrypted one: `NEAR` at the beginning, then `SPREAD` over the whole file.
 const NEAR: u32 = 40;
 const SPREAD: u32 = 64;
-/// The search stops after this many pages that cannot be decrypted.
-const MOST_BAD: usize = 4;
-/// Pages that are read at once if all are read.
-const AT_ONCE: u32 = 32;
 const NO_CHECKSUM: &str = "its pages have no checksums to show whether they were decrypted correctly";
 
 /// A tablespace whose key is known, for copies of its pages in other files.
@@ -45,6 +43,8 @@ pub(super) struct How<'a> {
     /// Reads the transfer key beside it, if it has one.
     pub transfer_key: &'a dyn Fn() -> io::Result<Option<SpaceKey>>,
     pub depth: Depth,
+    /// All changes up to this LSN are in the tablespaces' files.
+    pub flushed: u64,
 }
 
 /// Judges a tablespace and passes its key to `opened`.
@@ -65,9 +65,7 @@ pub(super) fn judge(
         // A further file that has not been used yet.
         return Ok(FileVerdict::new(kind, FileState::Empty));
     }
-    if kind == DataFileKind::System
-        && super::bytes::be32(&front, page::NUMBER).is_some_and(|number| number > 0)
-    {
+    if kind == DataFileKind::System && be32(&front, page::NUMBER).is_some_and(|number| number > 0) {
         // Only the first file of the system tablespace has a header.
         return Ok(FileVerdict::new(kind, FileState::NotEncrypted));
     }
@@ -124,6 +122,9 @@ fn judge_page0(
         }
         let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
         verdict.in_clear = fixed_size;
+        if how.depth == Depth::EveryPage && kind != DataFileKind::Temporary {
+            clear::check(source, page0, limit(page0, pages), &mut verdict)?;
+        }
         return Ok(verdict);
     };
     let mut verdict = FileVerdict::new(kind, FileState::Opened);
@@ -156,6 +157,9 @@ fn judge_page0(
     };
     let space = Space { source, page0, key: &key, limit: limit(page0, pages) };
     space.prove_to(how.depth, &mut verdict)?;
+    if fixed_size && page0.lsn <= how.flushed {
+        space.check_first(&mut verdict)?;
+    }
     match page0.change {
         Conversion::None => {}
         Conversion::Encrypting(done) => {
@@ -229,15 +233,23 @@ impl Space<'_> {
         // Begin with the first pages of tables; pages 1 and 2 describe the tablespace.
         let near = [4, 3].into_iter().chain(5..NEAR).chain([2, 1]);
         let spread = (0..SPREAD).map(|i| NEAR + (u64::from(i) * u64::from(used) / u64::from(SPREAD)) as u32);
-        let mut bad: Vec<u32> = Vec::new();
+        let (mut bad, mut broken): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         let (mut clear, mut checked, mut unproved) = (0, 0, 0);
         for number in near.chain(spread).filter(|number| *number < used) {
             let page = self.source.read(u64::from(number) * size as u64, size)?;
             checked += 1;
             let proof = match page::form(&page) {
                 PageForm::Empty => continue,
-                PageForm::Clear => {
+                PageForm::Clear if page::is_whole(&page, number, self.page0.geometry) => {
                     clear += 1;
+                    continue;
+                }
+                PageForm::Clear => {
+                    verdict.saw(&page);
+                    broken.push(number);
+                    if broken.len() >= MOST_BAD {
+                        break;
+                    }
                     continue;
                 }
                 PageForm::Encrypted => self.opens(&page, number),
@@ -262,11 +274,32 @@ impl Space<'_> {
             verdict.in_clear = true;
             verdict.note(format!("{clear} of {checked} checked pages are unencrypted"));
         }
+        if !broken.is_empty() {
+            verdict.broken_pages(&broken);
+        }
         match (&bad[..], verdict.checked_page) {
             ([], Some(_)) => {}
+            ([], None) if !broken.is_empty() => {}
             ([], None) if unproved > 0 => verdict.note(NO_CHECKSUM),
             ([], None) => verdict.note(format!("none of the {checked} checked pages is encrypted")),
             (bad, good) => verdict.bad_pages(bad, good),
+        }
+        Ok(())
+    }
+
+    /// Checks that the pages are there which the server writes when it creates a tablespace.
+    fn check_first(&self, verdict: &mut FileVerdict) -> io::Result<()> {
+        let size = self.page0.geometry.physical;
+        let used = self.limit.min(self.page0.free_limit);
+        for number in (1..=2).filter(|number| *number < used) {
+            let page = self.source.read(u64::from(number) * size as u64, size)?;
+            if page::form(&page) == PageForm::Empty {
+                verdict.state = FileState::Damaged;
+                verdict.note(format!(
+                    "its page {number} is empty, which no tablespace's is: it was lost or overwritten"
+                ));
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -275,7 +308,7 @@ impl Space<'_> {
     fn prove_all(&self, verdict: &mut FileVerdict) -> io::Result<()> {
         let size = self.page0.geometry.physical;
         let mut counts = PageCounts::default();
-        let mut bad: Vec<u32> = Vec::new();
+        let (mut bad, mut broken): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         for first in (0..self.limit).step_by(AT_ONCE as usize) {
             let pages = self.source.read(u64::from(first) * size as u64, size * AT_ONCE as usize)?;
             for (number, page) in
@@ -287,9 +320,27 @@ impl Space<'_> {
                         counts.empty += 1;
                         continue;
                     }
-                    PageForm::Clear => {
+                    PageForm::Clear if page::is_whole(page, number, self.page0.geometry) => {
                         counts.clear += 1;
                         continue;
+                    }
+                    PageForm::Clear => {
+                        let page = again()?;
+                        match page::form(&page) {
+                            PageForm::Clear if page::is_whole(&page, number, self.page0.geometry) => {
+                                counts.clear += 1;
+                                continue;
+                            }
+                            PageForm::Encrypted => self.opens(&page, number),
+                            _ => {
+                                counts.damaged += 1;
+                                verdict.saw(&page);
+                                if broken.len() < MOST_BAD {
+                                    broken.push(number);
+                                }
+                                continue;
+                            }
+                        }
                     }
                     PageForm::Encrypted => match self.opens(page, number) {
                         // A page that was being written is complete the second time.
@@ -319,6 +370,9 @@ impl Space<'_> {
         verdict.in_clear |= counts.clear > 0;
         if counts.clear > 0 {
             verdict.note(format!("{} of its pages are unencrypted", counts.clear));
+        }
+        if !broken.is_empty() {
+            verdict.broken_pages(&broken);
         }
         if !bad.is_empty() {
             verdict.bad_pages(&bad, verdict.checked_page);

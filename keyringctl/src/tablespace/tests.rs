@@ -144,8 +144,6 @@ fn every_flipped_byte_of_a_data_page_is_noticed() {
     flip("t.ibd", &table(), 4 * PAGE..5 * PAGE, &SampleKeys::all(), |at, report| {
         let in_page = at - 4 * PAGE;
         match in_page {
-            // The type: the page is not taken for an encrypted one.
-            24 | 25 => assert!(report.checked_page.is_none(), "byte {in_page}: {report:?}"),
             // Nothing is there for pages of this type.
             26 | 27 | 30..34 => assert_eq!(report.state, FileState::Opened, "byte {in_page}: {report:?}"),
             _ => assert_eq!(report.state, FileState::Damaged, "byte {in_page}: {report:?}"),
@@ -182,7 +180,11 @@ fn a_tablespace_that_is_being_encrypted_is_partly_unencrypted() {
     }
     // An unencrypted page in a tablespace of which more than the first encrypted page is checked.
     let mut file = table();
-    file[2 * PAGE + 100] = 1;
+    let page2 = &mut file[2 * PAGE..3 * PAGE];
+    page2.fill(0);
+    page2[7] = 2;
+    page2[100] = 1;
+    seal(page2);
     let report = judge("undo_001", &file, &SampleKeys::all());
     assert_eq!(
         (report.state, report.checked_page, report.in_clear),
@@ -190,8 +192,62 @@ fn a_tablespace_that_is_being_encrypted_is_partly_unencrypted() {
         "{report:?}"
     );
     let every = Dir::with("t.ibd", &file).check(&SampleKeys::all(), Depth::EveryPage).remove(0);
-    let counts = PageCounts { encrypted: 1, clear: 1, empty: 4, ..PageCounts::default() };
+    let counts = PageCounts { encrypted: 2, clear: 1, empty: 3, ..PageCounts::default() };
     assert_eq!((every.pages, every.in_clear), (Some(counts), true));
+}
+
+#[test]
+fn pages_that_the_server_did_not_write_are_damage() {
+    let all = SampleKeys::all();
+    let every = |name: &str, file: &[u8]| Dir::with(name, file).check(&all, Depth::EveryPage).remove(0);
+    // Bytes of anything else, and a page of the right form from another place.
+    let mut elsewhere = vec![0; PAGE];
+    elsewhere[7] = 9;
+    elsewhere[100] = 1;
+    seal(&mut elsewhere);
+    let mut unencrypted = table();
+    unencrypted[56] &= !0x20;
+    unencrypted[INFO..INFO + 115].fill(0);
+    seal(&mut unencrypted[..PAGE]);
+    for other in [vec![7; PAGE], elsewhere] {
+        for name in ["t.ibd", "mysql.ibd", "undo_001"] {
+            let mut file = table();
+            file[3 * PAGE..4 * PAGE].copy_from_slice(&other);
+            let report = every(name, &file);
+            assert_eq!((report.state, report.in_clear), (FileState::Damaged, false), "{report:?}");
+            assert_eq!(report.pages.unwrap().damaged, 1);
+        }
+        for name in ["t.ibd", "ibdata1"] {
+            let mut file = unencrypted.clone();
+            assert_eq!(every(name, &file).state, FileState::NotEncrypted);
+            file[3 * PAGE..4 * PAGE].copy_from_slice(&other);
+            assert_eq!(every(name, &file).state, FileState::Damaged);
+        }
+    }
+    // Pages 1 and 2 are in every tablespace, unless the redo log still has them.
+    let mut lost = table();
+    lost[PAGE..].fill(0);
+    for depth in [Depth::OnePage, Depth::EveryPage] {
+        let dir = Dir::with("t.ibd", &lost);
+        assert_eq!(dir.check(&all, depth)[0].state, FileState::Damaged);
+        let mut log = redo();
+        dir.put("#ib_redo75", &log);
+        assert_eq!(dir.check(&all, depth)[1].state, FileState::Damaged);
+        for at in [512, 3 * 512] {
+            log[at..at + 512].fill(0);
+        }
+        dir.put("#ib_redo75", &log);
+        assert_eq!(dir.check(&all, depth)[1].state, FileState::Opened);
+    }
+}
+
+#[test]
+fn contents_count_more_than_a_name_without_data() {
+    for name in ["t.frm", "t.cfg", "ca.pem", "xtrabackup_info"] {
+        assert_eq!(judge(name, &table(), &SampleKeys::all()).state, FileState::Opened, "{name}");
+        assert_eq!(judge(name, BINLOG, &SampleKeys::default()).state, FileState::KeyMissing, "{name}");
+        assert_eq!(Dir::with(name, b"anything else").check(&SampleKeys::all(), Depth::OnePage), []);
+    }
 }
 
 #[test]

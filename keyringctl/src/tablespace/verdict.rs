@@ -65,6 +65,16 @@ impl FileVerdict {
         });
     }
 
+    /// Records that these unencrypted pages are not as they were written.
+    pub(super) fn broken_pages(&mut self, broken: &[u32]) {
+        self.state = FileState::Damaged;
+        let broken: Vec<_> = broken.iter().map(u32::to_string).collect();
+        let broken = broken.join(", ");
+        self.note(format!(
+            "damaged pages, for example {broken}: they are not encrypted, and their checksum or page number is wrong"
+        ));
+    }
+
     /// Adds bytes that were read to the checksum.
     pub(super) fn saw(&mut self, bytes: &[u8]) {
         self.seen = crc32c::crc32c_append(self.seen, bytes);

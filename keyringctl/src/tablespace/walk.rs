@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Finds the files of a data directory that contain data. Every other file is counted, or listed as not checked.
 
+use super::backup::{self, CHECKPOINTS, LOG, is_applied, is_prepared};
+use super::contents;
 use super::file_report::DataFileKind;
 use super::names::{Named, UNPREPARED, named};
 use std::collections::HashSet;
@@ -26,6 +28,7 @@ pub struct DataFiles {
 
 const LINK: &str = "it is a symbolic link to what is not below the directories that are read";
 const DANGLING: &str = "it is a symbolic link to something that is not there";
+const PIPE: &str = "it is a pipe or a socket with the name of a file that holds data";
 const DEVICE: &str = "it is a device";
 const ELSEWHERE: &str = "it names a table's file that is not below the directories that are read";
 
@@ -115,7 +118,8 @@ impl Walk {
         match kind {
             _ if kind.is_dir() => return Some(path),
             _ if kind.is_file() => self.file(path, meta.len()),
-            _ if holds_nothing(kind) => self.found.no_data += 1,
+            _ if holds_nothing(kind, &path) => self.found.no_data += 1,
+            _ if kind.is_fifo() || kind.is_socket() => self.found.not_checked.push((path, PIPE)),
             _ => self.found.not_checked.push((path, DEVICE)),
         }
         None
@@ -124,10 +128,18 @@ impl Walk {
     fn file(&mut self, path: PathBuf, len: u64) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match named(&name) {
-            Named::NoData => self.found.no_data += 1,
-            Named::Data(DataFileKind::Redo) if name == "xtrabackup_logfile" && is_prepared(&path) => {
-                self.found.no_data += 1
+            Named::NoData if name == CHECKPOINTS => match backup::why_unprepared(&path) {
+                Some(why) => self.found.not_checked.push((path, why)),
+                None => self.found.no_data += 1,
+            },
+            // Its contents count if they are those of a file with data.
+            Named::NoData if len > 0 && contents::holds_data(&path) => {
+                self.found.files.push((path, DataFileKind::Other))
             }
+            Named::NoData => self.found.no_data += 1,
+            Named::Data(DataFileKind::Redo) if name == LOG && is_prepared(&path) => self.found.no_data += 1,
+            // It is the redo log of a backup until that is prepared, and then it is not empty.
+            Named::Data(DataFileKind::Redo) if name == LOG && len == 0 => self.found.no_data += 1,
             Named::Data(kind) => self.found.files.push((path, kind)),
             _ if len == 0 => self.found.no_data += 1,
             Named::NotChecked(UNPREPARED) if is_applied(&path) => self.found.no_data += 1,
@@ -149,7 +161,7 @@ impl Walk {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             match fs::metadata(&to) {
                 Ok(meta) if self.seen.contains(&(meta.dev(), meta.ino())) => {}
-                Ok(meta) if holds_nothing(meta.file_type()) => self.found.no_data += 1,
+                Ok(meta) if holds_nothing(meta.file_type(), &path) => self.found.no_data += 1,
                 _ if named(&name) == Named::NoData => self.found.no_data += 1,
                 Err(e) if e.kind() == io::ErrorKind::NotFound && why == LINK => {
                     self.found.not_checked.push((path, DANGLING))
@@ -160,24 +172,10 @@ impl Walk {
     }
 }
 
-/// Whether it is a socket or a pipe.
-fn holds_nothing(kind: FileType) -> bool {
-    kind.is_socket() || kind.is_fifo()
-}
-
-/// Whether XtraBackup has applied its log, which is beside this file.
-fn is_prepared(log: &Path) -> bool {
-    fs::read_to_string(log.with_file_name("xtrabackup_checkpoints")).is_ok_and(|text| {
-        let kind = text.lines().find_map(|line| line.strip_prefix("backup_type"));
-        kind.is_some_and(|kind| kind.trim_start_matches([' ', '=']).trim_end() == "full-prepared")
-    })
-}
-
-/// Whether MySQL Enterprise Backup has applied its log, which is in the backup's directory `datadir`.
-fn is_applied(log: &Path) -> bool {
-    let backup = log.parent().and_then(Path::parent).unwrap_or(log);
-    fs::read_to_string(backup.join("meta/backup_variables.txt"))
-        .is_ok_and(|text| text.lines().any(|line| line.trim() == "apply_log_done=1"))
+/// Whether it is a socket or a pipe, and not in the place of a file with data.
+fn holds_nothing(kind: FileType, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    (kind.is_socket() || kind.is_fifo()) && matches!(named(&name), Named::NoData | Named::Unknown)
 }
 
 #[cfg(test)]
@@ -222,6 +220,12 @@ mod tests {
         symlink("/nowhere/at/all", root.join("gone")).unwrap();
         symlink("/nowhere/ca.pem", root.join("ca.pem")).unwrap();
         symlink("/dev/null", root.join("raw")).unwrap();
+        let pipe = |name: &str| {
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, root.join(name), kind, 0o600.into(), 0).unwrap();
+        };
+        ["f.ibd", "pipe"].into_iter().for_each(pipe);
+        symlink("f.ibd", root.join("linked.ibd")).unwrap();
         fs::write(root.join("debian-8.4.flag"), "").unwrap();
         fs::write(root.join("anything"), "").unwrap();
         fs::write(root.join("t.ibd.zst"), "").unwrap();
@@ -236,13 +240,14 @@ mod tests {
             .map(|(p, why)| (p.strip_prefix(root).unwrap().to_str().unwrap(), *why))
             .collect();
         let wanted = [
+            ("f.ibd", PIPE),
             ("gone", DANGLING),
             ("old.isl", ELSEWHERE),
             ("raw", LINK),
             ("u.ibd.zst", super::super::names::COMPRESSED),
         ];
         assert_eq!(listed, wanted);
-        assert_eq!((found.no_data, names(&found)), (5, vec!["here.ibd".to_owned()]), "{found:?}");
+        assert_eq!((found.no_data, names(&found)), (6, vec!["here.ibd".to_owned()]), "{found:?}");
     }
 
     #[test]
@@ -253,9 +258,12 @@ mod tests {
         fs::create_dir_all(at("datadir")).unwrap();
         fs::write(at("datadir/xtrabackup_logfile"), "x").unwrap();
         fs::write(at("datadir/ibbackup_logfile"), "x").unwrap();
-        for (kind, applied, logs, not_checked) in
-            [("full-backuped", "0", 1, 1), ("log-applied", "0", 1, 1), ("full-prepared", "1", 0, 0)]
-        {
+        for (kind, applied, logs, not_checked) in [
+            ("full-backuped", "0", 1, 1),
+            ("log-applied", "0", 1, 1),
+            ("incremental", "0", 1, 2),
+            ("full-prepared", "1", 0, 0),
+        ] {
             fs::write(at("datadir/xtrabackup_checkpoints"), format!("backup_type = {kind}\nfrom_lsn = 0\n"))
                 .unwrap();
             fs::write(

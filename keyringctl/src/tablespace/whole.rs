@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a whole data directory must have and does not have.
 
+use super::backup;
 use super::file_report::{DataFileKind, FileReport, FileState};
 use super::names::{Named, named, unwrapped};
 use super::page0;
@@ -69,6 +70,9 @@ pub fn missing_parts(
     if has_system {
         missing.extend(lacking_pages(&system));
     }
+    for file in backup::system_files(datadir).into_iter().filter(|file| !is_there(file)) {
+        missing.push(format!("{file}, a file of the system tablespace that backup-my.cnf names"));
+    }
     // Before 8.0, the data dictionary and undo logs were in the system tablespace, and tables had .frm files.
     let mut homes = system.iter().filter_map(|path| path.parent()).chain([datadir]);
     let is_old = homes.any(|home| ["mysql/db.opt", "mysql/user.frm"].iter().any(|f| home.join(f).exists()));
@@ -84,7 +88,8 @@ pub fn missing_parts(
     }
     let is_redo =
         |name: &str| name == "ibbackup_logfile" || holds(name, DataFileKind::Redo) && !name.ends_with("_tmp");
-    if !files.iter().any(|(_, name)| is_redo(name)) {
+    let is_filled = |path: &Path| path.metadata().is_ok_and(|meta| meta.len() > 0);
+    if !files.iter().any(|(path, name)| is_redo(name) && is_filled(path)) {
         missing.push("the redo log (#innodb_redo, or ib_logfile0, in innodb_log_group_home_dir)".to_owned());
     }
     missing.into_iter().map(|what| MissingPart { datadir: datadir.to_owned(), what }).collect()
@@ -174,8 +179,16 @@ mod tests {
         }
         fs::write(at("#innodb_redo/#ib_redo5_tmp"), "").unwrap();
         assert_eq!(missing(&[&data]).len(), 1);
+        fs::write(at("xtrabackup_logfile"), "").unwrap();
         fs::write(at("#innodb_redo/#ib_redo4"), "").unwrap();
+        assert_eq!(missing(&[&data]).len(), 1);
+        fs::write(at("#innodb_redo/#ib_redo4"), crate::tablespace::samples::redo()).unwrap();
         assert_eq!(missing(&[&data]), [] as [String; 0]);
+        let settings = "[mysqld]\ninnodb_data_file_path=ibdata1:12M;ibdata2:12M:autoextend\n";
+        fs::write(at("backup-my.cnf"), settings).unwrap();
+        let found = missing(&[&data]);
+        assert!(found.len() == 1 && found[0].starts_with("ibdata2, "), "{found:?}");
+        fs::remove_file(at("backup-my.cnf")).unwrap();
 
         // Elsewhere, if that directory is named too; and in another form, which is not checked.
         fs::rename(at("undo_001"), dir.path().join("undo/undo_001")).unwrap();
@@ -215,7 +228,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("mysql")).unwrap();
         for file in ["mysql/db.opt", "ib_logfile0"] {
-            fs::write(dir.path().join(file), "").unwrap();
+            fs::write(dir.path().join(file), "x").unwrap();
         }
         fs::write(dir.path().join("ibdata1"), system(3, 3)).unwrap();
         assert_eq!(missing(&[dir.path()]), [] as [String; 0]);

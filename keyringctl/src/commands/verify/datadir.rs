@@ -204,6 +204,12 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, missing: &[Missin
             files_hold(unencrypted().count())
         ));
     }
+    for log in files.iter().filter(|file| file.path.ends_with("xtrabackup_logfile")) {
+        let dir = log.path.parent().unwrap_or(&log.path).shown();
+        out.line(format_args!(
+            "note: the backup {dir} is not prepared: what xtrabackup_logfile holds is not in its tablespaces yet"
+        ));
+    }
     let by_transfer: Vec<_> = files.iter().filter(|file| file.by_transfer_key).collect();
     if let Some(first) = by_transfer.first() {
         out.line(format_args!(

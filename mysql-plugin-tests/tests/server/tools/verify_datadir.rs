@@ -154,6 +154,23 @@ fn damage(keyring: &Keyring, datadir: &Path) {
     flip(&table, page(7) + 100);
     verify(keyring, &copy, &[]).assert_opened();
     assert_eq!(verify(keyring, &copy, &["--every-page"]).file(&table)["state"], "damaged");
+    // Pages that something else overwrote, in every kind of tablespace; and pages that were lost.
+    for file in ["clinic/own.ibd", "clinic/clear.ibd", "shared.ibd", "mysql.ibd", "undo_001", "ibdata1"] {
+        let path = copy_of(datadir, &copy, file);
+        let pages = fs::metadata(&path).unwrap().len() / page(1);
+        overwrite(&path, page(4), &[0xa5; 16384]);
+        let verified = verify(keyring, &copy, &["--every-page"]);
+        assert_eq!(verified.file(&path)["state"], "damaged", "{file}: {:#}", verified.report);
+        let note = verified.file(&path)["notes"].to_string();
+        assert!(note.contains("damaged pages, for example 4:"), "{file}: {note}");
+        if !["clinic/clear.ibd", "ibdata1"].contains(&file) {
+            overwrite(&path, page(1), &vec![0; page(pages - 1) as usize]);
+            for options in [&[][..], &["--every-page"]] {
+                let verified = verify(keyring, &copy, options);
+                assert_eq!(verified.file(&path)["state"], "damaged", "{file}: {:#}", verified.report);
+            }
+        }
+    }
     fs::remove_dir_all(copy).unwrap();
 }
 
@@ -164,6 +181,12 @@ fn copy_of(from: &Path, to: &Path, file: &str) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::copy(from.join(file), &path).unwrap();
     path
+}
+
+fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(bytes, at).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
 }
 
 fn flip(path: &Path, at: u64) {

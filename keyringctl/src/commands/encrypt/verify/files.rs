@@ -240,6 +240,14 @@ fn judge(
             )
         });
     }
+    if forms.damaged > 0 {
+        let why = format!(
+            "damaged: {} of its pages are neither encrypted nor have a right checksum and number",
+            forms.damaged
+        );
+        let remedy = "restore it from a backup, and check its disk (dmesg)".to_owned();
+        return Some(VerifyFinding::new(kind, what, why, Some(remedy)));
+    }
     let is_unencrypted = match report.kind {
         // The server reports its text logs as places of their own.
         tablespace::DataFileKind::Temporary | tablespace::DataFileKind::TextLog => false,

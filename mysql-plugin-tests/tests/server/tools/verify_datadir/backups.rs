@@ -87,6 +87,15 @@ pub fn forms_of_backups() {
     xtrabackup(&keyring, &fresh());
     missing(&keyring, &|| fresh());
     links(&keyring, &fresh());
+    // What the backup's settings name, and a pipe in the place of a table.
+    let settings = "[mysqld]\ninnodb_data_file_path=ibdata1:12M;ibdata2:12M:autoextend\n";
+    fs::write(fresh().join("backup-my.cnf"), settings).unwrap();
+    let less = verify(&keyring, &base, &[]);
+    assert_eq!((less.code, less.report["missing"].as_array().unwrap().len()), (Some(1), 1));
+    assert!(less.report["missing"][0]["what"].as_str().unwrap().contains("ibdata2"), "{:#}", less.report);
+    let pipe = fresh().join("clinic/pipe.ibd");
+    run(Command::new("mkfifo").arg(&pipe));
+    assert_not_checked(&verify(&keyring, &base, &[]), &pipe);
 
     // A file under another name is known by its contents.
     fresh();
@@ -155,6 +164,15 @@ fn xtrabackup(keyring: &Keyring, base: &Path) {
     let unprepared = verify(keyring, base, &[]);
     assert_whole(&unprepared, "not prepared");
     assert_eq!(unprepared.file(&log)["kind"], "redo");
+    let checkpoints = base.join("xtrabackup_checkpoints");
+    state("incremental");
+    assert_not_checked(&verify(keyring, base, &[]), &checkpoints);
+    // An empty log is none.
+    state("full-backuped");
+    fs::write(&log, "").unwrap();
+    let lost = verify(keyring, base, &[]);
+    assert_eq!((lost.code, lost.in_state("not_checked")), (Some(1), [checkpoints].into()));
+    assert!(lost.report["missing"][0]["what"].as_str().unwrap().contains("redo log"), "{:#}", lost.report);
     fs::write(&log, [7; 8192]).unwrap();
     assert_not_checked(&verify(keyring, base, &[]), &log);
 }
