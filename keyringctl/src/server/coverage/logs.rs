@@ -153,7 +153,12 @@ fn binary_logs(inventory: &Inventory) -> DataPlace {
                     .to_owned(),
             ),
         ),
-        (false, all) => (PlaceState::Clear, format!("{all} files"), Remedy::Apply),
+        (false, 0) => (PlaceState::Clear, "0 files".to_owned(), Remedy::Apply),
+        (false, all) => (
+            PlaceState::Clear,
+            format!("{all} files; apply encrypts new ones, and leaves these until they are purged"),
+            Remedy::Apply,
+        ),
     };
     DataPlace { kind: PlaceKind::BinaryLog, name: "binary logs".to_owned(), bytes, state, about, remedy }
 }

@@ -249,7 +249,7 @@ fn search(
 
     for (path, kind) in &search.found {
         let why = "contains the canary's text unencrypted".to_owned();
-        findings.push(VerifyFinding::new(*kind, path.shown(), why, None));
+        findings.push(VerifyFinding::new(*kind, path.shown(), why, Some(remedy(*kind, path))));
     }
     for (path, kind, why) in &search.failed {
         let why = format!("not searched for the canary: {why}");
@@ -260,6 +260,23 @@ fn search(
     outcome.found_in = search.found.into_iter().map(|(path, _)| path).collect();
     outcome.not_searched =
         files.unsearched.iter().map(|place| NotSearched { what: place.pattern(), why: place.why }).collect();
+}
+
+/// What to do about a file that received the canary.
+fn remedy(kind: PlaceKind, path: &Path) -> String {
+    use PlaceKind as Place;
+    match kind {
+        Place::Doublewrite => format!(
+            "first run keyringctl encrypt apply; then, at last, run in the server: SET GLOBAL innodb_fast_shutdown = 0; stop it, rm {}, and start it",
+            path.shown()
+        ),
+        Place::GeneralLog | Place::SlowLog => {
+            format!("switch this log off in the server and in its option file, then: rm {}", path.shown())
+        }
+        Place::SystemTablespace => "run keyringctl encrypt apply, then this again; if it is still so, load a dump into a new instance".to_owned(),
+        Place::ErrorLog | Place::Temporary => "MySQL cannot encrypt this file: put it on an encrypted filesystem".to_owned(),
+        _ => "run keyringctl encrypt apply, then this again".to_owned(),
+    }
 }
 
 /// Searches the canary's own files, and the one that contains the control.

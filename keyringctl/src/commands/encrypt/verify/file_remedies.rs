@@ -2,11 +2,12 @@
 //! What to do about an unencrypted file, with the names that the server gives it.
 
 use crate::server::{
-    BinaryLog, Part, ServerFiles, Settings, Table, empty_log_table, may_be_file_of, may_be_file_of_partition,
-    pasteable,
+    BinaryLog, Part, PlaceKind, ServerFiles, Settings, Table, empty_log_table, may_be_file_of,
+    may_be_file_of_partition, pasteable,
 };
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 const APPLY: &str = "keyringctl encrypt apply";
@@ -33,6 +34,12 @@ impl FileRemedies<'_> {
         }
         let is_known = self.files.tablespaces.contains_key(path);
         Some(match kind {
+            File::Redo | File::Doublewrite if !self.is_in_place(kind, path) => unused(path),
+            File::Dictionary if !is_known && !self.is_a_tablespace(path) => format!(
+                "the server does not use this file, and may not start while a second mysql.ibd is below its directories: move it away, or: rm {}",
+                path.shown()
+            ),
+            File::OtherEngine if self.is_in_a_copy(path) => unused(path),
             File::Doublewrite => format!(
                 "at last, run in the server: SET GLOBAL innodb_fast_shutdown = 0; then stop it, rm {}, and start it: it recreates the file",
                 path.shown()
@@ -48,6 +55,28 @@ impl FileRemedies<'_> {
             File::OtherEngine => self.other_engine(path),
             _ => return None,
         })
+    }
+
+    /// Whether a redo log file or doublewrite file is where the server keeps its own.
+    pub(super) fn is_in_place(&self, kind: DataFileKind, path: &Path) -> bool {
+        let wanted = if kind == DataFileKind::Redo { PlaceKind::Redo } else { PlaceKind::Doublewrite };
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return true };
+        let mut places = self.files.written.iter().filter(|place| place.kind == wanted);
+        places.any(|place| place.includes(name) && is_same(&place.directory, directory))
+    }
+
+    /// Whether a file is a tablespace of the server under another name.
+    fn is_a_tablespace(&self, path: &Path) -> bool {
+        self.files.tablespaces.keys().any(|file| is_same(file, path))
+    }
+
+    /// Whether a file is below the data directory, but not in the directory of a schema.
+    fn is_in_a_copy(&self, path: &Path) -> bool {
+        let above = path.parent().and_then(Path::parent);
+        self.files
+            .directories
+            .first()
+            .is_some_and(|datadir| path.starts_with(datadir) && above != Some(datadir.as_path()))
     }
 
     /// A binary log or relay log.
@@ -138,6 +167,17 @@ impl FileRemedies<'_> {
         let directory = path.parent()?.file_name()?.to_str()?;
         self.tables.iter().find(|t| may_be_file_of(directory, stem, &t.schema, &t.name))
     }
+}
+
+/// A copy, or what is left from before the server kept such files elsewhere.
+fn unused(path: &Path) -> String {
+    format!("the server does not use this file. Once you know that nothing needs it: rm {}", path.shown())
+}
+
+/// Whether two paths lead to the same file or directory.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    one == other || identity(one).is_some_and(|found| Some(found) == identity(other))
 }
 
 /// A file of nobody. A statement that runs now may own it a moment later.

@@ -13,6 +13,7 @@ use crate::tablespace::{
 };
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -75,6 +76,7 @@ pub(in crate::commands) fn check(
         settings: &inventory.settings,
         grant: inventory.privileges.unseen().map(|_| inventory.privileges.grant()),
     };
+    let mut old_redo: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
         let was_read = !matches!(report.state, FileState::Unreadable | FileState::NotChecked);
         let forms = match tablespace::count_forms(&report.path, report.kind) {
@@ -100,8 +102,26 @@ pub(in crate::commands) fn check(
         seen.clear += forms.clear;
         let reported =
             files.tablespaces.get(&report.path).and_then(|name| inventory.reported.get(name)).copied();
-        findings.extend(judge(report, forms, reported, keyring.is_some(), &remedies));
+        let finding = judge(report, forms, reported, keyring.is_some(), &remedies);
+        match report.path.parent().zip(finding.as_ref()) {
+            Some((directory, finding))
+                if report.kind == DataFileKind::Redo
+                    && finding.checked
+                    && forms.clear > 0
+                    && !remedies.is_in_place(report.kind, &report.path) =>
+            {
+                old_redo.entry(directory.to_owned()).or_default().push(&report.path);
+            }
+            _ => findings.extend(finding),
+        }
     }
+    findings.extend(old_redo.into_iter().map(|(directory, old)| {
+        let count = counted(old.len(), "old redo log file");
+        let rm = old.iter().map(|path| path.shown()).collect::<Vec<_>>().join(" ");
+        let remedy = format!("the server does not use them. Once you know that nothing needs them: rm {rm}");
+        let why = format!("{count} with unencrypted blocks");
+        VerifyFinding::new(PlaceKind::Redo, directory.shown(), why, Some(remedy))
+    }));
     let devices = files.tablespaces.keys().filter(|path| is_device(path));
     seen.not_read += devices.clone().count();
     findings.extend(devices.map(|path| {

@@ -125,6 +125,10 @@ fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
 /// Returns a finding for a place that the server reports as unencrypted, or that could not be looked at.
 fn reported(item: &DataPlace) -> Option<VerifyFinding> {
     let remedy = match &item.remedy {
+        Remedy::Apply if item.kind == PlaceKind::BinaryLog => Some(
+            "keyringctl encrypt apply; when all replicas and backups have the old files: keyringctl encrypt apply --purge-binary-logs"
+                .to_owned(),
+        ),
         Remedy::Apply => Some("keyringctl encrypt apply".to_owned()),
         Remedy::ByHand(how) => Some(how.clone()),
         Remedy::None => None,

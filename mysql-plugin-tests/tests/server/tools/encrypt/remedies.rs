@@ -208,6 +208,8 @@ pub fn remedies_work_as_printed() {
     fs::write(it.path("shop/im@002dported.ibd"), kept).unwrap();
     copy(&it.path("binlog.000001"), &it.path("old-binlog.000001"));
 
+    copied_data_directory(&it);
+
     // ibdata1 keeps what was in it; only a new instance helps.
     let leaves = |finding: &Value| finding["kind"] == "system-tablespace";
     let seen = it.follow_all(&leaves);
@@ -228,6 +230,8 @@ pub fn remedies_work_as_printed() {
         ("other-engine", "mysql/slow_log.CSV"),
         ("tablespace", "general1"),
         ("mysql-tablespace", "mysql"),
+        ("redo", "/copied/#innodb_redo"),
+        ("other-engine", "/copied/mysql/general_log.CSV"),
         ("undo", "innodb_undo_001"),
         ("undo", "undo tablespace off"),
         ("undo", "off.ibu"),
@@ -262,6 +266,20 @@ pub fn remedies_work_as_printed() {
     let (code, report) = encrypt_json(&it.host, &["verify", "--accept=system-tablespace"]);
     assert_eq!(code, 0, "{:#}", report["findings"]);
     it.server.take().unwrap().stop();
+}
+
+/// A copy of the server's files in its data directory, which encrypting does not change.
+fn copied_data_directory(it: &Administered) {
+    for directory in ["copied/#innodb_redo", "copied/mysql"] {
+        fs::create_dir_all(it.path(directory)).unwrap();
+    }
+    copy(&it.path("mysql/general_log.CSV"), &it.path("copied/mysql/general_log.CSV"));
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let redo = fs::read_dir(it.path("#innodb_redo")).unwrap().map(|entry| name(entry.unwrap()));
+    let used = redo.filter(|name| !name.ends_with("_tmp")).max().expect("a redo log file");
+    for copied in ["#ib_redo1", "#ib_redo2"] {
+        copy(&it.path("#innodb_redo").join(&used), &it.path("copied/#innodb_redo").join(copied));
+    }
 }
 
 /// The key of an exported table, left beside it.
