@@ -10,6 +10,7 @@ pub use item::{DataPlace, PlaceKind, PlaceState, Remedy};
 pub use obstacle::Obstacle;
 pub use tables::empty_log_table;
 pub use tables::stores_nothing;
+pub use tables::to_innodb;
 
 use super::Inventory;
 

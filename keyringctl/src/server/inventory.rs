@@ -4,6 +4,7 @@
 mod file_names;
 mod foreign_keys;
 mod innodb;
+mod merges;
 mod settings;
 mod spaces;
 mod table;
@@ -11,6 +12,7 @@ mod tables;
 
 pub use file_names::{may_be_file_of, may_be_file_of_partition};
 pub use foreign_keys::ForeignKey;
+pub use merges::MergeTable;
 pub use settings::Settings;
 pub use spaces::{Fault, Tablespace, TablespaceKind};
 pub use table::{Part, PartPlace, Table, TableLocation};
@@ -18,6 +20,7 @@ pub use table::{Part, PartPlace, Table, TableLocation};
 use super::names::NameCase;
 use super::older::{REPLICA_STATUS, REPLICAS, first_known, is_unknown};
 use super::privileges::Privileges;
+use super::role;
 use super::session::Session;
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -50,6 +53,13 @@ pub struct Inventory {
     /// A connection that may be rebuilding a table at the moment.
     #[serde(skip)]
     pub rebuilding: Option<u64>,
+    /// MERGE tables, without those that cannot be read.
+    #[serde(skip)]
+    pub merges: Vec<MergeTable>,
+    /// What comes before a statement that changes data and that the administrator runs by hand: on a server that gets changes
+    /// from others, such a statement must not be in the binary log.
+    #[serde(skip)]
+    pub before_by_hand: &'static str,
     /// References between tables.
     pub foreign_keys: Vec<ForeignKey>,
     /// Binary logs, the oldest first.
@@ -113,6 +123,8 @@ impl Inventory {
             relay_log_bytes: relay_log_bytes(session)?,
             replicas: first_known(&REPLICAS, |form| session.columns::<String>(form, &[]))?.len(),
             settings,
+            merges: MergeTable::all(session, &tables)?,
+            before_by_hand: role::before_by_hand(session)?,
             tables,
             tablespaces,
             reported,
@@ -126,6 +138,14 @@ impl Inventory {
     /// Returns whether the server distinguishes capital letters in names.
     pub fn name_case(&self) -> NameCase {
         NameCase::of(self.settings.get("lower_case_table_names"))
+    }
+
+    /// Returns what an administrator must grant to the account, as a statement.
+    pub fn grant(&self) -> String {
+        match self.privileges.grant() {
+            grant if grant.is_empty() => grant,
+            grant => format!("{}{grant}", self.before_by_hand),
+        }
     }
 
     /// Returns how many foreign keys begin or end at a table.

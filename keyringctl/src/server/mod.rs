@@ -25,15 +25,15 @@ mod session_state;
 
 pub use arguments::from_arguments;
 pub use coverage::{
-    DataPlace, Obstacle, PlaceKind, PlaceState, Remedy, coverage, empty_log_table, stores_nothing,
+    DataPlace, Obstacle, PlaceKind, PlaceState, Remedy, coverage, empty_log_table, stores_nothing, to_innodb,
 };
 pub use creations::{Creations, StoredProgram};
 pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};
 pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_device};
 pub use inventory::{
-    BinaryLog, Fault, ForeignKey, Inventory, Part, PartPlace, Schema, ServerIdentity, Settings, Table,
-    TableLocation, Tablespace, TablespaceKind, may_be_file_of, may_be_file_of_partition,
+    BinaryLog, Fault, ForeignKey, Inventory, MergeTable, Part, PartPlace, Schema, ServerIdentity, Settings,
+    Table, TableLocation, Tablespace, TablespaceKind, may_be_file_of, may_be_file_of_partition,
 };
 pub use keyring::{LoadedAs, ServerKeyring};
 pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};
@@ -41,7 +41,7 @@ pub use names::{NameCase, Pattern, all_tables_of, concatenated, full_name, paste
 pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directories_to, included_by};
 pub use options::{ConnectOptions, Protocol, SslMode};
 pub use privileges::Privileges;
-pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role};
+pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role, UNLOGGED};
 pub use session::{LOCK_WAIT_TIMEOUT, Session};
 pub use session_settings::NotSet;
 pub use session_state::Loss;

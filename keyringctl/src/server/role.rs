@@ -15,6 +15,9 @@ const SYNTAX: u16 = 1064;
 /// The program that only stores binary logs.
 const ARCHIVER: &str = "mysqlbinlog";
 
+/// What keeps the statements after it out of the binary log.
+pub const UNLOGGED: &str = "SET SESSION sql_log_bin = 0; ";
+
 /// What a server is to other servers.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Role {
@@ -151,6 +154,13 @@ impl fmt::Display for ConnectedReplica {
             _ => write!(f, " (version not visible)"),
         }
     }
+}
+
+/// Returns what comes before a statement that changes data and that the administrator runs by hand: [`UNLOGGED`] on a server
+/// that gets changes from others.
+pub(super) fn before_by_hand(session: &mut Session) -> Result<&'static str> {
+    let receives = group(session)?.is_some() || !channels(session)?.is_empty();
+    Ok(if receives { UNLOGGED } else { "" })
 }
 
 /// Returns the release series of a version: `8.4` of `8.4.7-log`.

@@ -183,15 +183,17 @@ fn work(
     }));
     args.replication.prepare(&mut job.work, role)?;
     job.is_repeated = args.replication.is_repeated(role);
+    job.before_by_hand = args.replication.before_by_hand(role);
     if args.covers_all() {
         settings::apply(job, &inventory, &args.schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, here, direction)? {
             return Ok(Step::Stopped);
         }
     }
-    let (refused, selected): (Vec<_>, Vec<_>) = selected.into_iter().partition(|t| t.obstacle().is_some());
+    let (refused, selected): (Vec<_>, Vec<_>) =
+        selected.into_iter().partition(|t| t.obstacle(inventory.before_by_hand).is_some());
     for table in refused {
-        if let Some(Obstacle { why, remedy }) = table.obstacle() {
+        if let Some(Obstacle { why, remedy }) = table.obstacle(inventory.before_by_hand) {
             job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));
         }
     }

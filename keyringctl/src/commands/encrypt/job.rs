@@ -51,6 +51,8 @@ pub(super) struct Job<'a> {
     pub out: &'a mut Output,
     /// Whether replicas repeat the statements. One that a replica refuses stops its replication.
     pub is_repeated: bool,
+    /// What comes before a statement that the administrator runs by hand instead of this run.
+    pub before_by_hand: &'static str,
     stages_were_off: bool,
     losses: Losses,
 }
@@ -79,6 +81,7 @@ impl<'a> Job<'a> {
             account: ApplyReport::default(),
             out,
             is_repeated: false,
+            before_by_hand: "",
             stages_were_off,
             losses: Losses::default(),
         })

@@ -3,7 +3,7 @@
 //! them: they would be errant transactions. A source with replicas asks for a decision.
 
 use crate::error::{Error, Result};
-use crate::server::{RefusedWrites, Role, Session};
+use crate::server::{RefusedWrites, Role, Session, UNLOGGED};
 
 const ONLY_HERE: &str = "No statement is written to the binary log, so only this server changes";
 /// Whatever changes data on a replica must not be written to its binary log.
@@ -25,6 +25,11 @@ impl Replication {
     /// Whether the run must leave no trace in the binary log.
     pub(super) fn skips_binary_log(&self, role: &Role) -> bool {
         self.skip_binary_log || role.receives()
+    }
+
+    /// What comes before a statement that the administrator runs by hand instead of the run.
+    pub(super) fn before_by_hand(&self, role: &Role) -> &'static str {
+        if self.skips_binary_log(role) { UNLOGGED } else { "" }
     }
 
     /// Whether a failure on a replica would stop its replication.

@@ -66,14 +66,14 @@ pub(super) fn not_rewritten(
                     Some(format!("it is in the tablespace {}: {fault}. {}", name.shown(), fault.remedy()))
                 }
                 None if direction.is_reached(space.encrypted) => None,
-                None => Some(in_tablespace(name, direction)),
+                None => Some(in_tablespace(name, direction, inventory.before_by_hand)),
             }
         }
         _ if direction == Direction::Encrypt => {
             let is_clear =
                 |item: &&DataPlace| item.name == table.full_name() && item.state == PlaceState::Clear;
             items.iter().find(is_clear).and_then(by_hand).or_else(|| {
-                let Obstacle { why, remedy } = table.discarded_parts()?;
+                let Obstacle { why, remedy } = table.discarded_parts(inventory.before_by_hand)?;
                 Some(format!("{why}: {remedy}"))
             })
         }
@@ -83,9 +83,9 @@ pub(super) fn not_rewritten(
     selected.filter_map(|table| Some(FailedStep { why: why(table)?, what: table.full_name() })).collect()
 }
 
-fn in_tablespace(name: &str, direction: Direction) -> String {
+fn in_tablespace(name: &str, direction: Direction, first: &str) -> String {
     format!(
-        "it is in the tablespace {}, which is encrypted or decrypted as a whole: run apply without --only, or {}",
+        "it is in the tablespace {}, which is encrypted or decrypted as a whole: run apply without --only, or {first}{}",
         name.shown(),
         pasteable(&format!("ALTER TABLESPACE {} ENCRYPTION = '{}';", quoted(name), direction.letter()))
     )

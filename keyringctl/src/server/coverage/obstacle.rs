@@ -14,12 +14,14 @@ pub struct Obstacle {
 
 impl Table {
     /// Returns why MySQL would refuse to rebuild this table of InnoDB with its own tablespaces; `None` if it would not.
-    pub fn obstacle(&self) -> Option<Obstacle> {
-        self.faulty().or_else(|| self.partly_discarded()).or_else(|| self.partly_in_system())
+    /// `first`: what comes before statements that the administrator runs by hand.
+    pub fn obstacle(&self, first: &str) -> Option<Obstacle> {
+        let faulty = self.faulty(first);
+        faulty.or_else(|| self.partly_discarded(first)).or_else(|| self.partly_in_system(first))
     }
 
     /// The server cannot use a file of it.
-    fn faulty(&self) -> Option<Obstacle> {
+    fn faulty(&self, first: &str) -> Option<Obstacle> {
         let (name, fault) = self.parts.iter().find_map(|part| match &part.place {
             PartPlace::Faulty(fault) => Some((part.name.as_deref(), fault)),
             _ => None,
@@ -32,7 +34,7 @@ impl Table {
         let drop = match fault {
             Fault::Missing(_) | Fault::Damaged(_) => {
                 let drop = pasteable(&format!("DROP TABLE {};", self.quoted()));
-                format!("{}; or, if none of its rows are needed: {drop}", self.keeping_others())
+                format!("{}; or, if none of its rows are needed: {first}{drop}", self.keeping_others(first))
             }
             Fault::NotOpened(_) | Fault::Unlisted(_) => String::new(),
         };
@@ -48,8 +50,8 @@ impl Table {
         pasteable(&format!("ALTER TABLE {} IMPORT {partitions}TABLESPACE;", self.quoted()))
     }
 
-    /// Says which of its tablespaces were discarded, and what to do. `None` if none was.
-    pub fn discarded_parts(&self) -> Option<Obstacle> {
+    /// Says which of its tablespaces were discarded, and what to do. `None` if none was. `first`: what comes before statements.
+    pub fn discarded_parts(&self, first: &str) -> Option<Obstacle> {
         self.discarded().next()?;
         let which = names(self, |place| *place == PartPlace::Discarded);
         let why = match which.as_slice() {
@@ -60,14 +62,14 @@ impl Table {
             ),
         };
         let remedy = format!(
-            "put the files in place, run {} then this again; or drop what is not needed",
+            "put the files in place, run {first}{} then this again; or drop what is not needed",
             self.import(self.discarded())
         );
         Some(Obstacle { why, remedy })
     }
 
     /// How to give up the partitions without files and keep the others: MySQL reads these when those are discarded.
-    fn keeping_others(&self) -> String {
+    fn keeping_others(&self, first: &str) -> String {
         let is_missing = |place: &PartPlace| matches!(place, PartPlace::Faulty(Fault::Missing(_)));
         let is_kept = |place: &PartPlace| !matches!(place, PartPlace::Faulty(_) | PartPlace::Discarded);
         if self.count(is_missing) == 0 || self.count(is_kept) == 0 {
@@ -79,7 +81,7 @@ impl Table {
             self.own_names(is_missing)
         );
         format!(
-            "; or, to lose the rows of the missing partitions and keep the others: {} then run keyringctl encrypt plan, which says how to go on",
+            "; or, to lose the rows of the missing partitions and keep the others: {first}{} then run keyringctl encrypt plan, which says how to go on",
             pasteable(&discard)
         )
     }
@@ -94,7 +96,7 @@ impl Table {
     /// How to copy the partitions that are not discarded into a new table that takes the place of this one. Nothing is
     /// deleted. The values of invisible columns, zero dates and an id of 0 are copied as they are; the server computes
     /// those of generated columns.
-    fn copying(&self) -> String {
+    fn copying(&self, first: &str) -> String {
         let table = self.quoted();
         // A name has at most 64 characters.
         let sibling = |suffix: &str| {
@@ -114,7 +116,7 @@ impl Table {
             concatenated(&format!(" FROM {table} PARTITION ({kept})"))
         );
         format!(
-            "copy the rest into a new table, while nothing writes to it; go on only when a step has worked. (1) SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', SESSION group_concat_max_len = 1048576; {} {columns} {insert} (2) {} (3) Only if both counts are equal: {} (4) MySQL copies no triggers, AUTO_INCREMENT and DATA DIRECTORY to the new table: compare SHOW CREATE TABLE and SHOW TRIGGERS of both, and add what is missing. (5) When the new table has all that is needed, drop {old} and run keyringctl encrypt apply",
+            "copy the rest into a new table, while nothing writes to it; go on only when a step has worked. (1) {first}SET SESSION sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', SESSION group_concat_max_len = 1048576; {} {columns} {insert} (2) {} (3) Only if both counts are equal: {} (4) MySQL copies no triggers, AUTO_INCREMENT and DATA DIRECTORY to the new table: compare SHOW CREATE TABLE and SHOW TRIGGERS of both, and add what is missing. (5) When the new table has all that is needed, drop {old} and run keyringctl encrypt apply",
             pasteable(&format!("CREATE TABLE {new} LIKE {table};")),
             pasteable(&format!(
                 "SELECT (SELECT COUNT(*) FROM {table} PARTITION ({kept})) AS old_rows, (SELECT COUNT(*) FROM {new}) AS new_rows;"
@@ -124,7 +126,7 @@ impl Table {
     }
 
     /// MySQL rebuilds no table of which a partition is discarded.
-    fn partly_discarded(&self) -> Option<Obstacle> {
+    fn partly_discarded(&self, first: &str) -> Option<Obstacle> {
         let gone = names(self, |place| *place == PartPlace::Discarded);
         let kept: Vec<_> = self
             .parts
@@ -143,7 +145,7 @@ impl Table {
             String::new()
         } else {
             format!(
-                " If the table is partitioned by RANGE or LIST and they are not needed: {}",
+                " If the table is partitioned by RANGE or LIST and they are not needed: {first}{}",
                 pasteable(&format!("ALTER TABLE {table} DROP PARTITION {};", gone.join(", ")))
             )
         };
@@ -157,15 +159,15 @@ impl Table {
                 gone.join(", "),
             ),
             remedy: format!(
-                "import them: put the files in place and run {}{drop} Otherwise {}",
+                "import them: put the files in place and run {first}{}{drop} Otherwise {}",
                 self.import(self.discarded()),
-                self.copying()
+                self.copying(first)
             ),
         })
     }
 
     /// MySQL does not move a single partition out of the system tablespace when it rebuilds the table.
-    fn partly_in_system(&self) -> Option<Obstacle> {
+    fn partly_in_system(&self, first: &str) -> Option<Obstacle> {
         let inside = names(self, |place| *place == PartPlace::System);
         let own = self.count(|place| matches!(place, PartPlace::Own { .. }));
         if inside.is_empty() || own == 0 {
@@ -179,7 +181,7 @@ impl Table {
                 inside.join(", ")
             ),
             remedy: format!(
-                "for each of them, with the VALUES that SHOW CREATE TABLE {table} shows: ALTER TABLE {table} REORGANIZE PARTITION {0} INTO (PARTITION {0} VALUES ... TABLESPACE = innodb_file_per_table); then keyringctl encrypt apply",
+                "for each of them, with the VALUES that SHOW CREATE TABLE {table} shows: {first}ALTER TABLE {table} REORGANIZE PARTITION {0} INTO (PARTITION {0} VALUES ... TABLESPACE = innodb_file_per_table); then keyringctl encrypt apply",
                 inside[0]
             ),
         })

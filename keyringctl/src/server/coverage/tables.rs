@@ -5,8 +5,8 @@ use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
 use super::logs::off_at_start;
 use super::obstacle::Obstacle;
 use crate::server::{
-    Fault, Inventory, PartPlace, Schema, Settings, Table, TableLocation, Tablespace, TablespaceKind,
-    pasteable, quoted,
+    Fault, Inventory, MergeTable, PartPlace, Schema, Settings, Table, TableLocation, Tablespace,
+    TablespaceKind, pasteable, quoted,
 };
 use crate::show::Shown;
 use std::collections::BTreeSet;
@@ -34,7 +34,6 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         about,
         remedy,
     };
-    let quoted = table.quoted();
     Some(match &table.place {
         TableLocation::General(_) | TableLocation::Dictionary => return None,
         TableLocation::Unknown(why) => item(PlaceKind::Table, PlaceState::Unknown, why.clone(), Remedy::ByHand(LOOK_AT_LOG.to_owned())),
@@ -42,11 +41,11 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
             item(PlaceKind::Table, PlaceState::Unused, "its tablespace was discarded".to_owned(), Remedy::None)
         }
         TableLocation::Own if table.fault().is_some() => {
-            let Obstacle { why, remedy } = table.obstacle()?;
+            let Obstacle { why, remedy } = table.obstacle(inventory.before_by_hand)?;
             item(PlaceKind::Table, PlaceState::Unknown, why, Remedy::ByHand(remedy))
         }
         TableLocation::Own if table.is_encrypted() => item(PlaceKind::Table, PlaceState::Encrypted, files(table), Remedy::None),
-        TableLocation::Own => match table.obstacle() {
+        TableLocation::Own => match table.obstacle(inventory.before_by_hand) {
             Some(Obstacle { why, remedy }) => item(PlaceKind::Table, PlaceState::Clear, why, Remedy::ByHand(remedy)),
             None => item(PlaceKind::Table, PlaceState::Clear, files(table), Remedy::Apply),
         },
@@ -58,7 +57,7 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         ),
         TableLocation::Engine(engine) if is_log_table(table) => {
             let about = format!("a server log in a {engine} table, which MySQL cannot encrypt");
-            let empty = empty_log_table(table, &inventory.settings);
+            let empty = empty_log_table(table, &inventory.settings, inventory.before_by_hand);
             match inventory.log_tables.get(&format!("{}.{}", table.schema, table.name)) {
                 Some(true) => item(PlaceKind::OtherEngine, PlaceState::Clear, about, Remedy::ByHand(empty)),
                 Some(false) => item(PlaceKind::OtherEngine, PlaceState::Unused, about, Remedy::ByHand(empty)),
@@ -66,7 +65,7 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
                     PlaceKind::OtherEngine,
                     PlaceState::Unknown,
                     format!("{about}, and the server did not show whether it holds rows"),
-                    Remedy::ByHand(match inventory.privileges.grant() {
+                    Remedy::ByHand(match inventory.grant() {
                         grant if grant.is_empty() => empty,
                         grant => format!("as an administrator, run: {grant}"),
                     }),
@@ -81,10 +80,41 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         TableLocation::Engine(engine) => item(
             PlaceKind::OtherEngine,
             PlaceState::Clear,
-            format!("MySQL encrypts only InnoDB tables, not {engine}"),
-            Remedy::ByHand(pasteable(&format!("ALTER TABLE {quoted} ENGINE = InnoDB, ENCRYPTION = 'Y';"))),
+            format!("MySQL encrypts only InnoDB tables, not {engine}{}", read_by(table, &inventory.merges)),
+            Remedy::ByHand(to_innodb(table, &inventory.merges, inventory.before_by_hand)),
         ),
     })
+}
+
+/// Says which MERGE tables read a table.
+fn read_by(table: &Table, merges: &[MergeTable]) -> String {
+    match names_of(table, merges) {
+        names if names.is_empty() => String::new(),
+        names => format!(
+            ". It is read through MERGE: {names}, which fails (error 1168) as soon as one of its tables is InnoDB. A view can take its place; INSERT into that fails"
+        ),
+    }
+}
+
+/// The names of the MERGE tables that read a table.
+fn names_of(table: &Table, merges: &[MergeTable]) -> String {
+    let names = merges.iter().filter(|merge| merge.reads(table)).map(MergeTable::full_name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// How to make an encrypted InnoDB table of a table of another engine, so that what MERGE tables read can still be read.
+/// `first`: what comes before statements.
+pub fn to_innodb(table: &Table, merges: &[MergeTable], first: &str) -> String {
+    let words = match names_of(table, merges) {
+        names if names.is_empty() => String::new(),
+        names => {
+            format!("replace the MERGE table {names}, which has no rows of its own, with a view first: ")
+        }
+    };
+    let alter = format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted());
+    let views = merges.iter().filter(|merge| merge.reads(table)).flat_map(MergeTable::to_view);
+    let statements: Vec<_> = views.chain([alter]).map(|statement| pasteable(&statement)).collect();
+    format!("{words}{first}{}", statements.join(" "))
 }
 
 /// Whether tables of an engine store no rows on disk.
@@ -118,7 +148,7 @@ fn unseen(inventory: &Inventory) -> Vec<DataPlace> {
         bytes: 0,
         state: PlaceState::Unknown,
         about: format!("{why}. {what}"),
-        remedy: Remedy::ByHand(format!("as an administrator, run: {}", inventory.privileges.grant())),
+        remedy: Remedy::ByHand(format!("as an administrator, run: {}", inventory.grant())),
     };
     vec![
         place(
@@ -135,11 +165,11 @@ fn unseen(inventory: &Inventory) -> Vec<DataPlace> {
     ]
 }
 
-/// How to empty a table that the server writes a log to.
-pub fn empty_log_table(table: &Table, settings: &Settings) -> String {
+/// How to empty a table that the server writes a log to. `first`: what comes before statements.
+pub fn empty_log_table(table: &Table, settings: &Settings, first: &str) -> String {
     let switch = if table.name == "slow_log" { "slow_query_log" } else { "general_log" };
-    let first = off_at_start(switch, settings);
-    format!("{first}SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {};", table.quoted())
+    let off = off_at_start(switch, settings);
+    format!("{off}{first}SET PERSIST log_output = 'NONE'; TRUNCATE TABLE {};", table.quoted())
 }
 
 /// Whether this is one of the CSV tables that the server writes logs to.
@@ -188,7 +218,7 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
         TablespaceKind::FullText => {
             (PlaceKind::FullText, by_server, "encrypted with the table that it belongs to".to_owned(), Remedy::Apply)
         }
-        TablespaceKind::Leftover => leftover(space, by_server, inventory.rebuilding),
+        TablespaceKind::Leftover => leftover(space, by_server, inventory),
         TablespaceKind::Unowned => (PlaceKind::Table, PlaceState::Unknown, String::new(), Remedy::None),
     };
     let (about, remedy) = match &space.fault {
@@ -206,21 +236,25 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
     DataPlace { kind, name, bytes: space.bytes, state, about, remedy }
 }
 
-/// Describes what a statement creates while it rebuilds a table. `rebuilding`: a connection that may be doing that.
+/// Describes what a statement creates while it rebuilds a table.
 fn leftover(
     space: &Tablespace,
     state: PlaceState,
-    rebuilding: Option<u64>,
+    inventory: &Inventory,
 ) -> (PlaceKind, PlaceState, String, Remedy) {
     let table = space.table.as_deref().unwrap_or(&space.name);
-    let (about, remedy) = match rebuilding {
+    let (about, remedy) = match inventory.rebuilding {
         Some(id) => (
             format!("connection {id} may be rebuilding a table"),
             "wait until its statement has ended, then run this again".to_owned(),
         ),
         None => (
             "a statement that was rebuilding a table was cancelled".to_owned(),
-            format!("while no ALTER TABLE runs: {}", pasteable(&format!("DROP TABLE {table};"))),
+            format!(
+                "while no ALTER TABLE runs: {}{}",
+                inventory.before_by_hand,
+                pasteable(&format!("DROP TABLE {table};"))
+            ),
         ),
     };
     (PlaceKind::Leftover, state, about, Remedy::ByHand(remedy))
@@ -240,7 +274,7 @@ fn fault_remedy(space: &Tablespace, fault: &Fault, inventory: &Inventory) -> Str
         pasteable(&format!("DROP TABLE {};", tables.join(", "))) + " "
     };
     let space = pasteable(&format!("DROP TABLESPACE {};", quoted(&space.name)));
-    format!("{remedy}; or, if its rows are not needed: {drop}{space}")
+    format!("{remedy}; or, if its rows are not needed: {}{drop}{space}", inventory.before_by_hand)
 }
 
 fn schema(schema: &Schema) -> DataPlace {

@@ -57,7 +57,7 @@ pub(super) fn rewrite(
     let copying = match generated::settings(job, table, &before.text, &strict)? {
         Found::Settings(copying) => copying,
         Found::Nothing(columns) => {
-            return Ok(Rewritten::Failed(refusal::generated(table, &columns, direction)));
+            return Ok(Rewritten::Failed(refusal::generated(table, &columns, direction, job.before_by_hand)));
         }
         Found::Stopped => return Ok(Rewritten::Stopped),
     };
@@ -96,7 +96,7 @@ pub(super) fn rewrite(
             histograms.join(", ")
         ));
     }
-    look_again(table, (&before, &after), &extra, here, direction)
+    look_again(table, (&before, &after), &extra, here, direction, job.before_by_hand)
 }
 
 /// Clauses that keep the table as it is.
@@ -222,17 +222,19 @@ fn unknown_directories(job: &mut Job<'_>, before: &Definition) -> Result<Vec<Pat
     Ok(directories)
 }
 
-/// Compares the table, its partitions and files with what was asked for, and with what was there before.
+/// Compares the table, its partitions and files with what was asked for, and with what was there before. `first`:
+/// what comes before statements that the administrator runs by hand.
 fn look_again(
     table: &Table,
     (before, after): (&Definition, &Definition),
     extra: &Extra,
     here: &DatadirAccess,
     direction: Direction,
+    first: &str,
 ) -> Result<Rewritten> {
     let changes = before.changes(after, &extra.announced);
     if !changes.is_empty() {
-        return Ok(Rewritten::Failed(refusal::changed(table, &changes)));
+        return Ok(Rewritten::Failed(refusal::changed(table, &changes, first)));
     }
     let others: Vec<&str> = after
         .files

@@ -102,10 +102,15 @@ pub(super) fn directory(session: &mut Session, directories: &[PathBuf]) -> Resul
     ))
 }
 
-/// Returns what to do about stored generated columns whose values a copy would change.
-pub(super) fn generated(table: &Table, columns: &[String], direction: super::Direction) -> String {
+/// Returns what to do about stored generated columns whose values a copy would change. `first`: what comes before statements.
+pub(super) fn generated(
+    table: &Table,
+    columns: &[String],
+    direction: super::Direction,
+    first: &str,
+) -> String {
     format!(
-        "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run {} in a session with the time_zone, sql_mode and lc_time_names in which the rows were written (or, if the new values are right, in the server's defaults), but never with NO_BACKSLASH_ESCAPES, and all of it: without the lock and the flush, the server may use the settings of another session that has the table open",
+        "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run {first}{} in a session with the time_zone, sql_mode and lc_time_names in which the rows were written (or, if the new values are right, in the server's defaults), but never with NO_BACKSLASH_ESCAPES, and all of it: without the lock and the flush, the server may use the settings of another session that has the table open",
         if columns.len() == 1 { "the stored generated column" } else { "the stored generated columns" },
         columns.join(", "),
         by_hand(table, direction)
@@ -162,14 +167,14 @@ pub(super) fn not_reached(spaces: &[&str], direction: super::Direction) -> Strin
 }
 
 /// Returns what to do about a table that is another one after the rewrite. What was lost is named as it was, so that it can be
-/// compared; a statement is named only if it surely puts it back.
-pub(super) fn changed(table: &Table, changes: &[String]) -> String {
+/// compared; a statement is named only if it surely puts it back. `first`: what comes before statements.
+pub(super) fn changed(table: &Table, changes: &[String], first: &str) -> String {
     const OPTIONS: [&str; 3] = ["ROW_FORMAT=", "KEY_BLOCK_SIZE=", "COMPRESSION="];
     let lost: Vec<&str> = changes.iter().filter_map(|change| change.strip_prefix("lost ")).collect();
     let back: Vec<String> = lost
         .iter()
         .filter(|clause| OPTIONS.iter().any(|option| clause.starts_with(option)))
-        .map(|clause| pasteable(&format!("ALTER TABLE {} {clause}", table.quoted())))
+        .map(|clause| format!("{first}{}", pasteable(&format!("ALTER TABLE {} {clause}", table.quoted()))))
         .collect();
     let back = match back.len() {
         0 => ". Compare it with what was there before".to_owned(),

@@ -2,8 +2,8 @@
 //! What to do about an unencrypted file, with the names that the server gives it.
 
 use crate::server::{
-    BinaryLog, Part, PlaceKind, ServerFiles, Settings, Table, empty_log_table, may_be_file_of,
-    may_be_file_of_partition, pasteable,
+    BinaryLog, MergeTable, Part, PlaceKind, ServerFiles, Settings, Table, empty_log_table, may_be_file_of,
+    may_be_file_of_partition, to_innodb,
 };
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
@@ -18,6 +18,9 @@ pub(super) struct FileRemedies<'a> {
     pub tables: &'a [Table],
     pub binary_logs: &'a [BinaryLog],
     pub settings: &'a Settings,
+    pub merges: &'a [MergeTable],
+    /// What comes before statements.
+    pub first: &'a str,
     /// What to grant to the account, if it cannot see every table.
     pub grant: Option<String>,
 }
@@ -133,7 +136,8 @@ impl FileRemedies<'_> {
                 "the server does not use this file, and imports no unencrypted file into an encrypted table. If its rows are needed, first import it into a new table with the same columns and ENCRYPTION = 'N', and run {APPLY}. Then: {remove}"
             ),
             _ => format!(
-                "{} then: {APPLY}. Or, if its rows are not needed: {remove}",
+                "{}{} then: {APPLY}. Or, if its rows are not needed: {remove}",
+                self.first,
                 table.import(std::iter::once(part))
             ),
         })
@@ -141,17 +145,15 @@ impl FileRemedies<'_> {
 
     /// The file of a table that MySQL refuses to rebuild.
     fn refused(&self, path: &Path) -> Option<String> {
-        let table = self.table(path).filter(|table| table.obstacle().is_some())?;
+        let table = self.table(path).filter(|table| table.obstacle(self.first).is_some())?;
         Some(format!("do what is said about the table {}", table.full_name()))
     }
 
     /// The file of a table of an engine other than InnoDB.
     fn other_engine(&self, path: &Path) -> String {
         match self.table(path) {
-            Some(table) if table.schema == "mysql" => empty_log_table(table, self.settings),
-            Some(table) => {
-                pasteable(&format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted()))
-            }
+            Some(table) if table.schema == "mysql" => empty_log_table(table, self.settings, self.first),
+            Some(table) => to_innodb(table, self.merges, self.first),
             None => match &self.grant {
                 Some(grant) => format!(
                     "this account cannot see which table uses it. As an administrator, run: {grant} Then run this again"
@@ -223,6 +225,8 @@ mod tests {
             tables: &[],
             binary_logs: &[],
             settings: &Settings::default(),
+            merges: &[],
+            first: "",
             grant: None,
         };
         let channel = |path: &str| remedies.channel(Path::new(path));

@@ -74,7 +74,9 @@ pub(in crate::commands) fn check(
         tables: &inventory.tables,
         binary_logs: &inventory.binary_logs,
         settings: &inventory.settings,
-        grant: inventory.privileges.unseen().map(|_| inventory.privileges.grant()),
+        merges: &inventory.merges,
+        first: inventory.before_by_hand,
+        grant: inventory.privileges.unseen().map(|_| inventory.grant()),
     };
     let mut old_redo: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {

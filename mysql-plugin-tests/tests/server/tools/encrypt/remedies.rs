@@ -151,6 +151,8 @@ impl Administered {
         } else if let Some((sql, command)) = way.split_once("; then: ") {
             self.client(&format!("{sql};"));
             self.shell(command);
+        } else if let Some(rest) = way.strip_prefix("replace the MERGE table ") {
+            self.client(rest.split_once(": ").unwrap().1);
         } else if way.ends_with(';') {
             self.client(way);
         } else {
@@ -259,6 +261,9 @@ pub fn remedies_work_as_printed() {
     assert!(!told("shop.merged") && !told("shop.elsewhere") && !told("shop.remembered"));
     assert_eq!(it.server().rows::<i32>("SELECT id FROM shop.`im-ported`"), [5], "nothing is lost");
     assert_eq!(it.server().rows::<i32>("SELECT id FROM shop.m1 UNION SELECT id FROM shop.m2"), [1, 2]);
+    assert_eq!(it.server().rows::<i32>("SELECT id FROM shop.merged ORDER BY id"), [1, 2], "it is a view");
+    let of_m1 = seen.iter().find(|f| f["what"] == "shop.m1").expect("a finding");
+    assert!(of_m1["why"].as_str().unwrap().contains("MERGE: shop.merged"), "{of_m1:#}");
 
     transfer_key(&mut it, &leaves);
     lost_copy(&mut it, &second);
