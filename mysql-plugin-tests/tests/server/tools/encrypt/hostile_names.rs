@@ -138,7 +138,7 @@ pub fn hostile_names() {
     let space = quoted(&format!("space\n{FORGED}\u{1b}[2J"));
     create(format!("CREATE TABLESPACE {space} ADD DATAFILE 'its $(file).ibd'"));
     create(format!("CREATE TABLE test.in_space (id INT) TABLESPACE {space}"));
-    create(format!("CREATE UNDO TABLESPACE `undo's` ADD DATAFILE 'undo ''file.ibu'"));
+    create("CREATE UNDO TABLESPACE `undo's` ADD DATAFILE 'undo ''file.ibu'".to_owned());
     create(format!(
         "CREATE TABLE test.elsewhere (id INT) DATA DIRECTORY = '{}'",
         elsewhere.path().to_str().unwrap().replace('\'', "''")
