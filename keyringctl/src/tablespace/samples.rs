@@ -2,15 +2,12 @@
 //! Files for tests, written by a throw-away server (MySQL 9.7.4, pages of 4 KiB). They contain only the parts that matter;
 //! other pages are empty. The keys are here because they protect nothing.
 
-use super::info::{EncryptionInfo, SpaceKey};
 use super::keys::MasterKeys;
-use aes::Aes256;
-use cbc::cipher::block_padding::NoPadding;
-use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
-use std::sync::LazyLock;
 
 /// Pages 0 and 4 of the 7 pages of a table with one row.
 const TABLE: &[u8] = include_bytes!("samples/table");
+/// Pages 1 and 2, which every tablespace has: of that table and encrypted with its key, but without content.
+const FIRST_PAGES: &[u8] = include_bytes!("samples/first_pages");
 /// Parts of the redo file with the checkpoint: its header, its first block, which is unencrypted, and block 106.
 const REDO: &[u8] = include_bytes!("samples/redo");
 /// The beginning of a binary log: its encryption header and the beginning of the log.
@@ -76,37 +73,13 @@ pub fn hex(digits: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The table's file. Pages 1 and 2, which every tablespace has, are without content.
+/// The table's file.
 pub fn table() -> Vec<u8> {
-    static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let mut file = vec![0; 7 * PAGE];
-        file[..PAGE].copy_from_slice(&TABLE[..PAGE]);
-        file[4 * PAGE..5 * PAGE].copy_from_slice(&TABLE[PAGE..]);
-        let info = EncryptionInfo::parse(&file[INFO..]).unwrap().unwrap();
-        let key = info.open(&SampleKeys::all().0[1].1).unwrap().unwrap();
-        for number in [1, 2] {
-            let page = &mut file[number * PAGE..(number + 1) * PAGE];
-            page[7] = number as u8;
-            page[34..38].copy_from_slice(&TABLE[34..38]);
-            seal(page);
-            encrypt(page, &key);
-        }
-        file
-    });
-    FILE.clone()
-}
-
-/// Encrypts a page as the server does. Its original type is 0.
-fn encrypt(page: &mut [u8], key: &SpaceKey) {
-    const DATA: usize = 38;
-    let whole = DATA + (page.len() - DATA) / 16 * 16;
-    let last = page.len() - 32;
-    for part in [DATA..whole, last..page.len()] {
-        let cbc = cbc::Encryptor::<Aes256>::new_from_slices(key.key(), key.iv()).unwrap();
-        let len = part.len();
-        cbc.encrypt_padded::<NoPadding>(&mut page[part], len).unwrap();
-    }
-    page[24..26].copy_from_slice(&15_u16.to_be_bytes());
+    let mut file = vec![0; 7 * PAGE];
+    file[..PAGE].copy_from_slice(&TABLE[..PAGE]);
+    file[PAGE..3 * PAGE].copy_from_slice(FIRST_PAGES);
+    file[4 * PAGE..5 * PAGE].copy_from_slice(&TABLE[PAGE..]);
+    file
 }
 
 /// The redo file, with a length at which every second block is checked.

@@ -36,6 +36,7 @@ fn verify_of_a_data_directory() {
     let sample: &[u8] = include_bytes!("../../src/tablespace/samples/table");
     let mut table = vec![0; 7 * 4096];
     table[..4096].copy_from_slice(&sample[..4096]);
+    table[4096..3 * 4096].copy_from_slice(include_bytes!("../../src/tablespace/samples/first_pages"));
     table[4 * 4096..5 * 4096].copy_from_slice(&sample[4096..]);
     fs::create_dir_all(place.path("data/clinic")).unwrap();
     fs::create_dir(place.path("empty")).unwrap();
