@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 /// Pages 0 and 4 of a table of one row, with pages of 4 KiB.
 pub const TABLE: &[u8] = include_bytes!("../../keyringctl/src/tablespace/samples/table");
+/// Its pages 1 and 2, encrypted, without content.
+const FIRST_PAGES: &[u8] = include_bytes!("../../keyringctl/src/tablespace/samples/first_pages");
 /// Header, first block and block 106 of a redo file.
 pub const REDO: &[u8] = include_bytes!("../../keyringctl/src/tablespace/samples/redo");
 /// The front of an encrypted binary log.
@@ -150,7 +152,7 @@ pub fn tablespace(data: &[u8]) {
 /// Moves the pages after the first one to where the sample's second page belongs, so that inputs stay short.
 fn spread(file: &mut Vec<u8>) {
     if file.len() > PAGE {
-        file.splice(PAGE..PAGE, [0; 3 * PAGE]);
+        file.splice(PAGE..PAGE, FIRST_PAGES.iter().copied().chain([0; PAGE]));
         file.resize(file.len().max(7 * PAGE), 0);
     }
 }
@@ -166,7 +168,8 @@ fn encrypt_pages(file: &mut [u8]) {
     let Some((first, pages)) = file.split_at_mut_checked(PAGE) else { return };
     first.copy_from_slice(&TABLE[..PAGE]);
     let key = unsealed(&TABLE[SEALED]);
-    for page in pages.chunks_exact_mut(PAGE) {
+    // The first two are encrypted already.
+    for page in pages.chunks_exact_mut(PAGE).skip(FIRST_PAGES.len() / PAGE) {
         let word = |at| u16::from_be_bytes([page[at], page[at + 1]]);
         match word(TYPE) {
             // Encrypted, and encrypted R-tree: the checksum is that of the plaintext page.
