@@ -93,7 +93,7 @@ fi
 
 step build "the library and keyringctl" make build
 step lint "formatting, clippy, the project's own rules and what they refuse" lint
-step code "unit tests, file format, crashes, mutations" cargo test --locked --lib --bins --tests
+step code "unit tests, file format, crashes, mutations" cargo test --locked --no-fail-fast --lib --bins --tests
 step selinux "what setup and doctor say, against Debian's SELinux policy" scripts/selinux.sh
 step bindings "src/abi/sys.rs against include/" scripts/bindings.sh --check
 step valgrind "the C boundary under Valgrind" env KX_ABI_CALLS=1500 scripts/valgrind-abi.sh
