@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The keyring that a running server uses, and its state.
 
+use super::codes::NO_SUCH_TABLE;
 use super::session::Session;
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -10,8 +11,6 @@ use std::path::PathBuf;
 /// The component's name in performance_schema.
 const COMPONENT: &str = "component_keyring_external";
 const PLUGIN: &str = "keyring_external";
-/// MySQL's error for a table that does not exist.
-const NO_SUCH_TABLE: u16 = 1146;
 
 /// How a server has loaded its keyring.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

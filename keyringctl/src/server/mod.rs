@@ -4,6 +4,7 @@
 
 mod address;
 mod arguments;
+mod codes;
 mod connection;
 mod coverage;
 mod creations;
@@ -24,6 +25,7 @@ mod session_settings;
 mod session_state;
 
 pub use arguments::from_arguments;
+pub use codes::{LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX};
 pub use coverage::{
     DataPlace, Obstacle, PlaceKind, PlaceState, Remedy, coverage, empty_log_table, stores_nothing, to_innodb,
 };
@@ -42,6 +44,6 @@ pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directori
 pub use options::{ConnectOptions, Protocol, SslMode};
 pub use privileges::Privileges;
 pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role, UNLOGGED};
-pub use session::{LOCK_WAIT_TIMEOUT, Session};
+pub use session::Session;
 pub use session_settings::NotSet;
 pub use session_state::Loss;

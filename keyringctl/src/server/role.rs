@@ -2,6 +2,7 @@
 //! What a server is to other servers: a source with replicas, a replica, a member of a group. That decides whether a
 //! statement may be written to its binary log.
 
+use super::codes::SYNTAX;
 use super::session::Session;
 use crate::error::{Error, Result, ServerError};
 use crate::show::Shown;
@@ -10,8 +11,6 @@ use std::fmt;
 
 /// Prefix of the channels that group replication creates.
 const GROUP_CHANNELS: &str = "group_replication_";
-/// MySQL's error for a statement that it does not know.
-const SYNTAX: u16 = 1064;
 /// The program that only stores binary logs.
 const ARCHIVER: &str = "mysqlbinlog";
 

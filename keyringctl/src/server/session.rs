@@ -19,9 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// MySQL's error for a lock that could not be taken in time.
-pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a session waits for a server that does not answer, for example while it is restarted.
 const PATIENCE: Duration = Duration::from_secs(300);

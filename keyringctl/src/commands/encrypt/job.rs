@@ -10,13 +10,11 @@ use super::sizes;
 use super::stop::{StopRequest, StopSignal};
 use super::throttle::Throttle;
 use crate::error::{Error, Result, ServerError};
-use crate::server::{LOCK_WAIT_TIMEOUT, Session};
+use crate::server::{LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session};
 use keyring_external::error::BadRequest;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// MySQL's error for a cancelled statement.
-const QUERY_INTERRUPTED: u16 = 1317;
 /// The lock that allows one run at a time on a server. The server releases it with the connection, so a killed run holds
 /// it only until its last statement has ended.
 const LOCK: &str = "keyring_external.encrypt";

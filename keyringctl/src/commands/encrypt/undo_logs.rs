@@ -7,7 +7,7 @@
 
 use super::job::{ATTEMPTS, Job, Step};
 use crate::error::{Error, Result, ServerError};
-use crate::server::{quoted, quoted_text};
+use crate::server::{SYNTAX, quoted, quoted_text};
 use crate::show::Shown;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,6 @@ const SPARE: &str = "keyring_external_spare";
 const OWN: &str = "innodb_undo_";
 const SPACES: &str = "SELECT NAME, STATE = 'active' FROM information_schema.INNODB_TABLESPACES
     WHERE SPACE_TYPE = 'Undo' ORDER BY NAME";
-/// MySQL's error for a statement that the server does not know. Those for undo tablespaces came with 8.0.14.
-const UNKNOWN_STATEMENT: u16 = 1064;
 
 /// An undo tablespace.
 struct Space {
@@ -77,7 +75,7 @@ fn create_spare(job: &mut Job<'_>) -> Result<bool> {
         let statement = if has_spare(job)? { activate(SPARE) } else { create.clone() };
         match job.work.run(&statement) {
             Ok(()) => return Ok(true),
-            Err(Error::Server(ServerError { code: UNKNOWN_STATEMENT, .. })) => {
+            Err(Error::Server(ServerError { code: SYNTAX, .. })) => {
                 job.account.next_steps.push(
                     "This server cannot recreate undo tablespaces on request. They keep old unencrypted pages until it truncates them: see innodb_undo_log_truncate"
                         .to_owned(),

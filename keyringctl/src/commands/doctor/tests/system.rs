@@ -142,7 +142,7 @@ fn a_host_without_systemd_is_a_note() {
     passes(&found);
 }
 
-fn server_keyring(way: LoadedAs, state: &str) -> ServerKeyring {
+pub(super) fn server_keyring(way: LoadedAs, state: &str) -> ServerKeyring {
     ServerKeyring {
         way,
         state: state.to_owned(),

@@ -8,10 +8,8 @@ use super::clauses;
 use super::definition::Definition;
 use crate::commands::encrypt::job::Job;
 use crate::error::{Error, Result, ServerError};
-use crate::server::{LOCK_WAIT_TIMEOUT, Session, Table};
+use crate::server::{LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table};
 
-/// MySQL's error for a cancelled statement.
-const QUERY_INTERRUPTED: u16 = 1317;
 pub(super) const NO_BACKSLASH_ESCAPES: &str = "NO_BACKSLASH_ESCAPES";
 
 /// Whether what a table computes, or the text of its definition, may depend on the session that opened it.

@@ -3,7 +3,7 @@
 //! files can find a change at all.
 
 use crate::error::{Error, ServerError};
-use crate::server::Session;
+use crate::server::{NO_SUCH_TABLE, Session};
 use crate::show::Shown;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// How long verify waits until the server has written all pages that have changed. A busy server takes longer.
 const PAGES_LIMIT: Duration = Duration::from_secs(5);
-/// MySQL's error for a table that does not exist.
-const NO_SUCH_TABLE: u16 = 1146;
 const POLL: Duration = Duration::from_millis(100);
 
 /// How far the server is.

@@ -2,6 +2,7 @@
 //! Fixes of volumes, systemd and the running server.
 
 use super::super::super::server;
+use super::super::system::server_keyring;
 use super::*;
 use crate::server::{LoadedAs, ServerKeyring};
 
@@ -123,14 +124,8 @@ fn units(all: &mut Followed) {
 fn running(all: &mut Followed) {
     let guest = component();
     let says = |way: LoadedAs, state: &str, paths: &[&str]| ServerKeyring {
-        way,
-        state: state.to_owned(),
-        id: String::new(),
-        generation: 1,
-        keys: 0,
-        copies: (1, 2),
         paths: paths.iter().map(PathBuf::from).collect(),
-        last_error: "the reason".to_owned(),
+        ..server_keyring(way, state)
     };
     let paths = ["/mnt/a/keys/main.keyring", "/mnt/b/keys/main.keyring"];
     let answer = std::cell::RefCell::new(says(LoadedAs::Component, "ATTACHED", &paths));
