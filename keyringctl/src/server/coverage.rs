@@ -5,12 +5,14 @@ mod item;
 mod logs;
 mod obstacle;
 mod tables;
+mod tally;
 
 pub use item::{DataPlace, PlaceKind, PlaceState, Remedy};
 pub use obstacle::Obstacle;
 pub use tables::empty_log_table;
 pub use tables::stores_nothing;
 pub use tables::to_innodb;
+pub use tally::{PlaceSum, SettingsTally, Tally};
 
 use super::Inventory;
 

@@ -8,7 +8,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
-    ServerKeyring, Table, TableLocation, TablespaceKind, coverage, stores_nothing,
+    ServerKeyring, Table, TableLocation, TablespaceKind, Tally, coverage, stores_nothing,
 };
 use crate::show::Shown;
 use serde::Serialize;
@@ -41,6 +41,8 @@ struct PlanReport {
     server: Inventory,
     keyring: ServerKeyring,
     items: Vec<DataPlace>,
+    /// How many of them are in each state.
+    tally: Tally,
     estimate: Estimate,
     role: Role,
     /// Why apply refuses to start on a server with this role.
@@ -112,12 +114,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let role = Role::query(&mut session)?;
     let creations = Creations::query(&mut session, &server.privileges)?;
     let changed: Vec<_> = server.schemas.iter().filter(|schema| !schema.default_encryption).collect();
+    let items = coverage(&server);
     let plan = PlanReport {
         refusals: Replication::default().refusals(&role, "keyringctl encrypt apply"),
         warnings: application::statements_that_fail(&server, &creations, &role, &changed),
         role,
         keyring: ServerKeyring::query(&mut session)?,
-        items: coverage(&server),
+        tally: Tally::of(&items),
+        items,
         estimate: Estimate::new(&server, &to_copy(&server), &here, rate),
         server,
     };
@@ -134,7 +138,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     everything_else(&plan, out);
     needs(&plan, out);
     out.document(&plan);
-    let unknown = plan.items.iter().any(|item| item.state == PlaceState::Unknown);
+    let unknown = plan.tally.not_checked.places + plan.tally.settings.not_checked > 0;
     Ok(if unknown { Verdict::NotFine } else { Verdict::Fine })
 }
 
@@ -259,6 +263,9 @@ fn everything_else(plan: &PlanReport, out: &mut Output) {
         })
         .collect();
     table(out, &["place", "state", "size", ""], &rows);
+
+    out.line("");
+    plan.tally.lines().iter().for_each(|line| out.line(line));
 
     out.block("\nNot supported by MySQL, not done by apply, or not checked");
     for item in
