@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// The options of the mysql client. A password is never taken from the arguments, which other users can see.
 #[derive(clap::Args)]
 #[group(id = "server")]
-#[command(next_help_heading = "Connection to the server, as for the mysql client")]
+#[command(next_help_heading = "Connection to the server, as for the mysql client", disable_help_flag = true)]
 pub(super) struct Args {
     /// Read only this option file
     #[arg(long, value_name = "FILE")]
@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(long, short = 'p')]
     password: bool,
     /// Host; localhost means the socket
-    #[arg(long)]
+    #[arg(long, short = 'h')]
     host: Option<String>,
     /// TCP port [default: 3306]
     #[arg(long, short = 'P')]
@@ -52,6 +52,10 @@ pub(super) struct Args {
     /// Private key of the client, in PEM
     #[arg(long, value_name = "FILE")]
     ssl_key: Option<PathBuf>,
+    // -h names the host here, as for the mysql client.
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong, help_heading = "Options")]
+    help: Option<bool>,
 }
 
 impl Args {

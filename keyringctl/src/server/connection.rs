@@ -4,6 +4,7 @@
 use super::address::{target, tls, user};
 use super::options::{ConnectOptions, SslMode};
 use crate::error::{Error, Result, ServerError};
+use crate::show::Shown;
 use mysql::{Conn, DriverError, SslOpts};
 use std::error::Error as _;
 use std::io;
@@ -41,16 +42,16 @@ pub(super) fn open(options: &ConnectOptions, limit: Duration, answer: Option<Dur
         }
         done => done,
     };
-    connected.map_err(|e| not_connected(&way, &user, &e))
+    connected.map_err(|e| not_connected(&way, by_socket, &user, &e))
 }
 
 /// The error of a connection that could not be made or prepared.
-pub(super) fn not_connected(way: &str, user: &str, e: &mysql::Error) -> Error {
+pub(super) fn not_connected(way: &str, by_socket: bool, user: &str, e: &mysql::Error) -> Error {
     Error::Server(ServerError {
         doing: format!("connect to the MySQL server at {way} as {user}"),
         code: code(e),
         silent: is_lost(e),
-        why: format!("{}{}", message(e), connecting_help(e)),
+        why: connecting_help(user, by_socket, e),
     })
 }
 
@@ -97,30 +98,57 @@ pub(super) fn message(e: &mysql::Error) -> String {
     }
 }
 
-fn connecting_help(e: &mysql::Error) -> &'static str {
-    const ACCOUNT: &str = ". Set the account in ~/.my.cnf, or use --user and --password";
-    match code(e) {
-        1044 | 1045 | 1698 => ACCOUNT,
+/// What the error means, and what to do about it.
+fn connecting_help(user: &str, by_socket: bool, e: &mysql::Error) -> String {
+    const ACCOUNT: &str = "Set the account in ~/.my.cnf, or use --user and --password";
+    let help = match code(e) {
+        1045 if by_socket => {
+            "Set the account in ~/.my.cnf, or use --user and --password. An account that requires TLS cannot use the \
+             socket: add --host 127.0.0.1"
+                .to_owned()
+        }
+        1045 => format!(
+            "{ACCOUNT}. An account that requires TLS needs --ssl-mode REQUIRED, and one that requires a client certificate \
+             --ssl-cert and --ssl-key"
+        ),
+        1044 => ACCOUNT.to_owned(),
+        1698 => format!(
+            "If this account has no password and belongs to the operating system's user of that name (auth_socket), run \
+             keyringctl as that user: sudo -u {}. Otherwise set another account in ~/.my.cnf, or use --user and --password",
+            user.shown()
+        ),
+        3118 => "Unlock it with ALTER USER ... ACCOUNT UNLOCK, or use another account".to_owned(),
         1820 | 1862 => {
-            ". The account's password has expired: log in as this account with the mysql client, run ALTER USER USER() \
+            "The account's password has expired: log in as this account with the mysql client, run ALTER USER USER() \
              IDENTIFIED BY '...'; then run this again"
+                .to_owned()
         }
         1203 | 1226 if message(e).contains("connections") => {
-            ". keyringctl needs up to 3 connections at a time: raise the account's limit with ALTER USER ... WITH \
+            "keyringctl needs up to 3 connections at a time: raise the account's limit with ALTER USER ... WITH \
              MAX_USER_CONNECTIONS 5, or use another account"
+                .to_owned()
         }
-        1040 => ". Run this again when fewer clients are connected, or connect to the server's admin_port",
+        1040 => "Run this again when fewer clients are connected, or connect to the server's admin_port".to_owned(),
         1184 => {
-            ". The statements of the server's init_connect fail for this account: see the server's error log, or use an \
+            "The statements of the server's init_connect fail for this account: see the server's error log, or use an \
              account with CONNECTION_ADMIN, for which the server does not run them"
+                .to_owned()
         }
-        // For an account that does not exist, the server names a method at random.
-        0 if matches!(e, mysql::Error::DriverError(DriverError::UnknownAuthPlugin(_))) => ACCOUNT,
         0 if is_lost(e) => {
-            ". Is it running? Set its address with --socket, or --host and --port, or in ~/.my.cnf"
+            "Is it running? Set its address with --socket, or --host and --port, or in ~/.my.cnf".to_owned()
         }
-        _ => "",
+        _ => String::new(),
+    };
+    // For an account that does not exist, the server names a method at random.
+    if let mysql::Error::DriverError(DriverError::UnknownAuthPlugin(method)) = e {
+        return format!(
+            "access denied: there is no such account, or it logs in with {method}, which keyringctl does not support. Check \
+             the name, or change the account with ALTER USER ... IDENTIFIED WITH caching_sha2_password BY '...', or use \
+             another one with --user and --password"
+        );
     }
+    let message = message(e);
+    if help.is_empty() { message } else { format!("{}. {help}", message.trim_end_matches('.')) }
 }
 
 /// Returns the error of a statement. Statements contain no secret.
@@ -136,4 +164,49 @@ pub(super) fn refused(statement: &str, e: &mysql::Error) -> Error {
         silent: is_lost(e),
         why: message(e),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mysql::MySqlError;
+
+    fn told(code: u16, message: &str, by_socket: bool) -> String {
+        let e =
+            mysql::Error::MySqlError(MySqlError { state: String::new(), message: message.to_owned(), code });
+        not_connected("/run/s", by_socket, "anna", &e).to_string()
+    }
+
+    #[test]
+    fn an_account_that_keyringctl_cannot_use_or_does_not_exist_is_denied() {
+        let e = mysql::Error::DriverError(DriverError::UnknownAuthPlugin("sha256_password".to_owned()));
+        let said = not_connected("db:3306", false, "anna", &e).to_string();
+        assert!(
+            said.contains(
+                "db:3306 as anna: access denied: there is no such account, or it logs in with sha256_password"
+            ),
+            "{said}"
+        );
+        assert!(said.contains("caching_sha2_password"), "{said}");
+        assert!(!said.contains("Unknown"), "{said}");
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        let denied = "Access denied for user 'anna'@'localhost' (using password: YES)";
+        for (code, by_socket, help) in [
+            (1045, true, "--host 127.0.0.1"),
+            (1045, false, "--ssl-mode REQUIRED"),
+            (1045, false, "--ssl-cert and --ssl-key"),
+            (1698, true, "sudo -u anna"),
+            (3118, false, "ACCOUNT UNLOCK"),
+            (1820, false, "ALTER USER USER() IDENTIFIED BY"),
+            (1040, false, "admin_port"),
+        ] {
+            let said = told(code, denied, by_socket);
+            assert!(said.contains(help) && said.contains(denied), "{code}: {said}");
+            assert!(said.contains(&format!("(MySQL error {code}). ")), "{said}");
+        }
+        assert!(told(1290, "read only", false).ends_with("read only (MySQL error 1290)"));
+    }
 }

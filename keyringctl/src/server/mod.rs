@@ -41,6 +41,7 @@ pub use inventory::{
 pub use keyring::{LoadedAs, ServerKeyring};
 pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};
 pub use names::{NameCase, Pattern, all_tables_of, concatenated, full_name, pasteable, quoted, quoted_text};
+pub use older::{SCHEMA_DEFAULTS, first_known};
 pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directories_to, included_by};
 pub use options::{ConnectOptions, Protocol, SslMode};
 pub use privileges::Privileges;

@@ -9,6 +9,9 @@ const UNKNOWN: [u16; 5] = [1064, 1054, 1109, 1146, 1193];
 
 /// Since 8.0.22; the older form was removed in 8.4.
 pub(super) const REPLICAS: [&str; 2] = ["SHOW REPLICAS", "SHOW SLAVE HOSTS"];
+/// What follows the name: since 8.0.16, a schema has a default for encryption.
+pub const SCHEMA_DEFAULTS: [&str; 2] =
+    ["DEFAULT CHARACTER SET utf8mb4 DEFAULT ENCRYPTION = 'Y'", "DEFAULT CHARACTER SET utf8mb4"];
 /// Since 8.0.22; the older form was removed in 8.4.
 pub(super) const REPLICA_STATUS: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
 
@@ -16,7 +19,7 @@ pub(super) const REPLICA_STATUS: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE
 ///
 /// # Errors
 /// What the server answers to it, or to the last one.
-pub(super) fn first_known<T>(forms: &[&str], mut ask: impl FnMut(&str) -> Result<T>) -> Result<T> {
+pub fn first_known<T>(forms: &[&str], mut ask: impl FnMut(&str) -> Result<T>) -> Result<T> {
     let (last, earlier) = forms.split_last().ok_or_else(|| Error::Usage("no statement".to_owned()))?;
     for form in earlier {
         match ask(form) {
@@ -48,6 +51,17 @@ mod tests {
         assert_eq!(first_known(&REPLICAS, new_server).unwrap(), 2);
         let reversed = [REPLICAS[1], REPLICAS[0]];
         assert_eq!(first_known(&reversed, new_server).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_schema_is_created_where_schemas_have_no_default_for_encryption() {
+        let mut asked = Vec::new();
+        let before_8_0_16 = |defaults: &str| {
+            asked.push(defaults.to_owned());
+            if defaults.contains("ENCRYPTION") { Err(refusal(1064)) } else { Ok(()) }
+        };
+        first_known(&SCHEMA_DEFAULTS, before_8_0_16).unwrap();
+        assert_eq!(asked, SCHEMA_DEFAULTS);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Session {
         let mut conn = open(options, limit, answer)?;
         let (_, way, by_socket) = target(options);
         let prepared = session_settings::common(&mut conn);
-        let not_set = prepared.map_err(|e| not_connected(&way, &user(options), &e))?;
+        let not_set = prepared.map_err(|e| not_connected(&way, by_socket, &user(options), &e))?;
         Ok(Session {
             conn,
             options: options.clone(),

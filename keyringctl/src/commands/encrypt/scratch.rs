@@ -2,7 +2,7 @@
 //! A temporary schema that leaves no trace in the binary log, and whose tables do not depend on the server's defaults.
 
 use crate::error::{Error, Result, ServerError};
-use crate::server::Session;
+use crate::server::{SCHEMA_DEFAULTS, Session, first_known};
 
 /// The schema's name. If it exists, an interrupted run left it behind.
 pub(super) const NAME: &str = "keyring_external_canary";
@@ -37,8 +37,7 @@ impl Scratch {
             )));
         }
         drop_schema(&mut session)?;
-        session
-            .run(&format!("CREATE SCHEMA {NAME} DEFAULT CHARACTER SET utf8mb4 DEFAULT ENCRYPTION = 'Y'"))?;
+        first_known(&SCHEMA_DEFAULTS, |defaults| session.run(&format!("CREATE SCHEMA {NAME} {defaults}")))?;
         let mut scratch = Scratch { session, exists: true };
         scratch.session.run(&format!("USE {NAME}"))?;
         Ok(scratch)
