@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Everything where a server stores data, and whether it is encrypted, as the server reports it.
 
+mod directories;
 mod file_names;
 mod foreign_keys;
 mod innodb;
@@ -10,6 +11,7 @@ mod spaces;
 mod table;
 mod tables;
 
+pub use directories::OutsideDirectories;
 pub use file_names::{may_be_file_of, may_be_file_of_partition};
 pub use foreign_keys::ForeignKey;
 pub use merges::MergeTable;
@@ -60,6 +62,9 @@ pub struct Inventory {
     /// from others, such a statement must not be in the binary log.
     #[serde(skip)]
     pub before_by_hand: &'static str,
+    /// Files of tables outside of the data directory.
+    #[serde(skip)]
+    pub outside: OutsideDirectories,
     /// References between tables.
     pub foreign_keys: Vec<ForeignKey>,
     /// Binary logs, the oldest first.
@@ -125,6 +130,7 @@ impl Inventory {
             settings,
             merges: MergeTable::all(session, &tables)?,
             before_by_hand: role::before_by_hand(session)?,
+            outside: OutsideDirectories::query(session)?,
             tables,
             tablespaces,
             reported,

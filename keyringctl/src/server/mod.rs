@@ -35,8 +35,9 @@ pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};
 pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_device};
 pub use inventory::{
-    BinaryLog, Fault, ForeignKey, Inventory, MergeTable, Part, PartPlace, Schema, ServerIdentity, Settings,
-    Table, TableLocation, Tablespace, TablespaceKind, may_be_file_of, may_be_file_of_partition,
+    BinaryLog, Fault, ForeignKey, Inventory, MergeTable, OutsideDirectories, Part, PartPlace, Schema,
+    ServerIdentity, Settings, Table, TableLocation, Tablespace, TablespaceKind, may_be_file_of,
+    may_be_file_of_partition,
 };
 pub use keyring::{LoadedAs, ServerKeyring};
 pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};

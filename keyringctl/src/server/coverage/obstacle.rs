@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why MySQL refuses to encrypt a table, as `ALTER TABLE ... ENCRYPTION` would say, and what to do then.
 
-use crate::server::{Fault, Part, PartPlace, Table, concatenated, pasteable, quoted};
+use crate::server::{
+    Fault, Inventory, OutsideDirectories, Part, PartPlace, Table, concatenated, pasteable, quoted,
+};
+use crate::show::Shown;
+use std::path::PathBuf;
 
 /// Why MySQL refuses to rebuild a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -10,6 +14,50 @@ pub struct Obstacle {
     pub why: String,
     /// What to do.
     pub remedy: String,
+}
+
+impl Inventory {
+    /// Returns why the server, as it was started, would refuse to rebuild this table, or would not rebuild it as it is; `None`
+    /// if nothing of that can be foreseen.
+    pub fn obstacle(&self, table: &Table) -> Option<Obstacle> {
+        table.obstacle(self.before_by_hand).or_else(|| self.outside.obstacle(table))
+    }
+}
+
+impl OutsideDirectories {
+    /// Returns why the server would not keep the table's files where they are.
+    pub fn obstacle(&self, table: &Table) -> Option<Obstacle> {
+        if self.would_lose_files_of(table) {
+            return Some(OutsideDirectories::without_files());
+        }
+        let unknown = self.unknown_of(table);
+        (!unknown.is_empty()).then(|| self.refusal(&unknown))
+    }
+
+    /// Says that the server would give partitions no files of their own, even if the statement asks for them.
+    pub fn without_files() -> Obstacle {
+        Obstacle {
+            why: "innodb_file_per_table is OFF, so the server would move partitions with a DATA DIRECTORY to ibdata1"
+                .to_owned(),
+            remedy: "Run SET GLOBAL innodb_file_per_table = ON in the server, then run keyringctl encrypt apply"
+                .to_owned(),
+        }
+    }
+
+    /// Says that the server does not know these directories, and what to do.
+    pub fn refusal(&self, unknown: &[PathBuf]) -> Obstacle {
+        let names: Vec<_> = unknown.iter().map(|directory| directory.exact()).collect();
+        Obstacle {
+            why: format!(
+                "its DATA DIRECTORY {} is not in innodb_directories, so the server could only move it to the data directory",
+                names.join(", ")
+            ),
+            remedy: format!(
+                "Add {} to the group [mysqld] of the server's option file, restart the server, then run keyringctl encrypt apply",
+                self.option_line(unknown)
+            ),
+        }
+    }
 }
 
 impl Table {

@@ -45,7 +45,7 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
             item(PlaceKind::Table, PlaceState::Unknown, why, Remedy::ByHand(remedy))
         }
         TableLocation::Own if table.is_encrypted() => item(PlaceKind::Table, PlaceState::Encrypted, files(table), Remedy::None),
-        TableLocation::Own => match table.obstacle(inventory.before_by_hand) {
+        TableLocation::Own => match inventory.obstacle(table) {
             Some(Obstacle { why, remedy }) => item(PlaceKind::Table, PlaceState::Clear, why, Remedy::ByHand(remedy)),
             None => item(PlaceKind::Table, PlaceState::Clear, files(table), Remedy::Apply),
         },

@@ -5,7 +5,7 @@ use super::clauses::{self, Clauses};
 use crate::error::Result;
 use crate::server::{Session, Table, quoted_text};
 use crate::show::Shown;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The bit of a tablespace's flags that means that it is encrypted.
 const ENCRYPTED: u64 = 1 << 13;
@@ -121,12 +121,4 @@ fn space_names(session: &mut Session, table: &Table) -> Result<Vec<String>> {
         names.extend([format!("{name}{part}"), older]);
     }
     Ok(names)
-}
-
-/// Whether a path is in a directory that the server knows from its options, and so accepts for DATA DIRECTORY.
-pub(super) fn is_known(path: &Path, datadir: &Path, directories: &str) -> bool {
-    directories
-        .split(';')
-        .map(|directory| datadir.join(directory.trim()))
-        .any(|directory| path.starts_with(directory))
 }

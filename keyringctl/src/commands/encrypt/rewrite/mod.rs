@@ -13,12 +13,11 @@ use super::direction::Direction;
 use super::file_state;
 use super::job::{Job, Step};
 use crate::error::{Error, Result};
-use crate::server::{DatadirAccess, Table, TableLocation, quoted_text};
+use crate::server::{DatadirAccess, OutsideDirectories, Table, TableLocation, quoted_text};
 use copying::Copying;
-use definition::{Definition, is_known};
+use definition::Definition;
 use generated::Found;
 use refusal::Cause;
-use std::path::PathBuf;
 
 /// How a rewrite ended.
 pub(super) enum Rewritten {
@@ -118,7 +117,7 @@ impl Extra {
             job.watch.variable("innodb_file_per_table")?.is_none_or(|v| !v.eq_ignore_ascii_case("OFF"));
         let named = before.has(" TABLESPACE ");
         if !is_own_by_default && before.has(" DATA DIRECTORY = ") {
-            return Ok(Err(refusal::PARTITIONS_WITHOUT_FILES.to_owned()));
+            return Ok(Err(refusal::foreseen(&OutsideDirectories::without_files())));
         }
         // A table in ibdata1 can be encrypted only after it is moved out, and a copy goes there if files of their own are
         // not the default.
@@ -173,9 +172,9 @@ fn copy(
         copying.set(&mut job.work)?;
         // Without that mode the server drops a DATA DIRECTORY that it does not know.
         if job.work.first::<i64>("SELECT @@SESSION.innodb_strict_mode")? != Some(1) {
-            let unknown = unknown_directories(job, before)?;
-            if !unknown.is_empty() {
-                return Ok(Rewritten::Failed(refusal::directory(&mut job.watch, &unknown)?));
+            let outside = OutsideDirectories::query(&mut job.watch)?;
+            if before.directories().iter().any(|directory| !outside.is_known(directory)) {
+                return Ok(Rewritten::Failed(refusal::directory(&outside, before.directories())));
             }
         }
         let refused = match job.carry_out_together(&table.full_name(), &statements, table.bytes) {
@@ -200,8 +199,8 @@ fn copy(
                 copying.with_signed_subtraction()
             }
             Cause::Directory => {
-                let unknown = before.directories();
-                return Ok(Rewritten::Failed(refusal::directory(&mut job.watch, &unknown)?));
+                let outside = OutsideDirectories::query(&mut job.watch)?;
+                return Ok(Rewritten::Failed(refusal::directory(&outside, before.directories())));
             }
             Cause::Other => return Err(Error::Server(refused)),
             _ => None,
@@ -211,15 +210,6 @@ fn copy(
             None => return Ok(Rewritten::Failed(refusal::explained(&refused))),
         }
     }
-}
-
-/// The directories of the table's files that the server does not know from its options.
-fn unknown_directories(job: &mut Job<'_>, before: &Definition) -> Result<Vec<PathBuf>> {
-    let known = job.watch.variable("innodb_directories")?.unwrap_or_default();
-    let datadir = job.watch.variable("datadir")?.unwrap_or_default();
-    let mut directories = before.directories();
-    directories.retain(|directory| !is_known(directory, datadir.as_ref(), &known));
-    Ok(directories)
 }
 
 /// Compares the table, its partitions and files with what was asked for, and with what was there before. `first`:

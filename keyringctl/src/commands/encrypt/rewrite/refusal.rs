@@ -2,9 +2,8 @@
 //! Why the server refuses to rewrite a table, and what to do.
 
 use crate::commands::output::counted;
-use crate::error::{Result, ServerError};
-use crate::server::{LOCK_WAIT_TIMEOUT, Session, Table, pasteable};
-use crate::show::Shown;
+use crate::error::ServerError;
+use crate::server::{LOCK_WAIT_TIMEOUT, Obstacle, OutsideDirectories, Table, pasteable};
 use std::path::PathBuf;
 
 /// What a refusal is about.
@@ -23,9 +22,6 @@ pub(super) enum Cause {
     /// Nothing about the table itself: a lock, a cancelled statement, a table that is gone.
     Other,
 }
-
-/// A partition with a DATA DIRECTORY gets no file of its own then, even if the statement asks for one.
-pub(super) const PARTITIONS_WITHOUT_FILES: &str = "innodb_file_per_table is OFF, so the server would move partitions with a DATA DIRECTORY to ibdata1. Nothing was changed. Run SET GLOBAL innodb_file_per_table = ON in the server, then run this again";
 
 /// Returns what a refusal is about.
 pub(super) fn of(refused: &ServerError) -> Cause {
@@ -84,22 +80,15 @@ pub(super) fn explained(refused: &ServerError) -> String {
     format!("{}. {way}", refused.why)
 }
 
-/// Returns what to do about a table whose files are in `directories`, which the server does not know.
-pub(super) fn directory(session: &mut Session, directories: &[PathBuf]) -> Result<String> {
-    let known = session.variable("innodb_directories")?.unwrap_or_default();
-    let datadir = session.variable("datadir")?.unwrap_or_default();
-    let mut all: Vec<String> = known.split(';').filter(|d| !d.is_empty()).map(str::to_owned).collect();
-    let unknown: Vec<String> = directories
-        .iter()
-        .filter(|directory| !super::is_known(directory, datadir.as_ref(), &known))
-        .map(|directory| directory.exact())
-        .collect();
-    all.extend(unknown.iter().cloned());
-    Ok(format!(
-        "its DATA DIRECTORY {} is not in innodb_directories, so the server could only move it to the data directory. Nothing was changed. Add innodb_directories = \"{}\" to the group [mysqld] of the server's option file, restart the server, then run this again",
-        unknown.join(", "),
-        all.join(";")
-    ))
+/// Returns what to do about a table whose files are in `directories`, some of which the server does not know.
+pub(super) fn directory(outside: &OutsideDirectories, mut directories: Vec<PathBuf>) -> String {
+    directories.retain(|directory| !outside.is_known(directory));
+    foreseen(&outside.refusal(&directories))
+}
+
+/// Explains what the plan foresees too.
+pub(super) fn foreseen(obstacle: &Obstacle) -> String {
+    format!("{}. Nothing was changed. {}", obstacle.why, obstacle.remedy)
 }
 
 /// Returns what to do about stored generated columns whose values a copy would change. `first`: what comes before statements.

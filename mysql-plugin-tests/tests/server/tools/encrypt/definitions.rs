@@ -2,7 +2,7 @@
 //! `keyringctl encrypt apply` changes nothing but the encryption: definitions, rows and the places of files stay as they are,
 //! whatever the tables were created with.
 
-use super::command::encrypt;
+use super::command::{encrypt, encrypt_json};
 use super::host::host;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Row};
@@ -206,6 +206,18 @@ pub fn stay_as_they_are() {
     // A start that has forgotten the directory.
     let server = host.start();
     let before = described(&server);
+    let remedy = format!("innodb_directories = \"{}\"", directory.display());
+    let (_, plan) = encrypt_json(&host, &["plan"]);
+    let items = plan["items"].as_array().unwrap();
+    for name in OUTSIDE {
+        let item = items.iter().find(|item| item["name"] == format!("d.{name}")).unwrap();
+        let how = item["remedy"]["by_hand"].as_str().unwrap_or_default();
+        assert!(how.contains(&remedy) && how.contains("restart the server"), "plan foresees it: {item}");
+    }
+    let foreseen = items.iter().filter(|item| item["remedy"].to_string().contains("innodb_directories"));
+    assert_eq!(foreseen.count(), OUTSIDE.len(), "of no other table");
+    let text = told(&encrypt(&host, &["apply", "--only=d.outside"]));
+    assert!(text.contains("FAILED  d.outside: ") && text.contains(&remedy), "{text}");
     let output = encrypt(&host, &["apply"]);
     let text = told(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -213,7 +225,6 @@ pub fn stay_as_they_are() {
     assert_eq!(unencrypted, ["outside", "parts_outside", "wide_outside", "zones"], "{text}");
     for name in OUTSIDE {
         let line = text.lines().find(|l| l.starts_with(&format!("FAILED  d.{name}: "))).unwrap();
-        let remedy = format!("innodb_directories = \"{}\"", directory.display());
         assert!(line.contains(&remedy) && line.contains("restart the server"), "{line}");
     }
     let line = text.lines().find(|l| l.starts_with("FAILED  d.zones: ")).unwrap();
