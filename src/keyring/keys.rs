@@ -123,9 +123,4 @@ impl Keyring {
         });
         missing
     }
-
-    /// Whether a key of that id exists that belongs to the server itself, not to a user.
-    pub fn has_instance_key(&self, id: &str) -> bool {
-        NameRef::new(id.as_bytes(), b"").is_ok_and(|name| self.read_memory().get(&name).is_some())
-    }
 }

@@ -7,6 +7,8 @@ mod apart;
 mod apparmor;
 mod backup;
 mod check;
+mod command_line;
+mod consent;
 mod content;
 mod doctor;
 mod encrypt;

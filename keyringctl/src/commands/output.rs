@@ -8,7 +8,7 @@ use rustix::fs::{FileType, OFlags};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::{Display, Write as _};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Collects the output of a command and prints it at the end.
@@ -58,6 +58,18 @@ impl Output {
         }
     }
 
+    /// Prints the text so far, because a question about it follows: where it can be read, which is standard error if
+    /// standard output gets a JSON document or is not a terminal.
+    pub(super) fn show_before_question(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        // If the reader is gone, the question is asked nevertheless.
+        let _ = if self.json || !io::stdout().is_terminal() {
+            io::stderr().write_all(text.as_bytes())
+        } else {
+            print(&text)
+        };
+    }
+
     /// Adds a line with a name and a value, aligned.
     pub(super) fn field(&mut self, name: &str, value: impl Display) {
         self.line(format_args!("  {name:<12} {value}"));
@@ -71,8 +83,7 @@ impl Output {
         );
     }
 
-    /// Prints the error that ended the command on standard error, and adds it to the JSON output if there is no
-    /// document yet.
+    /// Prints the error that ended the command on standard error, and adds it to the JSON document.
     pub(super) fn error(&mut self, e: &Error) {
         match e {
             Error::Lines(lines) => {
@@ -82,7 +93,13 @@ impl Output {
             }
             e => warn(e),
         }
-        self.document.get_or_insert_with(|| json!({ "error": e.to_string() }));
+        match &mut self.document {
+            Some(Value::Object(fields)) => {
+                fields.entry("error").or_insert_with(|| e.to_string().into());
+            }
+            Some(_) => {}
+            none => *none = Some(json!({ "error": e.to_string() })),
+        }
     }
 
     /// Prints the output so far at once, because it includes a secret that is shown only once. If this fails, the

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl witness`: shows which keyring a data directory last used, or accepts another one.
 
+use super::consent::{Consent, Decision, Effect, Plan};
 use super::output::{Output, counted, stderr_report};
 use super::secret;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
-use crate::tablespace::{self, FileState, NeededKeys};
-use keyring_external::error::Failure;
-use keyring_external::keyring::witness_claims;
+use crate::tablespace::{self, DataFileKind, Depth, FileReport, FileState};
+use keyring_external::keyring::{Keyring, witness_claims};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::witness::WITNESS_NAME;
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Most files of which it is not known what they need that the table names.
+const MOST_UNKNOWN: usize = 10;
 
 /// Show which keyring a data directory last used, or accept an older or different keyring for it
 #[derive(clap::Args)]
@@ -45,9 +48,11 @@ enum Command {
         datadir: PathBuf,
         #[command(flatten)]
         secret: secret::Args,
-        /// Do not ask for confirmation
+        /// Accept it even though files in the data directory need keys that it does not have: they stay unreadable
         #[arg(long)]
-        yes: bool,
+        accept_missing_keys: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -78,73 +83,163 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             out.document(&json!({ "datadir": datadir.exact(), "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
             Ok(if seen.is_some() { Verdict::Fine } else { Verdict::NotFine })
         }
-        Command::Accept { path, datadir, secret, yes } => {
+        Command::Accept { path, datadir, secret, accept_missing_keys, consent } => {
             refuse_while_in_use(datadir)?;
             let seen = witness_claims(&fs, datadir)?;
             let (mut keyring, _) = secret.load(&fs, path)?;
             let status = keyring.status();
-            let needed = needed_keys(datadir)?;
-            let missing: Vec<_> =
-                needed.keys.iter().filter(|(id, _)| !keyring.has_instance_key(id)).collect();
-            out.line(format_args!(
-                "this keyring:        {}, generation {}, {}",
+            let needs = Needs::new(datadir, &keyring)?;
+            let this = format!(
+                "keyring {}, generation {}, {}",
                 status.id,
                 status.generation,
                 counted(status.keys, "key")
-            ));
-            match &seen {
-                Some(w) => {
-                    out.line(format_args!("last used keyring:   {}, generation {}", w.id, w.generation))
-                }
-                None => out.line(match unreadable(datadir) {
-                    Some(path) => format!("last used keyring:   not known, {} is damaged", path.shown()),
-                    None => "last used keyring:   none (there is no witness)".to_owned(),
-                }),
-            }
-            if missing.is_empty() {
-                out.line(format_args!(
-                    "this keyring has every master key that the files in {} need ({})",
+            );
+            let last = match (&seen, unreadable(datadir)) {
+                (Some(w), _) => format!("keyring {}, generation {}", w.id, w.generation),
+                (None, Some(_)) => "damaged: the last keyring is not known".to_owned(),
+                (None, None) => "there is none".to_owned(),
+            };
+            let mut plan = Plan::new(needs.question());
+            plan.effect(Effect::new(format!("witness in {}", datadir.shown()), last, this));
+            needs.show(&mut plan);
+            plan.detail(
+                "keyring",
+                json!({ "id": status.id, "generation": status.generation, "keys": status.keys }),
+            );
+            plan.detail("witness", json!(seen.map(|w| json!({ "id": w.id, "generation": w.generation }))));
+            if !needs.missing.is_empty() && !accept_missing_keys {
+                plan.show(consent, out);
+                return Err(Error::Usage(format!(
+                    "nothing was accepted: files in {} need {} that {} does not have. Find the copy that has {}: run \
+                     keyringctl verify COPY --datadir {}{} with each. Only if no copy has {} and you give those files up, \
+                     add --accept-missing-keys",
                     datadir.shown(),
-                    needed.keys.len()
-                ));
+                    counted(needs.missing.len(), "key"),
+                    path.shown(),
+                    them(needs.missing.len()),
+                    datadir.shown(),
+                    secret.option(),
+                    them(needs.missing.len()),
+                )));
             }
-            for file in &needed.unknown {
-                out.line(format_args!("NOT CHECKED {}: {}", file.path.shown(), file.notes.join("; ")));
-            }
-            for (id, files) in &missing {
-                out.line(format_args!(
-                    "MISSING {id}, needed by {}, such as {}",
-                    counted(files.len(), "file"),
-                    files.first().map_or_else(String::new, |f| f.shown())
-                ));
-            }
-            out.document(&json!({
-                "keyring": { "id": status.id, "generation": status.generation, "keys": status.keys },
-                "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })),
-                "needed": needed.keys.len(),
-                "not_checked": exact_paths(&needed.unknown.iter().map(|file| file.path.clone()).collect::<Vec<_>>()),
-                "missing": missing.iter().map(|(id, files)| json!({ "key": id, "files": exact_paths(files) })).collect::<Vec<_>>(),
-            }));
-            if !yes {
-                confirm(out, missing.len())?;
+            if consent.ask(&plan, out)? == Decision::DryRun {
+                return Ok(Verdict::Fine);
             }
             // The server may have been started while the question was open.
             refuse_while_in_use(datadir)?;
             keyring.write_witness(&fs, datadir, stderr_report)?;
-            out.line("accepted: the server will start with this keyring");
+            out.line(format_args!(
+                "Accepted: the witness in {} now records keyring {}, generation {}",
+                datadir.shown(),
+                status.id,
+                status.generation
+            ));
+            out.line("Next: start the server, and read in its error log whether it could decrypt everything");
             Ok(Verdict::Fine)
         }
     }
 }
 
-/// Finds out which master keys the files of a data directory need.
-fn needed_keys(datadir: &Path) -> Result<NeededKeys> {
-    let needed = tablespace::master_keys(&tablespace::find(&[datadir.to_owned()]));
-    match needed.unknown.iter().find(|file| file.state == FileState::Unreadable) {
-        Some(file) => {
-            Err(Error::Usage(format!("cannot read {}: {}", file.path.shown(), file.notes.join("; "))))
+fn them(keys: usize) -> &'static str {
+    if keys == 1 { "it" } else { "them" }
+}
+
+/// Which master keys the files of a data directory need, as far as the keyring does not have them.
+struct Needs {
+    datadir: PathBuf,
+    /// How many different keys the files need.
+    needed: usize,
+    /// The keys that the keyring lacks, or has with other bytes, each with the files that need it.
+    missing: BTreeMap<(String, FileState), Vec<PathBuf>>,
+    /// Files and directories of which it is not known what they need.
+    unknown: Vec<FileReport>,
+}
+
+impl Needs {
+    fn new(datadir: &Path, keyring: &Keyring) -> Result<Needs> {
+        let mut needs =
+            Needs { datadir: datadir.to_owned(), needed: 0, missing: BTreeMap::new(), unknown: Vec::new() };
+        let mut keys = BTreeSet::new();
+        let found = tablespace::find(&[datadir.to_owned()]);
+        for file in tablespace::check(&found, keyring, Depth::OnePage, &mut |_, _| {}) {
+            // Doublewrite files hold old copies of pages.
+            let key = file.key.clone().filter(|_| file.kind != DataFileKind::Doublewrite);
+            keys.extend(key.clone());
+            match (file.state, key) {
+                (FileState::Unreadable, _) => {
+                    return Err(Error::Usage(format!(
+                        "nothing was accepted: cannot read {}: {}",
+                        file.path.shown(),
+                        file.notes.join("; ")
+                    )));
+                }
+                (FileState::KeyMissing | FileState::WrongKey, Some(key)) => {
+                    needs.missing.entry((key, file.state)).or_default().push(file.path);
+                }
+                (FileState::NotChecked | FileState::Damaged, _) => needs.unknown.push(file),
+                _ => {}
+            }
         }
-        None => Ok(needed),
+        needs.needed = keys.len();
+        Ok(needs)
+    }
+
+    fn question(&self) -> String {
+        let mut question = "Accept this keyring for the data directory?".to_owned();
+        if !self.missing.is_empty() {
+            question += &format!(
+                " It does not decrypt the data that needs the {}.",
+                counted(self.missing.len(), "missing key")
+            );
+        }
+        if !self.unknown.is_empty() {
+            question +=
+                &format!(" Whether it decrypts {} is not known.", counted(self.unknown.len(), "other file"));
+        }
+        question
+    }
+
+    fn show(&self, plan: &mut Plan) {
+        for ((key, state), files) in &self.missing {
+            let first = files.first().map_or_else(String::new, |file| file.shown());
+            let now = format!("needed by {}, such as {first}", counted(files.len(), "file"));
+            let afterwards = match state {
+                FileState::WrongKey => "the keyring has other bytes under this name: not decrypted",
+                _ => "missing in the keyring: not decrypted",
+            };
+            plan.effect(Effect::new(format!("key {key}"), now, afterwards));
+        }
+        for file in self.unknown.iter().take(MOST_UNKNOWN) {
+            plan.effect(Effect::new(
+                file.path.shown(),
+                format!("{}: {}", file.state.name(), file.notes.join("; ")),
+                "not known whether it can be decrypted",
+            ));
+        }
+        let more = self.unknown.len().saturating_sub(MOST_UNKNOWN);
+        if more > 0 {
+            plan.effect(Effect::new(
+                format!("{more} more"),
+                "not checked or damaged: --json lists them",
+                "not known whether they can be decrypted",
+            ));
+        }
+        if self.missing.is_empty() {
+            let files = format!("checked files in {}", self.datadir.shown());
+            plan.note(match self.needed {
+                0 => format!("The {files} need no master key."),
+                needed => format!("This keyring has every master key that the {files} need ({needed})."),
+            });
+        }
+        let paths: Vec<_> = self.unknown.iter().map(|file| file.path.clone()).collect();
+        let missing = self
+            .missing
+            .iter()
+            .map(|((key, state), files)| json!({ "key": key, "state": state, "files": exact_paths(files) }));
+        plan.detail("needed", json!(self.needed));
+        plan.detail("not_checked", json!(exact_paths(&paths)));
+        plan.detail("missing", missing.collect());
     }
 }
 
@@ -172,23 +267,4 @@ fn refuse_while_in_use(datadir: &Path) -> Result<()> {
         // A filesystem that does not support locks has none.
         Ok(None) | Err(_) => Ok(()),
     }
-}
-
-/// Asks for confirmation on a terminal.
-fn confirm(out: &mut Output, missing: usize) -> Result<()> {
-    let refused = |why: &str| Error::Usage(format!("nothing was accepted: {why}"));
-    if !io::stdin().is_terminal() {
-        return Err(refused("cannot prompt: no terminal. Read the above and add --yes"));
-    }
-    out.flush_text();
-    let lost = if missing > 0 {
-        format!(" It cannot decrypt data that needs the {}.", counted(missing, "missing key"))
-    } else {
-        String::new()
-    };
-    let question = format!("Accept this keyring for the data directory?{lost} [yes/no]: ");
-    let _ = io::stderr().write_all(question.as_bytes());
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(Failure::System)?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(refused("the answer was not yes")) }
 }

@@ -4,9 +4,9 @@
 use super::{Ended, Place, UNLOCK, check};
 use std::fs;
 
-/// The files of a throw-away server, with their keys (src/tablespace/samples.rs).
-#[test]
-fn verify_of_a_data_directory() {
+/// The files of a throw-away server in `data` (src/tablespace/samples.rs), and keyrings: `main` has their keys, `less` lacks
+/// one, `wrong` has one with other bytes.
+pub(super) fn sample_server() -> Place {
     const SERVER: &str = "e6e52dec-e7fc-11f1-ada4-02fc00000001";
     let key = |id: &str, data: &str| {
         format!(
@@ -43,6 +43,12 @@ fn verify_of_a_data_directory() {
     place.write("data/clinic/patients.ibd", &table);
     place.write("data/binlog.000001", include_bytes!("../../src/tablespace/samples/binlog"));
     place.write("data/binlog.000002", b"\xfebin");
+    place
+}
+
+#[test]
+fn verify_of_a_data_directory() {
+    let place = sample_server();
     let verify = |rest: &str| format!("verify DIR/{rest} {UNLOCK} --datadir DIR/data");
     check(
         "verify_shows_that_a_keyring_decrypts_a_data_directory",
@@ -69,6 +75,7 @@ fn verify_of_a_data_directory() {
             &format!("verify DIR/main.keyring {UNLOCK} --datadir DIR/gone"),
         ],
     );
+    let mut table = fs::read(place.path("data/clinic/patients.ibd")).unwrap();
     table[100] ^= 1;
     place.write("data/clinic/patients.ibd", &table);
     check("verify_names_damaged_files", &place, &[&verify("main.keyring")]);

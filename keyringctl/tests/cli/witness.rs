@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The witness: what `status` says of it, and accepting a keyring that it contradicts.
 
+use super::data_directory::sample_server;
 use super::{Ended, Place, UNLOCK, check, common};
 use keyring_external::keyring::load;
 use keyring_external::store::fs::Fs;
@@ -103,4 +104,43 @@ fn no_keyring_is_accepted_while_a_server_runs() {
     assert!(refused.stderr.contains(&format!("process {}", server.id())), "{}", refused.stderr);
     let accepted = place.run(&accept);
     assert_eq!(accepted.code, 0, "{}", accepted.stderr);
+}
+
+#[test]
+fn a_keyring_that_lacks_keys_of_the_data_directory_is_accepted_only_with_accept_missing_keys() {
+    let place = sample_server();
+    let witness = place.path("data/keyring_external.witness");
+    for (name, why) in [("less", "missing in the keyring"), ("wrong", "other bytes under this name")] {
+        let accept = format!("witness accept DIR/{name}.keyring --datadir DIR/data {UNLOCK}");
+        for options in ["--yes", "--dry-run"] {
+            let Ended { code, stdout, stderr } = place.run(&format!("{accept} {options}"));
+            assert!(
+                code == 2 && stderr.contains("--accept-missing-keys"),
+                "{name} {options}: {stdout}{stderr}"
+            );
+            assert!(stderr.contains("nothing was accepted: files in DIR/data need 1 key"), "{stderr}");
+            assert!(stdout.contains(why) && stdout.contains("clinic/patients.ibd"), "{stdout}");
+            assert!(!witness.exists(), "{name} {options}");
+        }
+        let Ended { code, stdout, .. } = place.run(&format!("{accept} --yes --accept-missing-keys"));
+        assert!(code == 0 && !stdout.contains("will start"), "{stdout}");
+        fs::remove_file(&witness).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_could_not_be_checked_is_told_before_a_keyring_is_accepted() {
+    let place = sample_server();
+    place.write("data/clinic/copy.of.a.table", &[7; 7 * 4096]);
+    let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --dry-run");
+    let Ended { code, stdout, .. } = place.run(&accept);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(
+        stdout.contains("DIR/data/clinic/copy.of.a.table") && stdout.contains("not known whether"),
+        "{stdout}"
+    );
+    let Ended { stdout, .. } = place.run(&format!("{accept} --json"));
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["not_checked"], serde_json::json!(["DIR/data/clinic/copy.of.a.table"]));
+    assert!(document["dry_run"] == true && document["effects"][1]["now"].is_string(), "{document}");
 }

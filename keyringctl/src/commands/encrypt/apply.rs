@@ -3,7 +3,6 @@
 //! the server reports as encrypted is done, so the next run continues one that was stopped or killed.
 
 use super::apply_report::FailedStep;
-use super::command_line::command_line;
 use super::direction::Direction;
 use super::job::{Job, Step};
 use super::plan::{self, Estimate};
@@ -13,6 +12,7 @@ use super::{
     application, binary_logs, next_steps, preflight, redo, selection, server, settings, spaces, tables,
     undo_logs,
 };
+use crate::commands::command_line::command_line;
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};

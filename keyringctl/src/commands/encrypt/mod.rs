@@ -5,7 +5,6 @@ mod application;
 mod apply;
 mod apply_report;
 mod binary_logs;
-mod command_line;
 mod direction;
 mod file_state;
 mod job;

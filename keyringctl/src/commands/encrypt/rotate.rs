@@ -3,10 +3,10 @@
 //! page. InnoDB's old master keys stay in the keyring, because old backups need them; the server removes the old master
 //! key of the binary logs.
 
-use super::command_line::command_line;
 use super::plan::keyring_line;
 use super::replication::Replication;
 use super::server;
+use crate::commands::command_line::command_line;
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result, ServerError};
