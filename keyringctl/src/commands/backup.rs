@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl backup`: makes a verified copy of a keyring file.
 
-use super::output::{Output, counted, hex};
+use super::copies::{self, Purpose};
+use super::output::{Output, counted, hex, stderr_report};
 use super::verdict::Verdict;
 use super::{missing, secret};
 use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
-use keyring_external::keyring::load_with;
+use keyring_external::keyring::{Keyring, load_all, load_with};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::{CHANGE_WAIT, FRONT_LEN, FileReplica};
 use keyring_external::store::volume;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,15 +23,21 @@ use std::sync::Arc;
 ///
 /// The secrets that unlock the keyring today will always unlock this backup: protect it like the keyring. The server can
 /// keep running; the keyring itself is not changed. For a copy that is kept up to date, use a mirror instead: see sync.
+///
+/// Without KEYRING, it backs up the keyring of the server on this host, and reads the secret where the server does. Of
+/// several copies, it takes the newest intact one.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: keyringctl backup /mnt/keyring/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --unlock file:/etc/mysql/keyring.secret"
+    override_usage = "keyringctl backup [OPTIONS] [KEYRING] <BACKUP>",
+    after_help = "Examples:\n  keyringctl backup /mnt/safe/keys/2026-11-24.keyring\n  keyringctl backup /mnt/keyring/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --unlock file:/etc/mysql/keyring.secret"
 )]
 pub(super) struct Args {
-    /// Keyring file
-    path: PathBuf,
-    /// Backup file to create, in a directory of mode 0700
-    destination: PathBuf,
+    /// Keyring file [default: all copies of the server on this host, and its unlock source], and the backup file to
+    /// create, in a directory of mode 0700
+    #[arg(required = true, num_args = 1..=2, value_names = ["KEYRING", "BACKUP"])]
+    files: Vec<OsString>,
+    #[command(flatten)]
+    others: copies::Others,
     #[command(flatten)]
     secret: secret::Args,
 }
@@ -39,25 +47,35 @@ const TRIES: usize = 5;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let cannot_create = |e: KeyringError| missing::cannot_create(e, Some(&args.path), "this command again");
-    let vacancy = FileReplica::new(Arc::clone(&fs), &args.destination).vacancy().map_err(cannot_create)?;
-    volume::check_directory(fs.as_ref(), &args.destination).map_err(cannot_create)?;
-    let secret = args.secret.read(&args.path)?;
-    let name = args.secret.name();
-    let open = |path: &Path| load_with(&fs, path, &name, || args.secret.read_again(&secret));
-    let (source, notes) = open(&args.path)?;
+    let (path, destination) = copies::split_last(&args.files);
+    let copies = args.others.find(path.as_ref(), &args.secret, Purpose::Read)?;
+    let destination = Path::new(destination);
+    let cannot_create =
+        |e: KeyringError| missing::cannot_create(e, Some(copies.first()), "this command again");
+    let vacancy = FileReplica::new(Arc::clone(&fs), destination).vacancy().map_err(cannot_create)?;
+    volume::check_directory(fs.as_ref(), destination).map_err(cannot_create)?;
+    let secret = copies.secret.read(copies.first())?;
+    let name = copies.secret.name();
+    let again = || copies.secret.read_again(&secret);
+    let path = if copies.paths.len() > 1 {
+        newest(&load_all(&fs, &copies.paths, 1, &name, again, stderr_report)?.0, copies.first())
+    } else {
+        copies.first().to_owned()
+    };
+    let open = |path: &Path| load_with(&fs, path, &name, || copies.secret.read_again(&secret));
+    let (source, notes) = open(&path)?;
     let mut tries = 0;
     let (made, sha256) = loop {
         tries += 1;
-        let bytes = read(&fs, &args.path)?;
+        let bytes = read(&fs, &path)?;
         let file = vacancy.create(&bytes)?;
         // Report only what is read back from the backup.
-        let made = open(&args.destination).and_then(|(made, _)| {
+        let made = open(destination).and_then(|(made, _)| {
             let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
-            let written = read(&fs, &args.destination)?;
+            let written = read(&fs, destination)?;
             let changed = || {
                 Refusal::Changed {
-                    path: args.destination.clone(),
+                    path: destination.to_owned(),
                     detail: "its content is not what was written".to_owned(),
                 }
                 .into()
@@ -79,8 +97,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let sha256 = hex(&sha256);
     out.line(format_args!(
         "Copied {} to {}: keyring {}, generation {}, {}, every byte authenticated",
-        args.path.shown(),
-        args.destination.shown(),
+        path.shown(),
+        destination.shown(),
         status.id,
         status.generation,
         counted(status.keys, "key")
@@ -90,8 +108,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         out.line(format_args!("  note: {note}"));
     }
     out.document(&json!({
-        "path": args.path.exact(),
-        "destination": args.destination.exact(),
+        "path": path.exact(),
+        "destination": destination.exact(),
         "id": status.id,
         "generation": status.generation,
         "keys": status.keys,
@@ -99,6 +117,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     }));
     Ok(Verdict::Fine)
+}
+
+/// The first of the copies that holds the newest state.
+fn newest(keyring: &Keyring, first: &Path) -> PathBuf {
+    let current = keyring.standings().into_iter().find(|(_, standing)| standing.is_up_to_date());
+    current.map_or_else(|| first.to_owned(), |(path, _)| path)
 }
 
 fn read(fs: &Arc<dyn Fs>, path: &Path) -> keyring_external::error::Result<Vec<u8>> {

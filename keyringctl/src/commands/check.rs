@@ -6,8 +6,7 @@ mod line;
 mod used;
 mod worker;
 
-use super::doctor::configured;
-use super::doctor::finding::Findings;
+use super::copies::of_server;
 use super::server as connection;
 use super::site;
 use super::{secret, status};
@@ -153,26 +152,17 @@ fn places(args: &Args) -> Result<Places> {
         let (paths, datadir) = (args.paths.clone(), args.datadir.clone());
         return Ok(Places { paths, datadir, read_only: false });
     }
-    let site = site::Args { root: "/".into(), datadir: args.datadir.clone(), ..site::Args::default() };
+    let site = site::Args {
+        parts: site::Parts { root: "/".into(), ..site::Parts::default() },
+        datadir: args.datadir.clone(),
+    };
     configured(&site)
 }
 
 /// What the server on this host is configured with.
 fn configured(site: &site::Args) -> Result<Places> {
-    let site = site.look()?;
-    if let Some(why) = &site.option_error {
-        return Err(Error::Usage(why.clone()));
-    }
-    let mut found = Findings::default();
-    let Some(configured) = configured::find(&site, &mut found) else {
-        let why: String = found.all().iter().map(|finding| format!(": {}", finding.what)).collect();
-        return Err(Error::Usage(format!(
-            "no server on this host is configured with this kind of keyring{why}. Name its copies, or a server with \
-             --socket or --host"
-        )));
-    };
-    let paths = configured.host.copies().map(|copy| site.at(copy)).collect();
-    Ok(Places { paths, datadir: Some(site.at(&site.datadir)), read_only: configured.read_only })
+    let server = of_server::find(site)?.needed()?;
+    Ok(Places { paths: server.copies, datadir: Some(server.datadir), read_only: server.read_only })
 }
 
 /// Asks the server, for at most `limit`.
@@ -200,7 +190,10 @@ mod tests {
     #[test]
     fn without_arguments_the_configured_copies_are_checked() {
         let host = tempfile::tempdir().unwrap();
-        let site = || site::Args { root: host.path().to_owned(), ..site::Args::default() };
+        let site = || site::Args {
+            parts: site::Parts { root: host.path().to_owned(), ..site::Parts::default() },
+            datadir: None,
+        };
         let none = configured(&site()).map(|_| ()).unwrap_err().to_string();
         assert!(none.contains("no server on this host"), "{none}");
         let options = "[mysqld]\ndatadir=/srv/mysql\nearly-plugin-load=keyring_external.so\n\

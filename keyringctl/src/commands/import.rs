@@ -7,9 +7,9 @@ mod report;
 
 pub(super) use args::Args;
 
+use super::copies::Purpose;
 use super::foreign::{self, LegacyFile};
 use super::output::{Output, stderr_report};
-use super::sync;
 use super::verdict::Verdict;
 use crate::error::Result;
 use keyring_external::format::records::KeyRecord;
@@ -27,12 +27,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let password = password.as_ref().map_or(&[][..], UnlockSecret::raw);
     let source = args.read_source(fs.as_ref(), password)?;
     let wanted = digests(&source);
-    let paths = sync::paths(&args.target.path, &args.target.mirrors)?;
-    let (name, secret) = (args.target.secret.name(), args.target.secret.read(&args.target.path)?);
-    let read = || args.target.secret.read_again(&secret);
-    let keyring = load_beside_others(&fs, &paths, paths.len(), &name, read, stderr_report)?;
+    let copies = args.target.find(Purpose::Read)?;
+    let paths = &copies.paths;
+    let (name, secret) = (copies.secret.name(), copies.secret.read(copies.first())?);
+    let read = || copies.secret.read_again(&secret);
+    let keyring = load_beside_others(&fs, paths, paths.len(), &name, read, stderr_report)?;
 
-    let mut report = ImportReport::new(args, &source, &keyring);
+    let mut report = ImportReport::new(args, paths, &source, &keyring);
     let plan = ImportPlan::new(&source.keys, &keyring);
     report.plan(args, &plan, out);
     report.near_duplicates(&plan, &keyring, out);
@@ -48,12 +49,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     store(&plan, &keyring)?;
     report.done(&keyring);
     let mut fine = true;
-    for path in &paths {
-        let (reread, _) = load_with(&fs, path, &name, || args.target.secret.read_again(&secret))?;
+    for path in paths {
+        let (reread, _) = load_with(&fs, path, &name, || copies.secret.read_again(&secret))?;
         fine &= report.check(path, &reread, &wanted, out);
     }
     if fine {
-        report.success(args, &plan, &paths, &keyring, out);
+        report.success(args, &plan, paths, &keyring, out);
     }
     let unchanged = foreign::digest_of(fs.as_ref(), args.from, &args.src)? == source.digest;
     fine &= report.check_source(args, unchanged, out);

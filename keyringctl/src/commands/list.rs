@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl list`: the keys of a keyring, never their bytes.
 
+use super::copies::{self, Purpose};
 use super::output::{Output, counted, table, time};
 use super::secret;
 use super::verdict::Verdict;
@@ -8,17 +9,16 @@ use crate::error::Result;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// List the keys of a keyring: ids, users, types and lengths, never their bytes
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: keyringctl list /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret"
+    after_help = "Examples:\n  keyringctl list\n  keyringctl list /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret"
 )]
 pub(super) struct Args {
-    /// Keyring file
-    path: PathBuf,
+    #[command(flatten)]
+    copies: copies::Args,
     #[command(flatten)]
     secret: secret::Args,
 }
@@ -35,7 +35,7 @@ struct ListedKey {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let (keyring, _) = args.secret.load(&fs, &args.path)?;
+    let (keyring, _) = args.copies.find(&args.secret, Purpose::Read)?.load(&fs)?;
     let mut rows = Vec::new();
     keyring.for_each(|key| {
         rows.push(ListedKey {

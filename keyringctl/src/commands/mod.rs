@@ -2,7 +2,6 @@
 //! `keyringctl`: one file per command. Exit codes: 0 success, 1 a check failed or a keyring was refused, 2 usage or I/O;
 //! those of `check` are its own.
 
-mod all_copies;
 mod apart;
 mod apparmor;
 mod backup;
@@ -10,6 +9,8 @@ mod check;
 mod command_line;
 mod consent;
 mod content;
+mod copies;
+mod denied;
 mod doctor;
 mod encrypt;
 mod export;

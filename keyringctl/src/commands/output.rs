@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The output of a command: text, or one JSON document.
 
+use super::denied;
 use crate::error::Error;
 use crate::show::{is_hidden, visible, warn};
 use keyring_external::keyring::Severity;
@@ -91,14 +92,14 @@ impl Output {
                 let lines = lines.iter().map(visible).collect::<Vec<_>>().join("\n");
                 let _ = writeln!(io::stderr(), "keyringctl: {lines}");
             }
-            e => warn(e),
+            e => warn(denied::explained(e)),
         }
         match &mut self.document {
             Some(Value::Object(fields)) => {
-                fields.entry("error").or_insert_with(|| e.to_string().into());
+                fields.entry("error").or_insert_with(|| denied::explained(e).into());
             }
             Some(_) => {}
-            none => *none = Some(json!({ "error": e.to_string() })),
+            none => *none = Some(json!({ "error": denied::explained(e) })),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::output::{Output, counted};
 use super::secret::{self, Typed};
-use super::slot::TargetKeyring;
+use super::slot::{OpenedTarget, TargetKeyring};
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
 use crate::error::Result;
@@ -13,14 +13,15 @@ use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Renew the data key and re-encrypt the keyring; existing passphrases and keys keep working
 ///
 /// Do this if somebody may know the data key, or if you removed the slot of a person who may still have an old copy of
 /// the file: that copy and their secret no longer give access to the renewed keyring. The server can keep running.
-/// Name all copies with --mirror, also those that cannot be reached now: they are brought up to date when they come
-/// back. A renewal that leaves out a copy in the configuration of the server on this host is refused.
+/// Without KEYRING, it works on all copies that the server on this host is configured with, and reads the secret where
+/// the server does. Copies that cannot be reached now are brought up to date when they come back.
 ///
 /// A slot whose secret is given is renewed with that secret. Every other slot is renewed with its public key, which only
 /// the old data key authenticates: anyone who knew that key and could write to the file may have replaced a public key
@@ -59,10 +60,9 @@ struct RenewedSlot {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let (keyring, secret) = args.target.open_with_secret(&fs, "rekey", "")?;
-    let source_name = args.target.secret.name();
-    let mut secrets = vec![Verifier { source_name, secret }];
-    secrets.extend(args.others()?);
+    let OpenedTarget { keyring, secret, copies } = args.target.open(&fs)?;
+    let mut secrets = vec![Verifier { source_name: copies.secret.name(), secret }];
+    secrets.extend(args.others(copies.first())?);
     let renewed = keyring.rekey(&secrets, args.require_all)?;
     let status = keyring.status();
     out.line(format_args!(
@@ -98,8 +98,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 
 impl Args {
     /// The secrets that verify the other slots.
-    fn others(&self) -> Result<Vec<Verifier>> {
-        let path = &self.target.path;
+    fn others(&self, path: &Path) -> Result<Vec<Verifier>> {
         let mut others = Vec::new();
         for source in &self.verify_slot {
             others.push(Verifier { source_name: source.to_string(), secret: source.read()? });

@@ -35,7 +35,7 @@ pub(super) struct NewSecret {
 }
 
 /// Where the secret of an existing keyring comes from.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Clone, Default, Debug)]
 #[group(id = "secret")]
 pub(super) struct Args {
     /// Source of the unlock secret: file:PATH, credential:NAME, env:NAME or "command:PROGRAM ARGS"
@@ -75,6 +75,11 @@ impl Args {
     /// The name of the source in messages.
     pub(super) fn name(&self) -> String {
         if self.recovery { RECOVERY.to_owned() } else { name_of(&self.unlock) }
+    }
+
+    /// Whether the options name a source.
+    pub(super) fn is_given(&self) -> bool {
+        self.unlock.is_some() || self.recovery
     }
 
     /// The option that names the secret in a command: with the real source, if it is known.
@@ -158,7 +163,7 @@ impl<'a> Once<'a> {
 
     /// Whether the options name a source.
     pub(super) fn is_given(&self) -> bool {
-        self.args.unlock.is_some() || self.args.recovery
+        self.args.is_given()
     }
 
     /// The secret; `path` is the file that needs it.

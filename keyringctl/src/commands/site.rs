@@ -23,6 +23,18 @@ const DATADIR: &str = "/var/lib/mysql";
 #[group(id = "site")]
 #[command(next_help_heading = "Installation of the server")]
 pub(super) struct Args {
+    #[command(flatten)]
+    pub parts: Parts,
+    /// Data directory [default: from the option files, or /var/lib/mysql]
+    #[arg(long, value_name = "DIR")]
+    pub datadir: Option<PathBuf>,
+}
+
+/// The parts without the data directory, which some commands take for themselves.
+#[derive(clap::Args, Clone, Default)]
+#[group(id = "site-parts")]
+#[command(next_help_heading = "Installation of the server")]
+pub(super) struct Parts {
     /// Treat all paths as relative to this directory, such as the root of an image or container
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     pub root: PathBuf,
@@ -32,9 +44,6 @@ pub(super) struct Args {
     /// Directory of plugins and components [default: from the option files, or where packages install them]
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
-    /// Data directory [default: from the option files, or /var/lib/mysql]
-    #[arg(long, value_name = "DIR")]
-    pub datadir: Option<PathBuf>,
     /// Account that mysqld runs as [default: from the systemd unit or the option files, or mysql]
     #[arg(long, value_name = "NAME")]
     pub mysqld_user: Option<String>,
@@ -46,13 +55,23 @@ pub(super) struct Args {
     pub option_files: Vec<PathBuf>,
 }
 
+impl Parts {
+    /// Whether any option says which server is meant.
+    pub(super) fn is_given(&self) -> bool {
+        let is_below = !self.root.as_os_str().is_empty() && self.root != Path::new("/");
+        let parts = self.mysqld.is_some() || self.plugin_dir.is_some() || self.unit.is_some();
+        is_below || parts || !self.option_files.is_empty()
+    }
+}
+
 impl Args {
     /// Finds the parts of the installation.
     pub(super) fn look(&self) -> Result<Site> {
-        let root = fs::canonicalize(&self.root).map_err(|e| Error::io("look at", &self.root, e))?;
+        let root =
+            fs::canonicalize(&self.parts.root).map_err(|e| Error::io("look at", &self.parts.root, e))?;
         let mut site = Site { root, ..Site::default() };
-        units::find(&mut site, self.unit.as_deref())?;
-        site.mysqld = match &self.mysqld {
+        units::find(&mut site, self.parts.unit.as_deref())?;
+        site.mysqld = match &self.parts.mysqld {
             Some(path) => absolute(path)?,
             None => places::mysqld(&site),
         };
@@ -62,7 +81,7 @@ impl Args {
         } else {
             version::printed(&site.mysqld)
         };
-        let named = self.option_files.iter().map(|f| absolute(f)).collect::<Result<Vec<_>>>()?;
+        let named = self.parts.option_files.iter().map(|f| absolute(f)).collect::<Result<Vec<_>>>()?;
         site.defaults = command_line::defaults(&site, named)?;
         let (options, error) = site.defaults.read(&site.root, site.version);
         site.options = options;
@@ -75,10 +94,10 @@ impl Args {
                 Ok(tidy(configured.filter(|p| p.starts_with('/')).map_or(default, Path::new)))
             }
         };
-        let plugin_dir = setting(&self.plugin_dir, "plugin-dir", &places::plugin_dir(&site))?;
+        let plugin_dir = setting(&self.parts.plugin_dir, "plugin-dir", &places::plugin_dir(&site))?;
         let datadir = setting(&self.datadir, "datadir", Path::new(DATADIR))?;
         (site.plugin_dir, site.datadir) = (plugin_dir, datadir);
-        site.user = self.mysqld_user.clone().unwrap_or_else(|| {
+        site.user = self.parts.mysqld_user.clone().unwrap_or_else(|| {
             let configured = site.option("user").and_then(|e| e.value.clone());
             let of_unit = site.unit.as_ref().and_then(|u| u.user().map(str::to_owned));
             of_unit.or(configured).unwrap_or_else(|| "mysql".to_owned())
@@ -102,6 +121,10 @@ mod tests {
     use super::*;
     use crate::host::unit::Unit;
 
+    fn args(root: &Path) -> Args {
+        Args { parts: Parts { root: root.to_owned(), ..Parts::default() }, datadir: None }
+    }
+
     #[test]
     fn nothing_below_a_root_is_run_to_learn_its_version() {
         let dir = tempfile::tempdir().unwrap();
@@ -110,7 +133,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        let version = || Args { root: dir.path().into(), ..Args::default() }.look().unwrap().version;
+        let version = || args(dir.path()).look().unwrap().version;
         write("usr/sbin/mysqld", "");
         assert_eq!(version(), None, "nothing tells it");
         write(
@@ -144,7 +167,7 @@ mod tests {
         link("/etc/mysql/mysql.cnf", "etc/alternatives/my.cnf");
         write("usr/lib/systemd/system/mysqld.service", "[Service]\nUser=mysql\n");
         write("etc/systemd/system/mysqld.service.d/x.conf", "[Service]\nLimitMEMLOCK=1M\n");
-        let site = Args { root: dir.path().into(), ..Args::default() }.look().unwrap();
+        let site = args(dir.path()).look().unwrap();
         assert_eq!(site.datadir, Path::new("/srv/mysql"));
         assert_eq!(site.plugin_dir, Path::new("/opt/plugins"));
         assert_eq!(site.account.as_ref().map(|a| (a.uid, a.gid)), Some((101, 102)));
@@ -153,10 +176,11 @@ mod tests {
         assert_eq!(site.options.directories, [Path::new("/etc/mysql/conf.d")]);
         write("etc/mysql/conf.d/a.cnf", "[mysqld]\nbasedir=/srv/own\n");
         write("srv/own/lib/plugin/x.so", "");
-        let own = Args { root: dir.path().into(), ..Args::default() }.look().unwrap();
+        let own = args(dir.path()).look().unwrap();
         assert_eq!((own.plugin_dir, own.datadir), ("/srv/own/lib/plugin".into(), DATADIR.into()));
         assert_eq!(site.seen(&site.at(Path::new("/a"))), Path::new("/a"));
-        let named = Args { root: dir.path().into(), unit: Some("mysql".to_owned()), ..Args::default() };
+        let named =
+            Args { parts: Parts { unit: Some("mysql".to_owned()), ..args(dir.path()).parts }, datadir: None };
         let named = named.look().unwrap();
         assert!(named.unit_name == "mysql.service" && named.unit.is_none());
     }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl slot`: the secrets that unlock a keyring.
 
+use super::copies::{self, Copies, Purpose};
 use super::output::{Output, stderr_report};
 use super::secret::{self, measured_cost};
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
-use super::{all_copies, sync};
 use crate::error::{Error, Result};
 use crate::show::Shown;
+use keyring_external::format::header::ClaimedHeader;
 use keyring_external::keyring::{Keyring, inspect, load_beside_others};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
@@ -15,13 +16,15 @@ use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::FileReplica;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Show, add, change and remove the secrets that unlock a keyring
 ///
-/// The server can keep running. Name all copies with --mirror: a change that leaves out a copy in the configuration of
-/// the server on this host is refused. A copy that cannot be reached now is brought up to date when it comes back.
+/// The server can keep running. Without KEYRING, a command works on all copies that the server on this host is
+/// configured with, and reads the secret where the server does. If KEYRING is one of these copies, the others are changed
+/// too. A copy that cannot be reached now is brought up to date when it comes back.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -31,15 +34,18 @@ pub(super) struct Args {
 /// The copies of a keyring to change, and the secret that unlocks them.
 #[derive(clap::Args)]
 pub(super) struct TargetKeyring {
-    /// Keyring file
-    pub path: PathBuf,
-    /// Additional copy (repeatable)
-    #[arg(long = "mirror", value_name = "PATH")]
-    pub mirrors: Vec<PathBuf>,
     #[command(flatten)]
-    pub secret: secret::Args,
+    copies: copies::Args,
     #[command(flatten)]
-    pub all: all_copies::Args,
+    secret: secret::Args,
+}
+
+/// A keyring that was opened to be changed.
+pub(super) struct OpenedTarget {
+    pub keyring: Keyring,
+    /// The secret that unlocked it.
+    pub secret: UnlockSecret,
+    pub copies: Copies,
 }
 
 #[derive(clap::Args)]
@@ -59,19 +65,16 @@ impl NewArgs {
 enum Command {
     /// Show the unlock slots (needs no secret)
     List {
-        /// Keyring file
-        path: PathBuf,
+        #[command(flatten)]
+        copies: copies::Args,
     },
     /// Add an unlock slot for a passphrase, a secret file or a new recovery key
     #[command(
         after_help = "Example: keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --recovery"
     )]
     Add {
-        /// Keyring file
-        path: PathBuf,
-        /// Additional copy (repeatable)
-        #[arg(long = "mirror", value_name = "PATH")]
-        mirrors: Vec<PathBuf>,
+        #[command(flatten)]
+        copies: copies::Args,
         /// Source of the unlock secret: file:PATH, credential:NAME, env:NAME or "command:PROGRAM ARGS"
         /// [default: prompt for a passphrase or recovery key]
         #[arg(long, value_name = "SOURCE")]
@@ -87,8 +90,6 @@ enum Command {
         /// Name of the slot; readable without the secret
         #[arg(long, value_name = "TEXT", default_value = "added")]
         name: String,
-        #[command(flatten)]
-        all: all_copies::Args,
     },
     /// Change the secret of the slot that --unlock fits to --new
     #[command(
@@ -102,25 +103,33 @@ enum Command {
     },
     /// Remove the slot with this number, unless it is the last one
     #[command(
+        override_usage = "keyringctl slot remove [OPTIONS] [KEYRING] <NUMBER>",
         after_help = "Example: keyringctl slot remove /mnt/keyring/keys/main.keyring 3 --unlock file:/etc/mysql/keyring.secret"
     )]
     Remove {
+        /// Keyring file [default: all copies of the server on this host], and the number of the slot, as shown by slot
+        /// list
+        #[arg(required = true, num_args = 1..=2, value_names = ["KEYRING", "NUMBER"])]
+        target: Vec<OsString>,
         #[command(flatten)]
-        target: TargetKeyring,
-        /// Number of the slot, as shown by slot list
-        number: usize,
+        others: copies::Others,
+        #[command(flatten)]
+        secret: secret::Args,
     },
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     match &args.command {
-        Command::List { path } => show(out, inspect(&fs, path)?.header.slots.iter().map(SlotRow::from), None),
-        Command::Add { path, mirrors, unlock, with_recovery, new, recovery, name, all } => {
+        Command::List { copies } => {
+            let copies = copies.find(&secret::Args::default(), Purpose::ReadFront)?;
+            let slots = newest_front(&fs, &copies)?.slots;
+            show(out, slots.iter().map(SlotRow::from), None);
+        }
+        Command::Add { copies, unlock, with_recovery, new, recovery, name } => {
             let secret = secret::Args { unlock: unlock.clone(), recovery: *with_recovery };
-            let target =
-                TargetKeyring { path: path.clone(), mirrors: mirrors.clone(), secret, all: all.clone() };
-            let keyring = target.open(&fs, "slot add", "")?;
+            let OpenedTarget { keyring, copies, .. } =
+                TargetKeyring { copies: copies.clone(), secret }.open(&fs)?;
             let mut key = None;
             if *recovery {
                 let text = key.insert(String::new());
@@ -137,35 +146,67 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let is_new = key.is_some();
             show(out, keyring.slots().iter().map(SlotRow::from), key);
             if is_new {
-                deliver(&keyring, &target, out)?;
+                deliver(&keyring, &copies, out)?;
             }
         }
         Command::Change { target, new } => {
-            let (keyring, old) = target.open_with_secret(&fs, "slot change", "")?;
+            let OpenedTarget { keyring, secret: old, .. } = target.open(&fs)?;
             let secret = new.source().read_new()?;
             let number = keyring.change_slot(&old, &secret, &new.source().name(), measured_cost(&secret)?)?;
             out.line(format_args!("Slot {number} now uses the new secret; the old one no longer works"));
             show(out, keyring.slots().iter().map(SlotRow::from), None);
         }
-        Command::Remove { target, number } => {
-            let keyring = target.open(&fs, "slot remove", &format!(" {number}"))?;
-            keyring.remove_slot(*number)?;
+        Command::Remove { target, others, secret } => {
+            let (path, number) = copies::split_last(target);
+            let number = number.to_str().and_then(|number| number.parse().ok()).ok_or_else(|| {
+                Error::Usage(format!(
+                    "{} is not the number of a slot: see keyringctl slot list",
+                    number.shown()
+                ))
+            })?;
+            let copies = copies::Args { path, others: others.clone() };
+            let OpenedTarget { keyring, .. } = TargetKeyring { copies, secret: secret.clone() }.open(&fs)?;
+            keyring.remove_slot(number)?;
             show(out, keyring.slots().iter().map(SlotRow::from), None);
         }
     }
     Ok(Verdict::Fine)
 }
 
+/// What the newest of the copies says of itself.
+fn newest_front(fs: &Arc<dyn Fs>, copies: &Copies) -> Result<ClaimedHeader> {
+    let mut newest = None;
+    let mut wrong = None;
+    for path in &copies.paths {
+        match inspect(fs, path) {
+            Ok(claims) => {
+                let generation = claims.commit.map_or(0, |commit| commit.generation);
+                if newest.as_ref().is_none_or(|(best, _)| *best < generation) {
+                    newest = Some((generation, claims.header));
+                }
+            }
+            Err(e) => {
+                wrong.get_or_insert(e);
+            }
+        }
+    }
+    match (newest, wrong) {
+        (Some((_, header)), _) => Ok(header),
+        (None, Some(e)) => Err(e.into()),
+        (None, None) => Err(Error::Usage("no keyring file was named".to_owned())),
+    }
+}
+
 /// Prints the output so far, which includes the recovery key of the last slot. If that fails, removes the slot again.
-fn deliver(keyring: &Keyring, target: &TargetKeyring, out: &mut Output) -> Result<()> {
+fn deliver(keyring: &Keyring, copies: &Copies, out: &mut Output) -> Result<()> {
     let number = keyring.slots().len();
     out.deliver().map_err(|e| {
         let then = match keyring.remove_slot(number) {
             Ok(()) => "Its slot was removed again".to_owned(),
             Err(why) => format!(
                 "Its slot could not be removed again ({why}): run keyringctl slot remove {} {number}{}",
-                target.path.shown(),
-                target.secret.option()
+                copies.first().shown(),
+                copies.secret.option()
             ),
         };
         Error::Usage(format!(
@@ -176,46 +217,23 @@ fn deliver(keyring: &Keyring, target: &TargetKeyring, out: &mut Output) -> Resul
 }
 
 impl TargetKeyring {
-    /// Opens the keyring for `command`. Returns it with the secret that unlocked it.
-    pub(super) fn open_with_secret(
-        &self,
-        fs: &Arc<dyn Fs>,
-        command: &str,
-        last: &str,
-    ) -> Result<(Keyring, UnlockSecret)> {
-        let paths = self.paths(command, last)?;
-        let secret = self.secret.read(&self.path)?;
-        let keyring = self.open_with(fs, &paths, || self.secret.read_again(&secret))?;
-        Ok((keyring, secret))
-    }
-
-    fn open(&self, fs: &Arc<dyn Fs>, command: &str, last: &str) -> Result<Keyring> {
-        self.open_with(fs, &self.paths(command, last)?, || self.secret.read(&self.path))
-    }
-
-    /// The paths of all copies.
-    ///
-    /// # Errors
-    /// The change would leave out a copy in the server's configuration.
-    fn paths(&self, command: &str, last: &str) -> Result<Vec<PathBuf>> {
-        let paths = sync::paths(&self.path, &self.mirrors)?;
-        self.all.check(command, &paths, last)?;
-        Ok(paths)
+    /// Finds the copies.
+    pub(super) fn find(&self, purpose: Purpose) -> Result<Copies> {
+        self.copies.find(&self.secret, purpose)
     }
 
     /// Opens the copies and brings them up to date, because a change of slots must reach all that exist. A copy that
     /// cannot be reached is behind when it comes back, and is brought up to date then.
-    fn open_with(
-        &self,
-        fs: &Arc<dyn Fs>,
-        paths: &[PathBuf],
-        read: impl FnOnce() -> keyring_external::error::Result<UnlockSecret>,
-    ) -> Result<Keyring> {
-        let existing = paths.iter().filter(|path| FileReplica::new(Arc::clone(fs), path).is_there()).count();
-        let keyring =
-            load_beside_others(fs, paths, existing.max(1), &self.secret.name(), read, stderr_report)?;
+    pub(super) fn open(&self, fs: &Arc<dyn Fs>) -> Result<OpenedTarget> {
+        let copies = self.find(Purpose::Change)?;
+        let secret = copies.secret.read(copies.first())?;
+        let is_there = |path: &&PathBuf| FileReplica::new(Arc::clone(fs), path).is_there();
+        let existing = copies.paths.iter().filter(is_there).count();
+        let read = || copies.secret.read_again(&secret);
+        let name = copies.secret.name();
+        let keyring = load_beside_others(fs, &copies.paths, existing.max(1), &name, read, stderr_report)?;
         keyring.bring_up_to_date()?;
-        Ok(keyring)
+        Ok(OpenedTarget { keyring, secret, copies })
     }
 }
 

@@ -5,6 +5,8 @@ mod compare;
 pub(super) mod copy_status;
 
 use super::content::Content;
+use super::copies::{self, Copies};
+use super::denied;
 use super::missing::explain;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
@@ -12,7 +14,7 @@ use super::secret;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
 use crate::error::Result;
-use crate::show::Shown;
+use crate::show::{Shown, warn};
 use copy_status::{CopyStatus, Description, WitnessSays, Wrong};
 use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
@@ -28,13 +30,14 @@ use std::sync::Arc;
 /// Show id, label, unlock slots and generation of keyring files (needs no secret)
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: keyringctl status /mnt/a/keys/main.keyring /mnt/b/keys/main.keyring --datadir /var/lib/mysql"
+    after_help = "Examples:\n  keyringctl status\n  keyringctl status /mnt/a/keys/main.keyring /mnt/b/keys/main.keyring --datadir /var/lib/mysql"
 )]
 pub(super) struct Args {
-    /// Keyring files, the copies of one keyring
-    #[arg(required = true)]
+    /// Keyring files, the copies of one keyring [default: all copies of the server on this host, and its unlock source]
+    #[arg(value_name = "KEYRING")]
     paths: Vec<PathBuf>,
-    /// The server's data directory: compare the copies with the keyring that it last used
+    /// The server's data directory: compare the copies with the keyring that it last used [default: that of the server on
+    /// this host, for its copies]
     #[arg(long, value_name = "DIR")]
     datadir: Option<PathBuf>,
     /// Print metrics for Prometheus instead (for node_exporter's textfile collector)
@@ -42,6 +45,8 @@ pub(super) struct Args {
     prometheus: bool,
     #[command(flatten)]
     secret: secret::Args,
+    #[command(flatten)]
+    server: copies::ServerArgs,
 }
 
 /// What was found out about the copies of a keyring.
@@ -57,9 +62,11 @@ pub(super) struct Looked {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let datadir = args.datadir.as_deref();
+    let found = args.server.find_all(&args.paths, args.datadir.as_deref(), &args.secret)?;
+    let secret = readable_secret(args, &found);
+    let datadir = args.datadir.clone().or_else(|| readable_datadir(&fs, &found));
     let Looked { copies, witness, without_witness, unreadable } =
-        look(&fs, &args.paths, datadir, &args.secret)?;
+        look(&fs, &found.paths, datadir.as_deref(), &secret)?;
     let mut verdict = Verdict::Fine;
     for found in &copies {
         print(out, found);
@@ -80,6 +87,36 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         metrics(&copies, witness.as_ref()).print(out);
     }
     unreadable.map_or(Ok(verdict), |e| Err(e.into()))
+}
+
+/// The secret to authenticate the copies with. Nothing needs it: the server's own one is used only if it can be read.
+fn readable_secret(args: &Args, found: &Copies) -> secret::Args {
+    if args.secret.is_given() || !found.secret.is_given() {
+        return args.secret.clone();
+    }
+    match found.secret.read(found.first()) {
+        Ok(_) => found.secret.clone(),
+        Err(e) => {
+            warn(format_args!("{}. Nothing is authenticated", denied::explained(&e.into())));
+            args.secret.clone()
+        }
+    }
+}
+
+/// The data directory of the server with these copies, if its witness can be read.
+fn readable_datadir(fs: &Arc<dyn Fs>, found: &Copies) -> Option<PathBuf> {
+    let datadir = found.datadir.clone()?;
+    let looked = fs.meta(&datadir).map_err(|e| Error::io("look at", &datadir, e));
+    match looked.and_then(|_| witness_claims(fs, &datadir)) {
+        Ok(_) => Some(datadir),
+        Err(e) => {
+            warn(format_args!(
+                "{}. The copies are not compared with the witness",
+                denied::explained(&e.into())
+            ));
+            None
+        }
+    }
 }
 
 /// Looks at the copies, and compares them with each other and with the witness in the data directory.

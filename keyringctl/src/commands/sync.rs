@@ -8,10 +8,9 @@ pub(super) use args::Args;
 
 use super::output::{Output, stderr_report};
 use super::verdict::Verdict;
-use super::{apart, missing, stat};
-use crate::error::{Error, Result};
+use super::{apart, copies, missing, stat};
+use crate::error::Result;
 use crate::show::Shown;
-use keyring_external::error::Refusal;
 use keyring_external::keyring::{Standing, load_beside_others};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -110,19 +109,5 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 /// # Errors
 /// Two of them lead to the same file.
 pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut all: Vec<PathBuf> = Vec::new();
-    for path in [first].into_iter().chain(mirrors) {
-        let path = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
-        if all.contains(&path) {
-            return Err(Error::Usage(format!(
-                "{} is named twice: each copy needs its own path",
-                path.shown()
-            )));
-        }
-        if let Some(other) = all.iter().find(|other| apart::is_one_file(other, &path)) {
-            return Err(Refusal::OneFile { path: other.clone(), other: path }.into());
-        }
-        all.push(path);
-    }
-    Ok(all)
+    copies::distinct([first].into_iter().chain(mirrors))
 }

@@ -121,7 +121,9 @@ const UNLOCK: &str = "--unlock file:DIR/secret";
 #[test]
 fn usage() {
     let place = Place::new();
-    check("usage_errors_end_in_2", &place, &["status", "frobnicate", "--json frobnicate", "status --json"]);
+    check("usage_errors_end_in_2", &place, &["init", "frobnicate", "--json frobnicate", "init --json"]);
+    let none = ["status --root DIR", "--json status --root DIR", "slot remove --root DIR 2"];
+    check("a_host_without_a_keyring_says_what_was_looked_at", &place, &none);
     let help = place.run("--help");
     assert_eq!(help.code, 0);
     // Every command has its own help, with an example if it takes arguments.

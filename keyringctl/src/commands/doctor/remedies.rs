@@ -6,9 +6,7 @@ use super::steps::SECRET_FILE;
 use crate::commands::apart::is_one_file;
 use crate::host::Way;
 use crate::show::Shown;
-use keyring_external::config::file::file_in;
 use keyring_external::store::volume::directory_of;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Stands for a path that only the administrator can choose.
@@ -32,16 +30,7 @@ impl HostView<'_> {
 
     /// The file with the keyring's settings, as this process sees it.
     pub(super) fn settings_file(&self) -> PathBuf {
-        if self.host.way == Way::Plugin {
-            return self.local_path(&self.host.option_file);
-        }
-        let global = self.local_path(&file_in(&self.host.plugin_dir));
-        let text = fs::read_to_string(&global).unwrap_or_default();
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        match value.get("read_local_config").and_then(serde_json::Value::as_bool) {
-            Some(true) => self.local_path(&file_in(&self.host.datadir)),
-            _ => global,
-        }
+        self.site.settings_file(&self.host)
     }
 
     /// How to change a setting, which has the same name as the plugin's option and in the component's configuration.

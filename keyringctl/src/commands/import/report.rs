@@ -23,14 +23,14 @@ pub(in crate::commands) type Wanted = (KeyName, KeyType, [u8; 32]);
 pub(in crate::commands) struct ImportReport(Value);
 
 impl ImportReport {
-    pub(super) fn new(args: &Args, source: &LegacyFile, keyring: &Keyring) -> Self {
+    pub(super) fn new(args: &Args, paths: &[PathBuf], source: &LegacyFile, keyring: &Keyring) -> Self {
         Self(json!({
             "from": args.from.name(),
             "version": source.keys.version,
             "checksum_fits": source.keys.checksum.map(|()| true),
             "source": args.src.exact(),
-            "path": args.target.path.exact(),
-            "mirrors": exact_paths(&args.target.mirrors),
+            "path": paths.first().map(|path| path.exact()),
+            "mirrors": exact_paths(paths.get(1..).unwrap_or_default()),
             "dry_run": args.dry_run,
             "done": false,
             "count": { "source": source.keys.len(), "before": keyring.len() },

@@ -8,6 +8,7 @@ use crate::host::mounts::{self, Mount};
 use crate::host::unit::Unit;
 use crate::host::{Host, Way};
 use crate::server::{OptionFiles, OptionLine, below_root};
+use keyring_external::config::file::file_in;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::io;
@@ -121,6 +122,20 @@ impl Site {
             unit: self.unit_name.clone(),
             option_file: first(self, &OPTION_DIRS).join(OPTION_FILE),
             local_manifest: false,
+        }
+    }
+
+    /// The file with the settings of the keyring, as this process sees it.
+    pub(in crate::commands) fn settings_file(&self, host: &Host) -> PathBuf {
+        if host.way == Way::Plugin {
+            return self.at(&host.option_file);
+        }
+        let global = self.at(&file_in(&host.plugin_dir));
+        let text = fs::read_to_string(&global).unwrap_or_default();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        match value.get("read_local_config").and_then(serde_json::Value::as_bool) {
+            Some(true) => self.at(&file_in(&host.datadir)),
+            _ => global,
         }
     }
 

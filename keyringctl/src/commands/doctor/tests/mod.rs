@@ -109,7 +109,12 @@ impl Guest {
     }
 
     fn site(&self) -> Site {
-        site::Args { root: self.0.path().to_owned(), ..site::Args::default() }.look().unwrap()
+        site::Args {
+            parts: site::Parts { root: self.0.path().to_owned(), ..site::Parts::default() },
+            datadir: None,
+        }
+        .look()
+        .unwrap()
     }
 
     /// The same host, but mysqld's account does not own the files.

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which copies a command works on: those that are named, those that the server on this host is configured with, or
+//! both. A change of slots or of the data key must reach all copies of a server: one that is left out keeps the old data
+//! key, and diverges if the server then continues with it.
+
+pub(super) mod of_server;
+
+use super::apart::is_one_file;
+use super::output::stderr_report;
+use super::{secret, site};
+use crate::error::{Error, Result};
+use crate::show::{self, Shown};
+use keyring_external::error::Refusal;
+use keyring_external::format::image::Note;
+use keyring_external::keyring::{Keyring, load_all};
+use keyring_external::store::fs::Fs;
+use of_server::{OfServer, Server};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The copies of one keyring.
+#[derive(clap::Args, Clone, Default)]
+#[group(id = "copies")]
+pub(super) struct Args {
+    /// Keyring file [default: all copies of the server on this host, and its unlock source]
+    #[arg(value_name = "KEYRING")]
+    pub path: Option<PathBuf>,
+    #[command(flatten)]
+    pub others: Others,
+}
+
+/// The copies beside the one that is named first.
+#[derive(clap::Args, Clone, Default)]
+#[group(id = "other-copies")]
+pub(super) struct Others {
+    /// Additional copy on another volume (repeatable). Those of the server on this host need not be named
+    #[arg(long = "mirror", value_name = "PATH")]
+    pub mirrors: Vec<PathBuf>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Data directory [default: from the option files, or /var/lib/mysql]
+    #[arg(long, value_name = "DIR", help_heading = "Installation of the server")]
+    pub datadir: Option<PathBuf>,
+}
+
+/// Whether the copies of the server on this host are added, and how its configuration is found.
+#[derive(clap::Args, Clone, Default)]
+#[group(id = "copies-of-server")]
+pub(super) struct ServerArgs {
+    /// Use only the copies named here, even if the server on this host is configured with more. After a change, the
+    /// others keep the old secrets and the old data key until they are brought up to date, at a start of the server or by
+    /// keyringctl sync. If the server stores a key on them before that, the copies diverge
+    #[arg(long)]
+    pub only_named_copies: bool,
+    #[command(flatten)]
+    pub site: site::Parts,
+}
+
+/// What a command does with the copies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It reads what needs no secret.
+    ReadFront,
+    /// It reads them.
+    Read,
+    /// It changes what all copies must have: a copy that is left out is a danger.
+    Change,
+}
+
+/// The copies that a command works on.
+#[derive(Debug)]
+pub(super) struct Copies {
+    /// All copies, those that were named first.
+    pub paths: Vec<PathBuf>,
+    /// Where their unlock secret comes from.
+    pub secret: secret::Args,
+    /// The server's data directory, if these are the copies of the server on this host.
+    pub datadir: Option<PathBuf>,
+}
+
+impl Copies {
+    /// The first path, which is the one that was named, if any.
+    pub(super) fn first(&self) -> &Path {
+        self.paths.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// Opens the keyring to read it. The newest intact copy counts.
+    pub(super) fn load(&self, fs: &Arc<dyn Fs>) -> Result<(Keyring, Vec<Note>)> {
+        let (secret, first) = (&self.secret, self.first());
+        Ok(load_all(fs, &self.paths, 1, &secret.name(), || secret.read(first), stderr_report)?)
+    }
+}
+
+impl Args {
+    /// Finds the copies.
+    pub(super) fn find(&self, secret: &secret::Args, purpose: Purpose) -> Result<Copies> {
+        self.others.find(self.path.as_ref(), secret, purpose)
+    }
+}
+
+impl Others {
+    /// Finds the copies: `path`, the mirrors, and those of the server.
+    pub(super) fn find(
+        &self,
+        path: Option<&PathBuf>,
+        secret: &secret::Args,
+        purpose: Purpose,
+    ) -> Result<Copies> {
+        let named: Vec<_> = path.into_iter().chain(&self.mirrors).cloned().collect();
+        let named = distinct(&named)?;
+        let found = self.server.find(named, self.datadir.as_deref(), path.is_none(), secret, purpose)?;
+        // One file under two names is refused with the copies of the server too.
+        Ok(Copies { paths: distinct(&found.paths)?, ..found })
+    }
+}
+
+impl ServerArgs {
+    /// Finds the copies of a command that takes any number of paths. `datadir` is where to look for a configuration that
+    /// is in the data directory.
+    pub(super) fn find_all(
+        &self,
+        named: &[PathBuf],
+        datadir: Option<&Path>,
+        secret: &secret::Args,
+    ) -> Result<Copies> {
+        self.find(named.to_vec(), datadir, named.is_empty(), secret, Purpose::Read)
+    }
+
+    /// Finds the copies. `of_server`: the server's are meant, whatever else is named.
+    fn find(
+        &self,
+        named: Vec<PathBuf>,
+        datadir: Option<&Path>,
+        of_server: bool,
+        secret: &secret::Args,
+        purpose: Purpose,
+    ) -> Result<Copies> {
+        if of_server && self.only_named_copies {
+            return Err(Error::Usage("--only-named-copies needs the path of a keyring file".to_owned()));
+        }
+        let args = site::Args { parts: self.site.clone(), datadir: datadir.map(Path::to_owned) };
+        if of_server {
+            return of_server::find(&args)?.needed()?.with(named, secret, purpose);
+        }
+        let as_named = |named| Ok(Copies { paths: named, secret: secret.clone(), datadir: None });
+        let server = match of_server::find(&args) {
+            Ok(Server::Ours(server)) => server,
+            // Nobody needs the server for reading a file that was named.
+            Ok(_) | Err(_) if purpose != Purpose::Change && !self.site.is_given() => return as_named(named),
+            Ok(server) => {
+                server.warn_unknown(self.site.is_given())?;
+                return as_named(named);
+            }
+            Err(e) if self.site.is_given() => return Err(e),
+            Err(e) => {
+                of_server::warn_unchecked(&e.to_string());
+                return as_named(named);
+            }
+        };
+        let missing: Vec<_> = left_out(&server.copies, &named).into_iter().cloned().collect();
+        let is_ours = server.copies.iter().any(|copy| named.iter().any(|path| is_one_file(path, copy)));
+        let datadir = is_ours.then(|| server.datadir.clone());
+        let (mut paths, shown) = (named, shown(&missing));
+        if missing.is_empty() {
+        } else if self.only_named_copies {
+            show::warn(format_args!(
+                "the server on this host is configured with more copies of this keyring, which are left out \
+                 (--only-named-copies): {shown}"
+            ));
+        } else {
+            show::warn(format_args!(
+                "also using the other copies of this keyring that the server on this host is configured with \
+                 ({}): {shown}. --only-named-copies leaves them out",
+                server.source
+            ));
+            paths.extend(missing);
+        }
+        Ok(Copies { paths, secret: secret.clone(), datadir })
+    }
+}
+
+impl OfServer {
+    /// The copies of the server and the ones that were named in addition, with the server's unlock source unless one was
+    /// named. Says what was taken from where.
+    fn with(self, named: Vec<PathBuf>, secret: &secret::Args, purpose: Purpose) -> Result<Copies> {
+        let mut paths = self.copies;
+        let own = shown(&paths);
+        for path in named {
+            if !paths.iter().any(|copy| is_one_file(copy, &path)) {
+                paths.push(path);
+            }
+        }
+        let (secret, unlock) = if secret.is_given() || purpose == Purpose::ReadFront {
+            (secret.clone(), String::new())
+        } else {
+            let shown = format!(", unlocked by {}", self.unlock.to_string().shown());
+            (secret::Args { unlock: Some(self.unlock), recovery: false }, shown)
+        };
+        show::warn(format_args!(
+            "using the keyring of the server on this host ({}): {own}{unlock}",
+            self.source
+        ));
+        Ok(Copies { paths, secret, datadir: Some(self.datadir) })
+    }
+}
+
+/// All paths, made absolute.
+///
+/// # Errors
+/// Two of them lead to the same file.
+pub(super) fn distinct<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<Vec<PathBuf>> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        let path = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
+        if all.contains(&path) {
+            return Err(Error::Usage(format!(
+                "{} is named twice: each copy needs its own path",
+                path.shown()
+            )));
+        }
+        if let Some(other) = all.iter().find(|other| is_one_file(other, &path)) {
+            return Err(Refusal::OneFile { path: other.clone(), other: path }.into());
+        }
+        all.push(path);
+    }
+    Ok(all)
+}
+
+/// Splits the arguments `[KEYRING] LAST` into the keyring, if it was named, and the other one.
+pub(super) fn split_last(words: &[OsString]) -> (Option<PathBuf>, &OsStr) {
+    match words {
+        [path, last, ..] => (Some(path.into()), last),
+        [last] => (None, last),
+        [] => (None, OsStr::new("")),
+    }
+}
+
+fn shown(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.shown()).collect::<Vec<_>>().join(", ")
+}
+
+/// The configured copies that are not among `named`. None, if none of the configured copies is.
+fn left_out<'a>(configured: &'a [PathBuf], named: &[PathBuf]) -> Vec<&'a PathBuf> {
+    let is_named = |copy: &PathBuf| named.iter().any(|path| is_one_file(path, copy));
+    if configured.iter().any(is_named) {
+        configured.iter().filter(|c| !is_named(c)).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;
