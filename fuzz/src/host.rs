@@ -3,7 +3,7 @@
 
 use keyring_external::unlock::UnlockSource;
 use keyringctl::host::apparmor::{include_line, local_rules, merged, parse, with_include};
-use keyringctl::host::files::{Manifest, drop_in_text};
+use keyringctl::host::files::{MEMLOCK, Manifest, drop_in_text};
 use keyringctl::host::mounts::{fstab, mount_of, mounts};
 use keyringctl::host::needs::needs;
 use keyringctl::host::unit::{Unit, mount_unit};
@@ -19,6 +19,8 @@ fn example() -> Host {
         min_copies: 1,
         wait: 0,
         allow_same_device: false,
+        read_only: false,
+        auto_create: false,
         unlock: UnlockSource::File("/etc/mysql/keyring.secret".into()),
         credential: None,
         mysqld: "/usr/sbin/mysqld".into(),
@@ -76,7 +78,7 @@ pub fn host(data: &[u8]) {
         assert!(host.keyring.starts_with(&mount.point));
         let _ = (mount.has("ro"), mount.is_volatile());
     }
-    let _ = drop_in_text(&host, &all);
+    let _ = drop_in_text(&host, &all, MEMLOCK);
     let _ = fstab(&text);
     if let Some(account) = accounts::find(&text, "mysql") {
         assert_eq!(account.name, "mysql");

@@ -3,16 +3,14 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod mock_host;
 
 use common::ended::Ended;
+use mock_host::Host;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use tempfile::TempDir;
 
 const MANIFEST: &str = "usr/sbin/mysqld.my";
 const CNF: &str = "usr/lib/mysql/plugin/component_keyring_external.cnf";
@@ -21,82 +19,6 @@ const LOCAL: &str = "etc/apparmor.d/local/usr.sbin.mysqld";
 const KEYRING: &str = "mnt/a/keys/main.keyring";
 /// The data directory is on the same filesystem here.
 const ARGS: [&str; 4] = ["/mnt/a/keys/main.keyring", "--allow-same-device", "--as", "component"];
-
-struct Host(TempDir);
-
-impl Host {
-    /// With AppArmor, systemd and two mount points. The account of mysqld is that of this process.
-    fn new() -> Host {
-        let host = Host(tempfile::tempdir().unwrap());
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        host.write("etc/passwd", &format!("mysql:x:{uid}:{gid}::/:/bin/false\n"));
-        for dir in [
-            "etc/mysql/mysql.conf.d",
-            "etc/apparmor.d",
-            "etc/systemd/system",
-            "usr/sbin",
-            "usr/lib/mysql/plugin",
-            "var/lib/mysql",
-            "mnt/a",
-            "mnt/b",
-        ] {
-            fs::create_dir_all(host.at(dir)).unwrap();
-        }
-        host.write("usr/sbin/mysqld", "a program");
-        for library in ["keyring_external.so", "component_keyring_external.so"] {
-            host.write(&format!("usr/lib/mysql/plugin/{library}"), "a library");
-        }
-        host
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
-        fs::write(self.at(path), text).unwrap();
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.at(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-    }
-
-    fn mode(&self, path: &str) -> u32 {
-        fs::metadata(self.at(path)).unwrap().mode() & 0o7777
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyringctl"));
-        command.args(args).arg("--root").arg(self.0.path()).env("COLUMNS", "100");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ended {
-        Ended::of(&self.command(args).stdin(Stdio::null()).output().unwrap())
-    }
-
-    fn setup(&self, args: &[&str]) -> Ended {
-        self.run(&[&["setup"], args].concat())
-    }
-
-    /// All files and directories with their contents.
-    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let mut all = BTreeMap::new();
-        let mut open = vec![self.0.path().to_owned()];
-        while let Some(dir) = open.pop() {
-            for entry in fs::read_dir(dir).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    open.push(path.clone());
-                }
-                let contents = fs::read(&path).unwrap_or_default();
-                all.insert(path, contents);
-            }
-        }
-        all
-    }
-}
 
 #[test]
 fn without_a_terminal_nothing_is_written_by_default() {
@@ -165,7 +87,7 @@ fn all_is_written_with_its_modes_and_a_second_run_changes_nothing() {
     }
     let before = host.files();
     let again =
-        host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &["exists, will be used", "0 files written"]);
+        host.setup(&[&ARGS[..], &["--yes"]].concat()).says(0, &["exists, will be used", "Nothing to change"]);
     assert_eq!(again.out.matches("UNCHANGED").count(), 4, "{again:?}");
     assert_eq!(host.files(), before);
     // The doctor finds what setup wrote.
@@ -192,7 +114,7 @@ fn a_changed_file_is_shown_as_a_difference_and_kept() {
     let args = [&ARGS[..], &["--yes"]].concat();
     host.setup(&args).says(
         0,
-        &["CHANGED    /etc/systemd/system", "-Nice=5", "+LimitMEMLOCK=64M", "keyring_external.conf.bak"],
+        &["CHANGED    /etc/systemd/system", " Nice=5", "+LimitMEMLOCK=64M", "keyring_external.conf.bak"],
     );
     assert_eq!(host.read(&format!("{DROP_IN}.bak")), "[Service]\nNice=5\n");
     // Other rules are kept.
@@ -314,24 +236,9 @@ fn a_volume_that_mysqld_cannot_enter_is_refused() {
 #[test]
 fn setup_asks_on_a_terminal_and_no_stops_it() {
     let host = Host::new();
-    let on_terminal = |typed: &str| {
-        let line = format!(
-            "{} setup --root {} --as component --allow-same-device",
-            env!("CARGO_BIN_EXE_keyringctl"),
-            host.0.path().display()
-        );
-        let script = Command::new("script")
-            .args(["-qec", &line, "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut script = script.ok()?;
-        script.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-        Some(Ended::of(&script.wait_with_output().unwrap()))
-    };
+    let on_terminal = |typed: &str| host.on_terminal("setup --as component --allow-same-device", typed);
     let before = host.files();
     let Some(no) = on_terminal("/mnt/a/keys/main.keyring\n\n\nn\n") else {
-        eprintln!("SKIPPED: the program script is not installed");
         return;
     };
     no.says(

@@ -60,6 +60,8 @@ fn host(way: Way, unlock: &str) -> Host {
         min_copies: 1,
         wait: 0,
         allow_same_device: false,
+        read_only: false,
+        auto_create: false,
         unlock: unlock.parse().unwrap(),
         credential: None,
         mysqld: "/usr/sbin/mysqld".into(),

@@ -57,11 +57,74 @@ pub(super) fn warnings(paths: &[PathBuf], from: usize, seen: impl Fn(&Path) -> P
     paths.iter().enumerate().skip(from).filter_map(shared).collect()
 }
 
+/// Where the files of a keyring are, or will be, as this process sees them.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'p> {
+    /// The copies, the keyring first.
+    pub copies: &'p [PathBuf],
+    /// The file with the unlock secret.
+    pub secret: Option<&'p Path>,
+    /// The data directory of the server that uses the keyring.
+    pub datadir: Option<&'p Path>,
+}
+
+/// Warnings about files that are lost or stolen together: copies on one filesystem, the keyring beside the data, and the
+/// secret beside either. `seen` converts a path to the one to show.
+pub(super) fn doubts(places: Places<'_>, seen: impl Fn(&Path) -> PathBuf) -> Vec<String> {
+    let mut all = warnings(places.copies, 0, &seen);
+    if let Some(datadir) = places.datadir {
+        let beside = places.copies.iter().filter(|copy| is_beside(datadir, std::slice::from_ref(copy)));
+        all.extend(beside.map(|copy| {
+            format!(
+                "WARNING: {} is on the same filesystem as the data directory {}: anyone who takes that disk has both. \
+                 Put the keyring on a volume of its own.",
+                seen(copy).shown(),
+                seen(datadir).shown()
+            )
+        }));
+        if let Some(secret) = places.secret.filter(|secret| real(secret).starts_with(real(datadir))) {
+            all.push(format!(
+                "WARNING: the unlock secret {} is in the data directory {}: every copy and backup of that directory has \
+                 it. Keep the secret elsewhere on the server, such as in /etc/mysql.",
+                seen(secret).shown(),
+                seen(datadir).shown()
+            ));
+        }
+    }
+    if let Some(secret) = places.secret.filter(|secret| is_beside(secret, places.copies)) {
+        all.push(format!(
+            "WARNING: {} is on the same filesystem as the keyring: anyone who takes that volume has both. Keep the \
+             secret on the server.",
+            seen(secret).shown()
+        ));
+    }
+    all
+}
+
+/// Whether a path is on the filesystem of one of the copies.
+pub(super) fn is_beside(path: &Path, copies: &[PathBuf]) -> bool {
+    device(path).is_some_and(|of_path| copies.iter().any(|copy| device(copy) == Some(of_path)))
+}
+
+/// A path without links, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let existing = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    existing.map_or_else(
+        || path.to_owned(),
+        |(above, real)| path.strip_prefix(above).map_or_else(|_| real.clone(), |rest| real.join(rest)),
+    )
+}
+
 /// Prints the warnings: with the text, or on standard error beside a JSON document.
 pub(super) fn warn(paths: &[PathBuf], from: usize, out: &mut Output) {
-    for warning in warnings(paths, from, Path::to_owned) {
+    warn_of(&warnings(paths, from, Path::to_owned), out);
+}
+
+/// As [`warn`], these warnings.
+pub(super) fn warn_of(warnings: &[String], out: &mut Output) {
+    for warning in warnings {
         if out.is_json() {
-            show::warn(&warning);
+            show::warn(warning);
         }
         out.line(warning);
     }

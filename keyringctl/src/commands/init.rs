@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl init`: creates a keyring.
 
+use super::apart::{self, Places};
 use super::output::Output;
 use super::secret::{self, measured_cost};
 use super::verdict::Verdict;
-use super::{apart, missing, stat, sync};
+use super::{missing, site, stat, sync};
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use keyring_external::error::Failure;
@@ -104,15 +105,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if let Some(secret) = &created.secret_file {
         out.line(format_args!("Wrote a new unlock secret to {}", secret.shown()));
     }
-    apart::warn(&paths, 0, out);
-    let same_disk = secret_beside_keyring(fs.as_ref(), args, &paths);
-    if let Some(secret) = &same_disk {
-        out.line(format_args!(
-            "WARNING: {} is on the same filesystem as the keyring: anyone who takes that volume has both. \
-             Keep the secret on the server.",
-            secret.shown()
-        ));
-    }
+    let secret = match &args.secret.unlock {
+        Some(UnlockSource::File(file)) => Some(file.as_path()),
+        _ => None,
+    };
+    let datadir = site::Args::default().look().ok().map(|site| site.datadir).filter(|dir| dir.is_dir());
+    let places = Places { copies: &paths, secret, datadir: datadir.as_deref() };
+    apart::warn_of(&apart::doubts(places, Path::to_owned), out);
     show_recovery(&created.recovery, out);
     out.document(&json!({
         "path": path.exact(),
@@ -121,7 +120,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "label": header.label,
         "slots": header.slots.iter().map(|s| s.kind).collect::<Vec<_>>(),
         "secret_file": created.secret_file.as_deref().map(Shown::exact),
-        "secret_on_keyring_volume": same_disk.is_some(),
+        "secret_on_keyring_volume": secret.is_some_and(|secret| apart::is_beside(secret, &paths)),
         "recovery_key": created.recovery,
     }));
     created.deliver(fs.as_ref(), out)?;
@@ -207,15 +206,4 @@ fn generate_secret(
         &Locked::random(MIN_SECRET).map_err(Failure::System)?,
     )?;
     Ok(Some(path.clone()))
-}
-
-/// The secret file, if it is on the same filesystem as a copy.
-fn secret_beside_keyring(fs: &dyn Fs, args: &Args, paths: &[PathBuf]) -> Option<PathBuf> {
-    let Some(UnlockSource::File(file)) = &args.secret.unlock else { return None };
-    let of_secret = device(fs, file)?;
-    paths.iter().any(|path| device(fs, path) == Some(of_secret)).then(|| file.clone())
-}
-
-fn device(fs: &dyn Fs, path: &Path) -> Option<u64> {
-    fs.meta(path).ok().map(|m| m.dev)
 }

@@ -12,19 +12,33 @@ use std::path::{Path, PathBuf};
 
 /// How much memory mysqld may lock: some chunks for keys, and room to grow. Many systems allow only 64 KiB.
 pub const MEMLOCK: &str = "64M";
+/// [`MEMLOCK`] in bytes.
+pub const MEMLOCK_BYTES: u64 = 64 << 20;
+/// The value of `keyring_external` with which a server does not start without its keyring.
+pub const FORCE: &str = "FORCE_PLUS_PERMANENT";
+
+/// The comments in the files that setup writes.
+pub(super) const COMMENTS: [&str; 6] = [
+    "# Written by keyringctl setup.",
+    "# The server must not start without its keyring.",
+    "# mysqld waits for the keyring's volume, and does not start without it.",
+    "# mysqld waits for the mirrors' volumes, but also starts without them.",
+    "# Keys are kept in locked memory, which is never written to swap.",
+    "# systemd reads the unlock secret as root and passes it to mysqld.",
+];
 
 /// The path of the drop-in for mysqld's unit.
 pub fn drop_in(unit: &str) -> PathBuf {
     Path::new("/etc/systemd/system").join(format!("{unit}.d")).join("keyring_external.conf")
 }
 
-/// The plugin's options for `[mysqld]`. `early` is the list of early plugins, ours among them.
-pub fn option_text(host: &Host, early: &str) -> String {
+/// The plugin's options for `[mysqld]`. `early` is the list of early plugins, ours among them; `load` is the value of
+/// `keyring_external`, such as [`FORCE`].
+pub fn option_text(host: &Host, early: &str, load: &str) -> String {
     let early = quoted(early);
-    let mut text = format!(
-        "# Written by keyringctl setup.\n[mysqld]\nearly-plugin-load = {early}\n\
-         # The server must not start without its keyring.\nkeyring_external = FORCE_PLUS_PERMANENT\n"
-    );
+    let [written, must, ..] = COMMENTS;
+    let mut text =
+        format!("{written}\n[mysqld]\nearly-plugin-load = {early}\n{must}\nkeyring_external = {load}\n");
     let mut set = |name: &str, value: &str| text.push_str(&format!("keyring_external_{name} = {value}\n"));
     set("data", &quoted(&host.keyring.to_string_lossy()));
     if !host.mirrors.is_empty() {
@@ -40,6 +54,12 @@ pub fn option_text(host: &Host, early: &str) -> String {
     }
     if host.allow_same_device {
         set("allow_same_device", "ON");
+    }
+    if host.read_only {
+        set("read_only", "ON");
+    }
+    if host.auto_create {
+        set("auto_create", "ON");
     }
     text
 }
@@ -78,6 +98,12 @@ pub fn component_text(host: &Host) -> String {
     }
     if host.allow_same_device {
         keys.insert("allow_same_device".to_owned(), json!(true));
+    }
+    if host.read_only {
+        keys.insert("read_only".to_owned(), json!(true));
+    }
+    if host.auto_create {
+        keys.insert("auto_create".to_owned(), json!(true));
     }
     pretty(&Value::Object(keys))
 }
@@ -140,8 +166,8 @@ pub fn unit_path(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%%").replace(' ', "\\x20")
 }
 
-/// The drop-in for mysqld's unit.
-pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
+/// The drop-in for mysqld's unit, which may lock as much memory as `memlock` says.
+pub fn drop_in_text(host: &Host, mounts: &[Mount], memlock: &str) -> String {
     let (mut required, mut wanted, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for (i, copy) in host.copies().enumerate() {
         let directory = unit_path(directory_of(copy));
@@ -155,11 +181,11 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
             unknown.push(directory);
         }
     }
-    let mut text = "# Written by keyringctl setup.\n[Unit]\n".to_owned();
-    text.push_str("# mysqld waits for the keyring's volume, and does not start without it.\n");
+    let [written, _, waits, mirrors, locked, reads] = COMMENTS;
+    let mut text = format!("{written}\n[Unit]\n{waits}\n");
     text.push_str(&format!("RequiresMountsFor={}\n", required.join(" ")));
     if !(wanted.is_empty() && unknown.is_empty()) {
-        text.push_str("# mysqld waits for the mirrors' volumes, but also starts without them.\n");
+        text.push_str(&format!("{mirrors}\n"));
     }
     if !wanted.is_empty() {
         let wanted = wanted.join(" ");
@@ -169,12 +195,10 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
         // These volumes are not mounted now, so the names of their units are not known. Needs systemd 256 or later.
         text.push_str(&format!("WantsMountsFor={}\n", unknown.join(" ")));
     }
-    text.push_str("[Service]\n# Keys are kept in locked memory, which is never written to swap.\n");
-    text.push_str(&format!("LimitMEMLOCK={MEMLOCK}\n"));
+    text.push_str(&format!("[Service]\n{locked}\nLimitMEMLOCK={memlock}\n"));
     if let (UnlockSource::Credential(name), Some(file)) = (&host.unlock, &host.credential) {
         let file = file.to_string_lossy().replace('%', "%%");
-        text.push_str("# systemd reads the unlock secret as root and passes it to mysqld.\n");
-        text.push_str(&format!("LoadCredential={name}:{file}\n"));
+        text.push_str(&format!("{reads}\nLoadCredential={name}:{file}\n"));
     }
     text
 }
@@ -182,7 +206,7 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount]) -> String {
 /// The paths and contents of the files that make mysqld load this keyring.
 pub fn server_files(host: &Host) -> Vec<(PathBuf, String)> {
     match host.way {
-        Way::Plugin => vec![(host.option_file.clone(), option_text(host, Way::Plugin.library()))],
+        Way::Plugin => vec![(host.option_file.clone(), option_text(host, Way::Plugin.library(), FORCE))],
         Way::Component => vec![
             (host.manifest(), manifest_text(&[COMPONENT.to_owned()])),
             (keyring_external::config::file::file_in(&host.plugin_dir), component_text(host)),
@@ -204,7 +228,7 @@ mod tests {
         host.min_copies = 2;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.cnf");
-        std::fs::write(&file, option_text(&host, "keyring_external.so;a=audit.so")).unwrap();
+        std::fs::write(&file, option_text(&host, "keyring_external.so;a=audit.so", FORCE)).unwrap();
         let read = OptionFiles::read(&file, Path::new("/")).unwrap();
         let value = |name: &str| {
             let entry = read.entries.iter().find(|e| e.name == name && e.group == "mysqld");
@@ -247,15 +271,15 @@ mod tests {
     fn the_drop_in_requires_as_many_volumes_as_the_server_needs() {
         let mounts = super::super::mounts::mounts("1 0 8:1 / /mnt/b rw - ext4 /dev/sdb1 rw", Path::new("/"));
         let mut host = example(Way::Component);
-        let text = drop_in_text(&host, &mounts);
+        let text = drop_in_text(&host, &mounts, MEMLOCK);
         assert!(text.contains("\nRequiresMountsFor=/mnt/a/keys\n"), "{text}");
         assert!(text.contains("\nWants=mnt-b.mount\nAfter=mnt-b.mount\n"), "{text}");
         assert!(!text.contains("LoadCredential"), "{text}");
-        assert!(drop_in_text(&host, &[]).contains("\nWantsMountsFor=/mnt/b/keys\n"));
+        assert!(drop_in_text(&host, &[], MEMLOCK).contains("\nWantsMountsFor=/mnt/b/keys\n"));
         host.min_copies = 2;
         host.unlock = UnlockSource::Credential("keyring".to_owned());
         host.credential = Some("/etc/keyring.secret".into());
-        let text = drop_in_text(&host, &mounts);
+        let text = drop_in_text(&host, &mounts, MEMLOCK);
         assert!(
             text.contains("\nRequiresMountsFor=/mnt/a/keys /mnt/b/keys\n") && !text.contains("Wants"),
             "{text}"

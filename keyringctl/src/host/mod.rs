@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod apparmor;
 pub mod early_plugins;
 pub mod files;
+pub mod kept_lines;
 pub mod mounts;
 pub mod needs;
 pub mod selinux;
@@ -55,6 +56,10 @@ pub struct Host {
     pub wait: u32,
     /// Whether the keyring may be on the data directory's filesystem.
     pub allow_same_device: bool,
+    /// Whether the server changes nothing in the keyring.
+    pub read_only: bool,
+    /// Whether the server creates a keyring where it finds none.
+    pub auto_create: bool,
     /// Where mysqld gets the unlock secret from.
     pub unlock: UnlockSource,
     /// The file that systemd passes on, if the source is a credential.
@@ -105,6 +110,8 @@ pub(crate) fn example(way: Way) -> Host {
         min_copies: 1,
         wait: 0,
         allow_same_device: false,
+        read_only: false,
+        auto_create: false,
         unlock: UnlockSource::File("/etc/mysql/keyring_external.secret".into()),
         credential: None,
         mysqld: "/usr/sbin/mysqld".into(),

@@ -77,6 +77,11 @@ impl Unit {
         Some(Some(digits.trim().parse::<u64>().ok()?.saturating_mul(unit)))
     }
 
+    /// The value of `LimitMEMLOCK`, as it is written.
+    pub fn memlock_setting(&self) -> Option<&str> {
+        self.last("LimitMEMLOCK")
+    }
+
     /// The file behind a credential; `Some(None)` if the credential is encrypted or does not come from a file.
     pub fn credential(&self, name: &str) -> Option<Option<PathBuf>> {
         let files = |setting| {

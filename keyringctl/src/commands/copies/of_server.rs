@@ -84,7 +84,7 @@ pub(in crate::commands) fn find(args: &site::Args) -> Result<Server> {
         return Ok(Server::Unclear(format!("{why}{hint}")));
     }
     let mut found = Findings::default();
-    let Some(Configured { host, read_only, .. }) = configured::find(&site, &mut found) else {
+    let Some(Configured { host }) = configured::find(&site, &mut found) else {
         let is_unclear = |level, check| level == FindingLevel::Error && UNCLEAR.contains(&check);
         let findings = found.all();
         let unclear = findings.iter().find(|f| is_unclear(f.level, f.check)).map(|f| f.what.clone());
@@ -101,7 +101,7 @@ pub(in crate::commands) fn find(args: &site::Args) -> Result<Server> {
         unlock: unlock(&site, &host),
         datadir: site.at(&site.datadir),
         source: site.settings_file(&host).shown(),
-        read_only,
+        read_only: host.read_only,
     })))
 }
 

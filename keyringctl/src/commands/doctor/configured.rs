@@ -23,8 +23,6 @@ const PREFIX: &str = "keyring-external-";
 /// The keyring that the server is configured for.
 pub(in crate::commands) struct Configured {
     pub host: Host,
-    pub read_only: bool,
-    pub auto_create: bool,
 }
 
 /// Reads the configuration. `None` if it does not load keyring_external, which is then among the findings.
@@ -203,8 +201,10 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
     host.min_copies = config.min_copies;
     host.wait = config.wait;
     host.allow_same_device = config.allow_same_device;
+    host.read_only = config.read_only;
+    host.auto_create = config.auto_create;
     host.local_manifest = manifest.local;
-    Some(Configured { host, read_only: config.read_only, auto_create: config.auto_create })
+    Some(Configured { host })
 }
 
 fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option<Configured> {
@@ -245,6 +245,8 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
     host.min_copies = number(site, "min_copies", 1, MAX_COPIES, found);
     host.wait = number(site, "wait", 0, MAX_WAIT, found);
     host.allow_same_device = is_on(site, "allow_same_device", found);
+    host.read_only = is_on(site, "read_only", found);
+    host.auto_create = is_on(site, "auto_create", found);
     if loaded.line > 0 {
         host.option_file = site.seen(&loaded.file);
     }
@@ -260,8 +262,7 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
             ],
         );
     }
-    let (read_only, auto_create) = (is_on(site, "read_only", found), is_on(site, "auto_create", found));
-    Some(Configured { host, read_only, auto_create })
+    Some(Configured { host })
 }
 
 /// Whether the server ends if it cannot open the keyring.

@@ -40,7 +40,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
             found,
         );
     }
-    if view.auto_create {
+    if view.host.auto_create {
         found.add(
             FindingLevel::Warning,
             "auto-create",
@@ -49,7 +49,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
             &[view.unset("auto_create")],
         );
     }
-    if view.read_only {
+    if view.host.read_only {
         found.note(
             "read-only",
             "read_only is ON: the server can store no new key",

@@ -22,8 +22,6 @@ pub(in crate::commands) struct HostView<'a> {
     pub site: &'a Site,
     /// The keyring as the server is configured for it.
     pub host: Host,
-    pub read_only: bool,
-    pub auto_create: bool,
     /// Where to read the secret, from `--unlock`.
     pub secret: Option<UnlockSource>,
     pub mounts: Vec<Mount>,
@@ -57,8 +55,6 @@ impl<'a> HostView<'a> {
         Some(HostView {
             site,
             host: configured.host,
-            read_only: configured.read_only,
-            auto_create: configured.auto_create,
             secret,
             mounts: mounts_below(&site.root),
             fstab: mounts::fstab(&fstab),

@@ -20,8 +20,8 @@ pub(super) mod server;
 pub(super) mod steps;
 mod systemd;
 pub(super) mod unlock;
-mod unread;
-mod values;
+pub(super) mod unread;
+pub(super) mod values;
 mod volumes;
 
 use super::output::Output;

@@ -10,7 +10,7 @@ const APPARMOR_RULES: &str = "/etc/apparmor.d/local/usr.sbin.mysqld";
 
 /// The first of the places that can be known: the directories of packages, those of the main option files, and the paths
 /// in previous versions of the main option files (`my.cnf.bak`, `my.cnf.dpkg-old`), in comments and in AppArmor's rules.
-pub(super) fn find(site: &Site) -> Option<PathBuf> {
+pub(in crate::commands) fn find(site: &Site) -> Option<PathBuf> {
     let mut places: Vec<PathBuf> = OPTION_DIRS.map(|dir| Path::new(dir).join(OPTION_FILE)).to_vec();
     let mut texts = vec![site.at(Path::new(APPARMOR_RULES))];
     for main in &site.defaults.files {

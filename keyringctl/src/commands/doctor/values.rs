@@ -3,7 +3,7 @@
 
 /// How the server loads a plugin: the values of `keyring_external`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum LoadOption {
+pub(in crate::commands) enum LoadOption {
     Off,
     On,
     Force,
@@ -13,7 +13,7 @@ pub(super) enum LoadOption {
 impl LoadOption {
     /// Parses the value, in any case, as the beginning of a name, or as a number. The name of the option alone is ON.
     /// `None`: mysqld refuses the value.
-    pub(super) fn parse(value: Option<&str>) -> Option<LoadOption> {
+    pub(in crate::commands) fn parse(value: Option<&str>) -> Option<LoadOption> {
         use LoadOption::{Force, ForcePlusPermanent, Off, On};
         let all = [("OFF", Off), ("ON", On), ("FORCE", Force), ("FORCE_PLUS_PERMANENT", ForcePlusPermanent)];
         let Some(value) = value else { return Some(On) };

@@ -128,7 +128,7 @@ fn options(view: &HostView<'_>, copy: &Path, mount: &Mount, found: &mut Findings
         );
         return;
     }
-    if mount.has("ro") && !view.read_only {
+    if mount.has("ro") && !view.host.read_only {
         found.error(
             "read-only-volume",
             copy,

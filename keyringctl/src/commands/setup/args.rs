@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// Create a keyring and configure mysqld, systemd, AppArmor and SELinux for it
 ///
-/// Prompts for what was not given, shows every file that it will write and every command that it will run, and asks for
+/// Prompts for what was not given; what is configured already is the default. Shows every file that it will write and every command that it will run, and asks for
 /// confirmation before it does so. If a file exists with other contents, the difference is shown and the old file kept as
 /// FILE.bak. Nothing is restarted.
 #[derive(clap::Args, Default)]
@@ -23,29 +23,36 @@ pub(in crate::commands) struct Args {
     /// Additional copy on another volume (repeatable)
     #[arg(long = "mirror", value_name = "PATH")]
     pub mirrors: Vec<PathBuf>,
+    /// Copy that the server no longer uses; the file itself is not removed (repeatable). Without this option, setup keeps
+    /// every copy that is configured
+    #[arg(long = "remove-mirror", value_name = "PATH")]
+    pub remove_mirrors: Vec<PathBuf>,
     /// Label of the keyring, shown by status; readable without the secret
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub label: String,
     /// Source of the unlock secret for mysqld: file:PATH, credential:NAME (systemd), env:NAME or
     /// "command:PROGRAM ARGS". A missing file is created with 32 random bytes
-    /// [default: file:/etc/mysql/keyring_external.secret]
+    /// [default: what is configured, or file:/etc/mysql/keyring_external.secret]
     #[arg(long, value_name = "SOURCE")]
     pub unlock: Option<UnlockSource>,
-    /// File that systemd passes to mysqld as the credential [default: /etc/mysql/keyring_external.secret]
+    /// File that systemd passes to mysqld as the credential [default: what is configured, or
+    /// /etc/mysql/keyring_external.secret]
     #[arg(long, value_name = "PATH")]
     pub credential_file: Option<PathBuf>,
-    /// How mysqld loads the keyring [default: component from MySQL 8.4 on, plugin before]
+    /// How mysqld loads the keyring [default: as it does now; if it loads none, component from MySQL 8.4 on, plugin
+    /// before]
     #[arg(long = "as", value_name = "WAY")]
     pub load_as: Option<LoadAs>,
-    /// Minimum number of copies that must store a new key before MySQL gets it
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub min_copies: u32,
-    /// Seconds that mysqld waits at start for a volume that is mounted late [default: 0]
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
-    pub wait: u32,
-    /// Allow the keyring on the filesystem of the data directory: anyone who takes that disk has both
-    #[arg(long)]
-    pub allow_same_device: bool,
+    /// Minimum number of copies that must store a new key before MySQL gets it [default: what is configured, or 1]
+    #[arg(long, value_name = "N")]
+    pub min_copies: Option<u32>,
+    /// Seconds that mysqld waits at start for a volume that is mounted late [default: what is configured, or 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u32>,
+    /// Allow the keyring on the filesystem of the data directory: anyone who takes that disk has both [default: what is
+    /// configured, or false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_same_device: Option<bool>,
     /// Remove other keyrings from the manifest. Import their keys first: keyringctl import
     #[arg(long)]
     pub replace_keyring: bool,
@@ -60,7 +67,7 @@ pub(in crate::commands) struct Args {
     #[arg(long)]
     pub yes: bool,
     /// Show every file that would be written, and write nothing
-    #[arg(long, conflicts_with = "yes")]
+    #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
     pub site: site::Args,

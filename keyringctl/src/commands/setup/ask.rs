@@ -40,6 +40,25 @@ impl<'a> Prompt<'a> {
         }
     }
 
+    /// Asks for a line until `check` accepts it, and says each time why it does not. If this is not interactive, the
+    /// default must pass.
+    pub(super) fn checked<T>(
+        &mut self,
+        question: &str,
+        default: &str,
+        mut check: impl FnMut(&str) -> Result<T>,
+    ) -> Result<T> {
+        loop {
+            match check(&self.line(question, default)?) {
+                Err(e) if self.answers.is_some() => {
+                    // The terminal is gone if this fails, and the next question says so.
+                    let _ = writeln!(io::stdout(), "{}", visible(e.to_string()));
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Asks for yes or no. Returns yes if this is not interactive.
     pub(super) fn confirm(&mut self, question: &str) -> Result<bool> {
         if self.answers.is_none() {

@@ -3,6 +3,8 @@
 
 use super::args::Args;
 use super::ask::Prompt;
+use super::copies::{self, absolute};
+use super::existing::Existing;
 use super::placement;
 use crate::commands::doctor::unlock::without_credentials;
 use crate::commands::site::Site;
@@ -17,37 +19,11 @@ use std::path::{Path, PathBuf};
 /// The name of the credential and of the secret file.
 const SECRET_NAME: &str = "keyring_external";
 
-/// Decides what is set up: options take precedence over answers, and answers over what the host suggests.
-pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Result<Host> {
-    let keyring = match &args.path {
-        Some(path) => path.clone(),
-        None => PathBuf::from(prompt.line(
-            "Path of the keyring file on the external volume (such as /mnt/keyring/keys/main.keyring)",
-            "",
-        )?),
-    };
-    let keyring = absolute(&keyring, "the keyring")?;
-    let mut mirrors = args.mirrors.clone();
-    if mirrors.is_empty() && args.path.is_none() {
-        let typed = prompt.line(
-            "Path of a copy on another volume (empty for none; if the only volume fails, all data is lost)",
-            "",
-        )?;
-        mirrors.extend((!typed.is_empty()).then(|| PathBuf::from(typed)));
-    }
-    for mirror in &mirrors {
-        absolute(mirror, "a mirror")?;
-    }
-    let unlock = match &args.unlock {
-        Some(unlock) => unlock.clone(),
-        None => {
-            let file = UnlockSource::File(secret_file(site)).to_string();
-            let question = format!(
-                "Source of the unlock secret for mysqld (or credential:{SECRET_NAME}: systemd passes it from a file that only root can read)"
-            );
-            prompt.line(&question, &file)?.parse()?
-        }
-    };
+/// Decides what is set up: options take precedence over answers, answers over
+/// what is configured, and that over what the host suggests.
+pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut Prompt<'_>) -> Result<Host> {
+    let copies = copies::choose(args, site, existing, prompt)?;
+    let unlock = unlock(args, site, existing, prompt)?;
     if source(&unlock).contains(char::is_control) {
         return Err(Error::Usage(format!(
             "--unlock is {}: no configuration file of mysqld can hold a control character. Nothing was changed",
@@ -56,7 +32,11 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
     }
     let credential = match (&unlock, &args.credential_file) {
         (UnlockSource::Credential(_), Some(file)) => Some(absolute(file, "the credential's file")?),
-        (UnlockSource::Credential(_), None) => Some(secret_file(site)),
+        (UnlockSource::Credential(name), None) => {
+            let loaded = site.unit.as_ref().and_then(|unit| unit.credential(name));
+            // systemd may already load it, from a file or sealed.
+            loaded.unwrap_or_else(|| Some(secret_file(site)))
+        }
         (_, Some(_)) => {
             return Err(Error::Usage("--credential-file needs --unlock credential:NAME".to_owned()));
         }
@@ -68,21 +48,22 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
             secret_file(site).shown()
         )));
     }
-    let count = 1 + mirrors.len();
-    if count > MAX_COPIES as usize || args.min_copies as usize > count || args.min_copies == 0 {
+    let configured = existing.host.as_ref();
+    let (count, min_copies) =
+        (copies.len(), args.min_copies.or(configured.map(|h| h.min_copies)).unwrap_or(1));
+    if count > MAX_COPIES as usize || min_copies as usize > count || min_copies == 0 {
+        let name = if args.min_copies.is_some() { "--min-copies" } else { "min_copies" };
         return Err(Error::Usage(format!(
-            "--min-copies is {}, but it must be from 1 to the number of copies, which is {count} (at most {MAX_COPIES})",
-            args.min_copies
+            "{name} is {min_copies}, but it must be from 1 to the number of copies, which is {count} (at most \
+             {MAX_COPIES}): give --min-copies N. Nothing was changed"
         )));
     }
-    if args.wait > MAX_WAIT {
-        return Err(Error::Usage(format!(
-            "--wait is {}, but it can be at most {MAX_WAIT} seconds",
-            args.wait
-        )));
+    let wait = args.wait.or(configured.map(|h| h.wait)).unwrap_or(0);
+    if wait > MAX_WAIT {
+        return Err(Error::Usage(format!("--wait is {wait}, but it can be at most {MAX_WAIT} seconds")));
     }
-    let way = way(args, site)?;
-    let colon = mirrors.iter().find(|mirror| mirror.as_os_str().as_encoded_bytes().contains(&b':'));
+    let way = way(args, site, existing)?;
+    let colon = copies.iter().skip(1).find(|mirror| mirror.as_os_str().as_encoded_bytes().contains(&b':'));
     if let (Way::Plugin, Some(mirror)) = (way, colon) {
         return Err(Error::Usage(format!(
             "the mirror {} has a colon in its path, but the plugin separates mirrors with colons: use another path. \
@@ -91,11 +72,16 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
         )));
     }
     let local_manifest = manifest(site, &manifest_of(&site.mysqld))?.is_some_and(|m| m.local);
+    let mut copies = copies.into_iter();
+    let keyring = copies.next().unwrap_or_default();
+    let same_device = args.allow_same_device.or(configured.map(|h| h.allow_same_device));
     Ok(Host {
-        mirrors,
-        min_copies: args.min_copies,
-        wait: args.wait,
-        allow_same_device: args.allow_same_device,
+        mirrors: copies.collect(),
+        min_copies,
+        wait,
+        allow_same_device: same_device.unwrap_or(false),
+        read_only: configured.is_some_and(|h| h.read_only),
+        auto_create: configured.is_some_and(|h| h.auto_create),
         credential,
         option_file: placement::option_file(args, site)?,
         local_manifest,
@@ -103,9 +89,31 @@ pub(super) fn choose(args: &Args, site: &Site, prompt: &mut Prompt<'_>) -> Resul
     })
 }
 
-fn way(args: &Args, site: &Site) -> Result<Way> {
-    match (args.load_as, site.version) {
-        (Some(way), _) => Ok(way.into()),
+/// The source of the secret.
+fn unlock(args: &Args, site: &Site, existing: &Existing, prompt: &mut Prompt<'_>) -> Result<UnlockSource> {
+    if let Some(unlock) = &args.unlock {
+        return Ok(unlock.clone());
+    }
+    let configured = existing.host.as_ref().map(|host| host.unlock.clone());
+    let default = configured.unwrap_or_else(|| UnlockSource::File(secret_file(site)));
+    // It does not show the arguments of a program.
+    let shown = default.to_string();
+    let question = format!(
+        "Source of the unlock secret for mysqld (or credential:{SECRET_NAME}: systemd passes it from a file that only root can read)"
+    );
+    prompt.checked(
+        &question,
+        &shown,
+        |typed| {
+            if typed == shown { Ok(default.clone()) } else { Ok(typed.parse()?) }
+        },
+    )
+}
+
+fn way(args: &Args, site: &Site, existing: &Existing) -> Result<Way> {
+    let configured = existing.host.as_ref().map(|host| host.way);
+    match (args.load_as.map(Way::from).or(configured), site.version) {
+        (Some(way), _) => Ok(way),
         (None, Some(version)) => Ok(Way::for_version(version)),
         (None, None) if site.is_below() => Err(Error::Usage(format!(
             "the version of {} is not known: programs below --root are not run, and no Debian package there contains it. \
@@ -132,20 +140,4 @@ pub(super) fn manifest(site: &Site, path: &Path) -> Result<Option<Manifest>> {
     let Some(text) = site.text(path)? else { return Ok(None) };
     let wrong = |why| Error::Usage(format!("cannot read the manifest {}: {why}", site.at(path).shown()));
     Manifest::parse(&text).map(Some).map_err(wrong)
-}
-
-fn absolute(path: &Path, what: &str) -> Result<PathBuf> {
-    if path.to_str().is_none_or(|text| text.contains(char::is_control)) {
-        return Err(Error::Usage(format!(
-            "{what} is {}: no configuration file of mysqld or systemd can hold this path. Choose one of printable \
-             characters in UTF-8. Nothing was changed",
-            path.shown()
-        )));
-    }
-    if path.is_absolute() {
-        return Ok(path.to_owned());
-    }
-    let given =
-        if path.as_os_str().is_empty() { "was not given".to_owned() } else { format!("is {}", path.shown()) };
-    Err(Error::Usage(format!("{what} {given}: give an absolute path, as mysqld will open it")))
 }

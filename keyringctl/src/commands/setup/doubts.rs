@@ -67,7 +67,7 @@ pub(super) fn missing(site: &Site, host: &Host) -> Vec<Finding> {
             "the library",
             "mysqld cannot load the keyring.",
             format!(
-                "make install PLUGIN_DIR={dir}, or the package keyring-external. If mysqld's plugins are elsewhere: --plugin-dir DIR"
+                "install the package keyring-external, or in the source directory: make install PLUGIN_DIR={dir}. If mysqld's plugins are elsewhere: --plugin-dir DIR"
             ),
         );
     }

@@ -7,14 +7,20 @@ use super::change::{FileChange, is_root};
 use super::choices::manifest;
 use super::placement;
 use crate::commands::doctor::early_plugins::{EARLY, how_to_remove};
+use crate::commands::doctor::steps::setup;
+use crate::commands::doctor::values::LoadOption;
 use crate::commands::site::{Site, mounts_below};
 use crate::error::{Error, Result};
 use crate::host::early_plugins::{merged, names_ours};
-use crate::host::files::{Manifest, component_text, drop_in, drop_in_text, manifest_text, option_text};
-use crate::host::{Host, Way};
+use crate::host::files::{
+    FORCE, MEMLOCK, MEMLOCK_BYTES, Manifest, component_text, drop_in, drop_in_text, manifest_text,
+    option_text,
+};
+use crate::host::unit::Unit;
+use crate::host::{Host, Way, kept_lines};
 use crate::server::{OptionFiles, OptionLine};
 use crate::show::Shown;
-use keyring_external::config::file::{COMPONENT, file_in};
+use keyring_external::config::file::COMPONENT;
 use std::path::Path;
 
 /// All files, including those that need no change.
@@ -24,7 +30,9 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
     match host.way {
         Way::Plugin => {
             refuse_both(args, site, host)?;
-            let text = option_text(host, &early_plugins(site, host));
+            let existing = site.text(&host.option_file)?.unwrap_or_default();
+            let text = option_text(host, &early_plugins(site, host), load_option(site));
+            let text = kept_lines::in_option_file(&text, &existing);
             all.push(FileChange::new(site, &host.option_file, "options for mysqld", text, 0o644, group)?);
             all.extend(placement::include(site, host, group)?);
             // mysqld asks the component that a manifest names, not the plugin.
@@ -44,7 +52,7 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
                 0o644,
                 group,
             )?);
-            let cnf = file_in(&host.plugin_dir);
+            let cnf = site.seen(&site.settings_file(host));
             let readers = site.account.as_ref().filter(|_| is_root()).map_or(group, |a| a.gid);
             all.push(FileChange::new(
                 site,
@@ -57,20 +65,30 @@ pub(super) fn changes(args: &Args, site: &Site, host: &Host) -> Result<Vec<FileC
         }
     }
     if has_systemd(args, site) {
-        let text = drop_in_text(host, &mounts_below(&site.root));
-        all.push(FileChange::new(
-            site,
-            &drop_in(&host.unit),
-            "drop-in for the systemd unit",
-            text,
-            0o644,
-            group,
-        )?);
+        let path = drop_in(&host.unit);
+        let text = drop_in_text(host, &mounts_below(&site.root), memlock(site));
+        let text = kept_lines::in_drop_in(&text, &site.text(&path)?.unwrap_or_default());
+        all.push(FileChange::new(site, &path, "drop-in for the systemd unit", text, 0o644, group)?);
     }
     if has_apparmor(args, site) {
         all.extend(apparmor::changes(site, host, group)?);
     }
     Ok(all)
+}
+
+/// How much memory mysqld may lock: what its unit says now, if that is enough.
+fn memlock(site: &Site) -> &str {
+    let unit = site.unit.as_ref();
+    let is_enough =
+        unit.and_then(Unit::memlock).is_some_and(|bytes| bytes.is_none_or(|n| n >= MEMLOCK_BYTES));
+    unit.and_then(Unit::memlock_setting).filter(|_| is_enough).unwrap_or(MEMLOCK)
+}
+
+/// The value of `keyring_external`: what it is now, if mysqld then does not start without its keyring.
+fn load_option(site: &Site) -> &'static str {
+    let configured =
+        site.option("keyring-external").and_then(|line| LoadOption::parse(line.value.as_deref()));
+    if configured == Some(LoadOption::Force) { "FORCE" } else { FORCE }
 }
 
 fn own_group() -> u32 {
@@ -108,7 +126,7 @@ fn refuse_both(args: &Args, site: &Site, host: &Host) -> Result<()> {
                 } else {
                     format!("delete {shown}")
                 };
-                let cnf = site.at(&file_in(&host.plugin_dir));
+                let cnf = site.settings_file(&Host { way: Way::Component, ..host.clone() });
                 let remove = format!("{remove} and delete {}", cnf.shown());
                 (format!("{shown} loads {COMPONENT}"), remove, "component")
             })
@@ -121,7 +139,8 @@ fn refuse_both(args: &Args, site: &Site, host: &Host) -> Result<()> {
     };
     Err(Error::Usage(format!(
         "{what}: a server can use only one of the plugin and the component. To replace the {other}, {remove}. Then run \
-         setup again{keep}. Nothing was changed"
+         `{}`{keep}. Nothing was changed",
+        setup(site, host, host.way)
     )))
 }
 

@@ -3,18 +3,17 @@
 
 use super::change::is_root;
 use super::directory::create_directory;
-use crate::commands::apart;
+use crate::commands::apart::{self, Places};
 use crate::commands::doctor::files::closed_directory_above;
 use crate::commands::init::{self, CreatedKeyring, SecretFile};
 use crate::commands::missing;
 use crate::commands::secret;
 use crate::commands::site::Site;
-use crate::commands::sync;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
 use keyring_external::error::{BadRequest, Refusal};
-use keyring_external::keyring::load_with;
+use keyring_external::keyring::{inspect, load_with};
 use keyring_external::store::fs::{Fs, Meta};
 use keyring_external::store::real::RealFs;
 use keyring_external::store::volume::{self, directory_of};
@@ -34,6 +33,9 @@ pub(super) struct KeyringPlan {
     /// Copies to create; none if the keyring exists.
     #[serde(serialize_with = "crate::show::paths")]
     make: Vec<PathBuf>,
+    /// Copies that the server uses now and will no longer use.
+    #[serde(serialize_with = "crate::show::paths")]
+    removed: Vec<PathBuf>,
     /// Copies that exist.
     #[serde(serialize_with = "crate::show::paths")]
     there: Vec<PathBuf>,
@@ -47,6 +49,11 @@ pub(super) struct KeyringPlan {
 }
 
 impl KeyringPlan {
+    /// Whether there is nothing to create.
+    pub(super) fn is_done(&self) -> bool {
+        self.directories.is_empty() && self.make.is_empty() && self.make_secret.is_none()
+    }
+
     /// The plan as lines of text.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> = self
@@ -65,22 +72,31 @@ impl KeyringPlan {
         lines.extend(
             self.there.iter().map(|path| format!("KEYRING    {} (exists, will be used)", path.shown())),
         );
+        lines.extend(self.removed.iter().map(|path| {
+            format!("REMOVED    {} (the server no longer uses it; the file stays)", path.shown())
+        }));
         lines.extend(self.warnings.iter().cloned());
         lines
     }
 }
 
-/// Plans the keyring from what exists.
+/// Plans the keyring from what exists. `configured`: the copies that the server uses now.
 ///
 /// # Errors
 /// The keyring cannot be created or used as requested.
-pub(super) fn plan(site: &Site, host: &Host) -> Result<KeyringPlan> {
+pub(super) fn plan(site: &Site, host: &Host, configured: &[PathBuf]) -> Result<KeyringPlan> {
     let (there, make): (Vec<_>, Vec<_>) =
         host.copies().map(Path::to_owned).partition(|copy| site.at(copy).symlink_metadata().is_ok());
     if let (Some(found), Some(missing)) = (there.first(), make.first()) {
         let secret = secret::Args { unlock: Some(source(site, host)), recovery: false };
+        let or_remove = if configured.contains(missing) {
+            format!(". If the server should no longer use that copy: --remove-mirror {}", missing.shown())
+        } else {
+            String::new()
+        };
         return Err(Error::Usage(format!(
-            "the keyring {} exists, but its copy {} does not. Mount the volume of the copy. If there is no copy yet, {}; then run setup again",
+            "the keyring {} exists, but its copy {} does not. Mount the volume of the copy. If there is no copy yet, {}; \
+             then run setup again{or_remove}. Nothing was changed",
             found.shown(),
             missing.shown(),
             missing::remedy(&site.at(found), &site.at(missing), &secret)
@@ -122,10 +138,20 @@ pub(super) fn plan(site: &Site, host: &Host) -> Result<KeyringPlan> {
         check_secret(site, host, &there)?;
     }
     let secret_owner = if host.credential.is_some() { "root".to_owned() } else { site.user.clone() };
-    let places =
-        sync::paths(&site.at(&host.keyring), &host.mirrors.iter().map(|m| site.at(m)).collect::<Vec<_>>())?;
-    let warnings = apart::warnings(&places, 0, |path| site.seen(path));
-    Ok(KeyringPlan { directories, make, there, make_secret, secret_owner, warnings })
+    let copies: Vec<_> = host.copies().map(|copy| site.at(copy)).collect();
+    let (secret, datadir) = (file.map(|file| site.at(file)), site.at(&host.datadir));
+    let places = Places { copies: &copies, secret: secret.as_deref(), datadir: Some(&datadir) };
+    let mut warnings = apart::doubts(places, |path| site.seen(path));
+    let removed: Vec<_> =
+        configured.iter().filter(|copy| host.copies().all(|kept| kept != copy.as_path())).cloned().collect();
+    if !make.is_empty() && !removed.is_empty() {
+        warnings.push(format!(
+            "WARNING: the server uses {} now. The new keyring has none of its keys, so data that is encrypted with them \
+             cannot be read.",
+            removed.iter().map(|copy| copy.shown()).collect::<Vec<_>>().join(" and ")
+        ));
+    }
+    Ok(KeyringPlan { directories, make, removed, there, make_secret, secret_owner, warnings })
 }
 
 /// The file with the unlock secret.
@@ -165,8 +191,24 @@ fn check_secret(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let source = source(site, host);
     let name = host.unlock.to_string();
+    let mut first: Option<(&Path, String)> = None;
     for copy in there {
-        load_with(&fs, &site.at(copy), &name, || source.read())?;
+        // Only systemd can read a sealed credential.
+        if !matches!(source, UnlockSource::Credential(_)) {
+            load_with(&fs, &site.at(copy), &name, || source.read())?;
+        }
+        let id = inspect(&fs, &site.at(copy))?.header.id.to_string();
+        match &first {
+            Some((other, of_other)) if *of_other != id => {
+                return Err(Error::Usage(format!(
+                    "{} holds keyring {of_other}, but {} holds keyring {id}: they are not copies of one keyring. Nothing \
+                     was changed",
+                    other.shown(),
+                    copy.shown()
+                )));
+            }
+            _ => first = Some((copy, id)),
+        }
     }
     Ok(())
 }

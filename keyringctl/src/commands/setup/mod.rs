@@ -6,8 +6,10 @@ mod args;
 mod ask;
 mod change;
 mod choices;
+mod copies;
 mod directory;
 mod doubts;
+mod existing;
 mod files;
 mod keyring;
 mod placement;
@@ -27,9 +29,12 @@ use crate::host::{Host, Way};
 use crate::show::Shown;
 use ask::Prompt;
 use change::{ExistingFile, FileChange};
+use existing::Existing;
 use keyring_external::store::real::RealFs;
 use serde_json::{Value, json};
 use std::io::BufRead;
+
+const NOTHING: &str = "Nothing to change: all of this is set up already.";
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let asks = !args.yes && !out.is_json() && ask::has_terminal();
@@ -44,14 +49,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut prompt = if asks { Prompt::interactive(typed) } else { Prompt::non_interactive() };
     let site = args.site.look()?;
     doubts::refuse(&site)?;
-    let host = choices::choose(args, &site, &mut prompt)?;
-    let plan = keyring::plan(&site, &host)?;
+    let existing = existing::find(args, &site)?;
+    let host = choices::choose(args, &site, &existing, &mut prompt)?;
+    let plan = keyring::plan(&site, &host, &existing.copies())?;
     let changes = files::changes(args, &site, &host)?;
     let labels = selinux::plan(args, &site, &host);
-    show(&host, &plan, &changes, out);
+    show(&host, &existing, &plan, &changes, out);
     labels.show(out);
+    let nothing = plan.is_done() && changes.iter().all(|c| c.found == ExistingFile::Same) && !labels.runs();
     let mut left = leftovers::findings(&site, Some(&host));
     left.retain(|f| !(args.replace_keyring && f.check == leftovers::OTHER_MANIFEST));
+    left.extend(existing.lost);
     left.extend(doubts::missing(&site, &host));
     left.extend(selinux::findings(args, &site, &host));
     for finding in &left {
@@ -70,7 +78,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if args.dry_run {
         document["next"] = json!(next_steps(args, &site, &host, labels.left(Vec::new())));
         out.line("");
-        out.line("Nothing was written: this was a dry run.");
+        out.line(if nothing { NOTHING } else { "Nothing was written: this was a dry run." });
+        out.document(&document);
+        return Ok(Verdict::Fine);
+    }
+    if nothing {
+        out.line("");
+        out.line(NOTHING);
+        document["failed"] = json!([]);
+        document["read_back"] = json!(read_back::check(&args.site, &host)?);
+        document["next"] = json!(labels.left(Vec::new()));
         out.document(&document);
         return Ok(Verdict::Fine);
     }
@@ -138,12 +155,24 @@ fn write(
     Ok(verdict)
 }
 
-fn show(host: &Host, plan: &keyring::KeyringPlan, changes: &[FileChange], out: &mut Output) {
+fn show(
+    host: &Host,
+    existing: &Existing,
+    plan: &keyring::KeyringPlan,
+    changes: &[FileChange],
+    out: &mut Output,
+) {
     let way = match host.way {
         Way::Plugin => "the plugin keyring_external",
         Way::Component => "the component component_keyring_external",
     };
     out.line(format_args!("{} will load {way} from {}.", host.mysqld.shown(), host.plugin_dir.shown()));
+    if existing.host.is_some() {
+        out.line(format_args!(
+            "It is configured already, in {}. What no option changes stays as it is.",
+            existing.file.shown()
+        ));
+    }
     out.line("");
     for line in plan.lines() {
         out.line(line);

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::host::files::source;
 use crate::host::{Host, Way};
 use crate::show::Shown;
-use keyring_external::config::file::file_in;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -57,7 +56,7 @@ pub(super) fn check(args: &site::Args, planned: &Host) -> Result<String> {
         Way::Component => format!(
             "Read back: mysqld finds the component in {} and the keyring in {}",
             planned.manifest().shown(),
-            file_in(&planned.plugin_dir).shown()
+            site.seen(&site.settings_file(planned)).shown()
         ),
     })
 }
@@ -117,6 +116,8 @@ fn differences(site: &Site, planned: &Host, found: &Configured) -> Vec<String> {
     compare("min-copies", planned.min_copies.to_string(), host.min_copies.to_string());
     compare("wait", planned.wait.to_string(), host.wait.to_string());
     compare("allow-same-device", planned.allow_same_device.to_string(), host.allow_same_device.to_string());
+    compare("read-only", planned.read_only.to_string(), host.read_only.to_string());
+    compare("auto-create", planned.auto_create.to_string(), host.auto_create.to_string());
     all
 }
 

@@ -76,11 +76,16 @@ fn plan_for(site: &Site, host: &Host, runs: bool) -> LabelPlan {
 impl LabelPlan {
     /// Shows the commands that setup is going to run.
     pub(super) fn show(&self, out: &mut Output) {
-        if self.runs && !self.commands.is_empty() {
+        if self.runs() {
             out.line("");
             out.line("RUN        commands that give these files the types that SELinux requires");
             self.commands.iter().for_each(|command| out.line(format_args!("    | {command}")));
         }
+    }
+
+    /// Whether setup runs any of them.
+    pub(super) fn runs(&self) -> bool {
+        self.runs && !self.commands.is_empty()
     }
 
     /// The steps that are left to the administrator, of those that `failed` too.

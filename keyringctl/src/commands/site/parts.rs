@@ -114,6 +114,8 @@ impl Site {
             min_copies: 1,
             wait: 0,
             allow_same_device: false,
+            read_only: false,
+            auto_create: false,
             unlock,
             credential: None,
             mysqld: self.mysqld.clone(),
