@@ -4,16 +4,42 @@
 mod keyring;
 mod parts;
 mod places;
+mod tables;
 
 use super::facts::Facts;
 use super::findings::{ReportVerdict, not_measured};
+use super::origin::Origin;
 use super::picture::picture;
 use super::transit::NO_ISSUER;
 use crate::commands::doctor::finding::{Finding, FindingLevel, Findings};
 use crate::commands::output::{counted, time};
 use crate::show::visible;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use parts::{Name, known, unknown};
+use parts::{Name, known, table, text, unknown};
+
+/// What encrypts which data, and what wraps the key.
+const ALGORITHMS: [[&str; 3]; 4] = [
+    [
+        "Pages of InnoDB's tablespaces, redo and undo logs",
+        "AES-256-CBC, a key for each tablespace",
+        "the InnoDB master key, AES-256",
+    ],
+    [
+        "Binary and relay logs",
+        "AES-256-CTR, a password for each file",
+        "the binary log master key, AES-256-CBC",
+    ],
+    [
+        "Master keys, in the keyring file",
+        "AES-256-CTR, authenticated by HMAC-SHA-256 (encrypt, then MAC)",
+        "a random data key, wrapped in each unlock slot",
+    ],
+    [
+        "Unlock slots",
+        "AES-256-CTR and HMAC-SHA-256",
+        "a key derived from a passphrase with Argon2id (RFC 9106), or from a random secret or the recovery key with HKDF-SHA-256 (RFC 5869)",
+    ],
+];
 
 const STYLE: &str = include_str!("page.css");
 /// Makes a browser load nothing and run nothing, whatever the page contains.
@@ -45,15 +71,17 @@ pub(super) fn page(
                         dt { "Server" } dd { "MySQL " (Name(&about.version)) " on " (Name(&about.hostname)) }
                         dt { "Server UUID" } dd { (Name(&about.uuid)) }
                         dt { "Data directory" } dd { (Name(&about.datadir)) }
-                        dt { "Measured" } dd { (time(facts.measured)) " by keyringctl " (facts.program) }
+                        dt { "Measured" } dd { (time(facts.measured)) ", with keyringctl " (facts.program) }
+                        (origin(&facts.origin, &facts.way))
                     }
                 }
                 main {
                     (verdict(facts, found, outcome, headline))
                     section aria-labelledby="coverage" {
                         h2 id="coverage" { "What is encrypted" }
-                        (picture(&facts.totals))
+                        (picture(&facts.tally))
                         (places::summary(facts))
+                        (tables::schemas(facts))
                     }
                     (findings(found))
                     (places::details(facts))
@@ -61,6 +89,7 @@ pub(super) fn page(
                     (keyring::section(facts))
                     (transit(facts))
                     (measured(facts))
+                    (tables::list(facts))
                 }
                 footer {
                     p { "SHA-256 of the facts, as printed by " code { "keyringctl --json report" } " when this page was written: " }
@@ -73,6 +102,24 @@ pub(super) fn page(
     .into_string()
 }
 
+/// Who made the report, from where, and how.
+fn origin(origin: &Origin, way: &str) -> Markup {
+    html! {
+        dt { "Made by" }
+        dd {
+            "user " (Name(&origin.user)) " of the host " (Name(&origin.host))
+            @if let Some(name) = &origin.sudo_user { ", which " (Name(name)) " became through sudo" }
+        }
+        dt { "MySQL account" }
+        dd {
+            (Name(&origin.account))
+            @if origin.client != origin.account { ", connected as " (Name(&origin.client)) }
+            ", through " (Name(way))
+        }
+        dt { "Command" } dd { code { (visible(&origin.command)) } }
+    }
+}
+
 fn verdict(facts: &Facts, found: &Findings, outcome: ReportVerdict, headline: &str) -> Markup {
     let class = match outcome {
         ReportVerdict::Fine => "verdict fine",
@@ -83,6 +130,7 @@ fn verdict(facts: &Facts, found: &Findings, outcome: ReportVerdict, headline: &s
     html! {
         section class=(class) aria-labelledby="verdict" {
             p id="verdict" class="headline" { (outcome.word()) ": " (visible(headline)) "." }
+            p { (facts.tally.lines().join(" ")) }
             p {
                 (counted(found.count(FindingLevel::Error), "error")) ", " (counted(found.count(FindingLevel::Warning), "warning")) ", "
                 (missing.len()) " not checked. All are listed below, with what to do."
@@ -126,19 +174,11 @@ fn one(finding: &Finding) -> Markup {
 }
 
 fn algorithms() -> Markup {
+    let rows = ALGORITHMS.map(|row| row.map(|cell| html! { (cell) }).to_vec());
     html! {
         section aria-labelledby="algorithms" {
             h2 id="algorithms" { "Algorithms" }
-            table {
-                caption { "What encrypts what" }
-                thead { tr { th scope="col" { "Data" } th scope="col" { "Encrypted with" } th scope="col" { "Key wrapped with" } } }
-                tbody {
-                    tr { th scope="row" { "Pages of InnoDB's tablespaces, redo and undo logs" } td { "AES-256-CBC, a key for each tablespace" } td { "the InnoDB master key, AES-256" } }
-                    tr { th scope="row" { "Binary and relay logs" } td { "AES-256-CTR, a password for each file" } td { "the binary log master key, AES-256-CBC" } }
-                    tr { th scope="row" { "Master keys, in the keyring file" } td { "AES-256-CTR, authenticated by HMAC-SHA-256 (encrypt, then MAC)" } td { "a random data key, wrapped in each unlock slot" } }
-                    tr { th scope="row" { "Unlock slots" } td { "AES-256-CTR and HMAC-SHA-256" } td { "a key derived from a passphrase with Argon2id (RFC 9106), or from a random secret or the recovery key with HKDF-SHA-256 (RFC 5869)" } }
-                }
-            }
+            (table("What encrypts what", &[text("Data"), text("Encrypted with"), text("Key wrapped with")], rows))
             p { "The first two rows describe MySQL, according to its manual. The others describe keyring_external: docs/FORMAT.md." }
         }
     }
@@ -177,26 +217,18 @@ fn transit(facts: &Facts) -> Markup {
 }
 
 fn measured(facts: &Facts) -> Markup {
+    let steps = facts.steps.iter().map(|step| {
+        let done = match &step.not_done {
+            None => html! { span class="state good" { "yes" } },
+            Some(why) => unknown(why),
+        };
+        vec![html! { (step.what) }, html! { (visible(&step.how)) }, done]
+    });
     html! {
         section aria-labelledby="measured" {
             h2 id="measured" { "How this was measured" }
-            p { "On " (time(facts.measured)) ", by keyringctl " (facts.program) ", connected to the server at " (Name(&facts.way)) ". Nothing was changed." }
-            table {
-                caption { "Steps" }
-                thead { tr { th scope="col" { "What" } th scope="col" { "How" } th scope="col" { "Done" } } }
-                tbody {
-                    @for step in &facts.steps {
-                        tr {
-                            th scope="row" { (step.what) }
-                            td { (visible(&step.how)) }
-                            td { @match &step.not_done {
-                                None => span class="state good" { "yes" },
-                                Some(why) => (unknown(why)),
-                            } }
-                        }
-                    }
-                }
-            }
+            p { "Nothing was changed on the server." }
+            (table("Steps", &[text("What"), text("How"), text("Done")], steps))
             p { "This report does not cover disk blocks that files no longer use, earlier dumps and backups, swap and core dumps, "
                 "and files outside of MySQL. Nor does it show whether the keyring's volumes are kept away from the server while it is off." }
         }

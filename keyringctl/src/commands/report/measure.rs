@@ -3,14 +3,16 @@
 
 use super::args::Args;
 use super::copies::{self, Mounts};
-use super::facts::{Facts, FileFacts, MeasurementStep, SchemaRow, Totals, WitnessFacts};
+use super::facts::{Facts, FileFacts, MeasurementStep, WitnessFacts};
 use super::keys::master_keys;
 use super::known::Known;
+use super::origin::Origin;
+use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
 use crate::error::{Error, Result};
-use crate::server::{DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, coverage};
+use crate::server::{DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally, coverage};
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, now, witness_claims};
 use keyring_external::store::fs::Fs;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 pub(super) fn all(args: &Args) -> Result<Facts> {
     let measured = now();
     let mut session = args.server.connect()?;
+    let origin = Origin::query(&mut session)?;
     let inventory = Inventory::query(&mut session)?;
     let keyring = ServerKeyring::query(&mut session)?;
     let transit = Transit::query(&mut session)?;
@@ -74,13 +77,16 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         Err(e) => Known::NotMeasured(e.to_string()),
     };
     let places = coverage(&inventory);
+    let tables = TableRow::all(&inventory, &places);
     let mut facts = Facts {
         measured,
         program: env!("CARGO_PKG_VERSION"),
+        origin,
         way: session.address().to_owned(),
-        totals: Totals::sum(&places),
+        tally: Tally::of(&places),
         places,
-        schemas: SchemaRow::all(&inventory),
+        schemas: SchemaRow::all(&inventory, &tables),
+        tables,
         keyring,
         copies,
         keys,

@@ -10,9 +10,11 @@ mod html;
 mod keys;
 mod known;
 mod measure;
+mod origin;
 mod picture;
 #[cfg(test)]
 mod sample;
+mod tables;
 mod transit;
 
 pub(super) use args::Args;
@@ -49,6 +51,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let document = document.map_err(|e| Error::Usage(format!("cannot write the facts as JSON: {e}")))?;
     let hash = hex(&Sha256::digest(document.as_bytes()));
     out.line(format_args!("MySQL {} on {}: {headline}", facts.server.version, facts.server.hostname));
+    facts.tally.lines().iter().for_each(|line| out.line(line));
     out.line("");
     found.print(outcome.word(), out);
     if let Some(path) = &args.html {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The picture: a bar that shows how many bytes are encrypted, unencrypted, or cannot be encrypted, as SVG.
 
-use super::facts::Totals;
 use crate::commands::encrypt::sizes;
+use crate::server::Tally;
 use maud::{Markup, html};
 
 const WIDTH: f64 = 1000.0;
@@ -19,13 +19,13 @@ struct BarPart {
     width: f64,
 }
 
-fn parts(totals: &Totals) -> Vec<BarPart> {
-    let all = totals.all().max(1) as f64;
+fn parts(tally: &Tally) -> Vec<BarPart> {
+    let all = tally.bytes().max(1) as f64;
     let kinds = [
-        ("encrypted", "encrypted", totals.encrypted),
-        ("unencrypted", "clear", totals.clear),
-        ("not supported by MySQL", "cannot", totals.cannot),
-        ("not checked", "unknown", totals.unknown),
+        ("encrypted", "encrypted", tally.encrypted.bytes),
+        ("unencrypted", "clear", tally.unencrypted.bytes),
+        ("not supported by MySQL", "cannot", tally.not_supported.bytes),
+        ("not checked", "unknown", tally.not_checked.bytes),
     ];
     let wide: Vec<f64> = kinds
         .iter()
@@ -58,8 +58,8 @@ fn percent(part: f64) -> String {
 }
 
 /// Returns the bar with a text for screen readers, and the same as a table.
-pub(super) fn picture(totals: &Totals) -> Markup {
-    let parts = parts(totals);
+pub(super) fn picture(tally: &Tally) -> Markup {
+    let parts = parts(tally);
     let shares: Vec<_> = parts
         .iter()
         .map(|p| format!("{} {} ({})", percent(p.percent), p.name, sizes::bytes(p.bytes)))
@@ -110,10 +110,13 @@ pub(super) fn picture(totals: &Totals) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::PlaceSum;
 
     #[test]
     fn every_part_that_is_not_empty_is_visible_and_the_bar_is_full() {
-        let parts = parts(&Totals { encrypted: 1 << 40, clear: 1, ..Totals::default() });
+        let bytes = |bytes| PlaceSum { places: 1, bytes };
+        let tally = Tally { encrypted: bytes(1 << 40), unencrypted: bytes(1), ..Tally::default() };
+        let parts = parts(&tally);
         assert!(parts[1].width > 5.0, "{}", parts[1].width);
         assert_eq!(parts[2].width, 0.0);
         let end = parts[1].x + parts[1].width;
@@ -132,7 +135,7 @@ mod tests {
 
     #[test]
     fn an_empty_server_has_a_picture_too() {
-        let page = picture(&Totals::default()).into_string();
+        let page = picture(&Tally::default()).into_string();
         assert!(page.contains("<svg") && !page.contains("NaN"), "{page}");
     }
 }

@@ -2,12 +2,16 @@
 //! Facts for tests: a server on which everything is in order.
 
 use super::copies::{CopyFacts, CopyFile, Volume};
-use super::facts::{Facts, FileFacts, Totals, WitnessFacts};
+use super::facts::{Facts, FileFacts, WitnessFacts};
 use super::keys::{MasterKey, Purpose};
 use super::known::Known;
+use super::origin::Origin;
+use super::tables::TableRow;
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files::FileTotals;
-use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy, ServerIdentity, ServerKeyring};
+use crate::server::{
+    DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy, ServerIdentity, ServerKeyring, Tally,
+};
 use uuid::Uuid;
 
 /// The time of the measurement: 2026-06-01.
@@ -51,6 +55,14 @@ pub(super) fn fine() -> Facts {
     Facts {
         measured: NOW,
         program: "0",
+        origin: Origin {
+            account: "root@localhost".to_owned(),
+            client: "root@localhost".to_owned(),
+            user: "root".to_owned(),
+            sudo_user: Some("anna".to_owned()),
+            host: "db".to_owned(),
+            command: "keyringctl report --html encryption.html".to_owned(),
+        },
         server: ServerIdentity {
             version: "9.7.4".to_owned(),
             uuid: "u".to_owned(),
@@ -58,9 +70,16 @@ pub(super) fn fine() -> Facts {
             datadir: "/var/lib/mysql/".to_owned(),
         },
         way: "/run/mysqld/mysqld.sock".to_owned(),
-        totals: Totals::sum(&places),
+        tally: Tally::of(&places),
         places,
         schemas: Vec::new(),
+        tables: vec![TableRow {
+            schema: "clinic".to_owned(),
+            name: "visits".to_owned(),
+            state: PlaceState::Encrypted,
+            bytes: 1 << 20,
+            about: "3 partitions".to_owned(),
+        }],
         keyring: ServerKeyring {
             way: LoadedAs::Component,
             state: "ATTACHED".to_owned(),

@@ -175,7 +175,8 @@ fn facts_are_the_servers(report: &Value, clinic: &Clinic, server: &Server) {
     assert_eq!(facts["transit"]["not_after"], ends.as_str());
 }
 
-/// Shows the page in a browser: the bar shows how much is encrypted, the verdict has its colour, and the page prints.
+/// Shows the page in a browser: the bar shows how much is encrypted, the verdict has its colour, the page fits a narrow
+/// window, and it prints.
 pub fn in_a_browser() {
     let clinic = Clinic::new();
     let server = clinic.host.start();
@@ -187,11 +188,15 @@ pub fn in_a_browser() {
     keep(&shot);
     let picture = Picture::read(&shot);
     assert!(picture.count(NOT_FINE) > 1000, "the verdict's frame");
-    let totals = &report["facts"]["totals"];
-    let bytes = |name: &str| totals[name].as_f64().unwrap();
-    let share = bytes("encrypted") / (bytes("encrypted") + bytes("clear") + bytes("cannot"));
+    let tally = &report["facts"]["tally"];
+    let bytes = |name: &str| tally[name]["bytes"].as_f64().unwrap();
+    let share = bytes("encrypted") / (bytes("encrypted") + bytes("unencrypted") + bytes("not_supported"));
     let shown = picture.share_of_row(BAR);
     assert!((shown - share).abs() < 0.02, "the bar shows {shown:.3} and {share:.3} are encrypted");
+    for window in [320, 500, 1280] {
+        let width = browser::content_width(&page, &clinic.host.dir().join("browser"), window);
+        assert!(width <= window, "{width} px in a window of {window} px");
+    }
     let pdf = fs::read(browser::print(&page, &clinic.host.dir().join("browser"))).unwrap();
     assert!(pdf.starts_with(b"%PDF-"));
     server.stop();

@@ -3,8 +3,9 @@
 
 use super::data::names;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::output::counted;
 use crate::commands::report::facts::Facts;
-use crate::server::{LoadedAs, PlaceKind, PlaceState, Remedy};
+use crate::server::{LoadedAs, PlaceKind, PlaceState, Remedy, Tally};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -42,30 +43,33 @@ impl ReportVerdict {
 
     /// The verdict as a sentence.
     pub(crate) fn headline(self, facts: &Facts, found: &Findings) -> String {
-        let clear =
-            facts.places.iter().filter(|i| i.state == PlaceState::Clear && !facts.accepts(i.kind)).count();
+        let left = Tally::of(facts.places.iter().filter(|place| !facts.accepts(place.kind)));
         match self {
             ReportVerdict::Fine => "Everything that MySQL can encrypt is encrypted".to_owned(),
             ReportVerdict::Incomplete => "The server reports everything that MySQL can encrypt as encrypted, but not everything could be checked".to_owned(),
-            ReportVerdict::NotFine if clear > 0 => {
-                format!(
-                    "Not everything is encrypted: {} data unencrypted",
-                    count(clear, "place or setting leaves", "places or settings leave")
-                )
+            ReportVerdict::NotFine if left.unencrypted.places > 0 || left.settings.not_set > 0 => {
+                format!("Not everything is encrypted: {}", unencrypted(&left))
             }
             ReportVerdict::NotFine => format!(
                 "The server reports everything as encrypted, but there {}",
                 match found.count(FindingLevel::Error) {
                     1 => "is 1 error".to_owned(),
-                    n => format!("are {n} errors"),
+                    n => format!("are {}", counted(n, "error")),
                 }
             ),
         }
     }
 }
 
-fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
+/// What is unencrypted or not set: places, settings, or both.
+fn unencrypted(left: &Tally) -> String {
+    let are = |n: usize, thing: &str, state: &str| {
+        let verb = if n == 1 { "is" } else { "are" };
+        (n > 0).then(|| format!("{} {verb} {state}", counted(n, thing)))
+    };
+    let places = are(left.unencrypted.places, "place", "unencrypted");
+    let settings = are(left.settings.not_set, "setting", "not set");
+    places.into_iter().chain(settings).collect::<Vec<_>>().join(", ")
 }
 
 /// Something that matters for the verdict and was not measured.

@@ -177,7 +177,7 @@ fn many_tables_are_one_finding_with_some_of_their_names() {
     );
     assert_eq!(said[0].fix, ["keyringctl encrypt apply"]);
     assert!(
-        outcome.headline(&facts, &found).contains("15 places or settings"),
+        outcome.headline(&facts, &found).ends_with(": 15 places are unencrypted"),
         "{}",
         outcome.headline(&facts, &found)
     );

@@ -4,7 +4,7 @@
 use super::super::copies::{CopyFacts, CopyFile, Volume};
 use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
-use super::parts::{Name, known, unknown};
+use super::parts::{Column, Name, known, number, table, text, unknown};
 use crate::commands::output::time;
 use crate::server::LoadedAs;
 use crate::show::Shown;
@@ -74,31 +74,40 @@ fn last_change(facts: &Facts) -> Markup {
 fn master_keys(keys: &[MasterKey]) -> Markup {
     let groups = [Purpose::Innodb, Purpose::BinaryLogs, Purpose::Other]
         .map(|purpose| (purpose, keys.iter().filter(|k| k.purpose == purpose).collect::<Vec<_>>()));
+    let rotations = groups.iter().filter_map(|(purpose, keys)| {
+        let (first, last) = (keys.first()?, keys.last()?);
+        let rotated = if keys.len() == 1 { "none".to_owned() } else { time(last.stored) };
+        Some(vec![
+            html! { (purpose.name()) },
+            html! { (keys.len()) },
+            html! { (time(first.stored)) },
+            html! { (rotated) },
+        ])
+    });
+    let newest = groups.iter().flat_map(|(_, keys)| keys.iter().rev().take(LISTED)).map(|key| {
+        vec![
+            html! { (Name(&key.id)) },
+            html! { (visible(&key.key_type)) },
+            html! { (key.bits) },
+            html! { (time(key.stored)) },
+        ]
+    });
+    if keys.is_empty() {
+        return html! { p { "There are none: nothing has been encrypted with this keyring yet." } };
+    }
     html! {
-        table {
-            caption { "Master keys and their rotation" }
-            thead { tr { th scope="col" { "Purpose" } th scope="col" class="number" { "Keys" } th scope="col" { "First" } th scope="col" { "Last rotation" } } }
-            tbody { @for (purpose, keys) in &groups {
-                @if let (Some(first), Some(last)) = (keys.first(), keys.last()) {
-                    tr {
-                        th scope="row" { (purpose.name()) }
-                        td class="number" { (keys.len()) }
-                        td { (time(first.stored)) }
-                        td { @if keys.len() == 1 { "none" } @else { (time(last.stored)) } }
-                    }
-                }
-            } }
-        }
-        @if keys.is_empty() { p { "There are none: nothing has been encrypted with this keyring yet." } }
-        @else {
-            table {
-                caption { "The newest master keys" }
-                thead { tr { th scope="col" { "Key" } th scope="col" { "Type" } th scope="col" class="number" { "Bits" } th scope="col" { "Stored" } } }
-                tbody { @for (_, keys) in &groups { @for key in keys.iter().rev().take(LISTED) {
-                    tr { th scope="row" { (Name(&key.id)) } td { (visible(&key.key_type)) } td class="number" { (key.bits) } td class="nowrap" { (time(key.stored)) } }
-                } } }
-            }
-            @if groups.iter().any(|(_, keys)| keys.len() > LISTED) { p { "The newest " (LISTED) " of each purpose are listed; the JSON has all." } }
+        (table(
+            "Master keys and their rotation",
+            &[text("Purpose"), number("Keys"), text("First"), text("Last rotation")],
+            rotations,
+        ))
+        (table(
+            "The newest master keys",
+            &[text("Key"), text("Type"), number("Bits"), Column("Stored", Some("nowrap"))],
+            newest,
+        ))
+        @if groups.iter().any(|(_, keys)| keys.len() > LISTED) {
+            p { "The newest " (LISTED) " of each purpose are listed; the JSON has all." }
         }
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Tables of the places where the server stores data.
+//! Tables of the places where the server stores data, and of the settings for new data.
 
 use super::super::facts::{Facts, FileFacts};
-use super::parts::{Name, known};
+use super::parts::{Column, Name, known, number, state, table, text};
 use crate::commands::encrypt::sizes;
 use crate::server::{DataPlace, PlaceKind, PlaceState, Remedy};
 use crate::show::Shown;
@@ -23,98 +23,72 @@ const KINDS: [(PlaceKind, &str); 22] = [
     (PlaceKind::BinaryLog, "Binary logs"),
     (PlaceKind::RelayLog, "Relay logs"),
     (PlaceKind::Doublewrite, "Doublewrite files"),
-    (PlaceKind::ChangeBuffer, "Change buffer"),
     (PlaceKind::SystemTablespace, "System tablespace (ibdata1)"),
     (PlaceKind::Temporary, "Temporary tablespaces and files"),
     (PlaceKind::GeneralLog, "General query log"),
     (PlaceKind::SlowLog, "Slow query log"),
     (PlaceKind::ErrorLog, "Error log"),
     (PlaceKind::Dumps, "Dumps and exports"),
-    (PlaceKind::Schema, "Schema defaults for new tables"),
-    (PlaceKind::Setting, "Settings for new tables"),
+    (PlaceKind::ChangeBuffer, "Change buffer"),
+    (PlaceKind::Schema, "Default encryption of schemas"),
+    (PlaceKind::Setting, "Encryption of new tables"),
     (PlaceKind::LateSetting, "Settings that MySQL applies too late during startup"),
 ];
 
-/// Returns the number of places of each kind in each state.
+/// The states of a place, the worst last, except that a place that is encrypted is no worse than an unused one.
+const WORST: [PlaceState; 5] =
+    [PlaceState::Unused, PlaceState::Encrypted, PlaceState::Cannot, PlaceState::Unknown, PlaceState::Clear];
+
+/// Returns the number of places of each kind in each state, and the same of settings.
 pub(super) fn summary(facts: &Facts) -> Markup {
+    let kinds = |settings: bool| KINDS.into_iter().filter(move |(kind, _)| kind.is_setting() == settings);
+    let of = |kind| facts.places.iter().filter(move |place| place.kind == kind);
+    let count = |kind, state| number_or_nothing(of(kind).filter(|place| place.state == state).count());
+    let worst = |kind: PlaceKind| {
+        let worst = WORST.into_iter().rfind(|state| of(kind).any(|place| place.state == *state));
+        worst.map_or(html! { span class="state neutral" { "none" } }, |worst| state(worst, kind.is_setting()))
+    };
+    let places = kinds(false).map(|(kind, name)| {
+        use PlaceState::{Cannot, Clear, Encrypted, Unknown, Unused};
+        let counts = [Encrypted, Clear, Cannot, Unknown, Unused].map(|state| count(kind, state));
+        let bytes = size(of(kind).map(|place| place.bytes).fold(0, u64::saturating_add));
+        [html! { (name) }].into_iter().chain(counts).chain([bytes, worst(kind)]).collect()
+    });
+    let settings = kinds(true).filter(|(kind, _)| of(*kind).next().is_some()).map(|(kind, name)| {
+        use PlaceState::{Clear, Encrypted, Unknown};
+        let counts = [Encrypted, Clear, Unknown].map(|state| count(kind, state));
+        [html! { (name) }].into_iter().chain(counts).chain([worst(kind)]).collect()
+    });
     html! {
-        table {
-            caption { "Every kind of place, as the server reports it" }
-            thead { tr {
-                th scope="col" { "Place" }
-                @for heading in ["Encrypted", "Unencrypted", "Not supported", "Not checked", "Unused", "Size"] { th scope="col" class="number" { (heading) } }
-                th scope="col" { "State" }
-            } }
-            tbody {
-                @for (kind, name) in KINDS {
-                    @let items: Vec<&DataPlace> = facts.places.iter().filter(|i| i.kind == kind).collect();
-                    tr {
-                        th scope="row" { (name) }
-                        @for state in [PlaceState::Encrypted, PlaceState::Clear, PlaceState::Cannot, PlaceState::Unknown, PlaceState::Unused] {
-                            td class="number" { (items.iter().filter(|i| i.state == state).count()) }
-                        }
-                        td class="number" { (size(items.iter().map(|i| i.bytes).fold(0, u64::saturating_add))) }
-                        td { (worst_state(&items)) }
-                    }
-                }
-            }
-        }
-        table {
-            caption { "Tables by schema" }
-            thead { tr {
-                th scope="col" { "Schema" }
-                th scope="col" class="number" { "Encrypted" } th scope="col" class="number" { "Size" }
-                th scope="col" class="number" { "Unencrypted" } th scope="col" class="number" { "Size" }
-                th scope="col" { "New tables" }
-            } }
-            tbody {
-                @for row in &facts.schemas {
-                    tr {
-                        th scope="row" { (Name(&row.name)) }
-                        td class="number" { (row.encrypted) } td class="number" { (size(row.encrypted_bytes)) }
-                        td class="number" { (row.clear) } td class="number" { (size(row.clear_bytes)) }
-                        td { @match row.new_tables {
-                            Some(true) => span class="state good" { "encrypted" },
-                            Some(false) => span class="state bad" { "unencrypted" },
-                            None => "the server's own",
-                        } }
-                    }
-                }
-            }
-        }
+        (table("Every kind of place, as the server reports it", &[
+            Column("Place", Some("wide")), number("Encrypted"), number("Unencrypted"), number("Not supported"), number("Not checked"),
+            number("Unused"), number("Size"), text("State"),
+        ], places))
+        (table("Settings that decide whether new data is encrypted", &[
+            Column("Setting", Some("wide")), number("Set"), number("NOT SET"), number("Not checked"), text("State"),
+        ], settings))
     }
 }
 
-/// Shows the worst state of these places.
-fn worst_state(items: &[&DataPlace]) -> Markup {
-    let any = |state| items.iter().any(|i| i.state == state);
-    if any(PlaceState::Clear) {
-        html! { span class="state bad" { "unencrypted" } }
-    } else if any(PlaceState::Unknown) {
-        html! { span class="state unknown" { "not checked" } }
-    } else if any(PlaceState::Cannot) {
-        html! { span class="state neutral" { "not supported" } }
-    } else if any(PlaceState::Encrypted) {
-        html! { span class="state good" { "encrypted" } }
-    } else if items.is_empty() {
-        html! { span class="state neutral" { "none" } }
-    } else {
-        html! { span class="state neutral" { "unused" } }
-    }
+fn number_or_nothing(number: usize) -> Markup {
+    html! { @if number > 0 { (number) } }
 }
 
-fn size(bytes: u64) -> String {
-    if bytes == 0 { String::new() } else { sizes::bytes(bytes) }
+/// A size; nothing if the server does not report it.
+pub(super) fn size(bytes: u64) -> Markup {
+    html! { @if bytes > 0 { (sizes::bytes(bytes)) } }
 }
 
-/// Lists what is unencrypted, what MySQL cannot encrypt, and what the files show.
+/// Lists what is unencrypted, what is not set, what MySQL cannot encrypt, and what the files show.
 pub(super) fn details(facts: &Facts) -> Markup {
+    let list = |state, settings, caption| list(facts, state, settings, caption);
     html! {
         section aria-labelledby="clear" {
-            h2 id="clear" { "Unencrypted data, item by item" }
-            (list(facts, PlaceState::Clear, "Unencrypted; could be encrypted or switched off", "Nothing."))
-            (list(facts, PlaceState::Cannot, "Not supported by MySQL", "Nothing."))
-            (list(facts, PlaceState::Unknown, "Not checked: the server did not show whether it is encrypted", "Nothing."))
+            h2 id="clear" { "Unencrypted data and settings, item by item" }
+            (list(PlaceState::Clear, Some(false), "Unencrypted; could be encrypted or switched off"))
+            (list(PlaceState::Clear, Some(true), "Settings that are NOT SET"))
+            (list(PlaceState::Cannot, None, "Not supported by MySQL"))
+            (list(PlaceState::Unknown, None, "Not checked: the server did not show its state"))
         }
         section aria-labelledby="files" {
             h2 id="files" { "What the files show" }
@@ -124,34 +98,33 @@ pub(super) fn details(facts: &Facts) -> Markup {
     }
 }
 
-fn list(facts: &Facts, state: PlaceState, caption: &str, none: &str) -> Markup {
-    let items: Vec<_> = facts.places.iter().filter(|i| i.state == state).collect();
-    html! {
-        @if items.is_empty() {
-            h3 { (caption) }
-            p { (none) }
-        } @else {
-            table {
-                caption { (caption) }
-                thead { tr { th scope="col" class="place" { "Place" } th scope="col" { "Kind" } th scope="col" class="number" { "Size" } th scope="col" { "Details and what to do" } } }
-                tbody { @for item in items {
-                    tr {
-                        th scope="row" { (Name(&item.name)) }
-                        td class="nowrap" { (item.kind.to_string()) }
-                        td class="number" { (size(item.bytes)) }
-                        td {
-                            (visible(&item.about))
-                            @match &item.remedy {
-                                Remedy::Apply if state == PlaceState::Clear => { (remedy(item, "keyringctl encrypt apply")) }
-                                Remedy::ByHand(how) => { (remedy(item, how)) }
-                                _ => {}
-                            }
-                        }
-                    }
-                } }
-            }
-        }
+/// Lists the places in a state: those that are settings, or not, or all.
+fn list(facts: &Facts, state: PlaceState, settings: Option<bool>, caption: &'static str) -> Markup {
+    let is_listed = |place: &&DataPlace| {
+        place.state == state && settings.is_none_or(|settings| place.kind.is_setting() == settings)
+    };
+    let places: Vec<_> = facts.places.iter().filter(is_listed).collect();
+    if places.is_empty() {
+        return html! { h3 { (caption) } p { "None." } };
     }
+    let columns = [
+        Column("Name", Some("place")),
+        Column("Kind", Some("nowrap")),
+        number("Size"),
+        text("Details and what to do"),
+    ];
+    let rows = places.into_iter().map(|place| {
+        let details = html! {
+            (visible(&place.about))
+            @match &place.remedy {
+                Remedy::Apply if state == PlaceState::Clear => { (remedy(place, "keyringctl encrypt apply")) }
+                Remedy::ByHand(how) => { (remedy(place, how)) }
+                _ => {}
+            }
+        };
+        vec![html! { (Name(&place.name)) }, html! { (place.kind.to_string()) }, size(place.bytes), details]
+    });
+    table(caption, &columns, rows)
 }
 
 fn remedy(item: &DataPlace, how: &str) -> Markup {
@@ -159,23 +132,25 @@ fn remedy(item: &DataPlace, how: &str) -> Markup {
 }
 
 fn files(files: &FileFacts) -> Markup {
+    let rows = files.findings.iter().map(|finding| {
+        let remedy = finding.remedy.as_deref().unwrap_or_default();
+        vec![
+            html! { (Name(&finding.what)) },
+            html! { (visible(&finding.why)) },
+            html! { @if !remedy.is_empty() { code { (visible(remedy)) } } },
+        ]
+    });
     html! {
         p { (visible(files.seen.line())) "." }
         p { "Directories: " @for (i, dir) in files.directories.iter().enumerate() { @if i > 0 { ", " } (Name(dir.shown())) } "." }
         @if files.findings.is_empty() {
             p { span class="state good" { "No unencrypted data" } " that MySQL could encrypt was found in them." }
         } @else {
-            table {
-                caption { "Files that are unencrypted or cannot be decrypted" }
-                thead { tr { th scope="col" class="file" { "File" } th scope="col" { "What was found" } th scope="col" { "What to do" } } }
-                tbody { @for finding in &files.findings {
-                    tr {
-                        th scope="row" { (Name(&finding.what)) }
-                        td { (visible(&finding.why)) }
-                        td { @if let Some(remedy) = &finding.remedy { (visible(remedy)) } }
-                    }
-                } }
-            }
+            (table(
+                "Files that are unencrypted or cannot be decrypted",
+                &[Column("File", Some("file")), text("What was found"), text("What to do")],
+                rows,
+            ))
         }
     }
 }

@@ -2,11 +2,11 @@
 //! Tests of the page's structure, also with hostile names.
 
 use super::*;
-use crate::commands::report::facts::SchemaRow;
 use crate::commands::report::findings::findings;
 use crate::commands::report::known::Known;
 use crate::commands::report::sample::{fine, item};
-use crate::server::{PlaceKind, PlaceState};
+use crate::commands::report::tables::{SchemaRow, TableRow};
+use crate::server::{PlaceKind, PlaceState, Tally};
 
 fn shown(facts: &Facts) -> String {
     let found = findings(facts);
@@ -67,6 +67,18 @@ fn hostile_names_stay_text() {
     let mut facts = fine();
     facts.places.push(item(PlaceKind::Table, hostile, PlaceState::Clear));
     facts.schemas.push(SchemaRow { name: hostile.to_owned(), clear: 1, ..SchemaRow::default() });
+    facts.tables.push(TableRow {
+        schema: hostile.to_owned(),
+        name: hostile.to_owned(),
+        about: hostile.to_owned(),
+        ..facts.tables[0].clone()
+    });
+    facts.origin.account = hostile.to_owned();
+    facts.origin.client = hostile.to_owned();
+    facts.origin.user = hostile.to_owned();
+    facts.origin.sudo_user = Some(hostile.to_owned());
+    facts.origin.host = hostile.to_owned();
+    facts.origin.command = hostile.to_owned();
     facts.server.hostname = hostile.to_owned();
     facts.server.version = hostile.to_owned();
     facts.server.datadir = hostile.to_owned();
@@ -95,4 +107,89 @@ fn what_was_not_measured_is_shown() {
     assert!(page.contains("not checked</span>: no permission"));
     assert!(page.contains("not checked</span>: no secret"));
     assert!(!page.contains("No unencrypted data</span>"));
+}
+
+#[test]
+fn every_table_is_listed_with_schema_state_and_size() {
+    let mut facts = fine();
+    facts.tables = (0..300)
+        .map(|i| TableRow { name: format!("t{i}"), bytes: 2_000_000, ..facts.tables[0].clone() })
+        .collect();
+    facts.tables[7].state = PlaceState::Clear;
+    facts.schemas = vec![SchemaRow {
+        name: "clinic".to_owned(),
+        encrypted: 299,
+        clear: 1,
+        new_tables: Some(false),
+        ..SchemaRow::default()
+    }];
+    let page = shown(&facts);
+    let (_, list) = page.split_once("All tables").expect("a section");
+    for i in 0..300 {
+        let (_, row) = list.split_once(&format!(">t{i}</span>")).expect("a row");
+        let (row, _) = row.split_once("</tr>").expect("its end");
+        let state = if i == 7 { ">unencrypted<" } else { ">encrypted<" };
+        assert!(row.contains(state) && row.contains("2.0 MB") && row.contains("3 partitions"), "{row}");
+    }
+    assert!(list.contains("300 tables, 299 encrypted, 1 unencrypted"));
+    // A closed part of the page would be missing on paper.
+    assert_eq!(page.matches("<details").count(), page.matches("<details open").count());
+}
+
+#[test]
+fn the_page_says_who_made_it_from_where_and_how() {
+    let page = shown(&fine());
+    for fact in [
+        "<span class=\"name\">root@localhost</span>",
+        "user <span class=\"name\">root</span> of the host <span class=\"name\">db</span>",
+        "which <span class=\"name\">anna</span> became through sudo",
+        "<code>keyringctl report --html encryption.html</code>",
+        "/run/mysqld/mysqld.sock",
+        "2026-06-01T00:00:00Z, with keyringctl 0",
+        "<dt>Server UUID</dt><dd><span class=\"name\">u</span></dd>",
+    ] {
+        assert!(page.contains(fact), "{fact}");
+    }
+}
+
+#[test]
+fn settings_are_set_or_not_set_and_never_encrypted_or_unencrypted() {
+    let mut facts = fine();
+    let kinds = [PlaceKind::Setting, PlaceKind::LateSetting, PlaceKind::Schema, PlaceKind::ChangeBuffer];
+    for (state, word) in [(PlaceState::Clear, "NOT SET"), (PlaceState::Encrypted, "set")] {
+        facts.places = kinds.map(|kind| item(kind, "x", state)).to_vec();
+        let page = shown(&facts);
+        let (_, settings) = page.split_once("Settings that decide").expect("a table");
+        let (settings, _) = settings.split_once("</table>").expect("its end");
+        assert_eq!(settings.matches(&format!(">{word}</span>")).count(), 4, "{settings}");
+        for wrong in ["in clear", "encrypted</span>"] {
+            assert!(!settings.contains(wrong), "{settings}");
+        }
+    }
+    assert!(!shown(&facts).contains("in clear"));
+}
+
+#[test]
+fn the_summary_has_the_count_that_all_commands_show() {
+    let mut facts = fine();
+    facts.places.push(item(PlaceKind::OtherEngine, "clinic.old", PlaceState::Clear));
+    facts.places.push(item(PlaceKind::Schema, "clinic", PlaceState::Clear));
+    facts.tally = Tally::of(&facts.places);
+    let page = shown(&facts);
+    for line in facts.tally.lines() {
+        assert!(page.contains(&line), "{line}");
+    }
+    assert!(page.contains("Not everything is encrypted: 1 place is unencrypted, 1 setting is not set"));
+}
+
+#[test]
+fn on_a_narrow_screen_each_cell_repeats_its_heading() {
+    let mut facts = fine();
+    facts.places.push(item(PlaceKind::Table, "clinic.names", PlaceState::Clear));
+    let page = shown(&facts);
+    let cells = page.split("<td").skip(1);
+    let without = cells.filter(|cell| !cell.split('>').next().unwrap_or_default().contains("data-label="));
+    // The bar's legend has three short columns, which fit: four rows of two cells beside their headings.
+    assert_eq!(without.count(), 8);
+    assert!(STYLE.contains("content: attr(data-label)"));
 }

@@ -2,6 +2,7 @@
 //! A real browser without a window, Debian's chromium. Tests read its screenshots pixel by pixel.
 
 use flate2::read::ZlibDecoder;
+use mysql_plugin_tests::rig::told;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,13 +17,35 @@ pub fn why_no_chromium() -> Option<String> {
     Some("no chromium; apt-get install chromium".to_owned())
 }
 
-/// Runs the browser on a page; its own files go to `dir`.
-fn browse(page: &Path, dir: &Path, option: &str) {
+/// The browser on a page; its own files go to `dir`.
+fn browser(page: &Path, dir: &Path, option: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["120", "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]);
     command.args(["--disable-dev-shm-usage", "--no-first-run", "--window-size=1000,1600", option]);
     command.arg(format!("--user-data-dir={}", dir.display())).arg(format!("file://{}", page.display()));
-    mysql_plugin_tests::rig::run(command.env("HOME", dir));
+    command.env("HOME", dir);
+    command
+}
+
+fn browse(page: &Path, dir: &Path, option: &str) {
+    mysql_plugin_tests::rig::run(&mut browser(page, dir, option));
+}
+
+/// Returns how wide the page's content is in a window of that width: no wider, unless it must be scrolled to the side.
+pub fn content_width(page: &Path, dir: &Path, window: u32) -> u32 {
+    let frame = page.with_file_name(format!("frame{window}.html"));
+    let name = page.file_name().unwrap().to_str().unwrap();
+    let script = "document.title = 'width ' + frame.contentDocument.documentElement.scrollWidth + ' px'";
+    let html = format!(
+        "<!DOCTYPE html><iframe id=frame src='{name}' style='width:{window}px;height:900px;border:0' onload=\"{script}\"></iframe>"
+    );
+    fs::write(&frame, html).unwrap();
+    let mut command = browser(&frame, dir, "--dump-dom");
+    let output =
+        command.args(["--allow-file-access-from-files", "--virtual-time-budget=10000"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let width = said.split_once("<title>width ").and_then(|(_, rest)| rest.split_once(" px"));
+    width.and_then(|(width, _)| width.parse().ok()).unwrap_or_else(|| panic!("no width: {}", told(&output)))
 }
 
 /// Returns the page as shown, as a PNG.
