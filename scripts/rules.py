@@ -50,14 +50,15 @@ ARROWS = {
         "abi": ["keyring", "store", "format", *VOCABULARY],
     },
     TOOL: {
-        "show": [],
+        "terminal": [],
+        "show": ["terminal"],
         "error": ["show", "keyring_external::error"],
         "server": ["error", "show"],
         "legacy": ["keyring_external::key", "keyring_external::secret"],
         "tablespace": ["error", "show", *(f"keyring_external::{part}" for part in ("key", "keyring", "secret"))],
         "host": ["show", *(f"keyring_external::{part}" for part in ("config", "store", "unlock"))],
         "commands": [
-            *("error", "show", "server", "legacy", "tablespace", "host"),
+            *("error", "show", "terminal", "server", "legacy", "tablespace", "host"),
             *(f"keyring_external::{part}" for part in ("keyring", "store", "format", *VOCABULARY)),
         ],
     },

@@ -3,8 +3,9 @@
 //!
 //! `commands` has a file for each command. The other modules support them: `server` connects to a running MySQL server,
 //! `host` knows the machine (systemd, AppArmor, mounts), `tablespace` reads InnoDB's files and binary logs, and `legacy`
-//! the files of other keyrings, and `show` writes names that come from outside. What is public is used by the tests on a real server, the benchmarks and the fuzzers, and
-//! is not an interface for other programs.
+//! the files of other keyrings, `show` writes names that come from outside, and `terminal` knows how wide the terminal is.
+//! What is public is used by the tests on a real server, the benchmarks and the fuzzers, and is not an interface for other
+//! programs.
 
 // What no other package uses is pub(crate).
 #![cfg_attr(not(test), deny(unreachable_pub))]
@@ -18,5 +19,6 @@ pub mod legacy;
 pub mod server;
 pub mod show;
 pub mod tablespace;
+mod terminal;
 
 pub use commands::main;

@@ -4,6 +4,7 @@
 //! Two layers. [`visible`] makes a line safe, whatever is in it; everything that is printed passes it. [`Shown::shown`]
 //! writes one name as a word for a shell, so that it is unambiguous, ends where it ends, and can be pasted.
 
+use crate::terminal::{Color, Screen};
 use serde::{Serialize, Serializer};
 use std::ffi::OsStr;
 use std::fmt::{Display, Write as _};
@@ -178,8 +179,10 @@ pub fn exact_paths(paths: &[PathBuf]) -> Vec<String> {
 
 /// Prints a warning on standard error.
 pub fn warn(text: impl Display) {
+    let stderr = std::io::stderr();
+    let line = Screen::of(&stderr, Color::Never).line(&format!("keyringctl: {}", visible(text)));
     // If nobody reads it, the command continues.
-    let _ = writeln!(std::io::stderr(), "keyringctl: {}", visible(text));
+    let _ = writeln!(&stderr, "{line}");
 }
 
 /// Serializes a path. That of serde fails if the path is not UTF-8.

@@ -9,6 +9,7 @@ use crate::error::Result;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use serde::Serialize;
+use serde_json::json;
 use std::sync::Arc;
 
 /// List the keys of a keyring: ids, users, types and lengths, never their bytes
@@ -54,6 +55,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         .collect();
     table(out, &["KEY ID", "USER", "TYPE", "BYTES", "STORED"], &cells);
     out.line(counted(rows.len(), "key"));
-    out.document(&rows);
+    out.document(&json!({ "keys": rows }));
     Ok(Verdict::Fine)
 }

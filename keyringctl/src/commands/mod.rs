@@ -39,8 +39,9 @@ mod verify;
 mod witness;
 
 use crate::show::{is_hidden, visible};
+use crate::terminal::Color;
 use clap::error::ContextValue;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use output::Output;
 use std::process::ExitCode;
 use verdict::Verdict;
@@ -60,6 +61,9 @@ struct Cli {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
+    /// When to colour status words
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: Color,
     #[command(subcommand)]
     command: Command,
 }
@@ -88,8 +92,8 @@ enum Command {
 
 /// Runs `keyringctl` with the process's arguments.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, command) = match parse() {
+        Ok(parsed) => parsed,
         Err(e) => {
             let e = printable(e);
             // --help and --version arrive here too, but are not errors.
@@ -99,8 +103,8 @@ pub fn main() -> ExitCode {
                 return ExitCode::from(check::usage_error(said, json));
             }
             if e.use_stderr() && json {
-                let mut out = Output::new(json);
-                out.document(&serde_json::json!({ "error": said }));
+                let mut out = Output::on_stdout(&command_given(), json, Color::Never);
+                out.error_only(said);
                 // The exit code says the same.
                 let _ = out.finish();
             }
@@ -109,7 +113,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let mut out = Output::new(cli.json);
+    let mut out = Output::on_stdout(&command, cli.json, cli.color);
     let done = match cli.command {
         Command::Setup(args) => setup::run(&args, &mut out),
         Command::Doctor(args) => doctor::run(&args, &mut out),
@@ -140,6 +144,48 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(if out.finish().is_ok() { code } else { FAILED })
+}
+
+/// Parses the process's arguments. Returns the name of the command, too.
+fn parse() -> Result<(Cli, String), clap::Error> {
+    let matches = Cli::command().color(color_given().into()).try_get_matches()?;
+    let (mut command, mut names) = (&matches, Vec::new());
+    while let Some((name, sub)) = command.subcommand() {
+        names.push(name);
+        command = sub;
+    }
+    let cli = Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut Cli::command()))?;
+    Ok((cli, names.join(" ")))
+}
+
+/// The name of the command on the command line, which could not be parsed: as much of it as exists.
+fn command_given() -> String {
+    let (mut command, mut names) = (Cli::command(), Vec::new());
+    for word in words_given() {
+        if let Some(sub) = command.find_subcommand(&word) {
+            names.push(word);
+            command = sub.clone();
+        } else if !word.starts_with('-') {
+            break;
+        }
+    }
+    names.join(" ")
+}
+
+/// The words of the command line up to `--`.
+fn words_given() -> impl Iterator<Item = String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    words.take_while(|word| word != "--")
+}
+
+/// When the command line, which is not parsed yet, allows colours in help texts and in errors about it.
+fn color_given() -> Color {
+    let words: Vec<_> = words_given().collect();
+    let mut given = words.iter().enumerate().filter_map(|(i, word)| match word.strip_prefix("--color")? {
+        "" => words.get(i + 1).map(String::as_str),
+        value => value.strip_prefix('='),
+    });
+    given.next_back().and_then(|value| Color::from_str(value, false).ok()).unwrap_or_default()
 }
 
 /// An error about the command line whose message shows the arguments as names are shown everywhere.
@@ -174,7 +220,7 @@ fn is_check() -> bool {
 
 /// Whether the command line, which could not be parsed, asks for JSON.
 fn is_json() -> bool {
-    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
+    words_given().any(|word| word == "--json")
 }
 
 #[cfg(test)]

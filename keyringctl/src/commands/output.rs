@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The output of a command: text, or one JSON document.
 
+mod table;
+
 use super::denied;
 use crate::error::Error;
 use crate::show::{is_hidden, visible, warn};
+use crate::terminal::{Color, Screen};
 use keyring_external::keyring::Severity;
 use rustix::fs::{FileType, OFlags};
 use serde::Serialize;
@@ -12,9 +15,15 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The version of the form of JSON documents. It grows when a field is removed or means something else.
+const VERSION: u32 = 1;
+
 /// Collects the output of a command and prints it at the end.
 pub(super) struct Output {
     json: bool,
+    /// The command, for the document.
+    command: String,
+    screen: Screen,
     text: String,
     document: Option<Value>,
     /// The fields of the document that are printed already, if its beginning is.
@@ -22,8 +31,20 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// The output of a command in a test: not on a terminal.
+    #[cfg(test)]
     pub(super) fn new(json: bool) -> Self {
-        Self { json, text: String::new(), document: None, delivered: None }
+        Self::of_command("test", json, Screen::default())
+    }
+
+    /// The output of a command on standard output.
+    pub(super) fn on_stdout(command: &str, json: bool, color: Color) -> Self {
+        Self::of_command(command, json, Screen::of(&io::stdout(), color))
+    }
+
+    fn of_command(command: &str, json: bool, screen: Screen) -> Self {
+        let command = command.to_owned();
+        Self { json, command, screen, text: String::new(), document: None, delivered: None }
     }
 
     /// Whether the output is a JSON document instead of text.
@@ -31,9 +52,22 @@ impl Output {
         self.json
     }
 
-    /// Adds a line of text. A line feed in it, which would come from a name, does not end the line.
+    /// Adds a line of text, wrapped at the width of the terminal if there is one. A line feed in it, which would come from
+    /// a name, does not end the line.
     pub(super) fn line(&mut self, line: impl Display) {
+        self.text.push_str(&self.screen.line(&visible(line)));
+        self.text.push('\n');
+    }
+
+    /// Adds a line of a file, which is shown as it is.
+    pub(super) fn verbatim(&mut self, line: impl Display) {
         self.text.push_str(&visible(line));
+        self.text.push('\n');
+    }
+
+    /// Adds a line of a script that this program made, tabs included.
+    pub(super) fn script_line(&mut self, line: &str) {
+        self.text.push_str(line);
         self.text.push('\n');
     }
 
@@ -76,31 +110,34 @@ impl Output {
         self.line(format_args!("  {name:<12} {value}"));
     }
 
-    /// Sets the JSON document.
+    /// Sets the JSON document, an object. Its version and the command are added to it.
     pub(super) fn document(&mut self, document: &impl Serialize) {
         let value = serde_json::to_value(document);
-        self.document = Some(
-            value.unwrap_or_else(|e| json!({ "error": format!("cannot write the result as JSON: {e}") })),
-        );
+        let value =
+            value.unwrap_or_else(|e| json!({ "error": format!("cannot write the result as JSON: {e}") }));
+        self.document = Some(versioned(&self.command, value));
     }
 
     /// Prints the error that ended the command on standard error, and adds it to the JSON document.
     pub(super) fn error(&mut self, e: &Error) {
         match e {
             Error::Lines(lines) => {
+                let screen = Screen::of(&io::stderr(), Color::Never);
+                let first = format!("keyringctl: {}", lines.first().map(visible).unwrap_or_default());
+                let lines = [first].into_iter().chain(lines.iter().skip(1).map(visible));
+                let lines = lines.map(|line| screen.line(&line)).collect::<Vec<_>>().join("\n");
                 // Nobody reads the rest if this fails.
-                let lines = lines.iter().map(visible).collect::<Vec<_>>().join("\n");
-                let _ = writeln!(io::stderr(), "keyringctl: {lines}");
+                let _ = writeln!(io::stderr(), "{lines}");
             }
             e => warn(denied::explained(e)),
         }
-        match &mut self.document {
-            Some(Value::Object(fields)) => {
-                fields.entry("error").or_insert_with(|| denied::explained(e).into());
-            }
-            Some(_) => {}
-            none => *none = Some(json!({ "error": denied::explained(e) })),
-        }
+        self.error_only(&denied::explained(e));
+    }
+
+    /// Adds an error to the JSON document.
+    pub(super) fn error_only(&mut self, e: &str) {
+        let document = self.document.take().unwrap_or_else(|| versioned(&self.command, json!({})));
+        self.document = Some(with_error(document, e));
     }
 
     /// Prints the output so far at once, because it includes a secret that is shown only once. If this fails, the
@@ -128,7 +165,9 @@ impl Output {
         let text = match (self.json, self.document.take(), &self.delivered) {
             (true, document, Some(delivered)) => rest(document, delivered).map_err(io::Error::from)?,
             (true, Some(document), None) => document_text(&document).map_err(io::Error::from)?,
-            (true, None, None) => String::new(),
+            (true, None, None) => {
+                document_text(&versioned(&self.command, json!({}))).map_err(io::Error::from)?
+            }
             (false, ..) => std::mem::take(&mut self.text),
         };
         match print(&text) {
@@ -143,6 +182,27 @@ fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// A document with the version of its form and the command that it is of.
+pub(super) fn versioned(command: &str, document: Value) -> Value {
+    let Value::Object(mut fields) = document else {
+        return versioned(
+            command,
+            json!({ "error": "the result is not an object: this is a bug of keyringctl" }),
+        );
+    };
+    fields.insert("version".to_owned(), VERSION.into());
+    fields.insert("command".to_owned(), command.into());
+    Value::Object(fields)
+}
+
+/// A document with the error that ended the command, if it does not name one already.
+fn with_error(mut document: Value, e: &str) -> Value {
+    if let Some(fields) = document.as_object_mut() {
+        fields.entry("error").or_insert_with(|| e.into());
+    }
+    document
 }
 
 /// The names of the fields of a document.
@@ -223,23 +283,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Prints rows under headings, in columns as wide as necessary.
+/// Prints rows under headings, in columns as wide as necessary. On a terminal, the last column is wrapped.
 pub(super) fn table(out: &mut Output, headings: &[&str], rows: &[Vec<String>]) {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(visible).collect()).collect();
-    let widths: Vec<usize> = headings
-        .iter()
-        .enumerate()
-        .map(|(i, h)| {
-            rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0).max(h.len())
-        })
-        .collect();
-    let mut print = |cells: &mut dyn Iterator<Item = &str>| {
-        let line: Vec<_> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.line(line.join("  ").trim_end());
-    };
-    print(&mut headings.iter().copied());
-    for row in &rows {
-        print(&mut row.iter().map(String::as_str));
+    for line in table::lines(headings, &rows, out.screen) {
+        out.text.push_str(&line);
+        out.text.push('\n');
     }
 }
 

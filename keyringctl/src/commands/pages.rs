@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::show::Shown;
 use clap::Command;
 use clap_complete::Shell;
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Print a completion script for a shell
@@ -35,13 +36,18 @@ pub(super) fn completions(
 ) -> Result<Verdict> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut commands, "keyringctl", &mut script);
-    out.line(String::from_utf8_lossy(&script).trim_end());
+    let script = String::from_utf8_lossy(&script);
+    out.document(&json!({ "shell": args.shell.to_string(), "script": script }));
+    for line in script.lines() {
+        out.script_line(line);
+    }
     Ok(Verdict::Fine)
 }
 
 pub(super) fn man(args: &ManArgs, commands: Command, out: &mut Output) -> Result<Verdict> {
     clap_mangen::generate_to(commands, &args.directory)
         .map_err(|e| Error::io("write to", &args.directory, e))?;
+    out.document(&json!({ "directory": args.directory.exact() }));
     out.line(format_args!("Wrote the manual pages to {}", args.directory.shown()));
     Ok(Verdict::Fine)
 }

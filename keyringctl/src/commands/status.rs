@@ -24,6 +24,7 @@ use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::FileReplica;
 use keyring_external::store::witness::WITNESS_NAME;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,7 +83,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             datadir.shown()
         ));
     }
-    out.document(&copies);
+    out.document(&json!({ "copies": copies }));
     if args.prometheus {
         metrics(&copies, witness.as_ref()).print(out);
     }

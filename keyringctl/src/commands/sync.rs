@@ -99,7 +99,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     ));
     match merged {
         Some(merged) => out.document(&json!({ "merge": merged, "copies": rows })),
-        None => out.document(&rows),
+        None => out.document(&json!({ "copies": rows })),
     }
     Ok(if fine == rows.len() { Verdict::Fine } else { Verdict::NotFine })
 }

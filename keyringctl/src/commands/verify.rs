@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         all.push(checked);
     }
     if args.server.datadir.is_empty() {
-        out.document(&all);
+        out.document(&json!({ "keyrings": all }));
         return Ok(verdict);
     }
     datadir::run(&args.server, &fs, newest, &json!(all), out).map(|of_files| verdict.and(of_files))

@@ -85,9 +85,13 @@ impl Asked {
     pub fn told(&mut self) -> Vec<Value> {
         let stdout = self.child.stdout.as_mut().expect("not asked before");
         let document = serde_json::Deserializer::from_reader(stdout).into_iter().next();
-        document
+        let mut document: Value = document
             .expect("keyringctl status tells something")
-            .unwrap_or_else(|e| panic!("keyringctl status: {e}"))
+            .unwrap_or_else(|e| panic!("keyringctl status: {e}"));
+        match document["copies"].take() {
+            Value::Array(copies) => copies,
+            _ => panic!("keyringctl status: {document}"),
+        }
     }
 
     fn told_and_ended(mut self) -> (Vec<Value>, bool) {

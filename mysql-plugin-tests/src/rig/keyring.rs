@@ -94,9 +94,10 @@ impl Keyring {
         let output = self.ctl(command);
         assert!(output.status.success(), "keyringctl {command}: {}", told(&output));
         let mut report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        match report.as_array_mut() {
-            // One file was asked about.
-            Some(files) if command != "list" => files.remove(0),
+        // One file was asked about.
+        match command {
+            "status" => report["copies"][0].take(),
+            "verify" => report["keyrings"][0].take(),
             _ => report,
         }
     }

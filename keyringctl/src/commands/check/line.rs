@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The line that a check prints, as monitoring systems read it.
 
-use crate::commands::output::document_text;
+use crate::commands::output::{document_text, versioned};
 use crate::error::Error;
 use crate::show::visible;
 use serde_json::{Map, Value, json};
@@ -84,8 +84,11 @@ impl Line {
 
     /// The exit code, and what is printed.
     pub(super) fn shown(&self, json: bool) -> (u8, String) {
-        let text =
-            if json { document_text(&self.document()).unwrap_or_default() } else { format!("{self}\n") };
+        let text = if json {
+            document_text(&versioned("check", self.document())).unwrap_or_default()
+        } else {
+            format!("{self}\n")
+        };
         (self.level.code(), text)
     }
 

@@ -19,7 +19,7 @@ mod transit;
 
 pub(super) use args::Args;
 
-use super::output::{Output, document_text, hex};
+use super::output::{Output, document_text, hex, versioned};
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::show::Shown;
@@ -47,7 +47,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let headline = outcome.headline(&facts, &found);
     let report =
         ReportDocument { verdict: outcome, headline: &headline, facts: &facts, findings: found.all() };
-    let document = serde_json::to_value(&report).and_then(|document| document_text(&document));
+    let document =
+        serde_json::to_value(&report).and_then(|document| document_text(&versioned("report", document)));
     let document = document.map_err(|e| Error::Usage(format!("cannot write the facts as JSON: {e}")))?;
     let hash = hex(&Sha256::digest(document.as_bytes()));
     out.line(format_args!("MySQL {} on {}: {headline}", facts.server.version, facts.server.hostname));

@@ -180,7 +180,7 @@ fn show(
     for change in changes {
         out.line("");
         for line in change.text().trim_end().lines() {
-            out.line(line);
+            out.verbatim(line);
         }
     }
 }

@@ -79,7 +79,7 @@ impl LabelPlan {
         if self.runs() {
             out.line("");
             out.line("RUN        commands that give these files the types that SELinux requires");
-            self.commands.iter().for_each(|command| out.line(format_args!("    | {command}")));
+            self.commands.iter().for_each(|command| out.verbatim(format_args!("    | {command}")));
         }
     }
 

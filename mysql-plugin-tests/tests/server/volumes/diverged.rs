@@ -35,11 +35,11 @@ pub fn found_and_merged() {
         let status =
             ctl(&keyring, &["status"], &[&renewed, &used], &["--datadir".as_ref(), datadir.as_os_str()]);
         assert_eq!(
-            (status[0]["fine"].as_bool(), status[1]["fine"].as_bool()),
+            (status["copies"][0]["fine"].as_bool(), status["copies"][1]["fine"].as_bool()),
             (Some(false), Some(true)),
             "{status}"
         );
-        assert_eq!(status[1]["witness"], "same", "{status}");
+        assert_eq!(status["copies"][1]["witness"], "same", "{status}");
         let verify = |path: &Path| {
             let report = ctl(&keyring, &["verify"], &[path], &["--datadir".as_ref(), datadir.as_os_str()]);
             report["fine"].as_bool().unwrap()
