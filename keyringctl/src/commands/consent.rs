@@ -78,7 +78,6 @@ impl Plan {
     }
 
     /// Asks for this word instead of a yes: for what destroys most, and is never meant by chance.
-    #[allow(dead_code)]
     pub(super) fn typed(mut self, word: &'static str) -> Self {
         self.word = Some(word);
         self
@@ -111,7 +110,10 @@ impl Plan {
     pub(super) fn show(&self, consent: &Consent, out: &mut Output) {
         let row = |e: &Effect| vec![e.what.clone(), e.now.clone(), e.afterwards.clone()];
         let rows: Vec<_> = self.effects.iter().map(row).collect();
-        table(out, &["what", "now", "afterwards"], &rows);
+        match rows.as_slice() {
+            [] => out.line("There is nothing to change"),
+            rows => table(out, &["what", "now", "afterwards"], rows),
+        }
         for note in &self.notes {
             out.line(note);
         }
@@ -139,7 +141,7 @@ impl Consent {
             out.line("Nothing was changed: this was a dry run");
             return Ok(Decision::DryRun);
         }
-        if self.yes {
+        if self.yes || plan.effects.is_empty() {
             return Ok(Decision::Go);
         }
         out.show_before_question();

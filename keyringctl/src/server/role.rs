@@ -14,6 +14,9 @@ const GROUP_CHANNELS: &str = "group_replication_";
 /// The program that only stores binary logs.
 const ARCHIVER: &str = "mysqlbinlog";
 
+/// What the server says of a connection that has been sent all of the binary log, in each of its wordings.
+const ALL_SENT: &str = "has sent all binlog to";
+
 /// What keeps the statements after it out of the binary log.
 pub const UNLOGGED: &str = "SET SESSION sql_log_bin = 0; ";
 
@@ -78,6 +81,8 @@ pub struct ConnectedReplica {
     pub program: Option<String>,
     /// Its version, if that could be asked.
     pub version: Option<String>,
+    /// Whether it has been sent all of the binary log, if the server says so.
+    pub has_all: Option<bool>,
 }
 
 impl Role {
@@ -220,10 +225,10 @@ fn group(session: &mut Session) -> Result<Option<Group>> {
 }
 
 fn replicas(session: &mut Session) -> Result<Vec<ConnectedReplica>> {
-    let readers: Vec<(u64, String)> = session.rows(
-        "SELECT ID, HOST FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' ORDER BY ID",
+    let readers: Vec<(u64, String, Option<String>)> = session.rows(
+        "SELECT ID, HOST, STATE FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%' ORDER BY ID",
     )?;
-    let replicas = readers.into_iter().map(|(id, host)| {
+    let replicas = readers.into_iter().map(|(id, host, state)| {
         let attributes: Vec<(String, Option<String>)> = session
             .rows(&format!(
                 "SELECT ATTR_NAME, ATTR_VALUE FROM performance_schema.session_connect_attrs
@@ -233,7 +238,12 @@ fn replicas(session: &mut Session) -> Result<Vec<ConnectedReplica>> {
         let find = |name| attributes.iter().find(|(n, _)| n == name).and_then(|(_, value)| value.clone());
         // The port is that of the connection, where nobody listens.
         let host = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host).to_owned();
-        ConnectedReplica { host, program: find("program_name"), version: find("_client_version") }
+        ConnectedReplica {
+            host,
+            program: find("program_name"),
+            version: find("_client_version"),
+            has_all: state.map(|state| state.contains(ALL_SENT)),
+        }
     });
     Ok(replicas.filter(|replica| replica.program.as_deref() != Some(ARCHIVER)).collect())
 }
@@ -247,6 +257,7 @@ mod tests {
             host: "b".to_owned(),
             program: version.map(|_| "mysqld".to_owned()),
             version: version.map(str::to_owned),
+            has_all: None,
         }
     }
 

@@ -9,10 +9,11 @@ use super::plan::{self, Estimate};
 use super::replication::{self, Replication};
 use super::throttle::{Limit, Throttle};
 use super::{
-    application, binary_logs, next_steps, preflight, redo, selection, server, settings, spaces, tables,
-    undo_logs,
+    application, binary_logs, effects, next_steps, preflight, redo, selection, server, settings, spaces,
+    tables, undo_logs,
 };
 use crate::commands::command_line::command_line;
+use crate::commands::consent::{Consent, Decision};
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
@@ -52,7 +53,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     undo_wait: u32,
     /// Purge unencrypted binary logs; replicas and backups must have them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     purge_binary_logs: bool,
     /// Decrypt the tables of --only, or everything with --all
     #[arg(long)]
@@ -64,6 +65,8 @@ pub(super) struct Args {
     replication: Replication,
     #[command(flatten)]
     overrides: preflight::Overrides,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     server: server::Args,
 }
@@ -139,6 +142,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     } else {
         Vec::new()
     };
+    let schemas = args.schemas(&inventory);
+    let extent = effects::Extent {
+        inventory: &inventory,
+        direction,
+        tables: &selected,
+        all: args.covers_all().then_some(&schemas[..]),
+        purge: args.purge_binary_logs,
+    };
+    if effects::ask(&args.consent, &extent, &mut session, &role, out)? == Decision::DryRun {
+        return Ok(Verdict::Fine);
+    }
     let throttle = Throttle { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
     throttle.why_wait(&mut session)?;
 

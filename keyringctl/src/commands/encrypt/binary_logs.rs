@@ -4,10 +4,68 @@
 
 use super::direction::Direction;
 use super::job::Job;
+use crate::commands::output::time;
 use crate::error::Result;
-use crate::server::{BinaryLog, Inventory};
+use crate::server::{BinaryLog, DatadirAccess, Inventory, Session};
 use crate::show::Shown;
-use std::time::Duration;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The first bytes of a log file: a mark, then the time of the first event.
+const MARK: &[u8] = b"\xfebin";
+const FRONT: usize = 8;
+
+/// What purging the old logs deletes: they, and the logs between them.
+pub(super) struct OldLogs<'a> {
+    /// All that are deleted; at least one.
+    pub purged: &'a [BinaryLog],
+    /// The first one that stays; `None` if the server is still writing the last old one.
+    pub keep: Option<&'a BinaryLog>,
+}
+
+impl OldLogs<'_> {
+    /// The names of the first and the last one.
+    pub(super) fn ends(&self) -> (&str, &str) {
+        let ends = self.purged.first().zip(self.purged.last());
+        ends.map_or(("", ""), |(first, last)| (&first.name, &last.name))
+    }
+}
+
+/// Returns the logs from before `binlog_encryption` was changed, if there are any.
+pub(super) fn old(inventory: &Inventory, direction: Direction) -> Option<OldLogs<'_>> {
+    let logs = &inventory.binary_logs;
+    let last = logs.iter().rposition(|log| !direction.is_reached(log.encrypted))?;
+    Some(OldLogs { purged: logs.get(..=last)?, keep: logs.get(last + 1) })
+}
+
+/// Returns when the first of these logs was begun and the last one last written, if their files are on this machine and can
+/// be read.
+pub(super) fn span(session: &mut Session, logs: &OldLogs<'_>) -> Result<Option<(String, String)>> {
+    if DatadirAccess::check(session)?.readable().is_none() {
+        return Ok(None);
+    }
+    let base = session.first::<Option<String>>("SELECT @@log_bin_basename")?.flatten();
+    let Some(directory) = base.as_deref().map(Path::new).and_then(Path::parent) else { return Ok(None) };
+    let (first, last) = logs.ends();
+    Ok(begun(&directory.join(first)).zip(written(&directory.join(last))))
+}
+
+/// When the first event of a log was written. That of an encrypted one cannot be read: then the time of its last change.
+fn begun(path: &Path) -> Option<String> {
+    let mut front = [0; FRONT];
+    File::open(path).and_then(|mut file| file.read_exact(&mut front)).ok()?;
+    match front.strip_prefix(MARK) {
+        Some(seconds) => Some(time(u32::from_le_bytes(seconds.try_into().ok()?).into())),
+        None => written(path),
+    }
+}
+
+fn written(path: &Path) -> Option<String> {
+    let changed = std::fs::metadata(path).and_then(|about| about.modified()).ok()?;
+    Some(time(changed.duration_since(UNIX_EPOCH).ok()?.as_secs()))
+}
 
 /// Purges these logs if `purge` is set. Returns what is left to do.
 pub(super) fn purge(
@@ -16,20 +74,17 @@ pub(super) fn purge(
     direction: Direction,
     purge: bool,
 ) -> Result<Option<String>> {
-    let logs = &inventory.binary_logs;
     let is_old = |log: &&BinaryLog| !direction.is_reached(log.encrypted);
     let old = if direction == Direction::Encrypt { "unencrypted" } else { "encrypted" };
-    let (Some(last), count) = (logs.iter().rfind(is_old), logs.iter().filter(is_old).count()) else {
-        return Ok(None);
-    };
+    let Some(logs) = self::old(inventory, direction) else { return Ok(None) };
+    let (last, count) = (logs.ends().1, logs.purged.iter().filter(is_old).count());
     if !purge {
         return Ok(Some(format!(
             "{count} old binary logs, up to {}, are {old}. When all replicas and backups have them, run this again with --purge-binary-logs",
-            last.name.shown()
+            last.shown()
         )));
     }
-    let keep = logs.iter().skip_while(|log| log.name != last.name).nth(1);
-    let Some(keep) = keep else {
+    let Some(keep) = logs.keep else {
         return Ok(Some(format!(
             "The current binary log is still {old}: run FLUSH BINARY LOGS in the server, then run this again"
         )));

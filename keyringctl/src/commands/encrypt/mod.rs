@@ -6,6 +6,7 @@ mod apply;
 mod apply_report;
 mod binary_logs;
 mod direction;
+mod effects;
 mod file_state;
 mod job;
 mod losses;

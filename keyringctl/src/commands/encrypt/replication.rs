@@ -225,6 +225,7 @@ mod tests {
             host: "b".to_owned(),
             program: replica.map(|_| "mysqld".to_owned()),
             version: replica.map(str::to_owned),
+            has_all: None,
         };
         Role { version: "8.4.7".to_owned(), replicas: vec![replica], ..Role::default() }
     }

@@ -12,6 +12,7 @@ use crate::show::Shown;
 const SWITCHES: [&str; 5] =
     [DEFAULT, "innodb_redo_log_encrypt", "innodb_undo_log_encrypt", "binlog_encryption", CHECK];
 const IN_OPTION_FILE: [&str; 2] = ["innodb_redo_log_encrypt", "innodb_undo_log_encrypt"];
+pub(super) const CHANGE_BUFFERING: &str = "innodb_change_buffering";
 const CHECK: &str = "table_encryption_privilege_check";
 const DEFAULT: &str = "default_table_encryption";
 
@@ -28,10 +29,7 @@ pub(super) fn apply(
     if direction == Direction::Undo {
         switches.reverse();
     }
-    // Otherwise entries of secondary indexes wait in ibdata1, which is never encrypted. `--undo` does not switch the change
-    // buffer on again: most servers have it off by default.
-    let buffering = inventory.settings.get("innodb_change_buffering");
-    if direction == Direction::Encrypt && buffering.is_some_and(|b| !b.eq_ignore_ascii_case("none")) {
+    if change_buffering(inventory, direction).is_some() {
         job.attempt(
             "setting innodb_change_buffering = none",
             "SET PERSIST innodb_change_buffering = 'none'",
@@ -50,10 +48,7 @@ pub(super) fn apply(
             }
             continue;
         }
-        let exists = inventory.settings.get(name).is_some();
-        // What the administrator has moved to the option file (see `next_steps`) is not stored again.
-        let lasts = inventory.settings.lasts(name) || IN_OPTION_FILE.contains(&name);
-        if exists && !(direction.is_reached(inventory.settings.is_on(name)) && lasts) {
+        if is_due(name, inventory, direction) {
             let switch = direction.switch();
             job.attempt(
                 &format!("setting {name} = {switch}"),
@@ -67,6 +62,27 @@ pub(super) fn apply(
         schemas(job, changed, direction, last)?;
     }
     Ok(())
+}
+
+/// Whether a setting exists and is not as `direction` needs it.
+fn is_due(name: &str, inventory: &Inventory, direction: Direction) -> bool {
+    let exists = inventory.settings.get(name).is_some();
+    // What the administrator has moved to the option file (see `next_steps`) is not stored again.
+    let lasts = inventory.settings.lasts(name) || IN_OPTION_FILE.contains(&name);
+    exists && !(direction.is_reached(inventory.settings.is_on(name)) && lasts)
+}
+
+/// The value of `innodb_change_buffering`, if [`apply`] changes it. Otherwise entries of secondary indexes wait in ibdata1,
+/// which is never encrypted. `--undo` does not switch the change buffer on again: most servers have it off by default.
+pub(super) fn change_buffering(inventory: &Inventory, direction: Direction) -> Option<&str> {
+    let value = inventory.settings.get(CHANGE_BUFFERING).filter(|value| !value.eq_ignore_ascii_case("none"));
+    value.filter(|_| direction == Direction::Encrypt)
+}
+
+/// The settings that [`apply`] switches on or off.
+pub(super) fn to_switch(inventory: &Inventory, direction: Direction) -> impl Iterator<Item = &'static str> {
+    let by_group = |name: &str| name == DEFAULT && inventory.settings.is_in_group();
+    SWITCHES.into_iter().filter(move |name| !by_group(name) && is_due(name, inventory, direction))
 }
 
 fn schemas(job: &mut Job<'_>, changed: &[&Schema], direction: Direction, last: bool) -> Result<()> {

@@ -120,7 +120,7 @@ pub fn half_and_whole() {
     assert_eq!(again.status.code(), Some(2), "{}", told(&again));
     assert_eq!(fs::read_to_string(&page).unwrap(), html, "a page that is there is left as it is");
 
-    let applied = clinic.ctl(&["encrypt", "apply", "--purge-binary-logs"], false);
+    let applied = clinic.ctl(&["encrypt", "apply", "--purge-binary-logs", "--yes"], false);
     assert_eq!(applied.status.code(), Some(0), "{}", told(&applied));
     server.stop();
     // Servers of these tests read no option files, and so they do not apply persisted settings.

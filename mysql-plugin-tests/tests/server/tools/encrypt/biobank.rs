@@ -66,7 +66,7 @@ pub fn under_load() {
             );
         }
     }
-    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     eprintln!("encrypted {all} tablespaces of tables in {:?}", began.elapsed());
     let after = long.then(|| load.count_during(window));

@@ -292,7 +292,7 @@ pub fn everything_at_once() {
     }
     assert!(before.iter().any(|name| name.contains("gone")), "{before:#?}");
 
-    let (code, applied) = encrypt_json(&hostile.host, &["apply", "--purge-binary-logs"]);
+    let (code, applied) = encrypt_json(&hostile.host, &["apply", "--purge-binary-logs", "--yes"]);
     assert_eq!(code, 1, "{applied:#}");
     assert_eq!(hostile.rows(&server), rows, "rows were lost or changed");
     for (name, definition) in hostile.definitions(&server) {
@@ -360,7 +360,7 @@ fn repaired(hostile: &Hostile, server: Server, rows: &BTreeMap<String, Vec<(u32,
         conn.query_drop(statement).unwrap_or_else(|e| panic!("{statement}: {e}"));
     }
     fs::remove_file(&hostile.strange).unwrap();
-    let output = encrypt(&hostile.host, &["apply", "--purge-binary-logs"]);
+    let output = encrypt(&hostile.host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     let (host, server) = last_steps(hostile.host.clone(), server);
     assert_eq!(&hostile.rows(&server), rows);

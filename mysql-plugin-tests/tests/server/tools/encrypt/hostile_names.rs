@@ -216,7 +216,7 @@ pub fn hostile_names() {
     assert!(told.contains("--skip test.t2 matches no table"), "{told}");
 
     // The rest, and the statements that are left to the administrator.
-    let (_, done) = run(&host, &["apply", "--purge-binary-logs"], 0);
+    let (_, done) = run(&host, &["apply", "--purge-binary-logs", "--yes"], 0);
     assert_eq!(done["left"].as_array().map(Vec::len), Some(0), "{done:#}");
     assert_eq!(clear(&server), BTreeSet::new());
     let by_hand = |text: &str| -> BTreeSet<String> {

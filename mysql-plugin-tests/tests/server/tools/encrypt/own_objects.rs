@@ -84,7 +84,7 @@ pub fn own_objects_depend_on_no_default() {
     assert_eq!(after(), before);
 
     let (newest, capacity) = redo(&server);
-    let (code, report) = encrypt_json(&host, &["apply", "--purge-binary-logs", "--skip-binary-log"]);
+    let (code, report) = encrypt_json(&host, &["apply", "--purge-binary-logs", "--yes", "--skip-binary-log"]);
     let done: Vec<_> = report["done"].as_array().unwrap().iter().map(|d| d["what"].clone()).collect();
     assert!(code == 0 && done.contains(&"redo log files recreated".into()), "{report:#}");
     assert!(
@@ -101,7 +101,7 @@ pub fn without_the_canary_the_rest_is_verified() {
     let keyring = Keyring::init(&volume);
     let host = host().keyring(&keyring).option("--innodb-redo-log-capacity=8M");
     let server = host.start();
-    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     let (host, server) = last_steps(host, server);
     let checked = |report: &Value| report["files"]["encrypted"].as_u64() > Some(0);

@@ -82,7 +82,8 @@ pub fn every_place_is_searched_or_named() {
          SET GLOBAL general_log = ON; SET GLOBAL log_output = 'FILE,TABLE'; SET GLOBAL slow_query_log = ON;
          SET GLOBAL long_query_time = 0",
     );
-    let output = super::command::encrypt(&host, &["apply", "--without-second-copy", "--purge-binary-logs"]);
+    let output =
+        super::command::encrypt(&host, &["apply", "--without-second-copy", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     let report = verify(&[]);
     let wanted = [

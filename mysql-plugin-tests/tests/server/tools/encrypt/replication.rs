@@ -163,7 +163,7 @@ pub fn no_errant_transactions_on_a_replica() {
         reported_sizes(&host);
     }
     checked("after the remedy of a relay log");
-    let refused = refusal(&host, &["apply", "--purge-binary-logs"]);
+    let refused = refusal(&host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(tables_in_clear(&replica) > 2 && refused.contains("nothing was changed"), "{refused}");
     let says = follow(&replica, &refused);
     assert!(says.contains("only this server changes"), "{says}");
@@ -299,7 +299,7 @@ pub fn a_source_asks_what_its_replicas_get() {
             .value::<u32>("SELECT COUNT(*) FROM information_schema.processlist WHERE command = 'Binlog Dump'")
     };
     assert!(wait_until(LIMIT, || readers() == 1), "mysqlbinlog does not read");
-    let purge = ["apply", "--skip-binary-log", "--purge-binary-logs"];
+    let purge = ["apply", "--skip-binary-log", "--purge-binary-logs", "--yes"];
     let (code, report) = encrypt_json(&host, &purge);
     let failed = report["failed"].as_array().unwrap();
     let why = failed

@@ -260,7 +260,7 @@ pub fn hostile_session_defaults() {
     as_an_account_with_init_connect(&host, &mut sane);
 
     sane.query_drop(format!("SET GLOBAL {ENGINE} = MyISAM")).unwrap();
-    let output = command(&host, &["apply", "--purge-binary-logs", "--json"]).output().unwrap();
+    let output = command(&host, &["apply", "--purge-binary-logs", "--yes", "--json"]).output().unwrap();
     let account: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
     let empty = |name: &str| account[name].as_array().is_some_and(Vec::is_empty);

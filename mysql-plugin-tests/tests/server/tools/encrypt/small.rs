@@ -88,7 +88,7 @@ pub fn in_use_and_left() {
     user.query_drop("INSERT INTO clinic.notes VALUES (2, 'Cecilia')").unwrap();
     let (code, account) = encrypt_json(
         &host,
-        &["apply", "--lock-wait=1", "--undo-wait=1", "--skip=clinic.vis*", "--purge-binary-logs"],
+        &["apply", "--lock-wait=1", "--undo-wait=1", "--skip=clinic.vis*", "--purge-binary-logs", "--yes"],
     );
     assert_eq!(code, 1, "{account:#}");
     let failed = account["failed"].as_array().unwrap();
@@ -147,7 +147,7 @@ pub fn and_back() {
     assert_eq!(tables_in_clear(&server), 1);
     assert!(keyring.ids("INNODBKey-").len() >= 2 && keyring.ids("MySQLReplicationKey_").len() >= 2);
     assert_eq!(verify_undo(), Some(1));
-    let undo = ["apply", "--undo", "--all", "--purge-binary-logs"];
+    let undo = ["apply", "--undo", "--all", "--purge-binary-logs", "--yes"];
     let output = encrypt(&host, &undo);
     assert!(output.status.success(), "{}", told(&output));
     server.stop();
@@ -176,7 +176,7 @@ pub fn verify_finds_what_is_in_clear() {
     server.sql("CREATE TABLE clinic.old (id INT PRIMARY KEY) TABLESPACE innodb_system");
     server.sql("FLUSH TABLES clinic.patients FOR EXPORT; UNLOCK TABLES");
     let left = fs::read(host.datadir().join("clinic/patients.ibd")).unwrap();
-    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     let (host, server) = last_steps(host, server);
     let (code, report) = encrypt_json(&host, &["verify"]);
@@ -234,7 +234,7 @@ pub fn after_a_crash() {
     let host =
         host().keyring(&keyring).option("--innodb-doublewrite=ON").option("--innodb-change-buffering=none");
     let server = started(&host);
-    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     let (host, server) = last_steps(host, server);
     let mut conn = server.connect();

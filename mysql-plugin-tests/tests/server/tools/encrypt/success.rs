@@ -44,7 +44,7 @@ pub fn is_a_state() {
         assert!(seen, "apply does not encrypt the table");
         other.query_drop("ALTER TABLE clinic.notes ENCRYPTION = 'N'").unwrap();
     });
-    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs", "--yes"]);
     let text = told(&output);
     assert!(undone.join().is_ok(), "{text}");
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -55,7 +55,7 @@ pub fn is_a_state() {
     for name in ["default_table_encryption", "binlog_encryption", "table_encryption_privilege_check"] {
         assert_eq!(server.value::<String>(&format!("SELECT @@GLOBAL.{name}")), "1", "{name}: {text}");
     }
-    let output = encrypt(&host, &["apply", "--purge-binary-logs"]);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
 
     // A new master key is there.
@@ -70,7 +70,7 @@ pub fn is_a_state() {
     // Back: what a value stored for the next start would switch on again is not done.
     server
         .sql("SET GLOBAL default_table_encryption = OFF; SET GLOBAL table_encryption_privilege_check = OFF");
-    let output = encrypt(&host, &["apply", "--undo", "--all", "--purge-binary-logs"]);
+    let output = encrypt(&host, &["apply", "--undo", "--all", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     server.stop();
     let server = host.start();
