@@ -17,7 +17,7 @@ use common::sim::Sim;
 use common::{PATH, secret_file};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::format::image::Note;
-use keyring_external::format::slots::SlotKind;
+use keyring_external::format::slots::{SlotKind, Slots};
 use keyring_external::keyring::{inspect, load};
 use keyring_external::unlock::UnlockSource;
 use made::Made;
@@ -47,6 +47,16 @@ fn kind(kind: SlotKind) -> &'static str {
     }
 }
 
+/// The slots up to the last one in use, each at its position.
+fn slots(slots: &Slots) -> Vec<String> {
+    let last = slots.iter().last().map_or(0, |(number, _)| number);
+    let shown = |number| {
+        let slot = slots.get(number);
+        slot.map_or_else(|| "unused".to_owned(), |s| format!("{} {:?}", kind(s.kind), s.name))
+    };
+    (1..=last).map(shown).collect()
+}
+
 /// What opening a file with a secret comes to.
 fn outcome(file: &[u8], secret: &[u8]) -> Expect {
     let sim = Sim::default();
@@ -69,7 +79,7 @@ fn outcome(file: &[u8], secret: &[u8]) -> Expect {
                 id: keyring.id().to_string(),
                 label: header.label.clone(),
                 created: header.created,
-                slots: header.slots.iter().map(|s| format!("{} {:?}", kind(s.kind), s.name)).collect(),
+                slots: slots(&header.slots),
                 generation: keyring.status().generation,
                 notes: notes.iter().map(note).collect(),
                 keys,

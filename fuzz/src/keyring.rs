@@ -131,7 +131,7 @@ pub fn header(data: &[u8]) {
     let claims = copies.readable[0].claims().clone();
     let keys = authentic::keys(&claims.id);
     assert!(copies.readable[0].check(&keys).is_err(), "nobody made that MAC");
-    for slot in claims.slots.iter().take(2) {
+    for (_, slot) in claims.slots.iter().take(2) {
         try_slot(slot, &keys, &claims.id);
     }
     // The same fields with the right MAC are written and read back.

@@ -62,12 +62,21 @@ pub enum BadRequest {
     NoFreeSlot,
 
     /// The slot does not exist.
-    #[error("{}", no_such_slot(*number, *count))]
+    #[error("{}", no_such_slot(*number, existing))]
     NoSuchSlot {
         /// Its number, counted from 1; 0 if a slot was looked for by its secret.
         number: usize,
-        /// How many there are.
-        count: usize,
+        /// The numbers of the slots that exist.
+        existing: Vec<usize>,
+    },
+
+    /// The slot to remove is not the one that was shown.
+    #[error(
+        "unlock slot {number} was replaced by another program in the meantime. Nothing was changed: see keyringctl slot list, then run this command again"
+    )]
+    SlotReplaced {
+        /// Its number.
+        number: usize,
     },
 
     /// The last slot cannot be removed.
@@ -77,9 +86,10 @@ pub enum BadRequest {
     LastSlot,
 }
 
-fn no_such_slot(number: usize, count: usize) -> String {
-    match number {
-        0 => format!("the secret fits none of the {count} unlock slots. Nothing was changed"),
-        n => format!("unlock slot {n} does not exist (number of slots: {count}): see keyringctl slot list"),
+fn no_such_slot(number: usize, existing: &[usize]) -> String {
+    if number == 0 {
+        return format!("the secret fits none of the {} unlock slots. Nothing was changed", existing.len());
     }
+    let existing: Vec<_> = existing.iter().map(usize::to_string).collect();
+    format!("unlock slot {number} does not exist. The keyring has these slots: {}", existing.join(", "))
 }

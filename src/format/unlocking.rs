@@ -7,7 +7,7 @@ use super::cost::{BUDGET, Cost};
 use super::crypto::DataKey;
 use super::error::{FormatError, Result};
 use super::layout::SALT_LEN;
-use super::slots::{Slot, SlotKind, SlotOutcome, kinds};
+use super::slots::{Slot, SlotKind, SlotOutcome, Slots};
 use crate::secret::{Locked, UnlockSecret};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
@@ -51,21 +51,21 @@ impl Unlocking {
     /// # Errors
     /// [`FormatError::ForgedSlot`] if a slot belongs to the secret but has been altered;
     /// [`FormatError::WrongSecret`] if the secret unlocks none; no memory.
-    pub(crate) fn open_any(&self, slots: &[Slot], id: &Uuid) -> Result<DataKey> {
+    pub(crate) fn open_any(&self, slots: &Slots, id: &Uuid) -> Result<DataKey> {
         let (mut forged, mut untried) = (None, 0);
         for kind in [SlotKind::SecretFile, SlotKind::Recovery, SlotKind::Passphrase] {
-            for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.kind == kind) {
+            for (number, slot) in slots.iter().filter(|(_, slot)| slot.kind == kind) {
                 match self.open(slot, id)? {
                     SlotOutcome::Key(key) => return Ok(key),
-                    SlotOutcome::Forged => drop(forged.get_or_insert((index, slot))),
+                    SlotOutcome::Forged => drop(forged.get_or_insert((number, slot))),
                     SlotOutcome::Untried => untried += 1,
                     SlotOutcome::Wrong => {}
                 }
             }
         }
         Err(match forged {
-            Some((index, slot)) => FormatError::ForgedSlot { number: index + 1, name: slot.name.clone() },
-            None => FormatError::WrongSecret { slots: kinds(slots), untried },
+            Some((number, slot)) => FormatError::ForgedSlot { number, name: slot.name.clone() },
+            None => FormatError::WrongSecret { slots: slots.kinds(), untried },
         })
     }
 
@@ -118,9 +118,16 @@ mod tests {
         UnlockSecret::new(Locked::copy_of(bytes).unwrap()).into()
     }
 
-    fn passphrase_slots(id: &Uuid, keys: &DataKeys, count: u8) -> Vec<Slot> {
-        let slot = |n: u8| Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, &[b'a' + n; 12], keys, id).unwrap();
-        (0..count).map(slot).collect()
+    fn passphrase_slots(id: &Uuid, keys: &DataKeys, count: u8) -> Slots {
+        let mut slots = Slots::default();
+        for n in 0..count {
+            add(&mut slots, SlotKind::Passphrase, CHEAP, &[b'a' + n; 12], keys, id);
+        }
+        slots
+    }
+
+    fn add(slots: &mut Slots, kind: SlotKind, cost: Cost, secret: &[u8], keys: &DataKeys, id: &Uuid) {
+        slots.add(Slot::seal(kind, cost, "", 5, secret, keys, id).unwrap()).unwrap();
     }
 
     #[test]
@@ -145,20 +152,20 @@ mod tests {
     fn slots_beyond_the_budget_are_not_tried() {
         let id = Uuid::from_u128(7);
         let keys = DataKeys::generate(&id).unwrap();
-        let slots = passphrase_slots(&id, &keys, 5);
+        let mut slots = passphrase_slots(&id, &keys, 5);
         let unlocking = with(&[b'e'; 12]);
         unlocking.budget().spent = BUDGET - 4 * CHEAP.work();
         let refused = unlocking.open_any(&slots, &id);
         assert!(matches!(refused, Err(FormatError::WrongSecret { untried: 1, .. })), "{refused:?}");
         assert_eq!(unlocking.budget().spent, BUDGET);
         // A repeated derivation costs nothing.
-        assert!(matches!(unlocking.open(&slots[0], &id), Ok(SlotOutcome::Wrong)));
-        assert!(matches!(unlocking.open(&slots[4], &id), Ok(SlotOutcome::Untried)));
+        assert!(matches!(unlocking.open(slots.get(1).unwrap(), &id), Ok(SlotOutcome::Wrong)));
+        assert!(matches!(unlocking.open(slots.get(5).unwrap(), &id), Ok(SlotOutcome::Untried)));
         // A slot without Argon2id is tried even when the budget is spent.
-        let slot = Slot::seal(SlotKind::SecretFile, Cost::NONE, "", 5, TEXT, &keys, &id).unwrap();
+        add(&mut slots, SlotKind::SecretFile, Cost::NONE, TEXT, &keys, &id);
         let unlocking = with(TEXT);
         unlocking.budget().spent = BUDGET;
-        assert!(unlocking.open_any(&[slots, vec![slot]].concat(), &id).is_ok());
+        assert!(unlocking.open_any(&slots, &id).is_ok());
     }
 
     #[test]
@@ -171,7 +178,8 @@ mod tests {
         let _ = unlocking.open_any(&passphrase_slots(&id, &keys, 8), &id);
         assert_eq!(unlocking.budget().spent, BUDGET - 2 * CHEAP.work());
         unlocking.leave_budget_for(0);
-        let slot = Slot::seal(SlotKind::Passphrase, CHEAP, "", 5, TEXT, &keys, &id).unwrap();
-        assert!(unlocking.open_any(&[slot], &id).is_ok());
+        let mut slots = Slots::default();
+        add(&mut slots, SlotKind::Passphrase, CHEAP, TEXT, &keys, &id);
+        assert!(unlocking.open_any(&slots, &id).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 //! A keyring that is not on disk yet.
 
 use super::clock::now;
-use super::slots;
+use super::sealing::{RECOVERY_NAME, seal, seal_recovery};
 use crate::error::Result;
 use crate::format::FormatError;
 use crate::format::cost::Cost;
@@ -35,7 +35,7 @@ impl NewKeyring {
     pub fn new(label: &str, secret: &UnlockSecret, source_name: &str, cost: Cost) -> Result<Self> {
         let header = Header::new(label, now()).map_err(FormatError::in_memory)?;
         let keys = DataKeys::generate(&header.id).map_err(FormatError::in_memory)?;
-        let slot = slots::seal(secret, source_name, "unlock secret", cost, &keys, &header.id)?;
+        let slot = seal(secret, source_name, "unlock secret", cost, &keys, &header.id)?;
         let mut new = Self { header, keys };
         new.header.add(slot).map_err(FormatError::in_memory)?;
         Ok(new)
@@ -46,7 +46,8 @@ impl NewKeyring {
     /// # Errors
     /// No memory or randomness.
     pub fn add_recovery(&mut self) -> Result<RecoveryKey> {
-        let (key, slot) = slots::seal_recovery(&self.keys, &self.header.id)?;
+        let key = RecoveryKey::generate()?;
+        let slot = seal_recovery(&key, RECOVERY_NAME, &self.keys, &self.header.id)?;
         self.header.add(slot).map_err(FormatError::in_memory)?;
         Ok(key)
     }

@@ -2,26 +2,22 @@
 //! Adds, changes and removes unlock slots, and renews the data key, on all copies at once. A server that uses
 //! the keyring keeps running.
 
-use super::clock::now;
+use super::sealing::{RECOVERY_NAME, seal, seal_recovery};
 use super::shared::Keyring;
 use super::writer::Writer;
-use crate::error::{BadRequest, Error, Failure, Refusal, Result};
+use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::cost::Cost;
 use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
-use crate::format::slots::{Slot, SlotKind, SlotOutcome};
+use crate::format::slots::{Slot, SlotOutcome, Slots};
 use crate::format::unlocking::Unlocking;
 use crate::recovery::RecoveryKey;
-use crate::secret::{MIN_SECRET, UnlockSecret};
+use crate::secret::UnlockSecret;
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// Minimum length of a passphrase in bytes.
-const MIN_PASSPHRASE: usize = 8;
 /// How many times a change of slots is prepared, if others change them at the same time.
 const MOST_PREPARED: usize = 20;
-/// Name of a slot for a recovery key.
-const RECOVERY_NAME: &str = "recovery key";
 
 /// A secret that verifies a slot in a renewal.
 #[derive(Debug)]
@@ -45,17 +41,17 @@ pub enum Renewed {
 /// The slots and keys that a change is prepared for.
 struct Current<'a> {
     path: PathBuf,
-    slots: &'a [Slot],
+    slots: &'a Slots,
     keys: &'a DataKeys,
     id: &'a Uuid,
 }
 
 impl Current<'_> {
-    /// Whether a secret unlocks slot `index`, which must wrap the present data key.
-    fn opens(&self, index: usize, slot: &Slot, secret: &Unlocking) -> Result<bool> {
+    /// Whether a secret unlocks slot `number`, which must wrap the present data key.
+    fn opens(&self, number: usize, slot: &Slot, secret: &Unlocking) -> Result<bool> {
         match secret.open(slot, self.id).map_err(told)? {
             SlotOutcome::Key(key) if key == *self.keys.data() => Ok(true),
-            SlotOutcome::Key(_) | SlotOutcome::Forged => Err(self.forged(index, slot)),
+            SlotOutcome::Key(_) | SlotOutcome::Forged => Err(self.forged(number, slot)),
             SlotOutcome::Wrong | SlotOutcome::Untried => Ok(false),
         }
     }
@@ -65,8 +61,8 @@ impl Current<'_> {
         let mut openers = vec![None; self.slots.len()];
         for (source_name, secret) in secrets {
             let mut opens = false;
-            for ((index, slot), opener) in self.slots.iter().enumerate().zip(&mut openers) {
-                if self.opens(index, slot, secret)? {
+            for ((number, slot), opener) in self.slots.iter().zip(&mut openers) {
+                if self.opens(number, slot, secret)? {
                     opens = true;
                     *opener = Some(secret);
                 }
@@ -79,55 +75,14 @@ impl Current<'_> {
         Ok(openers)
     }
 
-    fn forged(&self, index: usize, slot: &Slot) -> Error {
-        Error::Refusal(Refusal::ForgedSlot {
-            path: self.path.clone(),
-            number: index + 1,
-            name: slot.name.clone(),
-        })
+    fn forged(&self, number: usize, slot: &Slot) -> Error {
+        Error::Refusal(Refusal::ForgedSlot { path: self.path.clone(), number, name: slot.name.clone() })
     }
-}
 
-/// Creates a slot that `secret`, read from `source_name`, unlocks. If the secret is text, it is a passphrase
-/// and goes through Argon2id with `cost`. Otherwise it is a random secret of at least 32 bytes.
-///
-/// # Errors
-/// A secret that is too short; no memory or randomness.
-pub(super) fn seal(
-    secret: &UnlockSecret,
-    source_name: &str,
-    name: &str,
-    cost: Cost,
-    keys: &DataKeys,
-    id: &Uuid,
-) -> Result<Slot> {
-    let (kind, bytes, least) = if secret.is_text() {
-        (SlotKind::Passphrase, secret.passphrase(), MIN_PASSPHRASE)
-    } else {
-        (SlotKind::SecretFile, secret.raw(), MIN_SECRET)
-    };
-    if bytes.len() < least {
-        return Err(Failure::Unlock {
-            source_name: source_name.to_owned(),
-            why: format!("a {kind} needs at least {least} bytes, it has {}", bytes.len()),
-        }
-        .into());
+    fn no_such_slot(&self, number: usize) -> Error {
+        let existing = self.slots.iter().map(|(number, _)| number).collect();
+        Error::BadRequest(BadRequest::NoSuchSlot { number, existing })
     }
-    Slot::seal(kind, cost, name, now(), bytes, keys, id).map_err(told)
-}
-
-/// Generates a recovery key and creates a slot for it.
-///
-/// # Errors
-/// No memory or randomness.
-pub(super) fn seal_recovery(keys: &DataKeys, id: &Uuid) -> Result<(RecoveryKey, Slot)> {
-    let key = RecoveryKey::generate()?;
-    let slot = seal_for(&key, keys, id)?;
-    Ok((key, slot))
-}
-
-fn seal_for(key: &RecoveryKey, keys: &DataKeys, id: &Uuid) -> Result<Slot> {
-    Slot::seal(SlotKind::Recovery, Cost::NONE, RECOVERY_NAME, now(), key.bytes(), keys, id).map_err(told)
 }
 
 fn told(e: crate::format::FormatError) -> Error {
@@ -135,36 +90,64 @@ fn told(e: crate::format::FormatError) -> Error {
 }
 
 impl Keyring {
-    /// The slots, in order.
-    pub fn slots(&self) -> Vec<Slot> {
+    /// The slots.
+    pub fn slots(&self) -> Slots {
         self.lock_writer().header().slots.clone()
     }
 
-    /// Adds a slot that `secret`, read from `source_name`, unlocks.
+    /// The numbers of the slots that a secret unlocks. A slot that was altered is none of them.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn slots_of(&self, secret: &UnlockSecret) -> Result<Vec<usize>> {
+        let (slots, data_key) = {
+            let writer = self.lock_writer();
+            (writer.header().slots.clone(), writer.keys().try_clone().map_err(told)?)
+        };
+        let secret = Unlocking::new(secret.try_clone()?);
+        let mut numbers = Vec::new();
+        for (number, slot) in slots.iter() {
+            let outcome = secret.open(slot, &self.id).map_err(told)?;
+            numbers.extend(
+                matches!(outcome, SlotOutcome::Key(key) if key == *data_key.data()).then_some(number),
+            );
+        }
+        Ok(numbers)
+    }
+
+    /// Adds a slot that `secret`, read from `source_name`, unlocks. Returns its number.
     ///
     /// # Errors
     /// A secret that is too short; [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
-    pub fn add_slot(&self, secret: &UnlockSecret, source_name: &str, name: &str, cost: Cost) -> Result<()> {
+    pub fn add_slot(
+        &self,
+        secret: &UnlockSecret,
+        source_name: &str,
+        name: &str,
+        cost: Cost,
+    ) -> Result<usize> {
         self.change_slots(
             |current| seal(secret, source_name, name, cost, current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )
     }
 
-    /// Adds a slot for a new recovery key, and returns the key.
+    /// Adds a slot for a new recovery key, called "recovery key" unless `name` is given. Returns its number and
+    /// the key.
     ///
     /// # Errors
     /// [`BadRequest::NoFreeSlot`]; as [`Keyring::store`].
-    pub fn add_recovery_slot(&self) -> Result<RecoveryKey> {
+    pub fn add_recovery_slot(&self, name: Option<&str>) -> Result<(usize, RecoveryKey)> {
         let key = RecoveryKey::generate()?;
-        self.change_slots(
-            |current| seal_for(&key, current.keys, current.id),
+        let number = self.change_slots(
+            |current| seal_recovery(&key, name.unwrap_or(RECOVERY_NAME), current.keys, current.id),
             |header, slot| header.add(slot.clone()).map_err(told),
         )?;
-        Ok(key)
+        Ok((number, key))
     }
 
-    /// Replaces the slot that `old` unlocks by one for `new`, read from `source_name`. Returns its number.
+    /// Replaces the slot that `old` unlocks by one for `new`, read from `source_name`. It keeps its number and
+    /// its name. Returns its number.
     ///
     /// # Errors
     /// [`BadRequest::NoSuchSlot`] if `old` unlocks none; [`Refusal::ForgedSlot`]; a secret that is too short;
@@ -179,40 +162,46 @@ impl Keyring {
         let old = Unlocking::new(old.try_clone()?);
         self.change_slots(
             |current| {
-                for (index, slot) in current.slots.iter().enumerate() {
-                    if current.opens(index, slot, &old)? {
+                for (number, slot) in current.slots.iter() {
+                    if current.opens(number, slot, &old)? {
                         let new = seal(new, source_name, &slot.name, cost, current.keys, current.id)?;
-                        return Ok((index, new));
+                        return Ok((number, new));
                     }
                 }
-                Err(Error::BadRequest(BadRequest::NoSuchSlot { number: 0, count: current.slots.len() }))
+                Err(current.no_such_slot(0))
             },
-            |header, (index, slot)| {
+            |header, (number, slot)| {
                 let mut slots = header.slots.clone();
-                *slots.get_mut(*index).ok_or(Error::BadRequest(BadRequest::Unavailable))? = slot.clone();
+                *slots.get_mut(*number).ok_or(Error::BadRequest(BadRequest::Unavailable))? = slot.clone();
                 header.set_slots(slots).map_err(told)?;
-                Ok(index + 1)
+                Ok(*number)
             },
         )
     }
 
-    /// Removes slot `number`, counted from 1.
+    /// Removes slot `number`, and returns it. The other slots keep their numbers. If `shown` is the slot that
+    /// somebody was shown under that number, another one is not removed in its place.
     ///
     /// # Errors
-    /// [`BadRequest::NoSuchSlot`], [`BadRequest::LastSlot`]; as [`Keyring::store`].
-    pub fn remove_slot(&self, number: usize) -> Result<()> {
+    /// [`BadRequest::NoSuchSlot`], [`BadRequest::LastSlot`]; [`BadRequest::SlotReplaced`] if the slot is not
+    /// the one that was shown; as [`Keyring::store`].
+    pub fn remove_slot(&self, number: usize, shown: Option<&Slot>) -> Result<Slot> {
         self.change_slots(
-            |current| match current.slots.len() {
-                count if number == 0 || number > count => {
-                    Err(Error::BadRequest(BadRequest::NoSuchSlot { number, count }))
+            |current| {
+                let slot = current.slots.get(number).ok_or_else(|| current.no_such_slot(number))?;
+                if current.slots.len() == 1 {
+                    return Err(Error::BadRequest(BadRequest::LastSlot));
                 }
-                1 => Err(Error::BadRequest(BadRequest::LastSlot)),
-                _ => Ok(()),
+                if shown.is_some_and(|shown| !shown.is_renewal_of(slot)) {
+                    return Err(Error::BadRequest(BadRequest::SlotReplaced { number }));
+                }
+                Ok(slot.clone())
             },
-            |header, ()| {
+            |header, slot| {
                 let mut slots = header.slots.clone();
-                slots.remove(number - 1);
-                header.set_slots(slots).map_err(told)
+                slots.remove(number);
+                header.set_slots(slots).map_err(told)?;
+                Ok(slot.clone())
             },
         )
     }
@@ -235,17 +224,17 @@ impl Keyring {
         let renew = |current: &Current<'_>| {
             let openers = current.openers(&secrets)?;
             let keys = DataKeys::generate(current.id).map_err(told)?;
-            let (mut slots, mut how) = (Vec::new(), Vec::new());
-            for ((index, slot), opener) in current.slots.iter().enumerate().zip(openers) {
+            let (mut slots, mut how) = (current.slots.clone(), Vec::new());
+            for ((number, slot), opener) in slots.iter_mut().zip(openers) {
                 let (renewed, by) = match opener {
                     Some(secret) => (slot.renew_with(secret.secret(), &keys, current.id), Renewed::BySecret),
                     None if require_all => {
-                        let (path, number, name) = (current.path.clone(), index + 1, slot.name.clone());
+                        let (path, name) = (current.path.clone(), slot.name.clone());
                         return Err(Refusal::SlotNotVerified { path, number, name }.into());
                     }
                     None => (slot.renew(current.keys, &keys, current.id), Renewed::ByPublicKey),
                 };
-                slots.push(renewed.map_err(told)?.ok_or_else(|| current.forged(index, slot))?);
+                *slot = renewed.map_err(told)?.ok_or_else(|| current.forged(number, slot))?;
                 how.push(by);
             }
             Ok((slots, keys, how))

@@ -198,7 +198,7 @@ impl Op {
                 keyring.generate(name(id, user), &key_type(t), *len)
             }
             Op::Remove { id, user } => keyring.remove(name(id, user)),
-            Op::AddSlot => keyring.add_slot(&secret(&[7; 32]), "test", "another", CHEAP),
+            Op::AddSlot => keyring.add_slot(&secret(&[7; 32]), "test", "another", CHEAP).map(drop),
             Op::Rekey => rekey(keyring, &[&SECRET], false).map(drop),
         }
     }

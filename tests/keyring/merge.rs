@@ -292,7 +292,7 @@ fn a_renewal_that_the_newer_copy_does_not_know_is_not_undone() {
     let (sim, all) = diverged(&[Op::Rekey], &[store("theirs"), store("and more of theirs")]);
     assert_eq!(at(&sim, PATH).relation_to(&at(&sim, MIRROR)), Relation::Diverged);
     assert_eq!(at(&sim, PATH).missing_in(&at(&sim, MIRROR)), 0);
-    let slot = |path: &str| at(&sim, path).slots()[0].clone();
+    let slot = |path: &str| at(&sim, path).slots().get(1).unwrap().clone();
     let renewed = slot(PATH);
     assert!(renewed != slot(MIRROR));
     merge(&sim, &[PATH, MIRROR]).unwrap();

@@ -8,7 +8,7 @@ use crate::common::{
     CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret, secret_file, tended,
 };
 use keyring_external::config::Config;
-use keyring_external::error::{Error, Refusal};
+use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::format::commit;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::crypto::DataKeys;
@@ -93,7 +93,7 @@ fn every_slot_opens_the_renewed_keyring_with_its_own_secret() {
             let how = rekey(&open(dir.path(), secrets[with]).unwrap(), &[secrets[with]], false).unwrap();
             assert!((0..3).all(|slot| how[slot] == if slot == with { BySecret } else { ByPublicKey }));
             let followed = header_of(&paths(dir.path())[0]).slots;
-            assert!((0..3).all(|slot| followed[slot].was_renewed_by_public_key() == (slot != with)));
+            assert!(followed.iter().all(|(n, slot)| slot.was_renewed_by_public_key() == (n != with + 1)));
         }
         for opener in secrets {
             assert_eq!(contents(&open(dir.path(), opener).unwrap()), before);
@@ -101,10 +101,10 @@ fn every_slot_opens_the_renewed_keyring_with_its_own_secret() {
         assert!(matches!(open(dir.path(), &[1; 40]), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
         let new = header_of(&paths(dir.path())[0]);
         let told = |h: &ClaimedHeader| -> Vec<_> {
-            h.slots.iter().map(|s| (s.kind, s.cost, s.name.clone(), s.created)).collect()
+            h.slots.iter().map(|(n, s)| (n, s.kind, s.cost, s.name.clone(), s.created)).collect()
         };
         assert_eq!((new.id, told(&new)), (old.id, told(&old)));
-        assert_eq!(new.slots[2].kind, SlotKind::Passphrase);
+        assert_eq!(new.slots.get(3).unwrap().kind, SlotKind::Passphrase);
         let files: Vec<_> = paths(dir.path()).iter().map(|path| fs::read(path).unwrap()).collect();
         assert!(files[0] == files[1] && files[0].len() == old_file.len());
     }
@@ -119,7 +119,7 @@ fn who_knows_the_old_data_key_does_not_open_the_renewed_keyring() {
     made(dir.path());
     let path = &paths(dir.path())[0];
     let old = keys_of(path, PASSPHRASE);
-    open(dir.path(), &SECRET).unwrap().remove_slot(3).unwrap();
+    open(dir.path(), &SECRET).unwrap().remove_slot(3, None).unwrap();
     assert_eq!(keys_of(path, &SECRET), old, "a removed slot alone renews nothing");
     rekey(&open(dir.path(), &SECRET).unwrap(), &[&SECRET], false).unwrap();
     assert!(keys_of(path, &SECRET) != old);
@@ -230,9 +230,9 @@ fn a_planted_public_key_is_refused_where_the_slots_secret_is_used() {
     is_forged(keyring.change_slot(&secret(&paper), &secret(&[1; 32]), "test", Cost::NONE).unwrap_err());
     assert!(files(dir.path()) == before, "nothing was changed");
     // The way out that the message tells.
-    keyring.remove_slot(2).unwrap();
+    keyring.remove_slot(2, None).unwrap();
     let mut paper = String::new();
-    keyring.add_recovery_slot().unwrap().write_to(&mut paper).unwrap();
+    keyring.add_recovery_slot(None).unwrap().1.write_to(&mut paper).unwrap();
     assert_eq!(rekey(&keyring, &[&SECRET, paper.as_bytes()], true).unwrap(), [BySecret, BySecret]);
     open(dir.path(), paper.as_bytes()).unwrap();
 }
@@ -264,7 +264,7 @@ fn a_slot_that_somebody_added_is_told_and_can_be_ruled_out() {
     assert!(matches!(refused, Error::Refusal(Refusal::SlotNotVerified { number: 3, .. })), "{refused}");
     assert!(refused.to_string().contains("added"), "{refused}");
     assert_eq!(rekey(&keyring, &[&SECRET, &paper], false).unwrap(), [BySecret, BySecret, ByPublicKey]);
-    keyring.remove_slot(3).unwrap();
+    keyring.remove_slot(3, None).unwrap();
     assert_eq!(rekey(&keyring, &[&paper, &SECRET], true).unwrap(), [BySecret, BySecret]);
     assert!(matches!(open(dir.path(), &[1; 32]), Err(Error::Refusal(Refusal::WrongSecret { .. }))));
 }
@@ -284,7 +284,7 @@ fn who_knows_no_data_key_makes_no_keyring_that_the_secrets_open() {
     let commit = commit::claimed(&file).unwrap();
     let own = DataKeys::generate(&claims.id).unwrap();
     let slots: Vec<_> =
-        claims.slots.iter().map(|slot| slot.renew(&own, &own, &claims.id).unwrap().unwrap()).collect();
+        claims.slots.iter().map(|(_, slot)| slot.renew(&own, &own, &claims.id).unwrap().unwrap()).collect();
     let parent = [&claims.epoch[..], &commit.generation.to_le_bytes(), &commit.chain[..16]].concat();
     tamper(dir.path(), &own, |header| {
         slots.iter().enumerate().for_each(|(i, slot)| slot_bytes(header, i).copy_from_slice(&slot.encode()));
@@ -334,4 +334,46 @@ fn a_secret_that_verifies_no_slot_ends_the_renewal() {
     let refused = rekey(&keyring, &[&SECRET, &[2; 32]], false).unwrap_err();
     assert!(matches!(refused, Error::Refusal(Refusal::VerifiesNoSlot { count: 2, .. })), "{refused}");
     assert!(files(dir.path()) == before);
+}
+
+/// A removed slot leaves a gap: no other slot changes its number, whatever is done with the keyring afterwards.
+#[test]
+fn slots_keep_their_numbers_through_every_change() {
+    let dir = private_dir();
+    made(dir.path());
+    let tool = open(dir.path(), &SECRET).unwrap();
+    let numbers = |keyring: &Keyring| -> Vec<_> {
+        keyring.slots().iter().map(|(number, slot)| (number, slot.name.clone())).collect()
+    };
+    let shown = tool.slots().get(3).unwrap().clone();
+    let replaced = tool.remove_slot(2, Some(&shown)).unwrap_err();
+    assert!(matches!(replaced, Error::BadRequest(BadRequest::SlotReplaced { number: 2 })), "{replaced}");
+    assert_eq!(tool.remove_slot(2, None).unwrap().kind, SlotKind::Recovery);
+    let gap = [(1, "unlock secret".to_owned()), (3, "a passphrase".to_owned())];
+    assert_eq!(numbers(&tool), gap);
+    let missing = tool.remove_slot(2, None).unwrap_err().to_string();
+    assert!(missing.contains("slot 2 does not exist") && missing.contains("1, 3"), "{missing}");
+    assert_eq!(rekey(&tool, &[&SECRET], false).unwrap(), [BySecret, ByPublicKey]);
+    assert_eq!(numbers(&tool), gap);
+    assert_eq!(tool.change_slot(&secret(PASSPHRASE), &secret(&[6; 32]), "test", CHEAP).unwrap(), 3);
+    assert_eq!(
+        (tool.slots_of(&secret(&[6; 32])).unwrap(), tool.slots_of(&secret(PASSPHRASE)).unwrap()),
+        (vec![3], vec![])
+    );
+    assert_eq!(numbers(&tool), gap);
+    // A server that starts with the gap, stores keys, and brings a copy up to date that was away.
+    let server = in_server(dir.path(), &SECRET);
+    let away = fs::read(&paths(dir.path())[1]).unwrap();
+    server.generate(name("after", ""), &key_type("AES"), 32).unwrap();
+    fs::write(&paths(dir.path())[1], away).unwrap();
+    open(dir.path(), &[6; 32]).unwrap().bring_up_to_date().unwrap();
+    assert_eq!(numbers(&server), gap);
+    for path in paths(dir.path()) {
+        assert_eq!(header_of(&path).slots, server.slots());
+    }
+    let tool = open(dir.path(), &SECRET).unwrap();
+    assert_eq!(tool.add_slot(&secret(&[8; 32]), "test", "new", CHEAP).unwrap(), 2);
+    assert_eq!(tool.add_recovery_slot(Some("the safe")).unwrap().0, 4);
+    let names: Vec<_> = numbers(&tool).into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, ["unlock secret", "new", "a passphrase", "the safe"]);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Makes the files of the vectors. Each is named by what is special about it.
 
-use super::common::forge::{Fields, Forge, SLOTS_AT};
+use super::common::forge::{Fields, Forge, SLOTS_AT, reheaded};
 use super::common::sim::Sim;
 use super::common::{CHEAP, Op, PATH, SECRET, create, data, filled, open, secret, take_into_use};
 use super::made::{Made, add_slot, damaged, opened, with_label, with_secret};
@@ -24,6 +24,9 @@ use sha2::{Digest, Sha256};
 /// A vector's name, what is special about it, and how its file is made.
 type Recipe = (&'static str, &'static str, fn() -> Made);
 
+/// Where the tokens of the slots lie in a header, and how long each is.
+const TOKENS_AT: usize = 3776;
+const TOKEN_LEN: usize = 32;
 /// Where the renewal's public key lies in a slot.
 const RENEWAL_AT: usize = 160;
 const PASSPHRASE: &[u8] = b"correct horse battery staple";
@@ -42,6 +45,7 @@ pub const VECTORS: &[Recipe] = &[
     ("slot_secret_file", "the secret ends in a line ending, which is part of it", slot_secret_file),
     ("slot_recovery", "the secret is a recovery key as a person types it", slot_recovery),
     ("slots_all_eight", "eight slots; the secret opens the last", slots_all_eight),
+    ("slots_with_gaps", "slots at the positions 3 and 8 only; the secret opens the last", slots_with_gaps),
     ("renewed_secret_file", "the slot follows a new data key by its public key", renewed_secret_file),
     ("renewed_passphrase", "the same with a passphrase", renewed_passphrase),
     ("renewed_recovery", "the same, twice in a row, with a recovery key", renewed_recovery),
@@ -266,8 +270,11 @@ fn renewed(times: usize, slot: impl FnOnce(&mut Header, &DataKeys)) -> Vec<u8> {
     let Forge { mut header, mut keys, .. } = Forge::with_header("", slot);
     for _ in 0..times {
         let new = DataKeys::generate(&header.id).unwrap();
-        let slots = header.slots.iter().map(|slot| slot.renew(&keys, &new, &header.id).unwrap().unwrap());
-        header.set_slots(slots.collect()).unwrap();
+        let mut slots = header.slots.clone();
+        for (_, slot) in slots.iter_mut() {
+            *slot = slot.renew(&keys, &new, &header.id).unwrap().unwrap();
+        }
+        header.set_slots(slots).unwrap();
         keys = new;
     }
     Forge::of(header, keys).seal(&Fields::honest(b"AES", b"renewed", b"", &[5; 32]).body()).file()
@@ -327,6 +334,23 @@ fn slots_all_eight() -> Made {
         add_slot(header, keys, SlotKind::Passphrase, CHEAP, &format!("{}é", "n".repeat(53)), PASSPHRASE);
     });
     Made { file: forge.file(), secret: PASSPHRASE.into(), expect: "opened" }
+}
+
+/// Two slots and their tokens, moved to other positions byte by byte.
+fn slots_with_gaps() -> Made {
+    let forge = Forge::with_header("gaps", |header, keys| {
+        add_slot(header, keys, SlotKind::SecretFile, Cost::NONE, "server", &SECRET);
+        add_slot(header, keys, SlotKind::Passphrase, CHEAP, "person", PASSPHRASE);
+    });
+    let file = reheaded(&forge.file(), &forge.keys, 5, |header| {
+        for (from, to) in [(1, 7), (0, 2)] {
+            for (at, len) in [(SLOTS_AT, SLOT_LEN), (TOKENS_AT, TOKEN_LEN)] {
+                header.copy_within(at + from * len..at + (from + 1) * len, at + to * len);
+                header[at + from * len..at + (from + 1) * len].fill(0);
+            }
+        }
+    });
+    Made { file, secret: PASSPHRASE.into(), expect: "opened" }
 }
 
 fn label_non_ascii() -> Made {

@@ -42,7 +42,7 @@ pub fn planted_of_low_order() -> Made {
 /// A file's first slot as the keys of its header vouch for it.
 fn slot_in(file: &[u8], keys: &DataKeys) -> (Header, Slot) {
     let header = header::read(file).unwrap().readable[0].check(keys).unwrap().0;
-    let slot = header.slots[0].clone();
+    let slot = header.slots.get(1).unwrap().clone();
     (header, slot)
 }
 

@@ -334,7 +334,10 @@ class Header:
         self.created = struct.unpack("<Q", raw[56:64])[0]
         self.label = text(raw[64:128])
         slots = [raw[at : at + 256] for at in range(128, 2176, 256)]
-        self.slots = [Slot(slot) for slot in slots if any(slot)]
+        self.positions = [Slot(slot) if any(slot) else None for slot in slots]
+        while self.positions and not self.positions[-1]:
+            self.positions.pop()
+        self.slots = [slot for slot in self.positions if slot]
         if sum(slot.work for slot in self.slots) > MOST_ARGON2:
             raise damaged()
 
@@ -472,7 +475,7 @@ def compare(path):
             ("id", str(uuid.UUID(bytes=header.id))),
             ("label", f'"{header.label}"'),
             ("created", str(header.created)),
-            *(("slot", f'{KINDS[s.kind]} "{s.name}"') for s in header.slots),
+            *(("slot", f'{KINDS[s.kind]} "{s.name}"' if s else "unused") for s in header.positions),
             ("generation", str(generation)),
             *(("opened-with", note) for note in notes),
         ]

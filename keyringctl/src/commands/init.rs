@@ -118,7 +118,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "mirrors": exact_paths(paths.get(1..).unwrap_or_default()),
         "id": header.id,
         "label": header.label,
-        "slots": header.slots.iter().map(|s| s.kind).collect::<Vec<_>>(),
+        "slots": header.slots.iter().map(|(_, s)| s.kind).collect::<Vec<_>>(),
         "secret_file": created.secret_file.as_deref().map(Shown::exact),
         "secret_on_keyring_volume": secret.is_some_and(|secret| apart::is_beside(secret, &paths)),
         "recovery_key": created.recovery,

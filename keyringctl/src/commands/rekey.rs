@@ -77,8 +77,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         .zip(renewed)
         .map(|(slot, renewed)| RenewedSlot { slot: SlotRow::from(slot), renewed })
         .collect();
-    for (i, row) in rows.iter().enumerate() {
-        out.field(&format!("slot {}", i + 1), row.text());
+    for row in &rows {
+        out.field(&format!("slot {}", row.slot.number), row.text());
     }
     let unverified = rows.iter().filter(|row| row.renewed == Renewed::ByPublicKey).count();
     if unverified > 0 {

@@ -87,9 +87,9 @@ enum Command {
         /// Create a recovery key and show it (shown only once)
         #[arg(long, conflicts_with = "source")]
         recovery: bool,
-        /// Name of the slot; readable without the secret
-        #[arg(long, value_name = "TEXT", default_value = "added")]
-        name: String,
+        /// Name of the slot; readable without the secret [default: "recovery key" or "added"]
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
     },
     /// Change the secret of the slot that --unlock fits to --new
     #[command(
@@ -131,22 +131,26 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let OpenedTarget { keyring, copies, .. } =
                 TargetKeyring { copies: copies.clone(), secret }.open(&fs)?;
             let mut key = None;
+            let number;
             if *recovery {
                 let text = key.insert(String::new());
+                let (added, new) = keyring.add_recovery_slot(name.as_deref())?;
+                number = added;
                 // Writing to a String does not fail.
-                let _ = keyring.add_recovery_slot()?.write_to(text);
+                let _ = new.write_to(text);
                 out.line("The new recovery key (shown only once):");
                 out.line("");
                 out.line(format_args!("    {text}"));
                 out.line("");
             } else {
                 let secret = new.source().read_new()?;
-                keyring.add_slot(&secret, &new.source().name(), name, measured_cost(&secret)?)?;
+                let name = name.as_deref().unwrap_or("added");
+                number = keyring.add_slot(&secret, &new.source().name(), name, measured_cost(&secret)?)?;
             }
             let is_new = key.is_some();
             show(out, keyring.slots().iter().map(SlotRow::from), key);
             if is_new {
-                deliver(&keyring, &copies, out)?;
+                deliver(&keyring, number, &copies, out)?;
             }
         }
         Command::Change { target, new } => {
@@ -166,7 +170,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             })?;
             let copies = copies::Args { path, others: others.clone() };
             let OpenedTarget { keyring, .. } = TargetKeyring { copies, secret: secret.clone() }.open(&fs)?;
-            keyring.remove_slot(number)?;
+            keyring.remove_slot(number, None)?;
             show(out, keyring.slots().iter().map(SlotRow::from), None);
         }
     }
@@ -197,12 +201,11 @@ fn newest_front(fs: &Arc<dyn Fs>, copies: &Copies) -> Result<ClaimedHeader> {
     }
 }
 
-/// Prints the output so far, which includes the recovery key of the last slot. If that fails, removes the slot again.
-fn deliver(keyring: &Keyring, copies: &Copies, out: &mut Output) -> Result<()> {
-    let number = keyring.slots().len();
+/// Prints the output so far, which includes the recovery key of slot `number`. If that fails, removes the slot again.
+fn deliver(keyring: &Keyring, number: usize, copies: &Copies, out: &mut Output) -> Result<()> {
     out.deliver().map_err(|e| {
-        let then = match keyring.remove_slot(number) {
-            Ok(()) => "Its slot was removed again".to_owned(),
+        let then = match keyring.remove_slot(number, None) {
+            Ok(_) => "Its slot was removed again".to_owned(),
             Err(why) => format!(
                 "Its slot could not be removed again ({why}): run keyringctl slot remove {} {number}{}",
                 copies.first().shown(),
@@ -240,8 +243,8 @@ impl TargetKeyring {
 /// Shows the slots, and a new recovery key if there is one.
 pub(super) fn show(out: &mut Output, slots: impl Iterator<Item = SlotRow>, recovery_key: Option<String>) {
     let slots: Vec<_> = slots.collect();
-    for (i, slot) in slots.iter().enumerate() {
-        out.field(&format!("slot {}", i + 1), slot.text());
+    for slot in &slots {
+        out.field(&format!("slot {}", slot.number), slot.text());
     }
     let mut document = json!({ "slots": slots });
     if let (Some(key), Some(fields)) = (recovery_key, document.as_object_mut()) {

@@ -9,6 +9,8 @@ use serde::Serialize;
 /// An unlock slot, without the data key that it holds.
 #[derive(Serialize)]
 pub(super) struct SlotRow {
+    /// Its position in the header, from 1. It stays when other slots are removed.
+    pub number: usize,
     kind: SlotKind,
     name: String,
     created: u64,
@@ -19,9 +21,10 @@ pub(super) struct SlotRow {
     followed_by_public_key: bool,
 }
 
-impl From<&Slot> for SlotRow {
-    fn from(slot: &Slot) -> Self {
+impl From<(usize, &Slot)> for SlotRow {
+    fn from((number, slot): (usize, &Slot)) -> Self {
         SlotRow {
+            number,
             kind: slot.kind,
             name: slot.name.clone(),
             created: slot.created,

@@ -324,8 +324,8 @@ fn print(out: &mut Output, found: &CopyStatus) {
     if let Some(keys) = about.keys {
         out.field("keys", keys);
     }
-    for (i, slot) in about.slots.iter().enumerate() {
-        out.field(&format!("slot {}", i + 1), slot.text());
+    for slot in &about.slots {
+        out.field(&format!("slot {}", slot.number), slot.text());
     }
     for note in about.notes.iter().chain(&about.unchangeable) {
         out.field("note", note);

@@ -5,8 +5,8 @@ use super::fields::{ClaimedHeader, is_bounded};
 use crate::format::bytes::{FieldReader, FieldWriter};
 use crate::format::crypto::{DataKeys, Tag};
 use crate::format::error::{FormatError, Result};
-use crate::format::layout::{LABEL_LEN, SLOT_COUNT};
-use crate::format::slots::Slot;
+use crate::format::layout::LABEL_LEN;
+use crate::format::slots::{Slot, Slots};
 use crate::format::state::StateId;
 use crate::secret::random_array;
 use sha2::{Digest, Sha256};
@@ -39,28 +39,28 @@ impl Header {
             label: FieldReader(&FieldWriter::with_capacity(64).text(label, LABEL_LEN).0)
                 .text(LABEL_LEN)
                 .unwrap_or_default(),
-            slots: Vec::new(),
+            slots: Slots::default(),
             ancestors: Vec::new(),
             left_behind: Vec::new(),
         }))
     }
 
-    /// Adds a slot.
+    /// Adds a slot at the lowest free position, and returns its number.
     ///
     /// # Errors
     /// [`FormatError::NoFreeSlot`]; as [`Header::set_slots`].
-    pub fn add(&mut self, slot: Slot) -> Result<()> {
-        if self.slots.len() >= SLOT_COUNT {
-            return Err(FormatError::NoFreeSlot);
-        }
-        self.set_slots(self.slots.iter().cloned().chain([slot]).collect())
+    pub fn add(&mut self, slot: Slot) -> Result<usize> {
+        let mut slots = self.slots.clone();
+        let number = slots.add(slot).ok_or(FormatError::NoFreeSlot)?;
+        self.set_slots(slots)?;
+        Ok(number)
     }
 
     /// Replaces the slots.
     ///
     /// # Errors
     /// If the slots together cost more Argon2id than a reader spends.
-    pub fn set_slots(&mut self, slots: Vec<Slot>) -> Result<()> {
+    pub fn set_slots(&mut self, slots: Slots) -> Result<()> {
         if !is_bounded(&slots) {
             let why = "the unlock slots would cost more Argon2id together than one opening may";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());

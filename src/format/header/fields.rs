@@ -8,7 +8,7 @@ use crate::format::layout::{
     ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LABEL_LEN, LEFT_BEHIND_COUNT, SLOT_COUNT, SLOT_LEN, STATE_ID_LEN,
 };
 use crate::format::renewal::TOKEN_LEN;
-use crate::format::slots::Slot;
+use crate::format::slots::{Slot, Slots};
 use crate::format::state::StateId;
 use uuid::Uuid;
 
@@ -36,8 +36,8 @@ pub struct ClaimedHeader {
     pub created: u64,
     /// A name for people, at most [`LABEL_LEN`] bytes.
     pub label: String,
-    /// The unlock slots, at most [`SLOT_COUNT`].
-    pub slots: Vec<Slot>,
+    /// The unlock slots.
+    pub slots: Slots,
     /// Ancestors, the newest first, at most [`ANCESTOR_COUNT`].
     pub ancestors: Vec<StateId>,
     /// Ancestors in which copies were when they went away, at most [`LEFT_BEHIND_COUNT`]. With this list, a
@@ -56,10 +56,12 @@ impl ClaimedHeader {
             .put(&self.epoch)
             .put(&self.created.to_le_bytes())
             .text(&self.label, LABEL_LEN);
-        for slot in &self.slots {
-            w.put(&slot.encode());
+        for number in Slots::positions() {
+            if let Some(slot) = self.slots.get(number) {
+                w.put(&slot.encode());
+            }
+            w.pad_to(SLOTS_AT + number * SLOT_LEN);
         }
-        w.pad_to(ANCESTORS_AT);
         for (states, at_most, end) in [
             (&self.ancestors, ANCESTOR_COUNT, LEFT_BEHIND_AT),
             (&self.left_behind, LEFT_BEHIND_COUNT, TOKENS_AT),
@@ -69,10 +71,12 @@ impl ClaimedHeader {
             }
             w.pad_to(end);
         }
-        for slot in &self.slots {
-            w.put(&slot.token);
+        for number in Slots::positions() {
+            if let Some(slot) = self.slots.get(number) {
+                w.put(&slot.token);
+            }
+            w.pad_to(TOKENS_AT + number * TOKEN_LEN);
         }
-        w.pad_to(MAC_AT);
         w
     }
 
@@ -84,15 +88,14 @@ impl ClaimedHeader {
             epoch: r.array()?,
             created: r.u64()?,
             label: r.text(LABEL_LEN)?,
-            slots: Vec::new(),
+            slots: Slots::default(),
             ancestors: Vec::new(),
             left_behind: Vec::new(),
         };
-        let mut used = Vec::new();
-        for index in 0..SLOT_COUNT {
-            let slot = Slot::decode(r.take(SLOT_LEN)?)?;
-            used.extend(slot.is_some().then_some(index));
-            header.slots.extend(slot);
+        for number in Slots::positions() {
+            if let Some(slot) = Slot::decode(r.take(SLOT_LEN)?)? {
+                header.slots.put(number, slot);
+            }
         }
         is_bounded(&header.slots).then_some(())?;
         for index in 0..ANCESTOR_COUNT + LEFT_BEHIND_COUNT {
@@ -103,18 +106,17 @@ impl ClaimedHeader {
                 states.push(state);
             }
         }
-        // This program writes the slots without gaps; another may leave gaps, so the index counts.
-        let tokens = r;
-        for (slot, index) in header.slots.iter_mut().zip(used) {
-            let mut r = FieldReader(tokens.0);
-            r.take(index * TOKEN_LEN)?;
-            slot.token = r.array()?;
+        for number in Slots::positions() {
+            let token = r.array()?;
+            if let Some(slot) = header.slots.get_mut(number) {
+                slot.token = token;
+            }
         }
         Some(header)
     }
 }
 
 /// Whether a reader would try all of these slots: see [`BUDGET`].
-pub(super) fn is_bounded(slots: &[Slot]) -> bool {
-    slots.iter().map(|slot| slot.cost.work()).sum::<u64>() <= BUDGET
+pub(super) fn is_bounded(slots: &Slots) -> bool {
+    slots.iter().map(|(_, slot)| slot.cost.work()).sum::<u64>() <= BUDGET
 }

@@ -8,7 +8,7 @@ use crate::format::crypto::DataKeys;
 use crate::format::error::FormatError;
 use crate::format::layout::{ANCESTOR_COUNT, EPOCH_LEN, HEADER_LEN, LEFT_BEHIND_COUNT, SLOT_COUNT};
 use crate::format::slots::Slot;
-use crate::format::slots::SlotKind;
+use crate::format::slots::{SlotKind, SlotOutcome};
 use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::secret::Locked;
@@ -136,7 +136,7 @@ fn slots_that_cost_more_than_one_opening_spends_are_damage() {
     assert!(read(&header.encode(&keys).0.repeat(2)).is_ok());
     assert!(header.add(slot.clone()).is_err());
     assert_eq!(header.slots.len(), 3);
-    header.0.slots.push(slot);
+    header.0.slots.add(slot);
     let read = read(&header.encode(&keys).0.repeat(2));
     assert!(matches!(read, Err(FormatError::Damaged { what: "header fields", .. })));
 }
@@ -144,9 +144,47 @@ fn slots_that_cost_more_than_one_opening_spends_are_damage() {
 #[test]
 fn the_ninth_slot_is_refused() {
     let (mut header, _, _) = made();
-    let slot = header.slots[0].clone();
+    let slot = header.slots.get(1).unwrap().clone();
     for _ in 1..SLOT_COUNT {
         header.add(slot.clone()).unwrap();
     }
     assert!(matches!(header.add(slot), Err(FormatError::NoFreeSlot)));
+}
+
+#[test]
+fn a_removed_slot_leaves_a_gap_and_the_next_one_fills_it() {
+    let (mut header, keys, _) = made();
+    let sealed = |name: &str, secret: &[u8]| {
+        Slot::seal(SlotKind::SecretFile, Cost::NONE, name, 5, secret, &keys, &header.id).unwrap()
+    };
+    let [second, third, fourth] = [("b", 4), ("c", 5), ("d", 6)].map(|(name, n)| sealed(name, &[n; 32]));
+    assert_eq!((header.add(second).unwrap(), header.add(third.clone()).unwrap()), (2, 3));
+    let mut slots = header.slots.clone();
+    assert!(slots.remove(2).is_some() && slots.remove(2).is_none());
+    header.set_slots(slots).unwrap();
+    let read_back = |header: &Header| {
+        let front = header.encode(&keys).0.repeat(2);
+        let copies = read(&front).unwrap();
+        assert_eq!(copies.readable[0].claims(), &**header, "slots and tokens stay at their positions");
+        assert!(copies.readable[0].unlock(&unlocking(&[5; 32])).is_ok());
+        copies.readable[0].check(&keys).unwrap().0
+    };
+    let mut read = read_back(&header);
+    assert_eq!(read.slots.iter().map(|(number, _)| number).collect::<Vec<_>>(), [1, 3]);
+    // The token that was read belongs to the slot: its renewal opens with its secret.
+    let new = DataKeys::generate(&header.id).unwrap();
+    let renewed = read.slots.get(3).unwrap().renew(&keys, &new, &header.id).unwrap().unwrap();
+    assert!(
+        matches!(unlocking(&[5; 32]).open(&renewed, &header.id), Ok(SlotOutcome::Key(k)) if k == *new.data())
+    );
+    assert_eq!(read.add(fourth).unwrap(), 2);
+    assert_eq!(
+        read_back(&read).slots.iter().map(|(_, slot)| slot.name.as_str()).collect::<Vec<_>>(),
+        ["server", "d", "c"]
+    );
+    let forged = |header: &mut Header| header.0.slots.get_mut(3).unwrap().created += 1;
+    forged(&mut header);
+    let front = header.encode(&keys).0.repeat(2);
+    let refused = super::read(&front).unwrap().readable[0].unlock(&unlocking(&[5; 32]));
+    assert!(matches!(refused, Err(FormatError::ForgedSlot { number: 3, .. })), "{refused:?}");
 }

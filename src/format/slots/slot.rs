@@ -38,6 +38,12 @@ impl Slot {
         self.renewal.is_some()
     }
 
+    /// Whether this is the same slot, although the data key may have been renewed since: a renewal changes its
+    /// bytes, but not what a slot is for.
+    pub(crate) fn is_renewal_of(&self, other: &Slot) -> bool {
+        (self.kind, self.created, &self.name) == (other.kind, other.created, &other.name)
+    }
+
     /// The bytes of the slot up to its tag, with `public` as its public key.
     pub(super) fn authenticated(&self, public: &Public) -> Vec<u8> {
         let mut w = FieldWriter::with_capacity(SLOT_LEN);
@@ -88,10 +94,4 @@ impl Slot {
         // Encoding the slot again reveals reserved bytes that were set.
         (cost.fits(kind) && slot.encode() == bytes).then_some(Some(slot))
     }
-}
-
-/// The kinds of slots, as messages name them.
-pub(in crate::format) fn kinds(slots: &[Slot]) -> String {
-    let kinds: Vec<_> = slots.iter().map(|s| s.kind.to_string()).collect();
-    if kinds.is_empty() { "none at all".to_owned() } else { kinds.join(", ") }
 }

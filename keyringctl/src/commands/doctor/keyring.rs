@@ -149,7 +149,7 @@ fn owner(view: &HostView<'_>, copy: &Path, found: &mut Findings) {
 }
 
 fn slots(view: &HostView<'_>, path: &Path, claims: &Claims, found: &mut Findings) {
-    if !claims.header.slots.iter().any(|s| s.kind == SlotKind::Recovery) {
+    if !claims.header.slots.iter().any(|(_, s)| s.kind == SlotKind::Recovery) {
         let unlock = view.secret_args().option();
         found.warning(
             "recovery-slot",

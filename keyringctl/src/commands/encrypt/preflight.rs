@@ -118,7 +118,7 @@ fn has_recovery_key(path: &Path, id: &str) -> Option<bool> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let claims = inspect(&fs, path).ok()?;
     (claims.header.id.to_string() == id)
-        .then(|| claims.header.slots.iter().any(|slot| slot.kind == SlotKind::Recovery))
+        .then(|| claims.header.slots.iter().any(|(_, slot)| slot.kind == SlotKind::Recovery))
 }
 
 fn too_little_space(estimate: &Estimate, here: &DatadirAccess) -> Option<String> {

@@ -180,7 +180,7 @@ fn file(
         diverged_from: Vec::new(),
         damaged: claims.damaged,
         slots: header.slots.iter().map(SlotRow::from).collect(),
-        has_recovery_slot: header.slots.iter().any(|s| s.kind == SlotKind::Recovery),
+        has_recovery_slot: header.slots.iter().any(|(_, s)| s.kind == SlotKind::Recovery),
         verified,
     };
     Ok((file, claims, opened))

@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
     }
     // A renewal of the data key changes the bytes of a slot, but not the secret that fits it.
     let slots = |keyring: &Keyring| -> Vec<_> {
-        keyring.slots().into_iter().map(|slot| (slot.kind, slot.name, slot.created)).collect()
+        keyring.slots().iter().map(|(_, slot)| (slot.kind, slot.name.clone(), slot.created)).collect()
     };
     let same_slots = slots(merging.here()) == slots(merging.there());
     let merged = merging.write(stderr_report, |name| decided.get(name).copied())?;

@@ -146,6 +146,6 @@ fn copy_file(file: &CopyFile) -> Markup {
             @for note in notes { "; " (visible(note)) }
         })) }
         dt { "Unlock slots" }
-        dd { ol { @for slot in &file.slots { li { (visible(slot.text())) } } } }
+        dd { ol { @for slot in &file.slots { li value=(slot.number) { (visible(slot.text())) } } } }
     }
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Creates unlock slots: for the secret of an unlock source, and for a new recovery key.
+
+use super::clock::now;
+use crate::error::{Failure, Result};
+use crate::format::FormatError;
+use crate::format::cost::Cost;
+use crate::format::crypto::DataKeys;
+use crate::format::slots::{Slot, SlotKind};
+use crate::recovery::RecoveryKey;
+use crate::secret::{MIN_SECRET, UnlockSecret};
+use uuid::Uuid;
+
+/// Minimum length of a passphrase in bytes.
+const MIN_PASSPHRASE: usize = 8;
+/// Name of the slot for a recovery key, unless another one is given.
+pub(super) const RECOVERY_NAME: &str = "recovery key";
+
+/// Creates a slot that `secret`, read from `source_name`, unlocks. If the secret is text, it is a passphrase
+/// and goes through Argon2id with `cost`. Otherwise it is a random secret of at least 32 bytes.
+///
+/// # Errors
+/// A secret that is too short; no memory or randomness.
+pub(super) fn seal(
+    secret: &UnlockSecret,
+    source_name: &str,
+    name: &str,
+    cost: Cost,
+    keys: &DataKeys,
+    id: &Uuid,
+) -> Result<Slot> {
+    let (kind, bytes, least) = if secret.is_text() {
+        (SlotKind::Passphrase, secret.passphrase(), MIN_PASSPHRASE)
+    } else {
+        (SlotKind::SecretFile, secret.raw(), MIN_SECRET)
+    };
+    if bytes.len() < least {
+        return Err(Failure::Unlock {
+            source_name: source_name.to_owned(),
+            why: format!("a {kind} needs at least {least} bytes, it has {}", bytes.len()),
+        }
+        .into());
+    }
+    Slot::seal(kind, cost, name, now(), bytes, keys, id).map_err(FormatError::in_memory)
+}
+
+/// Creates a slot called `name` for a recovery key.
+///
+/// # Errors
+/// No memory or randomness.
+pub(super) fn seal_recovery(key: &RecoveryKey, name: &str, keys: &DataKeys, id: &Uuid) -> Result<Slot> {
+    Slot::seal(SlotKind::Recovery, Cost::NONE, name, now(), key.bytes(), keys, id)
+        .map_err(FormatError::in_memory)
+}
