@@ -41,6 +41,8 @@ pub struct Privileges {
     revoked: Vec<(String, BTreeSet<String>)>,
     /// Schemas whose tables the server lists because of a privilege on the schema.
     shown: BTreeSet<String>,
+    /// Privileges on a schema, or on a table of it.
+    below: Vec<(String, BTreeSet<String>)>,
     /// Tables, quoted, that the account would need SELECT on.
     unreadable: Vec<String>,
 }
@@ -71,7 +73,8 @@ impl Privileges {
         let (user, host) = account.rsplit_once('@').unwrap_or((account, "%"));
         let mut privileges =
             Privileges { account: format!("{}@{}", literal(user), literal(host)), ..Privileges::default() };
-        let set = |list: &str| list.split(", ").map(str::to_owned).collect::<BTreeSet<_>>();
+        // There is no space between dynamic privileges.
+        let set = |list: &str| list.split(',').map(|name| name.trim().to_owned()).collect::<BTreeSet<_>>();
         let on_schema = |rest: &str, mark: &str| Some(rest.split_once(mark)?.0.replace("``", "`"));
         for line in grants {
             if let Some((list, _)) =
@@ -83,6 +86,8 @@ impl Privileges {
             {
                 let shows = set(list).iter().any(|name| ON_TABLES.contains(&name.as_str()));
                 privileges.shown.extend(on_schema(rest, "`.* TO ").filter(|_| shows));
+                let schema = on_schema(rest, "`.* TO ").or_else(|| on_schema(rest, "`.`"));
+                privileges.below.extend(schema.map(|schema| (schema, set(list))));
             } else if let Some((list, rest)) =
                 line.strip_prefix("REVOKE ").and_then(|rest| rest.split_once(" ON `"))
             {
@@ -110,12 +115,37 @@ impl Privileges {
     }
 
     fn missing(&self) -> Vec<&'static str> {
-        let has = |name: &str| {
-            self.global.contains(name)
-                || self.global.contains("ALL PRIVILEGES")
-                || name == "REPLICATION CLIENT" && self.global.contains("SUPER")
-        };
+        let has =
+            |name: &str| self.has(name) || name == "REPLICATION CLIENT" && self.global.contains("SUPER");
         NEEDED.into_iter().filter(|name| !has(name)).collect()
+    }
+
+    /// Whether the account has a global privilege.
+    pub fn has(&self, name: &str) -> bool {
+        self.global.contains(name) || self.global.contains("ALL PRIVILEGES")
+    }
+
+    /// Whether the account has a privilege on a schema, or on any table of it.
+    pub fn has_below(&self, schema: &str, name: &str) -> bool {
+        let names = |list: &BTreeSet<String>| list.contains(name) || list.contains("ALL PRIVILEGES");
+        self.has(name) || self.below.iter().any(|(of, list)| of == schema && names(list))
+    }
+
+    /// Why the account cannot do `what`, with the statement that grants everything that it lacks: the global privileges
+    /// `wanted`, and those needed to look.
+    pub fn refusal(&self, what: &str, wanted: &[&'static str]) -> Option<String> {
+        let lacks: Vec<_> = wanted.iter().copied().filter(|name| !self.has(name)).collect();
+        if lacks.is_empty() {
+            return None;
+        }
+        let all = [self.missing(), lacks].concat();
+        let all: Vec<_> = all.iter().enumerate().filter(|(i, name)| !all[..*i].contains(name)).collect();
+        let names = all.into_iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
+        let grant = pasteable(&format!("GRANT {names} ON *.* TO {};", self.account));
+        Some(format!(
+            "the account {} lacks privileges that {what} needs. As an administrator, run: {grant}",
+            self.account
+        ))
     }
 
     /// Returns why the server may not show every table and schema to the account; `None` if it does.
@@ -136,8 +166,7 @@ impl Privileges {
 
     /// The statement that lets the account see the texts of all stored programs; `None` if it does.
     pub fn unseen_programs(&self) -> Option<String> {
-        let has = |name: &str| self.global.contains(name) || self.global.contains("ALL PRIVILEGES");
-        let sees = (has("SELECT") || has("SHOW_ROUTINE")) && has("EVENT");
+        let sees = (self.has("SELECT") || self.has("SHOW_ROUTINE")) && self.has("EVENT");
         (!sees).then(|| pasteable(&format!("GRANT SELECT, EVENT ON *.* TO {};", self.account)))
     }
 
@@ -223,6 +252,32 @@ mod tests {
         ]);
         sees.require().unwrap();
         assert_eq!((sees.unseen(), sees.grant().as_str()), (None, ""));
+    }
+
+    #[test]
+    fn everything_that_a_change_needs_is_granted_in_one_statement() {
+        let looks = privileges(&["GRANT SELECT, PROCESS, REPLICATION CLIENT ON *.* TO `u`@`%`"]);
+        let wanted = ["SELECT", "ALTER", "CREATE TABLESPACE", "REPLICATION SLAVE"];
+        let refusal = looks.refusal("encrypt apply", &wanted).unwrap();
+        let grant =
+            "GRANT REPLICATION SLAVE, ALTER, CREATE TABLESPACE ON *.* TO 'o''dd@user'@'%.example.org';";
+        assert!(refusal.ends_with(grant), "{refusal}");
+        assert_eq!(looks.refusal("encrypt apply", &["SELECT"]), None);
+        let dynamic = privileges(&["GRANT BINLOG_ADMIN,ENCRYPTION_KEY_ADMIN ON *.* TO `u`@`%`"]);
+        assert_eq!(dynamic.refusal("encrypt rotate", &["ENCRYPTION_KEY_ADMIN", "BINLOG_ADMIN"]), None);
+        let all = privileges(&["GRANT ALL PRIVILEGES ON *.* TO `u`@`%`"]);
+        assert_eq!(all.refusal("encrypt apply", &wanted), None);
+    }
+
+    #[test]
+    fn privileges_on_a_schema_or_its_tables_count() {
+        let some = privileges(&[
+            "GRANT USAGE ON *.* TO `u`@`%`",
+            "GRANT ALTER, INSERT ON `a`.* TO `u`@`%`",
+            "GRANT ALTER ON `b``c`.`t` TO `u`@`%`",
+        ]);
+        assert!(some.has_below("a", "INSERT") && some.has_below("b`c", "ALTER"));
+        assert!(!some.has_below("a", "CREATE") && !some.has_below("b", "ALTER") && !some.has("ALTER"));
     }
 
     #[test]

@@ -6,11 +6,11 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::job::{Job, Step};
 use super::plan::{self, Estimate};
-use super::replication::{self, Replication};
+use super::replication::{self, Replication, not_started};
 use super::throttle::{Limit, Throttle};
 use super::{
-    application, binary_logs, effects, next_steps, preflight, redo, selection, server, settings, spaces,
-    tables, undo_logs,
+    application, binary_logs, effects, next_steps, preflight, redo, required, selection, server, settings,
+    spaces, tables, undo_logs,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
@@ -19,7 +19,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, NameCase, Obstacle, Pattern, PlaceKind, PlaceState,
-    Remedy, Role, Schema, ServerKeyring, Table, TableLocation, coverage,
+    Privileges, Remedy, Role, Schema, ServerKeyring, Table, TableLocation, coverage,
 };
 use crate::show::Shown;
 use std::path::PathBuf;
@@ -126,6 +126,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let direction = args.direction();
     let mut session = args.server.connect()?;
     let here = DatadirAccess::check(&mut session)?;
+    if args.covers_all() {
+        let privileges = Privileges::query(&mut session)?;
+        if let Some(why) = required::to_apply(&mut session, &privileges, args.purge_binary_logs)? {
+            return Err(not_started(&[why]));
+        }
+    }
     let inventory = Inventory::query(&mut session)?;
     let selected = args.tables(&inventory);
     selection::check("--only", args.only.iter(), &inventory)?;
@@ -134,7 +140,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let keyring = ServerKeyring::query(&mut session)?;
     let estimate = Estimate::new(&inventory, &selected, &here, 1);
     let role = Role::query(&mut session)?;
-    let refusals = args.replication.refusals(&role, &command_line());
+    let mut refusals = args.replication.refusals(&role, &command_line());
+    refusals.extend(required::to_copy(&inventory, &selected));
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
     let warnings = if args.covers_all() && direction == Direction::Encrypt {
         let creations = Creations::query(&mut session, &inventory.privileges)?;

@@ -16,6 +16,7 @@ mod preflight;
 mod progress;
 mod redo;
 mod replication;
+mod required;
 mod rewrite;
 mod rotate;
 mod scratch;

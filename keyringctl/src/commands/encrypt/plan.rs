@@ -3,7 +3,7 @@
 
 use super::super::output::{Output, table};
 use super::replication::{self, Replication};
-use super::{application, server, sizes};
+use super::{application, required, server, sizes};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
@@ -115,8 +115,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let creations = Creations::query(&mut session, &server.privileges)?;
     let changed: Vec<_> = server.schemas.iter().filter(|schema| !schema.default_encryption).collect();
     let items = coverage(&server);
+    let mut refusals = Replication::default().refusals(&role, "keyringctl encrypt apply");
+    refusals.extend(required::to_apply(&mut session, &server.privileges, false)?);
     let plan = PlanReport {
-        refusals: Replication::default().refusals(&role, "keyringctl encrypt apply"),
+        refusals,
         warnings: application::statements_that_fail(&server, &creations, &role, &changed),
         role,
         keyring: ServerKeyring::query(&mut session)?,

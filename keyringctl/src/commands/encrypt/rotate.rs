@@ -5,7 +5,7 @@
 
 use super::plan::keyring_line;
 use super::replication::Replication;
-use super::server;
+use super::{required, server};
 use crate::commands::command_line::command_line;
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
@@ -46,6 +46,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             keyring_line(&before)
         )));
     }
+    let binary_logs = !args.only_innodb && is_on(&mut session, "binlog_encryption")?;
+    required::to_rotate(&mut session, !args.only_binary_logs, binary_logs)?;
     // The statement for the binary logs' master key is allowed on a read-only server, and never replicated.
     if !args.only_binary_logs {
         let role = Role::query(&mut session)?;
@@ -53,7 +55,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         args.replication.prepare(&mut session, &role)?;
         args.replication.notes(&role).into_iter().for_each(|note| out.line(note));
     }
-    let binary_logs = !args.only_innodb && is_on(&mut session, "binlog_encryption")?;
     let mut rotated = Vec::new();
     let mut failed = false;
     for (name, keyword, wanted) in

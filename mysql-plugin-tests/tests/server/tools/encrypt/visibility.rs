@@ -111,7 +111,55 @@ pub fn what_is_not_visible_is_not_absent() {
     let emptied = statements(seen.by_hand("mysql.general_log"), &["TRUNCATE"]);
     emptied.iter().for_each(|statement| server.sql(statement));
     assert_eq!(told_to(&host, "look", &["plan"]).state("mysql.general_log"), "unused");
+    what_changes_is_granted_at_once(&host, &server);
     server.stop();
+}
+
+/// An account that may not change what a command changes is refused before anything is changed, with one GRANT of all that
+/// it lacks.
+fn what_changes_is_granted_at_once(host: &Host, server: &Server) {
+    server.sql("CREATE USER worker; CREATE USER one; GRANT ALTER, CREATE, INSERT ON clinic.* TO one");
+    server.sql(&format!("GRANT {LOOKS} ON *.* TO look, one"));
+    let run = |user: &str, args: &[&str]| {
+        let mut command = Command::new(&place().keyringctl);
+        command.arg("encrypt").args(args).args(["--no-defaults", "--user", user, "--socket"]);
+        command.arg(host.socket()).output().unwrap()
+    };
+    let refused = |user: &str, args: &[&str]| {
+        let output = run(user, args);
+        assert_eq!(output.status.code(), Some(2), "{user} {args:?}: {}", told(&output));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("nothing was changed"), "{said}");
+        assert_eq!(statements(&said, &["GRANT"]).len(), 1, "{said}");
+        said
+    };
+    let before: Vec<String> =
+        server.rows("SELECT name FROM information_schema.innodb_tablespaces WHERE encryption = 'Y'");
+    let apply = ["apply", "--skip", "hidden.*"];
+    let said = refused("look", &apply);
+    let planned = told_to(host, "look", &["plan"]);
+    let planned = planned.document["refusals"][0].as_str().unwrap();
+    assert!(said.contains(planned), "{said}\n{planned}");
+    let only = ["apply", "--only", "clinic.patients"];
+    for user in ["look", "one"] {
+        let said = refused(user, &only);
+        assert!(said.contains("SELECT") && said.contains("ALTER") == (user == "look"), "{user}: {said}");
+    }
+    let after: Vec<String> =
+        server.rows("SELECT name FROM information_schema.innodb_tablespaces WHERE encryption = 'Y'");
+    assert_eq!(before, after);
+    // One that may not even look gets all of it in one statement too.
+    grant(server, &refused("worker", &apply));
+    let output = run("worker", &apply);
+    assert!(!told(&output).contains("denied"), "{}", told(&output));
+    assert!(told(&output).contains("OK      clinic.patients"), "{}", told(&output));
+    grant(server, &refused("look", &["rotate"]));
+    let output = run("look", &["rotate"]);
+    assert!(output.status.success(), "{}", told(&output));
+    server.sql("ALTER TABLE clinic.patients ENCRYPTION = 'N'");
+    grant(server, &refused("one", &only));
+    let output = run("one", &only);
+    assert!(output.status.success(), "{}", told(&output));
 }
 
 /// The keyring is found although performance_schema is closed to the account or off. Where it cannot be found out, it is not

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The privileges that a command changes a server with. Without one of them, it would fail in the middle.
+
+use crate::error::{Error, Result};
+use crate::server::{Inventory, Privileges, Session, Table};
+
+/// What copying a table needs on its schema.
+const ON_TABLES: [&str; 4] = ["SELECT", "INSERT", "CREATE", "ALTER"];
+/// What a whole run of `encrypt apply` needs besides: it changes tablespaces and settings, locks some tables, and writes to a
+/// schema of its own until the redo log is encrypted.
+const EVERYTHING: [&str; 5] =
+    ["DROP", "LOCK TABLES", "RELOAD", "CREATE TABLESPACE", "SYSTEM_VARIABLES_ADMIN"];
+
+/// Returns why this account cannot run `encrypt apply` for the whole server, with the statement that grants what it lacks.
+///
+/// # Errors
+/// What the server answers.
+pub(super) fn to_apply(
+    session: &mut Session,
+    privileges: &Privileges,
+    purge_binary_logs: bool,
+) -> Result<Option<String>> {
+    let mut wanted = [&ON_TABLES[..], &EVERYTHING].concat();
+    // SUPER stands for all privileges that come with these settings. A server that lacks one lacks the other.
+    if !privileges.has("SUPER") {
+        for (setting, privilege) in [
+            ("binlog_encryption", "BINLOG_ENCRYPTION_ADMIN"),
+            ("default_table_encryption", "TABLE_ENCRYPTION_ADMIN"),
+        ] {
+            if session.variable(setting)?.is_some() {
+                wanted.push(privilege);
+            }
+        }
+        let check = session.variable("table_encryption_privilege_check")?;
+        // No other privilege allows to change it.
+        if check.is_some_and(|value| !value.eq_ignore_ascii_case("ON")) {
+            wanted.push("SUPER");
+        }
+        if purge_binary_logs {
+            wanted.push("BINLOG_ADMIN");
+        }
+    } else {
+        wanted.retain(|name| *name != "SYSTEM_VARIABLES_ADMIN");
+    }
+    Ok(privileges.refusal("encrypt apply", &wanted))
+}
+
+/// Returns why this account cannot copy these tables.
+pub(super) fn to_copy(inventory: &Inventory, tables: &[&Table]) -> Option<String> {
+    let privileges = &inventory.privileges;
+    let lacks = |name: &&&'static str| tables.iter().any(|table| !privileges.has_below(&table.schema, name));
+    let wanted: Vec<_> = ON_TABLES.iter().filter(lacks).copied().collect();
+    privileges.refusal("encrypt apply", &wanted)
+}
+
+/// Refuses to rotate master keys without the privileges for it.
+///
+/// # Errors
+/// [`Error::Usage`] with the statement that grants them.
+pub(super) fn to_rotate(session: &mut Session, innodb: bool, binary_logs: bool) -> Result<()> {
+    let privileges = Privileges::query(session)?;
+    if privileges.has("SUPER") {
+        return Ok(());
+    }
+    let wanted = [(innodb, "ENCRYPTION_KEY_ADMIN"), (binary_logs, "BINLOG_ENCRYPTION_ADMIN")];
+    let wanted: Vec<_> = wanted.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+    match privileges.refusal("encrypt rotate", &wanted) {
+        Some(why) => Err(Error::Usage(format!("nothing was changed: {why}"))),
+        None => Ok(()),
+    }
+}
