@@ -87,7 +87,7 @@ fn remedy(cause: &io::Error) -> &'static str {
             ". Free some space on the volume. The keyring was not changed"
         }
         io::ErrorKind::ReadOnlyFilesystem => ". Mount the volume writable. The keyring was not changed",
-        io::ErrorKind::NotFound => ". Is the volume mounted?",
+        io::ErrorKind::NotFound => ". Check the path",
         _ => ". Check the volume (dmesg); `keyringctl verify` shows whether the keyring is intact",
     }
 }

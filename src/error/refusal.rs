@@ -9,7 +9,7 @@ use uuid::Uuid;
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// There is no file at the path.
-    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. A new keyring cannot decrypt existing data: create one only if there has never been a keyring here (see keyringctl init --help)", path.display())]
+    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. If the file is lost, create it again from another copy (keyringctl sync) or from a backup", path.display())]
     Missing {
         /// The keyring file.
         path: PathBuf,
@@ -137,8 +137,22 @@ pub enum Refusal {
         fix: &'static str,
     },
 
+    /// The directory is open to others or belongs to another user, and it is not for keyrings alone, so that its mode and
+    /// its owner must stay.
+    #[error("{} {wrong}, and it is not for the keyring alone: leave it as it is. Create a directory for the keyring with `{create}`, and use the path {} (if the keyring exists, move it there)", path.display(), instead.display())]
+    SharedDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        wrong: String,
+        /// The command that creates a directory below it.
+        create: String,
+        /// The path of the keyring in that directory.
+        instead: PathBuf,
+    },
+
     /// The file or its directory belongs to another user.
-    #[error("{} belongs to user id {owner}, but this program runs as user id {user}: run chown {user} {}", path.display(), path.display())]
+    #[error("{} belongs to user id {owner}, but this program runs as user id {user}. Run keyringctl with sudo. If mysqld reports this, and it is its keyring, run chown {user} {}", path.display(), path.display())]
     Owner {
         /// File or directory.
         path: PathBuf,

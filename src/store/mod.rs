@@ -9,6 +9,7 @@
 pub mod deadline;
 pub mod fs;
 pub(crate) mod locked;
+pub mod own_directory;
 pub mod real;
 pub mod replica;
 pub mod vacancy;

@@ -3,8 +3,10 @@
 //! created or changed on disk.
 
 use super::fs::{FileKind, Fs, Meta};
+use super::own_directory;
 use super::real;
 use crate::error::{BadRequest, Error, Refusal, Result};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,10 @@ pub fn directory_of(path: &Path) -> &Path {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     }
+}
+
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
 }
 
 /// The path of a new version of a file, until it is renamed over the old one. After an interruption a file
@@ -92,14 +98,33 @@ pub fn check_file(fs: &dyn Fs, path: &Path) -> Result<Meta> {
 /// root.
 ///
 /// # Errors
-/// [`Refusal::Missing`], [`Refusal::Exposed`], [`Refusal::Owner`].
+/// [`Refusal::Missing`], [`Refusal::Exposed`], [`Refusal::Owner`], [`Refusal::SharedDirectory`].
 pub fn check_directory(fs: &dyn Fs, path: &Path) -> Result<()> {
     let dir = directory_of(path);
     let meta = fs.follow(dir).map_err(|e| missing_or(fs, path, "look at", e))?;
-    if meta.mode & OTHERS_READ_WRITE != 0 {
-        return Err(Refusal::Exposed { path: dir.to_owned(), mode: meta.mode, fix: "0700" }.into());
-    }
-    check_owner(dir, &meta)
+    let checked = if meta.mode & OTHERS_READ_WRITE == 0 {
+        check_owner(dir, &meta)
+    } else {
+        Err(Refusal::Exposed { path: dir.to_owned(), mode: meta.mode, fix: "0700" }.into())
+    };
+    checked.map_err(|e| if own_directory::is_own(dir, name_of(path)) { e } else { shared_directory(e, path) })
+}
+
+/// The refusal of a directory that is not for keyrings alone.
+fn shared_directory(e: Error, path: &Path) -> Error {
+    let wrong = match &e {
+        Error::Refusal(Refusal::Exposed { mode, .. }) => format!("is open to other users (mode {mode:04o})"),
+        Error::Refusal(Refusal::Owner { owner, user, .. }) => {
+            format!("belongs to user id {owner}, but this program runs as user id {user}")
+        }
+        _ => return e,
+    };
+    Error::Refusal(Refusal::SharedDirectory {
+        path: directory_of(path).to_owned(),
+        wrong,
+        create: own_directory::create_command(directory_of(path)),
+        instead: own_directory::below(directory_of(path)).join(name_of(path)),
+    })
 }
 
 /// Returns the metadata of the directory of `path`. Its owner will own a new file there.
@@ -172,7 +197,7 @@ mod tests {
             );
         }
         let path = file(dir.path(), 0o600);
-        for mode in [0o770, 0o707, 0o750, 0o1777] {
+        for mode in [0o770, 0o707, 0o750] {
             chmod(dir.path(), mode);
             let e = check_file(&RealFs, &path).unwrap_err();
             assert!(
@@ -182,6 +207,15 @@ mod tests {
         }
         chmod(dir.path(), 0o711);
         assert!(check_file(&RealFs, &path).is_ok());
+        // Others have files here too, so its mode must stay.
+        chmod(dir.path(), 0o1777);
+        let e = check_file(&RealFs, &path).unwrap_err().to_string();
+        let own = dir.path().join("keys");
+        assert!(
+            e.contains(&format!("-m 0700 {}", own.display())) || e.contains(&format!(" {}`", own.display())),
+            "{e}"
+        );
+        assert!(!e.contains("chmod"), "{e}");
     }
 
     #[test]

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Messages about a missing copy: it must be created from one of the other copies, never as a new keyring.
 
+use super::copies::of_server::{self, Server};
 use super::secret;
+use super::site;
 use super::stat::{is_missing, is_there, metadata};
 use crate::error::Error;
 use crate::host::accounts;
 use crate::server::{LoadedAs, ServerKeyring};
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
+use keyring_external::store::own_directory::is_for_volumes;
 use keyring_external::store::real::effective_user;
 use keyring_external::store::volume::directory_of;
+use keyring_external::store::witness::WITNESS_NAME;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +35,25 @@ pub(super) fn explain(e: &KeyringError, path: &Path, all: &[PathBuf], secret: &s
             ),
         };
     }
-    secret.named_in(e.to_string())
+    let hint = if matches!(e.refusal(), Some(Refusal::Missing { .. })) { new_keyring() } else { "" };
+    secret.named_in(e.to_string()) + hint
+}
+
+/// Points to the command that creates a keyring, if no copy is known that would decrypt the server's data.
+fn new_keyring() -> &'static str {
+    let is_unknown = match of_server::find(&site::Args::default()) {
+        Ok(Server::Ours(server)) => {
+            !server.copies.iter().any(|copy| is_there(copy)) && is_missing(&server.datadir.join(WITNESS_NAME))
+        }
+        Ok(Server::None { .. }) => true,
+        Ok(Server::Unclear(_)) | Err(_) => false,
+    };
+    if is_unknown {
+        ". A new keyring cannot decrypt existing data: create one only if there has never been a keyring here (see \
+         keyringctl init --help)"
+    } else {
+        ""
+    }
 }
 
 /// The commands that create a copy at `path` from the one at `keyring`.
@@ -87,7 +109,8 @@ pub(super) fn directory(path: &Path, keyring: Option<&Path>) -> Option<String> {
         Some(uid) => accounts::name_of(&passwd(), uid).unwrap_or_else(|| uid.to_string()),
         None => "mysql".to_owned(),
     };
-    is_missing(dir).then(|| format!("install -d -m 0700 -o {user} {}", dir.shown()))
+    // A directory such as /mnt/a is where the volume belongs, not the keyring's own.
+    (is_missing(dir) && !is_for_volumes(dir)).then(|| format!("install -d -m 0700 -o {user} {}", dir.shown()))
 }
 
 /// Explains that a file cannot be created, if `e` says that its directory is missing; returns other errors unchanged.
@@ -95,10 +118,11 @@ pub(super) fn directory(path: &Path, keyring: Option<&Path>) -> Option<String> {
 pub(super) fn cannot_create(e: KeyringError, keyring: Option<&Path>, then: &str) -> Error {
     let KeyringError::Refusal(Refusal::Missing { path, found }) = e else { return e.into() };
     let create = directory(&path, keyring).map_or_else(String::new, |install| {
-        format!(" If the volume does not have the directory, create it with `{install}`.")
+        format!(" If the directory is still missing, create it with `{install}`.")
     });
     Error::Usage(format!(
-        "cannot create {}: {found}. Nothing was changed. Mount its volume.{create} Then run {then}",
+        "cannot create {}: {found}. Nothing was changed. If it belongs on a volume, mount that first.{create} Then run \
+         {then}",
         path.shown()
     ))
 }

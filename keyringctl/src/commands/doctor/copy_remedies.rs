@@ -3,13 +3,10 @@
 
 use super::host_view::HostView;
 use crate::show::Shown;
-use keyring_external::keyring::inspect;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::own_directory;
 use keyring_external::store::volume::directory_of;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A copy that is not there.
 pub(super) fn missing(view: &HostView<'_>, copy: &Path) -> Vec<String> {
@@ -108,7 +105,7 @@ pub(super) fn close_directory(view: &HostView<'_>, copy: &Path) -> Vec<String> {
 }
 
 /// A directory that belongs to another user.
-pub(super) fn own_directory(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+pub(super) fn take_directory(view: &HostView<'_>, copy: &Path) -> Vec<String> {
     if is_own(view, copy) { vec![chown(view, directory_of(copy))] } else { into_own_directory(view, copy) }
 }
 
@@ -116,31 +113,23 @@ pub(super) fn chown(view: &HostView<'_>, path: &Path) -> String {
     format!("chown {}: {}", view.site.user, view.word(path))
 }
 
-/// Whether a directory is for keyrings alone: not the root of a filesystem, and with nothing else in it.
+/// Whether the directory of a copy is for keyrings alone.
 fn is_own(view: &HostView<'_>, copy: &Path) -> bool {
-    let dir = directory_of(copy);
-    let files: Arc<dyn Fs> = Arc::new(RealFs);
-    let is_ours = |entry: fs::DirEntry| {
-        let (place, name) = (entry.path(), entry.file_name());
-        let name_of_copy = copy.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        is_file && (name.to_string_lossy().starts_with(&name_of_copy) || inspect(&files, &place).is_ok())
-    };
-    let is_root = dir == Path::new("/") || view.mount(dir).is_some_and(|mount| mount.point == dir);
-    let entries = fs::read_dir(view.local_path(dir));
-    !is_root && entries.is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(is_ours)))
+    let is_mount_point =
+        view.mount(directory_of(copy)).is_some_and(|mount| mount.point == directory_of(copy));
+    !is_mount_point
+        && own_directory::is_own(&view.local_path(directory_of(copy)), copy.file_name().unwrap_or_default())
 }
 
 /// How to move a copy into a directory of its own, on the same volume.
 fn into_own_directory(view: &HostView<'_>, copy: &Path) -> Vec<String> {
-    let dir = directory_of(copy).join("keys");
-    let new = dir.join(copy.file_name().unwrap_or_default());
+    let new = own_directory::below(directory_of(copy)).join(copy.file_name().unwrap_or_default());
     let mut fix = vec![
         format!(
             "{} is not for the keyring alone: move the file to a directory that is",
             directory_of(copy).shown()
         ),
-        view.create_directory(&dir),
+        view.create_directory(directory_of(&new)),
         format!("mv {} {}", view.word(copy), view.word(&new)),
         chown(view, &new),
     ];

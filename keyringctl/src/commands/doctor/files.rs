@@ -9,6 +9,7 @@ use crate::host::needs::needs;
 use crate::host::{Way, manifest_of};
 use crate::show::Shown;
 use keyring_external::config::file::{COMPONENT, file_in};
+use keyring_external::store::own_directory::is_home;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -135,7 +136,15 @@ fn closed_directories(view: &HostView<'_>, found: &mut Findings) {
                 need.path.shown()
             ),
             &format!("mysqld cannot open {}.", need.what),
-            &[format!("chmod o+x {}", dir.shown())],
+            &[if is_home(&view.site.seen(&dir)) {
+                format!(
+                    "{} is a home directory, so leave it as it is and move {} out of it",
+                    dir.shown(),
+                    need.path.shown()
+                )
+            } else {
+                format!("chmod o+x {}", dir.shown())
+            }],
         );
         reported.push(dir);
     }

@@ -3,7 +3,7 @@
 
 use super::copies;
 use super::copy_remedies::{
-    chown, close_directory, missing, not_a_file, own_directory, repair, replace, wrong_secret,
+    chown, close_directory, missing, not_a_file, repair, replace, take_directory, wrong_secret,
 };
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
@@ -79,7 +79,7 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
             Some(Refusal::Exposed { path, .. }) if *path != place => close_directory(view, copy),
             Some(Refusal::Exposed { fix, .. }) => vec![format!("chmod {fix} {}", view.word(copy))],
             Some(Refusal::Owner { path, .. }) if *path == place => vec![chown(view, copy)],
-            Some(Refusal::Owner { .. }) => own_directory(view, copy),
+            Some(Refusal::Owner { .. } | Refusal::SharedDirectory { .. }) => take_directory(view, copy),
             _ => not_a_file(view, copy),
         };
         let what = match e.refusal() {
@@ -87,6 +87,7 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
             Some(Refusal::Exposed { path, mode, .. }) => {
                 format!("{} is open to other users (mode {mode:04o})", path.shown())
             }
+            Some(Refusal::SharedDirectory { path, wrong, .. }) => format!("{} {wrong}", path.shown()),
             _ => e.to_string(),
         };
         found.error("keyring-file", copy, what, why, &fix);
@@ -130,7 +131,7 @@ fn owner(view: &HostView<'_>, copy: &Path, found: &mut Findings) {
         let place = view.local_path(path);
         let Ok(meta) = fs::metadata(&place) else { continue };
         if meta.uid() != account.uid {
-            let fix = if path == copy { vec![chown(view, copy)] } else { own_directory(view, copy) };
+            let fix = if path == copy { vec![chown(view, copy)] } else { take_directory(view, copy) };
             found.error(
                 "keyring-owner",
                 path,

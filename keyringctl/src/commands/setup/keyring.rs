@@ -15,6 +15,7 @@ use crate::show::Shown;
 use keyring_external::error::{BadRequest, Refusal};
 use keyring_external::keyring::{inspect, load_with};
 use keyring_external::store::fs::{Fs, Meta};
+use keyring_external::store::own_directory::is_home;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::volume::{self, directory_of};
 use keyring_external::unlock::UnlockSource;
@@ -113,13 +114,16 @@ pub(super) fn plan(site: &Site, host: &Host, configured: &[PathBuf]) -> Result<K
         let dir = directory_of(copy);
         check_volume(site, host, dir)?;
         if let Some((closed, mode)) = closed_directory_above(site, dir) {
+            let fix = if is_home(&site.seen(&closed)) {
+                "it is a home directory, so leave it as it is and choose a path outside it".to_owned()
+            } else {
+                format!("run chmod o+x {}, then run setup again", closed.shown())
+            };
             return Err(Error::Usage(format!(
-                "{} (mode {mode:04o}) does not let user {} reach {}: run chmod o+x {}, then run setup again. Nothing was \
-                 changed",
+                "{} (mode {mode:04o}) does not let user {} reach {}: {fix}. Nothing was changed",
                 closed.shown(),
                 site.user,
                 dir.shown(),
-                closed.shown()
             )));
         }
         if !site.at(dir).exists() && !directories.iter().any(|d| d == dir) {
