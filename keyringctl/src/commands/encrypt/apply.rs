@@ -197,11 +197,11 @@ fn work(
     let inventory = Inventory::query(&mut job.watch)?;
     let selected = args.tables(&inventory);
     let estimate = Estimate::new(&inventory, &selected, here, 1);
-    job.progress.set_total(estimate.copied_bytes.saturating_add(if args.covers_all() {
-        estimate.in_place_bytes
-    } else {
-        0
-    }));
+    let (in_place, waits) = match args.covers_all() {
+        true => (estimate.in_place_bytes, undo_logs::count(&inventory) + redo::STEPS),
+        false => (0, 0),
+    };
+    job.progress.set_total(estimate.copied_bytes.saturating_add(in_place), waits);
     args.replication.prepare(&mut job.work, role)?;
     job.is_repeated = args.replication.is_repeated(role);
     job.before_by_hand = args.replication.before_by_hand(role);
@@ -216,6 +216,7 @@ fn work(
     for table in refused {
         if let Some(Obstacle { why, remedy }) = table.obstacle(inventory.before_by_hand) {
             job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));
+            job.progress.skip(table.bytes);
         }
     }
     if let Step::Stopped = tables::apply(job, &selected, here, direction, args.lock_wait)? {

@@ -215,7 +215,8 @@ impl<'a> Job<'a> {
         self.work.awake()?;
         let id = self.work.id();
         self.progress.begin(what);
-        let (work, watch, stop, progress) = (&mut self.work, &mut self.watch, &mut self.stop, &self.progress);
+        let (work, watch, stop, progress) =
+            (&mut self.work, &mut self.watch, &mut self.stop, &mut self.progress);
         let done = thread::scope(|scope| {
             let worker = scope.spawn(|| match statements {
                 [statement] => work.run(statement),
@@ -273,6 +274,7 @@ impl<'a> Job<'a> {
                 announced = true;
                 self.print_line(format_args!("Waiting: {why}"));
             }
+            self.progress.show();
             self.pause(Duration::from_secs(1));
         }
     }
@@ -296,6 +298,7 @@ impl<'a> Job<'a> {
             if self.watch.first::<Option<i64>>(query)?.flatten() == Some(1) {
                 return Ok(true);
             }
+            self.progress.show();
             if Instant::now() >= until || !self.pause(Duration::from_millis(200)) {
                 return Ok(false);
             }

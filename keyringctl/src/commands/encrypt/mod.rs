@@ -11,6 +11,7 @@ mod file_state;
 mod job;
 mod losses;
 mod next_steps;
+mod pace;
 mod plan;
 mod preflight;
 mod progress;

@@ -312,19 +312,21 @@ fn needs(plan: &PlanReport, out: &mut Output) {
             sizes::bytes(estimate.needed_bytes)
         ));
     }
-    out.block(
-        "* Locks: MySQL encrypts a table by copying it (ALGORITHM=COPY). During the copy the table can be read, but writes\n  \
-         to it wait. At its beginning and end, the copy waits for open transactions on the table and on tables connected to\n  \
-         it by foreign keys. While it waits, new statements on the table wait too. After --lock-wait seconds, apply goes on\n  \
-         with the next table and tries this one again later. General tablespaces and mysql are encrypted in place, while\n  \
+    out.line(
+        "* Locks: MySQL encrypts a table by copying it (ALGORITHM=COPY). During the copy the table can be read, but writes \
+         to it wait. At its beginning and end, the copy waits for open transactions on the table and on tables connected to \
+         it by foreign keys. While it waits, new statements on the table wait too. After --lock-wait seconds, apply goes on \
+         with the next table and tries this one again later. General tablespaces and mysql are encrypted in place, while \
          they are read and written.",
     );
     if estimate.tables_with_foreign_keys > 0 {
         out.line(format_args!(
-            "* Foreign keys: {} tables have foreign keys or are referred to. MySQL does not check them during the copy, which",
-            estimate.tables_with_foreign_keys
+            "* Foreign keys: {} or are referred to. MySQL does not check them during the copy, which changes no row. A parent can be encrypted before or after its child.",
+            match estimate.tables_with_foreign_keys {
+                1 => "1 table has foreign keys".to_owned(),
+                n => format!("{n} tables have foreign keys"),
+            }
         ));
-        out.block("  changes no row. A parent can be encrypted before or after its child.");
     }
     for line in replication::for_plan(&plan.role) {
         out.line(format_args!("* Replication: {}.", line));

@@ -1,67 +1,94 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A progress bar with bytes and remaining time, shown only on a terminal.
+//! Shows how far a run is on standard error: a bar on a terminal, and elsewhere a line each minute.
 
+use super::pace::Pace;
 use crate::show::{visible, warn};
+use crate::terminal::{Color, Screen};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
-use std::time::Duration;
-
-const TEMPLATE: &str =
-    "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left: {prefix} {msg}";
+use std::io::stderr;
+use std::time::{Duration, Instant};
 
 pub(super) struct Progress {
+    /// Whether anything is shown.
+    shown: bool,
+    /// Columns of the terminal, if there is one.
+    width: Option<usize>,
     bar: ProgressBar,
-    /// Bytes of the finished steps.
-    done: u64,
+    pace: Pace,
+    /// The current step.
+    what: String,
 }
 
 impl Progress {
-    /// Creates the bar. It is drawn only if `shown` is set and standard error is a terminal.
+    /// Shows nothing unless `shown` is set.
     pub(super) fn new(shown: bool) -> Progress {
-        let target = if shown && std::io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
+        let width = Screen::of(&stderr(), Color::Never).width;
+        let target = match width {
+            Some(_) if shown => ProgressDrawTarget::stderr(),
+            _ => ProgressDrawTarget::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
             bar.set_style(style);
         }
-        Progress { bar, done: 0 }
+        Progress { shown, width, bar, pace: Pace::new(Instant::now()), what: String::new() }
     }
 
-    /// Sets how many bytes there are to process in total.
-    pub(super) fn set_total(&self, bytes: u64) {
-        self.bar.set_length(bytes);
-        self.bar.enable_steady_tick(Duration::from_millis(250));
+    /// Sets how many bytes there are to process in total, and how many steps follow that process no table.
+    pub(super) fn set_total(&mut self, bytes: u64, waits: u32) {
+        self.pace.set_total(bytes, waits);
+        self.show();
     }
 
     /// Starts a step.
-    pub(super) fn begin(&self, what: &str) {
-        self.bar.set_prefix(visible(what));
-        self.bar.set_message("");
+    pub(super) fn begin(&mut self, what: &str) {
+        self.what = visible(what);
+        self.pace.begin(Instant::now());
+        self.show();
     }
 
-    /// Shows how far the current step of `bytes` bytes is, from 0 to 1.
-    pub(super) fn set(&self, bytes: u64, fraction: Option<f64>) {
+    /// Shows how far the current step of `bytes` bytes is, from 0 to 1, if that is known.
+    pub(super) fn set(&mut self, bytes: u64, fraction: Option<f64>) {
         if let Some(fraction) = fraction {
-            self.bar.set_position(self.done.saturating_add((bytes as f64 * fraction) as u64));
+            self.pace.reach(bytes, fraction);
         }
+        self.show();
     }
 
-    /// Ends the current step, which processed `bytes` bytes.
+    /// Ends the current step, which processed `bytes` bytes; none if it must be tried again.
     pub(super) fn end(&mut self, bytes: u64) {
-        self.done = self.done.saturating_add(bytes);
-        self.bar.set_position(self.done);
-        self.bar.set_prefix("");
+        self.pace.end(bytes, Instant::now());
+        self.what.clear();
+        self.show();
     }
 
-    /// Shows a message beside the bar, or on standard error if there is no bar.
-    pub(super) fn note(&self, text: &str) {
-        if self.bar.is_hidden() {
-            warn(text);
+    /// Leaves out `bytes` bytes: their step has failed.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.pace.skip(bytes);
+        self.show();
+    }
+
+    /// Ends a step that processed no table, such as an undo tablespace.
+    pub(super) fn end_wait(&mut self, took: Duration) {
+        self.pace.end_wait(took);
+        self.what.clear();
+        self.show();
+    }
+
+    /// Draws the bar, or prints the line of a minute if it is due.
+    pub(super) fn show(&mut self) {
+        let now = Instant::now();
+        match self.width {
+            _ if !self.shown => {}
+            Some(width) => self.bar.set_message(self.pace.bar(&self.what, now, width)),
+            None if self.pace.is_due(now) => warn(self.pace.text(&self.what, now)),
+            None => {}
         }
-        self.bar.set_message(visible(text));
+    }
+
+    /// Shows a message above the bar.
+    pub(super) fn note(&self, text: &str) {
+        self.bar.suspend(|| warn(text));
     }
 
     /// Hides the bar while `print` runs.

@@ -9,6 +9,8 @@ use crate::error::{Error, Result, ServerError};
 use crate::server::Session;
 use std::time::{Duration, Instant};
 
+/// How many steps of a run this is.
+pub(super) const STEPS: u32 = 1;
 const WHAT: &str = "redo log files recreated";
 /// The number of files of a redo log.
 const FILES: u64 = 32;
@@ -46,6 +48,7 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
         return Ok((Step::Done, None));
     }
     let began = Instant::now();
+    job.progress.begin(WHAT);
     // The capacity grows by whole megabytes.
     let larger = capacity + (capacity / 16).max(1 << 20);
     if let Err(e) = job.work.run(&set_capacity(larger)) {
@@ -62,6 +65,7 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
     };
     job.pause(SPARES);
     restore(job, capacity);
+    job.progress.end_wait(began.elapsed());
     if passed? {
         job.record_done(WHAT, 0, began.elapsed());
         return Ok((Step::Done, None));
@@ -167,7 +171,7 @@ fn fill(job: &mut Job<'_>, scratch: &mut Scratch, newest: i64, file: u64) -> Res
         written += row * 64;
         left_it = job.watch.first::<Option<i64>>(&left)?.flatten() == Some(1);
     }
-    job.progress.end(0);
+    job.progress.begin(WHAT);
     if !left_it && written >= most {
         job.record_failed(
             WHAT,

@@ -7,7 +7,7 @@
 
 use super::job::{ATTEMPTS, Job, Step};
 use crate::error::{Error, Result, ServerError};
-use crate::server::{SYNTAX, quoted, quoted_text};
+use crate::server::{Inventory, SYNTAX, TablespaceKind, quoted, quoted_text};
 use crate::show::Shown;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,11 @@ struct Space {
     needed: bool,
 }
 
+/// How many steps this takes.
+pub(super) fn count(inventory: &Inventory) -> u32 {
+    inventory.tablespaces.iter().map(|space| u32::from(space.kind == TablespaceKind::Undo)).sum()
+}
+
 /// Recreates all undo tablespaces. The server may take up to `limit` to empty each.
 pub(super) fn recreate(job: &mut Job<'_>, limit: Duration) -> Result<Step> {
     let mut spaces = spaces(job)?;
@@ -42,9 +47,11 @@ pub(super) fn recreate(job: &mut Job<'_>, limit: Duration) -> Result<Step> {
     }
     let worked = create_spare(job).and_then(|ready| {
         for space in spaces.iter().filter(|_| ready) {
+            let began = Instant::now();
             if let Step::Stopped = recreate_one(job, space, limit)? {
                 return Ok(Step::Stopped);
             }
+            job.progress.end_wait(began.elapsed());
         }
         Ok(Step::Done)
     });
@@ -125,6 +132,7 @@ fn recreate_one(job: &mut Job<'_>, space: &Space, limit: Duration) -> Result<Ste
     let name = &space.name;
     let what = format!("undo tablespace {} recreated", name.shown());
     let began = Instant::now();
+    job.progress.begin(&what);
     // One that is empty already may have old pages: the server truncates it when it is deactivated.
     if !space.active && !run(job, &what, &activate(name))? {
         return Ok(Step::Done);
