@@ -112,7 +112,7 @@ fn examine(args: &Args) -> Line {
     let mut problems = used.map(|used| used.compare(&paths)).unwrap_or_default();
     let secret = secret::Args { unlock: args.unlock.clone(), recovery: false };
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let look = || status::look(&fs, &paths, datadir.as_deref(), &secret);
+    let look = || status::look(&fs, &paths, datadir.as_deref(), &mut secret::Once::new(&secret), false);
     let looked = match (!paths.is_empty()).then(look).transpose() {
         Ok(looked) => looked,
         // What the server says is shown even so.
@@ -121,9 +121,11 @@ fn examine(args: &Args) -> Line {
             return judge::line(None, server.as_ref(), &limits, problems);
         }
     };
-    let found = looked
-        .as_ref()
-        .map(|looked| Found { copies: &looked.copies, without_witness: looked.without_witness.as_deref() });
+    let found = looked.as_ref().map(|looked| Found {
+        copies: &looked.copies,
+        without_witness: looked.without_witness.as_deref(),
+        damaged_witness: looked.damaged_witness.as_deref(),
+    });
     judge::line(found, server.as_ref(), &limits, problems)
 }
 

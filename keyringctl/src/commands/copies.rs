@@ -7,7 +7,7 @@ pub(super) mod of_server;
 
 use super::apart::is_one_file;
 use super::output::stderr_report;
-use super::{secret, site};
+use super::{denied, secret, site};
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
@@ -80,6 +80,11 @@ pub(super) struct Copies {
 }
 
 impl Copies {
+    /// Only the copies that were named.
+    pub(super) fn named(paths: &[PathBuf], secret: &secret::Args) -> Copies {
+        Copies { paths: paths.to_vec(), secret: secret.clone(), datadir: None }
+    }
+
     /// The first path, which is the one that was named, if any.
     pub(super) fn first(&self) -> &Path {
         self.paths.first().map_or(Path::new(""), PathBuf::as_path)
@@ -143,7 +148,7 @@ impl ServerArgs {
         if of_server {
             return of_server::find(&args)?.needed()?.with(named, secret, purpose);
         }
-        let as_named = |named| Ok(Copies { paths: named, secret: secret.clone(), datadir: None });
+        let as_named = |named: Vec<_>| Ok(Copies::named(&named, secret));
         let server = match of_server::find(&args) {
             Ok(Server::Ours(server)) => server,
             // Nobody needs the server for reading a file that was named.
@@ -178,6 +183,33 @@ impl ServerArgs {
         }
         Ok(Copies { paths, secret: secret.clone(), datadir })
     }
+}
+
+/// Finds the copies of the server.
+pub(super) fn of_server(
+    parts: &site::Parts,
+    datadir: Option<&Path>,
+    secret: &secret::Args,
+) -> Result<Copies> {
+    let args = site::Args { parts: parts.clone(), datadir: datadir.map(Path::to_owned) };
+    of_server::find(&args)?.needed()?.with(Vec::new(), secret, Purpose::Read)
+}
+
+/// The data directory: the one that is named, or that of the server on this host.
+pub(super) fn datadir(named: Option<&Path>, parts: &site::Parts) -> Result<PathBuf> {
+    if let Some(datadir) = named {
+        return Ok(datadir.to_owned());
+    }
+    let site = site::Args { parts: parts.clone(), datadir: None }.look()?;
+    if let Some(why) = &site.option_error {
+        let hint = if site.option_denied { denied::hint() } else { "" };
+        return Err(Error::Usage(format!(
+            "the data directory is not known: {why}{hint}. Or name it with --datadir"
+        )));
+    }
+    let datadir = site.at(&site.datadir);
+    show::warn(format_args!("using the data directory of the server on this host: {}", datadir.shown()));
+    Ok(datadir)
 }
 
 impl OfServer {

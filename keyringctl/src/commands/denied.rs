@@ -8,16 +8,24 @@ use std::io::ErrorKind;
 
 /// The text of an error, with what to do if this user has no permission.
 pub(super) fn explained(e: &Error) -> String {
-    let text = e.to_string();
-    if is_denied(e) { text + &hint() } else { text }
+    let hint = match e {
+        Error::Keyring(e) => hint_of(e),
+        _ => "",
+    };
+    format!("{e}{hint}")
 }
 
-/// What to do without a permission, to append to a message. Root is not sent to root: it has no permission on a network
-/// volume whose server does not trust this host's root.
-pub(super) fn hint() -> String {
-    hint_for(effective_user() == 0).to_owned()
+/// What to do, to append to the message of an error, if this user has no permission.
+pub(super) fn hint_of(e: &KeyringError) -> &'static str {
+    if is_denied(e) { hint() } else { "" }
 }
 
+/// What to do without a permission, to append to a message.
+pub(super) fn hint() -> &'static str {
+    hint_for(effective_user() == 0)
+}
+
+/// Root is not sent to root: it has no permission on a network volume whose server does not trust this host's root.
 fn hint_for(is_root: bool) -> &'static str {
     if is_root {
         ". Run this as the user that mysqld runs as (sudo -u mysql)"
@@ -26,13 +34,10 @@ fn hint_for(is_root: bool) -> &'static str {
     }
 }
 
-fn is_denied(e: &Error) -> bool {
-    // The source of a secret gives its reason as a text.
-    let is_text = |why: &str| {
-        why.starts_with(&ErrorKind::PermissionDenied.to_string()) || why.starts_with("Permission denied")
-    };
+fn is_denied(e: &KeyringError) -> bool {
     match e {
-        Error::Keyring(KeyringError::Failure(Failure::Unlock { why, .. })) => is_text(why),
+        // The source of a secret gives its reason as a text.
+        KeyringError::Failure(Failure::Unlock { why, .. }) => why.starts_with("Permission denied"),
         e => e.io_kind() == Some(ErrorKind::PermissionDenied),
     }
 }
@@ -48,10 +53,10 @@ mod tests {
         let denied = || io::Error::from_raw_os_error(13);
         let unlock =
             Failure::Unlock { source_name: "file:/s".to_owned(), why: format!("{}. Check", denied()) };
-        for e in [Error::io("open", Path::new("/k"), denied()), unlock.into()] {
+        for e in [KeyringError::io("open", Path::new("/k"), denied()), unlock.into()] {
             assert!(is_denied(&e), "{e}");
         }
-        assert!(!is_denied(&Error::io("open", Path::new("/k"), io::Error::from_raw_os_error(2))));
+        assert!(!is_denied(&KeyringError::io("open", Path::new("/k"), io::Error::from_raw_os_error(2))));
         assert!(hint_for(false).ends_with("with sudo") && hint_for(true).ends_with("(sudo -u mysql)"));
     }
 }

@@ -13,6 +13,7 @@ use super::prometheus::{Labels, Metrics};
 use super::secret;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
+use super::witness;
 use crate::error::Result;
 use crate::show::{Shown, warn};
 use copy_status::{CopyStatus, Description, WitnessSays, Wrong};
@@ -57,6 +58,8 @@ pub(super) struct Looked {
     pub witness: Option<Witness>,
     /// The data directory, if there is no witness in it.
     pub without_witness: Option<PathBuf>,
+    /// The witness, if it is damaged.
+    pub damaged_witness: Option<PathBuf>,
     /// Why the first of the copies that could not be read at all could not.
     pub unreadable: Option<Error>,
 }
@@ -66,8 +69,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let found = args.server.find_all(&args.paths, args.datadir.as_deref(), &args.secret)?;
     let secret = readable_secret(args, &found);
     let datadir = args.datadir.clone().or_else(|| readable_datadir(&fs, &found));
-    let Looked { copies, witness, without_witness, unreadable } =
-        look(&fs, &found.paths, datadir.as_deref(), &secret)?;
+    let Looked { copies, witness, without_witness, damaged_witness, unreadable } =
+        look(&fs, &found.paths, datadir.as_deref(), &mut secret::Once::new(&secret), false)?;
     let mut verdict = Verdict::Fine;
     for found in &copies {
         print(out, found);
@@ -82,6 +85,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             "there is no witness in {}: the keyring that it last used is not known",
             datadir.shown()
         ));
+    }
+    if let Some(path) = damaged_witness {
+        out.line(witness::damaged(&path));
     }
     out.document(&json!({ "copies": copies }));
     if args.prometheus {
@@ -120,7 +126,8 @@ fn readable_datadir(fs: &Arc<dyn Fs>, found: &Copies) -> Option<PathBuf> {
     }
 }
 
-/// Looks at the copies, and compares them with each other and with the witness in the data directory.
+/// Looks at the copies, and compares them with each other and with the witness in the data directory. `open`: opens each
+/// of them, even if the options name no secret.
 ///
 /// # Errors
 /// The data directory does not exist, or the secret cannot be read. What is wrong with a copy is in its [`CopyStatus`].
@@ -128,7 +135,8 @@ pub(super) fn look(
     fs: &Arc<dyn Fs>,
     paths: &[PathBuf],
     datadir: Option<&Path>,
-    secret_args: &secret::Args,
+    secret: &mut secret::Once<'_>,
+    open: bool,
 ) -> Result<Looked> {
     if let Some(datadir) = datadir {
         fs.meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
@@ -136,11 +144,12 @@ pub(super) fn look(
     let witness = datadir.map(|datadir| witness_claims(fs, datadir)).transpose()?.flatten();
     let mut copies = Vec::new();
     let mut unreadable = None;
-    let mut secret = secret::Once::new(secret_args);
+    let secret_args = secret.args();
+    let open = open || secret.is_given();
     for path in paths {
-        let found = examine(fs, path, datadir, &mut secret).or_else(|e| {
+        let found = examine(fs, path, datadir, paths, secret, open).or_else(|e| {
             let mut found = CopyStatus::of(path);
-            found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args));
+            found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args) + denied::hint_of(&e));
             match e {
                 // The other copies are still shown.
                 Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {
@@ -154,10 +163,12 @@ pub(super) fn look(
         copies.push(found?);
     }
     compare::all(&mut copies, datadir, secret_args);
-    // A damaged witness claims nothing; it is mentioned with each copy.
-    let is_absent = |datadir: &&Path| witness.is_none() && fs.meta(&datadir.join(WITNESS_NAME)).is_err();
-    let without_witness = datadir.filter(is_absent).map(Path::to_owned);
-    Ok(Looked { copies, witness, without_witness, unreadable })
+    let is_there = |datadir: &&Path| fs.meta(&datadir.join(WITNESS_NAME)).is_ok();
+    // A damaged witness claims nothing.
+    let unknown = datadir.filter(|_| witness.is_none());
+    let damaged_witness = unknown.filter(is_there).map(|datadir| datadir.join(WITNESS_NAME));
+    let without_witness = unknown.filter(|datadir| !is_there(datadir)).map(Path::to_owned);
+    Ok(Looked { copies, witness, without_witness, damaged_witness, unreadable })
 }
 
 /// The same as metrics.
@@ -251,18 +262,22 @@ fn examine(
     fs: &Arc<dyn Fs>,
     path: &Path,
     datadir: Option<&Path>,
+    all: &[PathBuf],
     secret: &mut secret::Once<'_>,
+    open: bool,
 ) -> KeyringResult<CopyStatus> {
+    let secret_args = secret.args();
     let claims = inspect(fs, path)?;
     let witnessed;
     let mut about = describe(&claims.header);
     about.generation = claims.commit.map(|c| c.generation);
     let mut opened = None;
-    let mut fine = !claims.damaged;
+    let mut damage = Vec::new();
     if claims.damaged {
-        about.notes.push("one of the two copies of the header is damaged".to_owned());
+        damage.push("one of the two copies of the header is damaged".to_owned());
+        about.notes.clone_from(&damage);
     }
-    if secret.is_given() {
+    if open {
         let (keyring, notes) = secret.load(fs, path)?;
         witnessed = datadir.map(|datadir| keyring.check_witness(fs, datadir));
         let status = keyring.status();
@@ -270,7 +285,7 @@ fn examine(
         // There may be intact records after the generation that the front names.
         about.generation = Some(status.generation);
         about.keys = Some(status.keys);
-        fine &= !notes.iter().any(keyring_external::format::image::Note::is_damage);
+        damage = notes.iter().filter(|note| note.is_damage()).map(ToString::to_string).collect();
         about.notes = notes.iter().map(ToString::to_string).collect();
         opened = Some(keyring);
     } else if let Some(commit) = &claims.commit {
@@ -283,9 +298,27 @@ fn examine(
     }
     about.unchangeable = FileReplica::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });
-    let mut found = CopyStatus { fine, about: Some(about), content, ..CopyStatus::of(path) };
-    witnessed.map_or(Ok(()), |witnessed| compare_with_witness(&mut found, witnessed, secret.args()))?;
+    let mut found =
+        CopyStatus { fine: damage.is_empty(), about: Some(about), content, ..CopyStatus::of(path) };
+    if !damage.is_empty() {
+        found.fail(Wrong::Damaged, damaged(path, &damage, all, secret_args));
+    }
+    witnessed.map_or(Ok(()), |witnessed| compare_with_witness(&mut found, witnessed, secret_args))?;
     Ok(found)
+}
+
+/// Says that a copy, one of `all`, is damaged but could be read, and what repairs it.
+fn damaged(path: &Path, damage: &[String], all: &[PathBuf], secret: &secret::Args) -> String {
+    let repair = match all.iter().find(|other| *other != path) {
+        Some(other) => format!(
+            "Repair it: keyringctl sync {} --mirror {}{}",
+            other.shown(),
+            path.shown(),
+            secret.option()
+        ),
+        None => "The next change repairs it, such as a new key of the server or keyringctl rekey".to_owned(),
+    };
+    format!("it is damaged but can be used: {}. Check its volume (dmesg). {repair}", damage.join("; "))
 }
 
 fn describe(header: &ClaimedHeader) -> Description {

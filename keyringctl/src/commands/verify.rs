@@ -1,133 +1,118 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `keyringctl verify`: checks every byte of keyring files, and with `--datadir` whether a keyring decrypts a server's files.
+//! `keyringctl verify`: checks every byte of keyring files and compares them, and with `--datadir` whether a keyring decrypts a server's files.
 
 mod datadir;
 mod opened;
 
-use super::missing::explain;
+use super::copies::{self, Copies};
 use super::output::{Output, counted};
+use super::secret;
+use super::status::copy_status::CopyStatus;
+use super::status::{self, Looked};
 use super::verdict::Verdict;
-use super::{apart, secret};
 use crate::error::Result;
 use crate::show::Shown;
-use keyring_external::format::image::Note;
-use keyring_external::keyring::load_with;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use opened::OpenedKeyring;
-use serde::Serialize;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use uuid::Uuid;
 
-/// Check every byte of keyring files; with --datadir, check that a keyring decrypts every encrypted file of a server
+/// Check every byte of keyring files, and compare them; with --datadir, check that a keyring decrypts every encrypted
+/// file of a server
+///
+/// All files should be copies of one keyring in the same state. The output says which copy is behind, and which ones have
+/// diverged.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
+        keyringctl verify\n  \
         keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret\n  \
-        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret --datadir /backup/mysql")]
+        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret --datadir /backup/mysql\n\n\
+        Exit codes: 0 all copies are intact and in the same state, 1 they are not, 2 usage or I/O error.")]
 pub(super) struct Args {
-    /// Keyring files
-    #[arg(required = true)]
+    /// Keyring files, the copies of one keyring [default: all copies of the server on this host, and its unlock source].
+    /// With --datadir, no other copies are added to those that are named
+    #[arg(value_name = "KEYRING")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     secret: secret::Args,
     #[command(flatten)]
-    server: datadir::Args,
-}
-
-/// The result for one file.
-#[derive(Serialize)]
-struct Checked {
-    #[serde(serialize_with = "crate::show::path")]
-    path: PathBuf,
-    fine: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    generation: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys: Option<usize>,
-    notes: Vec<String>,
+    files: datadir::Args,
+    #[command(flatten)]
+    server: copies::ServerArgs,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let mut verdict = Verdict::Fine;
-    let mut all = Vec::new();
-    let mut newest: Option<OpenedKeyring> = None;
-    let mut secret = secret::Once::new(&args.secret);
-    for (i, path) in args.paths.iter().enumerate() {
-        let (mut checked, opened) = check(&fs, path, args, &mut secret)?;
-        if let (true, Some(e)) = (checked.fine, apart::same_as_earlier(&args.paths, i)) {
-            (checked.fine, checked.error) = (false, Some(e.to_string()));
-        }
-        if !args.server.datadir.is_empty() {
-            newest = OpenedKeyring::newest(newest, opened)?;
-        }
-        let head = if checked.fine { "OK      " } else { "FAILED  " };
-        match (&checked.error, checked.id, checked.generation, checked.keys) {
-            (None, Some(id), Some(generation), Some(keys)) => out.line(format_args!(
-                "{head} {}: keyring {id}, generation {generation}, {}, {}",
-                path.shown(),
-                counted(keys, "key"),
-                if checked.fine { "every byte authenticated" } else { "all of them intact, but" }
-            )),
-            (error, ..) => {
-                out.line(format_args!("{head} {}: {}", path.shown(), error.as_deref().unwrap_or_default()))
-            }
-        }
-        for note in &checked.notes {
-            out.line(format_args!("         note: {note}"));
-        }
-        verdict = verdict.and(if checked.fine { Verdict::Fine } else { Verdict::NotFine });
-        all.push(checked);
+    // The question is what the named copies decrypt.
+    let as_named = !args.paths.is_empty() && !args.files.datadir.is_empty();
+    let found = match as_named {
+        true => Copies::named(&args.paths, &args.secret),
+        false => args.server.find_all(&args.paths, None, &args.secret)?,
+    };
+    let mut secret = secret::Once::new(&found.secret);
+    let Looked { copies, unreadable, .. } = status::look(&fs, &found.paths, None, &mut secret, true)?;
+    copies.iter().for_each(|copy| print(copy, out));
+    if copies.len() > 1 {
+        out.line(together(&copies));
     }
-    if args.server.datadir.is_empty() {
-        out.document(&json!({ "keyrings": all }));
+    let fine = copies.iter().all(|copy| copy.fine);
+    let verdict = if fine { Verdict::Fine } else { Verdict::NotFine };
+    if let Some(e) = unreadable {
+        out.document(&json!({ "keyrings": copies }));
+        return Err(e.into());
+    }
+    if args.files.datadir.is_empty() {
+        out.document(&json!({ "keyrings": copies }));
         return Ok(verdict);
     }
-    datadir::run(&args.server, &fs, newest, &json!(all), out).map(|of_files| verdict.and(of_files))
+    let document = json!(copies);
+    let newest = newest(copies, &mut secret)?;
+    datadir::run(&args.files, &fs, newest, &document, out).map(|of_files| verdict.and(of_files))
 }
 
-fn check(
-    fs: &Arc<dyn Fs>,
-    path: &Path,
-    args: &Args,
-    secret: &mut secret::Once<'_>,
-) -> Result<(Checked, Option<OpenedKeyring>)> {
-    let mut checked = Checked {
-        path: path.to_owned(),
-        fine: false,
-        error: None,
-        id: None,
-        generation: None,
-        keys: None,
-        notes: Vec::new(),
-    };
-    let mut kept = None;
-    let source_name = args.secret.name();
-    let loaded = load_with(fs, path, &source_name, || {
-        let read = secret.read(path)?;
-        kept = Some(args.secret.read_again(&read)?);
-        Ok(read)
-    });
-    match loaded {
-        Ok((keyring, notes)) => {
-            let status = keyring.status();
-            // Bytes left by an interrupted write are normal after a power failure.
-            checked.fine = !notes.iter().any(Note::is_damage);
-            checked.id = Some(status.id);
-            checked.generation = Some(status.generation);
-            checked.keys = Some(status.keys);
-            checked.notes = notes.iter().map(ToString::to_string).collect();
-            let path = path.to_owned();
-            return Ok((checked, kept.map(|secret| OpenedKeyring { path, keyring, secret, source_name })));
-        }
-        Err(e) if e.refusal().is_some() => checked.error = Some(explain(&e, path, &args.paths, &args.secret)),
-        Err(e) => return Err(e.into()),
+fn print(copy: &CopyStatus, out: &mut Output) {
+    let path = copy.path.shown();
+    let about = copy.about.as_ref();
+    match (&copy.error, about.and_then(|about| Some((about, about.generation?, about.keys?)))) {
+        (None, Some((about, generation, keys))) => out.line(format_args!(
+            "OK       {path}: keyring {}, generation {generation}, {}, every byte authenticated",
+            about.id,
+            counted(keys, "key")
+        )),
+        (error, _) => out.line(format_args!("FAILED   {path}: {}", error.as_deref().unwrap_or_default())),
     }
-    Ok((checked, None))
+    // What is damaged is in the error.
+    let is_new = |note: &&String| copy.error.as_ref().is_none_or(|error| !error.contains(note.as_str()));
+    for note in about.iter().flat_map(|about| &about.notes).filter(is_new) {
+        out.line(format_args!("         note: {note}"));
+    }
+}
+
+/// How the copies compare.
+fn together(copies: &[CopyStatus]) -> String {
+    let all = copies.len();
+    let fine = copies.iter().filter(|copy| copy.fine).count();
+    match copies.iter().find_map(|copy| copy.about.as_ref().filter(|_| copy.fine)) {
+        Some(about) if fine == all => format!(
+            "OK       {all} copies in the same state: generation {}, {}, {}",
+            about.generation.unwrap_or_default(),
+            counted(about.keys.unwrap_or_default(), "key"),
+            counted(about.slots.len(), "unlock slot")
+        ),
+        _ => format!("FAILED   {fine} of {all} copies are intact and in the newest state: see above"),
+    }
+}
+
+/// The newest of the copies that were opened.
+fn newest(copies: Vec<CopyStatus>, secret: &mut secret::Once<'_>) -> Result<Option<OpenedKeyring>> {
+    let mut newest = None;
+    for copy in copies {
+        let Some(keyring) = copy.content.and_then(|content| content.keyring) else { continue };
+        let (path, source_name) = (copy.path, secret.args().name());
+        let secret = secret.read(&path)?;
+        newest = OpenedKeyring::newest(newest, Some(OpenedKeyring { path, keyring, secret, source_name }))?;
+    }
+    Ok(newest)
 }

@@ -2,9 +2,10 @@
 //! `keyringctl witness`: shows which keyring a data directory last used, or accepts another one.
 
 use super::consent::{Consent, Decision, Effect, Plan};
+use super::copies::{self, Copies};
 use super::output::{Output, counted, stderr_report};
-use super::secret;
 use super::verdict::Verdict;
+use super::{secret, site};
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use crate::tablespace::{self, DataFileKind, Depth, FileReport, FileState};
@@ -33,19 +34,25 @@ pub(super) struct Args {
 enum Command {
     /// Show which keyring and generation this data directory last used
     Show {
-        /// The server's data directory
+        /// The server's data directory [default: that of the server on this host]
         #[arg(long, value_name = "DIR")]
-        datadir: PathBuf,
+        datadir: Option<PathBuf>,
+        #[command(flatten)]
+        site: site::Parts,
     },
     /// Accept this keyring for the data directory, although it is older than the last one or a different one
-    #[command(after_help = "The server must be stopped. Example:\n  \
+    #[command(after_help = "The server must be stopped. Examples:\n  \
+        keyringctl witness accept\n  \
         keyringctl witness accept /mnt/keyring/keys/main.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring.secret")]
     Accept {
-        /// Keyring file
-        path: PathBuf,
-        /// The server's data directory
+        /// Keyring file [default: all copies of the server on this host, and its unlock source]
+        #[arg(value_name = "KEYRING")]
+        path: Option<PathBuf>,
+        /// The server's data directory [default: that of the server on this host]
         #[arg(long, value_name = "DIR")]
-        datadir: PathBuf,
+        datadir: Option<PathBuf>,
+        #[command(flatten)]
+        site: site::Parts,
         #[command(flatten)]
         secret: secret::Args,
         /// Accept it even though files in the data directory need keys that it does not have: they stay unreadable
@@ -59,7 +66,8 @@ enum Command {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     match &args.command {
-        Command::Show { datadir } => {
+        Command::Show { datadir, site } => {
+            let datadir = &copies::datadir(datadir.as_deref(), site)?;
             let seen = witness_claims(&fs, datadir)?;
             match &seen {
                 Some(w) => out.line(format_args!(
@@ -69,11 +77,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     w.generation
                 )),
                 None => out.line(match unreadable(datadir) {
-                    Some(path) => format!(
-                        "{} is damaged or not a witness: it is not known which keyring the data directory last used. The \
-                         server logs a warning when it starts, and replaces the file when it uses the keyring",
-                        path.shown()
-                    ),
+                    Some(path) => damaged(&path),
                     None => format!(
                         "there is no witness in {}: the keyring that it last used is not known",
                         datadir.shown()
@@ -83,10 +87,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             out.document(&json!({ "datadir": datadir.exact(), "witness": seen.map(|w| json!({ "id": w.id, "generation": w.generation })) }));
             Ok(if seen.is_some() { Verdict::Fine } else { Verdict::NotFine })
         }
-        Command::Accept { path, datadir, secret, accept_missing_keys, consent } => {
+        Command::Accept { path, datadir, site, secret, accept_missing_keys, consent } => {
+            let datadir = &copies::datadir(datadir.as_deref(), site)?;
             refuse_while_in_use(datadir)?;
             let seen = witness_claims(&fs, datadir)?;
-            let (mut keyring, _) = secret.load(&fs, path)?;
+            // A copy that is named is meant as it is, whatever other copies hold.
+            let copies = match path {
+                Some(path) => Copies::named(std::slice::from_ref(path), secret),
+                None => copies::of_server(site, Some(datadir), secret)?,
+            };
+            let (mut keyring, _) = copies.load(&fs)?;
             let status = keyring.status();
             let needs = Needs::new(datadir, &keyring)?;
             let this = format!(
@@ -116,10 +126,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                      add --accept-missing-keys",
                     datadir.shown(),
                     counted(needs.missing.len(), "key"),
-                    path.shown(),
+                    copies.first().shown(),
                     them(needs.missing.len()),
                     datadir.shown(),
-                    secret.option(),
+                    copies.secret.option(),
                     them(needs.missing.len()),
                 )));
             }
@@ -241,6 +251,15 @@ impl Needs {
         plan.detail("not_checked", json!(exact_paths(&paths)));
         plan.detail("missing", missing.collect());
     }
+}
+
+/// Says that the witness at this path is damaged.
+pub(super) fn damaged(path: &Path) -> String {
+    format!(
+        "{} is damaged or not a witness: it is not known which keyring the data directory last used. The server logs a \
+         warning when it starts, and replaces the file when it uses the keyring",
+        path.shown()
+    )
 }
 
 /// The path of the witness, if it exists. Called when it cannot be read as one.

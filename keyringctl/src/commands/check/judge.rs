@@ -40,6 +40,8 @@ pub(super) struct Found<'a> {
     pub copies: &'a [CopyStatus],
     /// The data directory that was named, if there is no witness in it.
     pub without_witness: Option<&'a Path>,
+    /// The witness in it, if that is damaged.
+    pub damaged_witness: Option<&'a Path>,
 }
 
 /// Judges all that was found. `problems` are known already.
@@ -72,12 +74,20 @@ pub(super) fn line(
         Some(Err(e)) => problems.push(no_answer(e)),
         None => {}
     }
-    if let Some(Found { copies, without_witness }) = found {
+    if let Some(Found { copies, without_witness, damaged_witness }) = found {
         // A server that is told to store no new key may have its volumes mounted read-only.
         let stores = limits.stores
             && !matches!(server, Some(Ok(KeyringFigures::Ours(server))) if server.state == "READ_ONLY");
         said.push(of_copies(copies, stores, limits, &mut problems, &mut figures));
         problems.extend(without_witness.map(|datadir| no_witness(datadir, stores)));
+        problems.extend(damaged_witness.map(|path| {
+            let text = format!(
+                "the witness {} is damaged: an older keyring would not be noticed. Check its disk; a server that uses the \
+                 keyring replaces it",
+                path.shown()
+            );
+            Problem { level: Level::Warning, text }
+        }));
     }
     let identity = copies.and_then(identity);
     problems.sort_by_key(|problem| std::cmp::Reverse(problem.level));
@@ -107,7 +117,8 @@ fn of_copies(
             Some(Wrong::NoPermission) => Level::Unknown,
             // A server stores no new key, or must not be started with this.
             Some(Wrong::Diverged | Wrong::AnotherKeyring) => Level::Critical,
-            Some(Wrong::OtherSecret | Wrong::Unusable | Wrong::Behind | Wrong::SameFile) | None => too_few,
+            Some(Wrong::OtherSecret | Wrong::Unusable | Wrong::Damaged | Wrong::Behind | Wrong::SameFile)
+            | None => too_few,
         };
         problems.push(Problem { level, text: format!("{}: {}", copy.path.shown(), what(copy)) });
     }

@@ -80,7 +80,7 @@ pub(super) fn warn_unchecked(why: &str) {
 pub(in crate::commands) fn find(args: &site::Args) -> Result<Server> {
     let site = args.look()?;
     if let Some(why) = &site.option_error {
-        let hint = if site.option_denied { denied::hint() } else { String::new() };
+        let hint = if site.option_denied { denied::hint() } else { "" };
         return Ok(Server::Unclear(format!("{why}{hint}")));
     }
     let mut found = Findings::default();

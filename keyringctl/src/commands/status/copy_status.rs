@@ -33,8 +33,10 @@ pub(in crate::commands) enum Wrong {
     NoPermission,
     /// The secret does not unlock it, so that only its front is known.
     OtherSecret,
-    /// It is missing, cannot be reached, or is damaged.
+    /// It is missing, cannot be reached, or is damaged so that it cannot be read.
     Unusable,
+    /// A part of it is damaged of which it has another one.
+    Damaged,
     /// It holds an earlier state, or one that is perhaps only an earlier one.
     Behind,
     /// It holds keys that another copy, or the data directory, was not used with.

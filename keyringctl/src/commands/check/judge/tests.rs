@@ -45,7 +45,7 @@ fn figures(state: &str, copies: (u32, u32)) -> Figures {
 }
 
 fn only(copies: &[CopyStatus]) -> Option<Found<'_>> {
-    Some(Found { copies, without_witness: None })
+    Some(Found { copies, without_witness: None, damaged_witness: None })
 }
 
 const LIMITS: Limits = Limits { min_copies: 1, max_failures: None, stores: true };
@@ -58,6 +58,16 @@ fn of_copies(copies: &[CopyStatus], limits: &Limits) -> (Level, String) {
 fn of_server(server: Result<KeyringFigures>, limits: &Limits) -> (Level, String) {
     let line = line(None, Some(&server), limits, Vec::new());
     (line.level, line.to_string())
+}
+
+#[test]
+fn a_damaged_witness_is_a_warning() {
+    let copies = [good("/a/k")];
+    let damaged_witness = Some(Path::new("/data/keyring_external.witness"));
+    let found = Some(Found { copies: &copies, without_witness: None, damaged_witness });
+    let line = line(found, None, &LIMITS, Vec::new());
+    assert_eq!(line.level, Level::Warning);
+    assert!(line.text.contains("/data/keyring_external.witness is damaged"), "{}", line.text);
 }
 
 #[test]
@@ -92,7 +102,8 @@ fn fewer_copies_than_demanded_are_critical_even_if_all_are_good() {
 fn a_data_directory_without_a_witness_is_no_comparison() {
     let found = |server: Option<&str>, stores| {
         let copies = [good("/a/k")];
-        let found = Some(Found { copies: &copies, without_witness: Some(Path::new("/tmp")) });
+        let found =
+            Some(Found { copies: &copies, without_witness: Some(Path::new("/tmp")), damaged_witness: None });
         let server = server.map(|state| Ok(KeyringFigures::Ours(figures(state, (1, 1)))));
         let line = line(found, server.as_ref(), &Limits { stores, ..LIMITS }, Vec::new());
         assert!(line.text.contains("there is no witness in /tmp"), "{}", line.text);
