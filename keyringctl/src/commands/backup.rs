@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl backup`: makes a verified copy of a keyring file.
 
-use super::copies::{self, Purpose};
+use super::copies::{self, Copies, Purpose};
 use super::output::{Output, counted, hex, stderr_report};
 use super::verdict::Verdict;
 use super::{missing, secret};
 use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
-use keyring_external::keyring::{Keyring, load_all, load_with};
+use keyring_external::keyring::{Keyring, Status, load_all, load_with};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::{CHANGE_WAIT, FRONT_LEN, FileReplica};
+use keyring_external::store::vacancy::Vacancy;
 use keyring_external::store::volume;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -46,77 +47,122 @@ pub(super) struct Args {
 const TRIES: usize = 5;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let (path, destination) = copies::split_last(&args.files);
     let copies = args.others.find(path.as_ref(), &args.secret, Purpose::Read)?;
-    let destination = Path::new(destination);
-    let cannot_create =
-        |e: KeyringError| missing::cannot_create(e, Some(copies.first()), "this command again");
-    let vacancy = FileReplica::new(Arc::clone(&fs), destination).vacancy().map_err(cannot_create)?;
-    volume::check_directory(fs.as_ref(), destination).map_err(cannot_create)?;
-    let secret = copies.secret.read(copies.first())?;
-    let name = copies.secret.name();
-    let again = || copies.secret.read_again(&secret);
-    let path = if copies.paths.len() > 1 {
-        newest(&load_all(&fs, &copies.paths, 1, &name, again, stderr_report)?.0, copies.first())
-    } else {
-        copies.first().to_owned()
-    };
-    let open = |path: &Path| load_with(&fs, path, &name, || copies.secret.read_again(&secret));
-    let (source, notes) = open(&path)?;
-    let mut tries = 0;
-    let (made, sha256) = loop {
-        tries += 1;
-        let bytes = read(&fs, &path)?;
-        let file = vacancy.create(&bytes)?;
-        // Report only what is read back from the backup.
-        let made = open(destination).and_then(|(made, _)| {
-            let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
-            let written = read(&fs, destination)?;
-            let changed = || {
-                Refusal::Changed {
-                    path: destination.to_owned(),
-                    detail: "its content is not what was written".to_owned(),
-                }
-                .into()
-            };
-            (fits && written == bytes).then_some((made, Sha256::digest(&written))).ok_or_else(changed)
-        });
-        match made {
-            Ok(done) => break done,
-            Err(e) => {
-                // The server may have written to the keyring while it was read.
-                file.remove();
-                if tries == TRIES {
-                    return Err(e.into());
+    let made = Backup::new(copies, Path::new(destination))?.make()?;
+    made.print(out);
+    out.document(&made.document());
+    Ok(Verdict::Fine)
+}
+
+/// A backup that can be made: nothing is in its place, and its directory is fit for it.
+pub(super) struct Backup {
+    fs: Arc<dyn Fs>,
+    copies: Copies,
+    destination: PathBuf,
+    vacancy: Vacancy,
+}
+
+/// A backup that was made, and read back.
+pub(super) struct MadeBackup {
+    path: PathBuf,
+    pub destination: PathBuf,
+    /// What the backup holds.
+    pub status: Status,
+    sha256: String,
+    notes: Vec<String>,
+}
+
+impl Backup {
+    /// Checks that nothing is at `destination`, and its directory. Changes nothing.
+    pub(super) fn new(copies: Copies, destination: &Path) -> Result<Backup> {
+        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let cannot_create =
+            |e: KeyringError| missing::cannot_create(e, Some(copies.first()), "this command again");
+        let vacancy = FileReplica::new(Arc::clone(&fs), destination).vacancy().map_err(cannot_create)?;
+        volume::check_directory(fs.as_ref(), destination).map_err(cannot_create)?;
+        Ok(Backup { fs, copies, destination: destination.to_owned(), vacancy })
+    }
+
+    /// Copies the newest intact copy, and reads the backup back.
+    pub(super) fn make(self) -> Result<MadeBackup> {
+        let Backup { fs, copies, destination, vacancy } = self;
+        let secret = copies.secret.read(copies.first())?;
+        let name = copies.secret.name();
+        let again = || copies.secret.read_again(&secret);
+        let path = if copies.paths.len() > 1 {
+            newest(&load_all(&fs, &copies.paths, 1, &name, again, stderr_report)?.0, copies.first())
+        } else {
+            copies.first().to_owned()
+        };
+        let open = |path: &Path| load_with(&fs, path, &name, || copies.secret.read_again(&secret));
+        let (source, notes) = open(&path)?;
+        let mut tries = 0;
+        let (made, sha256) = loop {
+            tries += 1;
+            let bytes = read(&fs, &path)?;
+            let file = vacancy.create(&bytes)?;
+            // Report only what is read back from the backup.
+            let made = open(&destination).and_then(|(made, _)| {
+                let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
+                let written = read(&fs, &destination)?;
+                let changed = || {
+                    Refusal::Changed {
+                        path: destination.clone(),
+                        detail: "its content is not what was written".to_owned(),
+                    }
+                    .into()
+                };
+                (fits && written == bytes).then_some((made, Sha256::digest(&written))).ok_or_else(changed)
+            });
+            match made {
+                Ok(done) => break done,
+                Err(e) => {
+                    // The server may have written to the keyring while it was read.
+                    file.remove();
+                    if tries == TRIES {
+                        return Err(e.into());
+                    }
                 }
             }
-        }
-    };
-    let status = made.status();
-    let sha256 = hex(&sha256);
-    out.line(format_args!(
-        "Copied {} to {}: keyring {}, generation {}, {}, every byte authenticated",
-        path.shown(),
-        destination.shown(),
-        status.id,
-        status.generation,
-        counted(status.keys, "key")
-    ));
-    out.field("sha256", &sha256);
-    for note in &notes {
-        out.line(format_args!("  note: {note}"));
+        };
+        Ok(MadeBackup {
+            path,
+            destination,
+            status: made.status(),
+            sha256: hex(&sha256),
+            notes: notes.iter().map(ToString::to_string).collect(),
+        })
     }
-    out.document(&json!({
-        "path": path.exact(),
-        "destination": destination.exact(),
-        "id": status.id,
-        "generation": status.generation,
-        "keys": status.keys,
-        "sha256": sha256,
-        "notes": notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    }));
-    Ok(Verdict::Fine)
+}
+
+impl MadeBackup {
+    pub(super) fn print(&self, out: &mut Output) {
+        out.line(format_args!(
+            "Copied {} to {}: keyring {}, generation {}, {}, every byte authenticated",
+            self.path.shown(),
+            self.destination.shown(),
+            self.status.id,
+            self.status.generation,
+            counted(self.status.keys, "key")
+        ));
+        out.field("sha256", &self.sha256);
+        for note in &self.notes {
+            out.line(format_args!("  note: {note}"));
+        }
+    }
+
+    pub(super) fn document(&self) -> Value {
+        json!({
+            "path": self.path.exact(),
+            "destination": self.destination.exact(),
+            "id": self.status.id,
+            "generation": self.status.generation,
+            "keys": self.status.keys,
+            "sha256": self.sha256,
+            "notes": self.notes,
+        })
+    }
 }
 
 /// The first of the copies that holds the newest state.

@@ -153,6 +153,38 @@ fn every_command_in_a_document_exists() {
     check(&["packaging/monitoring"], &["yml", "json", "service"], 9);
 }
 
+/// What a unit runs is parsed as systemd passes it: without a terminal, so with `--yes` if the command asks.
+#[test]
+fn every_command_of_a_unit_in_a_document_parses_and_asks_nothing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package of the workspace");
+    let mut found = Vec::new();
+    files(&root.join("docs"), &["md"], &mut found);
+    files(&root.join("packaging"), &["service"], &mut found);
+    let mut units = 0;
+    for file in found {
+        let text = fs::read_to_string(&file).unwrap();
+        let starts = text.lines().filter_map(|line| line.trim().strip_prefix("ExecStart="));
+        for start in starts.filter(|start| start.contains("keyringctl ")) {
+            units += 1;
+            let (_, arguments) = start.split_once("keyringctl").unwrap();
+            // Words of the environment file, and paths of the unit.
+            let words = arguments.split_whitespace().filter(|word| *word != "$CONNECTION").map(|word| {
+                if word.contains("UNLOCK") { "file:/secret".to_owned() } else { word.to_owned() }
+            });
+            let words: Vec<_> = ["keyringctl".to_owned()].into_iter().chain(words).collect();
+            let parsed = Cli::command().try_get_matches_from(&words);
+            assert!(parsed.is_ok(), "{}: {start}: {}", file.display(), parsed.unwrap_err());
+            let program = Cli::command();
+            let (command, _) = find(&program, &words[1..]);
+            let asks = ["dry-run", "yes"]
+                .iter()
+                .all(|long| command.get_arguments().any(|arg| arg.get_long() == Some(long)));
+            assert!(!asks || words.contains(&"--yes".to_owned()), "{}: {start} asks", file.display());
+        }
+    }
+    assert!(units >= 4, "{units} units were found");
+}
+
 #[test]
 fn a_command_that_does_not_exist_is_found() {
     let program = Cli::command();

@@ -20,6 +20,7 @@ mod replication;
 mod required;
 mod rewrite;
 mod rotate;
+mod rotate_backup;
 mod scratch;
 mod selection;
 mod settings;

@@ -5,18 +5,30 @@
 
 use super::plan::keyring_line;
 use super::replication::Replication;
+use super::rotate_backup::{self, Prepared};
 use super::{required, server};
 use crate::commands::command_line::command_line;
+use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result, ServerError};
 use crate::server::{Role, ServerKeyring, Session};
+use crate::show::Shown;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// The name of their master key in the output.
+const BINARY_LOGS: &str = "the binary logs";
+
 /// Create new master keys: InnoDB's, and the one of the binary logs if they are encrypted
+///
+/// InnoDB's old master keys stay in the keyring. The server removes the old master key of the binary logs: copies of
+/// binary logs that were made before can then be read only with a backup of the keyring from before. --backup makes one.
 #[derive(clap::Args)]
-#[command(after_help = "Example: keyringctl encrypt rotate")]
+#[command(after_help = "Examples:\n  \
+    keyringctl encrypt rotate --backup /mnt/safe/keys\n  \
+    keyringctl encrypt rotate --backup /mnt/safe/keys/before-rotation.keyring --yes")]
 pub(super) struct Args {
     /// Rotate only InnoDB's master key
     #[arg(long, conflicts_with = "only_binary_logs")]
@@ -24,6 +36,10 @@ pub(super) struct Args {
     /// Rotate only the master key of the binary logs
     #[arg(long)]
     only_binary_logs: bool,
+    #[command(flatten)]
+    backup: rotate_backup::Args,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     replication: Replication,
     #[command(flatten)]
@@ -33,6 +49,9 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct RotateReport {
     rotated: Vec<&'static str>,
+    /// The backup that was made before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup: Option<Value>,
     before: ServerKeyring,
     after: ServerKeyring,
 }
@@ -47,19 +66,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         )));
     }
     let binary_logs = !args.only_innodb && is_on(&mut session, "binlog_encryption")?;
-    required::to_rotate(&mut session, !args.only_binary_logs, binary_logs)?;
+    let innodb = !args.only_binary_logs;
+    required::to_rotate(&mut session, innodb, binary_logs)?;
     // The statement for the binary logs' master key is allowed on a read-only server, and never replicated.
-    if !args.only_binary_logs {
-        let role = Role::query(&mut session)?;
-        args.replication.check(&role, &command_line())?;
-        args.replication.prepare(&mut session, &role)?;
-        args.replication.notes(&role).into_iter().for_each(|note| out.line(note));
+    let role = if args.only_binary_logs { None } else { Some(Role::query(&mut session)?) };
+    if let Some(role) = &role {
+        args.replication.check(role, &command_line())?;
+    }
+    let backup = args.backup.prepare(&before, &mut session)?;
+    if args.consent.ask(&plan(innodb, binary_logs, backup.as_ref()), out)? == Decision::DryRun {
+        return Ok(Verdict::Fine);
+    }
+    let backup = backup.map(Prepared::make).transpose()?;
+    if let Some(made) = &backup {
+        made.print(out);
+    }
+    if let Some(role) = &role {
+        args.replication.prepare(&mut session, role)?;
+        args.replication.notes(role).into_iter().for_each(|note| out.line(note));
     }
     let mut rotated = Vec::new();
     let mut failed = false;
-    for (name, keyword, wanted) in
-        [("InnoDB", "INNODB", !args.only_binary_logs), ("the binary logs", "BINLOG", binary_logs)]
-    {
+    for (name, keyword, wanted) in [("InnoDB", "INNODB", innodb), (BINARY_LOGS, "BINLOG", binary_logs)] {
         if wanted {
             let before = master_keys(&mut session)?;
             session.run(&format!("ALTER INSTANCE ROTATE {keyword} MASTER KEY"))?;
@@ -86,12 +114,52 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     out.line(
         "Next: back up the keyring. InnoDB's old master keys stay in it, because old backups of the database need them.",
     );
-    out.line(
-        "The server removes the old master key of the binary logs: earlier copies of binary logs need an earlier backup of the keyring.",
-    );
+    if rotated.contains(&BINARY_LOGS) {
+        let which = match &backup {
+            Some(made) => format!("the backup {}", made.destination.shown()),
+            None => "a backup of the keyring from before".to_owned(),
+        };
+        out.line(format_args!(
+            "Copies of binary logs that were made before need {which}: keep it as long as those copies."
+        ));
+    }
     let fine = after.state == "ATTACHED" && !rotated.is_empty() && !failed;
-    out.document(&RotateReport { rotated, before, after });
+    let backup = backup.map(|made| made.document());
+    out.document(&RotateReport { rotated, backup, before, after });
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// What the rotation changes.
+fn plan(innodb: bool, binary_logs: bool, backup: Option<&Prepared>) -> Plan {
+    let mut plan = Plan::new("Rotate?");
+    if let Some(backup) = backup {
+        let path = backup.destination.shown();
+        plan.effect(Effect::new(path, "does not exist", "backup of the keyring as it is now"));
+    }
+    if innodb {
+        plan.effect(Effect::new(
+            "master key of InnoDB",
+            "in use",
+            "a new one; the old one stays in the keyring",
+        ));
+    }
+    if binary_logs {
+        plan.effect(Effect::new(
+            "master key of the binary logs",
+            "in use",
+            "a new one; the server removes the old one from the keyring",
+        ));
+        plan.note(
+            "The server encrypts the keys of its own binary logs anew. Copies of them that were made before, as in backups, \
+             need the keyring as it is now.",
+        );
+        if backup.is_none() {
+            plan.note(
+                "Make sure that you have a backup of the keyring from today, or add --backup FILE, which makes one first.",
+            );
+        }
+    }
+    plan
 }
 
 /// The names of the keys in the keyring, as the server tells them. `None`: this account may not see them, or the server does

@@ -178,7 +178,7 @@ pub fn no_errant_transactions_on_a_replica() {
     assert_eq!(keys(), before);
     follow(&replica, &refused);
     assert_eq!(keys(), before + 1);
-    let rotated = encrypt(&host, &["rotate", "--only-binary-logs"]);
+    let rotated = encrypt(&host, &["rotate", "--only-binary-logs", "--yes"]);
     assert!(rotated.status.success(), "{}", told(&rotated));
     checked("after rotate");
 
@@ -276,9 +276,9 @@ pub fn a_source_asks_what_its_replicas_get() {
 
     let keys = || keyrings[1].ids("INNODBKey-").len();
     let before = keys();
-    let rotated = encrypt(&host, &["rotate", "--only-innodb", "--skip-binary-log"]);
+    let rotated = encrypt(&host, &["rotate", "--only-innodb", "--skip-binary-log", "--yes"]);
     assert!(rotated.status.success(), "{}", told(&rotated));
-    let rotated = encrypt(&host, &["rotate", "--only-innodb", "--replicate"]);
+    let rotated = encrypt(&host, &["rotate", "--only-innodb", "--replicate", "--yes"]);
     assert!(rotated.status.success(), "{}", told(&rotated));
     is_up_to_date(&replica, &source);
     assert_eq!(keys(), before + 1);

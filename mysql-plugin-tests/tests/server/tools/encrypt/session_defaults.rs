@@ -267,7 +267,7 @@ pub fn hostile_session_defaults() {
     assert!(output.status.success() && empty("failed") && empty("left"), "{}", told(&output));
     assert_eq!(definition(&mut writer), format!("{shown} ENCRYPTION='Y'"));
     assert_eq!(contents(&mut writer), rows, "the copy changed values");
-    let output = command(&host, &["rotate"]).output().unwrap();
+    let output = command(&host, &["rotate", "--yes"]).output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
     sane.query_drop(format!("SET GLOBAL {ENGINE} = DEFAULT")).unwrap();
     let with_hostile = answers(&host);

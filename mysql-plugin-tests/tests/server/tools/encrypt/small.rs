@@ -131,14 +131,18 @@ pub fn and_back() {
     let verify_undo = || encrypt(&host, &["verify", "--undo"]).status.code();
     for (args, code) in
         // The binary logs have no master key yet.
-        [(&["rotate", "--only-binary-logs"][..], 1), (&["apply"], 0), (&["rotate"], 0)]
+        [
+            (&["rotate", "--only-binary-logs", "--yes"][..], 1),
+            (&["apply"], 0),
+            (&["rotate", "--yes"], 0),
+        ]
     {
         let output = encrypt(&host, args);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
     }
     let keys = || (keyring.ids("INNODBKey-"), keyring.ids("MySQLReplicationKey_"));
     let before = keys();
-    let output = encrypt(&host, &["rotate", "--only-innodb"]);
+    let output = encrypt(&host, &["rotate", "--only-innodb", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     let after = keys();
     assert_eq!((after.0.len(), &after.1), (before.0.len() + 1, &before.1), "{}", told(&output));

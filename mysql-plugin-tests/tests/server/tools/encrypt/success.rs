@@ -61,7 +61,7 @@ pub fn is_a_state() {
     // A new master key is there.
     let ids = || (keyring.ids("INNODBKey-"), keyring.ids("MySQLReplicationKey_"));
     let before = ids();
-    let (code, report) = encrypt_json(&host, &["rotate"]);
+    let (code, report) = encrypt_json(&host, &["rotate", "--yes"]);
     let after = ids();
     assert_eq!((code, report["rotated"].as_array().unwrap().len()), (0, 2), "{report:#}");
     assert!(after.0.iter().any(|id| !before.0.contains(id)), "{before:?}, {after:?}");
