@@ -52,6 +52,11 @@ pub fn is_hidden(c: char) -> bool {
     ignorable || pair.escape_debug().nth(2).is_some()
 }
 
+/// A number with a noun, which gets an s unless the number is 1.
+pub fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A name from outside, such as a path, or the name of a table.
 pub trait Shown {
     /// The bytes of the name.

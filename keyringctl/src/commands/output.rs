@@ -5,6 +5,7 @@ mod table;
 
 use super::denied;
 use crate::error::Error;
+pub(super) use crate::show::counted;
 use crate::show::{is_hidden, visible, warn};
 use crate::terminal::{Color, Screen};
 use keyring_external::keyring::Severity;
@@ -272,12 +273,6 @@ pub(super) fn time(seconds: u64) -> String {
         _ => format!("{seconds} s after 1970"),
     }
 }
-
-/// A number with a noun, which gets an s unless the number is 1.
-pub(super) fn counted(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
 /// Bytes as hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()

@@ -27,8 +27,8 @@ mod session_state;
 pub use arguments::from_arguments;
 pub use codes::{LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX};
 pub use coverage::{
-    DataPlace, Obstacle, PlaceKind, PlaceState, PlaceSum, Remedy, SettingsTally, Tally, coverage,
-    empty_log_table, stores_nothing, to_innodb,
+    DataPlace, DoublewritePages, Obstacle, PlaceKind, PlaceState, PlaceSum, Remedy, SettingsTally, Tally,
+    coverage, empty_log_table, place_of, stores_nothing, to_innodb,
 };
 pub use creations::{Creations, StoredProgram};
 pub use datadir_access::DatadirAccess;

@@ -3,7 +3,7 @@
 //! or encrypted with the tablespace's key. They remain until other pages overwrite them.
 
 use super::bytes::be32;
-use super::file_report::{DataFileKind, FileState};
+use super::file_report::{DataFileKind, FileState, FormCounts};
 use super::geometry::{DEFAULT_PAGE, Geometry, MAX_PAGE};
 use super::info::SpaceKey;
 use super::page::{self, NUMBER, PageForm, Proof, SPACE};
@@ -85,10 +85,7 @@ pub(super) fn judge(
                 first.get_or_insert(u64::from(number));
             }
             PageForm::Encrypted => other += 1,
-            // Page 0, the system tablespace and temporary tablespaces are never encrypted.
-            PageForm::Clear if number > 0 && space > 0 && (space < TEMPORARY || UNDO.contains(&space)) => {
-                clear += 1
-            }
+            PageForm::Clear if can_be_encrypted(number, space) => clear += 1,
             PageForm::Clear | PageForm::Empty => {}
         }
     })?;
@@ -115,6 +112,27 @@ pub(super) fn judge(
         ));
     }
     Ok(verdict)
+}
+
+/// Whether MySQL encrypts such a page. Page 0, the system tablespace and temporary tablespaces are never encrypted.
+fn can_be_encrypted(number: u32, space: u32) -> bool {
+    number > 0 && space > 0 && (space < TEMPORARY || UNDO.contains(&space))
+}
+
+/// Counts the pages of a doublewrite file by their form. Unencrypted pages that MySQL never encrypts count as empty.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn count(source: &DataFile, path: &Path) -> io::Result<FormCounts> {
+    let mut forms = FormCounts::default();
+    each_page(source, path, |page| {
+        let (Some(number), Some(space)) = (be32(page, NUMBER), be32(page, SPACE)) else { return };
+        forms.count(match page::form(page) {
+            PageForm::Clear if !can_be_encrypted(number, space) => PageForm::Empty,
+            form => form,
+        });
+    })?;
+    Ok(forms)
 }
 
 fn each_page(source: &DataFile, path: &Path, mut look: impl FnMut(&[u8])) -> io::Result<()> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What was found in one file.
 
+use super::page::PageForm;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -155,4 +156,28 @@ pub struct PageCounts {
     pub empty: u64,
     /// Encrypted, but the tablespace's key does not decrypt them.
     pub damaged: u64,
+}
+
+/// The number of pages, or of blocks of the redo log, by their form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct FormCounts {
+    /// Encrypted.
+    pub encrypted: u64,
+    /// Unencrypted. In the system tablespace, which is never encrypted, only pages with data of tables are counted: entries
+    /// from the change buffer, and rows.
+    pub clear: u64,
+    /// Never written.
+    pub empty: u64,
+    /// Neither encrypted nor with the right number and checksum: nothing can be said of what they hold.
+    pub damaged: u64,
+}
+
+impl FormCounts {
+    pub(super) fn count(&mut self, form: PageForm) {
+        match form {
+            PageForm::Encrypted => self.encrypted += 1,
+            PageForm::Clear => self.clear += 1,
+            PageForm::Empty => self.empty += 1,
+        }
+    }
 }

@@ -3,13 +3,13 @@
 //! whether a key decrypts them.
 
 use super::bytes::{be16, be32, be64, is_zero};
-use super::file_report::DataFileKind;
+use super::doublewrite;
+use super::file_report::{DataFileKind, FormCounts};
 use super::geometry::{DEFAULT_PAGE, MAX_PAGE};
 use super::page::{self, NUMBER, PageForm, SPACE, TYPE, TYPE_RTREE};
 use super::page0;
 use super::read::DataFile;
 use super::redo;
-use serde::Serialize;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -21,21 +21,8 @@ const AT_ONCE: usize = 16 * MAX_PAGE;
 const READINGS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The number of pages, or of blocks of the redo log, by their form.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct FormCounts {
-    /// Encrypted.
-    pub encrypted: u64,
-    /// Unencrypted. In the system tablespace, which is never encrypted, only pages with data of tables are counted: entries
-    /// from the change buffer, and rows.
-    pub clear: u64,
-    /// Never written.
-    pub empty: u64,
-    /// Neither encrypted nor with the right number and checksum: nothing can be said of what they hold.
-    pub damaged: u64,
-}
-
-/// Counts the pages of a tablespace, without its first one, or the blocks of a redo log file. Returns `None` for other files.
+/// Counts the pages of a tablespace, without its first one, or of a doublewrite file, or the blocks of a redo log file.
+/// Returns `None` for other files.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -46,6 +33,7 @@ pub fn count_forms(path: &Path, kind: DataFileKind) -> io::Result<Option<FormCou
         }
         DataFileKind::System => count_pages(&DataFile::open(path)?, form_in_system, false).map(Some),
         DataFileKind::Redo => count_blocks(&DataFile::open(path)?).map(Some),
+        DataFileKind::Doublewrite => doublewrite::count(&DataFile::open(path)?, path).map(Some),
         _ => Ok(None),
     }
 }
@@ -106,16 +94,6 @@ fn count_blocks(source: &DataFile) -> io::Result<FormCounts> {
 
 fn holds_more_than(bytes: &[u8], count: usize) -> bool {
     bytes.iter().filter(|byte| **byte != 0).nth(count).is_some()
-}
-
-impl FormCounts {
-    pub(super) fn count(&mut self, form: PageForm) {
-        match form {
-            PageForm::Encrypted => self.encrypted += 1,
-            PageForm::Clear => self.clear += 1,
-            PageForm::Empty => self.empty += 1,
-        }
-    }
 }
 
 /// Passes each complete part of a file, from `at`, to `look`.

@@ -54,8 +54,8 @@ mod walk;
 mod whole;
 
 pub use check::{NeededKeys, check, check_datadir, master_keys};
-pub use file_report::{DataFileKind, FileReport, FileState, PageCounts};
-pub use forms::{FormCounts, count_forms};
+pub use file_report::{DataFileKind, FileReport, FileState, FormCounts, PageCounts};
+pub use forms::count_forms;
 pub use keys::{MasterKeys, NoKeys};
 pub use sample::{Sample, sample};
 pub use space::Depth;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A look at a tablespace's file right after the server has changed its encryption. It needs no key and little time.
 
-use super::forms::FormCounts;
+use super::file_report::FormCounts;
 use super::geometry::DEFAULT_PAGE;
 use super::page;
 use super::page0::{self, Conversion, Page0};

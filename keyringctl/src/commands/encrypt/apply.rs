@@ -5,6 +5,7 @@
 use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::job::{Job, Step};
+use super::places::places;
 use super::plan::{self, Estimate};
 use super::replication::{self, Replication, not_started};
 use super::throttle::{Limit, Throttle};
@@ -19,7 +20,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, NameCase, Obstacle, Pattern, PlaceKind, PlaceState,
-    Privileges, Remedy, Role, Schema, ServerKeyring, Table, TableLocation, coverage,
+    Privileges, Remedy, Role, Schema, ServerKeyring, Table, TableLocation,
 };
 use crate::show::Shown;
 use std::path::PathBuf;
@@ -274,7 +275,7 @@ fn is_undone(kind: PlaceKind) -> bool {
 /// Asks the server again, and prints what was done, what is left, and what to do next.
 fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> Result<Verdict> {
     let inventory = Inventory::query(&mut job.watch)?;
-    let items = coverage(&inventory);
+    let items = places(&mut job.watch, &inventory)?;
     let mut account = std::mem::take(&mut job.account);
     account.left = args.tables(&inventory).iter().map(|t| t.full_name()).collect();
     if args.covers_all() {

@@ -12,6 +12,7 @@ mod job;
 mod losses;
 mod next_steps;
 mod pace;
+pub(super) mod places;
 mod plan;
 mod preflight;
 mod progress;

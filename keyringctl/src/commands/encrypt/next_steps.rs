@@ -2,7 +2,7 @@
 //! What the administrator must do when everything has been encrypted.
 
 use crate::server::{DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, Table};
-use crate::show::{Shown, visible};
+use crate::show::visible;
 
 /// Returns the steps in order, beginning with what the steps of apply left to do (`left`).
 pub(super) fn after_encrypting(
@@ -18,23 +18,19 @@ pub(super) fn after_encrypting(
         &unencrypted().filter(|item| item.kind == PlaceKind::LateSetting).collect::<Vec<_>>(),
         inventory,
     ));
-    // Binary logs and late settings have steps of their own.
-    for item in
-        unencrypted().filter(|item| !matches!(item.kind, PlaceKind::BinaryLog | PlaceKind::LateSetting))
-    {
+    // These have steps of their own.
+    let own = |kind| matches!(kind, PlaceKind::BinaryLog | PlaceKind::LateSetting | PlaceKind::Doublewrite);
+    for item in unencrypted().filter(|item| !own(item.kind)) {
         if let Remedy::ByHand(how) = &item.remedy {
             steps.push(visible(format_args!("{}: {}. {how}", item.name, item.about)));
         }
     }
     steps.extend(discarded(inventory));
-    let doublewrite = inventory.settings.get("innodb_doublewrite").unwrap_or_default();
-    if !doublewrite.eq_ignore_ascii_case("OFF") {
-        let dir = inventory.settings.get("innodb_doublewrite_dir").filter(|d| !d.is_empty());
-        let dir = dir.unwrap_or(&inventory.about.datadir).trim_end_matches('/').shown();
-        steps.push(format!(
-            "The doublewrite files keep old unencrypted pages. Run SET GLOBAL innodb_fast_shutdown = 0, stop the server, delete {dir}/*.dblwr, and start the server: it recreates the files"
-        ));
-    }
+    let doublewrite = items.iter().filter(|item| item.kind == PlaceKind::Doublewrite && item.is_left());
+    steps.extend(doublewrite.filter_map(|item| match &item.remedy {
+        Remedy::ByHand(how) => Some(visible(format_args!("{}: {}. {how}", item.name, item.about))),
+        Remedy::Apply | Remedy::None => None,
+    }));
     steps.push(
         "MySQL cannot encrypt ibdata1. If the change buffer was in use (the default up to 8.3, and in 9.7), ibdata1 keeps old entries of secondary indexes. To get rid of them, load a dump into a new instance"
             .to_owned(),

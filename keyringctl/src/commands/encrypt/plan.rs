@@ -2,13 +2,14 @@
 //! `keyringctl encrypt plan`: shows what is unencrypted and what encrypting it needs. Changes nothing.
 
 use super::super::output::{Output, table};
+use super::places::places;
 use super::replication::{self, Replication};
 use super::{application, required, server, sizes};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
-    ServerKeyring, Table, TableLocation, TablespaceKind, Tally, coverage, stores_nothing,
+    ServerKeyring, Table, TableLocation, TablespaceKind, Tally, stores_nothing,
 };
 use crate::show::Shown;
 use serde::Serialize;
@@ -114,7 +115,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let role = Role::query(&mut session)?;
     let creations = Creations::query(&mut session, &server.privileges)?;
     let changed: Vec<_> = server.schemas.iter().filter(|schema| !schema.default_encryption).collect();
-    let items = coverage(&server);
+    let items = places(&mut session, &server)?;
     let mut refusals = Replication::default().refusals(&role, "keyringctl encrypt apply");
     refusals.extend(required::to_apply(&mut session, &server.privileges, false)?);
     let plan = PlanReport {

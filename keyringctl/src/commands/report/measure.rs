@@ -9,10 +9,11 @@ use super::known::Known;
 use super::origin::Origin;
 use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
+use crate::commands::encrypt::places::places;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
 use crate::error::{Error, Result};
-use crate::server::{DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally, coverage};
+use crate::server::{DataPlace, DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally};
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, now, witness_claims};
 use keyring_external::store::fs::Fs;
@@ -71,12 +72,12 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         Known::Measured(w) => Known::Measured(w.map(|w| WitnessFacts { id: w.id, generation: w.generation })),
         Known::NotMeasured(why) => Known::NotMeasured(why),
     };
-    let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok());
+    let mut places = places(&mut session, &inventory)?;
+    let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok(), &mut places);
     let keys = match &opened {
         Ok(keyring) => Known::Measured(master_keys(keyring)),
         Err(e) => Known::NotMeasured(e.to_string()),
     };
-    let places = coverage(&inventory);
     let tables = TableRow::all(&inventory, &places);
     let mut facts = Facts {
         measured,
@@ -119,6 +120,7 @@ fn check_files(
     here: &DatadirAccess,
     inventory: &Inventory,
     keyring: Option<&Keyring>,
+    places: &mut Vec<DataPlace>,
 ) -> Known<FileFacts> {
     if args.no_files {
         return Known::NotMeasured("skipped because of --no-files".to_owned());
@@ -129,7 +131,7 @@ fn check_files(
         DatadirAccess::Elsewhere => return Known::NotMeasured(ELSEWHERE.to_owned()),
     }
     let checked = ServerFiles::query(session).and_then(|of_server| {
-        let (seen, findings) = files::check(&of_server, inventory, keyring)?;
+        let (seen, findings) = files::check(&of_server, inventory, keyring, places)?;
         Ok(FileFacts { directories: of_server.directories, seen, findings })
     });
     checked.into()

@@ -19,7 +19,15 @@ pub(super) const NOW: u64 = 1_780_272_000;
 
 pub(super) fn item(kind: PlaceKind, name: &str, state: PlaceState) -> DataPlace {
     let remedy = if state == PlaceState::Clear { Remedy::Apply } else { Remedy::None };
-    DataPlace { kind, name: name.to_owned(), bytes: 1 << 20, state, about: String::new(), remedy }
+    DataPlace {
+        kind,
+        name: name.to_owned(),
+        bytes: 1 << 20,
+        state,
+        about: String::new(),
+        remedy,
+        files: Vec::new(),
+    }
 }
 
 pub(super) fn copy(path: &str, device: &str) -> CopyFacts {

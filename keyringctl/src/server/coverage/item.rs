@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A place where a server stores data.
@@ -20,6 +21,9 @@ pub struct DataPlace {
     pub about: String,
     /// Who can change its state.
     pub remedy: Remedy,
+    /// The files in which unencrypted data of it was found, or which could not be read. Empty until they are read.
+    #[serde(serialize_with = "crate::show::paths")]
+    pub files: Vec<PathBuf>,
 }
 
 /// Kinds of places.

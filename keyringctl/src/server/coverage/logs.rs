@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Logs, and the settings that decide whether later data is encrypted.
 
+use super::doublewrite::{self, DoublewritePages};
 use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
 use crate::server::{Inventory, Settings};
-use crate::show::Shown;
+use crate::show::{Shown, counted};
 use std::path::Path;
 
-pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
+pub(super) fn items(inventory: &Inventory, pages: &DoublewritePages) -> Vec<DataPlace> {
     let settings = &inventory.settings;
     let mut items = vec![redo(settings), binary_logs(inventory)];
     items.extend(relay_logs(inventory));
-    items.push(doublewrite(settings));
-    items.push(change_buffer(settings));
+    items.push(doublewrite::item(settings, pages));
     items.push(query_log(
         settings,
         PlaceKind::GeneralLog,
@@ -32,8 +32,7 @@ pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
         bytes: 0,
         state: PlaceState::Cannot,
         about: "MySQL cannot encrypt the error log. It contains no rows, but may contain names of tables and parts of statements".to_owned(),
-        remedy: Remedy::None,
-    });
+        remedy: Remedy::None, files: Vec::new() });
     items.push(DataPlace {
         kind: PlaceKind::Dumps,
         name: "dumps and exports".to_owned(),
@@ -42,6 +41,7 @@ pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
         about: "mysqldump and SELECT INTO OUTFILE write unencrypted files; old backups are unencrypted too"
             .to_owned(),
         remedy: Remedy::ByHand("encrypt new dumps as you create them; find and destroy old ones".to_owned()),
+        files: Vec::new(),
     });
     for (name, about) in [
         ("default_table_encryption", "new schemas are unencrypted"),
@@ -50,10 +50,10 @@ pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
         items.push(setting(settings, name, about));
     }
     items.extend(
-        ["innodb_redo_log_encrypt", "innodb_undo_log_encrypt", "innodb_change_buffering"]
-            .iter()
-            .filter_map(|name| late(settings, name)),
+        ["innodb_redo_log_encrypt", "innodb_undo_log_encrypt"].iter().filter_map(|name| late(settings, name)),
     );
+    // One setting is one item.
+    items.push(late(settings, "innodb_change_buffering").unwrap_or_else(|| change_buffer(settings)));
     items
 }
 
@@ -74,6 +74,7 @@ fn late(settings: &Settings, name: &str) -> Option<DataPlace> {
                 "grant the account SELECT on performance_schema.variables_info, then run this again"
                     .to_owned(),
             ),
+            files: Vec::new(),
         });
     }
     settings.is_late(name).then(|| DataPlace {
@@ -85,8 +86,7 @@ fn late(settings: &Settings, name: &str) -> Option<DataPlace> {
             .to_owned(),
         remedy: Remedy::ByHand(format!(
             "add to the group [mysqld] of the server's option file: {name} = {value}; then run in the server: RESET PERSIST IF EXISTS {name}; and restart it when you can"
-        )),
-    })
+        )), files: Vec::new() })
 }
 
 /// How a group gets another value of `default_table_encryption`. It takes no member back that has another one.
@@ -115,6 +115,7 @@ fn setting(settings: &Settings, name: &str, about: &str) -> DataPlace {
             (false, _) => format!("OFF: {about}"),
         },
         remedy,
+        files: Vec::new(),
     }
 }
 
@@ -127,6 +128,7 @@ fn redo(settings: &Settings) -> DataPlace {
         state: if on { PlaceState::Encrypted } else { PlaceState::Clear },
         about: "changes of rows".to_owned(),
         remedy: if on { Remedy::None } else { Remedy::Apply },
+        files: Vec::new(),
     }
 }
 
@@ -141,12 +143,13 @@ fn binary_logs(inventory: &Inventory) -> DataPlace {
             "binlog_encryption is ON, but OFF again after the next start".to_owned(),
             Remedy::Apply,
         ),
-        (true, 0) => (PlaceState::Encrypted, format!("{} files", encrypted.len()), Remedy::None),
+        (true, 0) => (PlaceState::Encrypted, counted(encrypted.len(), "file"), Remedy::None),
         (true, old) => (
             PlaceState::Clear,
             format!(
-                "{old} of {} files are unencrypted, and remain so until they are purged",
-                old + encrypted.len()
+                "{old} of {} {} so until purged",
+                counted(old + encrypted.len(), "file"),
+                if old == 1 { "is unencrypted, and remains" } else { "are unencrypted, and remain" }
             ),
             Remedy::ByHand(
                 "when all replicas and backups have them: keyringctl encrypt apply --purge-binary-logs"
@@ -156,11 +159,22 @@ fn binary_logs(inventory: &Inventory) -> DataPlace {
         (false, 0) => (PlaceState::Clear, "0 files".to_owned(), Remedy::Apply),
         (false, all) => (
             PlaceState::Clear,
-            format!("{all} files; apply encrypts new ones, and leaves these until they are purged"),
+            format!(
+                "{}; apply encrypts new ones, and leaves these until they are purged",
+                counted(all, "file")
+            ),
             Remedy::Apply,
         ),
     };
-    DataPlace { kind: PlaceKind::BinaryLog, name: "binary logs".to_owned(), bytes, state, about, remedy }
+    DataPlace {
+        kind: PlaceKind::BinaryLog,
+        name: "binary logs".to_owned(),
+        bytes,
+        state,
+        about,
+        remedy,
+        files: Vec::new(),
+    }
 }
 
 fn relay_logs(inventory: &Inventory) -> Option<DataPlace> {
@@ -173,24 +187,8 @@ fn relay_logs(inventory: &Inventory) -> Option<DataPlace> {
         about: "encrypted with binlog_encryption; the replica removes old files after applying them"
             .to_owned(),
         remedy: if on { Remedy::None } else { Remedy::Apply },
+        files: Vec::new(),
     })
-}
-
-fn doublewrite(settings: &Settings) -> DataPlace {
-    let off = settings.get("innodb_doublewrite").is_some_and(|v| v.eq_ignore_ascii_case("OFF"));
-    DataPlace {
-        kind: PlaceKind::Doublewrite,
-        name: "doublewrite files (*.dblwr)".to_owned(),
-        bytes: 0,
-        state: if off { PlaceState::Unused } else { PlaceState::Encrypted },
-        about: if off {
-            "off".to_owned()
-        } else {
-            "pages have the same form as in their tablespace; old unencrypted ones remain until the files are deleted after a clean shutdown"
-                .to_owned()
-        },
-        remedy: Remedy::None,
-    }
 }
 
 /// With change buffering, entries of secondary indexes wait unencrypted in ibdata1, also those of encrypted tables.
@@ -208,6 +206,7 @@ fn change_buffer(settings: &Settings) -> DataPlace {
                 .to_owned()
         },
         remedy: if none { Remedy::None } else { Remedy::Apply },
+        files: Vec::new(),
     }
 }
 
@@ -242,5 +241,6 @@ fn query_log(settings: &Settings, kind: PlaceKind, switch: &str, file: &str, wha
         } else {
             Remedy::None
         },
+        files: Vec::new(),
     }
 }

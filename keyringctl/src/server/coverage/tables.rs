@@ -8,7 +8,7 @@ use crate::server::{
     Fault, Inventory, MergeTable, PartPlace, Schema, Settings, Table, TableLocation, Tablespace,
     TablespaceKind, pasteable, quoted,
 };
-use crate::show::Shown;
+use crate::show::{Shown, counted};
 use std::collections::BTreeSet;
 
 /// The details of the system tablespace.
@@ -33,6 +33,7 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         state,
         about,
         remedy,
+        files: Vec::new(),
     };
     Some(match &table.place {
         TableLocation::General(_) | TableLocation::Dictionary => return None,
@@ -149,6 +150,7 @@ fn unseen(inventory: &Inventory) -> Vec<DataPlace> {
         state: PlaceState::Unknown,
         about: format!("{why}. {what}"),
         remedy: Remedy::ByHand(format!("as an administrator, run: {}", inventory.grant())),
+        files: Vec::new(),
     };
     vec![
         place(
@@ -187,7 +189,7 @@ fn files(table: &Table) -> String {
     };
     match (encrypted, all) {
         (_, 0 | 1) if discarded.is_empty() => String::new(),
-        (some, all) if some == 0 || some == all => format!("{all} partitions{discarded}"),
+        (some, all) if some == 0 || some == all => format!("{}{discarded}", counted(all, "partition")),
         (some, all) => format!("{some} of {all} partitions are encrypted{discarded}"),
     }
 }
@@ -198,50 +200,54 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
         None if space.encrypted => PlaceState::Encrypted,
         None => PlaceState::Clear,
     };
-    let (kind, state, about, remedy) = match space.kind {
+    let (state, about, remedy) = match space.kind {
         TablespaceKind::Mysql => {
-            (PlaceKind::MysqlTablespace, by_server, "the data dictionary, accounts, comments".to_owned(), Remedy::Apply)
+            (by_server, "the data dictionary, accounts, comments".to_owned(), Remedy::Apply)
         }
         TablespaceKind::General => {
             let tables = inventory.tables.iter().filter(|t| t.place == TableLocation::General(space.name.clone())).count();
-            (PlaceKind::Tablespace, by_server, format!("{tables} tables"), Remedy::Apply)
+            (by_server, counted(tables, "table"), Remedy::Apply)
         }
-        TablespaceKind::Undo => (PlaceKind::Undo, by_server, space.state.clone(), Remedy::Apply),
+        TablespaceKind::Undo => (by_server, space.state.clone(), Remedy::Apply),
         TablespaceKind::Temporary => (
-            PlaceKind::Temporary,
             PlaceState::Cannot,
             "MySQL cannot encrypt temporary tablespaces (ibtmp1 and #innodb_temp) or sort files in tmpdir. It recreates them at each start"
                 .to_owned(),
             Remedy::ByHand("put them and tmpdir on an encrypted filesystem or on tmpfs".to_owned()),
         ),
-        TablespaceKind::System => (PlaceKind::SystemTablespace, PlaceState::Cannot, ABOUT_SYSTEM.to_owned(), Remedy::None),
+        TablespaceKind::System => (PlaceState::Cannot, ABOUT_SYSTEM.to_owned(), Remedy::None),
         TablespaceKind::FullText => {
-            (PlaceKind::FullText, by_server, "encrypted with the table that it belongs to".to_owned(), Remedy::Apply)
+            (by_server, "encrypted with the table that it belongs to".to_owned(), Remedy::Apply)
         }
         TablespaceKind::Leftover => leftover(space, by_server, inventory),
-        TablespaceKind::Unowned => (PlaceKind::Table, PlaceState::Unknown, String::new(), Remedy::None),
+        TablespaceKind::Unowned => (PlaceState::Unknown, String::new(), Remedy::None),
     };
     let (about, remedy) = match &space.fault {
         Some(fault) => (fault.to_string(), Remedy::ByHand(fault_remedy(space, fault, inventory))),
         None => (about, remedy),
     };
     let remedy = if state == PlaceState::Encrypted { Remedy::None } else { remedy };
-    let name = match space.kind {
-        TablespaceKind::System => "ibdata1".to_owned(),
-        TablespaceKind::Temporary => "temporary tables".to_owned(),
-        TablespaceKind::Mysql | TablespaceKind::General => format!("tablespace {}", space.name.shown()),
-        TablespaceKind::Undo => format!("undo tablespace {}", space.name.shown()),
-        TablespaceKind::FullText | TablespaceKind::Leftover | TablespaceKind::Unowned => space.name.shown(),
-    };
-    DataPlace { kind, name, bytes: space.bytes, state, about, remedy }
+    let (kind, name) = place_of(space);
+    DataPlace { kind, name, bytes: space.bytes, state, about, remedy, files: Vec::new() }
+}
+
+/// The kind and the name of a tablespace's place.
+pub fn place_of(space: &Tablespace) -> (PlaceKind, String) {
+    let name = space.name.shown();
+    match space.kind {
+        TablespaceKind::System => (PlaceKind::SystemTablespace, "ibdata1".to_owned()),
+        TablespaceKind::Temporary => (PlaceKind::Temporary, "temporary tables".to_owned()),
+        TablespaceKind::Mysql => (PlaceKind::MysqlTablespace, format!("tablespace {name}")),
+        TablespaceKind::General => (PlaceKind::Tablespace, format!("tablespace {name}")),
+        TablespaceKind::Undo => (PlaceKind::Undo, format!("undo tablespace {name}")),
+        TablespaceKind::FullText => (PlaceKind::FullText, name),
+        TablespaceKind::Leftover => (PlaceKind::Leftover, name),
+        TablespaceKind::Unowned => (PlaceKind::Table, name),
+    }
 }
 
 /// Describes what a statement creates while it rebuilds a table.
-fn leftover(
-    space: &Tablespace,
-    state: PlaceState,
-    inventory: &Inventory,
-) -> (PlaceKind, PlaceState, String, Remedy) {
+fn leftover(space: &Tablespace, state: PlaceState, inventory: &Inventory) -> (PlaceState, String, Remedy) {
     let table = space.table.as_deref().unwrap_or(&space.name);
     let (about, remedy) = match inventory.rebuilding {
         Some(id) => (
@@ -257,7 +263,7 @@ fn leftover(
             ),
         ),
     };
-    (PlaceKind::Leftover, state, about, Remedy::ByHand(remedy))
+    (state, about, Remedy::ByHand(remedy))
 }
 
 /// What to do about a tablespace that the server cannot use.
@@ -290,5 +296,6 @@ fn schema(schema: &Schema) -> DataPlace {
         state,
         about: about.to_owned(),
         remedy,
+        files: Vec::new(),
     }
 }

@@ -142,7 +142,15 @@ mod tests {
     use crate::server::Remedy;
 
     fn place(kind: PlaceKind, bytes: u64, state: PlaceState) -> DataPlace {
-        DataPlace { kind, name: String::new(), bytes, state, about: String::new(), remedy: Remedy::None }
+        DataPlace {
+            kind,
+            name: String::new(),
+            bytes,
+            state,
+            about: String::new(),
+            remedy: Remedy::None,
+            files: Vec::new(),
+        }
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! control, it also searches for the name of a column, which the server writes unencrypted into a file beside the table's
 //! while the table is flushed for export. If that is found, the search works.
 
+use super::file_remedies::FileRemedies;
 use super::finding::VerifyFinding;
+use super::found::{FileFinding, FileShows};
 use super::redo_log::{self, Lsns};
 use super::search::{Search, contains};
 use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
 use crate::error::{Error, Result, ServerError};
-use crate::server::{Below, DatadirAccess, FileNames, FilePlace, PlaceKind, ServerFiles, Session};
+use crate::server::{Below, DatadirAccess, FileNames, FilePlace, PlaceKind, Session};
 use crate::show::Shown;
 use keyring_external::error::Failure;
 use keyring_external::secret::fill_random;
@@ -35,6 +37,9 @@ pub(super) struct CanaryResult {
     directories: Vec<PathBuf>,
     #[serde(serialize_with = "crate::show::paths")]
     found_in: Vec<PathBuf>,
+    /// What that shows of the places of these files.
+    #[serde(skip)]
+    pub found: Vec<FileFinding>,
     /// Whether the control, which is in a file unencrypted, was found there.
     control_found: bool,
     /// Whether the server had written every changed page of every tablespace when the files were searched. Otherwise undo
@@ -108,14 +113,14 @@ impl CanaryResult {
 pub(super) fn run(
     session: &mut Session,
     here: &DatadirAccess,
-    files: &ServerFiles,
+    remedies: &FileRemedies<'_>,
     findings: &mut Vec<VerifyFinding>,
 ) -> CanaryResult {
     let mut outcome = CanaryResult::default();
     match read_only(session) {
         Some(why) => outcome.left_out = Some(why.to_owned()),
         None => {
-            if let Err(e) = write_and_search(session, here, files, &mut outcome, findings) {
+            if let Err(e) = write_and_search(session, here, remedies, &mut outcome, findings) {
                 outcome.looked = false;
                 match why_forbidden(&e) {
                     Some(why) => outcome.left_out = Some(why),
@@ -162,7 +167,7 @@ fn why_forbidden(e: &Error) -> Option<String> {
 fn write_and_search(
     session: &Session,
     here: &DatadirAccess,
-    files: &ServerFiles,
+    remedies: &FileRemedies<'_>,
     outcome: &mut CanaryResult,
     findings: &mut Vec<VerifyFinding>,
 ) -> Result<()> {
@@ -183,7 +188,7 @@ fn write_and_search(
         findings.push(VerifyFinding::new(PlaceKind::Setting, "canary", why, None));
     }
     if let Some(datadir) = here.readable() {
-        search(&mut scratch, datadir, files, before, &Texts { text, control }, outcome, findings);
+        search(&mut scratch, datadir, remedies, before, &Texts { text, control }, outcome, findings);
         outcome.looked = true;
     }
     if let Err(e) = scratch.remove() {
@@ -222,12 +227,13 @@ fn fill(session: &mut Session, text: &str) -> Result<()> {
 fn search(
     scratch: &mut Scratch,
     datadir: &Path,
-    files: &ServerFiles,
+    remedies: &FileRemedies<'_>,
     before: Option<Lsns>,
     texts: &Texts,
     outcome: &mut CanaryResult,
     findings: &mut Vec<VerifyFinding>,
 ) {
+    let files = remedies.files;
     let mut search = Search::new(texts.text.as_bytes(), &files.unsearched);
     let (redo, others): (Vec<_>, Vec<_>) =
         files.written.iter().partition(|place| place.kind == PlaceKind::Redo);
@@ -247,10 +253,15 @@ fn search(
     outcome.pages_written = redo_log::wait_for_checkpoint(&mut scratch.session, after);
     others.iter().for_each(|place| search.place(place));
 
-    for (path, kind) in &search.found {
-        let why = "contains the canary's text unencrypted".to_owned();
-        findings.push(VerifyFinding::new(*kind, path.shown(), why, Some(remedy(*kind, path))));
-    }
+    let found = search.found.iter().map(|(path, kind)| FileFinding {
+        path: path.clone(),
+        kind: *kind,
+        shows: FileShows::Unencrypted,
+        why: "contains the canary's text unencrypted".to_owned(),
+        remedy: Some(remedy(*kind, path)),
+        owner: remedies.owner_of_searched(*kind, path),
+    });
+    outcome.found = found.collect();
     for (path, kind, why) in &search.failed {
         let why = format!("not searched for the canary: {why}");
         findings.push(VerifyFinding::not_checked(*kind, path.shown(), why, None));

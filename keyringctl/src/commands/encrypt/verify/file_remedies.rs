@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What to do about an unencrypted file, with the names that the server gives it.
 
+use super::found::APPLY;
 use crate::server::{
-    BinaryLog, MergeTable, Part, PlaceKind, ServerFiles, Settings, Table, empty_log_table, may_be_file_of,
-    may_be_file_of_partition, to_innodb,
+    BinaryLog, Inventory, MergeTable, Part, PlaceKind, ServerFiles, Settings, Table, Tablespace,
+    empty_log_table, may_be_file_of, may_be_file_of_partition, to_innodb,
 };
 use crate::show::Shown;
 use crate::tablespace::DataFileKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-const APPLY: &str = "keyringctl encrypt apply";
-
 /// What is known of a server's files.
 pub(super) struct FileRemedies<'a> {
     pub files: &'a ServerFiles,
     pub tables: &'a [Table],
+    pub tablespaces: &'a [Tablespace],
     pub binary_logs: &'a [BinaryLog],
     pub settings: &'a Settings,
     pub merges: &'a [MergeTable],
@@ -25,7 +25,20 @@ pub(super) struct FileRemedies<'a> {
     pub grant: Option<String>,
 }
 
-impl FileRemedies<'_> {
+impl<'a> FileRemedies<'a> {
+    pub(super) fn new(files: &'a ServerFiles, inventory: &'a Inventory) -> FileRemedies<'a> {
+        FileRemedies {
+            files,
+            tables: &inventory.tables,
+            tablespaces: &inventory.tablespaces,
+            binary_logs: &inventory.binary_logs,
+            settings: &inventory.settings,
+            merges: &inventory.merges,
+            first: inventory.before_by_hand,
+            grant: inventory.privileges.unseen().map(|_| inventory.grant()),
+        }
+    }
+
     /// How to encrypt the content of a file, or to get rid of it. `reported`: whether the server reports it as encrypted.
     pub(super) fn of(&self, kind: DataFileKind, path: &Path, reported: Option<bool>) -> Option<String> {
         use DataFileKind as File;
@@ -74,7 +87,7 @@ impl FileRemedies<'_> {
     }
 
     /// Whether a file is below the data directory, but not in the directory of a schema.
-    fn is_in_a_copy(&self, path: &Path) -> bool {
+    pub(super) fn is_in_a_copy(&self, path: &Path) -> bool {
         let above = path.parent().and_then(Path::parent);
         self.files
             .directories
@@ -95,8 +108,7 @@ impl FileRemedies<'_> {
                 "START REPLICA{of}; FLUSH NO_WRITE_TO_BINLOG RELAY LOGS{of}; the replica deletes the file with the next change that it applies. Or, if the channel is no longer needed: STOP REPLICA{of}; RESET REPLICA ALL{of};"
             );
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if self.binary_logs.iter().any(|log| log.name == name) {
+        if self.is_listed(path) {
             return "when replicas and backups have it: keyringctl encrypt apply --purge-binary-logs"
                 .to_owned();
         }
@@ -104,6 +116,17 @@ impl FileRemedies<'_> {
             "the server does not list this binary log. When no replica and no backup needs it: rm {}",
             path.shown()
         )
+    }
+
+    /// Whether the server lists a binary log.
+    pub(super) fn is_listed(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.binary_logs.iter().any(|log| log.name == name)
+    }
+
+    /// Whether a file is a relay log of this server.
+    pub(super) fn is_relay_log(&self, path: &Path) -> bool {
+        self.channel(path).is_some()
     }
 
     /// The replication channel, if a file is a relay log of a channel that has a name or none.
@@ -124,11 +147,7 @@ impl FileRemedies<'_> {
 
     /// A file in the place of a table's or partition's discarded tablespace.
     fn discarded(&self, path: &Path, reported: Option<bool>) -> Option<String> {
-        let (table, stem) = (self.table(path)?, path.file_stem()?.to_str()?);
-        let is_its = |part: &&Part| {
-            part.name.as_deref().is_none_or(|partition| may_be_file_of_partition(stem, partition))
-        };
-        let part = table.discarded().find(is_its)?;
+        let (table, part) = self.discarded_part(path)?;
         let remove = format!("rm {}", path.shown());
         Some(match reported {
             // Error 1808.
@@ -141,6 +160,19 @@ impl FileRemedies<'_> {
                 table.import(std::iter::once(part))
             ),
         })
+    }
+
+    /// Whether a file is in the place of a discarded tablespace.
+    pub(super) fn is_discarded(&self, path: &Path) -> bool {
+        self.discarded_part(path).is_some()
+    }
+
+    fn discarded_part(&self, path: &Path) -> Option<(&Table, &Part)> {
+        let (table, stem) = (self.table(path)?, path.file_stem()?.to_str()?);
+        let is_its = |part: &&Part| {
+            part.name.as_deref().is_none_or(|partition| may_be_file_of_partition(stem, partition))
+        };
+        table.discarded().find(is_its).map(|part| (table, part))
     }
 
     /// The file of a table that MySQL refuses to rebuild.
@@ -164,7 +196,7 @@ impl FileRemedies<'_> {
     }
 
     /// The table whose file this is, or may be: its directory is the schema.
-    fn table(&self, path: &Path) -> Option<&Table> {
+    pub(super) fn table(&self, path: &Path) -> Option<&Table> {
         let stem = path.file_stem()?.to_str()?;
         let directory = path.parent()?.file_name()?.to_str()?;
         self.tables.iter().find(|t| may_be_file_of(directory, stem, &t.schema, &t.name))
@@ -223,6 +255,7 @@ mod tests {
         let remedies = FileRemedies {
             files: &files,
             tables: &[],
+            tablespaces: &[],
             binary_logs: &[],
             settings: &Settings::default(),
             merges: &[],

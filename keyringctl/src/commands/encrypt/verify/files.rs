@@ -3,10 +3,12 @@
 
 use super::file_remedies::FileRemedies;
 use super::finding::VerifyFinding;
+use super::found::{self, FileFinding, FileShows, Owner};
+use super::judge::{Judged, judge, not_read};
 use super::sizes;
 use crate::commands::output::counted;
 use crate::error::Result;
-use crate::server::{DatadirAccess, FileNames, Inventory, PlaceKind, ServerFiles, is_device};
+use crate::server::{DataPlace, DatadirAccess, FileNames, Inventory, PlaceKind, ServerFiles, is_device};
 use crate::show::Shown;
 use crate::tablespace::{
     self, DataFileKind, DataFiles, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys,
@@ -24,6 +26,8 @@ use std::path::{Path, PathBuf};
 pub(in crate::commands) struct FileTotals {
     files: usize,
     bytes: u64,
+    /// Files with unencrypted data that MySQL could encrypt, or that could be removed. Each belongs to a finding.
+    unencrypted: usize,
     /// Files and directories that could not be read, or whose contents are unknown. Each is a finding.
     not_read: usize,
     /// Encrypted pages of tablespaces and blocks of the redo log.
@@ -42,25 +46,28 @@ impl FileTotals {
         };
         let not_read = match self.not_read {
             0 => String::new(),
+            1 => "; 1 file or directory was NOT READ".to_owned(),
             n => format!("; {n} files or directories were NOT READ"),
         };
         format!(
-            "Files: read {} ({}): {} pages and blocks are encrypted, {} are unencrypted{not_read}{keys}",
+            "Files: read {} ({}), {} with unencrypted data{not_read}{keys}",
             counted(self.files, "file"),
             sizes::bytes(self.bytes),
-            self.encrypted,
-            self.clear
+            self.unencrypted
         )
     }
 }
 
-/// Reads every file. With `keyring`, also checks whether its keys decrypt what is encrypted.
+/// Reads every file, and corrects the state of the places that they belong to. With `keyring`, also checks whether its keys
+/// decrypt what is encrypted. Returns what else is wrong.
 pub(in crate::commands) fn check(
     files: &ServerFiles,
     inventory: &Inventory,
     keyring: Option<&Keyring>,
+    places: &mut Vec<DataPlace>,
 ) -> Result<(FileTotals, Vec<VerifyFinding>)> {
     let (directories, mut findings) = readable(files);
+    let mut of_places = Vec::new();
     let found = find(&directories, files);
     let keys: &dyn MasterKeys = match keyring {
         Some(keyring) => keyring,
@@ -69,15 +76,7 @@ pub(in crate::commands) fn check(
     let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
     let mut seen =
         FileTotals { with_keys: keyring.is_some(), not_read: findings.len(), ..FileTotals::default() };
-    let remedies = FileRemedies {
-        files,
-        tables: &inventory.tables,
-        binary_logs: &inventory.binary_logs,
-        settings: &inventory.settings,
-        merges: &inventory.merges,
-        first: inventory.before_by_hand,
-        grant: inventory.privileges.unseen().map(|_| inventory.grant()),
-    };
+    let remedies = FileRemedies::new(files, inventory);
     let mut old_redo: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
     for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
         let was_read = !matches!(report.state, FileState::Unreadable | FileState::NotChecked);
@@ -89,7 +88,7 @@ pub(in crate::commands) fn check(
             // It cannot be read any more.
             Err(e) => {
                 seen.not_read += 1;
-                findings.push(not_checked(kind(report.kind), &report.path, e));
+                of_places.push(not_read(report, remedies.owner(report.kind, &report.path), e));
                 continue;
             }
         };
@@ -104,33 +103,42 @@ pub(in crate::commands) fn check(
         seen.clear += forms.clear;
         let reported =
             files.tablespaces.get(&report.path).and_then(|name| inventory.reported.get(name)).copied();
-        let finding = judge(report, forms, reported, keyring.is_some(), &remedies);
-        match report.path.parent().zip(finding.as_ref()) {
-            Some((directory, finding))
-                if report.kind == DataFileKind::Redo
-                    && finding.checked
-                    && forms.clear > 0
-                    && !remedies.is_in_place(report.kind, &report.path) =>
-            {
+        let found = match judge(report, forms, reported, keyring.is_some(), &remedies) {
+            Judged::Fine => continue,
+            Judged::Wrong(finding) => {
+                findings.push(finding);
+                continue;
+            }
+            Judged::Place(found) => found,
+        };
+        seen.unencrypted += usize::from(found.shows == FileShows::Unencrypted);
+        let is_old_redo = report.kind == DataFileKind::Redo && forms.clear > 0 && found.owner.is_none();
+        match report.path.parent() {
+            Some(directory) if is_old_redo && found.shows == FileShows::Unencrypted => {
                 old_redo.entry(directory.to_owned()).or_default().push(&report.path);
             }
-            _ => findings.extend(finding),
+            _ => of_places.push(found),
         }
     }
-    findings.extend(old_redo.into_iter().map(|(directory, old)| {
+    of_places.extend(old_redo.into_iter().map(|(directory, old)| {
         let count = counted(old.len(), "old redo log file");
         let rm = old.iter().map(|path| path.shown()).collect::<Vec<_>>().join(" ");
         let remedy = format!("the server does not use them. Once you know that nothing needs them: rm {rm}");
         let why = format!("{count} with unencrypted blocks");
-        VerifyFinding::new(PlaceKind::Redo, directory.shown(), why, Some(remedy))
+        let shows = FileShows::Unencrypted;
+        FileFinding { path: directory, kind: PlaceKind::Redo, shows, why, remedy: Some(remedy), owner: None }
     }));
     let devices = files.tablespaces.keys().filter(|path| is_device(path));
     seen.not_read += devices.clone().count();
-    findings.extend(devices.map(|path| {
-        not_checked(PlaceKind::SystemTablespace, path, "it is a device, which this program does not read")
+    of_places.extend(devices.map(|path| FileFinding {
+        path: path.clone(),
+        kind: PlaceKind::SystemTablespace,
+        shows: FileShows::NotChecked,
+        why: "it is a device, which this program does not read".to_owned(),
+        remedy: None,
+        owner: Some(Owner::only(PlaceKind::SystemTablespace)),
     }));
-    // Their remedy must come last: what removes other unencrypted data may write to them.
-    findings.sort_by_key(|finding| finding.kind == PlaceKind::Doublewrite);
+    found::correct(places, of_places);
     Ok((seen, findings))
 }
 
@@ -224,94 +232,8 @@ pub(super) fn find(directories: &[PathBuf], files: &ServerFiles) -> DataFiles {
 /// Whether a file may hold the server's data: outside of the data directory, only files that are the server's by their names
 /// or contents, because others keep their files there too.
 pub(super) fn may_be_the_servers(report: &FileReport, files: &ServerFiles) -> bool {
-    report.kind != tablespace::DataFileKind::Other
+    report.kind != DataFileKind::Other
         || files.directories.first().is_none_or(|datadir| report.path.starts_with(datadir))
-}
-
-/// Returns what is wrong with a file. `reported`: whether the server reports it as encrypted.
-fn judge(
-    report: &FileReport,
-    forms: FormCounts,
-    reported: Option<bool>,
-    with_keys: bool,
-    remedies: &FileRemedies<'_>,
-) -> Option<VerifyFinding> {
-    let what = report.path.shown();
-    let kind = kind(report.kind);
-    let is_undo = report.kind == tablespace::DataFileKind::Undo;
-    if report.state == FileState::NotChecked {
-        let remedy = (report.kind == tablespace::DataFileKind::Other)
-            .then(|| "if it is not the server's, move it out of the data directory; if it is a link, put what it leads to in its place".to_owned());
-        return Some(VerifyFinding::not_checked(kind, what, report.notes.join("; "), remedy));
-    }
-    if report.state == FileState::Unreadable || with_keys && report.state.is_failure() {
-        let why = format!("{}{}", report.state.name(), notes(report));
-        let remedy = "keyringctl verify KEYRING --datadir DIR".to_owned();
-        return Some(VerifyFinding::new(kind, what, why, Some(remedy)));
-    }
-    if report.kind == tablespace::DataFileKind::System {
-        return (forms.clear > 0).then(|| {
-            VerifyFinding::new(
-                kind,
-                what,
-                format!(
-                    "{} of its pages hold old unencrypted index entries or rows, from the change buffer or from tables that were once in it",
-                    forms.clear
-                ),
-                Some("load a dump into a new instance that is encrypted from its first start, or accept it with --accept system-tablespace".to_owned()),
-            )
-        });
-    }
-    if forms.damaged > 0 {
-        let why = format!(
-            "damaged: {} of its pages are neither encrypted nor have a right checksum and number",
-            forms.damaged
-        );
-        let remedy = "restore it from a backup, and check its disk (dmesg)".to_owned();
-        return Some(VerifyFinding::new(kind, what, why, Some(remedy)));
-    }
-    let is_unencrypted = match report.kind {
-        // The server reports its text logs as places of their own.
-        tablespace::DataFileKind::Temporary | tablespace::DataFileKind::TextLog => false,
-        _ => report.in_clear || report.state == FileState::NotEncrypted || forms.clear > 0,
-    };
-    if !is_unencrypted {
-        return None;
-    }
-    let why = match (forms.clear, reported) {
-        (0, Some(true)) => "unencrypted, but the server reports it as encrypted".to_owned(),
-        (0, _) => format!("unencrypted{}", notes(report)),
-        (clear, Some(true)) if forms.encrypted > 0 || is_undo => {
-            format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
-        }
-        (_, Some(true)) => "its pages are unencrypted, but the server reports it as encrypted".to_owned(),
-        (_, Some(false)) => "unencrypted, as the server reports".to_owned(),
-        (clear, None) => {
-            format!("{clear} of its pages or blocks are unencrypted, {} are encrypted", forms.encrypted)
-        }
-    };
-    Some(VerifyFinding::new(kind, what, why, remedies.of(report.kind, &report.path, reported)))
-}
-
-fn notes(report: &FileReport) -> String {
-    if report.notes.is_empty() { String::new() } else { format!(": {}", report.notes.join("; ")) }
-}
-
-fn kind(kind: tablespace::DataFileKind) -> PlaceKind {
-    use tablespace::DataFileKind as File;
-    match kind {
-        File::Table | File::TransferKey | File::Directory | File::Other => PlaceKind::Table,
-        File::General => PlaceKind::Tablespace,
-        File::Dictionary => PlaceKind::MysqlTablespace,
-        File::Undo => PlaceKind::Undo,
-        File::System => PlaceKind::SystemTablespace,
-        File::Temporary => PlaceKind::Temporary,
-        File::Redo => PlaceKind::Redo,
-        File::Doublewrite => PlaceKind::Doublewrite,
-        File::BinaryLog => PlaceKind::BinaryLog,
-        File::OtherEngine => PlaceKind::OtherEngine,
-        File::TextLog => PlaceKind::GeneralLog,
-    }
 }
 
 fn not_checked(kind: PlaceKind, path: &Path, why: impl std::fmt::Display) -> VerifyFinding {

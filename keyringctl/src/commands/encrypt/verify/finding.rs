@@ -3,14 +3,18 @@
 
 use crate::server::PlaceKind;
 use serde::Serialize;
+use std::path::PathBuf;
 
-/// A reason why the check fails.
+/// A reason why the check fails: one place that is unencrypted or was not checked, one setting, or another error.
 #[derive(Serialize)]
 pub(in crate::commands) struct VerifyFinding {
     pub kind: PlaceKind,
     pub what: String,
     pub why: String,
     pub remedy: Option<String>,
+    /// The files in which it was found, if `what` is not a path.
+    #[serde(serialize_with = "crate::show::paths")]
+    pub files: Vec<PathBuf>,
     /// Whether the place was looked at. If not, `--accept` does not apply to it.
     pub checked: bool,
     /// Whether `--accept` excludes it from the verdict.
@@ -24,7 +28,15 @@ impl VerifyFinding {
         why: impl Into<String>,
         remedy: Option<String>,
     ) -> VerifyFinding {
-        VerifyFinding { kind, what: what.into(), why: why.into(), remedy, checked: true, accepted: false }
+        VerifyFinding {
+            kind,
+            what: what.into(),
+            why: why.into(),
+            remedy,
+            files: Vec::new(),
+            checked: true,
+            accepted: false,
+        }
     }
 
     /// A place that could not be looked at, for the reason `why`.

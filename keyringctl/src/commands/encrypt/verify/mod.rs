@@ -6,10 +6,14 @@ mod canary;
 mod file_remedies;
 pub(in crate::commands) mod files;
 pub(in crate::commands) mod finding;
+mod found;
+mod judge;
+mod owner;
 mod redo_log;
 mod search;
 mod undone;
 
+use super::places::places;
 use super::plan::keyring_line;
 use super::{replication, server, sizes};
 use crate::commands::missing;
@@ -19,12 +23,18 @@ use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role, ServerFiles,
-    ServerKeyring, coverage,
+    ServerKeyring, Tally,
 };
+use crate::show::Shown;
 use canary::CanaryResult;
+use file_remedies::FileRemedies;
 use finding::VerifyFinding;
+use found::APPLY;
 use keyring_external::error::BadRequest;
 use serde::Serialize;
+
+/// How many files of a place are listed.
+const FILES: usize = 3;
 
 /// Check whether anything that a server stores is unencrypted: what it reports, its files, and a canary
 ///
@@ -54,11 +64,13 @@ pub(super) struct Args {
 struct VerifyReport {
     fine: bool,
     keyring: ServerKeyring,
+    /// How many places are in each state.
+    tally: Tally,
     /// What was read of the files; if `None`, the result is only what the server reports.
     files: Option<files::FileTotals>,
     canary: Option<CanaryResult>,
     findings: Vec<VerifyFinding>,
-    /// Every place, as the server reports it.
+    /// Every place, as the server reports it, or as it was found in its files.
     items: Vec<DataPlace>,
     /// What to heed with the remedies.
     note: Option<&'static str>,
@@ -72,30 +84,37 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if args.undo {
         return undone::run(&mut session, &here, &inventory, out);
     }
-    let items = coverage(&inventory);
-    let mut findings = keyring_finding(&keyring);
-    findings.extend(items.iter().filter_map(reported));
+    let mut places = places(&mut session, &inventory)?;
+    let mut others = keyring_finding(&keyring);
     let of_server = ServerFiles::query(&mut session)?;
     let files = match here.readable() {
         Some(_) => {
             let keys = args.secret.unlock.is_some().then(|| open(args, &keyring)).transpose()?;
-            let (seen, found) = files::check(&of_server, &inventory, keys.as_ref())?;
-            findings.extend(found);
+            let (seen, found) = files::check(&of_server, &inventory, keys.as_ref(), &mut places)?;
+            others.extend(found);
             Some(seen)
         }
         None => {
-            findings.extend(files::not_readable(&here, session.address()));
+            others.extend(files::not_readable(&here, session.address()));
             None
         }
     };
-    let canary = (!args.no_canary).then(|| canary::run(&mut session, &here, &of_server, &mut findings));
+    let remedies = FileRemedies::new(&of_server, &inventory);
+    let mut canary = (!args.no_canary).then(|| canary::run(&mut session, &here, &remedies, &mut others));
+    if let Some(canary) = &mut canary {
+        found::correct(&mut places, std::mem::take(&mut canary.found));
+    }
+    let mut findings: Vec<_> = places.iter().filter_map(of_place).chain(others).collect();
+    // Their remedy must come last: what removes other unencrypted data may write to them.
+    findings.sort_by_key(|finding| finding.kind == PlaceKind::Doublewrite);
     for finding in &mut findings {
         finding.accept(&args.accept);
     }
     let fine = findings.iter().all(|f| f.accepted);
     // Remedies may be statements.
     let note = if fine { None } else { replication::by_hand(&Role::query(&mut session)?) };
-    let report = VerifyReport { fine, keyring, files, canary, findings, items, note };
+    let tally = Tally::of(&places);
+    let report = VerifyReport { fine, keyring, tally, files, canary, findings, items: places, note };
     print(&report, out);
     out.document(&report);
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
@@ -122,46 +141,34 @@ fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
     }
 }
 
-/// Returns a finding for a place that the server reports as unencrypted, or that could not be looked at.
-fn reported(item: &DataPlace) -> Option<VerifyFinding> {
-    let remedy = match &item.remedy {
-        Remedy::Apply if item.kind == PlaceKind::BinaryLog => Some(
-            "keyringctl encrypt apply; when all replicas and backups have the old files: keyringctl encrypt apply --purge-binary-logs"
-                .to_owned(),
-        ),
-        Remedy::Apply => Some("keyringctl encrypt apply".to_owned()),
+/// Returns a finding for a place that is unencrypted, or that could not be looked at.
+fn of_place(place: &DataPlace) -> Option<VerifyFinding> {
+    let remedy = match &place.remedy {
+        Remedy::Apply if place.kind == PlaceKind::BinaryLog => Some(format!(
+            "{APPLY}; when all replicas and backups have the old files: keyringctl encrypt apply --purge-binary-logs"
+        )),
+        Remedy::Apply => Some(APPLY.to_owned()),
         Remedy::ByHand(how) => Some(how.clone()),
         Remedy::None => None,
     };
-    let why =
-        if item.about.is_empty() { "unencrypted".to_owned() } else { format!("unencrypted: {}", item.about) };
-    match item.state {
-        PlaceState::Clear => Some(VerifyFinding::new(item.kind, item.name.clone(), why, remedy)),
+    let state = if place.kind.is_setting() { "not set" } else { "unencrypted" };
+    let why = if place.about.is_empty() { state.to_owned() } else { format!("{state}: {}", place.about) };
+    let finding = match place.state {
+        PlaceState::Clear => VerifyFinding::new(place.kind, place.name.clone(), why, remedy),
         PlaceState::Unknown => {
-            Some(VerifyFinding::not_checked(item.kind, item.name.clone(), &item.about, remedy))
+            VerifyFinding::not_checked(place.kind, place.name.clone(), &place.about, remedy)
         }
-        PlaceState::Encrypted | PlaceState::Cannot | PlaceState::Unused => None,
-    }
+        PlaceState::Encrypted | PlaceState::Cannot | PlaceState::Unused => return None,
+    };
+    Some(VerifyFinding { files: place.files.clone(), ..finding })
 }
 
 fn print(report: &VerifyReport, out: &mut Output) {
     out.line(keyring_line(&report.keyring));
-    let count = |state| report.items.iter().filter(|i| i.state == state).count();
-    let tables = report.items.iter().filter(|i| i.kind.is_table() && i.state == PlaceState::Encrypted);
-    out.line(format_args!(
-        "The server reports: {} tables ({}) and {} other places and settings are encrypted or set correctly; {} are not{}",
-        tables.clone().count(),
-        sizes::bytes(tables.clone().map(|i| i.bytes).fold(0, u64::saturating_add)),
-        count(PlaceState::Encrypted) - tables.count(),
-        count(PlaceState::Clear),
-        match count(PlaceState::Unknown) {
-            0 => String::new(),
-            n => format!("; {n} were NOT CHECKED"),
-        }
-    ));
+    report.tally.lines().iter().for_each(|line| out.line(line));
     match &report.files {
         Some(seen) => out.line(seen.line()),
-        None => out.line("Files: NOT CHECKED, see below; the line above is only what the server reports"),
+        None => out.line("Files: NOT CHECKED, see below; the lines above are only what the server reports"),
     }
     if let Some(canary) = &report.canary {
         canary.lines().into_iter().for_each(|line| out.line(line));
@@ -170,6 +177,13 @@ fn print(report: &VerifyReport, out: &mut Output) {
         let head = if finding.accepted { "ACCEPTED" } else { "ERROR   " };
         let (what, why) = (&finding.what, &finding.why);
         out.line(format_args!("{head} {what} ({}): {why}", finding.kind));
+        for file in finding.files.iter().take(FILES) {
+            out.line(format_args!("         {}", file.shown()));
+        }
+        if finding.files.len() > FILES {
+            let more = counted(finding.files.len() - FILES, "more file");
+            out.line(format_args!("         and {more}, see --json"));
+        }
         if let (Some(remedy), false) = (&finding.remedy, finding.accepted) {
             out.line(format_args!("         {remedy}"));
         }
@@ -180,15 +194,22 @@ fn print(report: &VerifyReport, out: &mut Output) {
     if let Some(note) = report.note {
         out.line(format_args!("NOTE     {note}"));
     }
-    let errors = report.findings.iter().filter(|f| !f.accepted).count();
-    if report.fine {
-        let canary = report.canary.as_ref().is_some_and(CanaryResult::looked);
-        out.line(if canary {
-            "OK: found no unencrypted data"
-        } else {
-            "OK: found no unencrypted data; without the canary"
-        });
-    } else {
-        out.line(format_args!("FAILED; {}, see above", counted(errors, "error")));
+    out.line(closing(report));
+}
+
+/// The last line: what is left.
+fn closing(report: &VerifyReport) -> String {
+    let accepted = report.findings.iter().filter(|finding| finding.accepted).count();
+    let accepted = match accepted {
+        0 => String::new(),
+        1 => " except what was accepted".to_owned(),
+        n => format!(" except {n} that were accepted"),
+    };
+    if !report.fine {
+        let errors = report.findings.iter().filter(|finding| !finding.accepted).count();
+        return format!("FAILED; {}, see above", counted(errors, "error"));
     }
+    let canary = report.canary.as_ref().is_some_and(CanaryResult::looked);
+    let without = if canary { "" } else { "; without the canary" };
+    format!("OK: found no unencrypted data{accepted}{without}")
 }

@@ -3,11 +3,12 @@
 
 use super::files::{find, may_be_the_servers, not_readable, readable};
 use super::finding::VerifyFinding;
+use crate::commands::encrypt::places::places;
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
-    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, Session, coverage,
+    DataPlace, DatadirAccess, Inventory, PlaceKind, PlaceState, Remedy, ServerFiles, Session,
 };
 use crate::show::Shown;
 use crate::tablespace;
@@ -27,7 +28,7 @@ pub(super) fn run(
     inventory: &Inventory,
     out: &mut Output,
 ) -> Result<Verdict> {
-    let mut findings: Vec<_> = coverage(inventory).iter().filter_map(reported).collect();
+    let mut findings: Vec<_> = places(session, inventory)?.iter().filter_map(reported).collect();
     let encrypted_logs = inventory.binary_logs.iter().filter(|log| log.encrypted).count();
     if encrypted_logs > 0 {
         let why = format!(

@@ -16,6 +16,12 @@ pub(super) fn encrypt(host: &Host, args: &[&str]) -> Output {
     command(host, args).output().unwrap()
 }
 
+/// Whether a finding of verify is about something whose name or file contains `what`.
+pub(super) fn is_about(finding: &serde_json::Value, what: &str) -> bool {
+    let files = finding["files"].as_array().into_iter().flatten();
+    files.chain([&finding["what"]]).any(|name| name.as_str().is_some_and(|name| name.contains(what)))
+}
+
 /// Runs it with --json. Returns its exit code and document.
 pub(super) fn encrypt_json(host: &Host, args: &[&str]) -> (i32, serde_json::Value) {
     let output = command(host, args).arg("--json").output().unwrap();

@@ -168,8 +168,8 @@ pub fn without_the_canary_the_rest_is_verified() {
     let failed = report["failed"].to_string();
     assert!(code == 1 && failed.contains("ALTER INSTANCE ENABLE INNODB REDO_LOG"), "{code}: {failed}");
     let (code, report) = encrypt_json(&host, &["verify"]);
-    let redo = report["findings"].as_array().unwrap().iter().find(|f| f["kind"] == "redo");
-    let redo = redo.map(|f| f["why"].as_str().unwrap().to_owned()).unwrap_or_default();
+    let redo = report["findings"].as_array().unwrap().iter().filter(|f| f["kind"] == "redo");
+    let redo = redo.map(|f| f["why"].as_str().unwrap()).collect::<String>();
     assert!(code == 1 && redo.contains("redo logging is switched off"), "{code}: {report:#}");
     server.sql("ALTER INSTANCE ENABLE INNODB REDO_LOG");
     let (code, report) = encrypt_json(&host, &["verify"]);

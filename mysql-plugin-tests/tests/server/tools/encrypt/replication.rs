@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl encrypt` on a replica, on a source with replicas, and on a member of a group.
 
-use super::command::{encrypt, encrypt_json};
+use super::command::{encrypt, encrypt_json, is_about};
 use super::host::{host, tables_in_clear};
 use mysql_plugin_tests::rig::{
     Feature, Host, Keyring, Server, Volume, needs, place, program, told, wait_until,
@@ -103,7 +103,7 @@ fn follow(server: &Server, refusal: &str) -> String {
 fn remedy_of(host: &Host, what: &str) -> String {
     let (_, report) = encrypt_json(host, &["verify", "--no-canary"]);
     let findings = report["findings"].as_array().unwrap_or_else(|| panic!("{report:#}"));
-    let finding = findings.iter().find(|f| f["what"].as_str().unwrap().contains(what));
+    let finding = findings.iter().find(|f| is_about(f, what));
     let finding = finding.unwrap_or_else(|| panic!("no finding for {what}: {findings:#?}"));
     finding["remedy"].as_str().unwrap_or_else(|| panic!("no remedy: {finding:#}")).to_owned()
 }
