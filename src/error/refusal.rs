@@ -152,7 +152,7 @@ pub enum Refusal {
     },
 
     /// The file or its directory belongs to another user.
-    #[error("{} belongs to user id {owner}, but this program runs as user id {user}. Run keyringctl with sudo. If mysqld reports this, and it is its keyring, run chown {user} {}", path.display(), path.display())]
+    #[error("{} belongs to user id {owner}, but this program runs as user id {user}. As an administrator, run this with sudo. If mysqld reports this, and it is its keyring, run chown {user} {}", path.display(), path.display())]
     Owner {
         /// File or directory.
         path: PathBuf,

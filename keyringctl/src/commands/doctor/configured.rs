@@ -54,6 +54,7 @@ pub(in crate::commands) fn find(site: &Site, found: &mut Findings) -> Option<Con
             &[early_plugins::how_to_remove(site, entry)],
         );
     }
+    option_files::left(site, found);
     let configured = match (component, plugin) {
         (Some(manifest), _) => from_component(site, manifest, found),
         (None, Some(entry)) => from_plugin(site, entry, found),

@@ -145,6 +145,14 @@ impl Findings {
         self.note(check, no_permission(file, effective_user() == 0), "");
     }
 
+    /// Adds to the findings of a check why it matters and another way to fix it.
+    pub(crate) fn amend(&mut self, check: &str, why: &str, fix: &str) {
+        for finding in self.all.iter_mut().filter(|finding| finding.check == check) {
+            finding.why = format!("{} {why}", finding.why).trim_start().to_owned();
+            finding.fix.push(fix.to_owned());
+        }
+    }
+
     /// Drops the findings of these checks.
     pub(crate) fn ignore(&mut self, names: &[String]) {
         self.all.retain(|f| !names.iter().any(|n| n == f.check));

@@ -2,6 +2,7 @@
 //! `keyringctl doctor`: checks everything that a server's keyring depends on, and says how to fix what is wrong.
 
 mod apparmor;
+mod checks;
 pub(super) mod configured;
 mod copies;
 mod copy_remedies;
@@ -13,6 +14,7 @@ mod keyring;
 pub(super) mod leftovers;
 pub(super) mod option_access;
 pub(super) mod option_files;
+pub(super) mod ordinary;
 mod permission;
 mod remedies;
 pub(super) mod selinux;
@@ -42,12 +44,16 @@ use serde_json::json;
 /// code.
 #[derive(clap::Args)]
 #[group(id = "doctor")]
-#[command(after_help = "Examples:\n  keyringctl doctor\n  keyringctl doctor --ignore one-copy --json\n\n\
+#[command(after_help = "Examples:\n  keyringctl doctor\n  keyringctl doctor --ignore one-copy --json\n  \
+    keyringctl doctor --list-checks\n\n\
     Exit codes: 0 no errors or warnings, 1 errors or warnings, 2 the checks could not run.")]
 pub(super) struct Args {
     /// Ignore the findings of this check (repeatable)
     #[arg(long, value_name = "CHECK")]
     ignore: Vec<String>,
+    /// List the names of all checks, and check nothing
+    #[arg(long)]
+    list_checks: bool,
     /// Where to read the unlock secret, to verify every byte [default: where mysqld reads it]
     #[arg(long, value_name = "SOURCE")]
     unlock: Option<UnlockSource>,
@@ -61,11 +67,23 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    checks::known(&args.ignore)?;
+    if args.list_checks {
+        checks::list(out);
+        return Ok(Verdict::Fine);
+    }
     let site = args.site.look()?;
     let mut found = Findings::default();
     let view = HostView::collect(&site, args.unlock.clone(), &mut found);
-    check(&site, view.as_ref(), &mut found);
-    if !args.offline {
+    if ordinary::is_ordinary(&site) {
+        ordinary::report(&site, view.as_ref().map(|view| &view.host), &mut found);
+        check_as_ordinary(view.as_ref(), &mut found);
+    } else {
+        check(&site, view.as_ref(), &mut found);
+    }
+    if args.offline {
+        server::not_asked(&mut found);
+    } else {
         server::check(&args.server, view.as_ref(), &mut found);
     }
     found.ignore(&args.ignore);
@@ -97,6 +115,14 @@ fn check(site: &Site, view: Option<&HostView<'_>>, found: &mut Findings) {
         systemd::check(view, found);
     }
     leftovers::check(site, view.map(|l| &l.host), found);
+}
+
+/// Runs the checks that need no permission.
+fn check_as_ordinary(view: Option<&HostView<'_>>, found: &mut Findings) {
+    if let Some(view) = view {
+        volumes::check(view, found);
+        systemd::check(view, found);
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use super::unread;
 use crate::commands::site::{OPTION_FILE, Site};
 use crate::host::early_plugins::names_ours;
 use crate::host::manifest_of;
-use crate::server::{AbsentFile, OptionLine};
+use crate::server::{AbsentFile, OptionLine, PLUGIN_OPTIONS};
 use crate::show::Shown;
 
 pub(super) const FILES: &str = "option-files";
 const CONFIGURED: &str = "configured";
-const NO_KEYRING: &str = "The server has no keyring and encrypts nothing.";
+const NO_KEYRING: &str = "Started like this, the server has no keyring and encrypts nothing.";
 
 /// Checks that the option files can be read.
 pub(super) fn check(site: &Site, found: &mut Findings) {
@@ -73,6 +73,44 @@ pub(super) fn loads_plugin(site: &Site) -> Option<&OptionLine> {
 /// Whether the plugin is among those that a line loads.
 pub(super) fn names_plugin(line: &OptionLine) -> bool {
     names_ours(line.value.as_deref().unwrap_or_default())
+}
+
+/// The options of the plugin that end mysqld, because nothing loads the plugin.
+pub(in crate::commands) fn left_options(site: &Site) -> Vec<&OptionLine> {
+    let loads = [EARLY, "plugin-load", "plugin-load-add"];
+    if loads.iter().any(|name| site.all_options(name).any(names_plugin)) {
+        return Vec::new();
+    }
+    let is_ours = |line: &&OptionLine| PLUGIN_OPTIONS.contains(&line.name.as_str());
+    site.options.entries.iter().filter(is_ours).filter(|line| !is_loose(site, line)).collect()
+}
+
+/// Whether a line has the modifier with which mysqld passes over an option that it does not know.
+fn is_loose(site: &Site, line: &OptionLine) -> bool {
+    let is_loose = |word: &str| word.trim().trim_start_matches('-').to_ascii_lowercase().starts_with("loose");
+    if line.line == 0 {
+        let name = |word: &str| word.replace('_', "-").contains(&line.name);
+        return site.command.iter().any(|word| name(word) && is_loose(word));
+    }
+    let text = site.text(&site.seen(&line.file)).ok().flatten().unwrap_or_default();
+    text.lines().nth(line.line - 1).is_some_and(is_loose)
+}
+
+/// Reports options of the plugin while nothing loads it.
+pub(super) fn left(site: &Site, found: &mut Findings) {
+    let left = left_options(site);
+    let Some(first) = left.first() else { return };
+    let places: Vec<_> = left.iter().map(|line| line.place()).collect();
+    found.error(
+        "plugin-options",
+        &first.file,
+        format!(
+            "options of the plugin keyring_external are set, but nothing loads it: {}",
+            places.join(", ")
+        ),
+        "mysqld does not start: it ends with \"unknown variable\".",
+        &[format!("remove the options keyring_external*: {}", places.join(", "))],
+    );
 }
 
 /// Says why mysqld does not load the plugin, as far as its options tell.

@@ -9,8 +9,16 @@ use crate::show::Shown;
 use keyring_external::store::volume::directory_of;
 use std::path::{Path, PathBuf};
 
-/// Stands for a path that only the administrator can choose.
-const OTHER_VOLUME: &str = "/OTHER/VOLUME/keys/main.keyring";
+/// Stands for a volume that only the administrator can choose.
+const OTHER_VOLUME: &str = "/OTHER/VOLUME";
+
+/// Stands for the volume of the copy of this number, from 0: two copies never get the same.
+fn other_volume(number: usize) -> PathBuf {
+    match number {
+        0 => PathBuf::from(OTHER_VOLUME),
+        n => PathBuf::from(format!("{OTHER_VOLUME}{}", n + 1)),
+    }
+}
 
 impl HostView<'_> {
     /// A path of the server's as a word of a command.
@@ -66,8 +74,9 @@ impl HostView<'_> {
 
     /// How to add a copy on a volume that the administrator chooses.
     pub(super) fn add_copy(&self) -> Vec<String> {
-        let new = Path::new(OTHER_VOLUME);
-        let mut fix = self.create_copy(&self.host.keyring, new);
+        let volume = other_volume(self.host.copies().count());
+        let new = &volume.join("keys/main.keyring");
+        let mut fix = self.create_copy(&self.host.keyring, new, &volume);
         let mirrors = self.host.mirrors.iter().filter(|path| self.local_path(path).exists()).cloned();
         // Paths that lead to the same file are left out.
         let mirrors: Vec<_> = mirrors
@@ -80,9 +89,9 @@ impl HostView<'_> {
     }
 
     /// The commands that create a copy on another volume.
-    fn create_copy(&self, from: &Path, new: &Path) -> Vec<String> {
+    fn create_copy(&self, from: &Path, new: &Path, volume: &Path) -> Vec<String> {
         vec![
-            "mount another volume; with its path instead of /OTHER/VOLUME:".to_owned(),
+            format!("mount another volume; with its path instead of {}:", volume.shown()),
             self.create_directory(directory_of(new)),
             format!(
                 "keyringctl sync {} --mirror {}{}",
@@ -100,8 +109,9 @@ impl HostView<'_> {
 
     /// How to move a copy to a volume that the administrator chooses.
     pub(super) fn move_copy(&self, copy: &Path) -> Vec<String> {
-        let new = Path::new(OTHER_VOLUME);
-        let mut fix = self.create_copy(copy, new);
+        let volume = other_volume(self.host.copies().position(|other| other == copy).unwrap_or_default());
+        let new = &volume.join("keys").join(copy.file_name().unwrap_or_default());
+        let mut fix = self.create_copy(copy, new, &volume);
         fix.extend(self.set_copy(copy, new));
         fix.push("then restart mysqld, and remove the copy that it no longer uses:".to_owned());
         fix.push(format!("shred -u {}", self.word(copy)));

@@ -10,31 +10,50 @@ use crate::show::Shown;
 
 const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
+const CONFIGURED: &str = "configured";
 
 pub(super) fn check(args: &Args, view: Option<&HostView<'_>>, found: &mut Findings) {
     let keyring = args.connect().and_then(|mut session| ServerKeyring::query(&mut session));
     match keyring {
         Ok(keyring) => judge(&keyring, view, found),
-        Err(e) => found.note("server", format!("the running server was not checked: {e}"), ""),
+        Err(e) => {
+            found.note("server", format!("the running server was not checked: {e}"), "");
+            not_asked(found);
+        }
     }
 }
 
+/// Says that files alone do not tell whether a running server has a keyring.
+pub(super) fn not_asked(found: &mut Findings) {
+    found.amend(
+        CONFIGURED,
+        "A running server may still have a keyring, from its command line or from another option file: it was not asked.",
+        "or, if the server runs with a keyring, let doctor ask it (--socket, --user), or name its option file: keyringctl \
+         doctor --option-file FILE",
+    );
+}
+
 /// The server uses our keyring, so that what doctor did not find exists.
-fn unknown_configuration(found: &mut Findings) {
-    const CONFIGURED: &str = "configured";
+fn unknown_configuration(keyring: &ServerKeyring, found: &mut Findings) {
     if !found.all().iter().any(|f| f.check == CONFIGURED) {
         return;
     }
     found.ignore(&[CONFIGURED.to_owned()]);
+    let paths: Vec<_> = keyring.paths.iter().map(|path| path.shown()).collect();
     found.add(
         FindingLevel::Warning,
         KEYRING,
-        "the running server uses keyring_external, but doctor did not find the configuration that loads it",
+        format!(
+            "the running server uses keyring_external ({}, {}), but doctor did not find the configuration that loads it",
+            keyring.state,
+            paths.join(", ")
+        ),
         "Another option file or the server's command line does. Started without that, it has no keyring. doctor did not \
          check its copies.",
         &[
             "name the option file that mysqld reads: keyringctl doctor --option-file FILE".to_owned(),
-            "or move the options from the command line into an option file: keyringctl setup".to_owned(),
+            "or move the options from the command line into an option file:".to_owned(),
+            format!("keyringctl setup {} --unlock SOURCE", paths.join(" --mirror ")),
         ],
     );
 }
@@ -110,7 +129,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
             );
         }
     }
-    let Some(view) = view else { return unknown_configuration(found) };
+    let Some(view) = view else { return unknown_configuration(keyring, found) };
     let configured: Vec<_> = view.host.copies().map(|copy| copy.to_owned()).collect();
     if !keyring.paths.is_empty() && keyring.paths != configured {
         let shown =

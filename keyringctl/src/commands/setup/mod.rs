@@ -20,6 +20,7 @@ mod writable;
 pub(super) use args::Args;
 
 use super::doctor::leftovers;
+use super::doctor::ordinary::{is_ordinary, with_sudo};
 use super::init;
 use super::output::{Output, counted};
 use super::site;
@@ -48,6 +49,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let typed: &mut dyn BufRead = &mut stdin;
     let mut prompt = if asks { Prompt::interactive(typed) } else { Prompt::non_interactive() };
     let site = args.site.look()?;
+    if !site.is_below() && is_ordinary(&site) {
+        return Err(Error::Usage(format!(
+            "setup reads and writes files that are closed to an ordinary user. Nothing was changed. Run it with sudo: {}",
+            with_sudo()
+        )));
+    }
     doubts::refuse(&site)?;
     let existing = existing::find(args, &site)?;
     let host = choices::choose(args, &site, &existing, &mut prompt)?;

@@ -5,6 +5,7 @@ use super::change::FileChange;
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::doctor::option_access::{self, Effect};
+use crate::commands::doctor::option_files::left_options;
 use crate::commands::site::{self, Site};
 use crate::error::{Error, Result};
 use crate::host::files::source;
@@ -24,7 +25,17 @@ pub(super) fn foresee(args: &site::Args, planned: &Host, changes: &[FileChange])
         // The permissions of the plugin's file are about to be set.
         wrong(&site, planned, Some(&site.at(&planned.option_file)))
     } else {
-        closed(&args.look()?, planned, None)
+        let site = args.look()?;
+        let mut wrong = closed(&site, planned, None);
+        let left: Vec<_> = left_options(&site).iter().map(|line| line.place()).collect();
+        if !left.is_empty() {
+            wrong.push(format!(
+                "mysqld would end with \"unknown variable\", because options of the plugin are left while nothing loads it. \
+                 Remove them: {}",
+                left.join(", ")
+            ));
+        }
+        wrong
     };
     if wrong.is_empty() {
         return Ok(());

@@ -7,6 +7,7 @@ mod keyrings;
 mod remedies;
 mod system;
 
+use super::checks::CHECKS;
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use crate::commands::site::{self, Site};
@@ -144,6 +145,10 @@ fn findings(site: &Site, tweak: &dyn Fn(&mut HostView<'_>)) -> Findings {
         tweak(view);
     }
     super::check(site, view.as_ref(), &mut found);
+    let names = found.all().into_iter().map(|f| f.check).chain(found.passed());
+    for name in names {
+        assert!(CHECKS.iter().any(|(check, _)| *check == name), "{name} is not in the list of checks");
+    }
     found
 }
 

@@ -92,7 +92,11 @@ impl<'g> Administrator<'g> {
     /// Follows one way of a fix: the first, or one that begins with "or".
     pub(super) fn follow(&mut self, fix: &[String], way: usize) {
         // The volume that the administrator chooses.
-        let fix: Vec<_> = fix.iter().map(|line| line.replace("/OTHER/VOLUME", "/mnt/c")).collect();
+        let volume = ["/OTHER/VOLUME3", "/OTHER/VOLUME2", "/OTHER/VOLUME"];
+        let fix: Vec<_> = fix
+            .iter()
+            .map(|line| volume.iter().fold(line.clone(), |line, volume| line.replace(volume, "/mnt/c")))
+            .collect();
         let mut ways: Vec<Vec<&str>> = vec![Vec::new()];
         for line in &fix {
             match line.strip_prefix("or ").or_else(|| line.strip_prefix("or,")) {

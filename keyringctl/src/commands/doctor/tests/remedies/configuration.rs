@@ -111,6 +111,15 @@ fn options(all: &mut Followed) {
         assert!(fix.contains("etc/my.cnf"), "{fix}");
         all.fix(&guest, "plugin-options", words, 0, &|guest| guest.write(OPTIONS, WITH_PLUGIN));
     }
+    let guest = component();
+    guest.write(
+        OPTIONS,
+        "[mysqld]\nloose_keyring_external_wait=1\nkeyring_external_data=/x\nkeyring-external_unlock=file:/s\n",
+    );
+    let found = seen(&guest);
+    let what = &found.of_check("plugin-options").first().unwrap().what;
+    assert!(what.contains("line 3") && what.contains("line 4") && !what.contains("line 2"), "{what}");
+    all.fix(&guest, "plugin-options", "nothing loads it", 0, &nothing);
     let guest = plugin();
     replace(&guest, OPTIONS, "early-plugin-load", "plugin-load-add");
     all.fix(&guest, "plugin-options", "plugin-load-add", 0, &nothing);
