@@ -32,6 +32,8 @@ gzip -9n "$root"/usr/share/man/man1/*.1
 
 install -d "$doc/examples"
 install -m 0644 README.md SECURITY.md docs/*.md "$doc"
+install -d "$doc/schema"
+install -m 0644 docs/schema/*.json "$doc/schema"
 notices=$(scripts/notices.py "$(rustc -vV | sed -n 's/^host: //p')")
 if [[ $family == debian ]]; then
     install -m 0644 packaging/copyright "$doc/copyright"

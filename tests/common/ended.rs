@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How a command of `keyringctl` ended.
 
+use super::json_form;
 use serde_json::Value;
 use std::process::Output;
 
@@ -28,7 +29,11 @@ impl Ended {
         self
     }
 
+    /// What it printed, in the form that docs/schema/ gives it.
+    #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+        let document = serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"));
+        json_form::check(&document);
+        document
     }
 }

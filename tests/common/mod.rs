@@ -7,6 +7,7 @@ pub mod ended;
 pub mod forge;
 pub mod gate;
 pub mod hooked;
+pub mod json_form;
 pub mod mandatory;
 pub mod seed;
 pub mod sim;

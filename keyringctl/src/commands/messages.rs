@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Words that follow the program's name in a sentence about it, and are not commands.
-const PROSE: [&str; 16] = [
+const PROSE: [&str; 18] = [
     "has", "is", "does", "to", "can", "was", "had", "itself", "as", "asks", "when", "changes", "creates",
-    "did", "needs", "cannot",
+    "did", "needs", "cannot", "ran", "with",
 ];
 const VERBS: [&str; 4] = [" shows ", " tells ", " says ", " gives "];
 const ENDS: [char; 11] = ['`', '"', '\n', ';', ',', '(', ')', '#', '|', '>', '*'];
@@ -33,6 +33,20 @@ fn files(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
+}
+
+/// The words of a command. Quotes keep one together.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in text.split_whitespace() {
+        match words.last_mut() {
+            Some(last) if is_open => *last = format!("{last} {word}"),
+            _ => words.push(word.to_owned()),
+        }
+        is_open ^= word.matches('\'').count() % 2 == 1;
+    }
+    words
 }
 
 /// The commands named in a text.
@@ -62,7 +76,7 @@ fn named(file: &Path, text: &str) -> Vec<NamedCommand> {
         let is_comment = line.starts_with("//") && !line.starts_with("///");
         let begins = before.ends_with(['`', '"', '(']) || before.ends_with("    ") || before.ends_with(": ");
         let ends = rest[stop..].starts_with(['`', '"', '\n', ')']) && !is_sentence && !line.starts_with("//");
-        let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+        let words = words(text);
         let is_command =
             words.first().is_some_and(|w| w.starts_with(|c: char| c.is_ascii_lowercase() || c == '-'));
         let named =

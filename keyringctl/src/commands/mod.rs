@@ -40,7 +40,7 @@ mod witness;
 
 use crate::show::{is_hidden, visible};
 use crate::terminal::Color;
-use clap::error::ContextValue;
+use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use output::Output;
 use std::process::ExitCode;
@@ -98,7 +98,10 @@ pub fn main() -> ExitCode {
             let e = printable(e);
             // --help and --version arrive here too, but are not errors.
             let (rendered, json) = (e.render().to_string(), is_json());
-            let said = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim();
+            let said = match e.kind() {
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "the command is missing: see --help",
+                _ => rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim(),
+            };
             if e.use_stderr() && is_check() {
                 return ExitCode::from(check::usage_error(said, json));
             }
@@ -223,6 +226,8 @@ fn is_json() -> bool {
     words_given().any(|word| word == "--json")
 }
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod messages;
 

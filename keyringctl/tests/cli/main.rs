@@ -77,6 +77,10 @@ impl Place {
             .env("COLUMNS", "100")
             .output()
             .unwrap();
+        if line.split_whitespace().any(|word| word == "--json") {
+            let document = serde_json::from_slice(&output.stdout);
+            common::json_form::check(&document.unwrap_or_else(|e| panic!("{line}: {e}: {output:?}")));
+        }
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir, "DIR");
         Ended {
             code: output.status.code().unwrap(),

@@ -4,6 +4,7 @@
 
 use super::programs::told;
 use super::{Volume, place};
+use crate::common::json_form;
 use keyring_external::error::Result;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{self, Keyring as Open};
@@ -94,6 +95,7 @@ impl Keyring {
         let output = self.ctl(command);
         assert!(output.status.success(), "keyringctl {command}: {}", told(&output));
         let mut report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        json_form::check(&report);
         // One file was asked about.
         match command {
             "status" => report["copies"][0].take(),

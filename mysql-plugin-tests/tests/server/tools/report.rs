@@ -7,6 +7,7 @@ mod browser;
 pub use browser::why_no_chromium;
 
 use browser::Picture;
+use mysql_plugin_tests::common::json_form;
 use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, place, told};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -74,6 +75,7 @@ impl Clinic {
         let output = self.ctl(&[&["--json", "report"], more].concat(), unlock);
         let said =
             serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
+        json_form::check(&said);
         (said, output.status.code())
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Runs `keyringctl encrypt`.
 
+use mysql_plugin_tests::common::json_form;
 use mysql_plugin_tests::rig::{Host, place, told};
 use std::process::{Command, Output};
 
@@ -27,5 +28,6 @@ pub(super) fn encrypt_json(host: &Host, args: &[&str]) -> (i32, serde_json::Valu
     let output = command(host, args).arg("--json").output().unwrap();
     let document = serde_json::from_slice(&output.stdout);
     let document = document.unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
+    json_form::check(&document);
     (output.status.code().expect("an exit code"), document)
 }
