@@ -204,12 +204,12 @@ fn keyrings_of_any_name() {
         place.run(&format!("verify @none {UNLOCK}"));
         place.ends(0, "slot list @.k");
         place.write(".new", b"another secret, not text \x01");
-        place.run(&format!("slot add @.k {UNLOCK} --recovery"));
-        place.run(&format!("slot add @.k --mirror @.m {UNLOCK} --recovery --only-named-copies --name x"));
-        place.run(&format!("slot change @.k 9 {UNLOCK}"));
-        place.run(&format!("slot remove @.k 9 {UNLOCK}"));
-        place.run(&format!("rekey @.k --mirror @.m {UNLOCK} --only-named-copies"));
-        place.run(&format!("rekey @.k {UNLOCK}"));
+        place.run(&format!("slot add @.k {UNLOCK} --new-recovery"));
+        place.run(&format!("slot add @.k --mirror @.m {UNLOCK} --new-recovery --only-named-copies --name x"));
+        place.run(&format!("slot change @.k {UNLOCK} --yes"));
+        place.run(&format!("slot remove @.k 9 {UNLOCK} --yes"));
+        place.run(&format!("rekey @.k --mirror @.m {UNLOCK} --only-named-copies --yes"));
+        place.run(&format!("rekey @.k {UNLOCK} --yes"));
         place.ends(0, &format!("sync @.k --mirror @.m2 {UNLOCK}"));
         place.run(&format!("sync @.k --mirror @no/where {UNLOCK}"));
         place.run(&format!("sync @.k --mirror @.m --merge --take x=@.m {UNLOCK}"));

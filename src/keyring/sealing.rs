@@ -12,7 +12,7 @@ use crate::secret::{MIN_SECRET, UnlockSecret};
 use uuid::Uuid;
 
 /// Minimum length of a passphrase in bytes.
-const MIN_PASSPHRASE: usize = 8;
+pub const MIN_PASSPHRASE: usize = 8;
 /// Name of the slot for a recovery key, unless another one is given.
 pub(super) const RECOVERY_NAME: &str = "recovery key";
 

@@ -79,10 +79,20 @@ impl Current<'_> {
         Error::Refusal(Refusal::ForgedSlot { path: self.path.clone(), number, name: slot.name.clone() })
     }
 
+    fn not_verified(&self, number: usize, slot: &Slot) -> Error {
+        let (path, name) = (self.path.clone(), slot.name.clone());
+        Error::Refusal(Refusal::SlotNotVerified { path, number, name })
+    }
+
     fn no_such_slot(&self, number: usize) -> Error {
         let existing = self.slots.iter().map(|(number, _)| number).collect();
         Error::BadRequest(BadRequest::NoSuchSlot { number, existing })
     }
+}
+
+/// The secrets, with the names of their sources.
+fn unlocking(secrets: &[Verifier]) -> Result<Vec<(&str, Unlocking)>> {
+    secrets.iter().map(|v| Ok((v.source_name.as_str(), Unlocking::new(v.secret.try_clone()?)))).collect()
 }
 
 fn told(e: crate::format::FormatError) -> Error {
@@ -217,10 +227,7 @@ impl Keyring {
     /// [`Refusal::VerifiesNoSlot`] for a secret that unlocks no slot; [`Refusal::ForgedSlot`] for a slot that
     /// was altered; [`Refusal::SlotNotVerified`] if all are required; as [`Keyring::store`].
     pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
-        let secrets = secrets
-            .iter()
-            .map(|v| Ok((v.source_name.as_str(), Unlocking::new(v.secret.try_clone()?))))
-            .collect::<Result<Vec<_>>>()?;
+        let secrets = unlocking(secrets)?;
         let renew = |current: &Current<'_>| {
             let openers = current.openers(&secrets)?;
             let keys = DataKeys::generate(current.id).map_err(told)?;
@@ -228,10 +235,7 @@ impl Keyring {
             for ((number, slot), opener) in slots.iter_mut().zip(openers) {
                 let (renewed, by) = match opener {
                     Some(secret) => (slot.renew_with(secret.secret(), &keys, current.id), Renewed::BySecret),
-                    None if require_all => {
-                        let (path, name) = (current.path.clone(), slot.name.clone());
-                        return Err(Refusal::SlotNotVerified { path, number, name }.into());
-                    }
+                    None if require_all => return Err(current.not_verified(number, slot)),
                     None => (slot.renew(current.keys, &keys, current.id), Renewed::ByPublicKey),
                 };
                 *slot = renewed.map_err(told)?.ok_or_else(|| current.forged(number, slot))?;
@@ -245,6 +249,28 @@ impl Keyring {
             writer.rekey(&self.read_memory(), header, keys.try_clone().map_err(told)?)?;
             Ok(how.clone())
         })
+    }
+
+    /// Says how [`Keyring::rekey`] would renew each slot, and changes nothing.
+    ///
+    /// # Errors
+    /// The refusals of [`Keyring::rekey`].
+    pub fn plan_rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<(usize, Renewed)>> {
+        let secrets = unlocking(secrets)?;
+        let writer = self.lock_writer();
+        let (slots, keys) = (writer.header().slots.clone(), writer.keys().try_clone().map_err(told)?);
+        let current = Current { path: writer.path().to_owned(), slots: &slots, keys: &keys, id: &self.id };
+        drop(writer);
+        let openers = current.openers(&secrets)?;
+        let mut how = Vec::new();
+        for ((number, slot), opener) in slots.iter().zip(openers) {
+            match opener {
+                Some(_) => how.push((number, Renewed::BySecret)),
+                None if require_all => return Err(current.not_verified(number, slot)),
+                None => how.push((number, Renewed::ByPublicKey)),
+            }
+        }
+        Ok(how)
     }
 
     /// Changes the header with what was prepared.

@@ -8,7 +8,7 @@ use super::{missing, secret};
 use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
-use keyring_external::keyring::{Keyring, Status, load_all, load_with};
+use keyring_external::keyring::{Keyring, Status, load_all};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::{CHANGE_WAIT, FRONT_LEN, FileReplica};
@@ -87,15 +87,16 @@ impl Backup {
     /// Copies the newest intact copy, and reads the backup back.
     pub(super) fn make(self) -> Result<MadeBackup> {
         let Backup { fs, copies, destination, vacancy } = self;
-        let secret = copies.secret.read(copies.first())?;
-        let name = copies.secret.name();
-        let again = || copies.secret.read_again(&secret);
+        let mut secret = secret::Once::new(&copies.secret);
         let path = if copies.paths.len() > 1 {
-            newest(&load_all(&fs, &copies.paths, 1, &name, again, stderr_report)?.0, copies.first())
+            let name = copies.secret.name();
+            let opened = secret
+                .open(copies.first(), |read| load_all(&fs, &copies.paths, 1, &name, read, stderr_report))?;
+            newest(&opened.0, copies.first())
         } else {
             copies.first().to_owned()
         };
-        let open = |path: &Path| load_with(&fs, path, &name, || copies.secret.read_again(&secret));
+        let mut open = |path: &Path| secret.load(&fs, path);
         let (source, notes) = open(&path)?;
         let mut tries = 0;
         let (made, sha256) = loop {

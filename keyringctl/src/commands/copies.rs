@@ -14,6 +14,7 @@ use keyring_external::error::Refusal;
 use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, load_all};
 use keyring_external::store::fs::Fs;
+use keyring_external::unlock::UnlockSource;
 use of_server::{OfServer, Server};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -77,12 +78,30 @@ pub(super) struct Copies {
     pub secret: secret::Args,
     /// The server's data directory, if these are the copies of the server on this host.
     pub datadir: Option<PathBuf>,
+    /// Where the server reads the secret that unlocks them.
+    pub servers_secret: ServersSecret,
+}
+
+/// Where the server on this host reads the secret that unlocks the copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ServersSecret {
+    /// No server on this host is known to use these copies.
+    NoServer,
+    /// From here, as this process sees it.
+    From(UnlockSource),
+    /// Its configuration cannot be read. Says why.
+    Unknown(String),
 }
 
 impl Copies {
     /// Only the copies that were named.
     pub(super) fn named(paths: &[PathBuf], secret: &secret::Args) -> Copies {
-        Copies { paths: paths.to_vec(), secret: secret.clone(), datadir: None }
+        Copies {
+            paths: paths.to_vec(),
+            secret: secret.clone(),
+            datadir: None,
+            servers_secret: ServersSecret::NoServer,
+        }
     }
 
     /// The first path, which is the one that was named, if any.
@@ -93,7 +112,9 @@ impl Copies {
     /// Opens the keyring to read it. The newest intact copy counts.
     pub(super) fn load(&self, fs: &Arc<dyn Fs>) -> Result<(Keyring, Vec<Note>)> {
         let (secret, first) = (&self.secret, self.first());
-        Ok(load_all(fs, &self.paths, 1, &secret.name(), || secret.read(first), stderr_report)?)
+        let open =
+            |read: &mut dyn FnMut() -> _| load_all(fs, &self.paths, 1, &secret.name(), read, stderr_report);
+        Ok(secret::Once::new(secret).open(first, open)?)
     }
 }
 
@@ -148,19 +169,26 @@ impl ServerArgs {
         if of_server {
             return of_server::find(&args)?.needed()?.with(named, secret, purpose);
         }
-        let as_named = |named: Vec<_>| Ok(Copies::named(&named, secret));
+        let as_named =
+            |named: Vec<_>, servers_secret| Ok(Copies { servers_secret, ..Copies::named(&named, secret) });
         let server = match of_server::find(&args) {
             Ok(Server::Ours(server)) => server,
             // Nobody needs the server for reading a file that was named.
-            Ok(_) | Err(_) if purpose != Purpose::Change && !self.site.is_given() => return as_named(named),
+            Ok(_) | Err(_) if purpose != Purpose::Change && !self.site.is_given() => {
+                return as_named(named, ServersSecret::NoServer);
+            }
             Ok(server) => {
+                let servers_secret = match &server {
+                    Server::Unclear(why) => ServersSecret::Unknown(why.clone()),
+                    Server::Ours(_) | Server::None(_) => ServersSecret::NoServer,
+                };
                 server.warn_unknown(self.site.is_given())?;
-                return as_named(named);
+                return as_named(named, servers_secret);
             }
             Err(e) if self.site.is_given() => return Err(e),
             Err(e) => {
                 of_server::warn_unchecked(&e.to_string());
-                return as_named(named);
+                return as_named(named, ServersSecret::Unknown(e.to_string()));
             }
         };
         let missing: Vec<_> = left_out(&server.copies, &named).into_iter().cloned().collect();
@@ -181,7 +209,9 @@ impl ServerArgs {
             ));
             paths.extend(missing);
         }
-        Ok(Copies { paths, secret: secret.clone(), datadir })
+        let servers_secret =
+            if is_ours { ServersSecret::From(server.unlock) } else { ServersSecret::NoServer };
+        Ok(Copies { paths, secret: secret.clone(), datadir, servers_secret })
     }
 }
 
@@ -223,6 +253,7 @@ impl OfServer {
                 paths.push(path);
             }
         }
+        let servers_secret = ServersSecret::From(self.unlock.clone());
         let (secret, unlock) = if secret.is_given() || purpose == Purpose::ReadFront {
             (secret.clone(), String::new())
         } else {
@@ -233,7 +264,7 @@ impl OfServer {
             "using the keyring of the server on this host ({}): {own}{unlock}",
             self.source
         ));
-        Ok(Copies { paths, secret, datadir: Some(self.datadir) })
+        Ok(Copies { paths, secret, datadir: Some(self.datadir), servers_secret })
     }
 }
 

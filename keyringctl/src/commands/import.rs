@@ -10,10 +10,11 @@ pub(super) use args::Args;
 use super::copies::Purpose;
 use super::foreign::{self, LegacyFile};
 use super::output::{Output, stderr_report};
+use super::secret::Once;
 use super::verdict::Verdict;
 use crate::error::Result;
 use keyring_external::format::records::KeyRecord;
-use keyring_external::keyring::{Keyring, load_beside_others, load_with, now};
+use keyring_external::keyring::{Keyring, load_beside_others, now};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
@@ -29,9 +30,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let wanted = digests(&source);
     let copies = args.target.find(Purpose::Read)?;
     let paths = &copies.paths;
-    let (name, secret) = (copies.secret.name(), copies.secret.read(copies.first())?);
-    let read = || copies.secret.read_again(&secret);
-    let keyring = load_beside_others(&fs, paths, paths.len(), &name, read, stderr_report)?;
+    let (name, mut secret) = (copies.secret.name(), Once::new(&copies.secret));
+    let keyring = secret.open(copies.first(), |read| {
+        load_beside_others(&fs, paths, paths.len(), &name, read, stderr_report)
+    })?;
 
     let mut report = ImportReport::new(args, paths, &source, &keyring);
     let plan = ImportPlan::new(&source.keys, &keyring);
@@ -50,7 +52,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     report.done(&keyring);
     let mut fine = true;
     for path in paths {
-        let (reread, _) = load_with(&fs, path, &name, || copies.secret.read_again(&secret))?;
+        let (reread, _) = secret.load(&fs, path)?;
         fine &= report.check(path, &reread, &wanted, out);
     }
     if fine {

@@ -34,6 +34,7 @@ mod slot_row;
 mod stat;
 mod status;
 mod sync;
+mod target;
 mod verdict;
 mod verify;
 mod witness;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl rekey`: renews the data key.
 
+use super::consent::{Consent, Decision, Effect, Plan};
 use super::output::{Output, counted};
 use super::secret::{self, Typed};
-use super::slot::{OpenedTarget, TargetKeyring};
-use super::slot_row::SlotRow;
+use super::slot_row::{self, SlotRow};
+use super::target::{OpenedTarget, TargetKeyring};
 use super::verdict::Verdict;
 use crate::error::Result;
 use keyring_external::keyring::{Renewed, Verifier};
@@ -13,7 +14,6 @@ use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use serde_json::json;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Renew the data key and re-encrypt the keyring; existing passphrases and keys keep working
@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// none of the secrets fits. First remove slots that you do not recognize.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  keyringctl rekey /mnt/keyring/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret\n  keyringctl rekey /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --verify-recovery --require-all"
+    after_help = "Examples:\n  keyringctl rekey /mnt/keyring/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret\n  keyringctl rekey /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --verify-recovery --require-all\n\nExit codes: 0 the data key was renewed, or this was a dry run; 1 the keyring or a secret was refused (a damaged or altered file, a secret that fits no slot, with --require-all a slot that was not verified); 2 it could not be done (arguments, files, no answer to the question). In both, nothing was changed."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -48,6 +48,8 @@ pub(super) struct Args {
     /// Refuse to renew any slot with its public key alone
     #[arg(long)]
     require_all: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// A slot, and how it was renewed.
@@ -60,9 +62,14 @@ struct RenewedSlot {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let OpenedTarget { keyring, secret, copies } = args.target.open(&fs)?;
-    let mut secrets = vec![Verifier { source_name: copies.secret.name(), secret }];
-    secrets.extend(args.others(copies.first())?);
+    let opened = args.target.open(&fs)?;
+    let secrets = args.secrets(&opened)?;
+    let keyring = &opened.keyring;
+    let plan = args.plan(&opened, &keyring.plan_rekey(&secrets, args.require_all)?);
+    if args.consent.ask(&plan, out)? == Decision::DryRun {
+        return Ok(Verdict::Fine);
+    }
+    opened.bring_up_to_date()?;
     let renewed = keyring.rekey(&secrets, args.require_all)?;
     let status = keyring.status();
     out.line(format_args!(
@@ -97,17 +104,43 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 impl Args {
-    /// The secrets that verify the other slots.
-    fn others(&self, path: &Path) -> Result<Vec<Verifier>> {
-        let mut others = Vec::new();
+    /// What the renewal does.
+    fn plan(&self, opened: &OpenedTarget, renewals: &[(usize, Renewed)]) -> Plan {
+        let status = opened.keyring.status();
+        let mut plan = Plan::new("Renew the data key?");
+        plan.effect(Effect::new(
+            "data key",
+            format!("encrypts {}", counted(status.keys, "key")),
+            "a new random key; everything is encrypted again",
+        ));
+        for row in slot_row::rows(&opened.keyring.slots()) {
+            let by = renewals.iter().find(|(number, _)| *number == row.number);
+            let afterwards = match by {
+                Some((_, Renewed::BySecret)) => "same secret, renewed with it",
+                _ => "same secret, renewed with its public key, NOT VERIFIED",
+            };
+            plan.effect(Effect::new(format!("slot {}", row.number), row.identity(), afterwards));
+        }
+        opened.plan_copies(&mut plan, "with the new data key");
+        plan.note(
+            "Backups of the keyring keep the old data key and can still be unlocked. Make a new backup afterwards.",
+        );
+        plan
+    }
+
+    /// All secrets that verify slots.
+    fn secrets(&self, opened: &OpenedTarget) -> Result<Vec<Verifier>> {
+        let (path, keyring) = (opened.copies.first(), &opened.keyring);
+        let secret = opened.copies.secret.read_again(&opened.secret)?;
+        let mut others = vec![Verifier { source_name: opened.copies.secret.name(), secret }];
         for source in &self.verify_slot {
             others.push(Verifier { source_name: source.to_string(), secret: source.read()? });
         }
         if self.verify_recovery {
-            others.push(secret::read_typed(Typed::RecoveryKey, path)?);
+            others.push(secret::read_typed(Typed::RecoveryKey, keyring, path)?);
         }
         for _ in 0..self.verify_passphrase {
-            others.push(secret::read_typed(Typed::Passphrase, path)?);
+            others.push(secret::read_typed(Typed::Passphrase, keyring, path)?);
         }
         Ok(others)
     }

@@ -2,27 +2,24 @@
 //! Reads unlock secrets: from a source, as the server does, or from the terminal without echo. Never from the
 //! arguments (invariant 6).
 
-use crate::show::{self, Shown, visible};
-use keyring_external::error::{Error, Failure, Result};
+mod prompt;
+
+use crate::show::{self, Shown};
+use keyring_external::error::{Failure, Refusal, Result};
 use keyring_external::format::FormatError;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, Verifier, load_with};
-use keyring_external::recovery::RecoveryKey;
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
-use keyring_external::unlock::{MAX_UNLOCK, UnlockSource};
-use std::io::{BufRead, IsTerminal, Read};
+use keyring_external::unlock::UnlockSource;
+use prompt::{RECOVERY, TERMINAL};
 use std::path::Path;
 use std::sync::Arc;
-use zeroize::{Zeroize, Zeroizing};
 
-const TERMINAL: &str = "the terminal";
-const RECOVERY: &str = "the recovery key";
 /// The option that names the unlock secret in the commands of messages, if its source is not known.
 const UNNAMED: &str = " --unlock SOURCE";
-const RECOVERY_TRIES: usize = 3;
 
 /// Where the secret of a new keyring or slot comes from.
 #[derive(clap::Args)]
@@ -47,34 +44,32 @@ pub(super) struct Args {
     pub recovery: bool,
 }
 
-fn name_of(source: &Option<UnlockSource>) -> String {
-    source.as_ref().map_or_else(|| TERMINAL.to_owned(), UnlockSource::to_string)
+/// The name of a source in messages.
+pub(super) fn name_of(source: Option<&UnlockSource>) -> String {
+    source.map_or_else(|| TERMINAL.to_owned(), UnlockSource::to_string)
 }
 
 impl NewSecret {
     /// The name of the source in messages.
     pub(super) fn name(&self) -> String {
-        name_of(&self.unlock)
+        name_of(self.unlock.as_ref())
     }
 
     /// Reads the secret. Prompts twice on a terminal.
     pub(super) fn read_new(&self) -> Result<UnlockSecret> {
-        if let Some(source) = &self.unlock {
-            return read_source(source);
-        }
-        let first = ask("New passphrase: ")?;
-        let again = ask("Repeat passphrase: ")?;
-        if first.raw() != again.raw() {
-            return Err(refused("the two passphrases differ: try again"));
-        }
-        Ok(first)
+        read_new(self.unlock.as_ref(), "--unlock")
     }
+}
+
+/// Reads a new secret from `source`, which `option` names. Without a source, prompts twice on a terminal.
+pub(super) fn read_new(source: Option<&UnlockSource>, option: &str) -> Result<UnlockSecret> {
+    source.map_or_else(|| prompt::ask_new(option), read_source)
 }
 
 impl Args {
     /// The name of the source in messages.
     pub(super) fn name(&self) -> String {
-        if self.recovery { RECOVERY.to_owned() } else { name_of(&self.unlock) }
+        if self.recovery { RECOVERY.to_owned() } else { name_of(self.unlock.as_ref()) }
     }
 
     /// Whether the options name a source.
@@ -101,8 +96,8 @@ impl Args {
     pub(super) fn read(&self, path: &Path) -> Result<UnlockSecret> {
         match &self.unlock {
             Some(source) => read_source(source),
-            None if self.recovery => read_recovery_key(path),
-            None => ask(&format!("Passphrase or recovery key of {}: ", path.shown())),
+            None if self.recovery => prompt::read_recovery_key(path),
+            None => prompt::ask(&format!("Passphrase or recovery key of {}: ", path.shown()), "--unlock"),
         }
     }
 
@@ -111,9 +106,14 @@ impl Args {
         Ok(UnlockSecret::new(Locked::copy_of(secret.raw())?))
     }
 
+    /// Whether somebody types the secret, and so can type it again.
+    fn is_typed(&self) -> bool {
+        self.unlock.is_none() && prompt::has_terminal()
+    }
+
     /// Opens a keyring.
     pub(super) fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
-        load_with(fs, path, &self.name(), || self.read(path))
+        Once::new(self).load(fs, path)
     }
 }
 
@@ -131,8 +131,8 @@ fn has_credentials() -> bool {
     std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
 }
 
-/// Reads the secret from a source. Says what to name instead of a credential in a shell.
-fn read_source(source: &UnlockSource) -> Result<UnlockSecret> {
+/// Reads the secret from a source, as far as this process can. Says what to name instead of a credential in a shell.
+pub(super) fn read_source(source: &UnlockSource) -> Result<UnlockSecret> {
     match source {
         UnlockSource::Credential(name) if !has_credentials() => Err(Failure::Unlock {
             source_name: source.to_string(),
@@ -177,7 +177,30 @@ impl<'a> Once<'a> {
 
     /// Opens a keyring.
     pub(super) fn load(&mut self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
-        load_with(fs, path, &self.args.name(), || self.read(path))
+        let name = self.args.name();
+        self.open(path, |read| load_with(fs, path, &name, read))
+    }
+
+    /// Opens something with `open`, which reads the secret when it needs it. A secret that somebody types for it, and that
+    /// does not unlock it, is asked for again.
+    pub(super) fn open<T>(
+        &mut self,
+        path: &Path,
+        mut open: impl FnMut(&mut dyn FnMut() -> Result<UnlockSecret>) -> Result<T>,
+    ) -> Result<T> {
+        let mut tries_left = if self.secret.is_none() && self.args.is_typed() { prompt::TRIES } else { 1 };
+        loop {
+            tries_left -= 1;
+            let opened = open(&mut || self.read(path));
+            let is_wrong =
+                opened.as_ref().is_err_and(|e| matches!(e.refusal(), Some(Refusal::WrongSecret { .. })));
+            if !is_wrong || tries_left == 0 {
+                return opened;
+            }
+            self.secret = None;
+            let what = if self.args.recovery { "recovery key" } else { "secret" };
+            show::warn(format_args!("this {what} does not unlock {}: try again", path.shown()));
+        }
     }
 }
 
@@ -190,67 +213,28 @@ pub(super) enum Typed {
     Passphrase,
 }
 
-/// Reads a secret with which a slot is verified.
-pub(super) fn read_typed(what: Typed, path: &Path) -> Result<Verifier> {
-    let (source_name, secret) = match what {
-        Typed::RecoveryKey => (RECOVERY, read_recovery_key(path)?),
-        Typed::Passphrase => {
-            (TERMINAL, ask(&format!("Passphrase of the slot of {} to verify: ", path.shown()))?)
-        }
-    };
-    Ok(Verifier { source_name: source_name.to_owned(), secret })
-}
-
-/// Reads a recovery key. Says where it was mistyped, and prompts again on a terminal.
-fn read_recovery_key(path: &Path) -> Result<UnlockSecret> {
-    let terminal = std::io::stdin().is_terminal();
-    for tries_left in (0..RECOVERY_TRIES).rev() {
-        let secret = if terminal {
-            ask(&format!("Recovery key of {}: ", path.shown()))?
-        } else {
-            // One line at most: another program may read the rest.
-            let mut line = Zeroizing::new(Vec::new());
-            std::io::stdin().lock().take(MAX_UNLOCK as u64).read_until(b'\n', &mut line).map_err(|e| {
-                Error::from(Failure::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() })
-            })?;
-            if line.is_empty() {
-                let why =
-                    "standard input is empty. Pipe the recovery key in, or run this on a terminal".to_owned();
-                return Err(Failure::Unlock { source_name: RECOVERY.to_owned(), why }.into());
+/// Reads a secret with which a slot of `keyring` is verified. One that is typed, and fits no slot, is asked for again.
+pub(super) fn read_typed(what: Typed, keyring: &Keyring, path: &Path) -> Result<Verifier> {
+    let mut tries_left = prompt::TRIES;
+    loop {
+        tries_left -= 1;
+        let (source_name, secret) = match what {
+            Typed::RecoveryKey => (RECOVERY, prompt::read_recovery_key(path)?),
+            Typed::Passphrase => {
+                let question = format!("Passphrase of the slot of {} to verify: ", path.shown());
+                (TERMINAL, prompt::ask(&question, "--verify-slot")?)
             }
-            UnlockSecret::new(Locked::copy_of(&line)?)
         };
-        match RecoveryKey::parse(secret.raw()) {
-            Ok(_) => return Ok(secret),
-            Err(e) if terminal && tries_left > 0 => show::warn(format_args!("{e}: try again")),
-            Err(e) => {
-                return Err(Failure::Unlock { source_name: RECOVERY.to_owned(), why: e.to_string() }.into());
-            }
+        // If it fits no slot after all, the renewal says so.
+        if tries_left == 0 || !prompt::has_terminal() || !keyring.slots_of(&secret)?.is_empty() {
+            return Ok(Verifier { source_name: source_name.to_owned(), secret });
         }
+        show::warn("this secret fits no slot: try again");
     }
-    Err(refused("no recovery key was entered"))
 }
 
 /// The cost of Argon2id on this machine, if the new secret is a passphrase.
 pub(super) fn measured_cost(secret: &UnlockSecret) -> Result<Cost> {
     let cost = if secret.is_text() { Cost::measured() } else { Ok(Cost::NONE) };
     cost.map_err(FormatError::in_memory)
-}
-
-fn refused(why: &str) -> Error {
-    Failure::Unlock { source_name: TERMINAL.to_owned(), why: why.to_owned() }.into()
-}
-
-fn ask(prompt: &str) -> Result<UnlockSecret> {
-    if !std::io::stdin().is_terminal() {
-        return Err(refused("there is no terminal. Name the source of the secret with --unlock"));
-    }
-    let mut typed = rpassword::prompt_password(visible(prompt)).map_err(|e| refused(&e.to_string()))?;
-    let secret = if typed.is_empty() {
-        Err(refused("the input was empty"))
-    } else {
-        Ok(Locked::copy_of(typed.as_bytes())?)
-    };
-    typed.zeroize();
-    secret.map(UnlockSecret::new)
 }

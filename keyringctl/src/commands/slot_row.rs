@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The presentation of an unlock slot in all commands.
 
-use super::output::time;
+use super::output::{Output, time};
 use keyring_external::format::cost::Cost;
-use keyring_external::format::slots::{Slot, SlotKind};
+use keyring_external::format::slots::{Slot, SlotKind, Slots};
 use serde::Serialize;
 
 /// An unlock slot, without the data key that it holds.
@@ -42,11 +42,34 @@ impl SlotRow {
         self.description() + renewed
     }
 
+    /// Kind, name and date of the slot.
+    pub(super) fn identity(&self) -> String {
+        format!("{} ({}), created {}", self.kind, self.name.escape_debug(), time(self.created))
+    }
+
     /// Kind, name, date and cost of the slot.
     pub(super) fn description(&self) -> String {
         let cost = self.cost.map_or_else(String::new, |c| {
             format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
         });
-        format!("{} ({}), created {}{cost}", self.kind, self.name.escape_debug(), time(self.created))
+        self.identity() + &cost
     }
+}
+
+/// The slots of a header.
+pub(super) fn rows(slots: &Slots) -> Vec<SlotRow> {
+    slots.iter().map(SlotRow::from).collect()
+}
+
+/// Shows slots with their numbers.
+pub(super) fn print(rows: &[SlotRow], out: &mut Output) {
+    for row in rows {
+        out.field(&format!("slot {}", row.number), row.text());
+    }
+}
+
+/// A slot in a sentence.
+pub(super) fn named(slots: &Slots, number: usize) -> String {
+    let row = slots.get(number).map(|slot| SlotRow::from((number, slot)));
+    row.map_or_else(|| format!("slot {number}"), |row| format!("slot {number}, {}", row.identity()))
 }

@@ -24,7 +24,7 @@ fn diverged_copies() {
     };
     store("main.keyring", "both");
     std::fs::copy(place.path("main.keyring"), place.path("mirror.keyring")).unwrap();
-    let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null"));
+    let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null --yes"));
     assert_eq!(renewed.code, 0, "{}", renewed.stderr);
     store("mirror.keyring", "server");
     open("mirror.keyring").write_witness(&fs, &place.path("data"), |_, _| {}).unwrap();
@@ -66,7 +66,7 @@ fn merging_diverged_copies() {
     };
     store("main.keyring", "both", "", &[1; 32]);
     std::fs::copy(place.path("main.keyring"), place.path("mirror.keyring")).unwrap();
-    let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null"));
+    let renewed = place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null --yes"));
     assert_eq!(renewed.code, 0, "{}", renewed.stderr);
     for (path, byte) in [("main.keyring", 3), ("mirror.keyring", 4)] {
         store(path, &format!("only {path}"), "", &[byte; 32]);

@@ -66,7 +66,7 @@ fn a_recovery_key_that_could_not_be_shown_unlocks_nothing() {
     let before = place.run("slot list DIR/main.keyring").stdout;
     let new =
         "init DIR/new.keyring --mirror DIR/mirror.keyring --unlock file:DIR/new.secret --generate-secret";
-    let add = format!("slot add DIR/main.keyring {UNLOCK} --recovery");
+    let add = format!("slot add DIR/main.keyring {UNLOCK} --new-recovery");
     for line in [new.to_owned(), format!("{new} --json"), add.clone(), format!("{add} --json")] {
         for (what, stdout) in lost_outputs() {
             let Ended { code, stderr, .. } = place.run_into(&line, stdout);

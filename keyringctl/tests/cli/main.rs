@@ -10,12 +10,13 @@ mod diverged;
 mod keyrings;
 mod monitoring;
 mod other_keyrings;
+mod prompts;
 mod slots;
 mod witness;
 
 use common::private_dir;
 use std::fs;
-use std::io::{Seek, Write};
+use std::io::{ErrorKind, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -87,6 +88,37 @@ impl Place {
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         }
+    }
+
+    /// Runs `keyringctl` on a terminal, and types each answer when its prompt appears. `stdout` is what the terminal
+    /// shows. Returns `None` if there is no python3, which makes the terminal.
+    fn at_terminal(&self, line: &str, answers: &[(&str, &str)]) -> Option<Ended> {
+        let dir = self.dir.path().to_str().unwrap();
+        let output = Command::new("python3")
+            .arg("-B")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/terminal.py"))
+            .arg(serde_json::to_string(answers).unwrap())
+            .arg(env!("CARGO_BIN_EXE_keyringctl"))
+            .args(line.split_whitespace().map(|word| word.replace("DIR", dir)))
+            .env_remove("CREDENTIALS_DIRECTORY")
+            // Lines are not broken.
+            .env("COLUMNS", "1000")
+            .output();
+        let output = match output {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                println!("skipped: there is no python3");
+                return None;
+            }
+            output => output.unwrap(),
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir, "DIR");
+        let ended = Ended {
+            code: output.status.code().unwrap(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        };
+        assert!(ended.stderr.is_empty(), "{}\n{}", ended.stderr, ended.stdout);
+        Some(ended)
     }
 
     /// The part of a snapshot for a command.

@@ -11,16 +11,16 @@ fn slots() {
         &place,
         &[
             &format!("slot add DIR/main.keyring {UNLOCK} --new file:DIR/phrase --name administrator"),
-            "slot change DIR/main.keyring --unlock file:DIR/phrase --new file:DIR/other",
-            &format!("slot remove DIR/main.keyring 2 {UNLOCK}"),
+            "slot change DIR/main.keyring --unlock file:DIR/phrase --new file:DIR/other --yes",
+            &format!("slot remove DIR/main.keyring 2 {UNLOCK} --yes"),
         ],
     );
     check(
         "rekey_keeps_the_slots_and_names_those_not_verified",
         &place,
-        &[&format!("rekey DIR/main.keyring {UNLOCK}"), "slot list DIR/main.keyring"],
+        &[&format!("rekey DIR/main.keyring {UNLOCK} --yes"), "slot list DIR/main.keyring"],
     );
-    let verified = format!("rekey DIR/main.keyring {UNLOCK} --require-all");
+    let verified = format!("rekey DIR/main.keyring {UNLOCK} --require-all --yes");
     check(
         "rekey_verifies_slots_by_their_secrets",
         &place,
@@ -28,7 +28,7 @@ fn slots() {
             &verified,
             &format!("{verified} --verify-slot file:DIR/phrase"),
             &format!("{verified} --verify-slot file:DIR/other"),
-            &format!("rekey DIR/main.keyring {UNLOCK} --json"),
+            &format!("rekey DIR/main.keyring {UNLOCK} --json --yes"),
         ],
     );
     leaving_out_a_copy(&place);
@@ -36,9 +36,9 @@ fn slots() {
         "the_last_slot_is_not_removed",
         &place,
         &[
-            &format!("slot remove DIR/main.keyring 2 {UNLOCK}"),
-            &format!("slot remove DIR/main.keyring 1 {UNLOCK}"),
-            &format!("slot remove DIR/main.keyring 9 {UNLOCK}"),
+            &format!("slot remove DIR/main.keyring 2 {UNLOCK} --yes"),
+            &format!("slot remove DIR/main.keyring 1 {UNLOCK} --yes"),
+            &format!("slot remove DIR/main.keyring 9 {UNLOCK} --yes"),
         ],
     );
 }
@@ -57,11 +57,11 @@ fn leaving_out_a_copy(place: &Place) {
         "rekey_and_slot_include_the_copies_of_the_server",
         place,
         &[
-            &format!("rekey DIR/main.keyring {UNLOCK} {server}"),
+            &format!("rekey DIR/main.keyring {UNLOCK} {server} --yes"),
             &format!("slot add DIR/main.keyring {UNLOCK} --new file:DIR/phrase {server}"),
-            &format!("slot remove DIR/main.keyring 3 {UNLOCK} {server}"),
-            &format!("rekey DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} {server}"),
-            &format!("rekey DIR/main.keyring --only-named-copies {UNLOCK} {server}"),
+            &format!("slot remove DIR/main.keyring 3 {UNLOCK} {server} --yes"),
+            &format!("rekey DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} {server} --yes"),
+            &format!("rekey DIR/main.keyring --only-named-copies {UNLOCK} {server} --yes"),
         ],
     );
 }
@@ -73,7 +73,7 @@ fn rekey_verifies_the_recovery_slot() {
     let made = place.run("init DIR/main.keyring --unlock file:DIR/secret --generate-secret --json");
     let made: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
     let key = made["recovery_key"].as_str().unwrap();
-    let line = format!("rekey DIR/main.keyring {UNLOCK} --verify-recovery --require-all --json");
+    let line = format!("rekey DIR/main.keyring {UNLOCK} --verify-recovery --require-all --json --yes");
     let done = place.run_with(&line, key.as_bytes());
     assert_eq!(done.code, 0, "{}", done.stderr);
     let done: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
@@ -92,11 +92,11 @@ fn the_recovery_key_replaces_a_lost_unlock_secret() {
     let made: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
     let key = made["recovery_key"].as_str().unwrap();
     place.write("new", &[5; 32]);
-    let add = "slot add DIR/a.keyring --mirror DIR/b.keyring --with-recovery --new file:DIR/new";
+    let add = "slot add DIR/a.keyring --mirror DIR/b.keyring --recovery --new file:DIR/new";
     let added = place.run_with(add, key.as_bytes());
     assert_eq!(added.code, 0, "{}", added.stderr);
     assert_eq!(place.run("verify DIR/a.keyring DIR/b.keyring --unlock file:DIR/new").code, 0);
-    let remove = "slot remove DIR/a.keyring 1 --mirror DIR/b.keyring --unlock file:DIR/new";
+    let remove = "slot remove DIR/a.keyring 1 --mirror DIR/b.keyring --unlock file:DIR/new --yes";
     assert_eq!(place.run(remove).code, 0);
     assert_eq!(place.run(&format!("verify DIR/a.keyring DIR/b.keyring {UNLOCK}")).code, 1);
 }

@@ -71,7 +71,7 @@ fn a_copy_that_is_behind_is_to_be_synced_not_accepted() {
     let place = Place::with_keyring();
     fs::create_dir(place.path("data")).unwrap();
     fs::copy(place.path("main.keyring"), place.path("old.keyring")).unwrap();
-    assert_eq!(place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null")).code, 0);
+    assert_eq!(place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null --yes")).code, 0);
     let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
     assert_eq!(place.run(&accept).code, 0);
     let Ended { code, stdout, .. } =

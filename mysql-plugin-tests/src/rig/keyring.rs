@@ -79,6 +79,12 @@ impl Keyring {
         self.ctl_with(&[command], paths.iter().map(|p| p.as_os_str()))
     }
 
+    /// As [`Keyring::ctl`], for a command that asks.
+    pub fn ctl_yes(&self, command: &str) -> Output {
+        let paths = self.paths();
+        self.ctl_with(&[command, "--yes"], paths.iter().map(|p| p.as_os_str()))
+    }
+
     /// Runs `keyringctl` with that command and those arguments, and the secret.
     pub fn ctl_with<'a>(&self, command: &[&str], args: impl IntoIterator<Item = &'a OsStr>) -> Output {
         Command::new(&place().keyringctl)

@@ -86,7 +86,7 @@ pub(super) fn not_a_file(view: &HostView<'_>, copy: &Path) -> Vec<String> {
 /// The secret that the server has fits no slot.
 pub(super) fn wrong_secret(view: &HostView<'_>) -> Vec<String> {
     let Some(source) = view.secret() else { return Vec::new() };
-    let add = format!("keyringctl slot add {} --with-recovery --name mysqld", view.all_copies());
+    let add = format!("keyringctl slot add {} --recovery --name mysqld", view.all_copies());
     vec![
         format!("if {source} should hold another secret, restore that from a backup"),
         "or add a slot for this secret, with the recovery key:".to_owned(),

@@ -157,7 +157,7 @@ fn slots(view: &HostView<'_>, path: &Path, claims: &Claims, found: &mut Findings
             path,
             format!("{} has no unlock slot for a recovery key", path.shown()),
             "If the unlock secret is lost, for example with the server's disk, nothing can unlock the keyring.",
-            &[format!("keyringctl slot add {} --recovery{unlock}", view.all_copies())],
+            &[format!("keyringctl slot add {} --new-recovery{unlock}", view.all_copies())],
         );
     }
 }

@@ -127,7 +127,7 @@ impl HostView<'_> {
             // Never over a file that may hold a secret.
             fix.push(format!("(umask 077; set -C; head -c 32 /dev/urandom > {word})"));
         }
-        let add = format!("keyringctl slot add {} --with-recovery --name mysqld", self.all_copies());
+        let add = format!("keyringctl slot add {} --recovery --name mysqld", self.all_copies());
         fix.push(format!("{add} --new {source}"));
         fix
     }

@@ -100,7 +100,7 @@ fn single_copy(keyring: &ServerKeyring) -> Option<String> {
     if keyring.copies.1 >= 2 {
         return None;
     }
-    let advice = "create a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add KEYRING --recovery --unlock SOURCE), or accept the risk with --without-second-copy";
+    let advice = "create a mirror (docs/OPERATIONS.md), add a recovery key (keyringctl slot add KEYRING --new-recovery --unlock SOURCE), or accept the risk with --without-second-copy";
     let Some(path) = keyring.paths.first() else {
         return Some(format!("the keyring has a single copy: {advice}"));
     };

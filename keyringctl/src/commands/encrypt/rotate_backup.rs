@@ -44,7 +44,7 @@ impl Args {
             None => of_this_server(keyring, session)?,
         };
         let secret = secret::Args { unlock, recovery: false };
-        let copies = Copies { paths: keyring.paths.clone(), secret, datadir: None };
+        let copies = Copies::named(&keyring.paths, &secret);
         Ok(Some(Prepared {
             backup: Backup::new(copies, &destination)?,
             destination,

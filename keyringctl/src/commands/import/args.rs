@@ -3,7 +3,7 @@
 
 use crate::commands::foreign::{self, LegacyFile, backup_of};
 use crate::commands::output::counted;
-use crate::commands::slot::TargetKeyring;
+use crate::commands::target::TargetKeyring;
 use crate::error::{Error, ForeignFile, Result};
 use crate::legacy::Format;
 use crate::show::Shown;

@@ -137,9 +137,9 @@ pub fn each_change(kind: Kind) {
     volume.fill();
 
     let before = slots(&keyring);
-    ctl_is_refused(&volume, &keyring, &["slot", "add", "--recovery"], &[&keyring.path]);
+    ctl_is_refused(&volume, &keyring, &["slot", "add", "--new-recovery"], &[&keyring.path]);
     assert_eq!(slots(&keyring), before);
-    ctl_is_refused(&volume, &keyring, &["rekey"], &[&keyring.path]);
+    ctl_is_refused(&volume, &keyring, &["rekey", "--yes"], &[&keyring.path]);
     let elsewhere = volume.keys().join("elsewhere");
     ctl_is_refused(&volume, &keyring, &["init"], &[&elsewhere]);
     ctl_is_refused(&volume, &keyring, &["sync"], &[&keyring.path, "--mirror".as_ref(), &elsewhere]);

@@ -67,11 +67,11 @@ pub fn changed_under_a_rotating_server() {
     ctl(&["slot", "add", path, "--new", &new(0), "--name", "administrator"], &keyring.secret);
     for round in 0..4 {
         let (old, next) = (round % 2, (round + 1) % 2);
-        ctl(&["slot", "change", path, "--new", &new(next)], &passphrases[old]);
-        ctl(&["rekey", path], if round < 2 { &passphrases[next] } else { &keyring.secret });
+        ctl(&["slot", "change", path, "--yes", "--new", &new(next)], &passphrases[old]);
+        ctl(&["rekey", path, "--yes"], if round < 2 { &passphrases[next] } else { &keyring.secret });
     }
-    ctl(&["slot", "remove", path, "3"], &keyring.secret);
-    ctl(&["rekey", path], &keyring.secret);
+    ctl(&["slot", "remove", path, "3", "--yes"], &keyring.secret);
+    ctl(&["rekey", path, "--yes"], &keyring.secret);
     enough.store(true, Ordering::Relaxed);
     rotating.join().unwrap().unwrap_or_else(|e| panic!("a rotation failed: {e}\n{}", server.log()));
     let rotations = count.load(Ordering::Relaxed);
@@ -96,7 +96,7 @@ pub fn renewed_while_the_server_is_down() {
     server.sql("CREATE TABLE mysql.t (a INT) ENCRYPTION='Y'; INSERT INTO mysql.t VALUES (7)");
     server.stop();
     let old = fs::read(&keyring.path).unwrap();
-    let renewed = keyring.ctl("rekey");
+    let renewed = keyring.ctl_yes("rekey");
     assert!(renewed.status.success(), "{}", told(&renewed));
     let server = host.start();
     assert_eq!(server.value::<i32>("SELECT a FROM mysql.t"), 7);
@@ -124,7 +124,7 @@ pub fn keyringctl_killed() {
     let mut done = 0;
     for round in 0..40 {
         let mut tool = Command::new(&place().keyringctl)
-            .args(["rekey".as_ref(), keyring.path.as_os_str()])
+            .args(["rekey".as_ref(), "--yes".as_ref(), keyring.path.as_os_str()])
             .args(["--unlock", &format!("file:{}", keyring.secret.display())])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -152,7 +152,7 @@ pub fn keyringctl_killed() {
 pub fn recovery_key() {
     let volume = Volume::directory();
     let keyring = Keyring::init(&volume);
-    let shown = keyring.ctl_with(&["slot", "add"], [keyring.path.as_os_str(), "--recovery".as_ref()]);
+    let shown = keyring.ctl_with(&["slot", "add"], [keyring.path.as_os_str(), "--new-recovery".as_ref()]);
     assert!(shown.status.success(), "{}", told(&shown));
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     let key = shown["recovery_key"].as_str().unwrap();
@@ -177,7 +177,7 @@ pub fn recovery_key() {
     assert!(told(&refused).contains("group 3"), "{}", told(&refused));
     let new = secret(&place().run, "slots.recovered", "a new passphrase");
     let source = format!("file:{}", new.display());
-    let added = with_key(&["slot", "add", path, "--with-recovery", "--new", &source], key);
+    let added = with_key(&["slot", "add", path, "--recovery", "--new", &source], key);
     assert!(added.status.success(), "{}", told(&added));
     assert!(Keyring { secret: new, ..keyring.clone() }.ctl("verify").status.success());
 }

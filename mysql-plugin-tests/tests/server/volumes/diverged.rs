@@ -19,7 +19,7 @@ pub fn found_and_merged() {
         let server = host.start();
         server.sql("CREATE TABLE mysql.t (a INT) ENCRYPTION='Y'; INSERT INTO mysql.t VALUES (7)");
         server.stop();
-        let only = keyring.copy(&renewed).ctl("rekey");
+        let only = keyring.copy(&renewed).ctl_yes("rekey");
         assert!(only.status.success(), "{}", told(&only));
         let host = host.without_mirrors().keyring(&keyring.copy(&used));
         let server = host.start();

@@ -66,7 +66,7 @@ pub fn shared_by_server_and_tools() {
     let sync: &[&str] = &["sync", path, "--mirror", &mirror];
     let add: &[&str] = &["slot", "add", path, "--new", &new, "--name", "administrator"];
     // The first sync makes the mirror, the second brings it up to date.
-    let commands = [add, &["rekey", path], sync, sync];
+    let commands = [add, &["rekey", path, "--yes"], sync, sync];
     let ctl = |command: &[&str]| {
         let output = Command::new(&place().keyringctl)
             .args(command)
@@ -83,7 +83,7 @@ pub fn shared_by_server_and_tools() {
 
     // Somebody has the lock.
     while_locked(&keyring, || server.sql(ROTATE));
-    while_locked(&keyring, || ctl(&["rekey", path]));
+    while_locked(&keyring, || ctl(&["rekey", path, "--yes"]));
     server.sql(ROTATE);
     let held = lock(&keyring);
     let status = server.status();

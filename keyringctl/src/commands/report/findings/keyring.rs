@@ -67,7 +67,7 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
             "recovery-slot",
             "the keyring has no unlock slot for a recovery key",
             "If the unlock secret is lost, nothing can unlock the keyring.",
-            &[format!("keyringctl slot add {copies} --recovery --unlock SOURCE")],
+            &[format!("keyringctl slot add {copies} --new-recovery --unlock SOURCE")],
         );
     }
 }

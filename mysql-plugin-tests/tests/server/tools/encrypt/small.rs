@@ -47,8 +47,8 @@ pub fn refuses_to_start() {
     let slots = keyring.report("status")["slots"].as_array().unwrap().clone();
     let recovery =
         slots.iter().position(|slot| slot["kind"] == "recovery").unwrap_or_else(|| panic!("{slots:?}")) + 1;
-    let removed =
-        keyring.ctl_with(&["slot", "remove"], [keyring.path.as_os_str(), recovery.to_string().as_ref()]);
+    let removed = keyring
+        .ctl_with(&["slot", "remove", "--yes"], [keyring.path.as_os_str(), recovery.to_string().as_ref()]);
     assert!(removed.status.success(), "{}", told(&removed));
     let host = host().keyring(&keyring);
     let server = started(&host);

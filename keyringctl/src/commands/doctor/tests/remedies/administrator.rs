@@ -167,7 +167,7 @@ impl<'g> Administrator<'g> {
         let mut words: Vec<_> = std::iter::once("keyringctl".to_owned()).chain(words).collect();
         // What is typed at a prompt comes from a file: the recovery key, and yes.
         let recovery = format!("file:{}", self.guest.at("recovery").display());
-        if let Some(at) = words.iter().position(|word| word == "--with-recovery") {
+        if let Some(at) = words.iter().position(|word| word == "--recovery") {
             words.splice(at..=at, ["--unlock".to_owned(), recovery]);
         }
         if words[1..] == ["setup"] {

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl slot add`.
+
+use crate::commands::output::Output;
+use crate::commands::secret::{self, measured_cost};
+use crate::commands::slot_row::{self, SlotRow};
+use crate::commands::target::{OpenedTarget, TargetKeyring};
+use crate::error::{Error, Result};
+use crate::show::Shown;
+use keyring_external::format::layout::SLOT_NAME_LEN;
+use keyring_external::store::fs::Fs;
+use keyring_external::unlock::UnlockSource;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Add an unlock slot for a passphrase, a secret file or a new recovery key
+///
+/// The new slot gets the lowest free number. --unlock or --recovery says what unlocks the keyring now; --new,
+/// --new-passphrase or --new-recovery says what will unlock it too.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --new-recovery\n  \
+    keyringctl slot add /mnt/keyring/keys/main.keyring --recovery --new file:/etc/mysql/new.secret --name server")]
+pub(super) struct Args {
+    #[command(flatten)]
+    target: TargetKeyring,
+    /// Source of the new secret, as for --unlock [default: --new-passphrase]
+    #[arg(long, value_name = "SOURCE", group = "added")]
+    new: Option<UnlockSource>,
+    /// Prompt for a new passphrase
+    #[arg(long, group = "added")]
+    new_passphrase: bool,
+    /// Create a recovery key and show it (shown only once)
+    #[arg(long, group = "added")]
+    new_recovery: bool,
+    /// Name of the slot; readable without the secret [default: "recovery key" for one, otherwise "added"]
+    #[arg(long, value_name = "TEXT", value_parser = slot_name)]
+    name: Option<String>,
+}
+
+/// A name that fits into a slot.
+fn slot_name(text: &str) -> std::result::Result<String, String> {
+    if text.len() > SLOT_NAME_LEN {
+        return Err(format!("it has {} bytes, and a slot has room for {SLOT_NAME_LEN}", text.len()));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, out: &mut Output) -> Result<()> {
+    // An administrator may expect that it creates a recovery key.
+    if args.target.secret.recovery && args.new.is_none() && !args.new_passphrase && !args.new_recovery {
+        return Err(Error::Usage(
+            "--recovery unlocks the keyring with the recovery key, as in all commands. Say also what to add: \
+             --new-recovery creates another recovery key, --new SOURCE adds a secret from a source, --new-passphrase \
+             asks for a passphrase. Nothing was changed"
+                .to_owned(),
+        ));
+    }
+    let opened = args.target.open(fs)?;
+    let (number, key) = if args.new_recovery {
+        opened.bring_up_to_date()?;
+        let (number, key) = opened.keyring.add_recovery_slot(args.name.as_deref())?;
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = key.write_to(&mut text);
+        (number, Some(text))
+    } else {
+        (add_secret(args, &opened)?, None)
+    };
+    let rows = slot_row::rows(&opened.keyring.slots());
+    let added = rows.iter().find(|row| row.number == number);
+    let described = added.map(SlotRow::identity).unwrap_or_default();
+    out.line(format_args!("Added slot {number}: {described}"));
+    if let Some(key) = &key {
+        out.line("The new recovery key (shown only once):");
+        out.line("");
+        out.line(format_args!("    {key}"));
+        out.line("");
+    }
+    slot_row::print(&rows, out);
+    let mut document = json!({ "added": added, "slots": rows });
+    if let (Some(key), Some(fields)) = (&key, document.as_object_mut()) {
+        fields.insert("recovery_key".to_owned(), key.clone().into());
+    }
+    out.document(&document);
+    if key.is_some() {
+        deliver(&opened, number, out)?;
+    }
+    Ok(())
+}
+
+/// Adds a slot for a secret that unlocks none yet. Returns its number.
+fn add_secret(args: &Args, opened: &OpenedTarget) -> Result<usize> {
+    let secret = secret::read_new(args.new.as_ref(), "--new")?;
+    let source = secret::name_of(args.new.as_ref());
+    if let Some(number) = opened.keyring.slots_of(&secret)?.first() {
+        return Err(Error::Usage(format!(
+            "the secret from {} already unlocks {}. Nothing was changed",
+            source.shown(),
+            slot_row::named(&opened.keyring.slots(), *number)
+        )));
+    }
+    let cost = measured_cost(&secret)?;
+    opened.bring_up_to_date()?;
+    let name = args.name.as_deref().unwrap_or("added");
+    Ok(opened.keyring.add_slot(&secret, &source, name, cost)?)
+}
+
+/// Prints the output so far, which includes the recovery key of slot `number`. If that fails, removes the slot again.
+fn deliver(opened: &OpenedTarget, number: usize, out: &mut Output) -> Result<()> {
+    out.deliver().map_err(|e| {
+        let then = match opened.keyring.remove_slot(number, None) {
+            Ok(_) => "Its slot was removed again".to_owned(),
+            Err(why) => format!(
+                "Its slot could not be removed again ({why}): run keyringctl slot remove {} {number}{}",
+                opened.copies.first().shown(),
+                opened.copies.secret.option()
+            ),
+        };
+        Error::Usage(format!(
+            "the new recovery key could not be shown ({e}). {then}. Run this command again with standard output to a \
+             terminal, or to a file that only you can read"
+        ))
+    })
+}

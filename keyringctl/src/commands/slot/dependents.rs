@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Which slots the server on this host depends on: those that the secret from its configured unlock source unlocks.
+
+use crate::commands::copies::ServersSecret;
+use crate::commands::denied;
+use crate::commands::secret;
+use crate::commands::target::OpenedTarget;
+use crate::error::Result;
+use crate::show::Shown;
+use keyring_external::unlock::UnlockSource;
+
+/// What the server on this host unlocks the keyring with.
+pub(super) enum ServersSlots {
+    /// No server on this host is known to use the keyring.
+    NoServer,
+    /// The secret from this source, which unlocks these slots.
+    Known { source: UnlockSource, slots: Vec<usize> },
+    /// It cannot be found out. Says why.
+    NotChecked(String),
+}
+
+/// Finds the slots that the server depends on. `named` is where its secret can be read, if not where it is configured.
+pub(super) fn find(opened: &OpenedTarget, named: Option<&UnlockSource>) -> Result<ServersSlots> {
+    let source = match (named, &opened.copies.servers_secret) {
+        (Some(source), _) | (None, ServersSecret::From(source)) => source,
+        (None, ServersSecret::NoServer) => return Ok(ServersSlots::NoServer),
+        (None, ServersSecret::Unknown(why)) => return Ok(ServersSlots::NotChecked(why.clone())),
+    };
+    let secret = match secret::read_source(source) {
+        Ok(secret) => secret,
+        Err(e) => return Ok(ServersSlots::NotChecked(denied::explained(&e.into()))),
+    };
+    let slots = opened.keyring.slots_of(&secret)?;
+    // The environment and a program may give the server another secret than this process.
+    let is_sure = matches!(source, UnlockSource::File(_)) && named.is_none();
+    if slots.is_empty() && !is_sure {
+        let why = format!("what this command reads from {} unlocks no slot", source.to_string().shown());
+        return Ok(ServersSlots::NotChecked(why));
+    }
+    Ok(ServersSlots::Known { source: source.clone(), slots })
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keyring whose slots or data key a command changes, in all its copies.
+
+use super::consent::{Effect, Plan};
+use super::copies::{self, Copies, Purpose};
+use super::output::stderr_report;
+use super::secret::{self, Once};
+use crate::error::Result;
+use crate::show::Shown;
+use keyring_external::keyring::{Keyring, Standing, load_beside_others};
+use keyring_external::secret::UnlockSecret;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::replica::FileReplica;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The copies of a keyring to change, and the secret that unlocks them.
+#[derive(clap::Args)]
+pub(super) struct TargetKeyring {
+    #[command(flatten)]
+    pub copies: copies::Args,
+    #[command(flatten)]
+    pub secret: secret::Args,
+}
+
+/// A keyring that was opened to be changed. Nothing has been written to it yet.
+pub(super) struct OpenedTarget {
+    pub keyring: Keyring,
+    /// The secret that unlocked it.
+    pub secret: UnlockSecret,
+    pub copies: Copies,
+}
+
+impl TargetKeyring {
+    /// Finds the copies.
+    pub(super) fn find(&self, purpose: Purpose) -> Result<Copies> {
+        self.copies.find(&self.secret, purpose)
+    }
+
+    /// Opens all copies that exist.
+    pub(super) fn open(&self, fs: &Arc<dyn Fs>) -> Result<OpenedTarget> {
+        let copies = self.find(Purpose::Change)?;
+        let is_there = |path: &&PathBuf| FileReplica::new(Arc::clone(fs), path).is_there();
+        let existing = copies.paths.iter().filter(is_there).count().max(1);
+        let name = copies.secret.name();
+        let mut once = Once::new(&copies.secret);
+        let keyring = once.open(copies.first(), |read| {
+            load_beside_others(fs, &copies.paths, existing, &name, read, stderr_report)
+        })?;
+        let secret = once.read(copies.first())?;
+        Ok(OpenedTarget { keyring, secret, copies })
+    }
+}
+
+impl OpenedTarget {
+    /// Brings the copies up to date, because a change of slots must reach all that exist. A copy that cannot be reached is
+    /// behind when it comes back, and is brought up to date then. Called when the change has been agreed to.
+    pub(super) fn bring_up_to_date(&self) -> Result<()> {
+        Ok(self.keyring.bring_up_to_date()?)
+    }
+
+    /// Adds to a plan what happens to each copy: it is rewritten `with` something.
+    pub(super) fn plan_copies(&self, plan: &mut Plan, with: &str) {
+        for (path, standing) in self.keyring.standings() {
+            let rewritten = format!("rewritten {with}");
+            let (now, afterwards) = match standing {
+                Standing::Current | Standing::Read => ("up to date".to_owned(), rewritten),
+                Standing::Behind => ("behind".to_owned(), rewritten),
+                // Opening the keyring has said why.
+                Standing::Out(_) | Standing::Changed(_) => (
+                    "cannot be used".to_owned(),
+                    "unchanged; brought up to date when it comes back".to_owned(),
+                ),
+            };
+            plan.effect(Effect::new(format!("copy {}", path.shown()), now, afterwards));
+        }
+    }
+}
