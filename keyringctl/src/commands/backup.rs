@@ -43,6 +43,15 @@ pub(super) struct Args {
     secret: secret::Args,
 }
 
+impl Args {
+    /// A backup of the keyring with the copies `path` and `mirrors`, and with no others.
+    pub(super) fn new(path: &Path, mirrors: &[PathBuf], destination: &Path, secret: secret::Args) -> Args {
+        let server = copies::ServerArgs { only_named_copies: true, ..copies::ServerArgs::default() };
+        let others = copies::Others { mirrors: mirrors.to_vec(), server, ..copies::Others::default() };
+        Args { files: vec![path.into(), destination.into()], others, secret }
+    }
+}
+
 /// Most attempts, because a server may write to the file while it is read.
 const TRIES: usize = 5;
 

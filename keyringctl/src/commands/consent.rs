@@ -136,13 +136,25 @@ impl Consent {
     /// # Errors
     /// The answer is no, or nobody can be asked.
     pub(super) fn ask(&self, plan: &Plan, out: &mut Output) -> Result<Decision> {
-        plan.show(self, out);
         if self.dry_run {
+            plan.show(self, out);
             out.line("Nothing was changed: this was a dry run");
             return Ok(Decision::DryRun);
         }
-        if self.yes || plan.effects.is_empty() {
+        if self.agree(plan, out)? {
             return Ok(Decision::Go);
+        }
+        Err(Error::Usage("nothing was changed: the answer was no".to_owned()))
+    }
+
+    /// As [`Consent::ask`], for one of several steps of a command that goes on without it: returns whether the answer is yes.
+    ///
+    /// # Errors
+    /// Nobody can be asked.
+    pub(super) fn agree(&self, plan: &Plan, out: &mut Output) -> Result<bool> {
+        plan.show(self, out);
+        if self.yes || plan.effects.is_empty() {
+            return Ok(true);
         }
         out.show_before_question();
         let stdin = io::stdin();
@@ -153,11 +165,7 @@ impl Consent {
                 command_line()
             )));
         }
-        let answer = answer(plan, &mut stdin.lock(), &mut io::stderr())?;
-        if answer {
-            return Ok(Decision::Go);
-        }
-        Err(Error::Usage("nothing was changed: the answer was no".to_owned()))
+        answer(plan, &mut stdin.lock(), &mut io::stderr())
     }
 }
 

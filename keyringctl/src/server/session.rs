@@ -293,6 +293,14 @@ impl Session {
         Ok(loss)
     }
 
+    /// Whether another session to the same server belongs to a later start of it.
+    pub fn was_before_restart(&self, later: &Session) -> bool {
+        match (&self.server, &later.server) {
+            (Some(before), Some(now)) => before.loss(now) == Loss::Restart,
+            _ => false,
+        }
+    }
+
     /// How often this session has found that the server was restarted.
     pub fn restarts(&self) -> u32 {
         self.restarts

@@ -66,6 +66,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
         Nothing,
         encrypt::expressions_of_other_sessions_are_not_stored,
     ),
+    ("encrypt::what_is_left_is_done_step_by_step", Nothing, encrypt::what_is_left_is_done_step_by_step),
     ("encrypt::everything_at_once", Nothing, encrypt::everything_at_once),
     ("encrypt::remedies_work_as_printed", Nothing, encrypt::remedies_work_as_printed),
     ("encrypt::success_is_a_state", Nothing, encrypt::is_a_state),

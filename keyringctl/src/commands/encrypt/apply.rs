@@ -10,8 +10,8 @@ use super::plan::{self, Estimate};
 use super::replication::{self, Replication, not_started};
 use super::throttle::{Limit, Throttle};
 use super::{
-    application, binary_logs, effects, next_steps, preflight, redo, required, selection, server, settings,
-    spaces, tables, undo_logs,
+    application, binary_logs, effects, finish as checklist, next_steps, preflight, redo, required, selection,
+    server, settings, spaces, tables, undo_logs,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
@@ -181,7 +181,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     worked?;
     job.account.interrupted = stopped;
-    finish(args, job, &here, &role)
+    finish(args, job, &role)
 }
 
 fn work(
@@ -239,7 +239,10 @@ fn work(
         }
     };
     let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
-    job.account.next_steps.extend(left);
+    // The checklist has it otherwise.
+    if args.purge_binary_logs || direction == Direction::Undo {
+        job.account.next_steps.extend(left);
+    }
     let (step, left) = redo::recreate(job)?;
     job.account.next_steps.extend(left);
     Ok(step)
@@ -273,7 +276,7 @@ fn is_undone(kind: PlaceKind) -> bool {
 }
 
 /// Asks the server again, and prints what was done, what is left, and what to do next.
-fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> Result<Verdict> {
+fn finish(args: &Args, mut job: Job<'_>, role: &Role) -> Result<Verdict> {
     let inventory = Inventory::query(&mut job.watch)?;
     let items = places(&mut job.watch, &inventory)?;
     let mut account = std::mem::take(&mut job.account);
@@ -305,7 +308,8 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
         account.next_steps = if args.undo {
             next_steps::after_undo(left)
         } else {
-            next_steps::after_encrypting(&inventory, &items, here, left)
+            account.checklist = checklist::left(&mut job.watch)?;
+            next_steps::after_encrypting(&inventory, left)
         };
     }
     account.next_steps.extend(replication::next_steps(&args.replication, role));
@@ -336,6 +340,11 @@ fn finish(args: &Args, mut job: Job<'_>, here: &DatadirAccess, role: &Role) -> R
             out.line(format_args!("  {}: NOT CHECKED: {}", unknown.what, unknown.why));
         }
         out.line(format_args!("To try again, run: {}", command_line()));
+    }
+    if !account.checklist.is_empty() {
+        out.block("\nLeft after apply");
+        account.checklist.iter().flat_map(|step| step.lines()).for_each(|line| out.line(line));
+        out.block("\nTo do these one by one, run: keyringctl encrypt finish");
     }
     if !account.next_steps.is_empty() {
         out.block("\nNext steps");

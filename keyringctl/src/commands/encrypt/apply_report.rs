@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What a run of `encrypt apply` has done and left.
 
+use super::finish::Step;
 use serde::Serialize;
 
 /// The result of a run. Its JSON is that of `encrypt apply`.
@@ -15,6 +16,9 @@ pub(super) struct ApplyReport {
     pub left: Vec<String>,
     /// What could not be looked at, and why.
     pub not_checked: Vec<FailedStep>,
+    /// What is left in any case, as `encrypt finish` does it.
+    pub checklist: Vec<Step>,
+    /// What this run left to do besides.
     pub next_steps: Vec<String>,
 }
 

@@ -102,7 +102,7 @@ fn is_changed(space: &Tablespace, direction: Direction) -> bool {
 }
 
 /// Describes the logs that are purged, and who may still need them.
-fn purge(old: &OldLogs<'_>, session: &mut Session, role: &Role, plan: &mut Plan) -> Result<()> {
+pub(super) fn purge(old: &OldLogs<'_>, session: &mut Session, role: &Role, plan: &mut Plan) -> Result<()> {
     let (first, last) = old.ends();
     let bytes = old.purged.iter().map(|log| log.bytes).fold(0, u64::saturating_add);
     let span = binary_logs::span(session, old)?;

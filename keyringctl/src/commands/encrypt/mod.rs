@@ -8,6 +8,7 @@ mod binary_logs;
 mod direction;
 mod effects;
 mod file_state;
+mod finish;
 mod job;
 mod losses;
 mod next_steps;
@@ -50,6 +51,7 @@ pub(super) struct Args {
 enum Command {
     Plan(plan::Args),
     Apply(apply::Args),
+    Finish(Box<finish::Args>),
     Verify(verify::Args),
     Rotate(rotate::Args),
 }
@@ -58,6 +60,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     match &args.command {
         Command::Plan(args) => plan::run(args, out),
         Command::Apply(args) => apply::run(args, out),
+        Command::Finish(args) => finish::run(args, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Rotate(args) => rotate::run(args, out),
     }

@@ -53,6 +53,46 @@ pub(super) fn to_copy(inventory: &Inventory, tables: &[&Table]) -> Option<String
     privileges.refusal("encrypt apply", &wanted)
 }
 
+/// What a step of `encrypt finish` does to a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// It sets or resets settings.
+    Settings,
+    /// It recreates undo tablespaces and redo log files.
+    Recreates,
+    /// It purges binary logs.
+    Purges,
+    /// It shuts the server down.
+    ShutsDown,
+}
+
+/// Refuses to do these steps without the privileges for them.
+///
+/// # Errors
+/// [`Error::Usage`] with the statement that grants them.
+pub(super) fn to_finish(privileges: &Privileges, deeds: &[Deed]) -> Result<()> {
+    let mut wanted: Vec<&'static str> = Vec::new();
+    for deed in deeds {
+        wanted.extend(match deed {
+            Deed::Settings => &["SYSTEM_VARIABLES_ADMIN"][..],
+            Deed::Recreates => {
+                &["CREATE TABLESPACE", "CREATE", "INSERT", "SELECT", "DROP", "SYSTEM_VARIABLES_ADMIN"]
+            }
+            Deed::Purges => &["BINLOG_ADMIN"],
+            Deed::ShutsDown => &["SHUTDOWN"],
+        });
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    if privileges.has("SUPER") {
+        wanted.retain(|name| !matches!(*name, "SYSTEM_VARIABLES_ADMIN" | "BINLOG_ADMIN"));
+    }
+    match privileges.refusal("encrypt finish", &wanted) {
+        Some(why) => Err(Error::Usage(format!("nothing was changed: {why}"))),
+        None => Ok(()),
+    }
+}
+
 /// Refuses to rotate master keys without the privileges for it.
 ///
 /// # Errors

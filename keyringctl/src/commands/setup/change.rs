@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// A file that setup writes.
 #[derive(Serialize)]
-pub(super) struct FileChange {
+pub(in crate::commands) struct FileChange {
     /// Its path, as the server sees it.
     #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
@@ -39,7 +39,7 @@ pub(super) struct FileChange {
 /// What is at a path before it is written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum ExistingFile {
+pub(in crate::commands) enum ExistingFile {
     /// No file.
     Nothing,
     /// A file with the same text, permissions and owner.
@@ -56,7 +56,7 @@ fn octal<S: serde::Serializer>(mode: &u32, to: S) -> std::result::Result<S::Ok, 
 
 impl FileChange {
     /// A file of root's. Compares its new contents with the existing file.
-    pub(super) fn new(
+    pub(in crate::commands) fn new(
         site: &Site,
         path: &Path,
         what: &'static str,
@@ -79,7 +79,7 @@ impl FileChange {
     }
 
     /// A change of a file that belongs to others, or a new one: adds lines at its end. Its owner and permissions stay.
-    pub(super) fn appended(
+    pub(in crate::commands) fn appended(
         site: &Site,
         path: &Path,
         what: &'static str,
@@ -155,7 +155,7 @@ impl FileChange {
     }
 
     /// Describes the change as text.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::commands) fn text(&self) -> String {
         let path = self.path.shown();
         let about = format!("{path} ({}, mode {:04o})", self.what, self.mode);
         match &self.found {
@@ -179,12 +179,12 @@ impl FileChange {
     }
 
     /// Checks that the file can be written, before anything is.
-    pub(super) fn check_writable(&self, site: &Site) -> Result<()> {
+    pub(in crate::commands) fn check_writable(&self, site: &Site) -> Result<()> {
         if self.found == ExistingFile::Same { Ok(()) } else { writable::check(&site.at(&self.path)) }
     }
 
     /// Writes the file durably. If a file with other contents exists, keeps it and returns its new path.
-    pub(super) fn write(&self, site: &Site) -> Result<Option<PathBuf>> {
+    pub(in crate::commands) fn write(&self, site: &Site) -> Result<Option<PathBuf>> {
         if self.found == ExistingFile::Same {
             return Ok(None);
         }
@@ -238,7 +238,7 @@ fn keep(place: &Path, ending: &str) -> Result<PathBuf> {
     )))
 }
 
-pub(super) fn is_root() -> bool {
+pub(in crate::commands) fn is_root() -> bool {
     effective_user() == 0
 }
 

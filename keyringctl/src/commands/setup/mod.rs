@@ -4,7 +4,7 @@
 mod apparmor;
 mod args;
 mod ask;
-mod change;
+pub(super) mod change;
 mod choices;
 mod copies;
 mod directory;

@@ -107,6 +107,12 @@ impl Settings {
         }
     }
 
+    /// Which of these variables SET PERSIST has stored for the next start. `None`: the server does not tell.
+    pub fn persisted_among<'n>(&self, names: &[&'n str]) -> Option<Vec<&'n str>> {
+        let persisted = self.persisted.as_ref()?;
+        Some(names.iter().copied().filter(|name| persisted.contains_key(*name)).collect())
+    }
+
     /// A variable's value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)

@@ -166,7 +166,7 @@ fn name_by_server(found: &mut DataFiles, files: &ServerFiles) {
 }
 
 /// Returns the directories that can be read, and a finding for each other one.
-pub(super) fn readable(files: &ServerFiles) -> (Vec<PathBuf>, Vec<VerifyFinding>) {
+pub(in crate::commands::encrypt) fn readable(files: &ServerFiles) -> (Vec<PathBuf>, Vec<VerifyFinding>) {
     let (mut readable, mut findings) = (Vec::new(), Vec::new());
     let mut directories = files.directories.clone();
     for index in &files.log_indexes {
@@ -218,7 +218,7 @@ pub(super) fn not_readable(here: &DatadirAccess, server: &str) -> Option<VerifyF
 
 /// Finds the files below directories, and below links among them through which the server reaches its tablespaces, as for a
 /// schema on another disk.
-pub(super) fn find(directories: &[PathBuf], files: &ServerFiles) -> DataFiles {
+pub(in crate::commands::encrypt) fn find(directories: &[PathBuf], files: &ServerFiles) -> DataFiles {
     let found = tablespace::find(directories);
     let leads_to_tablespaces =
         |link: &Path| link.is_dir() && files.tablespaces.keys().any(|file| file.starts_with(link));

@@ -23,7 +23,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role, ServerFiles,
-    ServerKeyring, Tally,
+    ServerKeyring, Session, Tally,
 };
 use crate::show::Shown;
 use canary::CanaryResult;
@@ -35,6 +35,8 @@ use serde::Serialize;
 
 /// How many files of a place are listed.
 const FILES: usize = 3;
+
+pub(super) use redo_log::lsns;
 
 /// Check whether anything that a server stores is unencrypted: what it reports, its files, and a canary
 ///
@@ -61,8 +63,8 @@ pub(super) struct Args {
 }
 
 #[derive(Serialize)]
-struct VerifyReport {
-    fine: bool,
+pub(super) struct VerifyReport {
+    pub fine: bool,
     keyring: ServerKeyring,
     /// How many places are in each state.
     tally: Tally,
@@ -76,20 +78,41 @@ struct VerifyReport {
     note: Option<&'static str>,
 }
 
+/// What a check includes.
+pub(super) struct Wanted<'a> {
+    /// Kinds of places that may stay unencrypted.
+    pub accept: &'a [PlaceKind],
+    /// Whether texts are written and searched for.
+    pub canary: bool,
+    /// The secret of the keyring, whose keys are tried on the files if a source is given.
+    pub secret: &'a secret::Args,
+}
+
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut session = args.server.connect()?;
-    let here = DatadirAccess::check(&mut session)?;
-    let inventory = Inventory::query(&mut session)?;
-    let keyring = ServerKeyring::query(&mut session)?;
     if args.undo {
+        let here = DatadirAccess::check(&mut session)?;
+        let inventory = Inventory::query(&mut session)?;
         return undone::run(&mut session, &here, &inventory, out);
     }
-    let mut places = places(&mut session, &inventory)?;
+    let wanted = Wanted { accept: &args.accept, canary: !args.no_canary, secret: &args.secret };
+    let report = look(&mut session, &wanted)?;
+    print(&report, out);
+    out.document(&report);
+    Ok(if report.fine { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// Checks a server.
+pub(super) fn look(session: &mut Session, wanted: &Wanted<'_>) -> Result<VerifyReport> {
+    let here = DatadirAccess::check(session)?;
+    let inventory = Inventory::query(session)?;
+    let keyring = ServerKeyring::query(session)?;
+    let mut places = places(session, &inventory)?;
     let mut others = keyring_finding(&keyring);
-    let of_server = ServerFiles::query(&mut session)?;
+    let of_server = ServerFiles::query(session)?;
     let files = match here.readable() {
         Some(_) => {
-            let keys = args.secret.unlock.is_some().then(|| open(args, &keyring)).transpose()?;
+            let keys = wanted.secret.unlock.is_some().then(|| open(wanted.secret, &keyring)).transpose()?;
             let (seen, found) = files::check(&of_server, &inventory, keys.as_ref(), &mut places)?;
             others.extend(found);
             Some(seen)
@@ -100,7 +123,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         }
     };
     let remedies = FileRemedies::new(&of_server, &inventory);
-    let mut canary = (!args.no_canary).then(|| canary::run(&mut session, &here, &remedies, &mut others));
+    let mut canary = wanted.canary.then(|| canary::run(session, &here, &remedies, &mut others));
     if let Some(canary) = &mut canary {
         found::correct(&mut places, std::mem::take(&mut canary.found));
     }
@@ -108,24 +131,21 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     // Their remedy must come last: what removes other unencrypted data may write to them.
     findings.sort_by_key(|finding| finding.kind == PlaceKind::Doublewrite);
     for finding in &mut findings {
-        finding.accept(&args.accept);
+        finding.accept(wanted.accept);
     }
     let fine = findings.iter().all(|f| f.accepted);
     // Remedies may be statements.
-    let note = if fine { None } else { replication::by_hand(&Role::query(&mut session)?) };
+    let note = if fine { None } else { replication::by_hand(&Role::query(session)?) };
     let tally = Tally::of(&places);
-    let report = VerifyReport { fine, keyring, tally, files, canary, findings, items: places, note };
-    print(&report, out);
-    out.document(&report);
-    Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+    Ok(VerifyReport { fine, keyring, tally, files, canary, findings, items: places, note })
 }
 
 /// Opens the keyring that the server uses.
-fn open(args: &Args, keyring: &ServerKeyring) -> Result<keyring_external::keyring::Keyring> {
+fn open(secret: &secret::Args, keyring: &ServerKeyring) -> Result<keyring_external::keyring::Keyring> {
     let fs: std::sync::Arc<dyn keyring_external::store::fs::Fs> =
         std::sync::Arc::new(keyring_external::store::real::RealFs);
     let path = keyring.paths.first().ok_or(BadRequest::Unavailable)?;
-    Ok(args.secret.load(&fs, path)?.0)
+    Ok(secret.load(&fs, path)?.0)
 }
 
 fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
@@ -163,7 +183,8 @@ fn of_place(place: &DataPlace) -> Option<VerifyFinding> {
     Some(VerifyFinding { files: place.files.clone(), ..finding })
 }
 
-fn print(report: &VerifyReport, out: &mut Output) {
+/// Prints what was found.
+pub(super) fn print(report: &VerifyReport, out: &mut Output) {
     out.line(keyring_line(&report.keyring));
     report.tally.lines().iter().for_each(|line| out.line(line));
     match &report.files {

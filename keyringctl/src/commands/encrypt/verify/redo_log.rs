@@ -17,9 +17,9 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// How far the server is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Lsns {
+pub(in crate::commands::encrypt) struct Lsns {
     /// The last change.
-    current: u64,
+    pub current: u64,
     /// The last change in the redo log's files.
     flushed: u64,
     /// The last change whose pages are in their tablespaces.
@@ -27,7 +27,7 @@ pub(super) struct Lsns {
 }
 
 /// Asks the server, in a way that every version has.
-pub(super) fn lsns(session: &mut Session) -> Option<Lsns> {
+pub(in crate::commands::encrypt) fn lsns(session: &mut Session) -> Option<Lsns> {
     let rows = session.columns::<String>("SHOW ENGINE INNODB STATUS", &["Status"]).ok()?;
     parse(rows.into_iter().flatten().flatten().next()?.as_str())
 }

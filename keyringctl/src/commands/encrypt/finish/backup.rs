@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A backup of the keyring with its new keys.
+
+use super::context::Run;
+use super::means::Means;
+use super::situation::Situation;
+use super::step::{Action, Step, StepId, StepState};
+use crate::commands::doctor::configured;
+use crate::commands::doctor::finding::Findings;
+use crate::commands::{backup, secret};
+use crate::error::Result;
+use crate::server::ServerKeyring;
+use crate::show::Shown;
+use keyring_external::keyring::inspect;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::unlock::UnlockSource;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Looks at the backup that `--backup` names.
+pub(super) fn look(situation: &Situation, means: &Means<'_>) -> Step {
+    let id = StepId::KeyringBackup;
+    let keyring = &situation.keyring;
+    let Some(file) = means.backup else {
+        let path = keyring.paths.first().map_or_else(|| "KEYRING".to_owned(), |path| path.shown());
+        return Step::new(
+            id,
+            StepState::ByHand,
+            "the keyring has new keys",
+            Action::Administrator(vec![format!(
+                "back it up with keyringctl encrypt finish --backup FILE, or keyringctl backup {path} FILE"
+            )]),
+        );
+    };
+    if !file.exists() {
+        let how = format!("writes it to {}", file.shown());
+        return Step::to_do(id, "the backup does not exist yet", how);
+    }
+    if has_state(file, keyring) {
+        return Step::done(id, format!("{} has generation {}", file.shown(), keyring.generation));
+    }
+    let why = format!(
+        "{} exists, and is not a backup of generation {} of this keyring",
+        file.shown(),
+        keyring.generation
+    );
+    let how = "name another file: a backup is never written over".to_owned();
+    Step::new(id, StepState::NotHere, why, Action::Administrator(vec![how]))
+}
+
+/// Whether a file claims to hold the present state of the server's keyring.
+fn has_state(file: &Path, keyring: &ServerKeyring) -> bool {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    inspect(&fs, file).is_ok_and(|claims| {
+        claims.header.id.to_string() == keyring.id
+            && claims.commit.as_ref().is_some_and(|commit| commit.generation == keyring.generation)
+    })
+}
+
+/// Writes the backup. Returns what kept it from being written.
+pub(super) fn write(run: &mut Run<'_>, situation: &Situation) -> Result<Option<String>> {
+    let (Some(file), Some((path, mirrors))) = (&run.args.backup, situation.keyring.paths.split_first())
+    else {
+        return Ok(Some("the server does not say where its keyring is".to_owned()));
+    };
+    let secret = match (&run.args.secret.unlock, run.args.secret.recovery) {
+        (None, false) => secret::Args { unlock: unlock_source(run, situation), recovery: false },
+        (unlock, recovery) => secret::Args { unlock: unlock.clone(), recovery },
+    };
+    let args = backup::Args::new(path, mirrors, file, secret);
+    match backup::run(&args, run.out) {
+        Ok(_) => Ok(None),
+        Err(e) => Ok(Some(e.to_string())),
+    }
+}
+
+/// The unlock source that the server is configured with.
+fn unlock_source(run: &mut Run<'_>, situation: &Situation) -> Option<UnlockSource> {
+    let of_plugin = run.session.variable("keyring_external_unlock").ok().flatten();
+    of_plugin.filter(|source| !source.is_empty()).and_then(|source| source.parse().ok()).or_else(|| {
+        let site = situation.site.as_ref().ok()?;
+        configured::find(site, &mut Findings::default()).map(|found| found.host.unlock)
+    })
+}
