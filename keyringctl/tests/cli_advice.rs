@@ -105,6 +105,25 @@ fn a_path_that_is_no_keyrings_is_not_taken_for_an_unmounted_volume() {
 }
 
 #[test]
+fn setup_proposes_a_directory_below_one_that_is_not_the_keyrings_own() {
+    let host = Host::new();
+    fs::create_dir(host.at("mnt/a/photos")).unwrap();
+    fs::set_permissions(host.at("mnt/a"), fs::Permissions::from_mode(0o755)).unwrap();
+    let before = host.files();
+    for mode in ["--yes", "--dry-run"] {
+        let args = ["/mnt/a/main.keyring", "--allow-same-device", "--as", "component", mode];
+        let told = host.setup(&args).says(
+            2,
+            &["is not for the keyring alone", "such as /mnt/a/keys/main.keyring", "Nothing was changed"],
+        );
+        assert!(!told.err.contains("chmod") && !told.err.contains("chown"), "{told:?}");
+        assert_eq!(host.files(), before);
+    }
+    host.setup(&["/mnt/a/keys/main.keyring", "--allow-same-device", "--as", "component", "--yes"])
+        .says(0, &[]);
+}
+
+#[test]
 fn a_lost_mirror_does_not_lead_to_a_new_keyring() {
     let dir = tempfile::tempdir().unwrap();
     let (keyring, unlock) = keyring(dir.path());

@@ -423,7 +423,9 @@ fn what_would_fail_is_refused_before_anything_is_made() {
     // A copy's directory that other users can open; the other one is not created either.
     fs::create_dir_all(host.at("mnt/b/keys")).unwrap();
     fs::set_permissions(host.at("mnt/b/keys"), fs::Permissions::from_mode(0o755)).unwrap();
-    host.setup("plugin", &["--yes"]).says(1, &["mnt/b/keys is open to other users"]);
+    for mode in ["--yes", "--dry-run"] {
+        host.setup("plugin", &[mode]).says(2, &["mnt/b/keys is open to other users", "run chmod 0700 "]);
+    }
     fs::remove_dir(host.at("mnt/b/keys")).unwrap();
     nothing_made();
     host.setup("plugin", &["--yes", "--unlock", "file:/srv/none/secret"])

@@ -57,7 +57,7 @@ fn a_dry_run_shows_every_file_and_writes_nothing() {
         insta::assert_snapshot!("setup_shows_every_file_that_it_would_write", shown.out);
     });
     let plugin =
-        host.setup(&["/mnt/a/k", "--allow-same-device", "--as", "plugin", "--wait", "60", "--dry-run"]);
+        host.setup(&["/mnt/a/keys/k", "--allow-same-device", "--as", "plugin", "--wait", "60", "--dry-run"]);
     plugin.says(
         0,
         &[

@@ -268,6 +268,36 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_files_are_those_that_setup_writes() {
+        let page = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+            std::fs::read_to_string(path).unwrap()
+        };
+        let indented =
+            |text: &str, by: &str| -> String { text.lines().map(|line| format!("{by}{line}\n")).collect() };
+        let mounts = "1 0 8:1 / /mnt/a rw - ext4 /dev/sdb1 rw\n2 0 8:2 / /mnt/b rw - ext4 /dev/sdc1 rw";
+        let mounts = super::super::mounts::mounts(mounts, Path::new("/"));
+        let drop_in = drop_in_text(&example(Way::Component), &mounts, MEMLOCK);
+        assert!(
+            page("OPERATIONS.md").contains(&indented(&drop_in, "    ")),
+            "OPERATIONS.md lacks\n{drop_in}"
+        );
+        let mut host = example(Way::Plugin);
+        host.mirrors.clear();
+        let options = option_text(&host, Way::Plugin.library(), FORCE);
+        let options: String =
+            options.lines().filter(|l| !l.starts_with('#')).map(|l| format!("{l}\n")).collect();
+        assert!(page("SETUP.md").contains(&indented(&options, "       ")), "SETUP.md lacks\n{options}");
+        host.way = Way::Component;
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let setup = page("SETUP.md");
+        let documented: Vec<_> =
+            setup.lines().map(str::trim).filter(|l| l.starts_with("{ \"")).map(json).collect();
+        assert!(documented.contains(&json(&component_text(&host))), "{documented:?}");
+        assert!(documented.contains(&json(&manifest_text(&[COMPONENT.to_owned()]))), "{documented:?}");
+    }
+
+    #[test]
     fn the_drop_in_requires_as_many_volumes_as_the_server_needs() {
         let mounts = super::super::mounts::mounts("1 0 8:1 / /mnt/b rw - ext4 /dev/sdb1 rw", Path::new("/"));
         let mut host = example(Way::Component);

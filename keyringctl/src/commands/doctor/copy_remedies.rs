@@ -118,6 +118,7 @@ fn is_own(view: &HostView<'_>, copy: &Path) -> bool {
     let is_mount_point =
         view.mount(directory_of(copy)).is_some_and(|mount| mount.point == directory_of(copy));
     !is_mount_point
+        && !own_directory::is_for_volumes(directory_of(copy))
         && own_directory::is_own(&view.local_path(directory_of(copy)), copy.file_name().unwrap_or_default())
 }
 

@@ -12,10 +12,10 @@ use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
-use keyring_external::error::{BadRequest, Refusal};
+use keyring_external::error::{BadRequest, Error as KeyringError, Refusal};
 use keyring_external::keyring::{inspect, load_with};
-use keyring_external::store::fs::{Fs, Meta};
-use keyring_external::store::own_directory::is_home;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::own_directory::{below, is_for_volumes, is_home, is_own};
 use keyring_external::store::real::RealFs;
 use keyring_external::store::volume::{self, directory_of};
 use keyring_external::unlock::UnlockSource;
@@ -130,6 +130,7 @@ pub(super) fn plan(site: &Site, host: &Host, configured: &[PathBuf]) -> Result<K
             directories.push(dir.to_owned());
         }
     }
+    make.iter().try_for_each(|copy| check_directory(site, copy))?;
     let file = secret_file(host);
     let make_secret = file.filter(|_| there.is_empty()).filter(|file| !site.at(file).exists()).cloned();
     if let Some(dir) = make_secret.as_deref().map(directory_of).filter(|dir| !site.at(dir).is_dir()) {
@@ -231,18 +232,14 @@ pub(super) fn carry_out(
     }
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
-    let check = |path: &PathBuf| -> Result<()> {
-        volume::check_directory(fs.as_ref(), path)?;
-        check_owner(site, &volume::directory_meta(fs.as_ref(), path)?, directory_of(path))
-    };
-    paths.iter().filter(|path| directory_of(path).exists()).try_for_each(check)?;
+    plan.make.iter().try_for_each(|copy| check_directory(site, copy))?;
     for dir in &plan.directories {
         create_directory(&site.at(dir), owner)?;
     }
     if plan.make.is_empty() {
         return Ok(None);
     }
-    paths.iter().try_for_each(check)?;
+    plan.make.iter().try_for_each(|copy| check_directory(site, copy))?;
     let source = secret::NewSecret { unlock: Some(source(site, host)) };
     let file = match plan.make_secret {
         // Only systemd reads it, as root.
@@ -253,12 +250,43 @@ pub(super) fn carry_out(
     init::create(&fs, &paths, &source, &host.unlock.to_string(), label, file).map(Some)
 }
 
-/// Checks that the directory belongs to mysqld's user, because the keyring gets the owner of its directory.
-fn check_owner(site: &Site, meta: &Meta, dir: &Path) -> Result<()> {
-    match &site.account {
-        Some(account) if meta.uid != account.uid && is_root() => {
-            Err(Refusal::Owner { path: dir.to_owned(), owner: meta.uid, user: account.uid }.into())
+/// Checks the directory of a new copy, if it exists: it is closed to others, and belongs to mysqld's user, because the
+/// keyring gets the owner of its directory.
+fn check_directory(site: &Site, copy: &Path) -> Result<()> {
+    let place = site.at(copy);
+    let dir = directory_of(&place);
+    if !dir.exists() {
+        return Ok(());
+    }
+    let refused = |wrong: &str, fix: &str| {
+        let name = copy.file_name().unwrap_or_default();
+        let then = if is_own(dir, name) && !is_for_volumes(directory_of(copy)) {
+            format!("run {fix} {}, then run setup again", dir.shown())
+        } else {
+            format!(
+                "it is not for the keyring alone, so leave it as it is and give setup another path, such as {}: setup \
+                 creates its directory",
+                below(directory_of(copy)).join(name).shown()
+            )
+        };
+        Error::Usage(format!("{} {wrong}: {then}. Nothing was changed", dir.shown()))
+    };
+    match volume::check_directory(&RealFs, &place) {
+        Ok(()) => {}
+        Err(KeyringError::Refusal(Refusal::Exposed { mode, .. })) => {
+            return Err(refused(&format!("is open to other users (mode {mode:04o})"), "chmod 0700"));
         }
+        Err(KeyringError::Refusal(Refusal::SharedDirectory { wrong, .. })) => {
+            return Err(refused(&wrong, ""));
+        }
+        Err(e) => return Err(e.into()),
+    }
+    let owner = volume::directory_meta(&RealFs, &place)?.uid;
+    match &site.account {
+        Some(account) if owner != account.uid && is_root() => Err(refused(
+            &format!("belongs to user id {owner}, but mysqld runs as {} ({})", account.name, account.uid),
+            &format!("chown {}:", account.name),
+        )),
         _ => Ok(()),
     }
 }
