@@ -7,7 +7,7 @@ pub(super) mod of_server;
 
 use super::apart::is_one_file;
 use super::output::stderr_report;
-use super::{denied, secret, site};
+use super::{hints, secret, site};
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
@@ -232,7 +232,7 @@ pub(super) fn datadir(named: Option<&Path>, parts: &site::Parts) -> Result<PathB
     }
     let site = site::Args { parts: parts.clone(), datadir: None }.look()?;
     if let Some(why) = &site.option_error {
-        let hint = if site.option_denied { denied::hint() } else { "" };
+        let hint = if site.option_denied { hints::hint() } else { "" };
         return Err(Error::Usage(format!(
             "the data directory is not known: {why}{hint}. Or name it with --datadir"
         )));

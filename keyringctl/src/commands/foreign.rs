@@ -8,7 +8,12 @@ use keyring_external::error::{Failure, Refusal};
 use keyring_external::secret::Locked;
 use keyring_external::store::fs::{Access, FileKind, Fs};
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// How many bytes tell the format of a file.
+const FRONT: u64 = 64;
 
 impl clap::ValueEnum for Format {
     fn value_variants<'a>() -> &'a [Self] {
@@ -22,6 +27,13 @@ impl clap::ValueEnum for Format {
             Self::PerconaEncryptedFile => "Percona's component_percona_keyring_encrypted_file",
         }))
     }
+}
+
+/// The format of a file that is no keyring of this program, if it looks like that of another keyring.
+pub(super) fn format_of(path: &Path) -> Option<Format> {
+    let mut front = Vec::new();
+    File::open(path).ok()?.take(FRONT).read_to_end(&mut front).ok()?;
+    Format::guess(&front)
 }
 
 /// A file of another keyring.

@@ -10,15 +10,17 @@ mod command_line;
 mod consent;
 mod content;
 mod copies;
-mod denied;
+
 mod doctor;
 mod encrypt;
 mod export;
 mod foreign;
+mod hints;
 mod import;
 mod init;
 mod list;
 mod missing;
+mod needs;
 mod output;
 mod pages;
 mod prometheus;
@@ -37,6 +39,7 @@ mod sync;
 mod target;
 mod verdict;
 mod verify;
+mod which;
 mod witness;
 
 use crate::show::{is_hidden, visible};
@@ -84,6 +87,7 @@ enum Command {
     Export(export::Args),
     Sync(sync::Args),
     Backup(backup::Args),
+    Which(which::Args),
     Witness(witness::Args),
     Encrypt(encrypt::Args),
     Report(report::Args),
@@ -132,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(&args, &mut out),
         Command::Export(args) => export::run(&args, &mut out),
         Command::Sync(args) => sync::run(&args, &mut out),
+        Command::Which(args) => which::run(&args, &mut out),
         Command::Witness(args) => witness::run(&args, &mut out),
         Command::Encrypt(args) => encrypt::run(&args, &mut out),
         Command::Report(args) => report::run(&args, &mut out),

@@ -3,7 +3,7 @@
 
 mod table;
 
-use super::denied;
+use super::hints;
 use crate::error::Error;
 pub(super) use crate::show::counted;
 use crate::show::{is_hidden, visible, warn};
@@ -130,9 +130,9 @@ impl Output {
                 // Nobody reads the rest if this fails.
                 let _ = writeln!(io::stderr(), "{lines}");
             }
-            e => warn(denied::explained(e)),
+            e => warn(hints::explained(e)),
         }
-        self.error_only(&denied::explained(e));
+        self.error_only(&hints::explained(e));
     }
 
     /// Adds an error to the JSON document.

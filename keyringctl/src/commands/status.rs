@@ -6,7 +6,7 @@ pub(super) mod copy_status;
 
 use super::content::Content;
 use super::copies::{self, Copies};
-use super::denied;
+use super::hints;
 use super::missing::explain;
 use super::output::{Output, time};
 use super::prometheus::{Labels, Metrics};
@@ -104,7 +104,7 @@ fn readable_secret(args: &Args, found: &Copies) -> secret::Args {
     match found.secret.read(found.first()) {
         Ok(_) => found.secret.clone(),
         Err(e) => {
-            warn(format_args!("{}. Nothing is authenticated", denied::explained(&e.into())));
+            warn(format_args!("{}. Nothing is authenticated", hints::explained(&e.into())));
             args.secret.clone()
         }
     }
@@ -119,7 +119,7 @@ fn readable_datadir(fs: &Arc<dyn Fs>, found: &Copies) -> Option<PathBuf> {
         Err(e) => {
             warn(format_args!(
                 "{}. The copies are not compared with the witness",
-                denied::explained(&e.into())
+                hints::explained(&e.into())
             ));
             None
         }
@@ -149,7 +149,7 @@ pub(super) fn look(
     for path in paths {
         let found = examine(fs, path, datadir, paths, secret, open).or_else(|e| {
             let mut found = CopyStatus::of(path);
-            found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args) + denied::hint_of(&e));
+            found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args) + &hints::hint_of(&e));
             match e {
                 // The other copies are still shown.
                 Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {
@@ -228,6 +228,29 @@ fn metrics(all: &[CopyStatus], witness: Option<&Witness>) -> Metrics {
     metrics
 }
 
+/// How a copy compares with the witness, and why the server would refuse it.
+pub(super) type Heard = (Option<WitnessSays>, Option<(Wrong, Error)>);
+
+/// How a copy compares with the witness. If the server in that data directory would refuse the copy, also why.
+pub(super) fn heard(witnessed: KeyringResult<Witnessed>) -> KeyringResult<Heard> {
+    Ok(match witnessed {
+        Ok(Witnessed::None) => (None, None),
+        Ok(Witnessed::Same) => (Some(WitnessSays::Same), None),
+        Ok(Witnessed::KeyringAhead) => (Some(WitnessSays::Newer), None),
+        Ok(Witnessed::Unreliable | Witnessed::Foreign) => (Some(WitnessSays::Unknown), None),
+        Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => {
+            (Some(WitnessSays::Older), Some((Wrong::Behind, e)))
+        }
+        Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => {
+            (Some(WitnessSays::Another), Some((Wrong::AnotherKeyring, e)))
+        }
+        Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => {
+            (Some(WitnessSays::Fork), Some((Wrong::Diverged, e)))
+        }
+        Err(e) => return Err(e),
+    })
+}
+
 /// Marks the copy as failed if the server in that data directory would refuse it.
 fn compare_with_witness(
     found: &mut CopyStatus,
@@ -235,23 +258,8 @@ fn compare_with_witness(
     secret: &secret::Args,
 ) -> KeyringResult<()> {
     let Some(about) = &mut found.about else { return Ok(()) };
-    let (says, contradicted) = match witnessed {
-        Ok(Witnessed::None) => return Ok(()),
-        Ok(Witnessed::Same) => (WitnessSays::Same, None),
-        Ok(Witnessed::KeyringAhead) => (WitnessSays::Newer, None),
-        Ok(Witnessed::Unreliable | Witnessed::Foreign) => (WitnessSays::Unknown, None),
-        Err(e @ Error::Refusal(Refusal::WitnessOlder { .. })) => {
-            (WitnessSays::Older, Some((Wrong::Behind, e)))
-        }
-        Err(e @ Error::Refusal(Refusal::WitnessForeign { .. })) => {
-            (WitnessSays::Another, Some((Wrong::AnotherKeyring, e)))
-        }
-        Err(e @ Error::Refusal(Refusal::WitnessFork { .. })) => {
-            (WitnessSays::Fork, Some((Wrong::Diverged, e)))
-        }
-        Err(e) => return Err(e),
-    };
-    about.witness = Some(says);
+    let (says, contradicted) = heard(witnessed)?;
+    about.witness = says;
     if let Some((wrong, e)) = contradicted {
         found.fail(wrong, secret.named_in(e.to_string()));
     }

@@ -4,6 +4,28 @@
 use super::{Ended, Place, UNLOCK, check};
 use std::fs;
 
+/// The keys that the files of the sample server need.
+pub(super) const INNODB_KEY: (&str, [u8; 32]) = (
+    "INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-2",
+    hex("102516995E5F513135D5306F6E41AF36F4CEF177BD2A86C5AA96763B52D8B40B"),
+);
+pub(super) const SERVER_BINLOG_KEY: (&str, [u8; 32]) = (
+    "MySQLReplicationKey_e6e52dec-e7fc-11f1-ada4-02fc00000001_1",
+    hex("4656FD198522A0695C931968868D71D4E20AE34ADF9255360BC0E41B7F8DF5DE"),
+);
+
+const fn hex(text: &str) -> [u8; 32] {
+    const fn digit(byte: u8) -> u8 {
+        if byte.is_ascii_digit() { byte - b'0' } else { byte - b'A' + 10 }
+    }
+    let (text, mut bytes, mut i) = (text.as_bytes(), [0; 32], 0);
+    while i < 32 {
+        bytes[i] = digit(text[2 * i]) * 16 + digit(text[2 * i + 1]);
+        i += 1;
+    }
+    bytes
+}
+
 /// The files of a throw-away server in `data` (src/tablespace/samples.rs), and keyrings: `main` has their keys, `less` lacks
 /// one, `wrong` has one with other bytes.
 pub(super) fn sample_server() -> Place {

@@ -12,6 +12,7 @@ mod monitoring;
 mod other_keyrings;
 mod prompts;
 mod slots;
+mod which;
 mod witness;
 
 use common::private_dir;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The copies, the unlock source and the data directory that the server on this host is configured with.
 
-use crate::commands::denied;
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::hints;
 use crate::commands::site::{self, Site};
 use crate::error::{Error, Result};
 use crate::host::{Host, manifest_of};
@@ -80,7 +80,7 @@ pub(super) fn warn_unchecked(why: &str) {
 pub(in crate::commands) fn find(args: &site::Args) -> Result<Server> {
     let site = args.look()?;
     if let Some(why) = &site.option_error {
-        let hint = if site.option_denied { denied::hint() } else { "" };
+        let hint = if site.option_denied { hints::hint() } else { "" };
         return Ok(Server::Unclear(format!("{why}{hint}")));
     }
     let mut found = Findings::default();
@@ -90,7 +90,7 @@ pub(in crate::commands) fn find(args: &site::Args) -> Result<Server> {
         let unclear = findings.iter().find(|f| is_unclear(f.level, f.check)).map(|f| f.what.clone());
         return Ok(match (closed(&site), unclear) {
             (Some(path), _) => {
-                Server::Unclear(format!("no permission to read {}{}", path.shown(), denied::hint()))
+                Server::Unclear(format!("no permission to read {}{}", path.shown(), hints::hint()))
             }
             (None, Some(why)) => Server::Unclear(why),
             (None, None) => Server::None(looked_at(&site)),

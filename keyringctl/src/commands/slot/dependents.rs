@@ -2,7 +2,7 @@
 //! Which slots the server on this host depends on: those that the secret from its configured unlock source unlocks.
 
 use crate::commands::copies::ServersSecret;
-use crate::commands::denied;
+use crate::commands::hints;
 use crate::commands::secret;
 use crate::commands::target::OpenedTarget;
 use crate::error::Result;
@@ -28,7 +28,7 @@ pub(super) fn find(opened: &OpenedTarget, named: Option<&UnlockSource>) -> Resul
     };
     let secret = match secret::read_source(source) {
         Ok(secret) => secret,
-        Err(e) => return Ok(ServersSlots::NotChecked(denied::explained(&e.into()))),
+        Err(e) => return Ok(ServersSlots::NotChecked(hints::explained(&e.into()))),
     };
     let slots = opened.keyring.slots_of(&secret)?;
     // The environment and a program may give the server another secret than this process.

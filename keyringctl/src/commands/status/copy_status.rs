@@ -119,7 +119,7 @@ pub(in crate::commands) enum WitnessSays {
 }
 
 impl WitnessSays {
-    pub(super) fn text(self) -> &'static str {
+    pub(in crate::commands) fn text(self) -> &'static str {
         match self {
             WitnessSays::Same => "the data directory was last used with this state",
             WitnessSays::Newer => "the data directory was last used with an earlier generation",

@@ -1,23 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Errors because this user has no permission: the files of a keyring belong to the account of mysqld.
+//! What to add to the message of an error: that this user has no permission, because the files of a keyring belong to the
+//! account of mysqld; that a file is one of another keyring.
 
+use super::foreign;
 use crate::error::Error;
-use keyring_external::error::{Error as KeyringError, Failure};
+use crate::show::Shown;
+use keyring_external::error::{Error as KeyringError, Failure, Refusal};
 use keyring_external::store::real::effective_user;
 use std::io::ErrorKind;
 
-/// The text of an error, with what to do if this user has no permission.
+/// The text of an error, with what to do about it.
 pub(super) fn explained(e: &Error) -> String {
     let hint = match e {
         Error::Keyring(e) => hint_of(e),
-        _ => "",
+        _ => String::new(),
     };
     format!("{e}{hint}")
 }
 
-/// What to do, to append to the message of an error, if this user has no permission.
-pub(super) fn hint_of(e: &KeyringError) -> &'static str {
-    if is_denied(e) { hint() } else { "" }
+/// What to append to the message of an error.
+pub(super) fn hint_of(e: &KeyringError) -> String {
+    match e {
+        KeyringError::Refusal(Refusal::NotAKeyring { path }) => {
+            foreign::format_of(path).map_or_else(String::new, |format| {
+                format!(
+                    ". It looks like a file of another keyring, {format}. To import its keys, run keyringctl import --from \
+                     {format} {} KEYRING",
+                    path.shown()
+                )
+            })
+        }
+        e if is_denied(e) => hint().to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// What to do without a permission, to append to a message.

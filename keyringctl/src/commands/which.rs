@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `keyringctl which`: which of several copies is the right one for a data directory, and what to do next.
+
+mod advice;
+mod candidate;
+
+use super::apart::is_one_file;
+use super::copies::{self, of_server};
+use super::output::{Output, counted};
+use super::verdict::Verdict;
+use super::{secret, site, witness};
+use crate::error::{Error, Result};
+use crate::show::{Shown, exact_paths};
+use advice::{Advice, Place, advise};
+use candidate::Candidate;
+use keyring_external::keyring::witness_claims;
+use keyring_external::store::fs::Fs;
+use keyring_external::store::real::RealFs;
+use keyring_external::store::witness::WITNESS_NAME;
+use keyring_external::unlock::UnlockSource;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Find out which copy is the right one for a data directory, and what to do next
+///
+/// Opens each copy, compares it with the other ones and with the witness, and reads which master keys the files in the
+/// data directory need. Says which copy has all of them, and prints the next commands. Nothing is changed. The server
+/// may run or be stopped.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    keyringctl which\n  \
+    keyringctl which /mnt/a/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring.secret\n\n\
+    Exit codes: 0 a copy has every key that the files need, 1 none has, 2 usage or I/O error.")]
+pub(super) struct Args {
+    /// Keyring files: copies, backups, whatever was found [default: all copies of the server on this host, and its
+    /// unlock source]
+    #[arg(value_name = "COPY")]
+    paths: Vec<PathBuf>,
+    /// The data directory, in use or a copy of it [default: that of the server on this host]
+    #[arg(long, value_name = "DIR")]
+    datadir: Option<PathBuf>,
+    /// Additional directory with files of the server, such as innodb_undo_directory or a table's DATA DIRECTORY
+    /// (repeatable)
+    #[arg(long, value_name = "DIR")]
+    also: Vec<PathBuf>,
+    #[command(flatten)]
+    secret: secret::Args,
+    /// Source of another secret, for copies that the first one does not unlock (repeatable)
+    #[arg(long, value_name = "SOURCE")]
+    other_unlock: Vec<UnlockSource>,
+    #[command(flatten)]
+    server: copies::ServerArgs,
+}
+
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let found = args.server.find_all(&args.paths, args.datadir.as_deref(), &args.secret)?;
+    let datadir = match (&args.datadir, found.datadir) {
+        (Some(datadir), _) => datadir.clone(),
+        (None, Some(datadir)) => datadir,
+        (None, None) => copies::datadir(None, &args.server.site)?,
+    };
+    fs.meta(&datadir).map_err(|e| Error::io("look at", &datadir, e))?;
+    let others =
+        args.other_unlock.iter().map(|source| secret::Args { unlock: Some(source.clone()), recovery: false });
+    let secrets: Vec<_> = std::iter::once(found.secret).chain(others).collect();
+    let mut secrets: Vec<_> = secrets.iter().map(secret::Once::new).collect();
+    let mut all: Vec<Candidate> = Vec::new();
+    for path in &found.paths {
+        let next = Candidate::examine(&fs, path, (&datadir, &args.also), &mut secrets, &all)?;
+        all.push(next);
+    }
+    let witness = witness_claims(&fs, &datadir)?;
+    let configured = configured(args, &datadir);
+    let place = Place { datadir: &datadir, witness: witness.as_ref(), configured: &configured };
+    let advice = advise(&all, &place);
+    all.iter().for_each(|candidate| print(candidate, &all, out));
+    out.line(match (&witness, fs.meta(&datadir.join(WITNESS_NAME)).is_ok()) {
+        (Some(w), _) => {
+            format!("{} was last used with keyring {}, generation {}", datadir.shown(), w.id, w.generation)
+        }
+        (None, true) => witness::damaged(&datadir.join(WITNESS_NAME)),
+        (None, false) => {
+            format!("there is no witness in {}: the keyring that it last used is not known", datadir.shown())
+        }
+    });
+    out.line("");
+    advice.print(out);
+    out.document(&json!({
+        "datadir": datadir.exact(),
+        "witness": witness.map(|w| json!({ "id": w.id, "generation": w.generation })),
+        "copies": all.iter().map(|candidate| document(candidate, &all)).collect::<Vec<_>>(),
+        "situation": advice.situation,
+        "right": advice.right.and_then(|i| all.get(i)).map(|right| right.path.exact()),
+        "next": advice.next,
+    }));
+    Ok(if advice.right.is_some() { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// The copies that the server on this host is configured with, if this is its data directory.
+fn configured(args: &Args, datadir: &Path) -> Vec<PathBuf> {
+    let site = site::Args { parts: args.server.site.clone(), datadir: args.datadir.clone() };
+    // Without a server, all copies are taken as they are named.
+    let server = of_server::find(&site).and_then(of_server::Server::needed).ok();
+    server
+        .filter(|server| is_one_file(&server.datadir, datadir))
+        .map(|server| server.copies)
+        .unwrap_or_default()
+}
+
+fn print(candidate: &Candidate, all: &[Candidate], out: &mut Output) {
+    out.line(candidate.path.shown());
+    if let Some(why) = &candidate.wrong {
+        out.field("FAILED", why);
+    }
+    if let Some(opened) = &candidate.opened {
+        out.field("opened with", opened.secret.name());
+    }
+    if let Some((id, label)) = candidate.identity() {
+        let label = if label.is_empty() { String::new() } else { format!(" ({})", label.escape_debug()) };
+        out.field("keyring", format_args!("{id}{label}"));
+    }
+    if let Some(generation) = candidate.generation() {
+        let standing = candidate.standing(all).map_or_else(String::new, |text| format!(", {text}"));
+        out.field("generation", format_args!("{generation}{standing}"));
+    }
+    if let Some(says) = candidate.says {
+        out.field("witness", says.text());
+    }
+    let Some(opened) = &candidate.opened else { return };
+    let (needed, missing) = (opened.needs.needed, opened.needs.missing.len());
+    out.field(
+        "needed keys",
+        match needed {
+            0 => "the files need no master key".to_owned(),
+            _ => format!("{} of {needed}", needed.saturating_sub(missing)),
+        },
+    );
+    for ((key, state), files) in &opened.needs.missing {
+        let first = files.first().map_or_else(String::new, |file| file.shown());
+        out.field(
+            "MISSING",
+            format_args!(
+                "{key} ({}), needed by {}, such as {first}",
+                state.name(),
+                counted(files.len(), "file")
+            ),
+        );
+    }
+    let unknown = &opened.needs.unknown;
+    if let Some(first) = unknown.first() {
+        out.field(
+            "not checked",
+            format_args!("{}, such as {}", counted(unknown.len(), "file"), first.path.shown()),
+        );
+    }
+}
+
+fn document(candidate: &Candidate, all: &[Candidate]) -> Value {
+    let opened = candidate.opened.as_ref();
+    let missing = |((key, state), files): (&(String, _), &Vec<PathBuf>)| json!({ "key": key, "state": state, "files": exact_paths(files) });
+    json!({
+        "path": candidate.path.exact(),
+        "opened": opened.is_some(),
+        "unlock": opened.map(|opened| opened.secret.name()),
+        "error": candidate.wrong,
+        "id": candidate.identity().map(|(id, _)| id),
+        "label": candidate.identity().map(|(_, label)| label),
+        "generation": candidate.generation(),
+        "standing": candidate.standing(all),
+        "witness": candidate.says,
+        "complete": candidate.is_complete(),
+        "needed": opened.map(|opened| opened.needs.needed),
+        "missing": opened.map(|opened| opened.needs.missing.iter().map(missing).collect::<Vec<_>>()),
+    })
+}
+
+impl Advice {
+    fn print(&self, out: &mut Output) {
+        self.text.iter().for_each(|line| out.line(line));
+        for step in &self.next {
+            out.line(format_args!("  {step}"));
+        }
+        if let Some(then) = &self.then {
+            out.line(then);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What to do, as it follows from what the copies hold.
+
+use super::candidate::{Candidate, Obstacle, Opened};
+use crate::commands::apart::is_one_file;
+use crate::commands::output::counted;
+use crate::commands::secret;
+use crate::commands::status::copy_status::WitnessSays;
+use crate::show::Shown;
+use keyring_external::format::witness::Witness;
+use keyring_external::keyring::Relation;
+use std::path::{Path, PathBuf};
+
+/// What the copies are for.
+pub(super) struct Place<'a> {
+    pub datadir: &'a Path,
+    /// What the witness claims.
+    pub witness: Option<&'a Witness>,
+    /// The copies that the server of this data directory is configured with. None if that is not known.
+    pub configured: &'a [PathBuf],
+}
+
+/// What to do.
+pub(super) struct Advice {
+    /// A name for programs.
+    pub situation: &'static str,
+    /// The right copy: it has every key that the files need.
+    pub right: Option<usize>,
+    pub text: Vec<String>,
+    /// The commands to run, in this order.
+    pub next: Vec<String>,
+    /// What comes after them.
+    pub then: Option<String>,
+}
+
+/// Finds out what to do.
+pub(super) fn advise(all: &[Candidate], place: &Place<'_>) -> Advice {
+    let opened = || all.iter().enumerate().filter_map(|(i, c)| Some((i, c, c.opened.as_ref()?)));
+    let complete: Vec<_> = opened().filter(|(_, c, _)| c.is_complete()).collect();
+    let is_newest =
+        |one: &Candidate| complete.iter().all(|(_, other, _)| one.relation_to(other) != Relation::Ancestor);
+    let rank = |c: &Candidate| (trust(c.says), !place.is_configured(&c.path));
+    let right = complete.iter().filter(|(_, c, _)| is_newest(c)).min_by_key(|(_, c, _)| rank(c));
+    match (right, opened().next()) {
+        (Some((i, right, how)), _) => place.with_right(*i, right, how, all),
+        (None, Some(_)) => place.without_keys(&opened().map(|(_, c, o)| (c, o)).collect::<Vec<_>>()),
+        (None, None) => place.none_opens(all),
+    }
+}
+
+/// The lower, the better: how a server takes a copy of which the witness says this.
+fn trust(says: Option<WitnessSays>) -> u8 {
+    match says {
+        Some(WitnessSays::Same) => 0,
+        Some(WitnessSays::Newer) => 1,
+        None | Some(WitnessSays::Unknown) => 2,
+        Some(WitnessSays::Older) => 3,
+        Some(WitnessSays::Fork) => 4,
+        Some(WitnessSays::Another) => 5,
+    }
+}
+
+impl Place<'_> {
+    fn is_configured(&self, path: &Path) -> bool {
+        self.configured.iter().any(|copy| is_one_file(copy, path))
+    }
+
+    /// The candidate at a configured path.
+    fn candidate<'c>(&self, copy: &Path, all: &'c [Candidate]) -> Option<&'c Candidate> {
+        all.iter().find(|c| is_one_file(&c.path, copy))
+    }
+
+    /// A copy has every key.
+    fn with_right(&self, i: usize, right: &Candidate, how: &Opened, all: &[Candidate]) -> Advice {
+        let (path, datadir, unlock) = (right.path.shown(), self.datadir.shown(), how.secret.option());
+        let mut advice = Advice {
+            situation: "right_copy",
+            right: Some(i),
+            text: vec![match how.needs.needed {
+                0 => format!("{path} can be used: the files in {datadir} need no master key"),
+                1 => format!("{path} is right: it has the master key that the files in {datadir} need"),
+                n => format!("{path} is right: it has all {n} master keys that the files in {datadir} need"),
+            }],
+            next: Vec::new(),
+            then: None,
+        };
+        // A diverged copy that the server does not use is of no concern.
+        let concerns = |other: &&Candidate| {
+            let is_used = self.configured.is_empty() || self.is_configured(&other.path);
+            right.relation_to(other) == Relation::Diverged
+                && (is_used || right.says == Some(WitnessSays::Fork))
+        };
+        if let Some(other) = all.iter().filter(concerns).find(|other| other.opened.is_some()) {
+            advice.situation = "diverged";
+            advice.text.push(format!(
+                "{} has diverged from it: each may hold keys that the other does not have, and a server opens neither. \
+                 Merge them; both files are kept as they were, next to the copies:",
+                other.path.shown()
+            ));
+            advice.next.push(merge(right, how, other));
+            advice.then = Some("Then run keyringctl which again".to_owned());
+            return advice;
+        }
+        let used = self.restore(right, how, all, &mut advice);
+        self.witness_refuses(right, &used, &unlock, &mut advice);
+        if advice.next.is_empty() {
+            advice.then = Some("Nothing needs to be done: the server opens it".to_owned());
+        } else if advice.then.is_none() {
+            advice.then = Some("Then start the server, or let it run".to_owned());
+        }
+        advice
+    }
+
+    /// Adds the commands that bring the configured copies to the state of the right one. Returns the path at which the
+    /// server then finds it.
+    fn restore(&self, right: &Candidate, how: &Opened, all: &[Candidate], advice: &mut Advice) -> PathBuf {
+        let (path, unlock) = (&right.path, how.secret.option());
+        if self.configured.is_empty() {
+            let behind = all.iter().filter(|c| c.path != *path && c.relation_to(right) == Relation::Ancestor);
+            for copy in behind {
+                advice.text.push(format!(
+                    "{} is behind it. If that is a copy of the server and not a backup, bring it up to date: keyringctl \
+                     sync {} --mirror {}{unlock}",
+                    copy.path.shown(),
+                    path.shown(),
+                    copy.path.shown()
+                ));
+            }
+            return path.clone();
+        }
+        let right_is_used = self.is_configured(path);
+        let mut outdated = Vec::new();
+        for copy in self.configured.iter().filter(|copy| !is_one_file(copy, path)) {
+            let (obstacle, relation) = match self.candidate(copy, all) {
+                Some(c) => (c.obstacle, c.relation_to(right)),
+                None => (Some(Obstacle::Missing).filter(|_| !copy.exists()), Relation::Unknown),
+            };
+            match (obstacle, relation) {
+                (None, Relation::Same) => continue,
+                (Some(Obstacle::Missing), _) => advice.text.push(format!(
+                    "{} is missing. If its volume is only not mounted, mount it and run keyringctl which again",
+                    copy.shown()
+                )),
+                (Some(Obstacle::Unreadable), _) => {
+                    advice.text.push(format!("{} cannot be read now: see above", copy.shown()));
+                    continue;
+                }
+                (None, Relation::Ancestor) if right_is_used => {
+                    advice.text.push(format!("{} is behind it", copy.shown()));
+                }
+                _ => {
+                    advice.text.push(format!("{} is set aside: it is kept, but not used", copy.shown()));
+                    advice.next.push(format!("mv {} {}", copy.shown(), set_aside(copy).shown()));
+                }
+            }
+            outdated.push(copy.clone());
+        }
+        let mut source = path.clone();
+        let mut outdated = outdated.into_iter();
+        if !right_is_used && let Some(first) = outdated.next() {
+            advice.next.push(format!("keyringctl backup {} {}{unlock}", path.shown(), first.shown()));
+            source = first;
+        }
+        let mirrors: Vec<_> = outdated.map(|copy| copy.shown()).collect();
+        if !mirrors.is_empty() {
+            let mirrors = mirrors.join(" --mirror ");
+            advice.next.push(format!("keyringctl sync {} --mirror {mirrors}{unlock}", source.shown()));
+        }
+        source
+    }
+
+    /// Adds what to do if the server would refuse the right copy because of the witness.
+    fn witness_refuses(&self, right: &Candidate, used: &Path, unlock: &str, advice: &mut Advice) {
+        let generation = right.generation().unwrap_or_default();
+        let (last, last_id) = self.witness.map_or((0, String::new()), |w| (w.generation, w.id.to_string()));
+        let datadir = self.datadir.shown();
+        let why = match right.says {
+            Some(WitnessSays::Older) => {
+                advice.situation = "older_than_witness";
+                format!(
+                    "It is older: {datadir} was last used with generation {last}, and this copy has {generation}. First look \
+                     for a newer copy, and name it to keyringctl which. Without one, {} of the keyring are lost for \
+                     good; no file in {datadir} needs a key that is lost. With the server stopped, accept this copy:",
+                    counted(usize::try_from(last.saturating_sub(generation)).unwrap_or(usize::MAX), "change")
+                )
+            }
+            Some(WitnessSays::Fork) => {
+                advice.situation = "diverged_from_witness";
+                format!(
+                    "It has diverged: {datadir} was last used with another state of this keyring, generation {last}. Look \
+                     for that copy, and name it to keyringctl which. Only if it is lost for good, accept this copy, with \
+                     the server stopped:"
+                )
+            }
+            Some(WitnessSays::Another) => {
+                advice.situation = "another_keyring";
+                format!(
+                    "It is another keyring: {datadir} was last used with keyring {last_id}. To use this one from now on, \
+                     accept it, with the server stopped:"
+                )
+            }
+            Some(WitnessSays::Same | WitnessSays::Newer | WitnessSays::Unknown) | None => return,
+        };
+        advice.text.push(why);
+        advice.next.push(format!("keyringctl witness accept {} --datadir {datadir}{unlock}", used.shown()));
+        advice.then = Some("Then start the server".to_owned());
+    }
+
+    /// Copies were opened, but each lacks keys.
+    fn without_keys(&self, opened: &[(&Candidate, &Opened)]) -> Advice {
+        let datadir = self.datadir.shown();
+        let mut advice = Advice {
+            situation: "keys_missing",
+            right: None,
+            text: vec![format!("No copy has every master key that the files in {datadir} need")],
+            next: Vec::new(),
+            then: None,
+        };
+        for (i, (one, how)) in opened.iter().enumerate() {
+            let completes = |(other, theirs): &&(&Candidate, &Opened)| {
+                one.relation_to(other) == Relation::Diverged
+                    && how.needs.missing.keys().all(|key| !theirs.needs.missing.contains_key(key))
+            };
+            if let Some((other, _)) = opened.iter().skip(i + 1).find(completes) {
+                advice.situation = "diverged";
+                advice.text.push(format!(
+                    "{} and {} have diverged, and together they have every key. Merge them; both files are kept as they \
+                     were, next to the copies:",
+                    one.path.shown(),
+                    other.path.shown()
+                ));
+                advice.next.push(merge(one, how, other));
+                advice.then = Some("Then run keyringctl which again".to_owned());
+                return advice;
+            }
+        }
+        for (copy, _) in opened {
+            if let (Some((id, label)), Some(w)) = (copy.identity(), self.witness)
+                && id != w.id
+            {
+                advice.text.push(format!(
+                    "{} is keyring {id}{}, which belongs to another server: {datadir} was last used with keyring {}",
+                    copy.path.shown(),
+                    if label.is_empty() { String::new() } else { format!(" ({})", label.escape_debug()) },
+                    w.id
+                ));
+            }
+        }
+        advice.text.push(
+            "Find another copy or backup of the keyring, and name it to keyringctl which too".to_owned(),
+        );
+        if let Some((best, how)) = opened.iter().min_by_key(|(_, how)| how.needs.missing.len()) {
+            let files: usize = how.needs.missing.values().map(Vec::len).sum();
+            advice.text.push(format!(
+                "Only if there is none, give up the {} that {} cannot decrypt, with the server stopped:",
+                counted(files, "file"),
+                best.path.shown()
+            ));
+            advice.next.push(format!(
+                "keyringctl witness accept {} --datadir {datadir}{} --accept-missing-keys",
+                best.path.shown(),
+                how.secret.option()
+            ));
+        }
+        advice
+    }
+
+    /// No copy was opened.
+    fn none_opens(&self, all: &[Candidate]) -> Advice {
+        let mut advice = Advice {
+            situation: "none_opens",
+            right: None,
+            text: vec!["No copy could be opened: see above".to_owned()],
+            next: Vec::new(),
+            then: None,
+        };
+        let with = |obstacle| all.iter().filter(move |c| c.obstacle == Some(obstacle));
+        for copy in with(Obstacle::Missing) {
+            advice
+                .text
+                .push(format!("Mount the volume of {}, or name the backup of it instead", copy.path.shown()));
+        }
+        let locked: Vec<_> = with(Obstacle::Secret).map(|c| c.path.shown()).collect();
+        if !locked.is_empty() {
+            advice.text.push(format!(
+                "The secret fits none of the unlock slots of {}. Try the recovery key, or name another secret with --unlock:",
+                locked.join(", ")
+            ));
+            let datadir = self.datadir.shown();
+            advice.next.push(format!("keyringctl which {} --datadir {datadir} --recovery", locked.join(" ")));
+        }
+        advice
+    }
+}
+
+/// The command that merges two copies.
+fn merge(one: &Candidate, how: &Opened, other: &Candidate) -> String {
+    let source = |secret: &secret::Args| secret.unlock.clone().filter(|_| !secret.recovery);
+    let theirs = other.opened.as_ref().and_then(|opened| source(&opened.secret));
+    let other_unlock = match theirs {
+        Some(theirs) if Some(&theirs) != how.secret.unlock.as_ref() => {
+            format!(" --other-unlock {}", theirs.to_string().shown())
+        }
+        _ => String::new(),
+    };
+    let (first, second, unlock) = (one.path.shown(), other.path.shown(), how.secret.option());
+    format!("keyringctl sync {first} --mirror {second} --merge{unlock}") + &other_unlock
+}
+
+/// The path at which a file is kept that is not used.
+fn set_aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".set-aside");
+    name.into()
+}
