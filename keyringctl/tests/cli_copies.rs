@@ -3,6 +3,8 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "cli_copies/slots.rs"]
+mod slots;
 
 use common::private_dir;
 use serde_json::Value;
