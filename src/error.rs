@@ -104,8 +104,9 @@ mod tests {
         let told = |e: Refusal| e.of_copy(Path::new("/mnt/a/k"));
         let missing = Refusal::Missing { path: path.clone(), found: "it is not mounted".to_owned() };
         let older = Refusal::Older { path: path.clone(), id: Uuid::nil(), found: 3, expected: 5 };
-        for text in [told(missing), told(older)] {
-            assert!(text.ends_with("keyringctl sync /mnt/a/k --mirror /mnt/b/k --unlock SOURCE"), "{text}");
+        let sync = "keyringctl sync /mnt/a/k --mirror /mnt/b/k";
+        for (text, options) in [(told(missing), " --create"), (told(older), "")] {
+            assert!(text.ends_with(&format!("{sync}{options} --unlock SOURCE")), "{text}");
         }
         let denied = Error::io("open", &path, io::ErrorKind::PermissionDenied.into()).to_string();
         assert!(denied.contains("network volume") && denied.contains("AppArmor"), "{denied}");

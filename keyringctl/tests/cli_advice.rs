@@ -42,7 +42,7 @@ fn no_advice_changes_a_directory_that_is_not_the_keyrings_own() {
         for args in [
             &["backup", &keyring, new, "--unlock", &unlock][..],
             &["init", new, "--unlock", &unlock],
-            &["sync", &keyring, "--mirror", new, "--unlock", &unlock],
+            &["sync", &keyring, "--mirror", new, "--create", "--unlock", &unlock],
         ] {
             let told = keyringctl(args);
             assert!(told.code != 0 && !file.exists(), "{args:?}: {told:?}");

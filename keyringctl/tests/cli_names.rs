@@ -210,9 +210,9 @@ fn keyrings_of_any_name() {
         place.run(&format!("slot remove @.k 9 {UNLOCK} --yes"));
         place.run(&format!("rekey @.k --mirror @.m {UNLOCK} --only-named-copies --yes"));
         place.run(&format!("rekey @.k {UNLOCK} --yes"));
-        place.ends(0, &format!("sync @.k --mirror @.m2 {UNLOCK}"));
-        place.run(&format!("sync @.k --mirror @no/where {UNLOCK}"));
-        place.run(&format!("sync @.k --mirror @.m --merge --take x=@.m {UNLOCK}"));
+        place.ends(0, &format!("sync @.k --mirror @.m2 {UNLOCK} --create --yes"));
+        place.run(&format!("sync @.k --mirror @no/where {UNLOCK} --create --yes"));
+        place.run(&format!("sync @.k --mirror @.m --merge --take x=@.m {UNLOCK} --yes"));
         // The second finds the backup of the first.
         let codes = place.run(&format!("backup @.k @.backup {UNLOCK}")).map(|printed| printed.code);
         assert_eq!(codes, [0, 2]);
@@ -226,7 +226,7 @@ fn keyrings_of_any_name() {
         for end in [".odd", ".link", ".m2", "", "/"] {
             place.run(&format!("status @{end}"));
             place.run(&format!("verify @{end} {UNLOCK}"));
-            place.run(&format!("sync @.k --mirror @{end} {UNLOCK}"));
+            place.run(&format!("sync @.k --mirror @{end} {UNLOCK} --create --yes"));
         }
     }
 }

@@ -163,7 +163,7 @@ pub enum Refusal {
     },
 
     /// Two copies have diverged: they hold the same generation with different content.
-    #[error("the copies {} and {} have diverged: both hold generation {generation} of the keyring, but different keys. Nothing was changed. Keep both files. Check which one decrypts the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then merge them: keyringctl sync {} --mirror {} --merge --unlock SOURCE", path.display(), other.display(), path.display(), path.display(), other.display())]
+    #[error("the copies {} and {} have diverged: both hold generation {generation} of the keyring, but each was changed without the other. Nothing was changed. Keep both files. Check which one decrypts the data: `keyringctl verify {} --datadir DIR --unlock SOURCE`, and the same with the other. Then merge them: keyringctl sync {} --mirror {} --merge --unlock SOURCE", path.display(), other.display(), path.display(), path.display(), other.display())]
     Fork {
         /// One copy.
         path: PathBuf,
@@ -288,7 +288,7 @@ impl Refusal {
         match self {
             Refusal::Missing { path, found } => {
                 format!(
-                    "{found}. Mount its volume. If that copy is lost, create a new one: {} {unlock}",
+                    "{found}. Mount its volume. If that copy is lost, create a new one: {} --create {unlock}",
                     sync(path)
                 )
             }

@@ -111,11 +111,12 @@ impl Plan {
         let row = |e: &Effect| vec![e.what.clone(), e.now.clone(), e.afterwards.clone()];
         let rows: Vec<_> = self.effects.iter().map(row).collect();
         match rows.as_slice() {
-            [] => out.line("There is nothing to change"),
-            rows => table(out, &["what", "now", "afterwards"], rows),
-        }
-        for note in &self.notes {
-            out.line(note);
+            [] if consent.dry_run => out.line("There is nothing to change"),
+            [] => {}
+            rows => {
+                table(out, &["what", "now", "afterwards"], rows);
+                self.notes.iter().for_each(|note| out.line(note));
+            }
         }
         out.document(&self.document(consent.dry_run));
     }

@@ -5,7 +5,7 @@ use super::apart::{self, Places};
 use super::output::Output;
 use super::secret::{self, measured_cost};
 use super::verdict::Verdict;
-use super::{missing, site, stat, sync};
+use super::{copies, missing, site, stat};
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use keyring_external::error::Failure;
@@ -93,7 +93,7 @@ pub(super) enum SecretFile {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let paths = sync::paths(&args.path, &args.mirrors)?;
+    let paths = copies::distinct([&args.path].into_iter().chain(&args.mirrors))?;
     let path = paths.first().cloned().unwrap_or_default();
     let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
     let created = create(&fs, &paths, &args.secret, &args.secret.name(), &args.label, file)?;

@@ -207,7 +207,7 @@ fn a_command_that_does_not_exist_is_found() {
     };
     assert_eq!(wrong_ones("`keyringctl sink {} --mirror {}`"), [true]);
     assert_eq!(wrong_ones("run keyringctl sync {} --mirrors {}, then"), [true]);
-    assert_eq!(wrong_ones("`keyringctl sync {}`"), [true], "without a mirror");
+    assert_eq!(wrong_ones("`keyringctl encrypt apply --only`"), [true], "without a table");
     assert_eq!(wrong_ones("`keyringctl sync {} --mirror {} --merge`"), [false]);
     assert_eq!(wrong_ones("keyringctl sync --help, and keyringctl has ended"), [false]);
 }

@@ -58,7 +58,8 @@ fn new_keyring() -> &'static str {
 
 /// The commands that create a copy at `path` from the one at `keyring`.
 pub(super) fn remedy(keyring: &Path, path: &Path, secret: &secret::Args) -> String {
-    let sync = format!("keyringctl sync {} --mirror {}{}", keyring.shown(), path.shown(), secret.option());
+    let unlock = secret.option();
+    let sync = format!("keyringctl sync {} --mirror {}{unlock} --create", keyring.shown(), path.shown());
     match directory(path, Some(keyring)) {
         Some(install) => format!("create its directory with `{install}`, then create a new copy: {sync}"),
         None => format!("create a new one: {sync}"),
@@ -142,7 +143,7 @@ mod tests {
         };
         let secret = secret::Args { unlock: Some("file:/etc/my secret".parse().unwrap()), recovery: false };
         let unlock = " --unlock 'file:/etc/my secret'";
-        let sync = format!("keyringctl sync {} --mirror {}{unlock}", a.display(), b.display());
+        let sync = format!("keyringctl sync {} --mirror {}{unlock} --create", a.display(), b.display());
         let uid = fs::metadata(dir.path()).unwrap().uid();
         let user = accounts::name_of(&fs::read_to_string("/etc/passwd").unwrap(), uid);
         let install = format!("install -d -m 0700 -o {} ", user.unwrap_or_else(|| uid.to_string()));

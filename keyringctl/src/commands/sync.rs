@@ -2,16 +2,22 @@
 //! `keyringctl sync`: brings copies up to date, and creates missing ones.
 
 mod args;
+mod loss;
 mod merge;
+mod unusable;
 
 pub(super) use args::Args;
 
+use super::consent::Decision;
+use super::copies::Purpose;
+use super::copies::of_server::{self, Server};
 use super::output::{Output, stderr_report};
 use super::verdict::Verdict;
-use super::{apart, copies, missing, stat};
-use crate::error::Result;
-use crate::show::Shown;
-use keyring_external::keyring::{Standing, load_beside_others};
+use super::{apart, missing, site, stat};
+use crate::error::{Error, Result};
+use crate::show::{self, Shown};
+use keyring_external::error::Refusal;
+use keyring_external::keyring::{Severity, Standing, load_beside_others};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::FileReplica;
@@ -21,6 +27,7 @@ use serde_json::json;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use unusable::Opener;
 
 /// The result for one copy.
 #[derive(Serialize)]
@@ -35,35 +42,89 @@ struct SyncedCopy {
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let all = paths(&args.path, &args.mirrors)?;
+    let copies = args.copies.find(&args.secret, Purpose::Read)?;
+    let (all, source) = (&copies.paths, &copies.secret);
+    if all.len() < 2 {
+        return Err(Error::Usage(
+            "name another copy with --mirror: there is nothing to sync one copy with".to_owned(),
+        ));
+    }
+    let configured = configured(args);
     let (absent, present): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|p| stat::is_missing(p));
     let Some(first) = present.first() else {
         let missing = io::ErrorKind::NotFound.into();
-        return Err(volume::missing_or(fs.as_ref(), &args.path, "look at", missing).into());
+        return Err(volume::missing_or(fs.as_ref(), copies.first(), "look at", missing).into());
     };
+    let again = || {
+        let mirrors: Vec<_> = all.iter().filter(|path| *path != first).map(|path| path.shown()).collect();
+        let unlock = source.option();
+        format!("keyringctl sync {} --mirror {}{unlock} --create", first.shown(), mirrors.join(" --mirror "))
+    };
+    let is_configured = |path: &&PathBuf| configured.iter().any(|copy| apart::is_one_file(copy, path));
+    if let Some(unknown) = absent.iter().find(|path| !args.create && !is_configured(path)) {
+        return Err(Error::Usage(format!(
+            "{} does not exist, and the server on this host is not configured with it. Nothing was changed. Check the \
+             path. To create a copy there, run {}",
+            unknown.shown(),
+            again()
+        )));
+    }
     let vacancy = |path: &PathBuf| {
         let vacancy = FileReplica::new(Arc::clone(&fs), path).vacancy()?;
         volume::check_directory(fs.as_ref(), path).map(|()| vacancy)
     };
-    let again = || {
-        let mirrors: Vec<_> = all.iter().filter(|path| *path != first).map(|path| path.shown()).collect();
-        let unlock = args.secret.option();
-        format!("keyringctl sync {} --mirror {}{unlock}", first.shown(), mirrors.join(" --mirror "))
-    };
     let vacancy =
         |path: &PathBuf| vacancy(path).map_err(|e| missing::cannot_create(e, Some(first), &again()));
     let vacancies = absent.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
-    let (mut merged, mut known) = (None, None);
+    let (mut merged, mut known, mut ask) = (None, None, true);
     if args.merge {
-        match merge::run(args, &fs, &present, out)? {
-            merge::Merged::ThenSync(document, secret) => (merged, known) = (Some(document), secret),
+        match merge::run(args, source, &fs, &present, &absent, out)? {
+            merge::Merged::Done(document, secret) => (merged, known, ask) = (Some(document), secret, false),
+            merge::Merged::NothingToMerge(secret) => {
+                (merged, known) = (Some(json!({ "diverged": false })), secret);
+            }
             merge::Merged::NothingWritten(verdict) => return Ok(verdict),
         }
     }
-    let name = args.secret.name();
-    let read =
-        || known.as_ref().map_or_else(|| args.secret.read(first), |secret| args.secret.read_again(secret));
-    let keyring = load_beside_others(&fs, &present, 1, &name, read, stderr_report)?;
+    let secret = known.map_or_else(|| source.read(first), Ok)?;
+    let opener = Opener { fs: &fs, secret: &secret, source };
+    let loaded =
+        load_beside_others(&fs, &present, 1, &source.name(), || source.read_again(&secret), report_others);
+    let keyring = match loaded {
+        Ok(keyring) => keyring,
+        Err(e) => {
+            let Some(Refusal::Fork { path, other, .. }) = e.refusal() else { return Err(e.into()) };
+            return Ok(refuse(&[opener.diverged(path, other, e.to_string())], out));
+        }
+    };
+    let source_copy = loss::source(&keyring);
+    let changed = keyring.standings().into_iter().filter_map(|(path, standing)| match standing {
+        Standing::Changed(why) => {
+            let why = match why.strip_prefix("it ") {
+                Some(why) => format!("the copy {} {why}", path.shown()),
+                None => why,
+            };
+            Some(opener.diverged(&path, &source_copy, why))
+        }
+        _ => None,
+    });
+    let changed: Vec<_> = changed.collect();
+    if !changed.is_empty() {
+        return Ok(refuse(&changed, out));
+    }
+    if ask {
+        let before = loss::Before {
+            fs: &fs,
+            keyring: &keyring,
+            secret: &secret,
+            source,
+            absent: &absent,
+            configured: &configured,
+        };
+        if args.consent.ask(&before.plan()?, out)? == Decision::DryRun {
+            return Ok(Verdict::Fine);
+        }
+    }
     keyring.bring_up_to_date()?;
     keyring.create_copies(&vacancies)?;
     let status = keyring.status();
@@ -74,7 +135,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let error = match standing {
                 Standing::Current | Standing::Read => None,
                 Standing::Behind => Some("could not be brought up to date".to_owned()),
-                Standing::Out(why) | Standing::Changed(why) => Some(why),
+                Standing::Out(why) | Standing::Changed(why) => Some(opener.remedy(&path, &source_copy, why)),
             };
             SyncedCopy { fine: error.is_none(), path, error, made: false }
         })
@@ -104,10 +165,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     Ok(if fine == rows.len() { Verdict::Fine } else { Verdict::NotFine })
 }
 
-/// All paths, made absolute.
-///
-/// # Errors
-/// Two of them lead to the same file.
-pub(super) fn paths(first: &PathBuf, mirrors: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    copies::distinct([first].into_iter().chain(mirrors))
+/// The copies that the server on this host is configured with, if there is one.
+fn configured(args: &Args) -> Vec<PathBuf> {
+    let others = &args.copies.others;
+    let site = site::Args { parts: others.server.site.clone(), datadir: others.datadir.clone() };
+    match of_server::find(&site) {
+        Ok(Server::Ours(server)) => server.copies,
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+/// Says why nothing is written.
+fn refuse(why: &[String], out: &mut Output) -> Verdict {
+    why.iter().for_each(show::warn);
+    out.error_only(&why.join("; "));
+    Verdict::NotFine
+}
+
+/// Prints the warnings of the keyring, without those about single copies, for each of which there is a line in the output.
+fn report_others(severity: Severity, message: &str) {
+    let is_of_copy = message.starts_with("the copy ")
+        && (message.contains(" is out of use: ") || message.contains(" is behind or damaged;"));
+    if !is_of_copy {
+        stderr_report(severity, message);
+    }
 }

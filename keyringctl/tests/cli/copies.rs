@@ -21,7 +21,7 @@ fn copies() {
     check(
         "sync_creates_a_missing_copy",
         &place,
-        &[&format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK}")],
+        &[&format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --create --yes")],
     );
     fs::hard_link(place.path("main.keyring"), place.path("link.keyring")).unwrap();
     check(
@@ -45,14 +45,14 @@ fn copies() {
 fn a_mirror_whose_directory_is_missing_is_not_created_as_a_new_keyring() {
     let place = Place::with_keyring();
     for line in [
-        format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}"),
+        format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK} --create"),
         format!("status DIR/main.keyring DIR/none/k {UNLOCK}"),
         format!("verify DIR/none/k DIR/main.keyring {UNLOCK}"),
     ] {
         let Ended { code, stdout, stderr } = place.run(&line);
         let output = stdout + &stderr;
         assert_ne!(code, 0, "{line}: {output}");
-        let sync = format!("keyringctl sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}");
+        let sync = format!("keyringctl sync DIR/main.keyring --mirror DIR/none/k {UNLOCK} --create");
         let has_remedy = output.contains("install -d -m 0700 -o ") && output.contains("DIR/none`");
         assert!(has_remedy && output.contains(&sync), "{line}: {output}");
         assert!(!output.contains("keyringctl init"), "{line}: {output}");
@@ -60,7 +60,10 @@ fn a_mirror_whose_directory_is_missing_is_not_created_as_a_new_keyring() {
     // The commands in the message are sufficient.
     fs::create_dir(place.path("none")).unwrap();
     fs::set_permissions(place.path("none"), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(place.run(&format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK}")).code, 0);
+    assert_eq!(
+        place.run(&format!("sync DIR/main.keyring --mirror DIR/none/k {UNLOCK} --create --yes")).code,
+        0
+    );
     for line in ["init DIR/new.keyring --mirror DIR/gone/k", "backup DIR/main.keyring DIR/gone/k"] {
         let Ended { code, stderr, .. } = place.run(&format!("{line} {UNLOCK}"));
         assert!(code == 2 && stderr.contains("cannot create DIR/gone/k"), "{line}: {stderr}");

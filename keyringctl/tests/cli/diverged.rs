@@ -86,7 +86,7 @@ fn merging_diverged_copies() {
             &format!("{merge} {taken} --dry-run"),
             &format!("{merge} --take none=DIR/main.keyring"),
             &format!("{merge} {taken} --take apart=DIR/mirror.keyring"),
-            "sync DIR/mirror.keyring --mirror DIR/main.keyring --dry-run",
+            "sync DIR/mirror.keyring --mirror DIR/main.keyring --dry-run --unlock file:DIR/none",
         ],
     );
     assert!(before == ["main.keyring", "mirror.keyring"].map(|path| fs_bytes(&place, path)));
@@ -94,7 +94,7 @@ fn merging_diverged_copies() {
         "merge_combines_the_keys_of_both_copies",
         &place,
         &[
-            &format!("{merge} {taken} --mirror DIR/new.keyring"),
+            &format!("{merge} {taken} --mirror DIR/new.keyring --create --yes"),
             &format!("list DIR/new.keyring {UNLOCK}"),
             &format!("status DIR/main.keyring DIR/mirror.keyring DIR/new.keyring {UNLOCK}"),
             &format!("{merge} --json"),
@@ -116,7 +116,7 @@ fn merging_diverged_copies() {
         fs::rename(place.path(kept), place.path(path)).unwrap();
     }
     let other = "--take apart=DIR/mirror.keyring --take apart,user=it\\'s=DIR/mirror.keyring";
-    let again = place.run(&format!("{merge} {other}"));
+    let again = place.run(&format!("{merge} {other} --yes"));
     assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
     let mut ours = Vec::<u8>::new();
     open("main.keyring").fetch(&common::name("apart", ""), |key| ours.extend(key.data)).unwrap();

@@ -61,7 +61,7 @@ fn create(view: &HostView<'_>, from: &Path, copy: &Path) -> Vec<String> {
     let dir = directory_of(copy);
     let install = (!view.local_path(dir).exists()).then(|| view.create_directory(dir));
     let sync = format!(
-        "keyringctl sync {} --mirror {}{}",
+        "keyringctl sync {} --mirror {}{} --create",
         view.word(from),
         view.word(copy),
         view.secret_args().option()

@@ -94,7 +94,7 @@ impl HostView<'_> {
             format!("mount another volume; with its path instead of {}:", volume.shown()),
             self.create_directory(directory_of(new)),
             format!(
-                "keyringctl sync {} --mirror {}{}",
+                "keyringctl sync {} --mirror {}{} --create",
                 self.word(from),
                 self.word(new),
                 self.secret_args().option()

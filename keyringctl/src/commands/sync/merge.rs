@@ -2,7 +2,9 @@
 //! `keyringctl sync --merge`: merges the keys of copies that have diverged.
 
 use super::args::Args;
+use crate::commands::consent::{Decision, Effect, Plan};
 use crate::commands::output::{Output, counted, stderr_report, time};
+use crate::commands::secret;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
@@ -19,8 +21,10 @@ use std::sync::Arc;
 
 /// The result of a merge.
 pub(super) enum Merged {
-    /// Bring the copies up to date as usual, with this secret. The value describes the merge in JSON.
-    ThenSync(Value, Option<UnlockSecret>),
+    /// The copies were merged, as the value describes it in JSON. Bring the others up to date with this secret.
+    Done(Value, Option<UnlockSecret>),
+    /// No two copies have diverged. Bring the copies up to date as usual, with this secret.
+    NothingToMerge(Option<UnlockSecret>),
     /// Nothing was written: this is the result of the command.
     NothingWritten(Verdict),
 }
@@ -28,6 +32,7 @@ pub(super) enum Merged {
 /// The unlock secrets, each of which is read once.
 struct Secrets<'a> {
     args: &'a Args,
+    source: &'a secret::Args,
     first: Option<UnlockSecret>,
     other: Option<UnlockSecret>,
 }
@@ -44,31 +49,33 @@ impl Secrets<'_> {
         let of_other = args.other_unlock.as_ref().filter(|_| !is_first);
         let (name, kept) = match of_other {
             Some(source) => (source.to_string(), &mut self.other),
-            None => (args.secret.name(), &mut self.first),
+            None => (self.source.name(), &mut self.first),
         };
         let secret = match kept {
             Some(secret) => secret,
             none => none.insert(match of_other {
                 Some(source) => source.read()?,
-                None => args.secret.read(path)?,
+                None => self.source.read(path)?,
             }),
         };
-        load_with(fs, path, &name, || args.secret.read_again(secret)).map(|(keyring, _)| keyring)
+        load_with(fs, path, &name, || self.source.read_again(secret)).map(|(keyring, _)| keyring)
     }
 }
 
-/// Merges the copies at `paths`, all of which exist.
-pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Output) -> Result<Merged> {
-    let mut secrets = Secrets { args, first: None, other: None };
+/// Merges the copies at `paths`, all of which exist, if the administrator wants it. Those at `absent` are created afterwards.
+pub(super) fn run(
+    args: &Args,
+    source: &secret::Args,
+    fs: &Arc<dyn Fs>,
+    paths: &[PathBuf],
+    absent: &[PathBuf],
+    out: &mut Output,
+) -> Result<Merged> {
+    let mut secrets = Secrets { args, source, first: None, other: None };
     let first = paths.first().cloned().unwrap_or_default();
     let Some(merging) = Merging::read(fs, paths, |path| secrets.open(fs, path, *path == first))? else {
         out.line("There is nothing to merge: these copies have not diverged");
-        let document = json!({ "diverged": false });
-        if args.dry_run {
-            out.document(&json!({ "merge": document }));
-            return Ok(Merged::NothingWritten(Verdict::Fine));
-        }
-        return Ok(Merged::ThenSync(document, secrets.first));
+        return Ok(Merged::NothingToMerge(secrets.first));
     };
     let sides = Sides::new(&merging);
     let decided = sides.decisions(&args.take, &merging.merge().conflicts)?;
@@ -76,13 +83,13 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
     let mut document = sides.document(&merging, &decided);
     let is_undecided = |conflict: &Conflict| !decided.contains_key(&conflict.name);
     let undecided = merging.merge().conflicts.iter().any(is_undecided);
-    if undecided || args.dry_run {
-        out.line(match undecided {
-            true => "Nothing was written. To find out which of two keys the data needs, run keyringctl verify with --datadir on each copy. The key that you do not take stays in the file that is kept.",
-            false => "Nothing was written: this was a dry run.",
-        });
+    if undecided {
+        out.line("Nothing was written. To find out which of two keys the data needs, run keyringctl verify with --datadir on each copy. The key that you do not take stays in the file that is kept.");
         out.document(&json!({ "merge": document }));
-        return Ok(Merged::NothingWritten(if undecided { Verdict::NotFine } else { Verdict::Fine }));
+        return Ok(Merged::NothingWritten(Verdict::NotFine));
+    }
+    if args.consent.ask(&sides.plan(&merging, paths, absent, &document), out)? == Decision::DryRun {
+        return Ok(Merged::NothingWritten(Verdict::Fine));
     }
     // A renewal of the data key changes the bytes of a slot, but not the secret that fits it.
     let slots = |keyring: &Keyring| -> Vec<_> {
@@ -119,7 +126,7 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, paths: &[PathBuf], out: &mut Ou
     document["generation"] = json!(merged.generation);
     document["keys"] = json!(merged.keys);
     document["kept"] = json!(exact_paths(&merged.kept));
-    Ok(Merged::ThenSync(document, secrets.first))
+    Ok(Merged::Done(document, secrets.first))
 }
 
 /// "1 key is", "2 keys are".
@@ -147,6 +154,29 @@ impl Sides {
             Take::Here => &self.here,
             Take::There => &self.there,
         }
+    }
+
+    /// What the merge writes.
+    fn plan(&self, merging: &Merging, paths: &[PathBuf], absent: &[PathBuf], document: &Value) -> Plan {
+        let mut plan = Plan::new("Merge?");
+        for path in paths {
+            let side = [merging.here(), merging.there()].into_iter().find(|side| side.path() == *path);
+            let effect = match side.map(Keyring::known_status) {
+                Some(status) => Effect::new(
+                    path.shown(),
+                    format!("generation {}, {}", status.generation, counted(status.keys, "key")),
+                    "the merged keyring; the file as it was is kept beside it",
+                ),
+                None => Effect::new(path.shown(), "a copy of one of the two", "the merged keyring"),
+            };
+            plan.effect(effect);
+        }
+        for path in absent {
+            plan.effect(Effect::new(path.shown(), "does not exist", "created: the merged keyring"));
+        }
+        plan.note(format!("The unlock slots and the data key of {} are kept.", self.here.shown()));
+        plan.detail("merge", document.clone());
+        plan
     }
 
     /// The value of --take that keeps the key `name` of one side.

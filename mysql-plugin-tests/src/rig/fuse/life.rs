@@ -170,6 +170,7 @@ impl Life {
             .arg("--mirror")
             .arg(mirror)
             .args(["--unlock", &unlock().to_string()])
+            .args(if command == "sync" { &["--create", "--yes"][..] } else { &[] })
             .output()
             .unwrap();
         let done = output.status.success();

@@ -142,7 +142,12 @@ pub fn each_change(kind: Kind) {
     ctl_is_refused(&volume, &keyring, &["rekey", "--yes"], &[&keyring.path]);
     let elsewhere = volume.keys().join("elsewhere");
     ctl_is_refused(&volume, &keyring, &["init"], &[&elsewhere]);
-    ctl_is_refused(&volume, &keyring, &["sync"], &[&keyring.path, "--mirror".as_ref(), &elsewhere]);
+    ctl_is_refused(
+        &volume,
+        &keyring,
+        &["sync", "--create", "--yes"],
+        &[&keyring.path, "--mirror".as_ref(), &elsewhere],
+    );
     book.check(&keyring);
 
     // A whole copy elsewhere, and this one damaged: healing needs room for a whole file.

@@ -54,7 +54,7 @@ pub fn found_and_merged() {
             (&true.into(), &false.into()),
             "{shown}"
         );
-        let merged = ctl(&keyring, &["sync"], &[order[0]], &options);
+        let merged = ctl(&keyring, &["sync"], &[order[0]], &[&options[..], &["--yes".as_ref()]].concat());
         assert_eq!(merged["merge"]["written"], true, "{merged}");
         assert!(verify(&renewed) && verify(&used));
 

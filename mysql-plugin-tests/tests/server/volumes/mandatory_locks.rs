@@ -63,7 +63,7 @@ pub fn shared_by_server_and_tools() {
     std::fs::set_permissions(&passphrase, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (new, path) = (format!("file:{}", passphrase.display()), keyring.path.to_str().unwrap());
     let mirror = second.keys().join("keyring").display().to_string();
-    let sync: &[&str] = &["sync", path, "--mirror", &mirror];
+    let sync: &[&str] = &["sync", path, "--mirror", &mirror, "--create", "--yes"];
     let add: &[&str] = &["slot", "add", path, "--new", &new, "--name", "administrator"];
     // The first sync makes the mirror, the second brings it up to date.
     let commands = [add, &["rekey", path, "--yes"], sync, sync];

@@ -104,8 +104,10 @@ pub fn dead_and_replaced() {
     agree(&server, &keyring, "DEGRADED", "1/2");
 
     let mirror = &keyring.mirrors[0];
-    let sync =
-        keyring.ctl_with(&["sync"], [keyring.path.as_os_str(), "--mirror".as_ref(), mirror.as_os_str()]);
+    let sync = keyring.ctl_with(
+        &["sync", "--create", "--yes"],
+        [keyring.path.as_os_str(), "--mirror".as_ref(), mirror.as_os_str()],
+    );
     assert!(sync.status.success(), "{}", told(&sync));
     assert!(server.is_running());
     agree(&server, &keyring, "ATTACHED", "2/2");

@@ -181,7 +181,7 @@ impl<'g> Administrator<'g> {
             // The volumes of this host are directories.
             words.push("--allow-same-device".to_owned());
         }
-        if matches!(words[1].as_str(), "setup" | "witness") {
+        if matches!(words[1].as_str(), "setup" | "witness" | "sync") {
             words.push("--yes".to_owned());
         }
         let cli = Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{words:?}: {e}"));

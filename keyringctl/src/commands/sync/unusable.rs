@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Copies that sync does not write to, and what helps: they have diverged, or are no longer a keyring.
+
+use crate::commands::secret;
+use crate::show::Shown;
+use keyring_external::error::Refusal;
+use keyring_external::keyring::{Keyring, inspect, load_with};
+use keyring_external::secret::UnlockSecret;
+use keyring_external::store::fs::Fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens single copies with the secret of the keyring.
+pub(super) struct Opener<'a> {
+    pub fs: &'a Arc<dyn Fs>,
+    pub secret: &'a UnlockSecret,
+    pub source: &'a secret::Args,
+}
+
+impl Opener<'_> {
+    fn open(&self, path: &Path) -> Option<Keyring> {
+        let opened = load_with(self.fs, path, &self.source.name(), || self.source.read_again(self.secret));
+        opened.ok().map(|(keyring, _)| keyring)
+    }
+
+    /// Explains that two copies have diverged; `why` says it and what to do.
+    pub(super) fn diverged(&self, path: &Path, other: &Path, why: String) -> String {
+        let why = self.source.named_in(why);
+        match self.difference(path, other) {
+            "" => why,
+            // The message ends with a command.
+            difference => format!(
+                "{difference} {}{}",
+                why.get(..1).unwrap_or_default().to_uppercase(),
+                why.get(1..).unwrap_or_default()
+            ),
+        }
+    }
+
+    /// What two copies differ in.
+    fn difference(&self, path: &Path, other: &Path) -> &'static str {
+        let Some((one, other)) = self.open(path).zip(self.open(other)) else { return "" };
+        let compared = one.compare(&other);
+        if compared.only_here.is_empty() && compared.only_there.is_empty() && compared.conflicts.is_empty() {
+            "two copies have diverged. Their keys are the same: only unlock slots, the data key or the label were changed."
+        } else {
+            "two copies have diverged. Their keys differ."
+        }
+    }
+
+    /// What to do about the copy at `path`, of which `why` says what is wrong, if the one at `source` can be used.
+    pub(super) fn remedy(&self, path: &Path, source: &Path, why: String) -> String {
+        let why = self.source.named_in(why);
+        let is_destroyed =
+            |refusal: &Refusal| matches!(refusal, Refusal::NotAKeyring { .. } | Refusal::Damaged { .. });
+        let is_destroyed = inspect(self.fs, path).is_err_and(|e| e.refusal().is_some_and(is_destroyed));
+        if !is_destroyed {
+            return why;
+        }
+        let mut kept = path.as_os_str().to_owned();
+        kept.push(".destroyed");
+        format!(
+            "{why}. If it was a copy of this keyring, keep it and create the copy again: mv {} {} && keyringctl sync {} \
+             --mirror {}{} --create",
+            path.shown(),
+            Path::new(&kept).shown(),
+            source.shown(),
+            path.shown(),
+            self.source.option()
+        )
+    }
+}
