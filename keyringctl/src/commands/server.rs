@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::server::{ConnectOptions, Protocol, Session, SslMode};
-use crate::show::warn;
+use crate::show::{Shown, warn};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -71,6 +71,40 @@ impl Args {
         let files = self.defaults_file.is_some() || self.defaults_extra_file.is_some() || self.no_defaults;
         let place = self.host.is_some() || self.port.is_some() || self.socket.is_some();
         files || place || self.user.is_some() || self.password || self.protocol.is_some()
+    }
+
+    /// The options that were given, for the commands in messages; each word follows a blank. There is no password in them.
+    pub(super) fn words(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.shown());
+        let is = |given: bool| given.then(String::new);
+        let protocol = self.protocol.map(|protocol| match protocol {
+            Protocol::Tcp => "tcp".to_owned(),
+            Protocol::Socket => "socket".to_owned(),
+        });
+        let mode = self.ssl_mode.map(|mode| match mode {
+            SslMode::Disabled => "DISABLED".to_owned(),
+            SslMode::Preferred => "PREFERRED".to_owned(),
+            SslMode::Required => "REQUIRED".to_owned(),
+            SslMode::VerifyCa => "VERIFY_CA".to_owned(),
+            SslMode::VerifyIdentity => "VERIFY_IDENTITY".to_owned(),
+        });
+        // mysql takes the first three only before all others.
+        let all = [
+            ("--no-defaults", is(self.no_defaults)),
+            ("--defaults-file", path(&self.defaults_file).map(|file| format!("={file}"))),
+            ("--defaults-extra-file", path(&self.defaults_extra_file).map(|file| format!("={file}"))),
+            ("--user", self.user.as_ref().map(|user| format!("={}", user.shown()))),
+            ("--password", is(self.password)),
+            ("--host", self.host.as_ref().map(|host| format!("={}", host.shown()))),
+            ("--port", self.port.map(|port| format!("={port}"))),
+            ("--socket", path(&self.socket).map(|socket| format!("={socket}"))),
+            ("--protocol", protocol.map(|protocol| format!("={protocol}"))),
+            ("--ssl-mode", mode.map(|mode| format!("={mode}"))),
+            ("--ssl-ca", path(&self.ssl_ca).map(|file| format!("={file}"))),
+            ("--ssl-cert", path(&self.ssl_cert).map(|file| format!("={file}"))),
+            ("--ssl-key", path(&self.ssl_key).map(|file| format!("={file}"))),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some(format!(" {name}{}", value?))).collect()
     }
 
     /// How to connect: from the option files, MYSQL_PWD and the options.

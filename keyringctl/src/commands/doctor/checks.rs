@@ -4,7 +4,7 @@
 
 use crate::commands::output::Output;
 use crate::error::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, json};
 
 /// Each check and what it checks, in the order of the documentation.
 pub(in crate::commands) const CHECKS: [(&str, &str); 48] = [
@@ -78,7 +78,7 @@ pub(super) fn list(out: &mut Output) {
     for (name, what) in CHECKS {
         out.line(format_args!("{name:width$}  {what}"));
     }
-    let all: Vec<Value> = CHECKS.iter().map(|(name, what)| json!({ "name": name, "checks": what })).collect();
+    let all: Map<_, _> = CHECKS.iter().map(|(name, what)| ((*name).to_owned(), json!(what))).collect();
     out.document(&json!({ "checks": all }));
 }
 

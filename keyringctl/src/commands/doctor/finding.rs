@@ -153,6 +153,22 @@ impl Findings {
         }
     }
 
+    /// Adds these options to the commands in fixes that connect to the server.
+    pub(crate) fn connect_with(&mut self, words: &str) {
+        for line in self.all.iter_mut().flat_map(|finding| &mut finding.fix) {
+            if let Some(rest) = line.strip_prefix("mysql ") {
+                *line = format!("mysql{words} {rest}");
+            } else if ["keyringctl encrypt ", "keyringctl report "]
+                .iter()
+                .any(|start| line.starts_with(start))
+                || *line == "find out which copy is not up to date: keyringctl doctor"
+                || *line == "find out why: keyringctl doctor"
+            {
+                line.push_str(words);
+            }
+        }
+    }
+
     /// Drops the findings of these checks.
     pub(crate) fn ignore(&mut self, names: &[String]) {
         self.all.retain(|f| !names.iter().any(|n| n == f.check));
@@ -211,6 +227,18 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_connects_gets_the_options_that_were_given() {
+        let mut found = Findings::default();
+        let fix = ["mysql -e 'SELECT 1'", "keyringctl encrypt rotate", "keyringctl sync /a --mirror /b"];
+        found.add(FindingLevel::Error, "a", "b", "c", &fix.map(str::to_owned));
+        found.connect_with(" --user=root --socket=/s");
+        let fix = &found.all()[0].fix;
+        assert_eq!(fix[0], "mysql --user=root --socket=/s -e 'SELECT 1'");
+        assert_eq!(fix[1], "keyringctl encrypt rotate --user=root --socket=/s");
+        assert_eq!(fix[2], "keyringctl sync /a --mirror /b");
+    }
 
     #[test]
     fn root_is_not_sent_to_root() {

@@ -86,6 +86,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     } else {
         server::check(&args.server, view.as_ref(), &mut found);
     }
+    found.connect_with(&args.server.words());
     found.ignore(&args.ignore);
     let verdict = if found.count(FindingLevel::Error) + found.count(FindingLevel::Warning) == 0 {
         Verdict::Fine
