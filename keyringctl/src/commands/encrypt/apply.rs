@@ -2,29 +2,28 @@
 //! `keyringctl encrypt apply`: encrypts everything that can be encrypted, table by table. It keeps no state of its own: what
 //! the server reports as encrypted is done, so the next run continues one that was stopped or killed.
 
-use super::apply_report::FailedStep;
 use super::direction::Direction;
+use super::estimate::Estimate;
 use super::job::{Job, Step};
 use super::places::places;
-use super::plan::{self, Estimate};
+use super::plan;
 use super::replication::{self, Replication, not_started};
+use super::scope::Scope;
 use super::throttle::{Limit, Throttle};
 use super::{
-    application, binary_logs, effects, finish as checklist, next_steps, preflight, redo, required, selection,
-    server, settings, spaces, tables, undo_logs,
+    application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
+    selection, server, settings, spaces, tables, undo_logs,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
-use crate::commands::output::{Output, counted};
+use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    Creations, DataPlace, DatadirAccess, Inventory, NameCase, Obstacle, Pattern, PlaceKind, PlaceState,
-    Privileges, Remedy, Role, Schema, ServerKeyring, Table, TableLocation,
+    Creations, DatadirAccess, Inventory, Obstacle, Pattern, Privileges, Role, ServerKeyring,
 };
-use crate::show::Shown;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Encrypt everything that can be encrypted, table by table, while the server is in use
 ///
@@ -77,64 +76,27 @@ impl Args {
         if self.undo { Direction::Undo } else { Direction::Encrypt }
     }
 
-    /// Whether the run covers everything, not only the tables of `--only`.
-    fn covers_all(&self) -> bool {
-        self.only.is_empty()
-    }
-
-    fn selects(&self, table: &Table, case: NameCase) -> bool {
-        let matches =
-            |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&table.schema, &table.name, case));
-        (self.covers_all() || matches(&self.only)) && !matches(&self.skip)
-    }
-
-    /// Whether a schema's default must not be changed.
-    fn skips_schema(&self, name: &str, case: NameCase) -> bool {
-        self.skip.iter().any(|pattern| pattern.covers(name, case))
-    }
-
-    /// Returns the schemas whose defaults are changed.
-    fn schemas<'a>(&self, inventory: &'a Inventory) -> Vec<&'a Schema> {
-        let (case, direction) = (inventory.name_case(), self.direction());
-        let todo =
-            |s: &&Schema| !self.skips_schema(&s.name, case) && !direction.is_reached(s.default_encryption);
-        inventory.schemas.iter().filter(todo).collect()
-    }
-
-    /// Returns the selected tables that must be copied.
-    fn tables<'a>(&self, inventory: &'a Inventory) -> Vec<&'a Table> {
-        inventory
-            .tables
-            .iter()
-            .filter(|table| self.selects(table, inventory.name_case()) && needs_copy(table, self.direction()))
-            .collect()
-    }
-}
-
-fn needs_copy(table: &Table, direction: Direction) -> bool {
-    match (&table.place, direction) {
-        (TableLocation::Own, Direction::Encrypt) => table.is_own_and_clear(),
-        (TableLocation::Own, Direction::Undo) => table.has_encrypted(),
-        (TableLocation::System, Direction::Encrypt) => true,
-        _ => false,
+    /// What the run is asked for.
+    fn scope(&self) -> Scope<'_> {
+        Scope { only: &self.only, skip: &self.skip, direction: self.direction() }
     }
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    if args.undo && args.covers_all() && !args.all {
+    if args.undo && args.scope().covers_all() && !args.all {
         return Err(Error::Usage("--undo requires --only SCHEMA.TABLE or --all".to_owned()));
     }
     let direction = args.direction();
     let mut session = args.server.connect()?;
     let here = DatadirAccess::check(&mut session)?;
-    if args.covers_all() {
+    if args.scope().covers_all() {
         let privileges = Privileges::query(&mut session)?;
         if let Some(why) = required::to_apply(&mut session, &privileges, args.purge_binary_logs)? {
             return Err(not_started(&[why]));
         }
     }
     let inventory = Inventory::query(&mut session)?;
-    let selected = args.tables(&inventory);
+    let selected = args.scope().tables(&inventory);
     selection::check("--only", args.only.iter(), &inventory)?;
     // A pattern for tables that come and go may select none.
     selection::check("--skip", args.skip.iter().filter(|pattern| pattern.is_name()), &inventory)?;
@@ -144,18 +106,18 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut refusals = args.replication.refusals(&role, &command_line());
     refusals.extend(required::to_copy(&inventory, &selected));
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
-    let warnings = if args.covers_all() && direction == Direction::Encrypt {
+    let warnings = if args.scope().covers_all() && direction == Direction::Encrypt {
         let creations = Creations::query(&mut session, &inventory.privileges)?;
-        application::statements_that_fail(&inventory, &creations, &role, &args.schemas(&inventory))
+        application::statements_that_fail(&inventory, &creations, &role, &args.scope().schemas(&inventory))
     } else {
         Vec::new()
     };
-    let schemas = args.schemas(&inventory);
+    let schemas = args.scope().schemas(&inventory);
     let extent = effects::Extent {
         inventory: &inventory,
         direction,
         tables: &selected,
-        all: args.covers_all().then_some(&schemas[..]),
+        all: args.scope().covers_all().then_some(&schemas[..]),
         purge: args.purge_binary_logs,
     };
     if effects::ask(&args.consent, &extent, &mut session, &role, out)? == Decision::DryRun {
@@ -173,6 +135,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         job.print_line(format_args!("NOTE    {warning}"));
     }
     job.account.warnings = warnings;
+    let began = Instant::now();
     let worked = work(args, &mut job, &here, direction, &role);
     job.finish();
     let stopped = matches!(worked, Ok(Step::Stopped));
@@ -181,7 +144,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     worked?;
     job.account.interrupted = stopped;
-    finish(args, job, &role)
+    finish(args, job, &role, began.elapsed())
 }
 
 fn work(
@@ -196,9 +159,9 @@ fn work(
     }
     // Another run may have made progress in the meantime.
     let inventory = Inventory::query(&mut job.watch)?;
-    let selected = args.tables(&inventory);
+    let selected = args.scope().tables(&inventory);
     let estimate = Estimate::new(&inventory, &selected, here, 1);
-    let (in_place, waits) = match args.covers_all() {
+    let (in_place, waits) = match args.scope().covers_all() {
         true => (estimate.in_place_bytes, undo_logs::count(&inventory) + redo::STEPS),
         false => (0, 0),
     };
@@ -206,8 +169,8 @@ fn work(
     args.replication.prepare(&mut job.work, role)?;
     job.is_repeated = args.replication.is_repeated(role);
     job.before_by_hand = args.replication.before_by_hand(role);
-    if args.covers_all() {
-        settings::apply(job, &inventory, &args.schemas(&inventory), direction, false)?;
+    if args.scope().covers_all() {
+        settings::apply(job, &inventory, &args.scope().schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, here, direction)? {
             return Ok(Step::Stopped);
         }
@@ -223,13 +186,13 @@ fn work(
     if let Step::Stopped = tables::apply(job, &selected, here, direction, args.lock_wait)? {
         return Ok(Step::Stopped);
     }
-    if !args.covers_all() {
+    if !args.scope().covers_all() {
         return Ok(Step::Done);
     }
     let inventory = loop {
         let restarts = job.restarts();
         let inventory = Inventory::query(&mut job.watch)?;
-        settings::apply(job, &inventory, &args.schemas(&inventory), direction, true)?;
+        settings::apply(job, &inventory, &args.scope().schemas(&inventory), direction, true)?;
         if let Step::Stopped = undo_logs::recreate(job, Duration::from_secs(args.undo_wait.into()))? {
             return Ok(Step::Stopped);
         }
@@ -248,63 +211,15 @@ fn work(
     Ok(step)
 }
 
-/// Whether something else than a table, which a run that covers everything was to change, is not as it was asked for.
-fn is_left(args: &Args, item: &DataPlace, inventory: &Inventory) -> bool {
-    let is_skipped = match item.kind {
-        // The item has the name as it is shown.
-        PlaceKind::Schema => inventory
-            .schemas
-            .iter()
-            .any(|s| s.name.shown() == item.name && args.skips_schema(&s.name, inventory.name_case())),
-        // It may belong to a table that was left out.
-        PlaceKind::FullText => !args.skip.is_empty(),
-        _ => false,
-    };
-    let is_left = match args.direction() {
-        Direction::Encrypt => {
-            item.state == PlaceState::Clear && item.remedy == Remedy::Apply && !item.kind.is_table()
-        }
-        Direction::Undo => item.state == PlaceState::Encrypted && is_undone(item.kind),
-    };
-    is_left && !is_skipped
-}
-
-/// Whether `--undo --all` changes such places back.
-fn is_undone(kind: PlaceKind) -> bool {
-    use PlaceKind::{FullText, MysqlTablespace, Redo, Schema, Setting, Tablespace, Undo};
-    matches!(kind, Tablespace | MysqlTablespace | FullText | Undo | Redo | Setting | Schema)
-}
-
 /// Asks the server again, and prints what was done, what is left, and what to do next.
-fn finish(args: &Args, mut job: Job<'_>, role: &Role) -> Result<Verdict> {
+fn finish(args: &Args, mut job: Job<'_>, role: &Role, took: Duration) -> Result<Verdict> {
     let inventory = Inventory::query(&mut job.watch)?;
     let items = places(&mut job.watch, &inventory)?;
     let mut account = std::mem::take(&mut job.account);
-    account.left = args.tables(&inventory).iter().map(|t| t.full_name()).collect();
-    if args.covers_all() {
-        let others = items.iter().filter(|item| is_left(args, item, &inventory));
-        account.left.extend(others.map(|item| match item.kind {
-            PlaceKind::Schema => format!("schema {}", item.name),
-            _ => item.name.clone(),
-        }));
-    }
-    for step in selection::not_rewritten(&args.only, &args.skip, args.direction(), &inventory, &items) {
-        let is_discarded = |t: &Table| t.full_name() == step.what && t.discarded().next().is_some();
-        if !inventory.tables.iter().any(is_discarded) && !account.left.contains(&step.what) {
-            account.left.push(step.what.clone());
-        }
-        if !account.failed.iter().any(|failed| failed.what == step.what) {
-            account.failed.push(step);
-        }
-    }
-    let unknown = items.iter().filter(|item| {
-        item.state == PlaceState::Unknown
-            && (args.covers_all() || selection::names(&args.only, item, &inventory))
-    });
-    account.not_checked =
-        unknown.map(|item| FailedStep { what: item.name.clone(), why: item.about.clone() }).collect();
+    let scope = args.scope();
+    closing::take_stock(&mut account, &scope, &inventory, &items, took);
     let left = std::mem::take(&mut account.next_steps);
-    if args.covers_all() && !account.interrupted {
+    if scope.covers_all() && !account.interrupted {
         account.next_steps = if args.undo {
             next_steps::after_undo(left)
         } else {
@@ -313,59 +228,7 @@ fn finish(args: &Args, mut job: Job<'_>, role: &Role) -> Result<Verdict> {
         };
     }
     account.next_steps.extend(replication::next_steps(&args.replication, role));
-    let out = job.out;
-    let count = account.done.len();
-    if account.interrupted {
-        out.line("");
-        out.line(format_args!(
-            "Stopped. {count} steps are done, {} are left. To continue, run: {}",
-            account.left.len(),
-            command_line()
-        ));
-    } else if account.is_fine() {
-        out.line("");
-        out.line(format_args!("OK: everything requested is {}.", args.direction().done()));
-    } else {
-        let still = if args.undo { "Still encrypted" } else { "Still unencrypted" };
-        out.line("");
-        out.line(format_args!(
-            "FAILED: {}. {still}: {}",
-            counted(account.failed.len(), "step"),
-            listed(&account.left)
-        ));
-        for failed in &account.failed {
-            out.line(format_args!("  {}: {}", failed.what, failed.why));
-        }
-        for unknown in &account.not_checked {
-            out.line(format_args!("  {}: NOT CHECKED: {}", unknown.what, unknown.why));
-        }
-        out.line(format_args!("To try again, run: {}", command_line()));
-    }
-    if !account.checklist.is_empty() {
-        out.block("\nLeft after apply");
-        account.checklist.iter().flat_map(|step| step.lines()).for_each(|line| out.line(line));
-        out.block("\nTo do these one by one, run: keyringctl encrypt finish");
-    }
-    if !account.next_steps.is_empty() {
-        out.block("\nNext steps");
-        for (i, step) in account.next_steps.iter().enumerate() {
-            // A statement at the end is copied with its semicolon, and a full stop behind it would be an error.
-            let end = if step.ends_with(';') { "" } else { "." };
-            for line in format!("{}. {step}{end}", i + 1).lines() {
-                out.line(line);
-            }
-        }
-    }
-    out.document(&account);
+    closing::print(&account, &scope, job.out);
+    job.out.document(&account);
     Ok(if account.is_fine() { Verdict::Fine } else { Verdict::NotFine })
-}
-
-/// Formats names in one line, only the first of many.
-fn listed(names: &[String]) -> String {
-    const MOST: usize = 10;
-    match names.len() {
-        0 => "nothing".to_owned(),
-        n if n <= MOST => names.join(", "),
-        n => format!("{} and {} more", names[..MOST].join(", "), n - MOST),
-    }
 }

@@ -2,6 +2,7 @@
 //! What a run of `encrypt apply` has done and left.
 
 use super::finish::Step;
+use crate::server::Tally;
 use serde::Serialize;
 
 /// The result of a run. Its JSON is that of `encrypt apply`.
@@ -20,6 +21,30 @@ pub(super) struct ApplyReport {
     pub checklist: Vec<Step>,
     /// What this run left to do besides.
     pub next_steps: Vec<String>,
+    /// What the run has done.
+    pub summary: Summary,
+    /// How many places are in each state now; with `--only`, of the selected tables.
+    pub tally: Tally,
+    /// Whether some of what is left is for another run, not for the administrator.
+    #[serde(skip)]
+    pub is_for_apply: bool,
+    /// How many places and settings are not encrypted or set because the run was not asked for them.
+    #[serde(skip)]
+    pub left_out: usize,
+    /// How many settings are left to the administrator.
+    #[serde(skip)]
+    pub to_set: usize,
+}
+
+/// What a run has done.
+#[derive(Default, Serialize)]
+pub(super) struct Summary {
+    /// Tables that were encrypted or decrypted.
+    pub tables: usize,
+    /// The size of these tables, and of tablespaces.
+    pub bytes: u64,
+    /// How long the run took, with its waits.
+    pub seconds: f64,
 }
 
 impl ApplyReport {

@@ -4,7 +4,7 @@
 
 use super::direction::Direction;
 use super::job::Job;
-use crate::commands::output::time;
+use crate::commands::output::{counted, time};
 use crate::error::Result;
 use crate::server::{BinaryLog, DatadirAccess, Inventory, Session};
 use crate::show::Shown;
@@ -78,9 +78,11 @@ pub(super) fn purge(
     let old = if direction == Direction::Encrypt { "unencrypted" } else { "encrypted" };
     let Some(logs) = self::old(inventory, direction) else { return Ok(None) };
     let (last, count) = (logs.ends().1, logs.purged.iter().filter(is_old).count());
+    let are = if count == 1 { "is" } else { "are" };
     if !purge {
         return Ok(Some(format!(
-            "{count} old binary logs, up to {}, are {old}. When all replicas and backups have them, run this again with --purge-binary-logs",
+            "{}, up to {}, {are} {old}. When all replicas and backups have what is in them, run this again with --purge-binary-logs",
+            counted(count, "old binary log"),
             last.shown()
         )));
     }
@@ -92,12 +94,14 @@ pub(super) fn purge(
     // The statement accepts only a plain literal, and whether a backslash is an escape in it depends on the SQL mode.
     if keep.name.contains('\\') {
         return Ok(Some(format!(
-            "{count} old binary logs are {old}; a backslash in their names prevents purging them here: run PURGE BINARY LOGS in the server, up to {}",
+            "{} {are} {old}; a backslash in the name prevents purging here: run PURGE BINARY LOGS in the server, up to {}",
+            counted(count, "old binary log"),
             keep.name.shown()
         )));
     }
     let name = keep.name.replace('\'', "''");
-    let what = format!("purging {count} {old} binary logs");
+    let logs = counted(count, &format!("{old} binary log"));
+    let what = format!("purging {logs}");
     let mut attempt = 1;
     while let Err(e) = job.work.run(&format!("PURGE BINARY LOGS TO '{name}'")) {
         if !job.should_retry(&e, &mut attempt) {
@@ -108,7 +112,7 @@ pub(super) fn purge(
     let warnings = job.work.columns::<String>("SHOW WARNINGS", &["Message"])?;
     let left = BinaryLog::all(&mut job.watch)?.iter().filter(is_old).count();
     if left == 0 {
-        job.record_done(&format!("{count} {old} binary logs purged"), 0, Duration::ZERO);
+        job.record_done(&format!("{logs} purged"), 0, Duration::ZERO);
     } else {
         let warnings = warnings.into_iter().flatten().flatten().collect::<Vec<_>>().join("; ");
         let why = format!(

@@ -2,6 +2,7 @@
 //! `keyringctl encrypt plan`: shows what is unencrypted and what encrypting it needs. Changes nothing.
 
 use super::super::output::{Output, table};
+use super::estimate::{self, Estimate};
 use super::places::places;
 use super::replication::{self, Replication};
 use super::{application, required, server, sizes};
@@ -9,7 +10,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
-    ServerKeyring, Table, TableLocation, TablespaceKind, Tally, stores_nothing,
+    ServerKeyring, TableLocation, Tally, stores_nothing,
 };
 use crate::show::Shown;
 use serde::Serialize;
@@ -18,9 +19,6 @@ use std::time::Duration;
 
 /// The default for `--rate`, in bytes per second: measured with two cores, a plain SSD and a buffer pool of 128 MB.
 const RATE: u64 = 25_000_000;
-/// Space for other writes; the copy of a table may also be larger than the table.
-const MARGIN: u64 = 64 << 20;
-
 /// Show what is unencrypted and what encrypting it needs; changes nothing
 ///
 /// Exits with 1 if it could not look at a place, with 0 otherwise.
@@ -52,61 +50,6 @@ struct PlanReport {
     warnings: Vec<String>,
 }
 
-/// The time and space that encrypting needs.
-#[derive(Serialize)]
-pub(super) struct Estimate {
-    /// Bytes of tables to copy.
-    pub copied_bytes: u64,
-    /// Bytes of tablespaces to encrypt in place.
-    pub in_place_bytes: u64,
-    pub seconds: u64,
-    pub assumed_bytes_per_second: u64,
-    /// Bytes that must be free for the copy of the largest table.
-    pub needed_bytes: u64,
-    /// `None` if the data directory is not on this machine.
-    pub free_bytes: Option<u64>,
-    pub largest_table: Option<String>,
-    /// Tables with foreign keys in either direction: statements on the tables they refer to wait too.
-    pub tables_with_foreign_keys: usize,
-}
-
-impl Estimate {
-    /// Estimates the copying of `tables` and the encryption of all unencrypted tablespaces.
-    pub(super) fn new(inventory: &Inventory, tables: &[&Table], here: &DatadirAccess, rate: u64) -> Estimate {
-        let largest = tables.iter().max_by_key(|t| t.bytes);
-        let copied_bytes = tables.iter().map(|t| t.bytes).fold(0, u64::saturating_add);
-        let in_place_bytes = inventory
-            .tablespaces
-            .iter()
-            .filter(|s| matches!(s.kind, TablespaceKind::Mysql | TablespaceKind::General) && !s.encrypted)
-            .map(|s| s.bytes)
-            .fold(0, u64::saturating_add);
-        Estimate {
-            copied_bytes,
-            in_place_bytes,
-            seconds: copied_bytes.saturating_add(in_place_bytes).div_ceil(rate.max(1)),
-            assumed_bytes_per_second: rate,
-            needed_bytes: space_for_copy(largest.map_or(0, |t| t.bytes)),
-            free_bytes: here.free(),
-            largest_table: largest.map(|t| t.full_name()),
-            tables_with_foreign_keys: tables
-                .iter()
-                .filter(|t| inventory.related(&t.schema, &t.name) > 0)
-                .count(),
-        }
-    }
-}
-
-/// Returns the space that the copy of a table of `bytes` bytes needs.
-pub(super) fn space_for_copy(bytes: u64) -> u64 {
-    if bytes == 0 { 0 } else { bytes.saturating_add(bytes / 10).saturating_add(MARGIN) }
-}
-
-/// Returns the tables that must be copied to encrypt them.
-pub(super) fn to_copy(inventory: &Inventory) -> Vec<&Table> {
-    inventory.tables.iter().filter(|t| t.is_own_and_clear() || t.place == TableLocation::System).collect()
-}
-
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut session = args.server.connect()?;
     let here = DatadirAccess::check(&mut session)?;
@@ -125,7 +68,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         keyring: ServerKeyring::query(&mut session)?,
         tally: Tally::of(&items),
         items,
-        estimate: Estimate::new(&server, &to_copy(&server), &here, rate),
+        estimate: Estimate::new(&server, &estimate::to_copy(&server), &here, rate),
         server,
     };
     let about = &plan.server.about;
@@ -297,8 +240,11 @@ fn needs(plan: &PlanReport, out: &mut Output) {
     let estimate = &plan.estimate;
     out.block("\nWhat apply needs");
     out.line(format_args!(
-        "* Time: about {} to copy {} of tables and encrypt {} of tablespaces, assuming {} per second (--rate).",
-        sizes::time(Duration::from_secs(estimate.seconds)),
+        "* Time: {} to copy {} of tables and encrypt {} of tablespaces, assuming {} per second (--rate).",
+        match estimate.seconds {
+            0 => "less than a second".to_owned(),
+            seconds => format!("about {}", sizes::time(Duration::from_secs(seconds))),
+        },
         sizes::bytes(estimate.copied_bytes),
         sizes::bytes(estimate.in_place_bytes),
         sizes::bytes(estimate.assumed_bytes_per_second)
@@ -309,8 +255,9 @@ fn needs(plan: &PlanReport, out: &mut Output) {
     );
     if let Some(largest) = &estimate.largest_table {
         out.line(format_args!(
-            "* Disk space: {} on the filesystem of the data directory, for the copy of the largest table, {largest}; {free}.",
-            sizes::bytes(estimate.needed_bytes)
+            "* Disk space: {} on the filesystem of the data directory, for the copy of the largest table, {largest}: {}; {free}.",
+            sizes::bytes(estimate.needed_bytes),
+            estimate.parts()
         ));
     }
     out.line(

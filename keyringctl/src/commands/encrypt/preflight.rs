@@ -2,7 +2,7 @@
 //! The conditions that must hold before anything is encrypted.
 
 use super::direction::Direction;
-use super::plan::Estimate;
+use super::estimate::Estimate;
 use super::replication::not_started;
 use super::sizes;
 use crate::error::Result;
@@ -125,7 +125,7 @@ fn too_little_space(estimate: &Estimate, here: &DatadirAccess) -> Option<String>
     if estimate.needed_bytes == 0 {
         return None;
     }
-    let needed = sizes::bytes(estimate.needed_bytes);
+    let needed = format!("{} ({})", sizes::bytes(estimate.needed_bytes), estimate.parts());
     let table = estimate.largest_table.as_deref().unwrap_or_default();
     match here.free() {
         Some(free) if free >= estimate.needed_bytes => None,

@@ -39,12 +39,6 @@ pub(super) fn check<'p>(
     }
 }
 
-/// Whether an item is a table that one of these patterns matches.
-pub(super) fn names(only: &[Pattern], item: &DataPlace, inventory: &Inventory) -> bool {
-    let mut of_item = inventory.tables.iter().filter(|t| item.kind.is_table() && t.full_name() == item.name);
-    of_item.any(|t| only.iter().any(|p| p.matches(&t.schema, &t.name, inventory.name_case())))
-}
-
 /// Returns the tables that `--only` selects, without those of `--skip`, and that are not as requested, but are not
 /// rewritten, each with the reason.
 pub(super) fn not_rewritten(

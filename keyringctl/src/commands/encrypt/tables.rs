@@ -4,7 +4,7 @@
 use super::direction::Direction;
 use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
 use super::rewrite::{Rewritten, rewrite};
-use super::{plan, sizes};
+use super::{estimate, sizes};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{DatadirAccess, LOCK_WAIT_TIMEOUT, Table, quoted_text};
 use std::collections::VecDeque;
@@ -60,6 +60,7 @@ pub(super) fn apply(
                 ended += 1;
                 let what = format!("{name} {} [{ended}/{all}]", direction.done());
                 job.record_done(&what, table.bytes, began.elapsed());
+                job.account.summary.tables += 1;
             }
             Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if attempt < ATTEMPTS => {
                 let why = not_locked(&holders(job, table), lock_wait);
@@ -92,7 +93,7 @@ pub(super) fn apply(
 }
 
 fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
-    let (needed, free) = (plan::space_for_copy(table.bytes), here.free()?);
+    let (needed, free) = (estimate::space_for_copy(table.bytes), here.free()?);
     (free < needed).then(|| {
         format!(
             "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory",

@@ -17,6 +17,13 @@ pub(super) fn encrypt(host: &Host, args: &[&str]) -> Output {
     command(host, args).output().unwrap()
 }
 
+/// Whether a run of apply did all that it can do itself. Old pages may be left in the doublewrite files, which only the last
+/// steps remove.
+pub(super) fn did_all(output: &Output) -> bool {
+    let left = "INCOMPLETE. Still unencrypted: doublewrite files (*.dblwr). See below";
+    output.status.success() || output.status.code() == Some(1) && told(output).contains(left)
+}
+
 /// Whether a finding of verify is about something whose name or file contains `what`.
 pub(super) fn is_about(finding: &serde_json::Value, what: &str) -> bool {
     let files = finding["files"].as_array().into_iter().flatten();

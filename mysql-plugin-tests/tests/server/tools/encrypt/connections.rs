@@ -123,7 +123,7 @@ pub fn lost_connections() {
 
     // The server is killed while it copies.
     let reader = reading(&server);
-    let child = start(&host, &["apply", "--lock-wait=3600"]);
+    let child = start(&host, &["apply", "--lock-wait=3600", "--purge-binary-logs", "--yes"]);
     connections(&mut conn, WAITS);
     server.kill();
     drop(reader);
@@ -155,7 +155,7 @@ pub fn lost_connections() {
     assert!(wait_until(LONG, &mut has_spare), "no spare tablespace was created");
     child.kill().unwrap();
     child.wait().unwrap();
-    let output = encrypt(&host, &["apply"]);
+    let output = encrypt(&host, &["apply", "--purge-binary-logs", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     undo_is_in_order(&server);
 

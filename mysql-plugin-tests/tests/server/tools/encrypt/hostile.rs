@@ -309,7 +309,11 @@ pub fn everything_at_once() {
     let (code, report) = hostile.report();
     assert_eq!(code, 1, "{report:#}");
     let left = named(&plan["items"], &NOT_FINE);
-    assert_eq!(left, named(&verified["items"], &NOT_FINE));
+    // Only files show that ibdata1 keeps old rows, and that there is a file of no table.
+    let only_in_files = |name: &String| name == "ibdata1" || name.contains(r"K\xfcrzel.ibd'");
+    let verified_left: BTreeSet<_> =
+        named(&verified["items"], &NOT_FINE).into_iter().filter(|name| !only_in_files(name)).collect();
+    assert_eq!(left, verified_left);
     assert_eq!(left, named(&report["facts"]["places"], &NOT_FINE));
     let expected = ["clinic.parts", "clinic.isam"];
     // A server may refuse to rebuild `elsewhere` where it is; that it was not moved is checked above.
