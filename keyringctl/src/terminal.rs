@@ -15,6 +15,8 @@ pub(crate) use wrap::{longest_piece, wrap};
 const USUAL: usize = 80;
 /// No text is readable in less.
 const LEAST: usize = 20;
+/// The widest help text.
+const WIDEST_HELP: usize = 100;
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
@@ -104,11 +106,22 @@ impl Screen {
     }
 }
 
+/// The width of a help text: that of the terminal, but no more than is easy to read.
+pub(crate) fn width_for_help(stream: &(impl AsFd + IsTerminal)) -> usize {
+    let width = if stream.is_terminal() { width_of(stream) } else { width_set().unwrap_or(USUAL) };
+    width.clamp(LEAST, WIDEST_HELP)
+}
+
+/// What COLUMNS says.
+fn width_set() -> Option<usize> {
+    let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    set.filter(|columns| *columns > 0)
+}
+
 /// How many columns a terminal has. COLUMNS overrides what it says.
 fn width_of(stream: &impl AsFd) -> usize {
-    let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let own = || rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
-    set.filter(|columns| *columns > 0).or_else(own).filter(|columns| *columns > 0).unwrap_or(USUAL).max(LEAST)
+    width_set().or_else(own).filter(|columns| *columns > 0).unwrap_or(USUAL).max(LEAST)
 }
 
 #[cfg(test)]

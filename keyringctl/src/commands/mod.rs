@@ -15,6 +15,7 @@ mod doctor;
 mod encrypt;
 mod export;
 mod foreign;
+mod help;
 mod hints;
 mod import;
 mod init;
@@ -43,10 +44,11 @@ mod which;
 mod witness;
 
 use crate::show::{is_hidden, visible};
-use crate::terminal::Color;
+use crate::terminal::{self, Color, Screen};
 use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use output::Output;
+use std::io::Write;
 use std::process::ExitCode;
 use verdict::Verdict;
 
@@ -65,7 +67,7 @@ struct Cli {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
-    /// When to colour status words
+    /// When to colour status words: auto (on a terminal), always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Color,
     #[command(subcommand)]
@@ -117,7 +119,7 @@ pub fn main() -> ExitCode {
                 let _ = out.finish();
             }
             let code = if e.use_stderr() { FAILED } else { 0 };
-            let _ = e.print();
+            print_about_arguments(&e);
             return ExitCode::from(code);
         }
     };
@@ -157,7 +159,9 @@ pub fn main() -> ExitCode {
 
 /// Parses the process's arguments. Returns the name of the command, too.
 fn parse() -> Result<(Cli, String), clap::Error> {
-    let matches = Cli::command().color(color_given().into()).try_get_matches()?;
+    let width = terminal::width_for_help(&std::io::stdout());
+    let command = help::with_examples(Cli::command()).term_width(width).color(color_given().into());
+    let matches = command.try_get_matches()?;
     let (mut command, mut names) = (&matches, Vec::new());
     while let Some((name, sub)) = command.subcommand() {
         names.push(name);
@@ -165,6 +169,19 @@ fn parse() -> Result<(Cli, String), clap::Error> {
     }
     let cli = Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut Cli::command()))?;
     Ok((cli, names.join(" ")))
+}
+
+/// Prints a help text, or an error about the command line.
+fn print_about_arguments(e: &clap::Error) {
+    let (stdout, stderr, color) = (std::io::stdout(), std::io::stderr(), color_given());
+    let screen = if e.use_stderr() { Screen::of(&stderr, color) } else { Screen::of(&stdout, color) };
+    let text = e.render();
+    let text = help::spaced(&if screen.colour { text.ansi().to_string() } else { text.to_string() });
+    // The exit code says the same.
+    let _ = match e.use_stderr() {
+        true => stderr.lock().write_all(text.as_bytes()),
+        false => stdout.lock().write_all(text.as_bytes()),
+    };
 }
 
 /// The name of the command on the command line, which could not be parsed: as much of it as exists.

@@ -2,6 +2,8 @@
 //! `keyringctl completions` and `keyringctl man`: shell completions and manual pages, generated from the definition of the
 //! command line.
 
+mod manual;
+
 use super::output::Output;
 use super::verdict::Verdict;
 use crate::error::{Error, Result};
@@ -45,8 +47,10 @@ pub(super) fn completions(
 }
 
 pub(super) fn man(args: &ManArgs, commands: Command, out: &mut Output) -> Result<Verdict> {
-    clap_mangen::generate_to(commands, &args.directory)
-        .map_err(|e| Error::io("write to", &args.directory, e))?;
+    for (name, text) in manual::pages(commands) {
+        let path = args.directory.join(name);
+        std::fs::write(&path, text).map_err(|e| Error::io("write to", &path, e))?;
+    }
     out.document(&json!({ "directory": args.directory.exact() }));
     out.line(format_args!("Wrote the manual pages to {}", args.directory.shown()));
     Ok(Verdict::Fine)

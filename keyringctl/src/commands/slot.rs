@@ -33,6 +33,9 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Show the unlock slots (needs no secret)
+    #[command(
+        after_help = "Examples:\n  keyringctl slot list\n  keyringctl slot list /mnt/keyring/keys/main.keyring"
+    )]
     List {
         #[command(flatten)]
         copies: copies::Args,

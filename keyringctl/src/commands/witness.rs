@@ -29,6 +29,7 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Show which keyring and generation this data directory last used
+    #[command(after_help = "Example: keyringctl witness show --datadir /var/lib/mysql")]
     Show {
         /// The server's data directory [default: that of the server on this host]
         #[arg(long, value_name = "DIR")]
