@@ -70,7 +70,6 @@ impl Host {
     }
 
     fn run(&self, line: &str) -> Ended {
-        let line = &self.known(line);
         let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
             .args(line.split_whitespace())
             .env_remove("CREDENTIALS_DIRECTORY")
@@ -84,15 +83,6 @@ impl Host {
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }
-    }
-
-    fn known(&self, line: &str) -> String {
-        let command =
-            line.split_whitespace().take_while(|word| !word.contains(['-', '/'])).collect::<Vec<_>>();
-        let help =
-            Command::new(env!("CARGO_BIN_EXE_keyringctl")).args(command).arg("--help").output().unwrap();
-        let has_yes = String::from_utf8_lossy(&help.stdout).contains("--yes");
-        if has_yes { line.to_owned() } else { line.replace("--yes", "") }
     }
 
     /// Runs a command for the server of this host. HOST in the line is its directory.

@@ -7,31 +7,45 @@ use crate::error::Error;
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Failure, Refusal};
 use keyring_external::store::real::effective_user;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 /// The text of an error, with what to do about it.
 pub(super) fn explained(e: &Error) -> String {
-    let hint = match e {
-        Error::Keyring(e) => hint_of(e),
-        _ => String::new(),
-    };
-    format!("{e}{hint}")
+    match e {
+        Error::Keyring(e) => text(e),
+        e => e.to_string(),
+    }
 }
 
-/// What to append to the message of an error.
-pub(super) fn hint_of(e: &KeyringError) -> String {
+/// The text of an error about a keyring, with what to do about it.
+pub(super) fn text(e: &KeyringError) -> String {
+    text_for(e, effective_user() == 0)
+}
+
+fn text_for(e: &KeyringError, is_root: bool) -> String {
     match e {
         KeyringError::Refusal(Refusal::NotAKeyring { path }) => {
-            foreign::format_of(path).map_or_else(String::new, |format| {
+            let import = foreign::format_of(path).map(|format| {
                 format!(
                     ". It looks like a file of another keyring, {format}. To import its keys, run keyringctl import --from \
                      {format} {} KEYRING",
                     path.shown()
                 )
-            })
+            });
+            format!("{e}{}", import.unwrap_or_default())
         }
-        e if is_denied(e) => hint().to_owned(),
-        _ => String::new(),
+        // Owners and modes are as they must be: they keep this user out.
+        KeyringError::Failure(Failure::Io { doing, path, cause }) if !is_root && is_denied(cause) => {
+            format!("cannot {doing} {}: {cause}{}", path.shown(), hint_for(is_root))
+        }
+        // The source gives its reason as a text.
+        KeyringError::Failure(Failure::Unlock { source_name, why })
+            if !is_root && why.starts_with("Permission denied") =>
+        {
+            let source = source_name.shown();
+            format!("no permission to read the unlock secret from {source}{}", hint_for(is_root))
+        }
+        e => e.to_string(),
     }
 }
 
@@ -49,29 +63,48 @@ fn hint_for(is_root: bool) -> &'static str {
     }
 }
 
-fn is_denied(e: &KeyringError) -> bool {
-    match e {
-        // The source of a secret gives its reason as a text.
-        KeyringError::Failure(Failure::Unlock { why, .. }) => why.starts_with("Permission denied"),
-        e => e.io_kind() == Some(ErrorKind::PermissionDenied),
-    }
+fn is_denied(cause: &io::Error) -> bool {
+    cause.kind() == ErrorKind::PermissionDenied
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
     use std::path::Path;
 
     #[test]
-    fn a_user_without_permission_is_told_to_use_sudo() {
+    fn a_user_without_permission_is_told_to_use_sudo_and_to_change_nothing() {
         let denied = || io::Error::from_raw_os_error(13);
-        let unlock =
-            Failure::Unlock { source_name: "file:/s".to_owned(), why: format!("{}. Check", denied()) };
-        for e in [KeyringError::io("open", Path::new("/k"), denied()), unlock.into()] {
-            assert!(is_denied(&e), "{e}");
+        let of_file = KeyringError::io("open", Path::new("/k"), denied());
+        let why = format!("{}. Check the path and its owner", denied());
+        let of_secret: KeyringError = Failure::Unlock { source_name: "file:/s".to_owned(), why }.into();
+        for (e, expected) in [
+            (&of_file, "cannot open /k: Permission denied (os error 13). Run this with sudo"),
+            (&of_secret, "no permission to read the unlock secret from file:/s. Run this with sudo"),
+        ] {
+            assert_eq!(text_for(e, false), expected);
+            assert!(!text_for(e, true).contains("with sudo"), "root is not sent to root");
         }
-        assert!(!is_denied(&KeyringError::io("open", Path::new("/k"), io::Error::from_raw_os_error(2))));
-        assert!(hint_for(false).ends_with("with sudo") && hint_for(true).ends_with("(sudo -u mysql)"));
+        let missing = KeyringError::io("open", Path::new("/k"), io::Error::from_raw_os_error(2));
+        assert!(!text_for(&missing, false).contains("sudo"));
+    }
+
+    #[test]
+    fn a_file_of_another_keyring_is_named_as_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        let text = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            text(&Refusal::NotAKeyring { path: path.clone() }.into())
+        };
+        for (bytes, format) in [
+            (&b"Keyring file version:2.0"[..], "keyring_file"),
+            (b"{\"version\":\"1.0\"}", "component_keyring_file"),
+            (b"\x01................", "percona_encrypted_file"),
+        ] {
+            let import = format!("run keyringctl import --from {format} {} KEYRING", path.display());
+            assert!(text(bytes).ends_with(&import), "{}", text(bytes));
+        }
+        assert!(!text(b"a text").contains("import"));
     }
 }

@@ -2,9 +2,9 @@
 //! Messages about a missing copy: it must be created from one of the other copies, never as a new keyring.
 
 use super::copies::of_server::{self, Server};
-use super::secret;
 use super::site;
 use super::stat::{is_missing, is_there, metadata};
+use super::{hints, secret};
 use crate::error::Error;
 use crate::host::accounts;
 use crate::server::{LoadedAs, ServerKeyring};
@@ -36,7 +36,7 @@ pub(super) fn explain(e: &KeyringError, path: &Path, all: &[PathBuf], secret: &s
         };
     }
     let hint = if matches!(e.refusal(), Some(Refusal::Missing { .. })) { new_keyring() } else { "" };
-    secret.named_in(e.to_string()) + hint
+    secret.named_in(hints::text(e)) + hint
 }
 
 /// Points to the command that creates a keyring, if no copy is known that would decrypt the server's data.

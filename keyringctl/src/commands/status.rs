@@ -149,7 +149,7 @@ pub(super) fn look(
     for path in paths {
         let found = examine(fs, path, datadir, paths, secret, open).or_else(|e| {
             let mut found = CopyStatus::of(path);
-            found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args) + &hints::hint_of(&e));
+            found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args));
             match e {
                 // The other copies are still shown.
                 Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {

@@ -65,6 +65,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     match &args.command {
         Command::Show { datadir, site } => {
             let datadir = &copies::datadir(datadir.as_deref(), site)?;
+            fs.meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
             let seen = witness_claims(&fs, datadir)?;
             match &seen {
                 Some(w) => out.line(format_args!(

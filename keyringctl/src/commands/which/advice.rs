@@ -131,6 +131,7 @@ impl Place<'_> {
         let right_is_used = self.is_configured(path);
         let mut outdated = Vec::new();
         for copy in self.configured.iter().filter(|copy| !is_one_file(copy, path)) {
+            let mut is_created = true;
             let (obstacle, relation) = match self.candidate(copy, all) {
                 Some(c) => (c.obstacle, c.relation_to(right)),
                 None => (Some(Obstacle::Missing).filter(|_| !copy.exists()), Relation::Unknown),
@@ -146,6 +147,7 @@ impl Place<'_> {
                     continue;
                 }
                 (None, Relation::Ancestor) if right_is_used => {
+                    is_created = false;
                     advice.text.push(format!("{} is behind it", copy.shown()));
                 }
                 _ => {
@@ -153,18 +155,20 @@ impl Place<'_> {
                     advice.next.push(format!("mv {} {}", copy.shown(), set_aside(copy).shown()));
                 }
             }
-            outdated.push(copy.clone());
+            outdated.push((copy.clone(), is_created));
         }
         let mut source = path.clone();
         let mut outdated = outdated.into_iter();
-        if !right_is_used && let Some(first) = outdated.next() {
+        if !right_is_used && let Some((first, _)) = outdated.next() {
             advice.next.push(format!("keyringctl backup {} {}{unlock}", path.shown(), first.shown()));
             source = first;
         }
-        let mirrors: Vec<_> = outdated.map(|copy| copy.shown()).collect();
+        let (mirrors, created): (Vec<_>, Vec<_>) =
+            outdated.map(|(copy, is_new)| (copy.shown(), is_new)).unzip();
         if !mirrors.is_empty() {
-            let mirrors = mirrors.join(" --mirror ");
-            advice.next.push(format!("keyringctl sync {} --mirror {mirrors}{unlock}", source.shown()));
+            let (source, mirrors) = (source.shown(), mirrors.join(" --mirror "));
+            let create = if created.contains(&true) { " --create" } else { "" };
+            advice.next.push(format!("keyringctl sync {source} --mirror {mirrors}{unlock}") + create);
         }
         source
     }

@@ -104,7 +104,7 @@ impl Candidate {
     }
 
     fn fail(&mut self, e: &Error) {
-        self.wrong = Some(format!("{e}{}", hints::hint_of(e)));
+        self.wrong = Some(hints::text(e));
         self.obstacle = Some(match e {
             Error::Refusal(Refusal::Missing { .. }) => Obstacle::Missing,
             Error::Refusal(Refusal::WrongSecret { .. }) => Obstacle::Secret,
