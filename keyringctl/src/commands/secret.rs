@@ -238,3 +238,28 @@ pub(super) fn measured_cost(secret: &UnlockSecret) -> Result<Cost> {
     let cost = if secret.is_text() { Cost::measured() } else { Ok(Cost::NONE) };
     cost.map_err(FormatError::in_memory)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::Cli;
+    use clap::{Command, CommandFactory};
+
+    /// The help of `--recovery` in all commands that have it.
+    fn helps(command: &Command, found: &mut Vec<(String, String)>) {
+        for arg in command.get_arguments().filter(|arg| arg.get_long() == Some("recovery")) {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            found.push((command.get_name().to_owned(), help));
+        }
+        command.get_subcommands().for_each(|sub| helps(sub, found));
+    }
+
+    #[test]
+    fn recovery_means_one_thing_in_all_commands() {
+        let mut found = Vec::new();
+        helps(&Cli::command(), &mut found);
+        assert!(found.iter().any(|(name, _)| name == "add") && found.len() > 8, "{found:?}");
+        for (name, help) in &found {
+            assert!(help.starts_with("Unlock with the recovery key"), "{name}: {help}");
+        }
+    }
+}

@@ -106,7 +106,7 @@ struct Needed {
 
 fn reasons(args: &Args, opened: &OpenedTarget, number: usize) -> Result<Needed> {
     let (mut reasons, mut advice, mut not_checked) = (Vec::new(), Vec::new(), None);
-    let copies = opened.copies.first().shown();
+    let (copies, unlock) = (opened.copies.first().shown(), opened.copies.secret.option());
     let servers = dependents::find(opened, args.server_secret.as_ref())?;
     let own = opened.keyring.slots_of(&opened.secret)? == [number];
     match &servers {
@@ -117,7 +117,7 @@ fn reasons(args: &Args, opened: &OpenedTarget, number: usize) -> Result<Needed> 
                 source.to_string().shown()
             ));
             advice.push(format!(
-                "First give the server another secret: add a slot for it (keyringctl slot add {copies} --new SOURCE), \
+                "First give the server another secret: add a slot for it (keyringctl slot add {copies}{unlock} --new SOURCE), \
                  set it as the server's unlock source (keyringctl setup), and restart the server"
             ));
         }
