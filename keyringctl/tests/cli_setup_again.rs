@@ -131,6 +131,18 @@ fn every_setting_that_is_configured_stays() {
 }
 
 #[test]
+fn a_persisted_value_wins_over_the_option_file_and_stays() {
+    let host = configured("plugin", &["--wait", "60"]);
+    let auto = r#"{"Version": 2, "mysql_static_variables": {"keyring_external_wait": {"Value": "7"}}}"#;
+    host.write("var/lib/mysql/mysqld-auto.cnf", auto);
+    host.setup(&["--yes"]).says(0, &["-keyring_external_wait = 60", "+keyring_external_wait = 7"]);
+    host.setup(&["--wait", "5", "--yes"])
+        .says(2, &["wait is \"7\", not \"5\"", "mysqld-auto.cnf line 1", "Nothing was changed"]);
+    host.write("etc/my.cnf", &format!("{}persisted_globals_load = OFF\n", host.read("etc/my.cnf")));
+    host.setup(&["--wait", "5", "--yes"]).says(0, &["Read back"]);
+}
+
+#[test]
 fn the_way_that_is_configured_stays() {
     for way in WAYS {
         let host = configured(way, &[]);

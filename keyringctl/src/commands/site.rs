@@ -4,6 +4,7 @@
 mod command_line;
 mod defaults;
 mod parts;
+mod persisted;
 mod places;
 pub(super) mod systemd;
 mod units;
@@ -64,6 +65,19 @@ impl Parts {
     }
 }
 
+impl Site {
+    /// This server as it will be when these option files, by their paths on it, have been written.
+    pub(super) fn with_option_files(mut self, files: &[(&Path, &str)]) -> Site {
+        let planned = files.iter().map(|(path, text)| (self.real(path), (*text).to_owned())).collect();
+        let (options, error) = self.defaults.read_with(&self.root, self.version, &planned);
+        self.options = options;
+        self.option_error = error.map(|e| e.to_string());
+        let persisted = persisted::options(&self);
+        self.options.entries.extend(persisted);
+        self
+    }
+}
+
 impl Args {
     /// Finds the parts of the installation.
     pub(super) fn look(&self) -> Result<Site> {
@@ -97,6 +111,8 @@ impl Args {
         let plugin_dir = setting(&self.parts.plugin_dir, "plugin-dir", &places::plugin_dir(&site))?;
         let datadir = setting(&self.datadir, "datadir", Path::new(DATADIR))?;
         (site.plugin_dir, site.datadir) = (plugin_dir, datadir);
+        let persisted = persisted::options(&site);
+        site.options.entries.extend(persisted);
         site.user = self.parts.mysqld_user.clone().unwrap_or_else(|| {
             let configured = site.option("user").and_then(|e| e.value.clone());
             let of_unit = site.unit.as_ref().and_then(|u| u.user().map(str::to_owned));

@@ -151,15 +151,6 @@ impl Site {
         }
     }
 
-    /// This server as it will be when these option files, by their paths on it, have been written.
-    pub(in crate::commands) fn with_option_files(mut self, files: &[(&Path, &str)]) -> Site {
-        let planned = files.iter().map(|(path, text)| (self.real(path), (*text).to_owned())).collect();
-        let (options, error) = self.defaults.read_with(&self.root, self.version, &planned);
-        self.options = options;
-        self.option_error = error.map(|e| e.to_string());
-        self
-    }
-
     pub(super) fn account_of(&self, name: &str) -> Option<Account> {
         let passwd = fs::read_to_string(self.at(Path::new("/etc/passwd"))).unwrap_or_default();
         accounts::find(&passwd, name).or_else(|| {
