@@ -30,7 +30,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(
     override_usage = "keyringctl backup [OPTIONS] [KEYRING] <BACKUP>",
-    after_help = "Examples:\n  keyringctl backup /mnt/safe/keys/2026-11-24.keyring\n  keyringctl backup /mnt/keyring/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --unlock file:/etc/mysql/keyring.secret"
+    after_help = "Examples:\n  keyringctl backup /mnt/safe/keys/2026-11-24.keyring\n  keyringctl backup /mnt/keyring/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --unlock file:/etc/mysql/keyring_external.secret"
 )]
 pub(super) struct Args {
     /// Keyring file [default: all copies of the server on this host, and its unlock source], and the backup file to

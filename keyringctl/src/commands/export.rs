@@ -26,7 +26,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: keyringctl export --to component_keyring_file /mnt/keyring/keys/main.keyring \\\n           \
-    /var/lib/mysql-keyring/component_keyring_file --unlock file:/etc/mysql/keyring.secret"
+    /var/lib/mysql-keyring/component_keyring_file --unlock file:/etc/mysql/keyring_external.secret"
 )]
 pub(super) struct Args {
     /// Format of DST

@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// Create a keyring and show its recovery key (shown only once)
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl init /mnt/keyring/hospital.keyring \\
-           --unlock file:/etc/mysql/keyring.secret --generate-secret --label 'Biobank, server 1'")]
+           --unlock file:/etc/mysql/keyring_external.secret --generate-secret --label 'Biobank, server 1'")]
 pub(super) struct Args {
     /// Keyring file to create, in a directory of mode 0700 on the external volume
     path: PathBuf,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// List the keys of a keyring: ids, users, types and lengths, never their bytes
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  keyringctl list\n  keyringctl list /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret"
+    after_help = "Examples:\n  keyringctl list\n  keyringctl list /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring_external.secret"
 )]
 pub(super) struct Args {
     #[command(flatten)]

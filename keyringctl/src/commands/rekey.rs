@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// none of the secrets fits. First remove slots that you do not recognize.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  keyringctl rekey /mnt/keyring/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring.secret\n  keyringctl rekey /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --verify-recovery --require-all\n\nExit codes: 0 the data key was renewed, or this was a dry run; 1 the keyring or a secret was refused (a damaged or altered file, a secret that fits no slot, with --require-all a slot that was not verified); 2 it could not be done (arguments, files, no answer to the question). In both, nothing was changed."
+    after_help = "Examples:\n  keyringctl rekey /mnt/keyring/keys/main.keyring --mirror /mnt/b/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret\n  keyringctl rekey /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret --verify-recovery --require-all\n\nExit codes: 0 the data key was renewed, or this was a dry run; 1 the keyring or a secret was refused (a damaged or altered file, a secret that fits no slot, with --require-all a slot that was not verified); 2 it could not be done (arguments, files, no answer to the question). In both, nothing was changed."
 )]
 pub(super) struct Args {
     #[command(flatten)]

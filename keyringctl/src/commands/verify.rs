@@ -27,8 +27,8 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
         keyringctl verify\n  \
-        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret\n  \
-        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring.secret --datadir /backup/mysql\n\n\
+        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring_external.secret\n  \
+        keyringctl verify /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring_external.secret --datadir /backup/mysql\n\n\
         Exit codes: 0 all copies are intact and in the same state, 1 they are not, 2 usage or I/O error.")]
 pub(super) struct Args {
     /// Keyring files, the copies of one keyring [default: all copies of the server on this host, and its unlock source].

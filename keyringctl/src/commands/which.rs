@@ -30,7 +30,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl which\n  \
-    keyringctl which /mnt/a/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring.secret\n\n\
+    keyringctl which /mnt/a/keys/main.keyring /mnt/safe/keys/2026-11-24.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring_external.secret\n\n\
     Exit codes: 0 a copy has every key that the files need, 1 none has, 2 usage or I/O error.")]
 pub(super) struct Args {
     /// Keyring files: copies, backups, whatever was found [default: all copies of the server on this host, and its

@@ -40,7 +40,7 @@ enum Command {
     /// Accept this keyring for the data directory, although it is older than the last one or a different one
     #[command(after_help = "The server must be stopped. Examples:\n  \
         keyringctl witness accept\n  \
-        keyringctl witness accept /mnt/keyring/keys/main.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring.secret")]
+        keyringctl witness accept /mnt/keyring/keys/main.keyring --datadir /var/lib/mysql --unlock file:/etc/mysql/keyring_external.secret")]
     Accept {
         /// Keyring file [default: all copies of the server on this host, and its unlock source]
         #[arg(value_name = "KEYRING")]

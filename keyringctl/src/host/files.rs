@@ -275,6 +275,10 @@ mod tests {
         };
         let indented =
             |text: &str, by: &str| -> String { text.lines().map(|line| format!("{by}{line}\n")).collect() };
+        for name in ["SETUP.md", "OPERATIONS.md", "BACKUP.md", "OPENSPECIMEN.md"] {
+            // The default of setup is the path in every example.
+            assert!(!page(name).contains("/etc/mysql/keyring.secret"), "{name}");
+        }
         let mounts = "1 0 8:1 / /mnt/a rw - ext4 /dev/sdb1 rw\n2 0 8:2 / /mnt/b rw - ext4 /dev/sdc1 rw";
         let mounts = super::super::mounts::mounts(mounts, Path::new("/"));
         let drop_in = drop_in_text(&example(Way::Component), &mounts, MEMLOCK);

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "Example, first to see what would be done, then to do it:\n  \
     keyringctl import --from component_keyring_file /var/lib/mysql-keyring/component_keyring_file \\\n      \
-    /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --dry-run\n\n\
+    /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret --dry-run\n\n\
     \"Coming from another keyring\" in docs/OPERATIONS.md has all steps.")]
 pub(in crate::commands) struct Args {
     /// Format of SRC

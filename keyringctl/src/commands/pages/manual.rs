@@ -22,8 +22,8 @@ const FILES: [UsedFile; 5] = [
         arguments: &[],
     },
     UsedFile {
-        path: "/etc/mysql/keyring.secret",
-        about: "The secret file that unlocks the keyring for the server and for this program, if the unlock source is file:/etc/mysql/keyring.secret.",
+        path: "/etc/mysql/keyring_external.secret",
+        about: "The secret file that unlocks the keyring for the server and for this program, if the unlock source is file:/etc/mysql/keyring_external.secret.",
         arguments: &["unlock"],
     },
     UsedFile {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 /// then. The page is a single file and contains no secret.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    keyringctl report --html encryption.html --unlock file:/etc/mysql/keyring.secret\n  \
-    keyringctl --json report --html encryption.html --unlock file:/etc/mysql/keyring.secret > encryption.json\n\n\
+    keyringctl report --html encryption.html --unlock file:/etc/mysql/keyring_external.secret\n  \
+    keyringctl --json report --html encryption.html --unlock file:/etc/mysql/keyring_external.secret > encryption.json\n\n\
     The page ends with the SHA-256 of what --json prints.\n\
     Exit codes: 0 everything that MySQL can encrypt is encrypted, and everything was checked; 1 FAILED or INCOMPLETE;\n\
     2 there is no report.")]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// --new-passphrase or --new-recovery says what will unlock it too.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring.secret --new-recovery\n  \
+    keyringctl slot add /mnt/keyring/keys/main.keyring --unlock file:/etc/mysql/keyring_external.secret --new-recovery\n  \
     keyringctl slot add /mnt/keyring/keys/main.keyring --recovery --new file:/etc/mysql/new.secret --name server")]
 pub(super) struct Args {
     #[command(flatten)]

@@ -26,7 +26,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(
     override_usage = "keyringctl slot remove [OPTIONS] [KEYRING] <NUMBER>",
-    after_help = "Example: keyringctl slot remove /mnt/keyring/keys/main.keyring 3 --unlock file:/etc/mysql/keyring.secret"
+    after_help = "Example: keyringctl slot remove /mnt/keyring/keys/main.keyring 3 --unlock file:/etc/mysql/keyring_external.secret"
 )]
 pub(super) struct Args {
     /// Keyring file [default: all copies of the server on this host], and the number of the slot, as shown by slot list

@@ -21,9 +21,9 @@ use std::ffi::OsString;
 #[command(after_help = "Example, after a failed USB drive was replaced:\n  \
     keyringctl sync\n\n\
     Example, for a copy that the server is not configured with yet:\n  \
-    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --create --unlock file:/etc/mysql/keyring.secret\n\n\
+    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --create --unlock file:/etc/mysql/keyring_external.secret\n\n\
     Example, for copies that have diverged:\n  \
-    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --merge --dry-run --unlock file:/etc/mysql/keyring.secret")]
+    keyringctl sync /mnt/a/keys/main.keyring --mirror /mnt/b/keys/main.keyring --merge --dry-run --unlock file:/etc/mysql/keyring_external.secret")]
 pub(in crate::commands) struct Args {
     #[command(flatten)]
     pub copies: copies::Args,

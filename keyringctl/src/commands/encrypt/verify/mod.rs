@@ -44,7 +44,7 @@ pub(super) use redo_log::lsns;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl encrypt verify\n  \
-    keyringctl encrypt verify --unlock file:/etc/mysql/keyring.secret --accept slow-log")]
+    keyringctl encrypt verify --unlock file:/etc/mysql/keyring_external.secret --accept slow-log")]
 pub(super) struct Args {
     /// Accept unencrypted data of this kind, but not what could not be checked: slow-log, general-log, other-engine, binary-log, doublewrite,
     /// system-tablespace, setting, ... (repeatable)
