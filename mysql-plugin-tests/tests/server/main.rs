@@ -68,6 +68,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ),
     ("encrypt::what_is_left_is_done_step_by_step", Nothing, encrypt::what_is_left_is_done_step_by_step),
     ("encrypt::everything_at_once", Nothing, encrypt::everything_at_once),
+    ("encrypt::one_count_and_no_false_done", Nothing, encrypt::one_count_and_no_false_done),
     ("encrypt::remedies_work_as_printed", Nothing, encrypt::remedies_work_as_printed),
     ("encrypt::success_is_a_state", Nothing, encrypt::is_a_state),
     ("encrypt::as_the_mysql_client", Nothing, encrypt::as_the_mysql_client),

@@ -311,10 +311,11 @@ pub fn everything_at_once() {
     let left = named(&plan["items"], &NOT_FINE);
     // Only files show that ibdata1 keeps old rows, and that there is a file of no table.
     let only_in_files = |name: &String| name == "ibdata1" || name.contains(r"K\xfcrzel.ibd'");
-    let verified_left: BTreeSet<_> =
-        named(&verified["items"], &NOT_FINE).into_iter().filter(|name| !only_in_files(name)).collect();
-    assert_eq!(left, verified_left);
-    assert_eq!(left, named(&report["facts"]["places"], &NOT_FINE));
+    for places in [&verified["items"], &report["facts"]["places"]] {
+        let reported: BTreeSet<_> =
+            named(places, &NOT_FINE).into_iter().filter(|name| !only_in_files(name)).collect();
+        assert_eq!(left, reported);
+    }
     let expected = ["clinic.parts", "clinic.isam"];
     // A server may refuse to rebuild `elsewhere` where it is; that it was not moved is checked above.
     for (schema, name, _) in hostile.tables.iter().filter(|(_, name, _)| *name != "elsewhere") {

@@ -8,6 +8,7 @@ mod cached_expressions;
 mod command;
 mod connecting;
 mod connections;
+mod counting;
 mod definitions;
 mod finish;
 mod host;
@@ -34,6 +35,7 @@ pub use broken::{
 pub use cached_expressions::expressions_of_other_sessions_are_not_stored;
 pub use connecting::as_the_mysql_client;
 pub use connections::lost_connections;
+pub use counting::one_count_and_no_false_done;
 pub use definitions::stay_as_they_are;
 pub use finish::what_is_left_is_done_step_by_step;
 pub use hostile::everything_at_once;
