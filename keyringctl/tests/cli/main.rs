@@ -7,6 +7,7 @@ mod common;
 mod copies;
 mod data_directory;
 mod diverged;
+mod encrypt;
 mod keyrings;
 mod monitoring;
 mod other_keyrings;

@@ -9,19 +9,18 @@ use super::places::places;
 use super::plan;
 use super::replication::{self, Replication, not_started};
 use super::scope::Scope;
+use super::selection::Selection;
 use super::throttle::{Limit, Throttle};
 use super::{
     application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
-    selection, server, settings, spaces, tables, undo_logs,
+    server, settings, spaces, tables, undo_logs,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::server::{
-    Creations, DatadirAccess, Inventory, Obstacle, Pattern, Privileges, Role, ServerKeyring,
-};
+use crate::server::{Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -34,12 +33,8 @@ use std::time::{Duration, Instant};
     keyringctl encrypt apply --max-load Threads_running=25 --skip 'biobank.audit_*'\n  \
     keyringctl encrypt apply --only biobank.patients")]
 pub(super) struct Args {
-    /// Encrypt only these tables, and no settings or logs; * and ? are wildcards (repeatable)
-    #[arg(long, value_name = "SCHEMA.TABLE")]
-    only: Vec<Pattern>,
-    /// Leave these tables out; * and ? are wildcards (repeatable). SCHEMA.* leaves the schema's default out too
-    #[arg(long, value_name = "SCHEMA.TABLE")]
-    skip: Vec<Pattern>,
+    #[command(flatten)]
+    selection: Selection,
     /// Wait before each table while this status variable of the server is higher than N (repeatable)
     #[arg(long, value_name = "NAME=N")]
     max_load: Vec<Limit>,
@@ -78,7 +73,7 @@ impl Args {
 
     /// What the run is asked for.
     fn scope(&self) -> Scope<'_> {
-        Scope { only: &self.only, skip: &self.skip, direction: self.direction() }
+        self.selection.scope(self.direction())
     }
 }
 
@@ -97,9 +92,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let inventory = Inventory::query(&mut session)?;
     let selected = args.scope().tables(&inventory);
-    selection::check("--only", args.only.iter(), &inventory)?;
-    // A pattern for tables that come and go may select none.
-    selection::check("--skip", args.skip.iter().filter(|pattern| pattern.is_name()), &inventory)?;
+    args.selection.check(&inventory)?;
     let keyring = ServerKeyring::query(&mut session)?;
     let estimate = Estimate::new(&inventory, &selected, &here, 1);
     let role = Role::query(&mut session)?;

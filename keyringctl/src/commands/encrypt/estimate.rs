@@ -2,7 +2,7 @@
 //! The time and the space that encrypting needs.
 
 use super::sizes;
-use crate::server::{DatadirAccess, Inventory, Table, TableLocation, TablespaceKind};
+use crate::server::{DatadirAccess, Inventory, Table, TablespaceKind};
 use serde::Serialize;
 
 /// Space for other writes; the copy of a table may also be larger than the table.
@@ -55,6 +55,12 @@ impl Estimate {
         }
     }
 
+    /// The same for a run that encrypts only tables.
+    pub(super) fn without_tablespaces(self) -> Estimate {
+        let seconds = self.copied_bytes.div_ceil(self.assumed_bytes_per_second.max(1));
+        Estimate { in_place_bytes: 0, seconds, ..self }
+    }
+
     /// The parts of the space for the largest table's copy.
     pub(super) fn parts(&self) -> String {
         format!(
@@ -68,9 +74,4 @@ impl Estimate {
 /// Returns the space that the copy of a table of `bytes` bytes needs.
 pub(super) fn space_for_copy(bytes: u64) -> u64 {
     if bytes == 0 { 0 } else { bytes.saturating_add(bytes / 10).saturating_add(MARGIN) }
-}
-
-/// Returns the tables that must be copied to encrypt them.
-pub(super) fn to_copy(inventory: &Inventory) -> Vec<&Table> {
-    inventory.tables.iter().filter(|t| t.is_own_and_clear() || t.place == TableLocation::System).collect()
 }

@@ -2,9 +2,12 @@
 //! `keyringctl encrypt plan`: shows what is unencrypted and what encrypting it needs. Changes nothing.
 
 use super::super::output::{Output, table};
-use super::estimate::{self, Estimate};
+use super::apply_report::FailedStep;
+use super::direction::Direction;
+use super::estimate::Estimate;
 use super::places::places;
 use super::replication::{self, Replication};
+use super::selection::{self, Selection};
 use super::{application, required, server, sizes};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
@@ -32,6 +35,8 @@ pub(super) struct Args {
     #[arg(long)]
     tables: bool,
     #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
     server: server::Args,
 }
 
@@ -48,17 +53,28 @@ struct PlanReport {
     refusals: Vec<String>,
     /// Statements of applications that fail afterwards.
     warnings: Vec<String>,
+    /// Tables of `--only` that apply does not rewrite, and why.
+    not_rewritten: Vec<FailedStep>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut session = args.server.connect()?;
     let here = DatadirAccess::check(&mut session)?;
     let server = Inventory::query(&mut session)?;
+    args.selection.check(&server)?;
     let rate = args.rate.map_or(RATE, |mb| mb * 1_000_000);
     let role = Role::query(&mut session)?;
     let creations = Creations::query(&mut session, &server.privileges)?;
-    let changed: Vec<_> = server.schemas.iter().filter(|schema| !schema.default_encryption).collect();
     let items = places(&mut session, &server)?;
+    let scope = args.selection.scope(Direction::Encrypt);
+    let not_rewritten = selection::not_rewritten(scope.only, scope.skip, scope.direction, &server, &items);
+    let items: Vec<_> = items.into_iter().filter(|place| scope.plans(place, &server)).collect();
+    let copied = scope.tables(&server);
+    let estimate = Estimate::new(&server, &copied, &here, rate);
+    let (estimate, changed) = match scope.covers_all() {
+        true => (estimate, scope.schemas(&server)),
+        false => (estimate.without_tablespaces(), Vec::new()),
+    };
     let mut refusals = Replication::default().refusals(&role, "keyringctl encrypt apply");
     refusals.extend(required::to_apply(&mut session, &server.privileges, false)?);
     let plan = PlanReport {
@@ -68,8 +84,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         keyring: ServerKeyring::query(&mut session)?,
         tally: Tally::of(&items),
         items,
-        estimate: Estimate::new(&server, &estimate::to_copy(&server), &here, rate),
+        estimate,
         server,
+        not_rewritten,
     };
     let about = &plan.server.about;
     out.line(format_args!(
@@ -116,7 +133,8 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
         unknown: usize,
     }
     let mut schemas: BTreeMap<&str, SchemaSum> = BTreeMap::new();
-    for table in &plan.server.tables {
+    let (scope, case) = (args.selection.scope(Direction::Encrypt), plan.server.name_case());
+    for table in plan.server.tables.iter().filter(|table| scope.selects(table, case)) {
         let sum = schemas.entry(&table.schema).or_default();
         let side = match &table.place {
             TableLocation::Engine(engine) => {
@@ -278,6 +296,9 @@ fn needs(plan: &PlanReport, out: &mut Output) {
     }
     for line in replication::for_plan(&plan.role) {
         out.line(format_args!("* Replication: {}.", line));
+    }
+    for table in &plan.not_rewritten {
+        out.line(format_args!("* Not rewritten: {}: {}.", table.what, table.why));
     }
     for why in &plan.refusals {
         format!("* apply refuses to start: {why}.").lines().for_each(|line| out.line(line));

@@ -21,7 +21,8 @@ impl Scope<'_> {
         self.only.is_empty()
     }
 
-    fn selects(&self, table: &Table, case: NameCase) -> bool {
+    /// Whether it includes a table.
+    pub(super) fn selects(&self, table: &Table, case: NameCase) -> bool {
         let matches =
             |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(&table.schema, &table.name, case));
         (self.covers_all() || matches(self.only)) && !matches(self.skip)
@@ -65,6 +66,12 @@ impl Scope<'_> {
             PlaceKind::FullText => self.covers_all() && self.skip.is_empty(),
             _ => self.covers_all(),
         }
+    }
+
+    /// Whether the plan of such a run lists a place. Without `--only` it lists all but the tables of `--skip`.
+    pub(super) fn plans(&self, place: &DataPlace, inventory: &Inventory) -> bool {
+        let is_table = place.kind.is_table() || place.kind == PlaceKind::OtherEngine;
+        if is_table { self.asks_for(place, inventory) } else { self.covers_all() }
     }
 
     /// Whether a place that the run was asked to change is not as it was asked for. A setting that only the administrator can

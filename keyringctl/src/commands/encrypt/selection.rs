@@ -3,6 +3,7 @@
 
 use super::apply_report::FailedStep;
 use super::direction::Direction;
+use super::scope::Scope;
 use crate::error::{Error, Result};
 use crate::server::{
     DataPlace, Inventory, NameCase, Obstacle, Pattern, PlaceState, Remedy, Table, TableLocation, full_name,
@@ -10,8 +11,36 @@ use crate::server::{
 };
 use crate::show::Shown;
 
-/// Refuses a pattern that selects no table, or tables that its author may not have meant.
-pub(super) fn check<'p>(
+/// The tables that a run is about.
+#[derive(clap::Args)]
+#[group(id = "selection")]
+pub(super) struct Selection {
+    /// Only these tables, and no settings or logs; * and ? are wildcards (repeatable)
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    pub only: Vec<Pattern>,
+    /// Leave these tables out; * and ? are wildcards (repeatable). SCHEMA.* leaves the schema's default out too
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    pub skip: Vec<Pattern>,
+}
+
+impl Selection {
+    /// What that asks for.
+    pub(super) fn scope(&self, direction: Direction) -> Scope<'_> {
+        Scope { only: &self.only, skip: &self.skip, direction }
+    }
+
+    /// Refuses names that select no table, or tables that their author may not have meant.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], with the nearest name.
+    pub(super) fn check(&self, inventory: &Inventory) -> Result<()> {
+        check("--only", self.only.iter(), inventory)?;
+        // A pattern for tables that come and go may select none.
+        check("--skip", self.skip.iter().filter(|pattern| pattern.is_name()), inventory)
+    }
+}
+
+fn check<'p>(
     option: &str,
     mut patterns: impl Iterator<Item = &'p Pattern>,
     inventory: &Inventory,
@@ -21,10 +50,14 @@ pub(super) fn check<'p>(
     let first = |pattern: &Pattern, case| tables().find(|(s, t)| pattern.matches(s, t, case));
     let wrong = patterns.find_map(|pattern| {
         if first(pattern, case).is_none() {
-            let near = first(pattern, NameCase::Folded).map(|(schema, table)| {
-                format!("; this server distinguishes capital letters, and has {}", full_name(schema, table))
-            });
-            return Some(format!("{option} {pattern} matches no table{}", near.unwrap_or_default()));
+            let near = match first(pattern, NameCase::Folded) {
+                Some((schema, table)) => {
+                    let name = full_name(schema, table);
+                    format!("; this server distinguishes capital letters, and has {name}")
+                }
+                None => did_you_mean(&pattern.to_string(), tables().map(|(s, t)| full_name(s, t))),
+            };
+            return Some(format!("{option} {pattern} matches no table{near}"));
         }
         let [one, other] = pattern.ambiguity(tables(), case)?;
         Some(format!(
@@ -33,10 +66,21 @@ pub(super) fn check<'p>(
     });
     match wrong {
         None => Ok(()),
-        Some(wrong) => Err(Error::Usage(format!(
-            "{wrong}. Nothing was changed. `keyringctl encrypt plan --tables` lists all tables"
-        ))),
+        Some(wrong) => {
+            let end = if wrong.ends_with('?') { "" } else { "." };
+            Err(Error::Usage(format!(
+                "{wrong}{end} Nothing was changed. `keyringctl encrypt plan --tables` lists all tables"
+            )))
+        }
     }
+}
+
+/// Names the nearest of these names, if one is near.
+fn did_you_mean(name: &str, names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let nearest = similar::get_close_matches(name, &names, 1, 0.5);
+    nearest.first().map(|near| format!(". Did you mean {near}?")).unwrap_or_default()
 }
 
 /// Returns the tables that `--only` selects, without those of `--skip`, and that are not as requested, but are not
@@ -89,5 +133,17 @@ fn by_hand(item: &DataPlace) -> Option<String> {
     match &item.remedy {
         Remedy::ByHand(how) => Some(format!("{}. {how}", item.about)),
         Remedy::Apply | Remedy::None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_table_is_named() {
+        let names = || ["clinic.visits", "clinic.patients", "shop.orders"].map(str::to_owned).into_iter();
+        assert_eq!(did_you_mean("clinic.vists", names()), ". Did you mean clinic.visits?");
+        assert_eq!(did_you_mean("zzz.q", names()), "");
     }
 }

@@ -128,7 +128,9 @@ impl FromStr for PlaceKind {
     fn from_str(text: &str) -> Result<Self, String> {
         KINDS.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind).ok_or_else(|| {
             let names: Vec<_> = KINDS.iter().map(|(_, name)| *name).collect();
-            format!("{text:?} is not a kind of place. The kinds are: {}", names.join(", "))
+            let nearest = similar::get_close_matches(text, &names, 1, 0.5);
+            let meant = nearest.first().map(|name| format!(" Did you mean {name}?")).unwrap_or_default();
+            format!("{text:?} is not a kind of place.{meant} The kinds are: {}", names.join(", "))
         })
     }
 }

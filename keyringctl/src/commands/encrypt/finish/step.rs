@@ -67,8 +67,8 @@ impl FromStr for StepId {
         found.ok_or_else(|| {
             let names: Vec<_> = NAMES.iter().map(|(_, name)| *name).collect();
             let near = similar::get_close_matches(text, &names, 1, 0.5);
-            let near = near.first().map(|name| format!("; the nearest is {name}")).unwrap_or_default();
-            format!("{text:?} is not a step{near}. The steps are: {}", names.join(", "))
+            let near = near.first().map(|name| format!(" Did you mean {name}?")).unwrap_or_default();
+            format!("{text:?} is not a step.{near} The steps are: {}", names.join(", "))
         })
     }
 }
@@ -207,9 +207,9 @@ mod tests {
         }
         let refused = "double-write".parse::<StepId>().unwrap_err();
         assert!(
-            refused.starts_with("\"double-write\" is not a step; the nearest is doublewrite. "),
+            refused.starts_with("\"double-write\" is not a step. Did you mean doublewrite? "),
             "{refused}"
         );
-        assert!(!"xyz".parse::<StepId>().unwrap_err().contains("nearest"));
+        assert!(!"xyz".parse::<StepId>().unwrap_err().contains("Did you mean"));
     }
 }

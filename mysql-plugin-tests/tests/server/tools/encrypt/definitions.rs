@@ -216,6 +216,14 @@ pub fn stay_as_they_are() {
     }
     let foreseen = items.iter().filter(|item| item["remedy"].to_string().contains("innodb_directories"));
     assert_eq!(foreseen.count(), OUTSIDE.len(), "of no other table");
+    let (_, one) = encrypt_json(&host, &["plan", "--only=d.outside"]);
+    let items = one["items"].as_array().unwrap();
+    assert!(items.len() == 1 && items[0]["remedy"].to_string().contains("innodb_directories"), "{items:#?}");
+    for wrong in [["plan", "--only=d.outsid"], ["apply", "--only=d.outsid"], ["apply", "--skip=d.outsid"]] {
+        let output = encrypt(&host, &wrong);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains("Did you mean d.outside?"), "{}", told(&output));
+    }
     let text = told(&encrypt(&host, &["apply", "--only=d.outside"]));
     assert!(text.contains("FAILED  d.outside: ") && text.contains(&remedy), "{text}");
     let output = encrypt(&host, &["apply"]);
