@@ -396,6 +396,27 @@ def library_crates(tree):
         yield CRATES, 1, "is not sorted"
 
 
+# A number before a plural noun, in a text to be formatted. "2/3 copies" is a ratio.
+NUMBERED = re.compile(
+    r"(?<!/)\{(?![A-Z_]+\})[^{}\"]*\} (?:more |other |old )?(?:tables|keys|files|copies|slots|steps|places|partitions|passes|mirrors|secrets|"
+    r"errors|warnings|checks|records|pages|schemas|statements|connections)\b"
+)
+
+
+@rule(
+    "a number before a noun is written by show::counted, so that 1 has no plural",
+    {"keyringctl/src/host/mod.rs": '+\nfn planted(n: usize) -> String {\n    format!("{n} tables are left")\n}\n'},
+    {"keyringctl/src/commands/list.rs": '+\nfn planted(n: usize) -> String {\n    format!("see {} more files", n)\n}\n'},
+)
+def numbers_counted(tree):
+    for path in tree.compiled(TOOL):
+        for number, line in enumerate(tree.text(path).split("#[cfg(test)]\nmod tests")[0].split("\n"), 1):
+            # An arm of a match, or a condition, writes the singular beside it.
+            is_beside = " => " in line or " == 1 " in line or line.lstrip().startswith("//")
+            if not is_beside and (found := NUMBERED.search(line)):
+                yield path, number, f"{found.group()!r}: 1 of them would be wrong"
+
+
 def broken(tree):
     """The rules that are broken, each with its findings."""
     found = {}

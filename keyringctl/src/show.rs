@@ -52,9 +52,20 @@ pub fn is_hidden(c: char) -> bool {
     ignorable || pair.escape_debug().nth(2).is_some()
 }
 
-/// A number with a noun, which gets an s unless the number is 1.
+/// A number with a noun, which is in the plural unless the number is 1.
 pub fn counted(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+    let consonant = |stem: &&str| !stem.ends_with(['a', 'e', 'o', 'u']);
+    match thing.strip_suffix('y').filter(consonant) {
+        _ if number == 1 => format!("1 {thing}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None if thing.ends_with('s') => format!("{number} {thing}es"),
+        None => format!("{number} {thing}s"),
+    }
+}
+
+/// Some of several things, as the subject of a sentence: "1 of 2 copies is", "2 of 3 copies are".
+pub fn counted_of(some: usize, all: usize, thing: &str) -> String {
+    format!("{some} of {} {}", counted(all, thing), if some == 1 { "is" } else { "are" })
 }
 
 /// A name from outside, such as a path, or the name of a table.
@@ -217,6 +228,19 @@ pub fn optional_path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_noun_and_its_verb_fit_the_number() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "key")), ["0 keys", "1 key", "2 keys"]);
+        let of = |some, all| counted_of(some, all, "copy");
+        assert_eq!(
+            [of(0, 2), of(1, 2), of(2, 3)],
+            ["0 of 2 copies are", "1 of 2 copies is", "2 of 3 copies are"]
+        );
+        assert_eq!(counted_of(1, 1, "page"), "1 of 1 page is");
+        assert_eq!(counted(2, "directory"), "2 directories");
+        assert_eq!([1, 2].map(|n| counted(n, "pass")), ["1 pass", "2 passes"]);
+    }
     use std::process::Command;
 
     #[test]

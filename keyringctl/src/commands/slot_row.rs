@@ -2,6 +2,7 @@
 //! The presentation of an unlock slot in all commands.
 
 use super::output::{Output, time};
+use crate::show::counted;
 use keyring_external::format::cost::Cost;
 use keyring_external::format::slots::{Slot, SlotKind, Slots};
 use serde::Serialize;
@@ -50,7 +51,7 @@ impl SlotRow {
     /// Kind, name, date and cost of the slot.
     pub(super) fn description(&self) -> String {
         let cost = self.cost.map_or_else(String::new, |c| {
-            format!(", Argon2id {} MiB, {} passes", c.memory_kib / 1024, c.passes)
+            format!(", Argon2id {} MiB, {}", c.memory_kib / 1024, counted(c.passes as usize, "pass"))
         });
         self.identity() + &cost
     }

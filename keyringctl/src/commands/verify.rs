@@ -11,7 +11,7 @@ use super::status::copy_status::CopyStatus;
 use super::status::{self, Looked};
 use super::verdict::Verdict;
 use crate::error::Result;
-use crate::show::Shown;
+use crate::show::{Shown, counted_of};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use opened::OpenedKeyring;
@@ -96,12 +96,13 @@ fn together(copies: &[CopyStatus]) -> String {
     let fine = copies.iter().filter(|copy| copy.fine).count();
     match copies.iter().find_map(|copy| copy.about.as_ref().filter(|_| copy.fine)) {
         Some(about) if fine == all => format!(
-            "OK       {all} copies in the same state: generation {}, {}, {}",
+            "OK       {} in the same state: generation {}, {}, {}",
+            counted(all, "copy"),
             about.generation.unwrap_or_default(),
             counted(about.keys.unwrap_or_default(), "key"),
             counted(about.slots.len(), "unlock slot")
         ),
-        _ => format!("FAILED   {fine} of {all} copies are intact and in the newest state: see above"),
+        _ => format!("FAILED   {} intact and in the newest state: see above", counted_of(fine, all, "copy")),
     }
 }
 

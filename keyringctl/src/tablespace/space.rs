@@ -11,6 +11,7 @@ use super::page::{self, PageForm, Proof};
 use super::page0::{self, Conversion, FRONT, Page0};
 use super::read::DataFile;
 use super::verdict::{FileVerdict, Opening, open_info};
+use crate::show::counted;
 use std::io;
 
 /// How much of each file is checked.
@@ -102,7 +103,7 @@ fn judge_page0(
     let pages = source.len() / page0.geometry.physical as u64;
     let fixed_size = !matches!(kind, DataFileKind::System | DataFileKind::Temporary);
     if fixed_size && pages < u64::from(page0.size) {
-        let why = format!("it is truncated: it has {pages} of its {} pages", page0.size);
+        let why = format!("it is truncated: it has {pages} of {}", counted(page0.size as usize, "page"));
         return Ok(FileVerdict::damaged(kind, why));
     }
     if page0.new {

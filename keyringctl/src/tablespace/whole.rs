@@ -7,6 +7,7 @@ use super::names::{Named, named, unwrapped};
 use super::page0;
 use super::read::DataFile;
 use super::walk::DataFiles;
+use crate::show::counted;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -120,8 +121,9 @@ fn lacking_pages(files: &[&Path]) -> Option<String> {
     let there = bytes / size as u64;
     (there < u64::from(pages)).then(|| {
         format!(
-            "{} of the {pages} pages of the system tablespace: a file that innodb_data_file_path names, or its end",
-            u64::from(pages) - there
+            "{} of {} of the system tablespace: a file that innodb_data_file_path names, or its end",
+            u64::from(pages) - there,
+            counted(pages as usize, "page")
         )
     })
 }
@@ -208,7 +210,7 @@ mod tests {
         assert_eq!(missing(&[&data, &dir.path().join("undo")]).len(), 0);
         fs::remove_file(at("disk2")).unwrap();
         let found = missing(&[&data, &dir.path().join("undo")]);
-        assert!(found.len() == 1 && found[0].starts_with("4 of the 9 pages"), "{found:?}");
+        assert!(found.len() == 1 && found[0].starts_with("4 of 9 pages"), "{found:?}");
         // A schema with names like those of the server's files; logs alone; a directory above the data directory.
         fs::write(at("clinic/ibdata_log.ibd"), table()).unwrap();
         assert_eq!(missing(&[&at("clinic")]), [] as [String; 0]);

@@ -5,7 +5,7 @@ use super::line::{Figure, Level, Line, joined};
 use crate::commands::status::copy_status::{CopyStatus, Wrong};
 use crate::error::{Error, Result};
 use crate::server::{Figures, KeyringFigures};
-use crate::show::Shown;
+use crate::show::{Shown, counted};
 use keyring_external::keyring::RELOAD_FAILED;
 use std::path::Path;
 
@@ -219,8 +219,8 @@ fn of_server(
         "ATTACHED" | "READ_ONLY" => {
             if too_few {
                 let text = format!(
-                    "the server has only {current} of the {} copies that --min-copies demands",
-                    limits.min_copies
+                    "the server has only {current} of the {} that --min-copies demands",
+                    counted(limits.min_copies, "copy")
                 );
                 add(Level::Critical, text);
             }

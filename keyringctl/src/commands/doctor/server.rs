@@ -6,7 +6,7 @@ use super::host_view::HostView;
 use crate::commands::missing;
 use crate::commands::server::Args;
 use crate::server::{LoadedAs, ServerKeyring};
-use crate::show::Shown;
+use crate::show::{Shown, counted_of};
 
 const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
@@ -105,7 +105,10 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
             found.add(
                 FindingLevel::Warning,
                 STATE,
-                format!("the running server is DEGRADED: {current} of {all} copies are up to date{last}"),
+                format!(
+                    "the running server is DEGRADED: {} up to date{last}",
+                    counted_of(current as usize, all as usize, "copy")
+                ),
                 "New keys are on fewer volumes than they should be.",
                 &missing::of_server(keyring),
             );

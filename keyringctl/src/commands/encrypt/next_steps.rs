@@ -3,7 +3,7 @@
 //! `encrypt finish`.
 
 use crate::server::{Inventory, Table};
-use crate::show::visible;
+use crate::show::{counted, visible};
 
 /// Returns the steps, beginning with what the steps of apply left to do (`left`).
 pub(super) fn after_encrypting(inventory: &Inventory, left: Vec<String>) -> Vec<String> {
@@ -17,8 +17,11 @@ fn discarded(inventory: &Inventory) -> Option<String> {
     let tables: Vec<_> =
         tables.filter(|table| table.discarded().next().is_some()).map(Table::full_name).collect();
     let first = tables.first()?;
-    let more =
-        if tables.len() > 1 { format!(" and {} more tables", tables.len() - 1) } else { String::new() };
+    let more = if tables.len() > 1 {
+        format!(" and {}", counted(tables.len() - 1, "more table"))
+    } else {
+        String::new()
+    };
     Some(format!(
         "Tablespaces of {first}{more} were discarded, so there was nothing of them to encrypt. After you import any, run this again; keyringctl encrypt verify names unencrypted files in their places"
     ))

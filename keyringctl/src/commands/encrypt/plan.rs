@@ -15,7 +15,7 @@ use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
     ServerKeyring, TableLocation, Tally, stores_nothing,
 };
-use crate::show::Shown;
+use crate::show::{Shown, counted};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -119,8 +119,12 @@ pub(super) fn keyring_line(keyring: &ServerKeyring) -> String {
         }
     };
     format!(
-        "Keyring: keyring_external as a {how}, {}, {} keys, copies {}/{}, generation {}",
-        keyring.state, keyring.keys, keyring.copies.0, keyring.copies.1, keyring.generation
+        "Keyring: keyring_external as a {how}, {}, {}, copies {}/{}, generation {}",
+        keyring.state,
+        counted(keyring.keys as usize, "key"),
+        keyring.copies.0,
+        keyring.copies.1,
+        keyring.generation
     )
 }
 

@@ -13,7 +13,7 @@ use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result, ServerError};
 use crate::server::{Role, ServerKeyring, Session};
-use crate::show::Shown;
+use crate::show::{Shown, counted};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -108,8 +108,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let after = ServerKeyring::query(&mut session)?;
     out.line(format_args!(
-        "Keyring: {} keys before, {} now; generation {} before, {} now; copies {}/{}",
-        before.keys, after.keys, before.generation, after.generation, after.copies.0, after.copies.1
+        "Keyring: {} before, {} now; generation {} before, {} now; copies {}/{}",
+        counted(before.keys as usize, "key"),
+        after.keys,
+        before.generation,
+        after.generation,
+        after.copies.0,
+        after.copies.1
     ));
     out.line(
         "Next: back up the keyring. InnoDB's old master keys stay in it, because old backups of the database need them.",

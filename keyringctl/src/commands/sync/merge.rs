@@ -317,5 +317,10 @@ fn label(name: &KeyName) -> String {
 }
 
 fn about(key: &KeyFacts) -> String {
-    format!("{}, {} bytes, stored {}", key.key_type.bytes().escape_ascii(), key.len, time(key.created))
+    format!(
+        "{}, {}, stored {}",
+        key.key_type.bytes().escape_ascii(),
+        counted(key.len, "byte"),
+        time(key.created)
+    )
 }

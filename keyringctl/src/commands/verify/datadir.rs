@@ -104,7 +104,10 @@ pub(super) fn run(
     }));
     let unreadable = files.iter().filter(|file| file.state == FileState::Unreadable).count();
     if unreadable > 0 {
-        return Err(Error::Usage(format!("{unreadable} files or directories could not be read")));
+        return Err(Error::Usage(match unreadable {
+            1 => "1 file or directory could not be read".to_owned(),
+            n => format!("{n} files or directories could not be read"),
+        }));
     }
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
 }

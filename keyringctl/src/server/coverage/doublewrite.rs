@@ -82,7 +82,8 @@ fn unencrypted(pages: &DoublewritePages) -> String {
     let DoublewritePages::Counted { unencrypted, encrypted, .. } = pages else { return String::new() };
     let all = unencrypted.saturating_add(*encrypted);
     format!(
-        "{unencrypted} of their {all} pages are unencrypted, and remain so until other pages overwrite them"
+        "{unencrypted} of their {} unencrypted, and remain so until other pages overwrite them",
+        if all == 1 { "1 page is".to_owned() } else { format!("{all} pages are") }
     )
 }
 

@@ -4,7 +4,7 @@
 use crate::server::{
     Fault, Inventory, OutsideDirectories, Part, PartPlace, Table, concatenated, pasteable, quoted,
 };
-use crate::show::Shown;
+use crate::show::{Shown, counted_of};
 use std::path::PathBuf;
 
 /// Why MySQL refuses to rebuild a table.
@@ -199,9 +199,15 @@ impl Table {
         };
         Some(Obstacle {
             why: format!(
-                "{} of {} partitions are not encrypted ({}). The tablespaces of {} were discarded, and MySQL rebuilds no table without all of its tablespaces",
-                self.count(|place| matches!(place, PartPlace::Own { encrypted: false } | PartPlace::System)),
-                self.parts.len(),
+                "{} not encrypted ({}). The tablespaces of {} were discarded, and MySQL rebuilds no table without all of its tablespaces",
+                counted_of(
+                    self.count(|place| matches!(
+                        place,
+                        PartPlace::Own { encrypted: false } | PartPlace::System
+                    )),
+                    self.parts.len(),
+                    "partition"
+                ),
                 names(self, |place| matches!(place, PartPlace::Own { encrypted: false } | PartPlace::System))
                     .join(", "),
                 gone.join(", "),

@@ -8,7 +8,7 @@ use crate::server::{
     Fault, Inventory, MergeTable, PartPlace, Schema, Settings, Table, TableLocation, Tablespace,
     TablespaceKind, pasteable, quoted,
 };
-use crate::show::{Shown, counted};
+use crate::show::{Shown, counted, counted_of};
 use std::collections::BTreeSet;
 
 /// The details of the system tablespace.
@@ -190,7 +190,7 @@ fn files(table: &Table) -> String {
     match (encrypted, all) {
         (_, 0 | 1) if discarded.is_empty() => String::new(),
         (some, all) if some == 0 || some == all => format!("{}{discarded}", counted(all, "partition")),
-        (some, all) => format!("{some} of {all} partitions are encrypted{discarded}"),
+        (some, all) => format!("{} encrypted{discarded}", counted_of(some, all, "partition")),
     }
 }
 

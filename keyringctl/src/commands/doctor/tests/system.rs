@@ -171,7 +171,7 @@ fn the_state_of_the_running_server_is_reported() {
     warning(
         &judge(&server_keyring(LoadedAs::Plugin, "DEGRADED")),
         "server-state",
-        "1 of 2 copies are up to date: the reason",
+        "1 of 2 copies is up to date: the reason",
     );
     error(&judge(&server_keyring(LoadedAs::Component, "DETACHED")), "server-state", "DETACHED");
     error(

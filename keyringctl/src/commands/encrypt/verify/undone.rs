@@ -52,7 +52,7 @@ pub(super) fn run(
                 count += needing.len();
                 let first = needing.first().map(|p| p.shown()).unwrap_or_default();
                 let more = if needing.len() > 1 {
-                    format!(" and {} more files", needing.len() - 1)
+                    format!(" and {}", counted(needing.len() - 1, "more file"))
                 } else {
                     String::new()
                 };
