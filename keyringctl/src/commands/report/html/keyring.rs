@@ -6,9 +6,10 @@ use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
 use super::parts::{Column, Name, known, number, table, text, unknown};
 use crate::commands::output::time;
-use crate::server::LoadedAs;
+use crate::server::{LoadedAs, ServerKeyring};
 use crate::show::Shown;
 use crate::show::visible;
+use keyring_external::keyring::RELOAD_FAILED;
 use maud::{Markup, html};
 
 /// The number of keys of each purpose that the page lists, the newest ones; the JSON has all.
@@ -39,7 +40,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
                         None => html! { "the data directory has none" },
                         Some(w) => html! { "the data directory was last used with keyring " (Name(w.id)) ", generation " (w.generation) },
                     })) }
-                    @if !keyring.last_error.is_empty() { dt { "Last failure" } dd { (visible(&keyring.last_error)) } }
+                    @if !keyring.last_error.is_empty() { dt { (last_failure(keyring)) } dd { (visible(&keyring.last_error)) } }
                 }
             }
             h3 { "Master keys" }
@@ -50,6 +51,17 @@ pub(super) fn section(facts: &Facts) -> Markup {
                 @for (i, copy) in facts.copies.iter().enumerate() { (one(i + 1, copy)) }
             }
         }
+    }
+}
+
+/// What the server's last error is called: it keeps an error after its cause is gone, but a failed reload until another
+/// one succeeds.
+fn last_failure(keyring: &ServerKeyring) -> &'static str {
+    let is_well = matches!(keyring.state.as_str(), "ATTACHED" | "READ_ONLY");
+    if is_well && !keyring.last_error.starts_with(RELOAD_FAILED) {
+        "Last failure (its cause is gone)"
+    } else {
+        "Last failure"
     }
 }
 
