@@ -59,6 +59,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::refuses_to_start", Nothing, encrypt::refuses_to_start),
     ("encrypt::in_use_and_left", Nothing, encrypt::in_use_and_left),
     ("encrypt::and_back", Nothing, encrypt::and_back),
+    ("encrypt::every_question_is_asked", Nothing, encrypt::every_question_is_asked),
     ("encrypt::verify_finds_what_is_in_clear", Nothing, encrypt::verify_finds_what_is_in_clear),
     ("encrypt::definitions_stay_as_they_are", Nothing, encrypt::stay_as_they_are),
     (

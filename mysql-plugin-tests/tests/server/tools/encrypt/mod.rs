@@ -19,6 +19,7 @@ mod names;
 mod own_objects;
 mod partitions;
 mod places;
+mod questions;
 mod remedies;
 mod replication;
 mod session_defaults;
@@ -43,6 +44,7 @@ pub use hostile_names::{hostile_names, names_in_lower_case};
 pub use own_objects::{own_objects_depend_on_no_default, without_the_canary_the_rest_is_verified};
 pub use partitions::each_partition_is_judged;
 pub use places::every_place_is_searched_or_named;
+pub use questions::every_question_is_asked;
 pub use remedies::remedies_work_as_printed;
 pub use replication::{
     a_source_asks_what_its_replicas_get, members_of_a_group, no_errant_transactions_on_a_replica,
