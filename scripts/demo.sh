@@ -209,5 +209,6 @@ if [[ $kind == loop ]]; then
 else
     say "          $volume   the volume"
 fi
-say "Next:     README.md, 'On your own server'"
+say "Next:     README.md, 'On your own server'; everything that a server keeps on disk is encrypted by"
+say "          keyringctl encrypt plan, apply and finish"
 printf '\ndemo: done\n'
