@@ -334,7 +334,7 @@ FIELD = re.compile(r"((?:#\[[^\]]*\]\s*)*)((?:pub(?:\([^)]*\))?\s+)?\w+\s*:\s*[^
     {"keyringctl/src/error.rs": ("path.shown()", "path.display()")},
     {"keyringctl/src/commands/stat.rs": "+\n#[derive(Debug, Serialize)]\nstruct Planted {\n    pub a: u8,\n    path: PathBuf,\n}\n"},
     {"keyringctl/src/commands/list.rs": '+\nfn planted(out: &mut Output) {\n    out.line(format_args!(\n        "{}.\\n  b", 1));\n}\n'},
-    {"keyringctl/src/commands/verify.rs": ('    #[serde(serialize_with = "crate::show::path")]\n', "")},
+    {"keyringctl/src/commands/setup/change.rs": ('    #[serde(serialize_with = "crate::show::path")]\n', "")},
 )
 def names_shown(tree):
     for path in tree.compiled(TOOL + "/"):
@@ -405,7 +405,7 @@ NUMBERED = re.compile(
 
 @rule(
     "a number before a noun is written by show::counted, so that 1 has no plural",
-    {"keyringctl/src/host/mod.rs": '+\nfn planted(n: usize) -> String {\n    format!("{n} tables are left")\n}\n'},
+    {"keyringctl/src/commands/stat.rs": '+\nfn planted(n: usize) -> String {\n    format!("{n} tables are left")\n}\n'},
     {"keyringctl/src/commands/list.rs": '+\nfn planted(n: usize) -> String {\n    format!("see {} more files", n)\n}\n'},
 )
 def numbers_counted(tree):
