@@ -40,11 +40,14 @@ pub(crate) fn wrap(line: &str, width: usize) -> String {
         return line.to_owned();
     }
     let begin = beginning(line);
-    let hang = match columns_of(&line[..begin]) {
-        hang if hang * 2 <= width => hang,
-        _ => 2,
+    let before = &line[..begin];
+    let (before, hang) = match columns_of(before) {
+        hang if hang * 2 <= width => (before.to_owned(), hang),
+        // Nothing but an indent, for a wider terminal.
+        _ if before.trim().is_empty() => (" ".repeat(width / 4), width / 4),
+        _ => (before.to_owned(), 2),
     };
-    let mut out = line[..begin].to_owned();
+    let mut out = before;
     let (mut column, mut is_first) = (columns_of(&out), true);
     for (space, piece) in pieces(&line[begin..]) {
         let columns = columns_of(piece);
@@ -218,6 +221,8 @@ mod tests {
 
     #[test]
     fn a_beginning_that_leaves_no_room_is_not_repeated() {
+        let deep = format!("{}one two three four five", " ".repeat(32));
+        check(&deep, 40, &["          one two three four five"]);
         check("  a-long-name  one two three", 20, &["  a-long-name  one", "  two three"]);
     }
 
