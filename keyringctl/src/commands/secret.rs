@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The option that names the unlock secret in the commands of messages, if its source is not known.
-const UNNAMED: &str = " --unlock SOURCE";
+pub(super) const UNNAMED: &str = " --unlock SOURCE";
 
 /// Where the secret of a new keyring or slot comes from.
 #[derive(clap::Args)]

@@ -126,9 +126,19 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
             found.add(
                 FindingLevel::Error,
                 STATE,
-                format!("the running server's keyring is {}{last}", if other.is_empty() { "in an unknown state" } else { other }),
+                format!(
+                    "the running server's keyring is {}{last}",
+                    if other.is_empty() { "in an unknown state" } else { other }
+                ),
                 "The server cannot read encrypted data.",
-                &["fix the errors above, then run ALTER INSTANCE RELOAD KEYRING (component) or restart the server".to_owned()],
+                &[format!(
+                    "{}, then run ALTER INSTANCE RELOAD KEYRING (component) or restart the server",
+                    if view.is_some() {
+                        "fix the errors above"
+                    } else {
+                        "find out why with keyringctl doctor"
+                    }
+                )],
             );
         }
     }

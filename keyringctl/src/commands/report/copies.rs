@@ -22,7 +22,11 @@ use std::time::UNIX_EPOCH;
 use uuid::Uuid;
 
 /// Why a copy was not opened.
-const NO_SECRET: &str = "no unlock secret was given (--unlock), so this is only what the file claims";
+pub(super) const NO_SECRET: &str = "no unlock secret was given, so that only what the files claim is known: run keyringctl report with --unlock SOURCE";
+
+/// Why the volume of a copy is not known.
+pub(super) const NO_MOUNTS: &str =
+    "/proc does not show what is mounted there: run keyringctl report where /proc is mounted";
 
 /// A copy that the server reports.
 #[derive(Serialize)]
@@ -85,7 +89,7 @@ impl Mounts {
         let real = |path: &Path| stat::real(path).unwrap_or_else(|_| path.to_owned());
         let find = |path: &Path| mount_of(&self.0, &real(path));
         let (Some(mount), Some(data)) = (find(directory_of(path)), find(datadir)) else {
-            return Known::NotMeasured("cannot find out what is mounted there".to_owned());
+            return Known::NotMeasured(NO_MOUNTS.to_owned());
         };
         Known::Measured(Volume {
             mounted_at: mount.point.clone(),

@@ -40,6 +40,9 @@ pub(super) struct Facts {
     pub witness: Known<Option<WitnessFacts>>,
     pub files: Known<FileFacts>,
     pub transit: Transit,
+    /// The option that names the secret in the commands of remedies.
+    #[serde(skip)]
+    pub unlock: String,
     /// Kinds of places that the administrator accepts as unencrypted.
     pub accepted: Vec<PlaceKind>,
     pub steps: Vec<MeasurementStep>,

@@ -6,11 +6,14 @@ mod keyring;
 mod outcome;
 mod transit;
 
-pub(super) use outcome::{ReportVerdict, not_measured};
+pub(super) use outcome::ReportVerdict;
 
 use super::facts::Facts;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
-use outcome::NotMeasured;
+use outcome::{NotMeasured, not_measured};
+
+/// The check that lists what was not checked.
+pub(super) const NOT_MEASURED: &str = "not-measured";
 
 /// Applies all rules.
 pub(super) fn findings(facts: &Facts) -> Findings {
@@ -22,11 +25,12 @@ pub(super) fn findings(facts: &Facts) -> Findings {
     keyring::witness(facts, &mut found);
     keyring::rotation(facts, &mut found);
     transit::transit(facts, &mut found);
-    found.run_checks(&["not-measured"]);
-    for NotMeasured { what, why, fix } in not_measured(facts) {
+    found.run_checks(&[NOT_MEASURED]);
+    for NotMeasured { what, why, fix } in not_measured(facts).into_iter().filter(|n| !keyring::says(facts, n))
+    {
         let fix: Vec<_> = fix.into_iter().collect();
-        let what = format!("{what}: {why}");
-        found.add(FindingLevel::Note, "not-measured", what, "Whether it is in order is not known.", &fix);
+        let what = format!("{}: {why}", what.join(", "));
+        found.add(FindingLevel::Note, NOT_MEASURED, what, "Whether it is in order is not known.", &fix);
     }
     found
 }

@@ -7,7 +7,7 @@ mod places;
 mod tables;
 
 use super::facts::Facts;
-use super::findings::{ReportVerdict, not_measured};
+use super::findings::{NOT_MEASURED, ReportVerdict};
 use super::origin::Origin;
 use super::picture::picture;
 use super::transit::NO_ISSUER;
@@ -126,14 +126,14 @@ fn verdict(facts: &Facts, found: &Findings, outcome: ReportVerdict, headline: &s
         ReportVerdict::Incomplete => "verdict incomplete",
         ReportVerdict::NotFine => "verdict not_fine",
     };
-    let missing = not_measured(facts);
+    let not_checked = found.all().iter().filter(|finding| finding.check == NOT_MEASURED).count();
     html! {
         section class=(class) aria-labelledby="verdict" {
             p id="verdict" class="headline" { (outcome.word()) ": " (visible(headline)) "." }
             p { (facts.tally.lines().join(" ")) }
             p {
                 (counted(found.count(FindingLevel::Error), "error")) ", " (counted(found.count(FindingLevel::Warning), "warning")) ", "
-                (missing.len()) " not checked. All are listed below, with what to do."
+                (not_checked) " not checked. All are listed below, with what to do."
             }
             @if !facts.accepted.is_empty() {
                 p { "Accepted as unencrypted by the author of this report: "
@@ -159,7 +159,7 @@ fn one(finding: &Finding) -> Markup {
     let (class, word, state) = match (finding.level, finding.check) {
         (FindingLevel::Error, _) => ("finding wrong", "Error", "state bad"),
         (FindingLevel::Warning, _) => ("finding risk", "Warning", "state risk"),
-        (FindingLevel::Note, "not-measured") => ("finding note", "Not checked", "state unknown"),
+        (FindingLevel::Note, NOT_MEASURED) => ("finding note", "Not checked", "state unknown"),
         (FindingLevel::Note, _) => ("finding note", "Note", "state neutral"),
     };
     html! {

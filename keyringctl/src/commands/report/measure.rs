@@ -2,7 +2,7 @@
 //! Collects the facts from the server, and on its machine from its files and the keyring.
 
 use super::args::Args;
-use super::copies::{self, Mounts};
+use super::copies::{self, CopyContents, Mounts};
 use super::facts::{Facts, FileFacts, MeasurementStep, WitnessFacts};
 use super::keys::master_keys;
 use super::known::Known;
@@ -49,8 +49,13 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     } else {
         copies.extend(keyring.paths.iter().map(|path| copies::not_read(path, ELSEWHERE)));
     }
-    // If no copy can be opened, the first copy's error is reported.
-    let opens = read.iter().position(|file| file.opened.is_ok()).unwrap_or(0);
+    // If no copy can be opened, the first copy's error is reported. A copy of another keyring is of no use.
+    let is_the_servers = |file: &CopyContents| match &file.opened {
+        Ok(opened) => opened.id().to_string() == keyring.id,
+        Err(_) => false,
+    };
+    let opens = read.iter().position(is_the_servers);
+    let opens = opens.or_else(|| read.iter().position(|file| file.opened.is_ok())).unwrap_or(0);
     let opened = read.into_iter().nth(opens).map(|file| file.opened);
     let opened = opened.unwrap_or_else(|| Err(Error::Usage(no_keyring(&keyring, &here))));
     // A copy of another keyring says nothing about the server's keyring.
@@ -74,9 +79,11 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     };
     let mut places = places(&mut session, &inventory)?;
     let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok(), &mut places);
-    let keys = match &opened {
-        Ok(keyring) => Known::Measured(master_keys(keyring)),
-        Err(e) => Known::NotMeasured(e.to_string()),
+    let unread = copies.first().and_then(|copy| copy.file.why_not());
+    let keys = match (&opened, unread) {
+        (Ok(keyring), _) => Known::Measured(master_keys(keyring)),
+        (Err(_), Some(why)) => Known::NotMeasured(why.to_owned()),
+        (Err(e), None) => Known::NotMeasured(e.to_string()),
     };
     let tables = TableRow::all(&inventory, &places);
     let mut facts = Facts {
@@ -94,6 +101,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         witness,
         files,
         transit,
+        unlock: args.secret.option(),
         accepted: args.accept.clone(),
         steps: Vec::new(),
         server: inventory.about,
@@ -102,7 +110,10 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     Ok(facts)
 }
 
-const ELSEWHERE: &str = "the data directory is not on this machine: run keyringctl report on the server";
+pub(super) const ELSEWHERE: &str =
+    "the data directory is not on this machine: run keyringctl report on the server";
+
+pub(super) const NO_FILES: &str = "skipped because of --no-files: run keyringctl report without it";
 
 fn no_keyring(keyring: &ServerKeyring, here: &DatadirAccess) -> String {
     if !keyring.is_ours() {
@@ -123,7 +134,7 @@ fn check_files(
     places: &mut Vec<DataPlace>,
 ) -> Known<FileFacts> {
     if args.no_files {
-        return Known::NotMeasured("skipped because of --no-files".to_owned());
+        return Known::NotMeasured(NO_FILES.to_owned());
     }
     match here {
         DatadirAccess::Readable(_) => {}

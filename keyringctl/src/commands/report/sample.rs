@@ -120,6 +120,7 @@ pub(super) fn fine() -> Facts {
             not_after: "Nov 21 12:07:58 2036 GMT".to_owned(),
             connections: Known::Measured(vec![("Socket".to_owned(), 1)]),
         },
+        unlock: " --unlock file:/s".to_owned(),
         accepted: Vec::new(),
         steps: Vec::new(),
     }

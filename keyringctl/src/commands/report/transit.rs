@@ -26,6 +26,10 @@ pub(super) struct Transit {
 pub(super) const NO_ISSUER: &str =
     "the server does not report it. On the server, run: openssl x509 -noout -issuer -subject -in";
 
+/// Why the connections are not counted.
+pub(super) const HIDDEN: &str =
+    "the server does not list its connections: start it with performance_schema = ON";
+
 impl Transit {
     pub(super) fn query(session: &mut Session) -> Result<Transit> {
         let status = session.rows::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%'")?;
@@ -58,11 +62,12 @@ fn connections(session: &mut Session) -> Result<Known<Vec<(String, u64)>>> {
     );
     Ok(match counted {
         // This one exists.
-        Ok(none) if none.is_empty() => Known::NotMeasured(
-            "the server does not list its connections (performance_schema = OFF)".to_owned(),
-        ),
+        Ok(none) if none.is_empty() => Known::NotMeasured(HIDDEN.to_owned()),
         Ok(counted) => Known::Measured(counted),
-        Err(Error::Server(e)) if e.code != 0 => Known::NotMeasured(e.why),
+        Err(Error::Server(e)) if e.code != 0 => Known::NotMeasured(format!(
+            "{}: as an administrator, grant the account SELECT on performance_schema.threads",
+            e.why
+        )),
         Err(e) => return Err(e),
     })
 }

@@ -2,6 +2,7 @@
 //! What keyringctl does beside a server: checks, setup, encryption, reports, proofs, migration; the files for containers;
 //! and which backup of a keyring belongs to which data.
 
+pub mod administered;
 pub mod backup;
 pub mod check;
 pub mod container;

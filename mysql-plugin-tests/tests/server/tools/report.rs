@@ -3,8 +3,10 @@
 //! page.
 
 mod browser;
+mod remedies;
 
 pub use browser::why_no_chromium;
+pub use remedies::remedies_work_as_printed;
 
 use browser::Picture;
 use mysql_plugin_tests::common::json_form;
@@ -108,7 +110,7 @@ pub fn half_and_whole() {
     assert!(tables(&report, "clear").contains(&format!("'clinic.{HOSTILE}'")), "{report}");
     assert!(tables(&report, "encrypted").contains("clinic.visits"), "{report}");
     let wrong = checks(&report, "wrong");
-    assert!(wrong.contains("in-clear") && wrong.contains("new-data"), "{wrong:?}");
+    assert!(wrong.contains("unencrypted") && wrong.contains("new-data"), "{wrong:?}");
 
     let html = fs::read_to_string(&page).unwrap();
     assert_eq!(fs::metadata(&page).unwrap().permissions().mode() & 0o7777, 0o600);

@@ -161,16 +161,21 @@ fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {
     }
 }
 
-/// Returns a finding for a place that is unencrypted, or that could not be looked at.
-fn of_place(place: &DataPlace) -> Option<VerifyFinding> {
-    let remedy = match &place.remedy {
+/// What to do about a place.
+pub(in crate::commands) fn remedy_of(place: &DataPlace) -> Option<String> {
+    match &place.remedy {
         Remedy::Apply if place.kind == PlaceKind::BinaryLog => Some(format!(
             "{APPLY}; when all replicas and backups have the old files: keyringctl encrypt apply --purge-binary-logs"
         )),
         Remedy::Apply => Some(APPLY.to_owned()),
         Remedy::ByHand(how) => Some(how.clone()),
         Remedy::None => None,
-    };
+    }
+}
+
+/// Returns a finding for a place that is unencrypted, or that could not be looked at.
+fn of_place(place: &DataPlace) -> Option<VerifyFinding> {
+    let remedy = remedy_of(place);
     let state = if place.kind.is_setting() { "not set" } else { "unencrypted" };
     let why = if place.about.is_empty() { state.to_owned() } else { format!("{state}: {}", place.about) };
     let finding = match place.state {

@@ -2,8 +2,10 @@
 //! The rules for what the server stores, as it reports it and as its files show it.
 
 use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::encrypt::verify::remedy_of;
+use crate::commands::output::counted;
 use crate::commands::report::facts::Facts;
-use crate::server::{DataPlace, PlaceKind, PlaceState, Remedy};
+use crate::server::{DataPlace, PlaceKind, PlaceState};
 use std::collections::BTreeMap;
 
 /// The number of names in a finding; the page's tables and the JSON have all.
@@ -17,37 +19,44 @@ pub(super) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
     format!("{}{rest}", some.join(", "))
 }
 
-/// What the server reports as unencrypted: a finding for each kind and remedy.
+/// What is unencrypted or not set: one finding for each remedy, whatever kinds of places it is for.
 pub(super) fn unencrypted(facts: &Facts, found: &mut Findings) {
-    found.run_checks(&["in-clear", "new-data"]);
-    let mut groups: BTreeMap<(PlaceKind, &str), Vec<&DataPlace>> = BTreeMap::new();
-    for item in facts.places.iter().filter(|i| i.state == PlaceState::Clear) {
-        let fix = match &item.remedy {
-            Remedy::Apply => "keyringctl encrypt apply",
-            Remedy::ByHand(how) => how,
-            Remedy::None => "",
-        };
-        groups.entry((item.kind, fix)).or_default().push(item);
+    found.run_checks(&["unencrypted", "new-data"]);
+    let mut causes: BTreeMap<(bool, bool, String), Vec<&DataPlace>> = BTreeMap::new();
+    for place in facts.places.iter().filter(|place| place.state == PlaceState::Clear) {
+        let cause =
+            (facts.accepts(place.kind), place.kind.is_setting(), remedy_of(place).unwrap_or_default());
+        causes.entry(cause).or_default().push(place);
     }
-    for ((kind, fix), items) in groups {
-        let (check, why) = if kind.is_setting() {
-            ("new-data", "The server may write new data unencrypted.")
+    for ((accepted, is_setting, fix), places) in causes {
+        let (check, thing, state, why) = if is_setting {
+            ("new-data", "setting", "NOT SET", "The server may write new data unencrypted.")
         } else {
-            ("in-clear", "Anyone who has the disk, or a copy of the file, can read it.")
+            let why = "Anyone who has the disk, or a copy of the file, can read it.";
+            ("unencrypted", "place", "unencrypted", why)
         };
-        let list = names(items.iter().map(|i| i.name.as_str()));
-        let what = match &items[..] {
-            [only] if only.about.is_empty() => format!("unencrypted ({kind}): {list}"),
-            [only] => format!("unencrypted ({kind}): {list}: {}", only.about),
-            all => format!("{} unencrypted ({kind}): {list}", all.len()),
+        let verb = if places.len() == 1 { "is" } else { "are" };
+        let details = match &places[..] {
+            [only] if !only.about.is_empty() => format!(": {}", only.about),
+            _ => String::new(),
         };
-        let what =
-            if kind.is_setting() { what.replacen("unencrypted", "not set for encryption", 1) } else { what };
-        add(facts.accepts(kind), found, check, what, why, fix);
+        let what = format!("{} {verb} {state}: {}{details}", counted(places.len(), thing), by_kind(&places));
+        add(accepted, found, check, what, why, &fix);
     }
 }
 
+/// Lists the names of places, kind by kind.
+fn by_kind(places: &[&DataPlace]) -> String {
+    let mut kinds: BTreeMap<PlaceKind, Vec<&str>> = BTreeMap::new();
+    for place in places {
+        kinds.entry(place.kind).or_default().push(&place.name);
+    }
+    let kinds = kinds.into_iter().map(|(kind, all)| format!("{} ({kind})", names(all.into_iter())));
+    kinds.collect::<Vec<_>>().join("; ")
+}
+
 /// Adds an error, or a warning if the kind is accepted.
+#[track_caller]
 fn add(accepted: bool, found: &mut Findings, check: &'static str, what: String, why: &str, fix: &str) {
     let fix: Vec<_> = Some(fix.to_owned()).filter(|f| !f.is_empty()).into_iter().collect();
     if accepted {

@@ -3,9 +3,11 @@
 
 use super::data::names;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
+use crate::commands::missing;
 use crate::commands::output::counted;
 use crate::commands::report::facts::Facts;
-use crate::server::{LoadedAs, PlaceKind, PlaceState, Remedy, Tally};
+use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy, Tally};
+use crate::show::Shown;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -72,47 +74,61 @@ fn unencrypted(left: &Tally) -> String {
     places.into_iter().chain(settings).collect::<Vec<_>>().join(", ")
 }
 
-/// Something that matters for the verdict and was not measured.
-#[derive(PartialEq, Eq)]
+/// Things that matter for the verdict and were not measured, for one reason.
+#[derive(PartialEq, Eq, Debug)]
 pub(in crate::commands::report) struct NotMeasured {
-    pub what: String,
+    pub what: Vec<String>,
     pub why: String,
-    /// What to do.
+    /// What to do, if `why` does not say it.
     pub fix: Option<String>,
 }
 
-/// Returns what matters for the verdict and was not measured, with the reason.
+/// Returns what matters for the verdict and was not measured: one entry for each reason.
 pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<NotMeasured> {
-    let mut all = not_checked(facts);
+    let mut all: Vec<_> = not_checked(facts);
     let mut add = |what: &str, why: Option<&str>| {
-        let entry = |why: &str| NotMeasured { what: what.to_owned(), why: why.to_owned(), fix: None };
-        all.extend(why.map(entry));
+        let Some(why) = why else { return };
+        let of_cause = |entry: &&mut NotMeasured| entry.why == why && entry.fix.is_none();
+        match all.iter_mut().find(of_cause) {
+            Some(entry) if entry.what.iter().any(|known| known == what) => {}
+            Some(entry) => entry.what.push(what.to_owned()),
+            None => all.push(NotMeasured { what: vec![what.to_owned()], why: why.to_owned(), fix: None }),
+        }
     };
-    if let LoadedAs::Unknown(why) = &facts.keyring.way {
-        add("which keyring the server uses", Some(why));
-    }
     add("whether the server's files are encrypted, page by page", facts.files.why_not());
     add("the master keys and their dates", facts.keys.why_not());
     add("the witness in the data directory", facts.witness.why_not());
     add("whether the connections at that time were encrypted", facts.transit.connections.why_not());
     for copy in &facts.copies {
-        add("a copy of the keyring", copy.file.why_not());
-        add("the volume of a copy", copy.volume.why_not());
-        add("every byte of a copy", copy.file.measured().and_then(|f| f.verified.why_not()));
+        let path = copy.path.shown();
+        add(&format!("the copy {path}"), copy.file.why_not());
+        add(&format!("the volume of {path}"), copy.volume.why_not());
+        add(&format!("every byte of {path}"), copy.file.measured().and_then(|f| f.verified.why_not()));
     }
-    all.dedup();
+    if let LoadedAs::Unknown(why) = &facts.keyring.way {
+        let fix = missing::of_server(&facts.keyring).join("; ");
+        let what = vec!["which keyring the server uses, and its keys".to_owned()];
+        all.push(NotMeasured { what, why: why.clone(), fix: Some(fix) });
+    }
     all
 }
 
 /// Places that could not be looked at: one entry for each kind, reason and remedy, whatever is accepted.
 fn not_checked(facts: &Facts) -> Vec<NotMeasured> {
     let mut groups: BTreeMap<(PlaceKind, &str, &str), Vec<&str>> = BTreeMap::new();
-    for item in facts.places.iter().filter(|i| i.state == PlaceState::Unknown) {
+    // If the server's files were not read, the doublewrite files are among them.
+    let is_file = |place: &DataPlace| place.kind == PlaceKind::Doublewrite && facts.files.why_not().is_some();
+    let unknown = facts.places.iter().filter(|place| place.state == PlaceState::Unknown);
+    for item in unknown.filter(|place| !is_file(place)) {
         let fix = if let Remedy::ByHand(how) = &item.remedy { how } else { "" };
         groups.entry((item.kind, &item.about, fix)).or_default().push(&item.name);
     }
     let entries = groups.into_iter().map(|((kind, why, fix), all)| NotMeasured {
-        what: format!("whether it is encrypted ({kind}): {}", names(all.into_iter())),
+        what: vec![format!(
+            "whether it is {} ({kind}): {}",
+            if kind.is_setting() { "set" } else { "encrypted" },
+            names(all.into_iter())
+        )],
         why: why.to_owned(),
         fix: Some(fix.to_owned()).filter(|fix| !fix.is_empty()),
     });

@@ -11,9 +11,6 @@ const SHORTEST_VALIDITY: u64 = 30 * 86_400;
 pub(super) fn transit(facts: &Facts, found: &mut Findings) {
     let transit = &facts.transit;
     found.run_checks(&["secure-transport", "tls-version", "certificate"]);
-    let warning = |found: &mut Findings, check, what: String, why: &str, fix: &str| {
-        found.add(FindingLevel::Warning, check, what, why, &[fix.to_owned()]);
-    };
     if transit.require_secure_transport == Some(false) {
         warning(
             found,
@@ -52,10 +49,10 @@ pub(super) fn transit(facts: &Facts, found: &mut Findings) {
             "tls-version",
             what,
             "This version of TLS is outdated (RFC 8996).",
-            "run in the server: SET PERSIST tls_version = 'TLSv1.2,TLSv1.3'; ALTER INSTANCE RELOAD TLS;",
+            "run in the server: SET PERSIST tls_version = 'TLSv1.2,TLSv1.3'; ALTER INSTANCE RELOAD TLS; (before MySQL 8.0.16: set tls_version = TLSv1.2 in its option file, and restart it)",
         );
     }
-    let renew = "create a new certificate in the place of this one, then run in the server: ALTER INSTANCE RELOAD TLS;";
+    let renew = "create a new certificate in the place of this one, then run in the server: ALTER INSTANCE RELOAD TLS; (before MySQL 8.0.16: restart it)";
     match transit.expires() {
         None if transit.not_after.is_empty() => {
             warning(
@@ -63,7 +60,7 @@ pub(super) fn transit(facts: &Facts, found: &mut Findings) {
                 "certificate",
                 "the server has no certificate".to_owned(),
                 "It cannot use TLS.",
-                "get a certificate from your authority and set ssl_cert and ssl_key, or run mysql_ssl_rsa_setup",
+                "remove auto_generate_certs, ssl_cert, ssl_key, ssl_ca and tls_version from the server's option file, and restart it: it creates its own certificate in the data directory. Or get a certificate from your authority, and set ssl_cert and ssl_key",
             );
         }
         Some(end) if end <= facts.measured => {
@@ -86,4 +83,9 @@ pub(super) fn transit(facts: &Facts, found: &mut Findings) {
         }
         None | Some(_) => {}
     }
+}
+
+#[track_caller]
+fn warning(found: &mut Findings, check: &'static str, what: String, why: &str, fix: &str) {
+    found.add(FindingLevel::Warning, check, what, why, &[fix.to_owned()]);
 }

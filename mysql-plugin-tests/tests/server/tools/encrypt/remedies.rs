@@ -3,22 +3,11 @@
 //! nothing left. SQL goes through the mysql client, commands through a shell whose PATH has keyringctl.
 
 use super::command::{encrypt_json, is_about};
-use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, place, program, told};
+use crate::tools::administered::Administered;
+use mysql_plugin_tests::rig::{Keyring, Volume};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// A server whose option file can be changed.
-struct Administered {
-    host: Host,
-    server: Option<Server>,
-    keyring: Keyring,
-    /// The remedies that were followed.
-    followed: BTreeSet<String>,
-}
+use std::path::Path;
 
 const SHOP: &str = "CREATE SCHEMA shop DEFAULT ENCRYPTION='N';
     CREATE TABLE shop.a (id INT PRIMARY KEY, t TEXT);
@@ -49,94 +38,31 @@ const SHOP: &str = "CREATE SCHEMA shop DEFAULT ENCRYPTION='N';
     SET SESSION long_query_time = 0;
     DO SLEEP(0.01)";
 
+/// The options of the server, and the settings in its option file.
+const OPTIONS: [&str; 6] = [
+    "--log-bin=binlog",
+    "--general-log-file=general.log",
+    "--log-output=TABLE,FILE",
+    "--relay-log=relay",
+    "--innodb-doublewrite=ON",
+    "--federated",
+];
+const SETTINGS: &str = "innodb_change_buffering = all\ngeneral_log = ON\nslow_query_log = ON\n";
+
 impl Administered {
-    fn new(keyring: Keyring) -> Administered {
-        let host = Host::new();
-        let (script, options) = (host.dir().join("mysqld"), host.dir().join("my.cnf"));
-        fs::write(
-            &options,
-            "[mysqld]\ninnodb_change_buffering = all\ngeneral_log = ON\nslow_query_log = ON\n",
-        )
-        .unwrap();
-        let (mysqld, shown) = (place().mysqld.display(), options.display());
-        // The first argument is --no-defaults.
-        fs::write(&script, format!("#!/bin/sh\nshift\nexec '{mysqld}' --defaults-file='{shown}' \"$@\"\n"))
-            .unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let client = format!("[client]\nuser=root\nsocket={}\n", host.socket().display());
-        fs::write(host.dir().join(".my.cnf"), client).unwrap();
-        let host = host
-            .mysqld(script)
-            .keyring(&keyring)
-            .option("--log-bin=binlog")
-            .option("--general-log-file=general.log")
-            .option("--log-output=TABLE,FILE")
-            .option("--relay-log=relay")
-            .option("--innodb-doublewrite=ON")
-            .option("--federated");
-        let server = host.start();
-        Administered { host, server: Some(server), keyring, followed: BTreeSet::new() }
-    }
-
-    fn server(&self) -> &Server {
-        self.server.as_ref().unwrap()
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.host.datadir().join(below)
-    }
-
-    fn restart(&mut self, between: impl FnOnce()) {
-        self.server.take().unwrap().stop();
-        between();
-        self.server = Some(self.host.start());
-    }
-
-    /// Runs a line in a shell, where the mysql client and keyringctl know the server from their option file.
-    fn shell(&self, line: &str) {
-        let programs = [program("mysql"), place().keyringctl.clone()];
-        let mut path = std::env::join_paths(programs.iter().map(|p| p.parent().unwrap())).unwrap();
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap());
-        // The administrator answers the questions with yes.
-        let asking = ["keyringctl sync", "keyringctl encrypt rotate", "--purge-binary-logs"];
-        let line =
-            &asking.iter().fold(line.to_owned(), |line, asks| line.replace(asks, &format!("{asks} --yes")));
-        let output = Command::new("sh")
-            .args(["-ec", line])
-            .env("PATH", path)
-            .env("HOME", self.host.dir())
-            .env_remove("MYSQL_PWD")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{line}: {}", told(&output));
-    }
-
-    fn client(&self, statements: &str) {
-        let output = Command::new(program("mysql"))
-            .arg(format!("--defaults-file={}", self.host.dir().join(".my.cnf").display()))
-            .args(["-e", statements])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{statements}: {}", told(&output));
-    }
-
     fn findings(&self) -> Vec<Value> {
         let (_, report) = encrypt_json(&self.host, &["verify", "--no-canary"]);
         report["findings"].as_array().unwrap_or_else(|| panic!("{report:#}")).clone()
     }
 
     /// Follows a remedy, the second way if there is one and no source of changes exists.
-    fn follow(&mut self, remedy: &str) {
+    pub fn follow(&mut self, remedy: &str) {
         let way =
             remedy.split_once("Or, if the channel is no longer needed: ").map_or(remedy, |(_, other)| other);
         let way = way.split_once(". Or, ").map_or(way, |(first, _)| first);
         if let Some(rest) = way.strip_prefix("remove ") {
             let (name, rest) = rest.split_once(" from the server's option file, then run: ").unwrap();
-            let file = self.host.dir().join("my.cnf");
-            let text = fs::read_to_string(&file).unwrap();
-            let kept = text.lines().filter(|line| !line.starts_with(name));
-            fs::write(&file, kept.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+            self.remove_setting(name);
             if rest.ends_with(';') { self.client(rest) } else { self.shell(rest) }
         } else if let Some(rest) = way.strip_prefix("at last, run in the server: ") {
             let (sql, rest) = rest.split_once("; then stop it, ").unwrap();
@@ -148,8 +74,7 @@ impl Administered {
         } else if let Some(rest) = way.strip_prefix("add to the group [mysqld] of the server's option file: ")
         {
             let (setting, rest) = rest.split_once("; then run in the server: ").unwrap();
-            let file = self.host.dir().join("my.cnf");
-            fs::write(&file, format!("{}{setting}\n", fs::read_to_string(&file).unwrap())).unwrap();
+            self.add_setting(setting);
             self.client(rest.split_once(" and restart").unwrap().0);
             self.restart(|| {});
         } else if let Some((sql, command)) = way.split_once("; then: ") {
@@ -196,7 +121,7 @@ fn copy(from: &Path, to: &Path) {
 pub fn remedies_work_as_printed() {
     let (first, second) = (Volume::directory(), Volume::directory());
     let keyring = Keyring::init_on(&[&first, &second]);
-    let mut it = Administered::new(keyring);
+    let mut it = Administered::new(&keyring, SETTINGS, &OPTIONS);
     it.server().sql(SHOP);
     // Files of nobody, a discarded table with a file to import, and a binary log that the server no longer lists.
     it.server().sql(
@@ -271,7 +196,6 @@ pub fn remedies_work_as_printed() {
 
     transfer_key(&mut it, &leaves);
     lost_copy(&mut it, &second);
-    report(&mut it);
     let (code, report) = encrypt_json(&it.host, &["verify", "--accept=system-tablespace"]);
     assert_eq!(code, 0, "{:#}", report["findings"]);
     it.server.take().unwrap().stop();
@@ -312,27 +236,4 @@ fn lost_copy(it: &mut Administered, volume: &Volume) {
     it.shell(&sync.replace("SOURCE", &format!("file:{}", it.keyring.secret.display())));
     it.server().comes_to(&[("state", "ATTACHED")]);
     assert!(it.findings().iter().all(|f| f["what"] != "keyring"));
-}
-
-/// What the report says to do about its findings, as far as this server gives cause.
-fn report(it: &mut Administered) {
-    let findings = |it: &Administered| {
-        let output = Command::new(&place().keyringctl)
-            .args(["report", "--json", "--no-defaults", "--user=root", "--socket"])
-            .arg(it.host.socket())
-            .output()
-            .unwrap();
-        let document: Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&output)));
-        document["findings"].as_array().unwrap_or_else(|| panic!("{document:#}")).clone()
-    };
-    let with = |it: &Administered, check: &str| findings(it).into_iter().find(|f| f["check"] == check);
-    let finding = with(it, "secure-transport").expect("clients may connect without TLS");
-    let fix = finding["fix"][0].as_str().unwrap();
-    it.client(fix.split_once("run in the server: ").unwrap().1);
-    assert!(with(it, "secure-transport").is_none());
-    for finding in findings(it) {
-        let fix = finding["fix"].as_array().unwrap();
-        assert!(!fix.is_empty() || finding["level"] == "note", "{finding:#}");
-    }
 }
