@@ -102,6 +102,7 @@ step monitoring "alert rules, the dashboard, and systemd's units" scripts/monito
 step mysql "a MySQL server for the tests" make mysql
 step deb "a Debian package, and a real server with its files" with_server scripts/deb-check.sh
 step rpm "an RPM, installed, upgraded and removed, and a real server with its files" with_server scripts/rpm-check.sh
+step tutorial "the commands of docs/TUTORIAL.md, and what the page says they print" with_server scripts/tutorial.py
 step servers "finding a server, and what one lacks" mysql-plugin-tests/self-test.sh
 step server "keyring and faults on a real server" with_server mysql-plugin-tests/server.sh
 step mtr "MySQL's own test runner on the project's suite" with_server mysql-plugin-tests/mtr.sh
