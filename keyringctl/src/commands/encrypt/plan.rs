@@ -169,12 +169,14 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
         .iter()
         .filter(|(_, s)| s.clear.0 + s.encrypted.0 + s.foreign + s.unknown > 0)
         .map(|(name, s)| {
+            let sum = |(tables, bytes): (usize, u64)| match tables {
+                0 => "0".to_owned(),
+                tables => format!("{tables}, {}", sizes::bytes(bytes)),
+            };
             vec![
                 name.shown(),
-                s.clear.0.to_string(),
-                sizes::bytes(s.clear.1),
-                s.encrypted.0.to_string(),
-                sizes::bytes(s.encrypted.1),
+                sum(s.clear),
+                sum(s.encrypted),
                 s.foreign.to_string(),
                 s.unknown.to_string(),
                 default(name),
@@ -182,11 +184,7 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
         })
         .collect();
     out.block("\nTables with their own files");
-    table(
-        out,
-        &["schema", "unencrypted", "size", "encrypted", "size", "not InnoDB", "not checked", "new tables"],
-        &rows,
-    );
+    table(out, &["schema", "unencrypted", "encrypted", "not InnoDB", "not checked", "new tables"], &rows);
     if args.tables {
         let rows: Vec<_> = plan
             .items

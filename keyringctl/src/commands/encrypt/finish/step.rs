@@ -178,19 +178,19 @@ impl Step {
 
     /// The step in lines: what was found, and what to do.
     pub(in crate::commands::encrypt) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{:<13}{:<19}{}", self.state.word(), self.id, self.why)];
+        let mut lines = vec![format!("{:<11}  {}: {}", self.state.word(), self.id, self.why)];
         if self.state == StepState::Done {
             return lines;
         }
         match &self.action {
             Action::Nothing => {}
-            Action::Finish(how) => lines.push(format!("{:<32}finish: {how}", "")),
+            Action::Finish(how) => lines.push(format!("{:<13}finish {how}", "")),
             Action::Administrator(ways) => {
-                lines.extend(ways.iter().map(|way| format!("{:<32}{way}", "")));
+                lines.extend(ways.iter().map(|way| format!("{:<13}{way}", "")));
             }
         }
         if let Some(after) = self.after {
-            lines.push(format!("{:<32}after: {after}", ""));
+            lines.push(format!("{:<13}after {after}", ""));
         }
         lines
     }
