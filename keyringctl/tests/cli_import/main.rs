@@ -240,7 +240,16 @@ fn a_file_that_is_damaged_or_of_another_format_is_refused() {
 fn a_missing_keyring_is_not_created() {
     let place = Place::new();
     place.write("src", &json_file(&some_keys()));
-    place.refuses(1, "component_keyring_file", "src", &[], &["there is no keyring at", "keyringctl init"]);
+    place.refuses(
+        1,
+        "component_keyring_file",
+        "src",
+        &[],
+        &[
+            "there is no keyring at",
+            "If the file is lost, create it again from another copy (keyringctl sync) or from a backup",
+        ],
+    );
 }
 
 #[test]
