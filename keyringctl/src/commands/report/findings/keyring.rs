@@ -86,13 +86,13 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
         && !file.has_recovery_slot
     {
         let copies: Vec<_> = facts.copies.iter().map(|copy| copy.path.shown()).collect();
-        let copies = copies.join(" --mirror ");
+        let (copies, unlock) = (copies.join(" --mirror "), &facts.unlock);
         found.add(
             FindingLevel::Warning,
             "recovery-slot",
             "the keyring has no unlock slot for a recovery key",
             "If the unlock secret is lost, nothing can unlock the keyring.",
-            &[format!("keyringctl slot add {copies} --new-recovery{}", facts.unlock)],
+            &[format!("keyringctl slot add {copies} --new-recovery{unlock}")],
         );
     }
 }
@@ -155,7 +155,8 @@ fn write_again(facts: &Facts, copy: &CopyFacts, newest: Option<u64>) -> Vec<Stri
     let path = copy.path.shown();
     match others.find(|other| file_of(other).is_some_and(is_intact)) {
         Some(other) => {
-            vec![format!("keyringctl sync {} --mirror {path}{}", other.path.shown(), facts.unlock)]
+            let (other, unlock) = (other.path.shown(), &facts.unlock);
+            vec![format!("keyringctl sync {other} --mirror {path}{unlock}")]
         }
         None => vec!["see how to add a copy to this server: keyringctl doctor".to_owned()],
     }
