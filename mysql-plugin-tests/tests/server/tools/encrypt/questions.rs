@@ -108,9 +108,9 @@ pub fn every_question_is_asked() {
         "{}",
         told(&refused)
     );
-    let wrong = format!("file:{}", named.display());
+    let (wrong, other) = (format!("file:{}", named.display()), directory.join("other.keyring"));
     let refused =
-        encrypt(&host, &["rotate", "--backup", directory.to_str().unwrap(), "--unlock", &wrong, "--yes"]);
+        encrypt(&host, &["rotate", "--backup", other.to_str().unwrap(), "--unlock", &wrong, "--yes"]);
     assert!(told(&refused).contains("no master key was rotated"), "{}", told(&refused));
     assert_eq!(state(), before);
 
