@@ -26,10 +26,10 @@ use std::path::{Path, PathBuf};
 pub(in crate::commands) struct FileTotals {
     files: usize,
     bytes: u64,
-    /// Files with unencrypted data that MySQL could encrypt, or that could be removed. Each belongs to a finding.
-    unencrypted: usize,
+    /// Files with unencrypted data that MySQL could encrypt, or that could be removed. Each belongs to a place or a finding.
+    pub unencrypted: usize,
     /// Files and directories that could not be read, or whose contents are unknown. Each is a finding.
-    not_read: usize,
+    pub not_read: usize,
     /// Encrypted pages of tablespaces and blocks of the redo log.
     encrypted: u64,
     clear: u64,

@@ -143,8 +143,13 @@ fn files(files: &FileFacts) -> Markup {
     html! {
         p { (visible(files.seen.line())) "." }
         p { "Directories: " @for (i, dir) in files.directories.iter().enumerate() { @if i > 0 { ", " } (Name(dir.shown())) } "." }
+        @if files.seen.unencrypted > 0 {
+            p { span class="state bad" { "Unencrypted data" } " was found in " (files.seen.unencrypted) " of them: see the unencrypted places above." }
+        }
         @if files.findings.is_empty() {
-            p { span class="state good" { "No unencrypted data" } " that MySQL could encrypt was found in them." }
+            @if files.seen.unencrypted == 0 && files.seen.not_read == 0 {
+                p { span class="state good" { "No unencrypted data" } " that MySQL could encrypt was found in them." }
+            }
         } @else {
             (table(
                 "Files that are unencrypted or cannot be decrypted",

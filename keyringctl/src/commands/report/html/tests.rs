@@ -110,6 +110,22 @@ fn what_was_not_measured_is_shown() {
 }
 
 #[test]
+fn unencrypted_data_in_files_is_not_denied() {
+    let said = |unencrypted: usize, not_read: usize| {
+        let mut facts = fine();
+        if let Known::Measured(files) = &mut facts.files {
+            (files.seen.unencrypted, files.seen.not_read) = (unencrypted, not_read);
+        }
+        let page = shown(&facts);
+        (
+            page.contains("No unencrypted data</span>"),
+            page.contains("Unencrypted data</span> was found in 11 of them"),
+        )
+    };
+    assert_eq!((said(0, 0), said(11, 0), said(0, 1)), ((true, false), (false, true), (false, false)));
+}
+
+#[test]
 fn every_table_is_listed_with_schema_state_and_size() {
     let mut facts = fine();
     facts.tables = (0..300)
