@@ -147,7 +147,7 @@ class Host:
         self.images.append(point)
 
     def close(self):
-        """Stops the server; the mounts end with this process."""
+        """Stops the server, and leaves nothing behind."""
         try:
             pid = int(Path("/run/mysqld/mysqld.pid").read_text())
         except (OSError, ValueError):
@@ -156,8 +156,9 @@ class Host:
             os.kill(pid, signal.SIGTERM)
             while Path(f"/proc/{pid}").exists():
                 time.sleep(0.1)
-        for point in self.images:
-            subprocess.run(["umount", "-l", str(point)], check=False)
+        for point in [*self.images, *(f"/{name}" for name in OVERLAID), self.work]:
+            subprocess.run(["umount", "-l", str(point)], check=False, capture_output=True)
+        self.work.rmdir()
 
 
 def own_mounts():
