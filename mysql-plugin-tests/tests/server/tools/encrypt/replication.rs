@@ -92,8 +92,12 @@ fn follow(server: &Server, refusal: &str) -> String {
         }
         let programs = place().keyringctl.parent().unwrap().display().to_string();
         let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
-        let output = Command::new("sh").args(["-c", step]).env("PATH", path).output().unwrap();
-        assert!(output.status.success(), "{step}: {}", told(&output));
+        let asks = step.contains(" rotate ") || step.contains(" --undo ");
+        let step = if asks && !step.contains("--yes") { format!("{step} --yes") } else { step.to_owned() };
+        let output = Command::new("sh").args(["-c", &step]).env("PATH", path).output().unwrap();
+        // What is left is for the administrator: old binary logs, which are not purged here, and tables of other engines.
+        let is_done = told(&output).contains("INCOMPLETE. Still ");
+        assert!(output.status.success() || is_done, "{step}: {}", told(&output));
         says.push_str(&told(&output));
     }
     says
@@ -158,8 +162,8 @@ pub fn no_errant_transactions_on_a_replica() {
         "{plan}"
     );
     // With the channel's new file, the size that the server reports may be below zero.
-    for statements in remedy_of(&host, "relay-bin").split("; ").take(2) {
-        replica.sql(statements);
+    for statements in ["START REPLICA", "FLUSH NO_WRITE_TO_BINLOG RELAY LOGS"] {
+        replica.sql(&format!("{statements} FOR CHANNEL ''"));
         reported_sizes(&host);
     }
     checked("after the remedy of a relay log");
@@ -304,14 +308,14 @@ pub fn a_source_asks_what_its_replicas_get() {
     let failed = report["failed"].as_array().unwrap();
     let why = failed
         .iter()
-        .find(|f| f["what"].as_str().unwrap().contains("binary logs"))
+        .find(|f| f["what"].as_str().unwrap().contains("binary log"))
         .map(|f| f["why"].to_string());
     assert!(code == 1 && why.as_ref().is_some_and(|why| why.contains(&oldest)), "{report:#}");
     reader.kill().unwrap();
     reader.wait().unwrap();
     assert!(wait_until(LIMIT, || readers() == 0), "the server still sends to mysqlbinlog");
     let (code, report) = encrypt_json(&host, &purge);
-    assert_eq!(code, 0, "{report:#}");
+    assert_eq!((code, &report["left"]), (1, &serde_json::json!(["clinic.words"])), "{report:#}");
     is_up_to_date(&replica, &source);
     replica.stop();
     source.stop();

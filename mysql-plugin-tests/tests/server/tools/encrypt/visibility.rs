@@ -154,7 +154,7 @@ fn what_changes_is_granted_at_once(host: &Host, server: &Server) {
     assert!(!told(&output).contains("denied"), "{}", told(&output));
     assert!(told(&output).contains("OK      clinic.patients"), "{}", told(&output));
     grant(server, &refused("look", &["rotate"]));
-    let output = run("look", &["rotate"]);
+    let output = run("look", &["rotate", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
     server.sql("ALTER TABLE clinic.patients ENCRYPTION = 'N'");
     grant(server, &refused("one", &only));
