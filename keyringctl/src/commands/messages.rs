@@ -111,7 +111,8 @@ fn wrong(program: &Command, named: &NamedCommand) -> Option<String> {
     };
     for word in &named.words[used..] {
         if let Some(option) = word.strip_prefix("--") {
-            let long = option.split('=').next().unwrap_or_default();
+            // An argument of the format may follow at once: it brings its own space.
+            let long = option.split(['=', '{']).next().unwrap_or_default();
             if !long.is_empty() && !has(command, long) {
                 return Some(format!("it has no option --{long}"));
             }
