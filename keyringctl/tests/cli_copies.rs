@@ -5,6 +5,8 @@
 mod common;
 #[path = "cli_copies/slots.rs"]
 mod slots;
+#[path = "cli_copies/sync.rs"]
+mod sync;
 
 use common::private_dir;
 use serde_json::Value;

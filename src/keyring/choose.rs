@@ -186,6 +186,7 @@ fn choose(
     let id = intact().next().map(|(_, l)| l.header.id);
     let ours = || intact().filter(|(_, l)| Some(l.header.id) == id);
     let path = |i: usize| copies.get(i).map_or(Path::new(""), FileReplica::path).to_owned();
+    let is_damaged = |loaded: &Loaded| loaded.notes.iter().any(Note::is_damage);
     let Some(newest) = ours().map(|(_, l)| l.commit.generation).max() else {
         return Ok(None);
     };
@@ -195,6 +196,8 @@ fn choose(
             Some((b, of)) if of.commit != loaded.commit => {
                 return Err(Refusal::Fork { path: path(b), other: path(i), generation: newest }.into());
             }
+            // Of two in the same state, one without damage counts.
+            Some((_, of)) if is_damaged(of) && !is_damaged(loaded) => best = Some((i, loaded)),
             Some(_) => {}
             None => best = Some((i, loaded)),
         }

@@ -88,6 +88,11 @@ impl Plan {
         self.effects.push(effect);
     }
 
+    /// Whether nothing is changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.effects.is_empty()
+    }
+
     /// Adds a sentence below the table: what is lost, and what helps against that.
     pub(super) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());

@@ -10,7 +10,7 @@ mod command_line;
 mod consent;
 mod content;
 mod copies;
-
+mod dependents;
 mod doctor;
 mod encrypt;
 mod export;
@@ -22,6 +22,7 @@ mod init;
 mod list;
 mod missing;
 mod needs;
+mod outdated;
 mod output;
 mod pages;
 mod prometheus;

@@ -3,7 +3,6 @@
 
 mod add;
 mod change;
-mod dependents;
 mod remove;
 
 use super::copies::{self, Copies, Purpose};

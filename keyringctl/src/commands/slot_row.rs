@@ -62,6 +62,14 @@ pub(super) fn rows(slots: &Slots) -> Vec<SlotRow> {
     slots.iter().map(SlotRow::from).collect()
 }
 
+/// The slots of `before` that `after` lacks. A renewal of the data key changes the bytes of a slot, but not the secret that
+/// fits it.
+pub(super) fn lost(before: &Slots, after: &Slots) -> Vec<SlotRow> {
+    let is_same = |a: &Slot, b: &Slot| (a.kind, &a.name, a.created) == (b.kind, &b.name, b.created);
+    let is_lost = |slot: &Slot| !after.iter().any(|(_, other)| is_same(slot, other));
+    before.iter().filter(|(_, slot)| is_lost(slot)).map(SlotRow::from).collect()
+}
+
 /// Shows slots with their numbers.
 pub(super) fn print(rows: &[SlotRow], out: &mut Output) {
     for row in rows {

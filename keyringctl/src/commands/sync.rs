@@ -4,6 +4,7 @@
 mod args;
 mod loss;
 mod merge;
+mod server_slot;
 mod unusable;
 
 pub(super) use args::Args;
@@ -12,6 +13,7 @@ use super::consent::Decision;
 use super::copies::Purpose;
 use super::copies::of_server::{self, Server};
 use super::output::{Output, stderr_report};
+use super::secret::Once;
 use super::verdict::Verdict;
 use super::{apart, missing, site, stat};
 use crate::error::{Error, Result};
@@ -22,8 +24,10 @@ use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::replica::FileReplica;
 use keyring_external::store::volume;
+use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use serde_json::json;
+use server_slot::Written;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,20 +80,22 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let vacancy =
         |path: &PathBuf| vacancy(path).map_err(|e| missing::cannot_create(e, Some(first), &again()));
     let vacancies = absent.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
-    let (mut merged, mut known, mut ask) = (None, None, true);
+    let (mut merged, mut once, mut ask) = (None, Once::new(source), true);
     if args.merge {
-        match merge::run(args, source, &fs, &present, &absent, out)? {
-            merge::Merged::Done(document, secret) => (merged, known, ask) = (Some(document), secret, false),
-            merge::Merged::NothingToMerge(secret) => {
-                (merged, known) = (Some(json!({ "diverged": false })), secret);
-            }
+        match merge::run(args, &mut once, &fs, (&copies, &present, &absent), out)? {
+            merge::Merged::Done(document) => (merged, ask) = (Some(document), false),
+            merge::Merged::NothingToMerge => merged = Some(json!({ "diverged": false })),
             merge::Merged::NothingWritten(verdict) => return Ok(verdict),
         }
     }
-    let secret = known.map_or_else(|| source.read(first), Ok)?;
+    let name = source.name();
+    let loaded = once.open(first, |read| {
+        // The copies are locked only once the secret has been typed.
+        let secret = read()?;
+        load_beside_others(&fs, &present, 1, &name, || Ok(secret), report_others)
+    });
+    let secret = once.read(first)?;
     let opener = Opener { fs: &fs, secret: &secret, source };
-    let loaded =
-        load_beside_others(&fs, &present, 1, &source.name(), || source.read_again(&secret), report_others);
     let keyring = match loaded {
         Ok(keyring) => keyring,
         Err(e) => {
@@ -121,7 +127,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             absent: &absent,
             configured: &configured,
         };
-        if args.consent.ask(&before.plan()?, out)? == Decision::DryRun {
+        let (mut plan, loses_slots) = before.plan();
+        if !plan.is_empty() {
+            let written = Written { slots_of: &keyring, copies: &copies, loses_slots };
+            let advice = |servers: &UnlockSource| Ok(server_slot::to_add(&keyring, source, servers));
+            plan = written.check(plan, (args.force, &args.consent), advice, out)?;
+        }
+        if args.consent.ask(&plan, out)? == Decision::DryRun {
             return Ok(Verdict::Fine);
         }
     }

@@ -3,6 +3,7 @@
 
 use super::consent::{Effect, Plan};
 use super::copies::{self, Copies, Purpose};
+use super::outdated::Outdated;
 use super::output::stderr_report;
 use super::secret::{self, Once};
 use crate::error::Result;
@@ -29,6 +30,7 @@ pub(super) struct OpenedTarget {
     /// The secret that unlocked it.
     pub secret: UnlockSecret,
     pub copies: Copies,
+    fs: Arc<dyn Fs>,
 }
 
 impl TargetKeyring {
@@ -48,7 +50,7 @@ impl TargetKeyring {
             load_beside_others(fs, &copies.paths, existing, &name, read, stderr_report)
         })?;
         let secret = once.read(copies.first())?;
-        Ok(OpenedTarget { keyring, secret, copies })
+        Ok(OpenedTarget { keyring, secret, copies, fs: Arc::clone(fs) })
     }
 }
 
@@ -63,9 +65,15 @@ impl OpenedTarget {
     pub(super) fn plan_copies(&self, plan: &mut Plan, with: &str) {
         for (path, standing) in self.keyring.standings() {
             let rewritten = format!("rewritten {with}");
+            let mut outdated = None;
             let (now, afterwards) = match standing {
                 Standing::Current | Standing::Read => ("up to date".to_owned(), rewritten),
-                Standing::Behind => ("behind".to_owned(), rewritten),
+                Standing::Behind => {
+                    let source = &self.copies.secret;
+                    let old = Outdated::look(&self.fs, &path, &self.keyring, source, &self.secret);
+                    let behind = if old.is_damaged { "" } else { "behind: " };
+                    (format!("{behind}{}", outdated.insert(old).now), rewritten)
+                }
                 // Opening the keyring has said why.
                 Standing::Out(_) | Standing::Changed(_) => (
                     "cannot be used".to_owned(),
@@ -73,6 +81,9 @@ impl OpenedTarget {
                 ),
             };
             plan.effect(Effect::new(format!("copy {}", path.shown()), now, afterwards));
+            if let Some(old) = outdated {
+                old.plan_slots(&path, plan);
+            }
         }
     }
 }

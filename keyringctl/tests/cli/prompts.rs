@@ -78,6 +78,22 @@ fn a_passphrase_that_verifies_no_slot_is_asked_for_again() {
 }
 
 #[test]
+fn sync_asks_again_for_a_passphrase_that_does_not_unlock() {
+    let place = Place::with_keyring();
+    let added = place.run(&format!("slot add DIR/main.keyring {UNLOCK} --new file:DIR/phrase"));
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    fs::copy(place.path("main.keyring"), place.path("mirror.keyring")).unwrap();
+    let question = "Passphrase or recovery key of";
+    let typed = [(question, "not this one"), (question, "nor this"), (question, "correct horse battery")];
+    for option in ["", " --merge"] {
+        let line = format!("sync DIR/main.keyring --mirror DIR/mirror.keyring{option} --yes");
+        let Some(done) = place.at_terminal(&line, &typed) else { return };
+        assert_eq!(done.code, 0, "{line}: {}", done.stdout);
+        assert_eq!(done.stdout.matches("try again").count(), 2, "{line}: {}", done.stdout);
+    }
+}
+
+#[test]
 fn without_a_terminal_the_option_that_is_missing_is_named() {
     let place = Place::with_keyring();
     for (line, option) in [

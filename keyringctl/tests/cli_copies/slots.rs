@@ -43,6 +43,8 @@ fn the_slot_that_the_server_needs_is_removed_only_with_force() {
                 assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
             }
             assert!(refused.stdout.contains("removed"), "the table: {}", refused.stdout);
+            let commands = refused.stderr.lines().filter(|line| line.starts_with("  keyringctl ")).count();
+            assert_eq!(commands, 3, "each command has a line of its own: {}", refused.stderr);
             assert!(bytes(&host) == before);
         }
         host.succeeds("slot remove 1 --dry-run --force");
@@ -120,4 +122,38 @@ fn a_change_of_the_servers_slot_says_what_the_server_needs() {
     let note = changed["server"].as_str().unwrap();
     assert!(note.contains("set its unlock source (keyringctl setup --unlock file:HOST/"), "{note}");
     assert_eq!(numbers(&host), [1, 2, 3]);
+}
+
+/// Whatever slot is removed, the commands that are printed with it can be run afterwards.
+#[test]
+fn the_advice_after_a_slot_is_removed_names_a_secret_that_still_unlocks() {
+    let server = format!("--unlock file:HOST/{SECRET}");
+    for (line, unlock) in [
+        ("slot remove 1 --yes --force".to_owned(), ""),
+        ("slot remove 3 --yes --force --unlock file:HOST/etc/mysql/new.secret".to_owned(), &*server),
+        (format!("slot remove 3 --yes {server}"), &*server),
+        (
+            "slot remove 1 --yes --force --unlock file:HOST/etc/mysql/new.secret".to_owned(),
+            "--unlock file:HOST/etc/mysql/new.secret",
+        ),
+    ] {
+        let host = with_third_slot(&format!("file:/{SECRET}"));
+        let done = host.succeeds(&line);
+        let advice = done.stdout.split("renew the data key afterwards: keyringctl ").nth(1).unwrap();
+        let advice = advice.lines().next().unwrap();
+        assert_eq!(advice, format!("rekey HOST/mnt/a/keys/k {unlock}").trim_end(), "{line}");
+        if !unlock.is_empty() {
+            host.succeeds(&format!("{advice} --yes"));
+        }
+    }
+}
+
+#[test]
+fn a_number_that_no_slot_can_have_is_refused_with_the_numbers_there_are() {
+    let host = Host::with_file();
+    for number in [0, 9] {
+        let refused = host.of_server(&format!("slot remove {number} --yes"));
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains("slots are numbered from 1 to 8"), "{}", refused.stderr);
+    }
 }

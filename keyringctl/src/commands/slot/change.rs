@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl slot change`.
 
-use super::dependents::{self, ServersSlots};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
+use crate::commands::dependents::{self, ServersSlots};
 use crate::commands::output::Output;
 use crate::commands::secret::{self, measured_cost};
 use crate::commands::slot_row::{self, SlotRow};
@@ -95,7 +95,7 @@ fn server_note(
 ) -> Result<Option<String>> {
     let source = args.new.as_ref().map_or_else(|| "SOURCE".to_owned(), |new| new.to_string().shown());
     let unlock = format!(" --unlock {source}");
-    Ok(match dependents::find(opened, None)? {
+    Ok(match dependents::find(&opened.keyring, &opened.copies.servers_secret, None)? {
         ServersSlots::Known { source, slots } if slots == [number] => {
             let holds_new = new.is_some_and(|new| {
                 secret::read_source(&source).is_ok_and(|present| present.raw() == new.raw())

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl slot remove`.
 
-use super::dependents::{self, ServersSlots};
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::copies;
+use crate::commands::dependents::{self, ServersSlots};
 use crate::commands::output::Output;
 use crate::commands::secret;
 use crate::commands::slot_row::{self, SlotRow};
@@ -54,6 +54,11 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, out: &mut Output) -> Result<()>
     let copies = copies::Args { path, others: args.others.clone() };
     let opened = TargetKeyring { copies, secret: args.secret.clone() }.open(fs)?;
     let slots = opened.keyring.slots();
+    if !Slots::positions().contains(&number) {
+        return Err(Error::Usage(format!(
+            "there is no slot {number}: slots are numbered from 1 to 8, as keyringctl slot list shows them. Nothing was changed"
+        )));
+    }
     let Some(slot) = slots.get(number) else {
         let existing = slots.iter().map(|(number, _)| number).collect();
         return Err(BadRequest::NoSuchSlot { number, existing }.into());
@@ -73,12 +78,12 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, out: &mut Output) -> Result<()>
         plan.note(format!("WARNING: {reason}."));
     }
     needed.not_checked.iter().for_each(|note| plan.note(*note));
-    notes(&slots, number, &opened, &mut plan);
+    notes(&slots, number, (&opened, &needed.unlock_afterwards), &mut plan);
     plan.detail("removed", json!(removed));
     if !needed.reasons.is_empty() {
         if !args.force {
             plan.show(&args.consent, out);
-            return Err(refused(&needed, &opened));
+            return Err(refused(&needed));
         }
         plan = plan.typed("remove");
     }
@@ -98,17 +103,21 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, out: &mut Output) -> Result<()>
 struct Needed {
     /// Reasons not to remove it.
     reasons: Vec<String>,
-    /// Advice against the reasons.
+    /// Advice against the reasons. Commands have lines of their own.
     advice: Vec<String>,
     /// What was not checked because there is nothing to check it with.
     not_checked: Option<&'static str>,
+    /// The option that unlocks the keyring without the slot; empty if no source is known that does.
+    unlock_afterwards: String,
 }
 
 fn reasons(args: &Args, opened: &OpenedTarget, number: usize) -> Result<Needed> {
     let (mut reasons, mut advice, mut not_checked) = (Vec::new(), Vec::new(), None);
     let (copies, unlock) = (opened.copies.first().shown(), opened.copies.secret.option());
-    let servers = dependents::find(opened, args.server_secret.as_ref())?;
-    let own = opened.keyring.slots_of(&opened.secret)? == [number];
+    let servers =
+        dependents::find(&opened.keyring, &opened.copies.servers_secret, args.server_secret.as_ref())?;
+    let own_slots = opened.keyring.slots_of(&opened.secret)?;
+    let own = own_slots == [number];
     match &servers {
         ServersSlots::Known { source, slots } if *slots == [number] => {
             reasons.push(format!(
@@ -116,10 +125,12 @@ fn reasons(args: &Args, opened: &OpenedTarget, number: usize) -> Result<Needed> 
                  the server keeps running but does not start again",
                 source.to_string().shown()
             ));
-            advice.push(format!(
-                "First give the server another secret: add a slot for it (keyringctl slot add {copies}{unlock} --new SOURCE), \
-                 set it as the server's unlock source (keyringctl setup), and restart the server"
-            ));
+            advice.extend([
+                "First give the server another secret. Add a slot for it:".to_owned(),
+                format!("  keyringctl slot add {copies}{unlock} --new SOURCE"),
+                "Set it as the server's unlock source, and restart the server:".to_owned(),
+                "  keyringctl setup --unlock SOURCE".to_owned(),
+            ]);
         }
         ServersSlots::NotChecked(why) => {
             reasons.push(format!("it could not be checked whether the server needs slot {number}: {why}"));
@@ -139,27 +150,33 @@ fn reasons(args: &Args, opened: &OpenedTarget, number: usize) -> Result<Needed> 
             "slot {number} is the one that unlocked the keyring now, with {}, and no other slot fits this secret",
             opened.copies.secret.name()
         ));
-        advice.push("Unlock the keyring with a secret that you keep, or with --recovery".to_owned());
+        let or = if opened.copies.secret.recovery { "" } else { ", or with --recovery" };
+        advice.push(format!("Unlock the keyring with a secret that you keep: --unlock SOURCE{or}"));
     }
-    Ok(Needed { reasons, advice, not_checked })
+    let stays = |slots: &[usize]| slots.iter().any(|slot| *slot != number);
+    let unlock_afterwards = match &servers {
+        _ if stays(&own_slots) => unlock,
+        ServersSlots::Known { source, slots } if stays(slots) => {
+            secret::Args { unlock: Some(source.clone()), recovery: false }.option()
+        }
+        _ => String::new(),
+    };
+    Ok(Needed { reasons, advice, not_checked, unlock_afterwards })
 }
 
-fn refused(needed: &Needed, opened: &OpenedTarget) -> Error {
-    let text = format!(
-        "nothing was changed: {}. {}. To remove the slot nevertheless, add --force: {} --force",
-        needed.reasons.join("; "),
-        needed.advice.join(". "),
-        command_line()
-    );
-    Error::Usage(opened.copies.secret.named_in(text))
+fn refused(needed: &Needed) -> Error {
+    let mut lines = vec![format!("nothing was changed: {}", needed.reasons.join("; "))];
+    lines.extend(needed.advice.iter().cloned());
+    lines.push("To remove the slot nevertheless:".to_owned());
+    lines.push(format!("  {} --force", command_line()));
+    Error::Lines(lines)
 }
 
 /// What else to know before a slot is removed.
-fn notes(slots: &Slots, number: usize, opened: &OpenedTarget, plan: &mut Plan) {
+fn notes(slots: &Slots, number: usize, (opened, unlock): (&OpenedTarget, &str), plan: &mut Plan) {
     let is_recovery = |number| slots.get(number).is_some_and(|slot| slot.kind == SlotKind::Recovery);
     let others = slots.iter().filter(|(other, _)| *other != number && is_recovery(*other)).count();
     let copies = opened.copies.first().shown();
-    let unlock = opened.copies.secret.option();
     if is_recovery(number) && others == 0 {
         plan.note(format!(
             "WARNING: this is the only recovery key. Without one, the keyring is lost if the unlock secret is lost. To \

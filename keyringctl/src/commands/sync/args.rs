@@ -9,7 +9,8 @@ use std::ffi::OsString;
 /// Bring the copies of a keyring up to date, and create missing ones
 ///
 /// All copies get the state of the newest intact copy, in whatever order they are named. The server can keep running.
-/// Before anything is written, it shows which copy that is, which ones it writes over, and which keys only those hold.
+/// Before anything is written, it shows which copy that is, which ones it writes over, and which keys and unlock slots only
+/// those hold. If the server's secret would fit none of the slots that are written, it refuses, unless --force is given.
 ///
 /// Without KEYRING, it takes the copies and the unlock source of the server on this host. A missing copy is created at a
 /// path that the server is configured with; at any other path only with --create, because it may be mistyped.
@@ -40,6 +41,9 @@ pub(in crate::commands) struct Args {
     /// Source of the secret that unlocks the other copies, if they need another secret than the first copy
     #[arg(long, value_name = "SOURCE", requires = "merge")]
     pub other_unlock: Option<UnlockSource>,
+    /// Write the copies even if the server on this host cannot unlock them afterwards
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub secret: secret::Args,
     #[command(flatten)]

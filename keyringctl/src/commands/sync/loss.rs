@@ -2,12 +2,12 @@
 //! What bringing copies up to date writes over: which copy is the source, which are replaced, and which keys only they hold.
 
 use crate::commands::consent::{Effect, Plan};
+use crate::commands::outdated::Outdated;
 use crate::commands::output::counted;
 use crate::commands::secret;
-use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::key::KeyName;
-use keyring_external::keyring::{Keyring, Standing, inspect, load_with};
+use keyring_external::keyring::{Keyring, Standing};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
 use serde_json::{Value, json};
@@ -29,30 +29,28 @@ pub(super) struct Before<'a> {
     pub configured: &'a [PathBuf],
 }
 
-/// A copy that is written over.
-struct Replaced {
-    now: String,
-    /// The keys that it holds and the source does not; `None` if it could not be opened.
-    lost: Option<Vec<KeyName>>,
-    /// Whether it is as new as the source, and only damaged.
-    is_repair: bool,
-}
-
 impl Before<'_> {
-    /// Returns what is created and written over.
-    pub(super) fn plan(&self) -> Result<Plan> {
+    /// Returns what is created and written over, and whether a copy loses a slot.
+    pub(super) fn plan(&self) -> (Plan, bool) {
         let standings = self.keyring.standings();
         let source = source(self.keyring);
         let status = self.keyring.known_status();
         let newest = format!("generation {}, {}", status.generation, counted(status.keys, "key"));
         let mut plan = Plan::new("Write these copies?");
         plan.note(format!("The source is {}, the newest intact copy: {newest}.", source.shown()));
-        let mut replaced = Vec::new();
+        let (mut replaced, mut loses_slots) = (Vec::new(), false);
         for (path, _) in standings.iter().filter(|(_, standing)| *standing == Standing::Behind) {
-            let old = self.replaced(path)?;
+            let old = Outdated::look(self.fs, path, self.keyring, self.source, self.secret);
+            let lost = self.lost_keys(&old);
             plan.effect(Effect::new(path.shown(), &old.now, format!("written over: {newest}")));
-            self.tell_loss(path, &source, &old, &mut plan);
-            replaced.push(json!({ "path": path.exact(), "lost": old.lost.as_ref().map(|keys| exact(keys)) }));
+            old.plan_slots(path, &mut plan);
+            self.tell_loss(path, &source, (&old, lost.as_deref()), &mut plan);
+            replaced.push(json!({
+                "path": path.exact(),
+                "lost": lost.as_deref().map(exact),
+                "lost_slots": old.lost_slots,
+            }));
+            loses_slots |= !old.lost_slots.is_empty();
         }
         for path in self.absent {
             plan.effect(Effect::new(path.shown(), "does not exist", format!("created: {newest}")));
@@ -62,33 +60,27 @@ impl Before<'_> {
             json!({ "path": source.exact(), "generation": status.generation, "keys": status.keys }),
         );
         plan.detail("written_over", replaced.into());
-        Ok(plan)
+        (plan, loses_slots)
     }
 
-    fn replaced(&self, path: &Path) -> Result<Replaced> {
-        let opened = load_with(self.fs, path, &self.source.name(), || self.source.read_again(self.secret));
-        let Ok((old, notes)) = opened else {
-            let generation = inspect(self.fs, path).ok().and_then(|claims| claims.commit);
-            let now = match generation {
-                Some(commit) => {
-                    format!("generation {}, cannot be opened with this secret", commit.generation)
-                }
-                None => "damaged".to_owned(),
-            };
-            return Ok(Replaced { now, lost: None, is_repair: false });
-        };
-        let damaged = if notes.is_empty() { "" } else { ", damaged" };
-        let status = old.known_status();
-        let now = format!("generation {}, {}{damaged}", status.generation, counted(status.keys, "key"));
-        let compared = old.compare(self.keyring);
+    /// The keys that a copy holds and the source does not; `None` if it could not be opened.
+    fn lost_keys(&self, old: &Outdated) -> Option<Vec<KeyName>> {
+        let compared = old.keyring.as_ref()?.compare(self.keyring);
         let only = compared.only_here.into_iter().map(|key| key.name);
         let others = compared.conflicts.into_iter().map(|conflict| conflict.name);
-        let is_repair = status.generation == self.keyring.known_status().generation;
-        Ok(Replaced { now, lost: Some(only.chain(others).collect()), is_repair })
+        Some(only.chain(others).collect())
     }
 
-    fn tell_loss(&self, path: &Path, source: &Path, old: &Replaced, plan: &mut Plan) {
-        match old.lost.as_deref() {
+    fn tell_loss(
+        &self,
+        path: &Path,
+        source: &Path,
+        (old, lost): (&Outdated, Option<&[KeyName]>),
+        plan: &mut Plan,
+    ) {
+        match lost {
+            // However much of it can be read, it holds nothing that the source does not have.
+            None if old.is_damaged => {}
             None => plan.note(format!(
                 "Whether {} holds keys that {} does not is not known: it was not opened.",
                 path.shown(),

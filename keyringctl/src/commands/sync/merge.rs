@@ -2,16 +2,20 @@
 //! `keyringctl sync --merge`: merges the keys of copies that have diverged.
 
 use super::args::Args;
+use super::server_slot::{self, Written};
 use crate::commands::consent::{Decision, Effect, Plan};
+use crate::commands::copies::Copies;
+use crate::commands::outdated;
 use crate::commands::output::{Output, counted, stderr_report, time};
-use crate::commands::secret;
+use crate::commands::secret::{self, Once};
+use crate::commands::slot_row;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use keyring_external::key::KeyName;
-use keyring_external::keyring::{Conflict, KeyFacts, Keyring, Merging, Take, UnsharedKey, load_with};
-use keyring_external::secret::UnlockSecret;
+use keyring_external::keyring::{Conflict, KeyFacts, Keyring, Merging, Take, UnsharedKey};
 use keyring_external::store::fs::Fs;
+use keyring_external::unlock::UnlockSource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -21,61 +25,54 @@ use std::sync::Arc;
 
 /// The result of a merge.
 pub(super) enum Merged {
-    /// The copies were merged, as the value describes it in JSON. Bring the others up to date with this secret.
-    Done(Value, Option<UnlockSecret>),
-    /// No two copies have diverged. Bring the copies up to date as usual, with this secret.
-    NothingToMerge(Option<UnlockSecret>),
+    /// The copies were merged, as the value describes it in JSON. Bring the others up to date.
+    Done(Value),
+    /// No two copies have diverged. Bring the copies up to date as usual.
+    NothingToMerge,
     /// Nothing was written: this is the result of the command.
     NothingWritten(Verdict),
 }
 
 /// The unlock secrets, each of which is read once.
-struct Secrets<'a> {
-    args: &'a Args,
-    source: &'a secret::Args,
-    first: Option<UnlockSecret>,
-    other: Option<UnlockSecret>,
+struct Secrets<'a, 'b> {
+    first: &'a mut Once<'b>,
+    /// Of all copies but the first, if they need another one.
+    other: Option<Once<'a>>,
 }
 
-impl Secrets<'_> {
-    /// Opens the copy at `path`. Uses `--other-unlock`, if it was given, for all copies but the first.
+impl Secrets<'_, '_> {
+    /// Opens the copy at `path`.
     fn open(
         &mut self,
         fs: &Arc<dyn Fs>,
         path: &Path,
         is_first: bool,
     ) -> keyring_external::error::Result<Keyring> {
-        let args = self.args;
-        let of_other = args.other_unlock.as_ref().filter(|_| !is_first);
-        let (name, kept) = match of_other {
-            Some(source) => (source.to_string(), &mut self.other),
-            None => (self.source.name(), &mut self.first),
+        let opened = match self.other.as_mut().filter(|_| !is_first) {
+            Some(other) => other.load(fs, path),
+            None => self.first.load(fs, path),
         };
-        let secret = match kept {
-            Some(secret) => secret,
-            none => none.insert(match of_other {
-                Some(source) => source.read()?,
-                None => self.source.read(path)?,
-            }),
-        };
-        load_with(fs, path, &name, || self.source.read_again(secret)).map(|(keyring, _)| keyring)
+        opened.map(|(keyring, _)| keyring)
     }
 }
 
-/// Merges the copies at `paths`, all of which exist, if the administrator wants it. Those at `absent` are created afterwards.
+/// Merges the copies at `paths`, all of which exist, if the administrator wants it. Those at `absent` are created
+/// afterwards. `copies` are all of them.
 pub(super) fn run(
     args: &Args,
-    source: &secret::Args,
+    secret: &mut Once<'_>,
     fs: &Arc<dyn Fs>,
-    paths: &[PathBuf],
-    absent: &[PathBuf],
+    (copies, paths, absent): (&Copies, &[PathBuf], &[PathBuf]),
     out: &mut Output,
 ) -> Result<Merged> {
-    let mut secrets = Secrets { args, source, first: None, other: None };
+    let source = secret.args();
+    let others =
+        args.other_unlock.clone().map(|unlock| secret::Args { unlock: Some(unlock), recovery: false });
+    let mut secrets = Secrets { first: secret, other: others.as_ref().map(Once::new) };
     let first = paths.first().cloned().unwrap_or_default();
     let Some(merging) = Merging::read(fs, paths, |path| secrets.open(fs, path, *path == first))? else {
         out.line("There is nothing to merge: these copies have not diverged");
-        return Ok(Merged::NothingToMerge(secrets.first));
+        return Ok(Merged::NothingToMerge);
     };
     let sides = Sides::new(&merging);
     let decided = sides.decisions(&args.take, &merging.merge().conflicts)?;
@@ -88,14 +85,23 @@ pub(super) fn run(
         out.document(&json!({ "merge": document }));
         return Ok(Merged::NothingWritten(Verdict::NotFine));
     }
-    if args.consent.ask(&sides.plan(&merging, paths, absent, &document), out)? == Decision::DryRun {
+    let lost = slot_row::lost(&merging.there().slots(), &merging.here().slots());
+    document["lost_slots"] = json!(lost);
+    let mut plan = sides.plan(&merging, paths, absent, &document);
+    outdated::plan_lost(&lost, &sides.there, &mut plan);
+    let written = Written { slots_of: merging.here(), copies, loses_slots: !lost.is_empty() };
+    let swap = |servers: &UnlockSource| {
+        let fits_there = !merging.there().slots_of(&secret::read_source(servers)?)?.is_empty();
+        Ok(if fits_there {
+            sides.swapped(args, source, servers)
+        } else {
+            server_slot::to_add(merging.here(), source, servers)
+        })
+    };
+    let plan = written.check(plan, (args.force, &args.consent), swap, out)?;
+    if args.consent.ask(&plan, out)? == Decision::DryRun {
         return Ok(Merged::NothingWritten(Verdict::Fine));
     }
-    // A renewal of the data key changes the bytes of a slot, but not the secret that fits it.
-    let slots = |keyring: &Keyring| -> Vec<_> {
-        keyring.slots().iter().map(|(_, slot)| (slot.kind, slot.name.clone(), slot.created)).collect()
-    };
-    let same_slots = slots(merging.here()) == slots(merging.there());
     let merged = merging.write(stderr_report, |name| decided.get(name).copied())?;
     for path in paths {
         // Read the copies back from the volumes. All of them have the slots of the first copy now.
@@ -112,7 +118,7 @@ pub(super) fn run(
     }
     out.line(format_args!("Merged: {}, generation {}", counted(merged.keys, "key"), merged.generation));
     out.line(format_args!("The unlock slots and the data key are those of {}", sides.here.shown()));
-    if !same_slots {
+    if !lost.is_empty() {
         out.line(format_args!(
             "Secrets that had a slot only in {} no longer unlock the keyring. See the slots with keyringctl slot list",
             sides.there.shown()
@@ -126,7 +132,7 @@ pub(super) fn run(
     document["generation"] = json!(merged.generation);
     document["keys"] = json!(merged.keys);
     document["kept"] = json!(exact_paths(&merged.kept));
-    Ok(Merged::Done(document, secrets.first))
+    Ok(Merged::Done(document))
 }
 
 /// "1 key is", "2 keys are".
@@ -177,6 +183,20 @@ impl Sides {
         plan.note(format!("The unlock slots and the data key of {} are kept.", self.here.shown()));
         plan.detail("merge", document.clone());
         plan
+    }
+
+    /// The advice to name the other copy first, because the server's secret, from `servers`, fits a slot of it.
+    fn swapped(&self, args: &Args, first: &secret::Args, servers: &UnlockSource) -> [String; 2] {
+        let other = first.unlock.as_ref().filter(|first| *first != servers);
+        let other =
+            other.map_or_else(String::new, |other| format!(" --other-unlock {}", other.to_string().shown()));
+        let takes: String = args.take.iter().map(|take| format!(" --take {}", take.shown())).collect();
+        let unlock = secret::Args { unlock: Some(servers.clone()), recovery: false }.option();
+        let (here, there) = (self.here.shown(), self.there.shown());
+        [
+            format!("To keep the slots of {there}, one of which the server's secret fits, name it first:"),
+            format!("keyringctl sync {there} --mirror {here} --merge{unlock}") + &other + &takes,
+        ]
     }
 
     /// The value of --take that keeps the key `name` of one side.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Which slots the server on this host depends on: those that the secret from its configured unlock source unlocks.
 
-use crate::commands::copies::ServersSecret;
-use crate::commands::hints;
-use crate::commands::secret;
-use crate::commands::target::OpenedTarget;
+use super::copies::ServersSecret;
+use super::hints;
+use super::secret;
 use crate::error::Result;
 use crate::show::Shown;
+use keyring_external::keyring::Keyring;
 use keyring_external::unlock::UnlockSource;
 
 /// What the server on this host unlocks the keyring with.
@@ -19,9 +19,14 @@ pub(super) enum ServersSlots {
     NotChecked(String),
 }
 
-/// Finds the slots that the server depends on. `named` is where its secret can be read, if not where it is configured.
-pub(super) fn find(opened: &OpenedTarget, named: Option<&UnlockSource>) -> Result<ServersSlots> {
-    let source = match (named, &opened.copies.servers_secret) {
+/// Finds the slots of `keyring` that the server depends on. `servers` is what its configuration says; `named` is where its
+/// secret can be read, if not where it is configured.
+pub(super) fn find(
+    keyring: &Keyring,
+    servers: &ServersSecret,
+    named: Option<&UnlockSource>,
+) -> Result<ServersSlots> {
+    let source = match (named, servers) {
         (Some(source), _) | (None, ServersSecret::From(source)) => source,
         (None, ServersSecret::NoServer) => return Ok(ServersSlots::NoServer),
         (None, ServersSecret::Unknown(why)) => return Ok(ServersSlots::NotChecked(why.clone())),
@@ -30,7 +35,7 @@ pub(super) fn find(opened: &OpenedTarget, named: Option<&UnlockSource>) -> Resul
         Ok(secret) => secret,
         Err(e) => return Ok(ServersSlots::NotChecked(hints::explained(&e.into()))),
     };
-    let slots = opened.keyring.slots_of(&secret)?;
+    let slots = keyring.slots_of(&secret)?;
     // The environment and a program may give the server another secret than this process.
     let is_sure = matches!(source, UnlockSource::File(_)) && named.is_none();
     if slots.is_empty() && !is_sure {
