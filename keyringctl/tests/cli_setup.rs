@@ -270,3 +270,12 @@ fn the_doctor_ends_in_2_if_there_is_nothing_to_check() {
         .unwrap();
     Ended::of(&none).says(2, &["/no/such/place"]);
 }
+
+#[test]
+fn a_secret_beside_the_new_keyring_gets_a_warning() {
+    let host = Host::new();
+    let beside = [&ARGS[..], &["--unlock", "file:/mnt/a/keys/secret"]].concat();
+    let told = ["/mnt/a/keys/secret is on the same filesystem as the keyring"];
+    host.setup(&[&beside[..], &["--dry-run"]].concat()).says(0, &told);
+    host.setup(&[&beside[..], &["--yes"]].concat()).says(0, &told);
+}

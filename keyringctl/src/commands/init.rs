@@ -2,8 +2,10 @@
 //! `keyringctl init`: creates a keyring.
 
 use super::apart::{self, Places};
+use super::copies::of_server::{self, Server};
 use super::output::Output;
 use super::secret::{self, measured_cost};
+use super::traces::Traces;
 use super::verdict::Verdict;
 use super::{copies, missing, site, stat};
 use crate::error::{Error, Result};
@@ -41,6 +43,10 @@ pub(super) struct Args {
     /// Label of the keyring, shown by status; readable without the secret
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     label: String,
+    /// Create a new keyring although the server on this host, which is configured with this path, has used another one.
+    /// Data that is encrypted with the keys of the old one cannot be read with the new one
+    #[arg(long)]
+    new_keyring: bool,
 }
 
 /// A keyring that was just created.
@@ -95,6 +101,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths = copies::distinct([&args.path].into_iter().chain(&args.mirrors))?;
     let path = paths.first().cloned().unwrap_or_default();
+    let parts = site::Parts { root: "/".into(), ..site::Parts::default() };
+    let traces = traces(&site::Args { parts, ..site::Args::default() }, &paths);
+    if let Some(traces) = traces.as_ref().filter(|_| !args.new_keyring) {
+        return Err(traces.refusal(&path));
+    }
     let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
     let created = create(&fs, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
     let header = &created.header;
@@ -112,6 +123,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let datadir = site::Args::default().look().ok().map(|site| site.datadir).filter(|dir| dir.is_dir());
     let places = Places { copies: &paths, secret, datadir: datadir.as_deref() };
     apart::warn_of(&apart::doubts(places, Path::to_owned), out);
+    apart::warn_of(&traces.iter().map(Traces::warning).collect::<Vec<_>>(), out);
     show_recovery(&created.recovery, out);
     out.document(&json!({
         "path": path.exact(),
@@ -125,6 +137,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }));
     created.deliver(fs.as_ref(), out)?;
     Ok(Verdict::Fine)
+}
+
+/// What says that the server of a host has used another keyring, if it is configured with one of these paths.
+fn traces(host: &site::Args, paths: &[PathBuf]) -> Option<Traces> {
+    // This user may have no permission to find out.
+    let Server::Ours(server) = of_server::find(host).ok()? else { return None };
+    let is_configured = |path: &PathBuf| server.copies.iter().any(|copy| apart::is_one_file(copy, path));
+    let traces = paths.iter().any(is_configured).then(|| Traces::find(&server.datadir, &[]))?.ok()?;
+    // Without a witness, the files may need keys of another kind of keyring, which are imported into the new one.
+    traces.accept().is_some().then_some(traces)
 }
 
 /// Shows the recovery key of a new keyring.
@@ -206,4 +228,33 @@ fn generate_secret(
         &Locked::random(MIN_SECRET).map_err(Failure::System)?,
     )?;
     Ok(Some(path.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyring_external::store::witness::WITNESS_NAME;
+    use std::fs;
+
+    #[test]
+    fn a_path_of_the_server_whose_keyring_the_witness_knows_is_not_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        for path in ["etc", "usr/sbin", "var/lib/mysql", "mnt/a/keys"] {
+            fs::create_dir_all(at(path)).unwrap();
+        }
+        fs::write(at("usr/sbin/mysqld"), "").unwrap();
+        let options = "[mysqld]\nearly-plugin-load=keyring_external.so\nkeyring_external_data=/mnt/a/keys/k\n\
+            keyring_external_unlock=file:/etc/secret\n";
+        fs::write(at("etc/my.cnf"), options).unwrap();
+        let parts = site::Parts { root: dir.path().canonicalize().unwrap(), ..site::Parts::default() };
+        let host = site::Args { parts, ..site::Args::default() };
+        let path = at("mnt/a/keys/k");
+        // Before the first start, the keyring is created for this configuration.
+        assert!(traces(&host, std::slice::from_ref(&path)).is_none());
+        fs::write(at("var/lib/mysql").join(WITNESS_NAME), "damaged").unwrap();
+        let found = traces(&host, &[at("mnt/b"), path]).unwrap();
+        assert!(found.refusal(Path::new("/mnt/a/keys/k")).to_string().contains("--new-keyring"));
+        assert!(traces(&host, &[at("mnt/a/keys/other")]).is_none());
+    }
 }

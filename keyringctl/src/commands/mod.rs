@@ -39,6 +39,7 @@ mod stat;
 mod status;
 mod sync;
 mod target;
+mod traces;
 mod verdict;
 mod verify;
 mod which;

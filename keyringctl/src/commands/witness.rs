@@ -164,7 +164,7 @@ pub(super) fn damaged(path: &Path) -> String {
 }
 
 /// The path of the witness, if it exists. Called when it cannot be read as one.
-fn unreadable(datadir: &Path) -> Option<PathBuf> {
+pub(super) fn unreadable(datadir: &Path) -> Option<PathBuf> {
     Some(datadir.join(WITNESS_NAME)).filter(|path| path.exists())
 }
 

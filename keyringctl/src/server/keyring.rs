@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 /// The component's name in performance_schema.
 const COMPONENT: &str = "component_keyring_external";
@@ -48,6 +49,9 @@ pub struct ServerKeyring {
     pub paths: Vec<PathBuf>,
     /// The last failure; empty if there was none.
     pub last_error: String,
+    /// When the server started, if it has no keyring.
+    #[serde(skip)]
+    pub started: Option<SystemTime>,
 }
 
 impl ServerKeyring {
@@ -118,6 +122,7 @@ impl ServerKeyring {
             copies: (0, 0),
             paths: Vec::new(),
             last_error: String::new(),
+            started: None,
         }
     }
 
@@ -137,6 +142,7 @@ impl ServerKeyring {
             copies: parse_copies(&find("copies")),
             paths,
             last_error: find("last_error"),
+            started: None,
             way,
         }
     }
@@ -165,7 +171,14 @@ fn without_table(session: &mut Session, denied: Option<String>) -> Result<Server
         ),
         None => LoadedAs::None,
     };
-    Ok(ServerKeyring { way, ..ServerKeyring::other(String::new()) })
+    let started = if way == LoadedAs::None { started(session) } else { None };
+    Ok(ServerKeyring { way, started, ..ServerKeyring::other(String::new()) })
+}
+
+/// When the server started.
+fn started(session: &mut Session) -> Option<SystemTime> {
+    let uptime = session.first::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Uptime'").ok()??;
+    SystemTime::now().checked_sub(Duration::from_secs(uptime.1.parse().ok()?))
 }
 
 /// Parses a value like `2/3`.

@@ -9,6 +9,7 @@ use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use crate::commands::apart::same_as_earlier;
 use crate::commands::content::Content;
+use crate::commands::stat::is_missing;
 use crate::show::Shown;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::slots::SlotKind;
@@ -56,6 +57,14 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     copies::witness(view, &fs, &opened, found);
     if let Some((path, first)) = opened.first() {
         slots(view, path, &first.claims, found);
+    }
+}
+
+/// Reports the copies that are not there, which needs no permission.
+pub(super) fn check_missing(view: &HostView<'_>, found: &mut Findings) {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    for copy in view.host.copies().filter(|copy| is_missing(&view.local_path(copy))) {
+        file(view, &fs, copy, found);
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) mod leftovers;
 pub(super) mod option_access;
 pub(super) mod option_files;
 pub(super) mod ordinary;
-mod permission;
+pub(super) mod permission;
 mod remedies;
 pub(super) mod selinux;
 pub(super) mod server;
@@ -121,6 +121,7 @@ fn check(site: &Site, view: Option<&HostView<'_>>, found: &mut Findings) {
 /// Runs the checks that need no permission.
 fn check_as_ordinary(view: Option<&HostView<'_>>, found: &mut Findings) {
     if let Some(view) = view {
+        keyring::check_missing(view, found);
         volumes::check(view, found);
         systemd::check(view, found);
     }

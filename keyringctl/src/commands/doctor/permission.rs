@@ -5,12 +5,12 @@ use crate::host::accounts::Account;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-pub(super) const READ: u32 = 0o4;
+pub(in crate::commands) const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;
 pub(super) const PASS: u32 = 0o1;
 
 /// Returns whether an account may access a file in this way. Root may.
-pub(super) fn may(meta: &Metadata, account: Option<&Account>, access: u32) -> bool {
+pub(in crate::commands) fn may(meta: &Metadata, account: Option<&Account>, access: u32) -> bool {
     let Some(account) = account else { return true };
     let mode = meta.mode();
     let bits = if account.uid == 0 {

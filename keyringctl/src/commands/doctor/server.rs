@@ -5,8 +5,11 @@ use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use crate::commands::missing;
 use crate::commands::server::Args;
+use crate::host::Way;
 use crate::server::{LoadedAs, ServerKeyring};
 use crate::show::{Shown, counted_of};
+use std::fs;
+use std::time::SystemTime;
 
 const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
@@ -58,19 +61,44 @@ fn unknown_configuration(keyring: &ServerKeyring, found: &mut Findings) {
     );
 }
 
+/// The server is configured for a keyring, but has none.
+fn no_keyring(keyring: &ServerKeyring, view: &HostView<'_>, found: &mut Findings) {
+    let has_errors = found.count(FindingLevel::Error) > 0;
+    let is_older = keyring.started.zip(written(view)).is_some_and(|(started, written)| started < written);
+    if is_older && !has_errors {
+        found.add(
+            FindingLevel::Error,
+            KEYRING,
+            "the running server has no keyring yet: it started before its configuration was written",
+            "Until it is restarted, it encrypts nothing new.",
+            &[format!("restart it: systemctl restart {}", view.host.unit.trim_end_matches(".service"))],
+        );
+        return;
+    }
+    let errors = if has_errors { "fix the errors above, " } else { "" };
+    found.add(
+        FindingLevel::Error,
+        KEYRING,
+        "the running server has no keyring, although it is configured for one",
+        "It started anyway: it cannot read encrypted data, and encrypts nothing new.",
+        &[format!("read its error log, {errors}and restart it")],
+    );
+}
+
+/// When the configuration was written last.
+fn written(view: &HostView<'_>) -> Option<SystemTime> {
+    let manifest = (view.host.way == Way::Component).then(|| view.local_path(&view.host.manifest()));
+    let files = [Some(view.settings_file()), manifest];
+    files.into_iter().flatten().filter_map(|file| fs::metadata(file).ok()?.modified().ok()).max()
+}
+
 /// Judges the keyring of a running server.
 pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView<'_>>, found: &mut Findings) {
     found.run_checks(&[STATE, KEYRING]);
     match &keyring.way {
         LoadedAs::None => {
-            if view.is_some() {
-                found.add(
-                    FindingLevel::Error,
-                    KEYRING,
-                    "the running server has no keyring, although it is configured for one",
-                    "It started anyway: it cannot read encrypted data, and encrypts nothing new.",
-                    &["read its error log, fix the errors above, and restart it".to_owned()],
-                );
+            if let Some(view) = view {
+                no_keyring(keyring, view, found);
             }
             return;
         }

@@ -6,6 +6,7 @@ use super::host_view::HostView;
 use super::permission::{may, may_write};
 use super::steps::{SECRET_FILE, lines_in};
 use crate::commands::site::{Site, systemd};
+use crate::commands::stat::is_missing;
 use crate::host::accounts::Account;
 use crate::host::files::drop_in;
 use crate::show::Shown;
@@ -87,7 +88,7 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
     let on = view
         .host
         .copies()
-        .filter(|_| view.device(file).is_some())
+        .filter(|copy| view.device(file).is_some() && !is_missing(&view.local_path(copy)))
         .find(|copy| view.device(directory_of(copy)) == view.device(file));
     if let Some(copy) = on {
         found.error(

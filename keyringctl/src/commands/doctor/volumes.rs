@@ -4,6 +4,7 @@
 use super::finding::Findings;
 use super::host_view::HostView;
 use crate::commands::apart::is_one_file;
+use crate::commands::stat::is_missing;
 use crate::host::mounts::Mount;
 use crate::host::unit::mount_unit;
 use crate::show::Shown;
@@ -22,7 +23,8 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
         "mount-options",
         "fstab",
     ]);
-    let copies: Vec<&Path> = view.host.copies().collect();
+    // Where nothing is mounted, the filesystem is not that of the copy.
+    let copies: Vec<&Path> = view.host.copies().filter(|copy| !is_missing(&view.local_path(copy))).collect();
     for copy in &copies {
         let dir = directory_of(copy);
         separate_from_data(view, copy, dir, found);

@@ -97,6 +97,7 @@ pub(super) fn fine() -> Facts {
             copies: (2, 2),
             paths: vec!["/mnt/a/k".into(), "/mnt/b/k".into()],
             last_error: String::new(),
+            started: None,
         },
         copies: vec![copy("/mnt/a/k", "8:17"), copy("/mnt/b/k", "8:33")],
         keys: Known::Measured(vec![MasterKey {

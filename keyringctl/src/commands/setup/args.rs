@@ -56,6 +56,10 @@ pub(in crate::commands) struct Args {
     /// Remove other keyrings from the manifest. Import their keys first: keyringctl import
     #[arg(long)]
     pub replace_keyring: bool,
+    /// Create a new keyring although the server has, or had, another one. Data that is encrypted with the keys of the old
+    /// one cannot be read with the new one
+    #[arg(long)]
+    pub new_keyring: bool,
     /// Directory for the option file of the plugin. If mysqld does not read it, the server's main option file gets a line
     /// that includes the file [default: a directory that mysqld reads]
     #[arg(long, value_name = "DIR")]

@@ -6,6 +6,7 @@ use super::ask::Prompt;
 use super::copies::{self, absolute};
 use super::existing::Existing;
 use super::placement;
+use super::secret_file;
 use crate::commands::doctor::unlock::without_credentials;
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
@@ -35,7 +36,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
         (UnlockSource::Credential(name), None) => {
             let loaded = site.unit.as_ref().and_then(|unit| unit.credential(name));
             // systemd may already load it, from a file or sealed.
-            loaded.unwrap_or_else(|| Some(secret_file(site)))
+            loaded.unwrap_or_else(|| Some(default_secret(site)))
         }
         (_, Some(_)) => {
             return Err(Error::Usage("--credential-file needs --unlock credential:NAME".to_owned()));
@@ -45,7 +46,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
     if let (UnlockSource::Credential(name), Some(why)) = (&unlock, without_credentials(site)) {
         return Err(Error::Usage(format!(
             "--unlock credential:{name} cannot work: {why}. Use --unlock file:{}. Nothing was changed",
-            secret_file(site).shown()
+            default_secret(site).shown()
         )));
     }
     let configured = existing.host.as_ref();
@@ -92,22 +93,21 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
 /// The source of the secret.
 fn unlock(args: &Args, site: &Site, existing: &Existing, prompt: &mut Prompt<'_>) -> Result<UnlockSource> {
     if let Some(unlock) = &args.unlock {
+        secret_file::check_source(unlock)?;
         return Ok(unlock.clone());
     }
     let configured = existing.host.as_ref().map(|host| host.unlock.clone());
-    let default = configured.unwrap_or_else(|| UnlockSource::File(secret_file(site)));
+    let default = configured.unwrap_or_else(|| UnlockSource::File(default_secret(site)));
     // It does not show the arguments of a program.
     let shown = default.to_string();
     let question = format!(
         "Source of the unlock secret for mysqld (or credential:{SECRET_NAME}: systemd passes it from a file that only root can read)"
     );
-    prompt.checked(
-        &question,
-        &shown,
-        |typed| {
-            if typed == shown { Ok(default.clone()) } else { Ok(typed.parse()?) }
-        },
-    )
+    prompt.checked(&question, &shown, |typed| {
+        let source = if typed == shown { default.clone() } else { typed.parse()? };
+        secret_file::check_source(&source)?;
+        Ok(source)
+    })
 }
 
 fn way(args: &Args, site: &Site, existing: &Existing) -> Result<Way> {
@@ -129,7 +129,7 @@ fn way(args: &Args, site: &Site, existing: &Existing) -> Result<Way> {
 }
 
 /// The default path of the secret file, beside the server's configuration.
-fn secret_file(site: &Site) -> PathBuf {
+fn default_secret(site: &Site) -> PathBuf {
     let dir = Path::new("/etc/mysql");
     let dir = if site.at(dir).is_dir() { dir } else { Path::new("/etc") };
     dir.join(format!("{SECRET_NAME}.secret"))

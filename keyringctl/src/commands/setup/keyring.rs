@@ -3,22 +3,23 @@
 
 use super::change::is_root;
 use super::directory::create_directory;
+use super::present::Present;
+use super::secret_file;
 use crate::commands::apart::{self, Places};
 use crate::commands::doctor::files::closed_directory_above;
 use crate::commands::init::{self, CreatedKeyring, SecretFile};
 use crate::commands::missing;
 use crate::commands::secret;
 use crate::commands::site::Site;
+use crate::commands::traces::Traces;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
 use keyring_external::error::{BadRequest, Error as KeyringError, Refusal};
-use keyring_external::keyring::{inspect, load_with};
 use keyring_external::store::fs::Fs;
 use keyring_external::store::own_directory::{below, is_for_volumes, is_home, is_own};
 use keyring_external::store::real::RealFs;
 use keyring_external::store::volume::{self, directory_of};
-use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -47,6 +48,9 @@ pub(super) struct KeyringPlan {
     secret_owner: String,
     /// Warnings about copies on the same filesystem.
     warnings: Vec<String>,
+    /// The command without which the server refuses the new keyring.
+    #[serde(skip)]
+    pub(super) accept: Option<String>,
 }
 
 impl KeyringPlan {
@@ -81,15 +85,21 @@ impl KeyringPlan {
     }
 }
 
-/// Plans the keyring from what exists. `configured`: the copies that the server uses now.
+/// Plans the keyring from what exists. `configured`: the copies that the server uses now. `new_keyring`: a new one is
+/// wanted, whatever the server had.
 ///
 /// # Errors
 /// The keyring cannot be created or used as requested.
-pub(super) fn plan(site: &Site, host: &Host, configured: &[PathBuf]) -> Result<KeyringPlan> {
+pub(super) fn plan(
+    site: &Site,
+    host: &Host,
+    configured: &[PathBuf],
+    new_keyring: bool,
+) -> Result<KeyringPlan> {
     let (there, make): (Vec<_>, Vec<_>) =
         host.copies().map(Path::to_owned).partition(|copy| site.at(copy).symlink_metadata().is_ok());
     if let (Some(found), Some(missing)) = (there.first(), make.first()) {
-        let secret = secret::Args { unlock: Some(source(site, host)), recovery: false };
+        let secret = secret::Args { unlock: Some(secret_file::source(site, host)), recovery: false };
         let or_remove = if configured.contains(missing) {
             format!(". If the server should no longer use that copy: --remove-mirror {}", missing.shown())
         } else {
@@ -103,6 +113,8 @@ pub(super) fn plan(site: &Site, host: &Host, configured: &[PathBuf]) -> Result<K
             missing::remedy(&site.at(found), &site.at(missing), &secret)
         )));
     }
+    let datadir = site.at(&host.datadir);
+    let traces = traces(&datadir, configured, &there, &make, new_keyring)?;
     if site.account.is_none() && is_root() {
         return Err(Error::Usage(format!(
             "the account {} does not exist on this host: install MySQL first, or name the account of mysqld with --mysqld-user",
@@ -131,45 +143,46 @@ pub(super) fn plan(site: &Site, host: &Host, configured: &[PathBuf]) -> Result<K
         }
     }
     make.iter().try_for_each(|copy| check_directory(site, copy))?;
-    let file = secret_file(host);
-    let make_secret = file.filter(|_| there.is_empty()).filter(|file| !site.at(file).exists()).cloned();
-    if let Some(dir) = make_secret.as_deref().map(directory_of).filter(|dir| !site.at(dir).is_dir()) {
-        return Err(Error::Usage(format!(
-            "directory {} does not exist: create it, or name another file for the unlock secret. Nothing was changed",
-            site.at(dir).shown()
-        )));
-    }
-    if !there.is_empty() {
-        check_secret(site, host, &there)?;
-    }
+    let make_secret = if there.is_empty() { secret_file::to_create(site, host, &directories)? } else { None };
+    let mut warnings =
+        if there.is_empty() { Vec::new() } else { Present::open(site, host, &there)?.compare(configured)? };
     let secret_owner = if host.credential.is_some() { "root".to_owned() } else { site.user.clone() };
     let copies: Vec<_> = host.copies().map(|copy| site.at(copy)).collect();
-    let (secret, datadir) = (file.map(|file| site.at(file)), site.at(&host.datadir));
+    let secret = secret_file::of(host).map(|file| site.at(file));
     let places = Places { copies: &copies, secret: secret.as_deref(), datadir: Some(&datadir) };
-    let mut warnings = apart::doubts(places, |path| site.seen(path));
+    warnings.extend(apart::doubts(places, |path| site.seen(path)));
     let removed: Vec<_> =
         configured.iter().filter(|copy| host.copies().all(|kept| kept != copy.as_path())).cloned().collect();
-    if !make.is_empty() && !removed.is_empty() {
-        warnings.push(format!(
-            "WARNING: the server uses {} now. The new keyring has none of its keys, so data that is encrypted with them \
-             cannot be read.",
-            removed.iter().map(|copy| copy.shown()).collect::<Vec<_>>().join(" and ")
-        ));
+    let mut accept = None;
+    if let Some(traces) = traces {
+        warnings.push(traces.warning());
+        accept = traces.accept();
     }
-    Ok(KeyringPlan { directories, make, removed, there, make_secret, secret_owner, warnings })
+    Ok(KeyringPlan { directories, make, removed, there, make_secret, secret_owner, warnings, accept })
 }
 
-/// The file with the unlock secret.
-fn secret_file(host: &Host) -> Option<&PathBuf> {
-    match (&host.unlock, &host.credential) {
-        (UnlockSource::File(file), _) | (UnlockSource::Credential(_), Some(file)) => Some(file),
-        _ => None,
+/// What says that a new keyring takes the place of another one. An error, unless that is wanted.
+fn traces(
+    datadir: &Path,
+    configured: &[PathBuf],
+    there: &[PathBuf],
+    make: &[PathBuf],
+    new_keyring: bool,
+) -> Result<Option<Traces>> {
+    if let (Some(found), true) = (there.first(), new_keyring) {
+        return Err(Error::Usage(format!(
+            "--new-keyring creates a keyring at a path without a file, but {} exists: give another path, or move the file \
+             away. Nothing was changed",
+            found.shown()
+        )));
     }
-}
-
-/// The source as this process reads it.
-fn source(site: &Site, host: &Host) -> UnlockSource {
-    secret_file(host).map_or_else(|| host.unlock.clone(), |file| UnlockSource::File(site.at(file)))
+    let Some(new) = make.first() else { return Ok(None) };
+    let traces = Traces::find(datadir, configured)?;
+    match (traces.is_empty(), new_keyring) {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(traces)),
+        (false, false) => Err(traces.refusal(new)),
+    }
 }
 
 /// Checks that the volume of the directory is mounted, and is not that of the data directory.
@@ -191,33 +204,6 @@ fn check_volume(site: &Site, host: &Host, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the secret unlocks the existing copies.
-fn check_secret(site: &Site, host: &Host, there: &[PathBuf]) -> Result<()> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let source = source(site, host);
-    let name = host.unlock.to_string();
-    let mut first: Option<(&Path, String)> = None;
-    for copy in there {
-        // Only systemd can read a sealed credential.
-        if !matches!(source, UnlockSource::Credential(_)) {
-            load_with(&fs, &site.at(copy), &name, || source.read())?;
-        }
-        let id = inspect(&fs, &site.at(copy))?.header.id.to_string();
-        match &first {
-            Some((other, of_other)) if *of_other != id => {
-                return Err(Error::Usage(format!(
-                    "{} holds keyring {of_other}, but {} holds keyring {id}: they are not copies of one keyring. Nothing \
-                     was changed",
-                    other.shown(),
-                    copy.shown()
-                )));
-            }
-            _ => first = Some((copy, id)),
-        }
-    }
-    Ok(())
-}
-
 /// Creates the directories, the secret file and the keyring.
 pub(super) fn carry_out(
     site: &Site,
@@ -228,7 +214,7 @@ pub(super) fn carry_out(
     let owner = site.account.as_ref().filter(|_| is_root()).map(|a| (a.uid, a.gid));
     if !plan.make.is_empty() && plan.make_secret.is_none() {
         // Fail before anything is created if the source cannot be read.
-        source(site, host).read()?;
+        secret_file::source(site, host).read()?;
     }
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
@@ -240,7 +226,7 @@ pub(super) fn carry_out(
         return Ok(None);
     }
     plan.make.iter().try_for_each(|copy| check_directory(site, copy))?;
-    let source = secret::NewSecret { unlock: Some(source(site, host)) };
+    let source = secret::NewSecret { unlock: Some(secret_file::source(site, host)) };
     let file = match plan.make_secret {
         // Only systemd reads it, as root.
         Some(_) if host.credential.is_some() && is_root() => SecretFile::CreateFor(0, 0),

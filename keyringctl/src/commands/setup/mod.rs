@@ -13,7 +13,9 @@ mod existing;
 mod files;
 mod keyring;
 mod placement;
+mod present;
 mod read_back;
+mod secret_file;
 mod selinux;
 mod writable;
 
@@ -58,7 +60,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     doubts::refuse(&site)?;
     let existing = existing::find(args, &site)?;
     let host = choices::choose(args, &site, &existing, &mut prompt)?;
-    let plan = keyring::plan(&site, &host, &existing.copies())?;
+    let plan = keyring::plan(&site, &host, &existing.copies(), args.new_keyring)?;
     let changes = files::changes(args, &site, &host)?;
     let labels = selinux::plan(args, &site, &host);
     show(&host, &existing, &plan, &changes, out);
@@ -80,10 +82,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "files": changes,
         "selinux": labels,
         "findings": left,
+        "failed": [],
     });
     read_back::foresee(&args.site, &host, &changes)?;
+    secret_file::check_access(&site, &host)?;
     if args.dry_run {
-        document["next"] = json!(next_steps(args, &site, &host, labels.left(Vec::new())));
+        let left = labels.left(Vec::new());
+        document["next"] = json!(if nothing { left } else { next_steps(args, &site, &host, &plan, left) });
         out.line("");
         out.line(if nothing { NOTHING } else { "Nothing was written: this was a dry run." });
         out.document(&document);
@@ -92,7 +97,6 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if nothing {
         out.line("");
         out.line(NOTHING);
-        document["failed"] = json!([]);
         document["read_back"] = json!(read_back::check(&args.site, &host)?);
         document["next"] = json!(labels.left(Vec::new()));
         out.document(&document);
@@ -116,7 +120,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         // Show the recovery key before anything else can fail.
         created.deliver(&RealFs, out)?;
     }
-    let done = write(args, &site, &host, &changes, &labels, &mut document, out);
+    let done = write((args, &site, &host, &plan), &changes, &labels, &mut document, out);
     if let Err(e) = &done {
         document["error"] = json!(e.to_string());
     }
@@ -126,9 +130,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 
 /// Writes the files, runs the commands and reads back the result. Adds the outcome to the document.
 fn write(
-    args: &Args,
-    site: &site::Site,
-    host: &Host,
+    (args, site, host, plan): (&Args, &site::Site, &Host, &keyring::KeyringPlan),
     changes: &[FileChange],
     labels: &selinux::LabelPlan,
     document: &mut Value,
@@ -152,7 +154,7 @@ fn write(
     out.line(format_args!("{read_back}."));
     document["read_back"] = json!(read_back);
     let verdict = if failed.is_empty() { Verdict::Fine } else { Verdict::NotFine };
-    let next = next_steps(args, site, host, labels.left(failed));
+    let next = next_steps(args, site, host, plan, labels.left(failed));
     document["next"] = json!(next);
     out.line("");
     out.line("Next steps:");
@@ -193,7 +195,13 @@ fn show(
 }
 
 /// The steps that are left to the administrator, because setup restarts and reloads nothing.
-fn next_steps(args: &Args, site: &site::Site, host: &Host, labels: Vec<String>) -> Vec<String> {
+fn next_steps(
+    args: &Args,
+    site: &site::Site,
+    host: &Host,
+    plan: &keyring::KeyringPlan,
+    labels: Vec<String>,
+) -> Vec<String> {
     let mut steps = Vec::new();
     if files::has_apparmor(args, site) {
         steps.extend(apparmor::reload(site, host));
@@ -201,9 +209,16 @@ fn next_steps(args: &Args, site: &site::Site, host: &Host, labels: Vec<String>) 
     steps.extend(labels);
     if files::has_systemd(args, site) {
         steps.push("systemctl daemon-reload".to_owned());
-        steps.push(format!("systemctl restart {}", host.unit.trim_end_matches(".service")));
+    }
+    let (restart, stop, start) = if files::has_systemd(args, site) {
+        let systemctl = |what: &str| format!("systemctl {what} {}", host.unit.trim_end_matches(".service"));
+        (systemctl("restart"), systemctl("stop"), systemctl("start"))
     } else {
-        steps.push("restart mysqld".to_owned());
+        ("restart mysqld".to_owned(), "stop mysqld".to_owned(), "start mysqld".to_owned())
+    };
+    match &plan.accept {
+        Some(accept) => steps.extend([stop, accept.clone(), start]),
+        None => steps.push(restart),
     }
     steps.push("keyringctl doctor".to_owned());
     steps

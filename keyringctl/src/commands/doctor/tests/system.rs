@@ -4,6 +4,7 @@
 use super::super::server;
 use super::*;
 use crate::server::{LoadedAs, ServerKeyring};
+use std::time::{Duration, SystemTime};
 
 fn mounted(from: &str, to: &str) -> impl Fn(&mut HostView<'_>) {
     let text = MOUNTS.replace(from, to);
@@ -152,6 +153,7 @@ pub(super) fn server_keyring(way: LoadedAs, state: &str) -> ServerKeyring {
         copies: (1, 2),
         paths: vec!["/mnt/a/keys/main.keyring".into(), "/mnt/b/keys/main.keyring".into()],
         last_error: "the reason".to_owned(),
+        started: None,
     }
 }
 
@@ -180,7 +182,17 @@ fn the_state_of_the_running_server_is_reported() {
         "UNAVAILABLE: the reason",
     );
     error(&judge(&server_keyring(LoadedAs::Component, "")), "server-state", "an unknown state");
-    error(&judge(&server_keyring(LoadedAs::None, "")), "server-keyring", "has no keyring");
+    error(&judge(&server_keyring(LoadedAs::None, "")), "server-keyring", "has no keyring, although");
+    let started = |started| ServerKeyring { started: Some(started), ..server_keyring(LoadedAs::None, "") };
+    error(&judge(&started(SystemTime::UNIX_EPOCH)), "server-keyring", "has no keyring yet");
+    let after = SystemTime::now() + Duration::from_secs(60);
+    error(&judge(&started(after)), "server-keyring", "has no keyring, although");
+    // Errors in the configuration are fixed first.
+    let mut found = Findings::default();
+    found.add(FindingLevel::Error, "keyring-file", "no copy", "why", &[]);
+    server::judge(&started(SystemTime::UNIX_EPOCH), Some(&view), &mut found);
+    let of_server = found.of_check("server-keyring");
+    assert!(of_server[0].fix[0].contains("fix the errors above"), "{:?}", of_server[0].fix);
     error(
         &judge(&server_keyring(LoadedAs::Other("component_keyring_file".to_owned()), "")),
         "server-keyring",
@@ -194,4 +206,13 @@ fn the_state_of_the_running_server_is_reported() {
     let mut elsewhere = server_keyring(LoadedAs::Component, "ATTACHED");
     elsewhere.paths.pop();
     warning(&judge(&elsewhere), "server-keyring", "its configuration names");
+}
+
+#[test]
+fn a_copy_that_is_not_mounted_is_one_finding() {
+    let guest = Guest::new();
+    fs::remove_dir_all(guest.at("mnt/b/keys")).unwrap();
+    let found = guest.with(&mounted("/mnt/b", "/mnt/x"));
+    let checks: Vec<_> = found.all().into_iter().map(|f| f.check).collect();
+    assert_eq!(checks, ["keyring-file"]);
 }

@@ -141,7 +141,15 @@ fn running(all: &mut Followed) {
         answer.replace(says(LoadedAs::Component, "ATTACHED", &paths));
     };
     for (bad, check, words) in [
-        (says(LoadedAs::None, "", &[]), "server-keyring", "has no keyring"),
+        (says(LoadedAs::None, "", &[]), "server-keyring", "has no keyring, although"),
+        (
+            ServerKeyring {
+                started: Some(std::time::SystemTime::UNIX_EPOCH),
+                ..says(LoadedAs::None, "", &[])
+            },
+            "server-keyring",
+            "has no keyring yet",
+        ),
         (
             says(LoadedAs::Other("component_keyring_file".to_owned()), "", &[]),
             "server-keyring",
