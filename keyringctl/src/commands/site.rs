@@ -13,6 +13,7 @@ mod version;
 pub(super) use parts::{OPTION_DIRS, OPTION_FILE, Site, mounts_below};
 
 use crate::error::{Error, Result};
+use defaults::Defaults;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,18 @@ impl Site {
 impl Args {
     /// Finds the parts of the installation.
     pub(super) fn look(&self) -> Result<Site> {
+        self.look_with(|site| {
+            let named = self.parts.option_files.iter().map(|f| absolute(f)).collect::<Result<Vec<_>>>()?;
+            command_line::defaults(site, named)
+        })
+    }
+
+    /// Finds the parts, with the option files that a running mysqld reads, whatever unit or files are named.
+    pub(super) fn look_at_process(&self, pid: u32) -> Result<Site> {
+        self.look_with(|site| command_line::of_process(site, pid))
+    }
+
+    fn look_with(&self, defaults: impl FnOnce(&Site) -> Result<Defaults>) -> Result<Site> {
         let root =
             fs::canonicalize(&self.parts.root).map_err(|e| Error::io("look at", &self.parts.root, e))?;
         let mut site = Site { root, ..Site::default() };
@@ -95,8 +108,7 @@ impl Args {
         } else {
             version::printed(&site.mysqld)
         };
-        let named = self.parts.option_files.iter().map(|f| absolute(f)).collect::<Result<Vec<_>>>()?;
-        site.defaults = command_line::defaults(&site, named)?;
+        site.defaults = defaults(&site)?;
         let (options, error) = site.defaults.read(&site.root, site.version);
         site.options = options;
         let denied = error.as_ref().and_then(Error::io_kind) == Some(io::ErrorKind::PermissionDenied);

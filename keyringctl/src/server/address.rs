@@ -12,6 +12,14 @@ const SOCKETS: [&str; 3] = ["/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql
 const PORT: u16 = 3306;
 
 /// Returns how to connect, the address for messages, and whether it is a socket.
+impl ConnectOptions {
+    /// Whether the connection uses a socket, so that the server is on this machine (or in a container on it).
+    pub fn is_by_socket(&self) -> bool {
+        target(self).2
+    }
+}
+
+/// Where a connection leads to, for messages too, and whether that is a socket.
 pub(super) fn target(options: &ConnectOptions) -> (OptsBuilder, String, bool) {
     let host = options.host.as_deref().unwrap_or("localhost");
     let by_socket = match options.protocol {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::host::accounts;
 use crate::show::Shown;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -76,9 +77,30 @@ fn running(site: &Site) -> Option<(PathBuf, Vec<String>)> {
         return None;
     }
     let file = process.join("cmdline");
-    let text = fs::read(&file).ok()?;
-    let words = text.split(|byte| *byte == 0).skip(1).map(|w| String::from_utf8_lossy(w).into_owned());
-    Some((file, words.filter(|word| !word.is_empty()).collect()))
+    let arguments = words(&file).ok()?.into_iter().skip(1).collect();
+    Some((file, arguments))
+}
+
+/// How a running mysqld found its options.
+pub(super) fn of_process(site: &Site, pid: u32) -> Result<Defaults> {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let read = |name: &str| {
+        let file = process.join(name);
+        words(&file).map_err(|e| Error::io("read", &file, e))
+    };
+    let variables = read("environ")?.into_iter();
+    let variables: Vec<_> =
+        variables.filter_map(|v| v.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned()))).collect();
+    let arguments = read("cmdline")?.into_iter().skip(1).collect();
+    let start = Start { arguments, source: process.join("cmdline"), variables: &variables, home: None };
+    Ok(Defaults::of(&start, || global(site)))
+}
+
+/// The words of a file in /proc that has them one after the other.
+fn words(file: &Path) -> io::Result<Vec<String>> {
+    let text = fs::read(file)?;
+    let words = text.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    Ok(words.filter(|word| !word.is_empty()).collect())
 }
 
 /// The option files that the programs of this MySQL read, as its `my_print_defaults` says. mysqld itself would open its

@@ -5,18 +5,23 @@ use super::context::Run;
 use super::means::Means;
 use super::situation::Situation;
 use super::step::{Action, Step, StepId, StepState};
+use crate::commands::apart::{is_beside, is_one_file};
 use crate::commands::doctor::configured;
 use crate::commands::doctor::finding::Findings;
-use crate::commands::{backup, secret};
-use crate::error::Result;
+use crate::commands::{backup, missing, secret};
+use crate::error::{Error, Result};
 use crate::server::ServerKeyring;
 use crate::show::Shown;
 use keyring_external::keyring::inspect;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
+use keyring_external::store::replica::FileReplica;
+use keyring_external::store::volume;
 use keyring_external::unlock::UnlockSource;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+const NO_BACKUP: &str = "a copy of the keyring that the server uses";
 
 /// Looks at the backup that `--backup` names.
 pub(super) fn look(situation: &Situation, means: &Means<'_>) -> Step {
@@ -27,26 +32,64 @@ pub(super) fn look(situation: &Situation, means: &Means<'_>) -> Step {
         return Step::new(
             id,
             StepState::ByHand,
-            "the keyring has new keys",
+            "whether a backup has its new keys is not known",
             Action::Administrator(vec![format!(
                 "back it up with keyringctl encrypt finish --backup FILE, or keyringctl backup {path} FILE"
             )]),
         );
     };
+    let by_hand = |why: String, how: &str| {
+        Step::new(id, StepState::NotHere, why, Action::Administrator(vec![how.to_owned()]))
+    };
+    let copies = copies(situation);
+    if let Some(copy) = copies.iter().find(|copy| is_one_file(copy, file)) {
+        let why = format!("{} is {NO_BACKUP} ({}), not a backup", file.shown(), copy.shown());
+        return by_hand(why, "name another file, on a volume of its own");
+    }
+    let beside = if is_beside(file, &copies) {
+        ". WARNING: it is on the same filesystem as a copy of the keyring: if that fails, both are lost"
+    } else {
+        ""
+    };
     if !file.exists() {
         let how = format!("writes it to {}", file.shown());
-        return Step::to_do(id, "the backup does not exist yet", how);
+        return Step::to_do(id, format!("the backup does not exist yet{beside}"), how);
     }
     if has_state(file, keyring) {
-        return Step::done(id, format!("{} has generation {}", file.shown(), keyring.generation));
+        return Step::done(id, format!("{} has generation {}{beside}", file.shown(), keyring.generation));
     }
     let why = format!(
         "{} exists, and is not a backup of generation {} of this keyring",
         file.shown(),
         keyring.generation
     );
-    let how = "name another file: a backup is never written over".to_owned();
-    Step::new(id, StepState::NotHere, why, Action::Administrator(vec![how]))
+    by_hand(why, "name another file: a backup is never written over")
+}
+
+/// All copies that the server uses or is configured with.
+fn copies(situation: &Situation) -> Vec<PathBuf> {
+    let mut all = situation.keyring.paths.clone();
+    let site = situation.site.as_ref().ok().or(situation.started.as_ref());
+    if let Some(found) = site.and_then(|site| configured::find(site, &mut Findings::default())) {
+        all.extend(found.host.mirrors.into_iter().chain([found.host.keyring]));
+    }
+    all
+}
+
+/// Refuses before anything is changed if the backup cannot be written, or would be a copy that the server uses.
+pub(super) fn require_place(file: &Path, step: Option<&Step>) -> Result<()> {
+    match step {
+        Some(step) if step.is_for_finish() => {
+            let fs: Arc<dyn Fs> = Arc::new(RealFs);
+            let cannot = |e| missing::cannot_create(e, None, "this command again");
+            FileReplica::new(Arc::clone(&fs), file).vacancy().map_err(cannot)?;
+            volume::check_directory(fs.as_ref(), file).map_err(cannot)
+        }
+        Some(step) if step.state == StepState::NotHere && step.why.contains(NO_BACKUP) => Err(Error::Usage(
+            format!("{}: name another file, on a volume of its own. Nothing was changed", step.why),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a file claims to hold the present state of the server's keyring.

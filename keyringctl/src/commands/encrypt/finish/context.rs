@@ -28,16 +28,17 @@ pub(super) const INTERRUPTED: &str = "interrupted";
     keyringctl encrypt finish --yes --restart-command 'service mysql restart'")]
 pub(in crate::commands::encrypt) struct Args {
     /// Do only this step: option-file, reset-persist, undo-and-redo, binary-logs, doublewrite, restart, keyring-backup or
-    /// verify (repeatable)
+    /// verify; or look only at this one, which a person does: apply, statements, system-tablespace, free-space or old-backups
+    /// (repeatable)
     #[arg(long, value_name = "STEP")]
     pub(super) only: Vec<StepId>,
     /// Leave this step out (repeatable)
     #[arg(long, value_name = "STEP", conflicts_with = "only")]
     pub(super) skip: Vec<StepId>,
-    /// Command that restarts the server, or starts it if it is stopped, on a host without systemd
+    /// Command that restarts the server, or starts it if it is stopped, on a host without systemd. It need not return
     #[arg(long, value_name = "COMMAND")]
     pub(super) restart_command: Option<String>,
-    /// Seconds to wait for the server after it was started
+    /// Seconds to wait until the server is back, from the moment at which it is started or restarted
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub(super) restart_wait: u64,
     /// Back up the keyring to this file, in a directory of mode 0700
@@ -60,6 +61,11 @@ pub(in crate::commands::encrypt) struct Args {
 }
 
 impl Args {
+    /// Whether steps were chosen, so that others may be left.
+    pub(super) fn is_selection(&self) -> bool {
+        !self.only.is_empty() || !self.skip.is_empty()
+    }
+
     /// Whether a step was chosen.
     pub(super) fn selects(&self, id: StepId) -> bool {
         (self.only.is_empty() || self.only.contains(&id)) && !self.skip.contains(&id)
@@ -73,6 +79,12 @@ pub(super) struct Run<'a> {
     pub out: &'a mut Output,
     pub stop: StopSignal,
     pub interrupted: bool,
+    /// Whether the server was restarted in this run.
+    pub restarted: bool,
+    /// Whether the server is known not to answer, so that nothing more can be looked at.
+    pub is_down: bool,
+    /// What kept steps from being done.
+    pub failed: Vec<(StepId, String)>,
 }
 
 impl Run<'_> {

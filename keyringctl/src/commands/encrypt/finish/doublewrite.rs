@@ -3,6 +3,7 @@
 //! shutdown and the next start, which creates them anew.
 
 use super::context::{DECLINED, Run};
+use super::launch::Launch;
 use super::restart;
 use super::situation::Situation;
 use super::step::{Action, Step, StepId, StepState};
@@ -110,13 +111,18 @@ pub(super) fn recreate(run: &mut Run<'_>, situation: &Situation) -> Result<Optio
     let Some(change) = lsns(&mut run.session).map(|lsns| lsns.current) else {
         return Ok(Some("the server does not say how far its redo log is (SHOW ENGINE INNODB STATUS): grant PROCESS to this account".to_owned()));
     };
-    if let Err(why) = stop(run, way) {
-        return Ok(Some(why));
-    }
-    let stopped = match wait_until_stopped(run, way, &first)? {
-        Ok(stopped) => stopped,
+    let stopping = match stop(run, way) {
+        Ok(stopping) => stopping,
         Err(why) => return Ok(Some(why)),
     };
+    let stopped = match wait_until_stopped(run, way, &first, stopping) {
+        Ok(stopped) => stopped,
+        Err(why) => {
+            run.is_down = run.session.connect_again().is_err();
+            return Ok(Some(why));
+        }
+    };
+    run.is_down = true;
     let kept = if stopped.is_clean(change) {
         delete(&directory(situation)).err()
     } else {
@@ -127,57 +133,64 @@ pub(super) fn recreate(run: &mut Run<'_>, situation: &Situation) -> Result<Optio
         Way::Person => run.say("Start the server now. Waiting until it is back; Ctrl-C ends this, and the same command continues it."),
         _ => run.say(format_args!("Starting the server: {}", way.starting())),
     }
-    if let Err(why) = way.start() {
-        return Ok(Some(format!("{why}. The server is stopped: start it")));
+    match way.start() {
+        Ok(launch) => Ok(restart::wait(run, situation, launch, true)?.or(kept)),
+        Err(why) => Ok(Some(restart::not_started(run, situation, &why))),
     }
-    Ok(restart::wait(run, situation, true)?.or(kept))
 }
 
 /// Stops the server, if this program does.
-fn stop(run: &mut Run<'_>, way: &Way) -> std::result::Result<(), String> {
+fn stop(run: &mut Run<'_>, way: &Way) -> std::result::Result<Launch, String> {
     match way {
-        Way::Systemd(unit) => {
+        Way::Systemd(_) => {
             run.say(format_args!("Stopping the server: {}", way.stopping()));
-            Way::stop_unit(unit)
+            way.stop_unit()
         }
         Way::Command(_) => {
             run.say(format_args!("Stopping the server: {}", way.stopping()));
             match run.session.run("SHUTDOWN") {
                 // It may end before it has answered.
-                Ok(()) => Ok(()),
-                Err(Error::Server(e)) if e.silent => Ok(()),
+                Ok(()) => Ok(Launch::none()),
+                Err(Error::Server(e)) if e.silent => Ok(Launch::none()),
                 Err(e) => Err(e.to_string()),
             }
         }
         Way::Person | Way::Nobody => {
             run.say("Stop the server now, and do not start it yet. Waiting until it has stopped; Ctrl-C ends this, and the same command continues it.");
-            Ok(())
+            Ok(Launch::none())
         }
     }
 }
 
-/// Waits until the server has stopped. `Err` within: why it is not waited for any longer.
+/// Waits until the server has stopped. `launch`: the program that stops it. `Err`: why it is not waited for any longer.
 fn wait_until_stopped(
     run: &mut Run<'_>,
     way: &Way,
     first: &Path,
-) -> Result<std::result::Result<StoppedServer, String>> {
+    mut launch: Launch,
+) -> std::result::Result<StoppedServer, String> {
     let mut told = Instant::now();
     loop {
+        let failed = launch.failure();
         match StoppedServer::take(first) {
-            Ok(Some(stopped)) => return Ok(Ok(stopped)),
+            Ok(Some(stopped)) => return Ok(stopped),
             Ok(None) => {}
-            Err(e) => return Ok(Err(format!("cannot look at {}: {e}", first.shown()))),
+            Err(e) => return Err(format!("cannot look at {}: {e}", first.shown())),
+        }
+        if let Some(failed) = failed {
+            return Err(failed);
         }
         match run.stop.poll() {
             (StopRequest::None, _) => {}
             (_, _) if *way == Way::Person => {
-                return Ok(Err(
+                run.interrupted = true;
+                return Err(
                     "stopped while waiting for the server to stop: run this again to continue".to_owned()
-                ));
+                );
             }
             (StopRequest::Cancel, _) => {
-                return Ok(Err("stopped while the server was shutting down: start it when it has stopped, then run this again".to_owned()));
+                run.interrupted = true;
+                return Err("stopped while the server was shutting down: start it when it has stopped, then run this again".to_owned());
             }
             (StopRequest::AfterStep, true) => {
                 run.say("Waiting for the server to stop, to start it again. Press Ctrl-C again to leave it stopped");

@@ -4,8 +4,10 @@
 
 mod backup;
 mod checklist;
+mod connect;
 mod context;
 mod doublewrite;
+mod launch;
 mod logs;
 mod means;
 mod option_file;
@@ -50,8 +52,20 @@ struct FinishReport<'a> {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let session = args.server.connect()?;
-    let mut run = Run { args, session, out, stop: StopSignal::listen()?, interrupted: false };
+    let mut stop = StopSignal::listen()?;
+    let Some(mut session) = connect::connect(args, &mut stop, out)? else { return Ok(Verdict::Fine) };
+    // A server that finish has stopped is not waited for behind its back.
+    session.stop_waiting_if(stop.stopping());
+    let mut run = Run {
+        args,
+        session,
+        out,
+        stop,
+        interrupted: false,
+        restarted: false,
+        is_down: false,
+        failed: Vec::new(),
+    };
     let (mut situation, mut steps) = run.look()?;
     let about = &situation.inventory.about;
     let address = run.session.address().to_owned();
@@ -71,6 +85,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Ok(Verdict::Fine);
     }
     run.require_privileges(&situation, &steps)?;
+    run.require_place_for_backup(&steps)?;
     run.require_answers(&steps)?;
     for id in DOABLE {
         let Some(step) = steps.iter().find(|step| step.id == id && step.is_for_finish() && args.selects(id))
@@ -86,18 +101,36 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             continue;
         }
         run.say("");
-        let failed = run.carry_out(id, &situation)?;
-        (situation, steps) = run.look()?;
-        let step = steps.iter().find(|step| step.id == id);
-        match (failed, step) {
-            (Some(why), _) => run.say(format_args!("LEFT    {id}: {why}")),
-            (None, Some(step)) if step.is_left() => run.say(format_args!("LEFT    {id}: {}", step.why)),
-            (None, _) => run.say(format_args!("OK      {id}")),
+        let failed = match run.carry_out(id, &situation) {
+            Ok(failed) => failed,
+            Err(e) => Some(format!("FAILED: {e}")),
+        };
+        if let Some(why) = failed {
+            run.say(format_args!("LEFT    {id}: {why}"));
+            run.failed.push((id, why));
+        }
+        if run.is_down {
+            break;
+        }
+        match run.look() {
+            Ok(looked) => (situation, steps) = looked,
+            Err(e) => {
+                run.say(format_args!("LEFT    {id}: {e}"));
+                run.is_down = true;
+                break;
+            }
+        }
+        if !run.has_failed(id) {
+            match steps.iter().find(|step| step.id == id) {
+                Some(step) if step.is_left() => run.say(format_args!("LEFT    {id}: {}", step.why)),
+                _ => run.say(format_args!("OK      {id}")),
+            }
         }
         if run.interrupted {
             break;
         }
     }
+    run.explain(&mut steps, &situation);
     let verified = run.prove(&mut steps)?;
     Ok(run.end(&steps, verified))
 }
@@ -123,8 +156,36 @@ impl Run<'_> {
             watches: io::stdin().is_terminal() && !self.out.is_json(),
         };
         let situation = Situation::look(&mut self.session, &means)?;
-        let steps = steps(&situation, &means);
+        let mut steps = steps(&situation, &means);
+        if self.restarted {
+            restart::after_restart(&mut steps, &situation);
+        }
         Ok((situation, steps))
+    }
+
+    fn has_failed(&self, id: StepId) -> bool {
+        self.failed.iter().any(|(failed, _)| *failed == id)
+    }
+
+    /// Says of steps that are left why they could not be done.
+    fn explain(&self, steps: &mut [Step], situation: &Situation) {
+        for (id, why) in self.failed.iter().filter(|(_, why)| why != context::DECLINED) {
+            let Some(step) = steps.iter_mut().find(|step| step.id == *id && step.is_left()) else { continue };
+            step.why.clone_from(why);
+            if *id == StepId::OptionFile {
+                step.action = option_file::by_hand(situation);
+            }
+        }
+    }
+
+    /// Refuses before anything is changed if the backup cannot be written, or would be no backup.
+    fn require_place_for_backup(&self, steps: &[Step]) -> Result<()> {
+        match &self.args.backup {
+            Some(file) if self.args.selects(StepId::KeyringBackup) => {
+                backup::require_place(file, steps.iter().find(|step| step.id == StepId::KeyringBackup))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn print(&mut self, steps: &[Step]) {
@@ -183,7 +244,8 @@ impl Run<'_> {
     fn prove(&mut self, steps: &mut [Step]) -> Result<Option<VerifyReport>> {
         let is_ready = !steps
             .iter()
-            .any(|step| step.id != StepId::Verify && step.is_left() && self.args.selects(step.id));
+            .any(|step| step.id != StepId::Verify && step.is_left() && self.args.selects(step.id))
+            && !self.is_down;
         let Some(step) = steps.iter_mut().find(|step| step.id == StepId::Verify) else { return Ok(None) };
         if !self.args.selects(step.id) {
             return Ok(None);
@@ -229,13 +291,19 @@ impl Run<'_> {
         for step in steps.iter().filter(selected).filter(|step| step.state != StepState::Done) {
             step.lines().iter().for_each(|line| self.out.line(line));
         }
-        let fine = left.is_empty() && !self.interrupted;
+        let fine = left.is_empty() && !self.interrupted && !self.is_down;
         if fine {
             let not_selected = match others {
                 0 => String::new(),
+                1 => "; 1 step that was not selected is left".to_owned(),
                 n => format!("; {n} steps that were not selected are left"),
             };
-            self.out.line(format_args!("OK: nothing is left of the selected steps{not_selected}"));
+            match self.args.is_selection() {
+                true => {
+                    self.out.line(format_args!("OK: nothing is left of the selected steps{not_selected}"))
+                }
+                false => self.out.line("OK: nothing is left but the steps by hand"),
+            }
         } else {
             let names: Vec<_> = left.iter().map(|step| step.id.to_string()).collect();
             let word = if self.interrupted { "Stopped" } else { "LEFT" };
@@ -246,8 +314,9 @@ impl Run<'_> {
     }
 
     fn report(&mut self, steps: &[Step], verify: Option<VerifyReport>) {
-        let fine =
-            !self.interrupted && !steps.iter().any(|step| step.is_left() && self.args.selects(step.id));
+        let fine = !self.interrupted
+            && !self.is_down
+            && !steps.iter().any(|step| step.is_left() && self.args.selects(step.id));
         self.out.document(&FinishReport {
             dry_run: self.args.consent.dry_run,
             fine,

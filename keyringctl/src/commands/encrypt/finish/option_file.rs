@@ -42,35 +42,50 @@ fn look_at_file(situation: &Situation) -> Step {
         let why = format!("the server did not say where the values of settings come from: {why}");
         return Step::not_checked(id, why, "grant the account SELECT on performance_schema.variables_info");
     }
-    let late = late(settings);
     if !is_set_now(settings) {
         return Step::to_do(id, "the settings are not set yet", "writes them when apply has set them")
             .after(StepId::Apply);
     }
-    if late.is_empty() {
-        return Step::done(id, "the server had them from the beginning of its start");
-    }
-    let by_hand = |why: String| {
-        let lines = std::iter::once("add to the group [mysqld] of the server's option file:".to_owned());
-        let lines = lines.chain(late.iter().map(|(name, value)| format!("    {name} = {value}")));
-        Step::new(id, StepState::NotHere, why, Action::Administrator(lines.collect()))
-    };
+    let late = late(settings);
+    let had = "the server had them from the beginning of its start";
+    let missing = missing(situation);
     let site = match &situation.site {
+        _ if missing.is_empty() && late.is_empty() => return Step::done(id, had),
+        Ok(_) if missing.is_empty() => return Step::done(id, "the option file has them"),
         Ok(site) => site,
-        Err(why) => return by_hand(why.clone()),
+        Err(why) => return Step::new(id, StepState::NotHere, why.clone(), by_hand(situation)),
     };
-    let missing = missing(site, &late);
-    if missing.is_empty() {
-        return Step::done(id, "the option file has them");
+    let names = missing.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let why = if late.is_empty() {
+        format!("{had}, but the option file no longer sets them as the server has them: {names}")
+    } else {
+        format!("missing: {names}")
+    };
+    match change(site, &due(situation), &missing) {
+        Ok(change) => {
+            Step::to_do(id, why, format!("shows the change of {}, asks, and writes it", change.path.shown()))
+        }
+        Err(why) => Step::new(id, StepState::NotHere, why, by_hand(situation)),
     }
-    match change(site, &late, &missing) {
-        Ok(change) => Step::to_do(
-            id,
-            format!("missing: {}", missing.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")),
-            format!("shows the change of {}, asks, and writes it", change.path.shown()),
-        ),
-        Err(why) => by_hand(why.to_string()),
-    }
+}
+
+/// What an administrator does instead.
+pub(super) fn by_hand(situation: &Situation) -> Action {
+    let lines = std::iter::once("add to the group [mysqld] of the server's option file:".to_owned());
+    let missing = missing(situation).into_iter();
+    Action::Administrator(lines.chain(missing.map(|(name, value)| format!("    {name} = {value}"))).collect())
+}
+
+/// Those of the settings that this server knows.
+pub(super) fn needed(settings: &Settings) -> impl Iterator<Item = (&'static str, &'static str)> {
+    NEEDED.into_iter().filter(|(name, _)| settings.get(name).is_some())
+}
+
+/// The settings that the option file must have: the late ones, and those that this start of the server had from options.
+fn due(situation: &Situation) -> Vec<(&'static str, &'static str)> {
+    let settings = &situation.inventory.settings;
+    let is_due = |name: &str| settings.is_late(name) || settings.is_option(name);
+    needed(settings).filter(|(name, value)| has(settings, name, value) && is_due(name)).collect()
 }
 
 /// Settings with the right value, which only SET PERSIST or SET GLOBAL has set.
@@ -92,9 +107,15 @@ pub(super) fn is_in_effect(settings: &Settings) -> bool {
     is_set_now(settings) && late(settings).is_empty()
 }
 
-/// Those that the option files do not set, or set otherwise.
-fn missing(site: &Site, late: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
-    late.iter().copied().filter(|(name, value)| !is_set(site, name, value)).collect()
+/// Those that the option files do not set, or set otherwise, as they are now.
+fn missing(situation: &Situation) -> Vec<(&'static str, &'static str)> {
+    let settings = &situation.inventory.settings;
+    let is_there = |name: &str, value| match &situation.site {
+        site if settings.is_late(name) => site.as_ref().is_ok_and(|site| is_set(site, name, value)),
+        // What the running server read is not known to be read from elsewhere.
+        _ => situation.reading().is_none_or(|site| is_set(site, name, value)),
+    };
+    due(situation).into_iter().filter(|(name, value)| !is_there(name, value)).collect()
 }
 
 fn is_set(site: &Site, name: &str, value: &str) -> bool {
@@ -144,19 +165,25 @@ fn directory(site: &Site) -> Option<PathBuf> {
 /// Writes the option file. Returns what kept it from being written.
 pub(super) fn write(run: &mut Run<'_>, situation: &Situation) -> Result<Option<String>> {
     let Ok(site) = &situation.site else { return Ok(None) };
-    let late = late(&situation.inventory.settings);
-    let missing = missing(site, &late);
-    let change = match change(site, &late, &missing) {
+    let (due, missing) = (due(situation), missing(situation));
+    let change = match change(site, &due, &missing) {
         Ok(change) => change,
         Err(why) => return Ok(Some(why)),
     };
     // Another line may come later.
     let planned =
         run.args.site.look()?.with_option_files(&[(change.path.as_path(), change.contents.as_str())]);
-    if let Some(other) = still_wrong(&planned, &late) {
+    if let Some(other) = still_wrong(&planned, &due) {
         return Ok(Some(other));
     }
-    change.check_writable(site)?;
+    if let Err(e) = change.check_writable(site) {
+        // The advice of setup is not for this command.
+        let text = e.to_string();
+        let why = text.split(". Run setup").next().unwrap_or(&text);
+        return Ok(Some(format!(
+            "FAILED: {why}. Run this as root, on a filesystem that is mounted for writing, or add the lines by hand"
+        )));
+    }
     for line in change.text().lines() {
         run.out.verbatim(line);
     }
@@ -173,7 +200,7 @@ pub(super) fn write(run: &mut Run<'_>, situation: &Situation) -> Result<Option<S
     if let Some(kept) = kept {
         run.say(format_args!("The previous {} was kept as {}", change.path.shown(), kept.shown()));
     }
-    Ok(still_wrong(&run.args.site.look()?, &late))
+    Ok(still_wrong(&run.args.site.look()?, &due))
 }
 
 /// Says which line keeps a setting from having its value.
@@ -256,7 +283,8 @@ mod tests {
         let late = [("innodb_redo_log_encrypt", "ON"), ("innodb_change_buffering", "none")];
         write("etc/my.cnf", "[mysqld]\nport=3306\ninnodb_redo_log_encrypt\n");
         let site = look();
-        let open = missing(&site, &late);
+        let unset = |site: &Site| late.into_iter().filter(|(n, v)| !is_set(site, n, v)).collect::<Vec<_>>();
+        let open = unset(&site);
         assert_eq!(open, [("innodb_change_buffering", "none")]);
         let appended = change(&site, &late, &open).unwrap();
         assert_eq!(appended.path, Path::new("/etc/my.cnf"));
@@ -270,7 +298,7 @@ mod tests {
         write("etc/my.cnf", "[mysqld]\n!includedir /etc/my.cnf.d\ninnodb_redo_log_encrypt = OFF\n");
         write("etc/my.cnf.d/a.cnf", "[mysqld]\n");
         let site = look();
-        let own = change(&site, &late, &missing(&site, &late)).unwrap();
+        let own = change(&site, &late, &unset(&site)).unwrap();
         assert_eq!(own.path, Path::new("/etc/my.cnf.d/keyring_external_encryption.cnf"));
         let planned = look().with_option_files(&[(own.path.as_path(), own.contents.as_str())]);
         let wrong = still_wrong(&planned, &late).unwrap();

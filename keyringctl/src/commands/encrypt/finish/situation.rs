@@ -2,7 +2,7 @@
 //! All that the steps look at: what the server reports, what its files show, how it is installed.
 
 use super::means::Means;
-use super::way::Way;
+use super::way::{self, Way};
 use crate::commands::encrypt::places::places;
 use crate::commands::encrypt::verify::files;
 use crate::commands::site::{self, Site};
@@ -21,6 +21,9 @@ pub(super) struct Situation {
     pub keyring: ServerKeyring,
     /// The installation; `Err`: why it is not known.
     pub site: std::result::Result<Site, String>,
+    /// The installation with the options that the running server read at its start, from files as they are now; `None`: not
+    /// known.
+    pub started: Option<Site>,
     pub way: Way,
     /// Undo tablespaces and redo log files with unencrypted pages or blocks; `Err`: why these could not be read.
     pub old_pages: std::result::Result<Vec<PathBuf>, String>,
@@ -32,7 +35,11 @@ impl Situation {
         let inventory = Inventory::query(session)?;
         let here = DatadirAccess::check(session)?;
         let files = ServerFiles::query(session)?;
-        let site = installation(means.site, &inventory, &here);
+        let started = started(session, means.site, &inventory, &here);
+        let site = installation(means.site, &inventory, &here).and_then(|site| match &started {
+            Some(started) => is_read(&means.site.parts.option_files, started).map(|()| site),
+            None => Ok(site),
+        });
         let way = Way::find(means, site.as_ref().ok(), Path::new(&inventory.about.datadir));
         Ok(Situation {
             old_pages: old_pages(&here, &files),
@@ -41,9 +48,48 @@ impl Situation {
             inventory,
             files,
             site,
+            started,
             way,
         })
     }
+
+    /// The installation with the options that the next start reads. `None`: not known.
+    pub(super) fn reading(&self) -> Option<&Site> {
+        match (&self.way, &self.site) {
+            // Its unit may have been changed since the start.
+            (Way::Systemd(_), Ok(site)) => Some(site),
+            _ => self.started.as_ref(),
+        }
+    }
+}
+
+/// The installation with the command line of the running server.
+fn started(
+    session: &mut Session,
+    args: &site::Args,
+    inventory: &Inventory,
+    here: &DatadirAccess,
+) -> Option<Site> {
+    if *here == DatadirAccess::Elsewhere {
+        return None;
+    }
+    let datadir = Path::new(&inventory.about.datadir);
+    let file = datadir.join(session.variable("pid_file").ok()??);
+    let pid = fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    let is_server = way::works_in(pid, datadir);
+    is_server.then(|| args.look_at_process(pid).ok().filter(|site| site.option_error.is_none()))?
+}
+
+/// Checks that a server reads these option files. `Err`: one that it does not read.
+fn is_read(files: &[PathBuf], started: &Site) -> std::result::Result<(), String> {
+    let is_read = |file: &&PathBuf| started.options.files.iter().any(|read| real(read) == real(file));
+    let Some(file) = files.iter().find(|file| !is_read(file)) else { return Ok(()) };
+    let read: Vec<_> = started.options.files.iter().map(|file| file.shown()).collect();
+    let read = match read.as_slice() {
+        [] => "its command line lets it read no option file".to_owned(),
+        read => format!("it reads {}", read.join(", ")),
+    };
+    Err(format!("this server does not read {} (--option-file): {read}", file.shown()))
 }
 
 /// Finds the installation of this server. `Err`: why what is installed here is not known to be this server's.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! How the server is stopped and started: by systemd, by a command of the administrator, or by a person.
 
+use super::launch::Launch;
 use super::means::Means;
 use crate::commands::site::Site;
 use crate::show::Shown;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -34,6 +34,17 @@ impl Way {
             _ if means.watches => Way::Person,
             _ => Way::Nobody,
         }
+    }
+
+    /// How a stopped server is started, which cannot be asked for its data directory. `None`: nobody knows how, or the unit
+    /// runs, so that it is not this server that is stopped.
+    pub(super) fn to_start(restart_command: Option<&str>, site: Option<&Site>) -> Option<Way> {
+        if let Some(command) = restart_command {
+            return Some(Way::Command(command.to_owned()));
+        }
+        let unit = &site.filter(|site| site.unit.is_some() && !site.is_below())?.unit_name;
+        let is_stopped = matches!(property(unit, "ActiveState")?.as_str(), "inactive" | "failed");
+        is_stopped.then(|| Way::Systemd(unit.clone()))
     }
 
     /// Whether this program stops the server with a statement.
@@ -68,50 +79,62 @@ impl Way {
         }
     }
 
-    /// Restarts the server, if this program does. `Err`: why that did not succeed.
-    pub(super) fn restart(&self) -> Result<(), String> {
-        self.carry_out("restart")
-    }
-
-    /// Starts the stopped server, if this program does.
-    pub(super) fn start(&self) -> Result<(), String> {
-        self.carry_out("start")
-    }
-
-    fn carry_out(&self, verb: &str) -> Result<(), String> {
-        match self {
-            Way::Systemd(unit) => run(
-                Command::new("systemctl").args([verb, unit]),
-                &format!("systemctl {verb} {}", unit.shown()),
-            ),
-            Way::Command(command) => run(Command::new("sh").args(["-c", command]), command),
-            Way::Person | Way::Nobody => Ok(()),
+    /// Says how an administrator starts the stopped server after a start has failed.
+    pub(super) fn how_to_start(&self, site: Option<&Site>) -> String {
+        let of_site = site.filter(|site| site.unit.is_some() && !site.is_below());
+        match (self, of_site) {
+            (Way::Systemd(unit), _) => format!("start it with systemctl start {}", unit.shown()),
+            (_, Some(site)) => format!("start it with systemctl start {}", site.unit_name.shown()),
+            (_, None) => "start it as it is always started on this host".to_owned(),
         }
     }
 
-    /// Stops the server as a unit.
-    pub(super) fn stop_unit(unit: &str) -> Result<(), String> {
-        run(Command::new("systemctl").args(["stop", unit]), &format!("systemctl stop {}", unit.shown()))
+    /// Begins to restart the server, if this program does.
+    pub(super) fn restart(&self) -> Result<Launch, String> {
+        self.carry_out("restart")
+    }
+
+    /// Begins to start the stopped server, if this program does.
+    pub(super) fn start(&self) -> Result<Launch, String> {
+        self.carry_out("start")
+    }
+
+    /// Begins to stop the server as a unit, if it is one.
+    pub(super) fn stop_unit(&self) -> Result<Launch, String> {
+        match self {
+            Way::Systemd(_) => self.carry_out("stop"),
+            _ => Ok(Launch::none()),
+        }
+    }
+
+    fn carry_out(&self, verb: &str) -> Result<Launch, String> {
+        match self {
+            Way::Systemd(unit) => Launch::new(
+                Command::new("systemctl").args([verb, unit]),
+                format!("systemctl {verb} {}", unit.shown()),
+            ),
+            Way::Command(command) => Launch::new(Command::new("sh").args(["-c", command]), command.clone()),
+            Way::Person | Way::Nobody => Ok(Launch::none()),
+        }
     }
 }
 
 /// Whether the main process of a unit is the server with this data directory, in which mysqld works.
 fn is_unit_of(unit: &str, datadir: &Path) -> bool {
-    let mut command = Command::new("systemctl");
-    command.args(["show", "--property=MainPID", "--value", unit]);
-    let Ok(output) = command.stdin(Stdio::null()).stderr(Stdio::null()).output() else { return false };
-    let pid = String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().unwrap_or(0);
-    let works_in = fs::read_link(PathBuf::from(format!("/proc/{pid}/cwd")));
-    pid > 0 && works_in.is_ok_and(|cwd| fs::canonicalize(datadir).is_ok_and(|datadir| cwd == datadir))
+    let pid = property(unit, "MainPID").and_then(|pid| pid.parse().ok()).unwrap_or(0);
+    pid > 0 && works_in(pid, datadir)
 }
 
-/// Runs a program in a process group of its own: Ctrl-C is for this program, which must not leave the server stopped.
-fn run(command: &mut Command, name: &str) -> Result<(), String> {
-    // A server that the command leaves running keeps these open, so nothing waits for their end.
-    let status = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{name} failed ({status})")),
-        Err(e) => Err(format!("{name} cannot be run: {e}")),
-    }
+/// Whether a process works in this data directory, as mysqld does in its own.
+pub(super) fn works_in(pid: u32, datadir: &Path) -> bool {
+    let works_in = fs::read_link(PathBuf::from(format!("/proc/{pid}/cwd")));
+    works_in.is_ok_and(|cwd| fs::canonicalize(datadir).is_ok_and(|datadir| cwd == datadir))
+}
+
+/// What systemd says about a unit.
+fn property(unit: &str, name: &str) -> Option<String> {
+    let mut command = Command::new("systemctl");
+    command.args(["show", &format!("--property={name}"), "--value", unit]);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

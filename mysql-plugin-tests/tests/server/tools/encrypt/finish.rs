@@ -72,7 +72,8 @@ fn with_state(report: &Value, state: &str) -> Vec<String> {
 }
 
 /// Everything is left to do: finish says so, changes nothing without consent, is killed between the shutdown of the server and
-/// its start, and goes on when it is run again. At the end nothing is left, and it does nothing more.
+/// its start, and goes on when it is run again. So it does after a start that failed: it says so, and then starts the server
+/// itself. Its restart command does not return. At the end nothing is left, and it does nothing more.
 pub fn what_is_left_is_done_step_by_step() {
     let (volume, backups) = (Volume::directory(), Volume::directory());
     let keyring = Keyring::init(&volume);
@@ -105,7 +106,7 @@ pub fn what_is_left_is_done_step_by_step() {
 
     let wanted = host.dir().join("wanted");
     let restart = format!(
-        "kill $(cat '{pid}') 2>/dev/null; while kill -0 $(cat '{pid}') 2>/dev/null; do sleep 0.1; done; touch '{wanted}'",
+        "kill $(cat '{pid}') 2>/dev/null; while kill -0 $(cat '{pid}') 2>/dev/null; do sleep 0.1; done; touch '{wanted}'; exec sleep 30 2>/dev/null",
         pid = host.pid_file().display(),
         wanted = wanted.display()
     );
@@ -124,6 +125,32 @@ pub fn what_is_left_is_done_step_by_step() {
         with_state(&dry, "by_hand"),
         ["keyring-backup", "system-tablespace", "free-space", "old-backups"]
     );
+    // A backup that would be none is refused, and so is a place for one that is missing, before anything is changed.
+    for (file, expected) in [
+        (keyring.paths().remove(0), "is a copy of the keyring that the server uses"),
+        (host.dir().join("missing/backup.keyring"), "missing"),
+    ] {
+        let refused =
+            encrypt(&host, &[&finish[..], &["--yes", &format!("--backup={}", file.display())]].concat());
+        let text = told(&refused);
+        assert!(refused.status.code() == Some(2) && text.contains(expected), "{text}");
+    }
+    // An option file that this server does not read is not written, so the stored values stay.
+    let other = host.dir().join("other.cnf");
+    fs::write(&other, "[mysqld]\n").unwrap();
+    let not_read = [
+        "finish",
+        "--option-file",
+        other.to_str().unwrap(),
+        "--yes",
+        "--skip=binary-logs",
+        "--skip=doublewrite",
+    ];
+    let output = encrypt(&host, &[&not_read[..], &["--skip=verify"]].concat());
+    let text = told(&output);
+    assert!(output.status.code() == Some(1) && text.contains("this server does not read"), "{text}");
+    assert!(text.contains("LEFT: option-file, reset-persist, restart."), "{text}");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "[mysqld]\n");
     assert_eq!(fs::read_to_string(&options).unwrap(), unchanged);
     let persisted =
         "SELECT COUNT(*) FROM performance_schema.persisted_variables WHERE VARIABLE_NAME LIKE 'innodb\\_%'";
@@ -146,6 +173,18 @@ pub fn what_is_left_is_done_step_by_step() {
     assert!(wait_until(Duration::from_secs(60), is_back), "{}", told(&output));
     assert!(host.log().contains("Shutdown complete"));
 
+    // Its start fails: it says so at once, with what is left, and then starts the server itself.
+    OpenOptions::new().append(true).open(files().min().unwrap()).unwrap().write_all(&old_page).unwrap();
+    let failing = ["finish", &option_file, "--yes", "--only=doublewrite", "--restart-command=exit 3"];
+    let output = encrypt(&host, &failing);
+    let text = told(&output);
+    assert!(output.status.code() == Some(1) && text.contains("LEFT: doublewrite."), "{text}");
+    let said = "finish stopped the server, and its start failed: exit 3 failed (exit status: 3)";
+    assert!(text.contains(said) && !text.contains("lost the connection"), "{text}");
+    let output = encrypt(&host, &["finish", "--yes"]);
+    let text = told(&output);
+    assert!(output.status.code() == Some(2) && text.contains("run the same command again"), "{text}");
+
     // Run again, to the end.
     let backup = backups.keys().join("backup.keyring");
     let backup_option = format!("--backup={}", backup.display());
@@ -161,6 +200,13 @@ pub fn what_is_left_is_done_step_by_step() {
     // Nothing is left, so nothing is asked.
     let output = encrypt(&host, &[&finish[..], &[&backup_option]].concat());
     assert!(output.status.success(), "{}", told(&output));
+
+    // What was deleted from the option file since is missing at the next start.
+    let complete = fs::read_to_string(&options).unwrap();
+    fs::write(&options, complete.replace("innodb_redo_log_encrypt = ON", "")).unwrap();
+    let (_, again) = encrypt_json(&host, &["finish", "--dry-run", &option_file]);
+    assert_eq!(with_state(&again, "to_do"), ["option-file", "verify"], "{again:#}");
+    fs::write(&options, complete).unwrap();
 
     let mut conn = connect().unwrap();
     assert_eq!(conn.query_first(persisted).unwrap(), Some(0));
