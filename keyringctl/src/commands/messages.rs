@@ -129,6 +129,9 @@ fn wrong(program: &Command, named: &NamedCommand) -> Option<String> {
         "SECRET" | "SOURCE" => "file:/secret".to_owned(),
         "..." => "file:/secret".to_owned(),
         "NUMBER" | "{number}" => "3".to_owned(),
+        word if word.starts_with("--") && !word.contains('=') => {
+            word.split('{').next().unwrap_or_default().to_owned()
+        }
         word if word.contains('{') => word.replace(['{', '}'], "x"),
         word => word.to_owned(),
     };
