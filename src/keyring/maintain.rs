@@ -74,7 +74,9 @@ impl Keyring {
 
     /// Adopts what another program changed, and writes nothing.
     fn follow(&self, writer: &mut Writer) -> Result<()> {
-        match writer.probe(&self.read_memory(), false, false) {
+        // A statement of its own: memory must not be locked for reading when a change is adopted into it.
+        let looked = writer.probe(&self.read_memory(), false, false);
+        match looked {
             Err(e) if e.is_by_another() => {
                 self.adopt_change(writer, None).map_err(|_| e)?;
                 writer.probe(&self.read_memory(), false, false)

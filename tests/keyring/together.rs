@@ -14,7 +14,8 @@ use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 struct Place {
     dir: tempfile::TempDir,
@@ -43,12 +44,16 @@ impl Place {
     }
 
     fn open(&self) -> Keyring {
+        self.open_with(false)
+    }
+
+    fn open_with(&self, read_only: bool) -> Keyring {
         let config = Config {
             path: self.path("keyring"),
             mirrors: Vec::new(),
             min_copies: 1,
             unlock: self.unlock(),
-            read_only: false,
+            read_only,
             allow_same_device: true,
             auto_create: false,
             wait: 0,
@@ -99,6 +104,24 @@ fn a_name_that_the_other_took_is_taken() {
     assert_eq!(std::fs::read(place.path("keyring")).unwrap(), before);
     let bytes = |k: &Keyring| k.fetch(&name("same"), |key| key.data.to_vec()).unwrap();
     assert_eq!(bytes(&a), bytes(&b));
+}
+
+/// It held the lock of its memory for reading while it took it for writing, and every later status query waited for ever.
+#[test]
+fn a_read_only_keyring_follows_the_other() {
+    let place = Place::new();
+    let (a, b) = (place.open(), Arc::new(place.open_with(true)));
+    generate(&a, "a1").unwrap();
+    let (done, waiting) = mpsc::channel();
+    let follower = Arc::clone(&b);
+    std::thread::spawn(move || {
+        follower.maintain();
+        done.send(follower.status()).unwrap();
+    });
+    // Only a keyring that hangs takes so long.
+    let status = waiting.recv_timeout(Duration::from_secs(120)).expect("it does not hang");
+    assert_eq!((status.state, status.keys, names(&b)), (KeyringState::ReadOnly, 1, vec!["a1".to_owned()]));
+    assert!(matches!(generate(&b, "b1"), Err(Error::BadRequest(BadRequest::ReadOnly { .. }))));
 }
 
 #[test]
