@@ -210,3 +210,40 @@ fn an_unlock_source_of_the_server_alone_is_named_with_what_to_do() {
     assert!(status.stderr.contains("Nothing is authenticated"), "{}", status.stderr);
     assert!(status.stdout.contains("2/2 copies are up to date"), "{}", status.stdout);
 }
+
+#[test]
+fn the_path_of_a_copy_of_the_server_is_unlocked_with_the_source_of_the_server() {
+    let host = Host::with_file();
+    let said = format!("unlocking with its source file:HOST/{SECRET}");
+    for line in [
+        "sync HOST/mnt/a/keys/k",
+        "verify HOST/mnt/b/keys/k",
+        "list HOST/mnt/b/keys/k",
+        "slot remove HOST/mnt/b/keys/k 2 --only-named-copies --dry-run",
+        "which --datadir HOST/var/lib/mysql HOST/mnt/b/keys/k",
+        "witness accept HOST/mnt/a/keys/k --datadir HOST/var/lib/mysql --dry-run",
+    ] {
+        let ended = host.succeeds(line);
+        assert_eq!(ended.stderr.matches(&said).count(), 1, "{line}: {}", ended.stderr);
+    }
+    // Another path, another source, and a secret that this process cannot read.
+    host.succeeds("backup HOST/backup/one");
+    let other = host.of_server("list HOST/backup/one");
+    assert!(other.code == 2 && other.stderr.contains("--unlock SOURCE"), "{}", other.stderr);
+    let given = host.succeeds(&format!("list HOST/mnt/a/keys/k --unlock file:HOST/{SECRET}"));
+    assert!(!given.stderr.contains(&said), "{}", given.stderr);
+    let sealed = Host::new("credential:sealed").of_server("list HOST/mnt/a/keys/k");
+    assert!(sealed.code == 2 && sealed.stderr.contains("--unlock SOURCE"), "{}", sealed.stderr);
+}
+
+#[test]
+fn a_backup_into_a_directory_gets_a_name_with_the_date() {
+    let host = Host::with_file();
+    let done = host.succeeds("backup HOST/backup");
+    let names: Vec<_> =
+        fs::read_dir(host.at("backup")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let [name] = &names[..] else { panic!("{names:?}") };
+    let name = name.to_str().unwrap();
+    assert!(name.starts_with("backup-2") && name.ends_with("Z.keyring"), "{name}");
+    assert!(done.stdout.contains(&format!("to HOST/backup/{name}")), "{}", done.stdout);
+}

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Back up a keyring: copy its file byte for byte and verify the copy
 ///
@@ -34,7 +35,7 @@ use std::sync::Arc;
 )]
 pub(super) struct Args {
     /// Keyring file [default: all copies of the server on this host, and its unlock source], and the backup file to
-    /// create, in a directory of mode 0700
+    /// create, in a directory of mode 0700. If it is a directory, the new file in it has the date and time in its name
     #[arg(required = true, num_args = 1..=2, value_names = ["KEYRING", "BACKUP"])]
     files: Vec<OsString>,
     #[command(flatten)]
@@ -58,10 +59,19 @@ const TRIES: usize = 5;
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let (path, destination) = copies::split_last(&args.files);
     let copies = args.others.find(path.as_ref(), &args.secret, Purpose::Read)?;
-    let made = Backup::new(copies, Path::new(destination))?.make()?;
+    let made = Backup::new(copies, &file_at(Path::new(destination), "backup"))?.make()?;
     made.print(out);
     out.document(&made.document());
     Ok(Verdict::Fine)
+}
+
+/// The file to create at `path`: in a directory, one with the date and time in its name, after `name`.
+pub(super) fn file_at(path: &Path, name: &str) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    path.join(format!("{name}-{}.keyring", now.replace([':', '-'], "")))
 }
 
 /// A backup that can be made: nothing is in its place, and its directory is fit for it.

@@ -209,9 +209,11 @@ impl ServerArgs {
             ));
             paths.extend(missing);
         }
+        let secret =
+            if purpose == Purpose::ReadFront { secret.clone() } else { server.secret_of(&paths, secret) };
         let servers_secret =
             if is_ours { ServersSecret::From(server.unlock) } else { ServersSecret::NoServer };
-        Ok(Copies { paths, secret: secret.clone(), datadir, servers_secret })
+        Ok(Copies { paths, secret, datadir, servers_secret })
     }
 }
 
@@ -223,6 +225,16 @@ pub(super) fn of_server(
 ) -> Result<Copies> {
     let args = site::Args { parts: parts.clone(), datadir: datadir.map(Path::to_owned) };
     of_server::find(&args)?.needed()?.with(Vec::new(), secret, Purpose::Read)
+}
+
+/// Only the copies that were named. Without a source, the secret of those of the server comes from where it reads it.
+pub(super) fn named(parts: &site::Parts, paths: &[PathBuf], secret: &secret::Args) -> Copies {
+    let args = site::Args { parts: parts.clone(), datadir: None };
+    let secret = match of_server::find(&args) {
+        Ok(Server::Ours(server)) => server.secret_of(paths, secret),
+        Ok(_) | Err(_) => secret.clone(),
+    };
+    Copies::named(paths, &secret)
 }
 
 /// The data directory: the one that is named, or that of the server on this host.

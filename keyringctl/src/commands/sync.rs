@@ -118,6 +118,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if !changed.is_empty() {
         return Ok(refuse(&changed, out));
     }
+    let foreign = unusable::of_other_keyrings(&keyring, &source_copy, &fs);
+    if !foreign.is_empty() {
+        return Ok(refuse(&foreign, out));
+    }
     if ask {
         let before = loss::Before {
             fs: &fs,

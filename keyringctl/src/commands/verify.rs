@@ -4,7 +4,7 @@
 mod datadir;
 mod opened;
 
-use super::copies::{self, Copies};
+use super::copies;
 use super::output::{Output, counted};
 use super::secret;
 use super::status::copy_status::CopyStatus;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     // The question is what the named copies decrypt.
     let as_named = !args.paths.is_empty() && !args.files.datadir.is_empty();
     let found = match as_named {
-        true => Copies::named(&args.paths, &args.secret),
+        true => copies::named(&args.server.site, &args.paths, &args.secret),
         false => args.server.find_all(&args.paths, None, &args.secret)?,
     };
     let mut secret = secret::Once::new(&found.secret);

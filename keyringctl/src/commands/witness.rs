@@ -2,7 +2,7 @@
 //! `keyringctl witness`: shows which keyring a data directory last used, or accepts another one.
 
 use super::consent::{Consent, Decision, Effect, Plan};
-use super::copies::{self, Copies};
+use super::copies;
 use super::needs::Needs;
 use super::output::{Output, counted, stderr_report};
 use super::verdict::Verdict;
@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             let seen = witness_claims(&fs, datadir)?;
             // A copy that is named is meant as it is, whatever other copies hold.
             let copies = match path {
-                Some(path) => Copies::named(std::slice::from_ref(path), secret),
+                Some(path) => copies::named(site, std::slice::from_ref(path), secret),
                 None => copies::of_server(site, Some(datadir), secret)?,
             };
             let (mut keyring, _) = copies.load(&fs)?;

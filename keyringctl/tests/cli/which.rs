@@ -117,6 +117,23 @@ fn which_says_that_nothing_needs_to_be_done() {
 }
 
 #[test]
+fn which_creates_the_missing_directory_of_a_copy_before_the_copy() {
+    let place = server();
+    let options = fs::read_to_string(place.path("server.cnf")).unwrap();
+    place.write("server.cnf", options.replace("/mirror.keyring", "/volume/keys/mirror.keyring").as_bytes());
+    fs::create_dir(place.path("volume")).unwrap();
+    let (code, told) = which(&place, "");
+    let next: Vec<_> = told["next"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect();
+    assert!(code == 0 && next.len() == 2, "{told:#}");
+    assert!(
+        next[0].starts_with("install -d -m 0700 -o ") && next[1].starts_with("keyringctl sync"),
+        "{told:#}"
+    );
+    follow(&place, &told);
+    assert!(place.path("volume/keys/mirror.keyring").exists());
+}
+
+#[test]
 fn which_names_the_newest_copy_and_sync_brings_the_other_one_up_to_date() {
     let place = server();
     store(&place, "mirror.keyring", "newer", &[7; 32]);

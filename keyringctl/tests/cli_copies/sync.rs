@@ -121,3 +121,23 @@ fn a_copy_with_a_damaged_record_is_shown_as_damaged() {
         assert!(!table.contains("cannot be opened"), "{line}: {table}");
     }
 }
+
+#[test]
+fn another_keyring_is_refused_before_anything_is_written() {
+    let host = Host::with_file();
+    let made = host.run(
+        &format!("init {0}/backup/foreign --unlock file:{0}/{SECRET}", host.at("").display())
+            .replace("//", "/"),
+    );
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let before = bytes(&host);
+    let refused = host.of_server(&format!(
+        "sync HOST/backup/foreign --mirror HOST/mnt/a/keys/k --yes --unlock file:HOST/{SECRET}"
+    ));
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    for part in ["HOST/backup/foreign and HOST/mnt/a/keys/k are two keyrings", "Nothing was changed"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("mount the volume of"), "{}", refused.stderr);
+    assert!(bytes(&host) == before);
+}

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The copies, the unlock source and the data directory that the server on this host is configured with.
 
+use crate::commands::apart::is_one_file;
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
-use crate::commands::hints;
 use crate::commands::site::{self, Site};
+use crate::commands::{hints, secret};
 use crate::error::{Error, Result};
 use crate::host::{Host, manifest_of};
 use crate::show::{self, Shown};
@@ -28,6 +29,25 @@ pub(in crate::commands) struct OfServer {
     pub source: String,
     /// Whether the server is configured to store no new key.
     pub read_only: bool,
+}
+
+impl OfServer {
+    /// Where the secret of the `named` copies comes from: without a source, from where the server reads it, if one of them
+    /// is a copy of the server and this process can read it. Says so.
+    pub(super) fn secret_of(&self, named: &[PathBuf], given: &secret::Args) -> secret::Args {
+        let is_ours = |path: &&PathBuf| self.copies.iter().any(|copy| is_one_file(path, copy));
+        let ours = named.iter().find(is_ours).filter(|_| !given.is_given());
+        let Some(path) = ours.filter(|_| secret::read_source(&self.unlock).is_ok()) else {
+            return given.clone();
+        };
+        show::warn(format_args!(
+            "{} is a copy of the server on this host ({}): unlocking with its source {}",
+            path.shown(),
+            self.source,
+            self.unlock.to_string().shown()
+        ));
+        secret::Args { unlock: Some(self.unlock.clone()), recovery: false }
+    }
 }
 
 /// What is known of the server on this host.

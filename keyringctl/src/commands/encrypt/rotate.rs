@@ -9,6 +9,7 @@ use super::rotate_backup::{self, Prepared};
 use super::{required, server};
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
+use crate::commands::missing;
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result, ServerError};
@@ -116,6 +117,16 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         after.copies.0,
         after.copies.1
     ));
+    if after.state != "ATTACHED" {
+        let why = if after.last_error.is_empty() { String::new() } else { format!(": {}", after.last_error) };
+        out.line(format_args!(
+            "FAILED  the keyring is {} now: {} of {} have the new master keys{why}",
+            after.state,
+            after.copies.0,
+            counted(after.copies.1 as usize, "copy")
+        ));
+        missing::of_server(&after).iter().for_each(|step| out.line(format_args!("  -> {step}")));
+    }
     out.line(
         "Next: back up the keyring. InnoDB's old master keys stay in it, because old backups of the database need them.",
     );

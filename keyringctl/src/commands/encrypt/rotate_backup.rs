@@ -2,7 +2,7 @@
 //! `keyringctl encrypt rotate --backup`: backs up the keyring as it is before the rotation, which removes the old master key of
 //! the binary logs.
 
-use crate::commands::backup::{Backup, MadeBackup};
+use crate::commands::backup::{self, Backup, MadeBackup};
 use crate::commands::copies::Copies;
 use crate::commands::copies::of_server::{self, Server};
 use crate::commands::{secret, site};
@@ -11,7 +11,6 @@ use crate::server::{ServerKeyring, Session};
 use crate::show::Shown;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 #[derive(clap::Args)]
 #[group(id = "rotate-backup")]
@@ -38,7 +37,7 @@ impl Args {
     /// Checks that the backup can be made. Changes nothing.
     pub(super) fn prepare(&self, keyring: &ServerKeyring, session: &mut Session) -> Result<Option<Prepared>> {
         let Some(path) = &self.backup else { return Ok(None) };
-        let destination = if path.is_dir() { path.join(dated()) } else { path.clone() };
+        let destination = backup::file_at(path, "before-rotation");
         let unlock = match &self.unlock {
             Some(unlock) => Some(unlock.clone()),
             None => of_this_server(keyring, session)?,
@@ -75,12 +74,6 @@ impl Prepared {
 
 fn not_rotated(why: impl std::fmt::Display) -> Error {
     Error::Usage(format!("no master key was rotated, because the backup of the keyring failed: {why}"))
-}
-
-/// The name of a backup that is made now.
-fn dated() -> String {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    format!("before-rotation-{}.keyring", now.replace([':', '-'], ""))
 }
 
 /// Where this process reads the secret of the server that it is connected to: from the server's own configuration, if that

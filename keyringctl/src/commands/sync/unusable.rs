@@ -4,10 +4,10 @@
 use crate::commands::secret;
 use crate::show::Shown;
 use keyring_external::error::Refusal;
-use keyring_external::keyring::{Keyring, inspect, load_with};
+use keyring_external::keyring::{Keyring, Standing, inspect, load_with};
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::fs::Fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Opens single copies with the secret of the keyring.
@@ -69,4 +69,21 @@ impl Opener<'_> {
             self.source.option()
         )
     }
+}
+
+/// Says of each copy that holds another keyring than the others that nothing is written because of it.
+pub(super) fn of_other_keyrings(keyring: &Keyring, source: &Path, fs: &Arc<dyn Fs>) -> Vec<String> {
+    let foreign = |(path, standing): (PathBuf, Standing)| {
+        let found = inspect(fs, &path).ok().filter(|_| standing.refusal().is_some())?.header.id;
+        (found != keyring.id()).then(|| {
+            format!(
+                "{} and {} are two keyrings, not copies of one: the first is keyring {}, the second is keyring {found}. \
+                 Nothing was changed. Name copies of one keyring",
+                source.shown(),
+                path.shown(),
+                keyring.id()
+            )
+        })
+    };
+    keyring.standings().into_iter().filter_map(foreign).collect()
 }

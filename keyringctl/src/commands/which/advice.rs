@@ -3,6 +3,7 @@
 
 use super::candidate::{Candidate, Obstacle, Opened};
 use crate::commands::apart::is_one_file;
+use crate::commands::missing;
 use crate::commands::output::counted;
 use crate::commands::secret;
 use crate::commands::status::copy_status::WitnessSays;
@@ -138,10 +139,13 @@ impl Place<'_> {
             };
             match (obstacle, relation) {
                 (None, Relation::Same) => continue,
-                (Some(Obstacle::Missing), _) => advice.text.push(format!(
-                    "{} is missing. If its volume is only not mounted, mount it and run keyringctl which again",
-                    copy.shown()
-                )),
+                (Some(Obstacle::Missing), _) => {
+                    advice.text.push(format!(
+                        "{} is missing. If its volume is only not mounted, mount it and run keyringctl which again",
+                        copy.shown()
+                    ));
+                    advice.next.extend(missing::directory(copy, Some(path)));
+                }
                 (Some(Obstacle::Unreadable), _) => {
                     advice.text.push(format!("{} cannot be read now: see above", copy.shown()));
                     continue;
