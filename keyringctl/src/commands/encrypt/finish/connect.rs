@@ -31,12 +31,9 @@ pub(super) fn connect(args: &Args, stop: &mut StopSignal, out: &mut Output) -> R
              starts it"
         )));
     };
+    out.line(error);
     let mut plan = Plan::new("Start the server?");
-    plan.effect(Effect::new(
-        "the server",
-        format!("does not answer: {error}"),
-        format!("started, by {}", way.starting()),
-    ));
+    plan.effect(Effect::new("the server", "does not answer", format!("started, by {}", way.starting())));
     if args.consent.ask(&plan, out)? == Decision::DryRun {
         return Ok(None);
     }

@@ -43,7 +43,7 @@ impl Way {
             return Some(Way::Command(command.to_owned()));
         }
         let unit = &site.filter(|site| site.unit.is_some() && !site.is_below())?.unit_name;
-        let is_stopped = matches!(property(unit, "ActiveState")?.as_str(), "inactive" | "failed");
+        let is_stopped = matches!(property(unit, "MainPID")?.as_str(), "0" | "");
         is_stopped.then(|| Way::Systemd(unit.clone()))
     }
 
@@ -136,5 +136,6 @@ fn property(unit: &str, name: &str) -> Option<String> {
     let mut command = Command::new("systemctl");
     command.args(["show", &format!("--property={name}"), "--value", unit]);
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then_some(())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
