@@ -3,38 +3,73 @@
 
 use super::consent::{Effect, Plan};
 use super::output::counted;
+use crate::commands::status::copy_status::WitnessSays;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
-use crate::tablespace::{self, DataFileKind, Depth, FileReport, FileState};
+use crate::tablespace::{self, DataFileKind, Depth, FileReport, FileState, MasterKeys, Shutdown};
 use keyring_external::keyring::Keyring;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Most files of which it is not known what they need that the table names.
 const MOST_UNKNOWN: usize = 10;
 
 /// Which master keys the files of a data directory need, as far as the keyring does not have them.
+#[derive(Clone)]
 pub(super) struct Needs {
     datadir: PathBuf,
-    /// How many different keys the files need.
-    pub needed: usize,
+    /// The keys that the files name, each with the files that need it.
+    pub keys: BTreeMap<String, Vec<PathBuf>>,
     /// The keys that the keyring lacks, or has with other bytes, each with the files that need it.
     pub missing: BTreeMap<(String, FileState), Vec<PathBuf>>,
     /// Files and directories of which it is not known what they need.
     pub unknown: Vec<FileReport>,
+    /// How the server left the files.
+    pub shutdown: Shutdown,
+}
+
+/// Why files may need keys that none of them names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unnamed {
+    /// A server runs on them.
+    InUse,
+    /// The server was not shut down cleanly.
+    NotShutDown,
+}
+
+impl Unnamed {
+    /// A sentence about the files in this data directory.
+    pub(super) fn text(self, datadir: &Path) -> String {
+        let datadir = datadir.shown();
+        match self {
+            Unnamed::InUse => {
+                format!("a server is running on {datadir}: it may need keys that no file names yet")
+            }
+            Unnamed::NotShutDown => format!(
+                "the server of {datadir} was not shut down cleanly: its redo log may need keys that no file names yet, and \
+                 without them the server does not start"
+            ),
+        }
+    }
 }
 
 impl Needs {
     pub(super) fn new(datadir: &Path, also: &[PathBuf], keyring: &Keyring) -> Result<Needs> {
-        let mut needs =
-            Needs { datadir: datadir.to_owned(), needed: 0, missing: BTreeMap::new(), unknown: Vec::new() };
-        let mut keys = BTreeSet::new();
         let found = tablespace::find(&[&[datadir.to_owned()], also].concat());
+        let mut needs = Needs {
+            datadir: datadir.to_owned(),
+            keys: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            unknown: Vec::new(),
+            shutdown: tablespace::shutdown(datadir, &found),
+        };
         for file in tablespace::check(&found, keyring, Depth::OnePage, &mut |_, _| {}) {
             // Doublewrite files hold old copies of pages.
             let key = file.key.clone().filter(|_| file.kind != DataFileKind::Doublewrite);
-            keys.extend(key.clone());
+            if let Some(key) = &key {
+                needs.keys.entry(key.clone()).or_default().push(file.path.clone());
+            }
             match (file.state, key) {
                 (FileState::Unreadable, _) => {
                     return Err(Error::Usage(format!(
@@ -50,8 +85,47 @@ impl Needs {
                 _ => {}
             }
         }
-        needs.needed = keys.len();
         Ok(needs)
+    }
+
+    /// How many different keys the files need.
+    pub(super) fn needed(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Adds the keys that files named when they were read for another copy, because a server may have written meanwhile.
+    pub(super) fn also_needs(&mut self, keys: &BTreeMap<String, Vec<PathBuf>>, keyring: &Keyring) {
+        for (key, files) in keys {
+            if self.keys.contains_key(key) {
+                continue;
+            }
+            self.keys.insert(key.clone(), files.clone());
+            if !keyring.with_key(key, &mut |_| {}) {
+                self.missing.insert((key.clone(), FileState::KeyMissing), files.clone());
+            }
+        }
+    }
+
+    /// Whether the server was shut down cleanly; `None` if that is not known.
+    pub(super) fn shut_down_cleanly(&self) -> Option<bool> {
+        match self.shutdown {
+            Shutdown::Clean => Some(true),
+            Shutdown::Unclean | Shutdown::Running { .. } => Some(false),
+            Shutdown::Unknown => None,
+        }
+    }
+
+    /// Why the files may need keys that this keyring lacks although no file names them. A keyring that is at least as new as
+    /// the one that the server last used lacks none.
+    pub(super) fn unnamed(&self, says: Option<WitnessSays>) -> Option<Unnamed> {
+        match (says, &self.shutdown) {
+            (Some(WitnessSays::Same | WitnessSays::Newer), _) => None,
+            // A running server writes a witness when it uses a keyring.
+            (None, Shutdown::Running { .. }) => None,
+            (_, Shutdown::Running { .. }) => Some(Unnamed::InUse),
+            (_, Shutdown::Unclean) => Some(Unnamed::NotShutDown),
+            (_, Shutdown::Clean | Shutdown::Unknown) => None,
+        }
     }
 
     pub(super) fn question(&self) -> String {
@@ -69,7 +143,8 @@ impl Needs {
         question
     }
 
-    pub(super) fn show(&self, plan: &mut Plan) {
+    /// `unnamed`: why they may need keys that are not among these.
+    pub(super) fn show(&self, plan: &mut Plan, unnamed: Option<Unnamed>) {
         for ((key, state), files) in &self.missing {
             let first = files.first().map_or_else(String::new, |file| file.shown());
             let now = format!("needed by {}, such as {first}", counted(files.len(), "file"));
@@ -94,9 +169,11 @@ impl Needs {
                 "not known whether they can be decrypted",
             ));
         }
-        if self.missing.is_empty() {
+        if let Some(unnamed) = unnamed {
+            plan.note(sentence(&unnamed.text(&self.datadir)));
+        } else if self.missing.is_empty() {
             let files = format!("checked files in {}", self.datadir.shown());
-            plan.note(match self.needed {
+            plan.note(match self.needed() {
                 0 => format!("The {files} need no master key."),
                 needed => format!("This keyring has every master key that the {files} need ({needed})."),
             });
@@ -106,8 +183,16 @@ impl Needs {
             .missing
             .iter()
             .map(|((key, state), files)| json!({ "key": key, "state": state, "files": exact_paths(files) }));
-        plan.detail("needed", json!(self.needed));
+        plan.detail("shut_down_cleanly", json!(self.shut_down_cleanly()));
+        plan.detail("needed", json!(self.needed()));
         plan.detail("not_checked", json!(exact_paths(&paths)));
         plan.detail("missing", missing.collect());
     }
+}
+
+/// Makes a sentence of its own.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
 }

@@ -13,7 +13,6 @@ use super::prometheus::{Labels, Metrics};
 use super::secret;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
-use super::witness;
 use crate::error::Result;
 use crate::show::{Shown, warn};
 use copy_status::{CopyStatus, Description, WitnessSays, Wrong};
@@ -87,7 +86,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         ));
     }
     if let Some(path) = damaged_witness {
-        out.line(witness::damaged(&path));
+        out.line(copy_status::damaged_witness(&path));
     }
     out.document(&json!({ "copies": copies }));
     if args.prometheus {

@@ -2,6 +2,7 @@
 //! What says that a server already has a keyring: a new one in its place would have none of its keys.
 
 use super::output::counted;
+use super::status::copy_status::damaged_witness;
 use super::witness;
 use crate::error::{Error, Result};
 use crate::show::Shown;
@@ -43,7 +44,7 @@ impl Traces {
                 w.id,
                 w.generation
             )),
-            (None, Some(path)) => Some(witness::damaged(&path)),
+            (None, Some(path)) => Some(damaged_witness(&path)),
             (None, None) => None,
         };
         let needed = master_keys(&tablespace::find(&[datadir.to_owned()])).keys;

@@ -2,6 +2,7 @@
 //! `keyringctl verify`: checks every byte of keyring files and compares them, and with `--datadir` whether a keyring decrypts a server's files.
 
 mod datadir;
+mod left;
 mod opened;
 
 use super::copies;

@@ -3,14 +3,17 @@
 
 mod advice;
 mod candidate;
+mod not_known;
 
 use super::apart::is_one_file;
 use super::copies::{self, of_server};
 use super::output::{Output, counted};
+use super::status::copy_status;
 use super::verdict::Verdict;
-use super::{secret, site, witness};
+use super::{secret, site};
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
+use crate::tablespace::{self, Shutdown};
 use advice::{Advice, Place, advise};
 use candidate::Candidate;
 use keyring_external::keyring::witness_claims;
@@ -19,6 +22,7 @@ use keyring_external::store::real::RealFs;
 use keyring_external::store::witness::WITNESS_NAME;
 use keyring_external::unlock::UnlockSource;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +30,8 @@ use std::sync::Arc;
 ///
 /// Opens each copy, compares it with the other ones and with the witness, and reads which master keys the files in the
 /// data directory need. Says which copy has all of them, and prints the next commands. Nothing is changed. The server
-/// may run or be stopped.
+/// may run or be stopped. While it runs, and after it was not shut down cleanly, the files do not name all keys that they
+/// need: then a copy that is older than the witness is not called right.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl which\n  \
@@ -71,16 +76,23 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         let next = Candidate::examine(&fs, path, (&datadir, &args.also), &mut secrets, &all)?;
         all.push(next);
     }
+    // A server may have written to the files while they were read for one copy after the other.
+    let named: BTreeMap<_, _> =
+        all.iter().filter_map(|c| c.opened.as_ref()).flat_map(|opened| opened.needs.keys.clone()).collect();
+    all.iter_mut().for_each(|candidate| candidate.also_needs(&named));
     let witness = witness_claims(&fs, &datadir)?;
     let configured = configured(args, &datadir);
-    let place = Place { datadir: &datadir, witness: witness.as_ref(), configured: &configured };
+    let found = tablespace::find(&[std::slice::from_ref(&datadir), &args.also].concat());
+    let shutdown = tablespace::shutdown(&datadir, &found);
+    let in_use = matches!(shutdown, Shutdown::Running { .. });
+    let place = Place { datadir: &datadir, witness: witness.as_ref(), configured: &configured, in_use };
     let advice = advise(&all, &place);
     all.iter().for_each(|candidate| print(candidate, &all, out));
     out.line(match (&witness, fs.meta(&datadir.join(WITNESS_NAME)).is_ok()) {
         (Some(w), _) => {
             format!("{} was last used with keyring {}, generation {}", datadir.shown(), w.id, w.generation)
         }
-        (None, true) => witness::damaged(&datadir.join(WITNESS_NAME)),
+        (None, true) => copy_status::damaged_witness(&datadir.join(WITNESS_NAME)),
         (None, false) => {
             format!("there is no witness in {}: the keyring that it last used is not known", datadir.shown())
         }
@@ -129,10 +141,13 @@ fn print(candidate: &Candidate, all: &[Candidate], out: &mut Output) {
         out.field("witness", says.text());
     }
     let Some(opened) = &candidate.opened else { return };
-    let (needed, missing) = (opened.needs.needed, opened.needs.missing.len());
+    let (needed, missing) = (opened.needs.needed(), opened.needs.missing.len());
     out.field(
         "needed keys",
         match needed {
+            0 if opened.needs.shut_down_cleanly() == Some(false) => {
+                "no file names a master key yet".to_owned()
+            }
             0 => "the files need no master key".to_owned(),
             _ => format!("{} of {needed}", needed.saturating_sub(missing)),
         },
@@ -170,8 +185,8 @@ fn document(candidate: &Candidate, all: &[Candidate]) -> Value {
         "generation": candidate.generation(),
         "standing": candidate.standing(all),
         "witness": candidate.says,
-        "complete": candidate.is_complete(),
-        "needed": opened.map(|opened| opened.needs.needed),
+        "complete": candidate.is_complete() && candidate.unnamed().is_none(),
+        "needed": opened.map(|opened| opened.needs.needed()),
         "missing": opened.map(|opened| opened.needs.missing.iter().map(missing).collect::<Vec<_>>()),
     })
 }

@@ -5,17 +5,17 @@ use super::consent::{Consent, Decision, Effect, Plan};
 use super::copies;
 use super::needs::Needs;
 use super::output::{Output, counted, stderr_report};
+use super::status::{self, copy_status};
 use super::verdict::Verdict;
 use super::{secret, site};
 use crate::error::{Error, Result};
 use crate::show::Shown;
+use crate::tablespace::{self, Shutdown};
 use keyring_external::keyring::witness_claims;
 use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::store::witness::WITNESS_NAME;
-use rustix::process::{Flock, FlockType, fcntl_getlk};
 use serde_json::json;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,7 +52,8 @@ enum Command {
         site: site::Parts,
         #[command(flatten)]
         secret: secret::Args,
-        /// Accept it even though files in the data directory need keys that it does not have: they stay unreadable
+        /// Accept it even though files in the data directory need keys that it does not have, which stay unreadable, or
+        /// the redo log of a server that was not shut down cleanly may need such keys
         #[arg(long)]
         accept_missing_keys: bool,
         #[command(flatten)]
@@ -75,7 +76,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     w.generation
                 )),
                 None => out.line(match unreadable(datadir) {
-                    Some(path) => damaged(&path),
+                    Some(path) => copy_status::damaged_witness(&path),
                     None => format!(
                         "there is no witness in {}: the keyring that it last used is not known",
                         datadir.shown()
@@ -111,7 +112,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             };
             let mut plan = Plan::new(needs.question());
             plan.effect(Effect::new(format!("witness in {}", datadir.shown()), last, this));
-            needs.show(&mut plan);
+            let unnamed = needs.unnamed(status::heard(keyring.check_witness(&fs, datadir))?.0);
+            needs.show(&mut plan, unnamed);
             plan.detail(
                 "keyring",
                 json!({ "id": status.id, "generation": status.generation, "keys": status.keys }),
@@ -130,6 +132,18 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                     datadir.shown(),
                     copies.secret.option(),
                     them(needs.missing.len()),
+                )));
+            }
+            if let Some(unnamed) = unnamed
+                && !accept_missing_keys
+            {
+                plan.show(consent, out);
+                return Err(Error::Usage(format!(
+                    "nothing was accepted: {}. Find the newest copy of the keyring: keyringctl which names it. Start the \
+                     server with that copy and shut it down; then this copy can be compared with the files. Only if there \
+                     is no newer copy, add --accept-missing-keys: the server may not start then, and its data is lost unless \
+                     you have a backup of it",
+                    unnamed.text(datadir)
                 )));
             }
             if consent.ask(&plan, out)? == Decision::DryRun {
@@ -154,37 +168,19 @@ fn them(keys: usize) -> &'static str {
     if keys == 1 { "it" } else { "them" }
 }
 
-/// Says that the witness at this path is damaged.
-pub(super) fn damaged(path: &Path) -> String {
-    format!(
-        "{} is damaged or not a witness: it is not known which keyring the data directory last used. The server logs a \
-         warning when it starts, and replaces the file when it uses the keyring",
-        path.shown()
-    )
-}
-
 /// The path of the witness, if it exists. Called when it cannot be read as one.
 pub(super) fn unreadable(datadir: &Path) -> Option<PathBuf> {
     Some(datadir.join(WITNESS_NAME)).filter(|path| path.exists())
 }
 
-/// Refuses while a server runs on the data directory, because it would overwrite the accepted witness. InnoDB locks its
-/// system tablespace while it runs; a tablespace with another path or name is not found.
+/// Refuses while a server runs on the data directory, because it would overwrite the accepted witness.
 fn refuse_while_in_use(datadir: &Path) -> Result<()> {
-    let path = datadir.join("ibdata1");
-    let Ok(file) = File::open(&path) else { return Ok(()) };
-    // Any lock on any part of the file conflicts with this one.
-    let lock = Flock::from(FlockType::WriteLock);
-    match fcntl_getlk(&file, &lock) {
-        Ok(Some(held)) => {
-            let by = held.pid.map_or_else(String::new, |pid| format!(" (process {})", pid.as_raw_nonzero()));
-            Err(Error::Usage(format!(
-                "nothing was accepted: a server is running on {} and has locked {}{by}. Stop the server first",
-                datadir.shown(),
-                path.shown()
-            )))
-        }
-        // A filesystem that does not support locks has none.
-        Ok(None) | Err(_) => Ok(()),
-    }
+    let found = tablespace::find(&[datadir.to_owned()]);
+    let Shutdown::Running { locked, process } = tablespace::shutdown(datadir, &found) else { return Ok(()) };
+    let by = process.map_or_else(String::new, |process| format!(" (process {process})"));
+    Err(Error::Usage(format!(
+        "nothing was accepted: a server is running on {} and has locked {}{by}. Stop the server first",
+        datadir.shown(),
+        locked.shown()
+    )))
 }

@@ -16,7 +16,7 @@
 //!
 //! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files by
 //! their `names`, `backup` what backup tools say of them, `contents` tells what is in those of unknown names, and `read` reads them.
-//! `space`, `clear`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key, `sample` only some. Nothing here
+//! `shutdown` tells whether the redo log will be replayed. `space`, `clear`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key, `sample` only some. Nothing here
 //! trusts a byte of a file. Tablespace keys are in locked memory, and decrypted pages are wiped after use.
 #![cfg_attr(
     not(test),
@@ -46,6 +46,7 @@ mod redo;
 mod sample;
 #[cfg(test)]
 mod samples;
+mod shutdown;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use file_report::{DataFileKind, FileReport, FileState, FormCounts, PageCount
 pub use forms::count_forms;
 pub use keys::{MasterKeys, NoKeys};
 pub use sample::{Sample, sample};
+pub use shutdown::{Shutdown, shutdown};
 pub use space::Depth;
 pub use walk::{DataFiles, find};
 pub use whole::{MissingPart, missing_parts};

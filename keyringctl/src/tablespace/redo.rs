@@ -122,6 +122,21 @@ impl RedoHeader {
     }
 }
 
+/// Returns whether a block is the one with this LSN. Older servers set the first bit of a number for the first block that
+/// they write at once.
+pub(super) fn is_block_of(block: &[u8], lsn: u64) -> bool {
+    const FIRST_WRITTEN: u32 = 0x8000_0000;
+    be32(block, 0).map(|number| u64::from(number & !FIRST_WRITTEN))
+        == Some(lsn / BLOCK as u64 % MOST_BLOCKS + 1)
+}
+
+/// Returns where the block with the LSN of this checkpoint is, counted from the beginning of the first file of a log whose
+/// files form a ring. Only the first file has checkpoints.
+pub(super) fn ring_offset(front: &[u8], checkpoint: u64) -> Option<u64> {
+    let all = CHECKPOINTS.iter().filter_map(|at| part(front, *at, BLOCK));
+    all.filter(|b| checksum_fits(b)).find(|b| be64(b, 8) == Some(checkpoint)).and_then(|b| be64(b, 16))
+}
+
 /// Returns the first LSN of a file from before 5.7.9, whose header has no checksum: the number of the log, which is 0, and
 /// the LSN, which is that of a block.
 fn before_5_7_9(block: &[u8]) -> Option<u64> {

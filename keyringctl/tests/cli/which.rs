@@ -3,6 +3,7 @@
 //! would open its copies.
 
 use super::data_directory::{INNODB_KEY, SERVER_BINLOG_KEY, sample_server};
+use super::witness::{RunningServer, left_by_a_killed_server};
 use super::{Ended, Place, UNLOCK, common};
 use keyring_external::keyring::{Keyring, load};
 use keyring_external::store::fs::Fs;
@@ -131,6 +132,54 @@ fn which_creates_the_missing_directory_of_a_copy_before_the_copy() {
     );
     follow(&place, &told);
     assert!(place.path("volume/keys/mirror.keyring").exists());
+}
+
+#[test]
+fn which_calls_no_older_copy_right_while_the_server_runs_or_after_it_was_killed() {
+    let place = server();
+    copy(&place, "main.keyring", "backup.keyring");
+    store(&place, "main.keyring", "newest", &[7; 32]);
+    copy(&place, "main.keyring", "mirror.keyring");
+    used(&place, "main.keyring");
+    left_by_a_killed_server(&place);
+    let backup = format!("DIR/backup.keyring {UNLOCK}");
+    let text = || {
+        let Ended { code, stdout, .. } = place.run(&format!("which {backup} --datadir DIR/data {SERVER}"));
+        assert_eq!(code, 1, "{stdout}");
+        assert!(!stdout.contains("is right") && !stdout.contains("can be used"), "{stdout}");
+        assert!(!stdout.contains("no file in DIR/data needs a key that is lost"), "{stdout}");
+        stdout
+    };
+    let (code, told) = which(&place, &backup);
+    assert_eq!(
+        (code, told["situation"].as_str(), &told["right"]),
+        (1, Some("not_shut_down"), &Value::Null),
+        "{told:#}"
+    );
+    assert_eq!(told["copies"][0]["complete"], false);
+    assert!(text().contains("was not shut down cleanly: its redo log may need keys that no file names yet"));
+    // The copies that the server last used.
+    let (code, told) = which(&place, "");
+    assert!(code == 0 && told["next"] == serde_json::json!([]), "{told:#}");
+    let running = RunningServer::of(&place);
+    let (code, told) = which(&place, &backup);
+    assert_eq!(
+        (code, told["situation"].as_str(), &told["right"]),
+        (1, Some("in_use"), &Value::Null),
+        "{told:#}"
+    );
+    assert_eq!(told["next"], serde_json::json!(["keyringctl doctor"]));
+    assert!(text().contains("Do not stop the server"));
+    let Ended { code, stdout, .. } = place.run(&format!("which --datadir DIR/data {SERVER}"));
+    assert!(code == 0 && stdout.contains("run ALTER INSTANCE RELOAD KEYRING"), "{stdout}");
+    running.stop();
+    // Following what is said is the last resort.
+    copy(&place, "backup.keyring", "main.keyring");
+    copy(&place, "backup.keyring", "mirror.keyring");
+    let (_, told) = which(&place, "");
+    assert!(told["next"].to_string().contains("--accept-missing-keys"), "{told:#}");
+    follow(&place, &told);
+    assert_eq!(which(&place, "").0, 0);
 }
 
 #[test]

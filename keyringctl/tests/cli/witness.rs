@@ -8,7 +8,7 @@ use keyring_external::store::fs::Fs;
 use keyring_external::store::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 #[test]
@@ -81,6 +81,86 @@ fn a_copy_that_is_behind_is_to_be_synced_not_accepted() {
     assert!(stdout.contains(&sync) && !stdout.contains("witness accept"), "{stdout}");
 }
 
+/// A process that locks the system tablespace, as a running server does.
+pub(super) struct RunningServer(Child);
+
+impl RunningServer {
+    pub(super) fn of(place: &Place) -> RunningServer {
+        let script = "import fcntl,sys\nf=open(sys.argv[1],'r+b')\nfcntl.lockf(f,fcntl.LOCK_EX)\nprint('locked',flush=True)\nsys.stdin.read()\n";
+        let mut server = Command::new("python3")
+            .args(["-c", script, place.path("data/ibdata1").to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0; 7];
+        std::io::Read::read_exact(server.stdout.as_mut().unwrap(), &mut line).unwrap();
+        RunningServer(server)
+    }
+
+    /// Ends it. Returns the number of its process.
+    pub(super) fn stop(mut self) -> u32 {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+        self.0.id()
+    }
+}
+
+/// Writes a system tablespace and a redo log as a server leaves them that was not shut down cleanly.
+pub(super) fn left_by_a_killed_server(place: &Place) {
+    let mut page = vec![0; 16384];
+    page[26..34].copy_from_slice(&8192_u64.to_be_bytes());
+    place.write("data/ibdata1", &page);
+    let mut log = vec![0; 8 * 512];
+    log[..4].copy_from_slice(&6_u32.to_be_bytes());
+    log[8..16].copy_from_slice(&8192_u64.to_be_bytes());
+    log[520..528].copy_from_slice(&8704_u64.to_be_bytes());
+    for block in [0, 1, 3] {
+        log[block * 512 + 508..][..4].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
+    }
+    fs::create_dir_all(place.path("data/#innodb_redo")).unwrap();
+    place.write("data/#innodb_redo/#ib_redo0", &log);
+}
+
+#[test]
+fn after_an_unclean_shutdown_an_older_keyring_is_accepted_only_with_accept_missing_keys() {
+    let place = sample_server();
+    fs::copy(place.path("main.keyring"), place.path("old.keyring")).unwrap();
+    let accept = |name: &str| format!("witness accept DIR/{name}.keyring --datadir DIR/data {UNLOCK} --yes");
+    let verify = |name: &str| place.run(&format!("verify DIR/{name}.keyring --datadir DIR/data {UNLOCK}"));
+    assert_eq!(place.run(&format!("rekey DIR/main.keyring {UNLOCK} --option-file /dev/null --yes")).code, 0);
+    assert_eq!(place.run(&accept("main")).code, 0);
+    assert_eq!(verify("old").code, 0, "it has all keys");
+    left_by_a_killed_server(&place);
+    let Ended { code, stdout, stderr } = place.run(&accept("old"));
+    assert!(
+        code == 2 && stderr.contains("was not shut down cleanly: its redo log may need keys"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("--accept-missing-keys") && !stdout.contains("has every master key"),
+        "{stdout}{stderr}"
+    );
+    // The forged system tablespace is damaged too.
+    let stdout = verify("old").stdout;
+    assert!(stdout.contains("NOT CHECKED   the server of DIR/data was not shut down cleanly"), "{stdout}");
+    // The keyring that the server last used has the keys.
+    let stdout = verify("main").stdout;
+    assert!(!stdout.contains("cleanly"), "{stdout}");
+    assert_eq!(place.run(&accept("main")).code, 0);
+    // Of a backup of the files without the witness, or of a server that runs, it is only a note.
+    fs::rename(place.path("data/keyring_external.witness"), place.path("witness")).unwrap();
+    let stdout = verify("old").stdout;
+    assert!(stdout.contains("note: the server of DIR/data was not shut down cleanly"), "{stdout}");
+    fs::rename(place.path("witness"), place.path("data/keyring_external.witness")).unwrap();
+    let server = RunningServer::of(&place);
+    let stdout = verify("old").stdout;
+    server.stop();
+    assert!(stdout.contains("note: a server is running on DIR/data"), "{stdout}");
+    let Ended { code, stdout, stderr } = place.run(&format!("{} --accept-missing-keys", accept("old")));
+    assert_eq!(code, 0, "{stdout}{stderr}");
+}
+
 /// A running server locks its system tablespace.
 #[test]
 fn no_keyring_is_accepted_while_a_server_runs() {
@@ -88,20 +168,11 @@ fn no_keyring_is_accepted_while_a_server_runs() {
     fs::create_dir(place.path("data")).unwrap();
     place.write("data/ibdata1", &[0; 16]);
     let accept = format!("witness accept DIR/main.keyring --datadir DIR/data {UNLOCK} --yes");
-    let script = "import fcntl,sys\nf=open(sys.argv[1],'r+b')\nfcntl.lockf(f,fcntl.LOCK_EX)\nprint('locked',flush=True)\nsys.stdin.read()\n";
-    let mut server = Command::new("python3")
-        .args(["-c", script, place.path("data/ibdata1").to_str().unwrap()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = [0; 7];
-    std::io::Read::read_exact(server.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let server = RunningServer::of(&place);
     let refused = place.run(&accept);
-    drop(server.stdin.take());
-    server.wait().unwrap();
+    let process = server.stop();
     assert!(refused.code == 2 && refused.stderr.contains("a server is running"), "{}", refused.stderr);
-    assert!(refused.stderr.contains(&format!("process {}", server.id())), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("process {process}")), "{}", refused.stderr);
     let accepted = place.run(&accept);
     assert_eq!(accepted.code, 0, "{}", accepted.stderr);
 }

@@ -3,6 +3,7 @@
 
 use crate::commands::content::Content;
 use crate::commands::slot_row::SlotRow;
+use crate::show::Shown;
 use keyring_external::error::{Error, Failure, Refusal};
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -134,4 +135,13 @@ impl WitnessSays {
             }
         }
     }
+}
+
+/// Says that the witness at this path is damaged.
+pub(in crate::commands) fn damaged_witness(path: &Path) -> String {
+    format!(
+        "{} is damaged or not a witness: it is not known which keyring the data directory last used. The server logs a \
+         warning when it starts, and replaces the file when it uses the keyring",
+        path.shown()
+    )
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl verify --datadir`: checks that the keyring decrypts every encrypted file of a server, without the server.
 
+use super::left::Left;
 use super::opened::OpenedKeyring;
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
@@ -91,8 +92,14 @@ pub(super) fn run(
     let missing = missing(args, &directories, &found, &files);
     let failed: Vec<_> = files.iter().filter(|file| file.state.is_failure()).collect();
     let unencrypted: Vec<_> = files.iter().filter(|file| file.in_clear).collect();
-    let fine = failed.is_empty() && missing.is_empty() && (unencrypted.is_empty() || !args.all_encrypted);
-    print(args, &files, &found, &missing, out);
+    let unnamed: Vec<_> =
+        args.datadir.iter().filter_map(|datadir| Left::by(fs, datadir, &found, &keyring)).collect();
+    let lacks_unnamed = unnamed.iter().any(|left| left.is_failure);
+    let fine = failed.is_empty()
+        && missing.is_empty()
+        && !lacks_unnamed
+        && (unencrypted.is_empty() || !args.all_encrypted);
+    print(args, &files, &found, (&missing, &unnamed), out);
     out.document(&json!({
         "keyrings": keyrings,
         "keyring": { "id": keyring.keyring.id(), "generation": keyring.keyring.status().generation },
@@ -100,6 +107,7 @@ pub(super) fn run(
         "in_clear": unencrypted.len(),
         "no_data": found.no_data,
         "missing": missing,
+        "not_shut_down": unnamed.iter().map(|left| left.datadir.exact()).collect::<Vec<_>>(),
         "files": files,
     }));
     let unreadable = files.iter().filter(|file| file.state == FileState::Unreadable).count();
@@ -154,7 +162,13 @@ fn missing(
     missing
 }
 
-fn print(args: &Args, files: &[FileReport], found: &DataFiles, missing: &[MissingPart], out: &mut Output) {
+fn print(
+    args: &Args,
+    files: &[FileReport],
+    found: &DataFiles,
+    (missing, unnamed): (&[MissingPart], &[Left<'_>]),
+    out: &mut Output,
+) {
     let mut kinds: BTreeMap<DataFileKind, BTreeMap<FileState, usize>> = BTreeMap::new();
     for file in files {
         *kinds.entry(file.kind).or_default().entry(file.state).or_default() += 1;
@@ -213,6 +227,12 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, missing: &[Missin
             "note: the backup {dir} is not prepared: what xtrabackup_logfile holds is not in its tablespaces yet"
         ));
     }
+    let opened = files.iter().filter(|file| file.state == FileState::Opened && !file.by_transfer_key).count();
+    // A keyring that is not older has the keys; that files name none yet is worth a note.
+    for left in unnamed.iter().filter(|left| !left.is_sure || opened == 0) {
+        left.text().lines().for_each(|line| out.line(line));
+    }
+    let lacks_unnamed = unnamed.iter().any(|left| left.is_failure);
     let by_transfer: Vec<_> = files.iter().filter(|file| file.by_transfer_key).collect();
     if let Some(first) = by_transfer.first() {
         out.line(format_args!(
@@ -222,12 +242,16 @@ fn print(args: &Args, files: &[FileReport], found: &DataFiles, missing: &[Missin
         ));
     }
     let failed = files.iter().filter(|file| file.state.is_failure()).count();
-    let opened = files.iter().filter(|file| file.state == FileState::Opened && !file.by_transfer_key).count();
     let proved = files
         .iter()
         .filter(|f| f.state == FileState::Opened && !f.by_transfer_key && f.checked_page.is_some())
         .count();
     out.line(match (failed + missing.len(), opened) {
+        (0, _) if lacks_unnamed => format!(
+            "FAILED   {} decrypted, but the redo log may need a key that this keyring lacks: see above",
+            counted(opened, "file")
+        ),
+        (0, 0) if !unnamed.is_empty() => "no file is encrypted with a key that it names: see the note".to_owned(),
         (0, 0) if !by_transfer.is_empty() => {
             format!("OK       {} decrypted with transfer keys: see above", counted(by_transfer.len(), "table"))
         }

@@ -19,6 +19,8 @@ pub(super) struct Place<'a> {
     pub witness: Option<&'a Witness>,
     /// The copies that the server of this data directory is configured with. None if that is not known.
     pub configured: &'a [PathBuf],
+    /// Whether a server runs on the data directory.
+    pub in_use: bool,
 }
 
 /// What to do.
@@ -43,11 +45,15 @@ pub(super) fn advise(all: &[Candidate], place: &Place<'_>) -> Advice {
     let rank = |c: &Candidate| (trust(c.says), !place.is_configured(&c.path));
     let right = complete.iter().filter(|(_, c, _)| is_newest(c)).min_by_key(|(_, c, _)| rank(c));
     match (right, opened().next()) {
+        (Some((_, best, how)), _) if let Some(why) = best.unnamed() => place.not_known(best, how, why),
         (Some((i, right, how)), _) => place.with_right(*i, right, how, all),
         (None, Some(_)) => place.without_keys(&opened().map(|(_, c, o)| (c, o)).collect::<Vec<_>>()),
         (None, None) => place.none_opens(all),
     }
 }
+
+/// How a running server opens the keyring again.
+const RELOAD: &str = "run ALTER INSTANCE RELOAD KEYRING (component) or restart it (plugin)";
 
 /// The lower, the better: how a server takes a copy of which the witness says this.
 fn trust(says: Option<WitnessSays>) -> u8 {
@@ -77,7 +83,10 @@ impl Place<'_> {
         let mut advice = Advice {
             situation: "right_copy",
             right: Some(i),
-            text: vec![match how.needs.needed {
+            text: vec![match how.needs.needed() {
+                0 if how.needs.shut_down_cleanly() == Some(false) => {
+                    format!("{path} can be used: no file in {datadir} names a master key yet")
+                }
                 0 => format!("{path} can be used: the files in {datadir} need no master key"),
                 1 => format!("{path} is right: it has the master key that the files in {datadir} need"),
                 n => format!("{path} is right: it has all {n} master keys that the files in {datadir} need"),
@@ -105,9 +114,15 @@ impl Place<'_> {
         let used = self.restore(right, how, all, &mut advice);
         self.witness_refuses(right, &used, &unlock, &mut advice);
         if advice.next.is_empty() {
-            advice.then = Some("Nothing needs to be done: the server opens it".to_owned());
+            advice.then = Some(match self.in_use {
+                true => format!("A server is running on {datadir}. If it has no open keyring, {RELOAD}"),
+                false => "Nothing needs to be done: the server opens it".to_owned(),
+            });
         } else if advice.then.is_none() {
-            advice.then = Some("Then start the server, or let it run".to_owned());
+            advice.then = Some(match self.in_use {
+                true => format!("Then, if the running server has no open keyring, {RELOAD}"),
+                false => "Then start the server".to_owned(),
+            });
         }
         advice
     }

@@ -2,7 +2,7 @@
 //! One of the copies that `keyringctl which` is asked about.
 
 use crate::commands::hints;
-use crate::commands::needs::Needs;
+use crate::commands::needs::{Needs, Unnamed};
 use crate::commands::secret::{self, Once};
 use crate::commands::status;
 use crate::commands::status::copy_status::WitnessSays;
@@ -10,6 +10,7 @@ use crate::error::Result;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::keyring::{Claims, Keyring, Relation, check_claims_by_witness, inspect};
 use keyring_external::store::fs::Fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -113,7 +114,19 @@ impl Candidate {
         });
     }
 
-    /// Whether it was opened and has every key that the files need.
+    /// Compares its keys also with those that the files named when they were read for other copies.
+    pub(super) fn also_needs(&mut self, keys: &BTreeMap<String, Vec<PathBuf>>) {
+        if let Some(Opened { keyring, needs, .. }) = &mut self.opened {
+            Rc::make_mut(needs).also_needs(keys, keyring);
+        }
+    }
+
+    /// Why the files may need keys that this copy lacks although no file names them.
+    pub(super) fn unnamed(&self) -> Option<Unnamed> {
+        self.opened.as_ref()?.needs.unnamed(self.says)
+    }
+
+    /// Whether it was opened and has every key that the files name.
     pub(super) fn is_complete(&self) -> bool {
         self.opened.as_ref().is_some_and(|opened| opened.needs.missing.is_empty())
     }

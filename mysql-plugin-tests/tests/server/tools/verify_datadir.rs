@@ -277,4 +277,21 @@ pub fn while_running() {
     server.kill();
     let _ = rotating.join();
     verify(&keyring, &host.datadir(), &["--every-page"]).assert_opened();
+
+    // Whether the next start replays the redo log is told rightly after each way to end.
+    let is_replayed = || {
+        let verified = verify(&keyring, &host.datadir(), &[]);
+        verified.assert_opened();
+        verified.report["not_shut_down"][0].is_string()
+    };
+    assert!(is_replayed(), "killed");
+    for (fast, expected) in [(2, true), (1, false)] {
+        let server = host.start();
+        assert!(is_replayed(), "it runs");
+        server.sql(&format!("SET GLOBAL innodb_fast_shutdown = {fast}"));
+        server.stop();
+        assert_eq!(is_replayed(), expected, "innodb_fast_shutdown = {fast}");
+    }
+    host.start().kill();
+    assert!(is_replayed(), "killed before its first checkpoint");
 }

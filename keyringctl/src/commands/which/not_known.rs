@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What to do if the files do not name all keys that they need.
+
+use super::advice::{Advice, Place};
+use super::candidate::{Candidate, Opened};
+use crate::commands::needs::{Unnamed, sentence};
+use crate::commands::status::copy_status::WitnessSays;
+use crate::show::Shown;
+
+impl Place<'_> {
+    /// The best copy has every key that files name, but they may need others.
+    pub(super) fn not_known(&self, best: &Candidate, how: &Opened, why: Unnamed) -> Advice {
+        let (path, datadir) = (best.path.shown(), self.datadir.shown());
+        let than_last = match (best.says, self.witness) {
+            (Some(WitnessSays::Older), Some(w)) => {
+                let generation = best.generation().unwrap_or_default();
+                format!(
+                    "it has generation {generation}, and the server last used generation {}",
+                    w.generation
+                )
+            }
+            (Some(WitnessSays::Fork), _) => {
+                "it has diverged from the keyring that the server last used".to_owned()
+            }
+            (Some(WitnessSays::Another), Some(w)) => format!("the server last used keyring {}", w.id),
+            _ => "it is not known which keyring the server last used".to_owned(),
+        };
+        let mut text = vec![
+            format!("It is not known whether {path} has every key: {than_last}"),
+            sentence(&why.text(self.datadir)),
+        ];
+        let mut advice =
+            Advice { situation: "in_use", right: None, text: Vec::new(), next: Vec::new(), then: None };
+        match why {
+            Unnamed::InUse => {
+                text.push(
+                    "Do not stop the server: it may have the only copy of its newest keys in its memory. See what it uses, and \
+                     look for the newest copy:"
+                        .to_owned(),
+                );
+                advice.next.push("keyringctl doctor".to_owned());
+                advice.then = Some("Then name the newest copy to keyringctl which too".to_owned());
+            }
+            Unnamed::NotShutDown => {
+                advice.situation = "not_shut_down";
+                text.push(
+                    "Look for the newest copy, and name it to keyringctl which. With that copy, start the server and shut \
+                     it down; then older copies can be compared with the files. Only if there is no newer copy, copy the data \
+                     directory first, and then, with the server stopped:"
+                        .to_owned(),
+                );
+                let unlock = how.secret.option();
+                advice.next.push(format!(
+                    "keyringctl witness accept {path} --datadir {datadir}{unlock} --accept-missing-keys"
+                ));
+            }
+        }
+        advice.text = text;
+        advice
+    }
+}
