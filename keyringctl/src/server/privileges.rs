@@ -148,6 +148,18 @@ impl Privileges {
         ))
     }
 
+    /// The statement that grants the account privileges for one schema.
+    pub fn grant_on_schema(&self, privileges: &[&str], schema: &str) -> String {
+        let (names, account) = (privileges.join(", "), &self.account);
+        pasteable(&format!("GRANT {names} ON {}.* TO {account};", quoted(schema)))
+    }
+
+    /// The statement that grants the account global privileges; `None` if there are none to grant.
+    pub fn grant_everywhere(&self, privileges: &[&str]) -> Option<String> {
+        let (names, account) = (privileges.join(", "), &self.account);
+        (!privileges.is_empty()).then(|| pasteable(&format!("GRANT {names} ON *.* TO {account};")))
+    }
+
     /// Returns why the server may not show every table and schema to the account; `None` if it does.
     pub fn unseen(&self) -> Option<String> {
         let account = &self.account;

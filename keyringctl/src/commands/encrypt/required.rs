@@ -6,10 +6,11 @@ use crate::server::{Inventory, Privileges, Session, Table};
 
 /// What copying a table needs on its schema.
 const ON_TABLES: [&str; 4] = ["SELECT", "INSERT", "CREATE", "ALTER"];
-/// What a whole run of `encrypt apply` needs besides: it changes tablespaces and settings, locks some tables, and writes to a
-/// schema of its own until the redo log is encrypted.
-const EVERYTHING: [&str; 5] =
-    ["DROP", "LOCK TABLES", "RELOAD", "CREATE TABLESPACE", "SYSTEM_VARIABLES_ADMIN"];
+/// What a whole run of `encrypt apply` needs besides: it changes tablespaces and settings, locks some tables, writes to a
+/// schema of its own until the redo log is encrypted, and reads events and other stored programs for statements that fail
+/// afterwards.
+const EVERYTHING: [&str; 6] =
+    ["DROP", "EVENT", "LOCK TABLES", "RELOAD", "CREATE TABLESPACE", "SYSTEM_VARIABLES_ADMIN"];
 
 /// Returns why this account cannot run `encrypt apply` for the whole server, with the statement that grants what it lacks.
 ///

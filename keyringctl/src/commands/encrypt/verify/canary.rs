@@ -11,7 +11,7 @@ use super::search::{Search, contains};
 use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
 use crate::error::{Error, Result, ServerError};
-use crate::server::{Below, DatadirAccess, FileNames, FilePlace, PlaceKind, Session};
+use crate::server::{Below, DatadirAccess, FileNames, FilePlace, PlaceKind, Privileges, Session};
 use crate::show::Shown;
 use keyring_external::error::Failure;
 use keyring_external::secret::fill_random;
@@ -122,7 +122,7 @@ pub(super) fn run(
         None => {
             if let Err(e) = write_and_search(session, here, remedies, &mut outcome, findings) {
                 outcome.looked = false;
-                match why_forbidden(&e) {
+                match why_forbidden(&e, || Privileges::query(session).ok()) {
                     Some(why) => outcome.left_out = Some(why),
                     None => findings.push(VerifyFinding::not_checked(
                         PlaceKind::Setting,
@@ -150,16 +150,43 @@ fn read_only(session: &mut Session) -> Option<&'static str> {
     (on("super_read_only", session) || on("innodb_read_only", session)).then_some(READ_ONLY)
 }
 
+/// What the canary needs on its schema.
+const ON_SCHEMA: [&str; 6] = ["CREATE", "DROP", "SELECT", "INSERT", "UPDATE", "LOCK TABLES"];
+
+/// The statements that let the account write the canary. `code`: of the error that it got without them.
+fn grants(privileges: &Privileges, code: u16) -> String {
+    let mut global = Vec::new();
+    if !["SESSION_VARIABLES_ADMIN", "SYSTEM_VARIABLES_ADMIN", "SUPER"].iter().any(|name| privileges.has(name))
+    {
+        global.push("SESSION_VARIABLES_ADMIN");
+    }
+    if !privileges.has("RELOAD") {
+        global.push("RELOAD");
+    }
+    if matches!(code, 3826 | 3827) && !privileges.has("TABLE_ENCRYPTION_ADMIN") {
+        global.push("TABLE_ENCRYPTION_ADMIN");
+    }
+    let on_schema = ON_SCHEMA.iter().any(|name| !privileges.has(name));
+    let on_schema = on_schema.then(|| privileges.grant_on_schema(&ON_SCHEMA, NAME));
+    let statements: Vec<_> = privileges.grant_everywhere(&global).into_iter().chain(on_schema).collect();
+    statements.join(" ")
+}
+
 /// Why this account, or this server, never lets the canary be written.
-fn why_forbidden(e: &Error) -> Option<String> {
+fn why_forbidden(e: &Error, privileges: impl FnOnce() -> Option<Privileges>) -> Option<String> {
     let Error::Server(ServerError { code, why, .. }) = e else { return None };
     match code {
         // --read-only, --innodb-read-only.
         1290 | 1836 => Some(READ_ONLY.to_owned()),
         // A privilege for a schema, a table, a setting; for encryption.
-        1044 | 1142 | 1227 | 3826 | 3827 => Some(format!(
-            "the account lacks a privilege for the schema {NAME}: {why}. docs/ENCRYPTING.md, 'Where verify searches', lists what to grant"
-        )),
+        1044 | 1142 | 1227 | 3826 | 3827 => {
+            let grants = privileges().map(|privileges| grants(&privileges, *code)).unwrap_or_default();
+            let remedy = match grants.as_str() {
+                "" => "docs/ENCRYPTING.md, 'Where verify searches', lists what to grant".to_owned(),
+                grants => format!("As an administrator, run: {grants}"),
+            };
+            Some(format!("the account lacks a privilege for the schema {NAME}: {why}. {remedy}"))
+        }
         _ => None,
     }
 }

@@ -153,6 +153,7 @@ fn what_changes_is_granted_at_once(host: &Host, server: &Server) {
     let output = run("worker", &apply);
     assert!(!told(&output).contains("denied"), "{}", told(&output));
     assert!(told(&output).contains("OK      clinic.patients"), "{}", told(&output));
+    assert!(!told(&output).contains("GRANT"), "a second GRANT: {}", told(&output));
     grant(server, &refused("look", &["rotate"]));
     let output = run("look", &["rotate", "--yes"]);
     assert!(output.status.success(), "{}", told(&output));
