@@ -219,9 +219,13 @@ fn every_destructive_command_shows_asks_and_refuses() {
 
         let no = place.answers(line, "no");
         unchanged("the answer no");
-        no.says(2, &["? ", "nothing was changed: the answer was no"]).says(2, case.says);
+        let declined = match case.answer {
+            "yes" | "y" => "nothing was changed: the answer was no".to_owned(),
+            word => format!("nothing was changed: the answer was not the word {word}"),
+        };
+        no.says(2, &["? ", &declined]).says(2, case.says);
         if case.answer == "remove" {
-            place.answers(line, "yes").says(2, &["Type remove", "nothing was changed: the answer was no"]);
+            place.answers(line, "yes").says(2, &["Type remove", &declined]);
             unchanged("a yes in place of the word");
         }
 

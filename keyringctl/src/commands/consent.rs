@@ -126,6 +126,14 @@ impl Plan {
         out.document(&self.document(consent.dry_run));
     }
 
+    /// What an answer was that does not start the plan.
+    fn declined(&self) -> String {
+        self.word.map_or_else(
+            || "the answer was no".to_owned(),
+            |word| format!("the answer was not the word {word}"),
+        )
+    }
+
     /// What to type, as the question says it.
     fn choice(&self) -> String {
         self.word.map_or_else(
@@ -150,7 +158,7 @@ impl Consent {
         if self.agree(plan, out)? {
             return Ok(Decision::Go);
         }
-        Err(Error::Usage("nothing was changed: the answer was no".to_owned()))
+        Err(Error::Usage(format!("nothing was changed: {}", plan.declined())))
     }
 
     /// As [`Consent::ask`], for one of several steps of a command that goes on without it: returns whether the answer is yes.

@@ -40,6 +40,9 @@ pub struct Inventory {
     pub schemas: Vec<Schema>,
     /// Tables, except those in the tablespace `mysql`.
     pub tables: Vec<Table>,
+    /// The tables in the tablespace `mysql`, each with its schema.
+    #[serde(skip)]
+    pub in_mysql: Vec<(String, String)>,
     /// Tablespaces that do not belong to a single table.
     pub tablespaces: Vec<Tablespace>,
     /// Whether the server reports a tablespace as encrypted, by its name; those of single tables too.
@@ -117,10 +120,12 @@ impl Inventory {
         let privileges = Privileges::query(session)?;
         privileges.require()?;
         let settings = Settings::query(session)?;
-        let Stored { mut tables, tablespaces, reported } = tables::all(session)?;
+        let Stored { tables, tablespaces, reported } = tables::all(session)?;
         let rebuilds = tablespaces.iter().any(|space| space.kind == TablespaceKind::Leftover);
         // Those in the tablespace `mysql` are encrypted together with it.
-        tables.retain(|t| t.place != TableLocation::Dictionary);
+        let (in_mysql, tables): (Vec<_>, Vec<_>) =
+            tables.into_iter().partition(|t| t.place == TableLocation::Dictionary);
+        let in_mysql = in_mysql.into_iter().map(|t| (t.schema, t.name)).collect();
         Ok(Inventory {
             about: about(session)?,
             schemas: schemas(session)?,
@@ -132,6 +137,7 @@ impl Inventory {
             before_by_hand: role::before_by_hand(session)?,
             outside: OutsideDirectories::query(session)?,
             tables,
+            in_mysql,
             tablespaces,
             reported,
             rebuilding: if rebuilds { rebuilding(session)? } else { None },

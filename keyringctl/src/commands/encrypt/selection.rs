@@ -36,7 +36,31 @@ impl Selection {
     pub(super) fn check(&self, inventory: &Inventory) -> Result<()> {
         check("--only", self.only.iter(), inventory)?;
         // A pattern for tables that come and go may select none.
-        check("--skip", self.skip.iter().filter(|pattern| pattern.is_name()), inventory)
+        check("--skip", self.skip.iter().filter(|pattern| pattern.is_name()), inventory)?;
+        let names = inventory.tables.iter().map(|t| (t.schema.as_str(), t.name.as_str()));
+        self.check_rest(names, inventory.name_case())
+    }
+
+    /// Refuses a `--skip` that leaves nothing of `--only`: such a run would do nothing and report success.
+    fn check_rest<'t>(
+        &self,
+        mut tables: impl Iterator<Item = (&'t str, &'t str)>,
+        case: NameCase,
+    ) -> Result<()> {
+        let matches =
+            |patterns: &[Pattern], (s, t): (&str, &str)| patterns.iter().any(|p| p.matches(s, t, case));
+        if self.only.is_empty() || tables.any(|t| matches(&self.only, t) && !matches(&self.skip, t)) {
+            return Ok(());
+        }
+        let listed = |patterns: &[Pattern]| {
+            patterns.iter().map(|pattern| pattern.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        Err(Error::Usage(format!(
+            "--skip {} leaves out every table that --only {} selects, so there is nothing to do. Nothing was changed. \
+             Leave one of the two options out",
+            listed(&self.skip),
+            listed(&self.only)
+        )))
     }
 }
 
@@ -50,6 +74,11 @@ fn check<'p>(
     let first = |pattern: &Pattern, case| tables().find(|(s, t)| pattern.matches(s, t, case));
     let wrong = patterns.find_map(|pattern| {
         if first(pattern, case).is_none() {
+            if inventory.in_mysql.iter().any(|(schema, table)| pattern.matches(schema, table, case)) {
+                return Some(format!(
+                    "{option} {pattern}: this is in the tablespace mysql, which is encrypted as a whole, by keyringctl encrypt apply without --only"
+                ));
+            }
             let near = match first(pattern, NameCase::Folded) {
                 Some((schema, table)) => {
                     let name = full_name(schema, table);
@@ -145,5 +174,30 @@ mod tests {
         let names = || ["clinic.visits", "clinic.patients", "shop.orders"].map(str::to_owned).into_iter();
         assert_eq!(did_you_mean("clinic.vists", names()), ". Did you mean clinic.visits?");
         assert_eq!(did_you_mean("zzz.q", names()), "");
+    }
+
+    #[test]
+    fn a_skip_that_leaves_nothing_of_only_is_refused() {
+        let pattern = |text: &&str| text.parse::<Pattern>().unwrap();
+        let tables = [("clinic", "pat"), ("clinic", "visits"), ("shop", "orders")];
+        for (only, skip, is_refused) in [
+            (&["clinic.pat"][..], &["clinic.*"][..], true),
+            (&["clinic.*"], &["clinic.pat", "*.visits"], true),
+            (&["clinic.*"], &["clinic.pat"], false),
+            (&["clinic.pat", "shop.*"], &["clinic.*"], false),
+            (&["clinic.pat"], &[], false),
+            (&[], &["*.*"], false),
+        ] {
+            let selection = Selection {
+                only: only.iter().map(pattern).collect(),
+                skip: skip.iter().map(pattern).collect(),
+            };
+            let checked = selection.check_rest(tables.into_iter(), NameCase::Exact);
+            assert_eq!(checked.is_err(), is_refused, "{only:?} {skip:?}");
+            if let Err(e) = checked {
+                let said = e.to_string();
+                assert!(said.contains("leaves out every table that --only "), "{said}");
+            }
+        }
     }
 }

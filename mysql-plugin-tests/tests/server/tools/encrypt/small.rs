@@ -62,6 +62,12 @@ pub fn refuses_to_start() {
         refusal(&host, &["apply", "--without-second-copy", "--only", "clinic.patient"])
             .contains("matches no table")
     );
+    let only = |more: &[&str]| {
+        refusal(&host, &[&["apply", "--without-second-copy", "--yes", "--only"][..], more].concat())
+    };
+    let nothing = only(&["clinic.patients", "--skip", "clinic.*"]);
+    assert!(nothing.contains("--skip 'clinic.*' leaves out every table that --only"), "{nothing}");
+    assert!(only(&["mysql.user"]).contains("in the tablespace mysql, which is encrypted as a whole"));
     assert_eq!(tables_in_clear(&server), 4);
     assert_eq!(server.value::<String>("SELECT @@default_table_encryption"), "0");
 
