@@ -2,6 +2,7 @@
 //! `keyringctl encrypt apply`: encrypts everything that can be encrypted, table by table. It keeps no state of its own: what
 //! the server reports as encrypted is done, so the next run continues one that was stopped or killed.
 
+use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::Estimate;
 use super::job::{Job, Step};
@@ -9,7 +10,7 @@ use super::places::places;
 use super::plan;
 use super::replication::{self, Replication, not_started};
 use super::scope::Scope;
-use super::selection::Selection;
+use super::selection::{self, Selection};
 use super::throttle::{Limit, Throttle};
 use super::{
     application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
@@ -20,7 +21,9 @@ use crate::commands::consent::{Consent, Decision};
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
-use crate::server::{Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring};
+use crate::server::{
+    Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring, Session, Table,
+};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -106,15 +109,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Vec::new()
     };
     let schemas = args.scope().schemas(&inventory);
+    let (selected, refused) = foreseen(args, &mut session, &inventory, selected)?;
     let extent = effects::Extent {
         inventory: &inventory,
         direction,
         tables: &selected,
+        refused: &refused,
         all: args.scope().covers_all().then_some(&schemas[..]),
         purge: args.purge_binary_logs,
     };
     if effects::ask(&args.consent, &extent, &mut session, &role, out)? == Decision::DryRun {
-        return Ok(Verdict::Fine);
+        return Ok(if refused.is_empty() { Verdict::Fine } else { Verdict::NotFine });
     }
     let throttle = Throttle { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
     throttle.why_wait(&mut session)?;
@@ -138,6 +143,34 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     worked?;
     job.account.interrupted = stopped;
     finish(args, job, &role, began.elapsed())
+}
+
+/// Divides tables into those that can be copied and those of which the run will say that it failed, each with the reason.
+fn foreseen<'t>(
+    args: &Args,
+    session: &mut Session,
+    inventory: &Inventory,
+    tables: Vec<&'t Table>,
+) -> Result<(Vec<&'t Table>, Vec<FailedStep>)> {
+    let (mut copied, mut refused) = (Vec::new(), Vec::new());
+    for table in tables {
+        match inventory.obstacle(table) {
+            None => copied.push(table),
+            Some(Obstacle { why, remedy }) => refused.push(FailedStep {
+                what: table.full_name(),
+                why: format!("{why}. To do: {remedy}"),
+                by_hand: true,
+            }),
+        }
+    }
+    let scope = args.scope();
+    if args.consent.dry_run && !scope.covers_all() {
+        let items = places(session, inventory)?;
+        let others = selection::not_rewritten(scope.only, scope.skip, scope.direction, inventory, &items);
+        let others = others.into_iter().filter(|step| refused.iter().all(|known| known.what != step.what));
+        refused.extend(others.collect::<Vec<_>>());
+    }
+    Ok((copied, refused))
 }
 
 fn work(

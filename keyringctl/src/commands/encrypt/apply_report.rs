@@ -28,9 +28,11 @@ pub(super) struct ApplyReport {
     /// Whether some of what is left is for another run, not for the administrator.
     #[serde(skip)]
     pub is_for_apply: bool,
-    /// How many places and settings are not encrypted or set because the run was not asked for them.
+    /// The places and settings that are not encrypted or set because `--skip` left them out.
+    pub left_out: Vec<String>,
+    /// How many of them are settings.
     #[serde(skip)]
-    pub left_out: usize,
+    pub left_out_settings: usize,
     /// How many settings are left to the administrator.
     #[serde(skip)]
     pub to_set: usize,
@@ -65,4 +67,7 @@ pub(super) struct DoneStep {
 pub(super) struct FailedStep {
     pub what: String,
     pub why: String,
+    /// Whether it fails again until the administrator has done what `why` says.
+    #[serde(skip)]
+    pub by_hand: bool,
 }

@@ -32,8 +32,11 @@ pub(super) fn take_stock(
     let tables = scope.tables(inventory).into_iter().map(Table::full_name);
     let tables: Vec<_> = tables.filter(|table| !account.left.contains(table)).collect();
     account.left.extend(tables);
-    account.is_for_apply =
-        scope.direction == Direction::Undo || left().any(|place| place.remedy == Remedy::Apply);
+    for failed in &mut account.failed {
+        let is_it = |t: &&Table| t.full_name() == failed.what;
+        let table = inventory.tables.iter().find(is_it);
+        failed.by_hand |= table.is_some_and(|table| inventory.obstacle(table).is_some());
+    }
     for step in selection::not_rewritten(scope.only, scope.skip, scope.direction, inventory, places) {
         let is_discarded = |t: &Table| t.full_name() == step.what && t.discarded().next().is_some();
         if !inventory.tables.iter().any(is_discarded) && !account.left.contains(&step.what) {
@@ -43,10 +46,20 @@ pub(super) fn take_stock(
             account.failed.push(step);
         }
     }
+    let is_by_hand = |name: &String| account.failed.iter().any(|f| f.by_hand && f.what == *name);
+    account.is_for_apply = match scope.direction {
+        Direction::Undo => account.left.iter().any(|name| !is_by_hand(name)),
+        Direction::Encrypt => left().any(|place| place.remedy == Remedy::Apply),
+    };
     let unknown = asked().filter(|place| place.state == PlaceState::Unknown);
-    account.not_checked =
-        unknown.map(|place| FailedStep { what: place.name.clone(), why: place.about.clone() }).collect();
-    account.left_out = places.iter().filter(|p| p.is_left() && !scope.asks_for(p, inventory)).count();
+    account.not_checked = unknown
+        .map(|place| FailedStep { what: place.name.clone(), why: place.about.clone(), by_hand: false })
+        .collect();
+    if scope.covers_all() && scope.direction == Direction::Encrypt {
+        let is_out = |p: &&DataPlace| p.state == PlaceState::Clear && !scope.asks_for(p, inventory);
+        account.left_out = places.iter().filter(is_out).map(name).collect();
+        account.left_out_settings = places.iter().filter(is_out).filter(|p| p.kind.is_setting()).count();
+    }
     account.to_set = asked().filter(|place| place.kind.is_setting() && place.is_left()).count();
 }
 
@@ -77,7 +90,7 @@ pub(super) fn print(account: &ApplyReport, scope: &Scope<'_>, out: &mut Output) 
         out.line(format_args!("  {}: NOT CHECKED: {}", unknown.what, unknown.why));
     }
     if !account.interrupted
-        && (!account.failed.is_empty() || account.is_for_apply && !account.left.is_empty())
+        && (account.failed.iter().any(|f| !f.by_hand) || account.is_for_apply && !account.left.is_empty())
     {
         out.line(format_args!("To try again, run: {}", command_line()));
     }
@@ -101,7 +114,10 @@ pub(super) fn print(account: &ApplyReport, scope: &Scope<'_>, out: &mut Output) 
 
 fn verdict(account: &ApplyReport, scope: &Scope<'_>, out: &mut Output) {
     let still = if scope.direction == Direction::Undo { "Still encrypted" } else { "Still unencrypted" };
-    let left = listed(&account.left);
+    let left = match account.left_out() {
+        Some(out) => format!("{}; left out with --skip: {out}", listed(&account.left)),
+        None => listed(&account.left),
+    };
     if account.interrupted {
         let done = counted(account.done.len(), "step");
         out.line(format_args!(
@@ -132,13 +148,24 @@ fn also(account: &ApplyReport, scope: &Scope<'_>) -> String {
         return String::new();
     }
     let mut also = String::new();
-    if account.left_out > 0 {
-        also.push_str(&format!(" {} left out with --skip.", counted(account.left_out, "place")));
+    if let Some(out) = account.left_out() {
+        also.push_str(&format!(" Left out with --skip: {out}."));
     }
     if account.to_set > 0 {
         also.push_str(&format!(" {} still to be set: see below.", counted(account.to_set, "setting")));
     }
     also
+}
+
+impl ApplyReport {
+    /// What `--skip` left out, counted as the tally counts it, and by name.
+    fn left_out(&self) -> Option<String> {
+        let places = self.left_out.len() - self.left_out_settings;
+        let counts = [(places, "place"), (self.left_out_settings, "setting")];
+        let counts: Vec<_> =
+            counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| counted(n, what)).collect();
+        (!counts.is_empty()).then(|| format!("{} ({})", counts.join(" and "), listed(&self.left_out)))
+    }
 }
 
 /// Formats names in one line, only the first of many.
@@ -160,5 +187,26 @@ impl Summary {
             sizes::bytes(self.bytes),
             sizes::time(Duration::from_secs_f64(self.seconds))
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_skip_left_out_is_counted_as_in_the_tally_and_named() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let account = |left_out, left_out_settings| ApplyReport {
+            left: names(&["binary logs"]),
+            left_out: names(left_out),
+            left_out_settings,
+            ..ApplyReport::default()
+        };
+        assert_eq!(account(&[], 0).left_out(), None);
+        let one = account(&["clinic.pat", "schema clinic"], 1);
+        assert_eq!(one.left_out().unwrap(), "1 place and 1 setting (clinic.pat, schema clinic)");
+        assert_eq!(account(&["a.b", "a.c"], 0).left_out().unwrap(), "2 places (a.b, a.c)");
+        assert_eq!(account(&["schema a"], 1).left_out().unwrap(), "1 setting (schema a)");
     }
 }

@@ -2,6 +2,7 @@
 //! What `encrypt apply` is about to change, for its dry run and for the question before what is hard to take back: to decrypt
 //! everything, and to purge binary logs.
 
+use super::apply_report::FailedStep;
 use super::binary_logs::{self, OldLogs};
 use super::direction::Direction;
 use super::settings;
@@ -22,6 +23,8 @@ pub(super) struct Extent<'a> {
     pub direction: Direction,
     /// The tables that are copied.
     pub tables: &'a [&'a Table],
+    /// The tables that cannot be, and why.
+    pub refused: &'a [FailedStep],
     /// The schemas whose defaults are changed; `None` if only tables are.
     pub all: Option<&'a [&'a Schema]>,
     /// Whether binary logs are purged.
@@ -62,6 +65,11 @@ fn plan(extent: &Extent<'_>, session: &mut Session, role: &Role) -> Result<(Plan
         [one] => row(format!("table {}, {}", one.full_name(), sizes::bytes(one.bytes))),
         many => row(format!("{} tables, {}", many.len(), sum(&mut many.iter().map(|t| t.bytes)))),
     }
+    for step in extent.refused {
+        plan.effect(Effect::new(format!("table {}", step.what), now, format!("{now}: fails, see below")));
+        plan.note(format!("{} fails: {}", step.what, step.why));
+    }
+    let mut row = |what: String| plan.effect(Effect::new(what, now, then));
     if let Some(schemas) = extent.all {
         for space in inventory.tablespaces.iter().filter(|space| is_changed(space, direction)) {
             let size = sizes::bytes(space.bytes);

@@ -133,7 +133,7 @@ impl<'a> Job<'a> {
     /// Records and prints a failed step. The run continues.
     pub(super) fn record_failed(&mut self, what: &str, why: &str) {
         self.print_line(format_args!("FAILED  {what}: {why}"));
-        self.account.failed.push(FailedStep { what: what.to_owned(), why: why.to_owned() });
+        self.account.failed.push(FailedStep { what: what.to_owned(), why: why.to_owned(), by_hand: false });
     }
 
     /// Runs a statement that changes a setting. If it cannot get its locks, it is left for later, unless this is the

@@ -147,7 +147,9 @@ pub(super) fn not_rewritten(
         _ => None,
     };
     let selected = inventory.tables.iter().filter(is_selected);
-    selected.filter_map(|table| Some(FailedStep { why: why(table)?, what: table.full_name() })).collect()
+    selected
+        .filter_map(|table| Some(FailedStep { why: why(table)?, what: table.full_name(), by_hand: true }))
+        .collect()
 }
 
 fn in_tablespace(name: &str, direction: Direction, first: &str) -> String {

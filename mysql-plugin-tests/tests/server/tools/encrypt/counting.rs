@@ -150,11 +150,14 @@ pub fn one_count_and_no_false_done() {
     assert_eq!(codes, [("plan", 0), ("verify", 1), ("report", 1)]);
 
     // A table that apply cannot encrypt.
+    let dry = clinic.run(&["encrypt", "apply", "--only", "clinic.isam", "--dry-run"]);
+    assert!(dry.status.code() == Some(1) && told(&dry).contains("clinic.isam fails: "), "{}", told(&dry));
     let output = clinic.run(&["encrypt", "apply", "--only", "clinic.isam"]);
     let text = told(&output);
     assert!(output.status.code() == Some(1) && text.contains("FAILED: 1 step"), "{text}");
     assert!(text.contains("ENGINE = InnoDB, ENCRYPTION = 'Y'") && !text.contains(DONE), "{text}");
     assert!(text.contains("0 places are encrypted, 1 unencrypted,"), "{text}");
+    assert!(!text.contains("To try again"), "{text}");
 
     let all = clinic.all(Some(&[]));
     let [apply, _, verify, report] = &all[..] else { panic!("four commands") };

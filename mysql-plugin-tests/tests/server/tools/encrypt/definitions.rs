@@ -219,6 +219,10 @@ pub fn stay_as_they_are() {
     let (_, one) = encrypt_json(&host, &["plan", "--only=d.outside"]);
     let items = one["items"].as_array().unwrap();
     assert!(items.len() == 1 && items[0]["remedy"].to_string().contains("innodb_directories"), "{items:#?}");
+    let dry = encrypt(&host, &["apply", "--only=d.outside", "--dry-run"]);
+    let said = told(&dry);
+    assert!(dry.status.code() == Some(1) && said.contains("unencrypted: fails, see below"), "{said}");
+    assert!(said.contains("d.outside fails: its DATA DIRECTORY") && !said.contains(" encrypted\n"), "{said}");
     for wrong in [["plan", "--only=d.outsid"], ["apply", "--only=d.outsid"], ["apply", "--skip=d.outsid"]] {
         let output = encrypt(&host, &wrong);
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
