@@ -304,3 +304,20 @@ fn print_some(lines: impl Iterator<Item = String>, out: &mut Output) -> bool {
     }
     count > 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_for_every_failure_is_followed_in_a_test() {
+        let test = include_str!("../../../tests/cli/data_directory.rs");
+        for (state, advice) in FAILURES {
+            let kind = format!("\"{} \"", state.name().to_uppercase());
+            assert!(
+                test.contains(&kind),
+                "no test follows {advice:?}: add {kind} to the_advice_for_each_failure_works"
+            );
+        }
+    }
+}
