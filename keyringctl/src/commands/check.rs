@@ -48,7 +48,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     datadir: Option<PathBuf>,
     /// Source of the unlock secret, to authenticate every byte of the copies: file:PATH, credential:NAME, env:NAME or
-    /// "command:PROGRAM ARGS"
+    /// "command:PROGRAM ARGS" [default: that of the server, if its copies are checked and this user may read it]
     #[arg(long, value_name = "SOURCE")]
     unlock: Option<UnlockSource>,
     /// CRITICAL if fewer copies are up to date; WARNING if any is not
@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args, json: bool) -> u8 {
 
 /// Looks at all that the arguments name.
 fn examine(args: &Args) -> Line {
-    let Places { paths, datadir, read_only } = match places(args) {
+    let Places { paths, datadir, read_only, unlock } = match places(args) {
         Ok(places) => places,
         Err(e) => return Line::failed(&e),
     };
@@ -110,7 +110,7 @@ fn examine(args: &Args) -> Line {
     let is_ours = matches!(server, Some(Ok(KeyringFigures::Ours(_))));
     let used = used.filter(|_| is_ours && !paths.is_empty());
     let mut problems = used.map(|used| used.compare(&paths)).unwrap_or_default();
-    let secret = secret::Args { unlock: args.unlock.clone(), recovery: false };
+    let secret = secret::Args { unlock: args.unlock.clone().or(unlock), recovery: false };
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let look = || status::look(&fs, &paths, datadir.as_deref(), &mut secret::Once::new(&secret), false);
     let looked = match (!paths.is_empty()).then(look).transpose() {
@@ -147,12 +147,14 @@ struct Places {
     datadir: Option<PathBuf>,
     /// Whether the server is configured to store no new key.
     read_only: bool,
+    /// The server's unlock source, if this user may read it.
+    unlock: Option<UnlockSource>,
 }
 
 fn places(args: &Args) -> Result<Places> {
     if !args.paths.is_empty() || args.server.is_given() {
         let (paths, datadir) = (args.paths.clone(), args.datadir.clone());
-        return Ok(Places { paths, datadir, read_only: false });
+        return Ok(Places { paths, datadir, read_only: false, unlock: None });
     }
     let site = site::Args {
         parts: site::Parts { root: "/".into(), ..site::Parts::default() },
@@ -164,7 +166,9 @@ fn places(args: &Args) -> Result<Places> {
 /// What the server on this host is configured with.
 fn configured(site: &site::Args) -> Result<Places> {
     let server = of_server::find(site)?.needed()?;
-    Ok(Places { paths: server.copies, datadir: Some(server.datadir), read_only: server.read_only })
+    // A monitoring user may not read it, and is told that nothing was authenticated.
+    let unlock = Some(server.unlock).filter(|source| secret::read_source(source).is_ok());
+    Ok(Places { paths: server.copies, datadir: Some(server.datadir), read_only: server.read_only, unlock })
 }
 
 /// Asks the server, for at most `limit`.
@@ -203,9 +207,15 @@ mod tests {
              keyring_external_mirrors=/mnt/b/k\nkeyring_external_unlock=file:/etc/secret\n";
         fs::create_dir_all(host.path().join("etc")).unwrap();
         fs::write(host.path().join("etc/my.cnf"), options).unwrap();
-        let Places { paths, datadir, read_only } = configured(&site()).unwrap();
+        let Places { paths, datadir, read_only, .. } = configured(&site()).unwrap();
         let root = fs::canonicalize(host.path()).unwrap();
         assert_eq!(paths, [root.join("mnt/a/k"), root.join("mnt/b/k")]);
         assert_eq!((datadir, read_only), (Some(root.join("srv/mysql")), false));
+        // Its secret authenticates them, if this user may read it.
+        assert_eq!(configured(&site()).unwrap().unlock, None);
+        let secret = root.join("etc/secret");
+        fs::write(&secret, [7; 32]).unwrap();
+        fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        assert_eq!(configured(&site()).unwrap().unlock, Some(UnlockSource::File(secret)));
     }
 }
