@@ -35,7 +35,7 @@ REPO = Path(__file__).resolve().parent.parent
 PAGE = REPO / "docs/TUTORIAL.md"
 WIDTH = 80
 # A command that has printed nothing for so long has hung.
-LIMIT = 30
+LIMIT = 300
 BLOCK = re.compile(r"(?:<!-- answers: (?P<answers>[^\n]*) -->\n)?```console\n(?P<text>.*?)^```$", re.S | re.M)
 OVERLAID = ["etc", "usr", "var", "root", "mnt"]
 ENV = REPO / "target/mysql/env"
@@ -252,6 +252,7 @@ VARIES = [
     (r"\b[A-Z0-9]{5}(-[A-Z0-9]{5}){7}\b", "RECOVERY KEY"),
     (r"\b\d+\.\d+\.\d+(-\d+)?\b", "VERSION"),
     (r"\bbinlog\.\d+", "binlog.N"),
+    (r"less than a second|\d+ min \d+ s", "N"),
     (r"(?<![\w/.])[\d.,]+(?: ?(?:B|KB|MB|GB|TB|KiB|MiB|GiB|bytes|ms|s|min|h|seconds?|minutes?)\b)?", "N"),
 ]
 

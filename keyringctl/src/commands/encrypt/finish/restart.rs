@@ -13,6 +13,8 @@ use crate::show::Shown;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long the program that started the server may take to end when the server is back.
+const GRACE: Duration = Duration::from_secs(5);
 /// How often it is looked whether the server is back.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -114,6 +116,11 @@ pub(super) fn wait(
                 run.session = session;
                 (run.is_down, run.restarted) = (false, true);
                 run.say("The server is back.");
+                // A program that waits for the server, as systemctl does, ends a moment later.
+                let answered = Instant::now();
+                while launch.running().is_some() && answered.elapsed() < GRACE {
+                    thread::sleep(POLL);
+                }
                 if let Some(name) = launch.running() {
                     run.say(format_args!("Not waiting for this command, which still runs: {name}"));
                 }
