@@ -193,6 +193,7 @@ pub(super) fn versioned(command: &str, document: Value) -> Value {
             json!({ "error": "the result is not an object: this is a bug of keyringctl" }),
         );
     };
+    debug_assert!(!fields.contains_key("version") && !fields.contains_key("command"), "a field is lost");
     fields.insert("version".to_owned(), VERSION.into());
     fields.insert("command".to_owned(), command.into());
     Value::Object(fields)

@@ -26,7 +26,7 @@ impl ImportReport {
     pub(super) fn new(args: &Args, paths: &[PathBuf], source: &LegacyFile, keyring: &Keyring) -> Self {
         Self(json!({
             "from": args.from.name(),
-            "version": source.keys.version,
+            "source_version": source.keys.version,
             "checksum_fits": source.keys.checksum.map(|()| true),
             "source": args.src.exact(),
             "path": paths.first().map(|path| path.exact()),
@@ -68,7 +68,7 @@ impl ImportReport {
             Some(Value::Bool(_)) => "checksum correct",
             _ => "without a checksum",
         };
-        let version = self.0.get("version").and_then(Value::as_str).unwrap_or_default();
+        let version = self.0.get("source_version").and_then(Value::as_str).unwrap_or_default();
         out.line(format_args!(
             "{} ({} {version}, {checksum}): {}",
             args.src.shown(),

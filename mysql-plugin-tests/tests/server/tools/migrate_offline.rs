@@ -172,7 +172,11 @@ pub fn real_files_of_keyring_file() {
     };
     for (file, count) in [("plugin_keyring_file_data", 3), ("rpl_nogtid_encryption_keyring_master", 2)] {
         let told = import(&std_data().join(file));
-        assert_eq!((&told["version"], &told["checksum_fits"]), (&"2.0".into(), &true.into()), "{file}");
+        assert_eq!(
+            (&told["source_version"], &told["checksum_fits"]),
+            (&"2.0".into(), &true.into()),
+            "{file}"
+        );
         assert_eq!(told["count"]["verified"], count, "{file}");
     }
     let keys = keys_of(&keyring);
