@@ -248,9 +248,10 @@ const REPEATED: [&str; 4] = [
     "encrypt::as_the_mysql_client",
 ];
 
-/// Whether a run for a second user repeats this test.
+/// Whether a run for a second user repeats this test. The remedies of the report change owners, which only root can do.
 fn is_repeated(name: &str) -> bool {
-    !name.starts_with("encrypt::") || REPEATED.contains(&name)
+    let once = name.starts_with("encrypt::") || name == "report::remedies_work_as_printed";
+    !once || REPEATED.contains(&name)
 }
 
 fn main() -> ExitCode {

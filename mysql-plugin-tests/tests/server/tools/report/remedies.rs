@@ -315,7 +315,11 @@ fn copies(reader: &mut Reader) {
 
     fs::remove_file(&second).unwrap();
     reader.it.server().comes_to(&[("state", "DEGRADED")]);
-    reader.follow(("server-state", "is DEGRADED"), |reader, fix| reader.run(fix));
+    reader.follow(("server-state", "is DEGRADED"), |reader, fix| {
+        reader.run(fix);
+        // The server looks for the copy once a second.
+        reader.it.server().comes_to(&[("state", "ATTACHED")]);
+    });
     let both = [&first, &second].map(|path| (path.clone(), path.with_extension("away")));
     both.iter().for_each(|(path, away)| fs::rename(path, away).unwrap());
     reader.it.server().comes_to(&[("state", "DETACHED")]);

@@ -27,7 +27,9 @@ fn says_not_checked(document: &Value, path: &Path) -> bool {
         Value::Object(fields) => {
             let texts: Vec<_> = fields.values().filter_map(Value::as_str).collect();
             let says = |word: &str| texts.iter().any(|text| text.contains(word));
-            says(path) && (says("not checked") || says("not_checked"))
+            // A place of the report has the state "unknown".
+            let unknown = fields.get("state").is_some_and(|state| state == "unknown");
+            says(path) && (unknown || says("not checked") || says("not_checked"))
                 || fields.values().any(|field| says_not_checked(field, Path::new(path)))
         }
         _ => false,
