@@ -8,27 +8,13 @@ mod mock_host;
 
 use common::ended::Ended;
 use mock_host::Host;
+use mock_host::configured::{A, B, CNF, OPTIONS, WAYS, configured};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-const CNF: &str = "usr/lib/mysql/plugin/component_keyring_external.cnf";
-const OPTIONS: &str = "etc/mysql/mysql.conf.d/keyring_external.cnf";
 const DROP_IN: &str = "etc/systemd/system/mysql.service.d/keyring_external.conf";
-const A: &str = "/mnt/a/keys/main.keyring";
-const B: &str = "/mnt/b/keys/main.keyring";
-const WAYS: [&str; 2] = ["plugin", "component"];
-
-/// A host that setup configured, with two copies.
-fn configured(way: &str, more: &[&str]) -> Host {
-    let host = Host::new();
-    host.write("etc/my.cnf", "[mysqld]\n!includedir /etc/mysql/mysql.conf.d\n");
-    host.write("lib/systemd/system/mysql.service", "[Service]\nUser=mysql\nExecStart=/usr/sbin/mysqld\n");
-    let args = [A, "--mirror", B, "--allow-same-device", "--as", way, "--yes"];
-    host.setup(&[&args[..], more].concat()).says(0, &["Created keyring"]);
-    host
-}
 
 fn settings(host: &Host) -> Value {
     serde_json::from_str(&host.read(CNF)).unwrap()

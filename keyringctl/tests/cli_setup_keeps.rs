@@ -8,25 +8,10 @@ mod mock_host;
 
 use common::ended::Ended;
 use mock_host::Host;
+use mock_host::configured::{A, B, CNF, OPTIONS, WAYS, configured};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
-
-const CNF: &str = "usr/lib/mysql/plugin/component_keyring_external.cnf";
-const OPTIONS: &str = "etc/mysql/mysql.conf.d/keyring_external.cnf";
-const A: &str = "/mnt/a/keys/main.keyring";
-const B: &str = "/mnt/b/keys/main.keyring";
-const WAYS: [&str; 2] = ["plugin", "component"];
-
-/// A host that setup configured, with two copies.
-fn configured(way: &str, more: &[&str]) -> Host {
-    let host = Host::new();
-    host.write("etc/my.cnf", "[mysqld]\n!includedir /etc/mysql/mysql.conf.d\n");
-    host.write("lib/systemd/system/mysql.service", "[Service]\nUser=mysql\nExecStart=/usr/sbin/mysqld\n");
-    let args = [A, "--mirror", B, "--allow-same-device", "--as", way, "--yes"];
-    host.setup(&[&args[..], more].concat()).says(0, &["Created keyring"]);
-    host
-}
 
 /// A witness in the data directory that names the keyring at A, as a server would leave it.
 fn with_witness(host: &Host) -> String {

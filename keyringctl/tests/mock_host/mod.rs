@@ -2,6 +2,8 @@
 //! A host for `keyringctl setup --root`: a directory with the files of MySQL's packages.
 #![allow(dead_code, reason = "no test program uses all of it")]
 
+pub mod configured;
+
 use super::common::ended::Ended;
 use std::collections::BTreeMap;
 use std::fs;
