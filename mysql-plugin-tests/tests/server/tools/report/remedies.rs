@@ -323,9 +323,10 @@ fn copies(reader: &mut Reader) {
     let both = [&first, &second].map(|path| (path.clone(), path.with_extension("away")));
     both.iter().for_each(|(path, away)| fs::rename(path, away).unwrap());
     reader.it.server().comes_to(&[("state", "DETACHED")]);
-    reader.follow(("server-state", "is DETACHED"), |_, fix| {
+    reader.follow(("server-state", "is DETACHED"), |reader, fix| {
         assert!(fix[0].starts_with("mount a volume with a copy"), "{fix:#?}");
         both.iter().for_each(|(path, away)| fs::rename(away, path).unwrap());
+        reader.it.server().comes_to(&[("state", "ATTACHED")]);
     });
 
     // A server that may not write to the copies leaves them as they are.
