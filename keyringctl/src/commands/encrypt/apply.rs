@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 
 /// Encrypt everything that can be encrypted, table by table, while the server is in use
 ///
-/// Press Ctrl-C to stop after the current table; run it again to continue. `encrypt plan` shows what it does and what it
-/// needs.
+/// Press Ctrl-C to stop: what runs is cancelled, and what is done stays done. Run it again to continue. `encrypt plan`
+/// shows what it does and what it needs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl encrypt apply --max-load Threads_running=25 --skip 'biobank.audit_*'\n  \
@@ -132,7 +132,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     for warning in &warnings {
         job.print_line(format_args!("NOTE    {warning}"));
     }
-    job.account.warnings = warnings;
+    job.shared().account.warnings = warnings;
     let began = Instant::now();
     let worked = work(args, &mut job, &here, direction, &role);
     job.finish();
@@ -141,7 +141,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         job.print_line(format_args!("To continue, run: {}", command_line()));
     }
     worked?;
-    job.account.interrupted = stopped;
+    job.shared().account.interrupted = stopped;
     finish(args, job, &role, began.elapsed())
 }
 
@@ -191,7 +191,7 @@ fn work(
         true => (estimate.in_place_bytes, undo_logs::count(&inventory) + redo::STEPS),
         false => (0, 0),
     };
-    job.progress.set_total(estimate.copied_bytes.saturating_add(in_place), waits);
+    job.shared().progress.set_total(estimate.copied_bytes.saturating_add(in_place), waits);
     args.replication.prepare(&mut job.work, role)?;
     job.is_repeated = args.replication.is_repeated(role);
     job.before_by_hand = args.replication.before_by_hand(role);
@@ -206,7 +206,7 @@ fn work(
     for table in refused {
         if let Some(Obstacle { why, remedy }) = table.obstacle(inventory.before_by_hand) {
             job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));
-            job.progress.skip(table.bytes);
+            job.skip(table.bytes);
         }
     }
     if let Step::Stopped = tables::apply(job, &selected, here, direction, args.lock_wait)? {
@@ -230,10 +230,10 @@ fn work(
     let left = binary_logs::purge(job, &inventory, direction, args.purge_binary_logs)?;
     // The checklist has it otherwise.
     if args.purge_binary_logs || direction == Direction::Undo {
-        job.account.next_steps.extend(left);
+        job.shared().account.next_steps.extend(left);
     }
     let (step, left) = redo::recreate(job)?;
-    job.account.next_steps.extend(left);
+    job.shared().account.next_steps.extend(left);
     Ok(step)
 }
 
@@ -241,7 +241,7 @@ fn work(
 fn finish(args: &Args, mut job: Job<'_>, role: &Role, took: Duration) -> Result<Verdict> {
     let inventory = Inventory::query(&mut job.watch)?;
     let items = places(&mut job.watch, &inventory)?;
-    let mut account = std::mem::take(&mut job.account);
+    let mut account = std::mem::take(&mut job.shared().account);
     let scope = args.scope();
     closing::take_stock(&mut account, &scope, &inventory, &items, took);
     let left = std::mem::take(&mut account.next_steps);
@@ -254,7 +254,8 @@ fn finish(args: &Args, mut job: Job<'_>, role: &Role, took: Duration) -> Result<
         };
     }
     account.next_steps.extend(replication::next_steps(&args.replication, role));
-    closing::print(&account, &scope, job.out);
-    job.out.document(&account);
+    let shared = &mut *job.shared();
+    closing::print(&account, &scope, shared.out);
+    shared.out.document(&account);
     Ok(if account.is_fine() { Verdict::Fine } else { Verdict::NotFine })
 }

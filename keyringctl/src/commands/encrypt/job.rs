@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What all steps of `encrypt apply` share: two connections, one that runs statements and one that watches them; the
-//! user's request to stop; progress; and the report of what was done.
+//! A worker of a run of `encrypt apply`: two connections, one that runs statements and one that watches them, and what it
+//! shares with other workers.
 
 use super::super::output::Output;
 use super::apply_report::{ApplyReport, DoneStep, FailedStep};
-use super::losses::Losses;
-use super::progress::Progress;
+use super::shared::{Shared, State};
 use super::sizes;
-use super::stop::{StopRequest, StopSignal};
+use super::stop::StopSignal;
 use super::throttle::Throttle;
 use crate::error::{Error, Result, ServerError};
 use crate::server::{LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session};
 use keyring_external::error::BadRequest;
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,17 +42,12 @@ pub(super) enum Step {
 pub(super) struct Job<'a> {
     pub work: Session,
     pub watch: Session,
-    pub stop: StopSignal,
-    pub throttle: Throttle,
-    pub progress: Progress,
-    pub account: ApplyReport,
-    pub out: &'a mut Output,
+    shared: Arc<Shared<'a>>,
     /// Whether replicas repeat the statements. One that a replica refuses stops its replication.
     pub is_repeated: bool,
     /// What comes before a statement that the administrator runs by hand instead of this run.
     pub before_by_hand: &'static str,
     stages_were_off: bool,
-    losses: Losses,
 }
 
 impl<'a> Job<'a> {
@@ -69,20 +64,28 @@ impl<'a> Job<'a> {
         let mut work = watch.connect_again()?;
         work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
         let stages_were_off = enable_stages(&mut watch);
-        let progress = Progress::new(!out.is_json());
-        Ok(Job {
-            work,
-            watch,
-            stop,
-            throttle,
-            progress,
-            account: ApplyReport::default(),
-            out,
-            is_repeated: false,
-            before_by_hand: "",
-            stages_were_off,
-            losses: Losses::default(),
-        })
+        let shared = Arc::new(Shared::new(stop, throttle, out));
+        Ok(Job { work, watch, shared, is_repeated: false, before_by_hand: "", stages_were_off })
+    }
+
+    /// What this worker shares with others, which wait until it is given back. Not for as long as a query takes.
+    pub(super) fn shared(&self) -> MutexGuard<'_, State<'a>> {
+        self.shared.lock()
+    }
+
+    /// Whether the user has asked to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shared.stop.is_requested()
+    }
+
+    /// Changes the report of what was done.
+    pub(super) fn note(&self, change: impl FnOnce(&mut ApplyReport)) {
+        change(&mut self.shared().account);
+    }
+
+    /// Leaves out `bytes` bytes: nothing more is done for them.
+    pub(super) fn skip(&self, bytes: u64) {
+        self.shared().progress.skip(bytes);
     }
 
     /// Takes the lock that allows one run at a time.
@@ -106,34 +109,34 @@ impl<'a> Job<'a> {
                     "Waiting for another keyringctl encrypt to finish its statement ({by})"
                 ));
             }
-            if self.stop.is_requested() {
+            if self.is_stopping() {
                 return Ok(Step::Stopped);
             }
         }
     }
 
     /// Prints a line at once.
-    pub(super) fn print_line(&mut self, line: impl std::fmt::Display) {
-        self.out.line(line);
-        let out = &mut *self.out;
-        self.progress.suspended(|| out.flush_text());
+    pub(super) fn print_line(&self, line: impl std::fmt::Display) {
+        self.shared().print_line(line);
     }
 
     /// Records and prints a completed step.
-    pub(super) fn record_done(&mut self, what: &str, bytes: u64, time: Duration) {
+    pub(super) fn record_done(&self, what: &str, bytes: u64, time: Duration) {
         let took = if bytes > 0 {
             format!("{what}  ({}, {})", sizes::bytes(bytes), sizes::time(time))
         } else {
             what.to_owned()
         };
-        self.print_line(format_args!("OK      {took}"));
-        self.account.done.push(DoneStep { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
+        let mut shared = self.shared();
+        shared.print_line(format_args!("OK      {took}"));
+        shared.account.done.push(DoneStep { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
     }
 
     /// Records and prints a failed step. The run continues.
-    pub(super) fn record_failed(&mut self, what: &str, why: &str) {
-        self.print_line(format_args!("FAILED  {what}: {why}"));
-        self.account.failed.push(FailedStep { what: what.to_owned(), why: why.to_owned(), by_hand: false });
+    pub(super) fn record_failed(&self, what: &str, why: &str) {
+        let mut shared = self.shared();
+        shared.print_line(format_args!("FAILED  {what}: {why}"));
+        shared.account.failed.push(FailedStep { what: what.to_owned(), why: why.to_owned(), by_hand: false });
     }
 
     /// Runs a statement that changes a setting. If it cannot get its locks, it is left for later, unless this is the
@@ -184,7 +187,7 @@ impl<'a> Job<'a> {
         let loss = self.work.restore()?;
         // The other connection was probably lost, too. If it cannot be had, its next query says so.
         let _ = self.watch.first::<i64>("SELECT 1");
-        self.losses.judge(what, &doing, loss)
+        self.shared().losses.judge(what, &doing, loss)
     }
 
     /// Grows when the server is restarted.
@@ -203,8 +206,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at the second
-    /// Ctrl-C.
+    /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at Ctrl-C.
     pub(super) fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
         self.carry_out_together(what, &[statement], bytes)
     }
@@ -214,46 +216,40 @@ impl<'a> Job<'a> {
         // A new connection has another number.
         self.work.awake()?;
         let id = self.work.id();
-        self.progress.begin(what);
-        let (work, watch, stop, progress) =
-            (&mut self.work, &mut self.watch, &mut self.stop, &mut self.progress);
+        self.shared().progress.begin(what);
+        let (work, watch, shared) = (&mut self.work, &mut self.watch, &*self.shared);
         let done = thread::scope(|scope| {
-            let worker = scope.spawn(|| match statements {
+            let statement = scope.spawn(|| match statements {
                 [statement] => work.run(statement),
                 statements => work.run_together(statements),
             });
             let mut asked = Instant::now();
-            while !worker.is_finished() {
+            let mut cancelled = false;
+            while !statement.is_finished() {
                 thread::sleep(TICK);
-                match stop.poll() {
-                    (StopRequest::AfterStep, true) => {
-                        progress.note(&format!("Stopping after {what}. Press Ctrl-C again to cancel it"))
-                    }
-                    (StopRequest::Cancel, true) => {
-                        progress.note(&format!("Cancelling {what}"));
-                        // Fails if the statement has just ended.
-                        let _ = watch.run(&format!("KILL QUERY {id}"));
-                    }
-                    _ => {}
+                if !cancelled && shared.stop.is_requested() {
+                    cancelled = true;
+                    shared.lock().progress.note(&format!("Cancelling {what}"));
+                    // Fails if the statement has just ended.
+                    let _ = watch.run(&format!("KILL QUERY {id}"));
                 }
                 if asked.elapsed() >= POLL {
                     asked = Instant::now();
-                    progress.set(bytes, fraction(watch, id));
+                    let fraction = fraction(watch, id);
+                    shared.lock().progress.set(bytes, fraction);
                 }
             }
-            worker.join().unwrap_or_else(|_| Err(BadRequest::Unavailable.into()))
+            statement.join().unwrap_or_else(|_| Err(BadRequest::Unavailable.into()))
         });
         match done {
             Ok(()) => {
-                self.progress.end(bytes);
+                self.shared().progress.end(bytes);
                 Ok(Step::Done)
             }
             Err(e) => {
-                self.progress.end(0);
+                self.shared().progress.end(0);
                 match e {
-                    Error::Server(ServerError { code: QUERY_INTERRUPTED, .. })
-                        if self.stop.is_requested() =>
-                    {
+                    Error::Server(ServerError { code: QUERY_INTERRUPTED, .. }) if self.is_stopping() => {
                         Ok(Step::Stopped)
                     }
                     e => Err(e),
@@ -266,24 +262,24 @@ impl<'a> Job<'a> {
     pub(super) fn wait_until_allowed(&mut self) -> Result<Step> {
         let mut announced = false;
         loop {
-            if self.stop.is_requested() {
+            if self.is_stopping() {
                 return Ok(Step::Stopped);
             }
-            let Some(why) = self.throttle.why_wait(&mut self.watch)? else { return Ok(Step::Done) };
+            let Some(why) = self.shared.throttle().why_wait(&mut self.watch)? else { return Ok(Step::Done) };
             if !announced {
                 announced = true;
                 self.print_line(format_args!("Waiting: {why}"));
             }
-            self.progress.show();
+            self.shared().progress.show();
             self.pause(Duration::from_secs(1));
         }
     }
 
     /// Waits, or returns `false` as soon as the user asks to stop.
-    pub(super) fn pause(&mut self, time: Duration) -> bool {
+    pub(super) fn pause(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while Instant::now() < until {
-            if self.stop.is_requested() {
+            if self.is_stopping() {
                 return false;
             }
             thread::sleep(TICK);
@@ -298,7 +294,7 @@ impl<'a> Job<'a> {
             if self.watch.first::<Option<i64>>(query)?.flatten() == Some(1) {
                 return Ok(true);
             }
-            self.progress.show();
+            self.shared().progress.show();
             if Instant::now() >= until || !self.pause(Duration::from_millis(200)) {
                 return Ok(false);
             }
@@ -307,7 +303,7 @@ impl<'a> Job<'a> {
 
     /// Restores the server's instrumentation.
     pub(super) fn finish(&mut self) {
-        self.progress.clear();
+        self.shared().progress.clear();
         if self.stages_were_off {
             let _ = self.watch.run(&stages("NO"));
         }

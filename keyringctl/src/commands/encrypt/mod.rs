@@ -29,6 +29,7 @@ mod scope;
 mod scratch;
 mod selection;
 mod settings;
+mod shared;
 pub(super) mod sizes;
 mod spaces;
 mod stop;

@@ -48,7 +48,7 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
         return Ok((Step::Done, None));
     }
     let began = Instant::now();
-    job.progress.begin(WHAT);
+    job.shared().progress.begin(WHAT);
     // The capacity grows by whole megabytes.
     let larger = capacity + (capacity / 16).max(1 << 20);
     if let Err(e) = job.work.run(&set_capacity(larger)) {
@@ -65,12 +65,12 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
     };
     job.pause(SPARES);
     restore(job, capacity);
-    job.progress.end_wait(began.elapsed());
+    job.shared().progress.end_wait(began.elapsed());
     if passed? {
         job.record_done(WHAT, 0, began.elapsed());
         return Ok((Step::Done, None));
     }
-    if job.stop.is_requested() {
+    if job.is_stopping() {
         return Ok((Step::Stopped, None));
     }
     Ok((
@@ -160,18 +160,18 @@ fn fill(job: &mut Job<'_>, scratch: &mut Scratch, newest: i64, file: u64) -> Res
     // A longer string would be NULL.
     let row = packet.map_or(ROW, |packet| packet.min(ROW));
     scratch.create_table("filler", "id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, a MEDIUMTEXT NOT NULL")?;
-    job.progress.begin(&format!("filling a redo log file of {}", sizes::bytes(file)));
+    job.shared().progress.begin(&format!("filling a redo log file of {}", sizes::bytes(file)));
     // The log holds more than the rows; a file that this does not fill belongs to a log that is being resized.
     let (mut written, most) = (0, file.saturating_mul(2) + (8 << 20));
     let mut left_it = false;
-    while !left_it && written < most && !job.stop.is_requested() {
+    while !left_it && written < most && !job.is_stopping() {
         scratch.session.run(&format!(
             "INSERT INTO filler (a) SELECT REPEAT('x', {row}) FROM {EIGHT} AS eight, {EIGHT} AS more"
         ))?;
         written += row * 64;
         left_it = job.watch.first::<Option<i64>>(&left)?.flatten() == Some(1);
     }
-    job.progress.begin(WHAT);
+    job.shared().progress.begin(WHAT);
     if !left_it && written >= most {
         job.record_failed(
             WHAT,

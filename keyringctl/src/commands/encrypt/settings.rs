@@ -44,7 +44,7 @@ pub(super) fn apply(
         if name == DEFAULT && inventory.settings.is_in_group() {
             // A member with another value than the group's is not taken back.
             if direction == Direction::Undo && last && inventory.settings.is_on(name) {
-                job.account.next_steps.push(format!("To set {name} = OFF, do it on all members while the group is stopped: SET PERSIST {name} = OFF"));
+                job.note(|account| account.next_steps.push(format!("To set {name} = OFF, do it on all members while the group is stopped: SET PERSIST {name} = OFF")));
             }
             continue;
         }

@@ -56,7 +56,7 @@ impl StopSignal {
     }
 
     /// Returns whether the user has asked to stop.
-    pub(super) fn is_requested(&mut self) -> bool {
-        self.poll().0 != StopRequest::None
+    pub(super) fn is_requested(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 }

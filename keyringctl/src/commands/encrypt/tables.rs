@@ -41,7 +41,7 @@ pub(super) fn apply(
         let name = table.full_name();
         if let Some(why) = too_little_space(here, table) {
             job.record_failed(&name, &why);
-            job.progress.skip(table.bytes);
+            job.skip(table.bytes);
             ended += 1;
             continue;
         }
@@ -53,14 +53,14 @@ pub(super) fn apply(
             Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
             Ok(Rewritten::Failed(why)) => {
                 job.record_failed(&name, &why);
-                job.progress.skip(table.bytes);
+                job.skip(table.bytes);
                 ended += 1;
             }
             Ok(Rewritten::Done) => {
                 ended += 1;
                 let what = format!("{name} {} [{ended}/{all}]", direction.done());
                 job.record_done(&what, table.bytes, began.elapsed());
-                job.account.summary.tables += 1;
+                job.shared().account.summary.tables += 1;
             }
             Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if attempt < ATTEMPTS => {
                 let why = not_locked(&holders(job, table), lock_wait);
@@ -70,18 +70,18 @@ pub(super) fn apply(
             Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) => {
                 let why = not_locked(&holders(job, table), lock_wait);
                 job.record_failed(&name, &why);
-                job.progress.skip(table.bytes);
+                job.skip(table.bytes);
                 ended += 1;
             }
             Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
                 job.print_line(format_args!("GONE    {name}: it has been dropped"));
-                job.progress.skip(table.bytes);
+                job.skip(table.bytes);
                 ended += 1;
             }
             Err(e) => match job.after_loss(&name, e)? {
                 Some(e) => {
                     job.note_failure(&name, e)?;
-                    job.progress.skip(table.bytes);
+                    job.skip(table.bytes);
                     ended += 1;
                 }
                 // If the server completed it, the statement does nothing.

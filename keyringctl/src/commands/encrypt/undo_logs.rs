@@ -51,7 +51,7 @@ pub(super) fn recreate(job: &mut Job<'_>, limit: Duration) -> Result<Step> {
             if let Step::Stopped = recreate_one(job, space, limit)? {
                 return Ok(Step::Stopped);
             }
-            job.progress.end_wait(began.elapsed());
+            job.shared().progress.end_wait(began.elapsed());
         }
         Ok(Step::Done)
     });
@@ -83,7 +83,7 @@ fn create_spare(job: &mut Job<'_>) -> Result<bool> {
         match job.work.run(&statement) {
             Ok(()) => return Ok(true),
             Err(Error::Server(ServerError { code: SYNTAX, .. })) => {
-                job.account.next_steps.push(
+                job.shared().account.next_steps.push(
                     "This server cannot recreate undo tablespaces on request. They keep old unencrypted pages until it truncates them: see innodb_undo_log_truncate"
                         .to_owned(),
                 );
@@ -132,7 +132,7 @@ fn recreate_one(job: &mut Job<'_>, space: &Space, limit: Duration) -> Result<Ste
     let name = &space.name;
     let what = format!("undo tablespace {} recreated", name.shown());
     let began = Instant::now();
-    job.progress.begin(&what);
+    job.shared().progress.begin(&what);
     // One that is empty already may have old pages: the server truncates it when it is deactivated.
     if !space.active && !run(job, &what, &activate(name))? {
         return Ok(Step::Done);
@@ -155,7 +155,7 @@ fn recreate_one(job: &mut Job<'_>, space: &Space, limit: Duration) -> Result<Ste
             job.record_done(&what, 0, began.elapsed());
         }
         Ok(Step::Done)
-    } else if job.stop.is_requested() {
+    } else if job.is_stopping() {
         Ok(Step::Stopped)
     } else {
         let oldest = oldest_transaction(job);

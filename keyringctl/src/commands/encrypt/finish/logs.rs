@@ -123,15 +123,14 @@ fn with_job(
     }
     let worked = work(&mut job);
     job.finish();
-    let failed: Vec<_> =
-        job.account.failed.iter().map(|step| format!("{}: {}", step.what, step.why)).collect();
-    let next = std::mem::take(&mut job.account.next_steps);
-    let is_stopped = job.stop.is_requested();
+    let account = std::mem::take(&mut job.shared().account);
+    let failed: Vec<_> = account.failed.iter().map(|step| format!("{}: {}", step.what, step.why)).collect();
+    let is_stopped = job.is_stopping();
     drop(job);
     if is_stopped {
         run.interrupted = true;
         return Ok(Some(INTERRUPTED.to_owned()));
     }
-    let left: Vec<_> = worked?.into_iter().chain(failed).chain(next).collect();
+    let left: Vec<_> = worked?.into_iter().chain(failed).chain(account.next_steps).collect();
     Ok((!left.is_empty()).then(|| left.join("; ")))
 }

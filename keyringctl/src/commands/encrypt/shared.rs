@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What all workers of a run share: its output and progress, the report of what was done, the connections that were lost, the
+//! conditions under which it waits, and the user's request to stop.
+
+use super::super::output::Output;
+use super::apply_report::ApplyReport;
+use super::losses::Losses;
+use super::progress::Progress;
+use super::stop::StopSignal;
+use super::throttle::Throttle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What the workers share.
+pub(super) struct Shared<'a> {
+    pub stop: StopSignal,
+    /// One worker at a time asks whether to wait.
+    throttle: Mutex<Throttle>,
+    state: Mutex<State<'a>>,
+}
+
+/// What a worker has for itself while it changes it. It asks the server nothing meanwhile.
+pub(super) struct State<'a> {
+    pub out: &'a mut Output,
+    pub progress: Progress,
+    pub account: ApplyReport,
+    pub losses: Losses,
+}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(stop: StopSignal, throttle: Throttle, out: &'a mut Output) -> Shared<'a> {
+        let progress = Progress::new(!out.is_json());
+        let state = State { out, progress, account: ApplyReport::default(), losses: Losses::default() };
+        Shared { stop, throttle: Mutex::new(throttle), state: Mutex::new(state) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        locked(&self.state)
+    }
+
+    pub(super) fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        locked(&self.throttle)
+    }
+}
+
+/// Locks. A worker that panicked left nothing half-changed that matters more than the others' work.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State<'_> {
+    /// Prints a line at once.
+    pub(super) fn print_line(&mut self, line: impl std::fmt::Display) {
+        let State { out, progress, .. } = self;
+        out.line(line);
+        progress.suspended(|| out.flush_text());
+    }
+}
