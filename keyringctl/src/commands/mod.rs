@@ -22,6 +22,7 @@ mod init;
 mod list;
 mod missing;
 mod needs;
+mod older;
 mod outdated;
 mod output;
 mod pages;

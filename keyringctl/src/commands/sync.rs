@@ -122,6 +122,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if !foreign.is_empty() {
         return Ok(refuse(&foreign, out));
     }
+    // A merge has said what it merges.
+    if !args.merge {
+        args.older.check(&fs, &keyring, &copies)?;
+    }
     if ask {
         let before = loss::Before {
             fs: &fs,

@@ -3,6 +3,7 @@
 
 use super::consent::{Effect, Plan};
 use super::copies::{self, Copies, Purpose};
+use super::older::Older;
 use super::outdated::Outdated;
 use super::output::stderr_report;
 use super::secret::{self, Once};
@@ -22,6 +23,8 @@ pub(super) struct TargetKeyring {
     pub copies: copies::Args,
     #[command(flatten)]
     pub secret: secret::Args,
+    #[command(flatten)]
+    pub older: Older,
 }
 
 /// A keyring that was opened to be changed. Nothing has been written to it yet.
@@ -49,6 +52,7 @@ impl TargetKeyring {
         let keyring = once.open(copies.first(), |read| {
             load_beside_others(fs, &copies.paths, existing, &name, read, stderr_report)
         })?;
+        self.older.check(fs, &keyring, &copies)?;
         let secret = once.read(copies.first())?;
         Ok(OpenedTarget { keyring, secret, copies, fs: Arc::clone(fs) })
     }

@@ -283,3 +283,34 @@ fn which_says_what_to_do_if_no_copy_opens() {
     let none = place.run(&format!("which DIR/main.keyring --datadir DIR/none {UNLOCK} {SERVER}"));
     assert_eq!(none.code, 2, "{}", none.stdout);
 }
+
+#[test]
+fn copies_that_are_all_older_than_the_server_used_are_changed_only_if_accepted() {
+    let place = server();
+    for name in ["main", "mirror"] {
+        copy(&place, &format!("{name}.keyring"), &format!("{name}.before"));
+    }
+    store(&place, "main.keyring", "later", b"later");
+    copy(&place, "main.keyring", "mirror.keyring");
+    copy(&place, "main.keyring", "newest.keyring");
+    used(&place, "main.keyring");
+    for name in ["main", "mirror"] {
+        copy(&place, &format!("{name}.before"), &format!("{name}.keyring"));
+    }
+    let before = fs::read(place.path("main.keyring")).unwrap();
+    for line in [
+        format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} {SERVER} --yes"),
+        format!("rekey DIR/main.keyring {UNLOCK} {SERVER} --yes"),
+        format!("slot add DIR/main.keyring --new-recovery {UNLOCK} {SERVER}"),
+        format!("slot remove DIR/main.keyring 1 {UNLOCK} {SERVER} --force --yes"),
+    ] {
+        let Ended { code, stdout, stderr } = place.run(&line);
+        let said = format!("{line}: {stdout}{stderr}");
+        assert_eq!(code, 2, "{said}");
+        assert!(stderr.contains("--accept-older") && stderr.contains("nothing was changed"), "{said}");
+        assert_eq!(fs::read(place.path("main.keyring")).unwrap(), before, "{line}");
+    }
+    let accepted = place.run(&format!("rekey DIR/main.keyring {UNLOCK} {SERVER} --yes --accept-older"));
+    assert_eq!(accepted.code, 0, "{}{}", accepted.stdout, accepted.stderr);
+    assert_ne!(fs::read(place.path("main.keyring")).unwrap(), before);
+}

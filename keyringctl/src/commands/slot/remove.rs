@@ -5,6 +5,7 @@ use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::copies;
 use crate::commands::dependents::{self, ServersSlots};
+use crate::commands::older::Older;
 use crate::commands::output::Output;
 use crate::commands::secret;
 use crate::commands::slot_row::{self, SlotRow};
@@ -43,6 +44,8 @@ pub(super) struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    older: Older,
+    #[command(flatten)]
     consent: Consent,
 }
 
@@ -52,7 +55,7 @@ pub(super) fn run(args: &Args, fs: &Arc<dyn Fs>, out: &mut Output) -> Result<()>
         Error::Usage(format!("{} is not the number of a slot: see keyringctl slot list", number.shown()))
     })?;
     let copies = copies::Args { path, others: args.others.clone() };
-    let opened = TargetKeyring { copies, secret: args.secret.clone() }.open(fs)?;
+    let opened = TargetKeyring { copies, secret: args.secret.clone(), older: args.older }.open(fs)?;
     let slots = opened.keyring.slots();
     if !Slots::positions().contains(&number) {
         return Err(Error::Usage(format!(

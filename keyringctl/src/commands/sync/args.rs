@@ -2,6 +2,7 @@
 //! The arguments of `keyringctl sync`.
 
 use crate::commands::consent::Consent;
+use crate::commands::older::Older;
 use crate::commands::{copies, secret};
 use keyring_external::unlock::UnlockSource;
 use std::ffi::OsString;
@@ -46,6 +47,8 @@ pub(in crate::commands) struct Args {
     pub force: bool,
     #[command(flatten)]
     pub secret: secret::Args,
+    #[command(flatten)]
+    pub older: Older,
     #[command(flatten)]
     pub consent: Consent,
 }

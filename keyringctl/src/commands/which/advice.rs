@@ -187,7 +187,12 @@ impl Place<'_> {
         if !mirrors.is_empty() {
             let (source, mirrors) = (source.shown(), mirrors.join(" --mirror "));
             let create = if created.contains(&true) { " --create" } else { "" };
-            advice.next.push(format!("keyringctl sync {source} --mirror {mirrors}{unlock}") + create);
+            // The witness is accepted after that.
+            let older = match right.says {
+                Some(WitnessSays::Older | WitnessSays::Fork | WitnessSays::Another) => " --accept-older",
+                _ => "",
+            };
+            advice.next.push(format!("keyringctl sync {source} --mirror {mirrors}{unlock}") + create + older);
         }
         source
     }
