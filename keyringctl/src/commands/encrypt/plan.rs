@@ -5,9 +5,11 @@ use super::super::output::{Output, table};
 use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::Estimate;
+use super::online::way::Ways;
 use super::places::places;
 use super::replication::{self, Replication};
 use super::selection::{self, Selection};
+use super::table_plan::TablePlan;
 use super::{application, required, server, sizes};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
@@ -55,6 +57,8 @@ struct PlanReport {
     warnings: Vec<String>,
     /// Tables of `--only` that apply does not rewrite, and why.
     not_rewritten: Vec<FailedStep>,
+    /// The tables that apply rewrites.
+    tables: Vec<TablePlan>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -70,6 +74,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let not_rewritten = selection::not_rewritten(scope.only, scope.skip, scope.direction, &server, &items);
     let items: Vec<_> = items.into_iter().filter(|place| scope.plans(place, &server)).collect();
     let copied = scope.tables(&server);
+    let ways = Ways::query(&mut session)?;
     let estimate = Estimate::new(&server, &copied, &here, rate);
     let (estimate, changed) = match scope.covers_all() {
         true => (estimate, scope.schemas(&server)),
@@ -85,6 +90,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         tally: Tally::of(&items),
         items,
         estimate,
+        tables: TablePlan::all(&copied, &ways, &server),
         server,
         not_rewritten,
     };
@@ -190,10 +196,16 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
             .items
             .iter()
             .filter(|i| matches!(i.kind, PlaceKind::Table | PlaceKind::SystemTable | PlaceKind::OtherEngine))
-            .map(|i| vec![i.name.clone(), state_word(i).to_owned(), sizes::bytes(i.bytes), i.about.clone()])
+            .map(|i| {
+                let planned = plan.tables.iter().find(|planned| planned.table == i.name);
+                let way = planned.map_or("", |planned| planned.way).to_owned();
+                let about =
+                    planned.and_then(|planned| planned.why.clone()).unwrap_or_else(|| i.about.clone());
+                vec![i.name.clone(), state_word(i).to_owned(), sizes::bytes(i.bytes), way, about]
+            })
             .collect();
         out.line("");
-        table(out, &["table", "state", "size", ""], &rows);
+        table(out, &["table", "state", "size", "way", ""], &rows);
     }
 }
 

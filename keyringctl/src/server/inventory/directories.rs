@@ -87,7 +87,8 @@ impl OutsideDirectories {
         format!("innodb_directories = \"{}\"", all.join(";"))
     }
 
-    fn of(&self, table: &Table) -> Vec<PathBuf> {
+    /// The directories outside of the data directory that hold files of a table, as DATA DIRECTORY names them.
+    pub fn of(&self, table: &Table) -> Vec<PathBuf> {
         let name = format!("{}/{}", table.schema, table.name);
         let is_of = |space: &str| {
             let rest = space.get(..name.len()).filter(|start| *start == name).and(space.get(name.len()..));

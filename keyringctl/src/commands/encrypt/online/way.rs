@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The way in which a table is rewritten: online, through a scratch tablespace, while it is written to; or by copying it, for
+//! which its writers wait. The server is asked about all tables at once, because there may be many.
+
+use crate::error::Result;
+use crate::server::{Inventory, Session, Table};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// How a table is rewritten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::commands::encrypt) enum Way {
+    /// Through a scratch tablespace, while it is written to.
+    Online,
+    /// By copying it, because the server does not take it the other way. Its writers wait.
+    Copy { why: CopyReason },
+}
+
+/// Why the server does not rewrite a table online.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::commands::encrypt) enum CopyReason {
+    /// This account does not see its definition.
+    NotVisible,
+    Partitions,
+    DataDirectory,
+    PageCompression,
+    /// ROW_FORMAT=COMPRESSED with blocks as large as the server's pages.
+    LargeBlocks,
+    SpatialIndex,
+    /// The last, because only the index stands in the way then.
+    FulltextIndex,
+}
+
+impl fmt::Display for CopyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CopyReason::NotVisible => "this account does not see its definition",
+            CopyReason::Partitions => {
+                "it has partitions, and MySQL takes no partitioned table into a general tablespace"
+            }
+            CopyReason::DataDirectory => {
+                "its DATA DIRECTORY would be lost: MySQL brings a table back to the data directory only"
+            }
+            CopyReason::PageCompression => {
+                "its pages are compressed (COMPRESSION), which MySQL does not support in a general tablespace"
+            }
+            CopyReason::LargeBlocks => {
+                "it has ROW_FORMAT=COMPRESSED with a KEY_BLOCK_SIZE as large as the server's pages, which MySQL does not support in a general tablespace"
+            }
+            CopyReason::SpatialIndex => {
+                "it has a spatial index, and MySQL lets nobody write to such a table while it rebuilds it"
+            }
+            CopyReason::FulltextIndex => {
+                "it has a full-text index, and MySQL only copies such a table when it must be rebuilt"
+            }
+        })
+    }
+}
+
+/// What the server says about all tables.
+#[derive(Default)]
+pub(in crate::commands::encrypt) struct Ways {
+    /// The options with which each visible table of InnoDB was created, by schema and table.
+    options: BTreeMap<(String, String), String>,
+    /// Tables with an index that does not allow it.
+    indexes: BTreeMap<(String, String), CopyReason>,
+    /// The tablespaces of single tables whose compressed blocks are as large as pages.
+    large_blocks: BTreeSet<String>,
+}
+
+impl Ways {
+    /// Asks the server, with three queries. None of them opens a table.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub(in crate::commands::encrypt) fn query(session: &mut Session) -> Result<Ways> {
+        let options: Vec<(String, String, Option<String>)> = session.rows(
+            "SELECT TABLE_SCHEMA, TABLE_NAME, CREATE_OPTIONS FROM information_schema.TABLES
+             WHERE TABLE_TYPE = 'BASE TABLE' AND ENGINE = 'InnoDB'
+               AND TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema')",
+        )?;
+        let indexes: Vec<(String, String, String)> = session.rows(
+            "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME, INDEX_TYPE FROM information_schema.STATISTICS
+             WHERE INDEX_TYPE IN ('FULLTEXT', 'SPATIAL')",
+        )?;
+        let large_blocks: Vec<String> = session.rows(
+            "SELECT NAME FROM information_schema.INNODB_TABLESPACES WHERE ZIP_PAGE_SIZE >= @@innodb_page_size",
+        )?;
+        let mut ways = Ways { large_blocks: large_blocks.into_iter().collect(), ..Ways::default() };
+        for (schema, table, options) in options {
+            ways.options.insert((schema, table), options.unwrap_or_default());
+        }
+        for (schema, table, kind) in indexes {
+            let why = if kind == "SPATIAL" { CopyReason::SpatialIndex } else { CopyReason::FulltextIndex };
+            let first = ways.indexes.entry((schema, table)).or_insert(why);
+            *first = why.min(*first);
+        }
+        Ok(ways)
+    }
+
+    /// Returns the way that a table can go. Of several reasons, it names the first.
+    pub(in crate::commands::encrypt) fn of(&self, table: &Table, inventory: &Inventory) -> Way {
+        match self.why_copy(table, !inventory.outside.of(table).is_empty()) {
+            None => Way::Online,
+            Some(why) => Way::Copy { why },
+        }
+    }
+
+    fn why_copy(&self, table: &Table, is_outside: bool) -> Option<CopyReason> {
+        let key = (table.schema.clone(), table.name.clone());
+        let Some(options) = self.options.get(&key) else { return Some(CopyReason::NotVisible) };
+        if table.parts.iter().any(|part| part.name.is_some()) {
+            return Some(CopyReason::Partitions);
+        }
+        if is_outside {
+            return Some(CopyReason::DataDirectory);
+        }
+        if has_page_compression(options) {
+            return Some(CopyReason::PageCompression);
+        }
+        if self.large_blocks.contains(&format!("{}/{}", table.schema, table.name)) {
+            return Some(CopyReason::LargeBlocks);
+        }
+        self.indexes.get(&key).copied()
+    }
+}
+
+/// Whether CREATE_OPTIONS, such as `row_format=DYNAMIC COMPRESSION="zlib"`, compress pages.
+fn has_page_compression(options: &str) -> bool {
+    let value = options.split_once("COMPRESSION=\"").and_then(|(_, rest)| rest.split('"').next());
+    value.is_some_and(|value| !value.is_empty() && !value.eq_ignore_ascii_case("none"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{Part, PartPlace, TableLocation};
+
+    fn table(name: &str, partition: Option<&str>) -> Table {
+        let place = PartPlace::Own { encrypted: false };
+        let part = Part { name: partition.map(str::to_owned), place, bytes: 1 };
+        Table {
+            schema: "d".to_owned(),
+            name: name.to_owned(),
+            place: TableLocation::Own,
+            bytes: 1,
+            parts: vec![part],
+        }
+    }
+
+    #[test]
+    fn a_table_is_copied_for_the_first_reason_that_the_server_has() {
+        let key = |name: &str| ("d".to_owned(), name.to_owned());
+        let mut ways = Ways::default();
+        for (name, options) in [
+            ("plain", ""),
+            ("none", "COMPRESSION=\"None\""),
+            ("zlib", "row_format=DYNAMIC COMPRESSION=\"zlib\" STATS_PERSISTENT=1"),
+            ("blocks", "row_format=COMPRESSED KEY_BLOCK_SIZE=16"),
+            ("text", ""),
+            ("parts", "partitioned"),
+        ] {
+            ways.options.insert(key(name), options.to_owned());
+        }
+        ways.indexes.insert(key("text"), CopyReason::FulltextIndex);
+        ways.indexes.insert(key("zlib"), CopyReason::FulltextIndex);
+        ways.large_blocks.insert("d/blocks".to_owned());
+        for (name, partition, outside, why) in [
+            ("plain", None, false, None),
+            ("plain", None, true, Some(CopyReason::DataDirectory)),
+            ("none", None, false, None),
+            ("zlib", None, false, Some(CopyReason::PageCompression)),
+            ("blocks", None, false, Some(CopyReason::LargeBlocks)),
+            ("text", None, false, Some(CopyReason::FulltextIndex)),
+            ("parts", Some("p0"), true, Some(CopyReason::Partitions)),
+            ("of_others", None, false, Some(CopyReason::NotVisible)),
+        ] {
+            assert_eq!(ways.why_copy(&table(name, partition), outside), why, "{name}");
+        }
+        assert!(CopyReason::SpatialIndex < CopyReason::FulltextIndex);
+    }
+}
