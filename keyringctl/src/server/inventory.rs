@@ -18,6 +18,7 @@ pub use merges::MergeTable;
 pub use settings::Settings;
 pub use spaces::{Fault, Tablespace, TablespaceKind};
 pub use table::{Part, PartPlace, Table, TableLocation};
+pub use tables::tablespace_of;
 
 use super::names::NameCase;
 use super::older::{REPLICA_STATUS, REPLICAS, first_known, is_unknown};

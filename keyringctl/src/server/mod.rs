@@ -20,6 +20,7 @@ mod option_file;
 mod options;
 mod privileges;
 mod role;
+mod scratch_tablespace;
 mod session;
 mod session_settings;
 mod session_state;
@@ -37,7 +38,7 @@ pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_de
 pub use inventory::{
     BinaryLog, Fault, ForeignKey, Inventory, MergeTable, OutsideDirectories, Part, PartPlace, Schema,
     ServerIdentity, Settings, Table, TableLocation, Tablespace, TablespaceKind, may_be_file_of,
-    may_be_file_of_partition,
+    may_be_file_of_partition, tablespace_of,
 };
 pub use keyring::{LoadedAs, ServerKeyring};
 pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};
@@ -47,6 +48,7 @@ pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directori
 pub use options::{ConnectOptions, Protocol, SslMode};
 pub use privileges::Privileges;
 pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role, UNLOGGED};
+pub use scratch_tablespace::{SCRATCH, ScratchName, ScratchTablespace};
 pub use session::Session;
 pub use session_settings::NotSet;
 pub use session_state::Loss;

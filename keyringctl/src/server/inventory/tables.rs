@@ -163,7 +163,7 @@ fn ask_for_place(session: &mut Session, table: &mut Table, unlisted: bool) -> Re
 }
 
 /// Returns the tablespace that the server's CREATE TABLE statement names in a comment after the columns.
-fn tablespace_of(statement: &str) -> Option<String> {
+pub fn tablespace_of(statement: &str) -> Option<String> {
     let (_, options) = statement.rsplit_once("\n)")?;
     let (_, name) = options.split_once(" TABLESPACE `")?;
     let mut out = String::new();
