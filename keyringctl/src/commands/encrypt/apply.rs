@@ -6,6 +6,8 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::Estimate;
 use super::job::{Job, Step};
+use super::online::way::Ways;
+use super::online::{Choice, Online};
 use super::places::places;
 use super::plan;
 use super::replication::{self, Replication, not_started};
@@ -25,6 +27,7 @@ use crate::server::{
     Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring, Session, Table,
 };
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Encrypt everything that can be encrypted, table by table, while the server is in use
@@ -53,6 +56,10 @@ pub(super) struct Args {
     /// Purge unencrypted binary logs; replicas and backups must have them
     #[arg(long, conflicts_with = "only")]
     purge_binary_logs: bool,
+    /// Rewrite tables while they are written to. With `auto`, a table of 8 MiB or more goes online if the server allows it,
+    /// and a smaller one is copied, which blocks its writers only shortly
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Online::Auto)]
+    online: Online,
     /// Decrypt the tables of --only, or everything with --all
     #[arg(long)]
     undo: bool,
@@ -193,6 +200,7 @@ fn work(
     };
     job.shared().progress.set_total(estimate.copied_bytes.saturating_add(in_place), waits);
     args.replication.prepare(&mut job.work, role)?;
+    job.online = Arc::new(Choice { online: args.online, ways: Ways::query(&mut job.watch)? });
     job.is_repeated = args.replication.is_repeated(role);
     job.before_by_hand = args.replication.before_by_hand(role);
     if args.scope().covers_all() {

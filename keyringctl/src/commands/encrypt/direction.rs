@@ -24,6 +24,11 @@ impl Direction {
         if self == Direction::Encrypt { "encrypted" } else { "decrypted" }
     }
 
+    /// The other one.
+    pub(super) fn opposite(self) -> Direction {
+        if self == Direction::Encrypt { Direction::Undo } else { Direction::Encrypt }
+    }
+
     /// Returns whether something is already in the desired state.
     pub(super) fn is_reached(self, encrypted: bool) -> bool {
         encrypted == (self == Direction::Encrypt)

@@ -4,6 +4,7 @@
 
 use super::super::output::Output;
 use super::apply_report::{ApplyReport, DoneStep, FailedStep};
+use super::online::Choice;
 use super::shared::{Shared, State};
 use super::sizes;
 use super::stop::StopSignal;
@@ -47,6 +48,8 @@ pub(super) struct Job<'a> {
     pub is_repeated: bool,
     /// What comes before a statement that the administrator runs by hand instead of this run.
     pub before_by_hand: &'static str,
+    /// Which tables are rewritten online.
+    pub online: Arc<Choice>,
     stages_were_off: bool,
 }
 
@@ -65,7 +68,15 @@ impl<'a> Job<'a> {
         work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
         let stages_were_off = enable_stages(&mut watch);
         let shared = Arc::new(Shared::new(stop, throttle, out));
-        Ok(Job { work, watch, shared, is_repeated: false, before_by_hand: "", stages_were_off })
+        Ok(Job {
+            work,
+            watch,
+            shared,
+            is_repeated: false,
+            before_by_hand: "",
+            online: Arc::default(),
+            stages_were_off,
+        })
     }
 
     /// What this worker shares with others, which wait until it is given back. Not for as long as a query takes.

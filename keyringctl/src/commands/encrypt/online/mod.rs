@@ -2,4 +2,112 @@
 //! Rewriting a table while it is written to: it moves into a scratch tablespace, which is encrypted or decrypted in place,
 //! and out again.
 
+mod choice;
+mod passage;
+mod state;
+mod statements;
+mod steps;
 pub(super) mod way;
+
+pub(super) use choice::{Choice, Online};
+
+use super::direction::Direction;
+use super::job::Job;
+use super::rewrite::definition::Definition;
+use super::rewrite::ended::Rewritten;
+use super::rewrite::own_session;
+use crate::error::Result;
+use crate::server::{DatadirAccess, ScratchName, Table};
+use choice::THRESHOLD;
+use passage::Passage;
+use std::sync::Arc;
+use steps::Ended;
+
+/// How an attempt to rewrite a table online ended.
+pub(super) enum Attempt {
+    Ended(Rewritten),
+    /// The table is to be copied: it is as it was.
+    Copy,
+}
+
+/// Rewrites a table online, if that was asked for and the server allows it.
+///
+/// # Errors
+/// What the server answers if it is not about the table's definition: a lock that cannot be had, a table that is gone.
+pub(super) fn attempt(
+    job: &mut Job<'_>,
+    table: &Table,
+    here: &DatadirAccess,
+    direction: Direction,
+) -> Result<Attempt> {
+    let definition = Definition::query(&mut job.watch, table)?;
+    let begun = definition.tablespace().and_then(|space| ScratchName::parse(&space));
+    let choice = Arc::clone(&job.online);
+    let name = match begun {
+        // A run that was interrupted, or this one when it lost the connection, has moved it in.
+        Some(name) => name,
+        None if choice.online == Online::Never => return Ok(Attempt::Copy),
+        None if choice.online == Online::Auto && table.bytes < THRESHOLD => return Ok(Attempt::Copy),
+        None => {
+            if let Some(why) = why_not(&choice, table, &definition) {
+                return Ok(not_online(table, choice.online, &why));
+            }
+            let encrypts = direction == Direction::Encrypt;
+            ScratchName::new(encrypts, is_logged(job)?, &table.schema, &table.name)
+        }
+    };
+    let passage = Passage { name: &name, table, here, direction, starts: true };
+    match in_binary_log(job, &name, |job| passage.follow(job))? {
+        Ended::Rewritten(rewritten) => Ok(Attempt::Ended(rewritten)),
+        Ended::NotOnline(why) => {
+            if choice.online == Online::Auto {
+                job.print_line(format_args!("NOTE    {}: copied, because {why}", table.full_name()));
+            }
+            Ok(not_online(table, choice.online, &why))
+        }
+    }
+}
+
+/// Why a table cannot be rewritten online, as far as that can be seen beforehand.
+fn why_not(choice: &Choice, table: &Table, definition: &Definition) -> Option<String> {
+    if let Some(why) = choice.ways.why_copy(table, !definition.directories().is_empty()) {
+        return Some(why.to_string());
+    }
+    own_session::has_backslash(&definition.text).then(|| {
+        "it has texts with backslashes in its definition, which only a session that has locked the table reads safely"
+            .to_owned()
+    })
+}
+
+fn not_online(table: &Table, online: Online, why: &str) -> Attempt {
+    match online {
+        Online::Always => Attempt::Ended(Rewritten::Failed(format!(
+            "it cannot be rewritten online: {why}. Nothing was changed. To copy it while its writers wait, run this with --only '{}' --online auto",
+            table.full_name()
+        ))),
+        Online::Auto | Online::Never => Attempt::Copy,
+    }
+}
+
+/// Whether the statements of this run are written to the binary log.
+fn is_logged(job: &mut Job<'_>) -> Result<bool> {
+    Ok(job.work.first::<i64>("SELECT @@GLOBAL.log_bin AND @@SESSION.sql_log_bin")? == Some(1))
+}
+
+/// Does something with statements that are written to the binary log exactly if those before them were. Otherwise, a replica
+/// would lack one of them, and stop.
+fn in_binary_log<T>(
+    job: &mut Job<'_>,
+    name: &ScratchName,
+    work: impl FnOnce(&mut Job<'_>) -> Result<T>,
+) -> Result<T> {
+    let own = job.work.first::<(i64, i64)>("SELECT @@GLOBAL.log_bin, @@SESSION.sql_log_bin")?;
+    let (log, session) = own.unwrap_or_default();
+    if log == 0 || name.is_logged() == (session == 1) {
+        return work(job);
+    }
+    job.work.run(&format!("SET SESSION sql_log_bin = {}", u8::from(name.is_logged())))?;
+    let ended = work(job);
+    job.work.run(&format!("SET SESSION sql_log_bin = {session}"))?;
+    ended
+}

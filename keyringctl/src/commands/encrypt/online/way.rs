@@ -108,7 +108,12 @@ impl Ways {
         }
     }
 
-    fn why_copy(&self, table: &Table, is_outside: bool) -> Option<CopyReason> {
+    /// Returns why a table must be copied; `None` if it need not. `is_outside`: a file of it is outside of the data directory.
+    pub(in crate::commands::encrypt) fn why_copy(
+        &self,
+        table: &Table,
+        is_outside: bool,
+    ) -> Option<CopyReason> {
         let key = (table.schema.clone(), table.name.clone());
         let Some(options) = self.options.get(&key) else { return Some(CopyReason::NotVisible) };
         if table.parts.iter().any(|part| part.name.is_some()) {

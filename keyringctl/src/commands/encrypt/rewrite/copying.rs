@@ -12,7 +12,7 @@ const OF_EXPRESSIONS: [&str; 3] =
 
 /// Settings for one table.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Copying {
+pub(crate) struct Copying {
     /// SQL modes of expressions.
     modes: Vec<String>,
     time_zone: String,
@@ -26,7 +26,7 @@ pub(super) struct Copying {
 
 impl Copying {
     /// The strictest settings, with what expressions depend on as the server's defaults have it.
-    pub(super) fn strict(session: &mut Session) -> Result<Copying> {
+    pub(crate) fn strict(session: &mut Session) -> Result<Copying> {
         let mode = session.variable("sql_mode")?.unwrap_or_default();
         let modes = mode.split(',').filter(|mode| OF_EXPRESSIONS.contains(mode)).map(str::to_owned).collect();
         let time_zone = session.variable("time_zone")?.unwrap_or_else(|| "SYSTEM".to_owned());
@@ -34,7 +34,7 @@ impl Copying {
     }
 
     /// Returns other settings in which expressions may return the values that are stored.
-    pub(super) fn others(&self) -> Vec<Copying> {
+    pub(crate) fn others(&self) -> Vec<Copying> {
         let mut others: Vec<Copying> = OF_EXPRESSIONS
             .iter()
             .map(|mode| {
@@ -54,7 +54,7 @@ impl Copying {
     }
 
     /// Returns these settings with subtractions of unsigned numbers that may be negative.
-    pub(super) fn with_signed_subtraction(&self) -> Option<Copying> {
+    pub(crate) fn with_signed_subtraction(&self) -> Option<Copying> {
         let mode = OF_EXPRESSIONS[0].to_owned();
         (!self.modes.contains(&mode)).then(|| {
             let mut other = self.clone();
@@ -64,7 +64,7 @@ impl Copying {
     }
 
     /// Returns these settings for a table with options that only a session without strict mode accepts.
-    pub(super) fn with_any_option(&self) -> Option<Copying> {
+    pub(crate) fn with_any_option(&self) -> Option<Copying> {
         self.strict_options.then(|| Copying { strict_options: false, ..self.clone() })
     }
 
@@ -72,7 +72,7 @@ impl Copying {
     ///
     /// # Errors
     /// What the server answers about those without which the copy could change rows.
-    pub(super) fn set(&self, session: &mut Session) -> Result<()> {
+    pub(crate) fn set(&self, session: &mut Session) -> Result<()> {
         // Without the privilege for it, the server's default applies.
         let on = if self.strict_options { "ON" } else { "OFF" };
         let _ = session.run(&format!("SET SESSION innodb_strict_mode = {on}"));
@@ -90,7 +90,7 @@ impl Copying {
 
     /// Returns these settings without strict mode: expressions may then return values that do not fit. `None`: that
     /// would change dates of the table, unless it `has_none`.
-    pub(super) fn with_any_value(&self, has_none: bool) -> Option<Copying> {
+    pub(crate) fn with_any_value(&self, has_none: bool) -> Option<Copying> {
         let keeps_dates = self.invalid_dates || has_none;
         (self.strict_values && keeps_dates).then(|| Copying { strict_values: false, ..self.clone() })
     }

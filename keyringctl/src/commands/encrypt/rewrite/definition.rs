@@ -3,14 +3,14 @@
 
 use super::clauses::{self, Clauses};
 use crate::error::Result;
-use crate::server::{Session, Table, quoted_text};
+use crate::server::{Session, Table, quoted_text, tablespace_of};
 use crate::show::Shown;
 use std::path::PathBuf;
 
 /// The bit of a tablespace's flags that means that it is encrypted.
 const ENCRYPTED: u64 = 1 << 13;
 /// A table as the server describes it.
-pub(super) struct Definition {
+pub(crate) struct Definition {
     /// SHOW CREATE TABLE, with all that it can show.
     pub text: String,
     /// The files of the table and of its partitions.
@@ -19,7 +19,7 @@ pub(super) struct Definition {
 
 /// A tablespace of a table or partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct File {
+pub(crate) struct File {
     /// The tablespace's name.
     pub space: String,
     pub path: PathBuf,
@@ -33,7 +33,7 @@ impl Definition {
     ///
     /// # Errors
     /// What the server answers: the table is gone, for example.
-    pub(super) fn query(session: &mut Session, table: &Table) -> Result<Definition> {
+    pub(crate) fn query(session: &mut Session, table: &Table) -> Result<Definition> {
         // Shows also a row format that the definition does not name.
         session.run("SET SESSION show_create_table_verbosity = ON")?;
         let query = format!("SHOW CREATE TABLE {}", table.quoted());
@@ -58,7 +58,7 @@ impl Definition {
     }
 
     /// Returns what differs `after` a rewrite that may change the encryption, and the clauses in `announced`. Empty: nothing.
-    pub(super) fn changes(&self, after: &Definition, announced: &[&str]) -> Vec<String> {
+    pub(crate) fn changes(&self, after: &Definition, announced: &[&str]) -> Vec<String> {
         let (old, new) = (Clauses::of(&self.text), Clauses::of(&after.text));
         let mut changes = old.changes(&new, announced);
         // A table that was in the system tablespace has no file before.
@@ -77,7 +77,7 @@ impl Definition {
     }
 
     /// The directories outside of the data directory that the table's files are in, as DATA DIRECTORY names them.
-    pub(super) fn directories(&self) -> Vec<PathBuf> {
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
         let outside = self.files.iter().filter(|file| file.path.is_absolute());
         // DATA DIRECTORY/schema/table.ibd
         let mut found: Vec<PathBuf> =
@@ -88,15 +88,20 @@ impl Definition {
     }
 
     /// The row format that the table has, if the server tells.
-    pub(super) fn row_format(&self) -> Option<String> {
+    pub(crate) fn row_format(&self) -> Option<String> {
         let format = clauses::unquoted(&self.text)
             .find_map(|part| part.split_once(" ROW_FORMAT="))
             .map(|(_, format)| format)?;
         Some(format.chars().take_while(char::is_ascii_alphanumeric).collect())
     }
 
+    /// The tablespace that the definition names.
+    pub(crate) fn tablespace(&self) -> Option<String> {
+        tablespace_of(&self.text)
+    }
+
     /// Whether the definition has a clause outside of quotes that begins in this way.
-    pub(super) fn has(&self, clause: &str) -> bool {
+    pub(crate) fn has(&self, clause: &str) -> bool {
         clauses::unquoted(&self.text).any(|part| part.contains(clause))
     }
 }

@@ -31,7 +31,8 @@ fn has(line: &str, clause: &str) -> bool {
     clauses::unquoted(line).any(|part| part.contains(clause))
 }
 
-fn has_backslash(text: &str) -> bool {
+/// Whether a definition has a text with a backslash, which sessions may read in different ways.
+pub(crate) fn has_backslash(text: &str) -> bool {
     clauses::parts(text).iter().any(|(quoted, part)| *quoted && part.starts_with('\'') && part.contains('\\'))
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Why the server refuses to rewrite a table, and what to do.
 
+use crate::commands::encrypt::direction::Direction;
 use crate::commands::output::counted;
 use crate::error::ServerError;
 use crate::server::{LOCK_WAIT_TIMEOUT, Obstacle, OutsideDirectories, Table, pasteable};
@@ -44,7 +45,7 @@ pub(super) fn on_replicas(refused: &ServerError) -> String {
 }
 
 /// Returns the server's reason, and what to do about it if that is known.
-pub(super) fn explained(refused: &ServerError) -> String {
+pub(crate) fn explained(refused: &ServerError) -> String {
     let way = match refused.code {
         1062 => {
             "A unique index would have two equal entries: change one of the rows or drop the index, then run this again"
@@ -60,6 +61,9 @@ pub(super) fn explained(refused: &ServerError) -> String {
         }
         1526 | 1748 | 1863 => {
             "A row lies in a partition that is not its own, and no other takes it: add one (ALTER TABLE ... ADD PARTITION), then run this again"
+        }
+        1799 => {
+            "Its writers changed more than the server keeps while it rebuilds the table: raise innodb_online_alter_log_max_size (SET GLOBAL), or run this when less is written"
         }
         1812 => {
             "A file of the table is missing: restore it from a backup or drop the table. Until then, leave it out with --skip"
@@ -92,12 +96,7 @@ pub(super) fn foreseen(obstacle: &Obstacle) -> String {
 }
 
 /// Returns what to do about stored generated columns whose values a copy would change. `first`: what comes before statements.
-pub(super) fn generated(
-    table: &Table,
-    columns: &[String],
-    direction: super::Direction,
-    first: &str,
-) -> String {
+pub(super) fn generated(table: &Table, columns: &[String], direction: Direction, first: &str) -> String {
     format!(
         "the server would change values of {} {}: it computes them again when it copies the table, and in every session setting that was tried, their expressions return something else than what is stored for some rows. Nothing was changed. Run {first}{} in a session with the time_zone, sql_mode and lc_time_names in which the rows were written (or, if the new values are right, in the server's defaults), but never with NO_BACKSLASH_ESCAPES, and all of it: without the lock and the flush, the server may use the settings of another session that has the table open",
         if columns.len() == 1 { "the stored generated column" } else { "the stored generated columns" },
@@ -107,7 +106,7 @@ pub(super) fn generated(
 }
 
 /// The statements that copy a table with its expressions as the session reads them.
-fn by_hand(table: &Table, direction: super::Direction) -> String {
+fn by_hand(table: &Table, direction: Direction) -> String {
     let alter = format!("ALTER TABLE {} ENCRYPTION = '{}'", table.quoted(), direction.letter());
     let all: Vec<String> = super::own_session::locking(table)
         .iter()
@@ -142,11 +141,11 @@ pub(super) fn backslashes(mode: &str) -> String {
 }
 
 /// Returns what to say if the statement succeeded, but these tablespaces of the table are not as they should be.
-pub(super) fn not_reached(spaces: &[&str], direction: super::Direction) -> String {
+pub(super) fn not_reached(spaces: &[&str], direction: Direction) -> String {
     let what = match spaces {
         [] => "it has no tablespace of its own".to_owned(),
         spaces => {
-            let state = if direction == super::Direction::Encrypt { "unencrypted" } else { "encrypted" };
+            let state = if direction == Direction::Encrypt { "unencrypted" } else { "encrypted" };
             format!("the server reports {} as {state}", spaces.join(", "))
         }
     };
