@@ -440,6 +440,7 @@ fn arguments_of_any_content() {
             "encrypt apply --only",
             "encrypt apply --skip",
             "encrypt apply --max-load",
+            "encrypt apply --max-lag=1 --replica",
             "encrypt apply --lock-wait",
             "encrypt verify --accept",
             "encrypt plan --ssl-mode",

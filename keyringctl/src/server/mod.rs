@@ -51,4 +51,4 @@ pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role, UNLOGGED};
 pub use scratch_tablespace::{SCRATCH, ScratchName, ScratchTablespace};
 pub use session::Session;
 pub use session_settings::NotSet;
-pub use session_state::Loss;
+pub use session_state::{Loss, NOT_MEASURED};

@@ -8,7 +8,7 @@
 
 use super::address::{target, user};
 use super::connection::{is_lost, is_unsent, not_connected, open, refused};
-use super::options::ConnectOptions;
+use super::options::{ConnectOptions, Protocol};
 use super::session_settings::{self, NotSet};
 use super::session_state::{Identity, Kept, Loss};
 use crate::error::{Error, Result};
@@ -124,6 +124,17 @@ impl Session {
         session.stopping = Arc::clone(&self.stopping);
         session.gone = Arc::clone(&self.gone);
         Ok(session)
+    }
+
+    /// Connects to another server, with the same account, for short queries: see [`Session::connect_briefly`].
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub fn connect_elsewhere(&self, host: &str, port: u16, limit: Duration) -> Result<Session> {
+        let host = Some(host.to_owned());
+        let protocol = Some(Protocol::Tcp);
+        let options = ConnectOptions { host, port: Some(port), protocol, ..self.options.clone() };
+        Session::connect_briefly(&options, limit)
     }
 
     /// The server's socket or address, for messages.

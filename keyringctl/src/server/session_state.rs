@@ -61,12 +61,19 @@ impl Identity {
     }
 }
 
+/// Leaves the statements of this connection out of performance_schema.
+pub const NOT_MEASURED: &str =
+    "UPDATE performance_schema.threads SET INSTRUMENTED = 'NO' WHERE PROCESSLIST_ID = CONNECTION_ID()";
+
 impl Kept {
     /// Keeps what a statement sets for the session.
     pub(super) fn add(&mut self, statement: &str) {
         let is_kept =
             |prefix: &str| statement.get(..prefix.len()).is_some_and(|s| s.eq_ignore_ascii_case(prefix));
-        if is_kept("SET SESSION ") || is_kept("USE ") {
+        if statement == NOT_MEASURED {
+            self.statements.retain(|old| old != statement);
+            self.statements.push(statement.to_owned());
+        } else if is_kept("SET SESSION ") || is_kept("USE ") {
             // A later value of a variable replaces an earlier one.
             let what =
                 |s: &str| s.split(['=', ' ']).take(3).collect::<Vec<_>>().join(" ").to_ascii_lowercase();

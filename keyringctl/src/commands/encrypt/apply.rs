@@ -13,7 +13,7 @@ use super::plan;
 use super::replication::{self, Replication, not_started};
 use super::scope::Scope;
 use super::selection::{self, Selection};
-use super::throttle::{Limit, Throttle};
+use super::throttle::{self, Throttle};
 use super::{
     application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
     server, settings, spaces, tables, undo_logs,
@@ -26,7 +26,6 @@ use crate::error::{Error, Result};
 use crate::server::{
     Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring, Session, Table,
 };
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,12 +40,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Wait before each table while this status variable of the server is higher than N (repeatable)
-    #[arg(long, value_name = "NAME=N")]
-    max_load: Vec<Limit>,
-    /// Wait before each table while this file exists
-    #[arg(long, value_name = "FILE")]
-    pause_file: Option<PathBuf>,
+    #[command(flatten)]
+    throttle: throttle::Args,
     /// Seconds to wait for the locks of a table; other statements wait behind it
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     lock_wait: u32,
@@ -108,6 +103,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let role = Role::query(&mut session)?;
     let mut refusals = args.replication.refusals(&role, &command_line());
     refusals.extend(required::to_copy(&inventory, &selected));
+    refusals.extend(args.throttle.refusals(&mut session)?);
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
     let warnings = if args.scope().covers_all() && direction == Direction::Encrypt {
         let creations = Creations::query(&mut session, &inventory.privileges)?;
@@ -128,8 +124,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if effects::ask(&args.consent, &extent, &mut session, &role, out)? == Decision::DryRun {
         return Ok(if refused.is_empty() { Verdict::Fine } else { Verdict::NotFine });
     }
-    let throttle = Throttle { limits: args.max_load.clone(), pause_file: args.pause_file.clone() };
-    throttle.why_wait(&mut session)?;
+    let throttle = Throttle::start(&args.throttle, &mut session, 1)?;
 
     let mut job = Job::new(session, throttle, args.lock_wait, out)?;
     job.print_line(plan::keyring_line(&keyring));

@@ -4,6 +4,7 @@
 
 use super::super::output::Output;
 use super::apply_report::{ApplyReport, DoneStep, FailedStep};
+use super::latency;
 use super::online::Choice;
 use super::shared::{Shared, State};
 use super::sizes;
@@ -66,6 +67,10 @@ impl<'a> Job<'a> {
         watch.stop_waiting_if(stop.stopping());
         let mut work = watch.connect_again()?;
         work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
+        if throttle.measures_statements() {
+            latency::leave_out(&mut work)?;
+            latency::leave_out(&mut watch)?;
+        }
         let stages_were_off = enable_stages(&mut watch);
         let shared = Arc::new(Shared::new(stop, throttle, out));
         Ok(Job {
@@ -234,21 +239,33 @@ impl<'a> Job<'a> {
                 [statement] => work.run(statement),
                 statements => work.run_together(statements),
             });
-            let mut asked = Instant::now();
+            let began = Instant::now();
+            let mut asked = began;
             let mut cancelled = false;
+            // Whether the server reports the stages of the statement, which is not measured.
+            let (hidden, mut shown) = (shared.throttle().measures_statements(), false);
             while !statement.is_finished() {
-                thread::sleep(TICK);
+                let hurry = hidden && !shown && began.elapsed() < POLL;
+                thread::sleep(if hurry { TICK / 5 } else { TICK });
                 if !cancelled && shared.stop.is_requested() {
                     cancelled = true;
                     shared.lock().progress.note(&format!("Cancelling {what}"));
                     // Fails if the statement has just ended.
                     let _ = watch.run(&format!("KILL QUERY {id}"));
                 }
-                if asked.elapsed() >= POLL {
+                let is_due = asked.elapsed() >= POLL;
+                if hurry || (hidden && !shown && is_due) {
+                    shown = latency::show_stages(watch, id);
+                }
+                if is_due {
                     asked = Instant::now();
                     let fraction = fraction(watch, id);
                     shared.lock().progress.set(bytes, fraction);
+                    shared.tell_overload(what);
                 }
+            }
+            if shown {
+                latency::hide_stages(watch, id);
             }
             statement.join().unwrap_or_else(|_| Err(BadRequest::Unavailable.into()))
         });
@@ -271,19 +288,27 @@ impl<'a> Job<'a> {
 
     /// Waits while the server is busier than allowed, or while the pause file exists.
     pub(super) fn wait_until_allowed(&mut self) -> Result<Step> {
-        let mut announced = false;
+        let began = Instant::now();
+        let mut told = false;
         loop {
             if self.is_stopping() {
                 return Ok(Step::Stopped);
             }
-            let Some(why) = self.shared.throttle().why_wait(&mut self.watch)? else { return Ok(Step::Done) };
-            if !announced {
-                announced = true;
-                self.print_line(format_args!("Waiting: {why}"));
+            let mut throttle = self.shared.throttle();
+            let Some(wait) = throttle.why_wait(&mut self.watch, 0)? else { break };
+            let is_news = throttle.is_news(&wait.cause);
+            drop(throttle);
+            if is_news {
+                told = true;
+                self.print_line(format_args!("Waiting: {}", wait.why));
             }
             self.shared().progress.show();
             self.pause(Duration::from_secs(1));
         }
+        if told {
+            self.print_line(format_args!("Continuing after {}", sizes::time(began.elapsed())));
+        }
+        Ok(Step::Done)
     }
 
     /// Waits, or returns `false` as soon as the user asks to stop.

@@ -42,6 +42,19 @@ impl<'a> Shared<'a> {
     }
 }
 
+impl Shared<'_> {
+    /// Tells the user if no statement would begin now, while `what` runs. Cancelling it would lose its work.
+    pub(super) fn tell_overload(&self, what: &str) {
+        let mut throttle = self.throttle();
+        let Some(wait) = throttle.why_not().filter(|wait| throttle.is_news(&wait.cause)) else { return };
+        drop(throttle);
+        self.lock().print_line(format_args!(
+            "NOTE    {}. No other statement begins meanwhile. The one for {what} continues, because cancelling it would lose its work: press Ctrl-C to do so",
+            wait.why
+        ));
+    }
+}
+
 /// Locks. A worker that panicked left nothing half-changed that matters more than the others' work.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
