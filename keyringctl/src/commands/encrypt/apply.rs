@@ -6,8 +6,7 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::Estimate;
 use super::job::{Job, Step};
-use super::online::way::Ways;
-use super::online::{Choice, Online};
+use super::online::{Online, ServerWide};
 use super::places::places;
 use super::plan;
 use super::replication::{self, Replication, not_started};
@@ -26,7 +25,6 @@ use crate::error::{Error, Result};
 use crate::server::{
     Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring, Session, Table,
 };
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Encrypt everything that can be encrypted, table by table, while the server is in use
@@ -102,7 +100,11 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let estimate = Estimate::new(&inventory, &selected, &here, 1);
     let role = Role::query(&mut session)?;
     let mut refusals = args.replication.refusals(&role, &command_line());
-    refusals.extend(required::to_copy(&inventory, &selected));
+    let asked = (args.online, direction);
+    let server_wide =
+        ServerWide::query(&mut session, &inventory.privileges, asked, (&role, &args.replication))?;
+    refusals.extend(server_wide.refusal());
+    refusals.extend(required::to_rewrite(&inventory, &selected, server_wide.required()));
     refusals.extend(args.throttle.refusals(&mut session)?);
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
     let warnings = if args.scope().covers_all() && direction == Direction::Encrypt {
@@ -136,7 +138,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     job.shared().account.warnings = warnings;
     let began = Instant::now();
-    let worked = work(args, &mut job, &here, direction, &role);
+    let worked = work(args, &mut job, &here, &server_wide, &role);
     job.finish();
     let stopped = matches!(worked, Ok(Step::Stopped));
     if worked.is_err() {
@@ -179,9 +181,10 @@ fn work(
     args: &Args,
     job: &mut Job<'_>,
     here: &DatadirAccess,
-    direction: Direction,
+    server_wide: &ServerWide,
     role: &Role,
 ) -> Result<Step> {
+    let direction = args.direction();
     if let Step::Stopped = job.take_lock()? {
         return Ok(Step::Stopped);
     }
@@ -195,7 +198,7 @@ fn work(
     };
     job.shared().progress.set_total(estimate.copied_bytes.saturating_add(in_place), waits);
     args.replication.prepare(&mut job.work, role)?;
-    job.online = Arc::new(Choice { online: args.online, ways: Ways::query(&mut job.watch)? });
+    job.online = server_wide.decide(job, &inventory, &selected)?;
     job.is_repeated = args.replication.is_repeated(role);
     job.before_by_hand = args.replication.before_by_hand(role);
     if args.scope().covers_all() {

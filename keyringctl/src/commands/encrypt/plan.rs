@@ -6,6 +6,7 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::Estimate;
 use super::online::way::Ways;
+use super::online::{Online, ServerWide};
 use super::places::places;
 use super::replication::{self, Replication};
 use super::selection::{self, Selection};
@@ -74,7 +75,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let not_rewritten = selection::not_rewritten(scope.only, scope.skip, scope.direction, &server, &items);
     let items: Vec<_> = items.into_iter().filter(|place| scope.plans(place, &server)).collect();
     let copied = scope.tables(&server);
-    let ways = Ways::query(&mut session)?;
+    let asked = (Online::Auto, Direction::Encrypt);
+    let only_here = (&role, &Replication::only_here());
+    let server_wide = ServerWide::query(&mut session, &server.privileges, asked, only_here)?;
+    let ways = Ways::query(&mut session)?.on_server(server_wide.why());
     let estimate = Estimate::new(&server, &copied, &here, rate);
     let (estimate, changed) = match scope.covers_all() {
         true => (estimate, scope.schemas(&server)),

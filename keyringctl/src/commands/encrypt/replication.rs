@@ -32,6 +32,11 @@ impl Replication {
         if self.skips_binary_log(role) { UNLOGGED } else { "" }
     }
 
+    /// What a plan assumes: only this server changes.
+    pub(super) fn only_here() -> Replication {
+        Replication { skip_binary_log: true, replicate: false }
+    }
+
     /// Whether a failure on a replica would stop its replication.
     pub(super) fn is_repeated(&self, role: &Role) -> bool {
         !self.skips_binary_log(role) && !role.replicas.is_empty()
@@ -73,7 +78,7 @@ impl Replication {
         }
         if !self.replicate {
             return Some(format!(
-                "{}. Choose one: --skip-binary-log changes only this server (run the same on each replica, best before this one); --replicate lets the replicas repeat the statements, and each must have a keyring (keyringctl encrypt plan --host REPLICA shows it), or its replication stops with error 3185",
+                "{}. Choose one: --skip-binary-log changes only this server (run the same on each replica, best before this one); --replicate lets the replicas repeat the statements: apply then copies all tables, and their writers wait, and each replica must have a keyring (keyringctl encrypt plan --host REPLICA shows it), or its replication stops with error 3185",
                 connected(role)
             ));
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The privileges that a command changes a server with. Without one of them, it would fail in the middle.
 
+use super::scratch;
 use crate::error::{Error, Result};
 use crate::server::{Inventory, Privileges, Session, Table};
 
@@ -46,12 +47,42 @@ pub(super) fn to_apply(
     Ok(privileges.refusal("encrypt apply", &wanted))
 }
 
-/// Returns why this account cannot copy these tables.
-pub(super) fn to_copy(inventory: &Inventory, tables: &[&Table]) -> Option<String> {
+/// Returns why this account cannot rewrite these tables, with everything that it lacks, also of `others`.
+pub(super) fn to_rewrite(
+    inventory: &Inventory,
+    tables: &[&Table],
+    others: &[&'static str],
+) -> Option<String> {
     let privileges = &inventory.privileges;
     let lacks = |name: &&&'static str| tables.iter().any(|table| !privileges.has_below(&table.schema, name));
-    let wanted: Vec<_> = ON_TABLES.iter().filter(lacks).copied().collect();
+    let mut wanted: Vec<_> = ON_TABLES.iter().filter(lacks).copied().collect();
+    wanted.extend(others.iter().filter(|name| !wanted.contains(name)).copied().collect::<Vec<_>>());
     privileges.refusal("encrypt apply", &wanted)
+}
+
+/// Returns the privileges that rewriting tables online needs besides, and this account lacks.
+///
+/// # Errors
+/// What the server answers.
+pub(super) fn lacks_for_online(session: &mut Session, privileges: &Privileges) -> Result<Vec<&'static str>> {
+    let mut lacks = Vec::new();
+    if !privileges.has("CREATE TABLESPACE") {
+        lacks.push("CREATE TABLESPACE");
+    }
+    // A tablespace that is not as default_table_encryption says needs this, and each is so once.
+    let check = session.variable("table_encryption_privilege_check")?;
+    let is_checked = check.is_some_and(|value| value.eq_ignore_ascii_case("ON"));
+    if is_checked && !privileges.has("TABLE_ENCRYPTION_ADMIN") && !privileges.has("SUPER") {
+        lacks.push("TABLE_ENCRYPTION_ADMIN");
+    }
+    // For the probe, which is not written to the binary log.
+    let sets = ["SYSTEM_VARIABLES_ADMIN", "SESSION_VARIABLES_ADMIN", "SUPER"];
+    if !sets.iter().any(|name| privileges.has(name)) {
+        lacks.push(sets[0]);
+    }
+    let in_schema = ON_TABLES.iter().chain(&["DROP"]).copied();
+    lacks.extend(in_schema.filter(|name| !privileges.has_below(scratch::NAME, name)));
+    Ok(lacks)
 }
 
 /// What a step of `encrypt finish` does to a server.

@@ -7,9 +7,13 @@ use crate::server::{SCHEMA_DEFAULTS, Session, first_known};
 /// The schema's name. If it exists, an interrupted run left it behind.
 pub(super) const NAME: &str = "keyring_external_canary";
 /// The tables that are created in it.
-const TABLES: &str = "'canary', 'filler'";
+const TABLES: &str = "'canary', 'filler', 'probe'";
+/// A tablespace for its tables. If it exists, an interrupted run left it behind.
+pub(super) const SPACE: &str = "keyring_external_probe";
 /// The lock that one run at a time holds while it uses the schema. The server releases it with the connection.
 const LOCK: &str = "keyring_external.canary";
+/// MySQL's error for a statement that the account has no privilege for.
+const DENIED: u16 = 1227;
 /// MySQL's error for a schema whose directory contains files that belong to no table.
 const DIRECTORY_NOT_EMPTY: u16 = 1010;
 /// How many seconds to wait for another run.
@@ -36,7 +40,7 @@ impl Scratch {
                 "the schema {NAME} contains {foreign}, which this program did not create. It needs that name for a temporary schema, which it drops afterwards: rename yours, then run this again"
             )));
         }
-        drop_schema(&mut session)?;
+        drop_all(&mut session)?;
         first_known(&SCHEMA_DEFAULTS, |defaults| session.run(&format!("CREATE SCHEMA {NAME} {defaults}")))?;
         let mut scratch = Scratch { session, exists: true };
         scratch.session.run(&format!("USE {NAME}"))?;
@@ -54,9 +58,9 @@ impl Scratch {
     /// Drops the schema, and says if that fails.
     pub(super) fn remove(mut self) -> Result<()> {
         self.exists = false;
-        match drop_schema(&mut self.session) {
+        match drop_all(&mut self.session) {
             // The connection is lost.
-            Err(Error::Server(ServerError { code: 0, .. })) => drop_schema(&mut connect(&self.session)?),
+            Err(Error::Server(ServerError { code: 0, .. })) => drop_all(&mut connect(&self.session)?),
             done => done,
         }
     }
@@ -66,7 +70,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if self.exists {
             // If this fails, the next run drops the schema.
-            let _ = self.session.run("UNLOCK TABLES").and_then(|()| drop_schema(&mut self.session));
+            let _ = self.session.run("UNLOCK TABLES").and_then(|()| drop_all(&mut self.session));
         }
     }
 }
@@ -78,6 +82,20 @@ fn connect(like: &Session) -> Result<Session> {
     session.run("SET SESSION lock_wait_timeout = 10")?;
     session.run("SET SESSION sql_log_bin = 0")?;
     Ok(session)
+}
+
+/// Drops what was created, the tables first.
+fn drop_all(session: &mut Session) -> Result<()> {
+    drop_schema(session)?;
+    let exists = format!("SELECT 1 FROM information_schema.INNODB_TABLESPACES WHERE NAME = '{SPACE}'");
+    if session.first::<i64>(&exists)?.is_none() {
+        return Ok(());
+    }
+    match session.run(&format!("DROP TABLESPACE {SPACE}")) {
+        // Nothing is in it. Who creates it has the privilege to drop it.
+        Err(Error::Server(ServerError { code: DENIED, .. })) => Ok(()),
+        done => done,
+    }
 }
 
 fn drop_schema(session: &mut Session) -> Result<()> {

@@ -4,12 +4,17 @@
 
 mod choice;
 mod passage;
+mod probe;
+mod resumed;
+mod safety;
+mod server_wide;
 mod state;
 mod statements;
 mod steps;
 pub(super) mod way;
 
 pub(super) use choice::{Choice, Online};
+pub(super) use server_wide::ServerWide;
 
 use super::direction::Direction;
 use super::job::Job;
@@ -17,7 +22,7 @@ use super::rewrite::definition::Definition;
 use super::rewrite::ended::Rewritten;
 use super::rewrite::own_session;
 use crate::error::Result;
-use crate::server::{DatadirAccess, ScratchName, Table};
+use crate::server::{DatadirAccess, Role, ScratchName, Table};
 use choice::THRESHOLD;
 use passage::Passage;
 use std::sync::Arc;
@@ -43,6 +48,7 @@ pub(super) fn attempt(
     let definition = Definition::query(&mut job.watch, table)?;
     let begun = definition.tablespace().and_then(|space| ScratchName::parse(&space));
     let choice = Arc::clone(&job.online);
+    let (restarts, is_begun) = (job.restarts(), begun.is_some());
     let name = match begun {
         // A run that was interrupted, or this one when it lost the connection, has moved it in.
         Some(name) => name,
@@ -57,7 +63,11 @@ pub(super) fn attempt(
         }
     };
     let passage = Passage { name: &name, table, here, direction, starts: true };
-    match in_binary_log(job, &name, |job| passage.follow(job))? {
+    let ended = in_binary_log(job, &name, |job| passage.follow(job))?;
+    if is_begun || job.restarts() != restarts {
+        warn_of_resumption(job, &name)?;
+    }
+    match ended {
         Ended::Rewritten(rewritten) => Ok(Attempt::Ended(rewritten)),
         Ended::NotOnline(why) => {
             if choice.online == Online::Auto {
@@ -66,6 +76,20 @@ pub(super) fn attempt(
             Ok(not_online(table, choice.online, &why))
         }
     }
+}
+
+/// Says what to do if the server has completed an ALTER TABLESPACE after a crash and written it to its binary log.
+///
+/// # Errors
+/// The connection is lost.
+pub(super) fn warn_of_resumption(job: &mut Job<'_>, name: &ScratchName) -> Result<()> {
+    let role = Role::query(&mut job.watch)?;
+    let Some(warning) = resumed::what_to_do(&mut job.watch, name, &role)? else { return Ok(()) };
+    if !job.shared().account.warnings.contains(&warning) {
+        job.print_line(format_args!("NOTE    {warning}"));
+        job.shared().account.warnings.push(warning);
+    }
+    Ok(())
 }
 
 /// Why a table cannot be rewritten online, as far as that can be seen beforehand.

@@ -29,8 +29,25 @@ pub(in crate::commands::encrypt) enum CopyReason {
     /// ROW_FORMAT=COMPRESSED with blocks as large as the server's pages.
     LargeBlocks,
     SpatialIndex,
-    /// The last, because only the index stands in the way then.
+    /// The last of a table's own, because only the index stands in the way then.
     FulltextIndex,
+    /// The server's release may lose rows.
+    LosesRows,
+    /// Replicas repeat the statements.
+    Replicated,
+    /// It is to be decrypted.
+    Decrypted,
+    /// This account lacks privileges.
+    Privileges,
+    /// The server could not do it with a table of the tool.
+    Server,
+}
+
+impl CopyReason {
+    /// Whether the administrator may decide otherwise for all tables.
+    pub(in crate::commands::encrypt) fn may_insist(self) -> bool {
+        matches!(self, CopyReason::Replicated | CopyReason::Decrypted)
+    }
 }
 
 impl fmt::Display for CopyReason {
@@ -55,6 +72,17 @@ impl fmt::Display for CopyReason {
             CopyReason::FulltextIndex => {
                 "it has a full-text index, and MySQL only copies such a table when it must be rebuilt"
             }
+            CopyReason::LosesRows => {
+                "this release of MySQL may lose rows of a table that it rebuilds while rows are deleted from it (MySQL bugs 115608 and 117436). If writers cannot wait, upgrade MySQL first"
+            }
+            CopyReason::Replicated => {
+                "the replicas repeat the statements, and one whose table is encrypted already, or is in another tablespace, would stop with error 3825. If the tables of all replicas are as on this server, --online always allows it"
+            }
+            CopyReason::Decrypted => {
+                "if the server crashes while it decrypts a tablespace in place, some releases of MySQL leave pages that nobody can read. --online always allows it"
+            }
+            CopyReason::Privileges => "this account lacks privileges for the other way",
+            CopyReason::Server => "this server cannot encrypt a table online",
         })
     }
 }
@@ -68,6 +96,8 @@ pub(in crate::commands::encrypt) struct Ways {
     indexes: BTreeMap<(String, String), CopyReason>,
     /// The tablespaces of single tables whose compressed blocks are as large as pages.
     large_blocks: BTreeSet<String>,
+    /// Why no table of this server goes online.
+    server: Option<CopyReason>,
 }
 
 impl Ways {
@@ -100,6 +130,11 @@ impl Ways {
         Ok(ways)
     }
 
+    /// Also says of tables that could go online that they do not, because of the server.
+    pub(in crate::commands::encrypt) fn on_server(self, server: Option<CopyReason>) -> Ways {
+        Ways { server, ..self }
+    }
+
     /// Returns the way that a table can go. Of several reasons, it names the first.
     pub(in crate::commands::encrypt) fn of(&self, table: &Table, inventory: &Inventory) -> Way {
         match self.why_copy(table, !inventory.outside.of(table).is_empty()) {
@@ -128,7 +163,7 @@ impl Ways {
         if self.large_blocks.contains(&format!("{}/{}", table.schema, table.name)) {
             return Some(CopyReason::LargeBlocks);
         }
-        self.indexes.get(&key).copied()
+        self.indexes.get(&key).copied().or(self.server)
     }
 }
 
@@ -185,5 +220,8 @@ mod tests {
             assert_eq!(ways.why_copy(&table(name, partition), outside), why, "{name}");
         }
         assert!(CopyReason::SpatialIndex < CopyReason::FulltextIndex);
+        let ways = ways.on_server(Some(CopyReason::LosesRows));
+        assert_eq!(ways.why_copy(&table("plain", None), false), Some(CopyReason::LosesRows));
+        assert_eq!(ways.why_copy(&table("text", None), false), Some(CopyReason::FulltextIndex));
     }
 }
