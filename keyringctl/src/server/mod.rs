@@ -26,7 +26,7 @@ mod session_settings;
 mod session_state;
 
 pub use arguments::from_arguments;
-pub use codes::{LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX};
+pub use codes::{DEADLOCK, LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX};
 pub use coverage::{
     DataPlace, DoublewritePages, Obstacle, PlaceKind, PlaceState, PlaceSum, Remedy, SettingsTally, Tally,
     coverage, empty_log_table, place_of, stores_nothing, to_innodb,

@@ -137,6 +137,28 @@ impl Session {
         Session::connect_briefly(&options, limit)
     }
 
+    /// Opens another connection to the same server, with the same settings, but without the lock.
+    ///
+    /// # Errors
+    /// As [`Session::connect_again`].
+    pub fn connect_alike(&self) -> Result<Session> {
+        let mut session = self.connect_again()?;
+        self.set_alike(&mut session)?;
+        Ok(session)
+    }
+
+    fn set_alike(&self, session: &mut Session) -> Result<()> {
+        if self.kept.copying {
+            session.prepare_for_copies()?;
+        }
+        self.kept.statements.iter().try_for_each(|statement| session.run(statement))
+    }
+
+    /// Makes this session stay without a connection if that is lost. What it runs then fails.
+    pub fn give_up(&mut self) {
+        self.server = None;
+    }
+
     /// The server's socket or address, for messages.
     pub fn address(&self) -> &str {
         &self.way
@@ -279,12 +301,7 @@ impl Session {
             }
         };
         self.require_same(&session)?;
-        if self.kept.copying {
-            session.prepare_for_copies()?;
-        }
-        for statement in &self.kept.statements {
-            session.run(statement)?;
-        }
+        self.set_alike(&mut session)?;
         if let Some(lock) = &self.kept.lock {
             self.lock_again(&mut session, lock, until)?;
         }

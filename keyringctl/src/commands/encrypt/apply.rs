@@ -5,17 +5,18 @@
 use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::Estimate;
-use super::job::{Job, Step};
+use super::job::{Job, MOST_JOBS, Step};
 use super::online::{Online, ServerWide};
 use super::places::places;
 use super::plan;
 use super::replication::{self, Replication, not_started};
 use super::scope::Scope;
 use super::selection::{self, Selection};
+use super::tables::{self, Tables};
 use super::throttle::{self, Throttle};
 use super::{
     application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
-    server, settings, spaces, tables, undo_logs,
+    server, settings, spaces, undo_logs,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
@@ -40,6 +41,9 @@ pub(super) struct Args {
     selection: Selection,
     #[command(flatten)]
     throttle: throttle::Args,
+    /// Encrypt N tables at once, 1 to 64
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MOST_JOBS as i64))]
+    jobs: u8,
     /// Seconds to wait for the locks of a table; other statements wait behind it
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     lock_wait: u32,
@@ -126,7 +130,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if effects::ask(&args.consent, &extent, &mut session, &role, out)? == Decision::DryRun {
         return Ok(if refused.is_empty() { Verdict::Fine } else { Verdict::NotFine });
     }
-    let throttle = Throttle::start(&args.throttle, &mut session, 1)?;
+    let throttle = Throttle::start(&args.throttle, &mut session, usize::from(args.jobs))?;
 
     let mut job = Job::new(session, throttle, args.lock_wait, out)?;
     job.print_line(plan::keyring_line(&keyring));
@@ -212,10 +216,17 @@ fn work(
     for table in refused {
         if let Some(Obstacle { why, remedy }) = table.obstacle(inventory.before_by_hand) {
             job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));
-            job.skip(table.bytes);
+            job.end_step(table.bytes);
         }
     }
-    if let Step::Stopped = tables::apply(job, &selected, here, direction, args.lock_wait)? {
+    let with = Tables {
+        here,
+        direction,
+        lock_wait: args.lock_wait,
+        jobs: usize::from(args.jobs),
+        foreign_keys: &inventory.foreign_keys,
+    };
+    if let Step::Stopped = tables::apply(job, &selected, &with)? {
         return Ok(Step::Stopped);
     }
     if !args.scope().covers_all() {

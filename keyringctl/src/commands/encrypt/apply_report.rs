@@ -61,6 +61,15 @@ pub(super) struct DoneStep {
     pub what: String,
     pub bytes: u64,
     pub seconds: f64,
+    /// The long statements of the step, in their order.
+    pub statements: Vec<StatementTime>,
+}
+
+/// How long a statement took.
+#[derive(Serialize)]
+pub(super) struct StatementTime {
+    pub statement: String,
+    pub seconds: f64,
 }
 
 #[derive(Serialize)]

@@ -180,8 +180,12 @@ fn listed(names: &[String]) -> String {
 impl Summary {
     /// What the run has done, in one sentence.
     fn line(&self, direction: Direction) -> String {
+        let speed = match self.bytes {
+            0 => String::new(),
+            bytes => format!(", {}/s", sizes::bytes((bytes as f64 / self.seconds.max(0.001)) as u64)),
+        };
         format!(
-            "{} {} in this run, {} in {}.",
+            "{} {} in this run, {} in {}{speed}.",
             counted(self.tables, "table"),
             direction.done(),
             sizes::bytes(self.bytes),

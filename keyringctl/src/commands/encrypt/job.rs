@@ -3,16 +3,16 @@
 //! shares with other workers.
 
 use super::super::output::Output;
-use super::apply_report::{ApplyReport, DoneStep, FailedStep};
+use super::apply_report::{ApplyReport, DoneStep, FailedStep, StatementTime};
 use super::latency;
 use super::online::Choice;
+use super::pace::WHOLE;
 use super::shared::{Shared, State};
 use super::sizes;
 use super::stop::StopSignal;
 use super::throttle::Throttle;
 use crate::error::{Error, Result, ServerError};
-use crate::server::{LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session};
-use keyring_external::error::BadRequest;
+use crate::server::{LOCK_WAIT_TIMEOUT, Session};
 use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,10 +20,13 @@ use std::time::{Duration, Instant};
 /// The lock that allows one run at a time on a server. The server releases it with the connection, so a killed run holds
 /// it only until its last statement has ended.
 const LOCK: &str = "keyring_external.encrypt";
-/// How often the tool checks whether a statement has ended.
+/// How often the tool checks whether the user asks to stop.
 const TICK: Duration = Duration::from_millis(10);
-/// How often the tool asks the server how far a statement is.
-const POLL: Duration = Duration::from_millis(500);
+
+/// Pause between two looks at who holds a lock.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// How many tables a run works on at once at most.
+pub(super) const MOST_JOBS: usize = 64;
 
 /// Why a statement that succeeded has failed.
 pub(super) const NOT_REACHED: &str = "the statement succeeded, but the server reports the old state. Somebody else may have changed it back meanwhile: run this again";
@@ -42,9 +45,13 @@ pub(super) enum Step {
 }
 
 pub(super) struct Job<'a> {
+    /// The worker's number: 0, or that of one that runs beside it.
+    pub number: usize,
     pub work: Session,
     pub watch: Session,
-    shared: Arc<Shared<'a>>,
+    pub shared: Arc<Shared<'a>>,
+    /// The statements that were run since the last step was recorded, and how long each took.
+    pub statements: Vec<(String, Duration)>,
     /// Whether replicas repeat the statements. One that a replica refuses stops its replication.
     pub is_repeated: bool,
     /// What comes before a statement that the administrator runs by hand instead of this run.
@@ -74,9 +81,11 @@ impl<'a> Job<'a> {
         let stages_were_off = enable_stages(&mut watch);
         let shared = Arc::new(Shared::new(stop, throttle, out));
         Ok(Job {
+            number: 0,
             work,
             watch,
             shared,
+            statements: Vec::new(),
             is_repeated: false,
             before_by_hand: "",
             online: Arc::default(),
@@ -99,22 +108,57 @@ impl<'a> Job<'a> {
         change(&mut self.shared().account);
     }
 
-    /// Leaves out `bytes` bytes: nothing more is done for them.
-    pub(super) fn skip(&self, bytes: u64) {
-        self.shared().progress.skip(bytes);
+    /// Opens two more connections, for another worker. It has a lock of its own, which is held as long as the server works
+    /// on its last statement.
+    pub(super) fn another(&self, number: usize) -> Result<Job<'a>> {
+        let (mut work, mut watch) = (self.work.connect_alike()?, self.watch.connect_again()?);
+        if self.shared.throttle().measures_statements() {
+            latency::leave_out(&mut work)?;
+            latency::leave_out(&mut watch)?;
+        }
+        if !work.lock(&lock_of(number))? {
+            return Err(Error::Usage(format!("another connection holds the lock {:?}", lock_of(number))));
+        }
+        Ok(Job {
+            number,
+            work,
+            watch,
+            shared: Arc::clone(&self.shared),
+            statements: Vec::new(),
+            is_repeated: self.is_repeated,
+            before_by_hand: self.before_by_hand,
+            online: Arc::clone(&self.online),
+            stages_were_off: false,
+        })
+    }
+
+    /// Shows a step that processes no table.
+    pub(super) fn begin_step(&self, what: &str) {
+        self.shared().progress.begin(self.number, what, 0, WHOLE);
+    }
+
+    /// Ends the worker's step of `bytes` bytes: nothing is left to do for it, or it has failed.
+    pub(super) fn end_step(&mut self, bytes: u64) {
+        self.shared().progress.end(self.number, bytes);
+        self.statements.clear();
+    }
+
+    /// Ends the worker's step, which is to be tried again later.
+    pub(super) fn give_up_step(&mut self) {
+        self.shared().progress.give_up(self.number);
+        self.statements.clear();
     }
 
     /// Takes the lock that allows one run at a time.
     pub(super) fn take_lock(&mut self) -> Result<Step> {
         let mut announced = false;
         loop {
-            if self.work.lock(LOCK)? {
-                return Ok(Step::Done);
-            }
+            let holder = if self.work.lock(LOCK)? { self.other_workers()? } else { Some(LOCK.to_owned()) };
+            let Some(lock) = holder else { return Ok(Step::Done) };
             if !announced {
                 announced = true;
                 let row: Option<(u64, Option<String>)> = self.watch.first(&format!(
-                    "SELECT ID, INFO FROM information_schema.PROCESSLIST WHERE ID = IS_USED_LOCK('{LOCK}')"
+                    "SELECT ID, INFO FROM information_schema.PROCESSLIST WHERE ID = IS_USED_LOCK('{lock}')"
                 ))?;
                 let by = match row {
                     Some((id, Some(statement))) => format!("connection {id}: {statement}"),
@@ -125,10 +169,19 @@ impl<'a> Job<'a> {
                     "Waiting for another keyringctl encrypt to finish its statement ({by})"
                 ));
             }
-            if self.is_stopping() {
+            if !self.pause(BETWEEN_LOOKS) {
                 return Ok(Step::Stopped);
             }
         }
+    }
+
+    /// Returns the lock of another worker of an earlier run whose statement the server has not ended yet.
+    fn other_workers(&mut self) -> Result<Option<String>> {
+        let locks: Vec<String> = (1..MOST_JOBS).map(lock_of).collect();
+        let queries =
+            locks.iter().map(|lock| format!("SELECT '{lock}' AS name, IS_USED_LOCK('{lock}') AS holder"));
+        let all = queries.collect::<Vec<_>>().join(" UNION ALL ");
+        self.watch.first(&format!("SELECT name FROM ({all}) AS locks WHERE holder IS NOT NULL LIMIT 1"))
     }
 
     /// Prints a line at once.
@@ -137,15 +190,20 @@ impl<'a> Job<'a> {
     }
 
     /// Records and prints a completed step.
-    pub(super) fn record_done(&self, what: &str, bytes: u64, time: Duration) {
+    pub(super) fn record_done(&mut self, what: &str, bytes: u64, time: Duration) {
         let took = if bytes > 0 {
             format!("{what}  ({}, {})", sizes::bytes(bytes), sizes::time(time))
         } else {
             what.to_owned()
         };
+        let statements = std::mem::take(&mut self.statements).into_iter();
+        let statements = statements
+            .map(|(statement, time)| StatementTime { statement, seconds: time.as_secs_f64() })
+            .collect();
         let mut shared = self.shared();
         shared.print_line(format_args!("OK      {took}"));
-        shared.account.done.push(DoneStep { what: what.to_owned(), bytes, seconds: time.as_secs_f64() });
+        let done = DoneStep { what: what.to_owned(), bytes, seconds: time.as_secs_f64(), statements };
+        shared.account.done.push(done);
     }
 
     /// Records and prints a failed step. The run continues.
@@ -161,13 +219,15 @@ impl<'a> Job<'a> {
     pub(super) fn attempt(&mut self, what: &str, statement: &str, reached: &str, last: bool) -> Result<()> {
         let mut attempt = 1;
         loop {
-            match self.work.run(statement) {
-                Ok(()) => {
+            match self.carry_out(what, statement, 0) {
+                Ok(Step::Stopped) => return Ok(()),
+                Ok(Step::Done) => {
                     if self.watch.first::<Option<i64>>(reached)?.flatten() == Some(1) {
                         self.record_done(what, 0, Duration::ZERO);
                     } else {
                         self.record_failed(what, NOT_REACHED);
                     }
+                    self.end_step(0);
                     return Ok(());
                 }
                 Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if !last => {
@@ -222,70 +282,6 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at Ctrl-C.
-    pub(super) fn carry_out(&mut self, what: &str, statement: &str, bytes: u64) -> Result<Step> {
-        self.carry_out_together(what, &[statement], bytes)
-    }
-
-    /// Runs statements in the same way, on one connection.
-    pub(super) fn carry_out_together(&mut self, what: &str, statements: &[&str], bytes: u64) -> Result<Step> {
-        // A new connection has another number.
-        self.work.awake()?;
-        let id = self.work.id();
-        self.shared().progress.begin(what);
-        let (work, watch, shared) = (&mut self.work, &mut self.watch, &*self.shared);
-        let done = thread::scope(|scope| {
-            let statement = scope.spawn(|| match statements {
-                [statement] => work.run(statement),
-                statements => work.run_together(statements),
-            });
-            let began = Instant::now();
-            let mut asked = began;
-            let mut cancelled = false;
-            // Whether the server reports the stages of the statement, which is not measured.
-            let (hidden, mut shown) = (shared.throttle().measures_statements(), false);
-            while !statement.is_finished() {
-                let hurry = hidden && !shown && began.elapsed() < POLL;
-                thread::sleep(if hurry { TICK / 5 } else { TICK });
-                if !cancelled && shared.stop.is_requested() {
-                    cancelled = true;
-                    shared.lock().progress.note(&format!("Cancelling {what}"));
-                    // Fails if the statement has just ended.
-                    let _ = watch.run(&format!("KILL QUERY {id}"));
-                }
-                let is_due = asked.elapsed() >= POLL;
-                if hurry || (hidden && !shown && is_due) {
-                    shown = latency::show_stages(watch, id);
-                }
-                if is_due {
-                    asked = Instant::now();
-                    let fraction = fraction(watch, id);
-                    shared.lock().progress.set(bytes, fraction);
-                    shared.tell_overload(what);
-                }
-            }
-            if shown {
-                latency::hide_stages(watch, id);
-            }
-            statement.join().unwrap_or_else(|_| Err(BadRequest::Unavailable.into()))
-        });
-        match done {
-            Ok(()) => {
-                self.shared().progress.end(bytes);
-                Ok(Step::Done)
-            }
-            Err(e) => {
-                self.shared().progress.end(0);
-                match e {
-                    Error::Server(ServerError { code: QUERY_INTERRUPTED, .. }) if self.is_stopping() => {
-                        Ok(Step::Stopped)
-                    }
-                    e => Err(e),
-                }
-            }
-        }
-    }
-
     /// Waits while the server is busier than allowed, or while the pause file exists.
     pub(super) fn wait_until_allowed(&mut self) -> Result<Step> {
         let began = Instant::now();
@@ -295,7 +291,7 @@ impl<'a> Job<'a> {
                 return Ok(Step::Stopped);
             }
             let mut throttle = self.shared.throttle();
-            let Some(wait) = throttle.why_wait(&mut self.watch, 0)? else { break };
+            let Some(wait) = throttle.why_wait(&mut self.watch, self.number)? else { break };
             let is_news = throttle.is_news(&wait.cause);
             drop(throttle);
             if is_news {
@@ -352,21 +348,15 @@ fn stages(enabled: &str) -> String {
     )
 }
 
+/// The lock of a worker beside the first.
+fn lock_of(number: usize) -> String {
+    format!("{LOCK}.{number}")
+}
+
 /// Switches on the consumer without which the server does not report the progress of an ALTER. Returns whether it was
 /// off. Without the privilege for it, progress is shown by whole tables.
 fn enable_stages(watch: &mut Session) -> bool {
     let query = "SELECT ENABLED FROM performance_schema.setup_consumers WHERE NAME = 'events_stages_current'";
     let off = watch.first::<String>(query).is_ok_and(|enabled| enabled.is_some_and(|e| e == "NO"));
     off && watch.run(&stages("YES")).is_ok()
-}
-
-/// Returns how far a connection's statement is, from 0 to 1.
-fn fraction(watch: &mut Session, connection: u32) -> Option<f64> {
-    let query = format!(
-        "SELECT s.WORK_COMPLETED, s.WORK_ESTIMATED FROM performance_schema.events_stages_current s
-         JOIN performance_schema.threads t ON t.THREAD_ID = s.THREAD_ID
-         WHERE t.PROCESSLIST_ID = {connection} AND s.WORK_ESTIMATED > 0"
-    );
-    let (done, all) = watch.first_now::<(u64, u64)>(&query)?;
-    Some((done as f64 / all as f64).min(1.0))
 }

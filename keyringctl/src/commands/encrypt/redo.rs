@@ -48,7 +48,7 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
         return Ok((Step::Done, None));
     }
     let began = Instant::now();
-    job.shared().progress.begin(WHAT);
+    job.begin_step(WHAT);
     // The capacity grows by whole megabytes.
     let larger = capacity + (capacity / 16).max(1 << 20);
     if let Err(e) = job.work.run(&set_capacity(larger)) {
@@ -160,7 +160,7 @@ fn fill(job: &mut Job<'_>, scratch: &mut Scratch, newest: i64, file: u64) -> Res
     // A longer string would be NULL.
     let row = packet.map_or(ROW, |packet| packet.min(ROW));
     scratch.create_table("filler", "id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, a MEDIUMTEXT NOT NULL")?;
-    job.shared().progress.begin(&format!("filling a redo log file of {}", sizes::bytes(file)));
+    job.begin_step(&format!("filling a redo log file of {}", sizes::bytes(file)));
     // The log holds more than the rows; a file that this does not fill belongs to a log that is being resized.
     let (mut written, most) = (0, file.saturating_mul(2) + (8 << 20));
     let mut left_it = false;
@@ -171,7 +171,7 @@ fn fill(job: &mut Job<'_>, scratch: &mut Scratch, newest: i64, file: u64) -> Res
         written += row * 64;
         left_it = job.watch.first::<Option<i64>>(&left)?.flatten() == Some(1);
     }
-    job.shared().progress.begin(WHAT);
+    job.begin_step(WHAT);
     if !left_it && written >= most {
         job.record_failed(
             WHAT,

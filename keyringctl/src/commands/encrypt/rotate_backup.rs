@@ -79,7 +79,8 @@ fn not_rotated(why: impl std::fmt::Display) -> Error {
 /// Where this process reads the secret of the server that it is connected to: from the server's own configuration, if that
 /// is on this host.
 fn of_this_server(keyring: &ServerKeyring, session: &mut Session) -> Result<Option<UnlockSource>> {
-    let this_host = site::Args::default();
+    let parts = site::Parts { root: PathBuf::from("/"), ..site::Parts::default() };
+    let this_host = site::Args { parts, datadir: None };
     let uses = |copy: &PathBuf| keyring.paths.iter().any(|path| is_same(path, copy));
     if let Ok(Server::Ours(server)) = of_server::find(&this_host)
         && server.copies.iter().any(uses)

@@ -57,6 +57,7 @@ pub(super) fn apply(
             ),
             Err(e) => job.note_failure(&name, e)?,
         }
+        job.end_step(space.bytes);
     }
     Ok(Step::Done)
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Ctrl-C: the first one stops the run after the current step, the second one cancels that step.
+//! Ctrl-C, and what else ends a program: the run cancels what it does, and says what is left.
 
 use crate::error::Result;
 use keyring_external::error::Failure;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +18,7 @@ pub(super) enum StopRequest {
     Cancel,
 }
 
-/// Listens for SIGINT and SIGTERM.
+/// Listens for SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed).
 pub(super) struct StopSignal {
     signalled: Arc<AtomicBool>,
     /// Stays set after the first signal.
@@ -30,7 +30,7 @@ impl StopSignal {
     /// Installs the signal handlers.
     pub(super) fn listen() -> Result<StopSignal> {
         let (signalled, stopping) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             for flag in [&signalled, &stopping] {
                 signal_hook::flag::register(signal, Arc::clone(flag)).map_err(Failure::System)?;
             }
@@ -53,6 +53,11 @@ impl StopSignal {
             };
         }
         (self.request, changed)
+    }
+
+    /// Stops the run as if the user had asked for it.
+    pub(super) fn request(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether the user has asked to stop.

@@ -1,94 +1,192 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Encrypts tables one after the other. The server copies each into an encrypted tablespace.
+//! Encrypts tables, several at once if that was asked for, the largest first.
 
 use super::direction::Direction;
-use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
+use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, MOST_JOBS, Step};
+use super::queue::{Next, Queue, Todo};
 use super::rewrite::{Rewritten, rewrite};
 use super::{estimate, sizes};
 use crate::error::{Error, Result, ServerError};
-use crate::server::{DatadirAccess, LOCK_WAIT_TIMEOUT, Table, quoted_text};
-use std::collections::VecDeque;
-use std::time::Instant;
+use crate::server::{
+    DEADLOCK, DatadirAccess, ForeignKey, LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table, quoted_text,
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// MySQL's errors for a table or schema that no longer exists.
 const GONE: [u16; 2] = [1146, 1049];
+/// How long a worker that has nothing to do now waits before it looks again.
+const IDLE: Duration = Duration::from_millis(50);
 
-struct Todo<'a> {
-    table: &'a Table,
-    attempt: u32,
+/// What the workers need to know.
+pub(super) struct Tables<'t> {
+    pub here: &'t DatadirAccess,
+    pub direction: Direction,
+    /// Seconds that a statement waits for locks.
+    pub lock_wait: u32,
+    /// How many tables at once.
+    pub jobs: usize,
+    pub foreign_keys: &'t [ForeignKey],
 }
 
-/// Encrypts or decrypts tables, the smallest first. A statement waits `lock_wait` seconds for locks.
-pub(super) fn apply(
-    job: &mut Job<'_>,
-    tables: &[&Table],
-    here: &DatadirAccess,
-    direction: Direction,
-    lock_wait: u32,
-) -> Result<Step> {
+/// Encrypts or decrypts tables.
+pub(super) fn apply(job: &mut Job<'_>, tables: &[&Table], with: &Tables<'_>) -> Result<Step> {
     for not_set in job.work.prepare_for_copies()? {
         job.print_line(format_args!("NOTE    {not_set}"));
     }
-    let mut sorted = tables.to_vec();
-    sorted.sort_by_key(|t| t.bytes);
-    let mut todo: VecDeque<_> = sorted.into_iter().map(|table| Todo { table, attempt: 1 }).collect();
-    let all = todo.len();
-    let mut ended = 0;
-    while let Some(Todo { table, attempt }) = todo.pop_front() {
+    let queue = Mutex::new(Queue::new(tables, with.foreign_keys, estimate::space_for_copy));
+    let others = more_workers(job, with.jobs.min(tables.len()))?;
+    thread::scope(|scope| {
+        let queue = &queue;
+        let others: Vec<_> =
+            others.into_iter().map(|mut job| scope.spawn(move || work(&mut job, queue, with))).collect();
+        let mut ended = work(job, queue, with);
+        for other in others {
+            let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            // The first error tells what the others ran into, too.
+            ended = match (ended, other) {
+                (Err(e), _) | (Ok(_), Err(e)) => Err(e),
+                (Ok(Step::Done), Ok(Step::Done)) => Ok(Step::Done),
+                (Ok(_), Ok(_)) => Ok(Step::Stopped),
+            };
+        }
+        ended
+    })
+}
+
+/// Opens the connections of other workers, so that there are `wanted` of them. Says it if there are fewer.
+fn more_workers<'a>(job: &mut Job<'a>, wanted: usize) -> Result<Vec<Job<'a>>> {
+    let mut others = Vec::new();
+    if wanted < 2 {
+        return Ok(others);
+    }
+    let most = most_workers(&mut job.watch)?;
+    let mut why = format!("more connections are not free (max_connections): at most {most}");
+    for number in 1..wanted.min(most) {
+        match job.another(number) {
+            Ok(other) => others.push(other),
+            Err(e) => {
+                why = e.to_string();
+                break;
+            }
+        }
+    }
+    let all = others.len() + 1;
+    if all < wanted {
+        job.print_line(format_args!("NOTE    --jobs {wanted}: {all} at once, because {why}"));
+    }
+    Ok(others)
+}
+
+/// Returns how many workers there may be. Each has two connections, and half of those that are free are left to others.
+fn most_workers(session: &mut Session) -> Result<usize> {
+    let number = |text: Option<String>| text.and_then(|text| text.parse::<usize>().ok());
+    let most = number(session.variable("max_connections")?);
+    let used = session.first::<(String, String)>("SHOW GLOBAL STATUS LIKE 'Threads_connected'")?;
+    let used = number(used.map(|(_, value)| value)).unwrap_or(0);
+    Ok(most.map_or(MOST_JOBS, |most| (1 + most.saturating_sub(used) / 4).min(MOST_JOBS)))
+}
+
+fn locked<'q, 't>(queue: &'q Mutex<Queue<'t>>) -> MutexGuard<'q, Queue<'t>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a worker does: one table after the other. Its error ends the others' work, too.
+fn work<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_>) -> Result<Step> {
+    let ended = work_on_all(job, queue, with);
+    if ended.is_err() {
+        locked(queue).is_over = true;
+        job.shared.stop.request();
+    }
+    ended
+}
+
+fn work_on_all<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_>) -> Result<Step> {
+    loop {
         if let Step::Stopped = job.wait_until_allowed()? {
             return Ok(Step::Stopped);
         }
-        let name = table.full_name();
-        if let Some(why) = too_little_space(here, table) {
-            job.record_failed(&name, &why);
-            job.skip(table.bytes);
-            ended += 1;
-            continue;
-        }
-        if attempt > 1 && todo.is_empty() && !job.pause(BEFORE_AGAIN) {
-            return Ok(Step::Stopped);
-        }
-        let began = Instant::now();
-        match rewrite(job, table, here, direction) {
-            Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
-            Ok(Rewritten::Failed(why)) => {
-                job.record_failed(&name, &why);
-                job.skip(table.bytes);
-                ended += 1;
-            }
-            Ok(Rewritten::Done) => {
-                ended += 1;
-                let what = format!("{name} {} [{ended}/{all}]", direction.done());
-                job.record_done(&what, table.bytes, began.elapsed());
-                job.shared().account.summary.tables += 1;
-            }
-            Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if attempt < ATTEMPTS => {
-                let why = not_locked(&holders(job, table), lock_wait);
-                job.print_line(format_args!("LATER   {name}: {why}; will retry"));
-                todo.push_back(Todo { table, attempt: attempt + 1 });
-            }
-            Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) => {
-                let why = not_locked(&holders(job, table), lock_wait);
-                job.record_failed(&name, &why);
-                job.skip(table.bytes);
-                ended += 1;
-            }
-            Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
-                job.print_line(format_args!("GONE    {name}: it has been dropped"));
-                job.skip(table.bytes);
-                ended += 1;
-            }
-            Err(e) => match job.after_loss(&name, e)? {
-                Some(e) => {
-                    job.note_failure(&name, e)?;
-                    job.skip(table.bytes);
-                    ended += 1;
+        let free = with.here.free();
+        let next = locked(queue).take(free);
+        match next {
+            Next::Nothing => return Ok(Step::Done),
+            Next::Later if job.pause(IDLE) => {}
+            Next::Later => return Ok(Step::Stopped),
+            Next::Table { todo, is_last } => {
+                if todo.attempt > 1 && is_last && !job.pause(BEFORE_AGAIN) {
+                    return Ok(Step::Stopped);
                 }
-                // If the server completed it, the statement does nothing.
-                None => todo.push_front(Todo { table, attempt }),
-            },
+                if let Step::Stopped = work_on(job, todo, queue, with)? {
+                    return Ok(Step::Stopped);
+                }
+            }
         }
     }
+}
+
+/// Rewrites one table, and puts it back into the queue if it is to be tried again.
+fn work_on<'t>(
+    job: &mut Job<'_>,
+    todo: Todo<'t>,
+    queue: &Mutex<Queue<'t>>,
+    with: &Tables<'_>,
+) -> Result<Step> {
+    let table = todo.table;
+    let name = table.full_name();
+    let began = Instant::now();
+    let rewritten = match too_little_space(with.here, table) {
+        Some(why) => Ok(Rewritten::Failed(why)),
+        None => rewrite(job, table, with.here, with.direction),
+    };
+    match rewritten {
+        Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
+        // The server has ended the statement, or does it by itself.
+        Err(Error::Server(ServerError { code, silent, .. }))
+            if job.is_stopping() && (silent || code == QUERY_INTERRUPTED) =>
+        {
+            return Ok(Step::Stopped);
+        }
+        Ok(Rewritten::Failed(why)) => job.record_failed(&name, &why),
+        Ok(Rewritten::Done) => {
+            let (ended, all) = {
+                let mut queue = locked(queue);
+                (queue.end(todo), queue.all)
+            };
+            let what = format!("{name} {} [{ended}/{all}]", with.direction.done());
+            job.record_done(&what, table.bytes, began.elapsed());
+            job.shared().account.summary.tables += 1;
+            job.end_step(table.bytes);
+            return Ok(Step::Done);
+        }
+        Err(Error::Server(ServerError { code: code @ (LOCK_WAIT_TIMEOUT | DEADLOCK), .. })) => {
+            let why = match code {
+                DEADLOCK => "the server ended it as a deadlock with another statement".to_owned(),
+                _ => not_locked(&holders(job, table), with.lock_wait),
+            };
+            if todo.attempt < ATTEMPTS {
+                job.print_line(format_args!("LATER   {name}: {why}; will retry"));
+                job.give_up_step();
+                locked(queue).put_last(todo);
+                return Ok(Step::Done);
+            }
+            job.record_failed(&name, &why);
+        }
+        Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
+            job.print_line(format_args!("GONE    {name}: it has been dropped"));
+        }
+        Err(e) => match job.after_loss(&name, e)? {
+            Some(e) => job.note_failure(&name, e)?,
+            // If the server completed it, the statement does nothing.
+            None => {
+                job.give_up_step();
+                locked(queue).put_first(todo);
+                return Ok(Step::Done);
+            }
+        },
+    }
+    job.end_step(table.bytes);
+    locked(queue).end(todo);
     Ok(Step::Done)
 }
 

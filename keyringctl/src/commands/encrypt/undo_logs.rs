@@ -132,7 +132,7 @@ fn recreate_one(job: &mut Job<'_>, space: &Space, limit: Duration) -> Result<Ste
     let name = &space.name;
     let what = format!("undo tablespace {} recreated", name.shown());
     let began = Instant::now();
-    job.shared().progress.begin(&what);
+    job.begin_step(&what);
     // One that is empty already may have old pages: the server truncates it when it is deactivated.
     if !space.active && !run(job, &what, &activate(name))? {
         return Ok(Step::Done);

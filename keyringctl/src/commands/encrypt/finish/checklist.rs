@@ -8,6 +8,7 @@ use super::{backup, doublewrite, logs, option_file, restart};
 use crate::commands::site;
 use crate::error::Result;
 use crate::server::{DataPlace, PlaceKind, PlaceState, Remedy, Session};
+use std::path::PathBuf;
 
 /// Returns all steps in their order. The last one, the proof, is left until it was made.
 pub(super) fn steps(situation: &Situation, means: &Means<'_>) -> Vec<Step> {
@@ -45,7 +46,8 @@ pub(super) fn steps(situation: &Situation, means: &Means<'_>) -> Vec<Step> {
 
 /// Returns what is left on a server of which nothing but the connection is known.
 pub(in crate::commands::encrypt) fn left(session: &mut Session) -> Result<Vec<Step>> {
-    let site = site::Args::default();
+    let parts = site::Parts { root: PathBuf::from("/"), ..site::Parts::default() };
+    let site = site::Args { parts, ..site::Args::default() };
     let means = Means { site: &site, restart_command: None, backup: None, accept: &[], watches: true };
     let situation = Situation::look(session, &means)?;
     Ok(steps(&situation, &means).into_iter().filter(|step| step.state != StepState::Done).collect())

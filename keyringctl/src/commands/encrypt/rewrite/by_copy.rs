@@ -5,10 +5,12 @@ use super::copying::Copying;
 use super::definition::Definition;
 use super::ended::{Rewritten, look_again};
 use super::generated::{self, Found};
+use super::own_session::Read;
 use super::strictly::{self, Statements};
 use super::{own_session, refusal, row_format};
 use crate::commands::encrypt::direction::Direction;
 use crate::commands::encrypt::job::Job;
+use crate::commands::encrypt::pace::WHOLE;
 use crate::error::Result;
 use crate::server::{DatadirAccess, OutsideDirectories, Table, TableLocation};
 
@@ -28,8 +30,9 @@ pub(super) fn copy(
     if is_locked {
         strict.set(&mut job.work)?;
         before = match own_session::query(job, table)? {
-            Ok(before) => before,
-            Err(refused) => return Ok(Rewritten::Failed(refusal::not_locked(&refused))),
+            Read::Definition(before) => before,
+            Read::Stopped => return Ok(Rewritten::Stopped),
+            Read::Refused(refused) => return Ok(Rewritten::Failed(refusal::not_locked(&refused))),
         };
         let mode = job.watch.variable("sql_mode")?.unwrap_or_default();
         if own_session::has_index_of_backslashes(&before.text)
@@ -60,6 +63,7 @@ pub(super) fn copy(
         before: &before,
         statements: &statements,
         bytes: table.bytes,
+        share: WHOLE,
         passed_on: &[],
     };
     let mut ended = strictly::run(job, &run, copying);

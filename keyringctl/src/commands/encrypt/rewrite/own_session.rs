@@ -6,7 +6,8 @@
 
 use super::clauses;
 use super::definition::Definition;
-use crate::commands::encrypt::job::Job;
+use crate::commands::encrypt::job::{Job, Step};
+use crate::commands::encrypt::pace::WHOLE;
 use crate::error::{Error, Result, ServerError};
 use crate::server::{LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table};
 
@@ -49,25 +50,35 @@ pub(super) fn unlock<T>(session: &mut Session, ended: &Result<T>) {
     }
 }
 
-/// Reads the definition as the session that copies reads it. `Err` within: the server refuses the lock.
-pub(super) fn query(
-    job: &mut Job<'_>,
-    table: &Table,
-) -> Result<std::result::Result<Definition, ServerError>> {
+/// What became of reading a definition.
+pub(super) enum Read {
+    Definition(Definition),
+    /// The server refuses the lock.
+    Refused(ServerError),
+    /// The user asked to stop.
+    Stopped,
+}
+
+/// Reads the definition as the session that copies reads it.
+pub(super) fn query(job: &mut Job<'_>, table: &Table) -> Result<Read> {
     let statements = locking(table);
-    let locked = job.work.run_together(&statements);
+    let locked = match job.carry_out_share(&table.full_name(), &statements, 0, WHOLE) {
+        Ok(Step::Done) => Ok(()),
+        Ok(Step::Stopped) => return Ok(Read::Stopped),
+        Err(e) => Err(e),
+    };
     let read = locked.and_then(|()| query_locked(job, table));
     unlock(&mut job.work, &read);
     let refused = match read {
         Err(Error::Server(refused)) if refused.code != 0 => refused,
-        read => return read.map(Ok),
+        read => return read.map(Read::Definition),
     };
     if [LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED].contains(&refused.code) {
         return Err(Error::Server(refused));
     }
     // If the table is gone, this says so. If not, it was something else that LOCK TABLES needs.
     Definition::query(&mut job.watch, table)?;
-    Ok(Err(refused))
+    Ok(Read::Refused(refused))
 }
 
 /// Reads the definition of a table that the session that copies has locked.

@@ -9,6 +9,7 @@ use super::refusal::{self, Cause};
 use crate::commands::encrypt::job::{Job, Step};
 use crate::error::{Error, Result};
 use crate::server::{OutsideDirectories, Table};
+use std::ops::Range;
 
 /// Statements, and what they are about.
 pub(crate) struct Statements<'a> {
@@ -18,6 +19,8 @@ pub(crate) struct Statements<'a> {
     pub before: &'a Definition,
     pub statements: &'a [&'a str],
     pub bytes: u64,
+    /// Which share of the work on the table they do.
+    pub share: Range<f64>,
     /// Codes of errors that the caller deals with.
     pub passed_on: &'a [u16],
 }
@@ -27,7 +30,7 @@ pub(crate) struct Statements<'a> {
 /// # Errors
 /// What the server answers if it is not about the table's definition, and the errors that are passed on.
 pub(crate) fn run(job: &mut Job<'_>, run: &Statements<'_>, mut copying: Copying) -> Result<Rewritten> {
-    let Statements { what, table, before, statements, bytes, passed_on } = run;
+    let Statements { what, table, before, statements, bytes, share, passed_on } = run;
     loop {
         copying.set(&mut job.work)?;
         // Without that mode the server drops a DATA DIRECTORY that it does not know.
@@ -37,7 +40,7 @@ pub(crate) fn run(job: &mut Job<'_>, run: &Statements<'_>, mut copying: Copying)
                 return Ok(Rewritten::Failed(refusal::directory(&outside, before.directories())));
             }
         }
-        let refused = match job.carry_out_together(what, statements, *bytes) {
+        let refused = match job.carry_out_share(what, statements, *bytes, share.clone()) {
             Ok(Step::Done) => return Ok(Rewritten::Done),
             Ok(Step::Stopped) => return Ok(Rewritten::Stopped),
             Err(Error::Server(refused)) if refused.code != 0 && !passed_on.contains(&refused.code) => refused,
