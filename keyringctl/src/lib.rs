@@ -3,7 +3,8 @@
 //!
 //! `commands` has a file for each command. The other modules support them: `server` connects to a running MySQL server,
 //! `host` knows the machine (systemd, AppArmor, mounts), `tablespace` reads InnoDB's files and binary logs, and `legacy`
-//! the files of other keyrings, `show` writes names that come from outside, and `terminal` knows how wide the terminal is.
+//! the files of other keyrings, `readers` reads many files and large ones with several threads, `show` writes names that
+//! come from outside, and `terminal` knows how wide the terminal is.
 //! What is public is used by the tests on a real server, the benchmarks and the fuzzers, and is not an interface for other
 //! programs.
 
@@ -16,6 +17,7 @@ mod commands;
 pub mod error;
 pub mod host;
 pub mod legacy;
+mod readers;
 pub mod server;
 pub mod show;
 pub mod tablespace;

@@ -3,25 +3,24 @@
 
 use super::contents::{self, Contents};
 use super::doublewrite::{self, SpaceKeys};
-use super::file_report::{DataFileKind, FileReport, FileState};
+use super::file_report::{DataFileKind, FileReport, FileState, FormCounts};
+use super::forms;
 use super::info::{SpaceKey, TRANSFER_FILE};
-use super::keys::{MasterKeys, NoKeys};
+use super::keys::MasterKeys;
 use super::logs::{self, judge_binlog, judge_redo};
 use super::names::{UNPREPARED, is_wrapped};
 use super::read::DataFile;
 use super::space::{self, Depth, How};
 use super::verdict::FileVerdict;
 use super::walk::{DataFiles, find};
+use crate::readers::Readers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Threads that read files. Disks and network filesystems are faster with several requests at once.
-const THREADS: usize = 8;
 /// The most readings of a file that a server may be writing to. It is read again until two readings agree.
 const READINGS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,32 +29,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// reported as [`FileState::Unreadable`].
 pub fn check_datadir(datadir: &Path, keys: &dyn MasterKeys) -> Vec<FileReport> {
     check(&find(&[datadir.to_owned()]), keys, Depth::OnePage, &mut |_, _| {})
-}
-
-/// What the files below a data directory need.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct NeededKeys {
-    /// The ids of master keys, each with the files that need it.
-    pub keys: BTreeMap<String, Vec<PathBuf>>,
-    /// Files and directories of which it is not known what they need: not checked or unreadable.
-    pub unknown: Vec<FileReport>,
-}
-
-/// Finds out which master keys files need.
-pub fn master_keys(found: &DataFiles) -> NeededKeys {
-    let mut needed = NeededKeys::default();
-    for file in check(found, &NoKeys, Depth::OnePage, &mut |_, _| {}) {
-        match &file.key {
-            _ if matches!(file.state, FileState::Unreadable | FileState::NotChecked) => {
-                needed.unknown.push(file)
-            }
-            Some(key) if file.kind != DataFileKind::Doublewrite => {
-                needed.keys.entry(key.clone()).or_default().push(file.path);
-            }
-            _ => {}
-        }
-    }
-    needed
 }
 
 /// What is needed to judge any file.
@@ -68,7 +41,13 @@ struct Checker<'a> {
     /// All changes up to this LSN are in the tablespaces' files.
     flushed: u64,
     spaces: Mutex<SpaceKeys>,
+    readers: Readers,
+    /// Whether the pages of each file are counted.
+    counting: bool,
 }
+
+/// The report on a file, and the number of its pages by their form if these were counted.
+type Checked = (FileReport, io::Result<FormCounts>);
 
 /// Checks files. Calls `progress` with the number of files done, and of all files.
 pub fn check(
@@ -77,6 +56,25 @@ pub fn check(
     depth: Depth,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Vec<FileReport> {
+    let checked = check_all(found, keys, (depth, false), progress);
+    checked.into_iter().map(|(report, _)| report).collect()
+}
+
+/// Checks files as [`check`] does with one page of each, and also reads all of them to count their pages, as
+/// [`count_forms`](super::count_forms) does. Those of files that could not be checked are not counted.
+pub fn check_and_count(
+    found: &DataFiles,
+    keys: &dyn MasterKeys,
+) -> Vec<(FileReport, io::Result<FormCounts>)> {
+    check_all(found, keys, (Depth::OnePage, true), &mut |_, _| {})
+}
+
+fn check_all(
+    found: &DataFiles,
+    keys: &dyn MasterKeys,
+    (depth, counting): (Depth, bool),
+    progress: &mut dyn FnMut(usize, usize),
+) -> Vec<Checked> {
     let mut redo: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     let mut spaces = SpaceKeys::default();
     for (path, kind) in &found.files {
@@ -88,7 +86,16 @@ pub fn check(
         }
     }
     let flushed = flushed(&redo);
-    let check = Checker { found, keys, depth, redo, flushed, spaces: Mutex::new(spaces) };
+    let check = Checker {
+        found,
+        keys,
+        depth,
+        redo,
+        flushed,
+        spaces: Mutex::new(spaces),
+        readers: Readers::new(),
+        counting,
+    };
     let (late, first): (Vec<_>, Vec<_>) = (0..found.files.len())
         .partition(|i| found.files.get(*i).is_some_and(|f| f.1 == DataFileKind::Doublewrite));
     let mut done = 0;
@@ -97,8 +104,12 @@ pub fn check(
         progress(done, found.files.len());
     };
     let mut reports = check.in_threads(&first, &mut advance);
-    let missing: BTreeSet<String> =
-        reports.values().filter(|r| r.state == FileState::KeyMissing).filter_map(|r| r.key.clone()).collect();
+    let missing: BTreeSet<String> = reports
+        .values()
+        .map(|(report, _)| report)
+        .filter(|r| r.state == FileState::KeyMissing)
+        .filter_map(|r| r.key.clone())
+        .collect();
     for i in late {
         let report = found.files.get(i).and_then(|(path, kind)| {
             report(path, *kind, || {
@@ -106,12 +117,13 @@ pub fn check(
                 doublewrite::judge(&DataFile::open(path)?, path, &spaces, &missing).map(Some)
             })
         });
-        reports.extend(report.map(|r| (i, r)));
+        reports.extend(report.map(|r| (i, check.count(r))));
         advance(1);
     }
     let unreadable = found.unreadable.iter().map(|(path, e)| unreadable(path, DataFileKind::Directory, e));
     let others = found.not_checked.iter().map(|(path, why)| not_checked(path, why));
-    reports.into_values().chain(unreadable).chain(others).collect()
+    let unread = unreadable.chain(others).map(|report| (report, Ok(FormCounts::default())));
+    reports.into_values().chain(unread).collect()
 }
 
 /// Returns up to which LSN all changes are in the tablespaces: the checkpoint of the redo log, or everything without a log.
@@ -125,30 +137,28 @@ fn directory(path: &Path) -> PathBuf {
 
 impl Checker<'_> {
     /// Judges the files with these indices.
-    fn in_threads(&self, indices: &[usize], advance: &mut dyn FnMut(usize)) -> BTreeMap<usize, FileReport> {
-        let next = AtomicUsize::new(0);
-        let (sender, receiver) = mpsc::channel();
+    fn in_threads(&self, indices: &[usize], advance: &mut dyn FnMut(usize)) -> BTreeMap<usize, Checked> {
         let mut reports = BTreeMap::new();
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS.min(indices.len()) {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    while let Some(i) = indices.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let file = self.found.files.get(*i);
-                        let report = file.and_then(|(path, kind)| self.report(path, *kind));
-                        if sender.send((*i, report)).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            for (i, report) in receiver {
-                reports.extend(report.map(|r| (i, r)));
-                advance(1);
-            }
+        let judge = |n: usize| {
+            let index = *indices.get(n)?;
+            let (path, kind) = self.found.files.get(index)?;
+            Some((index, self.count(self.report(path, *kind)?)))
+        };
+        self.readers.each(indices.len(), &judge, &mut |_, report| {
+            reports.extend(report);
+            advance(1);
         });
         reports
+    }
+
+    /// Counts the pages of a file that was checked, if they are wanted.
+    fn count(&self, report: FileReport) -> Checked {
+        let was_read = !matches!(report.state, FileState::Unreadable | FileState::NotChecked);
+        let forms = match self.counting && was_read {
+            true => forms::count(&report.path, report.kind, &self.readers),
+            false => Ok(None),
+        };
+        (report, forms.map(Option::unwrap_or_default))
     }
 
     fn report(&self, path: &Path, kind: DataFileKind) -> Option<FileReport> {
@@ -180,6 +190,7 @@ impl Checker<'_> {
             transfer_key: &|| transfer_key(path),
             depth: self.depth,
             flushed: self.flushed,
+            readers: &self.readers,
         };
         let verdict = space::judge(source, kind, &how, &mut |space| {
             let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);

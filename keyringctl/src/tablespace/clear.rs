@@ -7,18 +7,18 @@ use super::page::{self, PageForm};
 use super::page0::Page0;
 use super::read::DataFile;
 use super::verdict::FileVerdict;
+use crate::readers::Readers;
 use std::io;
 
 /// The search stops after this many pages that cannot be decrypted.
 pub(super) const MOST_BAD: usize = 4;
-/// Pages that are read at once if all are read.
-pub(super) const AT_ONCE: u32 = 32;
 
 /// Checks all pages of an unencrypted tablespace. Encrypted ones can be left over, unused, from before it was decrypted.
 pub(super) fn check(
     source: &DataFile,
     page0: &Page0,
     limit: u32,
+    readers: &Readers,
     verdict: &mut FileVerdict,
 ) -> io::Result<()> {
     let size = page0.geometry.physical;
@@ -29,23 +29,36 @@ pub(super) fn check(
     let is_fine = |page: &[u8], number| {
         page::form(page) != PageForm::Clear || page::is_whole(page, number, page0.geometry)
     };
-    let mut broken = Vec::new();
-    for first in (0..limit).step_by(AT_ONCE as usize) {
-        let pages = source.read(u64::from(first) * size as u64, size * AT_ONCE as usize)?;
-        for (number, page) in (first..limit).zip(pages.chunks_exact(size)) {
-            if copies.iter().any(|copies| copies.contains(&number)) || is_fine(page, number) {
-                continue;
+    #[derive(Default)]
+    struct Broken {
+        pages: Vec<u32>,
+        seen: u32,
+    }
+    let ranges = source.each_part(
+        readers,
+        size,
+        u64::from(limit) * size as u64,
+        |range: &mut Broken, at, page, _: &mut ()| {
+            let number = at as u32;
+            if page.len() < size
+                || copies.iter().any(|copies| copies.contains(&number))
+                || is_fine(page, number)
+            {
+                return Ok(());
             }
             // A page that was being written is complete the second time.
-            let again = source.read(u64::from(number) * size as u64, size)?;
+            let again = source.read(at * size as u64, size)?;
             if !is_fine(&again, number) {
-                verdict.saw(&again);
-                if broken.len() < MOST_BAD {
-                    broken.push(number);
+                range.seen = crc32c::crc32c_append(range.seen, &again);
+                if range.pages.len() < MOST_BAD {
+                    range.pages.push(number);
                 }
             }
-        }
-    }
+            Ok(())
+        },
+    )?;
+    ranges.iter().for_each(|range| verdict.saw(&range.seen.to_be_bytes()));
+    let broken: Vec<_> = ranges.iter().flat_map(|range| &range.pages).take(MOST_BAD).copied().collect();
     if !broken.is_empty() {
         verdict.broken_pages(&broken);
     }

@@ -6,7 +6,7 @@ use super::bytes::be32;
 use super::file_report::{DataFileKind, FileState, FormCounts};
 use super::geometry::{DEFAULT_PAGE, Geometry, MAX_PAGE};
 use super::info::SpaceKey;
-use super::page::{self, NUMBER, PageForm, Proof, SPACE};
+use super::page::{self, NUMBER, PageForm, PageRoom, Proof, SPACE};
 use super::read::DataFile;
 use super::space::OpenSpace;
 use super::verdict::FileVerdict;
@@ -58,10 +58,10 @@ impl SpaceKeys {
         Ok(())
     }
 
-    fn opens(&self, page: &[u8], number: u32, space: u32) -> bool {
+    fn opens(&self, page: &[u8], number: u32, space: u32, room: &mut PageRoom) -> bool {
         self.open.get(&space).into_iter().flatten().any(|(place, geometry)| {
             let key = SpaceKey::new(self.vault.get(*place));
-            key.is_ok_and(|key| page::opens(page, number, space, *geometry, &key) != Proof::Fails)
+            key.is_ok_and(|key| page::opens(page, number, space, *geometry, &key, room) != Proof::Fails)
         })
     }
 }
@@ -77,10 +77,11 @@ pub(super) fn judge(
     missing: &BTreeSet<String>,
 ) -> io::Result<FileVerdict> {
     let (mut opened, mut other, mut clear, mut first) = (0u64, 0u64, 0u64, None);
+    let mut room = PageRoom::default();
     each_page(source, path, |page| {
         let (Some(number), Some(space)) = (be32(page, NUMBER), be32(page, SPACE)) else { return };
         match page::form(page) {
-            PageForm::Encrypted if spaces.opens(page, number, space) => {
+            PageForm::Encrypted if spaces.opens(page, number, space, &mut room) => {
                 opened += 1;
                 first.get_or_insert(u64::from(number));
             }

@@ -172,7 +172,24 @@ pub struct FormCounts {
     pub damaged: u64,
 }
 
+impl PageCounts {
+    pub(super) fn add(&mut self, other: &PageCounts) {
+        self.encrypted += other.encrypted;
+        self.without_checksum += other.without_checksum;
+        self.clear += other.clear;
+        self.empty += other.empty;
+        self.damaged += other.damaged;
+    }
+}
+
 impl FormCounts {
+    pub(super) fn add(&mut self, other: &FormCounts) {
+        self.encrypted += other.encrypted;
+        self.clear += other.clear;
+        self.empty += other.empty;
+        self.damaged += other.damaged;
+    }
+
     pub(super) fn count(&mut self, form: PageForm) {
         match form {
             PageForm::Encrypted => self.encrypted += 1,

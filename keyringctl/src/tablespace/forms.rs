@@ -5,17 +5,15 @@
 use super::bytes::{be16, be32, be64, is_zero};
 use super::doublewrite;
 use super::file_report::{DataFileKind, FormCounts};
-use super::geometry::{DEFAULT_PAGE, MAX_PAGE};
+use super::geometry::DEFAULT_PAGE;
 use super::page::{self, NUMBER, PageForm, SPACE, TYPE, TYPE_RTREE};
 use super::page0;
 use super::read::DataFile;
 use super::redo;
+use crate::readers::Readers;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
-
-/// Bytes that are read at once: a multiple of every page size and block size.
-const AT_ONCE: usize = 16 * MAX_PAGE;
 
 /// How often a page that a server may be writing is read, and the pause between.
 const READINGS: usize = 3;
@@ -27,39 +25,63 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// # Errors
 /// The file cannot be read.
 pub fn count_forms(path: &Path, kind: DataFileKind) -> io::Result<Option<FormCounts>> {
+    count(path, kind, &Readers::new())
+}
+
+/// Like [`count_forms`], with threads of `readers`.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn count(path: &Path, kind: DataFileKind, readers: &Readers) -> io::Result<Option<FormCounts>> {
     match kind {
         DataFileKind::Table | DataFileKind::General | DataFileKind::Dictionary | DataFileKind::Undo => {
-            count_pages(&DataFile::open(path)?, page::form, true).map(Some)
+            count_pages(&DataFile::open(path)?, &page::form, true, readers).map(Some)
         }
-        DataFileKind::System => count_pages(&DataFile::open(path)?, form_in_system, false).map(Some),
-        DataFileKind::Redo => count_blocks(&DataFile::open(path)?).map(Some),
+        DataFileKind::System => {
+            count_pages(&DataFile::open(path)?, &form_in_system, false, readers).map(Some)
+        }
+        DataFileKind::Redo => count_blocks(&DataFile::open(path)?, readers).map(Some),
         DataFileKind::Doublewrite => doublewrite::count(&DataFile::open(path)?, path).map(Some),
         _ => Ok(None),
     }
 }
 
+/// What a range of pages or blocks shows.
+#[derive(Default)]
+struct Counted {
+    forms: FormCounts,
+    /// Pages to be read again.
+    doubtful: Vec<u32>,
+}
+
 /// Counts pages. `checked`: whether unencrypted ones must have the right number and checksum.
-fn count_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm, checked: bool) -> io::Result<FormCounts> {
+fn count_pages(
+    source: &DataFile,
+    form: &(dyn Fn(&[u8]) -> PageForm + Sync),
+    checked: bool,
+    readers: &Readers,
+) -> io::Result<FormCounts> {
     let front = source.read(0, DEFAULT_PAGE)?;
     let geometry = page0::geometry(&front).ok();
     let size = geometry.map_or(DEFAULT_PAGE, |g| g.physical);
     let is_whole =
         |page: &[u8], number| geometry.is_some_and(|geometry| page::is_whole(page, number, geometry));
-    let mut forms = FormCounts::default();
-    let mut doubtful = Vec::new();
-    let mut number = 0;
-    each_part(source, 0, size, &mut |page| {
-        // Page 0 is never encrypted, and contains no rows.
-        if number > 0 {
-            match form(page) {
-                PageForm::Clear if checked && !is_whole(page, number) => doubtful.push(number),
-                form => forms.count(form),
+    let ranges =
+        source.each_part(readers, size, source.len(), |range: &mut Counted, at, page, _: &mut ()| {
+            let number = at as u32;
+            // Page 0 is never encrypted, and contains no rows.
+            if at == 0 || page.len() < size {
+                return Ok(());
             }
-        }
-        number += 1;
-    })?;
+            match form(page) {
+                PageForm::Clear if checked && !is_whole(page, number) => range.doubtful.push(number),
+                form => range.forms.count(form),
+            }
+            Ok(())
+        })?;
+    let mut forms = sum(&ranges);
     // A page that was being written is complete another time.
-    for number in doubtful {
+    for number in ranges.iter().flat_map(|range| &range.doubtful).copied() {
         let again = || source.read(u64::from(number) * size as u64, size);
         let mut page = again()?;
         for _ in 1..READINGS {
@@ -78,34 +100,37 @@ fn count_pages(source: &DataFile, form: impl Fn(&[u8]) -> PageForm, checked: boo
 }
 
 /// Counts also blocks that are left over from an earlier use of the file: they are on the disk.
-fn count_blocks(source: &DataFile) -> io::Result<FormCounts> {
-    let mut forms = FormCounts::default();
-    each_part(source, redo::HEADER as u64, redo::BLOCK, &mut |block| {
-        let is_encrypted = be16(block, redo::LEN).is_some_and(|len| len & redo::ENCRYPTED != 0);
-        let data = block.get(redo::DATA..redo::SUM).unwrap_or_default();
-        forms.count(match is_encrypted {
-            true => PageForm::Encrypted,
-            false if holds_more_than(data, 0) => PageForm::Clear,
-            false => PageForm::Empty,
-        });
-    })?;
-    Ok(forms)
+fn count_blocks(source: &DataFile, readers: &Readers) -> io::Result<FormCounts> {
+    const FIRST: u64 = (redo::HEADER / redo::BLOCK) as u64;
+    let ranges = source.each_part(
+        readers,
+        redo::BLOCK,
+        source.len(),
+        |range: &mut Counted, at, block, _: &mut ()| {
+            if at < FIRST || block.len() < redo::BLOCK {
+                return Ok(());
+            }
+            let is_encrypted = be16(block, redo::LEN).is_some_and(|len| len & redo::ENCRYPTED != 0);
+            let data = block.get(redo::DATA..redo::SUM).unwrap_or_default();
+            range.forms.count(match is_encrypted {
+                true => PageForm::Encrypted,
+                false if holds_more_than(data, 0) => PageForm::Clear,
+                false => PageForm::Empty,
+            });
+            Ok(())
+        },
+    )?;
+    Ok(sum(&ranges))
+}
+
+fn sum(ranges: &[Counted]) -> FormCounts {
+    let mut sum = FormCounts::default();
+    ranges.iter().for_each(|range| sum.add(&range.forms));
+    sum
 }
 
 fn holds_more_than(bytes: &[u8], count: usize) -> bool {
     bytes.iter().filter(|byte| **byte != 0).nth(count).is_some()
-}
-
-/// Passes each complete part of a file, from `at`, to `look`.
-fn each_part(source: &DataFile, mut at: u64, size: usize, look: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-    loop {
-        let bytes = source.read(at, AT_ONCE)?;
-        if bytes.len() < size {
-            return Ok(());
-        }
-        bytes.chunks_exact(size).for_each(&mut *look);
-        at += AT_ONCE as u64;
-    }
 }
 
 // Types of pages that contain index entries or parts of long values.

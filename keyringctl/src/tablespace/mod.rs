@@ -16,7 +16,7 @@
 //!
 //! `info`, `page0`, `page`, `redo` and `binlog` interpret bytes and access no file. `walk` finds files by
 //! their `names`, `backup` what backup tools say of them, `contents` tells what is in those of unknown names, and `read` reads them.
-//! `shutdown` tells whether the redo log will be replayed. `space`, `clear`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key, `sample` only some. Nothing here
+//! `shutdown` tells whether the redo log will be replayed. `space`, `every_page`, `clear`, `logs` and `doublewrite` judge one file, `check` judges all. `forms` counts pages without a key, `sample` only some. Nothing here
 //! trusts a byte of a file. Tablespace keys are in locked memory, and decrypted pages are wiped after use.
 #![cfg_attr(
     not(test),
@@ -30,6 +30,7 @@ mod check;
 mod clear;
 mod contents;
 mod doublewrite;
+mod every_page;
 mod file_report;
 mod forms;
 mod geometry;
@@ -37,6 +38,7 @@ mod info;
 mod keys;
 mod logs;
 mod names;
+mod needed;
 #[cfg(test)]
 mod old_files;
 mod page;
@@ -54,10 +56,11 @@ mod verdict;
 mod walk;
 mod whole;
 
-pub use check::{NeededKeys, check, check_datadir, master_keys};
+pub use check::{check, check_and_count, check_datadir};
 pub use file_report::{DataFileKind, FileReport, FileState, FormCounts, PageCounts};
 pub use forms::count_forms;
 pub use keys::{MasterKeys, NoKeys};
+pub use needed::{NeededKeys, master_keys};
 pub use sample::{Sample, sample};
 pub use shutdown::{Shutdown, shutdown};
 pub use space::Depth;

@@ -174,25 +174,46 @@ pub(super) enum Proof {
     Fails,
 }
 
+/// Room for a decrypted page, which is used for one page after another. It is somebody's data, so it is wiped at the end.
+#[derive(Default)]
+pub(super) struct PageRoom(Zeroizing<Vec<u8>>);
+
+impl PageRoom {
+    fn copy(&mut self, page: &[u8]) -> &mut [u8] {
+        if self.0.len() < page.len() {
+            self.0 = Zeroizing::new(vec![0; page.len()]);
+        }
+        let copy = self.0.get_mut(..page.len()).unwrap_or_default();
+        copy.copy_from_slice(page);
+        copy
+    }
+}
+
 /// Decrypts a page and checks its checksum. The page must have the given number and tablespace.
-pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, key: &SpaceKey) -> Proof {
+pub(super) fn opens(
+    page: &[u8],
+    number: u32,
+    space: u32,
+    geometry: Geometry,
+    key: &SpaceKey,
+    room: &mut PageRoom,
+) -> Proof {
     let Some(page) = part(page, 0, geometry.physical) else { return Proof::Fails };
     if be32(page, NUMBER) != Some(number) || be32(page, SPACE) != Some(space) {
         return Proof::Fails;
     }
-    // This is somebody's data, so it is wiped after use.
-    let mut clear = Zeroizing::new(page.to_vec());
     let sum = match be16(page, TYPE) {
         Some(TYPE_COMPRESSED_ENCRYPTED) => encrypted_lens(page)
             .find_map(|len| {
-                let mut clear = clear.clone();
-                put(&mut clear, TYPE, &TYPE_COMPRESSED.to_be_bytes());
+                let clear = room.copy(page);
+                put(clear, TYPE, &TYPE_COMPRESSED.to_be_bytes());
                 let decrypted = clear.get_mut(DATA..len).is_some_and(|data| decrypt(data, key));
-                let whole = decrypted.then(|| decompress(&clear, geometry.logical)).flatten()?;
+                let whole = decrypted.then(|| decompress(clear, geometry.logical)).flatten()?;
                 Some(sum(&whole, false)).filter(|sum| *sum != Checksum::Bad)
             })
             .unwrap_or(Checksum::Bad),
         Some(kind @ (TYPE_ENCRYPTED | TYPE_ENCRYPTED_RTREE)) => {
+            let clear = room.copy(page);
             if !clear.get_mut(DATA..).is_some_and(|data| decrypt(data, key)) {
                 return Proof::Fails;
             }
@@ -201,8 +222,8 @@ pub(super) fn opens(page: &[u8], number: u32, space: u32, geometry: Geometry, ke
             } else {
                 be16(page, OLD_TYPE).unwrap_or_default()
             };
-            put(&mut clear, TYPE, &old.to_be_bytes());
-            sum(&clear, geometry.zip)
+            put(clear, TYPE, &old.to_be_bytes());
+            sum(clear, geometry.zip)
         }
         _ => Checksum::Bad,
     };

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Reads parts of a file that a server may be writing to.
 
+use crate::readers::{PIECE, Readers, read_at};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -41,17 +42,37 @@ impl DataFile {
     pub(super) fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len.min(left)];
-        let mut got = 0;
-        while let Some(rest) = bytes.get_mut(got..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, at.saturating_add(got as u64)) {
-                Ok(0) => break,
-                Ok(n) => got += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+        let got = read_at(&self.file, at, &mut bytes)?;
         bytes.truncate(got);
         Ok(bytes)
+    }
+
+    /// Calls `look` with each part of `size` bytes up to `until`, by its number, in several threads. The last part may be
+    /// incomplete. `look` also gets what its thread keeps. Returns what it made of consecutive ranges of parts, in their
+    /// order.
+    ///
+    /// # Errors
+    /// The file cannot be read, or `look` failed.
+    pub(super) fn each_part<S: Default, T: Default + Send>(
+        &self,
+        readers: &Readers,
+        size: usize,
+        until: u64,
+        look: impl Fn(&mut T, u64, &[u8], &mut S) -> io::Result<()> + Sync,
+    ) -> io::Result<Vec<T>> {
+        readers.ranges(&self.file, until.min(self.len), |range, buffer, kept: &mut S| {
+            let mut seen = T::default();
+            for at in range.clone().step_by(PIECE) {
+                let most = usize::try_from(range.end - at).unwrap_or(PIECE).min(buffer.len());
+                let piece = buffer.get_mut(..most).unwrap_or_default();
+                let got = read_at(&self.file, at, piece)?;
+                let parts = piece.get(..got).unwrap_or_default().chunks(size);
+                for (number, part) in (at / size as u64..).zip(parts) {
+                    look(&mut seen, number, part, kept)?;
+                }
+            }
+            Ok(seen)
+        })
     }
 
     /// Whether a server may be writing to it.

@@ -2,15 +2,17 @@
 //! Judges one tablespace: checks its first page, unwraps its key, and decrypts pages with it.
 
 use super::bytes::be32;
-use super::clear::{self, AT_ONCE, MOST_BAD};
-use super::file_report::{DataFileKind, FileState, PageCounts};
+use super::clear::{self, MOST_BAD};
+use super::every_page::{NO_CHECKSUM, Space};
+use super::file_report::{DataFileKind, FileState};
 use super::geometry::{Geometry, MAX_PAGE};
 use super::info::SpaceKey;
 use super::keys::MasterKeys;
-use super::page::{self, PageForm, Proof};
+use super::page::{self, PageForm, PageRoom, Proof};
 use super::page0::{self, Conversion, FRONT, Page0};
 use super::read::DataFile;
 use super::verdict::{FileVerdict, Opening, open_info};
+use crate::readers::Readers;
 use crate::show::counted;
 use std::io;
 
@@ -29,7 +31,6 @@ const FIRST: usize = 16 * 1024;
 /// How many pages are checked to find an encrypted one: `NEAR` at the beginning, then `SPREAD` over the whole file.
 const NEAR: u32 = 40;
 const SPREAD: u32 = 64;
-const NO_CHECKSUM: &str = "its pages have no checksums to show whether they were decrypted correctly";
 
 /// A tablespace whose key is known, for copies of its pages in other files.
 pub(super) struct OpenSpace<'a> {
@@ -46,6 +47,8 @@ pub(super) struct How<'a> {
     pub depth: Depth,
     /// All changes up to this LSN are in the tablespaces' files.
     pub flushed: u64,
+    /// Threads that help with large files.
+    pub readers: &'a Readers,
 }
 
 /// Judges a tablespace and passes its key to `opened`.
@@ -124,7 +127,7 @@ fn judge_page0(
         let mut verdict = FileVerdict::new(kind, FileState::NotEncrypted);
         verdict.in_clear = fixed_size;
         if how.depth == Depth::EveryPage && kind != DataFileKind::Temporary {
-            clear::check(source, page0, limit(page0, pages), &mut verdict)?;
+            clear::check(source, page0, limit(page0, pages), how.readers, &mut verdict)?;
         }
         return Ok(verdict);
     };
@@ -157,7 +160,7 @@ fn judge_page0(
         }
     };
     let space = Space { source, page0, key: &key, limit: limit(page0, pages) };
-    space.prove_to(how.depth, &mut verdict)?;
+    space.prove_to(how, &mut verdict)?;
     if fixed_size && page0.lsn <= how.flushed {
         space.check_first(&mut verdict)?;
     }
@@ -195,7 +198,7 @@ fn open_by_transfer_key(
 ) -> io::Result<FileVerdict> {
     let Some(key) = (how.transfer_key)()? else { return Ok(verdict) };
     let mut opened = FileVerdict::new(verdict.kind, FileState::Opened);
-    Space { source, page0, key: &key, limit: limit(page0, pages) }.prove_to(how.depth, &mut opened)?;
+    Space { source, page0, key: &key, limit: limit(page0, pages) }.prove_to(how, &mut opened)?;
     if opened.checked_page.is_none() {
         verdict.note("nor does the transfer key in the .cfp file beside it decrypt it");
         return Ok(verdict);
@@ -206,24 +209,11 @@ fn open_by_transfer_key(
     Ok(opened)
 }
 
-/// A tablespace with the key from its header.
-struct Space<'a> {
-    source: &'a DataFile,
-    page0: &'a Page0,
-    key: &'a SpaceKey,
-    /// The number of pages.
-    limit: u32,
-}
-
 impl Space<'_> {
-    fn opens(&self, page: &[u8], number: u32) -> Proof {
-        page::opens(page, number, self.page0.space, self.page0.geometry, self.key)
-    }
-
-    fn prove_to(&self, depth: Depth, verdict: &mut FileVerdict) -> io::Result<()> {
-        match depth {
+    fn prove_to(&self, how: &How<'_>, verdict: &mut FileVerdict) -> io::Result<()> {
+        match how.depth {
             Depth::OnePage => self.prove(verdict),
-            Depth::EveryPage => self.prove_all(verdict),
+            Depth::EveryPage => self.prove_all(how.readers, verdict),
         }
     }
 
@@ -236,6 +226,7 @@ impl Space<'_> {
         let spread = (0..SPREAD).map(|i| NEAR + (u64::from(i) * u64::from(used) / u64::from(SPREAD)) as u32);
         let (mut bad, mut broken): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         let (mut clear, mut checked, mut unproved) = (0, 0, 0);
+        let mut room = PageRoom::default();
         for number in near.chain(spread).filter(|number| *number < used) {
             let page = self.source.read(u64::from(number) * size as u64, size)?;
             checked += 1;
@@ -253,7 +244,7 @@ impl Space<'_> {
                     }
                     continue;
                 }
-                PageForm::Encrypted => self.opens(&page, number),
+                PageForm::Encrypted => self.opens(&page, number, &mut room),
             };
             match proof {
                 Proof::Opens => drop(verdict.checked_page.get_or_insert(u64::from(number))),
@@ -302,83 +293,6 @@ impl Space<'_> {
                 return Ok(());
             }
         }
-        Ok(())
-    }
-
-    /// Decrypts all pages.
-    fn prove_all(&self, verdict: &mut FileVerdict) -> io::Result<()> {
-        let size = self.page0.geometry.physical;
-        let mut counts = PageCounts::default();
-        let (mut bad, mut broken): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        for first in (0..self.limit).step_by(AT_ONCE as usize) {
-            let pages = self.source.read(u64::from(first) * size as u64, size * AT_ONCE as usize)?;
-            for (number, page) in
-                (first..self.limit).zip(pages.chunks(size)).filter(|(number, _)| *number > 0)
-            {
-                let again = || self.source.read(u64::from(number) * size as u64, size);
-                let proof = match page::form(page) {
-                    PageForm::Empty => {
-                        counts.empty += 1;
-                        continue;
-                    }
-                    PageForm::Clear if page::is_whole(page, number, self.page0.geometry) => {
-                        counts.clear += 1;
-                        continue;
-                    }
-                    PageForm::Clear => {
-                        let page = again()?;
-                        match page::form(&page) {
-                            PageForm::Clear if page::is_whole(&page, number, self.page0.geometry) => {
-                                counts.clear += 1;
-                                continue;
-                            }
-                            PageForm::Encrypted => self.opens(&page, number),
-                            _ => {
-                                counts.damaged += 1;
-                                verdict.saw(&page);
-                                if broken.len() < MOST_BAD {
-                                    broken.push(number);
-                                }
-                                continue;
-                            }
-                        }
-                    }
-                    PageForm::Encrypted => match self.opens(page, number) {
-                        // A page that was being written is complete the second time.
-                        Proof::Fails => self.opens(&again()?, number),
-                        proof => proof,
-                    },
-                };
-                match proof {
-                    Proof::Opens => {
-                        counts.encrypted += 1;
-                        verdict.checked_page.get_or_insert(u64::from(number));
-                    }
-                    Proof::NoChecksum => counts.without_checksum += 1,
-                    Proof::Fails => {
-                        counts.damaged += 1;
-                        verdict.saw(page);
-                        if bad.len() < MOST_BAD {
-                            bad.push(number);
-                        }
-                    }
-                }
-            }
-        }
-        if counts.without_checksum > 0 {
-            verdict.note(NO_CHECKSUM);
-        }
-        verdict.in_clear |= counts.clear > 0;
-        if counts.clear > 0 {
-            verdict.note(format!("{} of its pages are unencrypted", counts.clear));
-        }
-        if !broken.is_empty() {
-            verdict.broken_pages(&broken);
-        }
-        if !bad.is_empty() {
-            verdict.bad_pages(&bad, verdict.checked_page);
-        }
-        verdict.pages = Some(counts);
         Ok(())
     }
 }

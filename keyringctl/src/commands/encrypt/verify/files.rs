@@ -10,9 +10,7 @@ use crate::commands::output::counted;
 use crate::error::Result;
 use crate::server::{DataPlace, DatadirAccess, FileNames, Inventory, PlaceKind, ServerFiles, is_device};
 use crate::show::Shown;
-use crate::tablespace::{
-    self, DataFileKind, DataFiles, Depth, FileReport, FileState, FormCounts, MasterKeys, NoKeys,
-};
+use crate::tablespace::{self, DataFileKind, DataFiles, FileReport, FileState, MasterKeys, NoKeys};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -73,16 +71,18 @@ pub(in crate::commands) fn check(
         Some(keyring) => keyring,
         None => &NoKeys,
     };
-    let reports = tablespace::check(&found, keys, Depth::OnePage, &mut |_, _| {});
+    let checked = tablespace::check_and_count(&found, keys);
     let mut seen =
         FileTotals { with_keys: keyring.is_some(), not_read: findings.len(), ..FileTotals::default() };
     let remedies = FileRemedies::new(files, inventory);
     let mut old_redo: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
-    for report in reports.iter().filter(|report| may_be_the_servers(report, files)) {
+    for (report, forms) in &checked {
+        if !may_be_the_servers(report, files) {
+            continue;
+        }
         let was_read = !matches!(report.state, FileState::Unreadable | FileState::NotChecked);
-        let forms = match tablespace::count_forms(&report.path, report.kind) {
-            _ if !was_read => FormCounts::default(),
-            Ok(forms) => forms.unwrap_or_default(),
+        let forms = match forms {
+            Ok(forms) => *forms,
             // The table was dropped, or the log purged.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             // It cannot be read any more.
