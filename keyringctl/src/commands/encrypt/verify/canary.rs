@@ -11,6 +11,7 @@ use super::search::{Search, contains};
 use crate::commands::encrypt::scratch::{NAME, Scratch};
 use crate::commands::output::counted;
 use crate::error::{Error, Result, ServerError};
+use crate::readers::Readers;
 use crate::server::{Below, DatadirAccess, FileNames, FilePlace, PlaceKind, Privileges, Session};
 use crate::show::Shown;
 use keyring_external::error::Failure;
@@ -338,7 +339,7 @@ fn search_own(
         required: true,
     });
     let control = Finder::new(texts.control.as_bytes());
-    outcome.control_found = contains(&own.join("canary.cfg"), &control).unwrap_or(false);
+    outcome.control_found = contains(&own.join("canary.cfg"), &control, &Readers::new()).unwrap_or(false);
     scratch.session.run("UNLOCK TABLES")
 }
 

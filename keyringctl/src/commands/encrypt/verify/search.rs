@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Searches a server's files for a text.
 
+use crate::readers::{PIECE, Readers, read_at};
 use crate::server::{Below, FileNames, FilePlace, PlaceKind, UnsearchedPlace};
 use memchr::memmem::Finder;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::ops::Range;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Files are read in pieces of this many bytes.
-const PIECE: usize = 1 << 20;
 /// The most readings of a directory in which the server renames or removes files meanwhile.
 const READINGS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -19,6 +20,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A search, and what it has seen so far.
 pub(super) struct Search<'a> {
     finder: Finder<'a>,
+    readers: Readers,
     /// Files that are left out.
     except: &'a [UnsearchedPlace],
     /// Files that need not be searched again.
@@ -37,6 +39,8 @@ struct Round {
     files: usize,
     /// Directories that were listed.
     directories: HashSet<(u64, u64)>,
+    /// Files to be searched, and the device and number of each.
+    unsearched: Vec<(PathBuf, (u64, u64))>,
     failed: Vec<(PathBuf, String)>,
     /// A file vanished: the server may have given it another name.
     vanished: bool,
@@ -46,6 +50,7 @@ impl<'a> Search<'a> {
     pub(super) fn new(text: &'a [u8], except: &'a [UnsearchedPlace]) -> Search<'a> {
         Search {
             finder: Finder::new(text),
+            readers: Readers::new(),
             except,
             seen: HashSet::new(),
             files: BTreeSet::new(),
@@ -70,6 +75,7 @@ impl<'a> Search<'a> {
                 round.directories.insert((meta.dev(), meta.ino()));
             }
             self.directory(&place.directory, place, place.below, &mut round);
+            self.search(place, &mut round);
             // A tablespace that is being emptied is not there for a moment.
             let is_missing = place.required && round.files == 0 && round.failed.is_empty();
             if !round.vanished && !is_missing {
@@ -89,7 +95,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn directory(&mut self, directory: &Path, place: &FilePlace, below: Below, round: &mut Round) {
+    fn directory(&self, directory: &Path, place: &FilePlace, below: Below, round: &mut Round) {
         let entries = match fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
             // What need not be there may not be there yet.
@@ -127,12 +133,12 @@ impl<'a> Search<'a> {
                     self.directory(&path, place, next, round);
                 }
             } else if place.includes(&name) && !self.except.iter().any(|except| except.contains(&path)) {
-                self.file(path, &meta, place, round);
+                self.file(path, &meta, round);
             }
         }
     }
 
-    fn file(&mut self, path: PathBuf, meta: &fs::Metadata, place: &FilePlace, round: &mut Round) {
+    fn file(&self, path: PathBuf, meta: &fs::Metadata, round: &mut Round) {
         let kind = meta.file_type();
         if kind.is_socket() || kind.is_char_device() {
             return;
@@ -143,19 +149,29 @@ impl<'a> Search<'a> {
         }
         round.files += 1;
         let id = (meta.dev(), meta.ino());
-        if self.seen.contains(&id) {
-            return;
+        if !self.seen.contains(&id) && !round.unsearched.iter().any(|(_, known)| *known == id) {
+            round.unsearched.push((path, id));
         }
-        match contains(&path, &self.finder) {
-            Ok(found) => {
-                self.seen.insert(id);
-                self.files.insert(path.clone());
-                if found {
-                    self.found.push((path, place.kind));
+    }
+
+    /// Searches the files of a round, several at once.
+    fn search(&mut self, place: &FilePlace, round: &mut Round) {
+        let files = std::mem::take(&mut round.unsearched);
+        let mut results = BTreeMap::new();
+        let work = |i: usize| files.get(i).map(|(path, _)| contains(path, &self.finder, &self.readers));
+        self.readers.each(files.len(), &work, &mut |i, result| drop(results.insert(i, result)));
+        for ((path, id), result) in files.into_iter().zip(results.into_values().flatten()) {
+            match result {
+                Ok(found) => {
+                    self.seen.insert(id);
+                    self.files.insert(path.clone());
+                    if found {
+                        self.found.push((path, place.kind));
+                    }
                 }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => round.vanished = true,
+                Err(e) => round.failed.push((path, reason(&e, place))),
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => round.vanished = true,
-            Err(e) => round.failed.push((path, reason(&e, place))),
         }
     }
 }
@@ -169,7 +185,7 @@ fn reason(e: &io::Error, place: &FilePlace) -> String {
 }
 
 /// Returns whether a file contains a text. Holes are skipped, and what is added meanwhile is not read.
-pub(super) fn contains(path: &Path, finder: &Finder<'_>) -> io::Result<bool> {
+pub(super) fn contains(path: &Path, finder: &Finder<'_>, readers: &Readers) -> io::Result<bool> {
     // Does not wait for a pipe's other end, should the file have become one.
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
@@ -177,18 +193,29 @@ pub(super) fn contains(path: &Path, finder: &Finder<'_>) -> io::Result<bool> {
     if !meta.is_file() {
         return Err(io::Error::other("it is no longer a file"));
     }
-    // The text may span two pieces.
-    let mut piece = vec![0; PIECE + finder.needle().len()];
-    let mut at = 0;
-    while at < meta.len() {
-        at = next_data(&file, at).unwrap_or(meta.len());
-        let len = read(&file, at, &mut piece)?;
-        if piece.get(..len).is_some_and(|read| finder.find(read).is_some()) {
-            return Ok(true);
+    let found = AtomicBool::new(false);
+    let search = |range: Range<u64>, buffer: &mut [u8], _: &mut ()| {
+        // The text may span two pieces, or two ranges.
+        let overlap = finder.needle().len().saturating_sub(1);
+        let mut at = range.start;
+        while at < range.end && !found.load(Ordering::Relaxed) {
+            at = next_data(&file, at).unwrap_or(range.end);
+            if at >= range.end {
+                break;
+            }
+            let most = usize::try_from(range.end - at).unwrap_or(PIECE).saturating_add(overlap);
+            let most = most.min(buffer.len());
+            let piece = buffer.get_mut(..most).unwrap_or_default();
+            let len = read_at(&file, at, piece)?;
+            if piece.get(..len).is_some_and(|read| finder.find(read).is_some()) {
+                found.store(true, Ordering::Relaxed);
+            }
+            at += (PIECE - overlap.min(PIECE / 2)) as u64;
         }
-        at += PIECE as u64;
-    }
-    Ok(false)
+        Ok(())
+    };
+    let all = readers.ranges(&file, meta.len(), search);
+    if found.into_inner() { Ok(true) } else { all.map(|_| false) }
 }
 
 /// Returns where the next data begins; `None` if there is only a hole up to the end.
@@ -199,20 +226,6 @@ fn next_data(file: &File, at: u64) -> Option<u64> {
         // The filesystem does not tell holes.
         Err(_) => Some(at),
     }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn read(file: &File, at: u64, into: &mut [u8]) -> io::Result<usize> {
-    let mut len = 0;
-    while let Some(rest) = into.get_mut(len..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, at + len as u64) {
-            Ok(0) => break,
-            Ok(n) => len += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(len)
 }
 
 #[cfg(test)]
@@ -228,14 +241,22 @@ mod tests {
     fn a_text_is_found_across_pieces_and_after_holes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        let mut bytes = vec![0; 2 * PIECE];
-        bytes[PIECE - 3..PIECE + 3].copy_from_slice(b"canary");
-        fs::write(&path, &bytes).unwrap();
-        let contains = |text: &[u8]| contains(&path, &Finder::new(text)).unwrap();
-        assert!(contains(b"canary"));
-        assert!(!contains(b"canaries"));
+        let contains = |text: &[u8]| contains(&path, &Finder::new(text), &Readers::new()).unwrap();
+        // At the beginning, the end, and the borders of pieces and of ranges (8 MiB).
+        for len in [6, 7, 100, PIECE, PIECE + 1, 40 * PIECE] {
+            for border in [3, 6, 7, 50, PIECE - 8, PIECE - 5, PIECE, 32 * PIECE, len.saturating_sub(3)] {
+                let mut bytes = vec![1; len];
+                let Some(place) = border.checked_sub(3).and_then(|at| bytes.get_mut(at..at + 6)) else {
+                    continue;
+                };
+                place.copy_from_slice(b"canary");
+                fs::write(&path, &bytes).unwrap();
+                assert!(contains(b"canary"), "{border} of {len}");
+                assert!(!contains(b"canaries"), "{border} of {len}");
+            }
+        }
         let file = File::create(&path).unwrap();
-        file.write_all_at(b"canary", 3 << 30).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"canary", 3 << 30).unwrap();
         file.set_len(1 << 40).unwrap();
         assert!(contains(b"canary"));
         assert!(!contains(b"canaries"));
