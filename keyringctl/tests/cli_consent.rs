@@ -109,7 +109,7 @@ const CASES: [Case; 9] = [
 ];
 
 /// Commands that need a server: `encrypt::every_question_is_asked` in mysql-plugin-tests runs them, and tests of their own.
-const ON_A_SERVER: [&str; 3] = ["encrypt apply", "encrypt rotate", "encrypt finish"];
+const ON_A_SERVER: [&str; 4] = ["encrypt apply", "encrypt cleanup", "encrypt rotate", "encrypt finish"];
 /// Commands that only create, and ask before by themselves: cli_setup.rs.
 const OTHERS: [&str; 1] = ["setup"];
 

@@ -6,12 +6,14 @@ mod doublewrite;
 mod item;
 mod logs;
 mod obstacle;
+mod scratch;
 mod tables;
 mod tally;
 
 pub use doublewrite::DoublewritePages;
 pub use item::{DataPlace, PlaceKind, PlaceState, Remedy};
 pub use obstacle::Obstacle;
+pub use scratch::emptied_by_hand;
 pub use tables::empty_log_table;
 pub use tables::place_of;
 pub use tables::stores_nothing;

@@ -6,6 +6,7 @@ mod file_names;
 mod foreign_keys;
 mod innodb;
 mod merges;
+mod scratch;
 mod settings;
 mod spaces;
 mod table;
@@ -15,6 +16,7 @@ pub use directories::OutsideDirectories;
 pub use file_names::{may_be_file_of, may_be_file_of_partition};
 pub use foreign_keys::ForeignKey;
 pub use merges::MergeTable;
+pub use scratch::{AtWork, RUN_LOCK};
 pub use settings::Settings;
 pub use spaces::{Fault, Tablespace, TablespaceKind};
 pub use table::{Part, PartPlace, Table, TableLocation};
@@ -59,6 +61,9 @@ pub struct Inventory {
     /// A connection that may be rebuilding a table at the moment.
     #[serde(skip)]
     pub rebuilding: Option<u64>,
+    /// Who is at work on scratch tablespaces, if there are any.
+    #[serde(skip)]
+    pub at_work: AtWork,
     /// MERGE tables, without those that cannot be read.
     #[serde(skip)]
     pub merges: Vec<MergeTable>,
@@ -123,6 +128,7 @@ impl Inventory {
         let settings = Settings::query(session)?;
         let Stored { tables, tablespaces, reported } = tables::all(session)?;
         let rebuilds = tablespaces.iter().any(|space| space.kind == TablespaceKind::Leftover);
+        let has_scratch = tablespaces.iter().any(|space| space.kind == TablespaceKind::Scratch);
         // Those in the tablespace `mysql` are encrypted together with it.
         let (in_mysql, tables): (Vec<_>, Vec<_>) =
             tables.into_iter().partition(|t| t.place == TableLocation::Dictionary);
@@ -141,6 +147,7 @@ impl Inventory {
             in_mysql,
             tablespaces,
             reported,
+            at_work: if has_scratch { AtWork::query(session)? } else { AtWork::default() },
             rebuilding: if rebuilds { rebuilding(session)? } else { None },
             foreign_keys: foreign_keys::all(session)?,
             log_tables: log_tables(session, &privileges)?,

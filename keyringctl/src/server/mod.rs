@@ -20,6 +20,7 @@ mod option_file;
 mod options;
 mod privileges;
 mod role;
+mod scratch_name;
 mod scratch_tablespace;
 mod session;
 mod session_settings;
@@ -29,16 +30,16 @@ pub use arguments::from_arguments;
 pub use codes::{DEADLOCK, LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX};
 pub use coverage::{
     DataPlace, DoublewritePages, Obstacle, PlaceKind, PlaceState, PlaceSum, Remedy, SettingsTally, Tally,
-    coverage, empty_log_table, place_of, stores_nothing, to_innodb,
+    coverage, emptied_by_hand, empty_log_table, place_of, stores_nothing, to_innodb,
 };
 pub use creations::{Creations, StoredProgram};
 pub use datadir_access::DatadirAccess;
 pub use figures::{Figures, KeyringFigures};
 pub use files::{Below, FileNames, FilePlace, ServerFiles, UnsearchedPlace, is_device};
 pub use inventory::{
-    BinaryLog, Fault, ForeignKey, Inventory, MergeTable, OutsideDirectories, Part, PartPlace, Schema,
-    ServerIdentity, Settings, Table, TableLocation, Tablespace, TablespaceKind, may_be_file_of,
-    may_be_file_of_partition, tablespace_of,
+    AtWork, BinaryLog, Fault, ForeignKey, Inventory, MergeTable, OutsideDirectories, Part, PartPlace,
+    RUN_LOCK, Schema, ServerIdentity, Settings, Table, TableLocation, Tablespace, TablespaceKind,
+    may_be_file_of, may_be_file_of_partition, tablespace_of,
 };
 pub use keyring::{LoadedAs, ServerKeyring};
 pub use modifiers::{PLUGIN_OPTIONS, is_unknown_to_plugin};
@@ -48,7 +49,8 @@ pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directori
 pub use options::{ConnectOptions, Protocol, SslMode};
 pub use privileges::Privileges;
 pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role, UNLOGGED};
-pub use scratch_tablespace::{SCRATCH, ScratchName, ScratchTablespace};
+pub use scratch_name::{SCRATCH, ScratchName};
+pub use scratch_tablespace::ScratchTablespace;
 pub use session::Session;
 pub use session_settings::NotSet;
 pub use session_state::{Loss, NOT_MEASURED};

@@ -16,7 +16,7 @@ use super::tables::{self, Tables};
 use super::throttle::{self, Throttle};
 use super::{
     application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
-    server, settings, spaces, undo_logs,
+    server, settings, spaces, undo_logs, unfinished,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
@@ -205,6 +205,10 @@ fn work(
     job.online = server_wide.decide(job, &inventory, &selected)?;
     job.is_repeated = args.replication.is_repeated(role);
     job.before_by_hand = args.replication.before_by_hand(role);
+    let jobs = usize::from(args.jobs);
+    let how = unfinished::How { scope: args.scope(), here, direction, lock_wait: args.lock_wait, jobs };
+    let Some(inventory) = unfinished::take_up(job, inventory, &how)? else { return Ok(Step::Stopped) };
+    let selected = args.scope().tables(&inventory);
     if args.scope().covers_all() {
         settings::apply(job, &inventory, &args.scope().schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, here, direction)? {
@@ -212,20 +216,15 @@ fn work(
         }
     }
     let (refused, selected): (Vec<_>, Vec<_>) =
-        selected.into_iter().partition(|t| t.obstacle(inventory.before_by_hand).is_some());
+        selected.into_iter().partition(|t| unfinished::obstacle(&inventory, t).is_some());
     for table in refused {
-        if let Some(Obstacle { why, remedy }) = table.obstacle(inventory.before_by_hand) {
+        if let Some(Obstacle { why, remedy }) = unfinished::obstacle(&inventory, table) {
             job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));
             job.end_step(table.bytes);
         }
     }
-    let with = Tables {
-        here,
-        direction,
-        lock_wait: args.lock_wait,
-        jobs: usize::from(args.jobs),
-        foreign_keys: &inventory.foreign_keys,
-    };
+    let with =
+        Tables { here, direction, lock_wait: args.lock_wait, jobs, foreign_keys: &inventory.foreign_keys };
     if let Step::Stopped = tables::apply(job, &selected, &with)? {
         return Ok(Step::Stopped);
     }

@@ -56,7 +56,9 @@ pub(super) fn take_stock(
         .map(|place| FailedStep { what: place.name.clone(), why: place.about.clone(), by_hand: false })
         .collect();
     if scope.covers_all() && scope.direction == Direction::Encrypt {
-        let is_out = |p: &&DataPlace| p.state == PlaceState::Clear && !scope.asks_for(p, inventory);
+        let is_out = |p: &&DataPlace| {
+            matches!(p.state, PlaceState::Clear | PlaceState::HalfDone) && !scope.asks_for(p, inventory)
+        };
         account.left_out = places.iter().filter(is_out).map(name).collect();
         account.left_out_settings = places.iter().filter(is_out).filter(|p| p.kind.is_setting()).count();
     }

@@ -5,6 +5,7 @@ mod application;
 mod apply;
 mod apply_report;
 mod binary_logs;
+mod cleanup;
 mod closing;
 mod direction;
 mod effects;
@@ -46,6 +47,7 @@ mod table_plan;
 mod tables;
 mod throttle;
 mod undo_logs;
+mod unfinished;
 pub(super) mod verify;
 
 use super::output::Output;
@@ -67,6 +69,7 @@ enum Command {
     Apply(apply::Args),
     Finish(Box<finish::Args>),
     Verify(verify::Args),
+    Cleanup(cleanup::Args),
     Rotate(rotate::Args),
 }
 
@@ -76,6 +79,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Command::Apply(args) => apply::run(args, out),
         Command::Finish(args) => finish::run(args, out),
         Command::Verify(args) => verify::run(args, out),
+        Command::Cleanup(args) => cleanup::run(args, out),
         Command::Rotate(args) => rotate::run(args, out),
     }
 }

@@ -164,7 +164,7 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
                 continue;
             }
             // They are counted with their tablespaces.
-            TableLocation::General(_) | TableLocation::Dictionary => continue,
+            TableLocation::General(_) | TableLocation::Scratch(_) | TableLocation::Dictionary => continue,
             TableLocation::Own if !table.is_own_and_clear() => &mut sum.encrypted,
             TableLocation::Own | TableLocation::System => &mut sum.clear,
         };
@@ -221,6 +221,7 @@ pub(super) fn state_word(item: &DataPlace) -> &'static str {
         PlaceState::Clear if is_setting => "NOT SET",
         PlaceState::Encrypted => "encrypted",
         PlaceState::Clear => "UNENCRYPTED",
+        PlaceState::HalfDone => "HALF-DONE",
         PlaceState::Cannot => "not supported",
         PlaceState::Unused => "unused",
         PlaceState::Unknown => "not checked",

@@ -22,6 +22,11 @@ pub(super) struct Replication {
 }
 
 impl Replication {
+    /// The choice of a command that does not ask: it is made for each statement.
+    pub(super) fn decided() -> Replication {
+        Replication { skip_binary_log: true, replicate: false }
+    }
+
     /// Whether the run must leave no trace in the binary log.
     pub(super) fn skips_binary_log(&self, role: &Role) -> bool {
         self.skip_binary_log || role.receives()

@@ -125,6 +125,21 @@ pub(super) fn to_finish(privileges: &Privileges, deeds: &[Deed]) -> Result<()> {
     }
 }
 
+/// Refuses to put back what an interrupted run left without the privileges for it.
+///
+/// # Errors
+/// [`Error::Usage`] with the statement that grants them.
+pub(super) fn to_clean_up(privileges: &Privileges) -> Result<()> {
+    let mut wanted = [&ON_TABLES[..], &["CREATE TABLESPACE", "SYSTEM_VARIABLES_ADMIN"]].concat();
+    if privileges.has("SUPER") {
+        wanted.retain(|name| *name != "SYSTEM_VARIABLES_ADMIN");
+    }
+    match privileges.refusal("encrypt cleanup", &wanted) {
+        Some(why) => Err(Error::Usage(format!("nothing was changed: {why}"))),
+        None => Ok(()),
+    }
+}
+
 /// Refuses to rotate master keys without the privileges for it.
 ///
 /// # Errors

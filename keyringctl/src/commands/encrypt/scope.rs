@@ -4,6 +4,7 @@
 use super::direction::Direction;
 use crate::server::{
     DataPlace, Inventory, NameCase, Pattern, PlaceKind, PlaceState, Remedy, Schema, Table, TableLocation,
+    place_of,
 };
 use crate::show::Shown;
 
@@ -62,6 +63,13 @@ impl Scope<'_> {
                 let mut schemas = inventory.schemas.iter().filter(|s| s.name.shown() == place.name);
                 self.covers_all() && !schemas.any(|s| self.skips_schema(&s.name, case))
             }
+            PlaceKind::Scratch => {
+                let mut spaces = inventory.tablespaces.iter().filter(|space| place_of(space).1 == place.name);
+                let space = spaces.next();
+                let is_its = |table: &&Table| space.is_some_and(|space| space.is_scratch_of(table));
+                let table = inventory.tables.iter().find(is_its);
+                table.map_or_else(|| self.covers_all(), |table| self.selects(table, case))
+            }
             // It may belong to a table that was left out.
             PlaceKind::FullText => self.covers_all() && self.skip.is_empty(),
             _ => self.covers_all(),
@@ -79,10 +87,13 @@ impl Scope<'_> {
     pub(super) fn is_left(&self, place: &DataPlace, inventory: &Inventory) -> bool {
         let is_left = match self.direction {
             Direction::Encrypt => {
-                place.state == PlaceState::Clear
+                matches!(place.state, PlaceState::Clear | PlaceState::HalfDone)
                     && (!place.kind.is_setting() || place.remedy == Remedy::Apply)
             }
-            Direction::Undo => place.state == PlaceState::Encrypted && is_undone(place.kind),
+            Direction::Undo => {
+                place.kind == PlaceKind::Scratch
+                    || place.state == PlaceState::Encrypted && is_undone(place.kind)
+            }
         };
         is_left && self.asks_for(place, inventory)
     }
@@ -92,7 +103,7 @@ fn needs_copy(table: &Table, direction: Direction) -> bool {
     match (&table.place, direction) {
         (TableLocation::Own, Direction::Encrypt) => table.is_own_and_clear(),
         (TableLocation::Own, Direction::Undo) => table.has_encrypted(),
-        (TableLocation::System, Direction::Encrypt) => true,
+        (TableLocation::System, Direction::Encrypt) | (TableLocation::Scratch(_), _) => true,
         _ => false,
     }
 }

@@ -22,7 +22,7 @@ struct BarPart {
 fn parts(tally: &Tally) -> Vec<BarPart> {
     let all = tally.bytes().max(1) as f64;
     let kinds = [
-        ("encrypted", "encrypted", tally.encrypted.bytes),
+        ("encrypted", "encrypted", tally.encrypted.bytes.saturating_add(tally.half_done.bytes)),
         ("unencrypted", "clear", tally.unencrypted.bytes),
         ("not supported by MySQL", "cannot", tally.not_supported.bytes),
         ("not checked", "unknown", tally.not_checked.bytes),

@@ -49,6 +49,15 @@ fn row(table: &Table, places: &HashMap<&str, &DataPlace>, spaces: &[Tablespace])
             let fault = fault.map_or_else(String::new, |fault| format!(": {fault}"));
             (state, format!("in the general tablespace {}{fault}", name.shown()))
         }
+        TableLocation::Scratch(name) => {
+            let space = spaces.iter().find(|space| space.name == *name);
+            let state = match space {
+                Some(Tablespace { fault: None, encrypted: true, .. }) => PlaceState::HalfDone,
+                Some(Tablespace { fault: None, .. }) => PlaceState::Clear,
+                Some(Tablespace { fault: Some(_), .. }) | None => PlaceState::Unknown,
+            };
+            (state, format!("an interrupted run has left it in the scratch tablespace {}", name.shown()))
+        }
         _ => match places.get(table.full_name().as_str()) {
             Some(place) => (place.state, place.about.clone()),
             None => (PlaceState::Unknown, "the server does not say where it is".to_owned()),
@@ -89,7 +98,9 @@ impl SchemaRow {
     fn add(&mut self, table: &TableRow) {
         let (count, bytes) = match table.state {
             PlaceState::Encrypted => (&mut self.encrypted, &mut self.encrypted_bytes),
-            PlaceState::Clear | PlaceState::Cannot => (&mut self.clear, &mut self.clear_bytes),
+            PlaceState::Clear | PlaceState::HalfDone | PlaceState::Cannot => {
+                (&mut self.clear, &mut self.clear_bytes)
+            }
             PlaceState::Unknown => return self.unknown += 1,
             PlaceState::Unused => return self.unused += 1,
         };

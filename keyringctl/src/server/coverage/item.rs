@@ -42,6 +42,8 @@ pub enum PlaceKind {
     MysqlTablespace,
     /// A full-text index.
     FullText,
+    /// A scratch tablespace that an interrupted run of `encrypt apply` left behind, with the table in it.
+    Scratch,
     /// What a cancelled statement left behind.
     Leftover,
     /// An undo tablespace.
@@ -76,13 +78,14 @@ pub enum PlaceKind {
     LateSetting,
 }
 
-const KINDS: [(PlaceKind, &str); 22] = [
+const KINDS: [(PlaceKind, &str); 23] = [
     (PlaceKind::Table, "table"),
     (PlaceKind::SystemTable, "system-table"),
     (PlaceKind::OtherEngine, "other-engine"),
     (PlaceKind::Tablespace, "tablespace"),
     (PlaceKind::MysqlTablespace, "mysql-tablespace"),
     (PlaceKind::FullText, "full-text"),
+    (PlaceKind::Scratch, "scratch"),
     (PlaceKind::Leftover, "leftover"),
     (PlaceKind::Undo, "undo"),
     (PlaceKind::Redo, "redo"),
@@ -143,6 +146,8 @@ pub enum PlaceState {
     Encrypted,
     /// It is unencrypted, but could be encrypted or switched off.
     Clear,
+    /// Its data is encrypted, but it is where it must not stay, because a run was interrupted. Never fine.
+    HalfDone,
     /// MySQL cannot encrypt it.
     Cannot,
     /// It holds nothing.

@@ -2,7 +2,8 @@
 //! Why MySQL refuses to encrypt a table, as `ALTER TABLE ... ENCRYPTION` would say, and what to do then.
 
 use crate::server::{
-    Fault, Inventory, OutsideDirectories, Part, PartPlace, Table, concatenated, pasteable, quoted,
+    Fault, Inventory, OutsideDirectories, Part, PartPlace, ScratchName, Table, TableLocation, Tablespace,
+    TablespaceKind, concatenated, pasteable, quoted,
 };
 use crate::show::{Shown, counted_of};
 use std::path::PathBuf;
@@ -20,8 +21,51 @@ impl Inventory {
     /// Returns why the server, as it was started, would refuse to rebuild this table, or would not rebuild it as it is; `None`
     /// if nothing of that can be foreseen.
     pub fn obstacle(&self, table: &Table) -> Option<Obstacle> {
-        table.obstacle(self.before_by_hand).or_else(|| self.outside.obstacle(table))
+        let unfinished = self.unfinished(table);
+        unfinished.or_else(|| table.obstacle(self.before_by_hand)).or_else(|| self.outside.obstacle(table))
     }
+}
+
+impl Inventory {
+    /// Returns why a table in a scratch tablespace must not be taken up on this server.
+    pub fn unfinished(&self, table: &Table) -> Option<Obstacle> {
+        let TableLocation::Scratch(name) = &table.place else { return None };
+        self.tablespaces.iter().find(|space| space.name == *name)?.obstacle(self)
+    }
+}
+
+impl Tablespace {
+    /// Returns why this scratch tablespace must not be taken up on this server.
+    pub fn obstacle(&self, inventory: &Inventory) -> Option<Obstacle> {
+        if let Some(fault) = &self.fault {
+            return Some(Obstacle { why: fault.to_string(), remedy: fault_remedy(self, fault, inventory) });
+        }
+        let is_logged = ScratchName::parse(&self.name).is_some_and(|name| name.is_logged());
+        (is_logged && inventory.at_work.receives).then(|| Obstacle {
+            why: "it came from the source of this server, whose binary log tells this server to complete it"
+                .to_owned(),
+            remedy: "on the source: keyringctl encrypt cleanup".to_owned(),
+        })
+    }
+}
+
+/// What to do about a tablespace that the server cannot use.
+pub(super) fn fault_remedy(space: &Tablespace, fault: &Fault, inventory: &Inventory) -> String {
+    let remedy = fault.remedy();
+    let is_shared = matches!(space.kind, TablespaceKind::General | TablespaceKind::Scratch);
+    if !is_shared || !matches!(fault, Fault::Missing(_) | Fault::Damaged(_)) {
+        return remedy;
+    }
+    let places = [TableLocation::General(space.name.clone()), TableLocation::Scratch(space.name.clone())];
+    let tables = inventory.tables.iter().filter(|t| places.contains(&t.place));
+    let tables = tables.map(Table::quoted).collect::<Vec<_>>();
+    let drop = if tables.is_empty() {
+        String::new()
+    } else {
+        pasteable(&format!("DROP TABLE {};", tables.join(", "))) + " "
+    };
+    let space = pasteable(&format!("DROP TABLESPACE {};", quoted(&space.name)));
+    format!("{remedy}; or, if its rows are not needed: {}{drop}{space}", inventory.before_by_hand)
 }
 
 impl OutsideDirectories {

@@ -3,10 +3,11 @@
 
 use super::item::{DataPlace, PlaceKind, PlaceState, Remedy};
 use super::logs::off_at_start;
-use super::obstacle::Obstacle;
+use super::obstacle::{Obstacle, fault_remedy};
+use super::scratch;
 use crate::server::{
-    Fault, Inventory, MergeTable, PartPlace, Schema, Settings, Table, TableLocation, Tablespace,
-    TablespaceKind, pasteable, quoted,
+    Inventory, MergeTable, PartPlace, Schema, Settings, Table, TableLocation, Tablespace, TablespaceKind,
+    pasteable,
 };
 use crate::show::{Shown, counted, counted_of};
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     tables.chain(spaces).chain(inventory.schemas.iter().map(schema)).collect()
 }
 
-/// Returns `None` for a table in a general tablespace, which is encrypted together with it.
+/// Returns `None` for a table in a general tablespace, which is encrypted together with it, or in a scratch tablespace.
 fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
     let item = |kind, state, about: String, remedy| DataPlace {
         kind,
@@ -36,7 +37,7 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         files: Vec::new(),
     };
     Some(match &table.place {
-        TableLocation::General(_) | TableLocation::Dictionary => return None,
+        TableLocation::General(_) | TableLocation::Scratch(_) | TableLocation::Dictionary => return None,
         TableLocation::Unknown(why) => item(PlaceKind::Table, PlaceState::Unknown, why.clone(), Remedy::ByHand(LOOK_AT_LOG.to_owned())),
         TableLocation::Own if table.is_discarded() => {
             item(PlaceKind::Table, PlaceState::Unused, "its tablespace was discarded".to_owned(), Remedy::None)
@@ -206,8 +207,9 @@ fn tablespace(space: &Tablespace, inventory: &Inventory) -> DataPlace {
         }
         TablespaceKind::General => {
             let tables = inventory.tables.iter().filter(|t| t.place == TableLocation::General(space.name.clone())).count();
-            (by_server, counted(tables, "table"), Remedy::Apply)
+            (by_server, format!("{}{}", counted(tables, "table"), scratch::why_not_ours(space, inventory)), Remedy::Apply)
         }
+        TablespaceKind::Scratch => scratch::judge(space, by_server, inventory),
         TablespaceKind::Undo => (by_server, space.state.clone(), Remedy::Apply),
         TablespaceKind::Temporary => (
             PlaceState::Cannot,
@@ -239,6 +241,7 @@ pub fn place_of(space: &Tablespace) -> (PlaceKind, String) {
         TablespaceKind::Temporary => (PlaceKind::Temporary, "temporary tables".to_owned()),
         TablespaceKind::Mysql => (PlaceKind::MysqlTablespace, format!("tablespace {name}")),
         TablespaceKind::General => (PlaceKind::Tablespace, format!("tablespace {name}")),
+        TablespaceKind::Scratch => (PlaceKind::Scratch, format!("scratch tablespace {name}")),
         TablespaceKind::Undo => (PlaceKind::Undo, format!("undo tablespace {name}")),
         TablespaceKind::FullText => (PlaceKind::FullText, name),
         TablespaceKind::Leftover => (PlaceKind::Leftover, name),
@@ -264,23 +267,6 @@ fn leftover(space: &Tablespace, state: PlaceState, inventory: &Inventory) -> (Pl
         ),
     };
     (state, about, Remedy::ByHand(remedy))
-}
-
-/// What to do about a tablespace that the server cannot use.
-fn fault_remedy(space: &Tablespace, fault: &Fault, inventory: &Inventory) -> String {
-    let remedy = fault.remedy();
-    if space.kind != TablespaceKind::General || !matches!(fault, Fault::Missing(_) | Fault::Damaged(_)) {
-        return remedy;
-    }
-    let place = TableLocation::General(space.name.clone());
-    let tables = inventory.tables.iter().filter(|t| t.place == place).map(Table::quoted).collect::<Vec<_>>();
-    let drop = if tables.is_empty() {
-        String::new()
-    } else {
-        pasteable(&format!("DROP TABLE {};", tables.join(", "))) + " "
-    };
-    let space = pasteable(&format!("DROP TABLESPACE {};", quoted(&space.name)));
-    format!("{remedy}; or, if its rows are not needed: {}{drop}{space}", inventory.before_by_hand)
 }
 
 fn schema(schema: &Schema) -> DataPlace {

@@ -14,6 +14,8 @@ pub struct Tally {
     pub encrypted: PlaceSum,
     /// Places that could be encrypted, or whose unencrypted data could be removed.
     pub unencrypted: PlaceSum,
+    /// Places whose data is encrypted, but that an interrupted run has left half-done.
+    pub half_done: PlaceSum,
     /// Places that MySQL cannot encrypt.
     pub not_supported: PlaceSum,
     /// Places that could not be looked at.
@@ -45,9 +47,10 @@ pub struct SettingsTally {
 }
 
 impl DataPlace {
-    /// Whether it keeps a server from being encrypted completely: it is unencrypted, or not set, or was not checked.
+    /// Whether it keeps a server from being encrypted completely: it is unencrypted, or not set, or half-done, or was not
+    /// checked.
     pub fn is_left(&self) -> bool {
-        matches!(self.state, PlaceState::Clear | PlaceState::Unknown)
+        matches!(self.state, PlaceState::Clear | PlaceState::HalfDone | PlaceState::Unknown)
     }
 }
 
@@ -63,6 +66,7 @@ impl Tally {
             let sum = match place.state {
                 PlaceState::Encrypted => &mut tally.encrypted,
                 PlaceState::Clear => &mut tally.unencrypted,
+                PlaceState::HalfDone => &mut tally.half_done,
                 PlaceState::Cannot => &mut tally.not_supported,
                 PlaceState::Unknown => &mut tally.not_checked,
                 PlaceState::Unused => {
@@ -84,12 +88,12 @@ impl Tally {
     /// How many places and settings keep the server from being encrypted completely. Any makes the exit code 1.
     pub fn left(&self) -> usize {
         let settings = self.settings.not_set + self.settings.not_checked;
-        self.unencrypted.places + self.not_checked.places + settings
+        self.unencrypted.places + self.half_done.places + self.not_checked.places + settings
     }
 
     /// The bytes of all places.
     pub fn bytes(&self) -> u64 {
-        let sums = [self.encrypted, self.unencrypted, self.not_supported, self.not_checked];
+        let sums = [self.encrypted, self.unencrypted, self.half_done, self.not_supported, self.not_checked];
         sums.iter().fold(0, |all, sum| all.saturating_add(sum.bytes))
     }
 
@@ -105,17 +109,22 @@ impl SettingsTally {
             PlaceState::Encrypted => self.set += 1,
             PlaceState::Clear => self.not_set += 1,
             PlaceState::Unknown => self.not_checked += 1,
-            PlaceState::Cannot | PlaceState::Unused => {}
+            PlaceState::HalfDone | PlaceState::Cannot | PlaceState::Unused => {}
         }
     }
 }
 
-/// The places in one clause: `12 places are encrypted, 3 unencrypted, 6 not supported by MySQL, 0 not checked`.
+/// The places in one clause: `12 places are encrypted, 3 unencrypted, 6 not supported by MySQL, 0 not checked`; with those
+/// that are half-done if there are any.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let half_done = match self.half_done.places {
+            0 => String::new(),
+            places => format!("{places} half-done, "),
+        };
         write!(
             f,
-            "{} encrypted, {} unencrypted, {} not supported by MySQL, {} not checked",
+            "{} encrypted, {} unencrypted, {half_done}{} not supported by MySQL, {} not checked",
             are(self.encrypted.places, "place"),
             self.unencrypted.places,
             self.not_supported.places,
@@ -184,6 +193,20 @@ mod tests {
             "0 places are encrypted, 0 unencrypted, 0 not supported by MySQL, 0 not checked"
         );
         assert_eq!(unknown.left(), 1);
+    }
+
+    #[test]
+    fn what_is_half_done_is_left_and_never_encrypted_nor_unencrypted() {
+        let places = [
+            place(PlaceKind::Scratch, 9, PlaceState::HalfDone),
+            place(PlaceKind::Table, 1, PlaceState::Encrypted),
+        ];
+        let tally = Tally::of(&places);
+        assert_eq!(
+            tally.to_string(),
+            "1 place is encrypted, 0 unencrypted, 1 half-done, 0 not supported by MySQL, 0 not checked"
+        );
+        assert_eq!((tally.left(), tally.bytes(), places[0].is_left()), (1, 10, true));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum TablespaceKind {
     Mysql,
     /// Several tables.
     General,
+    /// A scratch tablespace: what a run of `encrypt apply` moves a table through.
+    Scratch,
     /// Old versions of rows.
     Undo,
     /// Temporary tables of all sessions.
@@ -43,6 +45,9 @@ pub struct Tablespace {
     /// The table in a leftover, quoted for statements.
     #[serde(skip)]
     pub table: Option<String>,
+    /// The table in a scratch tablespace, as it is shown.
+    #[serde(skip)]
+    pub holds: Option<String>,
     /// Why the server cannot use it. What it reports of its encryption is then what it remembers.
     pub fault: Option<Fault>,
 }

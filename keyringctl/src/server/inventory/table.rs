@@ -13,6 +13,8 @@ pub enum TableLocation {
     Own,
     /// In a general tablespace of that name.
     General(String),
+    /// In the scratch tablespace of that name, through which an interrupted run was moving it.
+    Scratch(String),
     /// In InnoDB's system tablespace, `ibdata1`.
     System,
     /// In the tablespace `mysql`, with the data dictionary.

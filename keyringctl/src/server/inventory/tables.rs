@@ -2,6 +2,7 @@
 //! All tables: those that the server shows to this account, and those that InnoDB has.
 
 use super::innodb::{Innodb, Rest};
+use super::scratch;
 use super::spaces::{Fault, Tablespace};
 use super::table::{Part, PartPlace, Table, TableLocation};
 use crate::error::{Error, Result};
@@ -48,6 +49,7 @@ pub(super) fn all(session: &mut Session) -> Result<Stored> {
     if let Some(why) = unlisted {
         count_partitions(session, &mut stored.tables, &why)?;
     }
+    scratch::mark(&mut stored.tables, &mut stored.tablespaces);
     add_estimates(session, &mut stored.tables)?;
     Ok(stored)
 }
@@ -116,7 +118,8 @@ fn count_partitions(session: &mut Session, tables: &mut [Table], why: &str) -> R
 /// Adds the server's estimates for what tables have in shared tablespaces.
 fn add_estimates(session: &mut Session, tables: &mut [Table]) -> Result<()> {
     let shared = |table: &&mut Table| {
-        matches!(table.place, TableLocation::System | TableLocation::General(_)) && table.fault().is_none()
+        matches!(table.place, TableLocation::System | TableLocation::General(_) | TableLocation::Scratch(_))
+            && table.fault().is_none()
     };
     let mut shared: Vec<_> = tables.iter_mut().filter(shared).collect();
     for some in shared.chunks_mut(CHUNK) {

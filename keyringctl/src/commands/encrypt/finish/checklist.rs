@@ -70,7 +70,7 @@ fn listed(places: &[&DataPlace]) -> String {
 /// Places that `encrypt apply` encrypts.
 fn apply(situation: &Situation, means: &Means<'_>) -> Step {
     let is_left = |place: &&DataPlace| {
-        place.state == PlaceState::Clear
+        matches!(place.state, PlaceState::Clear | PlaceState::HalfDone)
             && place.remedy == Remedy::Apply
             && !means.accept.contains(&place.kind)
     };
@@ -81,7 +81,7 @@ fn apply(situation: &Situation, means: &Means<'_>) -> Step {
     Step::new(
         StepId::Apply,
         StepState::ToDo,
-        format!("still unencrypted or not set: {}", listed(&left)),
+        format!("still unencrypted, half-done or not set: {}", listed(&left)),
         Action::Administrator(vec!["keyringctl encrypt apply".to_owned()]),
     )
 }
@@ -93,7 +93,8 @@ const OF_OTHER_STEPS: [PlaceKind; 4] =
 /// Places that statements of the administrator encrypt or empty, and those that could not be looked at.
 fn statements(situation: &Situation, means: &Means<'_>) -> Step {
     let is_left = |place: &&DataPlace| {
-        let is_clear = place.state == PlaceState::Clear && !means.accept.contains(&place.kind);
+        let is_clear = matches!(place.state, PlaceState::Clear | PlaceState::HalfDone)
+            && !means.accept.contains(&place.kind);
         (is_clear && place.remedy != Remedy::Apply || place.state == PlaceState::Unknown)
             && !OF_OTHER_STEPS.contains(&place.kind)
     };
@@ -108,7 +109,7 @@ fn statements(situation: &Situation, means: &Means<'_>) -> Step {
     Step::new(
         StepId::Statements,
         StepState::NotHere,
-        format!("unencrypted, or not checked: {}", listed(&left)),
+        format!("unencrypted, half-done, or not checked: {}", listed(&left)),
         Action::Administrator(ways.collect()),
     )
 }

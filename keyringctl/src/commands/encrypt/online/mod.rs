@@ -118,9 +118,29 @@ fn is_logged(job: &mut Job<'_>) -> Result<bool> {
     Ok(job.work.first::<i64>("SELECT @@GLOBAL.log_bin AND @@SESSION.sql_log_bin")? == Some(1))
 }
 
+/// Ends what an interrupted run has begun: moves a table out of a scratch tablespace that is encrypted or not, into a file of its
+/// own that is the same, and drops the scratch tablespace.
+///
+/// # Errors
+/// As [`attempt`].
+pub(super) fn put_back(
+    job: &mut Job<'_>,
+    table: &Table,
+    name: &ScratchName,
+    encrypted: bool,
+    here: &DatadirAccess,
+) -> Result<Rewritten> {
+    let direction = if encrypted { Direction::Encrypt } else { Direction::Undo };
+    let passage = Passage { name, table, here, direction, starts: false };
+    match in_binary_log(job, name, |job| passage.follow(job))? {
+        Ended::Rewritten(rewritten) => Ok(rewritten),
+        Ended::NotOnline(why) => Ok(Rewritten::Failed(why)),
+    }
+}
+
 /// Does something with statements that are written to the binary log exactly if those before them were. Otherwise, a replica
 /// would lack one of them, and stop.
-fn in_binary_log<T>(
+pub(super) fn in_binary_log<T>(
     job: &mut Job<'_>,
     name: &ScratchName,
     work: impl FnOnce(&mut Job<'_>) -> Result<T>,

@@ -118,15 +118,22 @@ pub(super) fn move_out(job: &mut Job<'_>, passage: &Passage<'_>, moved: &Moved<'
         bytes => format!("AUTOEXTEND_SIZE = {bytes}, "),
     };
     let statement = format!(
-        "ALTER TABLE {} {}{extent}TABLESPACE = innodb_file_per_table, ENCRYPTION = '{}', {ONLINE}",
+        "ALTER TABLE {} {}{extent}TABLESPACE = innodb_file_per_table, ENCRYPTION = '{}'",
         table.quoted(),
         moved.row_format,
         direction.letter()
     );
+    let online = format!("{statement}, {ONLINE}");
+    let (mut statement, copied) = (&online, format!("{statement}, ALGORITHM = COPY"));
     let mut attempt = 1;
     loop {
-        match move_table(job, passage, moved, 3, &statement) {
+        match move_table(job, passage, moved, 3, statement) {
             Err(Refused::Locked(e)) if job.should_retry(&e, &mut attempt) => {}
+            // Meanwhile somebody has added a full-text or spatial index, or even dropped it again. It must not stay inside.
+            Err(Refused::NotOnline(why)) if *statement == online => {
+                job.print_line(format_args!("NOTE    {}: its writers wait: {why}", table.full_name()));
+                statement = &copied;
+            }
             ended => return ended,
         }
     }

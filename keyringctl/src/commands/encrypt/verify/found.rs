@@ -72,6 +72,8 @@ fn add(place: &mut DataPlace, file: FileFinding) {
     let what = format!("{}: {}", file.path.shown(), file.why);
     match place.state {
         PlaceState::Clear => {}
+        // Its remedy takes care of the file too.
+        PlaceState::HalfDone => place.state = state(file.shows),
         // It stays so, because what was not checked is never accepted.
         PlaceState::Unknown if !place.files.is_empty() || place.name == file.path.shown() => {}
         PlaceState::Unknown => place.about = format!("{}; {what}", place.about),

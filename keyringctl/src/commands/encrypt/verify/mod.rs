@@ -167,6 +167,9 @@ pub(in crate::commands) fn remedy_of(place: &DataPlace) -> Option<String> {
         Remedy::Apply if place.kind == PlaceKind::BinaryLog => Some(format!(
             "{APPLY}; when all replicas and backups have the old files: keyringctl encrypt apply --purge-binary-logs"
         )),
+        Remedy::Apply if place.kind == PlaceKind::Scratch => Some(format!(
+            "{APPLY}, which completes it; or keyringctl encrypt cleanup, which only puts it back"
+        )),
         Remedy::Apply => Some(APPLY.to_owned()),
         Remedy::ByHand(how) => Some(how.clone()),
         Remedy::None => None,
@@ -176,10 +179,16 @@ pub(in crate::commands) fn remedy_of(place: &DataPlace) -> Option<String> {
 /// Returns a finding for a place that is unencrypted, or that could not be looked at.
 fn of_place(place: &DataPlace) -> Option<VerifyFinding> {
     let remedy = remedy_of(place);
-    let state = if place.kind.is_setting() { "not set" } else { "unencrypted" };
+    let state = match place.state {
+        PlaceState::HalfDone => "half-done, encrypted",
+        _ if place.kind.is_setting() => "not set",
+        _ => "unencrypted",
+    };
     let why = if place.about.is_empty() { state.to_owned() } else { format!("{state}: {}", place.about) };
     let finding = match place.state {
-        PlaceState::Clear => VerifyFinding::new(place.kind, place.name.clone(), why, remedy),
+        PlaceState::Clear | PlaceState::HalfDone => {
+            VerifyFinding::new(place.kind, place.name.clone(), why, remedy)
+        }
         PlaceState::Unknown => {
             VerifyFinding::not_checked(place.kind, place.name.clone(), &place.about, remedy)
         }

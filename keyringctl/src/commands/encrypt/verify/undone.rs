@@ -111,6 +111,13 @@ fn reported(item: &DataPlace) -> Option<VerifyFinding> {
             let remedy = if let Remedy::ByHand(how) = &item.remedy { Some(how.clone()) } else { None };
             Some(VerifyFinding::not_checked(item.kind, item.name.clone(), &item.about, remedy))
         }
+        PlaceState::Clear | PlaceState::HalfDone if item.kind == PlaceKind::Scratch => {
+            let remedy = match &item.remedy {
+                Remedy::ByHand(how) => how.clone(),
+                _ => "keyringctl encrypt apply --undo --all".to_owned(),
+            };
+            Some(VerifyFinding::new(item.kind, item.name.clone(), &item.about, Some(remedy)))
+        }
         PlaceState::Encrypted if matters => Some(VerifyFinding::new(item.kind, item.name.clone(), why, None)),
         _ => None,
     }

@@ -21,15 +21,22 @@ pub(super) fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
 
 /// What is unencrypted or not set: one finding for each remedy, whatever kinds of places it is for.
 pub(super) fn unencrypted(facts: &Facts, found: &mut Findings) {
-    found.run_checks(&["unencrypted", "new-data"]);
-    let mut causes: BTreeMap<(bool, bool, String), Vec<&DataPlace>> = BTreeMap::new();
-    for place in facts.places.iter().filter(|place| place.state == PlaceState::Clear) {
-        let cause =
-            (facts.accepts(place.kind), place.kind.is_setting(), remedy_of(place).unwrap_or_default());
+    found.run_checks(&["unencrypted", "half-done", "new-data"]);
+    let mut causes: BTreeMap<(bool, bool, bool, String), Vec<&DataPlace>> = BTreeMap::new();
+    for place in
+        facts.places.iter().filter(|place| matches!(place.state, PlaceState::Clear | PlaceState::HalfDone))
+    {
+        let is_half_done = place.state == PlaceState::HalfDone;
+        let fix = remedy_of(place).unwrap_or_default();
+        let cause = (facts.accepts(place.kind), place.kind.is_setting(), is_half_done, fix);
         causes.entry(cause).or_default().push(place);
     }
-    for ((accepted, is_setting, fix), places) in causes {
-        let (check, thing, state, why) = if is_setting {
+    for ((accepted, is_setting, is_half_done, fix), places) in causes {
+        let (check, thing, state, why) = if is_half_done {
+            let why =
+                "Its data is encrypted, but a run of encrypt apply was interrupted and is not finished.";
+            ("half-done", "place", "half-done", why)
+        } else if is_setting {
             ("new-data", "setting", "NOT SET", "The server may write new data unencrypted.")
         } else {
             let why = "Anyone who has the disk, or a copy of the file, can read it.";

@@ -35,6 +35,7 @@ pub(super) fn state(state: PlaceState, is_setting: bool) -> Markup {
         (PlaceState::Encrypted, true) => ("good", "set"),
         (PlaceState::Clear, false) => ("bad", "unencrypted"),
         (PlaceState::Clear, true) => ("bad", "NOT SET"),
+        (PlaceState::HalfDone, _) => ("bad", "half-done"),
         (PlaceState::Cannot, _) => ("neutral", "not supported"),
         (PlaceState::Unknown, _) => ("unknown", "not checked"),
         (PlaceState::Unused, _) => ("neutral", "unused"),

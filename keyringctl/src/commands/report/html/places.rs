@@ -10,13 +10,14 @@ use crate::show::visible;
 use maud::{Markup, html};
 
 /// The kinds of places, in the order of the summary, with their names for people.
-const KINDS: [(PlaceKind, &str); 22] = [
+const KINDS: [(PlaceKind, &str); 23] = [
     (PlaceKind::Table, "Tables"),
     (PlaceKind::SystemTable, "Tables in the system tablespace"),
     (PlaceKind::OtherEngine, "Tables of other engines"),
     (PlaceKind::Tablespace, "General tablespaces"),
     (PlaceKind::MysqlTablespace, "The tablespace mysql (data dictionary, accounts)"),
     (PlaceKind::FullText, "Full-text indexes"),
+    (PlaceKind::Scratch, "Scratch tablespaces of interrupted runs"),
     (PlaceKind::Leftover, "Leftovers of interrupted statements"),
     (PlaceKind::Redo, "Redo log"),
     (PlaceKind::Undo, "Undo tablespaces"),
@@ -36,8 +37,14 @@ const KINDS: [(PlaceKind, &str); 22] = [
 ];
 
 /// The states of a place, the worst last, except that a place that is encrypted is no worse than an unused one.
-const WORST: [PlaceState; 5] =
-    [PlaceState::Unused, PlaceState::Encrypted, PlaceState::Cannot, PlaceState::Unknown, PlaceState::Clear];
+const WORST: [PlaceState; 6] = [
+    PlaceState::Unused,
+    PlaceState::Encrypted,
+    PlaceState::Cannot,
+    PlaceState::Unknown,
+    PlaceState::HalfDone,
+    PlaceState::Clear,
+];
 
 /// Returns the number of places of each kind in each state, and the same of settings.
 pub(super) fn summary(facts: &Facts) -> Markup {
@@ -49,8 +56,8 @@ pub(super) fn summary(facts: &Facts) -> Markup {
         worst.map_or(html! { span class="state neutral" { "none" } }, |worst| state(worst, kind.is_setting()))
     };
     let places = kinds(false).map(|(kind, name)| {
-        use PlaceState::{Cannot, Clear, Encrypted, Unknown, Unused};
-        let counts = [Encrypted, Clear, Cannot, Unknown, Unused].map(|state| count(kind, state));
+        use PlaceState::{Cannot, Clear, Encrypted, HalfDone, Unknown, Unused};
+        let counts = [Encrypted, Clear, HalfDone, Cannot, Unknown, Unused].map(|state| count(kind, state));
         let bytes = size(of(kind).map(|place| place.bytes).fold(0, u64::saturating_add));
         [html! { (name) }].into_iter().chain(counts).chain([bytes, worst(kind)]).collect()
     });
@@ -61,7 +68,7 @@ pub(super) fn summary(facts: &Facts) -> Markup {
     });
     html! {
         (table("Every kind of place, as the server reports it", &[
-            Column("Place", Some("wide")), number("Encrypted"), number("Unencrypted"), number("Not supported"), number("Not checked"),
+            Column("Place", Some("wide")), number("Encrypted"), number("Unencrypted"), number("Half-done"), number("Not supported"), number("Not checked"),
             number("Unused"), number("Size"), text("State"),
         ], places))
         (table("Settings that decide whether new data is encrypted", &[
@@ -87,6 +94,9 @@ pub(super) fn details(facts: &Facts) -> Markup {
             h2 id="clear" { "Unencrypted data and settings, item by item" }
             (list(PlaceState::Clear, Some(false), "Unencrypted; could be encrypted or switched off"))
             (list(PlaceState::Clear, Some(true), "Settings that are NOT SET"))
+            @if facts.places.iter().any(|place| place.state == PlaceState::HalfDone) {
+                (list(PlaceState::HalfDone, None, "Half-done: encrypted, but left where it must not stay"))
+            }
             (list(PlaceState::Cannot, None, "Not supported by MySQL"))
             (list(PlaceState::Unknown, None, "Not checked: the server did not show its state"))
         }
@@ -117,7 +127,7 @@ fn list(facts: &Facts, state: PlaceState, settings: Option<bool>, caption: &'sta
         let details = html! {
             (visible(&place.about))
             @match &place.remedy {
-                Remedy::Apply if state == PlaceState::Clear => { (remedy(place, "keyringctl encrypt apply")) }
+                Remedy::Apply if matches!(state, PlaceState::Clear | PlaceState::HalfDone) => { (remedy(place, "keyringctl encrypt apply")) }
                 Remedy::ByHand(how) => { (remedy(place, how)) }
                 _ => {}
             }

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What an interrupted `keyringctl encrypt apply` leaves in scratch tablespaces, in every state: it is named, counted as
+//! half-done, and put back or completed as printed.
+
+#[path = "../../../../../tests/common/typing.rs"]
+mod typing;
+
+use super::command::{command, encrypt, encrypt_json, is_about};
+use super::host::host;
+use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, told};
+use serde_json::Value;
+use std::process::Stdio;
+use typing::typed;
+
+/// The tables, and the names of the scratch tablespaces that are for them: the digits are the beginning of SHA-256 of
+/// schema and table.
+const MOVED: (&str, &str) = ("clinic.moved", "keyring_external_encrypt_local_@_clinic_moved");
+const TURNED: (&str, &str) = ("clinic.turned", "keyring_external_encrypt_local_@_clinic_turned");
+const EMPTY: (&str, &str) = ("clinic.empty", "keyring_external_encrypt_local_@_clinic_empty");
+const SHARED: (&str, &str) = ("clinic.shared", "keyring_external_encrypt_local_@_clinic_shared");
+
+fn name(server: &Server, of: (&str, &str)) -> String {
+    let (schema, table) = of.0.split_once('.').unwrap();
+    let digits: String =
+        server.value(&format!("SELECT LEFT(SHA2(CONCAT('{schema}', CHAR(0), '{table}'), 256), 12)"));
+    of.1.replace('@', &digits)
+}
+
+/// Puts the tables into the states in which a run that is killed leaves them.
+fn interrupted(server: &Server) {
+    server.sql("DROP SCHEMA IF EXISTS clinic; CREATE SCHEMA clinic");
+    for (table, space) in [MOVED, TURNED, EMPTY, SHARED].map(|of| (of.0, name(server, of))) {
+        if scratch(server).contains(&space) {
+            server.sql(&format!("DROP TABLESPACE {space}"));
+        }
+        server.sql(&format!(
+            "CREATE TABLE {table} (id INT PRIMARY KEY, name VARCHAR(40)) ENCRYPTION = 'N';
+             INSERT INTO {table} VALUES (1, 'Quennarvik');
+             CREATE TABLESPACE {space} ADD DATAFILE '{space}.ibd' ENCRYPTION = 'N'"
+        ));
+    }
+    for of in [MOVED, TURNED, SHARED] {
+        server.sql(&format!("ALTER TABLE {} TABLESPACE {}", of.0, name(server, of)));
+    }
+    server.sql(&format!("ALTER TABLESPACE {} ENCRYPTION = 'Y'", name(server, TURNED)));
+    // Somebody's table beside it.
+    server.sql(&format!("CREATE TABLE clinic.other LIKE {}", SHARED.0));
+}
+
+/// The tablespaces that are named like scratch tablespaces.
+fn scratch(server: &Server) -> Vec<String> {
+    server.rows("SELECT NAME FROM information_schema.INNODB_TABLESPACES WHERE NAME LIKE 'keyring\\_external\\_%' ORDER BY NAME")
+}
+
+/// Whether a table is in a file of its own, and encrypted; `None`: it is elsewhere.
+fn own(server: &Server, table: &str) -> Option<bool> {
+    let name = table.replace('.', "/");
+    let rows: Vec<String> = server
+        .rows(&format!("SELECT ENCRYPTION FROM information_schema.INNODB_TABLESPACES WHERE NAME = '{name}'"));
+    rows.first().map(|letter| letter == "Y")
+}
+
+fn all_rows_are_there(server: &Server) {
+    for (table, _) in [MOVED, TURNED, EMPTY, SHARED] {
+        let count: u32 = server.value(&format!("SELECT COUNT(*) FROM {table} WHERE name = 'Quennarvik'"));
+        assert_eq!(count, 1, "{table}");
+    }
+}
+
+fn findings(host: &Host, args: &[&str]) -> Vec<Value> {
+    let (code, report) = encrypt_json(host, &[&["verify"], args].concat());
+    assert_eq!(code, 1, "{report:#}");
+    report["findings"].as_array().unwrap().clone()
+}
+
+/// The finding about a scratch tablespace.
+fn about<'f>(findings: &'f [Value], space: &str) -> &'f Value {
+    let found = findings.iter().find(|finding| finding["kind"] == "scratch" && is_about(finding, space));
+    found.unwrap_or_else(|| panic!("nothing about {space}: {findings:#?}"))
+}
+
+/// Every command names what is half-done, and none counts it as done.
+fn it_is_named(host: &Host, server: &Server) {
+    let (_, plan) = encrypt_json(host, &["plan"]);
+    assert_eq!(plan["tally"]["half_done"]["places"], 1, "{:#}", plan["tally"]);
+    let items = plan["items"].as_array().unwrap();
+    for (of, state, what) in [
+        (MOVED, "clear", "has left the table clinic.moved in it"),
+        (TURNED, "half_done", "has left the table clinic.turned in it"),
+        (EMPTY, "clear", "it is empty"),
+    ] {
+        let name = format!("scratch tablespace {}", name(server, of));
+        let item = items.iter().find(|item| item["name"] == *name);
+        let item = item.unwrap_or_else(|| panic!("no {name}: {items:#?}"));
+        assert!(item["state"] == state && item["kind"] == "scratch", "{item:#}");
+        let about = item["about"].as_str().unwrap();
+        assert!(about.contains(what) && about.contains("encrypt cleanup"), "{item:#}");
+    }
+    let shared = name(server, SHARED);
+    let somebodys = items.iter().find(|item| item["name"] == *format!("tablespace {shared}")).unwrap();
+    assert!(somebodys["about"].as_str().unwrap().contains("holds something else"), "{somebodys:#}");
+    for args in [&["--no-canary"][..], &["--undo"]] {
+        let found = findings(host, args);
+        for of in [MOVED, TURNED, EMPTY] {
+            let remedy = about(&found, &name(server, of))["remedy"].as_str().unwrap().to_owned();
+            assert!(remedy.contains("keyringctl encrypt apply"), "{args:?}: {remedy}");
+        }
+    }
+}
+
+/// Nothing is touched while another run needs it, or without a yes.
+fn it_is_not_touched_unasked(host: &Host, server: &Server) {
+    let before = scratch(server);
+    {
+        use mysql::prelude::Queryable;
+        let mut running = server.connect();
+        running.query_drop("DO GET_LOCK('keyring_external.encrypt', 0)").unwrap();
+        let refused = encrypt(host, &["cleanup", "--yes"]);
+        let says = format!("connection {} runs keyringctl encrypt", running.connection_id());
+        assert!(refused.status.code() == Some(2) && told(&refused).contains(&says), "{}", told(&refused));
+        let found = findings(host, &["--no-canary"]);
+        let finding = about(&found, &name(server, TURNED));
+        assert!(finding["remedy"].as_str().unwrap().starts_with("wait until"), "{finding:#}");
+    }
+    let dry = encrypt(host, &["cleanup", "--dry-run"]);
+    assert!(dry.status.success(), "{}", told(&dry));
+    let says =
+        ["holds clinic.moved, unencrypted", "clinic.turned in a file of its own, encrypted", "left alone"];
+    assert!(says.iter().all(|text| told(&dry).contains(text)), "{}", told(&dry));
+    let (code, document) = encrypt_json(host, &["cleanup", "--dry-run", "--yes"]);
+    let effects = document["effects"].as_array().unwrap();
+    assert!(code == 0 && document["dry_run"] == true && effects.len() == 3, "{document:#}");
+    let unasked = command(host, &["cleanup"]).stdin(Stdio::null()).output().unwrap();
+    assert!(unasked.status.code() == Some(2) && told(&unasked).contains("--yes"), "{}", told(&unasked));
+    let no = typed(command(host, &["cleanup"]), "no\n");
+    assert!(no.status.code() == Some(2) && told(&no).contains("the answer was no"), "{}", told(&no));
+    server.sql("SET GLOBAL super_read_only = ON");
+    let refused = encrypt(host, &["cleanup", "--yes"]);
+    let says = "SET GLOBAL super_read_only = OFF;";
+    assert!(refused.status.code() == Some(2) && told(&refused).contains(says), "{}", told(&refused));
+    server.sql("SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF");
+    assert_eq!(scratch(server), before);
+}
+
+/// What is half-done after a crash is named, put back by `cleanup`, and completed by `apply`.
+pub fn half_done() {
+    let volume = Volume::directory();
+    let keyring = Keyring::init(&volume);
+    let host = host().keyring(&keyring);
+    let server = host.start();
+    interrupted(&server);
+    it_is_named(&host, &server);
+    it_is_not_touched_unasked(&host, &server);
+
+    let done = typed(command(&host, &["cleanup"]), "yes\n");
+    assert!(
+        done.status.success() && told(&done).contains("OK: no scratch tablespace is left"),
+        "{}",
+        told(&done)
+    );
+    let shared = name(&server, SHARED);
+    assert_eq!(scratch(&server), [shared.clone()], "{}", told(&done));
+    assert_eq!([MOVED, TURNED, EMPTY].map(|of| own(&server, of.0)), [Some(false), Some(true), Some(false)]);
+    all_rows_are_there(&server);
+    // Somebody's tablespace is left alone, and what is said of it works.
+    let note = told(&encrypt(&host, &["cleanup", "--dry-run"]));
+    let statements = note.lines().find_map(|line| line.split_once("a file of its own: ")).unwrap().1;
+    server.sql(statements);
+    assert_eq!((scratch(&server), own(&server, "clinic.other")), (Vec::new(), Some(false)), "{note}");
+    let (code, nothing) = encrypt_json(&host, &["cleanup"]);
+    assert!(code == 0 && nothing["done"].as_array().unwrap().is_empty(), "{nothing:#}");
+
+    let server = without_its_file(&host, server);
+    it_is_completed(&host, &server);
+    server.stop();
+}
+
+/// A scratch tablespace that the server cannot use is named, not touched, and taken up when it is back.
+fn without_its_file(host: &Host, server: Server) -> Server {
+    interrupted(&server);
+    let turned = name(&server, TURNED);
+    let (file, elsewhere) = (host.datadir().join(format!("{turned}.ibd")), host.dir().join("kept.ibd"));
+    server.stop();
+    std::fs::rename(&file, &elsewhere).unwrap();
+    let server = host.start();
+    let found = findings(host, &["--no-canary"]);
+    let finding = about(&found, &turned);
+    assert!(finding["why"].as_str().unwrap().contains("is missing"), "{finding:#}");
+    let output = encrypt(host, &["cleanup", "--yes"]);
+    let says = [
+        format!("FAILED  scratch tablespace {turned}"),
+        "FAILED. Still there: 1 scratch tablespace".to_owned(),
+    ];
+    assert!(
+        output.status.code() == Some(1) && says.iter().all(|text| told(&output).contains(text)),
+        "{}",
+        told(&output)
+    );
+    server.stop();
+    std::fs::rename(&elsewhere, &file).unwrap();
+    let server = host.start();
+    let output = encrypt(host, &["cleanup", "--yes"]);
+    assert!(output.status.success() && own(&server, TURNED.0) == Some(true), "{}", told(&output));
+    all_rows_are_there(&server);
+    server
+}
+
+/// The next run completes what it was asked for before anything else.
+fn it_is_completed(host: &Host, server: &Server) {
+    interrupted(server);
+    // With this index, it cannot be moved while others write.
+    server.sql("ALTER TABLE clinic.turned ADD FULLTEXT KEY words (name)");
+    let [moved, turned, empty, shared] = [MOVED, TURNED, EMPTY, SHARED].map(|of| name(server, of));
+    let one = encrypt(host, &["apply", "--only", MOVED.0]);
+    assert!(one.status.success() && own(server, MOVED.0) == Some(true), "{}", told(&one));
+    assert!(!scratch(server).contains(&moved) && scratch(server).contains(&turned), "{}", told(&one));
+    let back = encrypt(host, &["apply", "--undo", "--only", TURNED.0]);
+    assert!(back.status.success() && own(server, TURNED.0) == Some(false), "{}", told(&back));
+    assert!(!scratch(server).contains(&turned) && scratch(server).contains(&empty), "{}", told(&back));
+    let others = encrypt(
+        host,
+        &["apply", "--only", "clinic.*", "--skip", EMPTY.0, "--skip", SHARED.0, "--skip", "clinic.other"],
+    );
+    assert!(
+        others.status.success() && scratch(server) == [empty.clone(), shared.clone()],
+        "{}",
+        told(&others)
+    );
+    let all = encrypt(host, &["apply"]);
+    let tables = [MOVED, TURNED, EMPTY].map(|of| own(server, of.0));
+    assert_eq!((tables, scratch(server)), ([Some(true); 3], vec![shared]), "{}", told(&all));
+    all_rows_are_there(server);
+}
