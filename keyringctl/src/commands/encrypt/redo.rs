@@ -49,8 +49,7 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
     }
     let began = Instant::now();
     job.begin_step(WHAT);
-    // The capacity grows by whole megabytes.
-    let larger = capacity + (capacity / 16).max(1 << 20);
+    let larger = grown(capacity);
     if let Err(e) = job.work.run(&set_capacity(larger)) {
         job.note_failure(WHAT, e)?;
         return Ok((Step::Done, None));
@@ -80,6 +79,13 @@ pub(super) fn recreate(job: &mut Job<'_>) -> Result<(Step, Option<String>)> {
             sizes::bytes(larger / FILES)
         )),
     ))
+}
+
+/// Returns a capacity at which the server recreates its files. It counts whole megabytes, and refuses others in strict mode.
+fn grown(capacity: u64) -> u64 {
+    const MEGABYTE: u64 = 1 << 20;
+    let whole = capacity.next_multiple_of(MEGABYTE);
+    whole + (whole / 16).max(1).next_multiple_of(MEGABYTE)
 }
 
 /// Returns the capacity that the log really has. The variable is not used if `innodb_log_file_size` is set.
@@ -179,4 +185,18 @@ fn fill(job: &mut Job<'_>, scratch: &mut Scratch, newest: i64, file: u64) -> Res
         );
     }
     Ok(left_it)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grown;
+
+    #[test]
+    fn a_log_grows_by_whole_megabytes() {
+        const MEGABYTE: u64 = 1 << 20;
+        // The default is 100 MB, a sixteenth of which is 6.25 MB.
+        assert_eq!(grown(100 * MEGABYTE), 107 * MEGABYTE);
+        assert_eq!(grown(8 * MEGABYTE), 9 * MEGABYTE);
+        assert_eq!(grown(8 * MEGABYTE + 1) % MEGABYTE, 0);
+    }
 }
