@@ -14,9 +14,9 @@ mod schema;
 mod table;
 mod values;
 
-pub use planted::{MARK, PLANTED, planted};
+pub use planted::{MARK, PLANTED, files_with_names, planted};
 pub use schema::{SHARED, tables};
-pub use table::Table;
+pub use table::{Column, Table};
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, Result};

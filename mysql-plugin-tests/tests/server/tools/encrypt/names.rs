@@ -2,11 +2,11 @@
 //! Searches files for the planted names.
 
 use memchr::memmem;
+pub use mysql_plugin_tests::biobank::files_with_names;
 use mysql_plugin_tests::biobank::{MARK, PLANTED, planted};
-use mysql_plugin_tests::rig::files_with;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Returns the numbers of the planted names that are unencrypted in the files below a directory.
 pub fn names_in(dir: &Path) -> BTreeSet<u64> {
@@ -30,10 +30,4 @@ pub fn names_in(dir: &Path) -> BTreeSet<u64> {
         }
     }
     found
-}
-
-/// Returns the files below a directory that contain the part that all planted names, and only they, have in common. Full-text
-/// indexes contain it in lower case.
-pub fn files_with_names(dir: &Path) -> Vec<PathBuf> {
-    files_with(&[dir], &[MARK.into(), MARK.to_lowercase().into_bytes()])
 }
