@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Measures this keyring beside component_keyring_file of the same server (make bench), and writes docs/BENCHMARKS.md and
-# docs/bench/*.svg. Takes about twenty minutes; nothing else should run meanwhile. Fails when an instruction count is off,
-# never because of a time.
+# docs/bench/*.svg. Takes about forty minutes; nothing else should run meanwhile. Fails when an instruction count is off, or
+# when encrypting a database in use loses a row or leaves something unencrypted, never because of a time.
 #
 #   bench.sh [--quick] [--record] [--only PART]... [--dir DIR] [--out DIR]
 #
-# A PART is counts, abi, copies, stores, tablespaces or oltp; with --only nothing is written.
+# A PART is counts, abi, copies, stores, tablespaces, oltp or online; with --only, only the part `online` is written. That one
+# needs 10 GB below TMPDIR.
 #
 # Settings: QUICK=1 (a few minutes, written below the target directory), RECORD=1 (writes benches/instructions.toml),
 # ONLY="PART ...", DIR=/path (keyrings there instead of on an ext4 of their own), CARGO_TARGET_DIR; KX_MYSQL_ENV as in server.sh.

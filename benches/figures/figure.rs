@@ -15,7 +15,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    fn write(self, value: f64) -> String {
+    pub fn write(self, value: f64) -> String {
         let scaled = |steps: &[(f64, &str)]| {
             let (size, name) = steps.iter().rev().find(|(size, _)| value >= *size).unwrap_or(&steps[0]);
             format!("{} {name}", digits(value / size))
@@ -147,26 +147,35 @@ impl Table {
             }
             cells
         }));
-        let width = |c: usize| lines.iter().map(|l| l[c].chars().count()).max().unwrap_or(0);
-        let widths: Vec<_> = (0..head.len()).map(width).collect();
-        let put = |cells: &[String]| {
-            let padded = cells.iter().zip(&widths).enumerate().map(|(c, (cell, width))| {
-                if c == 0 { format!(" {cell:<width$} ") } else { format!(" {cell:>width$} ") }
-            });
-            format!("|{}|\n", padded.collect::<Vec<_>>().join("|"))
-        };
-        let rule = widths.iter().enumerate().map(|(c, width)| {
-            if c == 0 { "-".repeat(width + 2) } else { format!("{}:", "-".repeat(width + 1)) }
-        });
-        let rule = format!("|{}|\n", rule.collect::<Vec<_>>().join("|"));
-        lines.iter().enumerate().fold(String::new(), |mut out, (i, cells)| {
-            out.push_str(&put(cells));
-            if i == 0 {
-                out.push_str(&rule);
-            }
-            out
-        })
+        let (head, rows) = lines.split_first().expect("a head");
+        markdown(&head.iter().map(String::as_str).collect::<Vec<_>>(), rows)
     }
+}
+
+/// A table as Markdown. The first column is aligned to the left, the others to the right.
+pub fn markdown(head: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
+    let lines: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
+    let width = |c: usize| lines.iter().map(|l| l[c].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..head.len()).map(width).collect();
+    let put = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(c, (cell, width))| {
+            if c == 0 { format!(" {cell:<width$} ") } else { format!(" {cell:>width$} ") }
+        });
+        format!("|{}|\n", padded.collect::<Vec<_>>().join("|"))
+    };
+    let rule = widths
+        .iter()
+        .enumerate()
+        .map(|(c, width)| if c == 0 { "-".repeat(width + 2) } else { format!("{}:", "-".repeat(width + 1)) });
+    let rule = format!("|{}|\n", rule.collect::<Vec<_>>().join("|"));
+    lines.iter().enumerate().fold(String::new(), |mut out, (i, cells)| {
+        out.push_str(&put(cells));
+        if i == 0 {
+            out.push_str(&rule);
+        }
+        out
+    })
 }
 
 fn ratio(value: f64) -> String {

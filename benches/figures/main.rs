@@ -12,6 +12,7 @@ mod host;
 mod launch;
 mod machine;
 mod names;
+mod online;
 mod plan;
 mod plot;
 mod progress;
@@ -41,7 +42,7 @@ struct Args {
     /// Record the instruction counts instead of comparing them
     #[arg(long)]
     record: bool,
-    /// Only this part (again for more); nothing is written then
+    /// Only this part (again for more); of the page, only the part of `online` is written then
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
     /// Where to write BENCHMARKS.md and the plots
@@ -66,10 +67,12 @@ enum Part {
     Tablespaces,
     /// A read-write OLTP workload
     Oltp,
+    /// A biobank that is encrypted while clients write to it; its part of the page is written with --only, too
+    Online,
 }
 
 impl Part {
-    /// The tables of a part; of the counts there are none.
+    /// The tables of a part; of the counts and of what has a part of the page of its own there are none.
     fn measure(
         self,
         bench: &abi::Bench<'_>,
@@ -77,7 +80,7 @@ impl Part {
         progress: &progress::Progress,
     ) -> Result<Vec<figure::Table>, String> {
         match self {
-            Part::Counts => Ok(Vec::new()),
+            Part::Counts | Part::Online => Ok(Vec::new()),
             Part::Abi => abi::measure(bench, plan, progress),
             Part::Copies => copies::measure(&bench.base.join("copies"), plan, progress),
             Part::Stores => server::stores::measure(bench, plan, progress),
@@ -103,7 +106,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures, prints and writes it all; `false` when an instruction count is not fine.
+/// Measures, prints and writes it all; `false` when an instruction count is not fine, or rows or secrets after encrypting.
 fn measure(args: &Args) -> Result<bool, String> {
     let plan = if args.quick { plan::QUICK } else { plan::FULL };
     let run = tempfile::Builder::new().prefix("kxb").tempdir().map_err(|e| e.to_string())?;
@@ -124,6 +127,7 @@ fn measure(args: &Args) -> Result<bool, String> {
     let wanted = |part: &Part| args.only.is_empty() || args.only.contains(part);
     let (mut tables, mut took) = (Vec::new(), Vec::new());
     let mut counts = counts::Counts { text: String::new(), fine: true };
+    let mut fine = true;
     for part in Part::value_variants().iter().filter(|part| wanted(part)) {
         let began = Instant::now();
         let name = part.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
@@ -131,6 +135,13 @@ fn measure(args: &Args) -> Result<bool, String> {
         if *part == Part::Counts {
             counts = counts::check(&bench, args.record, &progress).map_err(failed)?;
             progress.print(&format!("{}\n", counts.text));
+        }
+        if *part == Part::Online {
+            let told = online::measure(&args.out.join("bench"), &plan, &progress).map_err(failed)?;
+            progress.print(&told.text);
+            let took = format!("* took: {} s\n", began.elapsed().as_secs());
+            report::write_online(&args.out, &command(args, true), &format!("{machine}{took}"), &told.text)?;
+            fine &= told.fine;
         }
         for table in part.measure(&bench, &plan, &progress).map_err(failed)? {
             progress.print(&format!("\n{}\n{}\n{}", table.title, table.about, table.markdown()));
@@ -144,12 +155,17 @@ fn measure(args: &Args) -> Result<bool, String> {
     if args.only.is_empty() {
         write(args, &machine, &tables, &counts.text)?;
     }
-    Ok(counts.fine)
+    Ok(counts.fine && fine)
+}
+
+/// What measures that again; `online`: only what has a part of the page of its own.
+fn command(args: &Args, online: bool) -> String {
+    let quick = if args.quick { " QUICK=1" } else { "" };
+    format!("make bench{quick}{}", if online { " ONLY=online" } else { "" })
 }
 
 fn write(args: &Args, machine: &str, tables: &[figure::Table], counts: &str) -> Result<(), String> {
-    let command = if args.quick { "make bench QUICK=1" } else { "make bench" };
-    report::write(&args.out, command, machine, tables, counts)?;
+    report::write(&args.out, &command(args, false), machine, tables, counts)?;
     plot::write(&args.out.join("bench"), tables)?;
     let json = serde_json::to_string_pretty(tables).map_err(|e| e.to_string())?;
     let file = Path::new(&args.out).join("bench/figures.json");

@@ -7,20 +7,18 @@ use std::path::Path;
 
 const BEGIN: &str = "<!-- figures: begin; make bench writes from here -->\n";
 const END: &str = "<!-- figures: end -->\n";
+const BEGIN_ONLINE: &str = "<!-- online: begin; make bench ONLY=online writes from here -->\n";
+const END_ONLINE: &str = "<!-- online: end -->\n";
+
+/// Puts what encrypting a database in use came to into the page `BENCHMARKS.md` in a directory.
+pub fn write_online(dir: &Path, command: &str, machine: &str, told: &str) -> Result<(), String> {
+    let new = format!("\n    {command}\n\n{machine}\n{told}\n");
+    put(dir, (BEGIN_ONLINE, END_ONLINE), &new)
+}
 
 /// Puts what was measured into the page `BENCHMARKS.md` in a directory.
 pub fn write(dir: &Path, command: &str, machine: &str, tables: &[Table], counts: &str) -> Result<(), String> {
-    let page = dir.join("BENCHMARKS.md");
-    let failed = |e: std::io::Error| format!("{}: {e}", page.display());
-    let old = match fs::read_to_string(&page) {
-        Ok(old) => old,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => format!("# Benchmarks\n\n{BEGIN}{END}"),
-        Err(e) => return Err(failed(e)),
-    };
-    let (before, rest) =
-        old.split_once(BEGIN).ok_or_else(|| format!("{}: no line {BEGIN}", page.display()))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| format!("{}: no line {END}", page.display()))?;
-    let mut new = format!("{before}{BEGIN}\n## The run\n\n    {command}\n\n{machine}\n");
+    let mut new = format!("\n## The run\n\n    {command}\n\n{machine}\n");
     new.push_str(
         "A cell shows the median, and in brackets the range of the middle four fifths of the samples and their number. \
          The ratio is keyring_external to the peer.\n",
@@ -33,6 +31,22 @@ pub fn write(dir: &Path, command: &str, machine: &str, tables: &[Table], counts:
             }
         }
     }
-    new.push_str(&format!("\n## Instructions\n\n{}\n\n{END}{after}", counts.replace('\n', "\n\n")));
+    new.push_str(&format!("\n## Instructions\n\n{}\n\n", counts.replace('\n', "\n\n")));
+    put(dir, (BEGIN, END), &new)
+}
+
+/// Replaces what is between two marks; a page without them gets them at its end.
+fn put(dir: &Path, (begin, end): (&str, &str), text: &str) -> Result<(), String> {
+    let page = dir.join("BENCHMARKS.md");
+    let failed = |e: std::io::Error| format!("{}: {e}", page.display());
+    let old = match fs::read_to_string(&page) {
+        Ok(old) => old,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => "# Benchmarks\n".to_owned(),
+        Err(e) => return Err(failed(e)),
+    };
+    let (before, rest) = old.split_once(begin).unwrap_or((&old, end));
+    let (_, after) = rest.split_once(end).ok_or_else(|| format!("{}: no line {end}", page.display()))?;
+    let gap = if before.len() == old.len() { "\n" } else { "" };
+    let new = format!("{before}{gap}{begin}{text}{end}{after}");
     fs::create_dir_all(dir).and_then(|()| fs::write(&page, new)).map_err(failed)
 }
