@@ -6,7 +6,7 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::Estimate;
 use super::job::{Job, MOST_JOBS, Step};
-use super::online::{Online, ServerWide};
+use super::online::{Online, ServerWide, fulltext};
 use super::places::places;
 use super::plan;
 use super::replication::{self, Replication, not_started};
@@ -57,6 +57,10 @@ pub(super) struct Args {
     /// and a smaller one is copied, which blocks its writers only shortly
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Online::Auto)]
     online: Online,
+    /// Rewrite tables with full-text indexes while they are written to: drop the indexes, and add them again afterwards.
+    /// MATCH fails meanwhile, and writers wait while the server builds an index
+    #[arg(long)]
+    rebuild_fulltext: bool,
     /// Decrypt the tables of --only, or everything with --all
     #[arg(long)]
     undo: bool,
@@ -106,7 +110,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut refusals = args.replication.refusals(&role, &command_line());
     let asked = (args.online, direction);
     let server_wide =
-        ServerWide::query(&mut session, &inventory.privileges, asked, (&role, &args.replication))?;
+        ServerWide::query(&mut session, &inventory.privileges, asked, (&role, &args.replication))?
+            .rebuilding_fulltext(args.rebuild_fulltext);
     refusals.extend(server_wide.refusal());
     refusals.extend(required::to_rewrite(&inventory, &selected, server_wide.required()));
     refusals.extend(args.throttle.refusals(&mut session)?);
@@ -223,9 +228,19 @@ fn work(
             job.end_step(table.bytes);
         }
     }
+    for table in selected.iter().filter(|table| job.online.rebuilds_fulltext(table)) {
+        job.print_line(format_args!(
+            "NOTE    {}: while it is rewritten, it has no full-text index, so that MATCH fails; while the server builds it again, writers wait",
+            table.full_name()
+        ));
+    }
     let with =
         Tables { here, direction, lock_wait: args.lock_wait, jobs, foreign_keys: &inventory.foreign_keys };
     if let Step::Stopped = tables::apply(job, &selected, &with)? {
+        return Ok(Step::Stopped);
+    }
+    // An earlier run may have been killed before it added them again.
+    if let Step::Stopped = fulltext::restore_all(job)? {
         return Ok(Step::Stopped);
     }
     if !args.scope().covers_all() {

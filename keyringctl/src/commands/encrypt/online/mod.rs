@@ -3,6 +3,8 @@
 //! and out again.
 
 mod choice;
+pub(super) mod fulltext;
+mod log;
 mod passage;
 mod probe;
 mod resumed;
@@ -17,16 +19,19 @@ pub(super) use choice::{Choice, Online};
 pub(super) use server_wide::ServerWide;
 
 use super::direction::Direction;
-use super::job::Job;
+use super::job::{Job, Step};
 use super::rewrite::definition::Definition;
 use super::rewrite::ended::Rewritten;
 use super::rewrite::own_session;
 use crate::error::Result;
 use crate::server::{DatadirAccess, Role, ScratchName, Table};
 use choice::THRESHOLD;
+pub(super) use log::in_binary_log;
+use log::is_logged;
 use passage::Passage;
 use std::sync::Arc;
 use steps::Ended;
+use way::CopyReason;
 
 /// How an attempt to rewrite a table online ended.
 pub(super) enum Attempt {
@@ -55,11 +60,18 @@ pub(super) fn attempt(
         None if choice.online == Online::Never => return Ok(Attempt::Copy),
         None if choice.online == Online::Auto && table.bytes < THRESHOLD => return Ok(Attempt::Copy),
         None => {
-            if let Some(why) = why_not(&choice, table, &definition) {
-                return Ok(not_online(table, choice.online, &why));
-            }
             let encrypts = direction == Direction::Encrypt;
-            ScratchName::new(encrypts, is_logged(job)?, &table.schema, &table.name)
+            let name = ScratchName::new(encrypts, is_logged(job)?, &table.schema, &table.name);
+            match why_not(&choice, table, &definition) {
+                None => {}
+                Some(why) if why.is_only_fulltext && choice.rebuild_fulltext => {
+                    if let Step::Stopped = fulltext::drop_indexes(job, table, &name)? {
+                        return Ok(Attempt::Ended(Rewritten::Stopped));
+                    }
+                }
+                Some(why) => return Ok(not_online(table, choice.online, &why.text)),
+            }
+            name
         }
     };
     let passage = Passage { name: &name, table, here, direction, starts: true };
@@ -93,29 +105,32 @@ pub(super) fn warn_of_resumption(job: &mut Job<'_>, name: &ScratchName) -> Resul
 }
 
 /// Why a table cannot be rewritten online, as far as that can be seen beforehand.
-fn why_not(choice: &Choice, table: &Table, definition: &Definition) -> Option<String> {
-    if let Some(why) = choice.ways.why_copy(table, !definition.directories().is_empty()) {
-        return Some(why.to_string());
+struct WhyNot {
+    text: String,
+    /// It could be without its full-text indexes.
+    is_only_fulltext: bool,
+}
+
+fn why_not(choice: &Choice, table: &Table, definition: &Definition) -> Option<WhyNot> {
+    let by_server = choice.ways.why_copy(table, !definition.directories().is_empty());
+    if let Some(why) = by_server.filter(|why| *why != CopyReason::FulltextIndex) {
+        return Some(WhyNot { text: why.to_string(), is_only_fulltext: false });
     }
-    own_session::has_backslash(&definition.text).then(|| {
-        "it has texts with backslashes in its definition, which only a session that has locked the table reads safely"
-            .to_owned()
-    })
+    if own_session::has_backslash(&definition.text) {
+        let text = "it has texts with backslashes in its definition, which only a session that has locked the table reads safely";
+        return Some(WhyNot { text: text.to_owned(), is_only_fulltext: false });
+    }
+    by_server.map(|why| WhyNot { text: why.to_string(), is_only_fulltext: true })
 }
 
 fn not_online(table: &Table, online: Online, why: &str) -> Attempt {
     match online {
         Online::Always => Attempt::Ended(Rewritten::Failed(format!(
-            "it cannot be rewritten online: {why}. Nothing was changed. To copy it while its writers wait, run this with --only '{}' --online auto",
+            "it cannot be rewritten online: {why}. Nothing was changed. To copy it while its writers wait, run this with --only {} --online auto",
             table.full_name()
         ))),
         Online::Auto | Online::Never => Attempt::Copy,
     }
-}
-
-/// Whether the statements of this run are written to the binary log.
-fn is_logged(job: &mut Job<'_>) -> Result<bool> {
-    Ok(job.work.first::<i64>("SELECT @@GLOBAL.log_bin AND @@SESSION.sql_log_bin")? == Some(1))
 }
 
 /// Ends what an interrupted run has begun: moves a table out of a scratch tablespace that is encrypted or not, into a file of its
@@ -136,22 +151,4 @@ pub(super) fn put_back(
         Ended::Rewritten(rewritten) => Ok(rewritten),
         Ended::NotOnline(why) => Ok(Rewritten::Failed(why)),
     }
-}
-
-/// Does something with statements that are written to the binary log exactly if those before them were. Otherwise, a replica
-/// would lack one of them, and stop.
-pub(super) fn in_binary_log<T>(
-    job: &mut Job<'_>,
-    name: &ScratchName,
-    work: impl FnOnce(&mut Job<'_>) -> Result<T>,
-) -> Result<T> {
-    let own = job.work.first::<(i64, i64)>("SELECT @@GLOBAL.log_bin, @@SESSION.sql_log_bin")?;
-    let (log, session) = own.unwrap_or_default();
-    if log == 0 || name.is_logged() == (session == 1) {
-        return work(job);
-    }
-    job.work.run(&format!("SET SESSION sql_log_bin = {}", u8::from(name.is_logged())))?;
-    let ended = work(job);
-    job.work.run(&format!("SET SESSION sql_log_bin = {session}"))?;
-    ended
 }

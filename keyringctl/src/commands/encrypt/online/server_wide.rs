@@ -3,7 +3,7 @@
 //! run changes anything.
 
 use super::choice::{Online, THRESHOLD};
-use super::way::{CopyReason, Ways};
+use super::way::{CopyReason, Way, Ways};
 use super::{Choice, probe, safety};
 use crate::commands::encrypt::direction::Direction;
 use crate::commands::encrypt::job::Job;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// What is against it on a server, for one run.
 pub(in crate::commands::encrypt) struct ServerWide {
     online: Online,
+    rebuild_fulltext: bool,
     why: Option<CopyReason>,
     /// The privileges that the account has not got.
     lacks: Vec<&'static str>,
@@ -34,13 +35,24 @@ impl ServerWide {
         (role, replication): (&Role, &Replication),
     ) -> Result<ServerWide> {
         if online == Online::Never {
-            return Ok(ServerWide { online, why: None, lacks: Vec::new(), grant: None });
+            return Ok(ServerWide {
+                online,
+                rebuild_fulltext: false,
+                why: None,
+                lacks: Vec::new(),
+                grant: None,
+            });
         }
         let lacks = required::lacks_for_online(session, privileges)?;
         let why = safety::why_copy(role, replication, direction, &lacks)
             .filter(|why| online == Online::Auto || !why.may_insist());
         let grant = privileges.refusal("rewriting tables while they are written to", &lacks);
-        Ok(ServerWide { online, why, lacks, grant })
+        Ok(ServerWide { online, rebuild_fulltext: false, why, lacks, grant })
+    }
+
+    /// Whether full-text indexes may be dropped, and added again afterwards.
+    pub(in crate::commands::encrypt) fn rebuilding_fulltext(self, rebuild_fulltext: bool) -> ServerWide {
+        ServerWide { rebuild_fulltext, ..self }
     }
 
     /// The privileges without which the run must not start.
@@ -80,21 +92,23 @@ impl ServerWide {
         inventory: &Inventory,
         tables: &[&Table],
     ) -> Result<Arc<Choice>> {
-        let online = self.online;
+        let ServerWide { online, rebuild_fulltext, .. } = *self;
         let ways = Ways::query(&mut job.watch)?;
         let goes = |table: &&&Table| {
             let is_large = online == Online::Always || table.bytes >= THRESHOLD;
-            is_large && ways.of(table, inventory) == super::way::Way::Online
+            let way = ways.of(table, inventory);
+            let is_rebuilt = rebuild_fulltext && way == Way::Copy { why: CopyReason::FulltextIndex };
+            is_large && (way == Way::Online || is_rebuilt)
         };
         if online == Online::Never || tables.iter().find(goes).is_none() {
-            return Ok(Arc::new(Choice { online, ways: ways.on_server(self.why) }));
+            return Ok(Arc::new(Choice { online, rebuild_fulltext, ways: ways.on_server(self.why) }));
         }
         if let Some(note) = self.note() {
             job.print_line(format_args!("NOTE    {note}"));
-            return Ok(Arc::new(Choice { online, ways: ways.on_server(self.why) }));
+            return Ok(Arc::new(Choice { online, rebuild_fulltext, ways: ways.on_server(self.why) }));
         }
         let Some(why) = probe::why_not(&job.watch)? else {
-            return Ok(Arc::new(Choice { online, ways }));
+            return Ok(Arc::new(Choice { online, rebuild_fulltext, ways }));
         };
         if online == Online::Always {
             return Err(not_started(&[format!(
@@ -104,6 +118,6 @@ impl ServerWide {
         job.print_line(format_args!(
             "NOTE    All tables are copied, and their writers wait: this server cannot encrypt a table online. {why}"
         ));
-        Ok(Arc::new(Choice { online, ways: ways.on_server(Some(CopyReason::Server)) }))
+        Ok(Arc::new(Choice { online, rebuild_fulltext, ways: ways.on_server(Some(CopyReason::Server)) }))
     }
 }

@@ -53,26 +53,29 @@ impl Passage<'_> {
             announced.push("AUTOEXTEND_SIZE");
         }
         let moved = Moved { before: &before, row_format: &row_format };
+        let mut by_others = Vec::new();
+        let mut seen: Option<Definition> = None;
+        let mut last = None;
         for _ in 0..LIMIT {
-            let next = match self.state(job) {
-                Ok(state) => state.next(self.starts),
+            if let Some(last @ (Next::Create | Next::In | Next::Turn)) = last
+                && let Step::Stopped = job.wait_until_allowed()?
+            {
+                return self.stopped(job, last == Next::Create);
+            }
+            let now = match Definition::query(&mut job.watch, self.table) {
+                Ok(now) => now,
                 Err(e) => return self.without_table(job, e),
             };
+            if let Some(seen) = seen.take() {
+                by_others.extend(seen.changes(&now, &[]));
+            }
+            let next = self.state(job, &now)?.next(self.starts);
             match next {
                 Next::Finished if !self.starts => return Ok(Rewritten::Done.into()),
                 Next::Finished => {
-                    let after = Definition::query(&mut job.watch, self.table)?;
+                    let changes = (&before, &now, &announced[..], &by_others[..]);
                     let by_hand = job.before_by_hand;
-                    let definitions = (&before, &after);
-                    return Ok(look_again(
-                        self.table,
-                        definitions,
-                        &announced,
-                        self.here,
-                        self.direction,
-                        by_hand,
-                    )?
-                    .into());
+                    return Ok(look_again(self.table, changes, self.here, self.direction, by_hand)?.into());
                 }
                 Next::Gone => {
                     return Ok(Rewritten::Failed(
@@ -85,6 +88,10 @@ impl Passage<'_> {
                     if let Some(ended) = self.step(job, next, &moved)? {
                         return Ok(ended);
                     }
+                    last = Some(next);
+                    if matches!(next, Next::In | Next::Out) {
+                        seen = Definition::query(&mut job.watch, self.table).ok();
+                    }
                 }
             }
         }
@@ -95,9 +102,8 @@ impl Passage<'_> {
         .into())
     }
 
-    /// Asks the server how far the table is.
-    fn state(&self, job: &mut Job<'_>) -> Result<State> {
-        let definition = Definition::query(&mut job.watch, self.table)?;
+    /// How far the table is.
+    fn state(&self, job: &mut Job<'_>, definition: &Definition) -> Result<State> {
         let is_own = !definition.files.is_empty();
         let table = match definition.tablespace() {
             Some(space) if space == self.name.as_str() => Whereabouts::Inside,
@@ -118,11 +124,6 @@ impl Passage<'_> {
 
     /// Runs the next statement. `None`: look again.
     fn step(&self, job: &mut Job<'_>, next: Next, moved: &Moved<'_>) -> Result<Option<Ended>> {
-        if !matches!(next, Next::Create | Next::Drop)
-            && let Step::Stopped = job.wait_until_allowed()?
-        {
-            return self.stopped(job, next).map(Some);
-        }
         let done = match next {
             Next::Create => statements::create(job, self),
             Next::In => statements::move_in(job, self, moved),
@@ -132,7 +133,9 @@ impl Passage<'_> {
         };
         let refused = match done {
             Ok(Step::Done) => return Ok(None),
-            Ok(Step::Stopped) => return self.stopped(job, next).map(Some),
+            Ok(Step::Stopped) => {
+                return self.stopped(job, matches!(next, Next::Create | Next::In)).map(Some);
+            }
             Err(refused) => refused,
         };
         match (next, refused) {
@@ -166,12 +169,12 @@ impl Passage<'_> {
         }
     }
 
-    /// The user asked to stop before `next`, or cancelled it.
-    fn stopped(&self, job: &mut Job<'_>, next: Next) -> Result<Ended> {
-        match next {
-            Next::Create | Next::In => self.drop_quietly(job),
-            Next::Drop => {}
-            _ => job.print_line(format_args!("LEFT    {}: {}", self.table.full_name(), self.whereabouts())),
+    /// The user asked to stop.
+    fn stopped(&self, job: &mut Job<'_>, is_outside: bool) -> Result<Ended> {
+        if is_outside {
+            self.drop_quietly(job);
+        } else {
+            job.print_line(format_args!("LEFT    {}: {}", self.table.full_name(), self.whereabouts()));
         }
         Ok(Rewritten::Stopped.into())
     }

@@ -85,7 +85,8 @@ pub(super) fn copy(
         Some(after) => after,
         None => Definition::query(&mut job.watch, table)?,
     };
-    look_again(table, (&before, &after), &extra.announced, here, direction, job.before_by_hand)
+    let changes = (&before, &after, &extra.announced[..], &[][..]);
+    look_again(table, changes, here, direction, job.before_by_hand)
 }
 
 /// Clauses that keep the table as it is.

@@ -17,17 +17,19 @@ pub(crate) enum Rewritten {
     Failed(String),
 }
 
-/// Compares the table, its partitions and files with what was asked for, and with what was there before, except clauses that begin
-/// as one of `announced`. `first`: what comes before statements that the administrator runs by hand.
+/// A table's definition before and after, the beginnings of clauses that may have changed, and changes that others made.
+pub(crate) type Changes<'a> = (&'a Definition, &'a Definition, &'a [&'a str], &'a [String]);
+
+/// Compares the table, its partitions and files with what was asked for, and with what was there before. `first`: what comes before statements that the administrator runs by hand.
 pub(crate) fn look_again(
     table: &Table,
-    (before, after): (&Definition, &Definition),
-    announced: &[&str],
+    (before, after, announced, by_others): Changes<'_>,
     here: &DatadirAccess,
     direction: Direction,
     first: &str,
 ) -> Result<Rewritten> {
-    let changes = before.changes(after, announced);
+    let mut changes = before.changes(after, announced);
+    changes.retain(|change| !by_others.contains(change));
     if !changes.is_empty() {
         return Ok(Rewritten::Failed(refusal::changed(table, &changes, first)));
     }

@@ -17,8 +17,8 @@ pub(super) mod strictly;
 pub(super) use ended::Rewritten;
 
 use super::direction::Direction;
-use super::job::Job;
-use super::online::{self, Attempt};
+use super::job::{Job, Step};
+use super::online::{self, Attempt, fulltext};
 use crate::error::Result;
 use crate::server::{DatadirAccess, Table, quoted_text};
 
@@ -37,6 +37,12 @@ pub(super) fn rewrite(
         Attempt::Ended(ended) => ended,
         Attempt::Copy => by_copy::copy(job, table, here, direction)?,
     };
+    if job.online.rebuild_fulltext
+        && !matches!(ended, Rewritten::Stopped)
+        && let Step::Stopped = fulltext::restore(job, table)?
+    {
+        return Ok(Rewritten::Stopped);
+    }
     if matches!(ended, Rewritten::Done) && !had.is_empty() {
         let has = histograms(job, table)?;
         let lost: Vec<_> = had.into_iter().filter(|column| !has.contains(column)).collect();

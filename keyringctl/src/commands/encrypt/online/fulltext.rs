@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Full-text indexes of a table that is rewritten online: the server rebuilds no table that has one, so they are dropped before
+//! and added again afterwards. Until then their definitions are those of an empty table like it in a schema of this program, so that
+//! a run that is killed loses none.
+
+use super::log::in_binary_log;
+use crate::commands::encrypt::job::{Job, Step};
+use crate::error::{Error, Result, ServerError};
+use crate::server::{NO_SUCH_TABLE, ScratchName, Session, Table, TableLocation, quoted, quoted_text};
+
+/// The schema of the empty tables. Their names are those of the scratch tablespaces.
+pub(in crate::commands::encrypt) const SCHEMA: &str = "keyring_external_fulltext";
+
+/// A table's full-text index.
+struct Index {
+    name: String,
+    /// As SHOW CREATE TABLE has it: ``FULLTEXT KEY `notes` (`notes`)``.
+    definition: String,
+}
+
+/// Drops the full-text indexes of a table.
+///
+/// # Errors
+/// What the server answers; then they are added again by [`restore`].
+pub(super) fn drop_indexes(job: &mut Job<'_>, table: &Table, name: &ScratchName) -> Result<Step> {
+    // An earlier run was killed.
+    restore(job, table)?;
+    job.work.run(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))?;
+    job.work.run(&format!("CREATE TABLE {} LIKE {}", saved_table(name), table.quoted()))?;
+    let what = format!("the full-text indexes of {}", table.full_name());
+    // One by one: of several that one statement drops, the server leaves tables of the index behind.
+    for index in indexes(&mut job.watch, &table.quoted(), &table.schema, &table.name)? {
+        let statement = format!(
+            "ALTER TABLE {} DROP INDEX {}, ALGORITHM = INPLACE, LOCK = NONE",
+            table.quoted(),
+            quoted(&index.name)
+        );
+        if let Step::Stopped = carry_out(job, &what, &statement)? {
+            return Ok(Step::Stopped);
+        }
+    }
+    Ok(Step::Done)
+}
+
+/// Adds a table's full-text indexes again that were dropped, one by one, as the server builds them.
+///
+/// # Errors
+/// What the server answers. The definitions are kept.
+pub(in crate::commands::encrypt) fn restore(job: &mut Job<'_>, table: &Table) -> Result<Step> {
+    for name in saved(&mut job.watch)?.into_iter().filter(|name| name.is_for(&table.schema, &table.name)) {
+        let ended = in_binary_log(job, &name, |job| add(job, table, &name));
+        if !matches!(ended, Ok(Step::Done)) {
+            return ended;
+        }
+    }
+    Ok(Step::Done)
+}
+
+/// Adds what earlier runs have dropped, of all tables. What cannot be added is recorded as failed.
+///
+/// # Errors
+/// The connection is lost.
+pub(in crate::commands::encrypt) fn restore_all(job: &mut Job<'_>) -> Result<Step> {
+    let saved = saved(&mut job.watch)?;
+    if saved.is_empty() {
+        return Ok(Step::Done);
+    }
+    let tables: Vec<(String, String)> = job.watch.rows(&format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
+         WHERE ENGINE = 'InnoDB' AND TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA <> '{SCHEMA}'"
+    ))?;
+    for name in saved {
+        let Some((schema, table)) = tables.iter().find(|(schema, table)| name.is_for(schema, table)) else {
+            job.record_failed(
+                &format!("full-text indexes in {SCHEMA}.{name}"),
+                &format!(
+                    "their table is gone, or has got another name. Add those that SHOW CREATE TABLE {} shows to it, if it is still there. Then run DROP TABLE {}",
+                    saved_table(&name),
+                    saved_table(&name)
+                ),
+            );
+            continue;
+        };
+        let table = Table {
+            schema: schema.clone(),
+            name: table.clone(),
+            place: TableLocation::Own,
+            bytes: 0,
+            parts: Vec::new(),
+        };
+        match restore(job, &table) {
+            Ok(Step::Done) => {}
+            Ok(Step::Stopped) => return Ok(Step::Stopped),
+            Err(e) => job.note_failure(&table.full_name(), e)?,
+        }
+    }
+    Ok(Step::Done)
+}
+
+/// Returns the tables that keep definitions.
+fn saved(session: &mut Session) -> Result<Vec<ScratchName>> {
+    let names: Vec<String> = session.rows(&format!(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{SCHEMA}' ORDER BY 1"
+    ))?;
+    Ok(names.iter().filter_map(|name| ScratchName::parse(name)).collect())
+}
+
+fn saved_table(name: &ScratchName) -> String {
+    format!("{SCHEMA}.{}", name.quoted())
+}
+
+/// Adds the indexes that a table lacks, and drops the table that kept their definitions.
+fn add(job: &mut Job<'_>, table: &Table, name: &ScratchName) -> Result<Step> {
+    let wanted = indexes(&mut job.watch, &saved_table(name), SCHEMA, name.as_str())?;
+    let present = indexes(&mut job.watch, &table.quoted(), &table.schema, &table.name)?;
+    let what = format!("the full-text indexes of {}", table.full_name());
+    for index in wanted.iter().filter(|index| !present.iter().any(|other| other.name == index.name)) {
+        let statement = format!(
+            "ALTER TABLE {} ADD {}, ALGORITHM = INPLACE, LOCK = SHARED",
+            table.quoted(),
+            index.definition
+        );
+        if let Step::Stopped = carry_out(job, &what, &statement)? {
+            job.print_line(format_args!(
+                "LEFT    {}: it lacks full-text indexes, and MATCH fails: run this again to continue",
+                table.full_name()
+            ));
+            return Ok(Step::Stopped);
+        }
+    }
+    job.work.run(&format!("DROP TABLE {}", saved_table(name)))?;
+    // Of another table, if this fails.
+    if saved(&mut job.watch)?.is_empty() {
+        job.work.run(&format!("DROP SCHEMA {SCHEMA}"))?;
+    }
+    Ok(Step::Done)
+}
+
+fn carry_out(job: &mut Job<'_>, what: &str, statement: &str) -> Result<Step> {
+    let mut attempt = 1;
+    loop {
+        match job.carry_out(what, statement, 0) {
+            Err(e) if job.should_retry(&e, &mut attempt) => {}
+            ended => return ended,
+        }
+    }
+}
+
+/// Returns the full-text indexes of a table, in the order of its definition.
+fn indexes(session: &mut Session, quoted_table: &str, schema: &str, table: &str) -> Result<Vec<Index>> {
+    let names: Vec<String> = session.rows(&format!(
+        "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS
+         WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} AND INDEX_TYPE = 'FULLTEXT'",
+        quoted_text(schema),
+        quoted_text(table)
+    ))?;
+    let query = format!("SHOW CREATE TABLE {quoted_table}");
+    let shown = match session.columns::<String>(&query, &["Create Table"]) {
+        Err(Error::Server(ServerError { code: NO_SUCH_TABLE, .. })) => Vec::new(),
+        shown => shown?,
+    };
+    let text = shown.into_iter().flatten().flatten().next().unwrap_or_default();
+    Ok(in_definition(&text, &names))
+}
+
+fn in_definition(text: &str, names: &[String]) -> Vec<Index> {
+    let of_line = |line: &str| {
+        let definition = line.strip_prefix("  ")?;
+        let name = names.iter().find(|name| {
+            definition.strip_prefix("FULLTEXT KEY ").is_some_and(|rest| rest.starts_with(&quoted(name)))
+        })?;
+        let definition = definition.trim_end().trim_end_matches(',').trim_end().to_owned();
+        Some(Index { name: name.clone(), definition })
+    };
+    text.lines().filter_map(of_line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_of_full_text_indexes_are_taken_from_that_of_the_table() {
+        let text = "CREATE TABLE `t` (\n  `FULLTEXT KEY` text COMMENT 'FULLTEXT KEY `a` (`b`)',\n  KEY `k` (`b`),\n  FULLTEXT KEY `a` (`b`),\n  FULLTEXT KEY `a``c` (`b`,`c`) COMMENT 'x, y' /*!50100 WITH PARSER `ngram` */ \n) ENGINE=InnoDB";
+        let names = ["a".to_owned(), "a`c".to_owned()];
+        let found = in_definition(text, &names);
+        let found: Vec<_> = found.iter().map(|i| (i.name.as_str(), i.definition.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("a", "FULLTEXT KEY `a` (`b`)"),
+                ("a`c", "FULLTEXT KEY `a``c` (`b`,`c`) COMMENT 'x, y' /*!50100 WITH PARSER `ngram` */")
+            ]
+        );
+    }
+}
