@@ -53,7 +53,20 @@ impl DatadirAccess {
 
     /// Returns the bytes that are free on its filesystem for the server's user, if that can be found out.
     pub fn free(&self) -> Option<u64> {
-        let stat = rustix::fs::statvfs(self.datadir()?).ok()?;
+        self.free_at(self.datadir()?)
+    }
+
+    /// Returns the bytes that are free on the filesystem of another directory of the server, if that can be found out.
+    pub fn free_at(&self, directory: &Path) -> Option<u64> {
+        self.datadir()?;
+        let stat = rustix::fs::statvfs(directory).ok()?;
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Whether another directory of the server is on the filesystem of the data directory.
+    pub fn is_on_its_filesystem(&self, directory: &Path) -> bool {
+        let device = |path: &Path| rustix::fs::stat(path).ok().map(|stat| stat.st_dev);
+        let own = self.datadir().and_then(device);
+        own.is_some() && own == device(directory)
     }
 }

@@ -168,6 +168,11 @@ impl Inventory {
         }
     }
 
+    /// Returns how many of some tables have foreign keys, in either direction.
+    pub fn related_among(&self, tables: &[&Table]) -> usize {
+        tables.iter().filter(|t| self.related(&t.schema, &t.name) > 0).count()
+    }
+
     /// Returns how many foreign keys begin or end at a table.
     pub fn related(&self, schema: &str, table: &str) -> usize {
         self.foreign_keys.iter().filter(|key| key.joins(schema, table)).count()

@@ -4,14 +4,15 @@
 
 use super::apply_report::FailedStep;
 use super::direction::Direction;
-use super::estimate::Estimate;
+use super::estimate::{self, Assumed, Estimate};
 use super::job::{Job, MOST_JOBS, Step};
-use super::online::{Online, ServerWide, fulltext};
+use super::online::{Choice, Online, ServerWide, fulltext};
 use super::places::places;
 use super::plan;
 use super::replication::{self, Replication, not_started};
 use super::scope::Scope;
 use super::selection::{self, Selection};
+use super::table_plan::TablePlan;
 use super::tables::{self, Tables};
 use super::throttle::{self, Throttle};
 use super::{
@@ -105,13 +106,20 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let selected = args.scope().tables(&inventory);
     args.selection.check(&inventory)?;
     let keyring = ServerKeyring::query(&mut session)?;
-    let estimate = Estimate::new(&inventory, &selected, &here, 1);
     let role = Role::query(&mut session)?;
     let mut refusals = args.replication.refusals(&role, &command_line());
     let asked = (args.online, direction);
     let server_wide =
         ServerWide::query(&mut session, &inventory.privileges, asked, (&role, &args.replication))?
             .rebuilding_fulltext(args.rebuild_fulltext);
+    let choice = Choice::query((args.online, args.rebuild_fulltext), &mut session, &inventory)?.on_server(server_wide.why());
+    let mut planned = TablePlan::all(&selected, &choice, &inventory, plan::RATE);
+    let assumed =
+        Assumed { here: &here, temporary: &choice.temporary, jobs: usize::from(args.jobs), rate: plan::RATE };
+    let mut estimate = Estimate::new(&inventory, &planned, 0, &assumed);
+    if !args.scope().covers_all() {
+        estimate = estimate.without_tablespaces();
+    }
     refusals.extend(server_wide.refusal());
     refusals.extend(required::to_rewrite(&inventory, &selected, server_wide.required()));
     refusals.extend(args.throttle.refusals(&mut session)?);
@@ -123,11 +131,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Vec::new()
     };
     let schemas = args.scope().schemas(&inventory);
-    let (selected, refused) = foreseen(args, &mut session, &inventory, selected)?;
+    let (mut selected, mut refused) = foreseen(args, &mut session, &inventory, selected)?;
+    planned.retain(|table| refused.iter().all(|step| step.what != table.table));
+    let failing: Vec<_> = planned.iter().filter_map(TablePlan::failure).collect();
+    selected.retain(|table| failing.iter().all(|step| step.what != table.full_name()));
+    refused.extend(failing);
     let extent = effects::Extent {
         inventory: &inventory,
         direction,
         tables: &selected,
+        planned: &planned,
+        estimate: &estimate,
         refused: &refused,
         all: args.scope().covers_all().then_some(&schemas[..]),
         purge: args.purge_binary_logs,
@@ -200,12 +214,12 @@ fn work(
     // Another run may have made progress in the meantime.
     let inventory = Inventory::query(&mut job.watch)?;
     let selected = args.scope().tables(&inventory);
-    let estimate = Estimate::new(&inventory, &selected, here, 1);
+    let bytes = selected.iter().map(|table| table.bytes).fold(0, u64::saturating_add);
     let (in_place, waits) = match args.scope().covers_all() {
-        true => (estimate.in_place_bytes, undo_logs::count(&inventory) + redo::STEPS),
+        true => (estimate::in_place_bytes(&inventory), undo_logs::count(&inventory) + redo::STEPS),
         false => (0, 0),
     };
-    job.shared().progress.set_total(estimate.copied_bytes.saturating_add(in_place), waits);
+    job.shared().progress.set_total(bytes.saturating_add(in_place), waits);
     args.replication.prepare(&mut job.work, role)?;
     job.online = server_wide.decide(job, &inventory, &selected)?;
     job.is_repeated = args.replication.is_repeated(role);

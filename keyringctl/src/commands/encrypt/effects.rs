@@ -5,8 +5,10 @@
 use super::apply_report::FailedStep;
 use super::binary_logs::{self, OldLogs};
 use super::direction::Direction;
+use super::estimate::{self, Estimate};
 use super::settings;
 use super::sizes;
+use super::table_plan::TablePlan;
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::output::{Output, counted};
 use crate::error::Result;
@@ -21,8 +23,11 @@ const DECRYPT: &str = "decrypt";
 pub(super) struct Extent<'a> {
     pub inventory: &'a Inventory,
     pub direction: Direction,
-    /// The tables that are copied.
+    /// The tables that are rewritten.
     pub tables: &'a [&'a Table],
+    /// What that means for each.
+    pub planned: &'a [TablePlan],
+    pub estimate: &'a Estimate,
     /// The tables that cannot be, and why.
     pub refused: &'a [FailedStep],
     /// The schemas whose defaults are changed; `None` if only tables are.
@@ -64,6 +69,11 @@ fn plan(extent: &Extent<'_>, session: &mut Session, role: &Role) -> Result<(Plan
         [] => {}
         [one] => row(format!("table {}, {}", one.full_name(), sizes::bytes(one.bytes))),
         many => row(format!("{} tables, {}", many.len(), sum(&mut many.iter().map(|t| t.bytes)))),
+    }
+    if !extent.tables.is_empty() {
+        plan.note(extent.estimate.time());
+        let lines = extent.estimate.room().into_iter().chain(estimate::writers(extent.planned));
+        lines.for_each(|line| plan.note(line));
     }
     for step in extent.refused {
         plan.effect(Effect::new(format!("table {}", step.what), now, format!("{now}: fails, see below")));

@@ -31,6 +31,7 @@ mod replica_address;
 mod replication;
 mod required;
 mod rewrite;
+mod room;
 mod rotate;
 mod rotate_backup;
 mod scope;

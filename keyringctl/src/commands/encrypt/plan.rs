@@ -4,9 +4,9 @@
 use super::super::output::{Output, table};
 use super::apply_report::FailedStep;
 use super::direction::Direction;
-use super::estimate::Estimate;
-use super::online::way::Ways;
-use super::online::{Online, ServerWide};
+use super::estimate::{self, Assumed, Estimate};
+use super::job::MOST_JOBS;
+use super::online::{Choice, Online, ServerWide};
 use super::places::places;
 use super::replication::{self, Replication};
 use super::selection::{self, Selection};
@@ -21,22 +21,27 @@ use crate::server::{
 use crate::show::{Shown, counted};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The default for `--rate`, in bytes per second: measured with two cores, a plain SSD and a buffer pool of 128 MB.
-const RATE: u64 = 25_000_000;
+pub(super) const RATE: u64 = 25_000_000;
 /// Show what is unencrypted and what encrypting it needs; changes nothing
 ///
 /// Exits with 1 if it could not look at a place, with 0 otherwise.
 #[derive(clap::Args)]
 #[command(after_help = "Example: keyringctl encrypt plan --defaults-file /etc/mysql/debian.cnf")]
 pub(super) struct Args {
-    /// Rate at which tables are copied, in MB per second [default: 25]
+    /// Rate at which tables are rewritten, in MB per second [default: 25]
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rate: Option<u64>,
-    /// List every table
+    /// List every table: which way it goes, how long that takes, how long its writers wait, and the room that it needs
     #[arg(long)]
     tables: bool,
+    /// As for `encrypt apply`: rewrite tables while they are written to
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Online::Auto)]
+    online: Online,
+    /// As for `encrypt apply`: rewrite N tables at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MOST_JOBS as i64))]
+    jobs: u8,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -75,11 +80,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let not_rewritten = selection::not_rewritten(scope.only, scope.skip, scope.direction, &server, &items);
     let items: Vec<_> = items.into_iter().filter(|place| scope.plans(place, &server)).collect();
     let copied = scope.tables(&server);
-    let asked = (Online::Auto, Direction::Encrypt);
+    let asked = (args.online, Direction::Encrypt);
     let only_here = (&role, &Replication::only_here());
     let server_wide = ServerWide::query(&mut session, &server.privileges, asked, only_here)?;
-    let ways = Ways::query(&mut session)?.on_server(server_wide.why());
-    let estimate = Estimate::new(&server, &copied, &here, rate);
+    let choice = Choice::query(args.online, &mut session, &server)?.on_server(server_wide.why());
+    let tables = TablePlan::all(&copied, &choice, &server, rate);
+    let assumed = Assumed { here: &here, temporary: &choice.temporary, jobs: usize::from(args.jobs), rate };
+    let estimate = Estimate::new(&server, &tables, server.related_among(&copied), &assumed);
     let (estimate, changed) = match scope.covers_all() {
         true => (estimate, scope.schemas(&server)),
         false => (estimate.without_tablespaces(), Vec::new()),
@@ -94,7 +101,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         tally: Tally::of(&items),
         items,
         estimate,
-        tables: TablePlan::all(&copied, &ways, &server),
+        tables,
         server,
         not_rewritten,
     };
@@ -107,7 +114,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         about.datadir.shown()
     ));
     out.line(keyring_line(&plan.keyring));
-    tables(args, &plan, out);
+    list(args, &plan, out);
     everything_else(&plan, out);
     needs(&plan, out);
     out.document(&plan);
@@ -138,7 +145,7 @@ pub(super) fn keyring_line(keyring: &ServerKeyring) -> String {
     )
 }
 
-fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
+fn list(args: &Args, plan: &PlanReport, out: &mut Output) {
     #[derive(Default)]
     struct SchemaSum {
         clear: (usize, u64),
@@ -201,15 +208,16 @@ fn tables(args: &Args, plan: &PlanReport, out: &mut Output) {
             .iter()
             .filter(|i| matches!(i.kind, PlaceKind::Table | PlaceKind::SystemTable | PlaceKind::OtherEngine))
             .map(|i| {
+                let mut row = vec![i.name.clone(), state_word(i).to_owned(), sizes::bytes(i.bytes)];
                 let planned = plan.tables.iter().find(|planned| planned.table == i.name);
-                let way = planned.map_or("", |planned| planned.way).to_owned();
-                let about =
-                    planned.and_then(|planned| planned.why.clone()).unwrap_or_else(|| i.about.clone());
-                vec![i.name.clone(), state_word(i).to_owned(), sizes::bytes(i.bytes), way, about]
+                row.extend(planned.map_or_else(<[String; 4]>::default, TablePlan::cells));
+                row.push(planned.and_then(|planned| planned.why.clone()).unwrap_or_else(|| i.about.clone()));
+                row
             })
             .collect();
         out.line("");
-        table(out, &["table", "state", "size", "way", ""], &rows);
+        let headings = ["table", "state", "size", "way", "time", "writers wait", "room", ""];
+        table(out, &headings, &rows);
     }
 }
 
@@ -276,37 +284,21 @@ fn first_clause(about: &str) -> String {
 fn needs(plan: &PlanReport, out: &mut Output) {
     let estimate = &plan.estimate;
     out.block("\nWhat apply needs");
-    out.line(format_args!(
-        "* Time: {} to copy {} of tables and encrypt {} of tablespaces, assuming {} per second (--rate).",
-        match estimate.seconds {
-            0 => "less than a second".to_owned(),
-            seconds => format!("about {}", sizes::time(Duration::from_secs(seconds))),
-        },
-        sizes::bytes(estimate.copied_bytes),
-        sizes::bytes(estimate.in_place_bytes),
-        sizes::bytes(estimate.assumed_bytes_per_second)
-    ));
-    let free = estimate.free_bytes.map_or_else(
-        || "the free space cannot be checked from here".to_owned(),
-        |free| format!("{} are free", sizes::bytes(free)),
-    );
-    if let Some(largest) = &estimate.largest_table {
-        out.line(format_args!(
-            "* Disk space: {} on the filesystem of the data directory, for the copy of the largest table, {largest}: {}; {free}.",
-            sizes::bytes(estimate.needed_bytes),
-            estimate.parts()
-        ));
+    let mut lines = vec![estimate.time().replace("per second.", "per second (--rate).")];
+    lines.extend(estimate.room());
+    lines.extend(estimate::writers(&plan.tables));
+    for line in lines {
+        out.line(format_args!("* {line}"));
     }
     out.line(
-        "* Locks: MySQL encrypts a table by copying it (ALGORITHM=COPY). During the copy the table can be read, but writes \
-         to it wait. At its beginning and end, the copy waits for open transactions on the table and on tables connected to \
-         it by foreign keys. While it waits, new statements on the table wait too. After --lock-wait seconds, apply goes on \
-         with the next table and tries this one again later. General tablespaces and mysql are encrypted in place, while \
+        "* Locks: each statement waits for open transactions on the table, and on tables connected to it by foreign keys, at \
+         its beginning and end. While it waits, new statements on the table wait too. After --lock-wait seconds, apply goes \
+         on with the next table and tries this one again later. General tablespaces and mysql are encrypted in place, while \
          they are read and written.",
     );
     if estimate.tables_with_foreign_keys > 0 {
         out.line(format_args!(
-            "* Foreign keys: {} or are referred to. MySQL does not check them during the copy, which changes no row. A parent can be encrypted before or after its child.",
+            "* Foreign keys: {} or are referred to. MySQL does not check them meanwhile, because no row changes. A parent can be encrypted before or after its child.",
             match estimate.tables_with_foreign_keys {
                 1 => "1 table has foreign keys".to_owned(),
                 n => format!("{n} tables have foreign keys"),

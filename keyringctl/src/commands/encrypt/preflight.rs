@@ -4,6 +4,7 @@
 use super::direction::Direction;
 use super::estimate::Estimate;
 use super::replication::not_started;
+use super::room;
 use super::sizes;
 use crate::error::Result;
 use crate::server::{DatadirAccess, Inventory, LoadedAs, ServerKeyring};
@@ -121,20 +122,33 @@ fn has_recovery_key(path: &Path, id: &str) -> Option<bool> {
         .then(|| claims.header.slots.iter().any(|(_, slot)| slot.kind == SlotKind::Recovery))
 }
 
-fn too_little_space(estimate: &Estimate, here: &DatadirAccess) -> Option<String> {
-    if estimate.needed_bytes == 0 {
-        return None;
+/// Returns why there is too little space for one table at a time.
+fn too_little_space(estimate: &Estimate, here: &DatadirAccess) -> Vec<String> {
+    if estimate.least_bytes == 0 {
+        return Vec::new();
     }
-    let needed = format!("{} ({})", sizes::bytes(estimate.needed_bytes), estimate.parts());
+    let needed = format!("{} ({})", sizes::bytes(estimate.least_bytes), estimate.parts());
     let table = estimate.largest_table.as_deref().unwrap_or_default();
+    let mut why = Vec::new();
     match here.free() {
-        Some(free) if free >= estimate.needed_bytes => None,
-        Some(free) => Some(format!(
+        Some(free) if free >= estimate.least_bytes => {}
+        Some(free) => why.push(format!(
             "the copy of {table} needs {needed} on the filesystem of the data directory, but only {} are free: free some space, leave the table out with --skip, or skip this check with --without-space-check",
             sizes::bytes(free)
         )),
-        None => Some(format!(
+        None => why.push(format!(
             "the free space cannot be checked because the data directory is not on this machine: make sure that {needed} are free on its filesystem for the copy of {table}, then use --without-space-check"
         )),
     }
+    let temporary = estimate.temporary.as_ref().filter(|temporary| !temporary.with_data);
+    if let Some(temporary) = temporary
+        && let Some(free) = temporary.free_bytes
+        && free < estimate.least_temporary
+    {
+        why.push(format!(
+            "{}, or skip this check with --without-space-check",
+            room::too_little_temporary(estimate.least_temporary, &temporary.directory, free)
+        ));
+    }
+    why
 }

@@ -6,7 +6,7 @@ use crate::server::Session;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 29] = [
     "binlog_encryption",
     "datadir",
     "default_table_encryption",
@@ -19,6 +19,7 @@ const NAMES: [&str; 28] = [
     "innodb_doublewrite",
     "innodb_doublewrite_dir",
     "innodb_file_per_table",
+    "innodb_online_alter_log_max_size",
     "innodb_redo_log_capacity",
     "innodb_redo_log_encrypt",
     "innodb_undo_log_encrypt",

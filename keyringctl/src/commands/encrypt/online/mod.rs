@@ -60,9 +60,15 @@ pub(super) fn attempt(
         None if choice.online == Online::Never => return Ok(Attempt::Copy),
         None if choice.online == Online::Auto && table.bytes < THRESHOLD => return Ok(Attempt::Copy),
         None => {
+            let why_not = why_not(&choice, table, &definition);
+            let goes =
+                why_not.as_ref().is_none_or(|why| why.is_only_fulltext && choice.rebuild_fulltext);
+            if goes && let Some(why) = choice.temporary.too_little(table, here) {
+                return Ok(Attempt::Ended(Rewritten::Failed(why)));
+            }
             let encrypts = direction == Direction::Encrypt;
             let name = ScratchName::new(encrypts, is_logged(job)?, &table.schema, &table.name);
-            match why_not(&choice, table, &definition) {
+            match why_not {
                 None => {}
                 Some(why) if why.is_only_fulltext && choice.rebuild_fulltext => {
                     if let Step::Stopped = fulltext::drop_indexes(job, table, &name)? {

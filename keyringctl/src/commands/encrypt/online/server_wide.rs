@@ -2,8 +2,8 @@
 //! Whether any table of a server goes online: what is against it is known before a run starts, or the probe finds it before the
 //! run changes anything.
 
-use super::choice::{Online, THRESHOLD};
-use super::way::{CopyReason, Way, Ways};
+use super::choice::Online;
+use super::way::{CopyReason, Way};
 use super::{Choice, probe, safety};
 use crate::commands::encrypt::direction::Direction;
 use crate::commands::encrypt::job::Job;
@@ -93,22 +93,17 @@ impl ServerWide {
         tables: &[&Table],
     ) -> Result<Arc<Choice>> {
         let ServerWide { online, rebuild_fulltext, .. } = *self;
-        let ways = Ways::query(&mut job.watch)?;
-        let goes = |table: &&&Table| {
-            let is_large = online == Online::Always || table.bytes >= THRESHOLD;
-            let way = ways.of(table, inventory);
-            let is_rebuilt = rebuild_fulltext && way == Way::Copy { why: CopyReason::FulltextIndex };
-            is_large && (way == Way::Online || is_rebuilt)
-        };
+        let choice = Choice::query((online, rebuild_fulltext), &mut job.watch, inventory)?;
+        let goes = |table: &&&Table| choice.way(table, inventory) == Way::Online;
         if online == Online::Never || tables.iter().find(goes).is_none() {
-            return Ok(Arc::new(Choice { online, rebuild_fulltext, ways: ways.on_server(self.why) }));
+            return Ok(Arc::new(choice.on_server(self.why)));
         }
         if let Some(note) = self.note() {
             job.print_line(format_args!("NOTE    {note}"));
-            return Ok(Arc::new(Choice { online, rebuild_fulltext, ways: ways.on_server(self.why) }));
+            return Ok(Arc::new(choice.on_server(self.why)));
         }
         let Some(why) = probe::why_not(&job.watch)? else {
-            return Ok(Arc::new(Choice { online, rebuild_fulltext, ways }));
+            return Ok(Arc::new(choice));
         };
         if online == Online::Always {
             return Err(not_started(&[format!(
@@ -118,6 +113,6 @@ impl ServerWide {
         job.print_line(format_args!(
             "NOTE    All tables are copied, and their writers wait: this server cannot encrypt a table online. {why}"
         ));
-        Ok(Arc::new(Choice { online, rebuild_fulltext, ways: ways.on_server(Some(CopyReason::Server)) }))
+        Ok(Arc::new(choice.on_server(Some(CopyReason::Server))))
     }
 }

@@ -2,7 +2,7 @@
 //! The way in which a table is rewritten: online, through a scratch tablespace, while it is written to; or by copying it, for
 //! which its writers wait. The server is asked about all tables at once, because there may be many.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::{Inventory, Session, Table};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub(in crate::commands::encrypt) enum Way {
     Copy { why: CopyReason },
 }
 
-/// Why the server does not rewrite a table online.
+/// Why a table is copied.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::commands::encrypt) enum CopyReason {
@@ -29,6 +29,8 @@ pub(in crate::commands::encrypt) enum CopyReason {
     /// ROW_FORMAT=COMPRESSED with blocks as large as the server's pages.
     LargeBlocks,
     SpatialIndex,
+    /// The definition has texts whose reading depends on the session.
+    Backslashes,
     /// The last of a table's own, because only the index stands in the way then.
     FulltextIndex,
     /// The server's release may lose rows.
@@ -41,12 +43,41 @@ pub(in crate::commands::encrypt) enum CopyReason {
     Privileges,
     /// The server could not do it with a table of the tool.
     Server,
+    /// A copy of it takes less time than three statements.
+    Small,
+    /// The run does not rewrite tables online.
+    NotAsked,
 }
 
 impl CopyReason {
     /// Whether the administrator may decide otherwise for all tables.
     pub(in crate::commands::encrypt) fn may_insist(self) -> bool {
         matches!(self, CopyReason::Replicated | CopyReason::Decrypted)
+    }
+
+    /// Whether it is so for all tables of the server.
+    pub(in crate::commands::encrypt) fn is_server_wide(self) -> bool {
+        matches!(
+            self,
+            CopyReason::LosesRows
+                | CopyReason::Replicated
+                | CopyReason::Decrypted
+                | CopyReason::Privileges
+                | CopyReason::Server
+        )
+    }
+
+    /// What MySQL has for it, if the table is large.
+    pub(in crate::commands::encrypt) fn instead(self) -> Option<&'static str> {
+        match self {
+            CopyReason::SpatialIndex => Some(
+                "drop the index, run keyringctl encrypt apply, and create it again: writers wait only while it is created",
+            ),
+            CopyReason::DataDirectory | CopyReason::Partitions | CopyReason::PageCompression => Some(
+                "leave it out with --skip, and encrypt it in a quiet hour with --only; or encrypt a replica, and switch over to it",
+            ),
+            _ => None,
+        }
     }
 }
 
@@ -69,6 +100,11 @@ impl fmt::Display for CopyReason {
             CopyReason::SpatialIndex => {
                 "it has a spatial index, and MySQL lets nobody write to such a table while it rebuilds it"
             }
+            CopyReason::Backslashes => {
+                "it has texts with backslashes in its definition, which only a session that has locked the table reads safely"
+            }
+            CopyReason::Small => "it is small, and a copy takes less time",
+            CopyReason::NotAsked => "that was asked for with --online never",
             CopyReason::FulltextIndex => {
                 "it has a full-text index, and MySQL only copies such a table when it must be rebuilt"
             }
@@ -87,13 +123,26 @@ impl fmt::Display for CopyReason {
     }
 }
 
+/// The tables whose definitions have texts that SHOW CREATE TABLE prints with a backslash.
+const BACKSLASHES: &str = "
+    SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS
+    WHERE REGEXP_LIKE(CONCAT_WS('', COLUMN_DEFAULT, COLUMN_TYPE, COLUMN_COMMENT, GENERATION_EXPRESSION), {})
+    UNION SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE REGEXP_LIKE(TABLE_COMMENT, {})
+    UNION SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS
+    WHERE REGEXP_LIKE(CONCAT_WS('', EXPRESSION, INDEX_COMMENT), {})
+    UNION SELECT t.TABLE_SCHEMA, t.TABLE_NAME FROM information_schema.CHECK_CONSTRAINTS c
+    JOIN information_schema.TABLE_CONSTRAINTS t USING (CONSTRAINT_SCHEMA, CONSTRAINT_NAME)
+    WHERE REGEXP_LIKE(c.CHECK_CLAUSE, {})";
+/// A backslash or the end of a line, whatever the SQL mode.
+const ESCAPED: &str = "_utf8mb4 x'5b5c5c0a0d5d'";
+
 /// What the server says about all tables.
 #[derive(Default)]
 pub(in crate::commands::encrypt) struct Ways {
     /// The options with which each visible table of InnoDB was created, by schema and table.
     options: BTreeMap<(String, String), String>,
-    /// Tables with an index that does not allow it.
-    indexes: BTreeMap<(String, String), CopyReason>,
+    /// Tables with an index or a text in their definitions that does not allow it.
+    within: BTreeMap<(String, String), CopyReason>,
     /// The tablespaces of single tables whose compressed blocks are as large as pages.
     large_blocks: BTreeSet<String>,
     /// Why no table of this server goes online.
@@ -101,7 +150,7 @@ pub(in crate::commands::encrypt) struct Ways {
 }
 
 impl Ways {
-    /// Asks the server, with three queries. None of them opens a table.
+    /// Asks the server, with few queries, whatever number of tables it has. None of them opens a table.
     ///
     /// # Errors
     /// What the server answers.
@@ -118,14 +167,22 @@ impl Ways {
         let large_blocks: Vec<String> = session.rows(
             "SELECT NAME FROM information_schema.INNODB_TABLESPACES WHERE ZIP_PAGE_SIZE >= @@innodb_page_size",
         )?;
+        let backslashes: Result<Vec<(String, String)>> = session.rows(&BACKSLASHES.replace("{}", ESCAPED));
         let mut ways = Ways { large_blocks: large_blocks.into_iter().collect(), ..Ways::default() };
         for (schema, table, options) in options {
             ways.options.insert((schema, table), options.unwrap_or_default());
         }
         for (schema, table, kind) in indexes {
             let why = if kind == "SPATIAL" { CopyReason::SpatialIndex } else { CopyReason::FulltextIndex };
-            let first = ways.indexes.entry((schema, table)).or_insert(why);
-            *first = why.min(*first);
+            ways.add(schema, table, why);
+        }
+        // An older server has no check constraints. Then each table is looked at when it is its turn.
+        let backslashes = match backslashes {
+            Err(Error::Server(refused)) if refused.code != 0 => Vec::new(),
+            backslashes => backslashes?,
+        };
+        for (schema, table) in backslashes {
+            ways.add(schema, table, CopyReason::Backslashes);
         }
         Ok(ways)
     }
@@ -133,6 +190,11 @@ impl Ways {
     /// Also says of tables that could go online that they do not, because of the server.
     pub(in crate::commands::encrypt) fn on_server(self, server: Option<CopyReason>) -> Ways {
         Ways { server, ..self }
+    }
+
+    fn add(&mut self, schema: String, table: String, why: CopyReason) {
+        let first = self.within.entry((schema, table)).or_insert(why);
+        *first = why.min(*first);
     }
 
     /// Returns the way that a table can go. Of several reasons, it names the first.
@@ -163,7 +225,7 @@ impl Ways {
         if self.large_blocks.contains(&format!("{}/{}", table.schema, table.name)) {
             return Some(CopyReason::LargeBlocks);
         }
-        self.indexes.get(&key).copied().or(self.server)
+        self.within.get(&key).copied().or(self.server)
     }
 }
 
@@ -204,8 +266,8 @@ mod tests {
         ] {
             ways.options.insert(key(name), options.to_owned());
         }
-        ways.indexes.insert(key("text"), CopyReason::FulltextIndex);
-        ways.indexes.insert(key("zlib"), CopyReason::FulltextIndex);
+        ways.within.insert(key("text"), CopyReason::FulltextIndex);
+        ways.within.insert(key("zlib"), CopyReason::FulltextIndex);
         ways.large_blocks.insert("d/blocks".to_owned());
         for (name, partition, outside, why) in [
             ("plain", None, false, None),
