@@ -6,6 +6,7 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::{self, Assumed, Estimate};
 use super::job::MOST_JOBS;
+use super::online::way::CopyReason;
 use super::online::{Choice, Online, ServerWide};
 use super::places::places;
 use super::replication::{self, Replication};
@@ -83,7 +84,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let asked = (args.online, Direction::Encrypt);
     let only_here = (&role, &Replication::only_here());
     let server_wide = ServerWide::query(&mut session, &server.privileges, asked, only_here)?;
-    let choice = Choice::query(args.online, &mut session, &server)?.on_server(server_wide.why());
+    let choice = Choice::query(args.online, &mut session, &server)?;
+    // Another account may run apply.
+    let why = server_wide.why().filter(|why| *why != CopyReason::Privileges);
+    let choice = choice.on_server(why);
     let tables = TablePlan::all(&copied, &choice, &server, rate);
     let assumed = Assumed { here: &here, temporary: &choice.temporary, jobs: usize::from(args.jobs), rate };
     let estimate = Estimate::new(&server, &tables, server.related_among(&copied), &assumed);
