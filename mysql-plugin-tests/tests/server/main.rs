@@ -89,6 +89,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::names_in_lower_case", Nothing, encrypt::names_in_lower_case),
     ("encrypt::lost_connections", Nothing, encrypt::lost_connections),
     ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),
+    ("encrypt::plan_says_which_way_each_table_goes", Nothing, encrypt::plan_says_which_way_each_table_goes),
     ("encrypt::each_partition_is_judged", Nothing, encrypt::each_partition_is_judged),
     ("encrypt::what_is_broken_ends_nothing", Nothing, encrypt::what_is_broken_ends_nothing),
     ("encrypt::what_is_in_use_ends_nothing", Nothing, encrypt::what_is_in_use_ends_nothing),

@@ -28,6 +28,7 @@ mod small;
 mod success;
 mod told_places;
 mod visibility;
+mod ways;
 
 pub use applications::what_applications_notice;
 pub use biobank::under_load;
@@ -55,3 +56,4 @@ pub use session_defaults::hostile_session_defaults;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
 pub use success::is_a_state;
 pub use visibility::{a_keyring_that_is_not_shown_is_not_absent, what_is_not_visible_is_not_absent};
+pub use ways::plan_says_which_way_each_table_goes;
