@@ -112,7 +112,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let server_wide =
         ServerWide::query(&mut session, &inventory.privileges, asked, (&role, &args.replication))?
             .rebuilding_fulltext(args.rebuild_fulltext);
-    let choice = Choice::query((args.online, args.rebuild_fulltext), &mut session, &inventory)?.on_server(server_wide.why());
+    let choice = Choice::query((args.online, args.rebuild_fulltext), &mut session, &inventory)?
+        .on_server(server_wide.why());
     let mut planned = TablePlan::all(&selected, &choice, &inventory, plan::RATE);
     let assumed =
         Assumed { here: &here, temporary: &choice.temporary, jobs: usize::from(args.jobs), rate: plan::RATE };

@@ -187,6 +187,14 @@ pub(super) fn writers(tables: &[TablePlan]) -> Vec<String> {
             size(PlannedWay::Online)
         )),
     }
+    if let Some(longest) = tables.iter().filter(|table| table.rebuilds_fulltext()).max_by_key(|t| t.bytes) {
+        lines.push(format!(
+            "Full-text indexes are dropped, and created again afterwards. Searches fail meanwhile; writes wait while an index \
+             is created: {} at most, for {}.",
+            sizes::time(Duration::from_secs(longest.writers_wait_seconds)),
+            longest.table
+        ));
+    }
     if let Some(longest) = of(PlannedWay::Copy).max_by_key(|table| table.bytes) {
         lines.push(format!(
             "Copied: {}, {}. Each can be read meanwhile, but writes to it wait until its copy is complete: {} at most, for {}.",

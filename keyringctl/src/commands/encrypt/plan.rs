@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// As for `encrypt apply`: rewrite tables while they are written to
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Online::Auto)]
     online: Online,
+    /// As for `encrypt apply`: drop full-text indexes of tables that go online then, and add them again
+    #[arg(long)]
+    rebuild_fulltext: bool,
     /// As for `encrypt apply`: rewrite N tables at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MOST_JOBS as i64))]
     jobs: u8,
@@ -84,7 +87,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let asked = (args.online, Direction::Encrypt);
     let only_here = (&role, &Replication::only_here());
     let server_wide = ServerWide::query(&mut session, &server.privileges, asked, only_here)?;
-    let choice = Choice::query(args.online, &mut session, &server)?;
+    let choice = Choice::query((args.online, args.rebuild_fulltext), &mut session, &server)?;
     // Another account may run apply.
     let why = server_wide.why().filter(|why| *why != CopyReason::Privileges);
     let choice = choice.on_server(why);

@@ -89,6 +89,8 @@ impl TablePlan {
             instead: reason.and_then(CopyReason::instead),
             seconds: if way == PlannedWay::Fails { 0 } else { seconds },
             writers_wait_seconds: match way {
+                // The server builds its full-text indexes again.
+                PlannedWay::Online if choice.rebuilds_fulltext(table) => seconds,
                 PlannedWay::Online => MOMENT.min(seconds),
                 PlannedWay::Copy => seconds,
                 PlannedWay::Fails => 0,
@@ -96,6 +98,11 @@ impl TablePlan {
             needed_bytes: if way == PlannedWay::Fails { 0 } else { room::space_for_copy(table.bytes) },
             temporary_bytes: if way == PlannedWay::Online { choice.temporary.of(table) } else { 0 },
         }
+    }
+
+    /// Whether its writers wait while its full-text indexes are built again.
+    pub(super) fn rebuilds_fulltext(&self) -> bool {
+        self.way == PlannedWay::Online && self.writers_wait_seconds > MOMENT
     }
 
     /// What the run will say of a table that fails.

@@ -61,8 +61,7 @@ pub(super) fn attempt(
         None if choice.online == Online::Auto && table.bytes < THRESHOLD => return Ok(Attempt::Copy),
         None => {
             let why_not = why_not(&choice, table, &definition);
-            let goes =
-                why_not.as_ref().is_none_or(|why| why.is_only_fulltext && choice.rebuild_fulltext);
+            let goes = why_not.as_ref().is_none_or(|why| why.is_only_fulltext && choice.rebuild_fulltext);
             if goes && let Some(why) = choice.temporary.too_little(table, here) {
                 return Ok(Attempt::Ended(Rewritten::Failed(why)));
             }

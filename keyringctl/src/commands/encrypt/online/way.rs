@@ -73,6 +73,9 @@ impl CopyReason {
             CopyReason::SpatialIndex => Some(
                 "drop the index, run keyringctl encrypt apply, and create it again: writers wait only while it is created",
             ),
+            CopyReason::FulltextIndex => Some(
+                "keyringctl encrypt apply --rebuild-fulltext drops the index and creates it again: searches in it fail meanwhile, and writers wait while it is created",
+            ),
             CopyReason::DataDirectory | CopyReason::Partitions | CopyReason::PageCompression => Some(
                 "leave it out with --skip, and encrypt it in a quiet hour with --only; or encrypt a replica, and switch over to it",
             ),
