@@ -5,7 +5,7 @@
 #
 #   bench.sh [--quick] [--record] [--only PART]... [--dir DIR] [--out DIR]
 #
-# A PART is counts, abi, copies, stores, tablespaces, oltp or online; with --only, only the part `online` is written. That one
+# A PART is counts, abi, copies, stores, tablespaces, verify, oltp or online; with --only, only the part `online` is written. That one
 # needs 10 GB below TMPDIR.
 #
 # Settings: QUICK=1 (a few minutes, written below the target directory), RECORD=1 (writes benches/instructions.toml),

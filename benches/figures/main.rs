@@ -18,6 +18,7 @@ mod plot;
 mod progress;
 mod report;
 mod server;
+mod verify;
 mod work;
 
 use clap::{Parser, ValueEnum};
@@ -65,6 +66,8 @@ enum Part {
     Stores,
     /// Encrypted tablespaces: new master keys, starts
     Tablespaces,
+    /// Reading a server's files, beside cat
+    Verify,
     /// A read-write OLTP workload
     Oltp,
     /// A biobank that is encrypted while clients write to it; its part of the page is written with --only, too
@@ -85,6 +88,7 @@ impl Part {
             Part::Copies => copies::measure(&bench.base.join("copies"), plan, progress),
             Part::Stores => server::stores::measure(bench, plan, progress),
             Part::Tablespaces => server::spaces::measure(bench, plan, progress),
+            Part::Verify => verify::measure(bench, plan, progress),
             Part::Oltp => server::oltp::measure(bench, plan, progress),
         }
     }

@@ -22,6 +22,9 @@ pub struct Plan {
     pub spaces: &'static [u64],
     pub rotations: u32,
     pub starts: u32,
+    /// The biobank whose files are read, 1 for 2 GB, and how often.
+    pub biobank: f64,
+    pub readings: u32,
     /// Rows of a table, rounds, and seconds of each turn in one.
     pub oltp_rows: u64,
     pub oltp_rounds: u32,
@@ -44,6 +47,8 @@ pub const FULL: Plan = Plan {
     spaces: &[1, 100, 5_000],
     rotations: 20,
     starts: 7,
+    biobank: 1.0,
+    readings: 7,
     oltp_rows: 20_000,
     oltp_rounds: 40,
     oltp_seconds: 5,
@@ -62,6 +67,8 @@ pub const QUICK: Plan = Plan {
     spaces: &[1, 20, 100],
     rotations: 3,
     starts: 2,
+    biobank: 0.02,
+    readings: 2,
     oltp_rows: 2_000,
     oltp_rounds: 2,
     oltp_seconds: 2,

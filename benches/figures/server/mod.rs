@@ -11,7 +11,7 @@ use crate::names;
 use mysql_plugin_tests::rig::Host;
 use mysql_plugin_tests::rig::component::{host_with_components, load_component};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A server's host, and its keyring's file on the disk that is measured.
 pub struct Site {
@@ -41,6 +41,16 @@ impl Site {
         let site = Site { host, which, file, secret };
         site.fill(0)?;
         Ok(site)
+    }
+
+    /// The keyring's file.
+    pub fn keyring(&self) -> &Path {
+        &self.file
+    }
+
+    /// The file with its unlock secret.
+    pub fn secret(&self) -> &Path {
+        &self.secret
     }
 
     /// Puts a keyring with that many keys in the place of what is there. The server is down.
