@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One way of encrypting a biobank while clients write to it, and the proof that nothing was lost or left.
 
+use super::rows;
 use super::site::{Site, wait_for_purge};
 use super::target::Target;
 use super::watch::{Seen, Watch};
 use super::writers::{Write, Writers, Written};
-use super::{by_hand, rows};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use mysql_plugin_tests::biobank::files_with_names;
@@ -86,18 +86,13 @@ pub fn encrypt(
     std::thread::sleep(warm);
     let from = writers.began.elapsed();
     progress.say(&format!("encrypting under load, {name}: apply"));
-    let by_hand = std::env::var_os("KX_BY_HAND").is_some();
     let mut wrong = Vec::new();
-    if by_hand {
-        by_hand::encrypt(&host.socket(), way == Way::Online)?;
-    } else {
-        let args = ["apply", "--online", way.option(), "--purge-binary-logs", "--yes"];
-        let output = site.encrypt(&args).output().map_err(|e| format!("keyringctl: {e}"))?;
-        // The old doublewrite files go with the last steps.
-        let left = "INCOMPLETE. Still unencrypted: doublewrite files (*.dblwr). See below";
-        if !output.status.success() && !told(&output).contains(left) {
-            wrong.push(format!("keyringctl encrypt {}: {}", args.join(" "), told(&output)));
-        }
+    let args = ["apply", "--online", way.option(), "--purge-binary-logs", "--yes"];
+    let output = site.encrypt(&args).output().map_err(|e| format!("keyringctl: {e}"))?;
+    // The old doublewrite files go with the last steps.
+    let left = "INCOMPLETE. Still unencrypted: doublewrite files (*.dblwr). See below";
+    if !output.status.success() && !told(&output).contains(left) {
+        wrong.push(format!("keyringctl encrypt {}: {}", args.join(" "), told(&output)));
     }
     let to = writers.began.elapsed();
     std::thread::sleep(warm / 2);
@@ -107,10 +102,6 @@ pub fn encrypt(
     progress.say(&format!("encrypting under load, {name}: comparing rows"));
     wrong.extend(written.failed.iter().map(|failed| format!("a writer's statement failed: {failed}")));
     wrong.extend(rows::wrong(&host.socket(), targets, &sums, &written.rows)?);
-    if by_hand {
-        server.kill();
-        return Ok(Run { way, written, seen, from, to, end, wrong });
-    }
     progress.say(&format!("encrypting under load, {name}: the last steps, verify"));
     wait_for_purge(&server);
     let (host, server) = last_steps(host, server);

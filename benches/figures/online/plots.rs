@@ -12,8 +12,8 @@ use std::time::Duration;
 pub const LATENCY: &str = "online-latency.svg";
 pub const THROUGHPUT: &str = "online-throughput.svg";
 
-/// Writes of so much time are one dot: the longest of them.
-const DOT: f64 = 0.2;
+/// Dots from left to right: each is the longest of the writes of its piece of time.
+const DOTS: f64 = 500.0;
 /// Writes that took this long are drawn each, as long as they took.
 const LONG: Duration = Duration::from_millis(300);
 /// Seconds of the axis of latencies.
@@ -60,10 +60,10 @@ fn ends(runs: &[Run]) -> (f64, f64) {
 }
 
 /// The longest time in each piece of time, as dots.
-fn longest(run: &Run) -> Vec<(f64, f64)> {
+fn longest(run: &Run, piece_of: f64) -> Vec<(f64, f64)> {
     let mut dots: Vec<(f64, f64)> = Vec::new();
     for write in &run.written.writes {
-        let piece = (seconds(run, write.start) / DOT).floor() * DOT;
+        let piece = (seconds(run, write.start) / piece_of).floor() * piece_of;
         let took = write.took.as_secs_f64();
         match dots.last_mut() {
             Some((at, longest)) if *at == piece => *longest = longest.max(took),
@@ -99,8 +99,9 @@ fn latency_of(
     (left, right): (f64, f64),
     top: f64,
 ) -> Drawn {
+    let piece = (right - left) / DOTS;
     let mut chart = ChartBuilder::on(area)
-        .caption(format!("longest write in each {DOT} s, {}", run.way.name()), ("sans-serif", 16))
+        .caption(format!("longest write in each {piece:.1} s, {}", run.way.name()), ("sans-serif", 16))
         .margin(10)
         .margin_right(30)
         .x_label_area_size(34)
@@ -110,22 +111,22 @@ fn latency_of(
         .configure_mesh()
         .light_line_style(WHITE)
         .x_desc("seconds since apply began")
+        .x_label_formatter(&|s| format!("{s:.0}"))
         .y_label_formatter(&|s| if *s >= 1.0 { format!("{s} s") } else { format!("{} ms", s * 1e3) })
         .draw()?;
     // What ran when; where one that took long begins and ends, a line goes up.
+    for (kind, from, to) in bars(run, piece) {
+        let color = color_of(kind);
+        chart.draw_series([Rectangle::new([(from, BOTTOM), (to, BOTTOM * 2.0)], color.filled())])?;
+    }
     for statement in &run.seen.statements {
         let (from, to) = (seconds(run, statement.from), seconds(run, statement.to));
-        let color = color_of(statement.kind);
-        chart.draw_series([Rectangle::new(
-            [(from, BOTTOM), (to.max(from + DOT / 2.0), BOTTOM * 2.0)],
-            color.filled(),
-        )])?;
-        if to - from > (right - left) / 100.0 {
-            let lines = [from, to].map(|at| PathElement::new([(at, BOTTOM), (at, top)], color.mix(0.35)));
-            chart.draw_series(lines)?;
+        if to - from > (right - left) / 60.0 {
+            let color = color_of(statement.kind).mix(0.35);
+            chart.draw_series([from, to].map(|at| PathElement::new([(at, BOTTOM), (at, top)], color)))?;
         }
     }
-    let dots = longest(run).into_iter().map(|dot| Circle::new(dot, 1, BLACK.mix(0.7).filled()));
+    let dots = longest(run, piece).into_iter().map(|dot| Circle::new(dot, 1, BLACK.mix(0.7).filled()));
     chart.draw_series(dots)?;
     let long = run.written.writes.iter().filter(|write| write.took >= LONG);
     chart.draw_series(long.map(|write| {
@@ -134,6 +135,19 @@ fn latency_of(
         PathElement::new([(from, took), (from + took, took)], BLACK)
     }))?;
     Ok(())
+}
+
+/// What ran when. Statements of one kind with little time between them are one.
+fn bars(run: &Run, piece: f64) -> Vec<(Kind, f64, f64)> {
+    let mut bars: Vec<(Kind, f64, f64)> = Vec::new();
+    for statement in run.seen.statements.iter().filter(|s| s.kind != Kind::Scratch) {
+        let (from, to) = (seconds(run, statement.from), seconds(run, statement.to));
+        match bars.last_mut() {
+            Some((kind, _, end)) if *kind == statement.kind && from - *end < piece => *end = to.max(*end),
+            _ => bars.push((statement.kind, from, to.max(from + piece / 2.0))),
+        }
+    }
+    bars
 }
 
 fn throughput(path: &Path, runs: &[Run]) -> Drawn {
@@ -149,7 +163,13 @@ fn throughput(path: &Path, runs: &[Run]) -> Drawn {
         .x_label_area_size(34)
         .y_label_area_size(64)
         .build_cartesian_2d(left..right, 0.0..top)?;
-    chart.configure_mesh().light_line_style(WHITE).x_desc("seconds since apply began").draw()?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_desc("seconds since apply began")
+        .x_label_formatter(&|s| format!("{s:.0}"))
+        .y_label_formatter(&|n| format!("{n:.0}"))
+        .draw()?;
     for (way, line) in lines {
         let color = color_of(if way == Way::Copy { Kind::Copy } else { Kind::In });
         chart

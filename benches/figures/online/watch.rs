@@ -58,7 +58,7 @@ pub struct Statement {
     /// First and last seen, since the load began.
     pub from: Duration,
     pub to: Duration,
-    /// In which stage it was seen when.
+    /// In which stage it was seen when, or in which state where the server counts no stages.
     stages: Vec<(Duration, String)>,
 }
 
@@ -160,7 +160,7 @@ fn look(socket: &std::path::Path, began: Instant, stop: &AtomicBool) -> Result<S
                 seen.statements.len() - 1
             });
             seen.statements[at].to = now;
-            seen.statements[at].stages.push((now, stage));
+            seen.statements[at].stages.push((now, if stage.is_empty() { state } else { stage }));
             still.insert((id, text), at);
         }
         running = still;
