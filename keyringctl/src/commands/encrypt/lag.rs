@@ -224,7 +224,7 @@ fn by_times(session: &mut Session) -> Result<Option<Vec<Channel>>> {
     ))?;
     // UNIX_TIMESTAMP of a column does not depend on time zones.
     let oldest: Vec<(String, i64)> = session.rows(
-        "SELECT CHANNEL_NAME, MIN(UNIX_TIMESTAMP(committed)) FROM (
+        "SELECT CHANNEL_NAME, CAST(FLOOR(MIN(UNIX_TIMESTAMP(committed))) AS SIGNED) FROM (
              SELECT CHANNEL_NAME, APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP AS committed
              FROM performance_schema.replication_applier_status_by_worker WHERE APPLYING_TRANSACTION <> ''
              UNION ALL SELECT CHANNEL_NAME, QUEUEING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP
