@@ -58,6 +58,11 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),
     ("encrypt::half_done", Nothing, encrypt::half_done),
     ("encrypt::refuses_to_start", Nothing, encrypt::refuses_to_start),
+    (
+        "encrypt::the_run_waits_while_a_limit_is_exceeded",
+        Nothing,
+        encrypt::the_run_waits_while_a_limit_is_exceeded,
+    ),
     ("encrypt::in_use_and_left", Nothing, encrypt::in_use_and_left),
     ("encrypt::and_back", Nothing, encrypt::and_back),
     ("encrypt::every_question_is_asked", Nothing, encrypt::every_question_is_asked),

@@ -6,6 +6,7 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::{self, Assumed, Estimate};
 use super::job::{Job, MOST_JOBS, Step};
+use super::lock_wait::LockWait;
 use super::online::{Choice, Online, ServerWide, fulltext};
 use super::places::places;
 use super::plan;
@@ -45,9 +46,10 @@ pub(super) struct Args {
     /// Encrypt N tables at once, 1 to 64
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MOST_JOBS as i64))]
     jobs: u8,
-    /// Seconds to wait for the locks of a table; other statements wait behind it
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    lock_wait: u32,
+    /// Seconds to wait for the locks of a table; other statements wait behind it [default: 1 for a table that is rewritten
+    /// online, otherwise 10]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    lock_wait: Option<u32>,
     /// Seconds that the server may take to empty an undo tablespace
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     undo_wait: u32,
@@ -152,7 +154,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let throttle = Throttle::start(&args.throttle, &mut session, usize::from(args.jobs))?;
 
-    let mut job = Job::new(session, throttle, args.lock_wait, out)?;
+    let mut job = Job::new(session, throttle, LockWait::new(args.lock_wait), out)?;
     job.print_line(plan::keyring_line(&keyring));
     for note in args.replication.notes(&role) {
         job.print_line(note);
@@ -226,7 +228,7 @@ fn work(
     job.is_repeated = args.replication.is_repeated(role);
     job.before_by_hand = args.replication.before_by_hand(role);
     let jobs = usize::from(args.jobs);
-    let how = unfinished::How { scope: args.scope(), here, direction, lock_wait: args.lock_wait, jobs };
+    let how = unfinished::How { scope: args.scope(), here, direction, jobs };
     let Some(inventory) = unfinished::take_up(job, inventory, &how)? else { return Ok(Step::Stopped) };
     let selected = args.scope().tables(&inventory);
     if args.scope().covers_all() {
@@ -249,8 +251,7 @@ fn work(
             table.full_name()
         ));
     }
-    let with =
-        Tables { here, direction, lock_wait: args.lock_wait, jobs, foreign_keys: &inventory.foreign_keys };
+    let with = Tables { here, direction, jobs, foreign_keys: &inventory.foreign_keys };
     if let Step::Stopped = tables::apply(job, &selected, &with)? {
         return Ok(Step::Stopped);
     }

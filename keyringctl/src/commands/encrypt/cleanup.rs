@@ -4,6 +4,7 @@
 
 use super::apply_report::{DoneStep, FailedStep};
 use super::job::{Job, Step};
+use super::lock_wait::LockWait;
 use super::replication::Replication;
 use super::throttle::Throttle;
 use super::unfinished::{self, Unfinished};
@@ -29,9 +30,9 @@ use serde::Serialize;
     keyringctl encrypt cleanup --dry-run\n  \
     keyringctl encrypt cleanup --yes")]
 pub(super) struct Args {
-    /// Seconds to wait for the locks of a table; other statements wait behind it
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    lock_wait: u32,
+    /// Seconds to wait for the locks of a table; other statements wait behind it [default: 1]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    lock_wait: Option<u32>,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -72,7 +73,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if args.consent.ask(&plan, out)? == Decision::DryRun {
         return Ok(Verdict::Fine);
     }
-    let mut job = Job::new(session, Throttle::default(), args.lock_wait, out)?;
+    let mut job = Job::new(session, Throttle::default(), LockWait::new(args.lock_wait), out)?;
     let worked = work(&mut job, &here);
     job.finish();
     let stopped = matches!(worked?, Step::Stopped);

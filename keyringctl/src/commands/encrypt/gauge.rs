@@ -45,8 +45,8 @@ struct Gauges {
 }
 
 impl Gauge {
-    /// Starts to measure, and waits for the first values. Fewer than `jobs` statements run at a time while clients'
-    /// statements take longer than `p99`.
+    /// Starts to measure, and waits for the first values. Fewer than `jobs` tables are worked on at a time while
+    /// clients' statements take longer than `p99`.
     ///
     /// # Errors
     /// What the server answers.
@@ -93,7 +93,7 @@ impl Gauge {
         measured.waits.first().cloned()
     }
 
-    /// How many statements may run at a time; `None`: as many as the user allows.
+    /// How many tables may be worked on at a time; `None`: as many as the user allows.
     pub(super) fn lanes(&self) -> Option<usize> {
         locked(&self.measured).lanes.as_ref().map(Lanes::open)
     }

@@ -5,6 +5,7 @@
 use super::super::output::Output;
 use super::apply_report::{ApplyReport, DoneStep, FailedStep, StatementTime};
 use super::latency;
+use super::lock_wait::{self, LockWait};
 use super::online::Choice;
 use super::pace::WHOLE;
 use super::shared::{Shared, State};
@@ -58,22 +59,22 @@ pub(super) struct Job<'a> {
     pub before_by_hand: &'static str,
     /// Which tables are rewritten online.
     pub online: Arc<Choice>,
+    pub lock_wait: LockWait,
     stages_were_off: bool,
 }
 
 impl<'a> Job<'a> {
-    /// Opens a second connection. No statement waits longer than `lock_wait` seconds for locks, because others wait
-    /// behind it.
+    /// Opens a second connection. No statement waits longer than `lock_wait` for locks, because others wait behind it.
     pub(super) fn new(
         mut watch: Session,
         throttle: Throttle,
-        lock_wait: u32,
+        lock_wait: LockWait,
         out: &'a mut Output,
     ) -> Result<Job<'a>> {
         let stop = StopSignal::listen()?;
         watch.stop_waiting_if(stop.stopping());
         let mut work = watch.connect_again()?;
-        work.run(&format!("SET SESSION lock_wait_timeout = {lock_wait}"))?;
+        work.run(&lock_wait::bound(lock_wait.copy))?;
         if throttle.measures_statements() {
             latency::leave_out(&mut work)?;
             latency::leave_out(&mut watch)?;
@@ -89,6 +90,7 @@ impl<'a> Job<'a> {
             is_repeated: false,
             before_by_hand: "",
             online: Arc::default(),
+            lock_wait,
             stages_were_off,
         })
     }
@@ -128,6 +130,7 @@ impl<'a> Job<'a> {
             is_repeated: self.is_repeated,
             before_by_hand: self.before_by_hand,
             online: Arc::clone(&self.online),
+            lock_wait: self.lock_wait,
             stages_were_off: false,
         })
     }
@@ -284,14 +287,26 @@ impl<'a> Job<'a> {
 
     /// Waits while the server is busier than allowed, or while the pause file exists.
     pub(super) fn wait_until_allowed(&mut self) -> Result<Step> {
+        self.wait(None, || false)
+    }
+
+    /// Waits in the same way before another table, also while fewer tables may be worked on at once; but not if none is left.
+    pub(super) fn wait_for_table(&mut self, none_left: impl Fn() -> bool) -> Result<Step> {
+        self.wait(Some(self.number), none_left)
+    }
+
+    fn wait(&mut self, worker: Option<usize>, is_over: impl Fn() -> bool) -> Result<Step> {
         let began = Instant::now();
         let mut told = false;
         loop {
             if self.is_stopping() {
                 return Ok(Step::Stopped);
             }
+            if is_over() {
+                return Ok(Step::Done);
+            }
             let mut throttle = self.shared.throttle();
-            let Some(wait) = throttle.why_wait(&mut self.watch, self.number)? else { break };
+            let Some(wait) = throttle.why_wait(&mut self.watch, worker)? else { break };
             let is_news = throttle.is_news(&wait.cause);
             drop(throttle);
             if is_news {

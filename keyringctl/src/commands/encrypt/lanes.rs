@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! How many statements of a run may run at a time, so that clients' statements stay fast: one at first, one more when they have
+//! How many tables a run may work on at a time, so that clients' statements stay fast: one at first, one more when they have
 //! been fast for a while, and one less when they are too slow.
 
 use std::time::{Duration, Instant};
 
-/// How long clients' statements must have been fast before one more statement runs.
+/// How long clients' statements must have been fast before one more table is worked on.
 const FAST_FOR: Duration = Duration::from_secs(10);
 /// How long a change takes until it shows in what is measured.
 const SETTLES: Duration = Duration::from_secs(5);

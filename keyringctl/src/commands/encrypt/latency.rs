@@ -6,7 +6,7 @@
 //! own statements are not counted: the server does not measure these connections.
 
 use crate::error::{Error, Result};
-use crate::server::{NOT_MEASURED, Session, quoted_text};
+use crate::server::{NOT_MEASURED, Privileges, Session};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -166,14 +166,8 @@ pub(super) fn refusal(session: &mut Session) -> Result<Option<String>> {
     if e.silent {
         return Err(Error::Server(e));
     }
-    let account: String = session.first("SELECT CURRENT_USER()")?.unwrap_or_default();
-    let (user, host) = account.rsplit_once('@').unwrap_or((&account, "%"));
-    Ok(Some(format!(
-        "--max-p99: {}. The account needs GRANT SELECT, UPDATE ON performance_schema.* TO {}@{};",
-        e.why,
-        quoted_text(user),
-        quoted_text(host)
-    )))
+    let grant = Privileges::query(session)?.grant_on_schema(&["SELECT", "UPDATE"], "performance_schema");
+    Ok(Some(format!("--max-p99: {}. As an administrator, run: {grant}", e.why)))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ mod job;
 mod lag;
 mod lanes;
 mod latency;
+mod lock_wait;
+mod locks;
 mod losses;
 mod next_steps;
 mod online;

@@ -58,7 +58,7 @@ impl<'t> Queue<'t> {
     /// Takes the first table that can be rewritten beside those that workers are at. `free`: bytes that are free, if that is
     /// known. Alone, a table is taken in any case.
     pub(super) fn take(&mut self, free: Option<u64>) -> Next<'t> {
-        if self.is_over || self.todo.is_empty() {
+        if self.is_empty() {
             return Next::Nothing;
         }
         // What the others have written is not free any more, but counts nevertheless: they may need as much again.
@@ -74,6 +74,11 @@ impl<'t> Queue<'t> {
         };
         self.running.push(todo.table);
         Next::Table { todo, is_last: self.todo.is_empty() }
+    }
+
+    /// Whether no table is to be begun any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_over || self.todo.is_empty()
     }
 
     /// Whether the server locks the same table for this one and for one that a worker is at.

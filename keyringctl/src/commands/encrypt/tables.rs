@@ -2,13 +2,14 @@
 //! Encrypts tables, several at once if that was asked for, the largest first.
 
 use super::direction::Direction;
-use super::job::{ATTEMPTS, BEFORE_AGAIN, Job, MOST_JOBS, Step};
+use super::job::{Job, MOST_JOBS, Step};
+use super::locks;
 use super::queue::{Next, Queue, Todo};
 use super::rewrite::{Rewritten, rewrite};
 use super::{estimate, sizes};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{
-    DEADLOCK, DatadirAccess, ForeignKey, LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table, quoted_text,
+    DEADLOCK, DatadirAccess, ForeignKey, LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -23,8 +24,6 @@ const IDLE: Duration = Duration::from_millis(50);
 pub(super) struct Tables<'t> {
     pub here: &'t DatadirAccess,
     pub direction: Direction,
-    /// Seconds that a statement waits for locks.
-    pub lock_wait: u32,
     /// How many tables at once.
     pub jobs: usize,
     pub foreign_keys: &'t [ForeignKey],
@@ -104,7 +103,7 @@ fn work<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_>) -> R
 
 fn work_on_all<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_>) -> Result<Step> {
     loop {
-        if let Step::Stopped = job.wait_until_allowed()? {
+        if let Step::Stopped = job.wait_for_table(|| locked(queue).is_empty())? {
             return Ok(Step::Stopped);
         }
         let free = with.here.free();
@@ -114,7 +113,7 @@ fn work_on_all<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_
             Next::Later if job.pause(IDLE) => {}
             Next::Later => return Ok(Step::Stopped),
             Next::Table { todo, is_last } => {
-                if todo.attempt > 1 && is_last && !job.pause(BEFORE_AGAIN) {
+                if todo.attempt > 1 && is_last && !job.pause(locks::pause_after(todo.attempt - 1)) {
                     return Ok(Step::Stopped);
                 }
                 if let Step::Stopped = work_on(job, todo, queue, with)? {
@@ -137,7 +136,7 @@ fn work_on<'t>(
     let began = Instant::now();
     let rewritten = match too_little_space(with.here, table) {
         Some(why) => Ok(Rewritten::Failed(why)),
-        None => rewrite(job, table, with.here, with.direction),
+        None => locks::check(job, table).and_then(|()| rewrite(job, table, with.here, with.direction)),
     };
     match rewritten {
         Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
@@ -159,12 +158,9 @@ fn work_on<'t>(
             job.end_step(table.bytes);
             return Ok(Step::Done);
         }
-        Err(Error::Server(ServerError { code: code @ (LOCK_WAIT_TIMEOUT | DEADLOCK), .. })) => {
-            let why = match code {
-                DEADLOCK => "the server ended it as a deadlock with another statement".to_owned(),
-                _ => not_locked(&holders(job, table), with.lock_wait),
-            };
-            if todo.attempt < ATTEMPTS {
+        Err(Error::Server(refused)) if [LOCK_WAIT_TIMEOUT, DEADLOCK].contains(&refused.code) => {
+            let why = locks::why(job, table, &refused);
+            if todo.attempt < locks::ATTEMPTS {
                 job.print_line(format_args!("LATER   {name}: {why}; will retry"));
                 job.give_up_step();
                 locked(queue).put_last(todo);
@@ -199,28 +195,4 @@ fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
             sizes::bytes(free)
         )
     })
-}
-
-fn not_locked(by: &[String], seconds: u32) -> String {
-    let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join("; ")) };
-    format!("could not lock it within {seconds} s: open transactions use it{by}")
-}
-
-/// Returns the connections that hold a table's metadata lock.
-fn holders(job: &mut Job<'_>, table: &Table) -> Vec<String> {
-    let (schema, name) = (quoted_text(&table.schema), quoted_text(&table.name));
-    let query = format!(
-        "SELECT DISTINCT t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIST_TIME
-         FROM performance_schema.metadata_locks l JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID
-         WHERE l.OBJECT_TYPE = 'TABLE' AND l.OBJECT_SCHEMA = {schema} AND l.OBJECT_NAME = {name}
-           AND l.LOCK_STATUS = 'GRANTED' AND t.PROCESSLIST_ID <> {} LIMIT 3",
-        job.work.id()
-    );
-    let rows = job.watch.rows::<(u64, Option<String>, Option<i64>)>(&query).unwrap_or_default();
-    rows.into_iter()
-        .map(|(id, user, seconds)| {
-            let user = user.unwrap_or_else(|| "the server".to_owned());
-            format!("connection {id} of {user}, for {} s", seconds.unwrap_or(0))
-        })
-        .collect()
 }

@@ -111,7 +111,7 @@ pub(super) struct Throttle {
     pause_file: Option<PathBuf>,
     gauge: Option<Gauge>,
     measures_statements: bool,
-    /// When each cause was told.
+    /// When each cause last held.
     told: BTreeMap<String, Instant>,
 }
 
@@ -140,11 +140,12 @@ impl Throttle {
         self.measures_statements
     }
 
-    /// Returns why the worker of this number, from 0, must not begin a statement now, if it must not.
+    /// Returns why no statement must begin now, if none must; or why the worker of this number, from 0, must not begin with a
+    /// table.
     ///
     /// # Errors
     /// What the server answers.
-    pub(super) fn why_wait(&self, session: &mut Session, worker: usize) -> Result<Option<Wait>> {
+    pub(super) fn why_wait(&self, session: &mut Session, worker: Option<usize>) -> Result<Option<Wait>> {
         if let Some(file) = self.pause_file.as_ref().filter(|f| f.exists()) {
             let why = format!("{} exists. Remove it to continue", file.shown());
             return Ok(Some(Wait { cause: "--pause-file".to_owned(), why }));
@@ -152,12 +153,14 @@ impl Throttle {
         if let Some(wait) = self.why_not() {
             return Ok(Some(wait));
         }
-        if let Some(open) = self.gauge.as_ref().and_then(Gauge::lanes).filter(|open| worker >= *open) {
+        if let (Some(worker), Some(open)) = (worker, self.gauge.as_ref().and_then(Gauge::lanes))
+            && worker >= open
+        {
             let why = format!(
                 "{} at a time, until clients' statements have been fast for 10 s (--max-p99)",
-                counted(open, "statement")
+                counted(open, "table")
             );
-            return Ok(Some(Wait { cause: format!("worker {worker}"), why }));
+            return Ok(Some(Wait { cause: "--jobs".to_owned(), why }));
         }
         for limit in &self.limits {
             if let Some(wait) = limit.why_wait(session)? {
@@ -172,13 +175,10 @@ impl Throttle {
         self.gauge.as_ref()?.why_wait()
     }
 
-    /// Whether the user is to be told of this now: not if they were told a short time ago.
+    /// Whether the user is to be told of this now: not if it has lasted since they were told, or returned after a short time.
     pub(super) fn is_news(&mut self, cause: &str) -> bool {
-        let is_known = self.told.get(cause).is_some_and(|at| at.elapsed() < TOLD_FOR);
-        if !is_known {
-            self.told.insert(cause.to_owned(), Instant::now());
-        }
-        !is_known
+        let last = self.told.insert(cause.to_owned(), Instant::now());
+        last.is_none_or(|at| at.elapsed() >= TOLD_FOR)
     }
 }
 

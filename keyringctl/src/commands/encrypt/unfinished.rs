@@ -69,7 +69,6 @@ pub(super) struct How<'a> {
     pub scope: Scope<'a>,
     pub here: &'a DatadirAccess,
     pub direction: Direction,
-    pub lock_wait: u32,
     pub jobs: usize,
 }
 
@@ -90,8 +89,8 @@ pub(super) fn take_up(job: &mut Job<'_>, inventory: Inventory, how: &How<'_>) ->
         matches!(table.place, TableLocation::Scratch(_)) && obstacle(&inventory, table).is_none()
     };
     let half_done: Vec<_> = how.scope.tables(&inventory).into_iter().filter(is_half_done).collect();
-    let How { here, direction, lock_wait, jobs, .. } = *how;
-    let with = Tables { here, direction, lock_wait, jobs, foreign_keys: &inventory.foreign_keys };
+    let How { here, direction, jobs, .. } = *how;
+    let with = Tables { here, direction, jobs, foreign_keys: &inventory.foreign_keys };
     if let Step::Stopped = tables::apply(job, &half_done, &with)? {
         return Ok(None);
     }

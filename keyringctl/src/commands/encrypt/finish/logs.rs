@@ -7,6 +7,7 @@ use super::step::{Step, StepId};
 use crate::commands::consent::Plan;
 use crate::commands::encrypt::direction::Direction;
 use crate::commands::encrypt::job::{Job, Step as JobStep};
+use crate::commands::encrypt::lock_wait::LockWait;
 use crate::commands::encrypt::throttle::Throttle;
 use crate::commands::encrypt::{binary_logs, effects, redo, undo_logs};
 use crate::commands::output::counted;
@@ -16,8 +17,6 @@ use crate::show::Shown;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Seconds that a statement may wait for its locks.
-const LOCK_WAIT: u32 = 10;
 /// How long the server may take to empty an undo tablespace.
 const UNDO_WAIT: Duration = Duration::from_secs(300);
 /// How long replicas may take to read the binary logs.
@@ -117,7 +116,7 @@ fn with_job(
     work: impl FnOnce(&mut Job<'_>) -> Result<Option<String>>,
 ) -> Result<Option<String>> {
     let session = run.session.connect_again()?;
-    let mut job = Job::new(session, Throttle::default(), LOCK_WAIT, run.out)?;
+    let mut job = Job::new(session, Throttle::default(), LockWait::new(None), run.out)?;
     if let JobStep::Stopped = job.take_lock()? {
         return Ok(Some(INTERRUPTED.to_owned()));
     }

@@ -20,6 +20,7 @@ pub(super) use server_wide::ServerWide;
 
 use super::direction::Direction;
 use super::job::{Job, Step};
+use super::locks;
 use super::rewrite::definition::Definition;
 use super::rewrite::ended::Rewritten;
 use super::rewrite::own_session;
@@ -80,7 +81,7 @@ pub(super) fn attempt(
         }
     };
     let passage = Passage { name: &name, table, here, direction, starts: true };
-    let ended = in_binary_log(job, &name, |job| passage.follow(job))?;
+    let ended = follow(job, &passage)?;
     if is_begun || job.restarts() != restarts {
         warn_of_resumption(job, &name)?;
     }
@@ -138,6 +139,12 @@ fn not_online(table: &Table, online: Online, why: &str) -> Attempt {
     }
 }
 
+/// Follows the way of a table to its end, with statements that do not wait long for locks.
+fn follow(job: &mut Job<'_>, passage: &Passage<'_>) -> Result<Ended> {
+    let seconds = job.lock_wait.online;
+    in_binary_log(job, passage.name, |job| locks::bounded(job, seconds, |job| passage.follow(job)))
+}
+
 /// Ends what an interrupted run has begun: moves a table out of a scratch tablespace that is encrypted or not, into a file of its
 /// own that is the same, and drops the scratch tablespace.
 ///
@@ -152,7 +159,7 @@ pub(super) fn put_back(
 ) -> Result<Rewritten> {
     let direction = if encrypted { Direction::Encrypt } else { Direction::Undo };
     let passage = Passage { name, table, here, direction, starts: false };
-    match in_binary_log(job, name, |job| passage.follow(job))? {
+    match follow(job, &passage)? {
         Ended::Rewritten(rewritten) => Ok(rewritten),
         Ended::NotOnline(why) => Ok(Rewritten::Failed(why)),
     }

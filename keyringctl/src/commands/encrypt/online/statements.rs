@@ -3,6 +3,7 @@
 
 use super::passage::Passage;
 use crate::commands::encrypt::job::{ATTEMPTS, BEFORE_AGAIN, Job, Step};
+use crate::commands::encrypt::locks;
 use crate::commands::encrypt::rewrite::copying::Copying;
 use crate::commands::encrypt::rewrite::definition::Definition;
 use crate::commands::encrypt::rewrite::ended::Rewritten;
@@ -19,7 +20,15 @@ const ONLINE: &str = "ALGORITHM = INPLACE, LOCK = NONE";
 const NOT_ONLINE: [u16; 6] = [1005, 1031, 1118, 1478, 1845, 1846];
 /// Another attempt may succeed: two transactions waited for each other, or wrote an equal key while the table was rebuilt, one
 /// of which was rolled back; or they wrote more than the server keeps meanwhile.
-const AGAIN: [u16; 3] = [1213, 1062, 1799];
+const AGAIN: [u16; 3] = [1213, DUPLICATE, LOG_FULL];
+const DUPLICATE: u16 = 1062;
+/// The limit is innodb_online_alter_log_max_size.
+const LOG_FULL: u16 = 1799;
+
+/// How many times a statement is tried for such a reason. All of its work is lost each time.
+fn attempts(code: u16) -> u32 {
+    if code == LOG_FULL { 2 } else { ATTEMPTS }
+}
 
 /// Why a statement was not carried out.
 pub(super) enum Refused {
@@ -47,6 +56,10 @@ impl From<Error> for Refused {
     fn from(e: Error) -> Refused {
         match e {
             Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. }) => Refused::Locked(e),
+            Error::Server(refused) if refused.code == DUPLICATE => Refused::Failed(format!(
+                "{}. Applications wrote an equal key while the server rebuilt the table: it takes this for an error even if it refused or replaced that row. Run this again when less is written, or with --online never",
+                refused.why
+            )),
             Error::Server(refused) if NOT_ONLINE.contains(&refused.code) => Refused::NotOnline(refused.why),
             Error::Server(refused) if refused.code != 0 => Refused::Failed(refusal::explained(&refused)),
             e => Refused::Lost(e),
@@ -101,13 +114,9 @@ pub(super) fn move_in(job: &mut Job<'_>, passage: &Passage<'_>, moved: &Moved<'_
 pub(super) fn turn(job: &mut Job<'_>, passage: &Passage<'_>) -> Ran {
     let Passage { name, table, direction, .. } = passage;
     let statement = format!("ALTER TABLESPACE {} ENCRYPTION = '{}'", name.quoted(), direction.letter());
-    let mut attempt = 1;
-    loop {
-        match job.carry_out_share(&step_name(passage, 2), &[&statement], table.bytes, share(2)) {
-            Err(e) if job.should_retry(&e, &mut attempt) => {}
-            ended => return Ok(ended?),
-        }
-    }
+    patiently(job, passage, 2, |job| {
+        Ok(job.carry_out_share(&step_name(passage, 2), &[&statement], table.bytes, share(2))?)
+    })
 }
 
 pub(super) fn move_out(job: &mut Job<'_>, passage: &Passage<'_>, moved: &Moved<'_>) -> Ran {
@@ -123,19 +132,35 @@ pub(super) fn move_out(job: &mut Job<'_>, passage: &Passage<'_>, moved: &Moved<'
         moved.row_format,
         direction.letter()
     );
-    let online = format!("{statement}, {ONLINE}");
-    let (mut statement, copied) = (&online, format!("{statement}, ALGORITHM = COPY"));
+    let (online, copied) = (format!("{statement}, {ONLINE}"), format!("{statement}, ALGORITHM = COPY"));
+    match patiently(job, passage, 3, |job| move_table(job, passage, moved, 3, &online)) {
+        // Meanwhile somebody has added a full-text or spatial index, or even dropped it again. It must not stay inside.
+        Err(Refused::NotOnline(why)) => {
+            job.print_line(format_args!("NOTE    {}: its writers wait: {why}", table.full_name()));
+            patiently(job, passage, 3, |job| move_table(job, passage, moved, 3, &copied))
+        }
+        ended => ended,
+    }
+}
+
+/// Tries until the statement gets its locks.
+fn patiently(job: &mut Job<'_>, passage: &Passage<'_>, number: u8, run: impl Fn(&mut Job<'_>) -> Ran) -> Ran {
     let mut attempt = 1;
     loop {
-        match move_table(job, passage, moved, 3, statement) {
-            Err(Refused::Locked(e)) if job.should_retry(&e, &mut attempt) => {}
-            // Meanwhile somebody has added a full-text or spatial index, or even dropped it again. It must not stay inside.
-            Err(Refused::NotOnline(why)) if *statement == online => {
-                job.print_line(format_args!("NOTE    {}: its writers wait: {why}", table.full_name()));
-                statement = &copied;
-            }
-            ended => return ended,
+        let ended = match locks::check(job, passage.table) {
+            Ok(()) => run(job),
+            Err(e) => Err(e.into()),
+        };
+        let Err(Refused::Locked(Error::Server(refused))) = ended else { return ended };
+        let why = locks::why(job, passage.table, &refused);
+        if attempt == locks::ATTEMPTS {
+            return Err(Refused::Locked(Error::Server(ServerError { why, ..refused })));
         }
+        job.print_line(format_args!("LATER   {}: {why}; will retry", step_name(passage, number)));
+        if !job.pause(locks::pause_after(attempt)) {
+            return Ok(Step::Stopped);
+        }
+        attempt += 1;
     }
 }
 
@@ -165,7 +190,7 @@ fn move_table(
             Ok(Rewritten::Done) => return Ok(Step::Done),
             Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
             Ok(Rewritten::Failed(why)) => return Err(Refused::Failed(why)),
-            Err(Error::Server(e)) if AGAIN.contains(&e.code) && attempt < ATTEMPTS => {
+            Err(Error::Server(e)) if AGAIN.contains(&e.code) && attempt < attempts(e.code) => {
                 job.print_line(format_args!("LATER   {what}: {}; will retry", e.why));
                 if !job.pause(BEFORE_AGAIN) {
                     return Ok(Step::Stopped);

@@ -31,7 +31,7 @@ pub(super) fn of(refused: &ServerError) -> Cause {
         1264 | 1265 | 1292 | 1365 | 1366 | 1406 | 1411 | 1441 | 1525 | 3140 | 3141 | 3156 => Cause::Values,
         1690 => Cause::Subtraction,
         3121 => Cause::Directory,
-        LOCK_WAIT_TIMEOUT | 1049 | 1146 | 1317 => Cause::Other,
+        LOCK_WAIT_TIMEOUT | 1213 | 1049 | 1146 | 1317 => Cause::Other,
         _ => Cause::Table,
     }
 }

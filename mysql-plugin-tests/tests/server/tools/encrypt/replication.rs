@@ -21,7 +21,7 @@ const ROWS: &str = "CREATE SCHEMA clinic;
     INSERT INTO clinic.visits VALUES (1, 1)";
 
 /// Returns a host for a server with GTIDs, and its port on the loopback interface.
-fn member(id: u32) -> (Host, u16) {
+pub(super) fn member(id: u32) -> (Host, u16) {
     needs(Feature::Option("skip-replica-start"));
     // A port that is free at this moment.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -36,7 +36,7 @@ fn member(id: u32) -> (Host, u16) {
     (host, port)
 }
 
-fn follow_source(replica: &Server, port: u16) {
+pub(super) fn follow_source(replica: &Server, port: u16) {
     replica.sql(&format!(
         "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={port}, SOURCE_USER='replica',
              SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_CONNECT_RETRY=1;
@@ -44,13 +44,13 @@ fn follow_source(replica: &Server, port: u16) {
     ));
 }
 
-fn create_source(source: &Server) {
+pub(super) fn create_source(source: &Server) {
     source.sql("CREATE USER replica@localhost; GRANT REPLICATION SLAVE ON *.* TO replica@localhost");
     source.sql(ROWS);
 }
 
 /// Waits until the replica has all transactions of the source.
-fn is_up_to_date(replica: &Server, source: &Server) {
+pub(super) fn is_up_to_date(replica: &Server, source: &Server) {
     let all = source.value::<String>("SELECT @@gtid_executed");
     let query = format!("SELECT GTID_SUBSET('{all}', @@gtid_executed)");
     assert!(
