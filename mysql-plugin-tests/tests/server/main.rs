@@ -88,6 +88,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ),
     ("encrypt::no_errant_transactions_on_a_replica", Nothing, encrypt::no_errant_transactions_on_a_replica),
     ("encrypt::a_source_asks_what_its_replicas_get", Nothing, encrypt::a_source_asks_what_its_replicas_get),
+    ("encrypt::replicas_and_sources_go_online", Nothing, encrypt::replicas_and_sources_go_online),
     ("encrypt::what_applications_notice", Nothing, encrypt::what_applications_notice),
     ("encrypt::members_of_a_group", Nothing, encrypt::members_of_a_group),
     ("encrypt::hostile_names", Nothing, encrypt::hostile_names),

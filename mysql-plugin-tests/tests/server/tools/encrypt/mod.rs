@@ -24,6 +24,7 @@ mod places;
 mod questions;
 mod remedies;
 mod replication;
+mod replication_online;
 mod session_defaults;
 mod small;
 mod success;
@@ -54,6 +55,7 @@ pub use remedies::remedies_work_as_printed;
 pub use replication::{
     a_source_asks_what_its_replicas_get, members_of_a_group, no_errant_transactions_on_a_replica,
 };
+pub use replication_online::replicas_and_sources_go_online;
 pub use session_defaults::hostile_session_defaults;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
 pub use success::is_a_state;

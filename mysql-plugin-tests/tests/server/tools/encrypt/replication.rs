@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 const ROWS: &str = "CREATE SCHEMA clinic;
     CREATE TABLESPACE archive ADD DATAFILE 'archive.ibd';
     CREATE TABLE clinic.patients (id INT PRIMARY KEY, name VARCHAR(60));
@@ -60,7 +60,7 @@ pub(super) fn is_up_to_date(replica: &Server, source: &Server) {
     );
 }
 
-fn applier_errors(replica: &Server) -> Vec<(u32, String)> {
+pub(super) fn applier_errors(replica: &Server) -> Vec<(u32, String)> {
     replica.rows(
         "SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.replication_applier_status_by_worker
          WHERE LAST_ERROR_NUMBER > 0",
@@ -68,7 +68,7 @@ fn applier_errors(replica: &Server) -> Vec<(u32, String)> {
 }
 
 /// How many of a server's transactions it made itself.
-fn own_transactions(server: &Server) -> u32 {
+pub(super) fn own_transactions(server: &Server) -> u32 {
     server.value("SELECT LOCATE(@@server_uuid, @@gtid_executed)")
 }
 
@@ -383,7 +383,7 @@ pub fn members_of_a_group() {
     assert!(says.contains("run on each of them"), "{says}");
     online();
     assert_eq!(tables_in_clear(second), 0);
-    let applied = encrypt(&hosts[0], &["apply"]);
+    let applied = encrypt(&hosts[0], &["apply", "--online", "always"]);
     assert!(told(&applied).contains("INCOMPLETE. Still unencrypted: binary logs."), "{}", told(&applied));
     assert_eq!((tables_in_clear(first), transactions()), (0, before));
     follow(second, &refusal(&hosts[1], &["rotate"]));
