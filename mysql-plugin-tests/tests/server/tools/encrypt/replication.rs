@@ -241,7 +241,7 @@ pub fn a_source_asks_what_its_replicas_get() {
     let refused = refusal(&host, &["apply"]);
     let replica_is = format!("1 replica is connected: localhost (mysqld {version})");
     assert!(refused.contains(&replica_is) && refused.contains("--replicate"), "{refused}");
-    assert!(refused.contains("each must have a keyring"), "{refused}");
+    assert!(refused.contains("each replica must have a keyring"), "{refused}");
     let plan = told(&encrypt(&host, &["plan"]));
     assert!(plan.contains(&replica_is) && plan.contains("--skip-binary-log"), "{plan}");
     assert!(refusal(&host, &["rotate"]).contains(&replica_is));
