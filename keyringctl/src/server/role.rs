@@ -115,6 +115,12 @@ impl Role {
         !self.channels.is_empty() || self.group.is_some()
     }
 
+    /// Whether it gets the statements of another server's binary log, and writes none of its own to a group.
+    pub fn repeats(&self) -> bool {
+        let is_primary = |group: &Group| group.state == "ONLINE" && group.role == "PRIMARY";
+        !self.channels.is_empty() || self.group.as_ref().is_some_and(|group| !is_primary(group))
+    }
+
     /// The connected replicas of another release series than its own, or of an unknown one.
     pub fn other_versions(&self) -> impl Iterator<Item = &ConnectedReplica> {
         self.replicas
@@ -275,7 +281,10 @@ mod tests {
         assert!(Role { channels: vec![channel], ..Role::default() }.receives());
         let group = Group { name: "g".to_owned(), role: String::new(), state: "OFFLINE".to_owned() };
         assert_eq!(group.to_string(), "the replication group g (OFFLINE)");
-        assert!(Role { group: Some(group), ..Role::default() }.receives());
+        let primary = Group { state: "ONLINE".to_owned(), role: "PRIMARY".to_owned(), ..group.clone() };
+        let member = |group| Role { group: Some(group), ..Role::default() };
+        assert!(member(group.clone()).receives() && member(group).repeats());
+        assert!(member(primary.clone()).receives() && !member(primary).repeats());
         assert!(!Role { replicas: vec![replica(None)], ..Role::default() }.receives());
     }
 }

@@ -135,6 +135,7 @@ fn work(job: &mut Job<'_>, here: &DatadirAccess) -> Result<Step> {
     }
     // Another run may have made progress in the meantime.
     let inventory = Inventory::query(&mut job.watch)?;
+    unfinished::warn_of_resumptions(job, &inventory)?;
     for left in Unfinished::all(&inventory) {
         match left.obstacle(&inventory) {
             Some(why) => job.record_failed(&left.shown(), &why),

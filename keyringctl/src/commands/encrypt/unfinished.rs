@@ -82,6 +82,7 @@ pub(super) fn take_up(job: &mut Job<'_>, inventory: Inventory, how: &How<'_>) ->
         return Ok(None);
     }
     let inventory = Inventory::query(&mut job.watch)?;
+    warn_of_resumptions(job, &inventory)?;
     if let Step::Stopped = drop_empty(job, &inventory, &how.scope)? {
         return Ok(None);
     }
@@ -135,6 +136,14 @@ pub(super) fn wait_for_resumption(job: &mut Job<'_>) -> Result<Step> {
         }
     }
     Ok(Step::Done)
+}
+
+/// Says what to do about those that the server has completed after a crash and written to its binary log.
+///
+/// # Errors
+/// The connection is lost.
+pub(super) fn warn_of_resumptions(job: &mut Job<'_>, inventory: &Inventory) -> Result<()> {
+    Unfinished::all(inventory).iter().try_for_each(|left| online::warn_of_resumption(job, &left.name))
 }
 
 /// Puts its table back into a file of its own, if there is one in it, and drops it. Records how that ended.

@@ -42,9 +42,9 @@ impl Tablespace {
         }
         let is_logged = ScratchName::parse(&self.name).is_some_and(|name| name.is_logged());
         (is_logged && inventory.at_work.receives).then(|| Obstacle {
-            why: "it came from the source of this server, whose binary log tells this server to complete it"
+            why: "it came from the source of this server or the primary of its group, whose binary log tells this server to complete it"
                 .to_owned(),
-            remedy: "on the source: keyringctl encrypt cleanup".to_owned(),
+            remedy: "on that server: keyringctl encrypt cleanup".to_owned(),
         })
     }
 }

@@ -17,7 +17,8 @@ pub struct AtWork {
     /// Whether the server completes an ALTER TABLESPACE that a crash interrupted. Until it has, it reports the old state, and
     /// statements on the tablespace and its tables wait.
     pub resumed: bool,
-    /// Whether this server gets changes from others.
+    /// Whether the statements that are in the binary log of another server come from there: this one is its replica, or a
+    /// member of a group that is not its primary.
     pub receives: bool,
 }
 
@@ -31,7 +32,7 @@ impl AtWork {
         Ok(AtWork {
             running,
             resumed: AtWork::is_resuming(session),
-            receives: Role::query(session)?.receives(),
+            receives: Role::query(session)?.repeats(),
         })
     }
 

@@ -4,7 +4,7 @@
 //! tablespace. This module finds that statement, and says what to do.
 
 use crate::error::Result;
-use crate::server::{Role, ScratchName, Session, quoted_text};
+use crate::server::{Role, ScratchName, Session};
 
 /// How many binary logs are searched, the newest first. The server begins a new one with each start.
 const LOGS: usize = 50;
@@ -43,7 +43,8 @@ fn find(session: &mut Session, name: &ScratchName) -> Result<Option<Written>> {
         Err(_) => return Ok(None),
     };
     for log in logs.into_iter().rev().take(LOGS) {
-        let events = format!("SHOW BINLOG EVENTS IN {} LIMIT {EVENTS}", quoted_text(&log));
+        // The server takes a literal without a character set only.
+        let events = format!("SHOW BINLOG EVENTS IN '{}' LIMIT {EVENTS}", log.replace('\'', "''"));
         let Ok(rows) = session.columns::<String>(&events, &["Info"]) else { continue };
         let events: Vec<_> = rows.into_iter().flatten().flatten().collect();
         if let Some(gtid) = completed(&events, name) {
@@ -70,7 +71,7 @@ fn completed(events: &[String], name: &ScratchName) -> Option<Option<String>> {
 
 fn advice(written: &Written, name: &ScratchName, role: &Role) -> String {
     let mut text = format!(
-        "the server crashed while it encrypted or decrypted {name}, completed that when it started, and wrote the statement to its binary log {}, which is a fault of MySQL",
+        "the server crashed while it encrypted or decrypted {name}, completed that when it started, and wrote the statement to its binary log {} by itself",
         written.log
     );
     let Some(gtid) = &written.gtid else {
