@@ -56,6 +56,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("check::hung", Mounts(Kind::Sshfs), check::hung),
     ("encrypt::under_load", Nothing, encrypt::under_load),
     ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),
+    ("encrypt::killed_at_every_moment", Nothing, encrypt::killed_at_every_moment),
     ("encrypt::half_done", Nothing, encrypt::half_done),
     ("encrypt::refuses_to_start", Nothing, encrypt::refuses_to_start),
     (
