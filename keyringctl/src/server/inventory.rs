@@ -128,7 +128,8 @@ impl Inventory {
         let settings = Settings::query(session)?;
         let Stored { tables, tablespaces, reported } = tables::all(session)?;
         let rebuilds = tablespaces.iter().any(|space| space.kind == TablespaceKind::Leftover);
-        let has_scratch = tablespaces.iter().any(|space| space.kind == TablespaceKind::Scratch);
+        let has_scratch = tablespaces.iter().any(|space| space.kind == TablespaceKind::Scratch)
+            || tables.iter().any(Table::keeps_indexes);
         // Those in the tablespace `mysql` are encrypted together with it.
         let (in_mysql, tables): (Vec<_>, Vec<_>) =
             tables.into_iter().partition(|t| t.place == TableLocation::Dictionary);

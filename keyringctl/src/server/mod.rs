@@ -49,7 +49,7 @@ pub use option_file::{AbsentFile, OptionFiles, OptionLine, below_root, directori
 pub use options::{ConnectOptions, Protocol, SslMode};
 pub use privileges::Privileges;
 pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role, UNLOGGED};
-pub use scratch_name::{SCRATCH, ScratchName};
+pub use scratch_name::{KEPT_INDEXES, SCRATCH, ScratchName};
 pub use scratch_tablespace::ScratchTablespace;
 pub use session::Session;
 pub use session_settings::NotSet;

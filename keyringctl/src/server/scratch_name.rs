@@ -5,6 +5,9 @@ use super::names::quoted;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+/// The schema in which a run keeps the full-text indexes that it has dropped from a table, until it adds them again: as those
+/// of an empty table, which has the name of the table's scratch tablespace.
+pub const KEPT_INDEXES: &str = "keyring_external_fulltext";
 /// What the names of all scratch tablespaces begin with.
 pub const SCRATCH: &str = "keyring_external_";
 /// How many hexadecimal digits tell the table.

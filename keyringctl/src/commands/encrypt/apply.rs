@@ -27,6 +27,7 @@ use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
     Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring, Session, Table,
+    TableLocation,
 };
 use std::time::{Duration, Instant};
 
@@ -230,7 +231,11 @@ fn work(
     let jobs = usize::from(args.jobs);
     let how = unfinished::How { scope: args.scope(), here, direction, jobs };
     let Some(inventory) = unfinished::take_up(job, inventory, &how)? else { return Ok(Step::Stopped) };
-    let selected = args.scope().tables(&inventory);
+    // One that is still half-done has just been tried.
+    let is_tried = |table: &&Table| {
+        matches!(table.place, TableLocation::Scratch(_)) && unfinished::obstacle(&inventory, table).is_none()
+    };
+    let selected = args.scope().tables(&inventory).into_iter().filter(|table| !is_tried(table));
     if args.scope().covers_all() {
         settings::apply(job, &inventory, &args.scope().schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, here, direction)? {
@@ -238,7 +243,7 @@ fn work(
         }
     }
     let (refused, selected): (Vec<_>, Vec<_>) =
-        selected.into_iter().partition(|t| unfinished::obstacle(&inventory, t).is_some());
+        selected.partition(|t| unfinished::obstacle(&inventory, t).is_some());
     for table in refused {
         if let Some(Obstacle { why, remedy }) = unfinished::obstacle(&inventory, table) {
             job.record_failed(&table.full_name(), &format!("{why}. To do: {remedy}"));

@@ -5,6 +5,7 @@
 use super::apply_report::{DoneStep, FailedStep};
 use super::job::{Job, Step};
 use super::lock_wait::LockWait;
+use super::online::fulltext;
 use super::replication::Replication;
 use super::throttle::Throttle;
 use super::unfinished::{self, Unfinished};
@@ -15,7 +16,8 @@ use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    DatadirAccess, Inventory, Role, ScratchName, Tablespace, TablespaceKind, emptied_by_hand,
+    DatadirAccess, Inventory, KEPT_INDEXES, Role, ScratchName, Table, Tablespace, TablespaceKind,
+    emptied_by_hand,
 };
 use crate::show::Shown;
 use serde::Serialize;
@@ -61,13 +63,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         )));
     }
     let all = Unfinished::all(&inventory);
-    if !all.is_empty() && !args.consent.dry_run {
+    let kept = fulltext::saved(&mut session)?;
+    if !(all.is_empty() && kept.is_empty() || args.consent.dry_run) {
         required::to_clean_up(&inventory.privileges)?;
         // Whether a statement is written to the binary log is decided by the tablespace's name.
         Replication::decided().check(&role, &command_line())?;
     }
-    let plan = plan(&inventory, &all);
-    if all.is_empty() && args.consent.dry_run {
+    let plan = plan(&inventory, &all, &kept);
+    if plan.is_empty() && args.consent.dry_run {
         notes_of_others(&inventory).into_iter().for_each(|note| out.line(note));
     }
     if args.consent.ask(&plan, out)? == Decision::DryRun {
@@ -81,7 +84,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 /// What is done with each scratch tablespace.
-fn plan(inventory: &Inventory, all: &[Unfinished<'_>]) -> Plan {
+fn plan(inventory: &Inventory, all: &[Unfinished<'_>], kept: &[ScratchName]) -> Plan {
     let mut plan = Plan::new("Put all this back?");
     for left in all {
         let now = match left.table {
@@ -98,6 +101,12 @@ fn plan(inventory: &Inventory, all: &[Unfinished<'_>]) -> Plan {
             (None, None) => "dropped".to_owned(),
         };
         plan.effect(Effect::new(left.shown(), now, then));
+    }
+    for name in kept {
+        let table = inventory.tables.iter().find(|table| name.is_for(&table.schema, &table.name));
+        let of = table.map_or_else(|| "a table that is gone".to_owned(), Table::full_name);
+        let what = format!("full-text indexes of {of}");
+        plan.effect(Effect::new(what, format!("dropped, kept in {KEPT_INDEXES}"), "added again"));
     }
     for left in all {
         if let Some(why) = left.obstacle(inventory) {
@@ -146,7 +155,7 @@ fn work(job: &mut Job<'_>, here: &DatadirAccess) -> Result<Step> {
             }
         }
     }
-    Ok(Step::Done)
+    fulltext::restore_all(job)
 }
 
 /// Asks the server again, and prints what is left.

@@ -100,6 +100,9 @@ impl Scope<'_> {
 }
 
 fn needs_copy(table: &Table, direction: Direction) -> bool {
+    if table.keeps_indexes() {
+        return false;
+    }
     match (&table.place, direction) {
         (TableLocation::Own, Direction::Encrypt) => table.is_own_and_clear(),
         (TableLocation::Own, Direction::Undo) => table.has_encrypted(),

@@ -41,6 +41,20 @@ pub(super) fn judge(
     (state, about, remedy)
 }
 
+/// What is said of a table that keeps the full-text indexes of another.
+pub(super) fn kept_indexes(inventory: &Inventory) -> (String, Remedy) {
+    match inventory.at_work.running {
+        Some(id) => (
+            format!("connection {id}, a run of encrypt, keeps here the full-text indexes of a table that it rewrites"),
+            Remedy::ByHand("wait until that run has ended, then run this again".to_owned()),
+        ),
+        None => (
+            "an interrupted run has dropped the full-text indexes of a table and keeps them here; apply or encrypt cleanup adds them again".to_owned(),
+            Remedy::Apply,
+        ),
+    }
+}
+
 /// Says why a general tablespace whose name is one of a scratch tablespace is none, and how to empty it by hand.
 pub(super) fn why_not_ours(space: &Tablespace, inventory: &Inventory) -> String {
     if ScratchName::parse(&space.name).is_none() {

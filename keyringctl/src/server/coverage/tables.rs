@@ -6,8 +6,8 @@ use super::logs::off_at_start;
 use super::obstacle::{Obstacle, fault_remedy};
 use super::scratch;
 use crate::server::{
-    Inventory, MergeTable, PartPlace, Schema, Settings, Table, TableLocation, Tablespace, TablespaceKind,
-    pasteable,
+    Inventory, KEPT_INDEXES, MergeTable, PartPlace, Schema, Settings, Table, TableLocation, Tablespace,
+    TablespaceKind, pasteable,
 };
 use crate::show::{Shown, counted, counted_of};
 use std::collections::BTreeSet;
@@ -22,7 +22,8 @@ const LOOK_AT_LOG: &str = "run this again; if it is still so, see the server's e
 pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     let tables = inventory.tables.iter().filter_map(|t| table(t, inventory)).chain(unseen(inventory));
     let spaces = inventory.tablespaces.iter().map(|space| tablespace(space, inventory));
-    tables.chain(spaces).chain(inventory.schemas.iter().map(schema)).collect()
+    let schemas = inventory.schemas.iter().filter(|schema| schema.name != KEPT_INDEXES).map(schema);
+    tables.chain(spaces).chain(schemas).collect()
 }
 
 /// Returns `None` for a table in a general tablespace, which is encrypted together with it, or in a scratch tablespace.
@@ -36,6 +37,10 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         remedy,
         files: Vec::new(),
     };
+    if table.keeps_indexes() {
+        let (about, remedy) = scratch::kept_indexes(inventory);
+        return Some(item(PlaceKind::Scratch, PlaceState::HalfDone, about, remedy));
+    }
     Some(match &table.place {
         TableLocation::General(_) | TableLocation::Scratch(_) | TableLocation::Dictionary => return None,
         TableLocation::Unknown(why) => item(PlaceKind::Table, PlaceState::Unknown, why.clone(), Remedy::ByHand(LOOK_AT_LOG.to_owned())),

@@ -2,7 +2,7 @@
 //! A table, its partitions, and where their rows are.
 
 use super::spaces::Fault;
-use crate::server::{full_name, quoted};
+use crate::server::{KEPT_INDEXES, ScratchName, full_name, quoted};
 use serde::Serialize;
 
 /// Where a table's rows are.
@@ -81,6 +81,11 @@ impl Table {
     /// `` `schema`.`table` ``, for statements.
     pub fn quoted(&self) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(&self.name))
+    }
+
+    /// Whether it keeps the full-text indexes that a run has dropped from another table.
+    pub fn keeps_indexes(&self) -> bool {
+        self.schema == KEPT_INDEXES && ScratchName::parse(&self.name).is_some()
     }
 
     /// Returns how many of its parts are in such a place.

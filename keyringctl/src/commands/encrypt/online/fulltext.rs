@@ -6,10 +6,9 @@
 use super::log::in_binary_log;
 use crate::commands::encrypt::job::{Job, Step};
 use crate::error::{Error, Result, ServerError};
-use crate::server::{NO_SUCH_TABLE, ScratchName, Session, Table, TableLocation, quoted, quoted_text};
-
-/// The schema of the empty tables. Their names are those of the scratch tablespaces.
-pub(in crate::commands::encrypt) const SCHEMA: &str = "keyring_external_fulltext";
+use crate::server::{
+    KEPT_INDEXES as SCHEMA, NO_SUCH_TABLE, ScratchName, Session, Table, TableLocation, quoted, quoted_text,
+};
 
 /// A table's full-text index.
 struct Index {
@@ -98,7 +97,10 @@ pub(in crate::commands::encrypt) fn restore_all(job: &mut Job<'_>) -> Result<Ste
 }
 
 /// Returns the tables that keep definitions.
-fn saved(session: &mut Session) -> Result<Vec<ScratchName>> {
+///
+/// # Errors
+/// What the server answers.
+pub(in crate::commands::encrypt) fn saved(session: &mut Session) -> Result<Vec<ScratchName>> {
     let names: Vec<String> = session.rows(&format!(
         "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{SCHEMA}' ORDER BY 1"
     ))?;

@@ -170,9 +170,32 @@ pub fn half_done() {
     let (code, nothing) = encrypt_json(&host, &["cleanup"]);
     assert!(code == 0 && nothing["done"].as_array().unwrap().is_empty(), "{nothing:#}");
 
+    indexes_are_added_again(&host, &server);
     let server = without_its_file(&host, server);
     it_is_completed(&host, &server);
     server.stop();
+}
+
+/// Full-text indexes that a run has dropped are named, and added again.
+fn indexes_are_added_again(host: &Host, server: &Server) {
+    let notes = ("clinic.notes", "keyring_external_encrypt_local_@_clinic_notes");
+    let kept = name(server, notes);
+    server.sql("CREATE TABLE clinic.notes (id INT PRIMARY KEY, a TEXT, b TEXT, FULLTEXT KEY words (a), FULLTEXT KEY more (a, b)) ENCRYPTION = 'Y'");
+    let definition = || server.rows::<(String, String)>("SHOW CREATE TABLE clinic.notes");
+    let before = definition();
+    server.sql(&format!(
+        "CREATE SCHEMA keyring_external_fulltext; CREATE TABLE keyring_external_fulltext.{kept} LIKE clinic.notes;
+         ALTER TABLE clinic.notes DROP INDEX words; ALTER TABLE clinic.notes DROP INDEX more"
+    ));
+    let found = findings(host, &["--no-canary"]);
+    let finding = about(&found, &kept);
+    assert!(finding["why"].as_str().unwrap().starts_with("half-done"), "{finding:#}");
+    let dry = told(&encrypt(host, &["cleanup", "--dry-run"]));
+    assert!(dry.contains("full-text indexes of clinic.notes") && dry.contains("added again"), "{dry}");
+    let done = encrypt(host, &["cleanup", "--yes"]);
+    assert!(done.status.success() && definition() == before, "{}", told(&done));
+    let schemas: Vec<String> = server.rows("SHOW SCHEMAS LIKE 'keyring%'");
+    assert_eq!(schemas, [""; 0], "{}", told(&done));
 }
 
 /// A scratch tablespace that the server cannot use is named, not touched, and taken up when it is back.
