@@ -150,7 +150,9 @@ fn round(host: &Host, server: Server, moment: Moment, rng: &mut Rng) -> Round {
         return checked((server, caught, "client", taken));
     }
     server.kill();
-    let goes_on = rng.below(3) == 0 && run.try_wait().unwrap().is_none();
+    // One that was still connecting gives up.
+    let is_connected = matches!(caught, Caught::In(_) | Caught::After(_));
+    let goes_on = rng.below(3) == 0 && is_connected && run.try_wait().unwrap().is_none();
     if !goes_on {
         let _ = run.kill();
         run.wait().unwrap();
