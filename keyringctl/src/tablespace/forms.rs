@@ -231,4 +231,21 @@ mod tests {
         assert_eq!(counted("CCEHE"), (2, 2, 1));
         assert_eq!(counted("EHC"), (1, 1, 1));
     }
+
+    #[test]
+    fn pages_of_a_large_file_are_counted_in_several_ranges() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut clear = page(TYPE_INDEX, 1);
+        put(&mut clear, NUMBER, &[0, 0, 4, 0]);
+        crate::tablespace::samples::seal(&mut clear);
+        let mut pages = [page(8, 0), page(15, 1).repeat(1999)].concat();
+        // The page with its number is whole; in other places it is not.
+        for at in [100, 1024, 1999] {
+            put(&mut pages, at * DEFAULT_PAGE, &clear);
+            put(&mut pages, (at - 1) * DEFAULT_PAGE, &[0; DEFAULT_PAGE]);
+        }
+        std::fs::write(file.path(), pages).unwrap();
+        let wanted = FormCounts { encrypted: 1999 - 6, clear: 1, empty: 3, damaged: 2 };
+        assert_eq!(count_forms(file.path(), DataFileKind::Table).unwrap(), Some(wanted));
+    }
 }

@@ -81,3 +81,33 @@ impl DataFile {
         age.is_none_or(|age| age < FRESH)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_file_that_is_truncated_meanwhile_are_those_that_are_left() {
+        const PART: usize = 4096;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let parts = |number: u64| (0..number).flat_map(|n| [n as u8; PART]).collect::<Vec<_>>();
+        std::fs::write(file.path(), parts(5000)).unwrap();
+        let source = DataFile::open(file.path()).unwrap();
+        let numbers = |until: u64| {
+            let look = |seen: &mut Vec<(u64, usize)>, number: u64, part: &[u8], _: &mut ()| {
+                assert!(part.iter().all(|byte| *byte == number as u8), "{number}");
+                seen.push((number, part.len()));
+                Ok(())
+            };
+            source.each_part(&Readers::new(), PART, until, look).unwrap().concat()
+        };
+        let whole = |parts: u64| (0..parts).map(|n| (n, PART)).collect::<Vec<_>>();
+        // Several ranges, in order; no more than is asked for, and no more than there was.
+        assert_eq!(numbers(u64::MAX), whole(5000));
+        assert_eq!(numbers(3001 * PART as u64), whole(3001));
+        std::fs::write(file.path(), parts(6000)).unwrap();
+        assert_eq!(numbers(u64::MAX), whole(5000));
+        file.as_file().set_len(2500 * PART as u64 + 7).unwrap();
+        assert_eq!(numbers(u64::MAX), [whole(2500), vec![(2500, 7)]].concat());
+    }
+}
