@@ -228,7 +228,11 @@ impl Ways {
         if self.large_blocks.contains(&format!("{}/{}", table.schema, table.name)) {
             return Some(CopyReason::LargeBlocks);
         }
-        self.within.get(&key).copied().or(self.server)
+        match self.within.get(&key).copied() {
+            // A full-text index may be dropped and built again, but what is against the whole server stays.
+            Some(CopyReason::FulltextIndex) => self.server.or(Some(CopyReason::FulltextIndex)),
+            why => why.or(self.server),
+        }
     }
 }
 
@@ -287,6 +291,7 @@ mod tests {
         assert!(CopyReason::SpatialIndex < CopyReason::FulltextIndex);
         let ways = ways.on_server(Some(CopyReason::LosesRows));
         assert_eq!(ways.why_copy(&table("plain", None), false), Some(CopyReason::LosesRows));
-        assert_eq!(ways.why_copy(&table("text", None), false), Some(CopyReason::FulltextIndex));
+        assert_eq!(ways.why_copy(&table("text", None), false), Some(CopyReason::LosesRows));
+        assert_eq!(ways.why_copy(&table("zlib", None), false), Some(CopyReason::PageCompression));
     }
 }
