@@ -169,7 +169,9 @@ fn in_definition(text: &str, names: &[String]) -> Vec<Index> {
     let of_line = |line: &str| {
         let definition = line.strip_prefix("  ")?;
         let name = names.iter().find(|name| {
-            definition.strip_prefix("FULLTEXT KEY ").is_some_and(|rest| rest.starts_with(&quoted(name)))
+            definition
+                .strip_prefix("FULLTEXT KEY ")
+                .is_some_and(|rest| rest.starts_with(&format!("{} (", quoted(name))))
         })?;
         let definition = definition.trim_end().trim_end_matches(',').trim_end().to_owned();
         Some(Index { name: name.clone(), definition })
