@@ -185,7 +185,7 @@ pub fn all(
         }
     }
     text.push_str(
-        "\n`encrypt apply --only 'biobank.*' --jobs 2` beside the same ALTER statements by hand, one after the other in one \
+        "\n`encrypt apply --only 'biobank.*' --skip 'biobank.code_*' --jobs 2` beside the same ALTER statements by hand, one after the other in one \
          session, without other clients, each on a fresh copy:\n\n",
     );
     let rows: Vec<Vec<String>> = speeds
