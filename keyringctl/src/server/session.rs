@@ -11,7 +11,7 @@ use super::connection::{is_lost, is_unsent, not_connected, open, refused};
 use super::options::{ConnectOptions, Protocol};
 use super::session_settings::{self, NotSet};
 use super::session_state::{Identity, Kept, Loss};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ServerError};
 use mysql::Conn;
 use mysql::prelude::{FromRow, FromValue, Queryable};
 use std::sync::Arc;
@@ -28,7 +28,8 @@ const BETWEEN: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(1);
 /// A connection to a server.
 pub struct Session {
-    conn: Conn,
+    /// `None`: it runs a statement elsewhere.
+    conn: Option<Conn>,
     options: ConnectOptions,
     way: String,
     by_socket: bool,
@@ -45,6 +46,47 @@ pub struct Session {
     stopping: Arc<AtomicBool>,
     /// Whether the server has been waited for in vain. It is not waited for again.
     gone: Arc<AtomicBool>,
+}
+
+/// A connection that another thread uses.
+pub struct LentConnection {
+    conn: Conn,
+    statements: Vec<String>,
+}
+
+/// A connection that another thread has used.
+pub struct UsedConnection {
+    conn: Conn,
+    statements: Vec<String>,
+    failed: Option<(String, mysql::Error)>,
+}
+
+impl LentConnection {
+    /// Runs the statements until one fails.
+    pub fn run(mut self) -> UsedConnection {
+        let mut failed = None;
+        for statement in &self.statements {
+            if let Err(e) = self.conn.query_drop(statement) {
+                failed = Some((statement.clone(), e));
+                break;
+            }
+        }
+        UsedConnection { conn: self.conn, statements: self.statements, failed }
+    }
+}
+
+fn present(conn: &mut Option<Conn>) -> Result<&mut Conn> {
+    conn.as_mut().ok_or_else(absent)
+}
+
+/// The error of a session whose connection was left to a statement that does not end.
+fn absent() -> Error {
+    Error::Server(ServerError {
+        doing: "use a connection".to_owned(),
+        code: 0,
+        silent: true,
+        why: "it was left to a statement that has not ended".to_owned(),
+    })
 }
 
 impl Session {
@@ -72,7 +114,7 @@ impl Session {
         let prepared = session_settings::common(&mut conn);
         let not_set = prepared.map_err(|e| not_connected(&way, by_socket, &user(options), &e))?;
         Ok(Session {
-            conn,
+            conn: Some(conn),
             options: options.clone(),
             way,
             by_socket,
@@ -105,7 +147,7 @@ impl Session {
     /// [`Error::Server`].
     pub fn prepare_for_copies(&mut self) -> Result<Vec<NotSet>> {
         self.kept.copying = true;
-        session_settings::copying(&mut self.conn).map_err(|e| refused("SET SESSION", &e))
+        session_settings::copying(present(&mut self.conn)?).map_err(|e| refused("SET SESSION", &e))
     }
 
     /// What the server's defaults are that this account may not change for its session.
@@ -154,6 +196,37 @@ impl Session {
         self.kept.statements.iter().try_for_each(|statement| session.run(statement))
     }
 
+    /// Gives its connection to another thread, for statements that it runs one after the other. Until it is taken back, what
+    /// the session runs fails.
+    ///
+    /// # Errors
+    /// As [`Session::restore`].
+    pub fn lend(&mut self, statements: &[impl AsRef<str>]) -> Result<LentConnection> {
+        self.awake()?;
+        let statements = statements.iter().map(|statement| statement.as_ref().to_owned()).collect();
+        self.conn.take().map(|conn| LentConnection { conn, statements }).ok_or_else(absent)
+    }
+
+    /// Takes the connection back from its thread. A statement that could not be sent is repeated on a new connection.
+    ///
+    /// # Errors
+    /// What the server answered to a statement. If the connection broke, it may have been carried out.
+    pub fn take_back(&mut self, used: UsedConnection) -> Result<()> {
+        let UsedConnection { conn, statements, failed } = used;
+        self.conn = Some(conn);
+        self.used = Instant::now();
+        let Some((statement, e)) = failed else {
+            statements.iter().for_each(|statement| self.kept.add(statement));
+            return Ok(());
+        };
+        self.lost = is_lost(&e);
+        if self.server.is_some() && is_unsent(&e) && statements.first() == Some(&statement) {
+            self.restore()?;
+            return self.run_together(&statements);
+        }
+        Err(refused(&statement, &e))
+    }
+
     /// Makes this session stay without a connection if that is lost. What it runs then fails.
     pub fn give_up(&mut self) {
         self.server = None;
@@ -171,7 +244,7 @@ impl Session {
 
     /// The connection's number on the server.
     pub fn id(&self) -> u32 {
-        self.conn.connection_id()
+        self.conn.as_ref().map_or(0, Conn::connection_id)
     }
 
     /// Runs a statement. What it sets for the session, and the schema that it chooses, are kept if the connection must be
@@ -181,10 +254,10 @@ impl Session {
     /// [`Error::Server`]. If the connection broke, the statement may have been carried out.
     pub fn run(&mut self, statement: &str) -> Result<()> {
         self.awake()?;
-        let mut done = self.conn.query_drop(statement);
+        let mut done = present(&mut self.conn)?.query_drop(statement);
         if self.server.is_some() && done.as_ref().is_err_and(is_unsent) {
             self.restore()?;
-            done = self.conn.query_drop(statement);
+            done = present(&mut self.conn)?.query_drop(statement);
         }
         self.used = Instant::now();
         if let Err(e) = done {
@@ -202,7 +275,7 @@ impl Session {
     pub fn run_together(&mut self, statements: &[impl AsRef<str>]) -> Result<()> {
         self.awake()?;
         for statement in statements.iter().map(AsRef::as_ref) {
-            let done = self.conn.query_drop(statement);
+            let done = present(&mut self.conn)?.query_drop(statement);
             self.used = Instant::now();
             if let Err(e) = done {
                 self.lost = is_lost(&e);
@@ -232,7 +305,7 @@ impl Session {
     /// Returns the first row of a query, if the connection is there; it is not made anew.
     pub fn first_now<T: FromRow>(&mut self, query: &str) -> Option<T> {
         let rows: mysql::Result<Vec<mysql::Row>> =
-            if self.lost { return None } else { self.conn.query(query) };
+            if self.lost { return None } else { self.conn.as_mut()?.query(query) };
         self.used = Instant::now();
         self.lost = rows.as_ref().is_err_and(is_lost);
         mysql::from_row_opt(rows.ok()?.into_iter().next()?).ok()
@@ -357,7 +430,9 @@ impl Session {
     /// As [`Session::restore`].
     pub fn awake(&mut self) -> Result<()> {
         let can_be_restored = self.server.is_some();
-        if can_be_restored && (self.lost || (self.used.elapsed() > IDLE && self.conn.ping().is_err())) {
+        if can_be_restored
+            && (self.lost || (self.used.elapsed() > IDLE && present(&mut self.conn)?.ping().is_err()))
+        {
             self.restore()?;
         }
         Ok(())
@@ -366,10 +441,10 @@ impl Session {
     /// Returns the rows of a query. If the connection breaks, the query is repeated once.
     fn raw(&mut self, query: &str) -> Result<Vec<mysql::Row>> {
         self.awake()?;
-        let mut rows = self.conn.query(query);
+        let mut rows = present(&mut self.conn)?.query(query);
         if self.server.is_some() && rows.as_ref().is_err_and(is_lost) {
             self.restore()?;
-            rows = self.conn.query(query);
+            rows = present(&mut self.conn)?.query(query);
         }
         self.used = Instant::now();
         self.lost = rows.as_ref().is_err_and(is_lost);

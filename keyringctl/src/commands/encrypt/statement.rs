@@ -22,7 +22,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// How often the tool asks the server how far a statement is.
 const POLL: Duration = Duration::from_millis(500);
 /// How long a cancelled statement may take to end.
-const TO_END: Duration = Duration::from_millis(600);
+const TO_END: Duration = Duration::from_millis(500);
+/// How long until it is left alone.
+const TO_CLOSE: Duration = Duration::from_millis(650);
 
 impl Job<'_> {
     /// Runs a statement that may take long, on `bytes` of data. Shows its progress, and cancels it at Ctrl-C.
@@ -34,7 +36,7 @@ impl Job<'_> {
     pub(super) fn carry_out_share(
         &mut self,
         what: &str,
-        statements: &[impl AsRef<str> + Sync],
+        statements: &[impl AsRef<str>],
         bytes: u64,
         share: Range<f64>,
     ) -> Result<Step> {
@@ -65,63 +67,72 @@ impl Job<'_> {
         }
     }
 
-    fn run_watched(&mut self, what: &str, statements: &[impl AsRef<str> + Sync]) -> Result<()> {
+    fn run_watched(&mut self, what: &str, statements: &[impl AsRef<str>]) -> Result<()> {
         let (number, id) = (self.number, self.work.id());
-        let (work, watch, shared) = (&mut self.work, &mut self.watch, &*self.shared);
-        thread::scope(|scope| {
-            let watcher = thread::current();
-            let statement = scope.spawn(move || {
-                let done = match statements {
-                    [statement] => work.run(statement.as_ref()),
-                    statements => work.run_together(statements),
-                };
-                watcher.unpark();
-                done
-            });
-            let began = Instant::now();
-            let mut asked = began;
-            let mut cancelled: Option<Instant> = None;
-            let mut is_left = false;
-            // Whether the server reports the stages of the statement, which is not measured.
-            let (hidden, mut shown) = (shared.throttle().measures_statements(), false);
-            while !statement.is_finished() {
-                let hurry = hidden && !shown && began.elapsed() < POLL;
-                thread::park_timeout(if hurry { TICK / 5 } else { TICK });
-                match cancelled {
-                    None if shared.stop.is_requested() => {
-                        cancelled = Some(Instant::now());
-                        shared.lock().progress.note(&format!("Cancelling {what}"));
-                        // Fails if the statement has just ended.
-                        let _ = watch.run(&format!("KILL QUERY {id}"));
+        let lent = self.work.lend(statements)?;
+        let watcher = thread::current();
+        // Not within a scope: it is left alone if the server does not end it.
+        let statement = thread::spawn(move || {
+            let used = lent.run();
+            watcher.unpark();
+            used
+        });
+        let (watch, shared) = (&mut self.watch, &*self.shared);
+        let began = Instant::now();
+        let mut asked = began;
+        let mut cancelled: Option<Instant> = None;
+        let mut is_killed = false;
+        // Whether the server reports the stages of the statement, which is not measured.
+        let (hidden, mut shown) = (shared.throttle().measures_statements(), false);
+        while !statement.is_finished() {
+            let hurry = hidden && !shown && began.elapsed() < POLL;
+            thread::park_timeout(if hurry { TICK / 5 } else { TICK });
+            match cancelled {
+                None if shared.stop.is_requested() => {
+                    cancelled = Some(Instant::now());
+                    shared.lock().progress.note(&format!("Cancelling {what}"));
+                    // Fails if the statement has just ended.
+                    let _ = watch.run(&format!("KILL QUERY {id}"));
+                }
+                Some(at) if at.elapsed() >= TO_END && !is_killed => {
+                    is_killed = true;
+                    shared.lock().progress.note(&format!(
+                        "{what}: the server needs longer to end its statement, and does it by itself; the next run waits for it"
+                    ));
+                    // The server closes the connection at once, unless it is at the end of ALTER TABLESPACE.
+                    let _ = watch.run(&format!("KILL {id}"));
+                }
+                Some(at) if at.elapsed() >= TO_CLOSE => {
+                    self.work.give_up();
+                    return Err(Error::Server(ServerError {
+                        doing: format!("cancel {what}"),
+                        code: 0,
+                        silent: true,
+                        why: "the server has not ended its statement".to_owned(),
+                    }));
+                }
+                Some(_) => {}
+                None => {
+                    let is_due = asked.elapsed() >= POLL;
+                    if hurry || (hidden && !shown && is_due) {
+                        shown = latency::show_stages(watch, id);
                     }
-                    Some(at) if at.elapsed() >= TO_END && !is_left => {
-                        is_left = true;
-                        shared.lock().progress.note(&format!(
-                            "{what}: the server needs longer to end its statement, and does it by itself; the next run waits for it"
-                        ));
-                        // The server closes the connection at once.
-                        let _ = watch.run(&format!("KILL {id}"));
-                    }
-                    Some(_) => {}
-                    None => {
-                        let is_due = asked.elapsed() >= POLL;
-                        if hurry || (hidden && !shown && is_due) {
-                            shown = latency::show_stages(watch, id);
-                        }
-                        if is_due {
-                            asked = Instant::now();
-                            let stage = stage(watch, id);
-                            shared.lock().progress.reach(number, stage.as_ref());
-                            shared.tell_overload(what);
-                        }
+                    if is_due {
+                        asked = Instant::now();
+                        let stage = stage(watch, id);
+                        shared.lock().progress.reach(number, stage.as_ref());
+                        shared.tell_overload(what);
                     }
                 }
             }
-            if shown {
-                latency::hide_stages(watch, id);
-            }
-            statement.join().unwrap_or_else(|_| Err(BadRequest::Unavailable.into()))
-        })
+        }
+        if shown {
+            latency::hide_stages(watch, id);
+        }
+        match statement.join() {
+            Ok(used) => self.work.take_back(used),
+            Err(_) => Err(BadRequest::Unavailable.into()),
+        }
     }
 }
 
