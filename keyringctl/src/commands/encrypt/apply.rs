@@ -22,13 +22,14 @@ use super::{
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
-use crate::commands::output::Output;
+use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
     Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring, Session, Table,
     TableLocation,
 };
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Encrypt everything that can be encrypted, table by table, while the server is in use
@@ -291,6 +292,16 @@ fn work(
 
 /// Asks the server again, and prints what was done, what is left, and what to do next.
 fn finish(args: &Args, mut job: Job<'_>, role: &Role, took: Duration) -> Result<Verdict> {
+    if job.shared.is_left.load(Ordering::Relaxed) {
+        // Looking at the tablespaces would wait for the statement.
+        let shared = &mut *job.shared();
+        shared.account.summary.seconds = took.as_secs_f64();
+        let done = counted(shared.account.done.len(), "step");
+        let line = format!("Stopped. {done} done. To continue, run: {}", command_line());
+        shared.print_line(line);
+        shared.out.document(&shared.account);
+        return Ok(Verdict::NotFine);
+    }
     let inventory = Inventory::query(&mut job.watch)?;
     let items = places(&mut job.watch, &inventory)?;
     let mut account = std::mem::take(&mut job.shared().account);

@@ -8,11 +8,14 @@ use super::losses::Losses;
 use super::progress::Progress;
 use super::stop::StopSignal;
 use super::throttle::Throttle;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the workers share.
 pub(super) struct Shared<'a> {
     pub stop: StopSignal,
+    /// Whether the server still ends a statement by itself, and holds its locks.
+    pub is_left: AtomicBool,
     /// One worker at a time asks whether to wait.
     throttle: Mutex<Throttle>,
     state: Mutex<State<'a>>,
@@ -30,7 +33,12 @@ impl<'a> Shared<'a> {
     pub(super) fn new(stop: StopSignal, throttle: Throttle, out: &'a mut Output) -> Shared<'a> {
         let progress = Progress::new(!out.is_json());
         let state = State { out, progress, account: ApplyReport::default(), losses: Losses::default() };
-        Shared { stop, throttle: Mutex::new(throttle), state: Mutex::new(state) }
+        Shared {
+            stop,
+            is_left: AtomicBool::new(false),
+            throttle: Mutex::new(throttle),
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State<'a>> {

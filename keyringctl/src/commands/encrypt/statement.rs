@@ -14,6 +14,7 @@ use crate::error::{Error, Result, ServerError};
 use crate::server::{QUERY_INTERRUPTED, Session};
 use keyring_external::error::BadRequest;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,6 +97,7 @@ impl Job<'_> {
                 }
                 Some(at) if at.elapsed() >= TO_END && !is_killed => {
                     is_killed = true;
+                    shared.is_left.store(true, Ordering::Relaxed);
                     shared.lock().progress.note(&format!(
                         "{what}: the server needs longer to end its statement, and does it by itself; the next run waits for it"
                     ));
