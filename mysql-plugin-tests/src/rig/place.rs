@@ -115,6 +115,11 @@ impl Place {
         run(Command::new("cp").args(["-a", "--sparse=always"]).args([template, to]));
     }
 
+    /// Whether the files of a run that failed are kept for people.
+    pub fn keeps_data(&self) -> bool {
+        std::env::var_os("KX_KEEP_DATA").is_some()
+    }
+
     /// Whether mysqld takes an option, which is written without `--`. It is asked once.
     pub fn takes(&self, option: &str) -> bool {
         static OPTIONS: OnceLock<BTreeSet<String>> = OnceLock::new();

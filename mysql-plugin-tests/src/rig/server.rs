@@ -44,13 +44,25 @@ impl fmt::Display for Failure {
             Some(status) => write!(f, "{status}")?,
             None => write!(f, "no answer within {} s", LIMIT.as_secs())?,
         }
-        write!(f, "; the end of its log:\n{}", end_of(&self.log))
+        write!(f, "; {}", gist_of(&self.log))
     }
 }
 
-fn end_of(log: &str) -> String {
+/// The errors and the warnings of a server, and the end of its log. An orderly shutdown after an error writes more than an end.
+fn gist_of(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
+    let (before, end) = lines.split_at(lines.len().saturating_sub(20));
+    let of_kind = |kind: &str| -> Vec<_> {
+        // A server may repeat a line until it is killed.
+        before.iter().copied().filter(|line| line.contains(kind)).take(50).collect()
+    };
+    let (errors, warnings) = (of_kind("[ERROR]"), of_kind("[Warning]"));
+    format!(
+        "its errors before the end of its log:\n{}\nits warnings before it:\n{}\nthe end of its log:\n{}",
+        errors.join("\n"),
+        warnings.join("\n"),
+        end.join("\n")
+    )
 }
 
 impl Host {
@@ -278,7 +290,7 @@ fn connect(socket: PathBuf) -> mysql::Result<Conn> {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() && !is_skipping() {
-            eprintln!("the end of the server's log:\n{}", end_of(&self.log()));
+            eprintln!("the server at {}: {}", self.host.dir().display(), gist_of(&self.log()));
         }
         self.process.kill();
     }

@@ -296,7 +296,11 @@ fn main() -> ExitCode {
             }
         })
     });
-    libtest_mimic::run(&args, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(&args, trials.collect());
+    if conclusion.has_failed() && rig::place().keeps_data() {
+        eprintln!("the files of the servers are kept: {}", run.keep().display());
+    }
+    conclusion.exit_code()
 }
 
 /// Says why a test is skipped.
