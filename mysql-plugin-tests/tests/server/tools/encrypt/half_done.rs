@@ -2,15 +2,12 @@
 //! What an interrupted `keyringctl encrypt apply` leaves in scratch tablespaces, in every state: it is named, counted as
 //! half-done, and put back or completed as printed.
 
-#[path = "../../../../../tests/common/typing.rs"]
-mod typing;
-
 use super::command::{command, encrypt, encrypt_json, is_about};
 use super::host::host;
+use super::typing::typed;
 use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, told};
 use serde_json::Value;
 use std::process::Stdio;
-use typing::typed;
 
 /// The tables, and the names of the scratch tablespaces that are for them: the digits are the beginning of SHA-256 of
 /// schema and table.
@@ -159,7 +156,7 @@ pub fn half_done() {
         told(&done)
     );
     let shared = name(&server, SHARED);
-    assert_eq!(scratch(&server), [shared.clone()], "{}", told(&done));
+    assert_eq!(scratch(&server), std::slice::from_ref(&shared), "{}", told(&done));
     assert_eq!([MOVED, TURNED, EMPTY].map(|of| own(&server, of.0)), [Some(false), Some(true), Some(false)]);
     all_rows_are_there(&server);
     // Somebody's tablespace is left alone, and what is said of it works.

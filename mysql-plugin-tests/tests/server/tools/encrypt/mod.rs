@@ -30,6 +30,8 @@ mod session_defaults;
 mod small;
 mod success;
 mod told_places;
+#[path = "../../../../../tests/common/typing.rs"]
+mod typing;
 mod visibility;
 mod ways;
 

@@ -2,17 +2,14 @@
 //! What `keyringctl encrypt` asks before it does what is hard to take back, in all ways: `--dry-run`, a question that is
 //! answered no or yes, `--yes`, and without a terminal. The commands that need no server are in keyringctl's own tests.
 
-#[path = "../../../../../tests/common/typing.rs"]
-mod typing;
-
 use super::command::{command, encrypt, encrypt_json};
 use super::host::{host, tables_in_clear};
+use super::typing::typed;
 use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, told};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use typing::typed;
 
 /// What the commands change: the unencrypted tables, the binary logs, and the keyring's keys.
 #[derive(PartialEq, Eq, Debug)]
