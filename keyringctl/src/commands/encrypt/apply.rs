@@ -18,7 +18,7 @@ use super::tables::{self, Tables};
 use super::throttle::{self, Throttle};
 use super::{
     application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
-    server, settings, spaces, undo_logs, unfinished,
+    server, settings, small_settings, spaces, undo_logs, unfinished,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
@@ -160,6 +160,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     job.print_line(plan::keyring_line(&keyring));
     for note in args.replication.notes(&role) {
         job.print_line(note);
+    for note in small_settings::notes(&planned, &inventory) {
+        job.print_line(format_args!("NOTE    {note}"));
+    }
     }
     for warning in &warnings {
         job.print_line(format_args!("NOTE    {warning}"));

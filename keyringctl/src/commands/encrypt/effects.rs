@@ -7,8 +7,8 @@ use super::binary_logs::{self, OldLogs};
 use super::direction::Direction;
 use super::estimate::{self, Estimate};
 use super::settings;
-use super::sizes;
 use super::table_plan::TablePlan;
+use super::{sizes, small_settings};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::output::{Output, counted};
 use crate::error::Result;
@@ -74,6 +74,7 @@ fn plan(extent: &Extent<'_>, session: &mut Session, role: &Role) -> Result<(Plan
         plan.note(extent.estimate.time());
         let lines = extent.estimate.room().into_iter().chain(estimate::writers(extent.planned));
         lines.for_each(|line| plan.note(line));
+        small_settings::notes(extent.planned, inventory).into_iter().for_each(|line| plan.note(line));
     }
     for step in extent.refused {
         plan.effect(Effect::new(format!("table {}", step.what), now, format!("{now}: fails, see below")));

@@ -43,6 +43,7 @@ mod settings;
 mod shared;
 pub(super) mod sizes;
 mod spaces;
+mod small_settings;
 mod stage;
 mod statement;
 mod stop;

@@ -12,7 +12,7 @@ use super::places::places;
 use super::replication::{self, Replication};
 use super::selection::{self, Selection};
 use super::table_plan::TablePlan;
-use super::{application, required, server, sizes};
+use super::{application, required, server, sizes, small_settings};
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
@@ -294,6 +294,7 @@ fn needs(plan: &PlanReport, out: &mut Output) {
     let mut lines = vec![estimate.time().replace("per second.", "per second (--rate).")];
     lines.extend(estimate.room());
     lines.extend(estimate::writers(&plan.tables));
+    lines.extend(small_settings::notes(&plan.tables, &plan.server));
     for line in lines {
         out.line(format_args!("* {line}"));
     }
