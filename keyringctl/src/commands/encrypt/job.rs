@@ -248,6 +248,12 @@ impl<'a> Job<'a> {
     }
 
     /// Returns whether to retry a failed statement, after a pause: it could not get its locks.
+                    // KILL came after the server had done it.
+                    Some(_) if self.watch.first::<Option<i64>>(reached)?.flatten() == Some(1) => {
+                        self.record_done(what, 0, Duration::ZERO);
+                        self.end_step(0);
+                        return Ok(());
+                    }
     pub(super) fn should_retry(&mut self, e: &Error, attempt: &mut u32) -> bool {
         let again = matches!(e, Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. }))
             && *attempt < ATTEMPTS

@@ -36,6 +36,10 @@ pub(super) fn apply(
                 // If the server completed it, the statement does nothing.
                 Err(e) => match job.after_loss(&name, e)? {
                     None => {}
+                    // KILL came after the server had done it.
+                    Some(_) if why_not_reached(job, &space.name, here, direction)?.is_none() => {
+                        break Ok(Step::Done);
+                    }
                     Some(e) => break Err(e),
                 },
                 ended => break ended,

@@ -5,6 +5,7 @@ use super::direction::Direction;
 use super::job::{Job, MOST_JOBS, Step};
 use super::locks;
 use super::queue::{Next, Queue, Todo};
+use super::rewrite::definition::Definition;
 use super::rewrite::{Rewritten, rewrite};
 use super::{estimate, sizes};
 use crate::error::{Error, Result, ServerError};
@@ -172,7 +173,8 @@ fn work_on<'t>(
             job.print_line(format_args!("GONE    {name}: it has been dropped"));
         }
         Err(e) => match job.after_loss(&name, e)? {
-            Some(e) => job.note_failure(&name, e)?,
+            // KILL came after the server had done it: what is left after the statement is done now.
+            Some(e) if !is_reached(job, table, with.direction) => job.note_failure(&name, e)?,
             // If the server completed it, the statement does nothing.
             None => {
                 job.give_up_step();
@@ -190,6 +192,13 @@ fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
     let (needed, free) = (estimate::space_for_copy(table.bytes), here.free()?);
     (free < needed).then(|| {
         format!(
+/// Whether a table whose connection was lost has all its files as they are to be.
+fn is_reached(job: &mut Job<'_>, table: &Table, direction: Direction) -> bool {
+    Definition::query(&mut job.watch, table).is_ok_and(|now| {
+        !now.files.is_empty() && now.files.iter().all(|file| direction.is_reached(file.encrypted))
+    })
+}
+
             "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory",
             sizes::bytes(needed),
             sizes::bytes(free)
