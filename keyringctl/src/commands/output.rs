@@ -162,7 +162,7 @@ impl Output {
     }
 
     /// Prints the rest of the output.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self) -> io::Result<()> {
         let text = match (self.json, self.document.take(), &self.delivered) {
             (true, document, Some(delivered)) => rest(document, delivered).map_err(io::Error::from)?,
             (true, Some(document), None) => document_text(&document).map_err(io::Error::from)?,

@@ -24,6 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Pause between two attempts to connect.
 const BETWEEN: Duration = Duration::from_millis(500);
+/// Pause between two attempts to take a lock.
+const BETWEEN_LOCKS: Duration = Duration::from_millis(200);
 /// A connection that was idle for longer is tried before it is used.
 const IDLE: Duration = Duration::from_secs(1);
 /// A connection to a server.
@@ -134,6 +136,11 @@ impl Session {
     pub fn telling(mut self, tell: fn(&str)) -> Session {
         self.tell = tell;
         self
+    }
+
+    /// Tells the user something while they wait.
+    pub(super) fn tell(&self, what: &str) {
+        (self.tell)(what);
     }
 
     /// Makes this session, and those that are connected from it, stop waiting for the server when `stopping` is set.
@@ -335,12 +342,12 @@ impl Session {
     }
 
     /// Takes a user-level lock, which belongs to the connection; a new connection takes it again. Returns whether it was
-    /// free within a second.
+    /// free.
     ///
     /// # Errors
     /// [`Error::Server`].
     pub fn lock(&mut self, name: &str) -> Result<bool> {
-        let got = self.first::<Option<i64>>(&format!("SELECT GET_LOCK('{name}', 1)"))?.flatten() == Some(1);
+        let got = self.first::<Option<i64>>(&format!("SELECT GET_LOCK('{name}', 0)"))?.flatten() == Some(1);
         if got {
             self.kept.lock = Some(name.to_owned());
         }
@@ -416,6 +423,7 @@ impl Session {
                      keyringctl encrypt. SHOW PROCESSLIST shows it"
                 )));
             }
+            thread::sleep(BETWEEN_LOCKS);
         }
         Ok(())
     }

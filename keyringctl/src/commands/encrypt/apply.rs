@@ -5,6 +5,7 @@
 use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::{self, Assumed, Estimate};
+use super::in_time::{in_time, say_stopped};
 use super::job::{Job, MOST_JOBS, Step};
 use super::lock_wait::LockWait;
 use super::online::{Choice, Online, ServerWide, fulltext};
@@ -22,13 +23,14 @@ use super::{
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
-use crate::commands::output::{Output, counted};
+use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
     Creations, DatadirAccess, Inventory, Obstacle, Privileges, Role, ServerKeyring, Session, Table,
     TableLocation,
 };
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -156,20 +158,32 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let throttle = Throttle::start(&args.throttle, &mut session, usize::from(args.jobs))?;
 
-    let mut job = Job::new(session, throttle, LockWait::new(args.lock_wait), out)?;
+    let job = Job::new(session, throttle, LockWait::new(args.lock_wait), out)?;
     job.print_line(plan::keyring_line(&keyring));
-    for note in args.replication.notes(&role) {
-        job.print_line(note);
     for note in small_settings::notes(&planned, &inventory) {
         job.print_line(format_args!("NOTE    {note}"));
     }
+    for note in args.replication.notes(&role) {
+        job.print_line(note);
     }
     for warning in &warnings {
         job.print_line(format_args!("NOTE    {warning}"));
     }
     job.shared().account.warnings = warnings;
+    job.leaves(&selected);
+    let shared = Arc::clone(&job.shared);
+    in_time(&shared, say_stopped, || carry_out(args, job, &here, &server_wide, &role))
+}
+
+fn carry_out(
+    args: &Args,
+    mut job: Job<'_>,
+    here: &DatadirAccess,
+    server_wide: &ServerWide,
+    role: &Role,
+) -> Result<Verdict> {
     let began = Instant::now();
-    let worked = work(args, &mut job, &here, &server_wide, &role);
+    let worked = work(args, &mut job, here, server_wide, role);
     job.finish();
     let stopped = matches!(worked, Ok(Step::Stopped));
     if worked.is_err() {
@@ -177,7 +191,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     worked?;
     job.shared().account.interrupted = stopped;
-    finish(args, job, &role, began.elapsed())
+    finish(args, job, role, began.elapsed())
 }
 
 /// Divides tables into those that can be copied and those of which the run will say that it failed, each with the reason.
@@ -222,6 +236,7 @@ fn work(
     // Another run may have made progress in the meantime.
     let inventory = Inventory::query(&mut job.watch)?;
     let selected = args.scope().tables(&inventory);
+    job.leaves(&selected);
     let bytes = selected.iter().map(|table| table.bytes).fold(0, u64::saturating_add);
     let (in_place, waits) = match args.scope().covers_all() {
         true => (estimate::in_place_bytes(&inventory), undo_logs::count(&inventory) + redo::STEPS),
@@ -239,7 +254,9 @@ fn work(
     let is_tried = |table: &&Table| {
         matches!(table.place, TableLocation::Scratch(_)) && unfinished::obstacle(&inventory, table).is_none()
     };
-    let selected = args.scope().tables(&inventory).into_iter().filter(|table| !is_tried(table));
+    let selected = args.scope().tables(&inventory);
+    job.leaves(&selected);
+    let selected = selected.into_iter().filter(|table| !is_tried(table));
     if args.scope().covers_all() {
         settings::apply(job, &inventory, &args.scope().schemas(&inventory), direction, false)?;
         if let Step::Stopped = spaces::apply(job, &inventory, here, direction)? {
@@ -299,12 +316,10 @@ fn finish(args: &Args, mut job: Job<'_>, role: &Role, took: Duration) -> Result<
         // Looking at the tablespaces would wait for the statement.
         let shared = &mut *job.shared();
         shared.account.summary.seconds = took.as_secs_f64();
-        let done = counted(shared.account.done.len(), "step");
-        let line = format!("Stopped. {done} done. To continue, run: {}", command_line());
-        shared.print_line(line);
-        shared.out.document(&shared.account);
+        say_stopped(shared);
         return Ok(Verdict::NotFine);
     }
+    job.shared.is_closing.store(true, Ordering::Relaxed);
     let inventory = Inventory::query(&mut job.watch)?;
     let items = places(&mut job.watch, &inventory)?;
     let mut account = std::mem::take(&mut job.shared().account);

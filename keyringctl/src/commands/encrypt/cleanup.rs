@@ -3,10 +3,12 @@
 //! does not want to run `apply` again.
 
 use super::apply_report::{DoneStep, FailedStep};
+use super::in_time::in_time;
 use super::job::{Job, Step};
 use super::lock_wait::LockWait;
 use super::online::fulltext;
 use super::replication::Replication;
+use super::shared::State;
 use super::throttle::Throttle;
 use super::unfinished::{self, Unfinished};
 use super::{required, server, sizes};
@@ -21,6 +23,8 @@ use crate::server::{
 };
 use crate::show::Shown;
 use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Put back what an interrupted `encrypt apply` has left in scratch tablespaces
 ///
@@ -77,10 +81,20 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Ok(Verdict::Fine);
     }
     let mut job = Job::new(session, Throttle::default(), LockWait::new(args.lock_wait), out)?;
-    let worked = work(&mut job, &here);
-    job.finish();
-    let stopped = matches!(worked?, Step::Stopped);
-    finish(job, stopped)
+    let shared = Arc::clone(&job.shared);
+    let say = |state: &mut State<'_>| say_stopped(state, &inventory);
+    in_time(&shared, say, || {
+        let worked = work(&mut job, &here);
+        job.finish();
+        let stopped = matches!(worked?, Step::Stopped);
+        if stopped && job.shared.is_left.load(Ordering::Relaxed) {
+            // Looking at the tablespaces would wait for the statement.
+            say_stopped(&mut job.shared(), &inventory);
+            return Ok(Verdict::NotFine);
+        }
+        job.shared.is_closing.store(true, Ordering::Relaxed);
+        finish(job, stopped)
+    })
 }
 
 /// What is done with each scratch tablespace.
@@ -156,6 +170,19 @@ fn work(job: &mut Job<'_>, here: &DatadirAccess) -> Result<Step> {
         }
     }
     fulltext::restore_all(job)
+}
+
+/// Says what is left of what was there at the beginning, without asking the server.
+fn say_stopped(state: &mut State<'_>, before: &Inventory) {
+    let State { out, account, .. } = state;
+    out.line(format!("Stopped. To continue, run: {}", command_line()));
+    out.document(&CleanupReport {
+        done: std::mem::take(&mut account.done),
+        failed: std::mem::take(&mut account.failed),
+        interrupted: true,
+        left: Unfinished::all(before).iter().map(|left| left.name.to_string()).collect(),
+        left_alone: left_alone(before).into_iter().map(|space| space.name.clone()).collect(),
+    });
 }
 
 /// Asks the server again, and prints what is left.

@@ -13,7 +13,8 @@ use super::sizes;
 use super::stop::StopSignal;
 use super::throttle::Throttle;
 use crate::error::{Error, Result, ServerError};
-use crate::server::{LOCK_WAIT_TIMEOUT, Session};
+use crate::server::{LOCK_WAIT_TIMEOUT, Session, Table};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -105,6 +106,11 @@ impl<'a> Job<'a> {
         self.shared.stop.is_requested()
     }
 
+    /// Remembers which tables are left, for the case that the run ends without asking the server.
+    pub(super) fn leaves(&self, tables: &[&Table]) {
+        self.shared().left = tables.iter().map(|table| table.full_name()).collect();
+    }
+
     /// Changes the report of what was done.
     pub(super) fn note(&self, change: impl FnOnce(&mut ApplyReport)) {
         change(&mut self.shared().account);
@@ -173,6 +179,7 @@ impl<'a> Job<'a> {
                 ));
             }
             if !self.pause(BETWEEN_LOOKS) {
+                self.shared.is_left.store(true, Ordering::Relaxed);
                 return Ok(Step::Stopped);
             }
         }
@@ -241,6 +248,12 @@ impl<'a> Job<'a> {
                 // Such a statement may be repeated even if it was carried out.
                 Err(e) => match self.after_loss(what, e)? {
                     None => {}
+                    // KILL came after the server had done it.
+                    Some(_) if self.watch.first::<Option<i64>>(reached)?.flatten() == Some(1) => {
+                        self.record_done(what, 0, Duration::ZERO);
+                        self.end_step(0);
+                        return Ok(());
+                    }
                     Some(e) => return self.note_failure(what, e),
                 },
             }
@@ -248,12 +261,6 @@ impl<'a> Job<'a> {
     }
 
     /// Returns whether to retry a failed statement, after a pause: it could not get its locks.
-                    // KILL came after the server had done it.
-                    Some(_) if self.watch.first::<Option<i64>>(reached)?.flatten() == Some(1) => {
-                        self.record_done(what, 0, Duration::ZERO);
-                        self.end_step(0);
-                        return Ok(());
-                    }
     pub(super) fn should_retry(&mut self, e: &Error, attempt: &mut u32) -> bool {
         let again = matches!(e, Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. }))
             && *attempt < ATTEMPTS

@@ -14,7 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// What the workers share.
 pub(super) struct Shared<'a> {
     pub stop: StopSignal,
-    /// Whether the server still ends a statement by itself, and holds its locks.
+    /// Whether the work of the run has ended, so that only the summary is left.
+    pub is_closing: AtomicBool,
+    pub has_ended: AtomicBool,
+    /// Whether a statement of this run or of another one still holds locks, so that nobody looks at the tablespaces.
     pub is_left: AtomicBool,
     /// One worker at a time asks whether to wait.
     throttle: Mutex<Throttle>,
@@ -27,14 +30,19 @@ pub(super) struct State<'a> {
     pub progress: Progress,
     pub account: ApplyReport,
     pub losses: Losses,
+    /// The tables that are left, as far as the run knows.
+    pub left: Vec<String>,
 }
 
 impl<'a> Shared<'a> {
     pub(super) fn new(stop: StopSignal, throttle: Throttle, out: &'a mut Output) -> Shared<'a> {
         let progress = Progress::new(!out.is_json());
-        let state = State { out, progress, account: ApplyReport::default(), losses: Losses::default() };
+        let account = ApplyReport::default();
+        let state = State { out, progress, account, losses: Losses::default(), left: Vec::new() };
         Shared {
             stop,
+            is_closing: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
             throttle: Mutex::new(throttle),
             state: Mutex::new(state),

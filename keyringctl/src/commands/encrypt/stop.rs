@@ -21,7 +21,9 @@ pub(super) enum StopRequest {
 /// Listens for SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed).
 pub(super) struct StopSignal {
     signalled: Arc<AtomicBool>,
-    /// Stays set after the first signal.
+    /// Stays set after the first signal, unlike `stopping` only after one.
+    by_user: Arc<AtomicBool>,
+    /// Whether the run is to stop.
     stopping: Arc<AtomicBool>,
     request: StopRequest,
 }
@@ -29,13 +31,13 @@ pub(super) struct StopSignal {
 impl StopSignal {
     /// Installs the signal handlers.
     pub(super) fn listen() -> Result<StopSignal> {
-        let (signalled, stopping) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let [signalled, by_user, stopping] = [(); 3].map(|()| Arc::<AtomicBool>::default());
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            for flag in [&signalled, &stopping] {
+            for flag in [&signalled, &by_user, &stopping] {
                 signal_hook::flag::register(signal, Arc::clone(flag)).map_err(Failure::System)?;
             }
         }
-        Ok(StopSignal { signalled, stopping, request: StopRequest::None })
+        Ok(StopSignal { signalled, by_user, stopping, request: StopRequest::None })
     }
 
     /// A flag that is set as soon as the user asks to stop.
@@ -60,7 +62,12 @@ impl StopSignal {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the user has asked to stop.
+    /// Returns whether a signal has come, so that the run was not stopped by an error of its own.
+    pub(super) fn is_signalled(&self) -> bool {
+        self.by_user.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the run is to stop.
     pub(super) fn is_requested(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }

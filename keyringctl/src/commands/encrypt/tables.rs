@@ -155,7 +155,10 @@ fn work_on<'t>(
             };
             let what = format!("{name} {} [{ended}/{all}]", with.direction.done());
             job.record_done(&what, table.bytes, began.elapsed());
-            job.shared().account.summary.tables += 1;
+            let mut shared = job.shared();
+            shared.account.summary.tables += 1;
+            shared.left.retain(|left| *left != name);
+            drop(shared);
             job.end_step(table.bytes);
             return Ok(Step::Done);
         }
@@ -171,12 +174,13 @@ fn work_on<'t>(
         }
         Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
             job.print_line(format_args!("GONE    {name}: it has been dropped"));
+            job.shared().left.retain(|left| *left != name);
         }
         Err(e) => match job.after_loss(&name, e)? {
             // KILL came after the server had done it: what is left after the statement is done now.
             Some(e) if !is_reached(job, table, with.direction) => job.note_failure(&name, e)?,
             // If the server completed it, the statement does nothing.
-            None => {
+            _ => {
                 job.give_up_step();
                 locked(queue).put_first(todo);
                 return Ok(Step::Done);
@@ -188,10 +192,6 @@ fn work_on<'t>(
     Ok(Step::Done)
 }
 
-fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
-    let (needed, free) = (estimate::space_for_copy(table.bytes), here.free()?);
-    (free < needed).then(|| {
-        format!(
 /// Whether a table whose connection was lost has all its files as they are to be.
 fn is_reached(job: &mut Job<'_>, table: &Table, direction: Direction) -> bool {
     Definition::query(&mut job.watch, table).is_ok_and(|now| {
@@ -199,6 +199,10 @@ fn is_reached(job: &mut Job<'_>, table: &Table, direction: Direction) -> bool {
     })
 }
 
+fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
+    let (needed, free) = (estimate::space_for_copy(table.bytes), here.free()?);
+    (free < needed).then(|| {
+        format!(
             "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory",
             sizes::bytes(needed),
             sizes::bytes(free)

@@ -228,9 +228,24 @@ impl Space {
     }
 }
 
+/// Tells the user what the next query waits for: a tablespace that an ALTER TABLESPACE has locked, which itself waits for somebody.
+fn tell_wait(session: &mut Session) -> Result<()> {
+    let waiting = session.first::<(u64, String)>(
+        "SELECT ID, INFO FROM information_schema.PROCESSLIST
+         WHERE INFO LIKE 'ALTER TABLESPACE %' AND STATE = 'Waiting for table metadata lock'",
+    )?;
+    if let Some((id, statement)) = waiting {
+        session.tell(&format!(
+            "waiting for connection {id} ({statement}), which waits for an open transaction: SELECT * FROM sys.schema_table_lock_waits shows it"
+        ));
+    }
+    Ok(())
+}
+
 /// Returns the files of each tablespace, by its name.
 fn files(session: &mut Session) -> Result<HashMap<String, Files>> {
     let datadir: String = session.first("SELECT @@datadir")?.unwrap_or_default();
+    tell_wait(session)?;
     let rows: Vec<(String, String, Option<u64>, Option<u64>)> = session.rows(
         "SELECT TABLESPACE_NAME, FILE_NAME, FILE_ID, CAST(TOTAL_EXTENTS * EXTENT_SIZE AS UNSIGNED)
          FROM information_schema.FILES WHERE ENGINE = 'InnoDB'",
