@@ -51,6 +51,7 @@ pub use privileges::Privileges;
 pub use role::{Channel, ConnectedReplica, Group, RefusedWrites, Role, UNLOGGED};
 pub use scratch_name::{KEPT_INDEXES, SCRATCH, ScratchName};
 pub use scratch_tablespace::ScratchTablespace;
-pub use session::{LentConnection, Session, UsedConnection};
+pub use session::Session;
+pub use session::lent::{LentConnection, UsedConnection};
 pub use session_settings::NotSet;
 pub use session_state::{Loss, NOT_MEASURED};

@@ -6,28 +6,25 @@
 //! same server and to no other. It repeats queries, which change nothing, and never a statement, which may have been carried
 //! out: [`Session::restore`] is for those who know what to do about it.
 
+pub(super) mod lent;
+mod restored;
+
 use super::address::{target, user};
 use super::connection::{is_lost, is_unsent, not_connected, open, refused};
 use super::options::{ConnectOptions, Protocol};
 use super::session_settings::{self, NotSet};
-use super::session_state::{Identity, Kept, Loss};
+use super::session_state::{Identity, Kept};
 use crate::error::{Error, Result, ServerError};
 use mysql::Conn;
 use mysql::prelude::{FromRow, FromValue, Queryable};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a session waits for a server that does not answer, for example while it is restarted.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// Pause between two attempts to connect.
-const BETWEEN: Duration = Duration::from_millis(500);
-/// Pause between two attempts to take a lock.
-const BETWEEN_LOCKS: Duration = Duration::from_millis(200);
 /// A connection that was idle for longer is tried before it is used.
 const IDLE: Duration = Duration::from_secs(1);
+
 /// A connection to a server.
 pub struct Session {
     /// `None`: it runs a statement elsewhere.
@@ -48,33 +45,6 @@ pub struct Session {
     stopping: Arc<AtomicBool>,
     /// Whether the server has been waited for in vain. It is not waited for again.
     gone: Arc<AtomicBool>,
-}
-
-/// A connection that another thread uses.
-pub struct LentConnection {
-    conn: Conn,
-    statements: Vec<String>,
-}
-
-/// A connection that another thread has used.
-pub struct UsedConnection {
-    conn: Conn,
-    statements: Vec<String>,
-    failed: Option<(String, mysql::Error)>,
-}
-
-impl LentConnection {
-    /// Runs the statements until one fails.
-    pub fn run(mut self) -> UsedConnection {
-        let mut failed = None;
-        for statement in &self.statements {
-            if let Err(e) = self.conn.query_drop(statement) {
-                failed = Some((statement.clone(), e));
-                break;
-            }
-        }
-        UsedConnection { conn: self.conn, statements: self.statements, failed }
-    }
 }
 
 fn present(conn: &mut Option<Conn>) -> Result<&mut Conn> {
@@ -203,37 +173,6 @@ impl Session {
         self.kept.statements.iter().try_for_each(|statement| session.run(statement))
     }
 
-    /// Gives its connection to another thread, for statements that it runs one after the other. Until it is taken back, what
-    /// the session runs fails.
-    ///
-    /// # Errors
-    /// As [`Session::restore`].
-    pub fn lend(&mut self, statements: &[impl AsRef<str>]) -> Result<LentConnection> {
-        self.awake()?;
-        let statements = statements.iter().map(|statement| statement.as_ref().to_owned()).collect();
-        self.conn.take().map(|conn| LentConnection { conn, statements }).ok_or_else(absent)
-    }
-
-    /// Takes the connection back from its thread. A statement that could not be sent is repeated on a new connection.
-    ///
-    /// # Errors
-    /// What the server answered to a statement. If the connection broke, it may have been carried out.
-    pub fn take_back(&mut self, used: UsedConnection) -> Result<()> {
-        let UsedConnection { conn, statements, failed } = used;
-        self.conn = Some(conn);
-        self.used = Instant::now();
-        let Some((statement, e)) = failed else {
-            statements.iter().for_each(|statement| self.kept.add(statement));
-            return Ok(());
-        };
-        self.lost = is_lost(&e);
-        if self.server.is_some() && is_unsent(&e) && statements.first() == Some(&statement) {
-            self.restore()?;
-            return self.run_together(&statements);
-        }
-        Err(refused(&statement, &e))
-    }
-
     /// Makes this session stay without a connection if that is lost. What it runs then fails.
     pub fn give_up(&mut self) {
         self.server = None;
@@ -352,98 +291,6 @@ impl Session {
             self.kept.lock = Some(name.to_owned());
         }
         Ok(got)
-    }
-
-    /// Connects anew, waits for the server if it does not answer, and finds out why the connection was lost.
-    ///
-    /// # Errors
-    /// [`Error::Server`]: the server does not come back, or is another one.
-    pub fn restore(&mut self) -> Result<Loss> {
-        let until = Instant::now() + PATIENCE;
-        let mut told = false;
-        let mut session = loop {
-            match Session::connect(&self.options) {
-                Ok(session) => break session,
-                Err(Error::Server(e)) if e.silent && Instant::now() < until && !self.is_given_up() => {
-                    if !told {
-                        told = true;
-                        let (address, seconds) = (self.address(), PATIENCE.as_secs());
-                        (self.tell)(&format!(
-                            "lost the connection to the server at {address}; waiting up to {seconds} s for it to answer"
-                        ));
-                    }
-                    thread::sleep(BETWEEN);
-                }
-                Err(e) => {
-                    self.gone.store(true, Ordering::Relaxed);
-                    return Err(e);
-                }
-            }
-        };
-        self.require_same(&session)?;
-        self.set_alike(&mut session)?;
-        if let Some(lock) = &self.kept.lock {
-            self.lock_again(&mut session, lock, until)?;
-        }
-        let loss = match (&self.server, &session.server) {
-            (Some(before), Some(now)) => before.loss(now),
-            _ => Loss::Closed,
-        };
-        self.restarts += u32::from(loss == Loss::Restart);
-        (self.tell)(match loss {
-            Loss::Restart => "the server was restarted; connected to it again",
-            Loss::Closed => "the connection to the server was closed; connected again",
-        });
-        self.conn = session.conn;
-        self.server = session.server;
-        self.used = Instant::now();
-        self.lost = false;
-        Ok(loss)
-    }
-
-    /// Whether another session to the same server belongs to a later start of it.
-    pub fn was_before_restart(&self, later: &Session) -> bool {
-        match (&self.server, &later.server) {
-            (Some(before), Some(now)) => before.loss(now) == Loss::Restart,
-            _ => false,
-        }
-    }
-
-    /// How often this session has found that the server was restarted.
-    pub fn restarts(&self) -> u32 {
-        self.restarts
-    }
-
-    /// Takes the lock on a new connection. The earlier connection's statement may still run, and hold it.
-    fn lock_again(&self, session: &mut Session, lock: &str, until: Instant) -> Result<()> {
-        while !session.lock(lock)? {
-            if Instant::now() >= until || self.is_given_up() {
-                return Err(Error::Usage(format!(
-                    "another connection holds the lock {lock:?}: a statement of this run that has not ended yet, or another \
-                     keyringctl encrypt. SHOW PROCESSLIST shows it"
-                )));
-            }
-            thread::sleep(BETWEEN_LOCKS);
-        }
-        Ok(())
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed) || self.gone.load(Ordering::Relaxed)
-    }
-
-    /// Connects anew if the connection was lost while it was idle.
-    ///
-    /// # Errors
-    /// As [`Session::restore`].
-    pub fn awake(&mut self) -> Result<()> {
-        let can_be_restored = self.server.is_some();
-        if can_be_restored
-            && (self.lost || (self.used.elapsed() > IDLE && present(&mut self.conn)?.ping().is_err()))
-        {
-            self.restore()?;
-        }
-        Ok(())
     }
 
     /// Returns the rows of a query. If the connection breaks, the query is repeated once.

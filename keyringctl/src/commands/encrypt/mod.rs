@@ -54,6 +54,7 @@ mod throttle;
 mod undo_logs;
 mod unfinished;
 pub(super) mod verify;
+mod waits;
 
 use super::output::Output;
 use super::server;
