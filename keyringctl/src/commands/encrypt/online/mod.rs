@@ -25,7 +25,7 @@ use super::rewrite::definition::Definition;
 use super::rewrite::ended::Rewritten;
 use super::rewrite::own_session;
 use crate::error::Result;
-use crate::server::{DatadirAccess, Role, ScratchName, Table};
+use crate::server::{DatadirAccess, Role, ScratchName, ScratchTablespace, Table};
 use choice::THRESHOLD;
 pub(super) use log::in_binary_log;
 use log::is_logged;
@@ -80,6 +80,20 @@ pub(super) fn attempt(
             name
         }
     };
+    if is_begun && direction == Direction::Undo && choice.online != Online::Always {
+        match steps::wait_for_server(job, &name)? {
+            Step::Done => {}
+            Step::Stopped => return Ok(Attempt::Ended(Rewritten::Stopped)),
+        }
+        warn_of_resumption(job, &name)?;
+        if ScratchTablespace::look(&mut job.watch, &name)?.is_some_and(|scratch| scratch.encrypted) {
+            // A crash while the server decrypts a tablespace may cost data, and so it is copied, from a file of its own.
+            return Ok(match put_back(job, table, &name, true, here)? {
+                Rewritten::Done => Attempt::Copy,
+                ended => Attempt::Ended(ended),
+            });
+        }
+    }
     let passage = Passage { name: &name, table, here, direction, starts: true };
     let ended = follow(job, &passage)?;
     if is_begun || job.restarts() != restarts {

@@ -240,7 +240,7 @@ impl Passage<'_> {
 const NO_SUCH_SCHEMA: u16 = 1049;
 
 /// Waits while the server completes an ALTER TABLESPACE that a crash interrupted. Until then it locks the tablespace.
-fn wait_for_server(job: &mut Job<'_>, name: &ScratchName) -> Result<Step> {
+pub(super) fn wait_for_server(job: &mut Job<'_>, name: &ScratchName) -> Result<Step> {
     const DONE: &str = "SELECT COUNT(*) = 0 FROM performance_schema.threads WHERE NAME = 'thread/innodb/srv_ts_alter_encrypt_thread'";
     if job.watch.first::<i64>(DONE)? == Some(1) {
         return Ok(Step::Done);

@@ -118,7 +118,7 @@ impl fmt::Display for CopyReason {
                 "the replicas repeat the statements, and one whose table is encrypted already, or is in another tablespace, would stop with error 3825. If the tables of all replicas are as on this server, --online always allows it"
             }
             CopyReason::Decrypted => {
-                "if the server crashes while it decrypts a tablespace in place, some releases of MySQL leave pages that nobody can read. --online always allows it"
+                "if the server crashes while it decrypts a tablespace in place, MySQL may leave pages that nobody can read, or not start again. --online always allows it"
             }
             CopyReason::Privileges => "this account lacks privileges for the other way",
             CopyReason::Server => "this server cannot encrypt a table online",

@@ -234,7 +234,13 @@ fn it_is_completed(host: &Host, server: &Server) {
     let one = encrypt(host, &["apply", "--only", MOVED.0]);
     assert!(one.status.success() && own(server, MOVED.0) == Some(true), "{}", told(&one));
     assert!(!scratch(server).contains(&moved) && scratch(server).contains(&turned), "{}", told(&one));
+    let altered = || -> u64 {
+        server.value("SELECT CAST(COALESCE(SUM(COUNT_STAR), 0) AS UNSIGNED) FROM performance_schema.events_statements_summary_by_digest WHERE DIGEST_TEXT LIKE 'ALTER TABLESPACE%'")
+    };
+    let before = altered();
+    assert!(before > 0);
     let back = encrypt(host, &["apply", "--undo", "--only", TURNED.0]);
+    assert_eq!(altered(), before, "no tablespace is decrypted unless that is asked for: {}", told(&back));
     assert!(back.status.success() && own(server, TURNED.0) == Some(false), "{}", told(&back));
     assert!(!scratch(server).contains(&turned) && scratch(server).contains(&empty), "{}", told(&back));
     let others = encrypt(
