@@ -95,6 +95,7 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("encrypt::hostile_names", Nothing, encrypt::hostile_names),
     ("encrypt::names_in_lower_case", Nothing, encrypt::names_in_lower_case),
     ("encrypt::lost_connections", Nothing, encrypt::lost_connections),
+    ("encrypt::several_tables_at_once", Nothing, encrypt::several_tables_at_once),
     ("encrypt::hostile_session_defaults", Nothing, encrypt::hostile_session_defaults),
     ("encrypt::plan_says_which_way_each_table_goes", Nothing, encrypt::plan_says_which_way_each_table_goes),
     ("encrypt::each_partition_is_judged", Nothing, encrypt::each_partition_is_judged),

@@ -27,6 +27,7 @@ mod remedies;
 mod replication;
 mod replication_online;
 mod session_defaults;
+mod several;
 mod small;
 mod success;
 mod told_places;
@@ -61,6 +62,7 @@ pub use replication::{
 };
 pub use replication_online::replicas_and_sources_go_online;
 pub use session_defaults::hostile_session_defaults;
+pub use several::several_tables_at_once;
 pub use small::{after_a_crash, and_back, in_use_and_left, refuses_to_start, verify_finds_what_is_in_clear};
 pub use success::is_a_state;
 pub use visibility::{a_keyring_that_is_not_shown_is_not_absent, what_is_not_visible_is_not_absent};
