@@ -96,9 +96,9 @@ fn directories(variables: &Variables, datadir: &Path, files: &[DataFile]) -> Vec
     kept
 }
 
-/// Whether a data file is a device, which `innodb_data_file_path` may name.
+/// Whether a data file is a device, which `innodb_data_file_path` may name. In /dev/shm are ordinary files.
 pub fn is_device(path: &Path) -> bool {
-    path.starts_with("/dev")
+    path.starts_with("/dev") && !path.starts_with("/dev/shm")
 }
 
 #[cfg(test)]
@@ -121,9 +121,13 @@ mod tests {
             file("/dev/sdb1", "innodb_system", "TABLESPACE"),
             file("/mnt/a/clinic/t.ibd", "clinic/t", "TABLESPACE"),
             file("/else/ts.ibd", "ts", "TABLESPACE"),
+            file("/dev/shm/ts.ibd", "ts", "TABLESPACE"),
         ];
         let found = directories(&settings, Path::new("/data/"), &files);
-        assert_eq!(found, ["/data", "/else", "/fast", "/logs", "/mnt/a", "/mnt/b"].map(PathBuf::from));
+        assert_eq!(
+            found,
+            ["/data", "/dev/shm", "/else", "/fast", "/logs", "/mnt/a", "/mnt/b"].map(PathBuf::from)
+        );
         let older = variables(&[("innodb_log_group_home_dir", "/redo")]);
         assert_eq!(directories(&older, Path::new("/data"), &[]), ["/data", "/redo"].map(PathBuf::from));
     }
