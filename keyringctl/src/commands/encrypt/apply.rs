@@ -121,8 +121,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let choice = Choice::query((args.online, args.rebuild_fulltext), &mut session, &inventory)?
         .on_server(server_wide.why());
     let mut planned = TablePlan::all(&selected, &choice, &inventory, plan::RATE);
-    let assumed =
-        Assumed { here: &here, temporary: &choice.temporary, jobs: usize::from(args.jobs), rate: plan::RATE };
+    let jobs = usize::from(args.jobs);
+    let assumed = Assumed { here: &here, temporary: &choice.temporary, jobs, rate: plan::RATE, direction };
     let mut estimate = Estimate::new(&inventory, &planned, 0, &assumed);
     if !args.scope().covers_all() {
         estimate = estimate.without_tablespaces();
@@ -239,13 +239,14 @@ fn work(
     job.leaves(&selected);
     let bytes = selected.iter().map(|table| table.bytes).fold(0, u64::saturating_add);
     let (in_place, waits) = match args.scope().covers_all() {
-        true => (estimate::in_place_bytes(&inventory), undo_logs::count(&inventory) + redo::STEPS),
+        true => (estimate::in_place_bytes(&inventory, direction), undo_logs::count(&inventory) + redo::STEPS),
         false => (0, 0),
     };
     job.shared().progress.set_total(bytes.saturating_add(in_place), waits);
     args.replication.prepare(&mut job.work, role)?;
     job.online = server_wide.decide(job, &inventory, &selected)?;
     job.is_repeated = args.replication.is_repeated(role);
+    job.checks_space = args.overrides.checks_space();
     job.before_by_hand = args.replication.before_by_hand(role);
     let jobs = usize::from(args.jobs);
     let how = unfinished::How { scope: args.scope(), here, direction, jobs };

@@ -19,6 +19,11 @@ impl Direction {
         if self == Direction::Encrypt { "ON" } else { "OFF" }
     }
 
+    /// What is done, as a verb.
+    pub(super) fn verb(self) -> &'static str {
+        if self == Direction::Encrypt { "encrypt" } else { "decrypt" }
+    }
+
     /// What a table is afterwards.
     pub(super) fn done(self) -> &'static str {
         if self == Direction::Encrypt { "encrypted" } else { "decrypted" }

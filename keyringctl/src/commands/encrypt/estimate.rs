@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The time and the space that encrypting needs.
 
+use super::direction::Direction;
 use super::online::way::CopyReason;
 use super::room::{self, TemporaryRoom};
 use super::sizes;
@@ -22,8 +23,10 @@ pub(super) struct Estimate {
     pub copied_bytes: u64,
     /// Those of them that are rewritten online.
     pub online_bytes: u64,
-    /// Bytes of tablespaces to encrypt in place.
+    /// Bytes of tablespaces to encrypt in place, or to decrypt.
     pub in_place_bytes: u64,
+    #[serde(skip)]
+    direction: Direction,
     pub seconds: u64,
     pub assumed_bytes_per_second: u64,
     /// How many tables are rewritten at once.
@@ -56,6 +59,7 @@ pub(super) struct Assumed<'a> {
     pub temporary: &'a room::TemporaryFiles,
     pub jobs: usize,
     pub rate: u64,
+    pub direction: Direction,
 }
 
 impl Estimate {
@@ -67,7 +71,7 @@ impl Estimate {
         related: usize,
         assumed: &Assumed<'_>,
     ) -> Estimate {
-        let &Assumed { here, temporary, jobs, rate } = assumed;
+        let &Assumed { here, temporary, jobs, rate, direction } = assumed;
         let mut done: Vec<_> = tables.iter().filter(|table| table.way != PlannedWay::Fails).collect();
         done.sort_by_key(|table| std::cmp::Reverse(table.bytes));
         let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
@@ -81,11 +85,12 @@ impl Estimate {
         let with_data = temporary.as_ref().is_some_and(|temporary| temporary.with_data);
         let besides = |bytes: u64| if with_data { bytes } else { 0 };
         let copied_bytes = sum(&mut done.iter().map(|table| table.bytes));
-        let in_place_bytes = in_place_bytes(inventory);
+        let in_place_bytes = in_place_bytes(inventory, direction);
         Estimate {
             copied_bytes,
             online_bytes: sum(&mut online().map(|table| table.bytes)),
             in_place_bytes,
+            direction,
             seconds: copied_bytes.saturating_add(in_place_bytes).div_ceil(rate.max(1)),
             assumed_bytes_per_second: rate,
             jobs,
@@ -121,12 +126,13 @@ impl Estimate {
     /// Says how long it takes.
     pub(super) fn time(&self) -> String {
         format!(
-            "Time: {} to rewrite {} of tables and encrypt {} of tablespaces, assuming {} per second.",
+            "Time: {} to rewrite {} of tables and {} {} of tablespaces, assuming {} per second.",
             match self.seconds {
                 0 => "less than a second".to_owned(),
                 seconds => format!("about {}", sizes::time(Duration::from_secs(seconds))),
             },
             sizes::bytes(self.copied_bytes),
+            self.direction.verb(),
             sizes::bytes(self.in_place_bytes),
             sizes::bytes(self.assumed_bytes_per_second)
         )
@@ -173,7 +179,18 @@ impl Estimate {
     }
 }
 
-/// Says how long writers wait.
+/// Why reads wait.
+const LOCKED: &str = "A table with generated columns, with indexes of expressions, or with backslashes in its definition is copied under LOCK TABLES";
+
+fn at_most(longest: &TablePlan) -> String {
+    let time = match longest.seconds {
+        0 | 1 => "a second".to_owned(),
+        seconds => sizes::time(Duration::from_secs(seconds)),
+    };
+    format!("about {time} at most, for {}", longest.table)
+}
+
+/// Says how long writers and readers wait.
 pub(super) fn writers(tables: &[TablePlan]) -> Vec<String> {
     let of = |way: PlannedWay| tables.iter().filter(move |table| table.way == way);
     let size = |way: PlannedWay| sizes::bytes(of(way).map(|table| table.bytes).fold(0, u64::saturating_add));
@@ -196,16 +213,26 @@ pub(super) fn writers(tables: &[TablePlan]) -> Vec<String> {
         ));
     }
     if let Some(longest) = of(PlannedWay::Copy).max_by_key(|table| table.bytes) {
-        lines.push(format!(
-            "Copied: {}, {}. Each can be read meanwhile, but writes to it wait until its copy is complete: {} at most, for {}.",
-            counted(of(PlannedWay::Copy).count(), "table"),
-            size(PlannedWay::Copy),
-            match longest.writers_wait_seconds {
-                0 | 1 => "about a second".to_owned(),
-                seconds => format!("about {}", sizes::time(Duration::from_secs(seconds))),
-            },
-            longest.table
-        ));
+        let copied = of(PlannedWay::Copy).count();
+        let locked = || of(PlannedWay::Copy).filter(|table| table.readers_wait);
+        let what = format!("Copied: {}, {}.", counted(copied, "table"), size(PlannedWay::Copy));
+        let wait = "until its copy is complete";
+        lines.push(match locked().max_by_key(|table| table.bytes) {
+            None => format!(
+                "{what} Each can be read meanwhile, but writes to it wait {wait}: {}.",
+                at_most(longest)
+            ),
+            Some(_) if locked().count() == copied => format!(
+                "{what} Reads of each wait {wait}, and so do writes: {}. {LOCKED}.",
+                at_most(longest)
+            ),
+            Some(of_locked) => format!(
+                "{what} Writes to each wait {wait}: {}. Of {}, reads wait too: {}. {LOCKED}. The others can be read meanwhile.",
+                at_most(longest),
+                counted(locked().count(), "table"),
+                at_most(of_locked)
+            ),
+        });
     }
     let server_wide = tables.iter().find(|table| table.reason.is_some_and(CopyReason::is_server_wide));
     if let Some(why) = server_wide.and_then(|table| table.why.as_deref()) {
@@ -229,12 +256,13 @@ pub(super) fn writers(tables: &[TablePlan]) -> Vec<String> {
     lines
 }
 
-/// Returns the bytes of tablespaces to encrypt in place.
-pub(super) fn in_place_bytes(inventory: &Inventory) -> u64 {
+/// Returns the bytes of tablespaces to encrypt or decrypt in place.
+pub(super) fn in_place_bytes(inventory: &Inventory, direction: Direction) -> u64 {
     inventory
         .tablespaces
         .iter()
-        .filter(|s| matches!(s.kind, TablespaceKind::Mysql | TablespaceKind::General) && !s.encrypted)
+        .filter(|s| matches!(s.kind, TablespaceKind::Mysql | TablespaceKind::General))
+        .filter(|s| !direction.is_reached(s.encrypted))
         .map(|s| s.bytes)
         .fold(0, u64::saturating_add)
 }

@@ -51,6 +51,8 @@ pub(super) struct Job<'a> {
     pub is_repeated: bool,
     /// What comes before a statement that the administrator runs by hand instead of this run.
     pub before_by_hand: &'static str,
+    /// Whether there must be room for a table before it is rewritten.
+    pub checks_space: bool,
     /// Which tables are rewritten online.
     pub online: Arc<Choice>,
     pub lock_wait: LockWait,
@@ -83,6 +85,7 @@ impl<'a> Job<'a> {
             statements: Vec::new(),
             is_repeated: false,
             before_by_hand: "",
+            checks_space: true,
             online: Arc::default(),
             lock_wait,
             stages_were_off,
@@ -128,6 +131,7 @@ impl<'a> Job<'a> {
             statements: Vec::new(),
             is_repeated: self.is_repeated,
             before_by_hand: self.before_by_hand,
+            checks_space: self.checks_space,
             online: Arc::clone(&self.online),
             lock_wait: self.lock_wait,
             stages_were_off: false,

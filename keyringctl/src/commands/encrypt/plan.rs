@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// Rate at which tables are rewritten, in MB per second [default: 25]
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rate: Option<u64>,
-    /// List every table: which way it goes, how long that takes, how long its writers wait, and the room that it needs
+    /// List every table: which way it goes, how long that takes, how long its writers and readers wait, and the room that it needs
     #[arg(long)]
     tables: bool,
     /// As for `encrypt apply`: rewrite tables while they are written to
@@ -92,7 +92,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let why = server_wide.why().filter(|why| *why != CopyReason::Privileges);
     let choice = choice.on_server(why);
     let tables = TablePlan::all(&copied, &choice, &server, rate);
-    let assumed = Assumed { here: &here, temporary: &choice.temporary, jobs: usize::from(args.jobs), rate };
+    let (jobs, direction) = (usize::from(args.jobs), Direction::Encrypt);
+    let assumed = Assumed { here: &here, temporary: &choice.temporary, jobs, rate, direction };
     let estimate = Estimate::new(&server, &tables, server.related_among(&copied), &assumed);
     let (estimate, changed) = match scope.covers_all() {
         true => (estimate, scope.schemas(&server)),

@@ -22,9 +22,16 @@ pub(super) struct Overrides {
     /// Start even if the keyring has a single copy and no recovery key was found
     #[arg(long)]
     without_second_copy: bool,
-    /// Skip the free-space check
+    /// Skip the free-space checks, at the start and before each table
     #[arg(long)]
     without_space_check: bool,
+}
+
+impl Overrides {
+    /// Whether there must be room for a table before it is rewritten.
+    pub(super) fn checks_space(&self) -> bool {
+        !self.without_space_check
+    }
 }
 
 /// Refuses to start and lists all reasons at once.

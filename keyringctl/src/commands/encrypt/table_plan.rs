@@ -32,6 +32,8 @@ pub(super) struct TablePlan {
     pub seconds: u64,
     /// How long writers wait at most, apart from locks that others hold.
     pub writers_wait_seconds: u64,
+    /// Whether readers wait as long as writers.
+    pub readers_wait: bool,
     /// The room for the copy.
     pub needed_bytes: u64,
     /// The room for temporary files.
@@ -95,6 +97,7 @@ impl TablePlan {
                 PlannedWay::Copy => seconds,
                 PlannedWay::Fails => 0,
             },
+            readers_wait: way == PlannedWay::Copy && choice.ways.is_copied_under_lock(table),
             needed_bytes: if way == PlannedWay::Fails { 0 } else { room::space_for_copy(table.bytes) },
             temporary_bytes: if way == PlannedWay::Online { choice.temporary.of(table) } else { 0 },
         }
@@ -127,7 +130,7 @@ impl TablePlan {
             way => [
                 way.word().to_owned(),
                 time(self.seconds),
-                time(self.writers_wait_seconds),
+                time(self.writers_wait_seconds) + if self.readers_wait { ", and readers" } else { "" },
                 sizes::bytes(self.needed_bytes.saturating_add(self.temporary_bytes)),
             ],
         }

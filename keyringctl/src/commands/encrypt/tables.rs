@@ -107,7 +107,7 @@ fn work_on_all<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_
         if let Step::Stopped = job.wait_for_table(|| locked(queue).is_empty())? {
             return Ok(Step::Stopped);
         }
-        let free = with.here.free();
+        let free = if job.checks_space { with.here.free() } else { None };
         let next = locked(queue).take(free);
         match next {
             Next::Nothing => return Ok(Step::Done),
@@ -136,8 +136,8 @@ fn work_on<'t>(
     let name = table.full_name();
     let began = Instant::now();
     let rewritten = match too_little_space(with.here, table) {
-        Some(why) => Ok(Rewritten::Failed(why)),
-        None => locks::check(job, table).and_then(|()| rewrite(job, table, with.here, with.direction)),
+        Some(why) if job.checks_space => Ok(Rewritten::Failed(why)),
+        _ => locks::check(job, table).and_then(|()| rewrite(job, table, with.here, with.direction)),
     };
     match rewritten {
         Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
@@ -203,7 +203,7 @@ fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
     let (needed, free) = (estimate::space_for_copy(table.bytes), here.free()?);
     (free < needed).then(|| {
         format!(
-            "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory",
+            "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory. Free some space, or skip this check with --without-space-check",
             sizes::bytes(needed),
             sizes::bytes(free)
         )

@@ -13,6 +13,7 @@ mod server_wide;
 mod state;
 mod statements;
 mod steps;
+mod texts;
 pub(super) mod way;
 
 pub(super) use choice::{Choice, Online};
@@ -21,9 +22,9 @@ pub(super) use server_wide::ServerWide;
 use super::direction::Direction;
 use super::job::{Job, Step};
 use super::locks;
+use super::rewrite::clauses;
 use super::rewrite::definition::Definition;
 use super::rewrite::ended::Rewritten;
-use super::rewrite::own_session;
 use crate::error::Result;
 use crate::server::{DatadirAccess, Role, ScratchName, ScratchTablespace, Table};
 use choice::THRESHOLD;
@@ -63,7 +64,10 @@ pub(super) fn attempt(
         None => {
             let why_not = why_not(&choice, table, &definition);
             let goes = why_not.as_ref().is_none_or(|why| why.is_only_fulltext && choice.rebuild_fulltext);
-            if goes && let Some(why) = choice.temporary.too_little(table, here) {
+            if goes
+                && job.checks_space
+                && let Some(why) = choice.temporary.too_little(table, here)
+            {
                 return Ok(Attempt::Ended(Rewritten::Failed(why)));
             }
             let encrypts = direction == Direction::Encrypt;
@@ -136,9 +140,8 @@ fn why_not(choice: &Choice, table: &Table, definition: &Definition) -> Option<Wh
     if let Some(why) = by_server.filter(|why| *why != CopyReason::FulltextIndex) {
         return Some(WhyNot { text: why.to_string(), is_only_fulltext: false });
     }
-    if own_session::has_backslash(&definition.text) {
-        let text = "it has texts with backslashes in its definition, which only a session that has locked the table reads safely";
-        return Some(WhyNot { text: text.to_owned(), is_only_fulltext: false });
+    if clauses::has_backslash(&definition.text) {
+        return Some(WhyNot { text: CopyReason::Backslashes.to_string(), is_only_fulltext: false });
     }
     by_server.map(|why| WhyNot { text: why.to_string(), is_only_fulltext: true })
 }

@@ -22,6 +22,8 @@ const NOT_ONLINE: [u16; 6] = [1005, 1031, 1118, 1478, 1845, 1846];
 /// of which was rolled back; or they wrote more than the server keeps meanwhile.
 const AGAIN: [u16; 3] = [1213, DUPLICATE, LOG_FULL];
 const DUPLICATE: u16 = 1062;
+/// The table's rows may become longer than strict mode allows. Without it, this loses nothing.
+pub(super) const LONG_ROWS: u16 = 1118;
 /// The limit is innodb_online_alter_log_max_size.
 const LOG_FULL: u16 = 1799;
 
@@ -164,7 +166,7 @@ fn patiently(job: &mut Job<'_>, passage: &Passage<'_>, number: u8, run: impl Fn(
     }
 }
 
-/// Moves the table, as strictly as the server accepts it.
+/// Moves the table, online if the statement says so, as strictly as the server accepts it.
 fn move_table(
     job: &mut Job<'_>,
     passage: &Passage<'_>,
@@ -184,9 +186,9 @@ fn move_table(
         passed_on: &passed_on,
     };
     let mut attempt = 1;
+    let mut copying = Copying::strict(&mut job.work)?;
     loop {
-        let strict = Copying::strict(&mut job.work)?;
-        match strictly::run(job, &statements, strict) {
+        match strictly::run(job, &statements, copying.clone()) {
             Ok(Rewritten::Done) => return Ok(Step::Done),
             Ok(Rewritten::Stopped) => return Ok(Step::Stopped),
             Ok(Rewritten::Failed(why)) => return Err(Refused::Failed(why)),
@@ -196,6 +198,12 @@ fn move_table(
                     return Ok(Step::Stopped);
                 }
                 attempt += 1;
+            }
+            Err(Error::Server(e)) if e.code == LONG_ROWS && !job.is_repeated => {
+                match copying.with_any_option() {
+                    Some(relaxed) => copying = relaxed,
+                    None => return Err(Error::Server(e).into()),
+                }
             }
             Err(e) => return Err(e.into()),
         }

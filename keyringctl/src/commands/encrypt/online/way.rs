@@ -2,7 +2,8 @@
 //! The way in which a table is rewritten: online, through a scratch tablespace, while it is written to; or by copying it, for
 //! which its writers wait. The server is asked about all tables at once, because there may be many.
 
-use crate::error::{Error, Result};
+use super::texts::Texts;
+use crate::error::Result;
 use crate::server::{Inventory, Session, Table};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,19 +127,6 @@ impl fmt::Display for CopyReason {
     }
 }
 
-/// The tables whose definitions have texts that SHOW CREATE TABLE prints with a backslash.
-const BACKSLASHES: &str = "
-    SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS
-    WHERE REGEXP_LIKE(CONCAT_WS('', COLUMN_DEFAULT, COLUMN_TYPE, COLUMN_COMMENT, GENERATION_EXPRESSION), {})
-    UNION SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE REGEXP_LIKE(TABLE_COMMENT, {})
-    UNION SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS
-    WHERE REGEXP_LIKE(CONCAT_WS('', EXPRESSION, INDEX_COMMENT), {})
-    UNION SELECT t.TABLE_SCHEMA, t.TABLE_NAME FROM information_schema.CHECK_CONSTRAINTS c
-    JOIN information_schema.TABLE_CONSTRAINTS t USING (CONSTRAINT_SCHEMA, CONSTRAINT_NAME)
-    WHERE REGEXP_LIKE(c.CHECK_CLAUSE, {})";
-/// A backslash or the end of a line, whatever the SQL mode.
-const ESCAPED: &str = "_utf8mb4 x'5b5c5c0a0d5d'";
-
 /// What the server says about all tables.
 #[derive(Default)]
 pub(in crate::commands::encrypt) struct Ways {
@@ -146,6 +134,8 @@ pub(in crate::commands::encrypt) struct Ways {
     options: BTreeMap<(String, String), String>,
     /// Tables with an index or a text in their definitions that does not allow it.
     within: BTreeMap<(String, String), CopyReason>,
+    /// Tables that are copied while nobody else can read them.
+    locked: BTreeSet<(String, String)>,
     /// The tablespaces of single tables whose compressed blocks are as large as pages.
     large_blocks: BTreeSet<String>,
     /// Why no table of this server goes online.
@@ -170,8 +160,9 @@ impl Ways {
         let large_blocks: Vec<String> = session.rows(
             "SELECT NAME FROM information_schema.INNODB_TABLESPACES WHERE ZIP_PAGE_SIZE >= @@innodb_page_size",
         )?;
-        let backslashes: Result<Vec<(String, String)>> = session.rows(&BACKSLASHES.replace("{}", ESCAPED));
-        let mut ways = Ways { large_blocks: large_blocks.into_iter().collect(), ..Ways::default() };
+        let texts = Texts::query(session)?;
+        let large_blocks = large_blocks.into_iter().collect();
+        let mut ways = Ways { large_blocks, locked: texts.of_sessions, ..Ways::default() };
         for (schema, table, options) in options {
             ways.options.insert((schema, table), options.unwrap_or_default());
         }
@@ -179,12 +170,7 @@ impl Ways {
             let why = if kind == "SPATIAL" { CopyReason::SpatialIndex } else { CopyReason::FulltextIndex };
             ways.add(schema, table, why);
         }
-        // An older server has no check constraints. Then each table is looked at when it is its turn.
-        let backslashes = match backslashes {
-            Err(Error::Server(refused)) if refused.code != 0 => Vec::new(),
-            backslashes => backslashes?,
-        };
-        for (schema, table) in backslashes {
+        for (schema, table) in texts.backslashes {
             ways.add(schema, table, CopyReason::Backslashes);
         }
         Ok(ways)
@@ -206,6 +192,11 @@ impl Ways {
             None => Way::Online,
             Some(why) => Way::Copy { why },
         }
+    }
+
+    /// Whether nobody else can read a table while it is copied.
+    pub(in crate::commands::encrypt) fn is_copied_under_lock(&self, table: &Table) -> bool {
+        self.locked.contains(&(table.schema.clone(), table.name.clone()))
     }
 
     /// Returns why a table must be copied; `None` if it need not. `is_outside`: a file of it is outside of the data directory.

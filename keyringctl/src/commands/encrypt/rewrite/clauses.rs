@@ -101,6 +101,11 @@ pub(super) fn unquoted(text: &str) -> impl Iterator<Item = &str> {
     parts(text).into_iter().filter(|(quoted, _)| !quoted).map(|(_, part)| part)
 }
 
+/// Whether a definition has a text with a backslash, which sessions may read in different ways.
+pub(crate) fn has_backslash(text: &str) -> bool {
+    parts(text).iter().any(|(quoted, part)| *quoted && part.starts_with('\'') && part.contains('\\'))
+}
+
 /// Splits a text into parts within quotes, with their quotes, and parts outside.
 pub(super) fn parts(text: &str) -> Vec<(bool, &str)> {
     let mut parts = Vec::new();

@@ -4,7 +4,7 @@
 //! for.
 
 mod by_copy;
-mod clauses;
+pub(super) mod clauses;
 pub(super) mod copying;
 pub(super) mod definition;
 pub(super) mod ended;

@@ -4,7 +4,7 @@
 //! backslashes, and an ALTER of another session that gets its table then stores them, and computes values with them. So the
 //! session that copies such a table locks it, makes the server forget it, and opens it itself.
 
-use super::clauses;
+use super::clauses::{self, has_backslash};
 use super::definition::Definition;
 use crate::commands::encrypt::job::{Job, Step};
 use crate::commands::encrypt::pace::WHOLE;
@@ -30,11 +30,6 @@ fn is_index_of_expressions(line: &str) -> bool {
 
 fn has(line: &str, clause: &str) -> bool {
     clauses::unquoted(line).any(|part| part.contains(clause))
-}
-
-/// Whether a definition has a text with a backslash, which sessions may read in different ways.
-pub(crate) fn has_backslash(text: &str) -> bool {
-    clauses::parts(text).iter().any(|(quoted, part)| *quoted && part.starts_with('\'') && part.contains('\\'))
 }
 
 /// The statements after which a session has the table to itself, and reads its definition anew.

@@ -7,7 +7,7 @@ use mysql_plugin_tests::rig::{Keyring, Server, Volume, told};
 use std::collections::BTreeMap;
 
 /// Tables that go online.
-const ONLINE: [(&str, &str); 7] = [
+const ONLINE: [(&str, &str); 10] = [
     ("plain", "(id INT PRIMARY KEY, v VARCHAR(9), KEY (v DESC))"),
     ("keyless", "(v INT) ROW_FORMAT = REDUNDANT"),
     ("blocks", "(id INT PRIMARY KEY, v TEXT) KEY_BLOCK_SIZE = 4"),
@@ -15,9 +15,19 @@ const ONLINE: [(&str, &str); 7] = [
     ("computed", "(id INT PRIMARY KEY, s INT AS (id + 1) STORED, w INT AS (id + 2), KEY (w))"),
     ("uncompressed", "(id INT PRIMARY KEY) COMPRESSION = 'none'"),
     ("places", "(id INT PRIMARY KEY, g GEOMETRY)"),
+    // information_schema prints a backslash before each of these quotes.
+    ("quotes", "(id INT PRIMARY KEY, a VARCHAR(9) CHECK (a <> 'q'), b VARCHAR(30) AS (CONCAT(a, '-x')), KEY (b))"),
+    ("documents", "(id INT PRIMARY KEY, d JSON, KEY ((CAST(d -> '$.a' AS UNSIGNED ARRAY))))"),
+    // Rows may be longer than innodb_strict_mode allows.
+    (
+        "wide",
+        "(id INT PRIMARY KEY, a VARCHAR(700), b VARCHAR(700), c VARCHAR(700), d VARCHAR(700), e VARCHAR(700), f VARCHAR(700),
+          g VARCHAR(700), h VARCHAR(700), i VARCHAR(700), j VARCHAR(700), k VARCHAR(700), l VARCHAR(700))
+         CHARSET latin1 ROW_FORMAT = COMPACT",
+    ),
 ];
 /// Tables that do not, with the reason; and whether it is the server that refuses the first step.
-const COPIED: [(&str, &str, &str, bool); 7] = [
+const COPIED: [(&str, &str, &str, bool); 9] = [
     ("texts", "(id INT PRIMARY KEY, v TEXT, FULLTEXT KEY f (v))", "fulltext_index", true),
     ("maps", "(id INT PRIMARY KEY, g POINT NOT NULL SRID 0, SPATIAL KEY s (g))", "spatial_index", true),
     ("parts", "(id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2", "partitions", true),
@@ -25,7 +35,11 @@ const COPIED: [(&str, &str, &str, bool); 7] = [
     ("large_blocks", "(id INT PRIMARY KEY) KEY_BLOCK_SIZE = 16", "large_blocks", true),
     ("slashes", "(id INT PRIMARY KEY, v VARCHAR(9) DEFAULT 'a\\\\b')", "backslashes", false),
     ("lines", "(id INT PRIMARY KEY COMMENT 'a\\nb')", "backslashes", false),
+    ("doubled", "(id INT PRIMARY KEY, v VARCHAR(30) AS (CONCAT(id, 'it''s')))", "backslashes", false),
+    ("checked", "(id INT PRIMARY KEY, v VARCHAR(9) CHECK (v <> 'a\\\\b'))", "backslashes", false),
 ];
+/// Those that nobody can read while they are copied.
+const LOCKED: [&str; 7] = ["checked", "computed", "documents", "doubled", "lines", "quotes", "slashes"];
 
 /// Returns the way and the reason of each table in the schema `w`.
 fn ways(document: &serde_json::Value) -> BTreeMap<String, (String, Option<String>)> {
@@ -56,7 +70,7 @@ pub fn plan_says_which_way_each_table_goes() {
     server.sql("CREATE SCHEMA w");
     let copied = COPIED.iter().map(|(name, definition, _, _)| (name, definition));
     for (name, definition) in ONLINE.iter().map(|(name, definition)| (name, definition)).chain(copied) {
-        server.sql(&format!("CREATE TABLE w.{name} {definition}"));
+        server.sql(&format!("SET SESSION innodb_strict_mode = OFF; CREATE TABLE w.{name} {definition}"));
     }
     server.sql("CREATE TABLESPACE elsewhere ADD DATAFILE 'elsewhere.ibd' ENCRYPTION = 'N'");
     for (name, _, why, _) in COPIED.iter().filter(|(.., by_server)| *by_server) {
@@ -83,10 +97,16 @@ pub fn plan_says_which_way_each_table_goes() {
         let ways = ways(&plan);
         assert!(ways.values().all(|(_, reason)| reason.as_deref() == Some(way)), "{ways:?}");
         assert!(plan["estimate"]["temporary"].is_null(), "{:#}", plan["estimate"]);
+        let all = plan["tables"].as_array().expect("tables").iter();
+        let locked =
+            all.filter(|table| table["readers_wait"] == true).filter_map(|table| table["table"].as_str());
+        let mut locked: Vec<_> = locked.filter_map(|name| name.strip_prefix("w.")).collect();
+        locked.sort_unstable();
+        assert_eq!(locked, LOCKED);
     }
     let text = told(&encrypt(&host, &["plan", "--tables", "--online=always", "--only=w.*", "--jobs=3"]));
     for said in [
-        "Online: 7 tables",
+        "Online: 10 tables",
         "Not online: w.texts, ",
         "it has a full-text index",
         "for the copies of the 3 largest tables at once (--jobs)",
@@ -95,13 +115,22 @@ pub fn plan_says_which_way_each_table_goes() {
         assert!(text.contains(said), "{said}\n{text}");
     }
 
+    for command in [&["plan"][..], &["apply", "--dry-run", "--without-second-copy"]] {
+        let text = told(&encrypt(&host, &[command, &["--online=never", "--only=w.*"]].concat()));
+        assert!(text.contains("Of 7 tables, reads wait too: "), "{text}");
+    }
+
     // The room for what is written meanwhile.
     server.sql("SET GLOBAL innodb_online_alter_log_max_size = 1152921504606846976");
     let refused = encrypt(&host, &[&["apply", "--online=always"][..], &options].concat());
     assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
     assert!(told(&refused).contains("for temporary files"), "{}", told(&refused));
-    server.sql("SET GLOBAL innodb_online_alter_log_max_size = DEFAULT");
     assert_eq!(in_clear(&server).len(), ONLINE.len() + COPIED.len());
+    let unchecked =
+        ["apply", "--online=always", "--without-second-copy", "--without-space-check", "--only=w.plain"];
+    let done = encrypt(&host, &unchecked);
+    assert!(done.status.success(), "{}", told(&done));
+    server.sql("SET GLOBAL innodb_online_alter_log_max_size = DEFAULT");
 
     let dry = encrypt(&host, &[&["apply", "--online=always", "--dry-run"][..], &options].concat());
     assert_eq!(dry.status.code(), Some(1), "{}", told(&dry));
@@ -121,4 +150,8 @@ pub fn plan_says_which_way_each_table_goes() {
     let done = encrypt(&host, &[&["apply"][..], &options].concat());
     assert!(done.status.success(), "{}", told(&done));
     assert!(in_clear(&server).is_empty());
+
+    server.sql("CREATE TABLESPACE elsewhere ADD DATAFILE 'elsewhere.ibd' ENCRYPTION = 'Y'");
+    let undo = told(&encrypt(&host, &["apply", "--undo", "--all", "--dry-run"]));
+    assert!(undo.contains(" and decrypt ") && !undo.contains(" 0 B of tablespaces"), "{undo}");
 }
