@@ -17,8 +17,8 @@ use super::session_state::{Identity, Kept};
 use crate::error::{Error, Result, ServerError};
 use mysql::Conn;
 use mysql::prelude::{FromRow, FromValue, Queryable};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +45,8 @@ pub struct Session {
     stopping: Arc<AtomicBool>,
     /// Whether the server has been waited for in vain. It is not waited for again.
     gone: Arc<AtomicBool>,
+    /// The start of the server that the user was told of, by this session or one that was connected from the same.
+    told: Arc<Mutex<Option<Identity>>>,
 }
 
 fn present(conn: &mut Option<Conn>) -> Result<&mut Conn> {
@@ -99,6 +101,7 @@ impl Session {
             tell: |_| {},
             stopping: Arc::default(),
             gone: Arc::default(),
+            told: Arc::default(),
         })
     }
 
@@ -142,6 +145,7 @@ impl Session {
         session.tell = self.tell;
         session.stopping = Arc::clone(&self.stopping);
         session.gone = Arc::clone(&self.gone);
+        session.told = Arc::clone(&self.told);
         Ok(session)
     }
 

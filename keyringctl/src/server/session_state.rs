@@ -28,6 +28,7 @@ pub(super) struct Kept {
 }
 
 /// The server that a session is connected to.
+#[derive(Clone)]
 pub(super) struct Identity {
     pub uuid: String,
     pub uptime: u64,
@@ -42,6 +43,12 @@ impl Identity {
         let elapsed = now.since.saturating_duration_since(self.since).as_secs();
         let is_younger = now.uptime.saturating_add(UPTIME_SLACK) < self.uptime.saturating_add(elapsed);
         if is_younger || now.connection < self.connection { Loss::Restart } else { Loss::Closed }
+    }
+
+    /// Whether both are of the same start of the server.
+    pub(super) fn is_same_start(&self, other: &Identity) -> bool {
+        let (earlier, later) = if self.since <= other.since { (self, other) } else { (other, self) };
+        earlier.loss(later) == Loss::Closed
     }
 
     /// Refuses another server behind the same address: that of a proxy, or after a failover.
@@ -88,6 +95,23 @@ impl Kept {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn sessions_to_the_same_start_of_a_server_know_that() {
+        let began = Instant::now();
+        let at = |seconds, uptime, connection| Identity {
+            uuid: String::new(),
+            uptime,
+            since: began + Duration::from_secs(seconds),
+            connection,
+        };
+        let first = at(100, 3, 8);
+        for (other, is_same) in
+            [(at(101, 4, 9), true), (at(99, 2, 7), true), (at(200, 3, 8), false), (at(102, 5, 2), false)]
+        {
+            assert_eq!((first.is_same_start(&other), other.is_same_start(&first)), (is_same, is_same));
+        }
+    }
 
     #[test]
     fn what_is_set_for_the_session_is_kept_once() {

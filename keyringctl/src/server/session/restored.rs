@@ -3,8 +3,9 @@
 
 use super::{IDLE, Session, present};
 use crate::error::{Error, Result};
-use crate::server::session_state::Loss;
+use crate::server::session_state::{Identity, Loss};
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,15 +53,23 @@ impl Session {
             _ => Loss::Closed,
         };
         self.restarts += u32::from(loss == Loss::Restart);
-        (self.tell)(match loss {
-            Loss::Restart => "the server was restarted; connected to it again",
-            Loss::Closed => "the connection to the server was closed; connected again",
-        });
+        match (loss, &session.server) {
+            (Loss::Closed, _) => (self.tell)("the connection to the server was closed; connected again"),
+            (Loss::Restart, Some(now)) if self.told().as_ref().is_some_and(|told| told.is_same_start(now)) => {}
+            (Loss::Restart, now) => {
+                (self.tell)("the server was restarted; connected to it again");
+                *self.told() = now.clone();
+            }
+        }
         self.conn = session.conn;
         self.server = session.server;
         self.used = Instant::now();
         self.lost = false;
         Ok(loss)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether another session to the same server belongs to a later start of it.
