@@ -4,6 +4,8 @@
 use super::names::quoted;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// The schema in which a run keeps the full-text indexes that it has dropped from a table, until it adds them again: as those
 /// of an empty table, which has the name of the table's scratch tablespace.
@@ -44,6 +46,13 @@ impl ScratchName {
             && parts[2].bytes().all(|b| b.is_ascii_hexdigit())
             && name.chars().all(is_plain);
         is_scratch.then(|| ScratchName(name.to_owned()))
+    }
+
+    /// Reads the name of a scratch tablespace's file, or of that of a table which keeps full-text indexes. `None`: it is
+    /// another one.
+    pub fn of_file(path: &Path) -> Option<ScratchName> {
+        let is_tablespace = path.extension().is_some_and(|extension| extension == "ibd");
+        path.file_stem().filter(|_| is_tablespace).and_then(OsStr::to_str).and_then(ScratchName::parse)
     }
 
     /// The name as the server has it.
@@ -114,6 +123,7 @@ mod tests {
             assert_eq!(ScratchName::parse(name.as_str()), Some(name.clone()));
             assert_eq!((name.encrypts(), name.is_logged()), (encrypts, is_logged));
             assert!(name.is_for(schema, table) && !name.is_for(table, schema));
+            assert_eq!(ScratchName::of_file(&Path::new("/d").join(name.file())), Some(name.clone()));
             assert!(name.as_str().len() <= LONGEST && name.file().is_ascii(), "{name}");
         }
         assert_eq!(
@@ -134,6 +144,7 @@ mod tests {
             "keyring_external_encrypt_logged_0123456789ab_a'b",
         ] {
             assert_eq!(ScratchName::parse(name), None, "{name}");
+            assert_eq!(ScratchName::of_file(&Path::new(name).with_extension("ibd")), None, "{name}");
         }
     }
 }

@@ -97,7 +97,19 @@ fn verify_of_a_data_directory() {
             &format!("verify DIR/main.keyring {UNLOCK} --datadir DIR/gone"),
         ],
     );
+    // What an interrupted run of encrypt apply has left.
     let mut table = fs::read(place.path("data/clinic/patients.ibd")).unwrap();
+    fs::create_dir(place.path("data/keyring_external_fulltext")).unwrap();
+    let left = ["data/", "data/keyring_external_fulltext/"].map(|directory| {
+        format!("{directory}keyring_external_encrypt_local_0123456789ab_clinic_patients.ibd")
+    });
+    left.iter().for_each(|path| place.write(path, &table));
+    check(
+        "verify_names_what_is_half_done",
+        &place,
+        &[&verify("main.keyring"), &verify("main.keyring --json")],
+    );
+    left.iter().for_each(|path| fs::remove_file(place.path(path)).unwrap());
     table[100] ^= 1;
     place.write("data/clinic/patients.ibd", &table);
     check("verify_names_damaged_files", &place, &[&verify("main.keyring")]);

@@ -6,6 +6,7 @@ use super::opened::OpenedKeyring;
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
+use crate::server::{KEPT_INDEXES, ScratchName};
 use crate::show::Shown;
 use crate::tablespace::{
     DataFileKind, DataFiles, Depth, FileReport, FileState, MissingPart, check, find, missing_parts,
@@ -95,7 +96,9 @@ pub(super) fn run(
     let unnamed: Vec<_> =
         args.datadir.iter().filter_map(|datadir| Left::by(fs, datadir, &found, &keyring)).collect();
     let lacks_unnamed = unnamed.iter().any(|left| left.is_failure);
+    let half_done: Vec<_> = files.iter().filter(|file| is_half_done(file)).collect();
     let fine = failed.is_empty()
+        && half_done.is_empty()
         && missing.is_empty()
         && !lacks_unnamed
         && (unencrypted.is_empty() || !args.all_encrypted);
@@ -105,6 +108,7 @@ pub(super) fn run(
         "keyring": { "id": keyring.keyring.id(), "generation": keyring.keyring.status().generation },
         "fine": fine,
         "in_clear": unencrypted.len(),
+        "half_done": half_done.iter().map(|file| file.path.exact()).collect::<Vec<_>>(),
         "no_data": found.no_data,
         "missing": missing,
         "not_shut_down": unnamed.iter().map(|left| left.datadir.exact()).collect::<Vec<_>>(),
@@ -118,6 +122,11 @@ pub(super) fn run(
         }));
     }
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+}
+
+/// Whether it is a file in which an interrupted `encrypt apply` has left something. Whether keys decrypt it is another matter.
+fn is_half_done(file: &FileReport) -> bool {
+    ScratchName::of_file(&file.path).is_some()
 }
 
 fn files_hold(files: usize) -> String {
@@ -207,6 +216,18 @@ fn print(
     if !missing.is_empty() {
         out.line("  -> if these are in other directories, name those with --also; otherwise this copy is not whole: take it again");
     }
+    let half_done = files.iter().filter(|file| is_half_done(file)).map(|file| {
+        let keeps = file.path.parent().is_some_and(|directory| directory.ends_with(KEPT_INDEXES));
+        let what = if keeps {
+            "it keeps full-text indexes that encrypt apply has dropped"
+        } else {
+            "a scratch tablespace of encrypt apply; the table in it belongs into a file of its own"
+        };
+        format!("{:<13} {}: {}; {what}", "HALF-DONE", file.path.shown(), file.state.name())
+    });
+    if print_some(half_done, out) {
+        out.line(format_args!("  -> {HALF_DONE}"));
+    }
     let unencrypted = || files.iter().filter(|file| file.in_clear);
     if args.all_encrypted {
         let lines = unencrypted().map(|file| {
@@ -264,6 +285,10 @@ fn print(
             format!("FAILED   {} decrypted, {failed} failed{lacking}: see above", counted(opened, "file"))
         }
     });
+    let half_done = files.iter().filter(|file| is_half_done(file)).count();
+    if half_done > 0 {
+        out.line(format_args!("FAILED   {} left half-done: see above", counted(half_done, "file")));
+    }
     if args.all_encrypted && unencrypted().next().is_some() {
         out.line(format_args!(
             "FAILED   {} unencrypted data that MySQL could encrypt",
@@ -289,6 +314,9 @@ const FAILURES: &[(FileState, &str)] = &[
     ),
     (FileState::Unreadable, "these files could not be checked"),
 ];
+
+/// What to do about what an interrupted `encrypt apply` has left.
+const HALF_DONE: &str = "unless that still runs: on the server of these files, or on one that is started with this copy, run keyringctl encrypt apply, which completes it, or keyringctl encrypt cleanup, which only puts it back. A file that the server does not use then: keyringctl encrypt verify names it";
 
 /// Prints at most [`MOST_LINES`] lines. Returns whether there were any.
 fn print_some(lines: impl Iterator<Item = String>, out: &mut Output) -> bool {
