@@ -18,8 +18,8 @@ use super::table_plan::TablePlan;
 use super::tables::{self, Tables};
 use super::throttle::{self, Throttle};
 use super::{
-    application, binary_logs, closing, effects, finish as checklist, next_steps, preflight, redo, required,
-    server, settings, small_settings, spaces, undo_logs, unfinished,
+    application, binary_logs, closing, effects, finish as checklist, half_done, next_steps, preflight, redo,
+    required, server, settings, small_settings, spaces, undo_logs, unfinished,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
@@ -128,7 +128,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         estimate = estimate.without_tablespaces();
     }
     refusals.extend(server_wide.refusal());
-    refusals.extend(required::to_rewrite(&inventory, &selected, server_wide.required()));
+    refusals.extend(required::to_rewrite(&inventory, &selected, direction, server_wide.required()));
     refusals.extend(args.throttle.refusals(&mut session)?);
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
     let warnings = if args.scope().covers_all() && direction == Direction::Encrypt {
@@ -150,6 +150,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         planned: &planned,
         estimate: &estimate,
         refused: &refused,
+        scope: args.scope(),
         all: args.scope().covers_all().then_some(&schemas[..]),
         purge: args.purge_binary_logs,
     };
@@ -283,8 +284,13 @@ fn work(
         return Ok(Step::Stopped);
     }
     // An earlier run may have been killed before it added them again.
-    if let Step::Stopped = fulltext::restore_all(job)? {
+    let scope = args.scope();
+    if let Step::Stopped = fulltext::restore_all(job, &|name| scope.takes_up(name, &inventory))? {
         return Ok(Step::Stopped);
+    }
+    for left in half_done::of_others(&inventory, &scope) {
+        job.print_line(format_args!("LEFT    {left}"));
+        job.shared().account.warnings.push(left);
     }
     if !args.scope().covers_all() {
         return Ok(Step::Done);

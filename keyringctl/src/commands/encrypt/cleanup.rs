@@ -11,18 +11,19 @@ use super::replication::Replication;
 use super::shared::State;
 use super::throttle::Throttle;
 use super::unfinished::{self, Unfinished};
-use super::{required, server, sizes};
+use super::{half_done, required, server};
 use crate::commands::command_line::command_line;
-use crate::commands::consent::{Consent, Decision, Effect, Plan};
+use crate::commands::consent::{Consent, Decision, Plan};
 use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    DatadirAccess, Inventory, KEPT_INDEXES, Role, ScratchName, Table, Tablespace, TablespaceKind,
-    emptied_by_hand,
+    DatadirAccess, Inventory, Role, ScratchName, ServerFiles, Tablespace, TablespaceKind, emptied_by_hand,
 };
 use crate::show::Shown;
 use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -54,6 +55,9 @@ struct CleanupReport {
     left: Vec<String>,
     /// Tablespaces that are only named like scratch tablespaces.
     left_alone: Vec<String>,
+    /// Files in the data directory that are named like those of scratch tablespaces, and that the server does not use.
+    #[serde(serialize_with = "crate::show::paths")]
+    files: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -73,9 +77,12 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         // Whether a statement is written to the binary log is decided by the tablespace's name.
         Replication::decided().check(&role, &command_line())?;
     }
-    let plan = plan(&inventory, &all, &kept);
+    let mut plan = plan(&inventory, &all, &kept);
+    let unused = unused_files(&here, &ServerFiles::query(&mut session)?);
+    unused.iter().for_each(|path| plan.note(note_of_file(path)));
     if plan.is_empty() && args.consent.dry_run {
         notes_of_others(&inventory).into_iter().for_each(|note| out.line(note));
+        unused.iter().for_each(|path| out.line(note_of_file(path)));
     }
     if args.consent.ask(&plan, out)? == Decision::DryRun {
         return Ok(Verdict::Fine);
@@ -93,7 +100,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             return Ok(Verdict::NotFine);
         }
         job.shared.is_closing.store(true, Ordering::Relaxed);
-        finish(job, stopped)
+        finish(job, &here, stopped)
     })
 }
 
@@ -101,26 +108,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 fn plan(inventory: &Inventory, all: &[Unfinished<'_>], kept: &[ScratchName]) -> Plan {
     let mut plan = Plan::new("Put all this back?");
     for left in all {
-        let now = match left.table {
-            Some(table) => {
-                format!("holds {}, {}, {}", table.full_name(), left.state(), sizes::bytes(table.bytes))
-            }
-            None => format!("empty, {}", left.state()),
-        };
-        let then = match (left.obstacle(inventory), left.table) {
-            (Some(_), _) => "as it is: see below".to_owned(),
-            (None, Some(table)) => {
-                format!("dropped; {} in a file of its own, {}", table.full_name(), left.state())
-            }
-            (None, None) => "dropped".to_owned(),
-        };
-        plan.effect(Effect::new(left.shown(), now, then));
+        plan.effect(half_done::of_space(left, inventory, left.state()));
     }
     for name in kept {
-        let table = inventory.tables.iter().find(|table| name.is_for(&table.schema, &table.name));
-        let of = table.map_or_else(|| "a table that is gone".to_owned(), Table::full_name);
-        let what = format!("full-text indexes of {of}");
-        plan.effect(Effect::new(what, format!("dropped, kept in {KEPT_INDEXES}"), "added again"));
+        plan.effect(half_done::of_kept(name, inventory));
     }
     for left in all {
         if let Some(why) = left.obstacle(inventory) {
@@ -149,6 +140,26 @@ fn notes_of_others(inventory: &Inventory) -> Vec<String> {
     left_alone(inventory).into_iter().map(note).collect()
 }
 
+/// The files directly in the data directory that are named like those of scratch tablespaces, and that the server does not use.
+fn unused_files(here: &DatadirAccess, files: &ServerFiles) -> Vec<PathBuf> {
+    let entries =
+        here.readable().and(files.directories.first()).and_then(|datadir| fs::read_dir(datadir).ok());
+    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_unused =
+        |path: &PathBuf| ScratchName::of_file(path).is_some() && !files.tablespaces.contains_key(path);
+    let mut unused: Vec<_> = paths.filter(is_unused).collect();
+    unused.sort();
+    unused
+}
+
+fn note_of_file(path: &Path) -> String {
+    format!(
+        "{}: a file of a scratch tablespace that the server does not use. Once you know that nothing needs it: rm {}",
+        path.shown(),
+        path.shown()
+    )
+}
+
 fn work(job: &mut Job<'_>, here: &DatadirAccess) -> Result<Step> {
     if let Step::Stopped = job.take_lock()? {
         return Ok(Step::Stopped);
@@ -169,7 +180,7 @@ fn work(job: &mut Job<'_>, here: &DatadirAccess) -> Result<Step> {
             }
         }
     }
-    fulltext::restore_all(job)
+    fulltext::restore_all(job, &|_| true)
 }
 
 /// Says what is left of what was there at the beginning, without asking the server.
@@ -182,11 +193,12 @@ fn say_stopped(state: &mut State<'_>, before: &Inventory) {
         interrupted: true,
         left: Unfinished::all(before).iter().map(|left| left.name.to_string()).collect(),
         left_alone: left_alone(before).into_iter().map(|space| space.name.clone()).collect(),
+        files: Vec::new(),
     });
 }
 
 /// Asks the server again, and prints what is left.
-fn finish(mut job: Job<'_>, interrupted: bool) -> Result<Verdict> {
+fn finish(mut job: Job<'_>, here: &DatadirAccess, interrupted: bool) -> Result<Verdict> {
     let inventory = Inventory::query(&mut job.watch)?;
     let account = std::mem::take(&mut job.shared().account);
     let report = CleanupReport {
@@ -195,20 +207,50 @@ fn finish(mut job: Job<'_>, interrupted: bool) -> Result<Verdict> {
         interrupted,
         left: Unfinished::all(&inventory).iter().map(|left| left.name.to_string()).collect(),
         left_alone: left_alone(&inventory).into_iter().map(|space| space.name.clone()).collect(),
+        files: unused_files(here, &ServerFiles::query(&mut job.watch)?),
     };
     let left = counted(report.left.len(), "scratch tablespace");
     let shared = &mut *job.shared();
     for note in notes_of_others(&inventory) {
         shared.out.line(format_args!("NOTE    {note}"));
     }
+    for path in &report.files {
+        shared.out.line(format_args!("LEFT    {}", note_of_file(path)));
+    }
     shared.out.line(if interrupted {
         format!("Stopped. Still there: {left}. To continue, run: {}", command_line())
+    } else if report.left.is_empty() && report.failed.is_empty() && !report.files.is_empty() {
+        format!("INCOMPLETE. Still there: {}, see above", counted(report.files.len(), "file"))
     } else if report.left.is_empty() && report.failed.is_empty() {
         "OK: no scratch tablespace is left".to_owned()
     } else {
         format!("FAILED. Still there: {left}. To try again, run: {}", command_line())
     });
     shared.out.document(&report);
-    let fine = !interrupted && report.left.is_empty() && report.failed.is_empty();
+    let is_done = report.left.is_empty() && report.failed.is_empty() && report.files.is_empty();
+    let fine = !interrupted && is_done;
     Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_scratch_tablespaces_that_the_server_does_not_use_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let datadir = directory.path().to_owned();
+        let file = |table| datadir.join(ScratchName::new(true, false, "clinic", table).file());
+        let (used, unused) = (file("used"), file("unused"));
+        for path in [&used, &unused, &datadir.join("keyring_external_mine.ibd"), &datadir.join("t.ibd")] {
+            fs::write(path, b"").unwrap();
+        }
+        let files = ServerFiles {
+            directories: vec![datadir.clone()],
+            tablespaces: [(used, "used".to_owned())].into(),
+            ..ServerFiles::default()
+        };
+        assert_eq!(unused_files(&DatadirAccess::Readable(datadir), &files), [unused]);
+        assert_eq!(unused_files(&DatadirAccess::Elsewhere, &files), [PathBuf::new(); 0]);
+    }
 }

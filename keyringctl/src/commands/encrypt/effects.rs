@@ -6,13 +6,15 @@ use super::apply_report::FailedStep;
 use super::binary_logs::{self, OldLogs};
 use super::direction::Direction;
 use super::estimate::{self, Estimate};
+use super::half_done;
+use super::scope::Scope;
 use super::settings;
 use super::table_plan::TablePlan;
 use super::{sizes, small_settings};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::output::{Output, counted};
 use crate::error::Result;
-use crate::server::{Inventory, Role, Schema, Session, Table, Tablespace, TablespaceKind};
+use crate::server::{Inventory, Role, Schema, Session, Table, TableLocation, Tablespace, TablespaceKind};
 use crate::show::Shown;
 use serde_json::json;
 
@@ -30,6 +32,8 @@ pub(super) struct Extent<'a> {
     pub estimate: &'a Estimate,
     /// The tables that cannot be, and why.
     pub refused: &'a [FailedStep],
+    /// What the run was asked for.
+    pub scope: Scope<'a>,
     /// The schemas whose defaults are changed; `None` if only tables are.
     pub all: Option<&'a [&'a Schema]>,
     /// Whether binary logs are purged.
@@ -63,9 +67,13 @@ fn plan(extent: &Extent<'_>, session: &mut Session, role: &Role) -> Result<(Plan
         Direction::Encrypt => ("unencrypted", "encrypted"),
         Direction::Undo => ("encrypted", "unencrypted"),
     };
+    half_done::effects(inventory, &extent.scope).into_iter().for_each(|effect| plan.effect(effect));
+    half_done::obstacles(inventory, &extent.scope).into_iter().for_each(|why| plan.note(why));
     let mut row = |what: String| plan.effect(Effect::new(what, now, then));
     let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes::bytes(sizes.fold(0, u64::saturating_add));
-    match extent.tables {
+    // One in a scratch tablespace is named with that.
+    let own = |table: &&&Table| !matches!(table.place, TableLocation::Scratch(_));
+    match &extent.tables.iter().filter(own).collect::<Vec<_>>()[..] {
         [] => {}
         [one] => row(format!("table {}, {}", one.full_name(), sizes::bytes(one.bytes))),
         many => row(format!("{} tables, {}", many.len(), sum(&mut many.iter().map(|t| t.bytes)))),

@@ -13,6 +13,7 @@ mod estimate;
 mod file_state;
 mod finish;
 mod gauge;
+mod half_done;
 mod in_time;
 mod job;
 mod lag;

@@ -10,14 +10,16 @@ use super::online::way::CopyReason;
 use super::online::{Choice, Online, ServerWide};
 use super::places::places;
 use super::replication::{self, Replication};
+use super::scope::Scope;
 use super::selection::{self, Selection};
 use super::table_plan::TablePlan;
-use super::{application, required, server, sizes, small_settings};
+use super::{application, half_done, required, server, sizes, small_settings};
+use crate::commands::consent::Effect;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
     Creations, DataPlace, DatadirAccess, Inventory, LoadedAs, PlaceKind, PlaceState, Remedy, Role,
-    ServerKeyring, TableLocation, Tally, stores_nothing,
+    ServerKeyring, Table, TableLocation, Tally, stores_nothing,
 };
 use crate::show::{Shown, counted};
 use serde::Serialize;
@@ -124,7 +126,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     out.line(keyring_line(&plan.keyring));
     list(args, &plan, out);
     everything_else(&plan, out);
-    needs(&plan, out);
+    needs(&plan, &scope, out);
     out.document(&plan);
     let unknown = plan.tally.not_checked.places + plan.tally.settings.not_checked > 0;
     Ok(if unknown { Verdict::NotFine } else { Verdict::Fine })
@@ -163,7 +165,8 @@ fn list(args: &Args, plan: &PlanReport, out: &mut Output) {
     }
     let mut schemas: BTreeMap<&str, SchemaSum> = BTreeMap::new();
     let (scope, case) = (args.selection.scope(Direction::Encrypt), plan.server.name_case());
-    for table in plan.server.tables.iter().filter(|table| scope.selects(table, case)) {
+    let is_listed = |table: &&Table| scope.selects(table, case) && !table.keeps_indexes();
+    for table in plan.server.tables.iter().filter(is_listed) {
         let sum = schemas.entry(&table.schema).or_default();
         let side = match &table.place {
             TableLocation::Engine(engine) => {
@@ -289,7 +292,7 @@ fn first_clause(about: &str) -> String {
     about[..end].to_owned()
 }
 
-fn needs(plan: &PlanReport, out: &mut Output) {
+fn needs(plan: &PlanReport, scope: &Scope<'_>, out: &mut Output) {
     let estimate = &plan.estimate;
     out.block("\nWhat apply needs");
     let mut lines = vec![estimate.time().replace("per second.", "per second (--rate).")];
@@ -305,6 +308,10 @@ fn needs(plan: &PlanReport, out: &mut Output) {
          on with the next table and tries this one again later. General tablespaces and mysql are encrypted in place, while \
          they are read and written.",
     );
+    for Effect { what, now, afterwards } in half_done::effects(&plan.server, scope) {
+        out.line(format_args!("* Left by an interrupted run: {what}: {now}. Afterwards: {afterwards}."));
+    }
+    half_done::obstacles(&plan.server, scope).iter().for_each(|why| out.line(format_args!("* {why}")));
     if estimate.tables_with_foreign_keys > 0 {
         out.line(format_args!(
             "* Foreign keys: {} or are referred to. MySQL does not check them meanwhile, because no row changes. A parent can be encrypted before or after its child.",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The privileges that a command changes a server with. Without one of them, it would fail in the middle.
 
+use super::direction::Direction;
 use super::scratch;
 use crate::error::{Error, Result};
 use crate::server::{Inventory, Privileges, Session, Table};
@@ -51,11 +52,21 @@ pub(super) fn to_apply(
 pub(super) fn to_rewrite(
     inventory: &Inventory,
     tables: &[&Table],
+    direction: Direction,
     others: &[&'static str],
 ) -> Option<String> {
     let privileges = &inventory.privileges;
+    // Such a server lets few give a table another encryption than its schema's default (error 3826).
+    let differs = |table: &&Table| {
+        let schema = inventory.schemas.iter().find(|schema| schema.name == table.schema);
+        schema.is_some_and(|schema| !direction.is_reached(schema.default_encryption))
+    };
+    let is_checked = inventory.settings.is_on("table_encryption_privilege_check");
+    let is_administrator = privileges.has("TABLE_ENCRYPTION_ADMIN") || privileges.has("SUPER");
+    let lacks_check = is_checked && !is_administrator && tables.iter().any(differs);
     let lacks = |name: &&&'static str| tables.iter().any(|table| !privileges.has_below(&table.schema, name));
     let mut wanted: Vec<_> = ON_TABLES.iter().filter(lacks).copied().collect();
+    wanted.extend(lacks_check.then_some("TABLE_ENCRYPTION_ADMIN"));
     wanted.extend(others.iter().filter(|name| !wanted.contains(name)).copied().collect::<Vec<_>>());
     privileges.refusal("encrypt apply", &wanted)
 }

@@ -3,8 +3,8 @@
 
 use super::direction::Direction;
 use crate::server::{
-    DataPlace, Inventory, NameCase, Pattern, PlaceKind, PlaceState, Remedy, Schema, Table, TableLocation,
-    place_of,
+    DataPlace, Inventory, NameCase, Pattern, PlaceKind, PlaceState, Remedy, Schema, ScratchName, Table,
+    TableLocation, place_of,
 };
 use crate::show::Shown;
 
@@ -65,10 +65,13 @@ impl Scope<'_> {
             }
             PlaceKind::Scratch => {
                 let mut spaces = inventory.tablespaces.iter().filter(|space| place_of(space).1 == place.name);
-                let space = spaces.next();
-                let is_its = |table: &&Table| space.is_some_and(|space| space.is_scratch_of(table));
-                let table = inventory.tables.iter().find(is_its);
-                table.map_or_else(|| self.covers_all(), |table| self.selects(table, case))
+                let kept = |table: &&Table| table.keeps_indexes() && table.full_name() == place.name;
+                let name = match spaces.next() {
+                    Some(space) => Some(&space.name),
+                    None => inventory.tables.iter().find(kept).map(|table| &table.name),
+                };
+                let name = name.and_then(|name| ScratchName::parse(name));
+                name.map_or_else(|| self.covers_all(), |name| self.takes_up(&name, inventory))
             }
             // It may belong to a table that was left out.
             PlaceKind::FullText => self.covers_all() && self.skip.is_empty(),
@@ -76,10 +79,21 @@ impl Scope<'_> {
         }
     }
 
+    /// Whether it includes the table for which an interrupted run has created a scratch tablespace, or whose full-text indexes
+    /// it has dropped. What is left of a table that is gone belongs to every run that covers everything.
+    pub(super) fn takes_up(&self, name: &ScratchName, inventory: &Inventory) -> bool {
+        let table = inventory.tables.iter().find(|table| name.is_for(&table.schema, &table.name));
+        table.map_or_else(|| self.covers_all(), |table| self.selects(table, inventory.name_case()))
+    }
+
     /// Whether the plan of such a run lists a place. Without `--only` it lists all but the tables of `--skip`.
     pub(super) fn plans(&self, place: &DataPlace, inventory: &Inventory) -> bool {
         let is_table = place.kind.is_table() || place.kind == PlaceKind::OtherEngine;
-        if is_table { self.asks_for(place, inventory) } else { self.covers_all() }
+        match place.kind {
+            PlaceKind::Scratch => self.covers_all() || self.asks_for(place, inventory),
+            _ if is_table => self.asks_for(place, inventory),
+            _ => self.covers_all(),
+        }
     }
 
     /// Whether a place that the run was asked to change is not as it was asked for. A setting that only the administrator can

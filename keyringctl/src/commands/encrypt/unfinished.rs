@@ -46,13 +46,6 @@ impl<'i> Unfinished<'i> {
         self.space.obstacle(inventory).map(|Obstacle { why, remedy }| format!("{why}. To do: {remedy}"))
     }
 
-    /// Whether a run was asked to change the table that it was created for. One of a table that is gone belongs to every run
-    /// that covers everything.
-    pub(super) fn is_selected(&self, scope: &Scope<'_>, inventory: &Inventory) -> bool {
-        let table = inventory.tables.iter().find(|table| self.name.is_for(&table.schema, &table.name));
-        table.map_or_else(|| scope.covers_all(), |table| scope.selects(table, inventory.name_case()))
-    }
-
     /// The encryption that it has, in a word.
     pub(super) fn state(&self) -> &'static str {
         if self.space.encrypted { "encrypted" } else { "unencrypted" }
@@ -106,7 +99,7 @@ pub(super) fn obstacle(inventory: &Inventory, table: &Table) -> Option<Obstacle>
 /// Drops the empty scratch tablespaces that a run was asked for. The tables in others are taken up as tables.
 fn drop_empty(job: &mut Job<'_>, inventory: &Inventory, scope: &Scope<'_>) -> Result<Step> {
     for left in Unfinished::all(inventory) {
-        if left.table.is_some() || !left.is_selected(scope, inventory) {
+        if left.table.is_some() || !scope.takes_up(&left.name, inventory) {
             continue;
         }
         match left.obstacle(inventory) {

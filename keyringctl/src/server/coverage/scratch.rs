@@ -41,18 +41,32 @@ pub(super) fn judge(
     (state, about, remedy)
 }
 
-/// What is said of a table that keeps the full-text indexes of another.
-pub(super) fn kept_indexes(inventory: &Inventory) -> (String, Remedy) {
-    match inventory.at_work.running {
+/// Judges a table that keeps the full-text indexes of another. It holds no rows, and is encrypted or not as that was.
+pub(super) fn kept_indexes(kept: &Table, inventory: &Inventory) -> (PlaceState, String, Remedy) {
+    let state = match kept.fault() {
+        Some(_) => PlaceState::Unknown,
+        None if kept.has_clear() => PlaceState::Clear,
+        None => PlaceState::HalfDone,
+    };
+    let name = ScratchName::parse(&kept.name);
+    let is_its = |table: &&Table| name.as_ref().is_some_and(|name| name.is_for(&table.schema, &table.name));
+    let of = inventory.tables.iter().find(is_its);
+    let of = of.map_or_else(|| "a table that is gone or has got another name".to_owned(), Table::full_name);
+    let (about, remedy) = match inventory.at_work.running {
         Some(id) => (
-            format!("connection {id}, a run of encrypt, keeps here the full-text indexes of a table that it rewrites"),
+            format!(
+                "connection {id}, a run of encrypt, keeps here the full-text indexes of {of}, which it rewrites"
+            ),
             Remedy::ByHand("wait until that run has ended, then run this again".to_owned()),
         ),
         None => (
-            "an interrupted run has dropped the full-text indexes of a table and keeps them here; apply or encrypt cleanup adds them again".to_owned(),
+            format!(
+                "an interrupted run has dropped the full-text indexes of {of} and keeps them here; apply or encrypt cleanup adds them again"
+            ),
             Remedy::Apply,
         ),
-    }
+    };
+    (state, about, remedy)
 }
 
 /// Says why a general tablespace whose name is one of a scratch tablespace is none, and how to empty it by hand.

@@ -21,7 +21,10 @@ const LOOK_AT_LOG: &str = "run this again; if it is still so, see the server's e
 
 pub(super) fn items(inventory: &Inventory) -> Vec<DataPlace> {
     let tables = inventory.tables.iter().filter_map(|t| table(t, inventory)).chain(unseen(inventory));
-    let spaces = inventory.tablespaces.iter().map(|space| tablespace(space, inventory));
+    // What belongs to a table that keeps full-text indexes is one place.
+    let has_kept = inventory.tables.iter().any(Table::keeps_indexes);
+    let spaces = inventory.tablespaces.iter().filter(|space| !(has_kept && space.is_of_kept_indexes()));
+    let spaces = spaces.map(|space| tablespace(space, inventory));
     let schemas = inventory.schemas.iter().filter(|schema| schema.name != KEPT_INDEXES).map(schema);
     tables.chain(spaces).chain(schemas).collect()
 }
@@ -38,8 +41,8 @@ fn table(table: &Table, inventory: &Inventory) -> Option<DataPlace> {
         files: Vec::new(),
     };
     if table.keeps_indexes() {
-        let (about, remedy) = scratch::kept_indexes(inventory);
-        return Some(item(PlaceKind::Scratch, PlaceState::HalfDone, about, remedy));
+        let (state, about, remedy) = scratch::kept_indexes(table, inventory);
+        return Some(item(PlaceKind::Scratch, state, about, remedy));
     }
     Some(match &table.place {
         TableLocation::General(_) | TableLocation::Scratch(_) | TableLocation::Dictionary => return None,

@@ -4,7 +4,7 @@
 use super::spaces::{Tablespace, TablespaceKind};
 use super::table::{PartPlace, Table, TableLocation};
 use crate::error::Result;
-use crate::server::{Role, ScratchName, Session};
+use crate::server::{KEPT_INDEXES, Role, ScratchName, Session};
 
 /// The lock that a run of `encrypt apply` or `encrypt cleanup` holds, so that there is one at a time on a server.
 pub const RUN_LOCK: &str = "keyring_external.encrypt";
@@ -44,10 +44,10 @@ impl AtWork {
 }
 
 impl Tablespace {
-    /// Whether it is a scratch tablespace that was created for a table.
-    pub fn is_scratch_of(&self, table: &Table) -> bool {
-        let scratch = ScratchName::parse(&self.name).filter(|_| self.kind == TablespaceKind::Scratch);
-        scratch.is_some_and(|scratch| scratch.is_for(&table.schema, &table.name))
+    /// Whether it is part of a full-text index of a table that keeps the indexes of another.
+    pub fn is_of_kept_indexes(&self) -> bool {
+        let schema = self.name.split_once('/').map(|(schema, _)| schema);
+        self.kind == TablespaceKind::FullText && schema == Some(KEPT_INDEXES)
     }
 }
 

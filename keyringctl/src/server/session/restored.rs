@@ -55,7 +55,8 @@ impl Session {
         self.restarts += u32::from(loss == Loss::Restart);
         match (loss, &session.server) {
             (Loss::Closed, _) => (self.tell)("the connection to the server was closed; connected again"),
-            (Loss::Restart, Some(now)) if self.told().as_ref().is_some_and(|told| told.is_same_start(now)) => {}
+            (Loss::Restart, Some(now))
+                if self.told().as_ref().is_some_and(|told| told.is_same_start(now)) => {}
             (Loss::Restart, now) => {
                 (self.tell)("the server was restarted; connected to it again");
                 *self.told() = now.clone();

@@ -11,6 +11,8 @@ use crate::server::{
     KEPT_INDEXES as SCHEMA, NO_SUCH_TABLE, ScratchName, Session, Table, TableLocation, quoted, quoted_text,
 };
 
+use std::time::Duration;
+
 /// A table's full-text index.
 struct Index {
     name: String,
@@ -64,12 +66,15 @@ pub(in crate::commands::encrypt) fn restore(job: &mut Job<'_>, table: &Table) ->
     Ok(Step::Done)
 }
 
-/// Adds what earlier runs have dropped, of all tables. What cannot be added is recorded as failed.
+/// Adds what earlier runs have dropped, of the tables that `is_asked_for`. What cannot be added is recorded as failed.
 ///
 /// # Errors
 /// The connection is lost.
-pub(in crate::commands::encrypt) fn restore_all(job: &mut Job<'_>) -> Result<Step> {
-    let saved = saved(&mut job.watch)?;
+pub(in crate::commands::encrypt) fn restore_all(
+    job: &mut Job<'_>,
+    is_asked_for: &dyn Fn(&ScratchName) -> bool,
+) -> Result<Step> {
+    let saved: Vec<_> = saved(&mut job.watch)?.into_iter().filter(is_asked_for).collect();
     if saved.is_empty() {
         return Ok(Step::Done);
     }
@@ -97,7 +102,10 @@ pub(in crate::commands::encrypt) fn restore_all(job: &mut Job<'_>) -> Result<Ste
             parts: Vec::new(),
         };
         match restore(job, &table) {
-            Ok(Step::Done) => {}
+            Ok(Step::Done) => {
+                let what = format!("full-text indexes of {} added again", table.full_name());
+                job.record_done(&what, 0, Duration::ZERO);
+            }
             Ok(Step::Stopped) => return Ok(Step::Stopped),
             Err(e) => job.note_failure(&table.full_name(), e)?,
         }

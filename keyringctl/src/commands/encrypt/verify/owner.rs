@@ -44,16 +44,21 @@ impl FileRemedies<'_> {
     /// The table or tablespace for which the server names a file.
     fn of_tablespace(&self, path: &Path) -> Option<Owner> {
         let name = self.files.tablespaces.get(path)?;
+        let kept = self.tables.iter().find(|table| table.keeps_indexes());
         if let Some(space) = self.tablespaces.iter().find(|space| space.name == *name) {
-            let (kind, name) = place_of(space);
+            let (kind, name) = match kept.filter(|_| space.is_of_kept_indexes()) {
+                Some(kept) => (PlaceKind::Scratch, kept.full_name()),
+                None => place_of(space),
+            };
             return Some(Owner { kind, name: Some(name) });
         }
         if self.is_discarded(path) {
             return None;
         }
-        self.table(path)
-            .filter(|table| table.place == TableLocation::Own)
-            .map(|table| Owner { kind: PlaceKind::Table, name: Some(table.full_name()) })
+        self.table(path).filter(|table| table.place == TableLocation::Own).map(|table| {
+            let kind = if table.keeps_indexes() { PlaceKind::Scratch } else { PlaceKind::Table };
+            Owner { kind, name: Some(table.full_name()) }
+        })
     }
 
     fn of_other_engine(&self, path: &Path) -> Option<Owner> {

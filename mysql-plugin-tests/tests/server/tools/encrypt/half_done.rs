@@ -5,9 +5,9 @@
 use super::command::{command, encrypt, encrypt_json, is_about};
 use super::host::host;
 use super::typing::typed;
-use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, told};
+use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, place, told};
 use serde_json::Value;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// The tables, and the names of the scratch tablespaces that are for them: the digits are the beginning of SHA-256 of
 /// schema and table.
@@ -119,6 +119,12 @@ fn it_is_not_touched_unasked(host: &Host, server: &Server) {
         let finding = about(&found, &name(server, TURNED));
         assert!(finding["remedy"].as_str().unwrap().starts_with("wait until"), "{finding:#}");
     }
+    let only = ["--only", MOVED.0];
+    let (_, plan) = encrypt_json(host, &[&["plan"], &only[..]].concat());
+    assert_eq!(plan["tally"]["unencrypted"]["places"], 1, "{:#}", plan["tally"]);
+    let dry = told(&encrypt(host, &[&["apply", "--dry-run"], &only[..]].concat()));
+    let says = format!("scratch tablespace {}", name(server, MOVED));
+    assert!(dry.contains(&says) && dry.contains("clinic.moved in a file of its own, encrypted"), "{dry}");
     let dry = encrypt(host, &["cleanup", "--dry-run"]);
     assert!(dry.status.success(), "{}", told(&dry));
     let says =
@@ -168,6 +174,7 @@ pub fn half_done() {
     assert!(code == 0 && nothing["done"].as_array().unwrap().is_empty(), "{nothing:#}");
 
     indexes_are_added_again(&host, &server);
+    it_is_refused_without_the_privilege(&host, &server);
     let server = without_its_file(&host, server);
     it_is_completed(&host, &server);
     server.stop();
@@ -187,12 +194,56 @@ fn indexes_are_added_again(host: &Host, server: &Server) {
     let found = findings(host, &["--no-canary"]);
     let finding = about(&found, &kept);
     assert!(finding["why"].as_str().unwrap().starts_with("half-done"), "{finding:#}");
+    it_is_one_place(host, server, &kept);
+    // A run for other tables leaves them, and says so.
+    let left = |args: &[&str]| {
+        let output = encrypt(host, &[&["apply", "--only"], args].concat());
+        let says = "LEFT    full-text indexes of clinic.notes";
+        assert!(output.status.success() && told(&output).contains(says), "{}", told(&output));
+        assert_ne!(definition(), before, "{}", told(&output));
+    };
+    left(&["clinic.moved"]);
+    left(&["clinic.*", "--skip", "clinic.notes", "--skip", "clinic.other"]);
+    let (_, plan) = encrypt_json(host, &["plan", "--only", "clinic.notes"]);
+    let places: Vec<_> = plan["items"].as_array().unwrap().iter().map(|item| &item["kind"]).collect();
+    assert_eq!(places, ["table", "scratch"], "{plan:#}");
+    let dry = told(&encrypt(host, &["apply", "--only", "clinic.notes", "--dry-run"]));
+    assert!(dry.contains("full-text indexes of clinic.notes") && dry.contains("added again"), "{dry}");
     let dry = told(&encrypt(host, &["cleanup", "--dry-run"]));
     assert!(dry.contains("full-text indexes of clinic.notes") && dry.contains("added again"), "{dry}");
     let done = encrypt(host, &["cleanup", "--yes"]);
     assert!(done.status.success() && definition() == before, "{}", told(&done));
     let schemas: Vec<String> = server.rows("SHOW SCHEMAS LIKE 'keyring%'");
     assert_eq!(schemas, [""; 0], "{}", told(&done));
+}
+
+/// What keeps full-text indexes is one place, in the state that it is in.
+fn it_is_one_place(host: &Host, server: &Server, kept: &str) {
+    server.sql(&format!("ALTER TABLE keyring_external_fulltext.{kept} ENCRYPTION = 'N'"));
+    let found = findings(host, &["--no-canary"]);
+    let within: Vec<_> = found.iter().filter(|f| is_about(f, "keyring_external_fulltext")).collect();
+    let [one] = within[..] else { panic!("{within:#?}") };
+    let why = one["why"].as_str().unwrap();
+    assert!(why.starts_with("unencrypted: ") && why.contains("indexes of clinic.notes"), "{one:#}");
+}
+
+/// An account that the server does not let encrypt a table is refused beforehand, also if the table is copied.
+fn it_is_refused_without_the_privilege(host: &Host, server: &Server) {
+    server.sql(
+        "SET GLOBAL table_encryption_privilege_check = ON; CREATE USER few@localhost;
+         CREATE SCHEMA few DEFAULT ENCRYPTION = 'N'; CREATE TABLE few.t (id INT PRIMARY KEY) ENCRYPTION = 'N';
+         GRANT PROCESS, REFERENCES, REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO few@localhost;
+         GRANT SELECT ON performance_schema.* TO few@localhost;
+         GRANT SELECT, INSERT, CREATE, ALTER ON few.* TO few@localhost",
+    );
+    let args = ["encrypt", "apply", "--only", "few.t", "--no-defaults", "--user=few", "--socket"];
+    let apply = || Command::new(&place().keyringctl).args(args).arg(host.socket()).output().unwrap();
+    let (refused, says) = (apply(), "GRANT TABLE_ENCRYPTION_ADMIN ON *.* TO 'few'@'localhost';");
+    assert!(refused.status.code() == Some(2) && told(&refused).contains(says), "{}", told(&refused));
+    server.sql(says.trim_end_matches(';'));
+    let done = apply();
+    assert!(done.status.success() && own(server, "few.t") == Some(true), "{}", told(&done));
+    server.sql("SET GLOBAL table_encryption_privilege_check = OFF; DROP SCHEMA few; DROP USER few@localhost");
 }
 
 /// A scratch tablespace that the server cannot use is named, not touched, and taken up when it is back.
@@ -247,8 +298,11 @@ fn it_is_completed(host: &Host, server: &Server) {
         host,
         &["apply", "--only", "clinic.*", "--skip", EMPTY.0, "--skip", SHARED.0, "--skip", "clinic.other"],
     );
+    let says = format!("LEFT    scratch tablespace {empty}: empty");
     assert!(
-        others.status.success() && scratch(server) == [empty.clone(), shared.clone()],
+        others.status.success()
+            && told(&others).contains(&says)
+            && scratch(server) == [empty.clone(), shared.clone()],
         "{}",
         told(&others)
     );
