@@ -49,7 +49,11 @@ impl ServerFiles {
             session.rows::<(String, Option<String>)>("SHOW GLOBAL VARIABLES")?.into_iter().collect(),
         );
         let datadir = PathBuf::from(variables.get("datadir").unwrap_or_default());
-        let files = "SELECT FILE_NAME, TABLESPACE_NAME, FILE_TYPE FROM information_schema.FILES";
+        // FILE_TYPE would wait for a tablespace that ALTER TABLESPACE has locked.
+        let files = "SELECT FILE_NAME, TABLESPACE_NAME,
+            CASE WHEN TABLESPACE_NAME IN (SELECT NAME FROM information_schema.INNODB_TABLESPACES
+                WHERE SPACE_TYPE IN ('General', 'Single')) THEN 'TABLESPACE' ELSE FILE_TYPE END
+            FROM information_schema.FILES";
         let files: Vec<DataFile> = session
             .rows::<(Option<String>, Option<String>, Option<String>)>(files)?
             .into_iter()

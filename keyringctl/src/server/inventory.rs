@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Everything where a server stores data, and whether it is encrypted, as the server reports it.
 
+mod data_files;
 mod directories;
 mod file_names;
 mod foreign_keys;

@@ -111,11 +111,6 @@ impl Session {
         self
     }
 
-    /// Tells the user something while they wait.
-    pub(super) fn tell(&self, what: &str) {
-        (self.tell)(what);
-    }
-
     /// Makes this session, and those that are connected from it, stop waiting for the server when `stopping` is set.
     pub fn stop_waiting_if(&mut self, stopping: Arc<AtomicBool>) {
         self.stopping = stopping;

@@ -2,6 +2,7 @@
 //! What InnoDB says of its tables and tablespaces. The privilege PROCESS shows all of them, whatever the account may do with
 //! a table. No table with its own tablespace is opened for it, so that none that is locked or damaged stops the query.
 
+use super::data_files::{Files, SYSTEM, files, without_long_waits};
 use super::file_names::{EncodedName, Letters, PlainName};
 use super::spaces::{Fault, Tablespace, TablespaceKind};
 use super::table::{Part, PartPlace};
@@ -9,8 +10,7 @@ use crate::error::{Error, Result};
 use crate::server::Session;
 use std::collections::{BTreeMap, HashMap};
 
-/// The tablespaces that INNODB_TABLESPACES does not list.
-const SYSTEM: &str = "innodb_system";
+/// The number of the tablespace that INNODB_TABLESPACES does not list.
 const SYSTEM_ID: u64 = 0;
 /// Seconds that a query waits for the lock of a table.
 const LOCK_WAIT: u64 = 3;
@@ -54,14 +54,6 @@ struct Space {
     fault: Option<Fault>,
     /// The name of its table, as its file is named.
     encoded: Option<String>,
-}
-
-/// What information_schema.FILES says of a tablespace.
-#[derive(Default)]
-struct Files {
-    path: String,
-    is_open: bool,
-    bytes: u64,
 }
 
 impl Innodb {
@@ -228,41 +220,6 @@ impl Space {
     }
 }
 
-/// Tells the user what the next query waits for: a tablespace that an ALTER TABLESPACE has locked, which itself waits for somebody.
-fn tell_wait(session: &mut Session) -> Result<()> {
-    let waiting = session.first::<(u64, String)>(
-        "SELECT ID, INFO FROM information_schema.PROCESSLIST
-         WHERE INFO LIKE 'ALTER TABLESPACE %' AND STATE = 'Waiting for table metadata lock'",
-    )?;
-    if let Some((id, statement)) = waiting {
-        session.tell(&format!(
-            "waiting for connection {id} ({statement}), which waits for an open transaction: SELECT * FROM sys.schema_table_lock_waits shows it"
-        ));
-    }
-    Ok(())
-}
-
-/// Returns the files of each tablespace, by its name.
-fn files(session: &mut Session) -> Result<HashMap<String, Files>> {
-    let datadir: String = session.first("SELECT @@datadir")?.unwrap_or_default();
-    tell_wait(session)?;
-    let rows: Vec<(String, String, Option<u64>, Option<u64>)> = session.rows(
-        "SELECT TABLESPACE_NAME, FILE_NAME, FILE_ID, CAST(TOTAL_EXTENTS * EXTENT_SIZE AS UNSIGNED)
-         FROM information_schema.FILES WHERE ENGINE = 'InnoDB'",
-    )?;
-    let mut files: HashMap<String, Files> = HashMap::new();
-    for (name, path, id, bytes) in rows {
-        let entry = files.entry(name).or_default();
-        // Relative paths are relative to the data directory.
-        let relative =
-            path.strip_prefix("./").map(|rest| format!("{}/{rest}", datadir.trim_end_matches('/')));
-        entry.path = relative.unwrap_or(path);
-        entry.is_open = id.is_some();
-        entry.bytes = entry.bytes.saturating_add(bytes.unwrap_or(0));
-    }
-    Ok(files)
-}
-
 fn spaces(session: &mut Session, files: &HashMap<String, Files>) -> Result<BTreeMap<u64, Space>> {
     // Their columns differ between versions.
     let rows = session.columns::<String>(
@@ -309,11 +266,8 @@ fn encoded(path: &str) -> Option<String> {
 /// Returns the names in INNODB_TABLES, each with the number of its tablespace, or why the server does not list them. To do
 /// so it opens every table, and one that is locked stops it.
 fn listed(session: &mut Session) -> Result<std::result::Result<Vec<(String, u64)>, String>> {
-    let limit: u64 = session.first("SELECT @@SESSION.lock_wait_timeout")?.unwrap_or(LOCK_WAIT);
-    session.run(&format!("SET SESSION lock_wait_timeout = {}", LOCK_WAIT.min(limit)))?;
-    let rows = session.rows("SELECT NAME, SPACE FROM information_schema.INNODB_TABLES");
-    session.run(&format!("SET SESSION lock_wait_timeout = {limit}"))?;
-    match rows {
+    let query = "SELECT NAME, SPACE FROM information_schema.INNODB_TABLES";
+    match without_long_waits(session, LOCK_WAIT, |session| session.rows(query)) {
         Ok(rows) => Ok(Ok(rows)),
         Err(Error::Server(e)) if e.code != 0 => Ok(Err(e.why)),
         Err(e) => Err(e),
