@@ -5,9 +5,11 @@ use super::address::{target, tls, user};
 use super::options::{ConnectOptions, SslMode};
 use crate::error::{Error, Result, ServerError};
 use crate::show::Shown;
-use mysql::{Conn, DriverError, SslOpts};
+use mysql::{Conn, DriverError, OptsBuilder, SslOpts};
 use std::error::Error as _;
 use std::io;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 /// A statement may run for hours, and routers must not drop the idle connection meanwhile.
@@ -15,10 +17,15 @@ const KEEPALIVE_MS: u32 = 60_000;
 /// The longest packet of the protocol. Given here, the client does not ask the server for its own limit, with a query that
 /// `sql_select_limit` may answer with nothing.
 const LONGEST_PACKET: usize = 1 << 30;
+/// How much later than the client the thread gives up that waits for it, so that the client says why.
+const TO_SAY_SO: Duration = Duration::from_millis(300);
+/// What to do if nobody answers.
+const FIND: &str = "Set its address with --socket, or --host and --port, or in ~/.my.cnf";
 /// Errors after which the server closes the connection: it shuts down, was given up on, was idle for too long, was killed.
 const CLOSING: [u16; 9] = [1053, 1152, 1158, 1159, 1160, 1161, 1927, 3169, 4031];
 
-/// Connects. The server must accept the connection within `limit`, and give each answer within `answer`.
+/// Connects. The server must accept the connection within `limit`, say within `limit` that it is a server and let the account
+/// in, and then give each answer within `answer`.
 pub(super) fn open(options: &ConnectOptions, limit: Duration, answer: Option<Duration>) -> Result<Conn> {
     let (builder, way, by_socket) = target(options);
     let user = user(options);
@@ -36,19 +43,45 @@ pub(super) fn open(options: &ConnectOptions, limit: Duration, answer: Option<Dur
         None => SslMode::Preferred,
     });
     let tls = (!by_socket && mode != SslMode::Disabled).then(|| tls(options, mode)).transpose()?;
-    let connected = match Conn::new(builder.clone().ssl_opts(tls)) {
-        Err(mysql::Error::DriverError(DriverError::TlsNotSupported)) if mode == SslMode::Preferred => {
-            Conn::new(builder.ssl_opts(None::<SslOpts>))
+    let connected = match in_time(builder.clone().ssl_opts(tls), limit) {
+        Some(Err(mysql::Error::DriverError(DriverError::TlsNotSupported))) if mode == SslMode::Preferred => {
+            in_time(builder.ssl_opts(None::<SslOpts>), limit)
         }
         done => done,
     };
-    connected.map_err(|e| not_connected(&way, by_socket, &user, &e))
+    match connected {
+        Some(done) => done.map_err(|e| not_connected(&way, by_socket, &user, &e)),
+        None => Err(Error::Server(ServerError {
+            doing: connecting(&way, &user),
+            code: 0,
+            silent: true,
+            why: format!(
+                "what accepts connections there has not answered for {} s. The server may be stalled, or it is no MySQL server. {FIND}",
+                limit.as_secs()
+            ),
+        })),
+    }
+}
+
+/// Connects; `None`: the other side has accepted the connection, and says nothing. The client has no limit for that which ends
+/// when it is connected, so that a thread waits instead.
+fn in_time(builder: OptsBuilder, limit: Duration) -> Option<mysql::Result<Conn>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        // Nobody waits for it any more if this fails.
+        let _ = sender.send(Conn::new(builder));
+    });
+    receiver.recv_timeout(limit + TO_SAY_SO).ok()
+}
+
+fn connecting(way: &str, user: &str) -> String {
+    format!("connect to the MySQL server at {way} as {user}")
 }
 
 /// The error of a connection that could not be made or prepared.
 pub(super) fn not_connected(way: &str, by_socket: bool, user: &str, e: &mysql::Error) -> Error {
     Error::Server(ServerError {
-        doing: format!("connect to the MySQL server at {way} as {user}"),
+        doing: connecting(way, user),
         code: code(e),
         silent: is_lost(e),
         why: connecting_help(user, by_socket, e),
@@ -135,7 +168,7 @@ fn connecting_help(user: &str, by_socket: bool, e: &mysql::Error) -> String {
                 .to_owned()
         }
         0 if is_lost(e) => {
-            "Is it running? Set its address with --socket, or --host and --port, or in ~/.my.cnf".to_owned()
+            format!("Is it running? {FIND}")
         }
         _ => String::new(),
     };
