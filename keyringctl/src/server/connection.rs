@@ -20,7 +20,7 @@ const LONGEST_PACKET: usize = 1 << 30;
 /// How much later than the client the thread gives up that waits for it, so that the client says why.
 const TO_SAY_SO: Duration = Duration::from_millis(300);
 /// What to do if nobody answers.
-const FIND: &str = "Set its address with --socket, or --host and --port, or in ~/.my.cnf";
+pub(super) const FIND: &str = "Set its address with --socket, or --host and --port, or in ~/.my.cnf";
 /// Errors after which the server closes the connection: it shuts down, was given up on, was idle for too long, was killed.
 const CLOSING: [u16; 9] = [1053, 1152, 1158, 1159, 1160, 1161, 1927, 3169, 4031];
 
@@ -123,6 +123,11 @@ fn io_error(e: &mysql::Error) -> Option<&io::Error> {
 pub(super) fn message(e: &mysql::Error) -> String {
     match e {
         mysql::Error::MySqlError(e) => format!("{} (MySQL error {})", e.message, e.code),
+        mysql::Error::IoError(e)
+            if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+        {
+            "it has not answered in time".to_owned()
+        }
         mysql::Error::IoError(e) => e.to_string(),
         mysql::Error::DriverError(e) => e.to_string(),
         mysql::Error::CodecError(e) => e.to_string(),

@@ -4,6 +4,7 @@
 
 mod address;
 mod arguments;
+mod busy;
 mod codes;
 mod connection;
 mod coverage;
@@ -27,6 +28,7 @@ mod session_settings;
 mod session_state;
 
 pub use arguments::from_arguments;
+pub use busy::{Busy, Call};
 pub use codes::{DEADLOCK, LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX};
 pub use coverage::{
     DataPlace, DoublewritePages, Obstacle, PlaceKind, PlaceState, PlaceSum, Remedy, SettingsTally, Tally,

@@ -10,15 +10,16 @@ pub(super) mod lent;
 mod restored;
 
 use super::address::{target, user};
-use super::connection::{is_lost, is_unsent, not_connected, open, refused};
+use super::busy::Busy;
+use super::connection::{FIND, is_lost, is_unsent, not_connected, open, refused};
 use super::options::{ConnectOptions, Protocol};
 use super::session_settings::{self, NotSet};
-use super::session_state::{Identity, Kept};
+use super::session_state::{Identity, Kept, Told};
 use crate::error::{Error, Result, ServerError};
 use mysql::Conn;
 use mysql::prelude::{FromRow, FromValue, Queryable};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,8 +46,10 @@ pub struct Session {
     stopping: Arc<AtomicBool>,
     /// Whether the server has been waited for in vain. It is not waited for again.
     gone: Arc<AtomicBool>,
-    /// The start of the server that the user was told of, by this session or one that was connected from the same.
-    told: Arc<Mutex<Option<Identity>>>,
+    /// What this session, and those that are connected from it, have told of the server.
+    told: Arc<Told>,
+    /// What they ask the server for.
+    busy: Arc<Busy>,
 }
 
 fn present(conn: &mut Option<Conn>) -> Result<&mut Conn> {
@@ -102,6 +105,7 @@ impl Session {
             stopping: Arc::default(),
             gone: Arc::default(),
             told: Arc::default(),
+            busy: Arc::default(),
         })
     }
 
@@ -141,18 +145,23 @@ impl Session {
         session.stopping = Arc::clone(&self.stopping);
         session.gone = Arc::clone(&self.gone);
         session.told = Arc::clone(&self.told);
+        session.busy = Arc::clone(&self.busy);
         Ok(session)
     }
 
-    /// Connects to another server, with the same account, for short queries: see [`Session::connect_briefly`].
+    /// Connects to another server, with the same account, for short queries: see [`Session::connect_briefly`]. `by` says how its
+    /// address is set.
     ///
     /// # Errors
     /// As [`Session::connect`].
-    pub fn connect_elsewhere(&self, host: &str, port: u16, limit: Duration) -> Result<Session> {
+    pub fn connect_elsewhere(&self, host: &str, port: u16, limit: Duration, by: &str) -> Result<Session> {
         let host = Some(host.to_owned());
         let protocol = Some(Protocol::Tcp);
         let options = ConnectOptions { host, port: Some(port), protocol, ..self.options.clone() };
-        Session::connect_briefly(&options, limit)
+        Session::connect_briefly(&options, limit).map_err(|e| match e {
+            Error::Server(e) => Error::Server(ServerError { why: e.why.replace(FIND, by), ..e }),
+            e => e,
+        })
     }
 
     /// Opens another connection to the same server, with the same settings, but without the lock.
@@ -177,6 +186,16 @@ impl Session {
         self.server = None;
     }
 
+    /// How this session connects.
+    pub fn options(&self) -> &ConnectOptions {
+        &self.options
+    }
+
+    /// What this session, and those that are connected from it, ask the server for.
+    pub fn busy(&self) -> Arc<Busy> {
+        Arc::clone(&self.busy)
+    }
+
     /// The server's socket or address, for messages.
     pub fn address(&self) -> &str {
         &self.way
@@ -199,7 +218,9 @@ impl Session {
     /// [`Error::Server`]. If the connection broke, the statement may have been carried out.
     pub fn run(&mut self, statement: &str) -> Result<()> {
         self.awake()?;
+        let busy = Busy::begin(&self.busy, self.id(), statement);
         let mut done = present(&mut self.conn)?.query_drop(statement);
+        drop(busy);
         if self.server.is_some() && done.as_ref().is_err_and(is_unsent) {
             self.restore()?;
             done = present(&mut self.conn)?.query_drop(statement);
@@ -220,6 +241,7 @@ impl Session {
     pub fn run_together(&mut self, statements: &[impl AsRef<str>]) -> Result<()> {
         self.awake()?;
         for statement in statements.iter().map(AsRef::as_ref) {
+            let _busy = Busy::begin(&self.busy, self.id(), statement);
             let done = present(&mut self.conn)?.query_drop(statement);
             self.used = Instant::now();
             if let Err(e) = done {
@@ -295,7 +317,9 @@ impl Session {
     /// Returns the rows of a query. If the connection breaks, the query is repeated once.
     fn raw(&mut self, query: &str) -> Result<Vec<mysql::Row>> {
         self.awake()?;
+        let busy = Busy::begin(&self.busy, self.id(), query);
         let mut rows = present(&mut self.conn)?.query(query);
+        drop(busy);
         if self.server.is_some() && rows.as_ref().is_err_and(is_lost) {
             self.restore()?;
             rows = present(&mut self.conn)?.query(query);

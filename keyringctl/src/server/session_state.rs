@@ -2,6 +2,7 @@
 //! What a session remembers of its connection, for the case that it must connect anew.
 
 use crate::error::{Error, Result, ServerError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// How much a server's uptime may be off, in seconds.
@@ -65,6 +66,40 @@ impl Identity {
                 self.uuid, other.uuid
             ),
         }))
+    }
+}
+
+/// What several sessions have told the user, so that each thing is told once.
+#[derive(Default)]
+pub(super) struct Told(Mutex<Said>);
+
+#[derive(Default)]
+struct Said {
+    /// That the server is waited for.
+    lost: bool,
+    /// The start of the server that they are connected to again.
+    started: Option<Identity>,
+}
+
+impl Told {
+    /// Whether it is news that the connection was lost and the server is waited for.
+    pub(super) fn is_lost_now(&self) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut said.lost, true)
+    }
+
+    /// Whether it is news that a session is connected again. `waited`: the server did not answer at first.
+    pub(super) fn is_back_now(&self, loss: Loss, waited: bool, now: &Identity) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_lost = std::mem::take(&mut said.lost);
+        match loss {
+            Loss::Closed => was_lost || !waited,
+            Loss::Restart => {
+                let is_known = said.started.as_ref().is_some_and(|before| before.is_same_start(now));
+                said.started = Some(now.clone());
+                !is_known
+            }
+        }
     }
 }
 
@@ -154,5 +189,26 @@ mod tests {
         assert!(
             before.require_same(&at("b", 1060, 60), "db").unwrap_err().to_string().contains("two servers")
         );
+    }
+
+    #[test]
+    fn that_the_server_was_lost_and_is_back_is_told_once_for_all_sessions() {
+        let told = Told::default();
+        let since = Instant::now() + Duration::from_secs(5000);
+        let at = |uptime, seconds| Identity {
+            uuid: "a".to_owned(),
+            uptime,
+            since: since + Duration::from_secs(seconds),
+            connection: 8,
+        };
+        assert_eq!([told.is_lost_now(), told.is_lost_now()], [true, false]);
+        let back = |loss, waited, now| told.is_back_now(loss, waited, &now);
+        assert!(back(Loss::Restart, true, at(2, 0)));
+        assert!(!back(Loss::Restart, true, at(3, 1)), "the next session");
+        assert!(!back(Loss::Restart, false, at(30, 28)), "one that was idle");
+        assert!(told.is_lost_now() && back(Loss::Restart, true, at(1, 60)), "the next restart");
+        assert!(told.is_lost_now() && back(Loss::Closed, true, at(90, 149)));
+        assert!(!back(Loss::Closed, true, at(91, 150)));
+        assert!(back(Loss::Closed, false, at(99, 158)), "KILL");
     }
 }

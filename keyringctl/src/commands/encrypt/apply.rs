@@ -5,6 +5,7 @@
 use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::{self, Assumed, Estimate};
+use super::held_up::HeldUp;
 use super::in_time::{in_time, say_stopped};
 use super::job::{Job, MOST_JOBS, Step};
 use super::lock_wait::LockWait;
@@ -41,6 +42,7 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl encrypt apply --max-load Threads_running=25 --skip 'biobank.audit_*'\n  \
+    keyringctl encrypt apply --jobs 4 --max-p99 50 --pause-file /run/keyringctl.pause\n  \
     keyringctl encrypt apply --only biobank.patients")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -173,7 +175,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     job.shared().account.warnings = warnings;
     job.leaves(&selected);
     let shared = Arc::clone(&job.shared);
-    in_time(&shared, say_stopped, || carry_out(args, job, &here, &server_wide, &role))
+    let held_up = HeldUp::watch(&job.watch);
+    in_time(&shared, held_up, say_stopped, || carry_out(args, job, &here, &server_wide, &role))
 }
 
 fn carry_out(
@@ -184,10 +187,11 @@ fn carry_out(
     role: &Role,
 ) -> Result<Verdict> {
     let began = Instant::now();
+    job.show_progress();
     let worked = work(args, &mut job, here, server_wide, role);
     job.finish();
     let stopped = matches!(worked, Ok(Step::Stopped));
-    if worked.is_err() {
+    if worked.is_err() && !job.shared.stop.is_signalled() {
         job.print_line(format_args!("To continue, run: {}", command_line()));
     }
     worked?;

@@ -3,6 +3,7 @@
 //! does not want to run `apply` again.
 
 use super::apply_report::{DoneStep, FailedStep};
+use super::held_up::HeldUp;
 use super::in_time::in_time;
 use super::job::{Job, Step};
 use super::lock_wait::LockWait;
@@ -90,7 +91,9 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let mut job = Job::new(session, Throttle::default(), LockWait::new(args.lock_wait), out)?;
     let shared = Arc::clone(&job.shared);
     let say = |state: &mut State<'_>| say_stopped(state, &inventory);
-    in_time(&shared, say, || {
+    let held_up = HeldUp::watch(&job.watch);
+    in_time(&shared, held_up, say, || {
+        job.show_progress();
         let worked = work(&mut job, &here);
         job.finish();
         let stopped = matches!(worked?, Step::Stopped);

@@ -126,7 +126,7 @@ impl Estimate {
     /// Says how long it takes.
     pub(super) fn time(&self) -> String {
         format!(
-            "Time: {} to rewrite {} of tables and {} {} of tablespaces, assuming {} per second.",
+            "Time: {} to rewrite {} of tables and {} {} of tablespaces, assuming {} per second, on a server with little else to do.",
             match self.seconds {
                 0 => "less than a second".to_owned(),
                 seconds => format!("about {}", sizes::time(Duration::from_secs(seconds))),
@@ -182,12 +182,12 @@ impl Estimate {
 /// Why reads wait.
 const LOCKED: &str = "A table with generated columns, with indexes of expressions, or with backslashes in its definition is copied under LOCK TABLES";
 
-fn at_most(longest: &TablePlan) -> String {
+fn about(longest: &TablePlan) -> String {
     let time = match longest.seconds {
         0 | 1 => "a second".to_owned(),
         seconds => sizes::time(Duration::from_secs(seconds)),
     };
-    format!("about {time} at most, for {}", longest.table)
+    format!("about {time}, for {}", longest.table)
 }
 
 /// Says how long writers and readers wait.
@@ -198,8 +198,8 @@ pub(super) fn writers(tables: &[TablePlan]) -> Vec<String> {
     match of(PlannedWay::Online).count() {
         0 => {}
         n => lines.push(format!(
-            "Online: {}, {}. Applications read and write them meanwhile; a statement waits for about a second at most when one \
-             of the steps ends.",
+            "Online: {}, {}. Applications read and write them meanwhile; a statement waits for about a second when one of the \
+             steps ends.",
             counted(n, "table"),
             size(PlannedWay::Online)
         )),
@@ -207,7 +207,7 @@ pub(super) fn writers(tables: &[TablePlan]) -> Vec<String> {
     if let Some(longest) = tables.iter().filter(|table| table.rebuilds_fulltext()).max_by_key(|t| t.bytes) {
         lines.push(format!(
             "Full-text indexes are dropped, and created again afterwards. Searches fail meanwhile; writes wait while an index \
-             is created: {} at most, for {}.",
+             is created: about {}, for {}, on a server with little else to do.",
             sizes::time(Duration::from_secs(longest.writers_wait_seconds)),
             longest.table
         ));
@@ -215,22 +215,26 @@ pub(super) fn writers(tables: &[TablePlan]) -> Vec<String> {
     if let Some(longest) = of(PlannedWay::Copy).max_by_key(|table| table.bytes) {
         let copied = of(PlannedWay::Copy).count();
         let locked = || of(PlannedWay::Copy).filter(|table| table.readers_wait);
-        let what = format!("Copied: {}, {}.", counted(copied, "table"), size(PlannedWay::Copy));
+        let what = format!(
+            "Copied: {}, {}. Times are for a server with little else to do; waiting for locks (--lock-wait) comes on top.",
+            counted(copied, "table"),
+            size(PlannedWay::Copy)
+        );
         let wait = "until its copy is complete";
         lines.push(match locked().max_by_key(|table| table.bytes) {
             None => format!(
                 "{what} Each can be read meanwhile, but writes to it wait {wait}: {}.",
-                at_most(longest)
+                about(longest)
             ),
             Some(_) if locked().count() == copied => format!(
                 "{what} Reads of each wait {wait}, and so do writes: {}. {LOCKED}.",
-                at_most(longest)
+                about(longest)
             ),
             Some(of_locked) => format!(
                 "{what} Writes to each wait {wait}: {}. Of {}, reads wait too: {}. {LOCKED}. The others can be read meanwhile.",
-                at_most(longest),
+                about(longest),
                 counted(locked().count(), "table"),
-                at_most(of_locked)
+                about(of_locked)
             ),
         });
     }

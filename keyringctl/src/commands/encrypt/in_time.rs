@@ -3,9 +3,12 @@
 //! somebody else, or of this run, may hold what a query needs, for example while `ALTER TABLESPACE` waits for a transaction; and
 //! some short statements are not cancelled. A run that ends there leaves no more behind than one that is killed.
 
+use super::held_up::HeldUp;
 use super::shared::{Shared, State};
 use crate::commands::command_line::command_line;
 use crate::commands::output::counted;
+use crate::commands::verdict::Verdict;
+use crate::error::{Error, Result, ServerError};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
@@ -34,14 +37,19 @@ impl Drop for Ended<'_> {
 
 /// Does the work of a run. If it does not end in time after the user asked to stop, `say` says what is left, and the program
 /// ends.
-pub(super) fn in_time<T>(
+///
+/// # Errors
+/// Those of the work. After the user asked to stop, it does not matter that the server is gone.
+pub(super) fn in_time(
     shared: &Shared<'_>,
+    held_up: HeldUp,
     say: impl Fn(&mut State<'_>) + Send + Sync,
-    work: impl FnOnce() -> T,
-) -> T {
-    thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            if is_late(shared) {
+    work: impl FnOnce() -> Result<Verdict>,
+) -> Result<Verdict> {
+    let say = &say;
+    let done = thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            if is_late(shared, &held_up) {
                 let state = &mut *shared.lock();
                 state.progress.clear();
                 say(state);
@@ -52,11 +60,18 @@ pub(super) fn in_time<T>(
         });
         let _ended = Ended(&shared.has_ended, watch.thread().clone());
         work()
-    })
+    });
+    match done {
+        Err(Error::Server(ServerError { silent: true, .. })) if shared.stop.is_signalled() => {
+            say(&mut shared.lock());
+            Ok(Verdict::NotFine)
+        }
+        done => done,
+    }
 }
 
-/// Waits until the run has ended, or should have.
-fn is_late(shared: &Shared<'_>) -> bool {
+/// Waits until the run has ended, or should have. Says meanwhile what it waits for.
+fn is_late(shared: &Shared<'_>, held_up: &HeldUp) -> bool {
     let mut signalled: Option<Instant> = None;
     while !shared.has_ended.load(Ordering::Relaxed) {
         if signalled.is_none() && shared.stop.is_signalled() {
@@ -65,6 +80,9 @@ fn is_late(shared: &Shared<'_>) -> bool {
         let limit = if shared.is_closing.load(Ordering::Relaxed) { SUMMARY } else { WORK };
         if signalled.is_some_and(|at| at.elapsed() >= limit) {
             return true;
+        }
+        for line in held_up.news() {
+            shared.lock().print_wait(line);
         }
         thread::park_timeout(TICK);
     }

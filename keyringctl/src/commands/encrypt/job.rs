@@ -75,7 +75,6 @@ impl<'a> Job<'a> {
             latency::leave_out(&mut work)?;
             latency::leave_out(&mut watch)?;
         }
-        let stages_were_off = enable_stages(&mut watch);
         let shared = Arc::new(Shared::new(stop, throttle, out));
         Ok(Job {
             number: 0,
@@ -88,7 +87,7 @@ impl<'a> Job<'a> {
             checks_space: true,
             online: Arc::default(),
             lock_wait,
-            stages_were_off,
+            stages_were_off: false,
         })
     }
 
@@ -100,6 +99,16 @@ impl<'a> Job<'a> {
     /// Whether the user has asked to stop.
     pub(super) fn is_stopping(&self) -> bool {
         self.shared.stop.is_requested()
+    }
+
+    /// Makes the server report the progress of statements. Waits for a lock of somebody.
+    pub(super) fn show_progress(&mut self) {
+        self.stages_were_off = enable_stages(&mut self.watch);
+    }
+
+    /// Prints what the run waits for at once.
+    pub(super) fn print_wait(&self, line: impl std::fmt::Display) {
+        self.shared().print_wait(line);
     }
 
     /// Remembers which tables are left, for the case that the run ends without asking the server.

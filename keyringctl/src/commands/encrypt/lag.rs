@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// The channel through which a member of a group gets what it missed, once.
 const RECOVERY: &str = "group_replication_recovery";
+/// How its address is set.
+const BY: &str = "Set the address of a replica with --replica HOST[:PORT]";
 /// How long another server may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -127,7 +129,7 @@ impl Replica {
     fn channels(&mut self, from: &Session) -> Result<(String, Vec<Channel>)> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => from.connect_elsewhere(&self.address.host, self.address.port, ANSWER)?,
+            None => from.connect_elsewhere(&self.address.host, self.address.port, ANSWER, BY)?,
         };
         let uuid: String = session.first("SELECT @@server_uuid")?.unwrap_or_default();
         let all = channels(&mut session)?;

@@ -25,7 +25,7 @@ const LOOKS: u32 = 5;
 
 /// What a connection holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Held {
+pub(super) enum Held {
     Table,
     /// LOCK INSTANCE FOR BACKUP.
     Backup,
@@ -35,12 +35,12 @@ enum Held {
 
 /// A connection that holds what a statement on a table waits for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Holder {
-    connection: u64,
-    user: Option<String>,
+pub(super) struct Holder {
+    pub connection: u64,
+    pub user: Option<String>,
     /// How long it has been doing what it does.
-    seconds: i64,
-    held: Held,
+    pub seconds: i64,
+    pub held: Held,
 }
 
 impl fmt::Display for Holder {
@@ -55,8 +55,10 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Says who holds a lock; nothing if nobody is known.
-fn named(holders: &[Holder]) -> String {
+/// Says who holds a lock, the longest first; nothing if nobody is known.
+pub(super) fn named(holders: &[Holder]) -> String {
+    let mut holders: Vec<_> = holders.iter().collect();
+    holders.sort_by_key(|holder| std::cmp::Reverse(holder.seconds));
     let all: Vec<_> = holders.iter().take(3).map(ToString::to_string).collect();
     match holders.len() {
         0 => String::new(),
@@ -171,6 +173,9 @@ mod tests {
             named(&[holder(7, Held::Table), holder(8, Held::Backup)]),
             ": in use by connection 7 of app, for 9 s; connection 8 of app, for 9 s, with LOCK INSTANCE FOR BACKUP"
         );
+        let old = Holder { seconds: 40, ..holder(9, Held::Table) };
+        let all = named(&[holder(7, Held::Table), old]);
+        assert!(all.starts_with(": in use by connection 9 of app, for 40 s; connection 7"), "{all}");
         let many: Vec<_> = (0..5).map(|n| holder(n, Held::Table)).collect();
         assert!(named(&many).ends_with("; and 2 more"), "{}", named(&many));
     }

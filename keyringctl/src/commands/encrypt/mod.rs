@@ -14,6 +14,7 @@ mod file_state;
 mod finish;
 mod gauge;
 mod half_done;
+mod held_up;
 mod in_time;
 mod job;
 mod lag;

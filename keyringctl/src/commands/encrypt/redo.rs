@@ -3,7 +3,7 @@
 //! recreates the files. It does so when the log's capacity grows.
 
 use super::job::{Job, Step};
-use super::scratch::{NAME, Scratch};
+use super::scratch::{NAME, PATIENCE, Scratch};
 use super::sizes;
 use crate::error::{Error, Result, ServerError};
 use crate::server::Session;
@@ -130,7 +130,7 @@ fn leave_current_file(job: &mut Job<'_>, newest: i64, file: u64) -> Result<bool>
     if file > MOST {
         return job.wait_until(&passed, BRIEF_LIMIT);
     }
-    let filled = Scratch::create(&job.watch).and_then(|mut scratch| {
+    let filled = Scratch::create(&job.watch, PATIENCE).and_then(|mut scratch| {
         let filled = fill(job, &mut scratch, newest, file);
         if let Err(e) = scratch.remove() {
             job.record_failed(&format!("schema {NAME} dropped"), &format!("{e}. The next run drops it"));
@@ -142,7 +142,7 @@ fn leave_current_file(job: &mut Job<'_>, newest: i64, file: u64) -> Result<bool>
             if job.wait_until(&passed, BRIEF_LIMIT)? {
                 return Ok(true);
             }
-            job.print_line(format_args!(
+            job.print_wait(format_args!(
                 "Waiting until the server no longer needs the old redo log files, at most {}",
                 sizes::time(LIMIT)
             ));

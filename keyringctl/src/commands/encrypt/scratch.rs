@@ -16,6 +16,8 @@ const LOCK: &str = "keyring_external.canary";
 const DENIED: u16 = 1227;
 /// MySQL's error for a schema whose directory contains files that belong to no table.
 const DIRECTORY_NOT_EMPTY: u16 = 1010;
+/// How long its statements wait for locks where nobody says for whom, in seconds.
+pub(super) const PATIENCE: u32 = 10;
 /// How many seconds to wait for another run.
 const LOCK_WAIT: u32 = 60;
 
@@ -26,9 +28,10 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Creates the schema on the server that `like` is connected to.
-    pub(super) fn create(like: &Session) -> Result<Scratch> {
-        let mut session = connect(like)?;
+    /// Creates the schema on the server that `like` is connected to. No statement waits longer than `patience`, in seconds, for a
+    /// lock, for example a backup's.
+    pub(super) fn create(like: &Session, patience: u32) -> Result<Scratch> {
+        let mut session = connect(like, patience)?;
         let lock = format!("SELECT GET_LOCK('{LOCK}', {LOCK_WAIT})");
         if session.first::<Option<i64>>(&lock)?.flatten() != Some(1) {
             return Err(Error::Usage(format!(
@@ -60,7 +63,9 @@ impl Scratch {
         self.exists = false;
         match drop_all(&mut self.session) {
             // The connection is lost.
-            Err(Error::Server(ServerError { code: 0, .. })) => drop_all(&mut connect(&self.session)?),
+            Err(Error::Server(ServerError { code: 0, .. })) => {
+                drop_all(&mut connect(&self.session, PATIENCE)?)
+            }
             done => done,
         }
     }
@@ -76,10 +81,9 @@ impl Drop for Scratch {
 }
 
 /// Opens a connection whose statements are not written to the binary log.
-fn connect(like: &Session) -> Result<Session> {
+fn connect(like: &Session, patience: u32) -> Result<Session> {
     let mut session = like.connect_again()?;
-    // Do not wait long for a lock, for example a backup's.
-    session.run("SET SESSION lock_wait_timeout = 10")?;
+    session.run(&format!("SET SESSION lock_wait_timeout = {patience}"))?;
     session.run("SET SESSION sql_log_bin = 0")?;
     Ok(session)
 }

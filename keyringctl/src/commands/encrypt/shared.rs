@@ -8,6 +8,7 @@ use super::losses::Losses;
 use super::progress::Progress;
 use super::stop::StopSignal;
 use super::throttle::Throttle;
+use crate::show::warn;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -77,6 +78,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State<'_> {
+    /// Prints at once what the run waits for; on standard error if there is a document on standard output.
+    pub(super) fn print_wait(&mut self, line: impl std::fmt::Display) {
+        if self.out.is_json() {
+            self.progress.suspended(|| warn(line));
+        } else {
+            self.print_line(line);
+        }
+    }
+
     /// Prints a line at once.
     pub(super) fn print_line(&mut self, line: impl std::fmt::Display) {
         let State { out, progress, .. } = self;

@@ -16,12 +16,13 @@ pub(in crate::commands) fn bytes(bytes: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
-/// Formats a time: `45 s`, `3 min`, `2 h 10 min`.
+/// Formats a time: `45 s`, `1 min 34 s`, `12 min`, `2 h 10 min`.
 pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_millis() >= 500);
     match seconds {
         0 => "less than a second".to_owned(),
         1..=90 => format!("{seconds} s"),
+        91..600 if seconds % 60 != 0 => format!("{} min {} s", seconds / 60, seconds % 60),
         91..=5400 => format!("{} min", (seconds + 30) / 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
@@ -43,9 +44,14 @@ mod tests {
         ] {
             assert_eq!(bytes(size), text);
         }
-        for (seconds, text) in
-            [(0.2, "less than a second"), (45.0, "45 s"), (120.0, "2 min"), (7800.0, "2 h 10 min")]
-        {
+        for (seconds, text) in [
+            (0.2, "less than a second"),
+            (45.0, "45 s"),
+            (94.0, "1 min 34 s"),
+            (120.0, "2 min"),
+            (640.0, "11 min"),
+            (7800.0, "2 h 10 min"),
+        ] {
             assert_eq!(time(Duration::from_secs_f64(seconds)), text);
         }
     }

@@ -120,7 +120,7 @@ pub(super) fn wait_for_resumption(job: &mut Job<'_>) -> Result<Step> {
     while AtWork::is_resuming(&mut job.watch) {
         if !announced {
             announced = true;
-            job.print_line(
+            job.print_wait(
                 "Waiting: the server still carries out an ALTER TABLESPACE that a crash interrupted",
             );
         }

@@ -31,7 +31,7 @@ impl Job<'_> {
                     Some((id, None)) => format!("connection {id}"),
                     None => "another connection".to_owned(),
                 };
-                self.print_line(format_args!(
+                self.print_wait(format_args!(
                     "Waiting for another keyringctl encrypt to finish its statement ({by})"
                 ));
             }
@@ -77,13 +77,13 @@ impl Job<'_> {
             drop(throttle);
             if is_news {
                 told = true;
-                self.print_line(format_args!("Waiting: {}", wait.why));
+                self.print_wait(format_args!("Waiting: {}", wait.why));
             }
             self.shared().progress.show();
             self.pause(Duration::from_secs(1));
         }
         if told {
-            self.print_line(format_args!("Continuing after {}", sizes::time(began.elapsed())));
+            self.print_wait(format_args!("Continuing after {}", sizes::time(began.elapsed())));
         }
         Ok(Step::Done)
     }

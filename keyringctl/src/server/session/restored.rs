@@ -3,9 +3,8 @@
 
 use super::{IDLE, Session, present};
 use crate::error::{Error, Result};
-use crate::server::session_state::{Identity, Loss};
+use crate::server::session_state::Loss;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,18 +22,18 @@ impl Session {
     /// [`Error::Server`]: the server does not come back, or is another one.
     pub fn restore(&mut self) -> Result<Loss> {
         let until = Instant::now() + PATIENCE;
-        let mut told = false;
+        let mut waited = false;
         let mut session = loop {
             match Session::connect(&self.options) {
                 Ok(session) => break session,
                 Err(Error::Server(e)) if e.silent && Instant::now() < until && !self.is_given_up() => {
-                    if !told {
-                        told = true;
+                    if !waited && self.told.is_lost_now() {
                         let (address, seconds) = (self.address(), PATIENCE.as_secs());
                         (self.tell)(&format!(
                             "lost the connection to the server at {address}; waiting up to {seconds} s for it to answer"
                         ));
                     }
+                    waited = true;
                     thread::sleep(BETWEEN);
                 }
                 Err(e) => {
@@ -53,24 +52,18 @@ impl Session {
             _ => Loss::Closed,
         };
         self.restarts += u32::from(loss == Loss::Restart);
-        match (loss, &session.server) {
-            (Loss::Closed, _) => (self.tell)("the connection to the server was closed; connected again"),
-            (Loss::Restart, Some(now))
-                if self.told().as_ref().is_some_and(|told| told.is_same_start(now)) => {}
-            (Loss::Restart, now) => {
-                (self.tell)("the server was restarted; connected to it again");
-                *self.told() = now.clone();
-            }
+        let is_news = session.server.as_ref().is_some_and(|now| self.told.is_back_now(loss, waited, now));
+        if is_news {
+            (self.tell)(match loss {
+                Loss::Restart => "the server was restarted; connected to it again",
+                Loss::Closed => "the connection to the server was closed; connected again",
+            });
         }
         self.conn = session.conn;
         self.server = session.server;
         self.used = Instant::now();
         self.lost = false;
         Ok(loss)
-    }
-
-    fn told(&self) -> MutexGuard<'_, Option<Identity>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether another session to the same server belongs to a later start of it.

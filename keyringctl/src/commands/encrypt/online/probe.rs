@@ -8,6 +8,8 @@ use crate::server::{LOCK_WAIT_TIMEOUT, Session};
 
 /// The table.
 const TABLE: &str = "probe";
+/// How long a statement waits for a lock, in seconds: a backup may take hours. The user is told meanwhile.
+const PATIENCE: u32 = 7 * 24 * 3600;
 /// How many rows are in it.
 const ROWS: u64 = 3;
 
@@ -16,7 +18,7 @@ const ROWS: u64 = 3;
 /// # Errors
 /// The connection is lost, the server does not get its locks, or the schema that it takes place in belongs to others.
 pub(in crate::commands::encrypt) fn why_not(like: &Session) -> Result<Option<String>> {
-    let mut scratch = Scratch::create(like)?;
+    let mut scratch = Scratch::create(like, PATIENCE)?;
     let why = match whole_way(&mut scratch.session) {
         Ok(why) => why,
         Err(Error::Server(ServerError { code, doing, why, .. }))

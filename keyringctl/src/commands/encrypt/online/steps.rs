@@ -245,7 +245,7 @@ pub(super) fn wait_for_server(job: &mut Job<'_>, name: &ScratchName) -> Result<S
     if job.watch.first::<i64>(DONE)? == Some(1) {
         return Ok(Step::Done);
     }
-    job.print_line(format_args!(
+    job.print_wait(format_args!(
         "Waiting: the server completes the ALTER TABLESPACE {name} that a crash interrupted"
     ));
     Ok(if job.wait_until(DONE, RESUMING)? { Step::Done } else { Step::Stopped })

@@ -8,7 +8,7 @@ use super::finding::VerifyFinding;
 use super::found::{FileFinding, FileShows};
 use super::redo_log::{self, Lsns};
 use super::search::{Search, contains};
-use crate::commands::encrypt::scratch::{NAME, Scratch};
+use crate::commands::encrypt::scratch::{NAME, PATIENCE, Scratch};
 use crate::commands::output::counted;
 use crate::error::{Error, Result, ServerError};
 use crate::readers::Readers;
@@ -200,7 +200,7 @@ fn write_and_search(
     findings: &mut Vec<VerifyFinding>,
 ) -> Result<()> {
     let (text, control) = (random_text("canary")?, random_text("control")?);
-    let mut scratch = Scratch::create(session)?;
+    let mut scratch = Scratch::create(session, PATIENCE)?;
     scratch.create_table(
         "canary",
         &format!("id INT NOT NULL PRIMARY KEY, a VARCHAR(80), b MEDIUMTEXT, {control} INT, KEY (a)"),
