@@ -208,6 +208,8 @@ pub(super) fn refused(statement: &str, e: &mysql::Error) -> Error {
 mod tests {
     use super::*;
     use mysql::MySqlError;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
 
     fn told(code: u16, message: &str, by_socket: bool) -> String {
         let e =
@@ -246,5 +248,24 @@ mod tests {
             assert!(said.contains(&format!("(MySQL error {code}). ")), "{said}");
         }
         assert!(told(1290, "read only", false).ends_with("read only (MySQL error 1290)"));
+    }
+
+    #[test]
+    fn who_accepts_a_connection_and_says_nothing_is_given_up_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("s");
+        let _by_socket = UnixListener::bind(&socket).unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let by_socket = ConnectOptions { socket: Some(socket), ..ConnectOptions::default() };
+        let by_tcp = ConnectOptions {
+            host: Some("127.0.0.1".to_owned()),
+            port: Some(tcp.local_addr().unwrap().port()),
+            ..ConnectOptions::default()
+        };
+        for options in [by_socket, by_tcp] {
+            let e = open(&options, Duration::from_secs(1), None).map(drop).unwrap_err();
+            assert!(matches!(&e, Error::Server(ServerError { silent: true, code: 0, .. })), "{e}");
+            assert!(e.to_string().contains("has not answered for 1 s"), "{e}");
+        }
     }
 }

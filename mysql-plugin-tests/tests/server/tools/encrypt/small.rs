@@ -4,11 +4,13 @@
 use super::command::{command, did_all, encrypt, encrypt_json, is_about};
 use super::host::{host, last_steps, tables_in_clear};
 use mysql::prelude::Queryable;
-use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, files_with, told, wait_until};
+use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, files_with, signal, told, wait_until};
+use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 const ROWS: &str = "CREATE SCHEMA clinic;
@@ -104,6 +106,7 @@ pub fn in_use_and_left() {
     assert_eq!(account["left"].as_array().unwrap(), &["clinic.notes", "schema clinic"]);
     assert_eq!(tables_in_clear(&server), 2, "clinic.notes, and clinic.visits that was left out");
     user.query_drop("COMMIT").unwrap();
+    held_up_by_a_backup(&host, &server);
 
     let pause = host.dir().join("pause");
     fs::write(&pause, "").unwrap();
@@ -117,13 +120,73 @@ pub fn in_use_and_left() {
         lines.any(|line| line.starts_with("Waiting: ") && line.contains("Remove it to continue")),
         "it does not wait"
     );
-    assert_eq!(tables_in_clear(&server), 2);
+    assert_eq!(tables_in_clear(&server), 1);
     fs::remove_file(&pause).unwrap();
     let rest: Vec<_> = lines.collect();
     assert!(child.wait().unwrap().success(), "{rest:#?}");
     assert_eq!(tables_in_clear(&server), 0);
     assert!(refusal(&host, &["apply", "--max-load=No_such_status=1"]).contains("No_such_status"));
+    looks_at_a_locked_tablespace(&host, &server);
+    let unreachable = ["apply", "--max-lag=10", "--replica=127.0.0.1:1"];
+    assert!(refusal(&host, &unreachable).contains("with --replica HOST[:PORT]"));
     server.stop();
+}
+
+/// A backup holds a lock that a run needs before it begins with the tables: it says whose, ends at Ctrl-C, or goes on when the
+/// backup has ended; with --json, it says so on standard error.
+fn held_up_by_a_backup(host: &Host, server: &Server) {
+    let mut backup = server.connect();
+    let named = format!("connection {} of root", backup.connection_id());
+    for (lock, args) in [
+        ("FLUSH TABLES WITH READ LOCK", &["apply", "--only=clinic.notes"][..]),
+        ("LOCK INSTANCE FOR BACKUP", &["apply", "--only=clinic.notes", "--online=always"]),
+    ] {
+        backup.query_drop(lock).unwrap();
+        let mut child = command(host, args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let waits =
+            |line: &String| line.starts_with("Waiting: ") && line.contains(&named) && line.contains(lock);
+        assert!(lines.any(|line| waits(&line)), "{lock}: it does not say what it waits for");
+        signal(child.id(), Signal::INT);
+        let rest: Vec<_> = lines.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{lock}: {rest:#?}");
+        assert!(rest.iter().any(|line| line.starts_with("Stopped. ")), "{lock}: {rest:#?}");
+        backup.query_drop("UNLOCK TABLES").unwrap();
+        backup.query_drop("UNLOCK INSTANCE").unwrap();
+    }
+    backup.query_drop("FLUSH TABLES WITH READ LOCK").unwrap();
+    let mut child = command(host, &["apply", "--only=clinic.notes", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("Waiting: ") && line.contains(&named)), "it waits silently");
+    backup.query_drop("UNLOCK TABLES").unwrap();
+    let rest: Vec<_> = lines.collect();
+    assert!(child.wait_with_output().unwrap().status.success(), "{rest:#?}");
+    assert_eq!(tables_in_clear(server), 1);
+}
+
+/// ALTER TABLESPACE has locked a tablespace, and waits for a transaction. plan does not wait for it.
+fn looks_at_a_locked_tablespace(host: &Host, server: &Server) {
+    server.sql(
+        "CREATE TABLESPACE ward ADD DATAFILE 'ward.ibd' ENCRYPTION = 'N';
+         CREATE TABLE clinic.beds (id INT PRIMARY KEY) TABLESPACE ward ENCRYPTION = 'N'",
+    );
+    let mut reader = server.connect();
+    reader.query_drop("START TRANSACTION").unwrap();
+    reader.query_drop("SELECT * FROM clinic.beds").unwrap();
+    let mut alters = server.connect();
+    let altering = thread::spawn(move || alters.query_drop("ALTER TABLESPACE ward ENCRYPTION = 'Y'"));
+    let locked = "SELECT COUNT(*) FROM performance_schema.metadata_locks
+        WHERE OBJECT_TYPE = 'TABLESPACE' AND OBJECT_NAME = 'ward' AND LOCK_TYPE = 'EXCLUSIVE' AND LOCK_STATUS = 'GRANTED'";
+    assert!(wait_until(Duration::from_secs(60), || server.value::<u64>(locked) == 1));
+    let (code, plan) = encrypt_json(host, &["plan"]);
+    assert_eq!((code, server.value::<u64>(locked)), (0, 1), "{plan:#}");
+    assert!(plan.to_string().contains("ward"), "{plan:#}");
+    reader.query_drop("COMMIT").unwrap();
+    altering.join().unwrap().unwrap();
 }
 
 /// Decrypts one table, then everything. In the end verify finds that nothing needs the keyring, and the server starts
