@@ -295,7 +295,7 @@ fn first_clause(about: &str) -> String {
 fn needs(plan: &PlanReport, scope: &Scope<'_>, out: &mut Output) {
     let estimate = &plan.estimate;
     out.block("\nWhat apply needs");
-    let mut lines = vec![estimate.time().replace("per second.", "per second (--rate).")];
+    let mut lines = vec![estimate.time().replace("per second,", "per second (--rate),")];
     lines.extend(estimate.room());
     lines.extend(estimate::writers(&plan.tables));
     lines.extend(small_settings::notes(&plan.tables, &plan.server));
