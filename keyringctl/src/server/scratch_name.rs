@@ -17,18 +17,19 @@ const DIGITS: usize = 12;
 /// The longest name that a server accepts for a tablespace.
 const LONGEST: usize = 64;
 /// The name of a scratch tablespace, which tells what it is for:
-/// `keyring_external_encrypt_logged_0123456789ab_clinic_patients`.
+/// `keyring_external_encrypt_logged_0123456789ab_6925d1f0_clinic_pat`. Each run gives a name of its own, so that what is said of one
+/// in a binary log is of that run.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(transparent)]
 pub struct ScratchName(String);
 
 impl ScratchName {
     /// The name for a table. `encrypts`: the table is encrypted on this way, not decrypted. `is_logged`: the statements are
-    /// written to the server's binary log.
-    pub fn new(encrypts: bool, is_logged: bool, schema: &str, table: &str) -> ScratchName {
+    /// written to the server's binary log. `begun`: the server's time, in seconds since 1970.
+    pub fn new(encrypts: bool, is_logged: bool, (schema, table): (&str, &str), begun: u32) -> ScratchName {
         let direction = if encrypts { "encrypt" } else { "decrypt" };
         let log = if is_logged { "logged" } else { "local" };
-        let mut name = format!("{SCRATCH}{direction}_{log}_{}_", digits(schema, table));
+        let mut name = format!("{SCRATCH}{direction}_{log}_{}_{begun:08x}_", digits(schema, table));
         // For people who look at it. It is also the name of a file, so that it has only what every filesystem accepts.
         let readable = format!("{schema}_{table}").to_lowercase();
         let plain = readable.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
@@ -85,6 +86,17 @@ impl ScratchName {
         self.part(2) == digits(schema, table)
     }
 
+    /// What the names of all have that are created for the same table in the same way.
+    pub(super) fn same_way(&self) -> &str {
+        &self.0[..SCRATCH.len() + self.part(0).len() + self.part(1).len() + DIGITS + 3]
+    }
+
+    /// The server's time when the run began, in seconds since 1970. `None`: the name does not tell.
+    pub fn begun(&self) -> Option<u64> {
+        let digits = self.part(3).split('_').next().filter(|part| part.len() == 8)?;
+        u64::from_str_radix(digits, 16).ok()
+    }
+
     fn part(&self, index: usize) -> &str {
         parts(&self.0).map_or("", |parts| parts[index])
     }
@@ -96,10 +108,10 @@ impl std::fmt::Display for ScratchName {
     }
 }
 
-/// Direction, log and table.
-fn parts(name: &str) -> Option<[&str; 3]> {
+/// Direction, log, table, and the rest.
+fn parts(name: &str) -> Option<[&str; 4]> {
     let mut parts = name.strip_prefix(SCRATCH)?.splitn(4, '_');
-    Some([parts.next()?, parts.next()?, parts.next()?])
+    Some([parts.next()?, parts.next()?, parts.next()?, parts.next().unwrap_or_default()])
 }
 
 fn digits(schema: &str, table: &str) -> String {
@@ -119,16 +131,17 @@ mod tests {
             (true, false, "b`o/b", "t é\u{202e}.#sql' %"),
             (false, true, &"S".repeat(64), &"\u{1f600}".repeat(64)),
         ] {
-            let name = ScratchName::new(encrypts, is_logged, schema, table);
+            let name = ScratchName::new(encrypts, is_logged, (schema, table), 1_764_086_256);
             assert_eq!(ScratchName::parse(name.as_str()), Some(name.clone()));
             assert_eq!((name.encrypts(), name.is_logged()), (encrypts, is_logged));
+            assert_eq!(name.begun(), Some(1_764_086_256));
             assert!(name.is_for(schema, table) && !name.is_for(table, schema));
             assert_eq!(ScratchName::of_file(&Path::new("/d").join(name.file())), Some(name.clone()));
             assert!(name.as_str().len() <= LONGEST && name.file().is_ascii(), "{name}");
         }
         assert_eq!(
-            ScratchName::new(true, true, "clinic", "Patients").as_str(),
-            "keyring_external_encrypt_logged_639d4a7405e0_clinic_patients"
+            ScratchName::new(true, true, ("clinic", "Patients"), 0x6925_d1f0).as_str(),
+            "keyring_external_encrypt_logged_639d4a7405e0_6925d1f0_clinic_pat"
         );
     }
 

@@ -61,6 +61,15 @@ impl ScratchTablespace {
         Ok(query(session, &named(name))?.pop().map(|(_, scratch)| scratch))
     }
 
+    /// Returns the name of one that was begun for a table in the same way, if there is one.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub fn begun_as(session: &mut Session, name: &ScratchName) -> Result<Option<ScratchName>> {
+        let same = name.same_way().replace('_', "\\_");
+        Ok(query(session, &format!("NAME LIKE '{same}%'"))?.pop().map(|(_, scratch)| scratch.name))
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty() && self.others.is_empty()

@@ -8,6 +8,7 @@ use super::estimate::{self, Assumed, Estimate};
 use super::held_up::HeldUp;
 use super::in_time::{in_time, say_stopped};
 use super::job::{Job, MOST_JOBS, Step};
+use super::left_over::{self, LeftOver};
 use super::lock_wait::LockWait;
 use super::online::{Choice, Online, ServerWide, fulltext};
 use super::places::places;
@@ -19,8 +20,8 @@ use super::table_plan::TablePlan;
 use super::tables::{self, Tables};
 use super::throttle::{self, Throttle};
 use super::{
-    application, binary_logs, closing, effects, finish as checklist, half_done, next_steps, preflight, redo,
-    required, server, settings, small_settings, spaces, undo_logs, unfinished,
+    application, binary_logs, closing, effects, errant, finish as checklist, half_done, next_steps,
+    preflight, redo, required, server, settings, small_settings, spaces, undo_logs, unfinished,
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
@@ -129,11 +130,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if !args.scope().covers_all() {
         estimate = estimate.without_tablespaces();
     }
+    let left = LeftOver::all(&mut session, &inventory, &args.scope())?;
+    refusals.extend(left_over::refusals(&left, &args.replication, &role));
     refusals.extend(server_wide.refusal());
     refusals.extend(required::to_rewrite(&inventory, &selected, direction, server_wide.required()));
     refusals.extend(args.throttle.refusals(&mut session)?);
     preflight::check(&inventory, &keyring, &here, &estimate, &args.overrides, direction, refusals)?;
-    let warnings = if args.scope().covers_all() && direction == Direction::Encrypt {
+    let mut warnings = if args.scope().covers_all() && direction == Direction::Encrypt {
         let creations = Creations::query(&mut session, &inventory.privileges)?;
         application::statements_that_fail(&inventory, &creations, &role, &args.scope().schemas(&inventory))
     } else {
@@ -153,6 +156,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         estimate: &estimate,
         refused: &refused,
         scope: args.scope(),
+        left: &left,
         all: args.scope().covers_all().then_some(&schemas[..]),
         purge: args.purge_binary_logs,
     };
@@ -161,7 +165,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let throttle = Throttle::start(&args.throttle, &mut session, usize::from(args.jobs))?;
 
-    let job = Job::new(session, throttle, LockWait::new(args.lock_wait), out)?;
+    let mut job = Job::new(session, throttle, LockWait::new(args.lock_wait), out)?;
     job.print_line(plan::keyring_line(&keyring));
     for note in small_settings::notes(&planned, &inventory) {
         job.print_line(format_args!("NOTE    {note}"));
@@ -169,6 +173,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     for note in args.replication.notes(&role) {
         job.print_line(note);
     }
+    warnings.extend(left.iter().map(LeftOver::describe));
+    warnings.extend(errant::own_transactions(&mut job.watch, &role)?);
     for warning in &warnings {
         job.print_line(format_args!("NOTE    {warning}"));
     }
@@ -240,6 +246,11 @@ fn work(
     }
     // Another run may have made progress in the meantime.
     let inventory = Inventory::query(&mut job.watch)?;
+    let left = LeftOver::all(&mut job.watch, &inventory, &args.scope())?;
+    let why = left_over::refusals(&left, &args.replication, role);
+    if !why.is_empty() {
+        return Err(not_started(&why));
+    }
     let selected = args.scope().tables(&inventory);
     job.leaves(&selected);
     let bytes = selected.iter().map(|table| table.bytes).fold(0, u64::saturating_add);

@@ -243,7 +243,7 @@ mod tests {
     fn files_of_scratch_tablespaces_that_the_server_does_not_use_are_found() {
         let directory = tempfile::tempdir().unwrap();
         let datadir = directory.path().to_owned();
-        let file = |table| datadir.join(ScratchName::new(true, false, "clinic", table).file());
+        let file = |table| datadir.join(ScratchName::new(true, false, ("clinic", table), 1).file());
         let (used, unused) = (file("used"), file("unused"));
         for path in [&used, &unused, &datadir.join("keyring_external_mine.ibd"), &datadir.join("t.ibd")] {
             fs::write(path, b"").unwrap();

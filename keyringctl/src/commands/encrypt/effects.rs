@@ -7,6 +7,7 @@ use super::binary_logs::{self, OldLogs};
 use super::direction::Direction;
 use super::estimate::{self, Estimate};
 use super::half_done;
+use super::left_over::LeftOver;
 use super::scope::Scope;
 use super::settings;
 use super::table_plan::TablePlan;
@@ -34,6 +35,8 @@ pub(super) struct Extent<'a> {
     pub refused: &'a [FailedStep],
     /// What the run was asked for.
     pub scope: Scope<'a>,
+    /// What interrupted runs have left, which is ended first.
+    pub left: &'a [LeftOver],
     /// The schemas whose defaults are changed; `None` if only tables are.
     pub all: Option<&'a [&'a Schema]>,
     /// Whether binary logs are purged.
@@ -84,6 +87,7 @@ fn plan(extent: &Extent<'_>, session: &mut Session, role: &Role) -> Result<(Plan
         lines.for_each(|line| plan.note(line));
         small_settings::notes(extent.planned, inventory).into_iter().for_each(|line| plan.note(line));
     }
+    extent.left.iter().for_each(|left| plan.note(format!("{}.", left.describe())));
     for step in extent.refused {
         plan.effect(Effect::new(format!("table {}", step.what), now, format!("{now}: fails, see below")));
         plan.note(format!("{} fails: {}", step.what, step.why));

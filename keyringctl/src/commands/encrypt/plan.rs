@@ -6,6 +6,7 @@ use super::apply_report::FailedStep;
 use super::direction::Direction;
 use super::estimate::{self, Assumed, Estimate};
 use super::job::MOST_JOBS;
+use super::left_over::LeftOver;
 use super::online::way::CopyReason;
 use super::online::{Choice, Online, ServerWide};
 use super::places::places;
@@ -13,7 +14,7 @@ use super::replication::{self, Replication};
 use super::scope::Scope;
 use super::selection::{self, Selection};
 use super::table_plan::TablePlan;
-use super::{application, half_done, required, server, sizes, small_settings};
+use super::{application, errant, half_done, online, required, server, sizes, small_settings};
 use crate::commands::consent::Effect;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
@@ -67,6 +68,8 @@ struct PlanReport {
     refusals: Vec<String>,
     /// Statements of applications that fail afterwards.
     warnings: Vec<String>,
+    /// What interrupted runs have left, and what to know of it.
+    left: Vec<String>,
     /// Tables of `--only` that apply does not rewrite, and why.
     not_rewritten: Vec<FailedStep>,
     /// The tables that apply rewrites.
@@ -103,7 +106,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     };
     let mut refusals = Replication::default().refusals(&role, "keyringctl encrypt apply");
     refusals.extend(required::to_apply(&mut session, &server.privileges, false)?);
+    let mut left = Vec::new();
+    for one in LeftOver::all(&mut session, &server, &scope)? {
+        left.push(one.describe());
+        left.extend(online::what_to_do(&mut session, &one.name, &role)?);
+    }
+    left.extend(errant::own_transactions(&mut session, &role)?);
     let plan = PlanReport {
+        left,
         refusals,
         warnings: application::statements_that_fail(&server, &creations, &role, &changed),
         role,
@@ -323,6 +333,9 @@ fn needs(plan: &PlanReport, scope: &Scope<'_>, out: &mut Output) {
     }
     for line in replication::for_plan(&plan.role) {
         out.line(format_args!("* Replication: {}.", line));
+    }
+    for line in &plan.left {
+        out.line(format_args!("* {line}"));
     }
     for table in &plan.not_rewritten {
         out.line(format_args!("* Not rewritten: {}: {}.", table.what, table.why));

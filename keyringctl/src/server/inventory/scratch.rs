@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_scratch_tablespace_holds_its_table_or_nothing() {
-        let name = ScratchName::new(true, false, "clinic", "pat");
+        let name = ScratchName::new(true, false, ("clinic", "pat"), 1);
         let name = name.as_str();
         let (pat, other) = (table("pat", &[(None, name)]), table("other", &[(None, name)]));
         let part = table("pat", &[(Some("p0"), name)]);

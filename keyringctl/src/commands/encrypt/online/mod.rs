@@ -31,6 +31,7 @@ use choice::THRESHOLD;
 pub(super) use log::in_binary_log;
 use log::is_logged;
 use passage::Passage;
+pub(super) use resumed::what_to_do;
 use std::sync::Arc;
 use steps::Ended;
 use way::CopyReason;
@@ -71,7 +72,10 @@ pub(super) fn attempt(
                 return Ok(Attempt::Ended(Rewritten::Failed(why)));
             }
             let encrypts = direction == Direction::Encrypt;
-            let name = ScratchName::new(encrypts, is_logged(job)?, &table.schema, &table.name);
+            let begun = job.work.first::<u32>("SELECT UNIX_TIMESTAMP()")?.unwrap_or_default();
+            let name = ScratchName::new(encrypts, is_logged(job)?, (&table.schema, &table.name), begun);
+            // This run may have created one before it lost the connection.
+            let name = ScratchTablespace::begun_as(&mut job.watch, &name)?.unwrap_or(name);
             match why_not {
                 None => {}
                 Some(why) if why.is_only_fulltext && choice.rebuild_fulltext => {

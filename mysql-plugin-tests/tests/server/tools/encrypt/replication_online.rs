@@ -87,6 +87,48 @@ fn online(host: &Host, table: &str, options: &[&str]) {
     assert!(output.status.success(), "{}", told(&output));
 }
 
+/// Moves a table into a scratch tablespace, as a run does that is killed then.
+fn interrupted(server: &Server, log: &str, table: &str) {
+    let digits: String =
+        server.value(&format!("SELECT LEFT(SHA2(CONCAT('clinic', CHAR(0), '{table}'), 256), 12)"));
+    let space = format!("keyring_external_encrypt_{log}_{digits}_6925d1f0_clinic");
+    server.sql(&format!(
+        "SET SESSION sql_log_bin = {};
+         CREATE TABLESPACE {space} ADD DATAFILE '{space}.ibd' ENCRYPTION = 'N';
+         ALTER TABLE clinic.{table} TABLESPACE {space};
+         SET SESSION sql_log_bin = 1",
+        u8::from(log == "logged")
+    ));
+}
+
+/// What a run has begun in the binary log is ended there, and what it has not is not. A run that was asked for something else
+/// refuses that, or says it.
+fn ends_what_others_began(host: &Host, source: &Server, replica: &Server) {
+    interrupted(source, "logged", "left");
+    interrupted(source, "local", "own");
+    is_up_to_date(replica, source);
+    let before = source.value::<String>("SELECT @@gtid_executed");
+    for options in [&["--only", "clinic.left", "--dry-run"][..], &["--only", "clinic.left"], &[]] {
+        let output = encrypt(host, &[&["apply", "--skip-binary-log"], options].concat());
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--only clinic.left --replicate, or run keyringctl encrypt cleanup"), "{said}");
+    }
+    assert_eq!(scratch_tablespaces(source).len(), 2);
+    assert_eq!(source.value::<String>("SELECT @@gtid_executed"), before);
+    let said = told(&encrypt(host, &["plan"]));
+    assert!(said.contains("so replicas repeat them") && said.contains("so no replica gets them"), "{said}");
+    let said = told(&encrypt(host, &["apply", "--only", "clinic.own", "--replicate", "--dry-run"]));
+    assert!(said.contains("so no replica gets them") && !said.contains("clinic.left"), "{said}");
+
+    online(host, "own", &["--replicate"]);
+    online(host, "left", &["--replicate"]);
+    is_up_to_date(replica, source);
+    assert!(is_encrypted(source, "own") && !is_encrypted(replica, "own"));
+    assert!(is_encrypted(source, "left") && is_encrypted(replica, "left"));
+    assert_eq!(scratch_tablespaces(source), [""; 0]);
+}
+
 /// A replica is encrypted online while it repeats what a client writes to its source, then the source. The replica gets no
 /// transaction of its own, and no row differs. The statements are repeated too if that is asked for, and a replica that was
 /// encrypted before goes on as the documentation says. At the end, no file of either server contains a name in clear.
@@ -100,7 +142,7 @@ pub fn replicas_and_sources_go_online() {
     let replica_host = member(2).0.keyring(&keyrings[1]).option("--innodb-change-buffering=none");
     let replica = replica_host.start();
     follow_source(&replica, port);
-    for table in ["names", "later", "early"] {
+    for table in ["names", "later", "early", "left", "own"] {
         source.sql(&format!(
             "CREATE TABLE clinic.{table} (id INT PRIMARY KEY, name VARCHAR(200), n INT, KEY (name))"
         ));
@@ -136,6 +178,8 @@ pub fn replicas_and_sources_go_online() {
     is_up_to_date(&replica, &source);
     assert!(is_encrypted(&replica, "early") && is_encrypted(&source, "early"));
 
+    ends_what_others_began(&source_host, &source, &replica);
+
     // By default, tables that replicas repeat are copied.
     let servers = [(&source, &source_host), (&replica, &replica_host)];
     for (server, host) in servers {
@@ -150,7 +194,7 @@ pub fn replicas_and_sources_go_online() {
     let (source_host, source) = last_steps(source_host, source);
     let (replica_host, replica) = last_steps(replica_host, replica);
     is_up_to_date(&replica, &source);
-    for table in ["names", "later", "early"] {
+    for table in ["names", "later", "early", "left", "own"] {
         assert_eq!(contents(&source, table), contents(&replica, table), "{table}");
     }
     assert_eq!(own_transactions(&replica), 0);
