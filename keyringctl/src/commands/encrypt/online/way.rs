@@ -53,7 +53,7 @@ pub(in crate::commands::encrypt) enum CopyReason {
 impl CopyReason {
     /// Whether the administrator may decide otherwise for all tables.
     pub(in crate::commands::encrypt) fn may_insist(self) -> bool {
-        matches!(self, CopyReason::Replicated | CopyReason::Decrypted)
+        self == CopyReason::Replicated
     }
 
     /// Whether it is so for all tables of the server.
@@ -119,7 +119,7 @@ impl fmt::Display for CopyReason {
                 "the replicas repeat the statements, and one whose table is encrypted already, or is in another tablespace, would stop with error 3825. If the tables of all replicas are as on this server, --online always allows it"
             }
             CopyReason::Decrypted => {
-                "if the server crashes while it decrypts a tablespace in place, MySQL may leave pages that nobody can read, or not start again. --online always allows it"
+                "if the server crashes while it decrypts a tablespace in place, MySQL may leave pages that nobody can read, or never start again"
             }
             CopyReason::Privileges => "this account lacks privileges for the other way",
             CopyReason::Server => "this server cannot encrypt a table online",
