@@ -22,7 +22,7 @@ pub(super) fn time(time: Duration) -> String {
     match seconds {
         0 => "less than a second".to_owned(),
         1..=90 => format!("{seconds} s"),
-        91..600 if seconds % 60 != 0 => format!("{} min {} s", seconds / 60, seconds % 60),
+        91..600 if !seconds.is_multiple_of(60) => format!("{} min {} s", seconds / 60, seconds % 60),
         91..=5400 => format!("{} min", (seconds + 30) / 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
