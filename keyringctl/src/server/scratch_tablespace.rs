@@ -26,7 +26,7 @@ pub struct ScratchTablespace {
     pub bytes: u64,
     /// The AUTOEXTEND_SIZE of the table that it was created for.
     pub autoextend_size: u64,
-    /// Schema and name of each table in it: one, or none.
+    /// Schema and name of each table in it: one, or none; more if somebody created some like it, which the server puts there too.
     pub tables: Vec<(String, String)>,
     /// What else is in it, as InnoDB names it: a table that nobody sees, or what a statement creates while it rebuilds one.
     pub others: Vec<String>,
@@ -116,9 +116,9 @@ fn find_tables(session: &mut Session, found: &mut [(u64, ScratchTablespace)]) ->
          WHERE ENGINE = 'InnoDB' AND TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA <> 'mysql'",
     )?;
     let Some(listed) = listed(session, found)? else {
-        // A locked table stops the list. A scratch tablespace's name tells which table is probably in it.
+        // A locked table stops the list. The table may have got another name, so that each has to be asked for.
         for (_, scratch) in found {
-            for (schema, table) in tables.iter().filter(|(s, t)| scratch.name.is_for(s, t)) {
+            for (schema, table) in &tables {
                 if is_inside(session, &scratch.name, schema, table)? {
                     scratch.tables.push((schema.clone(), table.clone()));
                 }

@@ -7,8 +7,9 @@ use super::held_up::HeldUp;
 use super::in_time::in_time;
 use super::job::{Job, Step};
 use super::lock_wait::LockWait;
-use super::online::fulltext;
+use super::online::{Choice, fulltext};
 use super::replication::Replication;
+use super::room::TemporaryFiles;
 use super::shared::State;
 use super::throttle::Throttle;
 use super::unfinished::{self, Unfinished};
@@ -19,7 +20,8 @@ use crate::commands::output::{Output, counted};
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::server::{
-    DatadirAccess, Inventory, Role, ScratchName, ServerFiles, Tablespace, TablespaceKind, emptied_by_hand,
+    DatadirAccess, Inventory, KEPT_INDEXES, Role, ScratchName, ServerFiles, Tablespace, TablespaceKind,
+    emptied_by_hand,
 };
 use crate::show::Shown;
 use serde::Serialize;
@@ -78,7 +80,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         // Whether a statement is written to the binary log is decided by the tablespace's name.
         Replication::decided().check(&role, &command_line())?;
     }
-    let mut plan = plan(&inventory, &all, &kept);
+    let temporary = TemporaryFiles::query(&mut session, &inventory)?;
+    let mut plan = plan(&inventory, &all, &kept, |left| left.too_little(&here, &temporary));
     let unused = unused_files(&here, &ServerFiles::query(&mut session)?);
     unused.iter().for_each(|path| plan.note(note_of_file(path)));
     if plan.is_empty() && args.consent.dry_run {
@@ -108,16 +111,28 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
 }
 
 /// What is done with each scratch tablespace.
-fn plan(inventory: &Inventory, all: &[Unfinished<'_>], kept: &[ScratchName]) -> Plan {
+fn plan(
+    inventory: &Inventory,
+    all: &[Unfinished<'_>],
+    kept: &[ScratchName],
+    too_little: impl Fn(&Unfinished<'_>) -> Option<String>,
+) -> Plan {
+    let why_not = |left: &Unfinished<'_>| left.obstacle(inventory).or_else(|| too_little(left));
     let mut plan = Plan::new("Put all this back?");
     for left in all {
-        plan.effect(half_done::of_space(left, inventory, left.state()));
+        plan.effect(half_done::of_space(left, why_not(left).is_some(), left.state()));
     }
     for name in kept {
         plan.effect(half_done::of_kept(name, inventory));
+        if half_done::table_of(name, inventory).is_none() {
+            plan.note(format!(
+                "full-text indexes in {KEPT_INDEXES}.{name} stay: {}.",
+                fulltext::without_table(name)
+            ));
+        }
     }
     for left in all {
-        if let Some(why) = left.obstacle(inventory) {
+        if let Some(why) = why_not(left) {
             plan.note(format!("{} stays: {why}.", left.shown()));
         }
     }
@@ -172,6 +187,10 @@ fn work(job: &mut Job<'_>, here: &DatadirAccess) -> Result<Step> {
     }
     // Another run may have made progress in the meantime.
     let inventory = Inventory::query(&mut job.watch)?;
+    job.online = Arc::new(Choice {
+        temporary: TemporaryFiles::query(&mut job.watch, &inventory)?,
+        ..Choice::default()
+    });
     unfinished::warn_of_resumptions(job, &inventory)?;
     for left in Unfinished::all(&inventory) {
         match left.obstacle(&inventory) {
@@ -212,7 +231,11 @@ fn finish(mut job: Job<'_>, here: &DatadirAccess, interrupted: bool) -> Result<V
         left_alone: left_alone(&inventory).into_iter().map(|space| space.name.clone()).collect(),
         files: unused_files(here, &ServerFiles::query(&mut job.watch)?),
     };
-    let left = counted(report.left.len(), "scratch tablespace");
+    let mut left = counted(report.left.len(), "scratch tablespace");
+    let kept = fulltext::saved(&mut job.watch)?.len();
+    if kept > 0 {
+        left = format!("{left}, the full-text indexes of {}", counted(kept, "table"));
+    }
     let shared = &mut *job.shared();
     for note in notes_of_others(&inventory) {
         shared.out.line(format_args!("NOTE    {note}"));

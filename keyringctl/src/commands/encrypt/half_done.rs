@@ -9,18 +9,21 @@ use crate::commands::consent::Effect;
 use crate::server::{Inventory, KEPT_INDEXES, ScratchName, Table};
 
 /// What is done with a scratch tablespace. `then`: the encryption of its table afterwards, in a word.
-pub(super) fn of_space(left: &Unfinished<'_>, inventory: &Inventory, then: &str) -> Effect {
-    let then = match (left.obstacle(inventory), left.table) {
-        (Some(_), _) => "as it is: see below".to_owned(),
-        (None, Some(table)) => format!("dropped; {} in a file of its own, {then}", table.full_name()),
-        (None, None) => "dropped".to_owned(),
+/// `stays`: something keeps it from being taken up.
+pub(super) fn of_space(left: &Unfinished<'_>, stays: bool, then: &str) -> Effect {
+    let then = match left.tables.len() {
+        _ if stays => "as it is: see below".to_owned(),
+        0 => "dropped".to_owned(),
+        1 => format!("dropped; {} in a file of its own, {then}", left.names()),
+        _ => format!("dropped; {} in files of their own, {then}", left.names()),
     };
     Effect::new(left.shown(), now(left), then)
 }
 
 /// What is done with full-text indexes that were dropped.
 pub(super) fn of_kept(name: &ScratchName, inventory: &Inventory) -> Effect {
-    Effect::new(indexes(name, inventory), format!("dropped, kept in {KEPT_INDEXES}"), "added again")
+    let then = if table_of(name, inventory).is_some() { "added again" } else { "as it is: see below" };
+    Effect::new(indexes(name, inventory), format!("dropped, kept in {KEPT_INDEXES}"), then)
 }
 
 /// What a run does with what it was asked for.
@@ -30,7 +33,7 @@ pub(super) fn effects(inventory: &Inventory, scope: &Scope<'_>) -> Vec<Effect> {
         Direction::Undo => "unencrypted",
     };
     let spaces = Unfinished::all(inventory).into_iter().filter(|left| scope.takes_up(&left.name, inventory));
-    let spaces = spaces.map(|left| of_space(&left, inventory, then));
+    let spaces = spaces.map(|left| of_space(&left, left.obstacle(inventory).is_some(), then));
     let kept = kept(inventory).into_iter().filter(|name| scope.takes_up(name, inventory));
     spaces.chain(kept.map(|name| of_kept(&name, inventory))).collect()
 }
@@ -64,11 +67,10 @@ pub(super) fn of_others(inventory: &Inventory, scope: &Scope<'_>) -> Vec<String>
 }
 
 fn now(left: &Unfinished<'_>) -> String {
-    match left.table {
-        Some(table) => {
-            format!("holds {}, {}, {}", table.full_name(), left.state(), sizes::bytes(table.bytes))
-        }
-        None => format!("empty, {}", left.state()),
+    let bytes = left.tables.iter().map(|table| table.bytes).fold(0, u64::saturating_add);
+    match left.tables.is_empty() {
+        false => format!("holds {}, {}, {}", left.names(), left.state(), sizes::bytes(bytes)),
+        true => format!("empty, {}", left.state()),
     }
 }
 
@@ -78,8 +80,12 @@ fn kept(inventory: &Inventory) -> Vec<ScratchName> {
     tables.filter_map(|table| ScratchName::parse(&table.name)).collect()
 }
 
+/// The table whose full-text indexes were dropped.
+pub(super) fn table_of<'i>(name: &ScratchName, inventory: &'i Inventory) -> Option<&'i Table> {
+    inventory.tables.iter().find(|table| name.is_for(&table.schema, &table.name))
+}
+
 fn indexes(name: &ScratchName, inventory: &Inventory) -> String {
-    let table = inventory.tables.iter().find(|table| name.is_for(&table.schema, &table.name));
-    let of = table.map_or_else(|| "a table that is gone".to_owned(), Table::full_name);
+    let of = table_of(name, inventory).map_or_else(|| "a table that is gone".to_owned(), Table::full_name);
     format!("full-text indexes of {of}")
 }

@@ -37,11 +37,12 @@ impl LeftOver {
             .into_iter()
             .filter(|left| scope.takes_up(&left.name, inventory) && left.obstacle(inventory).is_none());
         let spaces = taken_up.map(|left| LeftOver {
-            what: match left.table {
-                Some(table) => format!("the table {} in the {}", table.full_name(), left.shown()),
-                None => format!("the empty {}", left.shown()),
+            what: match left.tables.len() {
+                1 => format!("the table {} in the {}", left.names(), left.shown()),
+                2.. => format!("the tables {} in the {}", left.names(), left.shown()),
+                0 => format!("the empty {}", left.shown()),
             },
-            table: of(&left.name),
+            table: left.tables.first().map(|table| table.full_name()).or_else(|| of(&left.name)),
             is_logged: left.name.is_logged(),
             name: left.name,
         });

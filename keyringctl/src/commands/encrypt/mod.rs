@@ -34,6 +34,7 @@ mod preflight;
 mod progress;
 mod queue;
 mod redo;
+mod renamed;
 mod replica_address;
 mod replication;
 mod required;

@@ -26,6 +26,18 @@ pub(super) fn space_for_copies(sizes: &[u64]) -> u64 {
     if sum == 0 { 0 } else { sum.saturating_add(MARGIN) }
 }
 
+/// Returns why there is too little space for the copy of a table.
+pub(super) fn too_little(table: &Table, here: &DatadirAccess) -> Option<String> {
+    let (needed, free) = (space_for_copy(table.bytes), here.free()?);
+    (free < needed).then(|| {
+        format!(
+            "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory. Free some space",
+            sizes::bytes(needed),
+            sizes::bytes(free)
+        )
+    })
+}
+
 /// The parts of the space that copies of tables need.
 pub(super) fn parts(sizes: &[u64]) -> String {
     let sum = sizes.iter().copied().fold(0, u64::saturating_add);

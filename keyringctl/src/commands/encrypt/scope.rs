@@ -79,11 +79,20 @@ impl Scope<'_> {
         }
     }
 
-    /// Whether it includes the table for which an interrupted run has created a scratch tablespace, or whose full-text indexes
+    /// Whether it includes a table in this scratch tablespace, or the one for which an interrupted run has created it, or whose full-text indexes
     /// it has dropped. What is left of a table that is gone belongs to every run that covers everything.
     pub(super) fn takes_up(&self, name: &ScratchName, inventory: &Inventory) -> bool {
-        let table = inventory.tables.iter().find(|table| name.is_for(&table.schema, &table.name));
-        table.map_or_else(|| self.covers_all(), |table| self.selects(table, inventory.name_case()))
+        let is_inside =
+            |table: &&Table| matches!(&table.place, TableLocation::Scratch(space) if space == name.as_str());
+        let is_its = |table: &&Table| name.is_for(&table.schema, &table.name);
+        let mut tables: Vec<_> = inventory.tables.iter().filter(is_inside).collect();
+        if tables.is_empty() {
+            tables.extend(inventory.tables.iter().find(is_its));
+        }
+        match tables.is_empty() {
+            true => self.covers_all(),
+            false => tables.into_iter().any(|table| self.selects(table, inventory.name_case())),
+        }
     }
 
     /// Whether the plan of such a run lists a place. Without `--only` it lists all but the tables of `--skip`.

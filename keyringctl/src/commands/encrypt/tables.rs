@@ -5,9 +5,10 @@ use super::direction::Direction;
 use super::job::{Job, MOST_JOBS, Step};
 use super::locks;
 use super::queue::{Next, Queue, Todo};
+use super::renamed::FileNumbers;
 use super::rewrite::definition::Definition;
 use super::rewrite::{Rewritten, rewrite};
-use super::{estimate, sizes};
+use super::{estimate, room};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{
     DEADLOCK, DatadirAccess, ForeignKey, LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table,
@@ -35,13 +36,16 @@ pub(super) fn apply(job: &mut Job<'_>, tables: &[&Table], with: &Tables<'_>) -> 
     for not_set in job.work.prepare_for_copies()? {
         job.print_line(format_args!("NOTE    {not_set}"));
     }
+    let numbers = FileNumbers::query(&mut job.watch)?;
     let queue = Mutex::new(Queue::new(tables, with.foreign_keys, estimate::space_for_copy));
     let others = more_workers(job, with.jobs.min(tables.len()))?;
     thread::scope(|scope| {
-        let queue = &queue;
-        let others: Vec<_> =
-            others.into_iter().map(|mut job| scope.spawn(move || work(&mut job, queue, with))).collect();
-        let mut ended = work(job, queue, with);
+        let (queue, numbers) = (&queue, &numbers);
+        let others: Vec<_> = others
+            .into_iter()
+            .map(|mut job| scope.spawn(move || work(&mut job, queue, with, numbers)))
+            .collect();
+        let mut ended = work(job, queue, with, numbers);
         for other in others {
             let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             // The first error tells what the others ran into, too.
@@ -93,8 +97,13 @@ fn locked<'q, 't>(queue: &'q Mutex<Queue<'t>>) -> MutexGuard<'q, Queue<'t>> {
 }
 
 /// What a worker does: one table after the other. Its error ends the others' work, too.
-fn work<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_>) -> Result<Step> {
-    let ended = work_on_all(job, queue, with);
+fn work<'t>(
+    job: &mut Job<'_>,
+    queue: &Mutex<Queue<'t>>,
+    with: &Tables<'_>,
+    numbers: &FileNumbers,
+) -> Result<Step> {
+    let ended = work_on_all(job, queue, with, numbers);
     if ended.is_err() {
         locked(queue).is_over = true;
         job.shared.stop.request();
@@ -102,7 +111,12 @@ fn work<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_>) -> R
     ended
 }
 
-fn work_on_all<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_>) -> Result<Step> {
+fn work_on_all<'t>(
+    job: &mut Job<'_>,
+    queue: &Mutex<Queue<'t>>,
+    with: &Tables<'_>,
+    numbers: &FileNumbers,
+) -> Result<Step> {
     loop {
         if let Step::Stopped = job.wait_for_table(|| locked(queue).is_empty())? {
             return Ok(Step::Stopped);
@@ -117,7 +131,7 @@ fn work_on_all<'t>(job: &mut Job<'_>, queue: &Mutex<Queue<'t>>, with: &Tables<'_
                 if todo.attempt > 1 && is_last && !job.pause(locks::pause_after(todo.attempt - 1)) {
                     return Ok(Step::Stopped);
                 }
-                if let Step::Stopped = work_on(job, todo, queue, with)? {
+                if let Step::Stopped = work_on(job, todo, queue, with, numbers)? {
                     return Ok(Step::Stopped);
                 }
             }
@@ -131,12 +145,15 @@ fn work_on<'t>(
     todo: Todo<'t>,
     queue: &Mutex<Queue<'t>>,
     with: &Tables<'_>,
+    numbers: &FileNumbers,
 ) -> Result<Step> {
     let table = todo.table;
     let name = table.full_name();
     let began = Instant::now();
-    let rewritten = match too_little_space(with.here, table) {
-        Some(why) if job.checks_space => Ok(Rewritten::Failed(why)),
+    let rewritten = match room::too_little(table, with.here) {
+        Some(why) if job.checks_space => {
+            Ok(Rewritten::Failed(format!("{why}, or skip this check with --without-space-check")))
+        }
         _ => locks::check(job, table).and_then(|()| rewrite(job, table, with.here, with.direction)),
     };
     match rewritten {
@@ -173,8 +190,13 @@ fn work_on<'t>(
             job.record_failed(&name, &why);
         }
         Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
-            job.print_line(format_args!("GONE    {name}: it has been dropped"));
-            job.shared().left.retain(|left| *left != name);
+            match numbers.renamed(&mut job.watch, table) {
+                Ok(Some(why)) => job.record_failed(&name, &why),
+                _ => {
+                    job.print_line(format_args!("GONE    {name}: it has been dropped"));
+                    job.shared().left.retain(|left| *left != name);
+                }
+            }
         }
         Err(e) => match job.after_loss(&name, e)? {
             // KILL came after the server had done it: what is left after the statement is done now.
@@ -196,16 +218,5 @@ fn work_on<'t>(
 fn is_reached(job: &mut Job<'_>, table: &Table, direction: Direction) -> bool {
     Definition::query(&mut job.watch, table).is_ok_and(|now| {
         !now.files.is_empty() && now.files.iter().all(|file| direction.is_reached(file.encrypted))
-    })
-}
-
-fn too_little_space(here: &DatadirAccess, table: &Table) -> Option<String> {
-    let (needed, free) = (estimate::space_for_copy(table.bytes), here.free()?);
-    (free < needed).then(|| {
-        format!(
-            "not enough free space for its copy: needs {}, {} are free on the filesystem of the data directory. Free some space, or skip this check with --without-space-check",
-            sizes::bytes(needed),
-            sizes::bytes(free)
-        )
     })
 }

@@ -6,12 +6,14 @@ use super::direction::Direction;
 use super::job::{Job, Step};
 use super::online;
 use super::rewrite::Rewritten;
+use super::room::{self, TemporaryFiles};
 use super::scope::Scope;
 use super::tables::{self, Tables};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{
     AtWork, DatadirAccess, Inventory, Obstacle, ScratchName, Table, TableLocation, Tablespace, TablespaceKind,
 };
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// MySQL's error for a tablespace that does not exist.
@@ -23,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Unfinished<'i> {
     pub space: &'i Tablespace,
     pub name: ScratchName,
-    /// The table in it. `None`: it is empty.
-    pub table: Option<&'i Table>,
+    /// The tables in it, the one that it was created for first.
+    pub tables: Vec<&'i Table>,
 }
 
 impl<'i> Unfinished<'i> {
@@ -37,13 +39,29 @@ impl<'i> Unfinished<'i> {
     fn of(space: &'i Tablespace, inventory: &'i Inventory) -> Option<Unfinished<'i>> {
         let is_in_it =
             |table: &&Table| matches!(&table.place, TableLocation::Scratch(name) if *name == space.name);
-        let table = inventory.tables.iter().find(is_in_it);
-        Some(Unfinished { space, name: ScratchName::parse(&space.name)?, table })
+        let name = ScratchName::parse(&space.name)?;
+        let mut tables: Vec<_> = inventory.tables.iter().filter(is_in_it).collect();
+        tables.sort_by_key(|table| !name.is_for(&table.schema, &table.name));
+        Some(Unfinished { space, name, tables })
     }
 
     /// Why this server must not take it up, and what to do. `None`: it can.
     pub(super) fn obstacle(&self, inventory: &Inventory) -> Option<String> {
         self.space.obstacle(inventory).map(|Obstacle { why, remedy }| format!("{why}. To do: {remedy}"))
+    }
+
+    /// Why there is too little room to move its tables into files of their own. `None`: there is enough, or this program cannot
+    /// see it.
+    pub(super) fn too_little(&self, here: &DatadirAccess, temporary: &TemporaryFiles) -> Option<String> {
+        // The server only estimates the size of a table in it. One table after the other moves out.
+        let of_file = |table: &&Table| Table { bytes: self.space.bytes, ..(*table).clone() };
+        let table = self.tables.first().map(of_file)?;
+        room::too_little(&table, here).or_else(|| temporary.too_little(&table, here))
+    }
+
+    /// The names of the tables in it.
+    pub(super) fn names(&self) -> String {
+        self.tables.iter().map(|table| table.full_name()).collect::<Vec<_>>().join(", ")
     }
 
     /// The encryption that it has, in a word.
@@ -82,7 +100,13 @@ pub(super) fn take_up(job: &mut Job<'_>, inventory: Inventory, how: &How<'_>) ->
     let is_half_done = |table: &&Table| {
         matches!(table.place, TableLocation::Scratch(_)) && obstacle(&inventory, table).is_none()
     };
-    let half_done: Vec<_> = how.scope.tables(&inventory).into_iter().filter(is_half_done).collect();
+    let mut half_done: Vec<_> = how.scope.tables(&inventory).into_iter().filter(is_half_done).collect();
+    // Whichever table of a scratch tablespace is taken up, the others follow it.
+    let mut begun = BTreeSet::new();
+    half_done.retain(|table| match &table.place {
+        TableLocation::Scratch(name) => begun.insert(name.clone()),
+        _ => true,
+    });
     let How { here, direction, jobs, .. } = *how;
     let with = Tables { here, direction, jobs, foreign_keys: &inventory.foreign_keys };
     if let Step::Stopped = tables::apply(job, &half_done, &with)? {
@@ -99,7 +123,7 @@ pub(super) fn obstacle(inventory: &Inventory, table: &Table) -> Option<Obstacle>
 /// Drops the empty scratch tablespaces that a run was asked for. The tables in others are taken up as tables.
 fn drop_empty(job: &mut Job<'_>, inventory: &Inventory, scope: &Scope<'_>) -> Result<Step> {
     for left in Unfinished::all(inventory) {
-        if left.table.is_some() || !scope.takes_up(&left.name, inventory) {
+        if !left.tables.is_empty() || !scope.takes_up(&left.name, inventory) {
             continue;
         }
         match left.obstacle(inventory) {
@@ -139,10 +163,14 @@ pub(super) fn warn_of_resumptions(job: &mut Job<'_>, inventory: &Inventory) -> R
     Unfinished::all(inventory).iter().try_for_each(|left| online::warn_of_resumption(job, &left.name))
 }
 
-/// Puts its table back into a file of its own, if there is one in it, and drops it. Records how that ended.
+/// Puts its tables back into files of their own, if there are any in it, and drops it. Records how that ended.
 pub(super) fn put_back(job: &mut Job<'_>, left: &Unfinished<'_>, here: &DatadirAccess) -> Result<Step> {
-    let Some(table) = left.table else { return drop_one(job, left) };
+    let Some(table) = left.tables.first() else { return drop_one(job, left) };
     let (what, began) = (table.full_name(), Instant::now());
+    if let Some(why) = left.too_little(here, &job.online.temporary) {
+        job.record_failed(&what, &format!("{why}. It stays in the {}, and can be used", left.shown()));
+        return Ok(Step::Done);
+    }
     loop {
         match online::put_back(job, table, &left.name, left.space.encrypted, here) {
             Ok(Rewritten::Stopped) => return Ok(Step::Stopped),

@@ -12,17 +12,15 @@ pub(super) fn judge(
     inventory: &Inventory,
 ) -> (PlaceState, String, Remedy) {
     let state = if by_server == PlaceState::Encrypted { PlaceState::HalfDone } else { by_server };
-    let what = match &space.holds {
-        Some(table) => format!("an interrupted run has left the table {table} in it"),
+    let what = match tables_in(space) {
+        Some(tables) => format!("an interrupted run has left {tables} in it"),
         None => "an interrupted run has left it behind; it is empty".to_owned(),
     };
     let at_work = &inventory.at_work;
     let (about, remedy) = match at_work.running {
         Some(id) => (
-            match &space.holds {
-                Some(table) => {
-                    format!("connection {id}, a run of encrypt, is at work on the table {table} in it")
-                }
+            match tables_in(space) {
+                Some(tables) => format!("connection {id}, a run of encrypt, is at work on {tables} in it"),
                 None => format!("connection {id}, a run of encrypt, is at work on it"),
             },
             Remedy::ByHand("wait until that run has ended, then run this again".to_owned()),
@@ -39,6 +37,15 @@ pub(super) fn judge(
         },
     };
     (state, about, remedy)
+}
+
+/// The tables in it: `the table clinic.patients`.
+fn tables_in(space: &Tablespace) -> Option<String> {
+    match space.holds.as_slice() {
+        [] => None,
+        [table] => Some(format!("the table {table}")),
+        tables => Some(format!("the tables {}", tables.join(", "))),
+    }
 }
 
 /// Judges a table that keeps the full-text indexes of another. It holds no rows, and is encrypted or not as that was.

@@ -121,7 +121,11 @@ pub fn to_innodb(table: &Table, merges: &[MergeTable], first: &str) -> String {
             format!("replace the MERGE table {names}, which has no rows of its own, with a view first: ")
         }
     };
-    let alter = format!("ALTER TABLE {} ENGINE = InnoDB, ENCRYPTION = 'Y';", table.quoted());
+    // Its definition may name a tablespace of its time as an InnoDB table, and innodb_file_per_table may be OFF.
+    let alter = format!(
+        "ALTER TABLE {} ENGINE = InnoDB, TABLESPACE = innodb_file_per_table, ENCRYPTION = 'Y';",
+        table.quoted()
+    );
     let views = merges.iter().filter(|merge| merge.reads(table)).flat_map(MergeTable::to_view);
     let statements: Vec<_> = views.chain([alter]).map(|statement| pasteable(&statement)).collect();
     format!("{words}{first}{}", statements.join(" "))

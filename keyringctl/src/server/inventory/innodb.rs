@@ -80,7 +80,7 @@ impl Innodb {
                 encrypted: false,
                 state: "normal".to_owned(),
                 table: None,
-                holds: None,
+                holds: Vec::new(),
                 fault: None,
             });
         }
@@ -149,7 +149,16 @@ impl Innodb {
             _ => (TablespaceKind::General, None),
         };
         let Space { name, bytes, encrypted, state, fault, .. } = space;
-        self.tablespaces.push(Tablespace { name, kind, bytes, encrypted, state, table, holds: None, fault });
+        self.tablespaces.push(Tablespace {
+            name,
+            kind,
+            bytes,
+            encrypted,
+            state,
+            table,
+            holds: Vec::new(),
+            fault,
+        });
     }
 
     /// Takes the parts of a table that the server shows. Returns none if InnoDB does not list it, or if its name may be one
@@ -193,7 +202,7 @@ impl Innodb {
             encrypted: part.place == PartPlace::Own { encrypted: true },
             state: "normal".to_owned(),
             table: None,
-            holds: None,
+            holds: Vec::new(),
             fault: Some(Fault::Unlisted("the server does not tell which table it belongs to".to_owned())),
         }));
         tablespaces.sort_by(|a, b| a.name.cmp(&b.name));

@@ -51,20 +51,21 @@ impl Tablespace {
     }
 }
 
-/// Marks the tablespaces that an interrupted run left behind, and the table in each. One with such a name that holds anything
-/// but the table that it was created for is somebody's, and stays a general tablespace.
+/// Marks the tablespaces that an interrupted run left behind, and the tables in each: the one that it was created for, whatever
+/// its name is now, and those that somebody created like it meanwhile, which the server puts there too. One with such a name
+/// that holds a partition is somebody's, and stays a general tablespace.
 pub(super) fn mark(tables: &mut [Table], tablespaces: &mut [Tablespace]) {
     for space in tablespaces.iter_mut().filter(|space| space.kind == TablespaceKind::General) {
         let Some(scratch) = ScratchName::parse(&space.name) else { continue };
-        let mut within = tables.iter_mut().filter(|table| is_in(table, &space.name));
-        match (within.next(), within.next()) {
-            (None, _) => space.kind = TablespaceKind::Scratch,
-            (Some(table), None) if is_whole(table) && scratch.is_for(&table.schema, &table.name) => {
-                table.place = TableLocation::Scratch(space.name.clone());
-                space.kind = TablespaceKind::Scratch;
-                space.holds = Some(table.full_name());
-            }
-            _ => {}
+        let mut within: Vec<_> = tables.iter_mut().filter(|table| is_in(table, &space.name)).collect();
+        if !within.iter().all(|table| is_whole(table)) {
+            continue;
+        }
+        within.sort_by_key(|table| !scratch.is_for(&table.schema, &table.name));
+        space.kind = TablespaceKind::Scratch;
+        for table in within {
+            table.place = TableLocation::Scratch(space.name.clone());
+            space.holds.push(table.full_name());
         }
     }
 }
@@ -103,31 +104,32 @@ mod tests {
             encrypted: false,
             state: "normal".to_owned(),
             table: None,
-            holds: None,
+            holds: Vec::new(),
             fault: None,
         }
     }
 
     #[test]
-    fn a_scratch_tablespace_holds_its_table_or_nothing() {
+    fn a_scratch_tablespace_holds_its_table_under_any_name_and_those_created_like_it() {
         let name = ScratchName::new(true, false, ("clinic", "pat"), 1);
         let name = name.as_str();
         let (pat, other) = (table("pat", &[(None, name)]), table("other", &[(None, name)]));
         let part = table("pat", &[(Some("p0"), name)]);
         for (tables, is_scratch, holds) in [
-            (vec![], true, None),
-            (vec![table("pat", &[(None, "elsewhere")])], true, None),
-            (vec![pat.clone()], true, Some("clinic.pat")),
-            (vec![pat, other.clone()], false, None),
-            (vec![other], false, None),
-            (vec![part], false, None),
+            (vec![], true, &[][..]),
+            (vec![table("pat", &[(None, "elsewhere")])], true, &[]),
+            (vec![pat.clone()], true, &["clinic.pat"]),
+            (vec![other.clone(), pat.clone()], true, &["clinic.pat", "clinic.other"]),
+            (vec![other], true, &["clinic.other"]),
+            (vec![part.clone()], false, &[]),
+            (vec![pat, part], false, &[]),
         ] {
             let (mut tables, mut spaces) = (tables, vec![space(name), space("keyring_external_mine")]);
             mark(&mut tables, &mut spaces);
             assert_eq!(spaces[0].kind == TablespaceKind::Scratch, is_scratch, "{tables:?}");
-            assert_eq!(spaces[0].holds.as_deref(), holds, "{tables:?}");
-            let is_in_it = |table: &Table| matches!(table.place, TableLocation::Scratch(_));
-            assert_eq!(tables.iter().any(is_in_it), holds.is_some(), "{tables:?}");
+            assert_eq!(spaces[0].holds, holds, "{tables:?}");
+            let is_in_it = |table: &&Table| matches!(table.place, TableLocation::Scratch(_));
+            assert_eq!(tables.iter().filter(is_in_it).count(), holds.len(), "{tables:?}");
             assert_eq!(spaces[1].kind, TablespaceKind::General);
         }
     }

@@ -45,9 +45,9 @@ pub struct Tablespace {
     /// The table in a leftover, quoted for statements.
     #[serde(skip)]
     pub table: Option<String>,
-    /// The table in a scratch tablespace, as it is shown.
+    /// The tables in a scratch tablespace, as they are shown.
     #[serde(skip)]
-    pub holds: Option<String>,
+    pub holds: Vec<String>,
     /// Why the server cannot use it. What it reports of its encryption is then what it remembers.
     pub fault: Option<Fault>,
 }

@@ -12,6 +12,9 @@ use crate::server::{
 };
 
 use std::time::Duration;
+/// MySQL's errors for an index that a table's columns do not allow: one is missing, has no characters, is generated, or there is
+/// no such parser.
+const UNSUITED: [u16; 4] = [1072, 1283, 3106, 1128];
 
 /// A table's full-text index.
 struct Index {
@@ -84,14 +87,7 @@ pub(in crate::commands::encrypt) fn restore_all(
     ))?;
     for name in saved {
         let Some((schema, table)) = tables.iter().find(|(schema, table)| name.is_for(schema, table)) else {
-            job.record_failed(
-                &format!("full-text indexes in {SCHEMA}.{name}"),
-                &format!(
-                    "their table is gone, or has got another name. Add those that SHOW CREATE TABLE {} shows to it, if it is still there. Then run DROP TABLE {}",
-                    saved_table(&name),
-                    saved_table(&name)
-                ),
-            );
+            job.record_failed(&format!("full-text indexes in {SCHEMA}.{name}"), &without_table(&name));
             continue;
         };
         let table = Table {
@@ -124,6 +120,20 @@ pub(in crate::commands::encrypt) fn saved(session: &mut Session) -> Result<Vec<S
     Ok(names.iter().filter_map(|name| ScratchName::parse(name)).collect())
 }
 
+/// What is to be done about definitions whose table is not found.
+pub(in crate::commands::encrypt) fn without_table(name: &ScratchName) -> String {
+    format!(
+        "their table is gone, or has got another name. Add those that SHOW CREATE TABLE {} shows to it, if it is still there. Then run {}",
+        saved_table(name),
+        given_up(name)
+    )
+}
+
+/// The statement that gives kept definitions up.
+fn given_up(name: &ScratchName) -> String {
+    format!("DROP TABLE {}", saved_table(name))
+}
+
 fn saved_table(name: &ScratchName) -> String {
     format!("{SCHEMA}.{}", name.quoted())
 }
@@ -133,19 +143,37 @@ fn add(job: &mut Job<'_>, table: &Table, name: &ScratchName) -> Result<Step> {
     let wanted = indexes(&mut job.watch, &saved_table(name), SCHEMA, name.as_str())?;
     let present = indexes(&mut job.watch, &table.quoted(), &table.schema, &table.name)?;
     let what = format!("the full-text indexes of {}", table.full_name());
+    let mut refused: Option<(ServerError, Vec<&str>)> = None;
     for index in wanted.iter().filter(|index| !present.iter().any(|other| other.name == index.name)) {
         let statement = format!(
             "ALTER TABLE {} ADD {}, ALGORITHM = INPLACE, LOCK = SHARED",
             table.quoted(),
             index.definition
         );
-        if let Step::Stopped = carry_out(job, &what, &statement)? {
+        let ended = match carry_out(job, &what, &statement) {
+            // A column of it is gone, or has another type. The others are added.
+            Err(Error::Server(e)) if UNSUITED.contains(&e.code) => {
+                refused.get_or_insert((e, Vec::new())).1.push(&index.definition);
+                continue;
+            }
+            ended => ended?,
+        };
+        if let Step::Stopped = ended {
             job.print_line(format_args!(
                 "LEFT    {}: it lacks full-text indexes, and MATCH fails: run this again to continue",
                 table.full_name()
             ));
             return Ok(Step::Stopped);
         }
+    }
+    if let Some((e, definitions)) = refused {
+        let why = format!(
+            "{}. The table was changed meanwhile, so that these full-text indexes cannot be added again: {}. Add those that you need in another form. Then, to give these up: {}",
+            e.why,
+            definitions.join(", "),
+            given_up(name)
+        );
+        return Err(Error::Server(ServerError { why, ..e }));
     }
     job.work.run(&format!("DROP TABLE {}", saved_table(name)))?;
     // Of another table, if this fails.

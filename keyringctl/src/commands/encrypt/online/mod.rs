@@ -33,7 +33,7 @@ use log::is_logged;
 use passage::Passage;
 pub(super) use resumed::what_to_do;
 use std::sync::Arc;
-use steps::Ended;
+use steps::{Ended, is_gone};
 use way::CopyReason;
 
 /// How an attempt to rewrite a table online ended.
@@ -53,13 +53,33 @@ pub(super) fn attempt(
     here: &DatadirAccess,
     direction: Direction,
 ) -> Result<Attempt> {
-    let definition = Definition::query(&mut job.watch, table)?;
+    let definition = match Definition::query(&mut job.watch, table) {
+        Err(e) if is_gone(&e) => {
+            // This run may have moved it in, and somebody renamed it while the connection was lost.
+            let encrypts = direction == Direction::Encrypt;
+            let name = ScratchName::new(encrypts, is_logged(job)?, (&table.schema, &table.name), 0);
+            let Some(name) = ScratchTablespace::begun_as(&mut job.watch, &name)? else { return Err(e) };
+            let passage = Passage { name: &name, table, here, direction, starts: false };
+            return match follow(job, &passage)? {
+                Ended::Rewritten(rewritten) => Ok(Attempt::Ended(rewritten)),
+                Ended::NotOnline(why) => Ok(Attempt::Ended(Rewritten::Failed(why))),
+            };
+        }
+        definition => definition?,
+    };
     let begun = definition.tablespace().and_then(|space| ScratchName::parse(&space));
     let choice = Arc::clone(&job.online);
     let (restarts, is_begun) = (job.restarts(), begun.is_some());
     let name = match begun {
         // A run that was interrupted, or this one when it lost the connection, has moved it in.
-        Some(name) => name,
+        Some(name) => {
+            if let Some(why) = choice.temporary.too_little(table, here) {
+                return Ok(Attempt::Ended(Rewritten::Failed(format!(
+                    "{why}. It stays in the scratch tablespace {name}, and can be used"
+                ))));
+            }
+            name
+        }
         None if choice.online == Online::Never => return Ok(Attempt::Copy),
         None if choice.online == Online::Auto && table.bytes < THRESHOLD => return Ok(Attempt::Copy),
         None => {

@@ -154,15 +154,7 @@ impl Passage<'_> {
                 Ok(Some(Rewritten::Failed(refused.why()).into()))
             }
             (Next::Turn, refused) => self.put_back(job, moved, &refused.why()).map(Some),
-            (Next::Drop, refused) => Ok(Some(
-                Rewritten::Failed(format!(
-                    "it is {}, but the empty scratch tablespace {} could not be dropped: {}. Run this again",
-                    self.direction.done(),
-                    self.name,
-                    refused.why()
-                ))
-                .into(),
-            )),
+            (Next::Drop, refused) => self.empty(job, &refused.why()),
             (_, refused) => {
                 Ok(Some(Rewritten::Failed(format!("{}. {}", refused.why(), self.whereabouts())).into()))
             }
@@ -205,6 +197,38 @@ impl Passage<'_> {
         .into())
     }
 
+    /// The scratch tablespace could not be dropped: moves out what somebody has created in it meanwhile. `None`: look again.
+    fn empty(&self, job: &mut Job<'_>, why: &str) -> Result<Option<Ended>> {
+        let failed = |why: String| Ok(Some(Rewritten::Failed(why).into()));
+        let Some(scratch) = ScratchTablespace::find(&mut job.watch, self.name)? else { return Ok(None) };
+        let Some((schema, name)) = scratch.tables.first() else {
+            return failed(format!(
+                "it is {}, but the empty scratch tablespace {} could not be dropped: {why}. Run this again",
+                self.direction.done(),
+                self.name,
+            ));
+        };
+        let guest = inside(schema, name, &scratch);
+        job.print_line(format_args!(
+            "NOTE    {}: it is in the scratch tablespace {} too: the server puts a table there that is created like one in it. It gets a file of its own",
+            guest.full_name(),
+            self.name
+        ));
+        let passage = Passage { table: &guest, starts: false, ..*self };
+        match passage.follow(job) {
+            Ok(Ended::Rewritten(Rewritten::Done)) => Ok(None),
+            Ok(Ended::Rewritten(Rewritten::Stopped)) => Ok(Some(Rewritten::Stopped.into())),
+            Ok(Ended::Rewritten(Rewritten::Failed(why)) | Ended::NotOnline(why)) => failed(format!(
+                "it is {}, but {} is in its scratch tablespace: {why}",
+                self.direction.done(),
+                guest.full_name()
+            )),
+            // It has been dropped.
+            Err(e) if is_gone(&e) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Drops the scratch tablespace. If that fails, the next run does it.
     fn drop_quietly(&self, job: &mut Job<'_>) {
         let _ = job.work.run(&statements::dropping(self.name));
@@ -212,7 +236,7 @@ impl Passage<'_> {
 
     /// Deals with a table that is gone: somebody has renamed it, so that another name is in the scratch tablespace, or dropped it.
     fn without_table(&self, job: &mut Job<'_>, e: Error) -> Result<Ended> {
-        if !matches!(&e, Error::Server(refused) if [NO_SUCH_TABLE, NO_SUCH_SCHEMA].contains(&refused.code)) {
+        if !is_gone(&e) {
             return Err(e);
         }
         let Some(scratch) = ScratchTablespace::find(&mut job.watch, self.name)? else { return Err(e) };
@@ -220,7 +244,7 @@ impl Passage<'_> {
             Some((schema, name)) if (schema, name) != (&self.table.schema, &self.table.name) => {
                 let table = inside(schema, name, &scratch);
                 job.print_line(format_args!(
-                    "NOTE    {}: it is now {}",
+                    "NOTE    {}: somebody has renamed or dropped it. In its scratch tablespace is {}, which gets a file of its own",
                     self.table.full_name(),
                     table.full_name()
                 ));
@@ -228,12 +252,23 @@ impl Passage<'_> {
                 renamed.follow(job)
             }
             Some(_) => Err(e),
-            None => {
-                self.drop_quietly(job);
-                Err(e)
-            }
+            None => match statements::drop(job, self.name) {
+                Ok(_) => Err(e),
+                Err(Refused::Lost(e)) => Err(e),
+                Err(refused) => Ok(Rewritten::Failed(format!(
+                    "somebody has renamed or dropped it, and its scratch tablespace {} could not be dropped: {}. Run this again",
+                    self.name,
+                    refused.why()
+                ))
+                .into()),
+            },
         }
     }
+}
+
+/// Whether a table does not exist.
+pub(super) fn is_gone(e: &Error) -> bool {
+    matches!(e, Error::Server(refused) if [NO_SUCH_TABLE, NO_SUCH_SCHEMA].contains(&refused.code))
 }
 
 /// MySQL's error for a schema that does not exist.

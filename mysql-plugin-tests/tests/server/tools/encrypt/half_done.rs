@@ -15,6 +15,9 @@ const MOVED: (&str, &str) = ("clinic.moved", "keyring_external_encrypt_local_@_c
 const TURNED: (&str, &str) = ("clinic.turned", "keyring_external_encrypt_local_@_clinic_turned");
 const EMPTY: (&str, &str) = ("clinic.empty", "keyring_external_encrypt_local_@_clinic_empty");
 const SHARED: (&str, &str) = ("clinic.shared", "keyring_external_encrypt_local_@_clinic_shared");
+const RENAMED: (&str, &str) = ("clinic.renamed", "keyring_external_encrypt_local_@_clinic_renamed");
+/// Its name, and schema, after somebody has renamed it.
+const ELSEWHERE: &str = "archive.elsewhere";
 
 fn name(server: &Server, of: (&str, &str)) -> String {
     let (schema, table) = of.0.split_once('.').unwrap();
@@ -25,8 +28,8 @@ fn name(server: &Server, of: (&str, &str)) -> String {
 
 /// Puts the tables into the states in which a run that is killed leaves them.
 fn interrupted(server: &Server) {
-    server.sql("DROP SCHEMA IF EXISTS clinic; CREATE SCHEMA clinic");
-    for (table, space) in [MOVED, TURNED, EMPTY, SHARED].map(|of| (of.0, name(server, of))) {
+    server.sql("DROP SCHEMA IF EXISTS clinic; DROP SCHEMA IF EXISTS archive; CREATE SCHEMA clinic; CREATE SCHEMA archive");
+    for (table, space) in [MOVED, TURNED, EMPTY, SHARED, RENAMED].map(|of| (of.0, name(server, of))) {
         if scratch(server).contains(&space) {
             server.sql(&format!("DROP TABLESPACE {space}"));
         }
@@ -36,12 +39,15 @@ fn interrupted(server: &Server) {
              CREATE TABLESPACE {space} ADD DATAFILE '{space}.ibd' ENCRYPTION = 'N'"
         ));
     }
-    for of in [MOVED, TURNED, SHARED] {
+    for of in [MOVED, TURNED, SHARED, RENAMED] {
         server.sql(&format!("ALTER TABLE {} TABLESPACE {}", of.0, name(server, of)));
     }
-    server.sql(&format!("ALTER TABLESPACE {} ENCRYPTION = 'Y'", name(server, TURNED)));
-    // Somebody's table beside it.
+    for of in [TURNED, RENAMED] {
+        server.sql(&format!("ALTER TABLESPACE {} ENCRYPTION = 'Y'", name(server, of)));
+    }
+    // The server puts it beside the other, and moves no table out to rename it.
     server.sql(&format!("CREATE TABLE clinic.other LIKE {}", SHARED.0));
+    server.sql(&format!("RENAME TABLE {} TO {ELSEWHERE}", RENAMED.0));
 }
 
 /// The tablespaces that are named like scratch tablespaces.
@@ -58,7 +64,7 @@ fn own(server: &Server, table: &str) -> Option<bool> {
 }
 
 fn all_rows_are_there(server: &Server) {
-    for (table, _) in [MOVED, TURNED, EMPTY, SHARED] {
+    for table in [MOVED.0, TURNED.0, EMPTY.0, SHARED.0, ELSEWHERE] {
         let count: u32 = server.value(&format!("SELECT COUNT(*) FROM {table} WHERE name = 'Quennarvik'"));
         assert_eq!(count, 1, "{table}");
     }
@@ -79,12 +85,14 @@ fn about<'f>(findings: &'f [Value], space: &str) -> &'f Value {
 /// Every command names what is half-done, and none counts it as done.
 fn it_is_named(host: &Host, server: &Server) {
     let (_, plan) = encrypt_json(host, &["plan"]);
-    assert_eq!(plan["tally"]["half_done"]["places"], 1, "{:#}", plan["tally"]);
+    assert_eq!(plan["tally"]["half_done"]["places"], 2, "{:#}", plan["tally"]);
     let items = plan["items"].as_array().unwrap();
     for (of, state, what) in [
         (MOVED, "clear", "has left the table clinic.moved in it"),
         (TURNED, "half_done", "has left the table clinic.turned in it"),
         (EMPTY, "clear", "it is empty"),
+        (SHARED, "clear", "has left the tables clinic.shared, clinic.other in it"),
+        (RENAMED, "half_done", "has left the table archive.elsewhere in it"),
     ] {
         let name = format!("scratch tablespace {}", name(server, of));
         let item = items.iter().find(|item| item["name"] == *name);
@@ -93,12 +101,9 @@ fn it_is_named(host: &Host, server: &Server) {
         let about = item["about"].as_str().unwrap();
         assert!(about.contains(what) && about.contains("encrypt cleanup"), "{item:#}");
     }
-    let shared = name(server, SHARED);
-    let somebodys = items.iter().find(|item| item["name"] == *format!("tablespace {shared}")).unwrap();
-    assert!(somebodys["about"].as_str().unwrap().contains("holds something else"), "{somebodys:#}");
     for args in [&["--no-canary"][..], &["--undo"]] {
         let found = findings(host, args);
-        for of in [MOVED, TURNED, EMPTY] {
+        for of in [MOVED, TURNED, EMPTY, SHARED, RENAMED] {
             let remedy = about(&found, &name(server, of))["remedy"].as_str().unwrap().to_owned();
             assert!(remedy.contains("keyringctl encrypt apply"), "{args:?}: {remedy}");
         }
@@ -127,12 +132,16 @@ fn it_is_not_touched_unasked(host: &Host, server: &Server) {
     assert!(dry.contains(&says) && dry.contains("clinic.moved in a file of its own, encrypted"), "{dry}");
     let dry = encrypt(host, &["cleanup", "--dry-run"]);
     assert!(dry.status.success(), "{}", told(&dry));
-    let says =
-        ["holds clinic.moved, unencrypted", "clinic.turned in a file of its own, encrypted", "left alone"];
+    let says = [
+        "holds clinic.moved, unencrypted",
+        "clinic.turned in a file of its own, encrypted",
+        "archive.elsewhere in a file of its own, encrypted",
+        "clinic.shared, clinic.other in files of their own, unencrypted",
+    ];
     assert!(says.iter().all(|text| told(&dry).contains(text)), "{}", told(&dry));
     let (code, document) = encrypt_json(host, &["cleanup", "--dry-run", "--yes"]);
     let effects = document["effects"].as_array().unwrap();
-    assert!(code == 0 && document["dry_run"] == true && effects.len() == 3, "{document:#}");
+    assert!(code == 0 && document["dry_run"] == true && effects.len() == 5, "{document:#}");
     let unasked = command(host, &["cleanup"]).stdin(Stdio::null()).output().unwrap();
     assert!(unasked.status.code() == Some(2) && told(&unasked).contains("--yes"), "{}", told(&unasked));
     let no = typed(command(host, &["cleanup"]), "no\n");
@@ -161,15 +170,11 @@ pub fn half_done() {
         "{}",
         told(&done)
     );
-    let shared = name(&server, SHARED);
-    assert_eq!(scratch(&server), std::slice::from_ref(&shared), "{}", told(&done));
-    assert_eq!([MOVED, TURNED, EMPTY].map(|of| own(&server, of.0)), [Some(false), Some(true), Some(false)]);
+    assert_eq!(scratch(&server), [""; 0], "{}", told(&done));
+    let tables = [MOVED.0, TURNED.0, EMPTY.0, SHARED.0, "clinic.other", ELSEWHERE];
+    let encrypted = [false, true, false, false, false, true].map(Some);
+    assert_eq!(tables.map(|table| own(&server, table)), encrypted, "{}", told(&done));
     all_rows_are_there(&server);
-    // Somebody's tablespace is left alone, and what is said of it works.
-    let note = told(&encrypt(&host, &["cleanup", "--dry-run"]));
-    let statements = note.lines().find_map(|line| line.split_once("a file of its own: ")).unwrap().1;
-    server.sql(statements);
-    assert_eq!((scratch(&server), own(&server, "clinic.other")), (Vec::new(), Some(false)), "{note}");
     let (code, nothing) = encrypt_json(&host, &["cleanup"]);
     assert!(code == 0 && nothing["done"].as_array().unwrap().is_empty(), "{nothing:#}");
 
@@ -215,6 +220,22 @@ fn indexes_are_added_again(host: &Host, server: &Server) {
     assert!(done.status.success() && definition() == before, "{}", told(&done));
     let schemas: Vec<String> = server.rows("SHOW SCHEMAS LIKE 'keyring%'");
     assert_eq!(schemas, [""; 0], "{}", told(&done));
+    // One whose column is gone meanwhile is named, and what is said works.
+    server.sql(&format!(
+        "CREATE SCHEMA keyring_external_fulltext; CREATE TABLE keyring_external_fulltext.{kept} LIKE clinic.notes;
+         ALTER TABLE clinic.notes DROP INDEX words; ALTER TABLE clinic.notes DROP INDEX more; ALTER TABLE clinic.notes DROP COLUMN b"
+    ));
+    let failed = encrypt(host, &["cleanup", "--yes"]);
+    let says = ["cannot be added again: FULLTEXT KEY `more` (`a`,`b`)", "the full-text indexes of 1 table"];
+    let is_said = says.iter().all(|text| told(&failed).contains(text));
+    assert!(failed.status.code() == Some(1) && is_said, "{}", told(&failed));
+    let text = told(&failed);
+    let statement = text.lines().find_map(|line| line.split_once("to give these up: ")).unwrap().1;
+    server.sql(statement);
+    let done = encrypt(host, &["cleanup", "--yes"]);
+    let has_words = definition()[0].1.contains("FULLTEXT KEY `words` (`a`)");
+    assert!(done.status.success() && has_words, "{}", told(&done));
+    server.sql("DROP TABLE clinic.notes");
 }
 
 /// What keeps full-text indexes is one place, in the state that it is in.
@@ -281,7 +302,11 @@ fn it_is_completed(host: &Host, server: &Server) {
     interrupted(server);
     // With this index, it cannot be moved while others write.
     server.sql("ALTER TABLE clinic.turned ADD FULLTEXT KEY words (name)");
-    let [moved, turned, empty, shared] = [MOVED, TURNED, EMPTY, SHARED].map(|of| name(server, of));
+    let [moved, turned, empty, shared, renamed] =
+        [MOVED, TURNED, EMPTY, SHARED, RENAMED].map(|of| name(server, of));
+    let elsewhere = encrypt(host, &["apply", "--only", ELSEWHERE]);
+    assert!(elsewhere.status.success() && own(server, ELSEWHERE) == Some(true), "{}", told(&elsewhere));
+    assert!(!scratch(server).contains(&renamed), "{}", told(&elsewhere));
     let one = encrypt(host, &["apply", "--only", MOVED.0]);
     assert!(one.status.success() && own(server, MOVED.0) == Some(true), "{}", told(&one));
     assert!(!scratch(server).contains(&moved) && scratch(server).contains(&turned), "{}", told(&one));
@@ -307,7 +332,7 @@ fn it_is_completed(host: &Host, server: &Server) {
         told(&others)
     );
     let all = encrypt(host, &["apply"]);
-    let tables = [MOVED, TURNED, EMPTY].map(|of| own(server, of.0));
-    assert_eq!((tables, scratch(server)), ([Some(true); 3], vec![shared]), "{}", told(&all));
+    let tables = [MOVED.0, TURNED.0, EMPTY.0, SHARED.0, "clinic.other"].map(|table| own(server, table));
+    assert_eq!((tables, scratch(server)), ([Some(true); 5], Vec::new()), "{}", told(&all));
     all_rows_are_there(server);
 }
