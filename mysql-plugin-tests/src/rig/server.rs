@@ -10,7 +10,7 @@ use mysql::{Conn, OptsBuilder};
 use rustix::process::Signal;
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -269,8 +269,22 @@ impl Server {
     }
 }
 
+/// A server that is killed while it begins to truncate an undo tablespace leaves an empty file, with which MySQL 9.7.4 does not
+/// start. There is nothing in it, so an administrator deletes it (docs/SERVER-NOTES.md).
+fn remove_empty_truncation_logs(datadir: &Path) {
+    let Ok(entries) = std::fs::read_dir(datadir) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_empty = entry.metadata().is_ok_and(|file| file.len() == 0);
+        if name.starts_with("undo_") && name.ends_with("_trunc.log") && is_empty {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
 /// Makes room for a server's socket. Answers where its part of the error log begins.
 fn prepare(host: &Host) -> usize {
+    remove_empty_truncation_logs(&host.datadir());
     let socket = host.socket();
     assert!(socket.as_os_str().len() < 108, "a socket's path must be shorter: {}", socket.display());
     let _ = std::fs::remove_file(socket);

@@ -7,31 +7,35 @@ use crate::error::{Error, Result};
 use crate::server::Session;
 use std::collections::BTreeSet;
 
-/// Texts as they were given. In SHOW CREATE TABLE they have a backslash for each character that ESCAPED names.
-const PLAIN: &str = "
-    SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS
-    WHERE REGEXP_LIKE(CONCAT_WS('', IF(EXTRA LIKE '%DEFAULT_GENERATED%', '', COLUMN_DEFAULT), COLUMN_TYPE, COLUMN_COMMENT), {})
-    UNION SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE REGEXP_LIKE(TABLE_COMMENT, {})
-    UNION SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.STATISTICS WHERE REGEXP_LIKE(INDEX_COMMENT, {})
-    UNION SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.PARTITIONS
-    WHERE PARTITION_NAME IS NOT NULL
-      AND REGEXP_LIKE(CONCAT_WS('', PARTITION_DESCRIPTION, PARTITION_EXPRESSION, SUBPARTITION_EXPRESSION, PARTITION_COMMENT), {})";
-/// `[\\\x00<LF><CR>]`, whatever the SQL mode: a backslash, a zero byte, or the end of a line.
-const ESCAPED: &str = "_utf8mb4 x'5b5c5c5c7830300a0d5d'";
+/// Where texts are as they were given, and which. A condition on them without UNION or REGEXP_LIKE, whose memory a server may
+/// not allow a connection (connection_memory_limit).
+const PLAIN: [(&str, &str); 4] = [
+    (
+        "COLUMNS",
+        "CONCAT_WS('', IF(EXTRA LIKE '%DEFAULT_GENERATED%', '', COLUMN_DEFAULT), COLUMN_TYPE, COLUMN_COMMENT)",
+    ),
+    ("TABLES", "TABLE_COMMENT"),
+    ("STATISTICS", "INDEX_COMMENT"),
+    (
+        "PARTITIONS",
+        "CONCAT_WS('', PARTITION_DESCRIPTION, PARTITION_EXPRESSION, SUBPARTITION_EXPRESSION, PARTITION_COMMENT)",
+    ),
+];
+/// The bytes that SHOW CREATE TABLE prints with a backslash, whatever the SQL mode: a backslash, a zero byte, the end of a line.
+const ESCAPED: [&str; 4] = ["x'5c'", "x'00'", "x'0a'", "x'0d'"];
 /// What tables compute.
-const COMPUTED: &str = "
-    SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS WHERE GENERATION_EXPRESSION <> ''
-    UNION SELECT TABLE_SCHEMA, TABLE_NAME, EXPRESSION FROM information_schema.STATISTICS WHERE EXPRESSION IS NOT NULL";
-/// Other expressions in which not only quotes have a backslash.
-const DEFAULTS: &str = "
-    SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_DEFAULT FROM information_schema.COLUMNS
-    WHERE EXTRA LIKE '%DEFAULT_GENERATED%' AND REGEXP_LIKE(COLUMN_DEFAULT, {})";
-const CHECKS: &str = "
-    SELECT t.TABLE_SCHEMA, t.TABLE_NAME, c.CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS c
-    JOIN information_schema.TABLE_CONSTRAINTS t USING (CONSTRAINT_SCHEMA, CONSTRAINT_NAME)
-    WHERE REGEXP_LIKE(c.CHECK_CLAUSE, {})";
-/// `\\[^']`: a backslash that is not only there for a quote.
-const NOT_FOR_QUOTE: &str = "_utf8mb4 x'5c5c5b5e275d'";
+const COMPUTED: [&str; 2] = [
+    "SELECT TABLE_SCHEMA, TABLE_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS WHERE GENERATION_EXPRESSION <> ''",
+    "SELECT TABLE_SCHEMA, TABLE_NAME, EXPRESSION FROM information_schema.STATISTICS WHERE EXPRESSION IS NOT NULL",
+];
+/// Other expressions in which something has a backslash.
+const OTHERS: [&str; 2] = [
+    "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_DEFAULT FROM information_schema.COLUMNS
+     WHERE EXTRA LIKE '%DEFAULT_GENERATED%' AND INSTR(CAST(COLUMN_DEFAULT AS BINARY), x'5c') > 0",
+    "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, c.CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS c
+     JOIN information_schema.TABLE_CONSTRAINTS t USING (CONSTRAINT_SCHEMA, CONSTRAINT_NAME)
+     WHERE INSTR(CAST(c.CHECK_CLAUSE AS BINARY), x'5c') > 0",
+];
 
 /// Tables by schema and name.
 #[derive(Default)]
@@ -49,16 +53,20 @@ impl Texts {
     /// What the server answers.
     pub(super) fn query(session: &mut Session) -> Result<Texts> {
         let mut texts = Texts::default();
-        let plain: Vec<(String, String)> = session.rows(&PLAIN.replace("{}", ESCAPED))?;
-        texts.backslashes.extend(plain);
-        for (schema, table, text) in session.rows::<(String, String, String)>(COMPUTED)? {
-            texts.of_sessions.insert((schema.clone(), table.clone()));
-            texts.look(schema, table, &text);
+        for (view, text) in PLAIN {
+            let has = ESCAPED.map(|byte| format!("INSTR(CAST({text} AS BINARY), {byte}) > 0")).join(" OR ");
+            let query = format!("SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.{view} WHERE {has}");
+            let plain: Vec<(String, String)> = session.rows(&query)?;
+            texts.backslashes.extend(plain);
         }
-        for query in [DEFAULTS, CHECKS] {
-            let found: Result<Vec<(String, String, String)>> =
-                session.rows(&query.replace("{}", NOT_FOR_QUOTE));
-            let found = match found {
+        for query in COMPUTED {
+            for (schema, table, text) in session.rows::<(String, String, String)>(query)? {
+                texts.of_sessions.insert((schema.clone(), table.clone()));
+                texts.look(schema, table, &text);
+            }
+        }
+        for query in OTHERS {
+            let found = match session.rows::<(String, String, String)>(query) {
                 // An older server has no check constraints.
                 Err(Error::Server(refused)) if refused.code != 0 => Vec::new(),
                 found => found?,
