@@ -42,7 +42,7 @@ impl FileNumbers {
         Ok(now.map(|name| {
             format!(
                 "somebody has renamed it: the server calls it {} now. It is as it was. Run this for the new name",
-                name.shown()
+                name.replacen('/', ".", 1).shown()
             )
         }))
     }
