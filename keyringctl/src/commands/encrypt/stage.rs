@@ -59,12 +59,13 @@ impl Advance {
             self.fraction = self.fraction.max(done);
         }
         if let Some((at, fraction)) = self.full {
-            // What is left takes as long as if it went on at the same speed; later, always half of the rest.
+            // At first at the same speed, then ever slower, without an end. `exp` would need a newer C library.
             let rest = at.as_secs_f64() * (1.0 - fraction) / fraction.max(0.01);
             let since = elapsed.saturating_sub(at).as_secs_f64();
             if rest > 0.0 {
-                self.fraction =
-                    self.fraction.max(fraction + (1.0 - fraction) * (1.0 - (-since / rest).exp()));
+                let part = since / rest;
+                let left = 1.0 / (1.0 + part + part * part / 2.0);
+                self.fraction = self.fraction.max(fraction + (1.0 - fraction) * (1.0 - left));
             }
         }
         self.fraction = self.fraction.min(MOST);
