@@ -26,10 +26,11 @@ pub(in crate::commands::encrypt) fn why_copy(
     if !lacks.is_empty() {
         return Some(CopyReason::Privileges);
     }
-    if replication.is_repeated(role) {
-        return Some(CopyReason::Replicated);
+    // Nobody may insist on this one, whatever the replicas do.
+    if direction == Direction::Undo {
+        return Some(CopyReason::Decrypted);
     }
-    (direction == Direction::Undo).then_some(CopyReason::Decrypted)
+    replication.is_repeated(role).then_some(CopyReason::Replicated)
 }
 
 /// Whether this release may lose rows.
@@ -84,6 +85,8 @@ mod tests {
         assert_eq!(why_copy(&alone, &replicate, Direction::Encrypt, &[]), None);
         assert_eq!(why_copy(&source, &replicate, Direction::Encrypt, &[]), Some(CopyReason::Replicated));
         assert_eq!(why_copy(&alone, &replicate, Direction::Undo, &[]), Some(CopyReason::Decrypted));
+        let undone = why_copy(&source, &replicate, Direction::Undo, &[]).unwrap();
+        assert!(undone == CopyReason::Decrypted && !undone.may_insist());
         let lacks = ["CREATE TABLESPACE"];
         assert_eq!(why_copy(&source, &replicate, Direction::Encrypt, &lacks), Some(CopyReason::Privileges));
         let losing = Role { version: "8.0.40".to_owned(), ..source };
