@@ -29,7 +29,7 @@ mod session_state;
 
 pub use arguments::from_arguments;
 pub use busy::{Busy, Call};
-pub use codes::{DEADLOCK, LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX};
+pub use codes::{DEADLOCK, LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, QUERY_INTERRUPTED, SYNTAX, is_gone};
 pub use coverage::{
     DataPlace, DoublewritePages, Obstacle, PlaceKind, PlaceState, PlaceSum, Remedy, SettingsTally, Tally,
     coverage, emptied_by_hand, empty_log_table, place_of, stores_nothing, to_innodb,

@@ -182,7 +182,7 @@ fn work(job: &mut Job<'_>, here: &DatadirAccess) -> Result<Step> {
     if let Step::Stopped = job.take_lock()? {
         return Ok(Step::Stopped);
     }
-    if let Step::Stopped = unfinished::wait_for_resumption(job)? {
+    if let Step::Stopped = job.wait_for_resumption()? {
         return Ok(Step::Stopped);
     }
     // Another run may have made progress in the meantime.

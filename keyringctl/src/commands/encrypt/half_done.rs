@@ -32,16 +32,17 @@ pub(super) fn effects(inventory: &Inventory, scope: &Scope<'_>) -> Vec<Effect> {
         Direction::Encrypt => "encrypted",
         Direction::Undo => "unencrypted",
     };
-    let spaces = Unfinished::all(inventory).into_iter().filter(|left| scope.takes_up(&left.name, inventory));
-    let spaces = spaces.map(|left| of_space(&left, left.obstacle(inventory).is_some(), then));
+    let spaces = Unfinished::of_scope(inventory, scope)
+        .into_iter()
+        .map(|left| of_space(&left, left.obstacle(inventory).is_some(), then));
     let kept = kept(inventory).into_iter().filter(|name| scope.takes_up(name, inventory));
     spaces.chain(kept.map(|name| of_kept(&name, inventory))).collect()
 }
 
 /// Why some of that stays.
 pub(super) fn obstacles(inventory: &Inventory, scope: &Scope<'_>) -> Vec<String> {
-    let spaces = Unfinished::all(inventory).into_iter().filter(|left| scope.takes_up(&left.name, inventory));
-    spaces
+    Unfinished::of_scope(inventory, scope)
+        .into_iter()
         .filter_map(|left| Some(format!("{} stays: {}.", left.shown(), left.obstacle(inventory)?)))
         .collect()
 }

@@ -2,6 +2,7 @@
 //! Whether the statements that end what an interrupted run has begun are written to the binary log. They are exactly if those
 //! before them were, whatever the next run is asked for: so that is said, or refused, beforehand.
 
+use super::half_done;
 use super::online::fulltext;
 use super::replication::Replication;
 use super::scope::Scope;
@@ -29,13 +30,10 @@ impl LeftOver {
         inventory: &Inventory,
         scope: &Scope<'_>,
     ) -> Result<Vec<LeftOver>> {
-        let of = |name: &ScratchName| {
-            let table = inventory.tables.iter().find(|table| name.is_for(&table.schema, &table.name));
-            table.map(Table::full_name)
-        };
-        let taken_up = Unfinished::all(inventory)
+        let of = |name: &ScratchName| half_done::table_of(name, inventory).map(Table::full_name);
+        let taken_up = Unfinished::of_scope(inventory, scope)
             .into_iter()
-            .filter(|left| scope.takes_up(&left.name, inventory) && left.obstacle(inventory).is_none());
+            .filter(|left| left.obstacle(inventory).is_none());
         let spaces = taken_up.map(|left| LeftOver {
             what: match left.tables.len() {
                 1 => format!("the table {} in the {}", left.names(), left.shown()),

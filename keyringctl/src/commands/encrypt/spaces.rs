@@ -5,7 +5,9 @@ use super::direction::Direction;
 use super::file_state;
 use super::job::{Job, NOT_REACHED, Step};
 use crate::error::{Error, Result, ServerError};
-use crate::server::{DatadirAccess, Inventory, LOCK_WAIT_TIMEOUT, TablespaceKind, quoted, quoted_text};
+use crate::server::{
+    AtWork, DatadirAccess, Inventory, LOCK_WAIT_TIMEOUT, TablespaceKind, quoted, quoted_text,
+};
 use crate::show::Shown;
 use std::time::Instant;
 
@@ -55,7 +57,7 @@ pub(super) fn apply(
                     Some(why) => job.record_failed(&name, &why),
                 }
             }
-            Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if is_resumed(job) => job.record_failed(
+            Err(Error::Server(ServerError { code: LOCK_WAIT_TIMEOUT, .. })) if AtWork::is_resuming(&mut job.watch) => job.record_failed(
                 &name,
                 "the server still carries out an earlier ALTER TABLESPACE that a crash interrupted. Wait until it has finished, then run this again",
             ),
@@ -91,10 +93,4 @@ fn why_not_reached(
         .watch
         .rows(&format!("SELECT FILE_NAME FROM information_schema.FILES WHERE TABLESPACE_NAME = {name}"))?;
     Ok(files.iter().find_map(|path| file_state::why_not_encrypted(here, path.as_ref())))
-}
-
-/// Whether the server is completing what a crash interrupted.
-fn is_resumed(job: &mut Job<'_>) -> bool {
-    let query = "SELECT COUNT(*) FROM performance_schema.threads WHERE NAME = 'thread/innodb/srv_ts_alter_encrypt_thread'";
-    job.watch.first::<i64>(query).is_ok_and(|count| count.is_some_and(|count| count > 0))
 }

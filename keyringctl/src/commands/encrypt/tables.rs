@@ -11,14 +11,12 @@ use super::rewrite::{Rewritten, rewrite};
 use super::{estimate, room};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{
-    DEADLOCK, DatadirAccess, ForeignKey, LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table,
+    DEADLOCK, DatadirAccess, ForeignKey, LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, Session, Table, is_gone,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// MySQL's errors for a table or schema that no longer exists.
-const GONE: [u16; 2] = [1146, 1049];
 /// How long a worker that has nothing to do now waits before it looks again.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -189,15 +187,13 @@ fn work_on<'t>(
             }
             job.record_failed(&name, &why);
         }
-        Err(Error::Server(ServerError { code, .. })) if GONE.contains(&code) => {
-            match numbers.renamed(&mut job.watch, table) {
-                Ok(Some(why)) => job.record_failed(&name, &why),
-                _ => {
-                    job.print_line(format_args!("GONE    {name}: it has been dropped"));
-                    job.shared().left.retain(|left| *left != name);
-                }
+        Err(e) if is_gone(&e) => match numbers.renamed(&mut job.watch, table) {
+            Ok(Some(why)) => job.record_failed(&name, &why),
+            _ => {
+                job.print_line(format_args!("GONE    {name}: it has been dropped"));
+                job.shared().left.retain(|left| *left != name);
             }
-        }
+        },
         Err(e) => match job.after_loss(&name, e)? {
             // KILL came after the server had done it: what is left after the statement is done now.
             Some(e) if !is_reached(job, table, with.direction) => job.note_failure(&name, e)?,
@@ -216,7 +212,5 @@ fn work_on<'t>(
 
 /// Whether a table whose connection was lost has all its files as they are to be.
 fn is_reached(job: &mut Job<'_>, table: &Table, direction: Direction) -> bool {
-    Definition::query(&mut job.watch, table).is_ok_and(|now| {
-        !now.files.is_empty() && now.files.iter().all(|file| direction.is_reached(file.encrypted))
-    })
+    Definition::query(&mut job.watch, table).is_ok_and(|now| now.has_reached(direction))
 }

@@ -11,15 +11,13 @@ use super::scope::Scope;
 use super::tables::{self, Tables};
 use crate::error::{Error, Result, ServerError};
 use crate::server::{
-    AtWork, DatadirAccess, Inventory, Obstacle, ScratchName, Table, TableLocation, Tablespace, TablespaceKind,
+    DatadirAccess, Inventory, Obstacle, ScratchName, Table, TableLocation, Tablespace, TablespaceKind,
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// MySQL's error for a tablespace that does not exist.
 const NO_SUCH_TABLESPACE: u16 = 3510;
-/// How often the server is asked whether it still completes an ALTER TABLESPACE.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// A scratch tablespace that an interrupted run has left.
 pub(super) struct Unfinished<'i> {
@@ -34,6 +32,13 @@ impl<'i> Unfinished<'i> {
     pub(super) fn all(inventory: &'i Inventory) -> Vec<Unfinished<'i>> {
         let spaces = inventory.tablespaces.iter().filter(|space| space.kind == TablespaceKind::Scratch);
         spaces.filter_map(|space| Unfinished::of(space, inventory)).collect()
+    }
+
+    /// Those that a run of this scope takes up.
+    pub(super) fn of_scope(inventory: &'i Inventory, scope: &Scope<'_>) -> Vec<Unfinished<'i>> {
+        let mut all = Unfinished::all(inventory);
+        all.retain(|left| scope.takes_up(&left.name, inventory));
+        all
     }
 
     fn of(space: &'i Tablespace, inventory: &'i Inventory) -> Option<Unfinished<'i>> {
@@ -89,7 +94,7 @@ pub(super) fn take_up(job: &mut Job<'_>, inventory: Inventory, how: &How<'_>) ->
     if Unfinished::all(&inventory).is_empty() {
         return Ok(Some(inventory));
     }
-    if let Step::Stopped = wait_for_resumption(job)? {
+    if let Step::Stopped = job.wait_for_resumption()? {
         return Ok(None);
     }
     let inventory = Inventory::query(&mut job.watch)?;
@@ -122,34 +127,14 @@ pub(super) fn obstacle(inventory: &Inventory, table: &Table) -> Option<Obstacle>
 
 /// Drops the empty scratch tablespaces that a run was asked for. The tables in others are taken up as tables.
 fn drop_empty(job: &mut Job<'_>, inventory: &Inventory, scope: &Scope<'_>) -> Result<Step> {
-    for left in Unfinished::all(inventory) {
-        if !left.tables.is_empty() || !scope.takes_up(&left.name, inventory) {
-            continue;
-        }
+    for left in Unfinished::of_scope(inventory, scope).iter().filter(|left| left.tables.is_empty()) {
         match left.obstacle(inventory) {
             Some(why) => job.record_failed(&left.shown(), &why),
             None => {
-                if let Step::Stopped = drop_one(job, &left)? {
+                if let Step::Stopped = drop_one(job, left)? {
                     return Ok(Step::Stopped);
                 }
             }
-        }
-    }
-    Ok(Step::Done)
-}
-
-/// Waits until the server has completed an ALTER TABLESPACE that a crash interrupted. Until then it reports the old state.
-pub(super) fn wait_for_resumption(job: &mut Job<'_>) -> Result<Step> {
-    let mut announced = false;
-    while AtWork::is_resuming(&mut job.watch) {
-        if !announced {
-            announced = true;
-            job.print_wait(
-                "Waiting: the server still carries out an ALTER TABLESPACE that a crash interrupted",
-            );
-        }
-        if !job.pause(PAUSE) {
-            return Ok(Step::Stopped);
         }
     }
     Ok(Step::Done)

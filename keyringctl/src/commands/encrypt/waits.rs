@@ -5,13 +5,14 @@
 use super::job::{Job, LOCK, MOST_JOBS, Step, lock_of};
 use super::sizes;
 use crate::error::Result;
+use crate::server::AtWork;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often the tool checks whether the user asks to stop.
 const TICK: Duration = Duration::from_millis(10);
-/// Pause between two looks at who holds a lock.
+/// Pause between two looks at who holds a lock, or at what the server does.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 impl Job<'_> {
@@ -49,6 +50,25 @@ impl Job<'_> {
             locks.iter().map(|lock| format!("SELECT '{lock}' AS name, IS_USED_LOCK('{lock}') AS holder"));
         let all = queries.collect::<Vec<_>>().join(" UNION ALL ");
         self.watch.first(&format!("SELECT name FROM ({all}) AS locks WHERE holder IS NOT NULL LIMIT 1"))
+    }
+
+    /// Waits until the server has completed an ALTER TABLESPACE that a crash interrupted. Until then it locks the tablespace, and
+    /// reports the old state.
+    pub(super) fn wait_for_resumption(&mut self) -> Result<Step> {
+        let mut announced = false;
+        while AtWork::is_resuming(&mut self.watch) {
+            if !announced {
+                announced = true;
+                self.print_wait(
+                    "Waiting: the server still carries out an ALTER TABLESPACE that a crash interrupted",
+                );
+            }
+            self.shared().progress.show();
+            if !self.pause(BETWEEN_LOOKS) {
+                return Ok(Step::Stopped);
+            }
+        }
+        Ok(Step::Done)
     }
 
     /// Waits while the server is busier than allowed, or while the pause file exists.

@@ -26,14 +26,14 @@ use super::rewrite::clauses;
 use super::rewrite::definition::Definition;
 use super::rewrite::ended::Rewritten;
 use crate::error::Result;
-use crate::server::{DatadirAccess, Role, ScratchName, ScratchTablespace, Table};
+use crate::server::{DatadirAccess, Role, ScratchName, ScratchTablespace, Table, is_gone};
 use choice::THRESHOLD;
 pub(super) use log::in_binary_log;
 use log::is_logged;
 use passage::Passage;
 pub(super) use resumed::what_to_do;
 use std::sync::Arc;
-use steps::{Ended, is_gone};
+use steps::Ended;
 use way::CopyReason;
 
 /// How an attempt to rewrite a table online ended.
@@ -59,11 +59,8 @@ pub(super) fn attempt(
             let encrypts = direction == Direction::Encrypt;
             let name = ScratchName::new(encrypts, is_logged(job)?, (&table.schema, &table.name), 0);
             let Some(name) = ScratchTablespace::begun_as(&mut job.watch, &name)? else { return Err(e) };
-            let passage = Passage { name: &name, table, here, direction, starts: false };
-            return match follow(job, &passage)? {
-                Ended::Rewritten(rewritten) => Ok(Attempt::Ended(rewritten)),
-                Ended::NotOnline(why) => Ok(Attempt::Ended(Rewritten::Failed(why))),
-            };
+            return lead_out(job, &Passage { name: &name, table, here, direction, starts: false })
+                .map(Attempt::Ended);
         }
         definition => definition?,
     };
@@ -108,8 +105,8 @@ pub(super) fn attempt(
             name
         }
     };
-    if is_begun && direction == Direction::Undo && choice.online != Online::Always {
-        match steps::wait_for_server(job, &name)? {
+    if is_begun && direction == Direction::Undo {
+        match job.wait_for_resumption()? {
             Step::Done => {}
             Step::Stopped => return Ok(Attempt::Ended(Rewritten::Stopped)),
         }
@@ -199,8 +196,12 @@ pub(super) fn put_back(
     here: &DatadirAccess,
 ) -> Result<Rewritten> {
     let direction = if encrypted { Direction::Encrypt } else { Direction::Undo };
-    let passage = Passage { name, table, here, direction, starts: false };
-    match follow(job, &passage)? {
+    lead_out(job, &Passage { name, table, here, direction, starts: false })
+}
+
+/// Follows the way of a table that is inside already.
+fn lead_out(job: &mut Job<'_>, passage: &Passage<'_>) -> Result<Rewritten> {
+    match follow(job, passage)? {
         Ended::Rewritten(rewritten) => Ok(rewritten),
         Ended::NotOnline(why) => Ok(Rewritten::Failed(why)),
     }

@@ -10,7 +10,7 @@ use crate::commands::encrypt::rewrite::ended::Rewritten;
 use crate::commands::encrypt::rewrite::refusal;
 use crate::commands::encrypt::rewrite::strictly::{self, Statements};
 use crate::error::{Error, ServerError};
-use crate::server::{LOCK_WAIT_TIMEOUT, ScratchName, ScratchTablespace, quoted_text};
+use crate::server::{DEADLOCK, LOCK_WAIT_TIMEOUT, ScratchName, ScratchTablespace, quoted_text};
 use std::ops::Range;
 
 /// The same for both moves: writers go on, or the server refuses.
@@ -20,7 +20,7 @@ const ONLINE: &str = "ALGORITHM = INPLACE, LOCK = NONE";
 const NOT_ONLINE: [u16; 6] = [1005, 1031, 1118, 1478, 1845, 1846];
 /// Another attempt may succeed: two transactions waited for each other, or wrote an equal key while the table was rebuilt, one
 /// of which was rolled back; or they wrote more than the server keeps meanwhile.
-const AGAIN: [u16; 3] = [1213, DUPLICATE, LOG_FULL];
+const AGAIN: [u16; 3] = [DEADLOCK, DUPLICATE, LOG_FULL];
 const DUPLICATE: u16 = 1062;
 /// The table's rows may become longer than strict mode allows. Without it, this loses nothing.
 pub(super) const LONG_ROWS: u16 = 1118;

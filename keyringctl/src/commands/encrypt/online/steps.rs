@@ -10,13 +10,10 @@ use crate::commands::encrypt::rewrite::definition::Definition;
 use crate::commands::encrypt::rewrite::ended::{Rewritten, look_again};
 use crate::commands::encrypt::rewrite::row_format;
 use crate::error::{Error, Result};
-use crate::server::{NO_SUCH_TABLE, ScratchName, ScratchTablespace};
-use std::time::Duration;
+use crate::server::{ScratchTablespace, is_gone};
 
 /// More statements than any table needs, with everything that may come in between.
 const LIMIT: u32 = 20;
-/// How long the server may take to complete what a crash interrupted.
-const RESUMING: Duration = Duration::from_secs(24 * 3600);
 
 /// How a passage ended.
 pub(super) enum Ended {
@@ -43,7 +40,7 @@ impl Passage<'_> {
             Ok(before) => before,
             Err(e) => return self.without_table(job, e),
         };
-        if let Step::Stopped = wait_for_server(job, self.name)? {
+        if let Step::Stopped = job.wait_for_resumption()? {
             return Ok(Rewritten::Stopped.into());
         }
         let row_format = row_format::kept(job, self.table, &before)?;
@@ -107,9 +104,7 @@ impl Passage<'_> {
         let is_own = !definition.files.is_empty();
         let table = match definition.tablespace() {
             Some(space) if space == self.name.as_str() => Whereabouts::Inside,
-            _ if is_own && definition.files.iter().all(|file| self.direction.is_reached(file.encrypted)) => {
-                Whereabouts::Reached
-            }
+            _ if definition.has_reached(self.direction) => Whereabouts::Reached,
             Some(space) if !is_own && space != "innodb_system" && space != "innodb_file_per_table" => {
                 Whereabouts::Elsewhere
             }
@@ -264,24 +259,4 @@ impl Passage<'_> {
             },
         }
     }
-}
-
-/// Whether a table does not exist.
-pub(super) fn is_gone(e: &Error) -> bool {
-    matches!(e, Error::Server(refused) if [NO_SUCH_TABLE, NO_SUCH_SCHEMA].contains(&refused.code))
-}
-
-/// MySQL's error for a schema that does not exist.
-const NO_SUCH_SCHEMA: u16 = 1049;
-
-/// Waits while the server completes an ALTER TABLESPACE that a crash interrupted. Until then it locks the tablespace.
-pub(super) fn wait_for_server(job: &mut Job<'_>, name: &ScratchName) -> Result<Step> {
-    const DONE: &str = "SELECT COUNT(*) = 0 FROM performance_schema.threads WHERE NAME = 'thread/innodb/srv_ts_alter_encrypt_thread'";
-    if job.watch.first::<i64>(DONE)? == Some(1) {
-        return Ok(Step::Done);
-    }
-    job.print_wait(format_args!(
-        "Waiting: the server completes the ALTER TABLESPACE {name} that a crash interrupted"
-    ));
-    Ok(if job.wait_until(DONE, RESUMING)? { Step::Done } else { Step::Stopped })
 }

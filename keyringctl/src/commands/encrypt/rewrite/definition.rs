@@ -2,6 +2,7 @@
 //! A table's definition and the places of its files, so that a rewrite can be compared with what was there before.
 
 use super::clauses::{self, Clauses};
+use crate::commands::encrypt::direction::Direction;
 use crate::error::Result;
 use crate::server::{Session, Table, quoted_text, tablespace_of};
 use crate::show::Shown;
@@ -55,6 +56,11 @@ impl Definition {
             flags: flags & !ENCRYPTED,
         });
         Ok(Definition { text, files: files.collect() })
+    }
+
+    /// Whether all of the table's files are as they are to be.
+    pub(crate) fn has_reached(&self, direction: Direction) -> bool {
+        !self.files.is_empty() && self.files.iter().all(|file| direction.is_reached(file.encrypted))
     }
 
     /// Returns what differs `after` a rewrite that may change the encryption, and the clauses in `announced`. Empty: nothing.

@@ -3,7 +3,7 @@
 
 use mysql_plugin_tests::common::json_form;
 use mysql_plugin_tests::rig::{Host, place, told};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// Returns the command `keyringctl encrypt ARGS` for that server.
 pub(super) fn command(host: &Host, args: &[&str]) -> Command {
@@ -28,6 +28,17 @@ pub(super) fn did_all(output: &Output) -> bool {
 pub(super) fn is_about(finding: &serde_json::Value, what: &str) -> bool {
     let files = finding["files"].as_array().into_iter().flatten();
     files.chain([&finding["what"]]).any(|name| name.as_str().is_some_and(|name| name.contains(what)))
+}
+
+/// Starts it, so that a test can do something meanwhile.
+pub(super) fn start(host: &Host, args: &[&str]) -> Child {
+    command(host, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits for its end. Returns the exit code and what it printed.
+pub(super) fn ended(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), told(&output))
 }
 
 /// Runs it with --json. Returns its exit code and document.

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A connection is not for ever: it is killed, idle for too long, or the server is restarted.
 
-use super::command::{command, encrypt};
+use super::command::{encrypt, ended, start};
 use super::host::{host, tables_in_clear};
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, signal, told, wait_until};
 use rustix::process::Signal;
 use std::fs;
-use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(120);
@@ -16,15 +15,6 @@ const UNDO: &str = "SELECT CONCAT_WS(' ', NAME, STATE, ENCRYPTION) FROM informat
 /// Copies the table and waits.
 const WAITS: &str = "INFO LIKE 'ALTER TABLE%large`%' AND STATE = 'Waiting for table metadata lock'";
 const ACTIVE: [&str; 2] = ["innodb_undo_001 active Y", "innodb_undo_002 active Y"];
-
-fn start(host: &Host, args: &[&str]) -> Child {
-    command(host, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn ended(child: Child) -> (Option<i32>, String) {
-    let output: Output = child.wait_with_output().unwrap();
-    (output.status.code(), told(&output))
-}
 
 /// Waits for a connection of the program, other than those of this test, with that condition. Returns their numbers.
 fn connections(conn: &mut mysql::Conn, which: &str) -> Vec<u64> {

@@ -1,29 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Several tables at once (`--jobs`), and Ctrl-C while statements of all kinds run.
 
-use super::command::{command, encrypt};
+use super::command::{encrypt, ended, start};
 use super::host::host;
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, signal, told, wait_until};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(120);
 /// The largest first.
 const TABLES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const WAITING: &str = "STATE = 'Waiting for table metadata lock'";
-
-fn start(host: &Host, args: &[&str]) -> Child {
-    command(host, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn ended(child: Child) -> (Option<i32>, String) {
-    let output: Output = child.wait_with_output().unwrap();
-    (output.status.code(), told(&output))
-}
 
 /// The connections whose statement is like `which`, in the order of their tables.
 fn running(conn: &mut mysql::Conn, which: &str) -> Vec<u64> {
