@@ -11,6 +11,8 @@ pub mod fs;
 pub(crate) mod locked;
 pub mod own_directory;
 pub mod real;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod replica;
 pub mod vacancy;
 pub mod volume;
