@@ -140,8 +140,8 @@ impl Place {
     /// Stores a key, copies the keyring to `longer.keyring`, and removes the key.
     fn store_and_remove(&self) {
         use keyring_external::keyring::load;
-        use keyring_external::store::fs::Fs;
-        use keyring_external::store::real::RealFs;
+        use keyring_external::store::file::fs::Fs;
+        use keyring_external::store::file::real::RealFs;
         let fs: std::sync::Arc<dyn Fs> = std::sync::Arc::new(RealFs);
         let unlock = format!("file:{}", self.at("secret").display()).parse().unwrap();
         let (keyring, _) = load(&fs, &self.at("main.keyring"), &unlock).unwrap();

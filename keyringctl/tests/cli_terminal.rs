@@ -7,8 +7,8 @@ mod mock_host;
 
 use common::ended::Ended;
 use keyring_external::keyring::load;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use mock_host::Host;
 use std::fs;

@@ -2,7 +2,7 @@
 //! What a configuration file may say, and what is said about its mistakes.
 
 use super::*;
-use crate::store::real::effective_user;
+use crate::store::file::real::effective_user;
 use std::os::unix::fs::PermissionsExt;
 
 const GOOD: &str = r#"{"path": "/v/keyring", "unlock": "file:/s"}"#;

@@ -17,8 +17,8 @@ use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::secret::UnlockSecret;
 use crate::store::deadline::Limits;
-use crate::store::fs::Fs;
-use crate::store::replica::{FileReplica, Reading, side_by_side};
+use crate::store::file::fs::Fs;
+use crate::store::file::replica::{FileReplica, Reading, side_by_side};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -6,8 +6,8 @@ use crate::format::FormatError;
 use crate::format::commit::{self, Commit};
 use crate::format::header::{self, ClaimedHeader};
 use crate::format::state::StateId;
-use crate::store::fs::Fs;
-use crate::store::replica::{FileReplica, FrontBytes};
+use crate::store::file::fs::Fs;
+use crate::store::file::replica::{FileReplica, FrontBytes};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -12,9 +12,9 @@ use crate::format::image::Image;
 use crate::format::records::Sealer;
 use crate::recovery::RecoveryKey;
 use crate::secret::UnlockSecret;
-use crate::store::fs::Fs;
-use crate::store::replica::FileReplica;
-use crate::store::vacancy::{CreatedFile, Vacancy};
+use crate::store::file::fs::Fs;
+use crate::store::file::replica::FileReplica;
+use crate::store::file::vacancy::{CreatedFile, Vacancy};
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -5,9 +5,9 @@ use super::log::{Log, Severity};
 use crate::error::{Refusal, Result};
 use crate::format::state::StateId;
 use crate::store::deadline::Limits;
-use crate::store::fs::Fs;
-use crate::store::locked::LockedReplica;
-use crate::store::replica::{FileReplica, Reading, side_by_side};
+use crate::store::file::fs::Fs;
+use crate::store::file::locked::LockedReplica;
+use crate::store::file::replica::{FileReplica, Reading, side_by_side};
 use std::path::PathBuf;
 use std::sync::Arc;
 

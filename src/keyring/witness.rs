@@ -7,7 +7,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::format::commit::Commit;
 use crate::format::crypto::DataKeys;
 use crate::format::witness::{WITNESS_LEN, Witness};
-use crate::store::fs::Fs;
+use crate::store::file::fs::Fs;
 use crate::store::witness::WitnessPlace;
 use std::path::Path;
 use std::sync::Arc;

@@ -7,13 +7,7 @@
 #![warn(unreachable_pub)]
 
 pub mod deadline;
-pub mod fs;
-pub(crate) mod locked;
-pub mod own_directory;
-pub mod real;
+pub mod file;
 #[cfg(feature = "remote")]
 pub mod remote;
-pub mod replica;
-pub mod vacancy;
-pub mod volume;
 pub mod witness;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The file of the witness, in the server's data directory.
 
-use super::fs::{Access, Fs};
-use super::real;
-use super::volume;
+use super::file::fs::{Access, Fs};
+use super::file::real;
+use super::file::volume;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

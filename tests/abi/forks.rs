@@ -6,7 +6,7 @@ use crate::hosts::{Component, Dir};
 use crate::stubs;
 use keyring_external::key::NameRef;
 use keyring_external::keyring::load;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use rustix::process::{Pid, Resource, Rlimit, WaitOptions, getrlimit, setrlimit, waitpid};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -111,7 +111,7 @@ fn forks() {
 
     // The file contains what the child has stored, and nothing else has changed.
     let unlock: UnlockSource = dir.unlock().parse().unwrap();
-    let fs: std::sync::Arc<dyn keyring_external::store::fs::Fs> = std::sync::Arc::new(RealFs);
+    let fs: std::sync::Arc<dyn keyring_external::store::file::fs::Fs> = std::sync::Arc::new(RealFs);
     let (keyring, notes) = load(&fs, &dir.keyring(), &unlock).unwrap();
     assert!(notes.is_empty(), "{notes:?}");
     for (id, byte) in [("before", 7), ("by the child", 8)] {

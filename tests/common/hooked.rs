@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A filesystem that tells a test of each operation before it does it: the test counts it, delays it, or lets it hang.
 
-use keyring_external::store::fs::{Access, File, Fs, Lock, Meta};
+use keyring_external::store::file::fs::{Access, File, Fs, Lock, Meta};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};

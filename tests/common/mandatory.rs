@@ -2,8 +2,8 @@
 //! A filesystem on which a lock is not advice, as SMB's: who has opened a file for himself neither reads nor changes
 //! it while another open file has its lock.
 
-use keyring_external::store::fs::{Access, File, Fs, Lock, Meta};
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::{Access, File, Fs, Lock, Meta};
+use keyring_external::store::file::real::RealFs;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;

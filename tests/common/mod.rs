@@ -21,7 +21,7 @@ use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, Renewed, Status, Verifier, load};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 pub use seed::Rng;
 use sim::Sim;

@@ -7,8 +7,8 @@
 //! garbage in the gap. What it may leave of names: any of the changes since the last sync of the
 //! directory. What was in flight when a sync failed stays in doubt for ever: the kernel forgets it.
 
-use keyring_external::store::fs::{Access, File, FileKind, Fs, Lock, Meta};
-use keyring_external::store::real::effective_user;
+use keyring_external::store::file::fs::{Access, File, FileKind, Fs, Lock, Meta};
+use keyring_external::store::file::real::effective_user;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

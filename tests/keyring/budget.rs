@@ -10,8 +10,8 @@ use keyring_external::format::header;
 use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::format::layout::SLOT_LEN;
 use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load_all};
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

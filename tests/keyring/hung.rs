@@ -6,7 +6,7 @@ use crate::common::gate::Gate;
 use crate::common::hooked::Hooked;
 use crate::common::{private_dir, tended};
 use keyring_external::keyring::{Keyring, Trust};
-use keyring_external::store::fs::{Access, Lock};
+use keyring_external::store::file::fs::{Access, Lock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -6,7 +6,7 @@ use crate::common::mandatory::Mandatory;
 use crate::common::{CHEAP, SECRET, copies, data, key_type, name, private_dir, rekey, secret, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load_beside_others};
-use keyring_external::store::fs::{Access, File, Fs, Lock};
+use keyring_external::store::file::fs::{Access, File, Fs, Lock};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

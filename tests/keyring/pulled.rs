@@ -8,8 +8,8 @@ use crate::common::{
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::key::KeyType;
 use keyring_external::keyring::NewKeyring;
-use keyring_external::store::fs::{Access, File, Fs, Lock, Meta};
-use keyring_external::store::replica::FileReplica;
+use keyring_external::store::file::fs::{Access, File, Fs, Lock, Meta};
+use keyring_external::store::file::replica::FileReplica;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -274,8 +274,8 @@ mod on_real_files {
     use keyring_external::error::{BadRequest, Error, Refusal};
     use keyring_external::format::cost::Cost;
     use keyring_external::keyring::{NewKeyring, load};
-    use keyring_external::store::fs::Fs;
-    use keyring_external::store::real::RealFs;
+    use keyring_external::store::file::fs::Fs;
+    use keyring_external::store::file::real::RealFs;
     use std::collections::BTreeSet;
     use std::path::Path;
     use std::sync::{Arc, Barrier};

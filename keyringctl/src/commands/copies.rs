@@ -13,7 +13,7 @@ use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
 use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, load_all};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 use of_server::{OfServer, Server};
 use std::ffi::{OsStr, OsString};

@@ -11,10 +11,10 @@ use crate::legacy::{Fault, Format, Key, LegacyKeys, MAX_FILE, component_keyring_
 use crate::show::{self, Shown};
 use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
-use keyring_external::store::replica::FileReplica;
-use keyring_external::store::volume;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
+use keyring_external::store::file::replica::FileReplica;
+use keyring_external::store::file::volume;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use crate::legacy::{Fault, Format, LegacyKeys, MAX_FILE};
 use clap::builder::PossibleValue;
 use keyring_external::error::{Failure, Refusal};
 use keyring_external::secret::Locked;
-use keyring_external::store::fs::{Access, FileKind, Fs};
+use keyring_external::store::file::fs::{Access, FileKind, Fs};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;

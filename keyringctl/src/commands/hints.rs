@@ -6,7 +6,7 @@ use super::foreign;
 use crate::error::Error;
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Failure, Refusal};
-use keyring_external::store::real::effective_user;
+use keyring_external::store::file::real::effective_user;
 use std::io::{self, ErrorKind};
 
 /// The text of an error, with what to do about it.

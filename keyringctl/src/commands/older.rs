@@ -7,7 +7,7 @@ use super::status::{self, copy_status::WitnessSays};
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
 use keyring_external::keyring::{Keyring, check_claims_by_witness, inspect};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use std::path::Path;
 use std::sync::Arc;
 

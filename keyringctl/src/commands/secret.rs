@@ -12,7 +12,7 @@ use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, Verifier, load_with};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 use prompt::{RECOVERY, TERMINAL};
 use std::path::Path;

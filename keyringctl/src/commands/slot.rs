@@ -13,8 +13,8 @@ use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::keyring::inspect;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
 use serde_json::json;
 use std::sync::Arc;
 

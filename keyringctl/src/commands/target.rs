@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, Standing, load_beside_others};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::replica::FileReplica;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::replica::FileReplica;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::show::Shown;
 use crate::tablespace::{self, master_keys};
 use keyring_external::keyring::witness_claims;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

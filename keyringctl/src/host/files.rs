@@ -5,7 +5,7 @@ use super::mounts::{Mount, mount_of};
 use super::unit::mount_unit;
 use super::{Host, Way};
 use keyring_external::config::file::COMPONENT;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -249,7 +249,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = keyring_external::config::file::file_in(dir.path());
         std::fs::write(&file, component_text(&host)).unwrap();
-        let user = keyring_external::store::real::effective_user();
+        let user = keyring_external::store::file::real::effective_user();
         let config = keyring_external::config::file::read(Some(dir.path()), None, user).unwrap();
         assert_eq!((config.path, config.mirrors), (host.keyring, host.mirrors));
         assert_eq!((config.unlock, config.wait, config.min_copies), (host.unlock, 60, 1));

@@ -3,7 +3,7 @@
 
 use super::{Host, Way};
 use keyring_external::config::file::file_in;
-use keyring_external::store::volume::{directory_of, temporary_of};
+use keyring_external::store::file::volume::{directory_of, temporary_of};
 use keyring_external::store::witness::WITNESS_NAME;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};

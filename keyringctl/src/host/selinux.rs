@@ -6,7 +6,7 @@ use super::needs::Need;
 use super::{Host, Way, manifest_of};
 use crate::show::Shown;
 use keyring_external::config::file::file_in;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 

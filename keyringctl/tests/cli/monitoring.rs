@@ -3,8 +3,8 @@
 
 use super::{Ended, Place, UNLOCK, check, common};
 use keyring_external::keyring::load;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::os::unix::net::UnixListener;

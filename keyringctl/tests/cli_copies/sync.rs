@@ -106,8 +106,8 @@ fn the_tables_say_which_copy_is_damaged() {
 fn a_copy_with_a_damaged_record_is_shown_as_damaged() {
     let host = Host::with_file();
     let path = host.at("mnt/a/keys/k");
-    let fs: std::sync::Arc<dyn keyring_external::store::fs::Fs> =
-        std::sync::Arc::new(keyring_external::store::real::RealFs);
+    let fs: std::sync::Arc<dyn keyring_external::store::file::fs::Fs> =
+        std::sync::Arc::new(keyring_external::store::file::real::RealFs);
     let unlock = keyring_external::unlock::UnlockSource::File(host.at(SECRET));
     let keyring = keyring_external::keyring::load(&fs, &path, &unlock).unwrap().0;
     keyring.store(super::common::name("id", ""), &super::common::key_type("AES"), &[7; 32]).unwrap();

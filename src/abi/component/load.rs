@@ -16,7 +16,7 @@ use crate::abi::sys::kx_keyring_load;
 use crate::config::{Config, file};
 use crate::error::{Error, Refusal, Result};
 use crate::keyring::{RELOAD_FAILED, Trust};
-use crate::store::real::effective_user;
+use crate::store::file::real::effective_user;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;

@@ -4,8 +4,8 @@
 use super::set::{Reach, Replicas};
 use crate::error::{BadRequest, Error, Result};
 use crate::store::deadline::Limits;
-use crate::store::locked::{LockAttempt, LockedReplica};
-use crate::store::replica::{GRACE, side_by_side};
+use crate::store::file::locked::{LockAttempt, LockedReplica};
+use crate::store::file::replica::{GRACE, side_by_side};
 use std::time::{Duration, Instant};
 
 /// How long to wait for one lock while others are held.

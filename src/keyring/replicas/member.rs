@@ -3,7 +3,7 @@
 
 use super::super::log::{Log, Severity};
 use crate::format::state::StateId;
-use crate::store::replica::FileReplica;
+use crate::store::file::replica::FileReplica;
 
 /// What is known of a copy.
 #[derive(Clone, PartialEq, Eq, Debug)]

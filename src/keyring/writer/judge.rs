@@ -14,7 +14,7 @@ use crate::keyring::claims::claimed;
 use crate::keyring::lineage::Lineage;
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::OpenReplica;
-use crate::store::replica::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
+use crate::store::file::replica::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::commands::content::{Content, remedy};
 use crate::show::Shown;
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Relation, check_claims_by_witness};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use std::path::Path;
 use std::sync::Arc;
 

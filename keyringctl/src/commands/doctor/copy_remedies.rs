@@ -3,8 +3,8 @@
 
 use super::host_view::HostView;
 use crate::show::Shown;
-use keyring_external::store::own_directory;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::own_directory;
+use keyring_external::store::file::volume::directory_of;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use crate::host::needs::needs;
 use crate::host::{Way, manifest_of};
 use crate::show::Shown;
 use keyring_external::config::file::{COMPONENT, file_in};
-use keyring_external::store::own_directory::is_home;
+use keyring_external::store::file::own_directory::is_home;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 
 use crate::commands::output::{Output, counted};
 use crate::show::Shown;
-use keyring_external::store::real::effective_user;
+use keyring_external::store::file::real::effective_user;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

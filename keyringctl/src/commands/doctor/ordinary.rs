@@ -8,7 +8,7 @@ use crate::commands::site::Site;
 use crate::host::{Host, manifest_of};
 use crate::show::Shown;
 use keyring_external::config::file::file_in;
-use keyring_external::store::real::effective_user;
+use keyring_external::store::file::real::effective_user;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

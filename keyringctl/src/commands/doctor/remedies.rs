@@ -6,7 +6,7 @@ use super::steps::SECRET_FILE;
 use crate::commands::apart::is_one_file;
 use crate::host::Way;
 use crate::show::Shown;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::volume::directory_of;
 use std::path::{Path, PathBuf};
 
 /// Stands for a volume that only the administrator can choose.

@@ -7,7 +7,7 @@ use super::steps::lines_in;
 use crate::host::files::{MEMLOCK, drop_in, unit_path};
 use crate::host::unit::Unit;
 use crate::show::Shown;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::volume::directory_of;
 use std::fs;
 use std::path::{Path, PathBuf};
 

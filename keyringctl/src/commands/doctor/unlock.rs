@@ -10,7 +10,7 @@ use crate::commands::stat::is_missing;
 use crate::host::accounts::Account;
 use crate::host::files::drop_in;
 use crate::show::Shown;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::io;

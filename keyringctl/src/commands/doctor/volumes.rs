@@ -8,7 +8,7 @@ use crate::commands::stat::is_missing;
 use crate::host::mounts::Mount;
 use crate::host::unit::mount_unit;
 use crate::show::Shown;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::volume::directory_of;
 use std::path::Path;
 
 pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {

@@ -11,8 +11,8 @@ use crate::server::{DatadirAccess, Inventory, LoadedAs, ServerKeyring};
 use crate::show::Shown;
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::inspect;
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
 use std::path::Path;
 use std::sync::Arc;
 

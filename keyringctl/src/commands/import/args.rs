@@ -8,7 +8,7 @@ use crate::error::{Error, ForeignFile, Result};
 use crate::legacy::Format;
 use crate::show::Shown;
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use crate::legacy::{Format, Key};
 use crate::show::{Shown, exact_paths};
 use keyring_external::key::{KeyName, KeyType};
 use keyring_external::keyring::Keyring;
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::error::BadRequest;
-use keyring_external::store::real::rename_new;
+use keyring_external::store::file::real::rename_new;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

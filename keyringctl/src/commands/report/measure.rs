@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::server::{DataPlace, DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally};
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, now, witness_claims};
-use keyring_external::store::fs::Fs;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::host::accounts;
 use crate::server::Session;
 use crate::show::Shown;
-use keyring_external::store::real::effective_user;
+use keyring_external::store::file::real::effective_user;
 use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};

@@ -6,7 +6,7 @@ use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::host::apparmor::DIRECTORY;
 use crate::show::Shown;
-use keyring_external::store::real::effective_user;
+use keyring_external::store::file::real::effective_user;
 use serde::Serialize;
 use similar::TextDiff;
 use std::ffi::OsString;

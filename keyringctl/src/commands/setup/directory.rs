@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::show::Shown;
-use keyring_external::store::real::effective_user;
-use keyring_external::store::volume::directory_of;
+use keyring_external::store::file::real::effective_user;
+use keyring_external::store::file::volume::directory_of;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use std::path::Path;

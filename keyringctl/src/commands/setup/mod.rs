@@ -33,7 +33,7 @@ use crate::show::Shown;
 use ask::Prompt;
 use change::{ExistingFile, FileChange};
 use existing::Existing;
-use keyring_external::store::real::RealFs;
+use keyring_external::store::file::real::RealFs;
 use serde_json::{Value, json};
 use std::io::BufRead;
 

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::show::Shown;
-use keyring_external::store::real::effective_user;
+use keyring_external::store::file::real::effective_user;
 use rustix::fs::Access;
 use std::fs;
 use std::io;

@@ -8,7 +8,7 @@ use crate::commands::target::{OpenedTarget, TargetKeyring};
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::format::layout::SLOT_NAME_LEN;
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::error::BadRequest;
 use keyring_external::format::slots::{SlotKind, Slots};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::ffi::OsString;

@@ -9,7 +9,7 @@ use crate::show::Shown;
 use keyring_external::key::KeyName;
 use keyring_external::keyring::{Keyring, Standing};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use keyring_external::key::KeyName;
 use keyring_external::keyring::{Conflict, KeyFacts, Keyring, Merging, Take, UnsharedKey};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use keyring_external::unlock::UnlockSource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::show::Shown;
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Keyring, Standing, inspect, load_with};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use crate::tablespace::{
     DataFileKind, DataFiles, Depth, FileReport, FileState, MissingPart, check, find, missing_parts,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use crate::commands::status;
 use crate::commands::status::copy_status::WitnessSays;
 use crate::show::Shown;
 use crate::tablespace::{DataFiles, Shutdown, shutdown};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use std::path::Path;
 use std::sync::Arc;
 

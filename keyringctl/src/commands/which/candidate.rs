@@ -9,7 +9,7 @@ use crate::commands::status::copy_status::WitnessSays;
 use crate::error::Result;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::keyring::{Claims, Keyring, Relation, check_claims_by_witness, inspect};
-use keyring_external::store::fs::Fs;
+use keyring_external::store::file::fs::Fs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;

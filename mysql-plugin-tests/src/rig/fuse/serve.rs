@@ -9,7 +9,7 @@ use fuser::{
     InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
-use keyring_external::store::fs::{FileKind, Fs, Meta};
+use keyring_external::store::file::fs::{FileKind, Fs, Meta};
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;

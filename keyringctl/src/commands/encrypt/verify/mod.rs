@@ -142,8 +142,8 @@ pub(super) fn look(session: &mut Session, wanted: &Wanted<'_>) -> Result<VerifyR
 
 /// Opens the keyring that the server uses.
 fn open(secret: &secret::Args, keyring: &ServerKeyring) -> Result<keyring_external::keyring::Keyring> {
-    let fs: std::sync::Arc<dyn keyring_external::store::fs::Fs> =
-        std::sync::Arc::new(keyring_external::store::real::RealFs);
+    let fs: std::sync::Arc<dyn keyring_external::store::file::fs::Fs> =
+        std::sync::Arc::new(keyring_external::store::file::real::RealFs);
     let path = keyring.paths.first().ok_or(BadRequest::Unavailable)?;
     Ok(secret.load(&fs, path)?.0)
 }

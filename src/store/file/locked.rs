@@ -6,12 +6,12 @@
 //! it count: the commit slot, or the rename. Each step is durable when it returns (invariant 1), and at any
 //! instant the file is in the state before or after the change (invariant 2).
 
-use super::deadline::Task;
 use super::fs::{Access, File, Lock};
 use super::real;
 use super::replica::{FileReplica, FrontBytes, LOCK_STEP, Reading};
 use super::volume;
 use crate::error::{Error, Result};
+use crate::store::deadline::Task;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One copy of a keyring: a file at a path. How it is changed is in [`super::locked`].
 
-use super::deadline::{self, Late, Limits, Task};
 use super::fs::{Access, File, Fs};
 use super::volume;
 use crate::error::{Error, Failure, Result};
+use crate::store::deadline::{self, Late, Limits, Task};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
