@@ -33,7 +33,7 @@ ended_with() { [[ $code == "$1" ]]; }
 
 # A checkout of its own: its target directory is not this one's.
 mkdir -p "$work/checkout/mysql-plugin-tests"
-cp "$here/get-mysql.sh" "$work/checkout/mysql-plugin-tests/"
+cp "$here/get-mysql.sh" "$here/debian-archive.sh" "$work/checkout/mysql-plugin-tests/"
 env_file=$work/checkout/target/mysql/env
 get() { # get MYSQLD
     code=0

@@ -1,9 +1,12 @@
 # The test server and MySQL's own test runner. Included by the main Makefile; paths are relative to it.
 
-.PHONY: mysql mtr mtr-upstream test-faults
+.PHONY: mysql engines mtr mtr-upstream test-faults
 
 mysql: ## Find a MySQL server for the tests, or unpack one under target/mysql (MYSQLD= picks one)
 	@mysql-plugin-tests/get-mysql.sh
+
+engines: ## Get etcd, OpenBao and SeaweedFS for the tests of remotes, below target/engines
+	@scripts/engines.sh
 
 test-faults: mysql ## Inject faults for long: hundreds of power cuts, pulled and hung volumes, kills (as root)
 	@KX_LONG=1 mysql-plugin-tests/server.sh faults_

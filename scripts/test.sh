@@ -100,6 +100,7 @@ step valgrind "the C boundary under Valgrind" env KX_ABI_CALLS=1500 scripts/valg
 step exports "what the library exports and needs" scripts/exports.sh
 step monitoring "alert rules, the dashboard, and systemd's units" scripts/monitoring-check.sh
 step mysql "a MySQL server for the tests" make mysql
+step engines "etcd, OpenBao and SeaweedFS for the tests" scripts/engines.sh
 step deb "a Debian package, and a real server with its files" with_server scripts/deb-check.sh
 step rpm "an RPM, installed, upgraded and removed, and a real server with its files" with_server scripts/rpm-check.sh
 step tutorial "the commands of docs/TUTORIAL.md, and what the page says they print" with_server scripts/tutorial.py
