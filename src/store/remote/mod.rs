@@ -4,3 +4,4 @@
 
 pub mod examine;
 pub mod objects;
+pub mod probe;
