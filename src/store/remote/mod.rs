@@ -3,5 +3,6 @@
 //! replaced only if it still is what was read, and *pieces*, which never change. The engine sees sealed bytes only.
 
 pub mod examine;
+pub mod http;
 pub mod objects;
 pub mod probe;
