@@ -3,11 +3,13 @@
 //!
 //! A test that cannot run here is counted as ignored, never as passed, and says so.
 
+mod engines;
 mod faults;
 mod keys;
 mod tools;
 mod volumes;
 
+use engines::network;
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
 use keys::{clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads};
 use mysql_plugin_tests::rig::{self, Kind, Volume};
@@ -40,9 +42,11 @@ enum Needs {
     Guest,
     /// A host of its own.
     Container,
+    /// Network namespaces.
+    Network,
 }
 
-use Needs::{Chromium, Container, Exporter, Fuse, Gcore, Guest, Mounts, Nothing, StdData};
+use Needs::{Chromium, Container, Exporter, Fuse, Gcore, Guest, Mounts, Network, Nothing, StdData};
 
 #[allow(non_upper_case_globals)]
 const Ext4: Needs = Mounts(Kind::Ext4);
@@ -231,6 +235,8 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("verify_datadir::page_sizes", Nothing, verify_datadir::page_sizes),
     ("verify_datadir::one_key_missing", Nothing, verify_datadir::one_key_missing),
     ("verify_datadir::while_running", Nothing, verify_datadir::while_running),
+    ("engines_network::drops_what_it_is_told_to", Network, network::drops_what_it_is_told_to),
+    ("engines_network::forwarder_swallows", Nothing, network::forwarder_swallows),
 ];
 
 impl Needs {
@@ -246,6 +252,7 @@ impl Needs {
             StdData => migrate_offline::why_no_std_data(),
             Guest => setup::why_not(),
             Container => container::why_not(),
+            Network => rig::Network::why_not(),
         }
     }
 }
