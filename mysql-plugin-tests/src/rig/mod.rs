@@ -4,6 +4,7 @@
 mod agree;
 mod chance;
 pub mod component;
+pub mod engines;
 pub mod exporter;
 mod faults;
 mod feature;
