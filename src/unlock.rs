@@ -10,7 +10,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroize;
 
@@ -37,30 +36,11 @@ impl FromStr for UnlockSource {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = |why: &str| {
+        Self::parse(text).map_err(|why| {
             Error::BadRequest(BadRequest::Config(format!(
                 "the unlock source {why}: use file:PATH, credential:NAME, env:NAME or command:PROGRAM ARGS"
             )))
-        };
-        let (kind, rest) = text.split_once(':').ok_or_else(|| bad("does not begin with a kind"))?;
-        match (kind, rest) {
-            (_, "") => Err(bad("is empty after the colon")),
-            ("file", path) => Ok(Self::File(path.into())),
-            ("credential", name) if name.contains('/') => {
-                Err(bad("has a path after credential:, which takes a name"))
-            }
-            ("credential", name) => Ok(Self::Credential(name.to_owned())),
-            ("env", name) => Ok(Self::Env(name.to_owned())),
-            ("command", line) => {
-                let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-                match words.first() {
-                    Some(program) if program.starts_with('/') => Ok(Self::Command(words)),
-                    _ => Err(bad("needs the full path of the program after command:")),
-                }
-            }
-            // The message does not repeat the text: it may be the secret itself, given by mistake.
-            _ => Err(bad("has an unknown kind")),
-        }
+        })
     }
 }
 
@@ -77,20 +57,52 @@ impl fmt::Display for UnlockSource {
 }
 
 impl UnlockSource {
+    /// Reads the name of a source.
+    ///
+    /// # Errors
+    /// What is wrong with it. The message does not repeat the text: it may be the secret itself, given by mistake.
+    pub(crate) fn parse(text: &str) -> std::result::Result<Self, &'static str> {
+        let (kind, rest) = text.split_once(':').ok_or("does not begin with a kind")?;
+        match (kind, rest) {
+            (_, "") => Err("is empty after the colon"),
+            ("file", path) => Ok(Self::File(path.into())),
+            ("credential", name) if name.contains('/') => {
+                Err("has a path after credential:, which takes a name")
+            }
+            ("credential", name) => Ok(Self::Credential(name.to_owned())),
+            ("env", name) => Ok(Self::Env(name.to_owned())),
+            ("command", line) => {
+                let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+                match words.first() {
+                    Some(program) if program.starts_with('/') => Ok(Self::Command(words)),
+                    _ => Err("needs the full path of the program after command:"),
+                }
+            }
+            _ => Err("has an unknown kind"),
+        }
+    }
+
     /// Reads the secret.
     ///
     /// # Errors
     /// [`Failure::Unlock`] says what is wrong with the source.
     pub fn read(&self) -> Result<UnlockSecret> {
-        let secret = match self {
+        self.read_within(COMMAND_WAIT).map(UnlockSecret::new).map_err(|e| {
+            Error::Failure(Failure::Unlock { source_name: self.to_string(), why: e.to_string() })
+        })
+    }
+
+    /// Reads what the source holds. A program is stopped after `limit`.
+    ///
+    /// # Errors
+    /// What is wrong with the source.
+    pub(crate) fn read_within(&self, limit: Duration) -> io::Result<Locked> {
+        match self {
             Self::File(path) => read_file(path, 0o077),
             Self::Credential(name) => read_credential(name),
             Self::Env(name) => read_env(name),
-            Self::Command(words) => read_command(words),
-        };
-        secret.map(UnlockSecret::new).map_err(|e| {
-            Error::Failure(Failure::Unlock { source_name: self.to_string(), why: e.to_string() })
-        })
+            Self::Command(words) => read_command(words, limit),
+        }
     }
 }
 
@@ -148,17 +160,8 @@ impl Drop for Running {
     }
 }
 
-fn read_command(words: &[String]) -> io::Result<Locked> {
-    read_command_with(words, |read| {
-        std::thread::Builder::new().name("keyring-unlock".to_owned()).spawn(read).map(drop)
-    })
-}
-
-/// As [`read_command`]; `start` starts the thread that reads.
-fn read_command_with(
-    words: &[String],
-    start: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<()>,
-) -> io::Result<Locked> {
+fn read_command(words: &[String], limit: Duration) -> io::Result<Locked> {
+    let end = Instant::now() + limit;
     let (program, args) = words.split_first().ok_or_else(|| refused("no program".to_owned()))?;
     let mut child = Command::new(program)
         .args(args)
@@ -168,34 +171,52 @@ fn read_command_with(
         .map(Running)
         .map_err(|e| refused(format!("cannot run {program}: {e}")))?;
     let stdout = child.0.stdout.take().ok_or_else(|| refused("no output".to_owned()))?;
-    let (send, receive) = mpsc::channel();
-    // Read in a separate thread, so that a program that never ends cannot block the server.
-    start(Box::new(move || {
-        let _ = send.send(read_bounded(stdout));
-    }))
-    .map_err(|e| {
-        refused(format!("cannot start a thread to read the output of {program}, which was stopped: {e}"))
-    })?;
-    let deadline = Instant::now() + COMMAND_WAIT;
-    let answer = receive.recv_timeout(COMMAND_WAIT);
+    // A program that never ends must not block the server, and no thread may be left waiting for its output.
+    rustix::fs::fcntl_setfl(&stdout, OFlags::NONBLOCK)?;
+    let secret = read_bounded(UntilThen { from: stdout, end });
+    let late = || {
+        let limit = limit.as_secs_f32();
+        refused(format!("{program} did not end within {limit:.0} seconds and was stopped"))
+    };
+    if secret.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::TimedOut) {
+        return Err(late());
+    }
+    // The program may keep running after it closed its output.
     let status = loop {
         match child.0.try_wait()? {
             Some(status) => break status,
-            // The program may keep running after it closed its output.
-            None if answer.is_err() || Instant::now() >= deadline => {
-                return Err(refused(format!(
-                    "{program} did not end within {} seconds and was stopped",
-                    COMMAND_WAIT.as_secs()
-                )));
-            }
-            None => std::thread::sleep(Duration::from_millis(5)),
+            None if Instant::now() >= end => return Err(late()),
+            None => std::thread::sleep(PAUSE),
         }
     };
-    let secret = answer.map_err(|_| refused(format!("{program} printed nothing")))?;
     if !status.success() {
         return Err(refused(format!("{program} failed ({status})")));
     }
     secret
+}
+
+/// How long to wait before asking again whether a program has written something or has ended.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Reads from a pipe that does not block, until a set time.
+struct UntilThen<R> {
+    from: R,
+    end: Instant,
+}
+
+impl<R: Read> Read for UntilThen<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.from.read(buf) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            if Instant::now() >= self.end {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
 }
 
 /// Reads into locked memory only.
@@ -281,22 +302,23 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_stopped_if_no_thread_can_be_started() {
+    fn a_command_that_does_not_end_is_stopped_even_if_another_program_has_its_output() {
         let dir = tempfile::tempdir().unwrap();
         let (pid, program) = (dir.path().join("pid"), dir.path().join("program"));
-        let text = format!("echo $$ > {}\nexec sleep 1000\n", pid.display());
+        // The second sleep gets the pipe, and outlives the program. It ends by itself.
+        let text = format!("echo $$ > {}\nsleep 20 &\nexec sleep 1000\n", pid.display());
         std::fs::write(&program, text).unwrap();
         let words = ["/bin/sh".to_owned(), program.display().to_string()];
-        let e = read_command_with(&words, |_| {
-            // Wait until the program runs, so that there is something to stop.
-            while !std::fs::read_to_string(&pid).is_ok_and(|p| p.ends_with('\n')) {
-                std::thread::yield_now();
+        let mut limit = Duration::from_secs(1);
+        // Until the program had the time to begin.
+        let pid = loop {
+            let e = read_command(&words, limit).unwrap_err().to_string();
+            assert!(e.contains(&format!("did not end within {} seconds", limit.as_secs())), "{e}");
+            match std::fs::read_to_string(&pid) {
+                Ok(pid) if pid.ends_with('\n') => break pid,
+                _ => limit *= 2,
             }
-            Err(io::Error::from_raw_os_error(11))
-        });
-        let e = e.unwrap_err().to_string();
-        assert!(e.contains("cannot start a thread"), "{e}");
-        let pid = std::fs::read_to_string(&pid).unwrap();
+        };
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "it was stopped and waited for");
     }
 

@@ -6,3 +6,4 @@ pub mod examine;
 pub mod http;
 pub mod objects;
 pub mod probe;
+pub mod remotes;
