@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// Longest `wait` in seconds.
 pub const MAX_WAIT: u32 = 3600;
 
+/// The remotes file, unless another one is configured.
+pub const DEFAULT_REMOTES: &str = "/etc/mysql/keyring_external.remotes.json";
+
 /// Most copies, the first included.
 pub const MAX_COPIES: u32 = 8;
 

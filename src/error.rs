@@ -15,6 +15,7 @@ pub use refusal::Refusal;
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why a keyring operation did not succeed.
@@ -37,6 +38,28 @@ impl Error {
     /// An I/O error with its path.
     pub fn io(doing: &'static str, path: &Path, cause: io::Error) -> Self {
         Failure::Io { doing, path: path.to_owned(), cause }.into()
+    }
+
+    /// Another program has held the lock of a copy for this long.
+    pub fn locked(path: &Path, waited: Duration) -> Self {
+        Failure::Locked { path: path.to_owned(), seconds: waited.as_secs() }.into()
+    }
+
+    /// A remote did not do what it was asked to.
+    pub fn remote(doing: &'static str, path: &Path, why: impl Into<String>) -> Self {
+        Failure::Remote { doing, path: path.to_owned(), why: why.into() }.into()
+    }
+
+    /// Whether the copy could not be looked at, so that this says nothing about what it holds.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Error::Refusal(refusal) => matches!(refusal, Refusal::Missing { .. }),
+            Error::Failure(failure) => matches!(
+                failure,
+                Failure::Hung { .. } | Failure::Io { .. } | Failure::Remote { .. } | Failure::System(_)
+            ),
+            Error::BadRequest(_) => false,
+        }
     }
 
     /// The kind of the I/O error, if this is one.

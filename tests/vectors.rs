@@ -19,6 +19,7 @@ use keyring_external::error::{Error, Refusal};
 use keyring_external::format::image::Note;
 use keyring_external::format::slots::{SlotKind, Slots};
 use keyring_external::keyring::{inspect, load};
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use made::Made;
 use std::io::ErrorKind;
@@ -62,9 +63,9 @@ fn outcome(file: &[u8], secret: &[u8]) -> Expect {
     let sim = Sim::default();
     sim.put(PATH, file.to_vec());
     let unlock = UnlockSource::File(secret_file(secret));
-    match load(&sim.fs(), Path::new(PATH), &unlock) {
+    match load(&Places::from(&sim.fs()), Path::new(PATH), &unlock) {
         Ok((keyring, notes)) => {
-            let header = inspect(&sim.fs(), Path::new(PATH)).unwrap().header;
+            let header = inspect(&Places::from(&sim.fs()), Path::new(PATH)).unwrap().header;
             let mut keys = Vec::new();
             keyring.for_each(|k| {
                 keys.push(Key {

@@ -10,6 +10,7 @@ use keyring_external::config::Config;
 use keyring_external::keyring::{Keyring, NewKeyring, Trust};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use mysql_plugin_tests::common::hooked::Hooked;
 use mysql_plugin_tests::common::{CHEAP, SECRET, key_type, name, secret, secret_file};
@@ -68,7 +69,7 @@ fn made(dir: &Path, count: usize) -> Result<Vec<PathBuf>, String> {
     }
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let new = NewKeyring::new("", &secret(&SECRET), "bench", CHEAP).map_err(|e| e.to_string())?;
-    new.write(&fs, &paths).map_err(|e| e.to_string())?;
+    new.write(&Places::from(&fs), &paths).map_err(|e| e.to_string())?;
     Ok(paths)
 }
 
@@ -84,7 +85,8 @@ fn open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, String> {
         wait: 0,
         datadir: None,
     };
-    let (keyring, _) = Keyring::open(fs, &config, Trust::Witness, |_, _| {}).map_err(|e| e.to_string())?;
+    let (keyring, _) =
+        Keyring::open(&Places::from(fs), &config, Trust::Witness, |_, _| {}).map_err(|e| e.to_string())?;
     store(&keyring, "the first one")?;
     Ok(keyring)
 }

@@ -11,6 +11,7 @@ use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyringctl::legacy::Key;
 use keyringctl::legacy::component_keyring_file;
 use std::ffi::CStr;
@@ -80,8 +81,8 @@ pub fn make_ours(path: &Path, secret: &Path, keys: u64, witness_in: Option<&Path
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
     let paths: Vec<PathBuf> = vec![path.to_owned()];
     let make = || {
-        NewKeyring::new("figures", &unlock()?, "secret", Cost::NONE)?.write(&fs, &paths)?;
-        let (mut keyring, _) = load_all(&fs, &paths, 1, "secret", unlock, |_, _| {})?;
+        NewKeyring::new("figures", &unlock()?, "secret", Cost::NONE)?.write(&Places::from(&fs), &paths)?;
+        let (mut keyring, _) = load_all(&Places::from(&fs), &paths, 1, "secret", unlock, |_, _| {})?;
         let key_type = KeyType::new(KEY_TYPE.to_bytes())?;
         let names: Vec<_> = (0..keys).map(Name::new).collect();
         let data: Vec<_> = (0..keys).map(data).collect();

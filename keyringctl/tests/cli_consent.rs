@@ -9,6 +9,7 @@ mod typing;
 
 use common::ended::Ended;
 use common::private_dir;
+use keyring_external::store::places::Places;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -144,7 +145,7 @@ impl Place {
         use keyring_external::store::file::real::RealFs;
         let fs: std::sync::Arc<dyn Fs> = std::sync::Arc::new(RealFs);
         let unlock = format!("file:{}", self.at("secret").display()).parse().unwrap();
-        let (keyring, _) = load(&fs, &self.at("main.keyring"), &unlock).unwrap();
+        let (keyring, _) = load(&Places::from(&fs), &self.at("main.keyring"), &unlock).unwrap();
         keyring.store(common::name("removed", ""), &common::key_type("AES"), &[1; 32]).unwrap();
         std::fs::copy(self.at("main.keyring"), self.at("longer.keyring")).unwrap();
         keyring.remove(common::name("removed", "")).unwrap();

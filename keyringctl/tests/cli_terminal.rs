@@ -9,6 +9,7 @@ use common::ended::Ended;
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use mock_host::Host;
 use std::fs;
@@ -34,7 +35,7 @@ fn host() -> Host {
     let init = ["init", &main, "--mirror", &mirror, "--generate-secret", "--unlock", &unlock(&host)];
     assert_eq!(plain(&init).code, 0);
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let keyring = load(&fs, main.as_ref(), &UnlockSource::File(host.at("secret"))).unwrap().0;
+    let keyring = load(&Places::from(&fs), main.as_ref(), &UnlockSource::File(host.at("secret"))).unwrap().0;
     let id = "INNODBKey-0a3c5a5e-c9b8-11f0-9d5b-0242ac110002-1";
     keyring.store(common::name(id, ""), &common::key_type("AES"), &[7; 32]).unwrap();
     fs::copy(&main, &mirror).unwrap();

@@ -5,14 +5,14 @@ use super::care::{self, Work};
 use super::fork;
 use super::level::Level;
 use super::services::log;
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_REMOTES};
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::keyring::{Keyring, Severity, Status, Trust};
-use crate::store::file::fs::Fs;
 use crate::store::file::real::RealFs;
 use crate::store::file::volume;
+use crate::store::places::Places;
 use std::iter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
@@ -213,9 +213,9 @@ fn settle(keyring: &Keyring) {
 }
 
 fn open_and_log(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = Places::new(Arc::new(RealFs), Path::new(DEFAULT_REMOTES));
     let config = &without_datadir(config)?;
-    let (keyring, notes) = Keyring::open(&fs, config, trust, log_line)?;
+    let (keyring, notes) = Keyring::open(&places, config, trust, log_line)?;
     let status = keyring.known_status();
     log(
         Level::Note,

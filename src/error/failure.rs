@@ -59,6 +59,17 @@ pub enum Failure {
         cause: io::Error,
     },
 
+    /// A remote could not be asked, or did not do what it was asked to. This says nothing about what it holds.
+    #[error("cannot {doing} {}: {why}", path.display())]
+    Remote {
+        /// What was tried.
+        doing: &'static str,
+        /// On which copy.
+        path: PathBuf,
+        /// What happened, at which endpoint, and what to do next.
+        why: String,
+    },
+
     /// Data in memory, which belongs to no file, is inconsistent.
     #[error(
         "the keys in memory could not be used ({0}). Nothing was changed. This is a bug in keyring_external: please report it"

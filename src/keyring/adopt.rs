@@ -7,7 +7,7 @@ use super::writer::Writer;
 use crate::error::{BadRequest, Error, Result};
 use crate::format::crypto::DataKeys;
 use crate::key::NameRef;
-use crate::store::file::locked::LockedReplica;
+use crate::store::locked::LockedReplica;
 use std::sync::atomic::Ordering;
 
 /// How many times one change may meet another program's change.

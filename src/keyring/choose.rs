@@ -17,8 +17,10 @@ use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::secret::UnlockSecret;
 use crate::store::deadline::Limits;
-use crate::store::file::fs::Fs;
-use crate::store::file::replica::{FileReplica, Reading, side_by_side};
+use crate::store::places::Places;
+use crate::store::reading::Reading;
+use crate::store::replica::Replica;
+use crate::store::tasks::side_by_side;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,7 +42,7 @@ pub(crate) struct KeyringParts {
 /// The error of the first copy if none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] if it
 /// is not clear which one counts.
 pub(crate) fn load_known(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     read_copies: Readings<'_>,
     source_name: &str,
     known: &[&DataKeys],
@@ -49,7 +51,7 @@ pub(crate) fn load_known(
 ) -> Result<KeyringParts> {
     read_copies.check_apart(log)?;
     let Readings { paths, readings, min_copies, limits, unacknowledged } = read_copies;
-    let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
+    let copies = places.replicas(paths)?;
     // Do not ask for the secret unless there is something to unlock.
     let readings = refuse_unreadable(&copies, readings, source_name)?;
     let fronts = open_fronts(&copies, readings, source_name, known, read)?;
@@ -71,7 +73,7 @@ type FrontResult = std::result::Result<OpenedFront, Box<Candidate>>;
 /// # Errors
 /// The error of the first copy.
 fn refuse_unreadable(
-    copies: &[FileReplica],
+    copies: &[Arc<dyn Replica>],
     readings: Vec<Result<Reading>>,
     source_name: &str,
 ) -> Result<Vec<Result<Reading>>> {
@@ -95,7 +97,7 @@ fn refuse_unreadable(
 /// # Errors
 /// The secret cannot be read.
 fn open_fronts(
-    copies: &[FileReplica],
+    copies: &[Arc<dyn Replica>],
     readings: Vec<Result<Reading>>,
     source_name: &str,
     known: &[&DataKeys],
@@ -158,16 +160,15 @@ fn keys_for<'a>(
 
 /// Reads the records of all copies whose fronts are open, side by side.
 fn finish_all(
-    copies: &[FileReplica],
+    copies: &[Arc<dyn Replica>],
     fronts: Vec<FrontResult>,
     source_name: &str,
     limits: Limits,
 ) -> Vec<Candidate> {
-    let tasks =
-        copies.iter().zip(&fronts).filter_map(|(copy, front)| Some((copy, front.as_ref().ok()?.rest())));
+    let tasks = fronts.iter().filter_map(|front| Some(front.as_ref().ok()?.rest()));
     let mut rests = side_by_side(tasks, limits).into_iter();
     let mut next_rest = || rests.next().unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable)));
-    let finish = |(copy, front): (&FileReplica, FrontResult)| match front {
+    let finish = |(copy, front): (&Arc<dyn Replica>, FrontResult)| match front {
         Ok(front) => front.finish(copy.path(), source_name, next_rest()),
         Err(candidate) => *candidate,
     };
@@ -176,7 +177,7 @@ fn finish_all(
 
 /// Returns the index of the copy that counts, or `None` if none is intact.
 fn choose(
-    copies: &[FileReplica],
+    copies: &[Arc<dyn Replica>],
     candidates: &[Candidate],
     unacknowledged: &[StateId],
 ) -> Result<Option<usize>> {
@@ -185,7 +186,7 @@ fn choose(
     // The first intact copy decides which keyring this is.
     let id = intact().next().map(|(_, l)| l.header.id);
     let ours = || intact().filter(|(_, l)| Some(l.header.id) == id);
-    let path = |i: usize| copies.get(i).map_or(Path::new(""), FileReplica::path).to_owned();
+    let path = |i: usize| copies.get(i).map_or(Path::new(""), |copy| copy.path()).to_owned();
     let is_damaged = |loaded: &Loaded| loaded.notes.iter().any(Note::is_damage);
     let Some(newest) = ours().map(|(_, l)| l.commit.generation).max() else {
         return Ok(None);
@@ -222,7 +223,7 @@ fn choose(
 
 /// Makes the parts of the keyring from the copy that counts, and judges the others by it.
 fn assemble(
-    copies: Vec<FileReplica>,
+    copies: Vec<Arc<dyn Replica>>,
     mut candidates: Vec<Candidate>,
     best: usize,
     min_copies: usize,
@@ -235,7 +236,7 @@ fn assemble(
         return Err(BadRequest::Unavailable.into());
     };
     let best_loaded = *best_loaded;
-    let keyring = copies.get(best).map_or(Path::new(""), FileReplica::path).to_owned();
+    let keyring = copies.get(best).map_or(Path::new(""), |copy| copy.path()).to_owned();
     let mut members = Vec::new();
     let other_keys = candidates
         .iter()

@@ -6,10 +6,9 @@ use crate::format::FormatError;
 use crate::format::commit::{self, Commit};
 use crate::format::header::{self, ClaimedHeader};
 use crate::format::state::StateId;
-use crate::store::file::fs::Fs;
-use crate::store::file::replica::{FileReplica, FrontBytes};
+use crate::store::places::Places;
+use crate::store::reading::FrontBytes;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What a file claims to be, read without a secret. Nothing of it is authenticated.
 #[derive(Debug)]
@@ -26,8 +25,8 @@ pub struct Claims {
 ///
 /// # Errors
 /// Missing; exposed; not a keyring; of a newer version; damaged.
-pub fn inspect(fs: &Arc<dyn Fs>, path: &Path) -> Result<Claims> {
-    let front = FileReplica::new(Arc::clone(fs), path).read()?.front;
+pub fn inspect(places: &Places, path: &Path) -> Result<Claims> {
+    let front = places.replica(path)?.open_to_read()?.front;
     let copies = header::read(&front.0).map_err(|e: FormatError| e.at(path, ""))?;
     let first =
         copies.readable.first().ok_or(Error::Refusal(Refusal::NotAKeyring { path: path.to_owned() }))?;

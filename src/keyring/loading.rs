@@ -15,7 +15,7 @@ use crate::format::records::Sealer;
 use crate::format::state::StateId;
 use crate::format::{self, FormatError};
 use crate::store::deadline::Task;
-use crate::store::file::replica::{FrontBytes, Reading};
+use crate::store::reading::{FrontBytes, Reading};
 use std::path::Path;
 use uuid::Uuid;
 

@@ -6,8 +6,8 @@ use super::shared::Keyring;
 use super::status::Status;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::store::file::replica::{CHANGE_WAIT, PROBE_WAIT};
-use crate::store::file::vacancy::Vacancy;
+use crate::store::tasks::{CHANGE_WAIT, PROBE_WAIT};
+use crate::store::vacancy::Vacancy;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 

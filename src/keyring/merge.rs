@@ -9,8 +9,9 @@ use super::shared::Keyring;
 use crate::error::{BadRequest, Error, Result};
 use crate::key::{KeyName, KeyType, NameRef};
 use crate::store::file::fs::{Access, Fs};
-use crate::store::file::replica::FileReplica;
+use crate::store::file::vacancy::create_file;
 use crate::store::file::volume::{directory_of, temporary_of};
+use crate::store::places::Places;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -119,7 +120,7 @@ impl Keyring {
 /// Copies that have diverged and can be merged.
 #[derive(Debug)]
 pub struct Merging {
-    fs: Arc<dyn Fs>,
+    places: Places,
     here: Keyring,
     there: Keyring,
     /// Copies in the state of one of the two, or in an ancestor of it.
@@ -146,7 +147,7 @@ impl Merging {
     /// Errors of `open`; copies of several keyrings; a first copy that is an ancestor of another one; more
     /// than two that have diverged.
     pub fn read(
-        fs: &Arc<dyn Fs>,
+        places: &Places,
         paths: &[PathBuf],
         mut open: impl FnMut(&Path) -> Result<Keyring>,
     ) -> Result<Option<Merging>> {
@@ -187,7 +188,7 @@ impl Merging {
         let there = copies.remove(ends.get(1).copied().unwrap_or(1));
         let here = copies.remove(0);
         let merge = here.compare(&there);
-        Ok(Some(Merging { fs: Arc::clone(fs), here, there, others: copies, merge }))
+        Ok(Some(Merging { places: places.clone(), here, there, others: copies, merge }))
     }
 
     /// The copy whose slots and data key are kept.
@@ -212,7 +213,7 @@ impl Merging {
     /// [`BadRequest::Config`] if `take` returns `None`; [`BadRequest::AlreadyThere`] if another file has one
     /// of those names; as [`Keyring::store`]. Each copy is then in the state before or after the merge.
     pub fn write(self, log: Log, take: impl Fn(&KeyName) -> Option<Take>) -> Result<MergeResult> {
-        let Merging { fs, here, there, others, merge } = self;
+        let Merging { places, here, there, others, merge } = self;
         let mut from_there: Vec<KeyName> = merge.only_there.iter().map(|only| only.name.clone()).collect();
         for conflict in &merge.conflicts {
             let undecided = || {
@@ -243,7 +244,7 @@ impl Merging {
         let mut kept = Vec::new();
         let keep = |path: &Path, bytes: &[u8]| {
             let generation = generations.iter().find(|(of, _)| of == path).map_or(0, |(_, g)| *g);
-            kept.push(keep_beside(&fs, path, generation, bytes)?);
+            kept.push(keep_beside(places.fs(), path, generation, bytes)?);
             Ok(())
         };
         let keys = records().count();
@@ -274,7 +275,7 @@ fn keep_beside(fs: &Arc<dyn Fs>, path: &Path, generation: u64, bytes: &[u8]) -> 
         }
         _ => {}
     }
-    match FileReplica::new(Arc::clone(fs), &place).create(bytes) {
+    match create_file(fs, &place, None, bytes) {
         Err(Error::BadRequest(BadRequest::AlreadyThere { path }))
             if path == place && is_kept(fs.as_ref(), &place, bytes)? =>
         {

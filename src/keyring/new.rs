@@ -12,11 +12,9 @@ use crate::format::image::Image;
 use crate::format::records::Sealer;
 use crate::recovery::RecoveryKey;
 use crate::secret::UnlockSecret;
-use crate::store::file::fs::Fs;
-use crate::store::file::replica::FileReplica;
-use crate::store::file::vacancy::{CreatedFile, Vacancy};
+use crate::store::places::Places;
+use crate::store::vacancy::{CreatedCopy, Vacancy};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A keyring that is not on disk yet.
 #[derive(Debug)]
@@ -62,9 +60,9 @@ impl NewKeyring {
     /// # Errors
     /// [`BadRequest::AlreadyThere`](crate::error::BadRequest::AlreadyThere); I/O errors. Then no copy
     /// remains.
-    pub fn write(&self, fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<()> {
-        let vacancy = |path: &PathBuf| FileReplica::new(Arc::clone(fs), path).vacancy();
-        self.write_to(&paths.iter().map(vacancy).collect::<Result<Vec<_>>>()?)
+    pub fn write(&self, places: &Places, paths: &[PathBuf]) -> Result<()> {
+        let copies = places.replicas(paths)?;
+        self.write_to(&copies.iter().map(|copy| copy.find_vacant()).collect::<Result<Vec<_>>>()?)
     }
 
     /// As [`NewKeyring::write`], for paths that were checked before.
@@ -75,17 +73,17 @@ impl NewKeyring {
         self.make_at(places).map(drop)
     }
 
-    /// As [`NewKeyring::write_to`]. Returns the created files, so that the caller can remove them.
+    /// As [`NewKeyring::write_to`]. Returns the created copies, so that the caller can remove them.
     ///
     /// # Errors
     /// As [`NewKeyring::write_to`].
-    pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<CreatedFile>> {
+    pub fn make_at(&self, places: &[Vacancy]) -> Result<Vec<CreatedCopy>> {
         let mut sealer = Sealer::new().map_err(FormatError::in_memory)?;
         let image = Image::seal(&self.header, &self.keys, 1, std::iter::empty(), &mut sealer)
             .map_err(FormatError::in_memory)?;
         let mut made = Vec::new();
         for place in places {
-            made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(CreatedFile::remove))?);
+            made.push(place.create(&image.bytes).inspect_err(|_| made.iter().for_each(CreatedCopy::remove))?);
         }
         Ok(made)
     }

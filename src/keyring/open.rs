@@ -11,13 +11,14 @@ use super::shared::Keyring;
 use super::trust::Trust;
 use super::witness::WitnessFile;
 use crate::config::{Config, MAX_COPIES, MAX_WAIT};
-use crate::error::{BadRequest, Error, Failure, Refusal, Result};
+use crate::error::{BadRequest, Result};
 use crate::format::cost::Cost;
 use crate::format::image::Note;
 use crate::secret::UnlockSecret;
-use crate::store::deadline::Limits;
-use crate::store::file::fs::Fs;
-use crate::store::file::replica::{CHANGE_WAIT, FileReplica, GRACE, PROBE_WAIT, side_by_side};
+use crate::store::deadline::{GRACE, Limits};
+use crate::store::places::Places;
+use crate::store::replica::Replica;
+use crate::store::tasks::{CHANGE_WAIT, PROBE_WAIT, side_by_side};
 use crate::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -32,32 +33,33 @@ impl Keyring {
     ///
     /// # Errors
     /// Each broken rule and each fault of the files has an error of its own. Nothing was changed on disk.
-    pub fn open(fs: &Arc<dyn Fs>, config: &Config, trust: Trust, log: Log) -> Result<(Keyring, Vec<Note>)> {
+    pub fn open(places: &Places, config: &Config, trust: Trust, log: Log) -> Result<(Keyring, Vec<Note>)> {
         let paths = check_copies(&config.path, &config.mirrors, config.min_copies)?;
-        let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
+        let copies = places.replicas(&paths)?;
         wait_for(&copies, config.wait);
-        let there: Vec<_> = copies.iter().filter(|c| c.is_there()).collect();
+        let there: Vec<_> = copies.iter().filter(|c| c.may_be_there()).collect();
         // No keyring is created where an interrupted write left a file, because that may be the keyring, nor
         // if the data directory has a witness, because it had a keyring.
-        let has_witness = || config.datadir.as_ref().is_some_and(|d| WitnessFile::new(fs, d, log).is_there());
+        let has_witness =
+            || config.datadir.as_ref().is_some_and(|d| WitnessFile::new(places.fs(), d, log).is_there());
         let is_new = config.auto_create
             && there.is_empty()
-            && !copies.iter().any(FileReplica::has_leftover)
+            && !copies.iter().any(|copy| copy.may_have_leftover())
             && !has_witness();
         if let ([only], [], false) = (&copies[..], &there[..], is_new) {
-            return Err(only.missing_error());
+            return Err(only.why_missing());
         }
         let datadir = config.datadir.as_deref().filter(|_| !config.allow_same_device);
         if is_new {
-            let places = copies.iter().map(FileReplica::vacancy).collect::<Result<Vec<_>>>()?;
-            copies.iter().try_for_each(|copy| copy.check_place(true, datadir))?;
+            let vacant = copies.iter().map(|copy| copy.find_vacant()).collect::<Result<Vec<_>>>()?;
+            copies.iter().try_for_each(|copy| copy.check_its_place(true, datadir))?;
             let (secret, name) = (config.unlock.read()?, config.unlock.to_string());
-            NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write_to(&places)?;
+            NewKeyring::new("", &secret, &name, Cost::RECOMMENDED)?.write_to(&vacant)?;
         } else {
             check_places(&there, datadir)?;
         }
         let (mut keyring, notes) = load_all(
-            fs,
+            places,
             &paths,
             config.min_copies as usize,
             &config.unlock.to_string(),
@@ -65,12 +67,12 @@ impl Keyring {
             log,
         )?;
         keyring.set_read_only(config.read_only);
-        let (fs_again, unlock) = (Arc::clone(fs), config.unlock.clone());
+        let (again, unlock) = (places.clone(), config.unlock.clone());
         let min_copies = config.min_copies as usize;
         let (unlock, in_vain) = (Some(unlock), Mutex::new(None));
-        keyring.reopen = Some(Reopen { fs: fs_again, paths, min_copies, unlock, log, in_vain });
+        keyring.reopen = Some(Reopen { places: again, paths, min_copies, unlock, log, in_vain });
         if let Some(datadir) = &config.datadir {
-            keyring.ask_witness(WitnessFile::new(fs, datadir, log), trust)?;
+            keyring.ask_witness(WitnessFile::new(places.fs(), datadir, log), trust)?;
         }
         Ok((keyring, notes))
     }
@@ -117,16 +119,12 @@ pub fn check_copies(path: &Path, mirrors: &[PathBuf], min_copies: u32) -> Result
 
 /// Checks the paths of copies. If one cannot be looked at, the others can still be used, and that copy is
 /// out.
-fn check_places(copies: &[&FileReplica], datadir: Option<&Path>) -> Result<()> {
+fn check_places(copies: &[&Arc<dyn Replica>], datadir: Option<&Path>) -> Result<()> {
     let (mut seen, mut unseen) = (0, None);
     for copy in copies {
-        match copy.check_place(false, datadir) {
+        match copy.check_its_place(false, datadir) {
             Ok(()) => seen += 1,
-            Err(
-                e @ (Error::Failure(Failure::Io { .. })
-                | Error::Failure(Failure::Hung { .. })
-                | Error::Refusal(Refusal::Missing { .. })),
-            ) => {
+            Err(e) if e.is_away() => {
                 unseen.get_or_insert(e);
             }
             Err(e) => return Err(e),
@@ -136,14 +134,14 @@ fn check_places(copies: &[&FileReplica], datadir: Option<&Path>) -> Result<()> {
 }
 
 /// Waits until all copies are there, for at most this many seconds.
-fn wait_for(copies: &[FileReplica], seconds: u32) {
+fn wait_for(copies: &[Arc<dyn Replica>], seconds: u32) {
     let until = Instant::now() + Duration::from_secs(u64::from(seconds.min(MAX_WAIT)));
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
         }
-        let looks = copies.iter().map(|copy| (copy, copy.presence_task()));
+        let looks = copies.iter().map(|copy| copy.presence_task());
         let there = side_by_side(looks, Limits::within(left.min(PROBE_WAIT)));
         // Errors show up when the copy is read.
         if there.into_iter().all(|there| there.unwrap_or(true)) {
@@ -157,8 +155,8 @@ fn wait_for(copies: &[FileReplica], seconds: u32) {
 ///
 /// # Errors
 /// As [`Keyring::open`], without the rules about the data directory.
-pub fn load(fs: &Arc<dyn Fs>, path: &Path, unlock: &UnlockSource) -> Result<(Keyring, Vec<Note>)> {
-    load_with(fs, path, &unlock.to_string(), || unlock.read())
+pub fn load(places: &Places, path: &Path, unlock: &UnlockSource) -> Result<(Keyring, Vec<Note>)> {
+    load_with(places, path, &unlock.to_string(), || unlock.read())
 }
 
 /// Opens the keyring at `path` with the secret that `read` returns. Messages call its source `source_name`.
@@ -166,21 +164,21 @@ pub fn load(fs: &Arc<dyn Fs>, path: &Path, unlock: &UnlockSource) -> Result<(Key
 /// # Errors
 /// As [`load`].
 pub fn load_with(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     path: &Path,
     source_name: &str,
     read: impl FnOnce() -> Result<UnlockSecret>,
 ) -> Result<(Keyring, Vec<Note>)> {
-    load_all(fs, &[path.to_owned()], 1, source_name, read, silent)
+    load_all(places, &[path.to_owned()], 1, source_name, read, silent)
 }
 
 /// Opens the copies of a keyring. The newest intact copy counts.
 ///
 /// # Errors
-/// The error of the first copy if none can be opened; [`Refusal::Fork`] and [`Refusal::DamagedNewest`] if it
+/// The error of the first copy if none can be opened; [`Refusal::Fork`](crate::error::Refusal::Fork) and [`Refusal::DamagedNewest`](crate::error::Refusal::DamagedNewest) if it
 /// is not clear which one counts.
 pub fn load_all(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     paths: &[PathBuf],
     min_copies: usize,
     source_name: &str,
@@ -188,33 +186,33 @@ pub fn load_all(
     log: Log,
 ) -> Result<(Keyring, Vec<Note>)> {
     let limits = Limits::within(CHANGE_WAIT + GRACE);
-    let read_copies = Readings::all(fs, paths, min_copies, limits, &[]);
-    Ok(Keyring::new(load_known(fs, read_copies, source_name, &[], read, log)?, None))
+    let read_copies = Readings::all(places, paths, min_copies, limits, &[])?;
+    Ok(Keyring::new(load_known(places, read_copies, source_name, &[], read, log)?, None))
 }
 
 /// As [`load_all`], for a tool that changes a keyring while a server may change it too. Later changes of the
 /// server are adopted. The copies are locked while they are read, so that all are in the same state.
 ///
 /// # Errors
-/// As [`load_all`]; [`Failure::Locked`].
+/// As [`load_all`]; [`Failure::Locked`](crate::error::Failure::Locked).
 pub fn load_beside_others(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     paths: &[PathBuf],
     min_copies: usize,
     source_name: &str,
     read: impl FnOnce() -> Result<UnlockSecret>,
     log: Log,
 ) -> Result<Keyring> {
-    let members =
-        paths.iter().map(|path| Member::new(FileReplica::new(Arc::clone(fs), path), Standing::Behind, None));
+    let copies = places.replicas(paths)?;
+    let members = copies.into_iter().map(|copy| Member::new(copy, Standing::Behind, None));
     let locked = Replicas::new(members.collect(), 1, silent).lock()?;
     let limits = Limits::within(CHANGE_WAIT + GRACE);
-    let readings = read_locked(fs, paths, &locked, limits);
+    let readings = read_locked(places, paths, &locked, limits)?;
     let copies = Readings { paths, readings, min_copies, limits, unacknowledged: &[] };
-    let parts = load_known(fs, copies, source_name, &[], read, log)?;
+    let parts = load_known(places, copies, source_name, &[], read, log)?;
     drop(locked);
-    let (fs, paths) = (Arc::clone(fs), paths.to_vec());
+    let (places, paths) = (places.clone(), paths.to_vec());
     let in_vain = Mutex::new(None);
-    let reopen = Reopen { fs, paths, min_copies, unlock: None, log: silent, in_vain };
+    let reopen = Reopen { places, paths, min_copies, unlock: None, log: silent, in_vain };
     Ok(Keyring::new(parts, Some(reopen)).0)
 }

@@ -5,26 +5,26 @@ use super::log::{Log, Severity};
 use crate::error::{Refusal, Result};
 use crate::format::state::StateId;
 use crate::store::deadline::Limits;
-use crate::store::file::fs::Fs;
-use crate::store::file::locked::LockedReplica;
-use crate::store::file::replica::{FileReplica, Reading, side_by_side};
+use crate::store::locked::LockedReplica;
+use crate::store::places::Places;
+use crate::store::reading::Reading;
+use crate::store::tasks::side_by_side;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Reads copies that are locked, through the descriptors that hold the locks. Where locks are mandatory, only
 /// these descriptors can read. Copies that could not be locked are read without a lock.
 pub(super) fn read_locked(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     paths: &[PathBuf],
     locked: &[Result<LockedReplica>],
     limits: Limits,
-) -> Vec<Result<Reading>> {
-    let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
+) -> Result<Vec<Result<Reading>>> {
+    let copies = places.replicas(paths)?;
     let all = copies.iter().zip(locked).map(|(copy, locked)| match locked {
-        Ok(file) => (copy, file.read_again()),
-        Err(_) => (copy, copy.read_task()),
+        Ok(locked) => locked.read_again(),
+        Err(_) => copy.read_task(),
     });
-    side_by_side(all, limits)
+    Ok(side_by_side(all, limits))
 }
 
 /// Copies whose fronts were read.
@@ -41,16 +41,16 @@ pub(super) struct Readings<'a> {
 impl<'a> Readings<'a> {
     /// Reads the copies at `paths` side by side.
     pub(super) fn all(
-        fs: &Arc<dyn Fs>,
+        places: &Places,
         paths: &'a [PathBuf],
         min_copies: usize,
         limits: Limits,
         unacknowledged: &'a [StateId],
-    ) -> Self {
-        let copies: Vec<_> = paths.iter().map(|path| FileReplica::new(Arc::clone(fs), path)).collect();
-        let all = copies.iter().map(|copy| (copy, copy.read_task()));
+    ) -> Result<Self> {
+        let copies = places.replicas(paths)?;
+        let all = copies.iter().map(|copy| copy.read_task());
         let readings = side_by_side(all, limits);
-        Self { paths, readings, min_copies, limits, unacknowledged }
+        Ok(Self { paths, readings, min_copies, limits, unacknowledged })
     }
 
     /// Refuses two names of one file, and warns if two copies are on one filesystem.
@@ -63,7 +63,7 @@ impl<'a> Readings<'a> {
                 if this.id == that.id {
                     return Err(Refusal::OneFile { path: path.clone(), other: other.clone() }.into());
                 }
-                if this.id.0 == that.id.0 {
+                if this.id.shares_filesystem(&that.id) {
                     log(
                         Severity::Warning,
                         &format!(

@@ -10,19 +10,20 @@ use crate::format::image::{Opener, open_front};
 use crate::format::state::StateId;
 use crate::format::unlocking::Unlocking;
 use crate::store::deadline::Limits;
-use crate::store::file::fs::Fs;
-use crate::store::file::locked::LockedReplica;
-use crate::store::file::replica::{CHANGE_WAIT, Reading, SLOW_WAIT};
+use crate::store::locked::LockedReplica;
+use crate::store::places::Places;
+use crate::store::reading::Reading;
+use crate::store::tasks::{CHANGE_WAIT, SLOW_WAIT};
 use crate::unlock::UnlockSource;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What is needed to read a keyring in use again.
 #[derive(Debug)]
 pub(crate) struct Reopen {
-    pub(super) fs: Arc<dyn Fs>,
+    pub(super) places: Places,
     pub(super) paths: Vec<PathBuf>,
     pub(super) min_copies: usize,
     /// `None`: only the known keys are used.
@@ -53,15 +54,15 @@ impl Reopen {
         let (paths, min_copies) = (&self.paths[..], self.min_copies);
         let read = match locked {
             Some(locked) => {
-                let readings = read_locked(&self.fs, paths, locked, limits);
+                let readings = read_locked(&self.places, paths, locked, limits)?;
                 Readings { paths, readings, min_copies, limits, unacknowledged }
             }
-            None => Readings::all(&self.fs, paths, min_copies, limits, unacknowledged),
+            None => Readings::all(&self.places, paths, min_copies, limits, unacknowledged)?,
         };
         // The secret is not read here, because others wait for the keyring.
         let no_secret = || Err(Error::BadRequest(BadRequest::Unavailable));
         // The keyring in use reports what is wrong with a copy; this reading does not.
-        let mut parts = load_known(&self.fs, read, "", keys, no_secret, silent)?;
+        let mut parts = load_known(&self.places, read, "", keys, no_secret, silent)?;
         parts.writer.log_to(self.log);
         Ok(parts)
     }
@@ -76,8 +77,10 @@ impl Reopen {
         let opens =
             |reading: &Reading, keys: &DataKeys| open_front(&reading.front.0, Opener::Keys(keys)).is_ok();
         let limits = Limits { enough: self.min_copies, slow: SLOW_WAIT, ..Limits::within(CHANGE_WAIT) };
-        let readings = Readings::all(&self.fs, &self.paths, self.min_copies, limits, &[]).readings;
-        let mut sealed: Vec<Reading> = readings.into_iter().flatten().collect();
+        let Ok(all) = Readings::all(&self.places, &self.paths, self.min_copies, limits, &[]) else {
+            return Vec::new();
+        };
+        let mut sealed: Vec<Reading> = all.readings.into_iter().flatten().collect();
         sealed.retain(|reading| !known.iter().any(|keys| opens(reading, keys)));
         let Some(unlock) = self.unlock.as_ref().filter(|_| !sealed.is_empty()) else { return Vec::new() };
         let start = Instant::now();

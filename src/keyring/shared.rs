@@ -12,7 +12,7 @@ use super::writer::Writer;
 use crate::error::{BadRequest, Error, Result};
 use crate::format::image::Note;
 use crate::store::file::fs::Fs;
-use crate::store::file::replica::CHANGE_WAIT;
+use crate::store::tasks::CHANGE_WAIT;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};

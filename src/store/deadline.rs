@@ -15,6 +15,11 @@ use std::time::{Duration, Instant};
 
 /// Stack size of an I/O thread in bytes.
 const STACK: usize = 256 * 1024;
+/// Stack size of a thread that speaks TLS with a remote, in bytes.
+const REMOTE_STACK: usize = 1024 * 1024;
+
+/// How long after its own deadline a thread that keeps to one counts as hung.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// Why a task has no result.
 #[derive(Debug)]
@@ -45,12 +50,30 @@ impl Limits {
     }
 }
 
-/// A task on the volume of a path.
+/// Where a task works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// On a volume. It may hang for any time.
+    Volume,
+    /// At a remote. The task ends by the time that it is given.
+    Remote,
+}
+
+/// A task on the copy at a path.
 pub struct Task<T> {
     /// The path.
     pub path: PathBuf,
-    /// The function that runs in the task's thread.
-    pub run: Box<dyn FnOnce() -> T + Send>,
+    /// Where it works.
+    pub place: Place,
+    /// The function that runs in the task's thread, given the time by which it should have ended.
+    run: Box<dyn FnOnce(Instant) -> T + Send>,
+}
+
+impl<T> Task<T> {
+    /// A task on the copy at `path`.
+    pub fn new(path: &Path, place: Place, run: impl FnOnce(Instant) -> T + Send + 'static) -> Self {
+        Self { path: path.to_owned(), place, run: Box::new(run) }
+    }
 }
 
 /// A thread that was left behind.
@@ -94,37 +117,40 @@ pub fn run<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Late> {
-    let work = Task { path: path.to_owned(), run: Box::new(work) };
+    let work = Task::new(path, Place::Volume, |_| work());
     side_by_side(vec![work], Limits::within(limit), |_| true).pop().unwrap_or(Err(Late::Panicked))
 }
 
 /// Runs tasks side by side and returns their results in the same order. `succeeded` tells which results count
-/// as success. Tasks that have not ended when `limits` are reached are left behind.
+/// as success. Tasks that have not ended when `limits` are reached are left behind, except that a task at a remote is
+/// always waited for: it ends by the time that it is given.
 pub(crate) fn side_by_side<T: Send + 'static>(
     work: Vec<Task<T>>,
     limits: Limits,
     succeeded: impl Fn(&T) -> bool,
 ) -> Vec<Result<T, Late>> {
     let began = Instant::now();
+    let ends = limits.until.min(began + limits.slow);
     let (send, receive) = channel();
     let mut answers: Vec<Option<Result<T, Late>>> = Vec::with_capacity(work.len());
     let mut running = Vec::new();
-    for (index, Task { path, run }) in work.into_iter().enumerate() {
+    for (index, Task { path, place, run }) in work.into_iter().enumerate() {
         if let Some(since) = hanging(&path) {
             answers.push(Some(Err(Late::Hung(since))));
             continue;
         }
         let (alive, send) = (Arc::new(()), send.clone());
         let thread = Arc::downgrade(&alive);
+        let stack = if place == Place::Remote { REMOTE_STACK } else { STACK };
         let started =
-            std::thread::Builder::new().name("keyring-io".to_owned()).stack_size(STACK).spawn(move || {
+            std::thread::Builder::new().name("keyring-io".to_owned()).stack_size(stack).spawn(move || {
                 // The receiver is gone if nobody waits any more.
-                let _ = send.send((index, catch_unwind(AssertUnwindSafe(run))));
+                let _ = send.send((index, catch_unwind(AssertUnwindSafe(|| run(ends)))));
                 drop(alive);
             });
         match started {
             Ok(_) => {
-                running.push((index, path, thread));
+                running.push((index, path, place, thread));
                 answers.push(None);
             }
             Err(e) => answers.push(Some(Err(Late::NotStarted(e)))),
@@ -133,11 +159,15 @@ pub(crate) fn side_by_side<T: Send + 'static>(
     drop(send);
     let mut good = 0;
     let mut waiting = running.len();
+    let mut at_remotes = running.iter().filter(|(_, _, place, _)| *place == Place::Remote).count();
     while waiting > 0 {
-        let until = if good >= limits.enough { limits.until.min(began + limits.slow) } else { limits.until };
+        let until = if good >= limits.enough { ends } else { limits.until };
+        let until = if at_remotes > 0 { until.max(ends + GRACE) } else { until };
         match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok((index, done)) => {
                 waiting -= 1;
+                let at_remote = running.iter().any(|(i, _, place, _)| *i == index && *place == Place::Remote);
+                at_remotes -= usize::from(at_remote);
                 let answer = done.map_err(|payload| {
                     // Dropping a payload may panic again.
                     std::mem::forget(payload);
@@ -152,7 +182,7 @@ pub(crate) fn side_by_side<T: Send + 'static>(
         }
     }
     let process = std::process::id();
-    for (index, path, thread) in running {
+    for (index, path, _, thread) in running {
         if let Some(place @ None) = answers.get_mut(index) {
             let waited = began.elapsed();
             *place = Some(Err(Late::Hung(waited)));
@@ -173,7 +203,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(20);
 
     fn task<T>(path: &str, run: impl FnOnce() -> T + Send + 'static) -> Task<T> {
-        Task { path: path.into(), run: Box::new(run) }
+        Task::new(Path::new(path), Place::Volume, |_| run())
     }
 
     fn hangs(path: &str) -> (Sender<()>, Task<bool>) {

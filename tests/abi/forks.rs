@@ -7,6 +7,7 @@ use crate::stubs;
 use keyring_external::key::NameRef;
 use keyring_external::keyring::load;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use rustix::process::{Pid, Resource, Rlimit, WaitOptions, getrlimit, setrlimit, waitpid};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -112,7 +113,7 @@ fn forks() {
     // The file contains what the child has stored, and nothing else has changed.
     let unlock: UnlockSource = dir.unlock().parse().unwrap();
     let fs: std::sync::Arc<dyn keyring_external::store::file::fs::Fs> = std::sync::Arc::new(RealFs);
-    let (keyring, notes) = load(&fs, &dir.keyring(), &unlock).unwrap();
+    let (keyring, notes) = load(&Places::from(&fs), &dir.keyring(), &unlock).unwrap();
     assert!(notes.is_empty(), "{notes:?}");
     for (id, byte) in [("before", 7), ("by the child", 8)] {
         let name = NameRef::new(id.as_bytes(), b"").unwrap();

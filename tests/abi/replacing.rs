@@ -7,6 +7,7 @@ use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_void};
 use std::os::unix::fs::PermissionsExt;
@@ -121,7 +122,7 @@ fn a_keyring_that_is_refused_changes_nothing() {
 /// The copy at `path` goes its own way, with a data key of its own.
 fn make_foreign(dir: &Dir, path: &Path) {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let (keyring, _) = load(&fs, path, &dir.unlock().parse().unwrap()).unwrap();
+    let (keyring, _) = load(&Places::from(&fs), path, &dir.unlock().parse().unwrap()).unwrap();
     let name = NameRef::new(b"theirs", b"").unwrap();
     keyring.generate(name, &KeyType::new(b"AES").unwrap(), 32).unwrap();
     keyring.rekey(&[], false).unwrap();

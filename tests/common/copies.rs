@@ -7,6 +7,7 @@ use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, Trust, load_beside_others};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub fn config(paths: &[PathBuf], min_copies: u32) -> Config {
 
 /// Opens a keyring as a server does at a start.
 pub fn try_open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, Error> {
-    Keyring::open(fs, &config(paths, 1), Trust::Witness, |_, _| {}).map(|(keyring, _)| keyring)
+    Keyring::open(&Places::from(fs), &config(paths, 1), Trust::Witness, |_, _| {}).map(|(keyring, _)| keyring)
 }
 
 /// A keyring as a server has it.
@@ -46,7 +47,7 @@ pub fn open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Keyring {
 /// A keyring as a tool has it.
 pub fn tool(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, Error> {
     let read = || unlock().read();
-    load_beside_others(fs, paths, 1, "test", read, |_, _| {})
+    load_beside_others(&Places::from(fs), paths, 1, "test", read, |_, _| {})
 }
 
 /// Makes a key of 32 bytes.
@@ -57,7 +58,10 @@ pub fn generate(keyring: &Keyring, id: &str) -> Result<(), Error> {
 /// A keyring in copies of these names.
 pub fn made(dir: &Path, names: &[&str]) -> Vec<PathBuf> {
     let paths: Vec<_> = names.iter().map(|name| dir.join(name)).collect();
-    NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap().write(&real(), &paths).unwrap();
+    NewKeyring::new("", &secret(&SECRET), "test", CHEAP)
+        .unwrap()
+        .write(&Places::from(&real()), &paths)
+        .unwrap();
     paths
 }
 

@@ -22,6 +22,7 @@ use keyring_external::keyring::{Keyring, NewKeyring, Renewed, Status, Verifier, 
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 pub use seed::Rng;
 use sim::Sim;
@@ -85,11 +86,12 @@ pub fn rekey(keyring: &Keyring, secrets: &[&[u8]], require_all: bool) -> Result<
 
 /// Makes an empty keyring at [`PATH`].
 pub fn create(fs: &Arc<dyn Fs>) -> Result<(), Error> {
-    NewKeyring::new("test", &secret(&SECRET), "test", CHEAP)?.write(fs, &[keyring_path().to_owned()])
+    NewKeyring::new("test", &secret(&SECRET), "test", CHEAP)?
+        .write(&Places::from(fs), &[keyring_path().to_owned()])
 }
 
 pub fn open(fs: &Arc<dyn Fs>) -> Result<(Keyring, Vec<Note>), Error> {
-    load(fs, keyring_path(), &unlock())
+    load(&Places::from(fs), keyring_path(), &unlock())
 }
 
 /// Changes a keyring that was just opened, and takes that back: only from then on its writer appends.

@@ -12,6 +12,7 @@ use keyring_external::format::layout::SLOT_LEN;
 use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load_all};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,15 +39,17 @@ fn paths(dir: &Path, copies: usize) -> Vec<PathBuf> {
 }
 
 fn make(paths: &[PathBuf], bytes: &[u8], passphrases: u8) {
-    NewKeyring::new("", &secret(bytes), "test", CHEAP).unwrap().write(&real(), paths).unwrap();
-    let keyring = load_all(&real(), paths, 1, "test", || Ok(secret(bytes)), |_, _| {}).unwrap().0;
+    NewKeyring::new("", &secret(bytes), "test", CHEAP).unwrap().write(&Places::from(&real()), paths).unwrap();
+    let keyring =
+        load_all(&Places::from(&real()), paths, 1, "test", || Ok(secret(bytes)), |_, _| {}).unwrap().0;
     for n in 0..passphrases {
         keyring.add_slot(&secret(&[b'a' + n; 12]), "test", "", CHEAP).unwrap();
     }
 }
 
 fn open(paths: &[PathBuf], bytes: &[u8]) -> Result<Keyring, Error> {
-    load_all(&real(), paths, 1, "test", || Ok(secret(bytes)), |_, _| {}).map(|(keyring, _)| keyring)
+    load_all(&Places::from(&real()), paths, 1, "test", || Ok(secret(bytes)), |_, _| {})
+        .map(|(keyring, _)| keyring)
 }
 
 /// A forged file: the headers of a genuine one with passphrase slots of this cost only, each header with its own, and
@@ -81,7 +84,7 @@ fn a_random_secret_computes_nothing_also_in_a_running_server() {
     make(&paths, &SECRET, 2);
     let config = copies::config(&paths, 1);
     let ((), spent) = counted(|| {
-        let server = Keyring::open(&real(), &config, Trust::Witness, |_, _| {}).unwrap().0;
+        let server = Keyring::open(&Places::from(&real()), &config, Trust::Witness, |_, _| {}).unwrap().0;
         server.generate(crate::common::name("one", ""), &crate::common::key_type("AES"), 32).unwrap();
         forge(&paths[0], 0, 1, Cost { memory_kib: 1 << 20, passes: 4, lanes: 1 });
         assert_eq!(tended(&server).state, KeyringState::Detached);

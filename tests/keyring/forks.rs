@@ -6,6 +6,7 @@ use crate::common::sim::Sim;
 use crate::common::{Op, PATH, Set, contents, copies, data, filled, open, tended, unlock};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, KeyringState, Trust, load_all};
+use keyring_external::store::places::Places;
 
 const MIRROR: &str = "/volume/mirror";
 
@@ -21,7 +22,8 @@ fn change(sim: &Sim, ops: &[Op]) -> Set {
 
 fn open_both(sim: &Sim) -> Result<Keyring, Error> {
     let read = || unlock().read();
-    load_all(&sim.fs(), &[PATH.into(), MIRROR.into()], 1, "test", read, |_, _| {}).map(|(k, _)| k)
+    load_all(&Places::from(&sim.fs()), &[PATH.into(), MIRROR.into()], 1, "test", read, |_, _| {})
+        .map(|(k, _)| k)
 }
 
 fn remove() -> Op {
@@ -77,7 +79,8 @@ fn a_file_that_went_its_own_way_is_not_gone_on_from() {
         let theirs = base.fork();
         change(&theirs, &way);
         let sim = base.fork();
-        let (keyring, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, |_, _| {}).unwrap();
+        let (keyring, _) =
+            Keyring::open(&Places::from(&sim.fs()), &config, Trust::Witness, |_, _| {}).unwrap();
         if !in_common {
             store("own").run(&keyring).unwrap();
         }

@@ -7,6 +7,7 @@ use crate::common::hooked::Hooked;
 use crate::common::{private_dir, tended};
 use keyring_external::keyring::{Keyring, Trust};
 use keyring_external::store::file::fs::{Access, Lock};
+use keyring_external::store::places::Places;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -63,7 +64,7 @@ fn a_removal_that_hangs_keeps_the_lock_of_its_copy() {
         "unlink" if path == temporary && made_new.load(Ordering::Relaxed) => hung.pass(),
         _ => {}
     });
-    let server = Keyring::open(&fs, &config(&paths, 2), Trust::Witness, |_, _| {}).unwrap().0;
+    let server = Keyring::open(&Places::from(&fs), &config(&paths, 2), Trust::Witness, |_, _| {}).unwrap().0;
     // The first change writes files anew. The one beside `b` can't be made, so that the one beside `a` is removed.
     std::fs::create_dir(dir.path().join("b.new")).unwrap();
     gate.closed.store(true, Ordering::Relaxed);

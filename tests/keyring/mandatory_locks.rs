@@ -7,6 +7,7 @@ use crate::common::{CHEAP, SECRET, copies, data, key_type, name, private_dir, re
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Trust, load_beside_others};
 use keyring_external::store::file::fs::{Access, File, Fs, Lock};
+use keyring_external::store::places::Places;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +24,17 @@ impl Place {
         let dir = private_dir();
         let fs: Arc<dyn Fs> = Arc::new(Mandatory::default());
         let paths: Vec<_> = (0..copies).map(|n| dir.path().join(format!("copy{n}"))).collect();
-        NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap().write(&fs, &paths).unwrap();
+        NewKeyring::new("", &secret(&SECRET), "test", CHEAP)
+            .unwrap()
+            .write(&Places::from(&fs), &paths)
+            .unwrap();
         Place { _dir: dir, fs, paths }
     }
 
     /// As a server opens it.
     fn try_open(&self) -> Result<Keyring, Error> {
         let config = copies::config(&self.paths, self.paths.len() as u32);
-        let keyring = Keyring::open(&self.fs, &config, Trust::Witness, |_, _| {})?.0;
+        let keyring = Keyring::open(&Places::from(&self.fs), &config, Trust::Witness, |_, _| {})?.0;
         keyring.bring_up_to_date()?;
         Ok(keyring)
     }
@@ -42,7 +46,8 @@ impl Place {
     /// As keyringctl opens it to change its slots.
     fn open_as_tool(&self) -> Keyring {
         let read = || unlock().read();
-        load_beside_others(&self.fs, &self.paths, self.paths.len(), "test", read, |_, _| {}).unwrap()
+        load_beside_others(&Places::from(&self.fs), &self.paths, self.paths.len(), "test", read, |_, _| {})
+            .unwrap()
     }
 
     /// Somebody's lock on a copy.

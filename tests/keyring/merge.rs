@@ -11,6 +11,7 @@ use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{
     Keyring, KeyringState, Log, MergeResult, Merging, Relation, Standing, Take, Trust, load, load_all,
 };
+use keyring_external::store::places::Places;
 use std::path::{Path, PathBuf};
 
 const MIRROR: &str = "/volume/mirror";
@@ -18,7 +19,7 @@ const THIRD: &str = "/volume/third";
 const QUIET: Log = |_, _| {};
 
 fn at(sim: &Sim, path: &str) -> Keyring {
-    load(&sim.fs(), Path::new(path), &unlock()).unwrap().0
+    load(&Places::from(&sim.fs()), Path::new(path), &unlock()).unwrap().0
 }
 
 fn store(id: &'static str) -> Op {
@@ -48,7 +49,9 @@ fn with_renewal() -> (Sim, Set) {
 
 fn read(sim: &Sim, paths: &[&str]) -> Result<Option<Merging>, Error> {
     let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
-    Merging::read(&sim.fs(), &paths, |path| load(&sim.fs(), path, &unlock()).map(|(k, _)| k))
+    Merging::read(&Places::from(&sim.fs()), &paths, |path| {
+        load(&Places::from(&sim.fs()), path, &unlock()).map(|(k, _)| k)
+    })
 }
 
 fn merge(sim: &Sim, paths: &[&str]) -> Result<MergeResult, Error> {
@@ -57,7 +60,7 @@ fn merge(sim: &Sim, paths: &[&str]) -> Result<MergeResult, Error> {
 
 fn open_both(sim: &Sim, paths: &[&str]) -> Result<Keyring, Error> {
     let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
-    load_all(&sim.fs(), &paths, 1, "test", || unlock().read(), QUIET).map(|(k, _)| k)
+    load_all(&Places::from(&sim.fs()), &paths, 1, "test", || unlock().read(), QUIET).map(|(k, _)| k)
 }
 
 fn kept(path: &str, generation: u64) -> String {
@@ -203,8 +206,8 @@ fn what_is_kept_never_takes_the_place_of_another_file() {
 fn check_left(sim: &Sim, start: &Sim, all: &Set, what: &str) {
     let mut found = Set::new();
     for path in [PATH, MIRROR] {
-        let (keyring, _) =
-            load(&sim.fs(), Path::new(path), &unlock()).unwrap_or_else(|e| panic!("{what}: {path}: {e}"));
+        let (keyring, _) = load(&Places::from(&sim.fs()), Path::new(path), &unlock())
+            .unwrap_or_else(|e| panic!("{what}: {path}: {e}"));
         found.extend(contents(&keyring));
     }
     assert_eq!(found, *all, "{what}: a key is lost");
@@ -274,7 +277,7 @@ fn a_failing_operation_leaves_each_copy_before_or_after() {
 fn a_server_goes_on_from_what_was_merged() {
     let (sim, all) = with_renewal();
     let config = copies::config(&[MIRROR.into()], 1);
-    let (server, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, QUIET).unwrap();
+    let (server, _) = Keyring::open(&Places::from(&sim.fs()), &config, Trust::Witness, QUIET).unwrap();
     merge(&sim, &[PATH, MIRROR]).unwrap();
     store("next").run(&server).unwrap();
     assert_eq!(server.status().state, KeyringState::Attached);
@@ -311,7 +314,8 @@ fn the_slots_of_the_first_copy_stay() {
     merge(&sim, &[PATH, MIRROR]).unwrap();
     assert_eq!(at(&sim, MIRROR).slots().len(), 2);
     let with = |bytes: &'static [u8]| {
-        load_all(&sim.fs(), &[MIRROR.into()], 1, "test", || Ok(secret(bytes)), QUIET).map(|(k, _)| k.len())
+        load_all(&Places::from(&sim.fs()), &[MIRROR.into()], 1, "test", || Ok(secret(bytes)), QUIET)
+            .map(|(k, _)| k.len())
     };
     assert_eq!(with(&[9; 40]).unwrap(), 5);
 }

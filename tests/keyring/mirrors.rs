@@ -8,6 +8,7 @@ use crate::common::{Op, PATH, Rng, Set, contents, data, filled, take_into_use, t
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::keyring::{Keyring, load_all};
+use keyring_external::store::places::Places;
 use std::path::PathBuf;
 
 const MIRROR: &str = "/volume/mirror";
@@ -15,7 +16,8 @@ const EIO: i32 = 5;
 
 fn open(sim: &Sim, paths: &[&str], min_copies: usize) -> Result<Keyring, Error> {
     let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
-    load_all(&sim.fs(), &paths, min_copies, "test", || unlock().read(), |_, _| {}).map(|(k, _)| k)
+    load_all(&Places::from(&sim.fs()), &paths, min_copies, "test", || unlock().read(), |_, _| {})
+        .map(|(k, _)| k)
 }
 
 fn both(sim: &Sim, min_copies: usize) -> Keyring {
@@ -275,7 +277,8 @@ fn an_unnamed_record_is_not_passed_on_to_a_copy_that_is_healed() {
             for path in [PATH, MIRROR] {
                 let read = || unlock().read();
                 let (copy, notes) =
-                    load_all(&sim.fs(), &[PathBuf::from(path)], 1, "test", read, |_, _| {}).unwrap();
+                    load_all(&Places::from(&sim.fs()), &[PathBuf::from(path)], 1, "test", read, |_, _| {})
+                        .unwrap();
                 assert_eq!((contents(&copy), notes), (contents(&keyring), vec![]), "{path}, {id}");
             }
         }

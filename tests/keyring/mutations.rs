@@ -13,6 +13,7 @@ use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::path::Path;
 use std::sync::Arc;
@@ -160,7 +161,7 @@ fn a_huge_sparse_file_is_opened_without_reading_it() {
     std::fs::copy(secret_file(&bytes), &path).unwrap();
     let huge = 1 << 40;
     std::fs::File::options().write(true).open(&path).unwrap().set_len(huge).unwrap();
-    let (keyring, notes) = load(&fs, &path, &crate::common::unlock()).unwrap();
+    let (keyring, notes) = load(&Places::from(&fs), &path, &crate::common::unlock()).unwrap();
     assert_eq!(contents(&keyring), set);
     assert_eq!(notes, [Note::Ignored(huge - bytes.len() as u64)]);
 }
@@ -243,13 +244,13 @@ fn other_refusals_have_their_own_errors() {
     let subject = Subject::new();
     let wrong = UnlockSource::File(secret_file(&[0xe8; 40]));
     subject.sim.reset();
-    let e = load(&subject.sim.fs(), Path::new(PATH), &wrong).unwrap_err();
+    let e = load(&Places::from(&subject.sim.fs()), Path::new(PATH), &wrong).unwrap_err();
     assert!(matches!(e, Error::Refusal(Refusal::WrongSecret { .. })), "{e}");
     // Damage of one copy of the header does not make the secret right, or the error another.
     let mut bytes = subject.bytes.clone();
     bytes[300] ^= 1;
     subject.sim.put(PATH, bytes);
-    let e = load(&subject.sim.fs(), Path::new(PATH), &wrong).unwrap_err();
+    let e = load(&Places::from(&subject.sim.fs()), Path::new(PATH), &wrong).unwrap_err();
     assert!(matches!(e, Error::Refusal(Refusal::WrongSecret { .. })), "{e}");
 
     for foreign in [vec![0; 20_000], b"Keyring file version:2.0".to_vec(), vec![b'{'; 10], vec![b'K', b'e']] {

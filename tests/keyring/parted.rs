@@ -5,6 +5,7 @@ use crate::common::copies::{bytes, config, generate, ids, made, open, real, tool
 use crate::common::{CHEAP, SECRET, data, key_type, name, private_dir, rekey, secret, secret_file, tended};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Standing, Trust, load_with};
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::sync::Barrier;
 /// The ids of the keys in one copy.
 fn on_disk(path: &Path) -> BTreeSet<String> {
     let read = || UnlockSource::File(secret_file(&SECRET)).read();
-    ids(&load_with(&real(), path, "test", read).unwrap().0)
+    ids(&load_with(&Places::from(&real()), path, "test", read).unwrap().0)
 }
 
 /// A server with the copies `a` and `b`, of which `b` got a key by another program while it was away, and the server
@@ -132,7 +133,10 @@ fn a_copy_of_another_keyring_with_the_same_secret_is_left_alone() {
     let server = open(&real(), &paths);
     generate(&server, "first").unwrap();
     std::fs::remove_file(&paths[1]).unwrap();
-    NewKeyring::new("", &secret(&SECRET), "test", CHEAP).unwrap().write(&real(), &paths[1..]).unwrap();
+    NewKeyring::new("", &secret(&SECRET), "test", CHEAP)
+        .unwrap()
+        .write(&Places::from(&real()), &paths[1..])
+        .unwrap();
     let before = bytes(&paths[1]);
     generate(&server, "second").unwrap();
     server.maintain();
@@ -154,7 +158,8 @@ fn many_keys_written_anew_twice_are_followed() {
     let mut with_witness = config(&paths, 1);
     with_witness.datadir = Some(datadir.path().to_owned());
     let start = || {
-        let (keyring, _) = Keyring::open(&real(), &with_witness, Trust::Witness, |_, _| {}).unwrap();
+        let (keyring, _) =
+            Keyring::open(&Places::from(&real()), &with_witness, Trust::Witness, |_, _| {}).unwrap();
         keyring.bring_up_to_date().unwrap();
         keyring
     };

@@ -9,7 +9,7 @@ use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::key::KeyType;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::store::file::fs::{Access, File, Fs, Lock, Meta};
-use keyring_external::store::file::replica::FileReplica;
+use keyring_external::store::places::Places;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -172,7 +172,8 @@ fn no_new_file_is_made_or_acknowledged_beneath_a_volume_that_was_pulled() {
             if at % 2 == 0 {
                 place.beneath.put(PATH, vec![7]);
             }
-            let vacancy = FileReplica::new(place.clone(), keyring_path()).vacancy().unwrap();
+            let fs: Arc<dyn Fs> = place.clone();
+            let vacancy = Places::from(fs).replica(keyring_path()).unwrap().find_vacant().unwrap();
             place.left.store(at, Ordering::SeqCst);
             let made = if copy { keyring.create_copies(&[vacancy]) } else { new.write_to(&[vacancy]) };
             assert_eq!(place.beneath.bytes(PATH), (at % 2 == 0).then(|| vec![7]), "pulled at {at}");
@@ -213,7 +214,8 @@ fn a_file_that_is_not_where_its_path_leads_is_not_acknowledged() {
     for at in 1..20 {
         for back in at + 1..20 {
             let place = mounted();
-            let vacancy = FileReplica::new(place.clone(), keyring_path()).vacancy().unwrap();
+            let fs: Arc<dyn Fs> = place.clone();
+            let vacancy = Places::from(fs).replica(keyring_path()).unwrap().find_vacant().unwrap();
             place.left.store(at, Ordering::SeqCst);
             place.away.store(back - at, Ordering::SeqCst);
             if new.write_to(&[vacancy]).is_ok() {

@@ -19,6 +19,7 @@ use keyring_external::keyring::Renewed::{ByPublicKey, BySecret};
 use keyring_external::keyring::{Keyring, KeyringState, Log, NewKeyring, Trust, load_all};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ fn made(dir: &Path) -> Vec<u8> {
     let mut new = NewKeyring::new("test", &secret(&SECRET), "test", CHEAP).unwrap();
     let mut recovery = String::new();
     new.add_recovery().unwrap().write_to(&mut recovery).unwrap();
-    new.write(&real(), &paths(dir)).unwrap();
+    new.write(&Places::from(&real()), &paths(dir)).unwrap();
     let keyring = open(dir, &SECRET).unwrap();
     keyring.add_slot(&secret(PASSPHRASE), "test", "a passphrase", CHEAP).unwrap();
     for id in ["one", "two", "three"] {
@@ -50,7 +51,7 @@ fn made(dir: &Path) -> Vec<u8> {
 
 fn open(dir: &Path, with: &[u8]) -> Result<Keyring, Error> {
     let read = || Ok(secret(with));
-    load_all(&real(), &paths(dir), 2, "test", read, QUIET).map(|(keyring, _)| keyring)
+    load_all(&Places::from(&real()), &paths(dir), 2, "test", read, QUIET).map(|(keyring, _)| keyring)
 }
 
 /// As a server opens it.
@@ -68,7 +69,7 @@ fn in_server(dir: &Path, with: &[u8]) -> Keyring {
         wait: 0,
         datadir: None,
     };
-    Keyring::open(&real(), &config, Trust::Witness, QUIET).unwrap().0
+    Keyring::open(&Places::from(&real()), &config, Trust::Witness, QUIET).unwrap().0
 }
 
 fn header_of(path: &Path) -> ClaimedHeader {
@@ -163,8 +164,16 @@ fn a_copy_that_was_away_during_the_renewal_follows_when_it_comes_back() {
         let away = dir.path().join("away");
         fs::rename(&b, &away).unwrap();
         assert_eq!(tended(&server).state, KeyringState::Degraded);
-        let tool =
-            load_all(&real(), std::slice::from_ref(&a), 1, "test", || Ok(secret(&SECRET)), QUIET).unwrap().0;
+        let tool = load_all(
+            &Places::from(&real()),
+            std::slice::from_ref(&a),
+            1,
+            "test",
+            || Ok(secret(&SECRET)),
+            QUIET,
+        )
+        .unwrap()
+        .0;
         rekey(&tool, &[&SECRET], false).unwrap();
         server.generate(name("meanwhile", ""), &key_type("AES"), 32).unwrap();
         if restarted {
@@ -183,7 +192,7 @@ fn with_paper(dir: &Path) -> Vec<u8> {
     let mut new = NewKeyring::new("test", &secret(&SECRET), "test", Cost::NONE).unwrap();
     let mut recovery = String::new();
     new.add_recovery().unwrap().write_to(&mut recovery).unwrap();
-    new.write(&real(), &paths(dir)).unwrap();
+    new.write(&Places::from(&real()), &paths(dir)).unwrap();
     recovery.into_bytes()
 }
 

@@ -9,6 +9,7 @@ use crate::common::{CHEAP, SECRET, contents, data, key_type, name, private_dir, 
 use keyring_external::config::Config;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::keyring::{Keyring, KeyringState, Severity, Trust};
+use keyring_external::store::places::Places;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -291,7 +292,7 @@ fn the_status_is_live_after_a_panic() {
     });
     let config = Config { datadir: Some(dir.path().to_owned()), ..config(&paths, 1) };
     panics.store(false, Ordering::Relaxed);
-    let server = Keyring::open(&fs, &config, Trust::Witness, |_, _| {}).unwrap().0;
+    let server = Keyring::open(&Places::from(&fs), &config, Trust::Witness, |_, _| {}).unwrap().0;
     panics.store(true, Ordering::Relaxed);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| generate(&server, "key")));
     assert!(panicked.is_err());
@@ -336,7 +337,7 @@ fn copies_on_one_filesystem_are_warned_of() {
             WARNINGS.lock().unwrap().push(message.to_owned());
         }
     };
-    Keyring::open(&real(), &config(&paths, 1), Trust::Witness, report).unwrap();
+    Keyring::open(&Places::from(&real()), &config(&paths, 1), Trust::Witness, report).unwrap();
     let warnings = WARNINGS.lock().unwrap();
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
     assert!(paths.iter().all(|path| warning.contains(path.to_str().unwrap())), "{warning}");

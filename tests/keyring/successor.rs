@@ -11,6 +11,7 @@ use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ impl Place {
         let place = Self::new();
         let secret = UnlockSecret::new(Locked::copy_of(&[0xfe; 32]).unwrap());
         let new = NewKeyring::new("", &secret, "test", Cost::NONE).unwrap();
-        new.write(&fs(), &[place.path("keyring")]).unwrap();
+        new.write(&Places::from(&fs()), &[place.path("keyring")]).unwrap();
         place
     }
 
@@ -58,7 +59,9 @@ impl Place {
     }
 
     fn open(&self, name: &str) -> Result<Arc<Keyring>> {
-        Ok(Arc::new(Keyring::open(&fs(), &self.config(name), Trust::Administrator, |_, _| {})?.0))
+        Ok(Arc::new(
+            Keyring::open(&Places::from(&fs()), &self.config(name), Trust::Administrator, |_, _| {})?.0,
+        ))
     }
 }
 
@@ -119,7 +122,7 @@ fn where_a_witness_is_no_keyring_is_made() {
     let auto_create = |datadir: &Path| {
         let config =
             Config { auto_create: true, datadir: Some(datadir.to_owned()), ..place.config("keyring") };
-        Keyring::open(&fs(), &config, Trust::Witness, |_, _| {}).map(|(keyring, _)| keyring)
+        Keyring::open(&Places::from(&fs()), &config, Trust::Witness, |_, _| {}).map(|(keyring, _)| keyring)
     };
     let datadir = place.path("datadir");
     std::fs::create_dir(&datadir).unwrap();

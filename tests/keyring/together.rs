@@ -11,6 +11,7 @@ use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ impl Place {
         std::fs::set_permissions(place.path("secret"), std::fs::Permissions::from_mode(0o600)).unwrap();
         let secret = UnlockSecret::new(Locked::copy_of(&[0xfe; 32]).unwrap());
         let new = NewKeyring::new("", &secret, "test", Cost::NONE).unwrap();
-        new.write(&place.fs, &[place.path("keyring")]).unwrap();
+        new.write(&Places::from(&place.fs), &[place.path("keyring")]).unwrap();
         place
     }
 
@@ -59,11 +60,11 @@ impl Place {
             wait: 0,
             datadir: None,
         };
-        Keyring::open(&self.fs, &config, Trust::Witness, |_, _| {}).unwrap().0
+        Keyring::open(&Places::from(&self.fs), &config, Trust::Witness, |_, _| {}).unwrap().0
     }
 
     fn names(&self) -> Vec<String> {
-        names(&load(&self.fs, &self.path("keyring"), &self.unlock()).unwrap().0)
+        names(&load(&Places::from(&self.fs), &self.path("keyring"), &self.unlock()).unwrap().0)
     }
 }
 

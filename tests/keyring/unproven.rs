@@ -6,6 +6,7 @@ use crate::common::sim::{Effect, Sim};
 use crate::common::{Op, PATH, Rng, Set, contents, copies, data, filled, keyring_path, open, tended, unlock};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, Trust, load_all};
+use keyring_external::store::places::Places;
 use std::path::{Path, PathBuf};
 
 const EIO: i32 = 5;
@@ -76,12 +77,13 @@ fn a_change_after_a_restart_does_not_build_on_one_that_failed() {
 
 fn both(sim: &Sim) -> Keyring {
     let paths = [PATH, MIRROR].map(PathBuf::from);
-    load_all(&sim.fs(), &paths, 1, "test", || unlock().read(), |_, _| {}).unwrap().0
+    load_all(&Places::from(&sim.fs()), &paths, 1, "test", || unlock().read(), |_, _| {}).unwrap().0
 }
 
 fn alone(sim: &Sim, path: &str) -> Result<Set, Error> {
     let paths = [PathBuf::from(path)];
-    load_all(&sim.fs(), &paths, 1, "test", || unlock().read(), |_, _| {}).map(|(k, _)| contents(&k))
+    load_all(&Places::from(&sim.fs()), &paths, 1, "test", || unlock().read(), |_, _| {})
+        .map(|(k, _)| contents(&k))
 }
 
 /// One copy fails once; the change reaches the other. From the next change on both hold all.
@@ -122,7 +124,7 @@ fn a_copy_that_failed_counts_again_only_when_it_holds_all() {
 fn served(sim: &Sim) -> Result<Keyring, Error> {
     let mut config = copies::config(&[keyring_path().to_owned()], 1);
     config.datadir = Some(Path::new("/volume").to_owned());
-    let (keyring, _) = Keyring::open(&sim.fs(), &config, Trust::Witness, |_, _| {})?;
+    let (keyring, _) = Keyring::open(&Places::from(&sim.fs()), &config, Trust::Witness, |_, _| {})?;
     keyring.bring_up_to_date()?;
     Ok(keyring)
 }

@@ -7,6 +7,7 @@ use crate::common::{Op, PATH, contents, data, filled, take_into_use, tended, unl
 use keyring_external::error::{Error, Failure};
 use keyring_external::format::layout::FIXED_LEN;
 use keyring_external::keyring::{Keyring, KeyringState, load_all};
+use keyring_external::store::places::Places;
 use std::path::PathBuf;
 
 const EIO: i32 = 5;
@@ -14,7 +15,8 @@ const MIRROR: &str = "/volume/mirror";
 
 fn open(sim: &Sim, paths: &[&str], min_copies: usize) -> Result<Keyring, Error> {
     let paths: Vec<_> = paths.iter().map(PathBuf::from).collect();
-    load_all(&sim.fs(), &paths, min_copies, "test", || unlock().read(), |_, _| {}).map(|(k, _)| k)
+    load_all(&Places::from(&sim.fs()), &paths, min_copies, "test", || unlock().read(), |_, _| {})
+        .map(|(k, _)| k)
 }
 
 /// Makes each operation of each change fail, and shows what a status query makes of it.

@@ -7,6 +7,7 @@ use crate::common::sim::{Effect, Sim};
 use crate::common::{CHEAP, Op, PATH, SECRET, contents, copies, create, data, filled, open, secret, tended};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Keyring, KeyringState, NewKeyring, Severity, Trust};
+use keyring_external::store::places::Places;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -252,9 +253,9 @@ fn a_volume_without_locks_is_told_once() {
     let sim = Sim::default();
     NewKeyring::new("", &secret(&SECRET), "test", CHEAP)
         .unwrap()
-        .write(&sim.fs(), &[path.to_owned()])
+        .write(&Places::from(&sim.fs()), &[path.to_owned()])
         .unwrap();
-    let open = || Keyring::open(&sim.fs(), &config, Trust::Witness, report).unwrap().0;
+    let open = || Keyring::open(&Places::from(&sim.fs()), &config, Trust::Witness, report).unwrap().0;
     store("with locks").run(&open()).unwrap();
     assert!(TOLD.lock().unwrap().is_empty());
     sim.forget_locks();
@@ -276,12 +277,14 @@ mod on_real_files {
     use keyring_external::keyring::{NewKeyring, load};
     use keyring_external::store::file::fs::Fs;
     use keyring_external::store::file::real::RealFs;
+    use keyring_external::store::places::Places;
     use std::collections::BTreeSet;
     use std::path::Path;
     use std::sync::{Arc, Barrier};
 
     fn create(fs: &Arc<dyn Fs>, path: &Path) -> Result<(), Error> {
-        NewKeyring::new("", &secret(&SECRET), "test", Cost::NONE)?.write(fs, &[path.to_owned()])
+        NewKeyring::new("", &secret(&SECRET), "test", Cost::NONE)?
+            .write(&Places::from(fs), &[path.to_owned()])
     }
 
     /// Two servers at one file, each of which has it read again whenever it is refused.
@@ -295,7 +298,7 @@ mod on_real_files {
         let write = |who: &str| {
             let mut stored = BTreeSet::new();
             let mut refused = 0;
-            let mut keyring = load(&fs, &path, &unlock()).unwrap().0;
+            let mut keyring = load(&Places::from(&fs), &path, &unlock()).unwrap().0;
             start.wait();
             while stored.len() < 30 {
                 let id = format!("{who}{}", stored.len());
@@ -303,7 +306,7 @@ mod on_real_files {
                     Ok(()) => drop(stored.insert((who.as_bytes().to_vec(), id.into_bytes()))),
                     Err(Error::Refusal(Refusal::Changed { .. })) => {
                         refused += 1;
-                        keyring = load(&fs, &path, &unlock()).unwrap().0;
+                        keyring = load(&Places::from(&fs), &path, &unlock()).unwrap().0;
                     }
                     Err(e) => panic!("{e}"),
                 }
@@ -316,7 +319,7 @@ mod on_real_files {
         });
         assert!(one.1 + other.1 > 0, "they never met");
         let all: BTreeSet<_> = one.0.union(&other.0).cloned().collect();
-        let (keyring, notes) = load(&fs, &path, &unlock()).unwrap();
+        let (keyring, notes) = load(&Places::from(&fs), &path, &unlock()).unwrap();
         assert_eq!(contents(&keyring).into_keys().collect::<BTreeSet<_>>(), all);
         assert_eq!(notes, []);
     }
@@ -340,7 +343,7 @@ mod on_real_files {
                 assert!(matches!(e, Error::BadRequest(BadRequest::AlreadyThere { .. })), "{e}");
             }
             assert_eq!(made.iter().filter(|m| m.is_ok()).count(), 1);
-            assert!(load(&fs, &path, &unlock()).unwrap().0.is_empty());
+            assert!(load(&Places::from(&fs), &path, &unlock()).unwrap().0.is_empty());
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         }
     }

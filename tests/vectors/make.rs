@@ -19,6 +19,7 @@ use keyring_external::format::layout::SLOT_LEN;
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::NewKeyring;
 use keyring_external::recovery::RecoveryKey;
+use keyring_external::store::places::Places;
 use sha2::{Digest, Sha256};
 
 /// A vector's name, what is special about it, and how its file is made.
@@ -233,7 +234,7 @@ fn appended_to_rewritten() -> Made {
 fn new_with(bytes: &[u8], cost: Cost) -> Made {
     let sim = Sim::default();
     let new = NewKeyring::new("biobank", &secret(bytes), "test", cost).unwrap();
-    new.write(&sim.fs(), &[PATH.into()]).unwrap();
+    new.write(&Places::from(&sim.fs()), &[PATH.into()]).unwrap();
     Made { file: file(&sim), secret: bytes.into(), expect: "opened" }
 }
 
@@ -255,7 +256,7 @@ fn with_recovery() -> (Vec<u8>, String) {
     let mut new = NewKeyring::new("biobank", &secret(&SECRET), "test", CHEAP).unwrap();
     let mut key = String::new();
     new.add_recovery().unwrap().write_to(&mut key).unwrap();
-    new.write(&sim.fs(), &[PATH.into()]).unwrap();
+    new.write(&Places::from(&sim.fs()), &[PATH.into()]).unwrap();
     (file(&sim), key)
 }
 

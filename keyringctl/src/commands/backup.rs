@@ -5,20 +5,20 @@ use super::copies::{self, Copies, Purpose};
 use super::output::{Output, counted, hex, stderr_report};
 use super::verdict::Verdict;
 use super::{missing, secret};
+use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::keyring::{Keyring, Status, load_all};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
-use keyring_external::store::file::replica::{CHANGE_WAIT, FRONT_LEN, FileReplica};
-use keyring_external::store::file::vacancy::Vacancy;
 use keyring_external::store::file::volume;
+use keyring_external::store::places::Places;
+use keyring_external::store::reading::FRONT_LEN;
+use keyring_external::store::tasks::CHANGE_WAIT;
+use keyring_external::store::vacancy::Vacancy;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Back up a keyring: copy its file byte for byte and verify the copy
@@ -76,7 +76,7 @@ pub(super) fn file_at(path: &Path, name: &str) -> PathBuf {
 
 /// A backup that can be made: nothing is in its place, and its directory is fit for it.
 pub(super) struct Backup {
-    fs: Arc<dyn Fs>,
+    places: Places,
     copies: Copies,
     destination: PathBuf,
     vacancy: Vacancy,
@@ -95,37 +95,39 @@ pub(super) struct MadeBackup {
 impl Backup {
     /// Checks that nothing is at `destination`, and its directory. Changes nothing.
     pub(super) fn new(copies: Copies, destination: &Path) -> Result<Backup> {
-        let fs: Arc<dyn Fs> = Arc::new(RealFs);
+        let places = store_places();
         let cannot_create =
             |e: KeyringError| missing::cannot_create(e, Some(copies.first()), "this command again");
-        let vacancy = FileReplica::new(Arc::clone(&fs), destination).vacancy().map_err(cannot_create)?;
-        volume::check_directory(fs.as_ref(), destination).map_err(cannot_create)?;
-        Ok(Backup { fs, copies, destination: destination.to_owned(), vacancy })
+        let vacancy =
+            places.replica(destination).and_then(|copy| copy.find_vacant()).map_err(cannot_create)?;
+        volume::check_directory(places.fs().as_ref(), destination).map_err(cannot_create)?;
+        Ok(Backup { places, copies, destination: destination.to_owned(), vacancy })
     }
 
     /// Copies the newest intact copy, and reads the backup back.
     pub(super) fn make(self) -> Result<MadeBackup> {
-        let Backup { fs, copies, destination, vacancy } = self;
+        let Backup { places, copies, destination, vacancy } = self;
         let mut secret = secret::Once::new(&copies.secret);
         let path = if copies.paths.len() > 1 {
             let name = copies.secret.name();
-            let opened = secret
-                .open(copies.first(), |read| load_all(&fs, &copies.paths, 1, &name, read, stderr_report))?;
+            let opened = secret.open(copies.first(), |read| {
+                load_all(&places, &copies.paths, 1, &name, read, stderr_report)
+            })?;
             newest(&opened.0, copies.first())
         } else {
             copies.first().to_owned()
         };
-        let mut open = |path: &Path| secret.load(&fs, path);
+        let mut open = |path: &Path| secret.load(&places, path);
         let (source, notes) = open(&path)?;
         let mut tries = 0;
         let (made, sha256) = loop {
             tries += 1;
-            let bytes = read(&fs, &path)?;
+            let bytes = read(&places, &path)?;
             let file = vacancy.create(&bytes)?;
             // Report only what is read back from the backup.
             let made = open(&destination).and_then(|(made, _)| {
                 let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
-                let written = read(&fs, &destination)?;
+                let written = read(&places, &destination)?;
                 let changed = || {
                     Refusal::Changed {
                         path: destination.clone(),
@@ -191,8 +193,8 @@ fn newest(keyring: &Keyring, first: &Path) -> PathBuf {
     current.map_or_else(|| first.to_owned(), |(path, _)| path)
 }
 
-fn read(fs: &Arc<dyn Fs>, path: &Path) -> keyring_external::error::Result<Vec<u8>> {
-    let reading = FileReplica::new(Arc::clone(fs), path).read()?;
+fn read(places: &Places, path: &Path) -> keyring_external::error::Result<Vec<u8>> {
+    let reading = places.replica(path)?.open_to_read()?;
     let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), CHANGE_WAIT)?;
     Ok([&reading.front.0[..], &rest].concat())
 }

@@ -10,19 +10,17 @@ use super::copies::of_server;
 use super::server as connection;
 use super::site;
 use super::{secret, status};
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result, ServerError};
 use crate::server::{ConnectOptions, KeyringFigures, Session};
 use judge::{Found, Limits, Problem};
 use keyring_external::keyring::inspect;
 use keyring_external::store::deadline;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
-use keyring_external::store::file::replica::PROBE_WAIT;
+use keyring_external::store::tasks::PROBE_WAIT;
 use keyring_external::unlock::UnlockSource;
 use line::Line;
 pub(super) use line::usage_error;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use used::Used;
 
@@ -111,8 +109,8 @@ fn examine(args: &Args) -> Line {
     let used = used.filter(|_| is_ours && !paths.is_empty());
     let mut problems = used.map(|used| used.compare(&paths)).unwrap_or_default();
     let secret = secret::Args { unlock: args.unlock.clone().or(unlock), recovery: false };
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let look = || status::look(&fs, &paths, datadir.as_deref(), &mut secret::Once::new(&secret), false);
+    let stores = store_places();
+    let look = || status::look(&stores, &paths, datadir.as_deref(), &mut secret::Once::new(&secret), false);
     let looked = match (!paths.is_empty()).then(look).transpose() {
         Ok(looked) => looked,
         // What the server says is shown even so.
@@ -133,8 +131,8 @@ fn examine(args: &Args) -> Line {
 fn probe(path: &Path) {
     let place = path.to_owned();
     let read = move || {
-        let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        drop(inspect(&fs, &place));
+        let stores = store_places();
+        drop(inspect(&stores, &place));
     };
     // What is wrong with the copy is found out later.
     let _ = deadline::run(path, PROBE_WAIT, read);

@@ -13,12 +13,11 @@ use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
 use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, load_all};
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use of_server::{OfServer, Server};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The copies of one keyring.
 #[derive(clap::Args, Clone, Default)]
@@ -110,10 +109,11 @@ impl Copies {
     }
 
     /// Opens the keyring to read it. The newest intact copy counts.
-    pub(super) fn load(&self, fs: &Arc<dyn Fs>) -> Result<(Keyring, Vec<Note>)> {
+    pub(super) fn load(&self, places: &Places) -> Result<(Keyring, Vec<Note>)> {
         let (secret, first) = (&self.secret, self.first());
-        let open =
-            |read: &mut dyn FnMut() -> _| load_all(fs, &self.paths, 1, &secret.name(), read, stderr_report);
+        let open = |read: &mut dyn FnMut() -> _| {
+            load_all(places, &self.paths, 1, &secret.name(), read, stderr_report)
+        };
         Ok(secret::Once::new(secret).open(first, open)?)
     }
 }

@@ -5,19 +5,17 @@ use super::foreign::{self, backup_of};
 use super::output::{Output, counted};
 use super::secret;
 use super::verdict::Verdict;
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::legacy::compare::same;
 use crate::legacy::{Fault, Format, Key, LegacyKeys, MAX_FILE, component_keyring_file};
 use crate::show::{self, Shown};
 use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
-use keyring_external::store::file::replica::FileReplica;
+use keyring_external::store::file::vacancy::create_file;
 use keyring_external::store::file::volume;
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Export all keys, unencrypted, to a new file of another keyring
 ///
@@ -57,17 +55,17 @@ impl From<ExportFormat> for Format {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let format = Format::from(args.to);
     // The component would use an existing DST.backup instead of DST.
     for path in [args.dst.clone(), backup_of(&args.dst)] {
-        if fs.meta(&path).is_ok() {
+        if places.fs().meta(&path).is_ok() {
             return Err(BadRequest::AlreadyThere { path }.into());
         }
     }
     let directory = volume::directory_of(&args.dst);
-    fs.meta(directory).map_err(|e| Error::io("look at", directory, e))?;
-    let (keyring, _) = args.secret.load(&fs, &args.path)?;
+    places.fs().meta(directory).map_err(|e| Error::io("look at", directory, e))?;
+    let (keyring, _) = args.secret.load(&places, &args.path)?;
     let (file, len) = component_keyring_file::write(|put| {
         keyring.for_each(|key| {
             let (id, user) = (key.name.id(), key.name.user());
@@ -84,8 +82,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             args.dst.shown()
         )));
     }
-    FileReplica::new(Arc::clone(&fs), &args.dst).create(file.get(..len).unwrap_or_default())?;
-    let lost = lost(&keyring, &foreign::read(fs.as_ref(), format, &args.dst, b"")?.keys);
+    create_file(places.fs(), &args.dst, None, file.get(..len).unwrap_or_default())?;
+    let lost = lost(&keyring, &foreign::read(places.fs().as_ref(), format, &args.dst, b"")?.keys);
     let (dst, count) = (args.dst.shown(), keyring.len());
     show::warn(format_args!(
         "WARNING: {dst} holds all keys unencrypted: anyone who can read it, or a backup of it, can decrypt \

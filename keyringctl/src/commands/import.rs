@@ -12,34 +12,32 @@ use super::foreign::{self, LegacyFile};
 use super::output::{Output, stderr_report};
 use super::secret::Once;
 use super::verdict::Verdict;
+use crate::commands::store_places::store_places;
 use crate::error::Result;
 use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{Keyring, load_beside_others, now};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use plan::{Fate, ImportPlan};
 use report::{ImportReport, Wanted};
-use std::sync::Arc;
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let password = args.password()?;
     let password = password.as_ref().map_or(&[][..], UnlockSecret::raw);
-    let source = args.read_source(fs.as_ref(), password)?;
+    let source = args.read_source(places.fs().as_ref(), password)?;
     let wanted = digests(&source);
     let copies = args.target.find(Purpose::Read)?;
     let paths = &copies.paths;
     let (name, mut secret) = (copies.secret.name(), Once::new(&copies.secret));
     let keyring = secret.open(copies.first(), |read| {
-        load_beside_others(&fs, paths, paths.len(), &name, read, stderr_report)
+        load_beside_others(&places, paths, paths.len(), &name, read, stderr_report)
     })?;
 
     let mut report = ImportReport::new(args, paths, &source, &keyring);
     let plan = ImportPlan::new(&source.keys, &keyring);
     report.plan(args, &plan, out);
     report.near_duplicates(&plan, &keyring, out);
-    let blocked_by_backup = report.backup(args, fs.as_ref(), password, &source, out);
+    let blocked_by_backup = report.backup(args, places.fs().as_ref(), password, &source, out);
     if plan.refused().next().is_some() || blocked_by_backup {
         out.line("nothing was imported and nothing was changed");
         return report.end(out, Verdict::NotFine);
@@ -52,13 +50,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     report.done(&keyring);
     let mut fine = true;
     for path in paths {
-        let (reread, _) = secret.load(&fs, path)?;
+        let (reread, _) = secret.load(&places, path)?;
         fine &= report.check(path, &reread, &wanted, out);
     }
     if fine {
         report.success(args, &plan, paths, &keyring, out);
     }
-    let unchanged = foreign::digest_of(fs.as_ref(), args.from, &args.src)? == source.digest;
+    let unchanged = foreign::digest_of(places.fs().as_ref(), args.from, &args.src)? == source.digest;
     fine &= report.check_source(args, unchanged, out);
     report.end(out, if fine { Verdict::Fine } else { Verdict::NotFine })
 }

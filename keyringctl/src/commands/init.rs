@@ -8,6 +8,7 @@ use super::secret::{self, measured_cost};
 use super::traces::Traces;
 use super::verdict::Verdict;
 use super::{copies, missing, site, stat};
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use keyring_external::error::Failure;
@@ -16,14 +17,13 @@ use keyring_external::keyring::NewKeyring;
 use keyring_external::secret::Locked;
 use keyring_external::secret::MIN_SECRET;
 use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
-use keyring_external::store::file::replica::FileReplica;
-use keyring_external::store::file::vacancy::{self, Vacancy};
+use keyring_external::store::file::vacancy::create_file;
 use keyring_external::store::file::volume::{self, directory_of};
+use keyring_external::store::places;
+use keyring_external::store::vacancy::{CreatedCopy, Vacancy};
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Create a keyring and show its recovery key (shown only once)
 #[derive(clap::Args)]
@@ -55,7 +55,7 @@ pub(super) struct CreatedKeyring {
     pub recovery: String,
     /// The secret file, if one was created.
     pub secret_file: Option<PathBuf>,
-    files: Vec<vacancy::CreatedFile>,
+    files: Vec<CreatedCopy>,
 }
 
 impl CreatedKeyring {
@@ -66,11 +66,11 @@ impl CreatedKeyring {
     /// The output could not be printed.
     pub(super) fn deliver(&self, fs: &dyn Fs, out: &mut Output) -> Result<()> {
         out.deliver().map_err(|e| {
-            self.files.iter().for_each(vacancy::CreatedFile::remove);
+            self.files.iter().for_each(CreatedCopy::remove);
             if let Some(secret) = &self.secret_file {
                 let _ = fs.unlink(secret);
             }
-            let paths = self.files.iter().map(vacancy::CreatedFile::path).chain(self.secret_file.as_deref());
+            let paths = self.files.iter().map(CreatedCopy::path).chain(self.secret_file.as_deref());
             let left: Vec<_> =
                 paths.filter(|p| fs.meta(p).is_ok()).map(|p| p.shown()).collect();
             let then = if left.is_empty() {
@@ -98,7 +98,7 @@ pub(super) enum SecretFile {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let paths = copies::distinct([&args.path].into_iter().chain(&args.mirrors))?;
     let path = paths.first().cloned().unwrap_or_default();
     let parts = site::Parts { root: "/".into(), ..site::Parts::default() };
@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Err(traces.refusal(&path));
     }
     let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
-    let created = create(&fs, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
+    let created = create(&places, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
     let header = &created.header;
     out.line(format_args!("Created keyring {} at {}", header.id, path.shown()));
     for mirror in paths.iter().skip(1) {
@@ -121,8 +121,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         _ => None,
     };
     let datadir = site::Args::default().look().ok().map(|site| site.datadir).filter(|dir| dir.is_dir());
-    let places = Places { copies: &paths, secret, datadir: datadir.as_deref() };
-    apart::warn_of(&apart::doubts(places, Path::to_owned), out);
+    let apart = Places { copies: &paths, secret, datadir: datadir.as_deref() };
+    apart::warn_of(&apart::doubts(apart, Path::to_owned), out);
     apart::warn_of(&traces.iter().map(Traces::warning).collect::<Vec<_>>(), out);
     show_recovery(&created.recovery, out);
     out.document(&json!({
@@ -135,7 +135,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "secret_on_keyring_volume": secret.is_some_and(|secret| apart::is_beside(secret, &paths)),
         "recovery_key": created.recovery,
     }));
-    created.deliver(fs.as_ref(), out)?;
+    created.deliver(places.fs().as_ref(), out)?;
     Ok(Verdict::Fine)
 }
 
@@ -162,7 +162,7 @@ pub(super) fn show_recovery(recovery: &str, out: &mut Output) {
 /// Creates a keyring at paths where no file exists, unlocked by the secret from `source`, whose slot is called `name`.
 /// Creates the secret file first, if `file` says so.
 pub(super) fn create(
-    fs: &Arc<dyn Fs>,
+    places: &places::Places,
     paths: &[PathBuf],
     source: &secret::NewSecret,
     name: &str,
@@ -171,19 +171,20 @@ pub(super) fn create(
 ) -> Result<CreatedKeyring> {
     let mut vacancies = Vec::new();
     for path in paths {
-        let vacancy = FileReplica::new(Arc::clone(fs), path).vacancy();
-        let vacancy = vacancy.and_then(|found| volume::check_directory(fs.as_ref(), path).map(|()| found));
+        let vacancy = places.replica(path).and_then(|copy| copy.find_vacant());
+        let vacancy =
+            vacancy.and_then(|found| volume::check_directory(places.fs().as_ref(), path).map(|()| found));
         let owned_alike = paths.iter().find(|other| stat::is_there(directory_of(other)));
         vacancies.push(vacancy.map_err(|e| {
             missing::cannot_create(e, owned_alike.map(PathBuf::as_path), "this command again")
         })?);
     }
     let keyring = paths.first().cloned().unwrap_or_default();
-    let secret_file = generate_secret(fs, source, &keyring, file)?;
+    let secret_file = generate_secret(places, source, &keyring, file)?;
     let (new, recovery, files) = write(&vacancies, source, name, label).inspect_err(|_| {
         // The next attempt would stop at a secret file that already exists.
         if let Some(file) = &secret_file {
-            let _ = fs.unlink(file);
+            let _ = places.fs().unlink(file);
         }
     })?;
     Ok(CreatedKeyring { header: new.header().clone(), recovery, secret_file, files })
@@ -194,7 +195,7 @@ fn write(
     source: &secret::NewSecret,
     name: &str,
     label: &str,
-) -> Result<(NewKeyring, String, Vec<vacancy::CreatedFile>)> {
+) -> Result<(NewKeyring, String, Vec<CreatedCopy>)> {
     let secret = source.read_new()?;
     let mut new = NewKeyring::new(label, &secret, name, measured_cost(&secret)?)?;
     let mut recovery = String::new();
@@ -206,7 +207,7 @@ fn write(
 
 /// Creates the secret file, if `file` says so.
 fn generate_secret(
-    fs: &Arc<dyn Fs>,
+    places: &places::Places,
     source: &secret::NewSecret,
     keyring: &Path,
     file: SecretFile,
@@ -214,7 +215,7 @@ fn generate_secret(
     let (uid, gid) = match file {
         SecretFile::Existing => return Ok(None),
         SecretFile::CreateForKeyringOwner => {
-            let owner = volume::directory_meta(fs.as_ref(), keyring)?;
+            let owner = volume::directory_meta(places.fs().as_ref(), keyring)?;
             (owner.uid, owner.gid)
         }
         SecretFile::CreateFor(uid, gid) => (uid, gid),
@@ -222,11 +223,8 @@ fn generate_secret(
     let Some(UnlockSource::File(path)) = &source.unlock else {
         return Err(Error::Usage("--generate-secret needs --unlock file:PATH".to_owned()));
     };
-    FileReplica::new(Arc::clone(fs), path).create_for(
-        uid,
-        gid,
-        &Locked::random(MIN_SECRET).map_err(Failure::System)?,
-    )?;
+    let secret = Locked::random(MIN_SECRET).map_err(Failure::System)?;
+    create_file(places.fs(), path, Some((uid, gid)), &secret)?;
     Ok(Some(path.clone()))
 }
 

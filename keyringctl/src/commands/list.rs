@@ -5,12 +5,10 @@ use super::copies::{self, Purpose};
 use super::output::{Output, counted, table, time};
 use super::secret;
 use super::verdict::Verdict;
+use crate::commands::store_places::store_places;
 use crate::error::Result;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use serde::Serialize;
 use serde_json::json;
-use std::sync::Arc;
 
 /// List the keys of a keyring: ids, users, types and lengths, never their bytes
 #[derive(clap::Args)]
@@ -35,8 +33,8 @@ struct ListedKey {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let (keyring, _) = args.copies.find(&args.secret, Purpose::Read)?.load(&fs)?;
+    let places = store_places();
+    let (keyring, _) = args.copies.find(&args.secret, Purpose::Read)?.load(&places)?;
     let mut rows = Vec::new();
     keyring.for_each(|key| {
         rows.push(ListedKey {

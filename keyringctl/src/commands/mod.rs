@@ -38,6 +38,7 @@ mod slot;
 mod slot_row;
 mod stat;
 mod status;
+mod store_places;
 mod sync;
 mod target;
 mod traces;

@@ -7,9 +7,8 @@ use super::status::{self, copy_status::WitnessSays};
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
 use keyring_external::keyring::{Keyring, check_claims_by_witness, inspect};
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use std::path::Path;
-use std::sync::Arc;
 
 /// The option of a command that changes copies.
 #[derive(clap::Args, Clone, Copy, Default)]
@@ -25,14 +24,15 @@ impl Older {
     ///
     /// # Errors
     /// It is older than the witness, has diverged from it or is another one, and `--accept-older` is not given.
-    pub(super) fn check(self, fs: &Arc<dyn Fs>, keyring: &Keyring, copies: &Copies) -> Result<()> {
+    pub(super) fn check(self, places: &Places, keyring: &Keyring, copies: &Copies) -> Result<()> {
         let Some(datadir) = &copies.datadir else { return Ok(()) };
         // A witness that this user cannot read says nothing.
-        let Ok((says, Some((_, why)))) = status::heard(keyring.check_witness(fs, datadir)) else {
+        let Ok((says, Some((_, why)))) = status::heard(keyring.check_witness(places.fs(), datadir)) else {
             return Ok(());
         };
         // A server may have changed the copies since they were opened.
-        if says == Some(WitnessSays::Older) && copies.paths.iter().any(|path| is_newer_now(fs, path, datadir))
+        if says == Some(WitnessSays::Older)
+            && copies.paths.iter().any(|path| is_newer_now(places, path, datadir))
         {
             return Ok(());
         }
@@ -54,10 +54,11 @@ impl Older {
     }
 }
 
-fn is_newer_now(fs: &Arc<dyn Fs>, path: &Path, datadir: &Path) -> bool {
-    let Ok(claims) = inspect(fs, path) else { return false };
+fn is_newer_now(places: &Places, path: &Path, datadir: &Path) -> bool {
+    let Ok(claims) = inspect(places, path) else { return false };
     claims.commit.is_some_and(|commit| {
-        let says = status::heard(check_claims_by_witness(fs, datadir, path, &claims.header.id, &commit));
+        let says =
+            status::heard(check_claims_by_witness(places.fs(), datadir, path, &claims.header.id, &commit));
         says.is_ok_and(|(says, _)| matches!(says, Some(WitnessSays::Same | WitnessSays::Newer)))
     })
 }

@@ -9,9 +9,8 @@ use crate::show::Shown;
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Keyring, inspect, load_with};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A copy that is written over.
 pub(super) struct Outdated {
@@ -30,19 +29,19 @@ pub(super) struct Outdated {
 impl Outdated {
     /// Looks at the copy at `path`; `newest` is the keyring as it will be there, which `secret` from `source` unlocked.
     pub(super) fn look(
-        fs: &Arc<dyn Fs>,
+        places: &Places,
         path: &Path,
         newest: &Keyring,
         source: &secret::Args,
         secret: &UnlockSecret,
     ) -> Outdated {
-        let claims = inspect(fs, path).ok();
+        let claims = inspect(places, path).ok();
         let claimed = claims.as_ref().and_then(|claims| claims.commit).map(|commit| commit.generation);
         let lost_slots =
             claims.map(|claims| slot_row::lost(&claims.header.slots, &newest.slots())).unwrap_or_default();
         let present = newest.known_status().generation;
         let (keyring, generation, keys, what) =
-            match load_with(fs, path, &source.name(), || source.read_again(secret)) {
+            match load_with(places, path, &source.name(), || source.read_again(secret)) {
                 Ok((keyring, notes)) => {
                     let status = keyring.known_status();
                     let what = if notes.is_empty() { "" } else { DAMAGED };

@@ -7,14 +7,12 @@ use super::secret::{self, Typed};
 use super::slot_row::{self, SlotRow};
 use super::target::{OpenedTarget, TargetKeyring};
 use super::verdict::Verdict;
+use crate::commands::store_places::store_places;
 use crate::error::Result;
 use keyring_external::keyring::{Renewed, Verifier};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use serde_json::json;
-use std::sync::Arc;
 
 /// Renew the data key and re-encrypt the keyring; existing passphrases and keys keep working
 ///
@@ -61,8 +59,8 @@ struct RenewedSlot {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let opened = args.target.open(&fs)?;
+    let places = store_places();
+    let opened = args.target.open(&places)?;
     let secrets = args.secrets(&opened)?;
     let keyring = &opened.keyring;
     let plan = args.plan(&opened, &keyring.plan_rekey(&secrets, args.require_all)?);

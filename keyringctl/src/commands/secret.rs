@@ -12,11 +12,10 @@ use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, Verifier, load_with};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use prompt::{RECOVERY, TERMINAL};
 use std::path::Path;
-use std::sync::Arc;
 
 /// The option that names the unlock secret in the commands of messages, if its source is not known.
 pub(super) const UNNAMED: &str = " --unlock SOURCE";
@@ -112,8 +111,8 @@ impl Args {
     }
 
     /// Opens a keyring.
-    pub(super) fn load(&self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
-        Once::new(self).load(fs, path)
+    pub(super) fn load(&self, places: &Places, path: &Path) -> Result<(Keyring, Vec<Note>)> {
+        Once::new(self).load(places, path)
     }
 }
 
@@ -176,9 +175,9 @@ impl<'a> Once<'a> {
     }
 
     /// Opens a keyring.
-    pub(super) fn load(&mut self, fs: &Arc<dyn Fs>, path: &Path) -> Result<(Keyring, Vec<Note>)> {
+    pub(super) fn load(&mut self, places: &Places, path: &Path) -> Result<(Keyring, Vec<Note>)> {
         let name = self.args.name();
-        self.open(path, |read| load_with(fs, path, &name, read))
+        self.open(path, |read| load_with(places, path, &name, read))
     }
 
     /// Opens something with `open`, which reads the secret when it needs it. A secret that somebody types for it, and that

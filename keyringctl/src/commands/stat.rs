@@ -3,7 +3,7 @@
 //! command.
 
 use keyring_external::store::deadline;
-use keyring_external::store::file::replica::PROBE_WAIT;
+use keyring_external::store::tasks::PROBE_WAIT;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

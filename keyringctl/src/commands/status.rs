@@ -13,6 +13,7 @@ use super::prometheus::{Labels, Metrics};
 use super::secret;
 use super::slot_row::SlotRow;
 use super::verdict::Verdict;
+use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::show::{Shown, warn};
 use copy_status::{CopyStatus, Description, WitnessSays, Wrong};
@@ -20,13 +21,10 @@ use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::format::witness::Witness;
 use keyring_external::keyring::{Witnessed, check_claims_by_witness, inspect, now, witness_claims};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
-use keyring_external::store::file::replica::FileReplica;
+use keyring_external::store::places::Places;
 use keyring_external::store::witness::WITNESS_NAME;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Show id, label, unlock slots and generation of keyring files (needs no secret)
 #[derive(clap::Args)]
@@ -64,12 +62,12 @@ pub(super) struct Looked {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let found = args.server.find_all(&args.paths, args.datadir.as_deref(), &args.secret)?;
     let secret = readable_secret(args, &found);
-    let datadir = args.datadir.clone().or_else(|| readable_datadir(&fs, &found));
+    let datadir = args.datadir.clone().or_else(|| readable_datadir(&places, &found));
     let Looked { copies, witness, without_witness, damaged_witness, unreadable } =
-        look(&fs, &found.paths, datadir.as_deref(), &mut secret::Once::new(&secret), false)?;
+        look(&places, &found.paths, datadir.as_deref(), &mut secret::Once::new(&secret), false)?;
     let mut verdict = Verdict::Fine;
     for found in &copies {
         print(out, found);
@@ -110,10 +108,10 @@ fn readable_secret(args: &Args, found: &Copies) -> secret::Args {
 }
 
 /// The data directory of the server with these copies, if its witness can be read.
-fn readable_datadir(fs: &Arc<dyn Fs>, found: &Copies) -> Option<PathBuf> {
+fn readable_datadir(places: &Places, found: &Copies) -> Option<PathBuf> {
     let datadir = found.datadir.clone()?;
-    let looked = fs.meta(&datadir).map_err(|e| Error::io("look at", &datadir, e));
-    match looked.and_then(|_| witness_claims(fs, &datadir)) {
+    let looked = places.fs().meta(&datadir).map_err(|e| Error::io("look at", &datadir, e));
+    match looked.and_then(|_| witness_claims(places.fs(), &datadir)) {
         Ok(_) => Some(datadir),
         Err(e) => {
             warn(format_args!(
@@ -131,22 +129,22 @@ fn readable_datadir(fs: &Arc<dyn Fs>, found: &Copies) -> Option<PathBuf> {
 /// # Errors
 /// The data directory does not exist, or the secret cannot be read. What is wrong with a copy is in its [`CopyStatus`].
 pub(super) fn look(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     paths: &[PathBuf],
     datadir: Option<&Path>,
     secret: &mut secret::Once<'_>,
     open: bool,
 ) -> Result<Looked> {
     if let Some(datadir) = datadir {
-        fs.meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
+        places.fs().meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
     }
-    let witness = datadir.map(|datadir| witness_claims(fs, datadir)).transpose()?.flatten();
+    let witness = datadir.map(|datadir| witness_claims(places.fs(), datadir)).transpose()?.flatten();
     let mut copies = Vec::new();
     let mut unreadable = None;
     let secret_args = secret.args();
     let open = open || secret.is_given();
     for path in paths {
-        let found = examine(fs, path, datadir, paths, secret, open).or_else(|e| {
+        let found = examine(places, path, datadir, paths, secret, open).or_else(|e| {
             let mut found = CopyStatus::of(path);
             found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args));
             match e {
@@ -162,7 +160,7 @@ pub(super) fn look(
         copies.push(found?);
     }
     compare::all(&mut copies, datadir, secret_args);
-    let is_there = |datadir: &&Path| fs.meta(&datadir.join(WITNESS_NAME)).is_ok();
+    let is_there = |datadir: &&Path| places.fs().meta(&datadir.join(WITNESS_NAME)).is_ok();
     // A damaged witness claims nothing.
     let unknown = datadir.filter(|_| witness.is_none());
     let damaged_witness = unknown.filter(is_there).map(|datadir| datadir.join(WITNESS_NAME));
@@ -266,7 +264,7 @@ fn compare_with_witness(
 }
 
 fn examine(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     path: &Path,
     datadir: Option<&Path>,
     all: &[PathBuf],
@@ -274,7 +272,7 @@ fn examine(
     open: bool,
 ) -> KeyringResult<CopyStatus> {
     let secret_args = secret.args();
-    let claims = inspect(fs, path)?;
+    let claims = inspect(places, path)?;
     let witnessed;
     let mut about = describe(&claims.header);
     about.generation = claims.commit.map(|c| c.generation);
@@ -285,8 +283,8 @@ fn examine(
         about.notes.clone_from(&damage);
     }
     if open {
-        let (keyring, notes) = secret.load(fs, path)?;
-        witnessed = datadir.map(|datadir| keyring.check_witness(fs, datadir));
+        let (keyring, notes) = secret.load(places, path)?;
+        witnessed = datadir.map(|datadir| keyring.check_witness(places.fs(), datadir));
         let status = keyring.status();
         about.authenticated = true;
         // There may be intact records after the generation that the front names.
@@ -296,14 +294,14 @@ fn examine(
         about.notes = notes.iter().map(ToString::to_string).collect();
         opened = Some(keyring);
     } else if let Some(commit) = &claims.commit {
-        let hear = |datadir: &Path| check_claims_by_witness(fs, datadir, path, &about.id, commit);
+        let hear = |datadir: &Path| check_claims_by_witness(places.fs(), datadir, path, &about.id, commit);
         witnessed = datadir.map(hear);
     } else {
         return Err(
             Refusal::Damaged { path: path.to_owned(), offset: 8192, what: "both commit slots" }.into()
         );
     }
-    about.unchangeable = FileReplica::new(Arc::clone(fs), path).check_room().err().map(|e| e.to_string());
+    about.unchangeable = places.replica(path)?.check_its_room().err().map(|e| e.to_string());
     let content = Some(Content { claims, keyring: opened });
     let mut found =
         CopyStatus { fine: damage.is_empty(), about: Some(about), content, ..CopyStatus::of(path) };

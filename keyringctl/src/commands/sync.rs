@@ -16,13 +16,11 @@ use super::output::{Output, stderr_report};
 use super::secret::Once;
 use super::verdict::Verdict;
 use super::{apart, missing, site, stat};
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Severity, Standing, load_beside_others};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
-use keyring_external::store::file::replica::FileReplica;
 use keyring_external::store::file::volume;
 use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
@@ -30,7 +28,6 @@ use serde_json::json;
 use server_slot::Written;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use unusable::Opener;
 
 /// The result for one copy.
@@ -45,7 +42,7 @@ struct SyncedCopy {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let copies = args.copies.find(&args.secret, Purpose::Read)?;
     let (all, source) = (&copies.paths, &copies.secret);
     if all.len() < 2 {
@@ -57,7 +54,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let (absent, present): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|p| stat::is_missing(p));
     let Some(first) = present.first() else {
         let missing = io::ErrorKind::NotFound.into();
-        return Err(volume::missing_or(fs.as_ref(), copies.first(), "look at", missing).into());
+        return Err(volume::missing_or(places.fs().as_ref(), copies.first(), "look at", missing).into());
     };
     let again = || {
         let mirrors: Vec<_> = all.iter().filter(|path| *path != first).map(|path| path.shown()).collect();
@@ -74,15 +71,15 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         )));
     }
     let vacancy = |path: &PathBuf| {
-        let vacancy = FileReplica::new(Arc::clone(&fs), path).vacancy()?;
-        volume::check_directory(fs.as_ref(), path).map(|()| vacancy)
+        let vacancy = places.replica(path)?.find_vacant()?;
+        volume::check_directory(places.fs().as_ref(), path).map(|()| vacancy)
     };
     let vacancy =
         |path: &PathBuf| vacancy(path).map_err(|e| missing::cannot_create(e, Some(first), &again()));
     let vacancies = absent.iter().map(vacancy).collect::<Result<Vec<_>>>()?;
     let (mut merged, mut once, mut ask) = (None, Once::new(source), true);
     if args.merge {
-        match merge::run(args, &mut once, &fs, (&copies, &present, &absent), out)? {
+        match merge::run(args, &mut once, &places, (&copies, &present, &absent), out)? {
             merge::Merged::Done(document) => (merged, ask) = (Some(document), false),
             merge::Merged::NothingToMerge => merged = Some(json!({ "diverged": false })),
             merge::Merged::NothingWritten(verdict) => return Ok(verdict),
@@ -92,10 +89,10 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let loaded = once.open(first, |read| {
         // The copies are locked only once the secret has been typed.
         let secret = read()?;
-        load_beside_others(&fs, &present, 1, &name, || Ok(secret), report_others)
+        load_beside_others(&places, &present, 1, &name, || Ok(secret), report_others)
     });
     let secret = once.read(first)?;
-    let opener = Opener { fs: &fs, secret: &secret, source };
+    let opener = Opener { places: &places, secret: &secret, source };
     let keyring = match loaded {
         Ok(keyring) => keyring,
         Err(e) => {
@@ -118,17 +115,17 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     if !changed.is_empty() {
         return Ok(refuse(&changed, out));
     }
-    let foreign = unusable::of_other_keyrings(&keyring, &source_copy, &fs);
+    let foreign = unusable::of_other_keyrings(&keyring, &source_copy, &places);
     if !foreign.is_empty() {
         return Ok(refuse(&foreign, out));
     }
     // A merge has said what it merges.
     if !args.merge {
-        args.older.check(&fs, &keyring, &copies)?;
+        args.older.check(&places, &keyring, &copies)?;
     }
     if ask {
         let before = loss::Before {
-            fs: &fs,
+            places: &places,
             keyring: &keyring,
             secret: &secret,
             source,

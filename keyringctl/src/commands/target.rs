@@ -11,10 +11,8 @@ use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, Standing, load_beside_others};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::replica::FileReplica;
+use keyring_external::store::places::Places;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The copies of a keyring to change, and the secret that unlocks them.
 #[derive(clap::Args)]
@@ -33,7 +31,7 @@ pub(super) struct OpenedTarget {
     /// The secret that unlocked it.
     pub secret: UnlockSecret,
     pub copies: Copies,
-    fs: Arc<dyn Fs>,
+    places: Places,
 }
 
 impl TargetKeyring {
@@ -43,18 +41,18 @@ impl TargetKeyring {
     }
 
     /// Opens all copies that exist.
-    pub(super) fn open(&self, fs: &Arc<dyn Fs>) -> Result<OpenedTarget> {
+    pub(super) fn open(&self, places: &Places) -> Result<OpenedTarget> {
         let copies = self.find(Purpose::Change)?;
-        let is_there = |path: &&PathBuf| FileReplica::new(Arc::clone(fs), path).is_there();
+        let is_there = |path: &&PathBuf| places.replica(path).is_ok_and(|copy| copy.may_be_there());
         let existing = copies.paths.iter().filter(is_there).count().max(1);
         let name = copies.secret.name();
         let mut once = Once::new(&copies.secret);
         let keyring = once.open(copies.first(), |read| {
-            load_beside_others(fs, &copies.paths, existing, &name, read, stderr_report)
+            load_beside_others(places, &copies.paths, existing, &name, read, stderr_report)
         })?;
-        self.older.check(fs, &keyring, &copies)?;
+        self.older.check(places, &keyring, &copies)?;
         let secret = once.read(copies.first())?;
-        Ok(OpenedTarget { keyring, secret, copies, fs: Arc::clone(fs) })
+        Ok(OpenedTarget { keyring, secret, copies, places: places.clone() })
     }
 }
 
@@ -74,7 +72,7 @@ impl OpenedTarget {
                 Standing::Current | Standing::Read => ("up to date".to_owned(), rewritten),
                 Standing::Behind => {
                     let source = &self.copies.secret;
-                    let old = Outdated::look(&self.fs, &path, &self.keyring, source, &self.secret);
+                    let old = Outdated::look(&self.places, &path, &self.keyring, source, &self.secret);
                     let behind = if old.is_damaged { "" } else { "behind: " };
                     (format!("{behind}{}", outdated.insert(old).now), rewritten)
                 }

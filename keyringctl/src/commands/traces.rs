@@ -4,14 +4,12 @@
 use super::output::counted;
 use super::status::copy_status::damaged_witness;
 use super::witness;
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use crate::tablespace::{self, master_keys};
 use keyring_external::keyring::witness_claims;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What says that a server already has a keyring.
 #[derive(Default)]
@@ -36,8 +34,8 @@ impl Traces {
         if !datadir.is_dir() {
             return Ok(found);
         }
-        let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        found.witness = match (witness_claims(&fs, datadir)?, witness::unreadable(datadir)) {
+        let places = store_places();
+        found.witness = match (witness_claims(places.fs(), datadir)?, witness::unreadable(datadir)) {
             (Some(w), _) => Some(format!(
                 "{} was last used with keyring {}, generation {}",
                 datadir.shown(),

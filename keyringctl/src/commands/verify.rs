@@ -11,14 +11,12 @@ use super::secret;
 use super::status::copy_status::CopyStatus;
 use super::status::{self, Looked};
 use super::verdict::Verdict;
+use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::show::{Shown, counted_of};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use opened::OpenedKeyring;
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Check every byte of keyring files, and compare them; with --datadir, check that a keyring decrypts every encrypted
 /// file of a server
@@ -45,7 +43,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     // The question is what the named copies decrypt.
     let as_named = !args.paths.is_empty() && !args.files.datadir.is_empty();
     let found = match as_named {
@@ -53,7 +51,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         false => args.server.find_all(&args.paths, None, &args.secret)?,
     };
     let mut secret = secret::Once::new(&found.secret);
-    let Looked { copies, unreadable, .. } = status::look(&fs, &found.paths, None, &mut secret, true)?;
+    let Looked { copies, unreadable, .. } = status::look(&places, &found.paths, None, &mut secret, true)?;
     copies.iter().for_each(|copy| print(copy, out));
     if copies.len() > 1 {
         out.line(together(&copies));
@@ -70,7 +68,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let document = json!(copies);
     let newest = newest(copies, &mut secret)?;
-    datadir::run(&args.files, &fs, newest, &document, out).map(|of_files| verdict.and(of_files))
+    datadir::run(&args.files, &places, newest, &document, out).map(|of_files| verdict.and(of_files))
 }
 
 fn print(copy: &CopyStatus, out: &mut Output) {

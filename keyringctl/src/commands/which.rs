@@ -11,20 +11,18 @@ use super::output::{Output, counted};
 use super::status::copy_status;
 use super::verdict::Verdict;
 use super::{secret, site};
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use crate::tablespace::{self, Shutdown};
 use advice::{Advice, Place, advise};
 use candidate::Candidate;
 use keyring_external::keyring::witness_claims;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use keyring_external::store::witness::WITNESS_NAME;
 use keyring_external::unlock::UnlockSource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Find out which copy is the right one for a data directory, and what to do next
 ///
@@ -59,28 +57,28 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let found = args.server.find_all(&args.paths, args.datadir.as_deref(), &args.secret)?;
     let datadir = match (&args.datadir, found.datadir) {
         (Some(datadir), _) => datadir.clone(),
         (None, Some(datadir)) => datadir,
         (None, None) => copies::datadir(None, &args.server.site)?,
     };
-    fs.meta(&datadir).map_err(|e| Error::io("look at", &datadir, e))?;
+    places.fs().meta(&datadir).map_err(|e| Error::io("look at", &datadir, e))?;
     let others =
         args.other_unlock.iter().map(|source| secret::Args { unlock: Some(source.clone()), recovery: false });
     let secrets: Vec<_> = std::iter::once(found.secret).chain(others).collect();
     let mut secrets: Vec<_> = secrets.iter().map(secret::Once::new).collect();
     let mut all: Vec<Candidate> = Vec::new();
     for path in &found.paths {
-        let next = Candidate::examine(&fs, path, (&datadir, &args.also), &mut secrets, &all)?;
+        let next = Candidate::examine(&places, path, (&datadir, &args.also), &mut secrets, &all)?;
         all.push(next);
     }
     // A server may have written to the files while they were read for one copy after the other.
     let named: BTreeMap<_, _> =
         all.iter().filter_map(|c| c.opened.as_ref()).flat_map(|opened| opened.needs.keys.clone()).collect();
     all.iter_mut().for_each(|candidate| candidate.also_needs(&named));
-    let witness = witness_claims(&fs, &datadir)?;
+    let witness = witness_claims(places.fs(), &datadir)?;
     let configured = configured(args, &datadir);
     let found = tablespace::find(&[std::slice::from_ref(&datadir), &args.also].concat());
     let shutdown = tablespace::shutdown(&datadir, &found);
@@ -88,7 +86,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let place = Place { datadir: &datadir, witness: witness.as_ref(), configured: &configured, in_use };
     let advice = advise(&all, &place);
     all.iter().for_each(|candidate| print(candidate, &all, out));
-    out.line(match (&witness, fs.meta(&datadir.join(WITNESS_NAME)).is_ok()) {
+    out.line(match (&witness, places.fs().meta(&datadir.join(WITNESS_NAME)).is_ok()) {
         (Some(w), _) => {
             format!("{} was last used with keyring {}, generation {}", datadir.shown(), w.id, w.generation)
         }

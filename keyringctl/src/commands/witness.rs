@@ -8,16 +8,14 @@ use super::output::{Output, counted, stderr_report};
 use super::status::{self, copy_status};
 use super::verdict::Verdict;
 use super::{secret, site};
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use crate::tablespace::{self, Shutdown};
 use keyring_external::keyring::witness_claims;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use keyring_external::store::witness::WITNESS_NAME;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Show which keyring a data directory last used, or accept an older or different keyring for it
 #[derive(clap::Args)]
@@ -62,12 +60,12 @@ enum Command {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     match &args.command {
         Command::Show { datadir, site } => {
             let datadir = &copies::datadir(datadir.as_deref(), site)?;
-            fs.meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
-            let seen = witness_claims(&fs, datadir)?;
+            places.fs().meta(datadir).map_err(|e| Error::io("look at", datadir, e))?;
+            let seen = witness_claims(places.fs(), datadir)?;
             match &seen {
                 Some(w) => out.line(format_args!(
                     "{} was last used with keyring {}, generation {}",
@@ -89,13 +87,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         Command::Accept { path, datadir, site, secret, accept_missing_keys, consent } => {
             let datadir = &copies::datadir(datadir.as_deref(), site)?;
             refuse_while_in_use(datadir)?;
-            let seen = witness_claims(&fs, datadir)?;
+            let seen = witness_claims(places.fs(), datadir)?;
             // A copy that is named is meant as it is, whatever other copies hold.
             let copies = match path {
                 Some(path) => copies::named(site, std::slice::from_ref(path), secret),
                 None => copies::of_server(site, Some(datadir), secret)?,
             };
-            let (mut keyring, _) = copies.load(&fs)?;
+            let (mut keyring, _) = copies.load(&places)?;
             let status = keyring.status();
             let needs = Needs::new(datadir, &[], &keyring)
                 .map_err(|e| Error::Usage(format!("nothing was accepted: {e}")))?;
@@ -112,7 +110,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             };
             let mut plan = Plan::new(needs.question());
             plan.effect(Effect::new(format!("witness in {}", datadir.shown()), last, this));
-            let unnamed = needs.unnamed(status::heard(keyring.check_witness(&fs, datadir))?.0);
+            let unnamed = needs.unnamed(status::heard(keyring.check_witness(places.fs(), datadir))?.0);
             needs.show(&mut plan, unnamed);
             plan.detail(
                 "keyring",
@@ -151,7 +149,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             }
             // The server may have been started while the question was open.
             refuse_while_in_use(datadir)?;
-            keyring.write_witness(&fs, datadir, stderr_report)?;
+            keyring.write_witness(places.fs(), datadir, stderr_report)?;
             out.line(format_args!(
                 "Accepted: the witness in {} now records keyring {}, generation {}",
                 datadir.shown(),

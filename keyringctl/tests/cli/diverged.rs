@@ -5,6 +5,7 @@ use super::{Place, UNLOCK, check, common};
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,8 +18,9 @@ fn diverged_copies() {
     let place = Place::with_keyring();
     fs::create_dir(place.path("data")).unwrap();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let open =
-        |path: &str| load(&fs, &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0;
+    let open = |path: &str| {
+        load(&Places::from(&fs), &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0
+    };
     let store = |path: &str, id: &str| {
         open(path).store(common::name(id, ""), &common::key_type("AES"), &[7; 32]).unwrap();
     };
@@ -59,8 +61,9 @@ fn diverged_copies() {
 fn merging_diverged_copies() {
     let place = Place::with_keyring();
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let open =
-        |path: &str| load(&fs, &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0;
+    let open = |path: &str| {
+        load(&Places::from(&fs), &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0
+    };
     let store = |path: &str, id: &str, user: &str, bytes: &[u8]| {
         open(path).store(common::name(id, user), &common::key_type("AES"), bytes).unwrap();
     };

@@ -5,6 +5,7 @@ use super::{Ended, Place, UNLOCK, check, common};
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -27,7 +28,7 @@ fn fs() -> Arc<dyn Fs> {
 }
 
 fn open(place: &Place, path: &str) -> keyring_external::keyring::Keyring {
-    load(&fs(), &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0
+    load(&Places::from(&fs()), &place.path(path), &UnlockSource::File(place.path("secret"))).unwrap().0
 }
 
 fn store(place: &Place, path: &str, id: &str) {

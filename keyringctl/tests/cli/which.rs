@@ -8,6 +8,7 @@ use super::{Ended, Place, UNLOCK, common};
 use keyring_external::keyring::{Keyring, load};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use serde_json::Value;
 use std::fs;
@@ -41,7 +42,7 @@ fn copy(place: &Place, from: &str, to: &str) {
 }
 
 fn open(place: &Place, name: &str) -> Keyring {
-    load(&real_fs(), &place.path(name), &UnlockSource::File(place.path("secret"))).unwrap().0
+    load(&Places::from(&real_fs()), &place.path(name), &UnlockSource::File(place.path("secret"))).unwrap().0
 }
 
 fn store(place: &Place, name: &str, id: &str, data: &[u8]) {

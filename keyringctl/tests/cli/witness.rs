@@ -6,6 +6,7 @@ use super::{Ended, Place, UNLOCK, check, common};
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -18,7 +19,7 @@ fn the_witness() {
     let store = |id: &str| {
         let unlock = UnlockSource::File(place.path("secret"));
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        let (keyring, _) = load(&fs, &place.path("main.keyring"), &unlock).unwrap();
+        let (keyring, _) = load(&Places::from(&fs), &place.path("main.keyring"), &unlock).unwrap();
         keyring.store(common::name(id, ""), &common::key_type("AES"), &[7; 32]).unwrap();
     };
     let asked = "status DIR/main.keyring --datadir DIR/data";

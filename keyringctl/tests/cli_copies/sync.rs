@@ -2,6 +2,7 @@
 //! What sync writes over on a host whose server is configured with the copies.
 
 use super::{Ended, Host, SECRET};
+use keyring_external::store::places::Places;
 use std::fs;
 
 const NEW: &str = "--unlock file:HOST/etc/mysql/new.secret";
@@ -109,7 +110,7 @@ fn a_copy_with_a_damaged_record_is_shown_as_damaged() {
     let fs: std::sync::Arc<dyn keyring_external::store::file::fs::Fs> =
         std::sync::Arc::new(keyring_external::store::file::real::RealFs);
     let unlock = keyring_external::unlock::UnlockSource::File(host.at(SECRET));
-    let keyring = keyring_external::keyring::load(&fs, &path, &unlock).unwrap().0;
+    let keyring = keyring_external::keyring::load(&Places::from(&fs), &path, &unlock).unwrap().0;
     keyring.store(super::common::name("id", ""), &super::common::key_type("AES"), &[7; 32]).unwrap();
     host.succeeds("sync --yes");
     let mut damaged = fs::read(&path).unwrap();

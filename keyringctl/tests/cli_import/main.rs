@@ -13,6 +13,7 @@ use files::{CANARY, Key, json_file, key, plugin_file, set, some_keys};
 use keyring_external::keyring::load;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::fs;
@@ -84,7 +85,9 @@ impl Place {
     /// The keys in the keyring at `name`.
     fn keys(&self, name: &str) -> Set {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        contents(&load(&fs, &self.path(name), &UnlockSource::File(secret_file(&SECRET))).unwrap().0)
+        contents(
+            &load(&Places::from(&fs), &self.path(name), &UnlockSource::File(secret_file(&SECRET))).unwrap().0,
+        )
     }
 
     /// The names and contents of all files.

@@ -10,6 +10,7 @@ use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{self, Keyring as Open};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -121,7 +122,8 @@ impl Keyring {
         let source = UnlockSource::File(self.secret.clone());
         let read = || source.read();
         let name = source.to_string();
-        keyring::load_all(&fs, &self.paths(), self.min_copies, &name, read, |_, _| {}).map(|(open, _)| open)
+        keyring::load_all(&Places::from(&fs), &self.paths(), self.min_copies, &name, read, |_, _| {})
+            .map(|(open, _)| open)
     }
 
     /// Stores a key for nobody, with the library.

@@ -8,6 +8,7 @@ use crate::secret::Locked;
 use crate::secret::UnlockSecret;
 use crate::store::file::fs::{Access, File, Fs, Meta};
 use crate::store::file::real::RealFs;
+use crate::store::places::Places;
 use crate::unlock::UnlockSource;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -65,9 +66,9 @@ fn a_panic_in_the_store_is_a_failed_call_and_the_keyring_goes_on() {
     let secret = UnlockSecret::new(Locked::copy_of(&[0xfe; 32]).unwrap());
     NewKeyring::new("", &secret, "test", Cost::NONE)
         .unwrap()
-        .write(&fs, std::slice::from_ref(&path))
+        .write(&Places::from(&fs), std::slice::from_ref(&path))
         .unwrap();
-    instance::set(Some(Arc::new(load(&fs, &path, &source).unwrap().0)));
+    instance::set(Some(Arc::new(load(&Places::from(&fs), &path, &source).unwrap().0)));
 
     let store = |id: &std::ffi::CStr| {
         // SAFETY: C strings and three bytes.
@@ -83,7 +84,12 @@ fn a_panic_in_the_store_is_a_failed_call_and_the_keyring_goes_on() {
     assert!(!store(c"after"));
     instance::set(None);
 
-    let names: Vec<_> =
-        load(&fs, &path, &source).unwrap().0.names().iter().map(|n| n.as_ref().id().to_vec()).collect();
+    let names: Vec<_> = load(&Places::from(&fs), &path, &source)
+        .unwrap()
+        .0
+        .names()
+        .iter()
+        .map(|n| n.as_ref().id().to_vec())
+        .collect();
     assert_eq!(names, [b"after".to_vec(), b"before".to_vec(), b"during".to_vec()]);
 }

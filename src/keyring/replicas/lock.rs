@@ -3,9 +3,9 @@
 
 use super::set::{Reach, Replicas};
 use crate::error::{BadRequest, Error, Result};
-use crate::store::deadline::Limits;
-use crate::store::file::locked::{LockAttempt, LockedReplica};
-use crate::store::file::replica::{GRACE, side_by_side};
+use crate::store::deadline::{GRACE, Limits};
+use crate::store::locked::{LockAttempt, LockedReplica};
+use crate::store::tasks::side_by_side;
 use std::time::{Duration, Instant};
 
 /// How long to wait for one lock while others are held.
@@ -28,7 +28,7 @@ impl Replicas {
         loop {
             let mut tried = self.open_side_by_side();
             self.refuse_aliases(&mut tried, LockAttempt::id);
-            let Some(held) = tried.iter().position(|t| matches!(t, Ok(LockAttempt::Held { .. }))) else {
+            let Some(held) = tried.iter().position(|t| matches!(t, Ok(LockAttempt::Held(_)))) else {
                 return Ok(tried.into_iter().map(only_locked).collect());
             };
             let held = self
@@ -43,14 +43,14 @@ impl Replicas {
                 return Ok(open);
             }
             if Instant::now() >= self.until {
-                return Err(held.lock_error(began.elapsed()));
+                return Err(Error::locked(held.path(), began.elapsed()));
             }
             std::thread::sleep(pause());
         }
     }
 
     fn open_side_by_side(&self) -> Vec<Result<LockAttempt>> {
-        let opened = self.members.iter().map(|m| (&m.copy, m.copy.lock_task(None)));
+        let opened = self.members.iter().map(|m| m.copy.lock_task(None));
         side_by_side(opened, self.limits(Reach::Enough))
     }
 
@@ -72,10 +72,10 @@ impl Replicas {
             };
             let wait = self.time_left().min(HOLD_WAIT);
             let work = member.copy.lock_task(Some(Instant::now() + wait));
-            let opened = side_by_side([(&member.copy, work)], Limits::within(wait + GRACE)).pop();
+            let opened = side_by_side([work], Limits::within(wait + GRACE)).pop();
             *place = match opened.unwrap_or(Err(Error::BadRequest(BadRequest::Unavailable))) {
                 Ok(LockAttempt::Locked(file)) => Ok(file),
-                Ok(LockAttempt::Held { .. }) => return None,
+                Ok(LockAttempt::Held(_)) => return None,
                 Err(e) => Err(e),
             };
         }
@@ -94,6 +94,6 @@ fn in_order(tried: &[Result<LockAttempt>]) -> Vec<usize> {
 fn only_locked(opened: Result<LockAttempt>) -> Result<LockedReplica> {
     match opened? {
         LockAttempt::Locked(file) => Ok(file),
-        LockAttempt::Held { .. } => Err(Error::BadRequest(BadRequest::Unavailable)),
+        LockAttempt::Held(_) => Err(Error::BadRequest(BadRequest::Unavailable)),
     }
 }

@@ -3,7 +3,8 @@
 
 use super::super::log::{Log, Severity};
 use crate::format::state::StateId;
-use crate::store::file::replica::FileReplica;
+use crate::store::replica::Replica;
+use std::sync::Arc;
 
 /// What is known of a copy.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +44,7 @@ const MAX_POSSIBLE_STATES: usize = 24;
 /// One copy.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(super) copy: FileReplica,
+    pub(super) copy: Arc<dyn Replica>,
     pub(super) standing: Standing,
     /// The states in which this program may have left the file since it was last current. If the present
     /// state is among them, the file may show it without being durable or complete.
@@ -57,13 +58,13 @@ pub(crate) struct Member {
 impl Member {
     /// Describes a copy. `shown` is the state that its front shows, if that does not prove the rest of the
     /// file.
-    pub(crate) fn new(copy: FileReplica, standing: Standing, shown: Option<StateId>) -> Self {
+    pub(crate) fn new(copy: Arc<dyn Replica>, standing: Standing, shown: Option<StateId>) -> Self {
         let missed = !standing.is_up_to_date();
         Self { copy, standing, possible_states: shown.into_iter().collect(), last_up_to_date: None, missed }
     }
 
     /// The copy.
-    pub(crate) fn copy(&self) -> &FileReplica {
+    pub(crate) fn copy(&self) -> &Arc<dyn Replica> {
         &self.copy
     }
 

@@ -6,9 +6,10 @@ use super::super::log::{Log, Severity};
 use super::member::{Member, Standing};
 use crate::error::{Error, Failure, Refusal, Result};
 use crate::format::state::StateId;
-use crate::store::deadline::{Limits, Task};
-use crate::store::file::locked::LockedReplica;
-use crate::store::file::replica::{CHANGE_WAIT, GRACE, Reading, SLOW_WAIT, side_by_side};
+use crate::store::deadline::{GRACE, Limits, Task};
+use crate::store::locked::LockedReplica;
+use crate::store::reading::{CopyId, Reading};
+use crate::store::tasks::{CHANGE_WAIT, SLOW_WAIT, side_by_side};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -173,7 +174,7 @@ impl Replicas {
                 }
                 return;
             }
-            e if changed && is_away(e) => return,
+            e if changed && e.is_away() => return,
             _ => Standing::Out(why),
         };
         self.set_standing(index, standing);
@@ -235,7 +236,7 @@ impl Replicas {
         present: &StateId,
         step: impl Fn(&OpenReplica) -> Task<Result<()>>,
     ) -> Option<Error> {
-        let done = side_by_side(open.iter().map(|o| (o.file.copy(), step(o))), self.limits(reach));
+        let done = side_by_side(open.iter().map(step), self.limits(reach));
         let mut first = None;
         let mut done = done.into_iter();
         open.retain(|copy| match done.next() {
@@ -253,7 +254,7 @@ impl Replicas {
     /// Reads the fronts of all copies side by side. If `to_change`, also checks whether they could be
     /// changed.
     pub(crate) fn look_at_all(&self, to_change: bool) -> Vec<Result<Reading>> {
-        let looks = self.members.iter().map(|m| (&m.copy, m.copy.look_task(to_change)));
+        let looks = self.members.iter().map(|m| m.copy.look_task(to_change));
         let mut looked = side_by_side(looks, Limits::within(self.time_left()));
         self.refuse_aliases(&mut looked, |reading| reading.id);
         looked
@@ -261,9 +262,9 @@ impl Replicas {
 
     /// Refuses a path that leads to the same file as an earlier one: it can be neither locked twice nor
     /// counted as two copies.
-    pub(super) fn refuse_aliases<T>(&self, opened: &mut [Result<T>], id: impl Fn(&T) -> (u64, u64)) {
+    pub(super) fn refuse_aliases<T>(&self, opened: &mut [Result<T>], id: impl Fn(&T) -> CopyId) {
         let path = |i: usize| self.members.get(i).map(|m| m.copy.path().to_owned()).unwrap_or_default();
-        let mut files: Vec<((u64, u64), usize)> = Vec::new();
+        let mut files: Vec<(CopyId, usize)> = Vec::new();
         for (index, opened) in opened.iter_mut().enumerate() {
             let Ok(file) = opened.as_ref().map(&id) else { continue };
             match files.iter().find(|(other, _)| *other == file) {
@@ -313,15 +314,4 @@ impl Replicas {
             }),
         }
     }
-}
-
-/// Whether an error means that the copy could not be looked at, rather than what it holds.
-fn is_away(e: &Error) -> bool {
-    matches!(
-        e,
-        Error::Refusal(Refusal::Missing { .. })
-            | Error::Failure(Failure::Hung { .. })
-            | Error::Failure(Failure::Io { .. })
-            | Error::Failure(Failure::System(_))
-    )
 }

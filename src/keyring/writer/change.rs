@@ -10,7 +10,7 @@ use crate::format::records::KeyRecord;
 use crate::key::NameRef;
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::Reach;
-use crate::store::file::vacancy::Vacancy;
+use crate::store::vacancy::Vacancy;
 
 impl Writer {
     /// Rewrites the copies, unless this program has changed one: then what was read is durable.

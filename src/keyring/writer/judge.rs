@@ -14,7 +14,8 @@ use crate::keyring::claims::claimed;
 use crate::keyring::lineage::Lineage;
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::OpenReplica;
-use crate::store::file::replica::{FRONT_LEN, FrontBytes, Reading, SLOW_WAIT};
+use crate::store::reading::{FRONT_LEN, FrontBytes, Reading};
+use crate::store::tasks::SLOW_WAIT;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

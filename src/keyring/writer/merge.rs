@@ -8,7 +8,7 @@ use crate::format::state::StateId;
 use crate::keyring::log::Log;
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::{Member, Reach, Replicas, Standing};
-use crate::store::file::replica::{FRONT_LEN, Reading};
+use crate::store::reading::{FRONT_LEN, Reading};
 use std::path::Path;
 
 impl Writer {

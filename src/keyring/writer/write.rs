@@ -15,7 +15,7 @@ use crate::format::records::KeyRecord;
 use crate::format::state::StateId;
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::{Member, OpenReplica, Reach, Standing};
-use crate::store::file::replica::FrontBytes;
+use crate::store::reading::FrontBytes;
 use std::path::Path;
 use std::sync::Arc;
 

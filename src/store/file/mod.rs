@@ -3,8 +3,9 @@
 
 pub mod fs;
 pub(crate) mod locked;
+mod named;
 pub mod own_directory;
 pub mod real;
-pub mod replica;
+pub(crate) mod replica;
 pub mod vacancy;
 pub mod volume;

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A path for a new copy. If the filesystem there changes between looking at the path and creating the copy,
+//! A path for a new file. If the filesystem there changes between looking at the path and creating the copy,
 //! nothing is created: when a volume is pulled, its path leads to the mount point, a directory of another
 //! filesystem.
 
 use super::fs::{File, Fs, Meta};
 use super::locked::write_new;
-use super::replica::FileReplica;
 use super::volume;
 use crate::error::{BadRequest, Error, Result};
+use crate::store::vacancy::{Created, Vacant};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A path where no file exists.
 #[derive(Clone, Debug)]
-pub struct Vacancy {
+pub(super) struct FileVacancy {
     fs: Arc<dyn Fs>,
     path: PathBuf,
     directory: Meta,
@@ -28,53 +29,44 @@ pub struct CreatedFile {
     file: (u64, u64),
 }
 
-impl FileReplica {
-    /// Checks that this path is free for a new file. Call this first, before anything that decides whether
-    /// the file belongs there.
-    ///
-    /// # Errors
-    /// [`BadRequest::AlreadyThere`]; [`Refusal::Missing`](crate::error::Refusal::Missing) if the directory
-    /// does not exist; I/O errors.
-    pub fn vacancy(&self) -> Result<Vacancy> {
-        let (fs, path) = (Arc::clone(self.fs()), self.path().to_owned());
-        let directory = volume::directory_meta(fs.as_ref(), &path)?;
-        let vacancy = Vacancy { fs, path, directory };
-        vacancy.check_free()?;
-        Ok(vacancy)
-    }
+/// Creates a file with these bytes, durably. It is written under another name first, so that an interruption leaves no
+/// incomplete one. Its owner is the owner of the directory or, if root does this and names one, that user and group.
+///
+/// # Errors
+/// [`BadRequest::AlreadyThere`], also because of a leftover of an earlier interruption;
+/// [`Refusal::Missing`](crate::error::Refusal::Missing) if the volume is gone; I/O errors. In all these
+/// cases no file remains at the path.
+pub fn create_file(
+    fs: &Arc<dyn Fs>,
+    path: &Path,
+    owner: Option<(u32, u32)>,
+    bytes: &[u8],
+) -> Result<CreatedFile> {
+    let vacancy = FileVacancy::find(fs, path)?;
+    let (uid, gid) = owner.unwrap_or((vacancy.directory.uid, vacancy.directory.gid));
+    vacancy.create_owned_by(bytes, uid, gid)
+}
 
-    /// Creates a file with these bytes, as [`Vacancy::create`].
-    ///
-    /// # Errors
-    /// As [`FileReplica::vacancy`] and [`Vacancy::create`].
-    pub fn create(&self, bytes: &[u8]) -> Result<CreatedFile> {
-        self.vacancy()?.create(bytes)
-    }
-
-    /// As [`FileReplica::create`]. If root does this, the file gets this owner and group.
-    ///
-    /// # Errors
-    /// As [`FileReplica::create`].
-    pub fn create_for(&self, uid: u32, gid: u32, bytes: &[u8]) -> Result<CreatedFile> {
-        self.vacancy()?.create_owned_by(bytes, uid, gid)
+impl Vacant for FileVacancy {
+    fn create(&self, bytes: &[u8], _: Instant) -> Result<Arc<dyn Created>> {
+        Ok(Arc::new(self.create_owned_by(bytes, self.directory.uid, self.directory.gid)?))
     }
 }
 
-impl Vacancy {
-    /// The path.
-    pub fn path(&self) -> &Path {
-        &self.path
+impl Created for CreatedFile {
+    fn remove(&self, _: Instant) {
+        self.remove_now();
     }
+}
 
-    /// Creates a file with these bytes, durably. It is written under another name first, so that an
-    /// interruption leaves no incomplete copy. Its owner is the owner of the directory.
-    ///
-    /// # Errors
-    /// [`BadRequest::AlreadyThere`], also because of a leftover of an earlier interruption;
-    /// [`Refusal::Missing`](crate::error::Refusal::Missing) if the volume is gone; I/O errors. In all these
-    /// cases no file remains at the path.
-    pub fn create(&self, bytes: &[u8]) -> Result<CreatedFile> {
-        self.create_owned_by(bytes, self.directory.uid, self.directory.gid)
+impl FileVacancy {
+    /// Checks that the path is free for a new file.
+    pub(super) fn find(fs: &Arc<dyn Fs>, path: &Path) -> Result<Self> {
+        let (fs, path) = (Arc::clone(fs), path.to_owned());
+        let directory = volume::directory_meta(fs.as_ref(), &path)?;
+        let vacancy = Self { fs, path, directory };
+        vacancy.check_free()?;
+        Ok(vacancy)
     }
 
     fn create_owned_by(&self, bytes: &[u8], uid: u32, gid: u32) -> Result<CreatedFile> {
@@ -107,14 +99,14 @@ impl Vacancy {
                 })
         };
         // Nobody relies on the new file yet, so a failure to remove it changes nothing.
-        place().inspect_err(|_| new.remove())?;
+        place().inspect_err(|_| new.remove_now())?;
         let made = CreatedFile { path: self.path.clone(), ..new };
         let synced = self.fs.sync_dir(volume::directory_of(&self.path));
         synced
             .map_err(|e| Error::io("write", &self.path, e))
             // If the volume was pulled, the directory of the mount point was synced instead.
             .and_then(|()| if made.is_there()? { Ok(()) } else { Err(self.volume_gone()) })
-            .inspect_err(|_| made.remove())?;
+            .inspect_err(|_| made.remove_now())?;
         Ok(made)
     }
 
@@ -159,7 +151,7 @@ impl CreatedFile {
     }
 
     /// Removes the file, unless its path now leads to another one.
-    pub fn remove(&self) {
+    pub fn remove_now(&self) {
         if self.is_there().is_ok_and(|there| there) {
             drop(self.fs.unlink(&self.path));
         }

@@ -8,6 +8,7 @@ use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::ffi::c_void;
@@ -28,7 +29,10 @@ impl Dir {
         dir.write("secret", &[0xf0; 32]);
         let secret = UnlockSecret::new(Locked::copy_of(&[0xf0; 32]).unwrap());
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        NewKeyring::new("", &secret, "test", Cost::NONE).unwrap().write(&fs, &[dir.keyring()]).unwrap();
+        NewKeyring::new("", &secret, "test", Cost::NONE)
+            .unwrap()
+            .write(&Places::from(&fs), &[dir.keyring()])
+            .unwrap();
         dir
     }
 
@@ -44,7 +48,7 @@ impl Dir {
     pub fn ids(&self) -> Vec<String> {
         let unlock: UnlockSource = self.unlock().parse().unwrap();
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        let (keyring, _) = load(&fs, &self.keyring(), &unlock).unwrap();
+        let (keyring, _) = load(&Places::from(&fs), &self.keyring(), &unlock).unwrap();
         let id = |name: &KeyName| String::from_utf8(name.as_ref().id().to_vec()).unwrap();
         keyring.names().iter().map(id).collect()
     }

@@ -8,9 +8,8 @@ use crate::commands::content::{Content, remedy};
 use crate::show::Shown;
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Relation, check_claims_by_witness};
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Compares the copies with each other.
 pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &mut Findings) {
@@ -98,15 +97,15 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
 /// Checks that the witness in the data directory does not contradict the copies, and is not newer than all of them.
 pub(super) fn witness(
     view: &HostView<'_>,
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     opened: &[(&Path, Content)],
     found: &mut Findings,
 ) {
     let datadir = view.local_path(&view.host.datadir);
     let checked = |path: &Path, content: &Content| match &content.keyring {
-        Some(keyring) => keyring.check_witness(fs, &datadir).map(drop),
+        Some(keyring) => keyring.check_witness(places.fs(), &datadir).map(drop),
         None => content.claims.commit.as_ref().map_or(Ok(()), |commit| {
-            check_claims_by_witness(fs, &datadir, path, &content.claims.header.id, commit).map(drop)
+            check_claims_by_witness(places.fs(), &datadir, path, &content.claims.header.id, commit).map(drop)
         }),
     };
 

@@ -10,18 +10,17 @@ use super::host_view::HostView;
 use crate::commands::apart::same_as_earlier;
 use crate::commands::content::Content;
 use crate::commands::stat::is_missing;
+use crate::commands::store_places::store_places;
 use crate::show::Shown;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, inspect, load_with};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use keyring_external::store::file::volume::{self, directory_of, temporary_of};
+use keyring_external::store::places::Places;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
 
 pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     found.run_checks(&[
@@ -34,13 +33,13 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
         "witness",
         "leftover-write",
     ]);
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let copies: Vec<&Path> = view.host.copies().collect();
     let claims: Vec<_> =
-        copies.iter().filter_map(|copy| Some((*copy, file(view, &fs, copy, found)?))).collect();
-    let places: Vec<_> = copies.iter().map(|copy| view.local_path(copy)).collect();
-    if (1..places.len()).all(|i| same_as_earlier(&places, i).is_some()) {
-        let others = if places.len() > 1 { ": its other paths lead to the same file" } else { "" };
+        copies.iter().filter_map(|copy| Some((*copy, file(view, &places, copy, found)?))).collect();
+    let local: Vec<_> = copies.iter().map(|copy| view.local_path(copy)).collect();
+    if (1..local.len()).all(|i| same_as_earlier(&local, i).is_some()) {
+        let others = if local.len() > 1 { ": its other paths lead to the same file" } else { "" };
         found.warning(
             "one-copy",
             &view.host.keyring,
@@ -51,10 +50,10 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
     }
     let opened: Vec<_> = claims
         .into_iter()
-        .map(|(path, claims)| (path, Content { claims, keyring: verify(view, &fs, path, found) }))
+        .map(|(path, claims)| (path, Content { claims, keyring: verify(view, &places, path, found) }))
         .collect();
     copies::compare(view, &opened, found);
-    copies::witness(view, &fs, &opened, found);
+    copies::witness(view, &places, &opened, found);
     if let Some((path, first)) = opened.first() {
         slots(view, path, &first.claims, found);
     }
@@ -62,16 +61,16 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
 
 /// Reports the copies that are not there, which needs no permission.
 pub(super) fn check_missing(view: &HostView<'_>, found: &mut Findings) {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     for copy in view.host.copies().filter(|copy| is_missing(&view.local_path(copy))) {
-        file(view, &fs, copy, found);
+        file(view, &places, copy, found);
     }
 }
 
 /// Checks a copy's file. Returns what the file claims, if it is a keyring.
-fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Claims> {
+fn file(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Findings) -> Option<Claims> {
     let place = view.local_path(copy);
-    let checked = volume::check_file(fs.as_ref(), &place);
+    let checked = volume::check_file(places.fs().as_ref(), &place);
     if checked.as_ref().is_err_and(|e| e.io_kind() == Some(io::ErrorKind::PermissionDenied)) {
         found.no_permission("keyring-file", &place);
         return None;
@@ -103,7 +102,7 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
         return None;
     }
     owner(view, copy, found);
-    if fs.meta(&temporary_of(&place)).is_ok() {
+    if places.fs().meta(&temporary_of(&place)).is_ok() {
         found.add(
             FindingLevel::Note,
             "leftover-write",
@@ -112,7 +111,7 @@ fn file(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings
             &[],
         );
     }
-    inspect(fs, &place)
+    inspect(places, &place)
         .map_err(|e| {
             let fix = match e.refusal() {
                 Some(Refusal::NotAKeyring { .. }) => replace(view, copy),
@@ -172,7 +171,7 @@ fn slots(view: &HostView<'_>, path: &Path, claims: &Claims, found: &mut Findings
 }
 
 /// Verifies every byte of a copy, if the secret can be read. Returns the opened keyring.
-fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findings) -> Option<Keyring> {
+fn verify(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Findings) -> Option<Keyring> {
     let Some(source) = view.secret() else {
         found.note(
             "verify",
@@ -185,7 +184,7 @@ fn verify(view: &HostView<'_>, fs: &Arc<dyn Fs>, copy: &Path, found: &mut Findin
         return None;
     };
     let place = view.local_path(copy);
-    match load_with(fs, &place, &source.to_string(), || source.read()) {
+    match load_with(places, &place, &source.to_string(), || source.read()) {
         Ok((keyring, notes)) => {
             for note in notes.iter().filter(|n| n.is_damage()) {
                 found.warning(

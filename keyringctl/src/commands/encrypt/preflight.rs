@@ -6,15 +6,13 @@ use super::estimate::Estimate;
 use super::replication::not_started;
 use super::room;
 use super::sizes;
+use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::server::{DatadirAccess, Inventory, LoadedAs, ServerKeyring};
 use crate::show::Shown;
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::inspect;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Risks that the administrator accepts.
 #[derive(clap::Args)]
@@ -123,8 +121,8 @@ fn single_copy(keyring: &ServerKeyring) -> Option<String> {
 }
 
 fn has_recovery_key(path: &Path, id: &str) -> Option<bool> {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    let claims = inspect(&fs, path).ok()?;
+    let places = store_places();
+    let claims = inspect(&places, path).ok()?;
     (claims.header.id.to_string() == id)
         .then(|| claims.header.slots.iter().any(|(_, slot)| slot.kind == SlotKind::Recovery))
 }

@@ -13,11 +13,10 @@ use crate::host::mounts::{Mount, mount_of};
 use keyring_external::error::{BadRequest, Result as KeyringResult};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, Relation, inspect};
-use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::volume::directory_of;
+use keyring_external::store::places::Places;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use uuid::Uuid;
 
@@ -111,14 +110,14 @@ pub(super) struct CopyContents {
 
 /// Reads one copy of `all`.
 pub(super) fn read(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     path: &Path,
     all: &[PathBuf],
     datadir: &Path,
     mounts: &Mounts,
     secret: &mut secret::Once<'_>,
 ) -> (CopyFacts, CopyContents) {
-    let (file, read) = match file(fs, path, secret) {
+    let (file, read) = match file(places, path, secret) {
         Ok((file, claims, opened)) => (Known::Measured(file), CopyContents { claims: Some(claims), opened }),
         Err(e) => (
             Known::NotMeasured(explain(&e, path, all, secret.args())),
@@ -149,16 +148,16 @@ pub(super) fn compare(copies: &mut [CopyFacts], read: &[CopyContents]) {
 }
 
 fn file(
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     path: &Path,
     secret: &mut secret::Once<'_>,
 ) -> KeyringResult<(CopyFile, Claims, Result<Keyring>)> {
-    let claims = inspect(fs, path)?;
+    let claims = inspect(places, path)?;
     let mut verified = Known::NotMeasured(NO_SECRET.to_owned());
     let mut opened = Err(Error::Usage(NO_SECRET.to_owned()));
     let mut generation = claims.commit.map(|c| c.generation);
     if secret.is_given() {
-        match secret.load(fs, path) {
+        match secret.load(places, path) {
             Ok((keyring, notes)) => {
                 generation = Some(keyring.status().generation);
                 let damage = notes.iter().filter(|n| n.is_damage());

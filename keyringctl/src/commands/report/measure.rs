@@ -12,14 +12,12 @@ use super::transit::Transit;
 use crate::commands::encrypt::places::places;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::server::{DataPlace, DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally};
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, now, witness_claims};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Measures everything that can be measured from here.
 ///
@@ -33,7 +31,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let keyring = ServerKeyring::query(&mut session)?;
     let transit = Transit::query(&mut session)?;
     let here = DatadirAccess::check(&mut session)?;
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let stores = store_places();
     let mounts = Mounts::read();
 
     let mut secret = secret::Once::new(&args.secret);
@@ -41,7 +39,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let mut read = Vec::new();
     if let Some(datadir) = here.datadir() {
         for path in &keyring.paths {
-            let (copy, file) = copies::read(&fs, path, &keyring.paths, datadir, &mounts, &mut secret);
+            let (copy, file) = copies::read(&stores, path, &keyring.paths, datadir, &mounts, &mut secret);
             copies.push(copy);
             read.push(file);
         }
@@ -70,29 +68,29 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         }
     });
     let witness = match here.datadir() {
-        Some(datadir) => witness_claims(&fs, datadir).into(),
+        Some(datadir) => witness_claims(stores.fs(), datadir).into(),
         None => Known::NotMeasured(ELSEWHERE.to_owned()),
     };
     let witness = match witness {
         Known::Measured(w) => Known::Measured(w.map(|w| WitnessFacts { id: w.id, generation: w.generation })),
         Known::NotMeasured(why) => Known::NotMeasured(why),
     };
-    let mut places = places(&mut session, &inventory)?;
-    let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok(), &mut places);
+    let mut data = places(&mut session, &inventory)?;
+    let files = check_files(args, &mut session, &here, &inventory, opened.as_ref().ok(), &mut data);
     let unread = copies.first().and_then(|copy| copy.file.why_not());
     let keys = match (&opened, unread) {
         (Ok(keyring), _) => Known::Measured(master_keys(keyring)),
         (Err(_), Some(why)) => Known::NotMeasured(why.to_owned()),
         (Err(e), None) => Known::NotMeasured(e.to_string()),
     };
-    let tables = TableRow::all(&inventory, &places);
+    let tables = TableRow::all(&inventory, &data);
     let mut facts = Facts {
         measured,
         program: env!("CARGO_PKG_VERSION"),
         origin,
         way: session.address().to_owned(),
-        tally: Tally::of(&places),
-        places,
+        tally: Tally::of(&data),
+        places: data,
         schemas: SchemaRow::all(&inventory, &tables),
         tables,
         keyring,

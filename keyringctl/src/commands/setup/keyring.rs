@@ -11,20 +11,20 @@ use crate::commands::init::{self, CreatedKeyring, SecretFile};
 use crate::commands::missing;
 use crate::commands::secret;
 use crate::commands::site::Site;
+use crate::commands::store_places::store_places;
 use crate::commands::traces::Traces;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
 use keyring_external::error::{BadRequest, Error as KeyringError, Refusal};
-use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::own_directory::{below, is_for_volumes, is_home, is_own};
 use keyring_external::store::file::real::RealFs;
 use keyring_external::store::file::volume::{self, directory_of};
+
 use serde::Serialize;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What setup does about the keyring.
 #[derive(Serialize)]
@@ -216,7 +216,7 @@ pub(super) fn carry_out(
         // Fail before anything is created if the source cannot be read.
         secret_file::source(site, host).read()?;
     }
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let places = store_places();
     let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
     plan.make.iter().try_for_each(|copy| check_directory(site, copy))?;
     for dir in &plan.directories {
@@ -233,7 +233,7 @@ pub(super) fn carry_out(
         Some(_) => SecretFile::CreateForKeyringOwner,
         None => SecretFile::Existing,
     };
-    init::create(&fs, &paths, &source, &host.unlock.to_string(), label, file).map(Some)
+    init::create(&places, &paths, &source, &host.unlock.to_string(), label, file).map(Some)
 }
 
 /// Checks the directory of a new copy, if it exists: it is closed to others, and belongs to mysqld's user, because the

@@ -8,22 +8,21 @@ use crate::commands::needs::Needs;
 use crate::commands::output::counted;
 use crate::commands::secret;
 use crate::commands::site::Site;
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::show::Shown;
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Relation, check_claims_by_witness, inspect, load_with, witness_claims};
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The copies that exist, opened.
 pub(super) struct Present<'a> {
     site: &'a Site,
     host: &'a Host,
-    fs: Arc<dyn Fs>,
+    places: Places,
     copies: Vec<(PathBuf, Content)>,
 }
 
@@ -33,7 +32,7 @@ impl<'a> Present<'a> {
     /// # Errors
     /// The secret does not unlock one, or they are not copies of one keyring.
     pub(super) fn open(site: &'a Site, host: &'a Host, there: &[PathBuf]) -> Result<Present<'a>> {
-        let mut present = Present { site, host, fs: Arc::new(RealFs), copies: Vec::new() };
+        let mut present = Present { site, host, places: store_places(), copies: Vec::new() };
         for copy in there {
             let opened = present.content(copy)?;
             if let Some((other, first)) = present.copies.first()
@@ -57,9 +56,9 @@ impl<'a> Present<'a> {
         // Only systemd can read a sealed credential.
         let keyring = match source {
             UnlockSource::Credential(_) => None,
-            _ => Some(load_with(&self.fs, &place, &self.host.unlock.to_string(), || source.read())?.0),
+            _ => Some(load_with(&self.places, &place, &self.host.unlock.to_string(), || source.read())?.0),
         };
-        Ok(Content { claims: inspect(&self.fs, &place)?, keyring })
+        Ok(Content { claims: inspect(&self.places, &place)?, keyring })
     }
 
     fn secret(&self) -> secret::Args {
@@ -111,7 +110,7 @@ impl<'a> Present<'a> {
     /// Refuses to leave out a copy that is newer than those that stay. Warns if it is of another keyring.
     fn compare_with_removed(&self, removed: &Path) -> Result<Option<String>> {
         let Some((kept, of_kept)) = self.newest() else { return Ok(None) };
-        let Ok(claims) = inspect(&self.fs, &self.site.at(removed)) else { return Ok(None) };
+        let Ok(claims) = inspect(&self.places, &self.site.at(removed)) else { return Ok(None) };
         // A secret that unlocks one copy may not unlock the other.
         let of_removed = self.content(removed).unwrap_or(Content { claims, keyring: None });
         let (kept, removed) = (self.site.at(kept), self.site.at(removed));
@@ -152,10 +151,11 @@ impl<'a> Present<'a> {
         let (mut older, mut is_one_fine) = (None, false);
         for (copy, content) in &self.copies {
             let checked = match (&content.keyring, &content.claims.commit) {
-                (Some(keyring), _) => keyring.check_witness(&self.fs, datadir).map(drop),
+                (Some(keyring), _) => keyring.check_witness(self.places.fs(), datadir).map(drop),
                 (None, Some(commit)) => {
                     let id = &content.claims.header.id;
-                    check_claims_by_witness(&self.fs, datadir, &self.site.at(copy), id, commit).map(drop)
+                    check_claims_by_witness(self.places.fs(), datadir, &self.site.at(copy), id, commit)
+                        .map(drop)
                 }
                 (None, None) => Ok(()),
             };
@@ -192,7 +192,7 @@ impl<'a> Present<'a> {
             datadir.shown()
         );
         // The administrator accepted this keyring, or the server has used it since.
-        if witness_claims(&self.fs, datadir)?.is_some() {
+        if witness_claims(self.places.fs(), datadir)?.is_some() {
             return Ok(vec![format!("WARNING: {lacks}: they cannot be read.")]);
         }
         let (place, unlock) = (self.site.at(copy).shown(), self.secret().option());

@@ -9,17 +9,16 @@ use crate::show::Shown;
 use keyring_external::key::KeyName;
 use keyring_external::keyring::{Keyring, Standing};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Most lost keys that a note names.
 const MOST_KEYS: usize = 10;
 
 /// The keyring as it was opened, before anything is written.
 pub(super) struct Before<'a> {
-    pub fs: &'a Arc<dyn Fs>,
+    pub places: &'a Places,
     pub keyring: &'a Keyring,
     pub secret: &'a UnlockSecret,
     pub source: &'a secret::Args,
@@ -40,7 +39,7 @@ impl Before<'_> {
         plan.note(format!("The source is {}, the newest intact copy: {newest}.", source.shown()));
         let (mut replaced, mut loses_slots) = (Vec::new(), false);
         for (path, _) in standings.iter().filter(|(_, standing)| *standing == Standing::Behind) {
-            let old = Outdated::look(self.fs, path, self.keyring, self.source, self.secret);
+            let old = Outdated::look(self.places, path, self.keyring, self.source, self.secret);
             let lost = self.lost_keys(&old);
             plan.effect(Effect::new(path.shown(), &old.now, format!("written over: {newest}")));
             old.plan_slots(path, &mut plan);

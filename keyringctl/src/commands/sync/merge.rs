@@ -14,14 +14,13 @@ use crate::error::{Error, Result};
 use crate::show::{Shown, exact_paths};
 use keyring_external::key::KeyName;
 use keyring_external::keyring::{Conflict, KeyFacts, Keyring, Merging, Take, UnsharedKey};
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The result of a merge.
 pub(super) enum Merged {
@@ -44,13 +43,13 @@ impl Secrets<'_, '_> {
     /// Opens the copy at `path`.
     fn open(
         &mut self,
-        fs: &Arc<dyn Fs>,
+        places: &Places,
         path: &Path,
         is_first: bool,
     ) -> keyring_external::error::Result<Keyring> {
         let opened = match self.other.as_mut().filter(|_| !is_first) {
-            Some(other) => other.load(fs, path),
-            None => self.first.load(fs, path),
+            Some(other) => other.load(places, path),
+            None => self.first.load(places, path),
         };
         opened.map(|(keyring, _)| keyring)
     }
@@ -61,7 +60,7 @@ impl Secrets<'_, '_> {
 pub(super) fn run(
     args: &Args,
     secret: &mut Once<'_>,
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     (copies, paths, absent): (&Copies, &[PathBuf], &[PathBuf]),
     out: &mut Output,
 ) -> Result<Merged> {
@@ -70,7 +69,8 @@ pub(super) fn run(
         args.other_unlock.clone().map(|unlock| secret::Args { unlock: Some(unlock), recovery: false });
     let mut secrets = Secrets { first: secret, other: others.as_ref().map(Once::new) };
     let first = paths.first().cloned().unwrap_or_default();
-    let Some(merging) = Merging::read(fs, paths, |path| secrets.open(fs, path, *path == first))? else {
+    let Some(merging) = Merging::read(places, paths, |path| secrets.open(places, path, *path == first))?
+    else {
         out.line("There is nothing to merge: these copies have not diverged");
         return Ok(Merged::NothingToMerge);
     };
@@ -105,7 +105,7 @@ pub(super) fn run(
     let merged = merging.write(stderr_report, |name| decided.get(name).copied())?;
     for path in paths {
         // Read the copies back from the volumes. All of them have the slots of the first copy now.
-        let found = secrets.open(fs, path, true)?.len();
+        let found = secrets.open(places, path, true)?.len();
         if found != merged.keys {
             return Err(Error::Usage(format!(
                 "{} holds {}, but {} were written. Check the volume (dmesg), and compare with the kept files: {}",

@@ -6,20 +6,20 @@ use crate::show::Shown;
 use keyring_external::error::Refusal;
 use keyring_external::keyring::{Keyring, Standing, inspect, load_with};
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Opens single copies with the secret of the keyring.
 pub(super) struct Opener<'a> {
-    pub fs: &'a Arc<dyn Fs>,
+    pub places: &'a Places,
     pub secret: &'a UnlockSecret,
     pub source: &'a secret::Args,
 }
 
 impl Opener<'_> {
     fn open(&self, path: &Path) -> Option<Keyring> {
-        let opened = load_with(self.fs, path, &self.source.name(), || self.source.read_again(self.secret));
+        let opened =
+            load_with(self.places, path, &self.source.name(), || self.source.read_again(self.secret));
         opened.ok().map(|(keyring, _)| keyring)
     }
 
@@ -53,7 +53,7 @@ impl Opener<'_> {
         let why = self.source.named_in(why);
         let is_destroyed =
             |refusal: &Refusal| matches!(refusal, Refusal::NotAKeyring { .. } | Refusal::Damaged { .. });
-        let is_destroyed = inspect(self.fs, path).is_err_and(|e| e.refusal().is_some_and(is_destroyed));
+        let is_destroyed = inspect(self.places, path).is_err_and(|e| e.refusal().is_some_and(is_destroyed));
         if !is_destroyed {
             return why;
         }
@@ -72,9 +72,9 @@ impl Opener<'_> {
 }
 
 /// Says of each copy that holds another keyring than the others that nothing is written because of it.
-pub(super) fn of_other_keyrings(keyring: &Keyring, source: &Path, fs: &Arc<dyn Fs>) -> Vec<String> {
+pub(super) fn of_other_keyrings(keyring: &Keyring, source: &Path, places: &Places) -> Vec<String> {
     let foreign = |(path, standing): (PathBuf, Standing)| {
-        let found = inspect(fs, &path).ok().filter(|_| standing.refusal().is_some())?.header.id;
+        let found = inspect(places, &path).ok().filter(|_| standing.refusal().is_some())?.header.id;
         (found != keyring.id()).then(|| {
             format!(
                 "{} and {} are two keyrings, not copies of one: the first is keyring {}, the second is keyring {found}. \

@@ -12,11 +12,10 @@ use crate::tablespace::{
     DataFileKind, DataFiles, Depth, FileReport, FileState, MissingPart, check, find, missing_parts,
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Time after which a terminal shows a progress bar.
@@ -49,7 +48,7 @@ pub(in crate::commands) struct Args {
 
 pub(super) fn run(
     args: &Args,
-    fs: &Arc<dyn Fs>,
+    places: &Places,
     keyring: Option<OpenedKeyring>,
     keyrings: &Value,
     out: &mut Output,
@@ -83,7 +82,7 @@ pub(super) fn run(
         let missing = |file: &FileReport| file.state == FileState::KeyMissing;
         let before = keyring.keyring.status().generation;
         if !files.iter().any(missing)
-            || keyring.reload(fs).is_err()
+            || keyring.reload(places).is_err()
             || keyring.keyring.status().generation == before
         {
             break;
@@ -94,7 +93,7 @@ pub(super) fn run(
     let failed: Vec<_> = files.iter().filter(|file| file.state.is_failure()).collect();
     let unencrypted: Vec<_> = files.iter().filter(|file| file.in_clear).collect();
     let unnamed: Vec<_> =
-        args.datadir.iter().filter_map(|datadir| Left::by(fs, datadir, &found, &keyring)).collect();
+        args.datadir.iter().filter_map(|datadir| Left::by(places, datadir, &found, &keyring)).collect();
     let lacks_unnamed = unnamed.iter().any(|left| left.is_failure);
     let half_done: Vec<_> = files.iter().filter(|file| is_half_done(file)).collect();
     let fine = failed.is_empty()

@@ -7,9 +7,8 @@ use crate::commands::status;
 use crate::commands::status::copy_status::WitnessSays;
 use crate::show::Shown;
 use crate::tablespace::{DataFiles, Shutdown, shutdown};
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A data directory whose server was not shut down cleanly, or runs.
 pub(super) struct Left<'a> {
@@ -24,7 +23,7 @@ pub(super) struct Left<'a> {
 
 impl<'a> Left<'a> {
     pub(super) fn by(
-        fs: &Arc<dyn Fs>,
+        places: &Places,
         datadir: &'a Path,
         found: &DataFiles,
         keyring: &OpenedKeyring,
@@ -35,7 +34,8 @@ impl<'a> Left<'a> {
             Shutdown::Clean | Shutdown::Unknown => return None,
         };
         // A backup tool need not have copied the witness, and one that cannot be read says nothing.
-        let says = status::heard(keyring.keyring.check_witness(fs, datadir)).map_or(None, |heard| heard.0);
+        let says =
+            status::heard(keyring.keyring.check_witness(places.fs(), datadir)).map_or(None, |heard| heard.0);
         let is_sure = matches!(says, Some(WitnessSays::Same | WitnessSays::Newer));
         let is_older = matches!(says, Some(WitnessSays::Older | WitnessSays::Fork | WitnessSays::Another));
         Some(Left { datadir, why, is_failure: why == Unnamed::NotShutDown && is_older, is_sure })

@@ -6,9 +6,8 @@ use crate::show::Shown;
 use keyring_external::keyring::{Keyring, Relation, load_with};
 use keyring_external::secret::Locked;
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// An open keyring, with what it takes to open it again.
 pub(super) struct OpenedKeyring {
@@ -20,9 +19,9 @@ pub(super) struct OpenedKeyring {
 
 impl OpenedKeyring {
     /// Reads the keyring again: a server may have stored keys meanwhile.
-    pub(super) fn reload(&mut self, fs: &Arc<dyn Fs>) -> Result<()> {
+    pub(super) fn reload(&mut self, places: &Places) -> Result<()> {
         let secret = || Ok(UnlockSecret::new(Locked::copy_of(self.secret.raw())?));
-        let (keyring, _) = load_with(fs, &self.path, &self.source_name, secret)?;
+        let (keyring, _) = load_with(places, &self.path, &self.source_name, secret)?;
         self.keyring = keyring;
         Ok(())
     }

@@ -9,11 +9,10 @@ use crate::commands::status::copy_status::WitnessSays;
 use crate::error::Result;
 use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::keyring::{Claims, Keyring, Relation, check_claims_by_witness, inspect};
-use keyring_external::store::file::fs::Fs;
+use keyring_external::store::places::Places;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// A copy, and what was found out about it.
@@ -55,13 +54,13 @@ impl Candidate {
     /// Opens a copy with the first of the secrets that unlocks it, and compares it with the files in the data directory
     /// and in the other directories. `earlier`: the copies that were examined already.
     pub(super) fn examine(
-        fs: &Arc<dyn Fs>,
+        places: &Places,
         path: &Path,
         (datadir, also): (&Path, &[PathBuf]),
         secrets: &mut [Once<'_>],
         earlier: &[Candidate],
     ) -> Result<Candidate> {
-        let (claims, unreadable) = match inspect(fs, path) {
+        let (claims, unreadable) = match inspect(places, path) {
             Ok(claims) => (Some(claims), None),
             Err(e) => (None, Some(e)),
         };
@@ -79,10 +78,10 @@ impl Candidate {
         }
         for secret in secrets {
             let args = secret.args().clone();
-            match secret.load(fs, path) {
+            match secret.load(places, path) {
                 Ok((keyring, _)) => {
                     (found.wrong, found.obstacle) = (None, None);
-                    found.says = status::heard(keyring.check_witness(fs, datadir))?.0;
+                    found.says = status::heard(keyring.check_witness(places.fs(), datadir))?.0;
                     let known = earlier.iter().filter_map(|other| other.opened.as_ref());
                     let same = |other: &&Opened| keyring.relation_to(&other.keyring) == Relation::Same;
                     let needs = match known.into_iter().find(same) {
@@ -99,7 +98,8 @@ impl Candidate {
             }
         }
         if let Some(Claims { header, commit: Some(commit), .. }) = &found.claims {
-            found.says = status::heard(check_claims_by_witness(fs, datadir, path, &header.id, commit))?.0;
+            found.says =
+                status::heard(check_claims_by_witness(places.fs(), datadir, path, &header.id, commit))?.0;
         }
         Ok(found)
     }

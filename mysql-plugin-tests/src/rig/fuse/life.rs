@@ -12,6 +12,7 @@ use keyring_external::error::{BadRequest, Error, Refusal, Result};
 use keyring_external::keyring::{Keyring, Trust, load};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -152,7 +153,7 @@ impl Life {
 
     fn try_open(&self) -> Result<Keyring> {
         let fs: Arc<dyn Fs> = Arc::new(RealFs);
-        let (keyring, _) = Keyring::open(&fs, &self.config(), Trust::Witness, |_, _| {})?;
+        let (keyring, _) = Keyring::open(&Places::from(&fs), &self.config(), Trust::Witness, |_, _| {})?;
         Ok(keyring)
     }
 
@@ -277,7 +278,7 @@ impl Life {
         let copies = self.paths();
         for (index, path) in copies.iter().enumerate() {
             let due = if index == 0 { promised.made } else { promised.mirrored };
-            match load(&fs, path, &unlock()) {
+            match load(&Places::from(&fs), path, &unlock()) {
                 Ok((copy, _)) => self.judge_alone(index, &contents(&copy), when),
                 Err(Error::Refusal(Refusal::Missing { .. })) if !due => {}
                 Err(e) => panic!("{}, {when}: copy {index} does not open: {e}", self.what),
@@ -304,7 +305,7 @@ impl Life {
         let [a, b] = [0, 1].map(|n| self.volumes[n].bytes("keyring"));
         assert!(!self.promised.mirrored || a == b, "{}, {when}: the copies differ", self.what);
         for path in copies.iter().take(all) {
-            let (copy, notes) = load(&fs, path, &unlock()).unwrap();
+            let (copy, notes) = load(&Places::from(&fs), path, &unlock()).unwrap();
             assert_eq!((contents(&copy), notes), (keys.clone(), vec![]), "{}, {when}", self.what);
         }
         self.promised = promised;

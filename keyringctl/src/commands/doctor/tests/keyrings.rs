@@ -5,10 +5,11 @@ use super::*;
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, Verifier, load};
+use keyring_external::store::places::Places;
 
 fn open(guest: &Guest, path: &str) -> Keyring {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    load(&fs, &guest.at(path), &guest.source()).unwrap().0
+    load(&Places::from(&fs), &guest.at(path), &guest.source()).unwrap().0
 }
 
 fn store(guest: &Guest, path: &str) {
@@ -152,7 +153,7 @@ fn a_keyring_without_a_recovery_key_is_reported() {
     paths.iter().for_each(|path| std::fs::remove_file(path).unwrap());
     NewKeyring::new("", &guest.source().read().unwrap(), "test", Cost::NONE)
         .unwrap()
-        .write(&fs, &paths)
+        .write(&Places::from(&fs), &paths)
         .unwrap();
     warning(&guest.findings(), "recovery-slot", "no unlock slot");
 }

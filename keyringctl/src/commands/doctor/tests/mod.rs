@@ -16,6 +16,7 @@ use crate::host::accounts::Account;
 use crate::host::mounts;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::{RealFs, effective_user};
+use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -104,7 +105,9 @@ impl Guest {
         let paths: Vec<_> = paths.iter().map(|p| self.at(p)).collect();
         paths.iter().for_each(|path| drop(std::fs::remove_file(path)));
         let source = secret::NewSecret { unlock: Some(self.source()) };
-        let created = init::create(&fs, &paths, &source, "test", "", init::SecretFile::Existing).unwrap();
+        let created =
+            init::create(&Places::from(&fs), &paths, &source, "test", "", init::SecretFile::Existing)
+                .unwrap();
         self.write("recovery", &created.recovery);
         self.chmod("recovery", 0o600);
     }

@@ -8,18 +8,15 @@ use super::step::{Action, Step, StepId, StepState};
 use crate::commands::apart::{is_beside, is_one_file};
 use crate::commands::doctor::configured;
 use crate::commands::doctor::finding::Findings;
+use crate::commands::store_places::store_places;
 use crate::commands::{backup, missing, secret};
 use crate::error::{Error, Result};
 use crate::server::ServerKeyring;
 use crate::show::Shown;
 use keyring_external::keyring::inspect;
-use keyring_external::store::file::fs::Fs;
-use keyring_external::store::file::real::RealFs;
-use keyring_external::store::file::replica::FileReplica;
 use keyring_external::store::file::volume;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 const NO_BACKUP: &str = "a copy of the keyring that the server uses";
 
@@ -80,10 +77,10 @@ fn copies(situation: &Situation) -> Vec<PathBuf> {
 pub(super) fn require_place(file: &Path, step: Option<&Step>) -> Result<()> {
     match step {
         Some(step) if step.is_for_finish() => {
-            let fs: Arc<dyn Fs> = Arc::new(RealFs);
+            let places = store_places();
             let cannot = |e| missing::cannot_create(e, None, "this command again");
-            FileReplica::new(Arc::clone(&fs), file).vacancy().map_err(cannot)?;
-            volume::check_directory(fs.as_ref(), file).map_err(cannot)
+            places.replica(file).and_then(|copy| copy.find_vacant()).map_err(cannot)?;
+            volume::check_directory(places.fs().as_ref(), file).map_err(cannot)
         }
         Some(step) if step.state == StepState::NotHere && step.why.contains(NO_BACKUP) => Err(Error::Usage(
             format!("{}: name another file, on a volume of its own. Nothing was changed", step.why),
@@ -94,8 +91,8 @@ pub(super) fn require_place(file: &Path, step: Option<&Step>) -> Result<()> {
 
 /// Whether a file claims to hold the present state of the server's keyring.
 fn has_state(file: &Path, keyring: &ServerKeyring) -> bool {
-    let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    inspect(&fs, file).is_ok_and(|claims| {
+    let places = store_places();
+    inspect(&places, file).is_ok_and(|claims| {
         claims.header.id.to_string() == keyring.id
             && claims.commit.as_ref().is_some_and(|commit| commit.generation == keyring.generation)
     })

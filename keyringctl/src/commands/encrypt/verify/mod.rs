@@ -19,6 +19,7 @@ use super::{replication, server, sizes};
 use crate::commands::missing;
 use crate::commands::output::{Output, counted};
 use crate::commands::secret;
+use crate::commands::store_places::store_places;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
@@ -142,10 +143,9 @@ pub(super) fn look(session: &mut Session, wanted: &Wanted<'_>) -> Result<VerifyR
 
 /// Opens the keyring that the server uses.
 fn open(secret: &secret::Args, keyring: &ServerKeyring) -> Result<keyring_external::keyring::Keyring> {
-    let fs: std::sync::Arc<dyn keyring_external::store::file::fs::Fs> =
-        std::sync::Arc::new(keyring_external::store::file::real::RealFs);
+    let places = store_places();
     let path = keyring.paths.first().ok_or(BadRequest::Unavailable)?;
-    Ok(secret.load(&fs, path)?.0)
+    Ok(secret.load(&places, path)?.0)
 }
 
 fn keyring_finding(keyring: &ServerKeyring) -> Vec<VerifyFinding> {

@@ -5,11 +5,12 @@ use super::*;
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
 use keyring_external::keyring::{Keyring, NewKeyring, Verifier, load};
+use keyring_external::store::places::Places;
 use std::os::unix::fs::{chown, symlink};
 
 fn open(guest: &Guest, path: &str) -> Keyring {
     let fs: Arc<dyn Fs> = Arc::new(RealFs);
-    load(&fs, &guest.at(path), &guest.source()).unwrap().0
+    load(&Places::from(&fs), &guest.at(path), &guest.source()).unwrap().0
 }
 
 fn store(guest: &Guest, path: &str, id: &str) {
@@ -79,7 +80,7 @@ fn files(all: &mut Followed, host: fn() -> Guest) {
     let files: Arc<dyn Fs> = Arc::new(RealFs);
     NewKeyring::new("", &guest.source().read().unwrap(), "test", Cost::NONE)
         .unwrap()
-        .write(&files, &[guest.at(KEYRING), guest.at(MIRROR)])
+        .write(&Places::from(&files), &[guest.at(KEYRING), guest.at(MIRROR)])
         .unwrap();
     all.fix(&guest, "recovery-slot", "no unlock slot", 0, &nothing);
 }

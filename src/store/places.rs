@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! From the name of a copy to the copy: a path names a file, and `@NAME/PREFIX` a copy at a remote.
+
+use super::file::fs::Fs;
+use super::file::replica::FileReplica;
+use super::replica::Replica;
+use crate::config::DEFAULT_REMOTES;
+use crate::error::{BadRequest, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where copies can lie: a filesystem, and what the remotes file names. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Places {
+    fs: Arc<dyn Fs>,
+    remotes: Arc<Path>,
+}
+
+impl Places {
+    /// A filesystem, and the remotes that the file `remotes` describes. It is read only when a name needs it.
+    pub fn new(fs: Arc<dyn Fs>, remotes: &Path) -> Self {
+        Self { fs, remotes: remotes.into() }
+    }
+
+    /// The filesystem.
+    pub fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    /// The path of the remotes file.
+    pub fn remotes(&self) -> &Path {
+        &self.remotes
+    }
+
+    /// The copy of this name. Nothing is read or opened.
+    ///
+    /// # Errors
+    /// A name of a remote that breaks the rules for them.
+    pub fn replica(&self, path: &Path) -> Result<Arc<dyn Replica>> {
+        if is_remote(path) {
+            return Err(BadRequest::Config(format!("{}: remotes are not supported", path.display())).into());
+        }
+        Ok(Arc::new(FileReplica::new(Arc::clone(&self.fs), path)))
+    }
+
+    /// The copies of these names, in the same order.
+    ///
+    /// # Errors
+    /// As [`Places::replica`].
+    pub fn replicas(&self, paths: &[PathBuf]) -> Result<Vec<Arc<dyn Replica>>> {
+        paths.iter().map(|path| self.replica(path)).collect()
+    }
+}
+
+impl From<Arc<dyn Fs>> for Places {
+    fn from(fs: Arc<dyn Fs>) -> Self {
+        Self::new(fs, Path::new(DEFAULT_REMOTES))
+    }
+}
+
+impl From<&Arc<dyn Fs>> for Places {
+    fn from(fs: &Arc<dyn Fs>) -> Self {
+        Arc::clone(fs).into()
+    }
+}
+
+/// Whether a path names a copy at a remote.
+pub fn is_remote(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().first() == Some(&b'@')
+}
