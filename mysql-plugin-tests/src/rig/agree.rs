@@ -73,7 +73,7 @@ impl Asked {
     /// Asks about all copies of a keyring, as a server's data directory knows it.
     pub fn about(keyring: &Keyring, server: &Server) -> Asked {
         let mut command = Command::new(&place().keyringctl);
-        command.args(["--json", "status"]).args(keyring.paths());
+        command.arg("--json").args(keyring.remotes_option()).arg("status").args(keyring.paths());
         command.arg("--unlock").arg(format!("file:{}", keyring.secret.display()));
         command.arg("--datadir").arg(server.datadir());
         Asked {

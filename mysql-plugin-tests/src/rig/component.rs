@@ -67,9 +67,11 @@ pub fn configure(dir: &Path, component: &str, text: &str) {
 /// A configuration of our component that allows the keyring beside the data.
 pub fn our_configuration(keyring: &Keyring) -> String {
     let mirrors = serde_json::to_string(&keyring.mirrors).unwrap();
+    let remotes = keyring.remotes.as_ref().map(|file| format!(r#", "remotes": "{}""#, file.display()));
     format!(
-        r#"{{"path": "{}", "mirrors": {mirrors}, "unlock": "file:{}", "allow_same_device": true}}"#,
+        r#"{{"path": "{}", "mirrors": {mirrors}{}, "unlock": "file:{}", "allow_same_device": true}}"#,
         keyring.path.display(),
+        remotes.unwrap_or_default(),
         keyring.secret.display()
     )
 }

@@ -50,6 +50,10 @@ impl Host {
         let host = self
             .option(format!("{prefix}data={}", keyring.path.display()))
             .option(format!("{prefix}unlock=file:{}", keyring.secret.display()));
+        let host = match &keyring.remotes {
+            Some(file) => host.option(format!("{prefix}remotes={}", file.display())),
+            None => host,
+        };
         if keyring.mirrors.is_empty() {
             return host;
         }

@@ -25,6 +25,8 @@ pub struct Keyring {
     /// Further copies.
     pub mirrors: Vec<PathBuf>,
     pub min_copies: usize,
+    /// The remotes file, for copies at remotes.
+    pub remotes: Option<PathBuf>,
 }
 
 impl Keyring {
@@ -50,6 +52,7 @@ impl Keyring {
             secret,
             mirrors: volumes[1..].iter().map(|v| v.keys().join("keyring")).collect(),
             min_copies: 1,
+            remotes: None,
         };
         let unlock = format!("file:{}", made.secret.display());
         let init = Command::new(&place().keyringctl)
@@ -90,11 +93,17 @@ impl Keyring {
     pub fn ctl_with<'a>(&self, command: &[&str], args: impl IntoIterator<Item = &'a OsStr>) -> Output {
         Command::new(&place().keyringctl)
             .arg("--json")
+            .args(self.remotes_option())
             .args(command)
             .args(args)
             .args(["--unlock", &format!("file:{}", self.secret.display())])
             .output()
             .unwrap()
+    }
+
+    /// The option of `keyringctl` for its remotes file.
+    pub fn remotes_option(&self) -> impl Iterator<Item = &OsStr> {
+        self.remotes.iter().flat_map(|file| [OsStr::new("--remotes"), file.as_os_str()])
     }
 
     /// What a command of `keyringctl` that must succeed reports on it.
@@ -122,7 +131,11 @@ impl Keyring {
         let source = UnlockSource::File(self.secret.clone());
         let read = || source.read();
         let name = source.to_string();
-        keyring::load_all(&Places::from(&fs), &self.paths(), self.min_copies, &name, read, |_, _| {})
+        let places = match &self.remotes {
+            Some(file) => Places::new(fs, file),
+            None => Places::from(fs),
+        };
+        keyring::load_all(&places, &self.paths(), self.min_copies, &name, read, |_, _| {})
             .map(|(open, _)| open)
     }
 

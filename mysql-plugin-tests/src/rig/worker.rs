@@ -33,6 +33,7 @@ pub fn work_if_asked() -> Option<ExitCode> {
         secret: PathBuf::from(secret),
         mirrors: paths.collect(),
         min_copies: min.parse().ok()?,
+        remotes: None,
     };
     work(&keyring, round);
     Some(ExitCode::SUCCESS)

@@ -144,17 +144,10 @@ impl Etcd {
         nodes.collect::<Vec<_>>().join(",")
     }
 
-    /// etcdctl as nobody, at some nodes.
+    /// etcdctl as nobody, at some nodes. It runs where this thread does.
     fn bare_ctl(&self, nodes: Range<usize>) -> Command {
         let endpoints: Vec<String> = nodes.map(|node| self.url(node, self.ports[node].0)).collect();
-        let mut command = match self.settings.within[0].split_first() {
-            None => Command::new(program("ETCDCTL").expect("etcdctl")),
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program("ETCDCTL").expect("etcdctl"));
-                command
-            }
-        };
+        let mut command = Command::new(program("ETCDCTL").expect("etcdctl"));
         command.env("ETCDCTL_API", "3");
         command.arg("--endpoints").arg(endpoints.join(","));
         command.arg("--cacert").arg(self.authority.ca());

@@ -142,7 +142,7 @@ impl Fuse {
             "--unlock",
             &format!("file:{}", secret.display()),
         ]));
-        Keyring { path, secret, mirrors: Vec::new(), min_copies: 1 }
+        Keyring { path, secret, mirrors: Vec::new(), min_copies: 1, remotes: None }
     }
 
     /// No request fails any more.

@@ -77,6 +77,7 @@ fn first_start_of_a_container(host_of: impl Fn(&Keyring) -> Host) {
         secret: volume.mount_point().with_extension("secret"),
         mirrors: Vec::new(),
         min_copies: 1,
+        remotes: None,
     };
     fs::write(&keyring.secret, [0xc4; 32]).unwrap();
     fs::set_permissions(&keyring.secret, fs::Permissions::from_mode(0o600)).unwrap();
