@@ -7,3 +7,4 @@ pub mod http;
 pub mod objects;
 pub mod probe;
 pub mod remotes;
+pub mod s3;
