@@ -9,3 +9,4 @@ pub mod objects;
 pub mod probe;
 pub mod remotes;
 pub mod s3;
+pub mod vault;
