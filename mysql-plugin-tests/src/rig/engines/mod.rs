@@ -6,6 +6,7 @@
 pub mod certificates;
 pub mod daemon;
 pub mod etcd;
+pub mod openbao;
 
 use super::Hang;
 use keyring_external::store::remote::objects::Cause;
