@@ -3,9 +3,13 @@
 
 use super::file::fs::Fs;
 use super::file::replica::FileReplica;
+#[cfg(feature = "remote")]
+use super::remote::{objects::Objects, replica::RemoteReplica};
 use super::replica::Replica;
 use crate::config::DEFAULT_REMOTES;
 use crate::error::{BadRequest, Result};
+#[cfg(feature = "remote")]
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,12 +18,27 @@ use std::sync::Arc;
 pub struct Places {
     fs: Arc<dyn Fs>,
     remotes: Arc<Path>,
+    #[cfg(feature = "remote")]
+    engines: BTreeMap<String, Arc<dyn Objects>>,
 }
 
 impl Places {
     /// A filesystem, and the remotes that the file `remotes` describes. It is read only when a name needs it.
     pub fn new(fs: Arc<dyn Fs>, remotes: &Path) -> Self {
-        Self { fs, remotes: remotes.into() }
+        Self {
+            fs,
+            remotes: remotes.into(),
+            #[cfg(feature = "remote")]
+            engines: BTreeMap::new(),
+        }
+    }
+
+    /// The same places, and one more remote with this name, which does not come from the remotes file.
+    #[cfg(feature = "remote")]
+    #[must_use]
+    pub fn with_engine(mut self, name: &str, engine: Arc<dyn Objects>) -> Self {
+        self.engines.insert(name.to_owned(), engine);
+        self
     }
 
     /// The filesystem.
@@ -37,6 +56,12 @@ impl Places {
     /// # Errors
     /// A name of a remote that breaks the rules for them.
     pub fn replica(&self, path: &Path) -> Result<Arc<dyn Replica>> {
+        #[cfg(feature = "remote")]
+        if let Some((name, prefix)) = path.to_str().and_then(|path| path.strip_prefix('@')?.split_once('/'))
+            && let Some(engine) = self.engines.get(name)
+        {
+            return Ok(Arc::new(RemoteReplica::new(Arc::clone(engine), path, prefix)));
+        }
         if is_remote(path) {
             return Err(BadRequest::Config(format!("{}: remotes are not supported", path.display())).into());
         }

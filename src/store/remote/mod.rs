@@ -2,11 +2,18 @@
 //! Copies at a remote: an S3 bucket, a Vault or OpenBao KV mount, or an etcd cluster. A copy is one *head*, which is
 //! replaced only if it still is what was read, and *pieces*, which never change. The engine sees sealed bytes only.
 
+mod cleanup;
 pub mod etcd;
 pub mod examine;
+mod folder;
+pub mod head;
 pub mod http;
+mod locked;
 pub mod objects;
 pub mod probe;
 pub mod remotes;
+mod replace;
+pub mod replica;
 pub mod s3;
+mod vacancy;
 pub mod vault;

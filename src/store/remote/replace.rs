@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Replaces the head, and finds out what became of a replacement whose answer was lost.
+//!
+//! A put that names the version of the head can be carried out at any time as long as the head has that version. So it
+//! is enough to give the head another version, and the put can no longer happen: this is the fence.
+
+use super::folder::{Folder, Pauses};
+use super::head::Head;
+use super::objects::{Cause, Put, Trouble, Version};
+use std::time::{Instant, SystemTime};
+
+/// The head that was read last.
+#[derive(Clone, Debug)]
+pub(super) struct Present {
+    /// `None` if it is damaged.
+    pub(super) head: Option<Head>,
+    pub(super) version: Version,
+}
+
+/// What became of a replacement.
+#[derive(Debug)]
+pub(super) enum Replaced {
+    /// It is done, and the head has this version.
+    Done(Version),
+    /// It was not done, and cannot be done later. This is the head now; its content is what it was.
+    Not(Trouble, Present),
+    /// Another program replaced the head with this one, `None` if that is damaged or was deleted. If an answer was lost,
+    /// this program's replacement may have come first.
+    Another { now: Option<Head>, lost: Option<Trouble> },
+    /// It may have been done, or may yet be done.
+    Unknown(Trouble),
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
+pub(super) fn too_large() -> Trouble {
+    Trouble::not_done(Cause::Full, "the keyring has more pieces than its list at a remote can name")
+}
+
+impl Folder {
+    /// Replaces the head `present` by `next`.
+    pub(super) fn replace(&self, present: &Present, next: &Head, until: Instant) -> Replaced {
+        let Some(wanted) = next.encode() else { return Replaced::Not(too_large(), present.clone()) };
+        // Time is left to find out what happened.
+        let left = until.saturating_duration_since(Instant::now());
+        let lost = match self.put_head(&wanted, Some(&present.version), until - left.mul_f64(0.4)) {
+            Ok(Put::Done(version)) => return Replaced::Done(version),
+            Ok(Put::Conflict) => None,
+            Err(trouble) if !trouble.may_have_happened => return Replaced::Not(trouble, present.clone()),
+            Err(trouble) => Some(trouble),
+        };
+        let fence = present.head.clone().map(|mut head| {
+            head.sequence += 1;
+            head
+        });
+        let fence_bytes = fence.as_ref().and_then(Head::encode);
+        let unknown = |lost: Option<Trouble>| {
+            let conflict = "the remote refused to replace an object that did not change";
+            Replaced::Unknown(lost.unwrap_or_else(|| Trouble::unknown(Cause::Unwell, conflict)))
+        };
+        let mut pauses = Pauses::until(until);
+        loop {
+            match self.get_head(until) {
+                Ok(Some(there)) if there.bytes == wanted => return Replaced::Done(there.version),
+                Ok(Some(there)) if fence_bytes.as_ref() == Some(&there.bytes) => {
+                    return not_done(lost, Present { head: fence, version: there.version });
+                }
+                Ok(Some(there)) if there.version == present.version => {
+                    let Some(bytes) = &fence_bytes else { return unknown(lost) };
+                    if let Ok(Put::Done(version)) = self.put_head(bytes, Some(&present.version), until) {
+                        return not_done(lost, Present { head: fence, version });
+                    }
+                }
+                Ok(there) => {
+                    return Replaced::Another {
+                        now: there.and_then(|there| Head::decode(&there.bytes)),
+                        lost,
+                    };
+                }
+                Err(_) => {}
+            }
+            if !pauses.wait() {
+                return unknown(lost);
+            }
+        }
+    }
+}
+
+fn not_done(lost: Option<Trouble>, now: Present) -> Replaced {
+    let trouble = lost.unwrap_or_else(|| Trouble::not_done(Cause::Unwell, "the remote was busy: try again"));
+    Replaced::Not(Trouble { may_have_happened: false, ..trouble }, now)
+}
