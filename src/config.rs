@@ -2,6 +2,9 @@
 //! The settings of a keyring in the server: the plugin's options, or the component's configuration file.
 
 pub mod file;
+mod remote_name;
+
+pub use remote_name::{MAX_PREFIX, MAX_REMOTE, RemoteName, check_path, is_remote};
 
 use crate::unlock::UnlockSource;
 use std::path::PathBuf;
@@ -18,10 +21,12 @@ pub const MAX_COPIES: u32 = 8;
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Path of the keyring file.
+    /// Path of the keyring file, or `@NAME/PREFIX` for a copy at a remote.
     pub path: PathBuf,
-    /// Paths of the other copies, on other volumes.
+    /// The other copies, on other volumes or at remotes.
     pub mirrors: Vec<PathBuf>,
+    /// The file that describes the remotes. It is read only if a copy is at one.
+    pub remotes: PathBuf,
     /// How many copies a change must reach.
     pub min_copies: u32,
     /// Where the unlock secret comes from.

@@ -6,7 +6,7 @@ use crate::disk::make_private;
 use crate::figure::{Row, Table, Unit};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use keyring_external::config::Config;
+use keyring_external::config::{Config, DEFAULT_REMOTES};
 use keyring_external::keyring::{Keyring, NewKeyring, Trust};
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::real::RealFs;
@@ -77,6 +77,7 @@ fn open(fs: &Arc<dyn Fs>, paths: &[PathBuf]) -> Result<Keyring, String> {
     let config = Config {
         path: paths[0].clone(),
         mirrors: paths[1..].to_vec(),
+        remotes: DEFAULT_REMOTES.into(),
         min_copies: 1,
         unlock: UnlockSource::File(secret_file(&SECRET)),
         read_only: false,

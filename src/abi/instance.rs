@@ -5,14 +5,14 @@ use super::care::{self, Work};
 use super::fork;
 use super::level::Level;
 use super::services::log;
-use crate::config::{Config, DEFAULT_REMOTES};
+use crate::config::{Config, is_remote};
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::keyring::{Keyring, Severity, Status, Trust};
 use crate::store::file::real::RealFs;
 use crate::store::file::volume;
 use crate::store::places::Places;
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
@@ -213,7 +213,7 @@ fn settle(keyring: &Keyring) {
 }
 
 fn open_and_log(config: &Config, trust: Trust) -> Result<Arc<Keyring>> {
-    let places = Places::new(Arc::new(RealFs), Path::new(DEFAULT_REMOTES));
+    let places = Places::new(Arc::new(RealFs), &config.remotes);
     let config = &without_datadir(config)?;
     let (keyring, notes) = Keyring::open(&places, config, trust, log_line)?;
     let status = keyring.known_status();
@@ -246,7 +246,8 @@ fn without_datadir(config: &Config) -> Result<Config> {
         && let Some(there) = dir.ancestors().find(|dir| dir.is_dir())
         && !config.allow_same_device
     {
-        for path in iter::once(&config.path).chain(&config.mirrors) {
+        let files = iter::once(&config.path).chain(&config.mirrors).filter(|path| !is_remote(path));
+        for path in files {
             match volume::check_device(&RealFs, path, there) {
                 // Opening it says what is missing.
                 Ok(()) | Err(Error::Refusal(Refusal::Missing { .. })) => {}

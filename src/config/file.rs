@@ -2,7 +2,7 @@
 //! `component_keyring_external.cnf`: JSON, beside the component, or in the data directory when the one
 //! beside the component says so.
 
-use super::{Config, MAX_COPIES, MAX_WAIT};
+use super::{Config, DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT, check_path};
 use crate::error::{BadRequest, Error, Result};
 use crate::unlock::UnlockSource;
 use serde::Deserialize;
@@ -26,6 +26,7 @@ struct Keys {
     read_local_config: Option<bool>,
     path: Option<PathBuf>,
     mirrors: Option<Vec<PathBuf>>,
+    remotes: Option<PathBuf>,
     min_copies: Option<u32>,
     // Checked separately: serde's message would show the value, which may be the secret itself.
     unlock: Option<serde_json::Value>,
@@ -39,6 +40,7 @@ impl Keys {
     fn names_anything(&self) -> bool {
         self.path.is_some()
             || self.mirrors.is_some()
+            || self.remotes.is_some()
             || self.min_copies.is_some()
             || self.unlock.is_some()
             || self.read_only.is_some()
@@ -147,11 +149,14 @@ fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&P
     let path = keys.path.unwrap_or_default();
     if path.as_os_str().is_empty() {
         return Err(wrong(
-            "\"path\" is missing: give the path of the keyring file on its external volume".to_owned(),
+            "\"path\" is missing: give the path of the keyring file on its external volume, or @NAME/PREFIX"
+                .to_owned(),
         ));
     }
-    if !path.is_absolute() {
-        return Err(wrong("\"path\" must be an absolute path".to_owned()));
+    check_path(&path, "\"path\"").map_err(|e| wrong(e.to_string()))?;
+    let remotes = keys.remotes.unwrap_or_else(|| DEFAULT_REMOTES.into());
+    if !remotes.is_absolute() {
+        return Err(wrong("\"remotes\" must be an absolute path".to_owned()));
     }
     let unlock = match &keys.unlock {
         Some(serde_json::Value::String(text)) if !text.is_empty() => text.parse::<UnlockSource>()?,
@@ -188,6 +193,7 @@ fn config(keys: Keys, file: &Path, (user, owner): (u32, u32), datadir: Option<&P
     Ok(Config {
         path,
         mirrors: keys.mirrors.unwrap_or_default(),
+        remotes,
         min_copies,
         unlock,
         read_only: keys.read_only.unwrap_or(false),

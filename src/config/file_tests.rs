@@ -40,16 +40,18 @@ fn every_key_is_taken() {
     dirs.write("plugins", GOOD);
     let config = dirs.read().unwrap();
     assert_eq!((config.min_copies, config.wait, config.mirrors.len()), (1, 0, 0));
+    assert_eq!(config.remotes, Path::new("/etc/mysql/keyring_external.remotes.json"));
     assert!(!config.read_only && !config.allow_same_device && !config.auto_create);
     assert_eq!(config.datadir, Some(dirs.0.path().join("data")));
     dirs.write(
         "plugins",
-        r#"{"read_local_config": false, "path": "/v/keyring", "mirrors": ["/m/a", "/n/b"], "min_copies": 2,
-            "unlock": "env:X", "read_only": true, "allow_same_device": true, "auto_create": true, "wait": 5}"#,
+        r#"{"read_local_config": false, "path": "/v/keyring", "mirrors": ["/m/a", "@b/n"], "min_copies": 2,
+            "remotes": "/etc/r.json", "unlock": "env:X", "read_only": true, "allow_same_device": true, "auto_create": true, "wait": 5}"#,
     );
     let config = dirs.read().unwrap();
     assert_eq!((config.min_copies, config.wait), (2, 5));
-    assert_eq!(config.mirrors, [PathBuf::from("/m/a"), PathBuf::from("/n/b")]);
+    assert_eq!(config.remotes, Path::new("/etc/r.json"));
+    assert_eq!(config.mirrors, [PathBuf::from("/m/a"), PathBuf::from("@b/n")]);
     assert!(config.read_only && config.allow_same_device && config.auto_create);
 }
 
@@ -87,6 +89,12 @@ fn every_mistake_has_its_message() {
         (r#"{"path": "/v/k", "unlock": "file:/s", "wait": -1}"#, "has not valid format"),
         (r#"{"unlock": "file:/s"}"#, "\"path\" is missing"),
         (r#"{"path": "v/k", "unlock": "file:/s"}"#, "absolute"),
+        (r#"{"path": "@main", "unlock": "file:/s"}"#, "the prefix is missing"),
+        (
+            r#"{"path": "@main/db1", "remotes": "r.json", "unlock": "file:/s"}"#,
+            "\"remotes\" must be an absolute",
+        ),
+        (r#"{"path": "@main/db1", "remotes": 1, "unlock": "file:/s"}"#, "has not valid format"),
         (r#"{"path": "/v/k"}"#, "\"unlock\" is missing"),
         (r#"{"path": "/v/k", "unlock": "file:/s", "min_copies": 0}"#, "min_copies"),
         (r#"{"path": "/v/k", "unlock": "file:/s", "wait": 3601}"#, "3600"),

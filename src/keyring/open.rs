@@ -10,7 +10,7 @@ use super::replicas::{Member, Replicas, Standing};
 use super::shared::Keyring;
 use super::trust::Trust;
 use super::witness::WitnessFile;
-use crate::config::{Config, MAX_COPIES, MAX_WAIT};
+use crate::config::{Config, MAX_COPIES, MAX_WAIT, check_path};
 use crate::error::{BadRequest, Result};
 use crate::format::cost::Cost;
 use crate::format::image::Note;
@@ -85,13 +85,7 @@ impl Keyring {
 pub fn check_copies(path: &Path, mirrors: &[PathBuf], min_copies: u32) -> Result<Vec<PathBuf>> {
     let mut paths = vec![path.to_owned()];
     for mirror in mirrors {
-        if !mirror.is_absolute() {
-            return Err(BadRequest::Config(format!(
-                "the mirror {} must be an absolute path",
-                mirror.display()
-            ))
-            .into());
-        }
+        check_path(mirror, &format!("the mirror {}", mirror.display()))?;
         if paths.contains(mirror) {
             return Err(BadRequest::Config(format!(
                 "{} is named twice: each copy needs its own path",

@@ -7,6 +7,7 @@ use super::file::replica::FileReplica;
 use super::remote::{objects::Objects, replica::RemoteReplica};
 use super::replica::Replica;
 use crate::config::DEFAULT_REMOTES;
+pub use crate::config::is_remote;
 use crate::error::{BadRequest, Result};
 #[cfg(feature = "remote")]
 use std::collections::BTreeMap;
@@ -87,9 +88,4 @@ impl From<&Arc<dyn Fs>> for Places {
     fn from(fs: &Arc<dyn Fs>) -> Self {
         Arc::clone(fs).into()
     }
-}
-
-/// Whether a path names a copy at a remote.
-pub fn is_remote(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().first() == Some(&b'@')
 }

@@ -150,6 +150,7 @@ fn the_flags_of_the_variables() {
     let mut expected = [
         ("data", text),
         ("mirrors", text | KX_VAR_READONLY),
+        ("remotes", text | KX_VAR_READONLY),
         ("min_copies", number | KX_VAR_READONLY),
         ("unlock", text | KX_VAR_READONLY),
         ("read_only", switch),

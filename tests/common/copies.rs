@@ -2,7 +2,7 @@
 //! Keyrings in several copies on the real file system, as a server and as a tool have them.
 
 use super::{CHEAP, SECRET, key_type, name, secret, unlock};
-use keyring_external::config::Config;
+use keyring_external::config::{Config, DEFAULT_REMOTES};
 use keyring_external::error::Error;
 use keyring_external::keyring::{Keyring, NewKeyring, Trust, load_beside_others};
 use keyring_external::store::file::fs::Fs;
@@ -22,6 +22,7 @@ pub fn config(paths: &[PathBuf], min_copies: u32) -> Config {
     Config {
         path: paths[0].clone(),
         mirrors: paths[1..].to_vec(),
+        remotes: DEFAULT_REMOTES.into(),
         min_copies,
         unlock: unlock(),
         read_only: false,

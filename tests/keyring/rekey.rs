@@ -7,7 +7,7 @@ use crate::common::forge::{PARENTS_AT, PUBLIC_AT, SLOTS_AT, reheaded};
 use crate::common::{
     CHEAP, SECRET, contents, key_type, name, private_dir, rekey, secret, secret_file, tended,
 };
-use keyring_external::config::Config;
+use keyring_external::config::{Config, DEFAULT_REMOTES};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::format::commit;
 use keyring_external::format::cost::Cost;
@@ -61,6 +61,7 @@ fn in_server(dir: &Path, with: &[u8]) -> Keyring {
     let config = Config {
         path: paths.next().unwrap(),
         mirrors: paths.collect(),
+        remotes: DEFAULT_REMOTES.into(),
         min_copies: 1,
         unlock,
         read_only: false,

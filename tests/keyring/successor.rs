@@ -2,7 +2,7 @@
 //! Another keyring replaces the one in use of a running server, and no key that was acknowledged in between is lost.
 //! `tests/abi/replacing.rs` has calls that run at the same time.
 
-use keyring_external::config::Config;
+use keyring_external::config::{Config, DEFAULT_REMOTES};
 use keyring_external::error::{Error, Refusal, Result};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
@@ -48,6 +48,7 @@ impl Place {
         Config {
             path: self.path(name),
             mirrors: Vec::new(),
+            remotes: DEFAULT_REMOTES.into(),
             min_copies: 1,
             unlock: UnlockSource::File(self.path("secret")),
             read_only: false,

@@ -2,7 +2,7 @@
 //! Two programs on one keyring, as two servers would be: each goes on from what the other stored, and
 //! nothing that either has stored is lost.
 
-use keyring_external::config::Config;
+use keyring_external::config::{Config, DEFAULT_REMOTES};
 use keyring_external::error::{BadRequest, Error, Refusal};
 use keyring_external::format::cost::Cost;
 use keyring_external::key::{KeyType, NameRef};
@@ -52,6 +52,7 @@ impl Place {
         let config = Config {
             path: self.path("keyring"),
             mirrors: Vec::new(),
+            remotes: DEFAULT_REMOTES.into(),
             min_copies: 1,
             unlock: self.unlock(),
             read_only,

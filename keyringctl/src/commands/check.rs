@@ -129,11 +129,8 @@ fn examine(args: &Args) -> Line {
 
 /// Reads a copy, to find out whether its volume answers. One that does not is remembered, and not waited for again.
 fn probe(path: &Path) {
-    let place = path.to_owned();
-    let read = move || {
-        let stores = store_places();
-        drop(inspect(&stores, &place));
-    };
+    let (place, stores) = (path.to_owned(), store_places());
+    let read = move || drop(inspect(&stores, &place));
     // What is wrong with the copy is found out later.
     let _ = deadline::run(path, PROBE_WAIT, read);
 }

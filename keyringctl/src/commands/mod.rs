@@ -53,6 +53,7 @@ use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use output::Output;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use verdict::Verdict;
 
@@ -74,6 +75,10 @@ struct Cli {
     /// When to colour status words: auto (on a terminal), always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: Color,
+    /// File that describes the remotes of copies named @NAME/PREFIX [default: the server's, or
+    /// /etc/mysql/keyring_external.remotes.json]
+    #[arg(long, global = true, value_name = "FILE")]
+    remotes: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -127,6 +132,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    if let Some(file) = cli.remotes {
+        // Relative to where the command was given.
+        store_places::give_remotes(std::path::absolute(&file).unwrap_or(file));
+    }
     let mut out = Output::on_stdout(&command, cli.json, cli.color);
     let done = match cli.command {
         Command::Setup(args) => setup::run(&args, &mut out),

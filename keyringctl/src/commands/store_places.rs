@@ -4,10 +4,37 @@
 use keyring_external::config::DEFAULT_REMOTES;
 use keyring_external::store::file::real::RealFs;
 use keyring_external::store::places::Places;
-use std::path::Path;
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// The remotes file of `--remotes`.
+static GIVEN: OnceLock<PathBuf> = OnceLock::new();
+
+thread_local! {
+    /// The remotes file that the server is configured with which this command looks at. Commands do that in one thread;
+    /// tests look at several servers side by side.
+    static OF_SERVER: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
+/// The remotes file of this process, from its command line.
+pub(crate) fn give_remotes(file: PathBuf) {
+    // Called once.
+    let _ = GIVEN.set(file);
+}
+
+/// The server that the command looks at is configured with this remotes file. It is used unless `--remotes` names one.
+pub(crate) fn use_remotes_of_server(file: &Path) {
+    OF_SERVER.replace(Some(file.to_owned()));
+}
+
+/// The remotes file that this process uses.
+pub(crate) fn remotes_file() -> PathBuf {
+    let of_server = || OF_SERVER.with_borrow(Clone::clone);
+    GIVEN.get().cloned().or_else(of_server).unwrap_or_else(|| DEFAULT_REMOTES.into())
+}
 
 /// Where the copies of this process lie.
 pub(crate) fn store_places() -> Places {
-    Places::new(Arc::new(RealFs), Path::new(DEFAULT_REMOTES))
+    Places::new(Arc::new(RealFs), &remotes_file())
 }

@@ -7,13 +7,14 @@ use std::path::Path;
 
 /// Options that take the next word as their value if there is no equals sign: those that matter here, and those that are
 /// usual in units. mysqld's switches and optional values need the sign.
-const VALUED: [&str; 17] = [
+const VALUED: [&str; 18] = [
     "basedir",
     "datadir",
     "early-plugin-load",
     "keyring-external-data",
     "keyring-external-min-copies",
     "keyring-external-mirrors",
+    "keyring-external-remotes",
     "keyring-external-unlock",
     "keyring-external-wait",
     "pid-file",

@@ -8,10 +8,11 @@ const OURS: &str = "keyring-external";
 const MODIFIERS: [&str; 5] = ["skip", "disable", "enable", "maximum", "loose"];
 
 /// The plugin's options: the one that loads it, and its variables.
-pub const PLUGIN_OPTIONS: [&str; 9] = [
+pub const PLUGIN_OPTIONS: [&str; 10] = [
     OURS,
     "keyring-external-data",
     "keyring-external-mirrors",
+    "keyring-external-remotes",
     "keyring-external-min-copies",
     "keyring-external-unlock",
     "keyring-external-read-only",

@@ -2,7 +2,7 @@
 //! The values of the system variables, and the configuration that they make.
 
 use crate::abi::pointers::{Shared, c_bytes};
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_REMOTES, check_path};
 use crate::error::{BadRequest, Error, Result};
 use std::ffi::{OsStr, c_char, c_uint};
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +19,7 @@ const MAX_TEXT: usize = 65536;
 pub(super) static DATA: Shared<*mut c_char> = Shared::new(null_mut());
 pub(super) static UNLOCK: Shared<*mut c_char> = Shared::new(null_mut());
 pub(super) static MIRRORS: Shared<*mut c_char> = Shared::new(null_mut());
+pub(super) static REMOTES: Shared<*mut c_char> = Shared::new(null_mut());
 pub(super) static MIN_COPIES: Shared<c_uint> = Shared::new(1);
 pub(super) static READ_ONLY: Shared<bool> = Shared::new(false);
 pub(super) static SAME_DEVICE: Shared<bool> = Shared::new(false);
@@ -46,6 +47,7 @@ pub(super) fn config_for(data: &[u8]) -> Result<Config> {
     Ok(Config {
         path,
         mirrors: text(&MIRRORS, "mirrors")?.split(':').filter(|p| !p.is_empty()).map(PathBuf::from).collect(),
+        remotes: remotes()?,
         min_copies: value(&MIN_COPIES),
         unlock: unlock.parse()?,
         read_only: read_only(),
@@ -80,13 +82,27 @@ fn text(of: &Shared<*mut c_char>, name: &str) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| wrong("is not UTF-8"))
 }
 
+/// The path of the remotes file.
+fn remotes() -> Result<PathBuf> {
+    let path = PathBuf::from(text(&REMOTES, "remotes")?);
+    if path.as_os_str().is_empty() {
+        return Ok(DEFAULT_REMOTES.into());
+    }
+    if !path.is_absolute() {
+        return Err(BadRequest::Config("keyring_external_remotes must be an absolute path".to_owned()).into());
+    }
+    Ok(path)
+}
+
 fn path(data: &[u8]) -> Result<PathBuf> {
     let path = PathBuf::from(OsStr::from_bytes(data));
     let wrong = match data.len() {
-        0 => "is not set: give the path of the keyring file on its external volume",
+        0 => "is not set: give the path of the keyring file on its external volume, or @NAME/PREFIX",
         n if n > MAX_PATH => "is too long",
-        _ if !path.is_absolute() => "must be an absolute path",
-        _ => return Ok(path),
+        _ => {
+            check_path(&path, "keyring_external_data")?;
+            return Ok(path);
+        }
     };
     Err(BadRequest::Config(format!("keyring_external_data {wrong}")).into())
 }

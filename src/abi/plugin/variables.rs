@@ -21,6 +21,9 @@ const STARTUP: u32 = KX_VAR_READONLY | KX_VAR_NOPERSIST;
 // As with the server's own booleans, the name alone means ON. All others need a value, as the server's own do.
 const SWITCH: u32 = KX_VAR_BOOL | KX_VAR_OPCMDARG;
 
+/// [`crate::config::DEFAULT_REMOTES`] as a C string.
+const DEFAULT_REMOTES: &CStr = c"/etc/mysql/keyring_external.remotes.json";
+
 type Update = unsafe extern "C" fn(*mut c_void, *mut kx_sysvar, *mut c_void, *const c_void);
 type Check = unsafe extern "C" fn(*mut c_void, *mut kx_sysvar, *mut c_void, *mut kx_value) -> c_int;
 
@@ -38,7 +41,7 @@ static DATA: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
     head: head(
         KX_VAR_STR | KX_VAR_MEMALLOC | KX_VAR_NOPERSIST,
         c"data",
-        c"Path of the keyring file on its external volume",
+        c"Path of the keyring file on its external volume, or @NAME/PREFIX at a remote",
         Some(check_data),
         Some(update_data),
     ),
@@ -62,12 +65,24 @@ static MIRRORS: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
     head: head(
         KX_VAR_STR | KX_VAR_MEMALLOC | STARTUP,
         c"mirrors",
-        c"Paths of additional copies of the keyring file on other volumes, separated by colons",
+        c"Additional copies of the keyring, paths on other volumes or @NAME/PREFIX, separated by colons",
         None,
         None,
     ),
     value: settings::MIRRORS.get(),
     def_val: c"".as_ptr(),
+});
+
+static REMOTES: Shared<kx_sysvar_str> = Shared::new(kx_sysvar_str {
+    head: head(
+        KX_VAR_STR | KX_VAR_MEMALLOC | STARTUP,
+        c"remotes",
+        c"File that describes the remotes of copies named @NAME/PREFIX",
+        None,
+        None,
+    ),
+    value: settings::REMOTES.get(),
+    def_val: DEFAULT_REMOTES.as_ptr(),
 });
 
 static MIN_COPIES: Shared<kx_sysvar_uint> = Shared::new(kx_sysvar_uint {
@@ -137,9 +152,10 @@ static WAIT: Shared<kx_sysvar_uint> = Shared::new(kx_sysvar_uint {
 });
 
 /// The list in the descriptor, ended by NULL.
-pub(super) static VARS: Shared<[*mut kx_sysvar; 9]> = Shared::new([
+pub(super) static VARS: Shared<[*mut kx_sysvar; 10]> = Shared::new([
     DATA.get().cast(),
     MIRRORS.get().cast(),
+    REMOTES.get().cast(),
     MIN_COPIES.get().cast(),
     UNLOCK.get().cast(),
     READ_ONLY.get().cast(),
@@ -167,4 +183,14 @@ unsafe extern "C" fn update_read_only(
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_remotes_file_is_the_same_everywhere() {
+        assert_eq!(DEFAULT_REMOTES.to_str(), Ok(crate::config::DEFAULT_REMOTES));
+    }
 }

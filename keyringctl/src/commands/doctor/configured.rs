@@ -8,12 +8,13 @@ use super::option_files;
 use super::steps::{lines_in, setup};
 use super::values::{self, LoadOption};
 use crate::commands::site::Site;
+use crate::commands::store_places::use_remotes_of_server;
 use crate::host::files::Manifest;
 use crate::host::{Host, Way, manifest_of};
 use crate::server::{OptionLine, PLUGIN_OPTIONS, is_unknown_to_plugin};
 use crate::show::Shown;
 use keyring_external::config::file::{self, COMPONENT};
-use keyring_external::config::{MAX_COPIES, MAX_WAIT};
+use keyring_external::config::{DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT};
 use keyring_external::keyring::check_copies;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -197,6 +198,7 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
             );
         })
         .ok()?;
+    use_remotes_of_server(&site.at(&config.remotes));
     let mut host = host(site, Way::Component, config.path, config.unlock);
     host.mirrors = config.mirrors;
     host.min_copies = config.min_copies;
@@ -240,6 +242,8 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
             );
         })
         .ok()?;
+    let remotes = value("remotes").filter(|v| !v.is_empty()).unwrap_or_else(|| DEFAULT_REMOTES.to_owned());
+    use_remotes_of_server(&site.at(Path::new(&remotes)));
     let mut host = host(site, Way::Plugin, keyring.into(), unlock);
     let mirrors = value("mirrors").unwrap_or_default();
     host.mirrors = mirrors.split(':').filter(|m| !m.is_empty()).map(PathBuf::from).collect();

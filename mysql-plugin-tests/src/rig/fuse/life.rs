@@ -7,7 +7,7 @@ use super::volume::Fuse;
 use crate::common::sim::Sim;
 use crate::common::{Op, Rng, Set, contents, put, unlock};
 use crate::rig::{place, told};
-use keyring_external::config::Config;
+use keyring_external::config::{Config, DEFAULT_REMOTES};
 use keyring_external::error::{BadRequest, Error, Refusal, Result};
 use keyring_external::keyring::{Keyring, Trust, load};
 use keyring_external::store::file::fs::Fs;
@@ -141,6 +141,7 @@ impl Life {
         Config {
             path,
             mirrors: self.promised.mirrored.then_some(mirror).into_iter().collect(),
+            remotes: DEFAULT_REMOTES.into(),
             min_copies: self.promised.min_copies,
             unlock: unlock(),
             read_only: false,
