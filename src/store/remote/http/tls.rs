@@ -2,6 +2,7 @@
 //! Which certificates are trusted and shown, from files that are read again when they change.
 
 use crate::store::remote::objects::{Answer, Cause, Trouble};
+use crate::store::remote::stamp::Stamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -37,22 +38,6 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
 }
 
-/// What tells that a file was changed or replaced.
-type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((
-        meta.dev(),
-        meta.ino(),
-        meta.len(),
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ctime(),
-        meta.ctime_nsec(),
-    ))
-}
-
 /// The settings with the contents of their files.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -73,7 +58,7 @@ impl TlsSettings {
     /// Returns `earlier` if no file has changed since, else reads the files. While one of them cannot be used, as in
     /// the middle of its renewal, `earlier` stays.
     pub(super) fn load(&self, earlier: Option<&Arc<Loaded>>) -> Answer<Arc<Loaded>> {
-        let stamps: Vec<Stamp> = self.files().into_iter().map(stamp).collect();
+        let stamps: Vec<Stamp> = self.files().into_iter().map(Stamp::of).collect();
         if let Some(earlier) = earlier
             && earlier.stamps == stamps
         {
