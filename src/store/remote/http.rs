@@ -10,20 +10,24 @@
 
 mod broken;
 mod connection;
+mod der;
 mod dns;
 mod endpoint;
 mod exchange;
+mod look;
 mod request;
 mod resolve;
 mod tls;
 
 pub use endpoint::{Endpoint, Proxy};
+pub use look::Seen;
 pub use request::{MAX_ANSWER, Request, Response, Verdict};
 pub use tls::TlsSettings;
 
 use crate::store::remote::objects::{Answer, Cause, Trouble};
 use broken::Broken;
 use connection::{Connection, How};
+use der::not_after;
 use exchange::{Answered, allowance, exchange};
 use resolve::Names;
 use std::fmt;
@@ -136,6 +140,35 @@ impl Client {
         )
     }
 
+    /// Looks at one of the endpoints over a connection of its own, by `until`.
+    pub fn look_at(&self, endpoint: &Endpoint, until: Instant) -> Seen {
+        let tls = match endpoint.tls().then(|| self.tls()).transpose() {
+            Ok(tls) => tls,
+            Err(trouble) => return Seen::nothing(trouble.told),
+        };
+        Seen::look(&self.how(endpoint, tls.as_ref()), until.min(Instant::now() + TRY))
+    }
+
+    /// Returns when the client certificate that is shown to endpoints ends, in seconds since 1970; `None` if none is
+    /// set.
+    ///
+    /// # Errors
+    /// Its file cannot be used: a sentence that names it.
+    pub fn own_certificate_ends(&self) -> Result<Option<u64>, String> {
+        let chain = self.settings.tls.own_certificates()?;
+        Ok(chain.first().and_then(|certificate| not_after(certificate)))
+    }
+
+    fn how<'h>(&'h self, endpoint: &'h Endpoint, tls: Option<&'h Arc<Loaded>>) -> How<'h> {
+        How {
+            endpoint,
+            proxy: self.settings.proxy.as_ref(),
+            tls: tls.map(|loaded| &loaded.config),
+            server_name: self.settings.tls.server_name.as_deref(),
+            names: &self.names,
+        }
+    }
+
     fn run<'r>(
         &self,
         until: Instant,
@@ -214,16 +247,7 @@ impl Client {
         };
         let mut connection = match self.kept(index) {
             Some(connection) => connection,
-            None => {
-                let how = How {
-                    endpoint,
-                    proxy: self.settings.proxy.as_ref(),
-                    tls: tls.as_ref().map(|loaded| &loaded.config),
-                    server_name: self.settings.tls.server_name.as_deref(),
-                    names: &self.names,
-                };
-                Connection::open(&how, until)?
-            }
+            None => Connection::open(&self.how(endpoint, tls.as_ref()), until)?,
         };
         // An answer that began may take half of what is left.
         let answered = exchange(

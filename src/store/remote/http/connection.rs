@@ -102,6 +102,14 @@ impl Connection {
         Ok(Self(Way::Tls(Box::new(StreamOwned::new(tls, socket)))))
     }
 
+    /// The certificate that the endpoint showed, DER.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Way::Plain(_) => None,
+            Way::Tls(tls) => tls.conn.peer_certificates()?.first().map(AsRef::as_ref),
+        }
+    }
+
     /// Sets when operations end.
     pub(super) fn set_until(&mut self, until: Instant) {
         match &mut self.0 {

@@ -102,6 +102,14 @@ impl TlsSettings {
         Ok(config)
     }
 
+    /// The client certificate and those after it, in DER; none if none is set.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub(super) fn own_certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        self.cert.as_deref().map_or_else(|| Ok(Vec::new()), |cert| certificates("cert", cert))
+    }
+
     fn trusted(&self) -> Result<RootCertStore, String> {
         let mut store = RootCertStore::empty();
         let path = match &self.ca {
