@@ -28,6 +28,8 @@ fn example() -> Host {
         datadir: "/var/lib/mysql".into(),
         unit: "mysql.service".into(),
         option_file: "/etc/mysql/mysql.conf.d/keyring_external.cnf".into(),
+        remotes: "/etc/mysql/keyring_external.remotes.json".into(),
+        remote_files: Vec::new(),
         local_manifest: false,
     }
 }

@@ -70,6 +70,8 @@ fn host(way: Way, unlock: &str) -> Host {
         unit: "mysqld.service".to_owned(),
         option_file: "/etc/my.cnf.d/keyring_external.cnf".into(),
         local_manifest: way == Way::Component,
+        remotes: "/etc/mysql/keyring_external.remotes.json".into(),
+        remote_files: Vec::new(),
     }
 }
 

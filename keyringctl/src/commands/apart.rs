@@ -6,6 +6,7 @@ use super::stat::metadata;
 use crate::error::Error;
 use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
+use keyring_external::store::places::is_remote;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +24,9 @@ pub(super) fn is_one_file(one: &Path, other: &Path) -> bool {
             Err(_) => None,
         }
     }
-    one == other || file(one).is_some_and(|of_one| file(other) == Some(of_one))
+    let is_file = |path: &Path| !is_remote(path);
+    one == other
+        || is_file(one) && is_file(other) && file(one).is_some_and(|of_one| file(other) == Some(of_one))
 }
 
 /// The error if the path at `number` leads to the same file as an earlier path.
@@ -37,15 +40,33 @@ pub(super) fn same_as_earlier(paths: &[PathBuf], number: usize) -> Option<Error>
     })
 }
 
+/// The name of the remote that a copy is at.
+pub(super) fn remote_of(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix('@')?.split('/').next()
+}
+
 /// The device number of the filesystem that a path is on, or would be on.
 fn device(path: &Path) -> Option<u64> {
+    if is_remote(path) {
+        return None;
+    }
     path.ancestors().find_map(|path| metadata(path).ok()).map(|m| m.dev())
 }
 
-/// Warnings about the copies, from number `from` on, that are on the same filesystem as an earlier copy. `seen` converts
+/// Warnings about the copies, from number `from` on, that are on the same filesystem or at the same remote as an earlier
+/// copy. `seen` converts
 /// a path to the one to show.
 pub(super) fn warnings(paths: &[PathBuf], from: usize, seen: impl Fn(&Path) -> PathBuf) -> Vec<String> {
     let shared = |(i, path): (usize, &PathBuf)| {
+        if let Some(remote) = remote_of(path) {
+            let other = paths.iter().take(i).find(|other| remote_of(other) == Some(remote))?;
+            return Some(format!(
+                "WARNING: {} and {} are at the same remote: if it fails, both are lost. Put each copy at a remote or on a \
+                 volume of its own.",
+                other.shown(),
+                path.shown()
+            ));
+        }
         let other =
             paths.iter().take(i).find(|other| device(path).is_some_and(|d| device(other) == Some(d)))?;
         Some(format!(
@@ -151,6 +172,18 @@ mod tests {
         }
         fs::hard_link(at("a/k"), at("a/other")).unwrap();
         assert!(is_one_file(&at("a/k"), &at("link/other")));
+    }
+
+    #[test]
+    fn copies_at_one_remote_get_a_warning_and_are_never_files() {
+        let at = |names: &[&str]| {
+            warnings(&names.iter().map(PathBuf::from).collect::<Vec<_>>(), 0, Path::to_owned)
+        };
+        assert!(at(&["@a/db1", "@b/db1", "/proc/k"]).is_empty());
+        let told = at(&["@a/db1", "/proc/k", "@a/db2"]);
+        assert!(told.len() == 1 && told[0].contains("@a/db1 and @a/db2 are at the same remote"), "{told:?}");
+        assert!(is_one_file(Path::new("@a/x"), Path::new("@a/x")));
+        assert!(!is_one_file(Path::new("@a/x"), Path::new("@a/y")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::store::file::own_directory::is_for_volumes;
 use keyring_external::store::file::real::effective_user;
 use keyring_external::store::file::volume::directory_of;
+use keyring_external::store::places::is_remote;
 use keyring_external::store::witness::WITNESS_NAME;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -103,6 +104,10 @@ pub(super) fn of_server(keyring: &ServerKeyring) -> Vec<String> {
 
 /// The command that creates the directory of `path`, if that is missing, for the owner of the directory of `keyring`.
 pub(super) fn directory(path: &Path, keyring: Option<&Path>) -> Option<String> {
+    if is_remote(path) {
+        return None;
+    }
+    let keyring = keyring.filter(|keyring| !is_remote(keyring));
     let dir = directory_of(path);
     let owner = keyring.and_then(|keyring| metadata(directory_of(keyring)).ok()).map(|dir| dir.uid());
     let passwd = || fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -2,8 +2,9 @@
 //! The files that make mysqld load the keyring and systemd start mysqld after the keyring's volumes.
 
 use super::mounts::{Mount, mount_of};
-use super::unit::mount_unit;
+use super::unit::{NETWORK_ONLINE, mount_unit};
 use super::{Host, Way};
+use keyring_external::config::DEFAULT_REMOTES;
 use keyring_external::config::file::COMPONENT;
 use keyring_external::store::file::volume::directory_of;
 use keyring_external::unlock::UnlockSource;
@@ -18,13 +19,14 @@ pub const MEMLOCK_BYTES: u64 = 64 << 20;
 pub const FORCE: &str = "FORCE_PLUS_PERMANENT";
 
 /// The comments in the files that setup writes.
-pub(super) const COMMENTS: [&str; 6] = [
+pub(super) const COMMENTS: [&str; 7] = [
     "# Written by keyringctl setup.",
     "# The server must not start without its keyring.",
     "# mysqld waits for the keyring's volume, and does not start without it.",
     "# mysqld waits for the mirrors' volumes, but also starts without them.",
     "# Keys are kept in locked memory, which is never written to swap.",
     "# systemd reads the unlock secret as root and passes it to mysqld.",
+    "# mysqld starts when the network is up, for the copies at remotes.",
 ];
 
 /// The path of the drop-in for mysqld's unit.
@@ -54,6 +56,9 @@ pub fn option_text(host: &Host, early: &str, load: &str) -> String {
     }
     if host.allow_same_device {
         set("allow_same_device", "ON");
+    }
+    if host.remotes != Path::new(DEFAULT_REMOTES) {
+        set("remotes", &quoted(&host.remotes.to_string_lossy()));
     }
     if host.read_only {
         set("read_only", "ON");
@@ -98,6 +103,9 @@ pub fn component_text(host: &Host) -> String {
     }
     if host.allow_same_device {
         keys.insert("allow_same_device".to_owned(), json!(true));
+    }
+    if host.remotes != Path::new(DEFAULT_REMOTES) {
+        keys.insert("remotes".to_owned(), json!(host.remotes));
     }
     if host.read_only {
         keys.insert("read_only".to_owned(), json!(true));
@@ -169,7 +177,7 @@ pub fn unit_path(path: &Path) -> String {
 /// The drop-in for mysqld's unit, which may lock as much memory as `memlock` says.
 pub fn drop_in_text(host: &Host, mounts: &[Mount], memlock: &str) -> String {
     let (mut required, mut wanted, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, copy) in host.copies().enumerate() {
+    for (i, copy) in host.files() {
         let directory = unit_path(directory_of(copy));
         let mount = mount_of(mounts, copy).filter(|m| m.point != Path::new("/"));
         // A server that may start with one copy must not wait for the volume of another.
@@ -181,9 +189,14 @@ pub fn drop_in_text(host: &Host, mounts: &[Mount], memlock: &str) -> String {
             unknown.push(directory);
         }
     }
-    let [written, _, waits, mirrors, locked, reads] = COMMENTS;
-    let mut text = format!("{written}\n[Unit]\n{waits}\n");
-    text.push_str(&format!("RequiresMountsFor={}\n", required.join(" ")));
+    let [written, _, waits, mirrors, locked, reads, network] = COMMENTS;
+    let mut text = format!("{written}\n[Unit]\n");
+    if !required.is_empty() {
+        text.push_str(&format!("{waits}\nRequiresMountsFor={}\n", required.join(" ")));
+    }
+    if host.uses_remotes() {
+        text.push_str(&format!("{network}\nWants={NETWORK_ONLINE}\nAfter={NETWORK_ONLINE}\n"));
+    }
     if !(wanted.is_empty() && unknown.is_empty()) {
         text.push_str(&format!("{mirrors}\n"));
     }

@@ -2,6 +2,7 @@
 //! The lines that an administrator added to a file that setup wrote: setup keeps them when it writes the file again.
 
 use super::files;
+use super::unit::NETWORK_ONLINE;
 
 /// The new text of the plugin's option file, followed by the lines of the existing one that are not setup's.
 pub fn in_option_file(new: &str, existing: &str) -> String {
@@ -21,7 +22,7 @@ pub fn in_drop_in(new: &str, existing: &str) -> String {
         let mounts = || value.split_whitespace().all(|unit| unit.ends_with(".mount"));
         match name.trim() {
             "RequiresMountsFor" | "WantsMountsFor" | "LimitMEMLOCK" => true,
-            "Wants" | "After" => mounts(),
+            "Wants" | "After" => mounts() || value.trim() == NETWORK_ONLINE && new.contains(NETWORK_ONLINE),
             "LoadCredential" => credential.is_some_and(|ours| value.trim().split(':').next() == Some(ours)),
             _ => false,
         }

@@ -12,6 +12,9 @@ pub mod needs;
 pub mod selinux;
 pub mod unit;
 
+#[cfg(test)]
+use keyring_external::config::DEFAULT_REMOTES;
+use keyring_external::store::places::is_remote;
 use keyring_external::unlock::UnlockSource;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -76,12 +79,31 @@ pub struct Host {
     pub option_file: PathBuf,
     /// Whether the manifest beside the program refers to the one in the data directory.
     pub local_manifest: bool,
+    /// The file that describes the remotes.
+    pub remotes: PathBuf,
+    /// The files that it names and that mysqld reads to reach the copies at remotes: certificates, keys and secrets.
+    pub remote_files: Vec<PathBuf>,
 }
 
 impl Host {
     /// All copies of the keyring.
     pub fn copies(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(&self.keyring).chain(&self.mirrors).map(PathBuf::as_path)
+    }
+
+    /// The copies that are files, each with its number among all copies.
+    pub fn files(&self) -> impl Iterator<Item = (usize, &Path)> {
+        self.copies().enumerate().filter(|(_, copy)| !is_remote(copy))
+    }
+
+    /// The copies at remotes, each with its number among all copies.
+    pub fn at_remotes(&self) -> impl Iterator<Item = (usize, &Path)> {
+        self.copies().enumerate().filter(|(_, copy)| is_remote(copy))
+    }
+
+    /// Whether mysqld needs the network for a copy.
+    pub fn uses_remotes(&self) -> bool {
+        self.at_remotes().next().is_some()
     }
 
     /// The manifest that names the component.
@@ -120,6 +142,8 @@ pub(crate) fn example(way: Way) -> Host {
         unit: "mysql.service".to_owned(),
         option_file: "/etc/mysql/conf.d/keyring_external.cnf".into(),
         local_manifest: false,
+        remotes: DEFAULT_REMOTES.into(),
+        remote_files: Vec::new(),
     }
 }
 

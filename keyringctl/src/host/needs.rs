@@ -38,7 +38,7 @@ pub fn needs(host: &Host) -> Vec<Need> {
         }
     }
     need(host.plugin_dir.join(host.way.library()), "mr", "the library", false);
-    for copy in host.copies() {
+    for (_, copy) in host.files() {
         need(as_directory(directory_of(copy)), "r", "the keyring's directory", true);
         need(copy.to_owned(), "rwk", "the keyring", true);
         need(temporary_of(copy), "rwk", "the keyring, while it is rewritten", true);
@@ -52,6 +52,12 @@ pub fn needs(host: &Host) -> Vec<Need> {
             need(words.first().map(PathBuf::from).unwrap_or_default(), "x", "the unlock program", false)
         }
         UnlockSource::Env(_) => {}
+    }
+    if host.uses_remotes() {
+        need(host.remotes.clone(), "r", "the remotes file", false);
+        for file in &host.remote_files {
+            need(file.clone(), "r", "a file that the remotes file names", false);
+        }
     }
     let witness = host.datadir.join(WITNESS_NAME);
     need(temporary_of(&witness), "rwk", "the witness, while it is rewritten", true);
@@ -93,6 +99,18 @@ mod tests {
         ] {
             assert!(all.iter().any(|p| p == expected), "{expected} is not in {all:?}");
         }
+    }
+
+    #[test]
+    fn a_copy_at_a_remote_needs_the_files_that_lead_to_it() {
+        let mut host = example(Way::Component);
+        assert!(!paths(&host).iter().any(|p| p.contains("remotes")));
+        host.mirrors = vec!["@bucket/db1".into()];
+        host.remote_files = vec!["/etc/mysql/bucket.key".into()];
+        let all = paths(&host);
+        assert!(all.contains(&"/etc/mysql/keyring_external.remotes.json r".to_owned()), "{all:?}");
+        assert!(all.contains(&"/etc/mysql/bucket.key r".to_owned()), "{all:?}");
+        assert!(!all.iter().any(|p| p.contains('@')), "{all:?}");
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub struct Labelled {
 /// The files of a keyring that must have a type: the directories of the copies first.
 pub fn labelled(host: &Host) -> Vec<Labelled> {
     let mut all: Vec<Labelled> = Vec::new();
-    for copy in host.copies() {
+    for (_, copy) in host.files() {
         let path = directory_of(copy).to_owned();
         if all.iter().all(|other| other.path != path) {
             all.push(Labelled { path, is_directory: true, kind: DATA });

@@ -5,6 +5,9 @@ mod command;
 
 use std::path::{Path, PathBuf};
 
+/// The unit that systemd reaches when the network is up.
+pub const NETWORK_ONLINE: &str = "network-online.target";
+
 /// The settings of a unit. Later files override earlier ones.
 #[derive(Clone, Default, Debug)]
 pub struct Unit {
@@ -57,6 +60,11 @@ impl Unit {
         by_path("RequiresMountsFor")
             || (by_unit("Requires") || by_unit("BindsTo") || by_unit("Requisite")) && after
             || !required && (by_path("WantsMountsFor") || after)
+    }
+
+    /// Whether the unit starts after the network is up.
+    pub fn waits_for_network(&self) -> bool {
+        self.all("After").flat_map(str::split_whitespace).any(|unit| unit == NETWORK_ONLINE)
     }
 
     /// How many bytes the service may lock: `None` if the unit does not set it, `Some(None)` if there is no limit.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, json};
 
 /// Each check and what it checks, in the order of the documentation.
-pub(in crate::commands) const CHECKS: [(&str, &str); 48] = [
+pub(in crate::commands) const CHECKS: [(&str, &str); 49] = [
     ("permission", "this user may read everything that the checks need"),
     ("configured", "mysqld loads the keyring"),
     ("two-keyrings", "mysqld does not load both the plugin and the component"),
@@ -45,6 +45,7 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 48] = [
     ("selinux-credential", "SELinux lets mysqld read its credential"),
     ("systemd", "mysqld has a systemd unit"),
     ("mounts-for", "mysqld starts after its volumes are mounted"),
+    ("after-network", "mysqld starts after the network is up, if a copy is at a remote"),
     ("unit-closes-volume", "the unit lets mysqld write to its volumes"),
     ("memlock", "mysqld may lock enough memory for its keys"),
     ("other-manifest", "the manifest names no other keyring"),

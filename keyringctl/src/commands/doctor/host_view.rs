@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::host::mounts::{self, FstabEntry, Mount, mount_of};
 use crate::show::Shown;
 use keyring_external::store::deadline;
+use keyring_external::store::places::is_remote;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,8 +40,11 @@ impl<'a> HostView<'a> {
         found: &mut Findings,
     ) -> Option<HostView<'a>> {
         let configured = configured::find(site, found)?;
-        if let Some(copy) =
-            configured.host.copies().find(|copy| !answers(&site.at(copy), ANSWER, |p| drop(fs::metadata(p))))
+        if let Some(copy) = configured
+            .host
+            .files()
+            .map(|(_, copy)| copy)
+            .find(|copy| !answers(&site.at(copy), ANSWER, |p| drop(fs::metadata(p))))
         {
             found.error(
                 "volume",
@@ -70,6 +74,9 @@ impl<'a> HostView<'a> {
 
     /// Returns the mount that a path of the server's is on.
     pub(crate) fn mount(&self, path: &Path) -> Option<&Mount> {
+        if is_remote(path) {
+            return None;
+        }
         mount_of(&self.mounts, &self.real(path))
     }
 

@@ -5,7 +5,7 @@ use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
 use super::steps::lines_in;
 use crate::host::files::{MEMLOCK, drop_in, unit_path};
-use crate::host::unit::Unit;
+use crate::host::unit::{NETWORK_ONLINE, Unit};
 use crate::show::Shown;
 use keyring_external::store::file::volume::directory_of;
 use std::fs;
@@ -17,14 +17,17 @@ const BESIDE_KEYS: u64 = 512 << 10;
 const OLD_LIMIT: u64 = 64 << 10;
 
 pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
-    found.run_checks(&["systemd", "mounts-for", "unit-closes-volume", "memlock"]);
+    found.run_checks(&["systemd", "mounts-for", "after-network", "unit-closes-volume", "memlock"]);
     let running = running(view);
     match &view.site.unit {
         Some(unit) => {
-            for (i, copy) in view.host.copies().enumerate() {
+            for (i, copy) in view.host.files() {
                 let required = i == 0 || view.host.min_copies as usize > i;
                 mounted_first(view, unit, copy, required, found);
                 write_protected(view, unit, copy, found);
+            }
+            if view.host.uses_remotes() && !unit.waits_for_network() {
+                after_network(view, found);
             }
             memory(view, unit.memlock(), running.as_deref(), found);
         }
@@ -56,6 +59,22 @@ fn mounted_first(view: &HostView<'_>, unit: &Unit, copy: &Path, required: bool, 
             format!("    RequiresMountsFor={}", unit_path(directory_of(copy))),
             "then run: systemctl daemon-reload".to_owned(),
         ],
+    );
+}
+
+fn after_network(view: &HostView<'_>, found: &mut Findings) {
+    let mut fix = lines_in(
+        &view.local_path(&drop_in(&view.host.unit)),
+        &["[Unit]", &format!("Wants={NETWORK_ONLINE}"), &format!("After={NETWORK_ONLINE}")],
+    );
+    fix.push("then run: systemctl daemon-reload".to_owned());
+    found.add(
+        FindingLevel::Warning,
+        "after-network",
+        format!("{} does not wait for the network", view.host.unit),
+        "After a reboot, mysqld may start before the remote with a copy can be reached, and then has no keys or does not \
+         start.",
+        &fix,
     );
 }
 
@@ -105,7 +124,7 @@ fn limit(text: &str) -> Option<Option<u64>> {
 
 fn memory(view: &HostView<'_>, of_unit: Option<Option<u64>>, running: Option<&str>, found: &mut Findings) {
     let sizes =
-        view.host.copies().filter_map(|copy| fs::metadata(view.local_path(copy)).ok()).map(|m| m.len());
+        view.host.files().filter_map(|(_, copy)| fs::metadata(view.local_path(copy)).ok()).map(|m| m.len());
     // Keys fill at least half of each chunk, and there are two sets while a keyring is replaced.
     let needed = sizes.max().unwrap_or(0).saturating_mul(4).saturating_add(BESIDE_KEYS);
     let (limit, whose) = match (running.and_then(limit), of_unit) {

@@ -87,7 +87,8 @@ fn secret_file(view: &HostView<'_>, file: &Path, reader: Option<&Account>, found
     }
     let on = view
         .host
-        .copies()
+        .files()
+        .map(|(_, copy)| copy)
         .filter(|copy| view.device(file).is_some() && !is_missing(&view.local_path(copy)))
         .find(|copy| view.device(directory_of(copy)) == view.device(file));
     if let Some(copy) = on {

@@ -24,7 +24,8 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
         "fstab",
     ]);
     // Where nothing is mounted, the filesystem is not that of the copy.
-    let copies: Vec<&Path> = view.host.copies().filter(|copy| !is_missing(&view.local_path(copy))).collect();
+    let files = view.host.files().map(|(_, copy)| copy);
+    let copies: Vec<&Path> = files.filter(|copy| !is_missing(&view.local_path(copy))).collect();
     for copy in &copies {
         let dir = directory_of(copy);
         separate_from_data(view, copy, dir, found);

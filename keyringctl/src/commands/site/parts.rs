@@ -8,7 +8,9 @@ use crate::host::mounts::{self, Mount};
 use crate::host::unit::Unit;
 use crate::host::{Host, Way};
 use crate::server::{OptionFiles, OptionLine, below_root};
+use keyring_external::config::DEFAULT_REMOTES;
 use keyring_external::config::file::file_in;
+use keyring_external::store::places::is_remote;
 use keyring_external::unlock::UnlockSource;
 use std::fs;
 use std::io;
@@ -51,14 +53,20 @@ pub(in crate::commands) struct Site {
 }
 
 impl Site {
-    /// A path of the server, as this process sees it.
+    /// A path of the server, as this process sees it. The name of a copy at a remote is the same everywhere.
     pub(in crate::commands) fn at(&self, path: &Path) -> PathBuf {
+        if is_remote(path) {
+            return path.to_owned();
+        }
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// A path of the server with its links followed, as this process sees it.
     pub(in crate::commands) fn real(&self, path: &Path) -> PathBuf {
         let place = self.at(path);
+        if is_remote(path) {
+            return place;
+        }
         if self.is_below() {
             return below_root(&self.root, &place);
         }
@@ -124,6 +132,8 @@ impl Site {
             unit: self.unit_name.clone(),
             option_file: first(self, &OPTION_DIRS).join(OPTION_FILE),
             local_manifest: false,
+            remotes: DEFAULT_REMOTES.into(),
+            remote_files: Vec::new(),
         }
     }
 

@@ -100,6 +100,9 @@ fn units(all: &mut Followed) {
     let guest = component();
     replace(&guest, DROP_IN_FILE, "/mnt/a/keys ", "");
     all.fix(&guest, "mounts-for", "does not wait for /mnt/a", 0, &nothing);
+    let guest = component();
+    replace(&guest, CNF, "/mnt/b/keys/main.keyring", "@bucket/db1");
+    all.fix(&guest, "after-network", "does not wait for the network", 0, &nothing);
     for unit in ["ProtectSystem=strict\nReadWritePaths=/var/lib/mysql /mnt/a\n", "ReadOnlyPaths=/mnt/b\n"] {
         let guest = component();
         guest.write("etc/systemd/system/mysql.service.d/hard.conf", &format!("[Service]\n{unit}"));
