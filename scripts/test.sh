@@ -106,6 +106,7 @@ step rpm "an RPM, installed, upgraded and removed, and a real server with its fi
 step tutorial "the commands of docs/TUTORIAL.md, and what the page says they print" with_server scripts/tutorial.py
 step servers "finding a server, and what one lacks" mysql-plugin-tests/self-test.sh
 step server "keyring and faults on a real server" with_server mysql-plugin-tests/server.sh
+step remotes "what keyrings at a remote rely on, on real engines" mysql-plugin-tests/engines.sh
 step mtr "MySQL's own test runner on the project's suite" with_server mysql-plugin-tests/mtr.sh
 step upstream "short tests of MySQL's own suite for components" with_server mysql-plugin-tests/upstream/run.sh --quick
 if [[ $(id -u) == 0 ]]; then

@@ -15,7 +15,7 @@ use super::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
 use super::remotes::EtcdSettings;
 use answers::{Bytes, KeyValue, Plausible, Range, Txn, encoded};
 use login::Login;
-use refusal::{Fate, Refusal};
+use refusal::{Fate, Refusal, Who};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,8 @@ impl Etcd {
                     None => request,
                 })
             };
-            let judge = |response: &Response| self.judge(ask, response);
+            let who = self.login.who(&token);
+            let judge = |response: &Response| ask.judge(response, who);
             let response =
                 self.client.send_with(until, make, judge).map_err(|trouble| carried(trouble, sent_before))?;
             sent_before |= response.sent_before;
@@ -90,27 +91,12 @@ impl Etcd {
                     None => Err(ask.trouble(&response, Refusal::unreadable())),
                 };
             }
-            let refusal = self.refusal(ask, &response);
+            let refusal = ask.refusal(&response, who);
             if refusal.fate == Fate::Token && !logged_in_again && self.login.forget(token) {
                 logged_in_again = true;
                 continue;
             }
             return Err(carried(ask.trouble(&response, refusal), sent_before));
-        }
-    }
-
-    fn refusal(&self, ask: &Ask, response: &Response) -> Refusal {
-        Refusal::of(response.status, &response.body, self.login.user(), &ask.about)
-    }
-
-    fn judge(&self, ask: &Ask, response: &Response) -> Verdict {
-        if response.status == 200 {
-            return Verdict::Answer;
-        }
-        let refusal = self.refusal(ask, response);
-        match refusal.fate {
-            Fate::Refused | Fate::Token => Verdict::Answer,
-            Fate::Elsewhere | Fate::Unknown => Verdict::Next(ask.trouble(response, refusal)),
         }
     }
 
@@ -165,6 +151,21 @@ impl Ask {
 
     fn change(about: &str, body: Value) -> Self {
         Self { path: "/v3/kv/txn", change: true, body, about: about.to_owned() }
+    }
+
+    fn refusal(&self, response: &Response, who: Who<'_>) -> Refusal {
+        Refusal::of(response.status, &response.body, who, &self.about)
+    }
+
+    fn judge(&self, response: &Response, who: Who<'_>) -> Verdict {
+        if response.status == 200 {
+            return Verdict::Answer;
+        }
+        let refusal = self.refusal(response, who);
+        match refusal.fate {
+            Fate::Refused | Fate::Token => Verdict::Answer,
+            Fate::Elsewhere | Fate::Unknown => Verdict::Next(self.trouble(response, refusal)),
+        }
     }
 
     fn trouble(&self, response: &Response, refusal: Refusal) -> Trouble {

@@ -28,7 +28,8 @@ impl Authority {
     /// Makes one, with its certificate in `DIR/ca.pem`.
     pub fn new(dir: &Path) -> Authority {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "authority of a test");
+        // Two of them must not look like one whose key was changed.
+        params.distinguished_name.push(DnType::CommonName, format!("authority of {}", dir.display()));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().unwrap();

@@ -118,7 +118,12 @@ impl Etcd {
         as_nobody(&["role", "grant-permission", USER.0, "readwrite", "--prefix", prefix]);
         as_nobody(&["user", "add", USER.0, "--new-user-password", USER.1]);
         as_nobody(&["user", "grant-role", USER.0, USER.0]);
-        as_nobody(&["auth", "enable"]);
+        self.enable_users();
+    }
+
+    /// From now on users must authenticate.
+    pub fn enable_users(&self) {
+        run(self.bare_ctl(0..NODES).args(["auth", "enable"]));
     }
 
     fn data(&self, node: usize) -> PathBuf {

@@ -2,7 +2,7 @@
 //! The login of a user with a password, and the token that etcd gives for it.
 
 use super::answers::{self, Authenticated};
-use super::refusal::{Fate, Refusal};
+use super::refusal::{Fate, Refusal, Who};
 use crate::store::remote::http::{Client, Request, Response, Verdict};
 use crate::store::remote::objects::{Answer, Cause, Trouble};
 use crate::store::remote::remotes::Source;
@@ -51,6 +51,15 @@ impl Login {
     /// The user's name.
     pub(super) fn user(&self) -> Option<&str> {
         self.user.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// Who asks with this token, or without one.
+    pub(super) fn who(&self, token: &Option<Token>) -> Who<'_> {
+        match (self.user(), token) {
+            (None, _) => Who::Nobody,
+            (Some(user), None) => Who::NotAsked(user),
+            (Some(user), Some(_)) => Who::User(user),
+        }
     }
 
     /// Returns the token, after a login if there is none. `None` if nobody needs one.
@@ -102,7 +111,7 @@ fn log_in(client: &Client, name: &str, source: &Source, until: Instant) -> Answe
             .header("Content-Type", "application/json")
             .body(body))
     };
-    let refusal = |response: &Response| Refusal::of(response.status, &response.body, Some(name), "");
+    let refusal = |response: &Response| Refusal::of(response.status, &response.body, Who::User(name), "");
     let judge = |response: &Response| match response.status {
         200 => Verdict::Answer,
         _ => match refusal(response) {

@@ -3,6 +3,7 @@
 
 use super::answers::Failed;
 use crate::store::remote::objects::Cause;
+use std::fmt;
 
 /// Maximum number of characters of an answer that a message quotes.
 const QUOTED: usize = 200;
@@ -18,6 +19,26 @@ pub(super) enum Fate {
     Elsewhere,
     /// It may have been carried out; ask another node.
     Unknown,
+}
+
+/// Who has sent a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Who<'a> {
+    /// The remotes file names no user.
+    Nobody,
+    /// The user that it names, who has not logged in: etcd did not ask for users.
+    NotAsked(&'a str),
+    /// The user that it names.
+    User(&'a str),
+}
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("the client"),
+            Self::NotAsked(user) | Self::User(user) => write!(f, "user {user:?}"),
+        }
+    }
 }
 
 /// An answer that is not 200.
@@ -45,8 +66,8 @@ mod code {
 }
 
 impl Refusal {
-    /// Reads an answer. `user` is the one of the remotes file, `about` the key that was asked for.
-    pub(super) fn of(status: u16, body: &[u8], user: Option<&str>, about: &str) -> Self {
+    /// Reads an answer. `who` has asked, `about` is the key that was asked for.
+    pub(super) fn of(status: u16, body: &[u8], who: Who<'_>, about: &str) -> Self {
         let failed: Failed = serde_json::from_slice(body).unwrap_or_default();
         if failed.text().is_empty() {
             return Self::without_code(status, body);
@@ -56,23 +77,15 @@ impl Refusal {
             return Self::not_etcd(&says);
         }
         let text = failed.text().to_ascii_lowercase();
-        let who = user.map_or_else(|| "the client".to_owned(), |user| format!("user {user:?}"));
         match failed.code {
             code::UNAUTHENTICATED => Self::token(format!("refuses the login of {who} ({says})")),
             // The rights of some user were changed since the login.
             code::INVALID_ARGUMENT if text.contains("revision") && text.contains("old") => {
                 Self::token(format!("refuses the login of {who} ({says})"))
             }
-            // Authentication was switched on after the last login.
-            code::INVALID_ARGUMENT if text.contains("user name is empty") && user.is_some() => {
-                Self::token(format!("asks for the login of {who} ({says})"))
-            }
-            code::INVALID_ARGUMENT if text.contains("user name is empty") => Self::refused(
-                Cause::Credentials,
-                format!(
-                    "requires a user: set \"user\" and \"password\" for this remote in the remotes file ({says})"
-                ),
-            ),
+            // A put without a login is told the one, a get the other.
+            code::INVALID_ARGUMENT if text.contains("user name is empty") => Self::not_logged_in(who, &says),
+            code::PERMISSION_DENIED if !matches!(who, Who::User(_)) => Self::not_logged_in(who, &says),
             code::INVALID_ARGUMENT if text.contains("authentication failed") => Self::refused(
                 Cause::Credentials,
                 format!(
@@ -118,6 +131,19 @@ impl Refusal {
                 Self::refused(Cause::Unwell, format!("refuses the request ({says})"))
             }
             _ => Self::unknown(Cause::Unwell, format!("answers with HTTP status {status} ({says})")),
+        }
+    }
+
+    /// Users must authenticate, and nobody has.
+    fn not_logged_in(who: Who<'_>, says: &str) -> Self {
+        match who {
+            Who::Nobody => Self::refused(
+                Cause::Credentials,
+                format!(
+                    "requires a user: set \"user\" and \"password\" for this remote in the remotes file ({says})"
+                ),
+            ),
+            Who::User(_) | Who::NotAsked(_) => Self::token(format!("asks for the login of {who} ({says})")),
         }
     }
 

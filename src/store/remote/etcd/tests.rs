@@ -308,9 +308,16 @@ fn authentication_may_be_off_or_switched_on_later() {
         fails(400, 3, "etcdserver: user name is empty"),
         says(r#""token":"first.7""#),
         says(""),
+        // Off and on again.
+        fails(401, 16, "etcdserver: invalid auth token"),
+        fails(400, 9, "etcdserver: authentication is not enabled"),
+        says(""),
+        fails(403, 7, "etcdserver: permission denied"),
+        says(r#""token":"second.8""#),
+        says(""),
     ]);
     let etcd = gateway.etcd(Some("db1"));
-    for _ in 0..3 {
+    for _ in 0..5 {
         assert_eq!(etcd.get("db1/head", soon()), Ok(None));
     }
     gateway.asked();
@@ -328,7 +335,7 @@ fn each_refusal_has_a_cause_and_says_what_to_do() {
         (plain(400, common_name), Cause::Credentials, "without it"),
         (plain(403, "<html>\nproxy</html>"), Cause::NotTheEngine, "check the endpoint"),
         (fails(400, 3, "etcdserver: user name is empty"), Cause::Credentials, "\"password\""),
-        (fails(403, 7, "etcdserver: permission denied"), Cause::NotAllowed, "/db1/head"),
+        (fails(403, 7, "etcdserver: permission denied"), Cause::Credentials, "\"user\""),
         (fails(400, 3, "etcdserver: request is too large"), Cause::Unwell, "--max-request-bytes"),
         (
             fails(429, 8, "grpc: received message larger than max (2 vs. 1)"),
@@ -347,6 +354,16 @@ fn each_refusal_has_a_cause_and_says_what_to_do() {
     }
 }
 
+#[test]
+fn a_right_that_is_missing_is_told_with_the_key() {
+    let gateway =
+        Gateway::new(vec![says(r#""token":"first.7""#), fails(403, 7, "etcdserver: permission denied")]);
+    let trouble = gateway.etcd(Some("db1")).put("db1/head", b"one", None, soon()).unwrap_err();
+    assert_eq!((trouble.cause, trouble.may_have_happened), (Cause::NotAllowed, false));
+    assert!(trouble.told.contains("user \"db1\" to use the key /db1/head"), "{trouble}");
+    gateway.asked();
+}
+
 /// As [`each_refusal_has_a_cause_and_says_what_to_do`], for answers after which another node is asked.
 #[test]
 fn without_a_leader_a_put_may_have_happened() {
@@ -362,7 +379,7 @@ fn without_a_leader_a_put_may_have_happened() {
         (fails(429, 8, "etcdserver: too many requests"), Cause::Unwell, false),
     ] {
         let Reply::Says(status, body) = reply else { unreachable!() };
-        let refusal = Refusal::of(status, body.as_bytes(), None, "/db1/head");
+        let refusal = Refusal::of(status, body.as_bytes(), Who::Nobody, "/db1/head");
         assert_eq!(refusal.cause, cause, "{refusal:?}");
         assert_eq!(refusal.fate, if maybe { Fate::Unknown } else { Fate::Elsewhere }, "{refusal:?}");
         // The next node does it.
@@ -415,7 +432,7 @@ fn any_bytes_are_an_answer_or_none() {
             }
         }
         for status in [200, 400, 403, 404, 500, 503] {
-            let refusal = Refusal::of(status, &bytes, Some("db1"), "/a");
+            let refusal = Refusal::of(status, &bytes, Who::User("db1"), "/a");
             assert!(!refusal.told.is_empty() && !refusal.told.contains(char::is_control), "{refusal:?}");
         }
         if let Some(range) = answers::read::<Range>(&bytes) {

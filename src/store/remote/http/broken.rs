@@ -61,7 +61,8 @@ fn tls_error(e: &rustls::Error) -> String {
                 "its certificate is for another name: connect to a name in the certificate, or set server_name"
                     .to_owned()
             }
-            Bad::UnknownIssuer => {
+            // A CA of the same name, whose key was renewed, signed it.
+            Bad::UnknownIssuer | Bad::BadSignature => {
                 "its certificate is not signed by a CA that is trusted: set ca to the file with the engine's CA"
                     .to_owned()
             }

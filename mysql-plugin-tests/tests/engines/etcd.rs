@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! etcd: a cluster of three nodes.
+
+use crate::opened::{PREFIX, name, open, put, read, soon, trouble, until_it_works};
+use crate::{faults, mistakes, promises, rights};
+use keyring_external::store::remote::examine::{Subject, Weight};
+use keyring_external::store::remote::objects::{Cause, Object, Put};
+use mysql_plugin_tests::rig::engines::Engine;
+use mysql_plugin_tests::rig::engines::etcd::{Etcd, Settings};
+use std::time::Duration;
+
+const ALLOWED: &str = "/keyrings/db1/";
+
+fn start(settings: Settings) -> (tempfile::TempDir, Etcd) {
+    let dir = tempfile::tempdir().unwrap();
+    let etcd = Etcd::start(dir.path(), settings);
+    (dir, etcd)
+}
+
+pub fn promises() {
+    let (dir, etcd) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
+    promises::kept(&*open(dir.path(), &etcd.remote()).unwrap());
+}
+
+pub fn mistakes_and_rights() {
+    let (dir, etcd) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
+    mistakes::are_told(&etcd, dir.path());
+    let engine = open(dir.path(), &etcd.remote()).unwrap();
+    rights::end_at_the_prefix(&*engine);
+    // A cluster of three, users, least rights: nothing to tell.
+    let found = engine.examine(PREFIX, soon());
+    assert!(found.is_empty(), "{found:?}");
+}
+
+pub fn nodes_fail() {
+    let (dir, mut etcd) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
+    let engine = open(dir.path(), &etcd.remote()).unwrap();
+    faults::of_three_nodes(&mut etcd, &*engine);
+    // doctor says that one is away.
+    etcd.kill(2);
+    let found = engine.examine(PREFIX, soon());
+    assert!(
+        found.iter().any(|one| one.subject == Subject::Cluster && one.weight == Weight::Warning),
+        "{found:?}"
+    );
+}
+
+/// etcd forgets logins, and users and rights change.
+pub fn logins_are_renewed() {
+    let (dir, etcd) = start(Settings { allowed: Some(ALLOWED), token_lifetime: 1, ..Settings::default() });
+    let engine = open(dir.path(), &etcd.remote()).unwrap();
+    let mut version = put(&*engine, &name("head"), b"0", None);
+    for n in 1..4_u8 {
+        // Longer than etcd remembers a login.
+        std::thread::sleep(Duration::from_secs(3));
+        version = put(&*engine, &name("head"), &[n], Some(&version));
+    }
+    // The rights of others change: etcd refuses all logins before that.
+    etcd.must(&["role", "add", "another"]);
+    assert_eq!(read(&*engine, &name("head")), Some(vec![3]));
+    // Authentication is switched off for a while.
+    etcd.must(&["auth", "disable"]);
+    assert_eq!(read(&*engine, &name("head")), Some(vec![3]));
+    let fresh = open(dir.path(), &etcd.remote()).unwrap();
+    assert_eq!(read(&*fresh, &name("head")), Some(vec![3]));
+    let found = fresh.examine(PREFIX, soon());
+    assert!(found.iter().any(|one| one.subject == Subject::Rights), "{found:?}");
+    etcd.enable_users();
+    assert_eq!(read(&*fresh, &name("head")), Some(vec![3]));
+    assert_eq!(read(&*engine, &name("head")), Some(vec![3]));
+}
+
+/// The quota is used up: nothing is lost, reads and deletes go on, and when there is room again puts do.
+pub fn full() {
+    let (dir, etcd) = start(Settings { quota: Some(16 << 20), ..Settings::default() });
+    let engine = open(dir.path(), &etcd.remote()).unwrap();
+    let version = put(&*engine, &name("head"), b"1", None);
+    etcd.fill();
+    let refused = trouble("put", engine.put(&name("head"), b"2", Some(&version), soon()));
+    assert_eq!((refused.cause, refused.may_have_happened), (Cause::Full, false), "{refused}");
+    println!("full: {refused}");
+    assert_eq!(read(&*engine, &name("head")), Some(b"1".to_vec()));
+    engine.delete(&[name("nothing")], soon()).unwrap();
+    let found = engine.examine(PREFIX, soon());
+    assert!(found.iter().any(|one| one.weight == Weight::Error && one.what.contains("NOSPACE")), "{found:?}");
+    etcd.make_room();
+    put(&*engine, &name("head"), b"2", Some(&version));
+}
+
+/// After a restore revisions are counted anew: a version of before must not match another program's.
+pub fn restored_from_a_snapshot() {
+    let (dir, mut etcd) = start(Settings::default());
+    let engine = open(dir.path(), &etcd.remote()).unwrap();
+    let first = put(&*engine, &name("head"), b"1", None);
+    let snapshot = dir.path().join("snapshot");
+    etcd.snapshot(&snapshot);
+    let ours = put(&*engine, &name("head"), b"2", Some(&first));
+    etcd.restore(&snapshot);
+    let found = until_it_works(|| engine.get(&name("head"), soon()));
+    assert_eq!(found, Some(Object { bytes: b"1".to_vec(), version: first.clone() }));
+    // Another program, which saw the snapshot only.
+    put(&*open(dir.path(), &etcd.remote()).unwrap(), &name("head"), b"another's", Some(&first));
+    assert_eq!(engine.put(&name("head"), b"3", Some(&ours), soon()), Ok(Put::Conflict));
+}

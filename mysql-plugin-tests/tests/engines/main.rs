@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What keyrings at a remote rely on, asked of the real engines: mysql-plugin-tests/engines.sh builds and runs it. No
+//! MySQL server is needed.
+//!
+//! An engine that is not there is skipped, never passed, and the test says so.
+
+mod etcd;
+mod faults;
+mod mistakes;
+mod opened;
+mod promises;
+mod rights;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+use mysql_plugin_tests::rig::engines::etcd::Etcd;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Why an engine cannot run here, if it cannot.
+type WhyNot = fn() -> Option<String>;
+
+/// Name, why it cannot run here, and the test. What each engine promises is in the modules without an engine's name; a
+/// module of an engine's name starts it for them, and asks what only that engine has.
+const TESTS: &[(&str, WhyNot, fn())] = &[
+    ("etcd::promises", Etcd::why_not, etcd::promises),
+    ("etcd::mistakes_and_rights", Etcd::why_not, etcd::mistakes_and_rights),
+    ("etcd::nodes_fail", Etcd::why_not, etcd::nodes_fail),
+    ("etcd::logins_are_renewed", Etcd::why_not, etcd::logins_are_renewed),
+    ("etcd::full", Etcd::why_not, etcd::full),
+    ("etcd::restored_from_a_snapshot", Etcd::why_not, etcd::restored_from_a_snapshot),
+];
+
+fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(2);
+    let trials = TESTS.iter().map(|&(name, why_not, test)| {
+        Trial::ignorable_test(name, move || match why_not() {
+            Some(why) => {
+                // In one piece: other threads write too.
+                let line = format!("SKIPPED ({why}): {name}\n");
+                let _ = std::io::stderr().write_all(line.as_bytes());
+                Ok(Completion::ignored_with(why))
+            }
+            None => {
+                test();
+                Ok(Completion::Completed)
+            }
+        })
+    });
+    libtest_mimic::run(&args, trials.collect()).exit_code()
+}
