@@ -11,7 +11,10 @@ use crate::key::{KeyName, KeyType, NameRef};
 use crate::store::file::fs::{Access, Fs};
 use crate::store::file::vacancy::create_file;
 use crate::store::file::volume::{directory_of, temporary_of};
-use crate::store::places::Places;
+use crate::store::places::{Places, is_remote};
+use crate::store::reading::FRONT_LEN;
+use crate::store::replica::Replica;
+use crate::store::tasks::CHANGE_WAIT;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -244,7 +247,7 @@ impl Merging {
         let mut kept = Vec::new();
         let keep = |path: &Path, bytes: &[u8]| {
             let generation = generations.iter().find(|(of, _)| of == path).map_or(0, |(_, g)| *g);
-            kept.push(keep_beside(places.fs(), path, generation, bytes)?);
+            kept.push(keep_beside(&places, path, generation, bytes)?);
             Ok(())
         };
         let keys = records().count();
@@ -261,12 +264,31 @@ fn two_keyrings(one: &Keyring, other: &Keyring) -> Error {
     )))
 }
 
-/// Saves the bytes of a copy beside it, durably and in a private file. If an earlier attempt saved the same
+/// All bytes of a copy.
+fn bytes_of(copy: &Arc<dyn Replica>) -> Result<Vec<u8>> {
+    let reading = copy.open_to_read()?;
+    let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), CHANGE_WAIT)?;
+    Ok([&reading.front.0[..], &rest].concat())
+}
+
+/// Saves the bytes of a copy beside it, durably: in a private file, or at the same remote. If an earlier attempt saved the same
 /// bytes, that file is used.
-fn keep_beside(fs: &Arc<dyn Fs>, path: &Path, generation: u64, bytes: &[u8]) -> Result<PathBuf> {
+fn keep_beside(places: &Places, path: &Path, generation: u64, bytes: &[u8]) -> Result<PathBuf> {
     let mut place = path.as_os_str().to_owned();
     place.push(format!(".before-merge-{generation}"));
     let place = PathBuf::from(place);
+    if is_remote(&place) {
+        let copy = places.replica(&place)?;
+        return match copy.find_vacant().and_then(|vacancy| vacancy.create(bytes)) {
+            Err(Error::BadRequest(BadRequest::AlreadyThere { path }))
+                if path == place && bytes_of(&copy)? == bytes =>
+            {
+                Ok(place)
+            }
+            made => made.map(|_| place),
+        };
+    }
+    let fs = places.fs();
     // A leftover of an interrupted attempt. Only a program that holds the lock of the copy creates this file,
     // and this program holds it.
     match fs.unlink(&temporary_of(&place)) {

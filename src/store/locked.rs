@@ -22,9 +22,9 @@ use std::time::Instant;
 ///
 /// Where no lock exists (a remote), the second step succeeds only if the copy still is what [`Locked::read_again`]
 /// or the attempt to lock read. Otherwise it fails with
-/// [`Refusal::ChangedByAnother`](crate::error::Refusal::ChangedByAnother) or another error for which
-/// `Error::is_by_another` holds, and the copy holds nothing of this change. Any other error of a second step means that
-/// the change may have reached the copy, now or at any time until `until`, but never after that.
+/// [`Refusal::Changed`](crate::error::Refusal::Changed): the copy holds what another program put there, which may be built
+/// on this change if an answer was lost. Any other error of a second step means that the change may have reached the
+/// copy, now or at any time until `until`, but never after that.
 pub trait Locked: Send + Sync + Debug {
     /// Whether two programs cannot change the copy at the same time. On a volume without locks, only comparing the front
     /// can reveal another program's change. A remote is always locked in this sense.
@@ -162,6 +162,26 @@ impl LockedReplica {
     pub(crate) fn write_commit(&self, offset: u64, slot: &[u8]) -> Task<Result<()>> {
         let slot = slot.to_vec();
         self.step(move |copy, until| copy.write_commit(offset, &slot, until))
+    }
+
+    /// Both steps: [`Locked::append`], then [`Locked::write_commit`].
+    pub(crate) fn append_and_commit(
+        &self,
+        offset: u64,
+        record: &[u8],
+        slot_at: u64,
+        slot: &[u8],
+    ) -> Task<Result<()>> {
+        let (record, slot) = (record.to_vec(), slot.to_vec());
+        self.step(move |copy, until| {
+            copy.append(offset, &record, until)?;
+            copy.write_commit(slot_at, &slot, until)
+        })
+    }
+
+    /// A step of a change that leaves this copy as it is.
+    pub(crate) fn nothing(&self) -> Task<Result<()>> {
+        self.step(|_, _| Ok(()))
     }
 
     /// As [`Locked::truncate`].

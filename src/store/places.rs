@@ -4,11 +4,11 @@
 use super::file::fs::Fs;
 use super::file::replica::FileReplica;
 #[cfg(feature = "remote")]
-use super::remote::{objects::Objects, replica::RemoteReplica};
+use super::remote::{by_name::ByName, objects::Objects, replica::RemoteReplica};
 use super::replica::Replica;
-use crate::config::DEFAULT_REMOTES;
 pub use crate::config::is_remote;
-use crate::error::{BadRequest, Result};
+use crate::config::{DEFAULT_REMOTES, RemoteName};
+use crate::error::Result;
 #[cfg(feature = "remote")]
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,16 +57,25 @@ impl Places {
     /// # Errors
     /// A name of a remote that breaks the rules for them.
     pub fn replica(&self, path: &Path) -> Result<Arc<dyn Replica>> {
-        #[cfg(feature = "remote")]
-        if let Some((name, prefix)) = path.to_str().and_then(|path| path.strip_prefix('@')?.split_once('/'))
-            && let Some(engine) = self.engines.get(name)
-        {
-            return Ok(Arc::new(RemoteReplica::new(Arc::clone(engine), path, prefix)));
-        }
         if is_remote(path) {
-            return Err(BadRequest::Config(format!("{}: remotes are not supported", path.display())).into());
+            return self.at_remote(path, RemoteName::parse(path)?);
         }
         Ok(Arc::new(FileReplica::new(Arc::clone(&self.fs), path)))
+    }
+
+    #[cfg(feature = "remote")]
+    fn at_remote(&self, path: &Path, name: RemoteName) -> Result<Arc<dyn Replica>> {
+        let of_file = || Arc::new(ByName::new(&self.remotes, &name.remote)) as Arc<dyn Objects>;
+        let engine = self.engines.get(&name.remote).map_or_else(of_file, Arc::clone);
+        Ok(Arc::new(RemoteReplica::new(engine, path, &name.prefix)))
+    }
+
+    #[cfg(not(feature = "remote"))]
+    fn at_remote(&self, _: &Path, name: RemoteName) -> Result<Arc<dyn Replica>> {
+        Err(crate::error::BadRequest::Config(format!(
+            "{name}: this build of keyring_external was made without remotes. Use a path, or install a build with them"
+        ))
+        .into())
     }
 
     /// The copies of these names, in the same order.

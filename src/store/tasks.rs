@@ -2,6 +2,7 @@
 //! Steps on copies, with a limit on how long they take.
 
 use super::deadline::{self, Late, Limits, Task};
+use crate::config::is_remote;
 use crate::error::{BadRequest, Error, Failure, Result};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ fn finished<T>(path: &Path, done: std::result::Result<Result<T>, Late>) -> Resul
                 Error::Failure(Failure::Hung { path: path.to_owned(), seconds })
             }
             Late::NotStarted(e) => Error::Failure(Failure::System(e)),
+            Late::Panicked if is_remote(path) => Error::remote("work on", path, "an internal error"),
             Late::Panicked => Error::io("work on", path, io::Error::other("an internal error")),
         })
     })

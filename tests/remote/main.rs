@@ -13,4 +13,5 @@ mod engine;
 mod costs;
 mod crash;
 mod faults;
+mod mixed;
 mod rig;

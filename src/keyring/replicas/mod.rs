@@ -3,6 +3,7 @@
 
 mod lock;
 mod member;
+mod second_step;
 mod set;
 
 pub(crate) use member::Member;

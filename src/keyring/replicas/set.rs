@@ -6,7 +6,7 @@ use super::super::log::{Log, Severity};
 use super::member::{Member, Standing};
 use crate::error::{Error, Failure, Refusal, Result};
 use crate::format::state::StateId;
-use crate::store::deadline::{GRACE, Limits, Task};
+use crate::store::deadline::{GRACE, Limits, Place, Task};
 use crate::store::locked::LockedReplica;
 use crate::store::reading::{CopyId, Reading};
 use crate::store::tasks::{CHANGE_WAIT, SLOW_WAIT, side_by_side};
@@ -48,6 +48,13 @@ pub(crate) struct OpenReplica {
     pub same: bool,
     /// Whether that is durable too, so that records can be appended.
     pub current: bool,
+}
+
+impl OpenReplica {
+    /// Whether the copy is at a remote.
+    pub(crate) fn is_at_remote(&self) -> bool {
+        self.file.id().place() == Place::Remote
+    }
 }
 
 impl Replicas {
@@ -228,7 +235,7 @@ impl Replicas {
     }
 
     /// Takes a step of a change on every open copy, side by side. Removes those that fail from `open`, and
-    /// returns their first error.
+    /// returns their first error. The step that makes a change count is [`Replicas::make_count`].
     pub(crate) fn step(
         &mut self,
         open: &mut Vec<OpenReplica>,
@@ -236,7 +243,18 @@ impl Replicas {
         present: &StateId,
         step: impl Fn(&OpenReplica) -> Task<Result<()>>,
     ) -> Option<Error> {
-        let done = side_by_side(open.iter().map(step), self.limits(reach));
+        self.step_within(open, self.limits(reach), present, step)
+    }
+
+    /// As [`Replicas::step`], with these limits.
+    pub(super) fn step_within(
+        &mut self,
+        open: &mut Vec<OpenReplica>,
+        limits: Limits,
+        present: &StateId,
+        step: impl Fn(&OpenReplica) -> Task<Result<()>>,
+    ) -> Option<Error> {
+        let done = side_by_side(open.iter().map(step), limits);
         let mut first = None;
         let mut done = done.into_iter();
         open.retain(|copy| match done.next() {
@@ -284,7 +302,7 @@ impl Replicas {
         Limits { until, enough: self.needed(reach), slow: SLOW_WAIT }
     }
 
-    fn needed(&self, reach: Reach) -> usize {
+    pub(super) fn needed(&self, reach: Reach) -> usize {
         match reach {
             Reach::Enough => self.min,
             Reach::Any => 1,
@@ -296,12 +314,12 @@ impl Replicas {
         open.len() >= self.needed(reach)
     }
 
-    /// The error for too few copies: the error of the only copy, or a summary of all.
-    pub(crate) fn too_few_error(&self, open: &[OpenReplica], cause: Option<Error>) -> Error {
+    /// The error for too few copies, of which `reachable` can be written: the error of the only copy, or a summary of all.
+    pub(crate) fn too_few_error(&self, reachable: usize, cause: Option<Error>) -> Error {
         match cause {
             Some(cause) if self.members.len() == 1 || cause.is_by_another() => cause,
             cause => Error::Failure(Failure::TooFewCopies {
-                reachable: open.len(),
+                reachable,
                 needed: self.min,
                 why: {
                     let all: Vec<_> = self.members.iter().filter_map(|m| m.standing.refusal()).collect();

@@ -87,7 +87,8 @@ impl Writer {
         let state = self.lineage().state();
         let failed = self.copies.step(&mut open, Reach::Any, &state, |o| o.file.prepare(&bytes));
         self.copies.mark_touched(&open, state, &state);
-        let failed_in_place = self.copies.step(&mut open, Reach::Any, &state, |o| o.file.put_in_place());
+        let (second, undo) = (|o: &OpenReplica| o.file.put_in_place(), |o: &OpenReplica| o.file.abandon());
+        let failed_in_place = self.copies.make_count(&mut open, Reach::Any, &state, second, undo)?;
         self.copies.mark_written(&open);
         match failed.or(failed_in_place) {
             Some(e) if open.is_empty() => Err(e),

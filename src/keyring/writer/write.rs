@@ -59,7 +59,9 @@ impl Writer {
             match judged {
                 Ok(Judged::Same) if ends_here && self.tidy => {
                     let member = self.copies.members().get(index);
-                    let current = member.is_some_and(|m| *m.standing() == Standing::Current);
+                    // What a remote returns is durable.
+                    let current =
+                        copy.is_at_remote() || member.is_some_and(|m| *m.standing() == Standing::Current);
                     open.push(OpenReplica { same: true, current, ..copy });
                 }
                 Ok(Judged::Same | Judged::Ours) => open.push(copy),
@@ -93,13 +95,13 @@ impl Writer {
                 self.copies.note_error(copy.index, &e, &present);
                 first_error.get_or_insert(e);
             }
-            return Err(self.copies.too_few_error(&open, first_error));
+            return Err(self.copies.too_few_error(open.len(), first_error));
         }
         open.extend(earlier.into_iter().map(|(copy, _)| copy));
         open.extend(damaged);
         open.sort_by_key(|o| o.index);
         if !self.copies.enough(&open, reach) {
-            return Err(self.copies.too_few_error(&open, first_error));
+            return Err(self.copies.too_few_error(open.len(), first_error));
         }
         Ok(open)
     }
@@ -166,21 +168,31 @@ impl Writer {
         let present = self.lineage().state();
         // Recorded before a file is touched, so that even a panic leaves the writer cautious.
         self.note_attempt(StateId::new(&self.header.epoch, &next), &open);
+        // Whoever opens a file accepts a complete record after the last one that counts. So where a remote may still
+        // say that another program was faster, even the record waits.
+        let with_remotes = open.iter().any(OpenReplica::is_at_remote);
+        let waits = |o: &OpenReplica| with_remotes && o.current && !o.is_at_remote();
+        // Removes the record, which must not count.
+        let undo = |o: &OpenReplica| match o.current {
+            true if waits(o) => o.file.nothing(),
+            true => o.file.truncate(at),
+            false => o.file.abandon(),
+        };
         let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
+            true if waits(o) => o.file.nothing(),
             true => o.file.append(at, &sealed),
             false => o.file.prepare(&image),
         });
         if !self.copies.enough(&open, Reach::Enough) {
-            // Remove the record, which must not count.
-            self.copies.step(&mut open, Reach::Enough, &present, |o| {
-                if o.current { o.file.truncate(at) } else { o.file.abandon() }
-            });
-            return Err(self.copies.too_few_error(&open, failed));
+            self.copies.step(&mut open, Reach::Enough, &present, undo);
+            return Err(self.copies.too_few_error(open.len(), failed));
         }
-        let failed = self.copies.step(&mut open, Reach::Enough, &present, |o| match o.current {
+        let second = |o: &OpenReplica| match o.current {
+            true if waits(o) => o.file.append_and_commit(at, &sealed, next.offset(), &slot),
             true => o.file.write_commit(next.offset(), &slot),
             false => o.file.put_in_place(),
-        });
+        };
+        let failed = self.copies.make_count(&mut open, Reach::Enough, &present, second, undo)?;
         self.finish_change(&open, Reach::Enough, next, failed)?;
         self.front.patch(next.offset(), &slot);
         self.before.truncate(ANCESTOR_COUNT - 1);
@@ -208,7 +220,7 @@ impl Writer {
         failed: Option<Error>,
     ) -> Result<()> {
         if !self.copies.enough(open, reach) {
-            return Err(self.copies.too_few_error(open, failed));
+            return Err(self.copies.too_few_error(open.len(), failed));
         }
         self.copies.mark_reached(open, self.lineage().state());
         self.commit = next;
@@ -247,13 +259,15 @@ impl Writer {
         let image = Image::seal(&header, keys, self.next_generation(), records, &mut self.sealer)
             .map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
         let bytes: Arc<[u8]> = image.bytes.into();
+        let undo = |o: &OpenReplica| o.file.abandon();
         let failed = self.copies.step(&mut open, reach, &present, |o| o.file.prepare(&bytes));
         if !self.copies.enough(&open, reach) {
-            self.copies.step(&mut open, reach, &present, |o| o.file.abandon());
-            return Err(self.copies.too_few_error(&open, failed));
+            self.copies.step(&mut open, reach, &present, undo);
+            return Err(self.copies.too_few_error(open.len(), failed));
         }
         self.note_attempt(StateId::new(&image.header.epoch, &image.commit), &open);
-        let failed = self.copies.step(&mut open, reach, &present, |o| o.file.put_in_place());
+        let second = |o: &OpenReplica| o.file.put_in_place();
+        let failed = self.copies.make_count(&mut open, reach, &present, second, undo)?;
         self.finish_change(&open, reach, image.commit, failed)?;
         if let Some(new) = new_keys {
             let old = std::mem::replace(&mut self.keys, new);

@@ -147,13 +147,10 @@ impl LockedRemote {
                 self.state().present = now;
                 Err(self.folder.error(doing, trouble))
             }
-            Replaced::Another { now, lost } => {
+            // If an answer was lost, it may have been done before the other program read the head.
+            Replaced::Another(now) => {
                 self.delete_over(now.as_ref(), &new, until);
-                match lost {
-                    // It may have been done before the other program read the head.
-                    Some(trouble) => Err(self.folder.error(doing, maybe(trouble))),
-                    None => Err(self.folder.changed()),
-                }
+                Err(self.folder.changed())
             }
             Replaced::Unknown(trouble) => Err(self.folder.error(doing, maybe(trouble))),
         }

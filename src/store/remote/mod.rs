@@ -2,6 +2,7 @@
 //! Copies at a remote: an S3 bucket, a Vault or OpenBao KV mount, or an etcd cluster. A copy is one *head*, which is
 //! replaced only if it still is what was read, and *pieces*, which never change. The engine sees sealed bytes only.
 
+pub(crate) mod by_name;
 mod cleanup;
 pub mod etcd;
 pub mod examine;

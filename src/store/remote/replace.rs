@@ -26,7 +26,7 @@ pub(super) enum Replaced {
     Not(Trouble, Present),
     /// Another program replaced the head with this one, `None` if that is damaged or was deleted. If an answer was lost,
     /// this program's replacement may have come first.
-    Another { now: Option<Head>, lost: Option<Trouble> },
+    Another(Option<Head>),
     /// It may have been done, or may yet be done.
     Unknown(Trouble),
 }
@@ -75,10 +75,7 @@ impl Folder {
                     }
                 }
                 Ok(there) => {
-                    return Replaced::Another {
-                        now: there.and_then(|there| Head::decode(&there.bytes)),
-                        lost,
-                    };
+                    return Replaced::Another(there.and_then(|there| Head::decode(&there.bytes)));
                 }
                 Err(_) => {}
             }
