@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Stack size of an I/O thread in bytes.
-const STACK: usize = 256 * 1024;
+pub(crate) const STACK: usize = 256 * 1024;
 /// Stack size of a thread that speaks TLS with a remote, in bytes.
 const REMOTE_STACK: usize = 1024 * 1024;
 

@@ -112,8 +112,7 @@ impl Client {
     }
 
     /// As [`Client::send_with`], for a request that is the same at all endpoints. The next endpoint is tried after HTTP
-    /// status 429, 502, 503 and 504, and after one that says that a change failed in a way that nobody can know
-    /// (500), if the request only reads.
+    /// status 429, 502, 503 and 504, and after 500 if the request only reads.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -373,3 +372,6 @@ impl Told {
         Trouble { cause, may_have_happened, told }
     }
 }
+
+#[cfg(test)]
+mod tests;

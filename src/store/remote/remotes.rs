@@ -20,9 +20,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Where the file is, if nothing else is configured.
-pub const DEFAULT_FILE: &str = "/etc/mysql/keyring_external.remotes.json";
-
 /// Maximum length of the file in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 

@@ -31,7 +31,7 @@ pub(super) fn timed_out(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
 }
 
-/// What is wrong with a connection, in words. `doing` is what the endpoint was asked for: "connect".
+/// What is wrong with a connection, in words that follow the name of the endpoint.
 pub(super) fn explained(e: &io::Error) -> (Cause, String) {
     if let Some(tls) = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return (Cause::Certificate, tls_error(tls));
@@ -48,7 +48,7 @@ pub(super) fn explained(e: &io::Error) -> (Cause, String) {
     (Cause::Unreachable, why)
 }
 
-/// The certificate was refused by the other side, or ours by this one.
+/// Why a handshake failed.
 fn tls_error(e: &rustls::Error) -> String {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
     match e {
@@ -73,7 +73,7 @@ fn tls_error(e: &rustls::Error) -> String {
             Alert::CertificateRequired => {
                 "it requires a client certificate: set cert and key".to_owned()
             }
-            Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => {
+            Alert::UnknownCA | Alert::DecryptError | Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => {
                 "it refuses the client certificate: set cert and key to ones that the engine's CA signed".to_owned()
             }
             Alert::CertificateExpired => "it says that the client certificate has expired: renew it".to_owned(),

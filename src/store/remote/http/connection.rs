@@ -134,13 +134,26 @@ impl Read for Connection {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = match &mut self.0 {
             Way::Plain(socket) => socket.read(buf),
-            Way::Tls(tls) => tls.read(buf),
+            Way::Tls(tls) => read_tls(tls, buf),
         };
         match read {
             // Many servers close the connection without ending TLS. The length of an answer tells whether it is whole.
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             read => read,
         }
+    }
+}
+
+/// Reads without writing first what could not be written, as `StreamOwned` does: an endpoint that refuses a client
+/// certificate says so, and closes the connection.
+fn read_tls(tls: &mut StreamOwned<ClientConnection, Socket>, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tls.conn.reader().read(buf) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+        tls.conn.read_tls(&mut tls.sock)?;
+        tls.conn.process_new_packets().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
     }
 }
 

@@ -21,14 +21,14 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<u64> {
     }
     let (validity, _) = content(rest, SEQUENCE)?;
     let (_, end) = content(validity, *validity.first()?)?;
-    match end.first()? {
-        &UTC_TIME => {
+    match *end.first()? {
+        UTC_TIME => {
             let (digits, _) = content(end, UTC_TIME)?;
             let (year, rest) = digits.split_at_checked(2)?;
             let year = number(year)?;
             seconds(if year < 50 { 2000 + year } else { 1900 + year }, rest)
         }
-        &GENERALIZED_TIME => {
+        GENERALIZED_TIME => {
             let (digits, _) = content(end, GENERALIZED_TIME)?;
             let (year, rest) = digits.split_at_checked(4)?;
             seconds(number(year)?, rest)

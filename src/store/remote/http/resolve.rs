@@ -47,8 +47,15 @@ struct Config {
 }
 
 impl Names {
-    fn of(hosts: impl Into<PathBuf>, resolv: impl Into<PathBuf>, port: u16) -> Self {
+    /// As the default, with other files and another port of the servers.
+    pub(super) fn of(hosts: impl Into<PathBuf>, resolv: impl Into<PathBuf>, port: u16) -> Self {
         Self { hosts: hosts.into(), resolv: resolv.into(), port, known: Mutex::default() }
+    }
+
+    /// Makes all that is known too old to be used without asking.
+    #[cfg(test)]
+    pub(super) fn age(&self) {
+        self.known().values_mut().for_each(|(at, _)| *at = at.checked_sub(FRESH).unwrap_or(*at));
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, (Instant, Vec<IpAddr>)>> {
@@ -219,7 +226,11 @@ fn ask_server(server: SocketAddr, name: &str, until: Instant) -> Asked {
             answer => answer,
         };
         match answer {
-            Some(Answer::Addresses(addresses)) => found.extend(addresses),
+            Some(Answer::Addresses(addresses)) => {
+                let new =
+                    addresses.into_iter().filter(|address| !found.contains(address)).collect::<Vec<_>>();
+                found.extend(new);
+            }
             Some(Answer::NoSuchName) => {}
             Some(Answer::Failed | Answer::Truncated) | None => silent = true,
         }

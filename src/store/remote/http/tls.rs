@@ -90,6 +90,9 @@ impl TlsSettings {
                         rustls::Error::InconsistentKeys(_) => {
                             format!("the key {key} does not belong to the certificate {cert}")
                         }
+                        rustls::Error::General(_) => {
+                            format!("cannot use key {key}: it is no RSA, ECDSA or Ed25519 key")
+                        }
                         e => format!("cannot use the certificate {cert} with the key {key}: {e}"),
                     }
                 })?

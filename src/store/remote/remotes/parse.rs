@@ -108,6 +108,12 @@ fn client(fields: &mut Fields) -> Result<Settings, String> {
         (None, Some(_)) => return Err("\"key\" needs \"cert\" as well".to_owned()),
         _ => {}
     }
+    if proxy.is_some() && !known.iter().all(Endpoint::tls) {
+        return Err(
+            "\"proxy\" needs endpoints that begin with https://: the way to the proxy is not encrypted"
+                .to_owned(),
+        );
+    }
     if tls != TlsSettings::default() && !known.iter().any(Endpoint::tls) {
         return Err(
             "\"ca\", \"cert\", \"key\" and \"server_name\" have no effect: no endpoint begins with https://"

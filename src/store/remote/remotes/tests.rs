@@ -100,6 +100,10 @@ fn each_mistake_has_its_own_message_with_file_remote_and_field() {
         (etcd(r#""server_name": "a:1""#), r#""server_name" must be a host name"#),
         (etcd(r#""proxy": "https://p:1""#), r#""proxy" must have the form"#),
         (etcd(r#""proxy": "http://p""#), "the port is missing"),
+        (
+            ends(r#"["http://localhost:1"], "proxy": "http://p:1""#),
+            r#""proxy" needs endpoints that begin with https"#,
+        ),
         (etcd(r#""user": "u""#), r#""user" needs "password""#),
         (etcd(r#""password": "env:P""#), r#""password" needs "user""#),
         (etcd(r#""user": "", "password": "env:P""#), r#""user" is empty"#),
@@ -217,4 +221,19 @@ fn a_secret_is_one_line_of_text() {
         assert!(e.cause == Cause::Settings && e.told.contains(expected), "{e}");
         assert!(e.told.starts_with(&format!("token could not be read from file:{}", path.display())), "{e}");
     }
+}
+
+#[test]
+fn no_bytes_of_a_file_panic_or_are_shown() {
+    let text = ALL.replace("credential:bao", "SECRET:bao").into_bytes();
+    for at in 0..text.len() {
+        for byte in [0, b'"', b'{', b'}', b'[', b'\\', b',', b':', b'1', 0xff] {
+            let mut bad = text.clone();
+            bad[at] = byte;
+            let Err(mistake) = parse::parse(&bad) else { continue };
+            assert!(!mistake.why.contains("SECRET:"), "{mistake:?}");
+        }
+        let _ = parse::parse(&text[..at]);
+    }
+    assert!(parse::parse("[".repeat(100_000).as_bytes()).is_err(), "nested without end");
 }
