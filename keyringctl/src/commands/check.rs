@@ -2,11 +2,11 @@
 //! `keyringctl check`: one line for a monitoring system (Nagios, Icinga, Naemon, Centreon, Zabbix), with its exit codes.
 
 mod judge;
-mod line;
 mod used;
 mod worker;
 
 use super::copies::of_server;
+use super::monitor_line::{self, Line};
 use super::server as connection;
 use super::site;
 use super::{secret, status};
@@ -18,8 +18,6 @@ use keyring_external::keyring::inspect;
 use keyring_external::store::deadline;
 use keyring_external::store::tasks::PROBE_WAIT;
 use keyring_external::unlock::UnlockSource;
-use line::Line;
-pub(super) use line::usage_error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use used::Used;
@@ -69,13 +67,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, json: bool) -> u8 {
     let limit = Duration::from_secs(args.timeout);
     if worker::is_worker() {
-        return worker::answer(&examine(args).shown(json));
+        return worker::answer(&examine(args).shown("check", json));
     }
     match worker::ask(limit) {
-        Ok((code, text)) => line::print(code, &text),
+        Ok((code, text)) => monitor_line::print(code, &text),
         Err(line) => {
-            let (code, text) = line.shown(json);
-            line::print(code, &text)
+            let (code, text) = line.shown("check", json);
+            monitor_line::print(code, &text)
         }
     }
 }

@@ -14,6 +14,7 @@ mod dependents;
 mod doctor;
 mod encrypt;
 mod export;
+mod fleet;
 mod foreign;
 mod help;
 mod hints;
@@ -21,6 +22,7 @@ mod import;
 mod init;
 mod list;
 mod missing;
+mod monitor_line;
 mod needs;
 mod older;
 mod outdated;
@@ -98,6 +100,7 @@ enum Command {
     Export(export::Args),
     Sync(sync::Args),
     Backup(backup::Args),
+    Fleet(fleet::Args),
     Which(which::Args),
     Witness(witness::Args),
     Encrypt(encrypt::Args),
@@ -118,8 +121,8 @@ pub fn main() -> ExitCode {
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "the command is missing: see --help",
                 _ => rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ").trim(),
             };
-            if e.use_stderr() && is_check() {
-                return ExitCode::from(check::usage_error(said, json));
+            if let (true, Some(command)) = (e.use_stderr(), check_given()) {
+                return ExitCode::from(monitor_line::usage_error(said, command, json));
             }
             if e.use_stderr() && json {
                 let mut out = Output::on_stdout(&command_given(), json, Color::Never);
@@ -156,6 +159,10 @@ pub fn main() -> ExitCode {
         Command::Encrypt(args) => encrypt::run(&args, &mut out),
         Command::Report(args) => report::run(&args, &mut out),
         Command::Backup(args) => backup::run(&args, &mut out),
+        Command::Fleet(args) => match fleet::check(&args, cli.json) {
+            Some(code) => return ExitCode::from(code),
+            None => fleet::run(&args, &mut out),
+        },
         Command::Completions(args) => pages::completions(&args, Cli::command(), &mut out),
         Command::Man(args) => pages::man(&args, Cli::command(), &mut out),
     };
@@ -200,11 +207,22 @@ fn print_about_arguments(e: &clap::Error) {
 /// The name of the command on the command line, which could not be parsed: as much of it as exists.
 fn command_given() -> String {
     let (mut command, mut names) = (Cli::command(), Vec::new());
+    let takes_value = |option: &str| {
+        let cli = Cli::command();
+        let found = cli.get_arguments().find(|arg| option.strip_prefix("--") == arg.get_long());
+        found.is_some_and(|arg| arg.get_action().takes_values())
+    };
+    let mut is_value = false;
     for word in words_given() {
+        if std::mem::take(&mut is_value) {
+            continue;
+        }
         if let Some(sub) = command.find_subcommand(&word) {
             names.push(word);
             command = sub.clone();
-        } else if !word.starts_with('-') {
+        } else if word.starts_with('-') {
+            is_value = takes_value(&word);
+        } else {
             break;
         }
     }
@@ -252,9 +270,10 @@ fn printable(mut e: clap::Error) -> clap::Error {
     e
 }
 
-/// Whether the command line, which could not be parsed, is that of `check`.
-fn is_check() -> bool {
-    std::env::args_os().skip(1).find(|word| word != "--json").is_some_and(|word| word == "check")
+/// The command of the command line, which could not be parsed, if it is one for monitoring systems.
+fn check_given() -> Option<&'static str> {
+    let given = command_given();
+    ["check", "fleet check"].into_iter().find(|command| *command == given)
 }
 
 /// Whether the command line, which could not be parsed, asks for JSON.

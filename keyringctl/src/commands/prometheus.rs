@@ -32,6 +32,12 @@ impl Metrics {
         let _ = writeln!(self.text, "{name}{labels} {value}");
     }
 
+    /// The metrics.
+    #[cfg(test)]
+    pub(super) fn text(self) -> String {
+        self.text
+    }
+
     /// Prints the metrics instead of the other output of the command.
     pub(super) fn print(self, out: &mut Output) {
         out.only(self.text);

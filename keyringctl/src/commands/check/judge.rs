@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the copies and the server amount to: pure rules.
 
-use super::line::{Figure, Level, Line, joined};
+use crate::commands::monitor_line::{Figure, Level, Line, joined};
 use crate::commands::status::copy_status::{CopyStatus, Wrong};
 use crate::error::{Error, Result};
 use crate::server::{Figures, KeyringFigures};

@@ -2,7 +2,7 @@
 //! Whether the copies that are checked are those that the server uses: an old copy of the same keyring may be as new.
 
 use super::judge::Problem;
-use super::line::Level;
+use crate::commands::monitor_line::Level;
 use crate::commands::stat::metadata;
 use crate::server::{ServerKeyring, Session};
 use crate::show::Shown;

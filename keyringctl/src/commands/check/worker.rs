@@ -2,7 +2,7 @@
 //! The process that looks. If a volume is dead, a process that has asked it for something may not end, not even with
 //! SIGKILL, and its parent would wait for it: so the process that the monitoring system waits for asks nothing itself.
 
-use super::line::{Level, Line};
+use crate::commands::monitor_line::{Level, Line};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The line that a check prints, as monitoring systems read it.
 
-use crate::commands::output::{document_text, versioned};
+use super::output::{document_text, versioned};
 use crate::error::Error;
 use crate::show::visible;
 use serde_json::{Map, Value, json};
@@ -83,9 +83,9 @@ impl Line {
     }
 
     /// The exit code, and what is printed.
-    pub(super) fn shown(&self, json: bool) -> (u8, String) {
+    pub(super) fn shown(&self, command: &str, json: bool) -> (u8, String) {
         let text = if json {
-            document_text(&versioned("check", self.document())).unwrap_or_default()
+            document_text(&versioned(command, self.document())).unwrap_or_default()
         } else {
             format!("{self}\n")
         };
@@ -132,10 +132,10 @@ fn one_line(text: &str) -> String {
 }
 
 /// Prints the line of a command line that cannot be parsed, and returns the exit code.
-pub(in crate::commands) fn usage_error(said: &str, json: bool) -> u8 {
-    let help = "See keyringctl check --help";
-    let line = Line { level: Level::Unknown, text: format!("{said}. {help}"), figures: Vec::new() };
-    let (code, text) = line.shown(json);
+pub(super) fn usage_error(said: &str, command: &str, json: bool) -> u8 {
+    let text = format!("{said}. See keyringctl {command} --help");
+    let line = Line { level: Level::Unknown, text, figures: Vec::new() };
+    let (code, text) = line.shown(command, json);
     print(code, &text)
 }
 
