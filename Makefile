@@ -10,13 +10,16 @@ ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
 FISH_DIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz build bindings lint fmt docs install deb rpm clean
+.PHONY: help demo demo-fleet test bench fuzz build bindings lint fmt docs install deb rpm clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build mysql ## Show the main job from nothing: encrypt, take the volume away, bring it back
 	@scripts/demo.sh
+
+demo-fleet: build mysql engines ## Show three servers on one etcd: a node killed, a server moved, the engine down
+	@scripts/demo-fleet.sh
 
 test: ## Run all tests, on a real MySQL server too
 	@scripts/test.sh

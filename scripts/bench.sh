@@ -5,8 +5,8 @@
 #
 #   bench.sh [--quick] [--record] [--only PART]... [--dir DIR] [--out DIR]
 #
-# A PART is counts, abi, copies, stores, tablespaces, verify, oltp or online; with --only, only the part `online` is written. That one
-# needs 10 GB below TMPDIR.
+# A PART is counts, abi, copies, stores, tablespaces, verify, oltp, online or remotes; with --only, only the parts `online` and
+# `remotes` are written. `online` needs 10 GB below TMPDIR, `remotes` the engines of `make engines`.
 #
 # Settings: QUICK=1 (a few minutes, written below the target directory), RECORD=1 (writes benches/instructions.toml),
 # ONLY="PART ...", DIR=/path (keyrings there instead of on an ext4 of their own), CARGO_TARGET_DIR; KX_MYSQL_ENV as in server.sh.
@@ -35,6 +35,7 @@ export KX_LIBRARY_DIR=$target/release
 
 # Without them the figures say what stands in, or is skipped.
 scripts/packages.sh bench || :
+scripts/engines.sh || :
 
 say "building"
 binary=$(cargo bench --locked -p mysql-plugin-tests --no-run --bench figures --message-format=json |

@@ -30,7 +30,7 @@ needs() {
             echo promtool:prometheus systemd-analyze:systemd
             ;;
         rpm) echo rpmbuild:rpm rpmlint:rpmlint ;;
-        bench) echo sysbench:sysbench valgrind:valgrind mkfs.ext4:e2fsprogs ;;
+        bench) echo sysbench:sysbench valgrind:valgrind mkfs.ext4:e2fsprogs curl:curl ;;
         *)
             say "there is no group $1"
             exit 2

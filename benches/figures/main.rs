@@ -16,6 +16,7 @@ mod online;
 mod plan;
 mod plot;
 mod progress;
+mod remotes;
 mod report;
 mod server;
 mod verify;
@@ -43,7 +44,7 @@ struct Args {
     /// Record the instruction counts instead of comparing them
     #[arg(long)]
     record: bool,
-    /// Only this part (again for more); of the page, only the part of `online` is written then
+    /// Only this part (again for more); of the page, only the parts of `online` and `remotes` are written then
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
     /// Where to write BENCHMARKS.md and the plots
@@ -72,6 +73,8 @@ enum Part {
     Oltp,
     /// A biobank that is encrypted while clients write to it; its part of the page is written with --only, too
     Online,
+    /// Keyrings at etcd, OpenBao and SeaweedFS; its part of the page is written with --only, too
+    Remotes,
 }
 
 impl Part {
@@ -83,7 +86,7 @@ impl Part {
         progress: &progress::Progress,
     ) -> Result<Vec<figure::Table>, String> {
         match self {
-            Part::Counts | Part::Online => Ok(Vec::new()),
+            Part::Counts | Part::Online | Part::Remotes => Ok(Vec::new()),
             Part::Abi => abi::measure(bench, plan, progress),
             Part::Copies => copies::measure(&bench.base.join("copies"), plan, progress),
             Part::Stores => server::stores::measure(bench, plan, progress),
@@ -144,8 +147,20 @@ fn measure(args: &Args) -> Result<bool, String> {
             let told = online::measure(&args.out.join("bench"), &plan, &progress).map_err(failed)?;
             progress.print(&told.text);
             let took = format!("* took: {} s\n", began.elapsed().as_secs());
-            report::write_online(&args.out, &command(args, true), &format!("{machine}{took}"), &told.text)?;
+            let command = command(args, Some("online"));
+            report::write_online(&args.out, &command, &format!("{machine}{took}"), &told.text)?;
             fine &= told.fine;
+        }
+        if *part == Part::Remotes {
+            let told: String = remotes::measure(&plan, &progress)
+                .map_err(failed)?
+                .iter()
+                .map(|table| format!("{}\n\n{}", table.about, table.markdown()))
+                .collect();
+            progress.print(&told);
+            let took = format!("* took: {} s\n", began.elapsed().as_secs());
+            let command = command(args, Some("remotes"));
+            report::write_remotes(&args.out, &command, &format!("{machine}{took}"), &told)?;
         }
         for table in part.measure(&bench, &plan, &progress).map_err(failed)? {
             progress.print(&format!("\n{}\n{}\n{}", table.title, table.about, table.markdown()));
@@ -162,14 +177,14 @@ fn measure(args: &Args) -> Result<bool, String> {
     Ok(counts.fine && fine)
 }
 
-/// What measures that again; `online`: only what has a part of the page of its own.
-fn command(args: &Args, online: bool) -> String {
+/// What measures that again, or only what has a part of the page of its own.
+fn command(args: &Args, part: Option<&str>) -> String {
     let quick = if args.quick { " QUICK=1" } else { "" };
-    format!("make bench{quick}{}", if online { " ONLY=online" } else { "" })
+    format!("make bench{quick}{}", part.map_or(String::new(), |part| format!(" ONLY={part}")))
 }
 
 fn write(args: &Args, machine: &str, tables: &[figure::Table], counts: &str) -> Result<(), String> {
-    report::write(&args.out, &command(args, false), machine, tables, counts)?;
+    report::write(&args.out, &command(args, None), machine, tables, counts)?;
     plot::write(&args.out.join("bench"), tables)?;
     let json = serde_json::to_string_pretty(tables).map_err(|e| e.to_string())?;
     let file = Path::new(&args.out).join("bench/figures.json");

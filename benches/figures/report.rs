@@ -9,6 +9,14 @@ const BEGIN: &str = "<!-- figures: begin; make bench writes from here -->\n";
 const END: &str = "<!-- figures: end -->\n";
 const BEGIN_ONLINE: &str = "<!-- online: begin; make bench ONLY=online writes from here -->\n";
 const END_ONLINE: &str = "<!-- online: end -->\n";
+const BEGIN_REMOTES: &str = "<!-- remotes: begin; make bench ONLY=remotes writes from here -->\n";
+const END_REMOTES: &str = "<!-- remotes: end -->\n";
+
+/// Puts what keyrings at a remote came to into the page `BENCHMARKS.md` in a directory.
+pub fn write_remotes(dir: &Path, command: &str, machine: &str, told: &str) -> Result<(), String> {
+    let new = format!("\n    {command}\n\n{machine}\n{told}\n");
+    put(dir, (BEGIN_REMOTES, END_REMOTES), &new)
+}
 
 /// Puts what encrypting a database in use came to into the page `BENCHMARKS.md` in a directory.
 pub fn write_online(dir: &Path, command: &str, machine: &str, told: &str) -> Result<(), String> {

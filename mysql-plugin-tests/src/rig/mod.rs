@@ -40,7 +40,7 @@ pub use programs::{run, signal, told, wait_until};
 pub use remote::{Hang, Remote};
 pub use search::{Snapshot, files_with, found_in, hex_forms};
 pub use server::Server;
-pub use site::{Site, Which, site_directory};
+pub use site::{Running, Site, Which, site_directory};
 pub use volume::Volume;
 
 /// The statement that makes a new master key and seals every tablespace key with it.

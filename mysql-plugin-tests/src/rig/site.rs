@@ -6,6 +6,7 @@ use super::engines::etcd::{self, Etcd};
 use super::{Forwarder, Keyring, Passing, place, told};
 use serde_json::{Value, json};
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,9 +36,65 @@ impl Which {
         }
     }
 
-    fn start(self, dir: &Path) -> Box<dyn Engine> {
+    fn start(self, dir: &Path, quota: Option<u64>) -> Running {
         match self {
-            Which::Etcd => Box::new(Etcd::start(dir, etcd::Settings::default())),
+            Which::Etcd => {
+                Running::Etcd(Etcd::start(dir, etcd::Settings { quota, ..etcd::Settings::default() }))
+            }
+        }
+    }
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub enum Running {
+    Etcd(Etcd),
+}
+
+impl Deref for Running {
+    type Target = dyn Engine;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Running::Etcd(engine) => engine,
+        }
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Running::Etcd(engine) => engine,
+        }
+    }
+}
+
+impl Running {
+    /// Saves all that it holds into a file.
+    pub fn snapshot(&self, file: &Path) {
+        match self {
+            Running::Etcd(engine) => engine.snapshot(file),
+        }
+    }
+
+    /// Puts back what a snapshot holds.
+    pub fn restore(&mut self, file: &Path) {
+        match self {
+            Running::Etcd(engine) => engine.restore(file),
+        }
+    }
+
+    /// From now on it refuses what it is asked: it is full, or sealed.
+    pub fn refuse(&self) {
+        match self {
+            Running::Etcd(engine) => engine.fill(),
+        }
+    }
+
+    /// It refuses nothing any more.
+    pub fn accept(&self) {
+        match self {
+            Running::Etcd(engine) => engine.make_room(),
         }
     }
 }
@@ -45,7 +102,7 @@ impl Which {
 /// A running engine behind forwarders, and the remotes file that names them.
 #[derive(Debug)]
 pub struct Site {
-    pub engine: Box<dyn Engine>,
+    pub engine: Running,
     /// One before each endpoint.
     pub forwarders: Vec<Forwarder>,
     pub remotes: PathBuf,
@@ -55,26 +112,33 @@ pub struct Site {
 impl Site {
     pub fn of(which: Which) -> Site {
         let dir = site_directory();
-        let engine = which.start(dir.path());
+        let engine = which.start(dir.path(), None);
         Site::around(engine, dir)
     }
 
     /// A site whose endpoints are those of the engine itself.
     pub fn without_forwarders(which: Which) -> Site {
         let dir = site_directory();
-        let engine = which.start(dir.path());
+        let engine = which.start(dir.path(), None);
+        Site::direct(engine, dir)
+    }
+
+    /// A site whose engine is soon full, if it can be.
+    pub fn small(which: Which) -> Site {
+        let dir = site_directory();
+        let engine = which.start(dir.path(), Some(16 << 20));
         Site::direct(engine, dir)
     }
 
     /// The site of an engine that runs, without forwarders.
-    pub fn direct(engine: Box<dyn Engine>, dir: tempfile::TempDir) -> Site {
+    pub fn direct(engine: Running, dir: tempfile::TempDir) -> Site {
         let site = Site { engine, forwarders: Vec::new(), remotes: dir.path().join("remotes.json"), dir };
         site.describe(&site.engine.remote());
         site
     }
 
     /// The site of an engine that runs, with its files there.
-    fn around(engine: Box<dyn Engine>, dir: tempfile::TempDir) -> Site {
+    fn around(engine: Running, dir: tempfile::TempDir) -> Site {
         let mut remote = engine.remote();
         let mut forwarders = Vec::new();
         for endpoint in remote["endpoints"].as_array_mut().expect("endpoints") {

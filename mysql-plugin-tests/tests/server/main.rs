@@ -9,10 +9,10 @@ mod keys;
 mod tools;
 mod volumes;
 
-use engines::network;
+use engines::{copies, endurance, network, partitions, storing, troubles};
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
 use keys::{clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads};
-use mysql_plugin_tests::rig::{self, Kind, Volume};
+use mysql_plugin_tests::rig::{self, Kind, Volume, Which};
 use tools::{backup, check, container, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
@@ -44,14 +44,23 @@ enum Needs {
     Container,
     /// Network namespaces.
     Network,
+    /// An engine for keyrings.
+    Engine(Which),
+    /// etcd, and network namespaces.
+    EtcdInNetwork,
 }
 
-use Needs::{Chromium, Container, Exporter, Fuse, Gcore, Guest, Mounts, Network, Nothing, StdData};
+use Needs::{
+    Chromium, Container, Engine, EtcdInNetwork, Exporter, Fuse, Gcore, Guest, Mounts, Network, Nothing,
+    StdData,
+};
 
 #[allow(non_upper_case_globals)]
 const Ext4: Needs = Mounts(Kind::Ext4);
 const BTRFS: Needs = Mounts(Kind::Btrfs);
 const XFS: Needs = Mounts(Kind::Xfs);
+
+const ETCD: Needs = Engine(Which::Etcd);
 
 const TESTS: &[(&str, Needs, fn())] = &[
     ("check::states_of_the_plugin", Nothing, check::states_of_the_plugin),
@@ -237,6 +246,16 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("verify_datadir::while_running", Nothing, verify_datadir::while_running),
     ("engines_network::drops_what_it_is_told_to", Network, network::drops_what_it_is_told_to),
     ("engines_network::forwarder_swallows", Nothing, network::forwarder_swallows),
+    ("engines_partitions::packets_dropped", EtcdInNetwork, partitions::packets_dropped),
+    ("engines_partitions::resolver_hangs", EtcdInNetwork, partitions::resolver_hangs),
+    ("engines_etcd::one_copy", ETCD, || copies::one_copy(Which::Etcd)),
+    ("engines_etcd::with_a_mirror", ETCD, || copies::with_a_mirror(Which::Etcd)),
+    ("engines_etcd::troubles", ETCD, || troubles::of_an_engine(Which::Etcd)),
+    ("engines_etcd::unloaded_while_it_hangs", ETCD, || troubles::unloaded_while_it_hangs(Which::Etcd)),
+    ("engines_etcd::restored_from_a_backup", ETCD, || copies::restored_from_a_backup(Which::Etcd)),
+    ("engines_etcd::full", ETCD, || troubles::full_or_sealed(Which::Etcd)),
+    ("engines_etcd::faults", ETCD, || endurance::endure(Which::Etcd)),
+    ("engines_etcd::three_servers", ETCD, || endurance::three_servers(Which::Etcd)),
 ];
 
 impl Needs {
@@ -253,6 +272,8 @@ impl Needs {
             Guest => setup::why_not(),
             Container => container::why_not(),
             Network => rig::Network::why_not(),
+            Engine(which) => which.why_not(),
+            EtcdInNetwork => Which::Etcd.why_not().or_else(rig::Network::why_not),
         }
     }
 }
@@ -267,12 +288,14 @@ const REPEATED: [&str; 4] = [
 
 /// Whether a run for a second user repeats this test. The remedies of the report change owners, which only root can do.
 fn is_repeated(name: &str) -> bool {
-    let once = name.starts_with("encrypt::") || name == "report::remedies_work_as_printed";
+    let once = name.starts_with("encrypt::")
+        || name.starts_with("engines_")
+        || name == "report::remedies_work_as_printed";
     !once || REPEATED.contains(&name)
 }
 
 fn main() -> ExitCode {
-    if let Some(done) = rig::worker::work_if_asked() {
+    if let Some(done) = rig::worker::work_if_asked().or_else(storing::work_if_asked) {
         return done;
     }
     in_own_mount_namespace();
