@@ -3,6 +3,7 @@
 
 use super::engines::Engine;
 use super::engines::etcd::{self, Etcd};
+use super::engines::openbao::{self, OpenBao};
 use super::{Forwarder, Keyring, Passing, place, told};
 use serde_json::{Value, json};
 use std::fs;
@@ -18,21 +19,24 @@ pub const NAME: &str = "engine";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Which {
     Etcd,
+    OpenBao,
 }
 
 impl Which {
     /// All of them.
-    pub const ALL: [Which; 1] = [Which::Etcd];
+    pub const ALL: [Which; 2] = [Which::Etcd, Which::OpenBao];
 
     pub fn name(self) -> &'static str {
         match self {
             Which::Etcd => "etcd",
+            Which::OpenBao => "OpenBao",
         }
     }
 
     pub fn why_not(self) -> Option<String> {
         match self {
             Which::Etcd => Etcd::why_not(),
+            Which::OpenBao => OpenBao::why_not(),
         }
     }
 
@@ -41,6 +45,7 @@ impl Which {
             Which::Etcd => {
                 Running::Etcd(Etcd::start(dir, etcd::Settings { quota, ..etcd::Settings::default() }))
             }
+            Which::OpenBao => Running::OpenBao(OpenBao::start(dir, openbao::Settings::default())),
         }
     }
 }
@@ -49,6 +54,7 @@ impl Which {
 #[derive(Debug)]
 pub enum Running {
     Etcd(Etcd),
+    OpenBao(OpenBao),
 }
 
 impl Deref for Running {
@@ -57,6 +63,7 @@ impl Deref for Running {
     fn deref(&self) -> &Self::Target {
         match self {
             Running::Etcd(engine) => engine,
+            Running::OpenBao(engine) => engine,
         }
     }
 }
@@ -65,6 +72,7 @@ impl DerefMut for Running {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
             Running::Etcd(engine) => engine,
+            Running::OpenBao(engine) => engine,
         }
     }
 }
@@ -74,6 +82,7 @@ impl Running {
     pub fn snapshot(&self, file: &Path) {
         match self {
             Running::Etcd(engine) => engine.snapshot(file),
+            Running::OpenBao(engine) => engine.snapshot(file),
         }
     }
 
@@ -81,6 +90,7 @@ impl Running {
     pub fn restore(&mut self, file: &Path) {
         match self {
             Running::Etcd(engine) => engine.restore(file),
+            Running::OpenBao(engine) => engine.restore(file),
         }
     }
 
@@ -88,6 +98,7 @@ impl Running {
     pub fn refuse(&self) {
         match self {
             Running::Etcd(engine) => engine.fill(),
+            Running::OpenBao(engine) => engine.seal(),
         }
     }
 
@@ -95,6 +106,7 @@ impl Running {
     pub fn accept(&self) {
         match self {
             Running::Etcd(engine) => engine.make_room(),
+            Running::OpenBao(engine) => engine.unseal(),
         }
     }
 }

@@ -61,6 +61,7 @@ const BTRFS: Needs = Mounts(Kind::Btrfs);
 const XFS: Needs = Mounts(Kind::Xfs);
 
 const ETCD: Needs = Engine(Which::Etcd);
+const OPENBAO: Needs = Engine(Which::OpenBao);
 
 const TESTS: &[(&str, Needs, fn())] = &[
     ("check::states_of_the_plugin", Nothing, check::states_of_the_plugin),
@@ -255,6 +256,12 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("engines_etcd::restored_from_a_backup", ETCD, || copies::restored_from_a_backup(Which::Etcd)),
     ("engines_etcd::full", ETCD, || troubles::full_or_sealed(Which::Etcd)),
     ("engines_etcd::faults", ETCD, || endurance::endure(Which::Etcd)),
+    ("engines_openbao::one_copy", OPENBAO, || copies::one_copy(Which::OpenBao)),
+    ("engines_openbao::with_a_mirror", OPENBAO, || copies::with_a_mirror(Which::OpenBao)),
+    ("engines_openbao::restored_from_a_backup", OPENBAO, || copies::restored_from_a_backup(Which::OpenBao)),
+    ("engines_openbao::troubles", OPENBAO, || troubles::of_an_engine(Which::OpenBao)),
+    ("engines_openbao::sealed", OPENBAO, || troubles::full_or_sealed(Which::OpenBao)),
+    ("engines_openbao::faults", OPENBAO, || endurance::endure(Which::OpenBao)),
     ("engines_etcd::three_servers", ETCD, || endurance::three_servers(Which::Etcd)),
 ];
 

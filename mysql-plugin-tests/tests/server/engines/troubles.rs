@@ -106,6 +106,7 @@ pub fn full_or_sealed(which: Which) {
     let log = server.log();
     let told = match which {
         Which::Etcd => "space",
+        Which::OpenBao => "sealed",
     };
     assert!(log.contains(told) && log.contains(&keyring.path.display().to_string()), "{error}: {log}");
     site.engine.accept();
