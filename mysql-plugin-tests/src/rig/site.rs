@@ -4,6 +4,7 @@
 use super::engines::Engine;
 use super::engines::etcd::{self, Etcd};
 use super::engines::openbao::{self, OpenBao};
+use super::engines::seaweedfs::{self, SeaweedFs};
 use super::{Forwarder, Keyring, Passing, place, told};
 use serde_json::{Value, json};
 use std::fs;
@@ -20,16 +21,18 @@ pub const NAME: &str = "engine";
 pub enum Which {
     Etcd,
     OpenBao,
+    SeaweedFs,
 }
 
 impl Which {
     /// All of them.
-    pub const ALL: [Which; 2] = [Which::Etcd, Which::OpenBao];
+    pub const ALL: [Which; 3] = [Which::Etcd, Which::OpenBao, Which::SeaweedFs];
 
     pub fn name(self) -> &'static str {
         match self {
             Which::Etcd => "etcd",
             Which::OpenBao => "OpenBao",
+            Which::SeaweedFs => "SeaweedFS",
         }
     }
 
@@ -37,6 +40,7 @@ impl Which {
         match self {
             Which::Etcd => Etcd::why_not(),
             Which::OpenBao => OpenBao::why_not(),
+            Which::SeaweedFs => SeaweedFs::why_not(),
         }
     }
 
@@ -46,6 +50,7 @@ impl Which {
                 Running::Etcd(Etcd::start(dir, etcd::Settings { quota, ..etcd::Settings::default() }))
             }
             Which::OpenBao => Running::OpenBao(OpenBao::start(dir, openbao::Settings::default())),
+            Which::SeaweedFs => Running::SeaweedFs(SeaweedFs::start(dir, seaweedfs::Settings::default())),
         }
     }
 }
@@ -55,6 +60,7 @@ impl Which {
 pub enum Running {
     Etcd(Etcd),
     OpenBao(OpenBao),
+    SeaweedFs(SeaweedFs),
 }
 
 impl Deref for Running {
@@ -64,6 +70,7 @@ impl Deref for Running {
         match self {
             Running::Etcd(engine) => engine,
             Running::OpenBao(engine) => engine,
+            Running::SeaweedFs(engine) => engine,
         }
     }
 }
@@ -73,16 +80,18 @@ impl DerefMut for Running {
         match self {
             Running::Etcd(engine) => engine,
             Running::OpenBao(engine) => engine,
+            Running::SeaweedFs(engine) => engine,
         }
     }
 }
 
 impl Running {
     /// Saves all that it holds into a file.
-    pub fn snapshot(&self, file: &Path) {
+    pub fn snapshot(&mut self, file: &Path) {
         match self {
             Running::Etcd(engine) => engine.snapshot(file),
             Running::OpenBao(engine) => engine.snapshot(file),
+            Running::SeaweedFs(engine) => engine.snapshot(file),
         }
     }
 
@@ -91,6 +100,7 @@ impl Running {
         match self {
             Running::Etcd(engine) => engine.restore(file),
             Running::OpenBao(engine) => engine.restore(file),
+            Running::SeaweedFs(engine) => engine.restore(file),
         }
     }
 
@@ -99,6 +109,7 @@ impl Running {
         match self {
             Running::Etcd(engine) => engine.fill(),
             Running::OpenBao(engine) => engine.seal(),
+            Running::SeaweedFs(engine) => engine.fill(),
         }
     }
 
@@ -107,6 +118,7 @@ impl Running {
         match self {
             Running::Etcd(engine) => engine.make_room(),
             Running::OpenBao(engine) => engine.unseal(),
+            Running::SeaweedFs(engine) => engine.make_room(),
         }
     }
 }

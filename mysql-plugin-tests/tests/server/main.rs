@@ -62,6 +62,7 @@ const XFS: Needs = Mounts(Kind::Xfs);
 
 const ETCD: Needs = Engine(Which::Etcd);
 const OPENBAO: Needs = Engine(Which::OpenBao);
+const SEAWEEDFS: Needs = Engine(Which::SeaweedFs);
 
 const TESTS: &[(&str, Needs, fn())] = &[
     ("check::states_of_the_plugin", Nothing, check::states_of_the_plugin),
@@ -262,6 +263,14 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("engines_openbao::troubles", OPENBAO, || troubles::of_an_engine(Which::OpenBao)),
     ("engines_openbao::sealed", OPENBAO, || troubles::full_or_sealed(Which::OpenBao)),
     ("engines_openbao::faults", OPENBAO, || endurance::endure(Which::OpenBao)),
+    ("engines_seaweedfs::one_copy", SEAWEEDFS, || copies::one_copy(Which::SeaweedFs)),
+    ("engines_seaweedfs::with_a_mirror", SEAWEEDFS, || copies::with_a_mirror(Which::SeaweedFs)),
+    ("engines_seaweedfs::restored_from_a_backup", SEAWEEDFS, || {
+        copies::restored_from_a_backup(Which::SeaweedFs)
+    }),
+    ("engines_seaweedfs::troubles", SEAWEEDFS, || troubles::of_an_engine(Which::SeaweedFs)),
+    ("engines_seaweedfs::full", SEAWEEDFS, || troubles::full_or_sealed(Which::SeaweedFs)),
+    ("engines_seaweedfs::faults", SEAWEEDFS, || endurance::endure(Which::SeaweedFs)),
     ("engines_etcd::three_servers", ETCD, || endurance::three_servers(Which::Etcd)),
 ];
 

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod daemon;
 pub mod etcd;
 pub mod openbao;
+pub mod seaweedfs;
 
 use super::Hang;
 use keyring_external::store::remote::objects::Cause;

@@ -107,6 +107,7 @@ pub fn full_or_sealed(which: Which) {
     let told = match which {
         Which::Etcd => "space",
         Which::OpenBao => "sealed",
+        Which::SeaweedFs => "@engine/db1",
     };
     assert!(log.contains(told) && log.contains(&keyring.path.display().to_string()), "{error}: {log}");
     site.engine.accept();
