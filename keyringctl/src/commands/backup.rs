@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::error::{Error as KeyringError, Refusal};
 use keyring_external::keyring::{Keyring, Status, load_all};
-use keyring_external::store::file::volume;
 use keyring_external::store::places::Places;
 use keyring_external::store::reading::FRONT_LEN;
 use keyring_external::store::tasks::CHANGE_WAIT;
@@ -100,7 +99,7 @@ impl Backup {
             |e: KeyringError| missing::cannot_create(e, Some(copies.first()), "this command again");
         let vacancy =
             places.replica(destination).and_then(|copy| copy.find_vacant()).map_err(cannot_create)?;
-        volume::check_directory(places.fs().as_ref(), destination).map_err(cannot_create)?;
+        copies::check_directory(&places, destination).map_err(cannot_create)?;
         Ok(Backup { places, copies, destination: destination.to_owned(), vacancy })
     }
 

@@ -13,7 +13,8 @@ use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
 use keyring_external::format::image::Note;
 use keyring_external::keyring::{Keyring, load_all};
-use keyring_external::store::places::Places;
+use keyring_external::store::file::volume;
+use keyring_external::store::places::{Places, is_remote};
 use keyring_external::unlock::UnlockSource;
 use of_server::{OfServer, Server};
 use std::ffi::{OsStr, OsString};
@@ -280,14 +281,17 @@ impl OfServer {
     }
 }
 
-/// All paths, made absolute.
+/// All paths, made absolute, and names of copies at remotes as they are.
 ///
 /// # Errors
 /// Two of them lead to the same file.
 pub(super) fn distinct<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<Vec<PathBuf>> {
     let mut all: Vec<PathBuf> = Vec::new();
     for path in paths {
-        let path = std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?;
+        let path = match is_remote(path) {
+            true => path.clone(),
+            false => std::path::absolute(path).map_err(|e| Error::io("look at", path, e))?,
+        };
         if all.contains(&path) {
             return Err(Error::Usage(format!(
                 "{} is named twice: each copy needs its own path",
@@ -300,6 +304,14 @@ pub(super) fn distinct<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Resu
         all.push(path);
     }
     Ok(all)
+}
+
+/// Checks the directory in which a copy is to be created. A copy at a remote has none.
+///
+/// # Errors
+/// The directory is missing, or not one for keyrings.
+pub(super) fn check_directory(places: &Places, path: &Path) -> keyring_external::error::Result<()> {
+    if is_remote(path) { Ok(()) } else { volume::check_directory(places.fs().as_ref(), path) }
 }
 
 /// Splits the arguments `[KEYRING] LAST` into the keyring, if it was named, and the other one.

@@ -10,6 +10,7 @@ use super::verdict::Verdict;
 use super::{copies, missing, site, stat};
 use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
+use crate::host::accounts;
 use crate::show::{Shown, exact_paths};
 use keyring_external::error::Failure;
 use keyring_external::format::header::Header;
@@ -19,7 +20,7 @@ use keyring_external::secret::MIN_SECRET;
 use keyring_external::store::file::fs::Fs;
 use keyring_external::store::file::vacancy::create_file;
 use keyring_external::store::file::volume::{self, directory_of};
-use keyring_external::store::places;
+use keyring_external::store::places::{self, is_remote};
 use keyring_external::store::vacancy::{CreatedCopy, Vacancy};
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
@@ -172,15 +173,13 @@ pub(super) fn create(
     let mut vacancies = Vec::new();
     for path in paths {
         let vacancy = places.replica(path).and_then(|copy| copy.find_vacant());
-        let vacancy =
-            vacancy.and_then(|found| volume::check_directory(places.fs().as_ref(), path).map(|()| found));
+        let vacancy = vacancy.and_then(|found| copies::check_directory(places, path).map(|()| found));
         let owned_alike = paths.iter().find(|other| stat::is_there(directory_of(other)));
         vacancies.push(vacancy.map_err(|e| {
             missing::cannot_create(e, owned_alike.map(PathBuf::as_path), "this command again")
         })?);
     }
-    let keyring = paths.first().cloned().unwrap_or_default();
-    let secret_file = generate_secret(places, source, &keyring, file)?;
+    let secret_file = generate_secret(places, source, paths, file)?;
     let (new, recovery, files) = write(&vacancies, source, name, label).inspect_err(|_| {
         // The next attempt would stop at a secret file that already exists.
         if let Some(file) = &secret_file {
@@ -188,6 +187,14 @@ pub(super) fn create(
         }
     })?;
     Ok(CreatedKeyring { header: new.header().clone(), recovery, secret_file, files })
+}
+
+/// The user and group that a secret belongs to if all copies are at remotes: root's is mysqld's, which reads it.
+fn owner_for_remotes() -> (u32, u32) {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let mysqld = accounts::find(&passwd, "mysql").map(|account| (account.uid, account.gid));
+    mysqld.filter(|_| own.0 == 0).unwrap_or(own)
 }
 
 fn write(
@@ -209,15 +216,18 @@ fn write(
 fn generate_secret(
     places: &places::Places,
     source: &secret::NewSecret,
-    keyring: &Path,
+    copies: &[PathBuf],
     file: SecretFile,
 ) -> Result<Option<PathBuf>> {
     let (uid, gid) = match file {
         SecretFile::Existing => return Ok(None),
-        SecretFile::CreateForKeyringOwner => {
-            let owner = volume::directory_meta(places.fs().as_ref(), keyring)?;
-            (owner.uid, owner.gid)
-        }
+        SecretFile::CreateForKeyringOwner => match copies.iter().find(|copy| !is_remote(copy)) {
+            Some(copy) => {
+                let owner = volume::directory_meta(places.fs().as_ref(), copy)?;
+                (owner.uid, owner.gid)
+            }
+            None => owner_for_remotes(),
+        },
         SecretFile::CreateFor(uid, gid) => (uid, gid),
     };
     let Some(UnlockSource::File(path)) = &source.unlock else {

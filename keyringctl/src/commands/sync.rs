@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let vacancy = |path: &PathBuf| {
         let vacancy = places.replica(path)?.find_vacant()?;
-        volume::check_directory(places.fs().as_ref(), path).map(|()| vacancy)
+        super::copies::check_directory(&places, path).map(|()| vacancy)
     };
     let vacancy =
         |path: &PathBuf| vacancy(path).map_err(|e| missing::cannot_create(e, Some(first), &again()));

@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::server::ServerKeyring;
 use crate::show::Shown;
 use keyring_external::keyring::inspect;
-use keyring_external::store::file::volume;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 
@@ -80,7 +79,7 @@ pub(super) fn require_place(file: &Path, step: Option<&Step>) -> Result<()> {
             let places = store_places();
             let cannot = |e| missing::cannot_create(e, None, "this command again");
             places.replica(file).and_then(|copy| copy.find_vacant()).map_err(cannot)?;
-            volume::check_directory(places.fs().as_ref(), file).map_err(cannot)
+            crate::commands::copies::check_directory(&places, file).map_err(cannot)
         }
         Some(step) if step.state == StepState::NotHere && step.why.contains(NO_BACKUP) => Err(Error::Usage(
             format!("{}: name another file, on a volume of its own. Nothing was changed", step.why),
