@@ -101,6 +101,8 @@ struct World {
     planned: Vec<(usize, Fault)>,
     requests: Vec<Request>,
     delayed: Vec<Delayed>,
+    /// Whether a delayed put is carried out only by [`Engine::deliver`], and not by chance before any request.
+    held: bool,
     /// Before each of the last changes: the name, and what it was.
     changes: Vec<(String, Option<Kept>)>,
 }
@@ -182,7 +184,7 @@ impl World {
     fn begin(&mut self, request: Request) -> Option<Fault> {
         self.requests.push(request);
         let number = self.requests.len();
-        while !self.delayed.is_empty() && self.rng.below(4) == 0 {
+        while !self.held && !self.delayed.is_empty() && self.rng.below(4) == 0 {
             let index = self.rng.below(self.delayed.len());
             self.deliver(index);
         }
@@ -219,6 +221,7 @@ impl Engine {
             planned: Vec::new(),
             requests: Vec::new(),
             delayed: Vec::new(),
+            held: false,
             changes: Vec::new(),
         })))
     }
@@ -249,6 +252,11 @@ impl Engine {
 
     pub fn set_odds(&self, odds: Odds) {
         self.world().odds = odds;
+    }
+
+    /// Holds delayed puts back until [`Engine::deliver`].
+    pub fn hold_delayed(&self) {
+        self.world().held = true;
     }
 
     /// The requests since the last plan.

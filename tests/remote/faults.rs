@@ -4,7 +4,7 @@
 
 use crate::common::{Op, Rng, Set, contents, data, take_into_use, tended};
 use crate::engine::{Fault, Odds, UNKNOWN, What};
-use crate::rig::{HEAD_ONE, Layout, ONE, World, store};
+use crate::rig::{HEAD_ONE, LAYOUTS, Layout, ONE, World, store};
 use keyring_external::error::{Error, Failure};
 use keyring_external::keyring::KeyringState;
 use keyring_external::store::remote::objects::Cause;
@@ -21,8 +21,6 @@ const CAUSES: [Cause; 10] = [
     Cause::NotTheEngine,
     Cause::Settings,
 ];
-
-const SERVED: [Layout; 1] = [&[ONE]];
 
 fn operations() -> Vec<Op> {
     vec![store("new"), Op::Remove { id: "short", user: "anna" }, Op::Rekey]
@@ -66,7 +64,7 @@ fn fails(start: &World, layout: Layout, op: &Op, in_use: bool, at: usize, fault:
 #[test]
 fn a_request_that_fails_leaves_the_keys_before_or_after_the_change() {
     let mut points = 0;
-    for layout in SERVED {
+    for layout in LAYOUTS {
         let (start, _) = World::filled(layout, Rng(21));
         for (op, in_use) in operations().into_iter().map(|op| (op, false)).chain([(store("new"), true)]) {
             for fault in [Fault::Refused(Cause::Full)].into_iter().chain(UNKNOWN) {
@@ -75,29 +73,33 @@ fn a_request_that_fails_leaves_the_keys_before_or_after_the_change() {
         }
     }
     println!("{points} failures");
-    assert!(points > 50, "{points} failures");
+    assert!(points > 150, "{points} failures");
 }
 
-/// A lost answer of the commit is settled within the call: the store is acknowledged if it was done, and if it was not,
-/// it cannot happen later.
+/// A lost answer of the commit is settled within the call: it is sent again, and if that fails too, it cannot happen
+/// later.
 #[test]
-fn an_answer_that_is_lost_once_is_found_out() {
+fn an_answer_that_is_lost_is_found_out() {
     let (start, set) = World::filled(&[ONE], Rng(22));
-    // A request that is late may come just in time.
-    for (fault, expected) in UNKNOWN.into_iter().zip([Some(true), Some(false), None]) {
-        let world = start.fork();
-        let keyring = world.program().load(&[ONE], 1).unwrap();
-        take_into_use(&keyring);
-        world.one.plan(&[(3, fault)]);
-        let op = store("new");
-        let answer = op.run(&keyring);
-        let done = answer.is_ok();
-        assert!(expected.is_none_or(|expected| done == expected), "{fault:?}: {answer:?}");
-        world.one.plan(&[]);
-        let expected = if done { op.after(&set, &set) } else { set.clone() };
-        assert_eq!(world.found(&[ONE]).unwrap(), expected, "{fault:?}");
-        world.deliver();
-        assert_eq!(world.found(&[ONE]).unwrap(), expected, "{fault:?}");
+    for first in UNKNOWN {
+        for second in UNKNOWN.into_iter().map(Some).chain([None]) {
+            let world = start.fork();
+            world.one.hold_delayed();
+            let keyring = world.program().load(&[ONE], 1).unwrap();
+            take_into_use(&keyring);
+            // Lock, piece, head, read again, head again.
+            let again = second.map(|fault| (5, fault));
+            world.one.plan(&[(3, first)].into_iter().chain(again).collect::<Vec<_>>());
+            let op = store("new");
+            let answer = op.run(&keyring);
+            let done = first == Fault::AnswerLost || second.is_none_or(|second| second == Fault::AnswerLost);
+            assert_eq!(answer.is_ok(), done, "{first:?}, {second:?}: {answer:?}");
+            world.one.plan(&[]);
+            let expected = if done { op.after(&set, &set) } else { set.clone() };
+            assert_eq!(world.found(&[ONE]).unwrap(), expected, "{first:?}, {second:?}");
+            world.deliver();
+            assert_eq!(world.found(&[ONE]).unwrap(), expected, "{first:?}, {second:?}");
+        }
     }
 }
 
@@ -212,7 +214,7 @@ fn a_long_life_with_many_faults_loses_nothing_acknowledged() {
     let mut rng = Rng::of_test("a_long_life_with_many_faults_loses_nothing_acknowledged");
     let odds = Odds { refused: 20, answer_lost: 30, request_lost: 30, late: 30, stale: true };
     let (mut made, mut failed) = (0, 0);
-    for layout in SERVED {
+    for layout in LAYOUTS {
         let world = World::with_keyring(layout, rng.split());
         let mut set = Set::new();
         for _ in 0..12 {
@@ -256,5 +258,5 @@ fn a_long_life_with_many_faults_loses_nothing_acknowledged() {
         }
     }
     println!("{made} changes made, {failed} failed");
-    assert!(made > 100 && failed > 5, "{made}, {failed}");
+    assert!(made > 300 && failed > 20, "{made}, {failed}");
 }

@@ -12,6 +12,9 @@ mod engine;
 
 mod costs;
 mod crash;
+mod damage;
 mod faults;
 mod mixed;
+mod races;
 mod rig;
+mod rollback;

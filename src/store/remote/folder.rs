@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The objects of one copy: those below its prefix, and what this program remembers of them.
 
-use super::head::{HEAD, PIECES, Piece, PieceName};
+use super::head::{HEAD, Head, PIECES, Piece, PieceName};
 use super::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
 use crate::error::{Error, Failure, Refusal};
 use std::num::NonZeroUsize;
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Maximum length of a piece that gathers records.
+pub(super) const GATHERED: usize = 32 * 1024;
 /// How many requests for pieces are under way at once.
 const AT_ONCE: usize = 8;
 /// Stack size of a thread for such a request in bytes.
@@ -79,6 +81,14 @@ impl Folder {
 
     pub(super) fn remembered(&self) -> MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the last piece of a copy whose bytes behind the front are `rest`.
+    pub(super) fn remember_tail(&self, head: &Head, rest: &[u8]) {
+        let Some(last) = head.pieces.last().filter(|last| last.len as usize <= GATHERED) else { return };
+        if let Some(bytes) = rest.len().checked_sub(last.len as usize).and_then(|at| rest.get(at..)) {
+            self.remembered().tail = Some((last.name, bytes.into()));
+        }
     }
 
     fn full(&self, name: &str) -> String {

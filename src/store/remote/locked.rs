@@ -3,7 +3,7 @@
 //! was read, so of two programs that change a copy at once, one is told that the other was faster.
 
 use super::cleanup::is_over;
-use super::folder::{Folder, several, step_end};
+use super::folder::{Folder, GATHERED, several, step_end};
 use super::head::{Head, Piece, PieceName};
 use super::objects::{MAX_OBJECT, Trouble};
 use super::replace::{Present, Replaced, now};
@@ -13,9 +13,6 @@ use crate::store::reading::{FRONT_LEN, Reading};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-/// Maximum length of a piece that gathers records.
-const GATHERED: usize = 32 * 1024;
 
 /// What the first step of a change left for the second.
 #[derive(Debug)]

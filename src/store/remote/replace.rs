@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Replaces the head, and finds out what became of a replacement whose answer was lost.
 //!
-//! A put that names the version of the head can be carried out at any time as long as the head has that version. So it
-//! is enough to give the head another version, and the put can no longer happen: this is the fence.
+//! The put is sent again with the same bytes and the same condition: of all attempts together one can happen at most. If
+//! that does not help, it must be made sure that none happens later. A put that names the version of the head can be
+//! carried out at any time, but only as long as the head has that version. So the head is given another version, with the
+//! same content: this is the fence.
 
 use super::folder::{Folder, Pauses};
 use super::head::Head;
 use super::objects::{Cause, Put, Trouble, Version};
 use std::time::{Instant, SystemTime};
+
+/// How often a put whose answer was lost is sent again before it is fenced off.
+const AGAIN: usize = 1;
 
 /// The head that was read last.
 #[derive(Clone, Debug)]
@@ -62,11 +67,18 @@ impl Folder {
             Replaced::Unknown(lost.unwrap_or_else(|| Trouble::unknown(Cause::Unwell, conflict)))
         };
         let mut pauses = Pauses::until(until);
+        let mut again = 0;
         loop {
             match self.get_head(until) {
                 Ok(Some(there)) if there.bytes == wanted => return Replaced::Done(there.version),
                 Ok(Some(there)) if fence_bytes.as_ref() == Some(&there.bytes) => {
                     return not_done(lost, Present { head: fence, version: there.version });
+                }
+                Ok(Some(there)) if there.version == present.version && again < AGAIN => {
+                    again += 1;
+                    if let Ok(Put::Done(version)) = self.put_head(&wanted, Some(&present.version), until) {
+                        return Replaced::Done(version);
+                    }
                 }
                 Ok(Some(there)) if there.version == present.version => {
                     let Some(bytes) = &fence_bytes else { return unknown(lost) };

@@ -113,6 +113,7 @@ impl Folder {
             };
             let fetched = self.fetch(&head.pieces, READ_AT_ONCE, until).map_err(failed)?;
             if fetched.complete {
+                self.remember_tail(head, &fetched.bytes);
                 return Ok((self.reading(&object, present.clone(), Some(fetched.bytes)), present));
             }
             let now = self.head_object("read", until)?;
