@@ -142,3 +142,59 @@ impl Examine for Named {
         self.current().examine(prefix, until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    /// Replaces a remotes file as a whole, so that it is never read half written.
+    fn write(path: &Path, text: &str) {
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(new, path).unwrap();
+    }
+
+    /// A cluster where nothing listens.
+    fn cluster(host: &str) -> String {
+        format!(r#"{{"kind": "etcd", "endpoints": ["http://{host}:1"]}}"#)
+    }
+
+    fn told(engine: &dyn Engine) -> String {
+        engine.get("x", Instant::now() + Duration::from_secs(60)).unwrap_err().told
+    }
+
+    #[test]
+    fn copies_at_a_remote_share_an_engine_that_follows_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("remotes.json");
+        write(&path, &format!(r#"{{"a": {}, "b": {}}}"#, cluster("127.0.0.1"), cluster("127.0.0.2")));
+        let (a, again, b) = (open(&path, "a").unwrap(), open(&path, "a").unwrap(), open(&path, "b").unwrap());
+        assert!(Arc::ptr_eq(&a, &again) && !Arc::ptr_eq(&a, &b));
+        assert!(told(&*a).contains("http://127.0.0.1:1: refuses the connection"), "{}", told(&*a));
+        assert!(told(&*b).contains("http://127.0.0.2:1"), "{}", told(&*b));
+        write(&path, &format!(r#"{{"a": {}}}"#, cluster("127.0.0.3")));
+        assert!(told(&*a).contains("http://127.0.0.3:1"), "{}", told(&*a));
+        // What can no longer be used stays as it was, and is told.
+        for (text, expected) in [
+            (format!(r#"{{"c": {}}}"#, cluster("127.0.0.4")), "has no remote \"a\": it has c"),
+            ("{".to_owned(), "it is not valid JSON"),
+            (r#"{"a": {"kind": "etcd", "endpoints": []}}"#.to_owned(), "1 to 8 entries"),
+        ] {
+            write(&path, &text);
+            let told = told(&*a);
+            assert!(told.contains("http://127.0.0.3:1: refuses") && told.contains(expected), "{told}");
+            assert!(told.contains("The earlier settings of this remote are still used"), "{told}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(told(&*a).contains("does not exist"), "{}", told(&*a));
+        write(&path, &format!(r#"{{"a": {}}}"#, cluster("127.0.0.5")));
+        let last = told(&*a);
+        assert!(last.contains("http://127.0.0.5:1") && !last.contains("earlier settings"), "{last}");
+        // Nothing is kept of an engine that nobody uses.
+        drop((a, again, b));
+        assert!(open(&path, "b").unwrap_err().told.contains("has no remote \"b\""));
+    }
+}

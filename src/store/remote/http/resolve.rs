@@ -19,6 +19,9 @@ const FRESH: Duration = Duration::from_secs(30);
 /// How long a server of names may take at most.
 const SERVER_WAIT: Duration = Duration::from_secs(1);
 
+/// How long addresses of the second kind are waited for, once there are some of the first.
+const OTHER_KIND: Duration = Duration::from_millis(200);
+
 /// Maximum length of /etc/hosts and /etc/resolv.conf in bytes: the rest of a longer one is not read.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -262,9 +265,17 @@ fn over_udp(server: SocketAddr, questions: &[Vec<u8>], until: Instant) -> io::Re
     let mut answers = vec![None; questions.len()];
     let mut message = [0; 4096];
     while answers.contains(&None) {
+        // There are servers that answer for one kind of addresses only.
+        let found =
+            |answer: &Option<Answer>| matches!(answer, Some(Answer::Addresses(all)) if !all.is_empty());
+        let most = if answers.iter().any(found) { OTHER_KIND } else { SERVER_WAIT };
         let Ok(time) = left(until) else { break };
-        socket.set_read_timeout(Some(time))?;
-        let Ok(len) = socket.recv(&mut message) else { break };
+        socket.set_read_timeout(Some(time.min(most)))?;
+        let len = match socket.recv(&mut message) {
+            Ok(len) => len,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
         let message = message.get(..len).unwrap_or_default();
         for (question, place) in questions.iter().zip(&mut answers) {
             if place.is_none() {
@@ -288,9 +299,11 @@ fn over_tcp(server: SocketAddr, question: &[u8], until: Instant) -> io::Result<O
             return Ok(dns::answer(question, message));
         }
         stream.set_read_timeout(Some(left(until)?))?;
-        match stream.read(&mut piece)? {
-            0 => return Ok(None),
-            len => message.extend_from_slice(piece.get(..len).unwrap_or_default()),
+        match stream.read(&mut piece) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+            Ok(0) => return Ok(None),
+            Ok(len) => message.extend_from_slice(piece.get(..len).unwrap_or_default()),
         }
     }
 }

@@ -207,6 +207,15 @@ fn a_server_that_fails_or_is_silent_is_left_for_the_next_and_ends_in_time() {
 }
 
 #[test]
+fn a_server_that_answers_for_one_kind_of_addresses_only_is_enough() {
+    let server = Server::start(|question, _, kind| {
+        (kind == Kind::V4).then(|| answer(question, [0, 0], &[record(1, &[10, 0, 0, 1])]))
+    });
+    let (_dir, names) = names("nameserver 127.0.0.1\n", "", server.port);
+    assert_eq!(names.resolve("db.example", long()).unwrap(), [ip("10.0.0.1")]);
+}
+
+#[test]
 fn what_was_known_is_used_while_no_server_answers() {
     let well = Arc::new(AtomicBool::new(true));
     let state = well.clone();
