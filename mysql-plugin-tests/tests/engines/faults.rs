@@ -157,7 +157,17 @@ fn no_majority(engine: &mut dyn Engine, objects: &dyn Objects) {
     engine.kill(0);
     engine.kill(1);
     let began = Instant::now();
+    // A leader that has a lease answers for some moments, and rightly: no other one can have been elected.
+    let get = loop {
+        match objects.get(&name, soon()) {
+            Err(trouble) => break trouble,
+            Ok(found) => assert_eq!(found.map(|object| object.bytes), Some(b"1".to_vec())),
+        }
+        assert!(began.elapsed() < RECOVERY, "it is read without a majority");
+    };
+    let began = Instant::now();
     let troubles = [
+        get,
         trouble("get", objects.get(&name, soon())),
         trouble("put", objects.put(&name, b"2", Some(&version), soon())),
     ];

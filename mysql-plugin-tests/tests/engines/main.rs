@@ -7,12 +7,14 @@
 mod etcd;
 mod faults;
 mod mistakes;
+mod openbao;
 mod opened;
 mod promises;
 mod rights;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 use mysql_plugin_tests::rig::engines::etcd::Etcd;
+use mysql_plugin_tests::rig::engines::openbao::OpenBao;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -28,6 +30,10 @@ const TESTS: &[(&str, WhyNot, fn())] = &[
     ("etcd::logins_are_renewed", Etcd::why_not, etcd::logins_are_renewed),
     ("etcd::full", Etcd::why_not, etcd::full),
     ("etcd::restored_from_a_snapshot", Etcd::why_not, etcd::restored_from_a_snapshot),
+    ("openbao::promises", OpenBao::why_not, openbao::promises),
+    ("openbao::nodes_fail", OpenBao::why_not, openbao::nodes_fail),
+    ("openbao::sealed_and_restored", OpenBao::why_not, openbao::sealed_and_restored),
+    ("openbao::tokens_end", OpenBao::why_not, openbao::tokens_end),
 ];
 
 fn main() -> ExitCode {

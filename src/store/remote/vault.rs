@@ -4,7 +4,7 @@
 //!
 //! Standby nodes may answer reads from what they have received so far (OpenBao from 2.5 on, Vault Enterprise's
 //! performance standby nodes). A head is therefore read from a node that says in the same moment that it is the active
-//! one, and so is whatever a standby node says is not there. A piece never changes: one that is found is right.
+//! one, and so is a piece that a standby node does not have. A piece never changes: one that is found is right.
 
 mod access;
 mod answers;
@@ -120,14 +120,19 @@ impl Vault {
     }
 }
 
-/// Whether an object is one that is replaced.
+/// Whether an object is the head of a keyring.
 fn is_head(name: &str) -> bool {
     name == "head" || name.ends_with("/head")
 }
 
+/// Whether an object is never replaced.
+fn is_piece(name: &str) -> bool {
+    name.contains("/pieces/")
+}
+
 impl Objects for Vault {
     fn get(&self, name: &str, until: Instant) -> Answer<Option<Object>> {
-        match self.read(name, is_head(name), until)? {
+        match self.read(name, !is_piece(name), until)? {
             Found::Object(bytes, version) => Ok(Some(Object { bytes, version })),
             _ => self.check_mount(until).map(|()| None),
         }

@@ -110,6 +110,13 @@ impl OpenBao {
         let made = bao.json(0, &["operator", "init", "-key-shares=1", "-key-threshold=1"]);
         bao.unseal_key = text(&made["unseal_keys_b64"][0]);
         bao.root_token = text(&made["root_token"]);
+        let leads = || {
+            bao.unseal();
+            bao.leader().is_some()
+        };
+        assert!(wait_until(LIMIT, leads), "OpenBao has no leader: {}", bao.logs());
+        // Otherwise a new node votes ten seconds later.
+        bao.must(&["operator", "raft", "autopilot", "set-config", "-server-stabilization-time=1s"]);
         bao.wait_until_whole();
         bao.prepare();
         bao
@@ -298,6 +305,15 @@ impl OpenBao {
         all.len() == NODES
             && active == 1
             && all.iter().all(|status| status["sealed"] == false && status["leader_address"] == **leader)
+            && self.voters() == NODES
+    }
+
+    /// How many nodes elect the active one.
+    fn voters(&self) -> usize {
+        let output = self.ctl(&["operator", "raft", "list-peers", "-format=json"]);
+        let peers: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let servers = peers["data"]["config"]["servers"].as_array();
+        servers.map_or(0, |servers| servers.iter().filter(|server| server["voter"] == true).count())
     }
 
     /// Saves all that the cluster holds into a file.
@@ -381,8 +397,11 @@ fn text(value: &Value) -> String {
 
 /// The least policy that a server needs for the keyrings in a folder, as docs/REMOTES.md gives it.
 fn server_policy(folder: &str, may_limit_versions: bool) -> String {
-    let metadata =
-        if may_limit_versions { r#""create", "update", "delete", "list""# } else { r#""delete", "list""# };
+    let metadata = if may_limit_versions {
+        r#""create", "read", "update", "delete", "list""#
+    } else {
+        r#""read", "delete", "list""#
+    };
     format!(
         "path \"{MOUNT}/data/{folder}*\" {{ capabilities = [\"create\", \"read\", \"update\"] }}\n\
          path \"{MOUNT}/metadata/{folder}*\" {{ capabilities = [{metadata}] }}\n"

@@ -2,7 +2,7 @@
 //! Requests with a token: to which node they go, and what happens when the token is refused.
 
 use super::node::may_be_stale;
-use super::refusal::{Refusal, refusal};
+use super::refusal::{Refusal, errors, refusal};
 use super::session::{Token, login_body, login_refused};
 use crate::store::remote::http::{Client, Request, Response, Verdict};
 use crate::store::remote::objects::{Answer, Cause, Trouble};
@@ -113,6 +113,14 @@ impl Access {
         Ok(response)
     }
 
+    /// Whether a token is valid, by the answer to its look at itself. One that is valid but may not look says so in
+    /// other words than one that has ended; a login is the surer way, where there is one.
+    fn knows(&self, about: &Response) -> bool {
+        let said = errors(&about.body);
+        about.status == 200
+            || (!self.logs_in() && said.starts_with("1 error occurred") && !said.contains("invalid token"))
+    }
+
     /// Sends a request to the endpoints in turn until a node gives an answer that counts. `what` tells which do not.
     fn send(
         &self,
@@ -217,7 +225,7 @@ impl Access {
                 let token = Token::new(source.read(until)?.text());
                 let asked = Instant::now();
                 let about = self.send(&look_up(), Some(&token), refusal, until)?;
-                if about.status == 200 {
+                if self.knows(&about) {
                     token.looked_up(&about.body, asked)
                 } else if refused.is_some_and(|refused| refused.text() == token.text()) {
                     let told = format!(

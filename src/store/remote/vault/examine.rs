@@ -209,7 +209,7 @@ impl Vault {
             (
                 &metadata,
                 "metadata",
-                &["create", "update"][..],
+                &["update"][..],
                 Weight::Warning,
                 "a new head cannot be set to keep one version, so old versions of it stay: removed unlock slots too",
             ),

@@ -46,7 +46,7 @@ pub(super) fn may_be_stale(status: u16, body: &[u8]) -> Option<Refusal> {
     let standby = || {
         Refusal::new(
             Cause::NoMajority,
-            "is a standby node, which may return old data. Name the active node, or all nodes, in endpoints",
+            "is a standby node, which may return old data, and no endpoint is the active node. Name all nodes in endpoints",
         )
         .elsewhere()
     };
