@@ -112,6 +112,7 @@ fn every_vector_opens_as_it_says() {
 #[test]
 fn a_reader_made_from_the_document_reads_every_vector_alike() {
     let files = make::VECTORS.iter().map(|(name, _, _)| directory().join(format!("{name}.vector")));
+    let files = files.chain([directory().join("several_keys.head")]);
     let run = Command::new("python3").arg("-B").arg(directory().join("reader.py")).args(files).output();
     let run = match run {
         Err(e) if e.kind() == ErrorKind::NotFound => return println!("skipped: there is no python3"),
@@ -119,6 +120,44 @@ fn a_reader_made_from_the_document_reads_every_vector_alike() {
     };
     let said = [run.stdout, run.stderr].concat();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// What a line `word: value` of a vector says, for each such line.
+#[cfg(feature = "remote")]
+fn said<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    text.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(": ")).collect()
+}
+
+/// The head of a copy at a remote stands for the file.
+#[cfg(feature = "remote")]
+#[test]
+fn the_vector_of_a_head_is_read_and_written_as_it_says() {
+    use keyring_external::store::remote::head::{Head, PieceName};
+    let read = |name: &str| std::fs::read_to_string(directory().join(name)).unwrap();
+    let text = read("several_keys.head");
+    let mut bytes = vec![0; said(&text, "length")[0].parse().unwrap()];
+    for line in text.lines().filter_map(|line| line.strip_prefix('@')) {
+        let (at, hex) = line.split_once(' ').unwrap();
+        let at: usize = at.parse().unwrap();
+        for (n, byte) in (0..hex.len()).step_by(2).enumerate() {
+            bytes[at + n] = u8::from_str_radix(&hex[byte..byte + 2], 16).unwrap();
+        }
+    }
+    let file = Vector::parse(&read(said(&text, "file")[0])).unwrap().file;
+    let head = Head::decode(&bytes).unwrap();
+    assert_eq!(*head.front().0, file[..16384]);
+    assert_eq!(head.file_len(), file.len() as u64);
+    let identity: String = head.replica.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(said(&text, "identity"), [identity]);
+    assert_eq!(said(&text, "sequence"), [head.sequence.to_string()]);
+    assert_eq!(said(&text, "written"), [head.written.to_string()]);
+    let pieces: Vec<_> = head.pieces.iter().map(|piece| format!("{} {}", piece.name, piece.len)).collect();
+    assert_eq!(said(&text, "piece"), pieces);
+    assert!(pieces.iter().all(|piece| PieceName::parse(piece.split(' ').next().unwrap()).is_some()));
+    assert_eq!(head.encode().unwrap(), bytes);
+    let mut again = Head::of_front(&file[..16384], head.replica, head.sequence).unwrap();
+    (again.written, again.pieces) = (head.written, head.pieces.clone());
+    assert!(again == head);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use keyring_external::format::slots::{Slot, SlotKind};
 use keyring_external::format::unlocking::Unlocking;
 use keyring_external::key::{KeyName, KeyType};
 use keyring_external::secret::{Locked, UnlockSecret};
+use keyring_external::store::remote::head as remote;
+use keyring_external::store::remote::head::{Head, PieceName};
 use std::cell::RefCell;
 
 /// The secret of most golden vectors. It is not text, so no passphrase slot runs Argon2id.
@@ -226,5 +228,20 @@ pub fn records(data: &[u8]) {
             assert!(tail.before.iter().all(|state| state.count < tail.commit.count));
         }
         Err(e) => drop(e.to_string()),
+    }
+}
+
+/// The head of a copy at a remote. What is read is written as it was, and stands for a file.
+pub fn head(data: &[u8]) {
+    let shown = remote::front_of_damaged(data).0;
+    assert!(shown.len() <= FIXED_LEN.max(data.len()));
+    let Some(head) = Head::decode(data) else { return };
+    assert!(head.encode().is_some_and(|bytes| bytes == data), "a head has two forms");
+    let front = head.front().0;
+    let again = Head::of_front(&front, head.replica, head.sequence).expect("a front has a head");
+    assert_eq!(again.front().0, front);
+    assert!(head.file_len() >= FIXED_LEN as u64 + head.pieces.len() as u64);
+    for piece in &head.pieces {
+        assert_eq!(PieceName::parse(&piece.name.to_string()), Some(piece.name));
     }
 }

@@ -20,7 +20,7 @@ mod vectors;
 pub use foreign::{component_keyring_file, keyring_file, percona};
 pub use host::host;
 pub use innodb::{binlog, redo, tablespace};
-pub use keyring::{header, image, records};
+pub use keyring::{head, header, image, records};
 pub use seeds::seeds;
 pub use settings::{config, option_file};
 
@@ -32,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     ("image", image),
     ("header", header),
     ("records", records),
+    ("head", head),
     ("keyring_file", keyring_file),
     ("component_keyring_file", component_keyring_file),
     ("percona", percona),

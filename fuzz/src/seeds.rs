@@ -8,6 +8,7 @@ use keyring_external::format::header;
 use keyring_external::format::layout::{FIXED_LEN, HEADER_LEN};
 use keyring_external::format::unlocking::Unlocking;
 use keyring_external::secret::{Locked, UnlockSecret};
+use keyring_external::store::remote::head::{Head, Piece, PieceName};
 use keyringctl::legacy::{Key, component_keyring_file};
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "image" => image(),
         "header" => vectors().into_iter().filter_map(|v| Some(v.file.get(..HEADER_LEN)?.to_vec())).collect(),
         "records" => records(),
+        "head" => heads(),
         "keyring_file" => keyring_file(),
         "component_keyring_file" => json(),
         "percona" => percona(),
@@ -32,6 +34,19 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "host" => host(),
         _ => panic!("there is no target {target}"),
     }
+}
+
+/// The heads that stand for the vectors at a remote, each with what follows the front in two pieces.
+fn heads() -> Vec<Vec<u8>> {
+    let head = |vector: Vector| {
+        let mut head = Head::of_front(vector.file.get(..FIXED_LEN)?, [7; 16], 5)?;
+        let rest = (vector.file.len() - FIXED_LEN) as u32;
+        let piece = |random, len| Piece { name: PieceName { base: 4, random }, len };
+        head.pieces =
+            [piece(1, rest / 2), piece(2, rest - rest / 2)].into_iter().filter(|p| p.len > 0).collect();
+        head.encode()
+    };
+    vectors().into_iter().filter_map(head).collect()
 }
 
 fn vectors() -> Vec<Vector> {
