@@ -37,7 +37,9 @@ pub(super) fn explained(e: &io::Error) -> (Cause, String) {
         return (Cause::Certificate, tls_error(tls));
     }
     let why = match e.kind() {
-        io::ErrorKind::ConnectionRefused => "refuses the connection".to_owned(),
+        io::ErrorKind::ConnectionRefused => {
+            "refuses the connection: check the port, and that it runs there".to_owned()
+        }
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             "closed the connection".to_owned()
         }

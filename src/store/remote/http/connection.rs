@@ -205,10 +205,9 @@ fn connect(how: &How<'_>, host: &str, port: u16, until: Instant) -> Result<Socke
             }
             Err(e) => {
                 let (cause, why) = explained(&e);
-                last = Broken::before(
-                    cause,
-                    if timed_out(&e) { "does not answer in time".to_owned() } else { why },
-                );
+                let silent =
+                    "does not answer in time: check that it runs, and that no firewall drops packets";
+                last = Broken::before(cause, if timed_out(&e) { silent.to_owned() } else { why });
             }
         }
     }

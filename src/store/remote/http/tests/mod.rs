@@ -35,7 +35,8 @@ fn an_endpoint_that_refuses_connections_did_nothing() {
     drop(listener);
     let settings = Settings { endpoints: vec![endpoint.clone()], tls: TlsSettings::default(), proxy: None };
     let e = Client::new(settings).send(&change(), long()).unwrap_err();
-    assert_eq!(e, Trouble::not_done(Cause::Unreachable, format!("{endpoint}: refuses the connection")));
+    let told = format!("{endpoint}: refuses the connection: check the port, and that it runs there");
+    assert_eq!(e, Trouble::not_done(Cause::Unreachable, told));
 }
 
 #[test]
