@@ -11,10 +11,12 @@ mod openbao;
 mod opened;
 mod promises;
 mod rights;
+mod seaweedfs;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 use mysql_plugin_tests::rig::engines::etcd::Etcd;
 use mysql_plugin_tests::rig::engines::openbao::OpenBao;
+use mysql_plugin_tests::rig::engines::seaweedfs::SeaweedFs;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -34,6 +36,12 @@ const TESTS: &[(&str, WhyNot, fn())] = &[
     ("openbao::nodes_fail", OpenBao::why_not, openbao::nodes_fail),
     ("openbao::sealed_and_restored", OpenBao::why_not, openbao::sealed_and_restored),
     ("openbao::tokens_end", OpenBao::why_not, openbao::tokens_end),
+    ("seaweedfs::promises", SeaweedFs::why_not, seaweedfs::promises),
+    ("seaweedfs::mistakes_and_rights", SeaweedFs::why_not, seaweedfs::mistakes_and_rights),
+    ("seaweedfs::killed_and_paused", SeaweedFs::why_not, seaweedfs::killed_and_paused),
+    ("seaweedfs::full", SeaweedFs::why_not, seaweedfs::full),
+    ("seaweedfs::restored_from_a_snapshot", SeaweedFs::why_not, seaweedfs::restored_from_a_snapshot),
+    ("seaweedfs::a_bucket_that_keeps_versions", SeaweedFs::why_not, seaweedfs::a_bucket_that_keeps_versions),
 ];
 
 fn main() -> ExitCode {

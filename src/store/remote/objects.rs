@@ -10,7 +10,8 @@ use std::time::Instant;
 pub const MAX_OBJECT: usize = 256 * 1024;
 
 /// The version of an object, as the engine calls it: an S3 `ETag`, the version number of Vault's KV, or etcd's
-/// `mod_revision` with the object's bytes. It is different after each change of the object.
+/// `mod_revision` with the object's bytes. It is different after each change of the object's bytes;
+/// of bytes that the object had before it may be that of then, so whoever depends on versions puts other bytes each time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Version(pub String);
 

@@ -188,28 +188,31 @@ impl SeaweedFs {
         listens && self.try_shell("volume.list").is_ok_and(|all| all.contains("DataNode"))
     }
 
-    /// Copies all that the node holds, while it is stopped.
-    pub fn snapshot(&mut self, to: &Path) {
-        self.stop();
+    /// Copies all that the node holds into a directory that does not exist yet, while the node is paused: what is left
+    /// of it when it is killed.
+    pub fn snapshot(&self, to: &Path) {
+        let paused = self.pause(0);
         copy(&self.data(), to);
-        Engine::start(self, 0);
-        self.wait_until_whole();
+        drop(paused);
     }
 
     /// Stops the node, puts back what a snapshot holds, and starts it.
     pub fn restore(&mut self, from: &Path) {
-        self.stop();
+        self.node = None;
         fs::remove_dir_all(self.data()).unwrap();
         copy(from, &self.data());
         Engine::start(self, 0);
         self.wait_until_whole();
     }
 
-    fn stop(&mut self) {
-        if let Some(node) = &mut self.node {
-            node.stop();
+    /// How many versions of an object the node keeps, whether it was deleted or not.
+    pub fn versions(&self, name: &str) -> usize {
+        // It keeps them in a folder beside the object.
+        let folder = format!("/buckets/{BUCKET}/{name}.versions");
+        match self.try_shell(&format!("fs.ls {folder}")) {
+            Ok(all) => all.lines().filter(|line| line.contains("v_")).count(),
+            Err(_) => 0,
         }
-        self.node = None;
     }
 
     /// Makes the bucket one that takes nothing more, as a quota does.
@@ -251,6 +254,8 @@ impl Engine for SeaweedFs {
         let other = self.dir.join("other");
         fs::create_dir_all(&other).unwrap();
         let other = Authority::new(&other);
+        let mut missing = self.remote_of("administrator");
+        missing["bucket"] = json!("missing");
         let stranger = self.secret("stranger.id", "stranger");
         let guessed = self.secret("guessed.secret", "guessed");
         let mistake = |what, key, value: Value, cause, told: &[&str]| Mistake {
@@ -275,13 +280,17 @@ impl Engine for SeaweedFs {
                 Cause::Credentials,
                 &["does not belong to the access key", &guessed],
             ),
-            mistake(
-                "a missing bucket",
-                "bucket",
-                json!("missing"),
-                Cause::NotTheEngine,
-                &["missing", "does not exist"],
-            ),
+            // Whom it is not allowed to, the store says no more than that.
+            Mistake {
+                remote: missing,
+                ..mistake(
+                    "a missing bucket",
+                    "bucket",
+                    json!("missing"),
+                    Cause::NotTheEngine,
+                    &["missing", "does not exist"],
+                )
+            },
         ]
     }
 

@@ -30,7 +30,7 @@ impl Doing<'_> {
         match self {
             Self::Read(name) => format!("read {name}"),
             Self::Put(name) => format!("write {name}"),
-            Self::List("") => "list the bucket".to_owned(),
+            Self::List("") => "list all objects".to_owned(),
             Self::List(folder) => format!("list {folder}/"),
             Self::Delete(name) => format!("delete {name}"),
             Self::Versions(name) => format!("list the versions of {name}"),
