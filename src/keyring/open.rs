@@ -11,11 +11,11 @@ use super::shared::Keyring;
 use super::trust::Trust;
 use super::witness::WitnessFile;
 use crate::config::{Config, MAX_COPIES, MAX_WAIT, check_path};
-use crate::error::{BadRequest, Result};
+use crate::error::{BadRequest, Error, Result};
 use crate::format::cost::Cost;
 use crate::format::image::Note;
 use crate::secret::UnlockSecret;
-use crate::store::deadline::{GRACE, Limits};
+use crate::store::deadline::{GRACE, Limits, Place};
 use crate::store::places::Places;
 use crate::store::replica::Replica;
 use crate::store::tasks::{CHANGE_WAIT, PROBE_WAIT, side_by_side};
@@ -137,8 +137,11 @@ fn wait_for(copies: &[Arc<dyn Replica>], seconds: u32) {
         }
         let looks = copies.iter().map(|copy| copy.presence_task());
         let there = side_by_side(looks, Limits::within(left.min(PROBE_WAIT)));
-        // Errors show up when the copy is read.
-        if there.into_iter().all(|there| there.unwrap_or(true)) {
+        // Errors of a file show up when it is read. A remote that cannot be reached may be late: the network, or its
+        // cluster, may still be starting.
+        let is_late = |copy: &Arc<dyn Replica>, e: &Error| copy.place() == Place::Remote && e.is_away();
+        let mut all = copies.iter().zip(there);
+        if all.all(|(copy, there)| there.unwrap_or_else(|e| !is_late(copy, &e))) {
             return;
         }
         std::thread::sleep(WAIT_STEP.min(left));

@@ -2,6 +2,7 @@
 //! Reads the fronts of a keyring's copies side by side.
 
 use super::log::{Log, Severity};
+use crate::config::{RemoteName, is_remote};
 use crate::error::{Refusal, Result};
 use crate::format::state::StateId;
 use crate::store::deadline::Limits;
@@ -9,7 +10,7 @@ use crate::store::locked::LockedReplica;
 use crate::store::places::Places;
 use crate::store::reading::Reading;
 use crate::store::tasks::side_by_side;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads copies that are locked, through the descriptors that hold the locks. Where locks are mandatory, only
 /// these descriptors can read. Copies that could not be locked are read without a lock.
@@ -25,6 +26,13 @@ pub(super) fn read_locked(
         Err(_) => copy.read_task(),
     });
     Ok(side_by_side(all, limits))
+}
+
+/// Whether two copies are at one remote.
+fn share_remote(one: &Path, other: &Path) -> bool {
+    let remote =
+        |path: &Path| RemoteName::parse(path).ok().filter(|_| is_remote(path)).map(|name| name.remote);
+    remote(one).is_some_and(|remote_of_one| remote(other) == Some(remote_of_one))
 }
 
 /// Copies whose fronts were read.
@@ -53,7 +61,7 @@ impl<'a> Readings<'a> {
         Ok(Self { paths, readings, min_copies, limits, unacknowledged })
     }
 
-    /// Refuses two names of one file, and warns if two copies are on one filesystem.
+    /// Refuses two names of one copy, and warns if two copies are on one filesystem or at one remote.
     pub(super) fn check_apart(&self, log: Log) -> Result<()> {
         let read = |i: usize| self.readings.get(i).and_then(|r| r.as_ref().ok());
         for (i, path) in self.paths.iter().enumerate() {
@@ -62,6 +70,17 @@ impl<'a> Readings<'a> {
             for (other, this, that) in both {
                 if this.id == that.id {
                     return Err(Refusal::OneFile { path: path.clone(), other: other.clone() }.into());
+                }
+                if share_remote(path, other) {
+                    log(
+                        Severity::Warning,
+                        &format!(
+                            "the copies {} and {} are at one remote: when it fails, both are lost. Put one of them on \
+                             a volume or at another remote",
+                            path.display(),
+                            other.display()
+                        ),
+                    );
                 }
                 if this.id.shares_filesystem(&that.id) {
                     log(

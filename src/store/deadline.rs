@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Stack size of an I/O thread in bytes.
 pub(crate) const STACK: usize = 256 * 1024;
-/// Stack size of a thread that speaks TLS with a remote, in bytes.
-const REMOTE_STACK: usize = 1024 * 1024;
+/// Stack size of a thread that speaks TLS with a remote, in bytes. In mysqld, a build without
+/// optimisation touched 540 KiB.
+pub(crate) const REMOTE_STACK: usize = 2 * 1024 * 1024;
 
 /// How long after its own deadline a thread that keeps to one counts as hung.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);

@@ -18,3 +18,4 @@ mod mixed;
 mod races;
 mod rig;
 mod rollback;
+mod start;

@@ -149,7 +149,7 @@ pub(super) fn look(
             found.fail(Wrong::of(&e), explain(&e, path, paths, secret_args));
             match e {
                 // The other copies are still shown.
-                Error::Failure(Failure::Io { .. } | Failure::Hung { .. }) => {
+                Error::Failure(Failure::Io { .. } | Failure::Hung { .. } | Failure::Remote { .. }) => {
                     unreadable.get_or_insert(e);
                 }
                 Error::BadRequest(_) | Error::Failure(_) => return Err(e),

@@ -4,6 +4,7 @@
 use super::head::{HEAD, Head, PIECES, Piece, PieceName};
 use super::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
 use crate::error::{Error, Failure, Refusal};
+use crate::store::deadline::REMOTE_STACK;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +15,6 @@ use std::time::{Duration, Instant};
 pub(super) const GATHERED: usize = 32 * 1024;
 /// How many requests for pieces are under way at once.
 const AT_ONCE: usize = 8;
-/// Stack size of a thread for such a request in bytes.
-const STACK: usize = 512 * 1024;
 /// How long a step takes at most.
 const STEP_WAIT: Duration = Duration::from_secs(10);
 /// The first pause before a request is repeated; each later one is twice as long, up to the last.
@@ -221,7 +220,7 @@ pub(super) fn several<T: Sync, R: Send>(
     let others = AT_ONCE.min(items.len()).min(4 * processors).saturating_sub(1);
     let mut done = std::thread::scope(|scope| {
         let start = || {
-            let builder = std::thread::Builder::new().name("keyring-io".to_owned()).stack_size(STACK);
+            let builder = std::thread::Builder::new().name("keyring-io".to_owned()).stack_size(REMOTE_STACK);
             builder.spawn_scoped(scope, worker).ok()
         };
         // This thread works too, so it does not matter how many others could be started.
