@@ -14,6 +14,7 @@ use keyring_external::error::{BadRequest, Failure};
 use keyring_external::keyring::Keyring;
 use keyring_external::store::file::vacancy::create_file;
 use keyring_external::store::file::volume;
+use keyring_external::store::places::is_remote;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -57,6 +58,13 @@ impl From<ExportFormat> for Format {
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let places = store_places();
     let format = Format::from(args.to);
+    if is_remote(&args.dst) {
+        return Err(Error::Usage(format!(
+            "cannot export to {}: a file of another keyring holds all keys unencrypted, and never leaves this host. Give \
+             the path of a file. To copy a keyring to a remote, use keyringctl sync",
+            args.dst.shown()
+        )));
+    }
     // The component would use an existing DST.backup instead of DST.
     for path in [args.dst.clone(), backup_of(&args.dst)] {
         if places.fs().meta(&path).is_ok() {

@@ -30,6 +30,7 @@ mod output;
 mod pages;
 mod prometheus;
 mod rekey;
+mod remote_files;
 mod report;
 mod secret;
 mod selinux;

@@ -28,6 +28,11 @@ pub(crate) fn use_remotes_of_server(file: &Path) {
     OF_SERVER.replace(Some(file.to_owned()));
 }
 
+/// The remotes file that the command line names.
+pub(crate) fn given_remotes() -> Option<PathBuf> {
+    GIVEN.get().cloned()
+}
+
 /// The remotes file that this process uses.
 pub(crate) fn remotes_file() -> PathBuf {
     let of_server = || OF_SERVER.with_borrow(Clone::clone);

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -94,21 +94,31 @@ impl Held {
 
     fn answer(&mut self, path: &str, body: &Value) -> (u16, Value) {
         if let Some(status) = self.refuses {
-            return (status, json!({ "error": "refused by the test", "code": 7, "message": "refused by the test" }));
+            return (
+                status,
+                json!({ "error": "refused by the test", "code": 7, "message": "refused by the test" }),
+            );
         }
         match path {
             "/v3/kv/range" => (200, self.range(body)),
             "/v3/kv/txn" => (200, self.transaction(body)),
             "/v3/kv/deleterange" => (200, self.delete_range(body)),
-            "/v3/maintenance/status" => (200, json!({ "header": self.header(), "version": "3.5.21", "leader": "2",
-                "dbSize": "20480", "dbSizeInUse": "20480", "raftIndex": "9", "raftTerm": "2" })),
+            "/v3/maintenance/status" => (
+                200,
+                json!({ "header": self.header(), "version": "3.5.21", "leader": "2",
+                "dbSize": "20480", "dbSizeInUse": "20480", "raftIndex": "9", "raftTerm": "2" }),
+            ),
             "/v3/cluster/member/list" => {
-                let member = |n: u64| json!({ "ID": n.to_string(), "name": format!("n{n}"),
-                    "peerURLs": ["http://127.0.0.1:1"], "clientURLs": [self_url()] });
+                let member = |n: u64| {
+                    json!({ "ID": n.to_string(), "name": format!("n{n}"),
+                    "peerURLs": ["http://127.0.0.1:1"], "clientURLs": [self_url()] })
+                };
                 (200, json!({ "header": self.header(), "members": [member(2), member(3), member(4)] }))
             }
             "/v3/maintenance/alarm" => (200, json!({ "header": self.header() })),
-            "/v3/auth/status" => (200, json!({ "header": self.header(), "enabled": true, "authRevision": "1" })),
+            "/v3/auth/status" => {
+                (200, json!({ "header": self.header(), "enabled": true, "authRevision": "1" }))
+            }
             _ => (404, json!({ "error": "Not Found", "code": 5, "message": "Not Found" })),
         }
     }
@@ -165,9 +175,14 @@ impl Held {
         let compares = request["compare"].as_array().cloned().unwrap_or_default();
         let holds = |compare: &Value| {
             let object = self.objects.get(&bytes(&compare["key"]));
+            if compare["target"] == "VALUE" {
+                return object.is_some_and(|object| object.bytes == bytes(&compare["value"]));
+            }
             let (is, expected) = match compare["target"].as_str().unwrap_or("VERSION") {
                 "MOD" => (object.map_or(0, |o| o.changed), field(compare, "mod_revision", "modRevision")),
-                "CREATE" => (object.map_or(0, |o| o.created), field(compare, "create_revision", "createRevision")),
+                "CREATE" => {
+                    (object.map_or(0, |o| o.created), field(compare, "create_revision", "createRevision"))
+                }
                 "VERSION" => (object.map_or(0, |o| o.version), compare.get("version")),
                 other => panic!("a comparison of {other}"),
             };
@@ -181,7 +196,8 @@ impl Held {
             }
         };
         let succeeded = compares.iter().all(holds);
-        let steps = request[if succeeded { "success" } else { "failure" }].as_array().cloned().unwrap_or_default();
+        let steps =
+            request[if succeeded { "success" } else { "failure" }].as_array().cloned().unwrap_or_default();
         let mut responses = Vec::new();
         for step in &steps {
             if let Some(put) = field(step, "request_put", "requestPut") {

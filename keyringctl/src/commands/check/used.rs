@@ -6,6 +6,7 @@ use crate::commands::monitor_line::Level;
 use crate::commands::stat::metadata;
 use crate::server::{ServerKeyring, Session};
 use crate::show::Shown;
+use keyring_external::store::places::is_remote;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +27,7 @@ impl Used {
     /// Asks the server. What it does not say is empty.
     pub(super) fn query(session: &mut Session) -> Used {
         let mut paths = ServerKeyring::query(session).map(|keyring| keyring.paths).unwrap_or_default();
-        paths.retain(|path| path.is_absolute());
+        paths.retain(|path| path.is_absolute() || is_remote(path));
         let host = session.first::<(String,)>("SELECT @@hostname");
         let host = host.ok().flatten().map(|(host,)| host).unwrap_or_default();
         let length: usize = paths.iter().map(|path| path.as_os_str().len() + 1).sum();

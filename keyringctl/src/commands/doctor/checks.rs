@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, json};
 
 /// Each check and what it checks, in the order of the documentation.
-pub(in crate::commands) const CHECKS: [(&str, &str); 49] = [
+pub(in crate::commands) const CHECKS: [(&str, &str); 58] = [
     ("permission", "this user may read everything that the checks need"),
     ("configured", "mysqld loads the keyring"),
     ("two-keyrings", "mysqld does not load both the plugin and the component"),
@@ -36,6 +36,18 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 49] = [
     ("read-only-volume", "the volumes can be written"),
     ("mount-options", "the volumes are mounted with nodev, nosuid and noexec"),
     ("fstab", "the volumes are mounted at boot, and a missing one does not stop it"),
+    (
+        "remotes-file",
+        "the remotes file is valid, closed to other users, and describes the remotes of the copies",
+    ),
+    ("remote-endpoints", "every endpoint of a remote answers"),
+    ("remote-certificate", "the certificates of remotes are valid, and stay so for 30 days"),
+    ("remote-clock", "the clocks of remotes and of this host agree"),
+    ("remote-credentials", "the credentials for a remote are accepted, and stay valid"),
+    ("remote-rights", "the credentials for a remote allow what is needed, and no more"),
+    ("remote-conditions", "the remote honours conditional writes: only one of several racing writers wins"),
+    ("remote-history", "the remote keeps no versions that would bring back removed keys"),
+    ("remote-cluster", "the engine of a remote has room, a majority and no alarm"),
     ("unlock-secret", "mysqld can read the unlock secret, and nobody else can"),
     ("secret-on-volume", "the unlock secret is not on the keyring's volume"),
     ("systemd-credentials", "systemd has credentials, if the secret is one"),

@@ -7,6 +7,7 @@ use super::option_access::{self, Effect};
 use super::option_files;
 use super::steps::{lines_in, setup};
 use super::values::{self, LoadOption};
+use crate::commands::remote_files::remote_files;
 use crate::commands::site::Site;
 use crate::commands::store_places::use_remotes_of_server;
 use crate::host::files::Manifest;
@@ -201,6 +202,8 @@ fn from_component(site: &Site, manifest: &FoundManifest, found: &mut Findings) -
     use_remotes_of_server(&site.at(&config.remotes));
     let mut host = host(site, Way::Component, config.path, config.unlock);
     host.mirrors = config.mirrors;
+    host.remotes = config.remotes;
+    host.remote_files = remote_files(&host);
     host.min_copies = config.min_copies;
     host.wait = config.wait;
     host.allow_same_device = config.allow_same_device;
@@ -247,6 +250,8 @@ fn from_plugin(site: &Site, loaded: &OptionLine, found: &mut Findings) -> Option
     let mut host = host(site, Way::Plugin, keyring.into(), unlock);
     let mirrors = value("mirrors").unwrap_or_default();
     host.mirrors = mirrors.split(':').filter(|m| !m.is_empty()).map(PathBuf::from).collect();
+    host.remotes = remotes.into();
+    host.remote_files = remote_files(&host);
     host.min_copies = number(site, "min_copies", 1, MAX_COPIES, found);
     host.wait = number(site, "wait", 0, MAX_WAIT, found);
     host.allow_same_device = is_on(site, "allow_same_device", found);

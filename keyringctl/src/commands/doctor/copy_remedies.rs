@@ -5,11 +5,23 @@ use super::host_view::HostView;
 use crate::show::Shown;
 use keyring_external::store::file::own_directory;
 use keyring_external::store::file::volume::directory_of;
+use keyring_external::store::places::is_remote;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A copy that is not there.
 pub(super) fn missing(view: &HostView<'_>, copy: &Path) -> Vec<String> {
+    if is_remote(copy) {
+        return match view.existing_copy(copy) {
+            Some(other) => {
+                let mut fix = vec!["check the name, then create the copy from another one:".to_owned()];
+                fix.extend(create(view, &other, copy));
+                fix
+            }
+            None => vec![format!("restore a backup of the keyring to {}", copy.shown())],
+        };
+    }
+
     let Some(other) = view.existing_copy(copy) else {
         return vec![
             "mount the volume of a copy".to_owned(),
@@ -27,7 +39,8 @@ pub(super) fn missing(view: &HostView<'_>, copy: &Path) -> Vec<String> {
 
 /// A copy of which some bytes are damaged. `keyringctl sync` writes it again from another one, unless it is the newest.
 pub(super) fn repair(view: &HostView<'_>, copy: &Path, can_be_read: bool) -> Vec<String> {
-    let mut fix = vec!["check dmesg for errors of the volume".to_owned()];
+    let mut fix =
+        if is_remote(copy) { Vec::new() } else { vec!["check dmesg for errors of the volume".to_owned()] };
     match view.existing_copy(copy) {
         Some(other) => fix.extend(create(view, &other, copy)),
         None if can_be_read => fix.extend(view.add_copy()),
@@ -47,6 +60,9 @@ pub(super) fn replace(view: &HostView<'_>, copy: &Path) -> Vec<String> {
             view.local_path(copy).shown()
         )];
     };
+    if is_remote(copy) {
+        return repair(view, copy, false);
+    }
     let kept = PathBuf::from(format!("{}.kept", copy.to_string_lossy()));
     let mut fix = vec![
         "check dmesg for errors of the volume. Keep the file under another name, and create the copy again:"
@@ -59,7 +75,7 @@ pub(super) fn replace(view: &HostView<'_>, copy: &Path) -> Vec<String> {
 
 fn create(view: &HostView<'_>, from: &Path, copy: &Path) -> Vec<String> {
     let dir = directory_of(copy);
-    let install = (!view.local_path(dir).exists()).then(|| view.create_directory(dir));
+    let install = (!is_remote(copy) && !view.local_path(dir).exists()).then(|| view.create_directory(dir));
     let sync = format!(
         "keyringctl sync {} --mirror {}{} --create",
         view.word(from),

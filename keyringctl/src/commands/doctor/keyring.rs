@@ -16,7 +16,7 @@ use keyring_external::error::{Error, Failure, Refusal};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, inspect, load_with};
 use keyring_external::store::file::volume::{self, directory_of, temporary_of};
-use keyring_external::store::places::Places;
+use keyring_external::store::places::{Places, is_remote};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -70,6 +70,9 @@ pub(super) fn check_missing(view: &HostView<'_>, found: &mut Findings) {
 /// Checks a copy's file. Returns what the file claims, if it is a keyring.
 fn file(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Findings) -> Option<Claims> {
     let place = view.local_path(copy);
+    if is_remote(copy) {
+        return at_remote(view, places, copy, found);
+    }
     let checked = volume::check_file(places.fs().as_ref(), &place);
     if checked.as_ref().is_err_and(|e| e.io_kind() == Some(io::ErrorKind::PermissionDenied)) {
         found.no_permission("keyring-file", &place);
@@ -120,6 +123,21 @@ fn file(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Findings)
             found.error("keyring-file", copy, e.to_string(), "The server cannot open it.", &fix)
         })
         .ok()
+}
+
+/// Checks a copy at a remote. Why a remote cannot be used, its own checks say.
+fn at_remote(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Findings) -> Option<Claims> {
+    let e = match inspect(places, copy) {
+        Ok(claims) => return Some(claims),
+        Err(e) => e,
+    };
+    let fix = match e.refusal() {
+        Some(Refusal::Missing { .. }) => missing(view, copy),
+        Some(_) => repair(view, copy, false),
+        None => Vec::new(),
+    };
+    found.error("keyring-file", copy, e.to_string(), "The server cannot open the copy at the remote.", &fix);
+    None
 }
 
 /// Checks that the file and its directory belong to mysqld's user.

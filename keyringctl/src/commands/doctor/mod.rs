@@ -17,6 +17,7 @@ pub(super) mod option_files;
 pub(super) mod ordinary;
 pub(super) mod permission;
 mod remedies;
+mod remotes;
 pub(super) mod selinux;
 pub(super) mod server;
 pub(super) mod steps;
@@ -110,6 +111,7 @@ fn check(site: &Site, view: Option<&HostView<'_>>, found: &mut Findings) {
         files::check(view, found);
         keyring::check(view, found);
         volumes::check(view, found);
+        remotes::check(view, found);
         unlock::check(view, found);
         apparmor::check(view, found);
         selinux::check(view, found);

@@ -4,9 +4,11 @@
 use super::host_view::HostView;
 use super::steps::SECRET_FILE;
 use crate::commands::apart::is_one_file;
+use crate::commands::stat::is_there;
 use crate::host::Way;
 use crate::show::Shown;
 use keyring_external::store::file::volume::directory_of;
+use keyring_external::store::places::is_remote;
 use std::path::{Path, PathBuf};
 
 /// Stands for a volume that only the administrator can choose.
@@ -18,6 +20,11 @@ fn other_volume(number: usize) -> PathBuf {
         0 => PathBuf::from(OTHER_VOLUME),
         n => PathBuf::from(format!("{OTHER_VOLUME}{}", n + 1)),
     }
+}
+
+/// Whether a copy exists: a file, or one at a remote.
+fn exists(copy: &Path) -> bool {
+    if is_remote(copy) { is_there(copy) } else { copy.is_file() }
 }
 
 impl HostView<'_> {
@@ -33,7 +40,7 @@ impl HostView<'_> {
 
     /// Another copy that exists.
     pub(super) fn existing_copy(&self, but: &Path) -> Option<PathBuf> {
-        self.host.copies().find(|copy| *copy != but && self.local_path(copy).is_file()).map(Path::to_owned)
+        self.host.copies().find(|copy| *copy != but && exists(&self.local_path(copy))).map(Path::to_owned)
     }
 
     /// The file with the keyring's settings, as this process sees it.
@@ -77,7 +84,12 @@ impl HostView<'_> {
         let volume = other_volume(self.host.copies().count());
         let new = &volume.join("keys/main.keyring");
         let mut fix = self.create_copy(&self.host.keyring, new, &volume);
-        let mirrors = self.host.mirrors.iter().filter(|path| self.local_path(path).exists()).cloned();
+        let mirrors = self
+            .host
+            .mirrors
+            .iter()
+            .filter(|path| is_remote(path) || self.local_path(path).exists())
+            .cloned();
         // Paths that lead to the same file are left out.
         let mirrors: Vec<_> = mirrors
             .filter(|path| !is_one_file(&self.local_path(path), &self.local_path(&self.host.keyring)))

@@ -8,12 +8,14 @@ use super::existing::Existing;
 use super::placement;
 use super::secret_file;
 use crate::commands::doctor::unlock::without_credentials;
+use crate::commands::remote_files::remote_files;
 use crate::commands::site::Site;
+use crate::commands::store_places::given_remotes;
 use crate::error::{Error, Result};
 use crate::host::files::{Manifest, source};
 use crate::host::{Host, Way, manifest_of};
 use crate::show::Shown;
-use keyring_external::config::{MAX_COPIES, MAX_WAIT};
+use keyring_external::config::{DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT};
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +78,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
     let mut copies = copies.into_iter();
     let keyring = copies.next().unwrap_or_default();
     let same_device = args.allow_same_device.or(configured.map(|h| h.allow_same_device));
-    Ok(Host {
+    let mut host = Host {
         mirrors: copies.collect(),
         min_copies,
         wait,
@@ -86,8 +88,13 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
         credential,
         option_file: placement::option_file(args, site)?,
         local_manifest,
+        remotes: given_remotes()
+            .or(configured.map(|h| h.remotes.clone()))
+            .unwrap_or_else(|| DEFAULT_REMOTES.into()),
         ..site.host(way, keyring, unlock)
-    })
+    };
+    host.remote_files = remote_files(&host);
+    Ok(host)
 }
 
 /// The source of the secret.

@@ -9,6 +9,8 @@ use crate::commands::apart::{is_one_file, same_as_earlier};
 use crate::commands::site::Site;
 use crate::error::{Error, Result};
 use crate::show::Shown;
+use keyring_external::config::RemoteName;
+use keyring_external::store::places::is_remote;
 use std::path::{Path, PathBuf};
 
 /// The copies, the keyring first.
@@ -22,8 +24,7 @@ pub(super) fn choose(
     let keyring = match &args.path {
         Some(path) => absolute(path, "the keyring")?,
         None => {
-            let question =
-                "Path of the keyring file on the external volume (such as /mnt/keyring/keys/main.keyring)";
+            let question = "Path of the keyring file on the external volume (such as /mnt/keyring/keys/main.keyring), or @NAME/PREFIX at a remote";
             let default = kept.first().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
             prompt.checked(question, &default, |typed| absolute(Path::new(typed), "the keyring"))?
         }
@@ -107,6 +108,10 @@ pub(super) fn absolute(path: &Path, what: &str) -> Result<PathBuf> {
              characters in UTF-8. Nothing was changed",
             path.shown()
         )));
+    }
+    if is_remote(path) {
+        RemoteName::parse(path)?;
+        return Ok(path.to_owned());
     }
     if path.is_absolute() {
         return Ok(path.to_owned());

@@ -4,13 +4,14 @@
 use super::change::is_root;
 use super::directory::create_directory;
 use super::present::Present;
-use super::secret_file;
+use super::{remotes, secret_file};
 use crate::commands::apart::{self, Places};
 use crate::commands::doctor::files::closed_directory_above;
 use crate::commands::init::{self, CreatedKeyring, SecretFile};
 use crate::commands::missing;
 use crate::commands::secret;
 use crate::commands::site::Site;
+use crate::commands::stat;
 use crate::commands::store_places::store_places;
 use crate::commands::traces::Traces;
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ use keyring_external::error::{BadRequest, Error as KeyringError, Refusal};
 use keyring_external::store::file::own_directory::{below, is_for_volumes, is_home, is_own};
 use keyring_external::store::file::real::RealFs;
 use keyring_external::store::file::volume::{self, directory_of};
+use keyring_external::store::places::is_remote;
 
 use serde::Serialize;
 use std::fs;
@@ -97,7 +99,10 @@ pub(super) fn plan(
     new_keyring: bool,
 ) -> Result<KeyringPlan> {
     let (there, make): (Vec<_>, Vec<_>) =
-        host.copies().map(Path::to_owned).partition(|copy| site.at(copy).symlink_metadata().is_ok());
+        host.copies().map(Path::to_owned).partition(|copy| match is_remote(copy) {
+            true => stat::is_there(copy),
+            false => site.at(copy).symlink_metadata().is_ok(),
+        });
     if let (Some(found), Some(missing)) = (there.first(), make.first()) {
         let secret = secret::Args { unlock: Some(secret_file::source(site, host)), recovery: false };
         let or_remove = if configured.contains(missing) {
@@ -113,6 +118,7 @@ pub(super) fn plan(
             missing::remedy(&site.at(found), &site.at(missing), &secret)
         )));
     }
+    remotes::check_answers(host)?;
     let datadir = site.at(&host.datadir);
     let traces = traces(&datadir, configured, &there, &make, new_keyring)?;
     if site.account.is_none() && is_root() {
@@ -122,7 +128,7 @@ pub(super) fn plan(
         )));
     }
     let mut directories = Vec::new();
-    for copy in host.copies() {
+    for (_, copy) in host.files() {
         let dir = directory_of(copy);
         check_volume(site, host, dir)?;
         if let Some((closed, mode)) = closed_directory_above(site, dir) {
@@ -216,6 +222,7 @@ pub(super) fn carry_out(
         // Fail before anything is created if the source cannot be read.
         secret_file::source(site, host).read()?;
     }
+    remotes::check_conditions(host)?;
     let places = store_places();
     let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
     plan.make.iter().try_for_each(|copy| check_directory(site, copy))?;
@@ -241,7 +248,7 @@ pub(super) fn carry_out(
 fn check_directory(site: &Site, copy: &Path) -> Result<()> {
     let place = site.at(copy);
     let dir = directory_of(&place);
-    if !dir.exists() {
+    if is_remote(copy) || !dir.exists() {
         return Ok(());
     }
     let refused = |wrong: &str, fix: &str| {

@@ -15,6 +15,7 @@ mod keyring;
 mod placement;
 mod present;
 mod read_back;
+mod remotes;
 mod secret_file;
 mod selinux;
 mod writable;

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Runs `keyringctl` on copies at a remote: a small engine on loopback that speaks as much of etcd's JSON gateway as
+//! keyrings need.
+
+#[path = "../../../tests/common/mod.rs"]
+mod common;
+mod engine;
+
+use common::private_dir;
+use engine::Engine;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A directory with a remotes file that describes the remote `b`.
+struct Host {
+    dir: TempDir,
+    engine: Engine,
+}
+
+/// The exit code and the output of a command.
+#[derive(Debug)]
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Host {
+    fn new() -> Host {
+        let (dir, engine) = (private_dir(), Engine::start());
+        let host = Host { dir, engine };
+        let endpoint = host.engine.endpoint();
+        host.write("remotes", &format!(r#"{{"b": {{"kind": "etcd", "endpoints": ["{endpoint}"]}}}}"#));
+        host
+    }
+
+    /// With a keyring at `@b/fleet/db1`, and a copy in the file `k`.
+    fn with_keyring() -> Host {
+        let host = Host::new();
+        host.fine(
+            "init @b/fleet/db1 --mirror DIR/k --unlock file:DIR/secret --generate-secret --label Biobank",
+        );
+        host
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join(name), text).unwrap();
+        fs::set_permissions(self.dir.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Runs `keyringctl` with these arguments, in which `DIR` stands for the directory.
+    fn run(&self, line: &str) -> Ended {
+        let dir = self.dir.path().to_str().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
+            .arg("--remotes")
+            .arg(self.dir.path().join("remotes"))
+            .args(line.split_whitespace().map(|word| word.replace("DIR", dir)))
+            .env("COLUMNS", "200")
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace(dir, "DIR");
+        let ended = Ended {
+            code: output.status.code().unwrap(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        };
+        if line.split_whitespace().any(|word| word == "--json") {
+            common::json_form::check(&serde_json::from_slice(&output.stdout).expect(line));
+        }
+        ended
+    }
+
+    #[track_caller]
+    fn fine(&self, line: &str) -> String {
+        let ended = self.run(line);
+        assert_eq!(ended.code, 0, "{line}: {ended:?}");
+        ended.stdout
+    }
+
+    #[track_caller]
+    fn refused(&self, line: &str, code: i32, why: &str) {
+        let ended = self.run(line);
+        assert!(
+            ended.code == code && (ended.stderr.contains(why) || ended.stdout.contains(why)),
+            "{line}: {ended:?}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_at_a_remote_stands_where_a_path_does() {
+    let host = Host::with_keyring();
+    let unlock = "--unlock file:DIR/secret";
+    let status = host.fine("status @b/fleet/db1 DIR/k");
+    assert!(status.contains("2/2 copies are up to date"), "{status}");
+    host.fine(&format!("verify @b/fleet/db1 DIR/k {unlock}"));
+    host.fine(&format!("list @b/fleet/db1 {unlock} --json"));
+    host.fine(&format!("check @b/fleet/db1 DIR/k {unlock} --json"));
+    host.fine("slot list @b/fleet/db1");
+    // A change of slots reaches the copy that is named beside it.
+    host.write("other", "0123456789abcdef0123456789abcdef");
+    host.fine(&format!("slot add @b/fleet/db1 --mirror DIR/k {unlock} --new file:DIR/other"));
+    host.fine(&format!("rekey @b/fleet/db1 --mirror DIR/k {unlock} --yes"));
+    let status = host.fine("status @b/fleet/db1 DIR/k --unlock file:DIR/other");
+    assert!(status.contains("2/2 copies are up to date"), "{status}");
+    // Both ways: from a remote to a file, and from a file to a remote.
+    host.fine(&format!("sync @b/fleet/db1 --mirror DIR/new {unlock} --create --yes"));
+    host.fine(&format!("sync DIR/new --mirror @b/fleet/db2 {unlock} --create --yes"));
+    host.fine(&format!("backup @b/fleet/db2 DIR/backup {unlock}"));
+    host.fine(&format!("backup DIR/k @b/backups/today {unlock}"));
+    assert_eq!(
+        fs::read(host.dir.path().join("k")).unwrap(),
+        fs::read(host.dir.path().join("backup")).unwrap()
+    );
+    host.refused(&format!("backup DIR/k @b/backups/today {unlock}"), 2, "@b/backups/today");
+    host.refused(
+        &format!("export --to component_keyring_file @b/fleet/db1 @b/x {unlock}"),
+        2,
+        "cannot export to @b/x",
+    );
+    host.refused("init @b/fleet/db1 --unlock file:DIR/secret", 2, "@b/fleet/db1");
+}
+
+#[test]
+fn copies_at_one_remote_get_a_warning() {
+    let host = Host::new();
+    let made = host.fine("init @b/db1 --mirror @b/db2 --unlock file:DIR/secret --generate-secret");
+    assert!(made.contains("@b/db1 and @b/db2 are at the same remote"), "{made}");
+}
+
+#[test]
+fn a_remote_that_cannot_be_used_is_named_with_what_to_do() {
+    let host = Host::with_keyring();
+    host.refused("status @c/db1", 2, "has no remote \"c\": it has b");
+    host.refused("status @b", 2, "write @b/PREFIX");
+    host.refused("status @b/fleet/db9", 1, "@b/fleet/db9");
+    host.engine.refuse(Some(403));
+    host.refused("fleet status @b", 2, "cannot list @b: ");
+    let ended = host.run("fleet check @b");
+    assert!(ended.code == 3 && ended.stdout.starts_with("UNKNOWN: cannot list @b"), "{ended:?}");
+    host.engine.refuse(None);
+    host.fine("fleet check @b");
+    fs::set_permissions(host.dir.path().join("remotes"), fs::Permissions::from_mode(0o644)).unwrap();
+    host.refused("status @b/fleet/db1", 2, "chmod");
+}
+
+#[test]
+fn a_fleet_is_seen_without_a_secret() {
+    let host = Host::with_keyring();
+    host.fine("init @b/lab/db7 --unlock file:DIR/secret --label Lab");
+    let shown = host.fine("fleet status @b");
+    assert!(shown.contains("@b/fleet/db1") && shown.contains("Biobank") && shown.contains("Lab"), "{shown}");
+    assert!(
+        shown.ends_with("2 keyrings, nothing wrong as far as their heads tell without a secret\n"),
+        "{shown}"
+    );
+    let below: Value = serde_json::from_str(&host.fine("fleet status @b/lab --json")).unwrap();
+    assert_eq!(below["keyrings"][0]["path"], "@b/lab/db7");
+    assert_eq!(below["keyrings"].as_array().unwrap().len(), 1);
+    // Somebody copies the objects of a keyring, and damages another.
+    for name in host.engine.names().iter().filter(|name| name.starts_with("/lab/db7/")) {
+        host.engine.put(&name.replace("db7", "copied"), &host.engine.get(name));
+    }
+    host.engine.put("/fleet/db1/head", b"<html>");
+    let ended = host.run("fleet status @b");
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for says in [
+        "@b/fleet/db1: its head is not one of a keyring",
+        "@b/lab/db7: its objects were copied to or from @b/lab/copied",
+    ] {
+        assert!(ended.stdout.contains(says), "{ended:?}");
+    }
+    let ended = host.run("fleet check @b --json");
+    assert_eq!(ended.code, 2, "{ended:?}");
+    host.engine.delete("/fleet/db1/head");
+    let metrics = host.run("fleet status @b --prometheus").stdout;
+    assert!(metrics.contains("keyring_external_fleet_problems{kind=\"same_replica\"} 2\n"), "{metrics}");
+}
