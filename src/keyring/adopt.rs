@@ -8,7 +8,9 @@ use crate::error::{BadRequest, Error, Result};
 use crate::format::crypto::DataKeys;
 use crate::key::NameRef;
 use crate::store::locked::LockedReplica;
+use crate::store::tasks::CHANGE_WAIT;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// How many times one change may meet another program's change.
 const CATCH_UPS: usize = 20;
@@ -30,10 +32,12 @@ impl Keyring {
             let writer = self.lock_writer();
             (writer.all_keys().count(), writer.commit().generation)
         };
+        let until = Instant::now() + CHANGE_WAIT;
         for _ in 0..CATCH_UPS {
             let before = known();
             match work() {
-                Err(e) if e.is_by_another() => {
+                // At a remote nothing keeps a busy writer away meanwhile: what this change may take bounds it.
+                Err(e) if e.is_by_another() && Instant::now() < until => {
                     self.learn_keys();
                     // Another session may have learned the keys, or adopted the change.
                     if known() == before {
@@ -66,10 +70,11 @@ impl Keyring {
         writer: &mut Writer,
         change: impl Fn(&mut Writer) -> Result<R>,
     ) -> Result<R> {
+        let until = Instant::now() + CHANGE_WAIT;
         let mut done = change(writer);
         for _ in 0..CATCH_UPS {
             match done {
-                Err(e) if e.is_by_another() && self.reopen.is_some() => {
+                Err(e) if e.is_by_another() && self.reopen.is_some() && Instant::now() < until => {
                     // Keep the locks while re-reading, or a busy writer could starve us.
                     let locked = writer.lock_copies()?;
                     self.adopt_change(writer, Some(&locked)).map_err(|_| e)?;

@@ -68,8 +68,9 @@ pub fn one_copy(which: Which) {
         let set = format!("SET GLOBAL keyring_external_data = '{}'", keyring.path.display());
         server.sql_error(&set);
         let log = server.log();
+        // Keys with the least rights are not told whether a bucket exists.
         let told = mistake.told.iter().all(|part| log.contains(part.as_str()));
-        assert!(told, "{}: {:?} in {log}", mistake.what, mistake.told);
+        assert!(told || log.contains("not allowed to"), "{}: {:?} in {log}", mistake.what, mistake.told);
         reads(&server);
     }
     site.describe(&described);
@@ -202,7 +203,8 @@ pub fn restored_from_a_backup(which: Which) {
     assert_eq!(status.status.code(), Some(1), "{}", told(&status));
     assert!(String::from_utf8_lossy(&status.stdout).contains("older"), "{}", told(&status));
     // The newest copy is brought to the engine.
-    let sync = keyring.ctl_with(&["sync", "--yes", "--mirror", &path], [keyring.mirrors[0].as_os_str()]);
+    let sync =
+        keyring.ctl_with(&["sync", "--yes", "--create", "--mirror", &path], [keyring.mirrors[0].as_os_str()]);
     assert!(sync.status.success(), "{}", told(&sync));
     let server = host.start();
     reads(&server);

@@ -38,7 +38,7 @@ pub fn packets_dropped() {
         let host = Host::new().keyring(&keyring);
         let server = host.start();
         server.put_to_use();
-        let rotating = Rotating::start(&server);
+        let rotating = Rotating::start(&server, Duration::from_millis(20));
         rotating.goes_on(1, &server);
         type Cut<'a> = Box<dyn Fn(usize) -> Vec<Dropping<'a>> + 'a>;
         let between = |from: &[usize], to: &[usize]| -> Vec<Dropping<'_>> {

@@ -2,12 +2,17 @@
 //! A program beside the server that generates keys in the same keyring without a pause, whatever fails, and tells of
 //! each whether it was acknowledged, its bytes, and how long it waited.
 
+use keyring_external::config::Config;
 use keyring_external::key::{KeyType, NameRef};
-use keyring_external::keyring::Keyring as Open;
+use keyring_external::keyring::{Keyring as Open, Trust};
+use keyring_external::store::file::fs::Fs;
+use keyring_external::store::file::real::RealFs;
+use keyring_external::store::places::Places;
+use keyring_external::unlock::UnlockSource;
 use mysql_plugin_tests::rig::{Keyring, wait_until};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -17,22 +22,30 @@ use std::time::{Duration, Instant};
 const STORING: &str = "KX_STORING";
 /// Owner of its keys.
 const OWNER: &[u8] = b"beside";
-/// Between two keys, so that the server gets its turn.
-const PAUSE: Duration = Duration::from_millis(30);
+/// Between two keys, so that the server gets its turn: nothing keeps two writers of one keyring at a remote apart.
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// Does the work if this process is to.
 pub fn work_if_asked() -> Option<ExitCode> {
     let setting = std::env::var(STORING).ok()?;
     let fields: Vec<&str> = setting.split('|').collect();
     let [secret, remotes, path] = fields[..] else { return Some(ExitCode::from(2)) };
-    let keyring = Keyring {
+    let fs: Arc<dyn Fs> = Arc::new(RealFs);
+    let config = Config {
         path: path.into(),
-        secret: secret.into(),
         mirrors: Vec::new(),
+        remotes: remotes.into(),
         min_copies: 1,
-        remotes: Some(PathBuf::from(remotes)),
+        unlock: UnlockSource::File(secret.into()),
+        read_only: false,
+        allow_same_device: true,
+        auto_create: false,
+        wait: 0,
+        datadir: None,
     };
-    let open = keyring.open();
+    // As a server opens it: it adopts what another program changes.
+    let places = Places::new(fs, Path::new(remotes));
+    let (open, _) = Open::open(&places, &config, Trust::Witness, |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
     // It ends when nobody listens.
     let mut told = true;
     let mut out = std::io::stdout();
