@@ -59,7 +59,7 @@ impl Examine for Etcd {
         }
         if !nodes.is_empty() {
             all.extend(self.rights(prefix, until));
-            all.extend(self.history(revision, until));
+            all.extend(self.history(prefix, revision, until));
         }
         all
     }
@@ -77,14 +77,9 @@ impl Etcd {
             match response.map(|response| (response.status, serde_json::from_slice::<Status>(&response.body)))
             {
                 Ok((200, Ok(status))) => nodes.push((endpoint.to_string(), status)),
-                // Whoever lacks the right to ask learns nothing, and needs nothing.
-                Ok(_) => {}
-                Err(trouble) => all.push(Observation::new(
-                    Subject::Cluster,
-                    Weight::Warning,
-                    trouble.told,
-                    "the keyring depends on the other endpoints alone",
-                )),
+                // Whoever lacks the right to ask learns nothing, and needs nothing. That an endpoint does not answer is
+                // no matter of etcd.
+                Ok(_) | Err(_) => {}
             }
         }
         let Some((first, status)) = nodes.first() else { return Vec::new() };
@@ -171,9 +166,9 @@ impl Etcd {
     }
 
     /// Whether old revisions are ever removed.
-    fn history(&self, revision: u64, until: Instant) -> Option<Observation> {
-        let first = json!({"key": encoded(b"/"), "revision": "1", "serializable": true});
-        // A right that is missing hides it.
+    fn history(&self, prefix: &str, revision: u64, until: Instant) -> Option<Observation> {
+        let head = encoded(format!("/{prefix}/head").as_bytes());
+        let first = json!({"key": head, "revision": "1", "serializable": true});
         let never = revision > MANY_REVISIONS && self.whatever("/v3/kv/range", &first, until)?.0 == 200;
         never.then(|| {
             Observation::new(
