@@ -40,6 +40,7 @@ bindings: ## Make src/abi/sys.rs anew from include/ (installs Debian's libclang-
 lint: ## Check formatting, clippy's and the project's own rules, and the links in the documentation of the code
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(CARGO) clippy --locked -p keyring_external --no-default-features --all-targets -- -D warnings
 	@scripts/rules.py
 	@scripts/rules.py --self-test
 	@$(MAKE) --no-print-directory docs

@@ -51,12 +51,14 @@ fn fails(start: &World, layout: Layout, op: &Op, in_use: bool, at: usize, fault:
         true => assert_eq!(found, known, "{what}"),
         false => assert!(found == before || found == op.after(&before, &found), "{what}: {found:?}"),
     }
-    // The next change works at once, is on all copies, and nothing is lost or comes back.
+    // The next change works at once, is on all copies, leaves nothing to repair, and nothing is lost or comes back.
     store("next").run(&keyring).unwrap_or_else(|e| panic!("{what}: then {e}"));
     let known = contents(&keyring);
     assert_eq!(tended(&keyring).state, KeyringState::Attached, "{what}");
     for path in layout {
-        assert_eq!(world.found(Box::leak(Box::new([*path]))).unwrap(), known, "{what}");
+        let (found, notes) = world.program().look(path).unwrap();
+        assert_eq!(found, known, "{what}");
+        assert!(notes.is_empty(), "{what}: {notes:?}");
     }
     reached
 }
@@ -249,6 +251,10 @@ fn a_long_life_with_many_faults_loses_nothing_acknowledged() {
             world.two.set_odds(Odds::default());
             // What failed last may still happen: the next change settles it.
             store("settled").run(&keyring).unwrap();
+            for path in layout {
+                let (_, notes) = world.program().look(path).unwrap();
+                assert!(notes.is_empty(), "{layout:?}: {notes:?}");
+            }
             Op::Remove { id: "settled", user: "" }.run(&keyring).unwrap();
             set = contents(&keyring);
             world.deliver();

@@ -5,6 +5,7 @@ use crate::common::sim::Sim;
 use crate::common::{CHEAP, Op, PATH, Rng, SECRET, Set, contents, copies, data, secret, unlock};
 use crate::engine::{Client, Engine};
 use keyring_external::error::Error;
+use keyring_external::format::image::Note;
 use keyring_external::format::layout::HEADER_LEN;
 use keyring_external::keyring::{Keyring, NewKeyring, Trust, load_all};
 use keyring_external::store::places::Places;
@@ -106,6 +107,13 @@ impl Program {
     pub fn load(&self, layout: Layout, min_copies: usize) -> Result<Keyring, Error> {
         let read = || unlock().read();
         load_all(&self.places, &paths(layout), min_copies, "test", read, |_, _| {}).map(|(k, _)| k)
+    }
+
+    /// What one copy holds, and what is odd about it.
+    pub fn look(&self, path: &str) -> Result<(Set, Vec<Note>), Error> {
+        let read = || unlock().read();
+        let (keyring, notes) = load_all(&self.places, &[path.into()], 1, "test", read, |_, _| {})?;
+        Ok((contents(&keyring), notes))
     }
 
     /// Opens the keyring as a server does: it adopts what others change.

@@ -130,6 +130,11 @@ impl Writer {
     /// The bytes to write to copies that are behind when a key is appended to the current ones: those of a
     /// current copy, or nothing if no copy is behind. `None` if no copy can be appended to.
     pub(super) fn append_base(&self, open: &[OpenReplica]) -> Option<Arc<[u8]>> {
+        // After a failed write the next generation skips a number, and its commit may belong in the slot of the present
+        // one. The other slot would then be stale. A rewrite fills both.
+        if !self.attempted.is_empty() {
+            return None;
+        }
         // The header must be rewritten if a copy is away in a state that it does not list.
         let reached: Vec<_> = open.iter().map(|o| o.index).collect();
         if !self.left_behind(&reached).iter().all(|state| self.header.left_behind.contains(state)) {

@@ -111,8 +111,6 @@ pub fn full_or_sealed(which: Which) {
     };
     assert!(log.contains(told) && log.contains(&keyring.path.display().to_string()), "{error}: {log}");
     site.engine.accept();
-    server.sql(ROTATE);
-    // The change that was refused in its middle leaves a commit slot behind, which this one repairs.
     recovers(&server, &keyring, "it refuses nothing any more");
     server.stop();
     assert_eq!(keyring.report("verify")["fine"], true);

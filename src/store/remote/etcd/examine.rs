@@ -74,12 +74,13 @@ impl Etcd {
             let until = until.min(Instant::now() + EACH);
             let response =
                 alone.send_with(until, |_| Ok(asking("/v3/maintenance/status", &json!({}))), answers);
-            match response.map(|response| (response.status, serde_json::from_slice::<Status>(&response.body)))
+            let Ok(response) = response else { continue };
+            // Whoever lacks the right to ask learns nothing, and needs nothing. That an endpoint does not answer is no
+            // matter of etcd.
+            if response.status == 200
+                && let Ok(status) = serde_json::from_slice::<Status>(&response.body)
             {
-                Ok((200, Ok(status))) => nodes.push((endpoint.to_string(), status)),
-                // Whoever lacks the right to ask learns nothing, and needs nothing. That an endpoint does not answer is
-                // no matter of etcd.
-                Ok(_) | Err(_) => {}
+                nodes.push((endpoint.to_string(), status));
             }
         }
         let Some((first, status)) = nodes.first() else { return Vec::new() };
