@@ -8,8 +8,8 @@ use uuid::Uuid;
 /// Why a keyring, or a copy of it, was refused.
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// There is no file at the path.
-    #[error("there is no keyring at {}: {found}. Mount the volume that holds it and try again; nothing was created. If the file is lost, create it again from another copy (keyringctl sync) or from a backup", path.display())]
+    /// There is no file at the path, or no copy of this name at a remote.
+    #[error("there is no keyring at {}: {found}. {}; nothing was created. If it is lost, create it again from another copy (keyringctl sync) or from a backup", path.display(), by_place(path, "Mount the volume that holds it and try again", "Check the name"))]
     Missing {
         /// The keyring file.
         path: PathBuf,
@@ -78,7 +78,7 @@ pub enum Refusal {
     },
 
     /// Another keyring is in the place of this one.
-    #[error("{} now holds keyring {found}, but keyring {expected} is in use: mount the volume of {expected}. Nothing was changed", path.display())]
+    #[error("{} now holds keyring {found}, but keyring {expected} is in use: {} {expected}. Nothing was changed", path.display(), by_place(path, "mount the volume of", "find out who else uses this prefix, which belongs to"))]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -89,7 +89,7 @@ pub enum Refusal {
     },
 
     /// The copy is older than the keyring in use.
-    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Nothing was changed. Mount the volume with the newer copy. If this is a mirror, bring it up to date: keyringctl sync KEYRING --mirror {} --unlock SOURCE", path.display(), path.display())]
+    #[error("{} holds generation {found} of keyring {id}, but generation {expected} is in use: this is an older copy. Nothing was changed. {}. If this is a mirror, bring it up to date: keyringctl sync KEYRING --mirror {} --unlock SOURCE", path.display(), by_place(path, "Mount the volume with the newer copy", "If the remote was restored from an older snapshot, use another copy"), path.display())]
     Older {
         /// The file.
         path: PathBuf,
@@ -200,7 +200,7 @@ pub enum Refusal {
     },
 
     /// The data directory was used with another keyring.
-    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected} (according to {}). Mount the volume of {expected}. If the data really belongs to {found}, accept it: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
+    #[error("{} is keyring {found}, but this data directory was last used with keyring {expected} (according to {}). {} {expected}. If the data really belongs to {found}, accept it: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), by_place(path, "Mount the volume of", "Configure the name of"), path.display(), directory(witness))]
     WitnessForeign {
         /// The keyring file.
         path: PathBuf,
@@ -213,7 +213,7 @@ pub enum Refusal {
     },
 
     /// The data directory was used with a newer state of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but this data directory was last used with generation {expected} (according to {}): this is an older copy and may lack keys. Mount the volume with the newer copy. If that is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness))]
+    #[error("{} holds generation {found} of keyring {id}, but this data directory was last used with generation {expected} (according to {}): this is an older copy and may lack keys. {}. If that is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), by_place(path, "Mount the volume with the newer copy", "If the remote was restored from an older snapshot, use the newer copy"), path.display(), directory(witness))]
     WitnessOlder {
         /// The keyring file.
         path: PathBuf,
@@ -228,7 +228,7 @@ pub enum Refusal {
     },
 
     /// The data directory was used with another state of the same generation.
-    #[error("{} has diverged from the copy that this data directory was last used with, which had another state of generation {generation} (according to {}). Keep both files, and mount the other one. Check which one decrypts the data: `keyringctl verify {} --datadir {} --unlock SOURCE`, and the same with the other. Then merge them: `keyringctl sync OTHER --mirror {} --merge --unlock SOURCE`. Only if the other one is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness), path.display(), path.display(), directory(witness))]
+    #[error("{} has diverged from the copy that this data directory was last used with, which had another state of generation {generation} (according to {}). Keep both, and make the other one available. Check which one decrypts the data: `keyringctl verify {} --datadir {} --unlock SOURCE`, and the same with the other. Then merge them: `keyringctl sync OTHER --mirror {} --merge --unlock SOURCE`. Only if the other one is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), path.display(), directory(witness), path.display(), path.display(), directory(witness))]
     WitnessFork {
         /// The keyring file.
         path: PathBuf,
@@ -239,7 +239,7 @@ pub enum Refusal {
     },
 
     /// Two of the configured paths lead to one file.
-    #[error("{} and {} are one file under two names (a link, or a volume that is mounted twice), so there is only one copy: give the second copy a path on another volume", path.display(), other.display())]
+    #[error("{} and {} are {}, so there is only one copy: give the second copy {}", path.display(), other.display(), by_place(path, "one file under two names (a link, or a volume that is mounted twice)", "one copy under two names (two remotes that lead to one engine, or objects that were copied)"), by_place(path, "a path on another volume", "a place of its own, with keyringctl sync"))]
     OneFile {
         /// One path.
         path: PathBuf,
@@ -274,6 +274,12 @@ pub enum Refusal {
     },
 }
 
+/// What to say of a copy that is a file on a volume, or of one at a remote.
+fn by_place(path: &Path, volume: &'static str, remote: &'static str) -> &'static str {
+    // As in `config`, which uses this module.
+    if path.as_os_str().as_encoded_bytes().first() == Some(&b'@') { remote } else { volume }
+}
+
 impl Refusal {
     /// Whether another program may have changed the keyring, so that it is worth reading again.
     pub fn is_by_another(&self) -> bool {
@@ -288,7 +294,8 @@ impl Refusal {
         match self {
             Refusal::Missing { path, found } => {
                 format!(
-                    "{found}. Mount its volume. If that copy is lost, create a new one: {} --create {unlock}",
+                    "{found}. {}. If that copy is lost, create a new one: {} --create {unlock}",
+                    by_place(path, "Mount its volume", "Check the name"),
                     sync(path)
                 )
             }

@@ -28,12 +28,21 @@ pub(super) fn explain(e: &KeyringError, path: &Path, all: &[PathBuf], secret: &s
         return match others.find(|other| is_there(other)) {
             Some(other) => {
                 let remedy = remedy(other, path, secret);
-                format!("the copy is missing: {found}. Mount its volume. If the copy is lost, {remedy}")
+                let first = if is_remote(path) { "Check its name" } else { "Mount its volume" };
+                format!("the copy is missing: {found}. {first}. If the copy is lost, {remedy}")
             }
-            None => format!(
-                "the copy is missing: {found}. So are the others. Mount the volume of a copy. If all copies are lost, restore a backup of the keyring to {}",
-                path.shown()
-            ),
+            None => {
+                let first = if all.iter().all(|copy| is_remote(copy)) {
+                    "Check their names"
+                } else {
+                    "Mount the volume of a copy"
+                };
+                format!(
+                    "the copy is missing: {found}. So are the others. {first}. If all copies are lost, restore a backup of \
+                     the keyring to {}",
+                    path.shown()
+                )
+            }
         };
     }
     let hint = if matches!(e.refusal(), Some(Refusal::Missing { .. })) { new_keyring() } else { "" };
@@ -86,7 +95,12 @@ pub(super) fn of_server(keyring: &ServerKeyring) -> Vec<String> {
         }
         (_, "DETACHED") => {
             let paths: Vec<_> = keyring.paths.iter().map(|path| path.shown()).collect();
-            return vec![format!("mount a volume with a copy ({}): no restart is needed", paths.join(", "))];
+            let what = match keyring.paths.iter().filter(|path| is_remote(path)).count() {
+                0 => "mount a volume with a copy",
+                n if n == paths.len() => "make a remote with a copy reachable",
+                _ => "mount a volume with a copy, or make a remote with one reachable",
+            };
+            return vec![format!("{what} ({}): no restart is needed", paths.join(", "))];
         }
         (_, "DEGRADED") => {}
         _ => return vec!["find out why: keyringctl doctor".to_owned()],
@@ -95,7 +109,11 @@ pub(super) fn of_server(keyring: &ServerKeyring) -> Vec<String> {
     let other = keyring.paths.iter().find(|path| is_there(path));
     match lost.zip(other) {
         Some((lost, other)) => vec![
-            format!("mount the volume of {}", lost.shown()),
+            if is_remote(lost) {
+                format!("make the remote of {} reachable: keyringctl doctor", lost.shown())
+            } else {
+                format!("mount the volume of {}", lost.shown())
+            },
             format!("or, if that copy is lost, {}", remedy(other, lost, &secret::Args::default())),
         ],
         None => vec!["find out which copy is not up to date: keyringctl doctor".to_owned()],

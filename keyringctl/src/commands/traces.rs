@@ -89,7 +89,7 @@ impl Traces {
             ""
         };
         Error::Usage(format!(
-            "a new keyring at {} would have none of the server's keys: {}. Mount the volume of the keyring, then run this \
+            "a new keyring at {} would have none of the server's keys: {}. Mount the volume of the keyring (for a copy at a remote, see that it can be reached), then run this \
              again. If every copy is lost, restore a backup of the keyring; to find the right one: keyringctl which \
              BACKUP --datadir {}.{import} Only if no data needs the old keys: --new-keyring. Nothing was changed",
             path.shown(),

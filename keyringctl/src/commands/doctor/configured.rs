@@ -15,7 +15,7 @@ use crate::host::{Host, Way, manifest_of};
 use crate::server::{OptionLine, PLUGIN_OPTIONS, is_unknown_to_plugin};
 use crate::show::Shown;
 use keyring_external::config::file::{self, COMPONENT};
-use keyring_external::config::{DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT};
+use keyring_external::config::{DEFAULT_REMOTES, MAX_COPIES, MAX_WAIT, check_path};
 use keyring_external::keyring::check_copies;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -77,11 +77,12 @@ fn refused_copies(site: &Site, host: &Host, found: &mut Findings) {
         Way::Plugin => ("plugin-options", host.option_file.clone()),
         Way::Component => ("component-configuration", file::file_in(&host.plugin_dir)),
     };
-    let refused = if host.way == Way::Plugin && !host.keyring.is_absolute() {
-        Some("keyring_external_data must be an absolute path".to_owned())
-    } else {
-        check_copies(&host.keyring, &host.mirrors, host.min_copies).err().map(|e| e.to_string())
+    let place = match host.way {
+        Way::Plugin => check_path(&host.keyring, "keyring_external_data"),
+        Way::Component => Ok(()),
     };
+    let refused = place.and_then(|()| check_copies(&host.keyring, &host.mirrors, host.min_copies));
+    let refused = refused.err().map(|e| e.to_string());
     if let Some(why) = refused {
         let what = format!("mysqld refuses the copies that are configured: {why}");
         let names = match host.way {

@@ -8,7 +8,7 @@ use crate::commands::content::{Content, remedy};
 use crate::show::Shown;
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::{Relation, check_claims_by_witness};
-use keyring_external::store::places::Places;
+use keyring_external::store::places::{Places, is_remote};
 use std::path::Path;
 
 /// Compares the copies with each other.
@@ -53,7 +53,11 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 ),
                 "It is not a copy of the keyring that the server uses.",
                 &[
-                    "mount the right volume there".to_owned(),
+                    if is_remote(path) {
+                        "find out which server uses this prefix: keyringctl fleet status".to_owned()
+                    } else {
+                        "mount the right volume there".to_owned()
+                    },
                     format!("or correct the path in {}", view.settings_file().shown()),
                 ],
             ),
@@ -61,7 +65,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                 "copies-alike",
                 path,
                 format!("{shown} is behind: it has generation {generation}, the newest copy has {}", newest.generation()),
-                "Newer keys are on fewer volumes than they should be.",
+                "Newer keys are in fewer copies than they should be.",
                 &[
                     "let the running server bring it up to date: it does so when its status is next queried".to_owned(),
                     "or, if no server runs:".to_owned(),
@@ -76,7 +80,7 @@ pub(super) fn compare(view: &HostView<'_>, opened: &[(&Path, Content)], found: &
                     newest_path.shown(),
                     newest.generation()
                 ),
-                "Newer keys are on fewer volumes than they should be, or each copy holds keys that the other does not have.",
+                "Newer keys are in fewer copies than they should be, or each copy holds keys that the other does not have.",
                 &["run doctor with the secret: keyringctl doctor --unlock SOURCE".to_owned()],
             ),
             // Diverged copies are reported above.
@@ -134,7 +138,7 @@ pub(super) fn witness(
                     view.secret_args().option()
                 );
                 vec![
-                    "mount the volume with the copy that the data was last used with".to_owned(),
+                    "mount the volume with the copy that the data was last used with, or make that copy at its remote available again".to_owned(),
                     "or, if that is lost for good, stop mysqld and accept this one:".to_owned(),
                     accept,
                 ]

@@ -45,7 +45,7 @@ pub(super) fn repair(view: &HostView<'_>, copy: &Path, can_be_read: bool) -> Vec
         Some(other) => fix.extend(create(view, &other, copy)),
         None if can_be_read => fix.extend(view.add_copy()),
         None => fix.push(format!(
-            "keep the file, and restore a backup of the keyring to {}",
+            "keep what is there, and restore a backup of the keyring to {}",
             view.local_path(copy).shown()
         )),
     }
@@ -55,10 +55,9 @@ pub(super) fn repair(view: &HostView<'_>, copy: &Path, can_be_read: bool) -> Vec
 /// Something else than a keyring at the path of a copy.
 pub(super) fn replace(view: &HostView<'_>, copy: &Path) -> Vec<String> {
     let Some(other) = view.existing_copy(copy) else {
-        return vec![format!(
-            "check dmesg for errors of the volume. Keep the file, and restore a backup of the keyring to {}",
-            view.local_path(copy).shown()
-        )];
+        let keep =
+            if is_remote(copy) { "" } else { "check dmesg for errors of the volume. Keep the file, and " };
+        return vec![format!("{keep}restore a backup of the keyring to {}", view.local_path(copy).shown())];
     };
     if is_remote(copy) {
         return repair(view, copy, false);

@@ -209,7 +209,7 @@ fn verify(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Finding
                     "verify",
                     copy,
                     format!("{}: {note}", place.shown()),
-                    "The volume may be failing.",
+                    failing(copy),
                     &repair(view, copy, true),
                 );
             }
@@ -229,4 +229,13 @@ fn verify(view: &HostView<'_>, places: &Places, copy: &Path, found: &mut Finding
         }
     }
     None
+}
+
+/// What damage of a copy may mean.
+pub(super) fn failing(copy: &Path) -> &'static str {
+    if is_remote(copy) {
+        "The remote may be failing, or somebody changed or deleted its objects."
+    } else {
+        "The volume may be failing."
+    }
 }

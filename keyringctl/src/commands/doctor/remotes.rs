@@ -92,7 +92,8 @@ fn add(
     found.add(level, check, what, why, fix).path = path.map(Path::to_owned);
 }
 
-/// Looks at every endpoint on its own: a client that works hides those that do not.
+/// Looks at every endpoint on its own: a client that works hides those that do not. If none answers, what reads the copy
+/// says so, and why.
 fn endpoints(remote: &Remote, found: &mut Findings) {
     let client = Client::new(remote.client.clone());
     let all = client.endpoints().len();
@@ -120,23 +121,19 @@ fn endpoints(remote: &Remote, found: &mut Findings) {
             );
         }
     }
-    if !silent.is_empty() {
-        let level = if silent.len() == all { FindingLevel::Error } else { FindingLevel::Warning };
+    if !silent.is_empty() && silent.len() < all {
         add(
             found,
-            (level, ENDPOINTS, None),
+            (FindingLevel::Warning, ENDPOINTS, None),
             format!(
                 "{} of {all} endpoints of the remote {} do not answer: {}",
                 silent.len(),
                 remote.name,
                 silent.join("; ")
             ),
-            if silent.len() == all {
-                NO_COPY
-            } else {
-                "If the others fail too, mysqld can neither read nor change the copy there."
-            },
-            &["start the engine there, or correct the endpoints in the remotes file".to_owned()],
+            "If the others fail too, mysqld can neither read nor change the copy there.",
+            &["start the engine there, or correct the endpoints or certificates in the remotes file"
+                .to_owned()],
         );
     }
     match client.own_certificate_ends() {
@@ -144,8 +141,27 @@ fn endpoints(remote: &Remote, found: &mut Findings) {
             certificate(&format!("the client certificate of the remote {}", remote.name), end, found)
         }
         Ok(None) => {}
-        Err(why) => add(found, (FindingLevel::Error, CERTIFICATE, None), why, NO_COPY, &[]),
+        Err(why) => {
+            add(found, (FindingLevel::Error, CERTIFICATE, None), why, NO_COPY, &fix_of(Cause::Settings));
+        }
     }
+}
+
+/// What to do about a request that failed, beside what its message says.
+fn fix_of(cause: Cause) -> Vec<String> {
+    let fix = match cause {
+        Cause::Credentials => {
+            "correct the credentials that the remotes file names, or renew them at the engine"
+        }
+        Cause::NotAllowed => "give the credentials the rights that docs/REMOTES.md lists for this engine",
+        Cause::Settings | Cause::NotTheEngine => "correct the remotes file as docs/REMOTES.md describes",
+        Cause::Certificate => "renew the certificate, or correct ca, cert and key in the remotes file",
+        Cause::Sealed => "unseal the engine",
+        Cause::Full => "give the engine more room, or delete what it no longer needs",
+        Cause::Unreachable => "start the engine there, or correct the endpoints in the remotes file",
+        Cause::NoMajority | Cause::Unwell => "see that the members of the engine are well",
+    };
+    vec![fix.to_owned()]
 }
 
 /// Reports a certificate that ends soon.
@@ -177,7 +193,8 @@ fn objects(copy: &Path, file: &Path, read_only: bool, found: &mut Findings) {
             _ => CLUSTER,
         };
         let what = format!("cannot read {}: {trouble}", copy.shown());
-        return add(found, (FindingLevel::Error, check, Some(copy)), what, NO_COPY, &[]);
+        let fix = fix_of(trouble.cause);
+        return add(found, (FindingLevel::Error, check, Some(copy)), what, NO_COPY, &fix);
     }
     rights(copy, &prefix, engine.as_ref(), found);
     if !read_only {
@@ -237,7 +254,7 @@ fn conditions(copy: &Path, prefix: &str, engine: &dyn Engine, found: &mut Findin
             (FindingLevel::Error, CONDITIONS, Some(copy)),
             format!("cannot write below {}: {trouble}", copy.shown()),
             "mysqld can store no new key there.",
-            &[],
+            &fix_of(trouble.cause),
         ),
     }
 }

@@ -137,7 +137,7 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
                     "the running server is DEGRADED: {} up to date{last}",
                     counted_of(current as usize, all as usize, "copy")
                 ),
-                "New keys are on fewer volumes than they should be.",
+                "New keys are in fewer copies than they should be.",
                 &missing::of_server(keyring),
             );
         }

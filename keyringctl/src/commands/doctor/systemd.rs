@@ -35,7 +35,7 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
             found.note(
                 "systemd",
                 format!("the systemd unit {} does not exist", view.host.unit),
-                "Make sure that mysqld is started only after the keyring's volumes are mounted.",
+                "Make sure that mysqld is started only after the keyring's volumes are mounted and its remotes can be reached.",
             );
             memory(view, None, running.as_deref(), found);
         }

@@ -108,7 +108,7 @@ pub(super) fn run(
         let found = secrets.open(places, path, true)?.len();
         if found != merged.keys {
             return Err(Error::Usage(format!(
-                "{} holds {}, but {} were written. Check the volume (dmesg), and compare with the kept files: {}",
+                "{} holds {}, but {} were written. Check its volume (dmesg) or remote, and compare with the kept files: {}",
                 path.shown(),
                 counted(found, "key"),
                 merged.keys,

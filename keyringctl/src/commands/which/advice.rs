@@ -6,10 +6,12 @@ use crate::commands::apart::is_one_file;
 use crate::commands::missing;
 use crate::commands::output::counted;
 use crate::commands::secret;
+use crate::commands::stat;
 use crate::commands::status::copy_status::WitnessSays;
 use crate::show::Shown;
 use keyring_external::format::witness::Witness;
 use keyring_external::keyring::Relation;
+use keyring_external::store::places::is_remote;
 use std::path::{Path, PathBuf};
 
 /// What the copies are for.
@@ -150,15 +152,17 @@ impl Place<'_> {
             let mut is_created = true;
             let (obstacle, relation) = match self.candidate(copy, all) {
                 Some(c) => (c.obstacle, c.relation_to(right)),
-                None => (Some(Obstacle::Missing).filter(|_| !copy.exists()), Relation::Unknown),
+                None => (Some(Obstacle::Missing).filter(|_| stat::is_missing(copy)), Relation::Unknown),
             };
             match (obstacle, relation) {
                 (None, Relation::Same) => continue,
                 (Some(Obstacle::Missing), _) => {
-                    advice.text.push(format!(
-                        "{} is missing. If its volume is only not mounted, mount it and run keyringctl which again",
-                        copy.shown()
-                    ));
+                    let first = if is_remote(copy) {
+                        "Check its name"
+                    } else {
+                        "If its volume is only not mounted, mount it and run keyringctl which again"
+                    };
+                    advice.text.push(format!("{} is missing. {first}", copy.shown()));
                     advice.next.extend(missing::directory(copy, Some(path)));
                 }
                 (Some(Obstacle::Unreadable), _) => {
@@ -168,6 +172,14 @@ impl Place<'_> {
                 (None, Relation::Ancestor) if right_is_used => {
                     is_created = false;
                     advice.text.push(format!("{} is behind it", copy.shown()));
+                }
+                _ if is_remote(copy) => {
+                    advice.text.push(format!(
+                        "{0} is another state: it is kept, but do not use it. To put the right copy there, first move the \
+                         objects below {0} away with a tool of the engine, or configure another name",
+                        copy.shown()
+                    ));
+                    continue;
                 }
                 _ => {
                     advice.text.push(format!("{} is set aside: it is kept, but not used", copy.shown()));
@@ -304,9 +316,12 @@ impl Place<'_> {
         };
         let with = |obstacle| all.iter().filter(move |c| c.obstacle == Some(obstacle));
         for copy in with(Obstacle::Missing) {
-            advice
-                .text
-                .push(format!("Mount the volume of {}, or name the backup of it instead", copy.path.shown()));
+            advice.text.push(match is_remote(&copy.path) {
+                true => format!("Check the name of {}, or name the backup of it instead", copy.path.shown()),
+                false => {
+                    format!("Mount the volume of {}, or name the backup of it instead", copy.path.shown())
+                }
+            });
         }
         let locked: Vec<_> = with(Obstacle::Secret).map(|c| c.path.shown()).collect();
         if !locked.is_empty() {

@@ -48,6 +48,8 @@ fn copies_that_the_keyring_refuses_are_reported() {
         guest.write(OPTIONS, &format!("{WITH_PLUGIN}{option}\n"));
         error(&guest.findings(), "plugin-options", why);
     }
+    guest.write(OPTIONS, &format!("{WITH_PLUGIN}keyring_external_data=@b/db1\n"));
+    assert!(guest.findings().of_check("plugin-options").is_empty());
 }
 
 #[test]
