@@ -7,7 +7,6 @@ use crate::show::{Shown, counted};
 use keyring_external::keyring::Relation;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use uuid::Uuid;
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -43,22 +42,30 @@ fn grouped<K: Ord>(entries: &[Entry], key: impl Fn(&Entry) -> Option<K>) -> Vec<
     groups.into_values().filter(|group| group.len() > 1).collect()
 }
 
+/// The first others of a group, and how many more there are. A group of thousands must not take time for each pair.
+fn others(entries: &[Entry], group: &[usize], this: usize) -> (Vec<PathBuf>, usize) {
+    let others = group.iter().filter(|other| **other != this).take(Entry::MOST_COPIES);
+    let named: Vec<_> = others.map(|other| entries[*other].path.clone()).collect();
+    let more = group.len() - 1 - named.len();
+    (named, more)
+}
+
 /// Compares the copies of each keyring with the newest of them.
 fn copies(entries: &mut [Entry]) {
     for group in grouped(entries, |entry| entry.about.as_ref().map(|about| about.id)) {
         let generation =
             |i: &usize| entries[*i].about.as_ref().and_then(|about| about.generation).unwrap_or_default();
         // Of several, the first in the order of names.
-        let newest = *group.iter().rev().max_by_key(|i| generation(i)).unwrap_or(&group[0]);
-        let newest_path = entries[newest].path.clone();
+        let newest_at = *group.iter().rev().max_by_key(|i| generation(i)).unwrap_or(&group[0]);
+        let newest_path = entries[newest_at].path.clone();
         for &i in &group {
-            let others: Vec<PathBuf> =
-                group.iter().filter(|other| **other != i).map(|other| entries[*other].path.clone()).collect();
+            let (others, more) = others(entries, &group, i);
             entries[i].copies = others;
-            if i == newest {
+            entries[i].copies_in_all = entries[i].copies.len() + more;
+            if i == newest_at {
                 continue;
             }
-            let relation = match (&entries[i].claims, &entries[newest].claims) {
+            let relation = match (&entries[i].claims, &entries[newest_at].claims) {
                 (Some(this), Some(newest)) => this.relation_to(newest),
                 _ => continue,
             };
@@ -80,9 +87,7 @@ fn copies(entries: &mut [Entry]) {
                     };
                     entries[i].add(Kind::Diverged, what(&newest));
                     let of_newest = what(&this);
-                    if let Some(newest) = entries.iter_mut().find(|entry| entry.path == newest_path) {
-                        newest.add(Kind::Diverged, of_newest);
-                    }
+                    entries[newest_at].add(Kind::Diverged, of_newest);
                 }
                 Relation::Unknown => entries[i].add(
                     Kind::PerhapsDiverged,
@@ -101,10 +106,12 @@ fn copies(entries: &mut [Entry]) {
 fn replicas(entries: &mut [Entry]) {
     for group in grouped(entries, |entry| entry.about.as_ref().map(|about| about.replica.clone())) {
         for &i in &group {
-            let (this, others): (Uuid, Vec<_>) = (
-                entries[i].about.as_ref().map(|about| about.id).unwrap_or_default(),
-                group.iter().filter(|other| **other != i).map(|other| entries[*other].path.shown()).collect(),
-            );
+            let this = entries[i].about.as_ref().map(|about| about.id).unwrap_or_default();
+            let (others, more) = others(entries, &group, i);
+            let mut others: Vec<_> = others.iter().map(|other| other.shown()).collect();
+            if more > 0 {
+                others.push(format!("{more} more"));
+            }
             let what = format!(
                 "its objects were copied to or from {}: two servers may use keyring {this}, or one of the two is left over. \
                  Delete the objects of the one that no server uses. Create a copy with keyringctl sync FROM --mirror TO \

@@ -93,9 +93,11 @@ pub(super) struct Entry {
     pub path: PathBuf,
     #[serde(flatten)]
     pub about: Option<About>,
-    /// Other places with a copy of the same keyring.
+    /// Other places with a copy of the same keyring, at most [`Entry::MOST_COPIES`].
     #[serde(serialize_with = "paths")]
     pub copies: Vec<PathBuf>,
+    /// How many other places there are.
+    pub copies_in_all: usize,
     pub problems: Vec<Problem>,
     /// What it claims to be, if its head can be read.
     #[serde(skip)]
@@ -121,9 +123,19 @@ pub(super) struct About {
 }
 
 impl Entry {
+    /// How many other places an entry names. A server has at most eight copies.
+    pub(super) const MOST_COPIES: usize = 8;
+
     /// A keyring of which nothing is known yet.
     pub(super) fn at(path: &Path) -> Entry {
-        Entry { path: path.to_owned(), about: None, copies: Vec::new(), problems: Vec::new(), claims: None }
+        Entry {
+            path: path.to_owned(),
+            about: None,
+            copies: Vec::new(),
+            copies_in_all: 0,
+            problems: Vec::new(),
+            claims: None,
+        }
     }
 
     /// Adds a problem.

@@ -52,7 +52,7 @@ fn row(entry: &Entry) -> Vec<String> {
         about(&|a| time(a.changed)),
         about(&|a| a.size.to_string()),
         about(&|a| a.slots.len().to_string()),
-        (entry.copies.len() + 1).to_string(),
+        (entry.copies_in_all + 1).to_string(),
     ]
 }
 
@@ -96,7 +96,7 @@ pub(super) fn metrics(entries: &[Entry]) -> Metrics {
         &about(|a| Some(a.slots.len() as u64)),
     );
     each("keyring_external_fleet_copies", "Copies of the same keyring among those looked at.", &|e| {
-        Some(e.copies.len() as u64 + 1)
+        Some(e.copies_in_all as u64 + 1)
     });
     let name = "keyring_external_fleet_problems";
     metrics.family(name, "Keyrings with a problem of a kind.");

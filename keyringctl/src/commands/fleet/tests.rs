@@ -261,6 +261,21 @@ fn a_copied_prefix_is_found_and_so_is_a_keyring_that_nobody_changed() {
     assert_eq!(memory.compared(None)[0].problems.len(), 1);
 }
 
+/// If each named all others, ten thousand prefixes of one keyring would take minutes.
+#[test]
+fn a_keyring_at_many_prefixes_names_some_of_them_and_counts_all() {
+    let memory = Memory::default();
+    let source = Source::new("");
+    for i in 0..30 {
+        source.put_at(&memory, &format!("db{i:02}"), 1, NOW);
+    }
+    for entry in memory.compared(None) {
+        assert_eq!((entry.copies.len(), entry.copies_in_all), (Entry::MOST_COPIES, 29));
+        assert!(!entry.copies.contains(&entry.path));
+        assert!(entry.problems[0].what.contains(", 21 more: two servers"), "{}", entry.problems[0].what);
+    }
+}
+
 #[test]
 fn an_engine_that_fails_is_not_asked_ten_thousand_times() {
     let source = Source::new("");
