@@ -4,7 +4,7 @@
 use super::copies::{self, Copies, Purpose};
 use super::output::{Output, counted, hex, stderr_report};
 use super::verdict::Verdict;
-use super::{missing, secret};
+use super::{missing, new_at_remote, secret};
 use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::show::Shown;
@@ -106,6 +106,7 @@ impl Backup {
     /// Copies the newest intact copy, and reads the backup back.
     pub(super) fn make(self) -> Result<MadeBackup> {
         let Backup { places, copies, destination, vacancy } = self;
+        new_at_remote::check_conditions([destination.as_path()], new_at_remote::AGAIN)?;
         let mut secret = secret::Once::new(&copies.secret);
         let path = if copies.paths.len() > 1 {
             let name = copies.secret.name();

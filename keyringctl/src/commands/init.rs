@@ -108,6 +108,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         return Err(traces.refusal(&path));
     }
     let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
+    super::new_at_remote::check_conditions(paths.iter().map(PathBuf::as_path), super::new_at_remote::AGAIN)?;
     let created = create(&places, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
     let header = &created.header;
     out.line(format_args!("Created keyring {} at {}", header.id, path.shown()));

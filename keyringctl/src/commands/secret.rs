@@ -2,7 +2,7 @@
 //! Reads unlock secrets: from a source, as the server does, or from the terminal without echo. Never from the
 //! arguments (invariant 6).
 
-mod prompt;
+pub(super) mod prompt;
 
 use crate::show::{self, Shown};
 use keyring_external::error::{Failure, Refusal, Result};

@@ -21,7 +21,7 @@ use keyring_external::error::{Error, Failure, Refusal, Result as KeyringResult};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::format::witness::Witness;
 use keyring_external::keyring::{Witnessed, check_claims_by_witness, inspect, now, witness_claims};
-use keyring_external::store::places::Places;
+use keyring_external::store::places::{Places, is_remote};
 use keyring_external::store::witness::WITNESS_NAME;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -323,7 +323,8 @@ fn damaged(path: &Path, damage: &[String], all: &[PathBuf], secret: &secret::Arg
         ),
         None => "The next change repairs it, such as a new key of the server or keyringctl rekey".to_owned(),
     };
-    format!("it is damaged but can be used: {}. Check its volume (dmesg). {repair}", damage.join("; "))
+    let check = if is_remote(path) { "" } else { "Check its volume (dmesg). " };
+    format!("it is damaged but can be used: {}. {check}{repair}", damage.join("; "))
 }
 
 fn describe(header: &ClaimedHeader) -> Description {
@@ -343,6 +344,9 @@ fn describe(header: &ClaimedHeader) -> Description {
 
 fn print(out: &mut Output, found: &CopyStatus) {
     out.line(found.path.shown());
+    if let Some(remote) = &found.remote {
+        out.field("remote", remote.text());
+    }
     if let Some(error) = &found.error {
         out.field("FAILED", error);
     }

@@ -15,7 +15,7 @@ use super::copies::of_server::{self, Server};
 use super::output::{Output, stderr_report};
 use super::secret::Once;
 use super::verdict::Verdict;
-use super::{apart, missing, site, stat};
+use super::{apart, missing, new_at_remote, site, stat};
 use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
@@ -142,6 +142,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             return Ok(Verdict::Fine);
         }
     }
+    new_at_remote::check_conditions(absent.iter().map(PathBuf::as_path), new_at_remote::AGAIN)?;
     keyring.bring_up_to_date()?;
     keyring.create_copies(&vacancies)?;
     let status = keyring.status();

@@ -5,6 +5,9 @@
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod engine;
+#[path = "../mock_host/mod.rs"]
+mod mock_host;
+mod setup;
 
 use common::private_dir;
 use engine::Engine;
@@ -96,6 +99,10 @@ fn a_copy_at_a_remote_stands_where_a_path_does() {
     let unlock = "--unlock file:DIR/secret";
     let status = host.fine("status @b/fleet/db1 DIR/k");
     assert!(status.contains("2/2 copies are up to date"), "{status}");
+    assert!(status.contains("etcd at http://127.0.0.1:") && status.contains("on loopback"), "{status}");
+    let status: Value = serde_json::from_str(&host.fine("status @b/fleet/db1 DIR/k --json")).unwrap();
+    assert_eq!(status["copies"][0]["remote"]["tls"], false);
+    assert!(status["copies"][1].get("remote").is_none());
     host.fine(&format!("verify @b/fleet/db1 DIR/k {unlock}"));
     host.fine(&format!("list @b/fleet/db1 {unlock} --json"));
     host.fine(&format!("check @b/fleet/db1 DIR/k {unlock} --json"));
@@ -122,6 +129,47 @@ fn a_copy_at_a_remote_stands_where_a_path_does() {
         "cannot export to @b/x",
     );
     host.refused("init @b/fleet/db1 --unlock file:DIR/secret", 2, "@b/fleet/db1");
+}
+
+/// There are object stores that take the conditions of a put and ignore them.
+#[test]
+fn no_copy_is_created_at_an_engine_that_ignores_conditions() {
+    let host = Host::with_keyring();
+    let before = host.engine.names();
+    host.engine.ignore_conditions();
+    let why = "cannot hold a keyring: it overwrites an object";
+    let unlock = "--unlock file:DIR/secret";
+    host.refused("init @b/new --mirror DIR/new --unlock file:DIR/other --generate-secret", 2, why);
+    host.refused(&format!("sync DIR/k --mirror @b/new {unlock} --create --yes"), 2, why);
+    host.refused(&format!("backup DIR/k @b/new {unlock}"), 2, why);
+    assert_eq!(host.engine.names(), before);
+    assert!(!host.dir.path().join("other").exists() && !host.dir.path().join("new").exists());
+    // What exists can still be read.
+    host.fine(&format!("verify @b/fleet/db1 {unlock}"));
+}
+
+#[test]
+fn messages_about_a_copy_at_a_remote_speak_of_no_volume() {
+    let host = Host::with_keyring();
+    let unlock = "--unlock file:DIR/secret";
+    for line in [
+        "status @b/none".to_owned(),
+        "status @b/none @b/fleet/db1".to_owned(),
+        "status @b/none @b/gone".to_owned(),
+        "check @b/none".to_owned(),
+        format!("verify @b/none {unlock}"),
+        format!("list @b/none {unlock}"),
+        format!("sync @b/none --mirror @b/gone {unlock}"),
+        format!("backup @b/none DIR/copy {unlock}"),
+        "slot list @b/none".to_owned(),
+    ] {
+        let ended = host.run(&line);
+        let told = ended.stdout + &ended.stderr;
+        assert!(ended.code != 0 && told.contains("@b/none"), "{line}: {told}");
+        for word in ["olume", "ount ", "dmesg", "the file"] {
+            assert!(!told.contains(word), "{line}: {told}");
+        }
+    }
 }
 
 #[test]

@@ -51,12 +51,7 @@ impl Remotes {
             )
         };
         let (text, meta) = text_of(file, user).map_err(cannot)?;
-        let all = parse::parse(&text).map_err(|Mistake { remote, why }| {
-            cannot(match remote {
-                Some(remote) => format!("remote \"{remote}\": {why}"),
-                None => why,
-            })
-        })?;
+        let all = parse::parse(&text).map_err(|mistake| cannot(told(mistake)))?;
         // A program that root runs must not be named by another user.
         if user == 0 && meta.uid() != 0 {
             let command = |remote: &&Remote| {
@@ -73,6 +68,14 @@ impl Remotes {
             }
         }
         Ok(Self { file: file.to_owned(), all })
+    }
+
+    /// Checks the text of a remotes file that is to be written.
+    ///
+    /// # Errors
+    /// What is wrong, with the remote and the field.
+    pub fn check(text: &[u8]) -> Result<(), String> {
+        parse::parse(text).map(drop).map_err(told)
     }
 
     /// A remote by its name, without the `@`.
@@ -95,6 +98,13 @@ impl Remotes {
     /// All remotes, in the order of the file.
     pub fn all(&self) -> &[Remote] {
         &self.all
+    }
+}
+
+fn told(Mistake { remote, why }: Mistake) -> String {
+    match remote {
+        Some(remote) => format!("remote \"{remote}\": {why}"),
+        None => why,
     }
 }
 

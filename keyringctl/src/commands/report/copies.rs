@@ -4,6 +4,7 @@
 use super::known::Known;
 use crate::commands::apart::is_one_file;
 use crate::commands::missing::explain;
+use crate::commands::remote_facts::RemoteFacts;
 use crate::commands::secret;
 use crate::commands::site::mounts_below;
 use crate::commands::slot_row::SlotRow;
@@ -14,7 +15,7 @@ use keyring_external::error::{BadRequest, Result as KeyringResult};
 use keyring_external::format::slots::SlotKind;
 use keyring_external::keyring::{Claims, Keyring, Relation, inspect};
 use keyring_external::store::file::volume::directory_of;
-use keyring_external::store::places::Places;
+use keyring_external::store::places::{Places, is_remote};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -27,12 +28,18 @@ pub(super) const NO_SECRET: &str = "no unlock secret was given, so that only wha
 pub(super) const NO_MOUNTS: &str =
     "/proc does not show what is mounted there: run keyringctl report where /proc is mounted";
 
+/// Why a copy at a remote has no volume.
+const ON_NO_VOLUME: &str = "a copy at a remote is on no volume";
+
 /// A copy that the server reports.
 #[derive(Serialize)]
 pub(super) struct CopyFacts {
     #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
     pub volume: Known<Volume>,
+    /// Where a copy at a remote is, instead of on a volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Known<RemoteFacts>>,
     pub file: Known<CopyFile>,
 }
 
@@ -124,7 +131,11 @@ pub(super) fn read(
             CopyContents { claims: None, opened: Err(BadRequest::Unavailable.into()) },
         ),
     };
-    (CopyFacts { path: path.to_owned(), volume: mounts.volume(path, datadir), file }, read)
+    let (volume, remote) = match is_remote(path) {
+        true => (Known::NotMeasured(ON_NO_VOLUME.to_owned()), Some(RemoteFacts::of(path).into())),
+        false => (mounts.volume(path, datadir), None),
+    };
+    (CopyFacts { path: path.to_owned(), volume, remote, file }, read)
 }
 
 /// Records which copies have diverged, and which are the same file.
@@ -170,7 +181,8 @@ fn file(
             }
         }
     }
-    let written = stat::metadata(path).and_then(|m| m.modified()).ok();
+    let is_file = !is_remote(path);
+    let written = is_file.then(|| stat::metadata(path).and_then(|m| m.modified()).ok()).flatten();
     let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let header = &claims.header;
     let file = CopyFile {
@@ -195,6 +207,7 @@ pub(super) fn not_read(path: &Path, why: &str) -> CopyFacts {
     CopyFacts {
         path: path.to_owned(),
         volume: Known::NotMeasured(why.clone()),
+        remote: is_remote(path).then(|| Known::NotMeasured(why.clone())),
         file: Known::NotMeasured(why),
     }
 }

@@ -199,7 +199,10 @@ fn steps(facts: &Facts) -> Vec<MeasurementStep> {
                 &file.verified,
             ));
         }
-        steps.push(MeasurementStep::new("A volume", how("/proc/self/mountinfo"), &copy.volume));
+        steps.push(match &copy.remote {
+            Some(remote) => MeasurementStep::new("A remote", how("the remotes file was read"), remote),
+            None => MeasurementStep::new("A volume", how("/proc/self/mountinfo"), &copy.volume),
+        });
     }
     steps
 }

@@ -42,6 +42,7 @@ pub(super) fn copy(path: &str, device: &str) -> CopyFacts {
             volatile: false,
             apart_from_data: true,
         }),
+        remote: None,
         file: Known::Measured(CopyFile {
             id: Uuid::nil(),
             label: "main".to_owned(),

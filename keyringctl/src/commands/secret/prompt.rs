@@ -24,7 +24,7 @@ pub(super) fn has_terminal() -> bool {
 }
 
 /// Asks for a secret. `option` is what names its source instead.
-pub(super) fn ask(prompt: &str, option: &str) -> Result<UnlockSecret> {
+pub(in crate::commands) fn ask(prompt: &str, option: &str) -> Result<UnlockSecret> {
     if !has_terminal() {
         return Err(refused(&format!(
             "standard input is not a terminal, so nobody can be asked. Name the source of the secret: {option} SOURCE"

@@ -21,6 +21,11 @@ impl<'a> Prompt<'a> {
         Prompt { answers: Some(answers) }
     }
 
+    /// Whether it asks somebody.
+    pub(super) fn is_interactive(&self) -> bool {
+        self.answers.is_some()
+    }
+
     /// Asks for a line. Returns `default` if the line is empty, or if this is not interactive.
     pub(super) fn line(&mut self, question: &str, default: &str) -> Result<String> {
         let Some(answers) = &mut self.answers else { return Ok(default.to_owned()) };

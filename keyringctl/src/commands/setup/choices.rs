@@ -8,7 +8,6 @@ use super::existing::Existing;
 use super::placement;
 use super::secret_file;
 use crate::commands::doctor::unlock::without_credentials;
-use crate::commands::remote_files::remote_files;
 use crate::commands::site::Site;
 use crate::commands::store_places::given_remotes;
 use crate::error::{Error, Result};
@@ -78,7 +77,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
     let mut copies = copies.into_iter();
     let keyring = copies.next().unwrap_or_default();
     let same_device = args.allow_same_device.or(configured.map(|h| h.allow_same_device));
-    let mut host = Host {
+    Ok(Host {
         mirrors: copies.collect(),
         min_copies,
         wait,
@@ -92,9 +91,7 @@ pub(super) fn choose(args: &Args, site: &Site, existing: &Existing, prompt: &mut
             .or(configured.map(|h| h.remotes.clone()))
             .unwrap_or_else(|| DEFAULT_REMOTES.into()),
         ..site.host(way, keyring, unlock)
-    };
-    host.remote_files = remote_files(&host);
-    Ok(host)
+    })
 }
 
 /// The source of the secret.

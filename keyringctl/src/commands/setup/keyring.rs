@@ -4,11 +4,12 @@
 use super::change::is_root;
 use super::directory::create_directory;
 use super::present::Present;
-use super::{remotes, secret_file};
+use super::secret_file;
 use crate::commands::apart::{self, Places};
 use crate::commands::doctor::files::closed_directory_above;
 use crate::commands::init::{self, CreatedKeyring, SecretFile};
 use crate::commands::missing;
+use crate::commands::new_at_remote;
 use crate::commands::secret;
 use crate::commands::site::Site;
 use crate::commands::stat;
@@ -111,14 +112,15 @@ pub(super) fn plan(
             String::new()
         };
         return Err(Error::Usage(format!(
-            "the keyring {} exists, but its copy {} does not. Mount the volume of the copy. If there is no copy yet, {}; \
+            "the keyring {} exists, but its copy {} does not. {}. If there is no copy yet, {}; \
              then run setup again{or_remove}. Nothing was changed",
             found.shown(),
             missing.shown(),
+            if is_remote(missing) { "Check its name" } else { "Mount the volume of the copy" },
             missing::remedy(&site.at(found), &site.at(missing), &secret)
         )));
     }
-    remotes::check_answers(host)?;
+    host.at_remotes().try_for_each(|(_, copy)| new_at_remote::check_answers(copy, new_at_remote::AGAIN))?;
     let datadir = site.at(&host.datadir);
     let traces = traces(&datadir, configured, &there, &make, new_keyring)?;
     if site.account.is_none() && is_root() {
@@ -222,7 +224,7 @@ pub(super) fn carry_out(
         // Fail before anything is created if the source cannot be read.
         secret_file::source(site, host).read()?;
     }
-    remotes::check_conditions(host)?;
+    new_at_remote::check_conditions(host.at_remotes().map(|(_, copy)| copy), new_at_remote::AGAIN)?;
     let places = store_places();
     let paths: Vec<_> = plan.make.iter().map(|path| site.at(path)).collect();
     plan.make.iter().try_for_each(|copy| check_directory(site, copy))?;

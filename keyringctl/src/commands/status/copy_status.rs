@@ -2,9 +2,11 @@
 //! What `keyringctl status` shows of one copy.
 
 use crate::commands::content::Content;
+use crate::commands::remote_facts::RemoteFacts;
 use crate::commands::slot_row::SlotRow;
 use crate::show::Shown;
 use keyring_external::error::{Error, Failure, Refusal};
+use keyring_external::store::places::is_remote;
 use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ pub(in crate::commands) struct CopyStatus {
     pub fine: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Where it is, if that is at a remote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteFacts>,
     /// The kind of the error.
     #[serde(skip)]
     pub wrong: Option<Wrong>,
@@ -68,6 +73,7 @@ impl CopyStatus {
             path: path.to_owned(),
             fine: false,
             error: None,
+            remote: if is_remote(path) { RemoteFacts::of(path).ok() } else { None },
             wrong: None,
             about: None,
             content: None,

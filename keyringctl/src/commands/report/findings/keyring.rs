@@ -13,6 +13,7 @@ use crate::commands::report::known::Known;
 use crate::commands::secret;
 use crate::server::LoadedAs;
 use crate::show::Shown;
+use keyring_external::store::places::is_remote;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -60,6 +61,7 @@ pub(super) fn copies(facts: &Facts, found: &mut Findings) {
     if facts.copies.iter().any(|copy| copy.volume.measured().is_some()) {
         found.run_checks(&["same-device", "volatile", "mirrors-apart"]);
     }
+    remotes(facts, found);
     if facts.copies.iter().any(|copy| file_of(copy).is_some()) {
         found.run_checks(&["same-file", "copies-alike", "recovery-slot"]);
     }
@@ -109,6 +111,25 @@ fn is_behind(facts: &Facts, file: &CopyFile, newest: Option<u64>) -> bool {
 
 fn file_of(copy: &CopyFacts) -> Option<&CopyFile> {
     copy.file.measured()
+}
+
+/// Judges the remotes that the copies are at: several copies at one engine are lost together.
+fn remotes(facts: &Facts, found: &mut Findings) {
+    let mut engines: BTreeMap<&[String], Vec<&CopyFacts>> = BTreeMap::new();
+    for copy in &facts.copies {
+        if let Some(remote) = copy.remote.as_ref().and_then(Known::measured) {
+            found.run_checks(&["mirrors-apart"]);
+            engines.entry(&remote.endpoints).or_default().push(copy);
+        }
+    }
+    let fix = ["see how to move a copy of this server: keyringctl doctor".to_owned()];
+    for copies in engines.into_values().filter(|copies| copies.len() > 1) {
+        let paths: Vec<_> = copies.iter().map(|copy| copy.path.shown()).collect();
+        let what = format!("{} are at the same remote", paths.join(" and "));
+        if let Some(first) = copies.first() {
+            found.warning("mirrors-apart", &first.path, what, "They are lost together.", &fix);
+        }
+    }
 }
 
 /// Judges the filesystems that the copies are on: one finding for each that should not hold what is on it.
@@ -183,7 +204,11 @@ fn compare(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>
     if file.id.to_string() != facts.keyring.id {
         let what = format!("{path} is keyring {}, but the server uses {}", file.id, facts.keyring.id);
         let fix = [
-            "mount the volume with the right copy there".to_owned(),
+            if is_remote(&copy.path) {
+                "find out which server uses this prefix: keyringctl fleet status".to_owned()
+            } else {
+                "mount the volume with the right copy there".to_owned()
+            },
             "or see how to correct the path: keyringctl doctor".to_owned(),
         ];
         found.error("copies-alike", &copy.path, what, "It is not a copy of the server's keyring.", &fix);
@@ -198,7 +223,7 @@ fn compare(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>
             "copies-alike",
             &copy.path,
             what,
-            "Newer keys are on fewer volumes than they should be.",
+            "Newer keys are in fewer copies than they should be.",
             &fix,
         );
     }
@@ -208,10 +233,13 @@ fn compare(facts: &Facts, copy: &CopyFacts, file: &CopyFile, newest: Option<u64>
     let header = (file.damaged && file.verified.measured().is_none_or(Vec::is_empty)).then_some(header);
     let damage: Vec<_> = header.into_iter().chain(notes).collect();
     if !damage.is_empty() {
-        let mut fix = vec!["check dmesg for errors of the volume".to_owned()];
+        let (why, mut fix) = match is_remote(&copy.path) {
+            true => ("The remote may be failing, or somebody changed or deleted its objects.", Vec::new()),
+            false => ("The volume may be failing.", vec!["check dmesg for errors of the volume".to_owned()]),
+        };
         fix.extend(write_again(facts, copy, newest));
         let what = format!("{path}: {}", damage.join("; "));
-        found.warning("verify", &copy.path, what, "The volume may be failing.", &fix);
+        found.warning("verify", &copy.path, what, why, &fix);
     }
 }
 
@@ -223,7 +251,7 @@ pub(super) fn witness(facts: &Facts, found: &mut Findings) {
     found.run_checks(&["witness"]);
     let datadir = Path::new(&facts.server.datadir).shown();
     let fix = [
-        "mount the volume with the copy that the data was last used with".to_owned(),
+        "mount the volume with the copy that the data was last used with, or make that copy at its remote available again".to_owned(),
         format!("see which that is: keyringctl witness show --datadir {datadir}"),
     ];
     match seen {

@@ -102,7 +102,10 @@ pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<NotMeasure
     for copy in &facts.copies {
         let path = copy.path.shown();
         add(&format!("the copy {path}"), copy.file.why_not());
-        add(&format!("the volume of {path}"), copy.volume.why_not());
+        match &copy.remote {
+            Some(remote) => add(&format!("the remote of {path}"), remote.why_not()),
+            None => add(&format!("the volume of {path}"), copy.volume.why_not()),
+        }
         add(&format!("every byte of {path}"), copy.file.measured().and_then(|f| f.verified.why_not()));
     }
     if let LoadedAs::Unknown(why) = &facts.keyring.way {

@@ -6,6 +6,7 @@ mod remedies;
 use super::*;
 use crate::commands::doctor::finding::FindingLevel;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
+use crate::commands::remote_facts::RemoteFacts;
 use crate::commands::report::copies::{CopyFile, NO_MOUNTS, NO_SECRET};
 use crate::commands::report::facts::WitnessFacts;
 use crate::commands::report::keys::MasterKey;
@@ -181,7 +182,7 @@ type Cause = (fn(&mut Facts), &'static [&'static str]);
 
 #[test]
 fn one_cause_is_one_finding() {
-    let causes: [Cause; 8] = [
+    let causes: [Cause; 9] = [
         // apply was not run: one finding for the data, one for the settings.
         (
             |f| {
@@ -207,6 +208,22 @@ fn one_cause_is_one_finding() {
             &["same-device"],
         ),
         (|f| f.copies[1] = copy("/mnt/a/k2", "8:17"), &["mirrors-apart"]),
+        // Both copies are at one engine: nothing is said of volumes.
+        (
+            |f| {
+                for copy in &mut f.copies {
+                    copy.volume = Known::NotMeasured("a copy at a remote is on no volume".to_owned());
+                    copy.remote = Some(Known::Measured(RemoteFacts {
+                        name: "b".to_owned(),
+                        engine: "etcd".to_owned(),
+                        endpoints: vec!["https://a:2379".to_owned()],
+                        tls: true,
+                        login: "without a user".to_owned(),
+                    }));
+                }
+            },
+            &["mirrors-apart"],
+        ),
         (
             |f| {
                 f.copies[1] = copy("/mnt/a/k2", "8:17");

@@ -6,6 +6,7 @@ use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
 use super::parts::{Column, Name, known, number, table, text, unknown};
 use crate::commands::output::time;
+use crate::commands::remote_facts::RemoteFacts;
 use crate::server::{LoadedAs, ServerKeyring};
 use crate::show::Shown;
 use crate::show::visible;
@@ -46,7 +47,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
             h3 { "Master keys" }
             (known(&facts.keys, |keys| master_keys(keys)))
             @if keyring.is_ours() {
-                h3 { "Copies and their volumes" }
+                h3 { "Copies, and where they are" }
                 @if facts.copies.is_empty() { p { (unknown("the server reports none")) } }
                 @for (i, copy) in facts.copies.iter().enumerate() { (one(i + 1, copy)) }
             }
@@ -79,7 +80,7 @@ fn last_change(facts: &Facts) -> Markup {
     let written = facts.copies.iter().filter_map(|c| c.file.measured()?.written).max();
     match written {
         Some(at) => html! { (time(at)) ", according to the volume" },
-        None => unknown("no copy could be read"),
+        None => unknown("no copy in a file could be read"),
     }
 }
 
@@ -128,12 +129,28 @@ fn one(n: usize, copy: &CopyFacts) -> Markup {
     html! {
         dl {
             dt { "Copy " (n) } dd { (Name(copy.path.shown())) }
-            dt { "Volume" } dd { (known(&copy.volume, volume)) }
+            @match &copy.remote {
+                Some(facts) => { dt { "Remote" } dd { (known(facts, remote)) } }
+                None => { dt { "Volume" } dd { (known(&copy.volume, volume)) } }
+            }
             @match copy.file.measured() {
                 Some(file) => (copy_file(file)),
-                None => { dt { "File" } dd { (known(&copy.file, |_| html! {})) } }
+                None => {
+                    dt { @if copy.remote.is_some() { "Content" } @else { "File" } }
+                    dd { (known(&copy.file, |_| html! {})) }
+                }
             }
         }
+    }
+}
+
+fn remote(remote: &RemoteFacts) -> Markup {
+    html! {
+        (visible(&remote.engine)) ", at " (Name(remote.endpoints.join(", "))) ", "
+        @if remote.tls { span class="state good" { "every connection is encrypted (TLS)" } }
+        @else { "on the loopback interface, not encrypted" }
+        ", " (visible(&remote.login)) ", "
+        span class="state good" { "separate from the data directory" }
     }
 }
 
