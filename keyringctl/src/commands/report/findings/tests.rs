@@ -35,6 +35,20 @@ fn of_copy(facts: &mut Facts) -> &mut CopyFile {
     }
 }
 
+/// Both copies are at one engine.
+fn at_one_remote(facts: &mut Facts) {
+    for copy in &mut facts.copies {
+        copy.volume = Known::NotMeasured("a copy at a remote is on no volume".to_owned());
+        copy.remote = Some(Known::Measured(RemoteFacts {
+            name: "b".to_owned(),
+            engine: "etcd".to_owned(),
+            endpoints: vec!["https://a:2379".to_owned()],
+            tls: true,
+            login: "without a user".to_owned(),
+        }));
+    }
+}
+
 fn of_volume(facts: &mut Facts) -> &mut super::super::copies::Volume {
     match &mut facts.copies[1].volume {
         Known::Measured(volume) => volume,
@@ -93,11 +107,12 @@ fn each_error_is_found_and_fails_the_verdict() {
 }
 
 /// Every warning, some in several ways.
-const WARNINGS: [Rule; 17] = [
+const WARNINGS: [Rule; 18] = [
     ("server-state", |f| f.keyring.state = "DEGRADED".to_owned()),
     ("one-copy", |f| f.keyring.copies = (1, 1)),
     ("same-device", |f| of_volume(f).apart_from_data = false),
     ("volatile", |f| of_volume(f).volatile = true),
+    ("mirrors-apart", at_one_remote),
     ("mirrors-apart", |f| f.copies[1] = copy("/mnt/a/k2", "8:17")),
     ("copies-alike", |f| of_copy(f).generation = Some(6)),
     ("verify", |f| of_copy(f).damaged = true),
@@ -209,21 +224,7 @@ fn one_cause_is_one_finding() {
         ),
         (|f| f.copies[1] = copy("/mnt/a/k2", "8:17"), &["mirrors-apart"]),
         // Both copies are at one engine: nothing is said of volumes.
-        (
-            |f| {
-                for copy in &mut f.copies {
-                    copy.volume = Known::NotMeasured("a copy at a remote is on no volume".to_owned());
-                    copy.remote = Some(Known::Measured(RemoteFacts {
-                        name: "b".to_owned(),
-                        engine: "etcd".to_owned(),
-                        endpoints: vec!["https://a:2379".to_owned()],
-                        tls: true,
-                        login: "without a user".to_owned(),
-                    }));
-                }
-            },
-            &["mirrors-apart"],
-        ),
+        (at_one_remote, &["mirrors-apart"]),
         (
             |f| {
                 f.copies[1] = copy("/mnt/a/k2", "8:17");
