@@ -10,6 +10,11 @@ use crate::store::tasks::{CHANGE_WAIT, PROBE_WAIT};
 use crate::store::vacancy::Vacancy;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often the records of all copies are read in full. A look at the copies compares only what changes with every
+/// write, so it does not notice damage behind that.
+const READ_EVERY: Duration = Duration::from_secs(3600);
 
 impl Keyring {
     /// Returns the status. Looks at the copies first, at most once a second, and writes nothing to them. Does
@@ -45,24 +50,37 @@ impl Keyring {
     }
 
     /// Whether [`Keyring::maintain`] may have work: a copy is known to be out, behind, or changed by another
-    /// program.
+    /// program, or the copies were not read in full for an hour.
     pub fn needs_care(&self) -> bool {
-        self.counters.needs_care()
+        let read_only = self.read_only.load(Ordering::Relaxed);
+        self.counters.needs_care() || !read_only && self.counters.reading_is_due(READ_EVERY)
     }
 
     /// Adopts what another program changed, and brings copies up to date that returned, are behind, or may
-    /// hold what a failed write left. Waits for a change in progress.
+    /// hold what a failed write left. Once an hour, also reads the copies in full, and writes those again whose
+    /// records are damaged. Waits for a change in progress.
     pub fn maintain(&self) {
+        self.maintain_and_read(READ_EVERY);
+    }
+
+    /// As [`Keyring::maintain`], and reads the copies in full every `every`.
+    pub fn maintain_and_read(&self, every: Duration) {
         let read_only = self.read_only.load(Ordering::Relaxed);
+        let in_full = self.counters.reading_is_due(every);
         let tended = self.with_learnt_keys(|| {
             let mut writer = self.lock_writer();
             writer.set_deadline(CHANGE_WAIT);
             if read_only {
                 self.follow(&mut writer)
             } else {
-                self.adopting_changes(&mut writer, |writer| writer.bring_up_to_date(&self.read_memory()))
+                self.adopting_changes(&mut writer, |writer| {
+                    writer.bring_up_to_date(&self.read_memory(), in_full)
+                })
             }
         });
+        if in_full {
+            self.counters.note_reading();
+        }
         let mut writer = self.lock_writer();
         if read_only && tended.is_err() {
             // The change was not adopted, so it is recorded for the copies too.
@@ -115,7 +133,9 @@ impl Keyring {
                 // This may be the leftover of a failed sync; make it durable before the server relies on it.
                 self.adopting_changes(&mut writer, |writer| writer.make_durable(&self.read_memory()))
             } else if current < all && !read_only {
-                self.adopting_changes(&mut writer, |writer| writer.bring_up_to_date(&self.read_memory()))
+                self.adopting_changes(&mut writer, |writer| {
+                    writer.bring_up_to_date(&self.read_memory(), false)
+                })
             } else {
                 Ok(())
             }

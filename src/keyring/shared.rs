@@ -40,6 +40,8 @@ impl Keyring {
         let KeyringParts { memory, writer, notes } = parts;
         let counters = Counters::default();
         counters.note_copies(writer.commit().generation, writer.count(), None, writer.needs_care());
+        // Opening it has read them all.
+        counters.note_reading();
         let id = writer.header().id;
         let keyring = Self {
             memory: RwLock::new(memory),
@@ -105,6 +107,9 @@ impl Keyring {
 
     pub(super) fn note(&self, writer: &mut Writer, wrong: Option<&Error>, by_another: bool) {
         writer.report_changed();
+        if let Some(unusable) = writer.report_settings() {
+            self.counters.set_last_error(&unusable);
+        }
         let needs_care = by_another || writer.needs_care();
         self.counters.note_copies(writer.commit().generation, writer.count(), wrong, needs_care);
     }

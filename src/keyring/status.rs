@@ -77,6 +77,8 @@ pub(crate) struct Counters {
     /// When the copies were last looked at.
     looked: Mutex<Option<Instant>>,
     needs_care: AtomicBool,
+    /// When all records of the copies were last read.
+    records_read: Mutex<Option<Instant>>,
 }
 
 /// How long the result of a look at the copies is used. One statement asks for many variables, and many
@@ -95,6 +97,17 @@ impl Counters {
         self.needs_care.load(Ordering::Relaxed)
     }
 
+    /// Whether the records of the copies must be read, which is done every `every`.
+    pub(super) fn reading_is_due(&self, every: Duration) -> bool {
+        let last = self.records_read.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|at| at.elapsed() >= every)
+    }
+
+    /// Records that the records of the copies were read, or that this was tried.
+    pub(super) fn note_reading(&self) {
+        *self.records_read.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     pub(super) fn fetched(&self) {
         self.fetches.fetch_add(1, Ordering::Relaxed);
     }
@@ -108,7 +121,7 @@ impl Counters {
         self.set_last_error(e);
     }
 
-    fn set_last_error(&self, e: &Error) {
+    pub(super) fn set_last_error(&self, e: impl fmt::Display) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = e.to_string();
     }
 

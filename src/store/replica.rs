@@ -28,6 +28,12 @@ pub trait Replica: Send + Sync + Debug {
     /// Where the copy lies.
     fn place(&self) -> Place;
 
+    /// Why the copy is reached with earlier settings than those that are configured now, which cannot be used. Only a
+    /// remote has settings that may change.
+    fn unusable_settings(&self) -> Option<String> {
+        None
+    }
+
     /// Whether something may be at the path: `false` only if it is certain that there is nothing.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::rig::{HEAD_ONE, ONE, World, file};
 use keyring_external::error::{Error, Refusal};
 use keyring_external::keyring::KeyringState;
 use keyring_external::store::remote::head::{ENTRY_LEN, HEAD_LEN, Head, MAX_PIECES, PieceName};
+use std::time::Duration;
 
 /// A keyring in several pieces.
 fn subject(layout: crate::rig::Layout) -> (World, Set) {
@@ -197,5 +198,38 @@ fn what_is_no_head_is_refused() {
         let bytes: Vec<_> = (0..len).map(|_| rng.next() as u8).collect();
         assert!(!check(&world, &set, HEAD_ONE, Some(&bytes), &format!("{len} random bytes")));
         assert!(!check(&world, &set, HEAD_ONE, Some(&vec![0; len]), &format!("{len} zeros")));
+    }
+}
+
+/// A look compares heads only. A server in use reads the pieces too from time to time, and writes a copy again that lacks
+/// one: from an intact copy, or, if there is none, from memory.
+#[test]
+fn a_lost_or_changed_piece_is_healed_while_the_keyring_is_in_use() {
+    for layout in crate::rig::LAYOUTS {
+        let (start, set) = subject(layout);
+        let pieces: Vec<_> = objects(&start).into_iter().filter(|(name, _)| name != HEAD_ONE).collect();
+        for (name, good) in pieces {
+            let mut changed = good.clone();
+            changed[good.len() / 2] ^= 1;
+            for (what, bytes) in [("lost", None), ("changed", Some(&changed[..])), ("cut", Some(&good[..7]))]
+            {
+                let world = start.fork();
+                let keyring = world.program().serve(layout, 1).unwrap();
+                keyring.bring_up_to_date().unwrap();
+                keyring.maintain_and_read(Duration::ZERO);
+                let generation = keyring.known_status().generation;
+                world.one.overwrite(&name, bytes);
+                // It was read a moment ago.
+                assert_eq!(tended(&keyring).state, KeyringState::Attached, "{name} {what}");
+                assert!(world.found(&[ONE]).is_err(), "{name} {what}");
+                keyring.maintain_and_read(Duration::ZERO);
+                let status = keyring.known_status();
+                assert_eq!(status.state, KeyringState::Attached, "{name} {what}: {status:?}");
+                assert_eq!(status.generation > generation, layout.len() == 1, "{name} {what}");
+                assert_eq!(world.found(&[ONE]).unwrap(), set, "{name} {what}");
+                keyring.maintain_and_read(Duration::ZERO);
+                assert_eq!(keyring.known_status().generation, status.generation, "{name} {what}");
+            }
+        }
     }
 }

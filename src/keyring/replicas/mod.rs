@@ -3,6 +3,7 @@
 
 mod lock;
 mod member;
+mod report;
 mod second_step;
 mod set;
 

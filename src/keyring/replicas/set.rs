@@ -2,7 +2,7 @@
 //! The copies of an open keyring together. They are opened and changed side by side, and a change as a whole
 //! has one deadline.
 
-use super::super::log::{Log, Severity};
+use super::super::log::Log;
 use super::member::{Member, Standing};
 use crate::error::{Error, Failure, Refusal, Result};
 use crate::format::state::StateId;
@@ -11,12 +11,8 @@ use crate::store::locked::LockedReplica;
 use crate::store::reading::{CopyId, Reading};
 use crate::store::tasks::{CHANGE_WAIT, SLOW_WAIT, side_by_side};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// Paths whose volumes were already reported to have no locks.
-static WITHOUT_LOCKS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// How many copies a write must reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +28,9 @@ pub(crate) enum Reach {
 pub(crate) struct Replicas {
     pub(super) members: Vec<Member>,
     min: usize,
-    log: Log,
+    pub(super) log: Log,
+    /// What was reported of settings that cannot be used.
+    pub(super) unusable_settings: BTreeSet<String>,
     /// When the operation in progress must have ended, including all waiting.
     pub(super) until: Instant,
 }
@@ -60,7 +58,13 @@ impl OpenReplica {
 impl Replicas {
     /// A `min` of 0 counts as 1.
     pub(crate) fn new(members: Vec<Member>, min: usize, log: Log) -> Self {
-        Self { members, min: min.max(1), log, until: Instant::now() + CHANGE_WAIT }
+        Self {
+            members,
+            min: min.max(1),
+            log,
+            unusable_settings: BTreeSet::new(),
+            until: Instant::now() + CHANGE_WAIT,
+        }
     }
 
     /// Starts an operation that must end, including all waiting, within `limit`.
@@ -76,24 +80,6 @@ impl Replicas {
     /// Time left for the operation in progress.
     pub(crate) fn time_left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
-    }
-
-    /// Reports, once for each path, that the volume of an opened copy has no locks.
-    pub(crate) fn warn_if_unlocked(&self, file: &LockedReplica) {
-        if file.is_locked() {
-            return;
-        }
-        let mut told = WITHOUT_LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.insert(file.path().to_owned()) {
-            (self.log)(
-                Severity::Warning,
-                &format!(
-                    "the volume of {} has no locks: two programs that change this keyring at the same time may lose \
-                     a key. Let one server use it, and stop that server before you change the keyring with a tool",
-                    file.path().display()
-                ),
-            );
-        }
     }
 
     /// All copies, in the configured order.
@@ -126,6 +112,7 @@ impl Replicas {
     /// of the operation in progress.
     pub(crate) fn inherit(&mut self, earlier: Replicas) {
         self.until = earlier.until;
+        self.unusable_settings = earlier.unusable_settings;
         for old in earlier.members {
             let same = |m: &&mut Member| m.copy.path() == old.copy.path() && !m.standing.is_up_to_date();
             if let Some(member) = self.members.iter_mut().find(same) {
@@ -185,21 +172,6 @@ impl Replicas {
             _ => Standing::Out(why),
         };
         self.set_standing(index, standing);
-    }
-
-    /// Reports copies that another program changed, after the change could not be adopted.
-    pub(crate) fn report_changed(&mut self) {
-        let log = self.log;
-        for member in &mut self.members {
-            if let Standing::Changed(why) = &member.standing
-                && !std::mem::replace(&mut member.missed, true)
-            {
-                log(
-                    Severity::Warning,
-                    &format!("the copy {} is out of use: {why}", member.copy.path().display()),
-                );
-            }
-        }
     }
 
     /// Records that these copies are about to be brought from the state `present` to `state`. Until that

@@ -82,7 +82,7 @@ impl Writer {
     /// # Errors
     /// As [`Vacancy::create`].
     pub(crate) fn create_copies(&mut self, memory: &Memory, places: &[Vacancy]) -> Result<()> {
-        self.bring_up_to_date(memory)?;
+        self.bring_up_to_date(memory, false)?;
         let open = self.open_copies(memory, Reach::Enough)?;
         let bytes = self.verified_bytes(&open, |o| o.same)?;
         places.iter().try_for_each(|place| place.create(&bytes).map(drop))

@@ -158,6 +158,13 @@ impl Writer {
         e.at(path, "")
     }
 
+    /// Whether a copy with these bytes behind its front holds the present state, and all of its records verify.
+    pub(super) fn holds_present(&self, reading: &Reading, rest: &[u8]) -> bool {
+        let opened = self.open_front(reading.path(), &reading.front);
+        let read = opened.ok().and_then(|(front, keys)| self.read_on(rest, reading.len, front, keys, |_| {}));
+        read.is_some_and(|(commit, _)| commit == self.commit)
+    }
+
     /// Returns all bytes of an open copy that `counts`, if its records still verify.
     ///
     /// # Errors
@@ -171,12 +178,9 @@ impl Writer {
         for copy in open.iter().filter(|o| counts(o)) {
             let reading = copy.file.reading();
             let whole = || -> Result<_> {
-                let (opened, keys) = self.open_front(copy.file.path(), &reading.front)?;
                 let rest =
                     reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), self.copies.time_left())?;
-                let read = self.read_on(&rest, reading.len, opened, keys, |_| {});
-                let whole = read.is_some_and(|(commit, _)| commit == self.commit);
-                Ok(whole.then(|| [&reading.front.0[..], &rest].concat().into()))
+                Ok(self.holds_present(reading, &rest).then(|| [&reading.front.0[..], &rest].concat().into()))
             };
             match whole() {
                 Ok(Some(bytes)) => return Ok(bytes),

@@ -6,6 +6,8 @@ use super::state::Writer;
 use crate::error::{Error, Failure, Result};
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::{OpenReplica, Reach, Standing};
+use crate::store::reading::FRONT_LEN;
+use crate::store::tasks::side_by_side;
 
 impl Writer {
     /// Looks at every copy and, if `to_change`, checks whether it could be changed. Writes nothing. A change
@@ -67,13 +69,39 @@ impl Writer {
         !self.attempted.is_empty() || self.copies.members().iter().any(|m| !m.standing().is_up_to_date())
     }
 
+    /// Reads all records of the copies that look up to date. Marks those of which some are missing or damaged as behind:
+    /// memory holds what they held.
+    fn find_damage(&mut self, open: &mut [OpenReplica]) {
+        let present = self.lineage().state();
+        let len = |o: &OpenReplica| o.file.len().saturating_sub(FRONT_LEN as u64);
+        let alike = || open.iter().filter(|o| o.same);
+        let rests = side_by_side(alike().map(|o| o.file.reading().rest_task(len(o))), self.limits());
+        let damaged: Vec<usize> = alike()
+            .zip(rests)
+            .filter(|(copy, rest)| match rest {
+                Ok(rest) => !self.holds_present(copy.file.reading(), rest),
+                // A part of the file that the disk does not give is lost. Anything else may pass.
+                Err(e) => matches!(e, Error::Failure(Failure::Io { .. })),
+            })
+            .map(|(copy, _)| copy.index)
+            .collect();
+        for copy in open.iter_mut().filter(|o| damaged.contains(&o.index)) {
+            (copy.same, copy.current) = (false, false);
+            self.copies.report_damage(copy.index, &present);
+        }
+    }
+
     /// Brings copies up to date that are behind or damaged, or that hold what a failed write left: all that
-    /// can be reached, even if they are not enough for a change.
+    /// can be reached, even if they are not enough for a change. `in_full`: first reads those that look up to date, to
+    /// find damage behind their fronts.
     ///
     /// # Errors
     /// If no copy could be reached.
-    pub(crate) fn bring_up_to_date(&mut self, memory: &Memory) -> Result<()> {
+    pub(crate) fn bring_up_to_date(&mut self, memory: &Memory, in_full: bool) -> Result<()> {
         let mut open = self.open_copies(memory, Reach::Any)?;
+        if in_full {
+            self.find_damage(&mut open);
+        }
         let failed_before = !self.attempted.is_empty();
         let whole = |o: &OpenReplica| o.current || o.same && !failed_before;
         if open.iter().all(whole) {

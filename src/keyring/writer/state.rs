@@ -249,6 +249,11 @@ impl Writer {
         self.copies.report_changed();
     }
 
+    /// As [`Replicas::report_settings`].
+    pub(crate) fn report_settings(&mut self) -> Option<String> {
+        self.copies.report_settings()
+    }
+
     /// Sets where reports about the copies go.
     pub(crate) fn log_to(&mut self, log: Log) {
         self.copies.log_to(log);

@@ -33,6 +33,10 @@ impl ByName {
 }
 
 impl Objects for ByName {
+    fn unusable_settings(&self) -> Option<String> {
+        self.engine.get().and_then(|engine| engine.unusable_settings())
+    }
+
     fn get(&self, name: &str, until: Instant) -> Answer<Option<Object>> {
         self.engine()?.get(name, until)
     }

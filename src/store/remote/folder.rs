@@ -78,6 +78,11 @@ impl Folder {
         &self.path
     }
 
+    /// As [`Objects::unusable_settings`].
+    pub(super) fn unusable_settings(&self) -> Option<String> {
+        self.objects.unusable_settings()
+    }
+
     pub(super) fn remembered(&self) -> MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -104,6 +104,12 @@ pub type Answer<T> = Result<T, Trouble>;
 /// Each call ends by `until` and leaves no thread. Within that time an implementation tries its endpoints in turn, and
 /// renews its credentials if the engine refuses them; so a put may be sent more than once.
 pub trait Objects: Send + Sync + fmt::Debug {
+    /// Why the settings that are used are not those of the remotes file: it was changed so that it cannot be used. As of
+    /// the last request.
+    fn unusable_settings(&self) -> Option<String> {
+        None
+    }
+
     /// Reads an object, as the last put that was acknowledged to anyone left it. `None` if it does not exist.
     ///
     /// # Errors

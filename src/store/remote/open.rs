@@ -120,6 +120,10 @@ impl Named {
 }
 
 impl Objects for Named {
+    fn unusable_settings(&self) -> Option<String> {
+        self.state().stale.clone()
+    }
+
     fn get(&self, name: &str, until: Instant) -> Answer<Option<Object>> {
         self.ask(|engine| engine.get(name, until))
     }
@@ -187,12 +191,15 @@ mod tests {
             let told = told(&*a);
             assert!(told.contains("http://127.0.0.3:1: refuses") && told.contains(expected), "{told}");
             assert!(told.contains("The earlier settings of this remote are still used"), "{told}");
+            // A server says so although nothing fails.
+            assert!(a.unusable_settings().is_some_and(|why| why.contains(expected)), "{expected}");
         }
         std::fs::remove_file(&path).unwrap();
         assert!(told(&*a).contains("does not exist"), "{}", told(&*a));
         write(&path, &format!(r#"{{"a": {}}}"#, cluster("127.0.0.5")));
         let last = told(&*a);
         assert!(last.contains("http://127.0.0.5:1") && !last.contains("earlier settings"), "{last}");
+        assert_eq!(a.unusable_settings(), None);
         // Nothing is kept of an engine that nobody uses.
         drop((a, again, b));
         assert!(open(&path, "b").unwrap_err().told.contains("has no remote \"b\""));

@@ -146,6 +146,10 @@ impl Replica for RemoteReplica {
         Place::Remote
     }
 
+    fn unusable_settings(&self) -> Option<String> {
+        self.0.unusable_settings()
+    }
+
     fn is_there(&self, until: Instant) -> Result<bool> {
         let head = self.0.get_head(step_end(until)).map_err(|trouble| self.0.error("look at", trouble))?;
         Ok(head.is_some())
