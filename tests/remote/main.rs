@@ -19,3 +19,4 @@ mod races;
 mod rig;
 mod rollback;
 mod start;
+mod taken_back;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The objects of one copy: those below its prefix, and what this program remembers of them.
 
-use super::head::{HEAD, Head, PIECES, Piece, PieceName};
+use super::head::{HEAD, Head, PIECES, Piece, PieceName, is_mark};
 use super::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
 use crate::error::{Error, Failure, Refusal};
 use crate::store::deadline::REMOTE_STACK;
@@ -99,16 +99,17 @@ impl Folder {
         format!("{}/{name}", self.prefix)
     }
 
+    /// The head. A mark in its place is none.
     pub(super) fn get_head(&self, until: Instant) -> Answer<Option<Object>> {
+        Ok(self.get_head_or_mark(until)?.filter(|object| !is_mark(&object.bytes)))
+    }
+
+    pub(super) fn get_head_or_mark(&self, until: Instant) -> Answer<Option<Object>> {
         self.objects.get(&self.full(HEAD), until)
     }
 
     pub(super) fn put_head(&self, bytes: &[u8], was: Option<&Version>, until: Instant) -> Answer<Put> {
         self.objects.put(&self.full(HEAD), bytes, was, until)
-    }
-
-    pub(super) fn delete_head(&self, until: Instant) -> Answer<()> {
-        self.objects.delete(&[self.full(HEAD)], until)
     }
 
     /// Puts a piece, durably. Its name is new, and nobody but this program knows it, so it does not matter whether an
@@ -131,7 +132,9 @@ impl Folder {
                         return Err(Trouble::not_done(Cause::NotTheEngine, told));
                     }
                 },
-                Err(trouble) if trouble.may_have_happened && pauses.wait() => {}
+                // An engine without room has none a moment later either.
+                Err(trouble)
+                    if trouble.may_have_happened && trouble.cause != Cause::Full && pauses.wait() => {}
                 Err(trouble) => return Err(trouble),
             }
         }

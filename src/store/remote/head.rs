@@ -22,6 +22,21 @@ const MAX_SEQUENCE: u64 = 1 << 62;
 
 /// The name of the head below the prefix of a copy.
 pub const HEAD: &str = "head";
+/// Beginning of a mark: an object in the place of a head that says that no copy is there.
+const MARK: &[u8] = b"keyring_external: no copy is here\n";
+
+/// A mark that takes the place of a head. Each has other bytes, so that a delayed request that replaces an earlier one
+/// cannot replace it.
+pub(super) fn mark(random: [u8; 16]) -> Vec<u8> {
+    let number = format!("{:032x}\n", u128::from_be_bytes(random));
+    [MARK, number.as_bytes()].concat()
+}
+
+/// Whether an object in the place of a head says that no copy is there.
+pub fn is_mark(bytes: &[u8]) -> bool {
+    bytes.starts_with(MARK)
+}
+
 /// The folder of the pieces below the prefix of a copy.
 pub const PIECES: &str = "pieces";
 

@@ -2,9 +2,9 @@
 //! A prefix where a copy can be created, and a copy that was created.
 
 use super::folder::{Folder, Pauses, step_end};
-use super::head::{Head, REPLICA_LEN};
+use super::head::{Head, PieceName, REPLICA_LEN, is_mark, mark};
 use super::locked::{cut, maybe};
-use super::objects::{Put, Trouble};
+use super::objects::{Cause, Put, Trouble, Version};
 use super::replace::now;
 use crate::error::{BadRequest, Error, Result};
 use crate::store::reading::FRONT_LEN;
@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A prefix without a head.
+/// A prefix without a head, or with a mark.
 #[derive(Debug)]
 pub(super) struct VacantRemote(Arc<Folder>);
 
@@ -29,32 +29,41 @@ impl Folder {
         BadRequest::AlreadyThere { path: self.path().to_owned() }.into()
     }
 
-    /// Puts the head of a new copy, unless there is one. A put whose answer was lost is repeated: it cannot happen twice.
+    /// Puts the head of a new copy, unless there is one. A mark is replaced under its version. A put whose answer was
+    /// lost is repeated: it cannot happen twice.
     fn put_new_head(&self, head: &Head, until: Instant) -> Result<()> {
+        let take_back = || self.take_back(&names(head), until);
         let failed = |trouble: Trouble| {
             let unsure = trouble.may_have_happened;
             if !unsure {
-                self.take_back(&head.pieces.iter().map(|piece| piece.name).collect::<Vec<_>>(), until);
+                take_back();
             }
             self.error("create", if unsure { maybe(trouble) } else { trouble })
         };
         let bytes = head.encode().ok_or_else(|| self.error("create", super::replace::too_large()))?;
         let mut pauses = Pauses::until(until);
         let mut unsure: Option<Trouble> = None;
+        let mut mark: Option<Version> = None;
         loop {
-            let trouble = match self.put_head(&bytes, None, until) {
+            let trouble = match self.put_head(&bytes, mark.as_ref(), until) {
                 Ok(Put::Done(_)) => return Ok(()),
-                Ok(Put::Conflict) => match self.get_head(until) {
-                    Ok(Some(there)) if there.bytes == bytes => return Ok(()),
-                    Ok(Some(_)) => {
-                        self.take_back(
-                            &head.pieces.iter().map(|piece| piece.name).collect::<Vec<_>>(),
-                            until,
-                        );
-                        return Err(self.already_there());
+                Ok(Put::Conflict) => match self.get_head_or_mark(until) {
+                    Ok(Some(there)) if is_mark(&there.bytes) => {
+                        mark = Some(there.version);
+                        busy()
                     }
+                    Ok(Some(there)) => match Head::decode(&there.bytes) {
+                        // It is this one, or one that another program has put in its place already.
+                        Some(now) if now.replica == head.replica => return Ok(()),
+                        Some(_) => {
+                            take_back();
+                            return Err(self.already_there());
+                        }
+                        None => return Err(self.already_there()),
+                    },
                     Ok(None) => {
-                        Trouble::unknown(super::objects::Cause::Unwell, "the remote is busy: try again")
+                        mark = None;
+                        busy()
                     }
                     Err(trouble) => Trouble { may_have_happened: true, ..trouble },
                 },
@@ -69,6 +78,38 @@ impl Folder {
             }
         }
     }
+
+    /// Replaces the head of a copy that was created by a mark, if it still is the same. Returns whether that is done.
+    fn take_head_back(&self, head: &Head, until: Instant) -> bool {
+        let Ok(random) = crate::secret::random_array() else { return false };
+        let mark = mark(random);
+        let mut pauses = Pauses::until(until);
+        loop {
+            match self.get_head_or_mark(until) {
+                Ok(Some(there)) if there.bytes == mark => return true,
+                Ok(Some(there)) if Head::decode(&there.bytes).as_ref() == Some(head) => {
+                    match self.put_head(&mark, Some(&there.version), until) {
+                        Ok(Put::Done(_)) => return true,
+                        Err(trouble) if !trouble.may_have_happened => return false,
+                        Ok(Put::Conflict) | Err(_) => {}
+                    }
+                }
+                Ok(_) => return false,
+                Err(_) => {}
+            }
+            if !pauses.wait() {
+                return false;
+            }
+        }
+    }
+}
+
+fn names(head: &Head) -> Vec<PieceName> {
+    head.pieces.iter().map(|piece| piece.name).collect()
+}
+
+fn busy() -> Trouble {
+    Trouble::unknown(Cause::Unwell, "the remote is busy: try again")
 }
 
 impl VacantRemote {
@@ -104,12 +145,12 @@ impl Vacant for VacantRemote {
 }
 
 impl Created for CreatedRemote {
+    /// The head is not deleted: whoever deletes can name no version, and may take along what another program has stored
+    /// in between, even long after the call.
     fn remove(&self, until: Instant) {
         let until = step_end(until);
-        let there = |until| self.folder.get_head(until).map(|object| object.map(|o| Head::decode(&o.bytes)));
-        let ours = there(until).is_ok_and(|head| head.flatten().is_some_and(|head| head == self.head));
-        if ours && self.folder.delete_head(until).is_ok() && there(until).is_ok_and(|head| head.is_none()) {
-            self.folder.take_back(&self.head.pieces.iter().map(|p| p.name).collect::<Vec<_>>(), until);
+        if self.folder.take_head_back(&self.head, until) {
+            self.folder.take_back(&names(&self.head), until);
         }
     }
 }

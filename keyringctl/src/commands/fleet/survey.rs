@@ -2,7 +2,7 @@
 //! Reads the heads of all keyrings at a remote, several at once. It lists and reads; nothing else is asked of the engine.
 
 use super::entry::{Entry, Kind};
-use keyring_external::store::remote::head::{HEAD, Piece, PieceName};
+use keyring_external::store::remote::head::{HEAD, Piece, PieceName, is_mark};
 use keyring_external::store::remote::objects::{Answer, Object, Objects, Trouble};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -98,7 +98,9 @@ fn read(
     until: Instant,
 ) -> Result<Option<Entry>, Trouble> {
     let name = format!("{prefix}/{HEAD}");
-    let mut head = objects.get(&name, until)?;
+    // A mark in the place of a head says that there is none.
+    let get = || objects.get(&name, until).map(|head| head.filter(|object| !is_mark(&object.bytes)));
+    let mut head = get()?;
     // A server may change it meanwhile: then the list is older than the head.
     for _ in 0..3 {
         let Some(Object { bytes, version }) = &head else { break };
@@ -107,7 +109,7 @@ fn read(
         if missing.is_empty() {
             return Ok(Some(entry));
         }
-        let again = objects.get(&name, until)?;
+        let again = get()?;
         if again.as_ref().is_some_and(|again| again.version == *version) {
             let what = format!(
                 "{} of its {} pieces are missing ({}). Bring it up to date from another copy (keyringctl sync), or restore \
