@@ -107,7 +107,8 @@ impl Refusal {
                      more ({says})"
                 ),
             ),
-            code::RESOURCE_EXHAUSTED if text.contains("space") => Self::refused(
+            // The member at which the quota is exceeded carries the request out, and then answers so.
+            code::RESOURCE_EXHAUSTED if text.contains("space") => Self::unknown(
                 Cause::Full,
                 format!(
                     "has no space left: raise its quota or remove data, then run etcdctl compact, defrag and alarm \

@@ -342,7 +342,6 @@ fn each_refusal_has_a_cause_and_says_what_to_do() {
             Cause::Unwell,
             "--max-request-bytes",
         ),
-        (fails(429, 8, "etcdserver: mvcc: database space exceeded"), Cause::Full, "alarm disarm"),
         (fails(400, 3, "etcdserver: key is not provided"), Cause::Unwell, "key is not provided"),
     ] {
         let gateway = Gateway::new(vec![reply]);
@@ -352,6 +351,16 @@ fn each_refusal_has_a_cause_and_says_what_to_do() {
         assert!(trouble.told.starts_with(&gateway.url), "{trouble}");
         gateway.asked();
     }
+}
+
+/// etcd compares its size with the quota first, carries the transaction out, and only then answers that it has no space.
+#[test]
+fn a_put_for_which_there_is_no_space_may_have_been_carried_out() {
+    let gateway = Gateway::new(vec![fails(429, 8, "etcdserver: mvcc: database space exceeded")]);
+    let trouble = gateway.etcd(None).put("db1/head", b"one", None, soon()).unwrap_err();
+    assert_eq!((trouble.cause, trouble.may_have_happened), (Cause::Full, true), "{trouble}");
+    assert!(trouble.told.contains("alarm disarm"), "{trouble}");
+    gateway.asked();
 }
 
 #[test]
