@@ -86,8 +86,19 @@ impl S3 {
         if (200..300).contains(&answer.status) || !Refusal::of(&answer).of_credentials() {
             return Ok(answer);
         }
-        let fresh = self.fresh(until)?;
-        if fresh == credentials { Ok(answer) } else { self.send(asked, &fresh, until) }
+        // What was sent before the refusal may have been carried out, whatever comes now.
+        let sent_before = answer.sent_before;
+        let carried = |trouble: Trouble| Trouble {
+            may_have_happened: trouble.may_have_happened || sent_before,
+            ..trouble
+        };
+        let fresh = self.fresh(until).map_err(carried)?;
+        if fresh == credentials {
+            return Ok(answer);
+        }
+        let mut answer = self.send(asked, &fresh, until).map_err(carried)?;
+        answer.sent_before |= sent_before;
+        Ok(answer)
     }
 
     fn credentials(&self, until: Instant) -> Answer<Arc<Credentials>> {
