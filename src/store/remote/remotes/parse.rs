@@ -5,6 +5,7 @@ use super::fields::{Fields, plain};
 use super::json::Json;
 use super::settings::{EtcdSettings, Kind, Remote, S3Settings, VaultLogin, VaultSettings};
 use crate::store::remote::http::{Endpoint, Proxy, Settings, TlsSettings};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Maximum number of endpoints of a remote.
@@ -62,7 +63,7 @@ fn remote(entry: Json) -> Result<(Settings, Kind), String> {
     let client = client(&mut fields)?;
     let (kind, own) = match kind.as_str() {
         "s3" => (
-            Kind::S3(s3(&mut fields)?),
+            Kind::S3(s3(&mut fields, &client.endpoints)?),
             "region, bucket, access_key, secret_key, session_token and path_style",
         ),
         "vault" => (Kind::Vault(vault(&mut fields)?), "mount, namespace, token and approle"),
@@ -127,7 +128,7 @@ fn is_host(name: &str) -> bool {
     rustls::pki_types::ServerName::try_from(name).is_ok()
 }
 
-fn s3(fields: &mut Fields) -> Result<S3Settings, String> {
+fn s3(fields: &mut Fields, endpoints: &[Endpoint]) -> Result<S3Settings, String> {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let bucket = fields.checked(
         "bucket",
@@ -148,13 +149,23 @@ fn s3(fields: &mut Fields) -> Result<S3Settings, String> {
         },
         "is not the name of a region: letters, digits, - and _",
     )?;
+    let path_style = fields.flag("path_style")?.unwrap_or(true);
+    // The bucket makes it another host, which the DNS is asked for: not this machine, and no address.
+    let named = |endpoint: &Endpoint| endpoint.tls() && endpoint.host().parse::<IpAddr>().is_err();
+    if !path_style && !endpoints.iter().all(named) {
+        return Err(
+            "\"path_style\": false needs endpoints of the form https://HOST with a host name, because the bucket \
+             becomes a part of it: leave path_style out for an IP address or http://"
+                .to_owned(),
+        );
+    }
     Ok(S3Settings {
         bucket: bucket.ok_or("\"bucket\" is missing")?,
         region: region.unwrap_or_else(|| "us-east-1".to_owned()),
         access_key: fields.needed_source("access_key", "access_key")?,
         secret_key: fields.needed_source("secret_key", "secret_key")?,
         session_token: fields.source("session_token", "session_token")?,
-        path_style: fields.flag("path_style")?.unwrap_or(true),
+        path_style,
     })
 }
 

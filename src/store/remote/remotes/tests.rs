@@ -68,6 +68,10 @@ fn each_mistake_has_its_own_message_with_file_remote_and_field() {
     let vault = |rest: &str| format!(r#"{{"x": {{"kind": "vault", {e}, {rest}}}}}"#);
     let ends = |list: &str| format!(r#"{{"x": {{"kind": "etcd", "endpoints": {list}}}}}"#);
     let keys = r#""access_key": "env:A", "secret_key": "env:B""#;
+    let below = |endpoint: &str| {
+        let s3 = format!(r#""kind": "s3", "bucket": "keys", "path_style": false, {keys}"#);
+        format!(r#"{{"x": {{{s3}, "endpoints": ["https://a", "{endpoint}"]}}}}"#)
+    };
     let mut told: Vec<String> = Vec::new();
     for (text, expected) in [
         ("".to_owned(), "not valid JSON"),
@@ -115,6 +119,10 @@ fn each_mistake_has_its_own_message_with_file_remote_and_field() {
         (s3(&format!(r#""bucket": "keys", "region": "eu 1", {keys}"#)), r#""region" is not"#),
         (s3(&format!(r#""bucket": "keys", "path_style": "no", {keys}"#)), "true or false"),
         (s3(&format!(r#""bucket": "keys", "session_token": "file:a", {keys}"#)), "the full path of the file"),
+        (below("https://10.0.0.5:9000"), "a host name, because the bucket becomes a part of it"),
+        (below("https://[fd00::1]"), "a host name, because the bucket becomes a part of it"),
+        (below("http://127.0.0.1:9000"), "leave path_style out for an IP address or http://"),
+        (below("http://localhost:9000"), "leave path_style out for an IP address or http://"),
         (vault(r#""mount": "secret""#), r#""token" or "approle" is missing"#),
         (vault(r#""mount": "/secret", "token": "env:T""#), r#""mount" must be segments"#),
         (vault(r#""namespace": "a/../b", "token": "env:T""#), r#""namespace" must be segments"#),

@@ -291,12 +291,32 @@ fn a_bucket_can_be_part_of_the_host_name() {
     let client = Settings {
         endpoints: vec![
             "https://s3.eu-1.example".parse().unwrap(),
-            "https://127.0.0.1:9000".parse().unwrap(),
+            "https://s3.eu-2.example:9000".parse().unwrap(),
         ],
         tls: TlsSettings::default(),
         proxy: None,
     };
     let s3 = S3::new(client, settings);
     let endpoints: Vec<_> = s3.client.endpoints().iter().map(Endpoint::authority).collect();
-    assert_eq!(endpoints, ["keys.s3.eu-1.example", "keys.127.0.0.1:9000"]);
+    assert_eq!(endpoints, ["keys.s3.eu-1.example", "keys.s3.eu-2.example:9000"]);
+}
+
+/// A put whose answer was lost (500), and whose repetition is refused for the credentials.
+#[test]
+fn what_was_sent_before_credentials_were_read_again_may_have_been_carried_out() {
+    let found = (200, "ETag: \"a\"\r\n", "x");
+    let (lost, expired) = (error("InternalError"), error("ExpiredToken"));
+    let denied = error("AccessDenied");
+    // The new ones are refused, too; there are none.
+    for secret in ["new", ""] {
+        let mut says = vec![found, (500, "", lost.as_str()), (400, "", expired.as_str())];
+        if !secret.is_empty() {
+            says.push((403, "", denied.as_str()));
+        }
+        let store = Store::saying(&says);
+        assert!(store.s3.get("db1/head", soon()).unwrap().is_some());
+        store.key("secret", secret);
+        let trouble = store.s3.put("db1/head", b"x", None, soon()).unwrap_err();
+        assert!(trouble.may_have_happened, "{secret:?}: {trouble}");
+    }
 }
