@@ -37,6 +37,12 @@ pub trait Locked: Send + Sync + Debug {
     /// As [`Replica::read`](super::replica::Replica::read).
     fn read_again(&self, until: Instant) -> Result<Reading>;
 
+    /// Whether one more record should be appended. Otherwise the copy should be written whole: it has so many parts that it
+    /// soon cannot have more.
+    fn takes_records(&self) -> bool {
+        true
+    }
+
     /// First step: writes a record at `offset`, after the acknowledged ones, durably. It does not count yet.
     ///
     /// # Errors
@@ -150,6 +156,11 @@ impl LockedReplica {
     /// As [`Locked::read_again`].
     pub(crate) fn read_again(&self) -> Task<Result<Reading>> {
         self.step(|copy, until| copy.read_again(until))
+    }
+
+    /// As [`Locked::takes_records`].
+    pub(crate) fn takes_records(&self) -> bool {
+        self.locked.takes_records()
     }
 
     /// As [`Locked::append`].

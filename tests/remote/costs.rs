@@ -4,7 +4,7 @@
 use crate::common::{Op, PATH, Rng, contents, data, key_type, name, take_into_use};
 use crate::engine::What;
 use crate::rig::{HEAD_ONE, ONE, World, file, paths};
-use keyring_external::store::remote::head::{Head, PieceName};
+use keyring_external::store::remote::head::{Head, Piece, PieceName};
 use std::time::{Duration, Instant};
 
 /// The kinds of the requests since the last plan.
@@ -102,4 +102,32 @@ fn a_whole_write_leaves_only_the_head_and_the_pieces_that_it_names() {
     assert_eq!(world.found(&[ONE]).unwrap(), op.after(&set, &set));
     assert!(expected.iter().filter_map(|n| PieceName::parse(n.strip_prefix("fleet/db1/")?)).count() == 1);
     assert_eq!(paths(&[ONE]).len(), 1);
+}
+
+/// A head cannot name any number of pieces: long before that, they are joined by writing the copy whole.
+#[test]
+fn a_copy_of_very_many_pieces_is_written_whole_by_the_next_store() {
+    let (world, _) = World::filled(&[ONE], Rng(6));
+    let keys =
+        (0..20u64).map(|n| (&*Box::leak(format!("more-{n}").into_boxed_str()), data(n, 1000))).collect();
+    Op::StoreAll { keys }.run(&world.program().load(&[ONE], 1).unwrap()).unwrap();
+    let mut head = Head::decode(&world.one.object(HEAD_ONE).unwrap()).unwrap();
+    let rest = file(&world.one, "fleet/db1").split_off(keyring_external::store::reading::FRONT_LEN);
+    head.pieces.clear();
+    let len = rest.len() / 4095;
+    for (n, bytes) in rest.chunks(len).enumerate() {
+        let name = PieceName { base: 0, random: n as u64 };
+        world.one.overwrite(&format!("fleet/db1/{name}"), Some(bytes));
+        head.pieces.push(Piece { name, len: bytes.len() as u32 });
+    }
+    assert!(head.pieces.len() >= 4096, "{}", head.pieces.len());
+    world.one.overwrite(HEAD_ONE, Some(&head.encode().unwrap()));
+    let keyring = world.program().load(&[ONE], 1).unwrap();
+    let before = contents(&keyring);
+    let op = Op::Store { id: "one more", user: "", key_type: "AES", data: data(1, 32) };
+    op.run(&keyring).unwrap();
+    let head = Head::decode(&world.one.object(HEAD_ONE).unwrap()).unwrap();
+    assert_eq!(head.pieces.len(), 1);
+    assert_eq!(world.one.names().len(), 2, "the pieces that were joined are deleted");
+    assert_eq!(world.found(&[ONE]).unwrap(), op.after(&before, &before));
 }

@@ -140,6 +140,9 @@ impl Writer {
         if !self.left_behind(&reached).iter().all(|state| self.header.left_behind.contains(state)) {
             return None;
         }
+        if open.iter().any(|o| o.current && !o.file.takes_records()) {
+            return None;
+        }
         let current = open.iter().filter(|o| o.current).count();
         if current == open.len() {
             return Some(Arc::new([]));

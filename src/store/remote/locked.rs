@@ -14,6 +14,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+/// From this number of pieces on, a copy is written whole instead of appended to, which joins them. Records of keys of
+/// 16 KiB are too large to be gathered, so each is a piece; the list of this many has 80 KiB, a third of an object.
+const MANY_PIECES: usize = 4096;
+
 /// What the first step of a change left for the second.
 #[derive(Debug)]
 struct Prepared {
@@ -170,6 +174,10 @@ pub(super) fn maybe(trouble: Trouble) -> Trouble {
 impl Locked for LockedRemote {
     fn is_locked(&self) -> bool {
         true
+    }
+
+    fn takes_records(&self) -> bool {
+        self.state().present.head.as_ref().is_none_or(|head| head.pieces.len() < MANY_PIECES)
     }
 
     fn read_again(&self, until: Instant) -> Result<Reading> {
