@@ -244,7 +244,9 @@ impl Client {
             true => Some(self.tls().map_err(|trouble| Broken::before(trouble.cause, trouble.told))?),
             false => None,
         };
-        let mut connection = match self.kept(index) {
+        let kept = self.kept(index);
+        let new = kept.is_none();
+        let mut connection = match kept {
             Some(connection) => connection,
             None => Connection::open(&self.how(endpoint, tls.as_ref()), until)?,
         };
@@ -253,6 +255,7 @@ impl Client {
             &mut connection,
             &endpoint.authority(),
             request,
+            new,
             until,
             began + half.max(until - began),
         )?;

@@ -88,10 +88,41 @@ fn tls_error(e: &rustls::Error) -> String {
     }
 }
 
-/// Whether the endpoint ended the handshake, so that it never looked at the request.
-pub(super) fn handshake_refused(e: &io::Error) -> bool {
+/// Whether the endpoint refused the client certificate, or that there is none. With TLS 1.3 it says so after the
+/// handshake is over for the client, as the first answer on a new connection, and then never looked at the request. Any
+/// other alert may come at any time.
+pub(super) fn certificate_refused(e: &io::Error) -> bool {
+    use rustls::{AlertDescription as Alert, Error};
     matches!(
         e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
-        Some(rustls::Error::AlertReceived(_))
+        Some(Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::UnknownCA
+                | Alert::DecryptError
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateUnknown
+                | Alert::CertificateExpired
+                | Alert::CertificateRevoked
+                | Alert::AccessDenied
+        ))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::AlertDescription as Alert;
+
+    #[test]
+    fn only_an_alert_about_a_certificate_tells_that_the_request_was_not_looked_at() {
+        let refused = |alert| certificate_refused(&io::Error::other(rustls::Error::AlertReceived(alert)));
+        for alert in [Alert::CertificateRequired, Alert::UnknownCA, Alert::CertificateExpired] {
+            assert!(refused(alert), "{alert:?}");
+        }
+        for alert in [Alert::InternalError, Alert::BadRecordMac, Alert::CloseNotify, Alert::UserCanceled] {
+            assert!(!refused(alert), "{alert:?}");
+        }
+        assert!(!certificate_refused(&io::ErrorKind::ConnectionReset.into()));
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! One request and its answer on a connection (HTTP/1.1).
 
-use super::broken::{Broken, explained, handshake_refused, timed_out};
+use super::broken::{Broken, certificate_refused, explained, timed_out};
 use super::request::Request;
 use crate::store::remote::objects::Cause;
 use std::io::{self, Read, Write};
@@ -31,11 +31,12 @@ pub(super) struct Answered {
 }
 
 /// Sends a request and reads the answer. `line` ends each operation at `until`; the body of the answer may come until
-/// `end`, because an endpoint that began to answer is not a hung one.
+/// `end`, because an endpoint that began to answer is not a hung one. `new`: nothing was sent on this connection before.
 pub(super) fn exchange<L: Line>(
     line: &mut L,
     host: &str,
     request: &Request,
+    new: bool,
     until: Instant,
     end: Instant,
 ) -> Result<Answered, Broken> {
@@ -43,7 +44,7 @@ pub(super) fn exchange<L: Line>(
         .map_err(|e| Broken::before(Cause::Settings, format!("the request cannot be written: {e}")))?;
     line.set_until(until);
     let call = send(line, call, &request.body)?;
-    receive(line, call, request.limit, end)
+    receive(line, call, request.limit, new, end)
 }
 
 /// What requests are sent on.
@@ -124,7 +125,7 @@ fn put(line: &mut impl Line, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Reads into `input`, and returns the number of bytes that came: 0 at the end.
-fn more(line: &mut impl Line, input: &mut Vec<u8>, began: bool) -> Result<usize, Broken> {
+fn more(line: &mut impl Line, input: &mut Vec<u8>, began: bool, new: bool) -> Result<usize, Broken> {
     let mut piece = [0; 16 * 1024];
     let len = loop {
         match line.read(&mut piece) {
@@ -136,7 +137,8 @@ fn more(line: &mut impl Line, input: &mut Vec<u8>, began: bool) -> Result<usize,
             }
             Err(e) => {
                 let (cause, why) = explained(&e);
-                return Err(Broken { cause, why, sent: began || !handshake_refused(&e) });
+                let refused = new && !began && certificate_refused(&e);
+                return Err(Broken { cause, why, sent: !refused });
             }
             Ok(len) => break len,
         }
@@ -150,6 +152,7 @@ fn receive(
     line: &mut impl Line,
     mut call: Call<state::RecvResponse>,
     limit: usize,
+    new: bool,
     end: Instant,
 ) -> Result<Answered, Broken> {
     let no_http = |e: ureq_proto::Error| {
@@ -173,7 +176,7 @@ fn receive(
             ));
         }
         let began = !input.is_empty();
-        if more(line, &mut input, began)? == 0 {
+        if more(line, &mut input, began, new)? == 0 {
             let why = if began {
                 "closed the connection in the middle of its answer"
             } else {
@@ -238,7 +241,14 @@ fn body(
                 "closed the connection in the middle of its answer",
             ));
         }
-        ended = more(line, input, true)? == 0;
+        // What is left is the beginning of a chunk's head.
+        if input.len() > MAX_HEAD {
+            return Err(Broken::after(
+                Cause::NotTheEngine,
+                format!("sends more than {MAX_HEAD} bytes between the parts of an answer"),
+            ));
+        }
+        ended = more(line, input, true, false)? == 0;
     }
     Ok(match call.proceed() {
         Some(RecvBodyResult::Cleanup(call)) => call.must_close_connection(),

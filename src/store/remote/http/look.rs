@@ -37,7 +37,7 @@ impl Seen {
         let mut connection = Connection::open(how, until)?;
         self.certificate_ends = connection.certificate().and_then(not_after);
         let request = Request::reading("GET", "/");
-        let answered = exchange(&mut connection, &how.endpoint.authority(), &request, until, until)?;
+        let answered = exchange(&mut connection, &how.endpoint.authority(), &request, true, until, until)?;
         let date = answered.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("date"));
         self.date = date.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
         Ok(answered.status)

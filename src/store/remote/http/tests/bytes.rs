@@ -38,7 +38,7 @@ impl Line for Canned<'_> {
 
 fn answered(bytes: &[u8], piece: usize, method: &'static str) -> Result<Answered, Broken> {
     let request = Request::changing(method, "/").limit(10_000);
-    exchange(&mut Canned { left: bytes, piece }, "127.0.0.1:1", &request, long(), long())
+    exchange(&mut Canned { left: bytes, piece }, "127.0.0.1:1", &request, true, long(), long())
 }
 
 const ANSWERS: [&str; 7] = [
