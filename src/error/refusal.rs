@@ -213,7 +213,7 @@ pub enum Refusal {
     },
 
     /// The data directory was used with a newer state of this keyring.
-    #[error("{} holds generation {found} of keyring {id}, but this data directory was last used with generation {expected} (according to {}): this is an older copy and may lack keys. {}. If that is lost for good, accept this one: keyringctl witness accept {} --datadir {} --unlock SOURCE", path.display(), witness.display(), by_place(path, "Mount the volume with the newer copy", "If the remote was restored from an older snapshot, use the newer copy"), path.display(), directory(witness))]
+    #[error("{} holds generation {found} of keyring {id}, but this data directory was last used with generation {expected} (according to {}): this is an older copy and may lack keys. {}. If that is lost for good, run `keyringctl which {} --datadir {} --unlock SOURCE` first: it says whether this copy has every key that the data needs, and prints the command (keyringctl witness accept) that accepts it", path.display(), witness.display(), by_place(path, "Mount the volume with the newer copy", "If the remote was restored from an older snapshot, use the newer copy"), path.display(), directory(witness))]
     WitnessOlder {
         /// The keyring file.
         path: PathBuf,
