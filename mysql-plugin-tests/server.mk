@@ -11,7 +11,7 @@ engines: ## Get etcd, OpenBao and SeaweedFS for the tests of remotes, below targ
 test-faults: mysql engines ## Inject faults for long: hundreds of power cuts, pulled and hung volumes, kills (as root)
 	@KX_LONG=1 mysql-plugin-tests/server.sh faults_
 	@KX_LONG=1 mysql-plugin-tests/server.sh kill::
-	@KX_FAULTS=200 mysql-plugin-tests/server.sh engines_
+	@KX_LONG=1 mysql-plugin-tests/server.sh engines_
 
 mtr: mysql build ## Run the suite keyring_external on a real server (MTR_ARGS='TEST... --record')
 	@mysql-plugin-tests/mtr.sh $(MTR_ARGS)

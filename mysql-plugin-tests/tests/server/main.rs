@@ -341,9 +341,9 @@ fn main() -> ExitCode {
         let left_out = TESTS.iter().filter(|(name, ..)| !is_repeated(name)).count();
         eprintln!("{left_out} tests do not depend on the user and are not repeated");
     }
-    let is_long = std::env::var_os("KX_FAULTS").is_some();
+    let is_long = rig::times(0, 1) == 1;
     if !is_long {
-        eprintln!("{} tests of engines are for KX_FAULTS=200 only (make test-faults)", LONG.len());
+        eprintln!("{} tests of engines are for KX_LONG=1 only (make test-faults)", LONG.len());
     }
     let tests = TESTS
         .iter()

@@ -2,10 +2,11 @@
 //! An engine is killed, stopped, cut off and its answers are lost, while a server makes new master keys and a program
 //! beside it generates keys in the same keyring. What was acknowledged is there, and nobody gets a wrong answer.
 
-use super::storing::Storing;
+use super::storing::{Storing, turn};
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::common::Rng;
-use mysql_plugin_tests::rig::{Host, Passing, ROTATE, Server, Site, Which, moment, rng, wait_until};
+use mysql_plugin_tests::rig::{Host, Passing, ROTATE, Server, Site, Which, moment, rng, times, wait_until};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +14,14 @@ use std::time::{Duration, Instant};
 
 /// How many faults befall each engine: KX_FAULTS, or a few.
 fn count() -> usize {
-    std::env::var("KX_FAULTS").ok().map_or(4, |number| number.parse().expect("KX_FAULTS is a number"))
+    let set = std::env::var("KX_FAULTS").ok();
+    set.map_or(times(4, 200), |number| number.parse().expect("KX_FAULTS is a number"))
+}
+
+/// When no further fault is to begin: KX_FAULTS_SECONDS from now, if it is set.
+fn end() -> Option<Instant> {
+    let seconds = std::env::var("KX_FAULTS_SECONDS").ok()?;
+    Some(Instant::now() + Duration::from_secs(seconds.parse().expect("KX_FAULTS_SECONDS is a number")))
 }
 
 /// A session that makes new master keys, whatever fails.
@@ -33,7 +41,7 @@ pub struct Counts {
 }
 
 impl Rotating {
-    /// With so long a pause after each.
+    /// With so long a pause after each, and a longer one if there is one and each takes long.
     pub fn start(server: &Server, pause: Duration) -> Rotating {
         let mut conn = server.connect();
         let (end, counts) = <(Arc<AtomicBool>, Arc<Counts>)>::default();
@@ -46,9 +54,10 @@ impl Rotating {
                     Err(mysql::Error::MySqlError(_)) => &told.failed,
                     Err(e) => panic!("the server is gone: {e}"),
                 };
-                told.longest.fetch_max(began.elapsed().as_millis() as u64, Ordering::Relaxed);
+                let took = began.elapsed();
+                told.longest.fetch_max(took.as_millis() as u64, Ordering::Relaxed);
                 count.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(pause);
+                std::thread::sleep(turn(pause, took));
             }
         });
         Rotating { thread, end, counts }
@@ -107,6 +116,15 @@ impl Fault {
         }
     }
 
+    /// What it is counted as.
+    fn kind(self) -> String {
+        match self {
+            Fault::One(passing) => format!("{passing:?} at one endpoint"),
+            Fault::All(passing) => format!("{passing:?} at all endpoints"),
+            other => format!("{other:?}"),
+        }
+    }
+
     /// It happens, lasts so long, and is over.
     fn happen(self, site: &mut Site, lasts: Duration, rng: &mut Rng) {
         let nodes = site.engine.nodes();
@@ -160,8 +178,12 @@ pub fn endure(which: Which) {
     let storing = Storing::start(&keyring);
     // Nothing keeps two writers of one keyring at a remote apart: each leaves the other its turn.
     let rotating = Rotating::start(&server, Duration::from_millis(400));
-    let (mut rng, faults) = (rng(), count());
+    let (mut rng, faults, end) = (rng(), count(), end());
+    let mut kinds = BTreeMap::<String, usize>::new();
     for n in 0..faults {
+        if end.is_some_and(|end| Instant::now() >= end) {
+            break;
+        }
         let (fault, lasts) = (Fault::any(&mut rng), moment(&mut rng, 100_000, 2_000_000));
         fault.happen(&mut site, lasts, &mut rng);
         let when = format!("{}, after fault {n}, {fault:?} for {lasts:?}", which.name());
@@ -173,6 +195,7 @@ pub fn endure(which: Which) {
         assert_eq!(server.value::<String>("SELECT keyring_key_fetch('mine')"), "value", "{when}");
         let (made, keys) = (rotating.made(), keyring.ids("INNODBKey-").len());
         assert!(keys > made, "{when}: {keys} master keys, and {made} rotations");
+        *kinds.entry(fault.kind()).or_default() += 1;
         if faults >= 50 && n % 20 == 19 {
             eprintln!(
                 "{when}: {} rotations, {} keys beside",
@@ -181,6 +204,7 @@ pub fn endure(which: Which) {
             );
         }
     }
+    let faults: usize = kinds.values().sum();
     let counts = rotating.end();
     let beside = storing.end();
     server.stop();
@@ -191,7 +215,7 @@ pub fn endure(which: Which) {
         "{keys} master keys, {made} made and {failed} failed"
     );
     eprintln!(
-        "{}: {faults} faults, {made} rotations acknowledged and {failed} failed, {} keys beside acknowledged and {} \
+        "{}: {faults} faults {kinds:?}, {made} rotations acknowledged and {failed} failed, {} keys beside acknowledged and {} \
          failed; 0 lost, 0 wrong answers; longest wait of a rotation {:.1} s, of a store {:.1} s",
         which.name(),
         beside.keys.len(),
@@ -207,9 +231,8 @@ pub fn endure(which: Which) {
 
 /// Three servers on one engine. Its leader is killed in the middle of their rotations, again and again.
 pub fn three_servers(which: Which) {
-    const EACH: usize = 100;
     let mut site = Site::of(which);
-    let each = if std::env::var_os("KX_FAULTS").is_some() { EACH } else { 12 };
+    let each = times(12, 100);
     let fleet: Vec<_> = ["db1", "db2", "db3"]
         .map(|prefix| {
             let keyring = site.keyring(prefix, &[]);

@@ -25,6 +25,12 @@ const OWNER: &[u8] = b"beside";
 /// Between two keys, so that the server gets its turn: nothing keeps two writers of one keyring at a remote apart.
 const PAUSE: Duration = Duration::from_millis(400);
 
+/// How long a writer pauses after a change that took so long: twice that, so that the other one, which must read all that
+/// this one wrote before it changes anything, is not overtaken again and again on a machine that is busy.
+pub fn turn(pause: Duration, took: Duration) -> Duration {
+    if pause.is_zero() { pause } else { pause.max(2 * took).min(Duration::from_secs(5)) }
+}
+
 /// Does the work if this process is to.
 pub fn work_if_asked() -> Option<ExitCode> {
     let setting = std::env::var(STORING).ok()?;
@@ -56,13 +62,14 @@ pub fn work_if_asked() -> Option<ExitCode> {
         let id = format!("s{n}");
         let began = Instant::now();
         let done = open.generate(name(&id), &KeyType::new(b"AES").unwrap(), 32);
-        let took = began.elapsed().as_millis();
+        let took = began.elapsed();
+        let millis = took.as_millis();
         let line = match done {
-            Ok(()) => format!("= {id} {took} {}", hex(&open, &id).expect("it was generated")),
-            Err(e) => format!("! {id} {took} {}", e.to_string().replace('\n', " ")),
+            Ok(()) => format!("= {id} {millis} {}", hex(&open, &id).expect("it was generated")),
+            Err(e) => format!("! {id} {millis} {}", e.to_string().replace('\n', " ")),
         };
         told = writeln!(out, "{line}").and_then(|()| out.flush()).is_ok();
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(turn(PAUSE, took));
     }
     Some(ExitCode::SUCCESS)
 }
