@@ -60,6 +60,25 @@ fn a_file_with_all_fields_is_read() {
     assert!(read("{}").unwrap().get("x").unwrap_err().told.contains("it is empty"));
 }
 
+/// A bucket of S3 with its own host name, at this endpoint.
+fn below(endpoint: &str) -> String {
+    format!(
+        r#"{{"x": {{"kind": "s3", "endpoints": ["https://a", "{endpoint}"], "bucket": "keys", "path_style": false,
+            "access_key": "env:A", "secret_key": "env:B"}}}}"#
+    )
+}
+
+#[test]
+fn a_bucket_becomes_part_of_a_host_name_with_tls_only() {
+    assert!(read(&below("https://b:9000")).is_ok());
+    for endpoint in
+        ["https://10.0.0.5:9000", "https://[fd00::1]", "http://127.0.0.1:9000", "http://localhost"]
+    {
+        let told = read(&below(endpoint)).unwrap_err().told;
+        assert!(told.contains("because the bucket becomes a part of it"), "{endpoint}: {told}");
+    }
+}
+
 #[test]
 fn each_mistake_has_its_own_message_with_file_remote_and_field() {
     let e = r#""endpoints": ["https://a"]"#;
@@ -68,10 +87,6 @@ fn each_mistake_has_its_own_message_with_file_remote_and_field() {
     let vault = |rest: &str| format!(r#"{{"x": {{"kind": "vault", {e}, {rest}}}}}"#);
     let ends = |list: &str| format!(r#"{{"x": {{"kind": "etcd", "endpoints": {list}}}}}"#);
     let keys = r#""access_key": "env:A", "secret_key": "env:B""#;
-    let below = |endpoint: &str| {
-        let s3 = format!(r#""kind": "s3", "bucket": "keys", "path_style": false, {keys}"#);
-        format!(r#"{{"x": {{{s3}, "endpoints": ["https://a", "{endpoint}"]}}}}"#)
-    };
     let mut told: Vec<String> = Vec::new();
     for (text, expected) in [
         ("".to_owned(), "not valid JSON"),
@@ -119,9 +134,6 @@ fn each_mistake_has_its_own_message_with_file_remote_and_field() {
         (s3(&format!(r#""bucket": "keys", "region": "eu 1", {keys}"#)), r#""region" is not"#),
         (s3(&format!(r#""bucket": "keys", "path_style": "no", {keys}"#)), "true or false"),
         (s3(&format!(r#""bucket": "keys", "session_token": "file:a", {keys}"#)), "the full path of the file"),
-        (below("https://10.0.0.5:9000"), "a host name, because the bucket becomes a part of it"),
-        (below("https://[fd00::1]"), "a host name, because the bucket becomes a part of it"),
-        (below("http://127.0.0.1:9000"), "leave path_style out for an IP address or http://"),
         (below("http://localhost:9000"), "leave path_style out for an IP address or http://"),
         (vault(r#""mount": "secret""#), r#""token" or "approle" is missing"#),
         (vault(r#""mount": "/secret", "token": "env:T""#), r#""mount" must be segments"#),
