@@ -13,6 +13,8 @@ use crate::error::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(feature = "remote")]
+use std::sync::{Mutex, PoisonError};
 
 /// Where copies can lie: a filesystem, and what the remotes file names. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,6 +23,9 @@ pub struct Places {
     remotes: Arc<Path>,
     #[cfg(feature = "remote")]
     engines: BTreeMap<String, Arc<dyn Objects>>,
+    /// The copies at remotes that were asked for: each keeps its connections and the bytes of its last piece.
+    #[cfg(feature = "remote")]
+    copies: Arc<Mutex<BTreeMap<PathBuf, RemoteReplica>>>,
 }
 
 impl Places {
@@ -31,6 +36,8 @@ impl Places {
             remotes: remotes.into(),
             #[cfg(feature = "remote")]
             engines: BTreeMap::new(),
+            #[cfg(feature = "remote")]
+            copies: Arc::default(),
         }
     }
 
@@ -39,6 +46,7 @@ impl Places {
     #[must_use]
     pub fn with_engine(mut self, name: &str, engine: Arc<dyn Objects>) -> Self {
         self.engines.insert(name.to_owned(), engine);
+        self.copies = Arc::default();
         self
     }
 
@@ -65,9 +73,13 @@ impl Places {
 
     #[cfg(feature = "remote")]
     fn at_remote(&self, path: &Path, name: RemoteName) -> Result<Arc<dyn Replica>> {
-        let of_file = || Arc::new(ByName::new(&self.remotes, &name.remote)) as Arc<dyn Objects>;
-        let engine = self.engines.get(&name.remote).map_or_else(of_file, Arc::clone);
-        Ok(Arc::new(RemoteReplica::new(engine, path, &name.prefix)))
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let copy = copies.entry(path.to_owned()).or_insert_with(|| {
+            let of_file = || Arc::new(ByName::new(&self.remotes, &name.remote)) as Arc<dyn Objects>;
+            let engine = self.engines.get(&name.remote).map_or_else(of_file, Arc::clone);
+            RemoteReplica::new(engine, path, &name.prefix)
+        });
+        Ok(Arc::new(copy.clone()))
     }
 
     #[cfg(not(feature = "remote"))]

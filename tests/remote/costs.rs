@@ -131,3 +131,18 @@ fn a_copy_of_very_many_pieces_is_written_whole_by_the_next_store() {
     assert_eq!(world.one.names().len(), 2, "the pieces that were joined are deleted");
     assert_eq!(world.found(&[ONE]).unwrap(), op.after(&before, &before));
 }
+
+/// Two programs that store in turn add to the last piece of the other one.
+#[test]
+fn two_programs_that_store_in_turn_do_not_leave_many_pieces() {
+    let world = World::with_keyring(&[ONE], Rng(5));
+    let programs = [world.program(), world.program()];
+    let keyrings = programs.each_ref().map(|program| program.serve(&[ONE], 1).unwrap());
+    keyrings.iter().for_each(take_into_use);
+    for n in 0..60 {
+        keyrings[n % 2].store(name(&n.to_string(), ""), &key_type("AES"), &data(n as u64, 32)).unwrap();
+    }
+    let head = Head::decode(&world.one.object(HEAD_ONE).unwrap()).unwrap();
+    assert!(head.pieces.len() <= 2, "{head:?}");
+    assert!(world.one.names().len() < 40, "{:?}", world.one.names());
+}
