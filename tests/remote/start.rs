@@ -2,9 +2,9 @@
 //! Opening a keyring with copies at remotes: a late remote, a name for nothing, two names for one copy.
 
 use crate::common::{PATH, Rng, contents, copies};
-use crate::rig::{Layout, ONE, TWO, World, paths, store};
+use crate::rig::{HEAD_ONE, Layout, ONE, TWO, World, paths, store};
 use keyring_external::config::Config;
-use keyring_external::error::{Error, Failure, Refusal};
+use keyring_external::error::{BadRequest, Error, Failure, Refusal};
 use keyring_external::keyring::{Keyring, KeyringState, Trust};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,6 +72,27 @@ fn auto_create_creates_at_a_remote_only_if_it_says_that_there_is_nothing() {
         drop(keyring);
         assert_eq!(contents(&open().unwrap()), world.found(layout).unwrap());
     }
+}
+
+/// Pieces without a head may be all that is left of a copy. A new head there would let later changes delete them.
+#[test]
+fn nothing_is_created_where_somebody_deleted_only_the_head() {
+    let (world, set) = World::filled(&[ONE], Rng(85));
+    let (program, head) = (world.program(), world.one.object(HEAD_ONE).unwrap());
+    world.one.overwrite(HEAD_ONE, None);
+    let left = world.one.objects();
+    assert!(!left.is_empty());
+    let config = Config { auto_create: true, ..copies::config(&paths(&[ONE]), 1) };
+    let opened = Keyring::open(&program.places, &config, Trust::Witness, |_, _| {}).map(drop);
+    for done in [program.create(&[ONE]), opened] {
+        let e = done.unwrap_err();
+        assert!(matches!(e, Error::BadRequest(BadRequest::PiecesWithoutHead { .. })), "{e:?}");
+        assert!(e.to_string().contains(ONE) && e.to_string().contains("put it back"), "{e}");
+    }
+    assert_eq!(world.one.objects(), left);
+    // A head that is put back counts again.
+    world.one.overwrite(HEAD_ONE, Some(&head));
+    assert_eq!(world.found(&[ONE]).unwrap(), set);
 }
 
 /// Two remotes of the remotes file may lead to one engine. Two names of one copy are not two copies.

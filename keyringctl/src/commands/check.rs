@@ -16,6 +16,7 @@ use crate::server::{ConnectOptions, KeyringFigures, Session};
 use judge::{Found, Limits, Problem};
 use keyring_external::keyring::inspect;
 use keyring_external::store::deadline;
+use keyring_external::store::places::{Places as StorePlaces, is_remote};
 use keyring_external::store::tasks::PROBE_WAIT;
 use keyring_external::unlock::UnlockSource;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ const RESERVE: Duration = Duration::from_secs(2);
 ///
 /// Prints one line: OK, WARNING, CRITICAL or UNKNOWN, what is wrong and what to do, then performance data. Without
 /// KEYRING and without connection options, it checks the copies that the server on this host is configured with. With
-/// connection options, it also asks the server; without KEYRING, it then asks only the server. Nothing is changed.
+/// connection options, it also asks the server; without KEYRING, it then asks only the server, unless options such as
+/// --option-file say which server's copies are meant. Nothing is changed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     keyringctl check\n  \
@@ -58,6 +60,8 @@ pub(super) struct Args {
     timeout: u64,
     #[command(flatten)]
     server: connection::Args,
+    #[command(flatten)]
+    site: site::Parts,
 }
 
 /// Runs the check, prints its line, and returns the exit code.
@@ -92,9 +96,10 @@ fn examine(args: &Args) -> Line {
     };
     let answer_in = Duration::from_secs(args.timeout).saturating_sub(RESERVE);
     // The server is asked before the copies are read: what it knew then, a copy must hold.
+    let stores = store_places();
     let server = std::thread::scope(|scope| {
         for path in &paths {
-            scope.spawn(|| probe(path));
+            scope.spawn(|| probe(path, &stores));
         }
         options.map(|options| ask(options, answer_in))
     });
@@ -107,7 +112,6 @@ fn examine(args: &Args) -> Line {
     let used = used.filter(|_| is_ours && !paths.is_empty());
     let mut problems = used.map(|used| used.compare(&paths)).unwrap_or_default();
     let secret = secret::Args { unlock: args.unlock.clone().or(unlock), recovery: false };
-    let stores = store_places();
     let look = || status::look(&stores, &paths, datadir.as_deref(), &mut secret::Once::new(&secret), false);
     let looked = match (!paths.is_empty()).then(look).transpose() {
         Ok(looked) => looked,
@@ -126,8 +130,8 @@ fn examine(args: &Args) -> Line {
 }
 
 /// Reads a copy, to find out whether its volume answers. One that does not is remembered, and not waited for again.
-fn probe(path: &Path) {
-    let (place, stores) = (path.to_owned(), store_places());
+fn probe(path: &Path, stores: &StorePlaces) {
+    let (place, stores) = (path.to_owned(), stores.clone());
     let read = move || drop(inspect(&stores, &place));
     // What is wrong with the copy is found out later.
     let _ = deadline::run(path, PROBE_WAIT, read);
@@ -145,15 +149,15 @@ struct Places {
 }
 
 fn places(args: &Args) -> Result<Places> {
-    if !args.paths.is_empty() || args.server.is_given() {
+    let of_configuration = args.paths.is_empty() && (args.site.is_given() || !args.server.is_given());
+    if !of_configuration {
+        if args.paths.iter().any(|path| is_remote(path)) {
+            of_server::use_its_remotes(&args.site);
+        }
         let (paths, datadir) = (args.paths.clone(), args.datadir.clone());
         return Ok(Places { paths, datadir, read_only: false, unlock: None });
     }
-    let site = site::Args {
-        parts: site::Parts { root: "/".into(), ..site::Parts::default() },
-        datadir: args.datadir.clone(),
-    };
-    configured(&site)
+    configured(&site::Args { parts: args.site.clone(), datadir: args.datadir.clone() })
 }
 
 /// What the server on this host is configured with.

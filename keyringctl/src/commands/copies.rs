@@ -8,6 +8,7 @@ pub(super) mod of_server;
 use super::apart::is_one_file;
 use super::output::stderr_report;
 use super::{hints, secret, site};
+use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::show::{self, Shown};
 use keyring_external::error::Refusal;
@@ -110,10 +111,10 @@ impl Copies {
     }
 
     /// Opens the keyring to read it. The newest intact copy counts.
-    pub(super) fn load(&self, places: &Places) -> Result<(Keyring, Vec<Note>)> {
-        let (secret, first) = (&self.secret, self.first());
+    pub(super) fn load(&self) -> Result<(Keyring, Vec<Note>)> {
+        let (places, secret, first) = (store_places(), &self.secret, self.first());
         let open = |read: &mut dyn FnMut() -> _| {
-            load_all(places, &self.paths, 1, &secret.name(), read, stderr_report)
+            load_all(&places, &self.paths, 1, &secret.name(), read, stderr_report)
         };
         Ok(secret::Once::new(secret).open(first, open)?)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl export`: writes all keys, unencrypted, to a file of another keyring.
 
+use super::copies::of_server;
 use super::foreign::{self, backup_of};
 use super::output::{Output, counted};
 use super::secret;
@@ -56,6 +57,9 @@ impl From<ExportFormat> for Format {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
+    if is_remote(&args.path) {
+        of_server::use_remotes_of_this_host();
+    }
     let places = store_places();
     let format = Format::from(args.to);
     if is_remote(&args.dst) {

@@ -17,16 +17,17 @@ use crate::error::Result;
 use keyring_external::format::records::KeyRecord;
 use keyring_external::keyring::{Keyring, load_beside_others, now};
 use keyring_external::secret::UnlockSecret;
+use keyring_external::store::file::real::RealFs;
 use plan::{Fate, ImportPlan};
 use report::{ImportReport, Wanted};
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
     let password = args.password()?;
     let password = password.as_ref().map_or(&[][..], UnlockSecret::raw);
-    let source = args.read_source(places.fs().as_ref(), password)?;
+    let source = args.read_source(&RealFs, password)?;
     let wanted = digests(&source);
     let copies = args.target.find(Purpose::Read)?;
+    let places = store_places();
     let paths = &copies.paths;
     let (name, mut secret) = (copies.secret.name(), Once::new(&copies.secret));
     let keyring = secret.open(copies.first(), |read| {

@@ -99,7 +99,6 @@ pub(super) enum SecretFile {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
     let paths = copies::distinct([&args.path].into_iter().chain(&args.mirrors))?;
     let path = paths.first().cloned().unwrap_or_default();
     let parts = site::Parts { root: "/".into(), ..site::Parts::default() };
@@ -109,6 +108,8 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     }
     let file = if args.generate_secret { SecretFile::CreateForKeyringOwner } else { SecretFile::Existing };
     super::new_at_remote::check_conditions(paths.iter().map(PathBuf::as_path), super::new_at_remote::AGAIN)?;
+    // The server on this host may name the remotes file.
+    let places = store_places();
     let created = create(&places, &paths, &args.secret, &args.secret.name(), &args.label, file)?;
     let header = &created.header;
     out.line(format_args!("Created keyring {} at {}", header.id, path.shown()));

@@ -5,7 +5,6 @@ use super::copies::{self, Purpose};
 use super::output::{Output, counted, table, time};
 use super::secret;
 use super::verdict::Verdict;
-use crate::commands::store_places::store_places;
 use crate::error::Result;
 use serde::Serialize;
 use serde_json::json;
@@ -33,8 +32,7 @@ struct ListedKey {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
-    let (keyring, _) = args.copies.find(&args.secret, Purpose::Read)?.load(&places)?;
+    let (keyring, _) = args.copies.find(&args.secret, Purpose::Read)?.load()?;
     let mut rows = Vec::new();
     keyring.for_each(|key| {
         rows.push(ListedKey {

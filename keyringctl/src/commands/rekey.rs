@@ -7,7 +7,6 @@ use super::secret::{self, Typed};
 use super::slot_row::{self, SlotRow};
 use super::target::{OpenedTarget, TargetKeyring};
 use super::verdict::Verdict;
-use crate::commands::store_places::store_places;
 use crate::error::Result;
 use keyring_external::keyring::{Renewed, Verifier};
 use keyring_external::unlock::UnlockSource;
@@ -59,8 +58,7 @@ struct RenewedSlot {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
-    let opened = args.target.open(&places)?;
+    let opened = args.target.open()?;
     let secrets = args.secrets(&opened)?;
     let keyring = &opened.keyring;
     let plan = args.plan(&opened, &keyring.plan_rekey(&secrets, args.require_all)?);

@@ -4,6 +4,7 @@
 
 pub(super) mod prompt;
 
+use crate::commands::store_places::remotes_option;
 use crate::show::{self, Shown};
 use keyring_external::error::{Failure, Refusal, Result};
 use keyring_external::format::FormatError;
@@ -76,8 +77,14 @@ impl Args {
         self.unlock.is_some() || self.recovery
     }
 
-    /// The option that names the secret in a command: with the real source, if it is known.
+    /// The options of a command that opens the same copies: the secret, with the real source if it is known, and the
+    /// remotes file, if this run was given one.
     pub(super) fn option(&self) -> String {
+        self.unlock_option() + &remotes_option()
+    }
+
+    /// The option that names the secret in a command.
+    pub(super) fn unlock_option(&self) -> String {
         match &self.unlock {
             Some(source) if can_be_pasted(source) => format!(" --unlock {}", source.to_string().shown()),
             Some(_) => UNNAMED.to_owned(),

@@ -14,7 +14,6 @@ use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use keyring_external::format::header::ClaimedHeader;
 use keyring_external::keyring::inspect;
-use keyring_external::store::places::Places;
 use serde_json::json;
 
 /// Show, add, change and remove the secrets that unlock a keyring
@@ -44,27 +43,27 @@ enum Command {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
     match &args.command {
         Command::List { copies } => {
             let copies = copies.find(&secret::Args::default(), Purpose::ReadFront)?;
-            let rows = slot_row::rows(&newest_front(&places, &copies)?.slots);
+            let rows = slot_row::rows(&newest_front(&copies)?.slots);
             slot_row::print(&rows, out);
             out.document(&json!({ "slots": rows }));
         }
-        Command::Add(args) => add::run(args, &places, out)?,
-        Command::Change(args) => change::run(args, &places, out)?,
-        Command::Remove(args) => remove::run(args, &places, out)?,
+        Command::Add(args) => add::run(args, out)?,
+        Command::Change(args) => change::run(args, out)?,
+        Command::Remove(args) => remove::run(args, out)?,
     }
     Ok(Verdict::Fine)
 }
 
 /// What the newest of the copies says of itself.
-fn newest_front(places: &Places, copies: &Copies) -> Result<ClaimedHeader> {
+fn newest_front(copies: &Copies) -> Result<ClaimedHeader> {
+    let places = store_places();
     let mut newest = None;
     let mut wrong = None;
     for path in &copies.paths {
-        match inspect(places, path) {
+        match inspect(&places, path) {
             Ok(claims) => {
                 let generation = claims.commit.map_or(0, |commit| commit.generation);
                 if newest.as_ref().is_none_or(|(best, _)| *best < generation) {

@@ -62,8 +62,8 @@ pub(super) struct Looked {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
     let found = args.server.find_all(&args.paths, args.datadir.as_deref(), &args.secret)?;
+    let places = store_places();
     let secret = readable_secret(args, &found);
     let datadir = args.datadir.clone().or_else(|| readable_datadir(&places, &found));
     let Looked { copies, witness, without_witness, damaged_witness, unreadable } =

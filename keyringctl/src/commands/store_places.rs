@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Where the copies that a command names lie: in the filesystem, and at the remotes of the file that `--remotes` names.
 
+use crate::show::Shown;
 use keyring_external::config::DEFAULT_REMOTES;
 use keyring_external::store::file::real::RealFs;
 use keyring_external::store::places::Places;
@@ -37,6 +38,16 @@ pub(crate) fn given_remotes() -> Option<PathBuf> {
 pub(crate) fn remotes_file() -> PathBuf {
     let of_server = || OF_SERVER.with_borrow(Clone::clone);
     GIVEN.get().cloned().or_else(of_server).unwrap_or_else(|| DEFAULT_REMOTES.into())
+}
+
+/// The option that names the remotes file in a command, if the command line of this run has it.
+pub(crate) fn remotes_option() -> String {
+    GIVEN.get().map_or_else(String::new, |file| format!(" --remotes {}", file.shown()))
+}
+
+/// Whether the remotes file of a server is known.
+pub(crate) fn knows_server() -> bool {
+    OF_SERVER.with_borrow(Option::is_some)
 }
 
 /// Where the copies of this process lie.

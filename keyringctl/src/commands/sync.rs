@@ -42,8 +42,8 @@ struct SyncedCopy {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
     let copies = args.copies.find(&args.secret, Purpose::Read)?;
+    let places = store_places();
     let (all, source) = (&copies.paths, &copies.secret);
     if all.len() < 2 {
         return Err(Error::Usage(

@@ -7,6 +7,7 @@ use super::older::Older;
 use super::outdated::Outdated;
 use super::output::stderr_report;
 use super::secret::{self, Once};
+use crate::commands::store_places::store_places;
 use crate::error::Result;
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, Standing, load_beside_others};
@@ -41,18 +42,19 @@ impl TargetKeyring {
     }
 
     /// Opens all copies that exist.
-    pub(super) fn open(&self, places: &Places) -> Result<OpenedTarget> {
+    pub(super) fn open(&self) -> Result<OpenedTarget> {
         let copies = self.find(Purpose::Change)?;
+        let places = store_places();
         let is_there = |path: &&PathBuf| places.replica(path).is_ok_and(|copy| copy.may_be_there());
         let existing = copies.paths.iter().filter(is_there).count().max(1);
         let name = copies.secret.name();
         let mut once = Once::new(&copies.secret);
         let keyring = once.open(copies.first(), |read| {
-            load_beside_others(places, &copies.paths, existing, &name, read, stderr_report)
+            load_beside_others(&places, &copies.paths, existing, &name, read, stderr_report)
         })?;
-        self.older.check(places, &keyring, &copies)?;
+        self.older.check(&places, &keyring, &copies)?;
         let secret = once.read(copies.first())?;
-        Ok(OpenedTarget { keyring, secret, copies, places: places.clone() })
+        Ok(OpenedTarget { keyring, secret, copies, places })
     }
 }
 

@@ -43,13 +43,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
     // The question is what the named copies decrypt.
     let as_named = !args.paths.is_empty() && !args.files.datadir.is_empty();
     let found = match as_named {
         true => copies::named(&args.server.site, &args.paths, &args.secret),
         false => args.server.find_all(&args.paths, None, &args.secret)?,
     };
+    let places = store_places();
     let mut secret = secret::Once::new(&found.secret);
     let Looked { copies, unreadable, .. } = status::look(&places, &found.paths, None, &mut secret, true)?;
     copies.iter().for_each(|copy| print(copy, out));

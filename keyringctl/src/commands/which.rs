@@ -57,8 +57,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
-    let places = store_places();
     let found = args.server.find_all(&args.paths, args.datadir.as_deref(), &args.secret)?;
+    let places = store_places();
     let datadir = match (&args.datadir, found.datadir) {
         (Some(datadir), _) => datadir.clone(),
         (None, Some(datadir)) => datadir,

@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
                 Some(path) => copies::named(site, std::slice::from_ref(path), secret),
                 None => copies::of_server(site, Some(datadir), secret)?,
             };
-            let (mut keyring, _) = copies.load(&places)?;
+            let (mut keyring, _) = copies.load()?;
             let status = keyring.status();
             let needs = Needs::new(datadir, &[], &keyring)
                 .map_err(|e| Error::Usage(format!("nothing was accepted: {e}")))?;

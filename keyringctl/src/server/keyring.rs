@@ -47,6 +47,9 @@ pub struct ServerKeyring {
     /// The paths of its copies, the first one first.
     #[serde(serialize_with = "crate::show::paths")]
     pub paths: Vec<PathBuf>,
+    /// The file that describes the remotes, if the server says which. A component does not.
+    #[serde(skip)]
+    pub remotes: Option<String>,
     /// The last failure; empty if there was none.
     pub last_error: String,
     /// When the server started, if it has no keyring.
@@ -100,7 +103,8 @@ impl ServerKeyring {
                         .map(|m| split_paths(&m))
                         .unwrap_or_default(),
                 );
-                Ok(ServerKeyring::from(LoadedAs::Plugin, &status, paths))
+                let remotes = session.variable("keyring_external_remotes")?;
+                Ok(ServerKeyring { remotes, ..ServerKeyring::from(LoadedAs::Plugin, &status, paths) })
             }
             Some(other) => Ok(ServerKeyring::other(other.clone())),
             None => without_table(session, denied),
@@ -121,6 +125,7 @@ impl ServerKeyring {
             keys: 0,
             copies: (0, 0),
             paths: Vec::new(),
+            remotes: None,
             last_error: String::new(),
             started: None,
         }
@@ -141,6 +146,7 @@ impl ServerKeyring {
             keys: number("keys"),
             copies: parse_copies(&find("copies")),
             paths,
+            remotes: None,
             last_error: find("last_error"),
             started: None,
             way,

@@ -56,10 +56,13 @@ impl Host {
 
     /// Runs `keyringctl` with these arguments, in which `DIR` stands for the directory.
     fn run(&self, line: &str) -> Ended {
+        self.run_as_it_is(&format!("--remotes DIR/remotes {line}"))
+    }
+
+    /// As [`Host::run`], without a remotes file that is not in the arguments.
+    fn run_as_it_is(&self, line: &str) -> Ended {
         let dir = self.dir.path().to_str().unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_keyringctl"))
-            .arg("--remotes")
-            .arg(self.dir.path().join("remotes"))
             .args(line.split_whitespace().map(|word| word.replace("DIR", dir)))
             .env("COLUMNS", "200")
             .output()
@@ -226,4 +229,88 @@ fn a_fleet_is_seen_without_a_secret() {
     host.engine.delete("/fleet/db1/head");
     let metrics = host.run("fleet status @b --prometheus").stdout;
     assert!(metrics.contains("keyring_external_fleet_problems{kind=\"same_replica\"} 2\n"), "{metrics}");
+}
+
+#[test]
+fn nothing_is_created_where_pieces_of_a_keyring_lie() {
+    let host = Host::with_keyring();
+    let unlock = "--unlock file:DIR/secret";
+    let piece = "/fleet/srv23/pieces/0000000000000001-0123456789abcdef";
+    host.engine.put(piece, b"sealed");
+    for line in [
+        format!("init @b/fleet/srv23 {unlock}"),
+        format!("sync DIR/k --mirror @b/fleet/srv23 {unlock} --create --yes"),
+        format!("backup DIR/k @b/fleet/srv23 {unlock}"),
+    ] {
+        let ended = host.run(&line);
+        assert_eq!(ended.code, 2, "{line}: {ended:?}");
+        for says in ["pieces/0000000000000001-0123456789abcdef", "no head", "put it back", "interrupted"] {
+            assert!(ended.stderr.contains(says), "{line}: {ended:?}");
+        }
+    }
+    let below: Vec<_> =
+        host.engine.names().into_iter().filter(|name| name.starts_with("/fleet/srv23/")).collect();
+    assert_eq!(below, [piece]);
+    // What the message says: without the pieces, there is a place.
+    host.engine.delete(piece);
+    host.fine(&format!("sync DIR/k --mirror @b/fleet/srv23 {unlock} --create --yes"));
+}
+
+#[test]
+fn every_command_uses_the_remotes_file_of_the_server() {
+    let host = Host::with_keyring();
+    let dir = host.dir.path().to_str().unwrap().to_owned();
+    fs::create_dir(host.dir.path().join("data")).unwrap();
+    let options = format!(
+        "[mysqld]\ndatadir={dir}/data\nearly-plugin-load=keyring_external.so\n\
+         keyring_external=FORCE_PLUS_PERMANENT\nkeyring_external_data=@b/fleet/db1\n\
+         keyring_external_mirrors={dir}/k\nkeyring_external_unlock=file:{dir}/secret\n\
+         keyring_external_remotes={dir}/remotes\n"
+    );
+    host.write("my.cnf", &options);
+    host.write("other", "0123456789abcdef0123456789abcdef");
+    host.write("keys", r#"{"version": "1.0", "elements": []}"#);
+    for line in [
+        "status",
+        "check",
+        "check @b/fleet/db1",
+        "verify",
+        "verify @b/fleet/db1",
+        "sync --yes",
+        "list",
+        "list @b/fleet/db1",
+        "slot list",
+        "slot add --new file:DIR/other",
+        "rekey --yes",
+        "witness accept --datadir DIR/data --yes",
+        "which --datadir DIR/data",
+        "import --from component_keyring_file DIR/keys",
+        "backup DIR/backup",
+    ] {
+        let ended = host.run_as_it_is(&format!("{line} --option-file DIR/my.cnf"));
+        assert_eq!(ended.code, 0, "{line}: {ended:?}");
+    }
+    let status = host.fine("status @b/fleet/db1 DIR/k");
+    assert!(status.contains("2/2 copies are up to date"), "{status}");
+    // The first path of a plugin may be a remote's, and doctor says which file describes it.
+    let doctor = host.run_as_it_is("doctor --offline --option-file DIR/my.cnf");
+    assert!(!doctor.stdout.contains("absolute path"), "{doctor:?}");
+    assert!(doctor.stdout.contains("DIR/remotes"), "{doctor:?}");
+}
+
+#[test]
+fn a_printed_remedy_names_the_remotes_file() {
+    let host = Host::with_keyring();
+    let unlock = "--unlock file:DIR/secret";
+    for line in [
+        format!("status @b/fleet/lost DIR/k {unlock}"),
+        format!("verify @b/fleet/lost DIR/k {unlock}"),
+        format!("sync DIR/k --mirror @b/fleet/lost {unlock}"),
+    ] {
+        let ended = host.run(&line);
+        let said = ended.stdout.clone() + &ended.stderr;
+        let remedy =
+            format!("keyringctl sync DIR/k --mirror @b/fleet/lost {unlock} --remotes DIR/remotes --create");
+        assert!(ended.code != 0 && said.contains(&remedy), "{line}: {ended:?}");
+    }
 }

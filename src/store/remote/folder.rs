@@ -147,6 +147,11 @@ impl Folder {
         Ok(names.iter().filter_map(|name| PieceName::parse(name.strip_prefix(&below)?)).collect())
     }
 
+    /// Whether a piece exists.
+    pub(super) fn has_piece(&self, name: PieceName, until: Instant) -> Answer<bool> {
+        Ok(self.objects.get(&self.full(&name.to_string()), until)?.is_some())
+    }
+
     pub(super) fn delete(&self, names: &[PieceName], until: Instant) -> Answer<()> {
         if names.is_empty() {
             return Ok(());

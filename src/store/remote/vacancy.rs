@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A prefix without a head, or with a mark.
+/// A prefix with a mark, or without a head and without pieces.
 #[derive(Debug)]
 pub(super) struct VacantRemote(Arc<Folder>);
 
@@ -113,13 +113,30 @@ fn busy() -> Trouble {
 }
 
 impl VacantRemote {
-    /// Checks that no copy is at the prefix.
+    /// Checks that no copy is at the prefix, nor what is left of one: with a new head, the pieces would be deleted, and the
+    /// old head would be of no use any more.
     pub(super) fn find(folder: Arc<Folder>, until: Instant) -> Result<Self> {
-        match folder.get_head(until) {
-            Ok(None) => Ok(Self(folder)),
-            Ok(Some(_)) => Err(folder.already_there()),
-            Err(trouble) => Err(folder.error("look at", trouble)),
+        let failed = |trouble| folder.error("look at", trouble);
+        let has_head = || folder.get_head(until).map(|head| head.is_some()).map_err(failed);
+        match folder.get_head_or_mark(until).map_err(failed)? {
+            // What lies beside a mark is what could not be deleted when a creation was taken back.
+            Some(there) if is_mark(&there.bytes) => return Ok(Self(folder)),
+            Some(_) => return Err(folder.already_there()),
+            None => {}
         }
+        let pieces = folder.list(until).map_err(failed)?;
+        for piece in &pieces {
+            // A list may show what was deleted a moment ago.
+            if folder.has_piece(*piece, until).map_err(failed)? {
+                // Another program may have created a copy meanwhile.
+                if has_head()? {
+                    return Err(folder.already_there());
+                }
+                let (path, first) = (folder.path().to_owned(), piece.to_string());
+                return Err(BadRequest::PiecesWithoutHead { path, pieces: pieces.len(), first }.into());
+            }
+        }
+        Ok(Self(folder))
     }
 }
 
@@ -128,8 +145,8 @@ impl Vacant for VacantRemote {
         let until = step_end(until);
         let folder = &self.0;
         let io = |e: io::Error| Error::io("create", folder.path(), e);
-        // Pieces without a head may be left from an earlier copy. The sequence goes on above theirs, so that they are
-        // removed when the new copy is first written whole.
+        // Another program may be creating a copy here. The sequence goes on above its pieces, so that they are removed when
+        // the new copy is first written whole.
         let found = folder.list(until).map_err(|trouble| folder.error("create", trouble))?;
         let replica: [u8; REPLICA_LEN] = crate::secret::random_array().map_err(io)?;
         let head = Head::next_sequence(0, found.into_iter())

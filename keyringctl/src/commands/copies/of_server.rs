@@ -5,11 +5,14 @@ use crate::commands::apart::is_one_file;
 use crate::commands::doctor::configured::{self, Configured};
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::site::{self, Site};
+use crate::commands::store_places::{knows_server, use_remotes_of_server};
 use crate::commands::{hints, secret};
 use crate::error::{Error, Result};
 use crate::host::{Host, manifest_of};
+use crate::server::ServerKeyring;
 use crate::show::{self, Shown};
 use keyring_external::config::file::file_in;
+use keyring_external::config::is_remote;
 use keyring_external::unlock::UnlockSource;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -123,6 +126,26 @@ pub(in crate::commands) fn find(args: &site::Args) -> Result<Server> {
         source: site.settings_file(&host).shown(),
         read_only: host.read_only,
     })))
+}
+
+/// Uses the remotes file of the server, if there is one. For commands that do not look for the server otherwise.
+pub(in crate::commands) fn use_its_remotes(parts: &site::Parts) {
+    // Without it, the usual file is used.
+    let _ = find(&site::Args { parts: parts.clone(), datadir: None });
+}
+
+/// Uses the remotes file of the server on this host.
+pub(in crate::commands) fn use_remotes_of_this_host() {
+    use_its_remotes(&site::Parts { root: "/".into(), ..site::Parts::default() });
+}
+
+/// Uses the remotes file of a running server. A component does not say which that is: its configuration does.
+pub(in crate::commands) fn use_remotes_of_running(keyring: &ServerKeyring) {
+    match &keyring.remotes {
+        Some(file) => use_remotes_of_server(Path::new(file)),
+        None if knows_server() || !keyring.paths.iter().any(|path| is_remote(path)) => {}
+        None => use_remotes_of_this_host(),
+    }
 }
 
 /// Where this process reads the server's unlock secret.

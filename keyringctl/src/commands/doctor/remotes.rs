@@ -8,7 +8,7 @@ use crate::commands::apart::remote_of;
 use crate::commands::output::time;
 use crate::commands::store_places::remotes_file;
 use crate::show::{Shown, counted};
-use keyring_external::config::RemoteName;
+use keyring_external::config::{DEFAULT_REMOTES, RemoteName};
 use keyring_external::keyring::now;
 use keyring_external::store::remote::examine::{Engine, Subject, Weight};
 use keyring_external::store::remote::http::Client;
@@ -57,6 +57,10 @@ pub(super) fn check(view: &HostView<'_>, found: &mut Findings) {
         return;
     }
     let file = remotes_file();
+    if file != Path::new(DEFAULT_REMOTES) {
+        let what = format!("the remotes that were examined are those of {}", file.shown());
+        found.note(FILE, what, "");
+    }
     let remotes = match Remotes::read(&file) {
         Ok(remotes) => remotes,
         Err(trouble) => {

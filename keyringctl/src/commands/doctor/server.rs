@@ -3,12 +3,14 @@
 
 use super::finding::{FindingLevel, Findings};
 use super::host_view::HostView;
+use crate::commands::copies::of_server::use_remotes_of_running;
 use crate::commands::missing;
 use crate::commands::server::Args;
 use crate::host::Way;
 use crate::server::{LoadedAs, ServerKeyring};
 use crate::show::{Shown, counted_of};
 use std::fs;
+use std::path::Path;
 use std::time::SystemTime;
 
 const STATE: &str = "server-state";
@@ -18,7 +20,10 @@ const CONFIGURED: &str = "configured";
 pub(super) fn check(args: &Args, view: Option<&HostView<'_>>, found: &mut Findings) {
     let keyring = args.connect().and_then(|mut session| ServerKeyring::query(&mut session));
     match keyring {
-        Ok(keyring) => judge(&keyring, view, found),
+        Ok(keyring) => {
+            use_remotes_of_running(&keyring);
+            judge(&keyring, view, found);
+        }
         Err(e) => {
             found.note("server", format!("the running server was not checked: {e}"), "");
             not_asked(found);
@@ -184,6 +189,24 @@ pub(in crate::commands) fn judge(keyring: &ServerKeyring, view: Option<&HostView
                 shown(&configured)
             ),
             "At its next start it will open the configured one.",
+            &["correct the configuration, or restart the server to apply it".to_owned()],
+        );
+    }
+    let other = keyring
+        .remotes
+        .as_ref()
+        .map(Path::new)
+        .filter(|file| view.host.uses_remotes() && *file != view.host.remotes);
+    if let Some(file) = other {
+        found.add(
+            FindingLevel::Warning,
+            KEYRING,
+            format!(
+                "the running server reads its remotes from {}, but its configuration names {}",
+                file.shown(),
+                view.host.remotes.shown()
+            ),
+            "doctor examined the remotes of the configured file, which the server reads from its next start on.",
             &["correct the configuration, or restart the server to apply it".to_owned()],
         );
     }

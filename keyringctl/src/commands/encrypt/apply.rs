@@ -25,6 +25,7 @@ use super::{
 };
 use crate::commands::command_line::command_line;
 use crate::commands::consent::{Consent, Decision};
+use crate::commands::copies::of_server;
 use crate::commands::output::Output;
 use crate::commands::verdict::Verdict;
 use crate::error::{Error, Result};
@@ -115,6 +116,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let selected = args.scope().tables(&inventory);
     args.selection.check(&inventory)?;
     let keyring = ServerKeyring::query(&mut session)?;
+    of_server::use_remotes_of_running(&keyring);
     let role = Role::query(&mut session)?;
     let mut refusals = args.replication.refusals(&role, &command_line());
     let asked = (args.online, direction);

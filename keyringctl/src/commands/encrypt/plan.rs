@@ -16,6 +16,7 @@ use super::selection::{self, Selection};
 use super::table_plan::TablePlan;
 use super::{application, errant, half_done, online, required, server, sizes, small_settings};
 use crate::commands::consent::Effect;
+use crate::commands::copies::of_server;
 use crate::commands::verdict::Verdict;
 use crate::error::Result;
 use crate::server::{
@@ -117,7 +118,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         refusals,
         warnings: application::statements_that_fail(&server, &creations, &role, &changed),
         role,
-        keyring: ServerKeyring::query(&mut session)?,
+        keyring: ServerKeyring::query(&mut session).inspect(of_server::use_remotes_of_running)?,
         tally: Tally::of(&items),
         items,
         estimate,

@@ -4,6 +4,7 @@
 use super::compare;
 use super::entry::Entry;
 use super::place::Place;
+use crate::commands::copies::of_server;
 use crate::error::Result;
 use keyring_external::keyring::now;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ impl Common {
     /// # Errors
     /// A remote is not described in the remotes file, or cannot be listed.
     pub(super) fn look(&self) -> Result<Vec<Entry>> {
+        of_server::use_remotes_of_this_host();
         let until = Instant::now() + Duration::from_secs(self.timeout);
         let mut entries: Vec<Entry> = Vec::new();
         for place in &self.places {

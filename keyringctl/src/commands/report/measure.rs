@@ -9,6 +9,7 @@ use super::known::Known;
 use super::origin::Origin;
 use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
+use crate::commands::copies::of_server::use_remotes_of_running;
 use crate::commands::encrypt::places::places;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
@@ -31,6 +32,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let keyring = ServerKeyring::query(&mut session)?;
     let transit = Transit::query(&mut session)?;
     let here = DatadirAccess::check(&mut session)?;
+    use_remotes_of_running(&keyring);
     let stores = store_places();
     let mounts = Mounts::read();
 

@@ -97,6 +97,7 @@ pub(super) fn fine() -> Facts {
             keys: 1,
             copies: (2, 2),
             paths: vec!["/mnt/a/k".into(), "/mnt/b/k".into()],
+            remotes: None,
             last_error: String::new(),
             started: None,
         },

@@ -8,7 +8,6 @@ use crate::commands::target::{OpenedTarget, TargetKeyring};
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::format::layout::SLOT_NAME_LEN;
-use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 
@@ -45,7 +44,7 @@ fn slot_name(text: &str) -> std::result::Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn run(args: &Args, places: &Places, out: &mut Output) -> Result<()> {
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<()> {
     // An administrator may expect that it creates a recovery key.
     if args.target.secret.recovery && args.new.is_none() && !args.new_passphrase && !args.new_recovery {
         return Err(Error::Usage(
@@ -55,7 +54,7 @@ pub(super) fn run(args: &Args, places: &Places, out: &mut Output) -> Result<()> 
                 .to_owned(),
         ));
     }
-    let opened = args.target.open(places)?;
+    let opened = args.target.open()?;
     let (number, key) = if args.new_recovery {
         opened.bring_up_to_date()?;
         let (number, key) = opened.keyring.add_recovery_slot(args.name.as_deref())?;

@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::error::BadRequest;
 use keyring_external::secret::UnlockSecret;
-use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 
@@ -33,8 +32,8 @@ pub(super) struct Args {
     consent: Consent,
 }
 
-pub(super) fn run(args: &Args, places: &Places, out: &mut Output) -> Result<()> {
-    let opened = args.target.open(places)?;
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<()> {
+    let opened = args.target.open()?;
     let slots = opened.keyring.slots();
     let numbers = opened.keyring.slots_of(&opened.secret)?;
     let Some((number, slot)) = numbers.first().and_then(|number| Some((*number, slots.get(*number)?))) else {

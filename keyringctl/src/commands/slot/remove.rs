@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::show::Shown;
 use keyring_external::error::BadRequest;
 use keyring_external::format::slots::{SlotKind, Slots};
-use keyring_external::store::places::Places;
 use keyring_external::unlock::UnlockSource;
 use serde_json::json;
 use std::ffi::OsString;
@@ -48,13 +47,13 @@ pub(super) struct Args {
     consent: Consent,
 }
 
-pub(super) fn run(args: &Args, places: &Places, out: &mut Output) -> Result<()> {
+pub(super) fn run(args: &Args, out: &mut Output) -> Result<()> {
     let (path, number) = copies::split_last(&args.target);
     let number = number.to_str().and_then(|number| number.parse().ok()).ok_or_else(|| {
         Error::Usage(format!("{} is not the number of a slot: see keyringctl slot list", number.shown()))
     })?;
     let copies = copies::Args { path, others: args.others.clone() };
-    let opened = TargetKeyring { copies, secret: args.secret.clone(), older: args.older }.open(places)?;
+    let opened = TargetKeyring { copies, secret: args.secret.clone(), older: args.older }.open()?;
     let slots = opened.keyring.slots();
     if !Slots::positions().contains(&number) {
         return Err(Error::Usage(format!(

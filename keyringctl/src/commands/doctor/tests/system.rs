@@ -152,6 +152,7 @@ pub(super) fn server_keyring(way: LoadedAs, state: &str) -> ServerKeyring {
         keys: 0,
         copies: (1, 2),
         paths: vec!["/mnt/a/keys/main.keyring".into(), "/mnt/b/keys/main.keyring".into()],
+        remotes: None,
         last_error: "the reason".to_owned(),
         started: None,
     }

@@ -3,6 +3,7 @@
 
 use super::means::Means;
 use super::way::{self, Way};
+use crate::commands::copies::of_server;
 use crate::commands::encrypt::places::places;
 use crate::commands::encrypt::verify::files;
 use crate::commands::site::{self, Site};
@@ -44,7 +45,7 @@ impl Situation {
         Ok(Situation {
             old_pages: old_pages(&here, &files),
             items: places(session, &inventory)?,
-            keyring: ServerKeyring::query(session)?,
+            keyring: ServerKeyring::query(session).inspect(of_server::use_remotes_of_running)?,
             inventory,
             files,
             site,

@@ -16,6 +16,7 @@ mod undone;
 use super::places::places;
 use super::plan::keyring_line;
 use super::{replication, server, sizes};
+use crate::commands::copies::of_server::use_remotes_of_running;
 use crate::commands::missing;
 use crate::commands::output::{Output, counted};
 use crate::commands::secret;
@@ -108,6 +109,7 @@ pub(super) fn look(session: &mut Session, wanted: &Wanted<'_>) -> Result<VerifyR
     let here = DatadirAccess::check(session)?;
     let inventory = Inventory::query(session)?;
     let keyring = ServerKeyring::query(session)?;
+    use_remotes_of_running(&keyring);
     let mut places = places(session, &inventory)?;
     let mut others = keyring_finding(&keyring);
     let of_server = ServerFiles::query(session)?;
