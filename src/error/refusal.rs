@@ -9,7 +9,7 @@ use uuid::Uuid;
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// There is no file at the path, or no copy of this name at a remote.
-    #[error("there is no keyring at {}: {found}. {}; nothing was created. If it is lost, create it again from another copy (keyringctl sync) or from a backup", path.display(), by_place(path, "Mount the volume that holds it and try again", "Check the name"))]
+    #[error("there is no keyring at {}: {found}. {}; nothing was created. If {} is lost, create it again from another copy (keyringctl sync) or from a backup", path.display(), by_place(path, "Mount the volume that holds it and try again", "Check the name"), by_place(path, "the file", "it"))]
     Missing {
         /// The keyring file.
         path: PathBuf,

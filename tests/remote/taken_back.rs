@@ -13,9 +13,10 @@ const BOTH: Layout = &[ONE, TWO];
 
 /// Lets the second remote fail when its copy is created, after it was found to be free.
 fn fails_at_the_second(program: &Program) {
-    let two = Arc::clone(&program.two);
+    let (two, lists) = (Arc::clone(&program.two), AtomicUsize::new(0));
     program.two.before(move |request| {
-        if request.what == What::List {
+        // The first list is that of the search for what is there.
+        if request.what == What::List && lists.fetch_add(1, Ordering::Relaxed) == 1 {
             two.cut_off(true);
         }
     });
