@@ -271,6 +271,7 @@ fn every_command_uses_the_remotes_file_of_the_server() {
     host.write("other", "0123456789abcdef0123456789abcdef");
     host.write("keys", r#"{"version": "1.0", "elements": []}"#);
     for line in [
+        "witness accept --datadir DIR/data --yes",
         "status",
         "check",
         "check @b/fleet/db1",
@@ -282,7 +283,6 @@ fn every_command_uses_the_remotes_file_of_the_server() {
         "slot list",
         "slot add --new file:DIR/other",
         "rekey --yes",
-        "witness accept --datadir DIR/data --yes",
         "which --datadir DIR/data",
         "import --from component_keyring_file DIR/keys",
         "backup DIR/backup",
