@@ -127,7 +127,7 @@ impl dyn Replica {
         tasks::run(self.read_task(), CHANGE_WAIT + GRACE)
     }
 
-    /// As [`Self::open_to_read`], as a task.
+    /// As `open_to_read`, as a task.
     pub(crate) fn read_task(self: &Arc<Self>) -> Task<Result<Reading>> {
         let locked_until = Instant::now() + CHANGE_WAIT;
         self.task(move |copy, until| {

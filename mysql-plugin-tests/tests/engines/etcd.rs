@@ -78,14 +78,16 @@ pub fn full() {
     let version = put(&*engine, &name("head"), b"1", None);
     etcd.fill();
     let refused = trouble("put", engine.put(&name("head"), b"2", Some(&version), soon()));
-    assert_eq!((refused.cause, refused.may_have_happened), (Cause::Full, false), "{refused}");
+    // etcd may carry a transaction out and then refuse it.
+    assert_eq!((refused.cause, refused.may_have_happened), (Cause::Full, true), "{refused}");
     println!("full: {refused}");
-    assert_eq!(read(&*engine, &name("head")), Some(b"1".to_vec()));
+    let there = engine.get(&name("head"), soon()).unwrap().unwrap();
+    assert!(there.bytes == b"1" || there.bytes == b"2", "{there:?}");
     engine.delete(&[name("nothing")], soon()).unwrap();
     let found = engine.examine(PREFIX, soon());
     assert!(found.iter().any(|one| one.weight == Weight::Error && one.what.contains("NOSPACE")), "{found:?}");
     etcd.make_room();
-    put(&*engine, &name("head"), b"2", Some(&version));
+    put(&*engine, &name("head"), b"3", Some(&there.version));
 }
 
 /// After a restore revisions are counted anew: a version of before must not match another program's.
