@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The plugin's options in every spelling that MySQL has for its own, on the command line and in an option file.
 
+use keyring_external::config::DEFAULT_REMOTES;
 use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume, place};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 struct Start {
     file: &'static str,
     line: &'static [&'static str],
-    shows: [(&'static str, &'static str); 5],
+    shows: [(&'static str, &'static str); 6],
     /// What the error log says of it.
     log: &'static [&'static str],
 }
@@ -88,12 +89,13 @@ const fn values(
     read_only: &'static str,
     wait: &'static str,
     min_copies: &'static str,
-) -> [(&'static str, &'static str); 5] {
+) -> [(&'static str, &'static str); 6] {
     [
         ("keyring_external_allow_same_device", same_device),
         ("keyring_external_auto_create", auto_create),
         ("keyring_external_min_copies", min_copies),
         ("keyring_external_read_only", read_only),
+        ("keyring_external_remotes", DEFAULT_REMOTES),
         ("keyring_external_wait", wait),
     ]
 }
