@@ -287,17 +287,26 @@ impl Engine for Etcd {
         let pair = |of: &Certificate| [("cert", json!(of.cert)), ("key", json!(of.key))];
         let mut without = self.remote();
         ["cert", "key"].iter().for_each(|key| drop(without.as_object_mut().unwrap().remove(*key)));
-        let mistake = |what, remote, cause, told: &[&str]| Mistake {
-            what,
-            remote,
-            cause,
-            told: told.iter().map(|part| (*part).to_owned()).collect(),
-        };
         let mut all = vec![
-            mistake("another CA", self.described(&[("ca", json!(other.ca()))]), Cause::Certificate, &["ca"]),
-            mistake("no certificate", without, Cause::Certificate, &["cert"]),
-            mistake("a foreign certificate", self.described(&pair(&foreign)), Cause::Certificate, &["cert"]),
-            mistake("an expired certificate", self.described(&pair(&expired)), Cause::Certificate, &["cert"]),
+            Mistake::new(
+                "another CA",
+                self.described(&[("ca", json!(other.ca()))]),
+                Cause::Certificate,
+                &["ca"],
+            ),
+            Mistake::new("no certificate", without, Cause::Certificate, &["cert"]),
+            Mistake::new(
+                "a foreign certificate",
+                self.described(&pair(&foreign)),
+                Cause::Certificate,
+                &["cert"],
+            ),
+            Mistake::new(
+                "an expired certificate",
+                self.described(&pair(&expired)),
+                Cause::Certificate,
+                &["cert"],
+            ),
         ];
         if self.settings.allowed.is_some() {
             let wrong = self.dir.join("wrong");
@@ -306,20 +315,20 @@ impl Engine for Etcd {
             let mut nobody = self.remote();
             ["user", "password"].iter().for_each(|key| drop(nobody.as_object_mut().unwrap().remove(*key)));
             all.extend([
-                mistake(
+                Mistake::new(
                     "a wrong password",
                     self.described(&[("password", json!(format!("file:{}", wrong.display())))]),
                     Cause::Credentials,
                     &["password", USER.0],
                 ),
-                mistake(
+                Mistake::new(
                     "an unknown user",
                     self.described(&[("user", json!("stranger"))]),
                     Cause::Credentials,
                     &["stranger"],
                 ),
-                mistake("no user", nobody, Cause::Credentials, &["\"user\"", "\"password\""]),
-                mistake(
+                Mistake::new("no user", nobody, Cause::Credentials, &["\"user\"", "\"password\""]),
+                Mistake::new(
                     "a certificate with a common name",
                     self.described(&pair(&named)),
                     Cause::Credentials,

@@ -42,6 +42,12 @@ pub struct Mistake {
     pub told: Vec<String>,
 }
 
+impl Mistake {
+    fn new(what: &'static str, remote: Value, cause: Cause, told: &[&str]) -> Mistake {
+        Mistake { what, remote, cause, told: told.iter().map(|part| (*part).to_owned()).collect() }
+    }
+}
+
 /// A running engine. All of its nodes are stopped with it.
 pub trait Engine: fmt::Debug {
     /// The remote as the remotes file describes it.

@@ -428,30 +428,29 @@ impl Engine for OpenBao {
         let as_root = |mount: &str| {
             self.described(&[("approle", Value::Null), ("token", source(&root)), ("mount", json!(mount))])
         };
-        let mistake = |what, remote, cause, told: &[&str]| Mistake {
-            what,
-            remote,
-            cause,
-            told: told.iter().map(|part| (*part).to_owned()).collect(),
-        };
         vec![
-            mistake("another CA", self.described(&[("ca", json!(other.ca()))]), Cause::Certificate, &["ca"]),
-            mistake(
+            Mistake::new(
+                "another CA",
+                self.described(&[("ca", json!(other.ca()))]),
+                Cause::Certificate,
+                &["ca"],
+            ),
+            Mistake::new(
                 "a wrong secret id",
                 self.described(&[("approle", self.approle(&self.role_id, &guessed))]),
                 Cause::Credentials,
                 &["secret id"],
             ),
-            mistake(
+            Mistake::new(
                 "a wrong token",
                 self.described(&[("approle", Value::Null), ("token", source(&guessed))]),
                 Cause::Credentials,
                 &["token", "guessed"],
             ),
-            mistake("KV version 1", as_root("old"), Cause::NotTheEngine, &["version 1"]),
-            mistake("a mount that does not exist", as_root("nowhere"), Cause::NotTheEngine, &["mount"]),
-            mistake("a mount of another kind", as_root("identity"), Cause::NotTheEngine, &["mount"]),
-            mistake(
+            Mistake::new("KV version 1", as_root("old"), Cause::NotTheEngine, &["version 1"]),
+            Mistake::new("a mount that does not exist", as_root("nowhere"), Cause::NotTheEngine, &["mount"]),
+            Mistake::new("a mount of another kind", as_root("identity"), Cause::NotTheEngine, &["mount"]),
+            Mistake::new(
                 "a mount that the policy does not name",
                 self.described(&[("mount", json!("old"))]),
                 Cause::NotAllowed,

@@ -258,11 +258,8 @@ impl Engine for SeaweedFs {
         missing["bucket"] = json!("missing");
         let stranger = self.secret("stranger.id", "stranger");
         let guessed = self.secret("guessed.secret", "guessed");
-        let mistake = |what, key, value: Value, cause, told: &[&str]| Mistake {
-            what,
-            remote: self.described(&[(key, value)]),
-            cause,
-            told: told.iter().map(|part| (*part).to_owned()).collect(),
+        let mistake = |what, key, value: Value, cause, told: &[&str]| {
+            Mistake::new(what, self.described(&[(key, value)]), cause, told)
         };
         vec![
             mistake("another CA", "ca", json!(other.ca()), Cause::Certificate, &["ca"]),
