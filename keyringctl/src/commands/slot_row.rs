@@ -43,6 +43,11 @@ impl SlotRow {
         self.description() + renewed
     }
 
+    /// Kind and name of the slot.
+    pub(super) fn short(&self) -> String {
+        format!("{} ({})", self.kind, self.name.escape_debug())
+    }
+
     /// Kind, name and date of the slot.
     pub(super) fn identity(&self) -> String {
         format!("{} ({}), created {}", self.kind, self.name.escape_debug(), time(self.created))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The arguments of `keyringctl report`.
 
+use super::age::MaxAge;
 use crate::commands::{secret, server};
 use crate::server::PlaceKind;
 use std::path::PathBuf;
@@ -30,6 +31,10 @@ pub(in crate::commands) struct Args {
     /// system-tablespace, setting, ... The page lists what is accepted (repeatable)
     #[arg(long, value_name = "KIND")]
     pub accept: Vec<PlaceKind>,
+    /// Policy for the rotation of master keys: warn if one in use is older than this number of days, or a time such as
+    /// 1y or 6months. Without it, ages are shown and not judged
+    #[arg(long, value_name = "DAYS")]
+    pub max_age: Option<MaxAge>,
     #[command(flatten)]
     pub secret: secret::Args,
     #[command(flatten)]

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The facts of a report: everything that was measured, and why something was not. Their JSON holds all facts of the page.
 
+use super::access::Access;
+use super::age::MaxAge;
 use super::copies::CopyFacts;
-use super::keys::MasterKey;
+use super::keys::{MasterKey, Purpose};
 use super::known::Known;
+use super::modules::Modules;
 use super::origin::Origin;
 use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files::FileTotals;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
-use crate::server::{DataPlace, PlaceKind, ServerIdentity, ServerKeyring, Tally};
+use crate::server::{DataPlace, PlaceKind, PlaceState, ServerIdentity, ServerKeyring, Tally};
 use serde::Serialize;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -40,6 +43,11 @@ pub(super) struct Facts {
     pub witness: Known<Option<WitnessFacts>>,
     pub files: Known<FileFacts>,
     pub transit: Transit,
+    /// The accounts that may rotate master keys, change the keyring or get around it.
+    pub access: Known<Access>,
+    pub modules: Modules,
+    /// How old a master key in use may be, in seconds; `None`: its age is not judged.
+    pub max_age: Option<MaxAge>,
     /// The option that names the secret in the commands of remedies.
     #[serde(skip)]
     pub unlock: String,
@@ -49,6 +57,23 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// The master keys in use, one of each purpose, whose age matters: that of the binary logs only while they are encrypted.
+    pub(super) fn in_use(&self) -> Vec<&MasterKey> {
+        let encrypts_logs = self.places.iter().any(|place| {
+            matches!(place.kind, PlaceKind::BinaryLog | PlaceKind::RelayLog)
+                && place.state == PlaceState::Encrypted
+        });
+        let keys = self.keys.measured().map(Vec::as_slice).unwrap_or_default();
+        let newest = |purpose| keys.iter().rfind(|key| key.purpose == purpose);
+        let of_logs = newest(Purpose::BinaryLogs).filter(|_| encrypts_logs);
+        newest(Purpose::Innodb).into_iter().chain(of_logs).collect()
+    }
+
+    /// Whether a key is older than the policy allows; `None` without a policy.
+    pub(super) fn is_too_old(&self, key: &MasterKey) -> Option<bool> {
+        self.max_age.as_ref().map(|policy| self.measured.saturating_sub(key.stored) > policy.seconds())
+    }
+
     /// Returns whether the administrator accepts unencrypted places of this kind.
     pub(super) fn accepts(&self, kind: PlaceKind) -> bool {
         self.accepted.contains(&kind)

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The rules that judge the facts. The same facts always give the same findings.
 
+mod access;
+mod certificates;
 mod data;
 mod keyring;
 mod outcome;
+mod rotation;
 mod transit;
 
 pub(super) use outcome::ReportVerdict;
@@ -23,8 +26,11 @@ pub(super) fn findings(facts: &Facts) -> Findings {
     keyring::keyring(facts, &mut found);
     keyring::copies(facts, &mut found);
     keyring::witness(facts, &mut found);
-    keyring::rotation(facts, &mut found);
+    rotation::rotation(facts, &mut found);
+    access::access(facts, &mut found);
     transit::transit(facts, &mut found);
+    transit::replication(facts, &mut found);
+    certificates::certificates(facts, &mut found);
     found.run_checks(&[NOT_MEASURED]);
     for NotMeasured { what, why, fix } in not_measured(facts).into_iter().filter(|n| !keyring::says(facts, n))
     {

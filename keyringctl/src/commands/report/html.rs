@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The page: one file that loads nothing and runs nothing. Everything that comes from outside is escaped.
 
+mod access;
 mod keyring;
+mod modules;
 mod parts;
 mod places;
 mod tables;
+mod transit;
 
+use super::chain::chain;
+use super::controls::Control;
 use super::facts::Facts;
 use super::findings::{NOT_MEASURED, ReportVerdict};
 use super::origin::Origin;
 use super::picture::picture;
-use super::transit::NO_ISSUER;
 use crate::commands::doctor::finding::{Finding, FindingLevel, Findings};
 use crate::commands::output::{counted, time};
 use crate::show::visible;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use parts::{Name, known, table, text, unknown};
+use parts::{Name, table, text, unknown};
 
 /// What encrypts which data, and what wraps the key.
 const ALGORITHMS: [[&str; 3]; 4] = [
@@ -49,8 +53,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 pub(super) fn page(
     facts: &Facts,
     found: &Findings,
-    outcome: ReportVerdict,
-    headline: &str,
+    controls: &[Control],
+    (outcome, headline): (ReportVerdict, &str),
     hash: &str,
 ) -> String {
     let about = &facts.server;
@@ -77,6 +81,7 @@ pub(super) fn page(
                 }
                 main {
                     (verdict(facts, found, outcome, headline))
+                    (contents())
                     section aria-labelledby="coverage" {
                         h2 id="coverage" { "What is encrypted" }
                         (picture(&facts.tally))
@@ -85,9 +90,16 @@ pub(super) fn page(
                     }
                     (findings(found))
                     (places::details(facts))
-                    (algorithms())
+                    section aria-labelledby="chain" {
+                        h2 id="chain" { "The chain of keys" }
+                        (chain(facts))
+                    }
                     (keyring::section(facts))
-                    (transit(facts))
+                    (access::section(facts))
+                    (transit::section(facts))
+                    (algorithms())
+                    (modules::section(facts))
+                    (modules::controls(controls))
                     (measured(facts))
                     (tables::list(facts))
                 }
@@ -100,6 +112,29 @@ pub(super) fn page(
         }
     }
     .into_string()
+}
+
+/// The sections of the page: their ids and names.
+const SECTIONS: [(&str, &str); 13] = [
+    ("coverage", "What is encrypted"),
+    ("findings", "Findings"),
+    ("clear", "Unencrypted, item by item"),
+    ("files", "What the files show"),
+    ("chain", "The chain of keys"),
+    ("keyring", "Keyring and master keys"),
+    ("access", "Who may rotate or change the keyring"),
+    ("transit", "In transit"),
+    ("algorithms", "Algorithms"),
+    ("modules", "Cryptographic modules"),
+    ("controls", "Evidence by subject"),
+    ("measured", "How this was measured"),
+    ("tables", "All tables"),
+];
+
+fn contents() -> Markup {
+    html! {
+        nav aria-label="Sections" { @for (id, name) in SECTIONS { a href=(format!("#{id}")) { (name) } } }
+    }
 }
 
 /// Who made the report, from where, and how.
@@ -180,38 +215,6 @@ fn algorithms() -> Markup {
             h2 id="algorithms" { "Algorithms" }
             (table("What encrypts what", &[text("Data"), text("Encrypted with"), text("Key wrapped with")], rows))
             p { "The first two rows describe MySQL, according to its manual. The others describe keyring_external: docs/FORMAT.md." }
-        }
-    }
-}
-
-fn transit(facts: &Facts) -> Markup {
-    let transit = &facts.transit;
-    let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
-    let required = match transit.require_secure_transport {
-        Some(true) => {
-            html! { span class="state good" { "ON" } ": every connection over the network is encrypted" }
-        }
-        Some(false) => html! { span class="state risk" { "OFF" } ": clients may connect without TLS" },
-        None => unknown("the server does not have this setting"),
-    };
-    html! {
-        section aria-labelledby="transit" {
-            h2 id="transit" { "In transit" }
-            dl {
-                dt { "require_secure_transport" } dd { (required) }
-                dt { "tls_version" } dd { (Name(or_none(&transit.tls_version))) }
-                dt { "Server certificate" } dd { (Name(or_none(&transit.certificate))) }
-                dt { "Valid from" } dd { (visible(or_none(&transit.not_before))) }
-                dt { "Valid until" } dd { (visible(or_none(&transit.not_after))) }
-                dt { "Issuer" } dd { (unknown(NO_ISSUER)) " " (Name(&transit.certificate)) }
-                dt { "Connections at that time" }
-                dd {
-                    (known(&transit.connections, |all| html! {
-                        @for (i, (kind, n)) in all.iter().enumerate() { @if i > 0 { ", " } (n) " by " (visible(kind)) }
-                        " (including the one of this report)"
-                    }))
-                }
-            }
         }
     }
 }

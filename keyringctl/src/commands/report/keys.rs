@@ -20,7 +20,7 @@ impl Purpose {
     fn from_id(id: &str) -> Purpose {
         if id.starts_with("INNODBKey-") {
             Purpose::Innodb
-        } else if id.starts_with("MySQLReplicationKey_") {
+        } else if id.strip_prefix("MySQLReplicationKey_").is_some_and(has_number) {
             Purpose::BinaryLogs
         } else {
             Purpose::Other
@@ -35,6 +35,21 @@ impl Purpose {
             Purpose::Other => "other keys of the server",
         }
     }
+
+    /// The name of one such key in a sentence.
+    pub(super) fn short(self) -> &'static str {
+        match self {
+            Purpose::Innodb => "the InnoDB master key",
+            Purpose::BinaryLogs => "the binary log master key",
+            Purpose::Other => "another key of the server",
+        }
+    }
+}
+
+/// Whether a number follows the server's UUID. Without one, it is the key that says which number is in use.
+fn has_number(rest: &str) -> bool {
+    let number = rest.rsplit_once('_').map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A key that belongs to the server itself.
@@ -76,6 +91,8 @@ mod tests {
     fn the_id_shows_the_purpose_of_a_key() {
         assert_eq!(Purpose::from_id("INNODBKey-0f4d-3"), Purpose::Innodb);
         assert_eq!(Purpose::from_id("MySQLReplicationKey_0f4d_1"), Purpose::BinaryLogs);
-        assert_eq!(Purpose::from_id("MySQLReplicationKey"), Purpose::Other);
+        for other in ["MySQLReplicationKey", "MySQLReplicationKey_0f4d", "MySQLReplicationKey_0f4d_old"] {
+            assert_eq!(Purpose::from_id(other), Purpose::Other, "{other}");
+        }
     }
 }

@@ -3,6 +3,10 @@
 
 use serde::Serialize;
 
+/// Why nothing of the server's files is known.
+pub(super) const ELSEWHERE: &str =
+    "the data directory is not on this machine: run keyringctl report on the server";
+
 /// A value that was measured, or why it was not.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]

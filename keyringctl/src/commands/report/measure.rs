@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Collects the facts from the server, and on its machine from its files and the keyring.
 
+use super::access::Access;
 use super::args::Args;
 use super::copies::{self, CopyContents, Mounts};
 use super::facts::{Facts, FileFacts, MeasurementStep, WitnessFacts};
 use super::keys::master_keys;
-use super::known::Known;
+use super::known::{ELSEWHERE, Known};
+use super::modules::Modules;
 use super::origin::Origin;
 use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
@@ -30,9 +32,11 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     let origin = Origin::query(&mut session)?;
     let inventory = Inventory::query(&mut session)?;
     let keyring = ServerKeyring::query(&mut session)?;
-    let transit = Transit::query(&mut session)?;
+    let access = Access::query(&mut session)?;
+    let modules = Modules::query(&mut session)?;
     let here = DatadirAccess::check(&mut session)?;
     use_remotes_of_running(&keyring);
+    let transit = Transit::query(&mut session, here.datadir(), &keyring.paths)?;
     let stores = store_places();
     let mounts = Mounts::read();
 
@@ -101,6 +105,9 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         witness,
         files,
         transit,
+        access,
+        modules,
+        max_age: args.max_age.clone(),
         unlock: args.secret.option(),
         accepted: args.accept.clone(),
         steps: Vec::new(),
@@ -109,9 +116,6 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
     facts.steps = steps(&facts);
     Ok(facts)
 }
-
-pub(super) const ELSEWHERE: &str =
-    "the data directory is not on this machine: run keyringctl report on the server";
 
 pub(super) const NO_FILES: &str = "skipped because of --no-files: run keyringctl report without it";
 
@@ -168,8 +172,18 @@ fn steps(facts: &Facts) -> Vec<MeasurementStep> {
         ),
         MeasurementStep::new(
             "TLS",
-            "SHOW GLOBAL VARIABLES, SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%', performance_schema.threads",
+            "SHOW GLOBAL VARIABLES, SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%', performance_schema.threads, tls_channel_status; the files of certificates were read",
             &done,
+        ),
+        MeasurementStep::new(
+            "Connections between servers",
+            "performance_schema.replication_connection_configuration, threads; SHOW GLOBAL VARIABLES LIKE 'group_replication_%'",
+            &facts.transit.replication,
+        ),
+        MeasurementStep::new(
+            "Who may rotate or change the keyring",
+            "mysql.user, global_grants, db, tables_priv, role_edges, proxies_priv; no hash of a password was read",
+            &facts.access,
         ),
         MeasurementStep::new(
             "The server's files",

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl report`: shows what a server encrypts and how, as one page for an auditor.
 
+mod access;
+mod age;
 mod args;
+mod certificates;
+mod chain;
+mod controls;
 mod copies;
 mod facts;
 mod file;
@@ -10,6 +15,7 @@ mod html;
 mod keys;
 mod known;
 mod measure;
+mod modules;
 mod origin;
 mod picture;
 #[cfg(test)]
@@ -35,6 +41,8 @@ struct ReportDocument<'a> {
     headline: &'a str,
     facts: &'a Facts,
     findings: Vec<&'a super::doctor::finding::Finding>,
+    /// What the report shows on each subject that auditors ask about.
+    controls: &'a [controls::Control],
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -45,8 +53,14 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     let found = findings::findings(&facts);
     let outcome = ReportVerdict::from_findings(&facts, &found);
     let headline = outcome.headline(&facts, &found);
-    let report =
-        ReportDocument { verdict: outcome, headline: &headline, facts: &facts, findings: found.all() };
+    let controls = controls::controls(&facts);
+    let report = ReportDocument {
+        verdict: outcome,
+        headline: &headline,
+        facts: &facts,
+        findings: found.all(),
+        controls: &controls,
+    };
     let document =
         serde_json::to_value(&report).and_then(|document| document_text(&versioned("report", document)));
     let document = document.map_err(|e| Error::Usage(format!("cannot write the facts as JSON: {e}")))?;
@@ -56,7 +70,7 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
     out.line("");
     found.print(outcome.word(), out);
     if let Some(path) = &args.html {
-        let page = html::page(&facts, &found, outcome, &headline, &hash);
+        let page = html::page(&facts, &found, &controls, (outcome, &headline), &hash);
         file::write(path, page.as_bytes(), args.force)?;
         out.line(format_args!("Wrote {}", path.shown()));
     }

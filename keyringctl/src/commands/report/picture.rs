@@ -67,7 +67,7 @@ pub(super) fn picture(tally: &Tally) -> Markup {
     let desc = format!("A bar with one part for each state, by bytes: {}.", shares.join("; "));
     html! {
         figure {
-            svg viewBox="0 0 1000 60" role="img" aria-labelledby="bar-title bar-desc" preserveAspectRatio="none" {
+            svg class="bar" viewBox="0 0 1000 60" role="img" aria-labelledby="bar-title bar-desc" preserveAspectRatio="none" {
                 title id="bar-title" { "Bytes on disk by state" }
                 desc id="bar-desc" { (desc) }
                 defs {

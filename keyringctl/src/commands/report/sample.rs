@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Facts for tests: a server on which everything is in order.
 
+use super::access::{Ability, Access, Account, Right};
 use super::copies::{CopyFacts, CopyFile, Volume};
 use super::facts::{Facts, FileFacts, WitnessFacts};
 use super::keys::{MasterKey, Purpose};
 use super::known::Known;
+use super::modules::Modules;
 use super::origin::Origin;
 use super::tables::TableRow;
 use super::transit::Transit;
@@ -122,9 +124,32 @@ pub(super) fn fine() -> Facts {
             not_before: "Nov 24 12:07:58 2025 GMT".to_owned(),
             not_after: "Nov 21 12:07:58 2036 GMT".to_owned(),
             connections: Known::Measured(vec![("Socket".to_owned(), 1)]),
+            replication: Known::Measured(Vec::new()),
+            replicas: Known::Measured(Vec::new()),
+            certificates: Vec::new(),
         },
+        access: Known::Measured(Access {
+            accounts: vec![administrator()],
+            secure_file_priv: Some("/var/lib/mysql-files/".to_owned()),
+        }),
+        modules: Modules::of_this_build(),
+        max_age: None,
         unlock: " --unlock file:/s".to_owned(),
         accepted: Vec::new(),
         steps: Vec::new(),
+    }
+}
+
+/// The account of the administrator.
+pub(super) fn administrator() -> Account {
+    let right = |ability, privilege: &str| Right { ability, privilege: privilege.to_owned(), through: None };
+    Account {
+        user: "root".to_owned(),
+        host: "localhost".to_owned(),
+        locked: false,
+        plugin: "auth_socket".to_owned(),
+        no_password: false,
+        tls: String::new(),
+        rights: vec![right(Ability::Rotate, "ENCRYPTION_KEY_ADMIN"), right(Ability::Files, "FILE")],
     }
 }

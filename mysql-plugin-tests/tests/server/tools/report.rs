@@ -9,6 +9,8 @@ pub use browser::why_no_chromium;
 pub use remedies::remedies_work_as_printed;
 
 use browser::Picture;
+use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder};
 use mysql_plugin_tests::common::json_form;
 use mysql_plugin_tests::rig::{Host, Keyring, ROTATE, Server, Volume, place, told};
 use serde_json::Value;
@@ -55,6 +57,11 @@ impl Clinic {
              CREATE TABLE clinic.visits (id INT PRIMARY KEY, name VARCHAR(99)) ENCRYPTION='Y';
              CREATE TABLE clinic.`{HOSTILE}` (id INT PRIMARY KEY);
              INSERT INTO clinic.visits VALUES (1, 'x');
+             CREATE ROLE key_role;
+             GRANT ENCRYPTION_KEY_ADMIN ON *.* TO key_role;
+             CREATE USER keeper@localhost, reader@localhost;
+             GRANT key_role TO keeper@localhost;
+             GRANT SELECT ON *.* TO reader@localhost;
              {ROTATE}"
         ));
     }
@@ -177,6 +184,32 @@ fn facts_are_the_servers(report: &Value, clinic: &Clinic, server: &Server) {
     let ends: String = server
         .value("SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Ssl_server_not_after'");
     assert_eq!(facts["transit"]["not_after"], ends.as_str());
+    let certificates = facts["transit"]["certificates"].as_array().unwrap();
+    let own = certificates.iter().find(|file| file["use"] == "server").unwrap_or_else(|| panic!("{facts:#}"));
+    assert_eq!(own["certificates"]["measured"][0]["not_after"], own["loaded_not_after"], "{own:#}");
+    let library: String = server
+        .value("SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Tls_library_version'");
+    assert_eq!(facts["modules"]["server_library"], library.as_str());
+    who_may(facts, &clinic.host);
+}
+
+/// What the report says of accounts is what the server lets them do.
+fn who_may(facts: &Value, host: &Host) {
+    let accounts = facts["access"]["measured"]["accounts"].as_array().unwrap();
+    let names: Vec<_> = accounts.iter().map(|a| a["user"].as_str().unwrap()).collect();
+    assert!(names.contains(&"root") && names.contains(&"keeper") && !names.contains(&"reader"), "{names:?}");
+    let keeper = accounts.iter().find(|a| a["user"] == "keeper").unwrap();
+    let rights = keeper["rights"].as_array().unwrap();
+    assert!(rights.iter().all(|right| right["through"] == "role key_role@%"), "{keeper:#}");
+    let may = |ability: &str| rights.iter().any(|right| right["ability"] == ability);
+    assert!(may("rotate") && may("change_keyring") && !may("load_code") && !may("grant"), "{keeper:#}");
+    let rotated = |user: &str| {
+        let options = OptsBuilder::new().socket(Some(host.socket().display().to_string())).user(Some(user));
+        let mut conn = Conn::new(options).unwrap();
+        let role = conn.query_drop("SET ROLE ALL");
+        role.and_then(|()| conn.query_drop(ROTATE)).is_ok()
+    };
+    assert!(rotated("keeper") && !rotated("reader"));
 }
 
 /// Shows the page in a browser: the bar shows how much is encrypted, the verdict has its colour, the page fits a narrow
@@ -200,6 +233,8 @@ pub fn in_a_browser() {
     for window in [320, 500, 1280] {
         let width = browser::content_width(&page, &clinic.host.dir().join("browser"), window);
         assert!(width <= window, "{width} px in a window of {window} px");
+        let outside = browser::texts_outside_of_boxes(&page, &clinic.host.dir().join("browser"), window);
+        assert_eq!(outside, 0, "texts of the picture that leave their boxes in a window of {window} px");
     }
     let pdf = fs::read(browser::print(&page, &clinic.host.dir().join("browser"))).unwrap();
     assert!(pdf.starts_with(b"%PDF-"));

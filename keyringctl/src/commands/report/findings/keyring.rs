@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The rules for the keyring, its copies, the witness and the age of its master keys.
+//! The rules for the keyring, its copies and the witness.
 
 use super::outcome::NotMeasured;
 use crate::commands::content::remedy;
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::doctor::server;
-use crate::commands::output::time;
 use crate::commands::report::copies::{CopyFacts, CopyFile, Volume};
 use crate::commands::report::facts::Facts;
-use crate::commands::report::keys::Purpose;
 use crate::commands::report::known::Known;
 use crate::commands::secret;
 use crate::server::LoadedAs;
@@ -16,9 +14,6 @@ use crate::show::Shown;
 use keyring_external::store::places::is_remote;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Seconds; a master key that has been in use for longer is a warning.
-const LONGEST_USE: u64 = 366 * 86_400;
 
 pub(super) fn keyring(facts: &Facts, found: &mut Findings) {
     if facts.keyring.way == LoadedAs::None {
@@ -274,22 +269,5 @@ pub(super) fn witness(facts: &Facts, found: &mut Findings) {
             );
         }
         Some(_) => {}
-    }
-}
-
-pub(super) fn rotation(facts: &Facts, found: &mut Findings) {
-    let Some(keys) = facts.keys.measured() else { return };
-    found.run_checks(&["rotation"]);
-    let newest = keys.iter().rfind(|k| k.purpose == Purpose::Innodb);
-    if let Some(newest) = newest
-        && facts.measured.saturating_sub(newest.stored) > LONGEST_USE
-    {
-        found.add(
-            FindingLevel::Warning,
-            "rotation",
-            format!("the InnoDB master key was last rotated on {}", time(newest.stored)),
-            "Auditors expect a rotation at least once a year.",
-            &["keyringctl encrypt rotate".to_owned()],
-        );
     }
 }

@@ -99,6 +99,12 @@ pub(in crate::commands::report) fn not_measured(facts: &Facts) -> Vec<NotMeasure
     add("the master keys and their dates", facts.keys.why_not());
     add("the witness in the data directory", facts.witness.why_not());
     add("whether the connections at that time were encrypted", facts.transit.connections.why_not());
+    add("the connections through which this server gets changes", facts.transit.replication.why_not());
+    add("whether the connections of replicas are encrypted", facts.transit.replicas.why_not());
+    add("who may rotate or change the keyring", facts.access.why_not());
+    for file in &facts.transit.certificates {
+        add(&format!("the certificates in {}", file.path.shown()), file.certificates.why_not());
+    }
     for copy in &facts.copies {
         let path = copy.path.shown();
         add(&format!("the copy {path}"), copy.file.why_not());

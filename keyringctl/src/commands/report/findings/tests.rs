@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Tests of each rule with one fact that breaks it.
 
+mod limits;
+mod made;
 mod remedies;
 
 use super::*;
 use crate::commands::doctor::finding::FindingLevel;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
 use crate::commands::remote_facts::RemoteFacts;
+use crate::commands::report::certificates::Use;
 use crate::commands::report::copies::{CopyFile, NO_MOUNTS, NO_SECRET};
 use crate::commands::report::facts::WitnessFacts;
 use crate::commands::report::keys::MasterKey;
-use crate::commands::report::known::Known;
-use crate::commands::report::measure::{ELSEWHERE, NO_FILES};
+use crate::commands::report::known::{ELSEWHERE, Known};
+use crate::commands::report::measure::NO_FILES;
 use crate::commands::report::sample::{NOW, copy, fine, item};
 use crate::commands::report::transit::HIDDEN;
 use crate::server::{DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy};
+use made::{administrator, certificate, link, of_access, secure_file_priv};
 use uuid::Uuid;
 
 const DAY: u64 = 86_400;
@@ -107,7 +111,7 @@ fn each_error_is_found_and_fails_the_verdict() {
 }
 
 /// Every warning, some in several ways.
-const WARNINGS: [Rule; 18] = [
+const WARNINGS: [Rule; 28] = [
     ("server-state", |f| f.keyring.state = "DEGRADED".to_owned()),
     ("one-copy", |f| f.keyring.copies = (1, 1)),
     ("same-device", |f| of_volume(f).apart_from_data = false),
@@ -125,7 +129,30 @@ const WARNINGS: [Rule; 18] = [
         of_copy_at(f, 0).has_recovery_slot = false;
     }),
     ("witness", |f| f.witness = Known::Measured(None)),
-    ("rotation", |f| f.measured += 400 * DAY),
+    ("rotation", |f| {
+        f.max_age = Some("1y".parse().unwrap());
+        f.measured += 400 * DAY;
+    }),
+    ("account", |f| administrator(f).no_password = true),
+    ("file-privilege", |f| secure_file_priv(f, "")),
+    ("file-privilege", |f| secure_file_priv(f, "/mnt/a/")),
+    ("replication-tls", |f| f.transit.replication = Known::Measured(vec![link(false)])),
+    ("replication-tls", |f| f.transit.replicas = Known::Measured(vec![("b".to_owned(), false)])),
+    ("certificate-file", |f| {
+        certificate(f, "clients", Use::Server, 400).loaded_not_after = Some(NOW + 300 * DAY);
+    }),
+    ("certificate-file", |f| {
+        certificate(f, "clients", Use::Authority, 10);
+    }),
+    ("certificate-file", |f| {
+        certificate(f, "the administrative port", Use::Server, 0);
+    }),
+    ("certificate-file", |f| {
+        certificate(f, "the remote a", Use::Client, 10);
+    }),
+    ("certificate-file", |f| {
+        certificate(f, "replication from a:3306", Use::Client, 10);
+    }),
     ("secure-transport", |f| f.transit.require_secure_transport = Some(false)),
     ("secure-transport", |f| f.transit.connections = Known::Measured(vec![("TCP/IP".to_owned(), 2)])),
     ("tls-version", |f| f.transit.tls_version = "TLSv1.1,TLSv1.2".to_owned()),
@@ -158,7 +185,17 @@ fn of_copy_at(facts: &mut Facts, i: usize) -> &mut CopyFile {
 /// What may not be measured, and reasons, as the measurement gives them.
 type Missing = (&'static str, fn(&mut Facts, String));
 
-const NOT_MEASURED: [Missing; 12] = [
+const NOT_MEASURED: [Missing; 15] = [
+    ("SELECT command denied: as an administrator, run: GRANT SELECT ON mysql.user TO `a`@`b`;", |f, why| {
+        f.access = Known::NotMeasured(why)
+    }),
+    (
+        "denied: as an administrator, grant the account SELECT on performance_schema.replication_connection_configuration",
+        |f, why| f.transit.replication = Known::NotMeasured(why),
+    ),
+    ("cannot read /d/cert.pem: Permission denied", |f, why| {
+        certificate(f, "clients", Use::Authority, 400).certificates = Known::NotMeasured(why)
+    }),
     ("SELECT command denied", |f, why| f.keyring.way = LoadedAs::Unknown(why)),
     (HIDDEN, |f, why| f.transit.connections = Known::NotMeasured(why)),
     ("denied: as an administrator, grant the account SELECT on performance_schema.threads", |f, why| {
@@ -263,6 +300,7 @@ fn one_cause_is_one_finding() {
                 f.files = Known::NotMeasured(missing());
                 f.keys = Known::NotMeasured(missing());
                 f.witness = Known::NotMeasured(missing());
+                certificate(f, "clients", Use::Server, 400).certificates = Known::NotMeasured(missing());
                 for copy in &mut f.copies {
                     copy.file = Known::NotMeasured(missing());
                     copy.volume = Known::NotMeasured(missing());

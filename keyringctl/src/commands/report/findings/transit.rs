@@ -4,9 +4,11 @@
 use crate::commands::doctor::finding::{FindingLevel, Findings};
 use crate::commands::output::{counted, time};
 use crate::commands::report::facts::Facts;
+use crate::show::Shown;
+use std::collections::BTreeSet;
 
 /// Seconds; a certificate that expires earlier than this is a warning.
-const SHORTEST_VALIDITY: u64 = 30 * 86_400;
+pub(super) const SHORTEST_VALIDITY: u64 = 30 * 86_400;
 
 pub(super) fn transit(facts: &Facts, found: &mut Findings) {
     let transit = &facts.transit;
@@ -82,6 +84,47 @@ pub(super) fn transit(facts: &Facts, found: &mut Findings) {
             );
         }
         None | Some(_) => {}
+    }
+}
+
+/// Connections between servers: what the binary log holds crosses the network as it was before it was encrypted.
+pub(super) fn replication(facts: &Facts, found: &mut Findings) {
+    let transit = &facts.transit;
+    if let Some(links) = transit.replication.measured() {
+        found.run_checks(&["replication-tls"]);
+        for link in links.iter().filter(|link| !link.tls) {
+            warning(
+                found,
+                "replication-tls",
+                format!("the replication from {} does not use TLS", link.source.shown()),
+                "The changes of all tables cross the network unencrypted, also if the binary logs are encrypted.",
+                &link.remedy,
+            );
+        }
+        for link in links.iter().filter(|link| link.tls && !link.verified) {
+            let what = format!(
+                "the replication from {} does not check the certificate of its source",
+                link.source.shown()
+            );
+            let why = "It is encrypted, but anyone who can redirect it can read it. SOURCE_SSL_CA and SOURCE_SSL_VERIFY_SERVER_CERT make the replica check.";
+            found.note("replication-tls", what, why);
+        }
+    }
+    let hosts: BTreeSet<_> =
+        transit.replicas.measured().into_iter().flatten().filter(|(_, tls)| !tls).collect();
+    let hosts: Vec<_> = hosts.into_iter().map(|(host, _)| host.shown()).collect();
+    if !hosts.is_empty() {
+        warning(
+            found,
+            "replication-tls",
+            format!(
+                "{} connected without TLS: {}",
+                if hosts.len() == 1 { "a replica is" } else { "replicas are" },
+                hosts.join(", ")
+            ),
+            "The changes of all tables cross the network unencrypted, also if the binary logs are encrypted.",
+            "on each of these replicas, run in the server: STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_SSL = 1; START REPLICA;",
+        );
     }
 }
 

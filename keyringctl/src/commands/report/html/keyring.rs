@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The section on the keyring: its state, master keys, copies, volumes and slots. It contains no secret.
 
+use super::super::age::days;
 use super::super::copies::{CopyFacts, CopyFile, Volume};
 use super::super::facts::Facts;
 use super::super::keys::{MasterKey, Purpose};
@@ -45,7 +46,7 @@ pub(super) fn section(facts: &Facts) -> Markup {
                 }
             }
             h3 { "Master keys" }
-            (known(&facts.keys, |keys| master_keys(keys)))
+            (known(&facts.keys, |keys| master_keys(facts, keys)))
             @if keyring.is_ours() {
                 h3 { "Copies, and where they are" }
                 @if facts.copies.is_empty() { p { (unknown("the server reports none")) } }
@@ -84,7 +85,8 @@ fn last_change(facts: &Facts) -> Markup {
     }
 }
 
-fn master_keys(keys: &[MasterKey]) -> Markup {
+fn master_keys(facts: &Facts, keys: &[MasterKey]) -> Markup {
+    let in_use = facts.in_use();
     let groups = [Purpose::Innodb, Purpose::BinaryLogs, Purpose::Other]
         .map(|purpose| (purpose, keys.iter().filter(|k| k.purpose == purpose).collect::<Vec<_>>()));
     let rotations = groups.iter().filter_map(|(purpose, keys)| {
@@ -95,6 +97,8 @@ fn master_keys(keys: &[MasterKey]) -> Markup {
             html! { (keys.len()) },
             html! { (time(first.stored)) },
             html! { (rotated) },
+            html! { (days(facts.measured.saturating_sub(last.stored))) },
+            judged(facts, in_use.iter().find(|key| key.purpose == *purpose).copied()),
         ])
     });
     let newest = groups.iter().flat_map(|(_, keys)| keys.iter().rev().take(LISTED)).map(|key| {
@@ -111,9 +115,13 @@ fn master_keys(keys: &[MasterKey]) -> Markup {
     html! {
         (table(
             "Master keys and their rotation",
-            &[text("Purpose"), number("Keys"), text("First"), text("Last rotation")],
+            &[text("Purpose"), number("Keys"), text("First"), text("Last rotation"), text("Age of the newest"), text("Policy")],
             rotations,
         ))
+        p { @match &facts.max_age {
+            Some(policy) => { "Policy of this report: a master key in use is rotated after at most " (policy.to_string()) "." }
+            None => "No policy was given (--max-age), so that no age is judged.",
+        } }
         (table(
             "The newest master keys",
             &[text("Key"), text("Type"), number("Bits"), Column("Stored", Some("nowrap"))],
@@ -122,6 +130,16 @@ fn master_keys(keys: &[MasterKey]) -> Markup {
         @if groups.iter().any(|(_, keys)| keys.len() > LISTED) {
             p { "The newest " (LISTED) " of each purpose are listed; the JSON has all." }
         }
+    }
+}
+
+/// Whether the key in use is as young as the policy wants.
+fn judged(facts: &Facts, in_use: Option<&MasterKey>) -> Markup {
+    match in_use.map(|key| facts.is_too_old(key)) {
+        None => html! { "not in use" },
+        Some(None) => html! { "none given" },
+        Some(Some(false)) => html! { span class="state good" { "met" } },
+        Some(Some(true)) => html! { span class="state risk" { "too old" } },
     }
 }
 

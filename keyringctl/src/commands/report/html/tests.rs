@@ -2,6 +2,8 @@
 //! Tests of the page's structure, also with hostile names.
 
 use super::*;
+use crate::commands::report::access::{Ability, Access, Account, Right};
+use crate::commands::report::certificates::{Certificate, CertificateFile, Use};
 use crate::commands::report::findings::findings;
 use crate::commands::report::known::Known;
 use crate::commands::report::sample::{fine, item};
@@ -11,7 +13,8 @@ use crate::server::{PlaceKind, PlaceState, Tally};
 fn shown(facts: &Facts) -> String {
     let found = findings(facts);
     let outcome = ReportVerdict::from_findings(facts, &found);
-    page(facts, &found, outcome, &outcome.headline(facts, &found), "00ff")
+    let controls = crate::commands::report::controls::controls(facts);
+    page(facts, &found, &controls, (outcome, &outcome.headline(facts, &found)), "00ff")
 }
 
 /// Tags that are never closed.
@@ -51,10 +54,16 @@ fn the_page_is_complete_and_loads_nothing() {
         page.matches("<th scope=").count(),
         "every heading says of what"
     );
-    for foreign in
-        ["<script", "<link", "<img", "src=", "href=", "http://", "https://", "@import", "javascript:"]
-    {
+    for foreign in ["<script", "<link", "<img", "src=", "http://", "https://", "@import", "javascript:"] {
         assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert_eq!(
+        page.matches("href=").count(),
+        page.matches("href=\"#").count(),
+        "links lead to the page itself"
+    );
+    for (id, _) in SECTIONS {
+        assert_eq!(page.matches(&format!("<h2 id=\"{id}\"")).count(), 1, "{id}");
     }
     let outside = page.replace("url(#stripes)", "").replace("url(#dots)", "");
     assert!(!outside.contains("url("));
@@ -87,6 +96,33 @@ fn hostile_names_stay_text() {
     facts.transit.certificate = hostile.to_owned();
     facts.transit.not_after = hostile.to_owned();
     facts.transit.connections = Known::Measured(vec![(hostile.to_owned(), 1)]);
+    facts.transit.replicas = Known::Measured(vec![(hostile.to_owned(), true)]);
+    facts.transit.replication = Known::NotMeasured(hostile.to_owned());
+    facts.modules.server_library = Some(hostile.to_owned());
+    facts.modules.server_fips_mode = Some(hostile.to_owned());
+    let right =
+        Right { ability: Ability::Rotate, privilege: "X".to_owned(), through: Some(hostile.to_owned()) };
+    let (user, host, plugin, tls) =
+        (hostile.to_owned(), hostile.to_owned(), hostile.to_owned(), hostile.to_owned());
+    let account = Account { user, host, plugin, tls, locked: false, no_password: false, rights: vec![right] };
+    let secure_file_priv = Some(hostile.to_owned());
+    facts.access = Known::Measured(Access { accounts: vec![account], secure_file_priv });
+    let (subject, issuer) = (hostile.to_owned(), format!("{hostile}2"));
+    let certificate = Certificate {
+        subject,
+        issuer,
+        serial: String::new(),
+        not_before: 0,
+        not_after: 0,
+        sha256: String::new(),
+    };
+    facts.transit.certificates.push(CertificateFile {
+        of: hostile.to_owned(),
+        purpose: Use::Authority,
+        path: hostile.into(),
+        certificates: Known::Measured(vec![certificate]),
+        loaded_not_after: None,
+    });
     facts.files = Known::NotMeasured(hostile.to_owned());
     facts.keys = Known::NotMeasured(hostile.to_owned());
     facts.copies[0].path = hostile.into();

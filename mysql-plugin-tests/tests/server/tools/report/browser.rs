@@ -33,19 +33,39 @@ fn browse(page: &Path, dir: &Path, option: &str) {
 
 /// Returns how wide the page's content is in a window of that width: no wider, unless it must be scrolled to the side.
 pub fn content_width(page: &Path, dir: &Path, window: u32) -> u32 {
+    counted(page, dir, window, "shown.documentElement.scrollWidth")
+}
+
+/// Returns how many texts of the picture of the chain of keys are outside of all of its boxes, in a window of that width.
+pub fn texts_outside_of_boxes(page: &Path, dir: &Path, window: u32) -> u32 {
+    let drawn = "[...shown.querySelectorAll('.chain svg')].filter(s => s.getBoundingClientRect().width > 0)";
+    let inside =
+        "b => b.left <= t.left && t.right <= b.right && b.top <= t.top + 2 && t.bottom <= b.bottom + 2";
+    let count = format!(
+        "{drawn}.map(s => {{ const all = q => [...s.querySelectorAll(q)].map(e => e.getBoundingClientRect());
+         const boxes = all('rect.box'), texts = all('text:not(.band):not(.arrow)');
+         return texts.length == 0 ? 1000 : texts.filter(t => !boxes.some({inside})).length; }}).reduce((a, b) => a + b, 0)"
+    );
+    counted(page, dir, window, &count)
+}
+
+/// Returns a number that a script counts in the page, which is the document `shown`.
+fn counted(page: &Path, dir: &Path, window: u32, script: &str) -> u32 {
     let frame = page.with_file_name(format!("frame{window}.html"));
     let name = page.file_name().unwrap().to_str().unwrap();
-    let script = "document.title = 'width ' + frame.contentDocument.documentElement.scrollWidth + ' px'";
     let html = format!(
-        "<!DOCTYPE html><iframe id=frame src='{name}' style='width:{window}px;height:900px;border:0' onload=\"{script}\"></iframe>"
+        "<!DOCTYPE html><script>function count(shown) {{ document.title = 'counted ' + ({script}) + ' in it'; }}</script>
+         <iframe id=frame src='{name}' style='width:{window}px;height:900px;border:0' onload=\"count(frame.contentDocument)\"></iframe>"
     );
     fs::write(&frame, html).unwrap();
     let mut command = browser(&frame, dir, "--dump-dom");
     let output =
         command.args(["--allow-file-access-from-files", "--virtual-time-budget=10000"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    let width = said.split_once("<title>width ").and_then(|(_, rest)| rest.split_once(" px"));
-    width.and_then(|(width, _)| width.parse().ok()).unwrap_or_else(|| panic!("no width: {}", told(&output)))
+    let number = said.split_once("<title>counted ").and_then(|(_, rest)| rest.split_once(" in it"));
+    number
+        .and_then(|(number, _)| number.parse().ok())
+        .unwrap_or_else(|| panic!("no number: {}", told(&output)))
 }
 
 /// Returns the page as shown, as a PNG.

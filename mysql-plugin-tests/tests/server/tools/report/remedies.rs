@@ -13,10 +13,11 @@ use std::time::Duration;
 
 /// The findings whose remedies are followed here: the check, and words of the finding. keyringctl's own tests compare this
 /// list with all findings that the report can have.
-const FINDINGS: [(&str, &str); 26] = [
+const FINDINGS: [(&str, &str); 30] = [
     ("certificate", "the server has no certificate"),
     ("certificate", "certificate expired on"),
     ("certificate", "certificate expires on"),
+    ("certificate-file", "holds another certificate than the one that the server uses"),
     ("copies-alike", "is behind: it has generation"),
     ("copies-alike", "but the server uses"),
     ("files", "damaged"),
@@ -28,9 +29,12 @@ const FINDINGS: [(&str, &str); 26] = [
     ("not-measured", "no unlock secret was given"),
     ("not-measured", "start it with performance_schema = ON"),
     ("not-measured", "SELECT on performance_schema.threads"),
+    ("not-measured", "SELECT on performance_schema.replication_connection_configuration"),
+    ("not-measured", "GRANT SELECT ON mysql.user"),
     ("not-measured", "run keyringctl report where /proc is mounted"),
     ("not-measured", "the server lists to"),
     ("recovery-slot", "no unlock slot for a recovery key"),
+    ("replication-tls", "does not use TLS"),
     ("secure-transport", "require_secure_transport is OFF"),
     ("secure-transport", "over TCP without TLS"),
     ("server-state", "is DEGRADED"),
@@ -149,6 +153,7 @@ pub fn remedies_work_as_printed() {
     without_certificate(&mut reader);
     connections(&mut reader);
     certificates(&mut reader);
+    between_servers(&mut reader);
     not_checked(&mut reader);
     data(&mut reader);
     copies(&mut reader);
@@ -223,6 +228,23 @@ fn certificates(reader: &mut Reader) {
     }
 }
 
+/// A certificate that was replaced under the server, and replication that is not encrypted.
+fn between_servers(reader: &mut Reader) {
+    new_certificate(reader, 400);
+    reader.follow(
+        ("certificate-file", "holds another certificate than the one that the server uses"),
+        |reader, fix| {
+            reader.statements(fix, "run in the server: ");
+        },
+    );
+    // Nobody needs to be there.
+    reader.it.client("CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'x', SOURCE_SSL = 0");
+    reader.follow(("replication-tls", "does not use TLS"), |reader, fix| {
+        reader.statements(fix, "run in this server: ");
+    });
+    reader.it.client("STOP REPLICA; RESET REPLICA ALL");
+}
+
 /// What a report does not see if it is made in another way.
 fn not_checked(reader: &mut Reader) {
     let unlock = reader.unlock();
@@ -248,11 +270,21 @@ fn not_checked(reader: &mut Reader) {
     }
     reader.it.server().sql(ACCOUNT);
     let with = format!("{unlock} --user=looker");
-    let threads = ("not-measured", "SELECT on performance_schema.threads");
+    for table in ["threads", "replication_connection_configuration"] {
+        let words = format!("SELECT on performance_schema.{table}");
+        let which = FINDINGS.into_iter().find(|(_, known)| *known == words).expect("in the list");
+        let findings = reader.findings("{}", &with);
+        reader.expect(&findings, which);
+        reader.it.client(&format!("GRANT SELECT ON performance_schema.{table} TO looker@localhost"));
+        assert!(!reader.findings("{}", &with).iter().any(|f| is(f, which)));
+    }
+    let rights = ("not-measured", "GRANT SELECT ON mysql.user");
     let findings = reader.findings("{}", &with);
-    reader.expect(&findings, threads);
-    reader.it.client("GRANT SELECT ON performance_schema.threads TO looker@localhost");
-    assert!(!reader.findings("{}", &with).iter().any(|f| is(f, threads)));
+    reader.expect(&findings, rights);
+    let said =
+        findings.iter().find(|f| is(f, rights)).expect("it was there")["what"].as_str().unwrap().to_owned();
+    reader.statements(&[said], "as an administrator, run: ");
+    assert!(!reader.findings("{}", &with).iter().any(|f| is(f, rights)));
 
     // An account to which the server does not list every table.
     reader.it.client("CREATE USER blind@localhost; GRANT PROCESS, REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO blind@localhost");

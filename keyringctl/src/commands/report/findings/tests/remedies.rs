@@ -26,7 +26,29 @@ const DOCTOR: &str = "keyringctl doctor";
 type Follow = fn(&mut Facts, &Finding);
 
 /// Findings whose remedies are followed here: the check, words of the finding, and how.
-const HERE: [(&str, &str, Follow); 4] = [
+const HERE: [(&str, &str, Follow); 10] = [
+    // The test on a server connects without a password itself.
+    ("account", "no password is needed for", |facts, finding| {
+        assert!(
+            finding.fix[0].contains("ALTER USER `root`@`localhost` IDENTIFIED BY RANDOM PASSWORD;"),
+            "{finding:?}"
+        );
+        administrator(facts).no_password = false;
+    }),
+    // SERVER-NOTES.md says how it was tried.
+    ("file-privilege", "secure_file_priv lets", |facts, finding| {
+        assert!(finding.fix[0].starts_with("set secure_file_priv = NULL"), "{finding:?}");
+        of_access(facts).secure_file_priv = None;
+    }),
+    ("replication-tls", "a replica is connected without TLS", |facts, finding| {
+        assert!(finding.fix[0].contains("CHANGE REPLICATION SOURCE TO SOURCE_SSL = 1;"), "{finding:?}");
+        facts.transit.replicas = Known::Measured(vec![("b".to_owned(), true)]);
+    }),
+    ("certificate-file", " expires on ", renew),
+    ("certificate-file", " expired on ", renew),
+    ("not-measured", "the certificates in /d/cert.pem: cannot read", |facts, _| {
+        facts.transit.certificates.clear();
+    }),
     // Nobody waits for a year.
     ("rotation", "was last rotated on", |facts, finding| {
         assert_eq!(finding.fix, ["keyringctl encrypt rotate"]);
@@ -53,6 +75,15 @@ const HERE: [(&str, &str, Follow); 4] = [
         "ATTACHED".clone_into(&mut facts.keyring.state);
     }),
 ];
+
+/// Puts another certificate in the place of those in files.
+fn renew(facts: &mut Facts, finding: &Finding) {
+    assert!(finding.fix[0].starts_with("get a new certificate"), "{finding:?}");
+    for file in &mut facts.transit.certificates {
+        let Known::Measured(all) = &mut file.certificates else { continue };
+        all.iter_mut().for_each(|certificate| certificate.not_after = facts.measured + 400 * DAY);
+    }
+}
 
 /// The findings in the list of the test on a server.
 fn on_a_server() -> Vec<(String, String)> {

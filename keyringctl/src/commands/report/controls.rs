@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What this report shows on each subject that auditors ask about. It quotes no standard and claims conformity with none.
+
+use super::access::Ability;
+use super::facts::Facts;
+use super::known::Known;
+use crate::commands::output::{counted, time};
+use serde::Serialize;
+
+/// Whether a report holds evidence on a subject.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Evidence {
+    /// In this report.
+    Here,
+    /// Some of it is.
+    Partly,
+    /// None is.
+    Missing,
+}
+
+/// A subject, and what the report shows on it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Control {
+    pub subject: &'static str,
+    pub evidence: Evidence,
+    pub shown: String,
+    /// Sections of the page, and documents.
+    pub see: &'static str,
+}
+
+pub(super) fn controls(facts: &Facts) -> Vec<Control> {
+    vec![
+        inventory(facts),
+        control("Cryptographic methods", Evidence::Here, methods(facts), "Algorithms; Cryptographic modules"),
+        storage(facts),
+        split_knowledge(facts),
+        access(facts),
+        rotation(facts),
+        integrity(facts),
+        copies(facts),
+        transit(facts),
+        control(
+            "Loss or compromise of a secret",
+            Evidence::Partly,
+            "The procedures are documented; this report does not show whether one was carried out."
+                .to_owned(),
+            "OPERATIONS.md; SECURITY.md",
+        ),
+    ]
+}
+
+fn control(subject: &'static str, evidence: Evidence, shown: String, see: &'static str) -> Control {
+    Control { subject, evidence, shown, see }
+}
+
+fn here_if(is_here: bool) -> Evidence {
+    if is_here { Evidence::Here } else { Evidence::Partly }
+}
+
+fn inventory(facts: &Facts) -> Control {
+    let shown = facts.tally.lines().join(" ");
+    let checked = here_if(facts.files.measured().is_some());
+    control("Inventory of data and its protection", checked, shown, "What is encrypted; All tables")
+}
+
+fn methods(facts: &Facts) -> String {
+    let library = facts.modules.server_library.as_deref().unwrap_or("a library that it does not name");
+    format!(
+        "Standard algorithms with keys of 256 bits. The keyring uses modules that are not FIPS-validated; MySQL uses {library}."
+    )
+}
+
+fn storage(facts: &Facts) -> Control {
+    let ours = facts.keyring.is_ours();
+    let apart = facts.copies.iter().filter(|copy| {
+        copy.remote.is_some() || copy.volume.measured().is_some_and(|volume| volume.apart_from_data)
+    });
+    let (apart, all) = (apart.count(), facts.copies.len());
+    let shown = if ours {
+        format!(
+            "Keys come from the random generator of the operating system, and are stored encrypted in {}. {apart} of them {} separate from the data.",
+            counted(all, "copy"),
+            if apart == 1 { "is" } else { "are" }
+        )
+    } else {
+        "The server's keyring cannot be examined.".to_owned()
+    };
+    let evidence = if ours { here_if(facts.keys.measured().is_some()) } else { Evidence::Missing };
+    control("Generation and storage of keys", evidence, shown, "Keyring and master keys")
+}
+
+fn split_knowledge(facts: &Facts) -> Control {
+    let slots = facts.copies.iter().find_map(|copy| copy.file.measured()).map(|file| &file.slots);
+    let (evidence, shown) = match slots {
+        None => (Evidence::Missing, "The slots of the keyring could not be read.".to_owned()),
+        Some(slots) => {
+            let whole = slots.len();
+            (
+                Evidence::Here,
+                format!(
+                    "{} unlock the keyring, each alone. No secret is divided among custodians.",
+                    counted(whole, "secret")
+                ),
+            )
+        }
+    };
+    control("Split knowledge and dual control", evidence, shown, "Keyring and master keys, unlock slots")
+}
+
+fn access(facts: &Facts) -> Control {
+    let (evidence, shown) = match &facts.access {
+        Known::NotMeasured(_) => (Evidence::Missing, "Who may do what could not be read.".to_owned()),
+        Known::Measured(access) => {
+            let count = |ability| {
+                let active = access.accounts.iter().filter(|account| !account.locked);
+                counted(active.filter(|account| account.may(ability)).count(), "account")
+            };
+            let (rotate, change) = (count(Ability::Rotate), count(Ability::ChangeKeyring));
+            let shown =
+                format!("{rotate} that can log in may rotate master keys, {change} may change the keyring.");
+            (Evidence::Here, shown)
+        }
+    };
+    control("Access to keys, separation of duties", evidence, shown, "Who may rotate or change the keyring")
+}
+
+fn rotation(facts: &Facts) -> Control {
+    let keys = facts.in_use();
+    let dates: Vec<_> =
+        keys.iter().map(|key| format!("{} since {}", key.purpose.short(), time(key.stored))).collect();
+    let policy = match &facts.max_age {
+        Some(policy) => {
+            let old = keys.iter().filter(|key| facts.is_too_old(key) == Some(true)).count();
+            let all = counted(keys.len(), "key");
+            format!(
+                "The policy is {policy}; {old} of {all} in use {} older.",
+                if old == 1 { "is" } else { "are" }
+            )
+        }
+        None => "No policy was given (--max-age), so their age is not judged.".to_owned(),
+    };
+    let shown = match dates.is_empty() {
+        true => "No master key in use is known.".to_owned(),
+        false => format!("In use: {}. {policy}", dates.join("; ")),
+    };
+    let evidence = match facts.keys.measured() {
+        None => Evidence::Missing,
+        Some(_) => here_if(facts.max_age.is_some()),
+    };
+    control("Rotation of keys", evidence, shown, "Keyring and master keys")
+}
+
+fn integrity(facts: &Facts) -> Control {
+    let verified = facts.copies.iter().filter(|copy| {
+        copy.file.measured().is_some_and(|file| file.verified.measured().is_some_and(Vec::is_empty))
+    });
+    let (verified, all) = (verified.count(), facts.copies.len());
+    let shown = format!("Every byte of {verified} of {} was authenticated.", counted(all, "copy"));
+    let evidence = if all == 0 { Evidence::Missing } else { here_if(verified == all) };
+    control("Integrity of keys, monitoring", evidence, shown, "Keyring and master keys; OPERATIONS.md")
+}
+
+fn copies(facts: &Facts) -> Control {
+    let shown = format!(
+        "{} of {} up to date. This report does not show whether a restore was tested.",
+        facts.keyring.copies.0,
+        counted(facts.keyring.copies.1 as usize, "copy")
+    );
+    let evidence = if facts.keyring.is_ours() { Evidence::Partly } else { Evidence::Missing };
+    control("Availability, backup and recovery tests", evidence, shown, "Keyring and master keys; BACKUP.md")
+}
+
+fn transit(facts: &Facts) -> Control {
+    let transit = &facts.transit;
+    let required = match transit.require_secure_transport {
+        Some(true) => "Every client must use TLS or a local socket.",
+        Some(false) => "Clients may connect without TLS.",
+        None => "Whether clients must use TLS is not known.",
+    };
+    let links = transit.replication.measured().map(Vec::as_slice).unwrap_or_default();
+    let encrypted = links.iter().filter(|link| link.tls).count();
+    let links = match links.len() {
+        0 => String::new(),
+        all => format!(" {encrypted} of {} from other servers use TLS.", counted(all, "connection")),
+    };
+    let evidence =
+        here_if(transit.connections.measured().is_some() && transit.replication.measured().is_some());
+    control("Protection in transit", evidence, format!("{required}{links}"), "In transit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::report::sample::fine;
+
+    fn shown(facts: &Facts, subject: &str) -> (Evidence, String) {
+        let control =
+            controls(facts).into_iter().find(|c| c.subject.starts_with(subject)).expect("a subject");
+        (control.evidence, control.shown)
+    }
+
+    #[test]
+    fn each_subject_says_what_was_measured() {
+        let mut facts = fine();
+        assert_eq!(shown(&facts, "Rotation").0, Evidence::Partly);
+        facts.max_age = Some("1y".parse().unwrap());
+        let (evidence, text) = shown(&facts, "Rotation");
+        assert!(evidence == Evidence::Here && text.contains("The policy is 1y; 0 of"), "{text}");
+        assert!(shown(&facts, "Access").1.starts_with("1 account that can log in"));
+        facts.access = Known::NotMeasured("denied".to_owned());
+        assert_eq!(shown(&facts, "Access").0, Evidence::Missing);
+        facts.copies.clear();
+        assert_eq!(shown(&facts, "Split").0, Evidence::Missing);
+        assert_eq!(shown(&facts, "Integrity").0, Evidence::Missing);
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Facts about accounts, certificates and replication that the rules are tried on.
+
+use super::{DAY, NOW};
+use crate::commands::report::access::{Access, Account};
+use crate::commands::report::certificates::{Certificate, CertificateFile, Use};
+use crate::commands::report::facts::Facts;
+use crate::commands::report::known::Known;
+use crate::commands::report::transit::ReplicationLink;
+
+pub(super) fn administrator(facts: &mut Facts) -> &mut Account {
+    &mut of_access(facts).accounts[0]
+}
+
+pub(super) fn secure_file_priv(facts: &mut Facts, directory: &str) {
+    of_access(facts).secure_file_priv = Some(directory.to_owned());
+}
+
+pub(super) fn of_access(facts: &mut Facts) -> &mut Access {
+    match &mut facts.access {
+        Known::Measured(access) => access,
+        Known::NotMeasured(_) => unreachable!("the sample's accounts were measured"),
+    }
+}
+
+pub(super) fn link(tls: bool) -> ReplicationLink {
+    ReplicationLink {
+        source: "a:3306".to_owned(),
+        channel: String::new(),
+        tls,
+        verified: false,
+        ca: String::new(),
+        certificate: String::new(),
+        remedy: "run in this server: CHANGE REPLICATION SOURCE TO SOURCE_SSL = 1 FOR CHANNEL '';".to_owned(),
+    }
+}
+
+/// Adds a file with one certificate that ends in so many days.
+pub(super) fn certificate<'a>(
+    facts: &'a mut Facts,
+    of: &str,
+    purpose: Use,
+    days: u64,
+) -> &'a mut CertificateFile {
+    let certificate = Certificate {
+        subject: "CN=db".to_owned(),
+        issuer: "CN=ca".to_owned(),
+        serial: "01".to_owned(),
+        not_before: 0,
+        not_after: NOW + days * DAY,
+        sha256: String::new(),
+    };
+    let file = CertificateFile {
+        of: of.to_owned(),
+        purpose,
+        path: "/d/cert.pem".into(),
+        certificates: Known::Measured(vec![certificate]),
+        loaded_not_after: None,
+    };
+    facts.transit.certificates.push(file);
+    facts.transit.certificates.last_mut().expect("a file")
+}
