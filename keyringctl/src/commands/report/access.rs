@@ -5,7 +5,9 @@ mod account;
 mod grants;
 mod resolve;
 
-pub(super) use account::{Ability, Account, Right};
+#[cfg(test)]
+pub(super) use account::Right;
+pub(super) use account::{Ability, Account};
 
 use super::known::Known;
 use crate::error::{Error, Result};

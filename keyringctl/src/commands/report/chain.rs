@@ -117,7 +117,7 @@ fn encrypted(tally: Tally) -> String {
         (0, _) => "not encrypted".to_owned(),
         (_, 0) => format!("encrypted, {}", sizes::bytes(bytes)),
         (_, _) => {
-            format!("encrypted: {}, {}; other places: {rest}", counted(done, "place"), sizes::bytes(bytes))
+            format!("{done} of {} encrypted, {}", counted(done + rest, "place"), sizes::bytes(bytes))
         }
     }
 }

@@ -115,7 +115,7 @@ fn master_keys(facts: &Facts, keys: &[MasterKey]) -> Markup {
     html! {
         (table(
             "Master keys and their rotation",
-            &[text("Purpose"), number("Keys"), text("First"), text("Last rotation"), text("Age of the newest"), text("Policy")],
+            &[text("Purpose"), number("Keys"), Column("First", Some("nowrap")), Column("Last rotation", Some("nowrap")), text("Age of the newest"), text("Policy")],
             rotations,
         ))
         p { @match &facts.max_age {
@@ -136,7 +136,7 @@ fn master_keys(facts: &Facts, keys: &[MasterKey]) -> Markup {
 /// Whether the key in use is as young as the policy wants.
 fn judged(facts: &Facts, in_use: Option<&MasterKey>) -> Markup {
     match in_use.map(|key| facts.is_too_old(key)) {
-        None => html! { "not in use" },
+        None => html! { "not judged" },
         Some(None) => html! { "none given" },
         Some(Some(false)) => html! { span class="state good" { "met" } },
         Some(Some(true)) => html! { span class="state risk" { "too old" } },

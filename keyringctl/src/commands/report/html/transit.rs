@@ -101,7 +101,7 @@ fn certificates(files: &[CertificateFile], now: u64) -> Markup {
             let end = html! {
                 @if certificate.not_after <= now { span class="state bad" { "ended" } " " }
                 (time(certificate.not_after))
-                @if i == 0 && file.differs_from_loaded() { ", " span class="state risk" { "not the one that is loaded" } }
+                @if i == 0 && file.differs_from_loaded() { br; span class="state risk" { "not the loaded one" } }
             };
             rows.push(vec![
                 place,
@@ -111,7 +111,8 @@ fn certificates(files: &[CertificateFile], now: u64) -> Markup {
             ]);
         }
     }
-    let columns = [Column("File", Some("third")), text("Subject"), text("Issuer"), text("Ends")];
+    let columns =
+        [Column("File", Some("third")), text("Subject"), text("Issuer"), Column("Ends", Some("nowrap"))];
     html! {
         @if !rows.is_empty() { (table("Certificates in the files that the server uses", &columns, rows)) }
         p { "No signature of a certificate was checked. Serial numbers and SHA-256 hashes are in the JSON." }
