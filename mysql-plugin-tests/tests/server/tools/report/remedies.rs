@@ -153,11 +153,11 @@ pub fn remedies_work_as_printed() {
     without_certificate(&mut reader);
     connections(&mut reader);
     certificates(&mut reader);
-    between_servers(&mut reader);
     not_checked(&mut reader);
     data(&mut reader);
     copies(&mut reader);
     witness(&mut reader);
+    between_servers(&mut reader);
     let followed: Vec<_> = FINDINGS.into_iter().filter(|f| !reader.found.contains(f)).collect();
     assert!(followed.is_empty(), "not followed: {followed:?}");
     reader.it.server.take().unwrap().stop();
@@ -237,12 +237,14 @@ fn between_servers(reader: &mut Reader) {
             reader.statements(fix, "run in the server: ");
         },
     );
-    // Nobody needs to be there.
-    reader.it.client("CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'x', SOURCE_SSL = 0");
+    // Nobody needs to be there. The default channel would leave a relay log behind.
+    reader.it.client(
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'x', SOURCE_SSL = 0 FOR CHANNEL 'a'",
+    );
     reader.follow(("replication-tls", "does not use TLS"), |reader, fix| {
         reader.statements(fix, "run in this server: ");
     });
-    reader.it.client("STOP REPLICA; RESET REPLICA ALL");
+    reader.it.client("STOP REPLICA FOR CHANNEL 'a'; RESET REPLICA ALL FOR CHANNEL 'a'");
 }
 
 /// What a report does not see if it is made in another way.
