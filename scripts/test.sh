@@ -51,7 +51,9 @@ step() {
     printf '   %-14s %d passed, %d failed, %d skipped, %d s\n' '' "$p" "$f" "$s" $((SECONDS - at))
     reasons "$log" "$name"
     if ((f > 0)); then
-        printf '   FAILED; the end of %s:\n' "$log"
+        printf '   FAILED; what failed, and the end of %s:\n' "$log"
+        # Named first: the end may be a long message of the last one only.
+        grep -E '^test .* \.\.\. FAILED|panicked at ' "$log" | cut -c1-200 | head -n 40 | sed 's/^/   | /'
         tail -n 60 "$log" | sed 's/^/   | /'
     fi
 }
