@@ -73,6 +73,7 @@ fn outcome(file: &[u8], secret: &[u8]) -> Expect {
                     id: k.name.id().to_vec(),
                     key_type: k.key_type.bytes().to_vec(),
                     created: k.created,
+                    retired: k.retired.map_or(0, |at| at.get()),
                     data: k.data.to_vec(),
                 });
             });

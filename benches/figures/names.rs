@@ -70,7 +70,7 @@ pub fn record_len() -> usize {
     let name = Name::new(0);
     let key_type = KeyType::new(KEY_TYPE.to_bytes()).expect("a type");
     let name = NameRef::new(name.id(), b"").expect("a name");
-    KeyRecord { name, key_type: &key_type, created: 0, data: &data(0) }.sealed_len()
+    KeyRecord { name, key_type: &key_type, created: 0, retired: None, data: &data(0) }.sealed_len()
 }
 
 /// Makes our keyring with the keys 0 to `keys` - 1, opened by the secret in a file.
@@ -87,7 +87,13 @@ pub fn make_ours(path: &Path, secret: &Path, keys: u64, witness_in: Option<&Path
         let names: Vec<_> = (0..keys).map(Name::new).collect();
         let data: Vec<_> = (0..keys).map(data).collect();
         let records = names.iter().zip(&data).map(|(name, data)| {
-            Ok(KeyRecord { name: NameRef::new(name.id(), b"")?, key_type: &key_type, created: 1, data })
+            Ok(KeyRecord {
+                name: NameRef::new(name.id(), b"")?,
+                key_type: &key_type,
+                created: 1,
+                retired: None,
+                data,
+            })
         });
         keyring.store_all(&records.collect::<Result<Vec<_>, keyring_external::error::Error>>()?)?;
         witness_in.map_or(Ok(()), |dir| keyring.write_witness(&fs, dir, |_, _| {}))

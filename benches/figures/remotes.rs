@@ -107,7 +107,7 @@ fn fill(keyring: &Keyring) -> Result<(), String> {
     let data: Vec<_> = (0..KEYS).map(crate::names::data).collect();
     let records = names.iter().zip(&data).map(|(name, data)| {
         let name = NameRef::new(name.c().to_bytes(), b"").map_err(|e| e.to_string())?;
-        Ok(KeyRecord { name, key_type: &key_type, created: 1, data })
+        Ok(KeyRecord { name, key_type: &key_type, created: 1, retired: None, data })
     });
     let records = records.collect::<Result<Vec<_>, String>>()?;
     keyring.open().store_all(&records).map_err(|e| e.to_string())

@@ -29,13 +29,14 @@ struct Read {
     name: KeyName,
     key_type: KeyType,
     created: u64,
+    retired: Option<std::num::NonZeroU64>,
     data: Vec<u8>,
 }
 
 impl Read {
     fn of(record: &KeyRecord<'_>) -> Self {
-        let KeyRecord { name, key_type, created, data } = *record;
-        Read { name: name.to_owned(), key_type: key_type.clone(), created, data: data.to_vec() }
+        let KeyRecord { name, key_type, created, retired, data } = *record;
+        Read { name: name.to_owned(), key_type: key_type.clone(), created, retired, data: data.to_vec() }
     }
 
     fn record(&self) -> KeyRecord<'_> {
@@ -43,6 +44,7 @@ impl Read {
             name: self.name.as_ref(),
             key_type: &self.key_type,
             created: self.created,
+            retired: self.retired,
             data: &self.data,
         }
     }
@@ -51,6 +53,7 @@ impl Read {
         self.name == other.name
             && self.key_type == other.key_type
             && self.created == other.created
+            && self.retired == other.retired
             && self.data == other.data
     }
 }

@@ -53,6 +53,7 @@ shown!(copies, s => Shown::Text(format!("{}/{}", s.copies.0, s.copies.1)), Shown
 shown!(copies_current, s => Shown::Number(s.copies.0 as u64), Shown::Number(0));
 shown!(copies_configured, s => Shown::Number(s.copies.1 as u64), Shown::Number(0));
 shown!(fetches, s => Shown::Number(s.fetches), Shown::Number(0));
+shown!(retired_fetches, s => Shown::Number(s.retired_fetches), Shown::Number(0));
 shown!(stores, s => Shown::Number(s.stores), Shown::Number(0));
 shown!(failures, s => Shown::Number(s.failures), Shown::Number(0));
 shown!(last_error, s => Shown::Text(instance::last_error(Some(s))), Shown::Text(instance::last_error(None)));
@@ -62,7 +63,7 @@ pub(super) const END: kx_show_var =
     kx_show_var { name: std::ptr::null(), value: null_mut(), type_: 0, scope: 0 };
 
 /// How many variables there are, and the end.
-pub(super) const COUNT: usize = 13;
+pub(super) const COUNT: usize = 14;
 
 /// All of them, ended by one without a name, as the server takes them.
 ///
@@ -77,6 +78,7 @@ pub(super) static VARS: Shared<[kx_show_var; COUNT]> = Shared::new([
     var(c"Keyring_external_copies_current", copies_current),
     var(c"Keyring_external_copies_configured", copies_configured),
     var(c"Keyring_external_fetches", fetches),
+    var(c"Keyring_external_retired_fetches", retired_fetches),
     var(c"Keyring_external_stores", stores),
     var(c"Keyring_external_failures", failures),
     var(c"Keyring_external_last_error", last_error),

@@ -26,6 +26,15 @@ pub enum BadRequest {
         name: String,
     },
 
+    /// A key that is to be destroyed is not retired, or not long enough.
+    #[error(
+        "key {name} is not retired, or was retired again meanwhile. Nothing was changed: look at it with keyringctl list"
+    )]
+    NotRetired {
+        /// The key's name.
+        name: String,
+    },
+
     /// The keyring is read-only.
     #[error("the keyring {} is read-only here: to change it, set keyring_external_read_only=OFF (or remove read_only from the component's configuration)", path.display())]
     ReadOnly {

@@ -38,7 +38,9 @@ pub const LEFT_BEHIND_COUNT: usize = 8;
 pub const RECORD_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
 /// Bytes of a record's fixed-length fields, before type, id, user and key.
 pub const RECORD_FIELDS_LEN: usize = 1 + 8 + 1 + 1 + 1 + 4;
+/// Bytes of the date in the record of a retired key.
+pub const RETIRED_LEN: usize = 8;
 /// Maximum bytes of a record before encryption.
-pub const MAX_BODY: usize = RECORD_FIELDS_LEN + MAX_TYPE + MAX_ID + MAX_USER + MAX_DATA;
+pub const MAX_BODY: usize = RECORD_FIELDS_LEN + RETIRED_LEN + MAX_TYPE + MAX_ID + MAX_USER + MAX_DATA;
 /// Maximum bytes of a sealed record.
 pub const MAX_RECORD: usize = RECORD_OVERHEAD + MAX_BODY;

@@ -6,13 +6,16 @@ use super::bytes::FieldReader;
 use super::commit::{Commit, Committed, OtherSlot};
 use super::crypto::{DataKeys, IV_LEN, TAG_LEN, Tag};
 use super::error::{FormatError, Result};
-use super::layout::{ANCESTOR_COUNT, FIXED_LEN, MAX_BODY, RECORD_FIELDS_LEN, RECORD_OVERHEAD};
+use super::layout::{ANCESTOR_COUNT, FIXED_LEN, MAX_BODY, RECORD_FIELDS_LEN, RECORD_OVERHEAD, RETIRED_LEN};
 use crate::key::{KeyType, NameRef, check_length};
 use crate::secret::{Locked, random_array};
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
-/// The only kind of record in version 1.
+/// The kind of a key.
 const KIND_KEY: u8 = 1;
+/// The kind of a retired key.
+const KIND_RETIRED: u8 = 2;
 
 /// A key that is sealed in a record, or was read from one.
 #[derive(Clone, Copy)]
@@ -23,6 +26,8 @@ pub struct KeyRecord<'a> {
     pub key_type: &'a KeyType,
     /// When the key was stored, in seconds since 1970.
     pub created: u64,
+    /// When the key was retired, in seconds since 1970. A retired key still answers.
+    pub retired: Option<NonZeroU64>,
     /// The bytes of the key. Never shown.
     pub data: &'a [u8],
 }
@@ -35,6 +40,7 @@ impl KeyRecord<'_> {
 
     fn body_len(&self) -> usize {
         RECORD_FIELDS_LEN
+            + self.retired.map_or(0, |_| RETIRED_LEN)
             + self.key_type.bytes().len()
             + self.name.id().len()
             + self.name.user().len()
@@ -44,13 +50,16 @@ impl KeyRecord<'_> {
     /// Writes the fields to `body`, which has [`KeyRecord::body_len`] bytes.
     fn lay_out(&self, body: &mut [u8]) {
         let created = self.created.to_le_bytes();
+        let retired = self.retired.map(|at| at.get().to_le_bytes());
+        let kind = if retired.is_some() { KIND_RETIRED } else { KIND_KEY };
         // Names, types and keys cannot be made with longer fields.
         let lengths =
             [self.key_type.bytes().len() as u8, self.name.id().len() as u8, self.name.user().len() as u8];
         let data_len = (self.data.len() as u32).to_le_bytes();
-        let fields: [&[u8]; 8] = [
-            &[KIND_KEY],
+        let fields: [&[u8]; 9] = [
+            &[kind],
             &created,
+            retired.as_ref().map_or(&[], |at| &at[..]),
             &lengths,
             &data_len,
             self.key_type.bytes(),
@@ -143,8 +152,13 @@ impl Body<'_> {
     /// Passes the fields to `each`. Returns `None` if this is not a record of version 1.
     fn read<R>(&self, each: impl FnOnce(KeyRecord<'_>) -> R) -> Option<R> {
         let mut r = FieldReader(self.0);
-        (r.u8()? == KIND_KEY).then_some(())?;
+        let kind = r.u8()?;
         let created = r.u64()?;
+        let retired = match kind {
+            KIND_KEY => None,
+            KIND_RETIRED => Some(NonZeroU64::new(r.u64()?)?),
+            _ => return None,
+        };
         let [type_len, id_len, user_len] = r.array::<3>()?.map(usize::from);
         let data_len = r.u32()? as usize;
         let key_type = KeyType::new(r.take(type_len)?).ok()?;
@@ -152,7 +166,7 @@ impl Body<'_> {
         let name = NameRef::new(id, r.take(user_len)?).ok()?;
         let data = r.take(data_len)?;
         (check_length(data_len).is_ok() && r.0.is_empty()).then_some(())?;
-        Some(each(KeyRecord { name, key_type: &key_type, created, data }))
+        Some(each(KeyRecord { name, key_type: &key_type, created, retired, data }))
     }
 }
 

@@ -35,7 +35,8 @@ impl Keyring {
         if self.losses.load(Ordering::Acquire) == found.losses {
             return Some(found.lengths);
         }
-        self.fetch_found(found, name, lengths)
+        let memory = self.read_memory();
+        memory.at(found.place).or_else(|| memory.get(name)).as_ref().map(lengths)
     }
 
     /// Passes a key that was found by `name` to `look`. Searches for it only if it was replaced or moved.
@@ -46,6 +47,8 @@ impl Keyring {
         look: impl FnOnce(&KeyRecord<'_>) -> R,
     ) -> Option<R> {
         let memory = self.read_memory();
-        memory.at(found.place).or_else(|| memory.get(name)).as_ref().map(look)
+        let key = memory.at(found.place).or_else(|| memory.get(name))?;
+        self.counters.note_if_retired(&key);
+        Some(look(&key))
     }
 }

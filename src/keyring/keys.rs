@@ -2,6 +2,7 @@
 //! Stores, generates, fetches, removes and lists keys.
 
 use super::clock::now;
+use super::memory::Dates;
 use super::shared::Keyring;
 use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
@@ -50,11 +51,14 @@ impl Keyring {
                 let stored = {
                     let memory = self.read_memory();
                     let data = memory.secret(place);
-                    writer.add(&memory, &KeyRecord { name, key_type, created, data })
+                    writer.add(&memory, &KeyRecord { name, key_type, created, retired: None, data })
                 };
                 let mut memory = self.write_memory();
                 match &stored {
-                    Ok(()) => memory.link(name.to_owned(), key_type.clone(), created, place),
+                    Ok(()) => {
+                        let dates = Dates { created, retired: None };
+                        memory.link(name.to_owned(), key_type.clone(), dates, place);
+                    }
                     Err(_) => memory.release(place),
                 }
                 stored
@@ -66,7 +70,10 @@ impl Keyring {
     /// Passes the key of that name to `look`. Returns `None` if it does not exist.
     pub fn fetch<R>(&self, name: &NameRef<'_>, look: impl FnOnce(&KeyRecord<'_>) -> R) -> Option<R> {
         self.counters.fetched();
-        self.read_memory().get(name).as_ref().map(look)
+        let memory = self.read_memory();
+        let key = memory.get(name)?;
+        self.counters.note_if_retired(&key);
+        Some(look(&key))
     }
 
     /// Removes a key. When this returns, its bytes are gone from the file (invariant 8).
@@ -80,12 +87,17 @@ impl Keyring {
                     return Err(BadRequest::NoSuchKey { name: name.to_string() }.into());
                 }
                 writer.remove(&self.read_memory(), &name)?;
-                let mut memory = self.write_memory();
-                memory.unlink(&name);
-                self.losses.fetch_add(1, Ordering::Release);
+                self.forget(&[name]);
                 Ok(())
             })
         })
+    }
+
+    /// Wipes keys that are in no file any more.
+    pub(super) fn forget(&self, names: &[NameRef<'_>]) {
+        let mut memory = self.write_memory();
+        names.iter().for_each(|name| memory.unlink(name));
+        self.losses.fetch_add(1, Ordering::Release);
     }
 
     /// The names of all keys, ordered by user and id. This is a snapshot: later changes do not affect it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Stores many keys at once, all or none.
 
+use super::memory::Dates;
 use super::shared::Keyring;
 use crate::error::{BadRequest, Result};
 use crate::format::records::KeyRecord;
@@ -39,7 +40,9 @@ impl Keyring {
                 let mut memory = self.write_memory();
                 for (key, place) in keys.iter().zip(places) {
                     match &stored {
-                        Ok(()) => memory.link(key.name.to_owned(), key.key_type.clone(), key.created, place),
+                        Ok(()) => {
+                            memory.link(key.name.to_owned(), key.key_type.clone(), Dates::of(key), place)
+                        }
                         Err(_) => memory.release(place),
                     }
                 }

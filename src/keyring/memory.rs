@@ -7,6 +7,7 @@ use crate::secret::{Vault, VaultPlace};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 
@@ -19,12 +20,26 @@ struct Entry {
     name: KeyName,
     key_type: KeyType,
     created: u64,
+    retired: Option<NonZeroU64>,
     place: VaultPlace,
 }
 
 impl Entry {
     fn is(&self, hash: u64, name: &NameRef<'_>) -> bool {
         self.hash == hash && self.name.as_ref() == *name
+    }
+}
+
+/// When a key was stored and retired.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dates {
+    pub(crate) created: u64,
+    pub(crate) retired: Option<NonZeroU64>,
+}
+
+impl Dates {
+    pub(crate) fn of(record: &KeyRecord<'_>) -> Self {
+        Self { created: record.created, retired: record.retired }
     }
 }
 
@@ -79,16 +94,17 @@ impl Memory {
     }
 
     /// Makes the bytes at `place` the key `name`.
-    pub(crate) fn link(&mut self, name: KeyName, key_type: KeyType, created: u64, place: VaultPlace) {
+    pub(crate) fn link(&mut self, name: KeyName, key_type: KeyType, dates: Dates, place: VaultPlace) {
         self.unlink(&name.as_ref());
-        self.link_new(self.hasher.hash_one(name.as_ref()), name, key_type, created, place);
+        self.link_new(self.hasher.hash_one(name.as_ref()), name, key_type, dates, place);
     }
 
     /// As [`Memory::link`], for a name that does not exist, with its hash.
-    fn link_new(&mut self, hash: u64, name: KeyName, key_type: KeyType, created: u64, place: VaultPlace) {
+    fn link_new(&mut self, hash: u64, name: KeyName, key_type: KeyType, dates: Dates, place: VaultPlace) {
         // Never 0, which no entry has.
         let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
-        let entry = Entry { hash, number, name, key_type, created, place };
+        let Dates { created, retired } = dates;
+        let entry = Entry { hash, number, name, key_type, created, retired, place };
         self.entries.insert_unique(hash, entry, |e| e.hash);
     }
 
@@ -107,7 +123,7 @@ impl Memory {
             to.copy_from_slice(record.data);
             Ok(())
         })?;
-        self.link_new(hash, record.name.to_owned(), record.key_type.clone(), record.created, place);
+        self.link_new(hash, record.name.to_owned(), record.key_type.clone(), Dates::of(record), place);
         Ok(true)
     }
 
@@ -125,6 +141,7 @@ impl Memory {
             name: entry.name.as_ref(),
             key_type: &entry.key_type,
             created: entry.created,
+            retired: entry.retired,
             data: self.vault.get(entry.place),
         }
     }
@@ -166,6 +183,19 @@ impl Memory {
         self.get(&key.name).is_some_and(|o| o.data.ct_eq(key.data).into() && o.key_type == key.key_type)
     }
 
+    /// Sets or removes the mark of a retired key.
+    pub(crate) fn set_retired(&mut self, name: &NameRef<'_>, retired: Option<NonZeroU64>) {
+        let hash = self.hasher.hash_one(name);
+        if let Some(entry) = self.entries.find_mut(hash, |e| e.is(hash, name)) {
+            entry.retired = retired;
+        }
+    }
+
+    /// Number of keys in use, not retired, that are missing in `other`, or differ there.
+    pub(crate) fn in_use_missing_in(&self, other: &Memory) -> usize {
+        self.records().filter(|key| key.retired.is_none() && !other.has(key)).count()
+    }
+
     /// Number of keys that are missing in `other`, or differ there.
     pub(crate) fn missing_in(&self, other: &Memory) -> usize {
         self.records().filter(|key| !other.has(key)).count()
@@ -197,7 +227,7 @@ mod tests {
 
     fn put(memory: &mut Memory, data: &[u8]) {
         let key_type = KeyType::new(b"AES").unwrap();
-        let record = KeyRecord { name: name(), key_type: &key_type, created: 1, data };
+        let record = KeyRecord { name: name(), key_type: &key_type, created: 1, retired: None, data };
         assert!(memory.insert(&record).unwrap());
     }
 
@@ -228,7 +258,8 @@ mod tests {
         assert_eq!(data(&memory, EntryRef::default()), None);
         let place = memory.reserve(5, |_| Ok(())).unwrap();
         let found = find(&memory);
-        memory.link(name().to_owned(), KeyType::new(b"AES").unwrap(), 1, place);
+        let dates = Dates { created: 1, retired: None };
+        memory.link(name().to_owned(), KeyType::new(b"AES").unwrap(), dates, place);
         assert_eq!((data(&memory, found), memory.len()), (None, 1), "replaced");
     }
 
@@ -240,7 +271,7 @@ mod tests {
         for i in 0..3000u32 {
             let (id, bytes) = (id(i), i.to_le_bytes());
             let name = NameRef::new(id.as_bytes(), b"").unwrap();
-            let record = KeyRecord { name, key_type: &key_type, created: 1, data: &bytes };
+            let record = KeyRecord { name, key_type: &key_type, created: 1, retired: None, data: &bytes };
             assert!(memory.insert(&record).unwrap());
             assert!(!memory.insert(&record).unwrap());
             if i % 3 == 0 {

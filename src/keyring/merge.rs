@@ -7,6 +7,7 @@ use super::log::Log;
 use super::relation::Relation;
 use super::shared::Keyring;
 use crate::error::{BadRequest, Error, Result};
+use crate::format::records::KeyRecord;
 use crate::key::{KeyName, KeyType, NameRef};
 use crate::store::file::fs::{Access, Fs};
 use crate::store::file::vacancy::create_file;
@@ -106,7 +107,7 @@ impl Keyring {
     /// same. `None` if this copy does not have it.
     fn both(&self, other: &Keyring, name: &NameRef<'_>) -> Option<(KeyFacts, Option<KeyFacts>, bool)> {
         let (ours, theirs) = (self.read_memory(), other.read_memory());
-        let about = |key: &crate::format::records::KeyRecord<'_>| KeyFacts {
+        let about = |key: &KeyRecord<'_>| KeyFacts {
             key_type: key.key_type.clone(),
             len: key.data.len(),
             created: key.created,
@@ -241,7 +242,13 @@ impl Merging {
             others.into_iter().map(|k| k.writer.into_inner().unwrap_or_else(PoisonError::into_inner));
         let others = [other].into_iter().chain(others).collect();
         let records = || {
+            // A mark that one of them has stays. Of two dates, the later one counts, so that nobody waits too short.
+            let theirs = &theirs;
             let ours = ours.records().filter(|key| !is_from_there(&key.name));
+            let ours = ours.map(move |key| match theirs.get(&key.name).filter(|_| theirs.has(&key)) {
+                Some(other) => KeyRecord { retired: key.retired.max(other.retired), ..key },
+                None => key,
+            });
             ours.chain(theirs.records().filter(|key| is_from_there(&key.name)))
         };
         let mut kept = Vec::new();

@@ -22,6 +22,7 @@ mod readings;
 mod relation;
 mod reopen;
 mod replicas;
+mod retire;
 mod sealing;
 mod shared;
 mod slots;

@@ -11,6 +11,7 @@ use crate::format::crypto::DataKeys;
 use crate::format::header::Header;
 use crate::format::slots::{Slot, SlotOutcome, Slots};
 use crate::format::unlocking::Unlocking;
+use crate::key::NameRef;
 use crate::recovery::RecoveryKey;
 use crate::secret::UnlockSecret;
 use std::path::PathBuf;
@@ -227,6 +228,17 @@ impl Keyring {
     /// [`Refusal::VerifiesNoSlot`] for a secret that unlocks no slot; [`Refusal::ForgedSlot`] for a slot that
     /// was altered; [`Refusal::SlotNotVerified`] if all are required; as [`Keyring::store`].
     pub fn rekey(&self, secrets: &[Verifier], require_all: bool) -> Result<Vec<Renewed>> {
+        self.renew_without(&[], |_| Ok(()), secrets, require_all)
+    }
+
+    /// As [`Keyring::rekey`], and leaves out some keys, if they `may_go` when the change is made.
+    pub(super) fn renew_without(
+        &self,
+        left_out: &[NameRef<'_>],
+        may_go: impl Fn(&mut Writer) -> Result<()>,
+        secrets: &[Verifier],
+        require_all: bool,
+    ) -> Result<Vec<Renewed>> {
         let secrets = unlocking(secrets)?;
         let renew = |current: &Current<'_>| {
             let openers = current.openers(&secrets)?;
@@ -244,9 +256,11 @@ impl Keyring {
             Ok((slots, keys, how))
         };
         self.prepared(renew, |writer, (slots, keys, how)| {
+            may_go(writer)?;
             let mut header = writer.header().clone();
             header.set_slots(slots.clone()).map_err(told)?;
-            writer.rekey(&self.read_memory(), header, keys.try_clone().map_err(told)?)?;
+            writer.rekey(&self.read_memory(), header, keys.try_clone().map_err(told)?, left_out)?;
+            self.forget(left_out);
             Ok(how.clone())
         })
     }

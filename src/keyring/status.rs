@@ -2,6 +2,7 @@
 //! The status of a keyring.
 
 use crate::error::Error;
+use crate::format::records::KeyRecord;
 use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -56,6 +57,8 @@ pub struct Status {
     pub copies: (usize, usize),
     /// Number of fetches since the keyring was opened.
     pub fetches: u64,
+    /// Number of those that returned a retired key.
+    pub retired_fetches: u64,
     /// Number of keys that were stored or generated.
     pub stores: u64,
     /// Number of failed operations.
@@ -68,6 +71,7 @@ pub struct Status {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     fetches: AtomicU64,
+    retired_fetches: AtomicU64,
     stores: AtomicU64,
     failures: AtomicU64,
     generation: AtomicU64,
@@ -110,6 +114,13 @@ impl Counters {
 
     pub(super) fn fetched(&self) {
         self.fetches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a fetch of a retired key.
+    pub(super) fn note_if_retired(&self, key: &KeyRecord<'_>) {
+        if key.retired.is_some() {
+            self.retired_fetches.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn stored(&self) {
@@ -158,6 +169,7 @@ impl Counters {
             generation: self.generation.load(Ordering::Relaxed),
             copies: (current, configured),
             fetches: self.fetches.load(Ordering::Relaxed),
+            retired_fetches: self.retired_fetches.load(Ordering::Relaxed),
             stores: self.stores.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -105,6 +105,8 @@ pub fn reheaded(file: &[u8], keys: &DataKeys, generation: u64, change: impl Fn(&
 /// The fields of a record, each of which may lie.
 pub struct Fields<'a> {
     pub kind: u8,
+    /// Only in a record of kind 2.
+    pub retired: Option<u64>,
     pub lengths: (u8, u8, u8, u32),
     pub key_type: &'a [u8],
     pub id: &'a [u8],
@@ -115,13 +117,16 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     pub fn honest(key_type: &'a [u8], id: &'a [u8], user: &'a [u8], data: &'a [u8]) -> Self {
         let lengths = (key_type.len() as u8, id.len() as u8, user.len() as u8, data.len() as u32);
-        Self { kind: 1, lengths, key_type, id, user, data }
+        Self { kind: 1, retired: None, lengths, key_type, id, user, data }
     }
 
     pub fn body(&self) -> Vec<u8> {
         let (t, id, user, data) = self.lengths;
         let mut body = vec![self.kind];
         body.extend(7_u64.to_le_bytes());
+        if let Some(retired) = self.retired {
+            body.extend(retired.to_le_bytes());
+        }
         body.extend([t, id, user]);
         body.extend(data.to_le_bytes());
         for field in [self.key_type, self.id, self.user, self.data] {

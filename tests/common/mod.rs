@@ -194,7 +194,8 @@ impl Op {
             Op::Store { id, user, key_type: t, data } => keyring.store(name(id, user), &key_type(t), data),
             Op::StoreAll { keys } => {
                 let key_type = &key_type("AES");
-                let record = |(id, data)| KeyRecord { name: name(id, ""), key_type, created: 7, data };
+                let record =
+                    |(id, data)| KeyRecord { name: name(id, ""), key_type, created: 7, retired: None, data };
                 keyring.store_all(&keys.iter().map(|(id, data)| record((id, data))).collect::<Vec<_>>())
             }
             Op::Generate { id, user, key_type: t, len } => {

@@ -21,6 +21,7 @@ mod mutations;
 mod parted;
 mod pulled;
 mod rekey;
+mod retire;
 mod seeds;
 mod several;
 mod successor;

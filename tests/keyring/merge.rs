@@ -142,15 +142,25 @@ fn copies_that_have_not_diverged_are_not_merged() {
 fn a_name_of_two_keys_is_decided_and_a_removed_key_comes_back() {
     let put = |path: &str, sim: &Sim, t: &str, bytes: &[u8]| {
         let key_type = key_type(t);
-        let record =
-            KeyRecord { name: name("both", "anna"), key_type: &key_type, created: u64::MAX, data: bytes };
+        let record = KeyRecord {
+            name: name("both", "anna"),
+            key_type: &key_type,
+            created: u64::MAX,
+            retired: None,
+            data: bytes,
+        };
         at(sim, path).store_all(&[record]).unwrap();
     };
     let (sim, _) = filled();
     // Younger than all that both hold, however fast this test is.
     let late = key_type("AES");
-    let record =
-        KeyRecord { name: name("common", ""), key_type: &late, created: u64::MAX / 2, data: &[1; 16] };
+    let record = KeyRecord {
+        name: name("common", ""),
+        key_type: &late,
+        created: u64::MAX / 2,
+        retired: None,
+        data: &[1; 16],
+    };
     at(&sim, PATH).store_all(&[record]).unwrap();
     sim.put(MIRROR, sim.bytes(PATH).unwrap());
     put(PATH, &sim, "AES", &[1; 32]);

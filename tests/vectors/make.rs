@@ -171,7 +171,14 @@ pub const VECTORS: &[Recipe] = &[
         "the records from before a key was removed",
         record_of_an_earlier_writing,
     ),
-    ("record_kind_unknown", "an authentic record of kind 2", || bad_record(|f| f.kind = 2)),
+    ("record_kind_unknown", "an authentic record of kind 3", || bad_record(|f| f.kind = 3)),
+    ("record_retired", "a retired key between two that are in use", record_retired),
+    ("record_retired_at_zero", "an authentic record of a key that was retired in second 0", || {
+        bad_record(|f| (f.kind, f.retired) = (2, Some(0)))
+    }),
+    ("record_retired_without_date", "an authentic record of kind 2 without the date", || {
+        bad_record(|f| f.kind = 2)
+    }),
     ("record_fields_overflow", "an authentic record whose key is longer than it", || {
         bad_record(|f| f.lengths.3 = u32::MAX)
     }),
@@ -362,6 +369,13 @@ fn label_non_ascii() -> Made {
 fn longest_names() -> Made {
     let (id, user, key_type) = ([0xff; 255], [0x80; 255], [b'T'; 255]);
     opened(Forge::new().seal(&Fields::honest(&key_type, &id, &user, b"k").body()).file())
+}
+
+fn record_retired() -> Made {
+    let retired = Fields { kind: 2, retired: Some(u64::from(u32::MAX)), ..field(b"two") };
+    opened(
+        Forge::new().seal(&field(b"one").body()).seal(&retired.body()).seal(&field(b"three").body()).file(),
+    )
 }
 
 fn longest_key() -> Made {

@@ -189,7 +189,7 @@ def argon2id(passphrase, salt, memory, passes, lanes, length):
 
 KINDS = {1: "passphrase", 2: "secret_file", 3: "recovery"}
 INFO = {1: b"passphrase", 2: b"secret", 3: b"recovery"}
-MAX_RECORD = 17217
+MAX_RECORD = 17225
 MOST_ARGON2 = 6291456
 
 
@@ -380,7 +380,7 @@ class Front:
         """The body of the record at an offset, its end and its tag; None when none verifies."""
         (length,) = struct.unpack("<I", file[at : at + 4].ljust(4, b"\xff"))
         end = at + 52 + length
-        if length > 17165 or end > len(file):
+        if length > 17173 or end > len(file):
             return None
         iv, sealed, tag = file[at + 4 : at + 20], file[at + 20 : end - 32], file[end - 32 : end]
         if mac(self.record_mac, chain, file[at : at + 4], iv, sealed) != tag:
@@ -389,13 +389,21 @@ class Front:
 
 
 def fields(body):
-    if len(body) < 16 or body[0] != 1:
+    if len(body) < 16 or body[0] not in (1, 2):
         raise damaged()
+    retired = 0
+    if body[0] == 2:
+        if len(body) < 24:
+            raise damaged()
+        (retired,) = struct.unpack("<Q", body[9:17])
+        if retired == 0:
+            raise damaged()
+        body = body[:9] + body[17:]
     created, t, i, u, d = struct.unpack("<QBBBI", body[1:16])
     kind, name, user, data = (body[16:][a:b] for a, b in ((0, t), (t, t + i), (t + i, t + i + u), (t + i + u, None)))
     if len(data) != d or not 1 <= d <= 16384 or not kind or not name or 0 in kind + name + user:
         raise damaged()
-    return user, name, kind, created, data
+    return user, name, kind, created, retired, data
 
 
 def open_keyring(file, secret):
@@ -509,8 +517,9 @@ def compare(path):
             ("generation", str(generation)),
             *(("opened-with", note) for note in notes),
         ]
-        for (user, name), (kind, created, data) in sorted(keys.items()):
-            found.append(("key", " ".join((show(user), show(name), show(kind), str(created), show(data)))))
+        for (user, name), (kind, created, retired, data) in sorted(keys.items()):
+            dates = f"{created}-{retired}" if retired else str(created)
+            found.append(("key", " ".join((show(user), show(name), show(kind), dates, show(data)))))
     if found == lines:
         return True
     print(f"{path}: says\n  {lines}\nand this reader found\n  {found}")

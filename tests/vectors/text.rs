@@ -46,6 +46,8 @@ pub struct Key {
     pub id: Vec<u8>,
     pub key_type: Vec<u8>,
     pub created: u64,
+    /// 0 for a key in use.
+    pub retired: u64,
     pub data: Vec<u8>,
 }
 
@@ -90,8 +92,11 @@ impl Vector {
             line("generation", &opened.generation.to_string());
             opened.notes.iter().for_each(|note| line("opened-with", note));
             for k in &opened.keys {
-                let fields =
-                    [hex(&k.user), hex(&k.id), hex(&k.key_type), k.created.to_string(), hex(&k.data)];
+                let dates = match k.retired {
+                    0 => k.created.to_string(),
+                    retired => format!("{}-{retired}", k.created),
+                };
+                let fields = [hex(&k.user), hex(&k.id), hex(&k.key_type), dates, hex(&k.data)];
                 line("key", &fields.join(" "));
             }
         }
@@ -157,13 +162,15 @@ impl Vector {
 
 impl Key {
     fn parse(text: &str) -> Result<Self, String> {
-        let [user, id, key_type, created, data] =
+        let [user, id, key_type, dates, data] =
             text.split(' ').collect::<Vec<_>>().try_into().map_err(|_| "a key has five fields")?;
+        let (created, retired) = dates.split_once('-').unwrap_or((dates, "0"));
         Ok(Key {
             user: unhex(user)?,
             id: unhex(id)?,
             key_type: unhex(key_type)?,
             created: number(created)?,
+            retired: number(retired)?,
             data: unhex(data)?,
         })
     }

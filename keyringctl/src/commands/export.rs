@@ -101,6 +101,13 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
         "WARNING: {dst} holds all keys unencrypted: anyone who can read it, or a backup of it, can decrypt \
          the data. Destroy it when you no longer need it"
     ));
+    let mut retired = 0;
+    keyring.for_each(|key| retired += usize::from(key.retired.is_some()));
+    if retired > 0 {
+        show::warn(format_args!(
+            "retired keys among them: {retired}. A file of this format has no mark for that: they are exported like the others"
+        ));
+    }
     for name in &lost {
         out.line(format_args!("FAILED   {dst}: key {name} is missing or differs from the exported one"));
     }

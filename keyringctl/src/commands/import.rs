@@ -78,7 +78,7 @@ fn store(plan: &ImportPlan<'_>, keyring: &Keyring) -> Result<()> {
         .iter()
         .filter_map(|row| match &row.fate {
             Fate::New(name, key_type) => {
-                Some(KeyRecord { name: *name, key_type, created, data: row.key.data })
+                Some(KeyRecord { name: *name, key_type, created, retired: None, data: row.key.data })
             }
             _ => None,
         })

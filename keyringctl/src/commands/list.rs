@@ -2,6 +2,7 @@
 //! `keyringctl list`: the keys of a keyring, never their bytes.
 
 use super::copies::{self, Purpose};
+use super::keys::dates::{age, days_since};
 use super::output::{Output, counted, table, time};
 use super::secret;
 use super::verdict::Verdict;
@@ -9,7 +10,7 @@ use crate::error::Result;
 use serde::Serialize;
 use serde_json::json;
 
-/// List the keys of a keyring: ids, users, types and lengths, never their bytes
+/// List the keys of a keyring: ids, users, types, lengths, ages and which are retired, never their bytes
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  keyringctl list\n  keyringctl list /mnt/keyring/hospital.keyring --unlock file:/etc/mysql/keyring_external.secret"
@@ -29,6 +30,9 @@ struct ListedKey {
     key_type: String,
     length: usize,
     created: u64,
+    /// How long ago it was stored, in days.
+    age_days: u64,
+    retired: Option<u64>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
@@ -41,16 +45,30 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             key_type: key.key_type.bytes().escape_ascii().to_string(),
             length: key.data.len(),
             created: key.created,
+            age_days: days_since(key.created),
+            retired: key.retired.map(|at| at.get()),
         });
     });
     let cells: Vec<_> = rows
         .iter()
         .map(|r| {
-            vec![r.id.clone(), r.user.clone(), r.key_type.clone(), r.length.to_string(), time(r.created)]
+            vec![
+                r.id.clone(),
+                r.user.clone(),
+                r.key_type.clone(),
+                r.length.to_string(),
+                time(r.created),
+                age(r.age_days),
+                r.retired.map(time).unwrap_or_default(),
+            ]
         })
         .collect();
-    table(out, &["KEY ID", "USER", "TYPE", "BYTES", "STORED"], &cells);
-    out.line(counted(rows.len(), "key"));
+    table(out, &["KEY ID", "USER", "TYPE", "BYTES", "STORED", "AGE", "RETIRED"], &cells);
+    let retired = rows.iter().filter(|key| key.retired.is_some()).count();
+    out.line(match retired {
+        0 => counted(rows.len(), "key"),
+        retired => format!("{}, {retired} of them retired", counted(rows.len(), "key")),
+    });
     out.document(&json!({ "keys": rows }));
     Ok(Verdict::Fine)
 }

@@ -20,6 +20,7 @@ mod help;
 mod hints;
 mod import;
 mod init;
+mod keys;
 mod list;
 mod missing;
 mod monitor_line;
@@ -96,6 +97,7 @@ enum Command {
     Status(status::Args),
     Check(check::Args),
     List(list::Args),
+    Keys(keys::Args),
     Verify(verify::Args),
     Slot(slot::Args),
     Rekey(rekey::Args),
@@ -151,6 +153,7 @@ pub fn main() -> ExitCode {
         // It has exit codes of its own.
         Command::Check(args) => return ExitCode::from(check::run(&args, cli.json)),
         Command::List(args) => list::run(&args, &mut out),
+        Command::Keys(args) => keys::run(&args, &mut out),
         Command::Verify(args) => verify::run(&args, &mut out),
         Command::Slot(args) => slot::run(&args, &mut out),
         Command::Rekey(args) => rekey::run(&args, &mut out),

@@ -72,6 +72,16 @@ impl KeyringFigures {
     }
 }
 
+/// How many fetches since the keyring was opened returned a retired key; `None` if the server does not say.
+///
+/// # Errors
+/// What the server answers.
+pub fn retired_fetches(session: &mut Session) -> Result<Option<u64>> {
+    let row = session
+        .first::<(String, String)>(r"SHOW GLOBAL STATUS LIKE 'Keyring\_external\_retired\_fetches'")?;
+    Ok(row.and_then(|(_, value)| value.parse().ok()))
+}
+
 impl Figures {
     /// `None` if the server has no such variables.
     fn parse(status: &HashMap<String, String>) -> Option<Figures> {

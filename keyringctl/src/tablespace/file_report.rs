@@ -142,6 +142,23 @@ pub struct FileReport {
     pub notes: Vec<String>,
 }
 
+impl FileReport {
+    /// The report on what could not be judged.
+    pub(super) fn not_judged(path: PathBuf, kind: DataFileKind, state: FileState, why: &str) -> FileReport {
+        FileReport {
+            path,
+            kind,
+            state,
+            key: None,
+            checked_page: None,
+            by_transfer_key: false,
+            in_clear: false,
+            pages: None,
+            notes: vec![why.to_owned()],
+        }
+    }
+}
+
 /// The number of pages of a tablespace by their state. Page 0, which is never encrypted, is not counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct PageCounts {

@@ -23,6 +23,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod archive;
 mod backup;
 mod binlog;
 mod bytes;
@@ -43,6 +44,7 @@ mod needed;
 mod old_files;
 mod page;
 mod page0;
+mod pending;
 mod read;
 mod redo;
 mod sample;
@@ -56,11 +58,12 @@ mod verdict;
 mod walk;
 mod whole;
 
+pub use archive::archive_keys;
 pub use check::{check, check_and_count, check_datadir};
 pub use file_report::{DataFileKind, FileReport, FileState, FormCounts, PageCounts};
 pub use forms::count_forms;
 pub use keys::{MasterKeys, NoKeys};
-pub use needed::{NeededKeys, master_keys};
+pub use needed::{NeededKeys, all_master_keys, master_keys};
 pub use sample::{Sample, sample};
 pub use shutdown::{Shutdown, shutdown};
 pub use space::Depth;

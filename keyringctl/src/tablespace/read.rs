@@ -24,7 +24,12 @@ impl DataFile {
     /// # Errors
     /// The file cannot be opened.
     pub(super) fn open(path: &Path) -> io::Result<DataFile> {
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        // A file in memory has a name there, which is a link.
+        let nofollow = match path.starts_with("/proc/self/fd") {
+            true => rustix::fs::OFlags::empty(),
+            false => rustix::fs::OFlags::NOFOLLOW,
+        };
+        let flags = nofollow | rustix::fs::OFlags::NONBLOCK;
         let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
         let meta = file.metadata()?;
         Ok(DataFile { file, len: meta.len(), modified: meta.modified().ok() })

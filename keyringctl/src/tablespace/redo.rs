@@ -155,12 +155,17 @@ fn checksum_fits(block: &[u8]) -> bool {
 
 /// Decrypts a block and checks its checksum.
 pub(super) fn opens(block: &[u8], key: &SpaceKey) -> bool {
+    opened(block, key).is_some()
+}
+
+/// Decrypts a block; `None` if its checksum is wrong then.
+pub(super) fn opened(block: &[u8], key: &SpaceKey) -> Option<Zeroizing<Vec<u8>>> {
     let mut clear = Zeroizing::new(block.to_vec());
-    let Some(len) = be16(block, LEN) else { return false };
+    let len = be16(block, LEN)?;
     if block.len() != BLOCK || !clear.get_mut(DATA..).is_some_and(|data| page::decrypt(data, key)) {
-        return false;
+        return None;
     }
     // The checksum was computed before the bit was set.
     put(&mut clear, LEN, &(len & !ENCRYPTED).to_be_bytes());
-    checksum_fits(&clear)
+    checksum_fits(&clear).then_some(clear)
 }

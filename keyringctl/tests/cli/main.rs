@@ -12,6 +12,7 @@ mod keyrings;
 mod monitoring;
 mod other_keyrings;
 mod prompts;
+mod retention;
 mod slots;
 mod which;
 mod witness;

@@ -31,6 +31,7 @@ fn made(names: &[&str]) -> (DataKeys, Image) {
         name: NameRef::new(n.as_bytes(), b"u").unwrap(),
         key_type: &key_type,
         created: 9,
+        retired: None,
         data: n.as_bytes(),
     });
     let image = Image::seal(&header, &keys, 1, records, &mut Sealer::new().unwrap()).unwrap();
@@ -77,6 +78,7 @@ fn a_complete_record_counts_and_a_slot_that_names_it_requires_it() {
         name: NameRef::new(b"two", b"u").unwrap(),
         key_type: &key_type,
         created: 9,
+        retired: None,
         data: b"two",
     };
     let mut bytes = image.bytes.clone();

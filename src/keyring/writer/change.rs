@@ -11,6 +11,7 @@ use crate::key::NameRef;
 use crate::keyring::memory::Memory;
 use crate::keyring::replicas::Reach;
 use crate::store::vacancy::Vacancy;
+use std::num::NonZeroU64;
 
 impl Writer {
     /// Rewrites the copies, unless this program has changed one: then what was read is durable.
@@ -55,6 +56,24 @@ impl Writer {
         self.rewrite(open, Reach::Enough, memory.records().filter(|r| r.name != *name))
     }
 
+    /// Marks keys as retired, or removes the mark: rewrites the copies. A key that is retired keeps its date.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
+    pub(crate) fn mark_retired(
+        &mut self,
+        memory: &Memory,
+        names: &[NameRef<'_>],
+        at: Option<NonZeroU64>,
+    ) -> Result<()> {
+        let open = self.open_copies(memory, Reach::Enough)?;
+        let marked = memory.records().map(|key| match names.contains(&key.name) {
+            true => KeyRecord { retired: at.map(|at| key.retired.unwrap_or(at)), ..key },
+            false => key,
+        });
+        self.rewrite(open, Reach::Enough, marked)
+    }
+
     /// Replaces the header: rewrites the copies with the new one.
     ///
     /// # Errors
@@ -65,16 +84,23 @@ impl Writer {
     }
 
     /// Replaces the data key: rewrites the copies with a header whose slots wrap the new one, and seals all
-    /// records again.
+    /// records again, except those of the keys that are left out.
     ///
     /// # Errors
     /// As [`Writer::add`].
-    pub(crate) fn rekey(&mut self, memory: &Memory, header: Header, keys: DataKeys) -> Result<()> {
+    pub(crate) fn rekey(
+        &mut self,
+        memory: &Memory,
+        header: Header,
+        keys: DataKeys,
+        left_out: &[NameRef<'_>],
+    ) -> Result<()> {
         let open = self.open_copies(memory, Reach::Enough)?;
         // Remember the new keys from now on, because the write may reach a copy even if it fails.
         let again = keys.try_clone().map_err(|e: FormatError| e.at(self.copies.path(), ""))?;
         self.remember_keys([again]);
-        self.rewrite_with(open, Reach::Enough, header, Some(keys), memory.records())
+        let records = memory.records().filter(|key| !left_out.contains(&key.name));
+        self.rewrite_with(open, Reach::Enough, header, Some(keys), records)
     }
 
     /// Creates copies with the same bytes as those that are up to date.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use serde_json::{Map, json};
 
 /// Each check and what it checks, in the order of the documentation.
-pub(in crate::commands) const CHECKS: [(&str, &str); 58] = [
+pub(in crate::commands) const CHECKS: [(&str, &str); 59] = [
     ("permission", "this user may read everything that the checks need"),
     ("configured", "mysqld loads the keyring"),
     ("two-keyrings", "mysqld does not load both the plugin and the component"),
@@ -69,6 +69,7 @@ pub(in crate::commands) const CHECKS: [(&str, &str); 58] = [
     ("server", "the running server answers"),
     ("server-state", "the keyring of the running server is ATTACHED"),
     ("server-keyring", "the running server uses the configured keyring"),
+    ("retired-keys", "the running server uses no key that was retired"),
 ];
 
 /// Checks that every name is that of a check.

@@ -7,7 +7,7 @@ use crate::commands::copies::of_server::use_remotes_of_running;
 use crate::commands::missing;
 use crate::commands::server::Args;
 use crate::host::Way;
-use crate::server::{LoadedAs, ServerKeyring};
+use crate::server::{LoadedAs, ServerKeyring, retired_fetches};
 use crate::show::{Shown, counted_of};
 use std::fs;
 use std::path::Path;
@@ -15,19 +15,43 @@ use std::time::SystemTime;
 
 const STATE: &str = "server-state";
 const KEYRING: &str = "server-keyring";
+const RETIRED: &str = "retired-keys";
 const CONFIGURED: &str = "configured";
 
 pub(super) fn check(args: &Args, view: Option<&HostView<'_>>, found: &mut Findings) {
-    let keyring = args.connect().and_then(|mut session| ServerKeyring::query(&mut session));
-    match keyring {
-        Ok(keyring) => {
+    let asked = args.connect().and_then(|mut session| {
+        let keyring = ServerKeyring::query(&mut session)?;
+        // Which keyring it is matters more.
+        Ok((keyring, retired_fetches(&mut session).unwrap_or_default()))
+    });
+    match asked {
+        Ok((keyring, retired)) => {
             use_remotes_of_running(&keyring);
+            judge_fetches(retired, found);
             judge(&keyring, view, found);
         }
         Err(e) => {
             found.note("server", format!("the running server was not checked: {e}"), "");
             not_asked(found);
         }
+    }
+}
+
+/// Warns of retired keys that the server still uses.
+pub(in crate::commands) fn judge_fetches(retired: Option<u64>, found: &mut Findings) {
+    let Some(fetches) = retired else { return };
+    found.run_checks(&[RETIRED]);
+    if fetches > 0 {
+        found.add(
+            FindingLevel::Warning,
+            RETIRED,
+            format!("the running server has fetched retired keys ({fetches} times since the keyring was opened)"),
+            "Something still needs one of them: data that is wrapped with it is lost if the key is destroyed.",
+            &[
+                "find out what needs them: keyringctl keys needed".to_owned(),
+                "take back that they are retired: keyringctl keys unretire ID".to_owned(),
+            ],
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use mysql_plugin_tests::rig::{Host, Keyring, Server, Volume};
 use std::collections::BTreeMap;
 
 const TEXTS: [&str; 4] = ["copies", "id", "last_error", "state"];
-const NUMBERS: [&str; 8] = [
+const NUMBERS: [&str; 9] = [
     "attached",
     "copies_configured",
     "copies_current",
@@ -17,6 +17,7 @@ const NUMBERS: [&str; 8] = [
     "fetches",
     "generation",
     "keys",
+    "retired_fetches",
     "stores",
 ];
 

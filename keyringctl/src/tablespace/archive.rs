@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Backups that are one file: tar, also compressed with gzip, and xbstream. Nothing is unpacked onto a disk: of each member,
+//! the beginning is kept in memory, of redo logs all, and judged like a file of a data directory.
+//!
+//! xbstream is a sequence of chunks: `XBSTCK01`, a byte of flags, a type, the length of the path (4) and the path. A chunk of
+//! the type P goes on with length (8), offset (8), checksum (4) and data; one of the type E ends a file. Integers are
+//! little-endian. Source of the facts: Percona XtraBackup's xbstream_read.cc and xbstream_write.cc.
+
+use super::check::check;
+use super::file_report::{DataFileKind, FileReport, FileState};
+use super::keys::{MasterKeys, NoKeys};
+use super::names::{Named, named};
+use super::needed::{NeededKeys, all_master_keys, of_reports};
+use super::shutdown::shutdown;
+use super::space::Depth;
+use super::walk::DataFiles;
+use flate2::read::MultiGzDecoder;
+use std::collections::BTreeMap;
+use std::fs::{File, FileTimes};
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// How much of a member is kept: the largest first page, twice.
+const FRONT: u64 = 128 * 1024;
+/// How much of all redo logs is kept.
+const MOST_REDO: u64 = 4 << 30;
+/// How many members are judged at once; each is an open file.
+const AT_ONCE: usize = 128;
+const BLOCK: usize = 512;
+const CHUNK: &[u8; 8] = b"XBSTCK01";
+const MOST_NAME: u64 = 64 * 1024;
+
+/// A part of a member, in memory.
+struct Kept {
+    name: PathBuf,
+    kind: DataFileKind,
+    file: File,
+    /// How long the member is, and how much of it is kept.
+    len: u64,
+    kept: u64,
+}
+
+/// What was found in an archive.
+struct Members<'a> {
+    archive: &'a Path,
+    open: Vec<Kept>,
+    /// Redo logs, and the system tablespace, which are judged together.
+    log: Vec<Kept>,
+    redo: u64,
+    needed: NeededKeys,
+    files: usize,
+}
+
+/// Finds out which master keys the members of an archive need; `None` if it is no archive of a known form. `keys` decrypt
+/// its redo log.
+///
+/// # Errors
+/// The archive cannot be read, or ends too early.
+pub fn archive_keys(path: &Path, keys: &dyn MasterKeys) -> io::Result<Option<NeededKeys>> {
+    let mut start = vec![0; BLOCK];
+    let len = read_full(&mut File::open(path)?, &mut start)?;
+    start.truncate(len);
+    let mut source: Box<dyn Read> = Box::new(BufReader::with_capacity(1 << 20, File::open(path)?));
+    if start.starts_with(&[0x1f, 0x8b]) {
+        source = Box::new(MultiGzDecoder::new(source));
+        start.resize(BLOCK, 0);
+        let mut unzipped = MultiGzDecoder::new(File::open(path)?);
+        let len = read_full(&mut unzipped, &mut start)?;
+        start.truncate(len);
+    }
+    let mut members = Members {
+        archive: path,
+        open: Vec::new(),
+        log: Vec::new(),
+        redo: 0,
+        needed: NeededKeys::default(),
+        files: 0,
+    };
+    if start.starts_with(CHUNK) {
+        members.read_xbstream(&mut source)?;
+    } else if TarHeader::parse(&start).is_some() {
+        members.read_tar(&mut source)?;
+    } else {
+        return Ok(None);
+    }
+    members.judge();
+    members.judge_log(keys);
+    if members.files == 0 {
+        members.unknown(PathBuf::new(), "it has no file of a MySQL server");
+    }
+    Ok(Some(members.needed))
+}
+
+impl Members<'_> {
+    /// The path of a member for people.
+    fn path_of(&self, name: &Path) -> PathBuf {
+        let name = name.strip_prefix("/").unwrap_or(name);
+        if name.as_os_str().is_empty() { self.archive.to_owned() } else { self.archive.join(name) }
+    }
+
+    fn unknown(&mut self, name: PathBuf, why: &str) {
+        let path = self.path_of(&name);
+        self.needed.unknown.push(FileReport::not_judged(
+            path,
+            DataFileKind::Other,
+            FileState::NotChecked,
+            why,
+        ));
+    }
+
+    /// Begins a member of this name. `None` if nothing of it is kept.
+    fn begin(&mut self, name: PathBuf) -> io::Result<Option<Kept>> {
+        let last = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let kind = match named(&last) {
+            Named::Data(kind) => kind,
+            Named::Unknown => DataFileKind::Other,
+            Named::NoData => return Ok(None),
+            Named::PathElsewhere => {
+                self.unknown(name, "it names a table's file that is in another directory");
+                return Ok(None);
+            }
+            Named::NotChecked(why) => {
+                self.unknown(name, why);
+                return Ok(None);
+            }
+        };
+        let fd = rustix::fs::memfd_create("archive", rustix::fs::MemfdFlags::CLOEXEC)?;
+        Ok(Some(Kept { name, kind, file: File::from(fd), len: 0, kept: 0 }))
+    }
+
+    /// Adds bytes to a member that is read from its beginning to its end.
+    fn add(&mut self, member: &mut Kept, bytes: &[u8]) -> io::Result<()> {
+        let most = if member.kind == DataFileKind::Redo { u64::MAX } else { FRONT };
+        let room = usize::try_from(most.saturating_sub(member.kept)).unwrap_or(usize::MAX);
+        let part = bytes.get(..room.min(bytes.len())).unwrap_or_default();
+        member.file.write_all(part)?;
+        member.kept += part.len() as u64;
+        member.len += bytes.len() as u64;
+        if member.kind == DataFileKind::Redo {
+            self.redo += part.len() as u64;
+            if self.redo > MOST_REDO {
+                return Err(io::Error::other(
+                    "its redo log is too large to be looked through in memory: unpack it",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, member: Kept) -> io::Result<()> {
+        // An empty file has no data.
+        if member.len == 0 {
+            return Ok(());
+        }
+        member.file.set_len(member.len)?;
+        // It does not change any more.
+        member.file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH))?;
+        self.files += usize::from(member.kind != DataFileKind::Other);
+        match member.kind {
+            DataFileKind::Redo | DataFileKind::System => self.log.push(member),
+            _ => self.open.push(member),
+        }
+        if self.open.len() >= AT_ONCE {
+            self.judge();
+        }
+        Ok(())
+    }
+
+    /// Judges the members that were read, and forgets them.
+    fn judge(&mut self) {
+        let members = std::mem::take(&mut self.open);
+        let found = data_files(&members);
+        let reports = check(&found, &NoKeys, Depth::OnePage, &mut |_, _| {});
+        let unknown =
+            |state| matches!(state, FileState::Unreadable | FileState::NotChecked | FileState::Damaged);
+        self.take(of_reports(reports, unknown), &members);
+    }
+
+    /// Judges the redo logs.
+    fn judge_log(&mut self, keys: &dyn MasterKeys) {
+        let members = std::mem::take(&mut self.log);
+        let found = data_files(&members);
+        // No data directory is called so.
+        let how = shutdown(Path::new("/archive"), &found);
+        let (needed, _) = all_master_keys(&found, keys, &how);
+        self.take(needed, &members);
+    }
+
+    /// Takes over what was found, under the names of the members.
+    fn take(&mut self, needed: NeededKeys, members: &[Kept]) {
+        let names: BTreeMap<_, _> =
+            members.iter().map(|member| (path_in_memory(member), &member.name)).collect();
+        let name = |path: &PathBuf| match names.get(path) {
+            Some(name) => self.path_of(name),
+            // The directory of the redo log.
+            None => self.archive.to_owned(),
+        };
+        let keys: Vec<_> = needed
+            .keys
+            .iter()
+            .map(|(id, files)| (id.clone(), files.iter().map(name).collect::<Vec<_>>()))
+            .collect();
+        let unknown: Vec<_> =
+            needed.unknown.iter().map(|file| FileReport { path: name(&file.path), ..file.clone() }).collect();
+        for (id, files) in keys {
+            self.needed.keys.entry(id).or_default().extend(files);
+        }
+        self.needed.unknown.extend(unknown);
+    }
+
+    fn read_tar(&mut self, source: &mut dyn Read) -> io::Result<()> {
+        let mut long_name: Option<PathBuf> = None;
+        let mut long_size = None;
+        loop {
+            let mut block = [0; BLOCK];
+            match read_full(source, &mut block)? {
+                // Some programs leave out the blocks of zeros at the end.
+                0 => return Ok(()),
+                BLOCK => {}
+                _ => return Err(too_early()),
+            }
+            if block.iter().all(|b| *b == 0) {
+                return Ok(());
+            }
+            let header =
+                TarHeader::parse(&block).ok_or_else(|| io::Error::other("it is a damaged archive"))?;
+            let size = match header.kind {
+                b'x' | b'g' | b'L' | b'K' => header.size,
+                _ => long_size.take().unwrap_or(header.size),
+            };
+            match header.kind {
+                b'L' => {
+                    let text = read_small(source, size)?;
+                    let name = text.split(|b| *b == 0).next().unwrap_or_default();
+                    long_name = Some(path_of(name));
+                }
+                b'x' => {
+                    let text = read_small(source, size)?;
+                    for (key, value) in pax_records(&text) {
+                        match key {
+                            b"path" => long_name = Some(path_of(value)),
+                            b"size" => {
+                                long_size = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok())
+                            }
+                            // GNU tar stores sparse files in several ways that this does not read.
+                            _ if key.starts_with(b"GNU.sparse") => {
+                                return Err(io::Error::other(
+                                    "it has sparse files (tar --sparse): unpack it",
+                                ));
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                b'g' | b'K' => drop(read_small(source, size)?),
+                b'S' => return Err(io::Error::other("it has sparse files (tar --sparse): unpack it")),
+                0 | b'0' | b'7' => {
+                    let name = long_name.take().unwrap_or(header.name);
+                    let mut member = self.begin(name)?;
+                    self.copy(source, size, member.as_mut())?;
+                    if let Some(member) = member {
+                        self.end(member)?;
+                    }
+                }
+                // A link to a member, or a directory.
+                b'1' | b'5' => long_name = None,
+                _ => {
+                    let name = long_name.take().unwrap_or(header.name);
+                    let last = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    if named(&last) != Named::NoData {
+                        self.unknown(name, "it is a symbolic link or a special file");
+                    }
+                    skip(source, size)?;
+                }
+            }
+            let padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
+            if !matches!(header.kind, b'1' | b'5') {
+                skip(source, padding)?;
+            }
+        }
+    }
+
+    fn read_xbstream(&mut self, source: &mut dyn Read) -> io::Result<()> {
+        let mut open: BTreeMap<PathBuf, Option<Kept>> = BTreeMap::new();
+        loop {
+            let mut magic = [0; 8];
+            match read_full(source, &mut magic)? {
+                0 => break,
+                8 if magic == *CHUNK => {}
+                _ => return Err(io::Error::other("it is a damaged archive")),
+            }
+            let [_, kind] = read_array::<2>(source)?;
+            let len = u32::from_le_bytes(read_array(source)?);
+            let name = path_of(&read_small(source, u64::from(len))?);
+            match kind {
+                b'P' => {
+                    let len = u64::from_le_bytes(read_array(source)?);
+                    let at = u64::from_le_bytes(read_array(source)?);
+                    let _checksum = read_array::<4>(source)?;
+                    if !open.contains_key(&name) {
+                        let begun = self.begin(name.clone())?;
+                        open.insert(name.clone(), begun);
+                    }
+                    let mut member = open.remove(&name).flatten();
+                    if member.as_ref().is_some_and(|member| member.len != at) {
+                        return Err(io::Error::other("it is an archive with holes: unpack it"));
+                    }
+                    self.copy(source, len, member.as_mut())?;
+                    open.insert(name, member);
+                }
+                b'E' => {
+                    if let Some(member) = open.remove(&name).flatten() {
+                        self.end(member)?;
+                    }
+                }
+                _ => {
+                    return Err(io::Error::other(
+                        "it is an archive in a form that is not known here: unpack it",
+                    ));
+                }
+            }
+        }
+        match open.values().any(Option::is_some) {
+            true => Err(too_early()),
+            false => Ok(()),
+        }
+    }
+
+    /// Reads the data of a member.
+    fn copy(&mut self, source: &mut dyn Read, len: u64, mut member: Option<&mut Kept>) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        let mut left = len;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let part = buffer.get_mut(..most).unwrap_or_default();
+            let got = read_full(source, part)?;
+            if got < most {
+                return Err(too_early());
+            }
+            if let Some(member) = &mut member {
+                self.add(member, part)?;
+            }
+            left -= got as u64;
+        }
+        Ok(())
+    }
+}
+
+fn path_in_memory(member: &Kept) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", member.file.as_raw_fd()))
+}
+
+fn data_files(members: &[Kept]) -> DataFiles {
+    let files = members.iter().map(|member| (path_in_memory(member), member.kind)).collect();
+    DataFiles { files, ..DataFiles::default() }
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(bytes).into()
+}
+
+fn too_early() -> io::Error {
+    io::Error::other("the archive ends too early")
+}
+
+/// Reads until the buffer is full, or the end.
+fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(done)
+}
+
+fn read_array<const N: usize>(source: &mut dyn Read) -> io::Result<[u8; N]> {
+    let mut array = [0; N];
+    if read_full(source, &mut array)? < N { Err(too_early()) } else { Ok(array) }
+}
+
+fn read_small(source: &mut dyn Read, len: u64) -> io::Result<Vec<u8>> {
+    if len > MOST_NAME {
+        return Err(io::Error::other("it is a damaged archive"));
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    if read_full(source, &mut bytes)? < bytes.len() { Err(too_early()) } else { Ok(bytes) }
+}
+
+fn skip(source: &mut dyn Read, len: u64) -> io::Result<()> {
+    match io::copy(&mut source.take(len), &mut io::sink())? {
+        copied if copied == len => Ok(()),
+        _ => Err(too_early()),
+    }
+}
+
+/// A header of a tar archive.
+struct TarHeader {
+    name: PathBuf,
+    size: u64,
+    kind: u8,
+}
+
+impl TarHeader {
+    fn parse(block: &[u8]) -> Option<TarHeader> {
+        const SUM: std::ops::Range<usize> = 148..156;
+        let block = block.get(..BLOCK)?;
+        let text = |range: std::ops::Range<usize>| {
+            let field = block.get(range).unwrap_or_default();
+            field.split(|b| *b == 0).next().unwrap_or_default()
+        };
+        let octal = |range| {
+            let digits = std::str::from_utf8(text(range)).ok()?.trim();
+            u64::from_str_radix(digits, 8).ok()
+        };
+        let sum: u64 =
+            block.iter().enumerate().map(|(i, b)| if SUM.contains(&i) { 32 } else { u64::from(*b) }).sum();
+        if octal(SUM)? != sum {
+            return None;
+        }
+        // A large size is binary.
+        let size = match block.get(124..136)? {
+            [first, rest @ ..] if first & 0x80 != 0 => {
+                rest.iter().rev().take(8).rev().fold(0_u64, |size, b| (size << 8) | u64::from(*b))
+            }
+            _ => octal(124..136)?,
+        };
+        let prefix = if block.get(257..262) == Some(b"ustar") { text(345..500) } else { &[] };
+        // GNU's own form has times in the place of the prefix.
+        let prefix = if block.get(257..265) == Some(b"ustar  \0") { &[][..] } else { prefix };
+        let name = path_of(prefix).join(path_of(text(0..100)));
+        Some(TarHeader { name, size, kind: *block.get(156)? })
+    }
+}
+
+/// The records of a pax header: `LENGTH KEY=VALUE\n`.
+fn pax_records(text: &[u8]) -> Vec<(&[u8], &[u8])> {
+    let mut records = Vec::new();
+    let mut rest = text;
+    while let Some(space) = rest.iter().position(|b| *b == b' ') {
+        let len =
+            rest.get(..space).and_then(|n| std::str::from_utf8(n).ok()).and_then(|n| n.parse::<usize>().ok());
+        let Some(record) = len.and_then(|len| rest.get(space + 1..len.saturating_sub(1))) else { break };
+        if let Some(equals) = record.iter().position(|b| *b == b'=')
+            && let (Some(key), Some(value)) = (record.get(..equals), record.get(equals + 1..))
+        {
+            records.push((key, value));
+        }
+        rest = len.and_then(|len| rest.get(len..)).unwrap_or_default();
+    }
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tablespace::samples::{BINLOG, BINLOG_KEY, INNODB_KEY, SampleKeys, redo, table};
+    use std::process::Command;
+
+    fn site() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let long = format!("data/{}", "long/".repeat(30));
+        for sub in ["data/clinic", "data/#innodb_redo", &long] {
+            std::fs::create_dir_all(dir.path().join(sub)).unwrap();
+        }
+        for (name, bytes) in [
+            ("data/clinic/t.ibd", &table()[..]),
+            (&format!("{long}u.ibd"), &table()),
+            ("data/binlog.000001", BINLOG),
+            ("data/#innodb_redo/#ib_redo1", &redo()),
+            ("data/auto.cnf", b"[auto]\n"),
+        ] {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        dir
+    }
+
+    fn tar(dir: &Path, options: &[&str]) -> PathBuf {
+        let status =
+            Command::new("tar").current_dir(dir).args(options).args(["-f", "b.tar", "data"]).status();
+        assert!(status.unwrap().success());
+        dir.join("b.tar")
+    }
+
+    fn stream(dir: &Path, names: &[&str]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let chunk = |bytes: &mut Vec<u8>, kind: u8, name: &str| {
+            bytes.extend(CHUNK);
+            bytes.extend([0, kind]);
+            bytes.extend((name.len() as u32).to_le_bytes());
+            bytes.extend(name.as_bytes());
+        };
+        let files: Vec<_> = names.iter().map(|name| std::fs::read(dir.join(name)).unwrap()).collect();
+        // The chunks of several files are mixed.
+        for n in 0..files.iter().map(|file| file.len().div_ceil(1000)).max().unwrap() {
+            for (name, file) in names.iter().zip(&files) {
+                let part = &file[(n * 1000).min(file.len())..((n + 1) * 1000).min(file.len())];
+                if !part.is_empty() {
+                    chunk(&mut bytes, b'P', name);
+                    bytes.extend((part.len() as u64).to_le_bytes());
+                    bytes.extend((n as u64 * 1000).to_le_bytes());
+                    bytes.extend([0; 4]);
+                    bytes.extend(part);
+                }
+            }
+        }
+        names.iter().for_each(|name| chunk(&mut bytes, b'E', name));
+        bytes
+    }
+
+    #[test]
+    fn archives_need_what_their_files_need() {
+        for options in
+            [&["-c", "-H", "gnu"][..], &["-c", "-H", "pax"], &["-cz", "-H", "gnu"], &["-c", "-H", "ustar"]]
+        {
+            let dir = site();
+            let archive = tar(dir.path(), options);
+            let needed = archive_keys(&archive, &SampleKeys::all()).unwrap().unwrap();
+            assert_eq!(needed.unknown, [], "{options:?}");
+            let named: Vec<_> = needed.keys.keys().map(String::as_str).collect();
+            assert_eq!(named, [INNODB_KEY, BINLOG_KEY], "{options:?}");
+            let files = &needed.keys[INNODB_KEY];
+            assert!(files.contains(&archive.join("data/clinic/t.ibd")), "{files:?}");
+            assert!(files.iter().any(|file| file.ends_with("long/long/u.ibd")), "{files:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_of_an_archive_is_named() {
+        let dir = site();
+        std::fs::write(dir.path().join("data/clinic/v.ibd.zst"), "x").unwrap();
+        std::fs::write(dir.path().join("data/notes.docx"), "x").unwrap();
+        let archive = tar(dir.path(), &["-c"]);
+        let needed = archive_keys(&archive, &NoKeys).unwrap().unwrap();
+        let mut unknown: Vec<_> = needed.unknown.iter().map(|file| file.path.clone()).collect();
+        unknown.sort();
+        // The redo log is encrypted, and no key decrypts it.
+        let names = ["", "data/clinic/v.ibd.zst", "data/notes.docx"];
+        assert_eq!(
+            unknown,
+            names.map(|name| if name.is_empty() { archive.clone() } else { archive.join(name) })
+        );
+        let bytes = std::fs::read(&archive).unwrap();
+        std::fs::write(&archive, &bytes[..bytes.len() / 2 / 512 * 512 + 100]).unwrap();
+        archive_keys(&archive, &NoKeys).unwrap_err();
+        std::fs::write(&archive, "-- MySQL dump").unwrap();
+        assert_eq!(archive_keys(&archive, &NoKeys).unwrap(), None);
+    }
+
+    #[test]
+    fn an_xbstream_needs_what_its_files_need() {
+        let dir = site();
+        let bytes = stream(dir.path(), &["data/clinic/t.ibd", "data/binlog.000001", "data/auto.cnf"]);
+        let archive = dir.path().join("b.xbstream");
+        std::fs::write(&archive, &bytes).unwrap();
+        let needed = archive_keys(&archive, &NoKeys).unwrap().unwrap();
+        assert_eq!((needed.unknown, needed.keys.len()), (vec![], 2));
+        for cut in [bytes.len() - 1, bytes.len() / 2, 100] {
+            std::fs::write(&archive, &bytes[..cut]).unwrap();
+            archive_keys(&archive, &NoKeys).unwrap_err();
+        }
+    }
+}
