@@ -17,7 +17,7 @@ const HANG: Duration = Duration::from_secs(120);
 
 /// The names after `Keyring_external_`; those of numbers.
 const TEXTS: [&str; 4] = ["copies", "id", "last_error", "state"];
-const NUMBERS: [&str; 8] = [
+const NUMBERS: [&str; 9] = [
     "attached",
     "copies_configured",
     "copies_current",
@@ -25,6 +25,7 @@ const NUMBERS: [&str; 8] = [
     "fetches",
     "generation",
     "keys",
+    "retired_fetches",
     "stores",
 ];
 

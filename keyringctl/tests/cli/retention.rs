@@ -113,9 +113,18 @@ fn a_key_that_is_or_may_be_needed_is_not_retired() {
     refused(&place, &retire(&format!("MySQLReplicationKey_{SERVER}"), &places()), &["not a master key"]);
     let other = "INNODBKey-11111111-e7fc-11f1-ada4-02fc00000001-9";
     refused(&place, &retire(other, &places()), &["--gone-server", "11111111-e7fc-11f1-ada4-02fc00000001"]);
-    let alive = format!("{UNLOCK} --datadir DIR/data");
+    refused(&place, &retire(OLD, &format!("{UNLOCK} --datadir DIR/data")), &["was not read", SERVER]);
+    // A server that exists: nothing more of it than its name and a log.
+    fs::create_dir(place.path("alive")).unwrap();
+    place.write("alive/auto.cnf", format!("[auto]\nserver-uuid={SERVER}\n").as_bytes());
+    place.write("alive/binlog.000002", b"\xfebin");
+    let alive = format!("{UNLOCK} --datadir DIR/alive");
     refused(&place, &retire(&format!("INNODBKey-{SERVER}-3"), &alive), &["newest master key"]);
-    refused(&place, &retire(OLD, &alive), &["was not read"]);
+    refused(
+        &place,
+        &retire(OLD, &alive),
+        &["not everything could be read", "it lacks the system tablespace"],
+    );
     // A backup needs a key that the data directory does not need any more.
     fs::create_dir(place.path("backup")).unwrap();
     fs::rename(place.path("data/clinic/patients.ibd"), place.path("backup/patients.ibd")).unwrap();
@@ -145,7 +154,7 @@ fn a_key_is_retired_and_after_the_wait_destroyed() {
     let place = site();
     succeeds(
         &place,
-        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --yes --only-named-copies"),
+        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --create --only-named-copies"),
     );
     let line = |verb: &str, rest: &str| {
         format!("keys {verb} DIR/main.keyring {OLD} --mirror DIR/mirror.keyring --only-named-copies {rest}")
@@ -165,7 +174,7 @@ fn a_key_is_retired_and_after_the_wait_destroyed() {
     retired_for(&place, 29);
     succeeds(
         &place,
-        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --yes --only-named-copies"),
+        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --only-named-copies"),
     );
     refused(
         &place,
@@ -181,7 +190,7 @@ fn a_key_is_retired_and_after_the_wait_destroyed() {
     );
     succeeds(
         &place,
-        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --yes --only-named-copies"),
+        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --only-named-copies"),
     );
     // Backups of the keyring.
     fs::copy(place.path("main.keyring"), place.path("main.keyring.old")).unwrap();

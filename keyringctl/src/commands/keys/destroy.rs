@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl keys destroy`: destroys retired keys after a waiting time.
 
+use super::args::{KeyringArgs, keyring_and_ids};
 use super::dates::DAY;
 use super::judge::JudgedKey;
 use super::kept::{self, KeptFile};
 use super::trail::{self, Event};
-use super::{KeyringArgs, keyring_and_ids, opened, running, sources};
+use super::{opened, running, sources};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::older::Older;
 use crate::commands::output::{Output, counted, time};

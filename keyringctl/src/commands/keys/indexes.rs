@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The index files of binary and relay logs, which name logs that may lie elsewhere.
 
-use super::sources::{Named, exact};
+use super::named::{Named, exact};
 use crate::show::Shown;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -3,7 +3,7 @@
 
 use super::dates::days_since;
 use super::kind::{KeyKind, KindWord};
-use super::sources::Named;
+use super::named::Named;
 use crate::show::{Shown, counted};
 use keyring_external::keyring::Keyring;
 use serde::Serialize;
@@ -93,8 +93,8 @@ pub(super) fn judge(keyring: &Keyring, named: &Named, gone: &[uuid::Uuid]) -> Ju
                 let is_gone = gone.contains(uuid) && !named.servers.contains(uuid);
                 let is_newest = newest.get(&slot(&kind, uuid)) == Some(&number);
                 match () {
-                    () if is_newest && !is_gone => Need::Current,
                     () if !named.servers.contains(uuid) && !is_gone => Need::UnknownServer,
+                    () if is_newest && !is_gone => Need::Current,
                     () if key.kind == KindWord::BinaryLogs && !named.has_logs && !is_gone => Need::NoLogs,
                     () if !named.unread.is_empty() => Need::NotRead,
                     () => Need::Nothing,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What the commands that change keys share: the keyring, the keys that are named, and what needs them.
 
+use super::args::KeyringArgs;
 use super::judge::{JudgedKey, Judgement, Need, judge};
-use super::sources::{self, Named};
-use super::{KeyringArgs, needed};
+use super::named::{Named, exact};
+use super::show::print_unread;
+use super::sources;
 use crate::commands::copies::Copies;
 use crate::commands::older::Older;
 use crate::commands::output::Output;
@@ -35,7 +37,7 @@ pub(super) fn open(
 pub(super) fn datadirs(args: &sources::Args, copies: &Copies) -> Result<Vec<PathBuf>> {
     let mut all = args.datadir.clone();
     if let Some(own) = &copies.datadir
-        && !all.iter().any(|datadir| sources::exact(datadir) == sources::exact(own))
+        && !all.iter().any(|datadir| exact(datadir) == exact(own))
     {
         show::warn(format_args!(
             "also reading the data directory of the server on this host: {}",
@@ -112,7 +114,7 @@ pub(super) fn prove(
             out.line(format_args!("           and {more} more: --json lists them"));
         }
     }
-    needed::print_unread(&named, out);
+    print_unread(&named, out);
     out.line("Nothing was changed.");
     out.document(&json!({ "done": false, "refused": needed, "unread": named.unread }));
     Ok(None)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `keyringctl keys retire` and `unretire`.
 
+use super::args::{KeyringArgs, keyring_and_ids};
 use super::trail::{self, Event};
-use super::{KeyringArgs, keyring_and_ids, opened, sources};
+use super::{opened, sources};
 use crate::commands::consent::{Consent, Decision, Effect, Plan};
 use crate::commands::older::Older;
 use crate::commands::output::{Output, counted, time};

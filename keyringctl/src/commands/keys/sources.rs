@@ -2,14 +2,14 @@
 //! The places that may need keys, and which keys their files name.
 
 use super::indexes;
+use super::named::{Named, Unread, exact};
 use crate::error::Result;
 use crate::show::Shown;
 use crate::tablespace::{
     DataFileKind, DataFiles, FileReport, FileState, MasterKeys, Shutdown, all_master_keys, archive_keys,
     find, missing_parts, shutdown,
 };
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -43,31 +43,6 @@ pub(super) struct Args {
     /// then (repeatable)
     #[arg(long, value_name = "UUID", help_heading = "Places that may need keys")]
     pub gone_server: Vec<uuid::Uuid>,
-}
-
-/// A place that could not be judged.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Unread {
-    #[serde(serialize_with = "crate::show::path")]
-    pub path: PathBuf,
-    pub why: String,
-}
-
-/// What the files of all places say.
-#[derive(Debug, Default)]
-pub(super) struct Named {
-    /// The ids of master keys, each with the files that need it.
-    pub keys: BTreeMap<String, Vec<PathBuf>>,
-    /// What could not be read, or is not known.
-    pub unread: Vec<Unread>,
-    /// The UUIDs of the servers whose data directories were read.
-    pub servers: BTreeSet<String>,
-    /// Whether there were binary or relay logs.
-    pub has_logs: bool,
-    /// Files that need no key, such as those of mysqldump.
-    pub dumps: Vec<PathBuf>,
-    /// The data directories in which a server runs.
-    pub running: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,10 +87,6 @@ impl Args {
 }
 
 impl Named {
-    pub(super) fn unread(&mut self, path: &Path, why: impl Into<String>) {
-        self.unread.push(Unread { path: path.to_owned(), why: why.into() });
-    }
-
     fn add_place(
         &mut self,
         place: Place,
@@ -215,11 +186,6 @@ fn why_unknown(
         }));
     }
     all
-}
-
-/// The path without links, for comparisons.
-pub(super) fn exact(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// The UUID of the server of a data directory; `None` if it has none yet.

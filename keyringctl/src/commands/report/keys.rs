@@ -62,6 +62,8 @@ pub(super) struct MasterKey {
     pub bits: usize,
     /// When it was stored, in seconds since 1970.
     pub stored: u64,
+    /// When it was retired, in seconds since 1970.
+    pub retired: Option<u64>,
 }
 
 /// Returns the keys that belong to no user, the oldest first.
@@ -76,6 +78,7 @@ pub(super) fn master_keys(keyring: &Keyring) -> Vec<MasterKey> {
                 key_type: key.key_type.bytes().escape_ascii().to_string(),
                 bits: key.data.len() * 8,
                 stored: key.created,
+                retired: key.retired.map(|at| at.get()),
             });
         }
     });

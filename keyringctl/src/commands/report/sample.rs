@@ -110,6 +110,7 @@ pub(super) fn fine() -> Facts {
             key_type: "AES".to_owned(),
             bits: 256,
             stored: NOW - 1000,
+            retired: None,
         }]),
         witness: Known::Measured(Some(WitnessFacts { id: Uuid::nil(), generation: 7 })),
         files: Known::Measured(FileFacts {

@@ -107,6 +107,7 @@ fn master_keys(facts: &Facts, keys: &[MasterKey]) -> Markup {
             html! { (visible(&key.key_type)) },
             html! { (key.bits) },
             html! { (time(key.stored)) },
+            html! { @if let Some(at) = key.retired { (time(at)) } },
         ]
     });
     if keys.is_empty() {
@@ -124,7 +125,7 @@ fn master_keys(facts: &Facts, keys: &[MasterKey]) -> Markup {
         } }
         (table(
             "The newest master keys",
-            &[text("Key"), text("Type"), number("Bits"), Column("Stored", Some("nowrap"))],
+            &[text("Key"), text("Type"), number("Bits"), Column("Stored", Some("nowrap")), Column("Retired", Some("nowrap"))],
             newest,
         ))
         @if groups.iter().any(|(_, keys)| keys.len() > LISTED) {

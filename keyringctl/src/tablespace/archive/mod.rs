@@ -6,6 +6,11 @@
 //! the type P goes on with length (8), offset (8), checksum (4) and data; one of the type E ends a file. Integers are
 //! little-endian. Source of the facts: Percona XtraBackup's xbstream_read.cc and xbstream_write.cc.
 
+mod reading;
+mod tar;
+#[cfg(test)]
+mod tests;
+
 use super::check::check;
 use super::file_report::{DataFileKind, FileReport, FileState};
 use super::keys::{MasterKeys, NoKeys};
@@ -15,12 +20,14 @@ use super::shutdown::shutdown;
 use super::space::Depth;
 use super::walk::DataFiles;
 use flate2::read::MultiGzDecoder;
+use reading::{read_array, read_full, read_small, skip, too_early};
 use std::collections::BTreeMap;
 use std::fs::{File, FileTimes};
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use tar::{BLOCK, TarHeader, path_of, pax_records};
 
 /// How much of a member is kept: the largest first page, twice.
 const FRONT: u64 = 128 * 1024;
@@ -28,9 +35,7 @@ const FRONT: u64 = 128 * 1024;
 const MOST_REDO: u64 = 4 << 30;
 /// How many members are judged at once; each is an open file.
 const AT_ONCE: usize = 128;
-const BLOCK: usize = 512;
 const CHUNK: &[u8; 8] = b"XBSTCK01";
-const MOST_NAME: u64 = 64 * 1024;
 
 /// A part of a member, in memory.
 struct Kept {
@@ -355,215 +360,4 @@ fn path_in_memory(member: &Kept) -> PathBuf {
 fn data_files(members: &[Kept]) -> DataFiles {
     let files = members.iter().map(|member| (path_in_memory(member), member.kind)).collect();
     DataFiles { files, ..DataFiles::default() }
-}
-
-fn path_of(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    std::ffi::OsStr::from_bytes(bytes).into()
-}
-
-fn too_early() -> io::Error {
-    io::Error::other("the archive ends too early")
-}
-
-/// Reads until the buffer is full, or the end.
-fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match source.read(rest) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
-}
-
-fn read_array<const N: usize>(source: &mut dyn Read) -> io::Result<[u8; N]> {
-    let mut array = [0; N];
-    if read_full(source, &mut array)? < N { Err(too_early()) } else { Ok(array) }
-}
-
-fn read_small(source: &mut dyn Read, len: u64) -> io::Result<Vec<u8>> {
-    if len > MOST_NAME {
-        return Err(io::Error::other("it is a damaged archive"));
-    }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-    if read_full(source, &mut bytes)? < bytes.len() { Err(too_early()) } else { Ok(bytes) }
-}
-
-fn skip(source: &mut dyn Read, len: u64) -> io::Result<()> {
-    match io::copy(&mut source.take(len), &mut io::sink())? {
-        copied if copied == len => Ok(()),
-        _ => Err(too_early()),
-    }
-}
-
-/// A header of a tar archive.
-struct TarHeader {
-    name: PathBuf,
-    size: u64,
-    kind: u8,
-}
-
-impl TarHeader {
-    fn parse(block: &[u8]) -> Option<TarHeader> {
-        const SUM: std::ops::Range<usize> = 148..156;
-        let block = block.get(..BLOCK)?;
-        let text = |range: std::ops::Range<usize>| {
-            let field = block.get(range).unwrap_or_default();
-            field.split(|b| *b == 0).next().unwrap_or_default()
-        };
-        let octal = |range| {
-            let digits = std::str::from_utf8(text(range)).ok()?.trim();
-            u64::from_str_radix(digits, 8).ok()
-        };
-        let sum: u64 =
-            block.iter().enumerate().map(|(i, b)| if SUM.contains(&i) { 32 } else { u64::from(*b) }).sum();
-        if octal(SUM)? != sum {
-            return None;
-        }
-        // A large size is binary.
-        let size = match block.get(124..136)? {
-            [first, rest @ ..] if first & 0x80 != 0 => {
-                rest.iter().rev().take(8).rev().fold(0_u64, |size, b| (size << 8) | u64::from(*b))
-            }
-            _ => octal(124..136)?,
-        };
-        let prefix = if block.get(257..262) == Some(b"ustar") { text(345..500) } else { &[] };
-        // GNU's own form has times in the place of the prefix.
-        let prefix = if block.get(257..265) == Some(b"ustar  \0") { &[][..] } else { prefix };
-        let name = path_of(prefix).join(path_of(text(0..100)));
-        Some(TarHeader { name, size, kind: *block.get(156)? })
-    }
-}
-
-/// The records of a pax header: `LENGTH KEY=VALUE\n`.
-fn pax_records(text: &[u8]) -> Vec<(&[u8], &[u8])> {
-    let mut records = Vec::new();
-    let mut rest = text;
-    while let Some(space) = rest.iter().position(|b| *b == b' ') {
-        let len =
-            rest.get(..space).and_then(|n| std::str::from_utf8(n).ok()).and_then(|n| n.parse::<usize>().ok());
-        let Some(record) = len.and_then(|len| rest.get(space + 1..len.saturating_sub(1))) else { break };
-        if let Some(equals) = record.iter().position(|b| *b == b'=')
-            && let (Some(key), Some(value)) = (record.get(..equals), record.get(equals + 1..))
-        {
-            records.push((key, value));
-        }
-        rest = len.and_then(|len| rest.get(len..)).unwrap_or_default();
-    }
-    records
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tablespace::samples::{BINLOG, BINLOG_KEY, INNODB_KEY, SampleKeys, redo, table};
-    use std::process::Command;
-
-    fn site() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        let long = format!("data/{}", "long/".repeat(30));
-        for sub in ["data/clinic", "data/#innodb_redo", &long] {
-            std::fs::create_dir_all(dir.path().join(sub)).unwrap();
-        }
-        for (name, bytes) in [
-            ("data/clinic/t.ibd", &table()[..]),
-            (&format!("{long}u.ibd"), &table()),
-            ("data/binlog.000001", BINLOG),
-            ("data/#innodb_redo/#ib_redo1", &redo()),
-            ("data/auto.cnf", b"[auto]\n"),
-        ] {
-            std::fs::write(dir.path().join(name), bytes).unwrap();
-        }
-        dir
-    }
-
-    fn tar(dir: &Path, options: &[&str]) -> PathBuf {
-        let status =
-            Command::new("tar").current_dir(dir).args(options).args(["-f", "b.tar", "data"]).status();
-        assert!(status.unwrap().success());
-        dir.join("b.tar")
-    }
-
-    fn stream(dir: &Path, names: &[&str]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let chunk = |bytes: &mut Vec<u8>, kind: u8, name: &str| {
-            bytes.extend(CHUNK);
-            bytes.extend([0, kind]);
-            bytes.extend((name.len() as u32).to_le_bytes());
-            bytes.extend(name.as_bytes());
-        };
-        let files: Vec<_> = names.iter().map(|name| std::fs::read(dir.join(name)).unwrap()).collect();
-        // The chunks of several files are mixed.
-        for n in 0..files.iter().map(|file| file.len().div_ceil(1000)).max().unwrap() {
-            for (name, file) in names.iter().zip(&files) {
-                let part = &file[(n * 1000).min(file.len())..((n + 1) * 1000).min(file.len())];
-                if !part.is_empty() {
-                    chunk(&mut bytes, b'P', name);
-                    bytes.extend((part.len() as u64).to_le_bytes());
-                    bytes.extend((n as u64 * 1000).to_le_bytes());
-                    bytes.extend([0; 4]);
-                    bytes.extend(part);
-                }
-            }
-        }
-        names.iter().for_each(|name| chunk(&mut bytes, b'E', name));
-        bytes
-    }
-
-    #[test]
-    fn archives_need_what_their_files_need() {
-        for options in
-            [&["-c", "-H", "gnu"][..], &["-c", "-H", "pax"], &["-cz", "-H", "gnu"], &["-c", "-H", "ustar"]]
-        {
-            let dir = site();
-            let archive = tar(dir.path(), options);
-            let needed = archive_keys(&archive, &SampleKeys::all()).unwrap().unwrap();
-            assert_eq!(needed.unknown, [], "{options:?}");
-            let named: Vec<_> = needed.keys.keys().map(String::as_str).collect();
-            assert_eq!(named, [INNODB_KEY, BINLOG_KEY], "{options:?}");
-            let files = &needed.keys[INNODB_KEY];
-            assert!(files.contains(&archive.join("data/clinic/t.ibd")), "{files:?}");
-            assert!(files.iter().any(|file| file.ends_with("long/long/u.ibd")), "{files:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_read_of_an_archive_is_named() {
-        let dir = site();
-        std::fs::write(dir.path().join("data/clinic/v.ibd.zst"), "x").unwrap();
-        std::fs::write(dir.path().join("data/notes.docx"), "x").unwrap();
-        let archive = tar(dir.path(), &["-c"]);
-        let needed = archive_keys(&archive, &NoKeys).unwrap().unwrap();
-        let mut unknown: Vec<_> = needed.unknown.iter().map(|file| file.path.clone()).collect();
-        unknown.sort();
-        // The redo log is encrypted, and no key decrypts it.
-        let names = ["", "data/clinic/v.ibd.zst", "data/notes.docx"];
-        assert_eq!(
-            unknown,
-            names.map(|name| if name.is_empty() { archive.clone() } else { archive.join(name) })
-        );
-        let bytes = std::fs::read(&archive).unwrap();
-        std::fs::write(&archive, &bytes[..bytes.len() / 2 / 512 * 512 + 100]).unwrap();
-        archive_keys(&archive, &NoKeys).unwrap_err();
-        std::fs::write(&archive, "-- MySQL dump").unwrap();
-        assert_eq!(archive_keys(&archive, &NoKeys).unwrap(), None);
-    }
-
-    #[test]
-    fn an_xbstream_needs_what_its_files_need() {
-        let dir = site();
-        let bytes = stream(dir.path(), &["data/clinic/t.ibd", "data/binlog.000001", "data/auto.cnf"]);
-        let archive = dir.path().join("b.xbstream");
-        std::fs::write(&archive, &bytes).unwrap();
-        let needed = archive_keys(&archive, &NoKeys).unwrap().unwrap();
-        assert_eq!((needed.unknown, needed.keys.len()), (vec![], 2));
-        for cut in [bytes.len() - 1, bytes.len() / 2, 100] {
-            std::fs::write(&archive, &bytes[..cut]).unwrap();
-            archive_keys(&archive, &NoKeys).unwrap_err();
-        }
-    }
 }

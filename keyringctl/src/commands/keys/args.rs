@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The keyring that the commands work on, as their arguments name it.
+
+use crate::commands::copies;
+use crate::commands::older::Older;
+use crate::commands::secret;
+use crate::commands::target::TargetKeyring;
+use crate::error::{Error, Result};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// The copies of the keyring, and its secret. `--datadir` has another meaning here than for other commands.
+#[derive(clap::Args, Clone, Default)]
+pub(super) struct KeyringArgs {
+    /// Additional copy on another volume (repeatable). Those of the server on this host need not be named
+    #[arg(long = "mirror", value_name = "PATH")]
+    mirrors: Vec<PathBuf>,
+    #[command(flatten)]
+    server: copies::ServerArgs,
+    #[command(flatten)]
+    pub secret: secret::Args,
+}
+
+impl KeyringArgs {
+    /// The copies. The first of the data directories is where a configuration may be.
+    pub(super) fn copies(&self, path: Option<PathBuf>, datadirs: &[PathBuf]) -> copies::Args {
+        let others = copies::Others {
+            mirrors: self.mirrors.clone(),
+            server: self.server.clone(),
+            datadir: datadirs.first().cloned().filter(|_| path.is_none()),
+        };
+        copies::Args { path, others }
+    }
+
+    /// The keyring, to be changed.
+    pub(super) fn target(&self, path: Option<PathBuf>, datadirs: &[PathBuf], older: Older) -> TargetKeyring {
+        TargetKeyring { copies: self.copies(path, datadirs), secret: self.secret.clone(), older }
+    }
+}
+
+/// Splits the arguments `[KEYRING] ID...`: the first one is the keyring if it has a slash, which no id of a master key has.
+///
+/// # Errors
+/// There is no id, or one that is not UTF-8.
+pub(super) fn keyring_and_ids(words: &[OsString]) -> Result<(Option<PathBuf>, Vec<String>)> {
+    let (path, ids) = match words {
+        [first, rest @ ..] if first.as_bytes().contains(&b'/') => (Some(PathBuf::from(first)), rest),
+        all => (None, all),
+    };
+    if ids.is_empty() {
+        return Err(Error::Usage("name the id of at least one key. keyringctl list shows them".to_owned()));
+    }
+    let mut names: Vec<String> = Vec::new();
+    for id in ids {
+        match id.to_str() {
+            Some(id) if names.iter().any(|name| name == id) => {}
+            Some(id) => names.push(id.to_owned()),
+            None => {
+                return Err(Error::Usage("an id that is not UTF-8 is not that of a master key".to_owned()));
+            }
+        }
+    }
+    Ok((path, names))
+}
