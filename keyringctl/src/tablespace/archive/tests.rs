@@ -81,9 +81,7 @@ fn what_is_not_read_of_an_archive_is_named() {
     let needed = archive_keys(&archive, &NoKeys).unwrap().unwrap();
     let mut unknown: Vec<_> = needed.unknown.iter().map(|file| file.path.clone()).collect();
     unknown.sort();
-    // The redo log is encrypted, and no key decrypts it.
-    let names = ["", "data/clinic/v.ibd.zst", "data/notes.docx"];
-    assert_eq!(unknown, names.map(|name| if name.is_empty() { archive.clone() } else { archive.join(name) }));
+    assert_eq!(unknown, ["data/clinic/v.ibd.zst", "data/notes.docx"].map(|name| archive.join(name)));
     let bytes = std::fs::read(&archive).unwrap();
     std::fs::write(&archive, &bytes[..bytes.len() / 2 / 512 * 512 + 100]).unwrap();
     archive_keys(&archive, &NoKeys).unwrap_err();
