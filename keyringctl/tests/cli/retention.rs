@@ -154,7 +154,9 @@ fn a_key_is_retired_and_after_the_wait_destroyed() {
     let place = site();
     succeeds(
         &place,
-        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --create --only-named-copies"),
+        &format!(
+            "sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --create --only-named-copies --yes"
+        ),
     );
     let line = |verb: &str, rest: &str| {
         format!("keys {verb} DIR/main.keyring {OLD} --mirror DIR/mirror.keyring --only-named-copies {rest}")
@@ -174,7 +176,7 @@ fn a_key_is_retired_and_after_the_wait_destroyed() {
     retired_for(&place, 29);
     succeeds(
         &place,
-        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --only-named-copies"),
+        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --only-named-copies --yes"),
     );
     refused(
         &place,
@@ -190,11 +192,13 @@ fn a_key_is_retired_and_after_the_wait_destroyed() {
     );
     succeeds(
         &place,
-        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --only-named-copies"),
+        &format!("sync DIR/main.keyring --mirror DIR/mirror.keyring {UNLOCK} --only-named-copies --yes"),
     );
     // Backups of the keyring.
     fs::copy(place.path("main.keyring"), place.path("main.keyring.old")).unwrap();
     fs::create_dir(place.path("backup")).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(place.path("backup"), private).unwrap();
     fs::copy(place.path("main.keyring"), place.path("backup/keys")).unwrap();
     fs::copy(place.path("data/clinic/patients.ibd"), place.path("backup/patients.ibd")).unwrap();
     let before = fs::read(place.path("main.keyring")).unwrap();

@@ -23,7 +23,7 @@ const MOST_DIRECTORIES: usize = 100_000;
 pub(super) struct KeptFile {
     #[serde(serialize_with = "crate::show::path")]
     pub path: PathBuf,
-    /// Whether it holds one of the keys; `None` if the secret does not unlock it.
+    /// Whether it holds one of the keys; `None` if it could not be opened.
     pub holds: Option<bool>,
 }
 
@@ -33,7 +33,7 @@ impl KeptFile {
         match self.holds {
             Some(true) => "holds the key",
             Some(false) => "does not hold the key",
-            None => "may hold the key: the secret does not unlock it",
+            None => "may hold the key: it could not be opened",
         }
     }
 }
