@@ -32,7 +32,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 12] = [
     Case {
         name: "slot remove",
         line: "slot remove DIR/main.keyring 2 --mirror DIR/mirror.keyring --unlock file:DIR/secret",
@@ -107,6 +107,35 @@ const CASES: [Case; 9] = [
         answer: "yes",
         says: &["witness in DIR/data", "there is none"],
     },
+    Case {
+        name: "keys retire",
+        line: "keys retire DIR/main.keyring INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1 --mirror DIR/mirror.keyring --unlock file:DIR/secret --datadir DIR/logs --gone-server e6e52dec-e7fc-11f1-ada4-02fc00000001",
+        before: &[
+            "import --from component_keyring_file DIR/keys.json DIR/main.keyring --mirror DIR/mirror.keyring --unlock file:DIR/secret",
+        ],
+        answer: "yes",
+        says: &["INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1", "retired; it still works"],
+    },
+    Case {
+        name: "keys unretire",
+        line: "keys unretire DIR/main.keyring INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1 --mirror DIR/mirror.keyring --unlock file:DIR/secret",
+        before: &[
+            "import --from component_keyring_file DIR/keys.json DIR/main.keyring --mirror DIR/mirror.keyring --unlock file:DIR/secret",
+            "keys retire DIR/main.keyring INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1 --mirror DIR/mirror.keyring --unlock file:DIR/secret --datadir DIR/logs --gone-server e6e52dec-e7fc-11f1-ada4-02fc00000001 --yes",
+        ],
+        answer: "yes",
+        says: &["INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1", "retired since", "in use"],
+    },
+    Case {
+        name: "keys destroy",
+        line: "keys destroy DIR/main.keyring INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1 --mirror DIR/mirror.keyring --unlock file:DIR/secret --datadir DIR/logs --gone-server e6e52dec-e7fc-11f1-ada4-02fc00000001 --min-wait 0",
+        before: &[
+            "import --from component_keyring_file DIR/keys.json DIR/main.keyring --mirror DIR/mirror.keyring --unlock file:DIR/secret",
+            "keys retire DIR/main.keyring INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1 --mirror DIR/mirror.keyring --unlock file:DIR/secret --datadir DIR/logs --gone-server e6e52dec-e7fc-11f1-ada4-02fc00000001 --yes",
+        ],
+        answer: "destroy",
+        says: &["INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1", "destroyed", "new data key"],
+    },
 ];
 
 /// Commands that need a server: `encrypt::every_question_is_asked` in mysql-plugin-tests runs them, and tests of their own.
@@ -125,6 +154,11 @@ impl Place {
             fs::set_permissions(place.at(name), fs::Permissions::from_mode(0o600)).unwrap();
         }
         fs::create_dir(place.at("data")).unwrap();
+        fs::create_dir(place.at("logs")).unwrap();
+        fs::write(place.at("logs/binlog.000001"), b"\xfebin").unwrap();
+        let key = r#"{"user":"","data_id":"INNODBKey-e6e52dec-e7fc-11f1-ada4-02fc00000001-1","data_type":"AES","data":"07","extension":[]}"#;
+        fs::write(place.at("keys.json"), format!(r#"{{"version":"1.0","elements":[{key}]}}"#)).unwrap();
+        fs::set_permissions(place.at("keys.json"), fs::Permissions::from_mode(0o600)).unwrap();
         place.succeeds("init DIR/main.keyring --mirror DIR/mirror.keyring --unlock file:DIR/secret");
         fs::copy(place.at("main.keyring"), place.at("old.keyring")).unwrap();
         if case.line.contains("longer.keyring") {
