@@ -49,22 +49,23 @@ pub(super) fn run(args: &Args, out: &mut Output) -> Result<Verdict> {
             retired: key.retired.map(|at| at.get()),
         });
     });
+    let retired = rows.iter().filter(|key| key.retired.is_some()).count();
+    let mut headings = vec!["KEY ID", "USER", "TYPE", "BYTES", "STORED", "AGE"];
+    if retired > 0 {
+        headings.push("RETIRED");
+    }
     let cells: Vec<_> = rows
         .iter()
         .map(|r| {
-            vec![
-                r.id.clone(),
-                r.user.clone(),
-                r.key_type.clone(),
-                r.length.to_string(),
-                time(r.created),
-                age(r.age_days),
-                r.retired.map(time).unwrap_or_default(),
-            ]
+            let (length, stored, age) = (r.length.to_string(), time(r.created), age(r.age_days));
+            let mut cells = vec![r.id.clone(), r.user.clone(), r.key_type.clone(), length, stored, age];
+            if retired > 0 {
+                cells.push(r.retired.map(time).unwrap_or_default());
+            }
+            cells
         })
         .collect();
-    table(out, &["KEY ID", "USER", "TYPE", "BYTES", "STORED", "AGE", "RETIRED"], &cells);
-    let retired = rows.iter().filter(|key| key.retired.is_some()).count();
+    table(out, &headings, &cells);
     out.line(match retired {
         0 => counted(rows.len(), "key"),
         retired => format!("{}, {retired} of them retired", counted(rows.len(), "key")),
