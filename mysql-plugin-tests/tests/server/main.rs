@@ -13,7 +13,7 @@ use engines::{copies, endurance, network, partitions, storing, troubles};
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
 use keys::{clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads};
 use mysql_plugin_tests::rig::{self, Kind, Volume, Which};
-use tools::{backup, check, container, encrypt, migrate_offline, report, retention, setup, verify_datadir};
+use tools::{backup, check, container, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -68,8 +68,6 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("check::states_of_the_plugin", Nothing, check::states_of_the_plugin),
     ("check::states_of_the_component", Nothing, check::states_of_the_component),
     ("check::failed_reload", Nothing, check::failed_reload),
-    ("retention::from_need_to_destruction", Nothing, retention::from_need_to_destruction),
-    ("retention::killed_while_destroying", Nothing, retention::killed_while_destroying),
     ("check::hung", Mounts(Kind::Sshfs), check::hung),
     ("encrypt::under_load", Nothing, encrypt::under_load),
     ("encrypt::after_a_crash", Nothing, encrypt::after_a_crash),

@@ -9,6 +9,5 @@ pub mod container;
 pub mod encrypt;
 pub mod migrate_offline;
 pub mod report;
-pub mod retention;
 pub mod setup;
 pub mod verify_datadir;
