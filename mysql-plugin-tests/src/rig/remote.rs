@@ -132,11 +132,24 @@ pub struct Hang {
 }
 
 impl Hang {
-    /// Stops processes.
+    /// Stops processes, and waits until all of their threads have stopped, which takes a while on a loaded machine.
     pub fn of(pids: Vec<u32>) -> Hang {
         pids.iter().for_each(|pid| signal(*pid, Signal::STOP));
-        Hang { pids }
+        let hang = Hang { pids };
+        let all =
+            || hang.pids.iter().all(|pid| threads(*pid).all(|state| matches!(state, 'T' | 't' | 'Z' | 'X')));
+        assert!(wait_until(Duration::from_secs(60), all), "a process does not stop");
+        hang
     }
+}
+
+/// The states of the threads of a process, as in /proc.
+fn threads(pid: u32) -> impl Iterator<Item = char> {
+    let all = fs::read_dir(format!("/proc/{pid}/task"));
+    all.into_iter().flatten().filter_map(|entry| {
+        let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        stat.rsplit_once(')')?.1.trim_start().chars().next()
+    })
 }
 
 impl Drop for Hang {

@@ -46,9 +46,10 @@ impl Which {
 
     fn start(self, dir: &Path, quota: Option<u64>) -> Running {
         match self {
-            Which::Etcd => {
-                Running::Etcd(Etcd::start(dir, etcd::Settings { quota, ..etcd::Settings::default() }))
-            }
+            Which::Etcd => Running::Etcd(Box::new(Etcd::start(
+                dir,
+                etcd::Settings { quota, ..etcd::Settings::default() },
+            ))),
             Which::OpenBao => Running::OpenBao(OpenBao::start(dir, openbao::Settings::default())),
             Which::SeaweedFs => Running::SeaweedFs(SeaweedFs::start(dir, seaweedfs::Settings::default())),
         }
@@ -58,7 +59,7 @@ impl Which {
 /// A running engine.
 #[derive(Debug)]
 pub enum Running {
-    Etcd(Etcd),
+    Etcd(Box<Etcd>),
     OpenBao(OpenBao),
     SeaweedFs(SeaweedFs),
 }
@@ -68,7 +69,7 @@ impl Deref for Running {
 
     fn deref(&self) -> &Self::Target {
         match self {
-            Running::Etcd(engine) => engine,
+            Running::Etcd(engine) => engine.as_ref(),
             Running::OpenBao(engine) => engine,
             Running::SeaweedFs(engine) => engine,
         }
@@ -78,7 +79,7 @@ impl Deref for Running {
 impl DerefMut for Running {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
-            Running::Etcd(engine) => engine,
+            Running::Etcd(engine) => engine.as_mut(),
             Running::OpenBao(engine) => engine,
             Running::SeaweedFs(engine) => engine,
         }

@@ -3,11 +3,12 @@
 
 use crate::opened::{PREFIX, RECOVERY, name, open, put, read, soon, trouble, until_it_works};
 use crate::{faults, mistakes, promises, rights};
-use keyring_external::store::remote::examine::{Observation, Subject, Weight};
+use keyring_external::store::remote::examine::{Engine, Observation, Subject, Weight};
 use keyring_external::store::remote::objects::{Cause, Object, Put};
 use mysql_plugin_tests::rig;
-use mysql_plugin_tests::rig::engines::Engine;
+use mysql_plugin_tests::rig::engines::Engine as _;
 use mysql_plugin_tests::rig::engines::etcd::{Etcd, Settings};
+use std::path::Path;
 use std::time::Duration;
 
 const ALLOWED: &str = "/keyrings/db1/";
@@ -18,25 +19,18 @@ fn start(settings: Settings) -> (tempfile::TempDir, Etcd) {
     (dir, etcd)
 }
 
-pub fn promises() {
-    let (dir, etcd) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
-    promises::kept(&*open(dir.path(), &etcd.remote()).unwrap());
-}
-
-pub fn mistakes_and_rights() {
-    let (dir, etcd) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
-    mistakes::are_told(&etcd, dir.path());
+/// What it promises, by a user with the least rights; what is said of mistakes; and that it survives its nodes.
+pub fn promises_and_faults() {
+    let (dir, mut etcd) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
     let engine = open(dir.path(), &etcd.remote()).unwrap();
+    promises::kept(&*engine);
+    mistakes::are_told(&etcd, dir.path());
     rights::end_at_the_prefix(&*engine);
     // A cluster of three, users, least rights: nothing to tell.
     let found = engine.examine(PREFIX, soon());
     assert!(found.is_empty(), "{found:?}");
-}
 
-pub fn nodes_fail() {
-    let (dir, mut etcd) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
-    let engine = open(dir.path(), &etcd.remote()).unwrap();
-    faults::of_three_nodes(&mut etcd, &*engine);
+    faults::of_three_nodes(&mut etcd, &*engine, Duration::ZERO);
     // What doctor says of a cluster without a majority.
     etcd.kill(0);
     etcd.kill(2);
@@ -71,11 +65,15 @@ pub fn logins_are_renewed() {
     assert_eq!(read(&*engine, &name("head")), Some(vec![3]));
 }
 
+pub fn full_and_restored() {
+    let (dir, mut etcd) = start(Settings { quota: Some(16 << 20), ..Settings::default() });
+    full(&etcd, &*open(dir.path(), &etcd.remote()).unwrap());
+    restored_from_a_snapshot(&mut etcd, dir.path());
+}
+
 /// The quota is used up: nothing is lost, reads and deletes go on, and when there is room again puts do.
-pub fn full() {
-    let (dir, etcd) = start(Settings { quota: Some(16 << 20), ..Settings::default() });
-    let engine = open(dir.path(), &etcd.remote()).unwrap();
-    let version = put(&*engine, &name("head"), b"1", None);
+fn full(etcd: &Etcd, engine: &dyn Engine) {
+    let version = put(engine, &name("head"), b"1", None);
     etcd.fill();
     let refused = trouble("put", engine.put(&name("head"), b"2", Some(&version), soon()));
     // etcd may carry a transaction out and then refuse it.
@@ -87,21 +85,21 @@ pub fn full() {
     let found = engine.examine(PREFIX, soon());
     assert!(found.iter().any(|one| one.weight == Weight::Error && one.what.contains("NOSPACE")), "{found:?}");
     etcd.make_room();
-    put(&*engine, &name("head"), b"3", Some(&there.version));
+    put(engine, &name("head"), b"3", Some(&there.version));
 }
 
 /// After a restore revisions are counted anew: a version of before must not match another program's.
-pub fn restored_from_a_snapshot() {
-    let (dir, mut etcd) = start(Settings::default());
-    let engine = open(dir.path(), &etcd.remote()).unwrap();
-    let first = put(&*engine, &name("head"), b"1", None);
-    let snapshot = dir.path().join("snapshot");
+fn restored_from_a_snapshot(etcd: &mut Etcd, dir: &Path) {
+    let engine = open(dir, &etcd.remote()).unwrap();
+    let head = name("restored/head");
+    let first = put(&*engine, &head, b"1", None);
+    let snapshot = dir.join("snapshot");
     etcd.snapshot(&snapshot);
-    let ours = put(&*engine, &name("head"), b"2", Some(&first));
+    let ours = put(&*engine, &head, b"2", Some(&first));
     etcd.restore(&snapshot);
-    let found = until_it_works(|| engine.get(&name("head"), soon()));
+    let found = until_it_works(|| engine.get(&head, soon()));
     assert_eq!(found, Some(Object { bytes: b"1".to_vec(), version: first.clone() }));
     // Another program, which saw the snapshot only.
-    put(&*open(dir.path(), &etcd.remote()).unwrap(), &name("head"), b"another's", Some(&first));
-    assert_eq!(engine.put(&name("head"), b"3", Some(&ours), soon()), Ok(Put::Conflict));
+    put(&*open(dir, &etcd.remote()).unwrap(), &head, b"another's", Some(&first));
+    assert_eq!(engine.put(&head, b"3", Some(&ours), soon()), Ok(Put::Conflict));
 }

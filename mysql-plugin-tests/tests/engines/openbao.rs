@@ -3,10 +3,10 @@
 
 use crate::opened::{PREFIX, RECOVERY, name, open, put, read, soon, trouble, until_it_works};
 use crate::{faults, mistakes, promises, rights};
-use keyring_external::store::remote::examine::{Observation, Subject, Weight};
+use keyring_external::store::remote::examine::{Engine, Observation, Subject, Weight};
 use keyring_external::store::remote::objects::{Answer, Cause, Object, Objects, Put, Trouble, Version};
-use mysql_plugin_tests::rig::engines::Engine;
-use mysql_plugin_tests::rig::engines::openbao::{MOUNT, OpenBao, Settings};
+use mysql_plugin_tests::rig::engines::Engine as _;
+use mysql_plugin_tests::rig::engines::openbao::{MOUNT, OpenBao, Settings, Tokens};
 use mysql_plugin_tests::rig::wait_until;
 use serde_json::{Value, json};
 use std::fs;
@@ -29,7 +29,7 @@ fn refused<T: std::fmt::Debug>(answer: Answer<T>, cause: Cause, told: &str) -> T
 }
 
 /// By a role that may do no more than docs/REMOTES.md says.
-pub fn promises() {
+pub fn promises_and_tokens() {
     let (dir, bao) = start(Settings { allowed: Some(ALLOWED), ..Settings::default() });
     let engine = open(dir.path(), &bao.remote()).unwrap();
     promises::kept(&*engine);
@@ -41,6 +41,7 @@ pub fn promises() {
     let found = engine.examine(PREFIX, soon());
     assert!(found.is_empty(), "{found:?}");
     mistakes::are_told(&bao, dir.path());
+    tokens_end(&bao, dir.path());
 }
 
 fn heads_keep_one_version(bao: &OpenBao, objects: &dyn Objects) {
@@ -78,16 +79,18 @@ fn deleted_by_a_person(bao: &OpenBao, objects: &dyn Objects) {
     assert_ne!(put(objects, &head, b"4", None), first);
 }
 
-pub fn nodes_fail() {
+pub fn faults_and_restored() {
     let (dir, mut bao) = start(Settings { may_limit_versions: false, ..Settings::default() });
     let engine = open(dir.path(), &bao.remote()).unwrap();
+    sealed_and_restored(&mut bao, &*engine, dir.path());
     standby_nodes_are_passed_over(&bao, dir.path(), &*engine);
-    faults::of_three_nodes(&mut bao, &*engine);
-    // The policy does not allow to keep one version only, and doctor says it.
+    faults::of_three_nodes(&mut bao, &*engine, RECOVERY);
+    // The policy does not allow to keep one version only, and names more than one server's keyring: doctor says both.
     put(&*engine, &name("head"), b"1", None);
     let found = engine.examine(PREFIX, soon());
     let warned = |one: &Observation| one.subject == Subject::History && one.weight == Weight::Warning;
     assert!(found.iter().any(warned), "{found:?}");
+    assert!(found.iter().any(|one| one.what.contains("db1-other/head")), "{found:?}");
 }
 
 /// What a standby node says may be old.
@@ -119,14 +122,12 @@ fn standby_nodes_are_passed_over(bao: &OpenBao, dir: &Path, engine: &dyn Objects
     }
 }
 
-pub fn sealed_and_restored() {
-    let (dir, bao) = start(Settings::default());
-    let engine = open(dir.path(), &bao.remote()).unwrap();
-    let head = name("head");
-    let old = put(&*engine, &head, b"1", None);
-    let snapshot = dir.path().join("snapshot");
+fn sealed_and_restored(bao: &mut OpenBao, engine: &dyn Engine, dir: &Path) {
+    let head = name("restored/head");
+    let old = put(engine, &head, b"1", None);
+    let snapshot = dir.join("snapshot");
     bao.snapshot(&snapshot);
-    let new = put(&*engine, &head, b"2", Some(&old));
+    let new = put(engine, &head, b"2", Some(&old));
     bao.restore(&snapshot);
     let found = until_it_works(|| engine.get(&head, soon()));
     assert_eq!(found, Some(Object { bytes: b"1".to_vec(), version: old.clone() }));
@@ -141,15 +142,15 @@ pub fn sealed_and_restored() {
     assert!(found.iter().any(|one| one.what.contains("is sealed")), "{found:?}");
     bao.wait_until_whole();
     until_it_works(|| engine.get(&head, soon()));
-    put(&*engine, &head, b"3", Some(&old));
+    put(engine, &head, b"3", Some(&old));
 }
 
 /// A token that ended or was revoked is replaced within the call. What cannot be replaced is told.
-pub fn tokens_end() {
-    let settings = Settings { token_lifetime: 2, token_longest: 5, secret_id_uses: 3, ..Settings::default() };
-    let (dir, bao) = start(settings);
-    let engine = open(dir.path(), &bao.remote()).unwrap();
-    let head = name("head");
+fn tokens_end(bao: &OpenBao, dir: &Path) {
+    bao.set_role(&Tokens { lifetime: 2, longest: 5, logins: 3 });
+    bao.new_secret_id();
+    let engine = open(dir, &bao.remote()).unwrap();
+    let head = name("tokens/head");
     let mut version = put(&*engine, &head, b"0", None);
     bao.new_secret_id();
     // Renewed within its two seconds, ended after five, got anew.
@@ -179,7 +180,7 @@ pub fn tokens_end() {
     let file = bao.new_token("token", &["-ttl=1h", "-orphan"]);
     let source = json!(format!("file:{}", file.display()));
     let remote = bao.described(&[("approle", Value::Null), ("token", source)]);
-    let by_token = open(dir.path(), &remote).unwrap();
+    let by_token = open(dir, &remote).unwrap();
     assert_eq!(by_token.get(&head, soon()).unwrap().unwrap().version, version);
     bao.must(&["token", "revoke", fs::read_to_string(&file).unwrap().trim()]);
     refused(by_token.get(&head, soon()), Cause::Credentials, "Write a new one to file:");
@@ -189,8 +190,8 @@ pub fn tokens_end() {
     let found = by_token.examine(PREFIX, soon());
     assert!(!found.is_empty() && found.iter().all(|one| one.weight == Weight::Note), "{found:?}");
     bao.new_token("token", &["-ttl=1h", "-renewable=false", "-use-limit=100"]);
-    let found = open(dir.path(), &remote).unwrap().examine(PREFIX, soon());
-    for part in ["more times only", "cannot be renewed", "db1-other/head"] {
+    let found = open(dir, &remote).unwrap().examine(PREFIX, soon());
+    for part in ["more times only", "cannot be renewed"] {
         assert!(found.iter().any(|one| one.what.contains(part)), "{part}: {found:?}");
     }
 }

@@ -2,13 +2,14 @@
 //! SeaweedFS, as a store that speaks the protocol of S3: one node.
 
 use crate::opened::{PREFIX, STEP, name, open, put, read, soon, trouble, until_it_works};
-use crate::{mistakes, promises, rights};
-use keyring_external::store::remote::examine::Weight;
+use crate::{mistakes, promises, rights as least};
+use keyring_external::store::remote::examine::{Engine, Weight};
 use keyring_external::store::remote::objects::{Cause, Put, Version};
 use keyring_external::store::remote::probe::{Verdict, honours_conditions};
-use mysql_plugin_tests::rig::engines::Engine;
+use mysql_plugin_tests::rig::engines::Engine as _;
 use mysql_plugin_tests::rig::engines::seaweedfs::{SeaweedFs, Settings};
 use mysql_plugin_tests::rig::times;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,42 +23,41 @@ fn of_one_server() -> Settings {
     Settings { allowed: Some(PREFIX), ..Settings::default() }
 }
 
-pub fn promises() {
-    let (dir, store) = start(of_one_server());
-    promises::kept(&*open(dir.path(), &store.remote()).unwrap());
+pub fn promises_and_faults() {
+    let (dir, mut store) = start(of_one_server());
+    let engine = open(dir.path(), &store.remote()).unwrap();
+    promises::kept(&*engine);
+    mistakes::are_told(&store, dir.path());
+    rights(&store, &*engine, dir.path());
+    killed_and_paused(&mut store, &*engine);
 }
 
-pub fn mistakes_and_rights() {
-    let (dir, store) = start(of_one_server());
-    mistakes::are_told(&store, dir.path());
-    let engine = open(dir.path(), &store.remote()).unwrap();
-    rights::end_at_the_prefix(&*engine);
+fn rights(store: &SeaweedFs, engine: &dyn Engine, dir: &Path) {
+    least::end_at_the_prefix(engine);
     let seen = engine.examine(PREFIX, soon());
     assert!(
         seen.iter()
             .all(|seen| seen.weight == Weight::Note && seen.what.contains("may not read all settings")),
         "{seen:?}"
     );
-    let administrator = open(dir.path(), &store.remote_of("administrator")).unwrap();
+    let administrator = open(dir, &store.remote_of("administrator")).unwrap();
     assert_eq!(administrator.examine(PREFIX, soon()), []);
 
     // Keys that only look, as those of a fleet's monitoring do.
-    let version = put(&*engine, &name("head"), b"1", None);
-    let reader = open(dir.path(), &store.remote_of("reader")).unwrap();
-    assert_eq!(reader.list(PREFIX, soon()).unwrap(), [name("head")]);
-    assert_eq!(read(&*reader, &name("head")), Some(b"1".to_vec()));
-    let refused = trouble("put", reader.put(&name("head"), b"2", Some(&version), soon()));
+    let version = put(engine, &name("rights/head"), b"1", None);
+    let reader = open(dir, &store.remote_of("reader")).unwrap();
+    assert_eq!(reader.list(&name("rights"), soon()).unwrap(), [name("rights/head")]);
+    assert_eq!(read(&*reader, &name("rights/head")), Some(b"1".to_vec()));
+    let refused = trouble("put", reader.put(&name("rights/head"), b"2", Some(&version), soon()));
     assert_eq!(refused.cause, Cause::NotAllowed, "{refused}");
-    assert_eq!(trouble("delete", reader.delete(&[name("head")], soon())).cause, Cause::NotAllowed);
-    assert_eq!(read(&*engine, &name("head")), Some(b"1".to_vec()));
+    assert_eq!(trouble("delete", reader.delete(&[name("rights/head")], soon())).cause, Cause::NotAllowed);
+    assert_eq!(read(engine, &name("rights/head")), Some(b"1".to_vec()));
 }
 
 /// A head is replaced again and again while the store is killed and started, and stops and goes on: what was
 /// acknowledged is there, and it goes on by itself.
-pub fn killed_and_paused() {
-    let (dir, mut store) = start(of_one_server());
-    let engine = open(dir.path(), &store.remote()).unwrap();
-    let (engine, head) = (&*engine, name("head"));
+fn killed_and_paused(store: &mut SeaweedFs, engine: &dyn Engine) {
+    let head = name("killed/head");
     let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     put(engine, &head, &0_u64.to_le_bytes(), None);
     let write = || {
@@ -91,7 +91,7 @@ pub fn killed_and_paused() {
         };
         // A round that fails ends the writer.
         let rounds = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for _ in 0..times(2, 100) {
+            for _ in 0..times(1, 100) {
                 progress();
                 store.kill(0);
                 store.start(0);
@@ -125,11 +125,15 @@ pub fn killed_and_paused() {
     }
 }
 
+pub fn full_and_restored() {
+    let (dir, mut store) = start(Settings::default());
+    full(&store, &*open(dir.path(), &store.remote()).unwrap());
+    restored_from_a_snapshot(&mut store, dir.path());
+}
+
 /// The bucket takes nothing more: nothing is lost, reads go on, and when there is room again puts do.
-pub fn full() {
-    let (dir, store) = start(Settings::default());
-    let engine = open(dir.path(), &store.remote()).unwrap();
-    let version = put(&*engine, &name("head"), b"1", None);
+fn full(store: &SeaweedFs, engine: &dyn Engine) {
+    let version = put(engine, &name("head"), b"1", None);
     store.fill();
     // It takes a moment until the store knows, and then answers no more than that it failed.
     let other = Version("0".into());
@@ -144,25 +148,24 @@ pub fn full() {
     let refused = trouble("put", engine.put(&name("head"), b"2", Some(&version), soon()));
     assert!([Cause::Full, Cause::Unwell].contains(&refused.cause), "{refused}");
     println!("full: {refused}");
-    assert_eq!(read(&*engine, &name("head")), Some(b"1".to_vec()));
+    assert_eq!(read(engine, &name("head")), Some(b"1".to_vec()));
     store.make_room();
     until_it_works(|| engine.put(&name("other"), b"x", None, soon()));
     let version = engine.get(&name("head"), soon()).unwrap().expect("a head").version;
-    put(&*engine, &name("head"), b"3", Some(&version));
+    put(engine, &name("head"), b"3", Some(&version));
 }
 
-pub fn restored_from_a_snapshot() {
-    let (dir, mut store) = start(Settings::default());
-    let engine = open(dir.path(), &store.remote()).unwrap();
-    let first = put(&*engine, &name("head"), b"1", None);
-    let snapshot = dir.path().join("snapshot");
+fn restored_from_a_snapshot(store: &mut SeaweedFs, dir: &Path) {
+    let engine = open(dir, &store.remote()).unwrap();
+    let first = put(&*engine, &name("restored/head"), b"1", None);
+    let snapshot = dir.join("snapshot");
     store.snapshot(&snapshot);
-    let ours = put(&*engine, &name("head"), b"2", Some(&first));
+    let ours = put(&*engine, &name("restored/head"), b"2", Some(&first));
     store.restore(&snapshot);
-    let found = until_it_works(|| engine.get(&name("head"), soon())).expect("a head");
+    let found = until_it_works(|| engine.get(&name("restored/head"), soon())).expect("a head");
     assert_eq!((found.bytes, &found.version), (b"1".to_vec(), &first));
-    put(&*open(dir.path(), &store.remote()).unwrap(), &name("head"), b"another's", Some(&first));
-    assert_eq!(engine.put(&name("head"), b"3", Some(&ours), soon()), Ok(Put::Conflict));
+    put(&*open(dir, &store.remote()).unwrap(), &name("restored/head"), b"another's", Some(&first));
+    assert_eq!(engine.put(&name("restored/head"), b"3", Some(&ours), soon()), Ok(Put::Conflict));
 }
 
 /// Conditions hold in such a bucket too, and what is deleted is deleted with its versions.

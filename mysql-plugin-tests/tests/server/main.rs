@@ -21,6 +21,7 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 /// What a test needs that not every machine and user has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -250,27 +251,23 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("engines_network::forwarder_swallows", Nothing, network::forwarder_swallows),
     ("engines_partitions::packets_dropped", EtcdInNetwork, partitions::packets_dropped),
     ("engines_partitions::resolver_hangs", EtcdInNetwork, partitions::resolver_hangs),
-    ("engines_etcd::one_copy", ETCD, || copies::one_copy(Which::Etcd)),
+    // Those that take longest come first: two run at a time.
+    ("engines_openbao::in_use_and_faults", OPENBAO, || engines::in_use(Which::OpenBao)),
+    ("engines_etcd::in_use_and_faults", ETCD, || engines::in_use(Which::Etcd)),
+    ("engines_seaweedfs::in_use_and_faults", SEAWEEDFS, || engines::in_use(Which::SeaweedFs)),
     ("engines_etcd::with_a_mirror", ETCD, || copies::with_a_mirror(Which::Etcd)),
     ("engines_etcd::troubles", ETCD, || troubles::of_an_engine(Which::Etcd)),
     ("engines_etcd::unloaded_while_it_hangs", ETCD, || troubles::unloaded_while_it_hangs(Which::Etcd)),
     ("engines_etcd::restored_from_a_backup", ETCD, || copies::restored_from_a_backup(Which::Etcd)),
-    ("engines_etcd::full", ETCD, || troubles::full_or_sealed(Which::Etcd)),
-    ("engines_etcd::faults", ETCD, || endurance::endure(Which::Etcd)),
-    ("engines_openbao::one_copy", OPENBAO, || copies::one_copy(Which::OpenBao)),
+    ("engines_etcd::full", ETCD, engines::full),
     ("engines_openbao::with_a_mirror", OPENBAO, || copies::with_a_mirror(Which::OpenBao)),
     ("engines_openbao::restored_from_a_backup", OPENBAO, || copies::restored_from_a_backup(Which::OpenBao)),
     ("engines_openbao::troubles", OPENBAO, || troubles::of_an_engine(Which::OpenBao)),
-    ("engines_openbao::sealed", OPENBAO, || troubles::full_or_sealed(Which::OpenBao)),
-    ("engines_openbao::faults", OPENBAO, || endurance::endure(Which::OpenBao)),
-    ("engines_seaweedfs::one_copy", SEAWEEDFS, || copies::one_copy(Which::SeaweedFs)),
     ("engines_seaweedfs::with_a_mirror", SEAWEEDFS, || copies::with_a_mirror(Which::SeaweedFs)),
     ("engines_seaweedfs::restored_from_a_backup", SEAWEEDFS, || {
         copies::restored_from_a_backup(Which::SeaweedFs)
     }),
     ("engines_seaweedfs::troubles", SEAWEEDFS, || troubles::of_an_engine(Which::SeaweedFs)),
-    ("engines_seaweedfs::full", SEAWEEDFS, || troubles::full_or_sealed(Which::SeaweedFs)),
-    ("engines_seaweedfs::faults", SEAWEEDFS, || endurance::endure(Which::SeaweedFs)),
     ("engines_etcd::three_servers", ETCD, || endurance::three_servers(Which::Etcd)),
 ];
 
@@ -354,9 +351,15 @@ fn main() -> ExitCode {
             if let Some(why) = needs.missing() {
                 return Ok(skip(name, why));
             }
+            let began = Instant::now();
             match rig::skipped(|| rig::as_test(name, test)) {
                 Some(why) => Ok(skip(name, why)),
-                None => Ok(Completion::Completed),
+                None => {
+                    if name.starts_with("engines_") {
+                        eprintln!("{name} took {:.1} s", began.elapsed().as_secs_f64());
+                    }
+                    Ok(Completion::Completed)
+                }
             }
         })
     });

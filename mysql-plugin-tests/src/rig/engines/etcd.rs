@@ -389,7 +389,7 @@ impl Engine for Etcd {
         }));
     }
 
-    fn wait_until_whole(&self) {
+    fn wait_until_whole(&mut self) {
         assert!(wait_until(LIMIT, || self.is_whole()), "etcd does not come together: {}", self.logs());
     }
 }

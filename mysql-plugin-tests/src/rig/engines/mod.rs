@@ -3,6 +3,7 @@
 //!
 //! Setting: KX_ENGINES_ENV (default target/engines/env), the file that scripts/engines.sh writes.
 
+mod asking;
 pub mod certificates;
 pub mod daemon;
 pub mod etcd;
@@ -71,6 +72,10 @@ pub trait Engine: fmt::Debug {
     /// Starts a node that was killed, and does not wait for it.
     fn start(&mut self, node: usize);
 
+    /// Does what an administrator has to do about nodes that do not come back by themselves. Called again and again while
+    /// something is waited for.
+    fn tend(&mut self) {}
+
     /// Waits until all nodes work together.
-    fn wait_until_whole(&self);
+    fn wait_until_whole(&mut self);
 }

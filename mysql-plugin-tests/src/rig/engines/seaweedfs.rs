@@ -340,7 +340,7 @@ impl Engine for SeaweedFs {
         }));
     }
 
-    fn wait_until_whole(&self) {
+    fn wait_until_whole(&mut self) {
         assert!(wait_until(LIMIT, || self.works()), "SeaweedFS does not start: {}", self.log());
     }
 }

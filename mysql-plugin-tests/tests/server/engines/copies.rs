@@ -37,9 +37,8 @@ fn same(keyring: &Keyring) {
 }
 
 /// The one copy is at the engine.
-pub fn one_copy(which: Which) {
-    let mut site = Site::of(which);
-    let keyring = site.keyring("db1", &[]);
+pub fn one_copy(site: &mut Site, prefix: &str) {
+    let keyring = site.keyring(prefix, &[]);
     let host = Host::new().keyring(&keyring);
     let server = host.start();
     server.put_to_use();
@@ -79,12 +78,12 @@ pub fn one_copy(which: Which) {
     server.stop();
 
     // Without the engine it does not start, or waits for it.
-    away(&mut site);
+    away(site);
     let failure = host.try_start().expect_err("the engine is away");
     assert!(failure.log.contains(&keyring.path.display().to_string()), "{failure}");
     let waiting = host.clone().option("--keyring-external-wait=60").launch();
     std::thread::sleep(Duration::from_secs(1));
-    back(&mut site);
+    back(site);
     let server = waiting.ready().unwrap_or_else(|e| panic!("{e}"));
     reads(&server);
     server.stop();
@@ -96,10 +95,10 @@ pub fn one_copy(which: Which) {
     assert_eq!(server.value::<String>("SELECT keyring_key_fetch('mine')"), "value");
     server.sql("CREATE TABLE mysql.t (a INT) ENCRYPTION='Y'; INSERT INTO mysql.t VALUES (7)");
     server.sql(ROTATE);
-    away(&mut site);
+    away(site);
     server.sql_error("ALTER INSTANCE RELOAD KEYRING");
     reads(&server);
-    back(&mut site);
+    back(site);
     server.sql("ALTER INSTANCE RELOAD KEYRING");
     agree(&server, &keyring, "ATTACHED", "1/1");
     server.stop();

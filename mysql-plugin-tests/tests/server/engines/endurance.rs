@@ -2,7 +2,7 @@
 //! An engine is killed, stopped, cut off and its answers are lost, while a server makes new master keys and a program
 //! beside it generates keys in the same keyring. What was acknowledged is there, and nobody gets a wrong answer.
 
-use super::storing::{Storing, turn};
+use super::storing::Storing;
 use mysql::prelude::Queryable;
 use mysql_plugin_tests::common::Rng;
 use mysql_plugin_tests::rig::{Host, Passing, ROTATE, Server, Site, Which, moment, rng, times, wait_until};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How many faults befall each engine: KX_FAULTS, or a few.
 fn count() -> usize {
     let set = std::env::var("KX_FAULTS").ok();
-    set.map_or(times(4, 200), |number| number.parse().expect("KX_FAULTS is a number"))
+    set.map_or(times(3, 200), |number| number.parse().expect("KX_FAULTS is a number"))
 }
 
 /// When no further fault is to begin: KX_FAULTS_SECONDS from now, if it is set.
@@ -41,7 +41,7 @@ pub struct Counts {
 }
 
 impl Rotating {
-    /// With so long a pause after each, and a longer one if there is one and each takes long.
+    /// With so long a pause after each.
     pub fn start(server: &Server, pause: Duration) -> Rotating {
         let mut conn = server.connect();
         let (end, counts) = <(Arc<AtomicBool>, Arc<Counts>)>::default();
@@ -57,7 +57,7 @@ impl Rotating {
                 let took = began.elapsed();
                 told.longest.fetch_max(took.as_millis() as u64, Ordering::Relaxed);
                 count.fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(turn(pause, took));
+                std::thread::sleep(pause);
             }
         });
         Rotating { thread, end, counts }
@@ -169,15 +169,13 @@ fn stop(site: &Site, nodes: &[usize], lasts: Duration) {
 }
 
 /// Faults of all kinds, one after the other.
-pub fn endure(which: Which) {
-    let mut site = Site::of(which);
-    let keyring = site.keyring("db1", &[]);
+pub fn endure(site: &mut Site, prefix: &str, which: Which) {
+    let keyring = site.keyring(prefix, &[]);
     let host = Host::new().keyring(&keyring);
     let server = host.start();
     server.put_to_use();
     let storing = Storing::start(&keyring);
-    // Nothing keeps two writers of one keyring at a remote apart: each leaves the other its turn.
-    let rotating = Rotating::start(&server, Duration::from_millis(400));
+    let rotating = Rotating::start(&server, Duration::from_millis(100));
     let (mut rng, faults, end) = (rng(), count(), end());
     let mut kinds = BTreeMap::<String, usize>::new();
     for n in 0..faults {
@@ -185,7 +183,7 @@ pub fn endure(which: Which) {
             break;
         }
         let (fault, lasts) = (Fault::any(&mut rng), moment(&mut rng, 100_000, 2_000_000));
-        fault.happen(&mut site, lasts, &mut rng);
+        fault.happen(site, lasts, &mut rng);
         let when = format!("{}, after fault {n}, {fault:?} for {lasts:?}", which.name());
         storing.goes_on(1);
         rotating.goes_on(1, &server);

@@ -3,9 +3,10 @@
 //! resolver that does not answer.
 
 use super::endurance::Rotating;
+use mysql::prelude::Queryable;
 use mysql_plugin_tests::rig::engines::etcd::{Etcd, Settings};
 use mysql_plugin_tests::rig::{
-    Dropping, Host, Network, Running, Server, Site, Volume, agree, place, site_directory,
+    Dropping, Host, Network, Running, Server, Site, Volume, agree, place, site_directory, times,
 };
 use serde_json::json;
 use std::fs;
@@ -26,14 +27,14 @@ fn site_in(network: &Network) -> Site {
         ..Settings::default()
     };
     let engine = Etcd::start(dir.path(), settings);
-    Site::direct(Running::Etcd(engine), dir)
+    Site::direct(Running::Etcd(Box::new(engine)), dir)
 }
 
 /// Of etcd. While a majority can be reached, new keys are made; reads always go on; no restart is needed.
 pub fn packets_dropped() {
     let network = Network::new(4);
     network.on(CLIENT, || {
-        let site = site_in(&network);
+        let mut site = site_in(&network);
         let keyring = site.keyring("db1", &[]);
         let host = Host::new().keyring(&keyring);
         let server = host.start();
@@ -103,6 +104,10 @@ pub fn resolver_hangs() {
         let remote = std::mem::replace(&mut keyring.path, keyring.mirrors[0].clone());
         keyring.mirrors = vec![remote];
 
+        let mut of_another = site.keyring("db2", &[stick.keys().join("another")]);
+        let remote = std::mem::replace(&mut of_another.path, of_another.mirrors[0].clone());
+        of_another.mirrors = vec![remote];
+
         // A server with files of its own in place of two that the whole machine has.
         let of_its_own = |name: &str| site.dir.path().join(name);
         let (hosts, resolver, mysqld) =
@@ -125,10 +130,12 @@ pub fn resolver_hangs() {
         site.describe(&remote);
         // Port 53 answers nothing: its packets are dropped.
         let dropping = network.isolate(NODES[0]);
+        let later = Host::new().keyring_later(&of_another).mysqld(mysqld.clone()).start();
         let server = Host::new().keyring(&keyring).mysqld(mysqld).start();
         server.put_to_use();
         server.comes_to(&[("state", "DEGRADED"), ("copies", "1/2")]);
         reads(&server, "while the resolver hangs");
+        unloaded_while_it_looks_up(&later);
         drop(dropping);
         std::thread::sleep(Duration::from_millis(100));
         // Written into the file that is mounted, which would stay if another one took its place.
@@ -137,4 +144,28 @@ pub fn resolver_hangs() {
         server.comes_to(&[("state", "ATTACHED"), ("copies", "2/2")]);
         server.stop();
     });
+}
+
+/// The plugin is unloaded while a change waits for a name.
+fn unloaded_while_it_looks_up(server: &Server) {
+    const INSTALL: &str = "INSTALL PLUGIN keyring_external SONAME 'keyring_external.so'";
+    server.sql(INSTALL);
+    server.install_udfs();
+    for round in 0..times(1, 5) {
+        let connect = server.connector();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let looking = std::thread::spawn(move || {
+            let mut conn = connect().unwrap();
+            begun.send(()).unwrap();
+            let query = format!("SELECT keyring_key_generate('k{round}', 'AES', 32)");
+            conn.query_first::<Option<i32>, _>(query)
+        });
+        begins.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!looking.is_finished(), "the change did not wait for the name, and so proves nothing");
+        server.sql("UNINSTALL PLUGIN keyring_external");
+        let _ = looking.join().unwrap();
+        server.sql(INSTALL);
+        server.comes_to(&[("state", "DEGRADED"), ("copies", "1/2")]);
+    }
 }

@@ -22,14 +22,8 @@ use std::time::{Duration, Instant};
 const STORING: &str = "KX_STORING";
 /// Owner of its keys.
 const OWNER: &[u8] = b"beside";
-/// Between two keys, so that the server gets its turn: nothing keeps two writers of one keyring at a remote apart.
-const PAUSE: Duration = Duration::from_millis(400);
-
-/// How long a writer pauses after a change that took so long: twice that, so that the other one, which must read all that
-/// this one wrote before it changes anything, is not overtaken again and again on a machine that is busy.
-pub fn turn(pause: Duration, took: Duration) -> Duration {
-    if pause.is_zero() { pause } else { pause.max(2 * took).min(Duration::from_secs(5)) }
-}
+/// Between two keys.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Does the work if this process is to.
 pub fn work_if_asked() -> Option<ExitCode> {
@@ -69,7 +63,7 @@ pub fn work_if_asked() -> Option<ExitCode> {
             Err(e) => format!("! {id} {millis} {}", e.to_string().replace('\n', " ")),
         };
         told = writeln!(out, "{line}").and_then(|()| out.flush()).is_ok();
-        std::thread::sleep(turn(PAUSE, took));
+        std::thread::sleep(PAUSE);
     }
     Some(ExitCode::SUCCESS)
 }

@@ -22,7 +22,7 @@ fn goes_on(server: &Server, keyring: &Keyring, when: &str) {
 }
 
 /// No new key is made meanwhile, and the message names the copy and what is wrong.
-fn is_detached(server: &Server, keyring: &Keyring, when: &str, told: &[&str]) {
+pub fn is_detached(server: &Server, keyring: &Keyring, when: &str, told: &[&str]) {
     let from = server.log().len();
     server.sql_error(ROTATE);
     reads(server, when);
@@ -37,7 +37,7 @@ fn is_detached(server: &Server, keyring: &Keyring, when: &str, told: &[&str]) {
 }
 
 /// All is well again.
-fn recovers(server: &Server, keyring: &Keyring, when: &str) {
+pub fn recovers(server: &Server, keyring: &Keyring, when: &str) {
     let made = wait_until(Duration::from_secs(60), || server.connect().query_drop(ROTATE).is_ok());
     assert!(made, "{when}: {}", server.log());
     reads(server, when);
@@ -95,9 +95,8 @@ pub fn of_an_engine(which: Which) {
 }
 
 /// The engine is full, or sealed: it answers, and refuses.
-pub fn full_or_sealed(which: Which) {
-    let site = Site::small(which);
-    let keyring = site.keyring("db1", &[]);
+pub fn full_or_sealed(site: &Site, prefix: &str, which: Which) {
+    let keyring = site.keyring(prefix, &[]);
     let server = Host::new().keyring(&keyring).start();
     server.put_to_use();
     site.engine.refuse();
@@ -107,7 +106,7 @@ pub fn full_or_sealed(which: Which) {
     let told = match which {
         Which::Etcd => "space",
         Which::OpenBao => "sealed",
-        Which::SeaweedFs => "@engine/db1",
+        Which::SeaweedFs => "@engine/",
     };
     assert!(log.contains(told) && log.contains(&keyring.path.display().to_string()), "{error}: {log}");
     site.engine.accept();
