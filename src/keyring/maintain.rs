@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Looks at the copies, adopts what another program changed, and brings copies up to date.
 
+use super::adopt::Adopted;
 use super::replicas::Standing;
 use super::shared::Keyring;
 use super::status::Status;
 use super::writer::Writer;
 use crate::error::Result;
-use crate::store::tasks::{CHANGE_WAIT, PROBE_WAIT};
+use crate::store::tasks::PROBE_WAIT;
 use crate::store::vacancy::Vacancy;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -67,9 +68,9 @@ impl Keyring {
     pub fn maintain_and_read(&self, every: Duration) {
         let read_only = self.read_only.load(Ordering::Relaxed);
         let in_full = self.counters.reading_is_due(every);
-        let tended = self.with_learnt_keys(|| {
+        let tended = self.with_learnt_keys(|until| {
             let mut writer = self.lock_writer();
-            writer.set_deadline(CHANGE_WAIT);
+            until.limit(&mut writer);
             if read_only {
                 self.follow(&mut writer)
             } else {
@@ -95,10 +96,10 @@ impl Keyring {
         // A statement of its own: memory must not be locked for reading when a change is adopted into it.
         let looked = writer.probe(&self.read_memory(), false, false);
         match looked {
-            Err(e) if e.is_by_another() => {
-                self.adopt_change(writer, None).map_err(|_| e)?;
-                writer.probe(&self.read_memory(), false, false)
-            }
+            Err(e) if e.is_by_another() => match self.adopt_change(writer, None) {
+                Ok(Adopted::News) => writer.probe(&self.read_memory(), false, false),
+                Ok(Adopted::Nothing) | Err(_) => Err(e),
+            },
             looked => looked,
         }
     }
@@ -123,9 +124,9 @@ impl Keyring {
     /// # Errors
     /// As [`Keyring::store`]. The keyring can be used anyway.
     pub fn bring_up_to_date(&self) -> Result<()> {
-        let healed = self.with_learnt_keys(|| {
+        let healed = self.with_learnt_keys(|until| {
             let mut writer = self.lock_writer();
-            writer.set_deadline(CHANGE_WAIT);
+            until.limit(&mut writer);
             let (current, all) = writer.count();
             let read_only = self.read_only.load(Ordering::Relaxed);
             // Copies that are out are included: a damaged one is repaired if another copy shows what counts.

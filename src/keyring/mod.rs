@@ -29,6 +29,7 @@ mod slots;
 mod status;
 mod successor;
 mod trust;
+mod until;
 mod witness;
 mod writer;
 

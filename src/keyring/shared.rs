@@ -7,12 +7,12 @@ use super::memory::Memory;
 use super::reopen::Reopen;
 use super::status::Counters;
 use super::trust::Trust;
+use super::until::Until;
 use super::witness::{WitnessFile, Witnessed};
 use super::writer::Writer;
 use crate::error::{BadRequest, Error, Result};
 use crate::format::image::Note;
 use crate::store::file::fs::Fs;
-use crate::store::tasks::CHANGE_WAIT;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
@@ -115,12 +115,12 @@ impl Keyring {
     }
 
     /// Locks the writer for a change.
-    pub(super) fn writable(&self) -> Result<MutexGuard<'_, Writer>> {
+    pub(super) fn writable(&self, until: &Until) -> Result<MutexGuard<'_, Writer>> {
         let mut writer = self.lock_writer();
         if self.read_only.load(Ordering::Relaxed) {
             return Err(BadRequest::ReadOnly { path: writer.path().to_owned() }.into());
         }
-        writer.set_deadline(CHANGE_WAIT);
+        until.limit(&mut writer);
         writer.follow_with_witness(true);
         Ok(writer)
     }

@@ -4,6 +4,7 @@
 
 use super::sealing::{RECOVERY_NAME, seal, seal_recovery};
 use super::shared::Keyring;
+use super::until::Until;
 use super::writer::Writer;
 use crate::error::{BadRequest, Error, Refusal, Result};
 use crate::format::cost::Cost;
@@ -310,7 +311,7 @@ impl Keyring {
         change: impl Fn(&mut Writer, &P) -> Result<R>,
     ) -> Result<R> {
         self.counted(|| {
-            let mut writer = self.writable()?;
+            let mut writer = self.writable(&Until::default())?;
             for _ in 0..MOST_PREPARED {
                 let (slots, keys) = (writer.header().slots.clone(), writer.keys().try_clone().map_err(told)?);
                 let path = writer.path().to_owned();

@@ -37,6 +37,15 @@ pub trait Locked: Send + Sync + Debug {
     /// As [`Replica::read`](super::replica::Replica::read).
     fn read_again(&self, until: Instant) -> Result<Reading>;
 
+    /// Makes the change fail that another program has begun meanwhile, if there can be one: where a lock keeps others away
+    /// there is none. The content of the copy stays.
+    ///
+    /// # Errors
+    /// Another program was faster, or the copy cannot be changed.
+    fn claim(&self, _until: Instant) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether one more record should be appended. Otherwise the copy should be written whole: it has so many parts that it
     /// soon cannot have more.
     fn takes_records(&self) -> bool {
@@ -156,6 +165,11 @@ impl LockedReplica {
     /// As [`Locked::read_again`].
     pub(crate) fn read_again(&self) -> Task<Result<Reading>> {
         self.step(|copy, until| copy.read_again(until))
+    }
+
+    /// As [`Locked::claim`].
+    pub(crate) fn claim(&self) -> Task<Result<()>> {
+        self.step(|copy, until| copy.claim(until))
     }
 
     /// As [`Locked::takes_records`].

@@ -72,6 +72,11 @@ impl Replicas {
         self.until = Instant::now() + limit;
     }
 
+    /// The operation that goes on must end, including all waiting, by then.
+    pub(crate) fn end_by(&mut self, until: Instant) {
+        self.until = until;
+    }
+
     /// Sets where reports about the copies go.
     pub(crate) fn log_to(&mut self, log: Log) {
         self.log = log;

@@ -16,8 +16,9 @@ use crate::keyring::witness::{WitnessFile, Witnessed};
 use crate::store::deadline::Limits;
 use crate::store::locked::LockedReplica;
 use crate::store::reading::FrontBytes;
+use crate::store::tasks::side_by_side;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Makes the changes of one keyring.
@@ -95,6 +96,16 @@ impl Writer {
     /// Starts an operation that must end, including all waiting, within `limit`.
     pub(crate) fn set_deadline(&mut self, limit: Duration) {
         self.copies.set_deadline(limit);
+    }
+
+    /// The operation that goes on must end, including all waiting, by then.
+    pub(crate) fn end_by(&mut self, until: Instant) {
+        self.copies.end_by(until);
+    }
+
+    /// Time left for the operation in progress.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.copies.time_left()
     }
 
     /// The path that messages use for the keyring.
@@ -298,5 +309,11 @@ impl Writer {
     /// As [`Replicas::lock`].
     pub(crate) fn lock_copies(&mut self) -> Result<Vec<Result<LockedReplica>>> {
         self.copies.lock()
+    }
+
+    /// Makes the changes fail that other programs have begun on copies without locks, as far as that is possible.
+    pub(crate) fn claim(&mut self, locked: &[Result<LockedReplica>]) {
+        let claims = locked.iter().flatten().map(LockedReplica::claim);
+        drop(side_by_side(claims, self.copies.limits(Reach::Enough)));
     }
 }

@@ -122,6 +122,11 @@ impl Head {
         (*head.front().0 == *front).then_some(head)
     }
 
+    /// A head with the same content that is not the same object.
+    pub(super) fn with_next_sequence(&self) -> Self {
+        Self { sequence: self.sequence + 1, ..self.clone() }
+    }
+
     /// The head in these bytes. `None` if they are none.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > MAX_OBJECT {

@@ -176,6 +176,24 @@ impl Locked for LockedRemote {
         true
     }
 
+    fn claim(&self, until: Instant) -> Result<()> {
+        let present = self.state().present.clone();
+        // A damaged head is replaced, not kept.
+        let Some(next) = present.head.as_ref().map(Head::with_next_sequence) else { return Ok(()) };
+        match self.folder.replace(&present, &next, step_end(until)) {
+            Replaced::Done(version) => {
+                *self.state() = State { present: Present { head: Some(next), version }, prepared: None };
+                Ok(())
+            }
+            Replaced::Not(trouble, now) => {
+                self.state().present = now;
+                Err(self.folder.error("write to", trouble))
+            }
+            Replaced::Another(_) => Err(self.folder.changed()),
+            Replaced::Unknown(trouble) => Err(self.folder.error("write to", trouble)),
+        }
+    }
+
     fn takes_records(&self) -> bool {
         self.state().present.head.as_ref().is_none_or(|head| head.pieces.len() < MANY_PIECES)
     }

@@ -57,10 +57,7 @@ impl Folder {
             Err(trouble) if !trouble.may_have_happened => return Replaced::Not(trouble, present.clone()),
             Err(trouble) => Some(trouble),
         };
-        let fence = present.head.clone().map(|mut head| {
-            head.sequence += 1;
-            head
-        });
+        let fence = present.head.as_ref().map(Head::with_next_sequence);
         let fence_bytes = fence.as_ref().and_then(Head::encode);
         let unknown = |lost: Option<Trouble>| {
             let conflict = "the remote refused to replace an object that did not change";
@@ -72,7 +69,12 @@ impl Folder {
             match self.get_head(until) {
                 Ok(Some(there)) if there.bytes == wanted => return Replaced::Done(there.version),
                 Ok(Some(there)) if fence_bytes.as_ref() == Some(&there.bytes) => {
-                    return not_done(lost, Present { head: fence, version: there.version });
+                    let now = Present { head: fence, version: there.version };
+                    return match lost {
+                        Some(trouble) => not_done(trouble, now),
+                        // Nothing was fenced off here, so another program did it: to be the next.
+                        None => Replaced::Another(now.head),
+                    };
                 }
                 Ok(Some(there)) if there.version == present.version && again < AGAIN => {
                     again += 1;
@@ -83,7 +85,8 @@ impl Folder {
                 Ok(Some(there)) if there.version == present.version => {
                     let Some(bytes) = &fence_bytes else { return unknown(lost) };
                     if let Ok(Put::Done(version)) = self.put_head(bytes, Some(&present.version), until) {
-                        return not_done(lost, Present { head: fence, version });
+                        let busy = || Trouble::not_done(Cause::Unwell, "the remote was busy: try again");
+                        return not_done(lost.unwrap_or_else(busy), Present { head: fence, version });
                     }
                 }
                 Ok(there) => {
@@ -98,7 +101,6 @@ impl Folder {
     }
 }
 
-fn not_done(lost: Option<Trouble>, now: Present) -> Replaced {
-    let trouble = lost.unwrap_or_else(|| Trouble::not_done(Cause::Unwell, "the remote was busy: try again"));
+fn not_done(trouble: Trouble, now: Present) -> Replaced {
     Replaced::Not(Trouble { may_have_happened: false, ..trouble }, now)
 }
