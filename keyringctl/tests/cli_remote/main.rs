@@ -224,11 +224,44 @@ fn a_fleet_is_seen_without_a_secret() {
     ] {
         assert!(ended.stdout.contains(says), "{ended:?}");
     }
+    // A remedy is the command as it must be typed here.
+    assert!(
+        !ended.stdout.contains("keyringctl sync @") || ended.stdout.contains("--remotes DIR/remotes"),
+        "{ended:?}"
+    );
     let ended = host.run("fleet check @b --json");
     assert_eq!(ended.code, 2, "{ended:?}");
     host.engine.delete("/fleet/db1/head");
     let metrics = host.run("fleet status @b --prometheus").stdout;
     assert!(metrics.contains("keyring_external_fleet_problems{kind=\"same_replica\"} 2\n"), "{metrics}");
+}
+
+#[test]
+fn a_remote_that_is_down_does_not_hide_the_others() {
+    let host = Host::with_keyring();
+    let endpoint = host.engine.endpoint();
+    host.write(
+        "remotes",
+        &format!(
+            r#"{{"b": {{"kind": "etcd", "endpoints": ["{endpoint}"]}}, "down": {{"kind": "etcd", "endpoints": ["http://127.0.0.1:1"]}}}}"#
+        ),
+    );
+    let ended = host.run("fleet status @down @b @b/nothing --json");
+    assert_eq!(ended.code, 2, "{ended:?}");
+    let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(document["keyrings"][0]["path"], "@b/fleet/db1");
+    assert_eq!(document["empty"][0], "@b/nothing");
+    assert!(document["failed"][0].as_str().unwrap().contains("cannot list @down"), "{ended:?}");
+    assert_eq!(document["fine"], false);
+    let metrics = host.run("fleet status @down @b --prometheus");
+    assert!(metrics.stdout.contains("keyring_external_fleet_remotes_failed 1\n"), "{metrics:?}");
+    let ended = host.run("fleet check @down @b");
+    assert!(ended.code == 3 && ended.stdout.contains("cannot list @down"), "{ended:?}");
+    // Nothing there is told, and is not fine.
+    let ended = host.run("fleet status @b/nothing");
+    assert!(ended.code == 1 && ended.stdout.contains("no keyring is at @b/nothing"), "{ended:?}");
+    let ended = host.run("fleet status @down");
+    assert!(ended.code == 2 && ended.stdout.is_empty(), "{ended:?}");
 }
 
 #[test]

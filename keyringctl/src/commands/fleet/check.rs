@@ -28,7 +28,19 @@ const NAMED: usize = 5;
 
 pub(super) fn run(args: &Args, json: bool) -> u8 {
     let line = match args.common.look() {
-        Ok(entries) => line(&entries, args.min_keyrings),
+        Ok(looked) => {
+            let mut line = line(&looked.entries, args.min_keyrings);
+            for place in &looked.empty {
+                line.text = format!("{}; no keyring is at {place}", line.text);
+            }
+            for e in &looked.failed {
+                line.text = format!("{}; {e}", line.text);
+            }
+            let level = if looked.failed.is_empty() { Level::Ok } else { Level::Unknown };
+            line.level =
+                line.level.max(level).max(if looked.empty.is_empty() { Level::Ok } else { Level::Warning });
+            line
+        }
         Err(e) => Line::failed(&e),
     };
     let (code, text) = line.shown("fleet check", json);

@@ -3,6 +3,7 @@
 
 use super::entry::{Entry, Kind};
 use crate::commands::output::time;
+use crate::commands::store_places::remotes_option;
 use crate::show::{Shown, counted};
 use keyring_external::keyring::Relation;
 use std::collections::BTreeMap;
@@ -75,14 +76,16 @@ fn copies(entries: &mut [Entry]) {
                     Kind::Behind,
                     format!(
                         "behind {newest}. Its server brings it up to date if both are configured, or run keyringctl sync \
-                         {newest} --mirror {this}"
+                         {newest} --mirror {this}{}",
+                        remotes_option()
                     ),
                 ),
                 Relation::Diverged => {
                     let what = |other: &str| {
                         format!(
                             "diverged from {other}: each may hold keys that the other does not have. Compare them, then \
-                             merge them with keyringctl sync {newest} --mirror {this} --merge"
+                             merge them with keyringctl sync {newest} --mirror {this} --merge{}",
+                            remotes_option()
                         )
                     };
                     entries[i].add(Kind::Diverged, what(&newest));
@@ -93,7 +96,8 @@ fn copies(entries: &mut [Entry]) {
                     Kind::PerhapsDiverged,
                     format!(
                         "older than {newest}, or diverged from it. Find out with their secret: keyringctl status {newest} \
-                         {this} --unlock SOURCE"
+                         {this} --unlock SOURCE{}",
+                        remotes_option()
                     ),
                 ),
                 Relation::Same | Relation::Descendant | Relation::OtherKeyring => {}

@@ -12,9 +12,9 @@ mod survey;
 
 use super::output::Output;
 use super::verdict::Verdict;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use clap::Subcommand;
-use look::Common;
+use look::{Common, Looked};
 
 /// Look at all keyrings at a remote, without their secrets
 ///
@@ -37,7 +37,8 @@ enum FleetCommand {
 #[command(after_help = "Examples:\n  keyringctl fleet status @bucket\n  \
     keyringctl fleet status @bucket/hospital @cluster/hospital --stale 400\n  \
     keyringctl fleet status @bucket --prometheus > /var/lib/prometheus/node-exporter/keyrings.prom\n\n\
-    Exit codes: 0 all keyrings are as they should be, 1 one is not, 2 the remote cannot be listed.")]
+    Exit codes: 0 all keyrings are as they should be, 1 one is not or a place has none, 2 a remote cannot be listed \
+    (the others are shown).")]
 struct StatusArgs {
     #[command(flatten)]
     common: Common,
@@ -62,14 +63,23 @@ pub(super) fn check(args: &Args, json: bool) -> Option<u8> {
 }
 
 fn status(args: &StatusArgs, out: &mut Output) -> Result<Verdict> {
-    let entries = args.common.look()?;
-    let fine = entries.iter().all(|entry| entry.problems.is_empty());
+    let Looked { entries, empty, failed } = args.common.look()?;
+    let fine = empty.is_empty() && failed.is_empty() && entries.iter().all(|entry| entry.problems.is_empty());
     show::table(&entries, out);
-    out.document(&serde_json::json!({ "fine": fine, "keyrings": entries }));
-    if args.prometheus {
-        show::metrics(&entries).print(out);
+    for place in &empty {
+        out.line(format_args!("no keyring is at {place}: check the name, and what the credentials may list"));
     }
-    Ok(if fine { Verdict::Fine } else { Verdict::NotFine })
+    let told: Vec<_> = failed.iter().map(ToString::to_string).collect();
+    out.document(&serde_json::json!({ "fine": fine, "keyrings": entries, "empty": empty, "failed": told }));
+    if args.prometheus {
+        show::metrics(&entries, failed.len()).print(out);
+    }
+    let mut failed = failed.into_iter();
+    match (failed.next(), failed.next()) {
+        (Some(e), None) => Err(e),
+        (Some(_), Some(_)) => Err(Error::Lines(told)),
+        (None, _) => Ok(if fine { Verdict::Fine } else { Verdict::NotFine }),
+    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,19 @@
 use super::entry::Entry;
 use super::progress::Progress;
 use super::survey::survey;
-use crate::commands::store_places::remotes_file;
 use crate::error::Result;
 use keyring_external::config::RemoteName;
 use keyring_external::error::Failure;
-use keyring_external::store::remote::objects::Trouble;
+use keyring_external::store::remote::head::HEAD;
+use keyring_external::store::remote::objects::{Cause, Trouble};
 use keyring_external::store::remote::open::open;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long an engine may take until it answers that nothing is there, leader elections included.
+const ANSWERS: Duration = Duration::from_secs(15);
 
 /// `@NAME` or `@NAME/PREFIX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +56,22 @@ impl Place {
     ///
     /// # Errors
     /// The remotes file cannot be used, or the engine does not list its objects.
-    pub(super) fn survey(&self, until: Instant) -> Result<Vec<Entry>> {
+    pub(super) fn survey(&self, remotes: &Path, until: Instant) -> Result<Vec<Entry>> {
         let failed = |trouble: Trouble| Failure::Remote {
             doing: "list",
             path: PathBuf::from(self.to_string()),
             why: trouble.told,
         };
-        let engine = open(&remotes_file(), &self.remote).map_err(failed)?;
+        let engine = open(remotes, &self.remote).map_err(failed)?;
+        // A list may take long where there are many keyrings. Whether the engine answers at all is known sooner.
+        let head = if self.folder.is_empty() { HEAD.to_owned() } else { format!("{}/{HEAD}", self.folder) };
+        match engine.get(&head, until.min(Instant::now() + ANSWERS)) {
+            // These may be the answer to this object, and not to a list.
+            Err(trouble) if !matches!(trouble.cause, Cause::NotAllowed | Cause::NotTheEngine) => {
+                return Err(failed(trouble).into());
+            }
+            _ => {}
+        }
         let progress = Progress::new();
         let found = survey(&self.remote, engine.as_ref(), &self.folder, until, &|done, all| {
             progress.tell(done, all);

@@ -57,7 +57,7 @@ fn row(entry: &Entry) -> Vec<String> {
 }
 
 /// The same as metrics.
-pub(super) fn metrics(entries: &[Entry]) -> Metrics {
+pub(super) fn metrics(entries: &[Entry], remotes_failed: usize) -> Metrics {
     let mut metrics = Metrics::default();
     let mut each = |name: &str, help: &str, value: &dyn Fn(&Entry) -> Option<u64>| {
         metrics.family(name, help);
@@ -107,6 +107,9 @@ pub(super) fn metrics(entries: &[Entry]) -> Metrics {
     let name = "keyring_external_fleet_keyrings";
     metrics.family(name, "Keyrings at the remotes that were looked at.");
     metrics.sample(name, &[], entries.len());
+    let name = "keyring_external_fleet_remotes_failed";
+    metrics.family(name, "Remotes that could not be looked at.");
+    metrics.sample(name, &[], remotes_failed);
     let name = "keyring_external_fleet_time_seconds";
     metrics.family(name, "Time of these metrics, in seconds since 1970.");
     metrics.sample(name, &[], now());

@@ -316,7 +316,7 @@ fn metrics_have_one_sample_for_each_keyring_and_kind() {
     let memory = Memory::default();
     Source::new("L \"1\"").put_at(&memory, "a", 1, NOW);
     memory.set("z/head", b"".to_vec());
-    let text = show::metrics(&memory.compared(None)).text();
+    let text = show::metrics(&memory.compared(None), 0).text();
     assert!(
         text.contains("keyring_external_fleet_fine{path=\"@b/z\",keyring=\"\",label=\"\"} 0\n"),
         "{text}"
