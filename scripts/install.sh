@@ -46,3 +46,8 @@ done
 for file in prometheus-rules.yml prometheus-rules-test.yml grafana-dashboard.json monitoring.env; do
     put 0644 "$monitoring/$file" "$share/keyring-external/monitoring/$file"
 done
+
+# Programs for the unlock source command:, which run only where a server is configured with one.
+for program in packaging/unlock/*; do
+    put 0755 "$program" "$prefix/libexec/keyring-external/${program##*/}"
+done

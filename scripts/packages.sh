@@ -4,7 +4,7 @@
 #   packages.sh GROUP...             installs what is missing, as root, and says so before it does
 #   packages.sh --missing GROUP...   prints what is missing and installs nothing
 #
-# A GROUP is bindings, valgrind, confine, server, monitoring, rpm or bench. Exits 77 when something is missing that may not
+# A GROUP is bindings, valgrind, confine, server, monitoring, unlock, rpm or bench. Exits 77 when something is missing that may not
 # or cannot be installed: the caller is not root, there is no apt-get, or NO_INSTALL=1 is set. Whoever called it goes on
 # without.
 set -euo pipefail
@@ -29,6 +29,10 @@ needs() {
         monitoring) # what checks alert rules, and units
             echo promtool:prometheus systemd-analyze:systemd
             ;;
+        unlock) # where the recipes of packaging/unlock seal a secret: tang, a TPM in software, a token in software
+            echo clevis:clevis jose:jose @tangd:tang socat:socat swtpm:swtpm swtpm_setup:swtpm-tools tpm2_unseal:tpm2-tools \
+                @tcti-swtpm:libtss2-tcti-swtpm0 softhsm2-util:softhsm2 pkcs11-tool:opensc curl:curl openssl:openssl
+            ;;
         rpm) echo rpmbuild:rpm rpmlint:rpmlint ;;
         bench) echo sysbench:sysbench valgrind:valgrind mkfs.ext4:e2fsprogs curl:curl ;;
         *)
@@ -51,6 +55,8 @@ has() {
             return 1
             ;;
         @libc6-dbg) [[ -d /usr/lib/debug/.build-id ]] || compgen -G '/usr/lib/debug/lib/*/libc*.so*' >/dev/null ;;
+        @tangd) compgen -G '/usr/lib*/tangd' >/dev/null ;;
+        @tcti-swtpm) compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so*' >/dev/null ;;
         *) PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null ;;
     esac
 }

@@ -34,13 +34,14 @@ query '[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES}\n]' | L
 for path in usr/bin/keyringctl "${plugin_dir#/}/keyring_external.so" "${plugin_dir#/}/component_keyring_external.so" \
     usr/share/man/man1/keyringctl.1.gz usr/share/man/man1/keyringctl-setup.1.gz usr/share/bash-completion/completions/keyringctl \
     usr/lib/systemd/system/keyring-external-check.timer usr/share/keyring-external/monitoring/prometheus-rules.yml \
+    usr/libexec/keyring-external/unlock-clevis \
     usr/share/licenses/keyring-external/{LICENSE,copyright,third-party-licenses} \
     usr/share/doc/keyring-external/{README.md,SETUP.md,CHANGELOG.md} \
     usr/share/doc/keyring-external/examples/etc_my.cnf.d_keyring_external.cnf \
     usr/share/doc/keyring-external/examples/etc_systemd_system_mysqld.service.d_keyring_external.conf; do
     grep -q " /$path\$" "$work/listing" || fail "/$path is not in the package"
 done
-grep -vE '^(drwxr-xr-x|-rw-r--r--) root root /usr/|^-rwxr-xr-x root root /usr/bin/keyringctl$' "$work/listing" &&
+grep -vE '^(drwxr-xr-x|-rw-r--r--) root root /usr/|^-rwxr-xr-x root root /usr/(bin/keyringctl|libexec/keyring-external/unlock-[a-z0-9]+)$' "$work/listing" &&
     fail "these have another owner, mode or place than a package's files"
 needs=$(rpm -qp --requires "$package" 2>/dev/null)
 # What rpm 4.14 of RHEL 8 knows, the C library, libgcc, and what the guard runs.

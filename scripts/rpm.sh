@@ -36,7 +36,7 @@ esac
 # --- the list of files --------------------------------------------------------------------------
 
 # Directories of the packages filesystem and systemd; others are ours too, so that removing the package removes them.
-theirs=' /usr /usr/bin /usr/lib /usr/lib/systemd /usr/lib/systemd/system /usr/lib64 /usr/share /usr/share/doc
+theirs=' /usr /usr/bin /usr/lib /usr/lib/systemd /usr/lib/systemd/system /usr/lib64 /usr/libexec /usr/share /usr/share/doc
 /usr/share/licenses /usr/share/man /usr/share/man/man1 '
 (cd "$tree" && find . -mindepth 1 -printf '%y %m /%P\n' | LC_ALL=C sort -k 3) | while read -r kind mode path; do
     case $kind:$path in

@@ -87,11 +87,11 @@ lint() {
 }
 
 # Said first, and on the screen: afterwards no step installs anything.
-missing=$(scripts/packages.sh --missing bindings valgrind confine server monitoring rpm)
+missing=$(scripts/packages.sh --missing bindings valgrind confine server monitoring unlock rpm)
 if [[ -n $missing && $(id -u) == 0 && ${NO_INSTALL:-} != 1 ]]; then
     printf 'make test is about to install with apt-get, as root: %s\n(make test NO_INSTALL=1 installs nothing and skips what needs them)\n' "$missing"
 fi
-[[ -z $missing ]] || step packages "Debian packages that tests need" scripts/packages.sh bindings valgrind confine server monitoring rpm
+[[ -z $missing ]] || step packages "Debian packages that tests need" scripts/packages.sh bindings valgrind confine server monitoring unlock rpm
 
 step build "the library and keyringctl" make build
 step lint "formatting, clippy, the project's own rules and what they refuse" lint
@@ -105,6 +105,7 @@ step mysql "a MySQL server for the tests" make mysql
 step engines "etcd, OpenBao and SeaweedFS for the tests" scripts/engines.sh
 step deb "a Debian package, and a real server with its files" with_server scripts/deb-check.sh
 step rpm "an RPM, installed, upgraded and removed, and a real server with its files" with_server scripts/rpm-check.sh
+step unlock "the recipes of packaging/unlock on their real programs" with_server scripts/unlock-check.sh
 step tutorial "the commands of docs/TUTORIAL.md, and what the page says they print" with_server scripts/tutorial.py
 step servers "finding a server, and what one lacks" mysql-plugin-tests/self-test.sh
 step server "keyring and faults on a real server" with_server mysql-plugin-tests/server.sh
