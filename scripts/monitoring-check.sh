@@ -28,6 +28,7 @@ share=$work/root/usr/share/keyring-external/monitoring
 install -d -m 0700 "$work/a" "$work/b" "$work/out"
 "$keyringctl" init "$work/a/k" --mirror "$work/b/k" --unlock "file:$work/secret" --generate-secret >/dev/null 2>&1
 metrics=$("$keyringctl" status "$work/a/k" "$work/b/k" --unlock "file:$work/secret" --datadir "$work" --prometheus)
+metrics+=$'\n'$("$keyringctl" drill history --history "$work/no-drills" --prometheus || :)
 {
     sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' <<<"$metrics"
     grep -rhoE 'c"Keyring_external_[a-z_]+"' src/abi | sed -E 's/c"(.*)"/mysql_global_status_\L\1/'
@@ -53,7 +54,7 @@ texts |= {name: (share / name).read_text() for name in ("prometheus-rules.yml", 
 for name, text in texts.items():
     text = re.sub(r"^\s*#.*", "", text, flags=re.MULTILINE)
     used = set(re.findall(r"\b(?:mysql_|keyring_external_|node_)[a-z_]+", text))
-    used -= {"keyring_external_server", "keyring_external_copies", "keyring_external_timers"}
+    used -= {"keyring_external_server", "keyring_external_copies", "keyring_external_drills", "keyring_external_timers"}
     assert used, name
     if used - known:
         sys.exit(f"{name} uses metrics that nothing has: {' '.join(sorted(used - known))}")

@@ -122,12 +122,12 @@ impl Backup {
         let mut tries = 0;
         let (made, sha256) = loop {
             tries += 1;
-            let bytes = read(&places, &path)?;
+            let bytes = read_copy(&places, &path)?;
             let file = vacancy.create(&bytes)?;
             // Report only what is read back from the backup.
             let made = open(&destination).and_then(|(made, _)| {
                 let fits = made.id() == source.id() && made.status().generation >= source.status().generation;
-                let written = read(&places, &destination)?;
+                let written = read_copy(&places, &destination)?;
                 let changed = || {
                     Refusal::Changed {
                         path: destination.clone(),
@@ -188,12 +188,13 @@ impl MadeBackup {
 }
 
 /// The first of the copies that holds the newest state.
-fn newest(keyring: &Keyring, first: &Path) -> PathBuf {
+pub(super) fn newest(keyring: &Keyring, first: &Path) -> PathBuf {
     let current = keyring.standings().into_iter().find(|(_, standing)| standing.is_up_to_date());
     current.map_or_else(|| first.to_owned(), |(path, _)| path)
 }
 
-fn read(places: &Places, path: &Path) -> keyring_external::error::Result<Vec<u8>> {
+/// The bytes of a copy.
+pub(super) fn read_copy(places: &Places, path: &Path) -> keyring_external::error::Result<Vec<u8>> {
     let reading = places.replica(path)?.open_to_read()?;
     let rest = reading.rest(reading.len.saturating_sub(FRONT_LEN as u64), CHANGE_WAIT)?;
     Ok([&reading.front.0[..], &rest].concat())

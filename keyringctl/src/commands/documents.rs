@@ -13,9 +13,11 @@ const PAGE: &str = include_str!("../../../docs/JSON.md");
 pub(super) fn names(command: &Command, before: &str, found: &mut Vec<String>) {
     for sub in command.get_subcommands() {
         let name = format!("{before} {}", sub.get_name()).trim().to_owned();
-        match sub.has_subcommands() {
-            true => names(sub, &name, found),
-            false => found.push(name),
+        if sub.has_subcommands() {
+            names(sub, &name, found);
+        }
+        if !sub.is_subcommand_required_set() {
+            found.push(name);
         }
     }
 }

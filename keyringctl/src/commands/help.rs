@@ -155,9 +155,11 @@ mod tests {
     fn each(command: &Command, before: &str, look: &mut dyn FnMut(&str, &Command)) {
         for sub in command.get_subcommands() {
             let name = format!("{before} {}", sub.get_name());
-            match sub.has_subcommands() {
-                true => each(sub, &name, look),
-                false => look(&name, sub),
+            if sub.has_subcommands() {
+                each(sub, &name, look);
+            }
+            if !sub.is_subcommand_required_set() {
+                look(&name, sub);
             }
         }
     }

@@ -12,6 +12,7 @@ mod content;
 mod copies;
 mod dependents;
 mod doctor;
+mod drill;
 mod encrypt;
 mod export;
 mod fleet;
@@ -105,6 +106,7 @@ enum Command {
     Export(export::Args),
     Sync(sync::Args),
     Backup(backup::Args),
+    Drill(drill::Args),
     Fleet(fleet::Args),
     Which(which::Args),
     Witness(witness::Args),
@@ -165,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Encrypt(args) => encrypt::run(&args, &mut out),
         Command::Report(args) => report::run(&args, &mut out),
         Command::Backup(args) => backup::run(&args, &mut out),
+        Command::Drill(args) => drill::run(&args, &mut out),
         Command::Fleet(args) => match fleet::check(&args, cli.json) {
             Some(code) => return ExitCode::from(code),
             None => fleet::run(&args, &mut out),

@@ -7,6 +7,7 @@ mod common;
 mod copies;
 mod data_directory;
 mod diverged;
+mod drill;
 mod encrypt;
 mod keyrings;
 mod monitoring;

@@ -13,7 +13,7 @@ use engines::{copies, endurance, network, partitions, storing, troubles};
 use faults::{disk, eio, full, fuse, hung, kill, mounts, power, power_cut, rotation};
 use keys::{clear_text, component, cost, daemonize, everyday, memory, options, slots, status, threads};
 use mysql_plugin_tests::rig::{self, Kind, Volume, Which};
-use tools::{backup, check, container, encrypt, migrate_offline, report, setup, verify_datadir};
+use tools::{backup, check, container, drill, encrypt, migrate_offline, report, setup, verify_datadir};
 use volumes::{diverged, mandatory_locks, mirrors, refusal, situations, volume_gone};
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -180,6 +180,11 @@ const TESTS: &[(&str, Needs, fn())] = &[
     ("setup::oracle_rpm", Guest, setup::oracle_rpm),
     ("backup::which_keyring_belongs_to_which_data", Nothing, backup::which_keyring_belongs_to_which_data),
     ("backup::archived_binary_logs", Nothing, backup::archived_binary_logs),
+    ("drill::a_copy_and_its_faults", Nothing, drill::a_copy_and_its_faults),
+    ("drill::a_snapshot_is_recovered", Nothing, drill::a_snapshot_is_recovered),
+    ("drill::a_dump_and_one_that_was_cut_off", Nothing, drill::a_dump_and_one_that_was_cut_off),
+    ("drill::stopped_and_killed_in_the_middle", Nothing, drill::stopped_and_killed_in_the_middle),
+    ("drill::no_space_for_the_copy", Mounts(Kind::Ext4), drill::no_space_for_the_copy),
     ("container::component", Container, container::component),
     ("container::plugin", Container, container::plugin),
     ("container::kubernetes", Container, container::stateful_set),

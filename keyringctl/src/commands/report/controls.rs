@@ -162,13 +162,22 @@ fn integrity(facts: &Facts) -> Control {
 }
 
 fn copies(facts: &Facts) -> Control {
+    let drill = facts.drills.measured().and_then(|drills| drills.last());
+    let tested = match drill {
+        None => "No restore drill is recorded on this host.".to_owned(),
+        Some(drill) => {
+            let ended = if drill.passed { "read every table" } else { "failed" };
+            format!("The last restore drill on this host, of {}, {ended}.", time(drill.time))
+        }
+    };
     let shown = format!(
-        "{} of {} up to date. This report does not show whether a restore was tested.",
+        "{} of {} up to date. {tested}",
         facts.keyring.copies.0,
         counted(facts.keyring.copies.1 as usize, "copy")
     );
-    let evidence = if facts.keyring.is_ours() { Evidence::Partly } else { Evidence::Missing };
-    control("Availability, backup and recovery tests", evidence, shown, "Keyring and master keys; BACKUP.md")
+    let is_tested = drill.is_some_and(|drill| drill.passed);
+    let evidence = if facts.keyring.is_ours() { here_if(is_tested) } else { Evidence::Missing };
+    control("Availability, backup and recovery tests", evidence, shown, "Restore drills; BACKUP.md")
 }
 
 fn transit(facts: &Facts) -> Control {

@@ -10,6 +10,7 @@ use super::modules::Modules;
 use super::origin::Origin;
 use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
+use crate::commands::drill::history::DrillEntry;
 use crate::commands::encrypt::verify::files::FileTotals;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
 use crate::server::{DataPlace, PlaceKind, PlaceState, ServerIdentity, ServerKeyring, Tally};
@@ -48,6 +49,8 @@ pub(super) struct Facts {
     pub modules: Modules,
     /// How old a master key in use may be, in seconds; `None`: its age is not judged.
     pub max_age: Option<MaxAge>,
+    /// The restore drills that are recorded on this host, the oldest first.
+    pub drills: Known<Vec<DrillEntry>>,
     /// The option that names the secret in the commands of remedies.
     #[serde(skip)]
     pub unlock: String,

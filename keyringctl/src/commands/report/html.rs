@@ -2,6 +2,7 @@
 //! The page: one file that loads nothing and runs nothing. Everything that comes from outside is escaped.
 
 mod access;
+mod drills;
 mod keyring;
 mod modules;
 mod parts;
@@ -95,6 +96,7 @@ pub(super) fn page(
                         (chain(facts))
                     }
                     (keyring::section(facts))
+                    (drills::section(facts))
                     (access::section(facts))
                     (transit::section(facts))
                     (algorithms())

@@ -12,6 +12,7 @@ use super::origin::Origin;
 use super::tables::{SchemaRow, TableRow};
 use super::transit::Transit;
 use crate::commands::copies::of_server::use_remotes_of_running;
+use crate::commands::drill::history;
 use crate::commands::encrypt::places::places;
 use crate::commands::encrypt::verify::files;
 use crate::commands::secret;
@@ -108,6 +109,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         access,
         modules,
         max_age: args.max_age.clone(),
+        drills: history::of_host().into(),
         unlock: args.secret.option(),
         accepted: args.accept.clone(),
         steps: Vec::new(),
@@ -199,6 +201,11 @@ fn steps(facts: &Facts) -> Vec<MeasurementStep> {
             "The witness",
             "the file in the data directory was read, as keyringctl witness show does",
             &facts.witness,
+        ),
+        MeasurementStep::new(
+            "Restore drills",
+            "the history on this host was read, as keyringctl drill history does",
+            &facts.drills,
         ),
     ];
     for copy in &facts.copies {

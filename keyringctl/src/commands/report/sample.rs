@@ -118,6 +118,7 @@ pub(super) fn fine() -> Facts {
             seen: FileTotals::default(),
             findings: Vec::new(),
         }),
+        drills: Known::Measured(Vec::new()),
         transit: Transit {
             require_secure_transport: Some(true),
             tls_version: "TLSv1.2,TLSv1.3".to_owned(),

@@ -6,6 +6,7 @@ pub mod administered;
 pub mod backup;
 pub mod check;
 pub mod container;
+pub mod drill;
 pub mod encrypt;
 pub mod migrate_offline;
 pub mod report;
