@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Whether a key is needed, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Need {
+pub(in crate::commands) enum Need {
     /// Files name it.
     Files,
     /// It is the newest master key of its server, which wraps everything new.
@@ -32,7 +32,7 @@ pub(super) enum Need {
 
 /// A key, and what needs it.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct JudgedKey {
+pub(in crate::commands) struct JudgedKey {
     pub id: String,
     pub user: String,
     #[serde(rename = "type")]
@@ -108,7 +108,7 @@ pub(super) fn judge(keyring: &Keyring, named: &Named, gone: &[uuid::Uuid]) -> Ju
 
 impl JudgedKey {
     /// Why it is needed, in a few words.
-    pub(super) fn why(&self) -> String {
+    pub(in crate::commands) fn why(&self) -> String {
         match self.need {
             Need::Files => {
                 let first = self.files.first().map_or_else(String::new, |file| file.shown());

@@ -17,7 +17,7 @@ pub(super) enum KeyKind {
 /// The kind as a word in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum KindWord {
+pub(in crate::commands) enum KindWord {
     Innodb,
     BinaryLogs,
     Other,

@@ -10,12 +10,15 @@ mod kept;
 mod kind;
 mod named;
 mod needed;
+mod of_server;
 mod opened;
 mod retire;
 mod running;
 mod show;
 mod sources;
 mod trail;
+
+pub(super) use of_server::ServerNeeds;
 
 use super::output::Output;
 use super::verdict::Verdict;

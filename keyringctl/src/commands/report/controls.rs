@@ -37,6 +37,7 @@ pub(super) fn controls(facts: &Facts) -> Vec<Control> {
         split_knowledge(facts),
         access(facts),
         rotation(facts),
+        retention(facts),
         integrity(facts),
         copies(facts),
         transit(facts),
@@ -149,6 +150,23 @@ fn rotation(facts: &Facts) -> Control {
         Some(_) => here_if(facts.max_age.is_some()),
     };
     control("Rotation of keys", evidence, shown, "Keyring and master keys")
+}
+
+fn retention(facts: &Facts) -> Control {
+    let (evidence, shown) = match facts.needs.measured() {
+        None => (Evidence::Missing, "What needs the keys could not be read.".to_owned()),
+        Some(needs) => {
+            let (unneeded, retired) = needs.unneeded_and_retired();
+            let all = counted(needs.keys.len(), "key");
+            let shown = format!(
+                "Of {all}, {unneeded} {} needed by no file of this server, and {retired} {} retired.",
+                if unneeded == 1 { "is" } else { "are" },
+                if retired == 1 { "is" } else { "are" }
+            );
+            (here_if(needs.unread == 0), shown)
+        }
+    };
+    control("Retention and destruction of keys", evidence, shown, "Keyring and master keys; OPERATIONS.md")
 }
 
 fn integrity(facts: &Facts) -> Control {

@@ -13,6 +13,7 @@ use super::transit::Transit;
 use crate::commands::drill::history::DrillEntry;
 use crate::commands::encrypt::verify::files::FileTotals;
 use crate::commands::encrypt::verify::finding::VerifyFinding;
+use crate::commands::keys::ServerNeeds;
 use crate::server::{DataPlace, PlaceKind, PlaceState, ServerIdentity, ServerKeyring, Tally};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub(super) struct Facts {
     pub copies: Vec<CopyFacts>,
     /// The server's own keys, the oldest first.
     pub keys: Known<Vec<MasterKey>>,
+    /// All keys by age, and what needs each, as far as the files of this server tell.
+    pub needs: Known<ServerNeeds>,
     pub witness: Known<Option<WitnessFacts>>,
     pub files: Known<FileFacts>,
     pub transit: Transit,

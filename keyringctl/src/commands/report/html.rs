@@ -5,6 +5,7 @@ mod access;
 mod drills;
 mod keyring;
 mod modules;
+mod needs;
 mod parts;
 mod places;
 mod tables;

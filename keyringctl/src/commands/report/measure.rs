@@ -5,7 +5,7 @@ use super::access::Access;
 use super::args::Args;
 use super::copies::{self, CopyContents, Mounts};
 use super::facts::{Facts, FileFacts, MeasurementStep, WitnessFacts};
-use super::keys::master_keys;
+use super::keys::{MasterKey, master_keys};
 use super::known::{ELSEWHERE, Known};
 use super::modules::Modules;
 use super::origin::Origin;
@@ -15,13 +15,14 @@ use crate::commands::copies::of_server::use_remotes_of_running;
 use crate::commands::drill::history;
 use crate::commands::encrypt::places::places;
 use crate::commands::encrypt::verify::files;
+use crate::commands::keys::ServerNeeds;
 use crate::commands::secret;
 use crate::commands::store_places::store_places;
 use crate::error::{Error, Result};
 use crate::server::{DataPlace, DatadirAccess, Inventory, ServerFiles, ServerKeyring, Session, Tally};
 use crate::show::Shown;
 use keyring_external::keyring::{Keyring, now, witness_claims};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Measures everything that can be measured from here.
 ///
@@ -90,6 +91,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         (Err(_), Some(why)) => Known::NotMeasured(why.to_owned()),
         (Err(e), None) => Known::NotMeasured(e.to_string()),
     };
+    let needs = check_needs(args, &mut session, &here, opened.as_ref().ok(), &keys)?;
     let tables = TableRow::all(&inventory, &data);
     let mut facts = Facts {
         measured,
@@ -103,6 +105,7 @@ pub(super) fn all(args: &Args) -> Result<Facts> {
         keyring,
         copies,
         keys,
+        needs,
         witness,
         files,
         transit,
@@ -154,6 +157,32 @@ fn check_files(
     checked.into()
 }
 
+/// Which keys the server's files need. Without the keyring, it is not known why: `keys` says it.
+fn check_needs(
+    args: &Args,
+    session: &mut Session,
+    here: &DatadirAccess,
+    keyring: Option<&Keyring>,
+    keys: &Known<Vec<MasterKey>>,
+) -> Result<Known<ServerNeeds>> {
+    let datadir = match here {
+        DatadirAccess::Readable(datadir) if !args.no_files => datadir,
+        DatadirAccess::Readable(_) => return Ok(Known::NotMeasured(NO_FILES.to_owned())),
+        DatadirAccess::Closed(datadir) => return Ok(Known::NotMeasured(no_permission(datadir))),
+        DatadirAccess::Elsewhere => return Ok(Known::NotMeasured(ELSEWHERE.to_owned())),
+    };
+    let Some(keyring) = keyring else {
+        return Ok(Known::NotMeasured(keys.why_not().unwrap_or_default().to_owned()));
+    };
+    let mut logs = Vec::new();
+    for name in ["log_bin_basename", "relay_log_basename"] {
+        let base = session.variable(name)?.map(PathBuf::from);
+        let directory = base.and_then(|base| base.parent().map(|dir| datadir.join(dir)));
+        logs.extend(directory.filter(|dir| !dir.starts_with(datadir) && dir.is_dir() && !logs.contains(dir)));
+    }
+    Ok(ServerNeeds::read(keyring, datadir, &logs).into())
+}
+
 fn no_permission(datadir: &Path) -> String {
     format!("no permission to read {}: run keyringctl report as root", datadir.shown())
 }
@@ -196,6 +225,11 @@ fn steps(facts: &Facts) -> Vec<MeasurementStep> {
             "Master keys and their dates",
             "the keyring was opened, as keyringctl list does",
             &facts.keys,
+        ),
+        MeasurementStep::new(
+            "What needs each key",
+            "the headers of all files were read, as keyringctl keys needed does",
+            &facts.needs,
         ),
         MeasurementStep::new(
             "The witness",

@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::tables::TableRow;
 use super::transit::Transit;
 use crate::commands::encrypt::verify::files::FileTotals;
+use crate::commands::keys::ServerNeeds;
 use crate::server::{
     DataPlace, LoadedAs, PlaceKind, PlaceState, Remedy, ServerIdentity, ServerKeyring, Tally,
 };
@@ -112,6 +113,7 @@ pub(super) fn fine() -> Facts {
             stored: NOW - 1000,
             retired: None,
         }]),
+        needs: Known::Measured(ServerNeeds { keys: Vec::new(), unread: 0 }),
         witness: Known::Measured(Some(WitnessFacts { id: Uuid::nil(), generation: 7 })),
         files: Known::Measured(FileFacts {
             directories: vec!["/var/lib/mysql".into()],

@@ -299,6 +299,7 @@ fn one_cause_is_one_finding() {
                 let missing = || ELSEWHERE.to_owned();
                 f.files = Known::NotMeasured(missing());
                 f.keys = Known::NotMeasured(missing());
+                f.needs = Known::NotMeasured(missing());
                 f.witness = Known::NotMeasured(missing());
                 certificate(f, "clients", Use::Server, 400).certificates = Known::NotMeasured(missing());
                 for copy in &mut f.copies {
