@@ -93,7 +93,9 @@ fn master_keys(facts: &Facts, keys: &[MasterKey]) -> Markup {
         .map(|purpose| (purpose, keys.iter().filter(|k| k.purpose == purpose).collect::<Vec<_>>()));
     let rotations = groups.iter().filter_map(|(purpose, keys)| {
         let (first, last) = (keys.first()?, keys.last()?);
-        let rotated = if keys.len() == 1 { "none".to_owned() } else { time(last.stored) };
+        // MySQL removes old master keys of binary logs: the number tells whether this is the first.
+        let is_first = keys.len() == 1 && (last.id.ends_with("-1") || last.id.ends_with("_1"));
+        let rotated = if is_first { "none".to_owned() } else { time(last.stored) };
         Some(vec![
             html! { (purpose.name()) },
             html! { (keys.len()) },
@@ -139,7 +141,7 @@ fn master_keys(facts: &Facts, keys: &[MasterKey]) -> Markup {
 /// Whether the key in use is as young as the policy wants.
 fn judged(facts: &Facts, in_use: Option<&MasterKey>) -> Markup {
     match in_use.map(|key| facts.is_too_old(key)) {
-        None => html! { "not judged" },
+        None => html! { "none" },
         Some(None) => html! { "none given" },
         Some(Some(false)) => html! { span class="state good" { "met" } },
         Some(Some(true)) => html! { span class="state risk" { "too old" } },
